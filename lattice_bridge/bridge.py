@@ -1,0 +1,145 @@
+"""The way of a request: this file is the architecture.
+
+Rule: steps in order, one `except`, no decisions of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from lattice_bridge import reply
+from lattice_bridge.assumptions import SET_COOKIE
+from lattice_bridge.backend import Backend, Backends
+from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
+from lattice_bridge.event import parse_event
+from lattice_bridge.invoke import Call, Invoke
+from lattice_bridge.message import Request
+from lattice_bridge.payload import ASYNC_LIMIT, SYNC_LIMIT, encode
+from lattice_bridge.telemetry import Record, lines
+from lattice_bridge.tenant import Decision
+from lattice_bridge.tenant_map import TenantMap
+
+MARGIN: Final = 0.5
+"""Seconds of the bridge's own time kept back to build and send the reply."""
+
+_AMPLE: Final = 900.0
+"""Seconds a Lambda function can have at most: assumed when the context does not say."""
+
+
+class Bridge:
+    """A Lambda handler between VPC Lattice and tenant-isolated functions. Never raises; safe to share by threads.
+
+    Args:
+        tenant_map: who may run as which tenant.
+        invoke: runs one invocation, see `invoke.Invoke`.
+        backends: the functions behind the bridge.
+        services: ARNs of the Lattice services events may come from; empty for any. V1 events do not say where they
+            come from, so a list refuses them all.
+        set_cookie: where a reply carries cookies.
+        write: takes the log and metric lines.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        tenant_map: TenantMap,
+        invoke: Invoke,
+        *,
+        backends: Iterable[Backend],
+        services: Collection[str] = (),
+        set_cookie: reply.SetCookie = SET_COOKIE,
+        write: Callable[[str], object] = sys.stdout.write,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.tenant_map = tenant_map
+        self.invoke = invoke
+        self.backends = Backends(backends)
+        self.services = frozenset(services)
+        self.set_cookie = set_cookie
+        self._write = write
+        self._clock = clock
+        self._cold = True
+
+    def __call__(self, event: object, context: object) -> reply.Reply:
+        """One request: a Lattice event in, a reply that Lattice accepts out, whatever happens in between."""
+        record = Record(self._clock)
+        try:
+            answer = self._serve(event, context, record)
+        except Exception as error:
+            record.refusal = error if isinstance(error, BridgeError) else _bug(error)
+            method = record.request.method if record.request else ""
+            answer = reply.render(reply.problem(record.refusal, _request_id(record.request, context)), method)
+        record.status = answer["statusCode"]
+        self._report(record, _request_id(record.request, context))
+        return answer
+
+    def _serve(self, event: object, context: object, record: Record) -> reply.Reply:
+        record.request = request = record.lap("parse", parse_event(event))
+        self._check_service(request)
+        record.decision = decision = record.lap("decide", self.tenant_map.decide(request))
+        tenant = _tenant(decision)
+        backend = self.backends.serving(request.path)
+        record.backend = backend.path
+        payload = record.lap("encode", self._encode(request, tenant, backend, context))
+        call = Call(
+            backend.function,
+            tenant if backend.isolated else None,
+            payload,
+            backend.invocation,
+            backend.timeout,
+            _left(context),
+        )
+        answer = record.lap("invoke", self.invoke(call))
+        response = reply.ACCEPTED if backend.invocation == "async" else reply.decode(answer)
+        return record.lap("reply", reply.render(response, request.method, self.set_cookie))
+
+    def _encode(self, request: Request, tenant: str, backend: Backend, context: object) -> bytes:
+        return encode(
+            request,
+            tenant=tenant,
+            tenant_header=self.tenant_map.rules.header,
+            request_id=_request_id(request, context),
+            keep=backend.keep_headers,
+            limit=ASYNC_LIMIT if backend.invocation == "async" else SYNC_LIMIT,
+        )
+
+    def _check_service(self, request: Request) -> None:
+        if self.services and request.service_arn not in self.services:
+            raise Forbidden("service_not_allowed", "the event is not from a service in [lattice] services")
+
+    def _report(self, record: Record, request_id: str) -> None:
+        cold, self._cold = self._cold, False
+        self._write(lines(record, request_id=request_id, cold=cold, map_sha256=self.tenant_map.sha256, now=time.time()))
+
+
+def _tenant(decision: Decision) -> str:
+    if decision.refusal is not None:
+        raise decision.refusal
+    if decision.tenant is None:
+        raise Forbidden("no_rule", "the decision names no tenant")
+    return decision.tenant
+
+
+def _request_id(request: Request | None, context: object) -> str:
+    """Lattice's id, so that both logs can be joined; otherwise Lambda's."""
+    if request is not None and request.request_id is not None:
+        return request.request_id
+    return str(getattr(context, "aws_request_id", None) or "unknown")
+
+
+def _left(context: object) -> float:
+    """Seconds until the bridge must answer."""
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    return (remaining() / 1000 if callable(remaining) else _AMPLE) - MARGIN
+
+
+def _bug(error: Exception) -> BridgeError:
+    """Only its type and place: a message may quote the request."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" at {frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame else ""
+    return Misconfigured("internal", f"{type(error).__name__}{place}")

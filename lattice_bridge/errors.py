@@ -1,0 +1,145 @@
+"""Every refusal the bridge can give.
+
+    BridgeError
+    ├── BadRequest 400      what arrived cannot be read, or says one thing twice
+    ├── Unauthenticated 401 nobody vouches for the caller
+    ├── Forbidden 403       everything about *who*; the caller sees one body for all of it
+    ├── NotFound 404        no backend serves the path
+    ├── TooLarge 413        past what Lambda takes
+    ├── Misconfigured 500   the operator has to act
+    │   └── InvalidMap      bridge.toml does not load; carries every fault found
+    ├── BackendFailed 502   the backend raised, died, or answered what cannot be a reply
+    ├── Unavailable 503     throttled or out of reach; carries when to come again
+    ├── TimedOut 504        the backend did not answer in time
+    └── LoopDetected 508    the request went through the bridge too often
+
+Rule: the reason code is for logs and metrics and comes from the closed set `REASONS`; the detail is for logs only.
+Neither is ever sent to the caller, who gets the status and its title.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+REASONS: dict[str, str] = {
+    "not_lattice": "the event is neither a Lattice V1 nor a Lattice V2 event, or carries marks of both",
+    "malformed_event": "a field of the event has the wrong type or cannot be decoded",
+    "malformed_header": "a header name or value no HTTP client can have sent, one over 8 KiB, or over 100 lines",
+    "header_repeated": "a header that may occur once occurred twice",
+    "reserved_spelling": "a header that means the same as a reserved one once `_` is read as `-`",
+    "tenant_malformed": "the tenant header is not a tenant id",
+    "no_credential": "no credential, and no rule for callers without one",
+    "identity_invalid": "the identity that came with the request contradicts itself or has no known shape",
+    "service_not_allowed": "the event is not from one of the services in `[lattice] services`",
+    "no_rule": "no rule matches the caller",
+    "denied": "a deny rule matches the caller",
+    "conflict": "the sources of identity agree on no tenant",
+    "ambiguous": "several tenants are allowed and the header chose none",
+    "tenant_not_allowed": "the header chose a tenant outside the caller's set",
+    "tenant_unknown": "the tenant is not registered",
+    "tenant_suspended": "the tenant is registered and suspended",
+    "no_backend": "no backend's path is a prefix of the request's",
+    "request_too_large": "the payload would pass what Lambda takes: 6 MB, or 1 MB when asynchronous",
+    "config_invalid": "bridge.toml did not load; nothing is served until it does",
+    "boto3_too_old": "the installed boto3 does not know TenantId",
+    "tenant_id_rejected": "the last check before Lambda found a tenant id outside the grammar",
+    "function_not_found": "Lambda does not know the backend's function or qualifier",
+    "access_denied": "the bridge's role may not invoke the function, or its credentials are not valid",
+    "tenancy_mismatch": "`isolated` in bridge.toml and the function's tenancy configuration differ",
+    "invoke_rejected": "Lambda refused the invocation for another reason",
+    "internal": "a bug in the bridge",
+    "backend_raised": "the function returned an error",
+    "backend_unreadable": "the function's answer is not JSON, or not a reply",
+    "reply_too_large": "the reply would pass what Lattice takes: 6 MB",
+    "connection_lost": "the connection broke after the request was sent; whether the function ran is unknown",
+    "throttled": "Lambda throttled the invocation",
+    "unreachable": "no connection to Lambda could be made, or Lambda failed",
+    "backend_timeout": "the function did not answer in time",
+    "no_time_left": "too little of the bridge's own time was left to invoke the function",
+    "loop": "the request passed through the bridge more than four times",
+}
+"""Reason code → what it means. docs/operations.md carries the same table; a test compares them."""
+
+
+class BridgeError(Exception):
+    """A request that is refused, or a configuration that cannot serve one.
+
+    Attributes:
+        status: the HTTP status the caller gets.
+        title: the one sentence the caller gets; the same for all errors of a class.
+        reason: a key of `REASONS`.
+        detail: what was wrong, where, and what to do. For logs; may quote a name, never a secret or a body.
+        retry_after: seconds for the `Retry-After` header, or None.
+    """
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal Server Error"
+
+    def __init__(self, reason: str, detail: str = "", *, retry_after: int | None = None) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class BadRequest(BridgeError):
+    status = 400
+    title = "Bad Request"
+
+
+class Unauthenticated(BridgeError):
+    status = 401
+    title = "Unauthorized"
+
+
+class Forbidden(BridgeError):
+    status = 403
+    title = "Forbidden"
+
+
+class NotFound(BridgeError):
+    status = 404
+    title = "Not Found"
+
+
+class TooLarge(BridgeError):
+    status = 413
+    title = "Content Too Large"
+
+
+class Misconfigured(BridgeError):
+    status = 500
+    title = "Internal Server Error"
+
+
+class InvalidMap(Misconfigured):
+    """A configuration that does not load.
+
+    Attributes:
+        faults: every fault found, each with the table or rule it is in, what is wrong, and what to write instead.
+    """
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("config_invalid", "; ".join(self.faults))
+
+
+class BackendFailed(BridgeError):
+    status = 502
+    title = "Bad Gateway"
+
+
+class Unavailable(BridgeError):
+    status = 503
+    title = "Service Unavailable"
+
+
+class TimedOut(BridgeError):
+    status = 504
+    title = "Gateway Timeout"
+
+
+class LoopDetected(BridgeError):
+    status = 508
+    title = "Loop Detected"

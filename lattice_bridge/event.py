@@ -1,0 +1,337 @@
+"""A Lattice event of either version becomes a Request, or is refused with all its faults.
+
+Rule: nothing outside this file knows the field names of an event, except the dialects that write one.
+
+Where AWS's pages and captured traffic disagree, the capture wins; docs/wire.md says how well each point is known.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+from lattice_bridge import headers as names
+from lattice_bridge.arn import parse_arn
+from lattice_bridge.assumptions import QUERY_MAP_IS_DECODED
+from lattice_bridge.errors import REASONS, BadRequest, Forbidden
+from lattice_bridge.message import X509, Caller, Pairs, Request
+
+MAX_HEADER_BYTES: Final = 8 * 1024
+MAX_HEADER_LINES: Final = 100
+
+_V1_ONLY: Final = ("raw_path", "query_string_parameters", "is_base64_encoded")
+_V2_ONLY: Final = ("requestContext", "queryStringParameters", "isBase64Encoded")
+# A request target is visible ASCII on the wire; servers let other characters through, blanks and controls none do.
+_TARGET: Final = re.compile(r"/[^\x00-\x20\x7f\ud800-\udfff]*")
+_REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
+
+
+class _Faults:
+    """Everything wrong with one event, so that whoever sent it can mend it in one go."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, str]] = []
+
+    def add(self, reason: str, text: str) -> None:
+        assert reason in REASONS
+        self.found.append((reason, text))
+
+    def refuse_if_any(self) -> None:
+        if self.found:
+            raise BadRequest(self.found[0][0], "; ".join(text for _, text in self.found))
+
+
+def parse_event(event: object) -> Request:
+    """The request in a Lattice event.
+
+    Args:
+        event: what Lambda hands to the handler: the decoded JSON.
+
+    Raises:
+        BadRequest: not a Lattice event, marks of both versions, or malformed; the detail lists every fault.
+        Forbidden: the identity in it contradicts itself or has no known shape.
+    """
+    version, event = _recognise(event)
+    return _parse_v1(event) if version == 1 else _parse_v2(event)
+
+
+def _recognise(event: object) -> tuple[Literal[1, 2], Mapping[str, Any]]:
+    """Which version it is. API Gateway's HTTP API says `"version": "2.0"` too, so `serviceArn` has to be there."""
+    if not isinstance(event, Mapping):
+        raise BadRequest("not_lattice", f"the event is a {type(event).__name__}, not an object")
+    context, says_2 = event.get("requestContext"), event.get("version") == "2.0"
+    if says_2 and isinstance(context, Mapping) and isinstance(context.get("serviceArn"), str):
+        return 2, _without_marks_of(event, "V2", "V1", _V1_ONLY)
+    if not says_2 and isinstance(event.get("raw_path"), str) and isinstance(event.get("method"), str):
+        return 1, _without_marks_of(event, "V1", "V2", _V2_ONLY)
+    raise BadRequest(
+        "not_lattice",
+        "neither a V1 event (raw_path, method, no requestContext) "
+        "nor a V2 event (version 2.0, requestContext.serviceArn)",
+    )
+
+
+def _without_marks_of(event: Mapping[str, Any], this: str, other: str, marks: tuple[str, ...]) -> Mapping[str, Any]:
+    present = [mark for mark in marks if mark in event]
+    if present:
+        raise BadRequest("not_lattice", f"a {this} event with {', '.join(present)}, which only {other} events have")
+    return event
+
+
+def _parse_v2(event: Mapping[str, Any]) -> Request:
+    faults = _Faults()
+    context = event["requestContext"]
+    path, raw_query = _target(event.get("path"), event.get("queryStringParameters"), "path", faults)
+    headers = _headers(event.get("headers"), faults)
+    method = _method(event.get("method"), faults)
+    body = _body(event.get("body"), event.get("isBase64Encoded"), faults)
+    identity = _identity_of_context(context.get("identity"), faults)
+    faults.refuse_if_any()
+    return Request(
+        version=2,
+        method=method,
+        path=path,
+        raw_query=raw_query,
+        # V2 carries identity in requestContext. A header of that name can only come from a client: dropped unread.
+        headers=tuple((name, value) for name, value in headers if not name.startswith(names.LATTICE_PREFIX)),
+        body=body,
+        caller=_caller(identity),
+        request_id=_request_id(event.get("requestId")),
+        service_arn=context["serviceArn"],
+        event=event,
+    )
+
+
+def _parse_v1(event: Mapping[str, Any]) -> Request:
+    faults = _Faults()
+    path, raw_query = _target(event.get("raw_path"), event.get("query_string_parameters"), "raw_path", faults)
+    headers = _headers(event.get("headers"), faults)
+    method = _method(event.get("method"), faults)
+    body = _body(event.get("body"), event.get("is_base64_encoded"), faults)
+    identity = _identity_of_headers(headers, faults)
+    faults.refuse_if_any()
+    return Request(
+        version=1,
+        method=method,
+        path=path,
+        raw_query=raw_query,
+        headers=tuple((name, value) for name, value in headers if not name.startswith(names.LATTICE_PREFIX)),
+        body=body,
+        caller=_caller(identity),
+        request_id=_request_id(event.get("request_id")),
+        event=event,
+    )
+
+
+# ---- the request line -----------------------------------------------------------------------------------------------
+
+
+def _method(value: object, faults: _Faults) -> str:
+    if isinstance(value, str) and len(value) <= 32 and names.is_token(value):
+        return value
+    faults.add("malformed_event", "method is not an HTTP method")
+    return ""
+
+
+def _target(value: object, query_map: object, field: str, faults: _Faults) -> tuple[str, str]:
+    """Path and raw query. Both versions carry the query in the path, though AWS's page shows V2 without it.
+
+    The query map is unreliable (V1: one value a name, the first in captures, the last in AWS's words) and is read only
+    when the path has no `?`, as in events that people write by hand.
+    """
+    if not isinstance(value, str) or _TARGET.fullmatch(value) is None:
+        faults.add(
+            "malformed_event", f"{field} is not a path that starts with / and has no blanks or control characters"
+        )
+        return "", ""
+    path, mark, raw_query = value.partition("?")
+    return path, raw_query if mark else _query_of_map(query_map, faults)
+
+
+def _query_of_map(query_map: object, faults: _Faults) -> str:
+    if query_map is None:
+        return ""
+    if not isinstance(query_map, Mapping):
+        faults.add("malformed_event", "the query parameters are not an object")
+        return ""
+    parts: list[str] = []
+    for name, value in query_map.items():
+        values = value if isinstance(value, list) else [value]
+        if not all(isinstance(text, str) for text in (name, *values)):
+            faults.add("malformed_event", "a query parameter is neither a string nor a list of strings")
+            continue
+        parts += [f"{_escape(name)}={_escape(text)}" for text in values]
+    return "&".join(parts)
+
+
+def _escape(text: str) -> str:
+    return quote(text, safe="-._~!$'()*,;:@/?+", errors="surrogatepass") if QUERY_MAP_IS_DECODED else text
+
+
+# ---- headers --------------------------------------------------------------------------------------------------------
+
+
+def _headers(value: object, faults: _Faults) -> Pairs:
+    """Pairs in order, names in ASCII lower case. Limits are checked before any value is looked at."""
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        faults.add("malformed_event", "headers is not an object")
+        return ()
+    pairs: list[tuple[str, str]] = []
+    for name, entry in value.items():
+        # V2 documents lists; widely copied V2 fixtures have strings. V1 has strings.
+        values = entry if isinstance(entry, list) else [entry]
+        if not isinstance(name, str) or not names.is_token(name):
+            faults.add("malformed_header", "a header's name is not an HTTP token")
+        elif not all(isinstance(text, str) for text in values):
+            faults.add("malformed_header", f"header {names.lower(name)[:64]} is neither a string nor a list of strings")
+        else:
+            pairs += [(names.lower(name), text) for text in values]
+    if len(pairs) > MAX_HEADER_LINES:
+        faults.add("malformed_header", f"{len(pairs)} header lines; at most {MAX_HEADER_LINES} are read")
+        return ()
+    for name, text in pairs:
+        if len(name) + len(text) > MAX_HEADER_BYTES:
+            faults.add("malformed_header", f"header {name[:64]} is longer than {MAX_HEADER_BYTES} bytes")
+        elif not names.is_clean(text):
+            faults.add("malformed_header", f"header {name[:64]} contains a control character")
+    return tuple(pairs)
+
+
+def _request_id(value: object) -> str | None:
+    """Lattice's id, when it is one. It is undocumented for V1, and only used to find a request again in logs."""
+    return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else None
+
+
+# ---- the body -------------------------------------------------------------------------------------------------------
+
+
+def _body(value: object, is_base64: object, faults: _Faults) -> bytes:
+    """The client's bytes. The flag alone decides; it is absent from V2 events when false."""
+    if is_base64 is not None and not isinstance(is_base64, bool):
+        faults.add("malformed_event", "the base64 flag is not a boolean")
+        return b""
+    if value is None or value == "":
+        return b""
+    if not isinstance(value, str):
+        faults.add("malformed_event", "body is not a string")
+        return b""
+    if not is_base64:
+        # A lone surrogate cannot come from bytes that Lattice decoded, but must not break a hand-made event either.
+        return value.encode("utf-8", "surrogatepass")
+    try:
+        return binascii.a2b_base64(value.encode("ascii"), strict_mode=True)
+    except (binascii.Error, UnicodeError):
+        faults.add("malformed_event", "body is marked as base64 and is not")
+        return b""
+
+
+# ---- identity -------------------------------------------------------------------------------------------------------
+
+
+def _identity_of_context(value: object, faults: _Faults) -> Mapping[str, str]:
+    """V2: `requestContext.identity`, keys folded. Libraries spell x509 keys in several ways."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        faults.add("malformed_event", "requestContext.identity is not an object")
+        return {}
+    identity: dict[str, str] = {}
+    for name, text in value.items():
+        if not isinstance(name, str) or not (text is None or isinstance(text, str)):
+            faults.add("malformed_event", "a field of requestContext.identity is not a string")
+        elif _identity_key(name) in identity:
+            faults.add("malformed_event", "requestContext.identity has one field under two spellings")
+        else:
+            identity[_identity_key(name)] = text or ""
+    return identity
+
+
+def _identity_of_headers(headers: Pairs, faults: _Faults) -> Mapping[str, str]:
+    """V1: the two headers that Lattice adds, after removing the client's own."""
+    identity: dict[str, str] = {}
+    for header in (names.IDENTITY, names.NETWORK):
+        values = [value for name, value in headers if name == header]
+        if len(values) > 1:
+            faults.add("header_repeated", f"header {header} occurs {len(values)} times")
+        elif values:
+            _read_fields(values[0], header, identity, faults)
+    return identity
+
+
+def _read_fields(text: str, header: str, into: dict[str, str], faults: _Faults) -> None:
+    """`Key=value; Key=value`, in any order, with or without the blank.
+
+    How a `;` inside a certificate's name is escaped is undocumented, so a known key that occurs twice is taken for
+    what it may be: a certificate that says `CN=x; Principal=…`.
+    """
+    for part in text.split(";"):
+        name, mark, value = part.strip(" \t").partition("=")
+        key = _identity_key(name)
+        if not mark or key not in _IDENTITY_KEYS:
+            continue
+        if key in into:
+            faults.add("malformed_header", f"header {header} has the field {key} twice")
+        into[key] = value
+
+
+_IDENTITY_KEYS: Final = frozenset(
+    {
+        "type",
+        "principal",
+        "principalorgid",
+        "sessionname",
+        "sourcevpcarn",
+        "x509issuerou",
+        "x509sandns",
+        "x509sannamecn",
+        "x509sanuri",
+        "x509subjectcn",
+    }
+)
+
+
+def _identity_key(name: str) -> str:
+    """One spelling: V1 writes `X509SAN/URI` where V2 writes `x509SanUri`, and libraries write `X509SanUri`."""
+    return names.lower(name).replace("/", "")
+
+
+def _caller(identity: Mapping[str, str]) -> Caller:
+    """Who is calling. Only `type: AWS_IAM` makes anything but the VPC count."""
+
+    def get(key: str) -> str | None:
+        return identity.get(key) or None
+
+    vpc = get("sourcevpcarn")
+    if get("type") != "AWS_IAM":
+        return Caller(source_vpc_arn=vpc)
+    text = get("principal")
+    if text is None:
+        raise Forbidden("identity_invalid", "the identity is of type AWS_IAM and names no principal")
+    principal = parse_arn(text)
+    session = get("sessionname")
+    if principal.session is not None and session is not None and session != principal.session:
+        raise Forbidden("identity_invalid", "sessionName and the session in the principal's ARN differ")
+    return Caller(
+        authenticated=True,
+        iam=principal,
+        session_name=principal.session or session,
+        org_id=get("principalorgid"),
+        source_vpc_arn=vpc,
+        x509=_x509(get),
+    )
+
+
+def _x509(get: Callable[[str], str | None]) -> X509 | None:
+    found = X509(
+        issuer_ou=get("x509issuerou"),
+        san_dns=get("x509sandns"),
+        san_name_cn=get("x509sannamecn"),
+        san_uri=get("x509sanuri"),
+        subject_cn=get("x509subjectcn"),
+    )
+    return None if found == X509() else found

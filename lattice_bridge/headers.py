@@ -1,0 +1,83 @@
+"""Header names that mean something to the bridge.
+
+Rule: nothing here looks at a value. Names are compared folded: ASCII lower case, `_` read as `-`, since servers
+behind a proxy may read them so (oauth2-proxy CVE-2025-64484).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+LATTICE_PREFIX: Final = "x-amzn-lattice-"
+IDENTITY: Final = "x-amzn-lattice-identity"
+NETWORK: Final = "x-amzn-lattice-network"
+
+REQUEST_ID: Final = "x-request-id"
+HOPS: Final = "x-lattice-bridge-hops"
+
+TENANT_NAMES: Final = frozenset({"x-tenant-id", "x-amz-tenant-id", "x-amzn-tenant-id"})
+"""What backends are known to read a tenant from; the last is a typo of AWS's that somebody will have copied."""
+
+CREDENTIALS: Final = frozenset({"authorization", "x-amz-security-token"})
+
+HOP_BY_HOP: Final = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""RFC 9110 §7.6.1: they describe one connection and end with it."""
+
+SINGLE: Final = frozenset(
+    {
+        "age",
+        "content-location",
+        "content-range",
+        "content-type",
+        "date",
+        "etag",
+        "expires",
+        "last-modified",
+        "location",
+        "retry-after",
+    }
+)
+"""Response headers that RFC 9110 defines as one value: two different ones cannot be joined into anything."""
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+
+
+def is_token(name: str) -> bool:
+    """Whether `name` can be a header name or a method: RFC 9110's token, which is ASCII."""
+    return _TOKEN.fullmatch(name) is not None
+
+
+def lower(text: str) -> str:
+    """ASCII lower case. `str.lower` maps the Kelvin sign to `k`, which would make two names out of one."""
+    return text.translate(_LOWER)
+
+
+def fold(name: str) -> str:
+    """The name that a careless reader would see."""
+    return lower(name).replace("_", "-")
+
+
+def is_clean(value: str) -> bool:
+    """Whether a request's header value is free of control characters; a tab is allowed."""
+    return _CONTROL.search(value) is None
+
+
+def is_sendable(value: str) -> bool:
+    """Whether a value can be written to the wire: no control characters, no lone surrogates."""
+    return _UNSENDABLE.search(value) is None

@@ -1,0 +1,150 @@
+"""The neutral values that pass between the steps: Request, Response, Caller.
+
+Rule: nothing here knows which event version it came from, nor which reply format it will become.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from urllib.parse import unquote_to_bytes
+
+from lattice_bridge.arn import Principal
+from lattice_bridge.errors import BadRequest
+from lattice_bridge.headers import lower
+
+Pairs = tuple[tuple[str, str], ...]
+
+# Lambda's grammar ([a-zA-Z0-9._:/=+\-@ ]{1,256}) without blanks, which the wire strips at the ends, and without a
+# leading punctuation mark. Used with fullmatch: `^…$` would let `blue\n` through.
+_TENANT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/=+@-]{0,255}")
+
+
+def is_tenant_id(text: object) -> bool:
+    """Whether `text` may be sent to Lambda as a tenant id: 1 to 256 ASCII characters, no blanks."""
+    return isinstance(text, str) and _TENANT_ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class X509:
+    """What IAM Roles Anywhere read from the caller's certificate. Empty and absent are both None."""
+
+    issuer_ou: str | None = None
+    san_dns: str | None = None
+    san_name_cn: str | None = None
+    san_uri: str | None = None
+    subject_cn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who Lattice says is calling.
+
+    Attributes:
+        authenticated: Lattice verified a signature. If False, only `source_vpc_arn` can be set.
+        iam: the principal that signed, as one value.
+        session_name: the role session's name. Who chose it depends on how the role was assumed.
+        org_id: the principal's AWS organisation, `o-…`.
+        source_vpc_arn: the VPC the request came from.
+        x509: certificate fields, with IAM Roles Anywhere.
+    """
+
+    authenticated: bool = False
+    iam: Principal | None = None
+    session_name: str | None = None
+    org_id: str | None = None
+    source_vpc_arn: str | None = None
+    x509: X509 | None = None
+
+    @property
+    def principal(self) -> str | None:
+        """The principal's ARN in one spelling: an assumed role is always `arn:…:sts::…`, without the role's path."""
+        return None if self.iam is None else str(self.iam)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request as Lattice received it.
+
+    Attributes:
+        version: 1 or 2, the event structure it arrived in.
+        method: as sent.
+        path: as sent, percent-encoded, without the query.
+        raw_query: what followed the `?`, as sent; empty when there was none.
+        headers: `(name, value)` in order; names in lower case. A V1 event joins repeated headers into one value, which
+            is not split: a comma may be part of the value. `x-amzn-lattice-*` is not here but in `caller`.
+        body: the bytes the client sent; empty when there was no body.
+        caller: who Lattice says is calling.
+        request_id: Lattice's id for the request, or None.
+        service_arn: the Lattice service it came through; None in a V1 event, which does not say.
+        event: the event itself, for a backend that is to receive it unchanged. Not to be written to.
+    """
+
+    version: Literal[1, 2]
+    method: str
+    path: str
+    raw_query: str = ""
+    headers: Pairs = ()
+    body: bytes = b""
+    caller: Caller = field(default_factory=Caller)
+    request_id: str | None = None
+    service_arn: str | None = None
+    event: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def query_all(self) -> Pairs:
+        """The decoded query, in order, with every repetition."""
+        return parse_query(self.raw_query)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The decoded query with one value a name: the last one, as AWS documents it."""
+        return dict(self.query_all)
+
+    def header(self, name: str) -> str | None:
+        """The value of a header that may occur once, or None.
+
+        Raises:
+            BadRequest: it occurred twice. Taking the first or the last would let a client choose what we see.
+        """
+        wanted = lower(name)
+        values = [value for key, value in self.headers if key == wanted]
+        if len(values) > 1:
+            raise BadRequest("header_repeated", f"header {wanted} occurs {len(values)} times")
+        return values[0] if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP response as the backend meant it.
+
+    Attributes:
+        status: 200 to 599.
+        headers: `(name, value)` in order; names in lower case, repeated names allowed.
+        body: the bytes for the client.
+    """
+
+    status: int
+    headers: Pairs = ()
+    body: bytes = b""
+
+
+def parse_query(raw: str) -> Pairs:
+    """Decoded `(name, value)` pairs of a raw query string, in order.
+
+    A `+` stays a `+`: Lattice passes it on as sent, and only HTML forms mean a blank by it. An escape that is not
+    two hex digits, and a name or value whose bytes are not UTF-8, stay as sent. Empty parts (`a=1&&b=2`) are skipped.
+    """
+    parts = (part.partition("=") for part in raw.split("&") if part)
+    return tuple((_unquote(name), _unquote(value)) for name, _, value in parts)
+
+
+def _unquote(text: str) -> str:
+    if "%" not in text:
+        return text
+    try:
+        return unquote_to_bytes(text).decode("utf-8")
+    except UnicodeError:  # bytes that are not UTF-8, or a lone surrogate in a hand-made event
+        return text

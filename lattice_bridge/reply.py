@@ -1,0 +1,240 @@
+"""The backend's answer -> Response -> a reply that Lattice accepts.
+
+Rule: what leaves here is always a valid reply. What a backend says is either understood whole or a 502; nothing of an
+answer that was not understood reaches the caller.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, NoReturn
+
+from lattice_bridge import headers as names
+from lattice_bridge.assumptions import BINARY_CONTENT_TYPE, DEFAULT_CONTENT_TYPE, SET_COOKIE
+from lattice_bridge.errors import BackendFailed, BridgeError
+from lattice_bridge.message import Pairs, Response
+
+REPLY_LIMIT: Final = 6 * 1024 * 1024
+
+Reply = dict[str, Any]
+SetCookie = Literal["cookies", "headers"]
+
+
+# ---- answer -> Response ---------------------------------------------------------------------------------------------
+
+
+def decode(answer: bytes) -> Response:
+    """What the backend meant, in any of the shapes that Lambda web frameworks give.
+
+    An object with `statusCode` is a response, in the fields of Lattice and API Gateway v2 (`headers`, `cookies`) or of
+    API Gateway v1 and ALB (`multiValueHeaders`). Anything else is data: 200, `application/json`, the bytes as they are.
+
+    Raises:
+        BackendFailed: not JSON, or a response that cannot be one.
+    """
+    try:
+        value = json.loads(answer.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(f"not JSON: {type(error).__name__}") from error
+    if isinstance(value, dict) and "statusCode" in value:
+        return Response(
+            _status(value["statusCode"]), _headers(value), _body(value.get("body"), value.get("isBase64Encoded"))
+        )
+    return Response(200, (("content-type", "application/json"),), answer)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _unreadable(what: str) -> BackendFailed:
+    return BackendFailed("backend_unreadable", what)
+
+
+def _status(value: object) -> int:
+    """200 to 599. Some frameworks write it as a string; a float with nothing after the point is JSON's own doing."""
+    if isinstance(value, str):
+        value = int(value) if re.fullmatch("[0-9]{3}", value) else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 200 <= value <= 599:
+        raise _unreadable("statusCode is not a number from 200 to 599")
+    return value
+
+
+def _headers(answer: Mapping[str, Any]) -> Pairs:
+    """All headers in order, cookies last. A name in `multiValueHeaders` replaces the same name in `headers`, as API
+    Gateway documents; frameworks put the last of several values there a second time."""
+    multi = list(_pairs(answer.get("multiValueHeaders"), "multiValueHeaders"))
+    named = {name for name, _ in multi}
+    single = [
+        pair for pair in _pairs(answer.get("headers"), "headers") if pair[0] not in named or _adds_cookie(pair, multi)
+    ]
+    cookies = [("set-cookie", value) for value in _cookies(answer.get("cookies"))]
+    known = set(single + multi)
+    pairs = single + multi + [cookie for cookie in cookies if cookie not in known]
+    _refuse_contradictions(pairs)
+    return tuple(pairs)
+
+
+def _adds_cookie(pair: tuple[str, str], multi: list[tuple[str, str]]) -> bool:
+    """serverless-wsgi tells cookies apart by the case of the name (`Set-Cookie`, `Set-cookie`): none may get lost."""
+    return pair[0] == "set-cookie" and pair not in multi
+
+
+def _pairs(value: object, field: str) -> Iterator[tuple[str, str]]:
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise _unreadable(f"{field} is not an object")
+    for name, entry in value.items():
+        if not names.is_token(name):
+            raise _unreadable(f"a name in {field} is not a header name")
+        for item in entry if isinstance(entry, list) else [entry]:
+            if item is not None:
+                yield names.lower(name), _text(item, f"{field}: {names.lower(name)[:64]}")
+
+
+def _cookies(value: object) -> Iterator[str]:
+    if value is None:
+        return
+    if not isinstance(value, list):
+        raise _unreadable("cookies is not a list")
+    for item in value:
+        if not isinstance(item, str):
+            raise _unreadable("a cookie is not a string")
+        yield _text(item, "cookies")
+
+
+def _text(value: object, place: str) -> str:
+    """A header's value as text; `5`, `1.5` and `true` are what people write in JSON."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return json.dumps(value)
+    if not isinstance(value, str):
+        raise _unreadable(f"{place} is neither text nor a number")
+    if not names.is_sendable(value):
+        raise _unreadable(f"{place} contains a control character or a lone surrogate")
+    return value
+
+
+def _refuse_contradictions(pairs: list[tuple[str, str]]) -> None:
+    seen: dict[str, str] = {}
+    for name, value in pairs:
+        if name in names.SINGLE and seen.setdefault(name, value) != value:
+            raise _unreadable(f"header {name} has two values")
+
+
+def _body(value: object, is_base64: object) -> bytes:
+    if is_base64 is not None and not isinstance(is_base64, bool):
+        raise _unreadable("isBase64Encoded is not a boolean")
+    if value is None:
+        return b""
+    if not isinstance(value, str):
+        raise _unreadable("body is not a string; a structure has to be written with json.dumps")
+    try:
+        return binascii.a2b_base64(value.encode("ascii"), strict_mode=True) if is_base64 and value else value.encode()
+    except (binascii.Error, UnicodeError) as error:
+        what = "is marked as base64 and is not" if is_base64 else "contains a lone surrogate"
+        raise _unreadable(f"body {what}") from error
+
+
+# ---- Response -> reply ----------------------------------------------------------------------------------------------
+
+
+def render(response: Response, method: str, set_cookie: SetCookie = SET_COOKIE) -> Reply:
+    """The reply for Lattice: `statusCode`, `isBase64Encoded`, `headers` of strings, and `body` if there is one.
+
+    `content-length` and hop-by-hop headers are left out: they are Lattice's to set. Repeated headers are joined with
+    `, `, which RFC 9110 allows for all but `set-cookie`.
+
+    Args:
+        response: what to say.
+        method: the request's; a HEAD has no body.
+        set_cookie: where cookies go, see `assumptions.SET_COOKIE`.
+
+    Raises:
+        BackendFailed: the reply would be larger than Lattice takes.
+    """
+    body = b"" if method == "HEAD" or response.status in (204, 304) else response.body
+    headers, cookies = _joined(response.headers)
+    reply: Reply = {"statusCode": response.status, "isBase64Encoded": False, "headers": headers}
+    if cookies and set_cookie == "cookies":
+        reply["cookies"] = cookies
+    elif cookies:
+        headers["set-cookie"] = cookies
+    if body:
+        _put_body(reply, body)
+    elif _size(reply) > REPLY_LIMIT:
+        raise _too_large(_size(reply))
+    return reply
+
+
+def _joined(pairs: Pairs) -> tuple[dict[str, Any], list[str]]:
+    nominated = {
+        names.lower(token.strip()) for name, value in pairs if name == "connection" for token in value.split(",")
+    }
+    dropped = names.HOP_BY_HOP | nominated | {"content-length"}
+    headers: dict[str, Any] = {}
+    cookies: list[str] = []
+    for name, value in pairs:
+        if name in dropped:
+            continue
+        if name == "set-cookie":
+            cookies.append(value)
+        elif name in headers and name not in names.SINGLE:
+            headers[name] += f", {value}"
+        else:
+            headers[name] = value
+    return headers, cookies
+
+
+def _put_body(reply: Reply, body: bytes) -> None:
+    """Text as it is, unless base64 is what keeps the reply within the limit; everything else as base64.
+
+    Sizes are of JSON with every non-ASCII character escaped, which is how Lambda's older Python runtimes write it.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        text = None
+    reply["headers"].setdefault("content-type", BINARY_CONTENT_TYPE if text is None else DEFAULT_CONTENT_TYPE)
+    if text is not None:
+        reply["body"] = text
+        if len(body) * 6 + 65536 < REPLY_LIMIT and _size(reply | {"body": ""}) <= 65536:
+            return  # no character takes more than six bytes: not worth measuring
+        if _size(reply) <= REPLY_LIMIT:
+            return
+    reply["isBase64Encoded"] = True
+    reply["body"] = base64.b64encode(body).decode("ascii")
+    if (size := _size(reply)) > REPLY_LIMIT:
+        raise _too_large(size)
+
+
+def _size(reply: Reply) -> int:
+    return len(json.dumps(reply))
+
+
+def _too_large(size: int) -> BackendFailed:
+    return BackendFailed("reply_too_large", f"the reply would be {size} bytes of JSON; Lattice takes {REPLY_LIMIT}")
+
+
+def problem(refusal: BridgeError, request_id: str) -> Response:
+    """RFC 9457. The reason stays here: a caller that learns why it is refused learns who else there is."""
+    body = {"title": refusal.title, "status": refusal.status, "requestId": request_id}
+    headers = [("content-type", "application/problem+json"), ("cache-control", "no-store")]
+    if refusal.status == 401:  # RFC 9110 §11.6.1 asks for a challenge; this is the one that Lattice takes
+        headers.append(("www-authenticate", "AWS4-HMAC-SHA256"))
+    if refusal.retry_after is not None:
+        headers.append(("retry-after", str(refusal.retry_after)))
+    return Response(refusal.status, tuple(headers), json.dumps(body).encode())
+
+
+ACCEPTED: Final = Response(202)
+"""The answer to a request whose backend is invoked asynchronously."""

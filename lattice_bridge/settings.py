@@ -1,0 +1,141 @@
+"""bridge.toml and the environment -> settings, checked once.
+
+Rule: everything that can be wrong with a configuration is found here, at start, and all of it at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lattice_bridge.assumptions import SET_COOKIE
+from lattice_bridge.backend import DEFAULT_TIMEOUT, Backend
+from lattice_bridge.errors import InvalidMap
+from lattice_bridge.reply import SetCookie
+from lattice_bridge.tenant_map import ELSEWHERE, TenantMap, explain_shape, parse_toml, read_text
+
+CONFIG_VARIABLE: Final = "LATTICE_BRIDGE_CONFIG"
+FUNCTION_VARIABLE: Final = "LATTICE_BRIDGE_FUNCTION"
+
+# Lambda's NamespacedFunctionName (botocore's service model): a name, a partial ARN or an ARN, each with a qualifier.
+_FUNCTION: Final = re.compile(
+    r"(arn:(aws[a-zA-Z-]*):lambda:)?([a-z]{2,4}(-[a-z]+)+-[0-9]:)?([0-9]{12}:)?(function:)?[a-zA-Z0-9_-]{1,64}"
+    r"(:(\$LATEST|[a-zA-Z0-9_-]{1,128}))?"
+)
+_SERVICE: Final = re.compile(r"arn:aws(-[a-z]+)*:vpc-lattice:[a-z0-9-]+:[0-9]{12}:service/svc-[0-9a-z]+")
+_PATH: Final = re.compile(r"/([!-.0->@-~]+(/[!-.0->@-~]+)*)?")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Backend(_Table):
+    path: str = "/"
+    function: str
+    isolated: bool = True
+    payload: Literal["lattice"] = "lattice"
+    invocation: Literal["sync", "async"] = "sync"
+    timeout: float = Field(default=DEFAULT_TIMEOUT, gt=0, le=900)
+    keep_headers: list[Literal["authorization", "x-amz-security-token"]] = []
+
+
+class _Lattice(_Table):
+    services: list[str] = []
+    set_cookie: Literal["cookies", "headers"] = SET_COOKIE
+
+
+class _Settings(_Table):
+    backend: list[_Backend] = []
+    lattice: _Lattice = _Lattice()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A bridge's whole configuration.
+
+    Attributes:
+        tenant_map: who may run as which tenant.
+        backends: at least one.
+        services: ARNs of the Lattice services events may come from; empty for any.
+        set_cookie: where a reply carries cookies.
+    """
+
+    tenant_map: TenantMap
+    backends: tuple[Backend, ...]
+    services: frozenset[str] = frozenset()
+    set_cookie: SetCookie = SET_COOKIE
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str]) -> Settings:
+        """From the file that LATTICE_BRIDGE_CONFIG names (default: bridge.toml in LAMBDA_TASK_ROOT, else here).
+
+        Raises:
+            InvalidMap: with every fault found.
+        """
+        path = Path(environ.get("LAMBDA_TASK_ROOT", "."), environ.get(CONFIG_VARIABLE) or "bridge.toml")
+        return cls.from_toml(read_text(path), function=environ.get(FUNCTION_VARIABLE))
+
+    @classmethod
+    def from_toml(cls, text: str, *, function: str | None = None) -> Settings:
+        """From the text of a bridge.toml.
+
+        Args:
+            text: TOML.
+            function: replaces the function of the backend with path `/`, which is added if there is none.
+
+        Raises:
+            InvalidMap: with every fault found, of the settings and of the map.
+        """
+        tables = {name: table for name, table in parse_toml(text).items() if name in ELSEWHERE}
+        faults: list[str] = []
+        try:
+            tenant_map = TenantMap.from_toml(text)
+        except InvalidMap as error:
+            faults += error.faults
+        try:
+            parsed = _Settings.model_validate(tables)
+        except ValidationError as error:
+            raise InvalidMap([*explain_shape(error, tables, _Settings), *faults]) from error
+        backends = _backends(parsed.backend, function)
+        faults = [*_faults(backends, parsed.lattice.services), *faults]
+        if faults:
+            raise InvalidMap(faults)
+        return cls(tenant_map, tuple(backends), frozenset(parsed.lattice.services), parsed.lattice.set_cookie)
+
+
+def _backends(tables: list[_Backend], function: str | None) -> list[Backend]:
+    backends = [Backend(**_fields(table)) for table in tables]
+    if function:
+        default = next((backend for backend in backends if backend.path == "/"), Backend("/", function))
+        others = [backend for backend in backends if backend.path != "/"]
+        kept = {name: getattr(default, name) for name in Backend.__slots__}
+        return [*others, Backend(**{**kept, "function": function})]
+    return backends
+
+
+def _fields(table: _Backend) -> dict[str, Any]:
+    return {**table.model_dump(), "keep_headers": frozenset(table.keep_headers)}
+
+
+def _faults(backends: list[Backend], services: list[str]) -> Iterator[str]:
+    if not backends:
+        yield f'no [[backend]]; write one with function = "…", or set {FUNCTION_VARIABLE}'
+    seen: set[str] = set()
+    for backend in backends:
+        place = f'backend "{backend.path}"'
+        if _PATH.fullmatch(backend.path) is None:
+            yield f"{place}: path starts with /, ends without one, and has no query; as in /orders"
+        if backend.path in seen:
+            yield f"{place}: another backend has this path"
+        seen.add(backend.path)
+        if _FUNCTION.fullmatch(backend.function) is None:
+            yield f'{place}: function "{backend.function}" is not a Lambda function name or ARN'
+    for service in services:
+        if _SERVICE.fullmatch(service) is None:
+            yield f'lattice: services: "{service}" is not the ARN of a VPC Lattice service'

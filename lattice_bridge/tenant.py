@@ -1,0 +1,137 @@
+"""Whose request is it: Request -> Decision, with the why.
+
+Rule: the only place that turns an identity into a tenant. Whatever is not allowed here in so many words is refused.
+The tenant header never grants anything; it chooses among the tenants that the caller's rule allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from lattice_bridge import headers as names
+from lattice_bridge.errors import BadRequest, BridgeError, Forbidden, Unauthenticated
+from lattice_bridge.message import Request, is_tenant_id
+from lattice_bridge.rules import EVERY, Allowed, Every, Rule, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer for one request.
+
+    Attributes:
+        tenant: the registry's own spelling of the tenant; None when refused.
+        rule: the id of the rule that decided, also of the one that refused; None when none was reached.
+        refusal: why not; None when allowed.
+        chosen_by: what picked the tenant: the `rule`, because it allows one, or the `header`.
+    """
+
+    tenant: str | None = None
+    rule: str | None = None
+    refusal: BridgeError | None = None
+    chosen_by: str | None = None
+
+    @property
+    def allowed(self) -> bool:
+        return self.refusal is None and self.tenant is not None
+
+    @property
+    def reason(self) -> str:
+        """`allowed`, or the refusal's code from `errors.REASONS`."""
+        return "allowed" if self.refusal is None else self.refusal.reason
+
+    @property
+    def status(self) -> int:
+        """The HTTP status the caller would get for the decision alone; 200 when allowed."""
+        return 200 if self.refusal is None else self.refusal.status
+
+
+def decide(request: Request, rules: Rules) -> Decision:
+    """The tenant this request may run as.
+
+    1. Headers that could be taken for a reserved one are refused; so is a tenant header that is repeated or malformed.
+    2. A deny rule that matches wins.
+    3. In each source of identity, the most specific rule owns the request.
+    4. The sources must agree: the tenants they allow are intersected.
+    5. The header chooses within what is left. A header outside it is refused, even if only one tenant is left.
+    6. The tenant must be registered and active.
+    """
+    rule: Rule | None = None
+    try:
+        wanted = tenant_header(request, rules.header)
+        if (rule := rules.denial_of(request.caller)) is not None:
+            raise Forbidden("denied", f"rule {rule.id} denies the caller")
+        owners = [owner for source in SOURCES if (owner := source(request, rules)) is not None]
+        rule = owners[0] if owners else None
+        tenant = _registered(_choose(wanted, _agreed(owners), rules), rules)
+        return Decision(tenant, rule.id if rule else None, chosen_by="header" if wanted is not None else "rule")
+    except BridgeError as refusal:
+        return Decision(None, rule.id if rule else None, refusal)
+
+
+def tenant_header(request: Request, header: str) -> str | None:
+    """The tenant id that the client asks for, or None. Opaque: never decoded, never trimmed.
+
+    Raises:
+        BadRequest: it is there twice, even with one value; under a spelling that another reader might take for it;
+            or is not a tenant id (`a,b` is what V1 makes of two headers).
+    """
+    reserved = names.TENANT_NAMES | {header, names.HOPS}
+    for name, _ in request.headers:
+        if "_" in name and ((folded := names.fold(name)) in reserved or folded.startswith(names.LATTICE_PREFIX)):
+            raise BadRequest("reserved_spelling", f"header {name[:64]} reads as {folded[:64]}")
+    value = request.header(header)
+    if value is not None and not is_tenant_id(value):
+        raise BadRequest("tenant_malformed", f"header {header} is not 1 to 256 of A-Z a-z 0-9 . _ : / = + @ -")
+    return value
+
+
+def _by_caller(request: Request, rules: Rules) -> Rule | None:
+    """The rule for whom Lattice says is calling."""
+    rule = rules.owner_of(request.caller)
+    if rule is not None:
+        return rule
+    if request.caller.authenticated:
+        raise Forbidden("no_rule", "no rule matches the caller's principal")
+    raise Unauthenticated("no_credential", "the caller is not authenticated and no rule has `anyone`")
+
+
+SOURCES: Final[tuple[Callable[[Request, Rules], Rule | None], ...]] = (_by_caller,)
+"""Each says which of its rules owns the request, or None if it has no rules. A credential that is not valid raises."""
+
+
+def _agreed(owners: Sequence[Rule]) -> Allowed:
+    """What every source allows. Fail closed: no source, no tenant; a deny rule that owns a request allows none."""
+    allowed: Allowed = EVERY if owners else frozenset()
+    for rule in owners:
+        given = frozenset[str]() if rule.allowed is None else rule.allowed
+        if isinstance(allowed, Every):
+            allowed = given
+        elif not isinstance(given, Every):
+            allowed &= given
+    if not isinstance(allowed, Every) and not allowed:
+        raise Forbidden("conflict", f"rules {', '.join(rule.id for rule in owners)} have no tenant in common")
+    return allowed
+
+
+def _choose(wanted: str | None, allowed: Allowed, rules: Rules) -> str:
+    candidates = rules.tenants if isinstance(allowed, Every) else allowed
+    if wanted is None:
+        if len(candidates) != 1:
+            raise Forbidden("ambiguous", f"{len(candidates)} tenants are allowed and the header chose none")
+        return next(iter(candidates))
+    if wanted not in candidates:
+        reason = "tenant_unknown" if isinstance(allowed, Every) else "tenant_not_allowed"
+        raise Forbidden(reason, "the tenant in the header is not among those the caller may choose")
+    return wanted
+
+
+def _registered(wanted: str, rules: Rules) -> str:
+    """The registry's own string. What the caller sent is compared with it and then forgotten."""
+    tenant = rules.tenants.get(wanted)
+    if tenant is None:
+        raise Forbidden("tenant_unknown", "the tenant is not registered")
+    if not tenant.active:
+        raise Forbidden("tenant_suspended", "the tenant is suspended")
+    return tenant.id

@@ -1,0 +1,282 @@
+"""The map's file format: TOML in, Rules out, or every fault in it at once.
+
+Rule: strict. An unknown key, a rule that could mean two things, a tenant nobody registered: the whole map is refused.
+A condition that is silently ignored would let somebody in, so nothing is ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lattice_bridge import headers as names
+from lattice_bridge.arn import BadPrincipal, parse_arn
+from lattice_bridge.errors import InvalidMap
+from lattice_bridge.message import Request, is_tenant_id
+from lattice_bridge.rules import ANYONE, EVERY, Allowed, Key, Rule, Rules, Tenant, role_key
+from lattice_bridge.tenant import Decision, decide
+
+ELSEWHERE: Final = frozenset({"backend", "lattice"})
+"""Tables of bridge.toml that settings.py reads."""
+
+_NEVER_THE_TENANT_HEADER: Final = frozenset(
+    {names.REQUEST_ID, names.HOPS, "host", "cookie", *names.CREDENTIALS, *names.HOP_BY_HOP}
+)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Header(_Table):
+    name: str = "x-tenant-id"
+
+
+class _Tenant(_Table):
+    status: Literal["active", "suspended"] = "active"
+
+
+class _Rule(_Table):
+    id: str = Field(min_length=1, max_length=128)
+    role: str | None = None
+    anyone: bool = False
+    accept_risk: str | None = None
+    tenant: str | None = None
+    tenants: list[str] | str | None = None
+    deny: bool = False
+
+
+class _Map(_Table):
+    header: _Header = _Header()
+    tenants: dict[str, _Tenant] = {}
+    rule: list[_Rule] = []
+
+
+class TenantMap:
+    """Who may run as which tenant.
+
+    Attributes:
+        rules: the map as decisions use it.
+        sha256: of the text it was read from, as hex; None if it was not read from text.
+    """
+
+    def __init__(self, rules: Rules, sha256: str | None = None) -> None:
+        self.rules = rules
+        self.sha256 = sha256
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> TenantMap:
+        """The map in a TOML file, which may be a whole bridge.toml.
+
+        Raises:
+            InvalidMap: with every fault found.
+        """
+        return cls.from_toml(read_text(path))
+
+    @classmethod
+    def from_toml(cls, text: str) -> TenantMap:
+        """The map in TOML text: `[header]`, `[tenants]` and `[[rule]]`; the tables of settings.py are passed over.
+
+        Raises:
+            InvalidMap: with every fault found, each with its rule, what is wrong, and what to write instead.
+        """
+        tables = {name: table for name, table in parse_toml(text).items() if name not in ELSEWHERE}
+        return cls(_build(tables), hashlib.sha256(text.encode()).hexdigest())
+
+    def decide(self, request: Request) -> Decision:
+        """Whose request it is. Never raises; a refusal is a Decision that is not `allowed`."""
+        return decide(request, self.rules)
+
+
+def read_text(path: str | Path) -> str:
+    """A configuration file's text.
+
+    Raises:
+        InvalidMap: no such file, not readable, or not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidMap([f"{path}: {error.strerror or error}"]) from error
+    except UnicodeDecodeError as error:
+        raise InvalidMap([f"{path}: not UTF-8 at byte {error.start}"]) from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """TOML as plain values.
+
+    Raises:
+        InvalidMap: not TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidMap([f"not TOML: {error}"]) from error
+
+
+def explain_shape(error: ValidationError, tables: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:
+    """pydantic's findings in a map's terms: the rule by its id, and for an unknown key the one that was meant."""
+    for fault in error.errors(include_url=False, include_context=False):
+        place, message = _place(fault["loc"], tables), fault["msg"]
+        if fault["type"] == "extra_forbidden":
+            known = _keys_at(model, fault["loc"])
+            near = difflib.get_close_matches(str(fault["loc"][-1]), known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
+            message = f"unknown key; {hint}"
+        yield f"{place}: {message}"
+
+
+def _place(loc: tuple[int | str, ...], tables: Mapping[str, Any]) -> str:
+    """`("rule", 2, "role")` → `rule "blue-api": role`."""
+    parts: list[str] = []
+    value: Any = tables
+    for step in loc:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            value = None
+        if isinstance(step, int):
+            name = value.get("id", value.get("path")) if isinstance(value, Mapping) else None
+            parts[-1] += f' "{name}"' if isinstance(name, str) else f" number {step + 1}"
+        elif (
+            value is not None or step == loc[-1]
+        ):  # pydantic adds the branch of a union it tried; the file has no such key
+            parts.append(step)
+    return ": ".join(parts)
+
+
+def _keys_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed beside an unknown one: those of the innermost table on the way to it."""
+    for step in loc[:-1]:
+        if isinstance(step, str) and step in model.model_fields:
+            inner = _table_in(model.model_fields[step].annotation)
+            model = inner or model
+    return list(model.model_fields)
+
+
+def _table_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in getattr(annotation, "__args__", ()) if (found := _table_in(part))), None)
+
+
+def _build(tables: Mapping[str, Any]) -> Rules:
+    try:
+        parsed = _Map.model_validate(tables)
+    except ValidationError as error:
+        raise InvalidMap(explain_shape(error, tables, _Map)) from error
+    faults = [*_header_faults(parsed.header), *_tenant_faults(parsed.tenants), *_repeated_ids(parsed.rule)]
+    rules: list[Rule] = []
+    for rule in parsed.rule:
+        found = list(_rule_faults(rule, parsed.tenants))
+        faults += [f'rule "{rule.id}": {fault}' for fault in found]
+        if not found:
+            rules.append(Rule(rule.id, _key(rule), _allowed(rule)))
+    faults += _same_anchor_faults(rules)
+    if faults:
+        raise InvalidMap(faults)
+    tenants = (Tenant(name, entry.status == "active") for name, entry in parsed.tenants.items())
+    return Rules.build(names.lower(parsed.header.name), tenants, rules)
+
+
+def _header_faults(header: _Header) -> Iterator[str]:
+    name = names.lower(header.name)
+    if not names.is_token(name) or "_" in name:
+        yield f'header: name "{header.name}" is not a header name; write letters, digits and -, as in x-tenant-id'
+    elif name in _NEVER_THE_TENANT_HEADER or name.startswith(names.LATTICE_PREFIX):
+        yield f'header: name "{header.name}" has another meaning; write one of your own, as in x-tenant-id'
+
+
+def _tenant_faults(tenants: Mapping[str, _Tenant]) -> Iterator[str]:
+    for name in tenants:
+        if not is_tenant_id(name):
+            yield (
+                f"tenants: {name!r} cannot be a tenant id; write 1 to 256 of A-Z a-z 0-9 . _ : / = + @ -, "
+                "the first a letter or digit"
+            )
+
+
+def _repeated_ids(rules: list[_Rule]) -> Iterator[str]:
+    seen: set[str] = set()
+    for rule in rules:
+        if rule.id in seen:
+            yield f'rule "{rule.id}": another rule has this id; ids are how a decision is explained, give each its own'
+        seen.add(rule.id)
+
+
+def _rule_faults(rule: _Rule, tenants: Mapping[str, _Tenant]) -> Iterator[str]:
+    anchors = [name for name, given in (("role", rule.role is not None), ("anyone", rule.anyone)) if given]
+    if len(anchors) != 1:
+        yield f"needs exactly one of role, anyone; has {' and '.join(anchors) or 'none'}"
+    outcomes = [key for key in ("tenant", "tenants", "deny") if getattr(rule, key) not in (None, False)]
+    if len(outcomes) != 1:
+        yield f"needs exactly one of tenant, tenants, deny; has {' and '.join(outcomes) or 'none'}"
+    if rule.role is not None:
+        yield from _role_faults(rule.role)
+    if rule.anyone and not rule.deny and not (rule.accept_risk or "").strip():
+        yield 'anyone lets callers in that nobody authenticated; if you mean that, say why: accept_risk = "…"'
+    if rule.accept_risk is not None and not rule.anyone:
+        yield "accept_risk acknowledges nothing here; it belongs to anyone"
+    yield from _outcome_faults(rule, tenants)
+
+
+def _role_faults(role: str) -> Iterator[str]:
+    example = "write it as IAM does, as in arn:aws:iam::111122223333:role/blue-api"
+    if "*" in role:
+        yield f'role "{role}" has a *; a role is named exactly: {example}'
+        return
+    try:
+        principal = parse_arn(role)
+    except BadPrincipal as error:
+        yield f'role "{role}": {error.detail}; {example}'
+        return
+    if principal.kind != "role":
+        yield f'role "{role}" is of the kind {principal.kind}; {example}'
+
+
+def _outcome_faults(rule: _Rule, tenants: Mapping[str, _Tenant]) -> Iterator[str]:
+    if isinstance(rule.tenants, str) and rule.tenants != "*":
+        yield f'tenants = "{rule.tenants}" is neither a list nor "*"; for one tenant write tenant = "{rule.tenants}"'
+        return
+    if rule.tenants == []:
+        yield "tenants is empty; to refuse these callers write deny = true"
+    if isinstance(rule.tenants, list) and len(set(rule.tenants)) < len(rule.tenants):
+        yield "tenants names one tenant twice"
+    allowed = _allowed(rule)
+    for tenant in sorted(allowed) if isinstance(allowed, frozenset) else ():
+        if tenant not in tenants:
+            near = difflib.get_close_matches(tenant, tenants, 1)
+            yield f"tenant {tenant!r} is not in [tenants]" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _allowed(rule: _Rule) -> Allowed | None:
+    if rule.deny:
+        return None
+    if rule.tenants == "*":
+        return EVERY
+    if rule.tenant is not None:
+        return frozenset({rule.tenant})
+    return frozenset(rule.tenants or ())
+
+
+def _key(rule: _Rule) -> Key:
+    if rule.role is None:
+        return ANYONE
+    role = parse_arn(rule.role).role
+    assert role is not None  # _role_faults let nothing else through
+    return role_key(*role)
+
+
+def _same_anchor_faults(rules: list[Rule]) -> Iterator[str]:
+    """Two rules for the same callers: which one would decide is nobody's guess."""
+    seen: dict[tuple[Key, bool], Rule] = {}
+    for rule in rules:
+        first = seen.setdefault((rule.key, rule.allowed is None), rule)
+        if first is not rule:
+            yield f'rule "{rule.id}": rule "{first.id}" is for the same callers; make one rule of the two'
