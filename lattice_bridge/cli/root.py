@@ -1,0 +1,17 @@
+"""The command group."""
+
+from __future__ import annotations
+
+import click
+
+from lattice_bridge.cli.local import local
+from lattice_bridge.version import __version__
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="lattice-bridge")
+def root() -> None:
+    """The Lambda between Amazon VPC Lattice and tenant-isolated Lambda functions."""
+
+
+root.add_command(local)

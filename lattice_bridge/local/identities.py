@@ -1,0 +1,117 @@
+"""Who may sign requests to the local front: identities.toml, or two that are always there.
+
+Rule: these keys open nothing but this machine's stack. Real credentials have no place in the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lattice_bridge.arn import BadPrincipal, Principal, parse_arn
+from lattice_bridge.message import X509
+
+
+class BadIdentities(Exception):
+    """identities.toml cannot be used. The message says which entry, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A signer.
+
+    Attributes:
+        access_key: what `--user KEY:SECRET` begins with.
+        secret_key: what signs.
+        principal: whom it stands for; a role gets a session.
+        session: the session's name, unless the request names another.
+        org: the organisation, or None.
+        x509: what IAM Roles Anywhere would have read from a certificate, or None.
+    """
+
+    access_key: str
+    secret_key: str
+    principal: Principal
+    session: str
+    org: str | None = None
+    x509: X509 | None = None
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _X509(_Table):
+    issuer_ou: str | None = None
+    san_dns: str | None = None
+    san_name_cn: str | None = None
+    san_uri: str | None = None
+    subject_cn: str | None = None
+
+
+class _Identity(_Table):
+    access_key: Annotated[str, Field(pattern="^[A-Za-z0-9]{4,128}$")]
+    secret_key: Annotated[str, Field(min_length=1)]
+    principal: str
+    session: str = "local"
+    org: str | None = None
+    x509: _X509 | None = None
+
+
+class _File(_Table):
+    identity: list[_Identity] = []
+
+
+READY_MADE: Final = """
+[[identity]]
+access_key = "LOCALBLUE"
+secret_key = "blue"
+principal = "arn:aws:iam::111122223333:role/blue-api"
+org = "o-local00000"
+
+[[identity]]
+access_key = "LOCALGREEN"
+secret_key = "green"
+principal = "arn:aws:iam::111122223333:role/green-api"
+org = "o-local00000"
+"""
+"""Used when there is no identities.toml; the same format."""
+
+
+def read_identities(path: Path | None) -> Mapping[str, Identity]:
+    """Identities by access key.
+
+    Raises:
+        BadIdentities: not readable, not TOML, or an entry that cannot sign.
+    """
+    try:
+        text = READY_MADE if path is None else path.read_text(encoding="utf-8")
+        tables = _File.model_validate(tomllib.loads(text)).identity
+    except OSError as error:
+        raise BadIdentities(f"{path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadIdentities(f"{path}: not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadIdentities(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    identities: dict[str, Identity] = {}
+    for table in tables:
+        if table.access_key in identities:
+            raise BadIdentities(f"{path}: two identities have the access key {table.access_key}")
+        identities[table.access_key] = _identity(table)
+    return identities
+
+
+def _identity(table: _Identity) -> Identity:
+    try:
+        principal = parse_arn(table.principal)
+    except BadPrincipal as error:
+        raise BadIdentities(f"identity {table.access_key}: {table.principal}: {error.detail}") from error
+    x509 = X509(**table.x509.model_dump()) if table.x509 else None
+    session = principal.session or table.session
+    return Identity(table.access_key, table.secret_key, principal, session, table.org, x509)

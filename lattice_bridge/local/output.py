@@ -1,0 +1,105 @@
+"""What an execution environment writes to stdout and stderr.
+
+Rule: always drained. A process whose pipe nobody reads stops at 64 KiB, in the middle of its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+TAIL_BYTES: Final = 4 * 1024
+"""What `LogType=Tail` gives: the last 4 KB of an invocation."""
+
+MAX_LINE: Final = 16 * 1024
+"""Longer lines are passed on in pieces, so that one without an end cannot fill the memory."""
+
+_CHUNK: Final = 64 * 1024
+_CHUNKS_A_TURN: Final = 16
+
+
+class Output:
+    """The reading end of an environment's pipe.
+
+    Args:
+        show: takes one decoded line, without its newline.
+    """
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._read, self.write_end = os.pipe()
+        os.set_blocking(self._read, False)
+        self._rest = b""
+        self._tail: deque[bytes] = deque()
+        self._tail_size = 0
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._read, self.drain)
+
+    def started(self) -> None:
+        """The process has the writing end; ours would keep the pipe open after its death."""
+        os.close(self.write_end)
+        self.write_end = -1
+
+    def begin(self) -> None:
+        """A new invocation: forget the last one's tail."""
+        self._tail.clear()
+        self._tail_size = 0
+
+    def note(self, line: str) -> None:
+        """A line of the platform's own, for `LogType=Tail`. Not shown: it would bury the function's."""
+        self._keep(line.encode() + b"\n")
+
+    def tail(self) -> bytes:
+        """The last 4 KB of this invocation, including what is still in the pipe."""
+        self.drain()
+        return b"".join(self._tail)[-TAIL_BYTES:]
+
+    def drain(self) -> None:
+        """Takes what is there. Bounded, so that a flood leaves the loop time for the others."""
+        for _ in range(_CHUNKS_A_TURN):
+            if self._read < 0:
+                return
+            try:
+                data = os.read(self._read, _CHUNK)
+            except BlockingIOError:
+                return
+            if not data:
+                self._end()
+                return
+            self._keep(data)
+            self._lines(data)
+
+    def close(self) -> None:
+        """Reads what is left, and closes both ends."""
+        if self.write_end >= 0:
+            self.started()
+        self.drain()
+        self._end()
+
+    def _end(self) -> None:
+        if self._read < 0:
+            return
+        self._loop.remove_reader(self._read)
+        os.close(self._read)
+        self._read = -1
+        if self._rest:
+            self._show(self._rest.decode("utf-8", "replace"))
+            self._rest = b""
+
+    def _keep(self, data: bytes) -> None:
+        self._tail.append(data[-TAIL_BYTES:])
+        self._tail_size += len(self._tail[-1])
+        while self._tail_size - len(self._tail[0]) >= TAIL_BYTES:
+            self._tail_size -= len(self._tail.popleft())
+
+    def _lines(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            for start in range(0, len(line) or 1, MAX_LINE):
+                self._show(line[start : start + MAX_LINE].decode("utf-8", "replace").replace("\r", "\n").rstrip())
+        if len(self._rest) > MAX_LINE:
+            self._show(self._rest.decode("utf-8", "replace"))
+            self._rest = b""

@@ -1,0 +1,66 @@
+"""A resolved template -> a plan.
+
+Rule: what is not emulated is named. A part of a template that is silently ignored is how a stack works on a desk and
+not in an account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from lattice_bridge.local.left_out import LeftOut
+from lattice_bridge.local.plan import EventVersion, Plan
+from lattice_bridge.local.plan_functions import read_functions
+from lattice_bridge.local.plan_lattice import read_services
+from lattice_bridge.local.template import BadTemplate, Template
+
+
+def plan(template: Template, *, event_version: EventVersion | None = None) -> Plan:
+    """What there is to serve in a template.
+
+    Args:
+        template: resolved.
+        event_version: replaces every target group's.
+
+    Raises:
+        BadTemplate: there is nothing to serve, or a part that is served is malformed.
+    """
+    left_out = LeftOut()
+    functions = {function.name: function for function in read_functions(template, left_out)}
+    services = tuple(read_services(template, event_version, left_out))
+    _name_other_resources(template, left_out)
+    if not functions:
+        raise BadTemplate("no Python function with local code in the template: nothing to run")
+    if not services:
+        raise BadTemplate("no AWS::VpcLattice::Service with a listener in the template: nothing to send requests to")
+    return Plan(template.region, functions, services, tuple(left_out))
+
+
+_SERVED: Final = frozenset(
+    {
+        "AWS::Serverless::Function",
+        "AWS::Lambda::Function",
+        "AWS::Lambda::Alias",
+        "AWS::Lambda::Version",
+        "AWS::VpcLattice::Service",
+        "AWS::VpcLattice::ServiceNetwork",
+        "AWS::VpcLattice::TargetGroup",
+        "AWS::VpcLattice::Listener",
+        "AWS::VpcLattice::Rule",
+    }
+)
+_WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
+    "AWS::VpcLattice::ServiceNetworkServiceAssociation": "every service is reachable",
+    "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
+    "AWS::Lambda::Permission": "Lattice may invoke every function",
+    "AWS::VpcLattice::AuthPolicy": "every signed caller is admitted",
+}
+
+
+def _name_other_resources(template: Template, left_out: LeftOut) -> None:
+    """Every type that is not served, with what its absence means here."""
+    for resource in template.resources.values():
+        if resource.type not in _SERVED:
+            meaning = _WITHOUT_MEANING_HERE.get(resource.type)
+            left_out.add(f"{resource.type}: {meaning}" if meaning else resource.type, resource.id)
