@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 import click
 
-from lattice_bridge.local.console import Console
+from lattice_bridge.local.console import Console, LogLines
 from lattice_bridge.local.identities import BadIdentities, Identity, read_identities
 from lattice_bridge.local.plan import Plan
 from lattice_bridge.local.planner import plan
@@ -95,6 +96,7 @@ def local(
         _print_plan(found, as_json=as_json)
         return
     console = Console(as_json=json_logs, colour=sys.stdout.isatty())
+    logging.getLogger().addHandler(LogLines(console))
     try:
         asyncio.run(_serve(found, signers, Options(**options), console, json_logs=json_logs))
     except PortTaken as error:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
 from rich.table import Table
 
+from lattice_bridge.errors import InvalidMap
 from lattice_bridge.local.identities import Identity
 from lattice_bridge.local.plan import DEFAULT_PRIORITY, Action, Plan, Rule
+from lattice_bridge.settings import Settings
+
+BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 
 
 def tables(plan: Plan) -> list[str]:
@@ -30,33 +37,66 @@ def tables(plan: Plan) -> list[str]:
         functions.add_row(
             function.name, isolation, function.handler, f"{function.timeout:g} s", f"{function.memory} MB"
         )
-    left_out = (
-        ["In the template, but not done here:", *(f"  - {line}" for line in plan.left_out)] if plan.left_out else []
-    )
-    return [*_lines(routes), *_lines(functions), *left_out, ""]
+    left_out = [f"  - {line}" for line in plan.left_out]
+    title = ["In the template, but not done here:"] if left_out else []
+    return [*_lines(routes), *_lines(functions), *title, *left_out, ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A path and tenant that the plan's bridge serves, for commands to paste; or why its bridge.toml does not load."""
+
+    path: str = "/"
+    tenant: str = "TENANT"
+    header: str = "x-tenant-id"
+    faults: tuple[str, ...] = ()
+
+
+def example(plan: Plan) -> Example:
+    """From the bridge.toml of the plan's bridge, if it has one."""
+    bridge = next((function for function in plan.functions.values() if function.handler == BRIDGE_HANDLER), None)
+    if bridge is None:
+        return Example()
+    try:
+        settings = Settings.load({**bridge.environment, "LAMBDA_TASK_ROOT": str(bridge.code)})
+    except InvalidMap as error:
+        return Example(faults=error.faults)
+    rules = settings.tenant_map.rules
+    path = next((backend.path for backend in settings.backends if backend.isolated), "/")
+    tenant = next((tenant.id for tenant in rules.tenants.values() if tenant.active), "TENANT")
+    return Example(path, tenant, rules.header)
 
 
 def commands(plan: Plan, signers: Mapping[str, Identity], front_url: str, lambda_url: str) -> Iterator[str]:
-    """Commands that work as they stand."""
+    """Where the stack listens, and commands that work as they stand."""
+    known = example(plan)
+    url = shlex.quote(f"{front_url}{known.path}")
+    signing = f"curl --aws-sigv4 aws:amz:{plan.region}:vpc-lattice-svcs -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD'"
     yield f"Lattice front  {front_url}"
     yield f"Lambda API     {lambda_url}"
     yield ""
+    if known.faults:
+        yield "The bridge will answer 503 to everything: its bridge.toml does not load."
+        yield from (f"  - {fault}" for fault in known.faults)
     if not all(service.signed_only for service in plan.services):
         yield "Unsigned, naming a tenant:"
-        yield f"  curl -H 'x-tenant-id: BlueTenant' {front_url}/isolated"
-    yield f"Signed, as one of {len(signers)} identities (the session's name may be chosen):"
+        yield f"  curl -H '{known.header}: {known.tenant}' {url}"
+    yield "Signed, as one of the identities; a role's session has the name you give it:"
     for identity in list(signers.values())[:4]:
         yield f"  # {identity.principal}"
-        yield (
-            f'  curl --aws-sigv4 "aws:amz:{plan.region}:vpc-lattice-svcs" --user {identity.access_key}:{identity.secret_key} '
-            f"-H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' {front_url}/isolated"
-        )
+        yield f"  {signing} -H 'x-amz-security-token: session=me' --user {_user(identity)} {url}"
     isolated = next((function for function in plan.functions.values() if function.isolated), None)
     if isolated is not None:
         yield "Straight to a function, as the bridge does:"
-        yield f"  aws lambda invoke --endpoint-url {lambda_url} --function-name {isolated.name} --tenant-id BlueTenant /dev/stdout"
+        invoke = f"aws lambda invoke --endpoint-url {lambda_url} --region {plan.region}"
+        credentials = "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local"
+        yield f"  {credentials} {invoke} --function-name {isolated.name} --tenant-id {known.tenant} /dev/stdout"
     yield ""
     yield "Ctrl-C stops everything."
+
+
+def _user(identity: Identity) -> str:
+    return shlex.quote(f"{identity.access_key}:{identity.secret_key}")
 
 
 def _request(rule: Rule) -> str:

@@ -7,6 +7,7 @@ and counted, and nothing waits.
 from __future__ import annotations
 
 import json
+import logging
 import queue
 import sys
 import threading
@@ -17,6 +18,17 @@ import click
 
 QUEUE_LINES: Final = 10_000
 _COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
+
+
+class LogLines(logging.Handler):
+    """What libraries log, as warnings on a console: uvicorn says there which requests it could not read."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.warn(f"{record.name}: {record.getMessage()}")
 
 
 class Console:
@@ -46,22 +58,24 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Something the person at the stack should know."""
-        self._message("warning", text, "yellow")
+        self._message("warning", text)
 
     def say(self, text: str, **fields: object) -> None:
         """What the stack itself does. `fields` are for machines."""
-        self._message("info", text, None, **fields)
+        self._message("info", text, **fields)
 
     def close(self) -> None:
         """Writes what is left."""
         self._lines.put(None)
         self._writer.join(timeout=5)
 
-    def _message(self, level: str, text: str, colour: str | None, **fields: object) -> None:
+    def _message(self, level: str, text: str, **fields: object) -> None:
+        self._put(self._formatted(level, text, **fields))
+
+    def _formatted(self, level: str, text: str, **fields: object) -> str:
         if self._as_json:
-            self._put(json.dumps({"time": time.time(), "level": level, "message": text, **fields}))
-        else:
-            self._put(click.style(text, fg=colour) if self._colour and colour else text)
+            return json.dumps({"time": time.time(), "level": level, "message": text, **fields})
+        return click.style(text, fg="yellow") if self._colour and level == "warning" else text
 
     def _coloured(self, label: str) -> str:
         if not self._colour:
@@ -87,4 +101,6 @@ class Console:
     def _report_left_out(self) -> None:
         if self._left_out:
             left_out, self._left_out = self._left_out, 0
-            self._stream.write(f"… {left_out} lines left out: printed faster than they could be shown\n")
+            self._stream.write(
+                self._formatted("warning", f"… {left_out} lines left out: printed faster than shown") + "\n"
+            )

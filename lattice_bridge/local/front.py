@@ -5,6 +5,8 @@ Rule: what a client sends is either passed on exactly, or refused with the reaso
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -26,6 +28,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+DRAIN_SECONDS: Final = 1.0
 SOURCE_VPC: Final = "vpc-0a1b2c3d4e5f60718"
 # Word for word what captured responses say.
 _NOT_AUTHORIZED: Final = (
@@ -76,6 +79,8 @@ class Front:
             whole = True
             response = await self._serve(replace(request, body=body), request_id)
         except Refused as refusal:
+            if not whole:
+                await _drain(receive, scope)
             response = wire.HttpResponse(
                 refusal.status, [("content-type", "text/plain; charset=utf-8")], f"{refusal}\n".encode()
             )
@@ -172,6 +177,8 @@ def _to_payload(
 
 
 def _head(scope: Scope) -> wire.HttpRequest:
+    if scope["http_version"] not in ("1.0", "1.1"):
+        raise Refused(400, f"Bad Request: HTTP/{scope['http_version']}; this front speaks HTTP/1.1")
     headers = [(name.decode("latin-1"), _text(value)) for name, value in scope["headers"]]
     for name, value in headers:
         if name == "upgrade":
@@ -213,6 +220,17 @@ async def _body(receive: Receive) -> bytes:
             )
         if not message.get("more_body"):
             return b"".join(chunks)
+
+
+async def _drain(receive: Receive, scope: Scope) -> None:
+    """Reads on for a moment, and throws away: a client that is still sending would get a reset, not the reason."""
+    if any(name == b"expect" for name, _ in scope["headers"]):
+        return  # it waits for a go-ahead before it sends
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            message = await receive()
+            while message["type"] == "http.request" and message.get("more_body"):
+                message = await receive()
 
 
 async def _send(response: wire.HttpResponse, method: str, request_id: str, send: Send, *, close: bool) -> None:

@@ -142,11 +142,12 @@ def _signatures(
     headers = auth.canonical_headers(signed.headers)
     ending = ("", auth.signed_headers(signed.headers), UNSIGNED)
     for path in dict.fromkeys((quote(request.path, safe="/~"), request.path)):
-        for query in dict.fromkeys(("&".join(sorted(_with_equals(request.query))), request.query)):
+        for query in dict.fromkeys((_sorted(request.query), request.query)):
             canonical = "\n".join((request.method, path, query, headers, *ending))
             yield auth.signature(auth.string_to_sign(signed, canonical), signed)
 
 
-def _with_equals(query: str) -> list[str]:
-    """AWS's canonical query has a `=` after every name."""
-    return [part if "=" in part else f"{part}=" for part in query.split("&") if part]
+def _sorted(query: str) -> str:
+    """AWS's canonical query: by name, then value, with a `=` after every name."""
+    pairs = sorted(part.partition("=")[::2] for part in query.split("&") if part)
+    return "&".join(f"{name}={value}" for name, value in pairs)

@@ -241,8 +241,8 @@ def http_response(payload: bytes, method: str) -> HttpResponse:
 
 def _reply_headers(reply: Mapping[str, Any]) -> Pairs:
     """Both ways in which replies are known to carry several cookies are understood; see `assumptions.SET_COOKIE`."""
-    headers = reply.get("headers") or {}
-    cookies = reply.get("cookies") or []
+    headers, cookies = reply.get("headers"), reply.get("cookies")
+    headers, cookies = {} if headers is None else headers, [] if cookies is None else cookies
     if not isinstance(headers, dict) or not isinstance(cookies, list):
         raise BadReply("headers is not an object, or cookies is not a list")
     pairs: list[tuple[str, str]] = []

@@ -1,0 +1,53 @@
+# Two commands do all the set-up: `make run` and `make test`. Nothing is installed outside .venv.
+
+PYTHON ?= python3
+PORT ?= 8080
+export PORT
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEFINITIONS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check soak bench package clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+
+run: $(VENV)/local ## Serve template.yaml on this machine, on $$PORT (8080), until Ctrl-C
+	@exec $(BIN)/lattice-bridge local --parameter AuthType=NONE $(ARGS)
+
+test: check ## Lint, types, and all tests with branch coverage
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+check: $(VENV)/dev ## Lint and types only
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+
+soak: $(VENV)/dev ## 20,000 requests through the whole stack, with what it costs in memory
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+bench: $(VENV)/dev ## CPU per request, ours against a bare boto3 invoke, in one run
+	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+package: $(VENV)/local ## Build dist/bridge-ARCH.zip for Lambda, without Docker
+	@$(BIN)/python -m tools.package $(ARGS)
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) dist build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lattice-bridge needs Python 3.11 or later; name one with PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/local: $(DEFINITIONS) | $(VENV)/bin/python
+	@echo "Installing into $(VENV) …"
+	@$(PIP) --editable '.[local]'
+	@touch $@
+
+$(VENV)/dev: $(DEFINITIONS) | $(VENV)/bin/python
+	@echo "Installing into $(VENV), with the tools for tests …"
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/local

@@ -1,0 +1,102 @@
+"""Handlers that do what handlers do on a bad day. Run by the local stack, never imported by a test."""
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+
+def echo(event: Any, context: Any) -> dict[str, Any]:
+    """Everything a test wants to know of its environment."""
+    print("echo was here")
+    return {
+        "event": event,
+        "pid": os.getpid(),
+        "cwd": os.getcwd(),
+        "path0": sys.path[0],
+        "tenant": context.tenant_id,
+        "arn": context.invoked_function_arn,
+        "request_id": context.aws_request_id,
+        "remaining": context.get_remaining_time_in_millis(),
+        "client_context": context.client_context.custom if context.client_context else None,
+        "environ": dict(os.environ),
+    }
+
+
+def reply(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+    """A good reply that says which event it was for."""
+    return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": json.dumps(event)}
+
+
+def cookies(_event: Any, _context: Any) -> dict[str, Any]:
+    return {
+        "statusCode": 200,
+        "headers": {"x-a": "1", "content-length": "999"},
+        "cookies": ["a=1", "b=2"],
+        "body": "ok",
+    }
+
+
+def raises(_event: Any, _context: Any) -> None:
+    raise RuntimeError("a secret of the function")
+
+
+def exits(_event: Any, _context: Any) -> None:
+    os._exit(7)
+
+
+def leaves(_event: Any, _context: Any) -> None:
+    sys.exit(0)
+
+
+def crashes(_event: Any, _context: Any) -> None:
+    ctypes.string_at(0)
+
+
+def hangs(_event: Any, _context: Any) -> None:
+    time.sleep(600)
+
+
+def floods(event: dict[str, Any], _context: Any) -> dict[str, int]:
+    size = int(event.get("bytes", 20_000_000))
+    line = "x" * 99 + "\n"
+    for _ in range(size // 100):
+        sys.stdout.write(line)
+    os.write(2, b"y" * 1_000_000)  # without an end of line
+    print("the last line")
+    return {"written": size}
+
+
+def forks(_event: Any, _context: Any) -> dict[str, int]:
+    """A child that leaves the process group and keeps the pipe open."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    return {"child": child.pid, "pid": os.getpid()}
+
+
+def nonsense(_event: Any, _context: Any) -> list[str]:
+    return ["not", "a", "reply"]
+
+
+def not_json(_event: Any, _context: Any) -> bytes:
+    return b"\xff\xfe not json"
+
+
+def too_large(_event: Any, _context: Any) -> str:
+    return "x" * (6 * 1024 * 1024 + 200)
+
+
+def slow(event: dict[str, Any], _context: Any) -> dict[str, int]:
+    time.sleep(float(event.get("seconds", 0.3)))
+    return {"pid": os.getpid()}
+
+
+def writes(event: dict[str, Any], _context: Any) -> None:
+    """Leaves a line a run in a file, then fails as often as it is told to."""
+    with open(event["file"], "a", encoding="utf-8") as file:
+        file.write("run\n")
+    with open(event["file"], encoding="utf-8") as file:
+        if len(file.readlines()) <= event.get("fail", 0):
+            raise RuntimeError("not yet")

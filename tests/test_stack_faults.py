@@ -1,0 +1,183 @@
+"""Functions that misbehave leave the stack healthy, and their caller with the right error."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stack import FAULTS, RunningStack, running
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    with running(template=FAULTS) as stack:
+        yield stack
+
+
+def healthy(stack: RunningStack) -> bool:
+    return stack.invoke("reply", {"n": 1}).status == 200 and stack.get("/reply").status == 200
+
+
+@pytest.mark.parametrize(
+    ("function", "error_type"),
+    [
+        ("raises", "RuntimeError"),
+        ("exits", "Runtime.ExitError"),
+        ("leaves", "Runtime.ExitError"),
+        ("crashes", "Runtime.ExitError"),
+        ("hangs", "Sandbox.Timedout"),
+        ("broken", "Runtime.ImportModuleError"),
+        ("missing", "Runtime.HandlerNotFound"),
+        ("dies", "Runtime.ExitError"),
+        ("too-large", "Function.ResponseSizeTooLarge"),
+    ],
+)
+def test_the_invoker_gets_a_function_error_and_the_next_request_a_new_environment(
+    stack: RunningStack, function: str, error_type: str
+) -> None:
+    for _ in range(2):
+        answer = stack.invoke(function)
+        assert (answer.status, answer.headers["x-amz-function-error"]) == (200, "Unhandled")
+        assert answer.json()["errorType"] == error_type
+    assert healthy(stack)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/raises", 502),
+        ("/exits", 502),
+        ("/broken", 502),
+        ("/nonsense", 502),
+        ("/not-json", 502),
+        ("/too-large", 502),
+        ("/hangs", 504),
+        ("/nowhere", 404),
+    ],
+)
+def test_the_client_gets_a_status_and_nothing_of_the_function(stack: RunningStack, path: str, status: int) -> None:
+    answer = stack.get(path)
+    assert answer.status == status
+    assert b"secret" not in answer.body
+    assert b"Traceback" not in answer.body
+
+
+def test_a_flood_on_stdout_and_stderr_neither_blocks_the_function_nor_the_others(stack: RunningStack) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        flood = pool.submit(stack.invoke, "floods", {"bytes": 30_000_000}, None, X_Amz_Log_Type="Tail")
+        assert healthy(stack)
+        answer = flood.result(timeout=60)
+    assert answer.json() == {"written": 30_000_000}
+    tail = base64.b64decode(answer.headers["x-amz-log-result"])
+    assert len(tail) <= 4096
+    assert b"the last line" in tail
+
+
+def test_a_child_that_left_the_process_group_ends_with_its_environment() -> None:
+    with running("--idle", "1", template=FAULTS) as stack:
+        pids = stack.invoke("forks").json()
+        assert alive(pids["child"])
+        assert stack.invoke("forks").json()["pid"] == pids["pid"]  # the environment goes on
+        wait_until(lambda: not alive(pids["child"]) and not alive(pids["pid"]))
+
+
+def test_what_hangs_and_what_it_started_is_gone_when_the_stack_stops() -> None:
+    with running(template=FAULTS) as stack:
+        child = stack.invoke("forks").json()["child"]
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(stack.invoke, "slow", {"seconds": 0.2})
+        pids = [*stack.processes(), child]
+        assert len(pids) >= 3
+    assert [pid for pid in pids if alive(pid)] == []
+
+
+def test_an_environment_is_one_process_for_one_tenant_and_one_request_at_a_time(stack: RunningStack) -> None:
+    def run(tenant: str) -> tuple[str, int]:
+        return tenant, stack.invoke("isolated-slow", {"seconds": 0.5}, tenant).json()["pid"]
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(run, ["blue", "blue", "green", "green"]))
+    assert len({pid for _, pid in answers}) == 4
+    again = {run(tenant) for tenant in ("blue", "green")}
+    assert again <= set(answers)
+
+
+def test_a_tenants_hanging_environment_is_not_used_again_nor_in_the_way_of_others(stack: RunningStack) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(stack.invoke, "isolated-hangs", None, "blue")
+        assert stack.invoke("isolated", None, "blue").status == 200
+        assert hanging.result(timeout=30).json()["errorType"] == "Sandbox.Timedout"
+
+
+def test_the_environment_quota_counts_idle_environments_too() -> None:
+    with running("--max-environments", "2", template=FAULTS) as stack:
+        assert stack.invoke("isolated", None, "blue").status == 200
+        assert stack.invoke("isolated", None, "green").status == 200
+        answer = stack.invoke("isolated", None, "red")
+        assert (answer.status, answer.headers["x-amzn-errortype"]) == (429, "TooManyRequestsException")
+        assert answer.json()["Reason"] == "ConcurrentInvocationLimitExceeded"
+        assert answer.headers["retry-after"] == "1"
+        assert stack.get("/reply").status == 503
+        assert stack.invoke("isolated", None, "blue").status == 200
+
+
+def test_idle_environments_are_reaped() -> None:
+    with running("--idle", "1", template=FAULTS) as stack:
+        stack.invoke("isolated", None, "blue")
+        assert len(stack.processes()) == 1
+        wait_until(lambda: stack.processes() == [])
+        assert stack.invoke("isolated", None, "blue").status == 200
+
+
+def test_an_asynchronous_invocation_that_fails_is_tried_three_times(stack: RunningStack, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    answer = stack.invoke("writes", {"file": str(runs), "fail": 2}, X_Amz_Invocation_Type="Event")
+    assert (answer.status, answer.body) == (202, b"")
+    wait_until(lambda: runs.exists() and runs.read_text() == "run\n" * 3)
+
+
+def test_changed_code_is_run_after_a_reload(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("def handler(event, context):\n    return 'old'\n")
+    (tmp_path / "template.yaml").write_text(RELOADED)
+    with running("--reload", template=tmp_path / "template.yaml") as stack:
+        assert stack.invoke("Function").json() == "old"
+        time.sleep(1.1)  # the time that a source file's modification is known by, in bytecode, is in seconds
+        (tmp_path / "app.py").write_text("def handler(event, context):\n    return 'new'\n")
+        wait_until(lambda: stack.invoke("Function").json() == "new")
+
+
+RELOADED = """
+Resources:
+  Function:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: app.handler, Runtime: python3.13}
+  Service:
+    Type: AWS::VpcLattice::Service
+  Listener:
+    Type: AWS::VpcLattice::Listener
+    Properties:
+      ServiceIdentifier: !Ref Service
+      DefaultAction: {FixedResponse: {StatusCode: 404}}
+"""
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent to notice does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition: Any, seconds: float = 20) -> None:
+    """Bounded; fails with the condition's place."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not become true in time"
+        time.sleep(0.1)

@@ -1,0 +1,162 @@
+"""The front as an HTTP server: what real and hostile clients send, over a real socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.stack import FAULTS, RunningStack, running
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    with running(template=FAULTS) as stack:
+        yield stack
+
+
+def send(stack: RunningStack, *lines: str, body: bytes = b"") -> tuple[int, dict[str, list[str]], bytes]:
+    """Writes a request as it stands, and reads until the other end closes."""
+    address = urlsplit(stack.front)
+    head = "\r\n".join([*lines, "connection: close", "", ""]).encode("utf-8")
+    with socket.create_connection((str(address.hostname), address.port), timeout=20) as connection:
+        connection.sendall(head + body)
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+    top, _, rest = received.partition(b"\r\n\r\n")
+    status, *fields = top.decode("utf-8").split("\r\n")
+    headers: dict[str, list[str]] = {}
+    for field in fields:
+        name, _, value = field.partition(": ")
+        headers.setdefault(name.lower(), []).append(value)
+    return int(status.split()[1]), headers, rest
+
+
+def event_of(answer: tuple[int, dict[str, list[str]], bytes]) -> dict[str, Any]:
+    assert answer[0] == 200
+    event = json.loads(answer[2])
+    assert isinstance(event, dict)
+    return event
+
+
+def test_the_target_arrives_as_it_was_sent(stack: RunningStack) -> None:
+    target = "/reply/a%2Fb/../%7e?x=1&x=%zz&y=+&=&z"
+    assert event_of(send(stack, f"GET {target} HTTP/1.1", "host: h"))["path"] == target
+
+
+def test_repeated_headers_arrive_in_order(stack: RunningStack) -> None:
+    event = event_of(send(stack, "GET /reply HTTP/1.1", "Host: h", "X-Tag: a", "x-tag: b, c", "X-TAG: a"))
+    assert event["headers"]["x-tag"] == ["a", "b, c", "a"]
+    assert event["headers"]["host"] == ["h"]
+
+
+def test_any_method_passes(stack: RunningStack) -> None:
+    assert event_of(send(stack, "PROPFIND /reply HTTP/1.1", "host: h"))["method"] == "PROPFIND"
+
+
+def test_utf8_in_a_header_arrives(stack: RunningStack) -> None:
+    assert event_of(send(stack, "GET /reply HTTP/1.1", "host: h", "x-name: é"))["headers"]["x-name"] == ["é"]
+
+
+def test_a_v1_target_group_gets_a_v1_event(stack: RunningStack) -> None:
+    event = event_of(send(stack, "GET /v1?a=1&a=2 HTTP/1.1", "host: h"))
+    assert (event["raw_path"], event["query_string_parameters"]) == ("/v1?a=1&a=2", {"a": "1"})
+
+
+def test_a_chunked_body_is_whole_when_it_arrives(stack: RunningStack) -> None:
+    chunks = b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    lines = ["POST /reply HTTP/1.1", "host: h", "content-type: text/plain", "transfer-encoding: chunked"]
+    event = event_of(send(stack, *lines, body=chunks))
+    assert event["body"] == "abcde"
+    assert "transfer-encoding" not in event["headers"]
+
+
+def test_two_hosts_are_refused(stack: RunningStack) -> None:
+    assert send(stack, "GET /reply HTTP/1.1", "host: a", "host: b")[0] == 400
+
+
+def test_no_host_is_refused(stack: RunningStack) -> None:
+    assert send(stack, "GET /reply HTTP/1.1")[0] == 400
+
+
+def test_both_a_length_and_chunks_are_refused(stack: RunningStack) -> None:
+    lines = ["POST /reply HTTP/1.1", "host: h", "content-length: 3", "transfer-encoding: chunked"]
+    assert send(stack, *lines, body=b"0\r\n\r\n")[0] == 400
+
+
+def test_an_upgrade_is_refused_with_the_reason(stack: RunningStack) -> None:
+    lines = ["GET /reply HTTP/1.1", "host: h", "upgrade: websocket", "sec-websocket-key: x"]
+    status, _, body = send(stack, *lines)
+    assert status == 400
+    assert b"no upgrade to websocket" in body
+
+
+def test_grpc_is_refused_with_the_reason(stack: RunningStack) -> None:
+    status, _, body = send(stack, "POST /reply HTTP/1.1", "host: h", "content-type: application/grpc+proto")
+    assert status == 400
+    assert b"no gRPC" in body
+
+
+def test_a_body_that_says_it_is_over_six_megabytes_is_refused_unread(stack: RunningStack) -> None:
+    status, headers, body = send(stack, "POST /reply HTTP/1.1", "host: h", f"content-length: {6 * 2**20 + 1}")
+    assert (status, headers["connection"][0]) == (413, "close")
+    assert b"6291456" in body
+
+
+def test_a_stream_without_an_end_is_refused_at_six_megabytes(stack: RunningStack) -> None:
+    chunk = b"100000\r\n" + b"x" * 2**20 + b"\r\n"
+    status, _, body = send(
+        stack, "POST /reply HTTP/1.1", "host: h", "transfer-encoding: chunked", body=chunk * 6 + chunk
+    )
+    assert status == 413
+    assert b"streamed past" in body
+
+
+def test_a_body_of_six_megabytes_that_base64_makes_larger_is_refused(stack: RunningStack) -> None:
+    body = b"\xff" * (6 * 2**20)
+    status, _, text = send(stack, "POST /reply HTTP/1.1", "host: h", f"content-length: {len(body)}", body=body)
+    assert status == 413
+    assert b"bytes of JSON" in text
+
+
+def test_a_large_body_within_the_limit_arrives(stack: RunningStack) -> None:
+    body = b"x" * (2 * 2**20)
+    lines = ["POST /reply HTTP/1.1", "host: h", "content-type: text/plain", f"content-length: {len(body)}"]
+    assert event_of(send(stack, *lines, body=body))["body"] == body.decode()
+
+
+def test_two_cookies_leave_as_two_headers_and_the_length_is_ours(stack: RunningStack) -> None:
+    status, headers, body = send(stack, "GET /cookies HTTP/1.1", "host: h")
+    assert (status, headers["set-cookie"], body) == (200, ["a=1", "b=2"], b"ok")
+    assert headers["content-length"] == ["2"]
+    assert "date" in headers
+
+
+def test_a_head_request_gets_headers_only(stack: RunningStack) -> None:
+    status, _, body = send(stack, "HEAD /cookies HTTP/1.1", "host: h")
+    assert (status, body) == (200, b"")
+
+
+def test_every_answer_has_lattices_request_id_and_the_function_the_same(stack: RunningStack) -> None:
+    answer = send(stack, "GET /reply HTTP/1.1", "host: h")
+    assert answer[1]["x-amzn-requestid"] == [event_of(answer)["requestId"]]
+
+
+def test_no_rule_means_the_listeners_default(stack: RunningStack) -> None:
+    assert send(stack, "GET /nowhere HTTP/1.1", "host: h")[0] == 404
+
+
+@pytest.mark.parametrize(
+    "line", ["GET", "GET /reply", "\x00", "GET /\x00 HTTP/1.1", "GET /é HTTP/1.1", "GET /reply HTTP/2.0"]
+)
+def test_what_is_not_http_is_refused_and_the_front_lives(stack: RunningStack, line: str) -> None:
+    address = urlsplit(stack.front)
+    with socket.create_connection((str(address.hostname), address.port), timeout=20) as connection:
+        connection.sendall(line.encode() + b"\r\nhost: h\r\n\r\n")
+        assert b" 400 " in connection.recv(65536).partition(b"\r\n")[0] + b" "
+    assert stack.get("/reply").status == 200
