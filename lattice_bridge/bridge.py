@@ -5,6 +5,7 @@ Rule: steps in order, one `except`, no decisions of its own.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -14,11 +15,11 @@ from lattice_bridge import reply
 from lattice_bridge.assumptions import SET_COOKIE
 from lattice_bridge.backend import Backend, Backends
 from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
-from lattice_bridge.event import parse_event
+from lattice_bridge.event import method_of, parse_event
 from lattice_bridge.invoke import Call, Invoke
 from lattice_bridge.message import Request
 from lattice_bridge.payload import ASYNC_LIMIT, SYNC_LIMIT, encode
-from lattice_bridge.telemetry import Record, lines
+from lattice_bridge.telemetry import Record, Seen, lines
 from lattice_bridge.tenant import Decision
 from lattice_bridge.tenant_map import TenantMap
 
@@ -40,6 +41,7 @@ class Bridge:
             come from, so a list refuses them all.
         set_cookie: where a reply carries cookies.
         write: takes the log and metric lines.
+        log_level: log lines below it are not written; `AWS_LAMBDA_LOG_LEVEL`'s words. Metric lines always are.
         clock: monotonic seconds.
     """
 
@@ -52,6 +54,7 @@ class Bridge:
         services: Collection[str] = (),
         set_cookie: reply.SetCookie = SET_COOKIE,
         write: Callable[[str], object] = sys.stdout.write,
+        log_level: str = "INFO",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.tenant_map = tenant_map
@@ -60,6 +63,7 @@ class Bridge:
         self.services = frozenset(services)
         self.set_cookie = set_cookie
         self._write = write
+        self._log_level = log_level
         self._clock = clock
         self._cold = True
 
@@ -70,31 +74,27 @@ class Bridge:
             answer = self._serve(event, context, record)
         except Exception as error:
             record.refusal = error if isinstance(error, BridgeError) else _bug(error)
-            method = record.request.method if record.request else ""
-            answer = reply.render(reply.problem(record.refusal, _request_id(record.request, context)), method)
+            answer = reply.render(reply.problem(record.refusal, _request_id(record.request, context)), method_of(event))
         record.status = answer["statusCode"]
         self._report(record, _request_id(record.request, context))
         return answer
 
     def _serve(self, event: object, context: object, record: Record) -> reply.Reply:
-        record.request = request = record.lap("parse", parse_event(event))
+        record.step("parse")
+        record.request = request = parse_event(event)
         self._check_service(request)
-        record.decision = decision = record.lap("decide", self.tenant_map.decide(request))
+        record.step("decide")
+        record.decision = decision = self.tenant_map.decide(request)
         tenant = _tenant(decision)
         backend = self.backends.serving(request.path)
         record.backend = backend.path
-        payload = record.lap("encode", self._encode(request, tenant, backend, context))
-        call = Call(
-            backend.function,
-            tenant if backend.isolated else None,
-            payload,
-            backend.invocation,
-            backend.timeout,
-            _left(context),
-        )
-        answer = record.lap("invoke", self.invoke(call))
+        record.step("encode")
+        payload = self._encode(request, tenant, backend, context)
+        record.step("invoke")
+        answer = self.invoke(_call(backend, tenant, payload, context))
+        record.step("reply")
         response = reply.ACCEPTED if backend.invocation == "async" else reply.decode(answer)
-        return record.lap("reply", reply.render(response, request.method, self.set_cookie))
+        return reply.render(response, request.method, self.set_cookie)
 
     def _encode(self, request: Request, tenant: str, backend: Backend, context: object) -> bytes:
         return encode(
@@ -112,7 +112,9 @@ class Bridge:
 
     def _report(self, record: Record, request_id: str) -> None:
         cold, self._cold = self._cold, False
-        self._write(lines(record, request_id=request_id, cold=cold, map_sha256=self.tenant_map.sha256, now=time.time()))
+        seen = Seen(request_id, cold, self.tenant_map.sha256, time.time())
+        with contextlib.suppress(OSError):  # a log that cannot be written is no reason to fail the request
+            self._write(lines(record, seen, self._log_level))
 
 
 def _tenant(decision: Decision) -> str:
@@ -121,6 +123,18 @@ def _tenant(decision: Decision) -> str:
     if decision.tenant is None:
         raise Forbidden("no_rule", "the decision names no tenant")
     return decision.tenant
+
+
+def _call(backend: Backend, tenant: str, payload: bytes, context: object) -> Call:
+    """A function without tenant isolation is invoked without a tenant id: Lambda refuses it one."""
+    return Call(
+        function=backend.function,
+        tenant=tenant if backend.isolated else None,
+        payload=payload,
+        invocation=backend.invocation,
+        timeout=backend.timeout,
+        left=_left(context),
+    )
 
 
 def _request_id(request: Request | None, context: object) -> str:

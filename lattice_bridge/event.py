@@ -58,6 +58,11 @@ def parse_event(event: object) -> Request:
     return _parse_v1(event) if version == 1 else _parse_v2(event)
 
 
+def method_of(event: object) -> str:
+    """The method of an event that may be anything: a refusal of a HEAD request has no body either."""
+    return str(event.get("method", "")) if isinstance(event, Mapping) else ""
+
+
 def _recognise(event: object) -> tuple[Literal[1, 2], Mapping[str, Any]]:
     """Which version it is. API Gateway's HTTP API says `"version": "2.0"` too, so `serviceArn` has to be there."""
     if not isinstance(event, Mapping):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.message import Request
@@ -17,9 +19,20 @@ from lattice_bridge.tenant import Decision
 
 NAMESPACE: Final = "LatticeBridge"
 MAX_TEXT: Final = 512
-STEPS: Final = ("parse", "decide", "encode", "invoke", "reply")
 
-_T = TypeVar("_T")
+_LEVELS: Final = {"TRACE": 0, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50}
+_METRICS: Final = {
+    "Namespace": NAMESPACE,
+    "Dimensions": [["Backend"], ["Backend", "Reason"]],
+    "Metrics": [
+        {"Name": "Requests", "Unit": "Count"},
+        {"Name": "Refusals", "Unit": "Count"},
+        {"Name": "Errors", "Unit": "Count"},
+        {"Name": "ColdStarts", "Unit": "Count"},
+        {"Name": "Latency", "Unit": "Milliseconds"},
+        {"Name": "Overhead", "Unit": "Milliseconds"},
+    ],
+}
 
 
 class Record:
@@ -38,41 +51,55 @@ class Record:
         self.backend: str | None = None
         self.refusal: BridgeError | None = None
         self.status = 0
+        self._current = ""
 
-    def lap(self, step: str, value: _T) -> _T:
-        """Books the time since the last lap on `step`, and passes its result on."""
+    def step(self, name: str) -> None:
+        """The step before this one ends, and `name` begins. One that raises is ended by `end`, and so is counted."""
         now = self._clock()
-        self.milliseconds[step] = round((now - self._last) * 1000, 3)
-        self._last = now
-        return value
+        if self._current:
+            self.milliseconds[self._current] = round((now - self._last) * 1000, 3)
+        self._current, self._last = name, now
 
-    @property
-    def total(self) -> float:
-        return round((self._clock() - self._started) * 1000, 3)
+    def end(self) -> float:
+        """The last step ends. Returns the milliseconds of all."""
+        self.step("")
+        return round((self._last - self._started) * 1000, 3)
 
 
-def lines(record: Record, *, request_id: str, cold: bool, map_sha256: str | None, now: float) -> str:
-    """The two lines, each ending in a newline.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a line says that is not the request's own.
 
-    Args:
-        record: the request.
-        request_id: Lattice's id for it, or Lambda's.
+    Attributes:
+        request_id: Lattice's id for the request, or Lambda's.
         cold: the first request of this execution environment.
         map_sha256: which tenant map decided.
         now: seconds since the epoch.
     """
-    total = record.total
-    log = _log(record, request_id, cold, map_sha256, total)
-    metric = _metric(record, request_id, cold, now, total)
-    return f"{_to_line(log)}\n{_to_line(metric)}\n"
+
+    request_id: str
+    cold: bool
+    map_sha256: str | None
+    now: float
 
 
-def _log(record: Record, request_id: str, cold: bool, map_sha256: str | None, total: float) -> dict[str, Any]:
+def lines(record: Record, seen: Seen, log_level: str = "INFO") -> str:
+    """The two lines, each ending in a newline; the metric line alone if the log line's level is below `log_level`."""
+    total = record.end()
+    level = "ERROR" if record.status >= 500 else "WARN" if record.refusal else "INFO"
+    log = (
+        f"{_to_line(_log(record, seen, level, total))}\n" if _LEVELS.get(level, 0) >= _LEVELS.get(log_level, 0) else ""
+    )
+    return f"{log}{_to_line(_metric(record, seen, total))}\n"
+
+
+def _log(record: Record, seen: Seen, level: str, total: float) -> dict[str, Any]:
     request, decision, refusal = record.request, record.decision, record.refusal
     return {
-        "level": "ERROR" if record.status >= 500 else "WARN" if refusal else "INFO",
+        "timestamp": datetime.fromtimestamp(seen.now, UTC).isoformat(timespec="milliseconds"),
+        "level": level,  # with a timestamp, Lambda itself filters JSON lines by it
         "message": "request",
-        "requestId": request_id,
+        "requestId": seen.request_id,
         "method": request.method if request else None,
         "path": request.path if request else None,
         "status": record.status,
@@ -82,36 +109,24 @@ def _log(record: Record, request_id: str, cold: bool, map_sha256: str | None, to
         "rule": decision.rule if decision else None,
         "backend": record.backend,
         "milliseconds": {**record.milliseconds, "total": total},
-        "cold": cold,
-        "map": map_sha256,
+        "cold": seen.cold,
+        "map": seen.map_sha256,
     }
 
 
-def _metric(record: Record, request_id: str, cold: bool, now: float, total: float) -> dict[str, Any]:
+def _metric(record: Record, seen: Seen, total: float) -> dict[str, Any]:
     """CloudWatch's embedded metric format. `Backend` and `Reason` come from closed sets: bridge.toml and errors.py."""
-    metrics = [
-        {"Name": "Requests", "Unit": "Count"},
-        {"Name": "Refusals", "Unit": "Count"},
-        {"Name": "Errors", "Unit": "Count"},
-        {"Name": "ColdStarts", "Unit": "Count"},
-        {"Name": "Latency", "Unit": "Milliseconds"},
-        {"Name": "Overhead", "Unit": "Milliseconds"},
-    ]
-    dimensions = [["Backend"], ["Backend", "Reason"]]
     return {
-        "_aws": {
-            "Timestamp": int(now * 1000),
-            "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics}],
-        },
+        "_aws": {"Timestamp": int(seen.now * 1000), "CloudWatchMetrics": [_METRICS]},
         "Backend": record.backend or "none",
         "Reason": record.refusal.reason if record.refusal else "ok",
         "Requests": 1,
         "Refusals": int(400 <= record.status < 500),
         "Errors": int(record.status >= 500),
-        "ColdStarts": int(cold),
+        "ColdStarts": int(seen.cold),
         "Latency": total,
         "Overhead": round(total - record.milliseconds.get("invoke", 0.0), 3),
-        "requestId": request_id,
+        "requestId": seen.request_id,
         "tenant": record.decision.tenant if record.decision else None,
     }
 

@@ -157,7 +157,7 @@ def _keys_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
         if isinstance(step, str) and step in model.model_fields:
             inner = _table_in(model.model_fields[step].annotation)
             model = inner or model
-    return list(model.model_fields)
+    return [*model.model_fields, *(ELSEWHERE if model is _Map else ())]
 
 
 def _table_in(annotation: Any) -> type[BaseModel] | None:

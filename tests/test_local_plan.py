@@ -12,6 +12,7 @@ from lattice_bridge.local.planner import plan
 from lattice_bridge.local.routing import action_for, choose, matches
 from lattice_bridge.local.template import BadTemplate, read_template
 
+USER = "arn:aws:iam::111122223333:user/x"
 ROOT = Path(__file__).resolve().parent.parent
 SERVED = """
   Service: {Type: "AWS::VpcLattice::Service", Properties: {Name: orders}}
@@ -74,8 +75,8 @@ def test_an_event_version_may_be_forced(tmp_path: Path) -> None:
             "not run: its code is not a local folder (N)",
         ),
         (
-            "  N: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13, Handler: a.b, CodeUri: no/where}}\n",
-            "not run: there is no folder no/where (N)",
+            "  N: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13, Handler: a.b, CodeUri: gone}}\n",
+            "not run: there is no folder gone (N)",
         ),
         (
             "  N: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13, Handler: a.b, Layers: [x]}}\n",
@@ -90,7 +91,8 @@ def test_what_is_not_done_is_named(tmp_path: Path, resources: str, sentence: str
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("Handler: a.b,", "Handler: a.b, TenancyConfig: {TenantIsolationMode: PER_TENNANT},", "'PER_TENNANT'; Lambda knows PER_TENANT"),
+        ("Handler: a.b,", "Handler: a.b, TenancyConfig: PER_TENNANT,", "'PER_TENNANT'; Lambda knows PER_TENANT"),
+        ("Handler: a.b,", "Handler: a.b, TenancyConfig: {TenantIsolationMode: x},", "'x'; Lambda knows PER_TENANT"),
         ("Handler: a.b,", "Handler: a.b, Timeout: soon,", "Fn.Timeout: 'soon' is not a positive number"),
         ("Type: LAMBDA,", "Type: LAMBDA, Config: {LambdaEventStructureVersion: V3},", "'V3' is neither V1 nor V2"),
         ("Targets: [{Id: !GetAtt Fn.Arn}]", "Targets: []", "has exactly one, this has 0"),
@@ -168,8 +170,8 @@ def test_traffic_is_divided_by_weight() -> None:
     [
         ("[[identity]", "not TOML"),
         ("[[identity]]\naccess_key = 'AAAA'\nprincipal = 'x'", "secret_key: Field required"),
-        ("[[identity]]\naccess_key = 'AAAA'\nsecret_key = 's'\nprincipal = 'x'", "AAAA: x: the principal is not an IAM"),
-        (2 * "[[identity]]\naccess_key='AAAA'\nsecret_key='s'\nprincipal='arn:aws:iam::111122223333:user/x'\n", "two identities"),
+        ("[[identity]]\naccess_key = 'AAAA'\nsecret_key = 's'\nprincipal = 'x'", "AAAA: x: the principal is not"),
+        (2 * f"[[identity]]\naccess_key='AAAA'\nsecret_key='s'\nprincipal='{USER}'\n", "two identities"),
         ("[[identity]]\naccess_key='AAAA'\nsecret_key='s'\nprincipal='p'\nrole='r'", "role: Extra inputs"),
     ],
 )  # fmt: skip

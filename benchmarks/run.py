@@ -1,0 +1,127 @@
+"""CPU per request: the bridge as it is deployed, against the bare boto3 call that it makes.
+
+Pairs are interleaved and CPU time is counted, not the clock's: the machine is shared. The invoked function is a
+responder in another process.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.responder import responding
+from lattice_bridge.wiring import make_handler
+
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS, CALLS = 15, 200
+EVENT = {
+    "version": "2.0",
+    "path": "/isolated/orders/17?expand=lines&expand=customer",
+    "method": "POST",
+    "headers": {
+        "host": ["orders.example"],
+        "content-type": ["application/json"],
+        "user-agent": ["python-httpx/0.28"],
+        "x-forwarded-for": ["10.0.3.17"],
+        "accept": ["*/*"],
+    },
+    "queryStringParameters": {"expand": ["lines", "customer"]},
+    "body": "x" * 1024,
+    "requestContext": {
+        "serviceNetworkArn": "arn:aws:vpc-lattice:us-east-1:123456789012:servicenetwork/sn-0bf3f2882e9cc805a",
+        "serviceArn": "arn:aws:vpc-lattice:us-east-1:123456789012:service/svc-0a40eebed65f8d69c",
+        "targetGroupArn": "arn:aws:vpc-lattice:us-east-1:123456789012:targetgroup/tg-6d0ecf831eec9f09",
+        "identity": {
+            "sourceVpcArn": "arn:aws:ec2:us-east-1:123456789012:vpc/vpc-0b8276c84697e7339",
+            "type": "AWS_IAM",
+            "principal": "arn:aws:sts::111122223333:assumed-role/blue-api/i-0c7f5a1e",
+            "principalOrgID": "o-a1b2c3d4e5",
+            "sessionName": "i-0c7f5a1e",
+        },
+        "region": "us-east-1",
+        "timeEpoch": "1696331543569690",
+    },
+    "requestId": "0e3bd8c8-6ef7-4f0d-8b0a-4f4b1d6f1f00",
+}
+
+
+class Context:
+    aws_request_id = "8f5a7b1c-0000-4000-8000-000000000000"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 30_000
+
+
+def bridge(environ: Mapping[str, str]) -> Callable[[], object]:
+    """One request through the shipped configuration, logging on."""
+    sink = Path(os.devnull).open("w", encoding="ascii")  # noqa: SIM115 - open as long as the process
+    handler = make_handler({**environ, "LATTICE_BRIDGE_CONFIG": str(ROOT / "bridge.toml")}, sink.write)
+    assert handler(EVENT, Context())["statusCode"] == 200
+    return lambda: handler(EVENT, Context())
+
+
+def bare_boto3() -> Callable[[], object]:
+    import boto3
+
+    client = boto3.session.Session(region_name="us-east-1").client("lambda")
+    payload = b'{"body": "' + b"x" * 1900 + b'"}'
+
+    def call() -> object:
+        return client.invoke(FunctionName="counter-isolated", TenantId="BlueTenant", Payload=payload)["Payload"].read()
+
+    return call
+
+
+def without_invoke() -> Callable[[], object]:
+    """Everything the bridge does itself, with an invocation that costs nothing."""
+    from benchmarks.responder import ANSWER
+    from lattice_bridge.bridge import Bridge
+    from lattice_bridge.settings import Settings
+
+    settings = Settings.from_toml((ROOT / "bridge.toml").read_text(encoding="utf-8"))
+    sink = Path(os.devnull).open("w", encoding="ascii")  # noqa: SIM115 - open as long as the process
+    own = Bridge(settings.tenant_map, lambda _call: ANSWER, backends=settings.backends, write=sink.write)
+    return lambda: own(EVENT, Context())
+
+
+def microseconds(call: Callable[[], object]) -> float:
+    began = time.process_time()
+    for _ in range(CALLS):
+        call()
+    return (time.process_time() - began) / CALLS * 1e6
+
+
+def main() -> None:
+    with responding() as url:
+        os.environ.update(
+            AWS_ENDPOINT_URL_LAMBDA=url, AWS_ACCESS_KEY_ID="k", AWS_SECRET_ACCESS_KEY="s", AWS_REGION="us-east-1"
+        )
+        calls = {
+            "bridge, warm": bridge(os.environ),
+            "bare boto3.invoke": bare_boto3(),
+            "bridge without invoke": without_invoke(),
+        }
+        for call in calls.values():
+            microseconds(call)
+        rounds = [{name: microseconds(call) for name, call in calls.items()} for _ in range(ROUNDS)]
+    table = Table(title=f"CPU per request, 1 KB body, {ROUNDS} rounds of {CALLS}, Python {sys.version.split()[0]}")
+    for column in ("", "median µs", "lowest", "highest", "ratio to bare boto3"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name in calls:
+        found = [measured[name] for measured in rounds]
+        ratio = statistics.median(measured[name] / measured["bare boto3.invoke"] for measured in rounds)
+        table.add_row(
+            name, *(f"{value:.0f}" for value in (statistics.median(found), min(found), max(found))), f"{ratio:.2f}"
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

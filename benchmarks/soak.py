@@ -1,0 +1,141 @@
+"""The whole stack under load: time to the first answer, requests a second, memory before and after, cost of each step.
+
+Bounded by a number of requests, on the loopback, and stops what it started.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+TENANTS = ("BlueTenant", "GreenTenant")
+STEPS = ("parse", "decide", "encode", "invoke", "reply", "total")
+
+
+@dataclass
+class Stack:
+    pid: int
+    front: str
+    milliseconds: list[dict[str, float]] = field(default_factory=list)
+
+    def read(self, stream: IO[str]) -> None:
+        """Keeps the steps of the bridge's log lines, and nothing else, so that memory here stays small."""
+        for text in stream:
+            line = json.loads(text).get("line", "")
+            if '"reason":"ok","tenant"' in line:
+                self.milliseconds.append(json.loads(line)["milliseconds"])
+
+    def resident(self) -> tuple[int, int]:
+        """KiB of the stack's process, and of all its environments together."""
+        own, others = 0, 0
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                pages = int((entry / "statm").read_text().split()[1])
+            except OSError:
+                continue
+            own += pages * 4 if int(entry.name) == self.pid else 0
+            others += pages * 4 if parent == self.pid else 0
+        return own, others
+
+
+@contextmanager
+def running() -> Iterator[Stack]:
+    command = [sys.executable, "-m", "lattice_bridge.cli", "local", "--parameter", "AuthType=NONE", "--json-logs"]
+    process = subprocess.Popen(
+        [*command, "--port", "0", "--lambda-port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    stack = Stack(process.pid, json.loads(process.stdout.readline())["front"])
+    reader = threading.Thread(target=stack.read, args=(process.stdout,))
+    reader.start()
+    try:
+        yield stack
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+        reader.join()
+        process.stdout.close()
+
+
+def client(front: str, requests: int, offset: int) -> int:
+    """Requests in turn for each tenant, over one connection. Returns how many were answered by another's process."""
+    address = urlsplit(front)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=60)
+    wrong = 0
+    for number in range(requests):
+        tenant = TENANTS[(number + offset) % 2]
+        connection.request("GET", "/isolated", headers={"x-tenant-id": tenant})
+        response = connection.getresponse()
+        wrong += json.loads(response.read()).get("tenant_id") != tenant
+    connection.close()
+    return wrong
+
+
+def load(stack: Stack, threads: int, requests: int) -> tuple[float, int]:
+    """Requests a second, and how many were answered wrongly."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        wrong = sum(pool.map(lambda number: client(stack.front, requests // threads, number), range(threads)))
+    return requests / (time.perf_counter() - began), wrong
+
+
+@click.command()
+@click.option("--requests", default=20_000, show_default=True, help="How many, in the long run.")
+def main(requests: int) -> None:
+    """Measure the whole stack."""
+    began = time.perf_counter()
+    with running() as stack:
+        serving = time.perf_counter() - began
+        idle = stack.resident()
+        client(stack.front, 1, 0)
+        first = time.perf_counter() - began
+        one = stack.resident()
+        client(stack.front, 100, 0)
+        stack.milliseconds.clear()
+        alone, _ = load(stack, 1, 500)
+        time.sleep(0.2)
+        steps = list(stack.milliseconds)
+        together, wrong = load(stack, 8, requests // 2)
+        before = stack.resident()
+        more, also_wrong = load(stack, 8, requests // 2)
+        after = stack.resident()
+    table = Table(title=f"The whole stack, {requests} requests of two tenants, Python {sys.version.split()[0]}")
+    table.add_column("")
+    table.add_column("", justify="right")
+    table.add_row("command to listening", f"{serving * 1000:.0f} ms")
+    table.add_row("command to first answer (bridge and backend cold)", f"{first * 1000:.0f} ms")
+    table.add_row("resident, listening", f"{idle[0] / 1024:.0f} MiB")
+    table.add_row("resident, one bridge and one backend", f"{one[0] / 1024:.0f} + {one[1] / 1024:.0f} MiB")
+    table.add_row("requests a second, one client", f"{alone:.0f}")
+    table.add_row("requests a second, eight clients", f"{together:.0f}, then {more:.0f}")
+    table.add_row(
+        "the stack's own process, half way and at the end", f"{before[0] / 1024:.1f}, {after[0] / 1024:.1f} MiB"
+    )
+    table.add_row("answers from another tenant's process", f"{wrong + also_wrong}")
+    for step in STEPS:
+        table.add_row(f"bridge: {step}, median ms (one client)", f"{statistics.median(s[step] for s in steps):.3f}")
+    Console().print(table)
+    sys.exit(1 if wrong + also_wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
