@@ -113,7 +113,7 @@ class Bridge:
     def _report(self, record: Record, request_id: str) -> None:
         cold, self._cold = self._cold, False
         seen = Seen(request_id, cold, self.tenant_map.sha256, time.time())
-        with contextlib.suppress(OSError):  # a log that cannot be written is no reason to fail the request
+        with contextlib.suppress(Exception):  # a log that cannot be written is no reason to fail the request
             self._write(lines(record, seen, self._log_level))
 
 

@@ -60,7 +60,8 @@ def parse_event(event: object) -> Request:
 
 def method_of(event: object) -> str:
     """The method of an event that may be anything: a refusal of a HEAD request has no body either."""
-    return str(event.get("method", "")) if isinstance(event, Mapping) else ""
+    method = event.get("method") if isinstance(event, Mapping) else None
+    return method if isinstance(method, str) else ""
 
 
 def _recognise(event: object) -> tuple[Literal[1, 2], Mapping[str, Any]]:
@@ -68,15 +69,19 @@ def _recognise(event: object) -> tuple[Literal[1, 2], Mapping[str, Any]]:
     if not isinstance(event, Mapping):
         raise BadRequest("not_lattice", f"the event is a {type(event).__name__}, not an object")
     context, says_2 = event.get("requestContext"), event.get("version") == "2.0"
-    if says_2 and isinstance(context, Mapping) and isinstance(context.get("serviceArn"), str):
+    if says_2 and isinstance(context, Mapping) and _is_text(context.get("serviceArn")):
         return 2, _without_marks_of(event, "V2", "V1", _V1_ONLY)
-    if not says_2 and isinstance(event.get("raw_path"), str) and isinstance(event.get("method"), str):
+    if not says_2 and _is_text(event.get("raw_path")) and _is_text(event.get("method")):
         return 1, _without_marks_of(event, "V1", "V2", _V2_ONLY)
     raise BadRequest(
         "not_lattice",
         "neither a V1 event (raw_path, method, no requestContext) "
         "nor a V2 event (version 2.0, requestContext.serviceArn)",
     )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def _without_marks_of(event: Mapping[str, Any], this: str, other: str, marks: tuple[str, ...]) -> Mapping[str, Any]:
@@ -200,7 +205,7 @@ def _headers(value: object, faults: _Faults) -> Pairs:
         faults.add("malformed_header", f"{len(pairs)} header lines; at most {MAX_HEADER_LINES} are read")
         return ()
     for name, text in pairs:
-        if len(name) + len(text) > MAX_HEADER_BYTES:
+        if len(name) + len(text.encode("utf-8", "surrogatepass")) > MAX_HEADER_BYTES:
             faults.add("malformed_header", f"header {name[:64]} is longer than {MAX_HEADER_BYTES} bytes")
         elif not names.is_clean(text):
             faults.add("malformed_header", f"header {name[:64]} contains a control character")
@@ -259,16 +264,16 @@ def _identity_of_context(value: object, faults: _Faults) -> Mapping[str, str]:
 def _identity_of_headers(headers: Pairs, faults: _Faults) -> Mapping[str, str]:
     """V1: the two headers that Lattice adds, after removing the client's own."""
     identity: dict[str, str] = {}
-    for header in (names.IDENTITY, names.NETWORK):
+    for header, known in ((names.NETWORK, _NETWORK_KEYS), (names.IDENTITY, _IDENTITY_KEYS)):
         values = [value for name, value in headers if name == header]
         if len(values) > 1:
             faults.add("header_repeated", f"header {header} occurs {len(values)} times")
         elif values:
-            _read_fields(values[0], header, identity, faults)
+            _read_fields(values[0], header, known, identity, faults)
     return identity
 
 
-def _read_fields(text: str, header: str, into: dict[str, str], faults: _Faults) -> None:
+def _read_fields(text: str, header: str, known: frozenset[str], into: dict[str, str], faults: _Faults) -> None:
     """`Key=value; Key=value`, in any order, with or without the blank.
 
     How a `;` inside a certificate's name is escaped is undocumented, so a known key that occurs twice is taken for
@@ -277,13 +282,14 @@ def _read_fields(text: str, header: str, into: dict[str, str], faults: _Faults) 
     for part in text.split(";"):
         name, mark, value = part.strip(" \t").partition("=")
         key = _identity_key(name)
-        if not mark or key not in _IDENTITY_KEYS:
+        if not mark or key not in known:
             continue
         if key in into:
             faults.add("malformed_header", f"header {header} has the field {key} twice")
         into[key] = value
 
 
+_NETWORK_KEYS: Final = frozenset({"sourcevpcarn"})
 _IDENTITY_KEYS: Final = frozenset(
     {
         "type",
@@ -324,7 +330,7 @@ def _caller(identity: Mapping[str, str]) -> Caller:
     return Caller(
         authenticated=True,
         iam=principal,
-        session_name=principal.session or session,
+        session_name=principal.session or (session if principal.role else None),  # a user has no session
         org_id=get("principalorgid"),
         source_vpc_arn=vpc,
         x509=_x509(get),

@@ -7,6 +7,7 @@ again: botocore on its own repeats a synchronous invocation after a read timeout
 from __future__ import annotations
 
 import json
+import math
 import random
 import threading
 import time
@@ -25,7 +26,7 @@ CONNECT_TIMEOUT: Final = 2.0
 RETRY_PAUSES: Final = (0.1, 0.3)
 MAX_CONNECTIONS: Final = 64
 
-_LADDER: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
+SHORTEST: Final = 0.25
 _TYPES: Final[Mapping[str, str]] = {"sync": "RequestResponse", "async": "Event"}
 _MAX_RETRY_AFTER: Final = 3600
 
@@ -66,8 +67,8 @@ class LambdaClient(Protocol):
 class Boto3Invoker:
     """Invokes through boto3.
 
-    boto3 sets its read timeout per client, not per call, so there is a client per timeout: the backends' own, and a
-    ladder below them for a bridge that is short of time. Clients may be used by several threads; making one may not.
+    boto3 sets its read timeout per client, not per call, so there is a client per timeout: the backends' own, and whole
+    seconds below them for a bridge that is short of time. Clients may be used by several threads; making one may not.
 
     Args:
         connect: a client for a read timeout in seconds.
@@ -121,27 +122,44 @@ class Boto3Invoker:
         """Only what provably did not run, only if Lambda does not ask for a longer pause, only within the deadline."""
         return (
             isinstance(refusal, DidNotRun)
-            and (refusal.retry_after or 0) <= pause
-            and self._clock() + pause + _LADDER[0] < deadline
+            and (refusal.asked or 0) <= pause
+            and self._clock() + pause + SHORTEST + connect_time(SHORTEST) < deadline
         )
 
 
 class DidNotRun(Unavailable):
-    """Refused before the function was started: safe to send again."""
+    """Refused before the function was started: safe to send again.
+
+    Attributes:
+        asked: the seconds that Lambda asked to wait, or None. The caller is told a second where Lambda said nothing.
+    """
+
+    def __init__(self, reason: str, detail: str, *, asked: int | None = None) -> None:
+        super().__init__(reason, detail, retry_after=1 if asked is None else asked)
+        self.asked = asked
+
+
+def connect_time(read: float) -> float:
+    """Seconds to connect in, beside a read timeout: two, or a quarter of a short one."""
+    return min(CONNECT_TIMEOUT, read / 4)
 
 
 def time_for(timeout: float, left: float) -> float:
-    """The read timeout to use: the backend's own, or the ladder's next one below the time that is left.
+    """The read timeout to use, so that connecting and reading together end in time.
+
+    The backend's own if it fits, otherwise the most whole seconds that do, or a half or quarter of one: few values,
+    since each is a client.
 
     Raises:
         TimedOut: less is left than any invocation takes.
     """
-    if timeout <= left:
+    most = max(left - CONNECT_TIMEOUT, left * 0.8)  # the read timeout whose connect time fills what is left
+    if timeout <= most:
         return timeout
-    fitting = [rung for rung in _LADDER if rung <= left]
-    if not fitting:
+    fitting = float(math.floor(most)) or next((part for part in (0.5, SHORTEST) if part <= most), 0.0)
+    if fitting <= 0:
         raise TimedOut("no_time_left", f"{max(left, 0):.3f} s are left of the bridge's own time; nothing was invoked")
-    return fitting[-1]
+    return fitting
 
 
 def connect_boto3(region: str | None = None) -> Callable[[float], LambdaClient]:
@@ -157,7 +175,7 @@ def connect_boto3(region: str | None = None) -> Callable[[float], LambdaClient]:
 
     def connect(read_timeout: float) -> LambdaClient:
         config = Config(
-            connect_timeout=CONNECT_TIMEOUT,
+            connect_timeout=connect_time(read_timeout),
             read_timeout=read_timeout,
             retries={"total_max_attempts": 1, "mode": "standard"},
             tcp_keepalive=True,
@@ -222,7 +240,6 @@ def _function_error(payload: bytes) -> BridgeError:
 # ---- what boto3 raises ----------------------------------------------------------------------------------------------
 
 _BY_CODE: Final[Mapping[str, tuple[type[BridgeError], str]]] = {
-    "TooManyRequestsException": (DidNotRun, "throttled"),
     "ResourceNotFoundException": (Misconfigured, "function_not_found"),
     "AccessDeniedException": (Misconfigured, "access_denied"),
     "UnrecognizedClientException": (Misconfigured, "access_denied"),
@@ -243,7 +260,7 @@ def refusal_for(error: Exception) -> BridgeError:
     if isinstance(error, boto.ReadTimeoutError):
         return TimedOut("backend_timeout", "no answer within the read timeout; the function may have run")
     if isinstance(error, (boto.ConnectTimeoutError, boto.EndpointConnectionError, boto.ProxyConnectionError)):
-        return DidNotRun("unreachable", f"no connection to Lambda: {type(error).__name__}", retry_after=1)
+        return DidNotRun("unreachable", f"no connection to Lambda: {type(error).__name__}")
     if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
         return Misconfigured("access_denied", f"no credentials to sign with: {type(error).__name__}")
     if isinstance(error, (boto.HTTPClientError, boto.ResponseStreamingError, boto.IncompleteReadError, OSError)):
@@ -255,19 +272,20 @@ def _refusal_for_answer(response: Mapping[str, Any]) -> BridgeError:
     error, meta = response.get("Error", {}), response.get("ResponseMetadata", {})
     code, message, status = str(error.get("Code", "")), str(error.get("Message", "")), meta.get("HTTPStatusCode", 0)
     detail = f"Lambda answered {status} {code}"
-    if code == "TooManyRequestsException":
+    if status == 429:
         detail += f", reason {response.get('Reason', 'not given')}"
-        return DidNotRun("throttled", detail, retry_after=_retry_after(meta.get("HTTPHeaders", {})))
+        return DidNotRun("throttled", detail, asked=_retry_after(meta.get("HTTPHeaders", {})))
     if code in _BY_CODE:
         refusal, reason = _BY_CODE[code]
         return refusal(reason, detail)
     if code == "InvalidParameterValueException" and "tenant" in message.lower():
         return Misconfigured("tenancy_mismatch", f"{detail}; compare `isolated` with the function's TenancyConfig")
-    if status >= 500:
+    if status >= 500 or status == 409:  # 409: the function is being changed or not yet active
         return Unavailable("unreachable", detail, retry_after=1)
     return Misconfigured("invoke_rejected", detail)
 
 
-def _retry_after(headers: Mapping[str, str]) -> int:
+def _retry_after(headers: Mapping[str, str]) -> int | None:
+    """The seconds that were asked for; a date, which RFC 9110 also allows and Lambda does not send, is not read."""
     value = headers.get("retry-after", "")
-    return min(int(value), _MAX_RETRY_AFTER) if value.isascii() and value.isdigit() else 1
+    return min(int(value[:9]), _MAX_RETRY_AFTER) if value.isascii() and value.isdigit() else None

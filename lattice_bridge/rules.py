@@ -99,6 +99,7 @@ class Rules:
 
     @classmethod
     def build(cls, header: str, tenants: Iterable[Tenant], rules: Iterable[Rule]) -> Rules:
+        """The index over rules that passed the map's checks: at most one that allows and one that denies a key."""
         owners: dict[Key, Rule] = {}
         denials: dict[Key, Rule] = {}
         for rule in rules:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -96,6 +96,8 @@ class Settings:
         faults: list[str] = []
         try:
             tenant_map = TenantMap.from_toml(text)
+            if not (tenant_map.rules.owners or tenant_map.rules.denials):
+                faults.append("no [[rule]]: nobody could get in; a file that was cut off, or emptied?")
         except InvalidMap as error:
             faults += error.faults
         try:
@@ -111,12 +113,11 @@ class Settings:
 
 def _backends(tables: list[_Backend], function: str | None) -> list[Backend]:
     backends = [Backend(**_fields(table)) for table in tables]
-    if function:
-        default = next((backend for backend in backends if backend.path == "/"), Backend("/", function))
-        others = [backend for backend in backends if backend.path != "/"]
-        kept = {name: getattr(default, name) for name in Backend.__slots__}
-        return [*others, Backend(**{**kept, "function": function})]
-    return backends
+    if not function:
+        return backends
+    if not any(backend.path == "/" for backend in backends):
+        backends.append(Backend("/", function))
+    return [replace(backend, function=function) if backend.path == "/" else backend for backend in backends]
 
 
 def _fields(table: _Backend) -> dict[str, Any]:

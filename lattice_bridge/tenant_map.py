@@ -26,7 +26,21 @@ ELSEWHERE: Final = frozenset({"backend", "lattice"})
 """Tables of bridge.toml that settings.py reads."""
 
 _NEVER_THE_TENANT_HEADER: Final = frozenset(
-    {names.REQUEST_ID, names.HOPS, "host", "cookie", *names.CREDENTIALS, *names.HOP_BY_HOP}
+    {
+        "accept",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "host",
+        "user-agent",
+        "x-amzn-trace-id",
+        "x-forwarded-for",
+        names.HOPS,
+        names.REQUEST_ID,
+        *names.CREDENTIALS,
+        *names.HOP_BY_HOP,
+    }
 )
 
 
@@ -116,8 +130,8 @@ def parse_toml(text: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidMap([f"not TOML: {error}"]) from error
+    except (ValueError, RecursionError) as error:  # also for a number of 5,000 digits, and for nesting without end
+        raise InvalidMap([f"not TOML: {str(error)[:200]}"]) from error
 
 
 def explain_shape(error: ValidationError, tables: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:
@@ -171,6 +185,8 @@ def _build(tables: Mapping[str, Any]) -> Rules:
         parsed = _Map.model_validate(tables)
     except ValidationError as error:
         raise InvalidMap(explain_shape(error, tables, _Map)) from error
+    if not tables:
+        raise InvalidMap(["the map is empty: a file that was cut off, or emptied; write [tenants] and a [[rule]]"])
     faults = [*_header_faults(parsed.header), *_tenant_faults(parsed.tenants), *_repeated_ids(parsed.rule)]
     rules: list[Rule] = []
     for rule in parsed.rule:
@@ -274,7 +290,8 @@ def _key(rule: _Rule) -> Key:
 
 
 def _same_anchor_faults(rules: list[Rule]) -> Iterator[str]:
-    """Two rules for the same callers: which one would decide is nobody's guess."""
+    """Two rules for the same callers: which one would decide is nobody's guess. A deny beside an allow is clear, and
+    the quickest way to shut somebody out: it must not keep the map from loading."""
     seen: dict[tuple[Key, bool], Rule] = {}
     for rule in rules:
         first = seen.setdefault((rule.key, rule.allowed is None), rule)

@@ -5,16 +5,21 @@ Rule: the only room that knows all the others. The environment is handed in.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from lattice_bridge.bridge import Bridge
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
+from lattice_bridge.event import method_of
 from lattice_bridge.invoke import Boto3Invoker, connect_boto3
 from lattice_bridge.reply import problem, render
 from lattice_bridge.settings import Settings
+
+MAX_FAULTS: Final = 100
+"""Of a configuration, in each of its log lines. `lattice-bridge local` shows them all."""
 
 Handler = Callable[[object, object], dict[str, Any]]
 
@@ -42,7 +47,7 @@ def make_handler(environ: Mapping[str, str], write: Callable[[str], object] = sy
 
 
 def _closed(refusal: BridgeError, write: Callable[[str], object]) -> Handler:
-    faults = list(getattr(refusal, "faults", [refusal.detail]))
+    faults = list(getattr(refusal, "faults", [refusal.detail]))[:MAX_FAULTS]
 
     def say(request_id: str) -> None:
         line = {
@@ -52,12 +57,13 @@ def _closed(refusal: BridgeError, write: Callable[[str], object]) -> Handler:
             "reason": refusal.reason,
             "faults": faults,
         }
-        write(json.dumps(line, separators=(",", ":")) + "\n")
+        with contextlib.suppress(Exception):  # a log that cannot be written is no reason to raise
+            write(json.dumps(line, separators=(",", ":")) + "\n")
 
-    def handler(_event: object, context: object) -> dict[str, Any]:
+    def handler(event: object, context: object) -> dict[str, Any]:
         request_id = str(getattr(context, "aws_request_id", None) or "unknown")
         say(request_id)
-        return render(problem(Unavailable(refusal.reason, retry_after=60), request_id), "GET")
+        return render(problem(Unavailable(refusal.reason, retry_after=60), request_id), method_of(event))
 
     say("init")
     return handler

@@ -30,5 +30,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def _header(event: dict[str, Any], name: str) -> str | None:
     """The bridge sets the header to the tenant it decided on, whatever the client wrote there."""
-    value = event.get("headers", {}).get(name)
+    value: str | list[str] | None = event["headers"].get(name)
     return value[0] if isinstance(value, list) else value

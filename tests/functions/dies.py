@@ -1,8 +1,9 @@
 """A module whose import ends the process."""
 
 import os
+import signal
 
-os._exit(3)
+os.kill(os.getpid(), signal.SIGKILL)
 
 
 def handler(_event: object, _context: object) -> None: ...

@@ -1,0 +1,240 @@
+"""What the corpus under events/ cannot say in one file: limits, several faults at once, what stays out of a message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lattice_bridge import BridgeError, parse_event
+from lattice_bridge.errors import BadRequest
+from lattice_bridge.event import MAX_HEADER_BYTES, MAX_HEADER_LINES
+from tests.builders import OPEN, SERVICE, VPC, role, tenant_map, v1, v2
+
+MakeEvent = Callable[..., dict[str, Any]]
+BLUE = role("blue-api")
+
+
+def detail(event: object) -> str:
+    with pytest.raises(BadRequest) as error:
+        parse_event(event)
+    return error.value.detail
+
+
+def test_all_faults_of_an_event_are_listed_at_once() -> None:
+    found = detail(v2(path="x", method="a b", body=5, headers={"x y": "1", "x-long": "a" * 9000, "x-nul": "\x00"}))
+    for part in (
+        "path is not",
+        "method is not",
+        "body is not",
+        "not an HTTP token",
+        "x-long is longer",
+        "x-nul contains",
+    ):
+        assert part in found
+
+
+@pytest.mark.parametrize("event", [None, [], "x", 5, True, {}, {"version": "2.0"}, {"raw_path": "/", "method": None}])
+def test_what_is_not_an_event_is_refused(event: object) -> None:
+    with pytest.raises(BadRequest) as error:
+        parse_event(event)
+    assert error.value.reason == "not_lattice"
+
+
+@pytest.mark.parametrize("mark", ["raw_path", "query_string_parameters", "is_base64_encoded"])
+def test_a_v2_event_with_any_mark_of_v1_is_refused(mark: str) -> None:
+    """Trap A9."""
+    assert mark in detail({**v2(BLUE), mark: None})
+
+
+@pytest.mark.parametrize("mark", ["requestContext", "queryStringParameters", "isBase64Encoded"])
+def test_a_v1_event_with_any_mark_of_v2_is_refused(mark: str) -> None:
+    """Trap A9."""
+    assert mark in detail({**v1(BLUE), mark: None})
+
+
+def test_a_v1_event_in_a_v2_events_clothes_is_refused() -> None:
+    """Trap A9: the identity of one beside the identity of the other."""
+    assert detail({**v1(BLUE), **v2(role("green-api"))})
+
+
+# ---- limits ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [v1, v2])
+def test_100_header_lines_are_read_and_101_are_not(make: MakeEvent) -> None:
+    """Trap A13."""
+    here = len(make()["headers"])
+    more = {f"x-{number}": "1" for number in range(MAX_HEADER_LINES - here)}
+    assert parse_event(make(headers=more)).header("x-0") == "1"
+    assert "101 header lines" in detail(make(headers={**more, "x-more": "1"}))
+
+
+@pytest.mark.parametrize("make", [v1, v2])
+def test_a_header_of_8_kib_is_read_and_a_longer_one_is_not(make: MakeEvent) -> None:
+    """Trap A13."""
+    value = "a" * (MAX_HEADER_BYTES - len("x-long"))
+    assert parse_event(make(headers={"x-long": value})).header("x-long") == value
+    assert "x-long is longer" in detail(make(headers={"x-long": value + "a"}))
+
+
+def test_a_header_is_measured_in_bytes() -> None:
+    """Trap A13: 8 KiB, not 8,192 characters of up to four bytes."""
+    assert "x-long is longer" in detail(v2(headers={"x-long": "☃" * 8000}))
+
+
+def test_a_long_header_is_refused_before_its_value_is_looked_at() -> None:
+    """Trap A13."""
+    assert "control character" not in detail(v2(headers={"x-long": "\x00" * 9000}))
+
+
+def test_a_header_of_6_mb_is_not_in_the_message() -> None:
+    """Trap D9."""
+    assert len(detail(v2(headers={"x" * 6_000_000: ["1"]}))) < 200
+
+
+def test_the_lattice_headers_of_a_v2_client_count_as_lines() -> None:
+    """Trap A13: what is dropped unread is counted first."""
+    assert "header lines" in detail(v2(headers={"x-amzn-lattice-identity": ["x"] * 101}))
+
+
+# ---- identity -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["Principal", "principalOrgId", "x509sanuri", "X509SAN/URI", "TYPE", "SourceVPCArn"])
+def test_a_field_of_the_v2_identity_under_two_spellings_is_refused(key: str) -> None:
+    event = v2(BLUE)
+    event["requestContext"]["identity"] |= {"principalOrgID": "o-1", "x509SanUri": "spiffe://a/b", key: None}
+    assert "two spellings" in detail(event)
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["Principal=x", "principal=x", "Type=AWS_IAM", "Type=", "SessionName=x", "X509SAN/URI=a; X509SanUri=b"],
+)
+def test_a_known_field_that_occurs_twice_in_v1_is_refused(more: str) -> None:
+    """Trap A16: a certificate's name may hold a semicolon."""
+    identity = f"Principal={BLUE}; SessionName=i-0123; Type=AWS_IAM; {more}"
+    assert "twice" in detail(v1(headers={"x-amzn-lattice-identity": identity}))
+
+
+def test_an_unknown_field_that_occurs_twice_in_v1_is_passed_over() -> None:
+    """Trap A16."""
+    identity = f"New=1; New=2; Principal={BLUE}; Type=AWS_IAM; ;; =; x"
+    assert parse_event(v1(headers={"x-amzn-lattice-identity": identity})).caller.principal == BLUE
+
+
+def test_a_vpc_in_both_headers_of_v1_is_refused() -> None:
+    """Trap A16."""
+    assert "sourcevpcarn twice" in detail(v1(headers={"x-amzn-lattice-identity": f"SourceVpcArn={VPC}"}))
+
+
+def test_an_identity_in_v1s_network_header_counts_for_nothing() -> None:
+    """wire.md §1: that header says which VPC, and nothing else. Who reads more from it has two doors to guard."""
+    forged = f"SourceVpcArn={VPC}; Type=AWS_IAM; Principal={BLUE}"
+    try:
+        caller = parse_event(v1(headers={"x-amzn-lattice-network": forged})).caller
+    except BridgeError:
+        return  # refusing is as good
+    assert not caller.authenticated
+
+
+@pytest.mark.parametrize("make", [v1, v2])
+@pytest.mark.parametrize("name", ["x-amzn-source-vpc", "x-amzn-lattice-source-vpc", "x-forwarded-for", "forwarded"])
+def test_no_other_header_says_anything_about_who(make: MakeEvent, name: str) -> None:
+    caller = parse_event(make(headers={name: "vpc-0bad"})).caller
+    assert (caller.authenticated, caller.source_vpc_arn) == (False, VPC)
+
+
+@pytest.mark.parametrize("make", [v1, v2])
+def test_no_lattice_header_is_among_the_requests_headers(make: MakeEvent) -> None:
+    """Trap A7: nothing after this door can read one by mistake."""
+    seen = parse_event(make(headers={"x-amzn-lattice-identity": "", "X-Amzn-Lattice-New": "1"})).headers
+    assert not [name for name, _ in seen if name.startswith("x-amzn-lattice-")]
+
+
+def test_the_session_in_the_arn_and_the_session_name_are_one() -> None:
+    """Trap B11."""
+    event = v2(BLUE)
+    event["requestContext"]["identity"]["sessionName"] = "I-0123"
+    with pytest.raises(BridgeError) as error:
+        parse_event(event)
+    assert (error.value.status, error.value.reason) == (403, "identity_invalid")
+
+
+def test_only_v2_says_which_service_it_came_through() -> None:
+    """Trap A8."""
+    assert (parse_event(v2()).service_arn, parse_event(v1(serviceArn=SERVICE)).service_arn) == (SERVICE, None)
+
+
+# ---- properties -----------------------------------------------------------------------------------------------------
+
+fragments = st.lists(
+    st.sampled_from(
+        [
+            f"Principal={BLUE}",
+            "Type=AWS_IAM",
+            "Type=NONE",
+            "SessionName=i-0123",
+            "X509Subject/CN=a",
+            ";",
+            "; ",
+            ",",
+            "=",
+            " ",
+        ]
+    )
+    | st.text(max_size=6),
+    max_size=8,
+)
+
+
+@settings(deadline=None)
+@given(fragments)
+def test_a_certificates_name_can_never_change_who_is_calling(parts: list[str]) -> None:
+    """Trap A16: whatever an issuer was talked into, the principal is Lattice's or there is none."""
+    name = "".join(parts)
+    victim = role("edge-proxy")
+    identity = f"Principal={victim}; Type=AWS_IAM; X509Subject/CN={name}"
+    with suppress(BridgeError):
+        assert parse_event(v1(headers={"x-amzn-lattice-identity": identity})).caller.principal == victim
+
+
+@settings(deadline=None)
+@given(st.sampled_from([v1, v2]), st.text(max_size=40), st.dictionaries(st.text(max_size=8), st.text(max_size=8)))
+def test_a_path_that_is_read_is_the_path_that_was_sent(make: MakeEvent, tail: str, query: dict[str, str]) -> None:
+    field = "raw_path" if make is v1 else "path"
+    with suppress(BridgeError):
+        seen = parse_event(make(**{field: "/" + tail}))
+        assert seen.path + ("?" + seen.raw_query if "?" in tail else "") == "/" + tail
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(max_size=8), st.lists(st.text(max_size=8), min_size=1, max_size=3), max_size=3))
+def test_a_query_map_is_read_as_what_it_says(query: dict[str, list[str]]) -> None:
+    seen = parse_event(v2(queryStringParameters=query)).query_all
+    assert seen == tuple((name, value) for name, values in query.items() for value in values)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=30))
+def test_an_event_means_the_same_before_and_after_json(text: str) -> None:
+    event = v2(BLUE, headers={"x-a": text}, body=text)
+    with suppress(BridgeError):
+        assert parse_event(json.loads(json.dumps(event))) == parse_event(event)
+
+
+@pytest.mark.parametrize("make", [v1, v2])
+def test_both_versions_of_one_request_are_decided_alike(make: MakeEvent) -> None:
+    """Trap D5: one place checks the output of every way in."""
+    for principal in (None, BLUE, role("support"), role("edge-proxy"), role("stranger"), role("leaked")):
+        for value in (None, "blue", "green", "old", "purple", "blue,green", "bl ue"):
+            headers = {} if value is None else {"x-tenant-id": value}
+            decided = tenant_map(OPEN).decide(parse_event(make(principal, headers=headers)))
+            other = tenant_map(OPEN).decide(parse_event((v1 if make is v2 else v2)(principal, headers=headers)))
+            assert (decided.tenant, decided.rule, decided.reason) == (other.tenant, other.rule, other.reason)

@@ -1,0 +1,147 @@
+"""Who may import whom: the picture in design.md, held against the imports."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+PACKAGE: Final = Path(__file__).parent.parent / "lattice_bridge"
+
+OURS: Final[dict[str, set[str]]] = {
+    "__init__": {"bridge", "errors", "event", "message", "tenant", "tenant_map"},
+    "version": set(),
+    "assumptions": set(),
+    "errors": set(),
+    "headers": set(),
+    "arn": {"errors", "headers"},
+    "message": {"arn", "errors", "headers"},
+    "rules": {"message"},
+    "backend": {"errors"},
+    "event": {"arn", "assumptions", "errors", "headers", "message"},
+    "tenant": {"errors", "headers", "message", "rules"},
+    "tenant_map": {"arn", "errors", "headers", "message", "rules", "tenant"},
+    "payload": {"errors", "headers", "message"},
+    "reply": {"assumptions", "errors", "headers", "message"},
+    "invoke": {"backend", "errors", "message"},
+    "telemetry": {"errors", "message", "tenant"},
+    "settings": {"assumptions", "backend", "errors", "reply", "tenant_map"},
+    "bridge": {
+        "assumptions",
+        "backend",
+        "errors",
+        "event",
+        "invoke",
+        "message",
+        "payload",
+        "reply",
+        "telemetry",
+        "tenant",
+        "tenant_map",
+    },
+    "wiring": {"bridge", "errors", "event", "invoke", "reply", "settings"},
+    "main": {"wiring"},
+}
+"""Module → the modules of ours that it may import. A new module is a new row; a new import is a decision."""
+
+PURE: Final = (
+    "arn",
+    "assumptions",
+    "backend",
+    "errors",
+    "event",
+    "headers",
+    "message",
+    "payload",
+    "reply",
+    "rules",
+    "tenant",
+)
+"""No network, clock, environment variable, file, log or dice."""
+
+IMPURE: Final = {
+    *("asyncio", "boto3", "botocore", "datetime", "glob", "http", "io", "logging", "multiprocessing", "os", "pathlib"),
+    *("queue", "random", "secrets", "selectors", "shutil", "signal", "socket", "ssl", "subprocess", "sys", "tempfile"),
+    *("threading", "time", "urllib.request", "uuid"),
+}
+
+ONLY_IN: Final = {
+    "boto3": {"invoke"},
+    "botocore": {"invoke"},
+    "os": {"main"},
+    "random": {"invoke"},
+    "pydantic": {"settings", "tenant_map"},
+}
+"""Outside module → the only modules of ours that may know it."""
+
+
+def imports(module: str) -> set[str]:
+    """Everything `module` imports, at any depth of indentation, as dotted names."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "write imports from the package's root"
+            source = str(node.module)
+            found |= {f"{source}.{alias.name}" for alias in node.names} if source == "lattice_bridge" else {source}
+    return found
+
+
+def ours(module: str) -> set[str]:
+    return {name.removeprefix("lattice_bridge.").split(".")[0] for name in imports(module) if _is_ours(name)}
+
+
+def outside(module: str) -> set[str]:
+    return {name for name in imports(module) if not _is_ours(name)}
+
+
+def _is_ours(name: str) -> bool:
+    return name.split(".")[0] == "lattice_bridge"
+
+
+def test_every_module_of_the_core_has_its_row() -> None:
+    assert {path.stem for path in PACKAGE.glob("*.py")} == set(OURS)
+
+
+@pytest.mark.parametrize("module", OURS)
+def test_a_module_imports_these_of_ours_and_no_others(module: str) -> None:
+    assert ours(module) == OURS[module]
+
+
+@pytest.mark.parametrize("module", OURS)
+def test_the_core_knows_nothing_of_the_local_stack_or_the_commands(module: str) -> None:
+    assert not ours(module) & {"local", "cli", "testing", "routers"}
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_imports_nothing_that_waits_fails_or_varies(module: str) -> None:
+    reached = outside(module)
+    assert not {name for name in reached if name in IMPURE or name.split(".")[0] in IMPURE}
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_opens_and_prints_nothing(module: str) -> None:
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not called & {"open", "print", "input", "exec", "eval", "__import__"}
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_what_a_pure_module_imports_of_ours_is_pure(module: str) -> None:
+    assert OURS[module] <= set(PURE)
+
+
+@pytest.mark.parametrize(("name", "homes"), ONLY_IN.items())
+def test_an_outside_module_is_known_in_its_own_rooms_alone(name: str, homes: set[str]) -> None:
+    knowing = {module for module in OURS if any(found.split(".")[0] == name for found in outside(module))}
+    assert knowing == homes
+
+
+def test_the_imports_of_the_core_have_no_circle() -> None:
+    placed: set[str] = set()
+    while ready := {module for module, needs in OURS.items() if module not in placed and needs <= placed}:
+        placed |= ready
+    assert placed == set(OURS)

@@ -1,0 +1,162 @@
+"""The Lambda entry point, put together from an environment and a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lattice_bridge import Bridge
+from lattice_bridge.invoke import Boto3Invoker
+from lattice_bridge.wiring import Handler, make_handler
+from tests.builders import MAP, role, v2
+from tests.fake_lambda import FakeLambda, Says, failure
+from tests.valid import assert_valid
+
+BACKEND = '[[backend]]\nfunction = "orders:live"\ntimeout = 4\n'
+GOOD = v2(role("blue-api"))
+
+
+class Context:
+    aws_request_id = "lambda-1"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 29_000
+
+
+@pytest.fixture
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A task root, in an environment that boto3 can start in."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    return tmp_path
+
+
+def start(task: Path, text: str | None, written: list[str], **environ: str) -> Handler:
+    if text is not None:
+        (task / "bridge.toml").write_text(text, encoding="utf-8")
+    return make_handler({"LAMBDA_TASK_ROOT": str(task), "AWS_REGION": "eu-west-1", **environ}, written.append)
+
+
+def close(handler: Handler) -> None:
+    assert isinstance(handler, Bridge)
+    assert isinstance(handler.invoke, Boto3Invoker)
+    client: Any = handler.invoke.client_for(4.0)
+    client.close()
+
+
+def test_a_good_file_serves(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    with FakeLambda(Says(b'{"statusCode":200,"body":"hello"}')) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", server.url)
+        handler = start(task, MAP + BACKEND, written)
+        reply = handler(GOOD, Context())
+        close(handler)
+    assert (reply["statusCode"], reply["body"]) == (200, "hello")
+    [heard] = server.heard
+    assert (heard.header("x-amz-tenant-id"), "orders%3Alive" in heard.path) == ("blue", True)
+    assert len(written) == 1
+
+
+def test_the_region_is_lambdas_own_variable(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 alone reads AWS_DEFAULT_REGION, which Lambda does not promise."""
+    with FakeLambda() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", server.url)
+        handler = start(task, MAP + BACKEND, [], AWS_REGION="ap-southeast-2")
+        handler(GOOD, Context())
+        close(handler)
+    assert "/ap-southeast-2/lambda/aws4_request" in str(server.heard[0].header("authorization"))
+
+
+def test_lambdas_refusal_is_a_status_and_nothing_more(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trap D13."""
+    with FakeLambda(failure(404, "ResourceNotFoundException", "Function not found: arn:orders")) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", server.url)
+        handler = start(task, MAP + BACKEND, [])
+        reply = handler(GOOD, Context())
+        close(handler)
+    assert reply["statusCode"] == 500
+    assert "orders" not in json.dumps(reply)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        MAP,
+        MAP + BACKEND + "[[rule]]\n",
+        MAP + BACKEND + "[[rule",
+        BACKEND,
+        (MAP + BACKEND).replace('tenant = "blue"', 'tenant = "purple"'),
+        "a = " + "[" * 5000,
+    ],
+    ids=["missing", "empty", "no backend", "bad rule", "half written", "no rule", "unknown tenant", "too deep"],
+)
+@pytest.mark.parametrize("event", [GOOD, v2(), None], ids=["good", "anonymous", "none"])
+def test_a_configuration_that_cannot_serve_answers_503_to_all(task: Path, text: str | None, event: object) -> None:
+    """Traps D3, D4."""
+    reply = start(task, text, [])(event, Context())
+    assert_valid(reply)
+    assert (reply["statusCode"], reply["headers"]["retry-after"]) == (503, "60")
+
+
+def test_an_emptied_file_answers_503_though_the_environment_names_a_function(task: Path) -> None:
+    """Trap D4."""
+    assert start(task, "", [], LATTICE_BRIDGE_FUNCTION="orders")(GOOD, Context())["statusCode"] == 503
+
+
+def test_why_it_cannot_serve_is_logged_at_start_and_with_each_request(task: Path) -> None:
+    """Trap D3."""
+    written: list[str] = []
+    handler = start(task, MAP + BACKEND + '[[rule]]\nid = "bad"\n', written)
+    handler(GOOD, Context())
+    handler(GOOD, None)
+    lines = [json.loads(line) for line in written]
+    assert [line["requestId"] for line in lines] == ["init", "lambda-1", "unknown"]
+    assert all(line["level"] == "ERROR" and 'rule "bad"' in line["faults"][0] for line in lines)
+
+
+def test_why_it_cannot_serve_is_not_told_to_the_caller(task: Path) -> None:
+    """Trap D13."""
+    reply = start(task, MAP + BACKEND + '[[rule]]\nid = "secret"\n', [])(GOOD, Context())
+    assert json.loads(reply["body"]) == {"title": "Service Unavailable", "status": 503, "requestId": "lambda-1"}
+
+
+def test_a_head_gets_no_body_from_a_closed_bridge_either(task: Path) -> None:
+    assert_valid(start(task, None, [])({**GOOD, "method": "HEAD"}, Context()), "HEAD")
+
+
+@pytest.mark.parametrize("error", [OSError("no space left on device"), ValueError("I/O operation on closed file")])
+def test_a_log_that_cannot_be_written_does_not_stop_a_closed_bridge(task: Path, error: Exception) -> None:
+    full = False
+
+    def write(_text: str) -> None:
+        if full:
+            raise error
+
+    handler = make_handler({"LAMBDA_TASK_ROOT": str(task)}, write)
+    full = True
+    assert handler(GOOD, Context())["statusCode"] == 503
+
+
+def test_the_clients_are_made_before_the_first_request(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", "not a url")
+    assert start(task, MAP + BACKEND, [])(GOOD, Context())["statusCode"] == 503
+
+
+def test_no_region_is_a_configuration_that_cannot_serve(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    (task / "bridge.toml").write_text(MAP + BACKEND, encoding="utf-8")
+    written: list[str] = []
+    assert make_handler({"LAMBDA_TASK_ROOT": str(task)}, written.append)(GOOD, Context())["statusCode"] == 503
+    assert "region" in written[0]
