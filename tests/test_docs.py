@@ -1,0 +1,96 @@
+"""What the documentation says is so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lattice_bridge import assumptions, backend, errors, settings
+from lattice_bridge.errors import REASONS, InvalidMap
+from lattice_bridge.settings import Settings
+from lattice_bridge.tenant_map import TenantMap
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+TENANTS = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
+WIRE = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def test_the_table_of_reasons_is_the_codes_own() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \| (.*) \|$", OPERATIONS, re.MULTILINE)
+    assert {reason: meaning for _, reason, meaning in rows} == REASONS
+    statuses = {kind.status for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "status")}
+    assert {int(status) for status, _, _ in rows} == statuses
+
+
+def test_the_map_in_the_readme_and_the_smallest_one_load() -> None:
+    (readme,) = blocks(README, "toml")
+    for text in (readme, blocks(TENANTS, "toml")[0]):
+        loaded = Settings.from_toml(text)
+        assert [found.function for found in loaded.backends] == ["orders:live"]
+        assert set(loaded.tenant_map.rules.tenants) == {"blue", "green"}
+
+
+def test_the_faults_that_are_quoted_are_the_faults_that_are_found() -> None:
+    one = (
+        '[tenants]\nblue = {}\n[[rule]]\nid = "blue-api"\nrole = "arn:aws:iam::111122223333:role/b"\ntenant = "bleu"\n'
+    )
+    two = one.replace("bleu", "blue") + '[[rule]]\nid = "try"\nanyone = true\ntenant = "blue"\n'
+    three = one.replace("bleu", "blue") + '[[rule]]\nid = "edge"\nroles = "x"\ntenants = "*"\n'
+    found: list[str] = []
+    for text in (one, two, three):
+        with pytest.raises(InvalidMap) as caught:
+            TenantMap.from_toml(text)
+        found += caught.value.faults
+    (quoted,) = [block for block in blocks(TENANTS, "text") if "did you mean" in block]
+    assert quoted.splitlines() == found
+
+
+@pytest.mark.parametrize("variable", [settings.CONFIG_VARIABLE, settings.FUNCTION_VARIABLE])
+def test_every_variable_is_documented(variable: str) -> None:
+    assert f"`{variable}`" in OPERATIONS
+
+
+@pytest.mark.parametrize("field", backend.Backend.__slots__)
+def test_every_key_of_a_backend_is_documented(field: str) -> None:
+    assert f"| `{field}` |" in OPERATIONS
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in vars(assumptions) if name.isupper() and name != "ASYNC_RETRY_SECONDS"]
+)
+def test_every_assumption_stands_in_the_table(name: str) -> None:
+    assert f"`{name}`" in WIRE
+
+
+def test_every_assumption_that_the_table_names_is_in_the_code() -> None:
+    named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", WIRE)) - {"AWS_IAM"}
+    assert named <= set(vars(assumptions))
+
+
+def test_the_targets_of_the_makefile_are_the_ones_that_are_promised() -> None:
+    printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {"run", "test", "check", "bench", "package", "help"} <= {line.split()[0] for line in printed.splitlines()}
+    for command in re.findall(r"`make (\w+)`", README):
+        assert f"\n{command}:" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (document.parent / target).exists(), target
+
+
+def test_no_file_names_a_registrys_host() -> None:
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    hosts = re.compile("pypi" + r"\.org|files\.pythonhosted" + r"\.org|registry\.npmjs" + r"\.org")
+    assert [name for name in files if hosts.search((ROOT / name).read_text(encoding="utf-8", errors="replace"))] == []
