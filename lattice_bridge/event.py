@@ -10,6 +10,7 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
@@ -22,8 +23,6 @@ from lattice_bridge.message import X509, Caller, Pairs, Request
 MAX_HEADER_BYTES: Final = 8 * 1024
 MAX_HEADER_LINES: Final = 100
 
-_V1_ONLY: Final = ("raw_path", "query_string_parameters", "is_base64_encoded")
-_V2_ONLY: Final = ("requestContext", "queryStringParameters", "isBase64Encoded")
 # A request target is visible ASCII on the wire; servers let other characters through, blanks and controls none do.
 _TARGET: Final = re.compile(r"/[^\x00-\x20\x7f\ud800-\udfff]*")
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
@@ -44,6 +43,36 @@ class _Faults:
             raise BadRequest(self.found[0][0], "; ".join(text for _, text in self.found))
 
 
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    """How a version names the fields that both have, and which fields only the other one has."""
+
+    version: Literal[1, 2]
+    path: str
+    query: str
+    is_base64: str
+    request_id: str
+    never: tuple[str, ...]
+
+
+_V1: Final = _Spelling(
+    version=1,
+    path="raw_path",
+    query="query_string_parameters",
+    is_base64="is_base64_encoded",
+    request_id="request_id",
+    never=("requestContext", "queryStringParameters", "isBase64Encoded"),
+)
+_V2: Final = _Spelling(
+    version=2,
+    path="path",
+    query="queryStringParameters",
+    is_base64="isBase64Encoded",
+    request_id="requestId",
+    never=("raw_path", "query_string_parameters", "is_base64_encoded"),
+)
+
+
 def parse_event(event: object) -> Request:
     """The request in a Lattice event.
 
@@ -54,8 +83,31 @@ def parse_event(event: object) -> Request:
         BadRequest: not a Lattice event, marks of both versions, or malformed; the detail lists every fault.
         Forbidden: the identity in it contradicts itself or has no known shape.
     """
-    version, event = _recognise(event)
-    return _parse_v1(event) if version == 1 else _parse_v2(event)
+    spelling, event = _recognise(event)
+    context = event["requestContext"] if spelling is _V2 else {}
+    faults = _Faults()
+    method = _method(event.get("method"), faults)
+    path, raw_query = _target(event.get(spelling.path), event.get(spelling.query), spelling.path, faults)
+    headers = _headers(event.get("headers"), faults)
+    body = _body(event.get("body"), event.get(spelling.is_base64), faults)
+    if spelling is _V2:
+        identity = _identity_of_context(context.get("identity"), faults)
+    else:
+        identity = _identity_of_headers(headers, faults)
+    faults.refuse_if_any()
+    return Request(
+        version=spelling.version,
+        method=method,
+        path=path,
+        raw_query=raw_query,
+        # On V1 they have been read. On V2 they can only come from a client: dropped unread.
+        headers=tuple((name, value) for name, value in headers if not name.startswith(names.LATTICE_PREFIX)),
+        body=body,
+        caller=_caller(identity),
+        request_id=_request_id(event.get(spelling.request_id)),
+        service_arn=context.get("serviceArn"),
+        event=event,
+    )
 
 
 def method_of(event: object) -> str:
@@ -64,76 +116,28 @@ def method_of(event: object) -> str:
     return method if isinstance(method, str) else ""
 
 
-def _recognise(event: object) -> tuple[Literal[1, 2], Mapping[str, Any]]:
+def _recognise(event: object) -> tuple[_Spelling, Mapping[str, Any]]:
     """Which version it is. API Gateway's HTTP API says `"version": "2.0"` too, so `serviceArn` has to be there."""
     if not isinstance(event, Mapping):
         raise BadRequest("not_lattice", f"the event is a {type(event).__name__}, not an object")
     context, says_2 = event.get("requestContext"), event.get("version") == "2.0"
     if says_2 and isinstance(context, Mapping) and _is_text(context.get("serviceArn")):
-        return 2, _without_marks_of(event, "V2", "V1", _V1_ONLY)
-    if not says_2 and _is_text(event.get("raw_path")) and _is_text(event.get("method")):
-        return 1, _without_marks_of(event, "V1", "V2", _V2_ONLY)
-    raise BadRequest(
-        "not_lattice",
-        "neither a V1 event (raw_path, method, no requestContext) "
-        "nor a V2 event (version 2.0, requestContext.serviceArn)",
-    )
+        spelling = _V2
+    elif not says_2 and _is_text(event.get("raw_path")) and _is_text(event.get("method")):
+        spelling = _V1
+    else:
+        raise BadRequest(
+            "not_lattice",
+            "neither a V1 event (raw_path, method, no requestContext) "
+            "nor a V2 event (version 2.0, requestContext.serviceArn)",
+        )
+    if mixed := [name for name in spelling.never if name in event]:
+        raise BadRequest("not_lattice", f"a V{spelling.version} event with {', '.join(mixed)}, which it never has")
+    return spelling, event
 
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and value != ""
-
-
-def _without_marks_of(event: Mapping[str, Any], this: str, other: str, marks: tuple[str, ...]) -> Mapping[str, Any]:
-    present = [mark for mark in marks if mark in event]
-    if present:
-        raise BadRequest("not_lattice", f"a {this} event with {', '.join(present)}, which only {other} events have")
-    return event
-
-
-def _parse_v2(event: Mapping[str, Any]) -> Request:
-    faults = _Faults()
-    context = event["requestContext"]
-    path, raw_query = _target(event.get("path"), event.get("queryStringParameters"), "path", faults)
-    headers = _headers(event.get("headers"), faults)
-    method = _method(event.get("method"), faults)
-    body = _body(event.get("body"), event.get("isBase64Encoded"), faults)
-    identity = _identity_of_context(context.get("identity"), faults)
-    faults.refuse_if_any()
-    return Request(
-        version=2,
-        method=method,
-        path=path,
-        raw_query=raw_query,
-        # V2 carries identity in requestContext. A header of that name can only come from a client: dropped unread.
-        headers=tuple((name, value) for name, value in headers if not name.startswith(names.LATTICE_PREFIX)),
-        body=body,
-        caller=_caller(identity),
-        request_id=_request_id(event.get("requestId")),
-        service_arn=context["serviceArn"],
-        event=event,
-    )
-
-
-def _parse_v1(event: Mapping[str, Any]) -> Request:
-    faults = _Faults()
-    path, raw_query = _target(event.get("raw_path"), event.get("query_string_parameters"), "raw_path", faults)
-    headers = _headers(event.get("headers"), faults)
-    method = _method(event.get("method"), faults)
-    body = _body(event.get("body"), event.get("is_base64_encoded"), faults)
-    identity = _identity_of_headers(headers, faults)
-    faults.refuse_if_any()
-    return Request(
-        version=1,
-        method=method,
-        path=path,
-        raw_query=raw_query,
-        headers=tuple((name, value) for name, value in headers if not name.startswith(names.LATTICE_PREFIX)),
-        body=body,
-        caller=_caller(identity),
-        request_id=_request_id(event.get("request_id")),
-        event=event,
-    )
 
 
 # ---- the request line -----------------------------------------------------------------------------------------------
