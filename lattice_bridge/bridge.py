@@ -6,7 +6,6 @@ Rule: steps in order, one `except`, no decisions of its own.
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
@@ -15,11 +14,11 @@ from lattice_bridge import reply
 from lattice_bridge.assumptions import SET_COOKIE
 from lattice_bridge.backend import Backend, Backends
 from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
-from lattice_bridge.event import method_of, parse_event
+from lattice_bridge.event import method_of, parse_event, request_id_of
 from lattice_bridge.invoke import Call, Invoke
 from lattice_bridge.message import Request
 from lattice_bridge.payload import ASYNC_LIMIT, SYNC_LIMIT, encode
-from lattice_bridge.telemetry import Record, Seen, lines
+from lattice_bridge.telemetry import Circumstances, Record, lines, to_stdout
 from lattice_bridge.tenant import Decision
 from lattice_bridge.tenant_map import TenantMap
 
@@ -53,7 +52,7 @@ class Bridge:
         backends: Iterable[Backend],
         services: Collection[str] = (),
         set_cookie: reply.SetCookie = SET_COOKIE,
-        write: Callable[[str], object] = sys.stdout.write,
+        write: Callable[[str], object] = to_stdout,
         log_level: str = "INFO",
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -69,17 +68,17 @@ class Bridge:
 
     def __call__(self, event: object, context: object) -> reply.Reply:
         """One request: a Lattice event in, a reply that Lattice accepts out, whatever happens in between."""
-        record = Record(self._clock)
+        record, request_id = Record(self._clock), id_for(event, context)
         try:
-            answer = self._serve(event, context, record)
+            answer = self._serve(event, context, request_id, record)
         except Exception as error:
             record.refusal = error if isinstance(error, BridgeError) else _bug(error)
-            answer = reply.render(reply.problem(record.refusal, _request_id(record.request, context)), method_of(event))
+            answer = reply.render(reply.problem(record.refusal, request_id), method_of(event))
         record.status = answer["statusCode"]
-        self._report(record, _request_id(record.request, context))
+        self._report(record, request_id)
         return answer
 
-    def _serve(self, event: object, context: object, record: Record) -> reply.Reply:
+    def _serve(self, event: object, context: object, request_id: str, record: Record) -> reply.Reply:
         record.step("parse")
         record.request = request = parse_event(event)
         self._check_service(request)
@@ -89,19 +88,19 @@ class Bridge:
         backend = self.backends.serving(request.path)
         record.backend = backend.path
         record.step("encode")
-        payload = self._encode(request, tenant, backend, context)
+        payload = self._encode(request, tenant, backend, request_id)
         record.step("invoke")
         answer = self.invoke(_call(backend, tenant, payload, context))
         record.step("reply")
         response = reply.ACCEPTED if backend.invocation == "async" else reply.decode(answer)
         return reply.render(response, request.method, self.set_cookie)
 
-    def _encode(self, request: Request, tenant: str, backend: Backend, context: object) -> bytes:
+    def _encode(self, request: Request, tenant: str, backend: Backend, request_id: str) -> bytes:
         return encode(
             request,
             tenant=tenant,
             tenant_header=self.tenant_map.rules.header,
-            request_id=_request_id(request, context),
+            request_id=request_id,
             keep=backend.keep_headers,
             limit=ASYNC_LIMIT if backend.invocation == "async" else SYNC_LIMIT,
         )
@@ -112,9 +111,9 @@ class Bridge:
 
     def _report(self, record: Record, request_id: str) -> None:
         cold, self._cold = self._cold, False
-        seen = Seen(request_id, cold, self.tenant_map.sha256, time.time())
+        around = Circumstances(request_id, cold, self.tenant_map.sha256, time.time())
         with contextlib.suppress(Exception):  # a log that cannot be written is no reason to fail the request
-            self._write(lines(record, seen, self._log_level))
+            self._write(lines(record, around, self._log_level))
 
 
 def _tenant(decision: Decision) -> str:
@@ -137,11 +136,9 @@ def _call(backend: Backend, tenant: str, payload: bytes, context: object) -> Cal
     )
 
 
-def _request_id(request: Request | None, context: object) -> str:
-    """Lattice's id, so that both logs can be joined; otherwise Lambda's."""
-    if request is not None and request.request_id is not None:
-        return request.request_id
-    return str(getattr(context, "aws_request_id", None) or "unknown")
+def id_for(event: object, context: object) -> str:
+    """Lattice's id of the request, so that both logs can be joined; otherwise Lambda's."""
+    return request_id_of(event) or str(getattr(context, "aws_request_id", None) or "unknown")
 
 
 def _left(context: object) -> float:

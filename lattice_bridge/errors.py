@@ -4,12 +4,14 @@
     ├── BadRequest 400      what arrived cannot be read, or says one thing twice
     ├── Unauthenticated 401 nobody vouches for the caller
     ├── Forbidden 403       everything about *who*; the caller sees one body for all of it
+    │   └── BadPrincipal    not an ARN of a known shape (arn.py)
     ├── NotFound 404        no backend serves the path
     ├── TooLarge 413        past what Lambda takes
     ├── Misconfigured 500   the operator has to act
     │   └── InvalidMap      bridge.toml does not load; carries every fault found
     ├── BackendFailed 502   the backend raised, died, or answered what cannot be a reply
     ├── Unavailable 503     throttled or out of reach; carries when to come again
+    │   └── DidNotRun       refused before the function was started: safe to send again (invoke.py)
     ├── TimedOut 504        the backend did not answer in time
     └── LoopDetected 508    the request went through the bridge too often
 

@@ -73,6 +73,17 @@ _V2: Final = _Spelling(
 )
 
 
+# Other services' fields. Lattice sends none of them; frameworks read some before `headers`, and trust them.
+_FOREIGN: Final = (
+    "multiValueHeaders",
+    "multiValueQueryStringParameters",
+    "cookies",
+    "httpMethod",
+    "rawPath",
+    "resource",
+)
+
+
 def parse_event(event: object) -> Request:
     """The request in a Lattice event.
 
@@ -116,6 +127,12 @@ def method_of(event: object) -> str:
     return method if isinstance(method, str) else ""
 
 
+def request_id_of(event: object) -> str | None:
+    """Lattice's id of an event that may be anything: a request that is refused has to be found as well."""
+    found = (event.get(spelling.request_id) for spelling in (_V2, _V1)) if isinstance(event, Mapping) else ()
+    return next((known for value in found if (known := _request_id(value)) is not None), None)
+
+
 def _recognise(event: object) -> tuple[_Spelling, Mapping[str, Any]]:
     """Which version it is. API Gateway's HTTP API says `"version": "2.0"` too, so `serviceArn` has to be there."""
     if not isinstance(event, Mapping):
@@ -131,7 +148,7 @@ def _recognise(event: object) -> tuple[_Spelling, Mapping[str, Any]]:
             "neither a V1 event (raw_path, method, no requestContext) "
             "nor a V2 event (version 2.0, requestContext.serviceArn)",
         )
-    if mixed := [name for name in spelling.never if name in event]:
+    if mixed := [name for name in (*spelling.never, *_FOREIGN) if name in event]:
         raise BadRequest("not_lattice", f"a V{spelling.version} event with {', '.join(mixed)}, which it never has")
     return spelling, event
 
@@ -277,6 +294,11 @@ def _identity_of_headers(headers: Pairs, faults: _Faults) -> Mapping[str, str]:
     return identity
 
 
+def _occurrences(key: str, text: str) -> int:
+    """How often a field seems to begin. Also behind a comma, which is how a second header would have been joined."""
+    return len(re.findall(rf"(?:^|[;,])[ \t]*{key}[ \t]*=", _identity_key(text)))
+
+
 def _read_fields(text: str, header: str, known: frozenset[str], into: dict[str, str], faults: _Faults) -> None:
     """`Key=value; Key=value`, in any order, with or without the blank.
 
@@ -288,7 +310,7 @@ def _read_fields(text: str, header: str, known: frozenset[str], into: dict[str, 
         key = _identity_key(name)
         if not mark or key not in known:
             continue
-        if key in into:
+        if key in into or _occurrences(key, text) > 1:
             faults.add("malformed_header", f"header {header} has the field {key} twice")
         into[key] = value
 

@@ -1,7 +1,7 @@
 """Header names that mean something to the bridge.
 
-Rule: nothing here looks at a value. Names are compared folded: ASCII lower case, `_` read as `-`, since servers
-behind a proxy may read them so (oauth2-proxy CVE-2025-64484).
+Rule: nothing here looks at a value. Names are compared folded: ASCII lower case, `_` and other punctuation read as
+`-`, since servers behind a proxy may read them so (oauth2-proxy CVE-2025-64484).
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ SINGLE: Final = frozenset(
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+_UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+_NOT_PLAIN: Final = re.compile(r"[^a-z0-9-]")
 
 
 def is_token(name: str) -> bool:
@@ -69,8 +70,8 @@ def lower(text: str) -> str:
 
 
 def fold(name: str) -> str:
-    """The name that a careless reader would see."""
-    return lower(name).replace("_", "-")
+    """The name that a careless reader would see: CGI and WSGI read `-` as `_`, and PHP reads `.` so too."""
+    return _NOT_PLAIN.sub("-", lower(name))
 
 
 def is_clean(value: str) -> bool:

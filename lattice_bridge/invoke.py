@@ -16,7 +16,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from lattice_bridge.errors import BackendFailed, BridgeError, Misconfigured, TimedOut, TooLarge, Unavailable
+from lattice_bridge.errors import (
+    BackendFailed,
+    BridgeError,
+    LoopDetected,
+    Misconfigured,
+    TimedOut,
+    TooLarge,
+    Unavailable,
+)
 from lattice_bridge.message import is_tenant_id
 
 if TYPE_CHECKING:
@@ -47,9 +55,9 @@ class Call:
     function: str
     tenant: str | None
     payload: bytes
-    invocation: Invocation = "sync"
-    timeout: float = 28.0
-    left: float = 28.0
+    invocation: Invocation
+    timeout: float
+    left: float
 
 
 Invoke = Callable[[Call], bytes]
@@ -102,6 +110,8 @@ class Boto3Invoker:
             client = self.client_for(time_for(call.timeout, deadline - self._clock()))
             try:
                 return _read(client.invoke(**arguments), call)
+            except BridgeError:
+                raise  # the function ran: its answer was read
             except Exception as error:
                 refusal = refusal_for(error)
                 pause = next(pauses, None)
@@ -140,7 +150,7 @@ class DidNotRun(Unavailable):
 
 
 def connect_time(read: float) -> float:
-    """Seconds to connect in, beside a read timeout: two, or a quarter of a short one."""
+    """Seconds to connect in, beside a read timeout: two, or a quarter of a short one. Counts for each address tried."""
     return min(CONNECT_TIMEOUT, read / 4)
 
 
@@ -189,7 +199,8 @@ def connect_boto3(region: str | None = None) -> Callable[[float], LambdaClient]:
 
 
 def check_knows_tenants(members: Mapping[str, object], version: str) -> None:
-    """
+    """Looks for `TenantId` among the parameters of boto3's Invoke.
+
     Raises:
         Misconfigured: boto3's Invoke has no `TenantId`; it would refuse each request, or worse, drop it.
     """
@@ -246,6 +257,8 @@ _BY_CODE: Final[Mapping[str, tuple[type[BridgeError], str]]] = {
     "InvalidSignatureException": (Misconfigured, "access_denied"),
     "ExpiredTokenException": (Misconfigured, "access_denied"),
     "RequestTooLargeException": (TooLarge, "request_too_large"),
+    "SerializedRequestEntityTooLargeException": (TooLarge, "request_too_large"),
+    "RecursiveInvocationException": (LoopDetected, "loop"),
 }
 
 
@@ -253,8 +266,6 @@ def refusal_for(error: Exception) -> BridgeError:
     """What an exception out of boto3 means for the caller."""
     from botocore import exceptions as boto
 
-    if isinstance(error, BridgeError):
-        return error
     if isinstance(error, boto.ClientError):
         return _refusal_for_answer(error.response)
     if isinstance(error, boto.ReadTimeoutError):
@@ -280,6 +291,8 @@ def _refusal_for_answer(response: Mapping[str, Any]) -> BridgeError:
         return refusal(reason, detail)
     if code == "InvalidParameterValueException" and "tenant" in message.lower():
         return Misconfigured("tenancy_mismatch", f"{detail}; compare `isolated` with the function's TenancyConfig")
+    if code.startswith(("KMS", "Invalid")):  # 502 to Lambda, but nothing gets better by waiting
+        return Misconfigured("invoke_rejected", detail)
     if status >= 500 or status == 409:  # 409: the function is being changed or not yet active
         return Unavailable("unreachable", detail, retry_after=1)
     return Misconfigured("invoke_rejected", detail)

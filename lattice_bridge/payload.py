@@ -33,7 +33,8 @@ def encode(
     """The event that the backend would have got from Lattice itself, in the version the bridge got it.
 
     Added: the decided tenant, the request's id, and how often it has passed the bridge. Left out: what a client wrote
-    under a name that reads as one of these, credentials that `keep` does not name, and on V2 `x-amzn-lattice-*`.
+    under a name that reads as one of these, credentials that `keep` does not name, hop-by-hop headers (`connection:
+    x-tenant-id` tells a proxy behind the function to drop ours), and on V2 `x-amzn-lattice-*`.
 
     Raises:
         TooLarge: over `limit` bytes of JSON, checked here since Lambda's own refusal comes after the upload.
@@ -41,8 +42,9 @@ def encode(
         BadRequest: its count of passes is not a number, or the event holds what JSON cannot say.
     """
     ours = {names.REQUEST_ID: request_id, names.HOPS: str(_hops(request) + 1), tenant_header: tenant}
-    reserved = names.TENANT_NAMES.union(ours, names.CREDENTIALS - keep)
-    kept = {name: value for name, value in _given(request).items() if not _is_reserved(name, reserved, request.version)}
+    reserved = names.TENANT_NAMES.union(ours, names.CREDENTIALS, names.HOP_BY_HOP)
+    given = _given(request).items()
+    kept = {name: value for name, value in given if names.lower(name) in keep or not _is_ours(name, reserved, request)}
     added = {name: [value] for name, value in ours.items()} if request.version == 2 else ours
     payload = _to_json({**request.event, "headers": {**kept, **added}})
     if len(payload) > limit:
@@ -54,9 +56,10 @@ def _given(request: Request) -> Mapping[str, Any]:
     return request.event.get("headers") or {}
 
 
-def _is_reserved(name: str, reserved: frozenset[str], version: int) -> bool:
+def _is_ours(name: str, reserved: frozenset[str], request: Request) -> bool:
+    """Whether no client may write it. On V1 the `x-amzn-lattice-*` headers are Lattice's own word."""
     folded = names.fold(name)
-    return folded in reserved or (version == 2 and folded.startswith(names.LATTICE_PREFIX))
+    return folded in reserved or (request.version == 2 and folded.startswith(names.LATTICE_PREFIX))
 
 
 def _hops(request: Request) -> int:

@@ -20,6 +20,8 @@ from lattice_bridge.errors import BackendFailed, BridgeError
 from lattice_bridge.message import Pairs, Response
 
 REPLY_LIMIT: Final = 6 * 1024 * 1024
+LONGEST_ESCAPE: Final = 6
+"""Bytes of JSON that one byte of text can become: `\\u0001`."""
 
 Reply = dict[str, Any]
 SetCookie = Literal["cookies", "headers"]
@@ -207,9 +209,7 @@ def _put_body(reply: Reply, body: bytes) -> None:
     reply["headers"].setdefault("content-type", BINARY_CONTENT_TYPE if text is None else DEFAULT_CONTENT_TYPE)
     if text is not None:
         reply["body"] = text
-        if len(body) * 6 + 65536 < REPLY_LIMIT and _size(reply | {"body": ""}) <= 65536:
-            return  # no character takes more than six bytes: not worth measuring
-        if _size(reply) <= REPLY_LIMIT:
+        if _size(reply | {"body": ""}) + len(body) * LONGEST_ESCAPE <= REPLY_LIMIT or _size(reply) <= REPLY_LIMIT:
             return
     reply["isBase64Encoded"] = True
     reply["body"] = base64.b64encode(body).decode("ascii")

@@ -57,13 +57,13 @@ def _role(caller: Caller) -> Iterator[Key]:
         yield role_key(*role)
 
 
-def _nobody(caller: Caller) -> Iterator[Key]:
+def _anyone(caller: Caller) -> Iterator[Key]:
     """Callers that nobody authenticated. Asked last, and never for a caller that has a credential."""
     if not caller.authenticated:
         yield ANYONE
 
 
-KEYS: Final[tuple[Callable[[Caller], Iterator[Key]], ...]] = (_role, _nobody)
+KEYS: Final[tuple[Callable[[Caller], Iterator[Key]], ...]] = (_role, _anyone)
 """From the most specific anchor to the broadest."""
 
 

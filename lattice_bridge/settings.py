@@ -5,19 +5,21 @@ Rule: everything that can be wrong with a configuration is found here, at start,
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from lattice_bridge.assumptions import SET_COOKIE
 from lattice_bridge.backend import DEFAULT_TIMEOUT, Backend
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.reply import SetCookie
-from lattice_bridge.tenant_map import ELSEWHERE, TenantMap, explain_shape, parse_toml, read_text
+from lattice_bridge.shape import Table, fit, fit_each, parse_toml, read_text
+from lattice_bridge.tenant_map import TenantMap
 
 CONFIG_VARIABLE: Final = "LATTICE_BRIDGE_CONFIG"
 FUNCTION_VARIABLE: Final = "LATTICE_BRIDGE_FUNCTION"
@@ -28,31 +30,23 @@ _FUNCTION: Final = re.compile(
     r"(:(\$LATEST|[a-zA-Z0-9_-]{1,128}))?"
 )
 _SERVICE: Final = re.compile(r"arn:aws(-[a-z]+)*:vpc-lattice:[a-z0-9-]+:[0-9]{12}:service/svc-[0-9a-z]+")
-_PATH: Final = re.compile(r"/([!-.0->@-~]+(/[!-.0->@-~]+)*)?")
+_SEGMENT: Final = r"[!-)+-.0->@-~]+"  # visible ASCII without / ? and *
+_PATH: Final = re.compile(rf"/({_SEGMENT}(/{_SEGMENT})*)?")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _Backend(_Table):
+class _Backend(Table):
     path: str = "/"
     function: str
     isolated: bool = True
     payload: Literal["lattice"] = "lattice"
     invocation: Literal["sync", "async"] = "sync"
-    timeout: float = Field(default=DEFAULT_TIMEOUT, gt=0, le=900)
-    keep_headers: list[Literal["authorization", "x-amz-security-token"]] = []
+    timeout: float = Field(default=DEFAULT_TIMEOUT, ge=0.25, le=900)
+    keep_headers: tuple[Literal["authorization", "x-amz-security-token"], ...] = Field(default=(), strict=False)
 
 
-class _Lattice(_Table):
-    services: list[str] = []
+class _Lattice(Table):
+    services: tuple[str, ...] = Field(default=(), strict=False)
     set_cookie: Literal["cookies", "headers"] = SET_COOKIE
-
-
-class _Settings(_Table):
-    backend: list[_Backend] = []
-    lattice: _Lattice = _Lattice()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +86,19 @@ class Settings:
         Raises:
             InvalidMap: with every fault found, of the settings and of the map.
         """
-        tables = {name: table for name, table in parse_toml(text).items() if name in ELSEWHERE}
-        faults: list[str] = []
+        tables, faults = parse_toml(text), list[str]()
+        lattice = fit(_Lattice, tables.get("lattice", {}), "lattice", faults) or _Lattice()
+        backends = _backends(fit_each(_Backend, tables.get("backend", []), "backend", faults), function)
+        faults += _faults(backends, lattice.services, any_written="backend" in tables)
         try:
-            tenant_map = TenantMap.from_toml(text)
-            if not (tenant_map.rules.owners or tenant_map.rules.denials):
-                faults.append("no [[rule]]: nobody could get in; a file that was cut off, or emptied?")
+            tenant_map = TenantMap.from_tables(tables, hashlib.sha256(text.encode()).hexdigest())
         except InvalidMap as error:
-            faults += error.faults
-        try:
-            parsed = _Settings.model_validate(tables)
-        except ValidationError as error:
-            raise InvalidMap([*explain_shape(error, tables, _Settings), *faults]) from error
-        backends = _backends(parsed.backend, function)
-        faults = [*_faults(backends, parsed.lattice.services), *faults]
+            raise InvalidMap([*faults, *error.faults]) from error
+        if not (tenant_map.rules.owners or tenant_map.rules.denials):
+            faults.append("no [[rule]]: nobody could get in; a file that was cut off, or emptied?")
         if faults:
             raise InvalidMap(faults)
-        return cls(tenant_map, tuple(backends), frozenset(parsed.lattice.services), parsed.lattice.set_cookie)
+        return cls(tenant_map, tuple(backends), frozenset(lattice.services), lattice.set_cookie)
 
 
 def _backends(tables: list[_Backend], function: str | None) -> list[Backend]:
@@ -124,14 +114,14 @@ def _fields(table: _Backend) -> dict[str, Any]:
     return {**table.model_dump(), "keep_headers": frozenset(table.keep_headers)}
 
 
-def _faults(backends: list[Backend], services: list[str]) -> Iterator[str]:
-    if not backends:
+def _faults(backends: list[Backend], services: Iterable[str], *, any_written: bool) -> Iterator[str]:
+    if not backends and not any_written:
         yield f'no [[backend]]; write one with function = "…", or set {FUNCTION_VARIABLE}'
     seen: set[str] = set()
     for backend in backends:
         place = f'backend "{backend.path}"'
-        if _PATH.fullmatch(backend.path) is None:
-            yield f"{place}: path starts with /, ends without one, and has no query; as in /orders"
+        if _PATH.fullmatch(backend.path) is None or {".", ".."} & set(backend.path.split("/")):
+            yield f"{place}: path starts with / and is whole segments, as in /orders: no / at its end, no *, ?, . or .."
         if backend.path in seen:
             yield f"{place}: another backend has this path"
         seen.add(backend.path)

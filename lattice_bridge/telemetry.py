@@ -7,6 +7,7 @@ caller can neither forge a line nor fill the log. Metrics have no tenant dimensi
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Circumstances:
     """What a line says that is not the request's own.
 
     Attributes:
@@ -83,23 +84,30 @@ class Seen:
     now: float
 
 
-def lines(record: Record, seen: Seen, log_level: str = "INFO") -> str:
+def to_stdout(text: str) -> None:
+    """Where Lambda reads its log lines. Looked up per line: the runtime puts its own stream there."""
+    sys.stdout.write(text)
+
+
+def lines(record: Record, around: Circumstances, log_level: str = "INFO") -> str:
     """The two lines, each ending in a newline; the metric line alone if the log line's level is below `log_level`."""
     total = record.end()
     level = "ERROR" if record.status >= 500 else "WARN" if record.refusal else "INFO"
     log = (
-        f"{_to_line(_log(record, seen, level, total))}\n" if _LEVELS.get(level, 0) >= _LEVELS.get(log_level, 0) else ""
+        f"{_to_line(_log(record, around, level, total))}\n"
+        if _LEVELS.get(level, 0) >= _LEVELS.get(log_level, 0)
+        else ""
     )
-    return f"{log}{_to_line(_metric(record, seen, total))}\n"
+    return f"{log}{_to_line(_metric(record, around, total))}\n"
 
 
-def _log(record: Record, seen: Seen, level: str, total: float) -> dict[str, Any]:
+def _log(record: Record, around: Circumstances, level: str, total: float) -> dict[str, Any]:
     request, decision, refusal = record.request, record.decision, record.refusal
     return {
-        "timestamp": datetime.fromtimestamp(seen.now, UTC).isoformat(timespec="milliseconds"),
+        "timestamp": datetime.fromtimestamp(around.now, UTC).isoformat(timespec="milliseconds"),
         "level": level,  # with a timestamp, Lambda itself filters JSON lines by it
         "message": "request",
-        "requestId": seen.request_id,
+        "requestId": around.request_id,
         "method": request.method if request else None,
         "path": request.path if request else None,
         "status": record.status,
@@ -109,29 +117,30 @@ def _log(record: Record, seen: Seen, level: str, total: float) -> dict[str, Any]
         "rule": decision.rule if decision else None,
         "backend": record.backend,
         "milliseconds": {**record.milliseconds, "total": total},
-        "cold": seen.cold,
-        "map": seen.map_sha256,
+        "cold": around.cold,
+        "map": around.map_sha256,
     }
 
 
-def _metric(record: Record, seen: Seen, total: float) -> dict[str, Any]:
+def _metric(record: Record, around: Circumstances, total: float) -> dict[str, Any]:
     """CloudWatch's embedded metric format. `Backend` and `Reason` come from closed sets: bridge.toml and errors.py."""
     return {
-        "_aws": {"Timestamp": int(seen.now * 1000), "CloudWatchMetrics": [_METRICS]},
+        "_aws": {"Timestamp": int(around.now * 1000), "CloudWatchMetrics": [_METRICS]},
         "Backend": record.backend or "none",
         "Reason": record.refusal.reason if record.refusal else "ok",
         "Requests": 1,
-        "Refusals": int(400 <= record.status < 500),
+        "Refusals": int(record.refusal is not None and record.status < 500),
         "Errors": int(record.status >= 500),
-        "ColdStarts": int(seen.cold),
+        "ColdStarts": int(around.cold),
         "Latency": total,
         "Overhead": round(total - record.milliseconds.get("invoke", 0.0), 3),
-        "requestId": seen.request_id,
+        "requestId": around.request_id,
         "tenant": record.decision.tenant if record.decision else None,
     }
 
 
 def _to_line(fields: dict[str, Any]) -> str:
+    """ASCII, without what is None, and the texts at the top capped; below it there are only our own."""
     capped = {
         name: value[:MAX_TEXT] if isinstance(value, str) else value
         for name, value in fields.items()

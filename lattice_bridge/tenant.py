@@ -79,7 +79,8 @@ def tenant_header(request: Request, header: str) -> str | None:
     """
     reserved = names.TENANT_NAMES | {header, names.HOPS}
     for name, _ in request.headers:
-        if "_" in name and ((folded := names.fold(name)) in reserved or folded.startswith(names.LATTICE_PREFIX)):
+        folded = names.fold(name)
+        if folded != name and (folded in reserved or folded.startswith(names.LATTICE_PREFIX)):
             raise BadRequest("reserved_spelling", f"header {name[:64]} reads as {folded[:64]}")
     value = request.header(header)
     if value is not None and not is_tenant_id(value):
@@ -89,12 +90,19 @@ def tenant_header(request: Request, header: str) -> str | None:
 
 def _by_caller(request: Request, rules: Rules) -> Rule | None:
     """The rule for whom Lattice says is calling."""
+    if not request.caller.authenticated and any(_is_signature(header) for header in request.headers):
+        raise Unauthenticated("no_credential", "the request is signed, and Lattice vouches for nobody")
     rule = rules.owner_of(request.caller)
     if rule is not None:
         return rule
     if request.caller.authenticated:
         raise Forbidden("no_rule", "no rule matches the caller's principal")
     raise Unauthenticated("no_credential", "the caller is not authenticated and no rule has `anyone`")
+
+
+def _is_signature(header: tuple[str, str]) -> bool:
+    """A credential that is present and that nobody verified is not an absent one: `anyone` is not for it."""
+    return header[0] == "authorization" and header[1].startswith("AWS4-")
 
 
 SOURCES: Final[tuple[Callable[[Request, Rules], Rule | None], ...]] = (_by_caller,)

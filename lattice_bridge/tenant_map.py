@@ -8,55 +8,53 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from lattice_bridge import headers as names
 from lattice_bridge.arn import BadPrincipal, parse_arn
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.message import Request, is_tenant_id
 from lattice_bridge.rules import ANYONE, EVERY, Allowed, Key, Rule, Rules, Tenant, role_key
+from lattice_bridge.shape import Table, fit, fit_each, fit_named, parse_toml, read_text, unknown_key
 from lattice_bridge.tenant import Decision, decide
 
+TABLES: Final = frozenset({"header", "tenants", "rule"})
 ELSEWHERE: Final = frozenset({"backend", "lattice"})
 """Tables of bridge.toml that settings.py reads."""
 
-_NEVER_THE_TENANT_HEADER: Final = frozenset(
+_OTHER_MEANING: Final = frozenset(
     {
         "accept",
+        "accept-encoding",
         "content-encoding",
         "content-length",
         "content-type",
         "cookie",
         "host",
+        "range",
         "user-agent",
-        "x-amzn-trace-id",
-        "x-forwarded-for",
         names.HOPS,
         names.REQUEST_ID,
         *names.CREDENTIALS,
         *names.HOP_BY_HOP,
     }
 )
+_OTHER_PREFIXES: Final = ("x-amz", "x-forwarded-", "sec-")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _Header(_Table):
+class _Header(Table):
     name: str = "x-tenant-id"
 
 
-class _Tenant(_Table):
+class _Tenant(Table):
     status: Literal["active", "suspended"] = "active"
 
 
-class _Rule(_Table):
+class _Rule(Table):
     id: str = Field(min_length=1, max_length=128)
     role: str | None = None
     anyone: bool = False
@@ -64,12 +62,6 @@ class _Rule(_Table):
     tenant: str | None = None
     tenants: list[str] | str | None = None
     deny: bool = False
-
-
-class _Map(_Table):
-    header: _Header = _Header()
-    tenants: dict[str, _Tenant] = {}
-    rule: list[_Rule] = []
 
 
 class TenantMap:
@@ -100,112 +92,50 @@ class TenantMap:
         Raises:
             InvalidMap: with every fault found, each with its rule, what is wrong, and what to write instead.
         """
-        tables = {name: table for name, table in parse_toml(text).items() if name not in ELSEWHERE}
-        return cls(_build(tables), hashlib.sha256(text.encode()).hexdigest())
+        return cls.from_tables(parse_toml(text), hashlib.sha256(text.encode()).hexdigest())
+
+    @classmethod
+    def from_tables(cls, tables: Mapping[str, Any], sha256: str | None = None) -> TenantMap:
+        """The map in a TOML document that has been parsed.
+
+        Raises:
+            InvalidMap: with every fault found.
+        """
+        return cls(_build(tables), sha256)
 
     def decide(self, request: Request) -> Decision:
         """Whose request it is. Never raises; a refusal is a Decision that is not `allowed`."""
         return decide(request, self.rules)
 
 
-def read_text(path: str | Path) -> str:
-    """A configuration file's text.
-
-    Raises:
-        InvalidMap: no such file, not readable, or not UTF-8.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidMap([f"{path}: {error.strerror or error}"]) from error
-    except UnicodeDecodeError as error:
-        raise InvalidMap([f"{path}: not UTF-8 at byte {error.start}"]) from error
-
-
-def parse_toml(text: str) -> dict[str, Any]:
-    """TOML as plain values.
-
-    Raises:
-        InvalidMap: not TOML.
-    """
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also for a number of 5,000 digits, and for nesting without end
-        raise InvalidMap([f"not TOML: {str(error)[:200]}"]) from error
-
-
-def explain_shape(error: ValidationError, tables: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:
-    """pydantic's findings in a map's terms: the rule by its id, and for an unknown key the one that was meant."""
-    for fault in error.errors(include_url=False, include_context=False):
-        place, message = _place(fault["loc"], tables), fault["msg"]
-        if fault["type"] == "extra_forbidden":
-            known = _keys_at(model, fault["loc"])
-            near = difflib.get_close_matches(str(fault["loc"][-1]), known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
-            message = f"unknown key; {hint}"
-        yield f"{place}: {message}"
-
-
-def _place(loc: tuple[int | str, ...], tables: Mapping[str, Any]) -> str:
-    """`("rule", 2, "role")` → `rule "blue-api": role`."""
-    parts: list[str] = []
-    value: Any = tables
-    for step in loc:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            value = None
-        if isinstance(step, int):
-            name = value.get("id", value.get("path")) if isinstance(value, Mapping) else None
-            parts[-1] += f' "{name}"' if isinstance(name, str) else f" number {step + 1}"
-        elif (
-            value is not None or step == loc[-1]
-        ):  # pydantic adds the branch of a union it tried; the file has no such key
-            parts.append(step)
-    return ": ".join(parts)
-
-
-def _keys_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """The keys allowed beside an unknown one: those of the innermost table on the way to it."""
-    for step in loc[:-1]:
-        if isinstance(step, str) and step in model.model_fields:
-            inner = _table_in(model.model_fields[step].annotation)
-            model = inner or model
-    return [*model.model_fields, *(ELSEWHERE if model is _Map else ())]
-
-
-def _table_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in getattr(annotation, "__args__", ()) if (found := _table_in(part))), None)
-
-
 def _build(tables: Mapping[str, Any]) -> Rules:
-    try:
-        parsed = _Map.model_validate(tables)
-    except ValidationError as error:
-        raise InvalidMap(explain_shape(error, tables, _Map)) from error
-    if not tables:
-        raise InvalidMap(["the map is empty: a file that was cut off, or emptied; write [tenants] and a [[rule]]"])
-    faults = [*_header_faults(parsed.header), *_tenant_faults(parsed.tenants), *_repeated_ids(parsed.rule)]
+    """Shape first, table by table, then sense: what does not fit is left out, and the rest is still looked at."""
+    faults = [unknown_key(name, name, TABLES | ELSEWHERE) for name in tables if name not in TABLES | ELSEWHERE]
+    if not TABLES & set(tables):
+        faults.append("the map is empty: a file that was cut off, or emptied? Write [tenants] and a [[rule]]")
+    header = fit(_Header, tables.get("header", {}), "header", faults) or _Header()
+    tenants = fit_named(_Tenant, tables.get("tenants", {}), "tenants", faults)
+    written = fit_each(_Rule, tables.get("rule", []), "rule", faults)
+    faults += [*_header_faults(header), *_tenant_faults(tenants), *_repeated_ids(written)]
+    known = set(tables["tenants"]) if isinstance(tables.get("tenants"), Mapping) else set()
     rules: list[Rule] = []
-    for rule in parsed.rule:
-        found = list(_rule_faults(rule, parsed.tenants))
+    for rule in written:
+        found = list(_rule_faults(rule, known))
         faults += [f'rule "{rule.id}": {fault}' for fault in found]
         if not found:
             rules.append(Rule(rule.id, _key(rule), _allowed(rule)))
     faults += _same_anchor_faults(rules)
     if faults:
         raise InvalidMap(faults)
-    tenants = (Tenant(name, entry.status == "active") for name, entry in parsed.tenants.items())
-    return Rules.build(names.lower(parsed.header.name), tenants, rules)
+    registered = (Tenant(name, entry.status == "active") for name, entry in tenants.items())
+    return Rules.build(names.lower(header.name), registered, rules)
 
 
 def _header_faults(header: _Header) -> Iterator[str]:
     name = names.lower(header.name)
-    if not names.is_token(name) or "_" in name:
+    if not names.is_token(name) or names.fold(name) != name:
         yield f'header: name "{header.name}" is not a header name; write letters, digits and -, as in x-tenant-id'
-    elif name in _NEVER_THE_TENANT_HEADER or name.startswith(names.LATTICE_PREFIX):
+    elif name in _OTHER_MEANING or (name.startswith(_OTHER_PREFIXES) and name not in names.TENANT_NAMES):
         yield f'header: name "{header.name}" has another meaning; write one of your own, as in x-tenant-id'
 
 
@@ -226,7 +156,7 @@ def _repeated_ids(rules: list[_Rule]) -> Iterator[str]:
         seen.add(rule.id)
 
 
-def _rule_faults(rule: _Rule, tenants: Mapping[str, _Tenant]) -> Iterator[str]:
+def _rule_faults(rule: _Rule, tenants: set[str]) -> Iterator[str]:
     anchors = [name for name, given in (("role", rule.role is not None), ("anyone", rule.anyone)) if given]
     if len(anchors) != 1:
         yield f"needs exactly one of role, anyone; has {' and '.join(anchors) or 'none'}"
@@ -256,7 +186,7 @@ def _role_faults(role: str) -> Iterator[str]:
         yield f'role "{role}" is of the kind {principal.kind}; {example}'
 
 
-def _outcome_faults(rule: _Rule, tenants: Mapping[str, _Tenant]) -> Iterator[str]:
+def _outcome_faults(rule: _Rule, tenants: set[str]) -> Iterator[str]:
     if isinstance(rule.tenants, str) and rule.tenants != "*":
         yield f'tenants = "{rule.tenants}" is neither a list nor "*"; for one tenant write tenant = "{rule.tenants}"'
         return

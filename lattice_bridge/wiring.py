@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from lattice_bridge.bridge import Bridge
+from lattice_bridge.bridge import Bridge, id_for
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
 from lattice_bridge.event import method_of
 from lattice_bridge.invoke import Boto3Invoker, connect_boto3
 from lattice_bridge.reply import problem, render
 from lattice_bridge.settings import Settings
+from lattice_bridge.telemetry import Circumstances, Record, lines, to_stdout
 
 MAX_FAULTS: Final = 100
-"""Of a configuration, in each of its log lines. `lattice-bridge local` shows them all."""
+"""Of a configuration, in its log line. `lattice-bridge local` shows them all."""
 
 Handler = Callable[[object, object], dict[str, Any]]
 
 
-def make_handler(environ: Mapping[str, str], write: Callable[[str], object] = sys.stdout.write) -> Handler:
+def make_handler(environ: Mapping[str, str], write: Callable[[str], object] = to_stdout) -> Handler:
     """The handler for an environment. A configuration that cannot serve answers 503 to every request, and says why in
     the log at start and with each of them: refusing all is the only safe reading of a map that does not load."""
     try:
@@ -47,23 +48,18 @@ def make_handler(environ: Mapping[str, str], write: Callable[[str], object] = sy
 
 
 def _closed(refusal: BridgeError, write: Callable[[str], object]) -> Handler:
+    """Every fault once, at init; then the usual two lines a request, so that the usual alarms see it."""
     faults = list(getattr(refusal, "faults", [refusal.detail]))[:MAX_FAULTS]
-
-    def say(request_id: str) -> None:
-        line = {
-            "level": "ERROR",
-            "message": "closed",
-            "requestId": request_id,
-            "reason": refusal.reason,
-            "faults": faults,
-        }
-        with contextlib.suppress(Exception):  # a log that cannot be written is no reason to raise
-            write(json.dumps(line, separators=(",", ":")) + "\n")
+    opening = {"level": "ERROR", "message": "closed", "reason": refusal.reason, "faults": faults}
+    closed = Unavailable(refusal.reason, faults[0] if faults else "", retry_after=60)
 
     def handler(event: object, context: object) -> dict[str, Any]:
-        request_id = str(getattr(context, "aws_request_id", None) or "unknown")
-        say(request_id)
-        return render(problem(Unavailable(refusal.reason, retry_after=60), request_id), method_of(event))
+        record, request_id = Record(), id_for(event, context)
+        record.refusal, record.status = closed, closed.status
+        with contextlib.suppress(Exception):  # a log that cannot be written is no reason to raise
+            write(lines(record, Circumstances(request_id, cold=False, map_sha256=None, now=time.time())))
+        return render(problem(closed, request_id), method_of(event))
 
-    say("init")
+    with contextlib.suppress(Exception):
+        write(json.dumps(opening, separators=(",", ":")) + "\n")
     return handler

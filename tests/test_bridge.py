@@ -517,3 +517,18 @@ def test_whatever_arrives_only_registered_tenants_that_the_caller_may_be_are_inv
 def test_whatever_goes_wrong_behind_the_bridge_the_reply_is_valid(kind: type[Exception], message: str) -> None:
     error = Misconfigured("internal", message) if kind is BridgeError else kind(message)
     assert_valid(answered(error))
+
+
+def test_a_request_that_cannot_be_read_is_still_found_by_lattices_id() -> None:
+    for event in (v2(method="NOT A METHOD"), v1(method="NOT A METHOD"), v2("no principal")):
+        assert json.loads(answered(b"", event)["body"])["requestId"] == "lattice-1"
+
+
+@pytest.mark.parametrize(
+    "field", ["multiValueHeaders", "cookies", "httpMethod", "rawPath", "multiValueQueryStringParameters"]
+)
+@pytest.mark.parametrize("make", [v1, v2])
+def test_a_field_that_only_other_services_send_is_refused(make: Callable[..., dict[str, Any]], field: str) -> None:
+    """Trap A15: a framework reads `multiValueHeaders` before `headers`, and finds the client's tenant there."""
+    reply = answered(b"", make(role("blue-api"), **{field: {"x-tenant-id": ["green"]}}))
+    assert reply["statusCode"] == 400

@@ -86,9 +86,8 @@ Aws = Callable[[str], Clients]
 
 
 def call(**fields: Any) -> Call:
-    return Call(
-        **{"function": "orders:live", "tenant": "blue", "payload": b"{}", "timeout": 4.0, "left": 20.0, **fields}
-    )
+    given = {"function": "orders:live", "tenant": "blue", "payload": b"{}", "invocation": "sync", "timeout": 4.0}
+    return Call(**{**given, "left": 20.0, **fields})
 
 
 def refused(invoker: Boto3Invoker, one: Call | None = None) -> BridgeError:

@@ -120,16 +120,25 @@ def test_why_it_cannot_serve_is_logged_at_start_and_with_each_request(task: Path
     written: list[str] = []
     handler = start(task, MAP + BACKEND + '[[rule]]\nid = "bad"\n', written)
     handler(GOOD, Context())
-    handler(GOOD, None)
-    lines = [json.loads(line) for line in written]
-    assert [line["requestId"] for line in lines] == ["init", "lambda-1", "unknown"]
-    assert all(line["level"] == "ERROR" and 'rule "bad"' in line["faults"][0] for line in lines)
+    handler({}, None)
+    opening, *logs = [line for line in map(json.loads, "".join(written).splitlines()) if "_aws" not in line]
+    assert 'rule "bad"' in opening["faults"][0]
+    assert [line["requestId"] for line in logs] == ["lattice-1", "unknown"]
+    assert all(line["level"] == "ERROR" and 'rule "bad"' in line["detail"] for line in logs)
+
+
+def test_a_closed_bridge_is_counted_like_any_other_error(task: Path) -> None:
+    """Trap D3: the alarm that sees errors has to see this one."""
+    written: list[str] = []
+    start(task, None, written)(GOOD, Context())
+    (metric,) = [line for line in map(json.loads, "".join(written).splitlines()) if "_aws" in line]
+    assert (metric["Requests"], metric["Errors"], metric["Reason"]) == (1, 1, "config_invalid")
 
 
 def test_why_it_cannot_serve_is_not_told_to_the_caller(task: Path) -> None:
     """Trap D13."""
     reply = start(task, MAP + BACKEND + '[[rule]]\nid = "secret"\n', [])(GOOD, Context())
-    assert json.loads(reply["body"]) == {"title": "Service Unavailable", "status": 503, "requestId": "lambda-1"}
+    assert json.loads(reply["body"]) == {"title": "Service Unavailable", "status": 503, "requestId": "lattice-1"}
 
 
 def test_a_head_gets_no_body_from_a_closed_bridge_either(task: Path) -> None:

@@ -100,6 +100,18 @@ def test_a_credential_is_kept_only_where_the_setting_names_it(keep: str) -> None
     assert kept & {"authorization", "x-amz-security-token"} == {keep}
 
 
+@pytest.mark.parametrize("name", ["x_amz_security_token", "X-Amz_Security-Token"])
+def test_a_kept_credential_is_kept_under_its_own_name_only(name: str) -> None:
+    assert name not in headers(v2(headers={name: "x"}), keep=frozenset({"x-amz-security-token"}))
+
+
+@pytest.mark.parametrize("name", ["connection", "te", "upgrade", "Keep-Alive"])
+@pytest.mark.parametrize("make", [v1, v2])
+def test_what_describes_one_connection_ends_with_it(make: MakeEvent, name: str) -> None:
+    """`connection: x-tenant-id` tells a proxy behind the function to drop the header that we set."""
+    assert name not in headers(make(headers={name: "x-tenant-id"}))
+
+
 def test_other_headers_arrive_as_they_were_written() -> None:
     theirs = {"Cookie": ["a=1"], "X-Many": ["1", "2"], "x_under": ["é"]}
     assert theirs.items() <= headers(v2(headers=theirs)).items()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lattice_bridge import Decision, Request
 from lattice_bridge.errors import BackendFailed, BridgeError, Forbidden, Misconfigured
-from lattice_bridge.telemetry import MAX_TEXT, Record, Seen, lines
+from lattice_bridge.telemetry import MAX_TEXT, Circumstances, Record, lines
 
 
 class Clock:
@@ -33,7 +33,7 @@ def record(**fields: Any) -> Record:
 
 
 def written(made: Record, request_id: str = "r-1") -> tuple[dict[str, Any], dict[str, Any]]:
-    text = lines(made, Seen(request_id, cold=False, map_sha256="abc", now=1763683200.5))
+    text = lines(made, Circumstances(request_id, cold=False, map_sha256="abc", now=1763683200.5))
     assert text.isascii()
     assert text.endswith("\n")
     log, metric = text.splitlines()
@@ -82,7 +82,7 @@ def test_a_long_text_is_cut() -> None:
     """Trap D9."""
     request = Request(2, "GET", "/" + "a" * 1_000_000)
     made = record(request=request, refusal=Misconfigured("internal", "b" * 1_000_000))
-    text = lines(made, Seen("r" * 1_000_000, cold=True, map_sha256=None, now=0.0))
+    text = lines(made, Circumstances("r" * 1_000_000, cold=True, map_sha256=None, now=0.0))
     assert len(text) < 4 * MAX_TEXT + 2000
 
 
@@ -121,7 +121,7 @@ def test_overhead_is_the_time_that_was_not_the_backends() -> None:
 def test_a_log_line_below_the_level_is_not_written_and_the_metric_line_always_is(
     least: str, status: int, logged: int
 ) -> None:
-    text = lines(record(status=status), Seen("r-1", cold=False, map_sha256=None, now=0.0), least)
+    text = lines(record(status=status), Circumstances("r-1", cold=False, map_sha256=None, now=0.0), least)
     assert text.count("\n") == logged + 1
     assert '"_aws"' in text.splitlines()[-1]
 

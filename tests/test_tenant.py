@@ -489,3 +489,27 @@ def test_a_tenant_id_is_ascii_without_blanks_and_survives_a_header(text: str) ->
         assert 1 <= len(text) <= 256
         assert text.split() == [text]
         assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "name", ["x.tenant.id", "x_tenant-id", "x~tenant~id", "x-amz.tenant-id", "x.amzn.lattice.identity"]
+)
+def test_a_name_that_php_or_wsgi_reads_as_the_tenant_header_is_refused(name: str) -> None:
+    """Trap A6."""
+    decision = tenant_map().decide(request(role("blue-api"), (name, "green")))
+    assert (decision.status, decision.reason) == (400, "reserved_spelling")
+
+
+def test_a_signature_that_lattice_vouches_for_nobody_with_is_not_a_caller_without_credential() -> None:
+    """Design: `anyone` owns a request only when no credential is present."""
+    signed = (
+        "authorization",
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261121/eu-west-1/vpc-lattice-svcs/aws4_request",
+    )
+    decision = tenant_map(OPEN).decide(request(None, signed, ("x-tenant-id", "green")))
+    assert (decision.status, decision.reason) == (401, "no_credential")
+
+
+def test_another_services_bearer_token_says_nothing_to_a_map_without_issuers() -> None:
+    decision = tenant_map(OPEN).decide(request(None, ("authorization", "Bearer x"), ("x-tenant-id", "green")))
+    assert decision.tenant == "green"

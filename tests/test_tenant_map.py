@@ -341,3 +341,27 @@ def test_any_text_is_a_map_or_an_invalid_map(text: str) -> None:
         assert invalid.faults  # noqa: PT017 - both ways are right, a third is not
     else:
         assert not loaded.decide(request(role("stranger"), ("x-tenant-id", "blue"))).allowed
+
+
+def test_a_table_that_does_not_fit_does_not_hide_the_faults_of_the_others() -> None:
+    text = """
+    lattise = 1
+    tenants = { blue = { stat = 1 }, green = {} }
+    [[rule]]
+    id = "one"
+    roles = "x"
+    tenant = "blue"
+    [[rule]]
+    id = "two"
+    anyone = true
+    tenant = "gren"
+    """
+    with pytest.raises(InvalidMap) as caught:
+        TenantMap.from_toml(text)
+    assert caught.value.faults == (
+        "lattise: unknown key; did you mean lattice?",
+        "tenants: blue: stat: unknown key; did you mean status?",
+        'rule "one": roles: unknown key; did you mean role?',
+        'rule "two": anyone lets callers in that nobody authenticated; if you mean that, say why: accept_risk = "…"',
+        "rule \"two\": tenant 'gren' is not in [tenants]; did you mean 'green'?",
+    )

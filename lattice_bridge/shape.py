@@ -1,0 +1,100 @@
+"""Tables of a configuration file -> typed values, with what is wrong told in the file's own words.
+
+Rule: pydantic is used here and nowhere at run time. A table that does not fit is reported and left out, so that the
+faults of the others are found as well.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lattice_bridge.errors import InvalidMap
+
+
+class Table(BaseModel):
+    """A table with known keys and strict types: a string is no number, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+_Model = TypeVar("_Model", bound=Table)
+
+
+def read_text(path: str | Path) -> str:
+    """A configuration file's text.
+
+    Raises:
+        InvalidMap: no such file, not readable, or not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidMap([f"{path}: {error.strerror or error}"]) from error
+    except UnicodeDecodeError as error:
+        raise InvalidMap([f"{path}: not UTF-8 at byte {error.start}"]) from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """TOML as plain values.
+
+    Raises:
+        InvalidMap: not TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also for a number of 5,000 digits, and for nesting without end
+        raise InvalidMap([f"not TOML: {str(error)[:200]}"]) from error
+
+
+def fit(model: type[_Model], table: object, place: str, faults: list[str]) -> _Model | None:
+    """The table as `model`; None if it does not fit, with every reason added to `faults`."""
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        for found in error.errors(include_url=False, include_context=False):
+            # Not every step is the file's: of a union, pydantic also names the branch that it tried.
+            keys = [str(step) for step in found["loc"] if isinstance(step, int) or step in model.model_fields]
+            if found["type"] == "extra_forbidden":
+                faults.append(unknown_key(f"{place}: {found['loc'][-1]}", str(found["loc"][-1]), model.model_fields))
+            else:
+                faults.append(": ".join([place, *keys, found["msg"]]))
+        return None
+
+
+def unknown_key(place: str, key: str, known: Iterable[str]) -> str:
+    """The fault for a key that is not known, with the one that was probably meant."""
+    near = difflib.get_close_matches(key, list(known), 1)
+    return f"{place}: unknown key; " + (
+        f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
+    )
+
+
+def fit_each(model: type[_Model], value: object, name: str, faults: list[str]) -> list[_Model]:
+    """An array of tables; each is named in faults by its `id` or `path`, or else by its number."""
+    if not isinstance(value, list):
+        faults.append(f"{name}: written [[{name}]], with two brackets")
+        return []
+    found = [fit(model, table, f"{name} {_label(table, number)}", faults) for number, table in enumerate(value, 1)]
+    return [table for table in found if table is not None]
+
+
+def fit_named(model: type[_Model], value: object, name: str, faults: list[str]) -> dict[str, _Model]:
+    """A table of tables, by their names."""
+    if not isinstance(value, Mapping):
+        faults.append(f"{name}: is a table, as in [{name}]")
+        return {}
+    found = {key: fit(model, table, f"{name}: {key}", faults) for key, table in value.items()}
+    return {key: table for key, table in found.items() if table is not None}
+
+
+def _label(table: object, number: int) -> str:
+    for key in ("id", "path"):
+        if isinstance(table, Mapping) and isinstance(table.get(key), str):
+            return f'"{table[key]}"'
+    return f"number {number}"
