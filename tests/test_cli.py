@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -77,6 +78,31 @@ def test_what_is_printed_at_start_works_as_it_stands(number: signal.Signals) -> 
     process.send_signal(number)
     assert process.wait(timeout=20) == 0
     process.stdout.close()
+
+
+def test_a_reader_that_is_gone_or_slow_does_not_keep_the_stack_from_stopping() -> None:
+    template = str(ROOT / "tests" / "functions" / "template.yaml")
+    command = [sys.executable, "-m", "lattice_bridge.cli", "local", "-t", template, "--json-logs", "--port", "0"]
+    for gone in (True, False):
+        process = subprocess.Popen([*command, "--lambda-port", "0"], stdout=subprocess.PIPE, text=True, bufsize=1)
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["lambda"]
+        if gone:
+            process.stdout.close()
+        path = f"{url}/2015-03-31/functions/floods/invocations"
+        subprocess.run(["curl", "-s", "-o", "/dev/null", "-d", '{"bytes": 3000000}', path], check=True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+        process.stdout.close()
+
+
+def test_a_terminal_that_is_not_utf8_gets_what_it_can_show() -> None:
+    command = [sys.executable, "-m", "lattice_bridge.cli", "local", "--port", "0", "--lambda-port", "0"]
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environ)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert "Lattice front  http" in process.communicate(timeout=20)[0]
 
 
 def test_a_bridge_toml_that_does_not_load_is_told_at_start(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from lattice_bridge.local.template import BadTemplate, read_template
 
 USER = "arn:aws:iam::111122223333:user/x"
 ROOT = Path(__file__).resolve().parent.parent
+FORWARD = "{Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Group, Weight: 1}]}}"
 SERVED = """
   Service: {Type: "AWS::VpcLattice::Service", Properties: {Name: orders}}
   Listener:
@@ -60,6 +61,7 @@ def test_an_event_version_may_be_forced(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("resources", "sentence"),
     [
+        ("  T: {Type: Test, Properties: {X: !Base64 y}}\n", "Fn::Base64 is not computed (T.X)"),
         ("  Table: {Type: AWS::DynamoDB::Table}\n", "AWS::DynamoDB::Table (Table)"),
         (
             "  P: {Type: AWS::VpcLattice::AuthPolicy}\n",
@@ -95,7 +97,16 @@ def test_what_is_not_done_is_named(tmp_path: Path, resources: str, sentence: str
         ("Handler: a.b,", "Handler: a.b, TenancyConfig: {TenantIsolationMode: x},", "'x'; Lambda knows PER_TENANT"),
         ("Handler: a.b,", "Handler: a.b, Timeout: soon,", "Fn.Timeout: 'soon' is not a positive number"),
         ("Type: LAMBDA,", "Type: LAMBDA, Config: {LambdaEventStructureVersion: V3},", "'V3' is neither V1 nor V2"),
-        ("Targets: [{Id: !GetAtt Fn.Arn}]", "Targets: []", "has exactly one, this has 0"),
+        ("Targets: [{Id: !GetAtt Fn.Arn}]", "Targets: []", "has a list of exactly one"),
+        ("Targets: [{Id: !GetAtt Fn.Arn}]", "Targets: {Id: x}", "has a list of exactly one"),
+        ("Targets: [{Id: !GetAtt Fn.Arn}]", "Targets: [x]", "target group Group: malformed"),
+        ("Weight: 1", "Weight: x", "listener Listener: malformed"),
+        ("Weight: 1", "Weight: -1", "less than nothing"),
+        (FORWARD, "{FixedResponse: }", "listener Listener: malformed"),
+        (FORWARD, "{FixedResponse: {StatusCode: 1000}}", "not an HTTP status"),
+        ("Handler: a.b,", "Handler: a.b, Timeout: .nan,", "not a positive number"),
+        ("Handler: a.b,", "Handler: a.b, MemorySize: .inf,", "not a positive number"),
+        ("Handler: a.b,", "Handler: a.b, Environment: x,", "function Fn: malformed"),
         ("Runtime: python3.13", "Runtime: go1.x", "no Python function with local code"),
         ("AWS::VpcLattice::Service\"", "AWS::VpcLattice::Other\"", "no AWS::VpcLattice::Service with a listener"),
     ],

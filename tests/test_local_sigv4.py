@@ -58,7 +58,7 @@ paths = st.lists(st.text(max_size=8), max_size=3).map(lambda parts: "/" + "/".jo
 pairs = st.lists(st.tuples(st.text("ab~é /+", max_size=4), st.text("xy&=%é ", max_size=4)), max_size=4)
 
 
-@given(path=paths.filter(lambda path: "//" not in path and "/." not in path), query=pairs)
+@given(path=paths, query=pairs)
 def test_what_botocore_signs_is_verified(path: str, query: list[tuple[str, str]]) -> None:
     raw = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in query if name)
     assert check(sign(path, raw)) is BLUE

@@ -17,6 +17,8 @@ def properties(folder: Path, text: str, resource: str = "R", **parameters: str) 
 
 
 HEAD = """
+Mappings:
+  Sizes: {orders: {small: 7}}
 Parameters:
   Name: {Type: String, Default: orders}
   Names: {Type: CommaDelimitedList, Default: "a, b"}
@@ -62,6 +64,7 @@ FN = "arn:aws:lambda:eu-west-1:123456789012:function:orders-fn"
         ("!If [Both, 1, 2]", 2),
         ("{A: !If [NotProd, !Ref AWS::NoValue, 1], B: 2}", {"B": 2}),
         ("[!Ref AWS::NoValue, 1]", [1]),
+        ("!FindInMap [Sizes, !Ref Name, small]", 7),
         ("!Base64 text", "{Fn::Base64 is not resolved locally}"),
     ],
 )
@@ -107,6 +110,11 @@ Resources:
         (HEAD + "!Ref Nobody", {}, "R.X: Ref Nobody: no such parameter or resource"),
         (HEAD + "!GetAtt Nobody.Arn", {}, "R.X: GetAtt Nobody.Arn: no such resource"),
         (HEAD + "!Sub '${Nobody}'", {}, "R.X: Ref Nobody"),
+        (HEAD + "!FindInMap [Sizes, large, small]", {}, "R.X: Fn::FindInMap is malformed"),
+        (HEAD + "!Sub [a, b]", {}, "R"),
+        ("Resources: {R: {Type: T, Properties: text}}", {}, "resource R: malformed"),
+        ("Parameters: {P: text}\nResources: {}", {}, "malformed"),
+        ("Resources: {R: &a {Type: T, Properties: {X: *a}}}", {}, "resource R: malformed"),
         (HEAD + "!If [Nothing, 1, 2]", {}, "no condition Nothing"),
         (HEAD + "!Select [9, [a]]", {}, "R.X: Fn::Select is malformed"),
         (HEAD + "1", {"Nmae": "x"}, "no parameter Nmae in the template; it has Name, Names, Size"),

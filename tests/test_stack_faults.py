@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ def healthy(stack: RunningStack) -> bool:
         ("missing", "Runtime.HandlerNotFound"),
         ("dies", "Runtime.ExitError"),
         ("too-large", "Function.ResponseSizeTooLarge"),
+        ("breaks-off", "Runtime.ExitError"),
+        ("raises-much", "Function.ResponseSizeTooLarge"),
     ],
 )
 def test_the_invoker_gets_a_function_error_and_the_next_request_a_new_environment(
@@ -85,6 +89,51 @@ def test_a_child_that_left_the_process_group_ends_with_its_environment() -> None
         assert alive(pids["child"])
         assert stack.invoke("forks").json()["pid"] == pids["pid"]  # the environment goes on
         wait_until(lambda: not alive(pids["child"]) and not alive(pids["pid"]))
+
+
+def test_a_child_that_shed_its_environment_too_ends_at_the_latest_with_the_stack() -> None:
+    with running(template=FAULTS) as stack:
+        child = stack.invoke("escapes").json()
+        assert alive(child)
+    assert not alive(child)
+
+
+def test_a_stack_that_was_killed_leaves_nothing_that_the_next_one_does_not_end() -> None:
+    with running(template=FAULTS) as next_one:
+        child = 0
+        with suppress(AssertionError), running(template=FAULTS) as killed:  # it does not end with exit code 0
+            child = killed.invoke("forks").json()["child"]
+            killed.process.kill()
+        assert alive(child)
+        assert next_one.invoke("reply").status == 200
+    with running(template=FAULTS):
+        wait_until(lambda: not alive(child))
+
+
+def test_the_time_of_a_cold_start_is_not_the_functions(stack: RunningStack) -> None:
+    assert 1_000 < stack.invoke("slow-import").json() <= 2_000
+
+
+def test_a_burst_of_cold_starts_takes_turns(stack: RunningStack) -> None:
+    with ThreadPoolExecutor(24) as pool:
+        statuses = list(pool.map(lambda number: stack.invoke("isolated", None, f"burst-{number}").status, range(24)))
+    assert statuses == [200] * 24
+
+
+def test_a_sequence_of_failures_never_meets_the_quota() -> None:
+    with running("--max-environments", "1", template=FAULTS) as stack:
+        assert [stack.invoke("exits").status for _ in range(10)] == [200] * 10
+
+
+def test_a_function_whose_folder_is_gone_is_an_error_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "app.py").write_text("def handler(event, context):\n    return 1\n")
+    (tmp_path / "template.yaml").write_text(RELOADED.replace("Handler:", "CodeUri: code, Handler:"))
+    with running(template=tmp_path / "template.yaml") as stack:
+        shutil.rmtree(tmp_path / "code")
+        answer = stack.invoke("Function")
+        assert (answer.status, answer.headers["x-amzn-errortype"]) == (500, "ServiceException")
+        wait_until(lambda: any("cannot be started" in line.get("message", "") for line in stack.lines))
 
 
 def test_what_hangs_and_what_it_started_is_gone_when_the_stack_stops() -> None:
@@ -140,6 +189,25 @@ def test_an_asynchronous_invocation_that_fails_is_tried_three_times(stack: Runni
     answer = stack.invoke("writes", {"file": str(runs), "fail": 2}, X_Amz_Invocation_Type="Event")
     assert (answer.status, answer.body) == (202, b"")
     wait_until(lambda: runs.exists() and runs.read_text() == "run\n" * 3)
+
+
+def test_a_folder_that_was_made_again_is_still_watched(tmp_path: Path) -> None:
+    code = tmp_path / "code"
+
+    def write(word: str) -> None:
+        code.mkdir(exist_ok=True)
+        (code / "app.py").write_text(f"def handler(event, context):\n    return {word!r}\n")
+
+    write("old")
+    (tmp_path / "template.yaml").write_text(RELOADED.replace("Handler:", "CodeUri: code, Handler:"))
+    with running("--reload", template=tmp_path / "template.yaml") as stack:
+        assert stack.invoke("Function").json() == "old"
+        shutil.rmtree(code)
+        write("made again")
+        wait_until(lambda: stack.invoke("Function").json() == "made again")
+        time.sleep(1.1)
+        write("changed")
+        wait_until(lambda: stack.invoke("Function").json() == "changed")
 
 
 def test_changed_code_is_run_after_a_reload(tmp_path: Path) -> None:

@@ -76,6 +76,41 @@ def test_a_chunked_body_is_whole_when_it_arrives(stack: RunningStack) -> None:
     assert "transfer-encoding" not in event["headers"]
 
 
+def test_a_trailer_is_no_header(stack: RunningStack) -> None:
+    """In one packet with the body, uvicorn would put it among the headers: there it could choose the tenant."""
+    lines = ["POST /reply HTTP/1.1", "host: h", "content-type: text/plain", "transfer-encoding: chunked"]
+    event = event_of(send(stack, *lines, body=b"1\r\nx\r\n0\r\nx-tenant-id: green\r\nhost: other\r\n\r\n"))
+    assert "x-tenant-id" not in event["headers"]
+    assert event["headers"]["host"] == ["h"]
+
+
+def test_a_question_mark_with_nothing_after_it_arrives(stack: RunningStack) -> None:
+    event = event_of(send(stack, "GET /reply? HTTP/1.1", "host: h"))
+    assert event["path"] == "/reply?"
+    assert "queryStringParameters" not in event
+
+
+def test_an_absolute_target_is_its_path_and_query(stack: RunningStack) -> None:
+    assert event_of(send(stack, "GET http://other/reply?a=%2F HTTP/1.1", "host: h"))["path"] == "/reply?a=%2F"
+
+
+def test_a_fragment_is_refused(stack: RunningStack) -> None:
+    assert send(stack, "GET /reply#top HTTP/1.1", "host: h")[0] == 400
+
+
+def test_the_asterisk_form_reaches_the_default_rule(stack: RunningStack) -> None:
+    assert send(stack, "OPTIONS * HTTP/1.1", "host: h")[0] == 404
+
+
+def test_another_coding_than_chunked_is_refused(stack: RunningStack) -> None:
+    lines = ["POST /reply HTTP/1.1", "host: h", "transfer-encoding: gzip, chunked"]
+    assert send(stack, *lines, body=b"0\r\n\r\n")[0] == 400
+
+
+def test_a_head_of_three_megabytes_is_refused(stack: RunningStack) -> None:
+    assert send(stack, "GET /reply HTTP/1.1", "host: h", *(f"x-{n}: {'y' * 1000}" for n in range(300)))[0] == 400
+
+
 def test_two_hosts_are_refused(stack: RunningStack) -> None:
     assert send(stack, "GET /reply HTTP/1.1", "host: a", "host: b")[0] == 400
 

@@ -15,6 +15,8 @@ def main() -> None:
     except ModuleNotFoundError:
         sys.stderr.write("lattice-bridge: the commands need more: pip install 'lattice-bridge[local]'\n")
         sys.exit(2)
-    from lattice_bridge.cli.root import root
-
+    try:
+        from lattice_bridge.cli.root import root
+    except KeyboardInterrupt:  # while the libraries are imported
+        sys.exit(130)
     root()

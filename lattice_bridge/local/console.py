@@ -1,14 +1,18 @@
 """What the stack prints.
 
-Rule: never in the way. A thread writes; when a function prints faster than the terminal takes it, lines are left out
-and counted, and nothing waits.
+Rule: never in the way. A thread writes; when functions print faster than the terminal takes it, or nobody reads any
+more, lines are left out and counted, and nothing waits.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import logging
+import os
 import queue
+import re
 import sys
 import threading
 import time
@@ -17,35 +21,47 @@ from typing import Final, TextIO
 import click
 
 QUEUE_LINES: Final = 10_000
+CLOSE_SECONDS: Final = 2.0
+
 _COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class LogLines(logging.Handler):
-    """What libraries log, as warnings on a console: uvicorn says there which requests it could not read."""
+    """What libraries log, as warnings on a console: uvicorn says there which requests it could not read, and why one
+    of our own applications failed."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.warn(f"{record.name}: {record.getMessage()}")
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, asyncio.CancelledError):
+            return  # what was being answered when the stack stopped
+        cause = f": {type(error).__name__}: {error}" if error else ""
+        self._console.warn(f"{record.name}: {record.getMessage().strip()}{cause}")
 
 
 class Console:
     """Lines for a person, or JSON for a machine.
 
     Args:
-        stream: where to.
+        stream: where to; it has to have a file descriptor, which is written to directly.
         as_json: one JSON object a line.
         colour: ANSI colours.
     """
 
     def __init__(self, stream: TextIO = sys.stdout, *, as_json: bool = False, colour: bool = False) -> None:
-        self._stream = stream
+        # Not through the stream: a thread that hangs in a buffered write holds the lock that the interpreter's end
+        # waits for.
+        self._descriptor = stream.fileno()
+        self._encoding = stream.encoding or "utf-8"
         self._as_json = as_json
         self._colour = colour
-        self._lines: queue.Queue[str | None] = queue.Queue(QUEUE_LINES)
+        self._lines: queue.Queue[str] = queue.Queue(QUEUE_LINES)
         self._left_out = 0
+        self._ending = threading.Event()
         self._writer = threading.Thread(target=self._write, name="console", daemon=True)
         self._writer.start()
 
@@ -54,23 +70,20 @@ class Console:
         if self._as_json:
             self._put(json.dumps({"time": time.time(), "environment": label, "line": line}))
         elif not line.startswith('{"_aws":'):
-            self._put(f"{self._coloured(label)}  {line}")
+            self._put(f"{self._coloured(label)}  {_CONTROL.sub(_escaped, line)}")
 
     def warn(self, text: str) -> None:
         """Something the person at the stack should know."""
-        self._message("warning", text)
+        self._put(self._formatted("warning", text))
 
     def say(self, text: str, **fields: object) -> None:
         """What the stack itself does. `fields` are for machines."""
-        self._message("info", text, **fields)
+        self._put(self._formatted("info", text, **fields))
 
     def close(self) -> None:
-        """Writes what is left."""
-        self._lines.put(None)
-        self._writer.join(timeout=5)
-
-    def _message(self, level: str, text: str, **fields: object) -> None:
-        self._put(self._formatted(level, text, **fields))
+        """Writes what is left, if somebody reads it."""
+        self._ending.set()
+        self._writer.join(CLOSE_SECONDS)
 
     def _formatted(self, level: str, text: str, **fields: object) -> str:
         if self._as_json:
@@ -89,18 +102,20 @@ class Console:
             self._left_out += 1
 
     def _write(self) -> None:
-        try:
-            while (line := self._lines.get()) is not None:
-                self._stream.write(f"{line}\n")
-                if self._lines.empty():
-                    self._report_left_out()
-                    self._stream.flush()
-        except (BrokenPipeError, ValueError):
-            return  # nobody reads any more
+        with contextlib.suppress(OSError):  # nobody reads any more: the queue fills, and lines are left out
+            while not (self._ending.is_set() and self._lines.empty()):
+                with contextlib.suppress(queue.Empty):
+                    self._send(self._lines.get(timeout=0.1))
+                if self._left_out and self._lines.empty():
+                    left_out, self._left_out = self._left_out, 0
+                    self._send(self._formatted("warning", f"… {left_out} lines left out: printed faster than shown"))
 
-    def _report_left_out(self) -> None:
-        if self._left_out:
-            left_out, self._left_out = self._left_out, 0
-            self._stream.write(
-                self._formatted("warning", f"… {left_out} lines left out: printed faster than shown") + "\n"
-            )
+    def _send(self, line: str) -> None:
+        data = f"{line}\n".encode(self._encoding, "backslashreplace")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+
+def _escaped(match: re.Match[str]) -> str:
+    """A function's control characters as text: one could clear the screen, or retitle the window."""
+    return f"\\x{ord(match[0]):02x}"

@@ -94,7 +94,7 @@ class Environment:
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        """Starts the process. It imports the handler on its own time; the first invocation waits for it."""
+        """Starts the process, and waits until it has imported the handler or failed to; `run` says which."""
         self._server = await LoopbackServer.start(self._runtime.app)
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -110,17 +110,19 @@ class Environment:
         )
         self._output.started()
         self._exited = asyncio.create_task(self._process.wait())
+        await self._until(self._runtime.asking, self._runtime.init_error, seconds=INIT_TIMEOUT)
 
     async def run(self, invocation: Invocation) -> Outcome:
         """Runs one invocation to its end, whatever the process does."""
         self._busy = True
         self._output.begin()
-        failed = await self._init(invocation)
+        failed = self._init_failure(invocation)
         if failed is not None:
             return failed
         self._output.note(f"START RequestId: {invocation.request_id} Version: $LATEST")
         began = time.monotonic()
-        answer = self._runtime.give(invocation)
+        deadline_ms = int((time.time() + self.function.timeout) * 1000)
+        answer = self._runtime.give(replace(invocation, deadline_ms=deadline_ms))
         await self._until(answer, seconds=self.function.timeout)
         outcome = self._outcome(answer, invocation)
         milliseconds = (time.monotonic() - began) * 1000
@@ -145,10 +147,9 @@ class Environment:
             await self._server.stop()
         self._output.close()
 
-    async def _init(self, invocation: Invocation) -> Outcome | None:
-        """Waits for the handler to be imported; an Outcome if that failed."""
+    def _init_failure(self, invocation: Invocation) -> Outcome | None:
+        """Why there is nobody to give the invocation to; None if there is."""
         runtime = self._runtime
-        await self._until(runtime.asking, runtime.init_error, seconds=INIT_TIMEOUT)
         if runtime.init_error.done():
             return self._failed(runtime.init_error.result())
         if runtime.asking.done():

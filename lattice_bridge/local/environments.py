@@ -7,12 +7,14 @@ environment but by its key.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from lattice_bridge.local.environment import Environment, Outcome, Surroundings
 from lattice_bridge.local.plan import Function
+from lattice_bridge.local.processes import kill_strangers
 from lattice_bridge.local.runtime_api import Invocation
 
 Key = tuple[str, str | None]
@@ -42,6 +44,7 @@ class Environments:
         self._started = 0
         self._endings: dict[Environment, asyncio.Task[None]] = {}
         self._closed = False
+        self._starting = asyncio.Semaphore(max(2, os.cpu_count() or 2))
 
     def __len__(self) -> int:
         return sum(len(environments) for environments in self._all.values())
@@ -99,6 +102,8 @@ class Environments:
         return None
 
     async def _start(self, function: Function, tenant: str | None) -> Environment:
+        while len(self) >= self._limit and self._endings and not self._closed:
+            await asyncio.wait(self._endings.values(), return_when=asyncio.FIRST_COMPLETED)
         if self._closed or len(self) >= self._limit:
             raise QuotaReached(f"{len(self)} of {self._limit} environments exist")
         key = (function.name, tenant)
@@ -109,7 +114,9 @@ class Environments:
         environment = Environment(function, tenant, slot, self._started, self._around)
         siblings.add(environment)
         try:
-            await environment.start()
+            # A burst of cold starts takes turns: all at once, each would be too slow for the init phase's limit.
+            async with self._starting:
+                await environment.start()
         except BaseException:
             self._end_soon(environment)
             raise
@@ -139,6 +146,7 @@ class Environments:
         key = (environment.function.name, environment.tenant)
         try:
             await environment.stop()
+            await asyncio.to_thread(kill_strangers, self._around.stack_id)
         finally:
             found = self._all.get(key, set())
             found.discard(environment)

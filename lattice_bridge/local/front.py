@@ -20,6 +20,7 @@ from lattice_bridge.local import routing, wire
 from lattice_bridge.local.console import Console
 from lattice_bridge.local.identities import Identity
 from lattice_bridge.local.plan import Plan, Service, TargetGroup
+from lattice_bridge.local.protocol import TARGET
 from lattice_bridge.local.service import LambdaError, LambdaService, Order
 from lattice_bridge.local.sigv4 import SignatureRefused, Signed, session_of, verify
 from lattice_bridge.payload import SYNC_LIMIT
@@ -186,14 +187,25 @@ def _head(scope: Scope) -> wire.HttpRequest:
                 400,
                 f"Bad Request: no upgrade to {value[:64]}; a Lambda target takes one request and gives one response",
             )
+        if name == "transfer-encoding" and value.strip().lower() != "chunked":
+            raise Refused(400, f"Bad Request: transfer-encoding {value[:64]}; this front takes chunked only")
         if name == "content-type" and value.lower().startswith("application/grpc"):
             raise Refused(400, "Bad Request: no gRPC to a Lambda target; Lattice routes gRPC to HTTP targets only")
         if name == "content-length" and value.isdigit() and int(value) > wire.BODY_LIMIT:
             raise Refused(413, f"Content Too Large: {value} bytes; a Lambda target takes {wire.BODY_LIMIT}")
-    query = scope["query_string"]
-    target = scope["raw_path"].decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
     client = scope.get("client") or ("127.0.0.1", 0)
-    return wire.HttpRequest(scope["method"], target, headers, b"", client[0])
+    return wire.HttpRequest(scope["method"], _target(scope), headers, b"", client[0])
+
+
+def _target(scope: Scope) -> str:
+    """Path and query as sent. Of an absolute URL, which HTTP/1.1 servers have to take, what follows the authority."""
+    sent = scope[TARGET].decode("latin-1")
+    if "#" in sent:
+        raise Refused(400, "Bad Request: a fragment (#) in the request target; clients keep it to themselves")
+    if sent.startswith("/") or sent == "*":
+        return str(sent)
+    query = scope["query_string"].decode("latin-1")
+    return str(scope["raw_path"].decode("latin-1")) + (f"?{query}" if query else "")
 
 
 def _text(value: bytes) -> str:
@@ -234,7 +246,8 @@ async def _drain(receive: Receive, scope: Scope) -> None:
 
 
 async def _send(response: wire.HttpResponse, method: str, request_id: str, send: Send, *, close: bool) -> None:
-    headers = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in response.headers]
+    given = [pair for pair in response.headers if pair[0] not in ("x-amzn-requestid", "date")]
+    headers = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in given]
     headers.append((b"x-amzn-requestid", request_id.encode()))
     headers.append((b"date", formatdate(time.time(), usegmt=True).encode()))
     if response.status not in (204, 304):

@@ -46,20 +46,25 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+# What V1 can say in its identity header: visible ASCII and blanks, and no `;`, whose escaping nobody has shown.
+# (pydantic's `$` is the very end, unlike Python's.)
+_Text = Annotated[str, Field(pattern=r"^[ -:<-~]{1,512}$")]
+
+
 class _X509(_Table):
-    issuer_ou: str | None = None
-    san_dns: str | None = None
-    san_name_cn: str | None = None
-    san_uri: str | None = None
-    subject_cn: str | None = None
+    issuer_ou: _Text | None = None
+    san_dns: _Text | None = None
+    san_name_cn: _Text | None = None
+    san_uri: _Text | None = None
+    subject_cn: _Text | None = None
 
 
 class _Identity(_Table):
     access_key: Annotated[str, Field(pattern="^[A-Za-z0-9]{4,128}$")]
     secret_key: Annotated[str, Field(min_length=1)]
     principal: str
-    session: str = "local"
-    org: str | None = None
+    session: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@-]{2,64}$")] = "local"
+    org: Annotated[str, Field(pattern=r"^o-[a-z0-9]{10,32}$")] | None = None
     x509: _X509 | None = None
 
 
@@ -94,11 +99,11 @@ def read_identities(path: Path | None) -> Mapping[str, Identity]:
         tables = _File.model_validate(tomllib.loads(text)).identity
     except OSError as error:
         raise BadIdentities(f"{path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise BadIdentities(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise BadIdentities(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadIdentities(f"{path}: not TOML: {error}") from error
     identities: dict[str, Identity] = {}
     for table in tables:
         if table.access_key in identities:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from typing import Any, Final, get_args
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
-from starlette.requests import Request  # noqa: TC002 - Starlette looks at annotations at run time
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -33,6 +34,8 @@ def lambda_api(service: LambdaService) -> Starlette:
             outcome = await service.invoke(order)
         except LambdaError as error:
             return _error(error)
+        except ClientDisconnect:
+            return Response()  # nobody is there to read it
         if outcome is None:
             return Response(status_code=_STATUS[order.type])
         return _answer(outcome, with_log=request.headers.get("x-amz-log-type") == "Tail")
@@ -64,10 +67,23 @@ async def _order(request: Request) -> Order:
         payload=await _payload(request),
         type=kind,  # type: ignore[arg-type] # one of the three, checked above
         tenant=tenants[0] if tenants else None,
-        qualifier=request.query_params.get("Qualifier"),
-        trace_id=unquote(headers["x-amzn-trace-id"]) if "x-amzn-trace-id" in headers else None,
+        qualifier=_qualifier(request),
+        trace_id=_trace_id(headers.get("x-amzn-trace-id")),
         client_context=_client_context(headers.get("x-amz-client-context")),
     )
+
+
+def _qualifier(request: Request) -> str | None:
+    qualifier = request.query_params.get("Qualifier")
+    if qualifier == "":
+        raise LambdaError(400, "ValidationException", "Value '' at 'qualifier' failed to satisfy constraint")
+    return qualifier
+
+
+def _trace_id(header: str | None) -> str | None:
+    """The SDK's trace header, which it percent-encodes; only visible ASCII, since it becomes a header again."""
+    text = unquote(header or "")
+    return text if re.fullmatch("[!-~]+", text) else None
 
 
 async def _payload(request: Request) -> bytes:
@@ -86,12 +102,13 @@ def _client_context(header: str | None) -> str | None:
     if header is None:
         return None
     try:
-        text = base64.b64decode(header, validate=True).decode("utf-8")
-        json.loads(text)
-    except (binascii.Error, ValueError) as error:
+        context = json.loads(base64.b64decode(header, validate=True).decode("utf-8"))
+    except (binascii.Error, ValueError, RecursionError):
+        context = None
+    if not isinstance(context, dict):
         message = "Client context must be a valid Base64-encoded JSON object."
-        raise LambdaError(400, "InvalidRequestContentException", message) from error
-    return json.dumps(json.loads(text))  # one line: it becomes a header
+        raise LambdaError(400, "InvalidRequestContentException", message)
+    return json.dumps(context)  # one line of ASCII: it becomes a header
 
 
 def _answer(outcome: Outcome, *, with_log: bool) -> Response:

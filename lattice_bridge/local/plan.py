@@ -73,7 +73,7 @@ class Match:
 
     method: str | None = None
     path_how: str = "Prefix"
-    path: str = "/"
+    path: str = ""
     path_case_sensitive: bool = False
     headers: tuple[HeaderMatch, ...] = ()
 

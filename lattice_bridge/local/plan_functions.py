@@ -11,7 +11,7 @@ from typing import Final
 
 from lattice_bridge.local.left_out import LeftOut
 from lattice_bridge.local.plan import Function
-from lattice_bridge.local.template import BadTemplate, Resource, Template, number
+from lattice_bridge.local.template import BadTemplate, Resource, Template, malformed, number
 
 _READ: Final = frozenset(
     {
@@ -33,12 +33,22 @@ _READ: Final = frozenset(
 
 
 def read_functions(template: Template, left_out: LeftOut) -> Iterator[Function]:
+    """The functions that can be run; the others are named in `left_out`.
+
+    Raises:
+        BadTemplate: one is malformed, or two have one name.
+    """
+    seen: set[str] = set()
     for resource in template.of_type("AWS::Serverless::Function", "AWS::Lambda::Function"):
-        reason = _not_runnable(resource, template)
-        if reason:
-            left_out.add(f"not run: {reason}", resource.id)
-            continue
-        function = _function(resource, template)
+        with malformed(f"function {resource.id}"):
+            reason = _not_runnable(resource, template)
+            if reason:
+                left_out.add(f"not run: {reason}", resource.id)
+                continue
+            function = _function(resource, template)
+        if function.name in seen:
+            raise BadTemplate(f"function {resource.id}: another function has the name {function.name}")
+        seen.add(function.name)
         unread = sorted(set(resource.properties) - _READ)
         for name in unread:
             left_out.add(f"property {name} has no effect", function.name)

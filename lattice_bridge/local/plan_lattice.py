@@ -19,25 +19,7 @@ from lattice_bridge.local.plan import (
     Service,
     TargetGroup,
 )
-from lattice_bridge.local.template import ACCOUNT, BadTemplate, Resource, Template, number
-
-
-def _target_groups(template: Template, forced: EventVersion | None, left_out: LeftOut) -> dict[str, TargetGroup]:
-    groups: dict[str, TargetGroup] = {}
-    for resource in template.of_type("AWS::VpcLattice::TargetGroup"):
-        properties = resource.properties
-        if properties.get("Type") != "LAMBDA":
-            left_out.add(f"target groups of type {properties.get('Type')}", resource.id)
-            continue
-        targets = properties.get("Targets") or []
-        if len(targets) != 1:
-            raise BadTemplate(f"{resource.id}.Targets: a LAMBDA target group has exactly one, this has {len(targets)}")
-        version = (properties.get("Config") or {}).get("LambdaEventStructureVersion", "V1")  # V1 when nobody chose
-        if version not in ("V1", "V2"):
-            raise BadTemplate(f"{resource.id}.Config.LambdaEventStructureVersion: {version!r} is neither V1 nor V2")
-        arn = resource.arn
-        groups[arn] = TargetGroup(arn, str(targets[0].get("Id")), forced or (1 if version == "V1" else 2))
-    return groups
+from lattice_bridge.local.template import ACCOUNT, BadTemplate, Resource, Template, malformed, number
 
 
 def read_services(template: Template, event_version: EventVersion | None, left_out: LeftOut) -> Iterator[Service]:
@@ -51,48 +33,74 @@ def read_services(template: Template, event_version: EventVersion | None, left_o
     Raises:
         BadTemplate: a part that is served is malformed.
     """
-    groups = _target_groups(template, event_version, left_out)
-    network = next(iter(template.of_type("AWS::VpcLattice::ServiceNetwork")), None)
-    network_arn = network.arn if network else _stand_in_network(template.region)
+    groups: dict[str, TargetGroup] = {}
+    for resource in template.of_type("AWS::VpcLattice::TargetGroup"):
+        with malformed(f"target group {resource.id}"):
+            if resource.properties.get("Type") == "LAMBDA":
+                groups[resource.arn] = _target_group(resource, event_version)
+            else:
+                left_out.add(f"target groups of type {resource.properties.get('Type')}", resource.id)
     services = template.of_type("AWS::VpcLattice::Service")
     for resource in services:
-        arn = resource.arn
-        listeners = [entry for entry in template.of_type("AWS::VpcLattice::Listener") if _of(entry, "Service", arn)]
-        if not listeners:
-            left_out.add("services without a listener", resource.id)
-            continue
-        for extra in listeners[1:]:
-            left_out.add(f"one listener a service is served, {listeners[0].id}", extra.id)
-        yield Service(
-            name=str(resource.properties.get("Name", resource.id)),
-            arn=arn,
-            network_arn=network_arn,
-            domain=str(resource.properties.get("CustomDomainName", resource.id)).lower() if len(services) > 1 else None,
-            signed_only=resource.properties.get("AuthType", "NONE") == "AWS_IAM",
-            rules=tuple(_rules(listeners[0], template, groups, left_out)),
-        )
+        with malformed(f"service {resource.id}"):
+            service = _service(resource, template, groups, left_out, alone=len(services) == 1)
+        if service is not None:
+            yield service
+
+
+def _target_group(resource: Resource, forced: EventVersion | None) -> TargetGroup:
+    targets = resource.properties.get("Targets") or []
+    if not isinstance(targets, list) or len(targets) != 1:
+        raise BadTemplate(f"{resource.id}.Targets: a LAMBDA target group has a list of exactly one")
+    version = (resource.properties.get("Config") or {}).get("LambdaEventStructureVersion", "V1")  # when nobody chose
+    if version not in ("V1", "V2"):
+        raise BadTemplate(f"{resource.id}.Config.LambdaEventStructureVersion: {version!r} is neither V1 nor V2")
+    return TargetGroup(resource.arn, str(targets[0]["Id"]), forced or (1 if version == "V1" else 2))
+
+
+def _service(
+    resource: Resource, template: Template, groups: Mapping[str, TargetGroup], left_out: LeftOut, *, alone: bool
+) -> Service | None:
+    listeners = template.of_type("AWS::VpcLattice::Listener")
+    own = [listener for listener in listeners if _of(listener, "Service", resource.arn)]
+    if not own:
+        left_out.add("services without a listener", resource.id)
+        return None
+    for extra in own[1:]:
+        left_out.add(f"one listener a service is served, {own[0].id}", extra.id)
+    network = next(iter(template.of_type("AWS::VpcLattice::ServiceNetwork")), None)
+    return Service(
+        name=str(resource.properties.get("Name", resource.id)),
+        arn=resource.arn,
+        network_arn=network.arn if network else _stand_in_network(template.region),
+        domain=None if alone else str(resource.properties.get("CustomDomainName", resource.id)).lower(),
+        signed_only=resource.properties.get("AuthType", "NONE") == "AWS_IAM",
+        rules=tuple(_rules(own[0], template, groups, left_out)),
+    )
 
 
 def _rules(
     listener: Resource, template: Template, groups: Mapping[str, TargetGroup], left_out: LeftOut
 ) -> Iterator[Rule]:
-    arn = listener.arn
-    found: list[Rule] = []
-    for resource in template.of_type("AWS::VpcLattice::Rule"):
-        if _of(resource, "Listener", arn):
-            priority = int(number(resource.properties.get("Priority"), resource.id, "Priority"))
-            match = _match((resource.properties.get("Match") or {}).get("HttpMatch") or {}, resource.id)
-            found.append(
-                Rule(priority, match, _action(resource.properties.get("Action"), groups, resource.id, left_out))
-            )
-    yield from sorted(found, key=lambda rule: rule.priority)
-    default = _action(listener.properties.get("DefaultAction"), groups, listener.id, left_out)
+    rules = template.of_type("AWS::VpcLattice::Rule")
+    own = [_rule(rule, groups, left_out) for rule in rules if _of(rule, "Listener", listener.arn)]
+    yield from sorted(own, key=lambda rule: rule.priority)
+    with malformed(f"listener {listener.id}"):
+        default = _action(listener.properties["DefaultAction"], groups, listener.id, left_out)
     yield Rule(DEFAULT_PRIORITY, Match(), default)
+
+
+def _rule(resource: Resource, groups: Mapping[str, TargetGroup], left_out: LeftOut) -> Rule:
+    with malformed(f"rule {resource.id}"):
+        priority = int(number(resource.properties["Priority"], resource.id, "Priority"))
+        match = _match((resource.properties.get("Match") or {}).get("HttpMatch") or {}, resource.id)
+        action = _action(resource.properties["Action"], groups, resource.id, left_out)
+    return Rule(priority, match, action)
 
 
 def _match(http: Mapping[str, Any], place: str) -> Match:
     path = http.get("PathMatch") or {}
-    how, text = _one_of(path.get("Match") or {"Prefix": "/"}, ("Exact", "Prefix"), place)
+    how, text = _one_of(path.get("Match") or {"Prefix": ""}, ("Exact", "Prefix"), place)
     headers = []
     for entry in http.get("HeaderMatches") or []:
         header_how, header_text = _one_of(entry.get("Match") or {}, ("Exact", "Prefix", "Contains"), place)
@@ -110,17 +118,21 @@ def _one_of(match: Mapping[str, Any], known: tuple[str, ...], place: str) -> tup
     return next((how, str(text)) for how, text in match.items())
 
 
-def _action(action: Any, groups: Mapping[str, TargetGroup], place: str, left_out: LeftOut) -> Action:
-    action = action if isinstance(action, dict) else {}
+def _action(action: Mapping[str, Any], groups: Mapping[str, TargetGroup], place: str, left_out: LeftOut) -> Action:
     if "FixedResponse" in action:
-        return Action(status=int(number(action["FixedResponse"].get("StatusCode"), place, "FixedResponse.StatusCode")))
+        status = number(action["FixedResponse"]["StatusCode"], place, "FixedResponse.StatusCode")
+        if not 100 <= status <= 599:
+            raise BadTemplate(f"{place}.FixedResponse.StatusCode: {status:g} is not an HTTP status")
+        return Action(status=int(status))
     forward: list[tuple[TargetGroup, int]] = []
     for target in (action.get("Forward") or {}).get("TargetGroups") or []:
-        group = groups.get(str(target.get("TargetGroupIdentifier")))
-        if group is None:
-            left_out.add(f"forwards to {target.get('TargetGroupIdentifier')}, which is not served", place)
+        identifier, weight = str(target["TargetGroupIdentifier"]), int(target.get("Weight", 100))
+        if weight < 0:
+            raise BadTemplate(f"{place}: Weight {weight} is less than nothing")
+        if identifier in groups:
+            forward.append((groups[identifier], weight))
         else:
-            forward.append((group, int(target.get("Weight", 100))))
+            left_out.add(f"forwards to {identifier}, which is not served", place)
     if not forward:
         left_out.add("the action forwards nowhere; requests that reach it get 404", place)
         return Action(status=404)

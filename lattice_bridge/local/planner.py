@@ -27,6 +27,8 @@ def plan(template: Template, *, event_version: EventVersion | None = None) -> Pl
         BadTemplate: there is nothing to serve, or a part that is served is malformed.
     """
     left_out = LeftOut()
+    for name, place in template.unresolved:
+        left_out.add(f"{name} is not computed", place)
     functions = {function.name: function for function in read_functions(template, left_out)}
     services = tuple(read_services(template, event_version, left_out))
     _name_other_resources(template, left_out)

@@ -1,20 +1,30 @@
 """Ending processes, and those they started.
 
-Rule: nothing that an environment started outlives it. A handler may fork, and its child may leave the process group;
-the mark in its environment stays.
+Rule: nothing that an environment started outlives it, or at the latest the stack. A handler may fork, its child may
+leave the process group, and may even shed the mark in its environment: then it is found as the stack's own child.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 MARK: Final = "LATTICE_BRIDGE_STACK"
-"""Environment variable that every process of a stack carries: `STACK/NUMBER`."""
+"""Environment variable that every process of a stack carries: `PID.STACK/NUMBER.`, the pid being the stack's."""
+
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of those whose own has died, so that they can be found. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def kill_group(pid: int) -> None:
@@ -23,19 +33,63 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def kill_marked(mark: str) -> int:
-    """Kills every process that carries `mark`, or a mark that begins with it. Linux only; elsewhere finds none."""
-    found = [pid for pid in marked(mark) if pid != os.getpid()]
-    for pid in found:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
-    return len(found)
+def kill_marked(mark: str) -> None:
+    """Kills every process whose mark begins with `mark`. Linux only; elsewhere finds none."""
+    for pid, found in _marks():
+        if found.startswith(mark):
+            _end(pid)
 
 
-def marked(mark: str) -> Iterator[int]:
-    """The ids of processes that carry `mark`."""
-    wanted = f"{MARK}={mark}".encode()
+def kill_left_behind() -> None:
+    """Kills what belongs to stacks that were killed themselves, and could not clean up."""
+    for pid, found in _marks():
+        stack = found.partition(".")[0]
+        if stack.isdigit() and not Path("/proc", stack).exists():
+            _end(pid)
+
+
+def kill_strangers(mark: str) -> None:
+    """Kills this process's children that do not carry `mark`: they were adopted, and shed it."""
+    for pid in _children():
+        found = _mark_of(pid)
+        if found is not None and not found.startswith(mark):
+            _end(pid)
+
+
+def kill_children() -> None:
+    """Kills this process's children, dead ones included: the last that is done."""
+    for pid in _children():
+        _end(pid)
+
+
+def _children() -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    return []
+
+
+def _marks() -> Iterator[tuple[int, str]]:
     for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if any(field.startswith(wanted) for field in (entry / "environ").read_bytes().split(b"\0")):
-                yield int(entry.name)
+        if found := _mark_of(int(entry.name)):
+            yield int(entry.name), found
+
+
+def _mark_of(pid: int) -> str | None:
+    """A process's mark, empty if it has none; None if it is dead, or not ours to look at."""
+    try:
+        fields = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        dead = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"
+    except OSError:
+        return None
+    found = next((field for field in fields if field.startswith(f"{MARK}=".encode())), b"")
+    return None if dead else found.partition(b"=")[2].decode("utf-8", "replace")
+
+
+def _end(pid: int) -> None:
+    """Kills, and if it is our child, takes note of its death."""
+    if pid == os.getpid():
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)

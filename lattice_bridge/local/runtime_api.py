@@ -30,19 +30,20 @@ class Invocation:
         request_id: a UUID.
         payload: JSON.
         arn: the function's, with the qualifier it was invoked by.
-        deadline_ms: milliseconds since the epoch.
         tenant: the tenant id, or None.
         trace_id: `X-Amzn-Trace-Id`, or None.
         client_context: JSON, or None.
+        deadline_ms: milliseconds since the epoch; set when it is handed over, since a cold start is not the function's
+            own time.
     """
 
     request_id: str
     payload: bytes
     arn: str
-    deadline_ms: int
     tenant: str | None = None
     trace_id: str | None = None
     client_context: str | None = None
+    deadline_ms: int = 0
 
     def headers(self) -> dict[str, str]:
         fields = {
@@ -115,16 +116,21 @@ class RuntimeApi:
         return Response(invocation.payload, media_type="application/json", headers=invocation.headers())
 
     async def _response(self, request: Request) -> Response:
-        try:
-            payload = await _body(request)
-        except _TooLarge:
-            return self._answered(request, Answer(_too_large(), failed=True), status=413)
-        return self._answered(request, Answer(payload))
+        return await self._read(request, failed=False)
 
     async def _error(self, request: Request) -> Response:
-        return self._answered(request, Answer(await _body(request), failed=True))
+        return await self._read(request, failed=True)
 
-    def _answered(self, request: Request, answer: Answer, status: int = 202) -> Response:
+    async def _read(self, request: Request, *, failed: bool) -> Response:
+        try:
+            answer, status = Answer(await _body(request), failed=failed), 202
+        except _TooLarge:
+            answer, status = Answer(_too_large(), failed=True), 413
+        except ClientDisconnect:
+            return Response()  # the process died in the middle of its answer: how it died is the answer
+        return self._answered(request, answer, status)
+
+    def _answered(self, request: Request, answer: Answer, status: int) -> Response:
         current = self._current
         if current is None or self._answer is None or request.path_params["request_id"] != current.request_id:
             return Response(b'{"errorType":"InvalidRequestID"}', status_code=400)
@@ -134,7 +140,10 @@ class RuntimeApi:
         return Response(_ACCEPTED, status_code=status)
 
     async def _init_error(self, request: Request) -> Response:
-        body = await _body(request)
+        try:
+            body = await _body(request)
+        except (_TooLarge, ClientDisconnect):
+            body = error_json("Runtime.Unknown", "the error of the init phase was too large, or broke off")
         if not self.init_error.done():
             self.init_error.set_result(body)
         return Response(_ACCEPTED, status_code=202)
@@ -148,13 +157,10 @@ async def _body(request: Request) -> bytes:
     """The whole body; one over the limit is read to its end and thrown away, so that the process can go on."""
     chunks: list[bytes] = []
     size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= RESPONSE_LIMIT:
-                chunks.append(chunk)
-    except ClientDisconnect:
-        return b""
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= RESPONSE_LIMIT:
+            chunks.append(chunk)
     if size > RESPONSE_LIMIT:
         raise _TooLarge
     return b"".join(chunks)

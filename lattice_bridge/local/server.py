@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import uvicorn
 
+from lattice_bridge.local.protocol import StrictProtocol
+
 HOST: Final = "127.0.0.1"
 
 
@@ -44,7 +46,7 @@ class LoopbackServer:
             raise PortTaken(f"port {port}: {error}") from error
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=StrictProtocol,
             ws="none",
             lifespan="off",
             log_config=None,

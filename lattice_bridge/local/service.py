@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NoReturn
 
 from lattice_bridge.assumptions import ASYNC_RETRY_SECONDS
 from lattice_bridge.local.console import Console
@@ -151,12 +151,16 @@ class LambdaService:
             self._console.warn(f"{function.name}: {type(error).__name__}: {error}")
             return False
 
+    def report_waiting(self) -> None:
+        """Says what was accepted and will not be done, when the stack stops."""
+        if count := self._queue.qsize():
+            self._console.warn(f"{count} asynchronous invocations were accepted and not run")
+
     async def _run(self, function: Function, order: Order, arn: str) -> Outcome:
         invocation = Invocation(
             request_id=str(uuid.uuid4()),
             payload=order.payload or b"{}",
             arn=arn,
-            deadline_ms=int((time.time() + function.timeout) * 1000),
             tenant=order.tenant,
             trace_id=order.trace_id or _new_trace_id(),
             client_context=order.client_context,
@@ -165,6 +169,9 @@ class LambdaService:
             return await self._environments.run(function, invocation)
         except QuotaReached as error:
             raise _throttled(str(error)) from error
+        except (OSError, ValueError) as error:  # its folder is gone, or a variable cannot be one
+            self._console.warn(f"{function.name}: cannot be started: {error}")
+            raise LambdaError(500, "ServiceException", "The function's process cannot be started.") from error
 
 
 def _throttled(message: str) -> LambdaError:
@@ -192,10 +199,14 @@ def _check_payload(order: Order) -> None:
         message = f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
         raise LambdaError(413, "RequestTooLargeException", message)
     try:
-        json.loads(order.payload or b"{}")
+        json.loads((order.payload or b"{}").decode("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         message = f"Could not parse request body into json: {type(error).__name__}"
         raise LambdaError(400, "InvalidRequestContentException", message) from error
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _new_trace_id() -> str:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.utils import normalize_url_path
 
 from lattice_bridge.local.identities import Identity
 
@@ -130,8 +131,8 @@ def _signatures(
 ) -> Iterator[str]:
     """The signature in each way that clients are known to write the canonical request.
 
-    AWS's rule encodes the path once more and sorts the query; curl before 8.3 signs both as sent. How Lattice takes an
-    encoded path is not documented, so a correct signature of either kind is taken.
+    AWS's rule encodes the path once more and sorts the query, botocore also resolves dots and double slashes; curl
+    before 8.3 signs both as sent. Which Lattice wants is not documented, so a correct signature of any kind is taken.
     """
     auth = SigV4Auth(Credentials(identity.access_key, identity.secret_key), SERVICE, region)
     signed = AWSRequest(method=request.method, url=f"http://{request.one('host')}/")
@@ -141,7 +142,8 @@ def _signatures(
     signed.context["timestamp"] = timestamp
     headers = auth.canonical_headers(signed.headers)
     ending = ("", auth.signed_headers(signed.headers), UNSIGNED)
-    for path in dict.fromkeys((quote(request.path, safe="/~"), request.path)):
+    normal = quote(normalize_url_path(request.path), safe="/~")
+    for path in dict.fromkeys((quote(request.path, safe="/~"), normal, request.path)):
         for query in dict.fromkeys((_sorted(request.query), request.query)):
             canonical = "\n".join((request.method, path, query, headers, *ending))
             yield auth.signature(auth.string_to_sign(signed, canonical), signed)

@@ -6,6 +6,7 @@ Rule: whatever is started here is stopped here, in the reverse order, also when 
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +19,7 @@ from lattice_bridge.local.front import Front
 from lattice_bridge.local.identities import Identity
 from lattice_bridge.local.lambda_api import lambda_api
 from lattice_bridge.local.plan import Plan
-from lattice_bridge.local.processes import kill_marked
+from lattice_bridge.local.processes import adopt_orphans, kill_children, kill_left_behind, kill_marked
 from lattice_bridge.local.reload import watch
 from lattice_bridge.local.server import HOST, LoopbackServer
 from lattice_bridge.local.service import LambdaService
@@ -67,8 +68,11 @@ async def serve(
     Raises:
         PortTaken: one of the ports is in use.
     """
-    stack_id = uuid.uuid4().hex
+    stack_id = f"{os.getpid()}.{uuid.uuid4().hex}"
+    adopt_orphans()
+    await asyncio.to_thread(kill_left_behind)
     async with AsyncExitStack() as started:
+        started.push_async_callback(asyncio.to_thread, kill_children)
         started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
         # The Lambda API's port goes into every environment, so it has to be known before the service can be made.
         gate = _Gate()
@@ -82,6 +86,7 @@ async def serve(
             tasks.append(asyncio.create_task(watch(plan.functions.values(), environments, console)))
         started.push_async_callback(environments.close)
         started.push_async_callback(_cancel, tasks)
+        started.callback(service.report_waiting)
         front = Front(plan, service, identities, console)
         front_server = await _start(started, front, options.port)
         yield Stack(f"http://{HOST}:{front_server.port}", around.lambda_endpoint, environments)

@@ -7,8 +7,10 @@ a stable stand-in. Nothing is served or started here.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -47,11 +49,13 @@ class Template:
         folder: where it is; `CodeUri` is relative to it.
         region: of the pretended deployment.
         resources: by logical id, in the order of the file; those whose condition is false are not there.
+        unresolved: intrinsic functions that are not computed here, each with its place.
     """
 
     folder: Path
     region: str
     resources: Mapping[str, Resource]
+    unresolved: tuple[tuple[str, str], ...] = ()
 
     def of_type(self, *types: str) -> list[Resource]:
         return [resource for resource in self.resources.values() if resource.type in types]
@@ -76,8 +80,20 @@ def read_template(path: Path, parameters: Mapping[str, str], region: str) -> Tem
         raise BadTemplate(f"{path}: not YAML: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
         raise BadTemplate(f"{path}: no Resources; is this a CloudFormation or SAM template?")
-    resolver = _Resolver(document, parameters, region)
-    return Template(path.resolve().parent, region, resolver.resources())
+    with malformed(str(path)):
+        resolver = _Resolver(document, parameters, region)
+    resources = resolver.resources()
+    return Template(path.resolve().parent, region, resources, tuple(resolver.unresolved))
+
+
+@contextmanager
+def malformed(place: str) -> Iterator[None]:
+    """Whatever breaks while a part of a template is read is that part's fault, and told as such."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        what = f"{type(error).__name__}: {str(error)[:200]}"
+        raise BadTemplate(f"{place}: malformed, not of the shape that CloudFormation documents ({what})") from error
 
 
 # ---- YAML's short forms ---------------------------------------------------------------------------------------------
@@ -113,6 +129,7 @@ _SUB: Final = re.compile(r"\$\{(!?)([A-Za-z0-9_.:]+)\}")
 class _Resolver:
     def __init__(self, document: Mapping[str, Any], parameters: Mapping[str, str], region: str) -> None:
         self._document = document
+        self.unresolved: list[tuple[str, str]] = []
         self._resources: Mapping[str, Any] = document["Resources"]
         self._conditions: Mapping[str, Any] = document.get("Conditions") or {}
         self._values: dict[str, Any] = {
@@ -148,12 +165,11 @@ class _Resolver:
         for name, body in self._resources.items():
             if not isinstance(body, dict) or not isinstance(body.get("Type"), str):
                 raise BadTemplate(f"resource {name}: no Type")
-            if "Condition" in body and not self._condition(body["Condition"]):
-                continue
-            properties = self._resolve(self._with_globals(body), name)
-            found[name] = Resource(
-                name, body["Type"], self.arn(name), properties if isinstance(properties, dict) else {}
-            )
+            with malformed(f"resource {name}"):
+                if "Condition" in body and not self._condition(body["Condition"]):
+                    continue
+                properties = self._resolve(self._with_globals(body), name)
+                found[name] = Resource(name, body["Type"], self.arn(name), properties)
         return found
 
     def _with_globals(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,9 +199,11 @@ class _Resolver:
             "Fn::If": self._if,
             "Fn::Join": self._join,
             "Fn::Select": lambda argument, place: self._resolve(argument[1], place)[int(argument[0])],
+            "Fn::FindInMap": self._find_in_map,
             "Fn::Split": lambda argument, place: str(self._resolve(argument[1], place)).split(argument[0]),
         }
         if name not in functions:
+            self.unresolved.append((name, place))
             return f"{{{name} is not resolved locally}}"
         try:
             return functions[name](argument, place)
@@ -239,6 +257,10 @@ class _Resolver:
     def _join(self, argument: Any, place: str) -> str:
         separator, parts = argument
         return str(separator).join(str(part) for part in self._resolve(parts, place))
+
+    def _find_in_map(self, argument: Any, place: str) -> Any:
+        mapping, first, second = (self._resolve(part, place) for part in argument)
+        return self._document["Mappings"][mapping][first][second]
 
     def _if(self, argument: Any, place: str) -> Any:
         condition, yes, no = argument
@@ -321,6 +343,6 @@ def number(value: object, place: str, name: str) -> float:
         found = float(str(value))
     except ValueError:
         found = 0.0
-    if found <= 0:
+    if not 0 < found < math.inf:
         raise BadTemplate(f"{place}.{name}: {value!r} is not a positive number")
     return found

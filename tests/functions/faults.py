@@ -1,6 +1,7 @@
 """Handlers that do what handlers do on a bad day. Run by the local stack, never imported by a test."""
 
 import ctypes
+import http.client
 import json
 import os
 import subprocess
@@ -100,3 +101,24 @@ def writes(event: dict[str, Any], _context: Any) -> None:
     with open(event["file"], encoding="utf-8") as file:
         if len(file.readlines()) <= event.get("fail", 0):
             raise RuntimeError("not yet")
+
+
+def breaks_off(_event: Any, context: Any) -> None:
+    """Dies in the middle of its answer."""
+    address = os.environ["AWS_LAMBDA_RUNTIME_API"]
+    connection = http.client.HTTPConnection(address)
+    connection.putrequest("POST", f"/2018-06-01/runtime/invocation/{context.aws_request_id}/response")
+    connection.putheader("content-length", "1000")
+    connection.endheaders()
+    connection.send(b"12345")
+    os._exit(9)
+
+
+def raises_much(_event: Any, _context: Any) -> None:
+    raise RuntimeError("x" * 7_000_000)
+
+
+def escapes(_event: Any, _context: Any) -> int:
+    """A child that left the process group and shed its environment."""
+    command = [sys.executable, "-I", "-c", "import time; time.sleep(600)"]
+    return subprocess.Popen(command, env={}, start_new_session=True).pid
