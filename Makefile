@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 DEFINITIONS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench package clean
+.PHONY: help run test check soak bench package clean build-BridgeFunction
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -34,6 +34,9 @@ bench: $(VENV)/dev ## CPU per request, ours against a bare boto3 invoke, in one 
 
 package: $(VENV)/local ## Build dist/bridge-ARCH.zip for Lambda, without Docker
 	@$(BIN)/python -m tools.package $(ARGS)
+
+build-BridgeFunction: $(VENV)/local
+	@$(BIN)/python -m tools.package --folder "$(ARTIFACTS_DIR)" --arch arm64
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) dist build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -37,6 +37,12 @@ FRONT_FUNCTION_TIMED_OUT: Final = 504
 FRONT_FUNCTION_THROTTLED: Final = 503
 """Local front: Lambda throttled the invocation. Unknown for Lattice."""
 
+FRONT_TYPE_PARAMETERS_COUNT: Final = False
+"""Local front: parameters make `application/json; charset=utf-8` another type than `application/json`, and so base64.
+
+AWS's page names the bare types only, and does not say.
+"""
+
 FRONT_DROPPED_HEADERS: Final = frozenset(
     {"transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer"}
 )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from lattice_bridge import assumptions, backend, errors, settings
 from lattice_bridge.errors import REASONS, InvalidMap
+from lattice_bridge.local.template import read_template
+from lattice_bridge.rules import ANYONE
 from lattice_bridge.settings import Settings
 from lattice_bridge.tenant_map import TenantMap
 
@@ -94,3 +97,19 @@ def test_no_file_names_a_registrys_host() -> None:
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     hosts = re.compile("pypi" + r"\.org|files\.pythonhosted" + r"\.org|registry\.npmjs" + r"\.org")
     assert [name for name in files if hosts.search((ROOT / name).read_text(encoding="utf-8", errors="replace"))] == []
+
+
+def test_the_open_map_is_the_closed_one_and_one_rule() -> None:
+    closed = tomllib.loads((ROOT / "bridge.toml").read_text(encoding="utf-8"))
+    opened = tomllib.loads((ROOT / "examples" / "open.toml").read_text(encoding="utf-8"))
+    assert [rule for rule in opened["rule"] if rule.get("anyone")] == opened["rule"][-1:]
+    assert {**opened, "rule": opened["rule"][:-1]} == closed
+
+
+def test_what_is_deployed_by_default_lets_nobody_in_without_a_credential() -> None:
+    """Trap A1."""
+    rules = Settings.load({"LAMBDA_TASK_ROOT": str(ROOT)}).tenant_map.rules
+    assert ANYONE not in rules.owners
+    functions = read_template(ROOT / "template.yaml", {}, "us-east-1").resources
+    assert functions["BridgeFunction"].properties["Environment"]["Variables"]["LATTICE_BRIDGE_CONFIG"] == "bridge.toml"
+    assert functions["Service"].properties["AuthType"] == "AWS_IAM"

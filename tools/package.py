@@ -63,18 +63,25 @@ def sizes(folder: Path) -> dict[str, int]:
 @click.option(
     "--config", type=click.Path(path_type=Path, exists=True), default=ROOT / "bridge.toml", help="A bridge.toml."
 )
+@click.option("--folder", type=click.Path(path_type=Path), help="Into this folder, for one architecture, and no zip.")
 @click.option("--output", type=click.Path(path_type=Path), default=ROOT / "dist", show_default=True)
-def main(archs: tuple[str, ...], python: str, config: Path, output: Path) -> None:
+def main(archs: tuple[str, ...], python: str, config: Path, folder: Path | None, output: Path) -> None:
     """Build the zips."""
+    if folder is not None:
+        if len(archs) != 1:
+            raise click.UsageError("--folder takes one architecture: add --arch arm64 or --arch x86_64")
+        install(folder, PLATFORMS[archs[0]], python)
+        shutil.copyfile(config, folder / "bridge.toml")
+        return
     output.mkdir(parents=True, exist_ok=True)
     for arch in archs:
         with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            install(folder, PLATFORMS[arch], python)
-            shutil.copyfile(config, folder / "bridge.toml")
+            unpacked = Path(temporary)
+            install(unpacked, PLATFORMS[arch], python)
+            shutil.copyfile(config, unpacked / "bridge.toml")
             archive = output / f"bridge-{arch}.zip"
-            write_zip(folder, archive)
-            found = sizes(folder)
+            write_zip(unpacked, archive)
+            found = sizes(unpacked)
         unzipped = sum(found.values())
         for name, size in list(found.items())[:8]:
             click.echo(f"  {size / 2**20:7.1f} MiB  {name}")

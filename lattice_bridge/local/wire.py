@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from lattice_bridge import headers as names
 from lattice_bridge.arn import Principal
-from lattice_bridge.assumptions import FRONT_DROPPED_HEADERS, QUERY_MAP_IS_DECODED
+from lattice_bridge.assumptions import FRONT_DROPPED_HEADERS, FRONT_TYPE_PARAMETERS_COUNT, QUERY_MAP_IS_DECODED
 from lattice_bridge.message import X509, parse_query
 
 Pairs = Sequence[tuple[str, str]]
@@ -172,7 +172,9 @@ def _body(request: HttpRequest) -> tuple[str, bool]:
     if not request.body:
         return "", False
     fields = dict(request.headers)
-    media_type = fields.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = fields.get("content-type", "").strip().lower()
+    if not FRONT_TYPE_PARAMETERS_COUNT:
+        media_type = media_type.partition(";")[0].strip()
     if "content-encoding" not in fields and (media_type.startswith("text/") or media_type in _TEXT_TYPES):
         try:
             return request.body.decode("utf-8"), False
