@@ -108,7 +108,7 @@ def running(*arguments: str, template: Path = ROOT / "template.yaml", cwd: Path 
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "COV_"))}
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
 def _read(stream: Any, lines: list[dict[str, Any]]) -> None:
