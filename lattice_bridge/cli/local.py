@@ -12,17 +12,19 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from lattice_bridge.local.console import Console, LogLines
 from lattice_bridge.local.identities import BadIdentities, Identity, read_identities
-from lattice_bridge.local.plan import Plan
+from lattice_bridge.local.plan import EventVersion, Plan
 from lattice_bridge.local.planner import plan
 from lattice_bridge.local.server import PortTaken
 from lattice_bridge.local.stack import Options, Stack, serve
 from lattice_bridge.local.template import BadTemplate, read_template
+
+VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1, "V2": 2}
 
 
 @click.command(short_help="Run template.yaml on this machine.")
@@ -86,8 +88,7 @@ def local(
     front, Lambda's Invoke API, and a process for each function and tenant. No Docker, no AWS account."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     try:
-        version = {None: None, "V1": 1, "V2": 2}[event_version]
-        found = plan(read_template(template, _pairs(parameters), region), event_version=version)  # type: ignore[arg-type] # 1 or 2
+        found = plan(read_template(template, _pairs(parameters), region), event_version=VERSIONS[event_version])
         beside = template.resolve().parent / "identities.toml"
         signers = read_identities(identities or (beside if beside.exists() else None))
     except (BadTemplate, BadIdentities) as error:

@@ -139,7 +139,8 @@ class Environments:
 
     def _end_soon(self, environment: Environment) -> None:
         """Its place counts as taken until it is gone."""
-        if environment not in self._endings:
+        known = environment in self._all.get((environment.function.name, environment.tenant), ())
+        if known and environment not in self._endings:
             self._endings[environment] = asyncio.ensure_future(self._end(environment))
 
     async def _end(self, environment: Environment) -> None:
