@@ -31,6 +31,7 @@ soak: $(VENV)/dev ## 20,000 requests through the whole stack, with what it costs
 
 bench: $(VENV)/dev ## CPU per request, ours against a bare boto3 invoke, in one run
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+	@$(BIN)/python -m benchmarks.rules
 
 package: $(VENV)/local ## Build dist/bridge-ARCH.zip for Lambda, without Docker
 	@$(BIN)/python -m tools.package $(ARGS)

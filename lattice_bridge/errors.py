@@ -36,6 +36,8 @@ REASONS: dict[str, str] = {
     "service_not_allowed": "the event is not from one of the services in `[lattice] services`",
     "no_rule": "no rule matches the caller",
     "denied": "a deny rule matches the caller",
+    "condition_failed": "a further condition of the rule for the caller does not hold",
+    "source_mismatch": "the session's name or certificate is absent, or not of the form that the rule asks for",
     "conflict": "the sources of identity agree on no tenant",
     "ambiguous": "several tenants are allowed and the header chose none",
     "tenant_not_allowed": "the header chose a tenant outside the caller's set",

@@ -117,6 +117,7 @@ def parse_event(event: object) -> Request:
         caller=_caller(identity),
         request_id=_request_id(event.get(spelling.request_id)),
         service_arn=context.get("serviceArn"),
+        service_network_arn=_network(context.get("serviceNetworkArn")),
         event=event,
     )
 
@@ -231,6 +232,10 @@ def _headers(value: object, faults: _Faults) -> Pairs:
         elif not names.is_clean(text):
             faults.add("malformed_header", f"header {name[:64]} contains a control character")
     return tuple(pairs)
+
+
+def _network(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _request_id(value: object) -> str | None:

@@ -78,7 +78,8 @@ class Request:
         body: the bytes the client sent; empty when there was no body.
         caller: who Lattice says is calling.
         request_id: Lattice's id for the request, or None.
-        service_arn: the Lattice service it came through; None in a V1 event, which does not say.
+        service_arn, service_network_arn: the Lattice service it came through, and its network; None in a V1 event,
+            which does not say.
         event: the event itself, for a backend that is to receive it unchanged. Not to be written to.
     """
 
@@ -91,6 +92,7 @@ class Request:
     caller: Caller = field(default_factory=Caller)
     request_id: str | None = None
     service_arn: str | None = None
+    service_network_arn: str | None = None
     event: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property

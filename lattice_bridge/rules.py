@@ -1,19 +1,23 @@
 """The tenant map as the hot path sees it: rules, an index over them, the registered tenants.
 
-Rule: no text formats, no I/O, no order. A rule is found by the key of its anchor; where several keys of a caller have
-rules, the most specific one owns the request and no broader rule is asked.
+Rule: no text formats, no I/O, no order, no patterns. A rule is found by the key of its anchor; where several keys of a
+caller have rules, the most specific one owns the request and no broader rule is asked.
 
-A new kind of anchor is a new key function in `KEYS`; a new outcome is a new type in `Outcome`. `tenant.decide` stays.
+A new kind of anchor is a new function in `KEYS`, a new condition a new entry in `_SEEN`, a new source of a tenant's
+name a new entry in `_TAKEN`. `tenant.decide` stays.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Literal
 
-from lattice_bridge.message import Caller
+from lattice_bridge.headers import lower
+from lattice_bridge.message import Caller, Request
+from lattice_bridge.template import Template
 
 Key = tuple[str, ...]
 
@@ -27,6 +31,33 @@ class Every(Enum):
 EVERY: Final = Every.TENANT
 Allowed = frozenset[str] | Every
 
+ConditionKind = Literal["vpc", "org", "service", "network"]
+TakenFrom = Literal["session", "x509_san_uri"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A further condition: what the request has of this kind is one of `values`. What it does not have is none."""
+
+    kind: ConditionKind
+    values: frozenset[str]
+
+    def holds(self, request: Request) -> bool:
+        return any(seen in self.values for seen in _SEEN[self.kind](request))
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The outcome `tenant_from`: the tenant's name stands in something the caller carries."""
+
+    source: TakenFrom
+    template: Template
+
+    def tenant(self, caller: Caller) -> str | None:
+        """The name, in the template's place for it; None if the text is absent or does not fit."""
+        text = _TAKEN[self.source](caller)
+        return None if text is None else self.template.tenant_in(text)
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -35,15 +66,28 @@ class Rule:
     Attributes:
         id: its name in logs and explanations.
         key: what callers it is for; see `keys_of`.
-        allowed: the tenants it gives; None for `deny = true`.
+        outcome: the tenants it gives, or where their name is taken from; None for `deny = true`.
+        conditions: all have to hold. If one does not, an owner says no, and a deny does not apply.
     """
 
     id: str
     key: Key
-    allowed: Allowed | None
+    outcome: Allowed | Taken | None
+    conditions: tuple[Condition, ...] = ()
 
+    def applies(self, request: Request) -> bool:
+        return all(condition.holds(request) for condition in self.conditions)
+
+
+# ---- anchors: the keys under which a rule for a caller can stand ----------------------------------------------------
 
 ANYONE: Final[Key] = ("anyone",)
+
+PREFIX_ENDS: Final = "-_.@=+,"
+"""What a prefix of a role's name has to end in: `tenant-a*` would be for tenant-admin too."""
+
+_DELIMITER: Final = re.compile(f"[{re.escape(PREFIX_ENDS)}]")
+_SSO: Final = re.compile(r"awsreservedsso_(.+)_[0-9a-f]{16}")
 
 
 def role_key(partition: str, account: str, folded_name: str) -> Key:
@@ -51,10 +95,47 @@ def role_key(partition: str, account: str, folded_name: str) -> Key:
     return ("role", partition, account, folded_name)
 
 
+def _session(caller: Caller) -> Iterator[Key]:
+    if caller.iam and caller.iam.role and caller.session_name is not None:
+        yield ("session", *caller.iam.role, caller.session_name)
+
+
 def _role(caller: Caller) -> Iterator[Key]:
-    role = caller.iam.role if caller.iam else None
-    if role is not None:
-        yield role_key(*role)
+    if caller.iam and caller.iam.role:
+        yield role_key(*caller.iam.role)
+
+
+def _sso_role(caller: Caller) -> Iterator[Key]:
+    """IAM Identity Center makes one role a permission set and account: `AWSReservedSSO_SET_` and 16 hex digits."""
+    if caller.iam and caller.iam.role:
+        partition, account, name = caller.iam.role
+        if match := _SSO.fullmatch(name):
+            yield ("sso", partition, account, match[1])
+
+
+def _role_prefix(caller: Caller) -> Iterator[Key]:
+    """From the longest prefix that ends in a delimiter to the shortest; a role's name has 64 characters at most."""
+    if caller.iam and caller.iam.role:
+        partition, account, name = caller.iam.role
+        for delimiter in reversed(list(_DELIMITER.finditer(name))):
+            yield ("role-prefix", partition, account, name[: delimiter.end()])
+
+
+def _other_principal(caller: Caller) -> Iterator[Key]:
+    if caller.iam and not caller.iam.role:
+        name = lower(caller.iam.name) if caller.iam.kind == "user" else caller.iam.name
+        yield (caller.iam.kind, caller.iam.partition, caller.iam.account, name)
+
+
+def _account(caller: Caller) -> Iterator[Key]:
+    if caller.iam:
+        yield ("account", caller.iam.partition, caller.iam.account)
+
+
+def _vpc(caller: Caller) -> Iterator[Key]:
+    if caller.source_vpc_arn:
+        yield ("vpc", caller.source_vpc_arn)
+        yield ("vpc", caller.source_vpc_arn.rpartition("/")[2])
 
 
 def _anyone(caller: Caller) -> Iterator[Key]:
@@ -63,7 +144,16 @@ def _anyone(caller: Caller) -> Iterator[Key]:
         yield ANYONE
 
 
-KEYS: Final[tuple[Callable[[Caller], Iterator[Key]], ...]] = (_role, _anyone)
+KEYS: Final[tuple[Callable[[Caller], Iterator[Key]], ...]] = (
+    _session,
+    _role,
+    _sso_role,
+    _role_prefix,
+    _other_principal,
+    _account,
+    _vpc,
+    _anyone,
+)
 """From the most specific anchor to the broadest."""
 
 
@@ -71,6 +161,34 @@ def keys_of(caller: Caller) -> Iterator[Key]:
     """The keys under which a rule for this caller could stand, the most specific first."""
     for keys in KEYS:
         yield from keys(caller)
+
+
+# ---- what conditions look at, and where a tenant's name may be taken from -------------------------------------------
+
+
+def _both_vpc_spellings(request: Request) -> tuple[str, ...]:
+    arn = request.caller.source_vpc_arn
+    return (arn, arn.rpartition("/")[2]) if arn else ()
+
+
+def _given(value: str | None) -> tuple[str, ...]:
+    return () if value is None else (value,)
+
+
+_SEEN: Final[Mapping[ConditionKind, Callable[[Request], tuple[str, ...]]]] = {
+    "vpc": _both_vpc_spellings,
+    "org": lambda request: _given(request.caller.org_id),
+    "service": lambda request: _given(request.service_arn),
+    "network": lambda request: _given(request.service_network_arn),
+}
+
+_TAKEN: Final[Mapping[TakenFrom, Callable[[Caller], str | None]]] = {
+    "session": lambda caller: caller.session_name,
+    "x509_san_uri": lambda caller: caller.x509.san_uri if caller.x509 else None,
+}
+
+
+# ---- the index ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +207,33 @@ class Rules:
         header: the tenant header's name, lower case.
         tenants: the registered tenants by id. A closed set.
         owners: key → the one rule that owns callers with it.
-        denials: key → the first deny rule of that key.
+        denials: key → the deny rules of that key.
     """
 
     header: str
     tenants: Mapping[str, Tenant]
     owners: Mapping[Key, Rule]
-    denials: Mapping[Key, Rule]
+    denials: Mapping[Key, tuple[Rule, ...]]
 
     @classmethod
     def build(cls, header: str, tenants: Iterable[Tenant], rules: Iterable[Rule]) -> Rules:
-        """The index over rules that passed the map's checks: at most one that allows and one that denies a key."""
+        """The index over rules that passed the map's checks: at most one that allows a key."""
         owners: dict[Key, Rule] = {}
-        denials: dict[Key, Rule] = {}
+        denials: dict[Key, tuple[Rule, ...]] = {}
         for rule in rules:
-            (denials if rule.allowed is None else owners).setdefault(rule.key, rule)
+            if rule.outcome is None:
+                denials[rule.key] = tuple(sorted((*denials.get(rule.key, ()), rule), key=lambda found: found.id))
+            else:
+                owners.setdefault(rule.key, rule)
         return cls(header, {tenant.id: tenant for tenant in tenants}, owners, denials)
 
-    def denial_of(self, caller: Caller) -> Rule | None:
-        return next((self.denials[key] for key in keys_of(caller) if key in self.denials), None)
+    def denial_of(self, request: Request) -> Rule | None:
+        """A deny rule that applies, at whichever key of the caller."""
+        if not self.denials:
+            return None
+        found = (rule for key in keys_of(request.caller) for rule in self.denials.get(key, ()))
+        return next((rule for rule in found if rule.applies(request)), None)
 
-    def owner_of(self, caller: Caller) -> Rule | None:
-        return next((self.owners[key] for key in keys_of(caller) if key in self.owners), None)
+    def owner_of(self, request: Request) -> Rule | None:
+        """The rule of the caller's most specific key that has one, whether or not its conditions hold."""
+        return next((self.owners[key] for key in keys_of(request.caller) if key in self.owners), None)

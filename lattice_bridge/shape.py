@@ -63,7 +63,8 @@ def fit(model: type[_Model], table: object, place: str, faults: list[str]) -> _M
             if found["type"] == "extra_forbidden":
                 faults.append(unknown_key(f"{place}: {found['loc'][-1]}", str(found["loc"][-1]), model.model_fields))
             else:
-                faults.append(": ".join([place, *keys, found["msg"]]))
+                said = "is a table, as in { key = … }" if found["type"] == "model_type" else found["msg"]
+                faults.append(": ".join([place, *keys, said]))
         return None
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from lattice_bridge import headers as names
 from lattice_bridge.errors import BadRequest, BridgeError, Forbidden, Unauthenticated
 from lattice_bridge.message import Request, is_tenant_id
-from lattice_bridge.rules import EVERY, Allowed, Every, Rule, Rules
+from lattice_bridge.rules import EVERY, Allowed, Every, Rule, Rules, Taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ def decide(request: Request, rules: Rules) -> Decision:
     rule: Rule | None = None
     try:
         wanted = tenant_header(request, rules.header)
-        if (rule := rules.denial_of(request.caller)) is not None:
+        if (rule := rules.denial_of(request)) is not None:
             raise Forbidden("denied", f"rule {rule.id} denies the caller")
         owners = [owner for source in SOURCES if (owner := source(request, rules)) is not None]
         rule = owners[0] if owners else None
-        tenant = _registered(_choose(wanted, _agreed(owners), rules), rules)
+        tenant = _registered(_choose(wanted, _agreed(request, owners), rules), rules)
         return Decision(tenant, rule.id if rule else None, chosen_by="header" if wanted is not None else "rule")
     except BridgeError as refusal:
         return Decision(None, rule.id if rule else None, refusal)
@@ -92,7 +92,7 @@ def _by_caller(request: Request, rules: Rules) -> Rule | None:
     """The rule for whom Lattice says is calling."""
     if not request.caller.authenticated and any(_is_signature(header) for header in request.headers):
         raise Unauthenticated("no_credential", "the request is signed, and Lattice vouches for nobody")
-    rule = rules.owner_of(request.caller)
+    rule = rules.owner_of(request)
     if rule is not None:
         return rule
     if request.caller.authenticated:
@@ -109,11 +109,23 @@ SOURCES: Final[tuple[Callable[[Request, Rules], Rule | None], ...]] = (_by_calle
 """Each says which of its rules owns the request, or None if it has no rules. A credential that is not valid raises."""
 
 
-def _agreed(owners: Sequence[Rule]) -> Allowed:
+def _given(request: Request, rule: Rule) -> Allowed:
+    """The tenants that a rule gives for a request. No fall-through: a broader rule is not asked if this says no."""
+    if not rule.applies(request):
+        raise Forbidden("condition_failed", f"a further condition of rule {rule.id} does not hold")
+    if not isinstance(rule.outcome, Taken):
+        return frozenset() if rule.outcome is None else rule.outcome
+    name = rule.outcome.tenant(request.caller)
+    if name is None or not is_tenant_id(name):
+        raise Forbidden("source_mismatch", f"{rule.outcome.source} does not fit the template of rule {rule.id}")
+    return frozenset({name})
+
+
+def _agreed(request: Request, owners: Sequence[Rule]) -> Allowed:
     """What every source allows. Fail closed: no source, no tenant; a deny rule that owns a request allows none."""
     allowed: Allowed = EVERY if owners else frozenset()
     for rule in owners:
-        given = frozenset[str]() if rule.allowed is None else rule.allowed
+        given = _given(request, rule)
         if isinstance(allowed, Every):
             allowed = given
         elif not isinstance(given, Every):

@@ -6,19 +6,16 @@ A condition that is silently ignored would let somebody in, so nothing is ignore
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import Field
-
 from lattice_bridge import headers as names
-from lattice_bridge.arn import BadPrincipal, parse_arn
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.message import Request, is_tenant_id
-from lattice_bridge.rules import ANYONE, EVERY, Allowed, Key, Rule, Rules, Tenant, role_key
+from lattice_bridge.rule_table import RuleTable, faults_of, rule_of
+from lattice_bridge.rules import Condition, Key, Rule, Rules, Tenant
 from lattice_bridge.shape import Table, fit, fit_each, fit_named, parse_toml, read_text, unknown_key
 from lattice_bridge.tenant import Decision, decide
 
@@ -52,16 +49,6 @@ class _Header(Table):
 
 class _Tenant(Table):
     status: Literal["active", "suspended"] = "active"
-
-
-class _Rule(Table):
-    id: str = Field(min_length=1, max_length=128)
-    role: str | None = None
-    anyone: bool = False
-    accept_risk: str | None = None
-    tenant: str | None = None
-    tenants: list[str] | str | None = None
-    deny: bool = False
 
 
 class TenantMap:
@@ -115,15 +102,15 @@ def _build(tables: Mapping[str, Any]) -> Rules:
         faults.append("the map is empty: a file that was cut off, or emptied? Write [tenants] and a [[rule]]")
     header = fit(_Header, tables.get("header", {}), "header", faults) or _Header()
     tenants = fit_named(_Tenant, tables.get("tenants", {}), "tenants", faults)
-    written = fit_each(_Rule, tables.get("rule", []), "rule", faults)
+    written = fit_each(RuleTable, tables.get("rule", []), "rule", faults)
     faults += [*_header_faults(header), *_tenant_faults(tenants), *_repeated_ids(written)]
     known = set(tables["tenants"]) if isinstance(tables.get("tenants"), Mapping) else set()
     rules: list[Rule] = []
-    for rule in written:
-        found = list(_rule_faults(rule, known))
-        faults += [f'rule "{rule.id}": {fault}' for fault in found]
+    for table in written:
+        found = list(faults_of(table, known))
+        faults += [f'rule "{table.id}": {fault}' for fault in found]
         if not found:
-            rules.append(Rule(rule.id, _key(rule), _allowed(rule)))
+            rules.append(rule_of(table))
     faults += _same_anchor_faults(rules)
     if faults:
         raise InvalidMap(faults)
@@ -148,7 +135,7 @@ def _tenant_faults(tenants: Mapping[str, _Tenant]) -> Iterator[str]:
             )
 
 
-def _repeated_ids(rules: list[_Rule]) -> Iterator[str]:
+def _repeated_ids(rules: list[RuleTable]) -> Iterator[str]:
     seen: set[str] = set()
     for rule in rules:
         if rule.id in seen:
@@ -156,74 +143,11 @@ def _repeated_ids(rules: list[_Rule]) -> Iterator[str]:
         seen.add(rule.id)
 
 
-def _rule_faults(rule: _Rule, tenants: set[str]) -> Iterator[str]:
-    anchors = [name for name, given in (("role", rule.role is not None), ("anyone", rule.anyone)) if given]
-    if len(anchors) != 1:
-        yield f"needs exactly one of role, anyone; has {' and '.join(anchors) or 'none'}"
-    outcomes = [key for key in ("tenant", "tenants", "deny") if getattr(rule, key) not in (None, False)]
-    if len(outcomes) != 1:
-        yield f"needs exactly one of tenant, tenants, deny; has {' and '.join(outcomes) or 'none'}"
-    if rule.role is not None:
-        yield from _role_faults(rule.role)
-    if rule.anyone and not rule.deny and not (rule.accept_risk or "").strip():
-        yield 'anyone lets callers in that nobody authenticated; if you mean that, say why: accept_risk = "…"'
-    if rule.accept_risk is not None and not rule.anyone:
-        yield "accept_risk acknowledges nothing here; it belongs to anyone"
-    yield from _outcome_faults(rule, tenants)
-
-
-def _role_faults(role: str) -> Iterator[str]:
-    example = "write it as IAM does, as in arn:aws:iam::111122223333:role/blue-api"
-    if "*" in role:
-        yield f'role "{role}" has a *; a role is named exactly: {example}'
-        return
-    try:
-        principal = parse_arn(role)
-    except BadPrincipal as error:
-        yield f'role "{role}": {error.detail}; {example}'
-        return
-    if principal.kind != "role":
-        yield f'role "{role}" is of the kind {principal.kind}; {example}'
-
-
-def _outcome_faults(rule: _Rule, tenants: set[str]) -> Iterator[str]:
-    if isinstance(rule.tenants, str) and rule.tenants != "*":
-        yield f'tenants = "{rule.tenants}" is neither a list nor "*"; for one tenant write tenant = "{rule.tenants}"'
-        return
-    if rule.tenants == []:
-        yield "tenants is empty; to refuse these callers write deny = true"
-    if isinstance(rule.tenants, list) and len(set(rule.tenants)) < len(rule.tenants):
-        yield "tenants names one tenant twice"
-    allowed = _allowed(rule)
-    for tenant in sorted(allowed) if isinstance(allowed, frozenset) else ():
-        if tenant not in tenants:
-            near = difflib.get_close_matches(tenant, tenants, 1)
-            yield f"tenant {tenant!r} is not in [tenants]" + (f"; did you mean {near[0]!r}?" if near else "")
-
-
-def _allowed(rule: _Rule) -> Allowed | None:
-    if rule.deny:
-        return None
-    if rule.tenants == "*":
-        return EVERY
-    if rule.tenant is not None:
-        return frozenset({rule.tenant})
-    return frozenset(rule.tenants or ())
-
-
-def _key(rule: _Rule) -> Key:
-    if rule.role is None:
-        return ANYONE
-    role = parse_arn(rule.role).role
-    assert role is not None  # _role_faults let nothing else through
-    return role_key(*role)
-
-
 def _same_anchor_faults(rules: list[Rule]) -> Iterator[str]:
     """Two rules for the same callers: which one would decide is nobody's guess. A deny beside an allow is clear, and
     the quickest way to shut somebody out: it must not keep the map from loading."""
-    seen: dict[tuple[Key, bool], Rule] = {}
+    seen: dict[tuple[Key, tuple[Condition, ...] | None], Rule] = {}
     for rule in rules:
-        first = seen.setdefault((rule.key, rule.allowed is None), rule)
+        first = seen.setdefault((rule.key, rule.conditions if rule.outcome is None else None), rule)
         if first is not rule:
             yield f'rule "{rule.id}": rule "{first.id}" is for the same callers; make one rule of the two'

@@ -19,11 +19,13 @@ OURS: Final[dict[str, set[str]]] = {
     "headers": set(),
     "arn": {"errors", "headers"},
     "message": {"arn", "errors", "headers"},
-    "rules": {"message"},
+    "template": set(),
+    "rules": {"headers", "message", "template"},
+    "rule_table": {"arn", "headers", "rules", "shape", "template"},
     "backend": {"errors"},
     "event": {"arn", "assumptions", "errors", "headers", "message"},
     "tenant": {"errors", "headers", "message", "rules"},
-    "tenant_map": {"arn", "errors", "headers", "message", "rules", "shape", "tenant"},
+    "tenant_map": {"errors", "headers", "message", "rule_table", "rules", "shape", "tenant"},
     "payload": {"errors", "headers", "message"},
     "reply": {"assumptions", "errors", "headers", "message"},
     "invoke": {"backend", "errors", "message"},
@@ -58,6 +60,7 @@ PURE: Final = (
     "payload",
     "reply",
     "rules",
+    "template",
     "tenant",
 )
 """No network, clock, environment variable, file, log or dice."""
@@ -73,7 +76,7 @@ ONLY_IN: Final = {
     "botocore": {"invoke"},
     "os": {"main"},
     "random": {"invoke"},
-    "pydantic": {"settings", "shape", "tenant_map"},
+    "pydantic": {"rule_table", "settings", "shape"},
 }
 """Outside module → the only modules of ours that may know it."""
 

@@ -407,9 +407,9 @@ keys = st.one_of(
 )
 allowed = st.one_of(st.none(), st.just(EVERY), st.frozensets(st.sampled_from(IDS)))
 rule_lists = st.lists(
-    st.builds(Rule, st.uuids().map(str), keys, allowed),
+    st.builds(Rule, st.uuids().map(str), keys, allowed, st.just(())),
     max_size=6,
-    unique_by=lambda rule: (rule.key, rule.allowed is None),
+    unique_by=lambda rule: (rule.key, rule.outcome is None),
 )
 requests = st.builds(
     request,
