@@ -25,6 +25,8 @@ check: $(VENV)/dev ## Lint and types only
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/lattice-bridge check bridge.toml
+	@$(BIN)/lattice-bridge check examples/open.toml
 
 soak: $(VENV)/dev ## 20,000 requests through the whole stack, with what it costs in memory
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
+from lattice_bridge.arn import Principal
 from lattice_bridge.headers import lower
 from lattice_bridge.message import Caller, Request
 from lattice_bridge.template import Template
@@ -161,6 +162,26 @@ def keys_of(caller: Caller) -> Iterator[Key]:
     """The keys under which a rule for this caller could stand, the most specific first."""
     for keys in KEYS:
         yield from keys(caller)
+
+
+def broader_keys(key: Key) -> Iterator[Key]:
+    """The broader keys that every caller with `key` has as well."""
+    kind, *parts = key
+    if kind in ("session", "role", "role-prefix", "sso"):
+        partition, account, name, *session = parts
+        named = f"awsreservedsso_{name}_{'0' * 16}" if kind == "sso" else name
+        iam = Principal(partition, account, "role", named)
+        caller = Caller(authenticated=True, iam=iam, session_name=session[0] if session else None)
+    elif kind in ("user", "root", "federated-user"):
+        partition, account, name = parts
+        caller = Caller(authenticated=True, iam=Principal(partition, account, kind, name))  # type: ignore[arg-type] # a kind, as said
+    else:
+        return
+    own = False
+    for found in keys_of(caller):
+        if own:
+            yield found
+        own = own or found == key
 
 
 # ---- what conditions look at, and where a tenant's name may be taken from -------------------------------------------

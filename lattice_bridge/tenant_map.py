@@ -13,13 +13,15 @@ from typing import Any, Final, Literal
 
 from lattice_bridge import headers as names
 from lattice_bridge.errors import InvalidMap
+from lattice_bridge.lint import Finding, warnings_of
+from lattice_bridge.map_test import TestTable, run
 from lattice_bridge.message import Request, is_tenant_id
 from lattice_bridge.rule_table import RuleTable, faults_of, rule_of
 from lattice_bridge.rules import Condition, Key, Rule, Rules, Tenant
 from lattice_bridge.shape import Table, fit, fit_each, fit_named, parse_toml, read_text, unknown_key
 from lattice_bridge.tenant import Decision, decide
 
-TABLES: Final = frozenset({"header", "tenants", "rule"})
+TABLES: Final = frozenset({"header", "tenants", "rule", "test"})
 ELSEWHERE: Final = frozenset({"backend", "lattice"})
 """Tables of bridge.toml that settings.py reads."""
 
@@ -63,6 +65,19 @@ class TenantMap:
         self.rules = rules
         self.sha256 = sha256
 
+    @staticmethod
+    def findings(text: str) -> list[Finding]:
+        """What is wrong with a map in TOML text, what is probably not meant, and which of its own tests do not hold.
+
+        Errors keep it from loading, but for those of `[[test]]` tables. An empty list is a clean map.
+        """
+        try:
+            tables = parse_toml(text)
+            rules, written, tests = _build(tables)
+        except InvalidMap as error:
+            return [Finding("error", _subject(fault), fault) for fault in error.faults]
+        return [*run(tests, rules), *warnings_of(written, rules)]
+
     @classmethod
     def from_file(cls, path: str | Path) -> TenantMap:
         """The map in a TOML file, which may be a whole bridge.toml.
@@ -88,14 +103,14 @@ class TenantMap:
         Raises:
             InvalidMap: with every fault found.
         """
-        return cls(_build(tables), sha256)
+        return cls(_build(tables)[0], sha256)
 
     def decide(self, request: Request) -> Decision:
         """Whose request it is. Never raises; a refusal is a Decision that is not `allowed`."""
         return decide(request, self.rules)
 
 
-def _build(tables: Mapping[str, Any]) -> Rules:
+def _build(tables: Mapping[str, Any]) -> tuple[Rules, list[RuleTable], list[TestTable]]:
     """Shape first, table by table, then sense: what does not fit is left out, and the rest is still looked at."""
     faults = [unknown_key(name, name, TABLES | ELSEWHERE) for name in tables if name not in TABLES | ELSEWHERE]
     if not TABLES & set(tables):
@@ -103,6 +118,7 @@ def _build(tables: Mapping[str, Any]) -> Rules:
     header = fit(_Header, tables.get("header", {}), "header", faults) or _Header()
     tenants = fit_named(_Tenant, tables.get("tenants", {}), "tenants", faults)
     written = fit_each(RuleTable, tables.get("rule", []), "rule", faults)
+    tests = fit_each(TestTable, tables.get("test", []), "test", faults)
     faults += [*_header_faults(header), *_tenant_faults(tenants), *_repeated_ids(written)]
     known = set(tables["tenants"]) if isinstance(tables.get("tenants"), Mapping) else set()
     rules: list[Rule] = []
@@ -115,7 +131,12 @@ def _build(tables: Mapping[str, Any]) -> Rules:
     if faults:
         raise InvalidMap(faults)
     registered = (Tenant(name, entry.status == "active") for name, entry in tenants.items())
-    return Rules.build(names.lower(header.name), registered, rules)
+    return Rules.build(names.lower(header.name), registered, rules), written, tests
+
+
+def _subject(fault: str) -> str | None:
+    """The rule's id that a fault begins with."""
+    return fault.split('"')[1] if fault.startswith('rule "') else None
 
 
 def _header_faults(header: _Header) -> Iterator[str]:

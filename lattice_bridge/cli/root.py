@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from lattice_bridge.cli.check import check
+from lattice_bridge.cli.explain import explain, who
 from lattice_bridge.cli.local import local
 from lattice_bridge.version import __version__
 
@@ -14,4 +16,5 @@ def root() -> None:
     """The Lambda between Amazon VPC Lattice and tenant-isolated Lambda functions."""
 
 
-root.add_command(local)
+for command in (check, explain, local, who):
+    root.add_command(command)

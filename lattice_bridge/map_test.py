@@ -1,0 +1,85 @@
+"""The map's own tests: `[[test]]` tables beside the rules, run by `lattice-bridge check`.
+
+Rule: a test asks the same `decide` as a request does, and never a part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import Field
+
+from lattice_bridge.arn import BadPrincipal, parse_arn
+from lattice_bridge.lint import Finding
+from lattice_bridge.message import X509, Caller, Request
+from lattice_bridge.rules import Rules
+from lattice_bridge.shape import Table
+from lattice_bridge.tenant import Decision, decide
+
+
+class TestTable(Table):
+    """One `[[test]]`: who asks, and what is to come of it.
+
+    `expect` is a tenant's id, or `refused`, which may name the reason: `refused: no_rule`.
+    """
+
+    __test__ = False  # not pytest's
+
+    expect: str = Field(min_length=1)
+    principal: str | None = None
+    session: str | None = None
+    header: str | None = None
+    vpc: str | None = None
+    org: str | None = None
+    service: str | None = None
+    network: str | None = None
+    x509_san_uri: str | None = None
+
+
+def request_of(test: TestTable, header: str) -> Request:
+    """The request that a test describes.
+
+    Raises:
+        BadPrincipal: its principal is none.
+    """
+    iam = None if test.principal is None else parse_arn(test.principal)
+    caller = Caller(
+        authenticated=iam is not None,
+        iam=iam,
+        session_name=test.session or (iam.session if iam else None),
+        org_id=test.org,
+        source_vpc_arn=test.vpc,
+        x509=None if test.x509_san_uri is None else X509(san_uri=test.x509_san_uri),
+    )
+    headers = () if test.header is None else ((header, test.header),)
+    return Request(
+        version=2,
+        method="GET",
+        path="/",
+        headers=headers,
+        caller=caller,
+        service_arn=test.service,
+        service_network_arn=test.network,
+    )
+
+
+def outcome_of(decision: Decision) -> str:
+    """A decision in the words of `expect`."""
+    return decision.tenant if decision.tenant is not None else f"refused: {decision.reason}"
+
+
+def run(tests: list[TestTable], rules: Rules) -> Iterator[Finding]:
+    """What of the map's tests does not hold."""
+    for number, test in enumerate(tests, 1):
+        try:
+            found = outcome_of(decide(request_of(test, rules.header), rules))
+        except BadPrincipal as error:
+            found = f"no decision: {error.detail}"
+        if found != test.expect and not (test.expect == "refused" and found.startswith("refused: ")):
+            yield Finding("error", None, f"test number {number} ({_asked(test)}): expects {test.expect}, gets {found}")
+
+
+def _asked(test: TestTable) -> str:
+    given: dict[str, Any] = test.model_dump(exclude_none=True, exclude={"expect"})
+    return ", ".join(f"{name} {value}" for name, value in given.items()) or "nobody"
