@@ -102,6 +102,7 @@ class Bridge:
             tenant_header=self.tenant_map.rules.header,
             request_id=request_id,
             keep=backend.keep_headers,
+            credentials=self.tenant_map.rules.token_headers,
             limit=ASYNC_LIMIT if backend.invocation == "async" else SYNC_LIMIT,
         )
 

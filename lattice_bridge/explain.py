@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lattice_bridge.bearer import NO_TOKENS, Tokens
 from lattice_bridge.message import Request
-from lattice_bridge.rules import Every, Key, Rule, Rules, Taken, keys_of
+from lattice_bridge.rules import Every, Key, Rule, Rules, Taken, keys_for
 from lattice_bridge.tenant import Decision, decide
 
 
@@ -37,21 +38,22 @@ class Explanation:
     decision: Decision
 
 
-def explain(request: Request, rules: Rules) -> Explanation:
-    """The explanation of `decide(request, rules)`."""
+def explain(request: Request, rules: Rules, tokens: Tokens = NO_TOKENS) -> Explanation:
+    """The explanation of `decide(request, rules, tokens)`."""
     caller = request.caller
-    owners = [rules.owners[key] for key in keys_of(caller) if key in rules.owners]
-    denial = rules.denial_of(request)
+    keys, by_tokens = list(keys_for(request, tokens)), rules.owners_by_tokens(tokens)
+    owners = [rules.owners[key] for key in keys if key in rules.owners and rules.owners[key] not in by_tokens]
+    denial = rules.denial_of(request, tokens)
     headers = [value for name, value in request.headers if name == rules.header]
     return Explanation(
         caller=caller.principal or "a caller that nobody authenticated",
-        looked_for=tuple((key, _id(rules.owners.get(key))) for key in keys_of(caller)),
+        looked_for=tuple((key, _id(rules.owners.get(key))) for key in keys),
         denied_by=_id(denial),
-        owner=_id(owners[0]) if owners else None,
+        owner=", ".join(rule.id for rule in (*owners[:1], *by_tokens)) or None,
         runner_up=_id(owners[1]) if len(owners) > 1 else None,
-        allows=_allows(owners[0], request) if owners else None,
+        allows="; and ".join(_allows(rule, request, tokens) for rule in (*owners[:1], *by_tokens)) or None,
         header=headers[0] if headers else None,
-        decision=decide(request, rules),
+        decision=decide(request, rules, tokens),
     )
 
 
@@ -71,14 +73,14 @@ def _id(rule: Rule | None) -> str | None:
     return None if rule is None else rule.id
 
 
-def _allows(rule: Rule, request: Request) -> str:
-    failed = [condition.kind for condition in rule.conditions if not condition.holds(request)]
+def _allows(rule: Rule, request: Request, tokens: Tokens) -> str:
+    failed = [condition.kind for condition in rule.conditions if not condition.holds(request, tokens)]
     if failed:
         return f"nothing: its condition on {', '.join(failed)} does not hold, and no broader rule is asked"
     if isinstance(rule.outcome, Every):
         return "any registered tenant"
     if isinstance(rule.outcome, Taken):
-        name = rule.outcome.tenant(request.caller)
+        name = rule.outcome.tenant(request.caller, tokens)
         return f"{name or 'nothing'}, from {rule.outcome.source} by {_written(rule.outcome)}"
     return ", ".join(sorted(rule.outcome or ()))
 

@@ -21,7 +21,8 @@ from lattice_bridge.tenant import Decision, decide
 class TestTable(Table):
     """One `[[test]]`: who asks, and what is to come of it.
 
-    `expect` is a tenant's id, or `refused`, which may name the reason: `refused: no_rule`.
+    `expect` is a tenant's id, or `refused`, which may name the reason: `refused: no_rule`. `claims` are what a token of
+    an issuer says, by the issuer's name in the map; they count as verified.
     """
 
     __test__ = False  # not pytest's
@@ -35,6 +36,7 @@ class TestTable(Table):
     service: str | None = None
     network: str | None = None
     x509_san_uri: str | None = None
+    claims: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 def request_of(test: TestTable, header: str) -> Request:
@@ -73,7 +75,7 @@ def run(tests: list[TestTable], rules: Rules) -> Iterator[Finding]:
     """What of the map's tests does not hold."""
     for number, test in enumerate(tests, 1):
         try:
-            found = outcome_of(decide(request_of(test, rules.header), rules))
+            found = outcome_of(decide(request_of(test, rules.header), rules, test.claims))
         except BadPrincipal as error:
             found = f"no decision: {error.detail}"
         if found != test.expect and not (test.expect == "refused" and found.startswith("refused: ")):
@@ -81,5 +83,5 @@ def run(tests: list[TestTable], rules: Rules) -> Iterator[Finding]:
 
 
 def _asked(test: TestTable) -> str:
-    given: dict[str, Any] = test.model_dump(exclude_none=True, exclude={"expect"})
+    given: dict[str, Any] = test.model_dump(exclude_defaults=True, exclude={"expect"})
     return ", ".join(f"{name} {value}" for name, value in given.items()) or "nobody"

@@ -28,6 +28,7 @@ def encode(
     tenant_header: str,
     request_id: str,
     keep: frozenset[str] = frozenset(),
+    credentials: frozenset[str] = frozenset(),
     limit: int = SYNC_LIMIT,
 ) -> bytes:
     """The event that the backend would have got from Lattice itself, in the version the bridge got it.
@@ -42,7 +43,7 @@ def encode(
         BadRequest: its count of passes is not a number, or the event holds what JSON cannot say.
     """
     ours = {names.REQUEST_ID: request_id, names.HOPS: str(_hops(request) + 1), tenant_header: tenant}
-    reserved = names.TENANT_NAMES.union(ours, names.CREDENTIALS, names.HOP_BY_HOP)
+    reserved = names.TENANT_NAMES.union(ours, names.CREDENTIALS, credentials, names.HOP_BY_HOP)
     given = _given(request).items()
     kept = {name: value for name, value in given if names.lower(name) in keep or not _is_ours(name, reserved, request)}
     added = {name: [value] for name, value in ours.items()} if request.version == 2 else ours

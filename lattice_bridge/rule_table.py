@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, Literal
 
 from pydantic import Field
@@ -24,6 +24,7 @@ from lattice_bridge.rules import (
     Key,
     Rule,
     Taken,
+    jwt_key,
     role_key,
 )
 from lattice_bridge.shape import Table
@@ -41,7 +42,7 @@ class RuleTable(Table):
     """The keys of a `[[rule]]`."""
 
     id: str = Field(min_length=1, max_length=128)
-    # anchors, one a rule (session goes with role, vpc is an anchor where there is no other)
+    # anchors, one a rule (session goes with role; vpc and jwt are anchors where there is no other)
     role: str | None = None
     session: str | None = None
     user: str | None = None
@@ -49,6 +50,7 @@ class RuleTable(Table):
     account: str | None = None
     root: str | None = None
     federated_user: str | None = None
+    jwt: str | None = None
     anyone: bool = False
     # further conditions
     vpc: str | list[str] | None = None
@@ -58,18 +60,22 @@ class RuleTable(Table):
     # outcomes, one a rule
     tenant: str | None = None
     tenants: list[str] | str | None = None
-    tenant_from: Literal["session", "x509_san_uri"] | None = None
+    tenant_from: Literal["session", "x509_san_uri", "claim"] | None = None
     template: str | None = None
+    claim: list[str] | None = None
     deny: bool = False
     # acknowledgements
     accept_risk: str | None = None
     session_set_by: str | None = None
     x509_set_by: str | None = None
+    claim_is_admin_set: str | None = None
 
 
 _ANCHORS: Final = ("role", "user", "sso", "account", "root", "federated_user", "anyone")
 _OUTCOMES: Final = ("tenant", "tenants", "tenant_from", "deny")
-_CONDITIONS: Final[tuple[ConditionKind, ...]] = ("vpc", "org", "service", "network")
+_CONDITIONS: Final[tuple[ConditionKind, ...]] = ("vpc", "org", "service", "network", "jwt")
+_WRITABLE: Final = frozenset({"email", "preferred_username", "upn", "unique_name", "name", "nickname", "username"})
+"""Claims that users can often change themselves, or that come to belong to somebody else."""
 
 _ACCOUNT: Final = re.compile(r"(?:(aws(?:-[a-z]+)*):)?([0-9]{12})")
 _SESSION: Final = re.compile(r"[A-Za-z0-9_+=,.@-]{2,64}")
@@ -85,21 +91,22 @@ _GRAMMARS: Final[dict[ConditionKind, tuple[re.Pattern[str], str]]] = {
         re.compile(r"arn:aws[a-z-]*:vpc-lattice:[a-z0-9-]+:[0-9]{12}:servicenetwork/sn-[0-9a-z]+"),
         "arn:aws:vpc-lattice:us-east-1:111122223333:servicenetwork/sn-0bf3f2882e9cc805a",
     ),
+    "jwt": (re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"), "corp"),
 }
 _ROLE_EXAMPLE: Final = "write it as IAM does, as in arn:aws:iam::111122223333:role/blue-api"
 
 
 def anchors_of(table: RuleTable) -> list[str]:
-    """The anchors a rule names. `vpc` is one where there is no other."""
+    """The anchors a rule names. `jwt` is one where there is no other, and then `vpc`."""
     found = [name for name in _ANCHORS if getattr(table, name) not in (None, False)]
-    return found or (["vpc"] if table.vpc is not None else [])
+    return found or next(([name] for name in ("jwt", "vpc") if getattr(table, name) is not None), [])
 
 
-def faults_of(table: RuleTable, tenants: Collection[str]) -> Iterator[str]:
-    """Everything wrong with a rule, given the registered tenants."""
+def faults_of(table: RuleTable, tenants: Collection[str], issuers: Mapping[str, str]) -> Iterator[str]:
+    """Everything wrong with a rule, given the registered tenants, and the issuers with their profiles."""
     anchors = anchors_of(table)
     if len(anchors) != 1:
-        yield f"needs exactly one of {', '.join(_ANCHORS)}, or vpc; has {' and '.join(anchors) or 'none'}"
+        yield f"needs exactly one of {', '.join(_ANCHORS)}, jwt, vpc; has {' and '.join(anchors) or 'none'}"
     outcomes = [name for name in _OUTCOMES if getattr(table, name) not in (None, False)]
     if len(outcomes) != 1:
         yield f"needs exactly one of {', '.join(_OUTCOMES)}; has {' and '.join(outcomes) or 'none'}"
@@ -108,9 +115,12 @@ def faults_of(table: RuleTable, tenants: Collection[str]) -> Iterator[str]:
     if table.session is not None:
         yield from _session_faults(table)
     yield from _condition_faults(table)
+    if table.jwt is not None and table.jwt not in issuers:
+        yield f'jwt "{table.jwt}" is no issuer of this map; there are {", ".join(issuers) or "none"}'
     yield from _tenant_faults(table, tenants)
     yield from _template_faults(table)
-    yield from _acknowledgement_faults(table, anchors)
+    yield from _claim_faults(table)
+    yield from _acknowledgement_faults(table, anchors, issuers.get(table.jwt or ""))
 
 
 def rule_of(table: RuleTable) -> Rule:
@@ -176,7 +186,8 @@ _ANCHOR_FAULTS: Final[dict[str, Callable[[RuleTable], Iterator[str]]]] = {
     ),
     "sso": _sso_faults,
     "account": lambda table: _account_text(table.account, "account"),
-    "vpc": _no_faults,  # a condition's faults
+    "jwt": _no_faults,  # a condition's faults, as vpc's
+    "vpc": _no_faults,
     "anyone": _no_faults,
 }
 
@@ -214,6 +225,7 @@ _KEYS: Final[dict[str, Callable[[RuleTable], Key]]] = {
     "root": lambda table: _principal_anchor(table.root),
     "federated_user": lambda table: _principal_anchor(table.federated_user),
     "account": lambda table: ("account", *_split_account(table.account)),
+    "jwt": lambda table: jwt_key(table.jwt or ""),
     "vpc": lambda table: ("vpc", _values(table, "vpc")[0]),
     "anyone": lambda _table: ANYONE,
 }
@@ -256,7 +268,7 @@ def _outcome(table: RuleTable) -> Allowed | Taken | None:
     if table.deny:
         return None
     if table.tenant_from is not None:
-        return Taken(table.tenant_from, _template(table))
+        return Taken(table.tenant_from, _template(table), table.jwt or "", tuple(table.claim or ()))
     return _allowed(table)
 
 
@@ -304,20 +316,31 @@ def _template_faults(table: RuleTable) -> Iterator[str]:
         yield 'tenant_from = "x509_san_uri" goes with the role, named exactly, that IAM Roles Anywhere hands out'
 
 
+def _claim_faults(table: RuleTable) -> Iterator[str]:
+    if table.tenant_from != "claim":
+        if table.claim is not None:
+            yield 'claim says where the tenant stands in a token; it goes with tenant_from = "claim"'
+        return
+    if table.jwt is None:
+        yield 'tenant_from = "claim" needs the issuer whose claim it is: jwt = "…"'
+    if not table.claim or not all(table.claim):
+        yield 'tenant_from = "claim" needs the path to it, one element a level: claim = ["custom:tenant_id"]'
+
+
 # ---- acknowledgements -----------------------------------------------------------------------------------------------
 
 
-def _acknowledgement_faults(table: RuleTable, anchors: list[str]) -> Iterator[str]:
-    needed = {} if table.deny else dict(_acknowledgements(table, anchors))
+def _acknowledgement_faults(table: RuleTable, anchors: list[str], profile: str | None) -> Iterator[str]:
+    needed = {} if table.deny else dict(_acknowledgements(table, anchors, profile))
     for name, why in needed.items():
         if not (getattr(table, name) or "").strip():
             yield f'{why}; if you mean that, say {"why" if name == "accept_risk" else "who"}: {name} = "…"'
-    for name in ("accept_risk", "session_set_by", "x509_set_by"):
+    for name in ("accept_risk", "session_set_by", "x509_set_by", "claim_is_admin_set"):
         if getattr(table, name) is not None and name not in needed:
             yield f"{name} acknowledges nothing here"
 
 
-def _acknowledgements(table: RuleTable, anchors: list[str]) -> Iterator[tuple[str, str]]:
+def _acknowledgements(table: RuleTable, anchors: list[str], profile: str | None) -> Iterator[tuple[str, str]]:
     """What a rule that lets callers in has to own up to: the name of the key, and why."""
     if "anyone" in anchors:
         yield "accept_risk", "anyone lets callers in that nobody authenticated"
@@ -329,3 +352,10 @@ def _acknowledgements(table: RuleTable, anchors: list[str]) -> Iterator[tuple[st
         yield "session_set_by", "whoever may call GetFederationToken chooses the federated user's name"
     if table.tenant_from == "x509_san_uri":
         yield "x509_set_by", "a role that can be assumed otherwise than by IAM Roles Anywhere may show no certificate"
+    if table.tenant_from == "claim" and _is_writable((table.claim or [""])[-1], profile):
+        yield "claim_is_admin_set", f"users can often change the claim {(table.claim or [''])[-1]!r} themselves"
+
+
+def _is_writable(claim: str, profile: str | None) -> bool:
+    """Cognito lets an app client write a user's custom attributes unless it is told otherwise."""
+    return claim in _WRITABLE or (profile == "cognito" and claim.startswith("custom:"))

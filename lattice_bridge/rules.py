@@ -3,8 +3,7 @@
 Rule: no text formats, no I/O, no order, no patterns. A rule is found by the key of its anchor; where several keys of a
 caller have rules, the most specific one owns the request and no broader rule is asked.
 
-A new kind of anchor is a new function in `KEYS`, a new condition a new entry in `_SEEN`, a new source of a tenant's
-name a new entry in `_TAKEN`. `tenant.decide` stays.
+A new kind of anchor is a new function in `KEYS`, a new condition a new entry in `_SEEN`.
 """
 
 from __future__ import annotations
@@ -16,9 +15,11 @@ from enum import Enum
 from typing import Final, Literal
 
 from lattice_bridge.arn import Principal
+from lattice_bridge.bearer import Tokens
 from lattice_bridge.headers import lower
 from lattice_bridge.message import Caller, Request
 from lattice_bridge.template import Template
+from lattice_bridge.token import claim_at
 
 Key = tuple[str, ...]
 
@@ -32,8 +33,8 @@ class Every(Enum):
 EVERY: Final = Every.TENANT
 Allowed = frozenset[str] | Every
 
-ConditionKind = Literal["vpc", "org", "service", "network"]
-TakenFrom = Literal["session", "x509_san_uri"]
+ConditionKind = Literal["vpc", "org", "service", "network", "jwt"]
+TakenFrom = Literal["session", "x509_san_uri", "claim"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +44,36 @@ class Condition:
     kind: ConditionKind
     values: frozenset[str]
 
-    def holds(self, request: Request) -> bool:
-        return any(seen in self.values for seen in _SEEN[self.kind](request))
+    def holds(self, request: Request, tokens: Tokens) -> bool:
+        return any(seen in self.values for seen in _SEEN[self.kind](request, tokens))
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The outcome `tenant_from`: the tenant's name stands in something the caller carries."""
+    """The outcome `tenant_from`: the tenant's name stands in something the caller carries.
+
+    Attributes:
+        source: in what.
+        template: where in it.
+        issuer, claim: whose token, and the path to the claim in it, one element a level; for the source `claim`.
+    """
 
     source: TakenFrom
     template: Template
+    issuer: str = ""
+    claim: tuple[str, ...] = ()
 
-    def tenant(self, caller: Caller) -> str | None:
-        """The name, in the template's place for it; None if the text is absent or does not fit."""
-        text = _TAKEN[self.source](caller)
-        return None if text is None else self.template.tenant_in(text)
+    def tenant(self, caller: Caller, tokens: Tokens) -> str | None:
+        """The name, in the template's place for it; None if the text is absent, is no text, or does not fit."""
+        text = self._text(caller, tokens)
+        return self.template.tenant_in(text) if isinstance(text, str) else None
+
+    def _text(self, caller: Caller, tokens: Tokens) -> object:
+        if self.source == "session":
+            return caller.session_name
+        if self.source == "x509_san_uri":
+            return caller.x509.san_uri if caller.x509 else None
+        return claim_at(tokens.get(self.issuer, {}), self.claim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +92,8 @@ class Rule:
     outcome: Allowed | Taken | None
     conditions: tuple[Condition, ...] = ()
 
-    def applies(self, request: Request) -> bool:
-        return all(condition.holds(request) for condition in self.conditions)
+    def applies(self, request: Request, tokens: Tokens) -> bool:
+        return all(condition.holds(request, tokens) for condition in self.conditions)
 
 
 # ---- anchors: the keys under which a rule for a caller can stand ----------------------------------------------------
@@ -140,7 +156,7 @@ def _vpc(caller: Caller) -> Iterator[Key]:
 
 
 def _anyone(caller: Caller) -> Iterator[Key]:
-    """Callers that nobody authenticated. Asked last, and never for a caller that has a credential."""
+    """Callers that nobody authenticated. Asked last; a request with a token has a credential, and is not asked for."""
     if not caller.authenticated:
         yield ANYONE
 
@@ -184,10 +200,15 @@ def broader_keys(key: Key) -> Iterator[Key]:
         own = own or found == key
 
 
-# ---- what conditions look at, and where a tenant's name may be taken from -------------------------------------------
+# ---- what conditions look at ----------------------------------------------------------------------------------------
 
 
-def _both_vpc_spellings(request: Request) -> tuple[str, ...]:
+def jwt_key(issuer: str) -> Key:
+    """The key of rules for whoever has a token of an issuer."""
+    return ("jwt", issuer)
+
+
+def _both_vpc_spellings(request: Request, _tokens: Tokens) -> tuple[str, ...]:
     arn = request.caller.source_vpc_arn
     return (arn, arn.rpartition("/")[2]) if arn else ()
 
@@ -196,16 +217,12 @@ def _given(value: str | None) -> tuple[str, ...]:
     return () if value is None else (value,)
 
 
-_SEEN: Final[Mapping[ConditionKind, Callable[[Request], tuple[str, ...]]]] = {
+_SEEN: Final[Mapping[ConditionKind, Callable[[Request, Tokens], tuple[str, ...]]]] = {
     "vpc": _both_vpc_spellings,
-    "org": lambda request: _given(request.caller.org_id),
-    "service": lambda request: _given(request.service_arn),
-    "network": lambda request: _given(request.service_network_arn),
-}
-
-_TAKEN: Final[Mapping[TakenFrom, Callable[[Caller], str | None]]] = {
-    "session": lambda caller: caller.session_name,
-    "x509_san_uri": lambda caller: caller.x509.san_uri if caller.x509 else None,
+    "org": lambda request, _tokens: _given(request.caller.org_id),
+    "service": lambda request, _tokens: _given(request.service_arn),
+    "network": lambda request, _tokens: _given(request.service_network_arn),
+    "jwt": lambda _request, tokens: tuple(tokens),
 }
 
 
@@ -229,15 +246,21 @@ class Rules:
         tenants: the registered tenants by id. A closed set.
         owners: key → the one rule that owns callers with it.
         denials: key → the deny rules of that key.
+        token_headers: the headers in which issuers' tokens stand.
+        knows_callers: some rule is for callers that Lattice names, and not for tokens alone.
     """
 
     header: str
     tenants: Mapping[str, Tenant]
     owners: Mapping[Key, Rule]
     denials: Mapping[Key, tuple[Rule, ...]]
+    token_headers: frozenset[str] = frozenset()
+    knows_callers: bool = False
 
     @classmethod
-    def build(cls, header: str, tenants: Iterable[Tenant], rules: Iterable[Rule]) -> Rules:
+    def build(
+        cls, header: str, tenants: Iterable[Tenant], rules: Iterable[Rule], token_headers: Iterable[str] = ()
+    ) -> Rules:
         """The index over rules that passed the map's checks: at most one that allows a key."""
         owners: dict[Key, Rule] = {}
         denials: dict[Key, tuple[Rule, ...]] = {}
@@ -246,15 +269,32 @@ class Rules:
                 denials[rule.key] = tuple(sorted((*denials.get(rule.key, ()), rule), key=lambda found: found.id))
             else:
                 owners.setdefault(rule.key, rule)
-        return cls(header, {tenant.id: tenant for tenant in tenants}, owners, denials)
+        registered = {tenant.id: tenant for tenant in tenants}
+        knows_callers = any(key[0] not in ("jwt", *ANYONE) for key in owners)
+        return cls(header, registered, owners, denials, frozenset(token_headers), knows_callers)
 
-    def denial_of(self, request: Request) -> Rule | None:
-        """A deny rule that applies, at whichever key of the caller."""
+    def denial_of(self, request: Request, tokens: Tokens) -> Rule | None:
+        """A deny rule that applies, at whichever key of the request."""
         if not self.denials:
             return None
-        found = (rule for key in keys_of(request.caller) for rule in self.denials.get(key, ()))
-        return next((rule for rule in found if rule.applies(request)), None)
+        found = (rule for key in keys_for(request, tokens) for rule in self.denials.get(key, ()))
+        return next((rule for rule in found if rule.applies(request, tokens)), None)
 
-    def owner_of(self, request: Request) -> Rule | None:
+    def owner_by_caller(self, request: Request, tokens: Tokens) -> Rule | None:
         """The rule of the caller's most specific key that has one, whether or not its conditions hold."""
-        return next((self.owners[key] for key in keys_of(request.caller) if key in self.owners), None)
+        return next((self.owners[key] for key in _caller_keys(request, tokens) if key in self.owners), None)
+
+    def owners_by_tokens(self, tokens: Tokens) -> list[Rule]:
+        """The rule for each of the request's tokens that has one."""
+        return [self.owners[key] for key in map(jwt_key, tokens) if key in self.owners]
+
+
+def keys_for(request: Request, tokens: Tokens) -> Iterator[Key]:
+    """Every key under which a rule for the request could stand: its caller's, then one for each of its tokens."""
+    yield from _caller_keys(request, tokens)
+    yield from map(jwt_key, tokens)
+
+
+def _caller_keys(request: Request, tokens: Tokens) -> Iterator[Key]:
+    """The caller's keys. `anyone` is for those that have no credential at all, and a token is one."""
+    return (key for key in keys_of(request.caller) if key != ANYONE or not tokens)

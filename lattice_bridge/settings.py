@@ -19,7 +19,7 @@ from lattice_bridge.backend import DEFAULT_TIMEOUT, Backend
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.reply import SetCookie
 from lattice_bridge.shape import Table, fit, fit_each, parse_toml, read_text
-from lattice_bridge.tenant_map import TenantMap
+from lattice_bridge.tenant_map import HERE, TenantMap
 
 CONFIG_VARIABLE: Final = "LATTICE_BRIDGE_CONFIG"
 FUNCTION_VARIABLE: Final = "LATTICE_BRIDGE_FUNCTION"
@@ -73,15 +73,16 @@ class Settings:
             InvalidMap: with every fault found.
         """
         path = Path(environ.get("LAMBDA_TASK_ROOT", "."), environ.get(CONFIG_VARIABLE) or "bridge.toml")
-        return cls.from_toml(read_text(path), function=environ.get(FUNCTION_VARIABLE))
+        return cls.from_toml(read_text(path), function=environ.get(FUNCTION_VARIABLE), folder=path.parent)
 
     @classmethod
-    def from_toml(cls, text: str, *, function: str | None = None) -> Settings:
+    def from_toml(cls, text: str, *, function: str | None = None, folder: Path = HERE) -> Settings:
         """From the text of a bridge.toml.
 
         Args:
             text: TOML.
             function: replaces the function of the backend with path `/`, which is added if there is none.
+            folder: what a `jwks_file` is relative to.
 
         Raises:
             InvalidMap: with every fault found, of the settings and of the map.
@@ -91,7 +92,7 @@ class Settings:
         backends = _backends(fit_each(_Backend, tables.get("backend", []), "backend", faults), function)
         faults += _faults(backends, lattice.services, any_written="backend" in tables)
         try:
-            tenant_map = TenantMap.from_tables(tables, hashlib.sha256(text.encode()).hexdigest())
+            tenant_map = TenantMap.from_tables(tables, hashlib.sha256(text.encode()).hexdigest(), folder)
         except InvalidMap as error:
             raise InvalidMap([*faults, *error.faults]) from error
         if not (tenant_map.rules.owners or tenant_map.rules.denials):

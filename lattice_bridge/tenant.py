@@ -6,11 +6,11 @@ The tenant header never grants anything; it chooses among the tenants that the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from lattice_bridge import headers as names
+from lattice_bridge.bearer import NO_TOKENS, Tokens
 from lattice_bridge.errors import BadRequest, BridgeError, Forbidden, Unauthenticated
 from lattice_bridge.message import Request, is_tenant_id
 from lattice_bridge.rules import EVERY, Allowed, Every, Rule, Rules, Taken
@@ -47,37 +47,38 @@ class Decision:
         return 200 if self.refusal is None else self.refusal.status
 
 
-def decide(request: Request, rules: Rules) -> Decision:
-    """The tenant this request may run as.
+def decide(request: Request, rules: Rules, tokens: Tokens = NO_TOKENS) -> Decision:
+    """The tenant this request may run as, given its verified tokens.
 
     1. Headers that could be taken for a reserved one are refused; so is a tenant header that is repeated or malformed.
     2. A deny rule that matches wins.
-    3. In each source of identity, the most specific rule owns the request.
+    3. In each source of identity (whom Lattice names, each token), the most specific rule owns the request.
     4. The sources must agree: the tenants they allow are intersected.
     5. The header chooses within what is left. A header outside it is refused, even if only one tenant is left.
     6. The tenant must be registered and active.
     """
     rule: Rule | None = None
     try:
-        wanted = tenant_header(request, rules.header)
-        if (rule := rules.denial_of(request)) is not None:
+        wanted = tenant_header(request, rules)
+        if (rule := rules.denial_of(request, tokens)) is not None:
             raise Forbidden("denied", f"rule {rule.id} denies the caller")
-        owners = [owner for source in SOURCES if (owner := source(request, rules)) is not None]
-        rule = owners[0] if owners else None
-        tenant = _registered(_choose(wanted, _agreed(request, owners), rules), rules)
-        return Decision(tenant, rule.id if rule else None, chosen_by="header" if wanted is not None else "rule")
+        owners = _owners(request, rules, tokens)
+        rule = owners[0]
+        tenant = _registered(_choose(wanted, _agreed(request, owners, tokens), rules), rules)
+        return Decision(tenant, rule.id, chosen_by="header" if wanted is not None else "rule")
     except BridgeError as refusal:
         return Decision(None, rule.id if rule else None, refusal)
 
 
-def tenant_header(request: Request, header: str) -> str | None:
+def tenant_header(request: Request, rules: Rules) -> str | None:
     """The tenant id that the client asks for, or None. Opaque: never decoded, never trimmed.
 
     Raises:
         BadRequest: it is there twice, even with one value; under a spelling that another reader might take for it;
             or is not a tenant id (`a,b` is what V1 makes of two headers).
     """
-    reserved = names.TENANT_NAMES | {header, names.HOPS}
+    header = rules.header
+    reserved = names.TENANT_NAMES | rules.token_headers | {header, names.HOPS}
     for name, _ in request.headers:
         folded = names.fold(name)
         if folded != name and (folded in reserved or folded.startswith(names.LATTICE_PREFIX)):
@@ -88,16 +89,25 @@ def tenant_header(request: Request, header: str) -> str | None:
     return value
 
 
-def _by_caller(request: Request, rules: Rules) -> Rule | None:
-    """The rule for whom Lattice says is calling."""
+def _owners(request: Request, rules: Rules, tokens: Tokens) -> list[Rule]:
+    """The rule that owns the request in each of its sources: whom Lattice names, and each token. At least one.
+
+    A source that is absent says nothing, and so does one that the map has no rules for. One that is present, and that
+    the map has rules for but none for this one, is a no.
+    """
     if not request.caller.authenticated and any(_is_signature(header) for header in request.headers):
         raise Unauthenticated("no_credential", "the request is signed, and Lattice vouches for nobody")
-    rule = rules.owner_of(request)
-    if rule is not None:
-        return rule
-    if request.caller.authenticated:
+    by_caller, by_tokens = rules.owner_by_caller(request, tokens), rules.owners_by_tokens(tokens)
+    if request.caller.authenticated and by_caller is None and (rules.knows_callers or not by_tokens):
         raise Forbidden("no_rule", "no rule matches the caller's principal")
-    raise Unauthenticated("no_credential", "the caller is not authenticated and no rule has `anyone`")
+    owners = [rule for rule in (by_caller, *by_tokens) if rule is not None]
+    if not owners:
+        if tokens:
+            raise Forbidden("no_rule", "no rule is for tokens of the issuer")
+        raise Unauthenticated(
+            "no_credential", "the caller has no credential that a rule is for, and no rule has `anyone`"
+        )
+    return owners
 
 
 def _is_signature(header: tuple[str, str]) -> bool:
@@ -105,27 +115,23 @@ def _is_signature(header: tuple[str, str]) -> bool:
     return header[0] == "authorization" and header[1].startswith("AWS4-")
 
 
-SOURCES: Final[tuple[Callable[[Request, Rules], Rule | None], ...]] = (_by_caller,)
-"""Each says which of its rules owns the request, or None if it has no rules. A credential that is not valid raises."""
-
-
-def _given(request: Request, rule: Rule) -> Allowed:
+def _given(request: Request, rule: Rule, tokens: Tokens) -> Allowed:
     """The tenants that a rule gives for a request. No fall-through: a broader rule is not asked if this says no."""
-    if not rule.applies(request):
+    if not rule.applies(request, tokens):
         raise Forbidden("condition_failed", f"a further condition of rule {rule.id} does not hold")
     if not isinstance(rule.outcome, Taken):
         return frozenset() if rule.outcome is None else rule.outcome
-    name = rule.outcome.tenant(request.caller)
+    name = rule.outcome.tenant(request.caller, tokens)
     if name is None or not is_tenant_id(name):
         raise Forbidden("source_mismatch", f"{rule.outcome.source} does not fit the template of rule {rule.id}")
     return frozenset({name})
 
 
-def _agreed(request: Request, owners: Sequence[Rule]) -> Allowed:
-    """What every source allows. Fail closed: no source, no tenant; a deny rule that owns a request allows none."""
+def _agreed(request: Request, owners: Sequence[Rule], tokens: Tokens) -> Allowed:
+    """What every source allows. Fail closed: no source, no tenant."""
     allowed: Allowed = EVERY if owners else frozenset()
     for rule in owners:
-        given = _given(request, rule)
+        given = _given(request, rule, tokens)
         if isinstance(allowed, Every):
             allowed = given
         elif not isinstance(given, Every):

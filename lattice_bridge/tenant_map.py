@@ -7,12 +7,16 @@ A condition that is silently ignored would let somebody in, so nothing is ignore
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from lattice_bridge import headers as names
-from lattice_bridge.errors import InvalidMap
+from lattice_bridge.bearer import NO_TOKENS, Bearers, Tokens
+from lattice_bridge.errors import BridgeError, InvalidMap
+from lattice_bridge.issuer_table import IssuerTable, check_key_file, issuer_faults, issuer_of, keys_of
 from lattice_bridge.lint import Finding, warnings_of
 from lattice_bridge.map_test import TestTable, run
 from lattice_bridge.message import Request, is_tenant_id
@@ -21,7 +25,8 @@ from lattice_bridge.rules import Condition, Key, Rule, Rules, Tenant
 from lattice_bridge.shape import Table, fit, fit_each, fit_named, parse_toml, read_text, unknown_key
 from lattice_bridge.tenant import Decision, decide
 
-TABLES: Final = frozenset({"header", "tenants", "rule", "test"})
+TABLES: Final = frozenset({"header", "jwt", "rule", "tenants", "test"})
+HERE: Final = Path()
 ELSEWHERE: Final = frozenset({"backend", "lattice"})
 """Tables of bridge.toml that settings.py reads."""
 
@@ -61,22 +66,22 @@ class TenantMap:
         sha256: of the text it was read from, as hex; None if it was not read from text.
     """
 
-    def __init__(self, rules: Rules, sha256: str | None = None) -> None:
+    def __init__(self, rules: Rules, sha256: str | None = None, bearers: Bearers | None = None) -> None:
         self.rules = rules
         self.sha256 = sha256
+        self._bearers = bearers
 
     @staticmethod
-    def findings(text: str) -> list[Finding]:
+    def findings(text: str, folder: Path = HERE) -> list[Finding]:
         """What is wrong with a map in TOML text, what is probably not meant, and which of its own tests do not hold.
 
         Errors keep it from loading, but for those of `[[test]]` tables. An empty list is a clean map.
         """
         try:
-            tables = parse_toml(text)
-            rules, written, tests = _build(tables)
+            read = _read(parse_toml(text), folder)
         except InvalidMap as error:
             return [Finding("error", _subject(fault), fault) for fault in error.faults]
-        return [*run(tests, rules), *warnings_of(written, rules)]
+        return [*run(read.tests, read.rules), *warnings_of(read.written, read.rules)]
 
     @classmethod
     def from_file(cls, path: str | Path) -> TenantMap:
@@ -85,32 +90,60 @@ class TenantMap:
         Raises:
             InvalidMap: with every fault found.
         """
-        return cls.from_toml(read_text(path))
+        return cls.from_toml(read_text(path), Path(path).parent)
 
     @classmethod
-    def from_toml(cls, text: str) -> TenantMap:
-        """The map in TOML text: `[header]`, `[tenants]` and `[[rule]]`; the tables of settings.py are passed over.
+    def from_toml(cls, text: str, folder: Path = HERE) -> TenantMap:
+        """The map in TOML text: `[header]`, `[tenants]`, `[jwt]` and `[[rule]]`; settings.py's tables are passed over.
+
+        Args:
+            text: TOML.
+            folder: what a `jwks_file` is relative to.
 
         Raises:
             InvalidMap: with every fault found, each with its rule, what is wrong, and what to write instead.
         """
-        return cls.from_tables(parse_toml(text), hashlib.sha256(text.encode()).hexdigest())
+        return cls.from_tables(parse_toml(text), hashlib.sha256(text.encode()).hexdigest(), folder)
 
     @classmethod
-    def from_tables(cls, tables: Mapping[str, Any], sha256: str | None = None) -> TenantMap:
+    def from_tables(cls, tables: Mapping[str, Any], sha256: str | None = None, folder: Path = HERE) -> TenantMap:
         """The map in a TOML document that has been parsed.
 
         Raises:
             InvalidMap: with every fault found.
         """
-        return cls(_build(tables)[0], sha256)
+        read = _read(tables, folder)
+        issuers = [(issuer_of(name, table), keys_of(table, folder)) for name, table in read.issuers.items()]
+        return cls(read.rules, sha256, Bearers(issuers, time.time) if issuers else None)
 
     def decide(self, request: Request) -> Decision:
         """Whose request it is. Never raises; a refusal is a Decision that is not `allowed`."""
-        return decide(request, self.rules)
+        try:
+            tokens = self.tokens_of(request)
+        except BridgeError as refusal:
+            return Decision(refusal=refusal)
+        return decide(request, self.rules, tokens)
+
+    def tokens_of(self, request: Request) -> Tokens:
+        """The request's tokens, verified.
+
+        Raises:
+            BridgeError: one is there and does not verify, or the keys for it cannot be had.
+        """
+        return NO_TOKENS if self._bearers is None else self._bearers.tokens_of(request)
 
 
-def _build(tables: Mapping[str, Any]) -> tuple[Rules, list[RuleTable], list[TestTable]]:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A map's tables, and the rules that they became."""
+
+    rules: Rules
+    written: list[RuleTable]
+    tests: list[TestTable]
+    issuers: dict[str, IssuerTable]
+
+
+def _read(tables: Mapping[str, Any], folder: Path) -> _Read:
     """Shape first, table by table, then sense: what does not fit is left out, and the rest is still looked at."""
     faults = [unknown_key(name, name, TABLES | ELSEWHERE) for name in tables if name not in TABLES | ELSEWHERE]
     if not TABLES & set(tables):
@@ -120,10 +153,15 @@ def _build(tables: Mapping[str, Any]) -> tuple[Rules, list[RuleTable], list[Test
     written = fit_each(RuleTable, tables.get("rule", []), "rule", faults)
     tests = fit_each(TestTable, tables.get("test", []), "test", faults)
     faults += [*_header_faults(header), *_tenant_faults(tenants), *_repeated_ids(written)]
+    issuers = fit_named(IssuerTable, tables.get("jwt", {}), "jwt", faults)
+    faults += issuer_faults(issuers)
+    for name, issuer in issuers.items():
+        faults += [f'jwt "{name}": {fault}' for fault in check_key_file(issuer, folder)]
+    profiles = {name: issuer.profile for name, issuer in issuers.items()}
     known = set(tables["tenants"]) if isinstance(tables.get("tenants"), Mapping) else set()
     rules: list[Rule] = []
     for table in written:
-        found = list(faults_of(table, known))
+        found = list(faults_of(table, known, profiles))
         faults += [f'rule "{table.id}": {fault}' for fault in found]
         if not found:
             rules.append(rule_of(table))
@@ -131,7 +169,9 @@ def _build(tables: Mapping[str, Any]) -> tuple[Rules, list[RuleTable], list[Test
     if faults:
         raise InvalidMap(faults)
     registered = (Tenant(name, entry.status == "active") for name, entry in tenants.items())
-    return Rules.build(names.lower(header.name), registered, rules), written, tests
+    token_headers = {names.lower(issuer.header) for issuer in issuers.values()}
+    built = Rules.build(names.lower(header.name), registered, rules, token_headers)
+    return _Read(built, written, tests, issuers)
 
 
 def _subject(fault: str) -> str | None:

@@ -20,17 +20,23 @@ OURS: Final[dict[str, set[str]]] = {
     "arn": {"errors", "headers"},
     "message": {"arn", "errors", "headers"},
     "template": set(),
+    "token": {"errors"},
+    "keys": {"errors"},
+    "bearer": {"errors", "message", "token"},
+    "issuer_table": {"headers", "keys", "shape", "token"},
     "lint": {"rule_table", "rules"},
     "map_test": {"arn", "lint", "message", "rules", "shape", "tenant"},
-    "explain": {"message", "rules", "tenant"},
-    "rules": {"arn", "headers", "message", "template"},
+    "explain": {"bearer", "message", "rules", "tenant"},
+    "rules": {"arn", "bearer", "headers", "message", "template", "token"},
     "rule_table": {"arn", "headers", "rules", "shape", "template"},
     "backend": {"errors"},
     "event": {"arn", "assumptions", "errors", "headers", "message"},
-    "tenant": {"errors", "headers", "message", "rules"},
+    "tenant": {"bearer", "errors", "headers", "message", "rules"},
     "tenant_map": {
+        "bearer",
         "errors",
         "headers",
+        "issuer_table",
         "lint",
         "map_test",
         "message",
@@ -64,6 +70,7 @@ OURS: Final[dict[str, set[str]]] = {
 
 PURE: Final = (
     "arn",
+    "bearer",
     "assumptions",
     "backend",
     "errors",
@@ -75,6 +82,7 @@ PURE: Final = (
     "rules",
     "template",
     "tenant",
+    "token",
 )
 """No network, clock, environment variable, file, log or dice."""
 
@@ -89,7 +97,7 @@ ONLY_IN: Final = {
     "botocore": {"invoke"},
     "os": {"main"},
     "random": {"invoke"},
-    "pydantic": {"map_test", "rule_table", "settings", "shape"},
+    "pydantic": {"issuer_table", "map_test", "rule_table", "settings", "shape"},
 }
 """Outside module → the only modules of ours that may know it."""
 

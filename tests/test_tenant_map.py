@@ -117,7 +117,7 @@ def test_an_unknown_key_names_the_one_that_was_meant() -> None:
     assert 'rule "r": tennant: unknown key; did you mean tenant?' in rule_faults(f'role = "{ROLE}"\ntennant = "blue"')
 
 
-@pytest.mark.parametrize("key", ["ip", "vpcs", "organisation", "claim", "roles", "allow"])
+@pytest.mark.parametrize("key", ["ip", "vpcs", "organisation", "claims", "roles", "allow"])
 def test_a_condition_that_is_not_understood_is_never_ignored(key: str) -> None:
     """Trap D3: an ignored condition would let somebody in."""
     assert "unknown key" in rule_faults(f'role = "{ROLE}"\ntenant = "blue"\n{key} = "x"')
@@ -169,7 +169,7 @@ def test_a_rule_without_an_id_does_not_load(body: str) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ('tenant = "blue"', "federated_user, anyone, or vpc; has none"),
+        ('tenant = "blue"', "federated_user, anyone, jwt, vpc; has none"),
         (f'role = "{ROLE}"\nanyone = true\naccept_risk = "x"\ntenant = "blue"', "has role and anyone"),
         (f'role = "{ROLE}"', "exactly one of tenant, tenants, tenant_from, deny; has none"),
         (f'role = "{ROLE}"\ndeny = false', "has none"),

@@ -22,7 +22,7 @@ def check(file: Path, form: str, *, strict: bool) -> None:
     """Check the map in FILE (default bridge.toml): errors that keep it from loading, its own [[test]] tables, and
     warnings about what is probably not meant. Exits with 0 if it is good, 1 if not."""
     text = read(file)
-    findings = TenantMap.findings(text)
+    findings = TenantMap.findings(text, file.parent)
     if form == "json":
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     elif form == "sarif":

@@ -42,7 +42,12 @@ def explain(event: Path | None, map_file: Path, *, as_json: bool, **asked: Any) 
     if isinstance(request, BridgeError):
         _say({"status": request.status, "reason": request.reason, "detail": request.detail}, as_json=as_json)
         sys.exit(1)
-    explanation = explained(request, found.rules)
+    try:
+        tokens = found.tokens_of(request)
+    except BridgeError as refusal:
+        _say({"status": refusal.status, "reason": refusal.reason, "detail": refusal.detail}, as_json=as_json)
+        sys.exit(1)
+    explanation = explained(request, found.rules, tokens)
     _say(_facts(explanation), as_json=as_json)
     sys.exit(0 if explanation.decision.allowed else 1)
 

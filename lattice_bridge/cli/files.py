@@ -25,7 +25,7 @@ def read(path: Path) -> str:
 def read_map(path: Path) -> TenantMap:
     """The map in a file. One that does not load ends the command with 1, and its faults."""
     try:
-        return TenantMap.from_toml(read(path))
+        return TenantMap.from_toml(read(path), path.parent)
     except InvalidMap as error:
         for fault in error.faults:
             click.echo(f"error: {fault}", err=True)

@@ -1,0 +1,102 @@
+"""One `[jwt.NAME]` as it is written: what it may say, what is wrong with it, and the Issuer that it becomes.
+
+Rule: an issuer without an audience, or with an algorithm that a secret could sign by, does not load.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+
+from lattice_bridge import headers as names
+from lattice_bridge.keys import KeySet, fetch_https, parse_key_set
+from lattice_bridge.shape import Table
+from lattice_bridge.token import ALGORITHMS, Issuer, KeyFor, Profile
+
+
+class IssuerTable(Table):
+    """The keys of a `[jwt.NAME]`."""
+
+    issuer: str
+    audience: list[str]
+    algorithms: list[str] = Field(default_factory=lambda: ["RS256"])
+    jwks_url: str | None = None
+    jwks_file: str | None = None
+    header: str = "authorization"
+    profile: Profile = "generic"
+
+
+FetchFrom = Callable[[str], bytes]
+"""The key set under a URL, as bytes."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_URL: Final = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?")
+
+
+def issuer_faults(tables: Mapping[str, IssuerTable]) -> Iterator[str]:
+    """Everything wrong with a map's issuers."""
+    seen: dict[str, str] = {}
+    for name, table in tables.items():
+        for fault in _faults_of(name, table):
+            yield f'jwt "{name}": {fault}'
+        if table.issuer in seen:
+            yield f'jwt "{name}": jwt "{seen[table.issuer]}" has this issuer; make one of the two, with both audiences'
+        seen.setdefault(table.issuer, name)
+
+
+def _faults_of(name: str, table: IssuerTable) -> Iterator[str]:
+    if _NAME.fullmatch(name) is None:
+        yield "a name is letters, digits, - and _, as in corp"
+    if not table.issuer.strip():
+        yield "issuer is empty; write what iss says, as in https://issuer.example"
+    if not table.audience or not all(text.strip() for text in table.audience):
+        yield 'audience is empty: a token that was made for another service would do; as in audience = ["orders"]'
+    if not table.algorithms:
+        yield 'algorithms is empty, as in algorithms = ["RS256"]'
+    for algorithm in table.algorithms:
+        if algorithm not in ALGORITHMS:
+            yield f"algorithm {algorithm!r} is none of {', '.join(sorted(ALGORITHMS))}"
+    if (table.jwks_url is None) == (table.jwks_file is None):
+        yield "needs exactly one of jwks_url, jwks_file"
+    if table.jwks_url is not None and _URL.fullmatch(table.jwks_url) is None:
+        yield f'jwks_url "{table.jwks_url}" is not an https URL'
+    header = names.lower(table.header)
+    if not names.is_token(header) or names.fold(header) != header or header in ("cookie", "host"):
+        yield f'header "{table.header}" cannot carry a token; as in authorization, or x-id-token'
+
+
+def issuer_of(name: str, table: IssuerTable) -> Issuer:
+    """The Issuer of a table without faults."""
+    return Issuer(
+        name=name,
+        issuer=table.issuer,
+        audience=frozenset(table.audience),
+        algorithms=frozenset(table.algorithms),
+        header=names.lower(table.header),
+        profile=table.profile,
+    )
+
+
+def keys_of(table: IssuerTable, folder: Path, fetch_from: FetchFrom = fetch_https) -> KeyFor:
+    """Where an issuer's keys come from: a URL, asked when the first token comes, or a file, read when it does."""
+    if table.jwks_url is not None:
+        url = table.jwks_url
+        return KeySet(lambda: fetch_from(url)).key
+    path = folder / (table.jwks_file or "")
+    return KeySet(path.read_bytes).key
+
+
+def check_key_file(table: IssuerTable, folder: Path) -> Iterator[str]:
+    """What is wrong with a key set that is a file: found when the map loads, not with the first token."""
+    if table.jwks_file is None:
+        return
+    try:
+        parse_key_set((folder / table.jwks_file).read_bytes())
+    except OSError as error:
+        yield f'jwks_file "{table.jwks_file}": {error.strerror or error}'
+    except Exception as error:
+        yield f'jwks_file "{table.jwks_file}": {error}'
