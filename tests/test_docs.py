@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -113,3 +114,19 @@ def test_what_is_deployed_by_default_lets_nobody_in_without_a_credential() -> No
     functions = read_template(ROOT / "template.yaml", {}, "us-east-1").resources
     assert functions["BridgeFunction"].properties["Environment"]["Variables"]["LATTICE_BRIDGE_CONFIG"] == "bridge.toml"
     assert functions["Service"].properties["AuthType"] == "AWS_IAM"
+
+
+def test_every_trap_has_its_tests_and_every_test_of_a_trap_its_row() -> None:
+    named: dict[str, set[str]] = {}
+    for path in (ROOT / "tests").glob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                for group in re.findall(r"Traps? ([A-D][0-9, A-D]*)", ast.get_docstring(node) or ""):
+                    for trap in re.findall(r"[A-D][0-9]+", group):
+                        named.setdefault(trap, set()).add(f"{path.stem}.{node.name.removeprefix('test_')}")
+    text = (ROOT / "docs" / "traps.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([A-D][0-9]+) \| .* \| `([\w.]+)` \| ([0-9]*) ?\|$", text, re.MULTILINE)
+    assert {trap for trap, _, _ in rows} == set(named)
+    for trap, test, more in rows:
+        assert test in named[trap]
+        assert int(more or 0) == len(named[trap]) - 1, trap
