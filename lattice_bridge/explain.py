@@ -86,4 +86,4 @@ def _allows(rule: Rule, request: Request, tokens: Tokens) -> str:
 
 
 def _written(taken: Taken) -> str:
-    return f'"{taken.template.before}{{tenant}}{taken.template.after}"'
+    return f'"{taken.template}"'

@@ -52,6 +52,9 @@ class Template:
             )
         return cls(before, after, spiffe)
 
+    def __str__(self) -> str:
+        return f"{self.before}{PLACE}{self.after}"
+
     def tenant_in(self, text: str) -> str | None:
         """What stands in the place; None if the text around it differs, or nothing stands there."""
         if self.spiffe and not is_spiffe_id(text):

@@ -26,6 +26,7 @@ OURS: Final[dict[str, set[str]]] = {
     "issuer_table": {"headers", "keys", "shape", "token"},
     "lint": {"rule_table", "rules"},
     "map_test": {"arn", "lint", "message", "rules", "shape", "tenant"},
+    "compare": {"errors", "event", "map_test", "message", "rules", "tenant"},
     "explain": {"bearer", "message", "rules", "tenant"},
     "rules": {"arn", "bearer", "headers", "message", "template", "token"},
     "rule_table": {"arn", "headers", "rules", "shape", "template"},

@@ -242,3 +242,61 @@ def test_who_lists_every_way_to_become_a_tenant(tmp_path: Path) -> None:
 def test_who_exits_with_1_for_a_tenant_that_nobody_becomes(tmp_path: Path) -> None:
     path = written(tmp_path, rule("one", f'{ROLE}one"\ntenant = "blue"'))
     assert [run("who", tenant, "--map", path).exit_code for tenant in ("blue", "green", "red")] == [0, 1, 1]
+
+
+# ---- diff -----------------------------------------------------------------------------------------------------------
+
+
+def differ(folder: Path, old: str, new: str, *arguments: str) -> tuple[int, list[dict[str, str]]]:
+    (folder / "old.toml").write_text(HEAD + old)
+    (folder / "new.toml").write_text(HEAD + new)
+    done = run("diff", str(folder / "old.toml"), str(folder / "new.toml"), "--json", *arguments)
+    return done.exit_code, json.loads(done.output)
+
+
+def test_the_same_rules_in_another_order_are_no_difference(tmp_path: Path) -> None:
+    one, two = rule("one", f'{ROLE}one"\ntenant = "blue"'), rule("two", f'{ROLE}two"\ntenant = "green"')
+    assert differ(tmp_path, one + two, two + one) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        ("", f'{ROLE}a"\ntenant = "blue"', "gains"),
+        (f'{ROLE}a"\ntenant = "blue"', "", "loses"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenant = "green"', "changes"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenants = "*"', "changes"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenant = "blue"\norg = "o-a1b2c3d4e5"', "changes"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ndeny = true', "loses"),
+        (
+            f'{ROLE}a"\ntenant = "blue"',
+            f'{ROLE}a"\ntenant_from = "session"\nsession_set_by = "x"\ntemplate = "t-{{tenant}}"',
+            "changes",
+        ),
+    ],
+)
+def test_a_rule_that_gives_something_else_is_a_difference(tmp_path: Path, old: str, new: str, kind: str) -> None:
+    code, changes = differ(tmp_path, BOTH + (rule("a", old) if old else ""), BOTH + (rule("a", new) if new else ""))
+    assert (code, [change["kind"] for change in changes]) == (1, [kind])
+    assert changes[0]["subject"] == f"role a of {ACCOUNT}"
+
+
+def test_yesterdays_requests_are_replayed(tmp_path: Path) -> None:
+    events = [v2(role("a")), v2(role("b")), {"not": "an event"}, v2(role("both"), headers={"x-tenant-id": "blue"})]
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, events)) + "\n\n")
+    old, new = rule("a", f'{ROLE}a"\ntenant = "blue"'), rule("a", f'{ROLE}a"\ntenant = "green"')
+    more = rule("acct", f'account = "{ACCOUNT}"\ntenant = "blue"')
+    code, changes = differ(tmp_path, BOTH + old, BOTH + new + more, "--events", str(tmp_path / "events.jsonl"))
+    assert code == 1
+    assert [(change["kind"], change["before"], change["after"]) for change in changes] == [
+        ("changes", "blue", "green"),
+        ("gains", "refused: no_rule", "blue"),
+    ]
+
+
+def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text("{}\nnot json\n")
+    path = written(tmp_path, BOTH)
+    done = run("diff", path, path, "--events", str(tmp_path / "events.jsonl"))
+    assert done.exit_code == 2
+    assert "events.jsonl:2: not JSON" in done.output

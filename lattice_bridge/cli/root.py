@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from lattice_bridge.cli.check import check
+from lattice_bridge.cli.diff import diff
 from lattice_bridge.cli.explain import explain, who
 from lattice_bridge.cli.local import local
 from lattice_bridge.version import __version__
@@ -16,5 +17,5 @@ def root() -> None:
     """The Lambda between Amazon VPC Lattice and tenant-isolated Lambda functions."""
 
 
-for command in (check, explain, local, who):
+for command in (check, diff, explain, local, who):
     root.add_command(command)
