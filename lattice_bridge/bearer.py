@@ -46,6 +46,8 @@ class Bearers:
         for header, candidates in self._by_header.items():
             value = request.header(header)
             token = None if value is None else token_in(value)
+            if token is None and value is not None and header != "authorization":
+                raise Unauthenticated("token_invalid", "a signature stands where a token belongs")
             if token is not None:
                 name, claims = self._verified(token, candidates)
                 found[name] = claims

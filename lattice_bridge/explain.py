@@ -44,6 +44,9 @@ def explain(request: Request, rules: Rules, tokens: Tokens = NO_TOKENS) -> Expla
     keys, by_tokens = list(keys_for(request, tokens)), rules.owners_by_tokens(tokens)
     owners = [rules.owners[key] for key in keys if key in rules.owners and rules.owners[key] not in by_tokens]
     denial = rules.denial_of(request, tokens)
+    decision = decide(request, rules, tokens)
+    if decision.reason in ("no_rule", "no_credential"):
+        owners, by_tokens = [], []
     headers = [value for name, value in request.headers if name == rules.header]
     return Explanation(
         caller=caller.principal or "a caller that nobody authenticated",
@@ -53,7 +56,7 @@ def explain(request: Request, rules: Rules, tokens: Tokens = NO_TOKENS) -> Expla
         runner_up=_id(owners[1]) if len(owners) > 1 else None,
         allows="; and ".join(_allows(rule, request, tokens) for rule in (*owners[:1], *by_tokens)) or None,
         header=headers[0] if headers else None,
-        decision=decide(request, rules, tokens),
+        decision=decision,
     )
 
 

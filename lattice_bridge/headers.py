@@ -52,6 +52,14 @@ SINGLE: Final = frozenset(
 )
 """Response headers that RFC 9110 defines as one value: two different ones cannot be joined into anything."""
 
+_OTHER_MEANING: Final = frozenset(
+    {
+        *("accept", "accept-encoding", "content-encoding", "content-length", "content-type", "cookie", "host", "range"),
+        *("user-agent", HOPS, REQUEST_ID, *CREDENTIALS, *HOP_BY_HOP),
+    }
+)
+_OTHER_PREFIXES: Final = ("x-amz", "x-forwarded-", "sec-")
+
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -72,6 +80,11 @@ def lower(text: str) -> str:
 def fold(name: str) -> str:
     """The name that a careless reader would see: CGI and WSGI read `-` as `_`, and PHP reads `.` so too."""
     return _NOT_PLAIN.sub("-", lower(name))
+
+
+def has_other_meaning(name: str) -> bool:
+    """Whether a header, in lower case, already means something, and so can be neither the tenant's nor a token's."""
+    return name in _OTHER_MEANING or (name.startswith(_OTHER_PREFIXES) and name not in TENANT_NAMES)
 
 
 def is_clean(value: str) -> bool:

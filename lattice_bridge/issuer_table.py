@@ -29,6 +29,10 @@ class IssuerTable(Table):
     header: str = "authorization"
     profile: Profile = "generic"
 
+    @property
+    def is_cognito(self) -> bool:
+        return self.profile == "cognito" or "//cognito-idp." in self.issuer
+
 
 FetchFrom = Callable[[str], bytes]
 """The key set under a URL, as bytes."""
@@ -37,12 +41,14 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _URL: Final = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?")
 
 
-def issuer_faults(tables: Mapping[str, IssuerTable]) -> Iterator[str]:
-    """Everything wrong with a map's issuers."""
+def issuer_faults(tables: Mapping[str, IssuerTable], tenant_header: str) -> Iterator[str]:
+    """Everything wrong with a map's issuers, given the tenant header's name."""
     seen: dict[str, str] = {}
     for name, table in tables.items():
         for fault in _faults_of(name, table):
             yield f'jwt "{name}": {fault}'
+        if names.lower(table.header) == tenant_header:
+            yield f'jwt "{name}": header "{table.header}" is the tenant header'
         if table.issuer in seen:
             yield f'jwt "{name}": jwt "{seen[table.issuer]}" has this issuer; make one of the two, with both audiences'
         seen.setdefault(table.issuer, name)
@@ -65,7 +71,9 @@ def _faults_of(name: str, table: IssuerTable) -> Iterator[str]:
     if table.jwks_url is not None and _URL.fullmatch(table.jwks_url) is None:
         yield f'jwks_url "{table.jwks_url}" is not an https URL'
     header = names.lower(table.header)
-    if not names.is_token(header) or names.fold(header) != header or header in ("cookie", "host"):
+    plain = names.is_token(header) and names.fold(header) == header
+    taken = header in names.TENANT_NAMES or (header != "authorization" and names.has_other_meaning(header))
+    if not plain or taken:
         yield f'header "{table.header}" cannot carry a token; as in authorization, or x-id-token'
 
 

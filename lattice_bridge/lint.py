@@ -60,6 +60,10 @@ def _of_rule(table: RuleTable, rules: Rules) -> Iterator[str]:
         yield "lets in whatever runs in the VPC, unless another rule is for it"
     if "account" in anchors:
         yield "lets in every principal of the account, also those made tomorrow"
+    if isinstance(rule.outcome, Every) and anchors[0] not in ("role", "user", "anyone"):
+        yield f"lets each of these callers ({anchors[0]}) name any registered tenant"
+    if rule.key[0] == "role-prefix" and isinstance(rule.outcome, Every):
+        yield "lets every role whose name begins so name any registered tenant"
     if (denial := _shadow(rule, rules)) is not None:
         yield f'is never reached: rule "{denial.id}" denies all its callers'
 

@@ -5,7 +5,7 @@ Rule: a test asks the same `decide` as a request does, and never a part of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from pydantic import Field
@@ -71,15 +71,29 @@ def outcome_of(decision: Decision) -> str:
     return decision.tenant if decision.tenant is not None else f"refused: {decision.reason}"
 
 
-def run(tests: list[TestTable], rules: Rules) -> Iterator[Finding]:
-    """What of the map's tests does not hold."""
+def run(tests: list[TestTable], rules: Rules, issuers: Collection[str]) -> Iterator[Finding]:
+    """What of the map's tests does not hold, or could not happen."""
     for number, test in enumerate(tests, 1):
+        for text in _impossible(test, issuers):
+            yield Finding("error", None, f"test number {number} ({_asked(test)}): {text}")
         try:
             found = outcome_of(decide(request_of(test, rules.header), rules, test.claims))
         except BadPrincipal as error:
             found = f"no decision: {error.detail}"
         if found != test.expect and not (test.expect == "refused" and found.startswith("refused: ")):
             yield Finding("error", None, f"test number {number} ({_asked(test)}): expects {test.expect}, gets {found}")
+
+
+def _impossible(test: TestTable, issuers: Collection[str]) -> Iterator[str]:
+    """Why no such request ever comes."""
+    if test.principal is None and (test.session or test.org or test.x509_san_uri):
+        yield "session, org and x509_san_uri are of a caller that Lattice authenticated: give its principal"
+    own = (test.principal or "").partition(":assumed-role/")[2].partition("/")[2]
+    if own and test.session not in (None, own):
+        yield "the session is the one in the principal's ARN"
+    for name in test.claims:
+        if name not in issuers:
+            yield f"{name} is no issuer of this map"
 
 
 def _asked(test: TestTable) -> str:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from lattice_bridge import headers as names
 from lattice_bridge.arn import BadPrincipal, Principal, parse_arn
+from lattice_bridge.issuer_table import IssuerTable
 from lattice_bridge.rules import (
     ANYONE,
     EVERY,
@@ -74,7 +75,13 @@ class RuleTable(Table):
 _ANCHORS: Final = ("role", "user", "sso", "account", "root", "federated_user", "anyone")
 _OUTCOMES: Final = ("tenant", "tenants", "tenant_from", "deny")
 _CONDITIONS: Final[tuple[ConditionKind, ...]] = ("vpc", "org", "service", "network", "jwt")
-_WRITABLE: Final = frozenset({"email", "preferred_username", "upn", "unique_name", "name", "nickname", "username"})
+_WRITABLE: Final = frozenset(
+    {
+        *("address", "birthdate", "email", "emails", "family_name", "gender", "given_name", "locale", "middle_name"),
+        *("name", "nickname", "phone_number", "picture", "preferred_username", "profile", "unique_name", "upn"),
+        *("user_metadata", "username", "website", "zoneinfo"),
+    }
+)
 """Claims that users can often change themselves, or that come to belong to somebody else."""
 
 _ACCOUNT: Final = re.compile(r"(?:(aws(?:-[a-z]+)*):)?([0-9]{12})")
@@ -102,8 +109,8 @@ def anchors_of(table: RuleTable) -> list[str]:
     return found or next(([name] for name in ("jwt", "vpc") if getattr(table, name) is not None), [])
 
 
-def faults_of(table: RuleTable, tenants: Collection[str], issuers: Mapping[str, str]) -> Iterator[str]:
-    """Everything wrong with a rule, given the registered tenants, and the issuers with their profiles."""
+def faults_of(table: RuleTable, tenants: Collection[str], issuers: Mapping[str, IssuerTable]) -> Iterator[str]:
+    """Everything wrong with a rule, given the registered tenants, and the issuers."""
     anchors = anchors_of(table)
     if len(anchors) != 1:
         yield f"needs exactly one of {', '.join(_ANCHORS)}, jwt, vpc; has {' and '.join(anchors) or 'none'}"
@@ -226,7 +233,7 @@ _KEYS: Final[dict[str, Callable[[RuleTable], Key]]] = {
     "federated_user": lambda table: _principal_anchor(table.federated_user),
     "account": lambda table: ("account", *_split_account(table.account)),
     "jwt": lambda table: jwt_key(table.jwt or ""),
-    "vpc": lambda table: ("vpc", _values(table, "vpc")[0]),
+    "vpc": lambda table: ("vpc", _values(table, "vpc")[0].rpartition("/")[2]),
     "anyone": lambda _table: ANYONE,
 }
 
@@ -257,6 +264,10 @@ def _condition_faults(table: RuleTable) -> Iterator[str]:
                 yield f'{kind} "{value}" is not one, as in {example}'
     if table.anyone and table.org is not None:
         yield "org never holds for anyone: a caller that nobody authenticated has no organisation"
+    if table.anyone and table.jwt is not None:
+        yield "jwt never holds for anyone: a request with a token has a credential"
+    if table.deny and table.jwt is not None and anchors_of(table) != ["jwt"]:
+        yield "a deny on condition of a token denies nobody who leaves the token out; deny the callers, or the issuer"
     if anchors_of(table) == ["vpc"] and len(_values(table, "vpc")) > 1:
         yield "vpc is what this rule is for: name one, and write a rule for each of the others"
 
@@ -330,8 +341,8 @@ def _claim_faults(table: RuleTable) -> Iterator[str]:
 # ---- acknowledgements -----------------------------------------------------------------------------------------------
 
 
-def _acknowledgement_faults(table: RuleTable, anchors: list[str], profile: str | None) -> Iterator[str]:
-    needed = {} if table.deny else dict(_acknowledgements(table, anchors, profile))
+def _acknowledgement_faults(table: RuleTable, anchors: list[str], issuer: IssuerTable | None) -> Iterator[str]:
+    needed = {} if table.deny else dict(_acknowledgements(table, anchors, issuer))
     for name, why in needed.items():
         if not (getattr(table, name) or "").strip():
             yield f'{why}; if you mean that, say {"why" if name == "accept_risk" else "who"}: {name} = "…"'
@@ -340,10 +351,12 @@ def _acknowledgement_faults(table: RuleTable, anchors: list[str], profile: str |
             yield f"{name} acknowledges nothing here"
 
 
-def _acknowledgements(table: RuleTable, anchors: list[str], profile: str | None) -> Iterator[tuple[str, str]]:
+def _acknowledgements(table: RuleTable, anchors: list[str], issuer: IssuerTable | None) -> Iterator[tuple[str, str]]:
     """What a rule that lets callers in has to own up to: the name of the key, and why."""
     if "anyone" in anchors:
         yield "accept_risk", "anyone lets callers in that nobody authenticated"
+    if "jwt" in anchors and table.tenants == "*":
+        yield "accept_risk", "whoever gets a token of the issuer may then name any tenant"
     if "vpc" in anchors:
         yield "accept_risk", "vpc alone lets in everything that runs there"
     if table.session is not None or table.tenant_from == "session":
@@ -352,10 +365,16 @@ def _acknowledgements(table: RuleTable, anchors: list[str], profile: str | None)
         yield "session_set_by", "whoever may call GetFederationToken chooses the federated user's name"
     if table.tenant_from == "x509_san_uri":
         yield "x509_set_by", "a role that can be assumed otherwise than by IAM Roles Anywhere may show no certificate"
-    if table.tenant_from == "claim" and _is_writable((table.claim or [""])[-1], profile):
-        yield "claim_is_admin_set", f"users can often change the claim {(table.claim or [''])[-1]!r} themselves"
+    if table.tenant_from == "claim" and _is_writable(table.claim or (), issuer):
+        yield "claim_is_admin_set", f"users can often change the claim {'/'.join(table.claim or ())} themselves"
 
 
-def _is_writable(claim: str, profile: str | None) -> bool:
-    """Cognito lets an app client write a user's custom attributes unless it is told otherwise."""
-    return claim in _WRITABLE or (profile == "cognito" and claim.startswith("custom:"))
+def _is_writable(path: Collection[str], issuer: IssuerTable | None) -> bool:
+    """Whether users may have written what stands at the path. Cognito lets an app client write a user's custom
+    attributes unless it is told otherwise."""
+    for element in map(names.lower, path):
+        if re.split("[/:]", element)[-1] in _WRITABLE:
+            return True
+        if element.startswith("custom:") and issuer is not None and issuer.is_cognito:
+            return True
+    return False

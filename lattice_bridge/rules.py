@@ -47,6 +47,10 @@ class Condition:
     def holds(self, request: Request, tokens: Tokens) -> bool:
         return any(seen in self.values for seen in _SEEN[self.kind](request, tokens))
 
+    def may_hold(self, request: Request, tokens: Tokens) -> bool:
+        """Whether it holds, or the request does not say: a V1 event names no service, and escapes no deny by that."""
+        return not _SEEN[self.kind](request, tokens) or self.holds(request, tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -93,12 +97,19 @@ class Rule:
     conditions: tuple[Condition, ...] = ()
 
     def applies(self, request: Request, tokens: Tokens) -> bool:
+        """Whether its conditions hold; for a deny, whether none is known not to."""
+        if self.outcome is None:
+            return all(condition.may_hold(request, tokens) for condition in self.conditions)
         return all(condition.holds(request, tokens) for condition in self.conditions)
 
 
 # ---- anchors: the keys under which a rule for a caller can stand ----------------------------------------------------
 
 ANYONE: Final[Key] = ("anyone",)
+
+ONLY_BY_NAME: Final = ("root", "federated-user")
+"""Principals that only a rule naming them lets in: an account's other rules mean its roles and users. A deny of the
+account denies them all the same."""
 
 PREFIX_ENDS: Final = "-_.@=+,"
 """What a prefix of a role's name has to end in: `tenant-a*` would be for tenant-admin too."""
@@ -151,7 +162,6 @@ def _account(caller: Caller) -> Iterator[Key]:
 
 def _vpc(caller: Caller) -> Iterator[Key]:
     if caller.source_vpc_arn:
-        yield ("vpc", caller.source_vpc_arn)
         yield ("vpc", caller.source_vpc_arn.rpartition("/")[2])
 
 
@@ -282,7 +292,10 @@ class Rules:
 
     def owner_by_caller(self, request: Request, tokens: Tokens) -> Rule | None:
         """The rule of the caller's most specific key that has one, whether or not its conditions hold."""
-        return next((self.owners[key] for key in _caller_keys(request, tokens) if key in self.owners), None)
+        iam = request.caller.iam
+        own = iam.kind if iam is not None and iam.kind in ONLY_BY_NAME else None
+        keys = (key for key in _caller_keys(request, tokens) if own in (None, key[0]))
+        return next((self.owners[key] for key in keys if key in self.owners), None)
 
     def owners_by_tokens(self, tokens: Tokens) -> list[Rule]:
         """The rule for each of the request's tokens that has one."""

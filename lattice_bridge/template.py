@@ -46,7 +46,12 @@ class Template:
         before, place, after = text.partition(PLACE)
         if not place or set("{}") & set(before + after):
             raise ValueError("has to hold {tenant} once, and no other brace")
-        if spiffe and (not is_spiffe_id(f"{before}x{after}") or before[-1:] != "/" or after[:1] not in ("", "/")):
+        if spiffe and (
+            not is_spiffe_id(f"{before}x{after}")
+            or before.count("/") < 3
+            or before[-1:] != "/"
+            or after[:1] not in ("", "/")
+        ):
             raise ValueError(
                 "has to be a SPIFFE id with {tenant} as a whole segment, as in spiffe://example.org/t/{tenant}"
             )

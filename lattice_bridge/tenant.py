@@ -95,7 +95,7 @@ def _owners(request: Request, rules: Rules, tokens: Tokens) -> list[Rule]:
     A source that is absent says nothing, and so does one that the map has no rules for. One that is present, and that
     the map has rules for but none for this one, is a no.
     """
-    if not request.caller.authenticated and any(_is_signature(header) for header in request.headers):
+    if not request.caller.authenticated and _is_signed(request):
         raise Unauthenticated("no_credential", "the request is signed, and Lattice vouches for nobody")
     by_caller, by_tokens = rules.owner_by_caller(request, tokens), rules.owners_by_tokens(tokens)
     if request.caller.authenticated and by_caller is None and (rules.knows_callers or not by_tokens):
@@ -110,9 +110,10 @@ def _owners(request: Request, rules: Rules, tokens: Tokens) -> list[Rule]:
     return owners
 
 
-def _is_signature(header: tuple[str, str]) -> bool:
+def _is_signed(request: Request) -> bool:
     """A credential that is present and that nobody verified is not an absent one: `anyone` is not for it."""
-    return header[0] == "authorization" and header[1].startswith("AWS4-")
+    in_query = "x-amz-signature" in names.lower(request.raw_query)
+    return in_query or any(name == "authorization" and "aws4-" in names.lower(value) for name, value in request.headers)
 
 
 def _given(request: Request, rule: Rule, tokens: Tokens) -> Allowed:

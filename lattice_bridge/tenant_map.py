@@ -30,25 +30,6 @@ HERE: Final = Path()
 ELSEWHERE: Final = frozenset({"backend", "lattice"})
 """Tables of bridge.toml that settings.py reads."""
 
-_OTHER_MEANING: Final = frozenset(
-    {
-        "accept",
-        "accept-encoding",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "cookie",
-        "host",
-        "range",
-        "user-agent",
-        names.HOPS,
-        names.REQUEST_ID,
-        *names.CREDENTIALS,
-        *names.HOP_BY_HOP,
-    }
-)
-_OTHER_PREFIXES: Final = ("x-amz", "x-forwarded-", "sec-")
-
 
 class _Header(Table):
     name: str = "x-tenant-id"
@@ -81,7 +62,7 @@ class TenantMap:
             read = _read(parse_toml(text), folder)
         except InvalidMap as error:
             return [Finding("error", _subject(fault), fault) for fault in error.faults]
-        return [*run(read.tests, read.rules), *warnings_of(read.written, read.rules)]
+        return [*run(read.tests, read.rules, read.issuers), *warnings_of(read.written, read.rules)]
 
     @classmethod
     def from_file(cls, path: str | Path) -> TenantMap:
@@ -154,14 +135,13 @@ def _read(tables: Mapping[str, Any], folder: Path) -> _Read:
     tests = fit_each(TestTable, tables.get("test", []), "test", faults)
     faults += [*_header_faults(header), *_tenant_faults(tenants), *_repeated_ids(written)]
     issuers = fit_named(IssuerTable, tables.get("jwt", {}), "jwt", faults)
-    faults += issuer_faults(issuers)
+    faults += issuer_faults(issuers, names.lower(header.name))
     for name, issuer in issuers.items():
         faults += [f'jwt "{name}": {fault}' for fault in check_key_file(issuer, folder)]
-    profiles = {name: issuer.profile for name, issuer in issuers.items()}
     known = set(tables["tenants"]) if isinstance(tables.get("tenants"), Mapping) else set()
     rules: list[Rule] = []
     for table in written:
-        found = list(faults_of(table, known, profiles))
+        found = list(faults_of(table, known, issuers))
         faults += [f'rule "{table.id}": {fault}' for fault in found]
         if not found:
             rules.append(rule_of(table))
@@ -183,7 +163,7 @@ def _header_faults(header: _Header) -> Iterator[str]:
     name = names.lower(header.name)
     if not names.is_token(name) or names.fold(name) != name:
         yield f'header: name "{header.name}" is not a header name; write letters, digits and -, as in x-tenant-id'
-    elif name in _OTHER_MEANING or (name.startswith(_OTHER_PREFIXES) and name not in names.TENANT_NAMES):
+    elif names.has_other_meaning(name):
         yield f'header: name "{header.name}" has another meaning; write one of your own, as in x-tenant-id'
 
 

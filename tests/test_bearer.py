@@ -184,6 +184,9 @@ def test_the_backend_does_not_get_the_token(folder: Path) -> None:
         ('jwks_file = "keys.json"', "", "exactly one of jwks_url, jwks_file"),
         ('jwks_file = "keys.json"', 'jwks_file = "nothing.json"', "No such file"),
         ('"x-id-token"', '"x_id_token"', "cannot carry a token"),
+        ('"x-id-token"', '"x-amzn-lattice-identity"', "cannot carry a token"),
+        ('"x-id-token"', '"x-amz-tenant-id"', "cannot carry a token"),
+        ('"x-id-token"', '"X-Tenant-Id"', "is the tenant header"),
         ('"https://issuer.example"', '""', "issuer is empty"),
         ("header =", "haeder =", "did you mean header?"),
     ],
@@ -202,7 +205,12 @@ def test_an_issuer_that_would_let_others_in_does_not_load(folder: Path, old: str
         (USERS.replace('"corp"', '"crop"'), 'jwt "crop" is no issuer of this map; there are corp'),
         (USERS.replace('claim = ["tenant"]', ""), "needs the path to it"),
         (USERS.replace('claim = ["tenant"]', 'claim = ["email"]'), "claim_is_admin_set"),
-        (USERS.replace('claim = ["tenant"]', 'claim = ["profile", "preferred_username"]'), "claim_is_admin_set"),
+        (USERS.replace('claim = ["tenant"]', 'claim = ["user_metadata", "tenant"]'), "claim_is_admin_set"),
+        (USERS.replace('claim = ["tenant"]', 'claim = ["https://x/Email"]'), "claim_is_admin_set"),
+        (USERS.replace('claim = ["tenant"]', 'claim = ["cognito:username"]'), "claim_is_admin_set"),
+        ('[[rule]]\nid = "all"\njwt = "corp"\ntenants = "*"\n', "accept_risk"),
+        ('[[rule]]\nid = "x"\nanyone = true\njwt = "corp"\ntenant = "blue"\naccept_risk = "x"\n', "never holds"),
+        (f'[[rule]]\nid = "x"\naccount = "{ACCOUNT}"\njwt = "corp"\ndeny = true\n', "who leaves the token out"),
         (USERS.replace('jwt = "corp"', f'account = "{ACCOUNT}"'), "needs the issuer whose claim it is"),
         (USERS.replace('tenant_from = "claim"', 'tenant = "blue"'), "it goes with tenant_from"),
         (USERS + USERS.replace("users", "again"), "is for the same callers"),
@@ -219,8 +227,10 @@ def test_cognitos_custom_attributes_need_their_acknowledgement(folder: Path) -> 
     """Trap C9."""
     cognito = CORP + 'profile = "cognito"\n'
     rule = USERS.replace('["tenant"]', '["custom:tenant"]')
-    with pytest.raises(InvalidMap, match="claim_is_admin_set"):
-        TenantMap.from_toml(HEAD + cognito + rule, folder)
+    by_issuer = CORP.replace("https://issuer.example", "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x")
+    for issuer in (cognito, by_issuer):
+        with pytest.raises(InvalidMap, match="claim_is_admin_set"):
+            TenantMap.from_toml(HEAD + issuer + rule, folder)
     assert TenantMap.from_toml(
         HEAD + cognito + rule + 'claim_is_admin_set = "the app client may not write it"\n', folder
     )
@@ -232,3 +242,25 @@ def test_a_maps_own_tests_may_name_claims(folder: Path) -> None:
     assert [finding for finding in findings if finding.level == "error"] == []
     wrong = TenantMap.findings(HEAD + CORP + USERS + test.replace('"green"\n', '"blue"\n'), folder)
     assert "expects blue, gets green" in wrong[0].text
+
+
+def test_a_signature_in_a_tokens_own_header_is_no_absent_token(folder: Path) -> None:
+    assert decide(folder, with_token("AWS4-garbage"), CORP, USERS, OPEN).reason == "token_invalid"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"headers": {"authorization": "aws4-hmac-sha256 x", "x-tenant-id": "blue"}},
+        {"headers": {"authorization": "Bearer x,AWS4-HMAC-SHA256 x", "x-tenant-id": "blue"}},
+        {"path": "/?X-Amz-Signature=00", "headers": {"x-tenant-id": "blue"}},
+    ],
+)
+def test_a_signature_that_nobody_verified_is_not_an_absent_one(folder: Path, fields: dict[str, Any]) -> None:
+    assert decide(folder, v2(**fields), OPEN).reason == "no_credential"
+
+
+def test_a_test_of_the_map_that_no_request_could_be_is_an_error(folder: Path) -> None:
+    for body in ("claims = { nosuch = {} }", 'org = "o-a1b2c3d4e5"', f'principal = "{role("api")}"\nsession = "other"'):
+        found = TenantMap.findings(f'{HEAD}{CORP}{USERS}{API}[[test]]\n{body}\nexpect = "refused"\n', folder)
+        assert [finding.level for finding in found] == ["error"], body

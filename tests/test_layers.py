@@ -29,7 +29,7 @@ OURS: Final[dict[str, set[str]]] = {
     "compare": {"errors", "event", "map_test", "message", "rules", "tenant"},
     "explain": {"bearer", "message", "rules", "tenant"},
     "rules": {"arn", "bearer", "headers", "message", "template", "token"},
-    "rule_table": {"arn", "headers", "rules", "shape", "template"},
+    "rule_table": {"arn", "headers", "issuer_table", "rules", "shape", "template"},
     "backend": {"errors"},
     "event": {"arn", "assumptions", "errors", "headers", "message"},
     "tenant": {"bearer", "errors", "headers", "message", "rules"},

@@ -300,3 +300,20 @@ def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
     done = run("diff", path, path, "--events", str(tmp_path / "events.jsonl"))
     assert done.exit_code == 2
     assert "events.jsonl:2: not JSON" in done.output
+
+
+def test_check_finds_what_is_wrong_beside_the_map_too(tmp_path: Path) -> None:
+    """A file that the bridge would answer 503 for is not a good one."""
+    path = written(tmp_path, BOTH, '[[backend]]\nfuncton = "x"\n')
+    done = run("check", path)
+    assert done.exit_code == 1
+    assert "did you mean function?" in done.output
+
+
+def test_an_event_from_a_service_that_is_not_listed_is_explained_as_the_bridge_decides_it(tmp_path: Path) -> None:
+    services = '[lattice]\nservices = ["arn:aws:vpc-lattice:eu-west-1:111122223333:service/svc-9"]\n'
+    path = written(tmp_path, BOTH, services)
+    done = run(
+        "explain", "--map", path, "--json", "-", stdin=json.dumps(v2(role("both"), headers={"x-tenant-id": "blue"}))
+    )
+    assert (done.exit_code, json.loads(done.output)["reason"]) == (1, "service_not_allowed")

@@ -117,8 +117,14 @@ def iam(kind: str, account: str = ONE, partition: str = "aws") -> str:
         ),
         (
             {"account": ONE},
-            [role("x"), iam("user/x"), iam("root"), f"arn:aws:sts::{ONE}:federated-user/x"],
-            [role("x", account=TWO), role("x", partition="aws-cn"), None],
+            [role("x"), iam("user/x"), iam("role/x")],
+            [
+                role("x", account=TWO),
+                role("x", partition="aws-cn"),
+                None,
+                iam("root"),
+                f"arn:aws:sts::{ONE}:federated-user/x",
+            ],
         ),
         ({"account": f"aws-cn:{ONE}"}, [role("x", partition="aws-cn")], [role("x")]),
         ({"root": iam("root")}, [iam("root")], [iam("root", TWO), iam("user/root"), role("root")]),
@@ -267,7 +273,36 @@ def test_a_request_may_have_to_come_through_a_service_and_network() -> None:
 def test_a_deny_with_a_condition_denies_where_it_holds() -> None:
     found = rules({"account": ONE, "tenant": "blue"}, {"account": ONE, "vpc": "vpc-0b8276c84697e7339", "deny": True})
     assert decide(found, role("a"), source_vpc_arn=VPC).reason == "denied"
-    assert decide(found, role("a")).tenant == "blue"
+    assert decide(found, role("a"), source_vpc_arn=VPC.replace("339", "330")).tenant == "blue"
+
+
+def test_a_deny_is_not_escaped_by_an_event_that_does_not_say() -> None:
+    """A V1 event names no service; nothing may be gained by coming through a V1 target group."""
+    found = rules({"role": iam("role/a"), "tenant": "blue"}, {"role": iam("role/a"), "service": SERVICE, "deny": True})
+    v1 = Request(version=1, method="GET", path="/", caller=caller(role("a")))
+    assert found.decide(v1).reason == "denied"
+    assert decide(found, role("a")).reason == "denied"
+    assert found.decide(replace(v1, version=2, service_arn=SERVICE + "0")).tenant == "blue"
+
+
+def test_root_and_federated_users_are_let_in_by_their_own_anchor_only() -> None:
+    """Trap B12."""
+    federated = f"arn:aws:sts::{ONE}:federated-user/x"
+    broad = [{"account": ONE, "tenant": "blue"}, {"vpc": "vpc-0b8276c84697e7339", "tenant": "blue", "accept_risk": "x"}]
+    for principal in (iam("root"), federated):
+        assert decide(rules(*broad), principal, source_vpc_arn=VPC).reason == "no_rule"
+    own = {"federated_user": federated, "tenant": "green", "session_set_by": "x"}
+    assert decide(rules(*broad, own), federated, source_vpc_arn=VPC).tenant == "green"
+    assert (
+        decide(rules({"account": ONE, "deny": True}, {"root": iam("root"), "tenant": "blue"}), iam("root")).reason
+        == "denied"
+    )
+
+
+def test_one_vpc_has_one_rule_however_it_is_written() -> None:
+    """Trap D2."""
+    tables = [{"vpc": text, "tenant": "blue", "accept_risk": "x"} for text in (VPC, "vpc-0b8276c84697e7339")]
+    assert "is for the same callers" in faults(*tables)
 
 
 def test_a_broader_deny_beats_a_more_specific_rule() -> None:
@@ -350,6 +385,7 @@ def test_a_spiffe_id_is_valid_as_a_whole_before_a_segment_of_it_is_read(uri: str
         ({**BROKER, "template": "{tenant}{x}"}, "no other brace"),
         ({**WORKLOAD, "template": "spiffe://example.org/t-{tenant}"}, "whole segment"),
         ({**WORKLOAD, "template": "spiffe://example.org/{tenant}-t"}, "whole segment"),
+        ({**WORKLOAD, "template": "spiffe://{tenant}/a"}, "whole segment"),
         ({**WORKLOAD, "template": "https://example.org/{tenant}"}, "SPIFFE id"),
         ({**WORKLOAD}, "SPIFFE id"),
         ({**WORKLOAD, "role": iam("role/wl-*"), "template": "spiffe://x.org/{tenant}"}, "named exactly"),
@@ -419,6 +455,9 @@ def anchor_fits(table: dict[str, Any], who: Caller) -> tuple[int, int] | None:
     iam_ = who.iam
     if table.get("anyone"):
         return None if who.authenticated else (LADDER.index("anyone"), 0)
+    named = iam_ is not None and iam_.kind in ("root", "federated-user")
+    if named and not table.get("deny") and not {"root", "federated_user"} & set(table):
+        return None
     if "vpc" in table:
         return (LADDER.index("vpc"), 0) if who.source_vpc_arn == table["vpc"] else None
     if iam_ is None:
@@ -453,7 +492,8 @@ def anchor_fits(table: dict[str, Any], who: Caller) -> tuple[int, int] | None:
 def naive(tables: list[dict[str, Any]], who: Caller, header: str | None) -> str | None:
     """The tenant, by looking at every rule."""
     holding = {
-        index: (("org" not in table) or who.org_id == table["org"]) and "service" not in table
+        index: ("org" not in table or who.org_id == table["org"] or (table.get("deny") and who.org_id is None))
+        and "service" not in table
         for index, table in enumerate(tables)
     }
     fitting = {index: fit for index, table in enumerate(tables) if (fit := anchor_fits(table, who)) is not None}

@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 
 from lattice_bridge.cli.files import read
+from lattice_bridge.errors import InvalidMap
 from lattice_bridge.lint import Finding, sarif
-from lattice_bridge.tenant_map import TenantMap
+from lattice_bridge.settings import Settings
+from lattice_bridge.tenant_map import ELSEWHERE, TenantMap
 
 
 @click.command(short_help="Find what is wrong with a map.")
@@ -23,6 +25,7 @@ def check(file: Path, form: str, *, strict: bool) -> None:
     warnings about what is probably not meant. Exits with 0 if it is good, 1 if not."""
     text = read(file)
     findings = TenantMap.findings(text, file.parent)
+    findings = [*_settings_findings(text, file.parent, findings), *findings]
     if form == "json":
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     elif form == "sarif":
@@ -31,6 +34,18 @@ def check(file: Path, form: str, *, strict: bool) -> None:
         _print(findings, file)
     bad = [finding for finding in findings if strict or finding.level == "error"]
     sys.exit(1 if bad else 0)
+
+
+def _settings_findings(text: str, folder: Path, known: list[Finding]) -> list[Finding]:
+    """What is wrong with the rest of the file, if there is any: a map may stand alone."""
+    if not any(f"[{name}]" in text or f"{name} =" in text for name in ELSEWHERE):
+        return []
+    try:
+        Settings.from_toml(text, folder=folder)
+    except InvalidMap as error:
+        said = {finding.text for finding in known}
+        return [Finding("error", None, fault) for fault in error.faults if fault not in said]
+    return []
 
 
 def _print(findings: list[Finding], file: Path) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 
 import click
 
-from lattice_bridge.cli.files import read_event, read_map
-from lattice_bridge.errors import BridgeError
+from lattice_bridge.cli.files import read, read_event, read_map
+from lattice_bridge.errors import BridgeError, Forbidden
 from lattice_bridge.event import parse_event
 from lattice_bridge.explain import Explanation, ways_to
 from lattice_bridge.explain import explain as explained
 from lattice_bridge.map_test import TestTable, request_of
 from lattice_bridge.message import Request
 from lattice_bridge.rules import Key
+from lattice_bridge.shape import parse_toml
 
 _MAP = click.option(
     "--map", "map_file", type=click.Path(path_type=Path), default=Path("bridge.toml"), show_default=True
@@ -43,6 +44,7 @@ def explain(event: Path | None, map_file: Path, *, as_json: bool, **asked: Any) 
         _say({"status": request.status, "reason": request.reason, "detail": request.detail}, as_json=as_json)
         sys.exit(1)
     try:
+        _check_service(request, map_file, from_event=event is not None)
         tokens = found.tokens_of(request)
     except BridgeError as refusal:
         _say({"status": refusal.status, "reason": refusal.reason, "detail": refusal.detail}, as_json=as_json)
@@ -50,6 +52,13 @@ def explain(event: Path | None, map_file: Path, *, as_json: bool, **asked: Any) 
     explanation = explained(request, found.rules, tokens)
     _say(_facts(explanation), as_json=as_json)
     sys.exit(0 if explanation.decision.allowed else 1)
+
+
+def _check_service(request: Request, map_file: Path, *, from_event: bool) -> None:
+    """The bridge looks at an event's service before it looks at anything else."""
+    services = parse_toml(read(map_file)).get("lattice", {}).get("services", [])
+    if from_event and services and request.service_arn not in services:
+        raise Forbidden("service_not_allowed", "the event is not from a service in [lattice] services")
 
 
 def _request(event: Path | None, asked: dict[str, Any], header: str) -> Request | BridgeError:
