@@ -352,7 +352,7 @@ def _is_signed(token: str, signature: bytes, algorithm: str, key: Any) -> bool:
 
     Not `jwt.decode`: it reads the token a second time and less strictly, and what one reader checked another believes;
     it takes its time from the clock; it only warns of short RSA keys; and it costs up to three signatures. Nor a
-    PyJWK's own algorithm either: where a key states none, it says RS256, and RS512 by that key would be refused.
+    PyJWK's own algorithm: where a key states none, it says RS256, and RS512 by that key would be refused.
     """
     from jwt import get_algorithm_by_name  # a map without issuers does not pay for it: 100 ms
 
