@@ -5,14 +5,16 @@ from __future__ import annotations
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from functools import partial
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cpu import microseconds
 from lattice_bridge.arn import parse_arn
 from lattice_bridge.message import Caller, Request
 from lattice_bridge.rules import Rule, Rules, Tenant, role_key
+from lattice_bridge.tenant import decide
 
 ROUNDS, CALLS = 15, 2_000
 
@@ -36,16 +38,7 @@ def request(role: str) -> Request:
     return Request(version=2, method="GET", path="/", headers=(("host", "h"), ("accept", "*/*")), caller=caller)
 
 
-def microseconds(call: Callable[[], object]) -> float:
-    began = time.process_time()
-    for _ in range(CALLS):
-        call()
-    return (time.process_time() - began) / CALLS * 1e6
-
-
 def main() -> None:
-    from lattice_bridge.tenant import decide
-
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()
     large = rules(100_000, 5_000)
@@ -60,12 +53,10 @@ def main() -> None:
         "16 rules, no rule": (small, request("a-b-c-d-e-f-g-h")),
         "105,000 rules, no rule": (large, request("a-b-c-d-e-f-g-h")),
     }
-    for found, one in calls.values():
-        microseconds(lambda found=found, one=one: decide(one, found))  # type: ignore[misc] # bound per call
-    rounds = [
-        {name: microseconds(lambda found=found, one=one: decide(one, found)) for name, (found, one) in calls.items()}  # type: ignore[misc] # bound per call
-        for _ in range(ROUNDS)
-    ]
+    decisions = {name: partial(decide, one, found) for name, (found, one) in calls.items()}
+    for decision in decisions.values():
+        microseconds(decision, CALLS)
+    rounds = [{name: microseconds(call, CALLS) for name, call in decisions.items()} for _ in range(ROUNDS)]
     table = Table(title=f"A decision, CPU; {built:.2f} s and {grown:.0f} MiB to build 105,000 rules")
     for column in ("", "median µs", "over 16 rules"):
         table.add_column(column, justify="left" if not column else "right")

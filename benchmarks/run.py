@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import statistics
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cpu import microseconds
 from benchmarks.responder import responding
 from lattice_bridge.wiring import make_handler
 
@@ -91,13 +91,6 @@ def without_invoke() -> Callable[[], object]:
     return lambda: own(EVENT, Context())
 
 
-def microseconds(call: Callable[[], object]) -> float:
-    began = time.process_time()
-    for _ in range(CALLS):
-        call()
-    return (time.process_time() - began) / CALLS * 1e6
-
-
 def main() -> None:
     with responding() as url:
         os.environ.update(
@@ -109,8 +102,8 @@ def main() -> None:
             "bridge without invoke": without_invoke(),
         }
         for call in calls.values():
-            microseconds(call)
-        rounds = [{name: microseconds(call) for name, call in calls.items()} for _ in range(ROUNDS)]
+            microseconds(call, CALLS)
+        rounds = [{name: microseconds(call, CALLS) for name, call in calls.items()} for _ in range(ROUNDS)]
     table = Table(title=f"CPU per request, 1 KB body, {ROUNDS} rounds of {CALLS}, Python {sys.version.split()[0]}")
     for column in ("", "median µs", "lowest", "highest", "ratio to bare boto3"):
         table.add_column(column, justify="left" if not column else "right")

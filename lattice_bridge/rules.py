@@ -88,7 +88,7 @@ class Rule:
         id: its name in logs and explanations.
         key: what callers it is for; see `keys_of`.
         outcome: the tenants it gives, or where their name is taken from; None for `deny = true`.
-        conditions: all have to hold. If one does not, an owner says no, and a deny does not apply.
+        conditions: for an owner, all have to hold, or its answer is no; a deny applies unless one is known not to hold.
     """
 
     id: str

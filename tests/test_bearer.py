@@ -264,3 +264,8 @@ def test_a_test_of_the_map_that_no_request_could_be_is_an_error(folder: Path) ->
     for body in ("claims = { nosuch = {} }", 'org = "o-a1b2c3d4e5"', f'principal = "{role("api")}"\nsession = "other"'):
         found = TenantMap.findings(f'{HEAD}{CORP}{USERS}{API}[[test]]\n{body}\nexpect = "refused"\n', folder)
         assert [finding.level for finding in found] == ["error"], body
+
+
+def test_a_presigned_url_as_somebody_elses_parameter_is_no_signature(folder: Path) -> None:
+    path = "/?file=https%3A%2F%2Fbucket%2Fkey%3FX-Amz-Signature%3D00"
+    assert decide(folder, v2(path=path, headers={"x-tenant-id": "blue"}), OPEN).tenant == "blue"
