@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.stack import FAULTS, RunningStack, running
+from tests.stack import FAULTS, ROOT, RunningStack, running
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,26 @@ def test_a_child_that_shed_its_environment_too_ends_at_the_latest_with_the_stack
         child = stack.invoke("escapes").json()
         assert alive(child)
     assert not alive(child)
+
+
+def test_a_process_that_has_no_environment_yet_is_not_taken_for_a_stranger() -> None:
+    """An execution environment looks so in the moment of its start: it was killed there, once in a few thousand."""
+    script = """
+import subprocess, sys, time
+from lattice_bridge.local.processes import kill_strangers
+sleep = [sys.executable, "-I", "-c", "import time; time.sleep(60)"]
+bare, stranger, ours = (
+    subprocess.Popen(sleep, env=env) for env in ({}, {"A": "1"}, {"LATTICE_BRIDGE_STACK": "7.x/1."})
+)
+time.sleep(0.5)
+kill_strangers("7.x")
+time.sleep(0.2)
+print([child.poll() is None for child in (bare, stranger, ours)])
+for child in (bare, ours):
+    child.kill()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[True, False, True]"
 
 
 def test_a_stack_that_was_killed_leaves_nothing_that_the_next_one_does_not_end() -> None:

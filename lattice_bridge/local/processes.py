@@ -75,14 +75,18 @@ def _marks() -> Iterator[tuple[int, str]]:
 
 
 def _mark_of(pid: int) -> str | None:
-    """A process's mark, empty if it has none; None if it is dead, or not ours to look at."""
+    """A process's mark, empty if it has none; None if that cannot be told.
+
+    A process is dead, or not ours to look at, or has no environment at all: one that has just been started looks so for
+    a moment, between the kernel's letting its parent go on and the new program's getting its own.
+    """
     try:
-        fields = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        environ = Path(f"/proc/{pid}/environ").read_bytes()
         dead = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"
     except OSError:
         return None
-    found = next((field for field in fields if field.startswith(f"{MARK}=".encode())), b"")
-    return None if dead else found.partition(b"=")[2].decode("utf-8", "replace")
+    found = next((field for field in environ.split(b"\0") if field.startswith(f"{MARK}=".encode())), b"")
+    return None if dead or not environ else found.partition(b"=")[2].decode("utf-8", "replace")
 
 
 def _end(pid: int) -> None:
