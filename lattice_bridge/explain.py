@@ -5,12 +5,12 @@ Rule: the decision is `decide`'s. This only looks at what it looked at, and says
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from lattice_bridge.bearer import NO_TOKENS, Tokens
 from lattice_bridge.message import Request
-from lattice_bridge.rules import Every, Key, Rule, Rules, Taken, keys_for
+from lattice_bridge.rules import Every, Find, Key, Rule, Rules, Taken, keys_for
 from lattice_bridge.tenant import Decision, decide
 
 
@@ -26,6 +26,8 @@ class Explanation:
         allows: what the owner gives, in words.
         header: the tenant header's value, or None.
         decision: the outcome.
+        sources: for each source of identity that the map has a rule for, the caller and then each token: the rule's id,
+            and what it allows, in words. What they allow is intersected.
     """
 
     caller: str
@@ -36,28 +38,42 @@ class Explanation:
     allows: str | None
     header: str | None
     decision: Decision
+    sources: tuple[tuple[str, str], ...] = ()
 
 
-def explain(request: Request, rules: Rules, tokens: Tokens = NO_TOKENS) -> Explanation:
-    """The explanation of `decide(request, rules, tokens)`."""
-    caller = request.caller
-    keys, by_tokens = list(keys_for(request, tokens)), rules.owners_by_tokens(tokens)
-    owners = [rules.owners[key] for key in keys if key in rules.owners and rules.owners[key] not in by_tokens]
-    denial = rules.denial_of(request, tokens)
-    decision = decide(request, rules, tokens)
-    if decision.reason in ("no_rule", "no_credential"):
-        owners, by_tokens = [], []
+def explain(request: Request, rules: Rules, tokens: Tokens = NO_TOKENS, find: Find | None = None) -> Explanation:
+    """The explanation of `decide(request, rules, tokens, find)`."""
+    keys = tuple(keys_for(request, tokens))
+    decision = decide(request, rules, tokens, find)
+    by_caller, owners = _owners(request, rules, tokens, decision)
     headers = [value for name, value in request.headers if name == rules.header]
+    sources = tuple((rule.id, _allows(rule, request, tokens)) for rule in owners)
     return Explanation(
-        caller=caller.principal or "a caller that nobody authenticated",
+        caller=request.caller.principal or "a caller that nobody authenticated",
         looked_for=tuple((key, _id(rules.owners.get(key))) for key in keys),
-        denied_by=_id(denial),
-        owner=", ".join(rule.id for rule in (*owners[:1], *by_tokens)) or None,
-        runner_up=_id(owners[1]) if len(owners) > 1 else None,
-        allows="; and ".join(_allows(rule, request, tokens) for rule in (*owners[:1], *by_tokens)) or None,
+        denied_by=_id(rules.denial_of(request, tokens)),
+        owner=", ".join(id_ for id_, _ in sources) or None,
+        runner_up=_id(_next(by_caller, keys, request, rules, tokens)) if by_caller else None,
+        allows="; and ".join(allowed for _, allowed in sources) or None,
         header=headers[0] if headers else None,
         decision=decision,
+        sources=sources,
     )
+
+
+def _owners(request: Request, rules: Rules, tokens: Tokens, decision: Decision) -> tuple[Rule | None, list[Rule]]:
+    """The rule by the caller, and with those by the tokens. None where a source that is there has no rule: no other
+    source's rule was asked then."""
+    if decision.reason in ("no_rule", "no_credential"):
+        return None, []
+    by_caller, by_tokens = rules.owner_by_caller(request, tokens), rules.owners_by_tokens(tokens)
+    return by_caller, [rule for rule in (by_caller, *by_tokens) if rule is not None]
+
+
+def _next(owner: Rule, keys: Iterable[Key], request: Request, rules: Rules, tokens: Tokens) -> Rule | None:
+    """Whom the rules themselves would ask without the owner: they know that an account's rule is not for its root."""
+    rest = {key: rules.owners[key] for key in keys if key in rules.owners and key != owner.key}
+    return replace(rules, owners=rest).owner_by_caller(request, tokens)
 
 
 def ways_to(tenant: str, rules: Rules) -> Iterator[tuple[Rule, str]]:
@@ -83,8 +99,8 @@ def _allows(rule: Rule, request: Request, tokens: Tokens) -> str:
     if isinstance(rule.outcome, Every):
         return "any registered tenant"
     if isinstance(rule.outcome, Taken):
-        name = rule.outcome.tenant(request.caller, tokens)
-        return f"{name or 'nothing'}, from {rule.outcome.source} by {_written(rule.outcome)}"
+        names = rule.outcome.tenants(request.caller, tokens)
+        return f"{', '.join(sorted(names)) or 'nothing'}, from {rule.outcome.source} by {_written(rule.outcome)}"
     return ", ".join(sorted(rule.outcome or ()))
 
 

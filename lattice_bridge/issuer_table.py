@@ -15,7 +15,7 @@ from pydantic import Field
 from lattice_bridge import headers as names
 from lattice_bridge.keys import KeySet, fetch_https, parse_key_set
 from lattice_bridge.shape import Table
-from lattice_bridge.token import ALGORITHMS, Issuer, KeyFor, Profile
+from lattice_bridge.token import ALGORITHMS, Issuer, Profile
 
 
 class IssuerTable(Table):
@@ -89,13 +89,13 @@ def issuer_of(name: str, table: IssuerTable) -> Issuer:
     )
 
 
-def keys_of(table: IssuerTable, folder: Path, fetch_from: FetchFrom = fetch_https) -> KeyFor:
+def key_set_of(table: IssuerTable, folder: Path, fetch_from: FetchFrom = fetch_https) -> KeySet:
     """Where an issuer's keys come from: a URL, asked when the first token comes, or a file, read when it does."""
     if table.jwks_url is not None:
         url = table.jwks_url
-        return KeySet(lambda: fetch_from(url)).key
+        return KeySet(lambda: fetch_from(url))
     path = folder / (table.jwks_file or "")
-    return KeySet(path.read_bytes).key
+    return KeySet(path.read_bytes)
 
 
 def check_key_file(table: IssuerTable, folder: Path) -> Iterator[str]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
+from lattice_bridge.background import in_background, is_past
 from lattice_bridge.errors import BridgeError, Unavailable
 
 MAX_BYTES: Final = 128 * 1024
@@ -255,11 +256,6 @@ def _left(deadline: float) -> float:
 # ---- the memory -----------------------------------------------------------------------------------------------------
 
 
-def in_background(work: Callable[[], None]) -> None:
-    """Runs `work` in a thread that does not keep the process alive."""
-    threading.Thread(target=work, name="lattice-bridge-keys", daemon=True).start()
-
-
 class KeySet:
     """One issuer's keys, fetched when first asked for. For any number of threads.
 
@@ -270,7 +266,8 @@ class KeySet:
 
     Args:
         fetch: the key set's bytes, within `wait` seconds.
-        clock: seconds; may jump. The age of keys is counted from when their fetch began.
+        clock: seconds; may jump. The wall's by default: the monotonic one may stand still in a frozen environment, and
+            old keys would stay young. The age of keys is counted from when their fetch began.
         refresh: seconds after which keys are fetched anew.
         max_stale: seconds for which the last good keys serve while they cannot be fetched.
         pause: seconds between the beginnings of two fetches, whatever asks for them.
@@ -282,7 +279,7 @@ class KeySet:
         self,
         fetch: Callable[[], bytes],
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
         refresh: float = 3600,
         max_stale: float = 86400,
         pause: float = 30,
@@ -328,11 +325,11 @@ class KeySet:
     def _fresh(self, now: float, limit: float) -> Mapping[str | None, SigningKey]:
         """The keys if they are not older than `limit`. A mapping is replaced, never changed: nobody needs the lock."""
         with self._changed:
-            return {} if _is_past(self._since, now, limit) else self._keys
+            return {} if is_past(self._since, now, limit) else self._keys
 
     def _begin(self, now: float) -> None:
         with self._changed:
-            if self._in_flight or not _is_past(self._tried, now, self._pause):
+            if self._in_flight or not is_past(self._tried, now, self._pause):
                 return
             self._in_flight, self._tried = True, now
         try:
@@ -358,11 +355,6 @@ class KeySet:
             self._failure = failure
             self._in_flight = False
             self._changed.notify_all()
-
-
-def _is_past(since: float | None, now: float, span: float) -> bool:
-    """Also true for a clock that was set back: otherwise an hour too early would mean no keys for an hour."""
-    return since is None or not 0 <= now - since < span
 
 
 def _unavailable(sentence: str) -> Unavailable:

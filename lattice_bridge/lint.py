@@ -78,7 +78,7 @@ def _shadow(rule: Rule, rules: Rules) -> Rule | None:
 def _look_alikes(rules: Rules) -> Iterator[Finding]:
     """Ids that a person takes for one another: by case, or by l/1/i, o/0, _/-/. ."""
     groups: dict[str, list[str]] = {}
-    for tenant in rules.tenants:
+    for tenant in rules.tenants or sorted(_named(rules)):  # with a registry, those that rules name
         groups.setdefault(tenant.lower().translate(_LOOK_ALIKE), []).append(tenant)
     for alike in groups.values():
         if len(alike) > 1:
@@ -86,13 +86,18 @@ def _look_alikes(rules: Rules) -> Iterator[Finding]:
 
 
 def _unreached(rules: Rules) -> Iterator[Finding]:
-    outcomes = [rule.outcome for rule in rules.owners.values()]
-    if any(isinstance(outcome, (Every, Taken)) for outcome in outcomes):
+    if any(isinstance(rule.outcome, (Every, Taken)) for rule in rules.owners.values()):
         return
-    reached = {tenant for outcome in outcomes if isinstance(outcome, frozenset) for tenant in outcome}
+    reached = _named(rules)
     for tenant in rules.tenants:
         if tenant not in reached:
             yield Finding("warning", tenant, f"tenant {tenant} is registered, and no rule leads to it")
+
+
+def _named(rules: Rules) -> set[str]:
+    """The tenants that rules name."""
+    outcomes = (rule.outcome for rule in rules.owners.values())
+    return {tenant for outcome in outcomes if isinstance(outcome, frozenset) for tenant in outcome}
 
 
 def line_of(text: str, subject: str | None) -> int:

@@ -15,6 +15,7 @@ from pydantic import Field
 from lattice_bridge import headers as names
 from lattice_bridge.arn import BadPrincipal, Principal, parse_arn
 from lattice_bridge.issuer_table import IssuerTable
+from lattice_bridge.message import is_tenant_id
 from lattice_bridge.rules import (
     ANYONE,
     EVERY,
@@ -64,6 +65,7 @@ class RuleTable(Table):
     tenant_from: Literal["session", "x509_san_uri", "claim"] | None = None
     template: str | None = None
     claim: list[str] | None = None
+    claim_is_list: bool = False
     deny: bool = False
     # acknowledgements
     accept_risk: str | None = None
@@ -72,8 +74,8 @@ class RuleTable(Table):
     claim_is_admin_set: str | None = None
 
 
-_ANCHORS: Final = ("role", "user", "sso", "account", "root", "federated_user", "anyone")
-_OUTCOMES: Final = ("tenant", "tenants", "tenant_from", "deny")
+ANCHORS: Final = ("role", "user", "sso", "account", "root", "federated_user", "anyone")
+OUTCOMES: Final = ("tenant", "tenants", "tenant_from", "deny")
 _CONDITIONS: Final[tuple[ConditionKind, ...]] = ("vpc", "org", "service", "network", "jwt")
 _WRITABLE: Final = frozenset(
     {
@@ -100,23 +102,25 @@ _GRAMMARS: Final[dict[ConditionKind, tuple[re.Pattern[str], str]]] = {
     ),
     "jwt": (re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"), "corp"),
 }
+_COMPARABLE: Final = 1000
+"""Tenants among which a misspelt one is looked for: it takes a hundred milliseconds among ten thousand."""
 _ROLE_EXAMPLE: Final = "write it as IAM does, as in arn:aws:iam::111122223333:role/blue-api"
 
 
 def anchors_of(table: RuleTable) -> list[str]:
     """The anchors a rule names. `jwt` is one where there is no other, and then `vpc`."""
-    found = [name for name in _ANCHORS if getattr(table, name) not in (None, False)]
+    found = [name for name in ANCHORS if getattr(table, name) not in (None, False)]
     return found or next(([name] for name in ("jwt", "vpc") if getattr(table, name) is not None), [])
 
 
-def faults_of(table: RuleTable, tenants: Collection[str], issuers: Mapping[str, IssuerTable]) -> Iterator[str]:
-    """Everything wrong with a rule, given the registered tenants, and the issuers."""
+def faults_of(table: RuleTable, tenants: Collection[str] | None, issuers: Mapping[str, IssuerTable]) -> Iterator[str]:
+    """Everything wrong with a rule, given the registered tenants (None if only a registry knows them), and issuers."""
     anchors = anchors_of(table)
     if len(anchors) != 1:
-        yield f"needs exactly one of {', '.join(_ANCHORS)}, jwt, vpc; has {' and '.join(anchors) or 'none'}"
-    outcomes = [name for name in _OUTCOMES if getattr(table, name) not in (None, False)]
+        yield f"needs exactly one of {', '.join(ANCHORS)}, jwt, vpc; has {' and '.join(anchors) or 'none'}"
+    outcomes = [name for name in OUTCOMES if getattr(table, name) not in (None, False)]
     if len(outcomes) != 1:
-        yield f"needs exactly one of {', '.join(_OUTCOMES)}; has {' and '.join(outcomes) or 'none'}"
+        yield f"needs exactly one of {', '.join(OUTCOMES)}; has {' and '.join(outcomes) or 'none'}"
     for anchor in anchors:
         yield from _ANCHOR_FAULTS[anchor](table)
     if table.session is not None:
@@ -279,7 +283,9 @@ def _outcome(table: RuleTable) -> Allowed | Taken | None:
     if table.deny:
         return None
     if table.tenant_from is not None:
-        return Taken(table.tenant_from, _template(table), table.jwt or "", tuple(table.claim or ()))
+        return Taken(
+            table.tenant_from, _template(table), table.jwt or "", tuple(table.claim or ()), is_list=table.claim_is_list
+        )
     return _allowed(table)
 
 
@@ -295,7 +301,7 @@ def _allowed(table: RuleTable) -> Allowed:
     return frozenset(table.tenants or ())
 
 
-def _tenant_faults(table: RuleTable, tenants: Collection[str]) -> Iterator[str]:
+def _tenant_faults(table: RuleTable, tenants: Collection[str] | None) -> Iterator[str]:
     if isinstance(table.tenants, str) and table.tenants != "*":
         yield f'tenants = "{table.tenants}" is neither a list nor "*"; for one tenant write tenant = "{table.tenants}"'
         return
@@ -305,8 +311,11 @@ def _tenant_faults(table: RuleTable, tenants: Collection[str]) -> Iterator[str]:
         yield "tenants names one tenant twice"
     allowed = _allowed(table)
     for tenant in sorted(allowed) if isinstance(allowed, frozenset) else ():
-        if tenant not in tenants:
-            near = difflib.get_close_matches(tenant, tenants, 1)
+        if tenants is None:
+            if not is_tenant_id(tenant):
+                yield f"tenant {tenant!r} cannot be a tenant id"
+        elif tenant not in tenants:
+            near = difflib.get_close_matches(tenant, tenants, 1) if len(tenants) <= _COMPARABLE else []
             yield f"tenant {tenant!r} is not in [tenants]" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
@@ -331,6 +340,8 @@ def _claim_faults(table: RuleTable) -> Iterator[str]:
     if table.tenant_from != "claim":
         if table.claim is not None:
             yield 'claim says where the tenant stands in a token; it goes with tenant_from = "claim"'
+        if table.claim_is_list:
+            yield 'claim_is_list says that a claim is a list of tenants; it goes with tenant_from = "claim"'
         return
     if table.jwt is None:
         yield 'tenant_from = "claim" needs the issuer whose claim it is: jwt = "…"'

@@ -60,19 +60,26 @@ class Taken:
         source: in what.
         template: where in it.
         issuer, claim: whose token, and the path to the claim in it, one element a level; for the source `claim`.
+        is_list: the claim is a list of such texts, and the header chooses among them.
     """
 
     source: TakenFrom
     template: Template
     issuer: str = ""
     claim: tuple[str, ...] = ()
+    is_list: bool = False
 
-    def tenant(self, caller: Caller, tokens: Tokens) -> str | None:
-        """The name, in the template's place for it; None if the text is absent, is no text, or does not fit."""
-        text = self._text(caller, tokens)
-        return self.template.tenant_in(text) if isinstance(text, str) else None
+    def tenants(self, caller: Caller, tokens: Tokens) -> frozenset[str]:
+        """The names, each in the template's place for it. None of them if one is absent, is no text, or does not fit:
+        a list that is half understood may be another list than its issuer meant."""
+        found = self._found(caller, tokens)
+        texts = found if self.is_list else [found]
+        if not isinstance(texts, list):
+            return frozenset()
+        names = [self.template.tenant_in(text) if isinstance(text, str) else None for text in texts]
+        return frozenset() if None in names else frozenset(name for name in names if name is not None)
 
-    def _text(self, caller: Caller, tokens: Tokens) -> object:
+    def _found(self, caller: Caller, tokens: Tokens) -> object:
         if self.source == "session":
             return caller.session_name
         if self.source == "x509_san_uri":
@@ -247,13 +254,17 @@ class Tenant:
     active: bool = True
 
 
+Find = Callable[[str], Tenant | None]
+"""Looks a tenant up by its id. May raise `Unavailable`, if it has to ask, and nobody answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Everything a decision needs.
 
     Attributes:
         header: the tenant header's name, lower case.
-        tenants: the registered tenants by id. A closed set.
+        tenants: the registered tenants by id. A closed set; empty if a registry is asked instead.
         owners: key → the one rule that owns callers with it.
         denials: key → the deny rules of that key.
         token_headers: the headers in which issuers' tokens stand.

@@ -13,7 +13,7 @@ from lattice_bridge import headers as names
 from lattice_bridge.bearer import NO_TOKENS, Tokens
 from lattice_bridge.errors import BadRequest, BridgeError, Forbidden, Unauthenticated
 from lattice_bridge.message import Request, is_tenant_id
-from lattice_bridge.rules import EVERY, Allowed, Every, Rule, Rules, Taken
+from lattice_bridge.rules import EVERY, Allowed, Every, Find, Rule, Rules, Taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,9 @@ class Decision:
         return 200 if self.refusal is None else self.refusal.status
 
 
-def decide(request: Request, rules: Rules, tokens: Tokens = NO_TOKENS) -> Decision:
-    """The tenant this request may run as, given its verified tokens.
+def decide(request: Request, rules: Rules, tokens: Tokens = NO_TOKENS, find: Find | None = None) -> Decision:
+    """The tenant this request may run as, given its verified tokens, and where tenants are found: among the map's own,
+    unless `find` says otherwise. It is asked for a tenant that the rules allow, and once.
 
     1. Headers that could be taken for a reserved one are refused; so is a tenant header that is repeated or malformed.
     2. A deny rule that matches wins.
@@ -64,7 +65,7 @@ def decide(request: Request, rules: Rules, tokens: Tokens = NO_TOKENS) -> Decisi
             raise Forbidden("denied", f"rule {rule.id} denies the caller")
         owners = _owners(request, rules, tokens)
         rule = owners[0]
-        tenant = _registered(_choose(wanted, _agreed(request, owners, tokens), rules), rules)
+        tenant = _registered(_choose(wanted, _agreed(request, owners, tokens), rules), find or rules.tenants.get)
         return Decision(tenant, rule.id, chosen_by="header" if wanted is not None else "rule")
     except BridgeError as refusal:
         return Decision(None, rule.id if rule else None, refusal)
@@ -122,10 +123,10 @@ def _given(request: Request, rule: Rule, tokens: Tokens) -> Allowed:
         raise Forbidden("condition_failed", f"a further condition of rule {rule.id} does not hold")
     if not isinstance(rule.outcome, Taken):
         return frozenset() if rule.outcome is None else rule.outcome
-    name = rule.outcome.tenant(request.caller, tokens)
-    if name is None or not is_tenant_id(name):
+    tenants = rule.outcome.tenants(request.caller, tokens)
+    if not tenants or not all(map(is_tenant_id, tenants)):
         raise Forbidden("source_mismatch", f"{rule.outcome.source} does not fit the template of rule {rule.id}")
-    return frozenset({name})
+    return tenants
 
 
 def _agreed(request: Request, owners: Sequence[Rule], tokens: Tokens) -> Allowed:
@@ -143,21 +144,20 @@ def _agreed(request: Request, owners: Sequence[Rule], tokens: Tokens) -> Allowed
 
 
 def _choose(wanted: str | None, allowed: Allowed, rules: Rules) -> str:
-    candidates = rules.tenants if isinstance(allowed, Every) else allowed
     if wanted is None:
+        candidates = rules.tenants if isinstance(allowed, Every) else allowed
         if len(candidates) != 1:
-            raise Forbidden("ambiguous", f"{len(candidates)} tenants are allowed and the header chose none")
+            raise Forbidden("ambiguous", "several tenants are allowed and the header chose none")
         return next(iter(candidates))
-    if wanted not in candidates:
-        reason = "tenant_unknown" if isinstance(allowed, Every) else "tenant_not_allowed"
-        raise Forbidden(reason, "the tenant in the header is not among those the caller may choose")
+    if not isinstance(allowed, Every) and wanted not in allowed:
+        raise Forbidden("tenant_not_allowed", "the tenant in the header is not among those the caller may choose")
     return wanted
 
 
-def _registered(wanted: str, rules: Rules) -> str:
+def _registered(wanted: str, find: Find) -> str:
     """The registry's own string. What the caller sent is compared with it and then forgotten."""
-    tenant = rules.tenants.get(wanted)
-    if tenant is None:
+    tenant = find(wanted)
+    if tenant is None or tenant.id != wanted:
         raise Forbidden("tenant_unknown", "the tenant is not registered")
     if not tenant.active:
         raise Forbidden("tenant_suspended", "the tenant is suspended")

@@ -269,3 +269,57 @@ def test_a_test_of_the_map_that_no_request_could_be_is_an_error(folder: Path) ->
 def test_a_presigned_url_as_somebody_elses_parameter_is_no_signature(folder: Path) -> None:
     path = "/?file=https%3A%2F%2Fbucket%2Fkey%3FX-Amz-Signature%3D00"
     assert decide(folder, v2(path=path, headers={"x-tenant-id": "blue"}), OPEN).tenant == "blue"
+
+
+LIST = USERS.replace('claim = ["tenant"]', 'claim = ["tenants"]\nclaim_is_list = true')
+
+
+@pytest.mark.parametrize(
+    ("held", "header", "outcome"),
+    [
+        (["blue"], None, "blue"),
+        (["blue", "green"], "green", "green"),
+        (["blue", "green"], "blue", "blue"),
+        (["blue", "blue"], None, "blue"),
+        (["blue", "green"], None, "ambiguous"),
+        (["blue"], "green", "tenant_not_allowed"),
+        (["blue", "purple"], "purple", "tenant_unknown"),
+        ([], None, "source_mismatch"),
+        (["blue", 7], "blue", "source_mismatch"),
+        (["blue", None], "blue", "source_mismatch"),
+        (["blue", ["green"]], "blue", "source_mismatch"),
+        (["blue", ""], "blue", "source_mismatch"),
+        (["blue", "a b"], "blue", "source_mismatch"),
+        (["blue,green"], "blue", "source_mismatch"),
+        ("blue", None, "source_mismatch"),
+        ({"blue": True}, None, "source_mismatch"),
+        (None, None, "source_mismatch"),
+        (True, None, "source_mismatch"),
+    ],
+)
+def test_a_list_in_a_claim_is_a_set_to_choose_from_where_the_map_says_so(
+    folder: Path, held: object, header: str | None, outcome: str
+) -> None:
+    """Trap C7."""
+    headers = {} if header is None else {"x-tenant-id": header}
+    decided = decide(folder, with_token(token(tenants=held), **headers), CORP, LIST)
+    assert outcome in (decided.tenant, decided.reason)
+
+
+def test_a_list_of_a_claim_is_intersected_with_what_the_principal_allows(folder: Path) -> None:
+    """Trap A2."""
+    one = API.replace('tenants = ["blue", "green"]', 'tenant = "green"')
+    both = token(tenants=["blue", "green"])
+    assert decide(folder, with_token(both, role("api")), CORP, LIST, one).tenant == "green"
+    assert decide(folder, with_token(token(tenants=["blue"]), role("api")), CORP, LIST, one).reason == "conflict"
+
+
+def test_each_text_of_a_list_is_read_by_the_template(folder: Path) -> None:
+    rule = LIST + 'template = "t-{tenant}"\n'
+    assert decide(folder, with_token(token(tenants=["t-blue"])), CORP, rule).tenant == "blue"
+    assert decide(folder, with_token(token(tenants=["t-blue", "green"])), CORP, rule).reason == "source_mismatch"
+
+
+def test_claim_is_list_goes_with_a_claim() -> None:
+    with pytest.raises(InvalidMap, match="claim_is_list says that a claim is a list"):
+        TenantMap.from_toml(HEAD + API.replace("tenants", "claim_is_list = true\ntenants"))

@@ -129,7 +129,7 @@ def test_a_condition_that_cannot_be_one_is_never_ignored(key: str) -> None:
     assert key in rule_faults(f'role = "{ROLE}"\ntenant = "blue"\n{key} = "x"')
 
 
-@pytest.mark.parametrize("table", ["[rules]", "[[rules]]", "[tenant]", "[registry]", "[defaults]"])
+@pytest.mark.parametrize("table", ["[rules]", "[[rules]]", "[tenant]", "[registries]", "[defaults]"])
 def test_an_unknown_table_is_never_ignored(table: str) -> None:
     assert "unknown key" in faults(MAP + table + "\nx = 1\n")[0]
 

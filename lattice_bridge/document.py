@@ -1,0 +1,80 @@
+"""The text of a configuration -> its tables: bridge.toml as people write it, or the JSON that `compile` made of one.
+
+Rule: this room knows how the two are written down, and nothing of what they say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lattice_bridge.errors import InvalidMap
+from lattice_bridge.shape import parse_toml
+
+FORMAT: Final = 1
+"""Of compiled documents. Another number for whatever would make an older reader decide otherwise."""
+
+_SEAL: Final = re.compile(r',"sha256":"([0-9a-f]{64})"\}\n?')
+_SEAL_LENGTH: Final = len(',"sha256":""}\n') + 64
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A configuration's content.
+
+    Attributes:
+        tables: its tables by name, as TOML has them.
+        sha256: of the text, as hex.
+        compiled: of a compiled one, the tenants and rules, which are not among the tables; they were checked then.
+    """
+
+    tables: Mapping[str, Any]
+    sha256: str
+    compiled: Mapping[str, Any] | None = None
+
+
+def parse_document(text: str) -> Document:
+    """Either form; a compiled one begins with a brace, as no TOML does.
+
+    Raises:
+        InvalidMap: neither; or compiled, and not as `compile` left it.
+    """
+    sha256 = sha256_of(text)
+    if not text.startswith("{"):
+        return Document(parse_toml(text), sha256)
+    compiled = _unsealed(text)
+    tables = compiled.get("tables")
+    if compiled.get("format") != FORMAT or not isinstance(tables, dict):
+        raise InvalidMap(
+            [f"compiled as format {compiled.get('format')}, and this is format {FORMAT}: compile it again"]
+        )
+    return Document(tables, sha256, compiled)
+
+
+def sha256_of(text: str) -> str:
+    """The hash of a text's UTF-8, as `sha256sum` says it."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def sealed(members: Mapping[str, Any]) -> str:
+    """A compiled document: one line of JSON whose last member is the hash of all before it. What is cut off, or edited
+    by hand, was never checked, and does not load."""
+    body = json.dumps(members, separators=(",", ":"), ensure_ascii=True).removesuffix("}")
+    return f'{body},"sha256":"{sha256_of(body)}"}}\n'
+
+
+def _unsealed(text: str) -> dict[str, Any]:
+    start = max(0, text.rfind(',"sha256":"', len(text) - _SEAL_LENGTH))
+    seal = _SEAL.fullmatch(text, start)
+    body = text[:start]
+    if seal is None or sha256_of(body) != seal[1]:
+        raise InvalidMap(["a compiled map that is not as `lattice-bridge compile` left it: compile it again"])
+    try:
+        found: dict[str, Any] = json.loads(f"{body}}}")
+    except (ValueError, RecursionError) as error:
+        raise InvalidMap([f"not JSON: {error}"]) from error
+    return found

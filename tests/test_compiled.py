@@ -1,0 +1,252 @@
+"""Maps that were compiled: the same decisions, in a form that cannot be cut off or edited."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from lattice_bridge import TenantMap
+from lattice_bridge.cli.root import root
+from lattice_bridge.compiled import compile_map
+from lattice_bridge.document import FORMAT, parse_document, sealed
+from lattice_bridge.errors import InvalidMap
+from lattice_bridge.settings import Settings
+
+EVERYTHING = """
+[[backend]]
+function = "orders:live"
+
+[lattice]
+set_cookie = "headers"
+
+[header]
+name = "x-customer"
+
+[tenants]
+blue = {}
+green = {}
+old = { status = "suspended" }
+
+[jwt.corp]
+issuer = "https://issuer.example"
+audience = ["orders"]
+jwks_url = "https://issuer.example/keys"
+header = "x-id-token"
+
+[[rule]]
+id = "role"
+role = "arn:aws:iam::111122223333:role/blue-api"
+tenant = "blue"
+
+[[rule]]
+id = "session"
+role = "arn:aws:iam::111122223333:role/blue-api"
+session = "i-1"
+session_set_by = "EC2"
+tenant = "green"
+
+[[rule]]
+id = "prefix"
+role = "arn:aws-cn:iam::111122223333:role/team-*"
+vpc = ["vpc-0b8276c84697e7339", "vpc-0b8276c84697e7330"]
+tenants = ["blue", "green"]
+
+[[rule]]
+id = "sso"
+sso = { account = "111122223333", permission_set = "Support" }
+org = "o-a1b2c3d4e5"
+tenants = "*"
+
+[[rule]]
+id = "broker"
+role = "arn:aws:iam::111122223333:role/broker"
+tenant_from = "session"
+template = "t-{tenant}"
+session_set_by = "the broker"
+
+[[rule]]
+id = "edge"
+role = "arn:aws:iam::111122223333:role/edge"
+tenant_from = "x509_san_uri"
+template = "spiffe://example.org/t/{tenant}/api"
+x509_set_by = "Roles Anywhere"
+
+[[rule]]
+id = "users"
+jwt = "corp"
+tenant_from = "claim"
+claim = ["app", "tenants"]
+claim_is_list = true
+
+[[rule]]
+id = "leaked"
+role = "arn:aws:iam::111122223333:role/blue-api"
+session = "i-2"
+deny = true
+
+[[rule]]
+id = "leaked elsewhere"
+role = "arn:aws:iam::111122223333:role/blue-api"
+vpc = "vpc-0b8276c84697e7339"
+deny = true
+
+[[rule]]
+id = "leaked there"
+role = "arn:aws:iam::111122223333:role/blue-api"
+vpc = "vpc-0b8276c84697e7338"
+deny = true
+
+[[rule]]
+id = "root"
+root = "arn:aws:iam::111122223333:root"
+tenant = "blue"
+
+[[rule]]
+id = "anyone"
+anyone = true
+accept_risk = "a test"
+tenant = "old"
+
+[[test]]
+principal = "arn:aws:sts::111122223333:assumed-role/blue-api/i-7"
+vpc = "arn:aws:ec2:eu-west-1:111122223333:vpc/vpc-00000000000000000"
+expect = "blue"
+"""
+
+
+def compiled(text: str = EVERYTHING) -> str:
+    document = parse_document(text)
+    return compile_map(document.tables, TenantMap.from_toml(text).rules, "1.2.3")
+
+
+def loaded(text: str) -> TenantMap:
+    return TenantMap.from_document(parse_document(text))
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(InvalidMap) as caught:
+        loaded(text)
+    return caught.value.detail
+
+
+def test_a_compiled_map_has_the_rules_that_were_written() -> None:
+    assert loaded(compiled()).rules == TenantMap.from_toml(EVERYTHING).rules
+
+
+def test_the_settings_of_a_compiled_configuration_are_the_same() -> None:
+    written, made = Settings.from_text(EVERYTHING), Settings.from_text(compiled())
+    assert (made.backends, made.services, made.set_cookie) == (written.backends, written.services, written.set_cookie)
+    assert made.set_cookie == "headers"
+
+
+def test_one_map_compiles_to_one_text() -> None:
+    rules = EVERYTHING.split("[[rule]]")
+    shuffled = "[[rule]]".join([rules[0], *reversed([rule + "\n" for rule in rules[1:-1]]), rules[-1]])
+    assert compiled() == compiled()
+    assert json.loads(compiled(shuffled))["owners"] == json.loads(compiled())["owners"]
+
+
+@pytest.mark.parametrize("end", [1, 2, 10, 75, 76, 77, 200, 1000])
+def test_a_compiled_map_that_was_cut_off_does_not_load(end: int) -> None:
+    """Trap D4."""
+    text = compiled().rstrip("\n")
+    assert "as `lattice-bridge compile` left it" in refusal(text[:-end])
+
+
+def test_the_newline_at_the_end_may_be_missing() -> None:
+    assert loaded(compiled().rstrip("\n")).rules
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"blue-api":["role"', '"blue-app":["role"'), ('["blue"]', '["green"]'), ("}", "} "), ('"old"', '"new"')],
+)
+def test_a_compiled_map_that_was_edited_does_not_load(old: str, new: str) -> None:
+    assert old in compiled()
+    assert "compile it again" in refusal(compiled().replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"format": FORMAT},
+        {"format": FORMAT, "tables": {}},
+        {"format": FORMAT + 1, "tables": {}},
+        {"format": FORMAT, "tables": []},
+        {"format": FORMAT, "tables": {"jwt": 1}, "owners": {}},
+        {
+            "format": FORMAT,
+            "tables": {},
+            "tenants": [],
+            "suspended": [],
+            "outcomes": [],
+            "conditions": [],
+            "owners": {"anyone": ["r"]},  # as a deny would be
+            "denials": {},
+        },
+    ],
+)
+def test_a_sealed_text_of_another_make_does_not_load(members: dict[str, Any]) -> None:
+    assert refusal(sealed(members))
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"a":1}', "{" * 10_000, '{,"sha256":"' + "0" * 64 + '"}'])
+def test_json_that_nobody_compiled_does_not_load(text: str) -> None:
+    assert "compile it again" in refusal(text)
+
+
+def test_the_hash_of_a_compiled_map_is_that_of_its_text() -> None:
+    assert loaded(compiled()).sha256 == parse_document(compiled()).sha256
+
+
+def test_compile_writes_what_the_handler_loads(tmp_path: Path) -> None:
+    (tmp_path / "bridge.toml").write_text(EVERYTHING, encoding="utf-8")
+    result = CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml")])
+    assert result.exit_code == 0, result.output
+    assert TenantMap.from_file(tmp_path / "bridge.json").rules == TenantMap.from_toml(EVERYTHING).rules
+    assert Settings.load({"LAMBDA_TASK_ROOT": str(tmp_path), "LATTICE_BRIDGE_CONFIG": "bridge.json"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bridge.json", "bridge.toml"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('tenant = "blue"', 'tenant = "bleu"', "did you mean 'blue'?"),
+        ('expect = "blue"', 'expect = "green"', "expects green, gets blue"),
+        ('function = "orders:live"', 'function = "orders live"', "is not a Lambda function"),
+    ],
+)
+def test_a_map_with_an_error_or_a_failing_test_is_not_compiled(old: str, new: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "bridge.toml").write_text(EVERYTHING.replace(old, new, 1), encoding="utf-8")
+    result = CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml")])
+    assert result.exit_code == 1
+    assert said in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["bridge.toml"]
+
+
+def test_a_map_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "bridge.toml").write_text(EVERYTHING, encoding="utf-8")
+    (tmp_path / "bridge.json").mkdir()
+    result = CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml")])
+    assert result.exit_code == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bridge.json", "bridge.toml"]
+
+
+def test_a_compiled_map_is_not_compiled_again(tmp_path: Path) -> None:
+    (tmp_path / "bridge.json").write_text(compiled(), encoding="utf-8")
+    result = CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.json")])
+    assert result.exit_code == 2
+    assert "compiled already" in result.output
+
+
+def test_check_and_who_read_compiled_maps(tmp_path: Path) -> None:
+    (tmp_path / "bridge.json").write_text(compiled(), encoding="utf-8")
+    assert CliRunner().invoke(root, ["check", str(tmp_path / "bridge.json")]).exit_code == 0
+    assert "edge" in CliRunner().invoke(root, ["who", "blue", "--map", str(tmp_path / "bridge.json")]).output
+    (tmp_path / "bridge.json").write_text(compiled()[:-9], encoding="utf-8")
+    assert CliRunner().invoke(root, ["check", str(tmp_path / "bridge.json")]).exit_code == 1
