@@ -42,6 +42,7 @@ class Bridge:
         write: takes the log and metric lines.
         log_level: log lines below it are not written; `AWS_LAMBDA_LOG_LEVEL`'s words. Metric lines always are.
         clock: monotonic seconds.
+        cold: whether its first request is the execution environment's.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Bridge:
         write: Callable[[str], object] = to_stdout,
         log_level: str = "INFO",
         clock: Callable[[], float] = time.perf_counter,
+        cold: bool = True,
     ) -> None:
         self.tenant_map = tenant_map
         self.invoke = invoke
@@ -64,7 +66,7 @@ class Bridge:
         self._write = write
         self._log_level = log_level
         self._clock = clock
-        self._cold = True
+        self._cold = cold
 
     def __call__(self, event: object, context: object) -> reply.Reply:
         """One request: a Lattice event in, a reply that Lattice accepts out, whatever happens in between."""

@@ -34,12 +34,17 @@ class Change:
 
 
 def changed_rules(old: Rules, new: Rules, in_words: Callable[[Key], str]) -> Iterator[Change]:
-    """The callers whose rule gives something else, by the keys of both maps' rules."""
+    """The callers whose rule gives something else, by the keys of both maps' rules; and the tenants that come, go, or
+    are suspended, for whoever asks for them."""
     keys = dict.fromkeys((*old.owners, *old.denials, *new.owners, *new.denials))
     for key in keys:
         before, after = _given(key, old), _given(key, new)
         if before != after:
             yield Change(_kind(before, after), in_words(key), before, after)
+    for name in dict.fromkeys((*old.tenants, *new.tenants)):
+        before, after = _state(name, old), _state(name, new)
+        if before != after:
+            yield Change(_kind(before, after), f"whoever asks for {name}", before, after)
 
 
 def changed_decisions(
@@ -73,6 +78,13 @@ def _given(key: Key, rules: Rules) -> str:
     owner = rules.owners.get(key)
     some = "".join(f", denied {_conditions(rule)}" for rule in rules.denials.get(key, ()))
     return (NOTHING if owner is None else _outcome(owner)) + some
+
+
+def _state(name: str, rules: Rules) -> str:
+    tenant = rules.tenants.get(name)
+    if tenant is None:
+        return f"{NOTHING}: not registered"
+    return "active" if tenant.active else f"{NOTHING}: suspended"
 
 
 def _outcome(rule: Rule) -> str:

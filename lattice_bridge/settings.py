@@ -5,7 +5,6 @@ Rule: everything that can be wrong with a configuration is found here, at start,
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,13 +15,14 @@ from pydantic import Field
 
 from lattice_bridge.assumptions import SET_COOKIE
 from lattice_bridge.backend import DEFAULT_TIMEOUT, Backend
+from lattice_bridge.document import parse_document
 from lattice_bridge.errors import InvalidMap
+from lattice_bridge.lint import Finding
+from lattice_bridge.map_file import ELSEWHERE
+from lattice_bridge.place import FUNCTION_VARIABLE, Place
 from lattice_bridge.reply import SetCookie
-from lattice_bridge.shape import Table, fit, fit_each, parse_toml, read_text
+from lattice_bridge.shape import Table, fit, fit_each
 from lattice_bridge.tenant_map import HERE, TenantMap
-
-CONFIG_VARIABLE: Final = "LATTICE_BRIDGE_CONFIG"
-FUNCTION_VARIABLE: Final = "LATTICE_BRIDGE_FUNCTION"
 
 # Lambda's NamespacedFunctionName (botocore's service model): a name, a partial ARN or an ARN, each with a qualifier.
 _FUNCTION: Final = re.compile(
@@ -34,7 +34,9 @@ _SEGMENT: Final = r"[!-)+-.0->@-~]+"  # visible ASCII without / ? and *
 _PATH: Final = re.compile(rf"/({_SEGMENT}(/{_SEGMENT})*)?")
 
 
-class _Backend(Table):
+class BackendTable(Table):
+    """One `[[backend]]`. `timeout` is seconds."""
+
     path: str = "/"
     function: str
     isolated: bool = True
@@ -44,9 +46,17 @@ class _Backend(Table):
     keep_headers: tuple[Literal["authorization", "x-amz-security-token"], ...] = Field(default=(), strict=False)
 
 
-class _Lattice(Table):
+class LatticeTable(Table):
+    """`[lattice]`: which events are taken, and how replies are written."""
+
     services: tuple[str, ...] = Field(default=(), strict=False)
     set_cookie: Literal["cookies", "headers"] = SET_COOKIE
+
+
+class FollowTable(Table):
+    """`[map]`: how a configuration is kept up with. `refresh` is the seconds between two looks at its source."""
+
+    refresh: float = Field(default=60, ge=5, le=86400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,51 +68,97 @@ class Settings:
         backends: at least one.
         services: ARNs of the Lattice services events may come from; empty for any.
         set_cookie: where a reply carries cookies.
+        refresh: seconds between two looks at where the configuration came from.
     """
 
     tenant_map: TenantMap
     backends: tuple[Backend, ...]
     services: frozenset[str] = frozenset()
     set_cookie: SetCookie = SET_COOKIE
+    refresh: float = FollowTable().refresh
 
     @classmethod
     def load(cls, environ: Mapping[str, str]) -> Settings:
-        """From the file that LATTICE_BRIDGE_CONFIG names (default: bridge.toml in LAMBDA_TASK_ROOT, else here).
+        """From where the environment says, once.
 
         Raises:
             InvalidMap: with every fault found.
+            Unavailable: it is not there, or cannot be read.
         """
-        path = Path(environ.get("LAMBDA_TASK_ROOT", "."), environ.get(CONFIG_VARIABLE) or "bridge.toml")
-        return cls.from_toml(read_text(path), function=environ.get(FUNCTION_VARIABLE), folder=path.parent)
+        place = Place.of(environ)
+        return cls.from_text(place.read(), function=place.function, folder=place.folder, region=place.region)
 
     @classmethod
-    def from_toml(cls, text: str, *, function: str | None = None, folder: Path = HERE) -> Settings:
-        """From the text of a bridge.toml.
+    def from_text(
+        cls,
+        text: str,
+        *,
+        function: str | None = None,
+        folder: Path = HERE,
+        previous: TenantMap | None = None,
+        region: str | None = None,
+    ) -> Settings:
+        """From the text of a configuration.
 
         Args:
-            text: TOML.
+            text: TOML, or what `lattice-bridge compile` made of it.
             function: replaces the function of the backend with path `/`, which is added if there is none.
             folder: what a `jwks_file` is relative to.
+            previous: the map that this configuration's replaces.
+            region: of a registry; boto3's own if None.
 
         Raises:
             InvalidMap: with every fault found, of the settings and of the map.
         """
-        tables, faults = parse_toml(text), list[str]()
-        lattice = fit(_Lattice, tables.get("lattice", {}), "lattice", faults) or _Lattice()
-        backends = _backends(fit_each(_Backend, tables.get("backend", []), "backend", faults), function)
-        faults += _faults(backends, lattice.services, any_written="backend" in tables)
+        document, faults = parse_document(text), list[str]()
+        written = _Written.read(document.tables, faults)
+        backends = _backends(written.backends, function)
+        faults += _faults(backends, written.lattice.services, any_written="backend" in document.tables)
         try:
-            tenant_map = TenantMap.from_tables(tables, hashlib.sha256(text.encode()).hexdigest(), folder)
+            tenant_map = TenantMap.from_document(document, folder, previous=previous, region=region)
         except InvalidMap as error:
             raise InvalidMap([*faults, *error.faults]) from error
         if not (tenant_map.rules.owners or tenant_map.rules.denials):
             faults.append("no [[rule]]: nobody could get in; a file that was cut off, or emptied?")
         if faults:
             raise InvalidMap(faults)
-        return cls(tenant_map, tuple(backends), frozenset(lattice.services), lattice.set_cookie)
+        services, set_cookie = frozenset(written.lattice.services), written.lattice.set_cookie
+        return cls(tenant_map, tuple(backends), services, set_cookie, written.follow.refresh)
+
+    @staticmethod
+    def findings(text: str, folder: Path = HERE) -> list[Finding]:
+        """As `TenantMap.findings`, with what is wrong with the rest of the file. A map may stand alone: a file that has
+        none of the other tables is not asked for a backend."""
+        found = TenantMap.findings(text, folder)
+        try:
+            tables = parse_document(text).tables
+        except InvalidMap:
+            return found
+        faults: list[str] = []
+        written = _Written.read(tables, faults)
+        if ELSEWHERE & set(tables):
+            faults += _faults(_backends(written.backends), written.lattice.services, any_written=True)
+        return [*(Finding("error", None, fault) for fault in faults), *found]
 
 
-def _backends(tables: list[_Backend], function: str | None) -> list[Backend]:
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The tables that are read here, by their shape."""
+
+    lattice: LatticeTable
+    follow: FollowTable
+    backends: list[BackendTable]
+
+    @classmethod
+    def read(cls, tables: Mapping[str, Any], faults: list[str]) -> _Written:
+        return cls(
+            fit(LatticeTable, tables.get("lattice", {}), "lattice", faults) or LatticeTable(),
+            fit(FollowTable, tables.get("map", {}), "map", faults) or FollowTable(),
+            fit_each(BackendTable, tables.get("backend", []), "backend", faults),
+        )
+
+
+def _backends(tables: list[BackendTable], function: str | None = None) -> list[Backend]:
     backends = [Backend(**_fields(table)) for table in tables]
     if not function:
         return backends
@@ -111,7 +167,7 @@ def _backends(tables: list[_Backend], function: str | None) -> list[Backend]:
     return [replace(backend, function=function) if backend.path == "/" else backend for backend in backends]
 
 
-def _fields(table: _Backend) -> dict[str, Any]:
+def _fields(table: BackendTable) -> dict[str, Any]:
     return {**table.model_dump(), "keep_headers": frozenset(table.keep_headers)}
 
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from lattice_bridge.errors import BridgeError
+from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.message import Request
 from lattice_bridge.tenant import Decision
 
 NAMESPACE: Final = "LatticeBridge"
 MAX_TEXT: Final = 512
+MAX_FAULTS: Final = 100
+"""Of a configuration, in its log line. `lattice-bridge check` shows them all."""
 
 _LEVELS: Final = {"TRACE": 0, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50}
 _METRICS: Final = {
@@ -33,6 +35,11 @@ _METRICS: Final = {
         {"Name": "Latency", "Unit": "Milliseconds"},
         {"Name": "Overhead", "Unit": "Milliseconds"},
     ],
+}
+_LOOK_METRICS: Final = {
+    "Namespace": NAMESPACE,
+    "Dimensions": [[]],
+    "Metrics": [{"Name": "MapFailures", "Unit": "Count"}],
 }
 
 
@@ -101,10 +108,39 @@ def lines(record: Record, around: Circumstances, log_level: str = "INFO") -> str
     return f"{log}{_to_line(_metric(record, around, total))}\n"
 
 
+def look_lines(before: str | None, after: str | None, refusal: BridgeError | None, now: float) -> str:
+    """The lines for a configuration that was replaced, or that could not be; with the metric that an alarm watches.
+
+    Args:
+        before, after: sha256 of what was in force, and is; None if nothing.
+        refusal: why nothing newer is.
+        now: seconds since the epoch.
+    """
+    faults = list(refusal.faults if isinstance(refusal, InvalidMap) else [refusal.detail] if refusal else [])
+    log = {
+        "timestamp": _timestamp(now),
+        "level": "ERROR" if refusal else "INFO",
+        "message": "map" if after else "closed",
+        "reason": refusal.reason if refusal else "ok",
+        "faults": [fault[:MAX_TEXT] for fault in faults[:MAX_FAULTS]] or None,
+        "map": after,
+        "replaces": before if before != after else None,
+    }
+    metric = {
+        "_aws": {"Timestamp": int(now * 1000), "CloudWatchMetrics": [_LOOK_METRICS]},
+        "MapFailures": int(refusal is not None),
+    }
+    return f"{_to_line(log)}\n{_to_line(metric)}\n"
+
+
+def _timestamp(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
+
+
 def _log(record: Record, around: Circumstances, level: str, total: float) -> dict[str, Any]:
     request, decision, refusal = record.request, record.decision, record.refusal
     return {
-        "timestamp": datetime.fromtimestamp(around.now, UTC).isoformat(timespec="milliseconds"),
+        "timestamp": _timestamp(around.now),
         "level": level,  # with a timestamp, Lambda itself filters JSON lines by it
         "message": "request",
         "requestId": around.request_id,

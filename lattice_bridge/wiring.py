@@ -1,4 +1,4 @@
-"""Settings, invoker and bridge, put together.
+"""Configuration, invoker and bridge, put together.
 
 Rule: the only room that knows all the others. The environment is handed in.
 """
@@ -6,7 +6,6 @@ Rule: the only room that knows all the others. The environment is handed in.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -14,52 +13,92 @@ from typing import Any, Final
 from lattice_bridge.bridge import Bridge, id_for
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
 from lattice_bridge.event import method_of
+from lattice_bridge.follow import Following, Handler, InForce, Look
 from lattice_bridge.invoke import Boto3Invoker, connect_boto3
+from lattice_bridge.place import Place
 from lattice_bridge.reply import problem, render
 from lattice_bridge.settings import Settings
-from lattice_bridge.telemetry import Circumstances, Record, lines, to_stdout
+from lattice_bridge.telemetry import Circumstances, Record, lines, look_lines, to_stdout
 
-MAX_FAULTS: Final = 100
-"""Of a configuration, in its log line. `lattice-bridge local` shows them all."""
-
-Handler = Callable[[object, object], dict[str, Any]]
+RETRY_AFTER: Final = 30
+"""Seconds after which to come again to a bridge without a configuration."""
 
 
-def make_handler(environ: Mapping[str, str], write: Callable[[str], object] = to_stdout) -> Handler:
-    """The handler for an environment. A configuration that cannot serve answers 503 to every request, and says why in
-    the log at start and with each of them: refusing all is the only safe reading of a map that does not load."""
+def make_handler(
+    environ: Mapping[str, str],
+    write: Callable[[str], object] = to_stdout,
+    *,
+    clock: Callable[[], float] = time.time,
+) -> Handler:
+    """The handler for an environment. Without a configuration that can serve, it answers 503 to every request, and says
+    why in the log: refusing all is the only safe reading of a map that does not load."""
     try:
-        settings = Settings.load(environ)
-        invoker = Boto3Invoker(connect_boto3(environ.get("AWS_REGION")))
-        for backend in settings.backends:
-            invoker.client_for(backend.timeout)
-    except Exception as error:
-        refusal = error if isinstance(error, BridgeError) else InvalidMap([f"{type(error).__name__}: {error}"])
-        return _closed(refusal, write)
-    return Bridge(
-        settings.tenant_map,
-        invoker,
-        backends=settings.backends,
-        services=settings.services,
-        set_cookie=settings.set_cookie,
-        write=write,
-        log_level=environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"),
+        place = Place.of(environ)
+    except InvalidMap as error:  # nothing that a later look could mend
+        _report(write, Look(None, None, error))
+        return _closed(error, write)
+    return Following(
+        place.source,
+        _Builder(place, environ, write).build,
+        lambda refusal: _closed(refusal, write),
+        lambda look: _report(write, look),
+        clock=clock,
     )
 
 
+class _Builder:
+    """Makes bridges for one environment. They share an invoker, and with it its connections."""
+
+    def __init__(self, place: Place, environ: Mapping[str, str], write: Callable[[str], object]) -> None:
+        self._place = place
+        self._environ = environ
+        self._write = write
+        self._invoker: Boto3Invoker | None = None
+
+    def build(self, text: str, replaced: InForce | None) -> InForce:
+        """What serves with a configuration's text."""
+        previous = replaced.handler if replaced is not None and isinstance(replaced.handler, Bridge) else None
+        settings = Settings.from_text(
+            text,
+            function=self._place.function,
+            folder=self._place.folder,
+            previous=previous.tenant_map if previous else None,
+            region=self._place.region,
+        )
+        bridge = Bridge(
+            settings.tenant_map,
+            self._invoker_for(settings),
+            backends=settings.backends,
+            services=settings.services,
+            set_cookie=settings.set_cookie,
+            write=self._write,
+            log_level=self._environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"),
+            cold=previous is None,
+        )
+        return InForce(bridge, settings.tenant_map.sha256 or "", settings.refresh)
+
+    def _invoker_for(self, settings: Settings) -> Boto3Invoker:
+        self._invoker = self._invoker or Boto3Invoker(connect_boto3(self._environ.get("AWS_REGION")))
+        for backend in settings.backends:
+            self._invoker.client_for(backend.timeout)
+        return self._invoker
+
+
+def _report(write: Callable[[str], object], look: Look) -> None:
+    with contextlib.suppress(Exception):  # a log that cannot be written is no reason to raise
+        write(look_lines(look.before, look.after, look.refusal, time.time()))
+
+
 def _closed(refusal: BridgeError, write: Callable[[str], object]) -> Handler:
-    """Every fault once, at init; then the usual two lines a request, so that the usual alarms see it."""
-    faults = list(getattr(refusal, "faults", [refusal.detail]))[:MAX_FAULTS]
-    opening = {"level": "ERROR", "message": "closed", "reason": refusal.reason, "faults": faults}
-    closed = Unavailable(refusal.reason, faults[0] if faults else "", retry_after=60)
+    """The usual two lines a request, so that the usual alarms see it."""
+    faults = getattr(refusal, "faults", (refusal.detail,))
+    closed = Unavailable(refusal.reason, faults[0] if faults else "", retry_after=RETRY_AFTER)
 
     def handler(event: object, context: object) -> dict[str, Any]:
         record, request_id = Record(), id_for(event, context)
         record.refusal, record.status = closed, closed.status
-        with contextlib.suppress(Exception):  # a log that cannot be written is no reason to raise
+        with contextlib.suppress(Exception):
             write(lines(record, Circumstances(request_id, cold=False, map_sha256=None, now=time.time())))
         return render(problem(closed, request_id), method_of(event))
 
-    with contextlib.suppress(Exception):
-        write(json.dumps(opening, separators=(",", ":")) + "\n")
     return handler

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from lattice_bridge import Bridge
+from lattice_bridge.follow import Following, Handler
 from lattice_bridge.invoke import Boto3Invoker
-from lattice_bridge.wiring import Handler, make_handler
+from lattice_bridge.wiring import make_handler
 from tests.builders import MAP, role, v2
 from tests.fake_lambda import FakeLambda, Says, failure
 from tests.valid import assert_valid
@@ -48,9 +49,11 @@ def start(task: Path, text: str | None, written: list[str], **environ: str) -> H
 
 
 def close(handler: Handler) -> None:
-    assert isinstance(handler, Bridge)
-    assert isinstance(handler.invoke, Boto3Invoker)
-    client: Any = handler.invoke.client_for(4.0)
+    assert isinstance(handler, Following)
+    assert handler.in_force is not None
+    assert isinstance(handler.in_force.handler, Bridge)
+    assert isinstance(handler.in_force.handler.invoke, Boto3Invoker)
+    client: Any = handler.in_force.handler.invoke.client_for(4.0)
     client.close()
 
 
@@ -107,7 +110,7 @@ def test_a_configuration_that_cannot_serve_answers_503_to_all(task: Path, text: 
     """Traps D3, D4."""
     reply = start(task, text, [])(event, Context())
     assert_valid(reply)
-    assert (reply["statusCode"], reply["headers"]["retry-after"]) == (503, "60")
+    assert (reply["statusCode"], reply["headers"]["retry-after"]) == (503, "30")
 
 
 def test_an_emptied_file_answers_503_though_the_environment_names_a_function(task: Path) -> None:
@@ -131,8 +134,9 @@ def test_a_closed_bridge_is_counted_like_any_other_error(task: Path) -> None:
     """Trap D3: the alarm that sees errors has to see this one."""
     written: list[str] = []
     start(task, None, written)(GOOD, Context())
-    (metric,) = [line for line in map(json.loads, "".join(written).splitlines()) if "_aws" in line]
-    assert (metric["Requests"], metric["Errors"], metric["Reason"]) == (1, 1, "config_invalid")
+    at_start, metric = [line for line in map(json.loads, "".join(written).splitlines()) if "_aws" in line]
+    assert at_start["MapFailures"] == 1
+    assert (metric["Requests"], metric["Errors"], metric["Reason"]) == (1, 1, "config_unreachable")
 
 
 def test_why_it_cannot_serve_is_not_told_to_the_caller(task: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lattice_bridge.errors import InvalidMap
+from lattice_bridge.errors import InvalidMap, Unavailable
 from lattice_bridge.settings import Settings
 from tests.builders import MAP, SERVICE
 
@@ -14,7 +14,7 @@ BACKEND = '[[backend]]\nfunction = "orders:live"\n'
 
 
 def loaded(text: str = BACKEND, function: str | None = None) -> Settings:
-    return Settings.from_toml(MAP + text, function=function)
+    return Settings.from_text(MAP + text, function=function)
 
 
 def faults(text: str, function: str | None = None) -> tuple[str, ...]:
@@ -153,14 +153,14 @@ def test_the_environment_does_not_hide_that_two_backends_have_one_path() -> None
 def test_a_file_without_a_rule_does_not_load() -> None:
     """Trap D4: cut off before its rules, it would refuse everybody and look as if somebody had meant that."""
     with pytest.raises(InvalidMap):
-        Settings.from_toml(BACKEND + "[tenants]\nblue = {}\n")
+        Settings.from_text(BACKEND + "[tenants]\nblue = {}\n")
 
 
 @pytest.mark.parametrize("text", ["", "# emptied\n"])
 def test_an_emptied_file_does_not_load_though_the_environment_names_a_function(text: str) -> None:
     """Trap D4."""
     with pytest.raises(InvalidMap):
-        Settings.from_toml(text, function="orders")
+        Settings.from_text(text, function="orders")
 
 
 @pytest.mark.parametrize("name", ["bridge.toml", "other.toml"])
@@ -178,5 +178,5 @@ def test_an_absolute_path_is_taken_as_it_is(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """Trap D4."""
-    with pytest.raises(InvalidMap, match=r"bridge\.toml: No such file"):
+    with pytest.raises(Unavailable, match=r"bridge\.toml: No such file"):
         Settings.load({"LAMBDA_TASK_ROOT": str(tmp_path)})
