@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lattice_bridge import assumptions, backend, errors, settings
+from lattice_bridge import assumptions, backend, errors, place
 from lattice_bridge.errors import REASONS, InvalidMap
 from lattice_bridge.local.template import read_template
 from lattice_bridge.rules import ANYONE
@@ -39,7 +39,7 @@ def test_the_table_of_reasons_is_the_codes_own() -> None:
 def test_the_map_in_the_readme_and_the_smallest_one_load() -> None:
     (readme,) = blocks(README, "toml")
     for text in (readme, blocks(TENANTS, "toml")[0]):
-        loaded = Settings.from_toml(text)
+        loaded = Settings.from_text(text)
         assert [found.function for found in loaded.backends] == ["orders:live"]
         assert set(loaded.tenant_map.rules.tenants) == {"blue", "green"}
 
@@ -59,7 +59,7 @@ def test_the_faults_that_are_quoted_are_the_faults_that_are_found() -> None:
     assert quoted.splitlines() == found
 
 
-@pytest.mark.parametrize("variable", [settings.CONFIG_VARIABLE, settings.FUNCTION_VARIABLE])
+@pytest.mark.parametrize("variable", [place.CONFIG_VARIABLE, place.FUNCTION_VARIABLE])
 def test_every_variable_is_documented(variable: str) -> None:
     assert f"`{variable}`" in OPERATIONS
 

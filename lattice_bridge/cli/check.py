@@ -9,11 +9,10 @@ from pathlib import Path
 
 import click
 
+from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read
-from lattice_bridge.errors import InvalidMap
 from lattice_bridge.lint import Finding, sarif
 from lattice_bridge.settings import Settings
-from lattice_bridge.tenant_map import ELSEWHERE, TenantMap
 
 
 @click.command(short_help="Find what is wrong with a map.")
@@ -24,8 +23,7 @@ def check(file: Path, form: str, *, strict: bool) -> None:
     """Check the map in FILE (default bridge.toml): errors that keep it from loading, its own [[test]] tables, and
     warnings about what is probably not meant. Exits with 0 if it is good, 1 if not."""
     text = read(file)
-    findings = TenantMap.findings(text, file.parent)
-    findings = [*_settings_findings(text, file.parent, findings), *findings]
+    findings = Settings.findings(text, file.parent)
     if form == "json":
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     elif form == "sarif":
@@ -36,21 +34,19 @@ def check(file: Path, form: str, *, strict: bool) -> None:
     sys.exit(1 if bad else 0)
 
 
-def _settings_findings(text: str, folder: Path, known: list[Finding]) -> list[Finding]:
-    """What is wrong with the rest of the file, if there is any: a map may stand alone."""
-    if not any(f"[{name}]" in text or f"{name} =" in text for name in ELSEWHERE):
-        return []
-    try:
-        Settings.from_toml(text, folder=folder)
-    except InvalidMap as error:
-        said = {finding.text for finding in known}
-        return [Finding("error", None, fault) for fault in error.faults if fault not in said]
-    return []
-
-
 def _print(findings: list[Finding], file: Path) -> None:
-    for finding in findings:
-        colour = "red" if finding.level == "error" else "yellow"
-        click.echo(f"{click.style(finding.level, fg=colour)}: {finding.text}")
-    errors = sum(finding.level == "error" for finding in findings)
-    click.echo(f"{file}: {errors} errors, {len(findings) - errors} warnings")
+    errors = [finding for finding in findings if finding.level == "error"]
+    warnings = [finding for finding in findings if finding.level != "error"]
+    summary = f"{file}: {_counted(len(errors), 'error')}, {_counted(len(warnings), 'warning')}"
+    if not show.is_terminal():
+        for finding in (*errors, *warnings):
+            click.echo(f"{finding.level}: {show.safe(finding.text)}")
+        click.echo(show.safe(summary))
+        return
+    styles = {"error": "bold red", "warning": "bold yellow"}
+    show.draw(show.picture(((found.level, styles[found.level]), found.text) for found in (*errors, *warnings)))
+    show.draw((summary, styles["error"] if errors else styles["warning"] if warnings else "bold green"))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 import click
 
+from lattice_bridge.cli import show
 from lattice_bridge.cli.explain import in_words
-from lattice_bridge.cli.files import read, read_map
-from lattice_bridge.compare import changed_decisions, changed_rules
+from lattice_bridge.cli.files import check_service, read, read_map, read_services
+from lattice_bridge.compare import Change, changed_decisions, changed_rules
+from lattice_bridge.errors import BridgeError
+from lattice_bridge.map_test import every_tenant
+from lattice_bridge.message import Request
+from lattice_bridge.tenant import Decision
+from lattice_bridge.tenant_map import TenantMap
+
+_STYLES: Final = {"gains": "green", "loses": "red", "changes": "yellow"}
 
 
 @click.command(short_help="Say what a new map changes.")
@@ -22,19 +31,59 @@ from lattice_bridge.compare import changed_decisions, changed_rules
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def diff(old: Path, new: Path, events: Path | None, *, as_json: bool) -> None:
     """Compare the maps OLD and NEW: which callers gain access, lose it, or get other tenants. With --events, which of
-    yesterday's requests. Exits with 0 if nothing changes, 1 if something does."""
+    yesterday's requests; a registry is not asked for that, and its tenants are taken for active. Exits with 0 if
+    nothing changes, 1 if something does."""
     before, after = read_map(old), read_map(new)
     if events is None:
         changes = list(changed_rules(before.rules, after.rules, in_words))
     else:
-        changes = list(changed_decisions(_lines(events), before.decide, after.decide))
+        deciding = (_decide(before, read_services(old)), _decide(after, read_services(new)))
+        changes = list(changed_decisions(_lines(events), *deciding))
     if as_json:
         click.echo(json.dumps([asdict(change) for change in changes], indent=2))
     else:
-        for change in changes:
-            click.echo(f"{change.kind:8} {change.subject}: {change.before} → {change.after}")
-        click.echo(f"{len(changes)} {'decisions' if events else 'rules'} differ")
+        _print(changes, "decision" if events else "rule")
     sys.exit(1 if changes else 0)
+
+
+def _decide(found: TenantMap, services: frozenset[str]) -> Callable[[Request], Decision]:
+    """As the bridge would, but for the registry: what stands there belongs to neither map."""
+    if found.lookups.registry is not None:
+        found.find = every_tenant
+
+    def decide(request: Request) -> Decision:
+        try:
+            check_service(request, services)
+        except BridgeError as refusal:
+            return Decision(refusal=refusal)
+        return found.decide(request)
+
+    return decide
+
+
+def _print(changes: list[Change], what: str) -> None:
+    if not show.is_terminal():
+        for change in changes:
+            show.say(change.kind, change.subject, change.before, change.after)
+        show.say(_summary(changes, what))
+        return
+    subject = "request" if what == "decision" else "callers"
+    if changes:
+        show.draw(show.table(("", subject, "before", "after"), map(_row, changes)), "")
+    show.draw((_summary(changes, what), "bold"))
+
+
+def _row(change: Change) -> tuple[show.Cell, ...]:
+    return (change.kind, _STYLES[change.kind]), change.subject, change.before, change.after
+
+
+def _summary(changes: list[Change], what: str) -> str:
+    """`3 rules differ: gains 1, loses 2, changes 0`."""
+    if not changes:
+        return f"no {what} differs"
+    kinds = [change.kind for change in changes]
+    counted = ", ".join(f"{kind} {kinds.count(kind)}" for kind in _STYLES)
+    return f"{len(changes)} {what}{'s differ' if len(changes) > 1 else ' differs'}: {counted}"
 
 
 def _lines(path: Path) -> Iterator[object]:

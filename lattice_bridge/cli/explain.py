@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from lattice_bridge.cli.files import read, read_event, read_map
-from lattice_bridge.errors import BridgeError, Forbidden
+from lattice_bridge.cli import show
+from lattice_bridge.cli.files import check_service, read_event, read_map, read_services
+from lattice_bridge.errors import BridgeError
 from lattice_bridge.event import parse_event
-from lattice_bridge.explain import Explanation, ways_to
 from lattice_bridge.explain import explain as explained
+from lattice_bridge.explain import ways_to
 from lattice_bridge.map_test import TestTable, request_of
 from lattice_bridge.message import Request
 from lattice_bridge.rules import Key
-from lattice_bridge.shape import parse_toml
+from lattice_bridge.tenant_map import TenantMap
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _MAP = click.option(
     "--map", "map_file", type=click.Path(path_type=Path), default=Path("bridge.toml"), show_default=True
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="For machines.")
+
+Document = dict[str, Any]
+
+UNKNOWN: Final[Mapping[str, None]] = dict.fromkeys(
+    (
+        *("caller", "authenticated", "looked_for", "denied_by", "owner", "runner_up", "sources"),
+        *("header", "chosen_by", "allowed", "tenant", "reason", "detail", "status"),
+    )
+)
+"""The keys of an explanation as JSON. Each has them all; what was not looked at is null."""
 
 
 @click.command(short_help="Say why a request runs as a tenant, or is refused.")
@@ -39,56 +54,29 @@ def explain(event: Path | None, map_file: Path, *, as_json: bool, **asked: Any) 
     """Explain the decision for the Lattice event in EVENT (- for stdin), or for a caller given by options. Exits with
     0 if the request is let in, 1 if it is refused."""
     found = read_map(map_file)
-    request = _request(event, asked, found.rules.header)
-    if isinstance(request, BridgeError):
-        _say({"status": request.status, "reason": request.reason, "detail": request.detail}, as_json=as_json)
-        sys.exit(1)
+    request: Request | None = None
     try:
-        _check_service(request, map_file, from_event=event is not None)
-        tokens = found.tokens_of(request)
+        request = _request(event, asked, found.rules.header)
+        if event is not None:
+            check_service(request, read_services(map_file))
+        document = _decided(request, found)
     except BridgeError as refusal:
-        _say({"status": refusal.status, "reason": refusal.reason, "detail": refusal.detail}, as_json=as_json)
-        sys.exit(1)
-    explanation = explained(request, found.rules, tokens)
-    _say(_facts(explanation), as_json=as_json)
-    sys.exit(0 if explanation.decision.allowed else 1)
+        document = _refused(refusal, request, found.rules.header)
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    elif show.is_terminal():
+        show.draw(show.picture(_facts(document, found.rules.header)))
+    else:
+        show.say_document(document)
+    sys.exit(0 if document["allowed"] else 1)
 
 
-def _check_service(request: Request, map_file: Path, *, from_event: bool) -> None:
-    """The bridge looks at an event's service before it looks at anything else."""
-    services = parse_toml(read(map_file)).get("lattice", {}).get("services", [])
-    if from_event and services and request.service_arn not in services:
-        raise Forbidden("service_not_allowed", "the event is not from a service in [lattice] services")
-
-
-def _request(event: Path | None, asked: dict[str, Any], header: str) -> Request | BridgeError:
+def _request(event: Path | None, asked: dict[str, Any], header: str) -> Request:
     if (event is None) == (not any(asked.values())):
         raise click.UsageError("give either an event, or a caller with --principal and its like")
-    try:
-        if event is not None:
-            return parse_event(read_event(event))
-        return request_of(TestTable(expect="-", **asked), header)
-    except BridgeError as error:
-        return error
-
-
-def _facts(found: Explanation) -> dict[str, Any]:
-    decision = found.decision
-    return {
-        "caller": found.caller,
-        "looked for": [f"{in_words(key)}: {rule or '-'}" for key, rule in found.looked_for],
-        "denied by": found.denied_by,
-        "owner": found.owner,
-        "runner-up, not asked": found.runner_up,
-        "owner allows": found.allows,
-        "header": found.header,
-        "tenant": decision.tenant,
-        "reason": decision.reason,
-        "detail": decision.refusal.detail if decision.refusal else None,
-        "client sees": "the backend's answer"
-        if decision.allowed
-        else f"{decision.status}, one body for all of its kind",
-    }
+    if event is not None:
+        return parse_event(read_event(event))
+    return request_of(TestTable(expect="-", **asked), header)
 
 
 def in_words(key: Key) -> str:
@@ -101,16 +89,111 @@ def in_words(key: Key) -> str:
     return f"{kind} {', session '.join(names)} of {place}" if names and names[0] else f"{kind} {place}"
 
 
-def _say(facts: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
-        return
-    width = max(len(name) for name in facts)
-    for name, value in facts.items():
-        lines = value if isinstance(value, list) else [value]
-        for line in lines:
-            if line is not None:
-                click.echo(f"{click.style(name.rjust(width), bold=True)}  {line}")
+# ---- for machines ---------------------------------------------------------------------------------------------------
+
+
+def _decided(request: Request, found: TenantMap) -> Document:
+    """Raises:
+    BridgeError: a token is there and does not verify, so that nothing is decided.
+    """
+    explanation = explained(request, found.rules, found.tokens_of(request), found.find)
+    decision = explanation.decision
+    keys = {rule: in_words(key) for key, rule in explanation.looked_for}
+    return {
+        **UNKNOWN,
+        **_who(request),
+        "looked_for": [{"key": in_words(key), "rule": rule} for key, rule in explanation.looked_for],
+        "denied_by": explanation.denied_by,
+        "owner": explanation.sources[0][0] if explanation.sources else None,
+        "runner_up": explanation.runner_up,
+        "sources": [{"key": keys[rule], "rule": rule, "allows": allows} for rule, allows in explanation.sources],
+        "header": explanation.header,
+        "chosen_by": decision.chosen_by,
+        "allowed": decision.allowed,
+        "tenant": decision.tenant,
+        "reason": decision.reason,
+        "detail": decision.refusal.detail if decision.refusal else None,
+        "status": decision.status,
+    }
+
+
+def _refused(refusal: BridgeError, request: Request | None, header: str) -> Document:
+    """Before any rule was asked. What the request says of itself is known, if there is one."""
+    seen: Document = {}
+    if request is not None:
+        seen = {**_who(request), "header": next((value for name, value in request.headers if name == header), None)}
+    outcome = {"allowed": False, "reason": refusal.reason, "detail": refusal.detail or None, "status": refusal.status}
+    return {**UNKNOWN, **seen, **outcome}
+
+
+def _who(request: Request) -> Document:
+    return {"caller": request.caller.principal, "authenticated": request.caller.authenticated}
+
+
+# ---- for people -----------------------------------------------------------------------------------------------------
+
+
+def _facts(document: Document, header: str) -> Iterator[tuple[show.Cell, show.Cell | Table]]:
+    if document["authenticated"] is not None:
+        yield "caller", (document["caller"] or "a caller that nobody authenticated", "bold")
+    if document["looked_for"]:
+        yield "", ""
+        yield "looked for", show.table(("in this order", "rule", ""), _keys(document))
+        yield "", ""
+    if document["sources"] and not document["denied_by"]:
+        yield "allowed", show.table(("by", "rule", "tenants"), _sources(document))
+        yield "", ""
+    if document["denied_by"]:
+        yield "denied by", (document["denied_by"], "red")
+    if document["authenticated"] is not None:
+        yield "header", _header(document["header"], header)
+    yield "outcome", _outcome(document)
+    if document["detail"]:
+        yield "because", document["detail"]
+    yield "client sees", _seen(document)
+
+
+def _keys(document: Document) -> Iterator[tuple[show.Cell, ...]]:
+    # A deny is looked for first: nobody asks the owner then.
+    owners = set() if document["denied_by"] else {source["rule"] for source in document["sources"]}
+    for entry in document["looked_for"]:
+        if entry["rule"] is None:
+            yield (entry["key"], "dim"), ("-", "dim"), ""
+        elif entry["rule"] in owners:
+            yield (entry["key"], "bold"), (entry["rule"], "bold"), ("owner", "bold cyan")
+        else:
+            yield entry["key"], entry["rule"], ("not asked", "yellow")
+
+
+def _sources(document: Document) -> Iterator[tuple[show.Cell, ...]]:
+    for source in document["sources"]:
+        kind, _, issuer = source["key"].partition(" ")
+        yield f"token {issuer}" if kind == "jwt" else "caller", source["rule"], source["allows"]
+
+
+def _header(value: str | None, name: str) -> show.Cell:
+    return (f"{name} is not there", "dim") if value is None else f"{name}: {value}"
+
+
+def _outcome(document: Document) -> show.Cell:
+    if not document["allowed"]:
+        return f"refused: {document['reason']}", "bold red"
+    how = "chosen by the header" if document["chosen_by"] == "header" else "the only one allowed"
+    return f"runs as {document['tenant']}, {how}", "bold green"
+
+
+def _seen(document: Document) -> show.Cell:
+    return "the backend's answer" if document["allowed"] else f"{document['status']}, one body for all of its kind"
+
+
+# ---- who ------------------------------------------------------------------------------------------------------------
+
+_STATES: Final = {
+    "active": "bold green",
+    "suspended": "bold yellow",
+    "not registered": "bold red",
+    "not known": "bold yellow",
+}
 
 
 @click.command(short_help="List every way to become a tenant.")
@@ -118,15 +201,26 @@ def _say(facts: dict[str, Any], *, as_json: bool) -> None:
 @_MAP
 @_JSON
 def who(tenant: str, map_file: Path, *, as_json: bool) -> None:
-    """List every rule that can lead to TENANT. Exits with 1 if it is not registered, or none does."""
-    rules = read_map(map_file).rules
-    ways = [{"rule": rule.id, "callers": in_words(rule.key), "how": how} for rule, how in ways_to(tenant, rules)]
-    known = rules.tenants.get(tenant)
-    state = "not registered" if known is None else "active" if known.active else "suspended"
+    """List every rule that can lead to TENANT. Exits with 1 if none does, or it is not registered, or the registry that
+    would know cannot be asked."""
+    found = read_map(map_file)
+    ways = [{"rule": rule.id, "callers": in_words(rule.key), "how": how} for rule, how in ways_to(tenant, found.rules)]
+    state = _state(tenant, found)
+    document = {"tenant": tenant, "state": state, "ways": ways}
     if as_json:
-        click.echo(json.dumps({"tenant": tenant, "state": state, "ways": ways}, indent=2))
+        click.echo(json.dumps(document, indent=2))
+    elif show.is_terminal():
+        rows = [(way["rule"], way["callers"], way["how"]) for way in ways]
+        show.draw((f"{tenant}: {state}", _STATES[state]), show.table(("rule", "callers", "how"), rows))
     else:
-        click.echo(f"{tenant}: {state}")
-        for way in ways:
-            click.echo(f"  {way['rule']}: {way['callers']}: {way['how']}")
-    sys.exit(0 if ways and known is not None else 1)
+        show.say_document(document)
+    sys.exit(0 if ways and state in ("active", "suspended") else 1)
+
+
+def _state(tenant: str, found: TenantMap) -> str:
+    try:
+        known = found.find(tenant)
+    except BridgeError as error:
+        click.echo(f"error: {show.safe(error.detail)}", err=True)
+        return "not known"
+    return "not registered" if known is None else "active" if known.active else "suspended"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lattice_bridge.errors import InvalidMap
+from lattice_bridge.cli import show
+from lattice_bridge.document import parse_document
+from lattice_bridge.errors import Forbidden, InvalidMap
+from lattice_bridge.message import Request
 from lattice_bridge.shape import read_text
 from lattice_bridge.tenant_map import TenantMap
 
@@ -25,10 +30,10 @@ def read(path: Path) -> str:
 def read_map(path: Path) -> TenantMap:
     """The map in a file. One that does not load ends the command with 1, and its faults."""
     try:
-        return TenantMap.from_toml(read(path), path.parent)
+        return TenantMap.from_document(parse_document(read(path)), path.parent, region=os.environ.get("AWS_REGION"))
     except InvalidMap as error:
         for fault in error.faults:
-            click.echo(f"error: {fault}", err=True)
+            click.echo(f"error: {show.safe(fault)}", err=True)
         sys.exit(1)
 
 
@@ -39,3 +44,20 @@ def read_event(path: Path) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{path}: not JSON: {error}") from error
+
+
+def read_services(path: Path) -> frozenset[str]:
+    """What a configuration's `[lattice] services` lists; of a map that stands alone, nothing."""
+    lattice = parse_document(read(path)).tables.get("lattice")
+    services = lattice.get("services") if isinstance(lattice, Mapping) else None
+    return frozenset(services) if isinstance(services, list) else frozenset()
+
+
+def check_service(request: Request, services: frozenset[str]) -> None:
+    """As the bridge does, before anything else of an event.
+
+    Raises:
+        Forbidden: the event is from elsewhere.
+    """
+    if services and request.service_arn not in services:
+        raise Forbidden("service_not_allowed", "the event is not from a service in [lattice] services")

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
 from rich.table import Table
 
-from lattice_bridge.errors import InvalidMap
+from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.local.identities import Identity
 from lattice_bridge.local.plan import DEFAULT_PRIORITY, Action, Plan, Rule
 from lattice_bridge.settings import Settings
@@ -59,8 +59,8 @@ def example(plan: Plan) -> Example:
         return Example()
     try:
         settings = Settings.load({**bridge.environment, "LAMBDA_TASK_ROOT": str(bridge.code)})
-    except InvalidMap as error:
-        return Example(faults=error.faults)
+    except BridgeError as error:
+        return Example(faults=error.faults if isinstance(error, InvalidMap) else (error.detail,))
     rules = settings.tenant_map.rules
     path = next((backend.path for backend in settings.backends if backend.isolated), "/")
     tenant = next((tenant.id for tenant in rules.tenants.values() if tenant.active), "TENANT")

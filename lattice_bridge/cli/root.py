@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from lattice_bridge.cli.check import check
+from lattice_bridge.cli.compile import compile_command
 from lattice_bridge.cli.diff import diff
 from lattice_bridge.cli.explain import explain, who
 from lattice_bridge.cli.local import local
+from lattice_bridge.cli.schema import schema_command
 from lattice_bridge.version import __version__
 
 
@@ -17,5 +19,5 @@ def root() -> None:
     """The Lambda between Amazon VPC Lattice and tenant-isolated Lambda functions."""
 
 
-for command in (check, diff, explain, local, who):
+for command in (check, compile_command, diff, explain, local, schema_command, who):
     root.add_command(command)
