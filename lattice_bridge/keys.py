@@ -301,10 +301,11 @@ class KeySet:
         self._failure = ""
 
     def key(self, kid: str | None) -> SigningKey | None:
-        """The key of this `kid`, or None if the issuer has none, as far as is known.
+        """The key of this `kid`, or None if the issuer has none.
 
         Raises:
-            Unavailable: `keys_unavailable`: there are no keys, or they are older than `max_stale`.
+            Unavailable: `keys_unavailable`: there are no keys, or they are older than `max_stale`; or none of this
+                `kid`, and the issuer could not be asked whether it has a new one.
         """
         now = self._clock()
         keys = self._fresh(now, self._max_stale)
@@ -314,10 +315,10 @@ class KeySet:
             return keys[kid]
         self._begin(now)
         with self._changed:
-            self._changed.wait_for(lambda: not self._in_flight, self._wait)
-            failure = self._failure
+            is_over = self._changed.wait_for(lambda: not self._in_flight, self._wait)
+            failure = self._failure or ("" if is_over else "no answer yet")
         keys = self._fresh(self._clock(), self._max_stale)
-        if not keys:
+        if not keys or (kid not in keys and failure):
             again = 1 if self._tried is None else math.ceil(self._tried + self._pause - self._clock())
             raise Unavailable("keys_unavailable", failure or "no answer yet", retry_after=max(1, again))
         return keys.get(kid)
