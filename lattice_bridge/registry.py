@@ -8,14 +8,14 @@ is held across it, and after one that failed there is a pause for all names.
 from __future__ import annotations
 
 import math
-import re
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
+from lattice_bridge.aws_client import AwsClient, code_of
 from lattice_bridge.background import is_past
 from lattice_bridge.errors import Unavailable
 from lattice_bridge.message import is_tenant_id
@@ -199,33 +199,21 @@ def _read(item: object, name: str) -> _Answer:
 
 # ---- the network ----------------------------------------------------------------------------------------------------
 
-MAX_CONNECTIONS: Final = 64
-
-
-class DynamoDbClient(Protocol):
-    """What is used of boto3's DynamoDB client."""
-
-    def get_item(self, **arguments: Any) -> Mapping[str, Any]: ...
-
-    def close(self) -> None: ...
-
 
 class DynamoDbTable:
-    """Fetches items of a table whose key is `tenant`, a string, and nothing else.
-
-    It is asked over boto3, twice at most and for about 5 seconds at most. AWS_ENDPOINT_URL_DYNAMODB and
-    AWS_ENDPOINT_URL say where, as they do for all of boto3.
+    """Fetches items of a table whose key is `tenant`, a string, and nothing else. Asks for about two seconds at most.
 
     Args:
         table: its name or ARN.
         region: boto3's own if None.
+
+    Attributes:
+        connect: gives boto3's client, without a request.
     """
 
     def __init__(self, table: str, region: str | None = None) -> None:
         self._table = table
-        self._region = region
-        self._client: DynamoDbClient | None = None
-        self._lock = threading.Lock()
+        self.connect = AwsClient("dynamodb", region, read_timeout=1)
 
     def __call__(self, name: str) -> Item | None:
         """The item of this name, or None. Raises what boto3 raises."""
@@ -240,29 +228,6 @@ class DynamoDbTable:
         item: Item | None = answer.get("Item")
         return item
 
-    def connect(self) -> DynamoDbClient:
-        """The client, made once and without a request. Called at init as well, where Lambda gives a whole core."""
-        with self._lock:
-            if self._client is None:
-                self._client = _connect(self._region)
-            return self._client
-
-
-def _connect(region: str | None) -> DynamoDbClient:
-    import boto3  # here, since a map without a registry does not pay for it
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=1,
-        read_timeout=1,
-        retries={"total_max_attempts": 2, "mode": "standard"},
-        max_pool_connections=MAX_CONNECTIONS,
-    )
-    client: DynamoDbClient = boto3.session.Session(region_name=region).client("dynamodb", config=config)
-    return client
-
-
-_CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
 
 _ADVICE: Final[Mapping[str, str]] = {
     "AccessDeniedException": "grant the bridge dynamodb:GetItem on the table",
@@ -272,9 +237,5 @@ _ADVICE: Final[Mapping[str, str]] = {
 
 
 def _cause(error: Exception) -> str:
-    """AWS's error code, or else the exception's type, and what to do."""
-    response = getattr(error, "response", None)
-    said = response.get("Error") if isinstance(response, Mapping) else None
-    code = said.get("Code") if isinstance(said, Mapping) else None
-    kind = code if isinstance(code, str) and _CODE.fullmatch(code) else type(error).__name__
+    kind = code_of(error)
     return f"{kind}: {_ADVICE[kind]}" if kind in _ADVICE else kind

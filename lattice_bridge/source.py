@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from lattice_bridge.aws_client import AwsClient, code_of
 from lattice_bridge.errors import InvalidMap, Unavailable
 
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -55,9 +55,9 @@ def source_of(place: str, folder: Path, *, region: str | None = None, clock: Cal
         InvalidMap: none of these: a malformed one of S3 or SSM, another URL, or nothing.
     """
     if place.startswith("s3:"):
-        return S3Object(*_bucket_and_key(place), _Client("s3", region))
+        return S3Object(*_bucket_and_key(place), AwsClient("s3", region, read_timeout=2))
     if place.startswith("ssm:"):
-        return SsmParameter(_parameter(place), _Client("ssm", region))
+        return SsmParameter(_parameter(place), AwsClient("ssm", region, read_timeout=2))
     if "://" in place or not place or not place.isprintable():
         raise InvalidMap([f"{place!r}: a configuration is in a file, at s3://BUCKET/KEY, or at ssm:/NAME"])
     return File(folder / place, clock)
@@ -108,31 +108,6 @@ def _version(found: os.stat_result, settled: bool) -> str:
 # ---- AWS ------------------------------------------------------------------------------------------------------------
 
 
-class _Client:
-    """A boto3 client, made at its first use and once: making one is not safe for threads, using it is."""
-
-    def __init__(self, service: str, region: str | None) -> None:
-        self._service = service
-        self._region = region
-        self._made: Any = None
-        self._lock = threading.Lock()
-
-    def __call__(self) -> Any:
-        with self._lock:
-            if self._made is None:
-                self._made = _connect(self._service, self._region)
-            return self._made
-
-
-def _connect(service: str, region: str | None) -> Any:
-    import boto3  # here, since a configuration in a file does not pay for it
-    from botocore.config import Config
-
-    config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
-    session: Any = boto3.session.Session(region_name=region)
-    return session.client(service, config=config)
-
-
 class S3Object:
     """An object in S3, the newest version of it. `connect` gives boto3's client, without a request."""
 
@@ -151,9 +126,9 @@ class S3Object:
         except Unavailable:
             raise
         except Exception as error:
-            if _code(error) == "304":
+            if code_of(error) == "304":
                 return None
-            raise _unreachable(place, _code(error)) from error
+            raise _unreachable(place, code_of(error)) from error
         return Text(_decoded(data, place), answer["ETag"])
 
 
@@ -182,7 +157,7 @@ class SsmParameter:
             version = f"{found['Version']} of {found['LastModifiedDate'].timestamp()}"
             text = str(found["Value"])
         except Exception as error:
-            raise _unreachable(place, _code(error)) from error
+            raise _unreachable(place, code_of(error)) from error
         return None if version == known else Text(text, version)
 
 
@@ -231,14 +206,6 @@ _ADVICE: Final[Mapping[tuple[str, str], str]] = {
     "SecureString",
     ("ssm", "ParameterNotFound"): "there is no such parameter in this account and region",
 }
-
-
-def _code(error: Exception) -> str:
-    """AWS's error code, or else the exception's type."""
-    response = getattr(error, "response", None)
-    said = response.get("Error") if isinstance(response, Mapping) else None
-    code = said.get("Code") if isinstance(said, Mapping) else None
-    return str(code)[:64] if code else type(error).__name__
 
 
 def _unreachable(place: str, cause: str) -> Unavailable:

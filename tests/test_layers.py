@@ -17,12 +17,13 @@ OURS: Final[dict[str, set[str]]] = {
     "errors": set(),
     "shape": {"errors"},
     "background": set(),
+    "aws_client": set(),
     "document": {"errors", "shape"},
     "compiled": {"document", "errors", "rules", "template"},
-    "source": {"errors"},
+    "source": {"aws_client", "errors"},
     "place": {"source"},
     "follow": {"background", "document", "errors", "source"},
-    "registry": {"background", "errors", "message", "rules"},
+    "registry": {"aws_client", "background", "errors", "message", "rules"},
     "headers": set(),
     "arn": {"errors", "headers"},
     "message": {"arn", "errors", "headers"},
@@ -116,8 +117,8 @@ IMPURE: Final = {
 }
 
 ONLY_IN: Final = {
-    "boto3": {"invoke", "registry", "source"},
-    "botocore": {"invoke", "registry", "source"},
+    "boto3": {"aws_client", "invoke"},
+    "botocore": {"aws_client", "invoke"},
     "os": {"main", "source"},
     "gc": {"compiled"},
     "random": {"invoke"},
