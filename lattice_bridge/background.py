@@ -1,11 +1,12 @@
-"""Work beside a request.
+"""Work beside a request, and how old a thing is by then.
 
-Rule: it never keeps the process alive, and nobody waits for it here.
+Rule: what runs beside a request never keeps the process alive, and nobody waits for it here.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 
@@ -16,6 +17,35 @@ def in_background(work: Callable[[], None]) -> None:
         RuntimeError: no more threads can be started.
     """
     threading.Thread(target=work, name="lattice-bridge-background", daemon=True).start()
+
+
+class Elapsed:
+    """Seconds that have gone by, for ages: never fewer than the wall's clock or the monotonic one says, and never back.
+
+    A monotonic clock may stand still while an execution environment is frozen, and the wall's may be set back: by
+    either alone, what is old could stay young, and a suspended tenant active.
+
+    Args:
+        wall, steady: the two clocks, in seconds.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
+        self._wall = wall
+        self._steady = steady
+        self._lock = threading.Lock()
+        self._seen = (wall(), steady())
+        self._total = 0.0
+
+    def __call__(self) -> float:
+        """Seconds since this was made."""
+        with self._lock:
+            now = (self._wall(), self._steady())
+            self._total += max(0.0, now[0] - self._seen[0], now[1] - self._seen[1])
+            self._seen = now
+            return self._total
+
+
+elapsed = Elapsed()
 
 
 def is_past(since: float | None, now: float, span: float) -> bool:

@@ -8,18 +8,21 @@ on.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lattice_bridge.background import in_background, is_past
+from lattice_bridge.background import elapsed, in_background, is_past
 from lattice_bridge.document import sha256_of
-from lattice_bridge.errors import BridgeError, InvalidMap
+from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
 from lattice_bridge.source import Source
 
 CLOSED_REFRESH: Final = 5.0
 """Seconds between two looks while there is no configuration to serve with."""
+
+OVERDUE: Final = 3
+"""Times `refresh` after which a look is not left to a thread: only an environment that was idle comes so late. It would
+serve its next requests with a map that is hours old, and a thread may not get far between them."""
 
 _ANOTHER: Final = '"another"'
 """A version that no text has, for reading one again. None would be a first reading, which takes half a file as well."""
@@ -58,7 +61,7 @@ class Look:
 
 class Following:
     """Serves with the configuration that `source` holds, and looks for another beside a request. For any number of
-    threads. Without one it refuses everything, and looks during requests: there is nothing to serve them with.
+    threads. It looks during a request if it has nothing to serve with, or is long overdue.
 
     Args:
         source: where the configuration's text is.
@@ -76,7 +79,7 @@ class Following:
         closed: Callable[[BridgeError], Handler],
         report: Callable[[Look], None],
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = elapsed,
         start: Callable[[Callable[[], None]], None] = in_background,
     ) -> None:
         self._source = source
@@ -87,10 +90,11 @@ class Following:
         self._start = start
         self._lock = threading.Lock()
         self._looking = False
-        self._was_closed = False
         self._looked: float | None = None
+        self._complained: float | None = None
+        self._was_closed = False
         self._version: str | None = None
-        self._rejected: BridgeError | None = None
+        self._rejected: tuple[str, BridgeError] | None = None
         self._serving: Handler = closed(InvalidMap(["not loaded yet"]))
         self.in_force: InForce | None = None
         self._look_when_due()
@@ -100,19 +104,36 @@ class Following:
         self._look_when_due()
         return self._serving(event, context)
 
+    # ---- when -------------------------------------------------------------------------------------------------------
+
     def _look_when_due(self) -> None:
         now, in_force = self._clock(), self.in_force
+        refresh = in_force.refresh if in_force else CLOSED_REFRESH
         with self._lock:
-            if self._looking or not is_past(self._looked, now, in_force.refresh if in_force else CLOSED_REFRESH):
+            if not is_past(self._looked, now, refresh):
                 return
-            self._looking, self._looked = True, now
-        if in_force is None:
+            overdue = is_past(self._looked, now, OVERDUE * refresh)
+            hangs = self._looking and overdue and is_past(self._complained, now, refresh)
+            if hangs:
+                self._complained = now
+            is_ours = not self._looking
+            if is_ours:
+                self._looking, self._looked = True, now
+        if hangs:
+            refusal = Unavailable("config_unreachable", "a look at the configuration has not come to an end")
+            self._report(Look(_sha256(in_force), _sha256(in_force), refusal))
+        if is_ours and (in_force is None or overdue):
             self._look()
-            return
+        elif is_ours:
+            self._look_aside()
+
+    def _look_aside(self) -> None:
         try:
             self._start(self._look)
-        except RuntimeError:  # no more threads: the next time then
+        except Exception:  # no more threads, no more memory: the next time then
             self._looking = False
+
+    # ---- what -------------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
         before = self.in_force
@@ -120,28 +141,31 @@ class Following:
             refusal = self._replace(before)
         except Exception as error:
             refusal = error if isinstance(error, BridgeError) else InvalidMap([f"{type(error).__name__}: {error}"])
-        finally:
-            self._looking = False
-        if refusal is not None and before is None:
-            self._serving = self._closed(refusal)
         after = self.in_force
+        if refusal is not None and after is None:
+            self._serving = self._closed(refusal)
         is_first = before is None and not self._was_closed
         self._was_closed = after is None
+        self._looking = False
         if refusal is not None or (after is not before and not is_first):
             self._report(Look(_sha256(before), _sha256(after), refusal))
 
     def _replace(self, before: InForce | None) -> BridgeError | None:
         """Puts a new text in force, if there is one; returns what is wrong with the newest."""
-        found = self._source.read(self._version)
+        # One that was refused is read again: what it names, a file with keys, may have been mended since.
+        found = self._source.read(_ANOTHER if self._rejected else self._version)
         if found is None:
-            return self._rejected
+            return self._rejected[1] if self._rejected else None
+        sha256 = sha256_of(found.text)
+        if self._rejected and self._rejected[0] == sha256 and "jwks_file" not in found.text:
+            return self._rejected[1]
         self._version, self._rejected = found.version, None
-        if before is not None and sha256_of(found.text) == before.sha256:
+        if before is not None and sha256 == before.sha256:
             return None
         try:
             after = self._build(found.text, before)
         except InvalidMap as error:
-            self._rejected = error
+            self._rejected = (sha256, error)
             return error
         except Exception:  # not the text's fault: it is built anew at the next look
             self._version = None if before is None else _ANOTHER

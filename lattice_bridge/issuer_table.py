@@ -13,7 +13,7 @@ from typing import Final
 from pydantic import Field
 
 from lattice_bridge import headers as names
-from lattice_bridge.keys import KeySet, fetch_https, parse_key_set
+from lattice_bridge.keys import KeySet, fetch_https, parse_key_set, read_key_file
 from lattice_bridge.shape import Table
 from lattice_bridge.token import ALGORITHMS, Issuer, Profile
 
@@ -95,7 +95,7 @@ def key_set_of(table: IssuerTable, folder: Path, fetch_from: FetchFrom = fetch_h
         url = table.jwks_url
         return KeySet(lambda: fetch_from(url))
     path = folder / (table.jwks_file or "")
-    return KeySet(path.read_bytes)
+    return KeySet(lambda: read_key_file(path))
 
 
 def check_key_file(table: IssuerTable, folder: Path) -> Iterator[str]:
@@ -103,7 +103,7 @@ def check_key_file(table: IssuerTable, folder: Path) -> Iterator[str]:
     if table.jwks_file is None:
         return
     try:
-        parse_key_set((folder / table.jwks_file).read_bytes())
+        parse_key_set(read_key_file(folder / table.jwks_file))
     except OSError as error:
         yield f'jwks_file "{table.jwks_file}": {error.strerror or error}'
     except Exception as error:

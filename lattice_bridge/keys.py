@@ -6,10 +6,12 @@ somebody else's unknown `kid` caused. However many ask, one fetch is in flight, 
 
 from __future__ import annotations
 
+import errno
 import http.client
 import io
 import json
 import math
+import os
 import re
 import socket
 import ssl
@@ -17,10 +19,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-from lattice_bridge.background import in_background, is_past
+from lattice_bridge.background import elapsed, in_background, is_past
 from lattice_bridge.errors import BridgeError, Unavailable
 
 MAX_BYTES: Final = 128 * 1024
@@ -141,6 +144,18 @@ def _read(entry: dict[str, Any], algorithm: str, stated: str | None) -> SigningK
     if entry["kty"] == "RSA" and key.key_size not in _RSA_BITS:
         return None
     return SigningKey(key, stated)
+
+
+def read_key_file(path: Path) -> bytes:
+    """A key set that is a file, up to a byte more than it may have.
+
+    Raises:
+        OSError: it cannot be read, or is none: a pipe would be waited for without end.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, "not a file" if path.exists() else os.strerror(errno.ENOENT))
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 # ---- the network ----------------------------------------------------------------------------------------------------
@@ -266,8 +281,7 @@ class KeySet:
 
     Args:
         fetch: the key set's bytes, within `wait` seconds.
-        clock: seconds; may jump. The wall's by default: the monotonic one may stand still in a frozen environment, and
-            old keys would stay young. The age of keys is counted from when their fetch began.
+        clock: seconds; may jump. The age of keys is counted from when their fetch began.
         refresh: seconds after which keys are fetched anew.
         max_stale: seconds for which the last good keys serve while they cannot be fetched.
         pause: seconds between the beginnings of two fetches, whatever asks for them.
@@ -279,7 +293,7 @@ class KeySet:
         self,
         fetch: Callable[[], bytes],
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = elapsed,
         refresh: float = 3600,
         max_stale: float = 86400,
         pause: float = 30,

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from lattice_bridge.aws_client import AwsClient, code_of
-from lattice_bridge.background import is_past
+from lattice_bridge.background import elapsed, is_past
 from lattice_bridge.errors import Unavailable
 from lattice_bridge.message import is_tenant_id
 from lattice_bridge.rules import Tenant
@@ -66,8 +65,7 @@ class Registry:
 
     Args:
         fetch: a name's item, or None if the table has none. May raise anything.
-        clock: seconds, wall clock: an environment that Lambda freezes may find its monotonic clock where it stood, and
-            a suspension has to hold within `ttl`. May jump; ages are counted from when a fetch began.
+        clock: seconds; may jump. Ages are counted from when a fetch began.
         ttl: seconds for which an answer is not asked for again. A miss has 5 of them at most.
         max_stale: seconds for which the last known answer serves while the table cannot be asked.
         size: known tenants that are remembered.
@@ -80,7 +78,7 @@ class Registry:
         self,
         fetch: Callable[[str], Item | None],
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = elapsed,
         ttl: float = 60,
         max_stale: float = 3600,
         size: int = 10_000,

@@ -30,6 +30,7 @@ _FUNCTION: Final = re.compile(
     r"(:(\$LATEST|[a-zA-Z0-9_-]{1,128}))?"
 )
 _SERVICE: Final = re.compile(r"arn:aws(-[a-z]+)*:vpc-lattice:[a-z0-9-]+:[0-9]{12}:service/svc-[0-9a-z]+")
+NO_RULE: Final = "no [[rule]]: nobody could get in; a file that was cut off, or emptied?"
 _SEGMENT: Final = r"[!-)+-.0->@-~]+"  # visible ASCII without / ? and *
 _PATH: Final = re.compile(rf"/({_SEGMENT}(/{_SEGMENT})*)?")
 
@@ -57,6 +58,24 @@ class FollowTable(Table):
     """`[map]`: how a configuration is kept up with. `refresh` is the seconds between two looks at its source."""
 
     refresh: float = Field(default=60, ge=5, le=86400)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The tables of a configuration that are no map's, by their shape."""
+
+    lattice: LatticeTable
+    follow: FollowTable
+    backends: list[BackendTable]
+
+    @classmethod
+    def read(cls, tables: Mapping[str, Any], faults: list[str]) -> Written:
+        """What fits; what does not is added to `faults`."""
+        return cls(
+            fit(LatticeTable, tables.get("lattice", {}), "lattice", faults) or LatticeTable(),
+            fit(FollowTable, tables.get("map", {}), "map", faults) or FollowTable(),
+            fit_each(BackendTable, tables.get("backend", []), "backend", faults),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +130,7 @@ class Settings:
             InvalidMap: with every fault found, of the settings and of the map.
         """
         document, faults = parse_document(text), list[str]()
-        written = _Written.read(document.tables, faults)
+        written = Written.read(document.tables, faults)
         backends = _backends(written.backends, function)
         faults += _faults(backends, written.lattice.services, any_written="backend" in document.tables)
         try:
@@ -119,7 +138,7 @@ class Settings:
         except InvalidMap as error:
             raise InvalidMap([*faults, *error.faults]) from error
         if not (tenant_map.rules.owners or tenant_map.rules.denials):
-            faults.append("no [[rule]]: nobody could get in; a file that was cut off, or emptied?")
+            faults.append(NO_RULE)
         if faults:
             raise InvalidMap(faults)
         services, set_cookie = frozenset(written.lattice.services), written.lattice.set_cookie
@@ -131,31 +150,15 @@ class Settings:
         none of the other tables is not asked for a backend."""
         found = TenantMap.findings(text, folder)
         try:
-            tables = parse_document(text).tables
+            document = parse_document(text)
         except InvalidMap:
             return found
         faults: list[str] = []
-        written = _Written.read(tables, faults)
-        if ELSEWHERE & set(tables):
+        written = Written.read(document.tables, faults)
+        if ELSEWHERE & set(document.tables):
             faults += _faults(_backends(written.backends), written.lattice.services, any_written=True)
+            faults += [] if document.compiled or document.tables.get("rule") else [NO_RULE]
         return [*(Finding("error", None, fault) for fault in faults), *found]
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """The tables that are read here, by their shape."""
-
-    lattice: LatticeTable
-    follow: FollowTable
-    backends: list[BackendTable]
-
-    @classmethod
-    def read(cls, tables: Mapping[str, Any], faults: list[str]) -> _Written:
-        return cls(
-            fit(LatticeTable, tables.get("lattice", {}), "lattice", faults) or LatticeTable(),
-            fit(FollowTable, tables.get("map", {}), "map", faults) or FollowTable(),
-            fit_each(BackendTable, tables.get("backend", []), "backend", faults),
-        )
 
 
 def _backends(tables: list[BackendTable], function: str | None = None) -> list[Backend]:

@@ -33,7 +33,7 @@ def read_text(path: str | Path) -> str:
         InvalidMap: no such file, not readable, or not UTF-8.
     """
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_bytes().decode("utf-8")  # line ends as they are: TOML does not take all of them
     except OSError as error:
         raise InvalidMap([f"{path}: {error.strerror or error}"]) from error
     except UnicodeDecodeError as error:

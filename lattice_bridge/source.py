@@ -22,6 +22,7 @@ from lattice_bridge.errors import InvalidMap, Unavailable
 MAX_BYTES: Final = 64 * 1024 * 1024
 SETTLED: Final = 2.0
 """Seconds after which a file that was written to is taken for finished."""
+_MOMENT: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +68,25 @@ def source_of(place: str, folder: Path, *, region: str | None = None, clock: Cal
 
 
 class File:
-    """A file. On a first read it is taken as it is; later, only once nobody has written to it for two seconds."""
+    """A file. It is taken once nobody has written to it for two seconds; on a first read, which somebody waits for,
+    once nobody has for a twentieth of one."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.time,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._path = path
         self._clock = clock
+        self._pause = pause
 
     def read(self, known: str | None) -> Text | None:
         """See `Source.read`. None also for a file that may be half written."""
         try:
             before = self._path.stat()
+            if known is None:
+                before = self._still(before)
             settled = self._is_settled(before)
             version = _version(before, settled)
             if known is not None and (version == known or not settled):
@@ -87,6 +97,17 @@ class File:
         except OSError as error:
             raise _unreachable(str(self._path), error.strerror or type(error).__name__) from error
         return Text(_decoded(data, str(self._path)), version)
+
+    def _still(self, found: os.stat_result) -> os.stat_result:
+        """The file's state once two looks agree: whoever writes it is at it. A task root never comes to wait."""
+        for _ in range(int(SETTLED / _MOMENT)):
+            if self._is_settled(found):
+                break
+            self._pause(_MOMENT)
+            before, found = found, self._path.stat()
+            if _version(before, settled=True) == _version(found, settled=True):
+                break
+        return found
 
     def _is_settled(self, found: os.stat_result) -> bool:
         """A time stamp from the far future says nothing: by that clock the file would not be settled for long."""

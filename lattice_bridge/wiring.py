@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from lattice_bridge.background import elapsed
 from lattice_bridge.bridge import Bridge, id_for
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
 from lattice_bridge.event import method_of
@@ -28,7 +29,7 @@ def make_handler(
     environ: Mapping[str, str],
     write: Callable[[str], object] = to_stdout,
     *,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] = elapsed,
 ) -> Handler:
     """The handler for an environment. Without a configuration that can serve, it answers 503 to every request, and says
     why in the log: refusing all is the only safe reading of a map that does not load."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -323,3 +324,18 @@ def test_each_text_of_a_list_is_read_by_the_template(folder: Path) -> None:
 def test_claim_is_list_goes_with_a_claim() -> None:
     with pytest.raises(InvalidMap, match="claim_is_list says that a claim is a list"):
         TenantMap.from_toml(HEAD + API.replace("tenants", "claim_is_list = true\ntenants"))
+
+
+def test_a_key_file_is_a_file_and_of_a_key_sets_size(tmp_path: Path) -> None:
+    """Trap D9: a pipe would be waited for, and a device read, without end."""
+    os.mkfifo(tmp_path / "keys.json")
+    with pytest.raises(InvalidMap, match=r'jwks_file "keys.json": not a file'):
+        TenantMap.from_toml(HEAD + CORP + USERS, tmp_path)
+    (tmp_path / "keys.json").unlink()
+    (tmp_path / "keys.json").symlink_to("/dev/zero")
+    with pytest.raises(InvalidMap, match="not a file"):
+        TenantMap.from_toml(HEAD + CORP + USERS, tmp_path)
+    (tmp_path / "keys.json").unlink()
+    (tmp_path / "keys.json").write_bytes(b" " * 200_000)
+    with pytest.raises(InvalidMap, match="over 128 KiB"):
+        TenantMap.from_toml(HEAD + CORP + USERS, tmp_path)

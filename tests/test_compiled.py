@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from lattice_bridge.compiled import compile_map
 from lattice_bridge.document import FORMAT, parse_document, sealed
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.settings import Settings
+from tests.token_builder import jwk, key_set
 
 EVERYTHING = """
 [[backend]]
@@ -250,3 +253,48 @@ def test_check_and_who_read_compiled_maps(tmp_path: Path) -> None:
     assert "edge" in CliRunner().invoke(root, ["who", "blue", "--map", str(tmp_path / "bridge.json")]).output
     (tmp_path / "bridge.json").write_text(compiled()[:-9], encoding="utf-8")
     assert CliRunner().invoke(root, ["check", str(tmp_path / "bridge.json")]).exit_code == 1
+
+
+def test_what_is_written_may_be_read_by_whom_the_user_lets(tmp_path: Path) -> None:
+    """The list of tenants is the list of customers."""
+    (tmp_path / "bridge.toml").write_text(EVERYTHING, encoding="utf-8")
+    before = os.umask(0o077)
+    try:
+        CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml")])
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "bridge.json").stat().st_mode) == 0o600
+    (tmp_path / "bridge.json").chmod(0o640)
+    CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml")])
+    assert stat.S_IMODE((tmp_path / "bridge.json").stat().st_mode) == 0o640
+
+
+def test_a_link_is_followed_and_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "bridge.toml").write_text(EVERYTHING, encoding="utf-8")
+    (tmp_path / "real.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "bridge.json").symlink_to("real.json")
+    assert CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml")]).exit_code == 0
+    assert (tmp_path / "bridge.json").is_symlink()
+    assert TenantMap.from_file(tmp_path / "real.json").rules
+
+
+def test_nothing_but_a_file_is_replaced_and_never_the_source(tmp_path: Path) -> None:
+    pipe, source = tmp_path / "pipe", tmp_path / "map.json"
+    os.mkfifo(pipe)
+    source.write_text(EVERYTHING, encoding="utf-8")
+    assert CliRunner().invoke(root, ["compile", str(source), "-o", str(pipe)]).exit_code == 2
+    assert CliRunner().invoke(root, ["compile", str(source)]).exit_code == 2
+    assert pipe.is_fifo()
+    assert source.read_text(encoding="utf-8") == EVERYTHING
+
+
+def test_a_compiled_map_that_would_not_find_its_keys_is_not_written(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "keys.json").write_bytes(key_set(jwk("k1")))
+    text = EVERYTHING.replace('jwks_url = "https://issuer.example/keys"', 'jwks_file = "keys.json"')
+    (tmp_path / "bridge.toml").write_text(text, encoding="utf-8")
+    target = tmp_path / "out" / "bridge.json"
+    result = CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml"), "-o", str(target)])
+    assert (result.exit_code, target.exists()) == (2, False)
+    assert "keys.json" in result.output
+    assert CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml")]).exit_code == 0

@@ -10,7 +10,7 @@ import pytest
 
 from lattice_bridge.document import sha256_of
 from lattice_bridge.errors import BridgeError, InvalidMap, Misconfigured, Unavailable
-from lattice_bridge.follow import CLOSED_REFRESH, Following, Handler, InForce, Look
+from lattice_bridge.follow import CLOSED_REFRESH, OVERDUE, Following, Handler, InForce, Look
 from lattice_bridge.source import Text
 
 REFRESH = 60.0
@@ -27,6 +27,7 @@ class Script:
         self.pending: list[Callable[[], None]] = []
         self.aside = True
         self.failing: Exception | None = None
+        self.mended = False
 
     def read(self, known: str | None) -> Text | None:
         self.reads += 1
@@ -37,7 +38,7 @@ class Script:
     def build(self, text: str, replaced: InForce | None) -> InForce:
         if self.failing:
             raise self.failing
-        if text.startswith("bad"):
+        if text.startswith("bad") and not self.mended:
             raise InvalidMap([f"{text} is wrong"])
         return InForce(_says(text), sha256_of(text), REFRESH)
 
@@ -280,3 +281,74 @@ def test_a_text_that_could_not_be_built_is_read_again_and_not_as_if_for_the_firs
     ask(following)
     assert ask(following) == "two"
     assert None not in seen
+
+
+def test_an_environment_that_was_idle_looks_before_it_serves() -> None:
+    """Traps D3, D6: a tenant suspended hours ago is not served once more because nobody asked meanwhile."""
+    script = Script()
+    script.aside = False
+    following = script.follow()
+    script.text = "two"
+    script.now += OVERDUE * REFRESH
+    assert ask(following) == "two"
+    assert script.pending == []
+
+
+def test_an_environment_that_was_idle_keeps_the_last_good_one_if_the_look_fails() -> None:
+    """Trap D4."""
+    script = Script()
+    following = script.follow()
+    script.text = None
+    for _ in range(2):
+        script.now += 3600
+        assert ask(following) == "one"
+    assert refusals(script) == ["it is gone"] * 2
+
+
+def test_a_map_that_names_a_file_with_keys_is_tried_again_while_it_is_refused() -> None:
+    """The file may come, or be mended, without a change of the map's text."""
+    script = Script("bad jwks_file")
+    following = script.follow()
+    assert ask(following) == "config_invalid"
+    script.mended = True
+    script.now += CLOSED_REFRESH
+    assert ask(following) == "bad jwks_file"
+
+
+def test_a_map_that_was_refused_is_not_built_again_for_nothing() -> None:
+    script = Script("bad")
+    following = script.follow()
+    script.mended = True
+    script.now += CLOSED_REFRESH
+    assert ask(following) == "config_invalid"
+
+
+def test_a_look_that_does_not_end_rings_the_alarm() -> None:
+    """Trap D3: a mounted file system that hangs."""
+    script = Script()
+    following = script.follow()
+    script.aside = False
+    script.now += REFRESH
+    ask(following)
+    assert len(script.pending) == 1  # begun, and never done
+    for _ in range(6):
+        script.now += REFRESH / 2
+        assert ask(following) == "one"
+    assert set(refusals(script)) == {"a look at the configuration has not come to an end"}
+    assert 1 <= len(refusals(script)) <= 2
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread"), OSError(12, "no memory")])
+def test_a_thread_that_cannot_be_started_is_no_reason_to_raise(error: Exception) -> None:
+    script = Script()
+
+    def none_left(work: Callable[[], None]) -> None:
+        raise error
+
+    following = Following(
+        script, script.build, lambda refusal: _says(""), script.looks.append, clock=lambda: script.now, start=none_left
+    )
+    script.text = "two"
+    for _ in range(2):
+        script.now += REFRESH
+        assert ask(following) == "one"

@@ -266,7 +266,9 @@ def test_the_same_rules_in_another_order_are_no_difference(tmp_path: Path) -> No
         ("", f'{ROLE}a"\ntenant = "blue"', "gains"),
         (f'{ROLE}a"\ntenant = "blue"', "", "loses"),
         (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenant = "green"', "changes"),
-        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenants = "*"', "changes"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenants = "*"', "gains"),
+        (f'{ROLE}a"\ntenants = "*"', f'{ROLE}a"\ntenant = "blue"', "loses"),
+        (f'{ROLE}a"\ntenants = ["blue", "green"]', f'{ROLE}a"\ntenant = "blue"', "loses"),
         (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenant = "blue"\norg = "o-a1b2c3d4e5"', "changes"),
         (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ndeny = true', "loses"),
         (

@@ -479,3 +479,42 @@ def test_a_server_that_is_not_there_is_unreachable(at: At, place: str) -> None:
 def test_no_region_is_unreachable_like_another(monkeypatch: pytest.MonkeyPatch, aws: AwsServer) -> None:
     aws.environment(monkeypatch)
     assert unreachable(source_of("ssm:/a", Path("nowhere"))) == "ssm:/a: NoRegionError"
+
+
+# ---- a first read that comes too early ------------------------------------------------------------------------------
+
+
+def test_a_first_read_waits_for_whoever_is_writing(tmp_path: Path) -> None:
+    """Trap D4: half a map may load, without the rules that deny."""
+    path = tmp_path / "bridge.toml"
+    path.write_text("half", encoding="utf-8")
+    parts = iter([" a", " map"])
+
+    def writing(seconds: float) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(next(parts, ""))
+
+    found = File(path, pause=writing).read(None)
+    assert found is not None
+    assert found.text == "half a map"
+
+
+def test_a_first_read_of_a_file_that_nobody_writes_to_waits_for_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.toml"
+    path.write_text("whole", encoding="utf-8")
+    waited: list[float] = []
+    assert File(path, clock=lambda: path.stat().st_mtime + 10, pause=waited.append).read(None)
+    assert waited == []
+
+
+def test_a_first_read_of_a_file_that_is_written_to_without_end_comes_to_one(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.toml"
+    path.write_text("x", encoding="utf-8")
+    waited: list[float] = []
+
+    def writing(seconds: float) -> None:
+        waited.append(seconds)
+        path.write_text("x" * len(waited) * 2, encoding="utf-8")
+
+    assert File(path, pause=writing).read(None)
+    assert len(waited) == 40

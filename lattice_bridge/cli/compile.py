@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read
 from lattice_bridge.compiled import compile_map
 from lattice_bridge.document import parse_document
+from lattice_bridge.errors import InvalidMap
 from lattice_bridge.settings import Settings
 from lattice_bridge.tenant_map import TenantMap
 from lattice_bridge.version import __version__
@@ -35,28 +37,42 @@ def compile_command(file: Path, output: Path | None) -> None:
         sys.exit(1)
     document = parse_document(text)
     if document.compiled is not None:
-        raise click.UsageError(f"{file} is compiled already")
+        raise click.UsageError(show.safe(f"{file} is compiled already"))
     compiled = compile_map(document.tables, TenantMap.from_document(document, file.parent).rules, __version__)
-    TenantMap.from_document(parse_document(compiled), file.parent)  # what is written loads
     if str(output) == "-":
         click.echo(compiled, nl=False)
         return
     target = output or file.with_suffix(".json")
+    if target.exists() and (not target.is_file() or target.samefile(file)):
+        raise click.UsageError(show.safe(f"{target}: is no other file; write elsewhere with --output"))
+    try:
+        TenantMap.from_document(parse_document(compiled), target.parent)  # what is written loads where it is written
+    except InvalidMap as error:
+        raise click.UsageError(show.safe(f"{target}: {error.detail}")) from error
     _write(target, compiled)
-    click.echo(f"{target}: {len(compiled):,} bytes")
+    click.echo(show.safe(f"{target}: {len(compiled):,} bytes"))
 
 
 def _write(path: Path, text: str) -> None:
     """Whole or not at all: a bridge may be looking."""
     try:
-        handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, made = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
-            Path(made).chmod(0o644)
-            Path(made).replace(path)
+            Path(made).chmod(_mode(path))
+            Path(made).replace(path.resolve())
         except BaseException:
             Path(made).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise click.UsageError(f"{path}: {error.strerror or error}") from error
+        raise click.UsageError(show.safe(f"{path}: {error.strerror or error}")) from error
+
+
+def _mode(path: Path) -> int:
+    """As the file that is replaced had it, or as any new file has."""
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

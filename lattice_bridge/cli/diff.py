@@ -14,7 +14,8 @@ import click
 from lattice_bridge.cli import show
 from lattice_bridge.cli.explain import in_words
 from lattice_bridge.cli.files import check_service, read, read_map, read_services
-from lattice_bridge.compare import Change, changed_decisions, changed_rules
+from lattice_bridge.compare import Change, changed_decisions, changed_rules, changed_tables
+from lattice_bridge.document import parse_document
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.map_test import every_tenant
 from lattice_bridge.message import Request
@@ -35,10 +36,14 @@ def diff(old: Path, new: Path, events: Path | None, *, as_json: bool) -> None:
     nothing changes, 1 if something does."""
     before, after = read_map(old), read_map(new)
     if events is None:
-        changes = list(changed_rules(before.rules, after.rules, in_words))
+        tables = (parse_document(read(path)).tables for path in (old, new))
+        changes = [*changed_rules(before.rules, after.rules, in_words), *changed_tables(*tables)]
     else:
         deciding = (_decide(before, read_services(old)), _decide(after, read_services(new)))
-        changes = list(changed_decisions(_lines(events), *deciding))
+        decisions = list(changed_decisions(_lines(events), *deciding))
+        if not decisions:
+            raise click.UsageError(f"{events}: no Lattice event in it, so nothing was compared")
+        changes = [change for change in decisions if change is not None]
     if as_json:
         click.echo(json.dumps([asdict(change) for change in changes], indent=2))
     else:
@@ -87,7 +92,7 @@ def _summary(changes: list[Change], what: str) -> str:
 
 
 def _lines(path: Path) -> Iterator[object]:
-    for number, line in enumerate(read(path).splitlines(), 1):
+    for number, line in enumerate(read(path).split("\n"), 1):
         if line.strip():
             try:
                 yield json.loads(line)

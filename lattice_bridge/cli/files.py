@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from lattice_bridge.cli import show
 from lattice_bridge.document import parse_document
 from lattice_bridge.errors import Forbidden, InvalidMap
 from lattice_bridge.message import Request
+from lattice_bridge.settings import Written
 from lattice_bridge.shape import read_text
 from lattice_bridge.tenant_map import TenantMap
 
@@ -28,9 +28,13 @@ def read(path: Path) -> str:
 
 
 def read_map(path: Path) -> TenantMap:
-    """The map in a file. One that does not load ends the command with 1, and its faults."""
+    """The map in a file. One that does not load, alone or for what stands beside it, ends the command with 1."""
     try:
-        return TenantMap.from_document(parse_document(read(path)), path.parent, region=os.environ.get("AWS_REGION"))
+        document, faults = parse_document(read(path)), list[str]()
+        Written.read(document.tables, faults)
+        if faults:
+            raise InvalidMap(faults)
+        return TenantMap.from_document(document, path.parent, region=os.environ.get("AWS_REGION"))
     except InvalidMap as error:
         for fault in error.faults:
             click.echo(f"error: {show.safe(fault)}", err=True)
@@ -47,10 +51,8 @@ def read_event(path: Path) -> Any:
 
 
 def read_services(path: Path) -> frozenset[str]:
-    """What a configuration's `[lattice] services` lists; of a map that stands alone, nothing."""
-    lattice = parse_document(read(path)).tables.get("lattice")
-    services = lattice.get("services") if isinstance(lattice, Mapping) else None
-    return frozenset(services) if isinstance(services, list) else frozenset()
+    """What a configuration's `[lattice] services` lists, given that it loads; of a map that stands alone, nothing."""
+    return frozenset(Written.read(parse_document(read(path)).tables, []).lattice.services)
 
 
 def check_service(request: Request, services: frozenset[str]) -> None:
