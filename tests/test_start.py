@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,9 @@ BACKEND = '[[backend]]\nfunction = "orders:live"\n'
 
 
 def imported(path: Path) -> set[str]:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(path)], capture_output=True, text=True, check=True)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}  # imports TOML
+    command = [sys.executable, "-c", PROGRAM, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
     return set(json.loads(done.stdout))
 
 
