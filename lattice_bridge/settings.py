@@ -44,6 +44,10 @@ class _Backend(Table):
     keep_headers: tuple[Literal["authorization", "x-amz-security-token"], ...] = Field(default=(), strict=False)
 
 
+class _Top(Table):
+    invoker: Literal["direct", "boto3"] = "direct"
+
+
 class _Lattice(Table):
     services: tuple[str, ...] = Field(default=(), strict=False)
     set_cookie: Literal["cookies", "headers"] = SET_COOKIE
@@ -58,12 +62,14 @@ class Settings:
         backends: at least one.
         services: ARNs of the Lattice services events may come from; empty for any.
         set_cookie: where a reply carries cookies.
+        invoker: how functions are invoked: signed and sent here, or by boto3.
     """
 
     tenant_map: TenantMap
     backends: tuple[Backend, ...]
     services: frozenset[str] = frozenset()
     set_cookie: SetCookie = SET_COOKIE
+    invoker: Literal["direct", "boto3"] = "direct"
 
     @classmethod
     def load(cls, environ: Mapping[str, str]) -> Settings:
@@ -89,6 +95,9 @@ class Settings:
         """
         tables, faults = parse_toml(text), list[str]()
         lattice = fit(_Lattice, tables.get("lattice", {}), "lattice", faults) or _Lattice()
+        top = (
+            fit(_Top, {key: tables[key] for key in _Top.model_fields if key in tables}, "bridge.toml", faults) or _Top()
+        )
         backends = _backends(fit_each(_Backend, tables.get("backend", []), "backend", faults), function)
         faults += _faults(backends, lattice.services, any_written="backend" in tables)
         try:
@@ -99,7 +108,7 @@ class Settings:
             faults.append("no [[rule]]: nobody could get in; a file that was cut off, or emptied?")
         if faults:
             raise InvalidMap(faults)
-        return cls(tenant_map, tuple(backends), frozenset(lattice.services), lattice.set_cookie)
+        return cls(tenant_map, tuple(backends), frozenset(lattice.services), lattice.set_cookie, top.invoker)
 
 
 def _backends(tables: list[_Backend], function: str | None) -> list[Backend]:

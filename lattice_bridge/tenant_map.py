@@ -27,8 +27,8 @@ from lattice_bridge.tenant import Decision, decide
 
 TABLES: Final = frozenset({"header", "jwt", "rule", "tenants", "test"})
 HERE: Final = Path()
-ELSEWHERE: Final = frozenset({"backend", "lattice"})
-"""Tables of bridge.toml that settings.py reads."""
+ELSEWHERE: Final = frozenset({"backend", "invoker", "lattice"})
+"""Tables and keys of bridge.toml that settings.py reads."""
 
 
 class _Header(Table):

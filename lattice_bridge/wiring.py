@@ -14,7 +14,9 @@ from typing import Any, Final
 from lattice_bridge.bridge import Bridge, id_for
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
 from lattice_bridge.event import method_of
-from lattice_bridge.invoke import Boto3Invoker, connect_boto3
+from lattice_bridge.invoke import Invoke
+from lattice_bridge.invoke_boto3 import Boto3Invoker, connect_boto3
+from lattice_bridge.invoke_direct import direct_invoker
 from lattice_bridge.reply import problem, render
 from lattice_bridge.settings import Settings
 from lattice_bridge.telemetry import Circumstances, Record, lines, to_stdout
@@ -30,9 +32,7 @@ def make_handler(environ: Mapping[str, str], write: Callable[[str], object] = to
     the log at start and with each of them: refusing all is the only safe reading of a map that does not load."""
     try:
         settings = Settings.load(environ)
-        invoker = Boto3Invoker(connect_boto3(environ.get("AWS_REGION")))
-        for backend in settings.backends:
-            invoker.client_for(backend.timeout)
+        invoker = _invoker(settings, environ)
     except Exception as error:
         refusal = error if isinstance(error, BridgeError) else InvalidMap([f"{type(error).__name__}: {error}"])
         return _closed(refusal, write)
@@ -45,6 +45,15 @@ def make_handler(environ: Mapping[str, str], write: Callable[[str], object] = to
         write=write,
         log_level=environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"),
     )
+
+
+def _invoker(settings: Settings, environ: Mapping[str, str]) -> Invoke:
+    if settings.invoker == "direct":
+        return direct_invoker(environ)
+    invoker = Boto3Invoker(connect_boto3(environ.get("AWS_REGION")))
+    for backend in settings.backends:
+        invoker.client_for(backend.timeout)
+    return invoker
 
 
 def _closed(refusal: BridgeError, write: Callable[[str], object]) -> Handler:

@@ -49,6 +49,12 @@ OURS: Final[dict[str, set[str]]] = {
     "payload": {"errors", "headers", "message"},
     "reply": {"assumptions", "errors", "headers", "message"},
     "invoke": {"backend", "errors", "message"},
+    "invoke_boto3": {"errors", "invoke"},
+    "signing": set(),
+    "endpoint": {"errors"},
+    "credentials": {"errors", "signing"},
+    "connection": {"endpoint"},
+    "invoke_direct": {"connection", "credentials", "endpoint", "errors", "invoke", "signing", "version"},
     "telemetry": {"errors", "message", "tenant"},
     "settings": {"assumptions", "backend", "errors", "reply", "shape", "tenant_map"},
     "bridge": {
@@ -64,7 +70,17 @@ OURS: Final[dict[str, set[str]]] = {
         "tenant",
         "tenant_map",
     },
-    "wiring": {"bridge", "errors", "event", "invoke", "reply", "settings", "telemetry"},
+    "wiring": {
+        "bridge",
+        "errors",
+        "event",
+        "invoke",
+        "invoke_boto3",
+        "invoke_direct",
+        "reply",
+        "settings",
+        "telemetry",
+    },
     "main": {"wiring"},
 }
 """Module → the modules of ours that it may import. A new module is a new row; a new import is a decision."""
@@ -74,6 +90,7 @@ PURE: Final = (
     "bearer",
     "assumptions",
     "backend",
+    "endpoint",
     "errors",
     "event",
     "headers",
@@ -81,6 +98,7 @@ PURE: Final = (
     "payload",
     "reply",
     "rules",
+    "signing",
     "template",
     "tenant",
     "token",
@@ -94,10 +112,12 @@ IMPURE: Final = {
 }
 
 ONLY_IN: Final = {
-    "boto3": {"invoke"},
-    "botocore": {"invoke"},
+    "boto3": {"invoke_boto3"},
+    "botocore": {"credentials", "invoke_boto3"},
     "os": {"main"},
     "random": {"invoke"},
+    "socket": {"connection", "keys"},
+    "ssl": {"connection", "invoke_direct", "keys"},
     "pydantic": {"issuer_table", "map_test", "rule_table", "settings", "shape"},
 }
 """Outside module → the only modules of ours that may know it."""
