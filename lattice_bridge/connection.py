@@ -75,7 +75,7 @@ class Connection:
         self._socket = channel
         self._limit = limit
         self._until = _Until(channel, clock, 2 * limit)
-        # http.client writes the head, checks it for line ends, and reads the answer. It may not open a connection.
+        # http.client writes the head and reads the answer. It may not open a connection.
         self._http = http.client.HTTPConnection("")
         self._http.auto_open = 0
         self._http.sock = cast("socket.socket", self._until)
@@ -93,6 +93,7 @@ class Connection:
         """
         self.reusable = False
         self._until.begin(deadline)
+        _check_lines(path, headers)
         self._http.putrequest("POST", path, skip_host=True, skip_accept_encoding=True)
         for name, value in headers.items():
             self._http.putheader(name, value)
@@ -139,6 +140,12 @@ class Connection:
         """Ends the connection, whatever is on its way."""
         self._http.sock = None
         self._socket.close()
+
+
+def _check_lines(path: str, headers: Mapping[str, str]) -> None:
+    """http.client looks for line ends, but lets a folded line through, which is one header to some and two to others."""
+    if not all(text.isascii() and text.isprintable() for text in (path, *headers.values())) or " " in path:
+        raise ValueError("a path or header with a line end, a control character, or another alphabet")
 
 
 def _check_framing(response: http.client.HTTPResponse) -> None:
