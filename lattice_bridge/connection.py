@@ -143,7 +143,7 @@ class Connection:
 
 
 def _check_lines(path: str, headers: Mapping[str, str]) -> None:
-    """http.client looks for line ends, but lets a folded line through, which is one header to some and two to others."""
+    """http.client looks for line ends, but lets a folded line through, which is one header to some, to others two."""
     if not all(text.isascii() and text.isprintable() for text in (path, *headers.values())) or " " in path:
         raise ValueError("a path or header with a line end, a control character, or another alphabet")
 
