@@ -89,7 +89,6 @@ def test_a_path_or_header_that_could_be_another_is_refused_and_nothing_is_sent(
     server.settimeout(0.05)
     with pytest.raises(TimeoutError):
         server.recv(1)
-    assert not connection.reusable
 
 
 def test_no_more_connections_are_kept_than_that() -> None:

@@ -290,7 +290,7 @@ def test_a_throttled_call_is_not_repeated_past_the_deadline(at: At) -> None:
 
     with FakeLambda(late) as server:
         invoker = at(server.url, clock=lambda: now[0], pause=Pauses())
-        refusal = refused(invoker, call(left=20.0))
+        refusal = refused(invoker, call(timeout=28.0, left=20.0))
     assert (refusal.reason, len(server.heard)) == ("throttled", 1)
 
 

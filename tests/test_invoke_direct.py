@@ -131,20 +131,6 @@ def test_an_announced_hang_up_is_believed(at: Direct) -> None:
     assert server.connections == 2
 
 
-def test_a_connection_on_which_a_request_was_begun_and_not_sent_is_not_used_again() -> None:
-    """Trap D15."""
-    with FakeLambda() as server:
-        environ = {**ENVIRON, "AWS_ENDPOINT_URL": server.url}
-        with closing(direct_invoker(environ)) as invoker:
-            invoker(call())
-            environ["AWS_SESSION_TOKEN"] = "a\nb"
-            refused(invoker)
-            del environ["AWS_SESSION_TOKEN"]
-            invoker(call(tenant="green"))
-    assert [heard.header("x-amz-tenant-id") for heard in server.heard] == ["blue", "green"]
-    assert server.connections == 2
-
-
 # ---- answers that are none ------------------------------------------------------------------------------------------
 
 

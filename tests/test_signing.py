@@ -142,7 +142,6 @@ def test_path_and_signature_are_those_of_a_boto3_client(call: Call, region: str,
 
 
 def test_a_key_is_made_once_a_day_and_for_each_credentials() -> None:
-    """Trap D8: a cache is keyed on all that went in."""
     signer = Signer("eu-west-1", "lambda")
     seen: dict[tuple[str, str, str], str] = {}
     for _ in range(2):
