@@ -87,8 +87,8 @@ class Connection:
             OSError, http.client.HTTPException, BadAnswer: the connection broke, or the answer did.
             AnswerTooLarge: its body is over the limit.
         """
-        head = _head(path, headers, len(body))
         self.reusable = False
+        head = _head(path, headers, len(body))
         self._until.begin(deadline)
         try:
             self._until.send(head + body)  # in one packet: in two, the second would wait, or at least cost twice
@@ -144,8 +144,10 @@ def _head(path: str, headers: Mapping[str, str], length: int) -> bytes:
 def _check_framing(response: http.client.HTTPResponse) -> None:
     """http.client takes the first of two lengths, `1_0` for ten, and an answer without any to end with the connection,
     where a broken one ends just so. It also returns 102 and 103 as if no other answer followed."""
-    lengths = response.headers.get_all("content-length", [])
-    codings = response.headers.get_all("transfer-encoding", [])
+    lengths, codings = (
+        [value.strip(" \t").lower() for value in response.headers.get_all(name, [])]
+        for name in ("content-length", "transfer-encoding")
+    )
     if response.status < 200:
         raise BadAnswer("an interim answer")
     if response.headers.defects:  # its parser drops every line after one that it cannot read
@@ -153,7 +155,7 @@ def _check_framing(response: http.client.HTTPResponse) -> None:
     if response.status in (204, 304):
         return
     if codings:
-        if lengths or [coding.lower() for coding in codings] != ["chunked"]:
+        if lengths or codings != ["chunked"]:
             raise BadAnswer("two readings of the answer's length")
     elif len(lengths) != 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
         raise BadAnswer("an answer without a length")

@@ -74,6 +74,7 @@ def test_an_endpoint_of_ones_own_is_taken_apart(url: str, endpoint: Endpoint) ->
         *("not a url", "127.0.0.1:9001", "ftp://h", "https://", "https://:443", "https://h:0", "https://h:99999"),
         *("https://user:secret@h", "https://h?x=1", "https://h#x", "https://h\n", "https://h/\tx", "https://h/a b"),
         *("https://h/../x", "https://h//x", "https://h/./x", "https://h/%2e", "https://é", "https://h\r\nx: y"),
+        *("https://a..b", "https://-a", "https://" + "a" * 64, "https://" + "a." * 127 + "a"),
     ],
 )
 def test_what_is_no_endpoint_is_refused_without_repeating_it(url: str) -> None:
