@@ -225,9 +225,9 @@ def _exchange(connection: Connection, path: str, headers: Mapping[str, str], bod
         raise Misconfigured("invoke_rejected", "a header or path with a line end; nothing was invoked") from None
     except AnswerTooLarge as error:
         raise BackendFailed("reply_too_large", "the answer is over what Lambda may answer") from error
+    except TimeoutError as error:
+        raise TimedOut("backend_timeout", "no answer within the time; the function may have run") from error
     except (OSError, http.client.HTTPException, BadAnswer) as error:
-        if isinstance(error, TimeoutError) and error.errno is None:  # with one it is the network's, not ours
-            raise TimedOut("backend_timeout", "no answer within the time; the function may have run") from error
         raise BackendFailed("connection_lost", f"{type(error).__name__}; the function may have run") from error
 
 

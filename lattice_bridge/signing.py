@@ -53,7 +53,7 @@ class Signer:
 
         Args:
             path: as it is sent: percent-encoded, without `.`, `..` and empty segments, without a query.
-            headers: names in lower case; `host` among them.
+            headers: names in lower case, `host` among them; values without blanks at their ends or in a row.
             payload_sha256: of the body, as hex.
             credentials: who signs.
             timestamp: now, in UTC, as `YYYYMMDDTHHMMSSZ`.
@@ -62,7 +62,7 @@ class Signer:
         if credentials.token:
             signed["x-amz-security-token"] = credentials.token
         names = sorted(signed)
-        lines = "".join(f"{name}:{' '.join(signed[name].split())}\n" for name in names)
+        lines = "".join(f"{name}:{signed[name]}\n" for name in names)
         # The path is encoded once more, as for every service but S3; the empty line is the query.
         canonical = f"POST\n{quote(path, safe='/~')}\n\n{lines}\n{';'.join(names)}\n{payload_sha256}"
         day = timestamp[:8]
