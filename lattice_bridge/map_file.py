@@ -24,7 +24,7 @@ from lattice_bridge.rules import Condition, Key, Rule, Rules, Tenant
 from lattice_bridge.shape import Table, fit, fit_each, fit_named, unknown_key
 
 TABLES: Final = frozenset({"header", "jwt", "registry", "rule", "tenants", "test"})
-ELSEWHERE: Final = frozenset({"backend", "lattice", "map"})
+ELSEWHERE: Final = frozenset({"backend", "invoker", "lattice", "map"})
 """Tables of bridge.toml that settings.py reads."""
 
 _TABLE_NAME: Final = re.compile(

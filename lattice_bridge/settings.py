@@ -47,6 +47,12 @@ class BackendTable(Table):
     keep_headers: tuple[Literal["authorization", "x-amz-security-token"], ...] = Field(default=(), strict=False)
 
 
+class TopTable(Table):
+    """Keys that stand before all tables."""
+
+    invoker: Literal["direct", "boto3"] = "direct"
+
+
 class LatticeTable(Table):
     """`[lattice]`: which events are taken, and how replies are written."""
 
@@ -64,6 +70,7 @@ class FollowTable(Table):
 class Written:
     """The tables of a configuration that are no map's, by their shape."""
 
+    top: TopTable
     lattice: LatticeTable
     follow: FollowTable
     backends: list[BackendTable]
@@ -71,7 +78,9 @@ class Written:
     @classmethod
     def read(cls, tables: Mapping[str, Any], faults: list[str]) -> Written:
         """What fits; what does not is added to `faults`."""
+        keys = {key: tables[key] for key in TopTable.model_fields if key in tables}
         return cls(
+            fit(TopTable, keys, "bridge.toml", faults) or TopTable(),
             fit(LatticeTable, tables.get("lattice", {}), "lattice", faults) or LatticeTable(),
             fit(FollowTable, tables.get("map", {}), "map", faults) or FollowTable(),
             fit_each(BackendTable, tables.get("backend", []), "backend", faults),
@@ -88,6 +97,7 @@ class Settings:
         services: ARNs of the Lattice services events may come from; empty for any.
         set_cookie: where a reply carries cookies.
         refresh: seconds between two looks at where the configuration came from.
+        invoker: how functions are invoked: signed and sent here, or by boto3.
     """
 
     tenant_map: TenantMap
@@ -95,6 +105,7 @@ class Settings:
     services: frozenset[str] = frozenset()
     set_cookie: SetCookie = SET_COOKIE
     refresh: float = FollowTable().refresh
+    invoker: Literal["direct", "boto3"] = "direct"
 
     @classmethod
     def load(cls, environ: Mapping[str, str]) -> Settings:
@@ -142,7 +153,7 @@ class Settings:
         if faults:
             raise InvalidMap(faults)
         services, set_cookie = frozenset(written.lattice.services), written.lattice.set_cookie
-        return cls(tenant_map, tuple(backends), services, set_cookie, written.follow.refresh)
+        return cls(tenant_map, tuple(backends), services, set_cookie, written.follow.refresh, written.top.invoker)
 
     @staticmethod
     def findings(text: str, folder: Path = HERE) -> list[Finding]:

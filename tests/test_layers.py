@@ -61,6 +61,12 @@ OURS: Final[dict[str, set[str]]] = {
     "payload": {"errors", "headers", "message"},
     "reply": {"assumptions", "errors", "headers", "message"},
     "invoke": {"backend", "errors", "message"},
+    "invoke_boto3": {"errors", "invoke"},
+    "signing": set(),
+    "endpoint": {"errors"},
+    "credentials": {"errors", "signing"},
+    "connection": {"endpoint"},
+    "invoke_direct": {"connection", "credentials", "endpoint", "errors", "invoke", "signing", "version"},
     "telemetry": {"errors", "message", "tenant"},
     "settings": {
         "assumptions",
@@ -94,6 +100,8 @@ OURS: Final[dict[str, set[str]]] = {
         "event",
         "follow",
         "invoke",
+        "invoke_boto3",
+        "invoke_direct",
         "place",
         "reply",
         "settings",
@@ -108,6 +116,7 @@ PURE: Final = (
     "bearer",
     "assumptions",
     "backend",
+    "endpoint",
     "errors",
     "event",
     "headers",
@@ -115,6 +124,7 @@ PURE: Final = (
     "payload",
     "reply",
     "rules",
+    "signing",
     "template",
     "tenant",
     "token",
@@ -128,11 +138,13 @@ IMPURE: Final = {
 }
 
 ONLY_IN: Final = {
-    "boto3": {"aws_client", "invoke"},
-    "botocore": {"aws_client", "invoke"},
+    "boto3": {"aws_client", "invoke_boto3"},
+    "botocore": {"aws_client", "credentials", "invoke_boto3"},
     "os": {"keys", "main", "source"},
     "gc": {"compiled"},
     "random": {"invoke"},
+    "socket": {"connection", "keys"},
+    "ssl": {"connection", "invoke_direct", "keys"},
     "pydantic": {"issuer_table", "map_file", "map_test", "rule_table", "settings", "shape"},
 }
 """Outside module → the only modules of ours that may know it."""
