@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -284,6 +285,7 @@ class Idle:
         self._now = now
         self._kept: deque[Connection] = deque()
         self._lock = threading.Lock()
+        weakref.finalize(self, _close_all, self._kept)  # an invoker that was replaced leaves no sockets behind
 
     def take(self) -> Connection | None:
         """A connection that can be used, or None. Those that cannot are closed."""
@@ -309,9 +311,10 @@ class Idle:
 
     def close(self) -> None:
         """Closes all that are not in use."""
-        while True:
-            with self._lock:
-                if not self._kept:
-                    return
-                connection = self._kept.pop()
-            connection.close()
+        with self._lock:
+            _close_all(self._kept)
+
+
+def _close_all(kept: deque[Connection]) -> None:
+    while kept:
+        kept.pop().close()

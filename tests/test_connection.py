@@ -110,3 +110,13 @@ def test_the_latest_connection_is_used_first() -> None:
         idle.put(second)
         assert idle.take() is second
         second.close()
+
+
+def test_connections_that_nobody_can_take_any_more_are_closed() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        connection = connect(Endpoint(False, "127.0.0.1", listener.getsockname()[1]), None, 1000, time.monotonic() + 5)
+        idle = Idle()
+        idle.put(connection)
+        assert connection.is_quiet()
+        del idle
+        assert not connection.is_quiet()
