@@ -119,7 +119,7 @@ def without_invoke() -> Callable[[], object]:
 
     settings = Settings.from_text((ROOT / "bridge.toml").read_text(encoding="utf-8"))
     sink = Path(os.devnull).open("w", encoding="ascii")  # noqa: SIM115 - open as long as the process
-    own = Bridge(settings.tenant_map, lambda _call: ANSWER, backends=settings.backends, write=sink.write)
+    own = Bridge(settings.tenant_map, lambda _call: ANSWER, backends=settings.options.backends, write=sink.write)
     return lambda: own(EVENT, Context())
 
 

@@ -5,6 +5,7 @@ Rule: whole segments of the path as sent. `/a` serves `/a` and `/a/b`, not `/ab`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -15,6 +16,18 @@ Payload = Literal["lattice"]
 Invocation = Literal["sync", "async"]
 
 DEFAULT_TIMEOUT: Final = 28.0
+
+
+# Lambda's NamespacedFunctionName (botocore's service model): a name, a partial ARN or an ARN, each with a qualifier.
+_FUNCTION: Final = re.compile(
+    r"(arn:(aws[a-zA-Z-]*):lambda:)?([a-z]{2,4}(-[a-z]+)+-[0-9]:)?([0-9]{12}:)?(function:)?[a-zA-Z0-9_-]{1,64}"
+    r"(:(\$LATEST|[a-zA-Z0-9_-]{1,128}))?"
+)
+
+
+def function_fault(function: str) -> str | None:
+    """What is wrong with a function's name, if anything."""
+    return None if _FUNCTION.fullmatch(function) else f'function "{function}" is not a Lambda function name or ARN'
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,21 +14,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from lattice_bridge.document import FORMAT, sealed
+from lattice_bridge.document import FORMAT, Document, sealed
 from lattice_bridge.errors import InvalidMap
+from lattice_bridge.options import Options
 from lattice_bridge.rules import EVERY, Allowed, Condition, Every, Key, Rule, Rules, Taken, Tenant
+from lattice_bridge.surroundings import Surroundings
 from lattice_bridge.template import Template
 
 _WRITTEN_OUT: Final = frozenset({"rule", "tenants", "test"})
-"""Tables that are compiled. The others stay as they are: they are few, and checked again when they load."""
+"""Tables that are not kept as they were written. The others are, for `diff`."""
 
 
-def compile_map(tables: Mapping[str, Any], rules: Rules, version: str) -> str:
+def compile_map(document: Document, around: Surroundings, rules: Rules, options: Options, version: str) -> str:
     """A compiled document.
 
     Args:
-        tables: the configuration's, by name.
-        rules: what its tenants and rules became.
+        document: the configuration as it was written.
+        around: what its map became, beside
+        rules: the tenants and rules.
+        options: what its other tables became.
         version: of the program that compiles, for people.
     """
     outcomes, conditions = _Numbered(), _Numbered()
@@ -42,7 +46,10 @@ def compile_map(tables: Mapping[str, Any], rules: Rules, version: str) -> str:
         {
             "format": FORMAT,
             "compiled_by": f"lattice-bridge {version}",
-            "tables": {name: table for name, table in tables.items() if name not in _WRITTEN_OUT},
+            "source": document.sha256,
+            "tables": {name: table for name, table in document.tables.items() if name not in _WRITTEN_OUT},
+            "options": options.to_json(),
+            "around": around.to_json(),
             "tenants": sorted(tenant.id for tenant in rules.tenants.values() if tenant.active),
             "suspended": sorted(tenant.id for tenant in rules.tenants.values() if not tenant.active),
             "outcomes": outcomes.values,
@@ -53,17 +60,25 @@ def compile_map(tables: Mapping[str, Any], rules: Rules, version: str) -> str:
     )
 
 
-def rules_of(compiled: Mapping[str, Any], header: str, token_headers: frozenset[str]) -> Rules:
-    """The rules of a compiled document, given what its tables say of headers.
+def options_of(compiled: Mapping[str, Any]) -> Options:
+    """The options of a compiled document.
 
     Raises:
         InvalidMap: it is sealed, and not of this format all the same.
     """
-    try:
-        with _no_collection():
-            return Rules.build(header, _tenants(compiled), _rules(compiled), token_headers)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InvalidMap([f"a compiled map of another make ({type(error).__name__}): compile it again"]) from error
+    with _of_another_make():
+        return Options.from_json(compiled["options"])
+
+
+def map_of(compiled: Mapping[str, Any]) -> tuple[Surroundings, Rules]:
+    """The map of a compiled document.
+
+    Raises:
+        InvalidMap: it is sealed, and not of this format all the same.
+    """
+    with _of_another_make(), _no_collection():
+        around = Surroundings.from_json(compiled["around"])
+        return around, Rules.build(around.header, _tenants(compiled), _rules(compiled), around.token_headers)
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
@@ -163,6 +178,14 @@ def _outcome_of(written: Any) -> Allowed | Taken:
         tuple(written["claim"]),
         is_list=written["list"],
     )
+
+
+@contextmanager
+def _of_another_make() -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+        raise InvalidMap([f"a compiled map of another make ({type(error).__name__}): compile it again"]) from error
 
 
 @contextmanager

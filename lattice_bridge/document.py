@@ -10,10 +10,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.shape import parse_toml
 
 FORMAT: Final = 1
 """Of compiled documents. Another number for whatever would make an older reader decide otherwise."""
@@ -53,6 +53,34 @@ def parse_document(text: str) -> Document:
             [f"compiled as format {compiled.get('format')}, and this is format {FORMAT}: compile it again"]
         )
     return Document(tables, sha256, compiled)
+
+
+def read_text(path: str | Path) -> str:
+    """A configuration file's text.
+
+    Raises:
+        InvalidMap: no such file, not readable, or not UTF-8.
+    """
+    try:
+        return Path(path).read_bytes().decode("utf-8")  # line ends as they are: TOML does not take all of them
+    except OSError as error:
+        raise InvalidMap([f"{path}: {error.strerror or error}"]) from error
+    except UnicodeDecodeError as error:
+        raise InvalidMap([f"{path}: not UTF-8 at byte {error.start}"]) from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """TOML as plain values.
+
+    Raises:
+        InvalidMap: not TOML.
+    """
+    import tomllib  # here, since a compiled configuration does without
+
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also for a number of 5,000 digits, and for nesting without end
+        raise InvalidMap([f"not TOML: {str(error)[:200]}"]) from error
 
 
 def sha256_of(text: str) -> str:

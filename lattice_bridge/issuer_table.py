@@ -1,4 +1,4 @@
-"""One `[jwt.NAME]` as it is written: what it may say, what is wrong with it, and the Issuer that it becomes.
+"""One `[jwt.NAME]` as it is written: what it may say, what is wrong with it, and the issuer that it becomes.
 
 Rule: an issuer without an audience, or with an algorithm that a secret could sign by, does not load.
 """
@@ -6,15 +6,14 @@ Rule: an issuer without an audience, or with an algorithm that a secret could si
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pydantic import Field
 
 from lattice_bridge import headers as names
-from lattice_bridge.keys import KeySet, fetch_https, parse_key_set, read_key_file
 from lattice_bridge.shape import Table
+from lattice_bridge.surroundings import IssuerSource
 from lattice_bridge.token import ALGORITHMS, Issuer, Profile
 
 
@@ -33,9 +32,6 @@ class IssuerTable(Table):
     def is_cognito(self) -> bool:
         return self.profile == "cognito" or "//cognito-idp." in self.issuer
 
-
-FetchFrom = Callable[[str], bytes]
-"""The key set under a URL, as bytes."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _URL: Final = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?")
@@ -77,9 +73,9 @@ def _faults_of(name: str, table: IssuerTable) -> Iterator[str]:
         yield f'header "{table.header}" cannot carry a token; as in authorization, or x-id-token'
 
 
-def issuer_of(name: str, table: IssuerTable) -> Issuer:
-    """The Issuer of a table without faults."""
-    return Issuer(
+def source_of(name: str, table: IssuerTable) -> IssuerSource:
+    """What a table without faults comes to."""
+    issuer = Issuer(
         name=name,
         issuer=table.issuer,
         audience=frozenset(table.audience),
@@ -87,24 +83,4 @@ def issuer_of(name: str, table: IssuerTable) -> Issuer:
         header=names.lower(table.header),
         profile=table.profile,
     )
-
-
-def key_set_of(table: IssuerTable, folder: Path, fetch_from: FetchFrom = fetch_https) -> KeySet:
-    """Where an issuer's keys come from: a URL, asked when the first token comes, or a file, read when it does."""
-    if table.jwks_url is not None:
-        url = table.jwks_url
-        return KeySet(lambda: fetch_from(url))
-    path = folder / (table.jwks_file or "")
-    return KeySet(lambda: read_key_file(path))
-
-
-def check_key_file(table: IssuerTable, folder: Path) -> Iterator[str]:
-    """What is wrong with a key set that is a file: found when the map loads, not with the first token."""
-    if table.jwks_file is None:
-        return
-    try:
-        parse_key_set(read_key_file(folder / table.jwks_file))
-    except OSError as error:
-        yield f'jwks_file "{table.jwks_file}": {error.strerror or error}'
-    except Exception as error:
-        yield f'jwks_file "{table.jwks_file}": {error}'
+    return IssuerSource(issuer, table.jwks_url, table.jwks_file)

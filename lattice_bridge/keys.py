@@ -158,6 +158,17 @@ def read_key_file(path: Path) -> bytes:
         return file.read(MAX_BYTES + 1)
 
 
+def key_file_fault(path: Path) -> str | None:
+    """What is wrong with a key set that is a file, if anything: found when the map loads, not with the first token."""
+    try:
+        parse_key_set(read_key_file(path))
+    except OSError as error:
+        return error.strerror or str(error)
+    except Exception as error:
+        return str(error)
+    return None
+
+
 # ---- the network ----------------------------------------------------------------------------------------------------
 
 

@@ -16,12 +16,14 @@ from pydantic import Field
 
 from lattice_bridge import headers as names
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.issuer_table import IssuerTable, check_key_file, issuer_faults
+from lattice_bridge.issuer_table import IssuerTable, issuer_faults, source_of
+from lattice_bridge.keys import key_file_fault
 from lattice_bridge.map_test import TestTable
 from lattice_bridge.message import is_tenant_id
 from lattice_bridge.rule_table import RuleTable, faults_of, rule_of
 from lattice_bridge.rules import Condition, Key, Rule, Rules, Tenant
 from lattice_bridge.shape import Table, fit, fit_each, fit_named, unknown_key
+from lattice_bridge.surroundings import RegistrySource, Surroundings
 
 TABLES: Final = frozenset({"header", "jwt", "registry", "rule", "tenants", "test"})
 ELSEWHERE: Final = frozenset({"backend", "invoker", "lattice", "map"})
@@ -53,25 +55,6 @@ class RegistryTable(Table):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a map says beside its tenants and rules.
-
-    Attributes:
-        header: the tenant header's name, lower case.
-        issuers: by their names in the map.
-        registry: where tenants are looked up; None if the map lists them.
-    """
-
-    header: str
-    issuers: Mapping[str, IssuerTable]
-    registry: RegistryTable | None
-
-    @property
-    def token_headers(self) -> frozenset[str]:
-        return frozenset(names.lower(issuer.header) for issuer in self.issuers.values())
-
-
-@dataclass(frozen=True, slots=True)
 class MapFile:
     """A map's tables without faults, and the rules that they became."""
 
@@ -94,42 +77,36 @@ def read_map(tables: Mapping[str, Any], folder: Path) -> MapFile:
     faults = [unknown_key(name, name, TABLES | ELSEWHERE) for name in tables if name not in TABLES | ELSEWHERE]
     if not TABLES & set(tables):
         faults.append("the map is empty: a file that was cut off, or emptied? Write [tenants] and a [[rule]]")
-    around = _surroundings(tables, folder, faults)
+    issuers = _issuers(tables, folder, faults)
+    around = _surroundings(tables, issuers, faults)
     tenants = fit_named(TenantTable, tables.get("tenants", {}), "tenants", faults)
     written = fit_each(RuleTable, tables.get("rule", []), "rule", faults)
     tests = fit_each(TestTable, tables.get("test", []), "test", faults)
     faults += [*_tenant_faults(tenants), *_repeated_ids(written)]
-    rules = _rules(written, _known(tables), around.issuers, faults)
+    rules = _rules(written, _known(tables), issuers, faults)
     if faults:
         raise InvalidMap(faults)
     registered = (Tenant(name, entry.status == "active") for name, entry in tenants.items())
     return MapFile(around, Rules.build(around.header, registered, rules, around.token_headers), written, tests)
 
 
-def read_surroundings(tables: Mapping[str, Any], folder: Path) -> Surroundings:
-    """Of a compiled map: the tables that were left as they were.
-
-    Raises:
-        InvalidMap: with every fault found. A `jwks_file` may have changed since.
-    """
-    faults: list[str] = []
-    around = _surroundings(tables, folder, faults)
-    if faults:
-        raise InvalidMap(faults)
-    return around
-
-
-def _surroundings(tables: Mapping[str, Any], folder: Path, faults: list[str]) -> Surroundings:
-    header = fit(HeaderTable, tables.get("header", {}), "header", faults) or HeaderTable()
-    faults += _header_faults(header)
+def _issuers(tables: Mapping[str, Any], folder: Path, faults: list[str]) -> dict[str, IssuerTable]:
     issuers = fit_named(IssuerTable, tables.get("jwt", {}), "jwt", faults)
-    faults += issuer_faults(issuers, names.lower(header.name))
     for name, issuer in issuers.items():
-        faults += [f'jwt "{name}": {fault}' for fault in check_key_file(issuer, folder)]
+        if issuer.jwks_file is not None and (fault := key_file_fault(folder / issuer.jwks_file)):
+            faults.append(f'jwt "{name}": jwks_file "{issuer.jwks_file}": {fault}')
+    return issuers
+
+
+def _surroundings(tables: Mapping[str, Any], issuers: Mapping[str, IssuerTable], faults: list[str]) -> Surroundings:
+    header = fit(HeaderTable, tables.get("header", {}), "header", faults) or HeaderTable()
+    name = names.lower(header.name)
+    faults += [*_header_faults(header), *issuer_faults(issuers, name)]
     registry = fit(RegistryTable, tables["registry"], "registry", faults) if "registry" in tables else None
     if registry is not None:
         faults += _registry_faults(registry, tables)
-    return Surroundings(names.lower(header.name), issuers, registry)
+    sources = tuple(source_of(key, table) for key, table in issuers.items())
+    return Surroundings(name, sources, RegistrySource(**registry.model_dump()) if registry else None)
 
 
 def _known(tables: Mapping[str, Any]) -> Collection[str] | None:

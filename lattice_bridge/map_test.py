@@ -5,6 +5,7 @@ Rule: a test asks the same `decide` as a request does, and never a part of it.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -103,4 +104,9 @@ def _impossible(test: TestTable, issuers: Collection[str]) -> Iterator[str]:
 
 def _asked(test: TestTable) -> str:
     given: dict[str, Any] = test.model_dump(exclude_defaults=True, exclude={"expect"})
-    return ", ".join(f"{name} {value}" for name, value in given.items()) or "nobody"
+    return ", ".join(f"{name} {_shown(value)}" for name, value in given.items()) or "nobody"
+
+
+def _shown(value: object) -> str:
+    """In so many characters; claims may be as deep as somebody likes."""
+    return value if isinstance(value, str) else reprlib.repr(value)

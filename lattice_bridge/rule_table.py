@@ -137,9 +137,14 @@ def faults_of(table: RuleTable, tenants: Collection[str] | None, issuers: Mappin
 def rule_of(table: RuleTable) -> Rule:
     """The Rule of a table without faults."""
     anchor = anchors_of(table)[0]
-    kinds = [kind for kind in _CONDITIONS if getattr(table, kind) is not None and kind != anchor]
+    kinds = [kind for kind in _CONDITIONS if getattr(table, kind) is not None and (kind != anchor or _is_arn(table))]
     conditions = tuple(Condition(kind, frozenset(_values(table, kind))) for kind in kinds)
     return Rule(table.id, _KEYS[anchor](table), _outcome(table), conditions)
+
+
+def _is_arn(table: RuleTable) -> bool:
+    """The anchor `vpc` is by id, which is what two spellings have in common; an ARN says more, and that has to hold."""
+    return anchors_of(table) == ["vpc"] and _values(table, "vpc")[0].startswith("arn:")
 
 
 # ---- anchors --------------------------------------------------------------------------------------------------------

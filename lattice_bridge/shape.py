@@ -7,14 +7,10 @@ faults of the others are found as well.
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-
-from lattice_bridge.errors import InvalidMap
 
 
 class Table(BaseModel):
@@ -24,32 +20,6 @@ class Table(BaseModel):
 
 
 _Model = TypeVar("_Model", bound=Table)
-
-
-def read_text(path: str | Path) -> str:
-    """A configuration file's text.
-
-    Raises:
-        InvalidMap: no such file, not readable, or not UTF-8.
-    """
-    try:
-        return Path(path).read_bytes().decode("utf-8")  # line ends as they are: TOML does not take all of them
-    except OSError as error:
-        raise InvalidMap([f"{path}: {error.strerror or error}"]) from error
-    except UnicodeDecodeError as error:
-        raise InvalidMap([f"{path}: not UTF-8 at byte {error.start}"]) from error
-
-
-def parse_toml(text: str) -> dict[str, Any]:
-    """TOML as plain values.
-
-    Raises:
-        InvalidMap: not TOML.
-    """
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also for a number of 5,000 digits, and for nesting without end
-        raise InvalidMap([f"not TOML: {str(error)[:200]}"]) from error
 
 
 def fit(model: type[_Model], table: object, place: str, faults: list[str]) -> _Model | None:

@@ -12,18 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from lattice_bridge.bearer import NO_TOKENS, Bearers, Tokens
-from lattice_bridge.compiled import rules_of
-from lattice_bridge.document import Document, parse_document, sha256_of
+from lattice_bridge.compiled import map_of
+from lattice_bridge.document import Document, parse_document, parse_toml, read_text, sha256_of
 from lattice_bridge.errors import BridgeError, InvalidMap
-from lattice_bridge.issuer_table import issuer_of, key_set_of
-from lattice_bridge.keys import KeySet
-from lattice_bridge.lint import Finding, warnings_of
-from lattice_bridge.map_file import RegistryTable, Surroundings, read_map, read_surroundings
-from lattice_bridge.map_test import every_tenant, run
+from lattice_bridge.keys import KeySet, fetch_https, key_file_fault, read_key_file
 from lattice_bridge.message import Request
 from lattice_bridge.registry import DynamoDbTable, Registry
 from lattice_bridge.rules import Find, Rules
-from lattice_bridge.shape import parse_toml, read_text
+from lattice_bridge.surroundings import IssuerSource, RegistrySource, Surroundings
 from lattice_bridge.tenant import Decision, decide
 
 HERE: Final = Path()
@@ -36,11 +32,11 @@ class Lookups:
 
     Attributes:
         key_sets: by their URLs.
-        registry: with the table it was made of; None if the map lists its tenants.
+        registry: with what it was made of; None if the map lists its tenants.
     """
 
     key_sets: Mapping[str, KeySet] = field(default_factory=dict)
-    registry: tuple[RegistryTable, Registry] | None = None
+    registry: tuple[RegistrySource, Registry] | None = None
 
 
 class TenantMap:
@@ -66,25 +62,6 @@ class TenantMap:
         self.lookups = lookups or Lookups()
         registry = self.lookups.registry
         self.find: Find = rules.tenants.get if registry is None else registry[1].find
-
-    @staticmethod
-    def findings(text: str, folder: Path = HERE) -> list[Finding]:
-        """What is wrong with a map, what is probably not meant, and which of its own tests do not hold.
-
-        Errors keep it from loading, but for those of `[[test]]` tables. An empty list is a clean map. Nothing outside
-        is asked: with a registry, a test takes every tenant for registered. Of a compiled map there is nothing more to
-        say than whether it loads.
-        """
-        try:
-            document = parse_document(text)
-            if document.compiled is not None:
-                TenantMap.from_document(document, folder)
-                return []
-            read = read_map(document.tables, folder)
-        except InvalidMap as error:
-            return [Finding("error", _subject(fault), fault) for fault in error.faults]
-        find = every_tenant if read.around.registry else None
-        return [*run(read.tests, read.rules, read.around.issuers, find), *warnings_of(read.written, read.rules)]
 
     @classmethod
     def from_file(cls, path: str | Path) -> TenantMap:
@@ -130,15 +107,15 @@ class TenantMap:
             InvalidMap: with every fault found.
         """
         if document.compiled is None:
+            from lattice_bridge.map_file import read_map  # here: it takes longer than the rest of the bridge together
+
             read = read_map(document.tables, folder)
             around, rules = read.around, read.rules
         else:
-            around = read_surroundings(document.tables, folder)
-            rules = rules_of(document.compiled, around.header, around.token_headers)
-        known = previous.lookups if previous else Lookups()
-        bearers, key_sets = _bearers(around, folder, known.key_sets)
-        registry = _registry(around.registry, known, region)
-        return cls(rules, document.sha256, bearers, Lookups(key_sets, registry))
+            around, rules = map_of(document.compiled)
+            _check_key_files(around, folder)
+        lookups = _taken_over(around, folder, previous.lookups if previous else Lookups(), region)
+        return cls(rules, document.sha256, _bearers(around, folder, lookups.key_sets), lookups)
 
     def decide(self, request: Request) -> Decision:
         """Whose request it is. Never raises; a refusal is a Decision that is not `allowed`."""
@@ -157,34 +134,52 @@ class TenantMap:
         return NO_TOKENS if self._bearers is None else self._bearers.tokens_of(request)
 
 
-def _bearers(
-    around: Surroundings, folder: Path, known: Mapping[str, KeySet]
-) -> tuple[Bearers | None, dict[str, KeySet]]:
-    """The readers of tokens, and the key sets that have a URL. What was remembered of tokens is not taken over: it was
-    verified for another map's algorithms."""
+def _check_key_files(around: Surroundings, folder: Path) -> None:
+    """A file may have changed since its map was compiled.
+
+    Raises:
+        InvalidMap: one of them holds no key set.
+    """
+    named = [(source.issuer.name, source.jwks_file) for source in around.issuers if source.jwks_file is not None]
+    found = [(name, file, key_file_fault(folder / file)) for name, file in named]
+    faults = [f'jwt "{name}": jwks_file "{file}": {fault}' for name, file, fault in found if fault]
+    if faults:
+        raise InvalidMap(faults)
+
+
+def _taken_over(around: Surroundings, folder: Path, known: Lookups, region: str | None) -> Lookups:
     key_sets = {
-        table.jwks_url: known.get(table.jwks_url) or key_set_of(table, folder)
-        for table in around.issuers.values()
-        if table.jwks_url is not None
+        url: known.key_sets.get(url) or _key_set(source, folder)
+        for source in around.issuers
+        if (url := source.jwks_url) is not None
     }
+    return Lookups(key_sets, _registry(around.registry, known, region))
+
+
+def _key_set(source: IssuerSource, folder: Path) -> KeySet:
+    """An issuer's keys: from a URL, asked when the first token comes, or from a file, read when it does."""
+    url, file = source.jwks_url, folder / (source.jwks_file or "")
+    return KeySet(lambda: read_key_file(file)) if url is None else KeySet(lambda: fetch_https(url))
+
+
+def _bearers(around: Surroundings, folder: Path, key_sets: Mapping[str, KeySet]) -> Bearers | None:
+    """The readers of tokens. What others remembered of tokens is not taken over: it was verified for their algorithms
+    and audience."""
     issuers = [
-        (issuer_of(name, table), (key_sets.get(table.jwks_url or "") or key_set_of(table, folder)).key)
-        for name, table in around.issuers.items()
+        (source.issuer, (key_sets.get(source.jwks_url or "") or _key_set(source, folder)).key)
+        for source in around.issuers
     ]
-    return (Bearers(issuers, time.time) if issuers else None), key_sets
+    return Bearers(issuers, time.time) if issuers else None
 
 
-def _registry(table: RegistryTable | None, known: Lookups, region: str | None) -> tuple[RegistryTable, Registry] | None:
-    if table is None:
+def _registry(
+    source: RegistrySource | None, known: Lookups, region: str | None
+) -> tuple[RegistrySource, Registry] | None:
+    if source is None:
         return None
-    if known.registry is not None and known.registry[0] == table:
+    if known.registry is not None and known.registry[0] == source:
         return known.registry
-    parts = table.dynamodb_table.split(":")
+    parts = source.dynamodb_table.split(":")
     own = parts[3] if len(parts) > 1 else region  # an ARN is only answered in its own region
-    items = DynamoDbTable(table.dynamodb_table, own)
-    return table, Registry(items, ttl=table.ttl, max_stale=table.max_stale)
-
-
-def _subject(fault: str) -> str | None:
-    """The rule's id that a fault begins with."""
-    return fault.split('"')[1] if fault.startswith('rule "') else None
+    items = DynamoDbTable(source.dynamodb_table, own)
+    return source, Registry(items, ttl=source.ttl, max_stale=source.max_stale)

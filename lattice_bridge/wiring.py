@@ -72,21 +72,21 @@ class _Builder:
         bridge = Bridge(
             settings.tenant_map,
             self._invoker_for(settings),
-            backends=settings.backends,
-            services=settings.services,
-            set_cookie=settings.set_cookie,
+            backends=settings.options.backends,
+            services=settings.options.services,
+            set_cookie=settings.options.set_cookie,
             write=self._write,
             log_level=self._environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"),
             cold=previous is None,
         )
-        return InForce(bridge, settings.tenant_map.sha256 or "", settings.refresh)
+        return InForce(bridge, settings.tenant_map.sha256 or "", settings.options.refresh)
 
     def _invoker_for(self, settings: Settings) -> Invoke:
-        if settings.invoker == "direct":
+        if settings.options.invoker == "direct":
             self._direct = self._direct or direct_invoker(self._environ)
             return self._direct
         self._boto3 = self._boto3 or Boto3Invoker(connect_boto3(self._environ.get("AWS_REGION")))
-        for backend in settings.backends:
+        for backend in settings.options.backends:
             self._boto3.client_for(backend.timeout)
         return self._boto3
 

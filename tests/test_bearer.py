@@ -12,6 +12,7 @@ import pytest
 
 from lattice_bridge import Bridge, Decision, TenantMap, parse_event
 from lattice_bridge.backend import Backend
+from lattice_bridge.check import findings_of
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.invoke import Call
 from tests.builders import ACCOUNT, role, v1, v2
@@ -239,9 +240,9 @@ def test_cognitos_custom_attributes_need_their_acknowledgement(folder: Path) -> 
 
 def test_a_maps_own_tests_may_name_claims(folder: Path) -> None:
     test = '[[test]]\nclaims = { corp = { tenant = "green" } }\nexpect = "green"\n'
-    findings = TenantMap.findings(HEAD + CORP + USERS + test, folder)
+    findings = findings_of(HEAD + CORP + USERS + test, folder)
     assert [finding for finding in findings if finding.level == "error"] == []
-    wrong = TenantMap.findings(HEAD + CORP + USERS + test.replace('"green"\n', '"blue"\n'), folder)
+    wrong = findings_of(HEAD + CORP + USERS + test.replace('"green"\n', '"blue"\n'), folder)
     assert "expects blue, gets green" in wrong[0].text
 
 
@@ -263,7 +264,7 @@ def test_a_signature_that_nobody_verified_is_not_an_absent_one(folder: Path, fie
 
 def test_a_test_of_the_map_that_no_request_could_be_is_an_error(folder: Path) -> None:
     for body in ("claims = { nosuch = {} }", 'org = "o-a1b2c3d4e5"', f'principal = "{role("api")}"\nsession = "other"'):
-        found = TenantMap.findings(f'{HEAD}{CORP}{USERS}{API}[[test]]\n{body}\nexpect = "refused"\n', folder)
+        found = findings_of(f'{HEAD}{CORP}{USERS}{API}[[test]]\n{body}\nexpect = "refused"\n', folder)
         assert [finding.level for finding in found] == ["error"], body
 
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from lattice_bridge import TenantMap
 from lattice_bridge.cli.root import root
-from lattice_bridge.compiled import compile_map
-from lattice_bridge.document import FORMAT, parse_document, sealed
+from lattice_bridge.compiling import compile_document
+from lattice_bridge.document import FORMAT, parse_document, sealed, sha256_of
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.settings import Settings
 from tests.token_builder import jwk, key_set
@@ -123,7 +123,7 @@ expect = "blue"
 
 def compiled(text: str = EVERYTHING) -> str:
     document = parse_document(text)
-    return compile_map(document.tables, TenantMap.from_toml(text).rules, "1.2.3")
+    return compile_document(document, Path())
 
 
 def loaded(text: str) -> TenantMap:
@@ -142,8 +142,8 @@ def test_a_compiled_map_has_the_rules_that_were_written() -> None:
 
 def test_the_settings_of_a_compiled_configuration_are_the_same() -> None:
     written, made = Settings.from_text(EVERYTHING), Settings.from_text(compiled())
-    assert (made.backends, made.services, made.set_cookie) == (written.backends, written.services, written.set_cookie)
-    assert made.set_cookie == "headers"
+    assert made.options == written.options
+    assert made.options.set_cookie == "headers"
 
 
 def test_one_map_compiles_to_one_text() -> None:
@@ -298,3 +298,12 @@ def test_a_compiled_map_that_would_not_find_its_keys_is_not_written(tmp_path: Pa
     assert (result.exit_code, target.exists()) == (2, False)
     assert "keys.json" in result.output
     assert CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml")]).exit_code == 0
+
+
+def test_a_compiled_map_that_is_deep_is_refused_like_any_other_of_another_make() -> None:
+    """Trap D9."""
+    members = {**json.loads(compiled()), "owners": json.loads('{"role":' * 900 + "[]" + "}" * 900)}
+    del members["sha256"]
+    assert refusal(sealed(members))
+    body = sealed(members).partition('"owners"')[0] + '"owners":' + '{"role":' * 3000 + "{}" + "}" * 3000
+    assert refusal(f'{body},"sha256":"{sha256_of(body)}"}}\n')

@@ -40,7 +40,7 @@ def test_the_map_in_the_readme_and_the_smallest_one_load() -> None:
     (readme,) = blocks(README, "toml")
     for text in (readme, blocks(TENANTS, "toml")[0]):
         loaded = Settings.from_text(text)
-        assert [found.function for found in loaded.backends] == ["orders:live"]
+        assert [found.function for found in loaded.options.backends] == ["orders:live"]
         assert set(loaded.tenant_map.rules.tenants) == {"blue", "green"}
 
 

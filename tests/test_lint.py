@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from lattice_bridge import TenantMap
+from lattice_bridge.check import findings_of
 from lattice_bridge.cli.root import root
 from tests.builders import ACCOUNT, role, v2
 
@@ -25,7 +25,7 @@ BOTH = rule("both", f'{ROLE}both"\ntenants = ["blue", "green"]')
 
 
 def said(*parts: str) -> list[tuple[str, str]]:
-    return [(finding.level, finding.text) for finding in TenantMap.findings("".join((HEAD, *parts)))]
+    return [(finding.level, finding.text) for finding in findings_of("".join((HEAD, *parts)))]
 
 
 def run(*arguments: str, stdin: str | None = None) -> Result:
@@ -95,7 +95,7 @@ def test_a_rule_some_of_whose_callers_are_let_in_is_reached(denied: str) -> None
 @pytest.mark.parametrize(("one", "other"), [("acme", "Acme"), ("tenant-l", "tenant-1"), ("t0", "to"), ("a_b", "a-b")])
 def test_tenants_that_a_person_takes_for_one_another_are_a_warning(one: str, other: str) -> None:
     text = f"[tenants]\n{one} = {{}}\n{other} = {{}}\n" + rule("r", f'{ROLE}r"\ntenants = "*"')
-    assert [finding.text for finding in TenantMap.findings(text)] == [
+    assert [finding.text for finding in findings_of(text)] == [
         f"tenants {one}, {other} are easily taken for one another"
     ]
 
@@ -155,7 +155,7 @@ def test_a_test_table_with_an_unknown_key_is_a_fault() -> None:
 def test_the_projects_own_maps_hold_their_tests() -> None:
     folder = Path(__file__).resolve().parent.parent
     for name in ("bridge.toml", "examples/open.toml"):
-        found = TenantMap.findings((folder / name).read_text())
+        found = findings_of((folder / name).read_text())
         assert [finding for finding in found if finding.level == "error"] == []
 
 
@@ -320,3 +320,11 @@ def test_an_event_from_a_service_that_is_not_listed_is_explained_as_the_bridge_d
         "explain", "--map", path, "--json", "-", stdin=json.dumps(v2(role("both"), headers={"x-tenant-id": "blue"}))
     )
     assert (done.exit_code, json.loads(done.output)["reason"]) == (1, "service_not_allowed")
+
+
+def test_a_test_with_claims_of_any_depth_is_told_in_so_many_words() -> None:
+    """Trap D9."""
+    deep = 'expect = "x"\nclaims.corp.' + ".".join(["a"] * 2000) + " = 1\n"
+    found = findings_of(f"{HEAD}[[test]]\n{deep}")
+    assert found
+    assert all(len(finding.text) < 500 for finding in found)

@@ -276,6 +276,22 @@ def test_a_deny_with_a_condition_denies_where_it_holds() -> None:
     assert decide(found, role("a"), source_vpc_arn=VPC.replace("339", "330")).tenant == "blue"
 
 
+def test_a_deny_that_does_not_apply_leaves_the_owner_its_callers() -> None:
+    found = rules(
+        {"role": f"arn:aws:iam::{ONE}:role/a", "tenant": "blue"},
+        {"role": f"arn:aws:iam::{ONE}:role/a", "vpc": "vpc-00000000000000000", "deny": True},
+        {"account": ONE, "tenant": "green"},
+    )
+    assert decide(found, role("a"), source_vpc_arn=VPC).tenant == "blue"
+
+
+def test_a_vpc_that_is_written_as_an_arn_is_that_one_and_no_other() -> None:
+    found = rules({"vpc": VPC, "tenant": "blue", "accept_risk": "x"})
+    assert decide(found, None, source_vpc_arn=VPC).tenant == "blue"
+    elsewhere = decide(found, None, source_vpc_arn=VPC.replace(ONE, TWO))
+    assert (elsewhere.tenant, elsewhere.reason) == (None, "condition_failed")
+
+
 def test_a_deny_is_not_escaped_by_an_event_that_does_not_say() -> None:
     """A V1 event names no service; nothing may be gained by coming through a V1 target group."""
     found = rules({"role": iam("role/a"), "tenant": "blue"}, {"role": iam("role/a"), "service": SERVICE, "deny": True})

@@ -24,7 +24,7 @@ def faults(text: str, function: str | None = None) -> tuple[str, ...]:
 
 
 def test_one_function_is_enough() -> None:
-    [backend] = loaded().backends
+    [backend] = loaded().options.backends
     assert (backend.path, backend.function, backend.isolated, backend.timeout) == ("/", "orders:live", True, 28.0)
 
 
@@ -32,20 +32,20 @@ def test_every_setting_of_a_backend_arrives() -> None:
     [backend] = loaded(
         '[[backend]]\npath = "/a/b"\nfunction = "f"\nisolated = false\ninvocation = "async"\ntimeout = 5\n'
         'keep_headers = ["authorization"]\npayload = "lattice"\n'
-    ).backends
+    ).options.backends
     assert (backend.path, backend.isolated, backend.invocation, backend.timeout) == ("/a/b", False, "async", 5)
     assert backend.keep_headers == {"authorization"}
 
 
 def test_the_lattice_settings_arrive() -> None:
     settings = loaded(f'{BACKEND}[lattice]\nservices = ["{SERVICE}"]\nset_cookie = "headers"\n')
-    assert settings.services == {SERVICE}
-    assert settings.set_cookie == "headers"
+    assert settings.options.services == {SERVICE}
+    assert settings.options.set_cookie == "headers"
 
 
 def test_functions_are_invoked_directly_unless_the_file_says_otherwise() -> None:
-    assert loaded().invoker == "direct"
-    assert Settings.from_text('invoker = "boto3"\n' + MAP + BACKEND).invoker == "boto3"
+    assert loaded().options.invoker == "direct"
+    assert Settings.from_text('invoker = "boto3"\n' + MAP + BACKEND).options.invoker == "boto3"
 
 
 @pytest.mark.parametrize("line", ['invoker = "boto"', "invoker = 1", "invoker = []", "[invoker]\na = 1"])
@@ -70,7 +70,7 @@ def test_an_invoker_that_is_none_does_not_load(line: str) -> None:
     ],
 )
 def test_a_function_in_any_of_lambdas_spellings(function: str) -> None:
-    assert loaded(f'[[backend]]\nfunction = "{function}"\n').backends[0].function == function
+    assert loaded(f'[[backend]]\nfunction = "{function}"\n').options.backends[0].function == function
 
 
 @pytest.mark.parametrize("function", ["", " orders", "orders/../x", "orders:", "a b", "orders\\n", "https://x", "é"])
@@ -144,14 +144,14 @@ def test_faults_of_shape_are_listed_with_those_of_the_map() -> None:
 
 def test_the_environment_replaces_the_default_backends_function_and_nothing_else_of_it() -> None:
     text = '[[backend]]\nfunction = "a"\ntimeout = 5\nisolated = false\n[[backend]]\npath = "/b"\nfunction = "b"\n'
-    assert {(b.path, b.function, b.timeout, b.isolated) for b in loaded(text, "c").backends} == {
+    assert {(b.path, b.function, b.timeout, b.isolated) for b in loaded(text, "c").options.backends} == {
         ("/", "c", 5, False),
         ("/b", "b", 28, True),
     }
 
 
 def test_the_environment_adds_a_default_backend_where_there_is_none() -> None:
-    [backend] = loaded("", "c").backends
+    [backend] = loaded("", "c").options.backends
     assert (backend.path, backend.function, backend.isolated) == ("/", "c", True)
 
 
@@ -180,13 +180,13 @@ def test_an_emptied_file_does_not_load_though_the_environment_names_a_function(t
 def test_the_file_is_found_beside_the_code(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(MAP + BACKEND, encoding="utf-8")
     environ = {"LAMBDA_TASK_ROOT": str(tmp_path), "LATTICE_BRIDGE_CONFIG": "" if name == "bridge.toml" else name}
-    assert Settings.load(environ).backends[0].function == "orders:live"
+    assert Settings.load(environ).options.backends[0].function == "orders:live"
 
 
 def test_an_absolute_path_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text(MAP + BACKEND, encoding="utf-8")
     environ = {"LAMBDA_TASK_ROOT": "/nowhere", "LATTICE_BRIDGE_CONFIG": str(tmp_path / "x.toml")}
-    assert Settings.load({**environ, "LATTICE_BRIDGE_FUNCTION": "c"}).backends[0].function == "c"
+    assert Settings.load({**environ, "LATTICE_BRIDGE_FUNCTION": "c"}).options.backends[0].function == "c"
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
+from lattice_bridge.check import findings_of
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read
 from lattice_bridge.lint import Finding, sarif
-from lattice_bridge.settings import Settings
 
 
 @click.command(short_help="Find what is wrong with a map.")
@@ -23,7 +23,7 @@ def check(file: Path, form: str, *, strict: bool) -> None:
     """Check the map in FILE (default bridge.toml): errors that keep it from loading, its own [[test]] tables, and
     warnings about what is probably not meant. Exits with 0 if it is good, 1 if not."""
     text = read(file)
-    findings = Settings.findings(text, file.parent)
+    findings = findings_of(text, file.parent)
     if form == "json":
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     elif form == "sarif":

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import click
 
+from lattice_bridge.check import findings_of
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read
-from lattice_bridge.compiled import compile_map
+from lattice_bridge.compiling import compile_document
 from lattice_bridge.document import parse_document
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.settings import Settings
 from lattice_bridge.tenant_map import TenantMap
-from lattice_bridge.version import __version__
 
 
 @click.command(name="compile", short_help="Make a large map quick to load.")
@@ -30,7 +29,7 @@ def compile_command(file: Path, output: Path | None) -> None:
     loads without checking it again: name it in LATTICE_BRIDGE_CONFIG. Exits with 1, and writes nothing, if there is an
     error."""
     text = read(file)
-    errors = [found.text for found in Settings.findings(text, file.parent) if found.level == "error"]
+    errors = [found.text for found in findings_of(text, file.parent) if found.level == "error"]
     for error in errors:
         click.echo(f"error: {show.safe(error)}", err=True)
     if errors:
@@ -38,7 +37,7 @@ def compile_command(file: Path, output: Path | None) -> None:
     document = parse_document(text)
     if document.compiled is not None:
         raise click.UsageError(show.safe(f"{file} is compiled already"))
-    compiled = compile_map(document.tables, TenantMap.from_document(document, file.parent).rules, __version__)
+    compiled = compile_document(document, file.parent)
     if str(output) == "-":
         click.echo(compiled, nl=False)
         return

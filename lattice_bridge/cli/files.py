@@ -11,11 +11,10 @@ from typing import Any
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.document import parse_document
+from lattice_bridge.document import parse_document, read_text
 from lattice_bridge.errors import Forbidden, InvalidMap
 from lattice_bridge.message import Request
-from lattice_bridge.settings import Written
-from lattice_bridge.shape import read_text
+from lattice_bridge.options_file import read_options
 from lattice_bridge.tenant_map import TenantMap
 
 
@@ -31,7 +30,7 @@ def read_map(path: Path) -> TenantMap:
     """The map in a file. One that does not load, alone or for what stands beside it, ends the command with 1."""
     try:
         document, faults = parse_document(read(path)), list[str]()
-        Written.read(document.tables, faults)
+        read_options(document.tables, faults)
         if faults:
             raise InvalidMap(faults)
         return TenantMap.from_document(document, path.parent, region=os.environ.get("AWS_REGION"))
@@ -52,7 +51,7 @@ def read_event(path: Path) -> Any:
 
 def read_services(path: Path) -> frozenset[str]:
     """What a configuration's `[lattice] services` lists, given that it loads; of a map that stands alone, nothing."""
-    return frozenset(Written.read(parse_document(read(path)).tables, []).lattice.services)
+    return read_options(parse_document(read(path)).tables, []).services
 
 
 def check_service(request: Request, services: frozenset[str]) -> None:

@@ -63,7 +63,7 @@ def example(plan: Plan) -> Example:
     except BridgeError as error:
         return Example(faults=error.faults if isinstance(error, InvalidMap) else (error.detail,))
     rules = settings.tenant_map.rules
-    path = next((backend.path for backend in settings.backends if backend.isolated), "/")
+    path = next((backend.path for backend in settings.options.backends if backend.isolated), "/")
     tenant = next((tenant.id for tenant in rules.tenants.values() if tenant.active), "TENANT")
     return Example(path, tenant, rules.header)
 

@@ -11,8 +11,8 @@ from pydantic import Field
 from lattice_bridge.issuer_table import IssuerTable
 from lattice_bridge.map_file import HeaderTable, RegistryTable, TenantTable
 from lattice_bridge.map_test import TestTable
+from lattice_bridge.options_file import BackendTable, FollowTable, LatticeTable, TopTable
 from lattice_bridge.rule_table import ANCHORS, OUTCOMES, RuleTable
-from lattice_bridge.settings import BackendTable, FollowTable, LatticeTable, TopTable
 
 
 class File(TopTable):

@@ -1,0 +1,85 @@
+"""The tables of bridge.toml that are no map's: what they may say, what is wrong with them, and the Options they become.
+
+Rule: all of it at once, and at start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, Literal
+
+from pydantic import Field
+
+from lattice_bridge.assumptions import SET_COOKIE
+from lattice_bridge.backend import DEFAULT_TIMEOUT, Backend, function_fault
+from lattice_bridge.options import DEFAULT_REFRESH, Options
+from lattice_bridge.shape import Table, fit, fit_each
+
+_SERVICE: Final = re.compile(r"arn:aws(-[a-z]+)*:vpc-lattice:[a-z0-9-]+:[0-9]{12}:service/svc-[0-9a-z]+")
+_SEGMENT: Final = r"[!-)+-.0->@-~]+"  # visible ASCII without / ? and *
+_PATH: Final = re.compile(rf"/({_SEGMENT}(/{_SEGMENT})*)?")
+
+
+class BackendTable(Table):
+    """One `[[backend]]`. `timeout` is seconds."""
+
+    path: str = "/"
+    function: str
+    isolated: bool = True
+    payload: Literal["lattice"] = "lattice"
+    invocation: Literal["sync", "async"] = "sync"
+    timeout: float = Field(default=DEFAULT_TIMEOUT, ge=0.25, le=900)
+    keep_headers: tuple[Literal["authorization", "x-amz-security-token"], ...] = Field(default=(), strict=False)
+
+
+class LatticeTable(Table):
+    """`[lattice]`: which events are taken, and how replies are written."""
+
+    services: tuple[str, ...] = Field(default=(), strict=False)
+    set_cookie: Literal["cookies", "headers"] = SET_COOKIE
+
+
+class TopTable(Table):
+    """What stands at the top, outside of any table."""
+
+    invoker: Literal["direct", "boto3"] = "direct"
+
+
+class FollowTable(Table):
+    """`[map]`: how a configuration is kept up with. `refresh` is the seconds between two looks at its source."""
+
+    refresh: float = Field(default=DEFAULT_REFRESH, ge=5, le=86400)
+
+
+def read_options(tables: Mapping[str, Any], faults: list[str]) -> Options:
+    """What the tables come to, with what is wrong with them added to `faults`."""
+    lattice = fit(LatticeTable, tables.get("lattice", {}), "lattice", faults) or LatticeTable()
+    follow = fit(FollowTable, tables.get("map", {}), "map", faults) or FollowTable()
+    named = {key: tables[key] for key in TopTable.model_fields if key in tables}
+    top = fit(TopTable, named, "bridge.toml", faults) or TopTable()
+    written = fit_each(BackendTable, tables.get("backend", []), "backend", faults)
+    backends = tuple(
+        Backend(**{**table.model_dump(), "keep_headers": frozenset(table.keep_headers)}) for table in written
+    )
+    faults += [*_backend_faults(backends), *_service_faults(lattice.services)]
+    return Options(backends, frozenset(lattice.services), lattice.set_cookie, follow.refresh, top.invoker)
+
+
+def _backend_faults(backends: Iterable[Backend]) -> Iterator[str]:
+    seen: set[str] = set()
+    for backend in backends:
+        place = f'backend "{backend.path}"'
+        if _PATH.fullmatch(backend.path) is None or {".", ".."} & set(backend.path.split("/")):
+            yield f"{place}: path starts with / and is whole segments, as in /orders: no / at its end, no *, ?, . or .."
+        if backend.path in seen:
+            yield f"{place}: another backend has this path"
+        seen.add(backend.path)
+        if fault := function_fault(backend.function):
+            yield f"{place}: {fault}"
+
+
+def _service_faults(services: Iterable[str]) -> Iterator[str]:
+    for service in services:
+        if _SERVICE.fullmatch(service) is None:
+            yield f'lattice: services: "{service}" is not the ARN of a VPC Lattice service'
