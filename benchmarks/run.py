@@ -1,4 +1,4 @@
-"""CPU per request: the bridge as it is deployed, against the bare boto3 call that it makes.
+"""CPU per request: the bridge with either invoker, against a bare boto3 call, and the least that a POST costs.
 
 Pairs are interleaved and CPU time is counted, not the clock's: the machine is shared. The invoked function is a
 responder in another process.
@@ -6,17 +6,23 @@ responder in another process.
 
 from __future__ import annotations
 
+import http.client
 import os
+import socket
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cpu import microseconds
 from benchmarks.responder import responding
+from lattice_bridge.invoke import Call
+from lattice_bridge.invoke_direct import direct_invoker
 from lattice_bridge.wiring import make_handler
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +58,9 @@ EVENT = {
 }
 
 
+PAYLOAD = b'{"body": "' + b"x" * 1900 + b'"}'
+
+
 class Context:
     aws_request_id = "8f5a7b1c-0000-4000-8000-000000000000"
 
@@ -59,10 +68,14 @@ class Context:
         return 30_000
 
 
-def bridge(environ: Mapping[str, str]) -> Callable[[], object]:
-    """One request through the shipped configuration, logging on."""
+def bridge(folder: str, environ: MutableMapping[str, str], invoker: str) -> Callable[[], object]:
+    """One request through the shipped configuration, logging on. The environment is the process's own, as in Lambda:
+    a look at it costs more than one at a dictionary."""
     sink = Path(os.devnull).open("w", encoding="ascii")  # noqa: SIM115 - open as long as the process
-    handler = make_handler({**environ, "LATTICE_BRIDGE_CONFIG": str(ROOT / "bridge.toml")}, sink.write)
+    path = Path(folder, f"{invoker}.toml")
+    path.write_text(f'invoker = "{invoker}"\n' + (ROOT / "bridge.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    environ["LATTICE_BRIDGE_CONFIG"] = str(path)
+    handler = make_handler(environ, sink.write)
     assert handler(EVENT, Context())["statusCode"] == 200
     return lambda: handler(EVENT, Context())
 
@@ -71,10 +84,29 @@ def bare_boto3() -> Callable[[], object]:
     import boto3
 
     client = boto3.session.Session(region_name="us-east-1").client("lambda")
-    payload = b'{"body": "' + b"x" * 1900 + b'"}'
 
     def call() -> object:
-        return client.invoke(FunctionName="counter-isolated", TenantId="BlueTenant", Payload=payload)["Payload"].read()
+        return client.invoke(FunctionName="counter-isolated", TenantId="BlueTenant", Payload=PAYLOAD)["Payload"].read()
+
+    return call
+
+
+def bare_direct(environ: Mapping[str, str]) -> Callable[[], object]:
+    invoke = direct_invoker(environ)
+    call = Call("counter-isolated", "BlueTenant", PAYLOAD, "sync", 28.0, 29.5)
+    return lambda: invoke(call)
+
+
+def bare_post(url: str) -> Callable[[], object]:
+    """The floor: http.client, a kept-open connection, nothing signed and nothing checked."""
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port)
+    connection.connect()
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def call() -> object:
+        connection.request("POST", "/2015-03-31/functions/counter-isolated/invocations", PAYLOAD)
+        return connection.getresponse().read()
 
     return call
 
@@ -92,14 +124,17 @@ def without_invoke() -> Callable[[], object]:
 
 
 def main() -> None:
-    with responding() as url:
+    with responding() as url, tempfile.TemporaryDirectory() as folder:
         os.environ.update(
             AWS_ENDPOINT_URL_LAMBDA=url, AWS_ACCESS_KEY_ID="k", AWS_SECRET_ACCESS_KEY="s", AWS_REGION="us-east-1"
         )
         calls = {
-            "bridge, warm": bridge(os.environ),
-            "bare boto3.invoke": bare_boto3(),
+            "bridge, direct": bridge(folder, os.environ, "direct"),
+            "bridge, boto3": bridge(folder, os.environ, "boto3"),
             "bridge without invoke": without_invoke(),
+            "bare boto3.invoke": bare_boto3(),
+            "bare direct invoke": bare_direct(os.environ),
+            "bare http.client POST, unsigned": bare_post(url),
         }
         for call in calls.values():
             microseconds(call, CALLS)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final, Literal
 
 from lattice_bridge.assumptions import SET_COOKIE
 from lattice_bridge.backend import Backend
 from lattice_bridge.reply import SetCookie
 
-DEFAULT_REFRESH = 60.0
+Invoker = Literal["direct", "boto3"]
+
+DEFAULT_REFRESH: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,14 @@ class Options:
         services: ARNs of the Lattice services events may come from; empty for any.
         set_cookie: where a reply carries cookies.
         refresh: seconds between two looks at where the configuration came from.
+        invoker: how functions are invoked: signed and sent here, or by boto3.
     """
 
     backends: tuple[Backend, ...] = ()
     services: frozenset[str] = frozenset()
     set_cookie: SetCookie = SET_COOKIE
     refresh: float = DEFAULT_REFRESH
+    invoker: Invoker = "direct"
 
     def with_function(self, function: str | None) -> Options:
         """With another function for the backend whose path is `/`, which is added if there is none."""

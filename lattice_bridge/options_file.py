@@ -40,6 +40,12 @@ class LatticeTable(Table):
     set_cookie: Literal["cookies", "headers"] = SET_COOKIE
 
 
+class TopTable(Table):
+    """What stands at the top, outside of any table."""
+
+    invoker: Literal["direct", "boto3"] = "direct"
+
+
 class FollowTable(Table):
     """`[map]`: how a configuration is kept up with. `refresh` is the seconds between two looks at its source."""
 
@@ -50,12 +56,14 @@ def read_options(tables: Mapping[str, Any], faults: list[str]) -> Options:
     """What the tables come to, with what is wrong with them added to `faults`."""
     lattice = fit(LatticeTable, tables.get("lattice", {}), "lattice", faults) or LatticeTable()
     follow = fit(FollowTable, tables.get("map", {}), "map", faults) or FollowTable()
+    named = {key: tables[key] for key in TopTable.model_fields if key in tables}
+    top = fit(TopTable, named, "bridge.toml", faults) or TopTable()
     written = fit_each(BackendTable, tables.get("backend", []), "backend", faults)
     backends = tuple(
         Backend(**{**table.model_dump(), "keep_headers": frozenset(table.keep_headers)}) for table in written
     )
     faults += [*_backend_faults(backends), *_service_faults(lattice.services)]
-    return Options(backends, frozenset(lattice.services), lattice.set_cookie, follow.refresh)
+    return Options(backends, frozenset(lattice.services), lattice.set_cookie, follow.refresh, top.invoker)
 
 
 def _backend_faults(backends: Iterable[Backend]) -> Iterator[str]:

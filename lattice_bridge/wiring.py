@@ -15,7 +15,9 @@ from lattice_bridge.bridge import Bridge, id_for
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
 from lattice_bridge.event import method_of
 from lattice_bridge.follow import Following, Handler, InForce, Look
-from lattice_bridge.invoke import Boto3Invoker, connect_boto3
+from lattice_bridge.invoke import Invoke
+from lattice_bridge.invoke_boto3 import Boto3Invoker, connect_boto3
+from lattice_bridge.invoke_direct import DirectInvoker, direct_invoker
 from lattice_bridge.place import Place
 from lattice_bridge.reply import problem, render
 from lattice_bridge.settings import Settings
@@ -48,13 +50,14 @@ def make_handler(
 
 
 class _Builder:
-    """Makes bridges for one environment. They share an invoker, and with it its connections."""
+    """Makes bridges for one environment. They share invokers, and with them their connections."""
 
     def __init__(self, place: Place, environ: Mapping[str, str], write: Callable[[str], object]) -> None:
         self._place = place
         self._environ = environ
         self._write = write
-        self._invoker: Boto3Invoker | None = None
+        self._direct: DirectInvoker | None = None
+        self._boto3: Boto3Invoker | None = None
 
     def build(self, text: str, replaced: InForce | None) -> InForce:
         """What serves with a configuration's text."""
@@ -78,11 +81,14 @@ class _Builder:
         )
         return InForce(bridge, settings.tenant_map.sha256 or "", settings.options.refresh)
 
-    def _invoker_for(self, settings: Settings) -> Boto3Invoker:
-        self._invoker = self._invoker or Boto3Invoker(connect_boto3(self._environ.get("AWS_REGION")))
+    def _invoker_for(self, settings: Settings) -> Invoke:
+        if settings.options.invoker == "direct":
+            self._direct = self._direct or direct_invoker(self._environ)
+            return self._direct
+        self._boto3 = self._boto3 or Boto3Invoker(connect_boto3(self._environ.get("AWS_REGION")))
         for backend in settings.options.backends:
-            self._invoker.client_for(backend.timeout)
-        return self._invoker
+            self._boto3.client_for(backend.timeout)
+        return self._boto3
 
 
 def _report(write: Callable[[str], object], look: Look) -> None:

@@ -6,6 +6,7 @@ Rule: it knows nothing of Lambda. What it says, a test wrote down; what it heard
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable
@@ -58,7 +59,20 @@ class Silence:
     """No answer until the server is closed."""
 
 
-Answer = Says | Truncated | Reset | Silence | Callable[[Heard], Says]
+class Raw:
+    """Bytes as they stand, each piece in a packet of its own; a number is a pause in seconds.
+
+    Args:
+        pieces: sent one after the other, until the client goes.
+        hang_up: whether the connection is closed after them.
+    """
+
+    def __init__(self, *pieces: bytes | float, hang_up: bool = False) -> None:
+        self.pieces = pieces
+        self.hang_up = hang_up
+
+
+Answer = Says | Truncated | Reset | Silence | Raw | Callable[[Heard], Says]
 
 
 def failure(status: int, code: str, message: str = "", **headers: str) -> Says:
@@ -77,7 +91,7 @@ class FakeLambda:
         hung_up: set once a connection was closed from this side.
     """
 
-    def __init__(self, *script: Answer) -> None:
+    def __init__(self, *script: Answer, context: ssl.SSLContext | None = None) -> None:
         self.heard: list[Heard] = []
         self.connections = 0
         self.hung_up = threading.Event()
@@ -86,11 +100,14 @@ class FakeLambda:
         self._closed = threading.Event()
         self._server = _Server(("127.0.0.1", 0), self._handler())
         self._server.hung_up = self.hung_up
+        self._scheme = "http" if context is None else "https"
+        if context is not None:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -114,8 +131,8 @@ class FakeLambda:
             self.heard.append(heard)
             return self._script.pop(0) if len(self._script) > 1 else self._script[0]
 
-    def wait(self) -> None:
-        self._closed.wait(PATIENCE)
+    def wait(self, seconds: float = PATIENCE) -> None:
+        self._closed.wait(seconds)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         fake = self
@@ -129,6 +146,9 @@ class FakeLambda:
 class _Server(ThreadingHTTPServer):
     request_queue_size = 128  # the default of 5 resets what 32 threads open at once
     hung_up: threading.Event
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that trusts nobody is what some tests are about."""
 
     def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
         super().shutdown_request(request)
@@ -156,10 +176,13 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.lambda_.take(heard)
         self._answer(answer(heard) if callable(answer) else answer)
 
-    def _answer(self, answer: Says | Truncated | Reset | Silence) -> None:
+    def _answer(self, answer: Says | Truncated | Reset | Silence | Raw) -> None:
         if isinstance(answer, Says):
             self._send(answer.status, answer.headers, answer.body, len(answer.body))
             self.close_connection = self.close_connection or answer.hang_up
+            return
+        if isinstance(answer, Raw):
+            self._send_raw(answer)
             return
         self.close_connection = True
         if isinstance(answer, Truncated):
@@ -171,6 +194,14 @@ class _Handler(BaseHTTPRequestHandler):
             # The buffered files hold the socket open: a close alone would send nothing.
             self.rfile.close()
             self.connection.close()
+
+    def _send_raw(self, answer: Raw) -> None:
+        for piece in answer.pieces:
+            if isinstance(piece, bytes):
+                self.wfile.write(piece)
+            else:
+                self.lambda_.wait(piece)
+        self.close_connection = self.close_connection or answer.hang_up
 
     def _send(self, status: int, headers: dict[str, str], body: bytes, length: int) -> None:
         self.send_response(status)

@@ -16,6 +16,11 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+PERSON = Credentials("local", "local")
 ROOT = Path(__file__).resolve().parent.parent
 FAULTS = ROOT / "tests" / "functions" / "template.yaml"
 
@@ -47,15 +52,16 @@ class RunningStack:
     def get(
         self, path: str, headers: dict[str, str] | None = None, body: bytes | None = None, method: str = ""
     ) -> Answer:
-        return _open(self.front + path, headers, body, method)
+        return opened(self.front + path, headers, body, method)
 
     def invoke(self, function: str, event: Any = None, tenant: str | None = None, **headers: str) -> Answer:
-        """An Invoke as plain HTTP; names of headers with `_` for `-`."""
+        """An Invoke as plain HTTP, signed by botocore; names of headers with `_` for `-`."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if tenant is not None:
             given["X-Amz-Tenant-Id"] = tenant
-        path = f"{self.lambda_url}/2015-03-31/functions/{function}/invocations"
-        return _open(path, given, json.dumps(event if event is not None else {}).encode(), "POST")
+        url = f"{self.lambda_url}/2015-03-31/functions/{function}/invocations"
+        body = json.dumps(event if event is not None else {}).encode()
+        return opened(url, signed(url, given, body), body, "POST")
 
     def output_of(self, function: str) -> list[str]:
         return [line["line"] for line in self.lines if line.get("environment", "").startswith(function)]
@@ -107,6 +113,15 @@ def running(*arguments: str, template: Path = ROOT / "template.yaml", cwd: Path 
     assert errors == ""
 
 
+def signed(
+    url: str, headers: dict[str, str], body: bytes, who: Credentials = PERSON, region: str = "us-east-1"
+) -> dict[str, str]:
+    """The headers with a signature for Lambda."""
+    request = AWSRequest("POST", url, headers=headers, data=body)
+    SigV4Auth(who, "lambda", region).add_auth(request)
+    return dict(request.headers.items())
+
+
 def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
@@ -116,7 +131,8 @@ def _read(stream: Any, lines: list[dict[str, Any]]) -> None:
         lines.append(line)  # noqa: PERF402 - one at a time: the tests look while it grows
 
 
-def _open(url: str, headers: dict[str, str] | None, body: bytes | None, method: str) -> Answer:
+def opened(url: str, headers: dict[str, str] | None, body: bytes | None, method: str) -> Answer:
+    """The answer to a request, whatever its status."""
     request = urllib.request.Request(url, data=body, headers=headers or {}, method=method or None)
     try:
         with urllib.request.urlopen(request, timeout=60) as response:

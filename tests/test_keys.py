@@ -8,14 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
 from jwt import get_algorithm_by_name
@@ -24,6 +20,7 @@ from lattice_bridge.errors import Unavailable
 from lattice_bridge.keys import MAX_BYTES, KeySet, fetch_https, parse_key_set
 from lattice_bridge.token import verify
 from tests.key_server import Answer, Drips, Hangs, KeyServer, Says
+from tests.tls import self_signed
 from tests.token_builder import CORP, EVERY_ALGORITHM, NOW, issuer, jwk, key_set, private_key, token
 
 
@@ -233,21 +230,7 @@ def test_http_is_refused_on_the_loopback_too_unless_asked_for() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that only its own holder vouches for."""
-    import ipaddress
-
-    key, now = private_key(), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "issuer")])
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(address, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "issuer.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(signed.public_bytes(Encoding.PEM) + private)
-    return path
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 def over_tls(certificate: Path, answer: Answer) -> KeyServer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,16 @@ import pytest
 
 from lattice_bridge import Bridge
 from lattice_bridge.follow import Following, Handler
-from lattice_bridge.invoke import Boto3Invoker
+from lattice_bridge.invoke import Invoke
+from lattice_bridge.invoke_boto3 import Boto3Invoker
+from lattice_bridge.invoke_direct import DirectInvoker
 from lattice_bridge.wiring import make_handler
 from tests.builders import MAP, role, v2
 from tests.fake_lambda import FakeLambda, Says, failure
+from tests.invokers import ENVIRON
 from tests.valid import assert_valid
 
+ROOT = Path(__file__).resolve().parent.parent
 BACKEND = '[[backend]]\nfunction = "orders:live"\ntimeout = 4\n'
 GOOD = v2(role("blue-api"))
 
@@ -28,40 +34,34 @@ class Context:
 
 
 @pytest.fixture
-def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A task root, in an environment that boto3 can start in."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
-        "AWS_CONFIG_FILE": "/dev/null",
-        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+def task(tmp_path: Path) -> Path:
+    """A task root."""
     return tmp_path
 
 
 def start(task: Path, text: str | None, written: list[str], **environ: str) -> Handler:
     if text is not None:
         (task / "bridge.toml").write_text(text, encoding="utf-8")
-    return make_handler({"LAMBDA_TASK_ROOT": str(task), "AWS_REGION": "eu-west-1", **environ}, written.append)
+    return make_handler({**ENVIRON, "LAMBDA_TASK_ROOT": str(task), **environ}, written.append)
 
 
-def close(handler: Handler) -> None:
+def invoker_of(handler: Handler) -> Invoke:
     assert isinstance(handler, Following)
     assert handler.in_force is not None
     assert isinstance(handler.in_force.handler, Bridge)
-    assert isinstance(handler.in_force.handler.invoke, Boto3Invoker)
-    client: Any = handler.in_force.handler.invoke.client_for(4.0)
-    client.close()
+    return handler.in_force.handler.invoke
 
 
-def test_a_good_file_serves(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def close(handler: Handler) -> None:
+    invoker = invoker_of(handler)
+    assert isinstance(invoker, DirectInvoker)
+    invoker.close()
+
+
+def test_a_good_file_serves(task: Path) -> None:
     written: list[str] = []
     with FakeLambda(Says(b'{"statusCode":200,"body":"hello"}')) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", server.url)
-        handler = start(task, MAP + BACKEND, written)
+        handler = start(task, MAP + BACKEND, written, AWS_ENDPOINT_URL_LAMBDA=server.url)
         reply = handler(GOOD, Context())
         close(handler)
     assert (reply["statusCode"], reply["body"]) == (200, "hello")
@@ -70,21 +70,19 @@ def test_a_good_file_serves(task: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(written) == 1
 
 
-def test_the_region_is_lambdas_own_variable(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_region_is_lambdas_own_variable(task: Path) -> None:
     """boto3 alone reads AWS_DEFAULT_REGION, which Lambda does not promise."""
     with FakeLambda() as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", server.url)
-        handler = start(task, MAP + BACKEND, [], AWS_REGION="ap-southeast-2")
+        handler = start(task, MAP + BACKEND, [], AWS_REGION="ap-southeast-2", AWS_ENDPOINT_URL_LAMBDA=server.url)
         handler(GOOD, Context())
         close(handler)
     assert "/ap-southeast-2/lambda/aws4_request" in str(server.heard[0].header("authorization"))
 
 
-def test_lambdas_refusal_is_a_status_and_nothing_more(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lambdas_refusal_is_a_status_and_nothing_more(task: Path) -> None:
     """Trap D13."""
     with FakeLambda(failure(404, "ResourceNotFoundException", "Function not found: arn:orders")) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", server.url)
-        handler = start(task, MAP + BACKEND, [])
+        handler = start(task, MAP + BACKEND, [], AWS_ENDPOINT_URL_LAMBDA=server.url)
         reply = handler(GOOD, Context())
         close(handler)
     assert reply["statusCode"] == 500
@@ -162,13 +160,39 @@ def test_a_log_that_cannot_be_written_does_not_stop_a_closed_bridge(task: Path, 
     assert handler(GOOD, Context())["statusCode"] == 503
 
 
-def test_the_clients_are_made_before_the_first_request(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boto3_invokes_if_the_file_says_so(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeLambda() as server:
+        for name, value in {**ENVIRON, "AWS_ENDPOINT_URL_LAMBDA": server.url}.items():  # boto3 reads the process's own
+            monkeypatch.setenv(name, value)
+        handler = start(task, 'invoker = "boto3"\n' + MAP + BACKEND, [])
+        assert handler(GOOD, Context())["statusCode"] == 200
+        invoker = invoker_of(handler)
+        assert isinstance(invoker, Boto3Invoker)
+        client: Any = invoker.client_for(4.0)
+        client.close()
+    assert "Boto3" in str(server.heard[0].header("user-agent"))
+
+
+@pytest.mark.parametrize("invoker", ["direct", "boto3"])
+def test_the_endpoint_is_looked_at_before_the_first_request(
+    task: Path, monkeypatch: pytest.MonkeyPatch, invoker: str
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", "not a url")
-    assert start(task, MAP + BACKEND, [])(GOOD, Context())["statusCode"] == 503
+    handler = start(task, f'invoker = "{invoker}"\n' + MAP + BACKEND, [], AWS_ENDPOINT_URL_LAMBDA="not a url")
+    assert handler(GOOD, Context())["statusCode"] == 503
 
 
-def test_no_region_is_a_configuration_that_cannot_serve(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_REGION", raising=False)
+def test_a_start_with_the_direct_invoker_works_without_boto3() -> None:
+    """It would cost more than all the rest together."""
+    code = (
+        "import sys; sys.modules['boto3'] = sys.modules['botocore'] = None\n"
+        "from lattice_bridge.wiring import make_handler\n"
+        f"assert make_handler({ENVIRON}, lambda _line: None).in_force"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+
+
+def test_no_region_is_a_configuration_that_cannot_serve(task: Path) -> None:
     (task / "bridge.toml").write_text(MAP + BACKEND, encoding="utf-8")
     written: list[str] = []
     assert make_handler({"LAMBDA_TASK_ROOT": str(task)}, written.append)(GOOD, Context())["statusCode"] == 503

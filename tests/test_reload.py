@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,7 +60,7 @@ def backend(aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLam
 
 def start(folder: Path, place: str, written: list[str], clock: Clock) -> Handler:
     environ = {"LAMBDA_TASK_ROOT": str(folder), "AWS_REGION": REGION, "LATTICE_BRIDGE_CONFIG": place}
-    return make_handler(environ, written.append, clock=clock)
+    return make_handler({**os.environ, **environ}, written.append, clock=clock)
 
 
 def status(handler: Handler, event: object) -> int:

@@ -43,6 +43,19 @@ def test_the_lattice_settings_arrive() -> None:
     assert settings.options.set_cookie == "headers"
 
 
+def test_functions_are_invoked_directly_unless_the_file_says_otherwise() -> None:
+    assert loaded().options.invoker == "direct"
+    assert Settings.from_text('invoker = "boto3"\n' + MAP + BACKEND).options.invoker == "boto3"
+
+
+@pytest.mark.parametrize("line", ['invoker = "boto"', "invoker = 1", "invoker = []", "[invoker]\na = 1"])
+def test_an_invoker_that_is_none_does_not_load(line: str) -> None:
+    with pytest.raises(InvalidMap) as error:
+        Settings.from_text(f"{line}\n{MAP}{BACKEND}" if "[inv" not in line else f"{MAP}{BACKEND}{line}\n")
+    [fault] = error.value.faults
+    assert fault.startswith("bridge.toml: invoker: ")
+
+
 @pytest.mark.parametrize(
     "function",
     [

@@ -8,15 +8,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import boto3
 import pytest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from tests.stack import FAULTS, RunningStack, running
+from lattice_bridge.invoke import Call
+from lattice_bridge.invoke_direct import direct_invoker
+from tests.stack import FAULTS, PERSON, RunningStack, opened, running, signed
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:echo"
 PLATFORM = {
@@ -51,8 +55,9 @@ def test_the_aws_cli_invokes_a_function_as_a_tenant(stack: RunningStack, tmp_pat
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
-        "AWS_ACCESS_KEY_ID": "k",
-        "AWS_SECRET_ACCESS_KEY": "s",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_SESSION_TOKEN": "left over from another command",
     }
     done = subprocess.run([*command, *arguments, str(answer)], capture_output=True, text=True, env=environ, check=True)
     printed = json.loads(done.stdout)
@@ -166,12 +171,82 @@ def test_an_environment_has_what_lambda_gives_and_nothing_of_the_shell_that_star
 def test_two_tenant_headers_are_refused(stack: RunningStack) -> None:
     """A client library that adds its own beside ours must not decide which one counts."""
     url = f"{stack.lambda_url}/2015-03-31/functions/isolated/invocations"
-    command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-d", "{}", url]
-    headers = ["-H", "x-amz-tenant-id: blue", "-H", "x-amz-tenant-id: green"]
-    assert subprocess.run([*command, *headers], capture_output=True, text=True, check=True).stdout == "400"
+    for given in ({}, {"x-amz-tenant-id": "blue,green"}):  # not signed; signed as the one header that they are
+        headers = signed(url, given, b"{}")
+        lines = [f"{name}: {value}" for name, value in headers.items() if name != "x-amz-tenant-id"]
+        both = ["x-amz-tenant-id: blue", "x-amz-tenant-id: green", *lines]
+        command = ["curl", "-s", "-d", "{}", url, *(word for line in both for word in ("-H", line))]
+        answer = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        assert "more than once" in answer["Message"]
 
 
 def test_what_the_api_does_not_have_is_a_404_that_says_so(stack: RunningStack) -> None:
     command = ["curl", "-s", f"{stack.lambda_url}/2015-03-31/functions"]
     answer = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert "Invoke only" in answer["Message"]
+
+
+# ---- signatures -----------------------------------------------------------------------------------------------------
+
+
+def post(stack: RunningStack, headers: dict[str, str], body: bytes = b"{}") -> tuple[int, str, str]:
+    url = f"{stack.lambda_url}/2015-03-31/functions/echo/invocations"
+    answer = opened(url, headers, body, "POST")
+    return answer.status, answer.headers.get("x-amzn-errortype", ""), answer.body.decode()
+
+
+def sign(stack: RunningStack, who: Credentials = PERSON, region: str = "us-east-1") -> dict[str, str]:
+    return signed(f"{stack.lambda_url}/2015-03-31/functions/echo/invocations", {}, b"{}", who, region)
+
+
+@pytest.mark.parametrize("who", [PERSON, Credentials("LOCALEXECUTIONROLE", "local", "local")])
+def test_a_person_and_a_function_may_invoke(stack: RunningStack, who: Credentials) -> None:
+    assert post(stack, sign(stack, who))[0] == 200
+
+
+def test_an_unsigned_request_is_refused_and_told_what_to_do(stack: RunningStack) -> None:
+    status, code, body = post(stack, {})
+    assert (status, code) == (403, "MissingAuthenticationTokenException")
+    assert "AWS_ACCESS_KEY_ID=local" in body
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        Credentials("AKIDEXAMPLE", "local"),
+        Credentials("LOCALBLUE", "blue"),  # may sign to the front, as a client of Lattice
+        Credentials("LOCALEXECUTIONROLE", "local"),
+        Credentials("LOCALEXECUTIONROLE", "local", "another"),
+    ],
+    ids=["unknown", "a client's", "no token", "another token"],
+)
+def test_a_key_that_the_stack_does_not_know_is_refused(stack: RunningStack, who: Credentials) -> None:
+    status, code, body = post(stack, sign(stack, who))
+    assert (status, code) == (403, "UnrecognizedClientException")
+    assert "AWS_ACCESS_KEY_ID=local" in body
+
+
+def test_a_signature_that_does_not_hold_is_refused(stack: RunningStack) -> None:
+    good = sign(stack)
+    for headers, body in (
+        (sign(stack, Credentials("local", "wrong")), b"{}"),
+        (sign(stack, region="eu-west-1"), b"{}"),
+        (good, b'{"n": 1}'),
+        ({**good, "X-Amz-Date": "20200101T000000Z"}, b"{}"),
+    ):
+        assert post(stack, headers, body)[:2] == (403, "InvalidSignatureException")
+
+
+def test_a_tenant_that_was_changed_after_signing_is_refused(stack: RunningStack) -> None:
+    url = f"{stack.lambda_url}/2015-03-31/functions/echo/invocations"
+    headers = signed(url, {"x-amz-tenant-id": "blue"}, b"{}")
+    assert post(stack, {**headers, "x-amz-tenant-id": "green"})[:2] == (403, "InvalidSignatureException")
+
+
+def test_the_bridges_own_signer_is_understood(stack: RunningStack) -> None:
+    environ = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1"}
+    with closing(direct_invoker({**environ, "AWS_ENDPOINT_URL_LAMBDA": stack.lambda_url})) as invoker:
+        answer = json.loads(invoker(Call(f"{ARN}:live", None, b'{"n": 1}', "sync", 10, 10)))
+        assert (answer["arn"], answer["event"]) == (f"{ARN}:live", {"n": 1})
+        answer = json.loads(invoker(Call("isolated", "blue/=+@", b"{}", "sync", 10, 10)))
+        assert answer["tenant"] == "blue/=+@"

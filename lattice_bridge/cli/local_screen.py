@@ -14,6 +14,7 @@ from rich.table import Table
 
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.local.identities import Identity
+from lattice_bridge.local.lambda_keys import PERSON
 from lattice_bridge.local.plan import DEFAULT_PRIORITY, Action, Plan, Rule
 from lattice_bridge.settings import Settings
 
@@ -89,7 +90,7 @@ def commands(plan: Plan, signers: Mapping[str, Identity], front_url: str, lambda
     if isolated is not None:
         yield "Straight to a function, as the bridge does:"
         invoke = f"aws lambda invoke --endpoint-url {lambda_url} --region {plan.region}"
-        credentials = "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local"
+        credentials = f"AWS_ACCESS_KEY_ID={PERSON.access_key} AWS_SECRET_ACCESS_KEY={PERSON.secret_key}"
         yield f"  {credentials} {invoke} --function-name {isolated.name} --tenant-id {known.tenant} /dev/stdout"
     yield ""
     yield "Ctrl-C stops everything."

@@ -11,12 +11,11 @@ from pydantic import Field
 from lattice_bridge.issuer_table import IssuerTable
 from lattice_bridge.map_file import HeaderTable, RegistryTable, TenantTable
 from lattice_bridge.map_test import TestTable
-from lattice_bridge.options_file import BackendTable, FollowTable, LatticeTable
+from lattice_bridge.options_file import BackendTable, FollowTable, LatticeTable, TopTable
 from lattice_bridge.rule_table import ANCHORS, OUTCOMES, RuleTable
-from lattice_bridge.shape import Table
 
 
-class File(Table):
+class File(TopTable):
     """bridge.toml"""
 
     backend: list[BackendTable] = Field(default_factory=list)
@@ -33,6 +32,7 @@ class File(Table):
 SAYS: Final[dict[str, dict[str, str]]] = {
     "File": {
         "backend": "The functions behind the bridge. The longest path prefix wins.",
+        "invoker": "How functions are invoked: by signed requests of the bridge's own, or through boto3.",
         "header": "The header that chooses among the tenants that a caller's rule allows.",
         "jwt": "Token issuers, by the names that rules call them.",
         "lattice": "Which events are taken, and how replies are written.",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from lattice_bridge.local.lambda_keys import EXECUTION_ROLE
 from lattice_bridge.local.output import Output
 from lattice_bridge.local.plan import Function
 from lattice_bridge.local.processes import MARK, kill_group, kill_marked
@@ -209,9 +210,9 @@ class Environment:
             "_HANDLER": function.handler,
             "AWS_REGION": around.region,
             "AWS_DEFAULT_REGION": around.region,
-            "AWS_ACCESS_KEY_ID": "LOCALEXECUTIONROLE",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_SESSION_TOKEN": "local",
+            "AWS_ACCESS_KEY_ID": EXECUTION_ROLE.access_key,
+            "AWS_SECRET_ACCESS_KEY": EXECUTION_ROLE.secret_key,
+            "AWS_SESSION_TOKEN": EXECUTION_ROLE.token or "",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ENDPOINT_URL_LAMBDA": around.lambda_endpoint,
             **({"AWS_LAMBDA_LOG_LEVEL": function.log_level} if function.log_level else {}),

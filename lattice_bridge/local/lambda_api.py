@@ -10,6 +10,9 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, Final, get_args
 from urllib.parse import unquote
 
@@ -19,18 +22,32 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lattice_bridge.local.environment import Outcome
+from lattice_bridge.local.lambda_keys import KEYS, PERSON
 from lattice_bridge.local.service import InvocationType, LambdaError, LambdaService, Order
+from lattice_bridge.local.sigv4 import SignatureRefused, Signed, signer_of
 from lattice_bridge.payload import SYNC_LIMIT
 
+_UNKNOWN: Final = "UnrecognizedClientException"
+_HINT: Final = f" (This stack knows AWS_ACCESS_KEY_ID={PERSON.access_key} AWS_SECRET_ACCESS_KEY={PERSON.secret_key}.)"
 _STATUS: Final = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
 
 
-def lambda_api(service: LambdaService) -> Starlette:
-    """The API as an ASGI application."""
+def lambda_api(
+    service: LambdaService, region: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Starlette:
+    """The API as an ASGI application.
+
+    Args:
+        service: what invokes.
+        region: that requests have to be signed for.
+        now: in UTC.
+    """
 
     async def invoke(request: Request) -> Response:
         try:
-            order = await _order(request)
+            payload, digest = await _payload(request)
+            _authenticate(request, digest, region, now())
+            order = _order(request, payload)
             outcome = await service.invoke(order)
         except LambdaError as error:
             return _error(error)
@@ -52,7 +69,24 @@ def lambda_api(service: LambdaService) -> Starlette:
     )
 
 
-async def _order(request: Request) -> Order:
+def _authenticate(request: Request, digest: str, region: str, now: datetime) -> None:
+    """As Lambda does, before it looks at anything else. What the key stands for is not asked: policies are not
+    evaluated here."""
+    headers = [(name.lower(), value) for name, value in request.headers.items()]
+    path, query = request.scope["raw_path"].decode("latin-1"), request.scope["query_string"].decode("latin-1")
+    signed = Signed(request.method, path, query, headers)
+    try:
+        key = signer_of(signed, KEYS, service="lambda", region=region, payload=digest, now=now)
+    except SignatureRefused as error:
+        code, _, message = str(error).partition(": ")
+        raise LambdaError(403, code, message + (_HINT if code == _UNKNOWN else "")) from error
+    if key is None:
+        raise LambdaError(403, "MissingAuthenticationTokenException", "Missing Authentication Token." + _HINT)
+    if key.token is not None and signed.values("x-amz-security-token") != [key.token]:
+        raise LambdaError(403, _UNKNOWN, "The security token included in the request is invalid." + _HINT)
+
+
+def _order(request: Request, payload: bytes) -> Order:
     headers = request.headers
     kind = headers.get("x-amz-invocation-type", "RequestResponse")
     if kind not in get_args(InvocationType):
@@ -64,7 +98,7 @@ async def _order(request: Request) -> Order:
         raise LambdaError(400, "InvalidParameterValueException", "X-Amz-Tenant-Id occurs more than once")
     return Order(
         function=unquote(request.path_params["function"]),
-        payload=await _payload(request),
+        payload=payload,
         type=kind,  # type: ignore[arg-type] # one of the three, checked above
         tenant=tenants[0] if tenants else None,
         qualifier=_qualifier(request),
@@ -86,16 +120,18 @@ def _trace_id(header: str | None) -> str | None:
     return text if re.fullmatch("[!-~]+", text) else None
 
 
-async def _payload(request: Request) -> bytes:
-    """At most a little more than the limit is kept; the service says which limit it was."""
+async def _payload(request: Request) -> tuple[bytes, str]:
+    """The body, and its sha256 as hex. At most a little more than the limit is kept; the service says which limit it
+    was."""
     chunks: list[bytes] = []
-    size = 0
+    size, digest = 0, sha256()
     async for chunk in request.stream():
         size += len(chunk)
+        digest.update(chunk)
         if size > SYNC_LIMIT + len(chunk):
             continue  # read on, so that the client gets the answer and not a broken connection
         chunks.append(chunk)
-    return b"".join(chunks)
+    return b"".join(chunks), digest.hexdigest()
 
 
 def _client_context(header: str | None) -> str | None:

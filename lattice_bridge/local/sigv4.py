@@ -1,8 +1,8 @@
-"""Who signed an HTTP request: Signature Version 4 as VPC Lattice verifies it.
+"""Who signed an HTTP request: Signature Version 4 as VPC Lattice and Lambda verify it.
 
 Rule: the arithmetic is botocore's own. Here is what surrounds it: what has to be there, and how old it may be.
 Source: the VPC Lattice user guide, "SIGv4 authenticated requests": service `vpc-lattice-svcs`, and
-`x-amz-content-sha256: UNSIGNED-PAYLOAD`, since Lattice does not verify bodies.
+`x-amz-content-sha256: UNSIGNED-PAYLOAD`, since Lattice does not verify bodies. Lambda does, without that header.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol, TypeVar
 from urllib.parse import quote
 
 from botocore.auth import SigV4Auth
@@ -36,6 +36,19 @@ _SESSION: Final = re.compile(r"[A-Za-z0-9_+=,.@-]{2,64}")
 
 class SignatureRefused(Exception):
     """A signature that is there and does not hold. The message is what the client gets with its 403."""
+
+
+class Key(Protocol):
+    """What a signature is verified with."""
+
+    @property
+    def access_key(self) -> str: ...
+
+    @property
+    def secret_key(self) -> str: ...
+
+
+_Key = TypeVar("_Key", bound=Key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ class Signed:
 
 
 def verify(request: Signed, identities: Mapping[str, Identity], *, region: str, now: datetime) -> Identity | None:
-    """Who signed the request; None if it carries no AWS signature.
+    """Who signed a request to Lattice; None if it carries no AWS signature.
 
     A request that is signed and wrong is refused, also where unsigned ones are admitted.
 
@@ -72,30 +85,55 @@ def verify(request: Signed, identities: Mapping[str, Identity], *, region: str, 
         SignatureRefused: malformed, by an unknown key, for another service or region, stale, with a signed payload, or
             not the signature of this request.
     """
-    if not any(value.startswith("AWS4-") for value in request.values("authorization")):
+    if _is_signed(request) and request.one("x-amz-content-sha256") != UNSIGNED:
+        raise SignatureRefused("InvalidSignatureException: x-amz-content-sha256 must be UNSIGNED-PAYLOAD")
+    return signer_of(request, identities, service=SERVICE, region=region, payload=UNSIGNED, now=now)
+
+
+def signer_of(
+    request: Signed, keys: Mapping[str, _Key], *, service: str, region: str, payload: str, now: datetime
+) -> _Key | None:
+    """Whose key signed the request; None if it carries no AWS signature.
+
+    Args:
+        request: as sent.
+        keys: by access key.
+        service: what it has to be signed for.
+        region: what it has to be signed for.
+        payload: how the canonical request ends: the body's sha256 as hex, or a word in its place.
+        now: in UTC.
+
+    Raises:
+        SignatureRefused: malformed, by an unknown key, for another service or region, stale, or not the signature of
+            this request.
+    """
+    if not _is_signed(request):
         return None
     match = _HEADER.fullmatch(request.one("authorization"))
     if match is None:
         raise SignatureRefused(
             "IncompleteSignatureException: not AWS4-HMAC-SHA256 with Credential, SignedHeaders, Signature"
         )
-    key, day, signed_region, service, signed_headers, signature = match.groups()
-    if (signed_region, service) != (region, SERVICE):
-        raise SignatureRefused(f"InvalidSignatureException: Credential should be scoped to {region}/{SERVICE}")
-    if request.one("x-amz-content-sha256") != UNSIGNED:
-        raise SignatureRefused("InvalidSignatureException: x-amz-content-sha256 must be UNSIGNED-PAYLOAD")
+    access_key, day, *scope, signed_headers, signature = match.groups()
+    if scope != [region, service]:
+        raise SignatureRefused(f"InvalidSignatureException: Credential should be scoped to {region}/{service}")
     timestamp = _fresh(request.one("x-amz-date"), day, now)
     names = signed_headers.split(";")
     if missing := {"host", "x-amz-date"} - set(names):
         raise SignatureRefused(f"InvalidSignatureException: {', '.join(sorted(missing))} must be signed")
-    identity = identities.get(key)
-    if identity is None:
+    key = keys.get(access_key)
+    if key is None:
         raise SignatureRefused("UnrecognizedClientException: The security token included in the request is invalid.")
-    if not any(hmac.compare_digest(signature, own) for own in _signatures(request, identity, names, timestamp, region)):
+    auth = SigV4Auth(Credentials(key.access_key, key.secret_key), service, region)
+    if not any(hmac.compare_digest(signature, own) for own in _signatures(request, auth, names, timestamp, payload)):
         raise SignatureRefused(
             "InvalidSignatureException: The request signature we calculated does not match the signature you provided."
         )
-    return identity
+    return key
+
+
+def _is_signed(request: Signed) -> bool:
+    return any(value.startswith("AWS4-") for value in request.values("authorization"))
 
 
 def session_of(request: Signed, identity: Identity) -> str:
@@ -126,22 +164,19 @@ def _fresh(timestamp: str, day: str, now: datetime) -> str:
     return timestamp
 
 
-def _signatures(
-    request: Signed, identity: Identity, names: Sequence[str], timestamp: str, region: str
-) -> Iterator[str]:
+def _signatures(request: Signed, auth: SigV4Auth, names: Sequence[str], timestamp: str, payload: str) -> Iterator[str]:
     """The signature in each way that clients are known to write the canonical request.
 
     AWS's rule encodes the path once more and sorts the query, botocore also resolves dots and double slashes; curl
     before 8.3 signs both as sent. Which Lattice wants is not documented, so a correct signature of any kind is taken.
     """
-    auth = SigV4Auth(Credentials(identity.access_key, identity.secret_key), SERVICE, region)
     signed = AWSRequest(method=request.method, url=f"http://{request.one('host')}/")
     for name in names:
         for value in request.values(name):
             signed.headers.add_header(name, value)
     signed.context["timestamp"] = timestamp
     headers = auth.canonical_headers(signed.headers)
-    ending = ("", auth.signed_headers(signed.headers), UNSIGNED)
+    ending = ("", auth.signed_headers(signed.headers), payload)
     normal = quote(normalize_url_path(request.path), safe="/~")
     for path in dict.fromkeys((quote(request.path, safe="/~"), normal, request.path)):
         for query in dict.fromkeys((_sorted(request.query), request.query)):

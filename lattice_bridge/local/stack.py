@@ -80,7 +80,7 @@ async def serve(
         around = Surroundings(stack_id, f"http://{HOST}:{api_server.port}", plan.region, console.function)
         environments = Environments(around, limit=options.max_environments, idle_seconds=options.idle_seconds)
         service = LambdaService(plan.functions, plan.region, environments, console)
-        gate.app = lambda_api(service)
+        gate.app = lambda_api(service, plan.region)
         tasks = [asyncio.create_task(environments.reap()), asyncio.create_task(service.work())]
         if options.reload:
             tasks.append(asyncio.create_task(watch(plan.functions.values(), environments, console)))
