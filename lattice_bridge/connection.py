@@ -34,6 +34,7 @@ them, at the price of a handshake for a request that comes alone.
 
 MAX_KEPT: Final = 64
 _KEEPALIVE: Final = 60
+_TOGETHER: Final = 16 * 1024  # a TLS record
 
 
 class BadAnswer(Exception):
@@ -92,7 +93,10 @@ class Connection:
         head = _head(path, headers, len(body))
         self._until.begin(deadline)
         try:
-            self._until.send(head + body)  # in one packet: in two, the second would wait, or at least cost twice
+            # In one packet: in two, the second would wait, or at least cost twice. Of a large body, its beginning.
+            self._until.send(head + body[:_TOGETHER])
+            if len(body) > _TOGETHER:
+                self._until.send(memoryview(body)[_TOGETHER:])
             return self._answer()
         except ValueError as error:  # http.client's, for a chunk of less than no bytes
             raise BadAnswer(str(error)) from error
@@ -178,7 +182,7 @@ class _Until(io.RawIOBase):
         self._deadline = deadline
         self._received = 0
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """All of it. `sendall` of a TLS socket would start its time limit anew for each record."""
         unsent = memoryview(data)
         while unsent:

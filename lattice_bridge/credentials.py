@@ -64,6 +64,11 @@ class Chain:
             raise _none(type(error).__name__) from None  # whose message may quote what a provider answered
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token or None)
 
+    def forget(self) -> None:
+        """What was found is looked for anew: Lambda said that it has expired, though it did not say so itself."""
+        with self._lock:
+            self._found = None
+
     def _credentials(self) -> Any:
         with self._lock:
             if self._found is None:

@@ -37,15 +37,33 @@ class Document:
     compiled: Mapping[str, Any] | None = None
 
 
-def parse_document(text: str) -> Document:
+def parse_document(text: str, twin: str | None = None) -> Document:
     """Either form; a compiled one begins with a brace, as no TOML does.
 
+    Args:
+        text: the configuration.
+        twin: what may have been compiled of it, and is read in its place if so. Otherwise nobody looks at it.
+
     Raises:
-        InvalidMap: neither; or compiled, and not as `compile` left it.
+        InvalidMap: neither form; or compiled, and not as `compile` left it.
     """
     sha256 = sha256_of(text)
     if not text.startswith("{"):
-        return Document(parse_toml(text), sha256)
+        return _twin_of(sha256, twin) or Document(parse_toml(text), sha256)
+    return _compiled(text, sha256)
+
+
+def _twin_of(sha256: str, twin: str | None) -> Document | None:
+    if twin is None or not twin.startswith("{"):
+        return None
+    try:
+        document = _compiled(twin, sha256)
+    except InvalidMap:
+        return None
+    return document if document.compiled and document.compiled.get("source") == sha256 else None
+
+
+def _compiled(text: str, sha256: str) -> Document:
     compiled = _unsealed(text)
     tables = compiled.get("tables")
     if compiled.get("format") != FORMAT or not isinstance(tables, dict):

@@ -7,7 +7,6 @@ Where AWS's pages and captured traffic disagree, the capture wins; docs/wire.md 
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from urllib.parse import quote
 from lattice_bridge import headers as names
 from lattice_bridge.arn import parse_arn
 from lattice_bridge.assumptions import QUERY_MAP_IS_DECODED
+from lattice_bridge.base64_text import Base64
 from lattice_bridge.errors import REASONS, BadRequest, Forbidden
 from lattice_bridge.message import X509, Caller, Pairs, Request
 
@@ -100,7 +100,7 @@ def parse_event(event: object) -> Request:
     method = _method(event.get("method"), faults)
     path, raw_query = _target(event.get(spelling.path), event.get(spelling.query), spelling.path, faults)
     headers = _headers(event.get("headers"), faults)
-    body = _body(event.get("body"), event.get(spelling.is_base64), faults)
+    content = _body(event.get("body"), event.get(spelling.is_base64), faults)
     if spelling is _V2:
         identity = _identity_of_context(context.get("identity"), faults)
     else:
@@ -113,7 +113,7 @@ def parse_event(event: object) -> Request:
         raw_query=raw_query,
         # On V1 they have been read. On V2 they can only come from a client: dropped unread.
         headers=tuple((name, value) for name, value in headers if not name.startswith(names.LATTICE_PREFIX)),
-        body=body,
+        content=content,
         caller=_caller(identity),
         request_id=_request_id(event.get(spelling.request_id)),
         service_arn=context.get("serviceArn"),
@@ -246,24 +246,22 @@ def _request_id(value: object) -> str | None:
 # ---- the body -------------------------------------------------------------------------------------------------------
 
 
-def _body(value: object, is_base64: object, faults: _Faults) -> bytes:
-    """The client's bytes. The flag alone decides; it is absent from V2 events when false."""
+def _body(value: object, is_base64: object, faults: _Faults) -> str | Base64:
+    """The flag alone decides; it is absent from V2 events when false."""
     if is_base64 is not None and not isinstance(is_base64, bool):
         faults.add("malformed_event", "the base64 flag is not a boolean")
-        return b""
+        return ""
     if value is None or value == "":
-        return b""
+        return ""
     if not isinstance(value, str):
         faults.add("malformed_event", "body is not a string")
-        return b""
+        return ""
     if not is_base64:
-        # A lone surrogate cannot come from bytes that Lattice decoded, but must not break a hand-made event either.
-        return value.encode("utf-8", "surrogatepass")
-    try:
-        return binascii.a2b_base64(value.encode("ascii"), strict_mode=True)
-    except (binascii.Error, UnicodeError):
+        return value
+    found = Base64.checked(value)
+    if found is None:
         faults.add("malformed_event", "body is marked as base64 and is not")
-        return b""
+    return found or ""
 
 
 # ---- identity -------------------------------------------------------------------------------------------------------

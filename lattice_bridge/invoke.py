@@ -7,7 +7,6 @@ only `DidNotRun` is, and only what provably did not run is that.
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -72,6 +71,10 @@ class DidNotRun(Unavailable):
         self.asked = asked
 
 
+class Expired(Misconfigured):
+    """Refused before the function was started, because of credentials that were good once."""
+
+
 def tenant_to_send(call: Call) -> str | None:
     """The last door: the tenant id as it may be sent, or None for a function without tenant isolation.
 
@@ -93,15 +96,18 @@ def persist(
     left: float,
     *,
     connecting: float,
+    renew: Callable[[], None],
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> bytes:
-    """What the attempt returns; one that raises DidNotRun is made again, after a pause, up to two times.
+    """What the attempt returns; one that raises DidNotRun is made again, after a pause, up to two times; one that
+    raises Expired once, with the credentials that there are by then.
 
     Args:
         attempt: gets the deadline, in seconds of `clock`.
         left: seconds until the deadline.
         connecting: seconds that connecting may take of an attempt in a hurry; without them there is no other attempt.
+        renew: forgets the credentials that are remembered.
         clock: monotonic seconds.
         pause: waits for some seconds.
 
@@ -109,7 +115,7 @@ def persist(
         BridgeError: of the last attempt.
     """
     deadline = clock() + left
-    pauses = iter(RETRY_PAUSES)
+    pauses, renewals = iter(RETRY_PAUSES), iter([renew])
     while True:
         try:
             return attempt(deadline)
@@ -117,7 +123,18 @@ def persist(
             wait = next(pauses, None)
             if wait is None or (refusal.asked or 0) > wait or clock() + wait + SHORTEST + connecting >= deadline:
                 raise
-        pause(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            _pause(wait, pause)
+        except Expired:
+            renewal = next(renewals, None)
+            if renewal is None or clock() + SHORTEST + connecting >= deadline:
+                raise
+            renewal()
+
+
+def _pause(wait: float, pause: Callable[[float], None]) -> None:
+    import random  # here, since a start does without
+
+    pause(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
 
 
 # ---- what Lambda answers --------------------------------------------------------------------------------------------
@@ -127,7 +144,7 @@ _BY_CODE: Final[Mapping[str, tuple[type[BridgeError], str]]] = {
     "AccessDeniedException": (Misconfigured, "access_denied"),
     "UnrecognizedClientException": (Misconfigured, "access_denied"),
     "InvalidSignatureException": (Misconfigured, "access_denied"),
-    "ExpiredTokenException": (Misconfigured, "access_denied"),
+    "ExpiredTokenException": (Expired, "access_denied"),
     "RequestTooLargeException": (TooLarge, "request_too_large"),
     "SerializedRequestEntityTooLargeException": (TooLarge, "request_too_large"),
     "RecursiveInvocationException": (LoopDetected, "loop"),

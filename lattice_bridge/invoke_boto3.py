@@ -46,6 +46,7 @@ class Boto3Invoker:
 
     Args:
         connect: a client for a read timeout in seconds.
+        renew: makes `connect` look for credentials anew.
         clock: monotonic seconds.
         pause: waits for some seconds.
     """
@@ -54,10 +55,12 @@ class Boto3Invoker:
         self,
         connect: Callable[[float], LambdaClient],
         *,
+        renew: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._connect = connect
+        self._forget = renew
         self._clock = clock
         self._pause = pause
         self._clients: dict[float, LambdaClient] = {}
@@ -80,7 +83,19 @@ class Boto3Invoker:
             except Exception as error:
                 raise refusal_for(error) from error
 
-        return persist(attempt, call.left, connecting=connect_time(SHORTEST), clock=self._clock, pause=self._pause)
+        return persist(
+            attempt,
+            call.left,
+            connecting=connect_time(SHORTEST),
+            renew=self._renew,
+            clock=self._clock,
+            pause=self._pause,
+        )
+
+    def _renew(self) -> None:
+        with self._lock:
+            self._forget()
+            self._clients = {}
 
     def client_for(self, timeout: float) -> LambdaClient:
         """The client with this read timeout, made once. Called at init as well, where Lambda gives a whole core."""
@@ -115,18 +130,31 @@ def time_for(timeout: float, left: float) -> float:
     return fitting
 
 
-def connect_boto3(region: str | None = None) -> Callable[[float], LambdaClient]:
+class Boto3Clients:
     """Makes boto3 clients that send a request once and wait as long as they are told.
 
+    Args:
+        region: boto3's own if None.
+
     Raises:
-        Misconfigured: this boto3 is too old to send a tenant id.
+        Misconfigured: when called: this boto3 is too old to send a tenant id.
     """
-    import boto3  # here, since a start without boto3 costs a fifth of one with it
-    from botocore.config import Config
 
-    session = boto3.session.Session(region_name=region)
+    def __init__(self, region: str | None = None) -> None:
+        self._region = region
+        self.renew()
 
-    def connect(read_timeout: float) -> LambdaClient:
+    def renew(self) -> None:
+        """The next clients look for credentials anew."""
+        import boto3  # here, since a start without boto3 costs a fifth of one with it
+
+        self._session = boto3.session.Session(region_name=self._region)
+
+    def __call__(self, read_timeout: float) -> LambdaClient:
+        """A client for a read timeout in seconds."""
+        from botocore import __version__
+        from botocore.config import Config
+
         config = Config(
             connect_timeout=connect_time(read_timeout),
             read_timeout=read_timeout,
@@ -134,11 +162,9 @@ def connect_boto3(region: str | None = None) -> Callable[[float], LambdaClient]:
             tcp_keepalive=True,
             max_pool_connections=MAX_CONNECTIONS,
         )
-        client: LambdaClient = session.client("lambda", config=config)
-        check_knows_tenants(client.meta.service_model.operation_model("Invoke").input_shape.members, boto3.__version__)
+        client: LambdaClient = self._session.client("lambda", config=config)
+        check_knows_tenants(client.meta.service_model.operation_model("Invoke").input_shape.members, __version__)
         return client
-
-    return connect
 
 
 def check_knows_tenants(members: Mapping[str, object], version: str) -> None:

@@ -6,6 +6,7 @@ what they mean through boto3: the same tests run against both.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import ssl
@@ -36,6 +37,9 @@ from lattice_bridge.version import __version__
 ANSWER_LIMIT: Final = 6_291_556 + 4096
 """Bytes of an answer that are read. Lambda's own limit is the first number; the rest is for its own error texts."""
 
+WARMING: Final = 1.0
+"""Seconds that a first connection may take, before anybody waits for it."""
+
 _CONNECTING: Final = SHORTEST / 4
 _TRACE_SAFE: Final = "-=;:+&[]{}\"',"  # botocore's, so that the header is what it would be
 
@@ -47,6 +51,7 @@ class DirectInvoker:
         endpoint: of Lambda.
         region: it is signed for.
         credentials: asked for each attempt.
+        renew: forgets credentials that are remembered.
         environ: looked at for each call for the trace header, which Lambda's loop detection needs.
         context: for TLS; the system's authorities if None.
         clock: monotonic seconds.
@@ -61,6 +66,7 @@ class DirectInvoker:
         credentials: Source,
         *,
         environ: Mapping[str, str],
+        renew: Callable[[], None] = lambda: None,
         context: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
@@ -70,6 +76,7 @@ class DirectInvoker:
         self._context = context or (ssl.create_default_context() if endpoint.secure else None)
         self._credentials = credentials
         self._environ = environ
+        self._renew = renew
         self._clock = clock
         self._now = now
         self._pause = pause
@@ -87,7 +94,15 @@ class DirectInvoker:
         def attempt(deadline: float) -> bytes:
             return _payload(self._send(call, digest, deadline), call)
 
-        return persist(attempt, call.left, connecting=_CONNECTING, clock=self._clock, pause=self._pause)
+        return persist(
+            attempt, call.left, connecting=_CONNECTING, renew=self._renew, clock=self._clock, pause=self._pause
+        )
+
+    def warm(self) -> None:
+        """Opens a connection for the first request, if that can be done soon. Not for an environment that is copied."""
+        with contextlib.suppress(OSError):
+            connection = connect(self._endpoint, self._context, ANSWER_LIMIT, self._clock() + WARMING, self._clock)
+            self._idle.put(connection)
 
     def close(self) -> None:
         """Closes the connections that wait."""
@@ -182,11 +197,13 @@ def direct_invoker(environ: Mapping[str, str], **options: Any) -> DirectInvoker:
     region = region_of(environ)
     endpoint = endpoint_of(region, environ)
     _check_no_proxy(endpoint, environ)
+    chain = Chain()
     return DirectInvoker(
         endpoint,
         region,
-        from_environment(environ, Chain()),
+        from_environment(environ, chain),
         environ=environ,
+        renew=chain.forget,
         context=_trust(environ) if endpoint.secure else None,
         **options,
     )

@@ -339,14 +339,24 @@ class KeySet:
                 self._begin(now)
             return keys[kid]
         self._begin(now)
-        with self._changed:
-            is_over = self._changed.wait_for(lambda: not self._in_flight, self._wait)
-            failure = self._failure or ("" if is_over else "no answer yet")
+        failure = self.settle()
         keys = self._fresh(self._clock(), self._max_stale)
         if not keys or (kid not in keys and failure):
             again = 1 if self._tried is None else math.ceil(self._tried + self._pause - self._clock())
             raise Unavailable("keys_unavailable", failure or "no answer yet", retry_after=max(1, again))
         return keys.get(kid)
+
+    def begin(self) -> None:
+        """Fetches the keys aside, if there are none: for a start, before anybody asks for one."""
+        now = self._clock()
+        if not self._fresh(now, self._refresh):
+            self._begin(now)
+
+    def settle(self) -> str:
+        """Waits for a fetch that is under way. Returns why the last one failed; empty if it did not."""
+        with self._changed:
+            is_over = self._changed.wait_for(lambda: not self._in_flight, self._wait)
+            return self._failure or ("" if is_over else "no answer yet")
 
     def _fresh(self, now: float, limit: float) -> Mapping[str | None, SigningKey]:
         """The keys if they are not older than `limit`. A mapping is replaced, never changed: nobody needs the lock."""

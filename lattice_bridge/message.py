@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote_to_bytes
 
 from lattice_bridge.arn import Principal
+from lattice_bridge.base64_text import Base64
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.headers import lower
 
@@ -75,7 +76,7 @@ class Request:
         raw_query: what followed the `?`, as sent; empty when there was none.
         headers: `(name, value)` in order; names in lower case. A V1 event joins repeated headers into one value, which
             is not split: a comma may be part of the value. `x-amzn-lattice-*` is not here but in `caller`.
-        body: the bytes the client sent; empty when there was no body.
+        content: the body as the event has it: text, or base64 that was checked.
         caller: who Lattice says is calling.
         request_id: Lattice's id for the request, or None.
         service_arn, service_network_arn: the Lattice service it came through, and its network; None in a V1 event,
@@ -88,12 +89,22 @@ class Request:
     path: str
     raw_query: str = ""
     headers: Pairs = ()
-    body: bytes = b""
+    content: str | Base64 = ""
     caller: Caller = field(default_factory=Caller)
     request_id: str | None = None
     service_arn: str | None = None
     service_network_arn: str | None = None
     event: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def body(self) -> bytes:
+        """The bytes the client sent; empty when there was no body. Decoded anew each time it is asked for.
+
+        A lone surrogate cannot come from bytes that Lattice decoded, but must not break a hand-made event either.
+        """
+        if isinstance(self.content, Base64):
+            return self.content.decoded()
+        return self.content.encode("utf-8", "surrogatepass")
 
     @property
     def query_all(self) -> Pairs:
@@ -125,12 +136,17 @@ class Response:
     Attributes:
         status: 200 to 599.
         headers: `(name, value)` in order; names in lower case, repeated names allowed.
-        body: the bytes for the client.
+        content: the body: bytes, or base64 that was checked.
     """
 
     status: int
     headers: Pairs = ()
-    body: bytes = b""
+    content: bytes | Base64 = b""
+
+    @property
+    def body(self) -> bytes:
+        """The bytes for the client."""
+        return self.content.decoded() if isinstance(self.content, Base64) else self.content
 
 
 def parse_query(raw: str) -> Pairs:

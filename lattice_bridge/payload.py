@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any, Final
 
 from lattice_bridge import headers as names
+from lattice_bridge.base64_text import Base64
 from lattice_bridge.errors import BadRequest, LoopDetected, TooLarge
 from lattice_bridge.message import Request
 
@@ -47,7 +49,7 @@ def encode(
     given = _given(request).items()
     kept = {name: value for name, value in given if names.lower(name) in keep or not _is_ours(name, reserved, request)}
     added = {name: [value] for name, value in ours.items()} if request.version == 2 else ours
-    payload = _to_json({**request.event, "headers": {**kept, **added}})
+    payload = _written({**request.event, "headers": {**kept, **added}}, request.content)
     if len(payload) > limit:
         raise TooLarge("request_too_large", f"the payload is {len(payload)} bytes; Lambda takes {limit}")
     return payload
@@ -73,6 +75,19 @@ def _hops(request: Request) -> int:
     if int(value) >= MAX_HOPS:
         raise LoopDetected("loop", f"the request has passed the bridge {value} times")
     return int(value)
+
+
+def _written(event: dict[str, Any], content: str | Base64) -> bytes:
+    """The event as JSON. Base64 that was checked needs no escaping, and is put in as it is, and last."""
+    if not isinstance(content, Base64):
+        return _to_json(event)
+    del event["body"]
+    written = BytesIO()  # which hands out what it holds without a copy
+    written.write(_to_json(event).removesuffix(b"}") + b',"body":"')
+    for piece in content.pieces():
+        written.write(piece)
+    written.write(b'"}')
+    return written.getvalue()
 
 
 def _to_json(event: Mapping[str, Any]) -> bytes:

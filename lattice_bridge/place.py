@@ -27,12 +27,14 @@ class Place:
         folder: what files that it names are relative to.
         function: replaces the default backend's.
         region: where AWS is asked for what the configuration names; boto3's own if None.
+        file: the configuration, if it is in the file system.
     """
 
     source: Source
     folder: Path
     function: str | None = None
     region: str | None = None
+    file: Path | None = None
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Place:
@@ -43,9 +45,10 @@ class Place:
             InvalidMap: it begins as an address does, and is none.
         """
         root, named = Path(environ.get("LAMBDA_TASK_ROOT", ".")), environ.get(CONFIG_VARIABLE) or "bridge.toml"
-        folder = root if named.startswith(_ADDRESSES) else (root / named).parent
+        file = None if named.startswith(_ADDRESSES) else root / named
+        folder = file.parent if file else root
         region = environ.get("AWS_REGION")  # which boto3 by itself does not read
-        return cls(source_of(named, root, region=region), folder, environ.get(FUNCTION_VARIABLE), region)
+        return cls(source_of(named, root, region=region), folder, environ.get(FUNCTION_VARIABLE), region, file)
 
     def read(self) -> str:
         """The configuration's text.
@@ -55,3 +58,12 @@ class Place:
         """
         found = self.source.read(None)
         return found.text if found else ""
+
+    def twin(self) -> str | None:
+        """The text of the compiled file beside the configuration, `bridge.json` for `bridge.toml`, if there is one."""
+        if self.file is None or self.file.suffix != ".toml":
+            return None
+        try:
+            return self.file.with_suffix(".json").read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return None

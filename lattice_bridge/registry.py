@@ -7,6 +7,7 @@ is held across it, and after one that failed there is a pause for all names.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections import OrderedDict
@@ -65,6 +66,7 @@ class Registry:
 
     Args:
         fetch: a name's item, or None if the table has none. May raise anything.
+        warm: prepares the first fetch.
         clock: seconds; may jump. Ages are counted from when a fetch began.
         ttl: seconds for which an answer is not asked for again. A miss has 5 of them at most.
         max_stale: seconds for which the last known answer serves while the table cannot be asked.
@@ -78,6 +80,7 @@ class Registry:
         self,
         fetch: Callable[[str], Item | None],
         *,
+        warm: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = elapsed,
         ttl: float = 60,
         max_stale: float = 3600,
@@ -86,6 +89,7 @@ class Registry:
         wait: float = 5.0,
     ) -> None:
         self._fetch = fetch
+        self._warm = warm
         self._clock = clock
         self._ttl = ttl
         self._miss_ttl = min(ttl, MISS_TTL)
@@ -99,6 +103,11 @@ class Registry:
         self._flights: dict[str, _Flight] = {}
         self._failed: _Flight | None = None
         self._tried = 0.0
+
+    def warm(self) -> None:
+        """Prepares the first fetch, without one."""
+        with contextlib.suppress(Exception):  # the fetch will say it
+            self._warm()
 
     def find(self, name: str) -> Tenant | None:
         """The tenant of exactly this name, with the table's own spelling of it; None if the table has none.

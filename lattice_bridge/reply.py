@@ -7,7 +7,6 @@ answer that was not understood reaches the caller.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
 import re
@@ -16,6 +15,7 @@ from typing import Any, Final, Literal, NoReturn
 
 from lattice_bridge import headers as names
 from lattice_bridge.assumptions import BINARY_CONTENT_TYPE, DEFAULT_CONTENT_TYPE, SET_COOKIE
+from lattice_bridge.base64_text import Base64
 from lattice_bridge.errors import BackendFailed, BridgeError
 from lattice_bridge.message import Pairs, Response
 
@@ -133,18 +133,22 @@ def _refuse_contradictions(pairs: list[tuple[str, str]]) -> None:
             raise _unreadable(f"header {name} has two values")
 
 
-def _body(value: object, is_base64: object) -> bytes:
+def _body(value: object, is_base64: object) -> bytes | Base64:
     if is_base64 is not None and not isinstance(is_base64, bool):
         raise _unreadable("isBase64Encoded is not a boolean")
     if value is None:
         return b""
     if not isinstance(value, str):
         raise _unreadable("body is not a string; a structure has to be written with json.dumps")
+    if is_base64 and value:
+        found = Base64.checked(value)
+        if found is None:
+            raise _unreadable("body is marked as base64 and is not")
+        return found
     try:
-        return binascii.a2b_base64(value.encode("ascii"), strict_mode=True) if is_base64 and value else value.encode()
-    except (binascii.Error, UnicodeError) as error:
-        what = "is marked as base64 and is not" if is_base64 else "contains a lone surrogate"
-        raise _unreadable(f"body {what}") from error
+        return value.encode()
+    except UnicodeError as error:
+        raise _unreadable("body contains a lone surrogate") from error
 
 
 # ---- Response -> reply ----------------------------------------------------------------------------------------------
@@ -164,15 +168,17 @@ def render(response: Response, method: str, set_cookie: SetCookie = SET_COOKIE) 
     Raises:
         BackendFailed: the reply would be larger than Lattice takes.
     """
-    body = b"" if method == "HEAD" or response.status in (204, 304) else response.body
+    content = b"" if method == "HEAD" or response.status in (204, 304) else response.content
     headers, cookies = _joined(response.headers)
     reply: Reply = {"statusCode": response.status, "isBase64Encoded": False, "headers": headers}
     if cookies and set_cookie == "cookies":
         reply["cookies"] = cookies
     elif cookies:
         headers["set-cookie"] = cookies
-    if body:
-        _put_body(reply, body)
+    if isinstance(content, Base64) and _passes(reply, content):
+        reply |= {"isBase64Encoded": True, "body": content.text}
+    elif content:
+        _put_body(reply, response.body)
     elif _size(reply) > REPLY_LIMIT:
         raise _too_large(_size(reply))
     return reply
@@ -197,6 +203,11 @@ def _joined(pairs: Pairs) -> tuple[dict[str, Any], list[str]]:
     return headers, cookies
 
 
+def _passes(reply: Reply, content: Base64) -> bool:
+    """Whether base64 can go on as it came: it says what it is, and fits. As text it might be shorter."""
+    return "content-type" in reply["headers"] and _size(reply | {"body": ""}) + len(content.text) <= REPLY_LIMIT
+
+
 def _put_body(reply: Reply, body: bytes) -> None:
     """Text as it is, unless base64 is what keeps the reply within the limit; everything else as base64.
 
@@ -213,7 +224,7 @@ def _put_body(reply: Reply, body: bytes) -> None:
             return
     reply["isBase64Encoded"] = True
     reply["body"] = base64.b64encode(body).decode("ascii")
-    if (size := _size(reply)) > REPLY_LIMIT:
+    if (size := _size(reply | {"body": ""}) + len(reply["body"])) > REPLY_LIMIT:
         raise _too_large(size)
 
 

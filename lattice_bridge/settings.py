@@ -43,13 +43,15 @@ class Settings:
             Unavailable: it is not there, or cannot be read.
         """
         place = Place.of(environ)
-        return cls.from_text(place.read(), function=place.function, folder=place.folder, region=place.region)
+        text, twin = place.read(), place.twin()
+        return cls.from_text(text, twin=twin, function=place.function, folder=place.folder, region=place.region)
 
     @classmethod
     def from_text(
         cls,
         text: str,
         *,
+        twin: str | None = None,
         function: str | None = None,
         folder: Path = HERE,
         previous: TenantMap | None = None,
@@ -59,6 +61,7 @@ class Settings:
 
         Args:
             text: TOML, or what `lattice-bridge compile` made of it.
+            twin: what may have been compiled of this very text.
             function: replaces the function of the backend with path `/`, which is added if there is none.
             folder: what a `jwks_file` is relative to.
             previous: the map that this configuration's replaces.
@@ -67,7 +70,7 @@ class Settings:
         Raises:
             InvalidMap: with every fault found, of the settings and of the map.
         """
-        document, faults = parse_document(text), list[str]()
+        document, faults = parse_document(text, twin), list[str]()
         options = _options(document, faults).with_function(function)
         if function and (fault := function_fault(function)):
             faults.append(f"{FUNCTION_VARIABLE}: {fault}")

@@ -117,6 +117,15 @@ class TenantMap:
         lookups = _taken_over(around, folder, previous.lookups if previous else Lookups(), region)
         return cls(rules, document.sha256, _bearers(around, folder, lookups.key_sets), lookups)
 
+    def warm(self) -> None:
+        """Connects and fetches what can be had before a request needs it, as far as it can be had soon."""
+        if self.lookups.registry is not None:
+            self.lookups.registry[1].warm()
+        for key_set in self.lookups.key_sets.values():
+            key_set.begin()
+        for key_set in self.lookups.key_sets.values():
+            key_set.settle()
+
     def decide(self, request: Request) -> Decision:
         """Whose request it is. Never raises; a refusal is a Decision that is not `allowed`."""
         try:
@@ -182,4 +191,4 @@ def _registry(
     parts = source.dynamodb_table.split(":")
     own = parts[3] if len(parts) > 1 else region  # an ARN is only answered in its own region
     items = DynamoDbTable(source.dynamodb_table, own)
-    return source, Registry(items, ttl=source.ttl, max_stale=source.max_stale)
+    return source, Registry(items, warm=items.connect, ttl=source.ttl, max_stale=source.max_stale)

@@ -8,20 +8,23 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lattice_bridge.background import elapsed
 from lattice_bridge.bridge import Bridge, id_for
+from lattice_bridge.document import sha256_of
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
 from lattice_bridge.event import method_of
 from lattice_bridge.follow import Following, Handler, InForce, Look
 from lattice_bridge.invoke import Invoke
-from lattice_bridge.invoke_boto3 import Boto3Invoker, connect_boto3
 from lattice_bridge.invoke_direct import DirectInvoker, direct_invoker
 from lattice_bridge.place import Place
 from lattice_bridge.reply import problem, render
 from lattice_bridge.settings import Settings
 from lattice_bridge.telemetry import Circumstances, Record, lines, look_lines, to_stdout
+
+if TYPE_CHECKING:
+    from lattice_bridge.invoke_boto3 import Boto3Invoker
 
 RETRY_AFTER: Final = 30
 """Seconds after which to come again to a bridge without a configuration."""
@@ -58,12 +61,15 @@ class _Builder:
         self._write = write
         self._direct: DirectInvoker | None = None
         self._boto3: Boto3Invoker | None = None
+        # A start that is kept as an image and copied opens nothing: each copy would find the same connection.
+        self._warm = environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in ("on-demand", "provisioned-concurrency")
 
     def build(self, text: str, replaced: InForce | None) -> InForce:
         """What serves with a configuration's text."""
         previous = replaced.handler if replaced is not None and isinstance(replaced.handler, Bridge) else None
         settings = Settings.from_text(
             text,
+            twin=self._place.twin(),
             function=self._place.function,
             folder=self._place.folder,
             previous=previous.tenant_map if previous else None,
@@ -79,16 +85,28 @@ class _Builder:
             log_level=self._environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"),
             cold=previous is None,
         )
-        return InForce(bridge, settings.tenant_map.sha256 or "", settings.options.refresh)
+        if self._warm:
+            settings.tenant_map.warm()
+        return InForce(bridge, sha256_of(text), settings.options.refresh)
 
     def _invoker_for(self, settings: Settings) -> Invoke:
         if settings.options.invoker == "direct":
-            self._direct = self._direct or direct_invoker(self._environ)
-            return self._direct
-        self._boto3 = self._boto3 or Boto3Invoker(connect_boto3(self._environ.get("AWS_REGION")))
+            return self._direct_invoker()
+        from lattice_bridge.invoke_boto3 import Boto3Clients, Boto3Invoker
+
+        if self._boto3 is None:
+            clients = Boto3Clients(self._environ.get("AWS_REGION"))
+            self._boto3 = Boto3Invoker(clients, renew=clients.renew)
         for backend in settings.options.backends:
             self._boto3.client_for(backend.timeout)
         return self._boto3
+
+    def _direct_invoker(self) -> DirectInvoker:
+        if self._direct is None:
+            self._direct = direct_invoker(self._environ)
+            if self._warm:
+                self._direct.warm()
+        return self._direct
 
 
 def _report(write: Callable[[str], object], look: Look) -> None:

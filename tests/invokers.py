@@ -10,7 +10,7 @@ import pytest
 
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.invoke import Call, Invoke
-from lattice_bridge.invoke_boto3 import Boto3Invoker, LambdaClient, connect_boto3
+from lattice_bridge.invoke_boto3 import Boto3Clients, Boto3Invoker, LambdaClient
 from lattice_bridge.invoke_direct import DirectInvoker, direct_invoker
 
 SHORT: Final = 0.25
@@ -43,12 +43,17 @@ class Clients:
 
     def __init__(self) -> None:
         self.made: list[Any] = []
-        self._connect = connect_boto3("eu-west-1")
+        self._connect = Boto3Clients("eu-west-1")
+        self.renewals = 0
 
     def __call__(self, read_timeout: float) -> LambdaClient:
         client = self._connect(read_timeout)
         self.made.append(client)
         return client
+
+    def renew(self) -> None:
+        self.renewals += 1
+        self._connect.renew()
 
 
 @contextmanager
@@ -74,7 +79,12 @@ def boto3_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], C
 @contextmanager
 def boto3_invokers(monkeypatch: pytest.MonkeyPatch) -> Iterator[At]:
     with boto3_clients(monkeypatch) as clients:
-        yield lambda url, **options: Boto3Invoker(clients(url), **options)
+
+        def at(url: str, **options: Any) -> Boto3Invoker:
+            made = clients(url)
+            return Boto3Invoker(made, renew=made.renew, **options)
+
+        yield at
 
 
 @contextmanager

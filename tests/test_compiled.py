@@ -307,3 +307,28 @@ def test_a_compiled_map_that_is_deep_is_refused_like_any_other_of_another_make()
     assert refusal(sealed(members))
     body = sealed(members).partition('"owners"')[0] + '"owners":' + '{"role":' * 3000 + "{}" + "}" * 3000
     assert refusal(f'{body},"sha256":"{sha256_of(body)}"}}\n')
+
+
+# ---- a twin beside bridge.toml --------------------------------------------------------------------------------------
+
+
+def load_beside(folder: Path, toml: str, twin: str | None) -> Settings:
+    (folder / "bridge.toml").write_text(toml, encoding="utf-8")
+    if twin is not None:
+        (folder / "bridge.json").write_text(twin, encoding="utf-8")
+    return Settings.load({"LAMBDA_TASK_ROOT": str(folder)})
+
+
+def test_what_was_compiled_of_this_very_text_is_read_in_its_place(tmp_path: Path) -> None:
+    found = load_beside(tmp_path, EVERYTHING, compiled())
+    assert parse_document(EVERYTHING, compiled()).compiled is not None
+    assert found.tenant_map.rules == TenantMap.from_toml(EVERYTHING).rules
+    assert found.tenant_map.sha256 == sha256_of(EVERYTHING)
+
+
+@pytest.mark.parametrize("twin", [None, "", "{}", "x", compiled()[:-9], compiled(EVERYTHING + "\n"), "\ud800"[:0]])
+def test_any_other_twin_is_passed_over(tmp_path: Path, twin: str | None) -> None:
+    """Trap D4: the map that people read is the one in force."""
+    narrowed = EVERYTHING.replace("green = {}", 'green = { status = "suspended" }')
+    found = load_beside(tmp_path, narrowed, compiled() if twin is None else twin)
+    assert not found.tenant_map.rules.tenants["green"].active

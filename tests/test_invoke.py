@@ -148,7 +148,6 @@ def test_a_function_that_hit_its_own_timeout_timed_out(at: At) -> None:
         (failure(403, "AccessDeniedException", "not authorized"), 500, "access_denied"),
         (failure(403, "UnrecognizedClientException"), 500, "access_denied"),
         (failure(403, "InvalidSignatureException"), 500, "access_denied"),
-        (failure(403, "ExpiredTokenException"), 500, "access_denied"),
         (failure(413, "RequestTooLargeException"), 413, "request_too_large"),
         (failure(400, "InvalidParameterValueException", "TenantId is required"), 500, "tenancy_mismatch"),
         (failure(400, "InvalidParameterValueException", "Unknown qualifier"), 500, "invoke_rejected"),
@@ -338,3 +337,41 @@ def test_32_threads_each_with_its_tenant_never_get_each_others_answer(at: At) ->
             assert all(pool.map(run, range(32)))
     assert len(server.heard) == 128
     assert server.connections <= 32
+
+
+# ---- credentials that have expired ----------------------------------------------------------------------------------
+
+
+def test_expired_credentials_are_looked_for_anew_once(at: At) -> None:
+    """Trap D14: Lambda refused the first before it ran anything."""
+    with FakeLambda(failure(403, "ExpiredTokenException"), Says(b'"fresh"')) as server:
+        assert at(server.url)(call()) == b'"fresh"'
+    assert len(server.heard) == 2
+
+
+def test_credentials_that_stay_expired_are_refused_after_two_attempts(at: At) -> None:
+    with FakeLambda(failure(403, "ExpiredTokenException")) as server:
+        assert refused(at(server.url)).reason == "access_denied"
+    assert len(server.heard) == 2
+
+
+# ---- a server that hangs up -----------------------------------------------------------------------------------------
+
+
+def test_of_10_000_requests_to_a_server_that_hangs_up_between_them_none_is_lost_and_none_doubled() -> None:
+    """Trap D14. It says nothing of hanging up, as a load balancer with a short patience does not."""
+    asked = 10_000
+
+    def answer(heard: Heard) -> Says:
+        return Says(heard.body, hang_up=int(heard.body) % 3 == 0)
+
+    with FakeLambda(answer) as server, direct_invokers() as direct:
+        invoker = direct(server.url)
+        for number in range(asked):
+            payload = str(number).encode()
+            assert invoker(call(payload=payload)) == payload
+            if number % 3 == 0:
+                assert server.hung_up.wait(5)
+                server.hung_up.clear()
+        assert [heard.body for heard in server.heard] == [str(number).encode() for number in range(asked)]
+        assert server.connections == -(-asked // 3)

@@ -17,6 +17,7 @@ OURS: Final[dict[str, set[str]]] = {
     "errors": set(),
     "shape": set(),
     "background": set(),
+    "base64_text": set(),
     "aws_client": set(),
     "document": {"errors"},
     "compiled": {"document", "errors", "options", "rules", "surroundings", "template"},
@@ -26,7 +27,7 @@ OURS: Final[dict[str, set[str]]] = {
     "registry": {"aws_client", "background", "errors", "message", "rules"},
     "headers": set(),
     "arn": {"errors", "headers"},
-    "message": {"arn", "errors", "headers"},
+    "message": {"base64_text", "arn", "errors", "headers"},
     "template": set(),
     "token": {"errors"},
     "keys": {"background", "errors"},
@@ -51,7 +52,7 @@ OURS: Final[dict[str, set[str]]] = {
         "surroundings",
     },
     "backend": {"errors"},
-    "event": {"arn", "assumptions", "errors", "headers", "message"},
+    "event": {"base64_text", "arn", "assumptions", "errors", "headers", "message"},
     "tenant": {"bearer", "errors", "headers", "message", "rules"},
     "tenant_map": {
         "bearer",
@@ -66,8 +67,8 @@ OURS: Final[dict[str, set[str]]] = {
         "surroundings",
         "tenant",
     },
-    "payload": {"errors", "headers", "message"},
-    "reply": {"assumptions", "errors", "headers", "message"},
+    "payload": {"base64_text", "errors", "headers", "message"},
+    "reply": {"base64_text", "assumptions", "errors", "headers", "message"},
     "invoke": {"backend", "errors", "message"},
     "invoke_boto3": {"errors", "invoke"},
     "signing": set(),
@@ -98,6 +99,7 @@ OURS: Final[dict[str, set[str]]] = {
     "wiring": {
         "background",
         "bridge",
+        "document",
         "errors",
         "event",
         "follow",
@@ -118,6 +120,7 @@ PURE: Final = (
     "bearer",
     "assumptions",
     "backend",
+    "base64_text",
     "endpoint",
     "errors",
     "event",
@@ -134,7 +137,7 @@ PURE: Final = (
 """No network, clock, environment variable, file, log or dice."""
 
 IMPURE: Final = {
-    *("asyncio", "boto3", "botocore", "datetime", "glob", "http", "io", "logging", "multiprocessing", "os", "pathlib"),
+    *("asyncio", "boto3", "botocore", "datetime", "glob", "http", "logging", "multiprocessing", "os", "pathlib"),
     *("queue", "random", "secrets", "selectors", "shutil", "signal", "socket", "ssl", "subprocess", "sys", "tempfile"),
     *("threading", "time", "urllib.request", "uuid"),
 }

@@ -6,7 +6,11 @@ import os
 import zipfile
 from pathlib import Path
 
-from tools.package import write_zip
+import click
+import pytest
+
+from lattice_bridge.document import parse_document
+from tools.package import ROOT, configure, write_zip
 
 
 def unpacked(folder: Path, *, modified: float) -> Path:
@@ -35,3 +39,15 @@ def test_a_zip_holds_no_scripts_and_no_record_of_where_it_was_made(tmp_path: Pat
     with zipfile.ZipFile(tmp_path / "one.zip") as file:
         assert file.namelist() == ["a.py", "b/lib.so", "b/x.py"]
         assert file.getinfo("b/lib.so").external_attr >> 16 == 0o755
+
+
+def test_what_bridge_toml_compiles_to_is_beside_it(tmp_path: Path) -> None:
+    configure(ROOT / "bridge.toml", tmp_path)
+    text = (tmp_path / "bridge.toml").read_text(encoding="utf-8")
+    assert parse_document(text, (tmp_path / "bridge.json").read_text(encoding="utf-8")).compiled is not None
+
+
+def test_a_configuration_that_does_not_load_is_not_packaged(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("[rules]\n", encoding="utf-8")
+    with pytest.raises(click.ClickException, match="rules: unknown key"):
+        configure(tmp_path / "bad.toml", tmp_path)

@@ -49,7 +49,7 @@ def test_a_record_books_the_time_of_each_step() -> None:
 
 def test_the_fields_of_the_log_are_a_closed_set() -> None:
     """Trap D11."""
-    request = Request(2, "GET", "/orders", "token=secret", (("authorization", "secret"),), b"secret")
+    request = Request(2, "GET", "/orders", "token=secret", (("authorization", "secret"),), "secret")
     log, _ = written(record(request=request, decision=Decision("blue", "r", chosen_by="rule"), backend="/"))
     assert set(log) == {
         "timestamp",

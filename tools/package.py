@@ -16,6 +16,10 @@ from pathlib import Path
 
 import click
 
+from lattice_bridge.compiling import compile_document
+from lattice_bridge.document import parse_document, read_text
+from lattice_bridge.errors import InvalidMap
+
 ROOT = Path(__file__).resolve().parent.parent
 PLATFORMS = {"x86_64": "manylinux2014_x86_64", "arm64": "manylinux2014_aarch64"}
 UNZIPPED_LIMIT = 250 * 1024 * 1024
@@ -28,6 +32,17 @@ def install(target: Path, platform: str, python: str) -> None:
     foreign = ["--platform", platform, "--python-version", python, "--implementation", "cp", "--only-binary", ":all:"]
     constraints = ["--constraint", str(ROOT / "constraints.txt")]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, *foreign, *constraints, str(ROOT)], check=True)
+
+
+def configure(config: Path, folder: Path) -> None:
+    """bridge.toml, and beside it what it compiles to, which starts in half the time. One that does not load is not
+    packaged."""
+    shutil.copyfile(config, folder / "bridge.toml")
+    try:
+        compiled = compile_document(parse_document(read_text(config)), config.parent)
+    except InvalidMap as error:
+        raise click.ClickException("\n".join((f"{config} does not load:", *error.faults))) from error
+    (folder / "bridge.json").write_text(compiled, encoding="utf-8")
 
 
 def contents(folder: Path) -> Iterator[Path]:
@@ -71,14 +86,14 @@ def main(archs: tuple[str, ...], python: str, config: Path, folder: Path | None,
         if len(archs) != 1:
             raise click.UsageError("--folder takes one architecture: add --arch arm64 or --arch x86_64")
         install(folder, PLATFORMS[archs[0]], python)
-        shutil.copyfile(config, folder / "bridge.toml")
+        configure(config, folder)
         return
     output.mkdir(parents=True, exist_ok=True)
     for arch in archs:
         with tempfile.TemporaryDirectory() as temporary:
             unpacked = Path(temporary)
             install(unpacked, PLATFORMS[arch], python)
-            shutil.copyfile(config, unpacked / "bridge.toml")
+            configure(config, unpacked)
             archive = output / f"bridge-{arch}.zip"
             write_zip(unpacked, archive)
             found = sizes(unpacked)
