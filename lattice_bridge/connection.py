@@ -7,8 +7,6 @@ One deadline bounds connecting, sending and reading together: a server that send
 
 from __future__ import annotations
 
-import http.client
-import io
 import socket
 import ssl
 import threading
@@ -16,10 +14,10 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final
 
 from lattice_bridge.endpoint import Endpoint
+from lattice_bridge.http_answer import Answer, Reading, read_answer
 
 CONNECT_TIMEOUT: Final = 2.0
 """Seconds for each address tried."""
@@ -35,29 +33,7 @@ them, at the price of a handshake for a request that comes alone.
 MAX_KEPT: Final = 64
 _KEEPALIVE: Final = 60
 _TOGETHER: Final = 16 * 1024  # a TLS record
-
-
-class BadAnswer(Exception):
-    """What came is not one HTTP answer with a certain end."""
-
-
-class AnswerTooLarge(Exception):
-    """The answer is larger than allowed, or says that it will be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer.
-
-    Attributes:
-        status: of its status line.
-        headers: looked up by any spelling.
-        body: to its end.
-    """
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
+_PIECE: Final = 64 * 1024
 
 
 class Connection:
@@ -76,7 +52,8 @@ class Connection:
     def __init__(self, channel: socket.socket, limit: int, clock: Callable[[], float]) -> None:
         self._socket = channel
         self._limit = limit
-        self._until = _Until(channel, clock, 2 * limit)
+        self._until = _Until(channel, clock)
+        self._reading = Reading(self._until.receive, 2 * limit)
         self.idle_since = 0.0
         self.reusable = True
 
@@ -86,38 +63,19 @@ class Connection:
         Raises:
             ValueError: a path or header's value that could become another; nothing was sent.
             TimeoutError: not done by the deadline. From here on, whether the request was carried out is unknown.
-            OSError, http.client.HTTPException, BadAnswer: the connection broke, or the answer did.
+            OSError, BadAnswer: the connection broke, or the answer did.
             AnswerTooLarge: its body is over the limit.
         """
         self.reusable = False
         head = _head(path, headers, len(body))
-        self._until.begin(deadline)
-        try:
-            # In one packet: in two, the second would wait, or at least cost twice. Of a large body, its beginning.
-            self._until.send(head + body[:_TOGETHER])
-            if len(body) > _TOGETHER:
-                self._until.send(memoryview(body)[_TOGETHER:])
-            return self._answer()
-        except ValueError as error:  # http.client's, for a chunk of less than no bytes
-            raise BadAnswer(str(error)) from error
-
-    def _answer(self) -> Answer:
-        with http.client.HTTPResponse(cast("socket.socket", self._until), method="POST") as response:
-            response.begin()
-            _check_framing(response)
-            body = self._read(response)
-        # http.client takes 204 and 304 to have no body, whatever follows: nobody can tell, so they are the last.
-        self.reusable = not (response.will_close or response.status in (204, 304) or self._until.has_more())
-        return Answer(response.status, response.headers, body)
-
-    def _read(self, response: http.client.HTTPResponse) -> bytes:
-        if (response.length or 0) > self._limit:
-            raise AnswerTooLarge
-        # `read(n)` of a body that ends early is silent about it, `read()` is not. A chunked one tells either way.
-        body = response.read(self._limit + 1) if response.chunked else response.read()
-        if len(body) > self._limit:
-            raise AnswerTooLarge
-        return body
+        self._until.deadline = deadline
+        # In one packet: in two, the second would wait, or at least cost twice. Of a large body, its beginning.
+        self._until.send(head + body[:_TOGETHER])
+        if len(body) > _TOGETHER:
+            self._until.send(memoryview(body)[_TOGETHER:])
+        answer = read_answer(self._reading, self._limit)
+        self.reusable = not answer.is_last
+        return answer
 
     def is_quiet(self) -> bool:
         """Nothing has come since the last answer: not the server's hang-up, not a word that nobody asked for.
@@ -139,48 +97,24 @@ class Connection:
 
 
 def _head(path: str, headers: Mapping[str, str], length: int) -> bytes:
-    """http.client's own is three times as slow, and lets a folded line through: one header to some, to others two."""
+    """http.client's lets a folded line through: one header to some, to others two."""
     if " " in path or not all(text.isascii() and text.isprintable() for text in (path, *headers.values())):
         raise ValueError("a path or header with a line end, a control character, or another alphabet")
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"POST {path} HTTP/1.1\r\n{lines}content-length: {length}\r\n\r\n".encode("ascii")
 
 
-def _check_framing(response: http.client.HTTPResponse) -> None:
-    """http.client takes the first of two lengths, `1_0` for ten, and an answer without any to end with the connection,
-    where a broken one ends just so. It also returns 102 and 103 as if no other answer followed."""
-    lengths, codings = (
-        [value.strip(" \t").lower() for value in response.headers.get_all(name, [])]
-        for name in ("content-length", "transfer-encoding")
-    )
-    if response.status < 200:
-        raise BadAnswer("an interim answer")
-    if response.headers.defects:  # its parser drops every line after one that it cannot read
-        raise BadAnswer("a header that cannot be read")
-    if response.status in (204, 304):
-        return
-    if codings:
-        if lengths or codings != ["chunked"]:
-            raise BadAnswer("two readings of the answer's length")
-    elif len(lengths) != 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
-        raise BadAnswer("an answer without a length")
+class _Until:
+    """A socket with one deadline for all that is sent and received.
 
+    Attributes:
+        deadline: seconds of the clock.
+    """
 
-class _Until(io.RawIOBase):
-    """A socket with one deadline for all that is sent and read, and a bound on what is read. `makefile` is what
-    HTTPResponse asks a socket for."""
-
-    def __init__(self, channel: socket.socket, clock: Callable[[], float], most: int) -> None:
+    def __init__(self, channel: socket.socket, clock: Callable[[], float]) -> None:
         self._socket = channel
         self._clock = clock
-        self._most = most
-        self._deadline: float | None = None
-        self._received = 0
-        self._stream = _Stream(self)
-
-    def begin(self, deadline: float) -> None:
-        self._deadline = deadline
-        self._received = 0
+        self.deadline = 0.0
 
     def send(self, data: bytes | memoryview) -> None:
         """All of it. `sendall` of a TLS socket would start its time limit anew for each record."""
@@ -189,39 +123,16 @@ class _Until(io.RawIOBase):
             self._socket.settimeout(self._left())
             unsent = unsent[self._socket.send(unsent) :]
 
-    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - the name and signature are not ours
-        return self._stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if self._deadline is None:
-            return None
-        if self._received > self._most:  # a head, trailers or interim answers without end
-            raise AnswerTooLarge
+    def receive(self) -> bytes:
+        """What has come, at least a byte; none at the end."""
         self._socket.settimeout(self._left())
-        count = self._socket.recv_into(buffer)
-        self._received += count
-        return count
-
-    def has_more(self) -> bool:
-        """More was received than the answer: the server and we do not agree where it ended."""
-        self._deadline = None
-        return bool(self._stream.peek(1))
+        return self._socket.recv(_PIECE)
 
     def _left(self) -> float:
-        left = (self._deadline or 0.0) - self._clock()
+        left = self.deadline - self._clock()
         if left <= 0:
             raise TimeoutError
         return left
-
-
-class _Stream(io.BufferedReader):
-    """Outlives the answers that are read from it, so that what one leaves behind can be seen."""
-
-    def close(self) -> None:
-        """HTTPResponse closes what it has read to the end."""
 
 
 def connect(

@@ -7,6 +7,7 @@ Rule: nothing here looks at a value. Names are compared folded: ASCII lower case
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 LATTICE_PREFIX: Final = "x-amzn-lattice-"
@@ -74,12 +75,31 @@ def is_token(name: str) -> bool:
 
 def lower(text: str) -> str:
     """ASCII lower case. `str.lower` maps the Kelvin sign to `k`, which would make two names out of one."""
-    return text.translate(_LOWER)
+    return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
 def fold(name: str) -> str:
     """The name that a careless reader would see: CGI and WSGI read `-` as `_`, and PHP reads `.` so too."""
+    return _remembered_fold(name) if len(name) <= _MEMORABLE else _fold(name)
+
+
+def lower_token(name: str) -> str | None:
+    """The name in lower case; None if it cannot be a header's."""
+    return _remembered_token(name) if len(name) <= _MEMORABLE else _lower_token(name)
+
+
+def _fold(name: str) -> str:
     return _NOT_PLAIN.sub("-", lower(name))
+
+
+def _lower_token(name: str) -> str | None:
+    return lower(name) if is_token(name) else None
+
+
+# Requests repeat their headers' names, and little else of a request is looked at as often.
+_MEMORABLE: Final = 64
+_remembered_fold = lru_cache(1024)(_fold)
+_remembered_token = lru_cache(1024)(_lower_token)
 
 
 def has_other_meaning(name: str) -> bool:

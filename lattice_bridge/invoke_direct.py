@@ -7,7 +7,6 @@ what they mean through boto3: the same tests run against both.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import ssl
 import time
@@ -16,10 +15,11 @@ from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
 
-from lattice_bridge.connection import Answer, AnswerTooLarge, BadAnswer, Connection, Idle, connect
+from lattice_bridge.connection import Connection, Idle, connect
 from lattice_bridge.credentials import Chain, Source, from_environment
 from lattice_bridge.endpoint import Endpoint, endpoint_of, region_of
 from lattice_bridge.errors import BackendFailed, InvalidMap, Misconfigured, TimedOut, Unavailable
+from lattice_bridge.http_answer import Answer, AnswerTooLarge, BadAnswer
 from lattice_bridge.invoke import (
     SHORTEST,
     TYPES,
@@ -244,7 +244,7 @@ def _exchange(connection: Connection, path: str, headers: Mapping[str, str], bod
         raise BackendFailed("reply_too_large", "the answer is over what Lambda may answer") from error
     except TimeoutError as error:
         raise TimedOut("backend_timeout", "no answer within the time; the function may have run") from error
-    except (OSError, http.client.HTTPException, BadAnswer) as error:
+    except (OSError, BadAnswer) as error:
         raise BackendFailed("connection_lost", f"{type(error).__name__}; the function may have run") from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
 
@@ -45,9 +46,13 @@ def encode(
         BadRequest: its count of passes is not a number, or the event holds what JSON cannot say.
     """
     ours = {names.REQUEST_ID: request_id, names.HOPS: str(_hops(request) + 1), tenant_header: tenant}
-    reserved = names.TENANT_NAMES.union(ours, names.CREDENTIALS, credentials, names.HOP_BY_HOP)
-    given = _given(request).items()
-    kept = {name: value for name, value in given if names.lower(name) in keep or not _is_ours(name, reserved, request)}
+    reserved, given = _reserved(tenant_header, credentials), _given(request).items()
+    prefix = _V2_PREFIX if request.version == 2 else _NO_PREFIX
+    kept = {
+        name: value
+        for name, value in given
+        if not ((folded := names.fold(name)) in reserved or folded.startswith(prefix)) or names.lower(name) in keep
+    }
     added = {name: [value] for name, value in ours.items()} if request.version == 2 else ours
     payload = _written({**request.event, "headers": {**kept, **added}}, request.content)
     if len(payload) > limit:
@@ -59,10 +64,16 @@ def _given(request: Request) -> Mapping[str, Any]:
     return request.event.get("headers") or {}
 
 
-def _is_ours(name: str, reserved: frozenset[str], request: Request) -> bool:
-    """Whether no client may write it. On V1 the `x-amzn-lattice-*` headers are Lattice's own word."""
-    folded = names.fold(name)
-    return folded in reserved or (request.version == 2 and folded.startswith(names.LATTICE_PREFIX))
+@lru_cache(16)
+def _reserved(tenant_header: str, credentials: frozenset[str]) -> frozenset[str]:
+    """What no client may write: our own names, whatever reads as the tenant's, credentials, and hop-by-hop headers."""
+    ours = {names.REQUEST_ID, names.HOPS, tenant_header}
+    return names.TENANT_NAMES.union(ours, names.CREDENTIALS, credentials, names.HOP_BY_HOP)
+
+
+# On V1 the `x-amzn-lattice-*` headers are Lattice's own word; on V2 they can only come from a client.
+_V2_PREFIX: Final = (names.LATTICE_PREFIX,)
+_NO_PREFIX: Final[tuple[str, ...]] = ()
 
 
 def _hops(request: Request) -> int:

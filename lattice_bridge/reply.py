@@ -20,6 +20,7 @@ from lattice_bridge.errors import BackendFailed, BridgeError
 from lattice_bridge.message import Pairs, Response
 
 REPLY_LIMIT: Final = 6 * 1024 * 1024
+_FRAME: Final = 4096  # what a reply is beside its texts: keys, and the punctuation of 100 headers
 LONGEST_ESCAPE: Final = 6
 """Bytes of JSON that one byte of text can become: `\\u0001`."""
 
@@ -220,12 +221,20 @@ def _put_body(reply: Reply, body: bytes) -> None:
     reply["headers"].setdefault("content-type", BINARY_CONTENT_TYPE if text is None else DEFAULT_CONTENT_TYPE)
     if text is not None:
         reply["body"] = text
-        if _size(reply | {"body": ""}) + len(body) * LONGEST_ESCAPE <= REPLY_LIMIT or _size(reply) <= REPLY_LIMIT:
+        if _is_small(reply, body) or _size(reply) <= REPLY_LIMIT:
             return
     reply["isBase64Encoded"] = True
     reply["body"] = base64.b64encode(body).decode("ascii")
     if (size := _size(reply | {"body": ""}) + len(reply["body"])) > REPLY_LIMIT:
         raise _too_large(size)
+
+
+def _is_small(reply: Reply, body: bytes) -> bool:
+    """Whether the reply fits however it has to be escaped, without writing it to see."""
+    headers: dict[str, str | list[str]] = reply["headers"]
+    texts = [*headers, *(value for value in headers.values() if isinstance(value, str)), *reply.get("cookies", ())]
+    lists = [text for value in headers.values() if isinstance(value, list) for text in value]
+    return (sum(map(len, [*texts, *lists])) + len(body) + _FRAME) * LONGEST_ESCAPE <= REPLY_LIMIT
 
 
 def _size(reply: Reply) -> int:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final, Literal
 
 from lattice_bridge.arn import Principal
@@ -191,10 +192,11 @@ KEYS: Final[tuple[Callable[[Caller], Iterator[Key]], ...]] = (
 """From the most specific anchor to the broadest."""
 
 
-def keys_of(caller: Caller) -> Iterator[Key]:
-    """The keys under which a rule for this caller could stand, the most specific first."""
-    for keys in KEYS:
-        yield from keys(caller)
+@lru_cache(1024)
+def keys_of(caller: Caller) -> tuple[Key, ...]:
+    """The keys under which a rule for this caller could stand, the most specific first. They depend on the caller, all
+    of whom is what they are remembered by, and on nothing else."""
+    return tuple(key for keys in KEYS for key in keys(caller))
 
 
 def broader_keys(key: Key) -> Iterator[Key]:

@@ -41,6 +41,9 @@ _LOOK_METRICS: Final = {
     "Dimensions": [[]],
     "Metrics": [{"Name": "MapFailures", "Unit": "Count"}],
 }
+_METRICS_TEXT: Final = json.dumps(_METRICS, separators=(",", ":"))
+_LOOK_METRICS_TEXT: Final = json.dumps(_LOOK_METRICS, separators=(",", ":"))
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 class Record:
@@ -105,7 +108,7 @@ def lines(record: Record, around: Circumstances, log_level: str = "INFO") -> str
         if _LEVELS.get(level, 0) >= _LEVELS.get(log_level, 0)
         else ""
     )
-    return f"{log}{_to_line(_metric(record, around, total))}\n"
+    return f"{log}{_head(around.now, _METRICS_TEXT)}{_to_line(_metric(record, around, total))[1:]}\n"
 
 
 def look_lines(before: str | None, after: str | None, refusal: BridgeError | None, now: float) -> str:
@@ -126,11 +129,8 @@ def look_lines(before: str | None, after: str | None, refusal: BridgeError | Non
         "map": after,
         "replaces": before if before != after else None,
     }
-    metric = {
-        "_aws": {"Timestamp": int(now * 1000), "CloudWatchMetrics": [_LOOK_METRICS]},
-        "MapFailures": int(refusal is not None),
-    }
-    return f"{_to_line(log)}\n{_to_line(metric)}\n"
+    metric = {"MapFailures": int(refusal is not None)}
+    return f"{_to_line(log)}\n{_head(now, _LOOK_METRICS_TEXT)}{_to_line(metric)[1:]}\n"
 
 
 def _timestamp(now: float) -> str:
@@ -161,7 +161,6 @@ def _log(record: Record, around: Circumstances, level: str, total: float) -> dic
 def _metric(record: Record, around: Circumstances, total: float) -> dict[str, Any]:
     """CloudWatch's embedded metric format. `Backend` and `Reason` come from closed sets: bridge.toml and errors.py."""
     return {
-        "_aws": {"Timestamp": int(around.now * 1000), "CloudWatchMetrics": [_METRICS]},
         "Backend": record.backend or "none",
         "Reason": record.refusal.reason if record.refusal else "ok",
         "Requests": 1,
@@ -175,6 +174,11 @@ def _metric(record: Record, around: Circumstances, total: float) -> dict[str, An
     }
 
 
+def _head(now: float, metrics: str) -> str:
+    """The beginning of a line in CloudWatch's embedded metric format: what of it never changes was written once."""
+    return f'{{"_aws":{{"Timestamp":{int(now * 1000)},"CloudWatchMetrics":[{metrics}]}},'
+
+
 def _to_line(fields: dict[str, Any]) -> str:
     """ASCII, without what is None, and the texts at the top capped; below it there are only our own."""
     capped = {
@@ -182,4 +186,4 @@ def _to_line(fields: dict[str, Any]) -> str:
         for name, value in fields.items()
         if value is not None
     }
-    return json.dumps(capped, separators=(",", ":"))
+    return _ENCODER.encode(capped)

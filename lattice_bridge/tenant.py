@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lattice_bridge import headers as names
 from lattice_bridge.bearer import NO_TOKENS, Tokens
@@ -79,7 +80,7 @@ def tenant_header(request: Request, rules: Rules) -> str | None:
             or is not a tenant id (`a,b` is what V1 makes of two headers).
     """
     header = rules.header
-    reserved = names.TENANT_NAMES | rules.token_headers | {header, names.HOPS}
+    reserved = _reserved(header, rules.token_headers)
     for name, _ in request.headers:
         folded = names.fold(name)
         if folded != name and (folded in reserved or folded.startswith(names.LATTICE_PREFIX)):
@@ -88,6 +89,11 @@ def tenant_header(request: Request, rules: Rules) -> str | None:
     if value is not None and not is_tenant_id(value):
         raise BadRequest("tenant_malformed", f"header {header} is not 1 to 256 of A-Z a-z 0-9 . _ : / = + @ -")
     return value
+
+
+@lru_cache(16)
+def _reserved(header: str, token_headers: frozenset[str]) -> frozenset[str]:
+    return names.TENANT_NAMES | token_headers | {header, names.HOPS}
 
 
 def _owners(request: Request, rules: Rules, tokens: Tokens) -> list[Rule]:
