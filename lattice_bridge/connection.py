@@ -7,6 +7,7 @@ One deadline bounds connecting, sending and reading together: a server that send
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
@@ -34,6 +35,8 @@ MAX_KEPT: Final = 64
 _KEEPALIVE: Final = 60
 _TOGETHER: Final = 16 * 1024  # a TLS record
 _PIECE: Final = 64 * 1024
+_MOMENT: Final = 0.005
+"""Seconds that the deadline may be outlived by."""
 
 
 class Connection:
@@ -52,6 +55,8 @@ class Connection:
     def __init__(self, channel: socket.socket, limit: int, clock: Callable[[], float]) -> None:
         self._socket = channel
         self._limit = limit
+        self._readable = select.poll()
+        self._readable.register(channel, select.POLLIN)
         self._until = _Until(channel, clock)
         self._reading = Reading(self._until.receive, 2 * limit)
         self.idle_since = 0.0
@@ -80,8 +85,12 @@ class Connection:
     def is_quiet(self) -> bool:
         """Nothing has come since the last answer: not the server's hang-up, not a word that nobody asked for.
 
-        By reading rather than polling: a TLS record may be a session ticket, which is nothing.
+        What can be read is read: a TLS record may be a session ticket, which is nothing.
         """
+        if self._socket.fileno() < 0:  # its number may be another's by now
+            return False
+        if not self._readable.poll(0) and not (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
+            return True
         try:
             self._socket.settimeout(0)
             self._socket.recv(1)
@@ -120,19 +129,22 @@ class _Until:
         """All of it. `sendall` of a TLS socket would start its time limit anew for each record."""
         unsent = memoryview(data)
         while unsent:
-            self._socket.settimeout(self._left())
+            self._set_timeout()
             unsent = unsent[self._socket.send(unsent) :]
 
     def receive(self) -> bytes:
         """What has come, at least a byte; none at the end."""
-        self._socket.settimeout(self._left())
+        self._set_timeout()
         return self._socket.recv(_PIECE)
 
-    def _left(self) -> float:
+    def _set_timeout(self) -> None:
+        """What is left until the deadline. Each setting is a system call, so one that is off by a moment stays."""
         left = self.deadline - self._clock()
         if left <= 0:
             raise TimeoutError
-        return left
+        current = self._socket.gettimeout()
+        if current is None or not left <= current <= left + _MOMENT:
+            self._socket.settimeout(left)
 
 
 def connect(

@@ -11,6 +11,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
@@ -173,6 +174,7 @@ def signed_request(
     return path, signer.sign(path, headers, digest, credentials, timestamp)
 
 
+@lru_cache(256)
 def path_of(function: str) -> str:
     """The path of a function's Invoke: the name or ARN is one segment, whatever is in it.
 

@@ -234,7 +234,8 @@ def _is_small(reply: Reply, body: bytes) -> bool:
     headers: dict[str, str | list[str]] = reply["headers"]
     texts = [*headers, *(value for value in headers.values() if isinstance(value, str)), *reply.get("cookies", ())]
     lists = [text for value in headers.values() if isinstance(value, list) for text in value]
-    return (sum(map(len, [*texts, *lists])) + len(body) + _FRAME) * LONGEST_ESCAPE <= REPLY_LIMIT
+    characters = sum(map(len, texts)) + sum(map(len, lists))  # of which each may be two escapes
+    return 2 * LONGEST_ESCAPE * (characters + _FRAME) + LONGEST_ESCAPE * len(body) <= REPLY_LIMIT
 
 
 def _size(reply: Reply) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
@@ -64,7 +65,7 @@ class Signer:
         names = sorted(signed)
         lines = "".join(f"{name}:{signed[name]}\n" for name in names)
         # The path is encoded once more, as for every service but S3; the empty line is the query.
-        canonical = f"POST\n{quote(path, safe='/~')}\n\n{lines}\n{';'.join(names)}\n{payload_sha256}"
+        canonical = f"POST\n{_encoded(path)}\n\n{lines}\n{';'.join(names)}\n{payload_sha256}"
         day = timestamp[:8]
         scope = f"{day}/{self._region}/{self._service}/aws4_request"
         text = f"{ALGORITHM}\n{timestamp}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
@@ -84,6 +85,11 @@ class Signer:
             key = _hmac(key, step)
         self._last = (day, credentials, key)
         return key
+
+
+@lru_cache(256)
+def _encoded(path: str) -> str:
+    return quote(path, safe="/~")
 
 
 def _hmac(key: bytes, text: str) -> bytes:

@@ -6,6 +6,7 @@ Rule: the only room that knows all the others. The environment is handed in.
 from __future__ import annotations
 
 import contextlib
+import gc
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -61,8 +62,10 @@ class _Builder:
         self._write = write
         self._direct: DirectInvoker | None = None
         self._boto3: Boto3Invoker | None = None
+        kind = environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
+        self._lasts = kind is not None
         # A start that is kept as an image and copied opens nothing: each copy would find the same connection.
-        self._warm = environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in ("on-demand", "provisioned-concurrency")
+        self._warm = kind in ("on-demand", "provisioned-concurrency")
 
     def build(self, text: str, replaced: InForce | None) -> InForce:
         """What serves with a configuration's text."""
@@ -87,6 +90,8 @@ class _Builder:
         )
         if self._warm:
             settings.tenant_map.warm()
+        if self._lasts:
+            gc.freeze()  # what serves until the end need not be looked through for garbage, least of all a large map
         return InForce(bridge, sha256_of(text), settings.options.refresh)
 
     def _invoker_for(self, settings: Settings) -> Invoke:

@@ -148,7 +148,7 @@ ONLY_IN: Final = {
     "boto3": {"aws_client", "invoke_boto3"},
     "botocore": {"aws_client", "credentials", "invoke_boto3"},
     "os": {"keys", "main", "source"},
-    "gc": {"compiled"},
+    "gc": {"compiled", "wiring"},
     "random": {"invoke"},
     "socket": {"connection", "keys"},
     "ssl": {"connection", "invoke_direct", "keys"},

@@ -299,3 +299,16 @@ def test_bytes_are_either_a_response_or_a_502(raw: bytes) -> None:
     for said in (raw, base64.b64encode(raw), json.dumps({"statusCode": 200, "body": raw.hex()}).encode()):
         with suppress(BackendFailed):
             assert_valid(render(decode(said), "GET"))
+
+
+@pytest.mark.parametrize("character", ["x", "é", "\u2028", "😀", "\x01"])
+@pytest.mark.parametrize("where", ["header", "cookie", "body"])
+def test_no_reply_is_over_the_limit_however_it_is_escaped(character: str, where: str) -> None:
+    for count in (400_000, 600_000, 1_000_000):
+        text = character * count
+        pairs = {"header": (("x-a", text),), "cookie": (("set-cookie", text),), "body": ()}[where]
+        try:
+            reply = render(Response(200, pairs, text.encode() if where == "body" else b"x"), "GET")
+        except BackendFailed:
+            continue
+        assert len(json.dumps(reply)) <= REPLY_LIMIT
