@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lattice_bridge import Bridge
+from lattice_bridge import Bridge, TenantMap
 from lattice_bridge.follow import Following, Handler
 from lattice_bridge.invoke import Invoke
 from lattice_bridge.invoke_boto3 import Boto3Invoker
 from lattice_bridge.invoke_direct import DirectInvoker
+from lattice_bridge.keys import KeySet
+from lattice_bridge.tenant_map import Lookups
 from lattice_bridge.wiring import make_handler
 from tests.builders import MAP, role, v2
-from tests.fake_lambda import FakeLambda, Says, failure
+from tests.fake_lambda import FakeLambda, Says, failure, unused_port
 from tests.invokers import ENVIRON
+from tests.token_builder import key_set
 from tests.valid import assert_valid
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -197,3 +201,60 @@ def test_no_region_is_a_configuration_that_cannot_serve(task: Path) -> None:
     written: list[str] = []
     assert make_handler({"LAMBDA_TASK_ROOT": str(task)}, written.append)(GOOD, Context())["statusCode"] == 503
     assert "region" in written[0]
+
+
+# ---- what is done at init, where Lambda gives a whole processor ------------------------------------------------------
+
+TYPE = "AWS_LAMBDA_INITIALIZATION_TYPE"
+
+
+@pytest.mark.parametrize("kind", ["on-demand", "provisioned-concurrency"])
+def test_the_first_request_finds_a_connection(task: Path, kind: str) -> None:
+    with FakeLambda() as server:
+        handler = start(task, MAP + BACKEND, [], AWS_ENDPOINT_URL_LAMBDA=server.url, **{TYPE: kind})
+        for _ in range(200):
+            if server.connections:
+                break
+            time.sleep(0.01)
+        assert (server.connections, server.heard) == (1, [])
+        assert handler(GOOD, Context())["statusCode"] == 200
+        close(handler)
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("environ", [{TYPE: "snap-start"}, {}])
+def test_an_environment_that_is_copied_opens_nothing_before_it_is(task: Path, environ: dict[str, str]) -> None:
+    """Trap D15: each copy would find the same connection."""
+    with FakeLambda() as server:
+        handler = start(task, MAP + BACKEND, [], AWS_ENDPOINT_URL_LAMBDA=server.url, **environ)
+        time.sleep(0.1)
+        assert server.connections == 0
+        close(handler)
+
+
+def test_an_endpoint_that_is_not_there_does_not_keep_the_bridge_from_starting(task: Path) -> None:
+    url = f"http://127.0.0.1:{unused_port()}"
+    handler = start(task, MAP + BACKEND, [], AWS_ENDPOINT_URL_LAMBDA=url, **{TYPE: "on-demand"})
+    assert handler(GOOD, Context())["statusCode"] == 503
+
+
+def test_keys_are_fetched_before_a_token_comes() -> None:
+    fetched: list[str] = []
+
+    def fetch(url: str) -> bytes:
+        fetched.append(url)
+        return key_set()
+
+    keys = {url: KeySet(lambda url=url: fetch(url)) for url in ("https://a", "https://b")}  # type: ignore[misc] # a default binds
+    found = TenantMap(TenantMap.from_toml(MAP).rules, lookups=Lookups(keys))
+    found.warm()
+    assert sorted(fetched) == ["https://a", "https://b"]
+    found.warm()
+    assert len(fetched) == 2
+
+
+def test_keys_that_cannot_be_fetched_do_not_keep_the_bridge_from_starting() -> None:
+    def fetch() -> bytes:
+        raise OSError
+
+    TenantMap(TenantMap.from_toml(MAP).rules, lookups=Lookups({"https://a": KeySet(fetch)})).warm()
