@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from lattice_bridge.document import FORMAT, Document, sealed
+from lattice_bridge.document import FORMAT, PROGRAM, Document, sealed
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.options import Options
 from lattice_bridge.rules import EVERY, Allowed, Condition, Every, Key, Rule, Rules, Taken, Tenant
@@ -25,7 +25,7 @@ _WRITTEN_OUT: Final = frozenset({"rule", "tenants", "test"})
 """Tables that are not kept as they were written. The others are, for `diff`."""
 
 
-def compile_map(document: Document, around: Surroundings, rules: Rules, options: Options, version: str) -> str:
+def compile_map(document: Document, around: Surroundings, rules: Rules, options: Options) -> str:
     """A compiled document.
 
     Args:
@@ -33,7 +33,6 @@ def compile_map(document: Document, around: Surroundings, rules: Rules, options:
         around: what its map became, beside
         rules: the tenants and rules.
         options: what its other tables became.
-        version: of the program that compiles, for people.
     """
     outcomes, conditions = _Numbered(), _Numbered()
     owners: dict[str, Any] = {}
@@ -45,7 +44,7 @@ def compile_map(document: Document, around: Surroundings, rules: Rules, options:
     return sealed(
         {
             "format": FORMAT,
-            "compiled_by": f"lattice-bridge {version}",
+            "compiled_by": PROGRAM,
             "source": document.sha256,
             "tables": {name: table for name, table in document.tables.items() if name not in _WRITTEN_OUT},
             "options": options.to_json(),

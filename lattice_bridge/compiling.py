@@ -12,7 +12,6 @@ from lattice_bridge.document import Document
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.map_file import read_map
 from lattice_bridge.options_file import read_options
-from lattice_bridge.version import __version__
 
 
 def compile_document(document: Document, folder: Path) -> str:
@@ -33,4 +32,4 @@ def compile_document(document: Document, folder: Path) -> str:
         raise InvalidMap([*faults, *error.faults]) from error
     if faults:
         raise InvalidMap(faults)
-    return compile_map(document, read.around, read.rules, options, __version__)
+    return compile_map(document, read.around, read.rules, options)

@@ -1,7 +1,7 @@
 """Kept-open HTTP connections to one server.
 
 Rule: a connection carries one request at a time. It is kept only if its answer was framed beyond doubt and read to the
-last byte, and used again only if nothing has come since: what is left of one answer is never the beginning of the next.
+last byte, and used again only if nothing has come since: what is left of one answer is not the beginning of the next.
 One deadline bounds connecting, sending and reading together: a server that sends a byte a second does not outlive it.
 """
 

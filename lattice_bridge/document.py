@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from lattice_bridge.errors import InvalidMap
+from lattice_bridge.version import __version__
 
 FORMAT: Final = 1
 """Of compiled documents. Another number for whatever would make an older reader decide otherwise."""
+
+PROGRAM: Final = f"lattice-bridge {__version__}"
 
 _SEAL: Final = re.compile(r',"sha256":"([0-9a-f]{64})"\}\n?')
 _SEAL_LENGTH: Final = len(',"sha256":""}\n') + 64
@@ -60,7 +63,9 @@ def _twin_of(sha256: str, twin: str | None) -> Document | None:
         document = _compiled(twin, sha256)
     except InvalidMap:
         return None
-    return document if document.compiled and document.compiled.get("source") == sha256 else None
+    made = document.compiled or {}
+    # Another version may check more than the one that compiled it, or understand less of it.
+    return document if (made.get("source"), made.get("compiled_by")) == (sha256, PROGRAM) else None
 
 
 def _compiled(text: str, sha256: str) -> Document:

@@ -22,6 +22,8 @@ from lattice_bridge.message import X509, Caller, Pairs, Request
 
 MAX_HEADER_BYTES: Final = 8 * 1024
 MAX_HEADER_LINES: Final = 100
+MAX_FAULTS: Final = 20
+"""Of an event, that its refusal lists."""
 
 # A request target is visible ASCII on the wire; servers let other characters through, blanks and controls none do.
 _TARGET: Final = re.compile(r"/[^\x00-\x20\x7f\ud800-\udfff]*")
@@ -36,7 +38,8 @@ class _Faults:
 
     def add(self, reason: str, text: str) -> None:
         assert reason in REASONS
-        self.found.append((reason, text))
+        if len(self.found) < MAX_FAULTS:
+            self.found.append((reason, text))
 
     def refuse_if_any(self) -> None:
         if self.found:
@@ -101,6 +104,7 @@ def parse_event(event: object) -> Request:
     path, raw_query = _target(event.get(spelling.path), event.get(spelling.query), spelling.path, faults)
     headers = _headers(event.get("headers"), faults)
     content = _body(event.get("body"), event.get(spelling.is_base64), faults)
+    faults.refuse_if_any()  # before the value of a header is read that may be of any length
     if spelling is _V2:
         identity = _identity_of_context(context.get("identity"), faults)
     else:

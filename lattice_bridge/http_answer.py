@@ -21,7 +21,7 @@ MAX_INTERIM: Final = 8
 """`100 Continue` answers that are passed over before the one."""
 
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t -~\x80-\xff]*)?")
-_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*?)[ \t]*")
+_FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")
 _LENGTH: Final = re.compile(r"[0-9]+")
 _DIGITS: Final = 15
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[\t -~]*)?")
@@ -155,7 +155,7 @@ def _head(text: bytes) -> tuple[int, int, dict[str, str]]:
         field = _FIELD.fullmatch(line)
         if field is None:  # a folded line among them: one header to some, to others two
             raise BadAnswer("a header that cannot be read")
-        name, value = field[1].decode("ascii").lower(), field[2].decode("latin-1")
+        name, value = field[1].decode("ascii").lower(), field[2].strip(b" \t").decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return int(status[1]), int(status[2]), headers
 

@@ -144,11 +144,14 @@ _BY_CODE: Final[Mapping[str, tuple[type[BridgeError], str]]] = {
     "AccessDeniedException": (Misconfigured, "access_denied"),
     "UnrecognizedClientException": (Misconfigured, "access_denied"),
     "InvalidSignatureException": (Misconfigured, "access_denied"),
-    "ExpiredTokenException": (Expired, "access_denied"),
+    "ExpiredTokenException": (Misconfigured, "access_denied"),
     "RequestTooLargeException": (TooLarge, "request_too_large"),
     "SerializedRequestEntityTooLargeException": (TooLarge, "request_too_large"),
     "RecursiveInvocationException": (LoopDetected, "loop"),
 }
+
+_NOT_RUN: Final = (400, 401, 403)
+"""Statuses that say that Lambda looked at the request and ran nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,8 @@ def refusal_for_answer(answer: Refused) -> BridgeError:
     if answer.status == 429:
         detail += f", reason {answer.throttle or 'not given'}"
         return DidNotRun("throttled", detail, asked=_seconds(answer.retry_after))
+    if answer.code == "ExpiredTokenException" and answer.status in _NOT_RUN:
+        return Expired("access_denied", detail)
     if answer.code in _BY_CODE:
         refusal, reason = _BY_CODE[answer.code]
         return refusal(reason, detail)

@@ -209,7 +209,8 @@ def refusal_for(error: Exception) -> BridgeError:
         return refusal_for_answer(_refused(error.response))
     if isinstance(error, boto.ReadTimeoutError):
         return TimedOut("backend_timeout", "no answer within the read timeout; the function may have run")
-    if isinstance(error, (boto.ConnectTimeoutError, boto.EndpointConnectionError, boto.ProxyConnectionError)):
+    # Not ProxyConnectionError: urllib3 also says so of a proxy that hangs up after the request was sent.
+    if isinstance(error, (boto.ConnectTimeoutError, boto.EndpointConnectionError)):
         return DidNotRun("unreachable", f"no connection to Lambda: {type(error).__name__}")
     if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
         return Misconfigured("access_denied", f"no credentials to sign with: {type(error).__name__}")

@@ -352,10 +352,11 @@ class KeySet:
         if not self._fresh(now, self._refresh):
             self._begin(now)
 
-    def settle(self) -> str:
-        """Waits for a fetch that is under way. Returns why the last one failed; empty if it did not."""
+    def settle(self, most: float = math.inf) -> str:
+        """Waits for a fetch that is under way, `most` seconds at most. Returns why the last one failed; empty if it did
+        not."""
         with self._changed:
-            is_over = self._changed.wait_for(lambda: not self._in_flight, self._wait)
+            is_over = self._changed.wait_for(lambda: not self._in_flight, min(most, self._wait))
             return self._failure or ("" if is_over else "no answer yet")
 
     def _fresh(self, now: float, limit: float) -> Mapping[str | None, SigningKey]:

@@ -20,7 +20,6 @@ from lattice_bridge.errors import BackendFailed, BridgeError
 from lattice_bridge.message import Pairs, Response
 
 REPLY_LIMIT: Final = 6 * 1024 * 1024
-_FRAME: Final = 4096  # what a reply is beside its texts: keys, and the punctuation of 100 headers
 LONGEST_ESCAPE: Final = 6
 """Bytes of JSON that one byte of text can become: `\\u0001`."""
 
@@ -190,18 +189,14 @@ def _joined(pairs: Pairs) -> tuple[dict[str, Any], list[str]]:
         names.lower(token.strip()) for name, value in pairs if name == "connection" for token in value.split(",")
     }
     dropped = names.HOP_BY_HOP | nominated | {"content-length"}
-    headers: dict[str, Any] = {}
-    cookies: list[str] = []
+    found: dict[str, list[str]] = {}
     for name, value in pairs:
-        if name in dropped:
-            continue
-        if name == "set-cookie":
-            cookies.append(value)
-        elif name in headers and name not in names.SINGLE:
-            headers[name] += f", {value}"
-        else:
-            headers[name] = value
-    return headers, cookies
+        if name in names.SINGLE:
+            found[name] = [value]
+        elif name not in dropped:
+            found.setdefault(name, []).append(value)
+    cookies = found.pop("set-cookie", [])
+    return {name: ", ".join(values) for name, values in found.items()}, cookies
 
 
 def _passes(reply: Reply, content: Base64) -> bool:
@@ -221,21 +216,12 @@ def _put_body(reply: Reply, body: bytes) -> None:
     reply["headers"].setdefault("content-type", BINARY_CONTENT_TYPE if text is None else DEFAULT_CONTENT_TYPE)
     if text is not None:
         reply["body"] = text
-        if _is_small(reply, body) or _size(reply) <= REPLY_LIMIT:
+        if _size(reply | {"body": ""}) + len(body) * LONGEST_ESCAPE <= REPLY_LIMIT or _size(reply) <= REPLY_LIMIT:
             return
     reply["isBase64Encoded"] = True
     reply["body"] = base64.b64encode(body).decode("ascii")
     if (size := _size(reply | {"body": ""}) + len(reply["body"])) > REPLY_LIMIT:
         raise _too_large(size)
-
-
-def _is_small(reply: Reply, body: bytes) -> bool:
-    """Whether the reply fits however it has to be escaped, without writing it to see."""
-    headers: dict[str, str | list[str]] = reply["headers"]
-    texts = [*headers, *(value for value in headers.values() if isinstance(value, str)), *reply.get("cookies", ())]
-    lists = [text for value in headers.values() if isinstance(value, list) for text in value]
-    characters = sum(map(len, texts)) + sum(map(len, lists))  # of which each may be two escapes
-    return 2 * LONGEST_ESCAPE * (characters + _FRAME) + LONGEST_ESCAPE * len(body) <= REPLY_LIMIT
 
 
 def _size(reply: Reply) -> int:

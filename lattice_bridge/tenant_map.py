@@ -23,6 +23,8 @@ from lattice_bridge.surroundings import IssuerSource, RegistrySource, Surroundin
 from lattice_bridge.tenant import Decision, decide
 
 HERE: Final = Path()
+WARMING: Final = 2.5
+"""Seconds that a start waits for keys, whatever the number of issuers: Lambda gives it ten in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,9 @@ class TenantMap:
             self.lookups.registry[1].warm()
         for key_set in self.lookups.key_sets.values():
             key_set.begin()
+        until = time.monotonic() + WARMING
         for key_set in self.lookups.key_sets.values():
-            key_set.settle()
+            key_set.settle(max(0.0, until - time.monotonic()))
 
     def decide(self, request: Request) -> Decision:
         """Whose request it is. Never raises; a refusal is a Decision that is not `allowed`."""

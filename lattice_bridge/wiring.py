@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from lattice_bridge.background import elapsed
+from lattice_bridge.background import elapsed, in_background
 from lattice_bridge.bridge import Bridge, id_for
 from lattice_bridge.document import sha256_of
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
 from lattice_bridge.event import method_of
 from lattice_bridge.follow import Following, Handler, InForce, Look
 from lattice_bridge.invoke import Invoke
-from lattice_bridge.invoke_direct import DirectInvoker, direct_invoker
+from lattice_bridge.invoke_direct import WARMING, DirectInvoker, direct_invoker
 from lattice_bridge.place import Place
 from lattice_bridge.reply import problem, render
 from lattice_bridge.settings import Settings
@@ -110,8 +111,21 @@ class _Builder:
         if self._direct is None:
             self._direct = direct_invoker(self._environ)
             if self._warm:
-                self._direct.warm()
+                _within(WARMING, self._direct.warm)
         return self._direct
+
+
+def _within(seconds: float, work: Callable[[], None]) -> None:
+    """Waits for work that may not come to an end, as a resolver may not, so long and no longer."""
+    done = threading.Event()
+
+    def doing() -> None:
+        work()
+        done.set()
+
+    with contextlib.suppress(RuntimeError):  # no more threads: then without
+        in_background(doing)
+        done.wait(seconds)
 
 
 def _report(write: Callable[[str], object], look: Look) -> None:

@@ -332,3 +332,12 @@ def test_any_other_twin_is_passed_over(tmp_path: Path, twin: str | None) -> None
     narrowed = EVERYTHING.replace("green = {}", 'green = { status = "suspended" }')
     found = load_beside(tmp_path, narrowed, compiled() if twin is None else twin)
     assert not found.tenant_map.rules.tenants["green"].active
+
+
+def test_a_twin_of_another_version_is_passed_over() -> None:
+    """It may have checked less, or meant something else."""
+    members = json.loads(compiled())
+    del members["sha256"]
+    older = sealed({**members, "compiled_by": "lattice-bridge 0.0.1"})
+    assert parse_document(EVERYTHING, older).compiled is None
+    assert parse_document(older).compiled is not None

@@ -238,3 +238,15 @@ def test_both_versions_of_one_request_are_decided_alike(make: MakeEvent) -> None
             decided = tenant_map(OPEN).decide(parse_event(make(principal, headers=headers)))
             other = tenant_map(OPEN).decide(parse_event((v1 if make is v2 else v2)(principal, headers=headers)))
             assert (decided.tenant, decided.rule, decided.reason) == (other.tenant, other.rule, other.reason)
+
+
+def test_an_event_with_faults_without_number_is_refused_in_a_few_words() -> None:
+    """Traps A13, D9."""
+    text = detail(v2(headers={f"bad {number}": "x" for number in range(50_000)}))
+    assert len(text) < 2_000
+
+
+def test_an_identity_header_of_any_length_is_measured_before_it_is_read() -> None:
+    """Trap A13."""
+    event = v1(headers={"x-amzn-lattice-identity": "Type=AWS_IAM;" * 400_000})
+    assert "longer than" in detail(event)

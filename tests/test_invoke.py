@@ -375,3 +375,11 @@ def test_of_10_000_requests_to_a_server_that_hangs_up_between_them_none_is_lost_
                 server.hung_up.clear()
         assert [heard.body for heard in server.heard] == [str(number).encode() for number in range(asked)]
         assert server.connections == -(-asked // 3)
+
+
+@pytest.mark.parametrize("status", [302, 500, 504])
+def test_an_expiry_that_does_not_come_as_a_refusal_proves_nothing(at: At, status: int) -> None:
+    """Trap D14."""
+    with FakeLambda(failure(status, "ExpiredTokenException")) as server:
+        refused(at(server.url, pause=Pauses()))
+    assert len(server.heard) == 1

@@ -22,8 +22,8 @@ from lattice_bridge.invoke_boto3 import (
     refusal_for,
     time_for,
 )
-from tests.fake_lambda import FakeLambda
-from tests.invokers import Clients, boto3_clients, call, refused
+from tests.fake_lambda import FakeLambda, Reset, Says
+from tests.invokers import Clients, boto3_clients, boto3_invokers, call, refused
 
 Aws = Callable[[str], Clients]
 
@@ -185,3 +185,27 @@ def test_the_answers_stream_is_closed_even_when_it_cannot_be_read() -> None:
 
 def _stream(body: bytes) -> StreamingBody:
     return StreamingBody(io.BytesIO(body), len(body))
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_proxy_that_hangs_up_after_the_request_was_sent_is_no_failed_connection(
+    monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    """Trap D14: urllib3 calls both the same."""
+    with FakeLambda(*([Says()] if kept else []), Reset()) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "")
+        monkeypatch.setenv("no_proxy", "")
+        with boto3_invokers(monkeypatch) as at:
+            invoker = at("http://lambda.example")
+            if kept:
+                invoker(call())
+            assert refused(invoker).reason == "connection_lost"
+        assert len(proxy.heard) == 1 + kept
+
+
+def test_a_proxy_error_is_no_proof_that_nothing_ran() -> None:
+    """Trap D14."""
+    error = boto.ProxyConnectionError(proxy_url="http://p", error="x")
+    assert refusal_for(error).reason == "connection_lost"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from lattice_bridge.invoke import Invoke
 from lattice_bridge.invoke_boto3 import Boto3Invoker
 from lattice_bridge.invoke_direct import DirectInvoker
 from lattice_bridge.keys import KeySet
-from lattice_bridge.tenant_map import Lookups
+from lattice_bridge.tenant_map import WARMING, Lookups
 from lattice_bridge.wiring import make_handler
 from tests.builders import MAP, role, v2
 from tests.fake_lambda import FakeLambda, Says, failure, unused_port
@@ -258,3 +259,18 @@ def test_keys_that_cannot_be_fetched_do_not_keep_the_bridge_from_starting() -> N
         raise OSError
 
     TenantMap(TenantMap.from_toml(MAP).rules, lookups=Lookups({"https://a": KeySet(fetch)})).warm()
+
+
+def test_a_start_does_not_wait_for_each_of_many_issuers() -> None:
+    """Lambda gives it ten seconds."""
+    hanging = threading.Event()
+
+    def fetch() -> bytes:
+        hanging.wait(10)
+        return b""
+
+    keys = {f"https://{number}": KeySet(fetch, wait=0.2) for number in range(40)}
+    began = time.monotonic()
+    TenantMap(TenantMap.from_toml(MAP).rules, lookups=Lookups(keys)).warm()
+    hanging.set()
+    assert time.monotonic() - began < 2 * WARMING

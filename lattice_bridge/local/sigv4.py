@@ -121,6 +121,8 @@ def signer_of(
     names = signed_headers.split(";")
     if missing := {"host", "x-amz-date"} - set(names):
         raise SignatureRefused(f"InvalidSignatureException: {', '.join(sorted(missing))} must be signed")
+    if service != SERVICE and (left := {name for name, _ in request.headers if name.startswith("x-amz-")} - set(names)):
+        raise SignatureRefused(f"InvalidSignatureException: {', '.join(sorted(left))} must be signed")
     key = keys.get(access_key)
     if key is None:
         raise SignatureRefused("UnrecognizedClientException: The security token included in the request is invalid.")
