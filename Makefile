@@ -31,11 +31,8 @@ check: $(VENV)/dev ## Lint and types only
 soak: $(VENV)/dev ## 20,000 requests through the whole stack, with what it costs in memory
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
-bench: $(VENV)/dev ## CPU per request against a bare boto3 invoke, of a decision, of tokens, of loading a map
+bench: $(VENV)/dev ## What the bridge costs, beside what one would write instead, into benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run $(ARGS)
-	@$(BIN)/python -m benchmarks.rules
-	@$(BIN)/python -m benchmarks.tokens
-	@$(BIN)/python -m benchmarks.load
 
 package: $(VENV)/local ## Build dist/bridge-ARCH.zip for Lambda, without Docker
 	@$(BIN)/python -m tools.package $(ARGS)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +16,11 @@ from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.cpu import microseconds
+from benchmarks.section import Bench, Section
+from benchmarks.side_by_side import spread
+from benchmarks.table import Table
 from lattice_bridge import Caller, Request, TenantMap
 from lattice_bridge.arn import parse_arn
 from lattice_bridge.token import REMEMBERED_TOKENS
@@ -114,21 +114,14 @@ def contenders() -> dict[str, Callable[[], object]]:
     }
 
 
-def main() -> None:
-    calls = contenders()
+def run(bench: Bench) -> Section:
+    calls, number = contenders(), 20 if bench.quick else CALLS
     for call in calls.values():
-        microseconds(call, CALLS)
-    rounds = [{name: microseconds(call, CALLS) for name, call in calls.items()} for _ in range(ROUNDS)]
-    table = Table(title=f"A decision, CPU, {ROUNDS} rounds of {CALLS}, Python {sys.version.split()[0]}")
-    for column in ("", "median µs", "lowest", "highest", "ratio to jwt.decode"):
-        table.add_column(column, justify="left" if not column else "right")
+        microseconds(call, number)
+    rounds = [{name: microseconds(call, number) for name, call in calls.items()} for _ in range(bench.few(ROUNDS))]
+    rows = []
     for name in calls:
-        found = [measured[name] for measured in rounds]
         ratio = statistics.median(measured[name] / measured[PEER] for measured in rounds)
-        spread = (statistics.median(found), min(found), max(found))
-        table.add_row(name, *(f"{value:.1f}" for value in spread), f"{ratio:.2f}")
-    Console().print(table)
-
-
-if __name__ == "__main__":
-    main()
+        rows.append((name, *spread([measured[name] for measured in rounds], 1), f"{ratio:.2f}"))
+    columns = ("", "CPU µs, median", "range", "over jwt.decode")
+    return Section([Table(f"A decision alone, with tokens, {len(rounds)} rounds of {number}", columns, rows)])

@@ -1,0 +1,199 @@
+"""What is compared, each as it runs in a process of its own.
+
+Rule: a contender imports what it needs when it is made. Each checks its answers: a fast refusal is not a fast request.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from benchmarks.configuration import ISSUER
+from benchmarks.request import EVENT, TENANT, Context, by_token, large, of_tenant
+
+Batch = Callable[[int], None]
+"""Makes so many requests."""
+
+Handler = Callable[[Any, Any], Mapping[str, Any]]
+
+THREADS: Final = 32
+PAYLOAD: Final = json.dumps(EVENT, separators=(",", ":")).encode()
+_PATH: Final = "/2015-03-31/functions/counter-isolated/invocations"
+
+
+def ours() -> Handler:
+    """As `lattice_bridge.main` has it: log lines go to `sys.stdout`."""
+    from lattice_bridge.wiring import make_handler
+
+    return make_handler(os.environ)
+
+
+def powertools() -> Handler:
+    from benchmarks.powertools import handler
+
+    return handler
+
+
+def one_event(make: Callable[[], Handler]) -> Batch:
+    return _requests(make(), [EVENT])
+
+
+def by_boto3() -> Batch:
+    """The bridge with its other invoker."""
+    path = Path(os.environ["LAMBDA_TASK_ROOT"], "bridge.toml")
+    other = path.with_name("boto3.toml")
+    other.write_text(f'invoker = "boto3"\n{path.read_text(encoding="utf-8")}', encoding="utf-8")
+    os.environ["LATTICE_BRIDGE_CONFIG"] = other.name
+    return one_event(ours)
+
+
+def remembered_token() -> Batch:
+    return _requests(ours(), [by_token(token) for token in _tokens(1)])
+
+
+def fresh_tokens() -> Batch:
+    """More tokens than are remembered, in turn: one that comes again was forgotten since, and is verified again."""
+    from lattice_bridge.token import REMEMBERED_TOKENS
+
+    return _requests(ours(), [by_token(token) for token in _tokens(REMEMBERED_TOKENS + 100)])
+
+
+def without_invoke() -> Batch:
+    """All that the bridge does itself, with an invocation that costs nothing."""
+    from benchmarks.responder import answer_for
+    from lattice_bridge.bridge import Bridge
+    from lattice_bridge.settings import Settings
+
+    settings, answer = Settings.load(os.environ), answer_for(TENANT)
+    bridge = Bridge(settings.tenant_map, lambda _call: answer, backends=settings.options.backends)
+    return _requests(bridge, [EVENT])
+
+
+def bare_direct() -> Batch:
+    """The direct invoker alone."""
+    from lattice_bridge.invoke import Call
+    from lattice_bridge.invoke_direct import direct_invoker
+
+    invoke = direct_invoker(os.environ)
+    call = Call("counter-isolated", TENANT, PAYLOAD, "sync", 28.0, 29.5)
+    return _calls(lambda: invoke(call))
+
+
+def bare_boto3() -> Batch:
+    import boto3
+
+    client = boto3.client("lambda")
+
+    def call() -> object:
+        return client.invoke(FunctionName="counter-isolated", TenantId=TENANT, Payload=PAYLOAD)["Payload"].read()
+
+    return _calls(call)
+
+
+def bare_post() -> Batch:
+    """The floor: http.client, a kept-open connection, nothing signed and nothing checked."""
+    address = urlsplit(os.environ["AWS_ENDPOINT_URL_LAMBDA"])
+    connection = http.client.HTTPConnection(str(address.hostname), address.port)
+
+    def call() -> object:
+        connection.request("POST", _PATH, PAYLOAD, {"x-amz-tenant-id": TENANT})
+        return connection.getresponse().read()
+
+    return _calls(call)
+
+
+def large_bodies(make: Callable[[], Handler]) -> Batch:
+    """Warm, by small requests. The event is made with the first large one: until then, its memory is not in use."""
+    handler = make()
+    _requests(handler, [EVENT])(20)
+    event = cache(large)
+
+    def batch(number: int) -> None:
+        for _ in range(number):
+            _check(handler(event(), Context()), TENANT)
+
+    return batch
+
+
+def in_threads(make: Callable[[], Handler]) -> Batch:
+    """Each thread asks for a tenant of its own."""
+    handler = make()
+    pool = ThreadPoolExecutor(THREADS)
+
+    def one(thread: int, number: int) -> None:
+        event, tenant = of_tenant(thread), f"tenant-{thread}"
+        for _ in range(number):
+            _check(handler(event, Context()), tenant)
+
+    def batch(number: int) -> None:
+        list(pool.map(lambda thread: one(thread, number // THREADS), range(THREADS)))
+
+    return batch
+
+
+OURS: Final = "the bridge, by IAM principal"
+REMEMBERED: Final = "the bridge, by a remembered token"
+FRESH: Final = "the bridge, by a fresh RS256 token"
+BOTO3: Final = 'the bridge, invoker = "boto3"'
+OWN: Final = "the bridge, without its invoke"
+DIRECT: Final = "its direct invoker alone"
+INVOKE: Final = "bare boto3 lambda.invoke"
+POWERTOOLS: Final = "Powertools' resolver and boto3"
+POST: Final = "unsigned http.client POST"
+LARGE: Final = "the bridge, 6 MB"
+LARGE_POWERTOOLS: Final = "Powertools' resolver and boto3, 6 MB"
+MANY: Final = "the bridge, 32 threads"
+MANY_POWERTOOLS: Final = "Powertools' resolver and boto3, 32 threads"
+
+CONTENDERS: Final[Mapping[str, Callable[[], Batch]]] = {
+    OURS: partial(one_event, ours),
+    REMEMBERED: remembered_token,
+    FRESH: fresh_tokens,
+    BOTO3: by_boto3,
+    OWN: without_invoke,
+    DIRECT: bare_direct,
+    INVOKE: bare_boto3,
+    POWERTOOLS: partial(one_event, powertools),
+    POST: bare_post,
+    LARGE: partial(large_bodies, ours),
+    LARGE_POWERTOOLS: partial(large_bodies, powertools),
+    MANY: partial(in_threads, ours),
+    MANY_POWERTOOLS: partial(in_threads, powertools),
+}
+
+
+def _requests(handler: Handler, events: Iterable[Any]) -> Batch:
+    turns = cycle(events)
+    return _calls(lambda: _check(handler(next(turns), Context()), TENANT))
+
+
+def _calls(call: Callable[[], object]) -> Batch:
+    def batch(number: int) -> None:
+        for _ in range(number):
+            call()
+
+    return batch
+
+
+def _check(reply: Mapping[str, Any], tenant: str) -> None:
+    if reply["statusCode"] != 200 or reply["body"] != f'{{"tenant": "{tenant}"}}':
+        raise AssertionError(f"for {tenant}: {reply}")
+
+
+def _tokens(number: int) -> list[str]:
+    import jwt
+
+    private = json.loads(Path(os.environ["LAMBDA_TASK_ROOT"], "private.json").read_text(encoding="utf-8"))
+    algorithm: Any = jwt.get_algorithm_by_name("RS256")
+    key, now = algorithm.from_jwk(private), int(time.time())
+    claims = {"iss": ISSUER, "aud": "orders", "iat": now, "exp": now + 3600, "tenant": TENANT}
+    return [jwt.encode({**claims, "sub": f"u-{one}"}, key, "RS256", {"kid": "k1"}) for one in range(number)]

@@ -1,0 +1,31 @@
+"""What the bridge is to reach, and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from benchmarks.table import Table
+
+GOALS: Final = (
+    ("warm, IAM principal: CPU over Powertools with boto3", "warm over Powertools", 0.20),
+    ("warm, IAM principal: CPU over an unsigned POST", "warm over POST", 1.8),
+    ("warm, remembered token: CPU over Powertools with boto3", "remembered over Powertools", 0.25),
+    ("start to first answer over Powertools with boto3", "start over Powertools", 0.45),
+    ("start to first answer over import boto3 and a client", "start over boto3", 0.7),
+    ("6 MB body: CPU over Powertools with boto3", "6 MB over Powertools", 0.5),
+    ("6 MB body: peak memory over idle, in bodies", "6 MB peak", 3.0),
+    ("warm: 100,000 rules over 10", "100,000 rules over 10", 1.05),
+)
+"""In words, by the name of the ratio that a section found, and at most."""
+
+
+def table(ratios: Mapping[str, float], *, quick: bool = False) -> Table:
+    """The goals that were measured. A quick run shows how the table looks, and says so."""
+    rows = [
+        (words, f"{most:.2f}", f"{ratios[name]:.2f}", "✓" if ratios[name] <= most else "✗")
+        for words, name, most in GOALS
+        if name in ratios
+    ]
+    title = "To reach (a quick run: too few requests to tell)" if quick else "To reach"
+    return Table(title, ("", "at most", "measured", ""), rows)

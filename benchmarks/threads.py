@@ -1,0 +1,32 @@
+"""32 threads in one environment, each with a tenant of its own. Every answer is looked at for its tenant."""
+
+from __future__ import annotations
+
+from benchmarks import configuration
+from benchmarks.contenders import MANY, MANY_POWERTOOLS, THREADS
+from benchmarks.section import Bench, Section
+from benchmarks.side_by_side import measure, spread
+from benchmarks.table import Table
+
+
+def run(bench: Bench) -> Section:
+    folder = configuration.with_tenants(bench.folder / "threads", THREADS)
+    names = (MANY, MANY_POWERTOOLS)
+    rounds, requests = bench.few(9), THREADS * (2 if bench.quick else 30)
+    found = measure(bench.url, {name: (name, folder) for name in names}, rounds, requests)
+    rows = [
+        (
+            name,
+            *spread(found.rate(name)),
+            *spread(found.cpu(name)),
+            f"{found.ratio(name, MANY_POWERTOOLS):.2f}",
+            "0",  # an answer that another tenant's request got ends the run
+        )
+        for name in names
+    ]
+    columns = ("", "requests/s", "range", "CPU µs", "range", "over Powertools", "crossed")
+    title = f"{THREADS} threads and as many tenants, {rounds} rounds of {requests}"
+    note = (
+        "By the clock, and beside the responder's own process on the same processors. Each answer was its own tenant's."
+    )
+    return Section([Table(title, columns, rows, note)])
