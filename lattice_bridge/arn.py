@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from lattice_bridge.errors import Forbidden
@@ -81,6 +82,10 @@ def parse_arn(text: str) -> Principal:
     Raises:
         BadPrincipal: not an IAM or STS principal of a known shape.
     """
+    return _remembered(text) if len(text) <= _MEMORABLE else _parse(text)
+
+
+def _parse(text: str) -> Principal:
     whole = _ARN.fullmatch(text)
     if whole is None:
         raise BadPrincipal("the principal is not an IAM or STS ARN with a 12-digit account")
@@ -96,3 +101,8 @@ def parse_arn(text: str) -> Principal:
     if service == "sts" and (match := _FEDERATED.fullmatch(resource)):
         return Principal(partition, account, "federated-user", match[1])
     raise BadPrincipal(f"the principal's {service} resource has no known shape")
+
+
+# The same callers come again.
+_MEMORABLE: Final = 512
+_remembered = lru_cache(1024)(_parse)

@@ -285,10 +285,10 @@ def _identity_of_context(value: object, faults: _Faults) -> Mapping[str, str]:
     for name, text in value.items():
         if not isinstance(name, str) or not (text is None or isinstance(text, str)):
             faults.add("malformed_event", "a field of requestContext.identity is not a string")
-        elif _identity_key(name) in identity:
+        elif (key := _SPELLINGS.get(name) or _identity_key(name)) in identity:
             faults.add("malformed_event", "requestContext.identity has one field under two spellings")
         else:
-            identity[_identity_key(name)] = text or ""
+            identity[key] = text or ""
     return identity
 
 
@@ -345,6 +345,13 @@ _IDENTITY_KEYS: Final = frozenset(
 def _identity_key(name: str) -> str:
     """One spelling: V1 writes `X509SAN/URI` where V2 writes `x509SanUri`, and libraries write `X509SanUri`."""
     return names.lower(name).replace("/", "")
+
+
+_SPELLINGS: Final = {
+    name: _identity_key(name)
+    for name in ("sourceVpcArn", "type", "principal", "principalOrgID", "principalOrgId", "sessionName")
+}
+"""As V2 writes them."""
 
 
 def _caller(identity: Mapping[str, str]) -> Caller:

@@ -7,7 +7,6 @@ somebody else's unknown `kid` caused. However many ask, one fetch is in flight, 
 from __future__ import annotations
 
 import errno
-import http.client
 import io
 import json
 import math
@@ -193,6 +192,8 @@ def fetch_https(
         Unavailable: `keys_unavailable`: not such a URL, out of reach, not in time, not status 200, or over 128 KiB.
     """
     deadline = time.monotonic() + timeout
+    import http.client  # here, since a start does without
+
     try:
         return _fetch(url, deadline, context, loopback_http)
     except BridgeError:
@@ -207,7 +208,9 @@ def _fetch(url: str, deadline: float, context: ssl.SSLContext | None, loopback_h
     host, plain = parts.hostname, loopback_http and parts.scheme == "http" and parts.hostname in _LOOPBACK
     if not (parts.scheme == "https" or plain) or not host or "@" in parts.netloc or not _is_plain(url):
         raise _unavailable("the key set's URL is not https")
-    connection = http.client.HTTPConnection(host, parts.port or (80 if plain else 443))
+    from http.client import HTTPConnection
+
+    connection = HTTPConnection(host, parts.port or (80 if plain else 443))
     with _connected(host, connection.port, deadline) as raw:
         # http.client would start a time limit at every read; this socket has one for all of them.
         channel = raw if plain else (context or ssl.create_default_context()).wrap_socket(raw, server_hostname=host)
@@ -243,7 +246,9 @@ def _connected(host: str, port: int, deadline: float) -> socket.socket:
 
 
 def _body(channel: socket.socket, deadline: float) -> bytes:
-    with http.client.HTTPResponse(cast("socket.socket", _Until(channel, deadline)), method="GET") as response:
+    from http.client import HTTPResponse
+
+    with HTTPResponse(cast("socket.socket", _Until(channel, deadline)), method="GET") as response:
         response.begin()
         if response.status != 200:
             raise _unavailable(f"the key set's server answered {response.status}")

@@ -101,11 +101,14 @@ def _written(event: dict[str, Any], content: str | Base64) -> bytes:
     return written.getvalue()
 
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def _to_json(event: Mapping[str, Any]) -> bytes:
     """Compact UTF-8. Escaping every non-ASCII character would double many a text and push it over the limit; only a
     lone surrogate, which UTF-8 cannot say, is left to JSON's own escapes."""
     try:
-        text = json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _ENCODER.encode(event)
     except (ValueError, TypeError, RecursionError) as error:
         raise BadRequest("malformed_event", f"the event cannot be written as JSON: {type(error).__name__}") from error
     try:

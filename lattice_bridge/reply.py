@@ -40,7 +40,7 @@ def decode(answer: bytes) -> Response:
         BackendFailed: not JSON, or a response that cannot be one.
     """
     try:
-        value = json.loads(answer.decode("utf-8"), parse_constant=_no_constant)
+        value = _DECODER.decode(answer.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise _unreadable(f"not JSON: {type(error).__name__}") from error
     if isinstance(value, dict) and "statusCode" in value:
@@ -52,6 +52,9 @@ def decode(answer: bytes) -> Response:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _unreadable(what: str) -> BackendFailed:
