@@ -19,7 +19,7 @@ from urllib.parse import quote
 from lattice_bridge.connection import Connection, Idle, connect
 from lattice_bridge.credentials import Chain, Source, from_environment
 from lattice_bridge.endpoint import Endpoint, endpoint_of, region_of
-from lattice_bridge.errors import BackendFailed, InvalidMap, Misconfigured, TimedOut, Unavailable
+from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Misconfigured, TimedOut, Unavailable
 from lattice_bridge.http_answer import Answer, AnswerTooLarge, BadAnswer
 from lattice_bridge.invoke import (
     SHORTEST,
@@ -100,8 +100,10 @@ class DirectInvoker:
         )
 
     def warm(self) -> None:
-        """Opens a connection for the first request, if that can be done soon. Not for an environment that is copied."""
-        with contextlib.suppress(OSError):
+        """Makes the day's signing key, and opens a connection for the first request, if that can be done soon. Not for
+        an environment that is copied."""
+        with contextlib.suppress(BridgeError, OSError):
+            self._request(Call("warm", None, b"", "sync", timeout=1, left=1), "")  # signed, and not sent
             connection = connect(self._endpoint, self._context, ANSWER_LIMIT, self._clock() + WARMING, self._clock)
             self._idle.put(connection)
 
