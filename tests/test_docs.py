@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lattice_bridge import assumptions, backend, errors, place
+from lattice_bridge.check import findings_of
 from lattice_bridge.errors import REASONS, InvalidMap
 from lattice_bridge.local.template import read_template
 from lattice_bridge.rules import ANYONE
@@ -42,6 +43,15 @@ def test_the_map_in_the_readme_and_the_smallest_one_load() -> None:
         loaded = Settings.from_text(text)
         assert [found.function for found in loaded.options.backends] == ["orders:live"]
         assert set(loaded.tenant_map.rules.tenants) == {"blue", "green"}
+
+
+def test_every_recipe_loads_and_its_tests_hold() -> None:
+    recipes = blocks(TENANTS.partition("## Recipes")[2].partition("\n## ")[0], "toml")
+    assert len(recipes) >= 5
+    for recipe in recipes:
+        assert recipe.count("[[test]]") >= 2
+        found = findings_of(f"[tenants]\nblue = {{}}\ngreen = {{}}\n{recipe}")
+        assert [finding.text for finding in found if finding.level == "error"] == []
 
 
 def test_the_faults_that_are_quoted_are_the_faults_that_are_found() -> None:
