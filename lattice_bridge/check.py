@@ -6,7 +6,6 @@ Rule: what keeps it from loading is found by what loads it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 from lattice_bridge.document import Document, parse_document
 from lattice_bridge.errors import InvalidMap
@@ -15,9 +14,7 @@ from lattice_bridge.map_file import ELSEWHERE, read_map
 from lattice_bridge.map_test import every_tenant, run
 from lattice_bridge.options_file import read_options
 from lattice_bridge.settings import NO_RULE
-from lattice_bridge.tenant_map import TenantMap
-
-HERE: Final = Path()
+from lattice_bridge.tenant_map import HERE, TenantMap
 
 
 def findings_of(text: str, folder: Path = HERE) -> list[Finding]:
@@ -40,7 +37,7 @@ def _other_faults(document: Document) -> list[str]:
     faults: list[str] = []
     options = read_options(document.tables, faults)
     if ELSEWHERE & set(document.tables):
-        if not options.backends and "backend" not in document.tables:
+        if not options.backends and not faults:
             faults.append('no [[backend]]; write one with function = "…"')
         if not document.tables.get("rule"):
             faults.append(NO_RULE)

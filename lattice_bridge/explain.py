@@ -22,8 +22,7 @@ class Explanation:
         caller: the principal in its one spelling, or that nobody authenticated it.
         looked_for: the keys of the caller, from the most specific to the broadest, each with its rule, or None.
         denied_by: the deny rule that applied.
-        owner: the rule that the request belongs to, and the one that would be asked if it were not there.
-        allows: what the owner gives, in words.
+        runner_up: the rule that would be asked if the one by the caller were not there.
         header: the tenant header's value, or None.
         decision: the outcome.
         sources: for each source of identity that the map has a rule for, the caller and then each token: the rule's id,
@@ -33,12 +32,10 @@ class Explanation:
     caller: str
     looked_for: tuple[tuple[Key, str | None], ...]
     denied_by: str | None
-    owner: str | None
     runner_up: str | None
-    allows: str | None
     header: str | None
     decision: Decision
-    sources: tuple[tuple[str, str], ...] = ()
+    sources: tuple[tuple[str, str], ...]
 
 
 def explain(request: Request, rules: Rules, tokens: Tokens = NO_TOKENS, find: Find | None = None) -> Explanation:
@@ -52,9 +49,7 @@ def explain(request: Request, rules: Rules, tokens: Tokens = NO_TOKENS, find: Fi
         caller=request.caller.principal or "a caller that nobody authenticated",
         looked_for=tuple((key, _id(rules.owners.get(key))) for key in keys),
         denied_by=_id(rules.denial_of(request, tokens)),
-        owner=", ".join(id_ for id_, _ in sources) or None,
         runner_up=_id(_next(by_caller, keys, request, rules, tokens)) if by_caller else None,
-        allows="; and ".join(allowed for _, allowed in sources) or None,
         header=headers[0] if headers else None,
         decision=decision,
         sources=sources,

@@ -22,6 +22,8 @@ from click.testing import CliRunner, Result
 
 from lattice_bridge.cli.explain import UNKNOWN
 from lattice_bridge.cli.root import root
+from lattice_bridge.errors import InvalidMap
+from lattice_bridge.settings import Settings
 from tests.builders import ACCOUNT, MAP, SERVICE, VPC, role, v2
 from tests.token_builder import ISSUER, jwk, key_set, token
 
@@ -629,6 +631,16 @@ def test_a_configuration_without_a_rule_is_no_good_one(tmp_path: Path) -> None:
         done = read(command, path)
         assert (done.exit_code, "no [[rule]]" in done.output) == (1, True)
     assert not (tmp_path / "bridge.json").exists()
+
+
+def test_an_empty_list_of_backends_is_no_good_one_either(tmp_path: Path) -> None:
+    """check and compile say what the bridge says."""
+    path = written(tmp_path / "bridge.toml", "backend = []\n" + MAP)
+    for command in ("check", "compile"):
+        done = read(command, path)
+        assert (done.exit_code, "no [[backend]]" in done.output) == (1, True)
+    with pytest.raises(InvalidMap, match=r"no \[\[backend\]\]"):
+        Settings.from_text(Path(path).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("lattice", ['service = ["x"]', 'services = [["x"]]', 'services = "x"', "set_cookie = 3"])

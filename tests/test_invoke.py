@@ -358,15 +358,15 @@ def test_credentials_that_stay_expired_are_refused_after_two_attempts(at: At) ->
 # ---- a server that hangs up -----------------------------------------------------------------------------------------
 
 
-def test_of_10_000_requests_to_a_server_that_hangs_up_between_them_none_is_lost_and_none_doubled() -> None:
+def test_of_10_000_requests_to_a_server_that_hangs_up_between_them_none_is_lost_and_none_doubled(at: At) -> None:
     """Trap D14. It says nothing of hanging up, as a load balancer with a short patience does not."""
     asked = 10_000
 
     def answer(heard: Heard) -> Says:
         return Says(heard.body, hang_up=int(heard.body) % 3 == 0)
 
-    with FakeLambda(answer) as server, direct_invokers() as direct:
-        invoker = direct(server.url)
+    with FakeLambda(answer) as server:
+        invoker = at(server.url)
         for number in range(asked):
             payload = str(number).encode()
             assert invoker(call(payload=payload)) == payload
