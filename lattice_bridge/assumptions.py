@@ -28,6 +28,13 @@ DEFAULT_CONTENT_TYPE: Final = "text/plain; charset=utf-8"
 BINARY_CONTENT_TYPE: Final = "application/octet-stream"
 """The content type of a backend's bytes that name none."""
 
+FORWARDED_SCHEME: Final[Literal["https", "http"]] = "https"
+"""What a client spoke, for formats that say it, when the event has no `x-forwarded-proto`.
+
+AWS's page has Lattice add the header, captures of Lattice's requests are without it. A service that signs its callers
+has to be an HTTPS listener to be any use, and links to `https` are the safe mistake.
+"""
+
 FRONT_FUNCTION_FAILED: Final = 502
 """Local front: the function raised, died, or answered nonsense. An ALB says 502; what Lattice says is unknown."""
 

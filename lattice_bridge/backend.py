@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from lattice_bridge.errors import NotFound
 
-Payload = Literal["lattice"]
+Payload = Literal["lattice", "lattice-v1", "lattice-v2", "apigateway-v2", "apigateway-v1", "alb"]
 Invocation = Literal["sync", "async"]
 
 DEFAULT_TIMEOUT: Final = 28.0
@@ -39,7 +39,7 @@ class Backend:
         function: name or ARN, with an optional `:qualifier`.
         isolated: the function has tenant isolation on. If not, it is invoked without a tenant id, and learns the
             tenant from the tenant header like any other function.
-        payload: the format of what it receives.
+        payload: the format of what it receives, see docs/backends.md.
         invocation: wait for the answer, or say 202 at once.
         timeout: seconds to wait for the answer.
         keep_headers: credentials that are passed on instead of dropped.

@@ -17,7 +17,7 @@ from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
 from lattice_bridge.event import method_of, parse_event, request_id_of
 from lattice_bridge.invoke import Call, Invoke
 from lattice_bridge.message import Request
-from lattice_bridge.payload import ASYNC_LIMIT, SYNC_LIMIT, encode
+from lattice_bridge.payload import ASYNC_LIMIT, SYNC_LIMIT, dialect_of, encode
 from lattice_bridge.telemetry import Circumstances, Record, lines, to_stdout
 from lattice_bridge.tenant import Decision
 from lattice_bridge.tenant_map import TenantMap
@@ -61,6 +61,9 @@ class Bridge:
         self.tenant_map = tenant_map
         self.invoke = invoke
         self.backends = Backends(backends)
+        for backend in self.backends:  # what a format needs is loaded now, not while its first request waits
+            for version in (1, 2):
+                dialect_of(backend.payload, version)
         self.services = frozenset(services)
         self.set_cookie = set_cookie
         self._write = write
@@ -106,6 +109,8 @@ class Bridge:
             keep=backend.keep_headers,
             credentials=self.tenant_map.rules.token_headers,
             limit=ASYNC_LIMIT if backend.invocation == "async" else SYNC_LIMIT,
+            payload=backend.payload,
+            now=time.time(),
         )
 
     def _check_service(self, request: Request) -> None:

@@ -28,6 +28,7 @@ MAX_FAULTS: Final = 20
 # A request target is visible ASCII on the wire; servers let other characters through, blanks and controls none do.
 _TARGET: Final = re.compile(r"/[^\x00-\x20\x7f\ud800-\udfff]*")
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
+_TIME: Final = re.compile(r"[0-9]{1,17}")
 
 
 class _Faults:
@@ -121,7 +122,9 @@ def parse_event(event: object) -> Request:
         caller=_caller(identity),
         request_id=_request_id(event.get(spelling.request_id)),
         service_arn=context.get("serviceArn"),
-        service_network_arn=_network(context.get("serviceNetworkArn")),
+        service_network_arn=_arn(context.get("serviceNetworkArn")),
+        target_group_arn=_arn(context.get("targetGroupArn")),
+        time_epoch=_time_epoch(context.get("timeEpoch")),
         event=event,
     )
 
@@ -241,8 +244,14 @@ def _headers(value: object, faults: _Faults) -> Pairs:
     return tuple(pairs)
 
 
-def _network(value: object) -> str | None:
+def _arn(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _time_epoch(value: object) -> int | None:
+    """Microseconds, as a string; 17 digits last until the year 5138. Nothing is decided by it."""
+    text = str(value) if isinstance(value, int) else value
+    return int(text) if isinstance(text, str) and _TIME.fullmatch(text) else None
 
 
 def _request_id(value: object) -> str | None:

@@ -79,8 +79,9 @@ class Request:
         content: the body as the event has it: text, or base64 that was checked.
         caller: who Lattice says is calling.
         request_id: Lattice's id for the request, or None.
-        service_arn, service_network_arn: the Lattice service it came through, and its network; None in a V1 event,
-            which does not say.
+        service_arn, service_network_arn, target_group_arn: the Lattice service it came through, its network, and the
+            group the function is in; None in a V1 event, which does not say.
+        time_epoch: microseconds since 1970 when Lattice took it; None in a V1 event.
         event: the event itself, for a backend that is to receive it unchanged. Not to be written to.
     """
 
@@ -94,7 +95,24 @@ class Request:
     request_id: str | None = None
     service_arn: str | None = None
     service_network_arn: str | None = None
+    target_group_arn: str | None = None
+    time_epoch: int | None = None
     event: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def target(self) -> str:
+        """Path and query, as sent."""
+        return f"{self.path}?{self.raw_query}" if self.raw_query else self.path
+
+    @property
+    def is_base64(self) -> bool:
+        """Whether `text` is base64."""
+        return isinstance(self.content, Base64)
+
+    @property
+    def text(self) -> str:
+        """The body as JSON can say it: text, or base64."""
+        return self.content.text if isinstance(self.content, Base64) else self.content
 
     @property
     def body(self) -> bytes:
@@ -155,14 +173,24 @@ def parse_query(raw: str) -> Pairs:
     A `+` stays a `+`: Lattice passes it on as sent, and only HTML forms mean a blank by it. An escape that is not
     two hex digits, and a name or value whose bytes are not UTF-8, stay as sent. Empty parts (`a=1&&b=2`) are skipped.
     """
+    return tuple((_decoded(name, "+"), _decoded(value, "+")) for name, value in split_query(raw))
+
+
+def parse_form_query(raw: str) -> Pairs:
+    """The same as an HTML form has it: `+` is a blank. So API Gateway decodes queries (captured in aws-cdk #19827)."""
+    return tuple((_decoded(name, " "), _decoded(value, " ")) for name, value in split_query(raw))
+
+
+def split_query(raw: str) -> Pairs:
+    """`(name, value)` pairs of a raw query string, in order, still encoded."""
     parts = (part.partition("=") for part in raw.split("&") if part)
-    return tuple((_unquote(name), _unquote(value)) for name, _, value in parts)
+    return tuple((name, value) for name, _, value in parts)
 
 
-def _unquote(text: str) -> str:
+def _decoded(text: str, plus: str) -> str:
     if "%" not in text:
-        return text
+        return text.replace("+", plus)
     try:
-        return unquote_to_bytes(text).decode("utf-8")
+        return unquote_to_bytes(text.replace("+", plus)).decode("utf-8")
     except UnicodeError:  # bytes that are not UTF-8, or a lone surrogate in a hand-made event
         return text

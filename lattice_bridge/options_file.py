@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from lattice_bridge.assumptions import SET_COOKIE
-from lattice_bridge.backend import DEFAULT_TIMEOUT, Backend, function_fault
+from lattice_bridge.backend import DEFAULT_TIMEOUT, Backend, Invocation, Payload, function_fault
 from lattice_bridge.options import DEFAULT_REFRESH, Options
 from lattice_bridge.shape import Table, fit, fit_each
 
@@ -27,8 +27,8 @@ class BackendTable(Table):
     path: str = "/"
     function: str
     isolated: bool = True
-    payload: Literal["lattice"] = "lattice"
-    invocation: Literal["sync", "async"] = "sync"
+    payload: Payload = "lattice"
+    invocation: Invocation = "sync"
     timeout: float = Field(default=DEFAULT_TIMEOUT, ge=0.25, le=900)
     keep_headers: tuple[Literal["authorization", "x-amz-security-token"], ...] = Field(default=(), strict=False)
 

@@ -1,27 +1,26 @@
 """Request -> the bytes the backend receives.
 
-Rule: what the backend reads as ours is ours. Every spelling of a reserved header is dropped, then ours is set.
+Rule: one format for each backend, as its configuration says; JSON that Lambda takes, or a refusal before it is sent.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
+from importlib import import_module
 from io import BytesIO
 from typing import Any, Final
 
-from lattice_bridge import headers as names
+from lattice_bridge.backend import Payload
 from lattice_bridge.base64_text import Base64
-from lattice_bridge.errors import BadRequest, LoopDetected, TooLarge
+from lattice_bridge.dialects import lattice
+from lattice_bridge.dialects.forwarded import Dialect, forward
+from lattice_bridge.errors import BadRequest, TooLarge
 from lattice_bridge.message import Request
 
 SYNC_LIMIT: Final = 6 * 1024 * 1024
 ASYNC_LIMIT: Final = 1024 * 1024
-MAX_HOPS: Final = 4
-
-_HOPS: Final = re.compile(r"[0-9]{1,2}")
 
 
 def encode(
@@ -33,8 +32,10 @@ def encode(
     keep: frozenset[str] = frozenset(),
     credentials: frozenset[str] = frozenset(),
     limit: int = SYNC_LIMIT,
+    payload: Payload = "lattice",
+    now: float = 0.0,
 ) -> bytes:
-    """The event that the backend would have got from Lattice itself, in the version the bridge got it.
+    """The event that the backend would have got from the service whose format it knows.
 
     Added: the decided tenant, the request's id, and how often it has passed the bridge. Left out: what a client wrote
     under a name that reads as one of these, credentials that `keep` does not name, hop-by-hop headers (`connection:
@@ -45,47 +46,33 @@ def encode(
         LoopDetected: the request has passed the bridge too often.
         BadRequest: its count of passes is not a number, or the event holds what JSON cannot say.
     """
-    ours = {names.REQUEST_ID: request_id, names.HOPS: str(_hops(request) + 1), tenant_header: tenant}
-    reserved, given = _reserved(tenant_header, credentials), _given(request).items()
-    prefix = _V2_PREFIX if request.version == 2 else _NO_PREFIX
-    kept = {
-        name: value
-        for name, value in given
-        if not ((folded := names.fold(name)) in reserved or folded.startswith(prefix)) or names.lower(name) in keep
-    }
-    added = {name: [value] for name, value in ours.items()} if request.version == 2 else ours
-    payload = _written({**request.event, "headers": {**kept, **added}}, request.content)
-    if len(payload) > limit:
-        raise TooLarge("request_too_large", f"the payload is {len(payload)} bytes; Lambda takes {limit}")
-    return payload
+    forwarded = forward(
+        request,
+        tenant=tenant,
+        tenant_header=tenant_header,
+        request_id=request_id,
+        keep=keep,
+        credentials=credentials,
+        now=now,
+    )
+    written = _written(dialect_of(payload, request.version)(forwarded), request.content)
+    if len(written) > limit:
+        raise TooLarge("request_too_large", f"the payload is {len(written)} bytes; Lambda takes {limit}")
+    return written
 
 
-def _given(request: Request) -> Mapping[str, Any]:
-    return request.event.get("headers") or {}
+def dialect_of(payload: Payload, version: int) -> Dialect:
+    """The format, for events of a version. One that the event is already in changes nothing, so nothing gets lost.
+
+    Imported where it is first asked for: most bridges speak one, and none should wait for six at a cold start.
+    """
+    return lattice.event if payload in ("lattice", f"lattice-v{version}") else _dialect(payload)
 
 
-@lru_cache(16)
-def _reserved(tenant_header: str, credentials: frozenset[str]) -> frozenset[str]:
-    """What no client may write: our own names, whatever reads as the tenant's, credentials, and hop-by-hop headers."""
-    ours = {names.REQUEST_ID, names.HOPS, tenant_header}
-    return names.TENANT_NAMES.union(ours, names.CREDENTIALS, credentials, names.HOP_BY_HOP)
-
-
-# On V1 the `x-amzn-lattice-*` headers are Lattice's own word; on V2 they can only come from a client.
-_V2_PREFIX: Final = (names.LATTICE_PREFIX,)
-_NO_PREFIX: Final[tuple[str, ...]] = ()
-
-
-def _hops(request: Request) -> int:
-    """How often the request has passed the bridge: a function behind it may call the service it is behind."""
-    value = request.header(names.HOPS)
-    if value is None:
-        return 0
-    if _HOPS.fullmatch(value) is None:
-        raise BadRequest("malformed_header", f"header {names.HOPS} is not a count")
-    if int(value) >= MAX_HOPS:
-        raise LoopDetected("loop", f"the request has passed the bridge {value} times")
-    return int(value)
+@cache
+def _dialect(payload: Payload) -> Dialect:
+    event: Dialect = import_module(f"lattice_bridge.dialects.{payload.replace('-', '_')}").event
+    return event
 
 
 def _written(event: dict[str, Any], content: str | Base64) -> bytes:

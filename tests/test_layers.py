@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import pytest
+
+from lattice_bridge.backend import Payload
 
 PACKAGE: Final = Path(__file__).parent.parent / "lattice_bridge"
 
@@ -67,7 +69,17 @@ OURS: Final[dict[str, set[str]]] = {
         "surroundings",
         "tenant",
     },
-    "payload": {"base64_text", "errors", "headers", "message"},
+    "payload": {"backend", "base64_text", "dialects.forwarded", "dialects.lattice", "errors", "message"},
+    "dialects": set(),
+    "dialects.forwarded": {"errors", "headers", "message"},
+    "dialects.maps": {"message"},
+    "dialects.derived": {"assumptions", "dialects.forwarded", "headers", "message"},
+    "dialects.lattice": {"dialects.forwarded"},
+    "dialects.lattice_v1": {"dialects.derived", "dialects.forwarded", "dialects.maps"},
+    "dialects.lattice_v2": {"dialects.derived", "dialects.forwarded", "dialects.maps"},
+    "dialects.apigateway_v1": {"dialects.derived", "dialects.forwarded", "dialects.maps", "message"},
+    "dialects.apigateway_v2": {"dialects.derived", "dialects.forwarded", "dialects.maps", "message"},
+    "dialects.alb": {"dialects.derived", "dialects.forwarded", "dialects.maps", "headers", "message"},
     "reply": {"base64_text", "assumptions", "errors", "headers", "message"},
     "invoke": {"backend", "errors", "message"},
     "invoke_boto3": {"errors", "invoke"},
@@ -122,6 +134,15 @@ PURE: Final = (
     "assumptions",
     "backend",
     "base64_text",
+    "dialects.alb",
+    "dialects.apigateway_v1",
+    "dialects.apigateway_v2",
+    "dialects.derived",
+    "dialects.forwarded",
+    "dialects.lattice",
+    "dialects.lattice_v1",
+    "dialects.lattice_v2",
+    "dialects.maps",
     "endpoint",
     "errors",
     "event",
@@ -144,6 +165,9 @@ IMPURE: Final = {
     *("threading", "time", "urllib.request", "uuid"),
 }
 
+CONVERTS: Final = {"time.gmtime"}
+"""Of these, what only turns its argument into something else."""
+
 ONLY_IN: Final = {
     "boto3": {"aws_client", "invoke_boto3"},
     "botocore": {"aws_client", "credentials", "invoke_boto3"},
@@ -161,18 +185,31 @@ ONLY_IN: Final = {
 def imports(module: str) -> set[str]:
     """Everything `module` imports, at any depth of indentation, as dotted names."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "write imports from the package's root"
             source = str(node.module)
-            found |= {f"{source}.{alias.name}" for alias in node.names} if source == "lattice_bridge" else {source}
+            inside = source in ("lattice_bridge", "lattice_bridge.dialects", "time")
+            found |= {f"{source}.{alias.name}" for alias in node.names} if inside else {source}
     return found
 
 
+def tree_of(module: str) -> ast.Module:
+    path = PACKAGE / module.replace(".", "/")
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
 def ours(module: str) -> set[str]:
-    return {name.removeprefix("lattice_bridge.").split(".")[0] for name in imports(module) if _is_ours(name)}
+    return {_room(name) for name in imports(module) if _is_ours(name)}
+
+
+def _room(name: str) -> str:
+    """`dialects.maps` or `message`, for whatever is imported of it."""
+    parts = name.removeprefix("lattice_bridge.").split(".")
+    return ".".join(parts[:2]) if parts[0] == "dialects" else parts[0]
 
 
 def outside(module: str) -> set[str]:
@@ -184,7 +221,18 @@ def _is_ours(name: str) -> bool:
 
 
 def test_every_module_of_the_core_has_its_row() -> None:
-    assert {path.stem for path in PACKAGE.glob("*.py")} == set(OURS)
+    dialects = {f"dialects.{path.stem}" for path in PACKAGE.glob("dialects/[!_]*.py")}
+    assert {path.stem for path in PACKAGE.glob("*.py")} | dialects | {"dialects"} == set(OURS)
+
+
+def test_every_format_has_a_room_that_is_pure() -> None:
+    """`payload` finds it by its name, which no import shows."""
+    assert {f"dialects.{name.replace('-', '_')}" for name in get_args(Payload)} <= set(PURE)
+
+
+def test_no_format_knows_another() -> None:
+    formats = {f"dialects.{name.replace('-', '_')}" for name in get_args(Payload)}
+    assert not {found for name in formats for found in OURS[name]} & formats
 
 
 @pytest.mark.parametrize("module", OURS)
@@ -199,13 +247,13 @@ def test_the_core_knows_nothing_of_the_local_stack_or_the_commands(module: str) 
 
 @pytest.mark.parametrize("module", PURE)
 def test_a_pure_module_imports_nothing_that_waits_fails_or_varies(module: str) -> None:
-    reached = outside(module)
+    reached = outside(module) - CONVERTS
     assert not {name for name in reached if name in IMPURE or name.split(".")[0] in IMPURE}
 
 
 @pytest.mark.parametrize("module", PURE)
 def test_a_pure_module_opens_and_prints_nothing(module: str) -> None:
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    tree = tree_of(module)
     called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not called & {"open", "print", "input", "exec", "eval", "__import__"}
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lattice_bridge import parse_event
+from lattice_bridge.dialects.forwarded import MAX_HOPS
 from lattice_bridge.errors import BadRequest, LoopDetected, TooLarge
 from lattice_bridge.headers import fold
-from lattice_bridge.payload import MAX_HOPS, encode
+from lattice_bridge.payload import encode
 from tests.builders import role, v1, v2
 
 BLUE = role("blue-api")

@@ -46,7 +46,7 @@ SAYS: Final[dict[str, dict[str, str]]] = {
         "path": "Whole segments at the beginning of a request's path, as in /orders.",
         "function": "A Lambda function's name or ARN, with an optional :qualifier.",
         "isolated": "Whether the function has tenant isolation. If not, it is invoked without a tenant id.",
-        "payload": "What the function receives.",
+        "payload": "The format of the event that the function receives; see docs/backends.md.",
         "invocation": "sync waits for the answer; async answers 202 at once.",
         "timeout": "Seconds, and never later than the bridge's own deadline.",
         "keep_headers": "Credentials that the function is to see all the same.",

@@ -1,0 +1,189 @@
+"""What other services' events say and Lattice's do not: how each is found.
+
+Rule: nothing here is made up to look right. What cannot be found is empty, and docs/wire.md §4 lists all of it. Of
+what a client can write, only what stands right-most, where Lattice writes, is believed.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from time import gmtime
+from typing import Final
+
+from lattice_bridge.assumptions import FORWARDED_SCHEME
+from lattice_bridge.dialects.forwarded import Forwarded
+from lattice_bridge.headers import IDENTITY, NETWORK
+from lattice_bridge.message import Caller, Pairs, Request
+
+STAGE: Final = "$default"
+"""A stage that is no part of the path. serverless-wsgi and Powertools take any other off it."""
+
+PROTOCOL: Final = "HTTP/1.1"
+"""What Lattice spoke with the client is not in its events; no framework does anything with it."""
+
+UNKNOWN_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - nothing is bound to it
+"""RFC 1122's word for no address: frameworks parse what stands there."""
+
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
+
+
+# ---- where it came from ---------------------------------------------------------------------------------------------
+
+
+def source_ip(request: Request) -> str:
+    """The address that Lattice saw: the right-most of `x-forwarded-for`. What stands before it is the client's word."""
+    text = _right_most(request, "x-forwarded-for")
+    try:
+        ip_address(text)
+    except ValueError:
+        return UNKNOWN_ADDRESS
+    return text
+
+
+def scheme(request: Request) -> str:
+    """`https` or `http`. AWS's page has Lattice add `x-forwarded-proto`; captures are without it."""
+    found = _right_most(request, "x-forwarded-proto")
+    return found if found in ("https", "http") else FORWARDED_SCHEME
+
+
+def port(request: Request) -> str:
+    """Of the listener, in digits: `x-forwarded-port`, of which AWS's page and captures say the same; or the host's."""
+    found = _right_most(request, "x-forwarded-port")
+    if _PORT.fullmatch(found) is None:
+        found = _host_and_port(request)[1]
+    return found or ("443" if scheme(request) == "https" else "80")
+
+
+def domain_name(request: Request) -> str:
+    """The host that was asked for, without a port; empty when the event has none.
+
+    Raises:
+        BadRequest: there are two.
+    """
+    return _host_and_port(request)[0]
+
+
+def user_agent(request: Request) -> str:
+    """As sent; empty when there is none."""
+    return ", ".join(value for name, value in request.headers if name == "user-agent")
+
+
+def _host_and_port(request: Request) -> tuple[str, str]:
+    host = request.header("host") or ""
+    name, colon, number = host.rpartition(":")
+    return (name, number) if colon and _PORT.fullmatch(number) else (host, "")
+
+
+def _right_most(request: Request, header: str) -> str:
+    values = [value for name, value in request.headers if name == header]
+    return values[-1].rpartition(",")[2].strip(" \t") if values else ""
+
+
+def headers(forwarded: Forwarded) -> Pairs:
+    """What API Gateway and a load balancer would send: as forwarded, with scheme and port said once, and by us."""
+    others = (pair for pair in forwarded.headers() if pair[0] not in ("x-forwarded-proto", "x-forwarded-port"))
+    request = forwarded.request
+    return (*others, ("x-forwarded-proto", scheme(request)), ("x-forwarded-port", port(request)))
+
+
+def cookies(request: Request) -> list[str]:
+    """Each `name=value` of its own; HTTP API events have them beside the headers."""
+    lines = (value for name, value in request.headers if name == "cookie")
+    return [cookie for line in lines for part in line.split(";") if (cookie := part.strip(" \t"))]
+
+
+# ---- what it came through -------------------------------------------------------------------------------------------
+
+
+def account(request: Request) -> str:
+    """The service's account; empty in a V1 event, which does not name the service."""
+    return _arn_field(request.service_arn, 4)
+
+
+def region(request: Request) -> str:
+    """The service's Region; on V1 that of the client's VPC, which is in the same one, or empty."""
+    return _arn_field(request.service_arn or request.caller.source_vpc_arn, 3)
+
+
+def service_id(request: Request) -> str:
+    """`svc-…`; empty in a V1 event."""
+    return _arn_field(request.service_arn, 5).rpartition("/")[2]
+
+
+def _arn_field(arn: str | None, index: int) -> str:
+    fields = (arn or "").split(":", 5)
+    return fields[index] if len(fields) == 6 else ""
+
+
+# ---- when -----------------------------------------------------------------------------------------------------------
+
+
+def microseconds(forwarded: Forwarded) -> int:
+    """Since 1970, when Lattice took the request; on V1, which does not say, when the bridge did."""
+    return forwarded.request.time_epoch or int(forwarded.now * 1_000_000)
+
+
+def common_log_time(microseconds: int) -> str:
+    """`12/Mar/2020:19:03:58 +0000`. Not strftime, whose months are the locale's."""
+    at = gmtime(microseconds // 1_000_000)
+    return f"{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
+
+
+# ---- who ------------------------------------------------------------------------------------------------------------
+
+_X509_V2: Final = {
+    "x509IssuerOu": "issuer_ou",
+    "x509SanDns": "san_dns",
+    "x509SanNameCn": "san_name_cn",
+    "x509SanUri": "san_uri",
+    "x509SubjectCn": "subject_cn",
+}
+_V1_NAMES: Final = {
+    "principal": "Principal",
+    "principalOrgID": "PrincipalOrgID",
+    "sessionName": "SessionName",
+    "type": "Type",
+    "x509IssuerOu": "X509Issuer/OU",
+    "x509SanDns": "X509SAN/DNS",
+    "x509SanNameCn": "X509SAN/NameCN",
+    "x509SanUri": "X509SAN/URI",
+    "x509SubjectCn": "X509Subject/CN",
+}
+
+# How Lattice escapes a `;` is undocumented, and `CN=x; Principal=…` in a certificate would name another principal to
+# whoever splits there, or at a comma, which is how repeated headers are joined.
+_UNSAYABLE_IN_V1: Final = re.compile(r"[;\x00-\x1f\x7f]|,[^,]*=")
+
+
+def identity(caller: Caller) -> dict[str, str]:
+    """Whom Lattice vouches for, under the names of V2's `requestContext.identity`; nothing is there that is unknown."""
+    x509 = {key: getattr(caller.x509, field) for key, field in _X509_V2.items()} if caller.x509 else {}
+    found = {
+        "sourceVpcArn": caller.source_vpc_arn,
+        "type": "AWS_IAM" if caller.authenticated else None,
+        "principal": caller.principal,
+        "principalOrgID": caller.org_id,
+        "sessionName": caller.session_name,
+        **x509,
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def identity_headers(caller: Caller) -> dict[str, str]:
+    """The same as the two headers of V1. A value that could be read as another field is left out."""
+    said = {key: value for key, value in identity(caller).items() if _UNSAYABLE_IN_V1.search(value) is None}
+    found = {}
+    if (vpc := said.get("sourceVpcArn")) is not None:
+        found[NETWORK] = f"SourceVpcArn={vpc}"
+    if caller.authenticated:
+        found[IDENTITY] = "; ".join(
+            f"{name}={said.get(key, '')}" for key, name in _V1_NAMES.items() if _told(key, said)
+        )
+    return found
+
+
+def _told(key: str, said: dict[str, str]) -> bool:
+    """V1 has the certificate's fields with IAM Roles Anywhere only, and the others always."""
+    return key in said or not key.startswith("x509")

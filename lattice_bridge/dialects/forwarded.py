@@ -1,0 +1,100 @@
+"""What a backend is told, before it is put into a format; and which headers it is told.
+
+Rule: what the backend reads as ours is ours. Every spelling of a reserved header is dropped, then ours is set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from lattice_bridge import headers as names
+from lattice_bridge.errors import BadRequest, LoopDetected
+from lattice_bridge.message import Pairs, Request
+
+MAX_HOPS: Final = 4
+
+_HOPS: Final = re.compile(r"[0-9]{1,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """A request on its way to a backend.
+
+    Attributes:
+        request: as it came.
+        tenant: that was decided on; also in `ours`.
+        request_id: Lattice's, or Lambda's; also in `ours`.
+        ours: headers that the bridge sets, by name.
+        reserved: names, folded, that no client may write.
+        keep: credentials that are passed on all the same.
+        now: seconds since 1970, for formats that tell the time when Lattice does not.
+    """
+
+    request: Request
+    tenant: str
+    request_id: str
+    ours: Mapping[str, str]
+    reserved: frozenset[str]
+    keep: frozenset[str] = frozenset()
+    now: float = 0.0
+
+    def passes(self, name: str) -> bool:
+        """Whether a client's header goes on, by its name as the event spells it.
+
+        On V1 the `x-amzn-lattice-*` headers are Lattice's own word, spelled so; all others can only be a client's.
+        """
+        folded, lowered = names.fold(name), names.lower(name)
+        if folded.startswith(names.LATTICE_PREFIX):
+            return self.request.version == 1 and folded == lowered
+        return folded not in self.reserved or lowered in self.keep
+
+    def headers(self) -> Pairs:
+        """The client's headers that go on, in order, then ours."""
+        return (*(pair for pair in self.request.headers if self.passes(pair[0])), *self.ours.items())
+
+
+Dialect = Callable[[Forwarded], dict[str, Any]]
+"""A format: what the backend receives, with the body as `request.content` has it under `body`."""
+
+
+def forward(
+    request: Request,
+    *,
+    tenant: str,
+    tenant_header: str,
+    request_id: str,
+    keep: frozenset[str],
+    credentials: frozenset[str],
+    now: float,
+) -> Forwarded:
+    """The request, with the decided tenant, its id, and how often it has passed the bridge.
+
+    Raises:
+        LoopDetected: the request has passed the bridge too often.
+        BadRequest: its count of passes is not a number.
+    """
+    ours = {names.REQUEST_ID: request_id, names.HOPS: str(_hops(request) + 1), tenant_header: tenant}
+    return Forwarded(request, tenant, request_id, ours, _reserved(tenant_header, credentials), keep, now)
+
+
+@lru_cache(16)
+def _reserved(tenant_header: str, credentials: frozenset[str]) -> frozenset[str]:
+    """What no client may write: our own names, whatever reads as the tenant's, credentials, and hop-by-hop headers."""
+    ours = {names.REQUEST_ID, names.HOPS, tenant_header}
+    return names.TENANT_NAMES.union(ours, names.CREDENTIALS, credentials, names.HOP_BY_HOP)
+
+
+def _hops(request: Request) -> int:
+    """How often the request has passed the bridge: a function behind it may call the service it is behind."""
+    value = request.header(names.HOPS)
+    if value is None:
+        return 0
+    if _HOPS.fullmatch(value) is None:
+        raise BadRequest("malformed_header", f"header {names.HOPS} is not a count")
+    if int(value) >= MAX_HOPS:
+        raise LoopDetected("loop", f"the request has passed the bridge {value} times")
+    return int(value)
