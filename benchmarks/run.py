@@ -14,7 +14,7 @@ from typing import Final
 import click
 from rich.console import Console
 
-from benchmarks import body, goals, rules, size, start, threads, tokens, warm
+from benchmarks import body, goals, payloads, rules, size, start, threads, tokens, warm
 from benchmarks.responder import responding
 from benchmarks.section import Bench, Section
 from benchmarks.table import Table
@@ -24,6 +24,7 @@ SECTIONS: Final[Mapping[str, Callable[[Bench], Section]]] = {
     "warm": warm.run,
     "start": start.run,
     "body": body.run,
+    "payloads": payloads.run,
     "size": size.run,
     "threads": threads.run,
     "rules": rules.run,

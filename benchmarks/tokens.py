@@ -6,7 +6,6 @@ Rounds are interleaved and CPU time is counted, not the clock's: the machine is 
 from __future__ import annotations
 
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,9 +16,8 @@ from typing import Any, Final
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from benchmarks.cpu import microseconds
+from benchmarks.cpu import in_turns
 from benchmarks.section import Bench, Section
-from benchmarks.side_by_side import spread
 from benchmarks.table import Table
 from lattice_bridge import Caller, Request, TenantMap
 from lattice_bridge.arn import parse_arn
@@ -115,13 +113,7 @@ def contenders() -> dict[str, Callable[[], object]]:
 
 
 def run(bench: Bench) -> Section:
-    calls, number = contenders(), 20 if bench.quick else CALLS
-    for call in calls.values():
-        microseconds(call, number)
-    rounds = [{name: microseconds(call, number) for name, call in calls.items()} for _ in range(bench.few(ROUNDS))]
-    rows = []
-    for name in calls:
-        ratio = statistics.median(measured[name] / measured[PEER] for measured in rounds)
-        rows.append((name, *spread([measured[name] for measured in rounds], 1), f"{ratio:.2f}"))
+    number, rounds = 20 if bench.quick else CALLS, bench.few(ROUNDS)
+    rows = in_turns(contenders(), PEER, rounds, number)
     columns = ("", "CPU µs, median", "range", "over jwt.decode")
-    return Section([Table(f"A decision alone, with tokens, {len(rounds)} rounds of {number}", columns, rows)])
+    return Section([Table(f"A decision alone, with tokens, {rounds} rounds of {number}", columns, rows)])

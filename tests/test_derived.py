@@ -1,0 +1,213 @@
+"""What other services' events say and Lattice's do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lattice_bridge import Caller, Request, parse_event
+from lattice_bridge.arn import parse_arn
+from lattice_bridge.dialects import derived
+from lattice_bridge.dialects.forwarded import Forwarded, forward
+from lattice_bridge.errors import BadRequest
+from lattice_bridge.message import X509
+from tests.builders import ACCOUNT, SERVICE, VPC, role, v1, v2
+
+NOW = 1_735_689_600.5
+
+
+def asked(*headers: tuple[str, str]) -> Request:
+    return Request(version=2, method="GET", path="/", headers=headers)
+
+
+def forwarded(event: dict[str, Any]) -> Forwarded:
+    return forward(
+        parse_event(event),
+        tenant="blue",
+        tenant_header="x-tenant-id",
+        request_id="r-1",
+        keep=frozenset(),
+        credentials=frozenset(),
+        now=NOW,
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "address"),
+    [
+        (["10.0.0.3"], "10.0.0.3"),
+        (["203.0.113.9,10.0.0.3"], "10.0.0.3"),
+        (["203.0.113.9, 10.0.0.3 "], "10.0.0.3"),
+        (["10.0.0.3", "10.0.0.4"], "10.0.0.4"),
+        (["fd00::1, fd00::2"], "fd00::2"),
+        (["10.0.0.3,"], "0.0.0.0"),
+        (["10.0.0.3, unknown"], "0.0.0.0"),
+        (["٣.0.0.1"], "0.0.0.0"),
+        ([], "0.0.0.0"),
+    ],
+)
+def test_the_client_is_the_right_most_address_and_what_a_client_wrote_before_it_is_not(
+    lines: list[str], address: str
+) -> None:
+    assert derived.source_ip(asked(*(("x-forwarded-for", line) for line in lines))) == address
+
+
+@pytest.mark.parametrize(
+    ("headers", "scheme", "port"),
+    [
+        ({}, "https", "443"),
+        ({"x-forwarded-proto": "http"}, "http", "80"),
+        ({"x-forwarded-proto": "https, http"}, "http", "80"),
+        ({"x-forwarded-proto": "javascript"}, "https", "443"),
+        ({"x-forwarded-port": "8443"}, "https", "8443"),
+        ({"x-forwarded-port": "1, 8443"}, "https", "8443"),
+        ({"x-forwarded-port": "８４４３"}, "https", "443"),
+        ({"host": "a.example:9443"}, "https", "9443"),
+        ({"host": "a.example:9443", "x-forwarded-port": "444"}, "https", "444"),
+    ],
+)
+def test_scheme_and_port_are_what_stands_right_most_or_what_a_signing_service_has(
+    headers: dict[str, str], scheme: str, port: str
+) -> None:
+    request = asked(*headers.items())
+    assert (derived.scheme(request), derived.port(request)) == (scheme, port)
+
+
+def test_scheme_and_port_are_told_once_whatever_the_client_wrote() -> None:
+    event = v2(headers={"x-forwarded-proto": ["http", "https"], "x-forwarded-port": ["1", "x"], "X-One": "1"})
+    told = derived.headers(forwarded(event))
+    assert [pair for pair in told if pair[0].startswith("x-forwarded")] == [
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-port", "443"),
+    ]
+    assert ("x-one", "1") in told
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("a.example", "a.example"), ("a.example:81", "a.example"), ("[::1]:81", "[::1]"), ("[::1]", "[::1]"), ("", "")],
+)
+def test_the_domain_is_the_host_without_its_port(host: str, name: str) -> None:
+    assert derived.domain_name(asked(("host", host))) == name
+
+
+def test_an_event_without_a_host_has_no_domain() -> None:
+    assert derived.domain_name(asked()) == ""
+
+
+def test_two_hosts_are_refused() -> None:
+    with pytest.raises(BadRequest, match="header_repeated"):
+        derived.domain_name(asked(("host", "a"), ("host", "a")))
+
+
+def test_cookies_come_one_by_one_from_every_line() -> None:
+    lines = ("a=1; b=2", 'c="x y";d=', " ; ;e=1=2 ")
+    assert derived.cookies(asked(*(("cookie", line) for line in lines))) == ["a=1", "b=2", 'c="x y"', "d=", "e=1=2"]
+
+
+def test_account_region_and_id_are_the_services() -> None:
+    request = parse_event(v2())
+    assert (derived.account(request), derived.region(request), derived.service_id(request)) == (
+        ACCOUNT,
+        "eu-west-1",
+        "svc-0a1b2c3d4e5f60718",
+    )
+
+
+def test_v1_tells_the_region_by_the_vpc_and_neither_account_nor_id() -> None:
+    request = parse_event(v1())
+    assert (derived.account(request), derived.region(request), derived.service_id(request)) == ("", "eu-west-1", "")
+
+
+@pytest.mark.parametrize("arn", ["", "x", "arn:aws", SERVICE.replace(":", "/")])
+def test_what_is_no_arn_tells_nothing(arn: str) -> None:
+    request = Request(version=2, method="GET", path="/", service_arn=arn)
+    assert (derived.account(request), derived.region(request), derived.service_id(request)) == ("", "", "")
+
+
+def timed(value: object) -> dict[str, Any]:
+    return v2(requestContext={"serviceArn": SERVICE, "timeEpoch": value})
+
+
+@pytest.mark.parametrize("value", ["1700000000000001", 1700000000000001])
+def test_the_time_is_lattices(value: object) -> None:
+    assert derived.microseconds(forwarded(timed(value))) == 1_700_000_000_000_001
+
+
+@pytest.mark.parametrize("event", [v1(), v2(), *map(timed, ["", "-1", "1e9", "9" * 18, "٣", 1.5, None, True, {}])])
+def test_a_time_that_lattice_did_not_tell_is_the_bridges(event: dict[str, Any]) -> None:
+    assert derived.microseconds(forwarded(event)) == 1_735_689_600_500_000
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "text"),
+    [
+        (1_735_689_600_500_000, "01/Jan/2025:00:00:00 +0000"),
+        (1_709_251_199_999_999, "29/Feb/2024:23:59:59 +0000"),
+        (10**17 - 1, "16/Nov/5138:09:46:39 +0000"),
+    ],
+)
+def test_the_time_is_written_as_in_access_logs(microseconds: int, text: str) -> None:
+    assert derived.common_log_time(microseconds) == text
+
+
+# ---- who ------------------------------------------------------------------------------------------------------------
+
+BLUE = Caller(
+    authenticated=True,
+    iam=parse_arn(role("blue-api")),
+    session_name="i-0123",
+    org_id="o-abc",
+    source_vpc_arn=VPC,
+    x509=X509(issuer_ou="Ops, Inc.", san_uri="spiffe://example/blue"),
+)
+
+
+def test_a_caller_is_told_under_the_names_of_v2() -> None:
+    assert derived.identity(BLUE) == {
+        "sourceVpcArn": VPC,
+        "type": "AWS_IAM",
+        "principal": role("blue-api"),
+        "principalOrgID": "o-abc",
+        "sessionName": "i-0123",
+        "x509IssuerOu": "Ops, Inc.",
+        "x509SanUri": "spiffe://example/blue",
+    }
+
+
+def test_a_caller_that_nobody_authenticated_has_a_vpc_and_no_type() -> None:
+    assert derived.identity(Caller(source_vpc_arn=VPC)) == {"sourceVpcArn": VPC}
+    assert derived.identity_headers(Caller(source_vpc_arn=VPC)) == {"x-amzn-lattice-network": f"SourceVpcArn={VPC}"}
+    assert derived.identity_headers(Caller()) == {}
+
+
+@pytest.mark.parametrize("caller", [BLUE, Caller(source_vpc_arn=VPC), Caller(authenticated=True, iam=BLUE.iam)])
+def test_the_headers_of_v1_say_what_our_own_parser_reads(caller: Caller) -> None:
+    said = parse_event({**v1(), "headers": derived.identity_headers(caller)}).caller
+    assert derived.identity(said) == {**derived.identity(caller), **_session(caller)}
+
+
+def _session(caller: Caller) -> dict[str, str]:
+    """An assumed role's session is in its ARN, and read from there when nothing else says it."""
+    return {"sessionName": "i-0123"} if caller.iam else {}
+
+
+@pytest.mark.parametrize(
+    "forging",
+    [
+        "x; Principal=arn:aws:iam::999999999999:role/root",
+        "x;Principal=arn:aws:iam::999999999999:role/root",
+        "x, Principal=arn:aws:iam::999999999999:role/root",
+        "x,Type=NONE",
+        "x\r\nx-tenant-id: green",
+    ],
+)
+def test_a_certificate_cannot_say_another_field_in_v1(forging: str) -> None:
+    """Trap A16: a converted event must not say what Lattice did not."""
+    caller = Caller(authenticated=True, iam=BLUE.iam, x509=X509(subject_cn=forging, san_dns="blue.example"))
+    text = derived.identity_headers(caller)["x-amzn-lattice-identity"]
+    assert "999999999999" not in text
+    assert "NONE" not in text
+    assert "\n" not in text
+    assert "X509SAN/DNS=blue.example" in text
