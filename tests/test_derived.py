@@ -44,6 +44,7 @@ def forwarded(event: dict[str, Any]) -> Forwarded:
         (["10.0.0.3,"], "0.0.0.0"),
         (["10.0.0.3, unknown"], "0.0.0.0"),
         (["٣.0.0.1"], "0.0.0.0"),
+        (["fe80::1%<script>"], "0.0.0.0"),
         ([], "0.0.0.0"),
     ],
 )
@@ -211,3 +212,24 @@ def test_a_certificate_cannot_say_another_field_in_v1(forging: str) -> None:
     assert "NONE" not in text
     assert "\n" not in text
     assert "X509SAN/DNS=blue.example" in text
+
+
+def test_names_with_commas_and_equals_signs_are_said_in_v1() -> None:
+    """IAM allows both in the names of roles and sessions."""
+    principal = role("a,b=c", session="=,=")
+    caller = Caller(authenticated=True, iam=parse_arn(principal), x509=X509(issuer_ou="O=Blue, Inc., L=Ulm"))
+    text = derived.identity_headers(caller)["x-amzn-lattice-identity"]
+    assert f"Principal={principal}" in text
+    assert "X509Issuer/OU=O=Blue, Inc., L=Ulm" in text
+
+
+def test_a_principal_that_would_read_as_two_fields_is_nobody_in_v1() -> None:
+    caller = Caller(authenticated=True, iam=parse_arn(role("blue-api", session="a,Type=NONE")), source_vpc_arn=VPC)
+    assert set(derived.identity_headers(caller)) == {"x-amzn-lattice-network"}
+
+
+@pytest.mark.parametrize("name", [" blue", "blue "])
+def test_a_value_with_a_blank_at_its_end_is_left_out_of_v1(name: str) -> None:
+    """Whoever reads fields strips them, and would read another name."""
+    caller = Caller(authenticated=True, iam=BLUE.iam, x509=X509(subject_cn=name))
+    assert "blue " not in derived.identity_headers(caller)["x-amzn-lattice-identity"].partition("X509")[2]

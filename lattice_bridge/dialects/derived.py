@@ -26,7 +26,9 @@ UNKNOWN_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - nothing is bound to it
 """RFC 1122's word for no address: frameworks parse what stands there."""
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
+_FOR, _PROTO, _PORT = "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"
+_FORWARDED: Final = (_FOR, _PROTO, _PORT)
+_PORT_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}")
 
 
 # ---- where it came from ---------------------------------------------------------------------------------------------
@@ -34,24 +36,24 @@ _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 
 def source_ip(request: Request) -> str:
     """The address that Lattice saw: the right-most of `x-forwarded-for`. What stands before it is the client's word."""
-    text = _right_most(request, "x-forwarded-for")
+    text = _right_most(request, _FOR)
     try:
         ip_address(text)
     except ValueError:
         return UNKNOWN_ADDRESS
-    return text
+    return UNKNOWN_ADDRESS if "%" in text else text  # ip_address takes any text for an IPv6 zone
 
 
 def scheme(request: Request) -> str:
     """`https` or `http`. AWS's page has Lattice add `x-forwarded-proto`; captures are without it."""
-    found = _right_most(request, "x-forwarded-proto")
+    found = _right_most(request, _PROTO)
     return found if found in ("https", "http") else FORWARDED_SCHEME
 
 
 def port(request: Request) -> str:
     """Of the listener, in digits: `x-forwarded-port`, of which AWS's page and captures say the same; or the host's."""
-    found = _right_most(request, "x-forwarded-port")
-    if _PORT.fullmatch(found) is None:
+    found = _right_most(request, _PORT)
+    if _PORT_NUMBER.fullmatch(found) is None:
         found = _host_and_port(request)[1]
     return found or ("443" if scheme(request) == "https" else "80")
 
@@ -73,7 +75,7 @@ def user_agent(request: Request) -> str:
 def _host_and_port(request: Request) -> tuple[str, str]:
     host = request.header("host") or ""
     name, colon, number = host.rpartition(":")
-    return (name, number) if colon and _PORT.fullmatch(number) else (host, "")
+    return (name, number) if colon and _PORT_NUMBER.fullmatch(number) else (host, "")
 
 
 def _right_most(request: Request, header: str) -> str:
@@ -82,10 +84,13 @@ def _right_most(request: Request, header: str) -> str:
 
 
 def headers(forwarded: Forwarded) -> Pairs:
-    """What API Gateway and a load balancer would send: as forwarded, with scheme and port said once, and by us."""
-    others = (pair for pair in forwarded.headers() if pair[0] not in ("x-forwarded-proto", "x-forwarded-port"))
+    """What API Gateway and a load balancer would send: as forwarded, with `x-forwarded-*` in one line each, in their
+    way. Lattice joins addresses by `,`, they by `, `, where frameworks split."""
+    others = (pair for pair in forwarded.headers() if pair[0] not in _FORWARDED)
     request = forwarded.request
-    return (*others, ("x-forwarded-proto", scheme(request)), ("x-forwarded-port", port(request)))
+    addresses = [part.strip(" \t") for name, line in request.headers if name == _FOR for part in line.split(",")]
+    line = ((_FOR, ", ".join(addresses)),) if addresses else ()
+    return (*others, *line, (_PROTO, scheme(request)), (_PORT, port(request)))
 
 
 def cookies(request: Request) -> list[str]:
@@ -152,9 +157,11 @@ _V1_NAMES: Final = {
     "x509SubjectCn": "X509Subject/CN",
 }
 
-# How Lattice escapes a `;` is undocumented, and `CN=x; Principal=…` in a certificate would name another principal to
-# whoever splits there, or at a comma, which is how repeated headers are joined.
-_UNSAYABLE_IN_V1: Final = re.compile(r"[;\x00-\x1f\x7f]|,[^,]*=")
+# How Lattice escapes a `;` in this header is undocumented, and `CN=x; Principal=…` in a certificate would name another
+# principal to whoever splits there, or at a comma, which is how repeated headers are joined. IAM's names may hold
+# commas and equals signs, and go through. Blanks at the ends are not the value's to whoever reads fields.
+_ANY_NAME: Final = "|".join(name.replace("/", "/?") for name in (*_V1_NAMES.values(), "SourceVpcArn"))
+_UNSAYABLE_IN_V1: Final = re.compile(rf"[;\x00-\x1f\x7f]|, *({_ANY_NAME}) *=|^ | $", re.IGNORECASE | re.ASCII)
 
 
 def identity(caller: Caller) -> dict[str, str]:
@@ -172,18 +179,18 @@ def identity(caller: Caller) -> dict[str, str]:
 
 
 def identity_headers(caller: Caller) -> dict[str, str]:
-    """The same as the two headers of V1. A value that could be read as another field is left out."""
+    """The same as the two headers of V1. A field that could be read as two is left out; if it is the principal, the
+    header is: signed by nobody is no caller."""
     said = {key: value for key, value in identity(caller).items() if _UNSAYABLE_IN_V1.search(value) is None}
     found = {}
     if (vpc := said.get("sourceVpcArn")) is not None:
         found[NETWORK] = f"SourceVpcArn={vpc}"
-    if caller.authenticated:
-        found[IDENTITY] = "; ".join(
-            f"{name}={said.get(key, '')}" for key, name in _V1_NAMES.items() if _told(key, said)
-        )
+    if "principal" in said:
+        told = {name: said.get(key, "") for key, name in _V1_NAMES.items() if _is_told(key, said)}
+        found[IDENTITY] = "; ".join(f"{name}={value}" for name, value in told.items())
     return found
 
 
-def _told(key: str, said: dict[str, str]) -> bool:
+def _is_told(key: str, said: dict[str, str]) -> bool:
     """V1 has the certificate's fields with IAM Roles Anywhere only, and the others always."""
     return key in said or not key.startswith("x509")
