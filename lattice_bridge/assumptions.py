@@ -29,10 +29,10 @@ BINARY_CONTENT_TYPE: Final = "application/octet-stream"
 """The content type of a backend's bytes that name none."""
 
 FORWARDED_SCHEME: Final[Literal["https", "http"]] = "https"
-"""What a client spoke, for formats that say it, when the event has no `x-forwarded-proto`.
+"""What clients speak with Lattice, for formats that say it, unless `[lattice] scheme` says otherwise.
 
-AWS's page has Lattice add the header, captures of Lattice's requests are without it. A service that signs its callers
-has to be an HTTPS listener to be any use, and links to `https` are the safe mistake.
+AWS's page of headers for HTTP targets has `x-forwarded-proto` (in older copies `x-forwarded-for-proto`); no capture has
+either. Who believes it may believe a client: it is not read. Links to `https` are the safe mistake.
 """
 
 FRONT_FUNCTION_FAILED: Final = 502

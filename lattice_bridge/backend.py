@@ -14,6 +14,7 @@ from lattice_bridge.errors import NotFound
 
 Payload = Literal["lattice", "lattice-v1", "lattice-v2", "apigateway-v2", "apigateway-v1", "alb"]
 Invocation = Literal["sync", "async"]
+Scheme = Literal["https", "http"]
 
 DEFAULT_TIMEOUT: Final = 28.0
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from lattice_bridge import reply
-from lattice_bridge.assumptions import SET_COOKIE
-from lattice_bridge.backend import Backend, Backends
+from lattice_bridge.assumptions import FORWARDED_SCHEME, SET_COOKIE
+from lattice_bridge.backend import Backend, Backends, Scheme
 from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
 from lattice_bridge.event import method_of, parse_event, request_id_of
 from lattice_bridge.invoke import Call, Invoke
@@ -39,6 +39,7 @@ class Bridge:
         services: ARNs of the Lattice services events may come from; empty for any. V1 events do not say where they
             come from, so a list refuses them all.
         set_cookie: where a reply carries cookies.
+        scheme: what clients speak with Lattice, for formats that say it.
         write: takes the log and metric lines.
         log_level: log lines below it are not written; `AWS_LAMBDA_LOG_LEVEL`'s words. Metric lines always are.
         clock: monotonic seconds.
@@ -53,6 +54,7 @@ class Bridge:
         backends: Iterable[Backend],
         services: Collection[str] = (),
         set_cookie: reply.SetCookie = SET_COOKIE,
+        scheme: Scheme = FORWARDED_SCHEME,
         write: Callable[[str], object] = to_stdout,
         log_level: str = "INFO",
         clock: Callable[[], float] = time.perf_counter,
@@ -66,6 +68,7 @@ class Bridge:
                 dialect_of(backend.payload, version)
         self.services = frozenset(services)
         self.set_cookie = set_cookie
+        self.scheme = scheme
         self._write = write
         self._log_level = log_level
         self._clock = clock
@@ -111,6 +114,7 @@ class Bridge:
             limit=ASYNC_LIMIT if backend.invocation == "async" else SYNC_LIMIT,
             payload=backend.payload,
             now=time.time(),
+            scheme=self.scheme,
         )
 
     def _check_service(self, request: Request) -> None:

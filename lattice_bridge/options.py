@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
-from lattice_bridge.assumptions import SET_COOKIE
-from lattice_bridge.backend import Backend
+from lattice_bridge.assumptions import FORWARDED_SCHEME, SET_COOKIE
+from lattice_bridge.backend import Backend, Scheme
 from lattice_bridge.reply import SetCookie
 
 Invoker = Literal["direct", "boto3"]
@@ -26,6 +26,7 @@ class Options:
         backends: in the configuration's order.
         services: ARNs of the Lattice services events may come from; empty for any.
         set_cookie: where a reply carries cookies.
+        scheme: what clients speak with Lattice.
         refresh: seconds between two looks at where the configuration came from.
         invoker: how functions are invoked: signed and sent here, or by boto3.
     """
@@ -33,6 +34,7 @@ class Options:
     backends: tuple[Backend, ...] = ()
     services: frozenset[str] = frozenset()
     set_cookie: SetCookie = SET_COOKIE
+    scheme: Scheme = FORWARDED_SCHEME
     refresh: float = DEFAULT_REFRESH
     invoker: Invoker = "direct"
 

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from lattice_bridge.assumptions import SET_COOKIE
-from lattice_bridge.backend import DEFAULT_TIMEOUT, Backend, Invocation, Payload, function_fault
+from lattice_bridge.assumptions import FORWARDED_SCHEME, SET_COOKIE
+from lattice_bridge.backend import DEFAULT_TIMEOUT, Backend, Invocation, Payload, Scheme, function_fault
 from lattice_bridge.options import DEFAULT_REFRESH, Options
 from lattice_bridge.shape import Table, fit, fit_each
 
@@ -38,6 +38,7 @@ class LatticeTable(Table):
 
     services: tuple[str, ...] = Field(default=(), strict=False)
     set_cookie: Literal["cookies", "headers"] = SET_COOKIE
+    scheme: Scheme = FORWARDED_SCHEME
 
 
 class TopTable(Table):
@@ -63,7 +64,9 @@ def read_options(tables: Mapping[str, Any], faults: list[str]) -> Options:
         Backend(**{**table.model_dump(), "keep_headers": frozenset(table.keep_headers)}) for table in written
     )
     faults += [*_backend_faults(backends), *_service_faults(lattice.services)]
-    return Options(backends, frozenset(lattice.services), lattice.set_cookie, follow.refresh, top.invoker)
+    return Options(
+        backends, frozenset(lattice.services), lattice.set_cookie, lattice.scheme, follow.refresh, top.invoker
+    )
 
 
 def _backend_faults(backends: Iterable[Backend]) -> Iterator[str]:

@@ -12,7 +12,8 @@ from importlib import import_module
 from io import BytesIO
 from typing import Any, Final
 
-from lattice_bridge.backend import Payload
+from lattice_bridge.assumptions import FORWARDED_SCHEME
+from lattice_bridge.backend import Payload, Scheme
 from lattice_bridge.base64_text import Base64
 from lattice_bridge.dialects import lattice
 from lattice_bridge.dialects.forwarded import Dialect, forward
@@ -34,6 +35,7 @@ def encode(
     limit: int = SYNC_LIMIT,
     payload: Payload = "lattice",
     now: float = 0.0,
+    scheme: Scheme = FORWARDED_SCHEME,
 ) -> bytes:
     """The event that the backend would have got from the service whose format it knows.
 
@@ -44,7 +46,8 @@ def encode(
     Raises:
         TooLarge: over `limit` bytes of JSON, checked here since Lambda's own refusal comes after the upload.
         LoopDetected: the request has passed the bridge too often.
-        BadRequest: its count of passes is not a number, or the event holds what JSON cannot say.
+        BadRequest: its count of passes is not a number, or the event holds what JSON or the format cannot say.
+        Forbidden: the caller's name cannot be said in the format without becoming another's or nobody's.
     """
     forwarded = forward(
         request,
@@ -54,6 +57,7 @@ def encode(
         keep=keep,
         credentials=credentials,
         now=now,
+        scheme=scheme,
     )
     written = _written(dialect_of(payload, request.version)(forwarded), request.content)
     if len(written) > limit:

@@ -85,6 +85,7 @@ class _Builder:
             backends=settings.options.backends,
             services=settings.options.services,
             set_cookie=settings.options.set_cookie,
+            scheme=settings.options.scheme,
             write=self._write,
             log_level=self._environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"),
             cold=previous is None,

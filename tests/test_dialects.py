@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.parser.models import (
 
 from lattice_bridge import parse_event
 from lattice_bridge.backend import Payload
-from lattice_bridge.errors import TooLarge
+from lattice_bridge.errors import Forbidden, TooLarge
 from lattice_bridge.headers import fold
 from lattice_bridge.payload import encode
 from tests.builders import SERVICE, VPC, role, v1, v2
@@ -361,6 +361,20 @@ def test_a_v2_client_cannot_say_who_it_is_in_any_format(payload: Payload) -> Non
 def test_what_only_a_load_balancer_says_is_not_said_by_a_client_of_ours(name: str) -> None:
     """Trap A15: a backend behind a load balancer takes it for whom the balancer authenticated."""
     assert "forged" not in set(strings(told("alb", sent(headers={name: "forged"}))))
+
+
+@pytest.mark.parametrize("name", ["x-amzn-vpc-id", "x-amzn-vpce-config", "X_Amzn_Vpce_Id", "cloudfront-viewer-country"])
+def test_what_only_a_gateway_says_is_not_said_by_a_client_of_ours(name: str) -> None:
+    """Trap A15: a backend of a private API takes it for the network the request came from."""
+    assert "forged" not in set(strings(told("apigateway-v1", sent(headers={name: "forged"}))))
+
+
+@pytest.mark.parametrize("payload", ["lattice-v1", "alb"])
+def test_a_session_name_cannot_make_its_caller_nobody(payload: Payload) -> None:
+    event = sent(role("blue-api", session="a,Principal=x"))
+    with pytest.raises(Forbidden, match="identity_invalid"):
+        told(payload, event)
+    assert told("apigateway-v1", event)["requestContext"]["identity"]["userArn"].endswith("a,Principal=x")
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)

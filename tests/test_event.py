@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lattice_bridge import BridgeError, parse_event
 from lattice_bridge.errors import BadRequest
-from lattice_bridge.event import MAX_HEADER_BYTES, MAX_HEADER_LINES
+from lattice_bridge.event import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_TARGET
 from tests.builders import OPEN, SERVICE, VPC, role, tenant_map, v1, v2
 
 MakeEvent = Callable[..., dict[str, Any]]
@@ -250,3 +250,35 @@ def test_an_identity_header_of_any_length_is_measured_before_it_is_read() -> Non
     """Trap A13."""
     event = v1(headers={"x-amzn-lattice-identity": "Type=AWS_IAM;" * 400_000})
     assert "longer than" in detail(event)
+
+
+@pytest.mark.parametrize("method", ["get", "Delete", "pATCH"])
+@pytest.mark.parametrize("make", [v1, v2])
+def test_a_method_in_other_case_is_refused(make: Any, method: str) -> None:
+    """Frameworks take it for the one in capitals; a listener's rule or an auth policy that names that does not."""
+    with pytest.raises(BadRequest, match="malformed_event") as refused:
+        parse_event(make(method=method))
+    assert f"method is {method}" in refused.value.detail
+
+
+@pytest.mark.parametrize("method", ["PURGE", "purge", "M-SEARCH"])
+def test_a_method_that_has_no_other_case_is_the_backends_business(method: str) -> None:
+    assert parse_event(v2(method=method)).method == method
+
+
+@pytest.mark.parametrize("path", ["/" + "a" * MAX_TARGET, "/?" + "a&" * (MAX_TARGET // 2)])
+@pytest.mark.parametrize("make", [v1, v2])
+def test_a_path_or_query_beyond_64_kib_is_refused(make: Any, path: str) -> None:
+    """Splitting a query of megabytes took a second and 300 MB."""
+    field = {"raw_path": path} if make is v1 else {"path": path}
+    with pytest.raises(BadRequest, match="longer than 65536"):
+        parse_event(make(**field))
+
+
+def test_a_query_map_counts_as_well() -> None:
+    with pytest.raises(BadRequest, match="longer than 65536"):
+        parse_event(v2(queryStringParameters={"a": ["b" * MAX_TARGET]}))
+
+
+def test_a_path_and_query_of_64_kib_are_read() -> None:
+    assert len(parse_event(v2(path="/" + "a" * (MAX_TARGET - 1))).path) == MAX_TARGET

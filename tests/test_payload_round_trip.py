@@ -226,7 +226,7 @@ def _request(method: str, target: str, headers: list[tuple[str, str]], body: Any
 
 requests = st.builds(
     _request,
-    st.sampled_from(["GET", "POST", "DELETE", "PROPFIND", "get", "x!y"]),
+    st.sampled_from(["GET", "POST", "DELETE", "PROPFIND", "search", "x!y"]),
     targets,
     header_lists,
     bodies,
@@ -304,6 +304,10 @@ RESERVED: Final = frozenset(
         *("proxy-authorization", "proxy-connection", "trailer", "transfer-encoding"),
     }
 )
+ANOTHER_SERVICE_S_WORD: Final = {
+    "alb": ("x-amzn-oidc-", "x-amzn-mtls-"),
+    "apigateway-v1": ("x-amzn-vpc", "cloudfront-"),
+}
 FORWARDED: Final = frozenset({"x-forwarded-proto", "x-forwarded-port"})
 
 
@@ -318,7 +322,9 @@ def _arrives(name: str, payload: str, tenant_header: str) -> bool:
     folded = fold(name)
     if folded in RESERVED | {tenant_header} or folded.startswith("x-amzn-lattice-"):
         return False
-    return not (payload == "alb" and folded.startswith(("x-amzn-oidc-", "x-amzn-mtls-")))
+    if payload in GATEWAYS and folded != name and folded in {*FORWARDED, "x-forwarded-for"}:
+        return False
+    return not folded.startswith(ANOTHER_SERVICE_S_WORD.get(payload, "never"))
 
 
 def expected_headers(sent: Sent, payload: str, tenant_header: str) -> dict[str, list[str]]:

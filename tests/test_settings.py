@@ -38,9 +38,9 @@ def test_every_setting_of_a_backend_arrives() -> None:
 
 
 def test_the_lattice_settings_arrive() -> None:
-    settings = loaded(f'{BACKEND}[lattice]\nservices = ["{SERVICE}"]\nset_cookie = "headers"\n')
+    settings = loaded(f'{BACKEND}[lattice]\nservices = ["{SERVICE}"]\nset_cookie = "headers"\nscheme = "http"\n')
     assert settings.options.services == {SERVICE}
-    assert settings.options.set_cookie == "headers"
+    assert (settings.options.set_cookie, settings.options.scheme) == ("headers", "http")
 
 
 def test_functions_are_invoked_directly_unless_the_file_says_otherwise() -> None:
@@ -118,7 +118,7 @@ def test_what_is_no_service_does_not_load(service: str) -> None:
     assert "not the ARN of a VPC Lattice service" in faults(f'{BACKEND}[lattice]\nservices = ["{service}"]\n')[0]
 
 
-@pytest.mark.parametrize("line", ['set_cookie = "join"', "services = 5", 'service = ["x"]'])
+@pytest.mark.parametrize("line", ['set_cookie = "join"', 'scheme = "ws"', "services = 5", 'service = ["x"]'])
 def test_a_lattice_setting_that_is_not_one_does_not_load(line: str) -> None:
     assert faults(f"{BACKEND}[lattice]\n{line}\n")
 

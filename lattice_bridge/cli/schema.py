@@ -65,6 +65,7 @@ SAYS: Final[dict[str, dict[str, str]]] = {
     "LatticeTable": {
         "services": "ARNs of the Lattice services events may come from. V1 events do not say, and are then refused.",
         "set_cookie": "Where a reply carries cookies.",
+        "scheme": "What clients speak with the service, for backends that are told in another format than Lattice's.",
     },
     "RegistryTable": {
         "dynamodb_table": 'Its name or ARN. Its key is `tenant`; `status` has to be "active".',

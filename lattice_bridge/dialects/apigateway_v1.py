@@ -6,11 +6,15 @@ would take it for an HTTP API's.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from lattice_bridge.dialects import derived, maps
 from lattice_bridge.dialects.forwarded import Forwarded
+from lattice_bridge.headers import fold
 from lattice_bridge.message import parse_form_query
+
+_ONLY_A_GATEWAY: Final = ("x-amzn-vpc", "cloudfront-")
+"""What a private or an edge-optimised API says of where a request came from. Here it comes from a client."""
 
 
 def event(forwarded: Forwarded) -> dict[str, Any]:
@@ -19,7 +23,8 @@ def event(forwarded: Forwarded) -> dict[str, Any]:
     Cannot be said: how repeated query names interleave, and whether a name without a value had a `=`.
     """
     request = forwarded.request
-    headers = maps.one_cookie_line(derived.headers(forwarded))
+    allowed = (pair for pair in derived.headers(forwarded) if not fold(pair[0]).startswith(_ONLY_A_GATEWAY))
+    headers = maps.one_cookie_line(tuple(allowed))
     query = parse_form_query(request.raw_query)
     proxy = request.path.removeprefix("/")
     return {
@@ -45,7 +50,7 @@ def _context(forwarded: Forwarded, resource: str) -> dict[str, Any]:
     return {
         "accountId": derived.account(request),
         "apiId": derived.service_id(request),
-        "authorizer": {**principal, "tenantId": forwarded.tenant, **derived.identity(request.caller)},
+        "authorizer": {**principal, **derived.tenant(forwarded), **derived.identity(request.caller)},
         "domainName": domain,
         "domainPrefix": domain.partition(".")[0],
         "extendedRequestId": forwarded.request_id,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from lattice_bridge.dialects import derived, maps
 from lattice_bridge.dialects.forwarded import Forwarded
-from lattice_bridge.message import Caller, parse_form_query
+from lattice_bridge.message import parse_form_query
 
 ROUTE: Final = "$default"
 
@@ -46,7 +46,7 @@ def _context(forwarded: Forwarded) -> dict[str, Any]:
     return {
         "accountId": derived.account(request),
         "apiId": derived.service_id(request),
-        "authorizer": _authorizer(forwarded.tenant, request.caller),
+        "authorizer": _authorizer(forwarded),
         "domainName": domain,
         "domainPrefix": domain.partition(".")[0],
         "http": {
@@ -64,10 +64,11 @@ def _context(forwarded: Forwarded) -> dict[str, Any]:
     }
 
 
-def _authorizer(tenant: str, caller: Caller) -> dict[str, Any]:
+def _authorizer(forwarded: Forwarded) -> dict[str, Any]:
     """Where a Lambda authorizer's context is: the tenant, and whom Lattice vouches for. A caller that signed is also
     where IAM's would be, without what Lattice does not tell: of 2.0, readers take the ids of a key for strings."""
-    found: dict[str, Any] = {"lambda": {"tenantId": tenant, **derived.identity(caller)}}
+    caller = forwarded.request.caller
+    found: dict[str, Any] = {"lambda": {**derived.tenant(forwarded), **derived.identity(caller)}}
     if caller.iam is not None:
         found["iam"] = {
             "accountId": caller.iam.account,

@@ -1,7 +1,7 @@
 """What other services' events say and Lattice's do not: how each is found.
 
-Rule: nothing here is made up to look right. What cannot be found is empty, and docs/wire.md §4 lists all of it. Of
-what a client can write, only what stands right-most, where Lattice writes, is believed.
+Rule: nothing here is made up to look right. What cannot be found is empty, and docs/wire.md §4 lists all of it. Where
+a client can write, only what Lattice is known to add behind it is believed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from ipaddress import ip_address
 from time import gmtime
 from typing import Final
 
-from lattice_bridge.assumptions import FORWARDED_SCHEME
 from lattice_bridge.dialects.forwarded import Forwarded
-from lattice_bridge.headers import IDENTITY, NETWORK
+from lattice_bridge.errors import BadRequest, Forbidden
+from lattice_bridge.headers import IDENTITY, NETWORK, fold
 from lattice_bridge.message import Caller, Pairs, Request
 
 STAGE: Final = "$default"
@@ -36,7 +36,8 @@ _PORT_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}")
 
 def source_ip(request: Request) -> str:
     """The address that Lattice saw: the right-most of `x-forwarded-for`. What stands before it is the client's word."""
-    text = _right_most(request, _FOR)
+    lines = [value for name, value in request.headers if name == _FOR]
+    text = lines[-1].rpartition(",")[2].strip(" \t") if lines else ""
     try:
         ip_address(text)
     except ValueError:
@@ -44,25 +45,16 @@ def source_ip(request: Request) -> str:
     return UNKNOWN_ADDRESS if "%" in text else text  # ip_address takes any text for an IPv6 zone
 
 
-def scheme(request: Request) -> str:
-    """`https` or `http`. AWS's page has Lattice add `x-forwarded-proto`; captures are without it."""
-    found = _right_most(request, _PROTO)
-    return found if found in ("https", "http") else FORWARDED_SCHEME
-
-
-def port(request: Request) -> str:
-    """Of the listener, in digits: `x-forwarded-port`, of which AWS's page and captures say the same; or the host's."""
-    found = _right_most(request, _PORT)
-    if _PORT_NUMBER.fullmatch(found) is None:
-        found = _host_and_port(request)[1]
-    return found or ("443" if scheme(request) == "https" else "80")
+def port(forwarded: Forwarded) -> str:
+    """Of the listener, in digits: the one in `host`, or the scheme's own."""
+    return _host_and_port(forwarded.request)[1] or ("443" if forwarded.scheme == "https" else "80")
 
 
 def domain_name(request: Request) -> str:
     """The host that was asked for, without a port; empty when the event has none.
 
     Raises:
-        BadRequest: there are two.
+        BadRequest: there are two, which V1 joins by a comma: which one counts would be each framework's choice.
     """
     return _host_and_port(request)[0]
 
@@ -74,23 +66,24 @@ def user_agent(request: Request) -> str:
 
 def _host_and_port(request: Request) -> tuple[str, str]:
     host = request.header("host") or ""
+    if "," in host:
+        raise BadRequest("header_repeated", "header host has two values")
     name, colon, number = host.rpartition(":")
-    return (name, number) if colon and _PORT_NUMBER.fullmatch(number) else (host, "")
-
-
-def _right_most(request: Request, header: str) -> str:
-    values = [value for name, value in request.headers if name == header]
-    return values[-1].rpartition(",")[2].strip(" \t") if values else ""
+    is_port = colon and _PORT_NUMBER.fullmatch(number) and int(number) < 65536
+    return (name, number) if is_port else (host, "")
 
 
 def headers(forwarded: Forwarded) -> Pairs:
     """What API Gateway and a load balancer would send: as forwarded, with `x-forwarded-*` in one line each, in their
-    way. Lattice joins addresses by `,`, they by `, `, where frameworks split."""
-    others = (pair for pair in forwarded.headers() if pair[0] not in _FORWARDED)
-    request = forwarded.request
-    addresses = [part.strip(" \t") for name, line in request.headers if name == _FOR for part in line.split(",")]
-    line = ((_FOR, ", ".join(addresses)),) if addresses else ()
-    return (*others, *line, (_PROTO, scheme(request)), (_PORT, port(request)))
+    way. Lattice joins addresses by `,`, they by `, `, where frameworks split.
+
+    What a client wrote under a name that reads as one of them is dropped, so that CGI does not join it with ours.
+    """
+    others = (pair for pair in forwarded.headers() if fold(pair[0]) not in _FORWARDED)
+    lines = (value for name, value in forwarded.request.headers if name == _FOR)
+    addresses = ", ".join(part.strip(" \t") for line in lines for part in line.split(","))
+    ours = ((_FOR, addresses), (_PROTO, forwarded.scheme), (_PORT, port(forwarded)))
+    return (*others, *(pair for pair in ours if pair[1]))
 
 
 def cookies(request: Request) -> list[str]:
@@ -159,9 +152,15 @@ _V1_NAMES: Final = {
 
 # How Lattice escapes a `;` in this header is undocumented, and `CN=x; Principal=…` in a certificate would name another
 # principal to whoever splits there, or at a comma, which is how repeated headers are joined. IAM's names may hold
-# commas and equals signs, and go through. Blanks at the ends are not the value's to whoever reads fields.
+# commas and equals signs, and go through. Blanks at the ends are not the value's to whoever reads fields, and a last
+# backslash takes the next field in for whoever knows how Lattice escapes in `x-amzn-lattice-identity-tags`.
 _ANY_NAME: Final = "|".join(name.replace("/", "/?") for name in (*_V1_NAMES.values(), "SourceVpcArn"))
-_UNSAYABLE_IN_V1: Final = re.compile(rf"[;\x00-\x1f\x7f]|, *({_ANY_NAME}) *=|^ | $", re.IGNORECASE | re.ASCII)
+_UNSAYABLE_IN_V1: Final = re.compile(rf"[;\x00-\x1f\x7f]|,\s*({_ANY_NAME})\s*=|^\s|\s$|\\$", re.IGNORECASE)
+
+
+def tenant(forwarded: Forwarded) -> dict[str, str]:
+    """Under the name that authorizers commonly use. Empty when none was decided on."""
+    return {} if forwarded.tenant is None else {"tenantId": forwarded.tenant}
 
 
 def identity(caller: Caller) -> dict[str, str]:
@@ -179,13 +178,18 @@ def identity(caller: Caller) -> dict[str, str]:
 
 
 def identity_headers(caller: Caller) -> dict[str, str]:
-    """The same as the two headers of V1. A field that could be read as two is left out; if it is the principal, the
-    header is: signed by nobody is no caller."""
+    """The same as the two headers of V1. A field that could be read as two is left out.
+
+    Raises:
+        Forbidden: the principal is such a field. Who signed and is told as nobody could act unseen.
+    """
     said = {key: value for key, value in identity(caller).items() if _UNSAYABLE_IN_V1.search(value) is None}
     found = {}
     if (vpc := said.get("sourceVpcArn")) is not None:
         found[NETWORK] = f"SourceVpcArn={vpc}"
-    if "principal" in said:
+    if caller.authenticated:
+        if "principal" not in said:
+            raise Forbidden("identity_invalid", "the principal's name cannot be said in a header of V1")
         told = {name: said.get(key, "") for key, name in _V1_NAMES.items() if _is_told(key, said)}
         found[IDENTITY] = "; ".join(f"{name}={value}" for name, value in told.items())
     return found

@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from lattice_bridge import headers as names
+from lattice_bridge.assumptions import FORWARDED_SCHEME
+from lattice_bridge.backend import Scheme
 from lattice_bridge.errors import BadRequest, LoopDetected
 from lattice_bridge.message import Pairs, Request
 
@@ -26,21 +28,23 @@ class Forwarded:
 
     Attributes:
         request: as it came.
-        tenant: that was decided on; also in `ours`.
+        tenant: that was decided on, also in `ours`; None for an event that is only put into another format.
         request_id: Lattice's, or Lambda's; also in `ours`.
         ours: headers that the bridge sets, by name.
         reserved: names, folded, that no client may write.
         keep: credentials that are passed on all the same.
         now: seconds since 1970, for formats that tell the time when Lattice does not.
+        scheme: `https` or `http`, for formats that tell it: Lattice does not, and a client's word is a client's.
     """
 
     request: Request
-    tenant: str
+    tenant: str | None
     request_id: str
     ours: Mapping[str, str]
     reserved: frozenset[str]
     keep: frozenset[str] = frozenset()
     now: float = 0.0
+    scheme: Scheme = FORWARDED_SCHEME
 
     def passes(self, name: str) -> bool:
         """Whether a client's header goes on, by its name as the event spells it.
@@ -70,6 +74,7 @@ def forward(
     keep: frozenset[str],
     credentials: frozenset[str],
     now: float,
+    scheme: Scheme,
 ) -> Forwarded:
     """The request, with the decided tenant, its id, and how often it has passed the bridge.
 
@@ -78,7 +83,7 @@ def forward(
         BadRequest: its count of passes is not a number.
     """
     ours = {names.REQUEST_ID: request_id, names.HOPS: str(_hops(request) + 1), tenant_header: tenant}
-    return Forwarded(request, tenant, request_id, ours, _reserved(tenant_header, credentials), keep, now)
+    return Forwarded(request, tenant, request_id, ours, _reserved(tenant_header, credentials), keep, now, scheme)
 
 
 @lru_cache(16)
