@@ -540,18 +540,21 @@ def test_a_field_that_only_other_services_send_is_refused(make: Callable[..., di
 def test_each_backend_is_told_in_its_own_format() -> None:
     world = World(OK, Backend("/", "new"), Backend("/old", "old", payload="apigateway-v2"))
     world(v2(BLUE, path="/old/1"))
-    assert (world.received["rawPath"], world.received["requestContext"]["stage"]) == ("/old/1", "$default")
+    assert (world.behind.received["rawPath"], world.behind.received["requestContext"]["stage"]) == (
+        "/old/1",
+        "$default",
+    )
     world(v2(BLUE, path="/new/1"))
-    assert world.received["path"] == "/new/1"
+    assert world.behind.received["path"] == "/new/1"
 
 
 def test_the_configurations_scheme_is_told() -> None:
     world = World(OK, Backend("/", "old", payload="alb"), scheme="http")
     world(v2(BLUE, headers={"x-forwarded-proto": "https"}))
-    assert world.received["multiValueHeaders"]["x-forwarded-proto"] == ["http"]
+    assert world.behind.received["multiValueHeaders"]["x-forwarded-proto"] == ["http"]
 
 
 def test_an_asynchronous_backend_is_told_in_its_format_too() -> None:
     world = World(b"", Backend("/", "old", payload="apigateway-v1", invocation="async"))
     assert world(v2(BLUE))["statusCode"] == 202
-    assert world.received["resource"] == "/{proxy+}"
+    assert world.behind.received["resource"] == "/{proxy+}"
