@@ -1,0 +1,139 @@
+"""The corpus under events/: events and replies as files, each with what it must be read as, and how well that is known.
+
+Rule: a file is read anew for each that asks, so that a test that changes its event changes no other's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Final
+
+FOLDERS: Final = ("v1", "v2", "invalid")
+"""Of events."""
+
+REPLIES: Final = "replies"
+_EXPECTED: Final = ".expected.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One file of the corpus.
+
+    Attributes:
+        name: folder and file, as in `v2/query-repeated`.
+        event: what is in it; in `invalid/` not always an object.
+        expected: what stands beside it; empty if nothing does. `about`, `evidence` (documented, observed or assumed)
+            and `source` are always there in the corpus; `request` in `v1/` and `v2/`; `status`, `reason` and
+            `detail_contains` in `invalid/`; `trap` and `decision` where a map has to refuse it, see docs/traps.md.
+    """
+
+    name: str
+    event: Any
+    expected: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyCase:
+    """One reply of a function.
+
+    Attributes:
+        name: folder and file, as in `invalid/status-string`.
+        reply: what the function returned.
+        expected: `about`, `evidence`, `source`, and `method` if it answers another than GET; `response` in `valid/`,
+            `faults` and `front_refuses` in `invalid/`.
+    """
+
+    name: str
+    reply: Any
+    expected: dict[str, Any]
+
+
+class UnknownEvent(KeyError):
+    """No file has this name."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would put quotes around it
+
+
+def load_event(name: str) -> Any:
+    """An event of the corpus by its name, as in `v2/query-repeated`. Each time another copy.
+
+    Raises:
+        UnknownEvent: a KeyError; there is none of the name. The message lists the ones that resemble it.
+    """
+    known = _names(_events(), FOLDERS)
+    if name not in known:
+        raise _unknown(f"no event {name!r}", name, known)
+    return _read(_events() / f"{name}.json")
+
+
+def all_events(pattern: str = "*", folder: str | Path | None = None) -> list[Case]:
+    """The events whose names fit, in the order of their names.
+
+    Args:
+        pattern: as of a shell: `v2/*`, `*/query-*`; a `*` goes across a `/`.
+        folder: one of your own in place of the corpus: NAME.json, and NAME.expected.json or not, in any depth.
+
+    Raises:
+        UnknownEvent: none fits: a test over nothing would pass.
+        ValueError: a file is not JSON.
+    """
+    root = _events() if folder is None else Path(folder)
+    names = _fitting(pattern, root, _names(root, FOLDERS if folder is None else None))
+    return [Case(name, _read(root / f"{name}.json"), _expected(root, name)) for name in names]
+
+
+def all_replies(pattern: str = "*") -> list[ReplyCase]:
+    """The replies whose names fit (`valid/*`, `invalid/*`), in the order of their names.
+
+    Raises:
+        UnknownEvent: none fits.
+    """
+    root = _events() / REPLIES
+    names = _fitting(pattern, root, _names(root, None))
+    return [ReplyCase(name, _read(root / f"{name}.json"), _expected(root, name)) for name in names]
+
+
+def _events() -> Path:
+    """In a wheel beside this file; in the repository where `sam local invoke -e` is typed."""
+    shipped = Path(__file__).parent / "events"
+    return shipped if shipped.is_dir() else Path(__file__).parents[2] / "events"
+
+
+def _names(root: Path, folders: tuple[str, ...] | None) -> list[str]:
+    paths = (path.relative_to(root) for path in root.rglob("*.json") if not path.name.endswith(_EXPECTED))
+    return sorted(path.with_suffix("").as_posix() for path in paths if folders is None or path.parts[0] in folders)
+
+
+def _fitting(pattern: str, root: Path, known: list[str]) -> list[str]:
+    if names := [name for name in known if fnmatchcase(name, pattern)]:
+        return names
+    raise _unknown(f"no file in {root} fits {pattern!r}", pattern, known)
+
+
+def _unknown(what: str, name: str, known: list[str]) -> UnknownEvent:
+    near = list(dict.fromkeys([*get_close_matches(name, known, 5), *_endings(name, known)]))[:8]
+    return UnknownEvent(f"{what}; near it are {', '.join(near)}" if near else f"{what}; there are {len(known)} others")
+
+
+def _endings(name: str, known: list[str]) -> Iterator[str]:
+    """The same name in another folder, or without one."""
+    last = name.rpartition("/")[2]
+    return (other for other in known if last and last in other)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+
+
+def _expected(root: Path, name: str) -> dict[str, Any]:
+    path = root / f"{name}{_EXPECTED}"
+    return _read(path) if path.is_file() else {}
