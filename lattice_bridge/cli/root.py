@@ -7,6 +7,7 @@ import click
 from lattice_bridge.cli.check import check
 from lattice_bridge.cli.compile import compile_command
 from lattice_bridge.cli.diff import diff
+from lattice_bridge.cli.event import event
 from lattice_bridge.cli.explain import explain, who
 from lattice_bridge.cli.local import local
 from lattice_bridge.cli.schema import schema_command
@@ -19,5 +20,5 @@ def root() -> None:
     """The Lambda between Amazon VPC Lattice and tenant-isolated Lambda functions."""
 
 
-for command in (check, compile_command, diff, explain, local, schema_command, who):
+for command in (check, compile_command, diff, event, explain, local, schema_command, who):
     root.add_command(command)
