@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +16,8 @@ from urllib.error import HTTPError
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
+from lattice_bridge.testing import LocalStack
 
 PERSON = Credentials("local", "local")
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,7 +43,7 @@ class RunningStack:
         lines: what it has printed, decoded from JSON.
     """
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     front: str
     lambda_url: str
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -80,37 +79,16 @@ class RunningStack:
 
 
 @contextmanager
-def running(*arguments: str, template: Path = ROOT / "template.yaml", cwd: Path = ROOT) -> Iterator[RunningStack]:
+def running(*arguments: str, template: Path = ROOT / "template.yaml") -> Iterator[RunningStack]:
     """`lattice-bridge local` until the block ends; then it has to end by itself, with exit code 0."""
-    command = [sys.executable, "-m", "lattice_bridge.cli", "local", "--template", str(template)]
-    options = ["--port", "0", "--lambda-port", "0", "--json-logs", *arguments]
-    process = subprocess.Popen(
-        [*command, *options], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment()
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    first = process.stdout.readline()
-    if '"listening"' not in first:
-        process.kill()
-        raise AssertionError(f"the stack did not start: {first}{process.stderr.read()}")
-    fields = json.loads(first)
-    stack = RunningStack(process, fields["front"], fields["lambda"])
-    reader = threading.Thread(target=_read, args=(process.stdout, stack.lines), daemon=True)
-    reader.start()
-    try:
-        yield stack
-    finally:
-        process.send_signal(signal.SIGINT)
+    with LocalStack(template, options=arguments) as stack:
+        process = stack.process
         try:
-            code = process.wait(timeout=20)
+            yield RunningStack(process.popen, process.front_url, process.lambda_url, process.lines)
         finally:
-            process.kill()
-        reader.join(timeout=5)
-        errors = process.stderr.read()
-        process.stderr.close()
-        process.stdout.close()
-    assert code == 0, errors
-    assert errors == ""
+            process.end(signal.SIGINT)
+    assert process.exit_code == 0, process.errors
+    assert process.errors == ""
 
 
 def signed(
@@ -120,15 +98,6 @@ def signed(
     request = AWSRequest("POST", url, headers=headers, data=body)
     SigV4Auth(who, "lambda", region).add_auth(request)
     return dict(request.headers.items())
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-
-
-def _read(stream: Any, lines: list[dict[str, Any]]) -> None:
-    for line in map(json.loads, stream):
-        lines.append(line)  # noqa: PERF402 - one at a time: the tests look while it grows
 
 
 def opened(url: str, headers: dict[str, str] | None, body: bytes | None, method: str) -> Answer:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import os
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,9 +25,9 @@ from tests.frameworks import documented, page
 from tests.frameworks.cases import CASES, HANDLERS, Answer, Case, Request
 from tests.frameworks.losses import LOSSES, Loss
 from tests.stack import ROOT, running
+from tests.written import assert_written
 
 FOLDER: Final = ROOT / "tests" / "frameworks"
-WRITE: Final = "LATTICE_BRIDGE_WRITE_DOCS"
 CALLER: Final = builders.role("blue-api")
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -60,7 +59,7 @@ def id_of(value: object) -> str | None:
 
 @pytest.fixture(scope="module")
 def front() -> Iterator[http.client.HTTPConnection]:
-    with running(template=FOLDER / "template.yaml", cwd=FOLDER) as stack:
+    with running(template=FOLDER / "template.yaml") as stack:
         address = urlsplit(stack.front)
         connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=60)
         yield connection
@@ -273,7 +272,4 @@ def test_the_page_says_what_came_out() -> None:
     if len(asked) < len(CELLS):
         pytest.skip("only some of the cases were run")
     assert asked == came_out.keys(), "a case above failed: the page is written when all are as they should be"
-    written = page.with_matrix(page.text(), page.matrix(came_out))
-    if os.environ.get(WRITE) == "1":
-        page.PAGE.write_text(written, encoding="utf-8")
-    assert page.text() == written, "docs/backends.md is out of date: run `make docs`"
+    assert_written(page.PAGE, "matrix", page.matrix(came_out))

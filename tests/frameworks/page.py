@@ -15,8 +15,6 @@ from tests.frameworks.losses import Loss, Note
 from tests.stack import ROOT
 
 PAGE: Final = ROOT / "docs" / "backends.md"
-BEGIN: Final = "<!-- matrix: written by tests/test_frameworks.py -->"
-END: Final = "<!-- /matrix -->"
 
 NAMES: Final = {
     "mangum": "Mangum",
@@ -74,15 +72,6 @@ def _note(number: int, framework: str, note: Note) -> str:
         f"`{source.replace(':', '.').removeprefix('aws_lambda_powertools.')}`" for source in note.sources
     )
     return f"{number}. {NAMES[framework]}: {note.text} ({sources})"
-
-
-def with_matrix(page: str, matrix: str) -> str:
-    """The page with `matrix` between the marks."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert begin, f"{PAGE.name} has no {BEGIN}"
-    assert end, f"{PAGE.name} has no {END}"
-    return f"{before}{BEGIN}\n\n{matrix}\n\n{END}{after}"
 
 
 def text() -> str:

@@ -1,0 +1,127 @@
+"""What the pytest plugin's fixtures are made of.
+
+Rule: what a project's settings name is relative to its root, and what an option names to where pytest was started.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lattice_bridge.bridge import Bridge
+from lattice_bridge.reply import Reply
+from lattice_bridge.settings import Settings
+from lattice_bridge.testing.corpus import Case, UnknownEvent, all_events
+from lattice_bridge.testing.fake_lambda import REGION, FakeLambda
+from lattice_bridge.testing.stack import LocalStack, StackFailed
+
+_METRICS: Final = '{"_aws":'
+_NOT_THE_BRIDGES: Final = ("refresh", "invoker")
+"""What of a configuration is for whoever makes a bridge. All else a Bridge takes by the same name."""
+
+
+def cases(marker: pytest.Mark, metafunc: pytest.Metafunc) -> list[Case]:
+    """The events that the marker on a test names. What is wrong with it fails the collection: pytest would skip a test
+    over nothing."""
+    patterns, folder = marker.args or ("*",), metafunc.config.getoption("--lattice-events")
+    if marker.kwargs or not all(isinstance(pattern, str) for pattern in patterns):
+        pytest.fail('lattice_events takes names or patterns: @pytest.mark.lattice_events("v2/*")', pytrace=False)
+    if "lattice_case" not in metafunc.fixturenames:
+        pytest.fail("lattice_events: the test needs the argument lattice_case", pytrace=False)
+    root = None if folder is None else metafunc.config.invocation_params.dir / folder
+    if root is not None and not root.is_dir():
+        pytest.fail(f"--lattice-events: {root} is not a folder", pytrace=False)
+    try:
+        found = {case.name: case for pattern in patterns for case in all_events(pattern, root)}
+    except (UnknownEvent, ValueError) as error:
+        raise pytest.fail.Exception(f"lattice_events: {error}", pytrace=False) from None
+    return list(found.values())
+
+
+class BridgeFactory:
+    """The fixture `bridge`: makes handlers that invoke a FakeLambda.
+
+    Args:
+        pytest_config: says which bridge.toml is the project's own.
+        fake: what the handlers invoke.
+    """
+
+    def __init__(self, pytest_config: pytest.Config, fake: FakeLambda) -> None:
+        self._pytest_config = pytest_config
+        self._fake = fake
+
+    def __call__(self, config: str | Path | None = None) -> Handler:
+        """A bridge.
+
+        Args:
+            config: the text of a bridge.toml, which has a `=` somewhere, or the path of one, relative to the project's
+                root. None for what pytest's setting lattice_bridge_config names: bridge.toml, unless it says otherwise.
+
+        Raises:
+            InvalidMap: with every fault found.
+        """
+        root = self._pytest_config.rootpath
+        if isinstance(config, str) and "=" in config:
+            return Handler(Settings.from_text(config, folder=root, region=REGION), self._fake)
+        path = _setting(self._pytest_config, "lattice_bridge_config") if config is None else root / config
+        return Handler(Settings.load({"LATTICE_BRIDGE_CONFIG": str(path), "AWS_REGION": REGION}), self._fake)
+
+
+class Handler:
+    """A bridge as Lambda has it, which takes an event alone as well, and keeps its log.
+
+    Attributes:
+        log: what it has logged, decoded from JSON: a line for each request, whose `reason` says why it was refused
+            (docs/operations.md), which no reply does.
+        bridge: the bridge, with its `tenant_map`.
+    """
+
+    def __init__(self, settings: Settings, fake: FakeLambda) -> None:
+        self.log: list[dict[str, Any]] = []
+        named = {field.name: getattr(settings.options, field.name) for field in fields(settings.options)}
+        options: dict[str, Any] = {name: value for name, value in named.items() if name not in _NOT_THE_BRIDGES}
+        self.bridge = Bridge(settings.tenant_map, fake.invoke, write=self._write, **options)
+
+    def __call__(self, event: object, context: object = None) -> Reply:
+        """The reply to an event."""
+        return self.bridge(event, context)
+
+    def _write(self, text: str) -> None:
+        lines = [line for line in text.splitlines() if not line.startswith(_METRICS)]
+        print(*lines, sep="\n")  # noqa: T201 - pytest shows it with the test that fails
+        self.log += map(json.loads, lines)
+
+
+@contextmanager
+def stack_of(config: pytest.Config) -> Iterator[LocalStack]:
+    """The stack of the project's template."""
+    option = config.getoption("--lattice-template")
+    template = config.invocation_params.dir / option if option else _setting(config, "lattice_bridge_template")
+    stack = LocalStack(template, _parameters(config))
+    with ExitStack() as started:
+        try:
+            started.enter_context(stack)
+        except StackFailed as error:
+            raise pytest.fail.Exception(f"local_stack: {error}", pytrace=False) from None
+        yield stack
+
+
+def _parameters(config: pytest.Config) -> dict[str, str]:
+    pairs = [text.partition("=") for text in config.getini("lattice_bridge_parameters")]
+    for name, mark, _ in pairs:
+        if not mark:
+            pytest.fail(f"lattice_bridge_parameters: {name}: write NAME=VALUE", pytrace=False)
+    return {name: value for name, _, value in pairs}
+
+
+def _setting(config: pytest.Config, name: str) -> Path:
+    path: Path = config.rootpath / config.getini(name)
+    if not path.is_file():
+        pytest.fail(f"there is no {path}; pytest's setting {name} says where it is", pytrace=False)
+    return path

@@ -1,0 +1,195 @@
+"""The local stack, for tests: a template's functions and Lattice resources, served on free ports.
+
+Rule: requests go out as they are written; what a test wants to send wrong, it can.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from email.message import Message
+from functools import cached_property
+from http.client import HTTPConnection
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+from lattice_bridge.local.identities import Identity, read_identities
+from lattice_bridge.testing.events import Headers
+from lattice_bridge.testing.stack_process import StackFailed, StackProcess
+
+__all__ = ["Answer", "LocalStack", "StackFailed"]
+
+REGION: Final = "us-east-1"
+_PATIENCE: Final = 60.0
+"""Seconds for an answer: more than Lattice itself would wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the front answered.
+
+    Attributes:
+        status: of HTTP.
+        headers: in any case; `get_all` for one that is repeated.
+        body: as sent.
+    """
+
+    status: int
+    headers: Message
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8."""
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """The body, which is JSON."""
+        return json.loads(self.body)
+
+
+class LocalStack:
+    """`lattice-bridge local` in a process of its own, for as long as the context lasts.
+
+        with LocalStack("template.yaml", {"AuthType": "NONE"}) as stack:
+            assert stack.get("/orders", headers={"x-tenant-id": "blue"}).status == 200
+
+    It needs the extra `local` as well. No variable that begins with `AWS_` reaches it, and its region is us-east-1.
+
+    Args:
+        template: of SAM or CloudFormation.
+        parameters: of the template.
+        options: more for `lattice-bridge local`, as in `["--event-version", "V1"]`.
+    """
+
+    def __init__(
+        self,
+        template: str | Path = "template.yaml",
+        parameters: Mapping[str, str] | None = None,
+        *,
+        options: Sequence[str] = (),
+    ) -> None:
+        self._template = Path(template).absolute()
+        given = [f"--parameter={name}={value}" for name, value in (parameters or {}).items()]
+        self._arguments = [f"--template={self._template}", *given, *options]
+        self._process: StackProcess | None = None
+
+    def __enter__(self) -> Self:
+        self._process = StackProcess(self._arguments)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.end()
+
+    @property
+    def process(self) -> StackProcess:
+        """The process, with everything that it has printed."""
+        if self._process is None:
+            raise RuntimeError("LocalStack has not been started; write `with LocalStack() as stack:`")
+        return self._process
+
+    @property
+    def url(self) -> str:
+        """Of the front, where clients of Lattice ask. Without a slash at its end."""
+        return self.process.front_url
+
+    @property
+    def lambda_url(self) -> str:
+        """Of the Lambda API, for `endpoint_url` and AWS_ENDPOINT_URL_LAMBDA."""
+        return self.process.lambda_url
+
+    def get(self, path: str, headers: Headers = (), **more: Any) -> Answer:
+        """`request` with GET."""
+        return self.request("GET", path, headers, **more)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: Headers = (),
+        body: bytes | str = b"",
+        *,
+        identity: str | None = None,
+        session: str | None = None,
+    ) -> Answer:
+        """One request to the front. No redirection is followed, and no proxy is asked.
+
+        Args:
+            method: as sent.
+            path: as sent, with the query.
+            headers: by name, one value or several; or pairs.
+            body: bytes, or text as UTF-8.
+            identity: signs as the one with this access key: of the identities.toml beside the template, or without
+                that LOCALBLUE or LOCALGREEN.
+            session: the name of the role's session, if not the identity's own.
+
+        Raises:
+            StackFailed: the stack has ended.
+            KeyError: no identity has this access key.
+        """
+        pairs = list(_pairs(headers))
+        if identity is not None:
+            pairs = _signed(self.url + path, method, pairs, self._identities[identity], session)
+        try:
+            return _exchange(self.url, method, path, pairs, body.encode() if isinstance(body, str) else body)
+        except OSError:
+            self.process.check_runs()
+            raise
+
+    def output(self, function: str = "") -> list[str]:
+        """What functions have printed so far, by line; of one function (`orders`), of one tenant's environments
+        (`orders/blue`), or of all. A line may come a moment later than the answer."""
+        lines = [line for line in list(self.process.lines) if "environment" in line]
+        return [line["line"] for line in lines if _is_of(line["environment"], function)]
+
+    @cached_property
+    def _identities(self) -> Mapping[str, Identity]:
+        beside = self._template.resolve().parent / "identities.toml"
+        return read_identities(beside if beside.exists() else None)
+
+
+def _is_of(environment: str, function: str) -> bool:
+    """An environment is `FUNCTION#1`, or `FUNCTION/TENANT#1`."""
+    return not function or environment.startswith((f"{function}#", f"{function}/"))
+
+
+def _pairs(headers: Headers) -> Iterator[tuple[str, str]]:
+    given: Iterable[tuple[str, str | Sequence[str]]] = headers.items() if isinstance(headers, Mapping) else headers
+    for name, value in given:
+        yield from [(name, value)] if isinstance(value, str) else ((name, each) for each in value)
+
+
+def _signed(
+    url: str, method: str, pairs: list[tuple[str, str]], identity: Identity, session: str | None
+) -> list[tuple[str, str]]:
+    """With a signature that does not cover the client's own headers, since botocore's would join repeated ones."""
+    from botocore.auth import SigV4Auth  # these are a tenth of a second, which nobody pays who does not sign
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    from lattice_bridge.local.sigv4 import SERVICE, SESSION_PREFIX, UNSIGNED
+
+    host = next((value for name, value in pairs if name.lower() == "host"), urlsplit(url).netloc)
+    token = f"{SESSION_PREFIX}{session}" if session else None
+    request = AWSRequest(method, url, headers={"host": host, "x-amz-content-sha256": UNSIGNED})
+    SigV4Auth(Credentials(identity.access_key, identity.secret_key, token), SERVICE, REGION).add_auth(request)
+    return [*(pair for pair in pairs if pair[0].lower() != "host"), *request.headers.items()]
+
+
+def _exchange(url: str, method: str, path: str, pairs: list[tuple[str, str]], body: bytes) -> Answer:
+    names = {name.lower() for name, _ in pairs}
+    with closing(HTTPConnection(urlsplit(url).netloc, timeout=_PATIENCE)) as connection:
+        connection.putrequest(method, path, skip_host="host" in names, skip_accept_encoding=True)
+        for name, value in pairs:
+            connection.putheader(name, value.encode())
+        if body and not names & {"content-length", "transfer-encoding"}:
+            connection.putheader("content-length", str(len(body)))
+        connection.endheaders(body or None)
+        response = connection.getresponse()
+        return Answer(response.status, response.headers, response.read())

@@ -1,0 +1,12 @@
+import pytest
+
+
+@pytest.mark.parametrize(("identity", "tenant"), [("LOCALBLUE", "blue"), ("LOCALGREEN", "green")])
+def test_a_signed_request_runs_as_the_signers_tenant(local_stack, identity, tenant):
+    answer = local_stack.get("/orders?id=1", identity=identity)
+    assert (answer.status, answer.json()) == (200, {"tenant": tenant})
+    assert "asked for /orders?id=1" in local_stack.output(f"orders/{tenant}")
+
+
+def test_who_shows_no_credential_is_told_so(local_stack):
+    assert local_stack.get("/orders").status == 401

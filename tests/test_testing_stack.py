@@ -1,0 +1,238 @@
+"""LocalStack: what a test can ask of it, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from lattice_bridge.testing import LocalStack
+from lattice_bridge.testing.stack import StackFailed
+
+SIGNED: Final = """
+Resources:
+  Function:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: app.handler, Runtime: python3.13}
+  Targets:
+    Type: AWS::VpcLattice::TargetGroup
+    Properties:
+      Type: LAMBDA
+      Config: {LambdaEventStructureVersion: V2}
+      Targets: [{Id: !GetAtt Function.Arn}]
+  Service:
+    Type: AWS::VpcLattice::Service
+    Properties: {AuthType: AWS_IAM}
+  Listener:
+    Type: AWS::VpcLattice::Listener
+    Properties:
+      ServiceIdentifier: !Ref Service
+      DefaultAction: {Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Targets, Weight: 1}]}}
+"""
+HANDLER: Final = """
+import json, subprocess, sys, time
+def handler(event, context):
+    path = event["path"] if "path" in event else event["raw_path"]
+    print("hello", path)
+    child = None
+    if path == "/moved":
+        return {"statusCode": 302, "headers": {"location": "/elsewhere"}, "body": ""}
+    if path == "/hangs":
+        time.sleep(60)
+    if path == "/forks":
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True).pid
+    return {"statusCode": 200, "body": json.dumps({"event": event, "child": child})}
+"""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stack")
+    (folder / "template.yaml").write_text(SIGNED)
+    (folder / "app.py").write_text(HANDLER)
+    return folder / "template.yaml"
+
+
+@pytest.fixture(scope="module")
+def stack(template: Path) -> Iterator[LocalStack]:
+    with LocalStack(template) as stack:
+        yield stack
+
+
+# ---- requests -------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_signed_as_an_identity_in_a_session(stack: LocalStack) -> None:
+    answer = stack.request("POST", "/a%20b?x=1&x=%2F", body="é", identity="LOCALGREEN", session="me")
+    event = answer.json()["event"]
+    identity = event["requestContext"]["identity"]
+    assert (answer.status, event["method"], event["path"]) == (200, "POST", "/a%20b?x=1&x=%2F")
+    assert identity["principal"] == "arn:aws:sts::111122223333:assumed-role/green-api/me"
+
+
+def test_an_identity_of_the_templates_own_is_known(template: Path, tmp_path: Path) -> None:
+    for path in template.parent.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes()) if path.is_file() else None
+    text = '[[identity]]\naccess_key = "OWNKEY"\nsecret_key = "s"\nprincipal = "arn:aws:iam::111122223333:role/own"\n'
+    (tmp_path / "identities.toml").write_text(text)
+    with LocalStack(tmp_path / "template.yaml") as stack:
+        event = stack.get("/", identity="OWNKEY").json()["event"]
+    assert event["requestContext"]["identity"]["principal"] == "arn:aws:sts::111122223333:assumed-role/own/local"
+
+
+def test_who_is_no_identity_is_a_key_error_and_unsigned_is_unsigned(stack: LocalStack) -> None:
+    with pytest.raises(KeyError, match="NOBODY"):
+        stack.get("/", identity="NOBODY")
+    assert stack.get("/").status == 403
+
+
+def test_headers_go_out_as_often_as_they_are_given(stack: LocalStack) -> None:
+    given: list[dict[str, list[str]]] = [
+        stack.get("/", headers, identity="LOCALBLUE").json()["event"]["headers"]
+        for headers in ([("x-a", "1"), ("X-A", "2"), ("host", "h.example")], {"x-a": ["1", "2"], "Host": "h.example"})
+    ]
+    assert [(headers["x-a"], headers["host"]) for headers in given] == [(["1", "2"], ["h.example"])] * 2
+
+
+def test_a_redirection_is_an_answer(stack: LocalStack) -> None:
+    answer = stack.get("/moved", identity="LOCALBLUE")
+    assert (answer.status, answer.headers["Location"], answer.text) == (302, "/elsewhere", "")
+
+
+def test_a_proxy_that_is_set_up_is_not_asked(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert stack.get("/").status == 403
+
+
+def test_what_a_function_prints_is_its_output(stack: LocalStack) -> None:
+    stack.get("/printed", identity="LOCALBLUE")
+    deadline = time.monotonic() + 10
+    while "hello /printed" not in stack.output("Function"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert "hello /printed" in stack.output()
+    assert stack.output("Funct") == []
+
+
+def test_the_settings_of_the_shell_for_aws_do_not_reach_the_stack(
+    template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    with LocalStack(template) as stack:
+        assert stack.get("/", identity="LOCALBLUE").json()["event"]["requestContext"]["region"] == "us-east-1"
+
+
+def test_parameters_and_options_reach_the_stack(tmp_path: Path) -> None:
+    text = SIGNED.replace("AWS_IAM", "!Ref Auth")
+    (tmp_path / "t.yaml").write_text(f"Parameters:\n  Auth: {{Type: String, Default: AWS_IAM}}\n{text}")
+    (tmp_path / "app.py").write_text(HANDLER)
+    with LocalStack(tmp_path / "t.yaml", {"Auth": "NONE"}, options=["--event-version", "V1"]) as stack:
+        assert stack.get("/a").json()["event"]["raw_path"] == "/a"
+
+
+# ---- what goes wrong ------------------------------------------------------------------------------------------------
+
+
+def test_a_stack_that_does_not_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text("Resources: {}")
+    with pytest.raises(StackFailed, match=r"did not start \(with exit code 2\)(.|\n)*no Python function"):
+        LocalStack(tmp_path / "template.yaml").__enter__()
+
+
+def test_a_stack_that_has_ended_says_so_to_the_next_request(template: Path) -> None:
+    with LocalStack(template) as stack:
+        stack.process.popen.kill()
+        stack.process.popen.wait()
+        with pytest.raises(StackFailed, match="has ended, with exit code -9"):
+            stack.get("/")
+
+
+def test_a_stack_that_was_not_started_says_how(template: Path) -> None:
+    with pytest.raises(RuntimeError, match="with LocalStack"):
+        LocalStack(template).url  # noqa: B018 - asking is enough
+
+
+# ---- what is left ---------------------------------------------------------------------------------------------------
+
+
+def processes_of(stack: int) -> list[int]:
+    """The stack's process and its children."""
+    found = Path(f"/proc/{stack}/task/{stack}/children").read_text().split()
+    return [stack, *map(int, found)]
+
+
+def test_nothing_is_left_after_the_block(template: Path) -> None:
+    with LocalStack(template) as stack:
+        stack.get("/", identity="LOCALBLUE")
+        pids = processes_of(stack.process.popen.pid)
+        assert len(pids) == 2
+    assert [pid for pid in pids if alive(pid)] == []
+    assert (stack.process.exit_code, stack.process.errors) == (0, "")
+
+
+def test_a_stack_that_does_not_end_is_killed_with_what_it_started(template: Path) -> None:
+    with LocalStack(template) as stack:
+        child = stack.get("/forks", identity="LOCALBLUE").json()["child"]
+        pids = [child, *processes_of(stack.process.popen.pid)]
+        stack.process.popen.send_signal(signal.SIGSTOP)
+        stack.process.end(seconds=0.2)
+        assert stack.process.exit_code == -9
+    wait_until_gone(pids)
+
+
+TEST: Final = """
+import threading, time
+def test_it(local_stack):
+    threading.Thread(target=local_stack.get, args=("/hangs",), daemon=True).start()
+    child = local_stack.get("/forks").json()["child"]
+    stack = local_stack.process.popen.pid
+    while len(children := open(f"/proc/{stack}/task/{stack}/children").read().split()) < 2:
+        time.sleep(0.05)
+    print("\\npids", child, stack, *children, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_nothing_is_left_of_a_stack_whose_pytest_is_interrupted_or_killed(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """In the middle of a test, while one function hangs and another has left a child in a session of its own."""
+    (tmp_path / "test_it.py").write_text(TEST)
+    (tmp_path / "app.py").write_text(HANDLER)
+    (tmp_path / "template.yaml").write_text(SIGNED.replace("AWS_IAM", "NONE"))
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as run:
+        try:
+            assert run.stdout is not None
+            line = next(line for line in run.stdout if line.startswith("pids "))
+            pids = [int(pid) for pid in line.split()[1:]]
+            assert len(pids) == 4
+            assert all(alive(pid) for pid in pids)
+            run.send_signal(number)
+            run.communicate(timeout=30)
+        finally:
+            run.kill()
+    assert run.returncode == (2 if number == signal.SIGINT else -number)
+    wait_until_gone(pids)
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 20
+    while left := [pid for pid in pids if alive(pid)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent to notice does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
