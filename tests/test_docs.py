@@ -138,3 +138,15 @@ def test_every_trap_has_its_tests_and_every_test_of_a_trap_its_row() -> None:
     rows = re.findall(r"^\| ([A-D][0-9]+) \| .* \| `([\w.]+)` \|$", text, re.MULTILINE)
     assert {trap for trap, _ in rows} == set(named)
     assert [trap for trap, test in rows if test not in named[trap]] == []
+
+
+def test_the_snippets_of_testing_md_are_run() -> None:
+    """Each is a piece of a stranger's project, which test_strangers_project runs, or imports what is there."""
+    run = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests" / "stranger").rglob("*.py")))
+    found = blocks((ROOT / "docs" / "testing.md").read_text(encoding="utf-8"), "python")
+    assert len(found) >= 8
+    for snippet in found:
+        if snippet.startswith("from "):
+            exec(snippet, {})
+        else:
+            assert all(piece in run for piece in snippet.strip().split("\n\n\n"))
