@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 DEFINITIONS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs soak bench package clean build-BridgeFunction
+.PHONY: help run test check docs fuzz soak bench package clean build-BridgeFunction
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
@@ -30,6 +30,9 @@ check: $(VENV)/dev ## Lint and types only
 
 docs: $(VENV)/dev ## Write the tables in docs/ that are taken from a run of the tests
 	@LATTICE_BRIDGE_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/test_frameworks.py tests/test_powertools_reads.py $(ARGS)
+
+fuzz: $(VENV)/dev ## 100,000 examples of the testing strategies against the bridge, in five minutes at most
+	@$(BIN)/python -m fuzz $(ARGS)
 
 soak: $(VENV)/dev ## 20,000 requests through the whole stack, with what it costs in memory
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

@@ -1,0 +1,111 @@
+"""Whether a map lets a caller be a tenant, by looking at every rule.
+
+Rule: nothing of the package is used, and nothing but the tables and the event's own fields is looked at. More is let
+through than a map does, which rule is the most specific being another test's business; what is not is certainly wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Table = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A caller as an event says it. `arn` is None if Lattice authenticated nobody."""
+
+    arn: str | None = None
+    session: str | None = None
+    vpc: str | None = None
+    uri: str | None = None
+
+    @classmethod
+    def of(cls, event: Table) -> Asking:
+        """Of an event that was made by the book."""
+        if event.get("version") == "2.0":
+            fields = dict(event["requestContext"]["identity"])
+            uri = fields.get("x509SanUri")
+        else:
+            lines = "; ".join(event["headers"].get(f"x-amzn-lattice-{name}", "") for name in ("network", "identity"))
+            fields = {key[:1].lower() + key[1:]: value for key, _, value in _parts(lines)}
+            uri = fields.get("x509SAN/URI")
+        signed = fields.get("type") == "AWS_IAM"
+        return cls(
+            fields["principal"] if signed else None,
+            fields.get("sessionName") or None if signed else None,
+            fields.get("sourceVpcArn"),
+            uri if signed else None,
+        )
+
+
+def _parts(lines: str) -> list[tuple[str, str, str]]:
+    return [part.strip().partition("=") for part in lines.split(";")]
+
+
+def may_be(
+    tenant: str, asking: Asking, wanted: str | None, rules: Sequence[Table], tenants: Mapping[str, bool]
+) -> bool:
+    """Whether some rule for the caller gives the tenant, it is active, the header asks for no other, and no rule
+    without conditions denies the caller."""
+    if tenants.get(tenant) is not True or wanted not in (None, tenant):
+        return False
+    for_caller = [rule for rule in rules if is_for(rule, asking)]
+    if any("deny" in rule and not _conditions(rule) for rule in for_caller):
+        return False
+    return any("deny" not in rule and gives(rule, tenant, asking, tenants) for rule in for_caller)
+
+
+def _conditions(rule: Table) -> set[str]:
+    anchored = any(key in rule for key in ("role", "user", "root", "federated_user", "account", "sso", "anyone", "jwt"))
+    return {"vpc", "org", "service", "network"} & set(rule) if anchored else {"org", "service", "network"} & set(rule)
+
+
+def is_for(rule: Table, asking: Asking) -> bool:
+    """Whether the caller is one that a rule is for. No request here carries a token."""
+    if "jwt" in rule:
+        return False
+    if rule.get("anyone"):
+        return asking.arn is None
+    named = [key for key in ("role", "user", "root", "federated_user", "account", "sso") if key in rule]
+    if not named:
+        return asking.vpc is not None and asking.vpc.endswith("/" + rule["vpc"].rpartition("/")[2])
+    if asking.arn is None:
+        return False
+    _, partition, _, _, account, resource = asking.arn.split(":", 5)
+    kind, *path = resource.split("/")
+    name = (path[0] if kind == "assumed-role" else path[-1] if path else "").lower()
+    if "account" in rule:
+        return f"{partition}:{account}" == _numbered(rule["account"])
+    if "sso" in rule:
+        pattern = f"awsreservedsso_{re.escape(rule['sso']['permission_set'].lower())}_[0-9a-f]{{16}}"
+        fits = kind == "assumed-role" and re.fullmatch(pattern, name) is not None
+        return fits and f"{partition}:{account}" == _numbered(rule["sso"]["account"])
+    _, its_partition, _, _, its_account, its_resource = rule[named[0]].split(":", 5)
+    if (partition, account) != (its_partition, its_account):
+        return False
+    its_kind, its_name = its_resource.split("/")[0], its_resource.split("/")[-1].lower()
+    if named[0] == "role":
+        fits = name.startswith(its_name[:-1]) if its_name.endswith("*") else name == its_name
+        return kind == "assumed-role" and fits and rule.get("session", asking.session) == asking.session
+    return kind == its_kind and (kind == "root" or name == its_name)
+
+
+def _numbered(account: str) -> str:
+    return account if ":" in account else f"aws:{account}"
+
+
+def gives(rule: Table, tenant: str, asking: Asking, tenants: Mapping[str, bool]) -> bool:
+    """Whether a rule gives a caller that it is for the tenant."""
+    source = rule.get("tenant_from")
+    if source == "session":
+        return asking.session == str(rule.get("template", "{tenant}")).replace("{tenant}", tenant)
+    if source == "x509_san_uri":
+        return asking.uri == str(rule["template"]).replace("{tenant}", tenant)
+    if source is not None:
+        return False  # a claim, and there is no token
+    listed = [rule["tenant"]] if "tenant" in rule else rule["tenants"]
+    return tenant in (tenants if listed == "*" else listed)

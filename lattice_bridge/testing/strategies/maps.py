@@ -1,0 +1,219 @@
+"""Tenant maps that load.
+
+Rule: what a map says is known beside its text, so that a test can hold a decision against it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from hypothesis import strategies as st
+
+from lattice_bridge.headers import lower
+from lattice_bridge.tenant_map import TenantMap
+from lattice_bridge.testing.strategies.ids import TENANT_IDS
+from lattice_bridge.testing.strategies.who import ORIGINS
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+Table = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenMap:
+    """A tenant map as somebody writes it.
+
+    Attributes:
+        text: TOML; for a bridge.toml, put a `[[backend]]` behind it.
+        tenants: the registered ones, and whether they are active. At least one.
+        rules: the `[[rule]]` tables as they stand in the text. At least one.
+        header: the tenant header's name, in lower case.
+    """
+
+    text: str
+    tenants: Mapping[str, bool]
+    rules: tuple[Table, ...]
+    header: str
+
+    def load(self) -> TenantMap:
+        """The map. Nothing is fetched before a token comes."""
+        return TenantMap.from_toml(self.text)
+
+    @property
+    def principals(self) -> list[str]:
+        """ARNs that rules are for, one each; none for rules that are for tokens, a VPC or anyone."""
+        return [arn for rule in self.rules if (arn := _principal_for(rule)) is not None]
+
+
+def maps() -> SearchStrategy[WrittenMap]:
+    """Tenant maps that load: every kind of rule, in many combinations. The tenants are listed in the map; issuers of
+    tokens have keys at URLs that do not exist."""
+    return _MAPS
+
+
+_WHO: Final = (
+    *("role", "role", "role", "role*", "session", "user", "root", "federated_user", "account", "sso", "jwt", "vpc"),
+    "anyone",
+)
+_OUTCOMES: Final = (
+    *("tenant", "tenants", "*", "deny", "tenant", "session", "session-template", "x509", "claim", "claim-list"),
+)
+_CONDITIONS: Final[tuple[Table, ...]] = (
+    *({}, {}, {}, {}, {"vpc": ORIGINS[0].source_vpc_arn}, {"vpc": [ORIGINS[1].source_vpc_arn.rpartition("/")[2]]}),
+    *({"org": "o-a1b2c3d4e5"}, {"org": ["o-a1b2c3d4e5", "o-" + "z9" * 16]}, {"service": ORIGINS[0].service_arn}),
+    {"network": [origin.service_network_arn for origin in ORIGINS]},
+)
+_PLACES: Final = (("aws", "111122223333"), ("aws", "111122223333"), ("aws", "444455556666"), ("aws-cn", "111122223333"))
+_ROLE_NAMES: Final = ("blue-api", "edge-proxy", "support", "a", "a_b.c@d+e", "tenant-blue-api")
+_MAP_SESSIONS: Final = ("i-0123456789abcdef0", "blue", "green", "ann@example.com")
+_RULES: Final = st.lists(
+    st.tuples(
+        st.sampled_from(_WHO),
+        st.sampled_from(_PLACES),
+        st.sampled_from(_ROLE_NAMES),
+        st.sampled_from(_MAP_SESSIONS),
+        st.sampled_from(_OUTCOMES),
+        st.sampled_from(_CONDITIONS),
+        st.integers(0, 4),
+    ),
+    min_size=1,
+    max_size=8,
+)
+_HEADERS: Final = ("x-tenant-id", "x-tenant-id", "X-Tenant-Id", "x-customer")
+
+
+def _anchor(who: str, place: tuple[str, str], name: str, session: str, issuer: str | None) -> Table:
+    """The keys that say whom a rule is for."""
+    partition, account = place
+    iam = f"arn:{partition}:iam::{account}:"
+    numbered = account if partition == "aws" else f"{partition}:{account}"
+    found: dict[str, Table] = {
+        "role": {"role": f"{iam}role/{name}"},
+        "role*": {"role": f"{iam}role/{name}-*"},
+        "session": {"role": f"{iam}role/{name}", "session": session, "session_set_by": "a test"},
+        "user": {"user": f"{iam}user/team/{name}"},
+        "root": {"root": f"{iam}root"},
+        "federated_user": {
+            "federated_user": f"arn:{partition}:sts::{account}:federated-user/{name}",
+            "session_set_by": "a test",
+        },
+        "account": {"account": numbered},
+        "sso": {"sso": {"account": numbered, "permission_set": "Support"}},
+        "vpc": {"vpc": ORIGINS[0].source_vpc_arn.rpartition("/")[2], "accept_risk": "a test"},
+        "anyone": {"anyone": True, "accept_risk": "a test"},
+    }
+    return found.get(who) or ({"anyone": True, "accept_risk": "a test"} if issuer is None else {"jwt": issuer})
+
+
+def _outcome(kind: str, anchor: Table, names: list[str], number: int, issuer: str | None) -> Table:
+    """The keys that say which tenants, of those that go with the anchor."""
+    name = names[number % len(names)]
+    named = "role" in anchor and not anchor["role"].endswith("*")
+    acknowledged = {"session_set_by": "a test"}
+    if kind == "session" and "session" not in anchor and ("role" in anchor or "sso" in anchor):
+        return {"tenant_from": "session", **acknowledged}
+    if kind == "session-template" and "session" not in anchor and ("role" in anchor or "sso" in anchor):
+        return {"tenant_from": "session", "template": "t-{tenant}", **acknowledged}
+    if kind == "x509" and named:
+        template = "spiffe://example.org/t/{tenant}"
+        return {"tenant_from": "x509_san_uri", "template": template, "x509_set_by": "a test"}
+    if kind.startswith("claim") and issuer is not None and not {"anyone", "vpc"} & set(anchor):
+        listed = {"claim_is_list": True} if kind == "claim-list" else {}
+        return {"tenant_from": "claim", "claim": ["app", "tenant"], "jwt": issuer, **listed}
+    if kind == "deny":
+        return {"deny": True}
+    if kind == "*":
+        return {"tenants": "*", **({"accept_risk": "a test"} if "jwt" in anchor else {})}
+    return {"tenants": sorted({name, *names[:number]})} if kind == "tenants" else {"tenant": name}
+
+
+def _rule(choice: tuple[Any, ...], names: list[str], issuer: str | None) -> Table:
+    who, place, name, session, kind, conditions, number = choice
+    anchor = _anchor(who, place, name, session, issuer)
+    outcome = _outcome(kind, anchor, names, number, issuer)
+    # `anyone` has no organisation; a VPC that the rule is for is no condition of it
+    never = {"org"} if "anyone" in anchor else set()
+    table = {key: value for key, value in conditions.items() if key not in {*anchor, *never}}
+    table = {**table, **anchor, **outcome}
+    if "deny" in table:
+        table = {key: value for key, value in table.items() if key not in ("accept_risk", "session_set_by")}
+    return table
+
+
+def _whom(table: Table) -> tuple[Any, ...]:
+    """For whom a rule is, as far as two rules may not be for the same: a role's and a user's path is ignored."""
+    anchor = next(key for key in ("role", "user", "root", "federated_user", *_UNNAMED) if key in table)
+    text = table[anchor]
+    spelled = text if anchor in _UNNAMED else (*text.split("/")[0].split(":"), text.split("/")[-1])
+    return anchor, str(spelled).lower(), table.get("session"), "deny" in table
+
+
+_UNNAMED: Final = ("account", "sso", "anyone", "jwt", "vpc")
+
+
+def _principal_for(rule: Table) -> str | None:
+    if "sso" in rule:
+        partition, _, account = rule["sso"]["account"].rpartition(":")
+        name = f"AWSReservedSSO_{rule['sso']['permission_set']}_0123456789abcdef"
+        return f"arn:{partition or 'aws'}:iam::{account}:role/{name}"
+    if "account" in rule:
+        partition, _, account = rule["account"].rpartition(":")
+        return f"arn:{partition or 'aws'}:iam::{account}:role/any"
+    if "role" in rule and "session" in rule:
+        return f"{rule['role'].replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/{rule['session']}"
+    if "role" in rule:
+        return str(rule["role"]).replace("*", "x")
+    return rule.get("user") or rule.get("root") or rule.get("federated_user")
+
+
+def _map(
+    names: list[str], suspended: int, choices: list[tuple[Any, ...]], header: str, issuer: str | None
+) -> WrittenMap:
+    rules: dict[tuple[Any, ...], Table] = {}
+    for choice in choices:
+        table = _rule(choice, names, issuer)
+        rules.setdefault(_whom(table), {"id": f"rule-{len(rules)}", **table})
+    tenants = {name: number != suspended for number, name in enumerate(names)}
+    lines = [] if header == "x-tenant-id" else ["[header]", f"name = {_toml(header)}", ""]
+    lines += ["[tenants]", *(f"{_toml(name)} = {_toml({} if tenants[name] else _SUSPENDED)}" for name in names)]
+    if issuer is not None:
+        lines += ["", f"[jwt.{issuer}]", *_lines(_ISSUER)]
+    for rule in rules.values():
+        lines += ["", "[[rule]]", *_lines(rule)]
+    return WrittenMap("\n".join(lines) + "\n", tenants, tuple(rules.values()), lower(header))
+
+
+_SUSPENDED: Final = {"status": "suspended"}
+_ISSUER: Final[Table] = {
+    "issuer": "https://corp.invalid",
+    "audience": ["orders"],
+    "jwks_url": "https://corp.invalid/keys",
+    "header": "x-id-token",
+}
+
+
+def _lines(table: Table) -> list[str]:
+    return [f"{key} = {_toml(value)}" for key, value in table.items()]
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML writes it within a line. All our texts are ASCII, and JSON's strings of those are TOML's."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }" if value else "{}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)
+
+
+_MAPS: Final[SearchStrategy[WrittenMap]] = st.builds(
+    _map,
+    st.lists(st.sampled_from(["blue", "green", "old", "Blue"]) | TENANT_IDS, min_size=1, max_size=5, unique=True),
+    st.integers(0, 9),
+    _RULES,
+    st.sampled_from(_HEADERS),
+    st.sampled_from([None, "corp"]),
+)
