@@ -19,6 +19,9 @@ def unpacked(folder: Path, *, modified: float) -> Path:
         ("a.py", "2"),
         ("b/lib.so", "3"),
         ("bin/tool", "4"),
+        ("lattice_bridge/testing/events.zip", "6"),
+        ("lattice_bridge/local/stack.py", "7"),
+        ("_lattice_bridge_pytestplugin.py", "8"),
         ("c.dist-info/RECORD", "5"),
     ):
         path = folder / name
@@ -34,7 +37,7 @@ def test_two_zips_of_the_same_contents_are_the_same_bytes(tmp_path: Path) -> Non
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 
-def test_a_zip_holds_no_scripts_and_no_record_of_where_it_was_made(tmp_path: Path) -> None:
+def test_a_zip_holds_no_scripts_nothing_for_tests_and_no_record_of_where_it_was_made(tmp_path: Path) -> None:
     write_zip(unpacked(tmp_path / "one", modified=1e9), tmp_path / "one.zip")
     with zipfile.ZipFile(tmp_path / "one.zip") as file:
         assert file.namelist() == ["a.py", "b/lib.so", "b/x.py"]

@@ -20,6 +20,8 @@ from typing import Final
 import pytest
 from packaging.requirements import Requirement
 
+from lattice_bridge.testing.corpus import all_events, all_replies, load_event
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 STRANGER: Final = ROOT / "tests" / "stranger"
 PLUGIN: Final = ROOT / "_lattice_bridge_pytestplugin.py"
@@ -86,6 +88,24 @@ def test_the_wheel_has_no_other_top_level_module_and_no_test_of_ours(wheel: Path
     }
 
 
+def test_the_corpus_is_one_file_in_the_wheel_and_the_same_events(plain: Installed, wheel: Path, tmp_path: Path) -> None:
+    """pytest looks at every file of a package with a plugin, at each start of everybody."""
+    with zipfile.ZipFile(wheel) as file:
+        assert "lattice_bridge/testing/events.zip" in file.namelist()
+        assert not [name for name in file.namelist() if name.endswith(".json")]
+    program = (
+        "from lattice_bridge.testing.corpus import *; import sys;"
+        "sys.stdout.write(repr([all_events(), all_replies(), load_event('v2/query-repeated')]))"
+    )
+    ours = repr([all_events(), all_replies(), load_event("v2/query-repeated")])
+    assert run([str(plain.python), "-c", program], tmp_path) == ours
+
+
+def test_two_builds_of_the_wheel_are_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+    run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)], ROOT)
+    assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
+
+
 # ---- their tests ----------------------------------------------------------------------------------------------------
 
 
@@ -122,6 +142,19 @@ def test_events_of_ones_own_take_the_place_of_the_corpus(plain: Installed, tmp_p
 def test_every_fixture_is_used_by_some_stranger(fixture: str) -> None:
     texts = [path.read_text(encoding="utf-8") for path in STRANGER.rglob("test_*.py")]
     assert any(re.search(rf"^def test_\w+\(.*\b{fixture}\b.*\)", text, re.MULTILINE) for text in texts)
+
+
+def test_every_snippet_for_the_four_readers_is_a_strangers_own() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    sections = [part for part in text.split("\n## ") if part.startswith(("My handler", "I use", "I test"))]
+    theirs = "\0".join(path.read_text(encoding="utf-8") for path in sorted(STRANGER.rglob("*.py")))
+    snippets = [
+        block for part in sections for block in re.findall(r"^```python\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
+    ]
+    pieces = [piece.strip("\n") for snippet in snippets for piece in snippet.split("\n\n\n")]
+    assert len(sections) == 4
+    assert len(pieces) >= 12
+    assert [piece for piece in pieces if piece not in theirs] == []
 
 
 def test_there_are_fixtures_to_look_for() -> None:

@@ -112,12 +112,13 @@ def test_a_proxy_that_is_set_up_is_not_asked(stack: LocalStack, monkeypatch: pyt
 
 def test_what_a_function_prints_is_its_output(stack: LocalStack) -> None:
     stack.get("/printed", identity="LOCALBLUE")
-    deadline = time.monotonic() + 10
-    while "hello /printed" not in stack.output("Function"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert stack.printed("/printed", "Function")
     assert "hello /printed" in stack.output()
     assert stack.output("Funct") == []
+
+
+def test_what_no_function_prints_is_waited_for_and_not_there(stack: LocalStack) -> None:
+    assert not stack.printed("never", seconds=0.05)
 
 
 def test_the_settings_of_the_shell_for_aws_do_not_reach_the_stack(

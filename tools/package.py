@@ -23,6 +23,10 @@ from lattice_bridge.errors import InvalidMap
 ROOT = Path(__file__).resolve().parent.parent
 PLATFORMS = {"x86_64": "manylinux2014_x86_64", "arm64": "manylinux2014_aarch64"}
 UNZIPPED_LIMIT = 250 * 1024 * 1024
+LEFT_OUT = (
+    *("bin/", "_lattice_bridge_pytestplugin.py"),
+    *("lattice_bridge/cli/", "lattice_bridge/local/", "lattice_bridge/testing/"),
+)
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -46,10 +50,11 @@ def configure(config: Path, folder: Path) -> None:
 
 
 def contents(folder: Path) -> Iterator[Path]:
-    """What goes into the zip: no scripts, no bytecode, and no record of where pip found things."""
+    """What goes into the zip: no scripts, no bytecode, nothing for tests and desks, and no record of where pip found
+    things."""
     for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
-        if path.is_file() and inside.parts[0] != "bin" and path.name not in ("direct_url.json", "RECORD"):
+        inside = path.relative_to(folder).as_posix()
+        if path.is_file() and not inside.startswith(LEFT_OUT) and path.name not in ("direct_url.json", "RECORD"):
             yield path
 
 

@@ -6,10 +6,14 @@ Rule: a file is read anew for each that asks, so that a test that changes its ev
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources.abc import Traversable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,7 +88,8 @@ def all_events(pattern: str = "*", folder: str | Path | None = None) -> list[Cas
         ValueError: a file is not JSON.
     """
     root = _events() if folder is None else Path(folder)
-    names = _fitting(pattern, root, _names(root, FOLDERS if folder is None else None))
+    place = "the corpus" if folder is None else str(folder)
+    names = _fitting(pattern, place, _names(root, FOLDERS if folder is None else None))
     return [Case(name, _read(root / f"{name}.json"), _expected(root, name)) for name in names]
 
 
@@ -95,25 +100,36 @@ def all_replies(pattern: str = "*") -> list[ReplyCase]:
         UnknownEvent: none fits.
     """
     root = _events() / REPLIES
-    names = _fitting(pattern, root, _names(root, None))
+    names = _fitting(pattern, "the corpus", _names(root, None))
     return [ReplyCase(name, _read(root / f"{name}.json"), _expected(root, name)) for name in names]
 
 
-def _events() -> Path:
-    """In a wheel beside this file; in the repository where `sam local invoke -e` is typed."""
-    shipped = Path(__file__).parent / "events"
-    return shipped if shipped.is_dir() else Path(__file__).parents[2] / "events"
+@cache
+def _events() -> Traversable:
+    """In a wheel one file beside this one, held in memory; in the repository where `sam local invoke -e` is typed."""
+    shipped = Path(__file__).with_name("events.zip")
+    if shipped.is_file():
+        return zipfile.Path(BytesIO(shipped.read_bytes()))
+    return Path(__file__).parents[2] / "events"
 
 
-def _names(root: Path, folders: tuple[str, ...] | None) -> list[str]:
-    paths = (path.relative_to(root) for path in root.rglob("*.json") if not path.name.endswith(_EXPECTED))
-    return sorted(path.with_suffix("").as_posix() for path in paths if folders is None or path.parts[0] in folders)
+def _names(root: Traversable, folders: tuple[str, ...] | None) -> list[str]:
+    names = (name.removesuffix(".json") for name in _files(root) if not name.endswith(_EXPECTED))
+    return sorted(name for name in names if folders is None or name.partition("/")[0] in folders)
 
 
-def _fitting(pattern: str, root: Path, known: list[str]) -> list[str]:
+def _files(folder: Traversable, within: str = "") -> Iterator[str]:
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_dir():
+            yield from _files(entry, f"{within}{entry.name}/")
+        elif entry.name.endswith(".json"):
+            yield f"{within}{entry.name}"
+
+
+def _fitting(pattern: str, place: str, known: list[str]) -> list[str]:
     if names := [name for name in known if fnmatchcase(name, pattern)]:
         return names
-    raise _unknown(f"no file in {root} fits {pattern!r}", pattern, known)
+    raise _unknown(f"no file in {place} fits {pattern!r}", pattern, known)
 
 
 def _unknown(what: str, name: str, known: list[str]) -> UnknownEvent:
@@ -127,13 +143,13 @@ def _endings(name: str, known: list[str]) -> Iterator[str]:
     return (other for other in known if last and last in other)
 
 
-def _read(path: Path) -> Any:
+def _read(path: Traversable) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
 
 
-def _expected(root: Path, name: str) -> dict[str, Any]:
+def _expected(root: Traversable, name: str) -> dict[str, Any]:
     path = root / f"{name}{_EXPECTED}"
     return _read(path) if path.is_file() else {}

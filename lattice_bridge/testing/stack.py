@@ -6,6 +6,7 @@ Rule: requests go out as they are written; what a test wants to send wrong, it c
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -144,9 +145,18 @@ class LocalStack:
 
     def output(self, function: str = "") -> list[str]:
         """What functions have printed so far, by line; of one function (`orders`), of one tenant's environments
-        (`orders/blue`), or of all. A line may come a moment later than the answer."""
+        (`orders/blue`), or of all. A line may come a moment later than the answer: see `printed`."""
         lines = [line for line in list(self.process.lines) if "environment" in line]
         return [line["line"] for line in lines if _is_of(line["environment"], function)]
+
+    def printed(self, text: str, function: str = "", *, seconds: float = 10.0) -> bool:
+        """Whether a line with the text in it is there, or comes within the seconds. `function` is as for `output`."""
+        until = time.monotonic() + seconds
+        while not any(text in line for line in self.output(function)):
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.01)
+        return True
 
     @cached_property
     def _identities(self) -> Mapping[str, Identity]:

@@ -5,7 +5,7 @@ import pytest
 def test_a_signed_request_runs_as_the_signers_tenant(local_stack, identity, tenant):
     answer = local_stack.get("/orders?id=1", identity=identity)
     assert (answer.status, answer.json()) == (200, {"tenant": tenant})
-    assert "asked for /orders?id=1" in local_stack.output(f"orders/{tenant}")
+    assert local_stack.printed("asked for /orders?id=1", f"orders/{tenant}")
 
 
 def test_who_shows_no_credential_is_told_so(local_stack):
