@@ -217,10 +217,10 @@ def test_nothing_is_left_of_a_stack_whose_pytest_is_interrupted_or_killed(
             assert len(pids) == 4
             assert all(alive(pid) for pid in pids)
             run.send_signal(number)
-            run.communicate(timeout=30)
+            said, _ = run.communicate(timeout=60)
         finally:
             run.kill()
-    assert run.returncode == (2 if number == signal.SIGINT else -number)
+    assert run.returncode == (2 if number == signal.SIGINT else -number), said
     wait_until_gone(pids)
 
 
