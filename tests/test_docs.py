@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import tomllib
@@ -17,6 +18,7 @@ from lattice_bridge.local.template import read_template
 from lattice_bridge.rules import ANYONE
 from lattice_bridge.settings import Settings
 from lattice_bridge.tenant_map import TenantMap
+from tests.log_samples import samples
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,6 +26,13 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 TENANTS = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
 WIRE = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+WORDS = {
+    *("filter", "stats", "fields", "sort", "limit", "by", "as", "and", "in", "desc"),
+    *("count", "count_distinct", "pct", "bin", "ispresent"),
+}
+"""Of Logs Insights' language."""
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -150,3 +159,16 @@ def test_the_snippets_of_testing_md_are_run() -> None:
             exec(snippet, {})
         else:
             assert all(piece in run for piece in snippet.strip().split("\n\n\n"))
+
+
+def test_the_log_queries_name_fields_that_the_log_has(tmp_path: Path) -> None:
+    lines = [json.loads(line) for found in samples(tmp_path).values() for line in found]
+    fields = {name for line in lines for name in line} | {
+        f"milliseconds.{step}" for line in lines for step in line.get("milliseconds", ())
+    }
+    queries = blocks(OPERATIONS, "sql")
+    assert len(queries) >= 5
+    for query in queries:
+        bare = re.sub(r'"[^"]*"', "", query)
+        named = set(re.findall(r"\b[A-Za-z][\w.]*", bare)) - set(re.findall(r"\bas (\w+)", bare)) - WORDS
+        assert {name.removesuffix(".0") for name in named} <= fields
