@@ -85,11 +85,13 @@ def _looks(folder: Path) -> dict[str, list[str]]:
     start = after(good + "[[rule]]\n", 0)
     asked = after(good + "[[rule]]\n", 1)
     better = after(good, 10)
+    newer = after(good.replace("old = {", "older = {").replace('"old"', '"older"'), 1000)
     worse = after(good.replace("blue = {}", "blue = 5"), 1000)
     return {
         "A start without a configuration that loads": start,
         "… and a request to it, which is answered with 503": asked,
         "A configuration that is taken": better[:2],
+        "… and in the place of another": newer[:2],
         "One that is not, while the one before stays in force": worse[:2],
     }
 
