@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PORT ?= 8080
 export PORT
+BRIDGE_ARCH ?= arm64
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,11 +41,11 @@ soak: $(VENV)/dev ## 20,000 requests through the whole stack, with what it costs
 bench: $(VENV)/dev ## What the bridge costs, beside what one would write instead, into benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
-package: $(VENV)/local ## Build dist/bridge-ARCH.zip for Lambda, without Docker
+package: $(VENV)/local ## Build dist/bridge-ARCH.zip and dist/layer-ARCH.zip for Lambda, without Docker
 	@$(BIN)/python -m tools.package $(ARGS)
 
 build-BridgeFunction: $(VENV)/local
-	@$(BIN)/python -m tools.package --folder "$(ARTIFACTS_DIR)" --arch arm64
+	@$(BIN)/python -m tools.package --folder "$(ARTIFACTS_DIR)" --arch $(BRIDGE_ARCH) $(ARGS)
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) dist build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 MAX_CONNECTIONS: Final = 64
 
+NO_BOTO3: Final = "boto3 is not there: Lambda's Python brings one; elsewhere, package it"
+
 _CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
 
 
@@ -55,6 +57,8 @@ class AwsClient:
 
 def code_of(error: Exception) -> str:
     """AWS's error code, or else the exception's type. An exception's message may quote what was asked for."""
+    if isinstance(error, ImportError):
+        return NO_BOTO3
     response = getattr(error, "response", None)
     said = response.get("Error") if isinstance(response, Mapping) else None
     code = said.get("Code") if isinstance(said, Mapping) else None

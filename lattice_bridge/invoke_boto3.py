@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any, Final, Protocol
 
-from lattice_bridge.errors import BackendFailed, BridgeError, Misconfigured, TimedOut
+from lattice_bridge.aws_client import code_of
+from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Misconfigured, TimedOut
 from lattice_bridge.invoke import (
     SHORTEST,
     TYPES,
@@ -146,7 +147,10 @@ class Boto3Clients:
 
     def renew(self) -> None:
         """The next clients look for credentials anew."""
-        import boto3  # here, since a start without boto3 costs a fifth of one with it
+        try:
+            import boto3  # here, since a start without boto3 costs a fifth of one with it
+        except ImportError as error:
+            raise InvalidMap([f'invoker = "boto3": {code_of(error)}']) from error
 
         self._session = boto3.session.Session(region_name=self._region)
 

@@ -7,7 +7,6 @@ is held across it, and after one that failed there is a pause for all names.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 from collections import OrderedDict
@@ -17,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from lattice_bridge.aws_client import AwsClient, code_of
 from lattice_bridge.background import elapsed, is_past
-from lattice_bridge.errors import Unavailable
+from lattice_bridge.errors import InvalidMap, Unavailable
 from lattice_bridge.message import is_tenant_id
 from lattice_bridge.rules import Tenant
 
@@ -105,9 +104,17 @@ class Registry:
         self._tried = 0.0
 
     def warm(self) -> None:
-        """Prepares the first fetch, without one."""
-        with contextlib.suppress(Exception):  # the fetch will say it
+        """Prepares the first fetch, without one.
+
+        Raises:
+            InvalidMap: there is no boto3 to fetch with.
+        """
+        try:
             self._warm()
+        except ImportError as error:
+            raise InvalidMap([f"[registry]: {code_of(error)}"]) from error
+        except Exception:  # noqa: S110 - the fetch will say it
+            pass
 
     def find(self, name: str) -> Tenant | None:
         """The tenant of exactly this name, with the table's own spelling of it; None if the table has none.

@@ -82,7 +82,7 @@ OURS: Final[dict[str, set[str]]] = {
     "dialects.alb": {"dialects.derived", "dialects.forwarded", "dialects.maps", "headers", "message"},
     "reply": {"base64_text", "assumptions", "errors", "headers", "message"},
     "invoke": {"backend", "errors", "message"},
-    "invoke_boto3": {"errors", "invoke"},
+    "invoke_boto3": {"aws_client", "errors", "invoke"},
     "signing": set(),
     "endpoint": {"errors"},
     "credentials": {"errors", "signing"},

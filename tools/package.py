@@ -1,116 +1,110 @@
-"""Builds dist/bridge-ARCH.zip: the bridge, its dependencies for Lambda's Python, and bridge.toml. No Docker.
+"""Builds dist/bridge-ARCH.zip and dist/layer-ARCH.zip: what runs in Lambda, without Docker.
 
-The same sources and constraints give the same bytes: names are sorted, times and modes are fixed, no bytecode.
+Rule: the same sources and constraints give the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-import subprocess
-import sys
 import tempfile
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Mapping
+from importlib.metadata import distributions
 from pathlib import Path
+from typing import Final
 
 import click
 
-from lattice_bridge.compiling import compile_document
-from lattice_bridge.document import parse_document, read_text
-from lattice_bridge.errors import InvalidMap
+from tools.package_bytecode import compiled, interpreter
+from tools.package_configure import configure
+from tools.package_contents import File, contents
+from tools.package_install import MACHINES, PYTHONS, ROOT, install
+from tools.package_zip import Size, sizes, write_folder, write_zip
 
-ROOT = Path(__file__).resolve().parent.parent
-PLATFORMS = {"x86_64": "manylinux2014_x86_64", "arm64": "manylinux2014_aarch64"}
-UNZIPPED_LIMIT = 250 * 1024 * 1024
-LEFT_OUT = (
-    *("bin/", "_lattice_bridge_pytestplugin.py"),
-    *("lattice_bridge/cli/", "lattice_bridge/local/", "lattice_bridge/testing/"),
-)
-EPOCH = (1980, 1, 1, 0, 0, 0)
+LIMIT: Final = 10_000_000
+"""Bytes of a zip without boto3."""
 
+UPLOAD_LIMIT: Final = 50 * 1024 * 1024
+UNZIPPED_LIMIT: Final = 250 * 1024 * 1024
+"""Lambda's own, of a zip that is uploaded and of what is in it."""
 
-def install(target: Path, platform: str, python: str) -> None:
-    """The wheel of this project and what it needs at run time, for another machine than this one."""
-    options = ["--quiet", "--disable-pip-version-check", "--no-compile", "--target", str(target)]
-    foreign = ["--platform", platform, "--python-version", python, "--implementation", "cp", "--only-binary", ":all:"]
-    constraints = ["--constraint", str(ROOT / "constraints.txt")]
-    subprocess.run([sys.executable, "-m", "pip", "install", *options, *foreign, *constraints, str(ROOT)], check=True)
+LAYER_PREFIX: Final = "python/"
+"""Where Lambda's Python looks in a layer."""
 
 
-def configure(config: Path, folder: Path) -> None:
-    """bridge.toml, and beside it what it compiles to, which starts in half the time. One that does not load is not
-    packaged."""
-    shutil.copyfile(config, folder / "bridge.toml")
-    try:
-        compiled = compile_document(parse_document(read_text(config)), config.parent)
-    except InvalidMap as error:
-        raise click.ClickException("\n".join((f"{config} does not load:", *error.faults))) from error
-    (folder / "bridge.json").write_text(compiled, encoding="utf-8")
+def configuration(config: Path, folder: Path) -> dict[str, File]:
+    """bridge.toml and what goes with it, written into the folder."""
+    configure(config, folder)
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): File(path, "bridge.toml") for path in found}
 
 
-def contents(folder: Path) -> Iterator[Path]:
-    """What goes into the zip: no scripts, no bytecode, nothing for tests and desks, and no record of where pip found
-    things."""
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder).as_posix()
-        if path.is_file() and not inside.startswith(LEFT_OUT) and path.name not in ("direct_url.json", "RECORD"):
-            yield path
+def packages(folder: Path, arch: str, python: str, *, boto3: bool, bytecode: bool) -> dict[str, File]:
+    """The bridge and what it needs, without a configuration, installed into the folder."""
+    install(folder, arch, python)
+    found = contents(distributions(path=[str(folder)]), boto3=boto3)
+    return found | compiled(found, folder, python) if bytecode else found
 
 
-def write_zip(folder: Path, archive: Path) -> None:
-    """A zip whose bytes depend on nothing but names and contents."""
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
-        for path in contents(folder):
-            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), EPOCH)
-            entry.external_attr = (0o755 if path.suffix == ".so" else 0o644) << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            file.writestr(entry, path.read_bytes(), compresslevel=9)
+def check_size(archive: str, size: Size, *, boto3: bool) -> None:
+    """Raises ClickException for a zip that is larger than it should be, or than Lambda takes."""
+    limit = UPLOAD_LIMIT if boto3 else LIMIT
+    if size.zipped > limit:
+        raise click.ClickException(f"{archive}: {size.zipped:,} bytes, and the limit is {limit:,}")
+    if size.unzipped > UNZIPPED_LIMIT:
+        raise click.ClickException(f"{archive}: {size.unzipped:,} bytes unzipped, and Lambda takes {UNZIPPED_LIMIT:,}")
 
 
-def sizes(folder: Path) -> dict[str, int]:
-    """Bytes of each top-level package, the largest first."""
-    found: dict[str, int] = {}
-    for path in contents(folder):
-        name = path.relative_to(folder).parts[0]
-        found[name] = found.get(name, 0) + path.stat().st_size
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+def build(archive: Path, files: Mapping[str, File], prefix: str = "", *, boto3: bool) -> None:
+    """A zip, and on the terminal its size and hash."""
+    write_zip(files, archive, prefix)
+    total = Size(archive.stat().st_size, sum(size.unzipped for size in sizes(archive, files, prefix).values()))
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    click.echo(f"{archive.name}: {total.zipped:,} bytes, {total.unzipped:,} unzipped, sha256 {digest}")
+    check_size(archive.name, total, boto3=boto3)
+
+
+def show_packages(archive: Path, files: Mapping[str, File]) -> None:
+    """On the terminal, what each package takes in a zip: bytes in it, and out of it."""
+    for name, size in sizes(archive, files).items():
+        click.echo(f"  {size.zipped:>12,} {size.unzipped:>12,}  {name}")
 
 
 @click.command()
-@click.option("--arch", "archs", type=click.Choice(list(PLATFORMS)), multiple=True, default=list(PLATFORMS))
-@click.option("--python", default="3.13", show_default=True, help="Lambda's Python.")
+@click.option("--arch", "archs", type=click.Choice(list(MACHINES)), multiple=True, default=list(MACHINES))
+@click.option("--python", type=click.Choice(PYTHONS), default="3.13", show_default=True, help="Lambda's Python.")
 @click.option(
     "--config", type=click.Path(path_type=Path, exists=True), default=ROOT / "bridge.toml", help="A bridge.toml."
 )
+@click.option("--with-boto3", is_flag=True, help="Package boto3 as well; otherwise it is the runtime's.")
+@click.option("--bytecode", is_flag=True, help="With bytecode, for quicker starts; needs Lambda's Python here.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Into this folder, for one architecture, and no zip.")
-@click.option("--output", type=click.Path(path_type=Path), default=ROOT / "dist", show_default=True)
-def main(archs: tuple[str, ...], python: str, config: Path, folder: Path | None, output: Path) -> None:
+@click.option("--output", type=click.Path(path_type=Path), default=ROOT / "dist", help="Where the zips go: dist/.")
+def main(
+    archs: tuple[str, ...],
+    python: str,
+    config: Path,
+    with_boto3: bool,
+    bytecode: bool,
+    folder: Path | None,
+    output: Path,
+) -> None:
     """Build the zips."""
-    if folder is not None:
-        if len(archs) != 1:
-            raise click.UsageError("--folder takes one architecture: add --arch arm64 or --arch x86_64")
-        install(folder, PLATFORMS[archs[0]], python)
-        configure(config, folder)
-        return
-    output.mkdir(parents=True, exist_ok=True)
+    if folder is not None and len(archs) != 1:
+        raise click.UsageError("--folder takes one architecture: add --arch arm64 or --arch x86_64")
+    if bytecode:
+        interpreter(python)  # said before anything is installed
     for arch in archs:
-        with tempfile.TemporaryDirectory() as temporary:
-            unpacked = Path(temporary)
-            install(unpacked, PLATFORMS[arch], python)
-            configure(config, unpacked)
-            archive = output / f"bridge-{arch}.zip"
-            write_zip(unpacked, archive)
-            found = sizes(unpacked)
-        unzipped = sum(found.values())
-        for name, size in list(found.items())[:8]:
-            click.echo(f"  {size / 2**20:7.1f} MiB  {name}")
-        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-        click.echo(
-            f"{archive.name}: {archive.stat().st_size / 2**20:.1f} MiB, {unzipped / 2**20:.1f} unzipped, {digest}"
-        )
-        if unzipped > UNZIPPED_LIMIT:
-            raise click.ClickException(f"Lambda takes {UNZIPPED_LIMIT // 2**20} MiB unzipped")
+        with tempfile.TemporaryDirectory() as installed, tempfile.TemporaryDirectory() as configured:
+            own = configuration(config, Path(configured))
+            files = packages(Path(installed), arch, python, boto3=with_boto3, bytecode=bytecode)
+            if folder is not None:
+                write_folder(files | own, folder)
+                return
+            output.mkdir(parents=True, exist_ok=True)
+            bridge = output / f"bridge-{arch}.zip"
+            build(bridge, files | own, boto3=with_boto3)
+            show_packages(bridge, files | own)
+            build(output / f"layer-{arch}.zip", files, LAYER_PREFIX, boto3=with_boto3)
 
 
 if __name__ == "__main__":

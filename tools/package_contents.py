@@ -1,0 +1,69 @@
+"""What of an installation is packaged.
+
+Rule: what a package's own record lists, less what nobody reads at run time. A scanner still finds each package's name,
+version, licence and bill of materials.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import Distribution
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+BROUGHT_BY_LAMBDA: Final = frozenset(
+    {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
+)
+"""boto3, and what only boto3 needs. Lambda's Python has them; the bridge invokes without."""
+
+_NOT_OF_THE_BRIDGE: Final = (
+    *("bin/", "../", "_lattice_bridge_pytestplugin.py"),
+    *(f"lattice_bridge/{folder}/" for folder in ("cli", "deployment", "local", "testing")),
+)
+_LEFT_OUT: Final = re.compile(
+    r"(?:.*/)?(?:__pycache__/.*|[^/]*\.(?:pyc|pyi|pyx|pxd|[ch])|py\.typed)"
+    r"|.*/tests?/.*"
+    r"|[^/]*\.dist-info/(?!METADATA$|sboms/|(?:licenses/)?[^/]*(?:LICEN[CS]E|NOTICE|COPYING|AUTHORS)[^/]*$).*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to package.
+
+    Attributes:
+        path: where it is here.
+        package: whose it is, as `NAME VERSION`.
+    """
+
+    path: Path
+    package: str
+
+
+def contents(installed: Iterable[Distribution], *, boto3: bool) -> dict[str, File]:
+    """What is packaged of these packages: its name in the package → the file.
+
+    Args:
+        installed: all there is.
+        boto3: whether it goes along, with what it needs.
+    """
+    found: dict[str, File] = {}
+    for package in installed:
+        if boto3 or canonical(package.name) not in BROUGHT_BY_LAMBDA:
+            title = f"{package.name} {package.version}"
+            found |= {name: File(Path(str(package.locate_file(name))), title) for name in _files(package)}
+    return found
+
+
+def canonical(name: str) -> str:
+    """The one spelling of a package's name."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _files(package: Distribution) -> Iterator[str]:
+    for listed in package.files or ():
+        name = PurePosixPath(listed).as_posix()
+        if not name.startswith(_NOT_OF_THE_BRIDGE) and not _LEFT_OUT.fullmatch(name):
+            yield name
