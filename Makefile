@@ -26,7 +26,7 @@ check: $(VENV)/dev ## Lint and types only
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lattice-bridge check bridge.toml
+	@$(BIN)/lattice-bridge check bridge.toml --template template.yaml
 	@$(BIN)/lattice-bridge check examples/open.toml
 
 docs: $(VENV)/dev ## Write the tables in docs/ that are taken from a run of the tests

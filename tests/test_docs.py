@@ -8,8 +8,10 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from lattice_bridge import assumptions, backend, errors, place
 from lattice_bridge.check import findings_of
@@ -172,3 +174,35 @@ def test_the_log_queries_name_fields_that_the_log_has(tmp_path: Path) -> None:
         bare = re.sub(r'"[^"]*"', "", query)
         named = set(re.findall(r"\b[A-Za-z][\w.]*", bare)) - set(re.findall(r"\bas (\w+)", bare)) - WORDS
         assert {name.removesuffix(".0") for name in named} <= fields
+
+
+def table(title: str) -> list[list[str]]:
+    """The cells of the first table below a heading of operations.md, without its head."""
+    rows = re.findall(r"^\| (.*) \|$", OPERATIONS.partition(f"## {title}\n")[2].partition("\n## ")[0], re.MULTILINE)
+    return [row.split(" | ") for row in rows[1:]]
+
+
+def test_the_table_of_parameters_is_the_templates() -> None:
+    parameters = resources_of("Parameters")
+    told = {name: cells for cells in table("Parameters") for name in re.findall(r"`(\w+)`", cells[0])}
+    assert told.keys() == parameters.keys()
+    for name, (_, _, default) in told.items():
+        if re.fullmatch(r"`[^`]+`", default):
+            assert default.strip("`") == str(parameters[name]["Default"])
+
+
+def test_the_table_of_alarms_is_the_templates() -> None:
+    alarms = {name for name, one in resources_of("Resources").items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+    told = {name for cells in table("Alarms") for name in re.findall(r"`(\w+Alarm)`", cells[0])}
+    assert {name for name in alarms if not name.endswith("LatencyAlarm")} == told
+
+
+def resources_of(section: str) -> dict[str, Any]:
+    """A section of template.yaml as it is written."""
+
+    class Loader(yaml.SafeLoader):
+        """CloudFormation's tags are nothing here."""
+
+    Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+    found: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), Loader)[section]
+    return found
