@@ -15,6 +15,7 @@ import yaml
 
 from lattice_bridge import assumptions, backend, errors, place
 from lattice_bridge.check import findings_of
+from lattice_bridge.deployment.doctor_aws import READS
 from lattice_bridge.errors import REASONS, InvalidMap
 from lattice_bridge.local.template import read_template
 from lattice_bridge.rules import ANYONE
@@ -206,3 +207,19 @@ def resources_of(section: str) -> dict[str, Any]:
     Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
     found: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), Loader)[section]
     return found
+
+
+def test_the_policy_for_doctor_is_what_doctor_calls() -> None:
+    """sts:GetCallerIdentity needs no permission."""
+    policies = [found for block in blocks(OPERATIONS, "json") if "Statement" in (found := as_json(block))]
+    assert [set(policy["Statement"][0]["Action"]) for policy in policies] == [
+        set(READS.values()) - {"sts:GetCallerIdentity"}
+    ]
+
+
+def as_json(block: str) -> dict[str, Any]:
+    """A block of one object; the log's have two."""
+    try:
+        return dict(json.loads(block))
+    except ValueError:
+        return {}

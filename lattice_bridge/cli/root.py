@@ -7,6 +7,7 @@ import click
 from lattice_bridge.cli.check import check
 from lattice_bridge.cli.compile import compile_command
 from lattice_bridge.cli.diff import diff
+from lattice_bridge.cli.doctor import doctor
 from lattice_bridge.cli.event import event
 from lattice_bridge.cli.explain import explain, who
 from lattice_bridge.cli.local import local
@@ -20,5 +21,5 @@ def root() -> None:
     """The Lambda between Amazon VPC Lattice and tenant-isolated Lambda functions."""
 
 
-for command in (check, compile_command, diff, event, explain, local, schema_command, who):
+for command in (check, compile_command, diff, doctor, event, explain, local, schema_command, who):
     root.add_command(command)

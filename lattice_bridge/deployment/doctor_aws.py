@@ -1,0 +1,87 @@
+"""AWS, read and never written.
+
+Rule: no operation is called that does not stand in `READS`. A call that is denied or fails is an `Unread`, and what is
+not there is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from lattice_bridge.aws_client import code_of
+from lattice_bridge.deployment.doctor_finding import Unread
+
+READS: Final[Mapping[tuple[str, str], str]] = {
+    ("lambda", "get_function_configuration"): "lambda:GetFunctionConfiguration",
+    ("lambda", "get_policy"): "lambda:GetPolicy",
+    ("lambda", "list_aliases"): "lambda:ListAliases",
+    ("lambda", "list_event_source_mappings"): "lambda:ListEventSourceMappings",
+    ("lambda", "list_function_url_configs"): "lambda:ListFunctionUrlConfigs",
+    ("vpc-lattice", "get_auth_policy"): "vpc-lattice:GetAuthPolicy",
+    ("vpc-lattice", "get_service"): "vpc-lattice:GetService",
+    ("vpc-lattice", "get_target_group"): "vpc-lattice:GetTargetGroup",
+    ("vpc-lattice", "list_listeners"): "vpc-lattice:ListListeners",
+    ("vpc-lattice", "list_target_groups"): "vpc-lattice:ListTargetGroups",
+    ("vpc-lattice", "list_targets"): "vpc-lattice:ListTargets",
+    ("iam", "get_policy"): "iam:GetPolicy",
+    ("iam", "get_policy_version"): "iam:GetPolicyVersion",
+    ("iam", "get_role"): "iam:GetRole",
+    ("iam", "get_role_policy"): "iam:GetRolePolicy",
+    ("iam", "list_attached_role_policies"): "iam:ListAttachedRolePolicies",
+    ("iam", "list_role_policies"): "iam:ListRolePolicies",
+    ("s3", "list_objects_v2"): "s3:ListBucket",
+    ("ssm", "describe_parameters"): "ssm:DescribeParameters",
+    ("sts", "get_caller_identity"): "sts:GetCallerIdentity",
+}
+"""(service, method of its client) → the permission that the call needs."""
+
+PAGED: Final = frozenset(
+    {
+        *("list_aliases", "list_event_source_mappings", "list_function_url_configs"),
+        *("list_listeners", "list_target_groups", "list_targets"),
+        *("list_attached_role_policies", "list_role_policies", "describe_parameters"),
+    }
+)
+
+ABSENT: Final = frozenset({"ResourceNotFoundException", "NoSuchEntity", "NoSuchBucket"})
+
+Answer = Mapping[str, Any]
+
+
+class Aws:
+    """Reads of one account and region.
+
+    Args:
+        connect: boto3's client for a service, by its name.
+    """
+
+    def __init__(self, connect: Callable[[str], Any]) -> None:
+        self._connect = connect
+        self._clients: dict[str, Any] = {}
+
+    def read(self, service: str, method: str, resource: str, **arguments: Any) -> Answer | Unread | None:
+        """The answer, all pages of it; None if there is no such thing.
+
+        Args:
+            service: as boto3 calls it.
+            method: of its client; one of `READS`.
+            resource: what is asked for, as a policy would name it.
+            arguments: the method's.
+        """
+        permission = READS[service, method]
+        try:
+            client = self._client(service)
+            if method in PAGED:
+                found: Answer = client.get_paginator(method).paginate(**arguments).build_full_result()
+            else:
+                found = getattr(client, method)(**arguments)
+        except Exception as error:  # botocore's errors have no common base, and a line is left whatever it was
+            code = code_of(error)
+            return None if code in ABSENT else Unread(permission, resource, code)
+        return found
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._connect(service)
+        return self._clients[service]

@@ -1,0 +1,123 @@
+"""Target groups and services, as VPC Lattice tells.
+
+Rule: answers in, facts out; nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from lattice_bridge.deployment.doctor_aws import Answer, Aws
+from lattice_bridge.deployment.doctor_facts import AuthPolicy, Door, Listener, Name, Service, TargetGroup
+from lattice_bridge.deployment.doctor_finding import Read, Unread
+from lattice_bridge.deployment.doctor_policy import BadPolicy, read_policy
+
+_GROUP: Final = re.compile(r"arn:[a-z0-9-]+:vpc-lattice:[a-z0-9-]+:[0-9]{12}:targetgroup/tg-[0-9a-z]{17}")
+
+
+def read_groups(aws: Aws, bridge: Name, doors: Iterable[Door]) -> tuple[tuple[Read[TargetGroup], ...], Read[None]]:
+    """The target groups that send to the function, and whether all could be looked through.
+
+    Where a group's targets cannot be read, it counts if the function's own policy names it.
+    """
+    listing = aws.read("vpc-lattice", "list_target_groups", "*", targetGroupType="LAMBDA")
+    named = dict.fromkeys(_named_in(doors))
+    unseen: Read[None] = listing if isinstance(listing, Unread) else None
+    found: dict[str, Read[tuple[str, ...]]] = {}
+    arns = (
+        () if listing is None or isinstance(listing, Unread) else (str(one["arn"]) for one in listing.get("items", ()))
+    )
+    for arn in dict.fromkeys((*arns, *named)):
+        targets = _targets(aws, arn)
+        if isinstance(targets, Unread):
+            if arn in named:
+                found[arn] = targets
+            elif unseen is None:
+                unseen = targets
+        elif any(_function_of(target) == bridge.arn for target in targets):
+            found[arn] = targets
+    groups = (_group(aws, arn, targets) for arn, targets in found.items())
+    return tuple(group for group in groups if group is not None), unseen
+
+
+def _named_in(doors: Iterable[Door]) -> Iterator[str]:
+    for door in doors:
+        if not isinstance(door.statements, Unread):
+            for statement in door.statements:
+                yield from (arn for arn in statement.values("aws:sourcearn") if _GROUP.fullmatch(arn))
+
+
+def _function_of(target: str) -> str:
+    """A target's function, without a qualifier."""
+    return ":".join(target.split(":")[:7])
+
+
+def _targets(aws: Aws, arn: str) -> Read[tuple[str, ...]]:
+    answer = aws.read("vpc-lattice", "list_targets", arn, targetGroupIdentifier=arn)
+    if isinstance(answer, Unread):
+        return answer
+    return tuple(str(found["id"]) for found in (answer or {}).get("items", ()))
+
+
+def _group(aws: Aws, arn: str, targets: Read[tuple[str, ...]]) -> Read[TargetGroup] | None:
+    answer = aws.read("vpc-lattice", "get_target_group", arn, targetGroupIdentifier=arn)
+    if answer is None or isinstance(answer, Unread):
+        return answer
+    return TargetGroup(
+        arn,
+        str(answer.get("name", arn.rpartition("/")[2])),
+        (answer.get("config") or {}).get("lambdaEventStructureVersion"),
+        str(answer.get("status", "ACTIVE")),
+        targets,
+        tuple(map(str, answer.get("serviceArns", ()))),
+    )
+
+
+def read_services(aws: Aws, asked: str | None, groups: Iterable[Read[TargetGroup]]) -> dict[str, Read[Service | None]]:
+    """The service that was asked for, and those that forward to the groups, by what they were asked for with."""
+    arns = [arn for group in groups if isinstance(group, TargetGroup) for arn in group.services]
+    if asked and not any(asked in (arn, arn.rpartition("/")[2]) for arn in arns):
+        arns.append(asked)
+    return {arn: read_service(aws, arn) for arn in dict.fromkeys(arns)}
+
+
+def read_service(aws: Aws, identifier: str) -> Read[Service | None]:
+    """A service by its ARN or id, with its auth policy and listeners; None if there is none."""
+    answer = aws.read("vpc-lattice", "get_service", identifier, serviceIdentifier=identifier)
+    if answer is None or isinstance(answer, Unread):
+        return answer
+    arn = str(answer.get("arn", identifier))
+    return Service(
+        arn,
+        str(answer.get("name", identifier)),
+        str(answer.get("authType", "NONE")),
+        _auth_policy(aws, identifier, arn),
+        _listeners(aws, identifier, arn),
+    )
+
+
+def _auth_policy(aws: Aws, identifier: str, arn: str) -> Read[AuthPolicy | None]:
+    answer = aws.read("vpc-lattice", "get_auth_policy", arn, resourceIdentifier=identifier)
+    if answer is None or isinstance(answer, Unread):
+        return answer
+    return _policy_in(answer, arn)
+
+
+def _policy_in(answer: Answer, arn: str) -> Read[AuthPolicy | None]:
+    """A service without one is answered with no policy, or with an empty one."""
+    if not answer.get("policy"):
+        return None
+    try:
+        return AuthPolicy(str(answer.get("state", "Active")), read_policy(answer["policy"]))
+    except BadPolicy as error:
+        return Unread("vpc-lattice:GetAuthPolicy", arn, str(error))
+
+
+def _listeners(aws: Aws, identifier: str, arn: str) -> Read[tuple[Listener, ...]]:
+    answer = aws.read("vpc-lattice", "list_listeners", arn, serviceIdentifier=identifier)
+    if isinstance(answer, Unread):
+        return answer
+    items = (answer or {}).get("items", ())
+    return tuple(Listener(str(one["arn"]), str(one["protocol"]), int(one["port"])) for one in items)

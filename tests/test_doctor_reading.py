@@ -1,0 +1,446 @@
+"""How doctor asks AWS, and what it makes of the answers: of moto where it has the call, else of recorded ones."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+from lattice_bridge.compiling import compile_document
+from lattice_bridge.deployment.doctor_aws import PAGED, READS, Aws
+from lattice_bridge.deployment.doctor_config import Configured
+from lattice_bridge.deployment.doctor_facts import Deployed, Function, Name, Rights, Service, TargetGroup
+from lattice_bridge.deployment.doctor_finding import Shell, Unread
+from lattice_bridge.deployment.doctor_policy import granted
+from lattice_bridge.deployment.doctor_read_iam import read_map_roles, read_map_written, read_rights
+from lattice_bridge.deployment.doctor_read_lambda import (
+    name_of,
+    read_aliases,
+    read_doors,
+    read_function,
+    read_sources,
+    read_urls,
+)
+from lattice_bridge.deployment.doctor_read_lattice import read_groups, read_service
+from lattice_bridge.deployment.doctor_run import NoSuchFunction, findings_of, read_deployed
+from lattice_bridge.deployment.doctor_service import POLICY
+from lattice_bridge.document import parse_document
+from lattice_bridge.tenant_map import TenantMap
+from tests.aws_server import REGION, AwsServer
+from tests.doctor_stack import (
+    ACCOUNT,
+    BLUE,
+    BRIDGE,
+    FUNCTION,
+    GROUP,
+    LAMBDA,
+    ORDERS,
+    OTHER_GROUP,
+    RECORDED,
+    RIGHTS,
+    SERVICE,
+    TOML,
+    configuration,
+    get_configuration,
+    list_targets,
+)
+from tests.recorded_aws import RecordedAws, Recording, client, unconnected
+
+
+def configured(text: str = TOML) -> Configured:
+    document = parse_document(text)
+    return Configured.of(Path("bridge.toml"), document, TenantMap.from_document(document))
+
+
+# ---- read-only ------------------------------------------------------------------------------------------------------
+
+
+def test_every_call_that_doctor_can_make_reads() -> None:
+    for (service, method), permission in READS.items():
+        operation = unconnected(service).meta.method_to_api_mapping[method]
+        assert operation.startswith(("Get", "List", "Describe", "Simulate"))
+        assert permission.split(":")[1].startswith(("Get", "List", "Describe", "Simulate"))
+
+
+def test_the_permission_that_is_named_is_the_calls_own() -> None:
+    for (service, method), permission in READS.items():
+        operation = unconnected(service).meta.method_to_api_mapping[method]
+        other_name = {"s3:ListObjectsV2": "s3:ListBucket"}
+        assert permission == other_name.get(f"{service}:{operation}", f"{service}:{operation}")
+
+
+def test_what_is_paged_is_what_botocore_can_page() -> None:
+    lists = {method for _service, method in READS if method.startswith("list_")} - {"list_objects_v2"}
+    assert lists | {"describe_parameters"} == PAGED
+    assert all(unconnected(service).can_paginate(method) for service, method in READS if method in PAGED)
+
+
+def test_another_call_is_not_made() -> None:
+    asked: list[str] = []
+    with pytest.raises(KeyError):
+        Aws(asked.append).read("lambda", "delete_function", "arn")
+    assert asked == []
+
+
+# ---- denied, failed, absent -----------------------------------------------------------------------------------------
+
+
+def stubbed(service: str, method: str, code: str) -> Aws:
+    made = client(service, "http://127.0.0.1:9")
+    stubber = Stubber(made)
+    stubber.add_client_error(method, code, "not for you")
+    stubber.activate()
+    return Aws(lambda _name: made)
+
+
+@pytest.mark.parametrize(("service", "method"), READS)
+def test_a_call_that_is_denied_says_what_it_needed(service: str, method: str) -> None:
+    arguments = _least(service, method)
+    found = stubbed(service, method, "AccessDeniedException").read(service, method, "arn", **arguments)
+    assert found == Unread(READS[service, method], "arn", "AccessDeniedException")
+
+
+def _least(service: str, method: str) -> dict[str, Any]:
+    """Arguments that pass botocore's own check."""
+    made = unconnected(service)
+    shape = made.meta.service_model.operation_model(made.meta.method_to_api_mapping[method]).input_shape
+    given = {
+        "targetGroupIdentifier": GROUP,
+        "serviceIdentifier": SERVICE,
+        "resourceIdentifier": SERVICE,
+        "Bucket": "maps",
+    }
+    long = "arn:aws:iam::123456789012:policy/one"
+    return {name: given.get(name, long) for name in (shape.required_members if shape else ())}
+
+
+def test_what_nobody_answers_is_unread_and_no_traceback() -> None:
+    found = Aws(lambda name: client(name, "http://127.0.0.1:9")).read("iam", "get_role", "arn", RoleName="x")
+    assert found == Unread("iam:GetRole", "arn", "EndpointConnectionError")
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "code"),
+    [("lambda", "get_policy", "ResourceNotFoundException"), ("iam", "get_role", "NoSuchEntity")],
+)
+def test_what_is_not_there_is_none(service: str, method: str, code: str) -> None:
+    assert stubbed(service, method, code).read(service, method, "arn", **_least(service, method)) is None
+
+
+# ---- recorded: the whole stack --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[AwsServer]:
+    with AwsServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def roles(moto: AwsServer) -> AwsServer:
+    iam = client("iam", moto.url)
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    for name in ("bridge-role", "Blue-Api"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+    iam.put_role_policy(RoleName="bridge-role", PolicyName="invoke", PolicyDocument=json.dumps(RIGHTS))
+    return moto
+
+
+def read(moto: AwsServer, *others: Recording, name: Name = BRIDGE, service: str | None = None) -> Deployed:
+    """The recorded stack, with some answers replaced."""
+    with RecordedAws((*RECORDED, *others)) as recorded:
+        aws = Aws(lambda one: client(one, moto.url) if one in ("iam", "s3", "ssm") else recorded.client(one))
+        return read_deployed(aws, name, configured(), account=ACCOUNT, service=service)
+
+
+def test_the_recorded_stack_is_read_as_it_is(roles: AwsServer) -> None:
+    found = read(roles)
+    assert found.function == replace(FUNCTION, variables={"LATTICE_BRIDGE_CONFIG": "bridge.toml"})
+    assert [one.targets for one in found.groups if isinstance(one, TargetGroup)] == [(BRIDGE.qualified,)]
+    assert (found.aliases, found.unseen, found.urls, found.sources) == (("live",), None, (), ())
+    assert [(one.name, isinstance(one.function, Function) and one.function.isolated) for one in found.backends] == [
+        (ORDERS, True)
+    ]
+    assert [role.named.name for role in found.roles] == ["Blue-Api"]
+    assert [role.name for role in found.elsewhere] == ["partner"]
+
+
+def test_no_variable_but_the_bridges_own_is_kept(roles: AwsServer) -> None:
+    assert "hunter2" not in repr(read(roles))
+
+
+@pytest.mark.parametrize("others", [(), (replace(list_targets(GROUP), fails="AccessDeniedException"),)])
+def test_without_an_alias_the_one_that_lattice_uses_is_looked_at(roles: AwsServer, others: Any) -> None:
+    assert read(roles, *others, name=Name(BRIDGE.arn)).bridge == BRIDGE
+
+
+def test_where_targets_cannot_be_read_the_policy_says_which_groups_are_meant(roles: AwsServer) -> None:
+    fails = [replace(list_targets(arn), fails="AccessDeniedException") for arn in (GROUP, OTHER_GROUP)]
+    found = read(roles, *fails)
+    (group,) = found.groups
+    assert isinstance(group, TargetGroup)
+    assert isinstance(group.targets, Unread)
+    assert found.unseen == Unread("vpc-lattice:ListTargets", OTHER_GROUP, "AccessDeniedException")
+
+
+def test_a_service_that_was_asked_for_is_looked_at_once(roles: AwsServer) -> None:
+    by_id = SERVICE.rpartition("/")[2]
+    assert len(read(roles, service=by_id).services) == 1
+    other = SERVICE[:-1] + "9"
+    assert dict(read(roles, service=other).services)[other] is None
+
+
+def test_a_function_that_is_not_there_ends_it(roles: AwsServer) -> None:
+    with pytest.raises(NoSuchFunction, match="no function bridge:blue"):
+        read(roles, name=Name(BRIDGE.arn, "blue"))
+
+
+def test_the_variable_that_names_a_backend_counts(roles: AwsServer) -> None:
+    variables = {"Variables": {"LATTICE_BRIDGE_FUNCTION": "counter"}}
+    found = read(roles, get_configuration(BRIDGE, Environment=variables))
+    assert [one.name for one in found.backends] == [Name(f"{LAMBDA}:counter")]
+
+
+UUID = "14e0db71-5d35-4eb5-b481-8945cf9d10c2"
+
+
+def test_urls_and_sources_are_read() -> None:
+    url = {"FunctionUrl": "https://abcdefgh.lambda-url.eu-west-1.on.aws/", "FunctionArn": BRIDGE.qualified}
+    url |= {"CreationTime": "2026-01-01", "LastModifiedTime": "2026-01-01", "AuthType": "NONE"}
+    source = {"UUID": UUID, "EventSourceArn": "arn:aws:sqs:eu-west-1:123456789012:q"}
+    answers = (
+        Recording("lambda", "list_function_url_configs", {"FunctionName": BRIDGE.arn}, {"FunctionUrlConfigs": [url]}),
+        Recording(
+            "lambda",
+            "list_event_source_mappings",
+            {"FunctionName": BRIDGE.qualified},
+            {"EventSourceMappings": [source]},
+        ),
+    )
+    with RecordedAws((*RECORDED, *answers)) as recorded:
+        aws = Aws(recorded.client)
+        assert read_urls(aws, BRIDGE) == (BRIDGE.qualified,)
+        assert read_sources(aws, BRIDGE) == ((UUID, "arn:aws:sqs:eu-west-1:123456789012:q"),)
+
+
+def test_all_pages_are_read() -> None:
+    asked = {"targetGroupIdentifier": GROUP}
+    made = client("vpc-lattice", "http://127.0.0.1:9")
+    stubber = Stubber(made)
+    first = {"items": [{"id": f"{LAMBDA}:other"}], "nextToken": "2"}
+    stubber.add_response("list_target_groups", {"items": [{"arn": GROUP}]}, {"targetGroupType": "LAMBDA"})
+    stubber.add_response("list_targets", first, asked)
+    stubber.add_response("list_targets", {"items": [{"id": BRIDGE.arn}]}, {**asked, "nextToken": "2"})
+    stubber.add_response("get_target_group", {"arn": GROUP, "config": {}}, asked)
+    with stubber:
+        ((group,), _unseen) = read_groups(Aws(lambda _name: made), BRIDGE, ())
+    assert isinstance(group, TargetGroup)
+    assert group.targets == (f"{LAMBDA}:other", BRIDGE.arn)
+
+
+@pytest.mark.parametrize(
+    ("tenancy", "isolated"), [({}, False), ({"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}}, True)]
+)
+def test_tenancy_is_read_from_a_recorded_configuration(tenancy: dict[str, Any], isolated: bool) -> None:
+    made = client("lambda", "http://127.0.0.1:9")
+    stubber = Stubber(made)
+    asked = {"FunctionName": ORDERS.arn, "Qualifier": "live"}
+    stubber.add_response("get_function_configuration", configuration(ORDERS, **tenancy), asked)
+    with stubber:
+        found = read_function(Aws(lambda _name: made), ORDERS)
+    assert isinstance(found, Function)
+    assert (found.isolated, found.modified) == (isolated, datetime(2026, 11, 1, 10, tzinfo=UTC))
+
+
+# ---- moto: what it has of Lambda, Lattice, IAM, S3 and SSM ----------------------------------------------------------
+
+
+def _zip() -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context): ...")
+    return data.getvalue()
+
+
+def test_a_function_of_moto_is_read(roles: AwsServer) -> None:
+    made, role = client("lambda", roles.url), f"arn:aws:iam::{ACCOUNT}:role/bridge-role"
+    code = {"FunctionName": "bridge", "Runtime": "python3.13", "Handler": "app.handler", "Code": {"ZipFile": _zip()}}
+    made.create_function(**code, Role=role, Publish=True, Timeout=35)
+    made.create_alias(FunctionName="bridge", Name="live", FunctionVersion="1")
+    lattice = {"Action": "lambda:InvokeFunction", "Principal": "vpc-lattice.amazonaws.com", "SourceArn": GROUP}
+    made.add_permission(FunctionName="bridge", StatementId="lattice", **lattice)
+    aws = Aws(lambda one: client(one, roles.url))
+    found = read_function(aws, Name(BRIDGE.arn))
+    assert isinstance(found, Function)
+    assert (found.role, found.timeout, found.runtime, found.isolated) == (role, 35, "python3.13", False)
+    assert found.modified is not None
+    assert read_function(aws, Name(f"{LAMBDA}:nothing")) is None
+    assert read_aliases(aws, BRIDGE) == ()  # moto knows them under the function's name, and not under its ARN
+    assert read_sources(aws, Name(BRIDGE.arn)) == ()
+    own = read_doors(aws, Name(BRIDGE.arn), ())[0].statements
+    assert not isinstance(own, Unread)
+    assert [(one.principals, one.values("aws:sourcearn")) for one in own] == [
+        ((("Service", "vpc-lattice.amazonaws.com"),), (GROUP,))
+    ]
+
+
+def test_a_service_of_moto_is_read(moto: AwsServer) -> None:
+    made = client("vpc-lattice", moto.url)
+    service = made.create_service(name="bridge", authType="AWS_IAM")
+    group = made.create_target_group(name="bridge", type="LAMBDA", config={"lambdaEventStructureVersion": "V2"})
+    forward = {"forward": {"targetGroups": [{"targetGroupIdentifier": group["id"], "weight": 100}]}}
+    made.create_listener(
+        serviceIdentifier=service["id"], name="https", protocol="HTTPS", port=443, defaultAction=forward
+    )
+    made.put_auth_policy(resourceIdentifier=service["id"], policy=json.dumps(POLICY))
+    found = read_service(Aws(lambda one: client(one, moto.url)), service["id"])
+    assert isinstance(found, Service)
+    assert (found.auth_type, found.name) == ("AWS_IAM", "bridge")
+    assert not isinstance(found.listeners, Unread)
+    assert [(one.protocol, one.port) for one in found.listeners] == [("HTTPS", 443)]
+    assert read_service(Aws(lambda one: client(one, moto.url)), SERVICE) is None
+
+
+def test_a_roles_inline_and_attached_policies_and_boundary_are_read(roles: AwsServer) -> None:
+    iam = client("iam", roles.url)
+    logs = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]}
+    arn = iam.create_policy(PolicyName="logs", PolicyDocument=json.dumps(logs))["Policy"]["Arn"]
+    role = iam.create_role(
+        RoleName="wide", Path="/service-role/", AssumeRolePolicyDocument="{}", PermissionsBoundary=arn
+    )["Role"]["Arn"]
+    iam.attach_role_policy(RoleName="wide", PolicyArn=arn)
+    iam.put_role_policy(RoleName="wide", PolicyName="invoke", PolicyDocument=json.dumps(RIGHTS))
+    found = read_rights(Aws(lambda one: client(one, roles.url)), role, ACCOUNT)
+    assert isinstance(found, Rights)
+    assert isinstance(found.statements, tuple)
+    assert isinstance(found.boundary, tuple)
+    assert granted(found.statements, "lambda:InvokeFunction", ORDERS.qualified) == "allowed"
+    assert granted(found.boundary, "lambda:InvokeFunction", ORDERS.qualified) == "absent"
+
+
+def test_a_role_of_another_account_is_not_read_as_this_accounts_role_of_that_name(roles: AwsServer) -> None:
+    role = "arn:aws:iam::999999999999:role/bridge-role"
+    found = read_rights(Aws(lambda one: client(one, roles.url)), role, ACCOUNT)
+    assert found == Unread("iam:GetRole", role, "AnotherAccount")
+
+
+def test_a_role_of_the_map_is_there_or_is_not(roles: AwsServer) -> None:
+    there, gone = read_map_roles(Aws(lambda one: client(one, roles.url)), (BLUE, replace(BLUE, name="gone")))
+    assert isinstance(there.created, datetime)
+    assert gone.created is None
+
+
+def test_the_maps_date_is_that_of_what_it_is_in(moto: AwsServer) -> None:
+    client("s3", moto.url).create_bucket(Bucket="maps", CreateBucketConfiguration={"LocationConstraint": REGION})
+    client("s3", moto.url).put_object(Bucket="maps", Key="live/bridge.toml", Body=b"x")
+    client("ssm", moto.url).put_parameter(Name="/bridge", Value="x", Type="String")
+    for place in ("s3://maps/live/bridge.toml", "ssm:/bridge"):
+        found = read_map_written(Aws(lambda one: client(one, moto.url)), _reading(place))
+        assert isinstance(found, datetime)
+    assert read_map_written(Aws(lambda one: client(one, moto.url)), _reading("s3://maps/live/bridge.tom")) is None
+    assert read_map_written(Aws(lambda one: client(one, moto.url)), _reading("bridge.toml")) == FUNCTION.modified
+
+
+def _reading(place: str) -> Function:
+    return replace(FUNCTION, variables={"LATTICE_BRIDGE_CONFIG": place})
+
+
+# ---- names and configuration ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("bridge", Name(BRIDGE.arn)),
+        ("bridge:live", BRIDGE),
+        (BRIDGE.qualified, BRIDGE),
+        ("bridge:$LATEST", Name(BRIDGE.arn, "$LATEST")),
+        (f"{ACCOUNT}:function:bridge", Name(BRIDGE.arn)),
+        ("arn:aws:lambda:us-east-1:1234:function:bridge", None),
+        ("bridge live", None),
+        ("bridge\n", None),
+    ],
+)
+def test_a_function_is_named_as_people_name_one(text: str, expected: Name | None) -> None:
+    assert name_of(text, "aws", REGION, ACCOUNT) == expected
+
+
+def test_a_map_names_roles_in_its_own_spelling_and_prefixes_are_none() -> None:
+    more = '[[rule]]\nid = "many"\nrole = "arn:aws:iam::123456789012:role/dev-*"\ntenant = "blue"\n'
+    deny = '[[rule]]\nid = "not-me"\nrole = "arn:aws:iam::123456789012:role/path/Evil"\ndeny = true\n'
+    found = configured(TOML + more + deny)
+    assert [(role.name, role.rules, role.denies) for role in found.roles] == [
+        ("Blue-Api", ("blue-api",), False),
+        ("Evil", ("not-me",), True),
+        ("partner", ("partner",), False),
+    ]
+    assert (found.knows_callers, found.admits_anonymous, found.table) == (True, False, None)
+
+
+def test_a_compiled_map_names_its_roles_in_lower_case() -> None:
+    compiled = compile_document(parse_document(TOML), Path())
+    assert [role.name for role in configured(compiled).roles] == ["blue-api", "partner"]
+
+
+def test_a_map_for_tokens_or_for_anyone_admits_whom_lattice_calls_anonymous() -> None:
+    anyone = '[[rule]]\nid = "all"\nanyone = true\ntenant = "blue"\naccept_risk = "a test"\n'
+    found = configured(TOML + anyone)
+    assert (found.knows_callers, found.admits_anonymous) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "method", ["get_role", "list_role_policies", "list_attached_role_policies", "get_role_policy", "get_policy"]
+)
+def test_rights_that_are_denied_in_part_are_not_taken_for_none(method: str) -> None:
+    made = client("iam", "http://127.0.0.1:9")
+    stubber = Stubber(made)
+    role = {"Path": "/", "RoleName": "r", "RoleId": "AROA0123456789ABCDEF", "Arn": f"arn:aws:iam::{ACCOUNT}:role/r"}
+    answers: dict[str, dict[str, Any]] = {
+        "get_role": {"Role": {**role, "CreateDate": datetime(2026, 1, 1, tzinfo=UTC)}},
+        "list_role_policies": {"PolicyNames": ["own"]},
+        "list_attached_role_policies": {
+            "AttachedPolicies": [{"PolicyName": "p", "PolicyArn": f"arn:aws:iam::{ACCOUNT}:policy/p"}]
+        },
+        "get_role_policy": {"RoleName": "r", "PolicyName": "own", "PolicyDocument": json.dumps(RIGHTS)},
+    }
+    for name, answer in answers.items():
+        if name == method:
+            break
+        stubber.add_response(name, answer)
+    stubber.add_client_error(method, "AccessDenied")
+    for name in list(answers)[list(answers).index(method) + 1 :] if method == "list_role_policies" else ():
+        stubber.add_response(name, answers[name])
+    with stubber:
+        found = read_rights(Aws(lambda _name: made), f"arn:aws:iam::{ACCOUNT}:role/r", ACCOUNT)
+    unread = found if isinstance(found, Unread) else found.statements
+    assert isinstance(unread, Unread)
+    assert (READS["iam", method], "AccessDenied") == (unread.permission, unread.cause)
+
+
+def test_a_policy_that_is_none_is_unread(roles: AwsServer) -> None:
+    broken = Recording("lambda", "get_policy", {"FunctionName": BRIDGE.arn, "Qualifier": "live"}, {"Policy": "{"})
+    odd = Recording(
+        "vpc-lattice", "get_auth_policy", {"resourceIdentifier": SERVICE}, {"policy": "[", "state": "Active"}
+    )
+    found = read(roles, broken, odd)
+    assert Unread("lambda:GetPolicy", BRIDGE.qualified, "not JSON") in [door.statements for door in found.doors]
+    service = dict(found.services)[SERVICE]
+    assert isinstance(service, Service)
+    assert service.auth_policy == Unread("vpc-lattice:GetAuthPolicy", SERVICE, "not JSON")
+
+
+def test_everything_may_be_denied_at_once(roles: AwsServer) -> None:
+    found = read(roles, *(replace(one, fails="AccessDeniedException") for one in RECORDED))
+    unread = [found.function, found.aliases, found.urls, found.sources, found.unseen, found.rights]
+    assert all(isinstance(one, Unread) for one in unread)
+    assert [one.level for one in findings_of(found, configured(), Shell(REGION)) if one.level == "ok"] == [
+        "ok"
+    ]  # the map's role, which moto has
