@@ -209,7 +209,9 @@ def test_nothing_is_left_of_a_stack_whose_pytest_is_interrupted_or_killed(
     (tmp_path / "app.py").write_text(HANDLER)
     (tmp_path / "template.yaml").write_text(SIGNED.replace("AWS_IAM", "NONE"))
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as run:
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=_heeds_interrupts
+    ) as run:
         try:
             assert run.stdout is not None
             line = next(line for line in run.stdout if line.startswith("pids "))
@@ -222,6 +224,11 @@ def test_nothing_is_left_of_a_stack_whose_pytest_is_interrupted_or_killed(
             run.kill()
     assert run.returncode == (2 if number == signal.SIGINT else -number), said
     wait_until_gone(pids)
+
+
+def _heeds_interrupts() -> None:
+    """A shell's background jobs ignore SIGINT, and so would whatever they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until_gone(pids: list[int]) -> None:
