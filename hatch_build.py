@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -23,9 +23,14 @@ class Corpus(BuildHookInterface[Any]):
         if version != "standard":
             return
         events = Path(self.root) / "events"
-        archive = Path(mkdtemp()) / "events.zip"
+        self._scratch = TemporaryDirectory()
+        archive = Path(self._scratch.name) / "events.zip"
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
             for path in sorted(events.rglob("*.*")):
                 entry = zipfile.ZipInfo(path.relative_to(events).as_posix(), EPOCH)
                 file.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
         build_data["force_include"][str(archive)] = "lattice_bridge/testing/events.zip"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - hatchling's
+        if version == "standard":
+            self._scratch.cleanup()
