@@ -27,7 +27,8 @@ Handler = Callable[[Any, Any], Mapping[str, Any]]
 
 THREADS: Final = 32
 PAYLOAD: Final = json.dumps(EVENT, separators=(",", ":")).encode()
-_PATH: Final = "/2015-03-31/functions/counter-isolated/invocations"
+FUNCTION: Final = "counter-isolated:live"
+_PATH: Final = "/2015-03-31/functions/counter-isolated%3Alive/invocations"
 
 
 def ours() -> Handler:
@@ -84,7 +85,7 @@ def bare_direct() -> Batch:
     from lattice_bridge.invoke_direct import direct_invoker
 
     invoke = direct_invoker(os.environ)
-    call = Call("counter-isolated", TENANT, PAYLOAD, "sync", 28.0, 29.5)
+    call = Call(FUNCTION, TENANT, PAYLOAD, "sync", 28.0, 29.5)
     return _calls(lambda: invoke(call))
 
 
@@ -94,7 +95,7 @@ def bare_boto3() -> Batch:
     client = boto3.client("lambda")
 
     def call() -> object:
-        return client.invoke(FunctionName="counter-isolated", TenantId=TENANT, Payload=PAYLOAD)["Payload"].read()
+        return client.invoke(FunctionName=FUNCTION, TenantId=TENANT, Payload=PAYLOAD)["Payload"].read()
 
     return _calls(call)
 

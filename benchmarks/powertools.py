@@ -18,7 +18,7 @@ def forward() -> Response[str]:
     """Any request, to the tenant's own environment."""
     event = app.current_event.raw_event
     answer = client.invoke(
-        FunctionName="counter-isolated",
+        FunctionName="counter-isolated:live",
         TenantId=event["headers"]["x-tenant-id"][0],
         Payload=json.dumps(event),
     )

@@ -81,7 +81,9 @@ def test_a_mistake_in_plain_cloudformation_is_told_with_its_resource(mistake: di
 def test_every_mistake_has_a_message_of_its_own() -> None:
     wrong = [(one["resource"], one["wrong"]) for one in [*MISTAKES, *IN_PLAIN]]
     twice = {each for each in wrong if wrong.count(each) > 1}
-    assert twice == {("BridgeRole", 'no statement allows lambda:InvokeFunction on "history", which bridge.toml names')}
+    assert twice == {
+        ("BridgeRole", 'no statement allows lambda:InvokeFunction on "history:live", which bridge.toml names')
+    }
 
 
 def test_several_mistakes_of_one_function_are_all_told(tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_a_function_that_the_environment_names_is_one_that_bridge_toml_names(tmp
 def test_a_bridge_under_a_handler_of_your_own_is_known_by_its_target_group(tmp_path: Path) -> None:
     own = TEMPLATE.replace("lattice_bridge.main.handler", "app.handler")
     assert of(tmp_path / "template.yaml", own) == []
-    assert of(tmp_path / "template.yaml", own.replace("                  - !GetAtt HistoryFunction.Arn\n", ""))
+    assert of(tmp_path / "template.yaml", own.replace("                  - !Ref HistoryFunction.Alias\n", ""))
 
 
 def test_a_level_of_logs_that_loses_the_metrics_is_a_warning(tmp_path: Path) -> None:

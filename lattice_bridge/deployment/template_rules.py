@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from lattice_bridge.backend import Backend
+from lattice_bridge.deployment.template_backends import backends_as_said
 from lattice_bridge.deployment.template_found import TemplateFinding, found
 from lattice_bridge.deployment.template_lattice import lattice
 from lattice_bridge.deployment.template_names import bridges_of
@@ -66,6 +67,7 @@ def rules(template: Template, options: Options, *, unsigned: bool = False) -> It
     for bridge in bridges:
         variables = (bridge.properties.get("Environment") or {}).get("Variables") or {}
         options = options.with_function(variables.get(FUNCTION_VARIABLE))
+    yield from backends_as_said(template, options.backends)
     yield from tenancy(template, options.backends)
     yield from lattice(template, unsigned=unsigned)
     yield from invocations(template, options.backends)

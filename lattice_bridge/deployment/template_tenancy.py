@@ -1,6 +1,6 @@
-"""Isolated functions: as bridge.toml says, and without what Lambda keeps from them.
+"""Isolated functions: spelt so, and without what Lambda keeps from them.
 
-Rule: Lambda refuses, at deployment or at the first request, what is found here; tenancy cannot be changed afterwards.
+Rule: Lambda refuses, at deployment or at the first request, what is found here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from lattice_bridge.backend import Backend
+from lattice_bridge.deployment.template_backends import ONLY_ONCE, WRITE
 from lattice_bridge.deployment.template_found import TemplateFinding, found
 from lattice_bridge.deployment.template_names import (
     functions_of,
@@ -23,8 +24,6 @@ from lattice_bridge.deployment.template_names import (
 )
 from lattice_bridge.local.template import Resource, Template
 
-WRITE: Final = "TenancyConfig: {TenantIsolationMode: PER_TENANT}"
-ONLY_ONCE: Final = "tenancy can only be chosen when a function is made, so a function without it has to be made anew"
 NO_TENANT: Final = "whatever invokes an isolated function has to send a tenant id, and this does not"
 
 _PUSHES: Final[Mapping[str, str]] = {
@@ -41,13 +40,10 @@ def tenancy(template: Template, backends: Iterable[Backend]) -> Iterator[Templat
     functions = functions_of(template)
     for function in functions.values():
         yield from _spelling(function)
-    said = {}
-    for backend in backends:
-        if (name := named(backend.function)) and name.name in functions:
-            said[name.name] = backend.isolated
-            yield from _as_said(functions[name.name], backend)
-    for name_, function in functions.items():
-        if tenancy_of(function) or said.get(name_):
+    said = {named(backend.function) for backend in backends if backend.isolated}
+    isolated = {name.name for name in said if name is not None}
+    for name, function in functions.items():
+        if tenancy_of(function) or name in isolated:
             yield from _kept_from(function, template)
 
 
@@ -62,23 +58,6 @@ def _spelling(function: Resource) -> Iterator[TemplateFinding]:
     if mode != "PER_TENANT" or set(config) != {"TenantIsolationMode"}:
         yield found(
             function.id, f"TenancyConfig is {config}", WRITE, "PER_TENANT is the one mode that Lambda knows, spelt so"
-        )
-
-
-def _as_said(function: Resource, backend: Backend) -> Iterator[TemplateFinding]:
-    if backend.isolated and not tenancy_of(function):
-        yield found(
-            function.id,
-            f'bridge.toml has "{backend.function}" isolated, and the function has no TenancyConfig',
-            f"{WRITE}, or isolated = false in bridge.toml",
-            f"Lambda refuses a tenant id for it, so every request would be a 500 (tenancy_mismatch); {ONLY_ONCE}",
-        )
-    if not backend.isolated and tenancy_of(function):
-        yield found(
-            function.id,
-            f'bridge.toml has "{backend.function}" with isolated = false, and the function has a TenancyConfig',
-            "no `isolated = false` in bridge.toml, or no TenancyConfig",
-            "Lambda refuses to run it without a tenant id, so every request would be a 500 (tenancy_mismatch)",
         )
 
 
