@@ -5,13 +5,11 @@ Rule: what is judged is what AWS makes of a template, not what is written in it.
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from lattice_bridge.deployment.template_sam import is_sam, translate
-from lattice_bridge.local.template import BadTemplate, Template, read_template
+from lattice_bridge.local.template import BadTemplate, Template, read_template, resolve
 
 
 def read_translated(path: Path, parameters: Mapping[str, str], region: str) -> Template:
@@ -34,8 +32,4 @@ def read_translated(path: Path, parameters: Mapping[str, str], region: str) -> T
         raise BadTemplate(f"{path}: not UTF-8 at byte {error.start}") from error
     if not is_sam(text):
         return read_template(path, parameters, region)
-    translated = json.dumps(translate(text, parameters, region), default=str)  # YAML reads 2012-10-17 as a date
-    with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder) / "template.json"
-        written.write_text(translated, encoding="utf-8")
-        return read_template(written, parameters, region)
+    return resolve(translate(text, parameters, region), path, parameters, region)

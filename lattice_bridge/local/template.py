@@ -78,6 +78,21 @@ def read_template(path: Path, parameters: Mapping[str, str], region: str) -> Tem
         raise BadTemplate(f"{path}: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadTemplate(f"{path}: not YAML: {error}") from error
+    return resolve(document, path, parameters, region)
+
+
+def resolve(document: object, path: Path, parameters: Mapping[str, str], region: str) -> Template:
+    """A template that is read already.
+
+    Args:
+        document: what stands in it.
+        path: where it was.
+        parameters: values for the template's parameters; the others have their defaults.
+        region: what `AWS::Region` is.
+
+    Raises:
+        BadTemplate: with the place of the fault.
+    """
     if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
         raise BadTemplate(f"{path}: no Resources; is this a CloudFormation or SAM template?")
     with malformed(str(path)):
