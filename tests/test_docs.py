@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 import subprocess
 import tomllib
@@ -36,6 +37,10 @@ WORDS = {
     *("count", "count_distinct", "pct", "bin", "ispresent"),
 }
 """Of Logs Insights' language."""
+
+
+_NUMBERS = re.compile(r"([\d.]+)( M\b)?")
+"""`13.14 M` is one number."""
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -223,3 +228,19 @@ def as_json(block: str) -> dict[str, Any]:
         return dict(json.loads(block))
     except ValueError:
         return {}
+
+
+def test_the_example_of_what_it_costs_adds_up() -> None:
+    section = OPERATIONS.partition("## What it costs")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]*\d[^|]*) \| ([\d.]+) \| ([\d.]+) \|$", section, re.MULTILINE)
+    assert len(rows) == 9
+    for what, how_much, price, dollars in rows:
+        factors = [float(number) * (1e6 if million else 1) for number, million in _NUMBERS.findall(how_much)]
+        assert math.prod(factors) * float(price) == pytest.approx(float(dollars), abs=0.006), what
+    (total,) = re.findall(r"^\| \| \| \| ([\d.]+) \|$", section, re.MULTILINE)
+    assert sum(float(dollars) for *_, dollars in rows) == pytest.approx(float(total))
+
+
+def test_the_lines_of_a_request_are_of_the_size_that_the_costs_count_with(tmp_path: Path) -> None:
+    served = samples(tmp_path)["A request that was served, the first of its environment"]
+    assert 800 < sum(len(line) + 1 for line in served) < 1000
