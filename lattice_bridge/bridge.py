@@ -18,7 +18,7 @@ from lattice_bridge.event import method_of, parse_event, request_id_of
 from lattice_bridge.invoke import Call, Invoke
 from lattice_bridge.message import Request
 from lattice_bridge.payload import ASYNC_LIMIT, SYNC_LIMIT, dialect_of, encode
-from lattice_bridge.telemetry import Circumstances, Record, lines, to_stdout
+from lattice_bridge.telemetry import NAMESPACE, Circumstances, Record, lines, to_stdout
 from lattice_bridge.tenant import Decision
 from lattice_bridge.tenant_map import TenantMap
 
@@ -42,6 +42,7 @@ class Bridge:
         scheme: what clients speak with Lattice, for formats that say it.
         write: takes the log and metric lines.
         log_level: log lines below it are not written; `AWS_LAMBDA_LOG_LEVEL`'s words. Metric lines always are.
+        namespace: of the metrics.
         clock: monotonic seconds.
         cold: whether its first request is the execution environment's.
     """
@@ -57,6 +58,7 @@ class Bridge:
         scheme: Scheme = FORWARDED_SCHEME,
         write: Callable[[str], object] = to_stdout,
         log_level: str = "INFO",
+        namespace: str = NAMESPACE,
         clock: Callable[[], float] = time.perf_counter,
         cold: bool = True,
     ) -> None:
@@ -71,6 +73,7 @@ class Bridge:
         self.scheme = scheme
         self._write = write
         self._log_level = log_level
+        self._namespace = namespace
         self._clock = clock
         self._cold = cold
 
@@ -125,7 +128,7 @@ class Bridge:
         cold, self._cold = self._cold, False
         around = Circumstances(request_id, cold, self.tenant_map.sha256, time.time())
         with contextlib.suppress(Exception):  # a log that cannot be written is no reason to fail the request
-            self._write(lines(record, around, self._log_level))
+            self._write(lines(record, around, self._log_level, self._namespace))
 
 
 def _tenant(decision: Decision) -> str:

@@ -67,7 +67,7 @@ REASONS: dict[str, str] = {
     "no_time_left": "too little of the bridge's own time was left to invoke the function",
     "loop": "the request passed through the bridge more than four times",
 }
-"""Reason code → what it means. docs/operations.md carries the same table; a test compares them."""
+"""Reason code → what it means. docs/reference.md carries the same table; a test compares them."""
 
 
 class BridgeError(Exception):

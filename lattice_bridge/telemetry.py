@@ -7,11 +7,13 @@ caller can neither forge a line nor fill the log. Metrics have no tenant dimensi
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 from lattice_bridge.errors import BridgeError, InvalidMap
@@ -19,13 +21,14 @@ from lattice_bridge.message import Request
 from lattice_bridge.tenant import Decision
 
 NAMESPACE: Final = "LatticeBridge"
+"""Where metrics go, unless `LATTICE_BRIDGE_METRICS_NAMESPACE` says otherwise."""
+NAMESPACE_VARIABLE: Final = "LATTICE_BRIDGE_METRICS_NAMESPACE"
 MAX_TEXT: Final = 512
 MAX_FAULTS: Final = 100
 """Of a configuration, in its log line. `lattice-bridge check` shows them all."""
 
 _LEVELS: Final = {"TRACE": 0, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50}
 _METRICS: Final = {
-    "Namespace": NAMESPACE,
     "Dimensions": [["Backend"], ["Backend", "Reason"]],
     "Metrics": [
         {"Name": "Requests", "Unit": "Count"},
@@ -37,12 +40,11 @@ _METRICS: Final = {
     ],
 }
 _LOOK_METRICS: Final = {
-    "Namespace": NAMESPACE,
     "Dimensions": [[]],
     "Metrics": [{"Name": "MapFailures", "Unit": "Count"}],
 }
-_METRICS_TEXT: Final = json.dumps(_METRICS, separators=(",", ":"))
-_LOOK_METRICS_TEXT: Final = json.dumps(_LOOK_METRICS, separators=(",", ":"))
+_NAMESPACE: Final = re.compile(r"(?!AWS/)[A-Za-z0-9._/#-]{1,255}")
+"""CloudWatch drops the metrics of one that it does not take, and says so nowhere; it keeps AWS/ to itself."""
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -99,7 +101,20 @@ def to_stdout(text: str) -> None:
     sys.stdout.write(text)
 
 
-def lines(record: Record, around: Circumstances, log_level: str = "INFO") -> str:
+def namespace_of(environ: Mapping[str, str]) -> str:
+    """The namespace of the metrics.
+
+    Raises:
+        InvalidMap: CloudWatch would not take it, and every alarm would be blind.
+    """
+    namespace = environ.get(NAMESPACE_VARIABLE) or NAMESPACE
+    if not _NAMESPACE.fullmatch(namespace):
+        fault = f"{NAMESPACE_VARIABLE}: write letters, digits and . _ / # -, 255 at most, and not AWS/ at the beginning"
+        raise InvalidMap([fault])
+    return namespace
+
+
+def lines(record: Record, around: Circumstances, log_level: str = "INFO", namespace: str = NAMESPACE) -> str:
     """The two lines, each ending in a newline; the metric line alone if the log line's level is below `log_level`."""
     total = record.end()
     level = "ERROR" if record.status >= 500 else "WARN" if record.refusal else "INFO"
@@ -108,16 +123,19 @@ def lines(record: Record, around: Circumstances, log_level: str = "INFO") -> str
         if _LEVELS.get(level, 0) >= _LEVELS.get(log_level, 0)
         else ""
     )
-    return f"{log}{_head(around.now, _METRICS_TEXT)}{_to_line(_metric(record, around, total))[1:]}\n"
+    return f"{log}{_head(around.now, _request_metrics(namespace))}{_to_line(_metric(record, around, total))[1:]}\n"
 
 
-def look_lines(before: str | None, after: str | None, refusal: BridgeError | None, now: float) -> str:
+def look_lines(
+    before: str | None, after: str | None, refusal: BridgeError | None, now: float, namespace: str = NAMESPACE
+) -> str:
     """The lines for a configuration that was replaced, or that could not be; with the metric that an alarm watches.
 
     Args:
         before, after: sha256 of what was in force, and is; None if nothing.
         refusal: why nothing newer is.
         now: seconds since the epoch.
+        namespace: of the metric.
     """
     faults = list(refusal.faults if isinstance(refusal, InvalidMap) else [refusal.detail] if refusal else [])
     log = {
@@ -130,7 +148,17 @@ def look_lines(before: str | None, after: str | None, refusal: BridgeError | Non
         "replaces": before if before != after else None,
     }
     metric = {"MapFailures": int(refusal is not None)}
-    return f"{_to_line(log)}\n{_head(now, _LOOK_METRICS_TEXT)}{_to_line(metric)[1:]}\n"
+    return f"{_to_line(log)}\n{_head(now, _look_metrics(namespace))}{_to_line(metric)[1:]}\n"
+
+
+@cache
+def _request_metrics(namespace: str) -> str:
+    return json.dumps({"Namespace": namespace, **_METRICS}, separators=(",", ":"))
+
+
+@cache
+def _look_metrics(namespace: str) -> str:
+    return json.dumps({"Namespace": namespace, **_LOOK_METRICS}, separators=(",", ":"))
 
 
 def _timestamp(now: float) -> str:

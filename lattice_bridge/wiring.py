@@ -23,7 +23,7 @@ from lattice_bridge.invoke_direct import WARMING, DirectInvoker, direct_invoker
 from lattice_bridge.place import Place
 from lattice_bridge.reply import problem, render
 from lattice_bridge.settings import Settings
-from lattice_bridge.telemetry import Circumstances, Record, lines, look_lines, to_stdout
+from lattice_bridge.telemetry import NAMESPACE, Circumstances, Record, lines, look_lines, namespace_of, to_stdout
 
 if TYPE_CHECKING:
     from lattice_bridge.invoke_boto3 import Boto3Invoker
@@ -40,16 +40,18 @@ def make_handler(
 ) -> Handler:
     """The handler for an environment. Without a configuration that can serve, it answers 503 to every request, and says
     why in the log: refusing all is the only safe reading of a map that does not load."""
+    namespace = NAMESPACE
     try:
+        namespace = namespace_of(environ)
         place = Place.of(environ)
     except InvalidMap as error:  # nothing that a later look could mend
-        _report(write, Look(None, None, error))
-        return _closed(error, write)
+        _report(write, namespace, Look(None, None, error))
+        return _closed(error, write, namespace)
     return Following(
         place.source,
-        _Builder(place, environ, write).build,
-        lambda refusal: _closed(refusal, write),
-        lambda look: _report(write, look),
+        _Builder(place, environ, write, namespace).build,
+        lambda refusal: _closed(refusal, write, namespace),
+        lambda look: _report(write, namespace, look),
         clock=clock,
     )
 
@@ -57,10 +59,13 @@ def make_handler(
 class _Builder:
     """Makes bridges for one environment. They share invokers, and with them their connections."""
 
-    def __init__(self, place: Place, environ: Mapping[str, str], write: Callable[[str], object]) -> None:
+    def __init__(
+        self, place: Place, environ: Mapping[str, str], write: Callable[[str], object], namespace: str
+    ) -> None:
         self._place = place
         self._environ = environ
         self._write = write
+        self._namespace = namespace
         self._direct: DirectInvoker | None = None
         self._boto3: Boto3Invoker | None = None
         kind = environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
@@ -88,6 +93,7 @@ class _Builder:
             scheme=settings.options.scheme,
             write=self._write,
             log_level=self._environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"),
+            namespace=self._namespace,
             cold=previous is None,
         )
         if self._warm:
@@ -129,12 +135,12 @@ def _within(seconds: float, work: Callable[[], None]) -> None:
         done.wait(seconds)
 
 
-def _report(write: Callable[[str], object], look: Look) -> None:
+def _report(write: Callable[[str], object], namespace: str, look: Look) -> None:
     with contextlib.suppress(Exception):  # a log that cannot be written is no reason to raise
-        write(look_lines(look.before, look.after, look.refusal, time.time()))
+        write(look_lines(look.before, look.after, look.refusal, time.time(), namespace))
 
 
-def _closed(refusal: BridgeError, write: Callable[[str], object]) -> Handler:
+def _closed(refusal: BridgeError, write: Callable[[str], object], namespace: str) -> Handler:
     """The usual two lines a request, so that the usual alarms see it."""
     faults = getattr(refusal, "faults", (refusal.detail,))
     closed = Unavailable(refusal.reason, faults[0] if faults else "", retry_after=RETRY_AFTER)
@@ -143,7 +149,8 @@ def _closed(refusal: BridgeError, write: Callable[[str], object]) -> Handler:
         record, request_id = Record(), id_for(event, context)
         record.refusal, record.status = closed, closed.status
         with contextlib.suppress(Exception):
-            write(lines(record, Circumstances(request_id, cold=False, map_sha256=None, now=time.time())))
+            around = Circumstances(request_id, cold=False, map_sha256=None, now=time.time())
+            write(lines(record, around, namespace=namespace))
         return render(problem(closed, request_id), method_of(event))
 
     return handler

@@ -121,6 +121,23 @@ def test_an_emptied_file_answers_503_though_the_environment_names_a_function(tas
     assert start(task, "", [], LATTICE_BRIDGE_FUNCTION="orders")(GOOD, Context())["statusCode"] == 503
 
 
+def test_a_namespace_that_cloudwatch_would_not_take_closes_the_bridge_and_is_told_in_ours(task: Path) -> None:
+    written: list[str] = []
+    handler = start(task, MAP + BACKEND, written, LATTICE_BRIDGE_METRICS_NAMESPACE="AWS/Lambda")
+    assert handler(GOOD, Context())["statusCode"] == 503
+    metrics = [line for line in map(json.loads, "".join(written).splitlines()) if "_aws" in line]
+    assert {line["_aws"]["CloudWatchMetrics"][0]["Namespace"] for line in metrics} == {"LatticeBridge"}
+
+
+def test_every_metric_goes_to_the_namespace_of_the_environment(task: Path) -> None:
+    written: list[str] = []
+    for text in (MAP + BACKEND, "["):
+        start(task, text, written, LATTICE_BRIDGE_METRICS_NAMESPACE="Staging")(GOOD, Context())
+    metrics = [line for line in map(json.loads, "".join(written).splitlines()) if "_aws" in line]
+    assert len(metrics) == 3  # a request; a configuration that does not load, and a request to it
+    assert {line["_aws"]["CloudWatchMetrics"][0]["Namespace"] for line in metrics} == {"Staging"}
+
+
 def test_why_it_cannot_serve_is_logged_at_start_and_with_each_request(task: Path) -> None:
     """Trap D3."""
     written: list[str] = []

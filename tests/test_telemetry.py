@@ -10,8 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lattice_bridge import Decision, Request
-from lattice_bridge.errors import BackendFailed, BridgeError, Forbidden, Misconfigured
-from lattice_bridge.telemetry import MAX_TEXT, Circumstances, Record, lines
+from lattice_bridge.errors import BackendFailed, BridgeError, Forbidden, InvalidMap, Misconfigured
+from lattice_bridge.telemetry import (
+    MAX_TEXT,
+    NAMESPACE_VARIABLE,
+    Circumstances,
+    Record,
+    lines,
+    look_lines,
+    namespace_of,
+)
 
 
 class Clock:
@@ -133,3 +141,23 @@ def test_no_text_makes_a_third_line(path: str, detail: str) -> None:
     made = record(request=Request(2, "GET", path), refusal=Forbidden("denied", detail), status=403)
     log, _ = written(made, detail)
     assert (log["path"], log["requestId"]) == (path[:MAX_TEXT], detail[:MAX_TEXT])
+
+
+def test_metrics_go_to_the_namespace_that_the_environment_names() -> None:
+    around = Circumstances("r-1", cold=False, map_sha256=None, now=0.0)
+    request = lines(record(), around, namespace="Staging").splitlines()[-1]
+    look = look_lines(None, None, None, 0.0, "Staging").splitlines()[-1]
+    assert [json.loads(line)["_aws"]["CloudWatchMetrics"][0]["Namespace"] for line in (request, look)] == [
+        "Staging"
+    ] * 2
+
+
+@pytest.mark.parametrize("namespace", ["AWS/Lambda", "a b", "a:b", "ä", "a\n", "a" * 256])
+def test_a_namespace_that_cloudwatch_would_not_take_is_told(namespace: str) -> None:
+    with pytest.raises(InvalidMap, match=NAMESPACE_VARIABLE):
+        namespace_of({NAMESPACE_VARIABLE: namespace})
+
+
+@pytest.mark.parametrize("environ", [{}, {NAMESPACE_VARIABLE: ""}])
+def test_without_a_namespace_it_is_ours(environ: dict[str, str]) -> None:
+    assert namespace_of(environ) == "LatticeBridge"

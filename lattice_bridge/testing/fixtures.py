@@ -78,7 +78,7 @@ class Handler:
 
     Attributes:
         log: what it has logged, decoded from JSON: a line for each request, whose `reason` says why it was refused
-            (docs/operations.md), which no reply does.
+            (docs/reference.md), which no reply does.
         bridge: the bridge, with its `tenant_map`.
     """
 
