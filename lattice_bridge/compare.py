@@ -106,14 +106,23 @@ def _kind(before: _Given, after: _Given) -> str:
         return "gains" if before.is_nothing else "loses"
     if before.owner is None or after.owner is None:
         return "changes"
-    if (before.owner.conditions, before.unless) != (after.owner.conditions, after.unless):
-        return "changes"
-    was, is_now = before.owner.outcome, after.owner.outcome
-    if isinstance(was, Taken) or isinstance(is_now, Taken) or was is None or is_now is None:
-        return "changes"
-    if isinstance(is_now, Every) or (not isinstance(was, Every) and was < is_now):
-        return "gains"
-    return "loses" if isinstance(was, Every) or is_now < was else "changes"
+    more, less = _covers(after, before), _covers(before, after)
+    return "changes" if more == less else "gains" if more else "loses"
+
+
+def _covers(wide: _Given, narrow: _Given) -> bool:
+    """Whether each request that is given a tenant by `narrow` is given it by `wide`, too; False if nobody can say."""
+    if wide.owner is None or narrow.owner is None or not wide.unless <= narrow.unless:
+        return False
+    asked = narrow.owner.conditions
+    if not all(
+        any(one.kind == each.kind and one.values <= each.values for one in asked) for each in wide.owner.conditions
+    ):
+        return False
+    gives, gave = wide.owner.outcome, narrow.owner.outcome
+    if isinstance(gives, frozenset) and isinstance(gave, frozenset):
+        return gave <= gives
+    return isinstance(gives, Every) or gives == gave
 
 
 def _told(given: _Given) -> str:

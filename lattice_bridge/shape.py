@@ -33,7 +33,7 @@ def fit(model: type[_Model], table: object, place: str, faults: list[str]) -> _M
             if found["type"] == "extra_forbidden":
                 faults.append(unknown_key(f"{place}: {found['loc'][-1]}", str(found["loc"][-1]), model.model_fields))
             else:
-                said = "is a table, as in { key = … }" if found["type"] == "model_type" else found["msg"]
+                said = "has to be a table, as in { key = … }" if found["type"] == "model_type" else found["msg"]
                 faults.append(": ".join([place, *keys, said]))
         return None
 
@@ -58,7 +58,7 @@ def fit_each(model: type[_Model], value: object, name: str, faults: list[str]) -
 def fit_named(model: type[_Model], value: object, name: str, faults: list[str]) -> dict[str, _Model]:
     """A table of tables, by their names."""
     if not isinstance(value, Mapping):
-        faults.append(f"{name}: is a table, as in [{name}]")
+        faults.append(f"{name}: has to be a table, as in [{name}]")
         return {}
     found = {key: fit(model, table, f"{name}: {key}", faults) for key, table in value.items()}
     return {key: table for key, table in found.items() if table is not None}

@@ -275,7 +275,7 @@ def test_a_differences_kind_is_coloured_on_a_terminal(before_and_after: tuple[st
     for colour, kind in ((32, "gains"), (31, "loses"), (33, "changes")):
         assert f"\x1b[{colour}m{kind}" in screen
     assert BOX in screen
-    assert "3 rules differ: gains 1, loses 1, changes 1" in screen
+    assert "3 changes: gains 1, loses 1, changes 1" in screen
 
 
 def test_differences_that_are_piped_are_one_a_line(before_and_after: tuple[str, str]) -> None:
@@ -285,12 +285,12 @@ def test_differences_that_are_piped_are_one_a_line(before_and_after: tuple[str, 
         f"changes\trole blue-api of {ACCOUNT}\tblue\tgreen",
         f"loses\trole leaver of {ACCOUNT}\told\trefused: denied",
         f"gains\trole leaked of {ACCOUNT}\trefused: denied\tblue",
-        "3 rules differ: gains 1, loses 1, changes 1",
+        "3 changes: gains 1, loses 1, changes 1",
     ]
 
 
 def test_no_difference_is_said(tenants: str) -> None:
-    assert read("diff", tenants, tenants).output == "no rule differs\n"
+    assert read("diff", tenants, tenants).output == "no change\n"
 
 
 def test_who_is_a_table_on_a_terminal_and_a_way_a_line_in_a_pipe(tenants: str) -> None:

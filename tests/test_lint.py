@@ -21,6 +21,9 @@ def rule(id_: str, body: str) -> str:
     return f'[[rule]]\nid = "{id_}"\n{body}\n'
 
 
+ORG = 'org = "o-a1b2c3d4e5"'
+VPCS = 'vpc = "vpc-0b8276c84697e7339"'
+MORE_VPCS = 'vpc = ["vpc-0b8276c84697e7339", "vpc-1b8276c84697e7339"]'
 BOTH = rule("both", f'{ROLE}both"\ntenants = ["blue", "green"]')
 
 
@@ -269,7 +272,14 @@ def test_the_same_rules_in_another_order_are_no_difference(tmp_path: Path) -> No
         (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenants = "*"', "gains"),
         (f'{ROLE}a"\ntenants = "*"', f'{ROLE}a"\ntenant = "blue"', "loses"),
         (f'{ROLE}a"\ntenants = ["blue", "green"]', f'{ROLE}a"\ntenant = "blue"', "loses"),
-        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenant = "blue"\norg = "o-a1b2c3d4e5"', "changes"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenant = "blue"\n{ORG}', "loses"),
+        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenant = "blue"', "gains"),
+        (f'{ROLE}a"\ntenants = "*"\n{ORG}', f'{ROLE}a"\ntenants = "*"', "gains"),
+        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenant = "blue"\n{VPCS}', "changes"),
+        (f'{ROLE}a"\ntenant = "blue"\n{VPCS}', f'{ROLE}a"\ntenant = "blue"\n{MORE_VPCS}', "gains"),
+        (f'{ROLE}a"\ntenant = "blue"\n{MORE_VPCS}', f'{ROLE}a"\ntenant = "blue"\n{VPCS}', "loses"),
+        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenant = "green"', "changes"),
+        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenants = ["blue", "green"]', "gains"),
         (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ndeny = true', "loses"),
         (
             f'{ROLE}a"\ntenant = "blue"',

@@ -47,7 +47,7 @@ def diff(old: Path, new: Path, events: Path | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(change) for change in changes], indent=2))
     else:
-        _print(changes, "decision" if events else "rule")
+        _print(changes, "decision" if events else "change")
     sys.exit(1 if changes else 0)
 
 
@@ -83,12 +83,17 @@ def _row(change: Change) -> tuple[show.Cell, ...]:
 
 
 def _summary(changes: list[Change], what: str) -> str:
-    """`3 rules differ: gains 1, loses 2, changes 0`."""
+    """`3 changes: gains 1, loses 2, changes 0`, or `3 decisions differ: …`."""
+    differs = {
+        "change": ("no change", "1 change", "changes"),
+        "decision": ("no decision differs", "1 decision differs", "decisions differ"),
+    }
+    none, one, several = differs[what]
     if not changes:
-        return f"no {what} differs"
+        return none
     kinds = [change.kind for change in changes]
     counted = ", ".join(f"{kind} {kinds.count(kind)}" for kind in _STYLES)
-    return f"{len(changes)} {what}{'s differ' if len(changes) > 1 else ' differs'}: {counted}"
+    return f"{one if len(changes) == 1 else f'{len(changes)} {several}'}: {counted}"
 
 
 def _lines(path: Path) -> Iterator[object]:
