@@ -14,7 +14,7 @@ DEFINITIONS := pyproject.toml constraints.txt
 .PHONY: help run test coverage check docs fuzz soak bench package clean build-BridgeFunction
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 12
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/\$$\$$/$$/' | sort | expand -t 12
 
 run: $(VENV)/local ## Serve template.yaml on this machine, on $$PORT (8080), until Ctrl-C
 	@exec $(BIN)/lattice-bridge local --parameter AuthType=NONE $(ARGS)

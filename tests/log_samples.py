@@ -1,4 +1,4 @@
-"""Every kind of line that the bridge writes, for docs/operations.md: written by the bridge itself, and shown as it is.
+"""Every kind of line that the bridge writes, for docs/reference.md: written by the bridge itself, and shown as it is.
 
 Rule: only times are replaced, since the clock on the wall is the bridge's own affair.
 """

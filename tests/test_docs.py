@@ -21,12 +21,14 @@ from lattice_bridge.errors import REASONS, InvalidMap
 from lattice_bridge.local.template import read_template
 from lattice_bridge.rules import ANYONE
 from lattice_bridge.settings import Settings
+from lattice_bridge.telemetry import NAMESPACE_VARIABLE
 from lattice_bridge.tenant_map import TenantMap
 from tests.log_samples import samples
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 TENANTS = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
 WIRE = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -48,7 +50,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def test_the_table_of_reasons_is_the_codes_own() -> None:
-    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \| (.*) \|$", OPERATIONS, re.MULTILINE)
+    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \| (.*) \|$", REFERENCE, re.MULTILINE)
     assert {reason: meaning for _, reason, meaning in rows} == REASONS
     statuses = {kind.status for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "status")}
     assert {int(status) for status, _, _ in rows} == statuses
@@ -86,14 +88,14 @@ def test_the_faults_that_are_quoted_are_the_faults_that_are_found() -> None:
     assert quoted.splitlines() == found
 
 
-@pytest.mark.parametrize("variable", [place.CONFIG_VARIABLE, place.FUNCTION_VARIABLE])
+@pytest.mark.parametrize("variable", [place.CONFIG_VARIABLE, place.FUNCTION_VARIABLE, NAMESPACE_VARIABLE])
 def test_every_variable_is_documented(variable: str) -> None:
-    assert f"`{variable}`" in OPERATIONS
+    assert f"`{variable}`" in REFERENCE
 
 
 @pytest.mark.parametrize("field", backend.Backend.__slots__)
 def test_every_key_of_a_backend_is_documented(field: str) -> None:
-    assert f"| `{field}` |" in OPERATIONS
+    assert f"| `{field}` |" in REFERENCE
 
 
 @pytest.mark.parametrize(

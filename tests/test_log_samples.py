@@ -1,4 +1,4 @@
-"""docs/operations.md shows every kind of line that the bridge writes."""
+"""docs/reference.md shows every kind of line that the bridge writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.written import assert_written
 
 
 def test_the_page_shows_the_lines_as_they_are_written(tmp_path: Path) -> None:
-    assert_written(ROOT / "docs" / "operations.md", "log lines", markdown(tmp_path))
+    assert_written(ROOT / "docs" / "reference.md", "log lines", markdown(tmp_path))
 
 
 def test_each_happening_has_one_line_to_read_and_one_to_count(tmp_path: Path) -> None:
