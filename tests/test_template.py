@@ -37,6 +37,9 @@ CHANGED: Final = {
     "Rollout": "AllAtOnce",
     "TenantRegistry": "yes",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
+    "DataKeyArn": "arn:aws:kms:us-east-1:123456789012:key/2",
+    "PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/boundary",
+    "MetricsNamespace": "Staging",
     "DomainName": "orders.example.org",
     "CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/1",
     "VpcId": "vpc-0123456789abcdef0",
@@ -121,7 +124,7 @@ def test_by_default_nothing_is_reserved_traced_or_registered_and_no_configuratio
     assert "ReservedConcurrentExecutions" not in by_default["BridgeFunction"].properties
     assert "TenantTable" not in by_default
     assert [policy["PolicyName"] for policy in by_default["BridgeRole"].properties["Policies"]] == ["backends", "logs"]
-    assert changed["TenantTable"].properties["SSESpecification"] == {"SSEEnabled": True}
+    assert changed["TenantTable"].properties["SSESpecification"]["KMSMasterKeyId"] == CHANGED["DataKeyArn"]
     assert {policy["PolicyName"] for policy in changed["BridgeRole"].properties["Policies"]} == {
         *("backends", "logs", "config-in-s3", "config-key", "tenants", "traces")
     }
@@ -134,6 +137,8 @@ def test_by_default_nothing_is_reserved_traced_or_registered_and_no_configuratio
         ({"ConfigObject": "b/k.toml"}, "s3://b/k.toml"),
         ({"ConfigParameter": "/bridge/map"}, "ssm:/bridge/map"),
         ({"AuthType": "NONE"}, "examples/open.toml"),
+        ({"AuthType": "NONE", "ConfigFile": "bridge.toml"}, "bridge.toml"),
+        ({"ConfigFile": "maps/prod.toml"}, "maps/prod.toml"),
     ],
 )
 def test_the_bridge_is_told_where_its_configuration_is(parameters: dict[str, str], place: str) -> None:
@@ -152,7 +157,113 @@ def test_a_new_version_takes_over_by_canary_and_two_alarms_roll_it_back() -> Non
     (group,) = template().of_type("AWS::CodeDeploy::DeploymentGroup")
     assert group.properties["DeploymentConfigName"] == "CodeDeployDefault.LambdaCanary10Percent5Minutes"
     watched = [alarm["Name"] for alarm in group.properties["AlarmConfiguration"]["Alarms"]]
-    assert watched == ["BridgeCrashAlarm", "BridgeFaultAlarm"]
+    assert watched == ["NewVersionAlarm", "BridgeFaultAlarm"]
+
+
+def test_the_crashes_of_the_version_before_do_not_stop_the_one_that_mends_them() -> None:
+    dimensions = {one["Name"] for one in template().resources["NewVersionAlarm"].properties["Dimensions"]}
+    assert dimensions == {"FunctionName", "Resource", "ExecutedVersion"}
+
+
+def test_all_at_once_no_alarm_is_looked_at_for_one_may_ring_already() -> None:
+    (group,) = template(Rollout="AllAtOnce").of_type("AWS::CodeDeploy::DeploymentGroup")
+    assert group.properties["AlarmConfiguration"] == {}
+
+
+def versions(**parameters: str) -> dict[str, str]:
+    """The logical id of each function's version: with another one, CloudFormation publishes and moves the alias."""
+    resources = translate(TEMPLATE.read_text(encoding="utf-8"), parameters, REGION)["Resources"]
+    found = {name: body for name, body in resources.items() if body["Type"] == "AWS::Lambda::Version"}
+    return {body["Properties"]["FunctionName"]["Ref"]: name for name, body in found.items()}
+
+
+def test_what_a_parameter_changes_of_a_function_is_a_new_version_of_it() -> None:
+    """By itself SAM compares what stands in the template, where a parameter is the same whatever its value."""
+    text, before = TEMPLATE.read_text(encoding="utf-8"), versions()
+    document = translate(text, {}, REGION)["Resources"]
+    functions = {name: body for name, body in document.items() if body["Type"] == "AWS::Lambda::Function"}
+    written = text.partition("\nResources:")[2]
+    for function, body in functions.items():
+        own = written.partition(f"\n  {function}:\n")[2].partition("\n\n")[0]
+        named = set(re.findall(r"!Ref (\w+)|\$\{(\w+)\}", own))
+        conditions = {
+            "ConfigNamed": "ConfigFile",
+            "ConfigInS3": "ConfigObject",
+            "ConfigInSsm": "ConfigParameter",
+            "Authenticated": "AuthType",
+        }
+        wanted = {one or other for one, other in named} | {conditions[one] for one in conditions if one in own}
+        if body["Properties"]["Timeout"] == {"Ref": "BackendTimeout"}:
+            wanted.add("BackendTimeout")
+        for parameter in wanted & set(OTHER):
+            assert versions(**{parameter: OTHER[parameter]})[function] != before[function], (function, parameter)
+    assert versions(LogRetentionDays="90") == before
+
+
+OTHER: Final = {
+    "AuthType": "NONE",
+    "BackendTimeout": "20",
+    "BridgeMemory": "1024",
+    "BridgeTimeout": "60",
+    "ConfigFile": "maps/prod.toml",
+    "ConfigObject": "bridge-config/bridge.toml",
+    "ConfigParameter": "/bridge/map",
+    "MetricsNamespace": "Staging",
+    "Tracing": "Active",
+}
+"""Of every parameter that a version is made with, another value."""
+
+
+def test_the_description_by_which_sam_sees_a_change_is_short_enough_for_lambda() -> None:
+    longest = {"ConfigFile": 30, "ConfigObject": 80, "ConfigParameter": 64, "MetricsNamespace": 30}
+    declared = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)["Parameters"]
+    for name in ("ConfigFile", "ConfigObject", "ConfigParameter"):
+        assert declared[name]["MaxLength"] == longest[name]
+    assert "{0,29}" in declared["MetricsNamespace"]["AllowedPattern"]
+    values = {name: "x" * length for name, length in longest.items()} | {
+        "BridgeMemory": "10240",
+        "BridgeTimeout": "600",
+    }
+    function = template(**values).resources["BridgeFunction"]
+    assert 200 < len(function.properties["Description"]) <= 256
+
+
+def test_what_does_not_go_together_is_told() -> None:
+    for parameters, rule in [
+        ({"DomainName": "orders.example.org"}, "DomainWithCertificate"),
+        ({"ServiceNetworkId": "sn-0123456789abcdef0", "VpcId": "vpc-0123456789abcdef0"}, "VpcOfANewNetwork"),
+        ({"AuthType": "NONE", "OrganizationId": "o-a1b2c3d4e5"}, "RestrictionsNeedAuthentication"),
+        ({"AuthType": "NONE", "CallerVpcIds": "vpc-0123456789abcdef0"}, "RestrictionsNeedAuthentication"),
+    ]:
+        found = template_findings(TEMPLATE, options(), parameters, REGION, unsigned=True)
+        assert [one.subject for one in found] == [rule], parameters
+
+
+def test_who_was_which_tenant_is_kept_when_the_stack_goes() -> None:
+    text = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)["Resources"]
+    for kept in ("BridgeLogs", "AccessLogs", "FailureQueue"):
+        assert text[kept]["DeletionPolicy"] == "RetainExceptOnCreate"
+    name = template().resources["AccessLogs"].properties["LogGroupName"]
+    assert re.fullmatch(r"/aws/vendedlogs/vpc-lattice/local-\w+", name)
+
+
+def test_every_role_has_the_boundary_and_all_that_is_stored_the_key() -> None:
+    found = template(**CHANGED)
+    roles = found.of_type("AWS::IAM::Role")
+    assert len(roles) == 5
+    assert {role.properties["PermissionsBoundary"] for role in roles} == {CHANGED["PermissionsBoundaryArn"]}
+    groups = found.of_type("AWS::Logs::LogGroup")
+    assert {group.properties["KmsKeyId"] for group in groups} == {CHANGED["DataKeyArn"]}
+    assert found.resources["FailureQueue"].properties["KmsMasterKeyId"] == CHANGED["DataKeyArn"]
+    assert template().resources["FailureQueue"].properties["SqsManagedSseEnabled"] is True
+
+
+def test_a_registry_that_is_there_is_read_and_not_made() -> None:
+    found = template(TenantRegistry="existing", TenantTableName="our-tenants").resources
+    assert "TenantTable" not in found
+    policies = {one["PolicyName"]: one["PolicyDocument"] for one in found["BridgeRole"].properties["Policies"]}
+    (statement,) = policies["tenants"]["Statement"]
+    assert statement["Resource"].endswith(":table/our-tenants")
 
 
 def test_every_log_group_has_a_retention_and_every_function_its_own() -> None:
@@ -176,11 +287,13 @@ def metric_names(line: str) -> tuple[set[str], list[list[str]]]:
 
 
 def written() -> dict[str, list[list[str]]]:
-    """The metrics that the bridge writes, each with its sets of dimensions."""
+    """The metrics of the bridge, and what is counted in Lattice's access log; each with its sets of dimensions."""
     request = lines(Record(), Circumstances("r", cold=False, map_sha256=None, now=0)).splitlines()[-1]
     look = look_lines(None, None, None, 0).splitlines()[-1]
     pairs = (metric_names(request), metric_names(look))
-    return {name: dimensions for names, dimensions in pairs for name in names}
+    filters = template().of_type("AWS::Logs::MetricFilter")
+    counted = {one["MetricName"]: [[]] for each in filters for one in each.properties["MetricTransformations"]}
+    return {name: dimensions for names, dimensions in pairs for name in names} | counted
 
 
 def metrics_of(alarm: Resource) -> Iterator[dict[str, Any]]:
@@ -226,6 +339,7 @@ def test_every_reason_that_an_operator_has_to_mend_is_in_the_alarm_that_rolls_ba
     assert left_out == {
         *("backend_raised", "backend_unreadable", "reply_too_large", "connection_lost", "backend_timeout"),
         *("no_time_left", "unreachable", "throttled", "keys_unavailable", "registry_unavailable"),
+        "loop",  # a client can bring that about by a header
     }
 
 
@@ -252,6 +366,15 @@ def test_log_queries_of_the_dashboard_name_fields_that_the_log_has() -> None:
     steps = set(re.findall(r"milliseconds\.(\w+)", text))
     assert steps == {"parse", "decide", "encode", "invoke", "reply", "total"}
     assert "by tenant" in text
+
+
+def test_metrics_alarms_and_dashboard_are_of_one_namespace() -> None:
+    """So that a second stack's faults do not roll this one back."""
+    found = template(**CHANGED)
+    variables = found.resources["BridgeFunction"].properties["Environment"]["Variables"]
+    assert variables["LATTICE_BRIDGE_METRICS_NAMESPACE"] == "Staging"
+    assert "LatticeBridge" not in json.dumps([resource.properties for resource in found.resources.values()])
+    assert found.resources["LatticeErrors"].properties["MetricTransformations"][0]["MetricNamespace"] == "Staging"
 
 
 def test_alarms_tell_a_topic_if_there_is_one() -> None:
