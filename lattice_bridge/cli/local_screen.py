@@ -12,11 +12,15 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
 from rich.table import Table
 
+from lattice_bridge.arn import Principal
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.local.identities import Identity
 from lattice_bridge.local.lambda_keys import PERSON
 from lattice_bridge.local.plan import DEFAULT_PRIORITY, Action, Plan, Rule
+from lattice_bridge.map_test import every_tenant
+from lattice_bridge.message import Caller, Request
 from lattice_bridge.settings import Settings
+from lattice_bridge.tenant_map import TenantMap
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 
@@ -51,6 +55,13 @@ class Example:
     tenant: str = "TENANT"
     header: str = "x-tenant-id"
     faults: tuple[str, ...] = ()
+    tenant_map: TenantMap | None = None
+
+    def has_no_rule_for(self, principal: Principal) -> bool:
+        """Whether the map refuses a caller for want of a rule; False if it does not load."""
+        caller = Caller(authenticated=True, iam=principal)
+        asked = Request(version=2, method="GET", path=self.path, caller=caller)
+        return self.tenant_map is not None and self.tenant_map.decide(asked).reason == "no_rule"
 
 
 def example(plan: Plan) -> Example:
@@ -65,7 +76,8 @@ def example(plan: Plan) -> Example:
     rules = settings.tenant_map.rules
     path = next((backend.path for backend in settings.options.backends if backend.isolated), "/")
     tenant = next((tenant.id for tenant in rules.tenants.values() if tenant.active), "TENANT")
-    return Example(path, tenant, rules.header)
+    settings.tenant_map.find = every_tenant  # a registry need not be asked for what rules there are
+    return Example(path, tenant, rules.header, tenant_map=settings.tenant_map)
 
 
 def commands(plan: Plan, signers: Mapping[str, Identity], front_url: str, lambda_url: str) -> Iterator[str]:
@@ -84,7 +96,10 @@ def commands(plan: Plan, signers: Mapping[str, Identity], front_url: str, lambda
         yield f"  curl -H '{known.header}: {known.tenant}' {url}"
     yield "Signed, as one of the identities; a role's session has the name you give it:"
     for identity in list(signers.values())[:4]:
-        yield f"  # {identity.principal}"
+        unknown = (
+            ": a 403, as no rule names it; write identities.toml" if known.has_no_rule_for(identity.principal) else ""
+        )
+        yield f"  # {identity.principal}{unknown}"
         yield f"  {signing} -H 'x-amz-security-token: session=me' --user {_user(identity)} {url}"
     isolated = next((function for function in plan.functions.values() if function.isolated), None)
     if isolated is not None:

@@ -1,0 +1,43 @@
+"""What `lattice-bridge local` says before it serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from lattice_bridge.cli.local_screen import commands
+from lattice_bridge.local.identities import read_identities
+from lattice_bridge.local.planner import plan
+from lattice_bridge.local.template import read_template
+
+BRIDGE: Final = """
+Resources:
+  Bridge:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: lattice_bridge.main.handler, Runtime: python3.13, CodeUri: .}
+  Group: {Type: "AWS::VpcLattice::TargetGroup", Properties: {Type: LAMBDA, Targets: [{Id: !GetAtt Bridge.Arn}]}}
+  Service: {Type: "AWS::VpcLattice::Service", Properties: {Name: orders, AuthType: AWS_IAM}}
+  Listener:
+    Type: AWS::VpcLattice::Listener
+    Properties:
+      ServiceIdentifier: !Ref Service
+      DefaultAction: {Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Group, Weight: 1}]}}
+"""
+MAP: Final = '[[backend]]\nfunction = "orders"\n[tenants]\nblue = {}\n'
+RULE: Final = '[[rule]]\nid = "blue"\nrole = "arn:aws:iam::111122223333:role/blue-api"\ntenant = "blue"\n'
+NO_RULE: Final = "a 403, as no rule names it; write identities.toml"
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [(MAP + RULE, [False, True]), (MAP + RULE.replace("blue-api", "other"), [True, True]), ("[", [False, False])],
+    ids=["one has a rule", "none has", "a map that does not load"],
+)
+def test_an_identity_that_the_map_does_not_know_is_said(tables: str, expected: list[bool], tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(BRIDGE, encoding="utf-8")
+    (tmp_path / "bridge.toml").write_text(tables, encoding="utf-8")
+    found = plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
+    printed = commands(found, read_identities(None), "http://front", "http://lambda")
+    assert [NO_RULE in line for line in printed if line.startswith("  # ")] == expected
