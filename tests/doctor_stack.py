@@ -14,6 +14,7 @@ from typing import Any, Final
 from lattice_bridge.backend import Backend
 from lattice_bridge.deployment.doctor_config import Configured, NamedRole
 from lattice_bridge.deployment.doctor_facts import (
+    Alias,
     AuthPolicy,
     BackendFunction,
     Deployed,
@@ -27,7 +28,7 @@ from lattice_bridge.deployment.doctor_facts import (
     TargetGroup,
 )
 from lattice_bridge.deployment.doctor_finding import Finding, Shell
-from lattice_bridge.deployment.doctor_policy import read_policy
+from lattice_bridge.deployment.doctor_policy import read_policy, read_statements
 from lattice_bridge.deployment.doctor_run import findings_of
 from lattice_bridge.deployment.doctor_service import POLICY
 from lattice_bridge.options import Options
@@ -89,6 +90,7 @@ def policy(*statements: Mapping[str, Any]) -> dict[str, Any]:
 
 ADMITTED: Final = policy(allows(LATTICE, Condition=from_group()))
 
+TRUST: Final = policy({"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"})
 RIGHTS: Final = policy(
     {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": ORDERS.qualified},
     {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "*"},
@@ -113,7 +115,7 @@ BLUE: Final = NamedRole("aws", ACCOUNT, "Blue-Api", ("blue-api",), denies=False)
 CONFIGURED: Final = Configured("bridge.toml", Options((BACKEND,), frozenset({SERVICE})), (BLUE,))
 TARGET_GROUP: Final = TargetGroup(GROUP, "bridge", "V2", "ACTIVE", (BRIDGE.qualified,), (SERVICE,))
 IN_FRONT: Final = Service(
-    SERVICE, "bridge", "AWS_IAM", AuthPolicy("Active", read_policy(POLICY)), (Listener(LISTENER, "HTTPS", 443),)
+    SERVICE, "bridge", "AWS_IAM", AuthPolicy("Active", read_statements(POLICY)), (Listener(LISTENER, "HTTPS", 443),)
 )
 BEHIND: Final = BackendFunction(
     BACKEND, ORDERS, replace(FUNCTION, isolated=True), (Door(Name(ORDERS.arn), ()), Door(ORDERS, ()))
@@ -121,9 +123,12 @@ BEHIND: Final = BackendFunction(
 DEPLOYED: Final = Deployed(
     account=ACCOUNT,
     bridge=BRIDGE,
+    asked=False,
     function=FUNCTION,
-    aliases=("live",),
+    running=(),
+    aliases=(Alias("live", "7"),),
     doors=(Door(Name(BRIDGE.arn), ()), Door(BRIDGE, read_policy(ADMITTED))),
+    left=0,
     urls=(),
     sources=(),
     groups=(TARGET_GROUP,),
@@ -131,11 +136,41 @@ DEPLOYED: Final = Deployed(
     services=((SERVICE, IN_FRONT),),
     asked_service=None,
     backends=(BEHIND,),
-    rights=Rights(read_policy(RIGHTS)),
+    rights=Rights(read_policy(RIGHTS), trust=read_policy(TRUST)),
     map_written=WRITTEN,
+    map_gone=False,
     roles=(MapRole(BLUE, BEFORE),),
     elsewhere=(),
 )
+
+
+def door(*statements: Mapping[str, Any], qualifier: str | None = "live") -> Deployed:
+    """The stack with other statements on one of the bridge's names."""
+    name = Name(BRIDGE.arn, qualifier)
+    others = tuple(one for one in DEPLOYED.doors if one.name != name)
+    return replace(DEPLOYED, doors=(*others, Door(name, read_policy(policy(*statements)))))
+
+
+def grouped(**changes: Any) -> Deployed:
+    """The stack with another target group."""
+    return replace(DEPLOYED, groups=(replace(TARGET_GROUP, **changes),))
+
+
+def served(**changes: Any) -> Deployed:
+    """The stack with another service in front."""
+    return replace(DEPLOYED, services=((SERVICE, replace(IN_FRONT, **changes)),))
+
+
+def behind(backend: Backend | None = None, **changes: Any) -> Deployed:
+    """The stack with another backend."""
+    return replace(DEPLOYED, backends=(replace(BEHIND, backend=backend or BEHIND.backend, **changes),))
+
+
+def allowed(*statements: Mapping[str, Any], **changes: Any) -> Deployed:
+    """The stack with other statements in the policies of the bridge's role."""
+    return replace(
+        DEPLOYED, rights=Rights(read_policy(policy(*statements)), **{"trust": read_policy(TRUST), **changes})
+    )
 
 
 def said(deployed: Deployed, configured: Configured = CONFIGURED) -> list[Finding]:
@@ -197,20 +232,40 @@ def _group(arn: str) -> Recording:
     return Recording("vpc-lattice", "get_target_group", {"targetGroupIdentifier": arn}, answer)
 
 
+def list_aliases(name: Name, *aliases: dict[str, Any]) -> Recording:
+    return Recording("lambda", "list_aliases", {"FunctionName": name.arn}, {"Aliases": list(aliases)})
+
+
+def list_versions(name: Name, *versions: str) -> Recording:
+    found = [{"FunctionName": name.name, "Version": version} for version in ("$LATEST", *versions)]
+    return Recording("lambda", "list_versions_by_function", {"FunctionName": name.arn}, {"Versions": found})
+
+
+def list_urls(name: Name, *arns: str) -> Recording:
+    url = {"FunctionUrl": "https://abcdefgh.lambda-url.eu-west-1.on.aws/", "AuthType": "NONE"}
+    url |= {"CreationTime": "2026-01-01", "LastModifiedTime": "2026-01-01"}
+    found = {"FunctionUrlConfigs": [{**url, "FunctionArn": arn} for arn in arns]}
+    return Recording("lambda", "list_function_url_configs", {"FunctionName": name.arn}, found)
+
+
+def list_sources(name: Name, *sources: dict[str, Any]) -> Recording:
+    found = {"EventSourceMappings": list(sources)}
+    return Recording("lambda", "list_event_source_mappings", {"FunctionName": name.qualified}, found)
+
+
 RECORDED: Final = (
-    Recording(
-        "lambda",
-        "list_aliases",
-        {"FunctionName": BRIDGE.arn},
-        {"Aliases": [{"Name": "live", "AliasArn": BRIDGE.qualified, "FunctionVersion": "7"}]},
-    ),
+    list_aliases(BRIDGE, {"Name": "live", "AliasArn": BRIDGE.qualified, "FunctionVersion": "7"}),
+    list_aliases(ORDERS, {"Name": "live", "AliasArn": ORDERS.qualified, "FunctionVersion": "3"}),
+    list_versions(BRIDGE, "6", "7"),
+    list_versions(ORDERS, "3"),
     get_configuration(Name(BRIDGE.arn)),
     get_configuration(BRIDGE),
     get_configuration(ORDERS, TenancyConfig={"TenantIsolationMode": "PER_TENANT"}),
     get_policy(BRIDGE, ADMITTED),
-    Recording("lambda", "list_function_url_configs", {"FunctionName": BRIDGE.arn}, {"FunctionUrlConfigs": []}),
-    Recording("lambda", "list_event_source_mappings", {"FunctionName": BRIDGE.arn}, {"EventSourceMappings": []}),
-    Recording("lambda", "list_event_source_mappings", {"FunctionName": BRIDGE.qualified}, {"EventSourceMappings": []}),
+    list_urls(BRIDGE),
+    list_urls(ORDERS),
+    list_sources(Name(BRIDGE.arn)),
+    list_sources(BRIDGE),
     _groups(GROUP, OTHER_GROUP),
     list_targets(GROUP, BRIDGE.qualified),
     list_targets(OTHER_GROUP, f"{LAMBDA}:another"),

@@ -25,6 +25,7 @@ from tests.doctor_stack import (
     RECORDED,
     RIGHTS,
     TOML,
+    TRUST,
     allows,
     get_configuration,
     get_policy,
@@ -67,7 +68,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with AwsServer() as server:
         iam = client("iam", server.url)
         for name in ("bridge-role", "Blue-Api"):
-            iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
         iam.put_role_policy(RoleName="bridge-role", PolicyName="invoke", PolicyDocument=json.dumps(RIGHTS))
         yield Stack(server, folder)
 
@@ -77,7 +78,7 @@ def test_of_a_stack_as_it_should_be_it_says_so_and_exits_with_0(stack: Stack) ->
     lines = [line.split("\t") for line in done.output.splitlines()]
     assert done.exit_code == 0, done.output
     assert {len(line) for line in lines[:-1]} == {5}
-    assert lines[-1] == ["error 0, warning 0, unknown 1, ok 19"]  # unknown: another account's role
+    assert lines[-1] == ["error 0, warning 0, unknown 1, ok 21"]  # unknown: another account's role
 
 
 def test_a_line_is_what_is_and_what_should_be_and_the_command_that_mends_it(stack: Stack) -> None:
@@ -90,7 +91,8 @@ def test_a_line_is_what_is_and_what_should_be_and_the_command_that_mends_it(stac
         "invoke permission bridge:live",
         f"arn:aws:iam::{ACCOUNT}:root may invoke it, by statement root",
         f"vpc-lattice.amazonaws.com alone, from {GROUP}",
-        "aws lambda remove-permission --function-name bridge --qualifier live --statement-id root --region eu-west-1",
+        f"aws lambda remove-permission --function-name {BRIDGE.arn} --qualifier live --statement-id root"
+        " --region eu-west-1",
     ]
 
 
@@ -137,8 +139,10 @@ def test_a_terminal_gets_a_table_and_whole_commands_below_it(stack: Stack) -> No
         assert process.wait(timeout=60) == 0
     lines = output.decode().splitlines()
     assert "should be" in lines[0]
-    assert any(line.startswith("1: aws lambda update-function-configuration --function-name bridge") for line in lines)
-    assert lines[-1].strip() == "error 0, warning 1, unknown 1, ok 18"
+    assert any(
+        line.startswith(f"1: aws lambda update-function-configuration --function-name {BRIDGE.arn}") for line in lines
+    )
+    assert lines[-1].strip() == "error 0, warning 1, unknown 1, ok 20"
 
 
 def test_nothing_of_aws_reaches_the_terminal_as_it_is(stack: Stack) -> None:
@@ -183,6 +187,13 @@ def test_wrong_usage_exits_with_2(
 ) -> None:
     done = stack.run(*arguments, others=(), **environment)
     assert (done.exit_code, message in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize("text", ["[[[", "tenants = 1\n", "\x00"])
+def test_a_map_that_does_not_load_is_told_and_nothing_is_looked_at(stack: Stack, tmp_path: Path, text: str) -> None:
+    (tmp_path / "bad.toml").write_text(text, encoding="utf-8")
+    done = stack.run("--function", "bridge", "--config", str(tmp_path / "bad.toml"))
+    assert (done.exit_code, "error: " in done.output) == (2, True), done.output
 
 
 def test_the_command_is_there_and_other_commands_do_not_wait_for_boto3(stack: Stack) -> None:

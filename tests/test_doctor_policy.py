@@ -49,8 +49,41 @@ def test_everybody_is_one_principal_however_it_is_written(principal: object) -> 
 def test_an_if_exists_condition_does_not_bind_a_request_that_lacks_the_key() -> None:
     condition = {"ArnLikeIfExists": {"AWS:SourceArn": "arn"}, "StringEquals": {"AWS:SourceAccount": "1"}}
     (found,) = read_policy({"Statement": [{"Effect": "Allow", "Condition": condition}]})
-    assert found.values("aws:sourcearn") == ()
+    assert found.values("aws:sourcearn") is None
     assert found.values("aws:sourceaccount") == ("1",)
+
+
+@pytest.mark.parametrize(
+    ("condition", "left"),
+    [
+        ({"ArnLike": {"aws:SourceArn": ["a:1", "a:2"]}}, ("a:1", "a:2")),
+        ({"ArnLike": {"aws:SourceArn": "a:*"}, "StringEquals": {"aws:SourceArn": ["a:1", "b:1"]}}, ("a:1",)),
+        ({"ArnLike": {"aws:SourceArn": "a:1"}, "StringEquals": {"aws:SourceArn": "a:2"}}, ()),
+        ({"StringLike": {"aws:SourceArn": "a*"}, "ArnLike": {"aws:SourceArn": "*b"}}, ("a*", "*b")),
+        (
+            {"StringLike": {"aws:SourceArn": ["a:1", "x*"]}, "ArnLike": {"aws:SourceArn": ["a:1", "*y"]}},
+            ("a:1", "x*", "*y"),
+        ),
+        ({"StringEquals": {"aws:SourceAccount": "1"}}, None),
+    ],
+)
+def test_all_conditions_on_a_key_have_to_hold(condition: dict[str, Any], left: tuple[str, ...] | None) -> None:
+    (found,) = read_policy({"Statement": [{"Effect": "Allow", "Condition": condition}]})
+    assert found.values("aws:sourcearn") == left
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ({"Action": ["lambda:GetFunction", "LAMBDA:List*"]}, True),
+        ({"Action": ["lambda:Get*", "lambda:UpdateAlias"]}, False),
+        ({"Action": "lambda:*"}, False),
+        ({"NotAction": "lambda:Invoke*"}, False),
+    ],
+)
+def test_a_statement_only_looks_if_all_that_it_is_about_is_reading(statement: dict[str, Any], expected: bool) -> None:
+    (found,) = read_policy({"Statement": [{"Effect": "Allow", **statement}]})
+    assert found.only_looks is expected
 
 
 ALLOW = {"Effect": "Allow", "Action": "lambda:Invoke*", "Resource": FUNCTION}
@@ -65,9 +98,14 @@ ALLOW = {"Effect": "Allow", "Action": "lambda:Invoke*", "Resource": FUNCTION}
         ([{**ALLOW, "Action": "lambda:GetFunction"}], "absent"),
         ([{**ALLOW, "Condition": {"Bool": {"x": "true"}}}], "conditional"),
         ([ALLOW, {**ALLOW, "Effect": "Deny"}], "denied"),
-        ([ALLOW, {**ALLOW, "Effect": "Deny", "Condition": {"Bool": {"x": "true"}}}], "allowed"),
-        ([{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}], "unclear"),
-        ([ALLOW, {"Effect": "Deny", "NotAction": "lambda:*", "Resource": "*"}], "unclear"),
+        ([ALLOW, {**ALLOW, "Effect": "Deny", "Condition": {"Bool": {"x": "true"}}}], "conditional"),
+        ([{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}], "allowed"),
+        ([{"Effect": "Allow", "NotAction": ["iam:*", "lambda:*"], "Resource": "*"}], "absent"),
+        ([{"Effect": "Allow", "Action": "s3:GetObject", "NotResource": "arn:aws:s3:::x/*"}], "absent"),
+        ([{"Effect": "Allow", "Action": "lambda:*", "NotResource": FUNCTION}], "absent"),
+        ([ALLOW, {"Effect": "Deny", "NotAction": "lambda:*", "Resource": "*"}], "allowed"),
+        ([ALLOW, {"Effect": "Deny", "NotAction": "s3:*", "Resource": "*"}], "denied"),
+        ([ALLOW, {"Effect": "Deny", "Action": "s3:*", "NotResource": "arn:aws:s3:::x/*"}], "allowed"),
         ([ALLOW, {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}], "allowed"),
         ([], "absent"),
     ],

@@ -17,11 +17,12 @@ from botocore.stub import Stubber
 from lattice_bridge.compiling import compile_document
 from lattice_bridge.deployment.doctor_aws import PAGED, READS, Aws
 from lattice_bridge.deployment.doctor_config import Configured
-from lattice_bridge.deployment.doctor_facts import Deployed, Function, Name, Rights, Service, TargetGroup
+from lattice_bridge.deployment.doctor_facts import Alias, Deployed, Function, Name, Rights, Service, TargetGroup
 from lattice_bridge.deployment.doctor_finding import Shell, Unread
-from lattice_bridge.deployment.doctor_policy import granted
+from lattice_bridge.deployment.doctor_policy import granted, read_policy
 from lattice_bridge.deployment.doctor_read_iam import read_map_roles, read_map_written, read_rights
 from lattice_bridge.deployment.doctor_read_lambda import (
+    MOST_VERSIONS,
     name_of,
     read_aliases,
     read_doors,
@@ -37,20 +38,31 @@ from lattice_bridge.tenant_map import TenantMap
 from tests.aws_server import REGION, AwsServer
 from tests.doctor_stack import (
     ACCOUNT,
+    ADMITTED,
     BLUE,
     BRIDGE,
     FUNCTION,
     GROUP,
     LAMBDA,
+    LATTICE,
     ORDERS,
     OTHER_GROUP,
     RECORDED,
     RIGHTS,
     SERVICE,
     TOML,
+    TRUST,
+    allows,
     configuration,
+    from_group,
     get_configuration,
+    get_policy,
+    list_aliases,
+    list_sources,
     list_targets,
+    list_urls,
+    list_versions,
+    policy,
 )
 from tests.recorded_aws import RecordedAws, Recording, client, unconnected
 
@@ -147,25 +159,31 @@ def moto() -> Iterator[AwsServer]:
 @pytest.fixture(scope="module")
 def roles(moto: AwsServer) -> AwsServer:
     iam = client("iam", moto.url)
-    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    trust = json.dumps(TRUST)
     for name in ("bridge-role", "Blue-Api"):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
     iam.put_role_policy(RoleName="bridge-role", PolicyName="invoke", PolicyDocument=json.dumps(RIGHTS))
     return moto
 
 
-def read(moto: AwsServer, *others: Recording, name: Name = BRIDGE, service: str | None = None) -> Deployed:
+def read(
+    moto: AwsServer,
+    *others: Recording,
+    name: Name = BRIDGE,
+    service: str | None = None,
+    configuration_text: str = TOML,
+) -> Deployed:
     """The recorded stack, with some answers replaced."""
     with RecordedAws((*RECORDED, *others)) as recorded:
         aws = Aws(lambda one: client(one, moto.url) if one in ("iam", "s3", "ssm") else recorded.client(one))
-        return read_deployed(aws, name, configured(), account=ACCOUNT, service=service)
+        return read_deployed(aws, name, configured(configuration_text), account=ACCOUNT, service=service)
 
 
 def test_the_recorded_stack_is_read_as_it_is(roles: AwsServer) -> None:
     found = read(roles)
     assert found.function == replace(FUNCTION, variables={"LATTICE_BRIDGE_CONFIG": "bridge.toml"})
     assert [one.targets for one in found.groups if isinstance(one, TargetGroup)] == [(BRIDGE.qualified,)]
-    assert (found.aliases, found.unseen, found.urls, found.sources) == (("live",), None, (), ())
+    assert (found.aliases, found.unseen, found.urls, found.sources) == ((Alias("live", "7"),), None, (), ())
     assert [(one.name, isinstance(one.function, Function) and one.function.isolated) for one in found.backends] == [
         (ORDERS, True)
     ]
@@ -209,26 +227,148 @@ def test_the_variable_that_names_a_backend_counts(roles: AwsServer) -> None:
     assert [one.name for one in found.backends] == [Name(f"{LAMBDA}:counter")]
 
 
+EVIL = policy(allows({"AWS": "999999999999"}, sid="evil"))
+
+
+def strangers(found: Deployed) -> list[str]:
+    """What is wrong with who may invoke, and where."""
+    return [
+        one.subject
+        for one in findings_of(found, configured(), Shell(REGION))
+        if "evil" in one.found and one.level == "error"
+    ]
+
+
+@pytest.mark.parametrize("function", [BRIDGE, ORDERS])
+@pytest.mark.parametrize("qualifier", ["live", "beta", "3", "2", None])
+def test_a_stranger_is_found_on_every_alias_and_version_of_the_bridge_and_of_a_backend(
+    roles: AwsServer, function: Name, qualifier: str | None
+) -> None:
+    name = Name(function.arn, qualifier)
+    aliases = list_aliases(function, {"Name": "live", "FunctionVersion": "3"}, {"Name": "beta", "FunctionVersion": "3"})
+    found = read(roles, aliases, list_versions(function, "1", "2", "3"), get_policy(name, EVIL))
+    assert strangers(found) == [f"invoke permission {name.short}"]
+
+
+def test_of_very_many_versions_the_newest_are_read_and_the_rest_is_counted(roles: AwsServer) -> None:
+    versions = [str(number) for number in range(1, MOST_VERSIONS + 9)]
+    newest, oldest = Name(BRIDGE.arn, versions[-1]), Name(BRIDGE.arn, "7")
+    found = read(roles, list_versions(BRIDGE, *versions), get_policy(newest, EVIL), get_policy(oldest, EVIL))
+    assert found.left == 7  # all but the alias's own and the newest
+    assert strangers(found) == ["invoke permission bridge:7", f"invoke permission {newest.short}"]
+
+
+def test_without_the_list_of_versions_those_that_are_named_are_read(roles: AwsServer) -> None:
+    denied = replace(list_versions(BRIDGE), fails="AccessDeniedException")
+    found = read(roles, denied, get_policy(Name(BRIDGE.arn, "7"), EVIL))
+    assert found.left == Unread("lambda:ListVersionsByFunction", BRIDGE.arn, "AccessDeniedException")
+    assert strangers(found) == ["invoke permission bridge:7"]
+
+
+def test_policies_that_are_all_denied_are_one_line(roles: AwsServer) -> None:
+    names = [Name(BRIDGE.arn, qualifier) for qualifier in (None, "live", "7", "6")]
+    found = read(roles, *(replace(get_policy(name, EVIL), fails="AccessDeniedException") for name in names))
+    (line,) = [one for one in findings_of(found, configured(), Shell(REGION)) if one.needs == "lambda:GetPolicy"]
+    assert line.subject == "invoke permission bridge and 3 other names of it"
+    assert line.mend == f"grant lambda:GetPolicy on {BRIDGE.arn}* to whoever runs doctor"
+
+
+def test_a_target_that_is_a_version_is_what_is_looked_at_and_its_policy_is_read(roles: AwsServer) -> None:
+    version = Name(BRIDGE.arn, "5")  # which is not in the list
+    found = read(
+        roles,
+        list_targets(GROUP, version.qualified),
+        get_configuration(version),
+        get_policy(version, EVIL),
+        name=Name(BRIDGE.arn),
+    )
+    assert (found.bridge, strangers(found)) == (version, ["invoke permission bridge:5"])
+
+
+@pytest.mark.parametrize("asked", [None, "$LATEST"])
+def test_latest_is_the_bare_name(roles: AwsServer, asked: str | None) -> None:
+    bare = (list_targets(GROUP, f"{BRIDGE.arn}:$LATEST"), get_policy(Name(BRIDGE.arn), ADMITTED))
+    found = read(roles, *bare, name=Name(BRIDGE.arn, asked))
+    assert found.bridge == Name(BRIDGE.arn)
+    assert (found.asked, found.running) == (asked is not None, ())
+
+
+def test_a_target_that_is_gone_is_known_to_be(roles: AwsServer) -> None:
+    found = read(roles, list_targets(GROUP, f"{BRIDGE.arn}:gone"), name=Name(BRIDGE.arn))
+    assert [(one.name.short, one.function) for one in found.running] == [("bridge:gone", None)]
+    lines = [one for one in findings_of(found, configured(), Shell(REGION)) if one.level == "error"]
+    assert [one.found for one in lines] == ["bridge:gone, which is not there: every request fails"]
+
+
+def test_a_version_that_an_alias_gives_a_share_is_read_with_its_role(roles: AwsServer) -> None:
+    canary = {"Name": "live", "FunctionVersion": "7", "RoutingConfig": {"AdditionalVersionWeights": {"8": 0.5}}}
+    version, role = Name(BRIDGE.arn, "8"), f"arn:aws:iam::{ACCOUNT}:role/nobody"
+    found = read(roles, list_aliases(BRIDGE, canary), get_configuration(version, Role=role, Timeout=1))
+    (running,) = found.running
+    assert isinstance(running.function, Function)
+    assert (running.name, running.function.timeout, running.rights) == (version, 1, None)
+    assert found.aliases == (Alias("live", "7", (("8", 0.5),)),)
+
+
+@pytest.mark.parametrize("qualifier", [None, "beta", "5"])
+def test_event_sources_of_every_alias_and_target_are_read(roles: AwsServer, qualifier: str | None) -> None:
+    name = Name(BRIDGE.arn, qualifier)
+    aliases = list_aliases(BRIDGE, {"Name": "live", "FunctionVersion": "7"}, {"Name": "beta", "FunctionVersion": "7"})
+    source = {"UUID": UUID, "EventSourceArn": "arn:aws:sqs:eu-west-1:123456789012:q"}
+    targets = list_targets(GROUP, BRIDGE.qualified, f"{BRIDGE.arn}:5")
+    assert read(roles, aliases, targets, list_sources(name, source)).sources == ((UUID, source["EventSourceArn"]),)
+
+
+def test_a_target_group_that_cannot_be_read_keeps_its_permission(roles: AwsServer) -> None:
+    denied = Recording("vpc-lattice", "get_target_group", {"targetGroupIdentifier": GROUP}, fails="ThrottlingException")
+    found = read(roles, denied, name=Name(BRIDGE.arn))
+    assert found.bridge == BRIDGE
+    mends = [str(one.mend) for one in findings_of(found, configured(), Shell(REGION))]
+    assert not [mend for mend in mends if "remove-permission" in mend or mend.startswith("grant")]
+
+
+def test_another_accounts_target_group_is_not_asked_for(roles: AwsServer) -> None:
+    foreign = GROUP.replace(ACCOUNT, "999999999999")
+    wide = policy(*ADMITTED["Statement"], allows(LATTICE, sid="evil", Condition=from_group(foreign)))
+    group = Recording(
+        "vpc-lattice", "get_target_group", {"targetGroupIdentifier": foreign}, fails="AccessDeniedException"
+    )
+    denied = (replace(list_targets(foreign), fails="AccessDeniedException"), group)
+    found = read(roles, get_policy(BRIDGE, wide), *denied)
+    assert [group.arn for group in found.groups if isinstance(group, TargetGroup)] == [GROUP]
+    assert len(found.groups) == 1
+    assert strangers(found) == ["invoke permission bridge:live"]
+
+
+def test_a_function_url_of_a_backend_is_read(roles: AwsServer) -> None:
+    (backend,) = read(roles, list_urls(ORDERS, ORDERS.qualified)).backends
+    assert backend.urls == (ORDERS.qualified,)
+
+
+def test_a_backend_of_another_region_is_not_taken_for_absent(roles: AwsServer) -> None:
+    there = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:orders:live"
+    found = read(roles, configuration_text=TOML.replace('"orders:live"', f'"{there}"'))
+    (backend,) = found.backends
+    assert backend.function == Unread("lambda:GetFunctionConfiguration", there, "it is in another region")
+
+
+def test_what_was_asked_once_is_not_asked_again(roles: AwsServer) -> None:
+    twice = TOML.replace("[tenants]", '[[backend]]\npath = "/x"\nfunction = "orders:live"\n\n[tenants]', 1)
+    with RecordedAws(RECORDED) as recorded:
+        aws = Aws(lambda one: client(one, roles.url) if one == "iam" else recorded.client(one))
+        assert len(read_deployed(aws, BRIDGE, configured(twice), account=ACCOUNT).backends) == 2
+        assert len(set(recorded.asked)) == len(recorded.asked)
+
+
 UUID = "14e0db71-5d35-4eb5-b481-8945cf9d10c2"
 
 
 def test_urls_and_sources_are_read() -> None:
-    url = {"FunctionUrl": "https://abcdefgh.lambda-url.eu-west-1.on.aws/", "FunctionArn": BRIDGE.qualified}
-    url |= {"CreationTime": "2026-01-01", "LastModifiedTime": "2026-01-01", "AuthType": "NONE"}
     source = {"UUID": UUID, "EventSourceArn": "arn:aws:sqs:eu-west-1:123456789012:q"}
-    answers = (
-        Recording("lambda", "list_function_url_configs", {"FunctionName": BRIDGE.arn}, {"FunctionUrlConfigs": [url]}),
-        Recording(
-            "lambda",
-            "list_event_source_mappings",
-            {"FunctionName": BRIDGE.qualified},
-            {"EventSourceMappings": [source]},
-        ),
-    )
-    with RecordedAws((*RECORDED, *answers)) as recorded:
+    with RecordedAws((*RECORDED, list_urls(BRIDGE, BRIDGE.qualified), list_sources(BRIDGE, source))) as recorded:
         aws = Aws(recorded.client)
         assert read_urls(aws, BRIDGE) == (BRIDGE.qualified,)
-        assert read_sources(aws, BRIDGE) == ((UUID, "arn:aws:sqs:eu-west-1:123456789012:q"),)
+        assert read_sources(aws, [BRIDGE]) == ((UUID, "arn:aws:sqs:eu-west-1:123456789012:q"),)
 
 
 def test_all_pages_are_read() -> None:
@@ -284,8 +424,9 @@ def test_a_function_of_moto_is_read(roles: AwsServer) -> None:
     assert found.modified is not None
     assert read_function(aws, Name(f"{LAMBDA}:nothing")) is None
     assert read_aliases(aws, BRIDGE) == ()  # moto knows them under the function's name, and not under its ARN
-    assert read_sources(aws, Name(BRIDGE.arn)) == ()
-    own = read_doors(aws, Name(BRIDGE.arn), ())[0].statements
+    assert read_sources(aws, [Name(BRIDGE.arn)]) == ()
+    (bare, *_versions), _left = read_doors(aws, Name(BRIDGE.arn), ())
+    own = bare.statements
     assert not isinstance(own, Unread)
     assert [(one.principals, one.values("aws:sourcearn")) for one in own] == [
         ((("Service", "vpc-lattice.amazonaws.com"),), (GROUP,))
@@ -310,11 +451,11 @@ def test_a_service_of_moto_is_read(moto: AwsServer) -> None:
 
 
 def test_a_roles_inline_and_attached_policies_and_boundary_are_read(roles: AwsServer) -> None:
-    iam = client("iam", roles.url)
+    iam, trust = client("iam", roles.url), json.dumps(TRUST)
     logs = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]}
     arn = iam.create_policy(PolicyName="logs", PolicyDocument=json.dumps(logs))["Policy"]["Arn"]
     role = iam.create_role(
-        RoleName="wide", Path="/service-role/", AssumeRolePolicyDocument="{}", PermissionsBoundary=arn
+        RoleName="wide", Path="/service-role/", AssumeRolePolicyDocument=trust, PermissionsBoundary=arn
     )["Role"]["Arn"]
     iam.attach_role_policy(RoleName="wide", PolicyArn=arn)
     iam.put_role_policy(RoleName="wide", PolicyName="invoke", PolicyDocument=json.dumps(RIGHTS))
@@ -329,10 +470,24 @@ def test_a_roles_inline_and_attached_policies_and_boundary_are_read(roles: AwsSe
 def test_a_role_of_another_account_is_not_read_as_this_accounts_role_of_that_name(roles: AwsServer) -> None:
     role = "arn:aws:iam::999999999999:role/bridge-role"
     found = read_rights(Aws(lambda one: client(one, roles.url)), role, ACCOUNT)
-    assert found == Unread("iam:GetRole", role, "AnotherAccount")
+    assert found == Unread("iam:GetRole", role, "of another account")
+
+
+def test_a_role_that_is_not_there_is_none(roles: AwsServer) -> None:
+    assert read_rights(Aws(lambda one: client(one, roles.url)), f"arn:aws:iam::{ACCOUNT}:role/no", ACCOUNT) is None
+
+
+def test_who_may_assume_a_role_and_its_policies_names_are_read(roles: AwsServer) -> None:
+    found = read_rights(Aws(lambda one: client(one, roles.url)), f"arn:aws:iam::{ACCOUNT}:role/bridge-role", ACCOUNT)
+    assert isinstance(found, Rights)
+    assert (found.trust, found.inline) == (read_policy(TRUST), ("invoke",))
 
 
 def test_a_role_of_the_map_is_there_or_is_not(roles: AwsServer) -> None:
+    client("iam", roles.url).create_user(UserName="bob")
+    bob = replace(BLUE, name="bob", kind="user")
+    user, nobody = read_map_roles(Aws(lambda one: client(one, roles.url)), (bob, replace(bob, name="gone")))
+    assert (isinstance(user.created, datetime), nobody.created) == (True, None)
     there, gone = read_map_roles(Aws(lambda one: client(one, roles.url)), (BLUE, replace(BLUE, name="gone")))
     assert isinstance(there.created, datetime)
     assert gone.created is None
@@ -344,9 +499,17 @@ def test_the_maps_date_is_that_of_what_it_is_in(moto: AwsServer) -> None:
     client("ssm", moto.url).put_parameter(Name="/bridge", Value="x", Type="String")
     for place in ("s3://maps/live/bridge.toml", "ssm:/bridge"):
         found = read_map_written(Aws(lambda one: client(one, moto.url)), _reading(place))
-        assert isinstance(found, datetime)
-    assert read_map_written(Aws(lambda one: client(one, moto.url)), _reading("s3://maps/live/bridge.tom")) is None
-    assert read_map_written(Aws(lambda one: client(one, moto.url)), _reading("bridge.toml")) == FUNCTION.modified
+        assert (isinstance(found[0], datetime), found[1]) == (True, False)
+    aws = Aws(lambda one: client(one, moto.url))
+    for place in ("s3://maps/live/bridge.tom", "s3://no-such-bucket/bridge.toml", "ssm:/bridg"):
+        assert read_map_written(aws, _reading(place)) == (None, True)
+    assert read_map_written(aws, _reading("bridge.toml")) == (FUNCTION.modified, False)
+
+
+def test_a_bucket_is_named_in_its_partition() -> None:
+    function = replace(_reading("s3://maps/x"), role=f"arn:aws-cn:iam::{ACCOUNT}:role/bridge-role")
+    found, gone = read_map_written(stubbed("s3", "list_objects_v2", "AccessDenied"), function)
+    assert (found, gone) == (Unread("s3:ListBucket", "arn:aws-cn:s3:::maps", "AccessDenied"), False)
 
 
 def _reading(place: str) -> Function:
@@ -385,6 +548,14 @@ def test_a_map_names_roles_in_its_own_spelling_and_prefixes_are_none() -> None:
     assert (found.knows_callers, found.admits_anonymous, found.table) == (True, False, None)
 
 
+def test_a_map_names_users_too() -> None:
+    user = '[[rule]]\nid = "bob"\nuser = "arn:aws:iam::123456789012:user/path/Bob"\ntenant = "blue"\n'
+    found = [role for role in configured(TOML + user).roles if role.kind == "user"]
+    assert [(role.name, role.arn, role.rules) for role in found] == [
+        ("Bob", "arn:aws:iam::123456789012:user/Bob", ("bob",))
+    ]
+
+
 def test_a_compiled_map_names_its_roles_in_lower_case() -> None:
     compiled = compile_document(parse_document(TOML), Path())
     assert [role.name for role in configured(compiled).roles] == ["blue-api", "partner"]
@@ -420,7 +591,7 @@ def test_rights_that_are_denied_in_part_are_not_taken_for_none(method: str) -> N
         stubber.add_response(name, answers[name])
     with stubber:
         found = read_rights(Aws(lambda _name: made), f"arn:aws:iam::{ACCOUNT}:role/r", ACCOUNT)
-    unread = found if isinstance(found, Unread) else found.statements
+    unread = found.statements if isinstance(found, Rights) else found
     assert isinstance(unread, Unread)
     assert (READS["iam", method], "AccessDenied") == (unread.permission, unread.cause)
 

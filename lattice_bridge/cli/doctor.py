@@ -47,9 +47,9 @@ def doctor(
 ) -> None:
     """Look at a deployed bridge, at what is in front of it and behind it, and hold it against the map in --config. It
     reads, and never writes: each line is what is, what should be, and the command that mends it. Exits with 0 if
-    nothing is wrong, 1 if something is or could not be read, 2 without credentials or such a function."""
-    document, tenant_map = parse_document(read(config)), read_map(config)
-    configured = Configured.of(config, document, tenant_map)
+    nothing is wrong, 1 if something is or could not be read, 2 without a map that loads, credentials or such a
+    function."""
+    configured = _configured(config)
     session = _session(region, profile)
     aws = Aws(lambda name: _client(session, name))
     name, account = _name(aws, function, session.region_name)
@@ -62,6 +62,16 @@ def doctor(
     _print(findings, as_json=as_json)
     bad = any(found.is_wrong or (strict and found.level == "warning") for found in findings)
     sys.exit(1 if bad else 0)
+
+
+def _configured(config: Path) -> Configured:
+    """What the map asks for. One that does not load is told as everywhere, and nothing is looked at."""
+    text = read(config)
+    try:
+        tenant_map = read_map(config)
+    except SystemExit:  # with 1, which would say that something is wrong with the stack
+        sys.exit(2)
+    return Configured.of(config, parse_document(text), tenant_map)
 
 
 def _session(region: str | None, profile: str | None) -> Any:

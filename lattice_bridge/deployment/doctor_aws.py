@@ -18,6 +18,7 @@ READS: Final[Mapping[tuple[str, str], str]] = {
     ("lambda", "list_aliases"): "lambda:ListAliases",
     ("lambda", "list_event_source_mappings"): "lambda:ListEventSourceMappings",
     ("lambda", "list_function_url_configs"): "lambda:ListFunctionUrlConfigs",
+    ("lambda", "list_versions_by_function"): "lambda:ListVersionsByFunction",
     ("vpc-lattice", "get_auth_policy"): "vpc-lattice:GetAuthPolicy",
     ("vpc-lattice", "get_service"): "vpc-lattice:GetService",
     ("vpc-lattice", "get_target_group"): "vpc-lattice:GetTargetGroup",
@@ -28,6 +29,7 @@ READS: Final[Mapping[tuple[str, str], str]] = {
     ("iam", "get_policy_version"): "iam:GetPolicyVersion",
     ("iam", "get_role"): "iam:GetRole",
     ("iam", "get_role_policy"): "iam:GetRolePolicy",
+    ("iam", "get_user"): "iam:GetUser",
     ("iam", "list_attached_role_policies"): "iam:ListAttachedRolePolicies",
     ("iam", "list_role_policies"): "iam:ListRolePolicies",
     ("s3", "list_objects_v2"): "s3:ListBucket",
@@ -39,6 +41,7 @@ READS: Final[Mapping[tuple[str, str], str]] = {
 PAGED: Final = frozenset(
     {
         *("list_aliases", "list_event_source_mappings", "list_function_url_configs"),
+        "list_versions_by_function",
         *("list_listeners", "list_target_groups", "list_targets"),
         *("list_attached_role_policies", "list_role_policies", "describe_parameters"),
     }
@@ -50,7 +53,7 @@ Answer = Mapping[str, Any]
 
 
 class Aws:
-    """Reads of one account and region.
+    """Reads of one account and region. What was asked once is not asked again.
 
     Args:
         connect: boto3's client for a service, by its name.
@@ -59,6 +62,7 @@ class Aws:
     def __init__(self, connect: Callable[[str], Any]) -> None:
         self._connect = connect
         self._clients: dict[str, Any] = {}
+        self._answers: dict[str, Answer | Unread | None] = {}
 
     def read(self, service: str, method: str, resource: str, **arguments: Any) -> Answer | Unread | None:
         """The answer, all pages of it; None if there is no such thing.
@@ -70,6 +74,14 @@ class Aws:
             arguments: the method's.
         """
         permission = READS[service, method]
+        asked = repr((service, method, sorted(arguments.items())))
+        if asked not in self._answers:
+            self._answers[asked] = self._read(service, method, arguments, permission, resource)
+        return self._answers[asked]
+
+    def _read(
+        self, service: str, method: str, arguments: Mapping[str, Any], permission: str, resource: str
+    ) -> Answer | Unread | None:
         try:
             client = self._client(service)
             if method in PAGED:

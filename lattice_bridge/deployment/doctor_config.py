@@ -5,31 +5,36 @@ Rule: from the configuration as the bridge loads it; nothing of AWS is known her
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from lattice_bridge.arn import BadPrincipal, parse_arn
 from lattice_bridge.compiled import options_of
 from lattice_bridge.document import Document
+from lattice_bridge.headers import lower
 from lattice_bridge.map_file import read_map
 from lattice_bridge.options import Options
 from lattice_bridge.options_file import read_options
 from lattice_bridge.rules import ANYONE, Rules
 from lattice_bridge.tenant_map import TenantMap
 
-_EXACT: Final = ("role", "session")
+_EXACT: Final[Mapping[str, Literal["role", "user"]]] = {"role": "role", "session": "role", "user": "user"}
+"""Kinds of keys, and whose name is in them."""
+_Key: TypeAlias = tuple[Literal["role", "user"], str, str, str]
+"""Kind, partition, account, and name in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedRole:
-    """A role that the map names exactly.
+    """A role or user that the map names exactly.
 
     Attributes:
         partition, account, name: of its ARN, without a path.
         rules: the ids of the rules that name it.
         denies: those rules only deny.
+        kind: which of the two it is.
     """
 
     partition: str
@@ -37,10 +42,11 @@ class NamedRole:
     name: str
     rules: tuple[str, ...]
     denies: bool
+    kind: Literal["role", "user"] = "role"
 
     @property
     def arn(self) -> str:
-        return f"arn:{self.partition}:iam::{self.account}:role/{self.name}"
+        return f"arn:{self.partition}:iam::{self.account}:{self.kind}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class Configured:
     Attributes:
         file: its name, for people.
         options: the functions behind the bridge, and the services events may come from.
-        roles: that rules name exactly.
+        roles: and users that rules name exactly.
         knows_callers: some rule is for callers that Lattice authenticates.
         admits_anonymous: some rule is for tokens, or for anyone: callers that Lattice calls anonymous have to get in.
         table: the registry's, by name or ARN.
@@ -78,36 +84,38 @@ class Configured:
         )
 
 
-def _as_written(document: Document, folder: Path) -> dict[tuple[str, str, str], str]:
-    """The names of roles in the map's own spelling; a compiled one keeps them in lower case."""
+def _as_written(document: Document, folder: Path) -> dict[_Key, str]:
+    """The names in the map's own spelling; a compiled one keeps them in lower case."""
     if document.compiled is not None:
         return {}
-    written = (table.role for table in read_map(document.tables, folder).written if table.role)
-    return dict(_spelt(text for text in written if not text.endswith("*")))
+    tables = read_map(document.tables, folder).written
+    written = (text for table in tables for text in (table.role, table.user) if text and not text.endswith("*"))
+    return dict(_spelt(written))
 
 
-def _spelt(texts: Iterable[str]) -> Iterator[tuple[tuple[str, str, str], str]]:
+def _spelt(texts: Iterable[str]) -> Iterator[tuple[_Key, str]]:
     for text in texts:
         try:
             found = parse_arn(text)
         except BadPrincipal:  # a map that loads has none
             continue
-        if found.role:
-            yield found.role, found.name
+        kind: Literal["role", "user"] = "user" if found.kind == "user" else "role"
+        yield (kind, found.partition, found.account, lower(found.name)), found.name
 
 
-def _roles(rules: Rules, names: dict[tuple[str, str, str], str]) -> tuple[NamedRole, ...]:
-    ids: dict[tuple[str, str, str], list[str]] = {}
-    owned: set[tuple[str, str, str]] = set()
+def _roles(rules: Rules, names: dict[_Key, str]) -> tuple[NamedRole, ...]:
+    ids: dict[_Key, list[str]] = {}
+    owned: set[_Key] = set()
     for key, rule in rules.owners.items():
         if key[0] in _EXACT:
-            role = (key[1], key[2], key[3])
-            ids.setdefault(role, []).append(rule.id)
-            owned.add(role)
+            named = (_EXACT[key[0]], key[1], key[2], key[3])
+            ids.setdefault(named, []).append(rule.id)
+            owned.add(named)
     for key, denials in rules.denials.items():
         if key[0] in _EXACT:
-            ids.setdefault((key[1], key[2], key[3]), []).extend(rule.id for rule in denials)
+            named = (_EXACT[key[0]], key[1], key[2], key[3])
+            ids.setdefault(named, []).extend(rule.id for rule in denials)
     return tuple(
-        NamedRole(role[0], role[1], names.get(role, role[2]), tuple(sorted(found)), role not in owned)
-        for role, found in sorted(ids.items())
+        NamedRole(named[1], named[2], names.get(named, named[3]), tuple(sorted(found)), named not in owned, named[0])
+        for named, found in sorted(ids.items())
     )

@@ -5,8 +5,10 @@ Rule: values only. What could not be read is a line as well, and never a guess.
 
 from __future__ import annotations
 
+import re
 import shlex
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias, TypeVar
 
 Level = Literal["ok", "warning", "error", "unknown"]
@@ -48,7 +50,7 @@ class Unread:
     Attributes:
         permission: of the call: `lambda:GetPolicy`.
         resource: what it is needed on.
-        cause: AWS's error code, or the exception's type.
+        cause: AWS's error code, or the exception's type; or in words why it was not asked for.
     """
 
     permission: str
@@ -58,14 +60,23 @@ class Unread:
     def finding(self, subject: str, wanted: str) -> Finding:
         """The line for it."""
         found = f"could not be read: {self.cause}"
-        return Finding(
-            "unknown",
-            subject,
-            found,
-            wanted,
-            f"grant {self.permission} on {self.resource} to whoever runs doctor",
-            needs=self.permission,
-        )
+        return Finding("unknown", subject, found, wanted, self._mend(), needs=self.permission)
+
+    def _mend(self) -> str:
+        if _DENIED.search(self.cause):
+            return f"grant {self.permission} on {self.resource} to whoever runs doctor"
+        if _LOGGED_OUT.search(self.cause):
+            return "log in again: these credentials are not valid, or not any more"
+        if _ELSEWHERE in self.cause:
+            return f"look at {self.resource} with credentials of its account, in its region"
+        return f"try again: {self.permission} on {self.resource} was answered with {self.cause}"
+
+
+_DENIED: Final = re.compile(r"AccessDenied|Unauthorized|NotAuthorized|Forbidden")
+_LOGGED_OUT: Final = re.compile(
+    r"Expired|InvalidClientTokenId|UnrecognizedClient|InvalidAccessKeyId|Signature|Credential"
+)
+_ELSEWHERE: Final = "another "
 
 
 T = TypeVar("T")
@@ -84,8 +95,22 @@ class Shell:
         profile = ("--profile", self.profile) if self.profile else ()
         return shlex.join(("aws", *words, "--region", self.region, *profile))
 
+    def of_function(self, command: str, arn: str, *words: str) -> str:
+        """`aws lambda COMMAND --function-name ARN WORDS …`, in the function's own region.
+
+        The ARN, since a name alone would be for the function of that name in whatever account the command runs in.
+        """
+        return replace(self, region=arn.split(":")[3]).aws("lambda", *command.split(), "--function-name", arn, *words)
+
 
 def listed(texts: tuple[str, ...] | list[str], most: int = 3) -> str:
     """`a, b, c and 4 more`."""
     more = len(texts) - most
     return ", ".join(texts[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """`wanted`, or with the first number behind it that nothing has yet."""
+    return next(
+        name for name in (wanted, *(f"{wanted}-{number + 2}" for number in range(len(taken)))) if name not in taken
+    )

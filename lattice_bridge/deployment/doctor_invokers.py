@@ -1,133 +1,201 @@
 """Who may invoke the bridge: Lattice, from the target groups that send to it, and nobody else.
 
-Rule: whoever may invoke the bridge writes the event, and with it the caller that the bridge believes in. A resource
-policy does not list the account's own identities; `[lattice] services` is what is left against those.
+Rule: whoever may invoke the bridge writes the event, and with it the caller that the bridge believes in, and the
+service. A resource policy does not list the account's own identities: who of them has lambda:InvokeFunction stands in
+their own policies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from lattice_bridge.deployment.doctor_config import Configured
-from lattice_bridge.deployment.doctor_facts import Deployed, Door, Name, TargetGroup
-from lattice_bridge.deployment.doctor_finding import Finding, Shell, Unread, listed
-from lattice_bridge.deployment.doctor_policy import INVOKE, Statement
+from lattice_bridge.deployment.doctor_doors import (
+    Own,
+    account_of,
+    by_sid,
+    deed,
+    remove,
+    standing,
+    unread_findings,
+    url_findings,
+    whom,
+)
+from lattice_bridge.deployment.doctor_facts import Deployed, Name, TargetGroup, target_name, target_names
+from lattice_bridge.deployment.doctor_finding import LEVELS, Finding, Level, Shell, Unread, free_name, listed
+from lattice_bridge.deployment.doctor_policy import INVOKE, Statement, is_pattern, matches
 
-LATTICE = "vpc-lattice.amazonaws.com"
+LATTICE: Final = "vpc-lattice.amazonaws.com"
+_OWN: Final = Own(frozenset({("Service", LATTICE)}))
+_SOURCE: Final = "aws:sourcearn"
+_ACCOUNT: Final = "aws:sourceaccount"
 
 
 def invoker_findings(deployed: Deployed, shell: Shell) -> Iterator[Finding]:
     """The bridge's resource policies, function URLs and event sources."""
-    groups = [group for group in deployed.groups if isinstance(group, TargetGroup)]
-    wanted = f"{LATTICE} alone, from {listed([group.arn for group in groups]) or 'its target group'}"
-    if isinstance(deployed.aliases, Unread):
-        yield deployed.aliases.finding(f"aliases of {deployed.bridge.name}", "readable: each has a policy of its own")
+    groups = [group.arn for group in deployed.groups if isinstance(group, TargetGroup)]
+    wanted = f"{LATTICE} alone, from {listed(groups) or 'its target group'}"
+    yield from unread_findings(deployed.bridge, deployed.aliases, deployed.doors, deployed.left, wanted)
     for door in deployed.doors:
-        yield from _door_findings(door, deployed, groups, wanted, shell)
-    yield from _url_findings(deployed, shell)
+        if not isinstance(door.statements, Unread) and not deployed.lacks(door.name):
+            yield from _policy_findings(door.name, door.statements, deployed, wanted, shell)
+    yield from url_findings(deployed.bridge, deployed.urls, "none: who calls it writes the event", shell)
     yield from _source_findings(deployed, shell)
 
 
-def _door_findings(
-    door: Door, deployed: Deployed, groups: list[TargetGroup], wanted: str, shell: Shell
+def _policy_findings(
+    name: Name, statements: tuple[Statement, ...], deployed: Deployed, wanted: str, shell: Shell
 ) -> Iterator[Finding]:
-    subject = f"invoke permission {door.name.short}"
-    if isinstance(door.statements, Unread):
-        yield door.statements.finding(subject, wanted)
-        return
-    missing = [group.arn for group in groups if _sends_to(group, door.name)]
-    unclear = [group.arn for group in groups if isinstance(group.targets, Unread)]
-    right: list[str] = []
-    for statement in door.statements:
-        if statement.effect == "Deny" or not statement.invokes:
-            continue
-        problem = _problem(statement, groups, deployed.bridge.arn.split(":")[4])
-        if problem is None:
-            sources = statement.values("aws:sourcearn")
-            right += [arn for arn in sources if arn in (*missing, *unclear)]
-            idle = [arn for arn in sources if arn not in (*missing, *unclear)]
-            if idle:
-                found = (
-                    f"{LATTICE} from {listed(idle)}, which sends to another name of the function{_by_sid(statement)}"
-                )
-                yield Finding("warning", subject, found, wanted, _remove(statement, door, shell))
-            continue
-        level, found = problem
-        yield Finding("error" if level else "warning", subject, found, wanted, _mend(statement, door, missing, shell))
+    """The statements that let Lattice in too widely come after the one that lets it in rightly: the order in which the
+    commands can be pasted without a request that fails."""
+    subject = f"invoke permission {name.short}"
+    sending = [
+        group for group in deployed.groups if isinstance(group, TargetGroup) and _may_send_to(group, name, deployed)
+    ]
+    problems = [(one, _problem(one, name, deployed)) for one in statements]
+    good = [one for one, problem in problems if problem is None]
+    right = [group.arn for group in sending if any(admits(one, group.arn) for one in good)]
     if right:
         yield Finding("ok", subject, f"{LATTICE} from {listed(right)}", wanted)
-    for arn in missing:
-        if arn not in right:
-            yield Finding(
-                "error", subject, f"{LATTICE} from {arn} is not admitted", wanted, admit(door.name, arn, shell)
-            )
+    alone = False
+    for group in sending:
+        if group.arn not in right and _sends_to(group, name):
+            found = _missing(group.arn, name, statements, deployed, wanted, shell)
+            alone = alone or any(_may_admit(one, group.arn) for one in statements)
+            yield found
+    for statement, problem in problems:
+        if problem is not None:
+            level, text = problem
+            mend = remove(statement, name, shell)
+            if unread := _unread_of(statement, deployed):
+                mend = f"once {listed(unread)} can be read, and has a statement of its own if it sends here: {mend}"
+            elif alone and _is_for_lattice(statement):
+                mend = f"once {LATTICE} is let in by a statement of its own, as said above: {mend}"
+            yield Finding(level, subject, text, wanted, None if level == "unknown" else mend)
+    if sending:
+        yield from _denied_findings(subject, name, statements, wanted, shell)
 
 
-def _problem(statement: Statement, groups: list[TargetGroup], account: str) -> tuple[bool, str] | None:
-    """Whether it is an error, and what it lets in; None for Lattice from a known target group."""
-    whom = listed([name for _kind, name in statement.principals]) or "everybody but some"
-    sources = statement.values("aws:sourcearn")
-    if not statement.is_plain or any(principal != ("Service", LATTICE) for principal in statement.principals):
-        return True, f"{whom} may invoke it{_by_sid(statement)}"
-    if not sources:
-        return True, f"{LATTICE} may, from anybody's target group: no aws:SourceArn{_by_sid(statement)}"
-    known = {group.arn for group in groups}
-    for source in sources:
-        if "*" in source or "?" in source:
-            return True, f"{LATTICE} may, from every target group like {source}{_by_sid(statement)}"
-        if source not in known:
-            foreign = f":{account}:targetgroup/" not in source
-            return foreign, f"{LATTICE} may, from {source}, which does not send to it{_by_sid(statement)}"
-    return None
-
-
-def admits_lattice(statements: Iterable[Statement]) -> bool:
-    """Whether Lattice may invoke, from wherever."""
-    return any(
-        found.effect == "Allow" and found.invokes and ("Service", LATTICE) in found.principals for found in statements
-    )
-
-
-def _by_sid(statement: Statement) -> str:
-    return f", by statement {statement.sid}" if statement.sid else ""
+def _unread_of(statement: Statement, deployed: Deployed) -> list[str]:
+    """The target groups that a statement lets in, and of which nobody knows whether they send here."""
+    unread = [group.resource for group in deployed.groups if isinstance(group, Unread)]
+    known = (group for group in deployed.groups if isinstance(group, TargetGroup))
+    unread += [group.arn for group in known if isinstance(group.targets, Unread)]
+    named = [arn for arn in unread if _may_admit(statement, arn)]
+    wide = any(map(is_pattern, statement.values(_SOURCE) or ("*",)))
+    return ["what sends here"] if isinstance(deployed.unseen, Unread) and wide and _is_for_lattice(statement) else named
 
 
 def _sends_to(group: TargetGroup, name: Name) -> bool:
-    """Where its targets cannot be read, any name may be meant, and a permission is asked of none."""
-    return not isinstance(group.targets, Unread) and name.qualified in group.targets
+    return not isinstance(group.targets, Unread) and any(target_name(one, name) == name for one in group.targets)
 
 
-def _mend(statement: Statement, door: Door, missing: list[str], shell: Shell) -> str:
-    """Lattice is let in rightly before it is shut out, where it was let in too widely."""
-    lattice = any(name == LATTICE for _kind, name in statement.principals)
-    first = [admit(door.name, arn, shell) for arn in missing] if lattice else []
-    return " && ".join([*first, _remove(statement, door, shell)])
+def _may_send_to(group: TargetGroup, name: Name, deployed: Deployed) -> bool:
+    """Where its targets cannot be read, or name what is not there, any name may be meant, and none has to be."""
+    if isinstance(group.targets, Unread) or _sends_to(group, name):
+        return True
+    return any(deployed.lacks(one) for one in target_names((group,), name))
 
 
-def _remove(statement: Statement, door: Door, shell: Shell) -> str:
-    if not statement.sid:
-        return shell.aws("lambda", "get-policy", *door.name.arguments)
-    return shell.aws("lambda", "remove-permission", *door.name.arguments, "--statement-id", statement.sid)
+def _missing(
+    group: str, name: Name, statements: tuple[Statement, ...], deployed: Deployed, wanted: str, shell: Shell
+) -> Finding:
+    """The line for a target group that no statement of its own lets in."""
+    subject, mend = f"invoke permission {name.short}", admit(name, group, statements, shell)
+    if any(admits(one, group) for one in statements):
+        found = f"{LATTICE} from {group} is admitted by what should go alone"
+        return Finding("error", subject, found, wanted, mend)
+    bare = next((door.statements for door in deployed.doors if door.name == Name(name.arn)), ())
+    whole = () if isinstance(bare, Unread) else [one for one in bare if _is_for_more_names(one, name)]
+    if any(_may_admit(one, group) for one in (*statements, *whole)):
+        where = "under a condition, with everybody, or by the bare name's policy"
+        return Finding("unknown", subject, f"{LATTICE} from {group} may be admitted: {where}", wanted, mend)
+    return Finding("error", subject, f"{LATTICE} from {group} is not admitted", wanted, mend)
 
 
-def admit(name: Name, group: str, shell: Shell) -> str:
-    """Lets Lattice invoke one of a function's names, from one target group."""
-    words = ("--statement-id", f"lattice-{group.rpartition('/')[2]}", "--action", INVOKE)
-    return shell.aws("lambda", "add-permission", *name.arguments, *words, "--principal", LATTICE, "--source-arn", group)
+def _is_for_more_names(statement: Statement, name: Name) -> bool:
+    """A policy that was put as a whole may be for a function and all of its versions and aliases."""
+    return any(is_pattern(one) for one in statement.resources) and statement.names_resource(name.qualified)
 
 
-def _url_findings(deployed: Deployed, shell: Shell) -> Iterator[Finding]:
-    wanted = "none: who calls it writes the event"
-    if isinstance(deployed.urls, Unread):
-        yield deployed.urls.finding("function URL", wanted)
-        return
-    if not deployed.urls:
-        yield Finding("ok", "function URL", "none", wanted)
-    for arn in deployed.urls:
-        qualifier = arn.removeprefix(deployed.bridge.arn).removeprefix(":") or None
-        name = Name(deployed.bridge.arn, qualifier)
-        mend = shell.aws("lambda", "delete-function-url-config", *name.arguments)
-        yield Finding("error", "function URL", f"{name.short} has one", wanted, mend)
+def _is_for_lattice(statement: Statement) -> bool:
+    """By its name, or as one of everybody."""
+    return statement.all_but or bool({("Service", LATTICE), ("*", "*")} & set(statement.principals))
+
+
+def _may_admit(statement: Statement, group: str) -> bool:
+    """It is for Lattice and this group, as far as its principals, sources and their account tell."""
+    sources, accounts = statement.values(_SOURCE), statement.values(_ACCOUNT)
+    return (
+        statement.effect == "Allow"
+        and statement.names_action(INVOKE)
+        and _is_for_lattice(statement)
+        and (sources is None or any(matches(one, group) for one in sources))
+        and (accounts is None or account_of(group) in accounts)
+    )
+
+
+def admits(statement: Statement, group: str) -> bool:
+    """Whether it lets Lattice invoke from a target group, under no condition but the group's ARN and account."""
+    named = ("Service", LATTICE) in statement.principals and not statement.all_but
+    return named and _may_admit(statement, group) and statement.binds_only(_SOURCE, _ACCOUNT)
+
+
+def _problem(statement: Statement, name: Name, deployed: Deployed) -> tuple[Level, str] | None:
+    """How bad what a statement lets in is at worst, and what that is; None for what should be, or lets nobody in."""
+    if (worst := standing(statement, _OWN)) is not None:
+        return worst, f"{whom(statement, _OWN)} may {deed(statement)}{by_sid(statement)}"
+    if statement.effect == "Deny" or statement.only_looks:
+        return None
+    sources = statement.values(_SOURCE)
+    if sources is None:
+        return "error", f"{LATTICE} may, from anybody's target group: no aws:SourceArn{by_sid(statement)}"
+    judged = [found for source in sources if (found := _source_problem(source, statement, name, deployed))]
+    level, text = min(judged, key=lambda one: LEVELS.index(one[0]), default=("ok", ""))
+    return (level, f"{LATTICE} {text}{by_sid(statement)}") if text else None
+
+
+def _source_problem(source: str, statement: Statement, name: Name, deployed: Deployed) -> tuple[Level, str] | None:
+    if is_pattern(source):
+        return "error", f"may, from every target group like {source}"
+    if account_of(source) != deployed.bridge.account or ":targetgroup/" not in source:
+        return "error", f"may, from {source}, which does not send to it"
+    if any(isinstance(group, Unread) and group.resource == source for group in deployed.groups):
+        return "unknown", f"may, from {source}, which could not be read"
+    group = next((one for one in deployed.groups if isinstance(one, TargetGroup) and one.arn == source), None)
+    if group is None:
+        return "warning", f"may, from {source}, which does not send to it"
+    if not _may_send_to(group, name, deployed):
+        return "warning", f"from {source}, which sends to another name of the function"
+    accounts = statement.values(_ACCOUNT)
+    if accounts is not None and account_of(source) not in accounts:
+        return "warning", f"from {source} alone, and that of another account: aws:SourceAccount is {listed(accounts)}"
+    return None
+
+
+def _denied_findings(
+    subject: str, name: Name, statements: tuple[Statement, ...], wanted: str, shell: Shell
+) -> Iterator[Finding]:
+    for statement in statements:
+        if statement.effect == "Allow" or not statement.names_action(INVOKE) or not _is_for_lattice(statement):
+            continue
+        if statement.conditions or statement.all_but:
+            found = f"{LATTICE} is denied under a condition, which is not looked into{by_sid(statement)}"
+            yield Finding("warning", subject, found, wanted, shell.of_function("get-policy", name.arn, *name.version))
+        else:
+            found = f"{LATTICE} is denied: every request fails{by_sid(statement)}"
+            yield Finding("error", subject, found, wanted, remove(statement, name, shell))
+
+
+def admit(name: Name, group: str, statements: Sequence[Statement], shell: Shell) -> str:
+    """Lets Lattice invoke one of a function's names, from one target group.
+
+    Args:
+        statements: of the name's policy: none has the id of the one that is added.
+    """
+    sid = free_name(f"lattice-{group.rpartition('/')[2]}", [one.sid for one in statements])
+    words = ("--statement-id", sid, "--action", INVOKE, "--principal", LATTICE, "--source-arn", group)
+    return shell.of_function("add-permission", name.arn, *name.version, *words)
 
 
 def _source_findings(deployed: Deployed, shell: Shell) -> Iterator[Finding]:
@@ -140,30 +208,3 @@ def _source_findings(deployed: Deployed, shell: Shell) -> Iterator[Finding]:
     for uuid, source in deployed.sources:
         mend = shell.aws("lambda", "delete-event-source-mapping", "--uuid", uuid)
         yield Finding("error", "event sources", source, wanted, mend)
-
-
-def allow_list_findings(deployed: Deployed, configured: Configured) -> Iterator[Finding]:
-    """`[lattice] services`: against events that somebody with lambda:InvokeFunction of the account writes."""
-    listed_there = configured.options.services
-    serving = _services_of(deployed.groups)
-    subject = "[lattice] services"
-    entry = ", ".join(f'"{arn}"' for arn in sorted(serving | listed_there)) or '"SERVICE ARN"'
-    mend = f"in {configured.file}, under [lattice]: services = [{entry}]"
-    if not listed_there:
-        wanted = listed(sorted(serving)) or "the services that forward to it"
-        yield Finding("warning", subject, "any service, and whoever in the account may invoke it", wanted, mend)
-        return
-    shut_out = sorted(serving - listed_there)
-    unseen = isinstance(deployed.unseen, Unread) or any(isinstance(group, Unread) for group in deployed.groups)
-    if shut_out:
-        found = f"{listed(shut_out)} is not listed: its requests are refused"
-        yield Finding("error", subject, found, "every service that forwards to it", mend)
-    elif unseen:
-        found = f"{listed(sorted(listed_there))}; what forwards to it could not all be read"
-        yield Finding("unknown", subject, found, "the services that forward to it")
-    else:
-        yield Finding("ok", subject, listed(sorted(listed_there)), "the services that forward to it")
-
-
-def _services_of(groups: Iterable[object]) -> frozenset[str]:
-    return frozenset(arn for group in groups if isinstance(group, TargetGroup) for arn in group.services)

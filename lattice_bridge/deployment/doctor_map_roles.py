@@ -1,4 +1,4 @@
-"""The roles that the map names: that they are there, and older than the map.
+"""The roles and users that the map names: that they are there, and older than the map.
 
 Rule: an ARN does not say which role it was. One that was deleted and made again has the same, and no event shows it; a
 role younger than the map may be another than the map's author meant.
@@ -6,6 +6,7 @@ role younger than the map may be another than the map's author meant.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
@@ -15,7 +16,7 @@ from lattice_bridge.deployment.doctor_facts import Deployed, MapRole
 from lattice_bridge.deployment.doctor_finding import Finding, Shell, Unread, listed
 
 _TRAILS: Final = {"aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
-"""Where CloudTrail keeps what happens to roles, by partition."""
+"""Where CloudTrail keeps what happens to roles and users, by partition."""
 
 
 def map_role_findings(deployed: Deployed, configured: Configured, shell: Shell) -> Iterator[Finding]:
@@ -45,20 +46,20 @@ def _role_findings(
     role: MapRole, written: datetime | Unread | None, configured: Configured, shell: Shell
 ) -> Iterator[Finding]:
     named, wanted = role.named, _wanted(written)
-    subject = f"role {named.name} in the map"
+    subject = f"{named.kind} {named.name} in the map"
     if isinstance(role.created, Unread):
         yield role.created.finding(subject, wanted)
     elif role.created is None and named.denies:
-        mend = f"in {configured.file}, name in {_rules(named)} the role that is meant"
-        yield Finding("warning", subject, f"no such role: {_rules(named)} denies nobody", wanted, mend)
+        mend = f"in {configured.file}, name in {_rules(named)} the {named.kind} that is meant"
+        yield Finding("warning", subject, f"no such {named.kind}: {_rules(named)} denies nobody", wanted, mend)
     elif role.created is None:
-        found = f"no such role: whoever creates it has what {_rules(named)} gives"
+        found = f"no such {named.kind}: whoever creates it has what {_rules(named)} gives"
         yield Finding("error", subject, found, wanted, f"in {configured.file}, take {_rules(named)} out")
     elif isinstance(written, datetime) and role.created > written and not named.denies:
         found = (
             f"created {_day(role.created)}, after the map: it may have been deleted, and made again by somebody else"
         )
-        about = f"AttributeKey=ResourceName,AttributeValue={named.name}"
+        about = json.dumps([{"AttributeKey": "ResourceName", "AttributeValue": named.name}], separators=(",", ":"))
         home = _TRAILS.get(named.partition, "us-east-1")
         look = Shell(home, shell.profile).aws("cloudtrail", "lookup-events", "--lookup-attributes", about)
         yield Finding("warning", subject, found, f"{wanted}; if it is the one that is meant, deploy the map anew", look)
@@ -75,12 +76,14 @@ def _day(when: datetime) -> str:
 def _elsewhere_findings(roles: tuple[NamedRole, ...], shell: Shell) -> Iterator[Finding]:
     accounts = dict.fromkeys(role.account for role in roles)
     for account in accounts:
-        names = [role.name for role in roles if role.account == account]
+        there = [role for role in roles if role.account == account]
+        kind = there[0].kind
         other = Shell(shell.region, f"PROFILE-OF-{account}")
+        words = (f"get-{kind}", f"--{kind}-name", there[0].name, "--query", f"{kind.title()}.CreateDate")
         yield Finding(
             "unknown",
             f"roles of {account} in the map",
-            f"not looked at from this account: {listed(names)}",
+            f"not looked at from this account: {listed([role.name for role in there])}",
             "there, and older than the map",
-            other.aws("iam", "get-role", "--role-name", names[0], "--query", "Role.CreateDate"),
+            other.aws("iam", *words),
         )

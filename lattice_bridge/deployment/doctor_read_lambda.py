@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
 from lattice_bridge.deployment.doctor_aws import Answer, Aws
-from lattice_bridge.deployment.doctor_facts import Door, Function, Name
+from lattice_bridge.deployment.doctor_facts import LATEST, Alias, Door, Function, Name
 from lattice_bridge.deployment.doctor_finding import Read, Unread
 from lattice_bridge.deployment.doctor_policy import BadPolicy, Statement, read_policy
 
@@ -20,6 +21,9 @@ _NAMED: Final = re.compile(
     r"(?:(?P<account>[0-9]{12}):)?(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})"
     r"(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]{1,128}))?"
 )
+
+MOST_VERSIONS: Final = 50
+"""Of the versions that nothing names, whose policies are read: one call each."""
 
 
 def name_of(text: str, partition: str, region: str, account: str) -> Name | None:
@@ -59,6 +63,7 @@ def _function(found: Answer) -> Function:
         modified=_moment(found.get("LastModified")),
         isolated=(found.get("TenancyConfig") or {}).get("TenantIsolationMode") == "PER_TENANT",
         state=str(found.get("State") or "Active"),
+        update=str(found.get("LastUpdateStatus") or "Successful"),
         variables={name: value for name, value in variables.items() if name.startswith("LATTICE_BRIDGE_")},
     )
 
@@ -71,19 +76,50 @@ def _moment(found: Any) -> datetime | None:
     return None
 
 
-def read_aliases(aws: Aws, name: Name) -> Read[tuple[str, ...]]:
+def read_aliases(aws: Aws, name: Name) -> Read[tuple[Alias, ...]]:
     """The function's aliases."""
     answer = aws.read("lambda", "list_aliases", name.arn, FunctionName=name.arn)
     if isinstance(answer, Unread):
         return answer
-    return tuple(str(found["Name"]) for found in (answer or {}).get("Aliases", ()))
+    return tuple(map(_alias, (answer or {}).get("Aliases", ())))
 
 
-def read_doors(aws: Aws, name: Name, aliases: Read[tuple[str, ...]]) -> tuple[Door, ...]:
-    """The resource policies of the function itself, of each alias that is known, and of the name that was asked for."""
+def _alias(found: Answer) -> Alias:
+    shares = (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    return Alias(
+        str(found["Name"]),
+        str(found.get("FunctionVersion", LATEST)),
+        tuple((str(version), float(share)) for version, share in shares.items()),
+    )
+
+
+def read_doors(
+    aws: Aws, name: Name, aliases: Read[tuple[Alias, ...]], named: Iterable[str | None] = ()
+) -> tuple[tuple[Door, ...], Read[int]]:
+    """The resource policies of a function, and how many of its versions were left out.
+
+    Of the function itself, of `named`, of each alias and the versions that it is for, and of the newest other versions,
+    MOST_VERSIONS of them: whoever may invoke a version that nothing else uses runs it all the same.
+
+    Args:
+        named: more of its aliases and versions, which targets name, or people.
+    """
     known = () if isinstance(aliases, Unread) else aliases
-    qualifiers = dict.fromkeys([None, *known, name.qualifier])
-    return tuple(read_door(aws, Name(name.arn, qualifier)) for qualifier in qualifiers)
+    wanted = [*named, *(alias.name for alias in known), *(one for alias in known for one in alias.versions)]
+    qualifiers = dict.fromkeys(None if one == LATEST else one for one in (None, *wanted))
+    versions = _versions(aws, name)
+    rest = () if isinstance(versions, Unread) else [one for one in versions if one not in qualifiers]
+    doors = (read_door(aws, Name(name.arn, one)) for one in (*qualifiers, *rest[:MOST_VERSIONS]))
+    return tuple(doors), versions if isinstance(versions, Unread) else max(0, len(rest) - MOST_VERSIONS)
+
+
+def _versions(aws: Aws, name: Name) -> Read[list[str]]:
+    """The published ones, the newest first."""
+    answer = aws.read("lambda", "list_versions_by_function", name.arn, FunctionName=name.arn)
+    if isinstance(answer, Unread):
+        return answer
+    numbers = (str(found["Version"]) for found in (answer or {}).get("Versions", ()))
+    return sorted((one for one in numbers if one.isdigit()), key=int, reverse=True)
 
 
 def read_door(aws: Aws, name: Name) -> Door:
@@ -91,10 +127,10 @@ def read_door(aws: Aws, name: Name) -> Door:
     answer = aws.read("lambda", "get_policy", name.qualified, **_asked(name))
     if answer is None:
         return Door(name, ())
-    return Door(name, answer if isinstance(answer, Unread) else _statements(answer, name))
+    return Door(name, answer if isinstance(answer, Unread) else _read_in(answer, name))
 
 
-def _statements(answer: Answer, name: Name) -> Read[tuple[Statement, ...]]:
+def _read_in(answer: Answer, name: Name) -> Read[tuple[Statement, ...]]:
     try:
         return read_policy(answer.get("Policy"))
     except BadPolicy as error:
@@ -109,10 +145,10 @@ def read_urls(aws: Aws, name: Name) -> Read[tuple[str, ...]]:
     return tuple(str(found["FunctionArn"]) for found in (answer or {}).get("FunctionUrlConfigs", ()))
 
 
-def read_sources(aws: Aws, name: Name) -> Read[tuple[tuple[str, str], ...]]:
-    """UUID and source of the event source mappings of the function, and of the name that was asked for."""
+def read_sources(aws: Aws, names: Iterable[Name]) -> Read[tuple[tuple[str, str], ...]]:
+    """UUID and source of the event source mappings of each of a function's names: they are listed by name."""
     sources: dict[str, str] = {}
-    for asked in dict.fromkeys((name.arn, name.qualified)):
+    for asked in dict.fromkeys(name.qualified for name in names):
         answer = aws.read("lambda", "list_event_source_mappings", asked, FunctionName=asked)
         if isinstance(answer, Unread):
             return answer

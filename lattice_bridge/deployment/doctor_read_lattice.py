@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from lattice_bridge.deployment.doctor_aws import Answer, Aws
-from lattice_bridge.deployment.doctor_facts import AuthPolicy, Door, Listener, Name, Service, TargetGroup
+from lattice_bridge.deployment.doctor_facts import AuthPolicy, Door, Listener, Name, Service, TargetGroup, target_name
 from lattice_bridge.deployment.doctor_finding import Read, Unread
-from lattice_bridge.deployment.doctor_policy import BadPolicy, read_policy
+from lattice_bridge.deployment.doctor_policy import BadPolicy, read_statements
 
 _GROUP: Final = re.compile(r"arn:[a-z0-9-]+:vpc-lattice:[a-z0-9-]+:[0-9]{12}:targetgroup/tg-[0-9a-z]{17}")
 
@@ -20,10 +20,11 @@ _GROUP: Final = re.compile(r"arn:[a-z0-9-]+:vpc-lattice:[a-z0-9-]+:[0-9]{12}:tar
 def read_groups(aws: Aws, bridge: Name, doors: Iterable[Door]) -> tuple[tuple[Read[TargetGroup], ...], Read[None]]:
     """The target groups that send to the function, and whether all could be looked through.
 
-    Where a group's targets cannot be read, it counts if the function's own policy names it.
+    Where a group's targets cannot be read, it counts if the function's own policy names it. Another account's is not
+    asked for: whatever it sends to, it is not this stack's.
     """
     listing = aws.read("vpc-lattice", "list_target_groups", "*", targetGroupType="LAMBDA")
-    named = dict.fromkeys(_named_in(doors))
+    named = dict.fromkeys(arn for arn in _named_in(doors) if arn.split(":")[4] == bridge.account)
     unseen: Read[None] = listing if isinstance(listing, Unread) else None
     found: dict[str, Read[tuple[str, ...]]] = {}
     arns = (
@@ -36,7 +37,7 @@ def read_groups(aws: Aws, bridge: Name, doors: Iterable[Door]) -> tuple[tuple[Re
                 found[arn] = targets
             elif unseen is None:
                 unseen = targets
-        elif any(_function_of(target) == bridge.arn for target in targets):
+        elif any(target_name(target, bridge) for target in targets):
             found[arn] = targets
     groups = (_group(aws, arn, targets) for arn, targets in found.items())
     return tuple(group for group in groups if group is not None), unseen
@@ -46,12 +47,7 @@ def _named_in(doors: Iterable[Door]) -> Iterator[str]:
     for door in doors:
         if not isinstance(door.statements, Unread):
             for statement in door.statements:
-                yield from (arn for arn in statement.values("aws:sourcearn") if _GROUP.fullmatch(arn))
-
-
-def _function_of(target: str) -> str:
-    """A target's function, without a qualifier."""
-    return ":".join(target.split(":")[:7])
+                yield from (arn for arn in statement.values("aws:sourcearn") or () if _GROUP.fullmatch(arn))
 
 
 def _targets(aws: Aws, arn: str) -> Read[tuple[str, ...]]:
@@ -110,7 +106,7 @@ def _policy_in(answer: Answer, arn: str) -> Read[AuthPolicy | None]:
     if not answer.get("policy"):
         return None
     try:
-        return AuthPolicy(str(answer.get("state", "Active")), read_policy(answer["policy"]))
+        return AuthPolicy(str(answer.get("state", "Active")), read_statements(answer["policy"]))
     except BadPolicy as error:
         return Unread("vpc-lattice:GetAuthPolicy", arn, str(error))
 

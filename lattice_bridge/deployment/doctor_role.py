@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from lattice_bridge.deployment.doctor_config import Configured
 from lattice_bridge.deployment.doctor_facts import Deployed, Function, Rights
-from lattice_bridge.deployment.doctor_finding import Finding, Shell, Unread, listed
-from lattice_bridge.deployment.doctor_policy import INVOKE, Grant, Statement, granted
+from lattice_bridge.deployment.doctor_finding import Finding, Level, Read, Shell, Unread, free_name, listed
+from lattice_bridge.deployment.doctor_policy import INVOKE, Statement, granted
+from lattice_bridge.deployment.doctor_trust import trust_findings
 from lattice_bridge.place import CONFIG_VARIABLE
 
 
@@ -46,52 +48,67 @@ def needs_of(deployed: Deployed, configured: Configured, function: Function) -> 
 
 
 def role_findings(deployed: Deployed, configured: Configured, shell: Shell) -> Iterator[Finding]:
-    """Whether the role may do each of the needs, and whether it may invoke more than the backends."""
-    if isinstance(deployed.function, Unread):
-        return  # said of the function
-    role = deployed.function.role.rpartition("/")[2]
-    if isinstance(deployed.rights, Unread) or isinstance(deployed.rights.statements, Unread):
-        unread = deployed.rights if isinstance(deployed.rights, Unread) else deployed.rights.statements
-        assert isinstance(unread, Unread)
-        yield unread.finding(f"role {role}", f"{INVOKE} on the backends")
+    """Of each role that the bridge runs as: whether it may do all that it needs, whether it may invoke more than the
+    backends, and who may assume it."""
+    said: set[tuple[str, tuple[Need, ...]]] = set()
+    for function, rights in (
+        (deployed.function, deployed.rights),
+        *((one.function, one.rights) for one in deployed.running),
+    ):
+        if not isinstance(function, Function):
+            continue  # said of the function
+        needs = needs_of(deployed, configured, function)
+        if (function.role, tuple(needs)) not in said:
+            said.add((function.role, tuple(needs)))
+            yield from _of_role(function.role.rpartition("/")[2], needs, rights, deployed, shell)
+
+
+def _of_role(
+    role: str, needs: list[Need], rights: Read[Rights | None], deployed: Deployed, shell: Shell
+) -> Iterator[Finding]:
+    if rights is None:
+        look = shell.aws("iam", "get-role", "--role-name", role)
+        yield Finding("error", f"role {role}", "no such role: the bridge cannot run", "there", look)
         return
-    needs = needs_of(deployed, configured, deployed.function)
-    yield from _need_findings(role, needs, deployed.rights, shell)
-    yield from _excess_findings(role, needs, deployed.rights.statements, shell)
+    if isinstance(rights, Unread):
+        yield rights.finding(f"role {role}", f"{INVOKE} on the backends")
+        return
+    if isinstance(rights.statements, Unread):
+        yield rights.statements.finding(f"role {role}", f"{INVOKE} on the backends")
+    else:
+        yield from _need_findings(role, needs, rights.statements, rights, shell)
+        yield from _excess_findings(role, needs, rights.statements, rights, shell)
+    yield from trust_findings(role, rights.trust, deployed, shell)
 
 
-def _need_findings(role: str, needs: list[Need], rights: Rights, shell: Shell) -> Iterator[Finding]:
-    assert not isinstance(rights.statements, Unread)
+def _need_findings(
+    role: str, needs: list[Need], statements: tuple[Statement, ...], rights: Rights, shell: Shell
+) -> Iterator[Finding]:
     if isinstance(rights.boundary, Unread):
         yield rights.boundary.finding(f"role {role}", "a permissions boundary that allows what the bridge does")
     for need in needs:
         subject = f"role {role}"
         wanted = f"{need.action} on {need.written or need.resource}"
-        grant = granted(rights.statements, need.action, need.resource)
-        if grant in ("allowed", "conditional") and isinstance(rights.boundary, tuple):
-            inside = granted(rights.boundary, need.action, need.resource)
-            if inside in ("absent", "denied"):
-                look = shell.aws("iam", "get-role", "--role-name", role, "--query", "Role.PermissionsBoundary")
-                yield Finding("error", subject, "not within the permissions boundary", wanted, look)
-                continue
-        yield _grant_finding(grant, subject, wanted, role, needs, shell)
+        grants = [granted(statements, need.action, need.resource)]
+        if isinstance(rights.boundary, tuple):
+            grants.append(granted(rights.boundary, need.action, need.resource))
+        if grants[0] in ("allowed", "conditional") and grants[-1] in ("absent", "denied"):
+            look = shell.aws("iam", "get-role", "--role-name", role, "--query", "Role.PermissionsBoundary")
+            yield Finding("error", subject, "not within the permissions boundary", wanted, look)
+        elif grants[0] == "denied":
+            look = shell.aws("iam", "list-role-policies", "--role-name", role)
+            yield Finding("error", subject, "denied by a statement of its own", wanted, look)
+        elif grants[0] == "absent":
+            yield Finding("error", subject, "not allowed", wanted, _put(role, needs, rights, shell))
+        elif "conditional" in grants:
+            yield Finding("ok", subject, "allowed under a condition, which is not looked into", wanted)
+        else:
+            yield Finding("ok", subject, "allowed", wanted)
 
 
-def _grant_finding(grant: Grant, subject: str, wanted: str, role: str, needs: list[Need], shell: Shell) -> Finding:
-    if grant in ("allowed", "conditional"):
-        found = "allowed" if grant == "allowed" else "allowed under a condition, which is not looked into"
-        return Finding("ok", subject, found, wanted)
-    look = shell.aws("iam", "list-role-policies", "--role-name", role)
-    if grant == "denied":
-        return Finding("error", subject, "denied by a statement of its own", wanted, look)
-    if grant == "unclear":
-        found = "depends on a NotAction or NotResource, which is not looked into"
-        return Finding("warning", subject, found, wanted, _put(role, needs, shell))
-    return Finding("error", subject, "not allowed", wanted, _put(role, needs, shell))
-
-
-def _put(role: str, needs: list[Need], shell: Shell) -> str:
-    """One inline policy with all that the bridge does, so that the command is the same for whichever is missing."""
+def _put(role: str, needs: list[Need], rights: Rights, shell: Shell) -> str:
+    """One inline policy with all that the bridge does, so that the command is the same for whichever is missing; under
+    a name that no other has, since a put replaces the one that has it."""
     by_action: dict[str, list[str]] = {}
     for need in needs:
         by_action.setdefault(need.action, []).append(need.written or need.resource)
@@ -101,18 +118,26 @@ def _put(role: str, needs: list[Need], shell: Shell) -> str:
         both = ["logs:CreateLogStream", "logs:PutLogEvents"]
         statements.append({"Effect": "Allow", "Action": both, "Resource": log})
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
-    which = ("--role-name", role, "--policy-name", "lattice-bridge", "--policy-document", policy)
+    name = free_name("lattice-bridge", rights.inline)
+    which = ("--role-name", role, "--policy-name", name, "--policy-document", policy)
     return shell.aws("iam", "put-role-policy", *which)
 
 
 def _excess_findings(
-    role: str, needs: list[Need], statements: tuple[Statement, ...], shell: Shell
+    role: str, needs: list[Need], statements: tuple[Statement, ...], rights: Rights, shell: Shell
 ) -> Iterator[Finding]:
     subject, wanted = f"role {role}", f"{INVOKE} on the backends' aliases alone"
     backends = [need.resource for need in needs if need.action == INVOKE]
     allowing = [found for found in statements if found.effect == "Allow" and found.names_action(INVOKE)]
-    beyond = [on for found in allowing for on in (found.resources or ("everything but some",)) if on not in backends]
+    beyond = list(dict.fromkeys(on for found in allowing for on in _resources(found) if on not in backends))
     if beyond:
-        found = f"may invoke {listed(list(dict.fromkeys(beyond)))}"
         wanted = f"{wanted}; once it is written so, the wider statement can go"
-        yield Finding("warning", subject, found, wanted, _put(role, needs, shell))
+        level: Level = "error" if {"*", _ALL_BUT} & set(beyond) else "warning"
+        yield Finding(level, subject, f"may invoke {listed(beyond)}", wanted, _put(role, needs, rights, shell))
+
+
+_ALL_BUT: Final = "everything but some"
+
+
+def _resources(statement: Statement) -> tuple[str, ...]:
+    return statement.resources if statement.not_resources is None else (_ALL_BUT,)

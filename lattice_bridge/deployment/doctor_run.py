@@ -6,21 +6,32 @@ Rule: reading comes first and whole; what is said of it is said by functions tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from lattice_bridge.backend import Backend, function_fault
+from lattice_bridge.deployment.doctor_allow_list import allow_list_findings
 from lattice_bridge.deployment.doctor_aws import Aws
 from lattice_bridge.deployment.doctor_backends import backend_findings
 from lattice_bridge.deployment.doctor_config import Configured, NamedRole
-from lattice_bridge.deployment.doctor_facts import BackendFunction, Deployed, Door, Function, Name, TargetGroup
+from lattice_bridge.deployment.doctor_facts import (
+    Alias,
+    BackendFunction,
+    Deployed,
+    Door,
+    Function,
+    Name,
+    Running,
+    TargetGroup,
+    target_names,
+)
 from lattice_bridge.deployment.doctor_finding import Finding, Read, Shell, Unread
-from lattice_bridge.deployment.doctor_invokers import admits_lattice, allow_list_findings, invoker_findings
+from lattice_bridge.deployment.doctor_invokers import admits, invoker_findings
 from lattice_bridge.deployment.doctor_map_roles import map_role_findings
 from lattice_bridge.deployment.doctor_read_iam import read_map_roles, read_map_written, read_rights
 from lattice_bridge.deployment.doctor_read_lambda import (
     name_of,
     read_aliases,
-    read_door,
     read_doors,
     read_function,
     read_sources,
@@ -47,44 +58,72 @@ def read_deployed(
     """Everything about a bridge that AWS tells these credentials.
 
     Args:
-        bridge: its function. Without a qualifier, the one that Lattice's target names.
+        bridge: its function. Without an alias or version, under the name that Lattice's target has.
         account: of the credentials.
         service: ARN or id, if one is to be looked at whether or not it forwards to the bridge.
 
     Raises:
         NoSuchFunction: there is no such function, or it has no such alias.
     """
-    function = read_function(aws, bridge)
-    if function is None:
+    asked, bridge = bridge.qualifier is not None, bridge.admitted_as
+    if read_function(aws, bridge) is None:
         raise NoSuchFunction(f"no function {bridge.short} in this account and region")
     aliases = read_aliases(aws, bridge)
-    doors = read_doors(aws, bridge, aliases)
-    groups, unseen = read_groups(aws, bridge, doors)
-    name = bridge if bridge.qualifier else Name(bridge.arn, _alias_in(groups, doors, bridge))
-    if name != bridge:
-        function = read_function(aws, name) or function
+    front = _read_front(aws, bridge, aliases)
+    doors, groups, targets = front.doors, front.groups, front.targets
+    name = bridge if asked else _serving(aws, bridge, targets, groups, doors)
+    function = read_function(aws, name)
+    assert function is not None  # it was there
     options = configured.options
     replaced = function.variables.get(FUNCTION_VARIABLE) if isinstance(function, Function) else None
     if replaced and function_fault(replaced) is None:
         options = options.with_function(replaced)
+    map_written, map_gone = read_map_written(aws, function)
     return Deployed(
         account=account,
         bridge=name,
+        asked=asked,
         function=function,
+        running=tuple(_running(aws, one, account) for one in _others(name, targets, aliases)),
         aliases=aliases,
         doors=doors,
+        left=front.left,
         urls=read_urls(aws, name),
-        sources=read_sources(aws, name),
+        sources=read_sources(aws, [*(door.name for door in doors if not door.name.is_version), name, *targets]),
         groups=groups,
-        unseen=unseen,
+        unseen=front.unseen,
         services=tuple(read_services(aws, service, groups).items()),
         asked_service=service,
-        backends=tuple(_backend(aws, backend, name, account) for backend in options.backends),
+        backends=tuple(_backend(aws, backend, name) for backend in options.backends),
         rights=function if isinstance(function, Unread) else read_rights(aws, function.role, account),
-        map_written=read_map_written(aws, function),
+        map_written=map_written,
+        map_gone=map_gone,
         roles=read_map_roles(aws, [role for role in configured.roles if _is_here(role, name, account)][:MOST_ROLES]),
         elsewhere=tuple(role for role in configured.roles if not _is_here(role, name, account)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Front:
+    """The bridge's doors and those who may stand at them; each is as in `Deployed`."""
+
+    doors: tuple[Door, ...]
+    left: Read[int]
+    groups: tuple[Read[TargetGroup], ...]
+    unseen: Read[None]
+    targets: tuple[Name, ...]
+
+
+def _read_front(aws: Aws, bridge: Name, aliases: Read[tuple[Alias, ...]]) -> _Front:
+    """Policies name target groups, and what those send to has policies: until nothing new is named."""
+    targets: tuple[Name, ...] = ()
+    while True:
+        doors, left = read_doors(aws, bridge, aliases, [bridge.qualifier, *(name.qualifier for name in targets)])
+        groups, unseen = read_groups(aws, bridge, doors)
+        found = target_names(groups, bridge)
+        if set(found) <= set(targets):
+            return _Front(doors, left, groups, unseen, found)
+        targets = found
 
 
 def _is_here(role: NamedRole, bridge: Name, account: str) -> bool:
@@ -92,26 +131,41 @@ def _is_here(role: NamedRole, bridge: Name, account: str) -> bool:
     return (role.partition, role.account) == (bridge.arn.split(":")[1], account)
 
 
-def _alias_in(groups: Iterable[Read[TargetGroup]], doors: Iterable[Door], bridge: Name) -> str | None:
-    """The alias that a target group sends to; where targets cannot be read, the one on which Lattice is let in."""
-    for group in groups:
-        if isinstance(group, TargetGroup) and not isinstance(group.targets, Unread):
-            for target in group.targets:
-                if target.startswith(f"{bridge.arn}:"):
-                    return target.removeprefix(f"{bridge.arn}:")
-            return None
-    admitting = (door for door in doors if not isinstance(door.statements, Unread) and admits_lattice(door.statements))
-    return next((door.name.qualifier for door in admitting), None)
+def _serving(
+    aws: Aws, bridge: Name, targets: tuple[Name, ...], groups: Iterable[Read[TargetGroup]], doors: Iterable[Door]
+) -> Name:
+    """What a target names, and is there; where targets cannot be read, the name on which Lattice is let in."""
+    there = [name for name in targets if read_function(aws, name) is not None]
+    known = [group.resource if isinstance(group, Unread) else group.arn for group in groups if not targets]
+    policies = [(door.name, () if isinstance(door.statements, Unread) else door.statements) for door in doors]
+    there += [name for name, statements in policies for one in statements if any(admits(one, arn) for arn in known)]
+    return there[0] if there else bridge
 
 
-def _backend(aws: Aws, backend: Backend, bridge: Name, account: str) -> BackendFunction:
-    partition, region = (bridge.arn.split(":")[at] for at in (1, 3))
-    name = name_of(backend.function, partition, region, account)
-    assert name is not None  # the configuration loads
+def _others(name: Name, targets: tuple[Name, ...], aliases: Read[tuple[Alias, ...]]) -> list[Name]:
+    """What takes requests beside one of the bridge's names: other targets, and versions that aliases share with."""
+    known = () if isinstance(aliases, Unread) else aliases
+    serving = {one.qualifier for one in (name, *targets)}
+    shares = [version for alias in known if alias.name in serving for version, _share in alias.shares]
+    return [one for one in dict.fromkeys((*targets, *(Name(name.arn, version) for version in shares))) if one != name]
+
+
+def _running(aws: Aws, name: Name, account: str) -> Running:
     function = read_function(aws, name)
-    names = dict.fromkeys((Name(name.arn), name))
-    doors = () if function is None else tuple(read_door(aws, one) for one in names)
-    return BackendFunction(backend, name, function, doors)
+    rights = read_rights(aws, function.role, account) if isinstance(function, Function) else None
+    return Running(name, function, rights)
+
+
+def _backend(aws: Aws, backend: Backend, bridge: Name) -> BackendFunction:
+    partition = bridge.arn.split(":")[1]
+    name = name_of(backend.function, partition, bridge.region, bridge.account)
+    assert name is not None  # the configuration loads
+    if name.region != bridge.region:
+        unread = Unread("lambda:GetFunctionConfiguration", name.qualified, "it is in another region")
+        return BackendFunction(backend, name, unread)
+    aliases = read_aliases(aws, name)
+    doors, left = read_doors(aws, name, aliases, [name.qualifier])
+    return BackendFunction(backend, name, read_function(aws, name), doors, aliases, left, read_urls(aws, name))
 
 
 def findings_of(deployed: Deployed, configured: Configured, shell: Shell) -> list[Finding]:

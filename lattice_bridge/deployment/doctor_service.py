@@ -6,13 +6,13 @@ Rule: what has to be authenticated follows from the map. A token's bearer is ano
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
+from lattice_bridge.deployment.auth_policy import admits_anonymous, admits_nobody
 from lattice_bridge.deployment.doctor_config import Configured
-from lattice_bridge.deployment.doctor_facts import AuthPolicy, Deployed, Service, TargetGroup
+from lattice_bridge.deployment.doctor_facts import Deployed, Service, TargetGroup
 from lattice_bridge.deployment.doctor_finding import Finding, Shell, Unread
-from lattice_bridge.deployment.doctor_policy import Statement
 from lattice_bridge.deployment.doctor_target_group import listen
 
 _EVERYBODY: Final = {"Effect": "Allow", "Principal": "*", "Action": "vpc-lattice-svcs:Invoke", "Resource": "*"}
@@ -21,14 +21,6 @@ POLICY: Final = {"Version": "2012-10-17", "Statement": [{**_EVERYBODY, "Conditio
 """The auth policy of template.yaml: whoever is authenticated, and is allowed by their own account."""
 OPEN: Final = {"Version": "2012-10-17", "Statement": [_EVERYBODY]}
 """For a map that is for callers with tokens, or for anyone: the bridge decides."""
-
-_OF_THE_AUTHENTICATED: Final = frozenset(
-    {
-        *("aws:principalaccount", "aws:principalarn", "aws:principalorgid", "aws:principalorgpaths", "aws:userid"),
-        "aws:username",
-    }
-)
-"""Keys that a request has only if somebody signed it."""
 
 
 def service_findings(deployed: Deployed, configured: Configured, shell: Shell) -> Iterator[Finding]:
@@ -60,76 +52,84 @@ def _auth_type_findings(service: Service, configured: Configured, shell: Shell) 
     if service.auth_type == "AWS_IAM":
         yield Finding("ok", subject, "AWS_IAM", wanted)
         return
-    which = ("--service-identifier", service.arn, "--auth-type", "AWS_IAM")
-    mend = shell.aws("vpc-lattice", "update-service", *which)
+    mend = _authenticate(service, configured, shell)
     if configured.knows_callers:
-        found = f"{service.auth_type}: no caller is authenticated, and no rule for a principal matches anybody"
+        found = (
+            f"{service.auth_type}: unless its service network authenticates, which was not looked at, "
+            "no rule for a principal matches anybody"
+        )
         yield Finding("error", subject, found, wanted, mend)
     else:
-        yield Finding("warning", subject, f"{service.auth_type}: tokens alone say who calls", wanted, mend)
+        found = f"{service.auth_type}: tokens alone say who calls, unless its service network asks for more"
+        yield Finding("warning", subject, found, wanted, mend)
+
+
+def _authenticate(service: Service, configured: Configured, shell: Shell) -> str:
+    """The policy first: a service that authenticates and has none refuses every request."""
+    which = ("--service-identifier", service.arn, "--auth-type", "AWS_IAM")
+    update = shell.aws("vpc-lattice", "update-service", *which)
+    if isinstance(service.auth_policy, Unread):
+        return "see that it has an auth policy, without which it refuses everybody; then set its auth type to AWS_IAM"
+    if service.auth_policy is None or not service.auth_policy.statements:
+        return f"{_put(service, configured, shell)} && {update}"
+    return update
 
 
 def _auth_policy_findings(service: Service, configured: Configured, shell: Shell) -> Iterator[Finding]:
+    """A policy that is there is changed by hand: a put replaces all of it, and what else it restricts."""
     if service.auth_type != "AWS_IAM":
         return
     subject, policy = f"auth policy {service.name}", service.auth_policy
     wanted = "whom the map is for" if configured.admits_anonymous else "authenticated callers alone"
-    mend = _put(service, OPEN if configured.admits_anonymous else POLICY, shell)
+    look = shell.aws("vpc-lattice", "get-auth-policy", "--resource-identifier", service.arn)
     if isinstance(policy, Unread):
         yield policy.finding(subject, wanted)
-    elif policy is None or not any(found.effect == "Allow" for found in policy.statements):
-        yield Finding("error", subject, "lets nobody in", wanted, mend)
+    elif policy is None or not policy.statements:
+        yield Finding("error", subject, "lets nobody in", wanted, _put(service, configured, shell))
     elif policy.state != "Active":
-        yield Finding("error", subject, policy.state, "Active", mend)
-    elif admits_anonymous(policy) and not configured.admits_anonymous:
-        yield Finding("error", subject, "admits callers that nobody authenticated", wanted, mend)
-    elif configured.admits_anonymous and not admits_anonymous(policy):
-        found = "admits authenticated callers alone: a token without SigV4 beside it does not get through"
-        yield Finding("warning", subject, found, "callers with tokens as well, if they do not sign", mend)
+        which = ("--service-identifier", service.arn, "--auth-type", "AWS_IAM")
+        yield Finding("error", subject, policy.state, "Active", shell.aws("vpc-lattice", "update-service", *which))
+    elif admits_nobody(policy.statements, service.arn):
+        mend = (
+            f"allow vpc-lattice-svcs:Invoke on {service.arn}/*, and take out what denies everybody; now it is: {look}"
+        )
+        yield Finding("error", subject, "lets nobody in", wanted, mend)
+    elif admits_anonymous(policy.statements, service.arn) is not configured.admits_anonymous:
+        yield _anonymous_finding(subject, wanted, configured, look)
     else:
         whom = "anonymous callers too" if configured.admits_anonymous else "authenticated callers"
         yield Finding("ok", subject, f"Active, admits {whom}", wanted)
 
 
-def _put(service: Service, policy: Mapping[str, Any], shell: Shell) -> str:
-    which = ("--resource-identifier", service.arn, "--policy", json.dumps(policy, separators=(",", ":")))
-    return shell.aws("vpc-lattice", "put-auth-policy", *which)
+def _anonymous_finding(subject: str, wanted: str, configured: Configured, look: str) -> Finding:
+    condition = json.dumps({"Condition": _SIGNED})
+    if configured.admits_anonymous:
+        found = "admits authenticated callers alone: a token without SigV4 beside it does not get through"
+        mend = f"let callers in that do not sign, by an Allow for everybody without {condition}; now it is: {look}"
+        return Finding("warning", subject, found, "callers with tokens as well, if they do not sign", mend)
+    mend = f"add to each Allow for everybody {condition}; now it is: {look}"
+    return Finding("error", subject, "admits callers that nobody authenticated", wanted, mend)
 
 
-def admits_anonymous(policy: AuthPolicy) -> bool:
-    """Whether an anonymous caller gets past it, as far as its statements can be told."""
-    allowed = any(
-        found.effect == "Allow" and _for_everybody(found) and not _asks_for_identity(found)
-        for found in policy.statements
-    )
-    return allowed and not any(_denies_anonymous(found) for found in policy.statements)
-
-
-def _for_everybody(statement: Statement) -> bool:
-    return not statement.principals or any(kind == "*" for kind, _name in statement.principals)
-
-
-def _asks_for_identity(statement: Statement) -> bool:
-    return any(
-        (key == "aws:principaltype" and "Not" in operator and "anonymous" in {value.lower() for value in values})
-        or (key in _OF_THE_AUTHENTICATED and "Not" not in operator and not operator.endswith("IfExists"))
-        for operator, key, values in statement.conditions
-    )
-
-
-def _denies_anonymous(statement: Statement) -> bool:
-    return statement.effect == "Deny" and any(
-        value.lower() == "anonymous" for value in statement.values("aws:principaltype")
-    )
+def _put(service: Service, configured: Configured, shell: Shell) -> str:
+    policy = json.dumps(OPEN if configured.admits_anonymous else POLICY, separators=(",", ":"))
+    return shell.aws("vpc-lattice", "put-auth-policy", "--resource-identifier", service.arn, "--policy", policy)
 
 
 def _listener_findings(service: Service, deployed: Deployed, shell: Shell) -> Iterator[Finding]:
+    """What a listener forwards by its rules is not looked at, so none is taken away by a command."""
     wanted = "HTTPS: nothing signs the body"
     if isinstance(service.listeners, Unread):
         yield service.listeners.finding(f"listener {service.name}", wanted)
         return
-    groups = [group.arn for group in deployed.groups if isinstance(group, TargetGroup)]
+    known = (group for group in deployed.groups if isinstance(group, TargetGroup))
+    groups = [group.arn for group in known if service.arn in group.services] or [
+        group.arn for group in deployed.groups if isinstance(group, TargetGroup)
+    ]
     secure = any(listener.protocol == "HTTPS" for listener in service.listeners)
+    make = "make a listener with HTTPS that forwards to the bridge's target group"
+    if len(groups) == 1 and not secure and all(listener.port != 443 for listener in service.listeners):
+        make = listen(service.arn, groups[0], shell)
     for listener in service.listeners:
         subject = f"listener {service.name}:{listener.port}"
         if listener.protocol == "HTTPS":
@@ -137,8 +137,7 @@ def _listener_findings(service: Service, deployed: Deployed, shell: Shell) -> It
             continue
         which = ("--service-identifier", service.arn, "--listener-identifier", listener.arn)
         drop = shell.aws("vpc-lattice", "delete-listener", *which)
-        steps = [drop] if secure or not groups else [listen(service.arn, groups[0], shell), drop]
-        yield Finding("error", subject, listener.protocol, wanted, " && ".join(steps))
+        mend = f"once the listener with HTTPS forwards the same, and clients use it: {drop}" if secure else make
+        yield Finding("error", subject, listener.protocol, wanted, mend)
     if not service.listeners:
-        mend = listen(service.arn, groups[0] if groups else "TARGET-GROUP", shell)
-        yield Finding("error", f"listener {service.name}", "none: nobody can reach it", wanted, mend)
+        yield Finding("error", f"listener {service.name}", "none: nobody can reach it", wanted, make)
