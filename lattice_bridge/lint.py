@@ -5,9 +5,10 @@ Rule: a warning names a rule or tenant, says what follows from it, and never kee
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 from lattice_bridge.rule_table import RuleTable, anchors_of, rule_of
 from lattice_bridge.rules import Every, Key, Rule, Rules, Taken, broader_keys
@@ -111,8 +112,12 @@ def line_of(text: str, subject: str | None) -> int:
     return 1
 
 
-def sarif(findings: list[Finding], path: str, text: str) -> Mapping[str, Any]:
-    """SARIF 2.1.0, as code hosts take it."""
+def sarif(findings: Iterable[tuple[Finding, str, int]]) -> Mapping[str, Any]:
+    """SARIF 2.1.0, as code hosts take it: one run of the tool.
+
+    Args:
+        findings: each with the path of its file and the line in it, counted from 1.
+    """
     return {
         "version": "2.1.0",
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -126,13 +131,13 @@ def sarif(findings: list[Finding], path: str, text: str) -> Mapping[str, Any]:
                         "locations": [
                             {
                                 "physicalLocation": {
-                                    "artifactLocation": {"uri": path},
-                                    "region": {"startLine": line_of(text, finding.subject)},
+                                    "artifactLocation": {"uri": quote(path)},
+                                    "region": {"startLine": line},
                                 }
                             }
                         ],
                     }
-                    for finding in findings
+                    for finding, path, line in findings
                 ],
             }
         ],

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from textwrap import indent
 from typing import Any, Final
 
 import pytest
@@ -17,7 +21,10 @@ from lattice_bridge.cli.root import root
 from lattice_bridge.deployment.template_found import TemplateFinding
 from lattice_bridge.deployment.template_rules import template_findings
 from lattice_bridge.deployment.template_sam import translate
+from lattice_bridge.document import parse_document
+from lattice_bridge.local.template import BadTemplate
 from lattice_bridge.options import Options
+from lattice_bridge.options_file import read_options
 from lattice_bridge.settings import Settings
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -25,6 +32,7 @@ FOLDER: Final = ROOT / "tests" / "templates"
 TEMPLATE: Final = (ROOT / "template.yaml").read_text(encoding="utf-8")
 MISTAKES: Final[list[dict[str, str]]] = tomllib.loads((FOLDER / "mistakes.toml").read_text(encoding="utf-8"))["mistake"]
 IN_PLAIN: Final[list[dict[str, Any]]] = tomllib.loads((FOLDER / "plain.toml").read_text(encoding="utf-8"))["mistake"]
+CASES: Final[list[dict[str, Any]]] = tomllib.loads((FOLDER / "orders_cases.toml").read_text(encoding="utf-8"))["case"]
 REGION: Final = "us-east-1"
 
 
@@ -45,6 +53,21 @@ def translated() -> str:
 def of(path: Path, text: str, parameters: dict[str, str] | None = None) -> list[TemplateFinding]:
     path.write_text(text, encoding="utf-8")
     return template_findings(path, options(), parameters or {}, REGION)
+
+
+def edited(name: str, edits: list[list[str]], add: str = "") -> str:
+    """A file of the folder with texts replaced, and resources added at its end."""
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text + indent(add, "  ")
+
+
+def orders(text: str, *, map_edits: list[list[str]] | None = None, **more: Any) -> list[TemplateFinding]:
+    """What is found in a text that is orders.yaml, edited."""
+    known = read_options(parse_document(edited("orders.toml", map_edits or [])).tables, [])
+    return template_findings(FOLDER / "orders.yaml", known, more.pop("parameters", {}), REGION, text=text, **more)
 
 
 def check(*arguments: str) -> Result:
@@ -86,6 +109,28 @@ def test_every_mistake_has_a_message_of_its_own() -> None:
     }
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_of_a_small_template_everything_is_told_and_nothing_else(case: dict[str, Any]) -> None:
+    base = FOLDER / case.get("base", "orders.yaml")
+    known = read_options(parse_document(edited("orders.toml", case.get("map", []))).tables, [])
+    text = edited(base.name, case.get("edits", []), case.get("add", ""))
+    region = case.get("region", REGION)
+    findings = template_findings(base, known, case.get("parameters", {}), region, text=text)
+    assert sorted([one.level, one.subject, one.wrong] for one in findings) == case["found"]
+
+
+def test_no_case_is_there_twice() -> None:
+    names = [case["name"] for case in CASES]
+    assert len(names) > 80
+    assert len(set(names)) == len(names)
+
+
+def test_a_rule_of_the_projects_own_template_is_kept(tmp_path: Path) -> None:
+    given = {"DomainName": "orders.example.org"}
+    findings = template_findings(ROOT / "template.yaml", options(), given, REGION)
+    assert [(one.level, one.subject) for one in findings] == [("error", "DomainWithCertificate")]
+
+
 def test_several_mistakes_of_one_function_are_all_told(tmp_path: Path) -> None:
     """AWS's translator would stop at the first."""
     name = "      FunctionName: counter-isolated\n"
@@ -101,7 +146,8 @@ def test_what_the_translator_refuses_is_a_finding(tmp_path: Path) -> None:
 
 def test_a_function_that_the_environment_names_is_one_that_bridge_toml_names(tmp_path: Path) -> None:
     more = "        Variables:\n          LATTICE_BRIDGE_FUNCTION: orders:live\n"
-    (finding,) = of(tmp_path / "template.yaml", TEMPLATE.replace("        Variables:\n", more))
+    found = of(tmp_path / "template.yaml", TEMPLATE.replace("        Variables:\n", more))
+    (finding,) = [one for one in found if one.subject == "BridgeRole"]
     assert finding.wrong == 'no statement allows lambda:InvokeFunction on "orders:live", which bridge.toml names'
 
 
@@ -142,6 +188,30 @@ def test_a_template_without_a_bridge_says_so(tmp_path: Path) -> None:
     assert finding.wrong.startswith("no bridge: ")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("Timeout: 35", "Timeout: .nan", "Bridge.Timeout: nan is not a positive number"),
+        ("Timeout: 35", "Timeout: 35\n      Environment: x", "Bridge.Environment: 'x' is no map"),
+        ("Config: {LambdaEventStructureVersion: V2}", "Config: V2", "Group.Config: 'V2' is no map"),
+        ("  Orders:\n", "  BridgeRole:\n", "orders.yaml: line 45: BridgeRole is there twice"),
+    ],
+)
+def test_a_part_of_another_shape_is_told_with_its_place(old: str, new: str, message: str) -> None:
+    with pytest.raises(BadTemplate) as caught:
+        orders(edited("orders.yaml", [[old, new]]))
+    assert str(caught.value).endswith(message)
+
+
+def test_a_map_that_does_not_load_makes_no_right_unneeded() -> None:
+    text = edited("orders.yaml", [])
+    (finding,) = template_findings(FOLDER / "orders.yaml", None, {}, REGION, text=text)
+    assert (finding.level, finding.wrong.startswith("the functions were not held against bridge.toml")) == (
+        "warning",
+        True,
+    )
+
+
 def test_a_role_that_is_elsewhere_is_a_warning(tmp_path: Path) -> None:
     role = "arn:aws:iam::123456789012:role/bridge"
     (finding,) = of(tmp_path / "template.yaml", TEMPLATE.replace("!GetAtt BridgeRole.Arn", role))
@@ -170,18 +240,79 @@ def test_json_has_each_part_of_a_finding(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text(changed(MISTAKES[0]), encoding="utf-8")
     result = check("--template", str(tmp_path / "t.yaml"), "--format", "json")
     (found,) = [one for one in json.loads(result.output) if one["level"] == "error"]
-    assert (result.exit_code, set(found)) == (1, {"level", "subject", "text", "wrong", "instead", "why"})
+    assert (result.exit_code, set(found)) == (1, {"file", "level", "subject", "text", "wrong", "instead", "why"})
+    assert found["file"] == str(tmp_path / "t.yaml")
 
 
-def test_sarif_has_a_run_for_each_file_and_the_line_of_the_resource(tmp_path: Path) -> None:
+def written(folder: Path, text: str, name: str = "t.yaml") -> str:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def sarif(template: str) -> list[dict[str, Any]]:
+    """The results in the one run."""
+    (run,) = json.loads(check("--template", template, "--format", "sarif").output)["runs"]
+    found: list[dict[str, Any]] = run["results"]
+    return found
+
+
+def test_sarif_has_one_run_with_the_address_and_the_line_of_the_resource(tmp_path: Path) -> None:
     text = changed(MISTAKES[0])
-    (tmp_path / "t.yaml").write_text(text, encoding="utf-8")
-    result = check("--template", str(tmp_path / "t.yaml"), "--format", "sarif")
-    assert result.exit_code == 1
-    _, run = json.loads(result.output)["runs"]
-    (place,) = [one["locations"][0]["physicalLocation"] for one in run["results"]]
-    assert place["artifactLocation"]["uri"].endswith("/t.yaml")
-    assert text.splitlines()[place["region"]["startLine"] - 1] == "  IsolatedFunction:"
+    found = sarif(written(tmp_path, text, "my template.yaml"))
+    places = [one["locations"][0]["physicalLocation"] for one in found if one["level"] == "error"]
+    ((uri, line),) = [(one["artifactLocation"]["uri"], one["region"]["startLine"]) for one in places]
+    assert uri.endswith("/my%20template.yaml")
+    assert text.splitlines()[line - 1] == "  IsolatedFunction:"
+
+
+def test_a_resource_is_found_where_it_stands_and_not_where_its_name_stands(tmp_path: Path) -> None:
+    text = TEMPLATE.replace("BridgeFunction", "Function").replace("!Ref BridgeTimeout\n", "28\n")
+    assert text.count("\n  Function:\n") == 2, "Globals has one as well"
+    found = [one for one in sarif(written(tmp_path, text)) if one["message"]["text"].startswith("Function: Timeout")]
+    (line,) = [one["locations"][0]["physicalLocation"]["region"]["startLine"] for one in found]
+    assert line == text[: text.rindex("\n  Function:\n")].count("\n") + 2
+
+
+def test_a_template_that_cannot_be_read_hides_nothing_of_the_map(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("Resources: [", encoding="utf-8")
+    result = check("--template", str(tmp_path / "t.yaml"))
+    assert (result.exit_code, "bridge.toml: no errors" in result.output) == (2, True)
+    as_json = check("--template", str(tmp_path / "t.yaml"), "--format", "json")
+    found = json.loads(as_json.output)[-1]
+    assert (as_json.exit_code, found["level"], "not YAML" in found["text"]) == (2, "error", True)
+
+
+@contextmanager
+def piped(text: str) -> Iterator[str]:
+    """A file that can be read once."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as pipe:
+        pipe.write(text)
+    yield f"/dev/fd/{reading}"
+    os.close(reading)
+
+
+def test_a_template_is_read_once() -> None:
+    with piped(edited("orders.yaml", [])) as path:
+        result = CliRunner().invoke(root, ["check", str(FOLDER / "orders.toml"), "--template", path])
+    assert result.exit_code == 0, result.output
+
+
+def test_a_region_that_is_not_given_is_no_reason_to_refuse_a_name() -> None:
+    there = "arn:aws:lambda:eu-west-1:123456789012:function:orders"
+    text, names = edited("orders.yaml", []), [['"orders"', f'"{there}"']]
+    assert orders(text, map_edits=names) == []
+    error, _ = orders(text, map_edits=names, parameters={"AWS::Region": REGION})
+    assert error.wrong == f'no statement allows lambda:InvokeFunction on "{there}", which bridge.toml names'
+
+
+def test_the_region_of_the_environment_is_given(tmp_path: Path) -> None:
+    there = "arn:aws:lambda:eu-west-1:123456789012:function:orders"
+    (tmp_path / "bridge.toml").write_text(edited("orders.toml", [['"orders"', f'"{there}"']]), encoding="utf-8")
+    command = ["check", str(tmp_path / "bridge.toml"), "--template", str(FOLDER / "orders.yaml")]
+    found = [CliRunner().invoke(root, command, env={"AWS_REGION": where}).exit_code for where in ("eu-west-1", REGION)]
+    assert found == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +339,7 @@ def without_translator(template: Path) -> subprocess.CompletedProcess[str]:
 def test_a_sam_template_without_the_translator_says_what_to_install() -> None:
     found = without_translator(ROOT / "template.yaml")
     assert found.returncode == 2
-    assert "pip install 'lattice-bridge[template]'" in found.stderr
+    assert "pip install 'lattice-bridge[template]'" in found.stdout
 
 
 def test_plain_cloudformation_needs_no_translator(tmp_path: Path) -> None:
@@ -222,3 +353,19 @@ def test_nothing_is_printed_beside_the_findings() -> None:
     command = [sys.executable, "-m", "lattice_bridge.cli", "check", "bridge.toml", "--template", "template.yaml"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert found.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("parameter", "found"),
+    [
+        ("AuthType=NONE", "LATTICE_BRIDGE_CONFIG is examples/open.toml, and bridge.toml was checked"),
+        ("ConfigFile=maps/prod.toml", "LATTICE_BRIDGE_CONFIG is maps/prod.toml, and bridge.toml was checked"),
+        ("ConfigFile=maps/bridge.toml", None),
+        ("ConfigObject=a-bucket/prod.toml", None),
+        ("ConfigParameter=/map", None),
+    ],
+)
+def test_a_bridge_that_reads_another_file_is_a_warning(parameter: str, found: str | None) -> None:
+    result = check("--template", str(ROOT / "template.yaml"), "--unsigned", "--parameter", parameter, "--json")
+    wrong = [one.get("wrong") for one in json.loads(result.output) if one["file"].endswith("template.yaml")]
+    assert (result.exit_code, wrong) == (0, [found] if found else [])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from lattice_bridge.local.template import BadTemplate, read_template
+from lattice_bridge.local.template import BadTemplate, read_template, resolve
+from lattice_bridge.local.template_parameters import values_of
+from lattice_bridge.local.template_text import read_document
 
 
 def properties(folder: Path, text: str, resource: str = "R", **parameters: str) -> Any:
@@ -23,8 +28,12 @@ Parameters:
   Name: {Type: String, Default: orders}
   Names: {Type: CommaDelimitedList, Default: "a, b"}
   Size: {Type: Number, Default: 3}
+  Flag: {Type: String, Default: true, AllowedValues: [true, false]}
+  Second: {Type: Number, Default: 1}
+  Comma: {Type: String, Default: ","}
 Conditions:
   IsProd: !Equals [!Ref Name, prod]
+  IsOn: !Equals ["true", !Ref Flag]
   NotProd: !Not [!Condition IsProd]
   Both: !And [!Condition IsProd, !Condition NotProd]
   Either: !Or [!Condition IsProd, !Condition NotProd]
@@ -32,6 +41,9 @@ Resources:
   Fn: {Type: "AWS::Serverless::Function", Properties: {FunctionName: !Sub "${Name}-fn", AutoPublishAlias: live}}
   Plain: {Type: "AWS::Lambda::Function", Properties: {}}
   Alias: {Type: "AWS::Lambda::Alias", Properties: {FunctionName: !Ref Fn, Name: green}}
+  Version: {Type: "AWS::Lambda::Version", Properties: {FunctionName: !GetAtt Fn.Arn}}
+  Role: {Type: "AWS::IAM::Role", Properties: {RoleName: !Sub "${Name}-role"}}
+  Policy: {Type: "AWS::IAM::ManagedPolicy"}
   Svc: {Type: "AWS::VpcLattice::Service"}
   R:
     Type: Test
@@ -65,7 +77,24 @@ FN = "arn:aws:lambda:eu-west-1:123456789012:function:orders-fn"
         ("{A: !If [NotProd, !Ref AWS::NoValue, 1], B: 2}", {"B": 2}),
         ("[!Ref AWS::NoValue, 1]", [1]),
         ("!FindInMap [Sizes, !Ref Name, small]", 7),
-        ("!Base64 text", "{Fn::Base64 is not resolved locally}"),
+        ("!Base64 text", "{Base64 text is not resolved locally}"),
+        ("{Fn::GetAtt: Fn.Arn}", FN),
+        ("!GetAtt Alias.AliasArn", f"{FN}:green"),
+        ("!Ref Version", f"{FN}:1"),
+        ("!GetAtt Version.FunctionArn", f"{FN}:1"),
+        ("!GetAtt Version.Version", "1"),
+        ("!Ref Role", "orders-role"),
+        ("!GetAtt Role.Arn", "arn:aws:iam::123456789012:role/orders-role"),
+        ("!GetAtt Policy.PolicyArn", "arn:aws:iam::123456789012:policy/Policy"),
+        ("!Ref Flag", "true"),
+        ("!Sub '${Flag}'", "true"),
+        ("!If [IsOn, 1, 2]", 1),
+        ("!Select [!Ref Second, !Split [!Ref Comma, 'a,b']]", "b"),
+        ("!Select [4, !Split ['-', !Select [2, !Split ['/', !Ref AWS::StackId]]]]", "1234567db123"),
+        ("!Select [5, !Split [':', !ImportValue x]]", "{Select at R.X is not resolved locally}"),
+        ("!FindInMap [Sizes, large, small]", "{FindInMap Sizes large small is not resolved locally}"),
+        ("!FindInMap [Sizes, large, small, {DefaultValue: 9}]", 9),
+        ("2012-99-99", "2012-99-99"),
     ],
 )
 def test_an_expression_has_the_value_that_cloudformation_gives_it(tmp_path: Path, expression: str, value: Any) -> None:
@@ -110,14 +139,22 @@ Resources:
         (HEAD + "!Ref Nobody", {}, "R.X: Ref Nobody: no such parameter or resource"),
         (HEAD + "!GetAtt Nobody.Arn", {}, "R.X: GetAtt Nobody.Arn: no such resource"),
         (HEAD + "!Sub '${Nobody}'", {}, "R.X: Ref Nobody"),
-        (HEAD + "!FindInMap [Sizes, large, small]", {}, "R.X: Fn::FindInMap is malformed"),
+        (HEAD + "!FindInMap [Colours, large, small]", {}, "R.X: Fn::FindInMap is malformed"),
         (HEAD + "!Sub [a, b]", {}, "R"),
         ("Resources: {R: {Type: T, Properties: text}}", {}, "resource R: malformed"),
         ("Parameters: {P: text}\nResources: {}", {}, "malformed"),
-        ("Resources: {R: &a {Type: T, Properties: {X: *a}}}", {}, "resource R: malformed"),
+        (
+            "Resources: {R: &a {Type: T, Properties: {X: *a}}}",
+            {},
+            "line 1: with its aliases written out, this has more",
+        ),
+        ("Resources: {R: {Type: T}}\nX: " + "[" * 3000, {}, "nested too deeply"),
+        ("Resources: {}\nX: " + "1" * 5000, {}, "a value that cannot be read: "),
+        ("Resources:\n  R: {Type: T}\n  R: {Type: T}\n", {}, "line 3: R is there twice"),
+        (HEAD + "1", {"AWS::Colour": "x"}, "no parameter AWS::Colour"),
         (HEAD + "!If [Nothing, 1, 2]", {}, "no condition Nothing"),
         (HEAD + "!Select [9, [a]]", {}, "R.X: Fn::Select is malformed"),
-        (HEAD + "1", {"Nmae": "x"}, "no parameter Nmae in the template; it has Name, Names, Size"),
+        (HEAD + "1", {"Nmae": "x"}, "no parameter Nmae in the template; it has Name, Names, Size, Flag"),
         (
             "Parameters: {P: {Type: String}}\nResources: {}",
             {},
@@ -139,3 +176,78 @@ def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, parameters: 
 def test_a_template_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadTemplate, match="No such file"):
         read_template(tmp_path / "nothing.yaml", {}, "us-east-1")
+
+
+def test_aliases_are_no_bomb(tmp_path: Path) -> None:
+    levels = [f"  a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 9)]
+    text = "\n".join(["Metadata:", "  a0: &a0 [x]", *levels, "Resources: {R: {Type: Test}}"])
+    with pytest.raises(BadTemplate, match=r"line 7: with its aliases written out, this has more than 100,000 values"):
+        properties(tmp_path, text)
+
+
+def test_json_may_be_indented_by_tabs(tmp_path: Path) -> None:
+    text = json.dumps({"Resources": {"R": {"Type": "Test", "Properties": {"X": "a\tb"}}}}, indent="\t")
+    assert properties(tmp_path, text) == {"X": "a\tb"}
+
+
+def deployed(expression: str, **parameters: str) -> Any:
+    given = {name.replace("__", "::"): value for name, value in parameters.items()}
+    document = read_document(HEAD + expression, "t.yaml")
+    return resolve(document, Path("t.yaml"), given, "eu-west-1", deployed=True).resources["R"].properties["X"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("!Ref AWS::StackName", "{StackName is not resolved locally}"),
+        (
+            "!Ref Plain",
+            "{StackName is not resolved locally}-Plain-{what CloudFormation appends is not resolved locally}",
+        ),
+        ("!GetAtt Version.Version", "{the number of Version is not resolved locally}"),
+        ("!GetAtt Svc.DnsEntry.DomainName", "{Svc.DnsEntry.DomainName is not resolved locally}"),
+        ("'{{resolve:ssm:/a/b}}-c'", "{resolve ssm a b is not resolved locally}-c"),
+        ("!Sub '{{resolve:ssm:${Name}}}'", "{resolve ssm orders is not resolved locally}"),
+    ],
+)
+def test_what_only_a_deployment_knows_stays_visible(expression: str, value: str) -> None:
+    assert deployed(expression) == value
+
+
+def test_pseudo_parameters_may_be_given() -> None:
+    given = {"AWS__StackName": "prod", "AWS__AccountId": "111122223333", "AWS__Region": "cn-north-1"}
+    assert deployed("!Sub '${AWS::StackName} ${AWS::URLSuffix} ${Fn.Arn}'", **given) == (
+        "prod amazonaws.com.cn arn:aws-cn:lambda:cn-north-1:111122223333:function:orders-fn"
+    )
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "fault"),
+    [
+        ("Type: Number, MinValue: 60, MaxValue: 600", "30", "'30' is not between 60 and 600"),
+        ("Type: Number, MaxValue: 600", "601", "'601' is not between -inf and 600"),
+        ("Type: Number", "soon", "'soon' is no number"),
+        ("Type: List<Number>", "1,x", "'x' is no number"),
+        ("Type: String, MinLength: 2", "a", "'a' has 1 characters, and may have 2 to any number"),
+        ("Type: String, MaxLength: 2", "abc", "'abc' has 3 characters, and may have 0 to 2"),
+        ("Type: String, AllowedPattern: '[a-z]+'", "a1", "'a1' does not match [a-z]+"),
+        ("Type: CommaDelimitedList, AllowedPattern: '[a-z]+'", "a, 1", "'1' does not match [a-z]+"),
+    ],
+)
+def test_a_value_that_a_parameter_does_not_take_is_told(declared: str, value: str, fault: str) -> None:
+    with pytest.raises(BadTemplate, match=re.escape(f"parameter P: {fault}")):
+        values_of({"P": yaml.safe_load(f"{{{declared}}}")}, {"P": value}, deployed=False)
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [
+        ("Type: Number, MinValue: 60, MaxValue: 600", "60"),
+        ("Type: List<Number>", "1, 2"),
+        ("Type: String, AllowedPattern: '(?<bad'", "anything"),
+        ("Type: String, MinLength: 0, AllowedPattern: '^(a.*)?$'", ""),
+    ],
+)
+def test_a_value_that_a_parameter_takes_is_taken(declared: str, value: str) -> None:
+    """A pattern that Python cannot read is left to AWS, where it is Java's."""
+    assert values_of({"P": yaml.safe_load(f"{{{declared}}}")}, {"P": value}, deployed=False)

@@ -134,7 +134,7 @@ def test_by_default_nothing_is_reserved_traced_or_registered_and_no_configuratio
     ("parameters", "place"),
     [
         ({}, "bridge.toml"),
-        ({"ConfigObject": "b/k.toml"}, "s3://b/k.toml"),
+        ({"ConfigObject": "bucket/k.toml"}, "s3://bucket/k.toml"),
         ({"ConfigParameter": "/bridge/map"}, "ssm:/bridge/map"),
         ({"AuthType": "NONE"}, "examples/open.toml"),
         ({"AuthType": "NONE", "ConfigFile": "bridge.toml"}, "bridge.toml"),
@@ -224,6 +224,7 @@ def test_the_description_by_which_sam_sees_a_change_is_short_enough_for_lambda()
         "BridgeMemory": "10240",
         "BridgeTimeout": "600",
     }
+    values |= {"ConfigObject": "b" * 63 + "/" + "k" * 16, "ConfigParameter": "/" + "p" * 63}
     function = template(**values).resources["BridgeFunction"]
     assert 200 < len(function.properties["Description"]) <= 256
 
@@ -292,7 +293,9 @@ def written() -> dict[str, list[list[str]]]:
     look = look_lines(None, None, None, 0).splitlines()[-1]
     pairs = (metric_names(request), metric_names(look))
     filters = template().of_type("AWS::Logs::MetricFilter")
-    counted = {one["MetricName"]: [[]] for each in filters for one in each.properties["MetricTransformations"]}
+    counted: dict[str, list[list[str]]] = {
+        one["MetricName"]: [[]] for each in filters for one in each.properties["MetricTransformations"]
+    }
     return {name: dimensions for names, dimensions in pairs for name in names} | counted
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import click
 
@@ -20,69 +20,104 @@ from lattice_bridge.compiled import options_of
 from lattice_bridge.deployment.template_rules import template_findings
 from lattice_bridge.document import parse_document
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.lint import Finding, sarif
+from lattice_bridge.lint import Finding, line_of, sarif
 from lattice_bridge.local.template import BadTemplate
+from lattice_bridge.local.template_text import lines_of
 from lattice_bridge.options import Options
 from lattice_bridge.options_file import read_options
+
+DEFAULT_REGION: Final = "us-east-1"
+"""What is taken for `AWS::Region` where nobody says it; names of other regions are not held against it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """One file, and what was found in it."""
+    """One file, and what was found in it.
+
+    Attributes:
+        path: of it.
+        findings: in their order.
+        line: the line that a finding is about.
+        readable: it could be checked at all.
+    """
 
     path: Path
-    text: str
     findings: Sequence[Finding]
+    line: Callable[[str | None], int]
+    readable: bool = True
 
 
 @click.command(short_help="Find what is wrong with a map, and with a template.")
 @click.argument("file", type=click.Path(path_type=Path), default=Path("bridge.toml"))
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option(
     "--template", "-t", type=click.Path(path_type=Path), help="Check this SAM or CloudFormation template as well."
 )
-@click.option("--parameter", "-P", "parameters", multiple=True, metavar="NAME=VALUE", help="A template parameter.")
+@click.option(
+    "--parameter",
+    "-P",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A template parameter; also AWS::StackName, AWS::AccountId, AWS::Region.",
+)
 @click.option("--unsigned", is_flag=True, help="The template's service is meant to let in unsigned requests.")
 def check(
     file: Path, form: str, *, strict: bool, template: Path | None, parameters: tuple[str, ...], unsigned: bool
 ) -> None:
     """Check the map in FILE (default bridge.toml): errors that keep it from loading, its own [[test]] tables, and
     warnings about what is probably not meant. With --template, also the functions, rights and Lattice resources of a
-    template, as AWS would make them, held against FILE. Exits with 0 if all is good, 1 if not."""
+    template, as AWS would make them with these parameters, held against FILE: of a condition, the branch that they
+    choose. Nothing is asked of AWS. Exits with 0 if all is good, 1 if not, 2 if a file cannot be checked at all."""
     text = read(file)
-    checked = [_Checked(file, text, findings_of(text, file.parent))]
+    checked = [_Checked(file, findings_of(text, file.parent), lambda subject: line_of(text, subject))]
     if template is not None:
-        checked.append(_template(template, _options(text), _pairs(parameters), unsigned=unsigned))
+        checked.append(_template(template, file, _options(text), _pairs(parameters), unsigned=unsigned))
     elif parameters or unsigned:
         raise click.UsageError("--parameter and --unsigned go with --template")
     if form == "json":
-        click.echo(json.dumps([asdict(finding) for one in checked for finding in one.findings], indent=2))
+        found = [{"file": str(one.path), **asdict(finding)} for one in checked for finding in one.findings]
+        click.echo(json.dumps(found, indent=2))
     elif form == "sarif":
-        click.echo(json.dumps(_sarif(checked), indent=2))
+        located = [
+            (finding, one.path.as_posix(), one.line(finding.subject)) for one in checked for finding in one.findings
+        ]
+        click.echo(json.dumps(sarif(located), indent=2))
     else:
         for one in checked:
             _print(one.findings, one.path)
+    if not all(one.readable for one in checked):
+        sys.exit(2)
     bad = [finding for one in checked for finding in one.findings if strict or finding.level == "error"]
     sys.exit(1 if bad else 0)
 
 
-def _template(path: Path, options: Options, parameters: dict[str, str], *, unsigned: bool) -> _Checked:
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+def _template(
+    path: Path, config: Path, options: Options | None, parameters: dict[str, str], *, unsigned: bool
+) -> _Checked:
+    """A template that cannot be checked has that for its one finding."""
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    known = {"AWS::Region": region, **parameters} if region else parameters
     text = read(path)
     try:
-        return _Checked(path, text, template_findings(path, options, parameters, region, unsigned=unsigned))
+        findings = template_findings(path, options, known, DEFAULT_REGION, unsigned=unsigned, text=text, config=config)
+        lines = cache(lambda: lines_of(text))
+        return _Checked(path, findings, lambda subject: _line_of(lines(), subject))
     except BadTemplate as error:
-        raise click.UsageError(str(error)) from error
+        return _Checked(path, [Finding("error", None, str(error))], lambda _: 1, readable=False)
 
 
-def _options(text: str) -> Options:
-    """What the map's file says beside the map; nothing of one that does not load, which is told as its own fault."""
+def _options(text: str) -> Options | None:
+    """What the map's file says beside the map; None of one that does not load, which is told as its own fault."""
+    faults: list[str] = []
     try:
         document = parse_document(text)
+        options = read_options(document.tables, faults) if document.compiled is None else options_of(document.compiled)
     except InvalidMap:
-        return Options()
-    return read_options(document.tables, []) if document.compiled is None else options_of(document.compiled)
+        return None
+    return None if faults else options
 
 
 def _pairs(parameters: Iterable[str]) -> dict[str, str]:
@@ -93,22 +128,10 @@ def _pairs(parameters: Iterable[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _sarif(checked: Sequence[_Checked]) -> dict[str, Any]:
-    """A run for each file."""
-    documents = [dict(sarif(list(one.findings), one.path.as_posix(), one.text)) for one in checked]
-    for one, document in zip(checked[1:], documents[1:], strict=True):
-        for finding, result in zip(one.findings, document["runs"][0]["results"], strict=True):
-            region = result["locations"][0]["physicalLocation"]["region"]
-            region["startLine"] = _line_of(one.text, finding.subject or "")
-    return {**documents[0], "runs": [run for document in documents for run in document["runs"]]}
-
-
-def _line_of(text: str, resource: str) -> int:
+def _line_of(lines: Mapping[str, int], resource: str | None) -> int:
     """Where a resource begins; of one that SAM made, the resource it was made of, whose id its own begins with."""
-    keys = re.finditer(r"^\s+\"?(\w+)\"?:", text, re.MULTILINE)
-    made_of = [key for key in keys if resource.startswith(key[1])]
-    best = max(made_of, key=lambda key: len(key[1]), default=None)
-    return text.count("\n", 0, best.start(1)) + 1 if best else 1
+    made_of = [name for name in lines if (resource or "").startswith(name)]
+    return lines[max(made_of, key=len)] if made_of else 1
 
 
 def _print(findings: Sequence[Finding], file: Path) -> None:

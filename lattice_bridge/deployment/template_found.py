@@ -5,9 +5,17 @@ Rule: it names a resource, and says what is wrong, what to write instead, and wh
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from lattice_bridge.lint import Finding, Level
+from lattice_bridge.local.template_stand_ins import GENERATED
+from lattice_bridge.local.template_values import MARKER
+
+_GENERATED: Final = re.compile(rf"(?:{MARKER.pattern}|[\w-]+)-(\w+)-{re.escape(GENERATED)}")
+
+UNKNOWN: Final = "what only a deployed stack knows cannot be checked here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +33,11 @@ class TemplateFinding(Finding):
     why: str
 
 
-def found(resource: str, wrong: str, instead: str, why: str, level: Level = "error") -> TemplateFinding:
-    """A finding; none of the three ends in a full stop."""
-    return TemplateFinding(
-        level, resource, f"{resource}: {wrong}. Instead: {instead}. Why: {why}.", wrong, instead, why
-    )
+def finding(resource: str, wrong: str, instead: str, why: str, level: Level = "error") -> TemplateFinding:
+    """A finding; none of the three ends in a full stop.
+
+    A function whose name CloudFormation chooses goes by its logical id.
+    """
+    wrong, instead, why = (_GENERATED.sub(r"\1", text) for text in (wrong, instead, why))
+    text = f"{resource}: {wrong}. Instead: {instead}. Why: {why}."
+    return TemplateFinding(level, resource, text, wrong, instead, why)

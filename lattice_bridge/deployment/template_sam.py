@@ -9,20 +9,17 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
+from lattice_bridge.deployment.template_package import package
 from lattice_bridge.local.template import BadTemplate, malformed
+from lattice_bridge.local.template_text import read_document
 
 NO_TRANSLATOR: Final = (
     "a SAM template is checked as the CloudFormation that it becomes, and the translator is not installed: "
     "pip install 'lattice-bridge[template]' (or aws-sam-translator)"
 )
-
-_CODE: Final[Mapping[str, str]] = {
-    "AWS::Serverless::Function": "CodeUri",
-    "AWS::Serverless::LayerVersion": "ContentUri",
-}
-_PACKAGED: Final = "s3://packaged/code"
 _NAMED: Final = re.compile(r"with id \[(\w+)\]")
 
 
@@ -38,9 +35,18 @@ class NotTranslated(Exception):
         super().__init__("; ".join(fault for _, fault in faults))
 
 
-def is_sam(text: str) -> bool:
+def is_sam(document: Mapping[str, Any]) -> bool:
     """Whether a template is for AWS to translate."""
-    return re.search(r"AWS::Serverless-\d{4}-\d\d-\d\d", text) is not None
+    return any(re.fullmatch(r"AWS::Serverless-\d{4}-\d\d-\d\d", name) for name in transforms_of(document))
+
+
+def transforms_of(document: Mapping[str, Any]) -> list[str]:
+    """The macros that are to run over a whole template."""
+    found = document.get("Transform") or []
+    return [
+        str(one.get("Name")) if isinstance(one, dict) else str(one)
+        for one in (found if isinstance(found, list) else [found])
+    ]
 
 
 def translate(text: str, parameters: Mapping[str, str], region: str) -> dict[str, Any]:
@@ -55,47 +61,47 @@ def translate(text: str, parameters: Mapping[str, str], region: str) -> dict[str
         NotTranslated: the translator found faults.
         BadTemplate: not YAML, or the translator is not installed.
     """
+    return translated(read_document(text, "the template"), "the template", parameters, region, Path())
+
+
+def translated(
+    document: dict[str, Any], place: str, parameters: Mapping[str, str], region: str, folder: Path
+) -> dict[str, Any]:
+    """The CloudFormation of a SAM template that is read already, and is changed by this.
+
+    Args:
+        document: what stands in it.
+        place: where it is from, for messages.
+        parameters: values for the template's parameters and pseudo parameters; the others have their defaults.
+        region: what `AWS::Region` is, unless `parameters` has another.
+        folder: what local paths in it are relative to.
+
+    Raises:
+        NotTranslated: the translator found faults.
+        BadTemplate: of another shape, or the translator is not installed.
+    """
     try:
         from samtranslator.model.exceptions import InvalidDocumentException
         from samtranslator.parser.parser import Parser
         from samtranslator.translator.translator import Translator
-        from samtranslator.yaml_helper import yaml_parse
     except ImportError as error:
         raise BadTemplate(NO_TRANSLATOR) from error
     import boto3
-    import yaml
 
-    try:
-        document = yaml_parse(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise BadTemplate(f"not YAML: {error}") from error
-    if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
-        raise BadTemplate("no Resources; is this a CloudFormation or SAM template?")
     logging.getLogger("samtranslator").addHandler(logging.NullHandler())  # it warns of features of AWS's own
-    with malformed("the template"):
-        _package(document)
+    with malformed(place):
+        package(document, folder)
         tenancy = _without_tenancy(document)
-        translator = Translator({}, Parser(), boto_session=boto3.session.Session(region_name=region))
+        where = boto3.session.Session(region_name=parameters.get("AWS::Region", region))
+        declared = document.get("Parameters") or {}
+        given = {name: value for name, value in parameters.items() if name in declared}
         try:
-            translated: dict[str, Any] = translator.translate(document, dict(parameters))
+            found: dict[str, Any] = Translator({}, Parser(), boto_session=where).translate(document, given)
         except InvalidDocumentException as error:
             raise NotTranslated([_fault(cause) for cause in error.causes]) from error
         for name, config in tenancy.items():
-            translated["Resources"][name]["Properties"]["TenancyConfig"] = config
-    return translated
-
-
-def _package(document: Mapping[str, Any]) -> None:
-    """As `sam package` would: the translator takes only code that is in S3."""
-    function = (document.get("Globals") or {}).get("Function") or {}
-    function.pop("CodeUri", None)
-    for resource in document["Resources"].values():
-        key = _CODE.get(resource.get("Type", "")) if isinstance(resource, dict) else None
-        if key is None:
-            continue
-        properties = resource.setdefault("Properties", {})
-        if not {"InlineCode", "ImageUri"} & set(properties):
-            properties[key] = _PACKAGED
+            found["Resources"][name]["Properties"]["TenancyConfig"] = config
+    return found
 
 
 def _without_tenancy(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,144 @@
+"""Target groups, and who may invoke what they hold.
+
+Rule: events reach a bridge from its own target groups alone, on its alias, in version 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from lattice_bridge.deployment.template_found import UNKNOWN, TemplateFinding, finding
+from lattice_bridge.deployment.template_names import name_of, named, refers_to
+from lattice_bridge.deployment.template_permissions import LATTICE, SINGLE, invokes, permissions_on
+from lattice_bridge.deployment.template_stack import Stack, lambda_groups, part_of, targets_of, tenancy_of
+from lattice_bridge.lint import Level
+from lattice_bridge.local.template import Resource
+from lattice_bridge.local.template_values import unresolved
+
+_NOT_FOR_LAMBDA: Final = ("Port", "Protocol", "ProtocolVersion", "VpcIdentifier", "IpAddressType", "HealthCheck")
+
+
+def group_findings(stack: Stack) -> Iterator[TemplateFinding]:
+    """What is wrong with target groups, and with bridges that no group holds."""
+    for group in stack.template.of_type("AWS::VpcLattice::TargetGroup"):
+        if group.properties.get("Type") == "LAMBDA":
+            yield from _shape(group)
+        for target in targets_of(group):
+            if unresolved(target) and not any(refers_to(target, one) for one in stack.functions):
+                yield from _version(group, "warning")
+            for bridge in stack.bridges:
+                if refers_to(target, bridge.function):
+                    yield from _of_the_bridge(group, target, bridge.function)
+                    yield from _permission(group, target, bridge.function, stack)
+    for bridge in stack.bridges:
+        yield from _held(bridge.function, stack)
+
+
+def _shape(group: Resource) -> Iterator[TemplateFinding]:
+    config = part_of(group, "Config")
+    for key in _NOT_FOR_LAMBDA:
+        if key in config:
+            yield finding(
+                group.id,
+                f"Config has {key}",
+                f"no {key}",
+                "Lattice refuses to make a target group of type LAMBDA that has one",
+            )
+    targets = group.properties.get("Targets") or []
+    if not isinstance(targets, list) or len(targets) > 1:
+        yield finding(
+            group.id,
+            f"Targets has {len(targets)} entries" if isinstance(targets, list) else "Targets is no list",
+            "Targets: [{Id: …}], a list of one",
+            "a target group of type LAMBDA has one target",
+        )
+
+
+def _of_the_bridge(group: Resource, target: str, bridge: Resource) -> Iterator[TemplateFinding]:
+    kind = group.properties.get("Type")
+    if kind != "LAMBDA":
+        yield finding(
+            group.id,
+            f"Type is {kind}, and the target is the function {bridge.id}",
+            "Type: LAMBDA",
+            "Lattice registers a function in a target group of type LAMBDA only",
+        )
+        return
+    yield from _version(group, "error")
+    name = named(target)
+    if name is not None and name.qualifier in (None, "$LATEST"):
+        yield finding(
+            group.id,
+            f"the target is the function {bridge.id} itself",
+            f"AutoPublishAlias: live, and Targets: [{{Id: !Ref {bridge.id}.Alias}}]",
+            "without an alias every update is in force at once: no canary, and nothing to roll back to",
+        )
+
+
+def _version(group: Resource, level: Level) -> Iterator[TemplateFinding]:
+    version = part_of(group, "Config").get("LambdaEventStructureVersion")
+    if version != "V2":
+        yield finding(
+            group.id,
+            f"LambdaEventStructureVersion is {version or 'not there, which is V1'}",
+            "Config: {LambdaEventStructureVersion: V2}",
+            "in V1 the caller's identity is a header, and repeated headers are one; a target group cannot change later",
+            level,
+        )
+
+
+def _permission(group: Resource, target: str, bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
+    """One of the permissions is for exactly this group, this target and Lattice."""
+    right = (
+        f"an AWS::Lambda::Permission with Action lambda:InvokeFunction, Principal {LATTICE}, "
+        f"SourceArn !GetAtt {group.id}.Arn, and FunctionName as the target"
+    )
+    every = stack.template.of_type("AWS::Lambda::Permission")
+    every = [one for one in every if one.properties.get("Principal") == LATTICE]
+    if any(unresolved(one.properties.get("FunctionName")) and not _is_known(one, stack) for one in every):
+        return  # told as such, and it may be the one
+    own = [one for one in permissions_on(bridge, stack.template) if one in every]
+    own = [one for one in own if invokes(one) and _may_be_from(one, group)]
+    if any(named(one.properties.get("FunctionName")) == named(target) for one in own):
+        return
+    for one in own:
+        yield finding(
+            one.id,
+            f"FunctionName is {one.properties.get('FunctionName')}, and the target is {target}",
+            right,
+            "an alias has a policy of its own, and without one there every request would fail in Lattice itself",
+        )
+    if not own:
+        yield finding(
+            group.id, f"Lattice may not invoke {named(target)}", right, "every request would fail in Lattice itself"
+        )
+
+
+def _is_known(permission: Resource, stack: Stack) -> bool:
+    return any(refers_to(permission.properties.get("FunctionName"), one) for one in stack.functions)
+
+
+def _may_be_from(permission: Resource, group: Resource) -> bool:
+    """Its source is the group; or is told by itself: unresolved, a pattern, or not there."""
+    source = permission.properties.get("SourceArn")
+    return source is None or source == group.arn or unresolved(source) or not SINGLE.fullmatch(str(source))
+
+
+def _held(bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
+    if tenancy_of(bridge):
+        yield finding(
+            bridge.id,
+            "the bridge is isolated",
+            "no TenancyConfig on it",
+            "Lattice sends no tenant id, so Lambda would refuse every event",
+        )
+    groups = lambda_groups(stack.template)
+    if not any(refers_to(target, bridge) for group in groups for target in targets_of(group)):
+        yield finding(
+            bridge.id,
+            f"no target group of this template holds {name_of(bridge)}",
+            "an AWS::VpcLattice::TargetGroup with its alias as target; or see to version 2 and the alias yourself",
+            UNKNOWN,
+            "warning",
+        )

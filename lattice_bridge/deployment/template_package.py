@@ -1,0 +1,73 @@
+"""A SAM template as `sam package` would leave it: nothing in it is a local path any more.
+
+Rule: code stands as if it were in S3. A definition that is beside the template is read into it, so that the rules see
+it; an application of the Serverless Application Repository becomes a nested stack, because the translator would ask AWS
+for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from lattice_bridge.local.template import BadTemplate
+from lattice_bridge.local.template_text import read_yaml
+
+PACKAGED: Final = "s3://packaged/code"
+_IMAGE: Final = "123456789012.dkr.ecr.us-east-1.amazonaws.com/packaged:1"
+_CODE: Final[Mapping[str, str]] = {
+    "AWS::Serverless::Function": "CodeUri",
+    "AWS::Serverless::LayerVersion": "ContentUri",
+    "AWS::Serverless::GraphQLApi": "SchemaUri",
+}
+_DEFINITIONS: Final[Mapping[str, str]] = {
+    "AWS::Serverless::StateMachine": "Definition",
+    "AWS::Serverless::Api": "DefinitionBody",
+    "AWS::Serverless::HttpApi": "DefinitionBody",
+}
+_INLINE: Final = ("InlineCode", "ImageUri", "SchemaInline")
+
+
+def package(document: Mapping[str, Any], folder: Path) -> None:
+    """Changes a template so that the translator takes it.
+
+    Args:
+        document: the template.
+        folder: what its local paths are relative to.
+    """
+    common = (document.get("Globals") or {}).get("Function") or {}
+    common.pop("CodeUri", None)
+    for resource in document["Resources"].values():
+        if isinstance(resource, dict):
+            kind, properties = resource.get("Type", ""), resource.setdefault("Properties", {})
+            if kind in _CODE:
+                _code(properties, _CODE[kind], common)
+            elif kind in _DEFINITIONS and isinstance(properties.get("DefinitionUri"), str):
+                _definition(properties, _DEFINITIONS[kind], folder)
+            elif kind == "AWS::Serverless::Application":
+                resource["Type"], resource["Properties"] = "AWS::CloudFormation::Stack", {"TemplateURL": PACKAGED}
+
+
+def _code(properties: dict[str, Any], key: str, common: Mapping[str, Any]) -> None:
+    if set(_INLINE) & set(properties):
+        return
+    if "Image" in (properties.get("PackageType"), common.get("PackageType")):
+        properties.pop(key, None)
+        properties["ImageUri"] = _IMAGE
+    else:
+        properties[key] = PACKAGED
+
+
+def _definition(properties: dict[str, Any], key: str, folder: Path) -> None:
+    path = properties["DefinitionUri"]
+    if path.startswith("s3://"):
+        return
+    properties["DefinitionUri"] = PACKAGED
+    try:
+        found = read_yaml((folder / path).read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError, BadTemplate):
+        return  # told as a definition that was not looked into
+    if isinstance(found, dict):
+        del properties["DefinitionUri"]
+        properties[key] = found

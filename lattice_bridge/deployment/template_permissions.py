@@ -1,0 +1,132 @@
+"""Permissions and URLs: who else may invoke a bridge, or an isolated function.
+
+Rule: whoever invokes the bridge writes the caller's identity into the event, and whoever invokes an isolated function
+names the tenant; so nobody does but Lattice and the bridge.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from lattice_bridge.deployment.doctor_policy import matches
+from lattice_bridge.deployment.template_found import UNKNOWN, TemplateFinding, finding
+from lattice_bridge.deployment.template_invokers import NO_TENANT, sends_tenant
+from lattice_bridge.deployment.template_names import name_of, refers_to
+from lattice_bridge.deployment.template_stack import Stack, targets_of
+from lattice_bridge.local.template import ACCOUNT, Resource, Template
+from lattice_bridge.local.template_values import unresolved
+
+LATTICE: Final = "vpc-lattice.amazonaws.com"
+SINGLE: Final = re.compile(r"arn:[^:]*:vpc-lattice:[^:]*:[^:]*:targetgroup/[^*?]+")
+"""The ARN of one target group."""
+
+_FORGED: Final = "whoever else can invoke the bridge writes the caller's identity into the event itself"
+_INVOKES: Final = ("lambda:invokefunction", "lambda:invokefunctionurl", "lambda:invokeasync")
+_REFERS: Final = (
+    ("AWS::Lambda::Permission", "FunctionName"),
+    ("AWS::Lambda::EventSourceMapping", "FunctionName"),
+    ("AWS::Lambda::Url", "TargetFunctionArn"),
+)
+
+
+def permission_findings(stack: Stack) -> Iterator[TemplateFinding]:
+    """What is wrong with the permissions on bridges and isolated functions, and which could not be looked into."""
+    for bridge in stack.bridges:
+        for one in permissions_on(bridge.function, stack.template):
+            if one.properties.get("Principal") == LATTICE:
+                yield from _source(one, bridge.function, stack.template)
+            elif invokes(one):
+                yield from _stranger(one, bridge.function, stack.template, _FORGED, f"Principal: {LATTICE} alone")
+        for one in stack.template.of_type("AWS::Lambda::Url"):
+            if refers_to(one.properties.get("TargetFunctionArn"), bridge.function):
+                wrong = f"{name_of(bridge.function)} has a function URL"
+                yield finding(one.id, wrong, "no FunctionUrlConfig", _FORGED)
+    for function in stack.isolated:
+        for one in permissions_on(function, stack.template):
+            if invokes(one) and not _is_of_another_finding(one, function, stack.template):
+                yield from _stranger(one, function, stack.template, NO_TENANT, "no such permission")
+    yield from _unknown(stack)
+
+
+def permissions_on(function: Resource, template: Template) -> list[Resource]:
+    """The permissions whose FunctionName is the function, one of its aliases or versions."""
+    every = template.of_type("AWS::Lambda::Permission")
+    return [one for one in every if refers_to(one.properties.get("FunctionName"), function)]
+
+
+def invokes(permission: Resource) -> bool:
+    """Whether its action is one that invokes."""
+    pattern = str(permission.properties.get("Action")).lower()
+    return any(matches(pattern, action) for action in _INVOKES)
+
+
+def _source(permission: Resource, bridge: Resource, template: Template) -> Iterator[TemplateFinding]:
+    source = permission.properties.get("SourceArn")
+    groups = {one.arn: one for one in template.of_type("AWS::VpcLattice::TargetGroup")}
+    if source is None:
+        yield finding(permission.id, "no SourceArn", "SourceArn: the target group's ARN", f"{_FORGED}: any group could")
+    elif source in groups:
+        held = targets_of(groups[source])
+        if not any(refers_to(target, bridge) or unresolved(target) for target in held):
+            yield finding(
+                permission.id,
+                f"SourceArn is {source}, of {groups[source].id}, which does not hold {name_of(bridge)}",
+                "SourceArn: the ARN of the target group that does",
+                f"{_FORGED}, and that group is somebody else's",
+                "error" if held else "warning",
+            )
+    elif unresolved(source) and not _is_pattern(source):
+        yield finding(
+            permission.id, f"SourceArn is {source}", "!GetAtt of a target group in this template", UNKNOWN, "warning"
+        )
+    elif SINGLE.fullmatch(str(source)):
+        yield finding(
+            permission.id,
+            f"SourceArn is {source}, a target group outside this template",
+            "!GetAtt of one in this template, or see that it holds the bridge yourself",
+            f"{_FORGED}, and what such a group holds is not known here",
+            "warning",
+        )
+    else:
+        yield finding(
+            permission.id,
+            f"SourceArn is {source}, which is no target group of this template",
+            "SourceArn: !GetAtt of the target group's Arn",
+            f"{_FORGED}, and this one's events would be refused by Lambda",
+        )
+
+
+def _is_pattern(source: object) -> bool:
+    return "*" in str(source) or "?" in str(source)
+
+
+def _stranger(
+    permission: Resource, function: Resource, template: Template, why: str, instead: str
+) -> Iterator[TemplateFinding]:
+    principal = str(permission.properties.get("Principal"))
+    account = template.given.get("AWS::AccountId", ACCOUNT)
+    own = principal == account or re.fullmatch(rf"arn:[^:]*:(iam|sts)::{re.escape(account)}:.+", principal) is not None
+    wrong = f"{principal} may invoke {name_of(function)}"
+    yield finding(permission.id, wrong, instead, why, "warning" if own or unresolved(principal) else "error")
+
+
+def _is_of_another_finding(permission: Resource, function: Resource, template: Template) -> bool:
+    """It is for a REST API that sends the tenant; or for a URL, which is told itself."""
+    if permission.properties.get("Principal") == "apigateway.amazonaws.com":
+        return any(sends_tenant(one, function) for one in template.resources.values())
+    return bool({"FunctionUrlAuthType", "InvokedViaFunctionUrl"} & set(permission.properties))
+
+
+def _unknown(stack: Stack) -> Iterator[TemplateFinding]:
+    references = [
+        (one, str(one.properties.get(key)), key) for kind, key in _REFERS for one in stack.template.of_type(kind)
+    ]
+    groups = stack.template.of_type("AWS::VpcLattice::TargetGroup")
+    references += [(group, target, "the target") for group in groups for target in targets_of(group)]
+    for one, text, what in references:
+        if unresolved(text) and not any(refers_to(text, function) for function in stack.functions):
+            yield finding(
+                one.id, f"{what} is {text}", "!Ref or !GetAtt of what is in this template", UNKNOWN, "warning"
+            )

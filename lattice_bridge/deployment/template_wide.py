@@ -1,0 +1,96 @@
+"""Wide rights: policies of the template by which somebody may invoke more than the functions that are meant.
+
+Rule: no pattern of functions, whoever has it; and nobody may invoke a bridge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from lattice_bridge.deployment.template_found import TemplateFinding, finding
+from lattice_bridge.deployment.template_names import name_of, refers_to
+from lattice_bridge.deployment.template_policies import (
+    HOLDERS,
+    Statement,
+    is_of_aws,
+    listed,
+    name_of_role,
+    names_invoke,
+)
+from lattice_bridge.deployment.template_stack import Stack
+from lattice_bridge.local.template import Resource
+from lattice_bridge.local.template_values import unresolved
+
+_WIDE: Final = (
+    *("AdministratorAccess", "PowerUserAccess", "AWSLambda_FullAccess", "AWSLambdaFullAccess", "AWSLambdaRole"),
+    "AWSLambdaInvocation-DynamoDB",
+)
+"""Managed policies of AWS with which every function can be invoked."""
+_OPEN: Final = "a role that can invoke any function can invoke any of them as any tenant"
+
+
+def wide_findings(stack: Stack, statements: list[Statement]) -> Iterator[TemplateFinding]:
+    """What is too wide.
+
+    Args:
+        stack: of the template.
+        statements: of its policies, those about invoking.
+    """
+    for statement in statements:
+        if statement.effect == "Allow":
+            yield from _wide(statement)
+            yield from _of_a_bridge(statement, stack)
+    for holder in stack.template.of_type(*HOLDERS):
+        yield from _managed(holder)
+
+
+def _wide(statement: Statement) -> Iterator[TemplateFinding]:
+    for action in statement.actions:
+        if names_invoke(action) and ("*" in action or "?" in action):
+            wrong = f"the action {action} includes lambda:InvokeFunction"
+            yield finding(statement.place, wrong, "lambda:InvokeFunction", _OPEN)
+    if "NotAction" in statement.said or "NotResource" in statement.said:
+        yield finding(
+            statement.place,
+            "lambda:InvokeFunction is allowed by NotAction or NotResource",
+            "Action: lambda:InvokeFunction, and each function's ARN as Resource",
+            _OPEN,
+        )
+    for resource in statement.functions:
+        if "*" in resource or "?" in resource:
+            yield finding(
+                statement.place,
+                f"lambda:InvokeFunction is allowed on {resource}",
+                "each function's ARN, or its alias's, as bridge.toml names it",
+                _OPEN,
+            )
+        elif not resource.startswith("arn:") and not unresolved(resource):
+            yield finding(
+                statement.place,
+                f"lambda:InvokeFunction is allowed on {resource}, which is no ARN",
+                "!GetAtt of the function's Arn, or !Ref of its alias",
+                "IAM takes ARNs only, and refuses the policy",
+            )
+
+
+def _of_a_bridge(statement: Statement, stack: Stack) -> Iterator[TemplateFinding]:
+    for bridge in stack.bridges:
+        if any(refers_to(resource, bridge.function) for resource in statement.functions):
+            yield finding(
+                statement.place,
+                f"lambda:InvokeFunction is allowed on the bridge, {name_of(bridge.function)}",
+                "a Resource without it",
+                "whoever else can invoke the bridge writes the caller's identity into the event itself",
+            )
+
+
+def _managed(holder: Resource) -> Iterator[TemplateFinding]:
+    for arn in listed(holder.properties.get("ManagedPolicyArns")):
+        if is_of_aws(arn) and name_of_role(arn) in _WIDE:
+            yield finding(
+                holder.id,
+                f"it has the managed policy {arn}",
+                "a statement with lambda:InvokeFunction on each function's ARN",
+                _OPEN,
+            )

@@ -1,0 +1,249 @@
+"""Intrinsic functions: what CloudFormation would compute from the template alone.
+
+Rule: what it would not know before it deploys is unresolved (`template_values`), and goes on as a text; a function that
+is wrongly written is a fault with its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from lattice_bridge.local.template_conditions import Conditions
+from lattice_bridge.local.template_fault import BadTemplate
+from lattice_bridge.local.template_parameters import values_of
+from lattice_bridge.local.template_stand_ins import FUNCTIONS, StandIns
+from lattice_bridge.local.template_values import as_text, marker, unresolved, without_dynamic
+
+ABSENT: Final = object()
+"""What `AWS::NoValue` comes to."""
+
+_SUB: Final = re.compile(r"\$\{(!?)([A-Za-z0-9_.:]+)\}")
+_NAME_OF: Final[Mapping[str, str]] = {"AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName"}
+
+
+class Resolver:
+    """One template, with values for its parameters.
+
+    Args:
+        document: the template.
+        parameters: values for its parameters and pseudo parameters; the others have their defaults.
+        region: what `AWS::Region` is, unless `parameters` has another.
+        deployed: what only a deployment knows is unresolved, and has no stand-in.
+        expands: AWS adds resources when it deploys, so that a reference to what is not there may be to one of them.
+
+    Attributes:
+        stand_ins: for what a deployment would name.
+        unresolved: functions that are not computed, each with its place.
+        conditions: of the template.
+
+    Raises:
+        BadTemplate: a parameter has no value, or one that is not allowed.
+    """
+
+    def __init__(
+        self,
+        document: Mapping[str, Any],
+        parameters: Mapping[str, str],
+        region: str,
+        *,
+        deployed: bool,
+        expands: bool = False,
+    ) -> None:
+        self._document = document
+        self._deployed = deployed
+        self._expands = expands
+        self._resources: Mapping[str, Any] = document["Resources"]
+        self.unresolved: list[tuple[str, str]] = []
+        self.conditions = Conditions(
+            document.get("Conditions") or {}, self.resolve, lambda what, place: self.unresolved.append((what, place))
+        )
+        pseudo = {name: value for name, value in parameters.items() if name.startswith("AWS::")}
+        self.stand_ins = StandIns(region, pseudo, deployed=deployed)
+        own = {name: value for name, value in parameters.items() if name not in self.stand_ins.pseudo}
+        self._values = {
+            **self.stand_ins.pseudo,
+            "AWS::NoValue": ABSENT,
+            **values_of(document.get("Parameters") or {}, own, deployed=deployed),
+        }
+
+    def resolve(self, value: Any, place: str) -> Any:
+        """What a value comes to; `ABSENT` for `AWS::NoValue`.
+
+        Raises:
+            BadTemplate: a function in it is malformed, or refers to what is not there.
+        """
+        if isinstance(value, list):
+            return [item for entry in value if (item := self.resolve(entry, place)) is not ABSENT]
+        if isinstance(value, str) and self._deployed:
+            return without_dynamic(value)
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            (key, argument) = next(iter(value.items()))
+            if key == "Ref" or (isinstance(key, str) and key.startswith("Fn::")):
+                return self._function(key, argument, place)
+        resolved = {key: self.resolve(entry, f"{place}.{key}") for key, entry in value.items()}
+        return {key: entry for key, entry in resolved.items() if entry is not ABSENT}
+
+    def _function(self, name: str, argument: Any, place: str) -> Any:
+        functions: dict[str, Callable[[Any, str], Any]] = {
+            "Ref": self._ref,
+            "Fn::GetAtt": self._get_att,
+            "Fn::Sub": self._sub,
+            "Fn::If": self._if,
+            "Fn::Join": self._join,
+            "Fn::Select": self._select,
+            "Fn::FindInMap": self._find_in_map,
+            "Fn::Split": self._split,
+        }
+        if name not in functions:
+            self.unresolved.append((name, place))
+            return marker(f"{name} {argument}" if isinstance(argument, str) else f"{name} at {place}")
+        try:
+            return functions[name](argument, place)
+        except (LookupError, TypeError, ValueError) as error:
+            raise BadTemplate(f"{place}: {name} is malformed: {error}") from error
+
+    # ---- references
+
+    def _ref(self, name: Any, place: str) -> Any:
+        if name in self._values:
+            return self._values[name]
+        owner, dot, attribute = str(name).partition(".")
+        if owner not in self._resources:
+            return self._nowhere(f"{place}: Ref {name}: no such parameter or resource", str(name))
+        if dot and attribute == "Alias":  # SAM: the alias that AutoPublishAlias makes
+            return f"{self.arn(owner)}:{self.resolve(self.properties(owner).get('AutoPublishAlias'), place)}"
+        kind = self._kind(owner)
+        if kind in FUNCTIONS:
+            return self._function_name(owner)
+        if kind in ("AWS::Lambda::Alias", "AWS::Lambda::Version"):
+            return self._qualified(owner, place)
+        if kind.startswith("AWS::VpcLattice::") or kind == "AWS::IAM::ManagedPolicy":
+            return self.arn(owner)
+        return self._own_name(owner)
+
+    def _get_att(self, argument: Any, place: str) -> str:
+        parts = argument.split(".", 1) if isinstance(argument, str) else argument
+        owner, attribute = (as_text(self.resolve(part, place)) for part in parts)
+        if owner not in self._resources:
+            return self._nowhere(f"{place}: GetAtt {owner}.{attribute}: no such resource", f"{owner}.{attribute}")
+        kind = self._kind(owner)
+        if attribute == "Arn":
+            return self.arn(owner)
+        if attribute == "Id" and (kind.startswith("AWS::VpcLattice::") or not self._deployed):
+            return self.arn(owner).rpartition("/")[2]
+        if (kind, attribute) in (("AWS::Lambda::Alias", "AliasArn"), ("AWS::Lambda::Version", "FunctionArn")):
+            return self._qualified(owner, place)
+        if (kind, attribute) == ("AWS::Lambda::Version", "Version"):
+            return self.stand_ins.version(owner)
+        if (kind, attribute) == ("AWS::IAM::ManagedPolicy", "PolicyArn"):
+            return self.arn(owner)
+        return self.stand_ins.attribute(owner, attribute)
+
+    def _nowhere(self, fault: str, reference: str) -> str:
+        if not self._expands:
+            raise BadTemplate(fault)
+        return marker(reference)
+
+    def _qualified(self, owner: str, place: str) -> str:
+        """The ARN of an alias or version."""
+        properties = self.properties(owner)
+        function = as_text(self.resolve(properties.get("FunctionName"), place)).rpartition(":")[2]
+        alias = self._kind(owner) == "AWS::Lambda::Alias"
+        qualifier = self.resolve(properties.get("Name"), place) if alias else self.stand_ins.version(owner)
+        return f"{self.stand_ins.function_arn(function)}:{qualifier}"
+
+    def arn(self, name: str) -> str:
+        """The ARN that a resource would have."""
+        kind = self._kind(name)
+        if kind in FUNCTIONS:
+            return self.stand_ins.function_arn(self._function_name(name))
+        return self.stand_ins.arn(name, kind, self._own_name(name))
+
+    def _function_name(self, name: str) -> str:
+        given = self.resolve(self.properties(name).get("FunctionName"), name)
+        return self.stand_ins.function_name(name) if given is None or given is ABSENT else as_text(given)
+
+    def _own_name(self, name: str) -> str:
+        given = self.resolve(self.properties(name).get(_NAME_OF.get(self._kind(name), "")), name)
+        return name if given is None or given is ABSENT else as_text(given)
+
+    def _kind(self, name: str) -> str:
+        return str(self._resources[name].get("Type", ""))
+
+    def properties(self, name: str) -> dict[str, Any]:
+        """As written. SAM: `Globals.Function` under each function's own; maps are merged, the rest replaced."""
+        own = self._resources[name].get("Properties") or {}
+        if self._kind(name) != "AWS::Serverless::Function":
+            return dict(own)
+        return _merge((self._document.get("Globals") or {}).get("Function") or {}, own)
+
+    # ---- texts, lists, maps
+
+    def _sub(self, argument: Any, place: str) -> str:
+        text, local = argument if isinstance(argument, list) else (argument, {})
+        values = {key: self.resolve(value, place) for key, value in local.items()}
+
+        def replace(match: re.Match[str]) -> str:
+            literal, name = match.groups()
+            if literal:
+                return f"${{{name}}}"
+            if name in values:
+                return as_text(values[name])
+            attribute = "." in name and not name.endswith(".Alias")
+            return as_text(self._get_att(name, place) if attribute else self._ref(name, place))
+
+        found = _SUB.sub(replace, as_text(text))
+        return without_dynamic(found) if self._deployed else found
+
+    def _join(self, argument: Any, place: str) -> str:
+        separator, parts = argument
+        found = self.resolve(parts, place)
+        return as_text(separator).join(map(as_text, found)) if isinstance(found, list) else as_text(found)
+
+    def _split(self, argument: Any, place: str) -> Any:
+        separator, text = (as_text(self.resolve(part, place)) for part in argument)
+        return text if unresolved(text) and separator not in text else text.split(separator)
+
+    def _select(self, argument: Any, place: str) -> Any:
+        index, found = (self.resolve(part, place) for part in argument)
+        if unresolved(index) or (unresolved(found) and not (isinstance(found, list) and int(index) < len(found))):
+            return marker(f"Fn::Select at {place}")
+        if not isinstance(found, list):
+            raise TypeError("the second part is no list")
+        return found[int(index)]
+
+    def _find_in_map(self, argument: Any, place: str) -> Any:
+        mapping, first, second = (self.resolve(part, place) for part in argument[:3])
+        if not any(map(unresolved, (mapping, first, second))):
+            entry = self._document["Mappings"][mapping].get(first) or {}
+            if second in entry:
+                return entry[second]
+        default = argument[3] if len(argument) == 4 else {}
+        if "DefaultValue" in default:
+            return self.resolve(default["DefaultValue"], place)
+        self.unresolved.append(("Fn::FindInMap", place))
+        return marker(f"Fn::FindInMap {mapping} {first} {second}")
+
+    def _if(self, argument: Any, place: str) -> Any:
+        condition, yes, no = argument
+        return self.resolve(yes if self.conditions.holds(condition) else no, place)
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = (
+            _merge(under, value)
+            if isinstance(under, dict) and isinstance(value, dict) and not _is_call(value)
+            else value
+        )
+    return merged
+
+
+def _is_call(value: Mapping[str, Any]) -> bool:
+    return len(value) == 1 and str(next(iter(value))).startswith(("Ref", "Fn::"))

@@ -1,0 +1,39 @@
+"""A template's values: scalars as CloudFormation writes them, and what only a deployed stack knows.
+
+Rule: what is unresolved stays visible inside every text that is made of it. It has neither `:` nor `/`, so a name that
+is partly known can still be taken out of an ARN.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_TAIL: Final = " is not resolved locally}"
+MARKER: Final = re.compile(r"\{[^{}]*" + re.escape(_TAIL))
+_DYNAMIC: Final = re.compile(r"\{\{(resolve:[^{}]*)\}\}")
+
+
+def as_text(value: object) -> str:
+    """A scalar as CloudFormation has it in a text: YAML's `yes` is `true`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def marker(what: str) -> str:
+    """The text that stands for a value of a deployed stack.
+
+    Args:
+        what: where it would come from, as in `Fn::ImportValue name`.
+    """
+    plain = re.sub(r"\W*[:/{}]+\W*", " ", what.removeprefix("Fn::").removeprefix("AWS::")).strip()
+    return f"{{{plain}{_TAIL}"
+
+
+def unresolved(value: object) -> bool:
+    """Whether a value is, or is partly, what only a deployed stack knows."""
+    return MARKER.search(str(value)) is not None
+
+
+def without_dynamic(text: str) -> str:
+    """A text whose `{{resolve:…}}` are unresolved, as CloudFormation fills them in when it deploys."""
+    return _DYNAMIC.sub(lambda match: marker(match[1]), text)
