@@ -17,6 +17,8 @@ import yaml
 from lattice_bridge import assumptions, backend, errors, place
 from lattice_bridge.check import findings_of
 from lattice_bridge.deployment.doctor_aws import READS
+from lattice_bridge.deployment.template_rules import template_findings
+from lattice_bridge.deployment.template_sam import translate
 from lattice_bridge.errors import REASONS, InvalidMap
 from lattice_bridge.local.template import read_template
 from lattice_bridge.rules import ANYONE
@@ -43,6 +45,10 @@ WORDS = {
 
 _NUMBERS = re.compile(r"([\d.]+)( M\b)?")
 """`13.14 M` is one number."""
+
+
+LAMBDAS_OWN = {"type", "record.status", "record.errorType", "record.metrics.maxMemoryUsedMB"}
+"""Fields of the lines that Lambda itself writes beside ours, as its telemetry API has them."""
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -181,7 +187,7 @@ def test_the_log_queries_name_fields_that_the_log_has(tmp_path: Path) -> None:
     for query in queries:
         bare = re.sub(r'"[^"]*"', "", query)
         named = set(re.findall(r"\b[A-Za-z][\w.]*", bare)) - set(re.findall(r"\bas (\w+)", bare)) - WORDS
-        assert {name.removesuffix(".0") for name in named} <= fields
+        assert {name.removesuffix(".0") for name in named} - LAMBDAS_OWN <= fields
 
 
 def table(title: str) -> list[list[str]]:
@@ -246,3 +252,28 @@ def test_the_example_of_what_it_costs_adds_up() -> None:
 def test_the_lines_of_a_request_are_of_the_size_that_the_costs_count_with(tmp_path: Path) -> None:
     served = samples(tmp_path)["A request that was served, the first of its environment"]
     assert 800 < sum(len(line) + 1 for line in served) < 1000
+
+
+def test_the_snippet_of_one_backend_more_is_right_and_enough(tmp_path: Path) -> None:
+    """In both files, with what the table beside it says: the right, the alarm, the place among the isolated."""
+    section = OPERATIONS.partition("### Your own functions in the template")[2].partition("\n### ")[0]
+    (function,), (table_,) = blocks(section, "yaml"), blocks(section, "toml")
+    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    right, paths = "                  - !Ref HistoryFunction.Alias\n", '["/isolated", "/history"]'
+    assert (text.count(right), text.count(paths)) == (1, 1)
+    text = text.replace(right, f"{right}                  - !Ref OrdersFunction.Alias\n")
+    text = text.replace(paths, '["/isolated", "/history", "/orders"]')
+    copies = {"HistoryRole": "OrdersRole", "HistoryLogs": "OrdersLogs", "HistoryLatencyAlarm": "OrdersLatencyAlarm"}
+    for name, copy in copies.items():
+        own = text.partition(f"\n  {name}:\n")[2].partition("\n\n")[0]
+        own = own.replace("HistoryLogs", "OrdersLogs").replace("/history", "/orders")
+        text = text.replace(f"\n  {name}:\n", f"\n  {copy}:\n{own}\n\n  {name}:\n", 1)
+    text = text.replace("\n  FailureQueue:\n", f"\n{function}\n  FailureQueue:\n", 1)
+    (tmp_path / "template.yaml").write_text(text, encoding="utf-8")
+    settings = Settings.from_text((ROOT / "bridge.toml").read_text(encoding="utf-8") + table_)
+    assert template_findings(tmp_path / "template.yaml", settings.options, {}, "us-east-1") == []
+    versions = [
+        next(name for name in translate(text, parameters, "us-east-1")["Resources"] if "OrdersFunctionVersion" in name)
+        for parameters in ({}, {"BackendTimeout": "20"})
+    ]
+    assert versions[0] != versions[1]

@@ -32,6 +32,7 @@ def backend_findings(stack: Stack) -> Iterator[TemplateFinding]:
                 yield from _tenancy(function, backend)
                 yield from _alias(function, name, backend, stack.template)
                 yield from _patience(function, backend)
+                yield from _kept(function, name, backend, stack.template)
 
 
 def _name(function: Resource, name: Named, backend: Backend) -> Iterator[TemplateFinding]:
@@ -100,5 +101,27 @@ def _patience(function: Resource, backend: Backend) -> Iterator[TemplateFinding]
             f"Timeout: {backend.timeout:g} at most, or a longer timeout in bridge.toml",
             "the bridge answers 504 while the function goes on, and its work is done or half done without anybody "
             "hearing of it",
+            "warning",
+        )
+
+
+def _kept(function: Resource, name: Named, backend: Backend, template: Template) -> Iterator[TemplateFinding]:
+    """What failed three times, of requests that nobody waits for."""
+    configs = [
+        one.properties
+        for one in template.of_type("AWS::Lambda::EventInvokeConfig")
+        if refers_to(one.properties.get("FunctionName"), function)
+        and (
+            unresolved(one.properties.get("Qualifier"))
+            or one.properties.get("Qualifier") == (name.qualifier or "$LATEST")
+        )
+    ]
+    kept = any((config.get("DestinationConfig") or {}).get("OnFailure") for config in configs)
+    if backend.invocation == "async" and not kept and not function.properties.get("DeadLetterConfig"):
+        yield finding(
+            function.id,
+            f'bridge.toml invokes "{backend.function}" asynchronously, and what fails is kept nowhere',
+            f"an EventInvokeConfig with OnFailure, for {name.qualifier or '$LATEST'}",
+            "the caller had its 202, and Lambda forgets a request that failed three times",
             "warning",
         )
