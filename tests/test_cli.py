@@ -650,3 +650,27 @@ def test_nothing_is_explained_by_a_configuration_that_does_not_load(tmp_path: Pa
     for command in (("explain", event, "--map", path), ("who", "blue", "--map", path), ("diff", path, path)):
         done = read(*command)
         assert (done.exit_code, "lattice" in done.output) == (1, True)
+
+
+def test_claims_may_be_stated_in_place_of_a_token(tmp_path: Path) -> None:
+    path = written(tmp_path / "map.toml", WHOLE)
+    blue = 'corp={"app/tenant": "blue"}'
+    alone = explained(path, "--claims", blue)
+    assert (alone["tenant"], alone["sources"][0]["rule"]) == ("blue", "users")
+    both = explained(path, "--principal", role("api"), "--claims", blue)
+    assert (both["tenant"], [source["rule"] for source in both["sources"]]) == ("blue", ["api", "users"])
+    apart = explained(path, "--principal", role("api"), "--claims", 'corp={"app/tenant": "green"}')
+    assert (apart["allowed"], apart["reason"]) == (False, "conflict")
+
+
+@pytest.mark.parametrize(
+    ("claims", "message"),
+    [
+        ("desk={}", "desk is no issuer of this map; there are corp"),
+        ("corp", "--claims corp: not JSON"),
+        ("corp=[1]", """write an object, as in corp='{"sub": "ann"}'"""),
+    ],
+)
+def test_claims_that_are_none_are_told(tmp_path: Path, claims: str, message: str) -> None:
+    found = read("explain", "--map", written(tmp_path / "map.toml", WHOLE), "--claims", claims)
+    assert (found.exit_code, message in found.stderr) == (2, True), found.stderr

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from lattice_bridge.bearer import Tokens
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import check_service, read_event, read_map, read_services
+from lattice_bridge.cli.files import check_service, read, read_event, read_map, read_services
+from lattice_bridge.document import parse_document
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.event import parse_event
 from lattice_bridge.explain import explain as explained
@@ -49,17 +51,21 @@ UNKNOWN: Final[Mapping[str, None]] = dict.fromkeys(
 @click.option("--vpc", help="The source VPC's ARN.")
 @click.option("--org", help="The organisation, o-….")
 @click.option("--x509-san-uri", help="The SPIFFE id in the certificate.")
+@click.option(
+    "--claims", multiple=True, metavar="ISSUER=JSON", help="What a token of an issuer says; it counts as verified."
+)
 @_JSON
-def explain(event: Path | None, map_file: Path, *, as_json: bool, **asked: Any) -> None:
+def explain(event: Path | None, map_file: Path, *, as_json: bool, claims: tuple[str, ...], **asked: Any) -> None:
     """Explain the decision for the Lattice event in EVENT (- for stdin), or for a caller given by options. Exits with
     0 if the request is let in, 1 if it is refused."""
     found = read_map(map_file)
+    stated = _stated(claims, map_file)
     request: Request | None = None
     try:
-        request = _request(event, asked, found.rules.header)
+        request = _request(event, {**asked, "claims": stated}, found.rules.header)
         if event is not None:
             check_service(request, read_services(map_file))
-        document = _decided(request, found)
+        document = _decided(request, found, stated)
     except BridgeError as refusal:
         document = _refused(refusal, request, found.rules.header)
     if as_json:
@@ -73,10 +79,28 @@ def explain(event: Path | None, map_file: Path, *, as_json: bool, **asked: Any) 
 
 def _request(event: Path | None, asked: dict[str, Any], header: str) -> Request:
     if (event is None) == (not any(asked.values())):
-        raise click.UsageError("give either an event, or a caller with --principal and its like")
+        raise click.UsageError("give either an event, or a caller with --principal, --claims and their like")
     if event is not None:
         return parse_event(read_event(event))
     return request_of(TestTable(expect="-", **asked), header)
+
+
+def _stated(claims: tuple[str, ...], map_file: Path) -> dict[str, dict[str, Any]]:
+    """The claims by the names of their issuers in the map."""
+    issuers = parse_document(read(map_file)).tables.get("jwt", {})
+    stated: dict[str, dict[str, Any]] = {}
+    for name, _, text in (one.partition("=") for one in claims):
+        if name not in issuers:
+            raise click.UsageError(
+                f"--claims: {name} is no issuer of this map; there are {', '.join(issuers) or 'none'}"
+            )
+        try:
+            stated[name] = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise click.UsageError(f"--claims {name}: not JSON: {error}") from error
+        if not isinstance(stated[name], dict):
+            raise click.UsageError(f'--claims {name}: write an object, as in {name}=\'{{"sub": "ann"}}\'')
+    return stated
 
 
 def in_words(key: Key) -> str:
@@ -92,11 +116,13 @@ def in_words(key: Key) -> str:
 # ---- for machines ---------------------------------------------------------------------------------------------------
 
 
-def _decided(request: Request, found: TenantMap) -> Document:
-    """Raises:
-    BridgeError: a token is there and does not verify, so that nothing is decided.
+def _decided(request: Request, found: TenantMap, stated: Tokens) -> Document:
+    """By the request's own tokens, unless there are stated claims.
+
+    Raises:
+        BridgeError: a token is there and does not verify, so that nothing is decided.
     """
-    explanation = explained(request, found.rules, found.tokens_of(request), found.find)
+    explanation = explained(request, found.rules, stated or found.tokens_of(request), found.find)
     decision = explanation.decision
     keys = {rule: in_words(key) for key, rule in explanation.looked_for}
     return {
