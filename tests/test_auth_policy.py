@@ -39,6 +39,7 @@ def when(**condition: Any) -> dict[str, Any]:
         ({"Resource": f"{SERVICE}/health"}, True),
         ({"Resource": f"{SERVICE[:-1]}9/*"}, False),
         ({"Resource": None, "NotResource": f"{SERVICE}/admin/*"}, True),
+        ({"Resource": None}, True),  # whether AWS takes it so is not documented
     ],
 )
 def test_an_allow_for_everybody_that_covers_invoke_admits(change: dict[str, Any], admits: bool) -> None:
@@ -63,6 +64,9 @@ def test_an_allow_for_everybody_that_covers_invoke_admits(change: dict[str, Any]
         ("StringEquals", "aws:PrincipalTag/team", "blue"),
         ("Null", "aws:PrincipalArn", "false"),
         ("Null", "aws:PrincipalOrgID", False),
+        ("StringEquals", "aws:PrincipalOrgID", "${aws:ResourceOrgID}"),
+        ("StringEquals", "aws:PrincipalAccount", "${aws:ResourceAccount}"),
+        ("StringEquals", "aws:PrincipalTag/team", "${AWS:resourceTag/team}"),
     ],
 )
 def test_a_condition_that_is_known_to_shut_anonymous_callers_out_does(operator: str, key: str, values: Any) -> None:
@@ -85,6 +89,8 @@ def test_a_condition_that_is_known_to_shut_anonymous_callers_out_does(operator: 
         ("StringLike", "aws:PrincipalArn", ["arn:aws:iam::123456789012:role/*", "?*"]),
         ("StringEquals", "aws:PrincipalArn", "anonymous"),
         ("StringEquals", "aws:PrincipalOrgID", []),
+        ("StringEquals", "aws:PrincipalArn", "${aws:PrincipalType}"),
+        ("StringEquals", "aws:PrincipalType", "${aws:ResourceTag/type}"),
         ("StringLike", "aws:userid", "*"),
         ("StringEquals", "aws:userid", "anonymous"),
         ("Null", "aws:PrincipalArn", "true"),
@@ -127,6 +133,16 @@ IS_ANONYMOUS: Final = when(StringEqualsIgnoreCase={"aws:PrincipalType": "anonymo
         when(Null={"aws:PrincipalArn": "true"}),
         when(StringNotEquals={"aws:PrincipalOrgID": "o-1"}),  # so is a request without the key: template.yaml has it
         when(ArnNotLike={"aws:PrincipalArn": "arn:aws:iam::123456789012:role/*"}),
+        when(StringNotEqualsIfExists={"aws:PrincipalOrgID": "o-1"}),
+        when(
+            StringNotEqualsIfExists={"aws:PrincipalOrgID": "o-1"}, BoolIfExists={"aws:PrincipalIsAWSService": "false"}
+        ),  # AWS's data perimeter
+        when(StringNotEquals={"aws:PrincipalType": "AssumedRole"}),
+        when(Null={"aws:PrincipalArn": "true"}, StringNotEquals={"aws:PrincipalOrgID": "o-1"}),
+        when(**{"ForAllValues:StringNotLike": {"aws:PrincipalOrgPaths": "o-1/*"}}),
+        {"Resource": "arn:aws:vpc-lattice:eu-west-1:123456789012:service/*"},
+        {"Resource": f"{SERVICE}*"},
+        {"Resource": ["arn:aws:vpc-lattice:*:*:service/svc-*/*"]},
     ],
 )
 def test_a_deny_of_everything_to_anonymous_callers_shuts_them_out(change: dict[str, Any]) -> None:
@@ -150,6 +166,16 @@ def test_a_deny_of_everything_to_anonymous_callers_shuts_them_out(change: dict[s
         when(**{"ForAnyValue:StringNotEquals": {"aws:PrincipalOrgPaths": "o-1/"}}),
         when(StringNotEquals={"vpc-lattice-svcs:SourceVpc": "vpc-1"}),
         when(StringEquals={"aws:PrincipalOrgID": "o-1"}),
+        {"Principal": {"Service": "*"}},
+        {"Principal": {"Federated": "*"}},
+        {"Resource": f"{SERVICE}/*/*"},
+        {"Resource": f"{SERVICE}/?*"},
+        {"Resource": "arn:aws:vpc-lattice:eu-west-1:${aws:PrincipalAccount}:service/*"},
+        when(Bool={"aws:PrincipalIsAWSService": "false"}),
+        when(BoolIfExists={"aws:PrincipalIsAWSService": "true"}),
+        when(StringNotEquals={"aws:PrincipalType": ["AssumedRole", "Anonymous"]}),
+        when(**{"ForAnyValue:StringNotLike": {"aws:PrincipalOrgPaths": "o-1/*"}}),
+        when(StringNotEqualsIfExists={"aws:SourceVpc": "vpc-1"}),
     ],
 )
 def test_a_deny_of_less_shuts_nobody_out(change: dict[str, Any]) -> None:
@@ -172,6 +198,8 @@ def test_without_the_services_arn_only_a_deny_of_every_resource_counts() -> None
         ([ALLOW, {**DENY, "Resource": f"{SERVICE}/*"}], True),
         ([ALLOW, {**DENY, "Resource": f"{SERVICE}/admin"}], False),
         ([ALLOW, {**DENY, **IS_ANONYMOUS}], False),
+        ([ALLOW, {**DENY, "Principal": {"Service": "*"}}], False),
+        ([{key: value for key, value in ALLOW.items() if key != "Resource"}], False),
         ([{**ALLOW, "Resource": f"{SERVICE[:-1]}9/*"}], True),
         ([{**ALLOW, "Resource": f"{SERVICE[:-4]}*"}], False),
         ([{**ALLOW, "Resource": SERVICE}], False),

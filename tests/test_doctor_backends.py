@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from lattice_bridge.backend import Backend
-from lattice_bridge.deployment.doctor_facts import BackendFunction, Deployed, Door, Name
-from lattice_bridge.deployment.doctor_finding import Unread
+from lattice_bridge.deployment.doctor_facts import BackendFunction, Deployed, Door, Name, Rights, Running
+from lattice_bridge.deployment.doctor_finding import Shell, Unread
 from lattice_bridge.deployment.doctor_policy import read_policy
+from lattice_bridge.deployment.doctor_run import findings_of
+from tests.aws_server import REGION
 from tests.doctor_stack import (
     ACCOUNT,
     BACKEND,
     BEHIND,
+    CONFIGURED,
     DEPLOYED,
     FUNCTION,
     ORDERS,
@@ -31,6 +34,7 @@ from tests.doctor_stack import (
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 OTHER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/other"
 FOREIGN = "999999999999"
+EVIL = f"arn:aws:iam::{FOREIGN}:role/evil"
 
 
 def let_in(*statements: dict[str, Any], name: Name = ORDERS) -> Deployed:
@@ -165,6 +169,82 @@ def test_while_the_bridges_role_is_unknown_a_role_of_the_account_may_be_it() -> 
 def test_what_lets_the_bridge_into_another_account_as_well_is_not_taken_out_by_a_command(principal: Any) -> None:
     (found,) = [one for one in said(elsewhere(allows(principal, sid="wide"))) if "by statement wide" in one.found]
     assert str(found.mend).startswith("once the bridge's role has a statement of its own there: aws lambda remove-")
+
+
+def test_who_may_invoke_a_backend_is_told_even_if_its_configuration_cannot_be_read() -> None:
+    unread = Unread("lambda:GetFunctionConfiguration", ORDERS.qualified, "AccessDeniedException")
+    doors = (Door(ORDERS, read_policy(policy(allows("*", sid="all")))),)
+    lines = said(behind(function=unread, doors=doors, urls=(ORDERS.qualified,)))
+    assert [(one.level, one.subject) for one in lines] == [
+        ("unknown", "backend / orders:live"),
+        ("error", "invoke permission orders:live"),
+        ("error", "function URL orders"),
+    ]
+
+
+def test_of_a_backend_of_another_region_nothing_is_said_that_was_not_read() -> None:
+    unread = Unread("lambda:GetFunctionConfiguration", ORDERS.qualified, "it is in another region", elsewhere=True)
+    lines = findings_of(behind(function=unread, doors=()), CONFIGURED, Shell(REGION))
+    assert [one.subject for one in lines if "orders" in one.subject] == ["backend / orders:live"]
+
+
+LOGS = RIGHTS["Statement"][1]
+CONDITIONAL = {**RIGHTS["Statement"][0], "Condition": {"Bool": {"x": "y"}}}
+
+
+@pytest.mark.parametrize(
+    "rights",
+    [
+        allowed(LOGS).rights,
+        allowed(LOGS, CONDITIONAL).rights,
+        allowed(*RIGHTS["Statement"], boundary=read_policy(policy(LOGS))).rights,
+        Unread("iam:GetRole", ROLE, "AccessDenied"),
+        Rights(Unread("iam:ListRolePolicies", ROLE, "AccessDenied")),
+        allowed(*RIGHTS["Statement"], boundary=Unread("iam:GetPolicy", ROLE, "AccessDenied")).rights,
+        None,
+    ],
+    ids=["none", "conditional", "a boundary", "unread", "policies unread", "boundary unread", "no role"],
+)
+@pytest.mark.parametrize("principal", [{"AWS": [ROLE, FOREIGN]}, "*", {"AWS": ROOT}])
+def test_what_alone_may_let_the_bridge_in_is_not_taken_out_by_a_command(rights: Any, principal: Any) -> None:
+    deployed = replace(let_in(allows(principal, sid="wide")), rights=rights)
+    (found,) = [one for one in said(deployed) if "by statement wide" in one.found]
+    assert str(found.mend).startswith(f"once lambda:InvokeFunction on {ORDERS.qualified} stands in the policies of the")
+
+
+def test_the_rights_of_every_role_that_the_bridge_runs_as_count() -> None:
+    canary = Running(Name(ORDERS.arn.replace("orders", "bridge"), "8"), FUNCTION, allowed(LOGS).rights)
+    deployed = replace(let_in(allows("*", sid="wide")), running=(canary,))
+    (found,) = [one for one in said(deployed) if "by statement wide" in one.found]
+    assert str(found.mend).startswith("once lambda:InvokeFunction on")
+
+
+def test_what_lets_in_somebody_else_alone_is_taken_out_whatever_the_role_may() -> None:
+    deployed = replace(let_in(allows({"AWS": FOREIGN}, sid="evil")), rights=allowed(LOGS).rights)
+    (found,) = [one for one in said(deployed) if "by statement evil" in one.found]
+    assert str(found.mend).startswith("aws lambda remove-permission")
+
+
+@pytest.mark.parametrize(
+    ("asked", "level"),
+    [
+        ({"StringEquals": {"aws:PrincipalArn": [ROLE, EVIL]}}, "error"),
+        ({"StringLike": {"aws:PrincipalArn": [ROLE, EVIL]}}, "error"),
+        ({"StringEquals": {"aws:PrincipalArn": ROLE}}, None),
+    ],
+)
+@pytest.mark.parametrize(
+    "as_well",
+    [
+        {"ArnLike": {"aws:PrincipalArn": [ROLE, "arn:aws:iam::${aws:PrincipalAccount}:role/*"]}},
+        {"StringEqualsIgnoreCase": {"aws:PrincipalArn": [ROLE, EVIL.upper()]}},
+    ],
+)
+def test_a_second_condition_is_not_taken_for_more_than_it_is(
+    asked: dict[str, Any], level: str | None, as_well: dict[str, Any]
+) -> None:
+    lines = said(let_in(allows("*", Condition={**asked, **as_well})))
+    assert [one.level for one in lines] == ([level] if level else [])
 
 
 def test_a_function_url_of_a_backend_is_an_error() -> None:

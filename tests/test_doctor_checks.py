@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lattice_bridge.backend import Backend
 from lattice_bridge.deployment.doctor_facts import Alias, Deployed, Door, MapRole, Name, Rights, Running
 from lattice_bridge.deployment.doctor_finding import Finding, Shell, Unread
 from lattice_bridge.deployment.doctor_policy import read_policy
@@ -28,9 +29,11 @@ from tests.doctor_stack import (
     SERVICE,
     TRUST,
     allowed,
+    allows,
     behind,
     grouped,
     only,
+    policy,
     said,
     served,
 )
@@ -54,7 +57,7 @@ def test_of_a_stack_as_it_should_be_everything_is_ok() -> None:
         ({"log_format": "Text"}, "warning", "log format", "--logging-config LogFormat=JSON"),
         ({"timeout": 30}, "warning", "timeout", "--timeout 31"),
         ({"runtime": "python3.10"}, "error", "runtime", "--runtime python3.13"),
-        ({"runtime": "nodejs22.x"}, "error", "runtime", "--runtime python3.13"),
+        ({"runtime": "nodejs22.x"}, "error", "runtime", "see that bridge:live is the bridge; if it is, deploy it with"),
         ({"isolated": True}, "error", "function bridge:live", "deploy the bridge as another function"),
         ({"state": "Failed"}, "warning", "function bridge:live", "get-function-configuration"),
         ({"update": "Failed"}, "error", "function bridge:live", "get-function-configuration"),
@@ -67,6 +70,21 @@ def test_a_mistake_in_the_function_has_its_line(changes: Any, level: str, subjec
     found = only(replace(DEPLOYED, function=replace(FUNCTION, **changes)))
     assert (found.level, found.subject) == (level, subject)
     assert command in str(found.mend)
+
+
+def test_a_function_that_may_be_another_program_gets_no_other_runtime_by_a_command() -> None:
+    other = replace(FUNCTION, runtime="python3.10", handler="index.handler")
+    (found,) = [one for one in said(replace(DEPLOYED, function=other)) if one.subject == "runtime"]
+    assert (found.level, str(found.mend).startswith("see that bridge:live is the bridge")) == ("error", True)
+
+
+def test_a_backend_that_may_take_as_long_as_a_function_gets_no_more_time_by_a_command() -> None:
+    slow = replace(
+        CONFIGURED, options=replace(CONFIGURED.options, backends=(Backend("/", "orders:live", timeout=898),))
+    )
+    found = only(replace(DEPLOYED, function=replace(FUNCTION, timeout=900)), slow)
+    assert (found.level, found.wanted) == ("warning", "901 s at least: the slowest backend's 898, and 3")
+    assert found.mend == "in bridge.toml, a timeout of 897 at most for each [[backend]]: a function has 900 s"
 
 
 SHORT = replace(DEPLOYED, function=replace(FUNCTION, timeout=3))
@@ -249,12 +267,17 @@ def test_what_could_not_be_read_is_one_line_with_the_permission_that_is_missing(
         ("EndpointConnectionError", "try again: x:GetY on arn was answered with EndpointConnectionError"),
         ("ExpiredTokenException", "log in again: these credentials are not valid, or not any more"),
         ("InvalidClientTokenId", "log in again: these credentials are not valid, or not any more"),
-        ("of another account", "look at arn with credentials of its account, in its region"),
+        ("another answer", "try again: x:GetY on arn was answered with another answer"),
     ],
 )
 def test_a_permission_is_asked_for_where_one_is_missing_and_not_otherwise(cause: str, mend: str) -> None:
     found = Unread("x:GetY", "arn", cause).finding("subject", "wanted")
     assert (found.level, found.is_wrong, found.mend) == ("unknown", True, mend)
+
+
+def test_what_is_elsewhere_is_looked_at_there() -> None:
+    found = Unread("x:GetY", "arn", "of another account", elsewhere=True).finding("subject", "wanted")
+    assert (found.is_wrong, found.mend) == (True, "look at arn with credentials of its account, in its region")
 
 
 # ---- commands -------------------------------------------------------------------------------------------------------
@@ -263,6 +286,16 @@ def test_a_permission_is_asked_for_where_one_is_missing_and_not_otherwise(cause:
 def test_commands_are_quoted_for_the_shell_and_carry_region_and_profile() -> None:
     command = Shell("eu-west-1", "two words").aws("lambda", "x", "--y", "'; rm -rf / #")
     assert shlex.split(command)[3:] == ["--y", "'; rm -rf / #", "--region", "eu-west-1", "--profile", "two words"]
+
+
+def test_an_alias_whose_name_begins_like_an_option_is_none() -> None:
+    dashed = Name(BRIDGE.arn, "-x")
+    door = Door(dashed, read_policy(policy(allows("*", sid="all"))))
+    deployed = replace(SHORT, bridge=dashed, aliases=(Alias("-x", "7"),), doors=(door,))
+    mends = [str(one.mend) for one in said(deployed)]
+    assert [mend for mend in mends if "remove-permission" in mend and " --qualifier=-x " in mend]
+    assert [mend for mend in mends if "update-alias" in mend and " --name=-x " in mend]
+    assert not [mend for mend in mends if " -x" in mend]
 
 
 def test_a_command_about_a_function_is_for_its_account_and_region() -> None:

@@ -211,6 +211,41 @@ def test_where_not_all_target_groups_were_seen_a_wide_statement_is_not_taken_out
     assert str(found.mend).startswith("once what sends here can be read")
 
 
+@pytest.mark.parametrize(
+    ("condition", "is_certain"),
+    [
+        ({**from_group(), "StringLike": {"aws:SourceAccount": f"{ACCOUNT[:-1]}?"}}, True),
+        ({"StringEqualsIgnoreCase": {"aws:SourceArn": GROUP.upper()}}, True),
+        ({"StringLike": {"aws:SourceArn": GROUP.replace(ACCOUNT, "${aws:SourceAccount}")}}, False),
+        ({**from_group(), "StringEquals": {"aws:SourceAccount": "${aws:ResourceAccount}"}}, False),
+    ],
+)
+def test_what_may_let_lattice_in_is_not_taken_for_idle(condition: dict[str, Any], is_certain: bool) -> None:
+    lines = said(door(allows(LATTICE, sid="x", Condition=condition)))
+    if is_certain:
+        assert lines == []
+    else:
+        assert "is not admitted" not in repr(lines)
+        assert all("once" in str(one.mend) for one in lines if "remove-permission" in str(one.mend))
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"StringEquals": {"aws:SourceArn": GROUP[:-4] + "*"}},
+        {"StringEquals": {"aws:SourceArn": GROUP[:-1] + "?"}},
+        {**from_group(), "ArnLike": {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": GROUP}},
+        {**from_group(), "StringEquals": {"aws:SourceAccount": "*"}},
+        {**from_group(), "StringEquals": {"aws:SourceArn": OTHER_GROUP}},
+    ],
+)
+def test_a_condition_that_never_holds_shuts_lattice_out(condition: dict[str, Any]) -> None:
+    missing, idle = said(door(allows(LATTICE, sid="never", Condition=condition)))
+    assert (missing.level, f"from {GROUP} is not admitted" in missing.found) == ("error", True)
+    assert (idle.level, "may never: no target group is as its conditions ask" in idle.found) == ("warning", True)
+    assert idle.mend == f"{REMOVE} never --region eu-west-1"
+
+
 def test_everybody_may_be_what_lets_lattice_in() -> None:
     missing, everybody = said(door(allows("*", sid="all")))
     assert (missing.level, everybody.level) == ("unknown", "error")
@@ -285,6 +320,18 @@ def test_a_deny_of_lattice_is_told(statement: Mapping[str, Any], level: str, wor
 )
 def test_a_deny_of_something_else_is_nobodys_concern(statement: Mapping[str, Any]) -> None:
     assert said(door(RIGHT, {"Sid": "no", "Effect": "Deny", "Resource": "*", **statement})) == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "is_told"),
+    [(f"{BRIDGE.arn}*", True), (f"{BRIDGE.arn}:${{x}}", True), (BRIDGE.arn, False), (f"{BRIDGE.arn}:v*", False)],
+)
+def test_a_deny_of_the_bare_name_that_may_be_for_the_alias_is_told(resource: str, is_told: bool) -> None:
+    deny = allows("*", sid="no", Effect="Deny", Resource=resource)
+    doors = (Door(Name(BRIDGE.arn), read_policy(policy(deny))), Door(BRIDGE, read_policy(policy(RIGHT))))
+    lines = said(replace(DEPLOYED, doors=doors))
+    assert [(one.level, one.subject) for one in lines] == [("warning", "invoke permission bridge:live")] * is_told
+    assert all(one.mend == f"aws lambda get-policy --function-name {BRIDGE.arn} --region eu-west-1" for one in lines)
 
 
 # ---- versions, URLs, event sources ----------------------------------------------------------------------------------

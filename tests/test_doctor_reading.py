@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.stub import Stubber
 
 from lattice_bridge.compiling import compile_document
-from lattice_bridge.deployment.doctor_aws import PAGED, READS, Aws
+from lattice_bridge.deployment.doctor_aws import MOST_PAGES, PAGED, READS, Aws
 from lattice_bridge.deployment.doctor_config import Configured
 from lattice_bridge.deployment.doctor_facts import Alias, Deployed, Function, Name, Rights, Service, TargetGroup
 from lattice_bridge.deployment.doctor_finding import Shell, Unread
-from lattice_bridge.deployment.doctor_policy import granted, read_policy
+from lattice_bridge.deployment.doctor_granted import granted
+from lattice_bridge.deployment.doctor_policy import Asked, read_policy
 from lattice_bridge.deployment.doctor_read_iam import read_map_roles, read_map_written, read_rights
 from lattice_bridge.deployment.doctor_read_lambda import (
     MOST_VERSIONS,
@@ -52,6 +55,7 @@ from tests.doctor_stack import (
     SERVICE,
     TOML,
     TRUST,
+    WRITTEN,
     allows,
     configuration,
     from_group,
@@ -349,7 +353,9 @@ def test_a_backend_of_another_region_is_not_taken_for_absent(roles: AwsServer) -
     there = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:orders:live"
     found = read(roles, configuration_text=TOML.replace('"orders:live"', f'"{there}"'))
     (backend,) = found.backends
-    assert backend.function == Unread("lambda:GetFunctionConfiguration", there, "it is in another region")
+    assert backend.function == Unread(
+        "lambda:GetFunctionConfiguration", there, "it is in another region", elsewhere=True
+    )
 
 
 def test_what_was_asked_once_is_not_asked_again(roles: AwsServer) -> None:
@@ -384,6 +390,127 @@ def test_all_pages_are_read() -> None:
         ((group,), _unseen) = read_groups(Aws(lambda _name: made), BRIDGE, ())
     assert isinstance(group, TargetGroup)
     assert group.targets == (f"{LAMBDA}:other", BRIDGE.arn)
+
+
+@pytest.mark.parametrize("tokens", [["A"], ["A", "B"], map(str, range(1_000_000))], ids=["one", "two", "ever new"])
+def test_pages_that_never_end_are_unread(tokens: Iterable[str]) -> None:
+    """The loop of botocore itself, which knows a token that it had just before, and no other."""
+    again = itertools.cycle(tokens)
+    asked: list[str] = []
+
+    def answer(**request: Any) -> tuple[Any, dict[str, Any]]:
+        asked.append(request["params"]["url_path"])
+        return SimpleNamespace(status_code=200), {"Versions": [{"Version": "1"}], "NextMarker": next(again)}
+
+    made = client("lambda", "http://127.0.0.1:9")
+    made.meta.events.register("before-call.lambda.ListVersionsByFunction", answer)
+    found = Aws(lambda _name: made).read("lambda", "list_versions_by_function", "arn", FunctionName=BRIDGE.arn)
+    assert isinstance(found, Unread)
+    assert found.permission == "lambda:ListVersionsByFunction"
+    assert len(asked) <= MOST_PAGES + 1
+
+
+# ---- answers that AWS does not document -----------------------------------------------------------------------------
+
+
+class Odd:
+    """A client that gives one answer to whatever it is asked, and does not look whether AWS could give it."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __getattr__(self, _method: str) -> Callable[..., Any]:
+        return lambda **_arguments: self._answer
+
+    def get_paginator(self, _method: str) -> Odd:
+        return self
+
+    def paginate(self, **_arguments: Any) -> list[Any]:
+        return [self._answer]
+
+
+def _listeners(aws: Aws) -> object:
+    found = read_service(aws, SERVICE)
+    assert isinstance(found, Service)
+    return found.listeners
+
+
+def _rights(aws: Aws) -> object:
+    return read_rights(aws, FUNCTION.role, ACCOUNT)
+
+
+def _statements(aws: Aws) -> object:
+    found = _rights(aws)
+    assert isinstance(found, Rights)
+    return found.statements
+
+
+ROLE_OF = {"CreateDate": datetime(2026, 1, 1, tzinfo=UTC), "AssumeRolePolicyDocument": TRUST}
+ATTACHED = {"Role": ROLE_OF, "PolicyNames": [], "AttachedPolicies": [{"PolicyArn": "x"}]}
+
+ODD: list[tuple[Callable[[Aws], object], list[Any]]] = [
+    (
+        lambda aws: read_function(aws, BRIDGE),
+        [
+            {key: value for key, value in configuration(BRIDGE).items() if key != "Role"},
+            configuration(BRIDGE, Role="bridge-role"),
+            configuration(BRIDGE, Role=5),
+            configuration(BRIDGE, Timeout="soon"),
+            configuration(BRIDGE, Timeout=None),
+            configuration(BRIDGE, Runtime=["python3.13"]),
+            configuration(BRIDGE, LoggingConfig=["JSON"]),
+            configuration(BRIDGE, Environment="x"),
+            configuration(BRIDGE, Environment={"Variables": {5: "x"}}),
+            [],
+            "x",
+        ],
+    ),
+    (
+        lambda aws: read_aliases(aws, BRIDGE),
+        [
+            {"Aliases": {}},
+            {"Aliases": None},
+            {"Aliases": [{}]},
+            {"Aliases": [None]},
+            {"Aliases": [{"Name": "live", "RoutingConfig": {"AdditionalVersionWeights": {"8": "x"}}}]},
+        ],
+    ),
+    (lambda aws: read_doors(aws, BRIDGE, ())[1], [{"Versions": [{}]}, {"Versions": [{"Version": 7}]}]),
+    (lambda aws: read_urls(aws, BRIDGE), [{}, {"FunctionUrlConfigs": [{}]}]),
+    (lambda aws: read_sources(aws, [BRIDGE]), [{"EventSourceMappings": [{"UUID": None}]}]),
+    (lambda aws: read_groups(aws, BRIDGE, ())[1], [{"items": None}, {"items": [{}]}, {"items": [{"arn": GROUP}]}]),
+    (
+        lambda aws: read_groups(aws, BRIDGE, ())[0][0],
+        [{"items": [{"arn": GROUP, "id": BRIDGE.arn}], "config": ["V2"]}],
+    ),
+    (lambda aws: read_service(aws, SERVICE), ["x", []]),
+    (_listeners, [{}, *({"items": [{"arn": "x", "protocol": "HTTPS", **port}]} for port in ({}, {"port": "https"}))]),
+    (_rights, [{}, {"Role": None}, {"Role": {"PermissionsBoundary": {"x": 1}}}]),
+    (
+        _statements,
+        [
+            {"Role": ROLE_OF},
+            {"Role": ROLE_OF, "PolicyNames": ["x"]},
+            {**ATTACHED, "AttachedPolicies": [{}]},
+            ATTACHED,
+            {**ATTACHED, "Policy": {"DefaultVersionId": "v1"}},
+        ],
+    ),
+    (
+        lambda aws: read_map_roles(aws, [BLUE])[0].created,
+        [{"Role": {}}, {"Role": {"CreateDate": "2026"}}, {"Role": {"CreateDate": WRITTEN.replace(tzinfo=None)}}],
+    ),
+    (lambda aws: read_map_roles(aws, [replace(BLUE, kind="user")])[0].created, [{}]),
+    (lambda aws: read_map_written(aws, _reading("s3://maps/x"))[0], [{"Contents": [{"Key": "x"}]}]),
+    (lambda aws: read_map_written(aws, _reading("ssm:/x"))[0], [{"Parameters": [{"Name": "/x"}]}]),
+]
+
+
+@pytest.mark.parametrize(("read_it", "answer"), [(read_it, answer) for read_it, odd in ODD for answer in odd])
+def test_an_answer_that_is_none_is_unread_and_no_traceback(read_it: Callable[[Aws], object], answer: Any) -> None:
+    found = read_it(Aws(lambda _service: Odd(answer)))
+    assert isinstance(found, Unread)
+    assert found.cause == "unexpected answer"
 
 
 @pytest.mark.parametrize(
@@ -429,7 +556,7 @@ def test_a_function_of_moto_is_read(roles: AwsServer) -> None:
     own = bare.statements
     assert not isinstance(own, Unread)
     assert [(one.principals, one.values("aws:sourcearn")) for one in own] == [
-        ((("Service", "vpc-lattice.amazonaws.com"),), (GROUP,))
+        ((("Service", "vpc-lattice.amazonaws.com"),), (Asked("arnlike", GROUP),))
     ]
 
 
@@ -470,7 +597,7 @@ def test_a_roles_inline_and_attached_policies_and_boundary_are_read(roles: AwsSe
 def test_a_role_of_another_account_is_not_read_as_this_accounts_role_of_that_name(roles: AwsServer) -> None:
     role = "arn:aws:iam::999999999999:role/bridge-role"
     found = read_rights(Aws(lambda one: client(one, roles.url)), role, ACCOUNT)
-    assert found == Unread("iam:GetRole", role, "of another account")
+    assert found == Unread("iam:GetRole", role, "of another account", elsewhere=True)
 
 
 def test_a_role_that_is_not_there_is_none(roles: AwsServer) -> None:

@@ -123,7 +123,30 @@ def test_a_policy_that_is_there_is_never_replaced(policy: AuthPolicy, configured
 
 def test_the_auth_policy_is_the_templates() -> None:
     (statement,) = read_policy(POLICY)
-    assert statement.conditions == (("StringNotEqualsIgnoreCase", "aws:principaltype", ("anonymous",)),)
+    assert statement.conditions == (("stringnotequalsignorecase", "aws:principaltype", ("anonymous",)),)
+
+
+@pytest.mark.parametrize("auth_type", ["NONE", "AWS_IAM"])
+@pytest.mark.parametrize(
+    ("statements", "configured", "what"),
+    [
+        ([SIGNED, {**EVERYBODY, "Effect": "Deny"}], CONFIGURED, "an Allow, and without what denies everybody"),
+        ([{**SIGNED, "Resource": f"{SERVICE[:-1]}9/*"}], CONFIGURED, "an Allow, and without what denies everybody"),
+        ([SIGNED], TOKENS, "an Allow for callers that do not sign"),
+    ],
+)
+def test_a_policy_that_would_shut_callers_out_is_mended_before_it_comes_alive(
+    auth_type: str, statements: list[dict[str, Any]], configured: Any, what: str
+) -> None:
+    inactive = AuthPolicy("Inactive", tuple(statements))
+    mend = str(only(served(auth_type=auth_type, auth_policy=inactive), configured).mend)
+    assert mend.startswith(f"first put an auth policy with {what}")
+    assert mend.endswith(f"now it is: {LOOK}; then: {UPDATE}")
+
+
+def test_one_that_lets_in_whom_the_map_is_for_comes_alive_by_a_command() -> None:
+    inactive = AuthPolicy("Inactive", read_statements(OPEN))
+    assert only(served(auth_policy=inactive), TOKENS).mend == UPDATE
 
 
 # ---- listeners ------------------------------------------------------------------------------------------------------

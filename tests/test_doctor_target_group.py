@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.deployment.doctor_facts import Alias, Door, Name, Running
-from lattice_bridge.deployment.doctor_finding import Finding, Shell
+from lattice_bridge.deployment.doctor_facts import Alias, Door, Listener, Name, Running, Service
+from lattice_bridge.deployment.doctor_finding import Finding, Shell, Unread
 from lattice_bridge.deployment.doctor_policy import read_policy
 from lattice_bridge.deployment.doctor_run import findings_of
 from tests.aws_server import REGION
@@ -19,8 +19,10 @@ from tests.doctor_stack import (
     DEPLOYED,
     FUNCTION,
     GROUP,
+    IN_FRONT,
     LAMBDA,
     LATTICE,
+    LISTENER,
     SERVICE,
     TARGET_GROUP,
     allows,
@@ -119,7 +121,10 @@ def test_a_version_is_not_moved_to_another_alias_than_was_asked_for() -> None:
 )
 def test_an_alias_lets_lattice_in_before_it_is_the_target(statement: dict[str, Any], start: str) -> None:
     doors = (Door(BRIDGE, read_policy(policy(statement))),)
-    assert str(target_line(f"{BRIDGE.arn}:7", doors=doors).mend).startswith(start)
+    mend = str(target_line(f"{BRIDGE.arn}:7", doors=doors).mend)
+    said_first, _, steps = mend.rpartition("one target: ")
+    assert steps.startswith(start)
+    assert ("requests fail for a moment" in said_first) is ("deregister-targets" in mend)
 
 
 @pytest.mark.parametrize(
@@ -182,8 +187,27 @@ def test_the_configuration_of_a_version_that_gets_a_share_is_looked_at() -> None
 def test_a_target_group_that_no_service_forwards_to_serves_nobody() -> None:
     found = [line for line in said(grouped(services=())) if line.subject == "target group bridge"]
     assert [(line.found, str(line.mend)[:4]) for line in found] == [("no service forwards to it", "make")]
-    asked = replace(grouped(services=()), asked_service=SERVICE)
-    assert "create-listener" in str(next(line for line in said(asked) if line.subject == "target group bridge").mend)
+
+
+@pytest.mark.parametrize(
+    ("service", "is_made"),
+    [
+        (replace(IN_FRONT, listeners=()), True),
+        (replace(IN_FRONT, listeners=(Listener(LISTENER, "HTTP", 80),)), True),
+        (replace(IN_FRONT, listeners=(Listener(LISTENER, "HTTP", 443),)), False),
+        (replace(IN_FRONT, listeners=(Listener(LISTENER, "HTTPS", 8443),)), False),
+        (replace(IN_FRONT, listeners=Unread("vpc-lattice:ListListeners", SERVICE, "AccessDenied")), False),
+        (IN_FRONT, False),
+        (None, False),
+    ],
+)
+def test_the_service_that_was_asked_for_gets_a_listener_if_it_has_none_of_the_kind(
+    service: Service | None, is_made: bool
+) -> None:
+    deployed = replace(grouped(services=()), asked_service="svc-1", services=(("svc-1", service),))
+    (found,) = [line for line in said(deployed) if line.subject == "target group bridge"]
+    assert ("create-listener" in str(found.mend)) is is_made
+    assert is_made or found.mend == f"make a listener or a rule of the service forward to {GROUP}"
 
 
 def test_a_target_group_that_is_not_active_serves_nobody() -> None:

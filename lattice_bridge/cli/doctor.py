@@ -14,7 +14,7 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read, read_map
-from lattice_bridge.deployment.doctor_aws import Aws
+from lattice_bridge.deployment.doctor_aws import Answer, Aws, text_of
 from lattice_bridge.deployment.doctor_config import Configured
 from lattice_bridge.deployment.doctor_finding import LEVELS, Finding, Shell, Unread
 from lattice_bridge.deployment.doctor_read_lambda import name_of
@@ -95,17 +95,21 @@ def _client(session: Any, service: str) -> Any:
 
 def _name(aws: Aws, function: str, region: str) -> tuple[Name, str]:
     """The function that is meant, and the account of the credentials."""
-    caller = aws.read("sts", "get_caller_identity", "*")
+    caller = aws.read_as(_account_and_partition, "sts", "get_caller_identity", "*")
     if caller is None or isinstance(caller, Unread):
         cause = caller.cause if isinstance(caller, Unread) else "no answer"
         raise click.UsageError(f"no AWS credentials that work: {cause}; see `aws sts get-caller-identity`")
-    account, partition = str(caller["Account"]), str(caller["Arn"]).split(":")[1]
+    account, partition = caller
     name = name_of(function, partition, region, account)
     if name is None:
         raise click.UsageError(f"--function {function}: not a function's name or ARN")
     if (there := name.arn.split(":")[3]) != region:
         raise click.UsageError(f"--function {function}: it is in {there}, and this is {region}: give --region {there}")
     return name, account
+
+
+def _account_and_partition(caller: Answer) -> tuple[str, str]:
+    return text_of(caller, "Account"), text_of(caller, "Arn").split(":")[1]
 
 
 # ---- output ---------------------------------------------------------------------------------------------------------

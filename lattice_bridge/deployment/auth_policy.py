@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from lattice_bridge.deployment.doctor_policy import matches
+from lattice_bridge.deployment.doctor_policy import covers, matches, texts_in
 
 INVOKE: Final = "vpc-lattice-svcs:invoke"
 ANONYMOUS: Final = "Anonymous"
@@ -28,13 +28,18 @@ _IS: Final = frozenset({"stringequals", "stringequalsignorecase", "stringlike", 
 _IS_NOT: Final = frozenset(
     {"stringnotequals", "stringnotequalsignorecase", "stringnotlike", "arnnotequals", "arnnotlike"}
 )
+_IS_SERVICE: Final = "aws:principalisawsservice"
+"""Only signed requests have it."""
+_OF_RESOURCE: Final = re.compile(r"\$\{aws:resource[^}]*\}", re.IGNORECASE)
+"""Policy variables that say something of the service, which nobody who calls it chooses."""
 
 
 def admits_anonymous(statements: Iterable[Mapping[str, Any]], service: str | None = None) -> bool:
     """Whether a policy admits a request that nobody signed.
 
     It does if an Allow is for everybody (`*`, `{"AWS": "*"}`, a list with it, any NotPrincipal), covers
-    vpc-lattice-svcs:Invoke, and none of its conditions is known to shut anonymous callers out, unless a Deny does.
+    vpc-lattice-svcs:Invoke, and none of its conditions is known to shut anonymous callers out, unless a Deny does. An
+    Allow without Resource is taken for one of everything.
 
     A condition of an Allow is known to, if it is one of these, and neither `…IfExists` nor `ForAllValues:`:
 
@@ -42,15 +47,19 @@ def admits_anonymous(statements: Iterable[Mapping[str, Any]], service: str | Non
       pattern of that; or with StringEquals or its like and values that are all something else.
     * aws:PrincipalArn, PrincipalAccount, PrincipalOrgID, PrincipalOrgPaths or a PrincipalTag with StringEquals,
       StringEqualsIgnoreCase, StringLike, ArnEquals, ArnLike or `ForAnyValue:` of these, whose values are neither
-      `anonymous` nor made of wildcards alone; or with Null `false`.
+      `anonymous` nor made of wildcards alone, and have no policy variable but `${aws:Resource…}`; or with Null `false`.
 
-    A Deny does if it is for everybody, covers Invoke and the whole service, and has no condition or one: that
-    aws:PrincipalType is anonymous, that one of the other keys is Null `true`, or that it is none of some values, which
-    is so of a request without the key.
+    A Deny does if it is for everybody (`*` or `{"AWS": "*"}`, and not every service or provider), covers Invoke and the
+    whole service, and each condition that it has is one of these, with `…IfExists` and `ForAllValues:` or without:
+
+    * aws:PrincipalType is anonymous, or is none of some values that are all something else;
+    * one of the other keys is none of some values, which is so of a request without the key; or is Null `true`;
+    * BoolIfExists aws:PrincipalIsAWSService `false`.
 
     Args:
         statements: of the policy, as its JSON has them.
-        service: the ARN of the service that it is of, if known: a Deny of `ARN/*` is then one of everything.
+        service: the ARN of the service that it is of, if known: a Deny of `ARN/*`, or of whatever else has all of it,
+            is then one of everything.
     """
     found = list(statements)
     if any(one.get("Effect") == "Deny" and _denies_anonymous(one, service) for one in found):
@@ -80,37 +89,39 @@ def admits_nobody(statements: Iterable[Mapping[str, Any]], service: str) -> bool
 
 
 def _denies_anonymous(statement: Mapping[str, Any], service: str | None) -> bool:
-    conditions = _conditions(statement)
-    asked = len(conditions) == 0 or (len(conditions) == 1 and _asks_for_anonymous(*conditions[0]))
+    asked = all(_asks_for_anonymous(*condition) for condition in _conditions(statement))
     return asked and _is_of_everything(statement, service)
 
 
 def _is_of_everything(statement: Mapping[str, Any], service: str | None) -> bool:
     """Principal, Action and Resource leave no request of the service out."""
-    whole = {"*"} | ({f"{service}/*"} if service else set())
-    everybody = "NotPrincipal" not in statement and _is_for_everybody(statement)
-    return everybody and _covers_invoke(statement) and bool(whole & set(_texts(statement.get("Resource"))))
+    principal = statement.get("Principal")
+    named = texts_in(principal.get("AWS") if isinstance(principal, Mapping) else principal)
+    beginning = f"{service}/" if service else ""
+    whole = any(covers(pattern, beginning) for pattern in texts_in(statement.get("Resource")))
+    return "NotPrincipal" not in statement and "*" in named and whole and _covers_invoke(statement)
 
 
 def _is_for_everybody(statement: Mapping[str, Any]) -> bool:
+    """As far as can be told."""
     if "NotPrincipal" in statement:
         return True
     principal = statement.get("Principal")
     named = principal.values() if isinstance(principal, Mapping) else [principal]
-    return any("*" in _texts(names) for names in named)
+    return any("*" in texts_in(names) for names in named)
 
 
 def _covers_invoke(statement: Mapping[str, Any]) -> bool:
     if "NotAction" in statement:
-        return not any(matches(action.lower(), INVOKE) for action in _texts(statement["NotAction"]))
-    return any(matches(action.lower(), INVOKE) for action in _texts(statement.get("Action")))
+        return not any(matches(action.lower(), INVOKE) for action in texts_in(statement["NotAction"]))
+    return any(matches(action.lower(), INVOKE) for action in texts_in(statement.get("Action")))
 
 
 def _may_be_about(statement: Mapping[str, Any], service: str | None) -> bool:
     """Some request of the service may match its Resource."""
-    if service is None or "NotResource" in statement:
+    if service is None or "Resource" not in statement:
         return True
-    return any(_overlaps(pattern, service) for pattern in _texts(statement.get("Resource")))
+    return any(_overlaps(pattern, service) for pattern in texts_in(statement.get("Resource")))
 
 
 def _overlaps(pattern: str, beginning: str) -> bool:
@@ -128,7 +139,7 @@ def _each_condition(found: Any) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         yield "", "", ()  # one that nobody knows
     for operator, keys in found.items() if isinstance(found, Mapping) else ():
         for key, values in keys.items() if isinstance(keys, Mapping) else ((str(keys), ()),):
-            yield str(operator).lower(), str(key).lower(), _texts(values)
+            yield str(operator).lower(), str(key).lower(), texts_in(values)
 
 
 def _shuts_out(operator: str, key: str, values: tuple[str, ...]) -> bool:
@@ -141,19 +152,22 @@ def _shuts_out(operator: str, key: str, values: tuple[str, ...]) -> bool:
     if not _is_identity(key):
         return False
     if operator == "null":
-        return values != () and all(value.lower() == "false" for value in values)
+        return _are_all("false", values)
     return positive and bool(values) and all(_is_somebody(value) for value in values)
 
 
 def _asks_for_anonymous(operator: str, key: str, values: tuple[str, ...]) -> bool:
-    """A Deny under this condition is for every anonymous caller."""
-    if key == _TYPE:
-        return _names_anonymous(operator, values)
-    if not _is_identity(key):
-        return False
+    """A Deny under this condition is for every anonymous caller, whether or not the request has the key."""
+    if key == _IS_SERVICE:
+        return operator == "boolifexists" and _are_all("false", values)
     if operator == "null":
-        return values != () and all(value.lower() == "true" for value in values)
-    return operator in _IS_NOT and bool(values) and all(_is_somebody(value) for value in values)
+        return _is_identity(key) and _are_all("true", values)
+    bare = operator.removeprefix("forallvalues:").removesuffix("ifexists")
+    if key == _TYPE and bare in _IS_NOT:
+        return bool(values) and not any(_may_be_anonymous(value) for value in values)
+    if key == _TYPE:
+        return _names_anonymous(bare, values)
+    return _is_identity(key) and bare in _IS_NOT and bool(values) and all(_is_somebody(value) for value in values)
 
 
 def _names_anonymous(operator: str, values: tuple[str, ...]) -> bool:
@@ -169,14 +183,14 @@ def _may_be_anonymous(value: str) -> bool:
     return "${" in value or matches(value.lower(), ANONYMOUS.lower())
 
 
+def _are_all(word: str, values: tuple[str, ...]) -> bool:
+    return bool(values) and all(value.lower() == word for value in values)
+
+
 def _is_identity(key: str) -> bool:
     return key in _IDENTITY or key.startswith(_TAG)
 
 
 def _is_somebody(value: str) -> bool:
+    value = _OF_RESOURCE.sub("resource", value)
     return bool(value.strip("*?")) and not _may_be_anonymous(value)
-
-
-def _texts(found: Any) -> tuple[str, ...]:
-    many = found if isinstance(found, list | tuple) else [] if found is None else [found]
-    return tuple(str(text) for text in many)

@@ -1,16 +1,17 @@
 """AWS, read and never written.
 
-Rule: no operation is called that does not stand in `READS`. A call that is denied or fails is an `Unread`, and what is
-not there is None.
+Rule: no operation is called that does not stand in `READS`. A call that is denied or fails is an `Unread`, as is an
+answer that is not what AWS documents, and what is not there is None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, TypeVar
 
 from lattice_bridge.aws_client import code_of
-from lattice_bridge.deployment.doctor_finding import Unread
+from lattice_bridge.deployment.doctor_finding import Read, Unread
 
 READS: Final[Mapping[tuple[str, str], str]] = {
     ("lambda", "get_function_configuration"): "lambda:GetFunctionConfiguration",
@@ -49,7 +50,18 @@ PAGED: Final = frozenset(
 
 ABSENT: Final = frozenset({"ResourceNotFoundException", "NoSuchEntity", "NoSuchBucket"})
 
+MOST_PAGES: Final = 200
+"""Of one answer: twenty thousand target groups, ten thousand versions. Whoever answers could go on for ever."""
+
+_UNEXPECTED: Final = (KeyError, TypeError, AttributeError, ValueError, IndexError)
+"""What taking an answer apart ends in, if it is another than AWS documents."""
+
 Answer = Mapping[str, Any]
+T = TypeVar("T")
+
+
+class TooManyPages(Exception):
+    """More than MOST_PAGES."""
 
 
 class Aws:
@@ -79,13 +91,26 @@ class Aws:
             self._answers[asked] = self._read(service, method, arguments, permission, resource)
         return self._answers[asked]
 
+    def read_as(
+        self, parse: Callable[[Answer], T], service: str, method: str, resource: str, **arguments: Any
+    ) -> Read[T | None]:
+        """What `parse` makes of the answer; `Unread` if it can make nothing of it."""
+        answer = self.read(service, method, resource, **arguments)
+        if answer is None or isinstance(answer, Unread):
+            return answer
+        try:
+            return parse(answer)
+        except _UNEXPECTED:
+            return Unread(READS[service, method], resource, "unexpected answer")
+
     def _read(
         self, service: str, method: str, arguments: Mapping[str, Any], permission: str, resource: str
     ) -> Answer | Unread | None:
+        found: Answer
         try:
             client = self._client(service)
             if method in PAGED:
-                found: Answer = client.get_paginator(method).paginate(**arguments).build_full_result()
+                found = _whole(client.get_paginator(method).paginate(**arguments))
             else:
                 found = getattr(client, method)(**arguments)
         except Exception as error:  # botocore's errors have no common base, and a line is left whatever it was
@@ -97,3 +122,52 @@ class Aws:
         if service not in self._clients:
             self._clients[service] = self._connect(service)
         return self._clients[service]
+
+
+def _whole(pages: Iterable[Answer]) -> Answer:
+    """The lists of all pages, each in one; of what is none, the last page's."""
+    whole: dict[str, Any] = {}
+    for number, page in enumerate(pages):
+        if number == MOST_PAGES:
+            raise TooManyPages
+        for member, found in page.items():
+            if isinstance(found, list):
+                whole.setdefault(member, []).extend(found)
+            else:
+                whole[member] = found
+    return whole
+
+
+# ---- parts of an answer: a KeyError, TypeError or ValueError if they are others --------------------------------------
+
+
+def items_of(answer: Answer, member: str, *, is_required: bool = True) -> list[Any]:
+    """A list. Not required: one that botocore's model of the answer does not require either, and so may be left out."""
+    found = answer[member] if is_required else answer.get(member, [])
+    if not isinstance(found, list):
+        raise TypeError(member)
+    return found
+
+
+def part_of(answer: Answer, member: str) -> Answer:
+    """An object, which may be left out or null."""
+    found = answer.get(member)
+    if found is not None and not isinstance(found, Mapping):
+        raise TypeError(member)
+    return found or {}
+
+
+def text_of(answer: Answer, member: str) -> str:
+    """A text that has to be there."""
+    found = answer[member]
+    if not isinstance(found, str):
+        raise TypeError(member)
+    return found
+
+
+def moment_of(answer: Answer, member: str) -> datetime:
+    """A date of a known zone, as botocore makes it."""
+    found = answer[member]
+    if not isinstance(found, datetime) or found.tzinfo is None:
+        raise TypeError(member)
+    return found

@@ -14,14 +14,17 @@ from lattice_bridge.deployment.doctor_doors import (
     Own,
     by_sid,
     deed,
+    is_for_role,
     remove,
+    show,
     standing,
     unread_findings,
     url_findings,
     whom,
 )
-from lattice_bridge.deployment.doctor_facts import BackendFunction, Deployed, Door, Function, Name
+from lattice_bridge.deployment.doctor_facts import BackendFunction, Deployed, Door, Function, Name, Rights
 from lattice_bridge.deployment.doctor_finding import Finding, Shell, Unread, free_name
+from lattice_bridge.deployment.doctor_granted import within_boundary
 from lattice_bridge.deployment.doctor_policy import INVOKE, Statement
 
 _WANTED: Final = "the bridge's role alone"
@@ -85,8 +88,8 @@ def _roles(deployed: Deployed) -> frozenset[tuple[str, str]]:
 
 def _past_findings(found: BackendFunction, deployed: Deployed, shell: Shell) -> Iterator[Finding]:
     """Who may invoke a function past the bridge, under whichever of its names."""
-    if isinstance(found.function, Unread):
-        return  # said of its tenancy
+    if not found.doors:
+        return  # of another region: nothing of it was read, which is said of its tenancy
     own = Own(_roles(deployed), frozenset({found.name.account, deployed.bridge.account}))
     isolated = any(one.backend.isolated for one in deployed.backends if one.name.arn == found.name.arn)
     as_whom = ", as any tenant" if isolated else ""
@@ -107,12 +110,26 @@ def _past_findings(found: BackendFunction, deployed: Deployed, shell: Shell) -> 
 
 
 def _shut_out(statement: Statement, door: Door, found: BackendFunction, deployed: Deployed, shell: Shell) -> str:
-    """What lets the bridge in as well, where its own role's policy is not enough, stays until something else does."""
+    """What lets the bridge in as well stays until something else does: in its own account that may be its role's own
+    policies, and in another one nothing else than another statement."""
     mend = remove(statement, door.name, shell)
-    roles = [name for _kind, name in _roles(deployed)]
-    if found.name.account == deployed.bridge.account or (roles and not any(_is_for(statement, one) for one in roles)):
+    roles = _roles(deployed)
+    if roles and not any(is_for_role(statement, role) for _kind, role in roles):
         return mend
-    return f"once the bridge's role has a statement of its own there: {mend}"
+    if found.name.account != deployed.bridge.account:
+        return f"once the bridge's role has a statement of its own there: {mend}"
+    if _may_by_itself(found.name, deployed):
+        return mend
+    return f"once {INVOKE} on {found.name.qualified} stands in the policies of the bridge's role: {mend}"
+
+
+def _may_by_itself(backend: Name, deployed: Deployed) -> bool:
+    """Each role that the bridge runs as may invoke a backend by its own policies, for sure."""
+    every = [deployed.rights, *(one.rights for one in deployed.running if one.function is not None)]
+    return all(
+        isinstance(rights, Rights) and within_boundary(rights, INVOKE, backend.qualified) == "allowed"
+        for rights in every
+    )
 
 
 def _admission_findings(found: BackendFunction, deployed: Deployed, shell: Shell) -> Iterator[Finding]:
@@ -123,38 +140,26 @@ def _admission_findings(found: BackendFunction, deployed: Deployed, shell: Shell
         return
     subject = f"invoke permission {door.name.short}"
     for statement in door.statements:
-        if statement.effect == "Deny" and any(_is_for(statement, role) for role in roles):
+        if statement.effect == "Deny" and any(is_for_role(statement, role) for role in roles):
             hard = not statement.conditions
             text = "denied: every request is a 500" if hard else "denied under a condition, which is not looked into"
-            mend = remove(statement, door.name, shell) if hard else _look(door.name, shell)
+            mend = remove(statement, door.name, shell) if hard else show(door.name, shell)
             yield Finding(
                 "error" if hard else "warning", subject, f"the bridge is {text}{by_sid(statement)}", _WANTED, mend
             )
     if found.name.account == deployed.bridge.account:
         return  # there the role's own policy is enough
     for role in sorted(roles):
-        letting = [one for one in door.statements if one.effect == "Allow" and _is_for(one, role)]
+        letting = [one for one in door.statements if one.effect == "Allow" and is_for_role(one, role)]
         if letting and all(one.conditions for one in letting):
             text = f"{role} is admitted under a condition, which is not looked into"
-            yield Finding("unknown", subject, text, _WANTED, _look(door.name, shell))
+            yield Finding("unknown", subject, text, _WANTED, show(door.name, shell))
         elif not letting:
             text = f"{role} is not admitted, and is of another account: every request is a 500"
             yield Finding("error", subject, text, _WANTED, _admit(door, door.statements, role, shell))
-
-
-def _is_for(statement: Statement, role: str) -> bool:
-    """It is about invoking, and for the role: by its ARN, its account, or as everybody."""
-    account = role.split(":")[4]
-    root = f"{role.partition('::')[0]}::{account}:root"
-    named = any(name in ("*", role, account, root) for _kind, name in statement.principals)
-    return statement.names_action(INVOKE) and named is not statement.all_but
 
 
 def _admit(door: Door, statements: tuple[Statement, ...], role: str, shell: Shell) -> str:
     sid = free_name("lattice-bridge", [one.sid for one in statements])
     words = ("--statement-id", sid, "--action", INVOKE, "--principal", role)
     return shell.of_function("add-permission", door.name.arn, *door.name.version, *words)
-
-
-def _look(name: Name, shell: Shell) -> str:
-    return shell.of_function("get-policy", name.arn, *name.version)

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from lattice_bridge.deployment.doctor_facts import Alias, Door, Name
 from lattice_bridge.deployment.doctor_finding import Finding, Read, Shell, Unread, listed
-from lattice_bridge.deployment.doctor_policy import LOOKS, Statement, is_pattern
+from lattice_bridge.deployment.doctor_policy import INVOKE, LOOKS, Asked, Statement, is_pattern
 
 _INVOKES: Final = "lambda:invoke"
 _SID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
@@ -59,11 +59,13 @@ def _only_takes(statement: Statement, deeds: str) -> bool:
 def _is_pinned_to(statement: Statement, principal: tuple[str, str], own: Own) -> bool:
     """Everybody, under the condition of being somebody who is welcome."""
     arns = statement.values("aws:principalarn")
-    return principal[0] == "*" and bool(arns) and all(("AWS", arn) in own.welcome for arn in arns or ())
+    return principal[0] == "*" and bool(arns) and all(("AWS", arn.text) in own.welcome for arn in arns or ())
 
 
 def _standing(kind: str, name: str, statement: Statement, own: Own) -> Literal["error", "warning"]:
     source = _all_of(own, statement.values("aws:sourcearn")), _all_of(own, statement.values("aws:sourceaccount"))
+    if kind == "Federated":
+        return "error"  # a provider of one's own account speaks for whomever it has, and so may all of GitHub
     if kind == "Service":
         return "warning" if any(source) else "error"
     if kind == "*":
@@ -72,9 +74,9 @@ def _standing(kind: str, name: str, statement: Statement, own: Own) -> Literal["
     return "warning" if account_of(name) in own.accounts else "error"
 
 
-def _all_of(own: Own, values: tuple[str, ...] | None) -> bool:
+def _all_of(own: Own, values: tuple[Asked, ...] | None) -> bool:
     """Each value is an ARN of one's own accounts, or one of them."""
-    return values is not None and all(account_of(value) in own.accounts for value in values)
+    return values is not None and all(account_of(value.text) in own.accounts for value in values)
 
 
 def account_of(text: str) -> str | None:
@@ -83,6 +85,14 @@ def account_of(text: str) -> str | None:
     if not place:
         return rest if rest.isdigit() else None
     return None if len(place) < 5 or is_pattern("".join(place)) else place[4]
+
+
+def is_for_role(statement: Statement, role: str) -> bool:
+    """It is about invoking, and for the role: by its ARN, its account, or as everybody."""
+    account = role.split(":")[4]
+    root = f"{role.partition('::')[0]}::{account}:root"
+    named = any(name in ("*", role, account, root) for _kind, name in statement.principals)
+    return statement.names_action(INVOKE) and named is not statement.all_but
 
 
 # ---- in words -------------------------------------------------------------------------------------------------------
@@ -110,8 +120,13 @@ def by_sid(statement: Statement) -> str:
 def remove(statement: Statement, name: Name, shell: Shell) -> str:
     """Takes a statement out of a name's policy; of one that cannot be named, shows the policy."""
     if not _SID.fullmatch(statement.sid):
-        return shell.of_function("get-policy", name.arn, *name.version)
+        return show(name, shell)
     return shell.of_function("remove-permission", name.arn, *name.version, "--statement-id", statement.sid)
+
+
+def show(name: Name, shell: Shell) -> str:
+    """Prints a name's policy."""
+    return shell.of_function("get-policy", name.arn, *name.version)
 
 
 def unread_findings(

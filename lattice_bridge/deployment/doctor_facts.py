@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from lattice_bridge.backend import Backend
 from lattice_bridge.deployment.doctor_config import NamedRole
-from lattice_bridge.deployment.doctor_finding import Read, Unread
+from lattice_bridge.deployment.doctor_finding import Read, Unread, option
 from lattice_bridge.deployment.doctor_policy import Statement
 
 LATEST: Final = "$LATEST"
@@ -64,7 +64,7 @@ class Name:
     @property
     def version(self) -> tuple[str, ...]:
         """What the AWS CLI takes to name its alias or version, beside `--function-name`."""
-        return ("--qualifier", self.qualifier) if self.qualifier else ()
+        return option("--qualifier", self.qualifier) if self.qualifier else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,11 +51,13 @@ class Unread:
         permission: of the call: `lambda:GetPolicy`.
         resource: what it is needed on.
         cause: AWS's error code, or the exception's type; or in words why it was not asked for.
+        elsewhere: it was not asked for, since it is of another account or region.
     """
 
     permission: str
     resource: str
     cause: str
+    elsewhere: bool = False
 
     def finding(self, subject: str, wanted: str) -> Finding:
         """The line for it."""
@@ -67,7 +69,7 @@ class Unread:
             return f"grant {self.permission} on {self.resource} to whoever runs doctor"
         if _LOGGED_OUT.search(self.cause):
             return "log in again: these credentials are not valid, or not any more"
-        if _ELSEWHERE in self.cause:
+        if self.elsewhere:
             return f"look at {self.resource} with credentials of its account, in its region"
         return f"try again: {self.permission} on {self.resource} was answered with {self.cause}"
 
@@ -76,7 +78,6 @@ _DENIED: Final = re.compile(r"AccessDenied|Unauthorized|NotAuthorized|Forbidden"
 _LOGGED_OUT: Final = re.compile(
     r"Expired|InvalidClientTokenId|UnrecognizedClient|InvalidAccessKeyId|Signature|Credential"
 )
-_ELSEWHERE: Final = "another "
 
 
 T = TypeVar("T")
@@ -101,6 +102,11 @@ class Shell:
         The ARN, since a name alone would be for the function of that name in whatever account the command runs in.
         """
         return replace(self, region=arn.split(":")[3]).aws("lambda", *command.split(), "--function-name", arn, *words)
+
+
+def option(name: str, value: str) -> tuple[str, ...]:
+    """`--name value`; in one word where the value would be taken for an option."""
+    return (f"{name}={value}",) if value.startswith("-") else (name, value)
 
 
 def listed(texts: tuple[str, ...] | list[str], most: int = 3) -> str:

@@ -16,6 +16,7 @@ from lattice_bridge.deployment.doctor_doors import (
     by_sid,
     deed,
     remove,
+    show,
     standing,
     unread_findings,
     url_findings,
@@ -23,7 +24,7 @@ from lattice_bridge.deployment.doctor_doors import (
 )
 from lattice_bridge.deployment.doctor_facts import Deployed, Name, TargetGroup, target_name, target_names
 from lattice_bridge.deployment.doctor_finding import LEVELS, Finding, Level, Shell, Unread, free_name, listed
-from lattice_bridge.deployment.doctor_policy import INVOKE, Statement, is_pattern, matches
+from lattice_bridge.deployment.doctor_policy import INVOKE, Asked, Statement, is_pattern
 
 LATTICE: Final = "vpc-lattice.amazonaws.com"
 _OWN: Final = Own(frozenset({("Service", LATTICE)}))
@@ -61,7 +62,7 @@ def _policy_findings(
     for group in sending:
         if group.arn not in right and _sends_to(group, name):
             found = _missing(group.arn, name, statements, deployed, wanted, shell)
-            alone = alone or any(_may_admit(one, group.arn) for one in statements)
+            alone = alone or any(may_admit(one, group.arn) for one in statements)
             yield found
     for statement, problem in problems:
         if problem is not None:
@@ -74,6 +75,7 @@ def _policy_findings(
             yield Finding(level, subject, text, wanted, None if level == "unknown" else mend)
     if sending:
         yield from _denied_findings(subject, name, statements, wanted, shell)
+        yield from _denied_as_well_findings(subject, name, deployed, wanted, shell)
 
 
 def _unread_of(statement: Statement, deployed: Deployed) -> list[str]:
@@ -81,8 +83,9 @@ def _unread_of(statement: Statement, deployed: Deployed) -> list[str]:
     unread = [group.resource for group in deployed.groups if isinstance(group, Unread)]
     known = (group for group in deployed.groups if isinstance(group, TargetGroup))
     unread += [group.arn for group in known if isinstance(group.targets, Unread)]
-    named = [arn for arn in unread if _may_admit(statement, arn)]
-    wide = any(map(is_pattern, statement.values(_SOURCE) or ("*",)))
+    named = [arn for arn in unread if may_admit(statement, arn)]
+    sources = statement.values(_SOURCE)
+    wide = sources is None or any(one.is_pattern for one in sources)
     return ["what sends here"] if isinstance(deployed.unseen, Unread) and wide and _is_for_lattice(statement) else named
 
 
@@ -105,17 +108,19 @@ def _missing(
     if any(admits(one, group) for one in statements):
         found = f"{LATTICE} from {group} is admitted by what should go alone"
         return Finding("error", subject, found, wanted, mend)
-    bare = next((door.statements for door in deployed.doors if door.name == Name(name.arn)), ())
-    whole = () if isinstance(bare, Unread) else [one for one in bare if _is_for_more_names(one, name)]
-    if any(_may_admit(one, group) for one in (*statements, *whole)):
+    if any(may_admit(one, group) for one in (*statements, *_for_more_names(name, deployed))):
         where = "under a condition, with everybody, or by the bare name's policy"
         return Finding("unknown", subject, f"{LATTICE} from {group} may be admitted: {where}", wanted, mend)
     return Finding("error", subject, f"{LATTICE} from {group} is not admitted", wanted, mend)
 
 
-def _is_for_more_names(statement: Statement, name: Name) -> bool:
-    """A policy that was put as a whole may be for a function and all of its versions and aliases."""
-    return any(is_pattern(one) for one in statement.resources) and statement.names_resource(name.qualified)
+def _for_more_names(name: Name, deployed: Deployed) -> list[Statement]:
+    """Of the bare name's policy: one that was put as a whole may be for a function and all of its versions and
+    aliases."""
+    bare = next((door.statements for door in deployed.doors if door.name == Name(name.arn)), ())
+    known = () if isinstance(bare, Unread) or name.qualifier is None else bare
+    wide = (one for one in known if one.not_resources is not None or any(map(is_pattern, one.resources)))
+    return [one for one in wide if one.may_name_resource(name.qualified)]
 
 
 def _is_for_lattice(statement: Statement) -> bool:
@@ -123,22 +128,25 @@ def _is_for_lattice(statement: Statement) -> bool:
     return statement.all_but or bool({("Service", LATTICE), ("*", "*")} & set(statement.principals))
 
 
-def _may_admit(statement: Statement, group: str) -> bool:
-    """It is for Lattice and this group, as far as its principals, sources and their account tell."""
-    sources, accounts = statement.values(_SOURCE), statement.values(_ACCOUNT)
+def _from(group: str) -> dict[str, str]:
+    """What Lambda is told of a request from a target group."""
+    return {_SOURCE: group, _ACCOUNT: account_of(group) or ""}
+
+
+def may_admit(statement: Statement, group: str) -> bool:
+    """It is for Lattice and this group, as far as can be told."""
     return (
         statement.effect == "Allow"
         and statement.names_action(INVOKE)
         and _is_for_lattice(statement)
-        and (sources is None or any(matches(one, group) for one in sources))
-        and (accounts is None or account_of(group) in accounts)
+        and statement.may_hold_for(_from(group))
     )
 
 
 def admits(statement: Statement, group: str) -> bool:
     """Whether it lets Lattice invoke from a target group, under no condition but the group's ARN and account."""
     named = ("Service", LATTICE) in statement.principals and not statement.all_but
-    return named and _may_admit(statement, group) and statement.binds_only(_SOURCE, _ACCOUNT)
+    return named and may_admit(statement, group) and statement.holds_for(_from(group))
 
 
 def _problem(statement: Statement, name: Name, deployed: Deployed) -> tuple[Level, str] | None:
@@ -148,6 +156,9 @@ def _problem(statement: Statement, name: Name, deployed: Deployed) -> tuple[Leve
     if statement.effect == "Deny" or statement.only_looks:
         return None
     sources = statement.values(_SOURCE)
+    if () in (sources, statement.values(_ACCOUNT)):
+        text = f"{LATTICE} may never: no target group is as its conditions ask; a wildcard under StringEquals is none"
+        return "warning", f"{text}{by_sid(statement)}"
     if sources is None:
         return "error", f"{LATTICE} may, from anybody's target group: no aws:SourceArn{by_sid(statement)}"
     judged = [found for source in sources if (found := _source_problem(source, statement, name, deployed))]
@@ -155,21 +166,23 @@ def _problem(statement: Statement, name: Name, deployed: Deployed) -> tuple[Leve
     return (level, f"{LATTICE} {text}{by_sid(statement)}") if text else None
 
 
-def _source_problem(source: str, statement: Statement, name: Name, deployed: Deployed) -> tuple[Level, str] | None:
-    if is_pattern(source):
-        return "error", f"may, from every target group like {source}"
-    if account_of(source) != deployed.bridge.account or ":targetgroup/" not in source:
-        return "error", f"may, from {source}, which does not send to it"
-    if any(isinstance(group, Unread) and group.resource == source for group in deployed.groups):
-        return "unknown", f"may, from {source}, which could not be read"
-    group = next((one for one in deployed.groups if isinstance(one, TargetGroup) and one.arn == source), None)
+def _source_problem(source: Asked, statement: Statement, name: Name, deployed: Deployed) -> tuple[Level, str] | None:
+    if source.is_pattern:
+        return "error", f"may, from every target group like {source.text}"
+    if account_of(source.text) != deployed.bridge.account or ":targetgroup/" not in source.text.lower():
+        return "error", f"may, from {source.text}, which does not send to it"
+    if any(isinstance(group, Unread) and source.may_hold(group.resource) for group in deployed.groups):
+        return "unknown", f"may, from {source.text}, which could not be read"
+    known = (group for group in deployed.groups if isinstance(group, TargetGroup))
+    group = next((one for one in known if source.may_hold(one.arn)), None)
     if group is None:
-        return "warning", f"may, from {source}, which does not send to it"
+        return "warning", f"may, from {source.text}, which does not send to it"
     if not _may_send_to(group, name, deployed):
-        return "warning", f"from {source}, which sends to another name of the function"
-    accounts = statement.values(_ACCOUNT)
-    if accounts is not None and account_of(source) not in accounts:
-        return "warning", f"from {source} alone, and that of another account: aws:SourceAccount is {listed(accounts)}"
+        return "warning", f"from {source.text}, which sends to another name of the function"
+    accounts = statement.values(_ACCOUNT) or ()
+    if accounts and not any(one.may_hold(account_of(group.arn) or "") for one in accounts):
+        others = listed([one.text for one in accounts])
+        return "warning", f"from {source.text} alone, and that of another account: aws:SourceAccount is {others}"
     return None
 
 
@@ -181,10 +194,20 @@ def _denied_findings(
             continue
         if statement.conditions or statement.all_but:
             found = f"{LATTICE} is denied under a condition, which is not looked into{by_sid(statement)}"
-            yield Finding("warning", subject, found, wanted, shell.of_function("get-policy", name.arn, *name.version))
+            yield Finding("warning", subject, found, wanted, show(name, shell))
         else:
             found = f"{LATTICE} is denied: every request fails{by_sid(statement)}"
             yield Finding("error", subject, found, wanted, remove(statement, name, shell))
+
+
+def _denied_as_well_findings(
+    subject: str, name: Name, deployed: Deployed, wanted: str, shell: Shell
+) -> Iterator[Finding]:
+    """Whether a policy of the bare name counts for an alias as well is not known: it is shown, and stays."""
+    for statement in _for_more_names(name, deployed):
+        if statement.effect == "Deny" and statement.names_action(INVOKE) and _is_for_lattice(statement):
+            found = f"{LATTICE} may be denied: the bare name's policy is for this name too{by_sid(statement)}"
+            yield Finding("warning", subject, found, wanted, show(Name(name.arn), shell))
 
 
 def admit(name: Name, group: str, statements: Sequence[Statement], shell: Shell) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 
 from lattice_bridge.deployment.doctor_config import Configured, NamedRole
 from lattice_bridge.deployment.doctor_facts import Deployed, MapRole
-from lattice_bridge.deployment.doctor_finding import Finding, Shell, Unread, listed
+from lattice_bridge.deployment.doctor_finding import Finding, Shell, Unread, listed, option
 
 _TRAILS: Final = {"aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 """Where CloudTrail keeps what happens to roles and users, by partition."""
@@ -79,7 +79,7 @@ def _elsewhere_findings(roles: tuple[NamedRole, ...], shell: Shell) -> Iterator[
         there = [role for role in roles if role.account == account]
         kind = there[0].kind
         other = Shell(shell.region, f"PROFILE-OF-{account}")
-        words = (f"get-{kind}", f"--{kind}-name", there[0].name, "--query", f"{kind.title()}.CreateDate")
+        words = (f"get-{kind}", *option(f"--{kind}-name", there[0].name), "--query", f"{kind.title()}.CreateDate")
         yield Finding(
             "unknown",
             f"roles of {account} in the map",

@@ -7,18 +7,78 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 INVOKE: Final = "lambda:InvokeFunction"
 LOOKS: Final = ("lambda:get", "lambda:list")
 """How actions on a function begin that change nothing, in lower case."""
-_POSITIVE: Final = frozenset({"ArnEquals", "ArnLike", "StringEquals", "StringEqualsIgnoreCase", "StringLike"})
+_OF_ARNS: Final = frozenset({"arnequals", "arnlike"})
+_WITH_WILDCARDS: Final = _OF_ARNS | {"stringlike"}
+_POSITIVE: Final = _WITH_WILDCARDS | {"stringequals", "stringequalsignorecase"}
+_VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 
 
 class BadPolicy(ValueError):
     """Not a policy document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A value that a condition asks a key to have, and how the two are compared.
+
+    Wildcards are some under StringLike, ArnLike and ArnEquals alone; under StringEquals they are letters, and no ARN or
+    account has them. ArnLike and ArnEquals compare the six parts of an ARN one by one, and anything else is like none.
+
+    Attributes:
+        operator: in lower case: one that asks for it to be equal, or alike.
+        text: the value, as it is written.
+    """
+
+    operator: str
+    text: str
+
+    @property
+    def has_variable(self) -> bool:
+        """What `${…}` comes to is up to the request."""
+        return "${" in self.text
+
+    @property
+    def is_pattern(self) -> bool:
+        """It may be for more than itself."""
+        return self.has_variable or (self.operator in _WITH_WILDCARDS and is_pattern(self.text))
+
+    @property
+    def is_for_nothing(self) -> bool:
+        """No ARN and no account is like it."""
+        if self.is_pattern:
+            return False
+        return is_pattern(self.text) or (self.operator in _OF_ARNS and len(self.text.split(":", 5)) < 6)
+
+    def holds(self, text: str) -> bool:
+        """For sure, of a request whose key is the text."""
+        if self.has_variable or self.is_for_nothing:
+            return False
+        if self.operator in _OF_ARNS:
+            parts, others = self.text.split(":", 5), text.split(":", 5)
+            return len(parts) == len(others) == 6 and all(map(matches, parts, others))
+        return self.may_hold(text)
+
+    def may_hold(self, text: str) -> bool:
+        """As far as can be told."""
+        if self.has_variable or self.is_for_nothing:
+            return self.has_variable
+        if self.operator == "stringequalsignorecase":
+            return self.text.lower() == text.lower()
+        return matches(self.text, text) if self.is_pattern else self.text == text
+
+    def overlaps(self, other: Asked) -> bool:
+        """Something may be both. Of two patterns, and of letter case, that is taken for granted: rather too much is
+        left than too little."""
+        if self.has_variable or (self.is_pattern and other.is_pattern):
+            return True
+        return Asked(self.operator, self.text.lower()).may_hold(other.text.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +91,7 @@ class Statement:
         principals: `Service`, `AWS`, `Federated` or `*`, each with whom; empty in an identity's policy.
         actions, resources: with their wildcards.
         not_actions, not_resources: in their stead; None where it has none.
-        conditions: operator, key in lower case, values.
+        conditions: operator and key in lower case, values.
         all_but: its principals stand under NotPrincipal: everybody else is meant.
     """
 
@@ -51,9 +111,16 @@ class Statement:
         return any(matches(pattern.lower(), action.lower()) for pattern in self.actions)
 
     def names_resource(self, resource: str) -> bool:
+        """For sure: what a policy variable comes to is not known."""
+        if self.not_resources is not None:
+            return not any(_may_match(pattern, resource) for pattern in self.not_resources)
+        return any(matches(pattern, resource) for pattern in self.resources)
+
+    def may_name_resource(self, resource: str) -> bool:
+        """As far as can be told."""
         if self.not_resources is not None:
             return not any(matches(pattern, resource) for pattern in self.not_resources)
-        return any(matches(pattern, resource) for pattern in self.resources)
+        return any(_may_match(pattern, resource) for pattern in self.resources)
 
     @property
     def only_looks(self) -> bool:
@@ -61,20 +128,36 @@ class Statement:
         reads = [action.lower().startswith(LOOKS) for action in self.actions]
         return bool(reads) and all(reads)
 
-    def values(self, key: str) -> tuple[str, ...] | None:
+    def values(self, key: str) -> tuple[Asked, ...] | None:
         """What the conditions on a key leave of it, which all have to hold; None if nothing binds it.
 
         Only those count that ask for it to be equal, or alike. Not `…IfExists`: a request without the key passes that.
+        None left is no request at all.
         """
-        asked = [values for operator, one, values in self.conditions if one == key and operator in _POSITIVE]
+        asked = [
+            [one for one in (Asked(operator, text) for text in values) if not one.is_for_nothing]
+            for operator, name, values in self.conditions
+            if name == key and operator in _POSITIVE
+        ]
         if not asked:
             return None
         every = dict.fromkeys(value for values in asked for value in values)
-        return tuple(one for one in every if all(any(_overlap(other, one) for other in values) for values in asked))
+        return tuple(one for one in every if all(any(other.overlaps(one) for other in values) for values in asked))
 
-    def binds_only(self, *keys: str) -> bool:
-        """Every condition is one that `values` of these keys tells."""
-        return all(key in keys and operator in _POSITIVE for operator, key, _values in self.conditions)
+    def holds_for(self, keys: Mapping[str, str]) -> bool:
+        """Every condition holds, for sure, of a request with these keys."""
+        return all(
+            operator in _POSITIVE and key in keys and any(Asked(operator, text).holds(keys[key]) for text in values)
+            for operator, key, values in self.conditions
+        )
+
+    def may_hold_for(self, keys: Mapping[str, str]) -> bool:
+        """No condition on one of these keys is known to fail. What others come to is not looked into."""
+        return all(
+            any(Asked(operator, text).may_hold(keys[key]) for text in values)
+            for operator, key, values in self.conditions
+            if key in keys and operator in _POSITIVE
+        )
 
 
 def read_policy(document: object) -> tuple[Statement, ...]:
@@ -87,17 +170,20 @@ def read_policy(document: object) -> tuple[Statement, ...]:
 
 
 def read_statements(document: object) -> tuple[Mapping[str, Any], ...]:
-    """The statements of a policy, as they are written: each with an Effect, and a Condition that is one.
+    """The statements of a policy, as they are written: each with an Effect, and a Condition that is one. None of them
+    only if its Statement is an empty list.
 
     Raises:
-        BadPolicy: it is none.
+        BadPolicy: it is none: not JSON, not an object, without a Statement, or one that is none.
     """
     if isinstance(document, str):
         try:
             document = json.loads(document)
         except (ValueError, RecursionError) as error:
             raise BadPolicy("not JSON") from error
-    statements = _many(document.get("Statement") if isinstance(document, Mapping) else None)
+    if not isinstance(document, Mapping) or document.get("Statement") is None:
+        raise BadPolicy("no Statement in it")
+    statements = _many(document["Statement"])
     for found in statements:
         if not isinstance(found, Mapping) or found.get("Effect") not in ("Allow", "Deny"):
             raise BadPolicy("a statement without Effect")
@@ -112,12 +198,12 @@ def _statement(found: Mapping[str, Any]) -> Statement:
         str(found.get("Sid", "")),
         found["Effect"],
         tuple(_principals(found.get("Principal", found.get("NotPrincipal")))),
-        _texts(found.get("Action")),
-        _texts(found.get("Resource")),
-        _texts(found["NotAction"]) if "NotAction" in found else None,
-        _texts(found["NotResource"]) if "NotResource" in found else None,
+        texts_in(found.get("Action")),
+        texts_in(found.get("Resource")),
+        texts_in(found["NotAction"]) if "NotAction" in found else None,
+        texts_in(found["NotResource"]) if "NotResource" in found else None,
         tuple(
-            (str(operator), str(key).lower(), _texts(values))
+            (str(operator).lower(), str(key).lower(), texts_in(values))
             for operator, keys in (found.get("Condition") or {}).items()
             for key, values in keys.items()
         ),
@@ -128,16 +214,17 @@ def _statement(found: Mapping[str, Any]) -> Statement:
 def _principals(found: Any) -> Iterator[tuple[str, str]]:
     if isinstance(found, Mapping):
         for kind, names in found.items():
-            yield from ((("*" if name == "*" else str(kind)), name) for name in _texts(names))
+            yield from ((("*" if name == "*" else str(kind)), name) for name in texts_in(names))
     else:
-        yield from (("*" if name == "*" else "AWS", name) for name in _texts(found))
+        yield from (("*" if name == "*" else "AWS", name) for name in texts_in(found))
 
 
 def _many(found: Any) -> list[Any]:
-    return [] if found is None else list(found) if isinstance(found, list) else [found]
+    return [] if found is None else list(found) if isinstance(found, list | tuple) else [found]
 
 
-def _texts(found: Any) -> tuple[str, ...]:
+def texts_in(found: Any) -> tuple[str, ...]:
+    """What may stand in a policy as one text, or as a list."""
     return tuple(str(text) for text in _many(found))
 
 
@@ -147,31 +234,32 @@ def is_pattern(text: str) -> bool:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether a policy's pattern is for the text: `*` is any characters, `?` is one."""
-    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(expression, text, re.DOTALL) is not None
+    """Whether a policy's pattern is for the text: `*` is any characters, `?` is one.
 
-
-def _overlap(other: str, text: str) -> bool:
-    """Something may be both. Of two patterns that is taken for granted: rather too much is left than too little."""
-    return matches(other, text) or (is_pattern(other) and is_pattern(text))
-
-
-# ---- what an identity may do ----------------------------------------------------------------------------------------
-
-Grant = Literal["allowed", "conditional", "denied", "absent"]
-
-
-def granted(statements: Iterable[Statement], action: str, resource: str) -> Grant:
-    """What a role's policies come to for an action on a resource.
-
-    `conditional`: allowed under a condition only, or denied under one; conditions are not looked into.
+    The last star alone is tried again with more: what an earlier one takes is never of use to a later one. So a pattern
+    full of stars takes no more than length times length, where a regular expression takes years.
     """
-    about = [found for found in statements if found.names_action(action) and found.names_resource(resource)]
-    denying = [found for found in about if found.effect == "Deny"]
-    allowing = [found for found in about if found.effect == "Allow"]
-    if any(not found.conditions for found in denying):
-        return "denied"
-    if not allowing:
-        return "absent"
-    return "conditional" if denying or all(found.conditions for found in allowing) else "allowed"
+    at = place = 0
+    star, taken = -1, 0
+    while place < len(text):
+        if at < len(pattern) and pattern[at] == "*":
+            star, taken = at, place
+            at += 1
+        elif at < len(pattern) and pattern[at] in ("?", text[place]):
+            at, place = at + 1, place + 1
+        elif star >= 0:
+            taken += 1
+            at, place = star + 1, taken
+        else:
+            return False
+    return not pattern[at:].strip("*")
+
+
+def _may_match(pattern: str, text: str) -> bool:
+    """What a policy variable comes to may be anything."""
+    return matches(_VARIABLE.sub("*", pattern), text)
+
+
+def covers(pattern: str, beginning: str) -> bool:
+    """It is for whatever begins like this: a star at its end takes all that follows."""
+    return pattern.endswith("*") and matches(pattern, beginning)

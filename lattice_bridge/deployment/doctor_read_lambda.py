@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from lattice_bridge.deployment.doctor_aws import Answer, Aws
+from lattice_bridge.deployment.doctor_aws import Answer, Aws, items_of, part_of, text_of
 from lattice_bridge.deployment.doctor_facts import LATEST, Alias, Door, Function, Name
 from lattice_bridge.deployment.doctor_finding import Read, Unread
 from lattice_bridge.deployment.doctor_policy import BadPolicy, Statement, read_policy
@@ -21,6 +21,8 @@ _NAMED: Final = re.compile(
     r"(?:(?P<account>[0-9]{12}):)?(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})"
     r"(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]{1,128}))?"
 )
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+_ROLE: Final = re.compile(r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/.+")
 
 MOST_VERSIONS: Final = 50
 """Of the versions that nothing names, whose policies are read: one call each."""
@@ -46,26 +48,36 @@ def _asked(name: Name) -> dict[str, str]:
 
 def read_function(aws: Aws, name: Name) -> Read[Function | None]:
     """Its configuration, under the name that was asked for; None if there is none."""
-    answer = aws.read("lambda", "get_function_configuration", name.qualified, **_asked(name))
-    return answer if answer is None or isinstance(answer, Unread) else _function(answer)
+    return aws.read_as(_function, "lambda", "get_function_configuration", name.qualified, **_asked(name))
 
 
 def _function(found: Answer) -> Function:
-    logging = found.get("LoggingConfig") or {}
-    variables = (found.get("Environment") or {}).get("Variables") or {}
+    logging = part_of(found, "LoggingConfig")
+    variables = part_of(part_of(found, "Environment"), "Variables")
     return Function(
-        runtime=found.get("Runtime"),
-        handler=found.get("Handler"),
-        role=str(found.get("Role", "")),
+        runtime=_text_or_none(found, "Runtime"),
+        handler=_text_or_none(found, "Handler"),
+        role=_role(found),
         timeout=int(found.get("Timeout", 3)),
         log_format=str(logging.get("LogFormat") or "Text"),
         log_group=str(logging.get("LogGroup") or f"/aws/lambda/{found.get('FunctionName')}"),
         modified=_moment(found.get("LastModified")),
-        isolated=(found.get("TenancyConfig") or {}).get("TenantIsolationMode") == "PER_TENANT",
+        isolated=part_of(found, "TenancyConfig").get("TenantIsolationMode") == "PER_TENANT",
         state=str(found.get("State") or "Active"),
         update=str(found.get("LastUpdateStatus") or "Successful"),
-        variables={name: value for name, value in variables.items() if name.startswith("LATTICE_BRIDGE_")},
+        variables={name: str(value) for name, value in variables.items() if name.startswith("LATTICE_BRIDGE_")},
     )
+
+
+def _text_or_none(found: Answer, member: str) -> str | None:
+    return None if found.get(member) is None else text_of(found, member)
+
+
+def _role(found: Answer) -> str:
+    role = text_of(found, "Role")
+    if not _ROLE.fullmatch(role):
+        raise ValueError(role)
+    return role
 
 
 def _moment(found: Any) -> datetime | None:
@@ -78,16 +90,17 @@ def _moment(found: Any) -> datetime | None:
 
 def read_aliases(aws: Aws, name: Name) -> Read[tuple[Alias, ...]]:
     """The function's aliases."""
-    answer = aws.read("lambda", "list_aliases", name.arn, FunctionName=name.arn)
-    if isinstance(answer, Unread):
-        return answer
-    return tuple(map(_alias, (answer or {}).get("Aliases", ())))
+    return aws.read_as(_aliases, "lambda", "list_aliases", name.arn, FunctionName=name.arn) or ()
+
+
+def _aliases(answer: Answer) -> tuple[Alias, ...]:
+    return tuple(map(_alias, items_of(answer, "Aliases", is_required=False)))
 
 
 def _alias(found: Answer) -> Alias:
-    shares = (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    shares = part_of(part_of(found, "RoutingConfig"), "AdditionalVersionWeights")
     return Alias(
-        str(found["Name"]),
+        text_of(found, "Name"),
         str(found.get("FunctionVersion", LATEST)),
         tuple((str(version), float(share)) for version, share in shares.items()),
     )
@@ -115,43 +128,46 @@ def read_doors(
 
 def _versions(aws: Aws, name: Name) -> Read[list[str]]:
     """The published ones, the newest first."""
-    answer = aws.read("lambda", "list_versions_by_function", name.arn, FunctionName=name.arn)
-    if isinstance(answer, Unread):
-        return answer
-    numbers = (str(found["Version"]) for found in (answer or {}).get("Versions", ()))
-    return sorted((one for one in numbers if one.isdigit()), key=int, reverse=True)
+    return aws.read_as(_numbers, "lambda", "list_versions_by_function", name.arn, FunctionName=name.arn) or []
+
+
+def _numbers(answer: Answer) -> list[str]:
+    numbers = (text_of(found, "Version") for found in items_of(answer, "Versions", is_required=False))
+    return sorted((one for one in numbers if _NUMBER.fullmatch(one)), key=int, reverse=True)
 
 
 def read_door(aws: Aws, name: Name) -> Door:
     """The resource policy of one of a function's names."""
-    answer = aws.read("lambda", "get_policy", name.qualified, **_asked(name))
-    if answer is None:
-        return Door(name, ())
-    return Door(name, answer if isinstance(answer, Unread) else _read_in(answer, name))
 
+    def parse(answer: Answer) -> Read[tuple[Statement, ...]]:
+        try:
+            return read_policy(answer.get("Policy"))
+        except BadPolicy as error:
+            return Unread("lambda:GetPolicy", name.qualified, str(error))
 
-def _read_in(answer: Answer, name: Name) -> Read[tuple[Statement, ...]]:
-    try:
-        return read_policy(answer.get("Policy"))
-    except BadPolicy as error:
-        return Unread("lambda:GetPolicy", name.qualified, str(error))
+    return Door(name, aws.read_as(parse, "lambda", "get_policy", name.qualified, **_asked(name)) or ())
 
 
 def read_urls(aws: Aws, name: Name) -> Read[tuple[str, ...]]:
     """The ARNs, with qualifiers, of its names that have a function URL."""
-    answer = aws.read("lambda", "list_function_url_configs", name.arn, FunctionName=name.arn)
-    if isinstance(answer, Unread):
-        return answer
-    return tuple(str(found["FunctionArn"]) for found in (answer or {}).get("FunctionUrlConfigs", ()))
+    return aws.read_as(_url_names, "lambda", "list_function_url_configs", name.arn, FunctionName=name.arn) or ()
+
+
+def _url_names(answer: Answer) -> tuple[str, ...]:
+    return tuple(text_of(found, "FunctionArn") for found in items_of(answer, "FunctionUrlConfigs"))
 
 
 def read_sources(aws: Aws, names: Iterable[Name]) -> Read[tuple[tuple[str, str], ...]]:
     """UUID and source of the event source mappings of each of a function's names: they are listed by name."""
     sources: dict[str, str] = {}
     for asked in dict.fromkeys(name.qualified for name in names):
-        answer = aws.read("lambda", "list_event_source_mappings", asked, FunctionName=asked)
-        if isinstance(answer, Unread):
-            return answer
-        for found in (answer or {}).get("EventSourceMappings", ()):
-            sources[str(found["UUID"])] = str(found.get("EventSourceArn") or "a source of its own")
+        found = aws.read_as(_sources, "lambda", "list_event_source_mappings", asked, FunctionName=asked)
+        if isinstance(found, Unread):
+            return found
+        sources.update(found or {})
     return tuple(sources.items())
+
+
+def _sources(answer: Answer) -> dict[str, str]:
+    found = items_of(answer, "EventSourceMappings", is_required=False)
+    return {text_of(one, "UUID"): str(one.get("EventSourceArn") or "a source of its own") for one in found}

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from lattice_bridge.deployment.doctor_aws import Answer, Aws
+from lattice_bridge.deployment.doctor_aws import Answer, Aws, items_of, part_of, text_of
 from lattice_bridge.deployment.doctor_facts import AuthPolicy, Door, Listener, Name, Service, TargetGroup, target_name
 from lattice_bridge.deployment.doctor_finding import Read, Unread
 from lattice_bridge.deployment.doctor_policy import BadPolicy, read_statements
@@ -23,13 +23,11 @@ def read_groups(aws: Aws, bridge: Name, doors: Iterable[Door]) -> tuple[tuple[Re
     Where a group's targets cannot be read, it counts if the function's own policy names it. Another account's is not
     asked for: whatever it sends to, it is not this stack's.
     """
-    listing = aws.read("vpc-lattice", "list_target_groups", "*", targetGroupType="LAMBDA")
+    listing = aws.read_as(_group_arns, "vpc-lattice", "list_target_groups", "*", targetGroupType="LAMBDA")
     named = dict.fromkeys(arn for arn in _named_in(doors) if arn.split(":")[4] == bridge.account)
     unseen: Read[None] = listing if isinstance(listing, Unread) else None
     found: dict[str, Read[tuple[str, ...]]] = {}
-    arns = (
-        () if listing is None or isinstance(listing, Unread) else (str(one["arn"]) for one in listing.get("items", ()))
-    )
+    arns = () if listing is None or isinstance(listing, Unread) else listing
     for arn in dict.fromkeys((*arns, *named)):
         targets = _targets(aws, arn)
         if isinstance(targets, Unread):
@@ -43,32 +41,39 @@ def read_groups(aws: Aws, bridge: Name, doors: Iterable[Door]) -> tuple[tuple[Re
     return tuple(group for group in groups if group is not None), unseen
 
 
+def _group_arns(answer: Answer) -> tuple[str, ...]:
+    return tuple(text_of(one, "arn") for one in items_of(answer, "items", is_required=False))
+
+
 def _named_in(doors: Iterable[Door]) -> Iterator[str]:
     for door in doors:
         if not isinstance(door.statements, Unread):
             for statement in door.statements:
-                yield from (arn for arn in statement.values("aws:sourcearn") or () if _GROUP.fullmatch(arn))
+                sources = statement.values("aws:sourcearn") or ()
+                yield from (source.text for source in sources if _GROUP.fullmatch(source.text))
 
 
 def _targets(aws: Aws, arn: str) -> Read[tuple[str, ...]]:
-    answer = aws.read("vpc-lattice", "list_targets", arn, targetGroupIdentifier=arn)
-    if isinstance(answer, Unread):
-        return answer
-    return tuple(str(found["id"]) for found in (answer or {}).get("items", ()))
+    return aws.read_as(_target_ids, "vpc-lattice", "list_targets", arn, targetGroupIdentifier=arn) or ()
+
+
+def _target_ids(answer: Answer) -> tuple[str, ...]:
+    return tuple(text_of(found, "id") for found in items_of(answer, "items"))
 
 
 def _group(aws: Aws, arn: str, targets: Read[tuple[str, ...]]) -> Read[TargetGroup] | None:
-    answer = aws.read("vpc-lattice", "get_target_group", arn, targetGroupIdentifier=arn)
-    if answer is None or isinstance(answer, Unread):
-        return answer
-    return TargetGroup(
-        arn,
-        str(answer.get("name", arn.rpartition("/")[2])),
-        (answer.get("config") or {}).get("lambdaEventStructureVersion"),
-        str(answer.get("status", "ACTIVE")),
-        targets,
-        tuple(map(str, answer.get("serviceArns", ()))),
-    )
+    def parse(answer: Answer) -> TargetGroup:
+        version = part_of(answer, "config").get("lambdaEventStructureVersion")
+        return TargetGroup(
+            arn,
+            str(answer.get("name", arn.rpartition("/")[2])),
+            None if version is None else str(version),
+            str(answer.get("status", "ACTIVE")),
+            targets,
+            tuple(map(str, items_of(answer, "serviceArns", is_required=False))),
+        )
+
+    return aws.read_as(parse, "vpc-lattice", "get_target_group", arn, targetGroupIdentifier=arn)
 
 
 def read_services(aws: Aws, asked: str | None, groups: Iterable[Read[TargetGroup]]) -> dict[str, Read[Service | None]]:
@@ -81,39 +86,39 @@ def read_services(aws: Aws, asked: str | None, groups: Iterable[Read[TargetGroup
 
 def read_service(aws: Aws, identifier: str) -> Read[Service | None]:
     """A service by its ARN or id, with its auth policy and listeners; None if there is none."""
-    answer = aws.read("vpc-lattice", "get_service", identifier, serviceIdentifier=identifier)
-    if answer is None or isinstance(answer, Unread):
-        return answer
-    arn = str(answer.get("arn", identifier))
-    return Service(
-        arn,
-        str(answer.get("name", identifier)),
-        str(answer.get("authType", "NONE")),
-        _auth_policy(aws, identifier, arn),
-        _listeners(aws, identifier, arn),
-    )
+
+    def parse(answer: Answer) -> Service:
+        arn = str(answer.get("arn", identifier))
+        return Service(
+            arn,
+            str(answer.get("name", identifier)),
+            str(answer.get("authType", "NONE")),
+            _auth_policy(aws, identifier, arn),
+            _listeners(aws, identifier, arn),
+        )
+
+    return aws.read_as(parse, "vpc-lattice", "get_service", identifier, serviceIdentifier=identifier)
 
 
 def _auth_policy(aws: Aws, identifier: str, arn: str) -> Read[AuthPolicy | None]:
-    answer = aws.read("vpc-lattice", "get_auth_policy", arn, resourceIdentifier=identifier)
-    if answer is None or isinstance(answer, Unread):
-        return answer
-    return _policy_in(answer, arn)
-
-
-def _policy_in(answer: Answer, arn: str) -> Read[AuthPolicy | None]:
     """A service without one is answered with no policy, or with an empty one."""
-    if not answer.get("policy"):
-        return None
-    try:
-        return AuthPolicy(str(answer.get("state", "Active")), read_statements(answer["policy"]))
-    except BadPolicy as error:
-        return Unread("vpc-lattice:GetAuthPolicy", arn, str(error))
+
+    def parse(answer: Answer) -> Read[AuthPolicy | None]:
+        if answer.get("policy") in (None, ""):
+            return None
+        try:
+            return AuthPolicy(str(answer.get("state", "Active")), read_statements(answer["policy"]))
+        except BadPolicy as error:
+            return Unread("vpc-lattice:GetAuthPolicy", arn, str(error))
+
+    return aws.read_as(parse, "vpc-lattice", "get_auth_policy", arn, resourceIdentifier=identifier)
 
 
 def _listeners(aws: Aws, identifier: str, arn: str) -> Read[tuple[Listener, ...]]:
-    answer = aws.read("vpc-lattice", "list_listeners", arn, serviceIdentifier=identifier)
-    if isinstance(answer, Unread):
-        return answer
-    items = (answer or {}).get("items", ())
-    return tuple(Listener(str(one["arn"]), str(one["protocol"]), int(one["port"])) for one in items)
+    return aws.read_as(_listeners_in, "vpc-lattice", "list_listeners", arn, serviceIdentifier=identifier) or ()
+
+
+def _listeners_in(answer: Answer) -> tuple[Listener, ...]:
+    return tuple(
+        Listener(text_of(one, "arn"), text_of(one, "protocol"), int(one["port"])) for one in items_of(answer, "items")
+    )

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from lattice_bridge.deployment.doctor_config import Configured
+from lattice_bridge.deployment.doctor_doors import is_for_role
 from lattice_bridge.deployment.doctor_facts import Deployed, Function, Rights
-from lattice_bridge.deployment.doctor_finding import Finding, Level, Read, Shell, Unread, free_name, listed
-from lattice_bridge.deployment.doctor_policy import INVOKE, Statement, granted
+from lattice_bridge.deployment.doctor_finding import Finding, Level, Read, Shell, Unread, free_name, listed, option
+from lattice_bridge.deployment.doctor_granted import granted
+from lattice_bridge.deployment.doctor_policy import INVOKE, Statement, covers
 from lattice_bridge.deployment.doctor_trust import trust_findings
 from lattice_bridge.place import CONFIG_VARIABLE
 
@@ -60,14 +62,15 @@ def role_findings(deployed: Deployed, configured: Configured, shell: Shell) -> I
         needs = needs_of(deployed, configured, function)
         if (function.role, tuple(needs)) not in said:
             said.add((function.role, tuple(needs)))
-            yield from _of_role(function.role.rpartition("/")[2], needs, rights, deployed, shell)
+            yield from _of_role(function.role, needs, rights, deployed, shell)
 
 
 def _of_role(
-    role: str, needs: list[Need], rights: Read[Rights | None], deployed: Deployed, shell: Shell
+    arn: str, needs: list[Need], rights: Read[Rights | None], deployed: Deployed, shell: Shell
 ) -> Iterator[Finding]:
+    role = arn.rpartition("/")[2]
     if rights is None:
-        look = shell.aws("iam", "get-role", "--role-name", role)
+        look = shell.aws("iam", "get-role", *option("--role-name", role))
         yield Finding("error", f"role {role}", "no such role: the bridge cannot run", "there", look)
         return
     if isinstance(rights, Unread):
@@ -76,14 +79,16 @@ def _of_role(
     if isinstance(rights.statements, Unread):
         yield rights.statements.finding(f"role {role}", f"{INVOKE} on the backends")
     else:
-        yield from _need_findings(role, needs, rights.statements, rights, shell)
-        yield from _excess_findings(role, needs, rights.statements, rights, shell)
+        yield from _need_findings(arn, needs, rights.statements, rights, deployed, shell)
+        yield from _excess_findings(role, needs, rights.statements, rights, deployed, shell)
+        yield from _power_findings(role, rights.statements, shell)
     yield from trust_findings(role, rights.trust, deployed, shell)
 
 
 def _need_findings(
-    role: str, needs: list[Need], statements: tuple[Statement, ...], rights: Rights, shell: Shell
+    arn: str, needs: list[Need], statements: tuple[Statement, ...], rights: Rights, deployed: Deployed, shell: Shell
 ) -> Iterator[Finding]:
+    role = arn.rpartition("/")[2]
     if isinstance(rights.boundary, Unread):
         yield rights.boundary.finding(f"role {role}", "a permissions boundary that allows what the bridge does")
     for need in needs:
@@ -93,17 +98,42 @@ def _need_findings(
         if isinstance(rights.boundary, tuple):
             grants.append(granted(rights.boundary, need.action, need.resource))
         if grants[0] in ("allowed", "conditional") and grants[-1] in ("absent", "denied"):
-            look = shell.aws("iam", "get-role", "--role-name", role, "--query", "Role.PermissionsBoundary")
+            look = shell.aws("iam", "get-role", *option("--role-name", role), "--query", "Role.PermissionsBoundary")
             yield Finding("error", subject, "not within the permissions boundary", wanted, look)
         elif grants[0] == "denied":
-            look = shell.aws("iam", "list-role-policies", "--role-name", role)
+            look = shell.aws("iam", "list-role-policies", *option("--role-name", role))
             yield Finding("error", subject, "denied by a statement of its own", wanted, look)
         elif grants[0] == "absent":
-            yield Finding("error", subject, "not allowed", wanted, _put(role, needs, rights, shell))
+            level, found = _otherwise(arn, need, deployed)
+            yield Finding(level, subject, found, wanted, _put(role, needs, rights, shell))
         elif "conditional" in grants:
-            yield Finding("ok", subject, "allowed under a condition, which is not looked into", wanted)
+            yield Finding("ok", subject, "allowed under a condition or with a variable, not looked into", wanted)
         else:
             yield Finding("ok", subject, "allowed", wanted)
+
+
+def _otherwise(role: str, need: Need, deployed: Deployed) -> tuple[Level, str]:
+    """How bad it is that a role's own policies do not allow something: within one account, a function's own policy is
+    enough if it names the role, or everybody. Where it names the account, it leaves it to the role's policies."""
+    account = role.split(":")[4]
+    doors = [
+        door
+        for backend in deployed.backends
+        if need.action == INVOKE and backend.name.qualified == need.resource and backend.name.account == account
+        for door in backend.doors
+        if door.name == backend.name.admitted_as
+    ]
+    if any(isinstance(door.statements, Unread) for door in doors):
+        return "error", "not allowed by its own policies; the function's policy, which might, could not be read"
+    statements = [one for door in doors if not isinstance(door.statements, Unread) for one in door.statements]
+    names = {("AWS", role), ("*", "*")}
+    letting = [one for one in statements if one.effect == "Allow" and is_for_role(one, role)]
+    letting = [one for one in letting if one.all_but or names & set(one.principals)]
+    if not letting:
+        return "error", "not allowed"
+    if all(one.conditions or one.all_but for one in letting):
+        return "error", "not allowed by its own policies, and by the function's own under a condition alone"
+    return "warning", "allowed by the function's own policy alone"
 
 
 def _put(role: str, needs: list[Need], rights: Rights, shell: Shell) -> str:
@@ -119,12 +149,12 @@ def _put(role: str, needs: list[Need], rights: Rights, shell: Shell) -> str:
         statements.append({"Effect": "Allow", "Action": both, "Resource": log})
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
     name = free_name("lattice-bridge", rights.inline)
-    which = ("--role-name", role, "--policy-name", name, "--policy-document", policy)
+    which = (*option("--role-name", role), "--policy-name", name, "--policy-document", policy)
     return shell.aws("iam", "put-role-policy", *which)
 
 
 def _excess_findings(
-    role: str, needs: list[Need], statements: tuple[Statement, ...], rights: Rights, shell: Shell
+    role: str, needs: list[Need], statements: tuple[Statement, ...], rights: Rights, deployed: Deployed, shell: Shell
 ) -> Iterator[Finding]:
     subject, wanted = f"role {role}", f"{INVOKE} on the backends' aliases alone"
     backends = [need.resource for need in needs if need.action == INVOKE]
@@ -132,7 +162,9 @@ def _excess_findings(
     beyond = list(dict.fromkeys(on for found in allowing for on in _resources(found) if on not in backends))
     if beyond:
         wanted = f"{wanted}; once it is written so, the wider statement can go"
-        level: Level = "error" if {"*", _ALL_BUT} & set(beyond) else "warning"
+        functions = f"{deployed.bridge.arn.rpartition(':')[0]}:"
+        everything = any(on == _ALL_BUT or covers(on, functions) for on in beyond)
+        level: Level = "error" if everything else "warning"
         yield Finding(level, subject, f"may invoke {listed(beyond)}", wanted, _put(role, needs, rights, shell))
 
 
@@ -141,3 +173,20 @@ _ALL_BUT: Final = "everything but some"
 
 def _resources(statement: Statement) -> tuple[str, ...]:
     return statement.resources if statement.not_resources is None else (_ALL_BUT,)
+
+
+_POWERS: Final = (
+    *("lambda:InvokeFunctionUrl", "lambda:UpdateFunctionCode", "lambda:AddPermission"),
+    *("iam:PutRolePolicy", "iam:PassRole", "sts:AssumeRole"),
+)
+"""What turns into more than a role was given. Not all of it: whoever allows a whole service allows one of these."""
+
+
+def _power_findings(role: str, statements: tuple[Statement, ...], shell: Shell) -> Iterator[Finding]:
+    """The bridge does nothing of the kind, and whoever takes it over could."""
+    allowing = [one for one in statements if one.effect == "Allow"]
+    powers = [power for power in _POWERS if any(one.names_action(power) for one in allowing)]
+    if powers:
+        look = shell.aws("iam", "list-role-policies", *option("--role-name", role))
+        wanted = "to invoke, to read its configuration and to write its log, and no more"
+        yield Finding("warning", f"role {role}", f"may take {listed(powers, len(powers))}", wanted, look)

@@ -161,7 +161,7 @@ def _backend(aws: Aws, backend: Backend, bridge: Name) -> BackendFunction:
     name = name_of(backend.function, partition, bridge.region, bridge.account)
     assert name is not None  # the configuration loads
     if name.region != bridge.region:
-        unread = Unread("lambda:GetFunctionConfiguration", name.qualified, "it is in another region")
+        unread = Unread("lambda:GetFunctionConfiguration", name.qualified, "it is in another region", elsewhere=True)
         return BackendFunction(backend, name, unread)
     aliases = read_aliases(aws, name)
     doors, left = read_doors(aws, name, aliases, [name.qualifier])

@@ -15,13 +15,15 @@ from typing import Final
 from lattice_bridge.backend import function_fault
 from lattice_bridge.deployment.doctor_config import Configured
 from lattice_bridge.deployment.doctor_facts import Deployed, Function, Name
-from lattice_bridge.deployment.doctor_finding import Finding, Read, Shell, Unread
+from lattice_bridge.deployment.doctor_finding import Finding, Read, Shell, Unread, option
 from lattice_bridge.place import CONFIG_VARIABLE, FUNCTION_VARIABLE
 
 _ANOTHER: Final = "deploy the bridge as another function: tenancy is chosen when one is made, and never taken off"
 HANDLER: Final = "lattice_bridge.main.handler"
 SPARE: Final = 3
 """Seconds that the bridge needs beside its slowest backend: two to connect, and some to answer."""
+MOST: Final = 900
+"""Seconds that Lambda gives a function."""
 OLDEST: Final = (3, 11)
 _PYTHON: Final = re.compile(r"python3\.([0-9]+)")
 
@@ -70,7 +72,7 @@ def _update(name: Name, deployed: Deployed, shell: Shell, *words: str) -> str:
         return f"publish a version with {' '.join(words)}, and point the alias that is meant to it alone"
     wait = shell.of_function("wait function-updated-v2", name.arn)
     publish = shell.of_function("publish-version", name.arn, "--query", "Version", "--output", "text")
-    alias = shell.of_function("update-alias", name.arn, "--name", name.qualifier)
+    alias = shell.of_function("update-alias", name.arn, *option("--name", name.qualifier))
     return f'{update} && {wait} && {alias} --function-version "$({publish})"'
 
 
@@ -120,7 +122,11 @@ def _time_finding(name: Name, function: Function, deployed: Deployed, configured
     wanted = f"{least} s at least: the slowest backend's {slowest:g}, and {SPARE}"
     if function.timeout >= least:
         return Finding("ok", "timeout", f"{function.timeout} s", wanted)
-    mend = _update(name, deployed, shell, "--timeout", str(min(least, 900)))
+    mend = _update(name, deployed, shell, "--timeout", str(least))
+    if least > MOST:
+        mend = (
+            f"in {configured.file}, a timeout of {MOST - SPARE} at most for each [[backend]]: a function has {MOST} s"
+        )
     return Finding("warning", "timeout", f"{function.timeout} s: backends are cut short", wanted, mend)
 
 
@@ -132,6 +138,8 @@ def _python_finding(name: Name, function: Function, deployed: Deployed, shell: S
     if match and int(match[1]) >= OLDEST[1]:
         return Finding("ok", subject, function.runtime, wanted)
     mend = _update(name, deployed, shell, "--runtime", "python3.13")
+    if not match or function.handler != HANDLER:
+        mend = f"see that {name.short} is the bridge; if it is, deploy it with {wanted}"
     return Finding("error", subject, f"{function.runtime}: the bridge does not start", wanted, mend)
 
 

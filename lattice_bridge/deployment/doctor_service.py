@@ -13,7 +13,7 @@ from lattice_bridge.deployment.auth_policy import admits_anonymous, admits_nobod
 from lattice_bridge.deployment.doctor_config import Configured
 from lattice_bridge.deployment.doctor_facts import Deployed, Service, TargetGroup
 from lattice_bridge.deployment.doctor_finding import Finding, Shell, Unread
-from lattice_bridge.deployment.doctor_target_group import listen
+from lattice_bridge.deployment.doctor_target_group import listen, may_listen
 
 _EVERYBODY: Final = {"Effect": "Allow", "Principal": "*", "Action": "vpc-lattice-svcs:Invoke", "Resource": "*"}
 _SIGNED: Final = {"StringNotEqualsIgnoreCase": {"aws:PrincipalType": "anonymous"}}
@@ -72,7 +72,21 @@ def _authenticate(service: Service, configured: Configured, shell: Shell) -> str
         return "see that it has an auth policy, without which it refuses everybody; then set its auth type to AWS_IAM"
     if service.auth_policy is None or not service.auth_policy.statements:
         return f"{_put(service, configured, shell)} && {update}"
+    statements = service.auth_policy.statements
+    if admits_nobody(statements, service.arn):
+        return _mended_first("an Allow, and without what denies everybody", update, service, shell)
+    if configured.admits_anonymous and not admits_anonymous(statements, service.arn):
+        return _mended_first("an Allow for callers that do not sign: tokens come without", update, service, shell)
     return update
+
+
+def _mended_first(what: str, update: str, service: Service, shell: Shell) -> str:
+    """The policy that is there comes alive with the auth type."""
+    return f"first put an auth policy with {what}; now it is: {_look(service, shell)}; then: {update}"
+
+
+def _look(service: Service, shell: Shell) -> str:
+    return shell.aws("vpc-lattice", "get-auth-policy", "--resource-identifier", service.arn)
 
 
 def _auth_policy_findings(service: Service, configured: Configured, shell: Shell) -> Iterator[Finding]:
@@ -81,14 +95,13 @@ def _auth_policy_findings(service: Service, configured: Configured, shell: Shell
         return
     subject, policy = f"auth policy {service.name}", service.auth_policy
     wanted = "whom the map is for" if configured.admits_anonymous else "authenticated callers alone"
-    look = shell.aws("vpc-lattice", "get-auth-policy", "--resource-identifier", service.arn)
+    look = _look(service, shell)
     if isinstance(policy, Unread):
         yield policy.finding(subject, wanted)
     elif policy is None or not policy.statements:
         yield Finding("error", subject, "lets nobody in", wanted, _put(service, configured, shell))
     elif policy.state != "Active":
-        which = ("--service-identifier", service.arn, "--auth-type", "AWS_IAM")
-        yield Finding("error", subject, policy.state, "Active", shell.aws("vpc-lattice", "update-service", *which))
+        yield Finding("error", subject, policy.state, "Active", _authenticate(service, configured, shell))
     elif admits_nobody(policy.statements, service.arn):
         mend = (
             f"allow vpc-lattice-svcs:Invoke on {service.arn}/*, and take out what denies everybody; now it is: {look}"
@@ -128,7 +141,7 @@ def _listener_findings(service: Service, deployed: Deployed, shell: Shell) -> It
     ]
     secure = any(listener.protocol == "HTTPS" for listener in service.listeners)
     make = "make a listener with HTTPS that forwards to the bridge's target group"
-    if len(groups) == 1 and not secure and all(listener.port != 443 for listener in service.listeners):
+    if len(groups) == 1 and may_listen(service):
         make = listen(service.arn, groups[0], shell)
     for listener in service.listeners:
         subject = f"listener {service.name}:{listener.port}"

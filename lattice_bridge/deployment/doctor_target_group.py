@@ -11,7 +11,15 @@ import re
 from collections.abc import Iterator
 
 from lattice_bridge.deployment.doctor_config import Configured
-from lattice_bridge.deployment.doctor_facts import LATEST, Deployed, Name, TargetGroup, target_name, target_names
+from lattice_bridge.deployment.doctor_facts import (
+    LATEST,
+    Deployed,
+    Name,
+    Service,
+    TargetGroup,
+    target_name,
+    target_names,
+)
 from lattice_bridge.deployment.doctor_finding import Finding, Shell, Unread, listed
 from lattice_bridge.deployment.doctor_invokers import admit, admits
 
@@ -95,7 +103,8 @@ def _target_findings(group: TargetGroup, deployed: Deployed, shell: Shell) -> It
 
 def _move(group: TargetGroup, target: str, name: Name, deployed: Deployed, shell: Shell) -> str:
     """To an alias that is for the very version that serves, so that no other code comes to serve: a new one, or the
-    only one there is. It lets Lattice in before it becomes the target."""
+    only one there is. It lets Lattice in before it becomes the target; the old target goes first, since a group takes
+    one function."""
     if isinstance(deployed.aliases, Unread):
         return _in_words(group, name, deployed)
     same = [one for one in deployed.aliases if one.versions == (name.qualifier,)]
@@ -113,7 +122,7 @@ def _move(group: TargetGroup, target: str, name: Name, deployed: Deployed, shell
     which = ("--target-group-identifier", group.arn, "--targets")
     steps.append(shell.aws("vpc-lattice", "deregister-targets", *which, f"id={target}"))
     steps.append(shell.aws("vpc-lattice", "register-targets", *which, f"id={alias.qualified}"))
-    return " && ".join(steps)
+    return f"requests fail for a moment, since a group of type LAMBDA has one target: {' && '.join(steps)}"
 
 
 def _make_alias(alias: Name, version: str | None, shell: Shell) -> str:
@@ -151,11 +160,18 @@ def _state_findings(group: TargetGroup, deployed: Deployed, shell: Shell) -> Ite
         yield Finding("error", subject, group.status, wanted, look)
     elif not group.services:
         mend = f"make a listener or a rule of the service forward to {group.arn}"
-        if deployed.asked_service:
-            mend = listen(deployed.asked_service, group.arn, shell)
+        asked = dict(deployed.services).get(deployed.asked_service or "")
+        if isinstance(asked, Service) and may_listen(asked):
+            mend = listen(asked.arn, group.arn, shell)
         yield Finding("error", subject, "no service forwards to it", wanted, mend)
     else:
         yield Finding("ok", subject, f"ACTIVE, for {listed(group.services)}", wanted)
+
+
+def may_listen(service: Service) -> bool:
+    """It has no listener with HTTPS yet, and none on the port of HTTPS."""
+    known = service.listeners
+    return not isinstance(known, Unread) and all(one.protocol != "HTTPS" and one.port != 443 for one in known)
 
 
 def listen(service: str, group: str, shell: Shell) -> str:

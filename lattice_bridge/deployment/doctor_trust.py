@@ -10,11 +10,13 @@ from typing import Final
 
 from lattice_bridge.deployment.doctor_doors import Own, by_sid, standing, whom
 from lattice_bridge.deployment.doctor_facts import Deployed
-from lattice_bridge.deployment.doctor_finding import Finding, Read, Shell, Unread
+from lattice_bridge.deployment.doctor_finding import Finding, Read, Shell, Unread, option
 from lattice_bridge.deployment.doctor_policy import Statement
 
 _LAMBDA: Final = ("Service", "lambda.amazonaws.com")
-_ASSUMES: Final = ("sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity")
+_ASSUME: Final = "sts:AssumeRole"
+"""What Lambda does."""
+_ASSUMES: Final = (_ASSUME, "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity")
 
 
 def trust_findings(
@@ -27,7 +29,7 @@ def trust_findings(
         trust: the statements.
     """
     subject, wanted = f"trust of role {role}", f"{_LAMBDA[1]} alone may assume it"
-    look = shell.aws("iam", "get-role", "--role-name", role, "--query", "Role.AssumeRolePolicyDocument")
+    look = shell.aws("iam", "get-role", *option("--role-name", role), "--query", "Role.AssumeRolePolicyDocument")
     if isinstance(trust, Unread):
         yield trust.finding(subject, wanted)
         return
@@ -37,7 +39,17 @@ def trust_findings(
     for level, one in found:
         text = f"{whom(one, own)} may assume it, and is any tenant of every backend{by_sid(one)}"
         yield Finding(level, subject, text, wanted, look)
-    if not any(_LAMBDA in one.principals for one in about):
+    denied = [one for one in trust if one.effect == "Deny" and one.names_action(_ASSUME) and _is_for_lambda(one)]
+    for one in denied:
+        text = "under a condition, which is not looked into" if one.conditions else "and the bridge cannot run"
+        level = "warning" if one.conditions else "error"
+        yield Finding(level, subject, f"Lambda is denied to assume it, {text}{by_sid(one)}", wanted, look)
+    if not any(_LAMBDA in one.principals and one.names_action(_ASSUME) for one in about):
         yield Finding("error", subject, "Lambda may not assume it: the bridge cannot run", wanted, look)
-    elif not found:
+    elif not found and not denied:
         yield Finding("ok", subject, f"{_LAMBDA[1]} may assume it", wanted)
+
+
+def _is_for_lambda(statement: Statement) -> bool:
+    """By its name, or as one of everybody."""
+    return bool({_LAMBDA, ("*", "*")} & set(statement.principals)) is not statement.all_but

@@ -1,0 +1,216 @@
+"""The judges of policies against IAM's own rules, over random policies.
+
+Rule: a judge may be stricter than IAM, and never milder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from random import Random
+from typing import Any, Final
+
+import pytest
+
+from lattice_bridge.deployment.auth_policy import admits_anonymous, admits_nobody
+from lattice_bridge.deployment.doctor_doors import Own, standing
+from lattice_bridge.deployment.doctor_granted import granted
+from lattice_bridge.deployment.doctor_invokers import admits, may_admit
+from lattice_bridge.deployment.doctor_policy import read_policy
+from tests.iam_evaluator import POSITIVE, Context, Names, admitted
+
+OURS, THEIRS = "123456789012", "999999999999"
+ROLE, OTHER = f"arn:aws:iam::{OURS}:role/bridge", f"arn:aws:iam::{OURS}:role/other"
+EVIL = f"arn:aws:iam::{THEIRS}:role/evil"
+SERVICE = f"arn:aws:vpc-lattice:eu-west-1:{OURS}:service/svc-0123456789abcdef0"
+FUNCTION = f"arn:aws:lambda:eu-west-1:{OURS}:function:orders:live"
+GROUP = f"arn:aws:vpc-lattice:eu-west-1:{OURS}:targetgroup/tg-0123456789abcdef0"
+FOREIGN = GROUP.replace(OURS, THEIRS)
+LATTICE = "vpc-lattice.amazonaws.com"
+INVOKE = "lambda:InvokeFunction"
+
+# ---- random policies ------------------------------------------------------------------------------------------------
+
+OPERATORS: Final = (
+    *(*POSITIVE, "Null"),
+    *("StringNotEquals", "StringNotEqualsIgnoreCase", "StringNotLike", "ArnNotLike"),
+)
+
+
+def statement(random: Random, principals: Sequence[Any], actions: Sequence[Any], on: Sequence[Any]) -> dict[str, Any]:
+    """Its elements but for Effect and Condition; without a Principal if there is none to choose from."""
+    elements = zip(("Principal", "Action", "Resource"), (principals, actions, on), strict=True)
+    return {("Not" if random.random() < 0.08 else "") + name: random.choice(of) for name, of in elements if of}
+
+
+def condition(random: Random, keys: Sequence[str], values: Sequence[str]) -> dict[str, Any]:
+    """A Condition of up to three parts, or none."""
+    found: dict[str, Any] = {}
+    for _ in range(random.choice([0, 1, 1, 2, 2, 3])):
+        operator = random.choice(OPERATORS)
+        if operator == "Null":
+            found.setdefault(operator, {})[random.choice(keys)] = _some(random, ["true", "false"])
+            continue
+        operator = random.choice([""] * 8 + ["ForAllValues:", "ForAnyValue:"]) + operator
+        operator += random.choice([""] * 4 + ["IfExists"])
+        found.setdefault(operator, {})[random.choice(keys)] = _some(random, values)
+    return {"Condition": found} if found else {}
+
+
+def _some(random: Random, values: Sequence[str]) -> Any:
+    return random.choice(values) if random.random() < 0.6 else random.choices(values, k=random.randint(1, 3))
+
+
+# ---- auth policies --------------------------------------------------------------------------------------------------
+
+ANONYMOUS: Final[Names] = frozenset({("*", "*"), ("AWS", "*")})
+UNSIGNED: Final[Sequence[Context]] = [
+    {"aws:principaltype": "Anonymous", "aws:resourceorgid": "o-1", **more, **vpc}
+    for more in ({}, {"aws:userid": "anonymous"})
+    for vpc in ({}, {"vpc-lattice-svcs:sourcevpc": "vpc-1"}, {"vpc-lattice-svcs:sourcevpc": "vpc-2"})
+]
+AUTH: Final = (
+    ["*", "*", "*", {"AWS": "*"}, {"AWS": [ROLE, "*"]}, {"AWS": ROLE}, {"Service": "*"}, {"Federated": "*"}],
+    ["*", "vpc-lattice-svcs:Invoke", "vpc-lattice-svcs:*", "VPC-Lattice-svcs:inv*", "vpc-lattice-svcs:Connect"],
+    [
+        *("*", "*", f"{SERVICE}/*", f"{SERVICE}/health", f"{SERVICE[:-1]}9/*", f"{SERVICE[:-1]}?/*", "*/health"),
+        *(f"{SERVICE}*", f"{SERVICE[:-4]}*"),
+    ],
+)
+AUTH_KEYS: Final = (
+    *("aws:PrincipalType", "AWS:principaltype", "aws:PrincipalArn", "aws:PrincipalOrgID", "aws:PrincipalTag/team"),
+    *("aws:PrincipalOrgPaths", "aws:PrincipalIsAWSService", "aws:userid", "vpc-lattice-svcs:SourceVpc"),
+)
+AUTH_VALUES: Final = (
+    *("Anonymous", "anonymous", "Anon*", "*", "User", "o-1", ROLE, "vpc-1", "?*", ""),
+    *("${aws:PrincipalType}", "${aws:ResourceOrgID}", "true", "false"),
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_policy_that_admits_an_unsigned_request_is_taken_for_safe(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(500):
+        policy = [
+            {"Effect": random.choice(["Allow", "Allow", "Deny"]), **statement(random, *AUTH)}
+            | condition(random, AUTH_KEYS, AUTH_VALUES)
+            for _ in range(random.randint(1, 3))
+        ]
+        admits_some = any(
+            admitted(policy, context, ANONYMOUS, "vpc-lattice-svcs:Invoke", path)
+            for context, path in product(UNSIGNED, (f"{SERVICE}/", f"{SERVICE}/health"))
+        )
+        judged = admits_anonymous(policy, SERVICE) and not admits_nobody(policy, SERVICE)
+        assert judged or not admits_some, policy
+
+
+# ---- resource policies ----------------------------------------------------------------------------------------------
+
+Caller = tuple[str, str, Names, Context]
+"""Account, name, how a Principal may name it, and what a request of it has."""
+
+
+def identity(arn: str, account: str) -> Caller:
+    named = {("AWS", name) for name in ("*", arn, account, f"arn:aws:iam::{account}:root")}
+    return account, arn, frozenset(named | {("*", "*")}), {"aws:principalarn": arn, "aws:principalaccount": account}
+
+
+def service(name: str, source: str, account: str) -> Caller:
+    named = frozenset({("Service", name), ("Service", "*"), ("AWS", "*"), ("*", "*")})
+    return account, name, named, {"aws:sourcearn": source, "aws:sourceaccount": account}
+
+
+FROM_GROUP: Final = service(LATTICE, GROUP, OURS)
+CALLERS: Final = (
+    *(identity(ROLE, OURS), identity(OTHER, OURS), identity(EVIL, THEIRS)),
+    *(FROM_GROUP, service(LATTICE, FOREIGN, THEIRS)),
+    *(service("s3.amazonaws.com", GROUP, OURS), service("s3.amazonaws.com", FOREIGN, THEIRS)),
+)
+DOORS: Final = (
+    [
+        *("*", {"AWS": ROLE}, {"AWS": [ROLE, OTHER]}, {"AWS": OURS}, {"AWS": THEIRS}, {"AWS": EVIL}),
+        *({"Service": LATTICE}, {"Service": [LATTICE, "s3.amazonaws.com"]}, {"Service": "*"}),
+    ],
+    [INVOKE, "lambda:*", "lambda:Get*", ["lambda:List*", "lambda:Update*"], "lambda:?pdate*"],
+    ["*"],
+)
+DOOR_KEYS: Final = ("aws:SourceArn", "AWS:SourceAccount", "aws:PrincipalArn", "aws:PrincipalAccount")
+DOOR_VALUES: Final = (
+    *(GROUP, FOREIGN, FOREIGN.upper(), OURS, THEIRS, ROLE, EVIL, EVIL.upper(), f"arn:aws:iam::{OURS}:role/*", "*"),
+    *("arn:aws:vpc-lattice:*:${aws:SourceAccount}:targetgroup/*", "arn:aws:iam::${aws:PrincipalAccount}:*"),
+)
+BACKEND: Final = Own(frozenset({("AWS", ROLE)}), frozenset({OURS}))
+BRIDGE: Final = Own(frozenset({("Service", LATTICE)}))
+LEVELS: Final = {None: 0, "warning": 1, "error": 2}
+
+
+def door(random: Random) -> dict[str, Any]:
+    keys = random.choices(DOOR_KEYS, k=2)  # few, so that two conditions are on one of them
+    return {"Effect": "Allow", **statement(random, *DOORS), **condition(random, keys, DOOR_VALUES)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("own", [BACKEND, BRIDGE], ids=["backend", "bridge"])
+def test_a_statement_is_no_better_than_the_worst_that_it_lets_in(own: Own, seed: int) -> None:
+    random = Random(seed)
+    for _ in range(700):
+        one = door(random)
+        worst = 0
+        for (account, name, names, context), action in product(CALLERS, (INVOKE, "lambda:UpdateFunctionCode")):
+            welcome = {("AWS", name), ("Service", name)} & own.welcome and action == INVOKE
+            if not welcome and admitted([one], context, names, action, FUNCTION):
+                worst = max(worst, 1 if account in own.accounts else 2)
+        (read,) = read_policy({"Statement": [one]})
+        assert LEVELS[standing(read, own)] >= worst, one
+
+
+LATTICE_VALUES: Final = (
+    *(GROUP, GROUP.upper(), FOREIGN, OURS, THEIRS, f"{OURS[:-1]}?", "*", f"{GROUP[:-3]}*"),
+    *("arn:aws:vpc-lattice:*:${aws:SourceAccount}:targetgroup/*", "${aws:SourceAccount}", "${aws:SourceArn}"),
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_said_to_let_lattice_in_does_and_what_may_is_not_said_not_to(seed: int) -> None:
+    random = Random(seed)
+    _account, _name, names, context = FROM_GROUP
+    for _ in range(800):
+        principals = [{"Service": LATTICE}, {"Service": [LATTICE, "s3.amazonaws.com"]}, "*", {"AWS": ROLE}]
+        one = {"Effect": "Allow", "Resource": "*"}  # a name's policy is for the name
+        one |= statement(random, principals, [INVOKE, "lambda:*", "lambda:Get*"], [])
+        one |= condition(random, DOOR_KEYS[:2], LATTICE_VALUES)
+        (read,) = read_policy({"Statement": [one]})
+        does = admitted([one], context, names, INVOKE, FUNCTION)
+        assert does or not admits(read, GROUP), one
+        assert may_admit(read, GROUP) or not does, one
+
+
+# ---- an identity's policies -----------------------------------------------------------------------------------------
+
+RIGHTS: Final[tuple[list[Any], list[Any], list[Any]]] = (
+    [],
+    ["*", "lambda:*", "lambda:InvokeFunction", "LAMBDA:invoke*", "s3:*", ["s3:*", "lambda:I?voke*"]],
+    [
+        *("*", FUNCTION, FUNCTION[:-5], f"{FUNCTION[:-5]}:*", "arn:aws:lambda:*:*:function:*:live"),
+        *(f"{FUNCTION[:-1]}?", FUNCTION.replace(OURS, "${aws:PrincipalAccount}")),
+    ],
+)
+REQUESTS: Final[Sequence[Context]] = (
+    {"aws:sourceip": "1", "aws:principalaccount": OURS},
+    {"aws:sourceip": "2", "aws:principalaccount": THEIRS},
+    {},
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_a_role_is_granted_is_what_iam_grants_it(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(700):
+        policy = [
+            {"Effect": random.choice(["Allow", "Deny"]), **statement(random, *RIGHTS)}
+            | random.choice([{}, {}, condition(random, ["aws:SourceIp"], ["1", "2", "3"])])
+            for _ in range(random.randint(0, 4))
+        ]
+        found = granted(read_policy({"Statement": policy}), INVOKE, FUNCTION)
+        every = [admitted(policy, context, frozenset(), INVOKE, FUNCTION) for context in REQUESTS]
+        assert all(every) if found == "allowed" else found == "conditional" or not any(every), (found, policy)
