@@ -19,10 +19,10 @@ from click.testing import CliRunner, Result
 
 from lattice_bridge.cli.root import root
 from lattice_bridge.deployment.template_found import TemplateFinding
-from lattice_bridge.deployment.template_rules import template_findings
+from lattice_bridge.deployment.template_rules import findings_of, template_findings
 from lattice_bridge.deployment.template_sam import translate
 from lattice_bridge.document import parse_document
-from lattice_bridge.local.template import BadTemplate
+from lattice_bridge.local.template import BadTemplate, malformed, resolve
 from lattice_bridge.options import Options
 from lattice_bridge.options_file import read_options
 from lattice_bridge.settings import Settings
@@ -172,6 +172,7 @@ def test_a_level_of_logs_that_loses_the_metrics_is_a_warning(tmp_path: Path) -> 
         "Transform: AWS::Serverless-2016-10-31\nResources: []",
         "Transform: AWS::Serverless-2016-10-31\nGlobals: 3\nResources: {F: {Type: AWS::Serverless::Function}}",
         "Resources: {F: {Type: AWS::Lambda::Function, Properties: {Handler: lattice_bridge.x, Timeout: soon}}}",
+        "Conditions: {A: !Not []}\nResources: {F: {Type: AWS::Lambda::Function, Condition: A}}",
         "{",
         "Transform: AWS::Serverless-2016-10-31\n{",
     ],
@@ -201,6 +202,35 @@ def test_a_part_of_another_shape_is_told_with_its_place(old: str, new: str, mess
     with pytest.raises(BadTemplate) as caught:
         orders(edited("orders.yaml", [[old, new]]))
     assert str(caught.value).endswith(message)
+
+
+def places(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Where in a value a function of CloudFormation's may stand: everywhere but within another."""
+    if isinstance(value, dict) and not (len(value) == 1 and next(iter(value)).startswith(("Ref", "Fn::"))):
+        for key, entry in value.items():
+            yield (*path, key)
+            yield from places(entry, *path, key)
+    elif isinstance(value, list):
+        for at, entry in enumerate(value):
+            yield (*path, at)
+            yield from places(entry, *path, at)
+
+
+def test_a_part_that_is_imported_is_never_a_fault() -> None:
+    plain = json.loads(translated())
+    known, tried = options(), 0
+    for name, resource in plain["Resources"].items():
+        for path in places(resource["Properties"]):
+            tried += 1
+            parent = resource["Properties"]
+            for part in path[:-1]:
+                parent = parent[part]
+            before, parent[path[-1]] = parent[path[-1]], {"Fn::ImportValue": "x"}
+            template = resolve(plain, Path("t.json"), {}, REGION, deployed=True)
+            with malformed(f"{name} {path}"):
+                list(findings_of(template, known))
+            parent[path[-1]] = before
+    assert tried > 300
 
 
 def test_a_map_that_does_not_load_makes_no_right_unneeded() -> None:
@@ -321,6 +351,7 @@ def test_the_region_of_the_environment_is_given(tmp_path: Path) -> None:
         (["--template", "nothing.yaml"], "nothing.yaml: No such file or directory"),
         (["--template", str(ROOT / "bridge.toml")], "not YAML"),
         (["--template", str(ROOT / "template.yaml"), "-P", "AuthType=MAYBE"], "'MAYBE' is not one of AWS_IAM, NONE"),
+        (["--template", str(ROOT / "template.yaml"), "-P", "AWS::AccountId=1111-2222-3333"], "is not 12 digits"),
         (["--template", str(ROOT / "template.yaml"), "-P", "AuthType"], "write NAME=VALUE"),
         (["--unsigned"], "go with --template"),
     ],

@@ -45,10 +45,18 @@ Resources:
   Role: {Type: "AWS::IAM::Role", Properties: {RoleName: !Sub "${Name}-role"}}
   Policy: {Type: "AWS::IAM::ManagedPolicy"}
   Svc: {Type: "AWS::VpcLattice::Service"}
+  Topic: {Type: "AWS::SNS::Topic"}
+  Custom: {Type: "Custom::Thing"}
   R:
     Type: Test
     Properties:
       X: """
+
+
+def condition(written: str) -> str:
+    """A condition more, which is asked for."""
+    return HEAD.replace("\nResources:", f"\n  IsOdd: {written}\nResources:") + "!If [IsOdd, 1, 2]"
+
 
 FN = "arn:aws:lambda:eu-west-1:123456789012:function:orders-fn"
 
@@ -92,9 +100,10 @@ FN = "arn:aws:lambda:eu-west-1:123456789012:function:orders-fn"
         ("!Select [!Ref Second, !Split [!Ref Comma, 'a,b']]", "b"),
         ("!Select [4, !Split ['-', !Select [2, !Split ['/', !Ref AWS::StackId]]]]", "1234567db123"),
         ("!Select [5, !Split [':', !ImportValue x]]", "{Select at R.X is not resolved locally}"),
-        ("!FindInMap [Sizes, large, small]", "{FindInMap Sizes large small is not resolved locally}"),
         ("!FindInMap [Sizes, large, small, {DefaultValue: 9}]", 9),
         ("2012-99-99", "2012-99-99"),
+        ("!Ref Topic", "Topic"),
+        ("!GetAtt Custom.Arn", "arn:aws:local:eu-west-1:123456789012:Custom"),
     ],
 )
 def test_an_expression_has_the_value_that_cloudformation_gives_it(tmp_path: Path, expression: str, value: Any) -> None:
@@ -139,7 +148,17 @@ Resources:
         (HEAD + "!Ref Nobody", {}, "R.X: Ref Nobody: no such parameter or resource"),
         (HEAD + "!GetAtt Nobody.Arn", {}, "R.X: GetAtt Nobody.Arn: no such resource"),
         (HEAD + "!Sub '${Nobody}'", {}, "R.X: Ref Nobody"),
-        (HEAD + "!FindInMap [Colours, large, small]", {}, "R.X: Fn::FindInMap is malformed"),
+        (
+            HEAD + "!FindInMap [Colours, large, small]",
+            {},
+            "R.X: FindInMap: there is no Colours.large.small in Mappings",
+        ),
+        (HEAD + "!FindInMap [Sizes, large, small]", {}, "R.X: FindInMap: there is no Sizes.large.small in Mappings"),
+        (condition("!Not []"), {}, "Conditions.IsOdd: not a condition of "),
+        (condition("!Not [!Condition IsProd, !Condition IsOn]"), {}, "Conditions.IsOdd: not a condition of "),
+        (condition("!And [!Condition IsProd]"), {}, "Conditions.IsOdd: not a condition of "),
+        (condition("!Or []"), {}, "Conditions.IsOdd: not a condition of "),
+        (HEAD + "1", {"AWS::AccountId": "1111-2222-3333"}, "AWS::AccountId: '1111-2222-3333' is not 12 digits"),
         (HEAD + "!Sub [a, b]", {}, "R"),
         ("Resources: {R: {Type: T, Properties: text}}", {}, "resource R: malformed"),
         ("Parameters: {P: text}\nResources: {}", {}, "malformed"),
@@ -173,6 +192,28 @@ def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, parameters: 
     assert message in str(caught.value)
 
 
+def test_a_fault_in_the_yaml_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadTemplate, match="not YAML: while parsing a flow node ") as caught:
+        properties(tmp_path, "Resources: [")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_map_whose_one_key_begins_as_a_reference_is_merged(tmp_path: Path) -> None:
+    text = """
+Globals: {Function: {Environment: {Variables: {A: one}}}}
+Resources: {R: {Type: "AWS::Serverless::Function", Properties: {Environment: {Variables: {Refresh: two}}}}}
+"""
+    assert properties(tmp_path, text) == {"Environment": {"Variables": {"A": "one", "Refresh": "two"}}}
+
+
+def test_conditions_of_conditions_are_decided_once_each(tmp_path: Path) -> None:
+    chain = "".join(f"  C{n}: !Or [!Condition C{n - 1}, !Condition C{n - 1}]\n" for n in range(1, 60))
+    text = (
+        f"Conditions:\n  C0: !Equals [a, b]\n{chain}Resources: {{R: {{Type: T, Properties: {{X: !If [C59, 1, 2]}}}}}}"
+    )
+    assert properties(tmp_path, text) == {"X": 2}
+
+
 def test_a_template_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadTemplate, match="No such file"):
         read_template(tmp_path / "nothing.yaml", {}, "us-east-1")
@@ -190,9 +231,26 @@ def test_json_may_be_indented_by_tabs(tmp_path: Path) -> None:
     assert properties(tmp_path, text) == {"X": "a\tb"}
 
 
+KNOWN_LATER = (
+    HEAD.replace("Sizes: {orders: {small: 7}}", "Sizes: {orders: {small: 7, secret: '{{resolve:ssm:size}}'}}")
+    .replace("\nParameters:", "\nParameters:\n  Secret: {Type: String, Default: '{{resolve:ssm:name}}'}")
+    .replace(
+        "\nResources:",
+        """
+  Here: !Equals [!Ref AWS::Region, eu-west-1]
+  NotHere: !Not [!Condition Here]
+  HereOrOn: !Or [!Condition Here, !Condition IsOn]
+  HereAndProd: !And [!Equals [!Ref AWS::AccountId, "123456789012"], !Condition IsProd]
+Resources:
+  Made: {Type: "AWS::CloudFormation::CustomResource"}
+  Bucket: {Type: "AWS::S3::Bucket"}""",
+    )
+)
+
+
 def deployed(expression: str, **parameters: str) -> Any:
     given = {name.replace("__", "::"): value for name, value in parameters.items()}
-    document = read_document(HEAD + expression, "t.yaml")
+    document = read_document(KNOWN_LATER + expression, "t.yaml")
     return resolve(document, Path("t.yaml"), given, "eu-west-1", deployed=True).resources["R"].properties["X"]
 
 
@@ -208,6 +266,22 @@ def deployed(expression: str, **parameters: str) -> Any:
         ("!GetAtt Svc.DnsEntry.DomainName", "{Svc.DnsEntry.DomainName is not resolved locally}"),
         ("'{{resolve:ssm:/a/b}}-c'", "{resolve ssm a b is not resolved locally}-c"),
         ("!Sub '{{resolve:ssm:${Name}}}'", "{resolve ssm orders is not resolved locally}"),
+        ("!Join ['', ['{{resolve:ssm:', !Ref Name, '}}']]", "{resolve ssm orders is not resolved locally}"),
+        (
+            "!Sub '{{resolve:ssm:${AWS::StackName}}}'",
+            "{resolve ssm StackName is not resolved locally is not resolved locally}",
+        ),
+        ("!Ref Secret", "{resolve ssm name is not resolved locally}"),
+        ("!FindInMap [Sizes, orders, secret]", "{resolve ssm size is not resolved locally}"),
+        ("!Split ['-', !Sub ['${A}-c', {A: !ImportValue a-b}]]", ["{ImportValue a-b is not resolved locally}", "c"]),
+        ("!Ref Custom", "{Custom is not resolved locally}"),
+        ("!GetAtt Custom.Arn", "{Custom.Arn is not resolved locally}"),
+        ("!GetAtt Made.Arn", "{Made.Arn is not resolved locally}"),
+        ("!Ref Bucket", "{Bucket is not resolved locally}"),
+        ("!Ref Topic", "arn:aws:local:eu-west-1:123456789012:Topic"),
+        ("!If [NotHere, 1, 2]", 2),
+        ("!If [HereOrOn, 1, 2]", 1),
+        ("!If [HereAndProd, 1, 2]", 2),
     ],
 )
 def test_what_only_a_deployment_knows_stays_visible(expression: str, value: str) -> None:
@@ -232,6 +306,7 @@ def test_pseudo_parameters_may_be_given() -> None:
         ("Type: String, MaxLength: 2", "abc", "'abc' has 3 characters, and may have 0 to 2"),
         ("Type: String, AllowedPattern: '[a-z]+'", "a1", "'a1' does not match [a-z]+"),
         ("Type: CommaDelimitedList, AllowedPattern: '[a-z]+'", "a, 1", "'1' does not match [a-z]+"),
+        ("Type: CommaDelimitedList, AllowedValues: [a, b]", "a, c", "'c' is not one of a, b"),
     ],
 )
 def test_a_value_that_a_parameter_does_not_take_is_told(declared: str, value: str, fault: str) -> None:
@@ -244,6 +319,8 @@ def test_a_value_that_a_parameter_does_not_take_is_told(declared: str, value: st
     [
         ("Type: Number, MinValue: 60, MaxValue: 600", "60"),
         ("Type: List<Number>", "1, 2"),
+        ("Type: CommaDelimitedList, AllowedValues: [a, b]", "a, b"),
+        ("Type: String, AllowedPattern: '[a-z&&[^x]]+'", "abc"),
         ("Type: String, AllowedPattern: '(?<bad'", "anything"),
         ("Type: String, MinLength: 0, AllowedPattern: '^(a.*)?$'", ""),
     ],

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from lattice_bridge.backend import Backend
 from lattice_bridge.deployment.template_found import TemplateFinding, finding
-from lattice_bridge.deployment.template_stack import bridges_of
+from lattice_bridge.deployment.template_stack import bridges_of, maps_in, variables_of
 from lattice_bridge.local.template import Resource, Template
 from lattice_bridge.local.template_values import unresolved
 from lattice_bridge.telemetry import NAMESPACE, NAMESPACE_VARIABLE
@@ -48,18 +48,16 @@ def alarms_as_said(template: Template, backends: Iterable[Backend]) -> Iterator[
 
 
 def _namespace(bridge: Resource) -> str:
-    variables = (bridge.properties.get("Environment") or {}).get("Variables") or {}
-    return str(variables.get(NAMESPACE_VARIABLE) or NAMESPACE)
+    return str(variables_of(bridge).get(NAMESPACE_VARIABLE) or NAMESPACE)
 
 
 def _watched_by(alarm: Resource, namespaces: Collection[str]) -> Iterator[tuple[str, str]]:
     """The name of each metric of a bridge's that is watched for one backend, and that backend's path."""
-    stats = [one.get("MetricStat") for one in alarm.properties.get("Metrics") or () if isinstance(one, dict)]
-    metrics = [alarm.properties, *(stat["Metric"] for stat in stats if isinstance(stat, dict) and "Metric" in stat)]
-    for metric in metrics:
+    stats = maps_in([one.get("MetricStat") for one in maps_in(alarm.properties.get("Metrics"))])
+    for metric in (alarm.properties, *maps_in([stat.get("Metric") for stat in stats])):
         if metric.get("Namespace") not in namespaces:
             continue
-        for dimension in metric.get("Dimensions") or ():
+        for dimension in maps_in(metric.get("Dimensions")):
             if dimension.get("Name") == "Backend" and not unresolved(dimension.get("Value")):
                 yield str(metric.get("MetricName")), str(dimension.get("Value"))
 

@@ -12,7 +12,7 @@ from typing import Final
 from lattice_bridge.backend import Backend
 from lattice_bridge.deployment.template_found import TemplateFinding, finding
 from lattice_bridge.deployment.template_names import Named, is_function, is_generated, is_misnamed, named, refers_to
-from lattice_bridge.deployment.template_stack import Stack, seconds_of, tenancy_of
+from lattice_bridge.deployment.template_stack import Stack, part_of, seconds_of, tenancy_of
 from lattice_bridge.local.template import Resource, Template
 from lattice_bridge.local.template_values import unresolved
 
@@ -108,7 +108,7 @@ def _patience(function: Resource, backend: Backend) -> Iterator[TemplateFinding]
 def _kept(function: Resource, name: Named, backend: Backend, template: Template) -> Iterator[TemplateFinding]:
     """What failed three times, of requests that nobody waits for."""
     configs = [
-        one.properties
+        one
         for one in template.of_type("AWS::Lambda::EventInvokeConfig")
         if refers_to(one.properties.get("FunctionName"), function)
         and (
@@ -116,7 +116,7 @@ def _kept(function: Resource, name: Named, backend: Backend, template: Template)
             or one.properties.get("Qualifier") == (name.qualifier or "$LATEST")
         )
     ]
-    kept = any((config.get("DestinationConfig") or {}).get("OnFailure") for config in configs)
+    kept = any(_keeps(config) for config in configs)
     if backend.invocation == "async" and not kept and not function.properties.get("DeadLetterConfig"):
         yield finding(
             function.id,
@@ -125,3 +125,8 @@ def _kept(function: Resource, name: Named, backend: Backend, template: Template)
             "the caller had its 202, and Lambda forgets a request that failed three times",
             "warning",
         )
+
+
+def _keeps(config: Resource) -> bool:
+    destinations = config.properties.get("DestinationConfig")
+    return unresolved(destinations) or bool(part_of(config, "DestinationConfig").get("OnFailure"))

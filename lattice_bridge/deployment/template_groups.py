@@ -10,29 +10,47 @@ from typing import Final
 
 from lattice_bridge.deployment.template_found import UNKNOWN, TemplateFinding, finding
 from lattice_bridge.deployment.template_names import name_of, named, refers_to
+from lattice_bridge.deployment.template_patterns import may_be_bridge
 from lattice_bridge.deployment.template_permissions import LATTICE, SINGLE, invokes, permissions_on
-from lattice_bridge.deployment.template_stack import Stack, lambda_groups, part_of, targets_of, tenancy_of
+from lattice_bridge.deployment.template_stack import (
+    Stack,
+    held_by_lattice,
+    lambda_groups,
+    part_of,
+    targets_of,
+    tenancy_of,
+)
 from lattice_bridge.lint import Level
-from lattice_bridge.local.template import Resource
+from lattice_bridge.local.template import Resource, Template
 from lattice_bridge.local.template_values import unresolved
 
+_LATEST: Final = "$LATEST"
 _NOT_FOR_LAMBDA: Final = ("Port", "Protocol", "ProtocolVersion", "VpcIdentifier", "IpAddressType", "HealthCheck")
 
 
 def group_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """What is wrong with target groups, and with bridges that no group holds."""
     for group in stack.template.of_type("AWS::VpcLattice::TargetGroup"):
-        if group.properties.get("Type") == "LAMBDA":
+        if group in lambda_groups(stack.template):
             yield from _shape(group)
         for target in targets_of(group):
             if unresolved(target) and not any(refers_to(target, one) for one in stack.functions):
-                yield from _version(group, "warning")
+                yield from _version(group, "warning")  # it may be a bridge
             for bridge in stack.bridges:
                 if refers_to(target, bridge.function):
-                    yield from _of_the_bridge(group, target, bridge.function)
+                    yield from _of_the_bridge(group, target, bridge.function, stack.template)
                     yield from _permission(group, target, bridge.function, stack)
     for bridge in stack.bridges:
         yield from _held(bridge.function, stack)
+    for other in held_by_lattice(stack.template, stack.backends):
+        if all(other.id != bridge.function.id for bridge in stack.bridges):
+            yield finding(
+                other.id,
+                f"Lattice also holds {name_of(other)}, which is no bridge by its handler",
+                "Handler: lattice_bridge.main.handler, if it is one",
+                "another function of Lattice's is not looked into, and one that is a bridge should be",
+                "warning",
+            )
 
 
 def _shape(group: Resource) -> Iterator[TemplateFinding]:
@@ -46,7 +64,10 @@ def _shape(group: Resource) -> Iterator[TemplateFinding]:
                 "Lattice refuses to make a target group of type LAMBDA that has one",
             )
     targets = group.properties.get("Targets") or []
-    if not isinstance(targets, list) or len(targets) > 1:
+    for key in ("Type", "Config", "Targets"):
+        if isinstance(value := group.properties.get(key), str) and unresolved(value):
+            yield finding(group.id, f"{key} is {value}", "what it is, in the template", UNKNOWN, "warning")
+    if not unresolved(targets) and (not isinstance(targets, list) or len(targets) > 1):
         yield finding(
             group.id,
             f"Targets has {len(targets)} entries" if isinstance(targets, list) else "Targets is no list",
@@ -55,9 +76,9 @@ def _shape(group: Resource) -> Iterator[TemplateFinding]:
         )
 
 
-def _of_the_bridge(group: Resource, target: str, bridge: Resource) -> Iterator[TemplateFinding]:
+def _of_the_bridge(group: Resource, target: str, bridge: Resource, template: Template) -> Iterator[TemplateFinding]:
     kind = group.properties.get("Type")
-    if kind != "LAMBDA":
+    if kind != "LAMBDA" and not unresolved(kind):
         yield finding(
             group.id,
             f"Type is {kind}, and the target is the function {bridge.id}",
@@ -67,16 +88,26 @@ def _of_the_bridge(group: Resource, target: str, bridge: Resource) -> Iterator[T
         return
     yield from _version(group, "error")
     name = named(target)
-    if name is not None and name.qualifier in (None, "$LATEST"):
+    if name is not None and name.qualifier in (None, _LATEST, *_aliases_of_latest(bridge, template)):
         yield finding(
             group.id,
-            f"the target is the function {bridge.id} itself",
+            f"the target is the function {bridge.id} itself"
+            f"{f', by its alias {name.qualifier}' if name.qualifier not in (None, _LATEST) else ''}",
             f"AutoPublishAlias: live, and Targets: [{{Id: !Ref {bridge.id}.Alias}}]",
             "without an alias every update is in force at once: no canary, and nothing to roll back to",
         )
 
 
+def _aliases_of_latest(bridge: Resource, template: Template) -> list[object]:
+    """The names of the bridge's aliases that lead to no version."""
+    aliases = [one.properties for one in template.of_type("AWS::Lambda::Alias")]
+    aliases = [one for one in aliases if refers_to(one.get("FunctionName"), bridge)]
+    return [one.get("Name") for one in aliases if one.get("FunctionVersion") == _LATEST]
+
+
 def _version(group: Resource, level: Level) -> Iterator[TemplateFinding]:
+    if isinstance(group.properties.get("Config"), str):
+        return  # told as unresolved
     version = part_of(group, "Config").get("LambdaEventStructureVersion")
     if version != "V2":
         yield finding(
@@ -84,7 +115,7 @@ def _version(group: Resource, level: Level) -> Iterator[TemplateFinding]:
             f"LambdaEventStructureVersion is {version or 'not there, which is V1'}",
             "Config: {LambdaEventStructureVersion: V2}",
             "in V1 the caller's identity is a header, and repeated headers are one; a target group cannot change later",
-            level,
+            "warning" if unresolved(version) else level,
         )
 
 
@@ -95,9 +126,9 @@ def _permission(group: Resource, target: str, bridge: Resource, stack: Stack) ->
         f"SourceArn !GetAtt {group.id}.Arn, and FunctionName as the target"
     )
     every = stack.template.of_type("AWS::Lambda::Permission")
-    every = [one for one in every if one.properties.get("Principal") == LATTICE]
-    if any(unresolved(one.properties.get("FunctionName")) and not _is_known(one, stack) for one in every):
-        return  # told as such, and it may be the one
+    every = [one for one in every if (by := one.properties.get("Principal")) == LATTICE or unresolved(by)]
+    if any(_may_be_the_one(one.properties.get("FunctionName"), stack) for one in every):
+        return  # told as such
     own = [one for one in permissions_on(bridge, stack.template) if one in every]
     own = [one for one in own if invokes(one) and _may_be_from(one, group)]
     if any(named(one.properties.get("FunctionName")) == named(target) for one in own):
@@ -115,8 +146,10 @@ def _permission(group: Resource, target: str, bridge: Resource, stack: Stack) ->
         )
 
 
-def _is_known(permission: Resource, stack: Stack) -> bool:
-    return any(refers_to(permission.properties.get("FunctionName"), one) for one in stack.functions)
+def _may_be_the_one(text: object, stack: Stack) -> bool:
+    if unresolved(text):
+        return not any(refers_to(text, one) for one in stack.functions)
+    return may_be_bridge(text, stack) is not None
 
 
 def _may_be_from(permission: Resource, group: Resource) -> bool:

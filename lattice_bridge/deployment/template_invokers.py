@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from lattice_bridge.deployment.template_found import TemplateFinding, finding
-from lattice_bridge.deployment.template_names import mentions, name_of, texts
+from lattice_bridge.deployment.template_machines import MACHINE, tasks_of
+from lattice_bridge.deployment.template_names import entries, mentions, name_of, texts
 from lattice_bridge.local.template import Resource
 
 NO_TENANT: Final = "whatever invokes an isolated function has to send a tenant id, and this does not"
@@ -36,11 +37,11 @@ _PUSHES: Final[Mapping[str, str]] = {
     "AWS::SecretsManager::RotationSchedule": "a secret's rotation",
 }
 _HTTP_API: Final = "AWS::ApiGatewayV2::"
-_MACHINE: Final = "AWS::StepFunctions::StateMachine"
+_TENANT: Final = "integration.request.header.x-amz-tenant-id"
 _WITH_TENANT: Final[Mapping[str, tuple[str, str]]] = {
-    "AWS::ApiGateway::Method": ("a REST API", "integration.request.header.x-amz-tenant-id"),
-    "AWS::ApiGateway::RestApi": ("a REST API", "integration.request.header.x-amz-tenant-id"),
-    _MACHINE: ("a state machine", "tenantid"),
+    "AWS::ApiGateway::Method": ("a REST API", _TENANT),
+    "AWS::ApiGateway::RestApi": ("a REST API", _TENANT),
+    MACHINE: ("a state machine", "tenantid"),
 }
 """What can send a tenant id, and the text in it that does."""
 
@@ -60,7 +61,11 @@ def invoker_findings(function: Resource, resource: Resource) -> Iterator[Templat
     kind = resource.type
     own = "FunctionName" if kind == "AWS::Lambda::EventInvokeConfig" else None
     said = {key: value for key, value in resource.properties.items() if key != own}
-    if kind.startswith((*_HARMLESS, *_TOLD)) or not mentions(said, function) or sends_tenant(resource, function):
+    by_name = kind == MACHINE and bool(tasks_of(resource, function))
+    if kind.startswith((*_HARMLESS, *_TOLD)) or not (by_name or mentions(said, function)):
+        return
+    if sends_tenant(resource, function):
+        yield from _chosen(function, resource)
         return
     if kind.startswith(_HTTP_API):
         yield finding(
@@ -94,11 +99,25 @@ def invoker_findings(function: Resource, resource: Resource) -> Iterator[Templat
         )
 
 
+def _chosen(function: Resource, resource: Resource) -> Iterator[TemplateFinding]:
+    """A REST API may send as the tenant what stands in the request."""
+    for scope in _maps_with(resource.properties, function):
+        for key, value in entries(scope):
+            if key.lower() == _TENANT and str(value).startswith("method.request."):
+                yield finding(
+                    function.id,
+                    f"a REST API ({resource.id}) sends {value} as the tenant",
+                    "context.authorizer and the name of what your authorizer makes of the caller",
+                    "whoever calls it chooses the tenant",
+                    "warning",
+                )
+
+
 def sends_tenant(resource: Resource, function: Resource) -> bool:
     """Whether it is known to send a tenant id wherever it invokes the function."""
     _, wanted = _WITH_TENANT.get(resource.type, ("", ""))
-    if resource.type == _MACHINE:  # which names the function far from where it invokes it
-        scopes = [resource.properties] if mentions(resource.properties, function) else []
+    if resource.type == MACHINE:
+        scopes = tasks_of(resource, function)
     else:
         scopes = list(_maps_with(resource.properties, function))
     return bool(wanted and scopes) and all(any(wanted in text.lower() for text in texts(one)) for one in scopes)

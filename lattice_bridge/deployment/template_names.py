@@ -131,6 +131,17 @@ def mentions(value: Any, function: Resource) -> bool:
     return any(wanted.search(text) for text in texts(value))
 
 
+def entries(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key in a value with what it has, at any depth."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield str(key), entry
+            yield from entries(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from entries(entry)
+
+
 def texts(value: Any) -> Iterator[str]:
     """Every text in a value, at any depth, the keys among them."""
     if isinstance(value, str):

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from lattice_bridge.deployment.doctor_policy import matches
+from lattice_bridge.deployment.template_excuses import is_excused
 from lattice_bridge.deployment.template_found import UNKNOWN, TemplateFinding, finding
-from lattice_bridge.deployment.template_invokers import NO_TENANT, sends_tenant
+from lattice_bridge.deployment.template_invokers import NO_TENANT
 from lattice_bridge.deployment.template_names import name_of, refers_to
+from lattice_bridge.deployment.template_patterns import is_pattern, may_be_bridge
 from lattice_bridge.deployment.template_stack import Stack, targets_of
 from lattice_bridge.local.template import ACCOUNT, Resource, Template
 from lattice_bridge.local.template_values import unresolved
@@ -43,9 +45,13 @@ def permission_findings(stack: Stack) -> Iterator[TemplateFinding]:
             if refers_to(one.properties.get("TargetFunctionArn"), bridge.function):
                 wrong = f"{name_of(bridge.function)} has a function URL"
                 yield finding(one.id, wrong, "no FunctionUrlConfig", _FORGED)
+        for one in stack.template.of_type("AWS::Lambda::EventSourceMapping"):
+            if refers_to(one.properties.get("FunctionName"), bridge.function):
+                wrong = f"it sends other events to the bridge, {name_of(bridge.function)}"
+                yield finding(one.id, wrong, "a mapping on another function", _FORGED)
     for function in stack.isolated:
         for one in permissions_on(function, stack.template):
-            if invokes(one) and not _is_of_another_finding(one, function, stack.template):
+            if invokes(one) and not is_excused(one, function, stack.template):
                 yield from _stranger(one, function, stack.template, NO_TENANT, "no such permission")
     yield from _unknown(stack)
 
@@ -57,13 +63,14 @@ def permissions_on(function: Resource, template: Template) -> list[Resource]:
 
 
 def invokes(permission: Resource) -> bool:
-    """Whether its action is one that invokes."""
-    pattern = str(permission.properties.get("Action")).lower()
-    return any(matches(pattern, action) for action in _INVOKES)
+    """Whether its action is one that invokes, as far as is known."""
+    pattern = str(permission.properties.get("Action"))
+    return unresolved(pattern) or any(matches(pattern.lower(), action) for action in _INVOKES)
 
 
 def _source(permission: Resource, bridge: Resource, template: Template) -> Iterator[TemplateFinding]:
-    source = permission.properties.get("SourceArn")
+    written = permission.properties.get("SourceArn")
+    source = None if written is None else str(written)
     groups = {one.arn: one for one in template.of_type("AWS::VpcLattice::TargetGroup")}
     if source is None:
         yield finding(permission.id, "no SourceArn", "SourceArn: the target group's ARN", f"{_FORGED}: any group could")
@@ -77,11 +84,11 @@ def _source(permission: Resource, bridge: Resource, template: Template) -> Itera
                 f"{_FORGED}, and that group is somebody else's",
                 "error" if held else "warning",
             )
-    elif unresolved(source) and not _is_pattern(source):
+    elif unresolved(source) and not is_pattern(source):
         yield finding(
             permission.id, f"SourceArn is {source}", "!GetAtt of a target group in this template", UNKNOWN, "warning"
         )
-    elif SINGLE.fullmatch(str(source)):
+    elif SINGLE.fullmatch(source):
         yield finding(
             permission.id,
             f"SourceArn is {source}, a target group outside this template",
@@ -98,10 +105,6 @@ def _source(permission: Resource, bridge: Resource, template: Template) -> Itera
         )
 
 
-def _is_pattern(source: object) -> bool:
-    return "*" in str(source) or "?" in str(source)
-
-
 def _stranger(
     permission: Resource, function: Resource, template: Template, why: str, instead: str
 ) -> Iterator[TemplateFinding]:
@@ -112,14 +115,8 @@ def _stranger(
     yield finding(permission.id, wrong, instead, why, "warning" if own or unresolved(principal) else "error")
 
 
-def _is_of_another_finding(permission: Resource, function: Resource, template: Template) -> bool:
-    """It is for a REST API that sends the tenant; or for a URL, which is told itself."""
-    if permission.properties.get("Principal") == "apigateway.amazonaws.com":
-        return any(sends_tenant(one, function) for one in template.resources.values())
-    return bool({"FunctionUrlAuthType", "InvokedViaFunctionUrl"} & set(permission.properties))
-
-
 def _unknown(stack: Stack) -> Iterator[TemplateFinding]:
+    yield from _may_be_a_bridge(stack)
     references = [
         (one, str(one.properties.get(key)), key) for kind, key in _REFERS for one in stack.template.of_type(kind)
     ]
@@ -130,3 +127,21 @@ def _unknown(stack: Stack) -> Iterator[TemplateFinding]:
             yield finding(
                 one.id, f"{what} is {text}", "!Ref or !GetAtt of what is in this template", UNKNOWN, "warning"
             )
+    for one in stack.template.of_type("AWS::Lambda::Permission"):
+        if unresolved(action := one.properties.get("Action")):
+            yield finding(one.id, f"Action is {action}", "Action: lambda:InvokeFunction", UNKNOWN, "warning")
+
+
+def _may_be_a_bridge(stack: Stack) -> Iterator[TemplateFinding]:
+    """What names a function as a bridge may be called, of whose name a part is unresolved."""
+    for kind, key in _REFERS:
+        for one in stack.template.of_type(kind):
+            bridge = may_be_bridge(one.properties.get(key), stack)
+            if bridge is not None:
+                yield finding(
+                    one.id,
+                    f"{key} is {one.properties[key]}, which may be the bridge, {bridge.function.id}",
+                    f"!Ref {bridge.function.id}, or the name of another function",
+                    _FORGED,
+                    "warning",
+                )

@@ -10,16 +10,33 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lattice_bridge.deployment.doctor_policy import matches
+from lattice_bridge.deployment.template_documents import Document, listed, read_policy
 from lattice_bridge.deployment.template_names import Named, covers
 from lattice_bridge.local.template import Resource, Template
 from lattice_bridge.local.template_values import unresolved
 
 _INVOKE: Final = "lambda:invokefunction"
+_INVOKE_ASYNC: Final = "lambda:invokeasync"
 HOLDERS: Final = ("AWS::IAM::Role", "AWS::IAM::User", "AWS::IAM::Group")
 _POLICIES: Final = (
     *("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"),
     *("AWS::IAM::RolePolicy", "AWS::IAM::UserPolicy", "AWS::IAM::GroupPolicy"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A part of a policy that was not looked into.
+
+    Attributes:
+        place: the resource it stands in.
+        roles: the names of the roles that have it.
+        text: what there is in its stead.
+    """
+
+    place: str
+    roles: frozenset[str]
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +72,34 @@ class Statement:
 
     @property
     def invokes(self) -> bool:
-        """It may be about invoking a function."""
-        if "NotAction" in self.said:
-            about = not any(names_invoke(str(one)) for one in listed(self.said["NotAction"]))
-        else:
-            about = any(unresolved(one) or names_invoke(one) for one in self.actions)
+        """It may be about invoking a function, synchronously or not."""
+        about = self._is_about(_INVOKE) is not False or self._is_about(_INVOKE_ASYNC) is not False
         return about and ("NotResource" in self.said or bool(self.functions))
 
+    def _is_about(self, deed: str) -> bool | None:
+        """Whether an action is among its own; None if only a deployed stack knows."""
+        said = [str(one) for one in listed(self.said.get("NotAction", self.said.get("Action")))]
+        named = True if any(matches(one.lower(), deed) for one in said) else None if unresolved(said) else False
+        return named if named is None or "NotAction" not in self.said else not named
+
     def reaches(self, wanted: Named, template: Template) -> bool | None:
-        """Whether it is about what bridge.toml names; None if only a deployed stack knows."""
+        """Whether it is about lambda:InvokeFunction on what bridge.toml names; None if only a deployed stack knows."""
         if "NotResource" in self.said:
             kept = [covers(str(one), wanted, template) for one in listed(self.said["NotResource"])]
-            return False if True in kept else None if None in kept else True
-        reached = [covers(one, wanted, template) for one in self.functions]
-        return True if True in reached else None if None in reached else False
+            found = False if True in kept else None if None in kept else True
+        else:
+            reached = [covers(one, wanted, template) for one in self.functions]
+            found = True if True in reached else None if None in reached else False
+        about = self._is_about(_INVOKE)
+        return False if False in (found, about) else None if None in (found, about) else True
+
+    def unknown_in(self, wanted: Named, template: Template) -> str:
+        """What of it only a deployed stack knows, so that it is not known whether it is about a function."""
+        for key in ("NotResource", "Resource"):
+            for one in listed(self.said.get(key)):
+                if covers(str(one), wanted, template) is None:
+                    return f"{key} is {one}"
+        return f"the actions are {self.said.get('NotAction', self.said.get('Action'))}"
 
 
 def names_invoke(action: str) -> bool:
@@ -85,22 +116,24 @@ def _may_be_function(resource: str) -> bool:
 def statements_of(template: Template) -> list[Statement]:
     """Every statement of the identity policies in a template."""
     return [
-        Statement(place, roles, said)
-        for place, roles, document in _documents(template)
-        for said in statements_in(document)
+        Statement(place, roles, said) for place, roles, document in _documents(template) for said in document.statements
     ]
 
 
-def _documents(template: Template) -> Iterator[tuple[str, frozenset[str], object]]:
+def unread_of(template: Template) -> list[Unread]:
+    """What of the identity policies in a template was not looked into."""
+    return [Unread(place, roles, text) for place, roles, document in _documents(template) for text in document.unread]
+
+
+def _documents(template: Template) -> Iterator[tuple[str, frozenset[str], Document]]:
     for holder in template.of_type(*HOLDERS):
         roles = frozenset({name_of_role(holder.arn)} if holder.type == "AWS::IAM::Role" else ())
         for policy in listed(holder.properties.get("Policies")):
-            if isinstance(policy, dict):
-                yield holder.id, roles, policy.get("PolicyDocument")
+            yield holder.id, roles, read_policy(policy.get("PolicyDocument") if isinstance(policy, dict) else policy)
     for policy in template.of_type(*_POLICIES):
         of = [*listed(policy.properties.get("Roles")), *listed(policy.properties.get("RoleName"))]
         roles = frozenset({name_of_role(one) for one in of} | set(_attached(policy, template)))
-        yield policy.id, roles, policy.properties.get("PolicyDocument")
+        yield policy.id, roles, read_policy(policy.properties.get("PolicyDocument"))
 
 
 def _attached(policy: Resource, template: Template) -> Iterator[str]:
@@ -127,14 +160,3 @@ def name_of_role(text: object) -> str:
 
 def _last(text: str) -> str:
     return text.rpartition("/")[2]
-
-
-def statements_in(document: object) -> list[dict[str, Any]]:
-    """A policy's statements."""
-    said = document.get("Statement") if isinstance(document, dict) else None
-    return [statement for statement in listed(said) if isinstance(statement, dict)]
-
-
-def listed(value: object) -> list[Any]:
-    """A value that may be one, several or none, as IAM writes it."""
-    return [] if value is None else value if isinstance(value, list) else [value]

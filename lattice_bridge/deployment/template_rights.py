@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lattice_bridge.backend import Backend
+from lattice_bridge.deployment.template_documents import listed
 from lattice_bridge.deployment.template_found import UNKNOWN, TemplateFinding, finding
 from lattice_bridge.deployment.template_names import Named, covers, is_misnamed, named, refers_to
 from lattice_bridge.deployment.template_policies import (
     Statement,
     is_of_aws,
     is_policy,
-    listed,
     name_of_role,
     statements_of,
+    unread_of,
 )
 from lattice_bridge.deployment.template_stack import Bridge, Stack
 from lattice_bridge.deployment.template_wide import wide_findings
@@ -46,10 +47,11 @@ def _of_the_bridge(bridge: Bridge, statements: list[Statement], stack: Stack) ->
         )
         return
     own = [one for one in statements if role in one.roles]
+    unread = [one.text for one in unread_of(stack.template) if role in one.roles]
     for backend in bridge.backends:
         wanted = named(backend.function)
         if wanted is not None and not any(is_misnamed(wanted, one) for one in stack.functions):
-            yield from _right(backend, wanted, own, resource.id, stack.template)
+            yield from _right(backend, wanted, own, unread, resource.id, stack.template)
     if stack.compared:
         yield from _surplus(own, resource.id, stack)
 
@@ -61,7 +63,7 @@ def _elsewhere(role: Resource, template: Template) -> list[str]:
 
 
 def _right(
-    backend: Backend, wanted: Named, own: list[Statement], role: str, template: Template
+    backend: Backend, wanted: Named, own: list[Statement], unread: list[str], role: str, template: Template
 ) -> Iterator[TemplateFinding]:
     refused = f"every request to {backend.path} would be a 500 (access_denied)"
     about = [(one, one.reaches(wanted, template)) for one in own]
@@ -85,11 +87,10 @@ def _right(
             f"where it does not, {refused}",
             "warning",
         )
-    elif any(reached is None for _, reached in allowing):
-        unknown = next(text for one, reached in allowing if reached is None for text in one.functions)
+    elif unknown := [one.unknown_in(wanted, template) for one, reached in allowing if reached is None] + unread:
         yield finding(
             role,
-            f'whether lambda:InvokeFunction is allowed on "{backend.function}" is not known: Resource is {unknown}',
+            f'whether lambda:InvokeFunction is allowed on "{backend.function}" is not known: {unknown[0]}',
             "an ARN in the template, or see that it is this one yourself",
             UNKNOWN,
             "warning",

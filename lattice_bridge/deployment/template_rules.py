@@ -21,6 +21,7 @@ from lattice_bridge.deployment.template_sam import NotTranslated
 from lattice_bridge.deployment.template_services import service_findings
 from lattice_bridge.deployment.template_stack import Bridge, part_of, seconds_of, stack_of, variables_of
 from lattice_bridge.deployment.template_tenancy import tenancy_findings
+from lattice_bridge.deployment.template_trust import trust_findings
 from lattice_bridge.deployment.template_unseen import unseen_findings
 from lattice_bridge.local.template import Resource, Template, malformed
 from lattice_bridge.local.template_values import unresolved
@@ -91,6 +92,7 @@ def findings_of(
     yield from permission_findings(stack)
     yield from service_findings(stack, unsigned=unsigned)
     yield from right_findings(stack)
+    yield from trust_findings(stack)
     if stack.compared:
         yield from alarms_as_said(template, stack.backends)
     for bridge in stack.bridges:

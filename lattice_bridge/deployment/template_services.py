@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from lattice_bridge.deployment.auth_policy import admits_anonymous
+from lattice_bridge.deployment.template_documents import not_looked_into, read_policy
 from lattice_bridge.deployment.template_found import UNKNOWN, TemplateFinding, finding
-from lattice_bridge.deployment.template_policies import statements_in
 from lattice_bridge.deployment.template_stack import Stack, seconds_of
 from lattice_bridge.local.template import Resource, Template
 from lattice_bridge.local.template_values import unresolved
 
+_SERVICE: Final = "AWS::VpcLattice::Service"
 _IDLE: Final = 60.0
 """Seconds after which Lattice ends a connection on which nothing is sent, by default."""
 
@@ -26,7 +27,7 @@ def service_findings(stack: Stack, *, unsigned: bool) -> Iterator[TemplateFindin
         stack: of the template.
         unsigned: a service is meant to let in callers that nobody authenticated.
     """
-    for service in stack.template.of_type("AWS::VpcLattice::Service"):
+    for service in stack.template.of_type(_SERVICE):
         if not unsigned:
             yield from _authentication(service, stack.template)
         yield from _idle(service, stack)
@@ -37,6 +38,16 @@ def _authentication(service: Resource, template: Template) -> Iterator[TemplateF
     if unresolved(kind):
         yield finding(service.id, f"AuthType is {kind}", "AuthType: AWS_IAM", UNKNOWN, "warning")
         return
+    if kind != "AWS_IAM" and (network := _network(service, template)) is not None:
+        yield finding(
+            service.id,
+            f"AuthType is {kind}, and {network.id} alone authenticates",
+            "AuthType: AWS_IAM, and a policy of its own",
+            "in any other network, every caller would be anonymous to the bridge",
+            "warning",
+        )
+        yield from _admitted(network, template)
+        return
     if kind != "AWS_IAM":
         yield finding(
             service.id,
@@ -45,8 +56,7 @@ def _authentication(service: Resource, template: Template) -> Iterator[TemplateF
             "Lattice would authenticate nobody, and every caller would be anonymous to the bridge",
         )
         return
-    policies = [one for one in template.of_type("AWS::VpcLattice::AuthPolicy") if _is_of(one, service)]
-    if not policies:
+    if not _policies_of(service, template):
         yield finding(
             service.id,
             "no AWS::VpcLattice::AuthPolicy for it in this template",
@@ -54,22 +64,43 @@ def _authentication(service: Resource, template: Template) -> Iterator[TemplateF
             "Lattice refuses every request to a service with AWS_IAM and without a policy",
             "warning",
         )
-    for policy in policies:
-        document = policy.properties.get("Policy")
-        if isinstance(document, str) and unresolved(document):
-            yield finding(policy.id, f"Policy is {document}", "the policy itself", UNKNOWN, "warning")
-        elif admits_anonymous(statements_in(document), service.arn):
+    yield from _admitted(service, template)
+
+
+def _admitted(owner: Resource, template: Template) -> Iterator[TemplateFinding]:
+    """What is wrong with the policies of a service or a network."""
+    for policy in _policies_of(owner, template):
+        document = read_policy(policy.properties.get("Policy"))
+        for unread in document.unread:
+            yield not_looked_into(policy.id, unread)
+        if admits_anonymous(document.statements, owner.arn if owner.type == _SERVICE else None):
             yield finding(
                 policy.id,
-                "it admits requests that nobody signed",
+                f"it {'may admit' if document.unread else 'admits'} requests that nobody signed",
                 "Condition: {StringNotEqualsIgnoreCase: {aws:PrincipalType: anonymous}}",
                 "Lattice lets unsigned requests through where a policy does not ask who it is",
+                "warning" if document.unread else "error",
             )
 
 
-def _is_of(policy: Resource, service: Resource) -> bool:
-    identifier = policy.properties.get("ResourceIdentifier")
-    return identifier in (service.arn, service.arn.rpartition("/")[2])
+def _policies_of(owner: Resource, template: Template) -> list[Resource]:
+    every = template.of_type("AWS::VpcLattice::AuthPolicy")
+    return [one for one in every if _is(one.properties.get("ResourceIdentifier"), owner)]
+
+
+def _network(service: Resource, template: Template) -> Resource | None:
+    """A network of the template that it is in, and that authenticates its callers."""
+    for one in template.of_type("AWS::VpcLattice::ServiceNetworkServiceAssociation"):
+        for network in template.of_type("AWS::VpcLattice::ServiceNetwork"):
+            joined = _is(one.properties.get("ServiceIdentifier"), service)
+            joined = joined and _is(one.properties.get("ServiceNetworkIdentifier"), network)
+            if joined and network.properties.get("AuthType") == "AWS_IAM" and _policies_of(network, template):
+                return network
+    return None
+
+
+def _is(identifier: object, resource: Resource) -> bool:
+    return identifier in (resource.arn, resource.arn.rpartition("/")[2])
 
 
 def _idle(service: Resource, stack: Stack) -> Iterator[TemplateFinding]:

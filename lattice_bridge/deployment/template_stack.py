@@ -5,7 +5,7 @@ Rule: who is a bridge is decided here, once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ class Stack:
 
     Attributes:
         template: the template.
-        bridges: functions with the bridge's handler, and those that Lattice's target groups hold.
+        bridges: functions with the bridge's handler, or else those that Lattice's target groups hold.
         compared: there is a bridge.toml that loads, so that backends are known.
     """
 
@@ -75,20 +75,32 @@ def stack_of(template: Template, options: Options | None) -> Stack:
     return Stack(template, bridges, options is not None)
 
 
-def bridges_of(template: Template, backends: Iterable[Backend]) -> Iterator[Resource]:
-    """The functions with the bridge's handler, and those that Lattice's target groups hold and that are no backend."""
+def bridges_of(template: Template, backends: Iterable[Backend]) -> list[Resource]:
+    """The functions with the bridge's handler; where there are none, it may go by another: those that Lattice holds."""
+    ours = [one for one in template.of_type("AWS::Lambda::Function") if is_ours(one)]
+    return ours or held_by_lattice(template, backends)
+
+
+def held_by_lattice(template: Template, backends: Iterable[Backend]) -> list[Resource]:
+    """The functions under another handler that Lattice's target groups hold, and that are neither backend nor isolated.
+
+    Those that are, are told themselves.
+    """
     held = [target for group in lambda_groups(template) for target in targets_of(group)]
     behind = [backend.function for backend in backends]
-    for one in template.of_type("AWS::Lambda::Function"):
-        by_target = any(refers_to(target, one) for target in held) and not tenancy_of(one)
-        if is_ours(one) or (by_target and not any(is_named(one, text, template) for text in behind)):
-            yield one
+    return [
+        one
+        for one in template.of_type("AWS::Lambda::Function")
+        if any(refers_to(target, one) for target in held)
+        and not (is_ours(one) or tenancy_of(one) or any(is_named(one, text, template) for text in behind))
+    ]
 
 
 def is_ours(function: Resource) -> bool:
     """Whether its handler is one of this package."""
-    command = part_of(function, "ImageConfig").get("Command") or [""]
-    return str(function.properties.get("Handler", command[0])).startswith("lattice_bridge.")
+    command = part_of(function, "ImageConfig").get("Command")
+    image = command[0] if isinstance(command, list) and command else ""
+    return str(function.properties.get("Handler", image)).startswith("lattice_bridge.")
 
 
 def is_named(function: Resource, text: str, template: Template) -> bool:
@@ -105,34 +117,40 @@ def _variable(function: Resource) -> str | None:
 
 def variables_of(function: Resource) -> dict[str, object]:
     """A function's environment."""
-    return part_of(function, "Environment").get("Variables") or {}
+    return part_of(function, "Environment", "Variables")
 
 
-def part_of(resource: Resource, key: str) -> dict[str, Any]:
-    """A map among its properties; empty if it is not there, or only a deployed stack knows it.
+def part_of(resource: Resource, *keys: str) -> dict[str, Any]:
+    """A map at any depth among its properties; empty if it is not there, or only a deployed stack knows it.
 
     Raises:
         BadTemplate: it is no map.
     """
-    value = resource.properties.get(key)
-    if value is None or (isinstance(value, str) and unresolved(value)):
-        return {}
-    if not isinstance(value, dict):
-        raise BadTemplate(f"{resource.id}.{key}: {value!r} is no map")
-    return value
+    value: Any = resource.properties
+    for depth, key in enumerate(keys, start=1):
+        value = value.get(key)
+        if value is None or (isinstance(value, str) and unresolved(value)):
+            return {}
+        if not isinstance(value, dict):
+            raise BadTemplate(f"{'.'.join((resource.id, *keys[:depth]))}: {value!r} is no map")
+    return dict(value)
+
+
+def maps_in(value: object) -> list[dict[str, Any]]:
+    """The maps in a list; none if only a deployed stack knows it."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def lambda_groups(template: Template) -> list[Resource]:
-    """The target groups of type LAMBDA."""
+    """The target groups of type LAMBDA, as far as is known."""
     groups = template.of_type("AWS::VpcLattice::TargetGroup")
-    return [group for group in groups if group.properties.get("Type") == "LAMBDA"]
+    kinds = [(group, group.properties.get("Type")) for group in groups]
+    return [group for group, kind in kinds if kind == "LAMBDA" or unresolved(kind)]
 
 
 def targets_of(group: Resource) -> list[str]:
     """The ids of what is registered in a target group."""
-    targets = group.properties.get("Targets")
-    found = targets if isinstance(targets, list) else []
-    return [str(target.get("Id", "")) for target in found if isinstance(target, dict)]
+    return [str(target.get("Id", "")) for target in maps_in(group.properties.get("Targets"))]
 
 
 def tenancy_of(function: Resource) -> bool:

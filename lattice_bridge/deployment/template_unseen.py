@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from lattice_bridge.deployment.template_documents import not_looked_into
 from lattice_bridge.deployment.template_found import UNKNOWN, TemplateFinding, finding
 from lattice_bridge.deployment.template_names import has_name
+from lattice_bridge.deployment.template_policies import unread_of
 from lattice_bridge.deployment.template_stack import Stack, variables_of
 from lattice_bridge.local.template_values import unresolved
 from lattice_bridge.place import FUNCTION_VARIABLE
@@ -25,7 +27,7 @@ _DEFINITIONS: Final = {
 def unseen_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """A warning for each part that was not looked into, and each condition that could not be decided."""
     for what, place in dict.fromkeys(stack.template.unresolved):
-        if place.startswith("Conditions."):
+        if place.startswith("Conditions.") and unresolved(what):
             wrong = f"the condition depends on {what}, and was taken for false"
             yield finding(place.partition(".")[2], wrong, "a parameter, given with --parameter", UNKNOWN, "warning")
         elif place in ("Resources", "Transform"):
@@ -36,6 +38,8 @@ def unseen_findings(stack: Stack) -> Iterator[TemplateFinding]:
         yield finding(
             nested.id, wrong, "`check --template` of its template as well", "it is a file of its own", "warning"
         )
+    for unread in unread_of(stack.template):
+        yield not_looked_into(unread.place, unread.text)
     for function in stack.functions:
         if not has_name(function):
             wrong = f"FunctionName is {function.properties['FunctionName']}"

@@ -12,6 +12,7 @@ from typing import Final
 from lattice_bridge.local.left_out import LeftOut
 from lattice_bridge.local.plan import Function
 from lattice_bridge.local.template import BadTemplate, Resource, Template, malformed, number
+from lattice_bridge.local.template_values import as_text
 
 _READ: Final = frozenset(
     {
@@ -83,7 +84,7 @@ def _function(resource: Resource, template: Template) -> Function:
         arn=resource.arn,
         handler=str(properties["Handler"]),
         code=(template.folder / str(properties.get("CodeUri", properties.get("Code", ".")))).resolve(),
-        environment={str(key): _scalar(value) for key, value in variables.items()},
+        environment={str(key): as_text(value) for key, value in variables.items()},
         timeout=number(properties.get("Timeout", 3), resource.id, "Timeout"),
         memory=int(number(properties.get("MemorySize", 128), resource.id, "MemorySize")),
         isolated=_isolated(resource),
@@ -91,10 +92,6 @@ def _function(resource: Resource, template: Template) -> Function:
         log_format=str(logging.get("LogFormat", "Text")),
         log_level=logging.get("ApplicationLogLevel"),
     )
-
-
-def _scalar(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _isolated(resource: Resource) -> bool:

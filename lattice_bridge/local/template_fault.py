@@ -18,6 +18,6 @@ def malformed(place: str) -> Iterator[None]:
     """Whatever breaks while a part of a template is read is that part's fault, and told as such."""
     try:
         yield
-    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, StopIteration) as error:
         what = f"{type(error).__name__}: {str(error)[:200]}"
         raise BadTemplate(f"{place}: malformed, not of the shape that CloudFormation documents ({what})") from error

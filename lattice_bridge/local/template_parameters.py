@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
 from lattice_bridge.local.template_fault import BadTemplate
-from lattice_bridge.local.template_values import as_text, marker
+from lattice_bridge.local.template_values import as_text, marker, without_dynamic
 
 _LISTS: Final = ("CommaDelimitedList", "List<")
 _IN_SSM: Final = "AWS::SSM::Parameter::Value"
@@ -36,6 +37,9 @@ def values_of(declared: Mapping[str, Any], given: Mapping[str, str], *, deployed
 
 def _fault(text: str, declaration: Mapping[str, Any]) -> str | None:
     """What CloudFormation has against a value, or a part of a list; None if nothing."""
+    allowed = [as_text(option) for option in declaration.get("AllowedValues") or []]
+    if allowed and text not in allowed:
+        return f"is not one of {', '.join(allowed)}"
     if str(declaration.get("Type")) in ("Number", "List<Number>"):
         try:
             number = float(text)
@@ -48,7 +52,8 @@ def _fault(text: str, declaration: Mapping[str, Any]) -> str | None:
         least, most = declaration.get("MinLength", 0), declaration.get("MaxLength", "any number")
         return f"has {len(text)} characters, and may have {least} to {most}"
     pattern = declaration.get("AllowedPattern")
-    with contextlib.suppress(re.error):  # Java's, of which Python does not know all
+    with contextlib.suppress(re.error, FutureWarning), warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)  # Java's, of which Python does not know all, or takes otherwise
         if pattern is not None and not re.fullmatch(str(pattern), text):
             return f"does not match {pattern}"
     return None
@@ -58,15 +63,16 @@ def _value(name: str, declaration: Mapping[str, Any], given: Mapping[str, str], 
     value = given.get(name, declaration.get("Default"))
     if value is None:
         raise BadTemplate(f"parameter {name} has no default; give it with --parameter {name}=…")
-    allowed = [as_text(option) for option in declaration.get("AllowedValues") or []]
-    if allowed and as_text(value) not in allowed:
-        raise BadTemplate(f"parameter {name}: {as_text(value)!r} is not one of {', '.join(allowed)}")
     kind = str(declaration.get("Type"))
-    for part in str(value).split(",") if any(one in kind for one in _LISTS) else [as_text(value)]:
-        if (fault := _fault(part.strip(), declaration)) is not None:
-            raise BadTemplate(f"parameter {name}: {part.strip()!r} {fault}")
+    is_list = any(one in kind for one in _LISTS)
+    parts = [part.strip() for part in as_text(value).split(",")] if is_list else [as_text(value)]
+    for part in parts:
+        if (fault := _fault(part, declaration)) is not None:
+            raise BadTemplate(f"parameter {name}: {part!r} {fault}")
     if deployed and kind.startswith(_IN_SSM):
         return marker(f"SSM parameter {value}")
-    if any(one in kind for one in _LISTS):
-        return [part.strip() for part in as_text(value).split(",")]
-    return as_text(value) if isinstance(value, bool) else value
+    if deployed:
+        parts = [without_dynamic(part) for part in parts]
+    if is_list:
+        return parts
+    return parts[0] if isinstance(value, bool | str) else value

@@ -13,8 +13,8 @@ from typing import Any, Final
 from lattice_bridge.local.template_conditions import Conditions
 from lattice_bridge.local.template_fault import BadTemplate
 from lattice_bridge.local.template_parameters import values_of
-from lattice_bridge.local.template_stand_ins import FUNCTIONS, StandIns
-from lattice_bridge.local.template_values import as_text, marker, unresolved, without_dynamic
+from lattice_bridge.local.template_stand_ins import FUNCTIONS, REFS_ARE_ARNS, StandIns
+from lattice_bridge.local.template_values import as_text, marker, split, unresolved, without_dynamic
 
 ABSENT: Final = object()
 """What `AWS::NoValue` comes to."""
@@ -57,7 +57,7 @@ class Resolver:
         self._resources: Mapping[str, Any] = document["Resources"]
         self.unresolved: list[tuple[str, str]] = []
         self.conditions = Conditions(
-            document.get("Conditions") or {}, self.resolve, lambda what, place: self.unresolved.append((what, place))
+            document.get("Conditions") or {}, self._decided, lambda what, place: self.unresolved.append((what, place))
         )
         pseudo = {name: value for name, value in parameters.items() if name.startswith("AWS::")}
         self.stand_ins = StandIns(region, pseudo, deployed=deployed)
@@ -86,6 +86,15 @@ class Resolver:
                 return self._function(key, argument, place)
         resolved = {key: self.resolve(entry, f"{place}.{key}") for key, entry in value.items()}
         return {key: entry for key, entry in resolved.items() if entry is not ABSENT}
+
+    def _decided(self, value: Any, place: str) -> Any:
+        """What a value comes to, where a stand-in must not decide."""
+        before = self._values
+        self._values = {**before, **self.stand_ins.undecided}
+        try:
+            return self.resolve(value, place)
+        finally:
+            self._values = before
 
     def _function(self, name: str, argument: Any, place: str) -> Any:
         functions: dict[str, Callable[[Any, str], Any]] = {
@@ -123,7 +132,9 @@ class Resolver:
             return self._qualified(owner, place)
         if kind.startswith("AWS::VpcLattice::") or kind == "AWS::IAM::ManagedPolicy":
             return self.arn(owner)
-        return self._own_name(owner)
+        if not self._deployed or kind.startswith("AWS::IAM::"):
+            return self._own_name(owner)
+        return self.arn(owner) if kind in REFS_ARE_ARNS else marker(owner)
 
     def _get_att(self, argument: Any, place: str) -> str:
         parts = argument.split(".", 1) if isinstance(argument, str) else argument
@@ -131,7 +142,7 @@ class Resolver:
         if owner not in self._resources:
             return self._nowhere(f"{place}: GetAtt {owner}.{attribute}: no such resource", f"{owner}.{attribute}")
         kind = self._kind(owner)
-        if attribute == "Arn":
+        if attribute == "Arn" and not (self._deployed and _is_custom(kind)):
             return self.arn(owner)
         if attribute == "Id" and (kind.startswith("AWS::VpcLattice::") or not self._deployed):
             return self.arn(owner).rpartition("/")[2]
@@ -202,11 +213,13 @@ class Resolver:
     def _join(self, argument: Any, place: str) -> str:
         separator, parts = argument
         found = self.resolve(parts, place)
-        return as_text(separator).join(map(as_text, found)) if isinstance(found, list) else as_text(found)
+        text = as_text(separator).join(map(as_text, found)) if isinstance(found, list) else as_text(found)
+        return without_dynamic(text) if self._deployed else text
 
     def _split(self, argument: Any, place: str) -> Any:
         separator, text = (as_text(self.resolve(part, place)) for part in argument)
-        return text if unresolved(text) and separator not in text else text.split(separator)
+        parts = split(text, separator)
+        return text if unresolved(text) and len(parts) == 1 else parts
 
     def _select(self, argument: Any, place: str) -> Any:
         index, found = (self.resolve(part, place) for part in argument)
@@ -218,13 +231,14 @@ class Resolver:
 
     def _find_in_map(self, argument: Any, place: str) -> Any:
         mapping, first, second = (self.resolve(part, place) for part in argument[:3])
-        if not any(map(unresolved, (mapping, first, second))):
-            entry = self._document["Mappings"][mapping].get(first) or {}
-            if second in entry:
-                return entry[second]
+        entry = (self._document.get("Mappings") or {}).get(mapping, {}).get(first) or {}
+        if second in entry:
+            return self.resolve(entry[second], place)
         default = argument[3] if len(argument) == 4 else {}
         if "DefaultValue" in default:
             return self.resolve(default["DefaultValue"], place)
+        if not unresolved(self._decided(argument[:3], place)):
+            raise BadTemplate(f"{place}: FindInMap: there is no {mapping}.{first}.{second} in Mappings")
         self.unresolved.append(("Fn::FindInMap", place))
         return marker(f"Fn::FindInMap {mapping} {first} {second}")
 
@@ -245,5 +259,11 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+def _is_custom(kind: str) -> bool:
+    """Whoever made the type says what its attributes are."""
+    return not kind.startswith("AWS::") or kind == "AWS::CloudFormation::CustomResource"
+
+
 def _is_call(value: Mapping[str, Any]) -> bool:
-    return len(value) == 1 and str(next(iter(value))).startswith(("Ref", "Fn::"))
+    key = str(next(iter(value), ""))
+    return len(value) == 1 and (key == "Ref" or key.startswith("Fn::"))

@@ -6,9 +6,11 @@ Rule: made from the logical id, so they stay the same.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from lattice_bridge.local.template_fault import BadTemplate
 from lattice_bridge.local.template_values import marker
 
 ACCOUNT: Final = "123456789012"
@@ -24,6 +26,25 @@ _LATTICE: Final[Mapping[str, tuple[str, str]]] = {
     "AWS::VpcLattice::Rule": ("rule", "rule"),
 }
 _IAM: Final[Mapping[str, str]] = {"AWS::IAM::Role": "role", "AWS::IAM::ManagedPolicy": "policy"}
+REFS_ARE_ARNS: Final = frozenset(
+    {
+        "AWS::Batch::JobDefinition",
+        "AWS::Batch::JobQueue",
+        "AWS::CertificateManager::Certificate",
+        "AWS::ECS::Service",
+        "AWS::ECS::TaskDefinition",
+        "AWS::ElasticLoadBalancingV2::Listener",
+        "AWS::ElasticLoadBalancingV2::LoadBalancer",
+        "AWS::ElasticLoadBalancingV2::TargetGroup",
+        "AWS::SNS::Subscription",
+        "AWS::SNS::Topic",
+        "AWS::SecretsManager::Secret",
+        "AWS::Serverless::StateMachine",
+        "AWS::StepFunctions::Activity",
+        "AWS::StepFunctions::StateMachine",
+    }
+)
+"""What a deployment has `!Ref` give the ARN of, beside what is Lambda's, Lattice's or IAM's."""
 _PARTITIONS: Final = (
     *(("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-isob-", "aws-iso-b"), ("us-iso-", "aws-iso")),
     ("eusc-", "aws-eusc"),
@@ -37,6 +58,12 @@ class StandIns:
         region: of the pretended deployment, unless `given` has another.
         given: pseudo parameters, such as `AWS::StackName`, that are known.
         deployed: what CloudFormation would choose is unresolved; otherwise the local stack's own names stand for it.
+
+    Attributes:
+        undecided: pseudo parameters that only stand in, as what decides nothing.
+
+    Raises:
+        BadTemplate: the account is none.
     """
 
     def __init__(self, region: str, given: Mapping[str, str], *, deployed: bool) -> None:
@@ -44,6 +71,8 @@ class StandIns:
         self.region = given.get("AWS::Region", region)
         self._partition = next((name for start, name in _PARTITIONS if self.region.startswith(start)), "aws")
         self.account = given.get("AWS::AccountId", ACCOUNT)
+        if not re.fullmatch(r"[0-9]{12}", self.account):
+            raise BadTemplate(f"AWS::AccountId: {self.account!r} is not 12 digits")
         self._stack = given.get("AWS::StackName", marker("AWS::StackName") if deployed else "local")
         unique = "51af3dc0-da77-11e4-872e-1234567db123"
         chosen = {
@@ -56,6 +85,8 @@ class StandIns:
             "AWS::NotificationARNs": marker("AWS::NotificationARNs"),
         }
         self.pseudo: Mapping[str, Any] = {name: given.get(name, value) for name, value in chosen.items()}
+        guessed = [name for name in ("AWS::AccountId", "AWS::Region") if deployed and name not in given]
+        self.undecided: Mapping[str, Any] = {name: marker(name) for name in guessed}
 
     def function_name(self, name: str) -> str:
         """Of a function that has no name of its own."""

@@ -50,7 +50,7 @@ def read_yaml(text: str, place: str) -> Any:
     except _Refused as error:
         raise BadTemplate(f"{place}: line {error.line}: {error}") from error
     except yaml.YAMLError as error:
-        raise BadTemplate(f"{place}: not YAML: {error}") from error
+        raise BadTemplate(f"{place}: not YAML: {' '.join(str(error).split())}") from error
     except ValueError as error:
         raise BadTemplate(f"{place}: a value that cannot be read: {error}") from error
     except RecursionError as error:

@@ -11,7 +11,7 @@ from typing import Final
 
 _TAIL: Final = " is not resolved locally}"
 MARKER: Final = re.compile(r"\{[^{}]*" + re.escape(_TAIL))
-_DYNAMIC: Final = re.compile(r"\{\{(resolve:[^{}]*)\}\}")
+_DYNAMIC: Final = re.compile(rf"\{{\{{(resolve:(?:[^{{}}]|{MARKER.pattern})*)\}}\}}")
 
 
 def as_text(value: object) -> str:
@@ -32,6 +32,12 @@ def marker(what: str) -> str:
 def unresolved(value: object) -> bool:
     """Whether a value is, or is partly, what only a deployed stack knows."""
     return MARKER.search(str(value)) is not None
+
+
+def split(text: str, separator: str) -> list[str]:
+    """The parts of a text; what is unresolved in it is not taken apart."""
+    markers = iter(MARKER.findall(text))
+    return [re.sub("\0", lambda _: next(markers), part) for part in MARKER.sub("\0", text).split(separator)]
 
 
 def without_dynamic(text: str) -> str:
