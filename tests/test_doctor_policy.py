@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from lattice_bridge.deployment.doctor_granted import granted
-from lattice_bridge.deployment.doctor_policy import Asked, BadPolicy, matches, read_policy
+from lattice_bridge.deployment.doctor_policy import BadPolicy, read_policy
+from lattice_bridge.deployment.policy_condition import Asked
+from lattice_bridge.deployment.policy_pattern import matches
 
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:orders:live"
 

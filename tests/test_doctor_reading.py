@@ -22,7 +22,7 @@ from lattice_bridge.deployment.doctor_config import Configured
 from lattice_bridge.deployment.doctor_facts import Alias, Deployed, Function, Name, Rights, Service, TargetGroup
 from lattice_bridge.deployment.doctor_finding import Shell, Unread
 from lattice_bridge.deployment.doctor_granted import granted
-from lattice_bridge.deployment.doctor_policy import Asked, read_policy
+from lattice_bridge.deployment.doctor_policy import read_policy
 from lattice_bridge.deployment.doctor_read_iam import read_map_roles, read_map_written, read_rights
 from lattice_bridge.deployment.doctor_read_lambda import (
     MOST_VERSIONS,
@@ -36,6 +36,7 @@ from lattice_bridge.deployment.doctor_read_lambda import (
 from lattice_bridge.deployment.doctor_read_lattice import read_groups, read_service
 from lattice_bridge.deployment.doctor_run import NoSuchFunction, findings_of, read_deployed
 from lattice_bridge.deployment.doctor_service import POLICY
+from lattice_bridge.deployment.policy_condition import Asked
 from lattice_bridge.document import parse_document
 from lattice_bridge.tenant_map import TenantMap
 from tests.aws_server import REGION, AwsServer

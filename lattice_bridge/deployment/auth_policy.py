@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from lattice_bridge.deployment.doctor_policy import covers, matches, texts_in
+from lattice_bridge.deployment.doctor_policy import texts_in
+from lattice_bridge.deployment.policy_pattern import covers, matches
 
 INVOKE: Final = "vpc-lattice-svcs:invoke"
 ANONYMOUS: Final = "Anonymous"

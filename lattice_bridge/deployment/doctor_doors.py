@@ -12,7 +12,9 @@ from typing import Final, Literal
 
 from lattice_bridge.deployment.doctor_facts import Alias, Door, Name
 from lattice_bridge.deployment.doctor_finding import Finding, Read, Shell, Unread, listed
-from lattice_bridge.deployment.doctor_policy import INVOKE, LOOKS, Asked, Statement, is_pattern
+from lattice_bridge.deployment.doctor_policy import INVOKE, LOOKS, Statement
+from lattice_bridge.deployment.policy_condition import Asked
+from lattice_bridge.deployment.policy_pattern import is_pattern
 
 _INVOKES: Final = "lambda:invoke"
 _SID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")

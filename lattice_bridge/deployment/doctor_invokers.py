@@ -24,7 +24,9 @@ from lattice_bridge.deployment.doctor_doors import (
 )
 from lattice_bridge.deployment.doctor_facts import Deployed, Name, TargetGroup, target_name, target_names
 from lattice_bridge.deployment.doctor_finding import LEVELS, Finding, Level, Shell, Unread, free_name, listed
-from lattice_bridge.deployment.doctor_policy import INVOKE, Asked, Statement, is_pattern
+from lattice_bridge.deployment.doctor_policy import INVOKE, Statement
+from lattice_bridge.deployment.policy_condition import Asked
+from lattice_bridge.deployment.policy_pattern import is_pattern
 
 LATTICE: Final = "vpc-lattice.amazonaws.com"
 _OWN: Final = Own(frozenset({("Service", LATTICE)}))

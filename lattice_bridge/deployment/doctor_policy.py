@@ -6,79 +6,20 @@ Rule: this is not IAM's evaluation, and does not pretend to be. What a condition
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from lattice_bridge.deployment.policy_condition import POSITIVE, Asked
+from lattice_bridge.deployment.policy_pattern import matches, may_match
+
 INVOKE: Final = "lambda:InvokeFunction"
 LOOKS: Final = ("lambda:get", "lambda:list")
 """How actions on a function begin that change nothing, in lower case."""
-_OF_ARNS: Final = frozenset({"arnequals", "arnlike"})
-_WITH_WILDCARDS: Final = _OF_ARNS | {"stringlike"}
-_POSITIVE: Final = _WITH_WILDCARDS | {"stringequals", "stringequalsignorecase"}
-_VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 
 
 class BadPolicy(ValueError):
     """Not a policy document."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A value that a condition asks a key to have, and how the two are compared.
-
-    Wildcards are some under StringLike, ArnLike and ArnEquals alone; under StringEquals they are letters, and no ARN or
-    account has them. ArnLike and ArnEquals compare the six parts of an ARN one by one, and anything else is like none.
-
-    Attributes:
-        operator: in lower case: one that asks for it to be equal, or alike.
-        text: the value, as it is written.
-    """
-
-    operator: str
-    text: str
-
-    @property
-    def has_variable(self) -> bool:
-        """What `${…}` comes to is up to the request."""
-        return "${" in self.text
-
-    @property
-    def is_pattern(self) -> bool:
-        """It may be for more than itself."""
-        return self.has_variable or (self.operator in _WITH_WILDCARDS and is_pattern(self.text))
-
-    @property
-    def is_for_nothing(self) -> bool:
-        """No ARN and no account is like it."""
-        if self.is_pattern:
-            return False
-        return is_pattern(self.text) or (self.operator in _OF_ARNS and len(self.text.split(":", 5)) < 6)
-
-    def holds(self, text: str) -> bool:
-        """For sure, of a request whose key is the text."""
-        if self.has_variable or self.is_for_nothing:
-            return False
-        if self.operator in _OF_ARNS:
-            parts, others = self.text.split(":", 5), text.split(":", 5)
-            return len(parts) == len(others) == 6 and all(map(matches, parts, others))
-        return self.may_hold(text)
-
-    def may_hold(self, text: str) -> bool:
-        """As far as can be told."""
-        if self.has_variable or self.is_for_nothing:
-            return self.has_variable
-        if self.operator == "stringequalsignorecase":
-            return self.text.lower() == text.lower()
-        return matches(self.text, text) if self.is_pattern else self.text == text
-
-    def overlaps(self, other: Asked) -> bool:
-        """Something may be both. Of two patterns, and of letter case, that is taken for granted: rather too much is
-        left than too little."""
-        if self.has_variable or (self.is_pattern and other.is_pattern):
-            return True
-        return Asked(self.operator, self.text.lower()).may_hold(other.text.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +54,14 @@ class Statement:
     def names_resource(self, resource: str) -> bool:
         """For sure: what a policy variable comes to is not known."""
         if self.not_resources is not None:
-            return not any(_may_match(pattern, resource) for pattern in self.not_resources)
+            return not any(may_match(pattern, resource) for pattern in self.not_resources)
         return any(matches(pattern, resource) for pattern in self.resources)
 
     def may_name_resource(self, resource: str) -> bool:
         """As far as can be told."""
         if self.not_resources is not None:
             return not any(matches(pattern, resource) for pattern in self.not_resources)
-        return any(_may_match(pattern, resource) for pattern in self.resources)
+        return any(may_match(pattern, resource) for pattern in self.resources)
 
     @property
     def only_looks(self) -> bool:
@@ -137,7 +78,7 @@ class Statement:
         asked = [
             [one for one in (Asked(operator, text) for text in values) if not one.is_for_nothing]
             for operator, name, values in self.conditions
-            if name == key and operator in _POSITIVE
+            if name == key and operator in POSITIVE
         ]
         if not asked:
             return None
@@ -147,7 +88,7 @@ class Statement:
     def holds_for(self, keys: Mapping[str, str]) -> bool:
         """Every condition holds, for sure, of a request with these keys."""
         return all(
-            operator in _POSITIVE and key in keys and any(Asked(operator, text).holds(keys[key]) for text in values)
+            operator in POSITIVE and key in keys and any(Asked(operator, text).holds(keys[key]) for text in values)
             for operator, key, values in self.conditions
         )
 
@@ -156,7 +97,7 @@ class Statement:
         return all(
             any(Asked(operator, text).may_hold(keys[key]) for text in values)
             for operator, key, values in self.conditions
-            if key in keys and operator in _POSITIVE
+            if key in keys and operator in POSITIVE
         )
 
 
@@ -226,40 +167,3 @@ def _many(found: Any) -> list[Any]:
 def texts_in(found: Any) -> tuple[str, ...]:
     """What may stand in a policy as one text, or as a list."""
     return tuple(str(text) for text in _many(found))
-
-
-def is_pattern(text: str) -> bool:
-    """It may be for more than itself."""
-    return "*" in text or "?" in text or "${" in text
-
-
-def matches(pattern: str, text: str) -> bool:
-    """Whether a policy's pattern is for the text: `*` is any characters, `?` is one.
-
-    The last star alone is tried again with more: what an earlier one takes is never of use to a later one. So a pattern
-    full of stars takes no more than length times length, where a regular expression takes years.
-    """
-    at = place = 0
-    star, taken = -1, 0
-    while place < len(text):
-        if at < len(pattern) and pattern[at] == "*":
-            star, taken = at, place
-            at += 1
-        elif at < len(pattern) and pattern[at] in ("?", text[place]):
-            at, place = at + 1, place + 1
-        elif star >= 0:
-            taken += 1
-            at, place = star + 1, taken
-        else:
-            return False
-    return not pattern[at:].strip("*")
-
-
-def _may_match(pattern: str, text: str) -> bool:
-    """What a policy variable comes to may be anything."""
-    return matches(_VARIABLE.sub("*", pattern), text)
-
-
-def covers(pattern: str, beginning: str) -> bool:
-    """It is for whatever begins like this: a star at its end takes all that follows."""
-    return pattern.endswith("*") and matches(pattern, beginning)

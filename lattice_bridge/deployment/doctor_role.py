@@ -15,8 +15,9 @@ from lattice_bridge.deployment.doctor_doors import is_for_role
 from lattice_bridge.deployment.doctor_facts import Deployed, Function, Rights
 from lattice_bridge.deployment.doctor_finding import Finding, Level, Read, Shell, Unread, free_name, listed, option
 from lattice_bridge.deployment.doctor_granted import granted
-from lattice_bridge.deployment.doctor_policy import INVOKE, Statement, covers
+from lattice_bridge.deployment.doctor_policy import INVOKE, Statement
 from lattice_bridge.deployment.doctor_trust import trust_findings
+from lattice_bridge.deployment.policy_pattern import covers
 from lattice_bridge.place import CONFIG_VARIABLE
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from lattice_bridge.deployment.doctor_policy import matches
+from lattice_bridge.deployment.policy_pattern import matches
 from lattice_bridge.deployment.template_excuses import is_excused
 from lattice_bridge.deployment.template_found import UNKNOWN, TemplateFinding, finding
 from lattice_bridge.deployment.template_invokers import NO_TENANT

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lattice_bridge.deployment.doctor_policy import matches
+from lattice_bridge.deployment.policy_pattern import matches
 from lattice_bridge.deployment.template_documents import Document, listed, read_policy
 from lattice_bridge.deployment.template_names import Named, covers
 from lattice_bridge.local.template import Resource, Template

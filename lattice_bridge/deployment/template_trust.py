@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from lattice_bridge.deployment.doctor_policy import matches
+from lattice_bridge.deployment.policy_pattern import matches
 from lattice_bridge.deployment.template_documents import listed, not_looked_into, read_policy
 from lattice_bridge.deployment.template_found import TemplateFinding, finding
 from lattice_bridge.deployment.template_policies import name_of_role
