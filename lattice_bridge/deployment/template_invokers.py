@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from lattice_bridge.deployment.template_found import TemplateFinding, finding
 from lattice_bridge.deployment.template_machines import MACHINE, tasks_of
-from lattice_bridge.deployment.template_names import entries, mentions, name_of, texts
+from lattice_bridge.deployment.template_names import entries, mentions, name_of
 from lattice_bridge.local.template import Resource
 
 NO_TENANT: Final = "whatever invokes an isolated function has to send a tenant id, and this does not"
@@ -43,7 +43,7 @@ _WITH_TENANT: Final[Mapping[str, tuple[str, str]]] = {
     "AWS::ApiGateway::RestApi": ("a REST API", _TENANT),
     MACHINE: ("a state machine", "tenantid"),
 }
-"""What can send a tenant id, and the text in it that does."""
+"""What can send a tenant id, and the key in it that does."""
 
 _HARMLESS: Final = (
     *("AWS::CloudWatch::", "AWS::CodeDeploy::", "AWS::IAM::", "AWS::Logs::LogGroup", "AWS::Logs::MetricFilter"),
@@ -120,13 +120,19 @@ def sends_tenant(resource: Resource, function: Resource) -> bool:
         scopes = tasks_of(resource, function)
     else:
         scopes = list(_maps_with(resource.properties, function))
-    return bool(wanted and scopes) and all(any(wanted in text.lower() for text in texts(one)) for one in scopes)
+    return bool(wanted and scopes) and all(_sends(one, wanted) for one in scopes)
+
+
+def _sends(scope: Mapping[str, Any], wanted: str) -> bool:
+    """By a key, and not by a comment; of a definition that is a text and not understood, by what stands in it."""
+    keys = [key.removesuffix(".$").lower() for key, _ in entries(scope)]
+    return wanted in keys or wanted in str(scope.get("DefinitionString", "")).lower()
 
 
 def _maps_with(value: Any, function: Resource) -> Iterator[Mapping[str, Any]]:
     """The innermost maps in which the function's ARN stands."""
-    entries = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list) else []
-    if isinstance(value, Mapping) and any(isinstance(one, str) and mentions(one, function) for one in entries):
+    parts = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list) else []
+    if isinstance(value, Mapping) and any(isinstance(one, str) and mentions(one, function) for one in parts):
         yield value
-    for entry in entries:
-        yield from _maps_with(entry, function)
+    for part in parts:
+        yield from _maps_with(part, function)
