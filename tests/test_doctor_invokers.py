@@ -52,6 +52,7 @@ REMOVE = f"aws lambda remove-permission --function-name {BRIDGE.arn} --qualifier
 )
 @pytest.mark.parametrize("qualifier", ["live", None, "7"])
 def test_anybody_but_lattice_is_an_error_and_is_shut_out(principal: object, named: str, qualifier: str | None) -> None:
+    """Trap A8: who else may invoke the bridge writes the event."""
     other = allows(principal, sid="other")
     found = only(door(*([RIGHT] if qualifier == "live" else []), other, qualifier=qualifier))
     assert (found.level, found.found) == ("error", f"{named}, by statement other")
@@ -136,6 +137,7 @@ def test_a_statement_whose_id_is_no_argument_is_shown_and_not_taken_out(sid: str
     ],
 )
 def test_lattice_from_more_than_the_target_group_is_an_error(condition: dict[str, Any], words: str) -> None:
+    """Trap A8: who else may invoke the bridge writes the event."""
     missing, wide = said(door(allows(LATTICE, Condition=condition)))
     assert wide.level == "error"
     assert words in wide.found
