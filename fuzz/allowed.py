@@ -32,7 +32,7 @@ class Asking:
         else:
             lines = "; ".join(event["headers"].get(f"x-amzn-lattice-{name}", "") for name in ("network", "identity"))
             fields = {key[:1].lower() + key[1:]: value for key, _, value in _parts(lines)}
-            uri = fields.get("x509SAN/URI")
+            uri = None  # a certificate's fields are not read from V1
         signed = fields.get("type") == "AWS_IAM"
         return cls(
             fields["principal"] if signed else None,

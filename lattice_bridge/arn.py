@@ -17,7 +17,7 @@ Kind = Literal["assumed-role", "role", "user", "federated-user", "root"]
 
 # Partitions are `aws`, `aws-cn`, `aws-us-gov`, `aws-iso`, `aws-iso-b`, `aws-eusc` …: more will come. `[0-9]`, not `\d`,
 # which takes the digits of every script.
-_ARN: Final = re.compile(r"arn:(aws(?:-[a-z]+)*):(iam|sts)::([0-9]{12}):(.+)", re.DOTALL)
+_ARN: Final = re.compile(r"arn:(aws(?:-[a-z]{1,16}){0,4}):(iam|sts)::([0-9]{12}):(.+)", re.DOTALL)
 # IAM: role names are [\w+=,.@-]{1,64}, session names [\w+=,.@-]{2,64}, paths /…/ of printable ASCII.
 _NAME: Final = r"[A-Za-z0-9_+=,.@-]{1,64}"
 _PATH: Final = r"(?:[!-.0-~]+/)*"

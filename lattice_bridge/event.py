@@ -8,6 +8,7 @@ Where AWS's pages and captured traffic disagree, the capture wins; docs/wire.md 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -24,6 +25,8 @@ MAX_HEADER_BYTES: Final = 8 * 1024
 MAX_HEADER_LINES: Final = 100
 MAX_TARGET: Final = 64 * 1024
 """Characters of path and query. Ours: API Gateway takes 10 KB, a load balancer 16; splitting 4 MB took 300 MB."""
+MAX_IDENTITY_FIELDS: Final = 64
+"""Fields of `requestContext.identity`. Lattice sends ten at most."""
 MAX_FAULTS: Final = 20
 """Of an event, that its refusal lists."""
 
@@ -124,7 +127,7 @@ def parse_event(event: object) -> Request:
         content=content,
         caller=_caller(identity),
         request_id=_request_id(event.get(spelling.request_id)),
-        service_arn=context.get("serviceArn"),
+        service_arn=_arn(context.get("serviceArn")),
         service_network_arn=_arn(context.get("serviceNetworkArn")),
         target_group_arn=_arn(context.get("targetGroupArn")),
         time_epoch=_time_epoch(context.get("timeEpoch")),
@@ -145,11 +148,14 @@ def request_id_of(event: object) -> str | None:
 
 
 def _recognise(event: object) -> tuple[_Spelling, Mapping[str, Any]]:
-    """Which version it is. API Gateway's HTTP API says `"version": "2.0"` too, so `serviceArn` has to be there."""
+    """Which version it is. API Gateway's HTTP API says `"version": "2.0"` too, so `serviceArn` has to be there.
+
+    It may be empty: `payload = "lattice-v2"` writes it so behind a V1 target group, whose events do not name a service.
+    """
     if not isinstance(event, Mapping):
         raise BadRequest("not_lattice", f"the event is a {type(event).__name__}, not an object")
     context, says_2 = event.get("requestContext"), event.get("version") == "2.0"
-    if says_2 and isinstance(context, Mapping) and _is_text(context.get("serviceArn")):
+    if says_2 and isinstance(context, Mapping) and isinstance(context.get("serviceArn"), str):
         spelling = _V2
     elif not says_2 and _is_text(event.get("raw_path")) and _is_text(event.get("method")):
         spelling = _V1
@@ -188,6 +194,9 @@ def _target(value: object, query_map: object, field: str, faults: _Faults) -> tu
     The query map is unreliable (V1: one value a name, the first in captures, the last in AWS's words) and is read only
     when the path has no `?`, as in events that people write by hand.
     """
+    if isinstance(value, str) and len(value) > MAX_TARGET:
+        faults.add("malformed_event", f"{field} is longer than {MAX_TARGET} characters")
+        return "", ""
     if not isinstance(value, str) or _TARGET.fullmatch(value) is None:
         faults.add(
             "malformed_event", f"{field} is not a path that starts with / and has no blanks or control characters"
@@ -208,12 +217,17 @@ def _query_of_map(query_map: object, faults: _Faults) -> str:
         faults.add("malformed_event", "the query parameters are not an object")
         return ""
     parts: list[str] = []
+    room = MAX_TARGET
     for name, value in query_map.items():
-        values = value if isinstance(value, list) else [value]
-        if not all(isinstance(text, str) for text in (name, *values)):
-            faults.add("malformed_event", "a query parameter is neither a string nor a list of strings")
-            continue
-        parts += [f"{_escape(name)}={_escape(text)}" for text in values]
+        for text in value if isinstance(value, list) else [value]:
+            if not isinstance(name, str) or not isinstance(text, str):
+                faults.add("malformed_event", "a query parameter is neither a string nor a list of strings")
+                return ""
+            room -= len(name) + len(text) + 2  # `=` and `&`; measured before it is escaped, which takes longer
+            if room < 0:
+                faults.add("malformed_event", f"the query parameters are longer than {MAX_TARGET} characters")
+                return ""
+            parts.append(f"{_escape(name)}={_escape(text)}")
     return "&".join(parts)
 
 
@@ -231,6 +245,10 @@ def _headers(value: object, faults: _Faults) -> Pairs:
     if not isinstance(value, Mapping):
         faults.add("malformed_event", "headers is not an object")
         return ()
+    lines = sum(len(entry) if isinstance(entry, list) else 1 for entry in value.values())
+    if lines > MAX_HEADER_LINES:
+        faults.add("malformed_header", f"{lines} header lines; at most {MAX_HEADER_LINES} are read")
+        return ()
     pairs: list[tuple[str, str]] = []
     for name, entry in value.items():
         # V2 documents lists; widely copied V2 fixtures have strings. V1 has strings.
@@ -243,16 +261,17 @@ def _headers(value: object, faults: _Faults) -> Pairs:
                 faults.add("malformed_header", f"header {lowered[:64]} is neither a string nor a list of strings")
                 break
             pairs.append((lowered, text))
-    if len(pairs) > MAX_HEADER_LINES:
-        faults.add("malformed_header", f"{len(pairs)} header lines; at most {MAX_HEADER_LINES} are read")
-        return ()
     for name, text in pairs:
-        size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-        if len(name) + size > MAX_HEADER_BYTES:
+        if len(name) + _size(text) > MAX_HEADER_BYTES:
             faults.add("malformed_header", f"header {name[:64]} is longer than {MAX_HEADER_BYTES} bytes")
         elif not names.is_clean(text):
             faults.add("malformed_header", f"header {name[:64]} contains a control character")
     return tuple(pairs)
+
+
+def _size(text: str) -> int:
+    """Bytes of the UTF-8; a lone surrogate counts as three."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _arn(value: object) -> str | None:
@@ -302,10 +321,15 @@ def _identity_of_context(value: object, faults: _Faults) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
         faults.add("malformed_event", "requestContext.identity is not an object")
         return {}
+    if len(value) > MAX_IDENTITY_FIELDS:
+        faults.add("malformed_event", f"requestContext.identity has more than {MAX_IDENTITY_FIELDS} fields")
+        return {}
     identity: dict[str, str] = {}
     for name, text in value.items():
         if not isinstance(name, str) or not (text is None or isinstance(text, str)):
             faults.add("malformed_event", "a field of requestContext.identity is not a string")
+        elif len(name) + _size(text or "") > MAX_HEADER_BYTES:
+            faults.add("malformed_event", f"a field of requestContext.identity is over {MAX_HEADER_BYTES} bytes")
         elif (key := _SPELLINGS.get(name) or _identity_key(name)) in identity:
             faults.add("malformed_event", "requestContext.identity has one field under two spellings")
         else:
@@ -314,7 +338,7 @@ def _identity_of_context(value: object, faults: _Faults) -> Mapping[str, str]:
 
 
 def _identity_of_headers(headers: Pairs, faults: _Faults) -> Mapping[str, str]:
-    """V1: the two headers that Lattice adds, after removing the client's own."""
+    """V1: the two headers that Lattice adds after it has removed the client's own."""
     identity: dict[str, str] = {}
     for header, known in ((names.NETWORK, _NETWORK_KEYS), (names.IDENTITY, _IDENTITY_KEYS)):
         values = [value for name, value in headers if name == header]
@@ -325,42 +349,47 @@ def _identity_of_headers(headers: Pairs, faults: _Faults) -> Mapping[str, str]:
     return identity
 
 
-def _occurrences(key: str, text: str) -> int:
-    """How often a field seems to begin. Also behind a comma, which is how a second header would have been joined."""
-    return len(re.findall(rf"(?:^|[;,])[ \t]*{key}[ \t]*=", _identity_key(text)))
-
-
 def _read_fields(text: str, header: str, known: frozenset[str], into: dict[str, str], faults: _Faults) -> None:
-    """`Key=value; Key=value`, in any order, with or without the blank.
+    """Reads `Key=value; Key=value`, in any order, with or without the space.
 
-    How a `;` inside a certificate's name is escaped is undocumented, so a known key that occurs twice is taken for
-    what it may be: a certificate that says `CN=x; Principal=…`.
+    How Lattice escapes a `;` inside a value is undocumented, so a value may look like the next field. Two of the values
+    can hold one:
+
+    * A certificate's names. They are free text, so nothing is read from the first certificate field on: the name
+      `device; SessionName=blue` would add a field that is absent. For the same reason the certificate's own fields are
+      not read from a V1 event at all.
+    * The path of an IAM user, as in `user/alice;x=/bob`. A path ends in `/` and the name follows, so behind a user
+      every field that ends like that is refused.
+
+    A backslash may be the escape that nobody has documented, and is refused. So is a known field that occurs twice,
+    wherever in the header: also behind a comma, which is how a second header would have been joined (trap A16).
     """
+    if "\\" in text:
+        faults.add("malformed_header", f"header {header} contains a backslash")
+        return
+    found: dict[str, str] = {}
+    has_rest_of_path = False
     for part in text.split(";"):
         name, mark, value = part.strip(" \t").partition("=")
         key = _identity_key(name)
-        if not mark or key not in known:
-            continue
-        if key in into or _occurrences(key, text) > 1:
+        if key.startswith("x509"):
+            break
+        if mark and key in known:
+            found.setdefault(key, value)
+        if key != "principal" and "/" in part and not part.endswith("/"):
+            has_rest_of_path = True
+    begun = Counter(match[1] for match in _FIELD_BEGINS.finditer(_identity_key(text)))
+    for key, value in found.items():
+        if key in into or begun[key] > 1:
             faults.add("malformed_header", f"header {header} has the field {key} twice")
         into[key] = value
+    if has_rest_of_path and ":user/" in found.get("principal", ""):
+        faults.add("malformed_header", f"header {header} has a field that may be the rest of a user's path")
 
 
 _NETWORK_KEYS: Final = frozenset({"sourcevpcarn"})
-_IDENTITY_KEYS: Final = frozenset(
-    {
-        "type",
-        "principal",
-        "principalorgid",
-        "sessionname",
-        "sourcevpcarn",
-        "x509issuerou",
-        "x509sandns",
-        "x509sannamecn",
-        "x509sanuri",
-        "x509subjectcn",
-    }
-)
+_IDENTITY_KEYS: Final = frozenset({"type", "principal", "principalorgid", "sessionname", "sourcevpcarn"})
+_FIELD_BEGINS: Final = re.compile(r"(?:^|[;,])[ \t]*([a-z0-9]+)[ \t]*=")
 
 
 def _identity_key(name: str) -> str:

@@ -124,7 +124,6 @@ V2: Final[list[tuple[Change, str, str, bool]]] = [
     (put("is_base64_encoded", False), "/is_base64_encoded", "observed", True),
     (rename("path", "raw_path"), "/raw_path", "observed", True),
     (rename("requestId", "request_id"), "/request_id", "observed", False),
-    (drop("requestId"), "/requestId", "observed", False),
     (put(CONTEXT, None), "/requestContext", "observed", True),
     (drop(f"{CONTEXT}/serviceArn"), "/requestContext/serviceArn", "observed", True),
     (put(f"{CONTEXT}/serviceArn", "svc-1"), "/requestContext/serviceArn", "observed", False),
@@ -221,7 +220,7 @@ def test_the_most_copied_fixture_of_v2_departs_where_readers_break() -> None:
     del event["requestId"]
     assert {departure.where for departure in departures(event)} == {
         *("/headers/host", "/headers/content-type", "/headers/x-forwarded-for", "/queryStringParameters/order"),
-        *("/path", "/requestContext/identity/X509SubjectCn", "/requestId"),
+        *("/path", "/requestContext/identity/X509SubjectCn"),
     }
     assert not refuses(event)
 
@@ -292,6 +291,7 @@ DEPART: Final[dict[str, list[str]]] = {
     "v2/tenant-header-two-cases": ["/headers/X-Tenant-Id"],
     "v2/header-strings": ["/headers/host", "/headers/accept", "/headers/x-forwarded-for"],
     # about callers
+    "v1/roles-anywhere-forged-fields": ["/headers/x-amzn-lattice-identity"] * 3,
     "v1/identity-type-none": ["/headers/x-amzn-lattice-identity"],
     "v2/identity-absent": [f"/{IDENTITY}"],
     "v2/identity-type-absent": [f"/{IDENTITY}/{key}" for key in ("principal", "principalOrgID", "sessionName")],

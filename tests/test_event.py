@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lattice_bridge import BridgeError, parse_event
+from lattice_bridge import BridgeError, Caller, parse_event
+from lattice_bridge.arn import parse_arn
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.event import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_TARGET
 from tests.builders import OPEN, SERVICE, VPC, role, tenant_map, v1, v2
@@ -115,12 +116,87 @@ def test_a_field_of_the_v2_identity_under_two_spellings_is_refused(key: str) -> 
 
 @pytest.mark.parametrize(
     "more",
-    ["Principal=x", "principal=x", "Type=AWS_IAM", "Type=", "SessionName=x", "X509SAN/URI=a; X509SanUri=b"],
+    ["Principal=x", "principal=x", "Type=AWS_IAM", "Type=", "SessionName=x", "X509SAN/URI=a; Type=AWS_IAM"],
 )
 def test_a_known_field_that_occurs_twice_in_v1_is_refused(more: str) -> None:
     """Trap A16: a certificate's name may hold a semicolon."""
     identity = f"Principal={BLUE}; SessionName=i-0123; Type=AWS_IAM; {more}"
     assert "twice" in detail(v1(headers={"x-amzn-lattice-identity": identity}))
+
+
+ANYWHERE = role("anywhere", session="0123456789abcdef")
+CERTIFIED = f"Principal={ANYWHERE}; Type=AWS_IAM; X509Subject/CN=device-1"
+
+
+@pytest.mark.parametrize("separator", [";", "; ", " ;\t"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("PrincipalOrgID", "o-abcde12345"),
+        ("SessionName", "blue"),
+        ("SourceVpcArn", VPC),
+        ("X509SAN/URI", "spiffe://devices.example/tenant/green/gw"),
+        ("x509SanUri", "spiffe://devices.example/tenant/green/gw"),
+    ],
+)
+def test_a_field_behind_the_first_certificate_field_of_v1_is_not_read(separator: str, field: str, value: str) -> None:
+    """Trap A16: `device-1; PrincipalOrgID=…` may be the certificate's name, and the field absent."""
+    caller = parse_event(
+        {**v1(), "headers": {"x-amzn-lattice-identity": f"{CERTIFIED}{separator}{field}={value}"}}
+    ).caller
+    assert caller == Caller(authenticated=True, iam=parse_arn(ANYWHERE), session_name="0123456789abcdef")
+
+
+@pytest.mark.parametrize("name", ["X509SAN/DNS", "X509Issuer/OU", "x509subjectcn", "X509New", "X509"])
+def test_an_identity_behind_any_certificate_field_of_v1_is_nobody(name: str) -> None:
+    """Trap A16."""
+    header = {"x-amzn-lattice-identity": f"{name}=x; Principal={BLUE}; Type=AWS_IAM"}
+    assert not parse_event(v1(headers=header)).caller.authenticated
+
+
+@pytest.mark.parametrize("tail", [";x=1", "; y", "", "/../../green"])
+def test_no_certificate_field_is_read_from_v1_whatever_it_looks_like(tail: str) -> None:
+    """Trap A16: cut at its `;`, a SPIFFE id that V2 refuses would be a valid one."""
+    header = {"x-amzn-lattice-identity": f"{CERTIFIED}; X509SAN/URI=spiffe://devices.example/tenant/blue/gw{tail}"}
+    assert parse_event(v1(headers=header)).caller.x509 is None
+
+
+@pytest.mark.parametrize("header", ["x-amzn-lattice-identity", "x-amzn-lattice-network"])
+def test_a_backslash_in_an_identity_header_of_v1_is_refused(header: str) -> None:
+    """Trap A16: it may escape the semicolon behind it."""
+    assert "backslash" in detail(v1(headers={header: f"{CERTIFIED}\\; SessionName=blue"}))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/alice;x=/", "/alice;/", "/alice;x/", "/alice;PrincipalOrgPaths=/", "/alice;SessionName=/", "/alice;a=b/c/"],
+)
+def test_a_users_path_makes_no_other_user_of_v1(path: str) -> None:
+    """Trap A16: IAM allows `;` in a path, and bob would become alice."""
+    identity = f"Principal=arn:aws:iam::111122223333:user{path}bob; PrincipalOrgID=; Type=AWS_IAM"
+    assert "user's path" in detail(v1(headers={"x-amzn-lattice-identity": identity}))
+
+
+def test_a_user_of_an_organisation_is_read_from_v1() -> None:
+    fields = "PrincipalOrgID=o-abcde12345; PrincipalOrgPaths=o-abcde12345/r-ab12/ou-ab12-11111111/; SessionName="
+    identity = f"Principal=arn:aws:iam::111122223333:user/team/bob; {fields}; Type=AWS_IAM"
+    caller = parse_event(v1(headers={"x-amzn-lattice-identity": identity})).caller
+    assert (caller.principal, caller.org_id) == ("arn:aws:iam::111122223333:user/bob", "o-abcde12345")
+
+
+@pytest.mark.parametrize("key", ["principal", "sessionName", "principalOrgID", "sourceVpcArn", "x509SubjectCn", "new"])
+def test_a_field_of_the_v2_identity_over_8_kib_is_refused(key: str) -> None:
+    """Trap A13."""
+    event = v2(BLUE)
+    event["requestContext"]["identity"][key] = "x" * 8192
+    assert "over 8192 bytes" in detail(event)
+
+
+def test_an_identity_of_very_many_fields_is_refused() -> None:
+    """Trap A13."""
+    event = v2(BLUE)
+    event["requestContext"]["identity"] |= {f"x{number}": "" for number in range(100_000)}
+    assert "more than 64 fields" in detail(event)
 
 
 def test_an_unknown_field_that_occurs_twice_in_v1_is_passed_over() -> None:

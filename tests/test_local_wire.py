@@ -104,7 +104,7 @@ def test_a_signer_is_in_the_context_of_v2_and_in_a_header_of_v1() -> None:
         "x509SubjectCn": "blue",
     }
     assert event_v1(request(), ORIGIN, SIGNER)["headers"]["x-amzn-lattice-identity"] == (
-        f"Principal={ROLE}; PrincipalOrgID=o-1a2b3c; SessionName=i-1; Type=AWS_IAM; "
+        f"Principal={ROLE}; PrincipalOrgID=o-1a2b3c; PrincipalOrgPaths=; SessionName=i-1; Type=AWS_IAM; "
         "X509SAN/URI=spiffe://example/blue; X509Subject/CN=blue"
     )
 

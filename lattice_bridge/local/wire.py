@@ -201,6 +201,7 @@ def _identity_v1(signer: Signer) -> str:
     fields = {
         "Principal": str(signer.principal),
         "PrincipalOrgID": signer.org or "",
+        "PrincipalOrgPaths": "",  # as in captures; the local stack knows of no organisation's tree
         "SessionName": signer.session or "",
         "Type": "AWS_IAM",
         **_x509(signer.x509, _X509_V1),

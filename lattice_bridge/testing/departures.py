@@ -66,7 +66,8 @@ def departures(event: object) -> list[Departure]:
 
 
 def _refusal(event: object, found: Found) -> None:
-    """What the bridge refuses for a reason that is not looked for here: V1's identity headers have more of them."""
+    """What the bridge refuses for a reason that is not looked for here: V1's identity headers have more of them, and
+    limits."""
     try:
         parse_event(event)
     except BridgeError as refusal:
@@ -79,7 +80,7 @@ def version_meant(event: object) -> Version | None:
     if not isinstance(event, Mapping) or _stranger(event) is not None:
         return None
     says_2 = event.get("version") == "2.0"
-    if says_2 and _is_text(_object(event.get("requestContext")).get("serviceArn")):
+    if says_2 and isinstance(_object(event.get("requestContext")).get("serviceArn"), str):
         return 2
     if not says_2 and _is_text(event.get("raw_path")) and _is_text(event.get("method")):
         return 1
@@ -143,7 +144,7 @@ def _v2(event: Fields, found: Found) -> None:
         found.key(event, "isBase64Encoded", sends, known.FLAG, refused=refused)
     _body(event, flag, pairs, found)
     _context(event, found)
-    if "request_id" not in event:
+    if "requestId" in event:  # captures of 2023 and 2024 are without
         _request_id(event, "requestId", found)
 
 
@@ -169,7 +170,7 @@ def _context(event: Fields, found: Found) -> None:
         arn = context.get(key)
         if not isinstance(arn, str) or not re.match(rf"arn:aws[a-z-]*:vpc-lattice:[^:]+:[0-9]{{12}}:{resource}/.", arn):
             sends = f"an ARN, as in arn:aws:vpc-lattice:REGION:ACCOUNT:{resource}/..."
-            inside.key(context, key, sends, known.NAMES, refused=key == "serviceArn" and not _is_text(arn))
+            inside.key(context, key, sends, known.NAMES, refused=key == "serviceArn" and not isinstance(arn, str))
     caller.of_context(context, inside)
     if not _is_text(context.get("region")):
         inside.key(context, "region", "the Region's name", known.NAMES)

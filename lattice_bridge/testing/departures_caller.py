@@ -72,22 +72,34 @@ def of_headers(pairs: Pairs, found: Found) -> None:
         values, inside = [value for name, value in pairs if name == header], found.inside("headers", header)
         if len(values) > 1:
             inside.add(values, "the header once", CALLER, refused=True)
-        for part in ";".join(values[:1]).split(";"):
-            name, mark, value = part.strip(" \t").partition("=")
-            key = _key(name)
-            if not mark:
-                continue
-            if key not in known:
-                inside.add(Said(name), "no such field", CALLER_KEYS)
-            elif key in fields:
-                inside.add(Said(name), f"the field {known[key]} once", CALLER, refused=True)
-            elif name != known[key]:
-                inside.add(Said(name), f"the field {known[key]}", CALLER_KEYS)
-            if key in known:
-                fields.setdefault(key, value)
+        _fields_of_header(";".join(values[:1]), known, fields, inside)
     _vpc(_Identity(1, fields, found.inside("headers", names.NETWORK)))
     if any(name == names.IDENTITY for name, _ in pairs):
         _caller(_Identity(1, fields, found.inside("headers", names.IDENTITY)))
+
+
+def _fields_of_header(text: str, known: Mapping[str, str], into: dict[str, str], found: Found) -> None:
+    """The fields of one of V1's two headers. From the first certificate field on, the bridge reads none."""
+    own: set[str] = set()
+    behind_certificate = False
+    for part in text.split(";"):
+        name, mark, value = part.strip(" \t").partition("=")
+        key = _key(name)
+        of_certificate = key.startswith("x509")
+        behind_certificate = behind_certificate or of_certificate
+        if not mark:
+            continue
+        if key not in known:
+            found.add(Said(name), "no such field", CALLER_KEYS)
+        elif key in own or (key in into and not behind_certificate):
+            found.add(Said(name), f"the field {known[key]} once", CALLER, refused=not of_certificate)
+        elif behind_certificate and not of_certificate:
+            found.add(Said(name), "no such field behind a certificate's, where the bridge reads none", CALLER)
+        elif name != known[key]:
+            found.add(Said(name), f"the field {known[key]}", CALLER_KEYS)
+        own.add(key)
+        if key in known and not behind_certificate:
+            into.setdefault(key, value)
 
 
 class _Identity:
@@ -127,7 +139,10 @@ def _caller(identity: _Identity) -> None:
         identity.departs("principal", f"{role}/{principal.session or 'SESSION'}")
     session = fields.get("sessionname")
     if principal.session and session and session != principal.session:
-        identity.departs("sessionname", f"the session in the principal's ARN: {principal.session}", refused=True)
+        sends = f"the session in the principal's ARN: {principal.session}"
+        if identity.version == 2:
+            sends += ". AWS's documented example of V2 has two that differ; no capture has, and the bridge refuses it"
+        identity.departs("sessionname", sends, refused=True)
     elif principal.session and not session and identity.version == 2:  # captures of V1 leave it empty
         identity.departs("sessionname", f"the session a second time: {principal.session}")
 

@@ -65,8 +65,13 @@ def _faults(reply: Mapping[str, Any], method: str) -> Iterator[str]:
     yield from _headers(reply)
     yield from _cookies(reply.get("cookies"))
     yield from _body(reply, method)
-    for name in [name for name in reply if name not in _KNOWN]:
+    for name in [name for name, value in reply.items() if name not in _KNOWN and not _is_zero(name, value)]:
         yield f"{name}: {_OTHERS.get(name, 'is no field of a reply, and is dropped; leave it out')} [documented]"
+
+
+def _is_zero(name: str, value: object) -> bool:
+    """Whether a typed language wrote a field that its program did not set: Go and Java write `null`, `""` or `{}`."""
+    return name in _OTHERS and not value
 
 
 def _status(reply: Mapping[str, Any]) -> Iterator[str]:
@@ -161,7 +166,7 @@ def _body(reply: Mapping[str, Any], method: str) -> Iterator[str]:
     elif flag is not True and not _is_unicode(body):
         yield "body: has a lone surrogate, and is refused; write bytes that are not text as base64 [documented]"
     if not _says_type(reply.get("headers")):
-        yield 'headers.content-type: is missing beside a body; write what it is, as in "application/json" [documented]'
+        yield 'headers.content-type: is missing beside a body; write what it is, as in "application/json" [assumed]'
 
 
 def _says_type(headers: object) -> bool:

@@ -56,8 +56,9 @@ class Sent:
 
     @property
     def caller(self) -> Caller:
-        """Whom the bridge has to read from it."""
-        return caller(self.signer, self.origin.source_vpc_arn)
+        """Whom the bridge has to read from it: from V1 without the certificate's fields."""
+        found = caller(self.signer, self.origin.source_vpc_arn)
+        return found if self.version == 2 else replace(found, x509=None)
 
 
 def events(

@@ -73,15 +73,15 @@ PRINCIPALS: Final[SearchStrategy[str]] = st.one_of(
 
 _X509_TEXTS: Final = (
     *("blue.example.com", "spiffe://example.org/t/blue", "spiffe://example.org/t/blue/api", "O=Example, Inc."),
-    *("a,b=c,d=e", "é日", "a\\,b", "CN=blue/OU=Tenants", "*.example.com"),
+    *("a,b=c,d=e", "é日", "CN=blue/OU=Tenants", "*.example.com"),
 )
 X509_TEXTS_OF_V2: Final = (
     *("a; Principal=arn:aws:iam::111122223333:root", "a;Type=NONE", "a, Type=AWS_IAM", "CN=blue;O=Example", "; b"),
-    *(" blue ", "a; X509SAN/URI=spiffe://example.org/t/green", ";", ","),
+    *(" blue ", "a; X509SAN/URI=spiffe://example.org/t/green", ";", ",", "a\\,b"),
 )
 """How V1 would write these in its header is not known."""
 
-_PLAIN: Final = st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters=";,=")
+_PLAIN: Final = st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters=";,=\\")
 
 
 def _certificates() -> SearchStrategy[X509]:
