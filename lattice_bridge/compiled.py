@@ -9,13 +9,13 @@ and JSON's reader keeps one copy of each: 105,000 rules are 4.5 MB.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 from lattice_bridge.document import FORMAT, PROGRAM, Document, sealed
 from lattice_bridge.errors import InvalidMap
+from lattice_bridge.garbage import no_collection
 from lattice_bridge.options import Options
 from lattice_bridge.rules import EVERY, Allowed, Condition, Every, Key, Rule, Rules, Taken, Tenant
 from lattice_bridge.surroundings import Surroundings
@@ -75,7 +75,7 @@ def map_of(compiled: Mapping[str, Any]) -> tuple[Surroundings, Rules]:
     Raises:
         InvalidMap: it is sealed, and not of this format all the same.
     """
-    with _of_another_make(), _no_collection():
+    with _of_another_make(), no_collection():
         around = Surroundings.from_json(compiled["around"])
         return around, Rules.build(around.header, _tenants(compiled), _rules(compiled), around.token_headers)
 
@@ -185,16 +185,3 @@ def _of_another_make() -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise InvalidMap([f"a compiled map of another make ({type(error).__name__}): compile it again"]) from error
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Hundreds of thousands of objects are made, and all are kept: the collector would look at them again and again,
-    and took half of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

@@ -7,6 +7,7 @@ answer that was not understood reaches the caller.
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import math
 import re
@@ -17,9 +18,18 @@ from lattice_bridge import headers as names
 from lattice_bridge.assumptions import BINARY_CONTENT_TYPE, DEFAULT_CONTENT_TYPE, SET_COOKIE
 from lattice_bridge.base64_text import Base64
 from lattice_bridge.errors import BackendFailed, BridgeError
+from lattice_bridge.garbage import no_collection
 from lattice_bridge.message import Pairs, Response
 
 REPLY_LIMIT: Final = 6 * 1024 * 1024
+MAX_CONTAINERS: Final = 1_000_000
+"""Objects and lists in an answer. Ours: 6 MB of `[],` are three times as many, and take 0.5 s and 150 MB to read."""
+
+MAX_HEADER_LINES: Final = 200
+"""Of `headers`, `multiValueHeaders` and `cookies` together. Ours: common servers and clients take 100."""
+MAX_HEADER_BYTES: Final = 64 * 1024
+"""Names and values of one reply. Ours: common servers and clients take that much or less."""
+
 LONGEST_ESCAPE: Final = 6
 """Bytes of JSON that one byte of text can become: `\\u0001`."""
 
@@ -39,15 +49,41 @@ def decode(answer: bytes) -> Response:
     Raises:
         BackendFailed: not JSON, or a response that cannot be one.
     """
-    try:
-        value = _DECODER.decode(answer.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise _unreadable(f"not JSON: {type(error).__name__}") from error
+    value = _parsed(answer)
     if isinstance(value, dict) and "statusCode" in value:
         return Response(
             _status(value["statusCode"]), _headers(value), _body(value.get("body"), value.get("isBase64Encoded"))
         )
     return Response(200, (("content-type", "application/json"),), answer)
+
+
+def _parsed(answer: bytes) -> Any:
+    if _containers(answer) > MAX_CONTAINERS:
+        raise _unreadable(f"more than {MAX_CONTAINERS} objects and lists")
+    try:
+        if len(answer) < _SMALL:
+            return _DECODER.decode(answer.decode("utf-8"))
+        with no_collection():
+            return _DECODER.decode(answer.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(f"not JSON: {type(error).__name__}") from error
+
+
+def _containers(answer: bytes) -> int:
+    """How many objects and lists begin in some JSON, or a number over the limit. Only an answer with that many brackets
+    is searched for those that are not in a string."""
+    found = answer.count(b"[") + answer.count(b"{")
+    if found <= MAX_CONTAINERS:
+        return found
+    for text in _STRING.finditer(answer):
+        found -= answer.count(b"[", *text.span()) + answer.count(b"{", *text.span())
+        if found <= MAX_CONTAINERS:
+            break
+    return found
+
+
+_SMALL: Final = 64 * 1024
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -74,22 +110,34 @@ def _status(value: object) -> int:
 
 def _headers(answer: Mapping[str, Any]) -> Pairs:
     """All headers in order, cookies last. A name in `multiValueHeaders` replaces the same name in `headers`, as API
-    Gateway documents; frameworks put the last of several values there a second time."""
+    Gateway documents; frameworks put the last of several values there a second time.
+
+    serverless-wsgi writes several cookies under names that differ by case (`Set-Cookie`, `Set-cookie`), so a cookie in
+    `headers` is only replaced by an equal one.
+    """
+    _check_lines(answer)
     multi = list(_pairs(answer.get("multiValueHeaders"), "multiValueHeaders"))
-    named = {name for name, _ in multi}
-    single = [
-        pair for pair in _pairs(answer.get("headers"), "headers") if pair[0] not in named or _adds_cookie(pair, multi)
-    ]
     cookies = [("set-cookie", value) for value in _cookies(answer.get("cookies"))]
-    known = set(single + multi)
+    named, known = {name for name, _ in multi} - {"set-cookie"}, set(multi)
+    single = [pair for pair in _pairs(answer.get("headers"), "headers") if pair[0] not in named and pair not in known]
+    known.update(single)
     pairs = single + multi + [cookie for cookie in cookies if cookie not in known]
+    size = sum(len(name) + len(value.encode()) for name, value in pairs)
+    if size > MAX_HEADER_BYTES:
+        raise _unreadable(f"{size} bytes of headers; at most {MAX_HEADER_BYTES} are passed on")
     _refuse_contradictions(pairs)
     return tuple(pairs)
 
 
-def _adds_cookie(pair: tuple[str, str], multi: list[tuple[str, str]]) -> bool:
-    """serverless-wsgi tells cookies apart by the case of the name (`Set-Cookie`, `Set-cookie`): none may get lost."""
-    return pair[0] == "set-cookie" and pair not in multi
+def _check_lines(answer: Mapping[str, Any]) -> None:
+    """Counts the lines before one is read: an answer of 6 MB can hold a million of them."""
+    fields = [answer.get(field) for field in ("headers", "multiValueHeaders")]
+    entries = itertools.chain.from_iterable(field.values() for field in fields if isinstance(field, Mapping))
+    cookies = answer.get("cookies")
+    lines = len(cookies) if isinstance(cookies, list) else 0
+    lines += sum(len(entry) if isinstance(entry, list) else 1 for entry in entries)
+    if lines > MAX_HEADER_LINES:
+        raise _unreadable(f"{lines} header lines; at most {MAX_HEADER_LINES} are passed on")
 
 
 def _pairs(value: object, field: str) -> Iterator[tuple[str, str]]:
@@ -157,7 +205,9 @@ def _body(value: object, is_base64: object) -> bytes | Base64:
 # ---- Response -> reply ----------------------------------------------------------------------------------------------
 
 
-def render(response: Response, method: str, set_cookie: SetCookie = SET_COOKIE) -> Reply:
+def render(
+    response: Response, method: str, set_cookie: SetCookie = SET_COOKIE, drop: frozenset[str] = frozenset()
+) -> Reply:
     """The reply for Lattice: `statusCode`, `isBase64Encoded`, `headers` of strings, and `body` if there is one.
 
     `content-length` and hop-by-hop headers are left out: they are Lattice's to set. Repeated headers are joined with
@@ -167,12 +217,13 @@ def render(response: Response, method: str, set_cookie: SetCookie = SET_COOKIE) 
         response: what to say.
         method: the request's; a HEAD has no body.
         set_cookie: where cookies go, see `assumptions.SET_COOKIE`.
+        drop: names of headers that do not reach the caller, in lower case.
 
     Raises:
         BackendFailed: the reply would be larger than Lattice takes.
     """
     content = b"" if method == "HEAD" or response.status in (204, 304) else response.content
-    headers, cookies = _joined(response.headers)
+    headers, cookies = _joined(response.headers, drop)
     reply: Reply = {"statusCode": response.status, "isBase64Encoded": False, "headers": headers}
     if cookies and set_cookie == "cookies":
         reply["cookies"] = cookies
@@ -187,16 +238,18 @@ def render(response: Response, method: str, set_cookie: SetCookie = SET_COOKIE) 
     return reply
 
 
-def _joined(pairs: Pairs) -> tuple[dict[str, Any], list[str]]:
+def _joined(pairs: Pairs, drop: frozenset[str]) -> tuple[dict[str, Any], list[str]]:
     nominated = {
         names.lower(token.strip()) for name, value in pairs if name == "connection" for token in value.split(",")
     }
-    dropped = names.HOP_BY_HOP | nominated | {"content-length"}
+    dropped = names.HOP_BY_HOP | nominated - names.SINGLE | {"content-length"} | drop
     found: dict[str, list[str]] = {}
     for name, value in pairs:
+        if name in dropped:
+            continue
         if name in names.SINGLE:
             found[name] = [value]
-        elif name not in dropped:
+        else:
             found.setdefault(name, []).append(value)
     cookies = found.pop("set-cookie", [])
     return {name: ", ".join(values) for name, values in found.items()}, cookies

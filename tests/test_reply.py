@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 from contextlib import suppress
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from lattice_bridge import Response
 from lattice_bridge.errors import BackendFailed, Forbidden, Unauthenticated, Unavailable
-from lattice_bridge.reply import REPLY_LIMIT, decode, problem, render
+from lattice_bridge.reply import MAX_CONTAINERS, REPLY_LIMIT, decode, problem, render
 from tests.valid import assert_valid, body_of
 
 
@@ -110,6 +111,55 @@ def test_a_header_that_cannot_be_sent_is_a_502(field: str, value: object) -> Non
 def test_a_cookie_that_cannot_be_sent_is_a_502(cookie: object) -> None:
     """Trap A17."""
     unreadable_answer(cookies=[cookie])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"headers": {f"h{number}": "" for number in range(201)}},
+        {"multiValueHeaders": {"x-a": [""] * 201}},
+        {"cookies": [""] * 201},
+        {"headers": {"x-a": "1"}, "multiValueHeaders": {"set-cookie": ["a"] * 150}, "cookies": ["b"] * 50},
+        {"headers": {"x-a": "1" * 33_000, "x-b": "2" * 33_000}},
+        {"multiValueHeaders": {"x" * 66_000: ["1"]}},
+        {"cookies": ["é" * 33_000]},
+        {"headers": {f"h{number}": 10**4000 for number in range(17)}},
+    ],
+    ids=range(8),
+)
+def test_headers_over_a_limit_are_a_502(fields: dict[str, Any]) -> None:
+    """Trap D9: 15,000 cookies beside 1,000 in another field took hours to compare."""
+    assert "are passed on" in unreadable_answer(**fields)
+
+
+def test_200_header_lines_and_64_kib_are_passed_on() -> None:
+    assert len(answer(cookies=[str(number) for number in range(200)]).headers) == 200
+    assert len(answer(headers={"x-a": "1" * (64 * 1024 - 3)}).headers) == 1
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"{},", b"[[]],", b'{"":[]},', b"[{}],"])
+def test_an_answer_of_very_many_objects_is_a_502(piece: bytes) -> None:
+    assert "objects and lists" in unreadable(b"[" + piece * MAX_CONTAINERS + b"1]")
+
+
+def test_brackets_in_a_text_are_no_objects() -> None:
+    text = '[{"' * 600_000
+    assert answer(body=text).body == text.encode()
+
+
+def test_a_large_answer_leaves_the_collector_as_it_was() -> None:
+    for collect in (gc.enable, gc.disable):
+        collect()
+        answer(body="x" * 100_000)
+        assert gc.isenabled() is (collect is gc.enable)
+    gc.enable()
+
+
+def test_a_header_that_the_map_drops_does_not_reach_the_caller() -> None:
+    said = answer(headers={"Set-Cookie": "a=1", "Strict-Transport-Security": "max-age=1", "ETag": "1"}, cookies=["b=2"])
+    for style in ("cookies", "headers"):
+        reply = render(said, "GET", style, frozenset({"set-cookie", "strict-transport-security", "etag"}))
+        assert (reply["headers"], reply.get("cookies")) == ({}, None)
 
 
 @pytest.mark.parametrize("name", ["", "x a", "x:a", "x-a\r\nx-b", "ä", "\u212aey", "x\x00"])
