@@ -22,6 +22,10 @@ TENANT_NAMES: Final = frozenset({"x-tenant-id", "x-amz-tenant-id", "x-amzn-tenan
 
 CREDENTIALS: Final = frozenset({"authorization", "x-amz-security-token"})
 
+QUERY_CREDENTIALS: Final = frozenset({"x-amz-credential", "x-amz-security-token", "x-amz-signature"})
+"""Query parameters of a presigned URL that prove who the caller is (trap A15), folded. `X-Amz-Date` and the others are
+no secrets."""
+
 HOP_BY_HOP: Final = frozenset(
     {
         "connection",

@@ -18,11 +18,13 @@ from lattice_bridge import parse_event
 from lattice_bridge.backend import Payload
 from lattice_bridge.errors import Forbidden, TooLarge
 from lattice_bridge.headers import fold
+from lattice_bridge.message import parse_query
 from lattice_bridge.payload import encode
 from tests.builders import SERVICE, VPC, role, v1, v2
 
 PAYLOADS: tuple[Payload, ...] = get_args(Payload)
 BLUE = role("blue-api")
+IDENTITY_V1 = f"Principal={BLUE}; PrincipalOrgID=; PrincipalOrgPaths=; SessionName=i-0123; Type=AWS_IAM"
 GROUP = "arn:aws:vpc-lattice:eu-west-1:111122223333:targetgroup/tg-0123"
 
 
@@ -132,7 +134,7 @@ def test_apigateway_v1_in_full() -> None:
         "requestContext": {
             "accountId": "111122223333",
             "apiId": "svc-0a1b2c3d4e5f60718",
-            "authorizer": {"principalId": BLUE, "tenantId": "blue", **identity},
+            "authorizer": {"principalId": BLUE, "integrationLatency": 0, "tenantId": "blue", **identity},
             "domainName": "orders.example.com",
             "domainPrefix": "orders",
             "extendedRequestId": "r-1",
@@ -140,7 +142,10 @@ def test_apigateway_v1_in_full() -> None:
             "identity": {
                 "accessKey": None,
                 "accountId": "111122223333",
+                "apiKey": None,
+                "apiKeyId": None,
                 "caller": None,
+                "clientCert": None,
                 "cognitoAuthenticationProvider": None,
                 "cognitoAuthenticationType": None,
                 "cognitoIdentityId": None,
@@ -166,7 +171,6 @@ def test_apigateway_v1_in_full() -> None:
 
 
 def test_alb_in_full() -> None:
-    identity = f"Principal={BLUE}; PrincipalOrgID=; SessionName=i-0123; Type=AWS_IAM"
     assert told("alb", sent()) == {
         "requestContext": {"elb": {"targetGroupArn": GROUP}},
         "httpMethod": "POST",
@@ -183,7 +187,7 @@ def test_alb_in_full() -> None:
             "x-forwarded-proto": ["https"],
             "x-forwarded-port": ["443"],
             "x-amzn-lattice-network": [f"SourceVpcArn={VPC}"],
-            "x-amzn-lattice-identity": [identity],
+            "x-amzn-lattice-identity": [IDENTITY_V1],
         },
         "body": "hi",
         "isBase64Encoded": False,
@@ -203,7 +207,7 @@ def test_lattice_v1_from_v2_in_full() -> None:
             "x-lattice-bridge-hops": "1",
             "x-tenant-id": "blue",
             "x-amzn-lattice-network": f"SourceVpcArn={VPC}",
-            "x-amzn-lattice-identity": f"Principal={BLUE}; PrincipalOrgID=; SessionName=i-0123; Type=AWS_IAM",
+            "x-amzn-lattice-identity": IDENTITY_V1,
         },
         "query_string_parameters": {"x": "1", "y": "+"},
         "body": "hi",
@@ -228,6 +232,9 @@ def test_lattice_v2_from_v1_in_full() -> None:
         "queryStringParameters": {"x": ["1", "/"], "y": ["+"]},
         "body": "hi",
         "requestContext": {
+            "serviceNetworkArn": "",
+            "serviceArn": "",
+            "targetGroupArn": "",
             "identity": {"sourceVpcArn": VPC, "type": "AWS_IAM", "principal": BLUE, "sessionName": "i-0123"},
             "region": "eu-west-1",
             "timeEpoch": "1735689600500000",
@@ -262,7 +269,7 @@ def test_apigateway_v1_says_null_for_what_is_not_there() -> None:
     found = told("apigateway-v1", empty())
     nothing = ("queryStringParameters", "multiValueQueryStringParameters", "pathParameters", "stageVariables", "body")
     assert [found[name] for name in nothing] == [None] * 5
-    assert found["requestContext"]["authorizer"] == {"tenantId": "blue"}
+    assert found["requestContext"]["authorizer"] == {"principalId": "", "integrationLatency": 0, "tenantId": "blue"}
     assert found["requestContext"]["identity"]["userArn"] is None
     assert (found["resource"], found["requestContext"]["resourcePath"]) == ("/", "/")
 
@@ -355,6 +362,52 @@ def test_a_v2_client_cannot_say_who_it_is_in_any_format(payload: Payload) -> Non
     """Trap A7."""
     forged = {"x-amzn-lattice-identity": "Principal=forged", "x-amzn-lattice-network": "SourceVpcArn=forged"}
     assert not [text for text in strings(told(payload, v2(BLUE, headers=forged))) if "forged" in text]
+
+
+PRESIGNED = "X-Amz-Date=20260101T000000Z&X-Amz-Credential=AKID%2F1&x=1&X-Amz-Security-Token=S&X-Amz-Signature=abc"
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("make", [v1, v2])
+@pytest.mark.parametrize(
+    "spelled", [str, str.lower, str.upper, lambda text: text.replace("X-Amz-", "X%2DAm%7a_")], ids=range(4)
+)
+def test_a_credential_in_the_query_arrives_in_no_format(payload: Payload, make: Any, spelled: Any) -> None:
+    """Trap A15: a presigned URL carries what the header `authorization` does."""
+    query = spelled(PRESIGNED)
+    maps = {"query_string_parameters" if make is v1 else "queryStringParameters": dict(parse_query(query))}
+    event = make(BLUE, **{"raw_path" if make is v1 else "path": f"/a?{query}"}, **maps)
+    text = json.dumps(told(payload, event)).lower().replace("_", "-").replace("%2d", "-").replace("%7a", "z")
+    assert not [name for name in ("x-amz-credential", "x-amz-security-token", "x-amz-signature") if name in text]
+    assert not [secret for secret in ("akid", "=s&", '"s"', "=abc", '"abc"') if secret in text]
+    assert "x-amz-date" in text
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_a_query_of_nothing_but_a_credential_is_no_query(payload: Payload) -> None:
+    found = told(payload, v2(BLUE, path="/a?X-Amz-Signature=abc", queryStringParameters={"X-Amz-Signature": ["abc"]}))
+    assert "abc" not in set(strings(found))
+    assert "/a" in set(strings(found))
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("query", ["?", "a=%zz&&b", "xamz=1&%=2&=3", "x-amz-date=1&%41=%2B+"])
+def test_another_query_keeps_its_bytes(payload: Payload, query: str) -> None:
+    with_credential = told(payload, v2(BLUE, path=f"/a?{query}&X-Amz-Signature=abc"))
+    assert with_credential == told(payload, v2(BLUE, path=f"/a?{query}"))
+
+
+def test_a_type_that_requires_every_field_of_a_rest_api_reads_it() -> None:
+    """`APIGatewayProxyEvent` of @types/aws-lambda: each of these has to be there, and some may be null."""
+    for event in (sent(), sent(None), v1()):
+        context = told("apigateway-v1", event)["requestContext"]
+        assert isinstance(context["authorizer"]["principalId"], str)
+        assert isinstance(context["authorizer"]["integrationLatency"], int)
+        assert set(context["identity"]) >= {
+            *("accessKey", "accountId", "apiKey", "apiKeyId", "caller", "clientCert", "cognitoAuthenticationProvider"),
+            *("cognitoAuthenticationType", "cognitoIdentityId", "cognitoIdentityPoolId", "principalOrgId", "sourceIp"),
+            *("user", "userAgent", "userArn"),
+        }
 
 
 @pytest.mark.parametrize("name", ["x-amzn-oidc-identity", "X_Amzn_Oidc_Data", "x-amzn-mtls-clientcert-subject"])

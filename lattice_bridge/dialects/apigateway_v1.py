@@ -46,11 +46,12 @@ def event(forwarded: Forwarded) -> dict[str, Any]:
 def _context(forwarded: Forwarded, resource: str) -> dict[str, Any]:
     request, at = forwarded.request, derived.microseconds(forwarded)
     domain = derived.domain_name(request)
-    principal = {"principalId": request.caller.principal} if request.caller.principal else {}
+    # Typed readers require both of a Lambda authorizer's own fields; there is no authorizer that took any time.
+    authorizer = {"principalId": request.caller.principal or "", "integrationLatency": 0}
     return {
         "accountId": derived.account(request),
         "apiId": derived.service_id(request),
-        "authorizer": {**principal, **derived.tenant(forwarded), **derived.identity(request.caller)},
+        "authorizer": {**authorizer, **derived.tenant(forwarded), **derived.identity(request.caller)},
         "domainName": domain,
         "domainPrefix": domain.partition(".")[0],
         "extendedRequestId": forwarded.request_id,
@@ -73,7 +74,10 @@ def _identity(forwarded: Forwarded) -> dict[str, str | None]:
     return {
         "accessKey": None,
         "accountId": caller.iam.account if caller.iam else None,
+        "apiKey": None,
+        "apiKeyId": None,
         "caller": None,
+        "clientCert": None,
         "cognitoAuthenticationProvider": None,
         "cognitoAuthenticationType": None,
         "cognitoIdentityId": None,

@@ -141,6 +141,7 @@ _X509_V2: Final = {
 _V1_NAMES: Final = {
     "principal": "Principal",
     "principalOrgID": "PrincipalOrgID",
+    "principalOrgPaths": "PrincipalOrgPaths",  # V2 has no such field: here it is empty, as in captures
     "sessionName": "SessionName",
     "type": "Type",
     "x509IssuerOu": "X509Issuer/OU",
@@ -151,11 +152,11 @@ _V1_NAMES: Final = {
 }
 
 # How Lattice escapes a `;` in this header is undocumented, and `CN=x; Principal=…` in a certificate would name another
-# principal to whoever splits there, or at a comma, which is how repeated headers are joined. IAM's names may hold
-# commas and equals signs, and go through. Blanks at the ends are not the value's to whoever reads fields, and a last
-# backslash takes the next field in for whoever knows how Lattice escapes in `x-amzn-lattice-identity-tags`.
+# principal to a reader that splits there, or at a comma, which is how repeated headers are joined. IAM's names may hold
+# commas and equals signs, and go through. Spaces at the ends are not the value's to a reader of fields. A backslash may
+# be an escape, as it is in `x-amzn-lattice-identity-tags`, and the bridge itself refuses it here.
 _ANY_NAME: Final = "|".join(name.replace("/", "/?") for name in (*_V1_NAMES.values(), "SourceVpcArn"))
-_UNSAYABLE_IN_V1: Final = re.compile(rf"[;\x00-\x1f\x7f]|,\s*({_ANY_NAME})\s*=|^\s|\s$|\\$", re.IGNORECASE)
+_UNSAYABLE_IN_V1: Final = re.compile(rf"[;\\\x00-\x1f\x7f]|,\s*({_ANY_NAME})\s*=|^\s|\s$", re.IGNORECASE)
 
 
 def tenant(forwarded: Forwarded) -> dict[str, str]:

@@ -1,13 +1,14 @@
 """What a backend is told, before it is put into a format; and which headers it is told.
 
-Rule: what the backend reads as ours is ours. Every spelling of a reserved header is dropped, then ours is set.
+Rule: what the backend reads as ours is ours. Every spelling of a reserved header is dropped, then ours is set. The
+caller's credentials stay here, in headers as in the query.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from lattice_bridge import headers as names
 from lattice_bridge.assumptions import FORWARDED_SCHEME
 from lattice_bridge.backend import Scheme
 from lattice_bridge.errors import BadRequest, LoopDetected
-from lattice_bridge.message import Pairs, Request
+from lattice_bridge.message import Pairs, Request, parse_query
 
 MAX_HOPS: Final = 4
 
@@ -27,11 +28,12 @@ class Forwarded:
     """A request on its way to a backend.
 
     Attributes:
-        request: as it came.
+        request: as it came, less `secrets` in its query. They still are in its `event`.
         tenant: that was decided on, also in `ours`; None for an event that is only put into another format.
         request_id: Lattice's, or Lambda's; also in `ours`.
         ours: headers that the bridge sets, by name.
-        reserved: names, folded, that no client may write.
+        reserved: header names, folded, that no client may write.
+        secrets: names of query parameters, folded, that stay here.
         keep: credentials that are passed on all the same.
         now: seconds since 1970, for formats that tell the time when Lattice does not.
         scheme: `https` or `http`, for formats that tell it: Lattice does not, and a client's word is a client's.
@@ -42,6 +44,7 @@ class Forwarded:
     request_id: str
     ours: Mapping[str, str]
     reserved: frozenset[str]
+    secrets: frozenset[str] = frozenset()
     keep: frozenset[str] = frozenset()
     now: float = 0.0
     scheme: Scheme = FORWARDED_SCHEME
@@ -55,6 +58,18 @@ class Forwarded:
         if folded.startswith(names.LATTICE_PREFIX):
             return self.request.version == 1 and folded == lowered
         return folded not in self.reserved or lowered in self.keep
+
+    def passes_in_query(self, name: str) -> bool:
+        """Whether a query parameter goes on, by its decoded name."""
+        return names.fold(name) not in self.secrets
+
+    def query(self, raw: str) -> str:
+        """The parameters of a raw query string that go on. They keep their bytes."""
+        if "%" not in raw and "amz" not in names.lower(raw):  # nothing to decode, nothing to leave out
+            return raw
+        parts = raw.split("&")
+        kept = [part for part in parts if all(self.passes_in_query(name) for name, _ in parse_query(part))]
+        return raw if len(kept) == len(parts) else "&".join(kept)
 
     def headers(self) -> Pairs:
         """The client's headers that go on, in order, then ours."""
@@ -76,14 +91,18 @@ def forward(
     now: float,
     scheme: Scheme,
 ) -> Forwarded:
-    """The request, with the decided tenant, its id, and how often it has passed the bridge.
+    """The request without credentials in its query, with the decided tenant, its id, and how often it has passed the
+    bridge.
 
     Raises:
         LoopDetected: the request has passed the bridge too often.
         BadRequest: its count of passes is not a number.
     """
     ours = {names.REQUEST_ID: request_id, names.HOPS: str(_hops(request) + 1), tenant_header: tenant}
-    return Forwarded(request, tenant, request_id, ours, _reserved(tenant_header, credentials), keep, now, scheme)
+    reserved = _reserved(tenant_header, credentials)
+    found = Forwarded(request, tenant, request_id, ours, reserved, names.QUERY_CREDENTIALS, keep, now, scheme)
+    raw_query = found.query(request.raw_query)
+    return found if raw_query == request.raw_query else replace(found, request=replace(request, raw_query=raw_query))
 
 
 @lru_cache(16)

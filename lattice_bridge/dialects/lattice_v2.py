@@ -14,7 +14,9 @@ from lattice_bridge.dialects.forwarded import Forwarded
 def event(forwarded: Forwarded) -> dict[str, Any]:
     """A list a header and a query name; keys absent where there is nothing to say.
 
-    Cannot be said, since V1 does not: the service, its network, the target group. A header that V1 joined stays joined.
+    Cannot be said, since V1 does not: the service, its network, the target group. Their keys are there and empty, since
+    typed readers (of Rust and TypeScript) require them, and `serviceArn` is what tells the event from API Gateway's. A
+    header that V1 joined stays joined.
     """
     request = forwarded.request
     found: dict[str, Any] = {
@@ -26,6 +28,9 @@ def event(forwarded: Forwarded) -> dict[str, Any]:
         "body": request.text,
         "isBase64Encoded": request.is_base64,
         "requestContext": {
+            "serviceNetworkArn": request.service_network_arn or "",
+            "serviceArn": request.service_arn or "",
+            "targetGroupArn": request.target_group_arn or "",
             "identity": derived.identity(request.caller),
             "region": derived.region(request),
             "timeEpoch": str(derived.microseconds(forwarded)),
