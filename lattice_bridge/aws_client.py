@@ -5,6 +5,7 @@ Rule: it gives up soon, since requests wait; and nothing of it is imported befor
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Mapping
@@ -18,7 +19,8 @@ _CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
 
 
 class AwsClient:
-    """Made at its first use, and once: making a client is not safe for threads, using one is.
+    """Made at its first use, and once a process: making a client is not safe for threads, using one is. A client that
+    was made before a fork has connections that the parent goes on using.
 
     Two attempts, a second each to connect. AWS_ENDPOINT_URL and its kin say where, as they do for all of boto3.
 
@@ -34,9 +36,12 @@ class AwsClient:
         self._read_timeout = read_timeout
         self._made: Any = None
         self._lock = threading.Lock()
+        self._process = os.getpid()
 
     def __call__(self) -> Any:
         """The client. Called at init as well, where Lambda gives a whole core."""
+        if self._process != os.getpid():
+            self._made, self._lock, self._process = None, threading.Lock(), os.getpid()
         with self._lock:
             if self._made is None:
                 self._made = self._connect()

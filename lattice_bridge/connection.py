@@ -7,6 +7,8 @@ One deadline bounds connecting, sending and reading together: a server that send
 
 from __future__ import annotations
 
+import contextlib
+import os
 import select
 import socket
 import ssl
@@ -202,7 +204,10 @@ def _connected(endpoint: Endpoint, deadline: float, clock: Callable[[], float]) 
 
 
 class Idle:
-    """Connections that wait for work, the latest first. Safe to share by threads.
+    """Connections that wait for work, the latest first. Safe to share by threads, and by processes that were forked.
+
+    A child process starts without a connection: the parent goes on using those that were open at the fork, and two
+    processes on one connection would read each other's answers.
 
     Args:
         now: the wall clock's seconds: a frozen execution environment ages by them, and maybe by no other clock.
@@ -212,10 +217,12 @@ class Idle:
         self._now = now
         self._kept: deque[Connection] = deque()
         self._lock = threading.Lock()
+        self._process = os.getpid()
         weakref.finalize(self, _close_all, self._kept)  # an invoker that was replaced leaves no sockets behind
 
     def take(self) -> Connection | None:
         """A connection that can be used, or None. Those that cannot are closed."""
+        self._leave_parents()
         while True:
             with self._lock:
                 if not self._kept:
@@ -228,6 +235,7 @@ class Idle:
 
     def put(self, connection: Connection) -> None:
         """Keeps a connection, if its last answer left nothing behind; otherwise closes it."""
+        self._leave_parents()
         if connection.reusable:
             connection.idle_since = self._now()
             with self._lock:
@@ -238,10 +246,19 @@ class Idle:
 
     def close(self) -> None:
         """Closes all that are not in use."""
+        self._leave_parents()
         with self._lock:
             _close_all(self._kept)
 
+    def _leave_parents(self) -> None:
+        """In a child process, closes its copies of the parent's connections, which stay open there."""
+        if self._process != os.getpid():
+            self._lock = threading.Lock()  # another thread of the parent may have held it at the fork
+            _close_all(self._kept)
+            self._process = os.getpid()
+
 
 def _close_all(kept: deque[Connection]) -> None:
-    while kept:
-        kept.pop().close()
+    with contextlib.suppress(IndexError):  # two threads of a child process may both empty it
+        while True:
+            kept.pop().close()

@@ -7,6 +7,7 @@ and the backend then runs twice.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -66,6 +67,7 @@ class Boto3Invoker:
         self._pause = pause
         self._clients: dict[float, LambdaClient] = {}
         self._lock = threading.Lock()
+        self._process = os.getpid()
 
     def __call__(self, call: Call) -> bytes:
         """The function's answer, read to its end.
@@ -99,7 +101,10 @@ class Boto3Invoker:
             self._clients = {}
 
     def client_for(self, timeout: float) -> LambdaClient:
-        """The client with this read timeout, made once. Called at init as well, where Lambda gives a whole core."""
+        """The client with this read timeout, made once a process: after a fork, the parent goes on using the
+        connections. Called at init as well, where Lambda gives a whole core."""
+        if self._process != os.getpid():
+            self._clients, self._lock, self._process = {}, threading.Lock(), os.getpid()
         client = self._clients.get(timeout)
         if client is None:
             with self._lock:

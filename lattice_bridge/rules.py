@@ -192,11 +192,29 @@ KEYS: Final[tuple[Callable[[Caller], Iterator[Key]], ...]] = (
 """From the most specific anchor to the broadest."""
 
 
-@lru_cache(1024)
 def keys_of(caller: Caller) -> tuple[Key, ...]:
-    """The keys under which a rule for this caller could stand, the most specific first. They depend on the caller, all
-    of whom is what they are remembered by, and on nothing else."""
+    """The keys under which a rule for this caller can be, the most specific first.
+
+    They are cached by all that they depend on. A caller whose names are longer than AWS's own is not cached, so that
+    the cache is bounded in bytes as well as in entries.
+    """
+    named = len(caller.session_name or "") + len(caller.source_vpc_arn or "")
+    return (_cached_keys if named <= _LONGEST_CACHED else _keys)(
+        caller.authenticated, caller.iam, caller.session_name, caller.source_vpc_arn
+    )
+
+
+def _keys(
+    authenticated: bool, iam: Principal | None, session_name: str | None, source_vpc_arn: str | None
+) -> tuple[Key, ...]:
+    caller = Caller(authenticated, iam, session_name, source_vpc_arn=source_vpc_arn)
     return tuple(key for keys in KEYS for key in keys(caller))
+
+
+_LONGEST_CACHED: Final = 512
+"""Characters of a session's name, which has 64 at most, and of a VPC's ARN. A principal's parts are bounded by its
+grammar."""
+_cached_keys = lru_cache(1024)(_keys)
 
 
 def broader_keys(key: Key) -> Iterator[Key]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
@@ -120,3 +121,28 @@ def test_connections_that_nobody_can_take_any_more_are_closed() -> None:
         assert connection.is_quiet()
         del idle
         assert not connection.is_quiet()
+
+
+def test_a_child_process_uses_no_connection_of_its_parent() -> None:
+    """Trap D15: two processes on one connection would read each other's answers."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, closing(Idle()) as idle:
+        endpoint = Endpoint(False, "127.0.0.1", listener.getsockname()[1])
+        idle.put(connect(endpoint, None, 1000, time.monotonic() + 5))
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if idle.take() is None else 1)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        kept = idle.take()  # the parent's own is still open, and quiet
+        assert kept is not None
+        kept.close()
+
+
+def test_a_lock_that_was_held_at_the_fork_does_not_stop_the_child() -> None:
+    idle = Idle()
+    with idle._lock:  # as another thread would hold it
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if idle.take() is None else 1)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
