@@ -78,7 +78,7 @@ def test_a_rule_that_lets_in_more_than_it_seems_to_is_a_warning(parts: list[str]
         (f'{ROLE}a-b"', f'account = "{ACCOUNT}"'),
         (f'{ROLE}a-b-*"', f'{ROLE}a-*"'),
         (f'{ROLE}a"\nsession = "s-1"\nsession_set_by = "x"', f'{ROLE}a"'),
-        (f'sso = {{ account = "{ACCOUNT}", permission_set = "Dev" }}', f'{ROLE}AWSReservedSSO_*"'),
+        (f'sso = {{ account = "{ACCOUNT}", permission_set = "Dev" }}', f'account = "{ACCOUNT}"'),
         (f'user = "arn:aws:iam::{ACCOUNT}:user/ann"', f'account = "{ACCOUNT}"'),
     ],
 )

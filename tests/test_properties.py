@@ -138,7 +138,7 @@ def anchors(accounts: tuple[str, ...], *, nobody: bool = True) -> st.SearchStrat
         st.builds(
             lambda a, p: {"role": f"arn:aws:iam::{a}:role/{p}*"},
             where,
-            st.sampled_from(["a-", "a-b-", "AWSReservedSSO_"]),
+            st.sampled_from(["a-", "a-b-"]),
         ),
         st.builds(lambda a: {"sso": {"account": a, "permission_set": "Set"}}, where),
         st.builds(lambda a: {"account": a}, where),
@@ -265,8 +265,6 @@ mostly = st.sampled_from([True] * 3 + [False])
 a_crowd: Final[list[Table]] = [
     {"role": f"arn:aws:iam::{ONE}:role/{SET_ROLE}"},
     {"role": f"arn:aws:iam::{ONE}:role/{SET_ROLE}", "session": "blue"},
-    {"role": f"arn:aws:iam::{ONE}:role/AWSReservedSSO_*"},
-    {"role": f"arn:aws:iam::{ONE}:role/AWSReservedSSO_Set_*"},
     {"sso": {"account": ONE, "permission_set": "Set"}},
     {"account": ONE},
     {"jwt": "corp"},
