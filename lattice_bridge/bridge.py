@@ -39,6 +39,7 @@ class Bridge:
         services: ARNs of the Lattice services events may come from; empty for any. V1 events do not say where they
             come from, so a list refuses them all.
         set_cookie: where a reply carries cookies.
+        drop_headers: names of a backend's headers that do not reach the caller, in lower case.
         scheme: what clients speak with Lattice, for formats that say it.
         write: takes the log and metric lines.
         log_level: log lines below it are not written; `AWS_LAMBDA_LOG_LEVEL`'s words. Metric lines always are.
@@ -55,6 +56,7 @@ class Bridge:
         backends: Iterable[Backend],
         services: Collection[str] = (),
         set_cookie: reply.SetCookie = SET_COOKIE,
+        drop_headers: Collection[str] = (),
         scheme: Scheme = FORWARDED_SCHEME,
         write: Callable[[str], object] = to_stdout,
         log_level: str = "INFO",
@@ -70,6 +72,7 @@ class Bridge:
                 dialect_of(backend.payload, version)
         self.services = frozenset(services)
         self.set_cookie = set_cookie
+        self.drop_headers = frozenset(drop_headers)
         self.scheme = scheme
         self._write = write
         self._log_level = log_level
@@ -104,7 +107,7 @@ class Bridge:
         answer = self.invoke(_call(backend, tenant, payload, context))
         record.step("reply")
         response = reply.ACCEPTED if backend.invocation == "async" else reply.decode(answer)
-        return reply.render(response, request.method, self.set_cookie)
+        return reply.render(response, request.method, self.set_cookie, self.drop_headers)
 
     def _encode(self, request: Request, tenant: str, backend: Backend, request_id: str) -> bytes:
         return encode(

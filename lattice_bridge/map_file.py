@@ -26,7 +26,7 @@ from lattice_bridge.shape import Table, fit, fit_each, fit_named, unknown_key
 from lattice_bridge.surroundings import RegistrySource, Surroundings
 
 TABLES: Final = frozenset({"header", "jwt", "registry", "rule", "tenants", "test"})
-ELSEWHERE: Final = frozenset({"backend", "invoker", "lattice", "map"})
+ELSEWHERE: Final = frozenset({"backend", "invoker", "lattice", "map", "reply"})
 """Tables of bridge.toml that settings.py reads."""
 
 _TABLE_NAME: Final = re.compile(

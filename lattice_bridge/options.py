@@ -26,6 +26,7 @@ class Options:
         backends: in the configuration's order.
         services: ARNs of the Lattice services events may come from; empty for any.
         set_cookie: where a reply carries cookies.
+        drop_headers: names of a backend's headers that do not reach the caller, in lower case.
         scheme: what clients speak with Lattice.
         refresh: seconds between two looks at where the configuration came from.
         invoker: how functions are invoked: signed and sent here, or by boto3.
@@ -34,6 +35,7 @@ class Options:
     backends: tuple[Backend, ...] = ()
     services: frozenset[str] = frozenset()
     set_cookie: SetCookie = SET_COOKIE
+    drop_headers: frozenset[str] = frozenset()
     scheme: Scheme = FORWARDED_SCHEME
     refresh: float = DEFAULT_REFRESH
     invoker: Invoker = "direct"
@@ -49,10 +51,13 @@ class Options:
     def to_json(self) -> dict[str, Any]:
         """As JSON's own values."""
         backends = [{**asdict(one), "keep_headers": sorted(one.keep_headers)} for one in self.backends]
-        return {**asdict(self), "backends": backends, "services": sorted(self.services)}
+        sets = {"services": sorted(self.services), "drop_headers": sorted(self.drop_headers)}
+        return {**asdict(self), **sets, "backends": backends}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Options:
         """What `to_json` wrote. Raises whatever comes of another text."""
         backends = (Backend(**{**one, "keep_headers": frozenset(one["keep_headers"])}) for one in found["backends"])
-        return cls(**{**found, "backends": tuple(backends), "services": frozenset(found["services"])})
+        # `drop_headers` came later than the others: a map that was compiled before has none.
+        sets = {"services": frozenset(found["services"]), "drop_headers": frozenset(found.get("drop_headers", ()))}
+        return cls(**{**found, **sets, "backends": tuple(backends)})

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
+from lattice_bridge import headers as names
 from lattice_bridge.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.backend import DEFAULT_TIMEOUT, Backend, Invocation, Payload, Scheme, function_fault
 from lattice_bridge.options import DEFAULT_REFRESH, Options
@@ -41,6 +42,12 @@ class LatticeTable(Table):
     scheme: Scheme = FORWARDED_SCHEME
 
 
+class ReplyTable(Table):
+    """`[reply]`: what of a backend's reply does not reach the caller."""
+
+    drop_headers: tuple[str, ...] = Field(default=(), strict=False)
+
+
 class TopTable(Table):
     """What stands at the top, outside of any table."""
 
@@ -56,6 +63,7 @@ class FollowTable(Table):
 def read_options(tables: Mapping[str, Any], faults: list[str]) -> Options:
     """What the tables come to, with what is wrong with them added to `faults`."""
     lattice = fit(LatticeTable, tables.get("lattice", {}), "lattice", faults) or LatticeTable()
+    reply = fit(ReplyTable, tables.get("reply", {}), "reply", faults) or ReplyTable()
     follow = fit(FollowTable, tables.get("map", {}), "map", faults) or FollowTable()
     named = {key: tables[key] for key in TopTable.model_fields if key in tables}
     top = fit(TopTable, named, "bridge.toml", faults) or TopTable()
@@ -63,9 +71,19 @@ def read_options(tables: Mapping[str, Any], faults: list[str]) -> Options:
     backends = tuple(
         Backend(**{**table.model_dump(), "keep_headers": frozenset(table.keep_headers)}) for table in written
     )
-    faults += [*_backend_faults(backends), *_service_faults(lattice.services)]
+    faults += [
+        *_backend_faults(backends),
+        *_service_faults(lattice.services),
+        *_drop_headers_faults(reply.drop_headers),
+    ]
     return Options(
-        backends, frozenset(lattice.services), lattice.set_cookie, lattice.scheme, follow.refresh, top.invoker
+        backends=backends,
+        services=frozenset(lattice.services),
+        set_cookie=lattice.set_cookie,
+        drop_headers=frozenset(map(names.lower, reply.drop_headers)),
+        scheme=lattice.scheme,
+        refresh=follow.refresh,
+        invoker=top.invoker,
     )
 
 
@@ -86,3 +104,11 @@ def _service_faults(services: Iterable[str]) -> Iterator[str]:
     for service in services:
         if _SERVICE.fullmatch(service) is None:
             yield f'lattice: services: "{service}" is not the ARN of a VPC Lattice service'
+
+
+def _drop_headers_faults(dropped: Iterable[str]) -> Iterator[str]:
+    for name in dropped:
+        if not names.is_token(name):
+            yield f'reply: drop_headers: "{name}" is not a header name; write one as in set-cookie'
+        elif names.lower(name) == "content-type":
+            yield 'reply: drop_headers: "content-type" has to stay: without it a browser guesses what a body is'

@@ -90,6 +90,7 @@ class _Builder:
             backends=settings.options.backends,
             services=settings.options.services,
             set_cookie=settings.options.set_cookie,
+            drop_headers=settings.options.drop_headers,
             scheme=settings.options.scheme,
             write=self._write,
             log_level=self._environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"),

@@ -11,7 +11,7 @@ from pydantic import Field
 from lattice_bridge.issuer_table import IssuerTable
 from lattice_bridge.map_file import HeaderTable, RegistryTable, TenantTable
 from lattice_bridge.map_test import TestTable
-from lattice_bridge.options_file import BackendTable, FollowTable, LatticeTable, TopTable
+from lattice_bridge.options_file import BackendTable, FollowTable, LatticeTable, ReplyTable, TopTable
 from lattice_bridge.rule_table import ANCHORS, OUTCOMES, RuleTable
 
 
@@ -24,6 +24,7 @@ class File(TopTable):
     lattice: LatticeTable = LatticeTable()
     map: FollowTable = FollowTable()
     registry: RegistryTable | None = None
+    reply: ReplyTable = ReplyTable()
     rule: list[RuleTable] = Field(default_factory=list)
     tenants: dict[str, TenantTable] = Field(default_factory=dict)
     test: list[TestTable] = Field(default_factory=list)
@@ -37,6 +38,7 @@ SAYS: Final[dict[str, dict[str, str]]] = {
         "jwt": "Token issuers, by the names that rules call them.",
         "lattice": "Which events are taken, and how replies are written.",
         "map": "How this configuration is kept up with.",
+        "reply": "What of a backend's reply does not reach the caller.",
         "registry": "The tenants, in a table of DynamoDB. Instead of [tenants].",
         "rule": "Who may run as which tenant. Order means nothing; the most specific anchor owns a request.",
         "tenants": "The tenants, by id. A closed set: what is not here does not exist.",
@@ -72,6 +74,7 @@ SAYS: Final[dict[str, dict[str, str]]] = {
         "ttl": "Seconds after which a tenant is looked up again.",
         "max_stale": "Seconds for which the last answer serves while nobody answers.",
     },
+    "ReplyTable": {"drop_headers": "Names of headers, as in set-cookie and strict-transport-security."},
     "RuleTable": {
         "id": "Its name in logs and explanations.",
         "role": "Sessions of this role, written as IAM writes it; * at the end, after one of - _ . @ = + ,",
