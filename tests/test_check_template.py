@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from textwrap import indent
+from textwrap import dedent, indent
 from typing import Any, Final
 
 import pytest
@@ -83,7 +83,7 @@ def test_a_mistake_is_told_with_its_resource(mistake: dict[str, str], tmp_path: 
     findings = of(tmp_path / "template.yaml", changed(mistake))
     found = [one for one in findings if one.subject == mistake["resource"] and one.wrong.startswith(mistake["wrong"])]
     assert found, [one.text for one in findings]
-    assert all(one.level == "error" for one in found)
+    assert all(one.level == mistake.get("level", "error") for one in found)
     for one in findings:
         assert one.text == f"{one.subject}: {one.wrong}. Instead: {one.instead}. Why: {one.why}."
 
@@ -116,7 +116,7 @@ def test_of_a_small_template_everything_is_told_and_nothing_else(case: dict[str,
     text = edited(base.name, case.get("edits", []), case.get("add", ""))
     region = case.get("region", REGION)
     findings = template_findings(base, known, case.get("parameters", {}), region, text=text)
-    assert sorted([one.level, one.subject, one.wrong] for one in findings) == case["found"]
+    assert sorted([one.level, one.subject, one.wrong] for one in findings) == sorted(case["found"])
 
 
 def test_no_case_is_there_twice() -> None:
@@ -149,6 +149,42 @@ def test_a_function_that_the_environment_names_is_one_that_bridge_toml_names(tmp
     found = of(tmp_path / "template.yaml", TEMPLATE.replace("        Variables:\n", more))
     (finding,) = [one for one in found if one.subject == "BridgeRole"]
     assert finding.wrong == 'no statement allows lambda:InvokeFunction on "orders:live", which bridge.toml names'
+
+
+@pytest.mark.parametrize(("version", "told"), [("V1", True), ("V2", False)])
+def test_rules_that_read_certificates_and_a_v1_target_group_are_a_warning(
+    version: str, told: bool, tmp_path: Path
+) -> None:
+    """Trap A16: the bridge reads no certificate from a V1 event."""
+    rule = """
+        [[rule]]
+        id = "gateways"
+        role = "arn:aws:iam::111122223333:role/gateway"
+        tenant_from = "x509_san_uri"
+        template = "spiffe://devices.example/tenant/{tenant}/gateway"
+        x509_set_by = "only Roles Anywhere may assume the role"
+    """
+    known = (ROOT / "bridge.toml").read_text(encoding="utf-8")
+    (tmp_path / "bridge.toml").write_text(known + dedent(rule), encoding="utf-8")
+    text = TEMPLATE.replace("LambdaEventStructureVersion: V2", f"LambdaEventStructureVersion: {version}")
+    (tmp_path / "template.yaml").write_text(text, encoding="utf-8")
+    CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml")])
+    for config in ("bridge.toml", "bridge.json"):
+        said = (
+            CliRunner()
+            .invoke(root, ["check", str(tmp_path / config), "--template", str(tmp_path / "template.yaml")])
+            .output
+        )
+        assert ("warning: BridgeTargetGroup: its events are of V1, and gateways of bridge.toml" in said) is told
+
+
+def test_the_alias_that_a_function_needs_is_written_as_its_kind_has_it() -> None:
+    """AutoPublishAlias is a key of SAM's functions; CloudFormation's own refuse it."""
+    wanted = [['function = "orders"', 'function = "orders:live"']]
+    for name, begins in (("orders.yaml", "an AWS::Lambda::Version"), ("orders.sam.yaml", "AutoPublishAlias: live")):
+        found = orders((FOLDER / name).read_text(encoding="utf-8"), map_edits=wanted)
+        (alias,) = [one for one in found if one.wrong.endswith("the function has no alias")]
+        assert alias.instead.startswith(begins)
 
 
 def test_a_bridge_under_a_handler_of_your_own_is_known_by_its_target_group(tmp_path: Path) -> None:

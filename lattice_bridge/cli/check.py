@@ -16,15 +16,16 @@ import click
 from lattice_bridge.check import findings_of
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read
-from lattice_bridge.compiled import options_of
+from lattice_bridge.compiled import map_of, options_of
 from lattice_bridge.deployment.template_rules import template_findings
-from lattice_bridge.document import parse_document
+from lattice_bridge.document import Document, parse_document
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.lint import Finding, line_of, sarif
 from lattice_bridge.local.template import BadTemplate
 from lattice_bridge.local.template_text import lines_of
 from lattice_bridge.options import Options
 from lattice_bridge.options_file import read_options
+from lattice_bridge.rules import Taken
 
 DEFAULT_REGION: Final = "us-east-1"
 """What is taken for `AWS::Region` where nobody says it; names of other regions are not held against it."""
@@ -74,7 +75,7 @@ def check(
     text = read(file)
     checked = [_Checked(file, findings_of(text, file.parent), lambda subject: line_of(text, subject))]
     if template is not None:
-        checked.append(_template(template, file, _options(text), _pairs(parameters), unsigned=unsigned))
+        checked.append(_template(template, file, text, _pairs(parameters), unsigned=unsigned))
     elif parameters or unsigned:
         raise click.UsageError("--parameter and --unsigned go with --template")
     if form == "json":
@@ -94,30 +95,49 @@ def check(
     sys.exit(1 if bad else 0)
 
 
-def _template(
-    path: Path, config: Path, options: Options | None, parameters: dict[str, str], *, unsigned: bool
-) -> _Checked:
-    """A template that cannot be checked has that for its one finding."""
+def _template(path: Path, config: Path, written: str, parameters: dict[str, str], *, unsigned: bool) -> _Checked:
+    """A template that cannot be checked has that for its one finding. `written` is the map's text."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     known = {"AWS::Region": region, **parameters} if region else parameters
     text = read(path)
     try:
-        findings = template_findings(path, options, known, DEFAULT_REGION, unsigned=unsigned, text=text, config=config)
+        options, certified = _beside(written)
+        findings = template_findings(
+            path,
+            options,
+            known,
+            DEFAULT_REGION,
+            unsigned=unsigned,
+            text=text,
+            config=config,
+            certified=certified,
+        )
         lines = cache(lambda: lines_of(text))
         return _Checked(path, findings, lambda subject: _line_of(lines(), subject))
     except BadTemplate as error:
         return _Checked(path, [Finding("error", None, str(error))], lambda _: 1, readable=False)
 
 
-def _options(text: str) -> Options | None:
-    """What the map's file says beside the map; None of one that does not load, which is told as its own fault."""
+def _beside(text: str) -> tuple[Options | None, list[str]]:
+    """What a template is compared with: the options of a map's file, and the ids of its rules that read a certificate.
+    None and nothing for a file that does not load, whose faults are findings of its own."""
     faults: list[str] = []
     try:
         document = parse_document(text)
         options = read_options(document.tables, faults) if document.compiled is None else options_of(document.compiled)
+        certified = _reading_certificates(document)
     except InvalidMap:
-        return None
-    return None if faults else options
+        return None, []
+    return (None if faults else options), certified
+
+
+def _reading_certificates(document: Document) -> list[str]:
+    if document.compiled is not None:
+        owners = map_of(document.compiled)[1].owners.values()
+        return [one.id for one in owners if isinstance(one.outcome, Taken) and one.outcome.source == "x509_san_uri"]
+    written = document.tables.get("rule")
+    tables = [table for table in written if isinstance(table, Mapping)] if isinstance(written, list) else []
+    return [str(table.get("id")) for table in tables if table.get("tenant_from") == "x509_san_uri"]
 
 
 def _pairs(parameters: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Final
 from lattice_bridge.backend import Backend
 from lattice_bridge.deployment.template_found import TemplateFinding, finding
 from lattice_bridge.deployment.template_names import Named, is_function, is_generated, is_misnamed, named, refers_to
-from lattice_bridge.deployment.template_stack import Stack, part_of, seconds_of, tenancy_of
+from lattice_bridge.deployment.template_stack import Stack, alias_of, part_of, seconds_of, tenancy_of
 from lattice_bridge.local.template import Resource, Template
 from lattice_bridge.local.template_values import unresolved
 
@@ -82,7 +82,7 @@ def _alias(function: Resource, name: Named, backend: Backend, template: Template
             function.id,
             f'bridge.toml has "{backend.function}", and the function has '
             f"{'only the alias ' + ', '.join(sorted(aliases)) if aliases else 'no alias'}",
-            f"AutoPublishAlias: {name.qualifier}, or an AWS::Lambda::Alias of that name",
+            alias_of(function, str(name.qualifier)),
             f"every request to {backend.path} would be a 500 (function_not_found)",
         )
 

@@ -14,6 +14,7 @@ from lattice_bridge.deployment.template_patterns import may_be_bridge
 from lattice_bridge.deployment.template_permissions import LATTICE, SINGLE, invokes, permissions_on
 from lattice_bridge.deployment.template_stack import (
     Stack,
+    alias_of,
     held_by_lattice,
     lambda_groups,
     part_of,
@@ -25,6 +26,10 @@ from lattice_bridge.local.template import Resource, Template
 from lattice_bridge.local.template_values import unresolved
 
 _LATEST: Final = "$LATEST"
+_ADDED: Final = (
+    "CloudFormation adds one when it registers the target, for which the deploying role needs lambda:AddPermission; "
+    "AWS does not document that, and without one every request would fail in Lattice itself"
+)
 _NOT_FOR_LAMBDA: Final = ("Port", "Protocol", "ProtocolVersion", "VpcIdentifier", "IpAddressType", "HealthCheck")
 
 
@@ -38,7 +43,7 @@ def group_findings(stack: Stack) -> Iterator[TemplateFinding]:
                 yield from _version(group, "warning")  # it may be a bridge
             for bridge in stack.bridges:
                 if refers_to(target, bridge.function):
-                    yield from _of_the_bridge(group, target, bridge.function, stack.template)
+                    yield from _of_the_bridge(group, target, bridge.function, stack)
                     yield from _permission(group, target, bridge.function, stack)
     for bridge in stack.bridges:
         yield from _held(bridge.function, stack)
@@ -76,7 +81,7 @@ def _shape(group: Resource) -> Iterator[TemplateFinding]:
         )
 
 
-def _of_the_bridge(group: Resource, target: str, bridge: Resource, template: Template) -> Iterator[TemplateFinding]:
+def _of_the_bridge(group: Resource, target: str, bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
     kind = group.properties.get("Type")
     if kind != "LAMBDA" and not unresolved(kind):
         yield finding(
@@ -87,13 +92,14 @@ def _of_the_bridge(group: Resource, target: str, bridge: Resource, template: Tem
         )
         return
     yield from _version(group, "error")
+    yield from _certificates(group, stack.certified)
     name = named(target)
-    if name is not None and name.qualifier in (None, _LATEST, *_aliases_of_latest(bridge, template)):
+    if name is not None and name.qualifier in (None, _LATEST, *_aliases_of_latest(bridge, stack.template)):
         yield finding(
             group.id,
             f"the target is the function {bridge.id} itself"
             f"{f', by its alias {name.qualifier}' if name.qualifier not in (None, _LATEST) else ''}",
-            f"AutoPublishAlias: live, and Targets: [{{Id: !Ref {bridge.id}.Alias}}]",
+            alias_of(bridge, "live"),
             "without an alias every update is in force at once: no canary, and nothing to roll back to",
         )
 
@@ -119,6 +125,19 @@ def _version(group: Resource, level: Level) -> Iterator[TemplateFinding]:
         )
 
 
+def _certificates(group: Resource, rules: tuple[str, ...]) -> Iterator[TemplateFinding]:
+    """What a certificate says is free text in V1's identity header, whose escaping nobody has documented."""
+    version = part_of(group, "Config").get("LambdaEventStructureVersion", "V1")
+    if rules and version == "V1" and not isinstance(group.properties.get("Config"), str):
+        yield finding(
+            group.id,
+            f"its events are of V1, and {', '.join(rules)} of bridge.toml read x509_san_uri",
+            "Config: {LambdaEventStructureVersion: V2}",
+            "the bridge reads no certificate from a V1 event, so these rules refuse every caller",
+            "warning",
+        )
+
+
 def _permission(group: Resource, target: str, bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
     """One of the permissions is for exactly this group, this target and Lattice."""
     right = (
@@ -138,11 +157,16 @@ def _permission(group: Resource, target: str, bridge: Resource, stack: Stack) ->
             one.id,
             f"FunctionName is {one.properties.get('FunctionName')}, and the target is {target}",
             right,
-            "an alias has a policy of its own, and without one there every request would fail in Lattice itself",
+            f"an alias has a policy of its own, so this permission does not cover it. {_ADDED}",
+            "warning",
         )
     if not own:
         yield finding(
-            group.id, f"Lattice may not invoke {named(target)}", right, "every request would fail in Lattice itself"
+            group.id,
+            f"no permission of this template lets Lattice invoke {named(target)}",
+            right,
+            _ADDED,
+            "warning",
         )
 
 

@@ -6,7 +6,7 @@ later, or nobody does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +41,7 @@ def template_findings(
     unsigned: bool = False,
     text: str | None = None,
     config: Path | None = None,
+    certified: Iterable[str] = (),
 ) -> list[TemplateFinding]:
     """What is wrong with the template in a file; an empty list is a clean one.
 
@@ -52,6 +53,7 @@ def template_findings(
         unsigned: a service is meant to let in callers that nobody authenticated.
         text: of the file, if it is read already.
         config: where the options are from, if that is a file.
+        certified: ids of the rules that read the caller's certificate.
 
     Raises:
         BadTemplate: it cannot be read, or not translated for want of the translator.
@@ -65,18 +67,23 @@ def template_findings(
             for resource, fault in error.faults
         ]
     with malformed(str(path)):
-        return list(findings_of(template, options, unsigned=unsigned, config=config))
+        return list(findings_of(template, options, unsigned=unsigned, config=config, certified=certified))
 
 
 def findings_of(
-    template: Template, options: Options | None, *, unsigned: bool = False, config: Path | None = None
+    template: Template,
+    options: Options | None,
+    *,
+    unsigned: bool = False,
+    config: Path | None = None,
+    certified: Iterable[str] = (),
 ) -> Iterator[TemplateFinding]:
     """Every rule over a template that is translated and resolved."""
     for rule, said in template.failed:
         yield finding(
             rule, said.rstrip("."), "parameters that the rule admits", "CloudFormation would refuse the deployment"
         )
-    stack = stack_of(template, options)
+    stack = stack_of(template, options, certified)
     if not stack.bridges:
         yield finding(
             "Resources",

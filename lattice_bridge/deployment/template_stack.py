@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from lattice_bridge.backend import Backend
 from lattice_bridge.deployment.template_names import is_function, named, refers_to
@@ -33,11 +33,13 @@ class Stack:
         template: the template.
         bridges: functions with the bridge's handler, or else those that Lattice's target groups hold.
         compared: there is a bridge.toml that loads, so that backends are known.
+        certified: ids of the rules that read the caller's certificate.
     """
 
     template: Template
     bridges: tuple[Bridge, ...]
     compared: bool
+    certified: tuple[str, ...] = ()
 
     @property
     def functions(self) -> list[Resource]:
@@ -61,18 +63,19 @@ class Stack:
         ]
 
 
-def stack_of(template: Template, options: Options | None) -> Stack:
+def stack_of(template: Template, options: Options | None, certified: Iterable[str] = ()) -> Stack:
     """The stack that a template makes.
 
     Args:
         template: translated and resolved.
         options: what bridge.toml says beside the map; None if it does not load.
+        certified: ids of the rules that read the caller's certificate.
     """
     known = options or Options()
     bridges = tuple(
         Bridge(one, known.with_function(_variable(one)).backends) for one in bridges_of(template, known.backends)
     )
-    return Stack(template, bridges, options is not None)
+    return Stack(template, bridges, options is not None, tuple(certified))
 
 
 def bridges_of(template: Template, backends: Iterable[Backend]) -> list[Resource]:
@@ -166,3 +169,14 @@ def seconds_of(resource: Resource, key: str, default: float) -> float | None:
     """
     value = resource.properties.get(key, default)
     return None if unresolved(value) else number(value, resource.id, key)
+
+
+_BY_SAM: Final = {"Key": "lambda:createdBy", "Value": "SAM"}
+"""The tag that AWS's translator puts on each function it makes."""
+
+
+def alias_of(function: Resource, name: str) -> str:
+    """What to write so that a function has an alias. AutoPublishAlias is SAM's: a plain function has no such key."""
+    if _BY_SAM in (function.properties.get("Tags") or ()):
+        return f"AutoPublishAlias: {name}, and !Ref {function.id}.Alias where the function is meant"
+    return f"an AWS::Lambda::Version of the function, an AWS::Lambda::Alias {name} of it, and !Ref of that alias"
