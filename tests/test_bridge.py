@@ -141,6 +141,14 @@ def test_cookies_go_where_the_setting_says() -> None:
     assert World(answer, set_cookie="headers")(v2(BLUE))["headers"]["set-cookie"] == ["a=1", "b=2"]
 
 
+def test_a_header_that_the_configuration_drops_reaches_no_caller() -> None:
+    """Tenants of one host share cookies and HSTS in a browser."""
+    answer = b'{"statusCode":200,"headers":{"Set-Cookie":"a=1","x-a":"1"},"cookies":["b=2"],"body":"x"}'
+    reply = World(answer, drop_headers=["set-cookie"])(v2(BLUE))
+    assert "cookies" not in reply
+    assert set(reply["headers"]) == {"x-a", "content-type"}
+
+
 def test_a_context_that_says_nothing_is_enough() -> None:
     world = World()
     assert world.bridge(v2(BLUE, requestId=None), None)["statusCode"] == 200

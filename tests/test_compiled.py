@@ -26,6 +26,9 @@ function = "orders:live"
 [lattice]
 set_cookie = "headers"
 
+[reply]
+drop_headers = ["set-cookie", "etag"]
+
 [header]
 name = "x-customer"
 
@@ -143,7 +146,13 @@ def test_a_compiled_map_has_the_rules_that_were_written() -> None:
 def test_the_settings_of_a_compiled_configuration_are_the_same() -> None:
     written, made = Settings.from_text(EVERYTHING), Settings.from_text(compiled())
     assert made.options == written.options
-    assert made.options.set_cookie == "headers"
+    assert (made.options.set_cookie, made.options.drop_headers) == ("headers", {"set-cookie", "etag"})
+
+
+def test_a_map_that_was_compiled_before_drop_headers_drops_none() -> None:
+    members = json.loads(compiled())
+    del members["options"]["drop_headers"], members["sha256"]
+    assert Settings.from_text(sealed(members)).options.drop_headers == frozenset()
 
 
 def test_one_map_compiles_to_one_text() -> None:

@@ -211,6 +211,21 @@ def test_text_that_is_marked_as_base64_departs_unless_it_is_no_utf8() -> None:
     assert brief(departures(event | {"body": "aGk="})) == [("/body", "documented", False)]
 
 
+def test_the_documented_example_of_v2_is_refused_and_told_to_be_the_documented_one() -> None:
+    """Trap B11: its sessionName is not the session in the principal's ARN."""
+    [case] = all_events("invalid/identity-documented-example")
+    [told] = [one for one in departures(case.event) if one.refused]
+    assert told.where == "/requestContext/identity/sessionName"
+    assert "AWS's documented example of V2 has two that differ" in told.sends
+
+
+def test_an_event_without_a_request_id_departs_nowhere() -> None:
+    """Captures of 2023 and 2024 are without."""
+    for event, key in ((lattice_event(1), "request_id"), (lattice_event(2), "requestId")):
+        del event[key]
+        assert departures(event) == []
+
+
 def test_the_most_copied_fixture_of_v2_departs_where_readers_break() -> None:
     """Strings for lists, capitals in the certificate's fields, no query in the path, no id."""
     event = lattice_event(2, "POST", "/newpath?order=1", json={}, principal=ROLE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from botocore import exceptions as boto
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
+from lattice_bridge.aws_client import AwsClient
 from lattice_bridge.errors import Misconfigured, TimedOut
 from lattice_bridge.invoke import DidNotRun
 from lattice_bridge.invoke_boto3 import (
@@ -209,3 +211,34 @@ def test_a_proxy_error_is_no_proof_that_nothing_ran() -> None:
     """Trap D14."""
     error = boto.ProxyConnectionError(proxy_url="http://p", error="x")
     assert refusal_for(error).reason == "connection_lost"
+
+
+def in_child(work: Callable[[], bool]) -> bool:
+    """What a forked child makes of it."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if work() else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_child_process_makes_clients_of_its_own() -> None:
+    """Trap D15: the parent goes on using the connections of those that were made before the fork."""
+    made: list[float] = []
+
+    def connect(timeout: float) -> Any:
+        made.append(timeout)
+        return object()
+
+    invoker = Boto3Invoker(connect)
+    mine = invoker.client_for(5.0)
+    assert in_child(lambda: invoker.client_for(5.0) is not mine)
+    assert invoker.client_for(5.0) is mine
+    assert made == [5.0]
+
+
+def test_a_child_process_makes_its_own_client_of_a_service() -> None:
+    """Trap D15."""
+    client = AwsClient("s3", "eu-west-1", read_timeout=1)
+    mine = client()
+    assert in_child(lambda: client() is not mine)
+    assert client() is mine

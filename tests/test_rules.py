@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lattice_bridge import Caller, Decision, Request, TenantMap
-from lattice_bridge.arn import parse_arn
+from lattice_bridge.arn import BadPrincipal, parse_arn
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.message import X509
+from lattice_bridge.rules import _cached_keys, keys_of
 
 ONE, TWO = "111122223333", "444455556666"
 TENANTS: Final = "[tenants]\nblue = {}\ngreen = {}\nold = { status = 'suspended' }\nroot = {}\n"
@@ -587,3 +588,19 @@ def test_the_index_decides_as_reading_every_rule_would_and_order_changes_nothing
         assert decided.tenant == naive(tables, caller(principal, **fields), header)
         other = decide(again, principal, header, **fields)
         assert (other.tenant, other.rule, other.reason) == (decided.tenant, decided.rule, decided.reason)
+
+
+def test_callers_with_long_names_are_not_cached() -> None:
+    """Trap D9: the cache is bounded in bytes, and not only in entries."""
+    before = _cached_keys.cache_info().currsize
+    for number in range(20):
+        long = Caller(True, parse_arn(iam(f"role/r{number}")), "s" * 8000)
+        assert keys_of(long)[0] == ("session", "aws", ONE, f"r{number}", "s" * 8000)
+    assert _cached_keys.cache_info().currsize == before
+
+
+@pytest.mark.parametrize("partition", ["aws-" + "a" * 17, "aws" + "-a" * 5, "aws" + "-a" * 4000])
+def test_a_partition_of_no_known_length_is_no_principal(partition: str) -> None:
+    """Trap D9: every part of a principal is bounded, since it is a part of cache keys."""
+    with pytest.raises(BadPrincipal):
+        parse_arn(f"arn:{partition}:iam::{ONE}:role/a")

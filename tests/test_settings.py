@@ -43,6 +43,25 @@ def test_the_lattice_settings_arrive() -> None:
     assert (settings.options.set_cookie, settings.options.scheme) == ("headers", "http")
 
 
+def test_the_headers_to_drop_arrive_in_lower_case() -> None:
+    settings = loaded(f'{BACKEND}[reply]\ndrop_headers = ["Set-Cookie", "etag"]\n')
+    assert settings.options.drop_headers == {"set-cookie", "etag"}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ('["set cookie"]', 'reply: drop_headers: "set cookie" is not a header name; write one as in set-cookie'),
+        ('["Content-Type"]', 'reply: drop_headers: "content-type" has to stay'),
+        ('"set-cookie"', "reply: drop_headers: "),
+        ("[1]", "reply: drop_headers: "),
+    ],
+)
+def test_a_header_to_drop_that_is_none_does_not_load(names: str, message: str) -> None:
+    [fault] = faults(f"{BACKEND}[reply]\ndrop_headers = {names}\n")
+    assert fault.startswith(message)
+
+
 def test_functions_are_invoked_directly_unless_the_file_says_otherwise() -> None:
     assert loaded().options.invoker == "direct"
     assert Settings.from_text('invoker = "boto3"\n' + MAP + BACKEND).options.invoker == "boto3"

@@ -146,3 +146,11 @@ def test_what_cannot_become_json_is_one_fault(reply: object) -> None:
 def test_a_reply_over_6_mb_is_refused() -> None:
     (fault,) = reply_faults({"statusCode": 200, "headers": {"content-type": "text/plain"}, "body": "x" * REPLY_LIMIT})
     assert f"at most {REPLY_LIMIT}" in fault
+
+
+@pytest.mark.parametrize("name", ["multiValueHeaders", "statusDescription"])
+@pytest.mark.parametrize("value", [None, "", {}])
+def test_a_zero_value_that_a_typed_language_writes_is_no_fault(name: str, value: Any) -> None:
+    """Go's and Java's response types write every field, set or not."""
+    assert reply_faults({"statusCode": 200, "headers": None, "cookies": None, "body": "", name: value}) == []
+    assert reply_faults({"statusCode": 200, "more": value}) != []
