@@ -65,10 +65,16 @@ def test_one_statement_may_stand_without_a_list_and_a_text_without_one() -> None
     assert (found.actions, found.resources, found.principals) == (("a:b",), ("r",), (("AWS", "x"),))
 
 
-@pytest.mark.parametrize("principal", ["*", {"AWS": "*"}, {"AWS": ["*"]}, {"Service": "*"}])
+@pytest.mark.parametrize("principal", ["*", {"AWS": "*"}, {"AWS": ["*"]}, {"*": "*"}])
 def test_everybody_is_one_principal_however_it_is_written(principal: object) -> None:
     (found,) = read_policy({"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "*", "Resource": "*"}]})
     assert found.principals == (("*", "*"),)
+
+
+@pytest.mark.parametrize("kind", ["Service", "Federated"])
+def test_every_principal_of_another_kind_is_not_everybody(kind: str) -> None:
+    (found,) = read_policy({"Statement": [{"Effect": "Allow", "Principal": {kind: "*"}}]})
+    assert found.principals == ((kind, "*"),)
 
 
 def test_an_if_exists_condition_does_not_bind_a_request_that_lacks_the_key() -> None:

@@ -29,6 +29,8 @@ from lattice_bridge.deployment.policy_condition import Asked
 from lattice_bridge.deployment.policy_pattern import is_pattern
 
 LATTICE: Final = "vpc-lattice.amazonaws.com"
+_LATTICE: Final = frozenset({("Service", LATTICE), ("Service", "*"), ("*", "*")})
+"""How a statement may name it."""
 _OWN: Final = Own(frozenset({("Service", LATTICE)}))
 _SOURCE: Final = "aws:sourcearn"
 _ACCOUNT: Final = "aws:sourceaccount"
@@ -127,7 +129,7 @@ def _for_more_names(name: Name, deployed: Deployed) -> list[Statement]:
 
 def _is_for_lattice(statement: Statement) -> bool:
     """By its name, or as one of everybody."""
-    return statement.all_but or bool({("Service", LATTICE), ("*", "*")} & set(statement.principals))
+    return statement.all_but or bool(_LATTICE & set(statement.principals))
 
 
 def _from(group: str) -> dict[str, str]:

@@ -29,7 +29,8 @@ class Statement:
     Attributes:
         sid: its id; empty if it has none.
         effect: of it.
-        principals: `Service`, `AWS`, `Federated` or `*`, each with whom; empty in an identity's policy.
+        principals: `Service`, `AWS`, `Federated` or `*`, each with whom; empty in an identity's policy. `*` is for
+            everybody, signed or not: `"*"` or `{"AWS": "*"}`. `{"Service": "*"}` is for every service alone.
         actions, resources: with their wildcards.
         not_actions, not_resources: in their stead; None where it has none.
         conditions: operator and key in lower case, values.
@@ -155,7 +156,8 @@ def _statement(found: Mapping[str, Any]) -> Statement:
 def _principals(found: Any) -> Iterator[tuple[str, str]]:
     if isinstance(found, Mapping):
         for kind, names in found.items():
-            yield from ((("*" if name == "*" else str(kind)), name) for name in texts_in(names))
+            everybody = "*" if kind in ("*", "AWS") else str(kind)
+            yield from ((everybody if name == "*" else str(kind), name) for name in texts_in(names))
     else:
         yield from (("*" if name == "*" else "AWS", name) for name in texts_in(found))
 

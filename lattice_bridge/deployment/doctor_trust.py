@@ -52,4 +52,4 @@ def trust_findings(
 
 def _is_for_lambda(statement: Statement) -> bool:
     """By its name, or as one of everybody."""
-    return bool({_LAMBDA, ("*", "*")} & set(statement.principals)) is not statement.all_but
+    return bool({_LAMBDA, ("Service", "*"), ("*", "*")} & set(statement.principals)) is not statement.all_but
