@@ -55,6 +55,18 @@ FRONT_DROPPED_HEADERS: Final = frozenset(
 )
 """Local front: request headers that describe one connection. No captured event has one; a body is whole by then."""
 
+FRONT_POLICY_PATH_IS_DECODED: Final = False
+"""Local front: an auth policy's Resource and vpc-lattice-svcs:RequestPath are compared with the decoded path.
+
+Captured refusals have plain paths only. As sent is how listener rules and events have the path.
+"""
+
+FRONT_POLICY_QUERY_NAMES_HAVE_CASE: Final = False
+"""Local front: vpc-lattice-svcs:RequestQueryString/Q is not for the parameter `q`.
+
+IAM's guide says that names of condition keys have no case, Lattice's page that condition keys are case-sensitive.
+"""
+
 ASYNC_RETRY_SECONDS: Final = (1.0, 2.0)
 """Local Lambda API: pauses before the second and third try of an `Event` invocation.
 

@@ -73,9 +73,12 @@ def test_a_port_in_use_is_named() -> None:
     assert "choose another with --port" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_printed_at_start_works_as_it_stands(number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "lattice_bridge.cli", "local", "-P", "AuthType=NONE", "--port", "0"]
+@pytest.mark.parametrize(
+    ("auth_type", "commands", "number"),
+    [("NONE", 4, signal.SIGINT), ("NONE", 4, signal.SIGTERM), ("AWS_IAM", 3, signal.SIGINT)],
+)
+def test_what_is_printed_at_start_works_as_it_stands(auth_type: str, commands: int, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "lattice_bridge.cli", "local", "-P", f"AuthType={auth_type}", "--port", "0"]
     process = subprocess.Popen([*command, "--lambda-port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     printed: list[str] = []
@@ -84,7 +87,8 @@ def test_what_is_printed_at_start_works_as_it_stands(number: signal.Signals) -> 
         if line.startswith("Ctrl-C"):
             break
     pasted = [line for line in printed if line.startswith(("curl", "AWS_ACCESS_KEY_ID"))]
-    assert len(pasted) == 4
+    assert len(pasted) == commands
+    assert any(line.startswith("Unsigned: a 403, as no statement") for line in printed) is (auth_type == "AWS_IAM")
     path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
     for line in pasted:
         done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, env={"PATH": path}, check=True)

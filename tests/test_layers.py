@@ -247,6 +247,21 @@ def test_the_core_knows_nothing_of_the_local_stack_or_the_commands(module: str) 
     assert not ours(module) & {"local", "cli", "testing", "routers"}
 
 
+POLICIES: Final = {
+    f"lattice_bridge.deployment.{name}" for name in ("doctor_policy", "policy_condition", "policy_pattern")
+}
+"""How policies are read. The local stack evaluates them; a reader of its own would be a second one."""
+
+
+def test_the_local_stack_imports_of_what_judges_only_how_policies_are_read() -> None:
+    found = {name for path in PACKAGE.glob("local/*.py") for name in imports(f"local.{path.stem}")}
+    assert {name for name in found if name.startswith("lattice_bridge.deployment")} == POLICIES - {
+        "lattice_bridge.deployment.policy_pattern"
+    }
+    read = {name for module in POLICIES for name in imports(module.removeprefix("lattice_bridge."))}
+    assert {name for name in read if _is_ours(name)} <= POLICIES
+
+
 @pytest.mark.parametrize("module", PURE)
 def test_a_pure_module_imports_nothing_that_waits_fails_or_varies(module: str) -> None:
     reached = outside(module) - CONVERTS

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lattice_bridge.local.authorization import admits
 from lattice_bridge.local.identities import BadIdentities, read_identities
 from lattice_bridge.local.plan import Action, HeaderMatch, Match, Plan, TargetGroup
 from lattice_bridge.local.planner import plan
@@ -42,7 +43,7 @@ def test_the_projects_own_template_is_served() -> None:
         "history": True,
     }
     (service,) = found.services
-    assert service.signed_only
+    assert admits(service.policies) == "signed only"
     ((group, _),) = service.rules[-1].action.forward
     assert (group.version, group.function.rpartition(":")[2]) == (2, "live")
 
@@ -63,10 +64,6 @@ def test_an_event_version_may_be_forced(tmp_path: Path) -> None:
     [
         ("  T: {Type: Test, Properties: {X: !Base64 y}}\n", "Fn::Base64 is not computed (T.X)"),
         ("  Table: {Type: AWS::DynamoDB::Table}\n", "AWS::DynamoDB::Table (Table)"),
-        (
-            "  P: {Type: AWS::VpcLattice::AuthPolicy}\n",
-            "AWS::VpcLattice::AuthPolicy: every signed caller is admitted (P)",
-        ),
         ("  G: {Type: AWS::VpcLattice::TargetGroup, Properties: {Type: IP}}\n", "target groups of type IP (G)"),
         (
             "  N: {Type: AWS::Lambda::Function, Properties: {Runtime: nodejs22.x}}\n",

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from lattice_bridge.cli.local_screen import commands
+from lattice_bridge.cli.local_screen import commands, tables
 from lattice_bridge.local.identities import read_identities
 from lattice_bridge.local.planner import plan
 from lattice_bridge.local.template import read_template
@@ -19,6 +19,11 @@ Resources:
     Properties: {Handler: lattice_bridge.main.handler, Runtime: python3.13, CodeUri: .}
   Group: {Type: "AWS::VpcLattice::TargetGroup", Properties: {Type: LAMBDA, Targets: [{Id: !GetAtt Bridge.Arn}]}}
   Service: {Type: "AWS::VpcLattice::Service", Properties: {Name: orders, AuthType: AWS_IAM}}
+  Policy:
+    Type: AWS::VpcLattice::AuthPolicy
+    Properties:
+      ResourceIdentifier: !Ref Service
+      Policy: {Statement: [{Effect: Allow, Principal: "*", Action: "*", Resource: "*"}]}
   Listener:
     Type: AWS::VpcLattice::Listener
     Properties:
@@ -27,6 +32,7 @@ Resources:
 """
 MAP: Final = '[[backend]]\nfunction = "orders"\n[tenants]\nblue = {}\n'
 RULE: Final = '[[rule]]\nid = "blue"\nrole = "arn:aws:iam::111122223333:role/blue-api"\ntenant = "blue"\n'
+ALLOWED: Final = 'Principal: "*", Action: "*"'
 NO_RULE: Final = "a 403, as no rule names it; write identities.toml"
 
 
@@ -41,3 +47,19 @@ def test_an_identity_that_the_map_does_not_know_is_said(tables: str, expected: l
     found = plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
     printed = commands(found, read_identities(None), "http://front", "http://lambda")
     assert [NO_RULE in line for line in printed if line.startswith("  # ")] == expected
+
+
+def test_an_identity_that_the_auth_policy_does_not_allow_is_said(tmp_path: Path) -> None:
+    principal = 'Principal: {AWS: "arn:aws:iam::111122223333:role/blue-api"}, Action: "*"'
+    assert ALLOWED in BRIDGE
+    (tmp_path / "template.yaml").write_text(BRIDGE.replace(ALLOWED, principal), encoding="utf-8")
+    (tmp_path / "bridge.toml").write_text(MAP + RULE, encoding="utf-8")
+    found = plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
+    printed = list(commands(found, read_identities(None), "http://front", "http://lambda"))
+    reason = "a 403, as no statement of the auth policy Policy of the service Service allows it"
+    assert f"Unsigned: {reason}" in printed
+    assert [line for line in printed if line.startswith("  # ")] == [
+        "  # arn:aws:iam::111122223333:role/blue-api",
+        f"  # arn:aws:iam::111122223333:role/green-api: {reason}",
+    ]
+    assert [line.split()[-1] for line in tables(found) if "default" in line] == ["policy"]

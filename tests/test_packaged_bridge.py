@@ -295,6 +295,11 @@ class Functions:
                 Targets=[{"Id": {"Fn::GetAtt": ["F0", "Arn"]}}],
             ),
             "Service": resource("Service", Name="lattice-bridge", AuthType="AWS_IAM"),
+            "Policy": resource(
+                "AuthPolicy",
+                ResourceIdentifier={"Ref": "Service"},
+                Policy={"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]},
+            ),
             "Listener": resource(
                 "Listener",
                 ServiceIdentifier={"Ref": "Service"},

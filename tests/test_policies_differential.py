@@ -1,6 +1,6 @@
-"""The judges of policies against IAM's own rules, over random policies.
+"""The judges of policies, and the local stack's evaluation, against IAM's own rules, over random policies.
 
-Rule: a judge may be stricter than IAM, and never milder.
+Rule: each may be stricter than IAM, and never milder.
 """
 
 from __future__ import annotations
@@ -12,11 +12,16 @@ from typing import Any, Final
 
 import pytest
 
+from lattice_bridge.arn import parse_arn
 from lattice_bridge.deployment.auth_policy import admits_anonymous, admits_nobody
 from lattice_bridge.deployment.doctor_doors import Own, standing
 from lattice_bridge.deployment.doctor_granted import granted
 from lattice_bridge.deployment.doctor_invokers import admits, may_admit
 from lattice_bridge.deployment.doctor_policy import read_policy
+from lattice_bridge.local.authorization import NotAuthorized, authorize, undecided
+from lattice_bridge.local.identities import Identity
+from lattice_bridge.local.plan import AuthPolicy, Service
+from lattice_bridge.local.wire import HttpRequest, Signer
 from tests.iam_evaluator import POSITIVE, Context, Names, admitted
 
 OURS, THEIRS = "123456789012", "999999999999"
@@ -102,6 +107,101 @@ def test_no_policy_that_admits_an_unsigned_request_is_taken_for_safe(seed: int) 
         )
         judged = admits_anonymous(policy, SERVICE) and not admits_nobody(policy, SERVICE)
         assert judged or not admits_some, policy
+
+
+# ---- auth policies in the local stack -------------------------------------------------------------------------------
+
+BLUE, ALICE = f"arn:aws:iam::{OURS}:role/blue", f"arn:aws:iam::{THEIRS}:user/alice"
+SESSION: Final = f"arn:aws:sts::{OURS}:assumed-role/blue/me"
+NETWORK: Final = f"arn:aws:vpc-lattice:eu-west-1:{OURS}:servicenetwork/sn-0123456789abcdef0"
+
+
+def signed(arn: str, names: Sequence[str], **keys: str) -> tuple[Signer, Names, Context]:
+    """A caller: how the stack knows it, how a Principal may name it, and its condition keys."""
+    account = arn.split(":")[4]
+    known = {"aws:principalarn": arn, "aws:principalaccount": account, "aws:principalisawsservice": "false"}
+    every = [*names, "*", account, f"arn:aws:iam::{account}:root"]
+    signer = Identity("K", "s", parse_arn(arn), arn, "me", keys.get("orgid")).signer("me")
+    context = known | {f"aws:principal{name}": value for name, value in keys.items()}
+    return signer, frozenset({("*", "*"), *(("AWS", name) for name in every)}), context
+
+
+ASKING: Final[Sequence[tuple[Signer | None, Names, Context]]] = (
+    (None, ANONYMOUS, {"aws:principaltype": "Anonymous"}),
+    signed(BLUE, [BLUE, SESSION], type="AssumedRole", orgid="o-1"),
+    signed(ALICE, [ALICE], type="User"),
+)
+LOCAL: Final = (
+    [
+        *("*", "*", {"AWS": "*"}, {"AWS": BLUE}, {"AWS": [ALICE, OURS]}, {"AWS": SESSION}, {"AWS": THEIRS}),
+        *({"AWS": f"arn:aws:iam::{THEIRS}:root"}, {"Service": "*"}, {"Federated": "*"}),
+    ],
+    AUTH[1],
+    AUTH[2],
+)
+LOCAL_KEYS: Final = (
+    *("aws:PrincipalType", "AWS:principalarn", "aws:PrincipalOrgID", "aws:PrincipalTag/team", "aws:PrincipalAccount"),
+    *("vpc-lattice-svcs:RequestMethod", "vpc-lattice-svcs:RequestHeader/X-Team", "aws:PrincipalIsAWSService"),
+    *("vpc-lattice-svcs:RequestQueryString/q", "vpc-lattice-svcs:RequestPath", "vpc-lattice-svcs:ServiceArn"),
+)
+LOCAL_VALUES: Final = (
+    *("Anonymous", "anonymous", "Anon*", "*", "User", "o-1", BLUE, "arn:aws:iam::*:role/*", "GET", "P?T", "blue"),
+    *("/health", "/h*", SERVICE, OURS, THEIRS, "", "true", "false"),
+)
+PLAIN: Final = LOCAL_KEYS, LOCAL_VALUES
+UNDECIDED: Final = (
+    (*LOCAL_KEYS, "aws:userid", "aws:SourceIp"),
+    (*LOCAL_VALUES, "${aws:PrincipalType}", "${aws:PrincipalAccount}"),
+)
+ASKED: Final = [
+    HttpRequest(method, target, headers)
+    for method, headers in (("GET", []), ("PUT", [("x-team", "blue")]))
+    for target in ("/", "/health", "/health?q=blue")
+]
+
+
+def context_of(request: HttpRequest, caller: Context) -> Context:
+    path, _, query = request.target.partition("?")
+    asked = {"requestmethod": request.method, "requestpath": path, "servicearn": SERVICE}
+    asked |= {f"requestheader/{name}": value for name, value in request.headers}
+    asked |= {"requestquerystring/q": "blue"} if query else {}
+    known = {f"vpc-lattice-svcs:{name}": value for name, value in asked.items()}
+    return {**caller, **known, "aws:userid": "x", "aws:sourceip": "10.0.0.1"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_local_stack_allows_what_iam_allows_and_never_more(seed: int) -> None:
+    """Where a policy has no NotPrincipal and nothing that cannot be decided, exactly what IAM allows."""
+    random = Random(seed)
+    for _ in range(150):
+        some = random.choice([PLAIN, UNDECIDED])
+        pair = [
+            [
+                {"Effect": random.choice(["Allow", "Allow", "Deny"]), **statement(random, *LOCAL)}
+                | condition(random, *some)
+                for _ in range(random.randint(1, 3))
+            ]
+            for _level in ("network", "service")
+        ]
+        random.choice(pair).append({"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"})
+        of_network, of_service = (read_policy({"Statement": statements}) for statements in pair)
+        exact = not any(one.all_but or [*undecided(one)] for one in (*of_network, *of_service))
+        policies = AuthPolicy("network", "N", "P", of_network), AuthPolicy("service", "S", "Q", of_service)
+        served = Service("orders", SERVICE, NETWORK, None, (), policies)
+        for (signer, names, caller), request in product(ASKING, ASKED):
+            context, path = context_of(request, caller), SERVICE + request.target.partition("?")[0]
+            expected = all(admitted(one, context, names, "vpc-lattice-svcs:Invoke", path) for one in pair)
+            allowed = allows(served, request, signer)
+            assert expected or not allowed, (pair, context)
+            assert allowed or not (expected and exact), (pair, context)
+
+
+def allows(service: Service, request: HttpRequest, signer: Signer | None) -> bool:
+    try:
+        authorize(service, request, signer)
+    except NotAuthorized:
+        return False
+    return True
 
 
 # ---- resource policies ----------------------------------------------------------------------------------------------

@@ -29,6 +29,11 @@ Resources:
   Service:
     Type: AWS::VpcLattice::Service
     Properties: {AuthType: AWS_IAM}
+  Policy:
+    Type: AWS::VpcLattice::AuthPolicy
+    Properties:
+      ResourceIdentifier: !Ref Service
+      Policy: {Statement: [{Effect: Allow, Principal: {AWS: "111122223333"}, Action: "*", Resource: "*"}]}
   Listener:
     Type: AWS::VpcLattice::Listener
     Properties:

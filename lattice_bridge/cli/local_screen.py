@@ -14,9 +14,11 @@ from rich.table import Table
 
 from lattice_bridge.arn import Principal
 from lattice_bridge.errors import BridgeError, InvalidMap
+from lattice_bridge.local.authorization import NotAuthorized, admits, authorize
 from lattice_bridge.local.identities import Identity
 from lattice_bridge.local.lambda_keys import PERSON
 from lattice_bridge.local.plan import DEFAULT_PRIORITY, Action, Plan, Rule
+from lattice_bridge.local.wire import HttpRequest, Signer
 from lattice_bridge.map_test import every_tenant
 from lattice_bridge.message import Caller, Request
 from lattice_bridge.settings import Settings
@@ -32,8 +34,7 @@ def tables(plan: Plan) -> list[str]:
         routes.add_column(column)
     for service in plan.services:
         for rule in service.rules:
-            callers = "signed only" if service.signed_only else "anyone"
-            routes.add_row(service.name, _request(rule), *_target(rule.action), callers)
+            routes.add_row(service.name, _request(rule), *_target(rule.action), admits(service.policies))
     functions = Table(title="Functions", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("function", "tenant isolation", "handler", "timeout", "memory"):
         functions.add_column(column)
@@ -91,15 +92,17 @@ def commands(plan: Plan, signers: Mapping[str, Identity], front_url: str, lambda
     if known.faults:
         yield "The bridge will answer 503 to everything: its bridge.toml does not load."
         yield from (f"  - {fault}" for fault in known.faults)
-    if not all(service.signed_only for service in plan.services):
+    if refusal := _refusal(plan, HttpRequest("GET", known.path, [(known.header, known.tenant)]), None):
+        yield f"Unsigned: a 403, as {refusal}"
+    else:
         yield "Unsigned, naming a tenant:"
         yield f"  curl -H '{known.header}: {known.tenant}' {url}"
     yield "Signed, as one of the identities; a role's session has the name you give it:"
     for identity in list(signers.values())[:4]:
-        unknown = (
-            ": a 403, as no rule names it; write identities.toml" if known.has_no_rule_for(identity.principal) else ""
-        )
-        yield f"  # {identity.principal}{unknown}"
+        reason = _refusal(plan, HttpRequest("GET", known.path, []), identity.signer("me"))
+        if reason is None and known.has_no_rule_for(identity.principal):
+            reason = "no rule names it; write identities.toml"
+        yield f"  # {identity.principal}{f': a 403, as {reason}' if reason else ''}"
         yield f"  {signing} -H 'x-amz-security-token: session=me' --user {_user(identity)} {url}"
     isolated = next((function for function in plan.functions.values() if function.isolated), None)
     if isolated is not None:
@@ -109,6 +112,19 @@ def commands(plan: Plan, signers: Mapping[str, Identity], front_url: str, lambda
         yield f"  {credentials} {invoke} --function-name {isolated.name} --tenant-id {known.tenant} /dev/stdout"
     yield ""
     yield "Ctrl-C stops everything."
+
+
+def _refusal(plan: Plan, request: HttpRequest, signer: Signer | None) -> str | None:
+    """Why the auth policies of every service refuse a request; None if those of one allow it."""
+    reasons = []
+    for service in plan.services:
+        try:
+            authorize(service, request, signer)
+        except NotAuthorized as error:
+            reasons.append(str(error))
+        else:
+            return None
+    return reasons[0] if reasons else None
 
 
 def _user(identity: Identity) -> str:

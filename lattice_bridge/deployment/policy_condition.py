@@ -1,14 +1,15 @@
 """A condition's value in a policy, and what it can be of a request.
 
-Rule: `holds` is for sure, `may_hold` as far as can be told.
+Rule: `holds` is for sure, `may_hold` as far as can be told, `satisfied` is for a request whose values are known.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lattice_bridge.deployment.policy_pattern import is_pattern, matches
+from lattice_bridge.deployment.policy_pattern import is_pattern, matches, matches_arn
 
 _OF_ARNS: Final = frozenset({"arnequals", "arnlike"})
 _WITH_WILDCARDS: Final = _OF_ARNS | {"stringlike"}
@@ -53,8 +54,7 @@ class Asked:
         if self.has_variable or self.is_for_nothing:
             return False
         if self.operator in _OF_ARNS:
-            parts, others = self.text.split(":", 5), text.split(":", 5)
-            return len(parts) == len(others) == 6 and all(map(matches, parts, others))
+            return matches_arn(self.text, text)
         return self.may_hold(text)
 
     def may_hold(self, text: str) -> bool:
@@ -71,3 +71,56 @@ class Asked:
         if self.has_variable or (self.is_pattern and other.is_pattern):
             return True
         return Asked(self.operator, self.text.lower()).may_hold(other.text.lower())
+
+
+# ---- a request whose values are known -------------------------------------------------------------------------------
+
+
+def _numbers(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
+    return lambda value, text: compare(float(text), float(value))
+
+
+_COMPARE: Final[Mapping[str, Callable[[str, str], bool]]] = {
+    "stringequals": str.__eq__,
+    "stringequalsignorecase": lambda value, text: value.lower() == text.lower(),
+    "stringlike": matches,
+    "arnequals": matches_arn,
+    "arnlike": matches_arn,
+    "bool": lambda value, text: value.lower() == text.lower(),
+    "numericequals": _numbers(float.__eq__),
+    "numericlessthan": _numbers(float.__lt__),
+    "numericlessthanequals": _numbers(float.__le__),
+    "numericgreaterthan": _numbers(float.__gt__),
+    "numericgreaterthanequals": _numbers(float.__ge__),
+}
+"""How operators that are not negated compare a value of the policy with one of the request."""
+
+
+def satisfied(operator: str, values: tuple[str, ...], found: tuple[str, ...]) -> bool | None:
+    """Whether a condition holds, as IAM's guide has it in reference_policies_elements_condition_operators.html.
+
+    None where that is not decided: another operator (dates, IP addresses), a policy variable, a value that is no number
+    under a numeric operator, and several values of the request without ForAllValues or ForAnyValue.
+
+    Args:
+        operator: in lower case.
+        values: of the policy.
+        found: the request's values of the condition's key; none if it lacks the key.
+    """
+    if operator == "null":
+        return any((value.lower() == "true") is not bool(found) for value in values)
+    quantifier, _, name = operator.rpartition(":")
+    bare = name.removesuffix("ifexists")
+    negated = "not" in bare
+    compare = _COMPARE.get(bare.replace("not", "", 1))
+    if compare is None or quantifier not in ("", "foranyvalue", "forallvalues") or any("${" in one for one in values):
+        return None
+    if not found:
+        return bare != name or quantifier == "forallvalues" or (negated and not quantifier)
+    if len(found) > 1 and not quantifier:
+        return None
+    try:
+        hits = [any(compare(value, text) for value in values) is not negated for text in found]
+    except ValueError:
+        return None
+    return all(hits) if quantifier == "forallvalues" else any(hits)

@@ -38,6 +38,12 @@ def matches(pattern: str, text: str) -> bool:
     return not pattern[at:].strip("*")
 
 
+def matches_arn(pattern: str, text: str) -> bool:
+    """Whether an ARN is like a pattern: the six parts are compared one by one. Anything else is like none."""
+    parts, others = pattern.split(":", 5), text.split(":", 5)
+    return len(parts) == len(others) == 6 and all(map(matches, parts, others))
+
+
 def may_match(pattern: str, text: str) -> bool:
     """What a policy variable comes to may be anything."""
     return matches(_VARIABLE.sub("*", pattern), text)

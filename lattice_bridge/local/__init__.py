@@ -6,6 +6,7 @@ boto3, aws, the bridge ──Invoke──▶ lambda_api
 
 template, plan      template.yaml -> what there is to serve
 identities, sigv4   who signed the HTTP request
+authorization       whether the auth policies allow it
 routing, front      listener rules; HTTP <-> Lattice events (wire)
 lambda_api, service the Invoke protocol; what Lambda checks, synchronous and queued
 environments        which environment runs an invocation: reuse, quota, reaping

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from lattice_bridge.assumptions import FRONT_FUNCTION_FAILED, FRONT_FUNCTION_THROTTLED, FRONT_FUNCTION_TIMED_OUT
 from lattice_bridge.local import routing, wire
+from lattice_bridge.local.authorization import NotAuthorized, authorize
 from lattice_bridge.local.console import Console
 from lattice_bridge.local.identities import Identity
-from lattice_bridge.local.plan import Plan, Service, TargetGroup
+from lattice_bridge.local.plan import SOURCE_VPC, Plan, Service, TargetGroup
 from lattice_bridge.local.protocol import TARGET
 from lattice_bridge.local.service import LambdaError, LambdaService, Order
 from lattice_bridge.local.sigv4 import SignatureRefused, Signed, session_of, verify
@@ -30,12 +31,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 DRAIN_SECONDS: Final = 1.0
-SOURCE_VPC: Final = "vpc-0a1b2c3d4e5f60718"
-# Word for word what captured responses say.
-_NOT_AUTHORIZED: Final = (
-    "AccessDeniedException: User: anonymous is not authorized to perform: vpc-lattice-svcs:Invoke "
-    "on resource: {resource} because no service-based policy allows the vpc-lattice-svcs:Invoke action"
-)
 
 
 class Refused(Exception):
@@ -114,14 +109,14 @@ class Front:
         signed = Signed(request.method, path, query, request.headers)
         try:
             identity = verify(signed, self._identities, region=self._plan.region, now=self._now())
-            session = session_of(signed, identity) if identity else None
+            signer = identity.signer(session_of(signed, identity)) if identity else None
         except SignatureRefused as error:
             raise Refused(403, str(error)) from error
-        if identity is None:
-            if service.signed_only:
-                raise Refused(403, _NOT_AUTHORIZED.format(resource=service.arn + path))
-            return None
-        return _signer(identity, session)
+        try:
+            authorize(service, request, signer)
+        except NotAuthorized as error:
+            raise Refused(403, error.answer) from error
+        return signer
 
     def _origin(self, service: Service, group: TargetGroup, request_id: str) -> wire.Origin:
         return wire.Origin(
@@ -154,14 +149,6 @@ class Front:
         except wire.BadReply as error:
             self._console.warn(f"front: {group.function} answered what Lattice does not take: {error}")
             raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway") from error
-
-
-def _signer(identity: Identity, session: str | None) -> wire.Signer:
-    """A role signs as a session of it; a user signs as itself."""
-    principal = identity.principal
-    if principal.kind not in ("role", "assumed-role"):
-        return wire.Signer(principal, None, identity.org, identity.x509)
-    return wire.Signer(replace(principal, kind="assumed-role", session=session), session, identity.org, identity.x509)
 
 
 def _to_payload(

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lattice_bridge.arn import BadPrincipal, Principal, parse_arn
+from lattice_bridge.local.wire import Signer
 from lattice_bridge.message import X509
 
 
@@ -29,6 +30,7 @@ class Identity:
         access_key: what `--user KEY:SECRET` begins with.
         secret_key: what signs.
         principal: whom it stands for; a role gets a session.
+        arn: what policies have as `aws:PrincipalArn`: with the path; the role's, if the principal is a session.
         session: the session's name, unless the request names another.
         org: the organisation, or None.
         x509: what IAM Roles Anywhere would have read from a certificate, or None.
@@ -37,9 +39,17 @@ class Identity:
     access_key: str
     secret_key: str
     principal: Principal
+    arn: str
     session: str
     org: str | None = None
     x509: X509 | None = None
+
+    def signer(self, session: str) -> Signer:
+        """A role signs as a session of it; a user signs as itself."""
+        if self.principal.kind not in ("role", "assumed-role"):
+            return Signer(self.principal, None, self.org, self.x509, self.arn)
+        in_session = replace(self.principal, kind="assumed-role", session=session)
+        return Signer(in_session, session, self.org, self.x509, self.arn)
 
 
 class _Table(BaseModel):
@@ -119,4 +129,6 @@ def _identity(table: _Identity) -> Identity:
         raise BadIdentities(f"identity {table.access_key}: {table.principal}: {error.detail}") from error
     x509 = X509(**table.x509.model_dump()) if table.x509 else None
     session = principal.session or table.session
-    return Identity(table.access_key, table.secret_key, principal, session, table.org, x509)
+    of_session = principal.kind == "assumed-role"
+    arn = str(replace(principal, kind="role", session=None)) if of_session else table.principal
+    return Identity(table.access_key, table.secret_key, principal, arn, session, table.org, x509)

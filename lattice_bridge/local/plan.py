@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from lattice_bridge.deployment.doctor_policy import Statement
+
 EventVersion = Literal[1, 2]
+
+SOURCE_VPC: Final = "vpc-0a1b2c3d4e5f60718"
+"""The VPC that every request comes from."""
 
 DEFAULT_PRIORITY: Final = sys.maxsize
 """Of a listener's default action: after every rule."""
@@ -96,24 +101,47 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthPolicy:
+    """What is evaluated for a service or service network whose `AuthType` is AWS_IAM.
+
+    Attributes:
+        level: of what it is the auth policy, as Lattice's messages name it.
+        owner: logical id of the service or service network.
+        name: logical id of the auth policy; None if the template has none, and then nothing is allowed.
+        statements: of the policy.
+    """
+
+    level: Literal["network", "service"]
+    owner: str
+    name: str | None
+    statements: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A Lattice service with its listener's rules, in order of priority.
 
     Attributes:
         name: for people.
         arn: of the service.
-        network_arn: of the network it is associated with.
+        network_arn: of the service network that its requests come through.
         domain: the host name it answers to; None for any.
-        signed_only: `AuthType` is AWS_IAM: unsigned requests are refused by Lattice itself.
         rules: the default action last.
+        policies: all of them have to allow a request; none means that no caller is authenticated.
+        port: of the listener.
+        encrypted: the listener's protocol is HTTPS.
+        tags: of the service.
     """
 
     name: str
     arn: str
     network_arn: str
     domain: str | None
-    signed_only: bool
     rules: tuple[Rule, ...]
+    policies: tuple[AuthPolicy, ...] = ()
+    port: int = 443
+    encrypted: bool = True
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A template's VPC Lattice resources: target groups, services, listeners, rules.
+"""A template's VPC Lattice resources: target groups, services, service networks, auth policies, listeners, rules.
 
 Rule: as the CloudFormation reference of AWS::VpcLattice has them; a match that Lattice does not know is an error.
 """
@@ -6,12 +6,15 @@ Rule: as the CloudFormation reference of AWS::VpcLattice has them; a match that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
+from lattice_bridge.deployment.doctor_policy import BadPolicy, Statement, read_policy
+from lattice_bridge.local.authorization import PRINCIPAL_TAG, undecided
 from lattice_bridge.local.left_out import LeftOut
 from lattice_bridge.local.plan import (
     DEFAULT_PRIORITY,
     Action,
+    AuthPolicy,
     EventVersion,
     HeaderMatch,
     Match,
@@ -20,6 +23,7 @@ from lattice_bridge.local.plan import (
     TargetGroup,
 )
 from lattice_bridge.local.template import ACCOUNT, BadTemplate, Resource, Template, malformed, number
+from lattice_bridge.local.template_values import unresolved
 
 
 def read_services(template: Template, event_version: EventVersion | None, left_out: LeftOut) -> Iterator[Service]:
@@ -68,15 +72,93 @@ def _service(
         return None
     for extra in own[1:]:
         left_out.add(f"one listener a service is served, {own[0].id}", extra.id)
-    network = next(iter(template.of_type("AWS::VpcLattice::ServiceNetwork")), None)
+    network_arn, network = _network(resource, template, left_out)
+    encrypted, port = own[0].properties.get("Protocol", "HTTPS") != "HTTP", own[0].properties.get("Port")
+    if port is None or unresolved(port):
+        port = 443 if encrypted else 80
     return Service(
         name=str(resource.properties.get("Name", resource.id)),
         arn=resource.arn,
-        network_arn=network.arn if network else _stand_in_network(template.region),
+        network_arn=network_arn,
         domain=None if alone else str(resource.properties.get("CustomDomainName", resource.id)).lower(),
-        signed_only=resource.properties.get("AuthType", "NONE") == "AWS_IAM",
         rules=tuple(_rules(own[0], template, groups, left_out)),
+        policies=(
+            *_auth_policy("network", network, template, left_out),
+            *_auth_policy("service", resource, template, left_out),
+        ),
+        port=int(number(port, own[0].id, "Port")),
+        encrypted=encrypted,
+        tags={str(tag["Key"]): str(tag.get("Value", "")) for tag in resource.properties.get("Tags") or []},
     )
+
+
+def _network(service: Resource, template: Template, left_out: LeftOut) -> tuple[str, Resource | None]:
+    """The service network that requests to a service come through: its ARN, and its resource if the template has it.
+
+    A client's VPC chooses one of several on AWS. Here the first association does.
+    """
+    associations = template.of_type("AWS::VpcLattice::ServiceNetworkServiceAssociation")
+    own = [association for association in associations if _of(association, "Service", service.arn)]
+    if not own:
+        left_out.add("a service that no association puts into a service network is served all the same", service.id)
+        return _stand_in_network(template.region), None
+    for extra in own[1:]:
+        left_out.add(f"a service is served through one service network, the one of {own[0].id}", extra.id)
+    for network in template.of_type("AWS::VpcLattice::ServiceNetwork"):
+        if _of(own[0], "ServiceNetwork", network.arn):
+            return network.arn, network
+    left_out.add("AuthType and auth policy of a service network that the template does not have", own[0].id)
+    identifier = str(own[0].properties.get("ServiceNetworkIdentifier", ""))
+    known = ":servicenetwork/" in identifier and not unresolved(identifier)
+    return identifier if known else _stand_in_network(template.region), None
+
+
+def _auth_policy(
+    level: Literal["network", "service"], owner: Resource | None, template: Template, left_out: LeftOut
+) -> Iterator[AuthPolicy]:
+    """What is evaluated for a service or service network. An AuthType that only a deployment knows may be AWS_IAM."""
+    auth_type = "NONE" if owner is None else owner.properties.get("AuthType", "NONE")
+    if owner is None or auth_type == "NONE":
+        return
+    if auth_type != "AWS_IAM" and not unresolved(auth_type):
+        raise BadTemplate(f"{owner.id}.AuthType: {auth_type!r} is unknown. Fix: write AWS_IAM or NONE")
+    own = [policy for policy in template.of_type("AWS::VpcLattice::AuthPolicy") if _of(policy, "Resource", owner.arn)]
+    if len(own) > 1:
+        raise BadTemplate(
+            f"{own[1].id}.ResourceIdentifier: {owner.id} has the auth policy {own[0].id}. Fix: write one policy of both"
+        )
+    if not own:
+        left_out.add("AuthType is AWS_IAM without an auth policy: every request is refused, as on AWS", owner.id)
+        yield AuthPolicy(level, owner.id, None)
+        return
+    left_out.add("callers' own IAM policies, which have to allow vpc-lattice-svcs:Invoke as well", own[0].id)
+    yield AuthPolicy(level, owner.id, own[0].id, tuple(_statements(own[0], left_out)))
+
+
+def _statements(policy: Resource, left_out: LeftOut) -> Iterator[Statement]:
+    """Of an auth policy. If only a deployment knows what it is, it has none, and so allows nothing."""
+    document = policy.properties.get("Policy")
+    try:
+        statements = read_policy(document)
+    except BadPolicy as error:
+        if not unresolved(document):
+            raise BadTemplate(f"{policy.id}.Policy: {error}. Fix: write a policy document, or its JSON") from error
+        left_out.add("an auth policy that is not resolved: every request is refused", policy.id)
+        return
+    for number_of, one in enumerate(statements, 1):
+        elements = {
+            "Principal": one.principals,
+            "Action": one.actions or one.not_actions,
+            "Resource": one.resources or one.not_resources,
+        }
+        for element, found in elements.items():
+            if not found:
+                raise BadTemplate(f"{policy.id}.Policy: statement {number_of} has no {element}. Fix: write one")
+        for what in undecided(one):
+            left_out.add(f"{what} is not decided: an Allow with it allows nothing, a Deny with it denies", policy.id)
+        if any(key.startswith(PRINCIPAL_TAG) for _, key, _ in one.conditions):
+            left_out.add("aws:PrincipalTag in auth policies: no caller has tags", policy.id)
+        yield one
 
 
 def _rules(

@@ -6,7 +6,7 @@ not in an account.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Final
 
 from lattice_bridge.local.left_out import LeftOut
@@ -31,7 +31,8 @@ def plan(template: Template, *, event_version: EventVersion | None = None) -> Pl
         left_out.add(f"{name} is not computed", place)
     functions = {function.name: function for function in read_functions(template, left_out)}
     services = tuple(read_services(template, event_version, left_out))
-    _name_other_resources(template, left_out)
+    evaluated = {policy.name for service in services for policy in service.policies}
+    _name_other_resources(template, evaluated, left_out)
     if not functions:
         raise BadTemplate("no Python function with local code in the template: nothing to run")
     if not services:
@@ -47,22 +48,28 @@ _SERVED: Final = frozenset(
         "AWS::Lambda::Version",
         "AWS::VpcLattice::Service",
         "AWS::VpcLattice::ServiceNetwork",
+        "AWS::VpcLattice::ServiceNetworkServiceAssociation",
         "AWS::VpcLattice::TargetGroup",
         "AWS::VpcLattice::Listener",
         "AWS::VpcLattice::Rule",
     }
 )
 _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
-    "AWS::VpcLattice::ServiceNetworkServiceAssociation": "every service is reachable",
     "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
     "AWS::Lambda::Permission": "Lattice may invoke every function",
-    "AWS::VpcLattice::AuthPolicy": "every signed caller is admitted",
+    "AWS::VpcLattice::AuthPolicy": "not evaluated, as what it is for has AuthType NONE, or is not served",
 }
 
 
-def _name_other_resources(template: Template, left_out: LeftOut) -> None:
-    """Every type that is not served, with what its absence means here."""
+def _name_other_resources(template: Template, evaluated: Set[str | None], left_out: LeftOut) -> None:
+    """Every type that is not served, with what its absence means here.
+
+    Args:
+        template: resolved.
+        evaluated: logical ids of auth policies.
+        left_out: is told.
+    """
     for resource in template.resources.values():
-        if resource.type not in _SERVED:
+        if resource.type not in _SERVED and resource.id not in evaluated:
             meaning = _WITHOUT_MEANING_HERE.get(resource.type)
             left_out.add(f"{resource.type}: {meaning}" if meaning else resource.type, resource.id)

@@ -41,12 +41,21 @@ _X509_V1: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Whom Lattice authenticated."""
+    """Whom Lattice authenticated.
+
+    Attributes:
+        principal: the role's session, for a role.
+        session: name of the session.
+        org: id of the organization.
+        x509: from the certificate, with IAM Roles Anywhere.
+        arn: `aws:PrincipalArn`: of a session the role's, with its path. No event has it.
+    """
 
     principal: Principal
     session: str | None = None
     org: str | None = None
     x509: X509 | None = None
+    arn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +113,7 @@ def event_v2(request: HttpRequest, origin: Origin, signer: Signer | None) -> dic
         headers.setdefault(name, []).append(value)
     event: dict[str, Any] = {"version": "2.0", "path": request.target, "method": request.method, "headers": headers}
     query: dict[str, list[str]] = {}
-    for name, value in _query(request.target):
+    for name, value in query_pairs(request.target):
         query.setdefault(name, []).append(value)
     if query:
         event["queryStringParameters"] = query
@@ -134,7 +143,7 @@ def event_v1(request: HttpRequest, origin: Origin, signer: Signer | None) -> dic
     if signer is not None:
         headers[names.IDENTITY] = _identity_v1(signer)
     query: dict[str, str] = {}
-    for name, value in _query(request.target):
+    for name, value in query_pairs(request.target):
         query.setdefault(name, value)  # captures show the first of a repeated key, AWS's page says the last
     body, is_base64 = _body(request)
     return {
@@ -160,7 +169,8 @@ def _headers(request: HttpRequest) -> Pairs:
     return [*others, ("x-forwarded-for", ",".join([*forwarded, request.client_address]))]
 
 
-def _query(target: str) -> Pairs:
+def query_pairs(target: str) -> Pairs:
+    """Names and values of the query, in order."""
     raw = target.partition("?")[2]
     if QUERY_MAP_IS_DECODED:
         return parse_query(raw)
