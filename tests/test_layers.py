@@ -247,19 +247,15 @@ def test_the_core_knows_nothing_of_the_local_stack_or_the_commands(module: str) 
     assert not ours(module) & {"local", "cli", "testing", "routers"}
 
 
-POLICIES: Final = {
-    f"lattice_bridge.deployment.{name}" for name in ("doctor_policy", "policy_condition", "policy_pattern")
-}
+POLICIES: Final = {f"lattice_bridge.deployment.{name}" for name in ("doctor_policy", "policy_condition")}
 """How policies are read. The local stack evaluates them; a reader of its own would be a second one."""
 
 
 def test_the_local_stack_imports_of_what_judges_only_how_policies_are_read() -> None:
     found = {name for path in PACKAGE.glob("local/*.py") for name in imports(f"local.{path.stem}")}
-    assert {name for name in found if name.startswith("lattice_bridge.deployment")} == POLICIES - {
-        "lattice_bridge.deployment.policy_pattern"
-    }
+    assert {name for name in found if name.startswith("lattice_bridge.deployment")} == POLICIES
     read = {name for module in POLICIES for name in imports(module.removeprefix("lattice_bridge."))}
-    assert {name for name in read if _is_ours(name)} <= POLICIES
+    assert not {name for name in read if name.startswith("lattice_bridge.local")}
 
 
 @pytest.mark.parametrize("module", PURE)
