@@ -85,6 +85,7 @@ role = "arn:aws:iam::111122223333:role/green-api"
 tenant = "GreenTenant"
 """
 BY_TOKEN: Final = '[[rule]]\nid = "corp"\njwt = "corp"\ntenant_from = "claim"\nclaim = ["tenant"]\n'
+ALLOW: Final = {"Effect": "Allow", "Action": "vpc-lattice-svcs:Invoke", "Resource": "*"}
 BY_BOTO3: Final = f'invoker = "boto3"\n{MAP}'
 OF_A_REGISTRY: Final = MAP.partition("[tenants]")[0] + (
     '[registry]\ndynamodb_table = "tenants"\n[[rule]]\nid = "edge"\n'
@@ -298,7 +299,7 @@ class Functions:
             "Policy": resource(
                 "AuthPolicy",
                 ResourceIdentifier={"Ref": "Service"},
-                Policy={"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]},
+                Policy={"Statement": [{**ALLOW, "Principal": {"AWS": "111122223333"}}]},
             ),
             "Listener": resource(
                 "Listener",
