@@ -1,0 +1,152 @@
+"""Events and answers of 6 MB that are made to take long: one place of them is filled with a piece, many times over.
+
+Rule: a check measures the processor's time, and nothing else is asserted: that the answers are right is for the other
+targets. Time that is over the limit is measured again, since other processes make it longer.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+from fuzz.handler import FORMATS, Behind, handler_for
+from fuzz.rounds import Prepared
+from lattice_bridge.follow import Handler
+from lattice_bridge.testing import lattice_event
+
+LIMIT: Final = 0.5
+"""Seconds of processor time for one event or answer: the handler's whole work."""
+
+SIZE: Final = 6_000_000
+"""Bytes of JSON, which is what Lambda takes and gives."""
+
+ROLE: Final = "arn:aws:iam::111122223333:role/blue-api"
+MAP: Final = f"""
+[tenants]
+blue = {{}}
+green = {{}}
+
+[[rule]]
+id = "blue"
+role = "{ROLE}"
+tenants = ["blue", "green"]
+
+[[backend]]
+function = "orders"
+payload = "{{payload}}"
+"""
+
+Place = tuple[str, ...]
+
+EVENT_PLACES: Final[Mapping[int, tuple[Place, ...]]] = {
+    1: (
+        *(("raw_path",), ("method",), ("body",), ("query_string_parameters",), ("query_string_parameters", "a")),
+        *(("headers",), *(("headers", f"x-amzn-lattice-{name}") for name in ("identity", "network", "x"))),
+    ),
+    2: (
+        *(("path",), ("method",), ("body",), ("more",), ("version",), ("requestId",)),
+        *(("queryStringParameters",), ("queryStringParameters", "a"), ("headers",)),
+        *(("headers", name) for name in ("a", "cookie", "host", "authorization", "x-tenant-id", "x-forwarded-for")),
+        *(("requestContext",), ("requestContext", "serviceArn"), ("requestContext", "identity")),
+        *(("requestContext", "identity", name) for name in ("principal", "sessionName", "principalOrgID", "x509SanUri")),
+    ),
+}
+ANSWER_PLACES: Final[tuple[Place, ...]] = (
+    *(("body",), ("statusCode",), ("headers",), ("multiValueHeaders",), ("cookies",), ("more",), ()),
+    *((field, name) for field in ("headers", "multiValueHeaders") for name in ("a", "set-cookie", "content-type")),
+)
+PIECES: Final = st.text("aZ0%4+&=?;,:/\\\"' .*[]{}\u00e9\U0001f600\ud800\x01\t", min_size=1, max_size=6)
+
+
+def _nested(depth: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+FILLERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "text": lambda piece: piece * (SIZE // len(piece)),
+    "path": lambda piece: "/" + piece * (SIZE // len(piece)),
+    "short path": lambda piece: "/?" + piece * (60_000 // len(piece)),
+    "base64": lambda _: "QUJD" * (SIZE // 4),
+    "texts": lambda piece: [piece] * (SIZE // (len(piece) + 3)),
+    "numbers": lambda piece: [len(piece) + 0.5] * (SIZE // 5),
+    "long numbers": lambda piece: [10**4000 + len(piece)] * (SIZE // 4002),
+    "map": lambda piece: {f"{piece}{number:x}": piece for number in range(SIZE // (2 * len(piece) + 12))},
+    "tokens": lambda piece: {f"h{number:x}": piece for number in range(SIZE // (len(piece) + 13))},
+    "map of texts": lambda piece: {f"h{number:x}": [piece] * 100 for number in range(SIZE // (100 * len(piece) + 320))},
+    "lists": lambda _: [[]] * (SIZE // 3),
+    "objects": lambda piece: [{piece: piece}] * (SIZE // (2 * len(piece) + 8)),
+    "nested": lambda piece: [_nested(100 * len(piece))] * (SIZE // (200 * len(piece) + 3)),
+}
+"""By name, what makes a value of about SIZE bytes from a piece."""
+
+
+def bombs(number: int) -> Prepared:
+    """Events and answers, against a bridge whose backend has a format of the seed."""
+    dice = random.Random(number)  # noqa: S311 - a round has to come out the same again
+    behind = Behind()
+    handler = handler_for(MAP.replace("{payload}", dice.choice(FORMATS)), behind)
+    events = st.sampled_from([(version, place) for version, places in EVENT_PLACES.items() for place in places])
+    fillers = st.sampled_from(sorted(FILLERS))
+    drawn = st.one_of(
+        st.tuples(events, fillers, PIECES),
+        st.tuples(st.lists(st.sampled_from(ANSWER_PLACES), min_size=1, max_size=2, unique=True), fillers, PIECES),
+    )
+
+    def check(example: tuple[Any, str, str]) -> None:
+        where, filler, piece = example
+        value = FILLERS[filler](piece)
+        if isinstance(where, tuple):
+            version, place = where
+            event, answer = _event(version, place, value), b"{}"
+        else:
+            event, answer = lattice_event(2, principal=ROLE, headers={"x-tenant-id": "blue"}), _answer(where, value)
+        tries = (_seconds(handler, behind, event, answer) for _ in range(3))
+        assert any(seconds < LIMIT for seconds in tries), f"over {LIMIT} s of processor time, three times"
+
+    return Prepared(drawn, check)
+
+
+def _seconds(handler: Handler, behind: Behind, event: object, answer: bytes) -> float:
+    behind.clear(answer)
+    began = time.process_time()
+    handler(event, None)
+    return time.process_time() - began
+
+
+def _event(version: int, place: Place, value: Any) -> Any:
+    event = lattice_event(version, principal=ROLE, headers={"x-tenant-id": "blue"})
+    return _with(event, place, value)
+
+
+def _answer(places: list[Place], value: Any) -> bytes:
+    answer: Any = {"statusCode": 200, "body": "x"}
+    for place in places:
+        answer = _with(answer, place, value) if place else {"statusCode": 200, **value} if _is_map(value) else value
+        if not isinstance(answer, dict):
+            break
+    try:
+        return json.dumps(answer, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(answer).encode()
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _with(value: Any, place: Place, filling: Any) -> Any:
+    found = copy.deepcopy(value)
+    inside = found
+    for key in place[:-1]:
+        inside = inside.setdefault(key, {})
+    inside[place[-1]] = filling
+    return found
