@@ -44,7 +44,11 @@ _FAMILIES: Final[Mapping[tuple[str, str | None], tuple[str, ...]]] = {
 }
 """`kty` and `crv` → what such a key may sign. `oct` is not among them: a secret that is published signs for anybody."""
 
-_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
+"""Members that only a private key or a secret has: RFC 7518, section 6; RFC 8037, section 2; `priv` is ML-DSA's."""
+
+
+_PUBLIC: Final = "kty, kid, alg, use; of RSA n, e; of EC crv, x, y; of OKP crv, x"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +164,56 @@ def read_key_file(path: Path) -> bytes:
 def key_file_fault(path: Path) -> str | None:
     """What is wrong with a key set that is a file, if anything: found when the map loads, not with the first token."""
     try:
-        parse_key_set(read_key_file(path))
+        return key_set_fault(read_key_file(path))
     except OSError as error:
         return error.strerror or str(error)
+
+
+def key_set_fault(data: bytes) -> str | None:
+    """What is wrong with a key set that the operator supplies, if anything. Never quotes key material.
+
+    `parse_key_set` leaves a private key out, since an issuer's mistake must not stop the issuer's other keys. Here a
+    private key is a fault: the operator can remove it, and if not, it would be deployed with the map.
+    """
+    if fault := _private_key_fault(data):
+        return fault
+    try:
+        parse_key_set(data)
     except Exception as error:
         return str(error)
     return None
+
+
+def _private_key_fault(data: bytes) -> str | None:
+    if b"PRIVATE KEY" in data:  # the label of PEM (RFC 7468), also in a string within JSON
+        return "contains a private key in PEM. Fix: replace the file with a JWK set of public keys"
+    private: list[dict[str, Any]] = []
+
+    def note(members: dict[str, Any]) -> dict[str, Any]:
+        if members.keys() & _PRIVATE or members.get("kty") == "oct":
+            private.append(members)
+        return members
+
+    try:
+        parsed = json.loads(data, object_hook=note)
+    except (ValueError, RecursionError):
+        return None  # `parse_key_set` refuses it
+    if not private:
+        return None
+    keys = parsed.get("keys") if isinstance(parsed, dict) else None
+    numbers = {id(key): number for number, key in enumerate(keys, 1)} if isinstance(keys, list) else {}
+    named = "; ".join(_private_key_name(members, numbers.get(id(members))) for members in private[:MAX_KEYS])
+    return f"contains private keys or secrets: {named}. Fix: keep only public keys, with these members: {_PUBLIC}"
+
+
+def _private_key_name(members: Mapping[str, Any], number: int | None) -> str:
+    kid = members.get("kid")
+    if isinstance(kid, str) and _KID.fullmatch(kid):
+        name = f'key "{kid}"'
+    else:
+        name = "an object that is not in keys" if number is None else f"key number {number}"
+    found = sorted(members.keys() & _PRIVATE)
+    return f"{name} has {', '.join(found)}" if found else f'{name} has kty "oct"'
 
 
 # ---- the network ----------------------------------------------------------------------------------------------------

@@ -340,3 +340,10 @@ def test_a_key_file_is_a_file_and_of_a_key_sets_size(tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_bytes(b" " * 200_000)
     with pytest.raises(InvalidMap, match="over 128 KiB"):
         TenantMap.from_toml(HEAD + CORP + USERS, tmp_path)
+
+
+def test_a_map_whose_key_file_has_a_private_key_does_not_load(folder: Path) -> None:
+    """Trap G6: the file is deployed with the map."""
+    (folder / "keys.json").write_bytes(key_set(jwk("k1"), jwk("k2", number=1, d="c2VjcmV0")))
+    with pytest.raises(InvalidMap, match=r'jwks_file "keys.json": contains private keys or secrets: key "k2" has d\.'):
+        TenantMap.from_toml(HEAD + CORP + USERS, folder)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jwt import get_algorithm_by_name
 
 from lattice_bridge.errors import Unavailable
-from lattice_bridge.keys import MAX_BYTES, KeySet, fetch_https, parse_key_set
+from lattice_bridge.keys import MAX_BYTES, KeySet, fetch_https, key_file_fault, parse_key_set
 from lattice_bridge.token import verify
 from tests.key_server import Answer, Drips, Hangs, KeyServer, Says
 from tests.tls import self_signed
@@ -92,6 +92,63 @@ def test_what_is_not_a_public_signing_key_is_left_out(name: str) -> None:
     """Trap C1."""
     assert refused(key_set(UNUSABLE[name])) == "the key set has no usable key"
     assert parse_key_set(key_set(UNUSABLE[name], jwk("good", number=1))).keys() == {"good"}
+
+
+PRIVATE: dict[str, tuple[Any, str]] = {
+    "EC": (get_algorithm_by_name("ES256").to_jwk(private_key(), as_dict=True) | {"kid": "k1"}, 'key "k1" has d'),
+    "RSA": (
+        get_algorithm_by_name("RS256").to_jwk(private_key("RS256"), as_dict=True) | {"kid": "k1"},
+        'key "k1" has d, dp, dq, p, q, qi',
+    ),
+    "OKP": (get_algorithm_by_name("EdDSA").to_jwk(private_key("EdDSA"), as_dict=True), "key number 2 has d"),
+    "secret": ({"kty": "oct", "k": "c2VjcmV0", "kid": "hs"}, 'key "hs" has k'),
+    "secret without a value": ({"kty": "oct", "kid": "hs"}, 'key "hs" has kty "oct"'),
+    "public key with a secret in it": (jwk("k1", k="c2VjcmV0"), 'key "k1" has k'),
+    "further primes": (jwk("k1", algorithm="RS256", oth=[]), 'key "k1" has oth'),
+    "kid that cannot be printed": (jwk("\x1b[2J", d="AA"), "key number 2 has d"),
+    "ML-DSA": ({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA", "priv": "AA"}, "key number 2 has priv"),
+}
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_a_key_file_with_a_private_key_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
+    """Trap G6: the file is deployed with the map, and whoever reads the package could sign tokens."""
+    entry, said = PRIVATE[name]
+    (tmp_path / "keys.json").write_bytes(key_set(jwk("good", number=1), entry))
+    fault = key_file_fault(tmp_path / "keys.json")
+    assert fault == (
+        f"contains private keys or secrets: {said}. Fix: keep only public keys, with these members: "
+        "kty, kid, alg, use; of RSA n, e; of EC crv, x, y; of OKP crv, x"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-----BEGIN PRIVATE KEY-----\nMC4CAQ\n-----END PRIVATE KEY-----\n",
+        "-----BEGIN RSA PRIVATE KEY-----\n",
+        json.dumps({"keys": [jwk()], "pem": "-----BEGIN EC PRIVATE KEY-----\nMC4CAQ"}),
+    ],
+)
+def test_a_key_file_with_a_private_key_in_pem_is_refused(text: str, tmp_path: Path) -> None:
+    """Trap G6."""
+    (tmp_path / "keys.json").write_text(text, encoding="utf-8")
+    fault = key_file_fault(tmp_path / "keys.json")
+    assert fault == "contains a private key in PEM. Fix: replace the file with a JWK set of public keys"
+
+
+def test_a_private_key_beside_the_keys_of_a_file_is_refused(tmp_path: Path) -> None:
+    """Trap G6: the whole file would be deployed, not only what is read of it."""
+    members = {"keys": [jwk()], "old": {"signer": jwk("k0", d="AA")}, "spare": {"kty": "EC", "d": "AA"}}
+    (tmp_path / "keys.json").write_text(json.dumps(members), encoding="utf-8")
+    fault = key_file_fault(tmp_path / "keys.json")
+    assert fault is not None
+    assert 'key "k0" has d; an object that is not in keys has d.' in fault
+
+
+def test_a_key_file_of_public_keys_has_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_bytes(key_set(jwk("k1"), jwk("k2", algorithm="RS256"), jwk("k3", algorithm="EdDSA")))
+    assert key_file_fault(tmp_path / "keys.json") is None
 
 
 def test_two_keys_of_one_kid_refuse_the_set() -> None:

@@ -276,11 +276,94 @@ def test_the_key_sets_that_it_names_go_along(tmp_path: Path) -> None:
     assert "keys/corp.json" in configuration(tmp_path / "bridge.toml", tmp_path / "to")
 
 
-def test_a_key_set_that_is_not_beside_the_map_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["../corp.json", "keys/../../corp.json"])
+def test_a_key_set_that_is_not_beside_the_map_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "map" / "keys").mkdir(parents=True)
+    with_key_set(tmp_path / "map", name)
+    assert f'jwt "corp": jwks_file "{name}" is not beside the map. Fix: ' in refusal(tmp_path / "map", tmp_path)
+
+
+def test_a_key_set_behind_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    """Trap G6: a file from elsewhere on the development machine would be deployed."""
     (tmp_path / "map").mkdir()
-    with_key_set(tmp_path / "map", "../corp.json")
-    with pytest.raises(click.ClickException, match=r'jwt "corp": jwks_file "../corp.json" is not beside the map'):
-        configure(tmp_path / "map" / "bridge.toml", tmp_path)
+    with_key_set(tmp_path / "map", "corp.json")
+    (tmp_path / "map" / "corp.json").rename(tmp_path / "elsewhere.json")
+    (tmp_path / "map" / "corp.json").symlink_to("../elsewhere.json")
+    said = 'jwt "corp": jwks_file "corp.json" is a symbolic link out of the folder of bridge.toml. Fix: '
+    assert said in refusal(tmp_path / "map", tmp_path)
+
+
+def test_a_key_set_in_a_linked_folder_elsewhere_is_refused(tmp_path: Path) -> None:
+    """Trap G6."""
+    (tmp_path / "map").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "map" / "keys").symlink_to("../elsewhere")
+    with_key_set(tmp_path / "map", "keys/corp.json")
+    assert "a symbolic link out of the folder" in refusal(tmp_path / "map", tmp_path)
+
+
+def test_a_key_set_behind_a_link_within_the_folder_is_packaged_as_a_file(tmp_path: Path) -> None:
+    with_key_set(tmp_path, "corp-2.json")
+    (tmp_path / "corp.json").symlink_to("corp-2.json")
+    text = (tmp_path / "bridge.toml").read_text(encoding="utf-8").replace("corp-2.json", "corp.json")
+    (tmp_path / "bridge.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "to").mkdir()
+    configure(tmp_path / "bridge.toml", tmp_path / "to")
+    packaged = tmp_path / "to" / "corp.json"
+    assert (packaged.is_symlink(), packaged.read_bytes()) == (False, (tmp_path / "corp-2.json").read_bytes())
+
+
+def test_a_configuration_that_is_a_link_is_packaged_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "bridge.toml").symlink_to(ROOT / "bridge.toml")
+    (tmp_path / "to").mkdir()
+    configure(tmp_path / "bridge.toml", tmp_path / "to")
+    packaged = tmp_path / "to" / "bridge.toml"
+    assert (packaged.is_symlink(), packaged.read_bytes()) == (False, (ROOT / "bridge.toml").read_bytes())
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [{"kty": "EC", "crv": "P-256", "kid": "old", "d": "c2VjcmV0"}, {"kty": "oct", "kid": "old", "k": "c2VjcmV0"}],
+    ids=["private", "symmetric"],
+)
+def test_a_key_set_with_a_private_key_is_not_packaged(tmp_path: Path, secret: dict[str, str]) -> None:
+    """Trap G6."""
+    with_key_set(tmp_path, "corp.json")
+    keys = json.loads((tmp_path / "corp.json").read_text(encoding="utf-8"))["keys"]
+    (tmp_path / "corp.json").write_text(json.dumps({"keys": [*keys, secret]}), encoding="utf-8")
+    said = refusal(tmp_path, tmp_path / "to")
+    assert 'jwt "corp": jwks_file "corp.json": contains private keys or secrets: key "old" has ' in said
+    assert "c2VjcmV0" not in said
+
+
+def test_a_private_key_in_pem_is_not_packaged(tmp_path: Path) -> None:
+    """Trap G6."""
+    with_key_set(tmp_path, "corp.json")
+    (tmp_path / "corp.json").write_text("-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n", encoding="utf-8")
+    said = refusal(tmp_path, tmp_path / "to")
+    assert 'jwt "corp": jwks_file "corp.json": contains a private key in PEM.' in said
+    assert "c2VjcmV0" not in said
+
+
+@pytest.mark.parametrize("name", ["bridge.toml", "corp.json"])
+@pytest.mark.parametrize("target", ["pipe", "/dev/zero"])
+def test_only_regular_files_are_packaged(tmp_path: Path, name: str, target: str) -> None:
+    """Trap G4: a pipe would be waited for without end, and a device be read without end."""
+    with_key_set(tmp_path, "corp.json")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to(target)
+    assert "not a file" in refusal(tmp_path, tmp_path / "to")
+
+
+def refusal(folder: Path, to: Path) -> str:
+    """What is said of a folder's bridge.toml that is not packaged. Nothing is written then."""
+    to.mkdir(exist_ok=True)
+    before = sorted(to.rglob("*"))
+    with pytest.raises(click.ClickException) as caught:
+        configure(folder / "bridge.toml", to)
+    assert sorted(to.rglob("*")) == before
+    return caught.value.message
 
 
 def with_key_set(folder: Path, name: str) -> None:

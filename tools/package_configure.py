@@ -1,42 +1,70 @@
 """The configuration that is packaged.
 
-Rule: one that does not load is not packaged, and neither is one without the files that it names.
+Rule: the bytes that are packaged were checked. Each file is a regular file under a size limit, and each key set lies in
+the configuration's folder, also if it is reached through a symbolic link.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import click
 
 from lattice_bridge.compiling import compile_document
-from lattice_bridge.document import Document, parse_document, read_text
-from lattice_bridge.errors import InvalidMap
+from lattice_bridge.document import Document, parse_document
+from lattice_bridge.errors import InvalidMap, Unavailable
+from lattice_bridge.keys import key_set_fault, read_key_file
+from lattice_bridge.source import File
 
 
 def configure(config: Path, folder: Path) -> None:
-    """bridge.toml; beside it what it compiles to, which starts in half the time; and the key sets that it names."""
+    """Writes into the folder: bridge.toml; bridge.json, its compiled form; and the key sets that it names.
+
+    The configuration itself may be a symbolic link, since the operator named it. Its key sets are relative to the
+    folder of the link, as they are when the bridge runs.
+
+    Raises:
+        ClickException: the configuration does not load, or names a key set that must not be packaged.
+    """
     try:
-        document = parse_document(read_text(config))
+        text = _text(config)
+        document = parse_document(text)
         if document.compiled is not None:
             raise InvalidMap(["is compiled already; name the bridge.toml that it was compiled of"])
         compiled = compile_document(document, config.parent)
-        for name in _key_files(document):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(config.parent / name, folder / name)
+        key_sets = dict(_key_sets(document, config.parent))
     except InvalidMap as error:
         raise click.ClickException("\n".join((f"{config} does not load:", *error.faults))) from error
-    shutil.copyfile(config, folder / "bridge.toml")
+    for name, data in key_sets.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    (folder / "bridge.toml").write_bytes(text.encode())
     (folder / "bridge.json").write_text(compiled, encoding="utf-8")
 
 
-def _key_files(document: Document) -> Iterator[str]:
+def _text(config: Path) -> str:
+    try:
+        found = File(config).read(None)
+    except Unavailable as error:
+        raise InvalidMap([error.detail]) from error
+    return found.text if found else ""
+
+
+def _key_sets(document: Document, folder: Path) -> Iterator[tuple[str, bytes]]:
+    """The key sets that a map without faults names: the name of each in the package, and its bytes."""
     for issuer, table in document.tables.get("jwt", {}).items():
         name = table.get("jwks_file")
         if name is None:
             continue
+        place = f'jwt "{issuer}": jwks_file "{name}"'
+        file = (folder / name).resolve()
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise InvalidMap([f'jwt "{issuer}": jwks_file "{name}" is not beside the map: it would not be packaged'])
-        yield name
+            raise InvalidMap([f"{place} is not beside the map. Fix: copy the file into the folder of bridge.toml"])
+        if not file.is_relative_to(folder.resolve()):
+            fix = "replace the link with the file itself"
+            raise InvalidMap([f"{place} is a symbolic link out of the folder of bridge.toml. Fix: {fix}"])
+        data = read_key_file(file)
+        if fault := key_set_fault(data):
+            raise InvalidMap([f"{place}: {fault}"])
+        yield name, data
