@@ -1,7 +1,9 @@
-"""Puts the corpus into the wheel, as one file.
+"""What a build refuses, and what it adds to a wheel.
 
-Rule: a wheel only; an editable install reads events/ where it is. pytest looks at each installed file of every package
-with a plugin at each start, for everybody: 446 more of them took 8 ms of Python 3.13's.
+Rule: no symbolic link is followed, in a wheel or an sdist: it would bring in a file from elsewhere on this machine.
+
+A wheel contains the corpus as one file; an editable install reads events/ where it is. At each start, pytest checks
+each installed file of every package with a plugin: 446 more of them took 8 ms on Python 3.13.
 """
 
 from __future__ import annotations
@@ -16,21 +18,38 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-class Corpus(BuildHookInterface[Any]):
-    """events/ as lattice_bridge/testing/events.zip; the same contents give the same bytes."""
+class Build(BuildHookInterface[Any]):
+    """The same contents give the same bytes."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version != "standard":
             return
-        events = Path(self.root) / "events"
-        self._scratch = TemporaryDirectory()
-        archive = Path(self._scratch.name) / "events.zip"
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-            for path in sorted(events.rglob("*.*")):
-                entry = zipfile.ZipInfo(path.relative_to(events).as_posix(), EPOCH)
-                file.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
-        build_data["force_include"][str(archive)] = "lattice_bridge/testing/events.zip"
+        for file in self.build_config.builder.recurse_included_files():
+            refuse_link(Path(file.path), Path(self.root))
+        if self.target_name == "wheel":
+            self._scratch = TemporaryDirectory()
+            archive = Path(self._scratch.name) / "events.zip"
+            write_corpus(Path(self.root) / "events", archive)
+            build_data["force_include"][str(archive)] = "lattice_bridge/testing/events.zip"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - hatchling's
-        if version == "standard":
+        if version == "standard" and self.target_name == "wheel":
             self._scratch.cleanup()
+
+
+def write_corpus(events: Path, archive: Path) -> None:
+    """events/ as a zip: events, replies and what they must be read as, and the map that decides them."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted([*events.rglob("*.json"), events / "decisions.toml"]):
+            refuse_link(path, events.parent)
+            entry = zipfile.ZipInfo(path.relative_to(events).as_posix(), EPOCH)
+            file.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+
+
+def refuse_link(path: Path, folder: Path) -> None:
+    """Raises ValueError if the path, or a folder on the way to it from `folder`, is a symbolic link."""
+    name = path.relative_to(folder)
+    if path.resolve() != folder.resolve() / name:
+        raise ValueError(
+            f"{name} is a symbolic link, or in a linked folder. Fix: replace the link with the file itself"
+        )
