@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 DEFINITIONS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check docs fuzz soak bench package clean build-BridgeFunction
+.PHONY: help run test coverage check docs fuzz soak bench lock package clean build-BridgeFunction
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/\$$\$$/$$/' | sort | expand -t 12
@@ -43,6 +43,9 @@ soak: $(VENV)/dev ## 20,000 requests through the whole stack, with what it costs
 
 bench: $(VENV)/dev ## What the bridge costs, beside what one would write instead, into benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+lock: $(VENV)/local ## Write the hashes of what is packaged for Lambda into requirements-*.txt
+	@$(BIN)/python -m tools.lock
 
 package: $(VENV)/local ## Build dist/bridge-ARCH.zip and dist/layer-ARCH.zip for Lambda, without Docker
 	@$(BIN)/python -m tools.package $(ARGS)

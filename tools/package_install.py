@@ -1,17 +1,25 @@
 """What Lambda's machines need, installed into a folder on this one.
 
-Rule: wheels alone. Nothing is compiled here, so no machine of the other kind and no container is needed.
+Rule: wheels alone, each with a SHA-256 that a file of this repository lists. Nothing is compiled here, so no machine of
+the other kind and no container is needed. A wheel with another SHA-256 is refused, whoever sent it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import click
+
 ROOT: Final = Path(__file__).resolve().parent.parent
+LAMBDA: Final = ROOT / "requirements-lambda.txt"
+BUILD: Final = ROOT / "requirements-build.txt"
 MACHINES: Final = {"x86_64": "x86_64", "arm64": "aarch64"}
 """Lambda's name of a processor → a wheel's."""
 
@@ -21,9 +29,6 @@ PYTHONS: Final = ("3.11", "3.12", "3.13", "3.14")
 _AMAZON_LINUX_2: Final = ("3.11",)
 """Whose C library is too old for wheels of the newer kind."""
 
-_CONSTRAINTS: Final = ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT")
-"""Variables, since no option reaches what builds the wheel; the second one is newer pips'."""
-
 
 def platforms(arch: str, python: str) -> list[str]:
     """The wheels that run there, as pip names them, those with the fewest needs first."""
@@ -31,13 +36,62 @@ def platforms(arch: str, python: str) -> list[str]:
     return [f"{kind}_{MACHINES[arch]}" for kind in kinds]
 
 
-def install(target: Path, arch: str, python: str) -> None:
-    """This project's wheel, and the wheels of what it needs at run time, as constraints.txt has them: and what builds
-    the wheel, which writes its metadata."""
-    options = ["--quiet", "--disable-pip-version-check", "--no-compile", "--target", str(target.absolute())]
-    foreign = ["--python-version", python, "--implementation", "cp", "--only-binary", ":all:"]
+def foreign(arch: str, python: str) -> list[str]:
+    """The options with which pip chooses for that machine, and not for this one."""
+    options = ["--python-version", python, "--implementation", "cp"]
     for platform in platforms(arch, python):
-        foreign += ["--platform", platform]
-    environ = {**os.environ, **dict.fromkeys(_CONSTRAINTS, "constraints.txt")}
-    command = [sys.executable, "-m", "pip", "install", *options, *foreign, "."]
-    subprocess.run(command, cwd=ROOT, env=environ, check=True)
+        options += ["--platform", platform]
+    return options
+
+
+def install(target: Path, arch: str, python: str) -> None:
+    """Installs this project's wheel, and what it needs at run time, into the target.
+
+    Raises:
+        ClickException: a file is not the one that was reviewed, or requirements-lambda.txt lacks one.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = _build_wheel(Path(folder))
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        own = (
+            Path(folder) / "requirements.txt"
+        )  # together, so that pip refuses what ours needs and LAMBDA does not list
+        own.write_text(f"lattice-bridge @ {wheel.as_uri()} --hash=sha256:{digest}\n", encoding="utf-8")
+        install_reviewed([LAMBDA, own], target, foreign(arch, python))
+
+
+def _build_wheel(folder: Path) -> Path:
+    """This project's wheel. Its build backend runs on this machine and writes what is deployed, so its files are listed
+    as well. It is installed here, since pip's own isolated builds check no hashes."""
+    backend = folder / "backend"
+    install_reviewed([BUILD], backend)
+    command = [sys.executable, "-P", "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    environ = {**os.environ, "PYTHONPATH": str(backend)}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise click.ClickException(f"the wheel of this project cannot be built:\n{done.stderr}")
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def install_reviewed(files: Sequence[Path], target: Path, options: Sequence[str] = ()) -> None:
+    """Installs the wheels that requirements files list, with what they need, into the target.
+
+    Args:
+        files: `name==version --hash=sha256:…`, see tools/lock.py.
+        target: a folder.
+        options: of pip, for another machine than this one.
+
+    Raises:
+        ClickException: a wheel has another hash, or is needed and not listed. pip has said which.
+    """
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    command += ["--require-hashes", "--only-binary", ":all:", "--target", str(target.absolute()), *options]
+    for file in files:
+        command += ["--requirement", str(file)]
+    if subprocess.run(command, check=False).returncode:
+        raise click.ClickException(
+            f"{files[0].name}: pip did not install what it lists, for the reason above; nothing was packaged. "
+            "Fix: if constraints.txt or the dependencies have changed, run `make lock` and review the difference; if "
+            "not, find out why the registry sends another file"
+        )
