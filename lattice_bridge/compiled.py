@@ -13,13 +13,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from lattice_bridge.document import FORMAT, PROGRAM, Document, sealed
+from lattice_bridge.code_hash import code_hash
+from lattice_bridge.document import FORMAT, Document, sealed
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.garbage import no_collection
 from lattice_bridge.options import Options
 from lattice_bridge.rules import EVERY, Allowed, Condition, Every, Key, Rule, Rules, Taken, Tenant
 from lattice_bridge.surroundings import Surroundings
 from lattice_bridge.template import Template
+from lattice_bridge.version import __version__
 
 _WRITTEN_OUT: Final = frozenset({"rule", "tenants", "test"})
 """Tables that are not kept as they were written. The others are, for `diff`."""
@@ -44,7 +46,8 @@ def compile_map(document: Document, around: Surroundings, rules: Rules, options:
     return sealed(
         {
             "format": FORMAT,
-            "compiled_by": PROGRAM,
+            "compiled_by": f"lattice-bridge {__version__}",
+            "code": code_hash(),
             "source": document.sha256,
             "tables": {name: table for name, table in document.tables.items() if name not in _WRITTEN_OUT},
             "options": options.to_json(),

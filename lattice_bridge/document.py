@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from lattice_bridge.code_hash import code_hash
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.version import __version__
 
 FORMAT: Final = 1
 """Of compiled documents. Another number for whatever would make an older reader decide otherwise."""
-
-PROGRAM: Final = f"lattice-bridge {__version__}"
 
 _SEAL: Final = re.compile(r',"sha256":"([0-9a-f]{64})"\}\n?')
 _SEAL_LENGTH: Final = len(',"sha256":""}\n') + 64
@@ -45,7 +43,7 @@ def parse_document(text: str, twin: str | None = None) -> Document:
 
     Args:
         text: the configuration.
-        twin: what may have been compiled of it, and is read in its place if so. Otherwise nobody looks at it.
+        twin: read in its place if this very code compiled it from this very text, and ignored if not.
 
     Raises:
         InvalidMap: neither form; or compiled, and not as `compile` left it.
@@ -64,8 +62,8 @@ def _twin_of(sha256: str, twin: str | None) -> Document | None:
     except InvalidMap:
         return None
     made = document.compiled or {}
-    # Another version may check more than the one that compiled it, or understand less of it.
-    return document if (made.get("source"), made.get("compiled_by")) == (sha256, PROGRAM) else None
+    # Other code may check more than the code that compiled it, or decide otherwise.
+    return document if made.get("source") == sha256 and made.get("code") == code_hash() else None
 
 
 def _compiled(text: str, sha256: str) -> Document:

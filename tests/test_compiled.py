@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner
 
+import lattice_bridge
 from lattice_bridge import TenantMap
 from lattice_bridge.cli.root import root
+from lattice_bridge.code_hash import FILE, TOOLS, code_hash, hash_of
 from lattice_bridge.compiling import compile_document
 from lattice_bridge.document import FORMAT, parse_document, sealed, sha256_of
 from lattice_bridge.errors import InvalidMap
@@ -343,10 +348,70 @@ def test_any_other_twin_is_passed_over(tmp_path: Path, twin: str | None) -> None
     assert not found.tenant_map.rules.tenants["green"].active
 
 
-def test_a_twin_of_another_version_is_passed_over() -> None:
+def test_a_twin_of_other_code_is_passed_over() -> None:
     """It may have checked less, or meant something else."""
     members = json.loads(compiled())
     del members["sha256"]
-    older = sealed({**members, "compiled_by": "lattice-bridge 0.0.1"})
-    assert parse_document(EVERYTHING, older).compiled is None
-    assert parse_document(older).compiled is not None
+    other = sealed({**members, "code": "0" * 64})
+    assert parse_document(EVERYTHING, other).compiled is None
+    assert parse_document(other).compiled is not None
+
+
+COMPILE: Final = """
+import sys
+from pathlib import Path
+from lattice_bridge.code_hash import FILE, TOOLS, code_hash, hash_of
+from lattice_bridge.compiling import compile_document
+from lattice_bridge.document import parse_document, read_text
+print(compile_document(parse_document(read_text(sys.argv[1])), Path(sys.argv[1]).parent), end="")
+"""
+READ: Final = """
+import sys
+from lattice_bridge.document import parse_document, read_text
+print(parse_document(read_text(sys.argv[1]), read_text(sys.argv[2])).compiled is not None, end="")
+"""
+
+
+def test_a_twin_is_read_by_the_code_that_compiled_it_and_by_no_other(tmp_path: Path) -> None:
+    """Both are one version: two builds during development."""
+    copies = [copy_of_the_package(tmp_path / name) for name in ("one", "same", "other", "tools")]
+    one, _, other, tools = copies
+    with (other / "lattice_bridge" / "rules.py").open("a", encoding="utf-8") as file:
+        file.write("\n")
+    (tools / "lattice_bridge" / "cli").mkdir()
+    (tools / "lattice_bridge" / "cli" / "new.py").write_text("", encoding="utf-8")
+    toml, twin = tmp_path / "bridge.toml", tmp_path / "bridge.json"
+    toml.write_text(EVERYTHING, encoding="utf-8")
+    twin.write_text(printed(one, COMPILE, toml), encoding="utf-8")
+    assert [printed(copy, READ, toml, twin) for copy in copies] == ["True", "True", "False", "True"]
+
+
+def test_an_installed_package_reads_its_hash_and_computes_none(tmp_path: Path) -> None:
+    """A cold start waits for it."""
+    copy = copy_of_the_package(tmp_path)
+    (copy / "lattice_bridge" / FILE).write_text("ab" * 32, encoding="ascii")
+    assert printed(copy, "from lattice_bridge.code_hash import code_hash; print(code_hash(), end='')") == "ab" * 32
+
+
+def test_the_hash_of_code_is_of_names_and_bytes_wherever_the_code_lies(tmp_path: Path) -> None:
+    one, two = copy_of_the_package(tmp_path / "one"), copy_of_the_package(tmp_path / "two")
+    (two / "lattice_bridge" / "__pycache__").mkdir()
+    (two / "lattice_bridge" / "__pycache__" / "x.py").touch()
+    assert hash_of(one / "lattice_bridge") == hash_of(two / "lattice_bridge") == code_hash()
+    (two / "lattice_bridge" / "dialects" / "alb.py").rename(two / "lattice_bridge" / "dialects" / "elb.py")
+    assert hash_of(two / "lattice_bridge") != code_hash()
+
+
+def copy_of_the_package(folder: Path) -> Path:
+    """The deployed part of the package, in this folder."""
+    ignored = shutil.ignore_patterns("__pycache__", *TOOLS)
+    shutil.copytree(Path(lattice_bridge.__file__).parent, folder / "lattice_bridge", ignore=ignored)
+    return folder
+
+
+def printed(copy: Path, program: str, *arguments: Path) -> str:
+    """What a Python prints that imports this copy of the package."""
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -14,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from lattice_bridge.code_hash import code_hash, hash_of
 from lattice_bridge.version import __version__
 from tests.test_strangers_project import environment, run
 from tools.package_contents import contents
@@ -49,7 +50,15 @@ def test_a_wheel_contains_the_package_the_plugin_and_the_corpus(wheel: Path) -> 
     """Trap G6."""
     names = [name for name in files_of(wheel) if ".dist-info/" not in name]
     others = {name for name in names if not (name.startswith("lattice_bridge/") and name.endswith(".py"))}
-    assert others == {"_lattice_bridge_pytestplugin.py", "lattice_bridge/py.typed", "lattice_bridge/testing/events.zip"}
+    assert others == {
+        *("_lattice_bridge_pytestplugin.py", "lattice_bridge/code.sha256", "lattice_bridge/py.typed"),
+        "lattice_bridge/testing/events.zip",
+    }
+
+
+def test_a_wheel_contains_the_hash_of_the_code_that_it_was_built_from(wheel: Path) -> None:
+    """A checkout compiles configurations that a wheel of the same code reads."""
+    assert files_of(wheel)["lattice_bridge/code.sha256"].decode() == code_hash() == hash_of(ROOT / "lattice_bridge")
 
 
 def test_an_sdist_contains_what_a_wheel_is_built_from(checkout: Path, tmp_path: Path) -> None:
@@ -79,7 +88,7 @@ def test_no_secret_of_the_checkout_is_in_a_wheel_or_in_the_functions_zip(wheel: 
     with zipfile.ZipFile(wheel) as file:
         file.extractall(tmp_path)
     deployed = contents([PathDistribution(tmp_path / f"{NAME}.dist-info")], boto3=False)
-    assert {Path(name).suffix for name in deployed if ".dist-info/" not in name} == {".py"}
+    assert {Path(name).suffix for name in deployed if ".dist-info/" not in name} == {".py", ".sha256"}
 
 
 def test_of_the_corpus_events_and_the_map_that_decides_them_are_packaged(wheel: Path) -> None:

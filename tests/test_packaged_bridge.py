@@ -66,6 +66,14 @@ def handler(event, context):
 """
 """On the runtime's side: the bridge, and what of everything that it has loaded is from where."""
 
+READ: Final = """
+import sys
+from lattice_bridge import document
+texts = [document.read_text(path) for path in sys.argv[1:]]
+print(document.__file__, document.parse_document(*texts).compiled is not None, sep="\\n")
+"""
+"""On the runtime's side: where the bridge is, and whether it reads the compiled form."""
+
 MAP: Final = """
 [[backend]]
 function = "counter"
@@ -214,6 +222,13 @@ def test_the_packaged_bridge_verifies_a_token_by_the_keys_that_were_packaged(bar
 def test_a_function_of_a_configuration_alone_serves_from_the_layer(bare: Answers) -> None:
     answer = bare.invoked[1]
     assert (answer["statusCode"], json.loads(answer["body"])["tenant_id"]) == (200, "BlueTenant")
+
+
+def test_the_packaged_bridge_reads_the_compiled_form_of_its_configuration(packaged: Packaged) -> None:
+    """It was compiled by the checkout, and is read by the wheel: both are the same code."""
+    for code, config in ((packaged.task, packaged.task), (packaged.layer / "python", packaged.config)):
+        found = run([sys.executable, "-c", READ, str(config / "bridge.toml"), str(config / "bridge.json")], code)
+        assert found.splitlines() == [str(code / "lattice_bridge" / "document.py"), "True"]
 
 
 def test_the_zip_for_this_machine_keeps_the_limit(packaged: Packaged) -> None:

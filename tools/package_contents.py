@@ -13,6 +13,8 @@ from importlib.metadata import Distribution
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from lattice_bridge.code_hash import TOOLS
+
 BROUGHT_BY_LAMBDA: Final = frozenset(
     {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
 )
@@ -20,7 +22,7 @@ BROUGHT_BY_LAMBDA: Final = frozenset(
 
 _NOT_OF_THE_BRIDGE: Final = (
     *("bin/", "../", "_lattice_bridge_pytestplugin.py"),
-    *(f"lattice_bridge/{folder}/" for folder in ("cli", "deployment", "local", "testing")),
+    *(f"lattice_bridge/{folder}/" for folder in sorted(TOOLS)),
 )
 _LEFT_OUT: Final = re.compile(
     r"(?:.*/)?(?:__pycache__/.*|[^/]*\.(?:pyc|pyi|pyx|pxd|[ch])|py\.typed)"
