@@ -145,6 +145,29 @@ def test_the_first_rule_by_priority_that_matches_wins(tmp_path: Path) -> None:
     assert action_for(service, "GET", "/a", []).forward
 
 
+@pytest.mark.parametrize("reference", ["!Ref {}", "!GetAtt {}.Arn", "!GetAtt {}.Id"])
+def test_a_lattice_resource_is_found_by_its_arn_and_by_its_id(tmp_path: Path, reference: str) -> None:
+    """In every property that refers to one, as in CloudFormation."""
+    rule = """
+  Rule:
+    Type: AWS::VpcLattice::Rule
+    Properties:
+      ListenerIdentifier: !Ref Listener
+      Priority: 1
+      Match: {HttpMatch: {PathMatch: {Match: {Exact: /b}}}}
+      Action: {Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Group, Weight: 1}]}}
+"""
+    resources = SERVED + rule
+    for name in ("Service", "Listener", "Group"):
+        resources = resources.replace(f"Identifier: !Ref {name}", f"Identifier: {reference.format(name)}")
+    assert resources.count(reference.format("Group")) == 2
+    found = planned(tmp_path, resources)
+    assert [each.action.forward[0][0].function for each in found.services[0].rules] == [
+        "arn:aws:lambda:us-east-1:123456789012:function:Fn"
+    ] * 2
+    assert [line for line in found.left_out if "forwards" in line] == []
+
+
 @pytest.mark.parametrize(
     ("match", "path", "expected"),
     [

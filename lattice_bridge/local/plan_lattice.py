@@ -41,7 +41,8 @@ def read_services(template: Template, event_version: EventVersion | None, left_o
     for resource in template.of_type("AWS::VpcLattice::TargetGroup"):
         with malformed(f"target group {resource.id}"):
             if resource.properties.get("Type") == "LAMBDA":
-                groups[resource.arn] = _target_group(resource, event_version)
+                group = _target_group(resource, event_version)
+                groups.update(dict.fromkeys(_identifiers(resource.arn), group))
             else:
                 left_out.add(f"target groups of type {resource.properties.get('Type')}", resource.id)
     services = template.of_type("AWS::VpcLattice::Service")
@@ -222,9 +223,15 @@ def _action(action: Mapping[str, Any], groups: Mapping[str, TargetGroup], place:
 
 
 def _of(resource: Resource, kind: str, arn: str) -> bool:
-    """Whether a listener or rule belongs to the service or listener: by ARN or by id, as CloudFormation takes both."""
-    identifier = str(resource.properties.get(f"{kind}Identifier", resource.properties.get(f"{kind}Arn", "")))
-    return identifier in (arn, arn.rpartition("/")[2])
+    """Whether a listener or rule belongs to the service or listener."""
+    return str(resource.properties.get(f"{kind}Identifier", resource.properties.get(f"{kind}Arn", ""))) in _identifiers(
+        arn
+    )
+
+
+def _identifiers(arn: str) -> tuple[str, str]:
+    """How a template may refer to a Lattice resource: CloudFormation takes its ARN and its id."""
+    return arn, arn.rpartition("/")[2]
 
 
 def _stand_in_network(region: str) -> str:
