@@ -31,11 +31,23 @@ _HEADER: Final = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=([^/,\s]+)/([0-9]{8})/([^/,\s]+)/([^/,\s]+)/aws4_request,\s*"
     r"SignedHeaders=([a-z0-9;._-]+),\s*Signature=([0-9a-f]{64})\s*"
 )
+_FIXES: Final = {
+    "x-amz-content-sha256": f"add -H 'x-amz-content-sha256: {UNSIGNED}', once",
+    "x-amz-date": "sign with an SDK or with curl --aws-sigv4, which send it",
+}
 _SESSION: Final = re.compile(r"[A-Za-z0-9_+=,.@-]{2,64}")
 
 
 class SignatureRefused(Exception):
-    """A signature that is there and does not hold. The message is what the client gets with its 403."""
+    """A signature that is there and does not hold. The message is what the client gets with its 403.
+
+    Args:
+        message: begins with AWS's name for the fault.
+        fix: what the caller can do.
+    """
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(f"{message.rstrip('.')}. Fix: {fix}")
 
 
 class Key(Protocol):
@@ -72,7 +84,9 @@ class Signed:
         """A header that has to be there, once, for a signature to mean anything."""
         values = self.values(name)
         if len(values) != 1:
-            raise SignatureRefused(f"IncompleteSignatureException: {name} occurs {len(values)} times")
+            raise SignatureRefused(
+                f"IncompleteSignatureException: {name} occurs {len(values)} times", _FIXES.get(name, "send it once")
+            )
         return values[0]
 
 
@@ -86,7 +100,9 @@ def verify(request: Signed, identities: Mapping[str, Identity], *, region: str, 
             not the signature of this request.
     """
     if _is_signed(request) and request.one("x-amz-content-sha256") != UNSIGNED:
-        raise SignatureRefused("InvalidSignatureException: x-amz-content-sha256 must be UNSIGNED-PAYLOAD")
+        raise SignatureRefused(
+            f"InvalidSignatureException: x-amz-content-sha256 must be {UNSIGNED}", _FIXES["x-amz-content-sha256"]
+        )
     return signer_of(request, identities, service=SERVICE, region=region, payload=UNSIGNED, now=now)
 
 
@@ -112,21 +128,29 @@ def signer_of(
     match = _HEADER.fullmatch(request.one("authorization"))
     if match is None:
         raise SignatureRefused(
-            "IncompleteSignatureException: not AWS4-HMAC-SHA256 with Credential, SignedHeaders, Signature"
+            "IncompleteSignatureException: not AWS4-HMAC-SHA256 with Credential, SignedHeaders, Signature",
+            f"sign with an SDK or with curl --aws-sigv4 aws:amz:{region}:{service}",
         )
     access_key, day, *scope, signed_headers, signature = match.groups()
     if scope != [region, service]:
-        raise SignatureRefused(f"InvalidSignatureException: Credential should be scoped to {region}/{service}")
+        raise SignatureRefused(
+            f"InvalidSignatureException: Credential should be scoped to {region}/{service}",
+            f"sign for this region and service, as in curl --aws-sigv4 aws:amz:{region}:{service}",
+        )
     timestamp = _fresh(request.one("x-amz-date"), day, now)
     names = signed_headers.split(";")
     _check_signed(names, request, service)
     key = keys.get(access_key)
     if key is None:
-        raise SignatureRefused("UnrecognizedClientException: The security token included in the request is invalid.")
+        raise SignatureRefused(
+            "UnrecognizedClientException: The security token included in the request is invalid.",
+            "sign with an access key that this stack knows",
+        )
     auth = SigV4Auth(Credentials(key.access_key, key.secret_key), service, region)
     if not any(hmac.compare_digest(signature, own) for own in _signatures(request, auth, names, timestamp, payload)):
         raise SignatureRefused(
-            "InvalidSignatureException: The request signature we calculated does not match the signature you provided."
+            "InvalidSignatureException: The request signature we calculated does not match the signature you provided.",
+            "use this access key's own secret, and send what was signed: method, path, query and signed headers",
         )
     return key
 
@@ -138,7 +162,10 @@ def _check_signed(names: Sequence[str], request: Signed, service: str) -> None:
     if service != SERVICE:
         wanted |= {name for name, _ in request.headers if name.startswith("x-amz-")}
     if missing := wanted - set(names):
-        raise SignatureRefused(f"InvalidSignatureException: {', '.join(sorted(missing))} must be signed")
+        listed = ", ".join(sorted(missing))
+        raise SignatureRefused(
+            f"InvalidSignatureException: {listed} must be signed", "add what is missing to SignedHeaders"
+        )
 
 
 def _is_signed(request: Signed) -> bool:
@@ -155,7 +182,10 @@ def session_of(request: Signed, identity: Identity) -> str:
         return identity.session
     session = token.removeprefix(SESSION_PREFIX)
     if _SESSION.fullmatch(session) is None:
-        raise SignatureRefused("InvalidSignatureException: session=NAME takes 2 to 64 of A-Z a-z 0-9 _ + = , . @ -")
+        raise SignatureRefused(
+            "InvalidSignatureException: x-amz-security-token is not session=NAME",
+            "write a NAME of 2 to 64 of A-Z a-z 0-9 _ + = , . @ -",
+        )
     return session
 
 
@@ -163,12 +193,17 @@ def _fresh(timestamp: str, day: str, now: datetime) -> str:
     try:
         signed_at = datetime.strptime(timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
-        raise SignatureRefused("IncompleteSignatureException: x-amz-date is not YYYYMMDDTHHMMSSZ") from None
+        raise SignatureRefused(
+            "IncompleteSignatureException: x-amz-date is not YYYYMMDDTHHMMSSZ", _FIXES["x-amz-date"]
+        ) from None
     if not timestamp.startswith(day):
-        raise SignatureRefused("InvalidSignatureException: Date in Credential scope does not match x-amz-date")
+        raise SignatureRefused(
+            "InvalidSignatureException: Date in Credential scope does not match x-amz-date", _FIXES["x-amz-date"]
+        )
     if abs(now - signed_at) > MAX_SKEW:
         raise SignatureRefused(
-            f"InvalidSignatureException: Signature expired: {timestamp} is over 5 minutes from {now:%Y%m%dT%H%M%SZ}"
+            f"InvalidSignatureException: Signature expired: {timestamp} is over 5 minutes from {now:%Y%m%dT%H%M%SZ}",
+            "sign each request anew, and set the clock of the machine that signs",
         )
     return timestamp
 
