@@ -11,7 +11,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from hypothesis import strategies as st
 
@@ -44,7 +44,7 @@ payload = "{{payload}}"
 
 Place = tuple[str, ...]
 
-EVENT_PLACES: Final[Mapping[int, tuple[Place, ...]]] = {
+EVENT_PLACES: Final[Mapping[Literal[1, 2], tuple[Place, ...]]] = {
     1: (
         *(("raw_path",), ("method",), ("body",), ("query_string_parameters",), ("query_string_parameters", "a")),
         *(("headers",), *(("headers", f"x-amzn-lattice-{name}") for name in ("identity", "network", "x"))),
@@ -54,7 +54,7 @@ EVENT_PLACES: Final[Mapping[int, tuple[Place, ...]]] = {
         *(("queryStringParameters",), ("queryStringParameters", "a"), ("headers",)),
         *(("headers", name) for name in ("a", "cookie", "host", "authorization", "x-tenant-id", "x-forwarded-for")),
         *(("requestContext",), ("requestContext", "serviceArn"), ("requestContext", "identity")),
-        *(("requestContext", "identity", name) for name in ("principal", "sessionName", "principalOrgID", "x509SanUri")),
+        *(("requestContext", "identity", name) for name in ("principal", "sessionName", "x509SanUri")),
     ),
 }
 ANSWER_PLACES: Final[tuple[Place, ...]] = (
@@ -122,7 +122,7 @@ def _seconds(handler: Handler, behind: Behind, event: object, answer: bytes) -> 
     return time.process_time() - began
 
 
-def _event(version: int, place: Place, value: Any) -> Any:
+def _event(version: Literal[1, 2], place: Place, value: Any) -> Any:
     event = lattice_event(version, principal=ROLE, headers={"x-tenant-id": "blue"})
     return _with(event, place, value)
 

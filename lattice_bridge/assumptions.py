@@ -51,9 +51,11 @@ AWS's page names the bare types only, and does not say.
 """
 
 FRONT_DROPPED_HEADERS: Final = frozenset(
-    {"transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer"}
+    {"transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade", "http2-settings", "te", "trailer"}
 )
-"""Local front: request headers that describe one connection. No captured event has one; a body is whole by then."""
+"""Local front: request headers that describe one connection, beside those that `Connection` names.
+
+No captured event has one; a body is whole by then."""
 
 FRONT_POLICY_PATH_IS_DECODED: Final = False
 """Local front: an auth policy's Resource and vpc-lattice-svcs:RequestPath are compared with the decoded path.

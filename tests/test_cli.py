@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import struct
@@ -33,6 +34,17 @@ ROOT = Path(__file__).resolve().parent.parent
 def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "lattice_bridge.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=60, check=False)
+
+
+def printed_at_start(process: subprocess.Popen[str]) -> str:
+    """What `local` prints until it serves, or ends."""
+    assert process.stdout is not None
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if line.startswith("Ctrl-C"):
+            break
+    return printed
 
 
 def test_help_names_the_commands_and_their_options() -> None:
@@ -71,6 +83,29 @@ def test_a_port_in_use_is_named() -> None:
         done = run("local", "--lambda-port", "0", "--port", str(other.getsockname()[1]))
     assert done.returncode == 2
     assert "choose another with --port" in done.stderr
+
+
+def test_the_lambda_apis_usual_port_in_use_is_no_fault_unless_it_was_asked_for() -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # in use already, which is as good
+            other.bind(("127.0.0.1", 9001))
+            other.listen()
+        asked_for = run("local", "--port", "0", "--lambda-port", "9001")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lattice_bridge.cli", "local", "--port", "0"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        first, _, rest = printed_at_start(process).partition("\n")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert (asked_for.returncode, "port 9001: " in asked_for.stderr) == (2, True)
+    said = re.fullmatch(r"Port 9001 is in use: the Lambda API listens on port ([0-9]+) instead\.", first)
+    assert said is not None
+    assert f"Lambda API     http://127.0.0.1:{said[1]}\n" in rest
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -118,9 +153,9 @@ def test_a_terminal_that_is_not_utf8_gets_what_it_can_show() -> None:
     command = [sys.executable, "-m", "lattice_bridge.cli", "local", "--port", "0", "--lambda-port", "0"]
     environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environ)
-    time.sleep(1)
+    assert "Lattice front  http" in printed_at_start(process)
     process.send_signal(signal.SIGINT)
-    assert "Lattice front  http" in process.communicate(timeout=20)[0]
+    process.communicate(timeout=20)
 
 
 def test_a_bridge_toml_that_does_not_load_is_told_at_start(tmp_path: Path) -> None:
@@ -129,9 +164,9 @@ def test_a_bridge_toml_that_does_not_load_is_told_at_start(tmp_path: Path) -> No
     (tmp_path / "bridge.toml").write_text('[[rule]]\nid = "x"\nanyone = true\ntenant = "blue"\n')
     command = [sys.executable, "-m", "lattice_bridge.cli", "local", "--port", "0", "--lambda-port", "0"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-    time.sleep(1)
+    printed = printed_at_start(process)
     process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=20)
+    process.communicate(timeout=20)
     assert "The bridge will answer 503 to everything" in printed
     assert "tenant 'blue' is not in [tenants]" in printed
 

@@ -151,7 +151,8 @@ def test_a_compiled_map_has_the_rules_that_were_written() -> None:
 def test_the_settings_of_a_compiled_configuration_are_the_same() -> None:
     written, made = Settings.from_text(EVERYTHING), Settings.from_text(compiled())
     assert made.options == written.options
-    assert (made.options.set_cookie, made.options.drop_headers) == ("headers", {"set-cookie", "etag"})
+    assert made.options.set_cookie == "headers"
+    assert made.options.drop_headers == {"set-cookie", "etag"}
 
 
 def test_a_map_that_was_compiled_before_drop_headers_drops_none() -> None:

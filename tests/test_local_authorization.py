@@ -43,7 +43,7 @@ def refusal(
         for name, values in headers.items()
         for value in ([values] if isinstance(values, str) else values)
     ]
-    service = Service("orders", SERVICE, NETWORK, None, (), policies, tags={"Stage": "test"})
+    service = Service("orders", SERVICE, NETWORK, ("orders",), (), policies, tags={"Stage": "test"})
     try:
         authorize(service, HttpRequest(method, target, pairs), signer)
     except NotAuthorized as error:

@@ -169,6 +169,20 @@ def test_a_lattice_resource_is_found_by_its_arn_and_by_its_id(tmp_path: Path, re
 
 
 @pytest.mark.parametrize(
+    ("properties", "names"),
+    [
+        ("Name: orders", ("service", "orders")),
+        ("Name: orders, CustomDomainName: Orders.Example.Com", ("orders.example.com", "service", "orders")),
+        ("AuthType: NONE", ("service",)),
+    ],
+)
+def test_a_service_answers_to_its_domain_its_logical_id_and_its_name(
+    tmp_path: Path, properties: str, names: tuple[str, ...]
+) -> None:
+    assert planned(tmp_path, SERVED.replace("Name: orders", properties)).services[0].names == names
+
+
+@pytest.mark.parametrize(
     ("match", "path", "expected"),
     [
         (Match(path_how="Exact", path="/a"), "/a", True),

@@ -93,6 +93,14 @@ def test_lattice_headers_of_a_client_are_stripped() -> None:
         assert "=x" not in json.dumps(event["headers"])
 
 
+def test_headers_of_one_connection_are_dropped() -> None:
+    """RFC 9110 §7.6.1: those that `Connection` names too. `Host` is never one of them."""
+    given = [("host", "h"), ("connection", "Upgrade, X-One,host"), ("connection", "x-two\t"), ("upgrade", "h2c")]
+    sent = request(headers=[*given, ("http2-settings", "AAMA"), ("te", "trailers"), ("x-one", "1"), ("x-two", "2")])
+    assert event_v2(sent, ORIGIN, None)["headers"] == {"host": ["h"], "x-forwarded-for": ["10.0.0.7"]}
+    assert event_v1(sent, ORIGIN, None)["headers"].keys() == {"host", "x-forwarded-for", "x-amzn-lattice-network"}
+
+
 def test_a_signer_is_in_the_context_of_v2_and_in_a_header_of_v1() -> None:
     assert event_v2(request(), ORIGIN, SIGNER)["requestContext"]["identity"] == {
         "sourceVpcArn": ORIGIN.source_vpc_arn,

@@ -187,7 +187,7 @@ def test_the_local_stack_allows_what_iam_allows_and_never_more(seed: int) -> Non
         of_network, of_service = (read_policy({"Statement": statements}) for statements in pair)
         exact = not any(one.all_but or [*undecided(one)] for one in (*of_network, *of_service))
         policies = AuthPolicy("network", "N", "P", of_network), AuthPolicy("service", "S", "Q", of_service)
-        served = Service("orders", SERVICE, NETWORK, None, (), policies)
+        served = Service("orders", SERVICE, NETWORK, ("orders",), (), policies)
         for (signer, names, caller), request in product(ASKING, ASKED):
             context, path = context_of(request, caller), SERVICE + request.target.partition("?")[0]
             expected = all(admitted(one, context, names, "vpc-lattice-svcs:Invoke", path) for one in pair)

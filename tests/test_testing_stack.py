@@ -28,7 +28,7 @@ Resources:
       Targets: [{Id: !GetAtt Function.Arn}]
   Service:
     Type: AWS::VpcLattice::Service
-    Properties: {AuthType: AWS_IAM}
+    Properties: {AuthType: AWS_IAM, CustomDomainName: h.example}
   Policy:
     Type: AWS::VpcLattice::AuthPolicy
     Properties:

@@ -21,7 +21,7 @@ from lattice_bridge.local.identities import BadIdentities, Identity, read_identi
 from lattice_bridge.local.plan import EventVersion, Plan
 from lattice_bridge.local.planner import plan
 from lattice_bridge.local.server import PortTaken
-from lattice_bridge.local.stack import Options, Stack, serve
+from lattice_bridge.local.stack import LAMBDA_PORT, Options, Stack, serve
 from lattice_bridge.local.template import BadTemplate, read_template
 
 VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1, "V2": 2}
@@ -42,8 +42,7 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
 @click.option(
     "--lambda-port",
     type=click.IntRange(0, 65535),
-    default=9001,
-    show_default=True,
+    show_default=f"{LAMBDA_PORT}, or a free one if that is in use",
     help="The Lambda API's port; 0 for a free one.",
 )
 @click.option(

@@ -40,7 +40,8 @@ class LogLines(logging.Handler):
         if isinstance(error, asyncio.CancelledError):
             return  # what was being answered when the stack stopped
         cause = f": {type(error).__name__}: {error}" if error else ""
-        self._console.warn(f"{record.name}: {record.getMessage().strip()}{cause}")
+        source = "" if record.name.startswith("lattice_bridge.") else f"{record.name}: "
+        self._console.warn(f"{source}{record.getMessage().strip()}{cause}")
 
 
 class Console:
@@ -88,7 +89,8 @@ class Console:
     def _formatted(self, level: str, text: str, **fields: object) -> str:
         if self._as_json:
             return json.dumps({"time": time.time(), "level": level, "message": text, **fields})
-        return click.style(text, fg="yellow") if self._colour and level == "warning" else text
+        shown = _CONTROL.sub(_escaped, text)
+        return click.style(shown, fg="yellow") if self._colour and level == "warning" else shown
 
     def _coloured(self, label: str) -> str:
         if not self._colour:
@@ -117,5 +119,5 @@ class Console:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    """A function's control characters as text: one could clear the screen, or retitle the window."""
+    """A control character as text: one from a function or a client could clear the screen, or retitle the window."""
     return f"\\x{ord(match[0]):02x}"

@@ -17,7 +17,7 @@ from lattice_bridge.local.lambda_keys import EXECUTION_ROLE
 from lattice_bridge.local.output import Output
 from lattice_bridge.local.plan import Function
 from lattice_bridge.local.processes import MARK, kill_group, kill_marked
-from lattice_bridge.local.runtime_api import Answer, Invocation, RuntimeApi, error_json
+from lattice_bridge.local.runtime_api import MAX_HEAD, Answer, Invocation, RuntimeApi, error_json
 from lattice_bridge.local.server import HOST, LoopbackServer
 
 INIT_TIMEOUT: Final = 10.0
@@ -96,7 +96,7 @@ class Environment:
 
     async def start(self) -> None:
         """Starts the process, and waits until it has imported the handler or failed to; `run` says which."""
-        self._server = await LoopbackServer.start(self._runtime.app)
+        self._server = await LoopbackServer.start(self._runtime.app, max_head=MAX_HEAD)
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

@@ -5,40 +5,24 @@ Rule: what a client sends is either passed on exactly, or refused with the reaso
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import Any, Final
 
 from lattice_bridge.assumptions import FRONT_FUNCTION_FAILED, FRONT_FUNCTION_THROTTLED, FRONT_FUNCTION_TIMED_OUT
 from lattice_bridge.local import routing, wire
+from lattice_bridge.local.admission import Refused, quoted, refusal_line
 from lattice_bridge.local.authorization import NotAuthorized, authorize
 from lattice_bridge.local.console import Console
 from lattice_bridge.local.identities import Identity
 from lattice_bridge.local.plan import SOURCE_VPC, Plan, Service, TargetGroup
-from lattice_bridge.local.protocol import TARGET
+from lattice_bridge.local.server import ADDRESS, Receive, Scope, Send, drain
 from lattice_bridge.local.service import LambdaError, LambdaService, Order
 from lattice_bridge.local.sigv4 import SignatureRefused, Signed, session_of, verify
 from lattice_bridge.payload import SYNC_LIMIT
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-DRAIN_SECONDS: Final = 1.0
-
-
-class Refused(Exception):
-    """A request that does not reach a function. The message is the response's text."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class Front:
@@ -48,7 +32,7 @@ class Front:
         plan: services, rules, target groups.
         service: invokes the targets.
         identities: who may sign, by access key.
-        console: is told why a function's answer was refused.
+        console: gets one line for each request that is not answered by a function, with the reason.
         now: the clock that signatures are compared with.
     """
 
@@ -73,17 +57,19 @@ class Front:
             request = _head(scope)
             body = await _body(receive)
             whole = True
-            response = await self._serve(replace(request, body=body), request_id)
+            service = self._service_for(scope[ADDRESS].host)
+            response = await self._serve(replace(request, body=body), service, request_id)
         except Refused as refusal:
+            line = refusal_line(f"{scope['method']} {scope[ADDRESS].target}", refusal)
+            self._console.warn(f"front: {line}")
             if not whole:
-                await _drain(receive, scope)
+                await drain(receive, scope)
             response = wire.HttpResponse(
                 refusal.status, [("content-type", "text/plain; charset=utf-8")], f"{refusal}\n".encode()
             )
         await _send(response, scope["method"], request_id, send, close=not whole)
 
-    async def _serve(self, request: wire.HttpRequest, request_id: str) -> wire.HttpResponse:
-        service = self._service_for(request)
+    async def _serve(self, request: wire.HttpRequest, service: Service, request_id: str) -> wire.HttpResponse:
         signer = self._authenticate(request, service)
         path = request.target.partition("?")[0]
         action = routing.action_for(service, request.method, path, request.headers)
@@ -93,16 +79,18 @@ class Front:
         payload = _to_payload(request, self._origin(service, group, request_id), signer, group)
         return await self._invoke(group, payload, request.method)
 
-    def _service_for(self, request: wire.HttpRequest) -> Service:
-        hosts = [value for name, value in request.headers if name == "host"]
-        if len(hosts) != 1:  # uvicorn lets a second one through
-            raise Refused(400, f"Bad Request: the Host header occurs {len(hosts)} times")
-        host = hosts[0].rpartition(":")[0].lower() or hosts[0].lower()
-        for service in self._plan.services:
-            if service.domain in (None, host, hosts[0].lower()):
+    def _service_for(self, host: str) -> Service:
+        """The service that answers to a host name. The only one of a plan answers to any that is admitted."""
+        services = self._plan.services
+        for service in services:
+            if host in service.names or len(services) == 1:
                 return service
-        known = ", ".join(str(service.domain) for service in self._plan.services)
-        raise Refused(404, f"Not Found: no service has the host name {host}; there are {known}")
+        known = ", ".join(service.names[0] for service in services)
+        raise Refused(
+            404,
+            f"Not Found: no service has the host name {quoted(host)}; there are {known}. "
+            f"Fix: send one of them, as in curl -H 'Host: {services[0].names[0]}'",
+        )
 
     def _authenticate(self, request: wire.HttpRequest, service: Service) -> wire.Signer | None:
         path, _, query = request.target.partition("?")
@@ -115,7 +103,7 @@ class Front:
         try:
             authorize(service, request, signer)
         except NotAuthorized as error:
-            raise Refused(403, error.answer) from error
+            raise Refused(403, error.answer, str(error)) from error
         return signer
 
     def _origin(self, service: Service, group: TargetGroup, request_id: str) -> wire.Origin:
@@ -133,22 +121,21 @@ class Front:
         try:
             outcome = await self._service.invoke(Order(group.function, payload))
         except LambdaError as error:
-            self._console.warn(f"front: Lambda refused to invoke {group.function}: {error.code}: {error}")
-            status = FRONT_FUNCTION_THROTTLED if error.status == 429 else FRONT_FUNCTION_FAILED
-            raise Refused(
-                status, "Bad Gateway" if status == FRONT_FUNCTION_FAILED else "Service Unavailable"
-            ) from error
+            cause = f"Lambda refused to invoke {group.function}: {error.code}: {error}"
+            if error.status == 429:
+                raise Refused(FRONT_FUNCTION_THROTTLED, "Service Unavailable", cause) from error
+            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", cause) from error
         assert outcome is not None  # an invocation of type RequestResponse has one
         if outcome.timed_out:
-            raise Refused(FRONT_FUNCTION_TIMED_OUT, "Gateway Timeout")
+            raise Refused(FRONT_FUNCTION_TIMED_OUT, "Gateway Timeout", f"{group.function} timed out")
         if outcome.error is not None:
-            self._console.warn(f"front: {group.function} failed: {outcome.payload[:500].decode('utf-8', 'replace')}")
-            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway")
+            failure = outcome.payload[:500].decode("utf-8", "replace")
+            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", f"{group.function} failed: {failure}")
         try:
             return wire.http_response(outcome.payload, method)
         except wire.BadReply as error:
-            self._console.warn(f"front: {group.function} answered what Lattice does not take: {error}")
-            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway") from error
+            cause = f"{group.function} answered what Lattice does not take: {error}"
+            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", cause) from error
 
 
 def _to_payload(
@@ -168,12 +155,9 @@ def _head(scope: Scope) -> wire.HttpRequest:
     if scope["http_version"] not in ("1.0", "1.1"):
         raise Refused(400, f"Bad Request: HTTP/{scope['http_version']}; this front speaks HTTP/1.1")
     headers = [(name.decode("latin-1"), _text(value)) for name, value in scope["headers"]]
+    if _asks_for_websocket(headers):
+        raise Refused(400, "Bad Request: no WebSocket; a Lambda target takes one request and gives one response")
     for name, value in headers:
-        if name == "upgrade":
-            raise Refused(
-                400,
-                f"Bad Request: no upgrade to {value[:64]}; a Lambda target takes one request and gives one response",
-            )
         if name == "transfer-encoding" and value.strip().lower() != "chunked":
             raise Refused(400, f"Bad Request: transfer-encoding {value[:64]}; this front takes chunked only")
         if name == "content-type" and value.lower().startswith("application/grpc"):
@@ -181,18 +165,14 @@ def _head(scope: Scope) -> wire.HttpRequest:
         if name == "content-length" and value.isdigit() and int(value) > wire.BODY_LIMIT:
             raise Refused(413, f"Content Too Large: {value} bytes; a Lambda target takes {wire.BODY_LIMIT}")
     client = scope.get("client") or ("127.0.0.1", 0)
-    return wire.HttpRequest(scope["method"], _target(scope), headers, b"", client[0])
+    return wire.HttpRequest(scope["method"], scope[ADDRESS].target, headers, b"", client[0])
 
 
-def _target(scope: Scope) -> str:
-    """Path and query as sent. Of an absolute URL, which HTTP/1.1 servers have to take, what follows the authority."""
-    sent = scope[TARGET].decode("latin-1")
-    if "#" in sent:
-        raise Refused(400, "Bad Request: a fragment (#) in the request target; clients keep it to themselves")
-    if sent.startswith("/") or sent == "*":
-        return str(sent)
-    query = scope["query_string"].decode("latin-1")
-    return str(scope["raw_path"].decode("latin-1")) + (f"?{query}" if query else "")
+def _asks_for_websocket(headers: wire.Pairs) -> bool:
+    """Its handshake would get a plain response, and the client no reason. Every other upgrade is ignored, as RFC 9110
+    §7.8 allows: Java's HttpClient and `curl --http2` offer `h2c` with each request, and go on without."""
+    offered = [token.strip().lower() for name, value in headers if name == "upgrade" for token in value.split(",")]
+    return "websocket" in offered and "upgrade" in wire.connection_options(headers)
 
 
 def _text(value: bytes) -> str:
@@ -221,23 +201,12 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(chunks)
 
 
-async def _drain(receive: Receive, scope: Scope) -> None:
-    """Reads on for a moment, and throws away: a client that is still sending would get a reset, not the reason."""
-    if any(name == b"expect" for name, _ in scope["headers"]):
-        return  # it waits for a go-ahead before it sends
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_SECONDS):
-            message = await receive()
-            while message["type"] == "http.request" and message.get("more_body"):
-                message = await receive()
-
-
 async def _send(response: wire.HttpResponse, method: str, request_id: str, send: Send, *, close: bool) -> None:
     given = [pair for pair in response.headers if pair[0] not in ("x-amzn-requestid", "date")]
     headers = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in given]
     headers.append((b"x-amzn-requestid", request_id.encode()))
     headers.append((b"date", formatdate(time.time(), usegmt=True).encode()))
-    if response.status not in (204, 304):
+    if response.status not in (204, 304) and method != "HEAD":  # the length that a GET would have is not known
         headers.append((b"content-length", str(len(response.body)).encode()))
     if close:
         headers.append((b"connection", b"close"))

@@ -125,7 +125,7 @@ class Service:
         name: for people.
         arn: of the service.
         network_arn: of the service network that its requests come through.
-        domain: the host name it answers to; None for any.
+        names: host names it answers to, in lower case: its custom domain if it has one, its logical id, its name.
         rules: the default action last.
         policies: all of them have to allow a request; none means that no caller is authenticated.
         port: of the listener.
@@ -136,7 +136,7 @@ class Service:
     name: str
     arn: str
     network_arn: str
-    domain: str | None
+    names: tuple[str, ...]
     rules: tuple[Rule, ...]
     policies: tuple[AuthPolicy, ...] = ()
     port: int = 443

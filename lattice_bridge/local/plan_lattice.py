@@ -48,7 +48,7 @@ def read_services(template: Template, event_version: EventVersion | None, left_o
     services = template.of_type("AWS::VpcLattice::Service")
     for resource in services:
         with malformed(f"service {resource.id}"):
-            service = _service(resource, template, groups, left_out, alone=len(services) == 1)
+            service = _service(resource, template, groups, left_out)
         if service is not None:
             yield service
 
@@ -64,7 +64,7 @@ def _target_group(resource: Resource, forced: EventVersion | None) -> TargetGrou
 
 
 def _service(
-    resource: Resource, template: Template, groups: Mapping[str, TargetGroup], left_out: LeftOut, *, alone: bool
+    resource: Resource, template: Template, groups: Mapping[str, TargetGroup], left_out: LeftOut
 ) -> Service | None:
     listeners = template.of_type("AWS::VpcLattice::Listener")
     own = [listener for listener in listeners if _of(listener, "Service", resource.arn)]
@@ -73,15 +73,17 @@ def _service(
         return None
     for extra in own[1:]:
         left_out.add(f"one listener a service is served, {own[0].id}", extra.id)
+    name = str(resource.properties.get("Name", resource.id))
+    host_names = (str(resource.properties.get("CustomDomainName", resource.id)), resource.id, name)
     network_arn, network = _network(resource, template, left_out)
     encrypted, port = own[0].properties.get("Protocol", "HTTPS") != "HTTP", own[0].properties.get("Port")
     if port is None or unresolved(port):
         port = 443 if encrypted else 80
     return Service(
-        name=str(resource.properties.get("Name", resource.id)),
+        name=name,
         arn=resource.arn,
         network_arn=network_arn,
-        domain=None if alone else str(resource.properties.get("CustomDomainName", resource.id)).lower(),
+        names=tuple(dict.fromkeys(each.lower() for each in host_names)),
         rules=tuple(_rules(own[0], template, groups, left_out)),
         policies=(
             *_auth_policy("network", network, template, left_out),

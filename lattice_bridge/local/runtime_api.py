@@ -2,6 +2,13 @@
 
 Rule: one invocation at a time. The process asks for the next one, and its answer belongs to the one it was given.
 Source: the Lambda developer guide, "Using the Lambda runtime API"; headers as awslambdaric reads them.
+
+The API has no secret, as Lambda's has none: a runtime client has no place for one. What AWS_LAMBDA_RUNTIME_API may
+contain was measured with awslambdaric 4.2.2. Its native client, libcurl, takes `HOST:PORT/SECRET` and
+`SECRET@HOST:PORT` for `next`, `response` and `error`. Its Python client sends `init/error`, and cannot connect with
+either (`InvalidURL: nonnumeric port`, `Name or service not known`): each error of an init phase would be lost. The
+server admits loopback hosts only, and no page of another site (see `admission`); a response needs the request's id,
+which is random.
 """
 
 from __future__ import annotations
@@ -18,6 +25,9 @@ from starlette.routing import Route
 
 RESPONSE_LIMIT: Final = 6_291_556
 """Bytes of an answer, as Lambda's own error message has it: 100 more than 6 MiB."""
+
+MAX_HEAD: Final = 2 * 1024 * 1024
+"""Bytes of a head. awslambdaric repeats an error, up to 1 MiB of it, in `Lambda-Runtime-Function-XRay-Error-Cause`."""
 
 _ACCEPTED: Final = b'{"status":"OK"}'
 
@@ -74,7 +84,7 @@ class RuntimeApi:
     """The API one process talks to.
 
     Attributes:
-        app: to be served on a port of its own; a path prefix in AWS_LAMBDA_RUNTIME_API breaks `/init/error`.
+        app: to be served on a port of its own.
         asking: done once the process has finished its init, or its last invocation, and asks for the next.
         init_error: done once the process has reported that it cannot start.
     """

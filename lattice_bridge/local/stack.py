@@ -11,6 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from lattice_bridge.local.console import Console
 from lattice_bridge.local.environment import Surroundings
@@ -21,8 +22,11 @@ from lattice_bridge.local.lambda_api import lambda_api
 from lattice_bridge.local.plan import Plan
 from lattice_bridge.local.processes import adopt_orphans, kill_children, kill_left_behind, kill_marked
 from lattice_bridge.local.reload import watch
-from lattice_bridge.local.server import HOST, LoopbackServer
+from lattice_bridge.local.server import HOST, Application, LoopbackServer, PortTaken, Receive, Scope, Send
 from lattice_bridge.local.service import LambdaService
+
+LAMBDA_PORT: Final = 9001
+"""Of the Lambda API, if no port is asked for: clients can be configured once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +35,14 @@ class Options:
 
     Attributes:
         port: of the front; 0 for a free one.
-        lambda_port: of the Lambda API; 0 for a free one.
+        lambda_port: of the Lambda API; 0 for a free one, None for LAMBDA_PORT or, if that is in use, a free one.
         max_environments: at once, busy or idle.
         idle_seconds: after which an idle environment is ended.
         reload: restart environments whose code changed.
     """
 
     port: int = 8080
-    lambda_port: int = 9001
+    lambda_port: int | None = None
     max_environments: int = 64
     idle_seconds: float = 600.0
     reload: bool = False
@@ -76,7 +80,7 @@ async def serve(
         started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
         # The Lambda API's port goes into every environment, so it has to be known before the service can be made.
         gate = _Gate()
-        api_server = await _start(started, gate, options.lambda_port)
+        api_server = await _start_lambda_api(started, gate, options.lambda_port, console)
         around = Surroundings(stack_id, f"http://{HOST}:{api_server.port}", plan.region, console.function)
         environments = Environments(around, limit=options.max_environments, idle_seconds=options.idle_seconds)
         service = LambdaService(plan.functions, plan.region, environments, console)
@@ -88,22 +92,32 @@ async def serve(
         started.push_async_callback(_cancel, tasks)
         started.callback(service.report_waiting)
         front = Front(plan, service, identities, console)
-        front_server = await _start(started, front, options.port)
+        names = {name for service in plan.services for name in service.names}
+        front_server = await LoopbackServer.start(front, options.port, names=names)
+        started.push_async_callback(front_server.stop)
         yield Stack(f"http://{HOST}:{front_server.port}", around.lambda_endpoint, environments)
 
 
 class _Gate:
     """An ASGI application that is put in place after its port is known, and before anybody knows the port."""
 
-    app: object = None
+    app: Application | None = None
 
-    async def __call__(self, scope: object, receive: object, send: object) -> None:
-        assert callable(self.app)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.app is not None
         await self.app(scope, receive, send)
 
 
-async def _start(started: AsyncExitStack, app: object, port: int) -> LoopbackServer:
-    server = await LoopbackServer.start(app, port)
+async def _start_lambda_api(
+    started: AsyncExitStack, app: Application, port: int | None, console: Console
+) -> LoopbackServer:
+    try:
+        server = await LoopbackServer.start(app, LAMBDA_PORT if port is None else port)
+    except PortTaken:
+        if port is not None:
+            raise
+        server = await LoopbackServer.start(app)
+        console.say(f"Port {LAMBDA_PORT} is in use: the Lambda API listens on port {server.port} instead.")
     started.push_async_callback(server.stop)
     return server
 

@@ -159,14 +159,21 @@ def event_v1(request: HttpRequest, origin: Origin, signer: Signer | None) -> dic
 
 def _headers(request: HttpRequest) -> Pairs:
     """What Lattice passes on: without its own headers from clients, with the address it saw behind the client's."""
+    dropped = FRONT_DROPPED_HEADERS | (connection_options(request.headers) - {"host"})
     kept = [
         (name, value)
         for name, value in request.headers
-        if not name.startswith(names.LATTICE_PREFIX) and name not in FRONT_DROPPED_HEADERS
+        if not name.startswith(names.LATTICE_PREFIX) and name not in dropped
     ]
     forwarded = [value for name, value in kept if name == "x-forwarded-for"]
     others = [(name, value) for name, value in kept if name != "x-forwarded-for"]
     return [*others, ("x-forwarded-for", ",".join([*forwarded, request.client_address]))]
+
+
+def connection_options(headers: Pairs) -> frozenset[str]:
+    """What `Connection` names, in lower case: options such as `close`, and headers for this connection only."""
+    values = ",".join(value for name, value in headers if name == "connection")
+    return frozenset(option.strip(" \t").lower() for option in values.split(","))
 
 
 def query_pairs(target: str) -> Pairs:

@@ -1,0 +1,157 @@
+"""Which HTTP requests the stack's servers admit: where they are addressed to, and which page sent them.
+
+Rule: this machine only. A web page can make a browser connect to a loopback port, also under the page's own host name
+if its DNS record points here (DNS rebinding). It cannot choose the headers Host, Origin and Sec-Fetch-Site.
+Sources: RFC 9112 §3.2 (request target and Host), RFC 9110 §7.2 (Host), RFC 6454 §7 (Origin), W3C Fetch Metadata.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Final
+
+Headers = Sequence[tuple[str, str]]
+
+_AUTHORITY: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{0,5})?")
+"""`host[:port]`. Of RFC 3986's registered names, those that DNS and `/etc/hosts` can contain."""
+_ABSOLUTE: Final = re.compile(r"https?://(?P<authority>[^/?#]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_ORIGIN: Final = re.compile(r"https?://(?P<authority>.*)", re.DOTALL)
+_OWN_SITES: Final = ("same-origin", "same-site", "none")
+_LOOPBACK_NAMES: Final = "localhost, *.localhost, 127.0.0.0/8, [::1]"
+_SHOWN: Final = 200
+
+
+class Refused(Exception):
+    """A request that is not served.
+
+    Attributes:
+        status: of the response; the message is its text.
+        cause: what only the person at the stack reads, in place of the message; None for the message.
+    """
+
+    def __init__(self, status: int, message: str, cause: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.cause = cause
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a request is addressed to.
+
+    Attributes:
+        target: path and query as sent, or `*`.
+        authority: `host[:port]` as sent.
+        host: without the port and a dot at its end, in lower case.
+    """
+
+    target: str
+    authority: str
+    host: str
+
+
+def address_of(method: str, target: str, headers: Headers) -> Address:
+    """The address of a request, in whichever form its target has.
+
+    Args:
+        method: as sent.
+        target: as sent.
+        headers: names in lower case.
+
+    Raises:
+        Refused: 400, the target or the Host header is malformed.
+    """
+    hosts = [value for name, value in headers if name == "host"]
+    if len(hosts) != 1:  # without it nobody can tell a page of another site from a tool
+        raise Refused(400, f"Bad Request: the Host header occurs {len(hosts)} times. Fix: send it once")
+    authority = hosts[0]
+    if "#" in target:
+        raise Refused(400, "Bad Request: a fragment (#) in the request target; clients keep it to themselves")
+    if absolute := _ABSOLUTE.fullmatch(target):
+        authority = absolute["authority"]  # it replaces Host: RFC 9112 §3.2.2
+        rest = absolute["rest"]
+        target = rest if rest.startswith("/") else "*" if method == "OPTIONS" and not rest else f"/{rest}"
+    elif not target.startswith("/") and (target, method) != ("*", "OPTIONS"):
+        raise Refused(
+            400,
+            f"Bad Request: {method} {quoted(target)}: the request target is neither a path nor an http URL. "
+            "Fix: send a path, which begins with /; * is for OPTIONS only",
+        )
+    host = _host_of(authority)
+    if host is None:
+        raise Refused(400, f"Bad Request: Host {quoted(authority)} is not a host name with an optional port")
+    return Address(target, authority, host)
+
+
+def check_admitted(address: Address, headers: Headers, own_names: Collection[str]) -> None:
+    """Checks that a request is for this machine, and that no page of another site sent it.
+
+    Args:
+        address: of the request.
+        headers: of the request, names in lower case.
+        own_names: host names that are admitted beside loopback's, in lower case.
+
+    Raises:
+        Refused: 403.
+    """
+    if not _is_own(address.host, own_names):
+        raise Refused(
+            403,
+            f"Forbidden: Host {quoted(address.authority)} is no name of this server. "
+            f"It admits {', '.join([_LOOPBACK_NAMES, *sorted(own_names)])}. Fix: use one of them"
+            + (", or set it as the CustomDomainName of a service in the template" if own_names else ""),
+        )
+    for origin in (value for name, value in headers if name == "origin"):
+        match = _ORIGIN.fullmatch(origin)
+        host = _host_of(match["authority"]) if match else None
+        if host is None or not _is_own(host, own_names):
+            raise Refused(
+                403,
+                f"Forbidden: Origin {quoted(origin)}: a page of another site may not use this stack. "
+                "Fix: serve the page from localhost, or send the request without a browser",
+            )
+    for site in (value for name, value in headers if name == "sec-fetch-site"):
+        if site not in _OWN_SITES:
+            raise Refused(
+                403,
+                f"Forbidden: Sec-Fetch-Site {quoted(site)}: a page of another site may not use this stack. Fix: serve "
+                "the page from the host name that it sends requests to (localhost and 127.0.0.1 are two sites)",
+            )
+
+
+def refusal_line(request: str, refusal: Refused) -> str:
+    """A refused request as one line for the terminal, without control characters.
+
+    Args:
+        request: method and target, or what is known of them.
+        refusal: why.
+    """
+    shown = request if len(request) <= _SHOWN else f"{request[:_SHOWN]}…"
+    line = f"{shown}: {refusal.status}: {refusal if refusal.cause is None else refusal.cause}"
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+
+
+def quoted(value: str) -> str:
+    """A client's value for a message: short, in quotes, and without control characters."""
+    return ascii(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}...")
+
+
+def _host_of(authority: str) -> str | None:
+    match = _AUTHORITY.fullmatch(authority)
+    return match["host"].lower().removesuffix(".") if match else None
+
+
+def _is_own(host: str, own_names: Collection[str]) -> bool:
+    return host in own_names or host == "localhost" or host.endswith(".localhost") or _is_loopback_address(host)
+
+
+def _is_loopback_address(host: str) -> bool:
+    try:
+        if host.startswith("["):
+            return IPv6Address(host[1:-1]) == IPv6Address("::1")
+        return IPv4Address(host).is_loopback
+    except AddressValueError:
+        return False
