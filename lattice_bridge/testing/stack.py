@@ -124,7 +124,7 @@ class LocalStack:
         Args:
             method: as sent.
             path: as sent, with the query.
-            headers: by name, one value or several; or pairs. A `host` is loopback's or a service's.
+            headers: by name, one value or several; or pairs. A `host` has to be one that the front admits.
             body: bytes, or text as UTF-8.
             identity: signs as the one with this access key: of the identities.toml beside the template, or without
                 that LOCALBLUE or LOCALGREEN.
