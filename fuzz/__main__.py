@@ -22,21 +22,21 @@ from fuzz.rounds import Outcome, Round
 from fuzz.targets import TARGETS, run_named
 
 PROCESSES = 2
-AT_ONCE = 500
-"""Examples a round: a second or two. Between two rounds the time is looked at."""
 
 
 def rounds(names: tuple[str, ...], examples: int, seed: int) -> Iterator[Round]:
-    """All of them, the targets taking turns, so that what is cut off is cut off everywhere."""
-    shares = {name: TARGETS[name][1] for name in names}
-    left = {name: -(-examples * share // sum(shares.values())) for name, share in shares.items()}
-    while any(left.values()):
-        for name in names:
-            for _ in range(shares[name]):
-                if size := min(left[name], AT_ONCE):
-                    yield Round(name, seed, size)
-                    left[name] -= size
-                    seed += 1
+    """All rounds, spread evenly: if the time is up, each target has had about the same part of its examples."""
+    total = sum(TARGETS[name].thousandths for name in names)
+    planned: list[tuple[float, str, int]] = []
+    for name in names:
+        share = TARGETS[name]
+        left = wanted = -(-examples * share.thousandths // total)
+        while left:
+            size = min(left, share.at_once)
+            left -= size
+            planned.append(((wanted - left) / wanted, name, size))
+    for number, (_, name, size) in enumerate(sorted(planned)):
+        yield Round(name, seed + number, size)
 
 
 def fuzz(todo: list[Round], seconds: float, progress: Progress) -> list[Outcome]:

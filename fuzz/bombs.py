@@ -1,7 +1,8 @@
 """Events and answers of 6 MB that are made to take long: one place of them is filled with a piece, many times over.
 
 Rule: a check measures the processor's time, and nothing else is asserted: that the answers are right is for the other
-targets. Time that is over the limit is measured again, since other processes make it longer.
+targets. Other processes make it longer, so time that is over the limit is measured again, beside what Python's own
+parser takes for the hardest 6 MB.
 """
 
 from __future__ import annotations
@@ -11,20 +12,21 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final, Literal
 
 from hypothesis import strategies as st
 
 from fuzz.handler import FORMATS, Behind, handler_for
 from fuzz.rounds import Prepared
-from lattice_bridge.follow import Handler
 from lattice_bridge.testing import lattice_event
 
 LIMIT: Final = 0.5
-"""Seconds of processor time for one event or answer: the handler's whole work."""
+"""Seconds of processor time for one event or answer: the handler's whole work. Python's own parser takes most of it for
+an answer that is one object of 450,000 members."""
 
 SIZE: Final = 6_000_000
-"""Bytes of JSON, which is what Lambda takes and gives."""
+"""Bytes of JSON, which Lambda takes and gives."""
 
 ROLE: Final = "arn:aws:iam::111122223333:role/blue-api"
 MAP: Final = f"""
@@ -71,22 +73,22 @@ def _nested(depth: int) -> list[Any]:
     return found
 
 
-FILLERS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "text": lambda piece: piece * (SIZE // len(piece)),
-    "path": lambda piece: "/" + piece * (SIZE // len(piece)),
-    "short path": lambda piece: "/?" + piece * (60_000 // len(piece)),
-    "base64": lambda _: "QUJD" * (SIZE // 4),
-    "texts": lambda piece: [piece] * (SIZE // (len(piece) + 3)),
-    "numbers": lambda piece: [len(piece) + 0.5] * (SIZE // 5),
-    "long numbers": lambda piece: [10**4000 + len(piece)] * (SIZE // 4002),
-    "map": lambda piece: {f"{piece}{number:x}": piece for number in range(SIZE // (2 * len(piece) + 12))},
-    "tokens": lambda piece: {f"h{number:x}": piece for number in range(SIZE // (len(piece) + 13))},
-    "map of texts": lambda piece: {f"h{number:x}": [piece] * 100 for number in range(SIZE // (100 * len(piece) + 320))},
-    "lists": lambda _: [[]] * (SIZE // 3),
-    "objects": lambda piece: [{piece: piece}] * (SIZE // (2 * len(piece) + 8)),
-    "nested": lambda piece: [_nested(100 * len(piece))] * (SIZE // (200 * len(piece) + 3)),
+FILLERS: Final[Mapping[str, Callable[[str, int], Any]]] = {
+    "text": lambda piece, size: piece * (size // len(piece)),
+    "path": lambda piece, size: "/" + piece * (size // len(piece)),
+    "short path": lambda piece, _: "/?" + piece * (60_000 // len(piece)),
+    "base64": lambda _, size: "QUJD" * (size // 4),
+    "texts": lambda piece, size: [piece] * (size // (len(piece) + 3)),
+    "numbers": lambda piece, size: [len(piece) + 0.5] * (size // 5),
+    "long numbers": lambda piece, size: [10**4000 + len(piece)] * (size // 4002),
+    "map": lambda piece, size: {f"{piece}{number:x}": piece for number in range(size // (2 * len(piece) + 12))},
+    "tokens": lambda piece, size: {f"h{number:x}": piece for number in range(size // (len(piece) + 13))},
+    "lines": lambda piece, size: {f"h{number:x}": [piece] * 99 for number in range(size // (99 * len(piece) + 320))},
+    "lists": lambda _, size: [[]] * (size // 3),
+    "objects": lambda piece, size: [{piece: piece}] * (size // (2 * len(piece) + 8)),
+    "nested": lambda piece, size: [_nested(100 * len(piece))] * (size // (200 * len(piece) + 3)),
 }
-"""By name, what makes a value of about SIZE bytes from a piece."""
+"""By name, what makes a value of about so many bytes of JSON from a piece, which is counted as ASCII."""
 
 
 def bombs(number: int) -> Prepared:
@@ -98,28 +100,44 @@ def bombs(number: int) -> Prepared:
     fillers = st.sampled_from(sorted(FILLERS))
     drawn = st.one_of(
         st.tuples(events, fillers, PIECES),
-        st.tuples(st.lists(st.sampled_from(ANSWER_PLACES), min_size=1, max_size=2, unique=True), fillers, PIECES),
+        st.tuples(
+            st.lists(st.sampled_from(ANSWER_PLACES), min_size=1, max_size=2, unique_by=lambda place: place[:1]),
+            fillers,
+            PIECES,
+        ),
     )
 
     def check(example: tuple[Any, str, str]) -> None:
         where, filler, piece = example
-        value = FILLERS[filler](piece)
         if isinstance(where, tuple):
             version, place = where
-            event, answer = _event(version, place, value), b"{}"
+            event, answer = _event(version, place, FILLERS[filler](piece, SIZE)), b"{}"
         else:
-            event, answer = lattice_event(2, principal=ROLE, headers={"x-tenant-id": "blue"}), _answer(where, value)
-        tries = (_seconds(handler, behind, event, answer) for _ in range(3))
-        assert any(seconds < LIMIT for seconds in tries), f"over {LIMIT} s of processor time, three times"
+            event = lattice_event(2, principal=ROLE, headers={"x-tenant-id": "blue"})
+            answer = _answer(where, FILLERS[filler](piece, SIZE // len(where)))
+        if _seconds(lambda: handler(event, None), behind, answer) < LIMIT:
+            return
+        tries = [(_seconds(lambda: handler(event, None), behind, answer), _seconds(_parse)) for _ in range(3)]
+        assert any(ours < max(LIMIT, 1.5 * parser) for ours, parser in tries), f"seconds, and the parser's: {tries}"
 
     return Prepared(drawn, check)
 
 
-def _seconds(handler: Handler, behind: Behind, event: object, answer: bytes) -> float:
-    behind.clear(answer)
+def _seconds(work: Callable[[], object], behind: Behind | None = None, answer: bytes = b"") -> float:
+    if behind is not None:
+        behind.clear(answer)
     began = time.process_time()
-    handler(event, None)
+    work()
     return time.process_time() - began
+
+
+@cache
+def _hardest() -> str:
+    return json.dumps({f"h{number:x}": "" for number in range(450_000)})
+
+
+def _parse() -> object:
+    return json.loads(_hardest())
 
 
 def _event(version: Literal[1, 2], place: Place, value: Any) -> Any:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from hypothesis import strategies as st
 
+from fuzz.bombs import bombs
 from fuzz.handler import FORMATS, by_the_book, whatever_comes
 from fuzz.rounds import Outcome, Prepared, Round, Target, run
 from lattice_bridge import Caller, Request, TenantMap, parse_event
@@ -188,19 +189,33 @@ def _maps(_: int) -> Prepared:
     return Prepared(st.tuples(lattice.maps(), st.lists(lattice.requests(), max_size=2)), check)
 
 
-TARGETS: Final[Mapping[str, tuple[Target, int]]] = {
-    "handler-events": (by_the_book, 6),
-    "handler-anything": (whatever_comes, 6),
-    "round-trip-v1": (_round_trip(1), 2),
-    "round-trip-v2": (_round_trip(2), 2),
-    "payloads": (_payloads, 2),
-    "replies": (_replies, 2),
-    "tenant-ids": (_ids, 1),
-    "maps": (_maps, 1),
+class Share(NamedTuple):
+    """A target's part of all examples.
+
+    Attributes:
+        target: prepares a round.
+        thousandths: of the examples.
+        at_once: examples a round, which then takes a second or two. The time is checked between rounds.
+    """
+
+    target: Target
+    thousandths: int
+    at_once: int = 500
+
+
+TARGETS: Final[Mapping[str, Share]] = {
+    "handler-events": Share(by_the_book, 272),
+    "handler-anything": Share(whatever_comes, 272),
+    "round-trip-v1": Share(_round_trip(1), 91),
+    "round-trip-v2": Share(_round_trip(2), 91),
+    "payloads": Share(_payloads, 91),
+    "replies": Share(_replies, 91),
+    "tenant-ids": Share(_ids, 45),
+    "maps": Share(_maps, 45),
+    "cpu-bombs": Share(bombs, 2, at_once=10),
 }
-"""By name, and each one's share of the examples."""
 
 
 def run_named(one: Round) -> Outcome:
-    """In a process of its own, which knows targets by their names."""
-    return run(TARGETS[one.target][0], one)
+    """Runs a round in a process of its own, which knows targets by their names."""
+    return run(TARGETS[one.target].target, one)
