@@ -86,7 +86,8 @@ class Bridge:
         try:
             answer = self._serve(event, context, request_id, record)
         except Exception as error:
-            record.refusal = error if isinstance(error, BridgeError) else _bug(error)
+            record.refusal = (error if isinstance(error, BridgeError) else _bug(error)).without_frames()
+            error.__traceback__ = None
             answer = reply.render(reply.problem(record.refusal, request_id), method_of(event))
         record.status = answer["statusCode"]
         self._report(record, request_id)

@@ -22,7 +22,7 @@ Neither is ever sent to the caller, who gets the status and its title.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Self
 
 REASONS: dict[str, str] = {
     "not_lattice": "the event is neither a Lattice V1 nor a Lattice V2 event, or carries marks of both",
@@ -89,6 +89,15 @@ class BridgeError(Exception):
         self.reason = reason
         self.detail = detail
         self.retry_after = retry_after
+
+    def without_frames(self) -> Self:
+        """This error without traceback and causes, to be kept.
+
+        A traceback's frames hold the event and the answer. If one of them also holds the error, that is a cycle, which
+        only the garbage collector frees: some refusals and hundreds of megabytes later.
+        """
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
 
 
 class BadRequest(BridgeError):

@@ -22,6 +22,10 @@ from lattice_bridge.garbage import no_collection
 from lattice_bridge.message import Pairs, Response
 
 REPLY_LIMIT: Final = 6 * 1024 * 1024
+MAX_BRACKETS: Final = 2_000_000
+"""Opening brackets in an answer, those in a text included. Ours: an answer of 6 MB can hold three times as many, and
+Python's parser would need a second and 300 MB for them."""
+
 MAX_HEADER_LINES: Final = 200
 """Of `headers`, `multiValueHeaders` and `cookies` together. Ours: common servers and clients take 100."""
 MAX_HEADER_BYTES: Final = 64 * 1024
@@ -46,25 +50,38 @@ def decode(answer: bytes) -> Response:
     Raises:
         BackendFailed: not JSON, or a response that cannot be one.
     """
-    value = _parsed(answer)
-    if isinstance(value, dict) and "statusCode" in value:
-        return Response(
-            _status(value["statusCode"]), _headers(value), _body(value.get("body"), value.get("isBase64Encoded"))
-        )
-    return Response(200, (("content-type", "application/json"),), answer)
-
-
-def _parsed(answer: bytes) -> Any:
-    try:
-        if len(answer) < _SMALL:
-            return _DECODER.decode(answer.decode("utf-8"))
-        with no_collection():
-            return _DECODER.decode(answer.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise _unreadable(f"not JSON: {type(error).__name__}") from error
+    if len(answer) < _SMALL:
+        found = _read(answer)
+    else:
+        with no_collection():  # until the parsed answer is gone again
+            found = _read(answer)
+    if isinstance(found, BackendFailed):
+        raise found
+    return found
 
 
 _SMALL: Final = 64 * 1024
+
+
+def _read(answer: bytes) -> Response | BackendFailed:
+    """The response, or why there is none. The error is returned without its frames, which hold the parsed answer."""
+    try:
+        value = _parsed(answer)
+        if not isinstance(value, dict) or "statusCode" not in value:
+            return Response(200, (("content-type", "application/json"),), answer)
+        status, headers = _status(value["statusCode"]), _headers(value)
+        return Response(status, headers, _body(value.get("body"), value.get("isBase64Encoded")))
+    except BackendFailed as error:
+        return error.without_frames()
+
+
+def _parsed(answer: bytes) -> object:
+    if answer.count(b"[") + answer.count(b"{") > MAX_BRACKETS:
+        raise _unreadable(f"more than {MAX_BRACKETS} opening brackets")
+    try:
+        return _DECODER.decode(answer.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(f"not JSON: {type(error).__name__}") from error
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -566,3 +568,34 @@ def test_an_asynchronous_backend_is_told_in_its_format_too() -> None:
     world = World(b"", Backend("/", "old", payload="apigateway-v1", invocation="async"))
     assert world(v2(BLUE))["statusCode"] == 202
     assert world.behind.received["resource"] == "/{proxy+}"
+
+
+class Weak(dict[str, Any]):
+    """An event that one can see die."""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"not json", b'{"statusCode":200,"body":[]}', BackendFailed("backend_raised", "x"), ValueError("a bug"), OK],
+    ids=["unreadable", "misshaped", "refused", "bug", "answered"],
+)
+@pytest.mark.parametrize("event", [v2(BLUE), v2(), v2(BLUE, path="x"), {}], ids=["decided", "anonymous", "bad", "none"])
+def test_nothing_of_a_request_outlives_it(answer: Answer, event: dict[str, Any]) -> None:
+    """Trap D9: a refusal's traceback held the event and the answer until the next full collection."""
+    world, weak = World(answer), Weak(event)
+    world.behind.calls = Forgetting()
+    seen = weakref.ref(weak)
+    gc.disable()
+    try:
+        world(weak)
+        del weak
+        assert seen() is None
+    finally:
+        gc.enable()
+
+
+class Forgetting(list[Any]):
+    """Keeps no call."""
+
+    def append(self, _: Any) -> None:
+        pass

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lattice_bridge import Response
 from lattice_bridge.errors import BackendFailed, Forbidden, Unauthenticated, Unavailable
-from lattice_bridge.reply import REPLY_LIMIT, decode, problem, render
+from lattice_bridge.reply import MAX_BRACKETS, REPLY_LIMIT, decode, problem, render
 from tests.valid import assert_valid, body_of
 
 
@@ -135,6 +135,17 @@ def test_headers_over_a_limit_are_a_502(fields: dict[str, Any]) -> None:
 def test_200_header_lines_and_64_kib_are_passed_on() -> None:
     assert len(answer(cookies=[str(number) for number in range(200)]).headers) == 200
     assert len(answer(headers={"x-a": "1" * (64 * 1024 - 3)}).headers) == 1
+
+
+@pytest.mark.parametrize("piece", [b"[[]],", b'[{"":[]}],', b"[" * 50 + b"]" * 50 + b","])
+def test_an_answer_of_very_many_lists_is_a_502(piece: bytes) -> None:
+    number = MAX_BRACKETS // piece.count(b"[")
+    assert "opening brackets" in unreadable(b"[" + piece * number + b"1]")
+
+
+def test_a_text_may_be_all_brackets_as_long_as_it_is_not_megabytes() -> None:
+    text = "[{" * 900_000
+    assert answer(body=text).body == text.encode()
 
 
 def test_a_large_answer_leaves_the_collector_as_it_was() -> None:
