@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from lattice_bridge.local.lambda_keys import EXECUTION_ROLE
@@ -19,6 +20,7 @@ from lattice_bridge.local.plan import Function
 from lattice_bridge.local.processes import MARK, kill_group, kill_marked
 from lattice_bridge.local.runtime_api import MAX_HEAD, Answer, Invocation, RuntimeApi, error_json
 from lattice_bridge.local.server import HOST, LoopbackServer
+from lattice_bridge.local.storage import Storage, remove
 
 INIT_TIMEOUT: Final = 10.0
 """Seconds for a handler's module to be imported: Lambda's own limit of the init phase."""
@@ -51,12 +53,14 @@ class Surroundings:
         stack_id: marks the stack's processes.
         lambda_endpoint: URL of the local Lambda API.
         region: of the stack.
+        storage: where they may write.
         show: takes an environment's label and a line of its output.
     """
 
     stack_id: str
     lambda_endpoint: str
     region: str
+    storage: Storage
     show: Callable[[str, str], None]
 
 
@@ -77,6 +81,8 @@ class Environment:
         self.stale = False
         self.idle_since = 0.0
         self._mark = f"{around.stack_id}/{number}."
+        self._number = number
+        self._folder: Path | None = None
         self._around = around
         self._runtime = RuntimeApi()
         self._output = Output(lambda line: around.show(self.label, line))
@@ -97,13 +103,11 @@ class Environment:
     async def start(self) -> None:
         """Starts the process, and waits until it has imported the handler or failed to; `run` says which."""
         self._server = await LoopbackServer.start(self._runtime.app, max_head=MAX_HEAD)
+        self._folder = self._around.storage.new(self._number)
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "awslambdaric",
-            self.function.handler,
+            *self._around.storage.command(self.function.handler, self._folder),
             cwd=self.function.code,  # comes first on sys.path
-            env=self._variables(self._server.port),
+            env=self._variables(self._server.port, self._folder),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=self._output.write_end,
             stderr=self._output.write_end,
@@ -137,12 +141,14 @@ class Environment:
         return replace(outcome, tail=self._output.tail())
 
     async def stop(self) -> None:
-        """Kills the process and whatever it started, and frees the port."""
+        """Kills the process and whatever it started, removes what they wrote, and frees the port."""
         self._busy = True
         if self._process is not None and self._exited is not None:
             kill_group(self._process.pid)
             await self._exited
             await asyncio.to_thread(kill_marked, self._mark)
+        if self._folder is not None:
+            await asyncio.to_thread(remove, self._folder)
         self._runtime.close()
         if self._server is not None:
             await self._server.stop()
@@ -188,7 +194,7 @@ class Environment:
         assert self._exited is not None
         await asyncio.wait({*events, self._exited}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
-    def _variables(self, port: int) -> Mapping[str, str]:
+    def _variables(self, port: int, folder: Path) -> Mapping[str, str]:
         """What Lambda sets, the template's own, and nothing of ours: no secret of this shell reaches a handler."""
         function, around = self.function, self._around
         python = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -197,6 +203,8 @@ class Environment:
             "LANG": "C.UTF-8",
             "TZ": ":UTC",
             "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",  # see bytecode.py
+            **around.storage.variables(folder),
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{python}",
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

@@ -149,11 +149,13 @@ class Plan:
     """Everything to serve.
 
     Attributes:
+        folder: of the template.
         functions: by name.
         services: with their routes.
         left_out: what the template has and the stack does not do, one sentence each.
     """
 
+    folder: Path
     region: str
     functions: Mapping[str, Function]
     services: tuple[Service, ...]

@@ -37,7 +37,7 @@ def plan(template: Template, *, event_version: EventVersion | None = None) -> Pl
         raise BadTemplate("no Python function with local code in the template: nothing to run")
     if not services:
         raise BadTemplate("no AWS::VpcLattice::Service with a listener in the template: nothing to send requests to")
-    return Plan(template.region, functions, services, tuple(left_out))
+    return Plan(template.folder.resolve(), template.region, functions, services, tuple(left_out))
 
 
 _SERVED: Final = frozenset(

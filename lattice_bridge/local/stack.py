@@ -13,17 +13,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from lattice_bridge.local.bytecode import compile_packages
 from lattice_bridge.local.console import Console
 from lattice_bridge.local.environment import Surroundings
 from lattice_bridge.local.environments import Environments
 from lattice_bridge.local.front import Front
 from lattice_bridge.local.identities import Identity
 from lattice_bridge.local.lambda_api import lambda_api
+from lattice_bridge.local.launcher import TMP
 from lattice_bridge.local.plan import Plan
 from lattice_bridge.local.processes import adopt_orphans, kill_children, kill_left_behind, kill_marked
 from lattice_bridge.local.reload import watch
 from lattice_bridge.local.server import HOST, Application, LoopbackServer, PortTaken, Receive, Scope, Send
 from lattice_bridge.local.service import LambdaService
+from lattice_bridge.local.storage import Storage
 
 LAMBDA_PORT: Final = 9001
 """Of the Lambda API, if no port is asked for: clients can be configured once."""
@@ -76,16 +79,19 @@ async def serve(
     adopt_orphans()
     await asyncio.to_thread(kill_left_behind)
     async with AsyncExitStack() as started:
+        storage = await Storage.open(plan)
+        started.push_async_callback(asyncio.to_thread, storage.close)
         started.push_async_callback(asyncio.to_thread, kill_children)
         started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
         # The Lambda API's port goes into every environment, so it has to be known before the service can be made.
         gate = _Gate()
         api_server = await _start_lambda_api(started, gate, options.lambda_port, console)
-        around = Surroundings(stack_id, f"http://{HOST}:{api_server.port}", plan.region, console.function)
+        around = Surroundings(stack_id, f"http://{HOST}:{api_server.port}", plan.region, storage, console.function)
         environments = Environments(around, limit=options.max_environments, idle_seconds=options.idle_seconds)
         service = LambdaService(plan.functions, plan.region, environments, console)
         gate.app = lambda_api(service, plan.region)
-        tasks = [asyncio.create_task(environments.reap()), asyncio.create_task(service.work())]
+        running = (environments.reap(), service.work(), compile_packages(f"{stack_id}/0."))
+        tasks = [asyncio.create_task(task) for task in running]
         if options.reload:
             tasks.append(asyncio.create_task(watch(plan.functions.values(), environments, console)))
         started.push_async_callback(environments.close)
@@ -95,6 +101,11 @@ async def serve(
         names = {name for service in plan.services for name in service.names}
         front_server = await LoopbackServer.start(front, options.port, names=names)
         started.push_async_callback(front_server.stop)
+        if storage.shared is not None:
+            console.warn(
+                f"Tenants share this machine's {TMP} here ({storage.shared}). Each environment has a folder of its own "
+                "as TMPDIR; what a function writes elsewhere, every tenant can read."
+            )
         yield Stack(f"http://{HOST}:{front_server.port}", around.lambda_endpoint, environments)
 
 

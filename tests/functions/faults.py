@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -94,13 +95,22 @@ def slow(event: dict[str, Any], _context: Any) -> dict[str, int]:
     return {"pid": os.getpid()}
 
 
-def writes(event: dict[str, Any], _context: Any) -> None:
-    """Leaves a line a run in a file, then fails as often as it is told to."""
-    with open(event["file"], "a", encoding="utf-8") as file:
-        file.write("run\n")
-    with open(event["file"], encoding="utf-8") as file:
-        if len(file.readlines()) <= event.get("fail", 0):
-            raise RuntimeError("not yet")
+def fails_at_first(event: dict[str, Any], _context: Any) -> None:
+    """Fails as often as it is told to, as long as its process lives."""
+    print("run")
+    runs.append(1)
+    if len(runs) <= event["fail"]:
+        raise RuntimeError("not yet")
+
+
+runs: list[int] = []
+
+
+def files(event: dict[str, str], _context: Any) -> dict[str, Any]:
+    """Runs a shell command, and says what came of it and where it ran."""
+    done = subprocess.run(event["run"], shell=True, capture_output=True, text=True, check=False)
+    user = os.readlink("/proc/self/ns/user") if os.path.exists("/proc/self/ns") else None
+    return {"pid": os.getpid(), "out": done.stdout, "err": done.stderr, "tmp": tempfile.gettempdir(), "user": user}
 
 
 def breaks_off(_event: Any, context: Any) -> None:

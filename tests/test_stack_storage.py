@@ -1,0 +1,237 @@
+"""Where functions may write: to a /tmp of their environment's own, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lattice_bridge.local.storage import PREFIX, remove, remove_left_behind
+from lattice_bridge.testing import LocalStack
+from tests.stack import FAULTS, ROOT, RunningStack, running
+from tests.test_stack_faults import alive, wait_until
+
+
+def runs(*command: str) -> bool:
+    """Whether this machine lets a test do so."""
+    return shutil.which(command[0]) is not None and subprocess.run(command, capture_output=True).returncode == 0
+
+
+WITHOUT_MOUNTS: Final = ("unshare", "--user", "--map-root-user", "sh", "-c")
+"""A namespace in which the kernel refuses mount namespaces, as a container or a policy does."""
+
+NO_MOUNTS: Final = "echo 0 > /proc/sys/user/max_mnt_namespaces"
+
+private: Final = pytest.mark.skipif(
+    not runs("unshare", "--user", "--map-root-user", "--mount", "true"), reason="no private mounts on this machine"
+)
+ordinary: Final = ("setpriv", "--bounding-set=-all,+setfcap", "--inh-caps=-all")
+"""Takes from root what an ordinary user does not have."""
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    with running(template=FAULTS) as stack:
+        yield stack
+
+
+def folder_of(answer: dict[str, Any]) -> Path:
+    """The folder that is the `/tmp` of the process that answered, as the machine sees it."""
+    command = Path(f"/proc/{answer['pid']}/cmdline").read_text().split("\0")
+    return next(Path(word) for word in command if word.startswith(f"/tmp/{PREFIX}"))
+
+
+def run(stack: RunningStack, tenant: str, command: str) -> dict[str, Any]:
+    answer: dict[str, Any] = stack.invoke("isolated-files", {"run": command}, tenant).json()
+    return answer
+
+
+# ---- each environment has its own -----------------------------------------------------------------------------------
+
+
+@private
+def test_file_in_tmp_is_not_seen_by_another_tenant(stack: RunningStack) -> None:
+    """The demonstration of isolation that everybody tries first."""
+    name = f"/tmp/of-blue-{os.getpid()}"
+    blue = run(stack, "blue", f"echo secret > {name}; cat {name}")
+    assert (blue["out"], blue["tmp"]) == ("secret\n", "/tmp")
+    assert "No such file" in run(stack, "green", f"cat {name}; ls -a /tmp")["err"]
+    assert run(stack, "blue", f"cat {name}")["out"] == "secret\n"  # as long as its environment lives
+    assert not Path(name).exists()
+
+
+@private
+@pytest.mark.parametrize("folder", [str(FAULTS.parent), "/var/tmp", "/dev/shm", str(ROOT), str(Path.home())])
+def test_nothing_but_tmp_can_be_written_to(stack: RunningStack, folder: str) -> None:
+    if not Path(folder).is_dir():
+        pytest.skip(f"this machine has no {folder}")
+    assert "Read-only file system" in run(stack, "blue", f"echo 1 > {folder}/written-by-a-function")["err"]
+    assert not Path(folder, "written-by-a-function").exists()
+
+
+@private
+@pytest.mark.parametrize(
+    "command", ["umount /tmp", "mount -o remount,rw /", "unshare --user --map-root-user --mount umount /tmp"]
+)
+def test_function_cannot_undo_its_mounts(stack: RunningStack, command: str) -> None:
+    run(stack, "blue", "echo mine > /tmp/mine")
+    assert run(stack, "blue", f"{command} || echo refused; cat /tmp/mine")["out"] == "refused\nmine\n"
+
+
+@private
+def test_project_in_tmp_is_run_and_read_only(tmp_path: Path) -> None:
+    """A newcomer clones into `mktemp -d`. Links between the project's folders lead where they did."""
+    assert str(tmp_path).startswith("/tmp/")
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common" / "shared.py").write_text("WORD = 'found'\n")
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "common").symlink_to("../common")
+    shutil.copy(FAULTS.parent / "faults.py", tmp_path / "code")
+    (tmp_path / "template.yaml").write_text(IN_TMP)
+    (tmp_path.parent / "beside").write_text("not in the project")
+    with running(template=tmp_path / "template.yaml") as stack:
+        there = stack.invoke(
+            "isolated-files", {"run": f"cat {tmp_path}/code/common/shared.py; cat {tmp_path}/../beside"}
+        )
+        assert there.json()["out"] == "WORD = 'found'\n"
+        assert "No such file" in there.json()["err"]
+        wrote = stack.invoke(
+            "isolated-files", {"run": "echo 1 > written; ls /tmp; rm -rf /tmp/* 2>/dev/null; echo 1 > /tmp/x"}
+        )
+        assert "Read-only file system" in wrote.json()["err"]
+        assert tmp_path.parts[2] in wrote.json()["out"]
+    assert (tmp_path / "code" / "faults.py").exists()
+
+
+IN_TMP = """
+Resources:
+  Function:
+    Type: AWS::Serverless::Function
+    Properties: {FunctionName: isolated-files, Handler: faults.files, CodeUri: code, Runtime: python3.13, Timeout: 20}
+  Service:
+    Type: AWS::VpcLattice::Service
+  Listener:
+    Type: AWS::VpcLattice::Listener
+    Properties:
+      ServiceIdentifier: !Ref Service
+      DefaultAction: {FixedResponse: {StatusCode: 404}}
+"""
+
+
+def test_function_leaves_no_bytecode_in_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("WORD = 'found'\n")
+    (tmp_path / "app.py").write_text("import helper\ndef handler(event, context):\n    return helper.WORD\n")
+    (tmp_path / "template.yaml").write_text(
+        IN_TMP.replace("CodeUri: code, ", "").replace("faults.files", "app.handler")
+    )
+    with running(template=tmp_path / "template.yaml") as stack:
+        assert stack.invoke("isolated-files").json() == "found"
+    assert not list(tmp_path.glob("**/__pycache__"))
+
+
+# ---- without root's rights, and without mounts ----------------------------------------------------------------------
+
+PROGRAM: Final = """
+import json, sys
+from pathlib import Path
+from tests.stack import FAULTS, running
+from tests.test_stack_faults import alive
+with running("--max-environments", "4", template=FAULTS) as stack:
+    def run(tenant, command):
+        return stack.invoke("isolated-files", {"run": command}, tenant).json()
+    first = run("blue", "echo secret > /tmp/of-blue; echo there > $TMPDIR/mine; grep CapEff /proc/self/status")
+    second = run("green", "cat /tmp/of-blue; umount /tmp")
+    child, escaped = stack.invoke("forks").json()["child"], stack.invoke("escapes").json()
+    pids = [child, escaped, first["pid"], second["pid"]]
+    lived = [alive(pid) for pid in pids]
+    warnings = [line["message"] for line in stack.lines if line.get("level") == "warning"]
+left = [alive(pid) for pid in pids]
+json.dump([first, second, lived, left, warnings], sys.stdout)
+"""
+
+
+def outcome(*command: str) -> Any:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(not runs(*ordinary, "unshare", "--user", "--map-current-user", "true"), reason="needs setpriv")
+def test_user_namespace_isolates_and_ends_with_the_stack() -> None:
+    """What an ordinary user gets: mounts need a user namespace, and its processes can still be found and killed."""
+    first, second, lived, left, warnings = outcome(*ordinary, sys.executable, "-c", PROGRAM)
+    assert {first["user"], second["user"]}.isdisjoint({str(Path("/proc/self/ns/user").readlink())})
+    assert first["out"].split() == ["CapEff:", "0" * 16]
+    assert "No such file" in second["err"]
+    assert (lived, left, warnings) == ([True] * 4, [False] * 4, [])
+
+
+@pytest.mark.skipif(not runs(*WITHOUT_MOUNTS, NO_MOUNTS), reason="needs a user namespace to refuse mounts in")
+def test_machine_without_private_mounts_is_named_and_tmpdir_is_private() -> None:
+    command = f'{NO_MOUNTS} && exec "$0" "$@"'
+    try:
+        first, second, lived, left, warnings = outcome(*WITHOUT_MOUNTS, command, sys.executable, "-c", PROGRAM)
+    finally:
+        Path("/tmp/of-blue").unlink()
+    assert second["out"] == "secret\n"
+    assert first["tmp"] != second["tmp"]
+    assert not Path(first["tmp"]).exists()
+    assert (lived, left) == ([True] * 4, [False] * 4)
+    (warning,) = warnings
+    assert warning.startswith("Tenants share this machine's /tmp here (")
+    assert "No space left on device" in warning  # the kernel's word for the limit
+
+
+# ---- what is left ---------------------------------------------------------------------------------------------------
+
+
+@private
+def test_folder_and_mounts_end_with_the_environment() -> None:
+    with running("--idle", "1", template=FAULTS) as stack:
+        answer = run(stack, "blue", "mkdir -p /tmp/a/b; chmod 0 /tmp/a/b; ln -s / /tmp/root; stat -c %a:%u /tmp")
+        assert answer["out"] == f"700:{os.getuid()}\n"
+        folder = folder_of(answer)
+        assert (folder / "root").is_symlink()
+        wait_until(lambda: not folder.exists())
+        assert not alive(answer["pid"])
+        assert str(folder) not in Path("/proc/self/mountinfo").read_text()
+    assert not folder.parent.exists()
+
+
+@private
+def test_next_stack_removes_the_folders_of_a_killed_one() -> None:
+    with running(template=FAULTS) as living:
+        run(living, "blue", "echo 1 > /tmp/x")
+        with LocalStack(FAULTS) as started:
+            killed = RunningStack(started.process.popen, started.url, started.lambda_url)
+            abandoned = folder_of(run(killed, "blue", "echo 1 > /tmp/x"))
+            killed.process.kill()
+            killed.process.wait()
+        assert (abandoned / "x").exists()
+        with running(template=FAULTS):
+            assert not abandoned.parent.exists()
+        assert run(living, "blue", "cat /tmp/x")["out"] == "1\n"
+
+
+def test_removing_follows_no_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "kept").mkdir(parents=True, mode=0o755)
+    outside.chmod(0o555)
+    parent = tmp_path / "parent"
+    (parent / f"{PREFIX}a" / "1" / "locked").mkdir(parents=True)
+    (parent / f"{PREFIX}a" / "1" / "link").symlink_to(outside)
+    (parent / f"{PREFIX}a" / "1" / "locked").chmod(0)
+    (parent / f"{PREFIX}b").symlink_to(outside)
+    remove_left_behind(str(parent))
+    assert [entry.name for entry in parent.iterdir()] == [f"{PREFIX}b"]
+    remove(parent / f"{PREFIX}b")
+    assert (outside / "kept").exists()
+    assert outside.stat().st_mode & 0o777 == 0o555
+    outside.chmod(0o755)
