@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lattice_bridge.invoke import RETRY_PAUSES, Refused, refusal_for_answer
+from lattice_bridge.local.tenancy import MISSING, UNWANTED
 from tests.fake_lambda import FakeLambda, Heard, Reset, Says, Silence, Truncated, failure, unused_port
 from tests.invokers import SHORT, At, Pauses, boto3_invokers, call, direct_invokers, refused
 
@@ -149,7 +150,8 @@ def test_a_function_that_hit_its_own_timeout_timed_out(at: At) -> None:
         (failure(403, "UnrecognizedClientException"), 500, "access_denied"),
         (failure(403, "InvalidSignatureException"), 500, "access_denied"),
         (failure(413, "RequestTooLargeException"), 413, "request_too_large"),
-        (failure(400, "InvalidParameterValueException", "TenantId is required"), 500, "tenancy_mismatch"),
+        (failure(400, "InvalidParameterValueException", MISSING), 500, "tenancy_mismatch"),
+        (failure(400, "InvalidParameterValueException", UNWANTED), 500, "tenancy_mismatch"),
         (failure(400, "InvalidParameterValueException", "Unknown qualifier"), 500, "invoke_rejected"),
         (failure(400, "InvalidRequestContentException"), 500, "invoke_rejected"),
         (failure(500, "ServiceException"), 503, "unreachable"),

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from lattice_bridge.invoke import Call
 from lattice_bridge.invoke_direct import direct_invoker
+from lattice_bridge.testing import FakeLambda
 from tests.stack import FAULTS, PERSON, RunningStack, opened, running, signed
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:echo"
@@ -111,6 +112,31 @@ def test_boto3_gets_the_error_that_lambda_would_give(
         client.invoke(**arguments)
     assert caught.value.response["Error"]["Code"] == code
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"FunctionName": "isolated"},
+            "The invoked function is enabled with tenancy configuration. "
+            "Add a valid tenant ID in your request and try again.",
+        ),
+        (
+            {"FunctionName": "echo", "TenantId": "blue"},
+            "The invoked function is not enabled with tenancy configuration. "
+            "Remove the tenant ID from your request and try again.",
+        ),
+    ],
+    ids=["missing", "unwanted"],
+)
+def test_tenancy_errors_have_the_words_of_aws(client: Any, arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        client.invoke(**arguments)
+    assert caught.value.response["Error"]["Message"] == message
+    with FakeLambda(isolated={"isolated"}) as fake, pytest.raises(ClientError) as caught:
+        fake.client().invoke(**arguments)
+    assert caught.value.response["Error"]["Message"] == message
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from lattice_bridge.local.environments import Environments, QuotaReached
 from lattice_bridge.local.plan import Function
 from lattice_bridge.local.runtime_api import Invocation
 from lattice_bridge.local.template import ACCOUNT
+from lattice_bridge.local.tenancy import tenancy_fault
 from lattice_bridge.payload import ASYNC_LIMIT, SYNC_LIMIT
 
 InvocationType = Literal["RequestResponse", "Event", "DryRun"]
@@ -28,8 +29,6 @@ InvocationType = Literal["RequestResponse", "Event", "DryRun"]
 QUEUE_LIMIT: Final = 1000
 WORKERS: Final = 8
 
-# Lambda's own grammar, blanks inside included: it is the bridge that allows none.
-_TENANT: Final = re.compile(r"[a-zA-Z0-9._:/=+\-@ ]{1,256}")
 _NAME: Final = re.compile(
     r"(?:arn:aws[a-zA-Z-]*:lambda:)?(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]):)?(?:(?P<account>[0-9]{12}):)?"
     r"(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]+))?"
@@ -93,7 +92,8 @@ class LambdaService:
             LambdaError: refused.
         """
         function, arn = self._resolve(order)
-        _check_tenancy(function, order.tenant)
+        if fault := tenancy_fault(function.isolated, order.tenant):
+            raise LambdaError(400, *fault)
         _check_payload(order)
         if order.type == "DryRun":
             return None
@@ -178,19 +178,6 @@ def _throttled(message: str) -> LambdaError:
     return LambdaError(
         429, "TooManyRequestsException", f"Rate Exceeded: {message}", "ConcurrentInvocationLimitExceeded"
     )
-
-
-def _check_tenancy(function: Function, tenant: str | None) -> None:
-    """Both directions are the same error at AWS; its exact words are not documented."""
-    if function.isolated and tenant is None:
-        message = f"The function {function.name} has tenant isolation enabled: a tenant ID is required"
-        raise LambdaError(400, "InvalidParameterValueException", message)
-    if not function.isolated and tenant is not None:
-        message = f"The function {function.name} does not have tenant isolation enabled: no tenant ID may be given"
-        raise LambdaError(400, "InvalidParameterValueException", message)
-    if tenant is not None and _TENANT.fullmatch(tenant) is None:
-        message = "Value at 'tenantId' failed to satisfy constraint: [a-zA-Z0-9\\._:\\/=+\\-@ ]+, 1 to 256 characters"
-        raise LambdaError(400, "ValidationException", message)
 
 
 def _check_payload(order: Order) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from lattice_bridge.invoke import Invoke
 from lattice_bridge.invoke_direct import DirectInvoker, direct_invoker
+from lattice_bridge.local.tenancy import tenancy_fault
 from lattice_bridge.payload import ASYNC_LIMIT, SYNC_LIMIT
 from lattice_bridge.testing.loopback import LoopbackHandler, LoopbackServer
 
@@ -30,7 +31,6 @@ _NAME: Final = re.compile(
     r"(?:arn:aws[a-zA-Z-]*:lambda:)?(?:[a-z]{2}(?:-[a-z]+)+-[0-9]:)?(?:[0-9]{12}:)?"
     r"(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]+))?"
 )
-_TENANT: Final = re.compile(r"[a-zA-Z0-9._:/=+\-@ ]{1,256}")
 _STATUS: Final[Mapping[str, int]] = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
 
 
@@ -249,7 +249,8 @@ class FakeLambda:
             raise _Refused(400, "InvalidParameterValueException", "X-Amz-Tenant-Id occurs more than once")
         name, qualifier = _function(unquote(found[1]), parts.query)
         tenant = tenants[0] if tenants else None
-        self._check_tenancy(name, tenant)
+        if fault := tenancy_fault(None if self._isolated is None else name in self._isolated, tenant):
+            raise _Refused(400, *fault)
         return Invocation(
             function=name,
             qualifier=qualifier,
@@ -258,19 +259,6 @@ class FakeLambda:
             headers={name: ", ".join(values) for name, values in headers.items()},
             invocation_type=kind,  # type: ignore[arg-type] # one of the three, checked above
         )
-
-    def _check_tenancy(self, function: str, tenant: str | None) -> None:
-        if self._isolated is not None and function in self._isolated and tenant is None:
-            message = f"The function {function} has tenant isolation enabled: a tenant ID is required"
-            raise _Refused(400, "InvalidParameterValueException", message)
-        if self._isolated is not None and function not in self._isolated and tenant is not None:
-            message = f"The function {function} does not have tenant isolation enabled: no tenant ID may be given"
-            raise _Refused(400, "InvalidParameterValueException", message)
-        if tenant is not None and _TENANT.fullmatch(tenant) is None:
-            message = (
-                "Value at 'tenantId' failed to satisfy constraint: [a-zA-Z0-9\\._:\\/=+\\-@ ]+, 1 to 256 characters"
-            )
-            raise _Refused(400, "ValidationException", message)
 
 
 def _named(function: str) -> tuple[str, str | None]:
