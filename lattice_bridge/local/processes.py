@@ -16,9 +16,17 @@ from pathlib import Path
 from typing import Final
 
 MARK: Final = "LATTICE_BRIDGE_STACK"
-"""Environment variable that every process of a stack carries: `PID.STACK/NUMBER.`, the pid being the stack's."""
+"""Environment variable that every process of a stack carries: `NAMESPACE.PID.STACK/NUMBER.`, both being the stack's.
+
+A pid means nothing in another PID namespace: containers show their processes to the machine's `/proc`.
+"""
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def stack_mark(pid: int) -> str:
+    """What the marks of a stack's processes begin with. The stack's PID namespace is this process's own."""
+    return f"{_pid_namespace()}.{pid}."
 
 
 def adopt_orphans() -> None:
@@ -43,8 +51,8 @@ def kill_marked(mark: str) -> None:
 def kill_left_behind() -> None:
     """Kills what belongs to stacks that were killed themselves, and could not clean up."""
     for pid, found in _marks():
-        stack = found.partition(".")[0]
-        if stack.isdigit() and not Path("/proc", stack).exists():
+        namespace, stack, *_ = [*found.split(".", 2), ""]
+        if namespace == _pid_namespace() and stack.isdigit() and not Path("/proc", stack).exists():
             _end(pid)
 
 
@@ -68,10 +76,27 @@ def _children() -> list[int]:
     return []
 
 
+def _pid_namespace() -> str:
+    """Its name, as in `pid:[4026531836]`; empty where there is none."""
+    with contextlib.suppress(OSError):
+        return str(Path("/proc/self/ns/pid").readlink())
+    return ""
+
+
 def _marks() -> Iterator[tuple[int, str]]:
+    """Every process that carries a mark. None if `/proc` counts processes as another namespace does: its numbers are
+    not those that `kill` takes here."""
+    if not _proc_is_ours():
+        return
     for entry in Path("/proc").glob("[0-9]*"):
         if found := _mark_of(int(entry.name)):
             yield int(entry.name), found
+
+
+def _proc_is_ours() -> bool:
+    with contextlib.suppress(OSError):
+        return str(Path("/proc/self").readlink()) == str(os.getpid())
+    return False
 
 
 def _mark_of(pid: int) -> str | None:

@@ -22,7 +22,7 @@ from lattice_bridge.local.identities import Identity
 from lattice_bridge.local.lambda_api import lambda_api
 from lattice_bridge.local.launcher import TMP
 from lattice_bridge.local.plan import Plan
-from lattice_bridge.local.processes import adopt_orphans, kill_children, kill_left_behind, kill_marked
+from lattice_bridge.local.processes import adopt_orphans, kill_children, kill_left_behind, kill_marked, stack_mark
 from lattice_bridge.local.reload import watch
 from lattice_bridge.local.server import HOST, Application, LoopbackServer, PortTaken, Receive, Scope, Send
 from lattice_bridge.local.service import LambdaService
@@ -75,7 +75,7 @@ async def serve(
     Raises:
         PortTaken: one of the ports is in use.
     """
-    stack_id = f"{os.getpid()}.{uuid.uuid4().hex}"
+    stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
     adopt_orphans()
     await asyncio.to_thread(kill_left_behind)
     async with AsyncExitStack() as started:

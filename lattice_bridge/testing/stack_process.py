@@ -20,7 +20,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution, requires
 from typing import Any, Final
 
-from lattice_bridge.local.processes import kill_group, kill_marked
+from lattice_bridge.local.processes import kill_group, kill_marked, stack_mark
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
@@ -93,7 +93,7 @@ class StackProcess:
         finally:  # also of a second Ctrl-C
             if self.popen.poll() is None:
                 kill_group(self.popen.pid)
-                kill_marked(f"{self.popen.pid}.")
+                kill_marked(stack_mark(self.popen.pid))
             self.exit_code = self.popen.wait()
             self._close()
 
@@ -164,5 +164,5 @@ def _end_with_starter() -> None:
             pass
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(STOP_SECONDS)
-    kill_marked(f"{os.getpid()}.")
+    kill_marked(stack_mark(os.getpid()))
     os._exit(1)
