@@ -15,14 +15,8 @@ import pytest
 
 from lattice_bridge.local.storage import PREFIX, remove, remove_left_behind
 from lattice_bridge.testing import LocalStack
-from tests.stack import FAULTS, ROOT, RunningStack, running
+from tests.stack import FAULTS, ROOT, RunningStack, allowed, running
 from tests.test_stack_faults import alive, wait_until
-
-
-def runs(*command: str) -> bool:
-    """Whether this machine lets a test do so."""
-    return shutil.which(command[0]) is not None and subprocess.run(command, capture_output=True).returncode == 0
-
 
 WITHOUT_MOUNTS: Final = ("unshare", "--user", "--map-root-user", "sh", "-c")
 """A namespace in which the kernel refuses mount namespaces, as a container or a policy does."""
@@ -30,7 +24,7 @@ WITHOUT_MOUNTS: Final = ("unshare", "--user", "--map-root-user", "sh", "-c")
 NO_MOUNTS: Final = "echo 0 > /proc/sys/user/max_mnt_namespaces"
 
 private: Final = pytest.mark.skipif(
-    not runs("unshare", "--user", "--map-root-user", "--mount", "true"), reason="no private mounts on this machine"
+    not allowed("unshare", "--user", "--map-root-user", "--mount", "true"), reason="no private mounts on this machine"
 )
 ordinary: Final = ("setpriv", "--bounding-set=-all,+setfcap", "--inh-caps=-all")
 """Takes from root what an ordinary user does not have."""
@@ -81,7 +75,7 @@ def test_nothing_but_tmp_can_be_written_to(stack: RunningStack, folder: str) -> 
     "command", ["umount /tmp", "mount -o remount,rw /", "unshare --user --map-root-user --mount umount /tmp"]
 )
 def test_function_cannot_undo_its_mounts(stack: RunningStack, command: str) -> None:
-    run(stack, "blue", "echo mine > /tmp/mine")
+    assert run(stack, "blue", "echo mine > /tmp/mine; stat -c %a /tmp")["out"] == "700\n"  # not the machine's
     assert run(stack, "blue", f"{command} || echo refused; cat /tmp/mine")["out"] == "refused\nmine\n"
 
 
@@ -125,17 +119,6 @@ Resources:
 """
 
 
-def test_function_leaves_no_bytecode_in_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "helper.py").write_text("WORD = 'found'\n")
-    (tmp_path / "app.py").write_text("import helper\ndef handler(event, context):\n    return helper.WORD\n")
-    (tmp_path / "template.yaml").write_text(
-        IN_TMP.replace("CodeUri: code, ", "").replace("faults.files", "app.handler")
-    )
-    with running(template=tmp_path / "template.yaml") as stack:
-        assert stack.invoke("isolated-files").json() == "found"
-    assert not list(tmp_path.glob("**/__pycache__"))
-
-
 # ---- without root's rights, and without mounts ----------------------------------------------------------------------
 
 PROGRAM: Final = """
@@ -163,7 +146,7 @@ def outcome(*command: str) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.skipif(not runs(*ordinary, "unshare", "--user", "--map-current-user", "true"), reason="needs setpriv")
+@pytest.mark.skipif(not allowed(*ordinary, "unshare", "--user", "--map-current-user", "true"), reason="needs setpriv")
 def test_user_namespace_isolates_and_ends_with_the_stack() -> None:
     """What an ordinary user gets: mounts need a user namespace, and its processes can still be found and killed."""
     first, second, lived, left, warnings = outcome(*ordinary, sys.executable, "-c", PROGRAM)
@@ -173,11 +156,16 @@ def test_user_namespace_isolates_and_ends_with_the_stack() -> None:
     assert (lived, left, warnings) == ([True] * 4, [False] * 4, [])
 
 
-@pytest.mark.skipif(not runs(*WITHOUT_MOUNTS, NO_MOUNTS), reason="needs a user namespace to refuse mounts in")
+refuses_mounts: Final = pytest.mark.skipif(
+    not allowed(*WITHOUT_MOUNTS, NO_MOUNTS), reason="needs a user namespace to refuse mounts in"
+)
+UNDER_REFUSAL: Final = (*WITHOUT_MOUNTS, f'{NO_MOUNTS} && exec "$0" "$@"')
+
+
+@refuses_mounts
 def test_machine_without_private_mounts_is_named_and_tmpdir_is_private() -> None:
-    command = f'{NO_MOUNTS} && exec "$0" "$@"'
     try:
-        first, second, lived, left, warnings = outcome(*WITHOUT_MOUNTS, command, sys.executable, "-c", PROGRAM)
+        first, second, lived, left, warnings = outcome(*UNDER_REFUSAL, sys.executable, "-c", PROGRAM)
     finally:
         Path("/tmp/of-blue").unlink()
     assert second["out"] == "secret\n"
@@ -187,6 +175,25 @@ def test_machine_without_private_mounts_is_named_and_tmpdir_is_private() -> None
     (warning,) = warnings
     assert warning.startswith("Tenants share this machine's /tmp here (")
     assert "No space left on device" in warning  # the kernel's word for the limit
+
+
+IMPORTS: Final = """
+import json, sys
+from pathlib import Path
+from tests.stack import running
+with running(template=Path(sys.argv[1])) as stack:
+    json.dump(stack.invoke("isolated-files").json(), sys.stdout)
+"""
+
+
+@pytest.mark.parametrize("wrapper", [(), pytest.param(UNDER_REFUSAL, marks=refuses_mounts)], ids=["", "no mounts"])
+def test_function_leaves_no_bytecode_in_its_folder(tmp_path: Path, wrapper: tuple[str, ...]) -> None:
+    (tmp_path / "helper.py").write_text("WORD = 'found'\n")
+    (tmp_path / "app.py").write_text("import helper\ndef handler(event, context):\n    return helper.WORD\n")
+    template = tmp_path / "template.yaml"
+    template.write_text(IN_TMP.replace("CodeUri: code, ", "").replace("faults.files", "app.handler"))
+    assert outcome(*wrapper, sys.executable, "-c", IMPORTS, str(template)) == "found"
+    assert not list(tmp_path.glob("**/__pycache__"))
 
 
 # ---- what is left ---------------------------------------------------------------------------------------------------
