@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import urllib.request
@@ -76,6 +77,11 @@ class RunningStack:
             if parent == self.process.pid:
                 found.append(int(entry.parent.name))
         return found
+
+
+def allowed(*command: str) -> bool:
+    """Whether this machine lets a test run so."""
+    return shutil.which(command[0]) is not None and subprocess.run(command, capture_output=True).returncode == 0
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.stack import FAULTS, ROOT, RunningStack, running
+from lattice_bridge.local.processes import MARK, kill_left_behind, stack_mark
+from tests.stack import FAULTS, ROOT, RunningStack, allowed, running
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,31 @@ def test_a_flood_on_stdout_and_stderr_neither_blocks_the_function_nor_the_others
     assert b"the last line" in tail
 
 
+@pytest.mark.parametrize("then", ["return", "raise", "exit", "hang"])
+def test_last_line_without_an_end_is_shown_when_the_invocation_ends(stack: RunningStack, then: str) -> None:
+    """`ValueError: my own bug` is the line that one needs; it used to come with the next invocation's first one."""
+    texts = [f"ValueError: {then} {number}" for number in range(2)]
+    for text in texts:
+        stack.invoke("unended", {"text": text, "then": then})
+        wait_until(lambda text=text: any(line.startswith(text) for line in stack.output_of("unended")))
+
+
+def test_missing_requirement_is_named_once_with_what_to_do(stack: RunningStack) -> None:
+    def advice() -> list[str]:
+        return [line["message"] for line in stack.lines if line.get("message", "").startswith("broken: ")]
+
+    for _ in range(2):
+        stack.invoke("broken")
+    stack.get("/broken")
+    failed = "failed: Runtime.ImportModuleError: Unable to import module 'broken': No module named 'a_module_that_is"
+    wait_until(lambda: any(failed in line.get("message", "") for line in stack.lines))
+    (line,) = advice()
+    assert line.endswith("-m pip install a_module_that_is_not_there")
+    printed = stack.output_of("broken")
+    assert printed
+    assert all(len(line) < 150 and "Traceback" not in line for line in printed)
+
+
 def test_a_child_that_left_the_process_group_ends_with_its_environment() -> None:
     with running("--idle", "1", template=FAULTS) as stack:
         pids = stack.invoke("forks").json()
@@ -130,6 +156,40 @@ def test_a_stack_that_was_killed_leaves_nothing_that_the_next_one_does_not_end()
         assert next_one.invoke("reply").status == 200
     with running(template=FAULTS):
         wait_until(lambda: not alive(child))
+
+
+INSIDE = """
+import subprocess, sys
+from lattice_bridge.local.processes import MARK, kill_left_behind, stack_mark
+kill_left_behind()
+command = [sys.executable, "-I", "-c", "import time; time.sleep(60)"]
+child = subprocess.Popen(command, env={MARK: stack_mark(NO_SUCH_PID) + "x/1."})
+print("started", flush=True)
+sys.stdin.read()
+print(child.poll())
+child.kill()
+child.wait()
+"""
+NO_SUCH_PID = 2**22 + 1  # more than a kernel gives
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--fork")
+
+
+@pytest.mark.skipif(not allowed(*NAMESPACE, "true"), reason="this machine allows no PID namespace")
+@pytest.mark.parametrize("own_proc", [(), ("--mount-proc",)], ids=["the machine's /proc", "its own /proc"])
+def test_stack_of_another_pid_namespace_is_not_taken_for_a_dead_one(own_proc: tuple[str, ...]) -> None:
+    """Containers show their processes in the machine's `/proc`, and their pids mean nothing there."""
+    command = [sys.executable, "-I", "-c", "import time; time.sleep(60)"]
+    here = subprocess.Popen(command, env={MARK: stack_mark(NO_SUCH_PID) + "x/1."})  # of a dead stack
+    program = INSIDE.replace("NO_SUCH_PID", str(NO_SUCH_PID))
+    inside = [*NAMESPACE, *own_proc, sys.executable, "-c", program]
+    with subprocess.Popen(inside, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as there:
+        assert there.stdout is not None
+        assert there.stdout.readline() == "started\n"
+        assert alive(here.pid)
+        kill_left_behind()
+        assert there.communicate("")[0] == "None\n"
+    here.wait()
+    assert not alive(here.pid)
 
 
 def test_the_time_of_a_cold_start_is_not_the_functions(stack: RunningStack) -> None:

@@ -6,6 +6,7 @@ Rule: one function, one tenant, one request at a time. A process that failed, hu
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -26,6 +27,11 @@ INIT_TIMEOUT: Final = 10.0
 """Seconds for a handler's module to be imported: Lambda's own limit of the init phase."""
 
 _RETURN_TIMEOUT: Final = 5.0
+_SHOWN: Final = 500
+_WARNING: Final = "LAMBDA_WARNING: Unhandled exception."
+"""Begins 600 characters that the runtime client prints with every error of the init phase. They are about updates of
+AWS's runtimes, and bury the error."""
+_NO_FRAMES: Final = "\nTraceback (most recent call last):"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,23 @@ class Outcome:
     error: str | None = None
     timed_out: bool = False
     tail: bytes = b""
+
+    @property
+    def description(self) -> str:
+        """Type and message of an error, without control characters; the payload if it has none."""
+        kind, message = self.error_type_and_message()
+        text = f"{kind}: {message}" if kind else self.payload[:_SHOWN].decode("utf-8", "replace")
+        return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[:_SHOWN])
+
+    def error_type_and_message(self) -> tuple[str, str]:
+        """As the process reported them; empty if it reported something else."""
+        try:
+            error = json.loads(self.payload)
+        except (ValueError, RecursionError):
+            error = None
+        if not isinstance(error, dict):
+            return "", ""
+        return str(error.get("errorType", "")), str(error.get("errorMessage", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +108,7 @@ class Environment:
         self._folder: Path | None = None
         self._around = around
         self._runtime = RuntimeApi()
-        self._output = Output(lambda line: around.show(self.label, line))
+        self._output = Output(self._show)
         self._server: LoopbackServer | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._exited: asyncio.Task[int] | None = None
@@ -121,9 +144,12 @@ class Environment:
         """Runs one invocation to its end, whatever the process does."""
         self._busy = True
         self._output.begin()
-        failed = self._init_failure(invocation)
-        if failed is not None:
-            return failed
+        try:
+            return self._init_failure(invocation) or await self._run(invocation)
+        finally:
+            self._output.finish()
+
+    async def _run(self, invocation: Invocation) -> Outcome:
         self._output.note(f"START RequestId: {invocation.request_id} Version: $LATEST")
         began = time.monotonic()
         deadline_ms = int((time.time() + self.function.timeout) * 1000)
@@ -153,6 +179,10 @@ class Environment:
         if self._server is not None:
             await self._server.stop()
         self._output.close()
+
+    def _show(self, line: str) -> None:
+        if _WARNING not in line:
+            self._around.show(self.label, line.removesuffix(_NO_FRAMES))
 
     def _init_failure(self, invocation: Invocation) -> Outcome | None:
         """Why there is nobody to give the invocation to; None if there is."""
@@ -210,7 +240,7 @@ class Environment:
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
             "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
-            "AWS_LAMBDA_LOG_STREAM_NAME": f"local/[$LATEST]{self._mark}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": f"local/[$LATEST]{self._mark.split('.')[2]}",
             "AWS_LAMBDA_LOG_FORMAT": function.log_format,
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_RUNTIME_API": f"{HOST}:{port}",

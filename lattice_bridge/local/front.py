@@ -129,8 +129,7 @@ class Front:
         if outcome.timed_out:
             raise Refused(FRONT_FUNCTION_TIMED_OUT, "Gateway Timeout", f"{group.function} timed out")
         if outcome.error is not None:
-            failure = outcome.payload[:500].decode("utf-8", "replace")
-            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", f"{group.function} failed: {failure}")
+            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", f"{group.function} failed: {outcome.description}")
         try:
             return wire.http_response(outcome.payload, method)
         except wire.BadReply as error:

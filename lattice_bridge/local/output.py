@@ -52,6 +52,12 @@ class Output:
         """A line of the platform's own, for `LogType=Tail`. Not shown: it would bury the function's."""
         self._keep(line.encode() + b"\n")
 
+    def finish(self) -> None:
+        """An invocation has ended: takes what is in the pipe, and shows the last line although it has no end yet. It
+        would be glued to the next invocation's first line otherwise, and not be seen until then."""
+        self.drain()
+        self._show_rest()
+
     def tail(self) -> bytes:
         """The last 4 KB of this invocation, including what is still in the pipe."""
         self.drain()
@@ -85,8 +91,11 @@ class Output:
         self._loop.remove_reader(self._read)
         os.close(self._read)
         self._read = -1
+        self._show_rest()
+
+    def _show_rest(self) -> None:
         if self._rest:
-            self._show(self._rest.decode("utf-8", "replace"))
+            self._show_line(self._rest)
             self._rest = b""
 
     def _keep(self, data: bytes) -> None:
@@ -98,8 +107,10 @@ class Output:
     def _lines(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            for start in range(0, len(line) or 1, MAX_LINE):
-                self._show(line[start : start + MAX_LINE].decode("utf-8", "replace").replace("\r", "\n").rstrip())
+            self._show_line(line)
         if len(self._rest) > MAX_LINE:
-            self._show(self._rest.decode("utf-8", "replace"))
-            self._rest = b""
+            self._show_rest()
+
+    def _show_line(self, line: bytes) -> None:
+        for start in range(0, len(line) or 1, MAX_LINE):
+            self._show(line[start : start + MAX_LINE].decode("utf-8", "replace").replace("\r", "\n").rstrip())

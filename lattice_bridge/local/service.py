@@ -18,6 +18,7 @@ from lattice_bridge.assumptions import ASYNC_RETRY_SECONDS
 from lattice_bridge.local.console import Console
 from lattice_bridge.local.environment import Outcome
 from lattice_bridge.local.environments import Environments, QuotaReached
+from lattice_bridge.local.import_advice import IMPORT_ERROR, import_advice
 from lattice_bridge.local.plan import Function
 from lattice_bridge.local.runtime_api import Invocation
 from lattice_bridge.local.template import ACCOUNT
@@ -83,6 +84,7 @@ class LambdaService:
         self._region = region
         self._environments = environments
         self._console = console
+        self._advice: dict[str, str] = {}
         self._queue: asyncio.Queue[tuple[Function, Order, str]] = asyncio.Queue(QUEUE_LIMIT)
 
     async def invoke(self, order: Order) -> Outcome | None:
@@ -166,12 +168,23 @@ class LambdaService:
             client_context=order.client_context,
         )
         try:
-            return await self._environments.run(function, invocation)
+            outcome = await self._environments.run(function, invocation)
         except QuotaReached as error:
             raise _throttled(str(error)) from error
         except (OSError, ValueError) as error:  # its folder is gone, or a variable cannot be one
             self._console.warn(f"{function.name}: cannot be started: {error}")
             raise LambdaError(500, "ServiceException", "The function's process cannot be started.") from error
+        if outcome.error is not None:
+            self._advise(function, outcome)
+        return outcome
+
+    def _advise(self, function: Function, outcome: Outcome) -> None:
+        """Once for each function, until something else is wrong with it."""
+        kind, message = outcome.error_type_and_message()
+        advice = import_advice(function, message) if kind == IMPORT_ERROR else None
+        if advice is not None and self._advice.get(function.name) != advice:
+            self._advice[function.name] = advice
+            self._console.warn(advice)
 
 
 def _throttled(message: str) -> LambdaError:

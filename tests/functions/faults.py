@@ -46,6 +46,17 @@ def raises(_event: Any, _context: Any) -> None:
     raise RuntimeError("a secret of the function")
 
 
+def unended(event: dict[str, str], _context: Any) -> None:
+    """Prints without an end of line, then ends as it is told to."""
+    sys.stderr.write(event["text"])
+    if event["then"] == "raise":
+        raise RuntimeError
+    if event["then"] == "exit":
+        os._exit(7)
+    if event["then"] == "hang":
+        time.sleep(600)
+
+
 def exits(_event: Any, _context: Any) -> None:
     os._exit(7)
 
