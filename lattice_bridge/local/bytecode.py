@@ -45,4 +45,9 @@ async def compile_packages(mark: str) -> None:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        await process.wait()
+        try:
+            await process.wait()
+        except asyncio.CancelledError:  # the stack stops
+            process.kill()
+            await process.wait()
+            raise

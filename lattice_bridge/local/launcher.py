@@ -4,8 +4,7 @@ Rule: `/tmp` is the process's own and the only place that it can write to. A ste
 any code of the function runs.
 
 Run as a script: `launcher.py HANDLER FOLDER KEPT…`, with the task root as the working directory. An empty HANDLER only
-tries the steps. The calls are made here, in Python, and not by `unshare` and `mount`: that costs 3 ms of a cold start
-instead of 5, and needs no program that a machine may lack. Linux 5.12 or later; see mount_setattr(2).
+tries the steps. Linux 5.12 or later, for mount_setattr(2). docs/why.md says why this is Python.
 """
 
 from __future__ import annotations

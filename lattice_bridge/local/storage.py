@@ -42,15 +42,10 @@ class Storage:
         self._kept = kept
 
     @classmethod
-    async def open(cls, plan: Plan, parent: str | None = None) -> Storage:
-        """Removes what dead stacks have left, and finds out what this machine allows by trying it.
-
-        Args:
-            plan: its functions' folders stay visible.
-            parent: where the stack's folder is made. The default is `/tmp`, which no process with a `/tmp` of its own
-                sees.
-        """
-        parent = parent or (TMP if os.access(TMP, os.W_OK | os.X_OK) else tempfile.gettempdir())
+    async def open(cls, plan: Plan) -> Storage:
+        """Removes what dead stacks have left, and finds out what this machine allows by trying it."""
+        # Beneath /tmp no process with a /tmp of its own sees the others' folders.
+        parent = TMP if os.access(TMP, os.W_OK | os.X_OK) else tempfile.gettempdir()
         await asyncio.to_thread(remove_left_behind, parent)
         folder, lock = _locked_folder(parent)
         kept = tuple(_outermost(_needed(plan)))
@@ -158,7 +153,7 @@ def _obstacle(plan: Plan, parent: str) -> str | None:
     """Why it need not be tried; None if it may work."""
     if sys.platform != "linux":
         return "only Linux has private mounts"
-    if os.path.realpath(TMP) != TMP or not parent.startswith(TMP):
+    if os.path.realpath(TMP) != TMP or parent != TMP:
         return f"{TMP} is a link, or cannot be written to"
     for function in plan.functions.values():
         if str(function.code) == TMP:
