@@ -87,14 +87,21 @@ def test_project_in_tmp_is_run_and_read_only(tmp_path: Path) -> None:
     (tmp_path / "common" / "shared.py").write_text("WORD = 'found'\n")
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "common").symlink_to("../common")
+    elsewhere = tmp_path.parent / "elsewhere"
+    elsewhere.mkdir(exist_ok=True)
+    (elsewhere / "imported.py").write_text("WORD = 'imported'\n")
     shutil.copy(FAULTS.parent / "faults.py", tmp_path / "code")
-    (tmp_path / "template.yaml").write_text(IN_TMP)
+    (tmp_path / "template.yaml").write_text(
+        IN_TMP.replace("Timeout: 20", f"Timeout: 20, Environment: {{Variables: {{PYTHONPATH: {elsewhere}}}}}")
+    )
     (tmp_path.parent / "beside").write_text("not in the project")
     with running(template=tmp_path / "template.yaml") as stack:
         there = stack.invoke(
             "isolated-files", {"run": f"cat {tmp_path}/code/common/shared.py; cat {tmp_path}/../beside"}
         )
         assert there.json()["out"] == "WORD = 'found'\n"
+        imports = f"{sys.executable} -c 'import imported; print(imported.WORD)'"
+        assert stack.invoke("isolated-files", {"run": imports}).json()["out"] == "imported\n"
         assert "No such file" in there.json()["err"]
         wrote = stack.invoke(
             "isolated-files", {"run": "echo 1 > written; ls /tmp; rm -rf /tmp/* 2>/dev/null; echo 1 > /tmp/x"}

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import runpy
 import struct
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+
+TYPE_CHECKING = False  # `typing` itself would be 4 ms of every cold start, and `runpy` 7
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Final
 
 TMP: Final = "/tmp"  # noqa: S108 - Lambda's own path
 
@@ -125,8 +127,10 @@ def main(handler: str, folder: str, *kept: str) -> None:
         sys.exit(f"lattice-bridge: no private {TMP}: {error.strerror}")
     if handler:
         sys.path.insert(0, os.getcwd())  # as `python -m` does
+        from awslambdaric.__main__ import main as run  # installed with the stack, and not needed to try the steps
+
         sys.argv[1:] = [handler]
-        runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)
+        run(sys.argv)
 
 
 if __name__ == "__main__":

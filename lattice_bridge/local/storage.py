@@ -20,12 +20,15 @@ from typing import Final
 
 from lattice_bridge.local.launcher import TMP
 from lattice_bridge.local.plan import Plan
+from lattice_bridge.place import CONFIG_VARIABLE
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 PACKAGE: Final = Path(__file__).resolve().parent.parent
 PREFIX: Final = "lattice-bridge-"
 
 _PROBE_TIMEOUT: Final = 10.0
+_PATHS: Final = ("PYTHONPATH", CONFIG_VARIABLE)
+"""Variables of a template by which a function reads what is not in its folder. Others may name what it writes."""
 
 
 class Storage:
@@ -128,7 +131,10 @@ def _locked_folder(parent: str) -> tuple[Path, int]:
 
 def _needed(plan: Plan) -> Iterator[str]:
     """What a process needs to find at its path: code, and the Python that runs it."""
-    yield from (str(function.code) for function in plan.functions.values())
+    for function in plan.functions.values():
+        yield str(function.code)
+        for name in _PATHS:
+            yield from function.environment.get(name, "").split(os.pathsep)
     yield str(plan.folder)  # links in a function's folder may lead elsewhere in the project
     yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, str(PACKAGE))
     yield from sys.path
