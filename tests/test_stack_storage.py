@@ -104,7 +104,7 @@ def test_project_in_tmp_is_run_and_read_only(tmp_path: Path) -> None:
         assert stack.invoke("isolated-files", {"run": imports}).json()["out"] == "imported\n"
         assert "No such file" in there.json()["err"]
         wrote = stack.invoke(
-            "isolated-files", {"run": "echo 1 > written; ls /tmp; rm -rf /tmp/* 2>/dev/null; echo 1 > /tmp/x"}
+            "isolated-files", {"run": f"echo 1 > written; ls /tmp; rm -rf {tmp_path}/code 2>/dev/null; echo 1 > /tmp/x"}
         )
         assert "Read-only file system" in wrote.json()["err"]
         assert tmp_path.parts[2] in wrote.json()["out"]
