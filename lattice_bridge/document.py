@@ -15,9 +15,22 @@ from typing import Any, Final
 
 from lattice_bridge.code_hash import code_hash
 from lattice_bridge.errors import InvalidMap
+from lattice_bridge.regular_file import MIB, BadFile, read_regular_text
+
+MAX_BYTES: Final = 64 * MIB
+"""Bytes of a configuration."""
 
 FORMAT: Final = 1
 """Of compiled documents. Another number for whatever would make an older reader decide otherwise."""
+
+MOST_LEVELS: Final = 32
+"""Of tables and arrays within each other in TOML."""
+
+_TOO_DEEP: Final = f"more than {MOST_LEVELS} levels. Fix: nest less; a configuration needs five levels at most"
+_PART: Final = r"""[ \t]*+(?:[A-Za-z0-9_-]++|"(?:[^"\\]|\\.)*+"|'[^']*+')[ \t]*+"""
+_LONG_KEY: Final = rf"(?:\.{_PART}){{{MOST_LEVELS}}}"
+"""What follows the first part of a dotted key with too many parts. tomllib needs time and memory that grow with the
+square of their number: 60 KB of one key end in a MemoryError. A string with as many dotted words looks the same."""
 
 _SEAL: Final = re.compile(r',"sha256":"([0-9a-f]{64})"\}\n?')
 _SEAL_LENGTH: Final = len(',"sha256":""}\n') + 64
@@ -80,28 +93,46 @@ def read_text(path: str | Path) -> str:
     """A configuration file's text.
 
     Raises:
-        InvalidMap: no such file, not readable, or not UTF-8.
+        InvalidMap: no such file, not a regular file, not readable, over 64 MiB, or not UTF-8.
     """
     try:
-        return Path(path).read_bytes().decode("utf-8")  # line ends as they are: TOML does not take all of them
-    except OSError as error:
-        raise InvalidMap([f"{path}: {error.strerror or error}"]) from error
-    except UnicodeDecodeError as error:
-        raise InvalidMap([f"{path}: not UTF-8 at byte {error.start}"]) from error
+        return read_regular_text(path, MAX_BYTES)
+    except BadFile as error:
+        raise InvalidMap([str(error)]) from error
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """TOML as plain values.
+    """TOML as plain values, nested at most 32 levels deep.
 
     Raises:
-        InvalidMap: not TOML.
+        InvalidMap: not TOML, or nested more deeply.
     """
     import tomllib  # here, since a compiled configuration does without
 
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") >= MOST_LEVELS and re.search(_LONG_KEY, line):  # the count alone costs next to nothing
+            raise InvalidMap([f"line {number}: a key of {_TOO_DEEP}"])
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also for a number of 5,000 digits, and for nesting without end
+        tables = tomllib.loads(text)
+    except RecursionError as error:
+        raise InvalidMap([f"a value of {_TOO_DEEP}"]) from error
+    except ValueError as error:  # also for a number of 5,000 digits
         raise InvalidMap([f"not TOML: {str(error)[:200]}"]) from error
+    if _is_deep(tables):
+        raise InvalidMap([f"a value of {_TOO_DEEP}"])
+    return tables
+
+
+def _is_deep(tables: Mapping[str, Any]) -> bool:
+    level: list[Any] = [tables]
+    for _ in range(MOST_LEVELS):
+        level = [
+            value
+            for part in level
+            for value in (part.values() if type(part) is dict else part)
+            if type(value) is dict or type(value) is list  # twice as quick as isinstance, over 100,000 rules
+        ]
+    return bool(level)
 
 
 def sha256_of(text: str) -> str:

@@ -6,11 +6,9 @@ somebody else's unknown `kid` caused. However many ask, one fetch is in flight, 
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import math
-import os
 import re
 import socket
 import ssl
@@ -24,6 +22,7 @@ from urllib.parse import urlsplit
 
 from lattice_bridge.background import elapsed, in_background, is_past
 from lattice_bridge.errors import BridgeError, Unavailable
+from lattice_bridge.regular_file import BadFile, read_regular_file
 
 MAX_BYTES: Final = 128 * 1024
 MAX_KEYS: Final = 64
@@ -150,23 +149,20 @@ def _read(entry: dict[str, Any], algorithm: str, stated: str | None) -> SigningK
 
 
 def read_key_file(path: Path) -> bytes:
-    """A key set that is a file, up to a byte more than it may have.
+    """A key set that is a file.
 
     Raises:
-        OSError: it cannot be read, or is none: a pipe would be waited for without end.
+        BadFile: it is not there, not a regular file, not readable, or over 128 KiB.
     """
-    if not path.is_file():
-        raise FileNotFoundError(errno.ENOENT, "not a file" if path.exists() else os.strerror(errno.ENOENT))
-    with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)
+    return read_regular_file(path, MAX_BYTES)
 
 
 def key_file_fault(path: Path) -> str | None:
     """What is wrong with a key set that is a file, if anything: found when the map loads, not with the first token."""
     try:
         return key_set_fault(read_key_file(path))
-    except OSError as error:
-        return error.strerror or str(error)
+    except BadFile as error:
+        return f"{error.what}. Fix: {error.fix}"
 
 
 def key_set_fault(data: bytes) -> str | None:

@@ -131,7 +131,7 @@ def sarif(findings: Iterable[tuple[Finding, str, int]]) -> Mapping[str, Any]:
                         "locations": [
                             {
                                 "physicalLocation": {
-                                    "artifactLocation": {"uri": quote(path)},
+                                    "artifactLocation": {"uri": quote(path, errors="surrogateescape")},
                                     "region": {"startLine": line},
                                 }
                             }

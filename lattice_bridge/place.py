@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from lattice_bridge.document import read_text
+from lattice_bridge.errors import InvalidMap
 from lattice_bridge.source import Source, source_of
 
 CONFIG_VARIABLE: Final = "LATTICE_BRIDGE_CONFIG"
@@ -64,6 +66,6 @@ class Place:
         if self.file is None or self.file.suffix != ".toml":
             return None
         try:
-            return self.file.with_suffix(".json").read_text(encoding="utf-8")
-        except (OSError, ValueError):
+            return read_text(self.file.with_suffix(".json"))
+        except InvalidMap:
             return None

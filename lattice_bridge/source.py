@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -17,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from lattice_bridge.aws_client import AwsClient, code_of
+from lattice_bridge.document import MAX_BYTES
 from lattice_bridge.errors import InvalidMap, Unavailable
+from lattice_bridge.regular_file import BadFile, over, read_regular_file
 
-MAX_BYTES: Final = 64 * 1024 * 1024
 SETTLED: Final = 2.0
 """Seconds after which a file that was written to is taken for finished."""
 _MOMENT: Final = 0.05
@@ -76,8 +76,10 @@ class File:
         path: Path,
         clock: Callable[[], float] = time.time,
         pause: Callable[[float], None] = time.sleep,
+        content: Callable[[Path, int], bytes] = read_regular_file,
     ) -> None:
         self._path = path
+        self._content = content
         self._clock = clock
         self._pause = pause
 
@@ -91,11 +93,13 @@ class File:
             version = _version(before, settled)
             if known is not None and (version == known or not settled):
                 return None
-            data = self._bytes(before)
+            data = self._content(self._path, MAX_BYTES)
             if known is not None and _version(self._path.stat(), settled) != version:
                 return None
         except OSError as error:
             raise _unreachable(str(self._path), error.strerror or type(error).__name__) from error
+        except BadFile as error:
+            raise _unreachable(str(self._path), error.what) from error
         return Text(_decoded(data, str(self._path)), version)
 
     def _still(self, found: os.stat_result) -> os.stat_result:
@@ -112,12 +116,6 @@ class File:
     def _is_settled(self, found: os.stat_result) -> bool:
         """A time stamp from the far future says nothing: by that clock the file would not be settled for long."""
         return abs(self._clock() - found.st_mtime) >= SETTLED
-
-    def _bytes(self, found: os.stat_result) -> bytes:
-        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for, without end
-            raise _unreachable(str(self._path), "not a file")
-        with self._path.open("rb") as file:
-            return _bounded(file.read(MAX_BYTES + 1), str(self._path))
 
 
 def _version(found: os.stat_result, settled: bool) -> str:
@@ -236,7 +234,7 @@ def _unreachable(place: str, cause: str) -> Unavailable:
 
 def _bounded(data: bytes, place: str, length: int = 0) -> bytes:
     if max(len(data), length) > MAX_BYTES:
-        raise _unreachable(place, "over 64 MiB")
+        raise _unreachable(place, over(MAX_BYTES))
     return data
 
 

@@ -330,11 +330,11 @@ def test_claim_is_list_goes_with_a_claim() -> None:
 def test_a_key_file_is_a_file_and_of_a_key_sets_size(tmp_path: Path) -> None:
     """Trap D9: a pipe would be waited for, and a device read, without end."""
     os.mkfifo(tmp_path / "keys.json")
-    with pytest.raises(InvalidMap, match=r'jwks_file "keys.json": not a file'):
+    with pytest.raises(InvalidMap, match=r'jwks_file "keys.json": not a regular file but a pipe'):
         TenantMap.from_toml(HEAD + CORP + USERS, tmp_path)
     (tmp_path / "keys.json").unlink()
     (tmp_path / "keys.json").symlink_to("/dev/zero")
-    with pytest.raises(InvalidMap, match="not a file"):
+    with pytest.raises(InvalidMap, match="not a regular file but a device"):
         TenantMap.from_toml(HEAD + CORP + USERS, tmp_path)
     (tmp_path / "keys.json").unlink()
     (tmp_path / "keys.json").write_bytes(b" " * 200_000)

@@ -378,12 +378,12 @@ COMMANDS = [["parse"], ["check"], ["convert", "--to", "v1"]]
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "empty; give a file with an event's JSON"),
+        (b"", "empty. Fix: give a file with an event's JSON"),
         (b"{", "not JSON: "),
         (b'{"a": NaN}', "not JSON: NaN is no number in JSON"),
         (b"{}\n{}\n", "not JSON: Extra data: line 2"),
-        (b"\xff\xfe{\x00", "not UTF-8 at byte 0; save it as UTF-8"),
-        (b"[" * 100_000, "not JSON"),
+        (b"\xff\xfe{\x00", "not UTF-8 at byte 0. Fix: save it as UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
         (b'{"a": ' + b"1" * 10_000 + b"}", "not JSON"),
     ],
 )
@@ -398,14 +398,18 @@ def test_a_file_that_is_no_json_is_wrong_usage(
 
 
 def test_what_is_no_file_is_wrong_usage(tmp_path: Path) -> None:
-    for path, message in ((tmp_path, "Is a directory"), (tmp_path / "nothing", "No such file or directory")):
+    for path, message in (
+        (tmp_path, "not a regular file but a folder"),
+        (tmp_path / "nothing", "No such file or directory"),
+    ):
         done = event("parse", str(path))
         assert (done.exit_code, message in done.output) == (2, True)
 
 
-def test_a_file_without_end_is_not_read_to_its_end() -> None:
+def test_a_device_without_end_is_not_read() -> None:
+    """Trap G4."""
     done = event("check", "/dev/zero")
-    assert (done.exit_code, "/dev/zero: over 32 MiB" in done.output) == (2, True)
+    assert (done.exit_code, "/dev/zero: not a regular file but a device" in done.output) == (2, True)
 
 
 def test_a_closed_stdin_is_wrong_usage() -> None:

@@ -22,7 +22,9 @@ OURS: Final[dict[str, set[str]]] = {
     "base64_text": set(),
     "aws_client": set(),
     "code_hash": set(),
-    "document": {"code_hash", "errors"},
+    "document": {"code_hash", "errors", "regular_file"},
+    "printable": set(),
+    "regular_file": set(),
     "compiled": {
         "code_hash",
         "document",
@@ -34,8 +36,8 @@ OURS: Final[dict[str, set[str]]] = {
         "template",
         "version",
     },
-    "source": {"aws_client", "errors"},
-    "place": {"source"},
+    "source": {"aws_client", "document", "errors", "regular_file"},
+    "place": {"document", "errors", "source"},
     "follow": {"background", "document", "errors", "source"},
     "registry": {"aws_client", "background", "errors", "message", "rules"},
     "garbage": set(),
@@ -44,7 +46,7 @@ OURS: Final[dict[str, set[str]]] = {
     "message": {"base64_text", "arn", "errors", "headers"},
     "template": set(),
     "token": {"errors"},
-    "keys": {"background", "errors"},
+    "keys": {"background", "errors", "regular_file"},
     "bearer": {"errors", "message", "token"},
     "issuer_table": {"headers", "shape", "surroundings", "token"},
     "lint": {"rule_table", "rules"},
@@ -163,6 +165,7 @@ PURE: Final = (
     "http_answer",
     "message",
     "payload",
+    "printable",
     "reply",
     "rules",
     "signing",
@@ -184,7 +187,7 @@ CONVERTS: Final = {"time.gmtime"}
 ONLY_IN: Final = {
     "boto3": {"aws_client", "invoke_boto3"},
     "botocore": {"aws_client", "credentials", "invoke_boto3"},
-    "os": {"aws_client", "connection", "invoke_boto3", "keys", "main", "source"},
+    "os": {"aws_client", "connection", "invoke_boto3", "main", "regular_file", "source"},
     "gc": {"garbage", "wiring"},
     "random": {"invoke"},
     "socket": {"connection", "keys"},
@@ -298,3 +301,36 @@ def test_the_imports_of_the_core_have_no_circle() -> None:
     while ready := {module for module, needs in OURS.items() if module not in placed and needs <= placed}:
         placed |= ready
     assert placed == set(OURS)
+
+
+OPENS_A_FILE: Final = {
+    "regular_file": "the one reader of files",
+    "cli.compile": "writes the compiled map",
+    "testing.corpus": "the package's own events, in its zip or in the repository",
+    "testing.issuer": "the system's certificates, which OpenSSL names",
+    "local.processes": "/proc, of processes that the stack has started",
+}
+"""Module → why it may open a file itself."""
+
+
+def test_files_are_read_by_one_module() -> None:
+    """Trap G4: a FIFO, a device or a file without end is refused everywhere, since only `regular_file` opens a file."""
+    methods = {"open", "read_text", "read_bytes", "fdopen"}
+    opening = set()
+    for path in PACKAGE.rglob("*.py"):
+        called = [node.func for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)]
+        names = {one.id for one in called if isinstance(one, ast.Name)} & {"open"}
+        if names | {one.attr for one in called if isinstance(one, ast.Attribute)} & methods:
+            opening.add(".".join(path.relative_to(PACKAGE).with_suffix("").parts))
+    assert opening == set(OPENS_A_FILE)
+
+
+def test_commands_print_in_one_module() -> None:
+    """Trap G3: `show` makes every text printable, and JSON ASCII."""
+    printing = set()
+    for path in PACKAGE.glob("cli/*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if name in ("print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"):
+                printing.add(path.stem)
+    assert printing == {"show", "__init__"}, "__init__ has one constant sentence, for want of click"

@@ -168,7 +168,7 @@ Resources:
             "line 1: with its aliases written out, this has more",
         ),
         ("Resources: {R: {Type: T}}\nX: " + "[" * 3000, {}, "nested too deeply"),
-        ("Resources: {}\nX: " + "1" * 5000, {}, "a value that cannot be read: "),
+        ("Resources: {}\nX: " + "1" * 5000, {}, "a number of more than 4,300 digits"),
         ("Resources:\n  R: {Type: T}\n  R: {Type: T}\n", {}, "line 3: R is there twice"),
         (HEAD + "1", {"AWS::Colour": "x"}, "no parameter AWS::Colour"),
         (HEAD + "!If [Nothing, 1, 2]", {}, "no condition Nothing"),

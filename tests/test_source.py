@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lattice_bridge.errors import InvalidMap, Unavailable
+from lattice_bridge.regular_file import read_regular_file
 from lattice_bridge.source import MAX_BYTES, File, S3Object, Source, SsmParameter, Text, source_of
 from tests.aws_server import REGION, AwsServer
 from tests.fake_lambda import FakeLambda
@@ -133,17 +134,15 @@ def test_a_time_stamp_from_the_future_does_not_keep_a_file_from_being_read(path:
 def test_a_file_that_changes_while_it_is_read_is_not_yet_read(path: Path) -> None:
     """Trap D4."""
 
-    class Meddles(type(path)):  # type: ignore[misc]
-        """A path whose file somebody writes to just before it is opened."""
-
-        def open(self, *arguments: Any, **more: Any) -> Any:
-            write(path, "half", LONG_AGO + 2)
-            return super().open(*arguments, **more)
+    def content(file: Path, limit: int) -> bytes:
+        """Of a file that somebody writes to just before it is opened."""
+        write(path, "half", LONG_AGO + 2)
+        return read_regular_file(file, limit)
 
     write(path, "one")
-    assert read(File(Meddles(path), Clock())).text == "half"
+    assert read(File(path, Clock(), content=content)).text == "half"
     write(path, "one")
-    assert File(Meddles(path), Clock()).read("another") is None
+    assert File(path, Clock(), content=content).read("another") is None
     assert read(File(path, Clock()), "another").text == "half"
 
 
@@ -171,11 +170,11 @@ def test_a_deleted_file_is_unreachable_and_can_come_back(path: Path) -> None:
 @pytest.mark.parametrize("known", [None, "1"])
 def test_what_is_no_file_is_unreachable(tmp_path: Path, known: str | None) -> None:
     os.utime(tmp_path, (LONG_AGO, LONG_AGO))
-    assert unreachable(File(tmp_path, Clock()), known) == f"{tmp_path}: not a file"
+    assert unreachable(File(tmp_path, Clock()), known) == f"{tmp_path}: not a regular file but a folder"
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     os.utime(pipe, (LONG_AGO, LONG_AGO))
-    assert unreachable(File(pipe, Clock()), known) == f"{pipe}: not a file"
+    assert unreachable(File(pipe, Clock()), known) == f"{pipe}: not a regular file but a pipe"
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert "symbolic links" in unreachable(File(tmp_path / "loop", Clock()), known)
 

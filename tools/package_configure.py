@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 import click
 
 from lattice_bridge.compiling import compile_document
-from lattice_bridge.document import Document, parse_document
-from lattice_bridge.errors import InvalidMap, Unavailable
+from lattice_bridge.document import Document, parse_document, read_text
+from lattice_bridge.errors import InvalidMap
 from lattice_bridge.keys import key_set_fault, read_key_file
-from lattice_bridge.source import File
+from lattice_bridge.regular_file import BadFile
 
 
 def configure(config: Path, folder: Path) -> None:
@@ -28,7 +28,7 @@ def configure(config: Path, folder: Path) -> None:
         ClickException: the configuration does not load, or names a key set that must not be packaged.
     """
     try:
-        text = _text(config)
+        text = read_text(config)
         document = parse_document(text)
         if document.compiled is not None:
             raise InvalidMap(["is compiled already; name the bridge.toml that it was compiled of"])
@@ -41,14 +41,6 @@ def configure(config: Path, folder: Path) -> None:
         (folder / name).write_bytes(data)
     (folder / "bridge.toml").write_bytes(text.encode())
     (folder / "bridge.json").write_text(compiled, encoding="utf-8")
-
-
-def _text(config: Path) -> str:
-    try:
-        found = File(config).read(None)
-    except Unavailable as error:
-        raise InvalidMap([error.detail]) from error
-    return found.text if found else ""
 
 
 def _key_sets(document: Document, folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -64,7 +56,10 @@ def _key_sets(document: Document, folder: Path) -> Iterator[tuple[str, bytes]]:
         if not file.is_relative_to(folder.resolve()):
             fix = "replace the link with the file itself"
             raise InvalidMap([f"{place} is a symbolic link out of the folder of bridge.toml. Fix: {fix}"])
-        data = read_key_file(file)
+        try:
+            data = read_key_file(file)
+        except BadFile as error:
+            raise InvalidMap([f"{place}: {error.what}. Fix: {error.fix}"]) from error
         if fault := key_set_fault(data):
             raise InvalidMap([f"{place}: {fault}"])
         yield name, data

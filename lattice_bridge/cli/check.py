@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,12 +14,13 @@ import click
 
 from lattice_bridge.check import findings_of
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import read
+from lattice_bridge.cli.files import read_once
 from lattice_bridge.compiled import map_of, options_of
 from lattice_bridge.deployment.template_rules import template_findings
-from lattice_bridge.document import Document, parse_document
+from lattice_bridge.document import MAX_BYTES, Document, parse_document
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.lint import Finding, line_of, sarif
+from lattice_bridge.local.template import MAX_BYTES as MAX_TEMPLATE_BYTES
 from lattice_bridge.local.template import BadTemplate
 from lattice_bridge.local.template_text import lines_of
 from lattice_bridge.options import Options
@@ -72,7 +72,7 @@ def check(
     warnings about what is probably not meant. With --template, also the functions, rights and Lattice resources of a
     template, as AWS would make them with these parameters, held against FILE: of a condition, the branch that they
     choose. Nothing is asked of AWS. Exits with 0 if all is good, 1 if not, 2 if a file cannot be checked at all."""
-    text = read(file)
+    text = read_once(file, MAX_BYTES)
     checked = [_Checked(file, findings_of(text, file.parent), lambda subject: line_of(text, subject))]
     if template is not None:
         checked.append(_template(template, file, text, _pairs(parameters), unsigned=unsigned))
@@ -80,12 +80,12 @@ def check(
         raise click.UsageError("--parameter and --unsigned go with --template")
     if form == "json":
         found = [{"file": str(one.path), **asdict(finding)} for one in checked for finding in one.findings]
-        click.echo(json.dumps(found, indent=2))
+        show.say_json(found)
     elif form == "sarif":
         located = [
             (finding, one.path.as_posix(), one.line(finding.subject)) for one in checked for finding in one.findings
         ]
-        click.echo(json.dumps(sarif(located), indent=2))
+        show.say_json(sarif(located))
     else:
         for one in checked:
             _print(one.findings, one.path)
@@ -99,7 +99,7 @@ def _template(path: Path, config: Path, written: str, parameters: dict[str, str]
     """A template that cannot be checked has that for its one finding. `written` is the map's text."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     known = {"AWS::Region": region, **parameters} if region else parameters
-    text = read(path)
+    text = read_once(path, MAX_TEMPLATE_BYTES)
     try:
         options, certified = _beside(written)
         findings = template_findings(
@@ -160,8 +160,8 @@ def _print(findings: Sequence[Finding], file: Path) -> None:
     summary = f"{file}: {_counted(len(errors), 'error')}, {_counted(len(warnings), 'warning')}"
     if not show.is_terminal():
         for finding in (*errors, *warnings):
-            click.echo(f"{finding.level}: {show.safe(finding.text)}")
-        click.echo(show.safe(summary))
+            show.say(f"{finding.level}: {finding.text}")
+        show.say(summary)
         return
     styles = {"error": "bold red", "warning": "bold yellow"}
     show.draw(show.picture(((found.level, styles[found.level]), found.text) for found in (*errors, *warnings)))

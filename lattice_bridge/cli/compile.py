@@ -31,25 +31,25 @@ def compile_command(file: Path, output: Path | None) -> None:
     text = read(file)
     errors = [found.text for found in findings_of(text, file.parent) if found.level == "error"]
     for error in errors:
-        click.echo(f"error: {show.safe(error)}", err=True)
+        show.say_error(f"error: {error}")
     if errors:
         sys.exit(1)
     document = parse_document(text)
     if document.compiled is not None:
-        raise click.UsageError(show.safe(f"{file} is compiled already"))
+        raise click.UsageError(f"{file} is compiled already")
     compiled = compile_document(document, file.parent)
     if str(output) == "-":
-        click.echo(compiled, nl=False)
+        show.say(compiled.removesuffix("\n"))  # one line of ASCII
         return
     target = output or file.with_suffix(".json")
     if target.exists() and (not target.is_file() or target.samefile(file)):
-        raise click.UsageError(show.safe(f"{target}: is no other file; write elsewhere with --output"))
+        raise click.UsageError(f"{target}: is no other file; write elsewhere with --output")
     try:
         TenantMap.from_document(parse_document(compiled), target.parent)  # what is written loads where it is written
     except InvalidMap as error:
-        raise click.UsageError(show.safe(f"{target}: {error.detail}")) from error
+        raise click.UsageError(f"{target}: {error.detail}") from error
     _write(target, compiled)
-    click.echo(show.safe(f"{target}: {len(compiled):,} bytes"))
+    show.say(f"{target}: {len(compiled):,} bytes")
 
 
 def _write(path: Path, text: str) -> None:
@@ -65,7 +65,7 @@ def _write(path: Path, text: str) -> None:
             Path(made).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise click.UsageError(show.safe(f"{path}: {error.strerror or error}")) from error
+        raise click.UsageError(f"{path}: {error.strerror or error}") from error
 
 
 def _mode(path: Path) -> int:

@@ -45,7 +45,7 @@ def diff(old: Path, new: Path, events: Path | None, *, as_json: bool) -> None:
             raise click.UsageError(f"{events}: no Lattice event in it, so nothing was compared")
         changes = [change for change in decisions if change is not None]
     if as_json:
-        click.echo(json.dumps([asdict(change) for change in changes], indent=2))
+        show.say_json([asdict(change) for change in changes])
     else:
         _print(changes, "decision" if events else "change")
     sys.exit(1 if changes else 0)

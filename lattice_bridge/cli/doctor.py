@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import Counter
@@ -117,7 +116,7 @@ def _account_and_partition(caller: Answer) -> tuple[str, str]:
 
 def _print(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([asdict(found) for found in findings], indent=2))
+        show.say_json([asdict(found) for found in findings])
     elif show.is_terminal():
         _draw(findings)
     else:
@@ -142,7 +141,8 @@ def _draw(findings: list[Finding]) -> None:
     ]
     show.draw(show.table(("", "what", "is", "should be", "to mend"), rows), "")
     for mend in mends:
-        click.echo(f"{numbers[mend]}: {show.safe(mend)}\n")
+        show.say(f"{numbers[mend]}: {mend}")
+        show.say()
     worst = next((level for level in LEVELS if any(found.level == level for found in findings)), "ok")
     show.draw((_summary(findings), _STYLES[worst]))
 

@@ -11,7 +11,7 @@ import click
 from lattice_bridge.cli import show
 from lattice_bridge.cli.event_check import check_command
 from lattice_bridge.cli.event_convert import convert
-from lattice_bridge.cli.event_file import COMPACT, JSON, say_json
+from lattice_bridge.cli.event_file import COMPACT, JSON
 from lattice_bridge.cli.event_new import new
 from lattice_bridge.cli.event_parse import parse
 
@@ -36,10 +36,10 @@ def list_command(pattern: str, *, as_json: bool) -> None:
     try:
         cases = [_case(case.name, case.expected) for case in all_events(pattern)]
     except UnknownEvent as error:
-        click.echo(f"error: {show.safe(str(error))}", err=True)
+        show.say_error(f"error: {error!s}")
         sys.exit(1)
     if as_json:
-        say_json(cases)
+        show.say_json(cases)
     elif show.is_terminal():
         rows = [(case["name"], (case["evidence"], EVIDENCE[case["evidence"]]), case["about"]) for case in cases]
         show.draw(show.table(("name", "known", "what is special about it"), rows))
@@ -65,8 +65,8 @@ def show_command(name: str, *, expected: bool, compact: bool) -> None:
     try:
         found = load_event(name)
     except UnknownEvent as error:
-        raise click.UsageError(f"{show.safe(str(error))}; `lattice-bridge event list` has all") from error
-    say_json(all_events(name)[0].expected if expected else found, compact=compact)
+        raise click.UsageError(f"{error}; `lattice-bridge event list` has all") from error
+    show.say_json(all_events(name)[0].expected if expected else found, compact=compact)
 
 
 for command in (new, list_command, show_command, parse, check_command, convert):

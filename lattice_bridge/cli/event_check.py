@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.event_file import EVENT, JSON, read_event, say_json
+from lattice_bridge.cli.event_file import EVENT, JSON, read_event
 
 if TYPE_CHECKING:
     from lattice_bridge.testing.departures import Departure
@@ -32,7 +32,7 @@ def check_command(file: Path, *, as_json: bool) -> None:
     found = departures(event)
     version, taken = version_meant(event), not any(departure.refused for departure in found)
     if as_json:
-        say_json({"version": version, "taken": taken, "departures": [asdict(departure) for departure in found]})
+        show.say_json({"version": version, "taken": taken, "departures": [asdict(departure) for departure in found]})
     elif show.is_terminal():
         if found:
             show.draw(show.table(("where", "what stands there", "what Lattice sends", "known", "bridge"), _rows(found)))

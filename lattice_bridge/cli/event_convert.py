@@ -11,7 +11,7 @@ import click
 
 from lattice_bridge.backend import Payload
 from lattice_bridge.cli import show
-from lattice_bridge.cli.event_file import COMPACT, EVENT, read_event, refuse, say_json
+from lattice_bridge.cli.event_file import COMPACT, EVENT, read_event, refuse
 from lattice_bridge.dialects.forwarded import Forwarded
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.event import parse_event
@@ -32,9 +32,7 @@ def convert(file: Path, form: str, *, tenant: str | None, compact: bool) -> None
     """Print the event in FILE (- for stdin) as another service would have sent it, or Lattice in its other version. An
     event that is in the format already stays as it is. Exits with 1 if the bridge refuses the event."""
     if tenant is not None and not is_tenant_id(tenant):
-        raise click.UsageError(
-            f"--tenant {show.safe(tenant)!r} is not a tenant id: 1 to 256 of A-Z a-z 0-9 . _ : / = + - @"
-        )
+        raise click.UsageError(f"--tenant {tenant!r} is not a tenant id: 1 to 256 of A-Z a-z 0-9 . _ : / = + - @")
     event = read_event(file)
     try:
         request = parse_event(event)
@@ -43,8 +41,8 @@ def convert(file: Path, form: str, *, tenant: str | None, compact: bool) -> None
     except BridgeError as refusal:
         refuse(refusal)
     if form == "v2" and request.version == 1:
-        click.echo("note: V1 does not say its service, so there is no serviceArn, as Lattice's V2 has", err=True)
-    say_json(found, compact=compact)
+        show.say_error("note: V1 does not say its service, so there is no serviceArn, as Lattice's V2 has")
+    show.say_json(found, compact=compact)
 
 
 def _bare(request: Request, payload: Payload) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.event_file import COMPACT, read_bytes, say_json
+from lattice_bridge.cli.event_file import COMPACT, read_bytes
 
 _FLAGS: Final = {
     "version": "--version",
@@ -88,14 +88,14 @@ def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **ask
     try:
         event = lattice_event(headers=pairs, body=body, **given)
     except ValueError as error:
-        raise click.UsageError(show.safe(_in_flags(str(error)))) from error
-    say_json(event, compact=compact)
+        raise click.UsageError(_in_flags(str(error))) from error
+    show.say_json(event, compact=compact)
 
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon:
-        raise click.UsageError(f"--header {show.safe(text)!r} is not one: write 'name: value'")
+        raise click.UsageError(f"--header {text!r} is not one: write 'name: value'")
     return name, value.strip(" \t")
 
 
@@ -111,14 +111,14 @@ def _check_json(body: bytes) -> None:
     try:
         json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"--json-body is not JSON: {show.safe(str(error))}") from error
+        raise click.UsageError(f"--json-body is not JSON: {error}") from error
 
 
 def _fields(texts: Iterable[str]) -> Iterable[tuple[str, str]]:
     for text in texts:
         name, mark, value = text.partition("=")
         if not mark:
-            raise click.UsageError(f"--x509 {show.safe(text)!r} is not one: write 'san_uri=spiffe://…'")
+            raise click.UsageError(f"--x509 {text!r} is not one: write 'san_uri=spiffe://…'")
         yield name, value
 
 
@@ -131,7 +131,7 @@ def _time(text: str | None) -> int | datetime | None:
         found = datetime.fromisoformat(text)
         if found.tzinfo is not None:
             return found
-    raise click.UsageError(f"--time {show.safe(text)!r} is not a time with a zone: write 2025-11-21T00:00:00Z")
+    raise click.UsageError(f"--time {text!r} is not a time with a zone: write 2025-11-21T00:00:00Z")
 
 
 def _in_flags(text: str) -> str:

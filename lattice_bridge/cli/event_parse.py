@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.event_file import EVENT, JSON, read_event, say_json
+from lattice_bridge.cli.event_file import EVENT, JSON, read_event
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.event import parse_event
 from lattice_bridge.message import Request
@@ -38,7 +38,7 @@ def parse(file: Path, *, as_json: bool) -> None:
         _refused(refusal, as_json=as_json)
         sys.exit(1)
     if as_json:
-        say_json(document)
+        show.say_json(document)
     elif show.is_terminal():
         show.draw(show.picture(_picture(document)))
     else:
@@ -85,7 +85,7 @@ def _text(body: bytes) -> str | None:
 def _refused(refusal: BridgeError, *, as_json: bool) -> None:
     document = {"refused": refusal.reason, "status": refusal.status, "detail": refusal.detail}
     if as_json:
-        say_json(document)
+        show.say_json(document)
     elif show.is_terminal():
         facts = ("refused", (refusal.reason, "bold red")), ("status", str(refusal.status)), ("because", refusal.detail)
         show.draw(show.picture(facts))

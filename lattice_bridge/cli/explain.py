@@ -12,7 +12,8 @@ import click
 
 from lattice_bridge.bearer import Tokens
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import check_service, read, read_event, read_map, read_services
+from lattice_bridge.cli.event_file import read_event
+from lattice_bridge.cli.files import check_service, read, read_map, read_services
 from lattice_bridge.document import parse_document
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.event import parse_event
@@ -69,7 +70,7 @@ def explain(event: Path | None, map_file: Path, *, as_json: bool, claims: tuple[
     except BridgeError as refusal:
         document = _refused(refusal, request, found.rules.header)
     if as_json:
-        click.echo(json.dumps(document, indent=2))
+        show.say_json(document)
     elif show.is_terminal():
         show.draw(show.picture(_facts(document, found.rules.header)))
     else:
@@ -234,7 +235,7 @@ def who(tenant: str, map_file: Path, *, as_json: bool) -> None:
     state = _state(tenant, found)
     document = {"tenant": tenant, "state": state, "ways": ways}
     if as_json:
-        click.echo(json.dumps(document, indent=2))
+        show.say_json(document)
     elif show.is_terminal():
         rows = [(way["rule"], way["callers"], way["how"]) for way in ways]
         show.draw((f"{tenant}: {state}", _STATES[state]), show.table(("rule", "callers", "how"), rows))
@@ -247,6 +248,6 @@ def _state(tenant: str, found: TenantMap) -> str:
     try:
         known = found.find(tenant)
     except BridgeError as error:
-        click.echo(f"error: {show.safe(error.detail)}", err=True)
+        show.say_error(f"error: {error.detail}")
         return "not known"
     return "not registered" if known is None else "active" if known.active else "suspended"

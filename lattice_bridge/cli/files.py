@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,15 +13,24 @@ from lattice_bridge.document import parse_document, read_text
 from lattice_bridge.errors import Forbidden, InvalidMap
 from lattice_bridge.message import Request
 from lattice_bridge.options_file import read_options
+from lattice_bridge.regular_file import BadFile, decoded, read_argument
 from lattice_bridge.tenant_map import TenantMap
 
 
 def read(path: Path) -> str:
-    """A file's text; wrong usage if it cannot be read."""
+    """A map's text; wrong usage if it cannot be read."""
     try:
         return read_text(path)
     except InvalidMap as error:
-        raise click.UsageError("; ".join(error.faults)) from error
+        raise click.UsageError(error.detail) from error
+
+
+def read_once(path: Path, limit: int) -> str:
+    """The text of a file that the command does not read again; wrong usage if it cannot be read."""
+    try:
+        return decoded(path, read_argument(path, limit))
+    except BadFile as error:
+        raise click.UsageError(str(error)) from error
 
 
 def read_map(path: Path) -> TenantMap:
@@ -36,17 +43,8 @@ def read_map(path: Path) -> TenantMap:
         return TenantMap.from_document(document, path.parent, region=os.environ.get("AWS_REGION"))
     except InvalidMap as error:
         for fault in error.faults:
-            click.echo(f"error: {show.safe(fault)}", err=True)
+            show.say_error(f"error: {fault}")
         sys.exit(1)
-
-
-def read_event(path: Path) -> Any:
-    """An event's JSON; `-` is stdin."""
-    text = sys.stdin.read() if str(path) == "-" else read(path)
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"{path}: not JSON: {error}") from error
 
 
 def read_services(path: Path) -> frozenset[str]:

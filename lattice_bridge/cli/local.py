@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 import click
 
+from lattice_bridge.cli import show
 from lattice_bridge.local.console import Console, LogLines
 from lattice_bridge.local.identities import BadIdentities, Identity, read_identities
 from lattice_bridge.local.plan import EventVersion, Plan
@@ -134,10 +134,10 @@ async def _serve(
 
 def _print_plan(found: Plan, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(asdict(found), default=_plain, indent=2))
+        show.say_json(asdict(found), default=_plain)
     else:
         for line in _tables(found):
-            click.echo(line)
+            show.say(line)
 
 
 def _plain(value: object) -> object:

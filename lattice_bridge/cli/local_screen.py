@@ -11,8 +11,10 @@ from typing import Final
 from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
 from rich.table import Table
+from rich.text import Text
 
 from lattice_bridge.arn import Principal
+from lattice_bridge.cli import show
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.local.authorization import NotAuthorized, admits, authorize
 from lattice_bridge.local.identities import Identity
@@ -34,15 +36,15 @@ def tables(plan: Plan) -> list[str]:
         routes.add_column(column)
     for service in plan.services:
         for rule in service.rules:
-            routes.add_row(service.name, _request(rule), *_target(rule.action), admits(service.policies))
+            row = (service.name, _request(rule), *_target(rule.action), admits(service.policies))
+            routes.add_row(*map(_cell, row))
     functions = Table(title="Functions", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("function", "tenant isolation", "handler", "timeout", "memory"):
         functions.add_column(column)
     for function in plan.functions.values():
         isolation = "one environment per tenant" if function.isolated else "none"
-        functions.add_row(
-            function.name, isolation, function.handler, f"{function.timeout:g} s", f"{function.memory} MB"
-        )
+        cells = (function.name, isolation, function.handler, f"{function.timeout:g} s", f"{function.memory} MB")
+        functions.add_row(*map(_cell, cells))
     left_out = [f"  - {line}" for line in plan.left_out]
     title = ["In the template, but not done here:"] if left_out else []
     return [*_lines(routes), *_lines(functions), *title, *left_out, ""]
@@ -144,6 +146,11 @@ def _target(action: Action) -> tuple[str, str]:
         return f"fixed response {action.status}", "-"
     names = [group.function.partition(":function:")[2] or group.function for group, _ in action.forward]
     return ", ".join(names), ", ".join(f"V{group.version}" for group, _ in action.forward)
+
+
+def _cell(text: str) -> Text:
+    """What a template contains is no markup of rich's."""
+    return Text(show.safe(text))
 
 
 def _lines(table: Table) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 import click
 from pydantic import Field
 
+from lattice_bridge.cli import show
 from lattice_bridge.issuer_table import IssuerTable
 from lattice_bridge.map_file import HeaderTable, RegistryTable, TenantTable
 from lattice_bridge.map_test import TestTable
@@ -151,4 +151,4 @@ def _is_title(key: str, value: Any) -> bool:
 @click.command(name="schema", short_help="Print the JSON Schema of bridge.toml.")
 def schema_command() -> None:
     """Print the JSON Schema of bridge.toml, for editors: see docs/tenants.md."""
-    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    show.say_json(schema())

@@ -1,17 +1,21 @@
 """What commands show: tables and colour on a terminal, lines when piped.
 
-Rule: whatever comes from a file or an event is data. It is never read as markup, and none of its control characters
-reaches a terminal. rich is imported where it draws: a command that is piped, or draws nothing, does not wait for it.
+Rule: the only module of the commands that prints. Whatever comes from a file, its name or an event is data: it is never
+read as markup, and none of its control characters reaches a terminal. rich is imported where it draws: a command that
+is piped, or draws nothing, does not wait for it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from lattice_bridge.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,13 +31,9 @@ def is_terminal() -> bool:
 
 
 def safe(text: str) -> str:
-    """The text with what cannot be seen, or that standard output cannot encode, as Python writes it: `\\x1b`.
-
-    Not control characters alone: what turns the direction of writing shows one tenant's name as another's.
-    """
-    seen = "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+    """The text with what is not printable, or what standard output cannot encode, as Python writes it: `\\x1b`."""
     encoding = sys.stdout.encoding or "utf-8"
-    return seen.encode(encoding, "backslashreplace").decode(encoding)
+    return printable(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 # ---- lines ----------------------------------------------------------------------------------------------------------
@@ -42,6 +42,23 @@ def safe(text: str) -> str:
 def say(*fields: str) -> None:
     """One line, its fields apart by tabs, whole however long it is."""
     click.echo("\t".join(map(safe, fields)))
+
+
+def say_error(text: str) -> None:
+    """One line on standard error."""
+    click.echo(safe(text), err=True)
+
+
+def say_json(value: Any, *, compact: bool = False, default: Callable[[Any], Any] | None = None) -> None:
+    """JSON in ASCII, in which nothing acts on a terminal.
+
+    Args:
+        value: what to write.
+        compact: on one line.
+        default: makes JSON of what is none.
+    """
+    layout: dict[str, Any] = {"separators": (",", ":")} if compact else {"indent": 2}
+    click.echo(json.dumps(value, ensure_ascii=True, default=default, **layout))
 
 
 def say_document(document: Mapping[str, Any]) -> None:

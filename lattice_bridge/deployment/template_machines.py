@@ -7,6 +7,7 @@ is one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -16,6 +17,9 @@ from lattice_bridge.local.template import Resource
 from lattice_bridge.local.template_values import as_text
 
 MACHINE: Final = "AWS::StepFunctions::StateMachine"
+_SUBSTITUTED: Final = re.compile(r"\$\{([^{}]*)\}")
+_MOST_CHARACTERS: Final = 1_000_000
+"""That substitutions add to one text; a definition has fewer in Step Functions. A text with more stays as written."""
 _NAMES: Final = ("FunctionName", "Resource")
 """Under these, a task has the function that it invokes, by its name or its ARN."""
 
@@ -37,8 +41,9 @@ def _filled(value: Any, substitutions: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
         return [_filled(entry, substitutions) for entry in value]
     if isinstance(value, str):
-        for name, text in substitutions.items():
-            value = value.replace(f"${{{name}}}", as_text(text))
+        length = sum(len(as_text(substitutions.get(name, ""))) for name in _SUBSTITUTED.findall(value))
+        if length <= _MOST_CHARACTERS:
+            return _SUBSTITUTED.sub(lambda found: as_text(substitutions.get(found[1], found[0])), value)
     return value
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from lattice_bridge.deployment.policy_pattern import matches
 from lattice_bridge.local.template import ACCOUNT, Resource, Template
 from lattice_bridge.local.template_stand_ins import GENERATED
 from lattice_bridge.local.template_values import MARKER, marker, unresolved
@@ -19,7 +20,6 @@ _FUNCTION: Final = re.compile(
     r"|(?:(?P<region_>[a-z0-9-]+):)?(?P<account_>\d{12}):(?:function:)?|function:)?"
     r"(?P<name>[^:/]+)(?::(?P<qualifier>.+))?"
 )
-_SUFFIX: Final = "[A-Za-z0-9]{8,16}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,9 @@ def _is_open(resource: str, template: Template) -> bool:
 
 
 def _may_match(pattern: str, text: str) -> bool:
-    """Whether a pattern of IAM's may be for the text: anything stands where it is unresolved."""
-    parts = MARKER.split(pattern.replace(GENERATED, "\0"))
-    expression = ".+".join(_SUFFIX.join(map(re.escape, part.split("\0"))) for part in parts)
-    return re.fullmatch(expression.replace(r"\*", ".*").replace(r"\?", "."), text) is not None
+    """Whether a pattern of IAM's may be for the text: anything may be where it is unresolved, and eight characters at
+    least where CloudFormation appends some."""
+    return matches(MARKER.sub("?*", pattern.replace(GENERATED, "?" * 8 + "*")), text)
 
 
 def mentions(value: Any, function: Resource) -> bool:

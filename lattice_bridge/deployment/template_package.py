@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from lattice_bridge.local.template import BadTemplate
+from lattice_bridge.local.template import MAX_BYTES, BadTemplate
 from lattice_bridge.local.template_text import read_yaml
+from lattice_bridge.regular_file import BadFile, read_regular_text
 
+DEFINITION: Final = "DefinitionUri of "
+"""What the place of a definition that was not read begins with; its resource follows."""
 PACKAGED: Final = "s3://packaged/code"
 _IMAGE: Final = "123456789012.dkr.ecr.us-east-1.amazonaws.com/packaged:1"
 _CODE: Final[Mapping[str, str]] = {
@@ -29,24 +32,31 @@ _DEFINITIONS: Final[Mapping[str, str]] = {
 _INLINE: Final = ("InlineCode", "ImageUri", "SchemaInline")
 
 
-def package(document: Mapping[str, Any], folder: Path) -> None:
+def package(document: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
     """Changes a template so that the translator takes it.
 
     Args:
         document: the template.
-        folder: what its local paths are relative to.
+        folder: what its local paths are relative to. A definition outside of it is not read: whoever wrote the template
+            is not always whoever checks it.
+
+    Returns:
+        The definitions that were not read: why, and of which resource.
     """
+    unread: list[tuple[str, str]] = []
     common = (document.get("Globals") or {}).get("Function") or {}
     common.pop("CodeUri", None)
-    for resource in document["Resources"].values():
+    for name, resource in document["Resources"].items():
         if isinstance(resource, dict):
             kind, properties = resource.get("Type", ""), resource.setdefault("Properties", {})
             if kind in _CODE:
                 _code(properties, _CODE[kind], common)
             elif kind in _DEFINITIONS and isinstance(properties.get("DefinitionUri"), str):
-                _definition(properties, _DEFINITIONS[kind], folder)
+                if (why := _definition(properties, _DEFINITIONS[kind], folder)) is not None:
+                    unread.append((why, f"{DEFINITION}{name}"))
             elif kind == "AWS::Serverless::Application":
                 resource["Type"], resource["Properties"] = "AWS::CloudFormation::Stack", {"TemplateURL": PACKAGED}
+    return unread
 
 
 def _code(properties: dict[str, Any], key: str, common: Mapping[str, Any]) -> None:
@@ -59,15 +69,18 @@ def _code(properties: dict[str, Any], key: str, common: Mapping[str, Any]) -> No
         properties[key] = PACKAGED
 
 
-def _definition(properties: dict[str, Any], key: str, folder: Path) -> None:
+def _definition(properties: dict[str, Any], key: str, folder: Path) -> str | None:
+    """Puts the definition in a file beside the template into it. Returns why it was not read; None if it was."""
     path = properties["DefinitionUri"]
     if path.startswith("s3://"):
-        return
+        return "what is in S3 is not read here"
     properties["DefinitionUri"] = PACKAGED
     try:
-        found = read_yaml((folder / path).read_text(encoding="utf-8"), path)
-    except (OSError, UnicodeDecodeError, BadTemplate):
-        return  # told as a definition that was not looked into
-    if isinstance(found, dict):
-        del properties["DefinitionUri"]
-        properties[key] = found
+        found = read_yaml(read_regular_text(folder / path, MAX_BYTES, within=folder), path)
+    except (BadFile, BadTemplate) as error:
+        return str(error)
+    if not isinstance(found, dict):
+        return f"{path}: not an object"
+    del properties["DefinitionUri"]
+    properties[key] = found
+    return None

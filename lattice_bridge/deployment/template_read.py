@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from lattice_bridge.deployment.template_package import package
 from lattice_bridge.deployment.template_sam import is_sam, transforms_of, translated
-from lattice_bridge.local.template import Template, resolve, text_of
+from lattice_bridge.local.template import Template, malformed, resolve, text_of
 from lattice_bridge.local.template_text import read_document
 
 _NO_MACROS: Final = ("AWS::LanguageExtensions", "AWS::Serverless-2016-10-31")
@@ -42,9 +43,12 @@ def read_translated(
     document = read_document(text_of(path) if text is None else text, str(path))
     macros = [(name, "Transform") for name in transforms_of(document) if name not in _NO_MACROS]
     left = macros + _set_aside(document)
+    expands = bool(left)
     if is_sam(document):
-        document = translated(document, str(path), parameters, region, path.parent)
-    template = resolve(document, path, parameters, region, deployed=deployed, expands=bool(left))
+        with malformed(str(path)):
+            left += package(document, path.parent)
+        document = translated(document, str(path), parameters, region)
+    template = resolve(document, path, parameters, region, deployed=deployed, expands=expands)
     return replace(template, unresolved=(*left, *template.unresolved))
 
 

@@ -61,20 +61,20 @@ def translate(text: str, parameters: Mapping[str, str], region: str) -> dict[str
         NotTranslated: the translator found faults.
         BadTemplate: not YAML, or the translator is not installed.
     """
-    return translated(read_document(text, "the template"), "the template", parameters, region, Path())
+    document = read_document(text, "the template")
+    with malformed("the template"):
+        package(document, Path())
+    return translated(document, "the template", parameters, region)
 
 
-def translated(
-    document: dict[str, Any], place: str, parameters: Mapping[str, str], region: str, folder: Path
-) -> dict[str, Any]:
-    """The CloudFormation of a SAM template that is read already, and is changed by this.
+def translated(document: dict[str, Any], place: str, parameters: Mapping[str, str], region: str) -> dict[str, Any]:
+    """The CloudFormation of a SAM template that is read and packaged already, and is changed by this.
 
     Args:
         document: what stands in it.
         place: where it is from, for messages.
         parameters: values for the template's parameters and pseudo parameters; the others have their defaults.
         region: what `AWS::Region` is, unless `parameters` has another.
-        folder: what local paths in it are relative to.
 
     Raises:
         NotTranslated: the translator found faults.
@@ -90,7 +90,6 @@ def translated(
 
     logging.getLogger("samtranslator").addHandler(logging.NullHandler())  # it warns of features of AWS's own
     with malformed(place):
-        package(document, folder)
         tenancy = _without_tenancy(document)
         where = boto3.session.Session(region_name=parameters.get("AWS::Region", region))
         declared = document.get("Parameters") or {}

@@ -11,6 +11,7 @@ from typing import Final
 from lattice_bridge.deployment.template_documents import not_looked_into
 from lattice_bridge.deployment.template_found import UNKNOWN, TemplateFinding, finding
 from lattice_bridge.deployment.template_names import has_name
+from lattice_bridge.deployment.template_package import DEFINITION
 from lattice_bridge.deployment.template_policies import unread_of
 from lattice_bridge.deployment.template_stack import Stack, variables_of
 from lattice_bridge.local.template_values import unresolved
@@ -57,6 +58,7 @@ def unseen_findings(stack: Stack) -> Iterator[TemplateFinding]:
 
 
 def _definitions(stack: Stack) -> Iterator[TemplateFinding]:
+    unread = {place: why for why, place in stack.template.unresolved}
     for kind, (elsewhere, here) in _DEFINITIONS.items():
         for resource in stack.template.of_type(kind):
             body = resource.properties.get(here)
@@ -65,6 +67,6 @@ def _definitions(stack: Stack) -> Iterator[TemplateFinding]:
                     resource.id,
                     "its definition was not looked into",
                     "a definition beside the template or in it, or see yourself how it invokes isolated functions",
-                    "what stands in S3 is not read here",
+                    unread.get(f"{DEFINITION}{resource.id}", "what is in S3 is not read here"),
                     "warning",
                 )

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 
+from lattice_bridge.printable import printable
+
 Headers = Sequence[tuple[str, str]]
 
 _AUTHORITY: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{0,5})?")
@@ -131,7 +133,7 @@ def refusal_line(request: str, refusal: Refused) -> str:
     """
     shown = request if len(request) <= _SHOWN else f"{request[:_SHOWN]}…"
     line = f"{shown}: {refusal.status}: {refusal if refusal.cause is None else refusal.cause}"
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+    return printable(line)
 
 
 def quoted(value: str) -> str:

@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import queue
-import re
 import sys
 import threading
 import time
@@ -20,11 +19,13 @@ from typing import Final, TextIO
 
 import click
 
+from lattice_bridge.printable import printable
+
 QUEUE_LINES: Final = 10_000
 CLOSE_SECONDS: Final = 2.0
 
+TAB: Final = "\t"
 _COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class LogLines(logging.Handler):
@@ -71,7 +72,7 @@ class Console:
         if self._as_json:
             self._put(json.dumps({"time": time.time(), "environment": label, "line": line}))
         elif not line.startswith('{"_aws":'):
-            self._put(f"{self._coloured(label)}  {_CONTROL.sub(_escaped, line)}")
+            self._put(f"{self._coloured(label)}  {printable(line, keep=TAB)}")
 
     def warn(self, text: str) -> None:
         """Something the person at the stack should know."""
@@ -89,10 +90,11 @@ class Console:
     def _formatted(self, level: str, text: str, **fields: object) -> str:
         if self._as_json:
             return json.dumps({"time": time.time(), "level": level, "message": text, **fields})
-        shown = _CONTROL.sub(_escaped, text)
-        return click.style(shown, fg="yellow") if self._colour and level == "warning" else shown
+        text = printable(text)
+        return click.style(text, fg="yellow") if self._colour and level == "warning" else text
 
     def _coloured(self, label: str) -> str:
+        label = printable(label)
         if not self._colour:
             return f"[{label}]"
         return click.style(f"[{label}]", fg=_COLOURS[sum(label.partition("#")[0].encode()) % len(_COLOURS)])
@@ -116,8 +118,3 @@ class Console:
         data = f"{line}\n".encode(self._encoding, "backslashreplace")
         while data:
             data = data[os.write(self._descriptor, data) :]
-
-
-def _escaped(match: re.Match[str]) -> str:
-    """A control character as text: one from a function or a client could clear the screen, or retitle the window."""
-    return f"\\x{ord(match[0]):02x}"

@@ -5,7 +5,6 @@ Rule: these keys open nothing but this machine's stack. Real credentials have no
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +13,14 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lattice_bridge.arn import BadPrincipal, Principal, parse_arn
+from lattice_bridge.document import parse_toml
+from lattice_bridge.errors import InvalidMap
 from lattice_bridge.local.wire import Signer
 from lattice_bridge.message import X509
+from lattice_bridge.regular_file import MIB, BadFile, read_regular_text
+
+MAX_BYTES: Final = MIB
+"""Bytes of identities.toml."""
 
 
 class BadIdentities(Exception):
@@ -105,15 +110,15 @@ def read_identities(path: Path | None) -> Mapping[str, Identity]:
         BadIdentities: not readable, not TOML, or an entry that cannot sign.
     """
     try:
-        text = READY_MADE if path is None else path.read_text(encoding="utf-8")
-        tables = _File.model_validate(tomllib.loads(text)).identity
-    except OSError as error:
-        raise BadIdentities(f"{path}: {error.strerror}") from error
+        text = READY_MADE if path is None else read_regular_text(path, MAX_BYTES)
+        tables = _File.model_validate(parse_toml(text)).identity
+    except BadFile as error:
+        raise BadIdentities(str(error)) from error
+    except InvalidMap as error:
+        raise BadIdentities(f"{path}: {error.detail}") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise BadIdentities(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except (ValueError, RecursionError) as error:
-        raise BadIdentities(f"{path}: not TOML: {error}") from error
     identities: dict[str, Identity] = {}
     for table in tables:
         if table.access_key in identities:

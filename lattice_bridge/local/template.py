@@ -10,12 +10,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lattice_bridge.local.template_fault import BadTemplate, malformed
 from lattice_bridge.local.template_resolver import Resolver
 from lattice_bridge.local.template_stand_ins import ACCOUNT
 from lattice_bridge.local.template_text import read_document
+from lattice_bridge.regular_file import MIB, BadFile, read_regular_text
 
 __all__ = [
     "ACCOUNT",
@@ -28,6 +29,10 @@ __all__ = [
     "resolve",
     "text_of",
 ]
+
+
+MAX_BYTES: Final = 4 * MIB
+"""Bytes of a template. CloudFormation takes 1 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +94,12 @@ def text_of(path: Path) -> str:
     """The text of a template's file.
 
     Raises:
-        BadTemplate: there is none, or it is not UTF-8.
+        BadTemplate: there is none, it is not a regular file, over 4 MiB, or not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadTemplate(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise BadTemplate(f"{path}: not UTF-8 at byte {error.start}") from error
+        return read_regular_text(path, MAX_BYTES)
+    except BadFile as error:
+        raise BadTemplate(str(error)) from error
 
 
 def resolve(

@@ -15,6 +15,9 @@ from lattice_bridge.local.template_fault import BadTemplate
 from lattice_bridge.local.template_values import as_text, marker, without_dynamic
 
 _LISTS: Final = ("CommaDelimitedList", "List<")
+_MOST: Final = 4096
+"""Characters of a value, as in CloudFormation."""
+_MOST_STEPS: Final = 10**8
 _IN_SSM: Final = "AWS::SSM::Parameter::Value"
 
 
@@ -54,9 +57,20 @@ def _fault(text: str, declaration: Mapping[str, Any]) -> str | None:
     pattern = declaration.get("AllowedPattern")
     with contextlib.suppress(re.error, FutureWarning), warnings.catch_warnings():
         warnings.simplefilter("error", FutureWarning)  # Java's, of which Python does not know all, or takes otherwise
-        if pattern is not None and not re.fullmatch(str(pattern), text):
+        if pattern is not None and _is_quick(str(pattern), text) and not re.fullmatch(str(pattern), text):
             return f"does not match {pattern}"
     return None
+
+
+def _is_quick(pattern: str, text: str) -> bool:
+    """Whether a pattern can be tried. Python may need years for `(a+)+b`; such a pattern is left to AWS.
+
+    Each repetition may take any number of the text's characters, and each choice doubles the ways to read it.
+    """
+    loops = len(re.findall(r"[*+]|\{[0-9]*,[0-9]*\}", pattern))
+    choices = len(re.findall(r"[?|]", pattern))
+    nested = re.search(r"\)[*+{]", pattern) is not None
+    return not nested and (len(text) + 1) ** min(loops, 30) * 2 ** min(choices, 30) <= _MOST_STEPS
 
 
 def _value(name: str, declaration: Mapping[str, Any], given: Mapping[str, str], *, deployed: bool) -> Any:
@@ -65,6 +79,8 @@ def _value(name: str, declaration: Mapping[str, Any], given: Mapping[str, str], 
         raise BadTemplate(f"parameter {name} has no default; give it with --parameter {name}=…")
     kind = str(declaration.get("Type"))
     is_list = any(one in kind for one in _LISTS)
+    if len(as_text(value)) > _MOST:
+        raise BadTemplate(f"parameter {name}: has {len(as_text(value)):,} characters. Fix: give {_MOST:,} at most")
     parts = [part.strip() for part in as_text(value).split(",")] if is_list else [as_text(value)]
     for part in parts:
         if (fault := _fault(part, declaration)) is not None:

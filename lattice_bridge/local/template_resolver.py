@@ -19,6 +19,11 @@ from lattice_bridge.local.template_values import as_text, marker, split, unresol
 ABSENT: Final = object()
 """What `AWS::NoValue` comes to."""
 
+_MOST_VALUES: Final = 1_000_000
+_MOST_CHARACTERS: Final = 64_000_000
+"""That resolving a template comes to. `!Sub` of `!Sub` of `!Sub` doubles a text at each level, and a function's name is
+resolved wherever it is referred to."""
+
 _SUB: Final = re.compile(r"\$\{(!?)([A-Za-z0-9_.:]+)\}")
 _NAME_OF: Final[Mapping[str, str]] = {"AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName"}
 
@@ -56,6 +61,7 @@ class Resolver:
         self._expands = expands
         self._resources: Mapping[str, Any] = document["Resources"]
         self.unresolved: list[tuple[str, str]] = []
+        self._resolved = self._written = 0
         self.conditions = Conditions(
             document.get("Conditions") or {}, self._decided, lambda what, place: self.unresolved.append((what, place))
         )
@@ -74,6 +80,7 @@ class Resolver:
         Raises:
             BadTemplate: a function in it is malformed, or refers to what is not there.
         """
+        self._count(values=1, characters=len(value) if isinstance(value, str) else 0)
         if isinstance(value, list):
             return [item for entry in value if (item := self.resolve(entry, place)) is not ABSENT]
         if isinstance(value, str) and self._deployed:
@@ -86,6 +93,21 @@ class Resolver:
                 return self._function(key, argument, place)
         resolved = {key: self.resolve(entry, f"{place}.{key}") for key, entry in value.items()}
         return {key: entry for key, entry in resolved.items() if entry is not ABSENT}
+
+    def _count(self, *, values: int = 0, characters: int = 0) -> None:
+        """Before each value and each text is made, so that a small template cannot fill the memory.
+
+        Raises:
+            BadTemplate: it comes to too many.
+        """
+        self._resolved += values
+        self._written += characters
+        if self._resolved > _MOST_VALUES or self._written > _MOST_CHARACTERS:
+            raise BadTemplate(
+                f"with its functions resolved, the template has more than {_MOST_VALUES:,} values or "
+                f"{_MOST_CHARACTERS:,} characters. Fix: nest fewer functions, and refer to fewer names "
+                "that are made of others"
+            )
 
     def _decided(self, value: Any, place: str) -> Any:
         """What a value comes to, where a stand-in must not decide."""
@@ -190,7 +212,9 @@ class Resolver:
         own = self._resources[name].get("Properties") or {}
         if self._kind(name) != "AWS::Serverless::Function":
             return dict(own)
-        return _merge((self._document.get("Globals") or {}).get("Function") or {}, own)
+        common = (self._document.get("Globals") or {}).get("Function") or {}
+        self._count(values=sum(len(value) for value in common.values() if isinstance(value, dict)))
+        return _merge(common, own)
 
     # ---- texts, lists, maps
 
@@ -202,10 +226,14 @@ class Resolver:
             literal, name = match.groups()
             if literal:
                 return f"${{{name}}}"
-            if name in values:
-                return as_text(values[name])
             attribute = "." in name and not name.endswith(".Alias")
-            return as_text(self._get_att(name, place) if attribute else self._ref(name, place))
+            if name in values:
+                found = values[name]
+            else:
+                found = self._get_att(name, place) if attribute else self._ref(name, place)
+            text = as_text(found)
+            self._count(values=1, characters=len(text))
+            return text
 
         found = _SUB.sub(replace, as_text(text))
         return without_dynamic(found) if self._deployed else found
@@ -213,11 +241,15 @@ class Resolver:
     def _join(self, argument: Any, place: str) -> str:
         separator, parts = argument
         found = self.resolve(parts, place)
-        text = as_text(separator).join(map(as_text, found)) if isinstance(found, list) else as_text(found)
+        texts = list(map(as_text, found)) if isinstance(found, list) else [as_text(found)]
+        between = as_text(separator)
+        self._count(characters=sum(map(len, texts)) + len(between) * len(texts))
+        text = between.join(texts)
         return without_dynamic(text) if self._deployed else text
 
     def _split(self, argument: Any, place: str) -> Any:
         separator, text = (as_text(self.resolve(part, place)) for part in argument)
+        self._count(values=text.count(separator) if separator else 0)
         parts = split(text, separator)
         return text if unresolved(text) and len(parts) == 1 else parts
 

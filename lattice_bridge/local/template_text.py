@@ -15,6 +15,10 @@ from lattice_bridge.local.template_fault import BadTemplate
 _MOST: Final = 100_000
 """Values in a template, each counted wherever an alias repeats it. CloudFormation takes 1 MB of text."""
 
+_NUMBERS: Final = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_MOST_DIGITS: Final = 4300
+"""As in Python. YAML's `1:30` is a number to the base of 60, and of two million such digits it takes hours."""
+
 
 def read_document(text: str, place: str) -> dict[str, Any]:
     """The template in a text.
@@ -51,7 +55,7 @@ def read_yaml(text: str, place: str) -> Any:
         raise BadTemplate(f"{place}: line {error.line}: {error}") from error
     except yaml.YAMLError as error:
         raise BadTemplate(f"{place}: not YAML: {' '.join(str(error).split())}") from error
-    except ValueError as error:
+    except (ValueError, ArithmeticError, LookupError, TypeError) as error:  # `!!int ''`, `!!bool maybe`, `1:1:…:1.0`
         raise BadTemplate(f"{place}: a value that cannot be read: {error}") from error
     except RecursionError as error:
         raise BadTemplate(f"{place}: nested too deeply") from error
@@ -85,6 +89,8 @@ def _without_tabs(text: str) -> str:
 def _weigh(node: yaml.Node | None, weights: dict[int, int]) -> int:
     """How many values a node comes to, with every alias written out."""
     if not isinstance(node, yaml.CollectionNode):
+        if node is not None and node.tag in _NUMBERS and len(node.value) > _MOST_DIGITS:
+            raise _Refused(f"a number of more than {_MOST_DIGITS:,} digits", node)
         return 1
     if id(node) in weights:
         return weights[id(node)]
@@ -110,7 +116,18 @@ def _refuse_twins(node: yaml.MappingNode) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's tags."""
+    """YAML with CloudFormation's tags. Stops at once at a text with too many values, each of which costs a kilobyte."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._composed = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._composed += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        if self._composed > _MOST and node is not None:
+            raise _Refused(f"the text up to here has more than {_MOST:,} values", node)
+        return node
 
 
 def _tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:

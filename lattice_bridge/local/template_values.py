@@ -25,8 +25,12 @@ def marker(what: str) -> str:
     Args:
         what: where it would come from, as in `Fn::ImportValue name`.
     """
-    plain = re.sub(r"\W*[:/{}]+\W*", " ", what.removeprefix("Fn::").removeprefix("AWS::")).strip()
+    plain = re.sub(r"\W+", _blank, what.removeprefix("Fn::").removeprefix("AWS::")).strip()
     return f"{{{plain}{_TAIL}"
+
+
+def _blank(separator: re.Match[str]) -> str:
+    return " " if any(mark in separator[0] for mark in ":/{}") else separator[0]
 
 
 def unresolved(value: object) -> bool:

@@ -17,11 +17,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
+from lattice_bridge.regular_file import MIB, read_regular_text
+
 FOLDERS: Final = ("v1", "v2", "invalid")
 """Of events."""
 
 REPLIES: Final = "replies"
 _EXPECTED: Final = ".expected.json"
+_MAX_BYTES: Final = 32 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,12 @@ def all_events(pattern: str = "*", folder: str | Path | None = None) -> list[Cas
 
     Args:
         pattern: as of a shell: `v2/*`, `*/query-*`; a `*` goes across a `/`.
-        folder: one of your own in place of the corpus: NAME.json, and NAME.expected.json or not, in any depth.
+        folder: one of your own in place of the corpus: NAME.json, and NAME.expected.json or not, in any depth. Links
+            to other folders are not followed.
 
     Raises:
         UnknownEvent: none fits: a test over nothing would pass.
+        BadFile: a file cannot be read, is not a regular file, or is over 32 MiB.
         ValueError: a file is not JSON.
     """
     root = _events() if folder is None else Path(folder)
@@ -120,7 +125,7 @@ def _names(root: Traversable, folders: tuple[str, ...] | None) -> list[str]:
 
 def _files(folder: Traversable, within: str = "") -> Iterator[str]:
     for entry in folder.iterdir() if folder.is_dir() else ():
-        if entry.is_dir():
+        if entry.is_dir() and not (isinstance(entry, Path) and entry.is_symlink()):  # a link may lead back to here
             yield from _files(entry, f"{within}{entry.name}/")
         elif entry.name.endswith(".json"):
             yield f"{within}{entry.name}"
@@ -144,9 +149,10 @@ def _endings(name: str, known: list[str]) -> Iterator[str]:
 
 
 def _read(path: Traversable) -> Any:
+    text = read_regular_text(path, _MAX_BYTES) if isinstance(path, Path) else path.read_text(encoding="utf-8")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
 
 
