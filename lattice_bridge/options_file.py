@@ -101,9 +101,13 @@ def _backend_faults(backends: Iterable[Backend]) -> Iterator[str]:
 
 
 def _service_faults(services: Iterable[str]) -> Iterator[str]:
-    for service in services:
-        if _SERVICE.fullmatch(service) is None:
-            yield f'lattice: services: "{service}" is not the ARN of a VPC Lattice service'
+    yield from (fault for service in services if (fault := service_fault(service)) is not None)
+
+
+def service_fault(arn: str) -> str | None:
+    """What is wrong with an entry of `[lattice] services`, if anything."""
+    is_arn = _SERVICE.fullmatch(arn) is not None
+    return None if is_arn else f'lattice: services: "{arn}" is not the ARN of a VPC Lattice service'
 
 
 def _drop_headers_faults(dropped: Iterable[str]) -> Iterator[str]:

@@ -55,13 +55,27 @@ def source_of(place: str, folder: Path, *, region: str | None = None, clock: Cal
     Raises:
         InvalidMap: none of these: a malformed one of S3 or SSM, another URL, or nothing.
     """
+    if (fault := place_fault(place)) is not None:
+        raise InvalidMap([fault])
     if place.startswith("s3:"):
         return S3Object(*_bucket_and_key(place), AwsClient("s3", region, read_timeout=2))
     if place.startswith("ssm:"):
         return SsmParameter(_parameter(place), AwsClient("ssm", region, read_timeout=2))
-    if "://" in place or not place or not place.isprintable():
-        raise InvalidMap([f"{place!r}: a configuration is in a file, at s3://BUCKET/KEY, or at ssm:/NAME"])
     return File(folder / place, clock)
+
+
+def place_fault(place: str) -> str | None:
+    """What is wrong with a configuration's place, if anything; see `source_of`."""
+    try:
+        if place.startswith("s3:"):
+            _bucket_and_key(place)
+        elif place.startswith("ssm:"):
+            _parameter(place)
+        elif "://" in place or not place or not place.isprintable():
+            return f"{place!r}: a configuration is in a file, at s3://BUCKET/KEY, or at ssm:/NAME"
+    except InvalidMap as error:
+        return error.detail
+    return None
 
 
 # ---- a file ---------------------------------------------------------------------------------------------------------

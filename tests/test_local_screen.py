@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -63,3 +64,22 @@ def test_an_identity_that_the_auth_policy_does_not_allow_is_said(tmp_path: Path)
         f"  # arn:aws:iam::111122223333:role/green-api: {reason}",
     ]
     assert [line.split()[-1] for line in tables(found) if "default" in line] == ["policy"]
+
+
+def test_a_command_to_paste_is_quoted_whatever_the_map_and_the_template_name(tmp_path: Path) -> None:
+    """Trap G5."""
+    function = BRIDGE.replace(
+        "  Group:",
+        "  Orders:\n    Type: AWS::Serverless::Function\n    Properties: {FunctionName: $(id), Handler: app.handler, "
+        "Runtime: python3.13, CodeUri: ., TenancyConfig: {TenantIsolationMode: PER_TENANT}}\n  Group:",
+        1,
+    ).replace("AuthType: AWS_IAM", "AuthType: NONE")
+    (tmp_path / "template.yaml").write_text(function, encoding="utf-8")
+    text = MAP.replace("[tenants]", "path = \"/a';id;'\"\n[tenants]") + RULE
+    (tmp_path / "bridge.toml").write_text(text, encoding="utf-8")
+    found = plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
+    printed = list(commands(found, read_identities(None), "http://front", "http://lambda"))
+    curls = [line.strip() for line in printed if line.startswith("  curl ")]
+    assert all(shlex.join(shlex.split(line)) == line for line in curls)
+    assert {shlex.split(line)[-1] for line in curls} == {"http://front/a';id;'"}
+    assert not [line for line in printed if "$(id)" in line]

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lattice_bridge.arn import Principal
+from lattice_bridge.backend import function_fault
 from lattice_bridge.cli import show
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.local.authorization import NotAuthorized, admits, authorize
@@ -87,7 +88,8 @@ def commands(plan: Plan, signers: Mapping[str, Identity], front_url: str, lambda
     """Where the stack listens, and commands that work as they stand."""
     known = example(plan)
     url = shlex.quote(f"{front_url}{known.path}")
-    signing = f"curl --aws-sigv4 aws:amz:{plan.region}:vpc-lattice-svcs -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD'"
+    scope = shlex.quote(f"aws:amz:{plan.region}:vpc-lattice-svcs")
+    signing = f"curl --aws-sigv4 {scope} -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD'"
     yield f"Lattice front  {front_url}"
     yield f"Lambda API     {lambda_url}"
     yield ""
@@ -98,7 +100,7 @@ def commands(plan: Plan, signers: Mapping[str, Identity], front_url: str, lambda
         yield f"Unsigned: a 403, as {refusal}"
     else:
         yield "Unsigned, naming a tenant:"
-        yield f"  curl -H '{known.header}: {known.tenant}' {url}"
+        yield f"  curl -H {shlex.quote(f'{known.header}: {known.tenant}')} {url}"
     yield "Signed, as one of the identities; a role's session has the name you give it:"
     for identity in list(signers.values())[:4]:
         reason = _refusal(plan, HttpRequest("GET", known.path, []), identity.signer("me"))
@@ -107,11 +109,12 @@ def commands(plan: Plan, signers: Mapping[str, Identity], front_url: str, lambda
         yield f"  # {identity.principal}{f': a 403, as {reason}' if reason else ''}"
         yield f"  {signing} -H 'x-amz-security-token: session=me' --user {_user(identity)} {url}"
     isolated = next((function for function in plan.functions.values() if function.isolated), None)
-    if isolated is not None:
+    if isolated is not None and function_fault(isolated.name) is None:
         yield "Straight to a function, as the bridge does:"
-        invoke = f"aws lambda invoke --endpoint-url {lambda_url} --region {plan.region}"
+        where = ("--endpoint-url", lambda_url, "--region", plan.region)
+        which = ("--function-name", isolated.name, f"--tenant-id={known.tenant}", "/dev/stdout")
         credentials = f"AWS_ACCESS_KEY_ID={PERSON.access_key} AWS_SECRET_ACCESS_KEY={PERSON.secret_key}"
-        yield f"  {credentials} {invoke} --function-name {isolated.name} --tenant-id {known.tenant} /dev/stdout"
+        yield f"  {credentials} {shlex.join(('aws', 'lambda', 'invoke', *where, *which))}"
     yield ""
     yield "Ctrl-C stops everything."
 

@@ -6,11 +6,13 @@ service in it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 
 from lattice_bridge.deployment.doctor_config import Configured
 from lattice_bridge.deployment.doctor_facts import Deployed, TargetGroup
 from lattice_bridge.deployment.doctor_finding import Finding, Unread, listed
+from lattice_bridge.options_file import service_fault
 
 
 def allow_list_findings(deployed: Deployed, configured: Configured) -> Iterator[Finding]:
@@ -18,8 +20,10 @@ def allow_list_findings(deployed: Deployed, configured: Configured) -> Iterator[
     listed_there = configured.options.services
     serving = _services_of(deployed.groups)
     subject = "[lattice] services"
-    entry = ", ".join(f'"{arn}"' for arn in sorted(serving | listed_there)) or '"SERVICE ARN"'
-    mend = f"in {configured.file}, under [lattice]: services = [{entry}]"
+    entries = sorted(serving | listed_there) or ["SERVICE ARN"]
+    mend = f"in {configured.file}, under [lattice]: services = {json.dumps(entries)}"
+    if any(map(service_fault, serving)):
+        mend = "nothing to write is given: what AWS answered for the service's ARN is malformed"
     if not listed_there:
         wanted = listed(sorted(serving)) or "the services that forward to it"
         wanted = f"{wanted}; no help against whoever has lambda:InvokeFunction"

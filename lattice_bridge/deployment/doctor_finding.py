@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias, TypeVar
+
+from lattice_bridge.backend import function_fault
 
 Level = Literal["ok", "warning", "error", "unknown"]
 
@@ -84,17 +86,61 @@ T = TypeVar("T")
 Read: TypeAlias = T | Unread
 
 
+_ARN: Final = r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:(?:[0-9]{12})?:[A-Za-z0-9_+=,.@:/$-]+"
+_ID: Final = rf"{_ARN}|[a-z0-9][a-z0-9-]*"
+_VALUES: Final[Mapping[str, re.Pattern[str]]] = {
+    option: re.compile(pattern)
+    for option, pattern in {
+        "--function-version": r"\$LATEST|[0-9]+",
+        "--listener-identifier": _ID,
+        "--log-group-name": r"[A-Za-z0-9_/.#-]{1,512}",
+        "--name": r"(?:/[A-Za-z0-9_.-]+){1,15}|[A-Za-z0-9_-]{1,128}",
+        "--principal": rf"{_ARN}|[a-z0-9.-]+",
+        "--qualifier": r"\$LATEST|[A-Za-z0-9_-]{1,128}",
+        "--region": r"[a-z0-9-]+",
+        "--resource-identifier": _ID,
+        "--role": _ARN,
+        "--role-name": r"[A-Za-z0-9_+=,.@-]{1,128}",
+        "--runtime": r"[a-z0-9.]+",
+        "--service-identifier": _ID,
+        "--source-arn": _ARN,
+        "--statement-id": r"[A-Za-z0-9_-]{1,100}",
+        "--target-group-identifier": _ID,
+        "--targets": rf"id={_ARN}",
+        "--user-name": r"[A-Za-z0-9_+=,.@-]{1,128}",
+        "--uuid": r"[A-Za-z0-9-]{1,64}",
+    }.items()
+}
+"""Option → what AWS takes for it, where the value is from outside. What it is for other options is checked alike."""
+_OPTION: Final = re.compile(r"--[a-z][a-z0-9-]*")
+_INTERPRETED: Final = re.compile(r"(?:fileb?|https?)://|@", re.IGNORECASE)
+"""What the AWS CLI, or another program, reads a file or a URL for: the value sent would be what is in it."""
+_FLAGS: Final = frozenset({"--with-decryption"})
+"""Options without a value."""
+_OURS: Final = frozenset({"fileb://function.zip"})
+"""Values that doctor itself writes, for what a person has to supply."""
+_NO_COMMAND: Final = re.compile(r"no command is given: the value for (?:--[a-z0-9-]+|an argument) is malformed")
+
+
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """Writes commands as they are pasted: quoted, in the region and with the profile of this run."""
+    """Writes commands as they are pasted: quoted, in the region and with the profile of this run.
+
+    What AWS answered is not trusted: whoever may change one part of a stack must not choose what its operator runs. If
+    a value is not what AWS takes in its place, or if the AWS CLI would read a file for it, there is no command.
+    """
 
     region: str
     profile: str | None = None
 
     def aws(self, *words: str) -> str:
-        """`aws WORDS --region … --profile …`."""
+        """`aws WORDS --region … --profile …`; a sentence without the value if one of them is malformed."""
         profile = ("--profile", self.profile) if self.profile else ()
-        return shlex.join(("aws", *words, "--region", self.region, *profile))
+        every = (*words, "--region", self.region, *profile)
+        malformed = _malformed(every)
+        if malformed is not None:
+            return f"no command is given: the value for {malformed} is malformed"
+        return shlex.join(("aws", *every))
 
     def of_function(self, command: str, arn: str, *words: str) -> str:
         """`aws lambda COMMAND --function-name ARN WORDS …`, in the function's own region.
@@ -104,9 +150,51 @@ class Shell:
         return replace(self, region=arn.split(":")[3]).aws("lambda", *command.split(), "--function-name", arn, *words)
 
 
+def _malformed(words: Sequence[str]) -> str | None:
+    """The option whose value must not be in a command; None if all may be.
+
+    A word after an option is its value, whatever it looks like.
+    """
+    option, needs_value = "an argument", False
+    for word in words:
+        joined, mark, value = word.partition("=")
+        if not needs_value and _OPTION.fullmatch(word):
+            option, needs_value = word, word not in _FLAGS
+        elif not needs_value and mark and _OPTION.fullmatch(joined):
+            option = joined
+            if not _is_well_formed(option, value):
+                return option
+        else:
+            needs_value = False
+            if word.startswith("-") or not _is_well_formed(option, word):
+                return option
+    return None
+
+
+def _is_well_formed(option: str, value: str) -> bool:
+    if option == "--function-name":
+        return function_fault(value) is None
+    if option in _VALUES:
+        return _VALUES[option].fullmatch(value) is not None
+    plain = value.isprintable() and _INTERPRETED.match(value) is None
+    return value in _OURS or (value != "" and plain)
+
+
+def without_part(mend: str) -> str:
+    """What a finding says to do. Where a command in it could not be given, that sentence stays, and no part of the
+    others: half of the steps would be another change."""
+    found = _NO_COMMAND.search(mend)
+    return mend if found is None else found[0]
+
+
 def option(name: str, value: str) -> tuple[str, ...]:
     """`--name value`; in one word where the value would be taken for an option."""
     return (f"{name}={value}",) if value.startswith("-") else (name, value)
+
+
+def as_argument(path: str) -> str:
+    """A file's path as a word of a command that cannot be taken for an option."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def listed(texts: tuple[str, ...] | list[str], most: int = 3) -> str:

@@ -6,7 +6,7 @@ Rule: reading comes first and whole; what is said of it is said by functions tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lattice_bridge.backend import Backend, function_fault
@@ -25,7 +25,7 @@ from lattice_bridge.deployment.doctor_facts import (
     TargetGroup,
     target_names,
 )
-from lattice_bridge.deployment.doctor_finding import Finding, Read, Shell, Unread
+from lattice_bridge.deployment.doctor_finding import Finding, Read, Shell, Unread, without_part
 from lattice_bridge.deployment.doctor_invokers import admits, invoker_findings
 from lattice_bridge.deployment.doctor_map_roles import map_role_findings
 from lattice_bridge.deployment.doctor_read_iam import read_map_roles, read_map_written, read_rights
@@ -170,7 +170,10 @@ def _backend(aws: Aws, backend: Backend, bridge: Name) -> BackendFunction:
 
 def findings_of(deployed: Deployed, configured: Configured, shell: Shell) -> list[Finding]:
     """All there is to say, in the order in which a request passes: Lattice, the bridge, what is behind it, the map."""
-    return list(_all(deployed, configured, shell))
+    return [
+        found if found.mend is None else replace(found, mend=without_part(found.mend))
+        for found in _all(deployed, configured, shell)
+    ]
 
 
 def _all(deployed: Deployed, configured: Configured, shell: Shell) -> Iterator[Finding]:

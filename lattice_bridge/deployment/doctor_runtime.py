@@ -15,8 +15,9 @@ from typing import Final
 from lattice_bridge.backend import function_fault
 from lattice_bridge.deployment.doctor_config import Configured
 from lattice_bridge.deployment.doctor_facts import Deployed, Function, Name
-from lattice_bridge.deployment.doctor_finding import Finding, Read, Shell, Unread, option
+from lattice_bridge.deployment.doctor_finding import Finding, Read, Shell, Unread, as_argument, option
 from lattice_bridge.place import CONFIG_VARIABLE, FUNCTION_VARIABLE
+from lattice_bridge.source import place_fault
 
 _ANOTHER: Final = "deploy the bridge as another function: tenancy is chosen when one is made, and never taken off"
 HANDLER: Final = "lattice_bridge.main.handler"
@@ -58,7 +59,7 @@ def _findings(
     yield _time_finding(name, function, deployed, configured, shell)
     yield _python_finding(name, function, deployed, shell)
     yield _boto3_finding(configured, function, shell)
-    yield _config_finding(function, deployed, configured, shell)
+    yield _config_finding(name, function, deployed, configured, shell)
 
 
 def _update(name: Name, deployed: Deployed, shell: Shell, *words: str) -> str:
@@ -153,10 +154,15 @@ def _boto3_finding(configured: Configured, function: Function, shell: Shell) -> 
     return Finding("unknown", "boto3", found, "1.41 or later: the bridge's log says boto3_too_old if not", look)
 
 
-def _config_finding(function: Function, deployed: Deployed, configured: Configured, shell: Shell) -> Finding:
+def _config_finding(
+    name: Name, function: Function, deployed: Deployed, configured: Configured, shell: Shell
+) -> Finding:
     """A map in S3 or SSM may be another than the one here, whatever its name; the commands fetch it beside this one."""
     place = function.variables.get(CONFIG_VARIABLE) or "bridge.toml"
     wanted = f"what was read here: {configured.file}"
+    if place_fault(place) is not None:
+        found = f"{place!r}, which is malformed: the bridge answers 503"
+        return Finding("error", CONFIG_VARIABLE, found, "a file, s3://BUCKET/KEY or ssm:/NAME", _look(name, shell))
     if place.startswith(("s3://", "ssm:")):
         copy = f"deployed-{PurePath(configured.file).name}"
         fetch = shell.aws("s3", "cp", place, copy)
@@ -166,7 +172,7 @@ def _config_finding(function: Function, deployed: Deployed, configured: Configur
         if deployed.map_gone and _is_alike(function, deployed.function):
             found = f"{place} is not there: the bridge starts without a map, and answers 503"
             return Finding("error", "configuration", found, wanted)
-        mend = f"{fetch} && {shlex.join(('lattice-bridge', 'diff', copy, configured.file))}"
+        mend = f"{fetch} && {shlex.join(('lattice-bridge', 'diff', copy, as_argument(configured.file)))}"
         return Finding("unknown", "configuration", f"{place}, whose text was not read", wanted, mend)
     if PurePath(place).name == PurePath(configured.file).name:
         found = f"{place} of the package, whose text was not read"
