@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from lattice_bridge.document import MAX_BYTES
 from lattice_bridge.errors import InvalidMap, Unavailable
 from lattice_bridge.regular_file import read_regular_file
-from lattice_bridge.source import MAX_BYTES, File, S3Object, Source, SsmParameter, Text, source_of
+from lattice_bridge.source import File, S3Object, Source, SsmParameter, Text, source_of
 from tests.aws_server import REGION, AwsServer
 from tests.fake_lambda import FakeLambda
 from tests.fake_lambda import Says as Refuses
