@@ -13,7 +13,7 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.cli.explain import in_words
-from lattice_bridge.cli.files import check_service, read, read_map, read_services
+from lattice_bridge.cli.files import check_service, read, read_events, read_map, read_services
 from lattice_bridge.compare import Change, changed_decisions, changed_rules, changed_tables
 from lattice_bridge.document import parse_document
 from lattice_bridge.errors import BridgeError
@@ -97,9 +97,11 @@ def _summary(changes: list[Change], what: str) -> str:
 
 
 def _lines(path: Path) -> Iterator[object]:
-    for number, line in enumerate(read(path).split("\n"), 1):
+    for number, line in enumerate(read_events(path).split("\n"), 1):
         if line.strip():
             try:
                 yield json.loads(line)
-            except (ValueError, RecursionError) as error:
+            except RecursionError as error:
+                raise click.UsageError(f"{path}:{number}: nested too deeply") from error
+            except ValueError as error:
                 raise click.UsageError(f"{path}:{number}: not JSON: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -13,8 +14,11 @@ from lattice_bridge.document import parse_document, read_text
 from lattice_bridge.errors import Forbidden, InvalidMap
 from lattice_bridge.message import Request
 from lattice_bridge.options_file import read_options
-from lattice_bridge.regular_file import BadFile, decoded, read_argument
+from lattice_bridge.regular_file import MIB, BadFile, decoded, read_argument, read_regular_text
 from lattice_bridge.tenant_map import TenantMap
+
+MAX_EVENTS_BYTES: Final = 256 * MIB
+"""Bytes of a file of events: some hundred thousand."""
 
 
 def read(path: Path) -> str:
@@ -23,6 +27,14 @@ def read(path: Path) -> str:
         return read_text(path)
     except InvalidMap as error:
         raise click.UsageError(error.detail) from error
+
+
+def read_events(path: Path) -> str:
+    """The text of a file of events, one a line; wrong usage if it cannot be read."""
+    try:
+        return read_regular_text(path, MAX_EVENTS_BYTES)
+    except BadFile as error:
+        raise click.UsageError(str(error)) from error
 
 
 def read_once(path: Path, limit: int) -> str:
