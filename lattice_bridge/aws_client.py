@@ -5,11 +5,12 @@ Rule: it gives up soon, since requests wait; and nothing of it is imported befor
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Mapping
 from typing import Any, Final
+
+from lattice_bridge.forks import in_child
 
 MAX_CONNECTIONS: Final = 64
 
@@ -36,16 +37,17 @@ class AwsClient:
         self._read_timeout = read_timeout
         self._made: Any = None
         self._lock = threading.Lock()
-        self._process = os.getpid()
+        in_child(self._forget)
 
     def __call__(self) -> Any:
         """The client. Called at init as well, where Lambda gives a whole core."""
-        if self._process != os.getpid():
-            self._made, self._lock, self._process = None, threading.Lock(), os.getpid()
         with self._lock:
             if self._made is None:
                 self._made = self._connect()
             return self._made
+
+    def _forget(self) -> None:
+        self._made, self._lock = None, threading.Lock()
 
     def _connect(self) -> Any:
         import boto3  # here, since a configuration that names none of this does not pay for it

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from lattice_bridge.forks import in_child
+
 
 def in_background(work: Callable[[], None]) -> None:
     """Runs `work` in a thread of its own. In Lambda it stands still between requests, and goes on with the next.
@@ -35,6 +37,10 @@ class Elapsed:
         self._lock = threading.Lock()
         self._seen = (wall(), steady())
         self._total = 0.0
+        in_child(self._forget_lock)
+
+    def _forget_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def __call__(self) -> float:
         """Seconds since this was made."""

@@ -15,8 +15,9 @@ from lattice_bridge.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.backend import Backend, Backends, Scheme
 from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
 from lattice_bridge.event import method_of, parse_event, request_id_of
+from lattice_bridge.garbage import no_collection
 from lattice_bridge.invoke import Call, Invoke
-from lattice_bridge.message import Request
+from lattice_bridge.message import Request, Response
 from lattice_bridge.payload import ASYNC_LIMIT, SYNC_LIMIT, dialect_of, encode
 from lattice_bridge.telemetry import NAMESPACE, Circumstances, Record, lines, to_stdout
 from lattice_bridge.tenant import Decision
@@ -107,7 +108,7 @@ class Bridge:
         record.step("invoke")
         answer = self.invoke(_call(backend, tenant, payload, context))
         record.step("reply")
-        response = reply.ACCEPTED if backend.invocation == "async" else reply.decode(answer)
+        response = reply.ACCEPTED if backend.invocation == "async" else _decoded(answer)
         return reply.render(response, request.method, self.set_cookie, self.drop_headers)
 
     def _encode(self, request: Request, tenant: str, backend: Backend, request_id: str) -> bytes:
@@ -153,6 +154,16 @@ def _call(backend: Backend, tenant: str, payload: bytes, context: object) -> Cal
         timeout=backend.timeout,
         left=_left(context),
     )
+
+
+def _decoded(answer: bytes) -> Response:
+    """For a large answer without the collector, which takes longer than parsing it. Nothing of what was parsed is left
+    when it is resumed."""
+    with no_collection() if len(answer) > _LARGE else contextlib.nullcontext():
+        return reply.decode(answer)
+
+
+_LARGE: Final = 64 * 1024
 
 
 def id_for(event: object, context: object) -> str:

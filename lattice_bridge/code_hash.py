@@ -23,22 +23,27 @@ _PASSED_OVER: Final = TOOLS | {"__pycache__"}
 
 @cache
 def code_hash() -> str:
-    """The hash of the code that runs, as hex."""
+    """The hash of the code that runs, as hex. Empty if there are no files to read it from, as in a zip that is imported
+    or where only bytecode is installed: then no compiled file is known to be this code's."""
     folder = Path(__file__).parent
     try:
         return (folder / FILE).read_text(encoding="ascii")
     except FileNotFoundError:
         return hash_of(folder)
+    except OSError:
+        return ""
 
 
 def hash_of(package: Path) -> str:
-    """The hash of the package in this folder, as hex: of each module's name and bytes, in the order of names."""
+    """The hash of the package in this folder, as hex: of each module's name and bytes, in the order of names. Empty if
+    there is none."""
+    modules = sorted(_modules(package, ""))
     digest = hashlib.sha256()
-    for name, path in sorted(_modules(package, "")):
+    for name, path in modules:
         code = path.read_bytes()
         digest.update(f"{name} {len(code)}\n".encode())
         digest.update(code)
-    return digest.hexdigest()
+    return digest.hexdigest() if modules else ""
 
 
 def _modules(folder: Path, within: str) -> Iterator[tuple[str, Path]]:

@@ -18,7 +18,7 @@ from lattice_bridge.document import FORMAT, Document, sealed
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.garbage import no_collection
 from lattice_bridge.options import Options
-from lattice_bridge.rules import EVERY, Allowed, Condition, Every, Key, Rule, Rules, Taken, Tenant
+from lattice_bridge.rules import EVERY, SSO_ROLE, Allowed, Condition, Every, Key, Rule, Rules, Taken, Tenant
 from lattice_bridge.surroundings import Surroundings
 from lattice_bridge.template import Template
 from lattice_bridge.version import __version__
@@ -148,6 +148,8 @@ def _rules(compiled: Mapping[str, Any]) -> Iterator[Rule]:
 
     def rule(key: Key, leaf: list[Any]) -> Rule:
         outcome = outcomes[leaf[1]] if len(leaf) > 1 and leaf[1] is not None else None
+        if outcome is not None and key[0] == "role-prefix" and key[3].startswith(SSO_ROLE):
+            raise ValueError("a prefix for several permission sets, which older versions compiled")
         return Rule(leaf[0], key, outcome, conditions[leaf[2]] if len(leaf) > 2 else ())
 
     for key, leaf in _leaves(compiled["owners"], ()):

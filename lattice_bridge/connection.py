@@ -7,8 +7,6 @@ One deadline bounds connecting, sending and reading together: a server that send
 
 from __future__ import annotations
 
-import contextlib
-import os
 import select
 import socket
 import ssl
@@ -20,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from lattice_bridge.endpoint import Endpoint
+from lattice_bridge.forks import in_child
 from lattice_bridge.http_answer import Answer, Reading, read_answer
 
 CONNECT_TIMEOUT: Final = 2.0
@@ -217,12 +216,11 @@ class Idle:
         self._now = now
         self._kept: deque[Connection] = deque()
         self._lock = threading.Lock()
-        self._process = os.getpid()
+        in_child(self._leave_parents)
         weakref.finalize(self, _close_all, self._kept)  # an invoker that was replaced leaves no sockets behind
 
     def take(self) -> Connection | None:
         """A connection that can be used, or None. Those that cannot are closed."""
-        self._leave_parents()
         while True:
             with self._lock:
                 if not self._kept:
@@ -235,7 +233,6 @@ class Idle:
 
     def put(self, connection: Connection) -> None:
         """Keeps a connection, if its last answer left nothing behind; otherwise closes it."""
-        self._leave_parents()
         if connection.reusable:
             connection.idle_since = self._now()
             with self._lock:
@@ -246,19 +243,15 @@ class Idle:
 
     def close(self) -> None:
         """Closes all that are not in use."""
-        self._leave_parents()
         with self._lock:
             _close_all(self._kept)
 
     def _leave_parents(self) -> None:
         """In a child process, closes its copies of the parent's connections, which stay open there."""
-        if self._process != os.getpid():
-            self._lock = threading.Lock()  # another thread of the parent may have held it at the fork
-            _close_all(self._kept)
-            self._process = os.getpid()
+        self._lock = threading.Lock()
+        _close_all(self._kept)
 
 
 def _close_all(kept: deque[Connection]) -> None:
-    with contextlib.suppress(IndexError):  # two threads of a child process may both empty it
-        while True:
-            kept.pop().close()
+    while kept:
+        kept.pop().close()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lattice_bridge.errors import Misconfigured
+from lattice_bridge.forks import in_child
 from lattice_bridge.signing import Credentials
 
 Source = Callable[[], Credentials]
@@ -49,6 +50,7 @@ class Chain:
         self._find = find or _botocore
         self._found: Any = None
         self._lock = threading.Lock()
+        in_child(self._forget_lock)
 
     def __call__(self) -> Credentials:
         """The credentials of the moment, renewed if they expire soon.
@@ -63,6 +65,9 @@ class Chain:
         except Exception as error:
             raise _none(type(error).__name__) from None  # whose message may quote what a provider answered
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token or None)
+
+    def _forget_lock(self) -> None:
+        self._found, self._lock = None, threading.Lock()  # botocore's credentials have locks of their own
 
     def forget(self) -> None:
         """What was found is looked for anew: Lambda said that it has expired, though it did not say so itself."""

@@ -27,6 +27,7 @@ MOST_LEVELS: Final = 32
 """Of tables and arrays within each other in TOML."""
 
 _TOO_DEEP: Final = f"more than {MOST_LEVELS} levels. Fix: nest less; a configuration needs five levels at most"
+_TOO_MANY: Final = f"more than {MOST_LEVELS} words. Fix: a key needs five at most; break the string or comment in two"
 _PART: Final = r"""[ \t]*+(?:[A-Za-z0-9_-]++|"(?:[^"\\]|\\.)*+"|'[^']*+')[ \t]*+"""
 _LONG_KEY: Final = rf"(?:\.{_PART}){{{MOST_LEVELS}}}"
 """What follows the first part of a dotted key with too many parts. tomllib needs time and memory that grow with the
@@ -76,7 +77,8 @@ def _twin_of(sha256: str, twin: str | None) -> Document | None:
         return None
     made = document.compiled or {}
     # Other code may check more than the code that compiled it, or decide otherwise.
-    return document if made.get("source") == sha256 and made.get("code") == code_hash() else None
+    code = code_hash()
+    return document if code and (made.get("source"), made.get("code")) == (sha256, code) else None
 
 
 def _compiled(text: str, sha256: str) -> Document:
@@ -111,7 +113,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") >= MOST_LEVELS and re.search(_LONG_KEY, line):  # the count alone costs next to nothing
-            raise InvalidMap([f"line {number}: a key of {_TOO_DEEP}"])
+            raise InvalidMap([f"line {number}: a key, a string or a comment with dots between {_TOO_MANY}"])
     try:
         tables = tomllib.loads(text)
     except RecursionError as error:

@@ -218,6 +218,9 @@ def _query_of_map(query_map: object, faults: _Faults) -> str:
         return ""
     parts: list[str] = []
     room = MAX_TARGET
+    if len(query_map) > MAX_TARGET:
+        faults.add("malformed_event", f"the query parameters are longer than {MAX_TARGET} characters")
+        return ""
     for name, value in query_map.items():
         for text in value if isinstance(value, list) else [value]:
             if not isinstance(name, str) or not isinstance(text, str):
@@ -245,7 +248,7 @@ def _headers(value: object, faults: _Faults) -> Pairs:
     if not isinstance(value, Mapping):
         faults.add("malformed_event", "headers is not an object")
         return ()
-    lines = sum(len(entry) if isinstance(entry, list) else 1 for entry in value.values())
+    lines = sum(max(1, len(entry)) if isinstance(entry, list) else 1 for entry in value.values())
     if lines > MAX_HEADER_LINES:
         faults.add("malformed_header", f"{lines} header lines; at most {MAX_HEADER_LINES} are read")
         return ()
@@ -338,7 +341,11 @@ def _identity_of_context(value: object, faults: _Faults) -> Mapping[str, str]:
 
 
 def _identity_of_headers(headers: Pairs, faults: _Faults) -> Mapping[str, str]:
-    """V1: the two headers that Lattice adds after it has removed the client's own."""
+    """V1: the two headers that Lattice adds after it has removed the client's own.
+
+    An unsigned request has no identity header. So one that does not say how the caller was authenticated is refused: if
+    it were read as an unsigned caller's, a signed one could escape a deny, or use a rule with `anyone`.
+    """
     identity: dict[str, str] = {}
     for header, known in ((names.NETWORK, _NETWORK_KEYS), (names.IDENTITY, _IDENTITY_KEYS)):
         values = [value for name, value in headers if name == header]
@@ -346,6 +353,8 @@ def _identity_of_headers(headers: Pairs, faults: _Faults) -> Mapping[str, str]:
             faults.add("header_repeated", f"header {header} occurs {len(values)} times")
         elif values:
             _read_fields(values[0], header, known, identity, faults)
+            if header == names.IDENTITY and "type" not in identity:
+                faults.add("malformed_header", f"header {header} has no field Type before a certificate's fields")
     return identity
 
 
@@ -353,40 +362,44 @@ def _read_fields(text: str, header: str, known: frozenset[str], into: dict[str, 
     """Reads `Key=value; Key=value`, in any order, with or without the space.
 
     How Lattice escapes a `;` inside a value is undocumented, so a value may look like the next field. Two of the values
-    can hold one:
+    can contain one:
 
     * A certificate's names. They are free text, so nothing is read from the first certificate field on: the name
       `device; SessionName=blue` would add a field that is absent. For the same reason the certificate's own fields are
       not read from a V1 event at all.
-    * The path of an IAM user, as in `user/alice;x=/bob`. A path ends in `/` and the name follows, so behind a user
-      every field that ends like that is refused.
+    * The path of an IAM user or role, as in `user/alice;x=/bob`. A path ends in `/` and the name follows. So beside
+      such a principal, each other field that ends like that is refused, and so is a certificate, which belongs to the
+      session of a role.
 
-    A backslash may be the escape that nobody has documented, and is refused. So is a known field that occurs twice,
-    wherever in the header: also behind a comma, which is how a second header would have been joined (trap A16).
+    A backslash may be an escape, and is refused. So is a known field that occurs twice, wherever in the header: also
+    behind a comma, which is how a second header would have been joined (trap A16).
     """
     if "\\" in text:
         faults.add("malformed_header", f"header {header} contains a backslash")
         return
     found: dict[str, str] = {}
-    has_rest_of_path = False
+    may_be_rest_of_path = False
     for part in text.split(";"):
         name, mark, value = part.strip(" \t").partition("=")
-        key = _identity_key(name)
+        key = names.lower(name)
         if key.startswith("x509"):
+            may_be_rest_of_path = True
             break
-        if mark and key in known:
-            found.setdefault(key, value)
-        if key != "principal" and "/" in part and not part.endswith("/"):
-            has_rest_of_path = True
-    begun = Counter(match[1] for match in _FIELD_BEGINS.finditer(_identity_key(text)))
+        if mark and key in known and key not in found:
+            found[key] = value
+            if key == "principal":
+                continue
+        may_be_rest_of_path = may_be_rest_of_path or ("/" in part and not part.endswith("/"))
+    begun = Counter(match[1] for match in _FIELD_BEGINS.finditer(names.lower(text)))
     for key, value in found.items():
         if key in into or begun[key] > 1:
             faults.add("malformed_header", f"header {header} has the field {key} twice")
         into[key] = value
-    if has_rest_of_path and ":user/" in found.get("principal", ""):
-        faults.add("malformed_header", f"header {header} has a field that may be the rest of a user's path")
+    if may_be_rest_of_path and _HAS_PATH.search(found.get("principal", "")):
+        faults.add("malformed_header", f"header {header} has a field that may be the rest of the principal's path")
 
 
+_HAS_PATH: Final = re.compile(r":(?:user|role)/")
 _NETWORK_KEYS: Final = frozenset({"sourcevpcarn"})
 _IDENTITY_KEYS: Final = frozenset({"type", "principal", "principalorgid", "sessionname", "sourcevpcarn"})
 _FIELD_BEGINS: Final = re.compile(r"(?:^|[;,])[ \t]*([a-z0-9]+)[ \t]*=")

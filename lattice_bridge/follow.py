@@ -15,6 +15,7 @@ from typing import Any, Final
 from lattice_bridge.background import elapsed, in_background, is_past
 from lattice_bridge.document import sha256_of
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
+from lattice_bridge.forks import in_child
 from lattice_bridge.source import Source
 
 CLOSED_REFRESH: Final = 5.0
@@ -95,6 +96,7 @@ class Following:
         self._was_closed = False
         self._version: str | None = None
         self._rejected: tuple[str, BridgeError] | None = None
+        in_child(self._forget_look)
         self._serving: Handler = closed(InvalidMap(["not loaded yet"]))
         self.in_force: InForce | None = None
         self._look_when_due()
@@ -103,6 +105,9 @@ class Following:
         """One request."""
         self._look_when_due()
         return self._serving(event, context)
+
+    def _forget_look(self) -> None:
+        self._lock, self._looking = threading.Lock(), False
 
     # ---- when -------------------------------------------------------------------------------------------------------
 

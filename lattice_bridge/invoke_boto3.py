@@ -7,7 +7,6 @@ and the backend then runs twice.
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from typing import Any, Final, Protocol
 
 from lattice_bridge.aws_client import code_of
 from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Misconfigured, TimedOut
+from lattice_bridge.forks import in_child
 from lattice_bridge.invoke import (
     SHORTEST,
     TYPES,
@@ -67,7 +67,7 @@ class Boto3Invoker:
         self._pause = pause
         self._clients: dict[float, LambdaClient] = {}
         self._lock = threading.Lock()
-        self._process = os.getpid()
+        in_child(self._forget_clients)
 
     def __call__(self, call: Call) -> bytes:
         """The function's answer, read to its end.
@@ -100,11 +100,12 @@ class Boto3Invoker:
             self._forget()
             self._clients = {}
 
+    def _forget_clients(self) -> None:
+        self._clients, self._lock = {}, threading.Lock()
+
     def client_for(self, timeout: float) -> LambdaClient:
         """The client with this read timeout, made once a process: after a fork, the parent goes on using the
         connections. Called at init as well, where Lambda gives a whole core."""
-        if self._process != os.getpid():
-            self._clients, self._lock, self._process = {}, threading.Lock(), os.getpid()
         client = self._clients.get(timeout)
         if client is None:
             with self._lock:

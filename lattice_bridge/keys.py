@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from lattice_bridge.background import elapsed, in_background, is_past
 from lattice_bridge.errors import BridgeError, Unavailable
+from lattice_bridge.forks import in_child
 from lattice_bridge.regular_file import BadFile, read_regular_file
 
 MAX_BYTES: Final = 128 * 1024
@@ -186,7 +187,7 @@ def _private_key_fault(data: bytes) -> str | None:
     private: list[dict[str, Any]] = []
 
     def note(members: dict[str, Any]) -> dict[str, Any]:
-        if members.keys() & _PRIVATE or members.get("kty") == "oct":
+        if "kty" in members and (members.keys() & _PRIVATE or members["kty"] == "oct"):
             private.append(members)
         return members
 
@@ -373,6 +374,12 @@ class KeySet:
         self._tried: float | None = None
         self._in_flight = False
         self._failure = ""
+        in_child(self._forget_fetch)
+
+    def _forget_fetch(self) -> None:
+        self._changed = threading.Condition()
+        if self._in_flight:
+            self._in_flight, self._tried = False, None
 
     def key(self, kid: str | None) -> SigningKey | None:
         """The key of this `kid`, or None if the issuer has none.

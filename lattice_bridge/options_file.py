@@ -113,6 +113,6 @@ def service_fault(arn: str) -> str | None:
 def _drop_headers_faults(dropped: Iterable[str]) -> Iterator[str]:
     for name in dropped:
         if not names.is_token(name):
-            yield f'reply: drop_headers: "{name}" is not a header name; write one as in set-cookie'
+            yield f'reply: drop_headers: "{name}" is not a header name. Fix: write one, such as set-cookie'
         elif names.lower(name) == "content-type":
-            yield 'reply: drop_headers: "content-type" has to stay: without it a browser guesses what a body is'
+            yield 'reply: drop_headers: a browser guesses the type without "content-type". Fix: leave it out'

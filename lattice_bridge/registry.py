@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from lattice_bridge.aws_client import AwsClient, code_of
 from lattice_bridge.background import elapsed, is_past
 from lattice_bridge.errors import InvalidMap, Unavailable
+from lattice_bridge.forks import in_child
 from lattice_bridge.message import is_tenant_id
 from lattice_bridge.rules import Tenant
 
@@ -102,6 +103,10 @@ class Registry:
         self._flights: dict[str, _Flight] = {}
         self._failed: _Flight | None = None
         self._tried = 0.0
+        in_child(self._forget_flights)
+
+    def _forget_flights(self) -> None:
+        self._lock, self._flights = threading.Lock(), {}
 
     def warm(self) -> None:
         """Prepares the first fetch, without one.
@@ -170,7 +175,7 @@ class Registry:
             self._failed = None if reached else flight
             self._tried = now
             flight.answer = answer
-            del self._flights[name]
+            self._flights.pop(name, None)
         flight.ended.set()
 
     def _remember(self, name: str, answer: _Answer, since: float) -> None:

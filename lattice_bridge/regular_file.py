@@ -1,7 +1,7 @@
-"""Files: the only module of the package that opens one for reading.
+"""Reads the files that a command or a configuration names. No other module opens such a file.
 
-Rule: a file that a command or a configuration names may be somebody else's choice. It is read only if it is a regular
-file, only up to a limit, and it is never waited for: a FIFO without a writer and `/dev/zero` have no end.
+Rule: another person may have chosen the file. It is read only if it is a regular file, only up to a limit, and it is
+never waited for: a FIFO without a writer and `/dev/zero` have no end.
 """
 
 from __future__ import annotations

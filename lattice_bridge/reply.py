@@ -18,7 +18,6 @@ from lattice_bridge import headers as names
 from lattice_bridge.assumptions import BINARY_CONTENT_TYPE, DEFAULT_CONTENT_TYPE, SET_COOKIE
 from lattice_bridge.base64_text import Base64
 from lattice_bridge.errors import BackendFailed, BridgeError
-from lattice_bridge.garbage import no_collection
 from lattice_bridge.message import Pairs, Response
 
 REPLY_LIMIT: Final = 6 * 1024 * 1024
@@ -50,17 +49,10 @@ def decode(answer: bytes) -> Response:
     Raises:
         BackendFailed: not JSON, or a response that cannot be one.
     """
-    if len(answer) < _SMALL:
-        found = _read(answer)
-    else:
-        with no_collection():  # until the parsed answer is gone again
-            found = _read(answer)
+    found = _read(answer)
     if isinstance(found, BackendFailed):
         raise found
     return found
-
-
-_SMALL: Final = 64 * 1024
 
 
 def _read(answer: bytes) -> Response | BackendFailed:

@@ -20,6 +20,7 @@ from lattice_bridge.rules import (
     ANYONE,
     EVERY,
     PREFIX_ENDS,
+    SSO_ROLE,
     Allowed,
     Condition,
     ConditionKind,
@@ -104,7 +105,6 @@ _GRAMMARS: Final[dict[ConditionKind, tuple[re.Pattern[str], str]]] = {
 }
 _COMPARABLE: Final = 1000
 """Tenants among which a misspelt one is looked for: it takes a hundred milliseconds among ten thousand."""
-_SSO_ROLE: Final = "awsreservedsso_"
 _ROLE_EXAMPLE: Final = "write it as IAM does, as in arn:aws:iam::111122223333:role/blue-api"
 
 
@@ -171,7 +171,7 @@ def _role_faults(table: RuleTable) -> Iterator[str]:
     if exact != role and (exact[-1:] not in PREFIX_ENDS or exact[-1:] == ""):
         yield f'role "{role}": a prefix ends in one of {" ".join(PREFIX_ENDS)} before the *, as in role/green-dev-*'
         return
-    if exact != role and names.lower(exact.rpartition("/")[2]).startswith(_SSO_ROLE):
+    if exact != role and not table.deny and names.lower(exact.rpartition("/")[2]).startswith(SSO_ROLE):
         yield (
             f'role "{role}": a prefix of a role of IAM Identity Center also matches other permission sets, as '
             'Support_ reads Support_ReadOnly. Fix: write sso = { account = "111122223333", permission_set = "Support" }'

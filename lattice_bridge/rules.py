@@ -123,7 +123,9 @@ PREFIX_ENDS: Final = "-_.@=+,"
 """What a prefix of a role's name has to end in: `tenant-a*` would be for tenant-admin too."""
 
 _DELIMITER: Final = re.compile(f"[{re.escape(PREFIX_ENDS)}]")
-_SSO: Final = re.compile(r"awsreservedsso_(.+)_[0-9a-f]{16}")
+SSO_ROLE: Final = "awsreservedsso_"
+"""How the names of IAM Identity Center's roles begin, folded."""
+_SSO: Final = re.compile(rf"{SSO_ROLE}(.+)_[0-9a-f]{{16}}")
 
 
 def role_key(partition: str, account: str, folded_name: str) -> Key:

@@ -89,6 +89,7 @@ def test_the_network_and_the_service_both_have_to_allow() -> None:
 
 
 def test_an_explicit_deny_overrides_every_allow_and_is_told_before_what_is_not_allowed() -> None:
+    """Trap G9."""
     one = policy(ALLOW, {**DENY, "Sid": "NoAdmin", "Resource": f"{SERVICE}/admin/*"})
     assert refusal(one, target="/admin") is None
     found = refusal(policy(level="network"), one, target="/admin/users?x=1")
@@ -263,6 +264,7 @@ def test_a_condition_is_decided_by_what_is_known_of_the_request(condition: dict[
     ],
 )
 def test_a_condition_that_is_not_decided_never_admits_a_request(condition: dict[str, Any]) -> None:
+    """Trap G9."""
     request: dict[str, Any] = {"target": "/a?many=1&many=2", "x_twice": ["a", "a"], "x_word": "one"}
     assert "is not decided here" in str(refusal(policy({**ALLOW, "Condition": condition}), **request))
     assert "is not decided here" in str(refusal(policy(ALLOW, {**DENY, "Condition": condition}), **request))

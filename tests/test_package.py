@@ -353,7 +353,7 @@ def test_only_regular_files_are_packaged(tmp_path: Path, name: str, target: str)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / name).unlink()
     (tmp_path / name).symlink_to(target)
-    assert "not a file" in refusal(tmp_path, tmp_path / "to")
+    assert "not a regular file" in refusal(tmp_path, tmp_path / "to")
 
 
 def refusal(folder: Path, to: Path) -> str:

@@ -570,8 +570,14 @@ def as_v2(asked: Asked) -> Table:
 
 
 def as_v1(asked: Asked) -> Table:
-    fields = [f"{name}={value}" for name, value in _identity(asked).items()]
-    return v1(headers={"x-amzn-lattice-network": "", "x-amzn-lattice-identity": "; ".join([*fields, "Type=AWS_IAM"])})
+    """As Lattice writes it: the VPC in a header of its own, and a certificate's fields last, which only sessions have."""
+    found = _identity(asked)
+    vpc, uri = found.pop("sourceVpcArn", ""), found.pop("x509SanUri", None)
+    fields = [*(f"{name}={value}" for name, value in found.items()), "Type=AWS_IAM"]
+    if uri is not None and ":assumed-role/" in str(asked.who):
+        fields.append(f"X509SAN/URI={uri}")
+    network = f"SourceVpcArn={vpc}"
+    return v1(headers={"x-amzn-lattice-network": network, "x-amzn-lattice-identity": "; ".join(fields)})
 
 
 # ---- hostile texts --------------------------------------------------------------------------------------------------

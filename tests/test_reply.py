@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gc
 import json
 from contextlib import suppress
 from typing import Any
@@ -146,14 +145,6 @@ def test_an_answer_of_very_many_lists_is_a_502(piece: bytes) -> None:
 def test_a_text_may_be_all_brackets_as_long_as_it_is_not_megabytes() -> None:
     text = "[{" * 900_000
     assert answer(body=text).body == text.encode()
-
-
-def test_a_large_answer_leaves_the_collector_as_it_was() -> None:
-    for collect in (gc.enable, gc.disable):
-        collect()
-        answer(body="x" * 100_000)
-        assert gc.isenabled() is (collect is gc.enable)
-    gc.enable()
 
 
 def test_a_header_that_the_map_drops_does_not_reach_the_caller() -> None:

@@ -177,7 +177,7 @@ NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--fork")
 @pytest.mark.skipif(not allowed(*NAMESPACE, "true"), reason="this machine allows no PID namespace")
 @pytest.mark.parametrize("own_proc", [(), ("--mount-proc",)], ids=["the machine's /proc", "its own /proc"])
 def test_stack_of_another_pid_namespace_is_not_taken_for_a_dead_one(own_proc: tuple[str, ...]) -> None:
-    """Containers show their processes in the machine's `/proc`, and their pids mean nothing there."""
+    """Trap G10: containers show their processes in the machine's `/proc`, and their pids mean nothing there."""
     command = [sys.executable, "-I", "-c", "import time; time.sleep(60)"]
     here = subprocess.Popen(command, env={MARK: stack_mark(NO_SUCH_PID) + "x/1."})  # of a dead stack
     program = INSIDE.replace("NO_SUCH_PID", str(NO_SUCH_PID))

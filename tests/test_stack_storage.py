@@ -52,7 +52,7 @@ def run(stack: RunningStack, tenant: str, command: str) -> dict[str, Any]:
 
 @private
 def test_file_in_tmp_is_not_seen_by_another_tenant(stack: RunningStack) -> None:
-    """The demonstration of isolation that everybody tries first."""
+    """Trap G8: the demonstration of isolation that everybody tries first."""
     name = f"/tmp/of-blue-{os.getpid()}"
     blue = run(stack, "blue", f"echo secret > {name}; cat {name}")
     assert (blue["out"], blue["tmp"]) == ("secret\n", "/tmp")
@@ -75,6 +75,7 @@ def test_nothing_but_tmp_can_be_written_to(stack: RunningStack, folder: str) -> 
     "command", ["umount /tmp", "mount -o remount,rw /", "unshare --user --map-root-user --mount umount /tmp"]
 )
 def test_function_cannot_undo_its_mounts(stack: RunningStack, command: str) -> None:
+    """Trap G8."""
     assert run(stack, "blue", "echo mine > /tmp/mine; stat -c %a /tmp")["out"] == "700\n"  # not the machine's
     assert run(stack, "blue", f"{command} || echo refused; cat /tmp/mine")["out"] == "refused\nmine\n"
 
@@ -235,6 +236,7 @@ def test_next_stack_removes_the_folders_of_a_killed_one() -> None:
 
 
 def test_removing_follows_no_link(tmp_path: Path) -> None:
+    """Trap G8."""
     outside = tmp_path / "outside"
     (outside / "kept").mkdir(parents=True, mode=0o755)
     outside.chmod(0o555)

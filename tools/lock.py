@@ -41,7 +41,7 @@ def locked(requirements: Iterable[str], constraints: Path, options: Sequence[str
         command += ["--constraint", str(constraints), *options, *requirements]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise click.ClickException(f"pip finds no versions that fit {constraints.name}; see above")
+        raise click.ClickException(f"pip finds no versions that fit {constraints.name}. Fix: change the pin it names")
     found: dict[str, set[str]] = {}
     for one in json.loads(done.stdout)["install"]:
         pin = f"{canonical(one['metadata']['name'])}=={one['metadata']['version']}"

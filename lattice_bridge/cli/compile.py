@@ -43,7 +43,7 @@ def compile_command(file: Path, output: Path | None) -> None:
         return
     target = output or file.with_suffix(".json")
     if target.exists() and (not target.is_file() or target.samefile(file)):
-        raise click.UsageError(f"{target}: is no other file; write elsewhere with --output")
+        raise click.UsageError(f"{target}: is the map itself, or no file. Fix: name another with --output")
     try:
         TenantMap.from_document(parse_document(compiled), target.parent)  # what is written loads where it is written
     except InvalidMap as error:

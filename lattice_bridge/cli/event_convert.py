@@ -41,7 +41,7 @@ def convert(file: Path, form: str, *, tenant: str | None, compact: bool) -> None
     except BridgeError as refusal:
         refuse(refusal)
     if form == "v2" and request.version == 1:
-        show.say_error("note: V1 does not say its service, so there is no serviceArn, as Lattice's V2 has")
+        show.say_error("note: a V1 event does not name its service, so its three ARNs in V2 are empty, also serviceArn")
     show.say_json(found, compact=compact)
 
 

@@ -95,7 +95,7 @@ def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **ask
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon:
-        raise click.UsageError(f"--header {text!r} is not one: write 'name: value'")
+        raise click.UsageError(f"--header {text!r}: no colon in it. Fix: write 'name: value'")
     return name, value.strip(" \t")
 
 
@@ -118,7 +118,7 @@ def _fields(texts: Iterable[str]) -> Iterable[tuple[str, str]]:
     for text in texts:
         name, mark, value = text.partition("=")
         if not mark:
-            raise click.UsageError(f"--x509 {text!r} is not one: write 'san_uri=spiffe://…'")
+            raise click.UsageError(f"--x509 {text!r}: no = in it. Fix: write 'san_uri=spiffe://…'")
         yield name, value
 
 

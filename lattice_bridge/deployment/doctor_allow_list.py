@@ -23,7 +23,7 @@ def allow_list_findings(deployed: Deployed, configured: Configured) -> Iterator[
     entries = sorted(serving | listed_there) or ["SERVICE ARN"]
     mend = f"in {configured.file}, under [lattice]: services = {json.dumps(entries)}"
     if any(map(service_fault, serving)):
-        mend = "nothing to write is given: what AWS answered for the service's ARN is malformed"
+        mend = "no entry is given: the service's ARN in AWS's answer is malformed"
     if not listed_there:
         wanted = listed(sorted(serving)) or "the services that forward to it"
         wanted = f"{wanted}; no help against whoever has lambda:InvokeFunction"

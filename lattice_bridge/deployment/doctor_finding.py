@@ -111,7 +111,8 @@ _VALUES: Final[Mapping[str, re.Pattern[str]]] = {
         "--uuid": r"[A-Za-z0-9-]{1,64}",
     }.items()
 }
-"""Option → what AWS takes for it, where the value is from outside. What it is for other options is checked alike."""
+"""Option → the form that AWS accepts for its value. Of other options, the value has to be printable and no URL of a
+file: see `_INTERPRETED`."""
 _OPTION: Final = re.compile(r"--[a-z][a-z0-9-]*")
 _INTERPRETED: Final = re.compile(r"(?:fileb?|https?)://|@", re.IGNORECASE)
 """What the AWS CLI, or another program, reads a file or a URL for: the value sent would be what is in it."""
@@ -181,8 +182,8 @@ def _is_well_formed(option: str, value: str) -> bool:
 
 
 def without_part(mend: str) -> str:
-    """What a finding says to do. Where a command in it could not be given, that sentence stays, and no part of the
-    others: half of the steps would be another change."""
+    """The fix of a finding. If one of its commands cannot be given, only the sentence that says so remains: half of the
+    steps would be another change."""
     found = _NO_COMMAND.search(mend)
     return mend if found is None else found[0]
 

@@ -60,8 +60,9 @@ class Forwarded:
         return folded not in self.reserved or lowered in self.keep
 
     def passes_in_query(self, name: str) -> bool:
-        """Whether a query parameter goes on, by its decoded name."""
-        return names.fold(name) not in self.secrets
+        """Whether a query parameter goes on, by its name: as it is, and decoded once."""
+        read = [name, *(decoded for decoded, _ in parse_query(name))] if "%" in name else [name]
+        return not any(names.fold(one) in self.secrets for one in read)
 
     def query(self, raw: str) -> str:
         """The parameters of a raw query string that go on. They keep their bytes."""

@@ -1,4 +1,4 @@
-"""Which HTTP requests the stack's servers admit: where they are addressed to, and which page sent them.
+"""Admits HTTP requests for the stack's servers: by their address, and by the page that sent them.
 
 Rule: this machine only. A web page can make a browser connect to a loopback port, also under the page's own host name
 if its DNS record points here (DNS rebinding). It cannot choose the headers Host, Origin and Sec-Fetch-Site.
@@ -71,7 +71,7 @@ def address_of(method: str, target: str, headers: Headers) -> Address:
         raise Refused(400, f"Bad Request: the Host header occurs {len(hosts)} times. Fix: send it once")
     authority = hosts[0]
     if "#" in target:
-        raise Refused(400, "Bad Request: a fragment (#) in the request target; clients keep it to themselves")
+        raise Refused(400, "Bad Request: a fragment (#) in the request target. Fix: send the target without it")
     if absolute := _ABSOLUTE.fullmatch(target):
         authority = absolute["authority"]  # it replaces Host: RFC 9112 §3.2.2
         rest = absolute["rest"]
@@ -84,7 +84,7 @@ def address_of(method: str, target: str, headers: Headers) -> Address:
         )
     host = _host_of(authority)
     if host is None:
-        raise Refused(400, f"Bad Request: Host {quoted(authority)} is not a host name with an optional port")
+        raise Refused(400, f"Bad Request: Host {quoted(authority)} is malformed. Fix: send NAME or NAME:PORT")
     return Address(target, authority, host)
 
 

@@ -6,7 +6,7 @@ deny in any policy overrides every allow, and where AuthType is AWS_IAM without 
 be decided here never admits a request: an Allow that depends on it does not allow, a Deny that depends on it denies.
 
 Statements are evaluated as https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html has it.
-Identity-based policies of the caller, which AWS evaluates as well, are not there to be evaluated.
+AWS also evaluates the caller's identity-based policies. identities.toml has none: they are left out.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def _decision(policy: AuthPolicy, call: _Call) -> tuple[str, str]:
 
 
 def _doubt(statement: Statement) -> str:
-    return ", ".join(undecided(statement)) or "a condition on a key that has several values, or no number,"
+    return ", ".join(undecided(statement)) or "a condition on a key with several values, or without a number,"
 
 
 def _applies(statement: Statement, call: _Call) -> _Truth:

@@ -1,8 +1,8 @@
 """Bytecode of the packages that Lambda's runtime has ready.
 
 Rule: an environment's process writes no bytecode. A function's folder is read-only on Lambda, and in a cache that
-tenants share, one of them could put code that another runs. The stack compiles, before functions run, into the
-packages' own `__pycache__`, as pip does when it installs them; uv and an editable install leave it undone.
+tenants share, one of them could put code that another runs. The stack compiles in the background, into the
+packages' own `__pycache__`, as pip does when it installs them; uv and an editable install do not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What to do when a function's module cannot be imported.
+"""Advice for a function whose module cannot be imported.
 
 Rule: a command that is suggested can be pasted: paths are quoted, and a name is in it only if it can be a module's.
 """

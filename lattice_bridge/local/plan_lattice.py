@@ -103,7 +103,7 @@ def _network(service: Resource, template: Template, left_out: LeftOut) -> tuple[
     associations = template.of_type("AWS::VpcLattice::ServiceNetworkServiceAssociation")
     own = [association for association in associations if _of(association, "Service", service.arn)]
     if not own:
-        left_out.add("a service that no association puts into a service network is served all the same", service.id)
+        left_out.add("a service without a ServiceNetworkServiceAssociation is served all the same", service.id)
         return _stand_in_network(template.region), None
     for extra in own[1:]:
         left_out.add(f"a service is served through one service network, the one of {own[0].id}", extra.id)

@@ -57,7 +57,7 @@ _SERVED: Final = frozenset(
 _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
     "AWS::Lambda::Permission": "Lattice may invoke every function",
-    "AWS::VpcLattice::AuthPolicy": "not evaluated, as what it is for has AuthType NONE, or is not served",
+    "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
 }
 
 

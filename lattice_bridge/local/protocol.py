@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol, less what must not reach the servers.
 
 Rules:
-* A request's head is over when it is over. uvicorn appends a chunked body's trailers to the list of headers, and so a
-  trailer could choose the tenant if it came in the same packet.
+* No header is added after the end of a request's head. uvicorn appends a chunked body's trailers to the list of
+  headers, and so a trailer could choose the tenant if it came in the same packet.
 * What is not a body is bounded while it arrives: the target, each header, the head, a chunk's extensions, trailers.
   httptools itself collects a header until it ends.
 * An upgrade is ignored, as RFC 9110 §7.8 allows: the request is served, and the next one follows it.

@@ -1,4 +1,4 @@
-"""Where execution environments may write: each to a folder of its own, which is removed with it.
+"""A folder for each execution environment to write to, which is removed with it.
 
 Rule: no environment sees another's folder. Where the kernel allows it, the folder is the process's `/tmp` and the only
 place that it can write to, as on Lambda; `launcher.py` does that. Elsewhere the folder is only the process's TMPDIR,
@@ -67,7 +67,7 @@ class Storage:
         """What to run so that the runtime client has `folder`."""
         if self.shared is not None:
             return [sys.executable, "-m", "awslambdaric", handler]
-        # -P: the launcher's own folder is full of modules that a function's could be mistaken for.
+        # -P keeps the launcher's folder off sys.path: a function would import its modules in place of others.
         return [sys.executable, "-P", str(LAUNCHER), handler, str(folder), *self._kept]
 
     def variables(self, folder: Path) -> Mapping[str, str]:

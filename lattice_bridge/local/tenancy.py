@@ -1,6 +1,6 @@
-"""What Lambda says of an invocation's tenant id.
+"""Checks an invocation's tenant id as Lambda does.
 
-Rule: whatever imitates Lambda asks here, so that all give the same answer. The words of the first two are AWS's own,
+Rule: the local Lambda API and FakeLambda both call this, and so answer alike. The words of the first two are AWS's own,
 as SAM CLI repeats them; Lambda's grammar allows spaces, which the bridge refuses.
 """
 

@@ -1,0 +1,97 @@
+"""What a forked child gives up: connections, locks, and the marks of threads that exist in the parent alone."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lattice_bridge.background import Elapsed
+from lattice_bridge.credentials import Chain
+from lattice_bridge.errors import Unavailable
+from lattice_bridge.follow import Following, InForce
+from lattice_bridge.forks import _methods, in_child
+from lattice_bridge.keys import KeySet
+from lattice_bridge.registry import Registry
+from lattice_bridge.source import Text
+from tests.token_builder import key_set
+
+
+def child(work: Callable[[], bool]) -> bool:
+    """What a forked child makes of it. A child that hangs is ended."""
+    pid = os.fork()
+    if pid == 0:
+        threading.Timer(5, os._exit, (2,)).start()
+        os._exit(0 if work() else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def never(_work: Callable[[], None]) -> None:
+    """A thread of the parent that has not come to an end."""
+
+
+def test_a_look_that_the_parent_began_is_begun_anew() -> None:
+    texts = iter("123456")
+    later: list[float] = [0.0]
+    source = SimpleNamespace(read=lambda _known: Text(text := next(texts), text))
+    handler = lambda text: lambda _event, _context: {"map": text}  # noqa: E731 - a handler a text
+    following = Following(
+        source,
+        lambda text, _: InForce(handler(text), text, 1.0),
+        lambda _: handler("closed"),
+        lambda _: None,
+        clock=lambda: later[0],
+        start=never,
+    )
+    later[0] = 2.0
+    assert following({}, None) == {"map": "1"}  # and a look is under way, which does not end
+
+    def in_the_child() -> bool:
+        later[0] = 10.0  # long overdue: it looks before it serves
+        return following({}, None) == {"map": "2"}
+
+    assert child(in_the_child)
+
+
+def test_a_fetch_of_keys_that_the_parent_began_is_begun_anew() -> None:
+    starts: list[Callable[[], None]] = [never]
+    keys = KeySet(lambda: key_set(), clock=lambda: 1.0, wait=0.01, start=lambda work: starts[0](work))
+    with pytest.raises(Unavailable):
+        keys.key("k1")
+
+    def in_the_child() -> bool:
+        starts[0] = lambda work: work()
+        return keys.key("nobody") is None
+
+    assert child(in_the_child)
+
+
+@pytest.mark.parametrize(
+    ("made", "use"),
+    [
+        (lambda: Elapsed(), lambda one: one() >= 0),
+        (lambda: Registry(lambda _: None), lambda one: one.find("blue") is None),
+        (lambda: Chain(lambda: None), lambda one: one.forget() is None),
+    ],
+    ids=["elapsed", "registry", "credentials"],
+)
+def test_a_lock_that_another_thread_held_is_free_in_the_child(
+    made: Callable[[], Any], use: Callable[[Any], bool]
+) -> None:
+    one = made()
+    with one._lock:
+        assert child(lambda: use(one))
+
+
+def test_objects_that_are_gone_are_not_kept() -> None:
+    class One:
+        def forget(self) -> None:
+            pass
+
+    for _ in range(100):
+        in_child(One().forget)
+    assert sum(method() is None for method in _methods) <= 1

@@ -1,0 +1,76 @@
+"""The collector is paused while somebody needs it to be, and never longer."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from lattice_bridge.garbage import _Pauses, no_collection
+
+
+@pytest.fixture(autouse=True)
+def collecting() -> Iterator[None]:
+    gc.enable()
+    yield
+    gc.enable()
+
+
+def test_the_collector_is_as_it_was_afterwards() -> None:
+    for switch, expected in ((gc.enable, True), (gc.disable, False)):
+        switch()
+        with no_collection():
+            assert not gc.isenabled()
+            with no_collection():
+                pass
+            assert not gc.isenabled()
+        assert gc.isenabled() is expected
+
+
+def test_a_failure_resumes_it() -> None:
+    with pytest.raises(ValueError, match="x"), no_collection():
+        raise ValueError("x")
+    assert gc.isenabled()
+
+
+def test_pauses_that_overlap_end_with_the_last_one() -> None:
+    """Without a count, the one that found it paused pauses it for good."""
+    pauses = _Pauses()
+    pauses.begin()
+    pauses.begin()
+    pauses.end()
+    assert not gc.isenabled()
+    pauses.end()
+    assert gc.isenabled()
+
+
+def test_32_threads_leave_it_on() -> None:
+    def work() -> None:
+        for _ in range(2_000):
+            with no_collection():
+                pass
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(32)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert gc.isenabled()
+
+
+def test_a_child_process_does_not_wait_for_its_parents_threads() -> None:
+    with no_collection():
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if gc.isenabled() else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert not gc.isenabled()
