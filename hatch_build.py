@@ -42,10 +42,14 @@ class Build(BuildHookInterface[Any]):
 
 
 def write_corpus(events: Path, archive: Path) -> None:
-    """events/ as a zip: events, replies and what they must be read as, and the map that decides them."""
+    """events/ as a zip: events, replies and what they must be read as, and the map that decides them. A file without an
+    expectation beside it is none of these, whatever lies there."""
+    expected = [*events.rglob("*.expected.json")]
+    cases = [path.with_name(path.name.replace(".expected", "")) for path in expected]
+    for path in events.rglob("*"):
+        refuse_link(path, events.parent)
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
-        for path in sorted([*events.rglob("*.json"), events / "decisions.toml"]):
-            refuse_link(path, events.parent)
+        for path in sorted([*expected, *cases, events / "decisions.toml"]):
             entry = zipfile.ZipInfo(path.relative_to(events).as_posix(), EPOCH)
             file.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
 

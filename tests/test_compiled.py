@@ -22,6 +22,7 @@ from lattice_bridge.compiling import compile_document
 from lattice_bridge.document import FORMAT, parse_document, sealed, sha256_of
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.settings import Settings
+from lattice_bridge.tenant_map import HERE
 from tests.token_builder import jwk, key_set
 
 EVERYTHING = """
@@ -153,6 +154,22 @@ def test_the_settings_of_a_compiled_configuration_are_the_same() -> None:
     assert made.options == written.options
     assert made.options.set_cookie == "headers"
     assert made.options.drop_headers == {"set-cookie", "etag"}
+
+
+def test_a_compiled_prefix_for_several_permission_sets_does_not_load() -> None:
+    """Trap B9: older versions compiled `AWSReservedSSO_Support_*`, which is for Support_ReadOnly too."""
+    role = "arn:aws:iam::111122223333:role"
+    rule = f'[[rule]]\nid = "ops"\nrole = "{role}/ops-*"\n'
+    for outcome, loads in (('tenant = "blue"', False), ("deny = true", True)):
+        members = json.loads(compile_document(parse_document(f"{EVERYTHING}\n{rule}{outcome}\n"), HERE))
+        keys = members["owners" if loads is False else "denials"]["role-prefix"]["aws"]["111122223333"]
+        keys["awsreservedsso_support_"] = keys.pop("ops-")
+        del members["sha256"]
+        if loads:
+            assert Settings.from_text(sealed(members))
+        else:
+            with pytest.raises(InvalidMap, match="of another make"):
+                Settings.from_text(sealed(members))
 
 
 def test_a_map_that_was_compiled_before_drop_headers_drops_none() -> None:

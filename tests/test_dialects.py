@@ -384,6 +384,18 @@ def test_a_credential_in_the_query_arrives_in_no_format(payload: Payload, make: 
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("make", [v1, v2])
+@pytest.mark.parametrize("name", ["X%2DAmz%2DSignature", "%58-Amz-Signature", "x_amz_signature"])
+def test_a_credential_in_a_query_map_that_is_not_decoded_arrives_in_no_format(
+    payload: Payload, make: Any, name: str
+) -> None:
+    """Trap A15: whether Lattice decodes the map is not known."""
+    maps = {"query_string_parameters" if make is v1 else "queryStringParameters": {name: "secret", "b": "1"}}
+    found = told(payload, make(BLUE, **{"raw_path" if make is v1 else "path": f"/a?{name}=secret&b=1"}, **maps))
+    assert "secret" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
 def test_a_query_of_nothing_but_a_credential_is_no_query(payload: Payload) -> None:
     found = told(payload, v2(BLUE, path="/a?X-Amz-Signature=abc", queryStringParameters={"X-Amz-Signature": ["abc"]}))
     assert "abc" not in set(strings(found))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from lattice_bridge.background import Elapsed
 from lattice_bridge.credentials import Chain
 from lattice_bridge.errors import Unavailable
-from lattice_bridge.follow import Following, InForce
+from lattice_bridge.follow import Following, Handler, InForce
 from lattice_bridge.forks import _methods, in_child
 from lattice_bridge.keys import KeySet
 from lattice_bridge.registry import Registry
@@ -30,17 +29,32 @@ def child(work: Callable[[], bool]) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
+def handler(text: str) -> Handler:
+    return lambda _event, _context: {"map": text}
+
+
+class Numbers:
+    """A source whose text is how often it was read."""
+
+    count = 0
+
+    def read(self, known: str | None) -> Text | None:
+        self.count += 1
+        return Text(str(self.count), str(self.count))
+
+
 def never(_work: Callable[[], None]) -> None:
     """A thread of the parent that has not come to an end."""
 
 
+def now(work: Callable[[], None]) -> None:
+    work()
+
+
 def test_a_look_that_the_parent_began_is_begun_anew() -> None:
-    texts = iter("123456")
     later: list[float] = [0.0]
-    source = SimpleNamespace(read=lambda _known: Text(text := next(texts), text))
-    handler = lambda text: lambda _event, _context: {"map": text}  # noqa: E731 - a handler a text
     following = Following(
-        source,
+        Numbers(),
         lambda text, _: InForce(handler(text), text, 1.0),
         lambda _: handler("closed"),
         lambda _: None,
@@ -58,13 +72,13 @@ def test_a_look_that_the_parent_began_is_begun_anew() -> None:
 
 
 def test_a_fetch_of_keys_that_the_parent_began_is_begun_anew() -> None:
-    starts: list[Callable[[], None]] = [never]
+    starts: list[Callable[[Callable[[], None]], None]] = [never]
     keys = KeySet(lambda: key_set(), clock=lambda: 1.0, wait=0.01, start=lambda work: starts[0](work))
     with pytest.raises(Unavailable):
         keys.key("k1")
 
     def in_the_child() -> bool:
-        starts[0] = lambda work: work()
+        starts[0] = now
         return keys.key("nobody") is None
 
     assert child(in_the_child)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jwt import get_algorithm_by_name
 
 from lattice_bridge.errors import Unavailable
-from lattice_bridge.keys import MAX_BYTES, KeySet, fetch_https, key_file_fault, parse_key_set
+from lattice_bridge.keys import MAX_BYTES, KeySet, fetch_https, key_file_fault, key_set_fault, parse_key_set
 from lattice_bridge.token import verify
 from tests.key_server import Answer, Drips, Hangs, KeyServer, Says
 from tests.tls import self_signed
@@ -542,3 +542,9 @@ def test_keys_rotate_under_32_threads_and_nobody_is_refused() -> None:
             clock.now += 31
             assert all(pool.map(keys.key, [f"k{round_}"] * 64))
         assert len(server.requests) <= 5
+
+
+def test_members_of_what_is_no_key_are_no_private_key() -> None:
+    """`p`, `q` and `k` are short names. A key has a `kty` (RFC 7517 §4.1)."""
+    data = json.dumps({"keys": [jwk()], "paging": {"p": 1, "q": 2, "k": 3}}).encode()
+    assert key_set_fault(data) is None

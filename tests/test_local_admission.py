@@ -148,3 +148,10 @@ def test_a_refusals_line_is_one_line_without_control_characters() -> None:
     assert line.isprintable()
     assert len(line) < 300
     assert r"400: line\nline\x9b\u202e" in line
+
+
+@pytest.mark.parametrize("target", ["/a", "h:443", "http://localhost/a"])
+def test_a_tunnel_is_refused(target: str) -> None:
+    """What follows a CONNECT is not HTTP."""
+    with pytest.raises(Refused, match="CONNECT asks for a tunnel"):
+        address_of("CONNECT", target, [("host", "localhost")])

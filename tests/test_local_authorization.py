@@ -196,6 +196,20 @@ def test_a_resource_is_the_services_arn_and_the_path_as_sent(pattern: str, targe
     assert allows({**rest, "NotResource": pattern}, target=target) is not expected
 
 
+def test_a_variable_in_a_resource_is_not_its_own_name() -> None:
+    """Trap G9: nobody is called `${aws:username}`, and a path may."""
+    pattern = "*/users/${aws:username}"
+    for target in ("/users/bob", "/users/${aws:username}"):
+        assert not allows({**ALLOW, "Resource": pattern}, target=target)
+        assert refusal(policy(ALLOW, {**DENY, "Resource": pattern}), target=target) is not None
+
+
+def test_a_query_of_very_many_parameters_is_read_once() -> None:
+    """It took time that grows with the square of their number, also without a policy."""
+    condition = {"ForAnyValue:StringEquals": {"vpc-lattice-svcs:RequestQueryString/a": "1"}}
+    assert not allows({**ALLOW, "Condition": condition}, target=f"/?{'a&' * 120_000}")
+
+
 # ---- conditions -----------------------------------------------------------------------------------------------------
 
 
@@ -260,12 +274,19 @@ def test_a_condition_is_decided_by_what_is_known_of_the_request(condition: dict[
         {"ForAnyValue:StringEquals": {"vpc-lattice-svcs:RequestHeader/x-twice": "a"}},
         {"StringEquals": {"vpc-lattice-svcs:RequestQueryString/many": "1"}},
         {"NumericEquals": {"vpc-lattice-svcs:RequestHeader/x-word": "1"}},
+        {"NumericLessThan": {"vpc-lattice-svcs:RequestHeader/x-nan": "5"}},
+        {"NumericGreaterThan": {"vpc-lattice-svcs:RequestHeader/x-inf": "5"}},
+        {"NumericGreaterThan": {"vpc-lattice-svcs:Port": "1_0"}},
+        {"NotBool": {"aws:SecureTransport": "false"}},
+        {"NotStringEquals": {"vpc-lattice-svcs:RequestMethod": "PUT"}},
         {"ForEachValue:StringEquals": {"vpc-lattice-svcs:RequestMethod": "GET"}},
     ],
 )
 def test_a_condition_that_is_not_decided_never_admits_a_request(condition: dict[str, Any]) -> None:
     """Trap G9."""
-    request: dict[str, Any] = {"target": "/a?many=1&many=2", "x_twice": ["a", "a"], "x_word": "one"}
+    request: dict[str, Any] = {
+        "target": "/a?many=1&many=2", "x_twice": ["a", "a"], "x_word": "one", "x_nan": "nan", "x_inf": "inf",
+    }  # fmt: skip
     assert "is not decided here" in str(refusal(policy({**ALLOW, "Condition": condition}), **request))
     assert "is not decided here" in str(refusal(policy(ALLOW, {**DENY, "Condition": condition}), **request))
     assert refusal(policy(ALLOW, {**DENY, "Action": "s3:*", "Condition": condition}), **request) is None
@@ -365,9 +386,7 @@ def test_of_several_networks_the_first_association_counts_and_the_other_is_named
 def test_a_service_in_no_network_or_in_one_that_is_not_there_is_served_and_that_is_named(tmp_path: Path) -> None:
     lonely = planned(tmp_path)
     assert lonely.services[0].policies == ()
-    assert (
-        "a service that no association puts into a service network is served all the same (Service)" in lonely.left_out
-    )
+    assert "a service without a ServiceNetworkServiceAssociation is served all the same (Service)" in lonely.left_out
     found = planned(tmp_path, JOINED.replace("!GetAtt Second.Arn", NETWORK))
     assert found.services[0].network_arn == NETWORK
     assert "AuthType and auth policy of a service network that the template does not have (Joined)" in found.left_out
@@ -393,6 +412,13 @@ def test_a_policy_may_be_a_json_string_or_an_object(tmp_path: Path, written: str
         ("{Statement: [{Effect: Allow, Principal: '*', Resource: '*'}]}", "P.Policy: statement 1 has no Action"),
         ("{Statement: [{Effect: Deny, Principal: '*', Action: '*'}]}", "P.Policy: statement 1 has no Resource"),
         ("{Statement: {Effect: Allow, Condition: {StringEquals: x}}}", "P.Policy: a condition that is none"),
+        *(
+            (
+                f"{{Statement: {{Effect: Allow, {name}: '*', Not{name}: x}}}}",
+                f"P.Policy: a statement with {name} and Not",
+            )
+            for name in ("Principal", "Action", "Resource")
+        ),
     ],
 )
 def test_a_malformed_policy_is_refused_with_its_place(tmp_path: Path, written: str, wrong: str) -> None:
@@ -437,7 +463,7 @@ def test_what_of_a_policy_is_not_decided_is_named_at_start(
 
 def test_a_policy_that_is_not_evaluated_is_named(tmp_path: Path) -> None:
     found = planned(tmp_path, resource("!Ref Service", json.dumps({"Statement": ALLOW})))
-    meaning = "not evaluated, as what it is for has AuthType NONE, or is not served"
+    meaning = "not evaluated: its service or service network has AuthType NONE, or is not served"
     assert f"AWS::VpcLattice::AuthPolicy: {meaning} (P)" in found.left_out
 
 

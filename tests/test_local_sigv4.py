@@ -18,6 +18,7 @@ from lattice_bridge.local.sigv4 import SERVICE, SignatureRefused, Signed, sessio
 
 IDENTITIES = read_identities(None)
 BLUE = IDENTITIES["LOCALBLUE"]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def sign(
@@ -161,3 +162,28 @@ def test_a_session_name_that_iam_would_not_allow_is_refused(name: str) -> None:
 def test_the_ready_made_identities_are_in_the_format_of_the_file() -> None:
     assert sorted(IDENTITIES) == ["LOCALBLUE", "LOCALGREEN"]
     assert READY_MADE.count("[[identity]]") == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "lines"),
+    [(["host", "x-amz-date", "a", "a"], 0), ([*map("h{}".format, range(99)), "host", "x-amz-date"], 0), (["b"], 101)],
+    ids=["a name twice", "many names", "many lines"],
+)
+def test_a_signature_over_very_many_headers_is_refused_before_it_is_computed(names: list[str], lines: int) -> None:
+    """The keys are public, and the time grows with names times headers."""
+    listed = ";".join(sorted({*names, "host", "x-amz-date"}) if lines else names)
+    sent = [
+        ("host", "h"),
+        ("x-amz-date", f"{NOW:%Y%m%dT%H%M%SZ}"),
+        ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
+        *[("b", "1")] * lines,
+    ]
+    scope = f"LOCALBLUE/{NOW:%Y%m%d}/us-east-1/vpc-lattice-svcs/aws4_request"
+    signature = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={listed}, Signature={'0' * 64}"
+    with pytest.raises(SignatureRefused, match=r"Fix: (sign each header once|send at most)"):
+        verify(
+            Signed("GET", "/", "", [*sent, ("authorization", signature)]),
+            read_identities(None),
+            region="us-east-1",
+            now=NOW,
+        )

@@ -570,7 +570,7 @@ def as_v2(asked: Asked) -> Table:
 
 
 def as_v1(asked: Asked) -> Table:
-    """As Lattice writes it: the VPC in a header of its own, and a certificate's fields last, which only sessions have."""
+    """The VPC in a header of its own; last a certificate's fields, which only sessions have."""
     found = _identity(asked)
     vpc, uri = found.pop("sourceVpcArn", ""), found.pop("x509SanUri", None)
     fields = [*(f"{name}={value}" for name, value in found.items()), "Type=AWS_IAM"]

@@ -604,3 +604,13 @@ def test_a_partition_of_no_known_length_is_no_principal(partition: str) -> None:
     """Trap D9: every part of a principal is bounded, since it is a part of cache keys."""
     with pytest.raises(BadPrincipal):
         parse_arn(f"arn:{partition}:iam::{ONE}:role/a")
+
+
+def test_a_prefix_of_identity_centers_roles_may_deny() -> None:
+    """It gives nothing, and one permission set too many that is denied is no leak."""
+    found = rules(
+        {"id": "account", "account": ONE, "tenant": "blue"},
+        {"id": "no", "role": iam("role/AWSReservedSSO_*"), "deny": True},
+    )
+    assert decide(found, role(SUPPORT)).reason == "denied"
+    assert decide(found, role("a")).tenant == "blue"

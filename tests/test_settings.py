@@ -51,8 +51,11 @@ def test_the_headers_to_drop_arrive_in_lower_case() -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ('["set cookie"]', 'reply: drop_headers: "set cookie" is not a header name; write one as in set-cookie'),
-        ('["Content-Type"]', 'reply: drop_headers: "content-type" has to stay'),
+        (
+            '["set cookie"]',
+            'reply: drop_headers: "set cookie" is not a header name. Fix: write one, such as set-cookie',
+        ),
+        ('["Content-Type"]', 'reply: drop_headers: a browser guesses the type without "content-type". Fix: '),
         ('"set-cookie"', "reply: drop_headers: "),
         ("[1]", "reply: drop_headers: "),
     ],

@@ -87,7 +87,8 @@ def example(plan: Plan) -> Example:
 def commands(plan: Plan, signers: Mapping[str, Identity], front_url: str, lambda_url: str) -> Iterator[str]:
     """Where the stack listens, and commands that work as they stand."""
     known = example(plan)
-    url = shlex.quote(f"{front_url}{known.path}")
+    # curl reads brackets and braces in a URL as a pattern, unless -g is there.
+    url = ("-g " if set("[]{}") & set(known.path) else "") + shlex.quote(f"{front_url}{known.path}")
     scope = shlex.quote(f"aws:amz:{plan.region}:vpc-lattice-svcs")
     signing = f"curl --aws-sigv4 {scope} -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD'"
     yield f"Lattice front  {front_url}"

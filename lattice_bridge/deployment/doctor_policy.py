@@ -56,12 +56,12 @@ class Statement:
         """For sure: what a policy variable comes to is not known."""
         if self.not_resources is not None:
             return not any(may_match(pattern, resource) for pattern in self.not_resources)
-        return any(matches(pattern, resource) for pattern in self.resources)
+        return any("${" not in pattern and matches(pattern, resource) for pattern in self.resources)
 
     def may_name_resource(self, resource: str) -> bool:
         """As far as can be told."""
         if self.not_resources is not None:
-            return not any(matches(pattern, resource) for pattern in self.not_resources)
+            return not any("${" not in pattern and matches(pattern, resource) for pattern in self.not_resources)
         return any(may_match(pattern, resource) for pattern in self.resources)
 
     @property
@@ -129,6 +129,8 @@ def read_statements(document: object) -> tuple[Mapping[str, Any], ...]:
     for found in statements:
         if not isinstance(found, Mapping) or found.get("Effect") not in ("Allow", "Deny"):
             raise BadPolicy("a statement without Effect")
+        if twice := [name for name in ("Principal", "Action", "Resource") if {name, f"Not{name}"} <= found.keys()]:
+            raise BadPolicy(f"a statement with {twice[0]} and Not{twice[0]}")
         conditions = found.get("Condition") or {}
         if not isinstance(conditions, Mapping) or not all(isinstance(keys, Mapping) for keys in conditions.values()):
             raise BadPolicy("a condition that is none")

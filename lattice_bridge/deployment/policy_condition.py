@@ -5,6 +5,7 @@ Rule: `holds` is for sure, `may_hold` as far as can be told, `satisfied` is for 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -76,8 +77,17 @@ class Asked:
 # ---- a request whose values are known -------------------------------------------------------------------------------
 
 
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?")
+
+
+def _number(text: str) -> float:
+    if _NUMBER.fullmatch(text) is None:  # `float` also reads `nan`, which is less than nothing, `inf` and `1_0`
+        raise ValueError
+    return float(text)
+
+
 def _numbers(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:
-    return lambda value, text: compare(float(text), float(value))
+    return lambda value, text: compare(_number(text), _number(value))
 
 
 _COMPARE: Final[Mapping[str, Callable[[str, str], bool]]] = {
@@ -95,6 +105,12 @@ _COMPARE: Final[Mapping[str, Callable[[str, str], bool]]] = {
 }
 """How operators that are not negated compare a value of the policy with one of the request."""
 
+_NEGATED: Final[Mapping[str, str]] = {
+    **{f"{kind}notequals": f"{kind}equals" for kind in ("string", "arn", "numeric")},
+    **{f"{kind}notlike": f"{kind}like" for kind in ("string", "arn")},
+    "stringnotequalsignorecase": "stringequalsignorecase",
+}
+
 
 def satisfied(operator: str, values: tuple[str, ...], found: tuple[str, ...]) -> bool | None:
     """Whether a condition holds, as IAM's guide has it in reference_policies_elements_condition_operators.html.
@@ -111,8 +127,8 @@ def satisfied(operator: str, values: tuple[str, ...], found: tuple[str, ...]) ->
         return any((value.lower() == "true") is not bool(found) for value in values)
     quantifier, _, name = operator.rpartition(":")
     bare = name.removesuffix("ifexists")
-    negated = "not" in bare
-    compare = _COMPARE.get(bare.replace("not", "", 1))
+    negated = bare in _NEGATED
+    compare = _COMPARE.get(_NEGATED.get(bare, bare))
     if compare is None or quantifier not in ("", "foranyvalue", "forallvalues") or any("${" in one for one in values):
         return None
     if not found:

@@ -66,6 +66,8 @@ def address_of(method: str, target: str, headers: Headers) -> Address:
     Raises:
         Refused: 400, the target or the Host header is malformed.
     """
+    if method == "CONNECT":
+        raise Refused(400, "Bad Request: CONNECT asks for a tunnel, and this is no proxy. Fix: send another method")
     hosts = [value for name, value in headers if name == "host"]
     if len(hosts) != 1:  # without it nobody can tell a page of another site from a tool
         raise Refused(400, f"Bad Request: the Host header occurs {len(hosts)} times. Fix: send it once")

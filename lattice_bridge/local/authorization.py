@@ -157,9 +157,10 @@ def _call(service: Service, request: HttpRequest, signer: Signer | None) -> _Cal
     for name, value in request.headers:
         # The key has one value: which, if the header occurs twice, is not documented.
         keys[_HEADER + name] = None if _HEADER + name in keys else (value,)
+    query: dict[str, list[str]] = {}
     for name, value in query_pairs(request.target):
-        key = _QUERY + (name if FRONT_POLICY_QUERY_NAMES_HAVE_CASE else name.lower())
-        keys[key] = (*(keys.get(key) or ()), value)
+        query.setdefault(name if FRONT_POLICY_QUERY_NAMES_HAVE_CASE else name.lower(), []).append(value)
+    keys |= {_QUERY + name: tuple(values) for name, values in query.items()}
     keys |= {f"aws:{name}": (value,) for name, value in _of_signer(signer)}
     return _Call(signer.principal if signer else None, service.arn + path, keys)
 

@@ -5,6 +5,7 @@ Rule: what a client sends is either passed on exactly, or refused with the reaso
 
 from __future__ import annotations
 
+import shlex
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -89,7 +90,7 @@ class Front:
         raise Refused(
             404,
             f"Not Found: no service has the host name {quoted(host)}; there are {known}. "
-            f"Fix: send one of them, as in curl -H 'Host: {services[0].names[0]}'",
+            f"Fix: send one of them, as in curl -H {shlex.quote(f'Host: {services[0].names[0]}')}",
         )
 
     def _authenticate(self, request: wire.HttpRequest, service: Service) -> wire.Signer | None:

@@ -26,6 +26,7 @@ SERVICE: Final = "vpc-lattice-svcs"
 UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 MAX_SKEW: Final = timedelta(minutes=5)
 SESSION_PREFIX: Final = "session="
+MAX_SIGNED: Final = 100
 
 _HEADER: Final = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=([^/,\s]+)/([0-9]{8})/([^/,\s]+)/([^/,\s]+)/aws4_request,\s*"
@@ -139,6 +140,7 @@ def signer_of(
         )
     timestamp = _fresh(request.one("x-amz-date"), day, now)
     names = signed_headers.split(";")
+    signed_lines = _signed_lines(names, request)
     _check_signed(names, request, service)
     key = keys.get(access_key)
     if key is None:
@@ -147,12 +149,29 @@ def signer_of(
             "sign with an access key that this stack knows",
         )
     auth = SigV4Auth(Credentials(key.access_key, key.secret_key), service, region)
-    if not any(hmac.compare_digest(signature, own) for own in _signatures(request, auth, names, timestamp, payload)):
+    own = _signatures(request, auth, signed_lines, timestamp, payload)
+    if not any(hmac.compare_digest(signature, one) for one in own):
         raise SignatureRefused(
             "InvalidSignatureException: The request signature we calculated does not match the signature you provided.",
             "use this access key's own secret, and send what was signed: method, path, query and signed headers",
         )
     return key
+
+
+def _signed_lines(names: Sequence[str], request: Signed) -> list[tuple[str, str]]:
+    """The headers that the signature covers, in the order of SignedHeaders. Bounded before anything is computed: the
+    keys of the stack are public, and each name is compared with each header."""
+    if len(set(names)) < len(names) or len(names) > MAX_SIGNED:
+        raise SignatureRefused(
+            f"InvalidSignatureException: SignedHeaders has {len(names)} names, {len(set(names))} different ones",
+            f"sign each header once, and at most {MAX_SIGNED}",
+        )
+    lines = [(name, value) for name in names for value in request.values(name)]
+    if len(lines) > MAX_SIGNED:
+        raise SignatureRefused(
+            f"InvalidSignatureException: {len(lines)} signed header lines", f"send at most {MAX_SIGNED} of them"
+        )
+    return lines
 
 
 def _check_signed(names: Sequence[str], request: Signed, service: str) -> None:
@@ -208,16 +227,17 @@ def _fresh(timestamp: str, day: str, now: datetime) -> str:
     return timestamp
 
 
-def _signatures(request: Signed, auth: SigV4Auth, names: Sequence[str], timestamp: str, payload: str) -> Iterator[str]:
+def _signatures(
+    request: Signed, auth: SigV4Auth, lines: Sequence[tuple[str, str]], timestamp: str, payload: str
+) -> Iterator[str]:
     """The signature in each way that clients are known to write the canonical request.
 
     AWS's rule encodes the path once more and sorts the query, botocore also resolves dots and double slashes; curl
     before 8.3 signs both as sent. Which Lattice wants is not documented, so a correct signature of any kind is taken.
     """
     signed = AWSRequest(method=request.method, url=f"http://{request.one('host')}/")
-    for name in names:
-        for value in request.values(name):
-            signed.headers.add_header(name, value)
+    for name, value in lines:
+        signed.headers.add_header(name, value)
     signed.context["timestamp"] = timestamp
     headers = auth.canonical_headers(signed.headers)
     ending = ("", auth.signed_headers(signed.headers), payload)
