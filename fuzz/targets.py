@@ -38,6 +38,7 @@ _ONE_CONNECTION: Final = {
     "keep-alive",
     "proxy-connection",
     "upgrade",
+    "http2-settings",
     "te",
     "trailer",
 }
@@ -45,10 +46,12 @@ _ONE_CONNECTION: Final = {
 
 def _arrives(sent: Sent) -> list[tuple[str, str]]:
     """docs/wire.md: what a client's request has become, in any order of names."""
+    connection = ",".join(value for name, value in sent.http.headers if name == "connection")
+    named = {option.strip().lower() for option in connection.split(",")} - {"host"}
     lines = [
         (name, value)
         for name, value in sent.http.headers
-        if name not in _ONE_CONNECTION and not name.startswith("x-amzn-lattice-")
+        if name not in _ONE_CONNECTION | named and not name.startswith("x-amzn-lattice-")
     ]
     own = [value for name, value in lines if name == "x-forwarded-for"]
     others = [(name, value) for name, value in lines if name != "x-forwarded-for"]

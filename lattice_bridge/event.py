@@ -38,7 +38,7 @@ _TIME: Final = re.compile(r"[0-9]{1,17}")
 
 
 class _Faults:
-    """Everything wrong with one event, so that whoever sent it can mend it in one go."""
+    """All faults of one event, so that its sender can fix them in one go."""
 
     def __init__(self) -> None:
         self.found: list[tuple[str, str]] = []
@@ -242,7 +242,7 @@ def _escape(text: str) -> str:
 
 
 def _headers(value: object, faults: _Faults) -> Pairs:
-    """Pairs in order, names in ASCII lower case. Limits are checked before any value is looked at."""
+    """Pairs in order, names in ASCII lower case. Limits are checked before any value is read."""
     if value is None:
         return ()
     if not isinstance(value, Mapping):

@@ -1,8 +1,8 @@
-"""What a forked child process must not share with its parent.
+"""Reset of objects in a forked child process.
 
 Rule: an object that holds connections, a lock, or the mark of a thread's work gives them up in the child. The parent
 goes on using its connections, so two processes would read each other's answers (trap D15). Its threads do not exist in
-the child, so what they hold there is never let go, and what they do there never ends.
+the child, so a lock that they hold is never released there, and a task that they run never ends.
 
 Lambda itself does not fork. A handler may, and so may other users of the package, as gunicorn does with --preload.
 """

@@ -126,7 +126,7 @@ def _version(group: Resource, level: Level) -> Iterator[TemplateFinding]:
 
 
 def _certificates(group: Resource, rules: tuple[str, ...]) -> Iterator[TemplateFinding]:
-    """What a certificate says is free text in V1's identity header, whose escaping nobody has documented."""
+    """A certificate's names are free text in V1's identity header, whose escaping is not documented."""
     version = part_of(group, "Config").get("LambdaEventStructureVersion", "V1")
     if rules and version == "V1" and not isinstance(group.properties.get("Config"), str):
         yield finding(

@@ -69,7 +69,7 @@ def address_of(method: str, target: str, headers: Headers) -> Address:
     if method == "CONNECT":
         raise Refused(400, "Bad Request: CONNECT asks for a tunnel, and this is no proxy. Fix: send another method")
     hosts = [value for name, value in headers if name == "host"]
-    if len(hosts) != 1:  # without it nobody can tell a page of another site from a tool
+    if len(hosts) != 1:  # without it, a page of another site and a tool look the same
         raise Refused(400, f"Bad Request: the Host header occurs {len(hosts)} times. Fix: send it once")
     authority = hosts[0]
     if "#" in target:
