@@ -31,8 +31,9 @@ _RDONLY: Final = 1
 _AT_RECURSIVE: Final = 0x8000
 _PR_CAPBSET_DROP: Final = 24
 _CAPABILITY_VERSION: Final = 0x20080522
-_CAP_SYS_ADMIN: Final = 21
 _CAPABILITIES: Final = range(64)
+_OF_FILES: Final = range(5)
+"""CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID: root reads a project of another user."""
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -48,7 +49,7 @@ def enter(folder: str, kept: Sequence[str]) -> None:
         OSError: a step was refused. Its text names the step.
     """
     root = os.getcwd()
-    privileged = _unshare()
+    kept_rights = _unshare()
     _mount("none", "/", _MS_REC | _MS_PRIVATE)  # root's mounts would appear in the machine's own list otherwise
     for path in kept:
         if os.path.exists(path):
@@ -57,16 +58,20 @@ def enter(folder: str, kept: Sequence[str]) -> None:
     _set_read_only("/", _AT_RECURSIVE, read_only=True)
     _set_read_only(TMP, 0, read_only=False)
     os.chdir(root)  # the working directory was still the one beneath the mounts
-    # What made the mounts could undo them. Root keeps its other rights, which the functions of a root's stack have had.
-    _drop_capabilities([_CAP_SYS_ADMIN] if privileged else _CAPABILITIES)
+    _drop_capabilities([right for right in _CAPABILITIES if right not in kept_rights])  # the mounts could be undone
 
 
-def _unshare() -> bool:
-    """Takes mounts of our own. Root needs no user namespace for it, and would lose other users' files in one."""
-    if _libc.unshare(_CLONE_NEWNS) == 0:
-        return True
+def _unshare() -> Sequence[int]:
+    """Takes mounts of our own, and a user namespace. Returns the capabilities to be kept.
+
+    Root could have mounts without a user namespace. But processes of one user namespace see each other's files through
+    `/proc/PID/root`; into another namespace, the kernel lets only those look that have rights there.
+    """
     user, group = os.geteuid(), os.getegid()
-    _call("unshare", _libc.unshare, _CLONE_NEWUSER | _CLONE_NEWNS)
+    if user != 0:
+        _call("unshare", _libc.unshare, _CLONE_NEWUSER | _CLONE_NEWNS)
+    elif _unshare_as_root():
+        return _OF_FILES
     for name, text in (
         ("setgroups", b"deny"),
         ("uid_map", b"%d %d 1" % (user, user)),
@@ -77,7 +82,41 @@ def _unshare() -> bool:
                 file.write(text)
         except OSError as error:
             raise OSError(error.errno, f"{name}: {error.strerror}") from error
-    return False
+    return ()
+
+
+def _unshare_as_root() -> bool:
+    """Gives all ids the meaning that they have outside, so that root keeps its access to other users' files.
+
+    Only a process of the outer namespace may write such a map: a child, which exists until it has done so. Returns
+    False if root does not have this right either, in a container.
+    """
+    here = os.open("/proc/self", os.O_RDONLY | os.O_DIRECTORY)  # by name it could be another PID namespace's process
+    may_write, unshared = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(unshared)
+        os._exit(_map_all_ids(here) if os.read(may_write, 1) else 0)
+    _call("unshare", _libc.unshare, _CLONE_NEWUSER | _CLONE_NEWNS)
+    os.write(unshared, b"1")
+    _, status = os.waitpid(child, 0)
+    for descriptor in (here, may_write, unshared):
+        os.close(descriptor)
+    return status == 0
+
+
+def _map_all_ids(process: int) -> int:
+    """Writes the maps of the process whose folder in `/proc` this is. Returns an exit code."""
+    try:
+        for name in ("uid_map", "gid_map"):
+            with open(f"/proc/self/{name}") as file:  # a container may have fewer ids than the machine
+                known = [line.split() for line in file]
+            text = "".join(f"{first} {first} {count}\n" for first, _, count in known)
+            target = os.open(name, os.O_WRONLY, dir_fd=process)
+            os.write(target, text.encode())
+    except OSError:
+        return 1
+    return 0
 
 
 def _mount_point(folder: str, path: str) -> str:
