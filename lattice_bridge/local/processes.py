@@ -11,7 +11,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,8 @@ A pid means nothing in another PID namespace: containers show their processes to
 """
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_ROUNDS: Final = 50
+"""Generations of children that are killed. A process that forks faster than it is killed must not hold up the stop."""
 
 
 def stack_mark(pid: int) -> str:
@@ -58,16 +60,27 @@ def kill_left_behind() -> None:
 
 def kill_strangers(mark: str) -> None:
     """Kills this process's children that do not carry `mark`: they were adopted, and shed it."""
-    for pid in _children():
+
+    def is_stranger(pid: int) -> bool:
         found = _mark_of(pid)
-        if found is not None and not found.startswith(mark):
-            _end(pid)
+        return found is not None and not found.startswith(mark)
+
+    _end_all(lambda: [pid for pid in _children() if is_stranger(pid)])
 
 
 def kill_children() -> None:
     """Kills this process's children, dead ones included: the last that is done."""
-    for pid in _children():
-        _end(pid)
+    _end_all(_children)
+
+
+def _end_all(find: Callable[[], list[int]]) -> None:
+    """Kills until none is found: the children of a process that was killed are this process's from then on."""
+    for _ in range(_ROUNDS):
+        pids = find()
+        if not pids:
+            return
+        for pid in pids:
+            _end(pid)
 
 
 def _children() -> list[int]:
