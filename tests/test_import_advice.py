@@ -25,7 +25,7 @@ def test_module_that_is_not_installed_is_to_be_installed(tmp_path: Path) -> None
     advice = import_advice(function(tmp_path), missing("requests.adapters"))
     assert advice is not None
     assert advice.startswith("orders: the module 'requests.adapters' is not installed")
-    assert advice.endswith(f"Fix: {sys.executable} -m pip install requests")
+    assert advice.endswith(f"Fix: if the package has the same name: {sys.executable} -m pip install requests")
     assert "\n" not in advice
 
 
@@ -61,6 +61,10 @@ def test_wrong_folder_is_said_to_have_no_module(tmp_path: Path) -> None:
     [
         "Unable to import module 'app': cannot import name 'x' from 'y'",
         missing("$(rm -rf ~)"),  # Trap G5: a command is suggested for what can be a module's name only
+        missing("--index-url=https://example.com"),
+        missing("1requests"),
+        missing("réquests"),
+        missing("x" * 300),
         missing("own.module"),
         "",
     ],

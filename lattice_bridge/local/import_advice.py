@@ -1,6 +1,7 @@
 """Advice for a function whose module cannot be imported.
 
 Rule: a command that is suggested can be pasted: paths are quoted, and a name is in it only if it can be a module's.
+The name comes from the function's error; nothing shows that a package of this name is the one that is missing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ IMPORT_ERROR: Final = "Runtime.ImportModuleError"
 """The error type by which the runtime client reports it."""
 
 _MISSING: Final = re.compile(r"No module named '([^']+)'")
-_NAME: Final = re.compile(r"[A-Za-z0-9_]+")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_LONGEST: Final = 100
 _SHOWN: Final = 10
 
 
@@ -37,7 +39,7 @@ def import_advice(function: Function, message: str) -> str | None:
     if f"{module}.".startswith(f"{missing}."):
         return _no_handler(function, module)
     package = missing.partition(".")[0]
-    if _NAME.fullmatch(package) is None or (function.code / package).exists():
+    if _NAME.fullmatch(package) is None or len(package) > _LONGEST or (function.code / package).exists():
         return None
     return (
         f"{function.name}: the module {missing!r} is not installed in the Python that runs the stack and its "
@@ -70,4 +72,5 @@ def _install(function: Function, package: str) -> str:
     for folder in (beside_handler, function.code):
         if (folder / "requirements.txt").is_file():
             return f"{command} -r {shlex.quote(str(folder / 'requirements.txt'))}"
-    return f"{command} {package}"
+    # The function chose the name, and a package's may be another one (`yaml` is in PyYAML).
+    return f"if the package has the same name: {command} {shlex.quote(package)}"
