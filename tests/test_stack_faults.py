@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,8 +17,9 @@ from typing import Any
 
 import pytest
 
+from lattice_bridge.local.peer import can_tell
 from lattice_bridge.local.processes import MARK, kill_left_behind, stack_mark
-from tests.stack import FAULTS, ROOT, RunningStack, allowed, running
+from tests.stack import FAULTS, ROOT, RunningStack, allowed, opened, running
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +127,56 @@ def test_a_child_that_shed_its_environment_too_ends_at_the_latest_with_the_stack
         child = stack.invoke("escapes").json()
         assert alive(child)
     assert not alive(child)
+
+
+NESTED = """
+import os
+def go(depth):
+    if os.fork() == 0:
+        os.setsid()
+        if depth > 1:
+            go(depth - 1)
+        os.execv("/bin/sh", ["sh", "-c", "exec env -i sleep SECONDS"])
+go(6)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc")
+def test_generations_of_children_that_shed_their_environment_end_with_the_stack() -> None:
+    """When a parent is killed, its children become the stack's: one look at the stack's children is not enough."""
+    seconds = str(10**6 + os.getpid())
+    program = shlex.quote(NESTED.replace("SECONDS", seconds))
+    with running(template=FAULTS) as stack:
+        stack.invoke("isolated-files", {"run": f"{sys.executable} -I -c {program} </dev/null >/dev/null 2>&1"}, "blue")
+        wait_until(lambda: len(sleeping(seconds)) == 6)
+    assert sleeping(seconds) == []
+
+
+def sleeping(seconds: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if entry.read_bytes() == f"sleep\0{seconds}\0".encode():
+                found.append(int(entry.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not can_tell(), reason="this machine does not tell which process has a connection")
+def test_runtime_api_serves_its_own_environment_only() -> None:
+    """Trap G8: a sibling that asks for the next event would get another tenant's, and could answer it."""
+    ask = "import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=20)"
+    with running(template=FAULTS) as stack:
+        blue = stack.invoke("isolated-files", {"run": "echo $AWS_LAMBDA_RUNTIME_API"}, "blue").json()
+        url = f"http://{blue['out'].strip()}/2018-06-01/runtime/invocation/next"
+        assert opened(url, None, None, "GET").status == 403
+        green = stack.invoke("isolated-files", {"run": f"{sys.executable} -I -c '{ask}' {url}"}, "green").json()
+        assert "HTTP Error 403" in green["err"]
+        unasked = url.replace("invocation/next", "init/error")
+        assert opened(unasked, None, b"{}", "POST").status == 403
+        again = stack.invoke("isolated-files", {"run": "echo mine"}, "blue").json()
+        assert (again["pid"], again["out"]) == (blue["pid"], "mine\n")
+        (warning,) = [line["message"] for line in stack.lines if line.get("level") == "warning"]
+        assert warning.startswith("isolated-files/blue#1: refused another process")
 
 
 def test_a_process_that_has_no_environment_yet_is_not_taken_for_a_stranger() -> None:

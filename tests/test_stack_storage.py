@@ -7,13 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.local.storage import PREFIX, remove, remove_left_behind
+from lattice_bridge.local.storage import MARKER, PREFIX, remove, remove_left_behind
 from lattice_bridge.testing import LocalStack
 from tests.stack import FAULTS, ROOT, RunningStack, allowed, running
 from tests.test_stack_faults import alive, wait_until
@@ -78,6 +78,42 @@ def test_function_cannot_undo_its_mounts(stack: RunningStack, command: str) -> N
     """Trap G8."""
     assert run(stack, "blue", "echo mine > /tmp/mine; stat -c %a /tmp")["out"] == "700\n"  # not the machine's
     assert run(stack, "blue", f"{command} || echo refused; cat /tmp/mine")["out"] == "refused\nmine\n"
+
+
+@private
+@pytest.mark.parametrize("whose", ["sibling", "stack"])
+def test_files_of_another_process_cannot_be_reached_through_proc(stack: RunningStack, whose: str) -> None:
+    """Trap G8: as root as well. `/proc/PID/root` leads into the other's mounts."""
+    blue = run(stack, "blue", "echo secret > /tmp/secret")["pid"]
+    there = f"/proc/{blue if whose == 'sibling' else stack.process.pid}"
+    for command in (
+        f"ls {there}/root/tmp",
+        f"cat {there}/root/tmp/secret",
+        f"echo changed > {there}/root/tmp/secret",
+        f"cat {there}/environ",
+        f"cat {there}/maps",
+        f"head -c 1 {there}/mem",
+        f"ls {there}/cwd/",
+        f"cat {there}/fd/0",
+    ):
+        answer = run(stack, "green", command)
+        assert (answer["out"], "Permission denied" in answer["err"]) == ("", True), command
+    assert run(stack, "blue", "cat /tmp/secret")["out"] == "secret\n"
+
+
+@private
+@pytest.mark.skipif(os.getuid() != 0, reason="only root reads other users' files")
+def test_root_runs_code_that_only_another_user_may_read(tmp_path: Path) -> None:
+    """A container's root has a project of the machine's user mounted."""
+    (tmp_path / "code").mkdir()
+    shutil.copy(FAULTS.parent / "faults.py", tmp_path / "code")
+    (tmp_path / "template.yaml").write_text(IN_TMP)
+    for path in (tmp_path / "code" / "faults.py", tmp_path / "code"):
+        os.chown(path, 12345, 12345)
+        path.chmod(0o700)
+    with running(template=tmp_path / "template.yaml") as stack:
+        answer = stack.invoke("isolated-files", {"run": "stat -c %u faults.py; touch /tmp/a; chown 7:7 /tmp/a"}).json()
+        assert (answer["out"], answer["err"]) == ("12345\n", "")
 
 
 @private
@@ -231,19 +267,31 @@ def test_next_stack_removes_the_folders_of_a_killed_one() -> None:
             killed.process.wait()
         assert (abandoned / "x").exists()
         with running(template=FAULTS):
-            assert not abandoned.parent.exists()
+            wait_until(lambda: not abandoned.parent.exists())
         assert run(living, "blue", "cat /tmp/x")["out"] == "1\n"
+
+
+def left_behind(parent: Path, name: str = f"{PREFIX}a") -> Path:
+    """A folder as a killed stack leaves it."""
+    folder = parent / name
+    folder.mkdir(mode=0o700, parents=True)
+    (folder / MARKER).touch(mode=0o600)
+    (folder / "1").mkdir()
+    return folder
 
 
 def test_removing_follows_no_link(tmp_path: Path) -> None:
     """Trap G8."""
     outside = tmp_path / "outside"
     (outside / "kept").mkdir(parents=True, mode=0o755)
+    (outside / MARKER).touch()
     outside.chmod(0o555)
     parent = tmp_path / "parent"
-    (parent / f"{PREFIX}a" / "1" / "locked").mkdir(parents=True)
-    (parent / f"{PREFIX}a" / "1" / "link").symlink_to(outside)
-    (parent / f"{PREFIX}a" / "1" / "locked").chmod(0)
+    folder = left_behind(parent)
+    (folder / "1" / "locked" / "link").mkdir(parents=True)
+    (folder / "1" / "link").symlink_to(outside)
+    (folder / "1" / "locked" / "link" / "link").symlink_to(outside)
+    (folder / "1" / "locked").chmod(0)
     (parent / f"{PREFIX}b").symlink_to(outside)
     remove_left_behind(str(parent))
     assert [entry.name for entry in parent.iterdir()] == [f"{PREFIX}b"]
@@ -251,3 +299,129 @@ def test_removing_follows_no_link(tmp_path: Path) -> None:
     assert (outside / "kept").exists()
     assert outside.stat().st_mode & 0o777 == 0o555
     outside.chmod(0o755)
+
+
+def without_marker(folder: Path) -> None:
+    (folder / MARKER).unlink()
+
+
+def with_marker_that_is_a_link(folder: Path) -> None:
+    (folder / MARKER).unlink()
+    (folder / MARKER).symlink_to("1")
+
+
+def with_marker_that_is_a_folder(folder: Path) -> None:
+    (folder / MARKER).unlink()
+    (folder / MARKER).mkdir()
+
+
+def readable_by_others(folder: Path) -> None:
+    folder.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "change", [without_marker, with_marker_that_is_a_link, with_marker_that_is_a_folder, readable_by_others]
+)
+def test_folder_that_no_stack_made_is_left_alone(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    """Trap G10: a project that was unpacked to `/tmp/lattice-bridge-stack-main` is not ours."""
+    folder = left_behind(tmp_path)
+    change(folder)
+    remove_left_behind(str(tmp_path))
+    assert (folder / "1").is_dir()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("given", [".", MARKER])
+def test_folder_of_another_user_is_left_alone(tmp_path: Path, given: str) -> None:
+    """Trap G10."""
+    folder = left_behind(tmp_path)
+    os.chown(folder / given, 12345, 12345)
+    remove_left_behind(str(tmp_path))
+    assert (folder / "1").is_dir()
+
+
+@pytest.mark.parametrize("inside", [".", "1", "1/code"])
+def test_folder_with_what_the_stack_needs_is_left_alone(tmp_path: Path, inside: str) -> None:
+    """Trap G10: whatever it contains."""
+    needed, other = left_behind(tmp_path), left_behind(tmp_path, f"{PREFIX}ab")
+    remove_left_behind(str(tmp_path), {os.path.realpath(needed / inside)})
+    assert (needed / "1").is_dir()
+    assert not other.exists()
+
+
+@pytest.mark.parametrize("name", ["lattice-bridge-main", f"{PREFIX}main"])
+def test_project_with_a_name_like_ours_is_run_and_kept(name: str) -> None:
+    """Trap G10: the start removed the project that it was to run."""
+    folder = Path(f"/tmp/{name}-{os.getpid()}")
+    folder.mkdir(mode=0o700)
+    try:
+        (folder / MARKER).touch()
+        (folder / "app.py").write_text("def handler(event, context):\n    return 'runs'\n")
+        template = folder / "template.yaml"
+        template.write_text(IN_TMP.replace("CodeUri: code, ", "").replace("faults.files", "app.handler"))
+        for _ in range(2):
+            with running(template=template) as stack:
+                assert stack.invoke("isolated-files").json() == "runs"
+    finally:
+        shutil.rmtree(folder)
+
+
+DEEP: Final = "import os\nos.chdir('/tmp')\nfor _ in range(1200): os.mkdir('d'); os.chdir('d'); open('f', 'w').close()"
+
+
+@private
+def test_deeply_nested_folders_are_removed_with_the_environment() -> None:
+    """They ended the stop, and each later start, with a RecursionError."""
+    with running("--idle", "1", template=FAULTS) as stack:
+        answer = run(stack, "blue", f'{sys.executable} -I -c "{DEEP}"; ls /tmp')
+        assert answer["out"] == "d\n"
+        folder = folder_of(answer)
+        wait_until(lambda: not folder.exists())
+        assert run(stack, "blue", "ls -A /tmp")["out"] == ""
+
+
+def test_deeply_nested_folders_of_a_killed_stack_are_removed(tmp_path: Path) -> None:
+    folder = left_behind(tmp_path)
+    subprocess.run([sys.executable, "-I", "-c", DEEP.replace("/tmp", str(folder / "1"))], check=True)
+    remove_left_behind(str(tmp_path))
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not allowed("chattr", "-V", "-i", __file__), reason="needs chattr")
+def test_what_cannot_be_removed_is_named_and_keeps_its_marker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Another start may have better luck; and the rest is removed."""
+    folder = left_behind(tmp_path)
+    (folder / "1" / "2" / "3").mkdir(parents=True)
+    (folder / "1" / "2" / "kept").touch()
+    subprocess.run(["chattr", "+i", folder / "1" / "2" / "kept"], check=True)
+    try:
+        remove_left_behind(str(tmp_path))
+        assert len(list(folder.iterdir())) == 2
+        assert (folder / MARKER).exists()
+        (message,) = caplog.messages
+        assert message.startswith(f"{folder} cannot be removed: ")
+    finally:
+        subprocess.run(["chattr", "-R", "-i", folder], check=True)
+    remove_left_behind(str(tmp_path))
+    assert not folder.exists()
+
+
+# ---- a PATH that cannot be read -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrapper", [(), ordinary], ids=["", "without root's rights"])
+def test_path_with_folders_that_cannot_be_looked_at_is_no_obstacle(tmp_path: Path, wrapper: tuple[str, ...]) -> None:
+    if wrapper and not allowed(*wrapper, "true"):
+        pytest.skip("needs setpriv")
+    (tmp_path / "app.py").write_text("def handler(event, context):\n    return 'runs'\n")
+    template = tmp_path / "template.yaml"
+    template.write_text(IN_TMP.replace("CodeUri: code, ", "").replace("faults.files", "app.handler"))
+    (tmp_path / "locked" / "bin").mkdir(parents=True)
+    (tmp_path / "locked").chmod(0)
+    path = os.pathsep.join([str(tmp_path / "locked" / "bin"), f"/tmp/{'x' * 300}", "/tmp/y" * 1000, os.environ["PATH"]])
+    before = set(Path("/tmp").glob(f"{PREFIX}*"))
+    try:
+        assert outcome(*wrapper, "env", f"PATH={path}", sys.executable, "-c", IMPORTS, str(template)) == "runs"
+    finally:
+        (tmp_path / "locked").chmod(0o700)
+    assert set(Path("/tmp").glob(f"{PREFIX}*")) <= before

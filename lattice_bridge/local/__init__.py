@@ -10,6 +10,6 @@ authorization       whether the auth policies allow it
 routing, front      listener rules; HTTP <-> Lattice events (wire)
 lambda_api, service the Invoke protocol; what Lambda checks, synchronous and queued
 environments        which environment runs an invocation: reuse, quota, reaping
-environment         one process, with runtime_api and output
+environment         one process, with runtime_api and output; peer says whose connection it is
 stack               starts and stops all of it; console prints; reload watches the code
 """

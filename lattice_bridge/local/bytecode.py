@@ -8,6 +8,8 @@ packages' own `__pycache__`, as pip does when it installs them; uv and an editab
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from importlib.util import cache_from_source, find_spec
@@ -45,6 +47,8 @@ async def compile_packages(mark: str) -> None:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
+        with contextlib.suppress(OSError):  # the first cold start needs the processor more
+            os.setpriority(os.PRIO_PROCESS, process.pid, 19)
         try:
             await process.wait()
         except asyncio.CancelledError:  # the stack stops

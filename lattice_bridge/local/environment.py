@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from lattice_bridge.local.lambda_keys import EXECUTION_ROLE
 from lattice_bridge.local.output import Output
+from lattice_bridge.local.peer import Address, Client
 from lattice_bridge.local.plan import Function
 from lattice_bridge.local.processes import MARK, kill_group, kill_marked
 from lattice_bridge.local.runtime_api import MAX_HEAD, Answer, Invocation, RuntimeApi, error_json
@@ -26,6 +28,7 @@ from lattice_bridge.local.storage import Storage, remove
 INIT_TIMEOUT: Final = 10.0
 """Seconds for a handler's module to be imported: Lambda's own limit of the init phase."""
 
+_logger: Final = logging.getLogger(__name__)
 _RETURN_TIMEOUT: Final = 5.0
 _SHOWN: Final = 500
 _WARNING: Final = "LAMBDA_WARNING: Unhandled exception."
@@ -107,7 +110,9 @@ class Environment:
         self._number = number
         self._folder: Path | None = None
         self._around = around
-        self._runtime = RuntimeApi()
+        self._runtime = RuntimeApi(self._admits)
+        self._client: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        self._warned = False
         self._output = Output(self._show)
         self._server: LoopbackServer | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -128,14 +133,15 @@ class Environment:
         self._server = await LoopbackServer.start(self._runtime.app, max_head=MAX_HEAD)
         self._folder = self._around.storage.new(self._number)
         self._process = await asyncio.create_subprocess_exec(
-            *self._around.storage.command(self.function.handler, self._folder),
+            *await self._around.storage.command(self.function.handler, self._folder),
             cwd=self.function.code,  # comes first on sys.path
-            env=self._variables(self._server.port, self._folder),
+            env=await self._variables(self._server.port, self._folder),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=self._output.write_end,
             stderr=self._output.write_end,
             start_new_session=True,  # Ctrl-C is ours to handle, and the whole group ours to kill
         )
+        self._client.set_result(Client(self._process.pid))
         self._output.started()
         self._exited = asyncio.create_task(self._process.wait())
         await self._until(self._runtime.asking, self._runtime.init_error, seconds=INIT_TIMEOUT)
@@ -169,16 +175,31 @@ class Environment:
     async def stop(self) -> None:
         """Kills the process and whatever it started, removes what they wrote, and frees the port."""
         self._busy = True
-        if self._process is not None and self._exited is not None:
-            kill_group(self._process.pid)
-            await self._exited
-            await asyncio.to_thread(kill_marked, self._mark)
-        if self._folder is not None:
-            await asyncio.to_thread(remove, self._folder)
-        self._runtime.close()
-        if self._server is not None:
-            await self._server.stop()
-        self._output.close()
+        try:
+            if self._process is not None and self._exited is not None:
+                kill_group(self._process.pid)
+                await self._exited
+                await asyncio.to_thread(kill_marked, self._mark)
+            if self._folder is not None:
+                await asyncio.to_thread(remove, self._folder)
+        finally:
+            self._client.cancel()  # of no effect if there was a process
+            self._runtime.close()
+            try:
+                if self._server is not None:
+                    await self._server.stop()
+            finally:
+                self._output.close()
+
+    async def _admits(self, client: Address, server: Address) -> bool:
+        """Only the runtime client uses its Runtime API. Any other process could take the tenant's next event from it,
+        and answer in its place."""
+        if (await asyncio.shield(self._client)).has(client, server):
+            return True
+        if not self._warned:  # once: a function could fill the terminal
+            self._warned = True
+            _logger.warning("%s: refused another process that connected to this environment's Runtime API.", self.label)
+        return False
 
     def _show(self, line: str) -> None:
         if _WARNING not in line:
@@ -224,7 +245,7 @@ class Environment:
         assert self._exited is not None
         await asyncio.wait({*events, self._exited}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
-    def _variables(self, port: int, folder: Path) -> Mapping[str, str]:
+    async def _variables(self, port: int, folder: Path) -> Mapping[str, str]:
         """What Lambda sets, the template's own, and nothing of ours: no secret of this shell reaches a handler."""
         function, around = self.function, self._around
         python = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -234,7 +255,7 @@ class Environment:
             "TZ": ":UTC",
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",  # see bytecode.py
-            **around.storage.variables(folder),
+            **await around.storage.variables(folder),
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{python}",
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

@@ -6,15 +6,15 @@ Source: the Lambda developer guide, "Using the Lambda runtime API"; headers as a
 The API has no secret, as Lambda's has none: a runtime client has no place for one. What AWS_LAMBDA_RUNTIME_API may
 contain was measured with awslambdaric 4.2.2. Its native client, libcurl, takes `HOST:PORT/SECRET` and
 `SECRET@HOST:PORT` for `next`, `response` and `error`. Its Python client sends `init/error`, and cannot connect with
-either (`InvalidURL: nonnumeric port`, `Name or service not known`): each error of an init phase would be lost. The
-server admits loopback hosts only, and no page of another site (see `admission`); a response needs the request's id,
-which is random.
+either (`InvalidURL: nonnumeric port`, `Name or service not known`): each error of an init phase would be lost.
+Instead, whoever serves the API says which connections it admits; an environment admits those of its own process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from lattice_bridge.local.peer import Address
+from lattice_bridge.local.server import Receive, Scope, Send
+
 RESPONSE_LIMIT: Final = 6_291_556
 """Bytes of an answer, as Lambda's own error message has it: 100 more than 6 MiB."""
 
@@ -30,6 +33,7 @@ MAX_HEAD: Final = 2 * 1024 * 1024
 """Bytes of a head. awslambdaric repeats an error, up to 1 MiB of it, in `Lambda-Runtime-Function-XRay-Error-Cause`."""
 
 _ACCEPTED: Final = b'{"status":"OK"}'
+_FOREIGN: Final = b'{"errorType":"Forbidden","errorMessage":"This Runtime API serves its own environment only."}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +88,22 @@ class RuntimeApi:
     """The API one process talks to.
 
     Attributes:
-        app: to be served on a port of its own.
         asking: done once the process has finished its init, or its last invocation, and asks for the next.
         init_error: done once the process has reported that it cannot start.
+
+    Args:
+        admits: whether the connection between a client's and our own address belongs to the process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, admits: Callable[[Address, Address], Awaitable[bool]]) -> None:
+        self._admits = admits
         self.asking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._given: asyncio.Queue[Invocation | None] = asyncio.Queue()
         self._current: Invocation | None = None
         self._answer: asyncio.Future[Answer] | None = None
         self.init_error: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         runtime = "/2018-06-01/runtime"
-        self.app = Starlette(
+        self._routes = Starlette(
             routes=[
                 Route(f"{runtime}/invocation/next", self._next, methods=["GET"]),
                 Route(f"{runtime}/invocation/{{request_id}}/response", self._response, methods=["POST"]),
@@ -104,6 +111,13 @@ class RuntimeApi:
                 Route(f"{runtime}/init/error", self._init_error, methods=["POST"]),
             ]
         )
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The API as an ASGI application."""
+        if await self._admits(scope["client"], scope["server"]):
+            await self._routes(scope, receive, send)
+        else:
+            await Response(_FOREIGN, status_code=403)(scope, receive, send)
 
     def give(self, invocation: Invocation) -> asyncio.Future[Answer]:
         """Hands an invocation to the process. To be awaited before the next is given."""

@@ -79,8 +79,7 @@ async def serve(
     adopt_orphans()
     await asyncio.to_thread(kill_left_behind)
     async with AsyncExitStack() as started:
-        storage = await Storage.open(plan)
-        started.push_async_callback(asyncio.to_thread, storage.close)
+        storage = await started.enter_async_context(Storage.open(plan))
         started.push_async_callback(asyncio.to_thread, kill_children)
         started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
         # The Lambda API's port goes into every environment, so it has to be known before the service can be made.
@@ -90,7 +89,9 @@ async def serve(
         environments = Environments(around, limit=options.max_environments, idle_seconds=options.idle_seconds)
         service = LambdaService(plan.functions, plan.region, environments, console)
         gate.app = lambda_api(service, plan.region)
-        running = (environments.reap(), service.work(), compile_packages(f"{stack_id}/0."))
+        # Nothing of this delays the first answer: environments wait for what the storage has to try, and nothing else.
+        preparing = (_prepare(storage, console), compile_packages(f"{stack_id}/0."))
+        running = (*preparing, environments.reap(), service.work())
         tasks = [asyncio.create_task(task) for task in running]
         if options.reload:
             tasks.append(asyncio.create_task(watch(plan.functions.values(), environments, console)))
@@ -101,12 +102,17 @@ async def serve(
         names = {name for service in plan.services for name in service.names}
         front_server = await LoopbackServer.start(front, options.port, names=names)
         started.push_async_callback(front_server.stop)
-        if storage.shared is not None:
-            console.warn(
-                f"Tenants share this machine's {TMP} here ({storage.shared}). Each environment has a folder of its own "
-                "as TMPDIR; what a function writes elsewhere, every tenant can read."
-            )
         yield Stack(f"http://{HOST}:{front_server.port}", around.lambda_endpoint, environments)
+
+
+async def _prepare(storage: Storage, console: Console) -> None:
+    reason = await storage.settle()
+    if reason is not None:
+        console.warn(
+            f"Tenants share this machine's {TMP} here ({reason}). Each environment has a folder of its own as TMPDIR; "
+            "what a function writes elsewhere, every tenant can read."
+        )
+    await storage.remove_left_behind()
 
 
 class _Gate:
