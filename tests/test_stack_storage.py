@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,9 @@ NO_MOUNTS: Final = "echo 0 > /proc/sys/user/max_mnt_namespaces"
 private: Final = pytest.mark.skipif(
     not allowed("unshare", "--user", "--map-root-user", "--mount", "true"), reason="no private mounts on this machine"
 )
+HOME: Final = pwd.getpwuid(os.getuid()).pw_dir
+"""Not `Path.home()`: `$HOME` may be in `/tmp`, where a function sees nothing of the machine."""
+
 ordinary: Final = ("setpriv", "--bounding-set=-all,+setfcap", "--inh-caps=-all")
 """Takes from root what an ordinary user does not have."""
 
@@ -62,7 +66,7 @@ def test_file_in_tmp_is_not_seen_by_another_tenant(stack: RunningStack) -> None:
 
 
 @private
-@pytest.mark.parametrize("folder", [str(FAULTS.parent), "/var/tmp", "/dev/shm", str(ROOT), str(Path.home())])
+@pytest.mark.parametrize("folder", [str(FAULTS.parent), "/var/tmp", "/dev/shm", str(ROOT), HOME])
 def test_nothing_but_tmp_can_be_written_to(stack: RunningStack, folder: str) -> None:
     if not Path(folder).is_dir():
         pytest.skip(f"this machine has no {folder}")
