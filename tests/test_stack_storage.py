@@ -130,7 +130,10 @@ def test_project_in_tmp_is_run_and_read_only(tmp_path: Path) -> None:
     (tmp_path / "code" / "common").symlink_to("../common")
     elsewhere = tmp_path.parent / "elsewhere"
     elsewhere.mkdir(exist_ok=True)
-    (elsewhere / "imported.py").write_text("WORD = 'imported'\n")
+    (elsewhere / "imported.py").write_text("from linked import WORD\n")
+    (tmp_path.parent / "cache" / "linked").mkdir(parents=True, exist_ok=True)
+    (tmp_path.parent / "cache" / "linked" / "__init__.py").write_text("WORD = 'imported'\n")
+    (elsewhere / "linked").symlink_to(tmp_path.parent / "cache" / "linked")
     shutil.copy(FAULTS.parent / "faults.py", tmp_path / "code")
     (tmp_path / "template.yaml").write_text(
         IN_TMP.replace("Timeout: 20", f"Timeout: 20, Environment: {{Variables: {{PYTHONPATH: {elsewhere}}}}}")

@@ -228,14 +228,24 @@ def _lock(folder: Path) -> int:
 
 def _needed(plan: Plan) -> Iterator[str]:
     """What a process needs to find at its path: code, and the Python that runs it."""
+    searched = list(sys.path)
     for function in plan.functions.values():
         yield str(function.code)
         for name in _PATHS:
-            yield from function.environment.get(name, "").split(os.pathsep)
+            searched += function.environment.get(name, "").split(os.pathsep)
     yield str(plan.folder)  # links in a function's folder may lead elsewhere in the project
     yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, str(PACKAGE))
-    yield from sys.path
     yield from os.environ.get("PATH", "").split(os.pathsep)
+    for folder in searched:
+        yield folder
+        yield from _links(folder)
+
+
+def _links(folder: str) -> Iterator[str]:
+    """A package may be installed as a link, into a cache or a working copy."""
+    if Path(folder).is_absolute():  # an empty entry means the folder that the process is in
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            yield from (entry.path for entry in entries if entry.is_symlink())
 
 
 def _outermost(paths: Iterable[str]) -> Iterator[str]:
