@@ -379,7 +379,7 @@ DEEP: Final = "import os\nos.chdir('/tmp')\nfor _ in range(1200): os.mkdir('d');
 @private
 def test_deeply_nested_folders_are_removed_with_the_environment() -> None:
     """They ended the stop, and each later start, with a RecursionError."""
-    with running("--idle", "1", template=FAULTS) as stack:
+    with running("--idle", "3", template=FAULTS) as stack:
         answer = run(stack, "blue", f'{sys.executable} -I -c "{DEEP}"; ls /tmp')
         assert answer["out"] == "d\n"
         folder = folder_of(answer)
