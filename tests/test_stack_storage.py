@@ -381,10 +381,10 @@ def test_deeply_nested_folders_are_removed_with_the_environment() -> None:
     """They ended the stop, and each later start, with a RecursionError."""
     with running("--idle", "3", template=FAULTS) as stack:
         answer = run(stack, "blue", f'{sys.executable} -I -c "{DEEP}"; ls /tmp')
-        assert answer["out"] == "d\n"
+        assert "d" in answer["out"].split()  # beside the project, if it is in /tmp
         folder = folder_of(answer)
         wait_until(lambda: not folder.exists())
-        assert run(stack, "blue", "ls -A /tmp")["out"] == ""
+        assert "d" not in run(stack, "blue", "ls -A /tmp")["out"].split()
 
 
 def test_deeply_nested_folders_of_a_killed_stack_are_removed(tmp_path: Path) -> None:
