@@ -24,6 +24,7 @@ from lattice_bridge.local.processes import MARK, kill_group, kill_marked
 from lattice_bridge.local.runtime_api import MAX_HEAD, Answer, Invocation, RuntimeApi, error_json
 from lattice_bridge.local.server import HOST, LoopbackServer
 from lattice_bridge.local.storage import Storage, remove
+from lattice_bridge.printable import printable
 
 INIT_TIMEOUT: Final = 10.0
 """Seconds for a handler's module to be imported: Lambda's own limit of the init phase."""
@@ -58,7 +59,7 @@ class Outcome:
         """Type and message of an error, without control characters; the payload if it has none."""
         kind, message = self.error_type_and_message()
         text = f"{kind}: {message}" if kind else self.payload[:_SHOWN].decode("utf-8", "replace")
-        return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[:_SHOWN])
+        return printable(text[:_SHOWN])
 
     def error_type_and_message(self) -> tuple[str, str]:
         """As the process reported them; empty if it reported something else."""

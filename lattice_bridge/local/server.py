@@ -1,7 +1,7 @@
 """uvicorn on a loopback socket, started and stopped from within a running event loop.
 
-Rule: loopback only. The stack hands out whatever identity it is asked for, so nobody else may reach it: no other
-machine, and no web page in a browser on this one (see `admission`).
+Rule: loopback only. The stack hands out whatever identity it is asked for, so no other
+machine may reach it, and no web page in a browser on this one (see `admission`).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 PACKAGE: Final = Path(__file__).resolve().parent.parent
 PREFIX: Final = "lattice-bridge-stack-"
 MARKER: Final = ".lattice-bridge-stack"
-"""File in each stack's folder. A folder without it was made by somebody else: its name alone may be a coincidence."""
+"""File in each stack's folder. A folder without it is not a stack's: its name alone may be a coincidence."""
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _PROBE_TIMEOUT: Final = 10.0
