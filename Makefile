@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 DEFINITIONS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check docs fuzz soak bench lock package clean build-BridgeFunction
+.PHONY: help run test thorough coverage check docs fuzz soak bench lock package clean build-BridgeFunction
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/\$$\$$/$$/' | sort | expand -t 12
@@ -19,11 +19,14 @@ help: ## Show this list
 run: $(VENV)/local ## Serve template.yaml on this machine, on $$PORT (8080), until Ctrl-C
 	@exec $(BIN)/lattice-bridge local --parameter AuthType=NONE $(ARGS)
 
-test: check ## Lint, types, and all tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: check ## Lint, types, and all tests, on all processors
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+thorough: check ## All tests, and each property with twenty times as many examples
+	@LATTICE_BRIDGE_EXAMPLES=20 $(BIN)/python -m pytest -n auto --timeout 1200 $(ARGS)
 
 coverage: $(VENV)/dev ## All tests with branch coverage; takes half as long again
-	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
 
 check: $(VENV)/dev ## Lint and types only
 	@$(BIN)/ruff check .

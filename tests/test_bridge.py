@@ -20,6 +20,7 @@ from lattice_bridge.backend import Backend
 from lattice_bridge.errors import BackendFailed, BridgeError, Misconfigured, TimedOut, Unavailable
 from lattice_bridge.invoke import Call
 from tests.builders import OPEN, SERVICE, role, tenant_map, v1, v2
+from tests.examples import examples
 from tests.valid import assert_valid, body_of
 
 BLUE = role("blue-api")
@@ -501,7 +502,7 @@ answers = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 @given(events() | json_values, answers)
 def test_whatever_arrives_and_whatever_is_answered_the_reply_is_valid(event: object, answer: bytes) -> None:
     method = event.get("method") if isinstance(event, dict) else None
@@ -510,7 +511,7 @@ def test_whatever_arrives_and_whatever_is_answered_the_reply_is_valid(event: obj
     assert [text.count("\n") for text in world.written] == [2]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(100))
 @given(events())
 def test_whatever_arrives_only_registered_tenants_that_the_caller_may_be_are_invoked(event: dict[str, Any]) -> None:
     world = World()

@@ -16,6 +16,7 @@ from lattice_bridge.arn import parse_arn
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.event import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_TARGET
 from tests.builders import OPEN, SERVICE, VPC, role, tenant_map, v1, v2
+from tests.examples import examples
 
 MakeEvent = Callable[..., dict[str, Any]]
 BLUE = role("blue-api")
@@ -213,7 +214,7 @@ PIECES = (
 )
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=examples(750), deadline=None)
 @given(
     st.lists(st.sampled_from(PIECES), max_size=6).map("".join),
     st.lists(

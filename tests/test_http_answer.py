@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lattice_bridge.http_answer import Answer, AnswerTooLarge, BadAnswer, Reading, read_answer
+from tests.examples import examples
 
 LIMIT = 10_000
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -63,7 +64,7 @@ def answers(draw: st.DrawFn) -> tuple[bytes, bytes]:
     return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n", body
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(125))
 @given(answers(), st.lists(st.integers(0, 400), max_size=6))
 def test_an_answer_is_what_the_library_reads_however_it_is_cut_up(answer: tuple[bytes, bytes], cuts: list[int]) -> None:
     data, body = answer
@@ -76,7 +77,7 @@ def test_an_answer_is_what_the_library_reads_however_it_is_cut_up(answer: tuple[
     assert not found.is_last
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(125))
 @given(answers(), answers())
 def test_what_follows_an_answer_is_the_next_one_and_is_seen(one: tuple[bytes, bytes], two: tuple[bytes, bytes]) -> None:
     """Trap D15."""
@@ -87,7 +88,7 @@ def test_what_follows_an_answer_is_the_next_one_and_is_seen(one: tuple[bytes, by
     assert both.is_empty
 
 
-@settings(max_examples=1000)
+@settings(max_examples=examples(250))
 @given(st.lists(st.binary(min_size=1, max_size=40) | st.sampled_from([OK, b"\r\n", b"\r\n\r\n", b"0\r\n"]), max_size=6))
 def test_bytes_without_sense_are_no_answer_and_raise_nothing_else(pieces: list[bytes]) -> None:
     try:
@@ -97,7 +98,7 @@ def test_bytes_without_sense_are_no_answer_and_raise_nothing_else(pieces: list[b
     assert 200 <= found.status <= 599
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(125))
 @given(answers(), st.data())
 def test_an_answer_that_is_cut_off_is_none(answer: tuple[bytes, bytes], data: st.DataObject) -> None:
     """Trap D15."""

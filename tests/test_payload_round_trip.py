@@ -25,6 +25,7 @@ from lattice_bridge.local.wire import HttpRequest, Origin, Signer, event_v1, eve
 from lattice_bridge.message import X509
 from lattice_bridge.payload import encode
 from tests.builders import ACCOUNT, SERVICE, VPC, role, v1, v2
+from tests.examples import examples
 from tests.reference_readers import READERS, Pairs, Read, grouped, load, pairs_of, split_cookies
 
 Version = Literal["v1", "v2"]
@@ -370,7 +371,7 @@ def still_encoded_in_a_map(raw_query: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(125), deadline=None)
 @given(sent=anything_sent, tenant_header=st.sampled_from(["x-tenant-id", "x-tenant-id", "x-customer"]))
 def test_the_backend_reads_what_the_client_sent(payload: str, sent: Sent, tenant_header: str) -> None:
     read = received(sent.event, payload, tenant_header)
@@ -485,7 +486,7 @@ def assert_same_caller(after: Caller, before: Caller, *, through_v1: bool) -> No
 
 
 @pytest.mark.parametrize("payload", ["lattice-v1", "lattice-v2"])
-@settings(max_examples=1200, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(sent=anything_sent)
 def test_a_converted_event_has_the_same_caller_and_request(payload: str, sent: Sent) -> None:
     before = parse_event(sent.event)

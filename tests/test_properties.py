@@ -42,6 +42,7 @@ from lattice_bridge.rules import Tenant
 from lattice_bridge.settings import Settings
 from lattice_bridge.tenant import decide
 from tests.builders import OPEN, role, tenant_map, v1, v2
+from tests.examples import examples
 from tests.token_builder import jwk, key_set, sign
 from tests.valid import assert_valid
 
@@ -491,7 +492,7 @@ def crossed(who: list[Asked], tokens: list[Table], headers: list[Headers]) -> li
     return [replace(one, tokens=some, headers=lines) for one in who for some in tokens for lines in headers]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(maps, st.lists(anybody, min_size=4, max_size=4), several(token_sets), several(tenant_headers), st.randoms())
 def test_a_decision_is_the_one_that_looking_at_every_rule_would_give(
     one: Map, who: list[Asked], tokens: list[Table], headers: list[Headers], dice: random.Random
@@ -514,7 +515,7 @@ denies = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(maps, denies, several(anybody), several(token_sets), several(tenant_headers))
 def test_adding_a_deny_never_allows_anything(
     one: Map, deny: Table, who: list[Asked], tokens: list[Table], headers: list[Headers]
@@ -542,7 +543,7 @@ elsewhere = arns([("aws", TWO), ("aws", "111122223334"), ("aws", "011112222333")
 maps_of_one = maps_of(rules_for((ONE,), nobody=False), mostly)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(maps_of_one, several(callers(elsewhere)), several(token_sets), several(tenant_headers))
 def test_a_caller_of_another_account_is_never_let_in_by_a_rule_of_this_one(
     one: Map, who: list[Asked], tokens: list[Table], headers: list[Headers]
@@ -723,7 +724,7 @@ REGISTRIES: Final[dict[str, Callable[[str], Tenant | None]]] = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     maps_of(taking, st.just(False)),
     st.sampled_from([*REGISTRIES]),
@@ -876,7 +877,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> TenantMap:
     )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(event=events)
 @example(event={"version": "2.0", "requestContext": ["serviceArn"]})
 @example(event=v2(headers={"x": "\ud800" * 3000}))
@@ -917,7 +918,7 @@ answers = st.one_of(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(
     broken_events
     | events
@@ -1131,7 +1132,7 @@ READERS: Final[list[Callable[[str], object]]] = [
 ]
 
 
-@settings(max_examples=1200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(configurations)
 @example("a = " + "9" * 5000)
 @example("a = " + "[" * 5000)

@@ -23,6 +23,7 @@ from lattice_bridge.errors import Misconfigured
 from lattice_bridge.invoke import TYPES, Call
 from lattice_bridge.invoke_direct import path_of, signed_request
 from lattice_bridge.signing import Credentials, Signer
+from tests.examples import examples
 
 OWN = {"authorization", "host", "x-amz-date", "x-amz-invocation-type", "x-amz-security-token", "x-amz-tenant-id"}
 """The headers that decide who asks for what. The others are botocore's telling of itself."""
@@ -100,7 +101,7 @@ def own_headers(prepared: Any) -> dict[str, str]:
     return {name: value for name, value in text.items() if name in OWN}
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(calls, endpoints, st.sampled_from(REGIONS), credentials, clocks)
 def test_path_and_signature_are_botocores(
     call: Call, endpoint: Endpoint, region: str, who: Credentials, timestamp: str
@@ -128,7 +129,7 @@ def client(region: str, token: str | None) -> tuple[Any, list[Any]]:
     return made, sent
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(125), deadline=None)
 @given(calls, st.sampled_from(REGIONS), st.sampled_from([None, "token/+="]))
 def test_path_and_signature_are_those_of_a_boto3_client(call: Call, region: str, token: str | None) -> None:
     made, sent = client(region, token)

@@ -7,14 +7,15 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+from tests.examples import examples
 from tests.stack import running
 
-REQUESTS = 2_000
+REQUESTS = examples(800)
 THREADS = 16
 TENANTS = ("BlueTenant", "GreenTenant")
 
 
-def test_two_thousand_requests_of_two_tenants_never_meet_in_one_process() -> None:
+def test_requests_of_two_tenants_never_meet_in_one_process() -> None:
     """Trap D15."""
     with running("--parameter", "AuthType=NONE") as stack:
         address = urlsplit(stack.front)

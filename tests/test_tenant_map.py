@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lattice_bridge import TenantMap
 from lattice_bridge.errors import InvalidMap
 from tests.builders import MAP, OPEN, request, role, tenant_map
+from tests.examples import examples
 
 TENANTS = "[tenants]\nblue = {}\ngreen = {}\n"
 ROLE = "arn:aws:iam::111122223333:role/api"
@@ -335,7 +336,7 @@ toml_text = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(100))
 @given(toml_text)
 def test_any_text_is_a_map_or_an_invalid_map(text: str) -> None:
     try:
