@@ -2,9 +2,9 @@
 
 Rule: no symbolic link is followed, in a wheel or an sdist: it would bring in a file from elsewhere on this machine.
 
-A wheel contains the hash of the code, see lattice_bridge/code_hash.py. It contains the corpus as one file; an editable
-install reads events/ where it is. At each start, pytest checks each installed file of every package with a plugin: 446
-more of them took 8 ms on Python 3.13.
+A wheel contains the hash of the code, see lattice_bridge/config/code_hash.py. It contains the corpus as one file; an
+editable install reads events/ where it is. At each start, pytest checks each installed file of every package with a
+plugin: 446 more of them took 8 ms on Python 3.13.
 """
 
 from __future__ import annotations
@@ -56,9 +56,8 @@ def write_corpus(events: Path, archive: Path) -> None:
 
 def write_code_hash(package: Path, file: Path) -> None:
     """The hash of the package's code, so that a cold start does not compute it."""
-    module = runpy.run_path(
-        str(package / "code_hash.py")
-    )  # by its path: the package imports what is not installed here
+    # By its path: the package imports what is not installed here.
+    module = runpy.run_path(str(package / "config" / "code_hash.py"))
     file.write_text(module["hash_of"](package), encoding="ascii")
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from lattice_bridge.compiling import compile_document
-from lattice_bridge.document import parse_document
+from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.document import parse_document
 
 SHIPPED = Path(__file__).resolve().parent.parent / "bridge.toml"
 ISSUER = "https://issuer.example"

@@ -33,7 +33,7 @@ _PATH: Final = "/2015-03-31/functions/counter-isolated%3Alive/invocations"
 
 def ours() -> Handler:
     """As `lattice_bridge.main` has it: log lines go to `sys.stdout`."""
-    from lattice_bridge.wiring import make_handler
+    from lattice_bridge.bootstrap import make_handler
 
     return make_handler(os.environ)
 
@@ -63,7 +63,7 @@ def remembered_token() -> Batch:
 
 def fresh_tokens() -> Batch:
     """More tokens than are remembered, in turn: one that comes again was forgotten since, and is verified again."""
-    from lattice_bridge.token import REMEMBERED_TOKENS
+    from lattice_bridge.identity.token import REMEMBERED_TOKENS
 
     return _requests(ours(), [by_token(token) for token in _tokens(REMEMBERED_TOKENS + 100)])
 
@@ -72,7 +72,7 @@ def without_invoke() -> Batch:
     """All that the bridge does itself, with an invocation that costs nothing."""
     from benchmarks.responder import answer_for
     from lattice_bridge.bridge import Bridge
-    from lattice_bridge.settings import Settings
+    from lattice_bridge.config.settings import Settings
 
     settings, answer = Settings.load(os.environ), answer_for(TENANT)
     bridge = Bridge(settings.tenant_map, lambda _call: answer, backends=settings.options.backends)
@@ -81,8 +81,8 @@ def without_invoke() -> Batch:
 
 def bare_direct() -> Batch:
     """The direct invoker alone."""
-    from lattice_bridge.invoke import Call
-    from lattice_bridge.invoke_direct import direct_invoker
+    from lattice_bridge.invoke.call import Call
+    from lattice_bridge.invoke.direct import direct_invoker
 
     invoke = direct_invoker(os.environ)
     call = Call(FUNCTION, TENANT, PAYLOAD, "sync", 28.0, 29.5)

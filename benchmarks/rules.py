@@ -13,10 +13,10 @@ from benchmarks.cpu import microseconds
 from benchmarks.memory import resident
 from benchmarks.section import Bench, Section
 from benchmarks.table import Table
-from lattice_bridge.arn import parse_arn
+from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.message import Caller, Request
-from lattice_bridge.rules import Rule, Rules, Tenant, role_key
-from lattice_bridge.tenant import decide
+from lattice_bridge.tenancy.decide import decide
+from lattice_bridge.tenancy.rules import Rule, Rules, Tenant, role_key
 
 ROUNDS, CALLS = 15, 2_000
 

@@ -20,7 +20,7 @@ FEW, MANY = 10, 100_000
 _LOADING: Final = """
 import json, os, time
 from benchmarks.memory import resident
-from lattice_bridge.settings import Settings
+from lattice_bridge.config.settings import Settings
 
 before, began = resident(), time.process_time()
 settings = Settings.load(os.environ)

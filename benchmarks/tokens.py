@@ -20,8 +20,8 @@ from benchmarks.cpu import in_turns
 from benchmarks.section import Bench, Section
 from benchmarks.table import Table
 from lattice_bridge import Caller, Request, TenantMap
-from lattice_bridge.arn import parse_arn
-from lattice_bridge.token import REMEMBERED_TOKENS
+from lattice_bridge.identity.principal import parse_arn
+from lattice_bridge.identity.token import REMEMBERED_TOKENS
 
 ROUNDS, CALLS = 15, 300
 POOL: Final = REMEMBERED_TOKENS + 100

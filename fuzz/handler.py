@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from fuzz.allowed import Asking, may_be
 from fuzz.rounds import Prepared
 from lattice_bridge import Bridge
-from lattice_bridge.arn import parse_arn
-from lattice_bridge.backend import Payload
+from lattice_bridge.bootstrap import make_handler
+from lattice_bridge.config.backend import Payload
+from lattice_bridge.config.reload import Following, Handler
 from lattice_bridge.errors import (
     BackendFailed,
     BridgeError,
@@ -30,14 +31,13 @@ from lattice_bridge.errors import (
     TooLarge,
     Unavailable,
 )
-from lattice_bridge.follow import Following, Handler
-from lattice_bridge.invoke import Call
-from lattice_bridge.local.wire import Signer, http_response
+from lattice_bridge.identity.principal import parse_arn
+from lattice_bridge.invoke.call import Call
+from lattice_bridge.local.front.lattice import Signer, http_response
 from lattice_bridge.message import X509
 from lattice_bridge.testing import assert_valid_reply
 from lattice_bridge.testing import strategies as lattice
 from lattice_bridge.testing.strategies import Sent, WrittenMap
-from lattice_bridge.wiring import make_handler
 
 FORMATS: Final[tuple[Payload, ...]] = ("lattice", "lattice-v1", "lattice-v2", "apigateway-v2", "apigateway-v1", "alb")
 _REFUSALS: Final[tuple[Exception, ...]] = (

@@ -15,20 +15,20 @@ from fuzz.bombs import bombs
 from fuzz.handler import FORMATS, by_the_book, whatever_comes
 from fuzz.rounds import Outcome, Prepared, Round, Target, run
 from lattice_bridge import Caller, Request, TenantMap, parse_event
-from lattice_bridge.backend import Payload
-from lattice_bridge.compiling import compile_document
-from lattice_bridge.document import parse_document
+from lattice_bridge.config.backend import Payload
+from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.document import parse_document
+from lattice_bridge.config.tenant_map import HERE
 from lattice_bridge.errors import BackendFailed, BadRequest, LoopDetected
-from lattice_bridge.local.wire import http_response
+from lattice_bridge.formats.payload import encode
+from lattice_bridge.formats.reply import decode, render
+from lattice_bridge.local.front.lattice import http_response
 from lattice_bridge.message import is_tenant_id
-from lattice_bridge.payload import encode
-from lattice_bridge.reply import decode, render
-from lattice_bridge.tenant_map import HERE
 from lattice_bridge.testing import assert_valid_reply
 from lattice_bridge.testing import strategies as lattice
-from lattice_bridge.testing.departures import departures
+from lattice_bridge.testing.conformance import departures
 from lattice_bridge.testing.strategies import Sent, WrittenMap
-from tests.reference_readers import READERS, grouped, load
+from tests.support.reference_readers import READERS, grouped, load
 
 # ---- front → event → parse -------------------------------------------------------------------------------------------
 

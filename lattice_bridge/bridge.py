@@ -10,18 +10,18 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from lattice_bridge import reply
-from lattice_bridge.assumptions import FORWARDED_SCHEME, SET_COOKIE
-from lattice_bridge.backend import Backend, Backends, Scheme
+from lattice_bridge.config.backend import Backend, Backends, Scheme
+from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
-from lattice_bridge.event import method_of, parse_event, request_id_of
+from lattice_bridge.formats import reply
+from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
+from lattice_bridge.formats.lattice_event import method_of, parse_event, request_id_of
+from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT, dialect_of, encode
 from lattice_bridge.garbage import no_collection
-from lattice_bridge.invoke import Call, Invoke
+from lattice_bridge.invoke.call import Call, Invoke
 from lattice_bridge.message import Request, Response
-from lattice_bridge.payload import ASYNC_LIMIT, SYNC_LIMIT, dialect_of, encode
 from lattice_bridge.telemetry import NAMESPACE, Circumstances, Record, lines, to_stdout
-from lattice_bridge.tenant import Decision
-from lattice_bridge.tenant_map import TenantMap
+from lattice_bridge.tenancy.decide import Decision
 
 MARGIN: Final = 0.5
 """Seconds of the bridge's own time kept back to build and send the reply."""

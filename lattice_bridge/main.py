@@ -7,6 +7,6 @@ from __future__ import annotations
 
 import os
 
-from lattice_bridge.wiring import make_handler
+from lattice_bridge.bootstrap import make_handler
 
 handler = make_handler(os.environ)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import unquote_to_bytes
 
-from lattice_bridge.arn import Principal
-from lattice_bridge.base64_text import Base64
 from lattice_bridge.errors import BadRequest
-from lattice_bridge.headers import lower
+from lattice_bridge.http.base64 import Base64
+from lattice_bridge.http.headers import lower
+from lattice_bridge.identity.principal import Principal
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.message import Request
-from lattice_bridge.tenant import Decision
+from lattice_bridge.tenancy.decide import Decision
 
 NAMESPACE: Final = "LatticeBridge"
 """Where metrics go, unless `LATTICE_BRIDGE_METRICS_NAMESPACE` says otherwise."""

@@ -10,8 +10,7 @@ from pathlib import Path
 from benchmarks import goals
 from benchmarks.contenders import FRESH, INVOKE, OURS, POST, POWERTOOLS, REMEMBERED
 from benchmarks.table import Table
-
-ROOT = Path(__file__).parent.parent
+from tests.support.paths import ROOT
 
 
 def test_a_quick_run_of_the_warm_request_shows_every_peer(tmp_path: Path) -> None:

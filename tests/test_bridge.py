@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lattice_bridge import Bridge
-from lattice_bridge.backend import Backend
+from lattice_bridge.config.backend import Backend
 from lattice_bridge.errors import BackendFailed, BridgeError, Misconfigured, TimedOut, Unavailable
-from lattice_bridge.invoke import Call
-from tests.builders import OPEN, SERVICE, role, tenant_map, v1, v2
-from tests.examples import examples
-from tests.valid import assert_valid, body_of
+from lattice_bridge.invoke.call import Call
+from tests.support.builders import OPEN, SERVICE, role, tenant_map, v1, v2
+from tests.support.examples import examples
+from tests.support.valid import assert_valid, body_of
 
 BLUE = role("blue-api")
 EDGE = role("edge-proxy")

@@ -14,20 +14,23 @@ from typing import Any
 import pytest
 import yaml
 
-from lattice_bridge import assumptions, backend, errors, place
-from lattice_bridge.check import findings_of
-from lattice_bridge.deployment.doctor_aws import READS
-from lattice_bridge.deployment.template_rules import template_findings
-from lattice_bridge.deployment.template_sam import translate
+from lattice_bridge import errors
+from lattice_bridge.config import backend
+from lattice_bridge.config import location as place
+from lattice_bridge.config.settings import Settings
+from lattice_bridge.config.tenant_map import TenantMap
+from lattice_bridge.deployment.checks.rules import template_findings
+from lattice_bridge.deployment.cloudformation.sam import translate
+from lattice_bridge.deployment.cloudformation.template import read_template
+from lattice_bridge.deployment.doctor.aws import READS
 from lattice_bridge.errors import REASONS, InvalidMap
-from lattice_bridge.local.template import read_template
-from lattice_bridge.rules import ANYONE
-from lattice_bridge.settings import Settings
+from lattice_bridge.formats import assumptions
+from lattice_bridge.review.check import findings_of
 from lattice_bridge.telemetry import NAMESPACE_VARIABLE
-from lattice_bridge.tenant_map import TenantMap
-from tests.log_samples import samples
+from lattice_bridge.tenancy.rules import ANYONE
+from tests.support.log_samples import samples
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -153,12 +156,13 @@ def test_what_is_deployed_by_default_lets_nobody_in_without_a_credential() -> No
 
 def test_every_trap_has_its_tests_and_every_test_of_a_trap_its_row() -> None:
     named: dict[str, set[str]] = {}
-    for path in (ROOT / "tests").glob("test_*.py"):
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        module = ".".join(path.relative_to(ROOT / "tests").with_suffix("").parts)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 for group in re.findall(r"Traps? ([A-G][0-9, A-G]*)", ast.get_docstring(node) or ""):
                     for trap in re.findall(r"[A-G][0-9]+", group):
-                        named.setdefault(trap, set()).add(f"{path.stem}.{node.name.removeprefix('test_')}")
+                        named.setdefault(trap, set()).add(f"{module}.{node.name.removeprefix('test_')}")
     text = (ROOT / "docs" / "traps.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([A-G][0-9]+) \| .* \| `([\w.]+)` \|$", text, re.MULTILINE)
     assert {trap for trap, _ in rows} == set(named)

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.background import Elapsed
-from lattice_bridge.credentials import Chain
+from lattice_bridge.clock import Elapsed
+from lattice_bridge.config.reload import Following, Handler, InForce
+from lattice_bridge.config.stores import Text
 from lattice_bridge.errors import Unavailable
-from lattice_bridge.follow import Following, Handler, InForce
 from lattice_bridge.forks import _methods, in_child
-from lattice_bridge.keys import KeySet
-from lattice_bridge.registry import Registry
-from lattice_bridge.source import Text
-from tests.token_builder import key_set
+from lattice_bridge.identity.jwks import KeySet
+from lattice_bridge.invoke.credentials import Chain
+from lattice_bridge.tenancy.registry import Registry
+from tests.support.token_builder import key_set
 
 
 def child(work: Callable[[], bool]) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 from typing import Final, get_args
 
 import pytest
 
-from lattice_bridge.backend import Payload
+from lattice_bridge.config.backend import Payload
+from tests.support.paths import ROOT
 
-PACKAGE: Final = Path(__file__).parent.parent / "lattice_bridge"
+PACKAGE: Final = ROOT / "lattice_bridge"
 
 OURS: Final[dict[str, set[str]]] = {
     "__init__": {"bridge", "errors", "event", "message", "tenant", "tenant_map"},

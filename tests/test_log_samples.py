@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.log_samples import markdown, samples
-from tests.stack import ROOT
-from tests.written import assert_written
+from tests.support.log_samples import markdown, samples
+from tests.support.paths import ROOT
+from tests.support.written import assert_written
 
 
 def test_the_page_shows_the_lines_as_they_are_written(tmp_path: Path) -> None:

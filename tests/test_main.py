@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 
 from lattice_bridge import Bridge, TenantMap
-from lattice_bridge.follow import Following, Handler
-from lattice_bridge.invoke import Invoke
-from lattice_bridge.invoke_boto3 import Boto3Invoker
-from lattice_bridge.invoke_direct import DirectInvoker
-from lattice_bridge.keys import KeySet
-from lattice_bridge.tenant_map import WARMING, Lookups
-from lattice_bridge.wiring import make_handler
-from tests.builders import MAP, role, v2
-from tests.fake_lambda import FakeLambda, Says, failure, unused_port
-from tests.invokers import ENVIRON
-from tests.token_builder import key_set
-from tests.valid import assert_valid
+from lattice_bridge.bootstrap import make_handler
+from lattice_bridge.config.reload import Following, Handler
+from lattice_bridge.config.tenant_map import WARMING, Lookups
+from lattice_bridge.identity.jwks import KeySet
+from lattice_bridge.invoke.boto3 import Boto3Invoker
+from lattice_bridge.invoke.call import Invoke
+from lattice_bridge.invoke.direct import DirectInvoker
+from tests.support.builders import MAP, role, v2
+from tests.support.fake_lambda import FakeLambda, Says, failure, unused_port
+from tests.support.invokers import ENVIRON
+from tests.support.paths import ROOT
+from tests.support.token_builder import key_set
+from tests.support.valid import assert_valid
 
-ROOT = Path(__file__).resolve().parent.parent
 BACKEND = '[[backend]]\nfunction = "orders:live"\ntimeout = 4\n'
 GOOD = v2(role("blue-api"))
 
@@ -208,7 +208,7 @@ def test_a_start_with_the_direct_invoker_works_without_boto3() -> None:
     """It would cost more than all the rest together."""
     code = (
         "import sys; sys.modules['boto3'] = sys.modules['botocore'] = None\n"
-        "from lattice_bridge.wiring import make_handler\n"
+        "from lattice_bridge.bootstrap import make_handler\n"
         f"assert make_handler({ENVIRON}, lambda _line: None).in_force"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

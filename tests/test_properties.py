@@ -24,27 +24,27 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lattice_bridge import Bridge, BridgeError, Caller, Decision, Request, TenantMap, parse_event
-from lattice_bridge.arn import parse_arn
-from lattice_bridge.backend import Backend
-from lattice_bridge.check import findings_of
-from lattice_bridge.compiling import compile_document
-from lattice_bridge.document import FORMAT, Document, parse_document, sealed
+from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.document import FORMAT, Document, parse_document, sealed
+from lattice_bridge.config.settings import Settings
+from lattice_bridge.config.tables.issuer import IssuerTable
+from lattice_bridge.config.tables.map import ELSEWHERE, TABLES, RegistryTable
+from lattice_bridge.config.tables.options import BackendTable, LatticeTable
+from lattice_bridge.config.tables.rule import RuleTable
+from lattice_bridge.config.tables.test import TestTable
 from lattice_bridge.errors import BackendFailed, InvalidMap, Misconfigured, NotFound, TimedOut, TooLarge, Unavailable
-from lattice_bridge.event import method_of
-from lattice_bridge.invoke import Call
-from lattice_bridge.issuer_table import IssuerTable
-from lattice_bridge.map_file import ELSEWHERE, TABLES, RegistryTable
-from lattice_bridge.map_test import TestTable
+from lattice_bridge.formats.lattice_event import method_of
+from lattice_bridge.identity.principal import parse_arn
+from lattice_bridge.invoke.call import Call
 from lattice_bridge.message import X509
-from lattice_bridge.options_file import BackendTable, LatticeTable
-from lattice_bridge.rule_table import RuleTable
-from lattice_bridge.rules import Tenant
-from lattice_bridge.settings import Settings
-from lattice_bridge.tenant import decide
-from tests.builders import OPEN, role, tenant_map, v1, v2
-from tests.examples import examples
-from tests.token_builder import jwk, key_set, sign
-from tests.valid import assert_valid
+from lattice_bridge.review.check import findings_of
+from lattice_bridge.tenancy.decide import decide
+from lattice_bridge.tenancy.rules import Tenant
+from tests.support.builders import OPEN, role, tenant_map, v1, v2
+from tests.support.examples import examples
+from tests.support.token_builder import jwk, key_set, sign
+from tests.support.valid import assert_valid
 
 ONE, TWO = "111122223333", "444455556666"
 SET_ROLE: Final = "AWSReservedSSO_Set_0123456789abcdef"

@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 
 import click
 
-from lattice_bridge.compiling import compile_document
-from lattice_bridge.document import Document, parse_document, read_text
+from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.document import Document, parse_document, read_text
+from lattice_bridge.config.regular_file import BadFile
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.keys import key_set_fault, read_key_file
-from lattice_bridge.regular_file import BadFile
+from lattice_bridge.identity.jwks import key_set_fault, read_key_file
 
 
 def configure(config: Path, folder: Path) -> None:

@@ -13,7 +13,7 @@ from importlib.metadata import Distribution
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from lattice_bridge.code_hash import TOOLS
+from lattice_bridge.config.code_hash import TOOLS
 
 BROUGHT_BY_LAMBDA: Final = frozenset(
     {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}

@@ -12,20 +12,20 @@ from typing import Final
 
 import click
 
-from lattice_bridge.check import findings_of
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read_once
-from lattice_bridge.compiled import map_of, options_of
-from lattice_bridge.deployment.template_rules import template_findings
-from lattice_bridge.document import MAX_BYTES, Document, parse_document
+from lattice_bridge.config.compiled import map_of, options_of
+from lattice_bridge.config.document import MAX_BYTES, Document, parse_document
+from lattice_bridge.config.options import Options
+from lattice_bridge.config.tables.options import read_options
+from lattice_bridge.deployment.checks.rules import template_findings
+from lattice_bridge.deployment.cloudformation.template import MAX_BYTES as MAX_TEMPLATE_BYTES
+from lattice_bridge.deployment.cloudformation.template import BadTemplate
+from lattice_bridge.deployment.cloudformation.text import lines_of
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.lint import Finding, line_of, sarif
-from lattice_bridge.local.template import MAX_BYTES as MAX_TEMPLATE_BYTES
-from lattice_bridge.local.template import BadTemplate
-from lattice_bridge.local.template_text import lines_of
-from lattice_bridge.options import Options
-from lattice_bridge.options_file import read_options
-from lattice_bridge.rules import Taken
+from lattice_bridge.review.check import findings_of
+from lattice_bridge.review.lint import Finding, line_of, sarif
+from lattice_bridge.tenancy.rules import Taken
 
 DEFAULT_REGION: Final = "us-east-1"
 """What is taken for `AWS::Region` where nobody says it; names of other regions are not held against it."""

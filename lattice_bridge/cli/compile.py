@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from lattice_bridge.check import findings_of
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read
-from lattice_bridge.compiling import compile_document
-from lattice_bridge.document import parse_document
+from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.document import parse_document
+from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.tenant_map import TenantMap
+from lattice_bridge.review.check import findings_of
 
 
 @click.command(name="compile", short_help="Make a large map quick to load.")

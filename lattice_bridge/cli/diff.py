@@ -14,13 +14,13 @@ import click
 from lattice_bridge.cli import show
 from lattice_bridge.cli.explain import in_words
 from lattice_bridge.cli.files import check_service, read, read_events, read_map, read_services
-from lattice_bridge.compare import Change, changed_decisions, changed_rules, changed_tables
-from lattice_bridge.document import parse_document
+from lattice_bridge.config.document import parse_document
+from lattice_bridge.config.tables.test import every_tenant
+from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.map_test import every_tenant
 from lattice_bridge.message import Request
-from lattice_bridge.tenant import Decision
-from lattice_bridge.tenant_map import TenantMap
+from lattice_bridge.review.diff import Change, changed_decisions, changed_rules, changed_tables
+from lattice_bridge.tenancy.decide import Decision
 
 _STYLES: Final = {"gains": "green", "loses": "red", "changes": "yellow"}
 

@@ -13,15 +13,15 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read, read_map
-from lattice_bridge.deployment.doctor_aws import Answer, Aws, text_of
-from lattice_bridge.deployment.doctor_config import Configured
-from lattice_bridge.deployment.doctor_finding import LEVELS, Finding, Shell, Unread
-from lattice_bridge.deployment.doctor_read_lambda import name_of
-from lattice_bridge.deployment.doctor_run import NoSuchFunction, findings_of, read_deployed
-from lattice_bridge.document import parse_document
+from lattice_bridge.config.document import parse_document
+from lattice_bridge.deployment.doctor.aws import Answer, Aws, text_of
+from lattice_bridge.deployment.doctor.config import Configured
+from lattice_bridge.deployment.doctor.finding import LEVELS, Finding, Shell, Unread
+from lattice_bridge.deployment.doctor.read_lambda import name_of
+from lattice_bridge.deployment.doctor.run import NoSuchFunction, findings_of, read_deployed
 
 if TYPE_CHECKING:
-    from lattice_bridge.deployment.doctor_facts import Name
+    from lattice_bridge.deployment.doctor.facts import Name
 
 _STYLES: Final = {"error": "bold red", "warning": "bold yellow", "unknown": "bold magenta", "ok": "green"}
 

@@ -9,14 +9,14 @@ from typing import Any, Final, get_args
 
 import click
 
-from lattice_bridge.backend import Payload
 from lattice_bridge.cli import show
 from lattice_bridge.cli.event_file import COMPACT, EVENT, read_event, refuse
-from lattice_bridge.dialects.forwarded import Forwarded
+from lattice_bridge.config.backend import Payload
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.event import parse_event
+from lattice_bridge.formats.forwarded import Forwarded
+from lattice_bridge.formats.lattice_event import parse_event
+from lattice_bridge.formats.payload import dialect_of, encode
 from lattice_bridge.message import Request, is_tenant_id
-from lattice_bridge.payload import dialect_of, encode
 
 _FORMATS: Final[dict[str, Payload]] = {
     name.removeprefix("lattice-"): name for name in get_args(Payload) if name != "lattice"

@@ -13,8 +13,8 @@ from typing import Any, Final, NoReturn
 import click
 
 from lattice_bridge.cli import show
+from lattice_bridge.config.regular_file import MIB, BadFile, over, read_argument
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.regular_file import MIB, BadFile, over, read_argument
 
 EVENT = click.argument("file", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="For machines.")

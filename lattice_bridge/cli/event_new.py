@@ -70,7 +70,7 @@ def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **ask
     """Print the event that Lattice would make of a request: lattice-bridge event new --path '/orders?id=7' --principal
     arn:aws:iam::111122223333:role/blue-api. The same options make the same event; --body, without a content-type that
     says text, is base64 in it, as Lattice has it."""
-    from lattice_bridge.testing.events import lattice_event
+    from lattice_bridge.testing.builders import lattice_event
 
     pairs = [_header(text) for text in headers]
     text, json_text = asked.pop("body"), asked.pop("json_body")

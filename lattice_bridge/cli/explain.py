@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from lattice_bridge.bearer import Tokens
 from lattice_bridge.cli import show
 from lattice_bridge.cli.event_file import read_event
 from lattice_bridge.cli.files import check_service, read, read_map, read_services
-from lattice_bridge.document import parse_document
+from lattice_bridge.config.document import parse_document
+from lattice_bridge.config.tables.test import TestTable, request_of
+from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.event import parse_event
-from lattice_bridge.explain import explain as explained
-from lattice_bridge.explain import ways_to
-from lattice_bridge.map_test import TestTable, request_of
+from lattice_bridge.formats.lattice_event import parse_event
+from lattice_bridge.identity.bearer import Tokens
 from lattice_bridge.message import Request
-from lattice_bridge.rules import Key
-from lattice_bridge.tenant_map import TenantMap
+from lattice_bridge.review.explain import explain as explained
+from lattice_bridge.review.explain import ways_to
+from lattice_bridge.tenancy.rules import Key
 
 if TYPE_CHECKING:
     from rich.table import Table

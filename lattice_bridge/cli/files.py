@@ -10,12 +10,12 @@ from typing import Final
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.document import parse_document, read_text
+from lattice_bridge.config.document import parse_document, read_text
+from lattice_bridge.config.regular_file import MIB, BadFile, decoded, read_argument, read_regular_text
+from lattice_bridge.config.tables.options import read_options
+from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import Forbidden, InvalidMap
 from lattice_bridge.message import Request
-from lattice_bridge.options_file import read_options
-from lattice_bridge.regular_file import MIB, BadFile, decoded, read_argument, read_regular_text
-from lattice_bridge.tenant_map import TenantMap
 
 MAX_EVENTS_BYTES: Final = 256 * MIB
 """Bytes of a file of events: some hundred thousand."""

@@ -16,13 +16,13 @@ from typing import Any, Final
 import click
 
 from lattice_bridge.cli import show
+from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
 from lattice_bridge.local.console import Console, LogLines
-from lattice_bridge.local.identities import BadIdentities, Identity, read_identities
-from lattice_bridge.local.plan import EventVersion, Plan
-from lattice_bridge.local.planner import plan
-from lattice_bridge.local.server import PortTaken
+from lattice_bridge.local.front.identities import BadIdentities, Identity, read_identities
+from lattice_bridge.local.plan.plan import EventVersion, Plan
+from lattice_bridge.local.plan.planner import plan
 from lattice_bridge.local.stack import LAMBDA_PORT, Options, Stack, serve
-from lattice_bridge.local.template import BadTemplate, read_template
+from lattice_bridge.local.web.server import PortTaken
 
 VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1, "V2": 2}
 

@@ -13,19 +13,19 @@ from rich.console import Console as RichConsole
 from rich.table import Table
 from rich.text import Text
 
-from lattice_bridge.arn import Principal
-from lattice_bridge.backend import function_fault
 from lattice_bridge.cli import show
+from lattice_bridge.config.backend import function_fault
+from lattice_bridge.config.settings import Settings
+from lattice_bridge.config.tables.test import every_tenant
+from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError, InvalidMap
-from lattice_bridge.local.authorization import NotAuthorized, admits, authorize
-from lattice_bridge.local.identities import Identity
-from lattice_bridge.local.lambda_keys import PERSON
-from lattice_bridge.local.plan import DEFAULT_PRIORITY, Action, Plan, Rule
-from lattice_bridge.local.wire import HttpRequest, Signer
-from lattice_bridge.map_test import every_tenant
+from lattice_bridge.identity.principal import Principal
+from lattice_bridge.local.aws.lambda_keys import PERSON
+from lattice_bridge.local.front.authorization import NotAuthorized, admits, authorize
+from lattice_bridge.local.front.identities import Identity
+from lattice_bridge.local.front.lattice import HttpRequest, Signer
+from lattice_bridge.local.plan.plan import DEFAULT_PRIORITY, Action, Plan, Rule
 from lattice_bridge.message import Caller, Request
-from lattice_bridge.settings import Settings
-from lattice_bridge.tenant_map import TenantMap
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 

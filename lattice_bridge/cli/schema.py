@@ -8,11 +8,11 @@ import click
 from pydantic import Field
 
 from lattice_bridge.cli import show
-from lattice_bridge.issuer_table import IssuerTable
-from lattice_bridge.map_file import HeaderTable, RegistryTable, TenantTable
-from lattice_bridge.map_test import TestTable
-from lattice_bridge.options_file import BackendTable, FollowTable, LatticeTable, ReplyTable, TopTable
-from lattice_bridge.rule_table import ANCHORS, OUTCOMES, RuleTable
+from lattice_bridge.config.tables.issuer import IssuerTable
+from lattice_bridge.config.tables.map import HeaderTable, RegistryTable, TenantTable
+from lattice_bridge.config.tables.options import BackendTable, FollowTable, LatticeTable, ReplyTable, TopTable
+from lattice_bridge.config.tables.rule import ANCHORS, OUTCOMES, RuleTable
+from lattice_bridge.config.tables.test import TestTable
 
 
 class File(TopTable):

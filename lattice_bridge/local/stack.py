@@ -13,20 +13,26 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from lattice_bridge.local.bytecode import compile_packages
+from lattice_bridge.local.aws.lambda_api import lambda_api
 from lattice_bridge.local.console import Console
-from lattice_bridge.local.environment import Surroundings
-from lattice_bridge.local.environments import Environments
-from lattice_bridge.local.front import Front
-from lattice_bridge.local.identities import Identity
-from lattice_bridge.local.lambda_api import lambda_api
-from lattice_bridge.local.launcher import TMP
-from lattice_bridge.local.plan import Plan
-from lattice_bridge.local.processes import adopt_orphans, kill_children, kill_left_behind, kill_marked, stack_mark
+from lattice_bridge.local.environments.bytecode import compile_packages
+from lattice_bridge.local.environments.environment import Surroundings
+from lattice_bridge.local.environments.launcher import TMP
+from lattice_bridge.local.environments.pool import Environments
+from lattice_bridge.local.environments.processes import (
+    adopt_orphans,
+    kill_children,
+    kill_left_behind,
+    kill_marked,
+    stack_mark,
+)
+from lattice_bridge.local.environments.storage import Storage
+from lattice_bridge.local.front.front import Front
+from lattice_bridge.local.front.identities import Identity
+from lattice_bridge.local.plan.plan import Plan
 from lattice_bridge.local.reload import watch
-from lattice_bridge.local.server import HOST, Application, LoopbackServer, PortTaken, Receive, Scope, Send
 from lattice_bridge.local.service import LambdaService
-from lattice_bridge.local.storage import Storage
+from lattice_bridge.local.web.server import HOST, Application, LoopbackServer, PortTaken, Receive, Scope, Send
 
 LAMBDA_PORT: Final = 9001
 """Of the Lambda API, if no port is asked for: clients can be configured once."""

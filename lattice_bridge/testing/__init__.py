@@ -13,12 +13,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lattice_bridge.testing.builders import lattice_event, lattice_headers
 from lattice_bridge.testing.corpus import Case, all_events, load_event
-from lattice_bridge.testing.events import lattice_event, lattice_headers
 from lattice_bridge.testing.replies import assert_valid_reply
 
 if TYPE_CHECKING:
-    from lattice_bridge.testing.fake_lambda import FakeLambda
+    from lattice_bridge.testing.fakes import FakeLambda
     from lattice_bridge.testing.issuer import Issuer
     from lattice_bridge.testing.stack import LocalStack
 

@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
-from lattice_bridge.regular_file import MIB, read_regular_text
+from lattice_bridge.config.regular_file import MIB, read_regular_text
 
 FOLDERS: Final = ("v1", "v2", "invalid")
 """Of events."""

@@ -15,10 +15,10 @@ from typing import Any, Final
 import pytest
 
 from lattice_bridge.bridge import Bridge
-from lattice_bridge.reply import Reply
-from lattice_bridge.settings import Settings
+from lattice_bridge.config.settings import Settings
+from lattice_bridge.formats.reply import Reply
 from lattice_bridge.testing.corpus import Case, UnknownEvent, all_events
-from lattice_bridge.testing.fake_lambda import REGION, FakeLambda
+from lattice_bridge.testing.fakes import REGION, FakeLambda
 from lattice_bridge.testing.stack import LocalStack, StackFailed
 
 _METRICS: Final = '{"_aws":'

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from lattice_bridge.identity.token import ALGORITHMS
 from lattice_bridge.testing.loopback import HOST, LoopbackHandler, LoopbackServer
-from lattice_bridge.token import ALGORITHMS
 
 LIFETIME: Final = 600
 """Seconds that a token is valid for, unless it says otherwise."""

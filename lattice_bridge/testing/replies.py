@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from lattice_bridge import headers as names
-from lattice_bridge.base64_text import Base64
-from lattice_bridge.reply import REPLY_LIMIT
+from lattice_bridge.formats.reply import REPLY_LIMIT
+from lattice_bridge.http import headers as names
+from lattice_bridge.http.base64 import Base64
 
 _KNOWN: Final = frozenset({"statusCode", "isBase64Encoded", "headers", "cookies", "body"})
 _OTHERS: Final[Mapping[str, str]] = {

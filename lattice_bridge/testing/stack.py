@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from lattice_bridge.local.identities import Identity, read_identities
-from lattice_bridge.testing.events import Headers
+from lattice_bridge.local.front.identities import Identity, read_identities
+from lattice_bridge.testing.builders import Headers
 from lattice_bridge.testing.stack_process import StackFailed, StackProcess
 
 __all__ = ["Answer", "LocalStack", "StackFailed"]
@@ -183,7 +183,7 @@ def _signed(
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 
-    from lattice_bridge.local.sigv4 import SERVICE, SESSION_PREFIX, UNSIGNED
+    from lattice_bridge.local.web.sigv4 import SERVICE, SESSION_PREFIX, UNSIGNED
 
     host = next((value for name, value in pairs if name.lower() == "host"), urlsplit(url).netloc)
     token = f"{SESSION_PREFIX}{session}" if session else None

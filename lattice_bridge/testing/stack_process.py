@@ -20,7 +20,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution, requires
 from typing import Any, Final
 
-from lattice_bridge.local.processes import kill_group, kill_marked, stack_mark
+from lattice_bridge.local.environments.processes import kill_group, kill_marked, stack_mark
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0

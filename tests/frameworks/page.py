@@ -12,7 +12,7 @@ from typing import Final
 
 from tests.frameworks.cases import CASES, HANDLERS
 from tests.frameworks.losses import Loss, Note
-from tests.stack import ROOT
+from tests.support.paths import ROOT
 
 PAGE: Final = ROOT / "docs" / "backends.md"
 

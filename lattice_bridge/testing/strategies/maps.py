@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import strategies as st
 
-from lattice_bridge.headers import lower
-from lattice_bridge.tenant_map import TenantMap
+from lattice_bridge.config.tenant_map import TenantMap
+from lattice_bridge.http.headers import lower
 from lattice_bridge.testing.strategies.ids import TENANT_IDS
 from lattice_bridge.testing.strategies.who import ORIGINS
 

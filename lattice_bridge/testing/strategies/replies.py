@@ -76,7 +76,7 @@ def backend_replies(valid: bool | None = True) -> SearchStrategy[bytes]:
     case; and any other JSON, which is data.
 
     Args:
-        valid: whether the bridge can make a reply of it (`lattice_bridge.reply.decode`); None for both.
+        valid: whether the bridge can make a reply of it (`lattice_bridge.formats.reply.decode`); None for both.
     """
     if valid is None:
         return _VALID | as_one(_BROKEN)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from hypothesis import strategies as st
 
-from lattice_bridge.local import wire
+from lattice_bridge.local.front import lattice as wire
 from lattice_bridge.message import X509, Caller
 from lattice_bridge.testing.strategies.who import (
     ORIGINS,

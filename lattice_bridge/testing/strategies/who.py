@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from hypothesis import strategies as st
 
-from lattice_bridge.arn import Principal, parse_arn
-from lattice_bridge.local import wire
+from lattice_bridge.identity.principal import Principal, parse_arn
+from lattice_bridge.local.front import lattice as wire
 from lattice_bridge.message import X509, Caller
 from lattice_bridge.testing.strategies.ids import ALPHANUMERIC
 

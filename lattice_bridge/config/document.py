@@ -1,0 +1,162 @@
+"""The text of a configuration -> its tables: bridge.toml as people write it, or the JSON that `compile` made of one.
+
+Rule: this room knows how the two are written down, and nothing of what they say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lattice_bridge.config.code_hash import code_hash
+from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
+from lattice_bridge.errors import InvalidMap
+
+MAX_BYTES: Final = 64 * MIB
+"""Bytes of a configuration."""
+
+FORMAT: Final = 1
+"""Of compiled documents. Another number for whatever would make an older reader decide otherwise."""
+
+MOST_LEVELS: Final = 32
+"""Of tables and arrays within each other in TOML."""
+
+_TOO_DEEP: Final = f"more than {MOST_LEVELS} levels. Fix: nest less; a configuration needs five levels at most"
+_TOO_MANY: Final = f"more than {MOST_LEVELS} words. Fix: a key needs five at most; break the string or comment in two"
+_PART: Final = r"""[ \t]*+(?:[A-Za-z0-9_-]++|"(?:[^"\\]|\\.)*+"|'[^']*+')[ \t]*+"""
+_LONG_KEY: Final = rf"(?:\.{_PART}){{{MOST_LEVELS}}}"
+"""What follows the first part of a dotted key with too many parts. tomllib needs time and memory that grow with the
+square of their number: 60 KB of one key end in a MemoryError. A string with as many dotted words looks the same."""
+
+_SEAL: Final = re.compile(r',"sha256":"([0-9a-f]{64})"\}\n?')
+_SEAL_LENGTH: Final = len(',"sha256":""}\n') + 64
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A configuration's content.
+
+    Attributes:
+        tables: its tables by name, as TOML has them.
+        sha256: of the text, as hex.
+        compiled: of a compiled one, the tenants and rules, which are not among the tables; they were checked then.
+    """
+
+    tables: Mapping[str, Any]
+    sha256: str
+    compiled: Mapping[str, Any] | None = None
+
+
+def parse_document(text: str, twin: str | None = None) -> Document:
+    """Either form; a compiled one begins with a brace, as no TOML does.
+
+    Args:
+        text: the configuration.
+        twin: read in its place if this very code compiled it from this very text, and ignored if not.
+
+    Raises:
+        InvalidMap: neither form; or compiled, and not as `compile` left it.
+    """
+    sha256 = sha256_of(text)
+    if not text.startswith("{"):
+        return _twin_of(sha256, twin) or Document(parse_toml(text), sha256)
+    return _compiled(text, sha256)
+
+
+def _twin_of(sha256: str, twin: str | None) -> Document | None:
+    if twin is None or not twin.startswith("{"):
+        return None
+    try:
+        document = _compiled(twin, sha256)
+    except InvalidMap:
+        return None
+    made = document.compiled or {}
+    # Other code may check more than the code that compiled it, or decide otherwise.
+    code = code_hash()
+    return document if code and (made.get("source"), made.get("code")) == (sha256, code) else None
+
+
+def _compiled(text: str, sha256: str) -> Document:
+    compiled = _unsealed(text)
+    tables = compiled.get("tables")
+    if compiled.get("format") != FORMAT or not isinstance(tables, dict):
+        raise InvalidMap(
+            [f"compiled as format {compiled.get('format')}, and this is format {FORMAT}: compile it again"]
+        )
+    return Document(tables, sha256, compiled)
+
+
+def read_text(path: str | Path) -> str:
+    """A configuration file's text.
+
+    Raises:
+        InvalidMap: no such file, not a regular file, not readable, over 64 MiB, or not UTF-8.
+    """
+    try:
+        return read_regular_text(path, MAX_BYTES)
+    except BadFile as error:
+        raise InvalidMap([str(error)]) from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """TOML as plain values, nested at most 32 levels deep.
+
+    Raises:
+        InvalidMap: not TOML, or nested more deeply.
+    """
+    import tomllib  # here, since a compiled configuration does without
+
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") >= MOST_LEVELS and re.search(_LONG_KEY, line):  # the count alone costs next to nothing
+            raise InvalidMap([f"line {number}: a key, a string or a comment with dots between {_TOO_MANY}"])
+    try:
+        tables = tomllib.loads(text)
+    except RecursionError as error:
+        raise InvalidMap([f"a value of {_TOO_DEEP}"]) from error
+    except ValueError as error:  # also for a number of 5,000 digits
+        raise InvalidMap([f"not TOML: {str(error)[:200]}"]) from error
+    if _is_deep(tables):
+        raise InvalidMap([f"a value of {_TOO_DEEP}"])
+    return tables
+
+
+def _is_deep(tables: Mapping[str, Any]) -> bool:
+    level: list[Any] = [tables]
+    for _ in range(MOST_LEVELS):
+        level = [
+            value
+            for part in level
+            for value in (part.values() if type(part) is dict else part)
+            if type(value) is dict or type(value) is list  # twice as quick as isinstance, over 100,000 rules
+        ]
+    return bool(level)
+
+
+def sha256_of(text: str) -> str:
+    """The hash of a text's UTF-8, as `sha256sum` says it."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def sealed(members: Mapping[str, Any]) -> str:
+    """A compiled document: one line of JSON whose last member is the hash of all before it. What is cut off, or edited
+    by hand, was never checked, and does not load."""
+    body = json.dumps(members, separators=(",", ":"), ensure_ascii=True).removesuffix("}")
+    return f'{body},"sha256":"{sha256_of(body)}"}}\n'
+
+
+def _unsealed(text: str) -> dict[str, Any]:
+    start = max(0, text.rfind(',"sha256":"', len(text) - _SEAL_LENGTH))
+    seal = _SEAL.fullmatch(text, start)
+    body = text[:start]
+    if seal is None or sha256_of(body) != seal[1]:
+        raise InvalidMap(["a compiled map that is not as `lattice-bridge compile` left it: compile it again"])
+    try:
+        found: dict[str, Any] = json.loads(f"{body}}}")
+    except (ValueError, RecursionError) as error:
+        raise InvalidMap([f"not JSON: {error}"]) from error
+    return found

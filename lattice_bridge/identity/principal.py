@@ -1,0 +1,108 @@
+"""One spelling of an IAM principal.
+
+Rule: text in, one value out; the same caller always gives the same value, and two callers never do.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal
+
+from lattice_bridge.errors import Forbidden
+from lattice_bridge.http.headers import lower
+
+Kind = Literal["assumed-role", "role", "user", "federated-user", "root"]
+
+# Partitions are `aws`, `aws-cn`, `aws-us-gov`, `aws-iso`, `aws-iso-b`, `aws-eusc` …: more will come. `[0-9]`, not `\d`,
+# which takes the digits of every script.
+_ARN: Final = re.compile(r"arn:(aws(?:-[a-z]{1,16}){0,4}):(iam|sts)::([0-9]{12}):(.+)", re.DOTALL)
+# IAM: role names are [\w+=,.@-]{1,64}, session names [\w+=,.@-]{2,64}, paths /…/ of printable ASCII.
+_NAME: Final = r"[A-Za-z0-9_+=,.@-]{1,64}"
+_PATH: Final = r"(?:[!-.0-~]+/)*"
+_ASSUMED: Final = re.compile(rf"assumed-role/({_NAME})/({_NAME})")
+_ROLE: Final = re.compile(rf"role/{_PATH}({_NAME})")
+_USER: Final = re.compile(rf"user/{_PATH}({_NAME})")
+_FEDERATED: Final = re.compile(rf"federated-user/({_NAME})")
+
+
+class BadPrincipal(Forbidden):
+    """Not an IAM or STS principal of a known shape."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("identity_invalid", detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who signed the request.
+
+    Attributes:
+        partition: `aws`, `aws-cn`, `aws-us-gov` …; part of the identity, since accounts are numbered per partition.
+        account: twelve ASCII digits.
+        kind: what `name` is the name of.
+        name: the role's, user's or federated user's name without its path; empty for `root`.
+        session: the session's name, for an assumed role; otherwise None.
+    """
+
+    partition: str
+    account: str
+    kind: Kind
+    name: str
+    session: str | None = None
+
+    def __str__(self) -> str:
+        if self.kind == "assumed-role":
+            return f"arn:{self.partition}:sts::{self.account}:assumed-role/{self.name}/{self.session}"
+        if self.kind == "federated-user":
+            return f"arn:{self.partition}:sts::{self.account}:federated-user/{self.name}"
+        if self.kind == "root":
+            return f"arn:{self.partition}:iam::{self.account}:root"
+        return f"arn:{self.partition}:iam::{self.account}:{self.kind}/{self.name}"
+
+    @property
+    def role(self) -> tuple[str, str, str] | None:
+        """`(partition, account, name)` of the role, or None: what a rule for a role is looked up by.
+
+        The name is folded: IAM allows no two roles of an account whose names differ only by case.
+        """
+        if self.kind in ("assumed-role", "role"):
+            return (self.partition, self.account, lower(self.name))
+        return None
+
+
+def parse_arn(text: str) -> Principal:
+    """The one value of an IAM principal, however it is written.
+
+    Accepts what Lattice sends (`arn:aws:sts::…:assumed-role/ROLE/SESSION`) and what its documentation shows
+    (`arn:aws:iam::…:assumed-role/…`); both give the same value. A role's or user's path is dropped: session ARNs never
+    carry it.
+
+    Raises:
+        BadPrincipal: not an IAM or STS principal of a known shape.
+    """
+    return _remembered(text) if len(text) <= _MEMORABLE else _parse(text)
+
+
+def _parse(text: str) -> Principal:
+    whole = _ARN.fullmatch(text)
+    if whole is None:
+        raise BadPrincipal("the principal is not an IAM or STS ARN with a 12-digit account")
+    partition, service, account, resource = whole.groups()
+    if resource == "root" and service == "iam":
+        return Principal(partition, account, "root", "")
+    if match := _ASSUMED.fullmatch(resource):
+        return Principal(partition, account, "assumed-role", match[1], match[2])
+    if service == "iam" and (match := _ROLE.fullmatch(resource)):
+        return Principal(partition, account, "role", match[1])
+    if service == "iam" and (match := _USER.fullmatch(resource)):
+        return Principal(partition, account, "user", match[1])
+    if service == "sts" and (match := _FEDERATED.fullmatch(resource)):
+        return Principal(partition, account, "federated-user", match[1])
+    raise BadPrincipal(f"the principal's {service} resource has no known shape")
+
+
+# The same callers come again.
+_MEMORABLE: Final = 512
+_remembered = lru_cache(1024)(_parse)

@@ -1,0 +1,300 @@
+"""A folder for each execution environment to write to, which is removed with it.
+
+Rule: no environment sees another's folder. Where the kernel allows it, the folder is the process's `/tmp` and the only
+place that it can write to, as on Lambda; `launcher.py` does that. Elsewhere the folder is only the process's TMPDIR,
+and the stack prints what is shared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import stat
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from lattice_bridge.config.location import CONFIG_VARIABLE
+from lattice_bridge.local.environments.launcher import TMP
+from lattice_bridge.local.plan.plan import Plan
+
+LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+PACKAGE: Final = Path(__file__).resolve().parents[2]
+PREFIX: Final = "lattice-bridge-stack-"
+MARKER: Final = ".lattice-bridge-stack"
+"""File in each stack's folder. A folder without it is not a stack's: its name alone may be a coincidence."""
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_PROBE_TIMEOUT: Final = 10.0
+_PATHS: Final = ("PYTHONPATH", CONFIG_VARIABLE)
+"""Variables of a template by which a function reads what is not in its folder. Others may name what it writes."""
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class Storage:
+    """The folders of one stack's environments."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self._folder = folder
+        self._kept = tuple(_outermost(_needed(plan)))
+        self._spared = {os.path.realpath(path) for path in (*_working_directory(), *_needed(plan)) if path}
+        self._obstacle = _obstacle(plan, str(folder.parent))
+        self._shared: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, plan: Plan) -> AsyncIterator[Storage]:
+        """A folder beneath the machine's `/tmp`, which is removed with all that is in it."""
+        # Beneath /tmp no process with a /tmp of its own sees the others' folders.
+        parent = TMP if os.access(TMP, os.W_OK | os.X_OK) else tempfile.gettempdir()
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        try:
+            lock = _lock(folder)
+            try:
+                yield cls(folder, plan)
+            finally:
+                os.close(lock)
+        finally:
+            await asyncio.to_thread(remove, folder)
+
+    async def settle(self) -> str | None:
+        """Finds out what this machine allows, by trying it. Environments wait for this.
+
+        Returns:
+            why all environments share the machine's `/tmp`; None if each has its own.
+        """
+        try:
+            reason = self._obstacle or await _refusal(self.new(0), self._kept)
+            self._shared.set_result(reason)
+        finally:
+            self._shared.cancel()  # of no effect if it is decided
+        return reason
+
+    async def remove_left_behind(self) -> None:
+        """Removes what dead stacks have left."""
+        await asyncio.to_thread(remove_left_behind, str(self._folder.parent), self._spared)
+
+    def new(self, number: int) -> Path:
+        """An empty folder for one environment."""
+        folder = self._folder / str(number)
+        folder.mkdir(mode=0o700)
+        return folder
+
+    async def command(self, handler: str, folder: Path) -> list[str]:
+        """What to run so that the runtime client has `folder`."""
+        if await asyncio.shield(self._shared) is not None:
+            return [sys.executable, "-m", "awslambdaric", handler]
+        # -P keeps the launcher's folder off sys.path: a function would import its modules in place of others.
+        return [sys.executable, "-P", str(LAUNCHER), handler, str(folder), *self._kept]
+
+    async def variables(self, folder: Path) -> Mapping[str, str]:
+        return {} if await asyncio.shield(self._shared) is None else {"TMPDIR": str(folder)}
+
+
+def _working_directory() -> Iterator[str]:
+    with contextlib.suppress(OSError):  # it may have been removed
+        yield str(Path.cwd())
+
+
+# ---- removing -------------------------------------------------------------------------------------------------------
+
+
+def remove(folder: Path) -> None:
+    """Removes a folder and what a function has put into it. Follows no link, and logs what it cannot remove.
+
+    Each folder within is moved to the top before it is emptied: a function may nest folders deeper than Python
+    recurses, than a path may be long, and than a process may have descriptors.
+    """
+    try:
+        _make_writable(str(folder))
+        top = os.open(folder, _FOLDER)
+        try:
+            names = os.listdir(top)  # noqa: PTH208 - a descriptor has no path
+            fault = _remove_all([name for name in names if name != MARKER], top)
+            if fault is None and MARKER in names:  # the last, so that another start can try again
+                fault = _remove_all([MARKER], top)
+        finally:
+            os.close(top)
+        if fault is not None:
+            raise fault
+        folder.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        _logger.warning("%s cannot be removed: %s", folder, error)
+
+
+def _remove_all(names: list[str], top: int) -> OSError | None:
+    """Removes files and folders of the folder `top`. Returns why something is left."""
+    fault = None
+    fresh = (f"{secrets.token_hex(8)}-{number}" for number in count())
+    while names:
+        name = names.pop()
+        try:
+            if _is_folder(name, top):
+                names += _moved_up(name, top, fresh)
+                os.rmdir(name, dir_fd=top)
+            else:
+                os.unlink(name, dir_fd=top)
+        except OSError as error:
+            fault = error
+    return fault
+
+
+def _moved_up(name: str, top: int, fresh: Iterator[str]) -> list[str]:
+    """Removes the files of a folder, and moves its folders to the top. Returns their new names.
+
+    What can be neither removed nor moved stays, and so does the folder: its removal fails then.
+    """
+    moved = []
+    _make_writable(name, top)
+    inner = os.open(name, _FOLDER, dir_fd=top)
+    try:
+        for each in os.listdir(inner):  # noqa: PTH208 - a descriptor has no path
+            with contextlib.suppress(OSError):
+                if _is_folder(each, inner):
+                    _make_writable(each, inner)  # a move changes its `..`
+                    new = next(fresh)
+                    os.rename(each, new, src_dir_fd=inner, dst_dir_fd=top)
+                    moved.append(new)
+                else:
+                    os.unlink(each, dir_fd=inner)
+    finally:
+        os.close(inner)
+    return moved
+
+
+def _is_folder(name: str, parent: int | None = None) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+
+
+def _make_writable(name: str, parent: int | None = None) -> None:
+    """A function may have made a folder that not even its owner may change. Its processes are dead by now."""
+    if _is_folder(name, parent):
+        os.chmod(name, 0o700, dir_fd=parent)
+
+
+def remove_left_behind(parent: str, spared: Collection[str] = ()) -> None:
+    """Removes the folders of stacks that were killed. A living stack holds its folder's lock, in a container too.
+
+    Args:
+        parent: of the folders.
+        spared: real paths. A folder that is one of them, or contains one, is left alone.
+    """
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(parent)):
+            real = os.path.realpath(entry.path)
+            if entry.name.startswith(PREFIX) and not any(f"{path}/".startswith(f"{real}/") for path in spared):
+                _remove_if_abandoned(Path(entry.path))
+
+
+def _remove_if_abandoned(folder: Path) -> None:
+    """Removes a folder that a stack of this user has made, and that no stack holds. Leaves alone what is unclear."""
+    with contextlib.suppress(OSError):
+        lock = os.open(folder, _FOLDER)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            made, marker = os.fstat(lock), os.stat(MARKER, dir_fd=lock, follow_symlinks=False)
+            private = stat.S_IMODE(made.st_mode) == 0o700 and stat.S_ISREG(marker.st_mode)
+            if private and made.st_uid == marker.st_uid == os.getuid():
+                remove(folder)
+        finally:
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    """The descriptor that holds a new folder's lock. Until the marker is there, no other stack touches the folder."""
+    lock = os.open(folder, _FOLDER)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.close(os.open(MARKER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=lock))
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
+
+
+# ---- a /tmp for each ------------------------------------------------------------------------------------------------
+
+
+def _needed(plan: Plan) -> Iterator[str]:
+    """What a process needs to find at its path: code, and the Python that runs it."""
+    searched = list(sys.path)
+    for function in plan.functions.values():
+        yield str(function.code)
+        for name in _PATHS:
+            searched += function.environment.get(name, "").split(os.pathsep)
+    yield str(plan.folder)  # links in a function's folder may lead elsewhere in the project
+    yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, str(PACKAGE))
+    yield from os.environ.get("PATH", "").split(os.pathsep)
+    for folder in searched:
+        yield folder
+        yield from _links(folder)
+
+
+def _links(folder: str) -> Iterator[str]:
+    """A package may be installed as a link, into a cache or a working copy."""
+    if Path(folder).is_absolute():  # an empty entry means the folder that the process is in
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            yield from (entry.path for entry in entries if entry.is_symlink())
+
+
+def _outermost(paths: Iterable[str]) -> Iterator[str]:
+    """Those beneath `/tmp` that exist, without what lies within another."""
+    beneath = {
+        form
+        for path in paths
+        if Path(path).is_absolute() and os.path.exists(path)  # noqa: PTH110 - Path's raises if it may not look
+        for form in (os.path.normpath(path), os.path.realpath(path))
+        if form.startswith(f"{TMP}/")
+    }
+    for path in sorted(beneath):
+        if not any(str(above) in beneath for above in Path(path).parents):
+            yield path
+
+
+def _obstacle(plan: Plan, parent: str) -> str | None:
+    """Why it need not be tried; None if it may work."""
+    if sys.platform != "linux":
+        return "only Linux has private mounts"
+    if os.path.realpath(TMP) != TMP or parent != TMP:
+        return f"{TMP} is a link, or cannot be written to"
+    for function in plan.functions.values():
+        if str(function.code) == TMP:
+            return f"{TMP} is the code of {function.name}"
+    return None
+
+
+async def _refusal(folder: Path, kept: tuple[str, ...]) -> str | None:
+    """Why this machine refuses; None if it does not. A container, a policy or an old kernel may refuse any step."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(LAUNCHER), "", str(folder), *kept),
+            env={},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as error:
+        return str(error)
+    try:
+        _, errors = await asyncio.wait_for(process.communicate(), _PROBE_TIMEOUT)
+    except TimeoutError:
+        return f"it was not decided within {_PROBE_TIMEOUT:g} seconds"
+    finally:
+        if process.returncode is None:  # too late, or the stack stops
+            process.kill()
+            await process.wait()
+    if process.returncode == 0:
+        return None
+    lines = errors.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else f"the attempt ended with {process.returncode}"

@@ -1,0 +1,215 @@
+"""The front: HTTP in, as VPC Lattice takes it; events out, as its LAMBDA target groups send them.
+
+Rule: what a client sends is either passed on exactly, or refused with the reason in plain words.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import formatdate
+
+from lattice_bridge.formats.assumptions import FRONT_FUNCTION_FAILED, FRONT_FUNCTION_THROTTLED, FRONT_FUNCTION_TIMED_OUT
+from lattice_bridge.formats.payload import SYNC_LIMIT
+from lattice_bridge.local.console import Console
+from lattice_bridge.local.front import lattice as wire
+from lattice_bridge.local.front import routing
+from lattice_bridge.local.front.authorization import NotAuthorized, authorize
+from lattice_bridge.local.front.identities import Identity
+from lattice_bridge.local.plan.plan import SOURCE_VPC, Plan, Service, TargetGroup
+from lattice_bridge.local.service import LambdaError, LambdaService, Order
+from lattice_bridge.local.web.admission import Refused, quoted, refusal_line
+from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain
+from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed, session_of, verify
+
+
+class Front:
+    """An ASGI application that is VPC Lattice's data plane for one plan.
+
+    Args:
+        plan: services, rules, target groups.
+        service: invokes the targets.
+        identities: who may sign, by access key.
+        console: gets one line for each request that is not answered by a function, with the reason.
+        now: the clock that signatures are compared with.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        service: LambdaService,
+        identities: Mapping[str, Identity],
+        console: Console,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._plan = plan
+        self._service = service
+        self._identities = identities
+        self._console = console
+        self._now = now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = str(uuid.uuid4())
+        whole = False
+        try:
+            request = _head(scope)
+            body = await _body(receive)
+            whole = True
+            service = self._service_for(scope[ADDRESS].host)
+            response = await self._serve(replace(request, body=body), service, request_id)
+        except Refused as refusal:
+            line = refusal_line(f"{scope['method']} {scope[ADDRESS].target}", refusal)
+            self._console.warn(f"front: {line}")
+            if not whole:
+                await drain(receive, scope)
+            response = wire.HttpResponse(
+                refusal.status, [("content-type", "text/plain; charset=utf-8")], f"{refusal}\n".encode()
+            )
+        await _send(response, scope["method"], request_id, send, close=not whole)
+
+    async def _serve(self, request: wire.HttpRequest, service: Service, request_id: str) -> wire.HttpResponse:
+        signer = self._authenticate(request, service)
+        path = request.target.partition("?")[0]
+        action = routing.action_for(service, request.method, path, request.headers)
+        if action.status is not None:
+            return wire.HttpResponse(action.status)
+        group = routing.choose(action)
+        payload = _to_payload(request, self._origin(service, group, request_id), signer, group)
+        return await self._invoke(group, payload, request.method)
+
+    def _service_for(self, host: str) -> Service:
+        """The service that answers to a host name. The only one of a plan answers to any that is admitted."""
+        services = self._plan.services
+        for service in services:
+            if host in service.names or len(services) == 1:
+                return service
+        known = ", ".join(service.names[0] for service in services)
+        raise Refused(
+            404,
+            f"Not Found: no service has the host name {quoted(host)}; there are {known}. "
+            f"Fix: send one of them, as in curl -H {shlex.quote(f'Host: {services[0].names[0]}')}",
+        )
+
+    def _authenticate(self, request: wire.HttpRequest, service: Service) -> wire.Signer | None:
+        path, _, query = request.target.partition("?")
+        signed = Signed(request.method, path, query, request.headers)
+        try:
+            identity = verify(signed, self._identities, region=self._plan.region, now=self._now())
+            signer = identity.signer(session_of(signed, identity)) if identity else None
+        except SignatureRefused as error:
+            raise Refused(403, str(error)) from error
+        try:
+            authorize(service, request, signer)
+        except NotAuthorized as error:
+            raise Refused(403, error.answer, str(error)) from error
+        return signer
+
+    def _origin(self, service: Service, group: TargetGroup, request_id: str) -> wire.Origin:
+        return wire.Origin(
+            request_id=request_id,
+            epoch_microseconds=time.time_ns() // 1000,
+            region=self._plan.region,
+            service_arn=service.arn,
+            service_network_arn=service.network_arn,
+            target_group_arn=group.arn,
+            source_vpc_arn=service.arn.replace(":vpc-lattice:", ":ec2:").rpartition(":")[0] + f":vpc/{SOURCE_VPC}",
+        )
+
+    async def _invoke(self, group: TargetGroup, payload: bytes, method: str) -> wire.HttpResponse:
+        try:
+            outcome = await self._service.invoke(Order(group.function, payload))
+        except LambdaError as error:
+            cause = f"Lambda refused to invoke {group.function}: {error.code}: {error}"
+            if error.status == 429:
+                raise Refused(FRONT_FUNCTION_THROTTLED, "Service Unavailable", cause) from error
+            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", cause) from error
+        assert outcome is not None  # an invocation of type RequestResponse has one
+        if outcome.timed_out:
+            raise Refused(FRONT_FUNCTION_TIMED_OUT, "Gateway Timeout", f"{group.function} timed out")
+        if outcome.error is not None:
+            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", f"{group.function} failed: {outcome.description}")
+        try:
+            return wire.http_response(outcome.payload, method)
+        except wire.BadReply as error:
+            cause = f"{group.function} answered what Lattice does not take: {error}"
+            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", cause) from error
+
+
+def _to_payload(
+    request: wire.HttpRequest, origin: wire.Origin, signer: wire.Signer | None, group: TargetGroup
+) -> bytes:
+    event = wire.event_v1(request, origin, signer) if group.version == 1 else wire.event_v2(request, origin, signer)
+    payload = wire.to_json(event)
+    if len(payload) > SYNC_LIMIT:
+        raise Refused(413, f"Content Too Large: the event is {len(payload)} bytes of JSON; Lambda takes {SYNC_LIMIT}")
+    return payload
+
+
+# ---- HTTP -----------------------------------------------------------------------------------------------------------
+
+
+def _head(scope: Scope) -> wire.HttpRequest:
+    if scope["http_version"] not in ("1.0", "1.1"):
+        raise Refused(400, f"Bad Request: HTTP/{scope['http_version']}; this front speaks HTTP/1.1")
+    headers = [(name.decode("latin-1"), _text(value)) for name, value in scope["headers"]]
+    if _asks_for_websocket(headers):
+        raise Refused(400, "Bad Request: no WebSocket; a Lambda target takes one request and gives one response")
+    for name, value in headers:
+        if name == "transfer-encoding" and value.strip().lower() != "chunked":
+            raise Refused(400, f"Bad Request: transfer-encoding {value[:64]}; this front takes chunked only")
+        if name == "content-type" and value.lower().startswith("application/grpc"):
+            raise Refused(400, "Bad Request: no gRPC to a Lambda target; Lattice routes gRPC to HTTP targets only")
+        if name == "content-length" and value.isdigit() and int(value) > wire.BODY_LIMIT:
+            raise Refused(413, f"Content Too Large: {value} bytes; a Lambda target takes {wire.BODY_LIMIT}")
+    client = scope.get("client") or ("127.0.0.1", 0)
+    return wire.HttpRequest(scope["method"], scope[ADDRESS].target, headers, b"", client[0])
+
+
+def _asks_for_websocket(headers: wire.Pairs) -> bool:
+    """Its handshake would get a plain response, and the client no reason. Every other upgrade is ignored, as RFC 9110
+    §7.8 allows: Java's HttpClient and `curl --http2` offer `h2c` with each request, and go on without."""
+    offered = [token.strip().lower() for name, value in headers if name == "upgrade" for token in value.split(",")]
+    return "websocket" in offered and "upgrade" in wire.connection_options(headers)
+
+
+def _text(value: bytes) -> str:
+    """A header's bytes as text. HTTP does not say in which encoding; UTF-8 where it fits, else one byte a character."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body. A Lambda target cannot be streamed to: what does not end within 6 MB is refused."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(400, "Bad Request: the connection closed before the body was complete")
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > wire.BODY_LIMIT:
+            raise Refused(
+                413, f"Content Too Large: streamed past {wire.BODY_LIMIT} bytes; a Lambda target takes no more"
+            )
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+async def _send(response: wire.HttpResponse, method: str, request_id: str, send: Send, *, close: bool) -> None:
+    given = [pair for pair in response.headers if pair[0] not in ("x-amzn-requestid", "date")]
+    headers = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in given]
+    headers.append((b"x-amzn-requestid", request_id.encode()))
+    headers.append((b"date", formatdate(time.time(), usegmt=True).encode()))
+    if response.status not in (204, 304) and method != "HEAD":  # the length that a GET would have is not known
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})

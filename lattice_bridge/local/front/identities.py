@@ -1,0 +1,139 @@
+"""Who may sign requests to the local front: identities.toml, or two that are always there.
+
+Rule: these keys open nothing but this machine's stack. Real credentials have no place in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lattice_bridge.config.document import parse_toml
+from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
+from lattice_bridge.errors import InvalidMap
+from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
+from lattice_bridge.local.front.lattice import Signer
+from lattice_bridge.message import X509
+
+MAX_BYTES: Final = MIB
+"""Bytes of identities.toml."""
+
+
+class BadIdentities(Exception):
+    """identities.toml cannot be used. The message says which entry, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A signer.
+
+    Attributes:
+        access_key: what `--user KEY:SECRET` begins with.
+        secret_key: what signs.
+        principal: whom it stands for; a role gets a session.
+        arn: what policies have as `aws:PrincipalArn`: with the path; the role's, if the principal is a session.
+        session: the session's name, unless the request names another.
+        org: the organisation, or None.
+        x509: what IAM Roles Anywhere would have read from a certificate, or None.
+    """
+
+    access_key: str
+    secret_key: str
+    principal: Principal
+    arn: str
+    session: str
+    org: str | None = None
+    x509: X509 | None = None
+
+    def signer(self, session: str) -> Signer:
+        """A role signs as a session of it; a user signs as itself."""
+        if self.principal.kind not in ("role", "assumed-role"):
+            return Signer(self.principal, None, self.org, self.x509, self.arn)
+        in_session = replace(self.principal, kind="assumed-role", session=session)
+        return Signer(in_session, session, self.org, self.x509, self.arn)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+# What V1 can say in its identity header: visible ASCII and blanks, and no `;`, whose escaping nobody has shown.
+# (pydantic's `$` is the very end, unlike Python's.)
+_Text = Annotated[str, Field(pattern=r"^[ -:<-~]{1,512}$")]
+
+
+class _X509(_Table):
+    issuer_ou: _Text | None = None
+    san_dns: _Text | None = None
+    san_name_cn: _Text | None = None
+    san_uri: _Text | None = None
+    subject_cn: _Text | None = None
+
+
+class _Identity(_Table):
+    access_key: Annotated[str, Field(pattern="^[A-Za-z0-9]{4,128}$")]
+    secret_key: Annotated[str, Field(min_length=1)]
+    principal: str
+    session: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@-]{2,64}$")] = "local"
+    org: Annotated[str, Field(pattern=r"^o-[a-z0-9]{10,32}$")] | None = None
+    x509: _X509 | None = None
+
+
+class _File(_Table):
+    identity: list[_Identity] = []
+
+
+READY_MADE: Final = """
+[[identity]]
+access_key = "LOCALBLUE"
+secret_key = "blue"
+principal = "arn:aws:iam::111122223333:role/blue-api"
+org = "o-local00000"
+
+[[identity]]
+access_key = "LOCALGREEN"
+secret_key = "green"
+principal = "arn:aws:iam::111122223333:role/green-api"
+org = "o-local00000"
+"""
+"""Used when there is no identities.toml; the same format."""
+
+
+def read_identities(path: Path | None) -> Mapping[str, Identity]:
+    """Identities by access key.
+
+    Raises:
+        BadIdentities: not readable, not TOML, or an entry that cannot sign.
+    """
+    try:
+        text = READY_MADE if path is None else read_regular_text(path, MAX_BYTES)
+        tables = _File.model_validate(parse_toml(text)).identity
+    except BadFile as error:
+        raise BadIdentities(str(error)) from error
+    except InvalidMap as error:
+        raise BadIdentities(f"{path}: {error.detail}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadIdentities(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    identities: dict[str, Identity] = {}
+    for table in tables:
+        if table.access_key in identities:
+            raise BadIdentities(f"{path}: two identities have the access key {table.access_key}")
+        identities[table.access_key] = _identity(table)
+    return identities
+
+
+def _identity(table: _Identity) -> Identity:
+    try:
+        principal = parse_arn(table.principal)
+    except BadPrincipal as error:
+        raise BadIdentities(f"identity {table.access_key}: {table.principal}: {error.detail}") from error
+    x509 = X509(**table.x509.model_dump()) if table.x509 else None
+    session = principal.session or table.session
+    of_session = principal.kind == "assumed-role"
+    arn = str(replace(principal, kind="role", session=None)) if of_session else table.principal
+    return Identity(table.access_key, table.secret_key, principal, arn, session, table.org, x509)

@@ -1,0 +1,115 @@
+"""A template's functions.
+
+Rule: a function that cannot be run here is named with the reason, not left to be a 404.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from lattice_bridge.deployment.cloudformation.template import BadTemplate, Resource, Template, malformed, number
+from lattice_bridge.deployment.cloudformation.values import as_text
+from lattice_bridge.local.plan.left_out import LeftOut
+from lattice_bridge.local.plan.plan import Function
+
+_READ: Final = frozenset(
+    {
+        "FunctionName",
+        "Handler",
+        "CodeUri",
+        "Code",
+        "Runtime",
+        "Timeout",
+        "MemorySize",
+        "Environment",
+        "TenancyConfig",
+        "AutoPublishAlias",
+        "LoggingConfig",
+        "Description",
+        "PackageType",
+    }
+)
+
+
+def read_functions(template: Template, left_out: LeftOut) -> Iterator[Function]:
+    """The functions that can be run; the others are named in `left_out`.
+
+    Raises:
+        BadTemplate: one is malformed, or two have one name.
+    """
+    seen: set[str] = set()
+    for resource in template.of_type("AWS::Serverless::Function", "AWS::Lambda::Function"):
+        with malformed(f"function {resource.id}"):
+            reason = _not_runnable(resource, template)
+            if reason:
+                left_out.add(f"not run: {reason}", resource.id)
+                continue
+            function = _function(resource, template)
+        if function.name in seen:
+            raise BadTemplate(f"function {resource.id}: another function has the name {function.name}")
+        seen.add(function.name)
+        unread = sorted(set(resource.properties) - _READ)
+        for name in unread:
+            left_out.add(f"property {name} has no effect", function.name)
+        runtime = str(resource.properties.get("Runtime", ""))
+        here = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        if runtime != here:
+            left_out.add(f"Runtime {runtime} is this {here}", function.name)
+        yield function
+
+
+def _not_runnable(resource: Resource, template: Template) -> str | None:
+    properties = resource.properties
+    if not str(properties.get("Runtime", "")).startswith("python"):
+        return f"Runtime {properties.get('Runtime')} is not Python"
+    if not isinstance(properties.get("Handler"), str):
+        return "it has no Handler"
+    code = properties.get("CodeUri", properties.get("Code", "."))
+    if not isinstance(code, str) or code.startswith("s3://"):
+        return "its code is not a local folder"
+    if not os.path.isdir(template.folder / code):  # noqa: PTH112 - Path.is_dir raises if a name is too long
+        return f"there is no folder {code}"
+    return None
+
+
+def _function(resource: Resource, template: Template) -> Function:
+    properties = resource.properties
+    name = str(properties.get("FunctionName", resource.id))
+    logging = properties.get("LoggingConfig") or {}
+    variables = (properties.get("Environment") or {}).get("Variables") or {}
+    return Function(
+        name=name,
+        arn=resource.arn,
+        handler=str(properties["Handler"]),
+        code=(template.folder / str(properties.get("CodeUri", properties.get("Code", ".")))).resolve(),
+        environment={str(key): as_text(value) for key, value in variables.items()},
+        timeout=number(properties.get("Timeout", 3), resource.id, "Timeout"),
+        memory=int(number(properties.get("MemorySize", 128), resource.id, "MemorySize")),
+        isolated=_isolated(resource),
+        aliases=_aliases(resource, name, template),
+        log_format=str(logging.get("LogFormat", "Text")),
+        log_level=logging.get("ApplicationLogLevel"),
+    )
+
+
+def _isolated(resource: Resource) -> bool:
+    """A misspelt mode would make the function run without isolation here, and fail to deploy there."""
+    tenancy = resource.properties.get("TenancyConfig")
+    if tenancy is None:
+        return False
+    mode = tenancy.get("TenantIsolationMode") if isinstance(tenancy, dict) else tenancy
+    if mode != "PER_TENANT":
+        raise BadTemplate(f"{resource.id}.TenancyConfig.TenantIsolationMode: {mode!r}; Lambda knows PER_TENANT only")
+    return True
+
+
+def _aliases(resource: Resource, name: str, template: Template) -> frozenset[str]:
+    found = {resource.properties.get("AutoPublishAlias")}
+    for alias in template.of_type("AWS::Lambda::Alias"):
+        function = str(alias.properties.get("FunctionName", ""))
+        if function == name or function.endswith(f":function:{name}"):
+            found.add(alias.properties.get("Name"))
+    return frozenset(str(alias) for alias in found if alias)

@@ -1,0 +1,247 @@
+"""A template's VPC Lattice resources: target groups, services, service networks, auth policies, listeners, rules.
+
+Rule: as the CloudFormation reference of AWS::VpcLattice has them; a match that Lattice does not know is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from lattice_bridge.deployment.cloudformation.template import (
+    ACCOUNT,
+    BadTemplate,
+    Resource,
+    Template,
+    malformed,
+    number,
+)
+from lattice_bridge.deployment.cloudformation.values import unresolved
+from lattice_bridge.deployment.iam.policy import BadPolicy, Statement, read_policy
+from lattice_bridge.local.front.authorization import PRINCIPAL_TAG, undecided
+from lattice_bridge.local.plan.left_out import LeftOut
+from lattice_bridge.local.plan.plan import (
+    DEFAULT_PRIORITY,
+    Action,
+    AuthPolicy,
+    EventVersion,
+    HeaderMatch,
+    Match,
+    Rule,
+    Service,
+    TargetGroup,
+)
+
+
+def read_services(template: Template, event_version: EventVersion | None, left_out: LeftOut) -> Iterator[Service]:
+    """The services that have a listener, with its rules.
+
+    Args:
+        template: resolved.
+        event_version: replaces every target group's; None for the template's own.
+        left_out: is told what is not served.
+
+    Raises:
+        BadTemplate: a part that is served is malformed.
+    """
+    groups: dict[str, TargetGroup] = {}
+    for resource in template.of_type("AWS::VpcLattice::TargetGroup"):
+        with malformed(f"target group {resource.id}"):
+            if resource.properties.get("Type") == "LAMBDA":
+                group = _target_group(resource, event_version)
+                groups.update(dict.fromkeys(_identifiers(resource.arn), group))
+            else:
+                left_out.add(f"target groups of type {resource.properties.get('Type')}", resource.id)
+    services = template.of_type("AWS::VpcLattice::Service")
+    for resource in services:
+        with malformed(f"service {resource.id}"):
+            service = _service(resource, template, groups, left_out)
+        if service is not None:
+            yield service
+
+
+def _target_group(resource: Resource, forced: EventVersion | None) -> TargetGroup:
+    targets = resource.properties.get("Targets") or []
+    if not isinstance(targets, list) or len(targets) != 1:
+        raise BadTemplate(f"{resource.id}.Targets: a LAMBDA target group has a list of exactly one")
+    version = (resource.properties.get("Config") or {}).get("LambdaEventStructureVersion", "V1")  # when nobody chose
+    if version not in ("V1", "V2"):
+        raise BadTemplate(f"{resource.id}.Config.LambdaEventStructureVersion: {version!r} is neither V1 nor V2")
+    return TargetGroup(resource.arn, str(targets[0]["Id"]), forced or (1 if version == "V1" else 2))
+
+
+def _service(
+    resource: Resource, template: Template, groups: Mapping[str, TargetGroup], left_out: LeftOut
+) -> Service | None:
+    listeners = template.of_type("AWS::VpcLattice::Listener")
+    own = [listener for listener in listeners if _of(listener, "Service", resource.arn)]
+    if not own:
+        left_out.add("services without a listener", resource.id)
+        return None
+    for extra in own[1:]:
+        left_out.add(f"one listener a service is served, {own[0].id}", extra.id)
+    name = str(resource.properties.get("Name", resource.id))
+    host_names = (str(resource.properties.get("CustomDomainName", resource.id)), resource.id, name)
+    network_arn, network = _network(resource, template, left_out)
+    encrypted, port = own[0].properties.get("Protocol", "HTTPS") != "HTTP", own[0].properties.get("Port")
+    if port is None or unresolved(port):
+        port = 443 if encrypted else 80
+    return Service(
+        name=name,
+        arn=resource.arn,
+        network_arn=network_arn,
+        names=tuple(dict.fromkeys(each.lower() for each in host_names)),
+        rules=tuple(_rules(own[0], template, groups, left_out)),
+        policies=(
+            *_auth_policy("network", network, template, left_out),
+            *_auth_policy("service", resource, template, left_out),
+        ),
+        port=int(number(port, own[0].id, "Port")),
+        encrypted=encrypted,
+        tags={str(tag["Key"]): str(tag.get("Value", "")) for tag in resource.properties.get("Tags") or []},
+    )
+
+
+def _network(service: Resource, template: Template, left_out: LeftOut) -> tuple[str, Resource | None]:
+    """The service network that requests to a service come through: its ARN, and its resource if the template has it.
+
+    A client's VPC chooses one of several on AWS. Here the first association does.
+    """
+    associations = template.of_type("AWS::VpcLattice::ServiceNetworkServiceAssociation")
+    own = [association for association in associations if _of(association, "Service", service.arn)]
+    if not own:
+        left_out.add("a service without a ServiceNetworkServiceAssociation is served all the same", service.id)
+        return _stand_in_network(template.region), None
+    for extra in own[1:]:
+        left_out.add(f"a service is served through one service network, the one of {own[0].id}", extra.id)
+    for network in template.of_type("AWS::VpcLattice::ServiceNetwork"):
+        if _of(own[0], "ServiceNetwork", network.arn):
+            return network.arn, network
+    left_out.add("AuthType and auth policy of a service network that the template does not have", own[0].id)
+    identifier = str(own[0].properties.get("ServiceNetworkIdentifier", ""))
+    known = ":servicenetwork/" in identifier and not unresolved(identifier)
+    return identifier if known else _stand_in_network(template.region), None
+
+
+def _auth_policy(
+    level: Literal["network", "service"], owner: Resource | None, template: Template, left_out: LeftOut
+) -> Iterator[AuthPolicy]:
+    """What is evaluated for a service or service network. An AuthType that only a deployment knows may be AWS_IAM."""
+    auth_type = "NONE" if owner is None else owner.properties.get("AuthType", "NONE")
+    if owner is None or auth_type == "NONE":
+        return
+    if auth_type != "AWS_IAM" and not unresolved(auth_type):
+        raise BadTemplate(f"{owner.id}.AuthType: {auth_type!r} is unknown. Fix: write AWS_IAM or NONE")
+    own = [policy for policy in template.of_type("AWS::VpcLattice::AuthPolicy") if _of(policy, "Resource", owner.arn)]
+    if len(own) > 1:
+        raise BadTemplate(
+            f"{own[1].id}.ResourceIdentifier: {owner.id} has the auth policy {own[0].id}. Fix: write one policy of both"
+        )
+    if not own:
+        left_out.add("AuthType is AWS_IAM without an auth policy: every request is refused, as on AWS", owner.id)
+        yield AuthPolicy(level, owner.id, None)
+        return
+    left_out.add("callers' own IAM policies, which have to allow vpc-lattice-svcs:Invoke as well", own[0].id)
+    yield AuthPolicy(level, owner.id, own[0].id, tuple(_statements(own[0], left_out)))
+
+
+def _statements(policy: Resource, left_out: LeftOut) -> Iterator[Statement]:
+    """Of an auth policy. If only a deployment knows what it is, it has none, and so allows nothing."""
+    document = policy.properties.get("Policy")
+    try:
+        statements = read_policy(document)
+    except BadPolicy as error:
+        if not unresolved(document):
+            raise BadTemplate(f"{policy.id}.Policy: {error}. Fix: write a policy document, or its JSON") from error
+        left_out.add("an auth policy that is not resolved: every request is refused", policy.id)
+        return
+    for number_of, one in enumerate(statements, 1):
+        elements = {
+            "Principal": one.principals,
+            "Action": one.actions or one.not_actions,
+            "Resource": one.resources or one.not_resources,
+        }
+        for element, found in elements.items():
+            if not found:
+                raise BadTemplate(f"{policy.id}.Policy: statement {number_of} has no {element}. Fix: write one")
+        for what in undecided(one):
+            left_out.add(f"{what} is not decided: an Allow with it allows nothing, a Deny with it denies", policy.id)
+        if any(key.startswith(PRINCIPAL_TAG) for _, key, _ in one.conditions):
+            left_out.add("aws:PrincipalTag in auth policies: no caller has tags", policy.id)
+        yield one
+
+
+def _rules(
+    listener: Resource, template: Template, groups: Mapping[str, TargetGroup], left_out: LeftOut
+) -> Iterator[Rule]:
+    rules = template.of_type("AWS::VpcLattice::Rule")
+    own = [_rule(rule, groups, left_out) for rule in rules if _of(rule, "Listener", listener.arn)]
+    yield from sorted(own, key=lambda rule: rule.priority)
+    with malformed(f"listener {listener.id}"):
+        default = _action(listener.properties["DefaultAction"], groups, listener.id, left_out)
+    yield Rule(DEFAULT_PRIORITY, Match(), default)
+
+
+def _rule(resource: Resource, groups: Mapping[str, TargetGroup], left_out: LeftOut) -> Rule:
+    with malformed(f"rule {resource.id}"):
+        priority = int(number(resource.properties["Priority"], resource.id, "Priority"))
+        match = _match((resource.properties.get("Match") or {}).get("HttpMatch") or {}, resource.id)
+        action = _action(resource.properties["Action"], groups, resource.id, left_out)
+    return Rule(priority, match, action)
+
+
+def _match(http: Mapping[str, Any], place: str) -> Match:
+    path = http.get("PathMatch") or {}
+    how, text = _one_of(path.get("Match") or {"Prefix": ""}, ("Exact", "Prefix"), place)
+    headers = []
+    for entry in http.get("HeaderMatches") or []:
+        header_how, header_text = _one_of(entry.get("Match") or {}, ("Exact", "Prefix", "Contains"), place)
+        headers.append(
+            HeaderMatch(str(entry["Name"]).lower(), header_how, header_text, entry.get("CaseSensitive") is True)
+        )
+    return Match(http.get("Method"), how, text, path.get("CaseSensitive") is True, tuple(headers))
+
+
+def _one_of(match: Mapping[str, Any], known: tuple[str, ...], place: str) -> tuple[str, str]:
+    if len(match) != 1 or next(iter(match)) not in known:
+        raise BadTemplate(
+            f"{place}: a match has exactly one of {', '.join(known)}; this has {', '.join(match) or 'none'}"
+        )
+    return next((how, str(text)) for how, text in match.items())
+
+
+def _action(action: Mapping[str, Any], groups: Mapping[str, TargetGroup], place: str, left_out: LeftOut) -> Action:
+    if "FixedResponse" in action:
+        status = number(action["FixedResponse"]["StatusCode"], place, "FixedResponse.StatusCode")
+        if not 100 <= status <= 599:
+            raise BadTemplate(f"{place}.FixedResponse.StatusCode: {status:g} is not an HTTP status")
+        return Action(status=int(status))
+    forward: list[tuple[TargetGroup, int]] = []
+    for target in (action.get("Forward") or {}).get("TargetGroups") or []:
+        identifier, weight = str(target["TargetGroupIdentifier"]), int(target.get("Weight", 100))
+        if weight < 0:
+            raise BadTemplate(f"{place}: Weight {weight} is less than nothing")
+        if identifier in groups:
+            forward.append((groups[identifier], weight))
+        else:
+            left_out.add(f"forwards to {identifier}, which is not served", place)
+    if not forward:
+        left_out.add("the action forwards nowhere; requests that reach it get 404", place)
+        return Action(status=404)
+    return Action(tuple(forward))
+
+
+def _of(resource: Resource, kind: str, arn: str) -> bool:
+    """Whether a listener or rule belongs to the service or listener."""
+    return str(resource.properties.get(f"{kind}Identifier", resource.properties.get(f"{kind}Arn", ""))) in _identifiers(
+        arn
+    )
+
+
+def _identifiers(arn: str) -> tuple[str, str]:
+    """How a template may refer to a Lattice resource: CloudFormation takes its ARN and its id."""
+    return arn, arn.rpartition("/")[2]
+
+
+def _stand_in_network(region: str) -> str:
+    return f"arn:aws:vpc-lattice:{region}:{ACCOUNT}:servicenetwork/sn-00000000000000000"

@@ -1,0 +1,177 @@
+"""uvicorn's HTTP protocol, less what must not reach the servers.
+
+Rules:
+* No header is added after the end of a request's head. uvicorn appends a chunked body's trailers to the list of
+  headers, and so a trailer could choose the tenant if it came in the same packet.
+* What is not a body is bounded while it arrives: the target, each header, the head, a chunk's extensions, trailers.
+  httptools itself collects a header until it ends.
+* An upgrade is ignored, as RFC 9110 §7.8 allows: the request is served, and the next one follows it.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from lattice_bridge.local.web.admission import Refused, refusal_line
+
+TARGET: Final = "lattice_bridge.target"
+"""Key of the ASGI scope with the request target as sent; uvicorn's own reading of it loses a `?` at its end."""
+
+LINGER_SECONDS: Final = 1.0
+CHUNK_ALLOWANCE: Final = 16
+BODY_ALLOWANCE: Final = 2
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class StrictProtocol(HttpToolsProtocol):
+    """HTTP/1.1 as uvicorn speaks it, with the rules above."""
+
+    _in_body = False
+    _repeats_head = False
+    _head_size = 0
+    _framing = 0
+    """Bytes received that are not a body: of a head that is not over, or between a body's chunks and behind them.
+
+    A chunk pays for CHUNK_ALLOWANCE of them, and a byte of a body for BODY_ALLOWANCE, as in Go's net/http: a body in
+    small chunks is mostly framing."""
+    _ended = False
+    _discarded = 0
+
+    @property
+    def _limit(self) -> int:
+        """Bytes of a head, and of what is between and behind a body's chunks: uvicorn's option for its own parser."""
+        return self.config.h11_max_incomplete_event_size or 0
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        if self._ended:
+            self._discard(data)
+            return
+        self._framing += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError as error:
+            found = error.__context__  # of a callback of ours
+            self._refuse(found if isinstance(found, Refused) else Refused(400, f"Bad Request: not HTTP/1.1: {error}"))
+            return
+        self._framing = max(0, self._framing)
+        if self._framing > self._limit:
+            self._refuse(self._too_much_framing() if self._in_body else self._head_too_large())
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                if self.parser.get_method() == b"CONNECT":
+                    self._ended = True  # what follows is not HTTP; the server refuses the request
+                    return
+                self._ignore_upgrade()
+            else:
+                return
+
+    def _ignore_upgrade(self) -> None:
+        """Continues behind the head of a request that offers an upgrade.
+
+        httptools has skipped the request's body, and would read it as the next request. Another parser gets the headers
+        that say how long the body is, and not the offer.
+        """
+        framing = [pair for pair in self.headers if pair[0] in (b"content-length", b"transfer-encoding")]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self._repeats_head = True
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%s\r\n" % b"".join(b"%s: %s\r\n" % pair for pair in framing))
+        self._repeats_head = False
+
+    def on_message_begin(self) -> None:
+        if self._repeats_head:
+            return
+        super().on_message_begin()
+        self._in_body = False
+        self._head_size = 0
+
+    def on_url(self, url: bytes) -> None:
+        if self._repeats_head:
+            return
+        super().on_url(url)
+        self._head_size += len(url)
+        if self._head_size > self._limit:
+            raise Refused(414, f"URI Too Long: the request target is over {self._limit} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_body:
+            return
+        self._head_size += len(name) + len(value)
+        if self._head_size > self._limit:
+            raise self._head_too_large()
+        super().on_header(name, value.strip(b" \t"))  # blanks around a value are not part of it: RFC 9110 §5.5
+
+    def on_headers_complete(self) -> None:
+        if self._repeats_head:
+            return
+        self._in_body = True
+        self._framing -= self._head_size
+        self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key] # ASGI allows keys of an application's own
+        self.url = b"/"  # uvicorn cannot parse every form of a target; the server reads TARGET, and nothing else does
+        super().on_headers_complete()
+
+    def on_chunk_header(self) -> None:
+        self._framing -= CHUNK_ALLOWANCE
+
+    def on_body(self, body: bytes) -> None:
+        self._framing -= (1 + BODY_ALLOWANCE) * len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            return  # only the head is over
+        super().on_message_complete()
+        self._framing = 0
+
+    def _refuse(self, refusal: Refused) -> None:
+        """Answers what cannot be parsed further, or must not be, and ends the connection."""
+        self._ended = True
+        request = "unread request"
+        if self._in_body:
+            request = f"{self.scope['method']} {self.scope[TARGET].decode('latin-1')}"  # type: ignore[typeddict-item]
+        port = self.server[1] if self.server else None
+        _logger.warning("port %s: %s", port, refusal_line(request, refusal))
+        unanswered = self.cycle is not None and not self.cycle.response_complete
+        if unanswered and not self._in_body:
+            self.cycle.keep_alive = False  # an earlier request's response comes first, and is the last
+            return
+        if unanswered:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if not self._in_body or (unanswered and not self.cycle.response_started):
+            self.transport.write(_response(refusal))
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _discard(self, data: bytes) -> None:
+        """Reads on for a moment: a client that is still sending would get a reset, and not the reason."""
+        self._discarded += len(data)
+        if self._discarded > self._limit:
+            self.transport.close()
+
+    def _head_too_large(self) -> Refused:
+        text = f"the request target and all headers are over {self._limit} bytes together"
+        return Refused(431, f"Request Header Fields Too Large: {text}")
+
+    def _too_much_framing(self) -> Refused:
+        return Refused(400, f"Bad Request: chunk extensions or trailers of over {self._limit} bytes")
+
+
+def _response(refusal: Refused) -> bytes:
+    body = f"{refusal}\n".encode()
+    head = (
+        f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\ncontent-type: text/plain; charset=utf-8\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,155 @@
+"""uvicorn on a loopback socket, started and stopped from within a running event loop.
+
+Rule: loopback only. The stack hands out whatever identity it is asked for, so no other
+machine may reach it, and no web page in a browser on this one (see `admission`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+import uvicorn
+
+from lattice_bridge.local.web.admission import Address, Refused, address_of, check_admitted, refusal_line
+from lattice_bridge.local.web.protocol import TARGET, StrictProtocol
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+HOST: Final = "127.0.0.1"
+MAX_HEAD: Final = 256 * 1024
+"""Bytes of a target and all headers together. Lattice's own limit is not documented."""
+ADDRESS: Final = "lattice_bridge.address"
+"""Key of the ASGI scope with the request's `Address`."""
+DRAIN_SECONDS: Final = 1.0
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class PortTaken(Exception):
+    """The port is in use, or may not be used."""
+
+
+class LoopbackServer:
+    """One listening socket. The front and the Lambda API have one each, every execution environment has its own."""
+
+    def __init__(self, server: uvicorn.Server, listener: socket.socket) -> None:
+        self._server = server
+        self._listener = listener
+        self.port: int = listener.getsockname()[1]
+
+    @classmethod
+    async def start(
+        cls, app: Application, port: int = 0, *, names: Collection[str] = (), max_head: int = MAX_HEAD
+    ) -> LoopbackServer:
+        """Listens on `port`, or on a free one if it is 0.
+
+        Args:
+            app: an ASGI application. It gets the requests that are admitted, each with its ADDRESS in the scope.
+            port: to listen on.
+            names: host names that are admitted beside loopback's, in lower case.
+            max_head: bytes of a target and all headers together.
+
+        Raises:
+            PortTaken: somebody else listens there.
+        """
+        # asyncio turns Nagle's algorithm off only for sockets that name their protocol; with it on, each answer that
+        # is written in two pieces waits 40 ms for a delayed acknowledgement.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            listener.close()
+            raise PortTaken(f"port {port}: {error}") from error
+        config = uvicorn.Config(
+            _admitted(app, frozenset(names)),
+            http=StrictProtocol,
+            h11_max_incomplete_event_size=max_head,  # StrictProtocol's limit too
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # uvicorn would believe a client's x-forwarded-for
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=60,  # Lattice's idle timeout
+            timeout_graceful_shutdown=2,
+        )
+        config.load()
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.startup(sockets=[listener])
+        return cls(server, listener)
+
+    async def stop(self) -> None:
+        """Stops listening, and gives what is being answered two seconds."""
+        try:
+            await self._server.shutdown(sockets=[self._listener])
+        except asyncio.CancelledError:
+            self._listener.close()
+            raise
+
+
+def _admitted(app: Application, names: frozenset[str]) -> Application:
+    """The application, for the requests that may reach it. The others are refused before anything is run or read."""
+
+    async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
+        target = scope[TARGET].decode("latin-1")
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        try:
+            address = address_of(scope["method"], target, headers)
+            check_admitted(address, headers, names)
+        except Refused as refusal:
+            _logger.warning("port %s: %s", scope["server"][1], refusal_line(f"{scope['method']} {target}", refusal))
+            await drain(receive, scope)
+            await _send_refusal(refusal, send)
+        else:
+            await app(_addressed(scope, address), receive, send)
+
+    return admitted
+
+
+def _addressed(scope: Scope, address: Address) -> Scope:
+    """The scope of a request whose target and Host have been read. An absolute target's authority replaces Host."""
+    path, _, query = address.target.partition("?")
+    host = address.authority.encode("latin-1")
+    return {
+        **scope,
+        ADDRESS: address,
+        "path": unquote(path),
+        "raw_path": path.encode("latin-1"),
+        "query_string": query.encode("latin-1"),
+        "headers": [(name, host if name == b"host" else value) for name, value in scope["headers"]],
+    }
+
+
+async def _send_refusal(refusal: Refused, send: Send) -> None:
+    body = f"{refusal}\n".encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def drain(receive: Receive, scope: Scope) -> None:
+    """Reads on for a moment, and throws away: a client that is still sending would get a reset, not the reason."""
+    if any(name == b"expect" for name, _ in scope["headers"]):
+        return  # it waits for a go-ahead before it sends
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            message = await receive()
+            while message["type"] == "http.request" and message.get("more_body"):
+                message = await receive()

@@ -1,0 +1,349 @@
+"""What a client sent, in a few words -> the event that Lattice would have made of it.
+
+Rule: the event is built by the local front's own code, so that builder and front cannot disagree. What no client can
+send, or nobody knows how Lattice writes, is refused with what to write instead; for a forged event change the result.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from json import dumps
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS
+from lattice_bridge.http import headers as names
+from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
+from lattice_bridge.local.front import lattice as wire
+from lattice_bridge.message import X509
+
+Headers = Mapping[str, str | Sequence[str]] | Iterable[tuple[str, str]]
+"""By name, one value or several; or pairs in the order in which they were sent."""
+
+HOST: Final = "orders.example.com"
+ACCOUNT: Final = "111122223333"
+REGION: Final = "eu-west-1"
+VPC: Final = "vpc-0a1b2c3d4e5f60718"
+SESSION: Final = "i-0123456789abcdef0"
+"""Of a role that signs, if nobody says: an instance's sessions are named after it."""
+
+REQUEST_ID: Final = "f2a9c1d0-7e53-4b1a-9c64-0d1e2f3a4b5c"
+TIME: Final = 1_763_683_200_123_456
+"""Microseconds since 1970: in November 2025."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ARN: Final = re.compile(r"arn:(aws(?:-[a-z]+)*):([a-z0-9-]+):([a-z0-9-]+):([0-9]{12}):([a-z]+)/([!-~]+)")
+_SESSION: Final = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
+_TARGET: Final = re.compile(r"/[!-\"$-~]*")
+
+
+def lattice_event(
+    version: Literal[1, 2] = 2,
+    method: str = "GET",
+    path: str = "/",
+    *,
+    headers: Headers = (),
+    body: bytes | str = b"",
+    json: Any = ...,
+    principal: str | None = None,
+    session_name: str | None = None,
+    org_id: str | None = None,
+    x509: X509 | Mapping[str, str] | None = None,
+    source_vpc: str = VPC,
+    client_address: str = "10.0.1.20",
+    service_arn: str | None = None,
+    service_network_arn: str | None = None,
+    target_group_arn: str | None = None,
+    region: str | None = None,
+    request_id: str = REQUEST_ID,
+    time: int | datetime = TIME,
+) -> dict[str, Any]:
+    """The event that a function behind a Lattice target group gets. The same arguments make the same event.
+
+    Args:
+        version: of the event structure, as the target group has it.
+        method: as sent.
+        path: as sent, percent-encoded, with the query: `/orders?a=1&a=2`.
+        headers: what the client sent. `host` is added unless it is there; `x-forwarded-for` always, as Lattice does.
+        body: bytes, or text as UTF-8. As base64 in the event unless the `content-type` is a text's: docs/wire.md §1.
+        json: written as JSON, in place of `body`, with its `content-type` unless there is one.
+        principal: the ARN of whom Lattice authenticated, in any spelling: `arn:aws:iam::111122223333:role/blue-api`
+            signs as a session of it, without the role's path. None for a request that nobody signed.
+        session_name: of the role's session; by default the one in the ARN, or an instance's.
+        org_id: the principal's organisation, `o-…`.
+        x509: what IAM Roles Anywhere read from a certificate: `{"san_uri": "spiffe://…"}`; fields as in `X509`.
+        source_vpc: `vpc-…`, or an ARN.
+        client_address: the address that Lattice saw.
+        service_arn, service_network_arn, target_group_arn: V1 does not say them.
+        region: of the service; by default the one in `service_arn`.
+        request_id: Lattice's.
+        time: when Lattice took it: microseconds since 1970, or a datetime with a zone. V1 does not say it.
+
+    Raises:
+        ValueError: what no client can send or Lattice does not write; the message says what to write instead.
+    """
+    _check_version(version)
+    pairs, content = _content(_pairs(headers), body, json)
+    if not any(name == "host" for name, _ in pairs):
+        pairs = [("host", HOST), *pairs]
+    signer = _signer(version, principal, session_name, org_id, x509)
+    request = wire.HttpRequest(_method(method), _target(path), pairs, content, _address(client_address))
+    home = _home(service_arn, region)
+    origin = wire.Origin(
+        request_id=request_id,
+        epoch_microseconds=_microseconds(time),
+        region=home.region,
+        service_arn=home.arn,
+        service_network_arn=_arn_or(service_network_arn, home.sibling("servicenetwork/sn"), "service_network_arn"),
+        target_group_arn=_arn_or(target_group_arn, home.sibling("targetgroup/tg"), "target_group_arn"),
+        source_vpc_arn=_vpc(source_vpc, home),
+    )
+    return wire.event_v1(request, origin, signer) if version == 1 else wire.event_v2(request, origin, signer)
+
+
+def lattice_headers(headers: Headers, version: Literal[1, 2] = 2) -> dict[str, Any]:
+    """An event's `headers` alone, without what Lattice adds: lists in V2, in V1 strings joined by `,`.
+
+    Raises:
+        ValueError: as `lattice_event`.
+    """
+    _check_version(version)
+    found: dict[str, list[str]] = {}
+    for name, value in _pairs(headers):
+        found.setdefault(name, []).append(value)
+    return dict(found) if version == 2 else {name: ",".join(values) for name, values in found.items()}
+
+
+def _check_version(version: object) -> None:
+    if version not in (1, 2) or isinstance(version, bool):
+        raise ValueError(f"version {version!r}: Lattice has events of version 1 and 2")
+
+
+# ---- what the client sent -------------------------------------------------------------------------------------------
+
+
+def _method(method: str) -> str:
+    if not isinstance(method, str) or not names.is_token(method):
+        raise ValueError(f"method {method!r} is not an HTTP method, as in GET")
+    return method
+
+
+def _target(path: str) -> str:
+    if not isinstance(path, str) or _TARGET.fullmatch(path) is None:
+        encoded = quote(str(path), safe="/?=&%:@!$'()*+,;~[]", errors="replace").lstrip("/")
+        raise ValueError(
+            f'path {path!r} is not a path as clients send it: from the first /, percent-encoded; write "/{encoded}"'
+        )
+    return path
+
+
+def _pairs(headers: Headers) -> list[tuple[str, str]]:
+    """The header lines as Lattice reads them: names in lower case, nothing that it takes out."""
+    lines: list[tuple[object, object]] = []
+    for name, entry in headers.items() if isinstance(headers, Mapping) else _each_pair(headers):
+        lines += [(name, value) for value in (entry if isinstance(entry, list | tuple) else (entry,))]
+    return [(_name(name), _value(name, value)) for name, value in lines]
+
+
+def _each_pair(headers: Iterable[object]) -> Iterable[tuple[object, object]]:
+    for pair in [headers] if isinstance(headers, str | bytes) else headers:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise ValueError(f'headers: {pair!r} is not a name and a value; write {{"accept": "*/*"}}')
+        yield pair[0], pair[1]
+
+
+def _name(name: object) -> str:
+    lowered = names.lower_token(name) if isinstance(name, str) else None
+    if lowered is None:
+        raise ValueError(f"headers: {name!r} is not a header's name; for what no client can send change the event")
+    if lowered.startswith(names.LATTICE_PREFIX):
+        raise ValueError(
+            f"headers: Lattice takes a client's own {lowered} out; write principal=… or source_vpc=…, "
+            "and to forge one change the event"
+        )
+    if lowered in FRONT_DROPPED_HEADERS:
+        raise ValueError(f"headers: {lowered} is of one connection, and no event has it; leave it out")
+    return lowered
+
+
+def _value(name: object, value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"headers: {name}: {value!r} is not text; write {str(value)!r}")
+    if not names.is_sendable(value) or value != value.strip(" \t"):
+        raise ValueError(
+            f"headers: {name}: {value!r} has control characters, or blanks at its ends, which HTTP takes off; "
+            "for what no client can send change the event"
+        )
+    return value
+
+
+def _content(pairs: list[tuple[str, str]], body: bytes | str, json: Any) -> tuple[list[tuple[str, str]], bytes]:
+    if json is not ...:
+        if body:
+            raise ValueError("body and json: write one of them")
+        if not any(name == "content-type" for name, _ in pairs):
+            pairs = [*pairs, ("content-type", "application/json")]
+        body = dumps(json, allow_nan=False)
+    if isinstance(body, str):
+        body = body.encode()
+    if not isinstance(body, bytes | bytearray):
+        raise ValueError(f"body is a {type(body).__name__}; write bytes or text, or json=…")
+    if len(body) > wire.BODY_LIMIT:
+        raise ValueError(f"body has {len(body)} bytes; Lattice sends a function at most {wire.BODY_LIMIT}")
+    return pairs, bytes(body)
+
+
+def _address(client_address: str) -> str:
+    try:
+        return str(ip_address(client_address))
+    except ValueError:
+        raise ValueError(f"client_address {client_address!r} is not an address, as in 10.0.1.20") from None
+
+
+# ---- who is calling -------------------------------------------------------------------------------------------------
+
+
+def _signer(
+    version: int,
+    principal: str | None,
+    session_name: str | None,
+    org_id: str | None,
+    x509: X509 | Mapping[str, str] | None,
+) -> wire.Signer | None:
+    if principal is None:
+        if session_name is not None or org_id is not None or x509 is not None:
+            raise ValueError("session_name, org_id and x509 are of a principal; write principal=… too")
+        return None
+    try:
+        found = parse_arn(principal) if isinstance(principal, str) else None
+    except BadPrincipal as error:
+        raise ValueError(f"principal {principal!r}: {error.detail}; {_AS_IN}") from None
+    if found is None:
+        raise ValueError(f"principal {principal!r} is not text; {_AS_IN}")
+    if found.kind == "user":  # unlike a session's ARN it carries the path, which no rule is to look at
+        found = replace(found, name=principal.partition(":user/")[2])
+    session = _session(found, session_name)
+    if session is not None:
+        found = replace(found, kind="assumed-role", session=session)
+    elif x509 is not None:
+        raise ValueError("x509: certificate fields come with IAM Roles Anywhere, whose principal is a role's session")
+    return wire.Signer(found, session, _field(version, "org_id", org_id), _x509(version, x509))
+
+
+_AS_IN: Final = f"as in arn:aws:iam::{ACCOUNT}:role/blue-api"
+
+
+def _session(principal: Principal, session_name: str | None) -> str | None:
+    """The session's name; None for a principal that has no sessions."""
+    if principal.role is None:
+        if session_name is not None:
+            raise ValueError(f"session_name: {principal} is not a role, and has no sessions; leave it out")
+        return None
+    session = session_name or principal.session or SESSION
+    if principal.session not in (None, session):
+        raise ValueError(f"session_name {session!r} is not the session in {principal}; leave one of them out")
+    if _SESSION.fullmatch(session) is None:
+        raise ValueError(f"session_name {session!r} is not one: 1 to 64 of A-Z a-z 0-9 _ + = , . @ -")
+    return session
+
+
+def _x509(version: int, x509: X509 | Mapping[str, str] | None) -> X509 | None:
+    if x509 is None:
+        return None
+    known = [field.name for field in fields(X509)]
+    given = {name: getattr(x509, name) for name in known} if isinstance(x509, X509) else dict(x509)
+    if unknown := sorted(set(given) - set(known)):
+        raise ValueError(f"x509: {', '.join(unknown)}: there are {', '.join(known)}")
+    return X509(**{name: _field(version, f"x509: {name}", value) for name, value in given.items()})
+
+
+def _field(version: int, name: str, value: str | None) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not names.is_sendable(value):
+        raise ValueError(f"{name}: {value!r} is not text without control characters")
+    if version == 1 and ";" in value:
+        raise ValueError(f"{name}: {value!r}: how V1 writes a ; in a field is not known; write version=2")
+    return value
+
+
+# ---- where in Lattice -----------------------------------------------------------------------------------------------
+
+
+class _Home:
+    """The service that the request came through; everything else is beside it unless somebody says otherwise."""
+
+    def __init__(self, arn: str, partition: str, region: str, account: str) -> None:
+        self.arn = arn
+        self.region = region
+        self._place = f"{region}:{account}"
+        self._partition = partition
+
+    def sibling(self, resource: str) -> str:
+        return f"arn:{self._partition}:vpc-lattice:{self._place}:{resource}-0a1b2c3d4e5f60718"
+
+    def vpc(self, vpc: str) -> str:
+        return f"arn:{self._partition}:ec2:{self._place}:vpc/{vpc}"
+
+
+def _home(service_arn: str | None, region: str | None) -> _Home:
+    if region is not None and re.fullmatch(r"[a-z]{2,4}(-[a-z]+)+-[0-9]", region) is None:
+        raise ValueError(f"region {region!r} is not one, as in {REGION}")
+    if service_arn is None:
+        service_arn = _default_service(region or REGION)
+    partition, _, place, account = _parts(service_arn, "service_arn")
+    if region not in (None, place):
+        raise ValueError(f"region {region!r} is not the one in service_arn; leave one of them out")
+    return _Home(service_arn, partition, place, account)
+
+
+def _default_service(region: str) -> str:
+    partition = next((name for start, name in _PARTITIONS.items() if region.startswith(start)), "aws")
+    return f"arn:{partition}:vpc-lattice:{region}:{ACCOUNT}:service/svc-0a1b2c3d4e5f60718"
+
+
+_PARTITIONS: Final = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+
+
+def _arn_or(arn: str | None, default: str, argument: str) -> str:
+    if arn is None:
+        return default
+    _parts(arn, argument)
+    return arn
+
+
+def _vpc(source_vpc: str, home: _Home) -> str:
+    if isinstance(source_vpc, str) and re.fullmatch("vpc-[a-z0-9]+", source_vpc):
+        return home.vpc(source_vpc)
+    _parts(source_vpc, "source_vpc")
+    return source_vpc
+
+
+def _parts(arn: str, argument: str) -> tuple[str, str, str, str]:
+    found = _ARN.fullmatch(arn) if isinstance(arn, str) else None
+    service, kind = _RESOURCES[argument]
+    if found is None or (found[2], found[5]) != (service, kind):
+        raise ValueError(f"{argument} {arn!r} is not an ARN, as in arn:aws:{service}:{REGION}:{ACCOUNT}:{kind}/…")
+    return found[1], found[2], found[3], found[4]
+
+
+_RESOURCES: Final = {
+    "service_arn": ("vpc-lattice", "service"),
+    "service_network_arn": ("vpc-lattice", "servicenetwork"),
+    "target_group_arn": ("vpc-lattice", "targetgroup"),
+    "source_vpc": ("ec2", "vpc"),
+}
+
+
+def _microseconds(time: int | datetime) -> int:
+    if isinstance(time, datetime):
+        if time.tzinfo is None:
+            raise ValueError("time has no zone; write datetime(…, tzinfo=UTC)")
+        return (time - _EPOCH) // timedelta(microseconds=1)
+    if isinstance(time, bool) or not isinstance(time, int) or time < 0:
+        raise ValueError(f"time {time!r} is not microseconds since 1970, nor a datetime")
+    return time

@@ -1,0 +1,386 @@
+"""template.yaml: what AWS's own tools say of it, and that its alarms watch what the bridge writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lattice_bridge.config.options import Options
+from lattice_bridge.config.settings import Settings
+from lattice_bridge.deployment.checks.rules import template_findings
+from lattice_bridge.deployment.cloudformation.read import read_translated
+from lattice_bridge.deployment.cloudformation.sam import translate
+from lattice_bridge.deployment.cloudformation.template import Resource, Template
+from lattice_bridge.errors import REASONS
+from lattice_bridge.telemetry import Circumstances, Record, lines, look_lines
+from tests.support.paths import ROOT
+
+TEMPLATE: Final = ROOT / "template.yaml"
+REGION: Final = "us-east-1"
+CHANGED: Final = {
+    "OrganizationId": "o-a1b2c3d4e5",
+    "CallerVpcIds": "vpc-0123456789abcdef0,vpc-1123456789abcdef0",
+    "ConfigObject": "bridge-config/bridge.toml",
+    "ConfigKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1",
+    "BridgeReservedConcurrency": "100",
+    "IdleTimeout": "120",
+    "Tracing": "Active",
+    "Rollout": "AllAtOnce",
+    "TenantRegistry": "yes",
+    "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
+    "DataKeyArn": "arn:aws:kms:us-east-1:123456789012:key/2",
+    "PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/boundary",
+    "MetricsNamespace": "Staging",
+    "DomainName": "orders.example.org",
+    "CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/1",
+    "VpcId": "vpc-0123456789abcdef0",
+    "VpcSecurityGroupIds": "sg-0123456789abcdef0",
+}
+
+
+def options() -> Options:
+    return Settings.load({"LAMBDA_TASK_ROOT": str(ROOT)}).options
+
+
+@cache
+def template(**parameters: str) -> Template:
+    return read_translated(TEMPLATE, parameters, REGION)
+
+
+def alarms() -> list[Resource]:
+    return template().of_type("AWS::CloudWatch::Alarm")
+
+
+# ---- AWS's tools ----------------------------------------------------------------------------------------------------
+
+
+def lint(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Offline: whatever it would fetch, it would fetch from nowhere."""
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:1")
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", REGION, *options, "--", str(path)]
+    return subprocess.run(command, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False)
+
+
+def test_cfn_lint_has_nothing_against_it() -> None:
+    found = lint(TEMPLATE)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+
+
+def test_cfn_lint_has_nothing_against_what_it_becomes(tmp_path: Path) -> None:
+    translated = tmp_path / "translated.json"
+    translated.write_text(json.dumps(translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)), encoding="utf-8")
+    found = lint(
+        translated, "--ignore-checks", "W2001"
+    )  # the parameter Rollout is gone: the translator put in its value
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [CHANGED, {"AuthType": "NONE"}, {"ConfigParameter": "/bridge/map"}, {"ServiceNetworkId": "sn-0123456789abcdef0"}],
+    ids=["all changed", "open", "configuration in SSM", "an existing network"],
+)
+def test_it_stays_clean_with_other_parameters(parameters: dict[str, str]) -> None:
+    unsigned = parameters.get("AuthType") == "NONE"
+    assert template_findings(TEMPLATE, options(), parameters, REGION, unsigned=unsigned) == []
+
+
+def test_every_parameter_has_a_default_and_a_description() -> None:
+    parameters = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)["Parameters"]
+    assert len(parameters) >= 20
+    for name, declared in parameters.items():
+        assert {"Default", "Description", "Type"} <= set(declared), name
+
+
+# ---- what the parameters do -----------------------------------------------------------------------------------------
+
+
+def test_only_signed_callers_are_admitted_and_others_only_if_that_is_asked_for() -> None:
+    policy = template().resources["ServiceAuthPolicy"].properties["Policy"]
+    (statement,) = policy["Statement"]
+    assert statement["Condition"] == {"StringNotEqualsIgnoreCase": {"aws:PrincipalType": "anonymous"}}
+    assert "ServiceAuthPolicy" not in template(AuthType="NONE").resources
+
+
+def test_an_organisation_and_vpcs_narrow_who_is_admitted() -> None:
+    statements = template(**CHANGED).resources["ServiceAuthPolicy"].properties["Policy"]["Statement"]
+    assert [(one["Effect"], one["Condition"]) for one in statements[1:]] == [
+        ("Deny", {"StringNotEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}),
+        ("Deny", {"StringNotEquals": {"vpc-lattice-svcs:SourceVpc": CHANGED["CallerVpcIds"].split(",")}}),
+    ]
+
+
+def test_by_default_nothing_is_reserved_traced_or_registered_and_no_configuration_is_read_from_elsewhere() -> None:
+    by_default, changed = template().resources, template(**CHANGED).resources
+    assert "ReservedConcurrentExecutions" not in by_default["BridgeFunction"].properties
+    assert "TenantTable" not in by_default
+    assert [policy["PolicyName"] for policy in by_default["BridgeRole"].properties["Policies"]] == ["backends", "logs"]
+    assert changed["TenantTable"].properties["SSESpecification"]["KMSMasterKeyId"] == CHANGED["DataKeyArn"]
+    assert {policy["PolicyName"] for policy in changed["BridgeRole"].properties["Policies"]} == {
+        *("backends", "logs", "config-in-s3", "config-key", "tenants", "traces")
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "place"),
+    [
+        ({}, "bridge.toml"),
+        ({"ConfigObject": "bucket/k.toml"}, "s3://bucket/k.toml"),
+        ({"ConfigParameter": "/bridge/map"}, "ssm:/bridge/map"),
+        ({"AuthType": "NONE"}, "examples/open.toml"),
+        ({"AuthType": "NONE", "ConfigFile": "bridge.toml"}, "bridge.toml"),
+        ({"ConfigFile": "maps/prod.toml"}, "maps/prod.toml"),
+    ],
+)
+def test_the_bridge_is_told_where_its_configuration_is(parameters: dict[str, str], place: str) -> None:
+    function = template(**parameters).resources["BridgeFunction"]
+    assert function.properties["Environment"]["Variables"]["LATTICE_BRIDGE_CONFIG"] == place
+
+
+def test_an_existing_network_is_joined_and_none_made() -> None:
+    found = template(ServiceNetworkId="sn-0123456789abcdef0")
+    assert found.of_type("AWS::VpcLattice::ServiceNetwork") == []
+    (association,) = found.of_type("AWS::VpcLattice::ServiceNetworkServiceAssociation")
+    assert association.properties["ServiceNetworkIdentifier"] == "sn-0123456789abcdef0"
+
+
+def test_a_new_version_takes_over_by_canary_and_two_alarms_roll_it_back() -> None:
+    (group,) = template().of_type("AWS::CodeDeploy::DeploymentGroup")
+    assert group.properties["DeploymentConfigName"] == "CodeDeployDefault.LambdaCanary10Percent5Minutes"
+    watched = [alarm["Name"] for alarm in group.properties["AlarmConfiguration"]["Alarms"]]
+    assert watched == ["NewVersionAlarm", "BridgeFaultAlarm"]
+
+
+def test_the_crashes_of_the_version_before_do_not_stop_the_one_that_mends_them() -> None:
+    dimensions = {one["Name"] for one in template().resources["NewVersionAlarm"].properties["Dimensions"]}
+    assert dimensions == {"FunctionName", "Resource", "ExecutedVersion"}
+
+
+def test_all_at_once_no_alarm_is_looked_at_for_one_may_ring_already() -> None:
+    (group,) = template(Rollout="AllAtOnce").of_type("AWS::CodeDeploy::DeploymentGroup")
+    assert group.properties["AlarmConfiguration"] == {}
+
+
+def versions(**parameters: str) -> dict[str, str]:
+    """The logical id of each function's version: with another one, CloudFormation publishes and moves the alias."""
+    resources = translate(TEMPLATE.read_text(encoding="utf-8"), parameters, REGION)["Resources"]
+    found = {name: body for name, body in resources.items() if body["Type"] == "AWS::Lambda::Version"}
+    return {body["Properties"]["FunctionName"]["Ref"]: name for name, body in found.items()}
+
+
+def test_what_a_parameter_changes_of_a_function_is_a_new_version_of_it() -> None:
+    """By itself SAM compares what stands in the template, where a parameter is the same whatever its value."""
+    text, before = TEMPLATE.read_text(encoding="utf-8"), versions()
+    document = translate(text, {}, REGION)["Resources"]
+    functions = {name: body for name, body in document.items() if body["Type"] == "AWS::Lambda::Function"}
+    written = text.partition("\nResources:")[2]
+    for function, body in functions.items():
+        own = written.partition(f"\n  {function}:\n")[2].partition("\n\n")[0]
+        named = set(re.findall(r"!Ref (\w+)|\$\{(\w+)\}", own))
+        conditions = {
+            "ConfigNamed": "ConfigFile",
+            "ConfigInS3": "ConfigObject",
+            "ConfigInSsm": "ConfigParameter",
+            "Authenticated": "AuthType",
+        }
+        wanted = {one or other for one, other in named} | {conditions[one] for one in conditions if one in own}
+        if body["Properties"]["Timeout"] == {"Ref": "BackendTimeout"}:
+            wanted.add("BackendTimeout")
+        for parameter in wanted & set(OTHER):
+            assert versions(**{parameter: OTHER[parameter]})[function] != before[function], (function, parameter)
+    assert versions(LogRetentionDays="90") == before
+
+
+OTHER: Final = {
+    "AuthType": "NONE",
+    "BackendTimeout": "20",
+    "BridgeMemory": "1024",
+    "BridgeTimeout": "60",
+    "ConfigFile": "maps/prod.toml",
+    "ConfigObject": "bridge-config/bridge.toml",
+    "ConfigParameter": "/bridge/map",
+    "MetricsNamespace": "Staging",
+    "Tracing": "Active",
+}
+"""Of every parameter that a version is made with, another value."""
+
+
+def test_the_description_by_which_sam_sees_a_change_is_short_enough_for_lambda() -> None:
+    longest = {"ConfigFile": 30, "ConfigObject": 80, "ConfigParameter": 64, "MetricsNamespace": 30}
+    declared = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)["Parameters"]
+    for name in ("ConfigFile", "ConfigObject", "ConfigParameter"):
+        assert declared[name]["MaxLength"] == longest[name]
+    assert "{0,29}" in declared["MetricsNamespace"]["AllowedPattern"]
+    values = {name: "x" * length for name, length in longest.items()} | {
+        "BridgeMemory": "10240",
+        "BridgeTimeout": "600",
+    }
+    values |= {"ConfigObject": "b" * 63 + "/" + "k" * 16, "ConfigParameter": "/" + "p" * 63}
+    function = template(**values).resources["BridgeFunction"]
+    assert 200 < len(function.properties["Description"]) <= 256
+
+
+def test_what_does_not_go_together_is_told() -> None:
+    for parameters, rule in [
+        ({"DomainName": "orders.example.org"}, "DomainWithCertificate"),
+        ({"ServiceNetworkId": "sn-0123456789abcdef0", "VpcId": "vpc-0123456789abcdef0"}, "VpcOfANewNetwork"),
+        ({"AuthType": "NONE", "OrganizationId": "o-a1b2c3d4e5"}, "RestrictionsNeedAuthentication"),
+        ({"AuthType": "NONE", "CallerVpcIds": "vpc-0123456789abcdef0"}, "RestrictionsNeedAuthentication"),
+    ]:
+        found = template_findings(TEMPLATE, options(), parameters, REGION, unsigned=True)
+        assert [one.subject for one in found] == [rule], parameters
+
+
+def test_who_was_which_tenant_is_kept_when_the_stack_goes() -> None:
+    text = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)["Resources"]
+    for kept in ("BridgeLogs", "AccessLogs", "FailureQueue"):
+        assert text[kept]["DeletionPolicy"] == "RetainExceptOnCreate"
+    name = template().resources["AccessLogs"].properties["LogGroupName"]
+    assert re.fullmatch(r"/aws/vendedlogs/vpc-lattice/local-\w+", name)
+
+
+def test_every_role_has_the_boundary_and_all_that_is_stored_the_key() -> None:
+    found = template(**CHANGED)
+    roles = found.of_type("AWS::IAM::Role")
+    assert len(roles) == 5
+    assert {role.properties["PermissionsBoundary"] for role in roles} == {CHANGED["PermissionsBoundaryArn"]}
+    groups = found.of_type("AWS::Logs::LogGroup")
+    assert {group.properties["KmsKeyId"] for group in groups} == {CHANGED["DataKeyArn"]}
+    assert found.resources["FailureQueue"].properties["KmsMasterKeyId"] == CHANGED["DataKeyArn"]
+    assert template().resources["FailureQueue"].properties["SqsManagedSseEnabled"] is True
+
+
+def test_a_registry_that_is_there_is_read_and_not_made() -> None:
+    found = template(TenantRegistry="existing", TenantTableName="our-tenants").resources
+    assert "TenantTable" not in found
+    policies = {one["PolicyName"]: one["PolicyDocument"] for one in found["BridgeRole"].properties["Policies"]}
+    (statement,) = policies["tenants"]["Statement"]
+    assert statement["Resource"].endswith(":table/our-tenants")
+
+
+def test_every_log_group_has_a_retention_and_every_function_its_own() -> None:
+    groups = template().of_type("AWS::Logs::LogGroup")
+    assert {group.properties["RetentionInDays"] for group in groups} == {30}
+    functions = template().of_type("AWS::Lambda::Function")
+    assert len({function.properties["LoggingConfig"]["LogGroup"] for function in functions}) == len(functions)
+
+
+def test_no_two_functions_share_a_role() -> None:
+    roles = [function.properties["Role"] for function in template().of_type("AWS::Lambda::Function")]
+    assert len(set(roles)) == len(roles) == 4
+
+
+# ---- alarms and dashboard -------------------------------------------------------------------------------------------
+
+
+def metric_names(line: str) -> tuple[set[str], list[list[str]]]:
+    (found,) = json.loads(line)["_aws"]["CloudWatchMetrics"]
+    return {metric["Name"] for metric in found["Metrics"]}, found["Dimensions"]
+
+
+def written() -> dict[str, list[list[str]]]:
+    """The metrics of the bridge, and what is counted in Lattice's access log; each with its sets of dimensions."""
+    request = lines(Record(), Circumstances("r", cold=False, map_sha256=None, now=0)).splitlines()[-1]
+    look = look_lines(None, None, None, 0).splitlines()[-1]
+    pairs = (metric_names(request), metric_names(look))
+    filters = template().of_type("AWS::Logs::MetricFilter")
+    counted: dict[str, list[list[str]]] = {
+        one["MetricName"]: [[]] for each in filters for one in each.properties["MetricTransformations"]
+    }
+    return {name: dimensions for names, dimensions in pairs for name in names} | counted
+
+
+def metrics_of(alarm: Resource) -> Iterator[dict[str, Any]]:
+    """Metrics as an alarm names them one by one."""
+    if "MetricName" in alarm.properties:
+        yield dict(alarm.properties)
+    yield from (one["MetricStat"]["Metric"] for one in alarm.properties.get("Metrics", ()) if "MetricStat" in one)
+
+
+def queries() -> list[str]:
+    """Metrics Insights queries of alarms and dashboard."""
+    body = json.loads(template().resources["Dashboard"].properties["DashboardBody"])
+    shown = [entry[0] for widget in body["widgets"] for entry in widget["properties"].get("metrics", ())]
+    own = [one for alarm in alarms() for one in alarm.properties.get("Metrics", ())]
+    return [one["expression"] for one in shown] + [one["Expression"] for one in own if "Expression" in one]
+
+
+def test_alarms_watch_metrics_that_the_bridge_writes() -> None:
+    metrics = [metric for alarm in alarms() for metric in metrics_of(alarm)]
+    ours = [metric for metric in metrics if metric["Namespace"] == "LatticeBridge"]
+    assert len(ours) >= 10
+    for metric in ours:
+        dimensions = {one["Name"]: one["Value"] for one in metric.get("Dimensions", ())}
+        assert list(dimensions) in written()[metric["MetricName"]], metric
+        assert dimensions.get("Reason", "internal") in REASONS
+        assert dimensions.get("Backend", "none") in {"none", *(one.path for one in options().backends)}
+
+
+def test_queries_name_metrics_dimensions_and_reasons_that_the_bridge_writes() -> None:
+    found = [query for query in queries() if query.startswith("SELECT")]
+    assert len(found) >= 6
+    for query in found:
+        match = re.match(r"SELECT SUM\((\w+)\) FROM SCHEMA\(LatticeBridge, ([\w, ]+)\)", query)
+        assert match, query
+        assert match[2].split(", ") in written()[match[1]], query
+        assert set(re.findall(r"Reason !?= '(\w+)'", query)) <= {"ok", *REASONS}
+        assert " OR " not in query  # Metrics Insights has AND alone
+
+
+def test_every_reason_that_an_operator_has_to_mend_is_in_the_alarm_that_rolls_back() -> None:
+    (query,) = [one["Expression"] for one in template().resources["BridgeFaultAlarm"].properties["Metrics"]]
+    left_out = set(re.findall(r"Reason != '(\w+)'", query)) - {"ok"}
+    assert left_out == {
+        *("backend_raised", "backend_unreadable", "reply_too_large", "connection_lost", "backend_timeout"),
+        *("no_time_left", "unreachable", "throttled", "keys_unavailable", "registry_unavailable"),
+        "loop",  # a client can bring that about by a header
+    }
+
+
+def test_every_backend_of_bridge_toml_has_its_alarm_on_latency() -> None:
+    watched = {
+        metric["Dimensions"][0]["Value"]
+        for alarm in alarms()
+        for metric in metrics_of(alarm)
+        if metric["MetricName"] == "Latency"
+    }
+    assert watched == {backend.path for backend in options().backends}
+
+
+def test_the_tenants_of_every_isolated_backend_are_counted() -> None:
+    rule = json.loads(template().resources["TenantsRule"].properties["RuleBody"])
+    filters = {one["Match"]: one for one in rule["Contribution"]["Filters"]}
+    assert filters["$.backend"]["In"] == [one.path for one in options().backends if one.isolated]
+    assert len(rule["Contribution"]["Filters"]) <= 4  # Contributor Insights takes no more
+
+
+def test_log_queries_of_the_dashboard_name_fields_that_the_log_has() -> None:
+    body = json.loads(template().resources["Dashboard"].properties["DashboardBody"])
+    text = " ".join(widget["properties"].get("query", "") for widget in body["widgets"])
+    steps = set(re.findall(r"milliseconds\.(\w+)", text))
+    assert steps == {"parse", "decide", "encode", "invoke", "reply", "total"}
+    assert "by tenant" in text
+
+
+def test_metrics_alarms_and_dashboard_are_of_one_namespace() -> None:
+    """So that a second stack's faults do not roll this one back."""
+    found = template(**CHANGED)
+    variables = found.resources["BridgeFunction"].properties["Environment"]["Variables"]
+    assert variables["LATTICE_BRIDGE_METRICS_NAMESPACE"] == "Staging"
+    assert "LatticeBridge" not in json.dumps([resource.properties for resource in found.resources.values()])
+    assert found.resources["LatticeErrors"].properties["MetricTransformations"][0]["MetricNamespace"] == "Staging"
+
+
+def test_alarms_tell_a_topic_if_there_is_one() -> None:
+    for alarm in template(**CHANGED).of_type("AWS::CloudWatch::Alarm"):
+        assert alarm.properties["AlarmActions"] == [CHANGED["AlarmTopicArn"]]
+    assert not any("AlarmActions" in alarm.properties for alarm in alarms())

@@ -1,0 +1,330 @@
+"""Templates: what CloudFormation would compute, and errors that say where."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lattice_bridge.deployment.cloudformation.parameters import values_of
+from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template, resolve
+from lattice_bridge.deployment.cloudformation.text import read_document
+
+
+def properties(folder: Path, text: str, resource: str = "R", **parameters: str) -> Any:
+    path = folder / "template.yaml"
+    path.write_text(text)
+    return read_template(path, parameters, "eu-west-1").resources[resource].properties
+
+
+HEAD = """
+Mappings:
+  Sizes: {orders: {small: 7}}
+Parameters:
+  Name: {Type: String, Default: orders}
+  Names: {Type: CommaDelimitedList, Default: "a, b"}
+  Size: {Type: Number, Default: 3}
+  Flag: {Type: String, Default: true, AllowedValues: [true, false]}
+  Second: {Type: Number, Default: 1}
+  Comma: {Type: String, Default: ","}
+Conditions:
+  IsProd: !Equals [!Ref Name, prod]
+  IsOn: !Equals ["true", !Ref Flag]
+  NotProd: !Not [!Condition IsProd]
+  Both: !And [!Condition IsProd, !Condition NotProd]
+  Either: !Or [!Condition IsProd, !Condition NotProd]
+Resources:
+  Fn: {Type: "AWS::Serverless::Function", Properties: {FunctionName: !Sub "${Name}-fn", AutoPublishAlias: live}}
+  Plain: {Type: "AWS::Lambda::Function", Properties: {}}
+  Alias: {Type: "AWS::Lambda::Alias", Properties: {FunctionName: !Ref Fn, Name: green}}
+  Version: {Type: "AWS::Lambda::Version", Properties: {FunctionName: !GetAtt Fn.Arn}}
+  Role: {Type: "AWS::IAM::Role", Properties: {RoleName: !Sub "${Name}-role"}}
+  Policy: {Type: "AWS::IAM::ManagedPolicy"}
+  Svc: {Type: "AWS::VpcLattice::Service"}
+  Topic: {Type: "AWS::SNS::Topic"}
+  Custom: {Type: "Custom::Thing"}
+  R:
+    Type: Test
+    Properties:
+      X: """
+
+
+def condition(written: str) -> str:
+    """A condition more, which is asked for."""
+    return HEAD.replace("\nResources:", f"\n  IsOdd: {written}\nResources:") + "!If [IsOdd, 1, 2]"
+
+
+FN = "arn:aws:lambda:eu-west-1:123456789012:function:orders-fn"
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("!Ref Name", "orders"),
+        ("!Ref Names", ["a", "b"]),
+        ("!Ref Size", 3),
+        ("!Ref AWS::Region", "eu-west-1"),
+        ("!Ref Fn", "orders-fn"),
+        ("!Ref Plain", "Plain"),
+        ("!Ref Fn.Alias", f"{FN}:live"),
+        ("!Ref Alias", f"{FN}:green"),
+        ("!GetAtt Fn.Arn", FN),
+        ("!GetAtt [Fn, Arn]", FN),
+        ("{Fn::GetAtt: [Fn, Arn]}", FN),
+        ("!Sub '${Name}/${AWS::AccountId}/${Fn.Arn}/${Fn}/${!Kept}'", f"orders/123456789012/{FN}/orders-fn/${{Kept}}"),
+        ("!Sub ['${Mine}-${Name}', {Mine: !Ref Size}]", "3-orders"),
+        ("!Join ['-', [a, !Ref Name]]", "a-orders"),
+        ("!Select [1, !Split ['/', 'a/b/c']]", "b"),
+        ("!If [IsProd, yes-it-is, !Ref Name]", "orders"),
+        ("!If [Either, 1, 2]", 1),
+        ("!If [Both, 1, 2]", 2),
+        ("{A: !If [NotProd, !Ref AWS::NoValue, 1], B: 2}", {"B": 2}),
+        ("[!Ref AWS::NoValue, 1]", [1]),
+        ("!FindInMap [Sizes, !Ref Name, small]", 7),
+        ("!Base64 text", "{Base64 text is not resolved locally}"),
+        ("{Fn::GetAtt: Fn.Arn}", FN),
+        ("!GetAtt Alias.AliasArn", f"{FN}:green"),
+        ("!Ref Version", f"{FN}:1"),
+        ("!GetAtt Version.FunctionArn", f"{FN}:1"),
+        ("!GetAtt Version.Version", "1"),
+        ("!Ref Role", "orders-role"),
+        ("!GetAtt Role.Arn", "arn:aws:iam::123456789012:role/orders-role"),
+        ("!GetAtt Policy.PolicyArn", "arn:aws:iam::123456789012:policy/Policy"),
+        ("!Ref Flag", "true"),
+        ("!Sub '${Flag}'", "true"),
+        ("!If [IsOn, 1, 2]", 1),
+        ("!Select [!Ref Second, !Split [!Ref Comma, 'a,b']]", "b"),
+        ("!Select [4, !Split ['-', !Select [2, !Split ['/', !Ref AWS::StackId]]]]", "1234567db123"),
+        ("!Select [5, !Split [':', !ImportValue x]]", "{Select at R.X is not resolved locally}"),
+        ("!FindInMap [Sizes, large, small, {DefaultValue: 9}]", 9),
+        ("2012-99-99", "2012-99-99"),
+        ("!Ref Topic", "Topic"),
+        ("!GetAtt Custom.Arn", "arn:aws:local:eu-west-1:123456789012:Custom"),
+    ],
+)
+def test_an_expression_has_the_value_that_cloudformation_gives_it(tmp_path: Path, expression: str, value: Any) -> None:
+    assert properties(tmp_path, HEAD + expression)["X"] == value
+
+
+def test_a_lattice_resource_has_an_arn_that_stays_the_same(tmp_path: Path) -> None:
+    first = properties(tmp_path, HEAD + "!GetAtt Svc.Arn")["X"]
+    assert first == properties(tmp_path, HEAD + "!Ref Svc")["X"]
+    assert first.startswith("arn:aws:vpc-lattice:eu-west-1:123456789012:service/svc-")
+    assert properties(tmp_path, HEAD + "!GetAtt Svc.Id")["X"] == first.rpartition("/")[2]
+
+
+def test_a_resource_whose_condition_is_false_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(HEAD + "1\n  Gone: {Type: Test, Condition: IsProd}\n  There: {Type: Test, Condition: NotProd}\n")
+    found = read_template(path, {}, "us-east-1").resources
+    assert ("Gone" in found, "There" in found) == (False, True)
+
+
+def test_globals_are_merged_under_a_functions_own_properties(tmp_path: Path) -> None:
+    text = """
+Globals:
+  Function:
+    Timeout: 9
+    Environment: {Variables: {A: "1", B: "2"}}
+Resources:
+  R:
+    Type: AWS::Serverless::Function
+    Properties:
+      Environment: {Variables: {B: !Sub "${AWS::Region}"}}
+"""
+    assert properties(tmp_path, text) == {"Timeout": 9, "Environment": {"Variables": {"A": "1", "B": "eu-west-1"}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters", "message"),
+    [
+        ("Resources: [", {}, "not YAML"),
+        ("a: 1", {}, "no Resources"),
+        ("Resources: {R: {}}", {}, "resource R: no Type"),
+        (HEAD + "!Ref Nobody", {}, "R.X: Ref Nobody: no such parameter or resource"),
+        (HEAD + "!GetAtt Nobody.Arn", {}, "R.X: GetAtt Nobody.Arn: no such resource"),
+        (HEAD + "!Sub '${Nobody}'", {}, "R.X: Ref Nobody"),
+        (
+            HEAD + "!FindInMap [Colours, large, small]",
+            {},
+            "R.X: FindInMap: there is no Colours.large.small in Mappings",
+        ),
+        (HEAD + "!FindInMap [Sizes, large, small]", {}, "R.X: FindInMap: there is no Sizes.large.small in Mappings"),
+        (condition("!Not []"), {}, "Conditions.IsOdd: not a condition of "),
+        (condition("!Not [!Condition IsProd, !Condition IsOn]"), {}, "Conditions.IsOdd: not a condition of "),
+        (condition("!And [!Condition IsProd]"), {}, "Conditions.IsOdd: not a condition of "),
+        (condition("!Or []"), {}, "Conditions.IsOdd: not a condition of "),
+        (HEAD + "1", {"AWS::AccountId": "1111-2222-3333"}, "AWS::AccountId: '1111-2222-3333' is not 12 digits"),
+        (HEAD + "!Sub [a, b]", {}, "R"),
+        ("Resources: {R: {Type: T, Properties: text}}", {}, "resource R: malformed"),
+        ("Parameters: {P: text}\nResources: {}", {}, "malformed"),
+        (
+            "Resources: {R: &a {Type: T, Properties: {X: *a}}}",
+            {},
+            "line 1: with its aliases written out, this has more",
+        ),
+        ("Resources: {R: {Type: T}}\nX: " + "[" * 3000, {}, "nested too deeply"),
+        ("Resources: {}\nX: " + "1" * 5000, {}, "a number of more than 4,300 digits"),
+        ("Resources:\n  R: {Type: T}\n  R: {Type: T}\n", {}, "line 3: R is there twice"),
+        (HEAD + "1", {"AWS::Colour": "x"}, "no parameter AWS::Colour"),
+        (HEAD + "!If [Nothing, 1, 2]", {}, "no condition Nothing"),
+        (HEAD + "!Select [9, [a]]", {}, "R.X: Fn::Select is malformed"),
+        (HEAD + "1", {"Nmae": "x"}, "no parameter Nmae in the template; it has Name, Names, Size, Flag"),
+        (
+            "Parameters: {P: {Type: String}}\nResources: {}",
+            {},
+            "parameter P has no default; give it with --parameter P=…",
+        ),
+        (
+            "Parameters: {P: {Type: String, AllowedValues: [a, b]}}\nResources: {}",
+            {"P": "c"},
+            "parameter P: 'c' is not one of a, b",
+        ),
+    ],
+)
+def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, parameters: dict[str, str], message: str) -> None:
+    with pytest.raises(BadTemplate) as caught:
+        properties(tmp_path, text, **parameters)
+    assert message in str(caught.value)
+
+
+def test_a_fault_in_the_yaml_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadTemplate, match="not YAML: while parsing a flow node ") as caught:
+        properties(tmp_path, "Resources: [")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_map_whose_one_key_begins_as_a_reference_is_merged(tmp_path: Path) -> None:
+    text = """
+Globals: {Function: {Environment: {Variables: {A: one}}}}
+Resources: {R: {Type: "AWS::Serverless::Function", Properties: {Environment: {Variables: {Refresh: two}}}}}
+"""
+    assert properties(tmp_path, text) == {"Environment": {"Variables": {"A": "one", "Refresh": "two"}}}
+
+
+def test_conditions_of_conditions_are_decided_once_each(tmp_path: Path) -> None:
+    chain = "".join(f"  C{n}: !Or [!Condition C{n - 1}, !Condition C{n - 1}]\n" for n in range(1, 60))
+    text = (
+        f"Conditions:\n  C0: !Equals [a, b]\n{chain}Resources: {{R: {{Type: T, Properties: {{X: !If [C59, 1, 2]}}}}}}"
+    )
+    assert properties(tmp_path, text) == {"X": 2}
+
+
+def test_a_template_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadTemplate, match="No such file"):
+        read_template(tmp_path / "nothing.yaml", {}, "us-east-1")
+
+
+def test_aliases_are_no_bomb(tmp_path: Path) -> None:
+    levels = [f"  a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 9)]
+    text = "\n".join(["Metadata:", "  a0: &a0 [x]", *levels, "Resources: {R: {Type: Test}}"])
+    with pytest.raises(BadTemplate, match=r"line 7: with its aliases written out, this has more than 100,000 values"):
+        properties(tmp_path, text)
+
+
+def test_json_may_be_indented_by_tabs(tmp_path: Path) -> None:
+    text = json.dumps({"Resources": {"R": {"Type": "Test", "Properties": {"X": "a\tb"}}}}, indent="\t")
+    assert properties(tmp_path, text) == {"X": "a\tb"}
+
+
+KNOWN_LATER = (
+    HEAD.replace("Sizes: {orders: {small: 7}}", "Sizes: {orders: {small: 7, secret: '{{resolve:ssm:size}}'}}")
+    .replace("\nParameters:", "\nParameters:\n  Secret: {Type: String, Default: '{{resolve:ssm:name}}'}")
+    .replace(
+        "\nResources:",
+        """
+  Here: !Equals [!Ref AWS::Region, eu-west-1]
+  NotHere: !Not [!Condition Here]
+  HereOrOn: !Or [!Condition Here, !Condition IsOn]
+  HereAndProd: !And [!Equals [!Ref AWS::AccountId, "123456789012"], !Condition IsProd]
+Resources:
+  Made: {Type: "AWS::CloudFormation::CustomResource"}
+  Bucket: {Type: "AWS::S3::Bucket"}""",
+    )
+)
+
+
+def deployed(expression: str, **parameters: str) -> Any:
+    given = {name.replace("__", "::"): value for name, value in parameters.items()}
+    document = read_document(KNOWN_LATER + expression, "t.yaml")
+    return resolve(document, Path("t.yaml"), given, "eu-west-1", deployed=True).resources["R"].properties["X"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("!Ref AWS::StackName", "{StackName is not resolved locally}"),
+        (
+            "!Ref Plain",
+            "{StackName is not resolved locally}-Plain-{what CloudFormation appends is not resolved locally}",
+        ),
+        ("!GetAtt Version.Version", "{the number of Version is not resolved locally}"),
+        ("!GetAtt Svc.DnsEntry.DomainName", "{Svc.DnsEntry.DomainName is not resolved locally}"),
+        ("'{{resolve:ssm:/a/b}}-c'", "{resolve ssm a b is not resolved locally}-c"),
+        ("!Sub '{{resolve:ssm:${Name}}}'", "{resolve ssm orders is not resolved locally}"),
+        ("!Join ['', ['{{resolve:ssm:', !Ref Name, '}}']]", "{resolve ssm orders is not resolved locally}"),
+        (
+            "!Sub '{{resolve:ssm:${AWS::StackName}}}'",
+            "{resolve ssm StackName is not resolved locally is not resolved locally}",
+        ),
+        ("!Ref Secret", "{resolve ssm name is not resolved locally}"),
+        ("!FindInMap [Sizes, orders, secret]", "{resolve ssm size is not resolved locally}"),
+        ("!Split ['-', !Sub ['${A}-c', {A: !ImportValue a-b}]]", ["{ImportValue a-b is not resolved locally}", "c"]),
+        ("!Ref Custom", "{Custom is not resolved locally}"),
+        ("!GetAtt Custom.Arn", "{Custom.Arn is not resolved locally}"),
+        ("!GetAtt Made.Arn", "{Made.Arn is not resolved locally}"),
+        ("!Ref Bucket", "{Bucket is not resolved locally}"),
+        ("!Ref Topic", "arn:aws:local:eu-west-1:123456789012:Topic"),
+        ("!If [NotHere, 1, 2]", 2),
+        ("!If [HereOrOn, 1, 2]", 1),
+        ("!If [HereAndProd, 1, 2]", 2),
+    ],
+)
+def test_what_only_a_deployment_knows_stays_visible(expression: str, value: str) -> None:
+    assert deployed(expression) == value
+
+
+def test_pseudo_parameters_may_be_given() -> None:
+    given = {"AWS__StackName": "prod", "AWS__AccountId": "111122223333", "AWS__Region": "cn-north-1"}
+    assert deployed("!Sub '${AWS::StackName} ${AWS::URLSuffix} ${Fn.Arn}'", **given) == (
+        "prod amazonaws.com.cn arn:aws-cn:lambda:cn-north-1:111122223333:function:orders-fn"
+    )
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "fault"),
+    [
+        ("Type: Number, MinValue: 60, MaxValue: 600", "30", "'30' is not between 60 and 600"),
+        ("Type: Number, MaxValue: 600", "601", "'601' is not between -inf and 600"),
+        ("Type: Number", "soon", "'soon' is no number"),
+        ("Type: List<Number>", "1,x", "'x' is no number"),
+        ("Type: String, MinLength: 2", "a", "'a' has 1 characters, and may have 2 to any number"),
+        ("Type: String, MaxLength: 2", "abc", "'abc' has 3 characters, and may have 0 to 2"),
+        ("Type: String, AllowedPattern: '[a-z]+'", "a1", "'a1' does not match [a-z]+"),
+        ("Type: CommaDelimitedList, AllowedPattern: '[a-z]+'", "a, 1", "'1' does not match [a-z]+"),
+        ("Type: CommaDelimitedList, AllowedValues: [a, b]", "a, c", "'c' is not one of a, b"),
+    ],
+)
+def test_a_value_that_a_parameter_does_not_take_is_told(declared: str, value: str, fault: str) -> None:
+    with pytest.raises(BadTemplate, match=re.escape(f"parameter P: {fault}")):
+        values_of({"P": yaml.safe_load(f"{{{declared}}}")}, {"P": value}, deployed=False)
+
+
+@pytest.mark.parametrize(
+    ("declared", "value"),
+    [
+        ("Type: Number, MinValue: 60, MaxValue: 600", "60"),
+        ("Type: List<Number>", "1, 2"),
+        ("Type: CommaDelimitedList, AllowedValues: [a, b]", "a, b"),
+        ("Type: String, AllowedPattern: '[a-z&&[^x]]+'", "abc"),
+        ("Type: String, AllowedPattern: '(?<bad'", "anything"),
+        ("Type: String, MinLength: 0, AllowedPattern: '^(a.*)?$'", ""),
+    ],
+)
+def test_a_value_that_a_parameter_takes_is_taken(declared: str, value: str) -> None:
+    """A pattern that Python cannot read is left to AWS, where it is Java's."""
+    assert values_of({"P": yaml.safe_load(f"{{{declared}}}")}, {"P": value}, deployed=False)

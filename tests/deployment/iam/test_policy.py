@@ -1,0 +1,184 @@
+"""What a policy document says, as far as doctor reads one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from lattice_bridge.deployment.doctor.granted import granted
+from lattice_bridge.deployment.iam.condition import Asked
+from lattice_bridge.deployment.iam.pattern import matches
+from lattice_bridge.deployment.iam.policy import BadPolicy, read_policy
+
+FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:orders:live"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "expected"),
+    [
+        ("*", FUNCTION, True),
+        ("arn:aws:lambda:*:*:function:orders:*", FUNCTION, True),
+        ("arn:aws:lambda:*:*:function:orders", FUNCTION, False),
+        ("arn:aws:lambda:eu-west-?:123456789012:function:orders:live", FUNCTION, True),
+        ("a[b]", "ab", False),
+        ("a.c", "abc", False),
+        ("a", "a\n", False),
+        ("*a?c*", "xxabc", True),
+        ("*ab*ab", "abab", True),
+        ("*ab*ab", "ab", False),
+        ("a*?", "a", False),
+        ("", "", True),
+        ("**", "", True),
+    ],
+)
+def test_only_star_and_question_mark_are_wildcards(pattern: str, text: str, expected: bool) -> None:
+    assert matches(pattern, text) is expected
+
+
+def test_a_pattern_full_of_stars_takes_no_time() -> None:
+    assert not matches("*a" * 2_000 + "b", "a" * 2_000)
+
+
+NO_CONDITION = {"Statement": {"Effect": "Allow", "Condition": {"Bool": "true"}}}
+
+
+@pytest.mark.parametrize(
+    "document", ["", "[", "[" * 100_000, {"Statement": ["x"]}, {"Statement": {"Effect": "Maybe"}}, NO_CONDITION]
+)
+def test_what_is_no_policy_is_said_to_be_none(document: object) -> None:
+    with pytest.raises(BadPolicy):
+        read_policy(document)
+
+
+@pytest.mark.parametrize("document", ["null", "[]", "5", '"x"', {}, {"statement": []}, {"Statement": None}, None, []])
+def test_what_says_nothing_is_not_taken_for_a_policy_without_statements(document: object) -> None:
+    with pytest.raises(BadPolicy):
+        read_policy(document)
+    assert read_policy({"Statement": []}) == ()
+
+
+def test_one_statement_may_stand_without_a_list_and_a_text_without_one() -> None:
+    text = json.dumps({"Statement": {"Effect": "Allow", "Action": "a:b", "Resource": "r", "Principal": {"AWS": "x"}}})
+    (found,) = read_policy(text)
+    assert (found.actions, found.resources, found.principals) == (("a:b",), ("r",), (("AWS", "x"),))
+
+
+@pytest.mark.parametrize("principal", ["*", {"AWS": "*"}, {"AWS": ["*"]}, {"*": "*"}])
+def test_everybody_is_one_principal_however_it_is_written(principal: object) -> None:
+    (found,) = read_policy({"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "*", "Resource": "*"}]})
+    assert found.principals == (("*", "*"),)
+
+
+@pytest.mark.parametrize("kind", ["Service", "Federated"])
+def test_every_principal_of_another_kind_is_not_everybody(kind: str) -> None:
+    (found,) = read_policy({"Statement": [{"Effect": "Allow", "Principal": {kind: "*"}}]})
+    assert found.principals == ((kind, "*"),)
+
+
+def test_an_if_exists_condition_does_not_bind_a_request_that_lacks_the_key() -> None:
+    condition = {"ArnLikeIfExists": {"AWS:SourceArn": "arn"}, "StringEquals": {"AWS:SourceAccount": "1"}}
+    (found,) = read_policy({"Statement": [{"Effect": "Allow", "Condition": condition}]})
+    assert found.values("aws:sourcearn") is None
+    assert found.values("aws:sourceaccount") == (Asked("stringequals", "1"),)
+
+
+@pytest.mark.parametrize(
+    ("condition", "left"),
+    [
+        ({"StringLike": {"aws:SourceArn": ["a:1", "a:2"]}}, ("a:1", "a:2")),
+        ({"StringLike": {"aws:SourceArn": "a:*"}, "StringEquals": {"aws:SourceArn": ["a:1", "b:1"]}}, ("a:1",)),
+        ({"StringLike": {"aws:SourceArn": "a:1"}, "StringEquals": {"aws:SourceArn": "a:2"}}, ()),
+        ({"StringLike": {"aws:SourceArn": "a*"}, "ArnLike": {"aws:SourceArn": "*b"}}, ("a*", "*b")),
+        (
+            {"StringLike": {"aws:SourceArn": ["a:1", "x*"]}, "ArnLike": {"aws:SourceArn": ["a:1*", "*y"]}},
+            ("a:1", "x*", "a:1*", "*y"),
+        ),
+        ({"StringEquals": {"aws:SourceAccount": "1"}}, None),
+        ({"StringEquals": {"aws:SourceArn": "a"}, "stringlike": {"aws:SourceArn": "${aws:PrincipalArn}"}}, ("a",)),
+        ({"StringEquals": {"aws:SourceArn": "a"}, "StringEqualsIgnoreCase": {"aws:SourceArn": "A"}}, ("a", "A")),
+        ({"StringLike": {"aws:SourceArn": "a*"}, "StringEqualsIgnoreCase": {"aws:SourceArn": "AB"}}, ("AB",)),
+        ({"StringEquals": {"aws:SourceArn": ["a*", "a?", "ab"]}}, ("ab",)),
+        ({"ArnLike": {"aws:SourceArn": ["123456789012", "a:b:c:d:e:f"]}}, ("a:b:c:d:e:f",)),
+    ],
+)
+def test_all_conditions_on_a_key_have_to_hold(condition: dict[str, Any], left: tuple[str, ...] | None) -> None:
+    (found,) = read_policy({"Statement": [{"Effect": "Allow", "Condition": condition}]})
+    values = found.values("aws:sourcearn")
+    assert (None if values is None else tuple(one.text for one in values)) == left
+
+
+ARN = "arn:aws:s3:::b"
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "text", "may", "sure"),
+    [
+        ("stringequals", ARN, ARN, True, True),
+        ("stringequals", ARN.upper(), ARN, False, False),
+        ("stringequalsignorecase", ARN.upper(), ARN, True, True),
+        ("stringequals", "arn:*", ARN, False, False),
+        ("stringlike", "arn:*", ARN, True, True),
+        ("stringlike", "ARN:*", ARN, False, False),
+        ("arnlike", "arn:*", ARN, True, False),  # six parts are compared, and it has two
+        ("arnlike", "arn:aws:s3:*:*:?", ARN, True, True),
+        ("arnequals", "arn:aws:s3:*:1:*", ARN, False, False),
+        ("arnlike", "123456789012", "123456789012", False, False),
+        ("stringequals", "${aws:x}", ARN, True, False),
+        ("stringequalsignorecase", "${aws:x}", ARN, True, False),
+        ("arnlike", "arn:aws:s3:::${aws:x}", ARN, True, False),
+    ],
+)
+def test_a_value_is_compared_as_its_operator_compares(
+    operator: str, value: str, text: str, may: bool, sure: bool
+) -> None:
+    asked = Asked(operator, value)
+    assert (asked.may_hold(text), asked.holds(text)) == (may, sure)
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ({"Action": ["lambda:GetFunction", "LAMBDA:List*"]}, True),
+        ({"Action": ["lambda:Get*", "lambda:UpdateAlias"]}, False),
+        ({"Action": "lambda:*"}, False),
+        ({"NotAction": "lambda:Invoke*"}, False),
+    ],
+)
+def test_a_statement_only_looks_if_all_that_it_is_about_is_reading(statement: dict[str, Any], expected: bool) -> None:
+    (found,) = read_policy({"Statement": [{"Effect": "Allow", **statement}]})
+    assert found.only_looks is expected
+
+
+ALLOW = {"Effect": "Allow", "Action": "lambda:Invoke*", "Resource": FUNCTION}
+
+
+@pytest.mark.parametrize(
+    ("statements", "expected"),
+    [
+        ([ALLOW], "allowed"),
+        ([{**ALLOW, "Action": "LAMBDA:invokefunction"}], "allowed"),
+        ([{**ALLOW, "Resource": FUNCTION.removesuffix(":live")}], "absent"),
+        ([{**ALLOW, "Action": "lambda:GetFunction"}], "absent"),
+        ([{**ALLOW, "Condition": {"Bool": {"x": "true"}}}], "conditional"),
+        ([ALLOW, {**ALLOW, "Effect": "Deny"}], "denied"),
+        ([ALLOW, {**ALLOW, "Effect": "Deny", "Condition": {"Bool": {"x": "true"}}}], "conditional"),
+        ([{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}], "allowed"),
+        ([{"Effect": "Allow", "NotAction": ["iam:*", "lambda:*"], "Resource": "*"}], "absent"),
+        ([{"Effect": "Allow", "Action": "s3:GetObject", "NotResource": "arn:aws:s3:::x/*"}], "absent"),
+        ([{"Effect": "Allow", "Action": "lambda:*", "NotResource": FUNCTION}], "absent"),
+        ([ALLOW, {"Effect": "Deny", "NotAction": "lambda:*", "Resource": "*"}], "allowed"),
+        ([ALLOW, {"Effect": "Deny", "NotAction": "s3:*", "Resource": "*"}], "denied"),
+        ([ALLOW, {"Effect": "Deny", "Action": "s3:*", "NotResource": "arn:aws:s3:::x/*"}], "allowed"),
+        ([ALLOW, {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}], "allowed"),
+        ([], "absent"),
+        ([{**ALLOW, "Resource": "arn:aws:lambda:*:${aws:PrincipalAccount}:function:orders:live"}], "conditional"),
+        ([{**ALLOW, "Resource": "arn:aws:lambda:*:${aws:PrincipalAccount}:function:other"}], "absent"),
+        ([ALLOW, {**ALLOW, "Effect": "Deny", "Resource": "arn:aws:lambda:*:${aws:x}:*"}], "conditional"),
+        ([ALLOW, {"Effect": "Deny", "Action": "*", "NotResource": "arn:aws:lambda:*:${aws:x}:*"}], "conditional"),
+        ([{"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:lambda:*:${aws:x}:*"}], "conditional"),
+    ],
+)
+def test_what_statements_come_to(statements: list[dict[str, Any]], expected: str) -> None:
+    assert granted(read_policy({"Statement": statements}), "lambda:InvokeFunction", FUNCTION) == expected

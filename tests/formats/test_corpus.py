@@ -1,0 +1,87 @@
+"""The corpus under events/: adding a case is adding a file and its `.expected.json`."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lattice_bridge import BridgeError, Request, parse_event
+from tests.support.paths import ROOT
+
+EVENTS: Final = ROOT / "events"
+FOLDERS: Final = ("v1", "v2", "invalid")
+EVIDENCE: Final = {"documented", "observed", "assumed"}
+
+
+def _cases(*folders: str) -> list[Any]:
+    paths = [path for folder in folders for path in sorted((EVENTS / folder).glob("*.json"))]
+    return [
+        pytest.param(path, id=f"{path.parent.name}/{path.stem}")
+        for path in paths
+        if not path.name.endswith(".expected.json")
+    ]
+
+
+def _expected(path: Path) -> dict[str, Any]:
+    expected: dict[str, Any] = json.loads(path.with_suffix(".expected.json").read_text(encoding="utf-8"))
+    return expected
+
+
+def _seen(request: Request) -> dict[str, Any]:
+    caller = request.caller
+    return {
+        "version": request.version,
+        "method": request.method,
+        "path": request.path,
+        "raw_query": request.raw_query,
+        "query": request.query,
+        "query_all": [list(pair) for pair in request.query_all],
+        "headers": [list(pair) for pair in request.headers],
+        "body_base64": base64.b64encode(request.body).decode(),
+        "principal": caller.principal,
+        "authenticated": caller.authenticated,
+        "session_name": caller.session_name,
+        "org_id": caller.org_id,
+        "source_vpc_arn": caller.source_vpc_arn,
+        "x509": None if caller.x509 is None else asdict(caller.x509),
+        "request_id": request.request_id,
+    }
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_folder_has_events(folder: str) -> None:
+    assert len(_cases(folder)) >= 10
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_event_has_its_expected_file_and_the_other_way_round(folder: str) -> None:
+    names = {path.name for path in (EVENTS / folder).iterdir()}
+    expected = {name for name in names if name.endswith(".expected.json")}
+    assert {name.removesuffix(".json") + ".expected.json" for name in names - expected} == expected
+
+
+@pytest.mark.parametrize("path", _cases(*FOLDERS))
+def test_every_case_says_what_is_special_and_how_well_it_is_known(path: Path) -> None:
+    expected = _expected(path)
+    assert expected["about"].endswith(".")
+    assert expected["evidence"] in EVIDENCE
+    assert expected["source"].startswith("docs/wire.md §1 ")
+
+
+@pytest.mark.parametrize("path", _cases("v1", "v2"))
+def test_a_valid_event_becomes_this_request(path: Path) -> None:
+    assert _seen(parse_event(json.loads(path.read_text(encoding="utf-8")))) == _expected(path)["request"]
+
+
+@pytest.mark.parametrize("path", _cases("invalid"))
+def test_an_invalid_event_is_refused_for_this_reason(path: Path) -> None:
+    expected = _expected(path)
+    with pytest.raises(BridgeError) as refused:
+        parse_event(json.loads(path.read_text(encoding="utf-8")))
+    assert (refused.value.status, refused.value.reason) == (expected["status"], expected["reason"])
+    assert expected["detail_contains"] in refused.value.detail

@@ -1,0 +1,388 @@
+"""One Lambda Invoke, through boto3 and directly: real HTTP against a loopback server, so that no fake can lie.
+
+Every test with `at` holds for both: the same bytes out that matter, the same answers, the same errors.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lattice_bridge.invoke.call import RETRY_PAUSES, Refused, refusal_for_answer
+from lattice_bridge.local.environments.tenancy import MISSING, UNWANTED
+from tests.support.examples import examples
+from tests.support.fake_lambda import FakeLambda, Heard, Reset, Says, Silence, Truncated, failure, unused_port
+from tests.support.invokers import SHORT, At, Pauses, boto3_invokers, call, direct_invokers, refused
+
+
+@pytest.fixture(params=["direct", "boto3"])
+def at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[At]:
+    """An invoker for an endpoint, with no retries but our own."""
+    with direct_invokers() if request.param == "direct" else boto3_invokers(monkeypatch) as found:
+        yield found
+
+
+# ---- what goes out --------------------------------------------------------------------------------------------------
+
+
+def test_the_tenant_goes_out_as_a_signed_header(at: At) -> None:
+    with FakeLambda() as server:
+        at(server.url)(call(tenant="blue"))
+    heard = server.heard[0]
+    assert heard.header("x-amz-tenant-id") == "blue"
+    signed = str(heard.header("authorization")).partition("SignedHeaders=")[2].partition(",")[0]
+    assert "x-amz-tenant-id" in signed.split(";")
+
+
+def test_a_function_without_isolation_gets_no_tenant_header(at: At) -> None:
+    with FakeLambda() as server:
+        at(server.url)(call(tenant=None))
+    assert not [name for name in server.heard[0].headers if "tenant" in name]
+
+
+def test_function_qualifier_and_payload_arrive_as_given(at: At) -> None:
+    payload = '{"path":"/é"}'.encode()
+    with FakeLambda() as server:
+        at(server.url)(call(function="orders:live", payload=payload))
+    heard = server.heard[0]
+    assert (heard.path, heard.body) == ("/2015-03-31/functions/orders%3Alive/invocations", payload)
+    assert heard.header("x-amz-invocation-type") == "RequestResponse"
+
+
+def test_an_async_call_is_an_event_and_answers_nothing(at: At) -> None:
+    with FakeLambda(Says(b"", 202)) as server:
+        assert at(server.url)(call(invocation="async")) == b""
+    assert server.heard[0].header("x-amz-invocation-type") == "Event"
+
+
+def test_the_log_tail_is_not_asked_for(at: At) -> None:
+    """Trap D13: it would carry another reader's log lines."""
+    with FakeLambda() as server:
+        at(server.url)(call())
+    assert server.heard[0].header("x-amz-log-type") is None
+
+
+@pytest.mark.parametrize("tenant", ["", " blue", "blue ", "blue\n", "bl ue", "-blue", "blue#", "blü", "b" * 257])
+def test_the_last_door_refuses_what_is_not_a_tenant_id(at: At, tenant: str) -> None:
+    """Traps A10, A13: boto3 checks nothing of it, and blanks at the ends vanish on the wire."""
+    with FakeLambda() as server:
+        assert refused(at(server.url), call(tenant=tenant)).reason == "tenant_id_rejected"
+    assert server.connections == 0
+
+
+def test_connections_are_kept_alive(at: At) -> None:
+    with FakeLambda() as server:
+        invoker = at(server.url)
+        for tenant in ("blue", "green", "blue"):
+            invoker(call(tenant=tenant))
+    assert (len(server.heard), server.connections) == (3, 1)
+
+
+def test_a_connection_that_lambda_closed_meanwhile_is_not_used_again(at: At) -> None:
+    """An execution environment sleeps between requests, longer than Lambda keeps an idle connection."""
+    with FakeLambda(Says(hang_up=True), Says(b'"again"')) as server:
+        invoker = at(server.url)
+        invoker(call())
+        assert server.hung_up.wait(10)
+        assert invoker(call()) == b'"again"'
+    assert (len(server.heard), server.connections) == (2, 2)
+
+
+def test_an_error_is_read_to_its_end_and_its_connection_kept(at: At) -> None:
+    with FakeLambda(failure(404, "ResourceNotFoundException"), Says()) as server:
+        invoker = at(server.url)
+        refused(invoker)
+        invoker(call())
+    assert server.connections == 1
+
+
+# ---- what comes back ------------------------------------------------------------------------------------------------
+
+
+def test_the_answer_is_the_payloads_bytes(at: At) -> None:
+    with FakeLambda(Says(b'{"a": "\xc3\xa9"}')) as server:
+        assert at(server.url)(call()) == b'{"a": "\xc3\xa9"}'
+
+
+def test_a_payload_that_looks_like_an_error_is_an_answer(at: At) -> None:
+    body = b'{"errorType":"KeyError","errorMessage":"no","stackTrace":[]}'
+    with FakeLambda(Says(body)) as server:
+        assert at(server.url)(call()) == body
+
+
+@pytest.mark.parametrize("value", ["Unhandled", "Handled", "", "whatever"])
+def test_any_value_of_the_function_error_header_is_an_error(at: At, value: str) -> None:
+    answer = Says(b'{"statusCode":200,"errorType":"KeyError"}', headers={"x-amz-function-error": value})
+    with FakeLambda(answer) as server:
+        refusal = refused(at(server.url))
+    assert (refusal.status, refusal.reason, refusal.detail) == (502, "backend_raised", "errorType KeyError")
+    assert len(server.heard) == 1
+
+
+def test_an_errors_message_and_trace_go_nowhere(at: At) -> None:
+    """Trap D13."""
+    body = b'{"errorType":"KeyError","errorMessage":"secret-1","stackTrace":["secret-2"]}'
+    with FakeLambda(Says(body, headers={"x-amz-function-error": "Unhandled"})) as server:
+        assert "secret" not in str(refused(at(server.url)))
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"\xff", b'{"errorType":5}', b"[" * 100_000])
+def test_an_error_without_a_type_is_an_error_all_the_same(at: At, body: bytes) -> None:
+    with FakeLambda(Says(body, headers={"x-amz-function-error": "Unhandled"})) as server:
+        assert refused(at(server.url)).detail == "no errorType"
+
+
+def test_a_function_that_hit_its_own_timeout_timed_out(at: At) -> None:
+    body = b'{"errorType":"Sandbox.Timedout","errorMessage":"Task timed out after 3.00 seconds"}'
+    with FakeLambda(Says(body, headers={"x-amz-function-error": "Unhandled"})) as server:
+        refusal = refused(at(server.url))
+    assert (refusal.status, refusal.reason) == (504, "backend_timeout")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "reason"),
+    [
+        (failure(404, "ResourceNotFoundException", "Function not found"), 500, "function_not_found"),
+        (failure(403, "AccessDeniedException", "not authorized"), 500, "access_denied"),
+        (failure(403, "UnrecognizedClientException"), 500, "access_denied"),
+        (failure(403, "InvalidSignatureException"), 500, "access_denied"),
+        (failure(413, "RequestTooLargeException"), 413, "request_too_large"),
+        (failure(400, "InvalidParameterValueException", MISSING), 500, "tenancy_mismatch"),
+        (failure(400, "InvalidParameterValueException", UNWANTED), 500, "tenancy_mismatch"),
+        (failure(400, "InvalidParameterValueException", "Unknown qualifier"), 500, "invoke_rejected"),
+        (failure(400, "InvalidRequestContentException"), 500, "invoke_rejected"),
+        (failure(500, "ServiceException"), 503, "unreachable"),
+        (failure(502, "EC2ThrottledException"), 503, "unreachable"),
+        (Says(b"<html>bad gateway</html>", 502), 503, "unreachable"),
+        (Says(b'{"code":"AccessDeniedException"}', 400), 500, "access_denied"),
+        (Says(b'{"__type":"com.amazon#ResourceNotFoundException"}', 400), 500, "function_not_found"),
+        (failure(400, "com.amazon#AccessDeniedException:http://x/"), 500, "access_denied"),
+        (failure(409, "ResourceConflictException"), 503, "unreachable"),
+        (failure(508, "RecursiveInvocationException"), 508, "loop"),
+        (Says(b"", 301, {"location": "http://127.0.0.1/"}), 500, "invoke_rejected"),
+        (Says(b"", 418), 500, "invoke_rejected"),
+    ],
+    ids=lambda value: value.headers.get("x-amzn-errortype", "bare") if isinstance(value, Says) else None,
+)
+def test_what_lambda_refuses_is_sent_once_and_has_its_own_reason(
+    at: At, answer: Says, status: int, reason: str
+) -> None:
+    with FakeLambda(answer) as server:
+        refusal = refused(at(server.url, pause=Pauses()))
+    assert (refusal.status, refusal.reason, len(server.heard)) == (status, reason, 1)
+
+
+def test_neither_function_nor_message_of_lambda_is_in_a_title() -> None:
+    """Trap D13."""
+    refusal = refusal_for_answer(Refused(403, "AccessDeniedException", "arn:secret"))
+    assert refusal.title == "Internal Server Error"
+    assert "secret" not in refusal.detail
+
+
+def test_a_throttle_carries_lambdas_reason_and_pause(at: At) -> None:
+    answer = Says(
+        b'{"Reason":"ConcurrentInvocationLimitExceeded","message":"Rate Exceeded."}',
+        429,
+        {"x-amzn-errortype": "TooManyRequestsException", "retry-after": "7"},
+    )
+    with FakeLambda(answer) as server:
+        refusal = refused(at(server.url, pause=Pauses()))
+    assert (refusal.status, refusal.reason, refusal.retry_after) == (503, "throttled", 7)
+    assert "ConcurrentInvocationLimitExceeded" in refusal.detail
+
+
+@pytest.mark.parametrize("value", ["Fri, 21 Nov 2025 00:00:00 GMT", "-1", "1.5", "²", ""])
+def test_a_pause_that_is_not_a_count_of_seconds_is_one_second(value: str) -> None:
+    assert refusal_for_answer(Refused(429, retry_after=value)).retry_after == 1
+
+
+@pytest.mark.parametrize("value", ["999999999", "9" * 5000])
+def test_a_pause_is_an_hour_at_most(value: str) -> None:
+    """Python refuses to read a number of 5,000 digits: that is no reason to answer with a bug of ours."""
+    assert refusal_for_answer(Refused(429, retry_after=value)).retry_after == 3600
+
+
+# ---- what is sent again, and what never is --------------------------------------------------------------------------
+
+
+def test_a_silent_backend_is_invoked_once(at: At) -> None:
+    """Trap D14: botocore on its own would run it again, three to five times."""
+    with FakeLambda(Silence()) as server:
+        refusal = refused(at(server.url, pause=Pauses()), call(timeout=SHORT))
+    assert (refusal.status, refusal.reason, len(server.heard)) == (504, "backend_timeout", 1)
+
+
+def test_a_reset_after_the_request_was_sent_is_not_repeated(at: At) -> None:
+    """Trap D14."""
+    with FakeLambda(Reset()) as server:
+        refusal = refused(at(server.url, pause=Pauses()))
+    assert (refusal.status, refusal.reason, len(server.heard)) == (502, "connection_lost", 1)
+
+
+def test_an_answer_that_ends_early_is_neither_passed_on_nor_repeated(at: At) -> None:
+    """Traps D14, D15."""
+    with FakeLambda(Truncated()) as server:
+        refusal = refused(at(server.url, pause=Pauses()))
+    assert (refusal.status, refusal.reason, len(server.heard)) == (502, "connection_lost", 1)
+
+
+def test_after_an_answer_that_ended_early_the_next_request_has_a_connection_of_its_own(at: At) -> None:
+    """Trap D15."""
+    with FakeLambda(Truncated(), Says(b'"green"')) as server:
+        invoker = at(server.url, pause=Pauses())
+        refused(invoker)
+        assert invoker(call(tenant="green")) == b'"green"'
+    assert server.connections == 2
+
+
+def test_after_a_silence_the_next_request_has_a_connection_of_its_own(at: At) -> None:
+    """Trap D15: the late answer of the first would be the second's."""
+    with FakeLambda(Silence(), Says(b'"green"')) as server:
+        invoker = at(server.url, pause=Pauses())
+        refused(invoker, call(timeout=SHORT))
+        assert invoker(call(tenant="green", timeout=SHORT)) == b'"green"'
+    assert server.connections == 2
+
+
+def test_a_function_that_failed_is_not_invoked_again(at: At) -> None:
+    """Trap D14."""
+    with FakeLambda(failure(500, "ServiceException")) as server:
+        refused(at(server.url, pause=Pauses()))
+    assert len(server.heard) == 1
+
+
+def test_a_throttled_call_is_repeated_as_it_was(at: At) -> None:
+    with FakeLambda(failure(429, "TooManyRequestsException"), Says()) as server:
+        pauses = Pauses()
+        assert at(server.url, pause=pauses)(call()) == b'{"ok":true}'
+    assert [heard.header("x-amz-tenant-id") for heard in server.heard] == ["blue", "blue"]
+    assert len(pauses) == 1
+
+
+def test_a_call_that_stays_throttled_is_given_up(at: At) -> None:
+    with FakeLambda(failure(429, "TooManyRequestsException")) as server:
+        pauses = Pauses()
+        refusal = refused(at(server.url, pause=pauses))
+    assert (refusal.status, len(server.heard), len(pauses)) == (503, 1 + len(RETRY_PAUSES), len(RETRY_PAUSES))
+    assert all(0 < pause <= most for pause, most in zip(pauses, RETRY_PAUSES, strict=True))
+
+
+def test_a_throttled_call_is_repeated_when_lambda_says_at_once(at: At) -> None:
+    with FakeLambda(failure(429, "TooManyRequestsException", retry_after="0"), Says()) as server:
+        at(server.url, pause=Pauses())(call())
+    assert len(server.heard) == 2
+
+
+def test_a_throttled_call_is_not_repeated_before_lambda_wants_it(at: At) -> None:
+    with FakeLambda(failure(429, "TooManyRequestsException", retry_after="1"), Says()) as server:
+        refused(at(server.url, pause=Pauses()))
+    assert len(server.heard) == 1
+
+
+def test_a_throttled_call_is_not_repeated_past_the_deadline(at: At) -> None:
+    now = [100.0]
+
+    def late(_heard: Heard) -> Says:
+        now[0] += 19.8
+        return failure(429, "TooManyRequestsException", retry_after="0")
+
+    with FakeLambda(late) as server:
+        invoker = at(server.url, clock=lambda: now[0], pause=Pauses())
+        refusal = refused(invoker, call(timeout=28.0, left=20.0))
+    assert (refusal.reason, len(server.heard)) == ("throttled", 1)
+
+
+def test_a_refused_connection_is_tried_again_and_then_unavailable(at: At) -> None:
+    pauses = Pauses()
+    refusal = refused(at(f"http://127.0.0.1:{unused_port()}", pause=pauses))
+    assert (refusal.status, refusal.reason, refusal.retry_after) == (503, "unreachable", 1)
+    assert len(pauses) == len(RETRY_PAUSES)
+
+
+def test_the_pauses_are_never_zero_in_all() -> None:
+    assert all(pause > 0 for pause in RETRY_PAUSES)
+
+
+@pytest.mark.parametrize("left", [0.2, 0.0, -3.0])
+def test_nothing_is_sent_when_too_little_is_left(at: At, left: float) -> None:
+    with FakeLambda() as server:
+        refusal = refused(at(server.url), call(left=left))
+    assert (refusal.status, refusal.reason, server.connections) == (504, "no_time_left", 0)
+
+
+# ---- many at once ---------------------------------------------------------------------------------------------------
+
+
+def test_32_threads_each_with_its_tenant_never_get_each_others_answer(at: At) -> None:
+    """Traps D10, D15."""
+
+    def echo(heard: Heard) -> Says:
+        return Says(json.dumps([heard.header("x-amz-tenant-id"), heard.body.decode()]).encode())
+
+    with FakeLambda(echo) as server:
+        invoker = at(server.url)
+        ready = threading.Barrier(32)
+
+        def run(number: int) -> bool:
+            tenant = f"tenant-{number}"
+            ready.wait(10)
+            return all(
+                json.loads(invoker(call(tenant=tenant, payload=b'"%d-%d"' % (number, turn))))
+                == [tenant, f'"{number}-{turn}"']
+                for turn in range(4)
+            )
+
+        with ThreadPoolExecutor(32) as pool:
+            assert all(pool.map(run, range(32)))
+    assert len(server.heard) == 128
+    assert server.connections <= 32
+
+
+# ---- credentials that have expired ----------------------------------------------------------------------------------
+
+
+def test_expired_credentials_are_looked_for_anew_once(at: At) -> None:
+    """Trap D14: Lambda refused the first before it ran anything."""
+    with FakeLambda(failure(403, "ExpiredTokenException"), Says(b'"fresh"')) as server:
+        assert at(server.url)(call()) == b'"fresh"'
+    assert len(server.heard) == 2
+
+
+def test_credentials_that_stay_expired_are_refused_after_two_attempts(at: At) -> None:
+    with FakeLambda(failure(403, "ExpiredTokenException")) as server:
+        assert refused(at(server.url)).reason == "access_denied"
+    assert len(server.heard) == 2
+
+
+# ---- a server that hangs up -----------------------------------------------------------------------------------------
+
+
+def test_requests_to_a_server_that_hangs_up_between_them_are_neither_lost_nor_doubled(at: At) -> None:
+    """Trap D14. It says nothing of hanging up, as a load balancer with a short patience does not."""
+    asked = examples(1000)
+
+    def answer(heard: Heard) -> Says:
+        return Says(heard.body, hang_up=int(heard.body) % 3 == 0)
+
+    with FakeLambda(answer) as server:
+        invoker = at(server.url)
+        for number in range(asked):
+            payload = str(number).encode()
+            assert invoker(call(payload=payload)) == payload
+            if number % 3 == 0:
+                assert server.hung_up.wait(5)
+                server.hung_up.clear()
+        assert [heard.body for heard in server.heard] == [str(number).encode() for number in range(asked)]
+        assert server.connections == -(-asked // 3)
+
+
+@pytest.mark.parametrize("status", [302, 500, 504])
+def test_an_expiry_that_does_not_come_as_a_refusal_proves_nothing(at: At, status: int) -> None:
+    """Trap D14."""
+    with FakeLambda(failure(status, "ExpiredTokenException")) as server:
+        refused(at(server.url, pause=Pauses()))
+    assert len(server.heard) == 1

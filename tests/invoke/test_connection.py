@@ -1,0 +1,148 @@
+"""A kept-open connection, before it is used again: real sockets, of which the test holds the other end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+
+from lattice_bridge.invoke.connection import MAX_KEPT, Connection, Idle, connect
+from lattice_bridge.invoke.endpoint import Endpoint
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Connection, socket.socket]]:
+    """A connection and the server's end of it."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        endpoint = Endpoint(False, "127.0.0.1", listener.getsockname()[1])
+        with closing(connect(endpoint, None, 1000, time.monotonic() + 5)) as connection:
+            server, _ = listener.accept()
+            with server:
+                yield connection, server
+
+
+def reset(server: socket.socket) -> None:
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    server.close()
+
+
+def test_a_connection_on_which_nothing_happened_is_quiet(pair: tuple[Connection, socket.socket]) -> None:
+    assert pair[0].is_quiet()
+    assert pair[0].is_quiet()
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [socket.socket.close, reset, lambda server: server.sendall(b"x"), lambda server: server.shutdown(socket.SHUT_WR)],
+    ids=["closed", "reset", "a word", "half closed"],
+)
+def test_a_connection_on_which_something_happened_is_not_used_again(
+    pair: tuple[Connection, socket.socket], happens: Callable[[socket.socket], object]
+) -> None:
+    """Traps D14, D15."""
+    connection, server = pair
+    happens(server)
+    time.sleep(0.05)
+    idle = Idle()
+    idle.put(connection)
+    assert idle.take() is None
+
+
+def test_a_hang_up_that_comes_with_the_request_is_an_error(pair: tuple[Connection, socket.socket]) -> None:
+    """Trap D14: whoever gets it must not take it for a request that was never sent."""
+    connection, server = pair
+    assert connection.is_quiet()
+    reset(server)
+    with pytest.raises(OSError, match=r"reset|peer|pipe|closed"):
+        connection.exchange("/", {"host": "h"}, b"{}", time.monotonic() + 5)
+    assert not connection.reusable
+
+
+def test_a_request_is_one_packet(pair: tuple[Connection, socket.socket]) -> None:
+    """In two, each would wait for the other end's delayed acknowledgement, or cost twice."""
+    connection, server = pair
+    server.sendall(OK)
+    connection.exchange("/x", {"host": "h", "x": "y"}, b"{}", time.monotonic() + 5)
+    assert server.recv(1000) == b"POST /x HTTP/1.1\r\nhost: h\r\nx: y\r\ncontent-length: 2\r\n\r\n{}"
+    assert connection.reusable
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        *(("/a b", "h"), ("/a\r\nx: y", "h"), ("/a\n", "h"), ("/\x00", "h"), ("/é", "h")),
+        *(("/", "h\r\nx: y"), ("/", "h\n x: y"), ("/", "h\r"), ("/", "h\x00"), ("/", "h\x85"), ("/", "\u2028")),
+    ],
+)
+def test_a_path_or_header_that_could_be_another_is_refused_and_nothing_is_sent(
+    pair: tuple[Connection, socket.socket], path: str, value: str
+) -> None:
+    connection, server = pair
+    with pytest.raises(ValueError, match="line end"):
+        connection.exchange(path, {"host": value}, b"{}", time.monotonic() + 5)
+    server.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        server.recv(1)
+
+
+def test_no_more_connections_are_kept_than_that() -> None:
+    """Trap D9."""
+    with closing(socket.create_server(("127.0.0.1", 0), backlog=128)) as listener, closing(Idle()) as idle:
+        endpoint = Endpoint(False, "127.0.0.1", listener.getsockname()[1])
+        made = [connect(endpoint, None, 1000, time.monotonic() + 5) for _ in range(MAX_KEPT + 3)]
+        for connection in made:
+            idle.put(connection)
+        assert sum(connection.is_quiet() for connection in made) == MAX_KEPT
+
+
+def test_the_latest_connection_is_used_first() -> None:
+    """So that those that are too many grow old."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, closing(Idle()) as idle:
+        endpoint = Endpoint(False, "127.0.0.1", listener.getsockname()[1])
+        first, second = (connect(endpoint, None, 1000, time.monotonic() + 5) for _ in range(2))
+        idle.put(first)
+        idle.put(second)
+        assert idle.take() is second
+        second.close()
+
+
+def test_connections_that_nobody_can_take_any_more_are_closed() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        connection = connect(Endpoint(False, "127.0.0.1", listener.getsockname()[1]), None, 1000, time.monotonic() + 5)
+        idle = Idle()
+        idle.put(connection)
+        assert connection.is_quiet()
+        del idle
+        assert not connection.is_quiet()
+
+
+def test_a_child_process_uses_no_connection_of_its_parent() -> None:
+    """Trap D15: two processes on one connection would read each other's answers."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, closing(Idle()) as idle:
+        endpoint = Endpoint(False, "127.0.0.1", listener.getsockname()[1])
+        idle.put(connect(endpoint, None, 1000, time.monotonic() + 5))
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if idle.take() is None else 1)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        kept = idle.take()  # the parent's own is still open, and quiet
+        assert kept is not None
+        kept.close()
+
+
+def test_a_lock_that_was_held_at_the_fork_does_not_stop_the_child() -> None:
+    idle = Idle()
+    with idle._lock:  # as another thread would hold it
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if idle.take() is None else 1)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0

@@ -1,0 +1,168 @@
+"""Signature Version 4 of an Invoke: botocore says what is right."""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import boto3
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSResponse, create_request_object, prepare_request_dict
+from botocore.config import Config
+from botocore.credentials import Credentials as BotoCredentials
+from botocore.serialize import create_serializer
+from botocore.session import Session
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lattice_bridge.errors import Misconfigured
+from lattice_bridge.invoke.call import TYPES, Call
+from lattice_bridge.invoke.direct import path_of, signed_request
+from lattice_bridge.invoke.endpoint import Endpoint, endpoint_of
+from lattice_bridge.invoke.signing import Credentials, Signer
+from tests.support.examples import examples
+
+OWN = {"authorization", "host", "x-amz-date", "x-amz-invocation-type", "x-amz-security-token", "x-amz-tenant-id"}
+"""The headers that decide who asks for what. The others are botocore's telling of itself."""
+
+MODEL: Any = Session().get_service_model("lambda").operation_model("Invoke")
+REGIONS = ("us-east-1", "eu-west-1", "ap-southeast-2", "cn-north-1", "us-gov-west-1", "us-iso-east-1", "eusc-de-east-1")
+VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=60)
+
+functions = st.one_of(
+    st.from_regex(rf"\A{MODEL.input_shape.members['FunctionName'].metadata['pattern']}\Z"),
+    st.builds(
+        "arn:aws:lambda:{}:{:012}:function:{}:{}".format,
+        st.sampled_from(REGIONS),
+        st.integers(0, 10**12 - 1),
+        st.from_regex(r"\A[a-zA-Z0-9_-]{1,64}\Z"),
+        st.sampled_from(["live", "$LATEST", "7", "$LATEST.PUBLISHED"]),
+    ),
+    st.text(min_size=1, max_size=64).filter(lambda name: name.isprintable()),  # whatever a path can be made to carry
+).filter(lambda name: name not in (".", ".."))
+tenants = st.none() | st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._:/=+@-]{0,255}\Z")
+calls = st.builds(
+    Call,
+    function=functions,
+    tenant=tenants,
+    payload=st.binary(max_size=200),
+    invocation=st.sampled_from(["sync", "async"]),
+    timeout=st.just(4.0),
+    left=st.just(20.0),
+)
+credentials = st.builds(Credentials, VISIBLE, VISIBLE, st.none() | VISIBLE)
+clocks = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31)).map(lambda when: when.strftime("%Y%m%dT%H%M%SZ"))  # noqa: DTZ001 - Hypothesis wants them so
+endpoints = st.sampled_from(REGIONS).map(lambda region: endpoint_of(region, {})) | st.builds(
+    Endpoint,
+    secure=st.booleans(),
+    host=st.sampled_from(["127.0.0.1", "::1", "lambda.internal.example"]),
+    port=st.sampled_from([80, 443, 9001]),
+    path=st.sampled_from(["", "/lambda", "/a/b.c~d"]),
+)
+
+
+def ours(call: Call, endpoint: Endpoint, region: str, who: Credentials, timestamp: str) -> tuple[str, dict[str, str]]:
+    digest = sha256(call.payload).hexdigest()
+    return signed_request(call, digest, endpoint, Signer(region, "lambda"), who, timestamp)
+
+
+def arguments(call: Call) -> dict[str, Any]:
+    given = {"FunctionName": call.function, "InvocationType": TYPES[call.invocation], "Payload": call.payload}
+    return given if call.tenant is None else {**given, "TenantId": call.tenant}
+
+
+def origin(endpoint: Endpoint) -> str:
+    return f"http{'s' if endpoint.secure else ''}://{endpoint.authority}"
+
+
+def botocores(call: Call, endpoint: Endpoint, region: str, who: Credentials, timestamp: str) -> Any:
+    """The request by botocore's serializer and signer, at a time that is given."""
+    fields = create_serializer("rest-json").serialize_to_request(arguments(call), MODEL)
+    prepare_request_dict(fields, endpoint_url=origin(endpoint) + endpoint.path, context={})
+    request: Any = create_request_object(fields)
+    request.context["timestamp"] = timestamp
+    request.headers["X-Amz-Date"] = timestamp
+    if who.token:
+        request.headers["X-Amz-Security-Token"] = who.token
+    auth = SigV4Auth(BotoCredentials(who.access_key, who.secret_key, who.token), "lambda", region)
+    signature = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
+    names = auth.signed_headers(auth.headers_to_sign(request))
+    request.headers["Authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={auth.scope(request)}, SignedHeaders={names}, Signature={signature}"
+    )
+    return request.prepare()
+
+
+def own_headers(prepared: Any) -> dict[str, str]:
+    text = {name.lower(): v.decode() if isinstance(v, bytes) else v for name, v in prepared.headers.items()}
+    return {name: value for name, value in text.items() if name in OWN}
+
+
+@settings(max_examples=examples(500), deadline=None)
+@given(calls, endpoints, st.sampled_from(REGIONS), credentials, clocks)
+def test_path_and_signature_are_botocores(
+    call: Call, endpoint: Endpoint, region: str, who: Credentials, timestamp: str
+) -> None:
+    path, headers = ours(call, endpoint, region, who, timestamp)
+    theirs = botocores(call, endpoint, region, who, timestamp)
+    assert theirs.url == f"{origin(endpoint)}{path}"
+    assert own_headers(theirs) == {name: value for name, value in headers.items() if name != "host"}
+    assert f"//{headers['host']}/" in theirs.url
+
+
+@functools.cache
+def client(region: str, token: str | None) -> tuple[Any, list[Any]]:
+    """A whole boto3 client, whose requests are caught when they are about to be sent."""
+    sent: list[Any] = []
+
+    def catch(request: Any, **_: object) -> AWSResponse:
+        sent.append(request)
+        return AWSResponse(request.url, 200, {}, None)
+
+    config = Config(retries={"total_max_attempts": 1}, parameter_validation=False, ignore_configured_endpoint_urls=True)
+    made = boto3.session.Session("AKID", "secret", token, region).client("lambda", config=config)
+    made.meta.events.register("before-send.lambda.Invoke", catch)
+    made.meta.events.register("before-parse.lambda.Invoke", lambda response_dict, **_: response_dict.update(body=b""))
+    return made, sent
+
+
+@settings(max_examples=examples(125), deadline=None)
+@given(calls, st.sampled_from(REGIONS), st.sampled_from([None, "token/+="]))
+def test_path_and_signature_are_those_of_a_boto3_client(call: Call, region: str, token: str | None) -> None:
+    made, sent = client(region, token)
+    made.invoke(**arguments(call))
+    theirs = sent.pop()
+    timestamp = theirs.headers["X-Amz-Date"].decode()
+    endpoint = endpoint_of(region, {})
+    path, headers = ours(call, endpoint, region, Credentials("AKID", "secret", token), timestamp)
+    assert theirs.url == f"{origin(endpoint)}{path}"
+    assert own_headers(theirs) == {name: value for name, value in headers.items() if name != "host"}
+
+
+def test_a_key_that_is_remembered_is_the_one_that_would_be_made() -> None:
+    """A cache is keyed on all that went in: the day changes alone, and so do the credentials."""
+    remembering = Signer("eu-west-1", "lambda")
+    for day, secret_key in [("20260101", "x"), ("20260102", "x"), ("20260102", "x"), ("20260102", "y")]:
+        arguments = ("/", {"host": "h"}, "0", Credentials("A", secret_key), f"{day}T000000Z")
+        assert remembering.sign(*arguments) == Signer("eu-west-1", "lambda").sign(*arguments)
+
+
+@pytest.mark.parametrize("text", [repr(Credentials("AKID", "s3cret", "t0ken")), str(Credentials("AKID", "s3cret"))])
+def test_no_secret_is_in_a_text_of_credentials(text: str) -> None:
+    """Trap D11."""
+    assert "s3cret" not in text
+    assert "t0ken" not in text
+
+
+@pytest.mark.parametrize("function", ["", ".", ".."])
+def test_a_function_that_would_be_another_path_is_not_sent(function: str) -> None:
+    with pytest.raises(Misconfigured, match="nothing was invoked"):
+        path_of(function)
+
+
+def test_a_timestamp_of_today_is_taken() -> None:
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    assert now in Signer("eu-west-1", "lambda").sign("/", {"host": "h"}, "0", Credentials("A", "s"), now).values()

@@ -1,0 +1,57 @@
+"""Which process has the other end of a connection: asked of the kernel."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from lattice_bridge.local.environments.peer import Client, can_tell
+
+pytestmark = pytest.mark.skipif(not can_tell(), reason="this machine does not tell which process has a connection")
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def test_process_with_the_client_end_is_known(server: socket.socket) -> None:
+    with socket.create_connection(server.getsockname()) as client:
+        assert Client(os.getpid()).has(client.getsockname(), server.getsockname())
+        assert not Client(os.getppid()).has(client.getsockname(), server.getsockname())
+        assert not Client(2**22 + 1).has(client.getsockname(), server.getsockname())
+
+
+def test_process_of_another_connection_is_refused(server: socket.socket) -> None:
+    """It has a connection to the same port, and only its client port differs."""
+    connect = "import socket, sys; c = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); sys.stdin.read()"
+    command = [sys.executable, "-I", "-c", connect, str(server.getsockname()[1])]
+    with socket.create_connection(server.getsockname()) as ours:
+        server.accept()[0].close()
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as other:
+            connection, theirs = server.accept()
+            with connection:
+                assert Client(other.pid).has(theirs, server.getsockname())
+                assert not Client(os.getpid()).has(theirs, server.getsockname())
+                assert not Client(other.pid).has(ours.getsockname(), server.getsockname())
+                other.communicate(b"")
+
+
+def test_client_that_has_closed_is_no_process(server: socket.socket) -> None:
+    process = Client(os.getpid())
+    with socket.create_connection(server.getsockname()) as client:
+        address = client.getsockname()
+        assert process.has(address, server.getsockname())
+    assert not process.has(address, server.getsockname())
+
+
+def test_listener_on_the_clients_port_is_not_the_client(server: socket.socket) -> None:
+    """The kernel answers with it when there is no connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert not Client(os.getpid()).has(listener.getsockname(), server.getsockname())

@@ -1,0 +1,228 @@
+"""What is served of a template, what is not, and which rule a request matches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
+from lattice_bridge.local.front.authorization import admits
+from lattice_bridge.local.front.identities import BadIdentities, read_identities
+from lattice_bridge.local.front.routing import action_for, choose, matches
+from lattice_bridge.local.plan.plan import Action, HeaderMatch, Match, Plan, TargetGroup
+from lattice_bridge.local.plan.planner import plan
+from tests.support.paths import ROOT
+
+USER = "arn:aws:iam::111122223333:user/x"
+FORWARD = "{Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Group, Weight: 1}]}}"
+SERVED = """
+  Service: {Type: "AWS::VpcLattice::Service", Properties: {Name: orders}}
+  Listener:
+    Type: AWS::VpcLattice::Listener
+    Properties:
+      ServiceIdentifier: !Ref Service
+      DefaultAction: {Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Group, Weight: 1}]}}
+  Group: {Type: "AWS::VpcLattice::TargetGroup", Properties: {Type: LAMBDA, Targets: [{Id: !GetAtt Fn.Arn}]}}
+  Fn: {Type: "AWS::Serverless::Function", Properties: {Handler: a.b, Runtime: python3.13}}
+"""
+
+
+def planned(folder: Path, resources: str) -> Plan:
+    path = folder / "template.yaml"
+    path.write_text(f"Resources:{resources}")
+    return plan(read_template(path, {}, "us-east-1"))
+
+
+def test_the_projects_own_template_is_served() -> None:
+    found = plan(read_template(ROOT / "template.yaml", {}, "us-east-1"))
+    assert {name: function.isolated for name, function in found.functions.items()} == {
+        "BridgeFunction": False,
+        "counter-isolated": True,
+        "counter-standard": False,
+        "history": True,
+    }
+    (service,) = found.services
+    assert admits(service.policies) == "signed only"
+    ((group, _),) = service.rules[-1].action.forward
+    assert (group.version, group.function.rpartition(":")[2]) == (2, "live")
+
+
+def test_a_target_group_that_chose_no_version_gets_v1(tmp_path: Path) -> None:
+    ((group, _),) = planned(tmp_path, SERVED).services[0].rules[-1].action.forward
+    assert group.version == 1
+
+
+def test_an_event_version_may_be_forced(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(f"Resources:{SERVED}")
+    found = plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"), event_version=2)
+    assert found.services[0].rules[-1].action.forward[0][0].version == 2
+
+
+@pytest.mark.parametrize(
+    ("resources", "sentence"),
+    [
+        ("  T: {Type: Test, Properties: {X: !Base64 y}}\n", "Fn::Base64 is not computed (T.X)"),
+        ("  Table: {Type: AWS::DynamoDB::Table}\n", "AWS::DynamoDB::Table (Table)"),
+        ("  G: {Type: AWS::VpcLattice::TargetGroup, Properties: {Type: IP}}\n", "target groups of type IP (G)"),
+        (
+            "  N: {Type: AWS::Lambda::Function, Properties: {Runtime: nodejs22.x}}\n",
+            "not run: Runtime nodejs22.x is not Python (N)",
+        ),
+        (
+            "  N: {Type: AWS::Lambda::Function, Properties: {Runtime: python3.13, Handler: a.b, Code: {ZipFile: x}}}\n",
+            "not run: its code is not a local folder (N)",
+        ),
+        (
+            "  N: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13, Handler: a.b, CodeUri: gone}}\n",
+            "not run: there is no folder gone (N)",
+        ),
+        (
+            "  N: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13, Handler: a.b, Layers: [x]}}\n",
+            "property Layers has no effect (N)",
+        ),
+    ],
+)
+def test_what_is_not_done_is_named(tmp_path: Path, resources: str, sentence: str) -> None:
+    assert sentence in planned(tmp_path, SERVED + resources).left_out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("Handler: a.b,", "Handler: a.b, TenancyConfig: PER_TENNANT,", "'PER_TENNANT'; Lambda knows PER_TENANT"),
+        ("Handler: a.b,", "Handler: a.b, TenancyConfig: {TenantIsolationMode: x},", "'x'; Lambda knows PER_TENANT"),
+        ("Handler: a.b,", "Handler: a.b, Timeout: soon,", "Fn.Timeout: 'soon' is not a positive number"),
+        ("Type: LAMBDA,", "Type: LAMBDA, Config: {LambdaEventStructureVersion: V3},", "'V3' is neither V1 nor V2"),
+        ("Targets: [{Id: !GetAtt Fn.Arn}]", "Targets: []", "has a list of exactly one"),
+        ("Targets: [{Id: !GetAtt Fn.Arn}]", "Targets: {Id: x}", "has a list of exactly one"),
+        ("Targets: [{Id: !GetAtt Fn.Arn}]", "Targets: [x]", "target group Group: malformed"),
+        ("Weight: 1", "Weight: x", "listener Listener: malformed"),
+        ("Weight: 1", "Weight: -1", "less than nothing"),
+        (FORWARD, "{FixedResponse: }", "listener Listener: malformed"),
+        (FORWARD, "{FixedResponse: {StatusCode: 1000}}", "not an HTTP status"),
+        ("Handler: a.b,", "Handler: a.b, Timeout: .nan,", "not a positive number"),
+        ("Handler: a.b,", "Handler: a.b, MemorySize: .inf,", "not a positive number"),
+        ("Handler: a.b,", "Handler: a.b, Environment: x,", "function Fn: malformed"),
+        ("Runtime: python3.13", "Runtime: go1.x", "no Python function with local code"),
+        ("AWS::VpcLattice::Service\"", "AWS::VpcLattice::Other\"", "no AWS::VpcLattice::Service with a listener"),
+    ],
+)  # fmt: skip
+def test_what_would_be_served_wrongly_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in SERVED
+    with pytest.raises(BadTemplate) as caught:
+        planned(tmp_path, SERVED.replace(old, new))
+    assert message in str(caught.value)
+
+
+RULES = """
+  One:
+    Type: AWS::VpcLattice::Rule
+    Properties:
+      ListenerIdentifier: !Ref Listener
+      Priority: 20
+      Match: {HttpMatch: {PathMatch: {Match: {Prefix: /b}}}}
+      Action: {FixedResponse: {StatusCode: 420}}
+  Two:
+    Type: AWS::VpcLattice::Rule
+    Properties:
+      ListenerIdentifier: !GetAtt Listener.Id
+      Priority: 10
+      Match:
+        HttpMatch:
+          Method: GET
+          PathMatch: {Match: {Prefix: /b}}
+          HeaderMatches: [{Name: X-Env, Match: {Exact: test}}]
+      Action: {FixedResponse: {StatusCode: 410}}
+"""
+
+
+def test_the_first_rule_by_priority_that_matches_wins(tmp_path: Path) -> None:
+    (service,) = planned(tmp_path, SERVED + RULES).services
+    assert action_for(service, "GET", "/b/c", [("x-env", "TEST")]).status == 410
+    assert action_for(service, "POST", "/b/c", [("x-env", "test")]).status == 420
+    assert action_for(service, "GET", "/b", []).status == 420
+    assert action_for(service, "GET", "/a", []).forward
+
+
+@pytest.mark.parametrize("reference", ["!Ref {}", "!GetAtt {}.Arn", "!GetAtt {}.Id"])
+def test_a_lattice_resource_is_found_by_its_arn_and_by_its_id(tmp_path: Path, reference: str) -> None:
+    """In every property that refers to one, as in CloudFormation."""
+    rule = """
+  Rule:
+    Type: AWS::VpcLattice::Rule
+    Properties:
+      ListenerIdentifier: !Ref Listener
+      Priority: 1
+      Match: {HttpMatch: {PathMatch: {Match: {Exact: /b}}}}
+      Action: {Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Group, Weight: 1}]}}
+"""
+    resources = SERVED + rule
+    for name in ("Service", "Listener", "Group"):
+        resources = resources.replace(f"Identifier: !Ref {name}", f"Identifier: {reference.format(name)}")
+    assert resources.count(reference.format("Group")) == 2
+    found = planned(tmp_path, resources)
+    assert [each.action.forward[0][0].function for each in found.services[0].rules] == [
+        "arn:aws:lambda:us-east-1:123456789012:function:Fn"
+    ] * 2
+    assert [line for line in found.left_out if "forwards" in line] == []
+
+
+@pytest.mark.parametrize(
+    ("properties", "names"),
+    [
+        ("Name: orders", ("service", "orders")),
+        ("Name: orders, CustomDomainName: Orders.Example.Com", ("orders.example.com", "service", "orders")),
+        ("AuthType: NONE", ("service",)),
+    ],
+)
+def test_a_service_answers_to_its_domain_its_logical_id_and_its_name(
+    tmp_path: Path, properties: str, names: tuple[str, ...]
+) -> None:
+    assert planned(tmp_path, SERVED.replace("Name: orders", properties)).services[0].names == names
+
+
+@pytest.mark.parametrize(
+    ("match", "path", "expected"),
+    [
+        (Match(path_how="Exact", path="/a"), "/a", True),
+        (Match(path_how="Exact", path="/a"), "/A", True),
+        (Match(path_how="Exact", path="/a", path_case_sensitive=True), "/A", False),
+        (Match(path_how="Exact", path="/a"), "/a/b", False),
+        (Match(path="/a"), "/a/b", True),
+        (Match(path="/a"), "/b/a", False),
+        (Match(method="GET"), "/", True),
+        (Match(method="POST"), "/", False),
+        (Match(headers=(HeaderMatch("h", "Contains", "lu"),)), "/", True),
+        (Match(headers=(HeaderMatch("h", "Prefix", "BL"),)), "/", True),
+        (Match(headers=(HeaderMatch("h", "Prefix", "BL", case_sensitive=True),)), "/", False),
+        (Match(headers=(HeaderMatch("absent", "Contains", ""),)), "/", False),
+    ],
+)
+def test_a_match_is_what_lattice_documents(match: Match, path: str, expected: bool) -> None:
+    assert matches(match, "GET", path, [("h", "blue")]) is expected
+
+
+def test_traffic_is_divided_by_weight() -> None:
+    first, second = TargetGroup("arn:1", "a", 2), TargetGroup("arn:2", "b", 2)
+    action = Action(((first, 90), (second, 10)))
+    assert choose(action, lambda total: total * 0.89) is first
+    assert choose(action, lambda total: total * 0.91) is second
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[identity]", "not TOML"),
+        ("[[identity]]\naccess_key = 'AAAA'\nprincipal = 'x'", "secret_key: Field required"),
+        ("[[identity]]\naccess_key = 'AAAA'\nsecret_key = 's'\nprincipal = 'x'", "AAAA: x: the principal is not"),
+        (2 * f"[[identity]]\naccess_key='AAAA'\nsecret_key='s'\nprincipal='{USER}'\n", "two identities"),
+        ("[[identity]]\naccess_key='AAAA'\nsecret_key='s'\nprincipal='p'\nrole='r'", "role: Extra inputs"),
+    ],
+)  # fmt: skip
+def test_identities_that_cannot_sign_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "identities.toml"
+    path.write_text(text)
+    with pytest.raises(BadIdentities) as caught:
+        read_identities(path)
+    assert message in str(caught.value)

@@ -1,0 +1,287 @@
+"""The Lambda API, by the clients that people have: boto3, the AWS CLI, and plain HTTP."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+import pytest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+from lattice_bridge.invoke.call import Call
+from lattice_bridge.invoke.direct import direct_invoker
+from lattice_bridge.testing import FakeLambda
+from tests.support.stack import FAULTS, PERSON, RunningStack, opened, running, signed
+
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:echo"
+PLATFORM = {
+    "PATH",
+    "LANG",
+    "LC_CTYPE",
+    "TZ",
+    "LATTICE_BRIDGE_STACK",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONUNBUFFERED",
+    "_HANDLER",
+    "LAMBDA_TASK_ROOT",
+}
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    with running(template=FAULTS) as stack:
+        yield stack
+
+
+@pytest.fixture
+def client(stack: RunningStack) -> Any:
+    session = boto3.session.Session("local", "local", region_name="us-east-1")
+    return session.client("lambda", endpoint_url=stack.lambda_url)
+
+
+def test_the_aws_cli_invokes_a_function_as_a_tenant(stack: RunningStack, tmp_path: Path) -> None:
+    answer = tmp_path / "answer.json"
+    aws = Path(sys.executable).with_name("aws")
+    command = [str(aws), "lambda", "invoke", "--endpoint-url", stack.lambda_url, "--region", "us-east-1"]
+    arguments = ["--function-name", "isolated", "--tenant-id", "blue", "--log-type", "Tail", "--payload", '{"n": 1}']
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_SESSION_TOKEN": "left over from another command",
+    }
+    done = subprocess.run([*command, *arguments, str(answer)], capture_output=True, text=True, env=environ, check=True)
+    printed = json.loads(done.stdout)
+    assert (printed["StatusCode"], printed["ExecutedVersion"]) == (200, "$LATEST")
+    assert "echo was here" in base64.b64decode(printed["LogResult"]).decode()
+    assert json.loads(answer.read_text())["tenant"] == "blue"
+    assert json.loads(answer.read_text())["event"] == {"n": 1}
+
+
+def test_boto3_invokes_and_reads_the_answer(client: Any) -> None:
+    response = client.invoke(FunctionName="isolated", TenantId="blue", Payload=b'{"n": 1}', LogType="Tail")
+    assert (response["StatusCode"], response["ExecutedVersion"]) == (200, "$LATEST")
+    answer = json.loads(response["Payload"].read())
+    assert (answer["tenant"], answer["event"]) == ("blue", {"n": 1})
+    assert b"echo was here" in base64.b64decode(response["LogResult"])
+
+
+def test_boto3_sees_a_function_error_as_lambda_reports_it(client: Any) -> None:
+    response = client.invoke(FunctionName="raises")
+    assert (response["StatusCode"], response["FunctionError"]) == (200, "Unhandled")
+    error = json.loads(response["Payload"].read())
+    assert (error["errorType"], error["errorMessage"]) == ("RuntimeError", "a secret of the function")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "status"),
+    [
+        ({"FunctionName": "isolated"}, "InvalidParameterValueException", 400),
+        ({"FunctionName": "echo", "TenantId": "blue"}, "InvalidParameterValueException", 400),
+        ({"FunctionName": "isolated", "TenantId": "bl#ue"}, "ValidationException", 400),
+        ({"FunctionName": "isolated", "TenantId": "b" * 257}, "ValidationException", 400),
+        ({"FunctionName": "nobody"}, "ResourceNotFoundException", 404),
+        ({"FunctionName": "echo:nobody"}, "ResourceNotFoundException", 404),
+        ({"FunctionName": ARN.replace("us-east-1", "eu-west-1")}, "ResourceNotFoundException", 404),
+        ({"FunctionName": "echo:live", "Qualifier": "$LATEST"}, "InvalidParameterValueException", 400),
+        ({"FunctionName": "echo", "Payload": b"{not json"}, "InvalidRequestContentException", 400),
+        ({"FunctionName": "echo", "Payload": b'"%s"' % (b"x" * 6 * 2**20)}, "RequestTooLargeException", 413),
+        (
+            {"FunctionName": "echo", "InvocationType": "Event", "Payload": b'"%s"' % (b"x" * 2**20)},
+            "RequestTooLargeException",
+            413,
+        ),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_boto3_gets_the_error_that_lambda_would_give(
+    client: Any, arguments: dict[str, Any], code: str, status: int
+) -> None:
+    with pytest.raises(ClientError) as caught:
+        client.invoke(**arguments)
+    assert caught.value.response["Error"]["Code"] == code
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"FunctionName": "isolated"},
+            "The invoked function is enabled with tenancy configuration. "
+            "Add a valid tenant ID in your request and try again.",
+        ),
+        (
+            {"FunctionName": "echo", "TenantId": "blue"},
+            "The invoked function is not enabled with tenancy configuration. "
+            "Remove the tenant ID from your request and try again.",
+        ),
+    ],
+    ids=["missing", "unwanted"],
+)
+def test_tenancy_errors_have_the_words_of_aws(client: Any, arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        client.invoke(**arguments)
+    assert caught.value.response["Error"]["Message"] == message
+    with FakeLambda(isolated={"isolated"}) as fake, pytest.raises(ClientError) as caught:
+        fake.client().invoke(**arguments)
+    assert caught.value.response["Error"]["Message"] == message
+
+
+@pytest.mark.parametrize(
+    "name", ["echo", "echo:live", "echo:$LATEST", ARN, f"{ARN}:live", "123456789012:function:echo", "function:echo"]
+)
+def test_a_function_is_found_by_every_form_of_its_name(client: Any, stack: RunningStack, name: str) -> None:
+    qualifier = "" if name.rpartition(":")[2] == "echo" else f":{name.rpartition(':')[2]}"
+    assert stack.invoke(quote(name, safe="")).json()["arn"] == ARN + qualifier
+    if not name.startswith("function:"):  # boto3 itself does not take this one
+        assert json.loads(client.invoke(FunctionName=name)["Payload"].read())["arn"] == ARN + qualifier
+
+
+def test_a_qualifier_may_stand_in_the_query(client: Any) -> None:
+    answer = client.invoke(FunctionName="echo", Qualifier="live")
+    assert json.loads(answer["Payload"].read())["arn"] == f"{ARN}:live"
+
+
+def test_a_dry_run_checks_and_runs_nothing(client: Any, stack: RunningStack) -> None:
+    assert client.invoke(FunctionName="slow", InvocationType="DryRun")["StatusCode"] == 204
+    assert stack.output_of("slow") == []
+
+
+def test_an_unknown_invocation_type_is_refused(stack: RunningStack) -> None:
+    answer = stack.invoke("echo", X_Amz_Invocation_Type="Later")
+    assert (answer.status, answer.headers["x-amzn-errortype"]) == (400, "InvalidParameterValueException")
+
+
+def test_an_empty_payload_is_an_empty_object(client: Any) -> None:
+    assert json.loads(client.invoke(FunctionName="echo")["Payload"].read())["event"] == {}
+
+
+def test_the_client_context_reaches_the_function(client: Any) -> None:
+    context = base64.b64encode(json.dumps({"custom": {"k": "v"}}).encode()).decode()
+    answer = client.invoke(FunctionName="echo", ClientContext=context)
+    assert json.loads(answer["Payload"].read())["client_context"] == {"k": "v"}
+
+
+def test_the_trace_header_reaches_the_function(stack: RunningStack) -> None:
+    trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a87bd80c:1"
+    assert stack.invoke("echo", X_Amzn_Trace_Id=quote(trace)).json()["environ"]["_X_AMZN_TRACE_ID"] == trace
+    assert stack.invoke("echo").json()["environ"]["_X_AMZN_TRACE_ID"].startswith("Root=1-")
+
+
+def test_an_environment_has_what_lambda_gives_and_nothing_of_the_shell_that_started_it(stack: RunningStack) -> None:
+    answer = stack.invoke("echo").json()
+    environ = answer["environ"]
+    assert answer["cwd"] == answer["path0"] == environ["LAMBDA_TASK_ROOT"] == str(FAULTS.parent)
+    assert environ["AWS_LAMBDA_FUNCTION_NAME"] == "echo"
+    assert environ["AWS_LAMBDA_LOG_FORMAT"] == "JSON"
+    assert environ["AWS_LAMBDA_LOG_LEVEL"] == "DEBUG"
+    assert environ["AWS_ENDPOINT_URL_LAMBDA"] == stack.lambda_url
+    assert environ["FROM_GLOBALS"] == "yes"
+    assert 19_000 < answer["remaining"] <= 20_000
+    assert "AWS_LAMBDA_MAX_CONCURRENCY" not in environ
+    unexpected = [n for n in environ if not n.startswith(("AWS_", "_X_AMZN")) and n not in PLATFORM | {"FROM_GLOBALS"}]
+    assert unexpected == []
+
+
+def test_two_tenant_headers_are_refused(stack: RunningStack) -> None:
+    """A client library that adds its own beside ours must not decide which one counts."""
+    url = f"{stack.lambda_url}/2015-03-31/functions/isolated/invocations"
+    # Not signed; signed as the one header that they are.
+    for given, says in (({}, "must be signed"), ({"x-amz-tenant-id": "blue,green"}, "more than once")):
+        headers = signed(url, given, b"{}")
+        lines = [f"{name}: {value}" for name, value in headers.items() if name != "x-amz-tenant-id"]
+        both = ["x-amz-tenant-id: blue", "x-amz-tenant-id: green", *lines]
+        command = ["curl", "-s", "-d", "{}", url, *(word for line in both for word in ("-H", line))]
+        answer = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        assert says in json.dumps(answer)
+
+
+def test_what_the_api_does_not_have_is_a_404_that_says_so(stack: RunningStack) -> None:
+    command = ["curl", "-s", f"{stack.lambda_url}/2015-03-31/functions"]
+    answer = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert "Invoke only" in answer["Message"]
+
+
+# ---- signatures -----------------------------------------------------------------------------------------------------
+
+
+def post(stack: RunningStack, headers: dict[str, str], body: bytes = b"{}") -> tuple[int, str, str]:
+    url = f"{stack.lambda_url}/2015-03-31/functions/echo/invocations"
+    answer = opened(url, headers, body, "POST")
+    return answer.status, answer.headers.get("x-amzn-errortype", ""), answer.body.decode()
+
+
+def sign(stack: RunningStack, who: Credentials = PERSON, region: str = "us-east-1") -> dict[str, str]:
+    return signed(f"{stack.lambda_url}/2015-03-31/functions/echo/invocations", {}, b"{}", who, region)
+
+
+@pytest.mark.parametrize("who", [PERSON, Credentials("LOCALEXECUTIONROLE", "local", "local")])
+def test_a_person_and_a_function_may_invoke(stack: RunningStack, who: Credentials) -> None:
+    assert post(stack, sign(stack, who))[0] == 200
+
+
+def test_an_unsigned_request_is_refused_and_told_what_to_do(stack: RunningStack) -> None:
+    status, code, body = post(stack, {})
+    assert (status, code) == (403, "MissingAuthenticationTokenException")
+    assert "AWS_ACCESS_KEY_ID=local" in body
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        Credentials("AKIDEXAMPLE", "local"),
+        Credentials("LOCALBLUE", "blue"),  # may sign to the front, as a client of Lattice
+        Credentials("LOCALEXECUTIONROLE", "local"),
+        Credentials("LOCALEXECUTIONROLE", "local", "another"),
+    ],
+    ids=["unknown", "a client's", "no token", "another token"],
+)
+def test_a_key_that_the_stack_does_not_know_is_refused(stack: RunningStack, who: Credentials) -> None:
+    status, code, body = post(stack, sign(stack, who))
+    assert (status, code) == (403, "UnrecognizedClientException")
+    assert "AWS_ACCESS_KEY_ID=local" in body
+
+
+def test_a_signature_that_does_not_hold_is_refused(stack: RunningStack) -> None:
+    good = sign(stack)
+    for headers, body in (
+        (sign(stack, Credentials("local", "wrong")), b"{}"),
+        (sign(stack, region="eu-west-1"), b"{}"),
+        (good, b'{"n": 1}'),
+        ({**good, "X-Amz-Date": "20200101T000000Z"}, b"{}"),
+    ):
+        assert post(stack, headers, body)[:2] == (403, "InvalidSignatureException")
+
+
+def test_a_tenant_that_was_added_after_signing_is_refused(stack: RunningStack) -> None:
+    """AWS wants every x-amz-* header signed."""
+    url = f"{stack.lambda_url}/2015-03-31/functions/echo/invocations"
+    headers = {**signed(url, {}, b"{}"), "x-amz-tenant-id": "green"}
+    assert post(stack, headers)[:2] == (403, "InvalidSignatureException")
+
+
+def test_a_tenant_that_was_changed_after_signing_is_refused(stack: RunningStack) -> None:
+    url = f"{stack.lambda_url}/2015-03-31/functions/echo/invocations"
+    headers = signed(url, {"x-amz-tenant-id": "blue"}, b"{}")
+    assert post(stack, {**headers, "x-amz-tenant-id": "green"})[:2] == (403, "InvalidSignatureException")
+
+
+def test_the_bridges_own_signer_is_understood(stack: RunningStack) -> None:
+    environ = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1"}
+    with closing(direct_invoker({**environ, "AWS_ENDPOINT_URL_LAMBDA": stack.lambda_url})) as invoker:
+        answer = json.loads(invoker(Call(f"{ARN}:live", None, b'{"n": 1}', "sync", 10, 10)))
+        assert (answer["arn"], answer["event"]) == (f"{ARN}:live", {"n": 1})
+        answer = json.loads(invoker(Call("isolated", "blue/=+@", b"{}", "sync", 10, 10)))
+        assert answer["tenant"] == "blue/=+@"

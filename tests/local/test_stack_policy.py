@@ -1,0 +1,103 @@
+"""Auth policies in the running stack: what curl gets, signed and unsigned."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from tests.support.stack import RunningStack, running
+
+TEMPLATE: Final = """
+Resources:
+  Function: {Type: "AWS::Serverless::Function", Properties: {Handler: app.handler, Runtime: python3.13}}
+  Targets:
+    Type: AWS::VpcLattice::TargetGroup
+    Properties:
+      Type: LAMBDA
+      Config: {LambdaEventStructureVersion: V2}
+      Targets: [{Id: !GetAtt Function.Arn}]
+  Listener:
+    Type: AWS::VpcLattice::Listener
+    Properties:
+      ServiceIdentifier: !Ref Service
+      DefaultAction: {Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Targets, Weight: 1}]}}
+  Network: {Type: "AWS::VpcLattice::ServiceNetwork", Properties: {AuthType: AWS_IAM}}
+  Joined:
+    Type: AWS::VpcLattice::ServiceNetworkServiceAssociation
+    Properties: {ServiceIdentifier: !Ref Service, ServiceNetworkIdentifier: !Ref Network}
+  Service: {Type: "AWS::VpcLattice::Service", Properties: {AuthType: AWS_IAM}}
+  OfNetwork:
+    Type: AWS::VpcLattice::AuthPolicy
+    Properties:
+      ResourceIdentifier: !Ref Network
+      Policy: '{"Statement": [
+        {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*/admin"}]}'
+  OfService:
+    Type: AWS::VpcLattice::AuthPolicy
+    Properties:
+      ResourceIdentifier: !GetAtt Service.Arn
+      Policy:
+        Statement:
+          - {Effect: Allow, Principal: "*", Action: vpc-lattice-svcs:Invoke, Resource: !Sub "${Service.Arn}/public"}
+          - Effect: Allow
+            Principal: {AWS: "arn:aws:iam::111122223333:role/blue-api"}
+            Action: vpc-lattice-svcs:Invoke
+            Resource: !Sub "${Service.Arn}/*"
+"""
+BLUE, GREEN = "LOCALBLUE:blue", "LOCALGREEN:green"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    folder = tmp_path_factory.mktemp("policy")
+    (folder / "template.yaml").write_text(TEMPLATE)
+    (folder / "app.py").write_text("def handler(event, context):\n    return {'statusCode': 200, 'body': 'hello'}\n")
+    with running(template=folder / "template.yaml") as stack:
+        yield stack
+
+
+def curl(stack: RunningStack, path: str, user: str | None = None) -> str:
+    """The status and what curl prints."""
+    signing = ["--aws-sigv4", "aws:amz:us-east-1:vpc-lattice-svcs", "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD"]
+    command = ["curl", "-s", "--path-as-is", "-w", "%{http_code}", *([*signing, "--user", user] if user else [])]
+    done = subprocess.run([*command, stack.front + path], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "user", "who"),
+    [
+        ("/public", None, None),
+        ("/public?x=1", GREEN, None),
+        ("/private", BLUE, None),
+        ("/private", GREEN, "arn:aws:sts::111122223333:assumed-role/green-api/local"),
+        ("/private", None, "anonymous"),
+        ("/public/../private", None, "anonymous"),
+        ("/publi%63", None, "anonymous"),
+        ("/public/", None, "anonymous"),
+    ],
+)
+def test_the_policies_decide_what_is_answered(
+    stack: RunningStack, path: str, user: str | None, who: str | None
+) -> None:
+    answer = curl(stack, path, user)
+    if who is None:
+        assert answer == "hello200"
+        return
+    assert answer.startswith(
+        f"AccessDeniedException: User: {who} is not authorized to perform: vpc-lattice-svcs:Invoke"
+    )
+    assert answer.endswith(f"{path} because no service-based policy allows the vpc-lattice-svcs:Invoke action\n403")
+
+
+@pytest.mark.parametrize("user", [BLUE, None])
+def test_a_deny_of_the_network_holds_whatever_the_service_allows(stack: RunningStack, user: str | None) -> None:
+    assert curl(stack, "/admin", user).endswith("/admin with an explicit deny in a network-based policy\n403")
+
+
+def test_a_wrong_signature_is_refused_where_an_unsigned_request_is_allowed(stack: RunningStack) -> None:
+    assert curl(stack, "/public", "LOCALBLUE:wrong").endswith("403")

@@ -1,0 +1,157 @@
+"""Which requests the stack's servers admit."""
+
+from __future__ import annotations
+
+import pytest
+
+from lattice_bridge.local.web.admission import Address, Refused, address_of, check_admitted, refusal_line
+
+NAMES = frozenset({"orders.example.com", "orders"})
+
+
+def addressed(host: str, target: str = "/", method: str = "GET") -> Address:
+    return address_of(method, target, [("host", host)])
+
+
+def status_of(host: str, *headers: tuple[str, str], names: frozenset[str] = NAMES) -> int | None:
+    """The refusal's status, or None for a request that is admitted."""
+    given = [("host", host), *headers]
+    try:
+        check_admitted(address_of("GET", "/", given), given, names)
+    except Refused as refusal:
+        return refusal.status
+    return None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "localhost:8080", "LOCALHOST", "localhost.", "localhost.:80", "localhost:"),
+        *("a.localhost", "A.B.localhost:1", "127.0.0.1", "127.0.0.1:65535", "127.255.0.9", "[::1]", "[::1]:80"),
+        *("[0:0:0:0:0:0:0:1]", "orders.example.com", "Orders.Example.Com.:443", "orders"),
+    ],
+)
+def test_loopback_and_own_names_are_admitted(host: str) -> None:
+    assert status_of(host) is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example", "evil-localhost"),
+        *("notlocalhost", "127.0.0.1.localhost.evil", "128.0.0.1", "0.0.0.0", "10.0.0.1", "2130706433", "0x7f.1"),
+        *("[::2]", "[::ffff:127.0.0.1]", "[::]", "[127.0.0.1]", "x.orders.example.com", "example.com", "127.0.0.01"),
+    ],
+)
+def test_another_host_is_refused(host: str) -> None:
+    """Trap G1: DNS rebinding makes a browser send the name of the page's own site."""
+    assert status_of(host) == 403
+
+
+def test_a_name_of_the_template_is_no_name_of_the_other_servers() -> None:
+    """Trap G1: the Lambda API and the Runtime APIs admit loopback only."""
+    assert status_of("orders.example.com", names=frozenset()) == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        *((origin, None) for origin in ("http://localhost", "http://localhost:3000", "https://127.0.0.1:8443")),
+        *((origin, None) for origin in ("http://[::1]:3000", "http://app.localhost:1", "https://orders.example.com")),
+        *((origin, 403) for origin in ("null", "", "http://evil.example", "https://localhost.evil.example", "file://")),
+        *((origin, 403) for origin in ("http://localhost@evil.example", "http://localhost:3000/", "localhost")),
+        *((origin, 403) for origin in ("chrome-extension://localhost", "http://localhost http://evil.example")),
+    ],
+)
+def test_only_pages_of_this_machine_are_admitted(origin: str, status: int | None) -> None:
+    """Trap G1: a page of another site can send requests, though it cannot read the answers."""
+    assert status_of("localhost:8080", ("origin", origin)) == status
+
+
+def test_every_origin_counts() -> None:
+    """Trap G1."""
+    assert status_of("localhost", ("origin", "http://localhost"), ("origin", "http://evil.example")) == 403
+
+
+@pytest.mark.parametrize(
+    ("site", "status"),
+    [("same-origin", None), ("same-site", None), ("none", None), ("cross-site", 403), ("Cross-Site", 403), ("", 403)],
+)
+def test_a_cross_site_fetch_is_refused_without_an_origin_too(site: str, status: int | None) -> None:
+    """Trap G1: an `<img>` sends no Origin."""
+    assert status_of("localhost:8080", ("sec-fetch-site", site)) == status
+
+
+def test_a_refusal_lists_what_is_admitted_and_the_fix() -> None:
+    given = [("host", "evil.example")]
+    with pytest.raises(Refused) as refused:
+        check_admitted(address_of("GET", "/", given), given, NAMES)
+    text = str(refused.value)
+    assert "localhost, *.localhost, 127.0.0.0/8, [::1], orders, orders.example.com" in text
+    assert "Fix: use one of them, or set it as the CustomDomainName" in text
+
+
+# ---- the address ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "address"),
+    [
+        ("GET", "/a%2F?x=1&x", Address("/a%2F?x=1&x", "Own:1", "own")),
+        ("GET", "/a?", Address("/a?", "Own:1", "own")),
+        ("GET", "//other/a", Address("//other/a", "Own:1", "own")),
+        ("OPTIONS", "*", Address("*", "Own:1", "own")),
+        ("GET", "http://Other:2/a?", Address("/a?", "Other:2", "other")),
+        ("GET", "HTTPS://other", Address("/", "other", "other")),
+        ("GET", "http://other?x", Address("/?x", "other", "other")),
+        ("OPTIONS", "http://other", Address("*", "other", "other")),
+    ],
+)
+def test_an_absolute_targets_authority_replaces_host(method: str, target: str, address: Address) -> None:
+    """RFC 9112 §3.2: the target and the Host together are the address."""
+    assert addressed("Own:1", target, method) == address
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        *(
+            ("GET", target)
+            for target in ("*", "", "a", "ftp://other/", "http:///a", "http://a@b/", "/a#b", "http://a/#")
+        ),
+        ("CONNECT", "other:80"),
+    ],
+)
+def test_another_target_is_a_bad_request(method: str, target: str) -> None:
+    with pytest.raises(Refused) as refused:
+        addressed("own", target, method)
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "host", ["", ":80", "a b", "a,b", "a@b", "a/b", "a:b", "a:80:80", "[::1", "::1", "é", "a\tb", "http://a", "a%00"]
+)
+def test_what_is_no_host_name_is_a_bad_request(host: str) -> None:
+    assert status_of(host) == 400
+
+
+@pytest.mark.parametrize("hosts", [[], ["localhost", "localhost"], ["localhost", "evil.example"]])
+def test_a_host_that_is_missing_or_repeated_is_a_bad_request(hosts: list[str]) -> None:
+    with pytest.raises(Refused, match=f"occurs {len(hosts)} times") as refused:
+        address_of("GET", "/", [("host", host) for host in hosts])
+    assert refused.value.status == 400
+
+
+def test_a_refusals_line_is_one_line_without_control_characters() -> None:
+    """Trap G3: a client chooses the target, and a function its error."""
+    line = refusal_line("GET /\x1b[2J" + "a" * 1000, Refused(400, "text", "line\nline\x9b\u202e"))
+    assert line.isprintable()
+    assert len(line) < 300
+    assert r"400: line\nline\x9b\u202e" in line
+
+
+@pytest.mark.parametrize("target", ["/a", "h:443", "http://localhost/a"])
+def test_a_tunnel_is_refused(target: str) -> None:
+    """What follows a CONNECT is not HTTP."""
+    with pytest.raises(Refused, match="CONNECT asks for a tunnel"):
+        address_of("CONNECT", target, [("host", "localhost")])

@@ -1,0 +1,189 @@
+"""Signatures, with botocore's signer as the other side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lattice_bridge.local.front.identities import READY_MADE, Identity, read_identities
+from lattice_bridge.local.web.sigv4 import SERVICE, SignatureRefused, Signed, session_of, verify
+
+IDENTITIES = read_identities(None)
+BLUE = IDENTITIES["LOCALBLUE"]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def sign(
+    path: str = "/a",
+    query: str = "",
+    headers: Sequence[tuple[str, str]] = (),
+    *,
+    method: str = "GET",
+    region: str = "us-east-1",
+    service: str = SERVICE,
+    secret: str = "blue",
+) -> Signed:
+    """A request as a client with botocore sends it."""
+    given = {"host": "svc.example", "x-amz-content-sha256": "UNSIGNED-PAYLOAD", **dict(headers)}
+    request = AWSRequest(method, f"https://svc.example{path}{f'?{query}' if query else ''}", headers=given)
+    SigV4Auth(Credentials("LOCALBLUE", secret), service, region).add_auth(request)
+    return Signed(method, path, query, [(name.lower(), value) for name, value in request.headers.items()])
+
+
+def check(signed: Signed, now: datetime | None = None) -> Identity | None:
+    return verify(signed, IDENTITIES, region="us-east-1", now=now or datetime.now(UTC))
+
+
+def replaced(signed: Signed, name: str, value: str | None) -> Signed:
+    kept = [pair for pair in signed.headers if pair[0] != name]
+    return Signed(signed.method, signed.path, signed.query, [*kept, *([(name, value)] if value is not None else [])])
+
+
+def test_an_unsigned_request_is_nobodys() -> None:
+    assert check(Signed("GET", "/", "", [("host", "h")])) is None
+
+
+def test_a_bearer_token_is_not_a_signature() -> None:
+    assert check(Signed("GET", "/", "", [("host", "h"), ("authorization", "Bearer x")])) is None
+
+
+paths = st.lists(st.text(max_size=8), max_size=3).map(lambda parts: "/" + "/".join(quote(p, safe="") for p in parts))
+pairs = st.lists(st.tuples(st.text("ab~é /+", max_size=4), st.text("xy&=%é ", max_size=4)), max_size=4)
+
+
+@given(path=paths, query=pairs)
+def test_what_botocore_signs_is_verified(path: str, query: list[tuple[str, str]]) -> None:
+    raw = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in query if name)
+    assert check(sign(path, raw)) is BLUE
+
+
+def test_signed_headers_may_be_repeated_and_hold_runs_of_blanks() -> None:
+    assert check(sign(headers=[("x-custom", "a   b")])) is BLUE
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Signed("POST", "/a", "q=1", ()),
+        Signed("GET", "/b", "q=1", ()),
+        Signed("GET", "/a", "q=2", ()),
+        Signed("GET", "/a", "q=1&r=2", ()),
+    ],
+    ids=["method", "path", "query", "added query"],
+)
+def test_a_request_that_was_changed_after_signing_is_refused(changed: Signed) -> None:
+    signed = sign("/a", "q=1")
+    with pytest.raises(SignatureRefused, match="does not match"):
+        check(Signed(changed.method, changed.path, changed.query, signed.headers))
+
+
+def test_a_signed_header_that_was_changed_is_refused() -> None:
+    with pytest.raises(SignatureRefused, match="does not match"):
+        check(replaced(sign(headers=[("x-tenant-id", "blue")]), "x-tenant-id", "green"))
+
+
+def test_a_signature_by_another_secret_is_refused() -> None:
+    with pytest.raises(SignatureRefused, match="does not match"):
+        check(sign(secret="green"))
+
+
+@pytest.mark.parametrize("minutes", [-6, 6])
+def test_a_signature_more_than_five_minutes_off_is_refused(minutes: int) -> None:
+    with pytest.raises(SignatureRefused, match="Signature expired"):
+        check(sign(), now=datetime.now(UTC) + timedelta(minutes=minutes))
+
+
+def test_a_signature_four_minutes_old_is_good() -> None:
+    assert check(sign(), now=datetime.now(UTC) + timedelta(minutes=4)) is BLUE
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("authorization", "AWS4-HMAC-SHA256 nonsense", "IncompleteSignature"),
+        ("authorization", "AWS4-ECDSA-P256-SHA256 Credential=a/b", "IncompleteSignature"),
+        ("x-amz-date", None, "x-amz-date occurs 0 times"),
+        ("x-amz-date", "yesterday", "YYYYMMDD"),
+        ("x-amz-date", "20200101T000000Z", "scope does not match"),
+        ("x-amz-content-sha256", None, "occurs 0 times"),
+        (
+            "x-amz-content-sha256",
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "UNSIGNED-PAYLOAD",
+        ),
+    ],
+)
+def test_what_a_signature_needs_has_to_be_there(name: str, value: str | None, text: str) -> None:
+    with pytest.raises(SignatureRefused, match=f"{text}.* Fix: "):
+        check(replaced(sign(), name, value))
+
+
+def test_the_host_has_to_be_signed() -> None:
+    signed = sign()
+    authorization = signed.one("authorization").replace("SignedHeaders=host;", "SignedHeaders=")
+    with pytest.raises(SignatureRefused, match="host must be signed"):
+        check(replaced(signed, "authorization", authorization))
+
+
+@pytest.mark.parametrize(("region", "service"), [("eu-west-1", SERVICE), ("us-east-1", "execute-api")])
+def test_a_signature_for_something_else_is_refused(region: str, service: str) -> None:
+    with pytest.raises(SignatureRefused, match="should be scoped"):
+        check(sign(region=region, service=service))
+
+
+def test_two_authorization_headers_are_refused() -> None:
+    """Trap C11."""
+    signed = sign()
+    with pytest.raises(SignatureRefused, match="authorization occurs 2 times"):
+        check(Signed("GET", "/a", "", [*signed.headers, ("authorization", "Bearer x")]))
+
+
+def test_a_caller_chooses_the_sessions_name_with_the_token() -> None:
+    signed = sign(headers=[("x-amz-security-token", "session=i-0123")])
+    assert check(signed) is BLUE
+    assert session_of(signed, BLUE) == "i-0123"
+    assert session_of(sign(), BLUE) == "local"
+
+
+@pytest.mark.parametrize("name", ["a", "a/b", "x" * 65, "a b", ""])
+def test_a_session_name_that_iam_would_not_allow_is_refused(name: str) -> None:
+    with pytest.raises(SignatureRefused):
+        session_of(sign(headers=[("x-amz-security-token", f"session={name}")]), BLUE)
+
+
+def test_the_ready_made_identities_are_in_the_format_of_the_file() -> None:
+    assert sorted(IDENTITIES) == ["LOCALBLUE", "LOCALGREEN"]
+    assert READY_MADE.count("[[identity]]") == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "lines"),
+    [(["host", "x-amz-date", "a", "a"], 0), ([*map("h{}".format, range(99)), "host", "x-amz-date"], 0), (["b"], 101)],
+    ids=["a name twice", "many names", "many lines"],
+)
+def test_a_signature_over_very_many_headers_is_refused_before_it_is_computed(names: list[str], lines: int) -> None:
+    """The keys are public, and the time grows with names times headers."""
+    listed = ";".join(sorted({*names, "host", "x-amz-date"}) if lines else names)
+    sent = [
+        ("host", "h"),
+        ("x-amz-date", f"{NOW:%Y%m%dT%H%M%SZ}"),
+        ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
+        *[("b", "1")] * lines,
+    ]
+    scope = f"LOCALBLUE/{NOW:%Y%m%d}/us-east-1/vpc-lattice-svcs/aws4_request"
+    signature = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={listed}, Signature={'0' * 64}"
+    with pytest.raises(SignatureRefused, match=r"Fix: (sign each header once|send at most)"):
+        verify(
+            Signed("GET", "/", "", [*sent, ("authorization", signature)]),
+            read_identities(None),
+            region="us-east-1",
+            now=NOW,
+        )

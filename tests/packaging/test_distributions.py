@@ -1,0 +1,147 @@
+"""What a wheel and an sdist contain, when they are built in a checkout where secrets lie around."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.metadata import PathDistribution
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from lattice_bridge.config.code_hash import code_hash, hash_of
+from lattice_bridge.version import __version__
+from tests.testing.test_strangers_project import environment, run
+from tools.package_contents import contents
+from tools.package_install import ROOT
+
+SECRETS: Final = (
+    *(".env", ".aws/credentials", "id_rsa", "identities.toml", "key.pem", "samconfig.toml", "notes.md", "prod.json"),
+    *("lattice_bridge/.env", "lattice_bridge/identities.toml", "lattice_bridge/keys.json", "lattice_bridge/secret.pem"),
+    *("events/.env", "events/identities.toml", "events/v2/key.pem", "tests/x.pem", "docs/.env", "tools/token.txt"),
+)
+SECRET: Final = "hunter2, which must not be published"
+NAME: Final = f"lattice_bridge-{__version__}"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout, without .gitignore: what is not listed is left out even if git does not ignore it."""
+    folder = tmp_path_factory.mktemp("copy") / "checkout"
+    unneeded = (".git", ".gitignore", ".venv", ".*_cache", ".hypothesis", "__pycache__", "dist", "build")
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*unneeded))
+    for name in SECRETS:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(SECRET, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built("wheel", checkout, tmp_path_factory.mktemp("wheel"))
+
+
+def test_a_wheel_contains_the_package_the_plugin_and_the_corpus(wheel: Path) -> None:
+    """Trap G6."""
+    names = [name for name in files_of(wheel) if ".dist-info/" not in name]
+    others = {name for name in names if not (name.startswith("lattice_bridge/") and name.endswith(".py"))}
+    assert others == {
+        *("_lattice_bridge_pytestplugin.py", "lattice_bridge/code.sha256", "lattice_bridge/py.typed"),
+        "lattice_bridge/testing/events.zip",
+    }
+
+
+def test_a_wheel_contains_the_hash_of_the_code_that_it_was_built_from(wheel: Path) -> None:
+    """A checkout compiles configurations that a wheel of the same code reads."""
+    assert files_of(wheel)["lattice_bridge/code.sha256"].decode() == code_hash() == hash_of(ROOT / "lattice_bridge")
+
+
+def test_an_sdist_contains_what_a_wheel_is_built_from(checkout: Path, tmp_path: Path) -> None:
+    """Trap G6."""
+    files = files_of(built("sdist", checkout, tmp_path))
+    names = [name.removeprefix(f"{NAME}/") for name in files]
+    assert {name.partition("/")[0] for name in names} == {
+        *("CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"),
+        *("_lattice_bridge_pytestplugin.py", "events", "hatch_build.py", "lattice_bridge"),
+    }
+    kinds = {(name.partition("/")[0], Path(name).suffix) for name in names if "/" in name}
+    assert kinds == {("events", ".json"), ("events", ".toml"), ("lattice_bridge", ".py"), ("lattice_bridge", ".typed")}
+    assert not contain_secret(files)
+
+
+def test_a_wheel_that_is_built_of_an_sdist_is_the_same(checkout: Path, wheel: Path, tmp_path: Path) -> None:
+    with tarfile.open(built("sdist", checkout, tmp_path)) as file:
+        file.extractall(tmp_path, filter="data")
+    assert files_of(built("wheel", tmp_path / NAME, tmp_path)) == files_of(wheel)
+
+
+def test_no_secret_of_the_checkout_is_in_a_wheel_or_in_the_functions_zip(wheel: Path, tmp_path: Path) -> None:
+    """Trap G6: the zip contains what the installed wheel's record lists."""
+    files = files_of(wheel)
+    assert not contain_secret(files)
+    assert not contain_secret(files_in(io.BytesIO(files["lattice_bridge/testing/events.zip"])))
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(tmp_path)
+    deployed = contents([PathDistribution(tmp_path / f"{NAME}.dist-info")], boto3=False)
+    assert {Path(name).suffix for name in deployed if ".dist-info/" not in name} == {".py", ".sha256"}
+
+
+def test_of_the_corpus_events_and_the_map_that_decides_them_are_packaged(wheel: Path) -> None:
+    names = files_in(io.BytesIO(files_of(wheel)["lattice_bridge/testing/events.zip"])).keys()
+    assert {name for name in names if not name.endswith(".json")} == {"decisions.toml"}
+    assert {f"events/{name}" for name in names} == {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "events").rglob("*.*") if path.is_file()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "link", "target"),
+    [
+        ("lattice_bridge/linked.py", "lattice_bridge/linked.py", "wheel"),
+        ("lattice_bridge/more/linked.py", "lattice_bridge/more", "sdist"),
+        ("events/v2/linked.json", "events/v2/linked.json", "wheel"),
+        ("events/v2/linked.json", "events/v2/linked.json", "sdist"),
+    ],
+)
+def test_a_link_is_refused(checkout: Path, tmp_path: Path, name: str, link: str, target: str) -> None:
+    """Trap G6."""
+    shutil.copytree(checkout, tmp_path / "checkout", ignore=shutil.ignore_patterns("tests", "docs", "benchmarks"))
+    (tmp_path / "elsewhere").mkdir()
+    elsewhere = tmp_path / "elsewhere" / Path(name).name
+    elsewhere.write_text(f'"{SECRET}"\n', encoding="utf-8")
+    (tmp_path / "checkout" / link).symlink_to(elsewhere if link == name else elsewhere.parent)
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=tmp_path / "checkout", env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert f"{name} is a symbolic link" in done.stderr
+
+
+def built(target: str, folder: Path, output: Path) -> Path:
+    run([sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(output)], folder)
+    (archive,) = output.glob("*.whl" if target == "wheel" else "*.tar.gz")
+    return archive
+
+
+def files_of(archive: Path) -> dict[str, bytes]:
+    """The name of each file in a wheel or an sdist, and its bytes."""
+    if archive.suffix == ".whl":
+        return files_in(io.BytesIO(archive.read_bytes()))
+    with tarfile.open(archive) as file:
+        found = {member.name: file.extractfile(member) for member in file.getmembers()}
+        return {name: stream.read() for name, stream in found.items() if stream is not None}
+
+
+def files_in(archive: io.BytesIO) -> dict[str, bytes]:
+    with zipfile.ZipFile(archive) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def contain_secret(files: dict[str, bytes]) -> list[str]:
+    return [name for name, data in files.items() if SECRET.encode() in data]

@@ -1,0 +1,45 @@
+"""What a start does not import: each would be waited for at every cold start."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.document import parse_document
+from tests.support.builders import MAP
+
+PROGRAM = """
+import json, sys
+from lattice_bridge.config.settings import Settings
+import lattice_bridge.bridge, lattice_bridge.telemetry
+settings = Settings.load({"LATTICE_BRIDGE_CONFIG": sys.argv[1]})
+assert settings.tenant_map.rules.owners
+print(json.dumps(sorted(sys.modules)))
+"""
+BACKEND = '[[backend]]\nfunction = "orders:live"\n'
+
+
+def imported(path: Path) -> set[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}  # imports TOML
+    command = [sys.executable, "-c", PROGRAM, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("module", ["pydantic", "boto3", "botocore", "jwt", "cryptography", "tomllib", "click", "rich"])
+def test_a_compiled_configuration_starts_without(module: str, tmp_path: Path) -> None:
+    path = tmp_path / "bridge.json"
+    path.write_text(compile_document(parse_document(MAP + BACKEND), tmp_path), encoding="utf-8")
+    assert module not in imported(path)
+
+
+def test_toml_starts_without_what_only_issuers_and_registries_need(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.toml"
+    path.write_text(MAP + BACKEND, encoding="utf-8")
+    assert not {"boto3", "botocore", "jwt", "cryptography", "click", "rich"} & imported(path)

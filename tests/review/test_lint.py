@@ -1,0 +1,341 @@
+"""Warnings, the map's own tests, explanations, and the commands that show them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lattice_bridge.cli.root import root
+from lattice_bridge.review.check import findings_of
+from tests.support.builders import ACCOUNT, role, v2
+from tests.support.paths import ROOT
+
+HEAD = "[tenants]\nblue = {}\ngreen = {}\n"
+ROLE = f'role = "arn:aws:iam::{ACCOUNT}:role/'
+
+
+def rule(id_: str, body: str) -> str:
+    return f'[[rule]]\nid = "{id_}"\n{body}\n'
+
+
+ORG = 'org = "o-a1b2c3d4e5"'
+VPCS = 'vpc = "vpc-0b8276c84697e7339"'
+MORE_VPCS = 'vpc = ["vpc-0b8276c84697e7339", "vpc-1b8276c84697e7339"]'
+BOTH = rule("both", f'{ROLE}both"\ntenants = ["blue", "green"]')
+
+
+def said(*parts: str) -> list[tuple[str, str]]:
+    return [(finding.level, finding.text) for finding in findings_of("".join((HEAD, *parts)))]
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(root, list(arguments), input=stdin, catch_exceptions=False)
+
+
+def written(folder: Path, *parts: str) -> str:
+    path = folder / "map.toml"
+    path.write_text("".join((HEAD, *parts)))
+    return str(path)
+
+
+# ---- warnings -------------------------------------------------------------------------------------------------------
+
+
+def test_a_clean_map_has_no_findings() -> None:
+    assert said(BOTH) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ([rule("a", f'{ROLE}team/a"\ntenant = "blue"')], f'rule "a": the path in "arn:aws:iam::{ACCOUNT}:role/team/a"'),
+        ([rule("a", f'account = "{ACCOUNT}"\ntenant = "blue"')], 'rule "a": lets in every principal of the account'),
+        (
+            [rule("a", 'vpc = "vpc-0b8276c84697e7339"\ntenant = "blue"\naccept_risk = "x"')],
+            'rule "a": lets in whatever runs in the VPC',
+        ),
+        (
+            [rule("a", 'anyone = true\ntenant = "blue"\naccept_risk = "x"')],
+            'rule "a": lets in callers that nobody authenticated',
+        ),
+    ],
+)
+def test_a_rule_that_lets_in_more_than_it_seems_to_is_a_warning(parts: list[str], text: str) -> None:
+    """Trap B5."""
+    found = said(BOTH, *parts)
+    assert [level for level, _ in found] == ["warning"]
+    assert found[0][1].startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "denied"),
+    [
+        (f'{ROLE}a-b"', f'{ROLE}a-b"'),
+        (f'{ROLE}a-b"', f'{ROLE}a-*"'),
+        (f'{ROLE}a-b"', f'account = "{ACCOUNT}"'),
+        (f'{ROLE}a-b-*"', f'{ROLE}a-*"'),
+        (f'{ROLE}a"\nsession = "s-1"\nsession_set_by = "x"', f'{ROLE}a"'),
+        (f'sso = {{ account = "{ACCOUNT}", permission_set = "Dev" }}', f'account = "{ACCOUNT}"'),
+        (f'user = "arn:aws:iam::{ACCOUNT}:user/ann"', f'account = "{ACCOUNT}"'),
+    ],
+)
+def test_a_rule_all_of_whose_callers_are_denied_is_never_reached(allowed: str, denied: str) -> None:
+    found = said(BOTH, rule("a", f'{allowed}\ntenant = "blue"'), rule("no", f"{denied}\ndeny = true"))
+    assert ("warning", 'rule "a": is never reached: rule "no" denies all its callers') in found
+
+
+@pytest.mark.parametrize(
+    "denied", [f'{ROLE}a-*"', f'{ROLE}b"', f'{ROLE}a"\nsession = "s-1"', f'{ROLE}a"\norg = "o-a1b2c3d4e5"']
+)
+def test_a_rule_some_of_whose_callers_are_let_in_is_reached(denied: str) -> None:
+    found = said(BOTH, rule("a", f'{ROLE}a"\ntenant = "blue"'), rule("no", f"{denied}\ndeny = true"))
+    assert not any("never reached" in text for _, text in found)
+
+
+@pytest.mark.parametrize(("one", "other"), [("acme", "Acme"), ("tenant-l", "tenant-1"), ("t0", "to"), ("a_b", "a-b")])
+def test_tenants_that_a_person_takes_for_one_another_are_a_warning(one: str, other: str) -> None:
+    text = f"[tenants]\n{one} = {{}}\n{other} = {{}}\n" + rule("r", f'{ROLE}r"\ntenants = "*"')
+    assert [finding.text for finding in findings_of(text)] == [
+        f"tenants {one}, {other} are easily taken for one another"
+    ]
+
+
+def test_a_tenant_that_no_rule_leads_to_is_a_warning() -> None:
+    assert said(rule("a", f'{ROLE}a"\ntenant = "blue"')) == [
+        ("warning", "tenant green is registered, and no rule leads to it")
+    ]
+
+
+def test_a_map_that_does_not_load_has_its_faults_and_no_warnings() -> None:
+    found = said(rule("a", f'{ROLE}a"\ntenant = "bleu"'))
+    assert found == [("error", "rule \"a\": tenant 'bleu' is not in [tenants]; did you mean 'blue'?")]
+
+
+# ---- the map's own tests --------------------------------------------------------------------------------------------
+
+
+def own_test(principal: str, expect: str, **more: str) -> str:
+    lines = {"principal": principal, "expect": expect, **more}
+    return "[[test]]\n" + "".join(f'{key} = "{value}"\n' for key, value in lines.items())
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        own_test(role("both"), "blue", header="blue"),
+        own_test(role("both"), "refused"),
+        own_test(role("both"), "refused: ambiguous"),
+        own_test(role("both", "444455556666"), "refused: no_rule"),
+    ],
+)
+def test_a_test_that_holds_says_nothing(test: str) -> None:
+    assert said(BOTH, test) == []
+
+
+@pytest.mark.parametrize(
+    ("test", "gets"),
+    [
+        (own_test(role("both"), "green", header="blue"), "expects green, gets blue"),
+        (own_test(role("both"), "refused", header="blue"), "expects refused, gets blue"),
+        (own_test(role("both"), "refused: no_rule"), "expects refused: no_rule, gets refused: ambiguous"),
+        (own_test("nobody", "blue"), "gets no decision"),
+    ],
+)
+def test_a_test_that_does_not_hold_is_an_error_that_says_what_it_got(test: str, gets: str) -> None:
+    ((level, text),) = said(BOTH, test)
+    assert level == "error"
+    assert gets in text
+
+
+def test_a_test_table_with_an_unknown_key_is_a_fault() -> None:
+    ((_, text),) = said(BOTH, own_test(role("both"), "blue", heder="blue"))
+    assert text == "test number 1: heder: unknown key; did you mean header?"
+
+
+def test_the_projects_own_maps_hold_their_tests() -> None:
+    folder = ROOT
+    for name in ("bridge.toml", "examples/open.toml"):
+        found = findings_of((folder / name).read_text())
+        assert [finding for finding in found if finding.level == "error"] == []
+
+
+# ---- commands -------------------------------------------------------------------------------------------------------
+
+
+def test_check_exits_with_0_for_a_good_map_and_1_for_a_bad_one(tmp_path: Path) -> None:
+    good = run("check", written(tmp_path, BOTH))
+    assert (good.exit_code, good.output.strip().rpartition(": ")[2]) == (0, "no errors, no warnings")
+    bad = run("check", written(tmp_path, BOTH, rule("a", f'{ROLE}a"\ntenant = "bleu"')))
+    assert bad.exit_code == 1
+    assert "did you mean 'blue'?" in bad.output
+    assert run("check", str(tmp_path / "nothing.toml")).exit_code == 2
+
+
+def test_warnings_fail_only_when_they_are_to(tmp_path: Path) -> None:
+    path = written(tmp_path, BOTH, rule("a", f'account = "{ACCOUNT}"\ntenant = "blue"'))
+    assert (run("check", path).exit_code, run("check", path, "--strict").exit_code) == (0, 1)
+
+
+def test_check_speaks_json_and_sarif(tmp_path: Path) -> None:
+    path = written(tmp_path, BOTH, rule("a", f'account = "{ACCOUNT}"\ntenant = "blue"'))
+    (found,) = json.loads(run("check", path, "--format", "json").output)
+    assert (found["level"], found["subject"]) == ("warning", "a")
+    report = json.loads(run("check", path, "--format", "sarif").output)
+    (result,) = report["runs"][0]["results"]
+    line = result["locations"][0]["physicalLocation"]["region"]["startLine"]
+    assert Path(path).read_text().splitlines()[line - 1] == 'id = "a"'
+
+
+def explained(folder: Path, *arguments: str, stdin: str | None = None) -> tuple[int, dict[str, Any]]:
+    path = written(folder, BOTH, rule("acct", f'account = "{ACCOUNT}"\ntenants = "*"'))
+    done = run("explain", "--map", path, "--json", *arguments, stdin=stdin)
+    return done.exit_code, json.loads(done.output)
+
+
+def test_an_explanation_names_the_owner_the_runner_up_and_the_outcome(tmp_path: Path) -> None:
+    code, facts = explained(tmp_path, "--principal", role("both"), "--header", "blue")
+    assert code == 0
+    assert (facts["owner"], facts["runner_up"], facts["tenant"]) == ("both", "acct", "blue")
+    assert (facts["caller"], facts["sources"][0]["allows"], facts["header"]) == (role("both"), "blue, green", "blue")
+
+
+def test_an_event_is_explained_from_a_file_and_from_stdin(tmp_path: Path) -> None:
+    event = v2(role("both"), headers={"x-tenant-id": "red"})
+    (tmp_path / "event.json").write_text(json.dumps(event))
+    from_file = explained(tmp_path, str(tmp_path / "event.json"))
+    assert from_file == explained(tmp_path, "-", stdin=json.dumps(event))
+    assert (from_file[0], from_file[1]["reason"]) == (1, "tenant_not_allowed")
+    assert from_file[1]["status"] == 403
+
+
+def test_an_event_that_is_refused_before_any_rule_is_explained_too(tmp_path: Path) -> None:
+    assert explained(tmp_path, "-", stdin="{}")[1]["reason"] == "not_lattice"
+
+
+def test_a_condition_that_does_not_hold_is_explained(tmp_path: Path) -> None:
+    path = written(tmp_path, BOTH, rule("a", f'{ROLE}a"\ntenant = "blue"\norg = "o-a1b2c3d4e5"'))
+    done = run("explain", "--map", path, "--principal", role("a"))
+    assert done.exit_code == 1
+    assert "its condition on org does not hold, and no broader rule is asked" in done.output
+
+
+@pytest.mark.parametrize("arguments", [[], ["event.json", "--principal", "x"], ["-"]])
+def test_explain_wants_either_an_event_or_a_caller(tmp_path: Path, arguments: list[str]) -> None:
+    assert run("explain", "--map", written(tmp_path, BOTH), *arguments, stdin="not json").exit_code == 2
+
+
+def test_who_lists_every_way_to_become_a_tenant(tmp_path: Path) -> None:
+    parts = [
+        BOTH,
+        rule("one", f'{ROLE}one"\ntenant = "blue"'),
+        rule("all", f'sso = {{ account = "{ACCOUNT}", permission_set = "Ops" }}\ntenants = "*"'),
+        rule("broker", f'{ROLE}broker"\ntenant_from = "session"\ntemplate = "t-{{tenant}}"\nsession_set_by = "x"'),
+        rule("green", f'{ROLE}green"\ntenant = "green"'),
+        rule("no", f'{ROLE}no"\ndeny = true'),
+    ]
+    done = run("who", "blue", "--map", written(tmp_path, *parts))
+    assert done.exit_code == 0
+    ways = [line.split("\t")[1] for line in done.output.splitlines() if line.startswith("ways\t")]
+    assert ways == ["both", "one", "all", "broker"]
+    assert 'if session fits "t-{tenant}"' in done.output
+
+
+def test_who_exits_with_1_for_a_tenant_that_nobody_becomes(tmp_path: Path) -> None:
+    path = written(tmp_path, rule("one", f'{ROLE}one"\ntenant = "blue"'))
+    assert [run("who", tenant, "--map", path).exit_code for tenant in ("blue", "green", "red")] == [0, 1, 1]
+
+
+# ---- diff -----------------------------------------------------------------------------------------------------------
+
+
+def differ(folder: Path, old: str, new: str, *arguments: str) -> tuple[int, list[dict[str, str]]]:
+    (folder / "old.toml").write_text(HEAD + old)
+    (folder / "new.toml").write_text(HEAD + new)
+    done = run("diff", str(folder / "old.toml"), str(folder / "new.toml"), "--json", *arguments)
+    return done.exit_code, json.loads(done.output)
+
+
+def test_the_same_rules_in_another_order_are_no_difference(tmp_path: Path) -> None:
+    one, two = rule("one", f'{ROLE}one"\ntenant = "blue"'), rule("two", f'{ROLE}two"\ntenant = "green"')
+    assert differ(tmp_path, one + two, two + one) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        ("", f'{ROLE}a"\ntenant = "blue"', "gains"),
+        (f'{ROLE}a"\ntenant = "blue"', "", "loses"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenant = "green"', "changes"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenants = "*"', "gains"),
+        (f'{ROLE}a"\ntenants = "*"', f'{ROLE}a"\ntenant = "blue"', "loses"),
+        (f'{ROLE}a"\ntenants = ["blue", "green"]', f'{ROLE}a"\ntenant = "blue"', "loses"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenant = "blue"\n{ORG}', "loses"),
+        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenant = "blue"', "gains"),
+        (f'{ROLE}a"\ntenants = "*"\n{ORG}', f'{ROLE}a"\ntenants = "*"', "gains"),
+        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenant = "blue"\n{VPCS}', "changes"),
+        (f'{ROLE}a"\ntenant = "blue"\n{VPCS}', f'{ROLE}a"\ntenant = "blue"\n{MORE_VPCS}', "gains"),
+        (f'{ROLE}a"\ntenant = "blue"\n{MORE_VPCS}', f'{ROLE}a"\ntenant = "blue"\n{VPCS}', "loses"),
+        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenant = "green"', "changes"),
+        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenants = ["blue", "green"]', "gains"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ndeny = true', "loses"),
+        (
+            f'{ROLE}a"\ntenant = "blue"',
+            f'{ROLE}a"\ntenant_from = "session"\nsession_set_by = "x"\ntemplate = "t-{{tenant}}"',
+            "changes",
+        ),
+    ],
+)
+def test_a_rule_that_gives_something_else_is_a_difference(tmp_path: Path, old: str, new: str, kind: str) -> None:
+    code, changes = differ(tmp_path, BOTH + (rule("a", old) if old else ""), BOTH + (rule("a", new) if new else ""))
+    assert (code, [change["kind"] for change in changes]) == (1, [kind])
+    assert changes[0]["subject"] == f"role a of {ACCOUNT}"
+
+
+def test_yesterdays_requests_are_replayed(tmp_path: Path) -> None:
+    events = [v2(role("a")), v2(role("b")), {"not": "an event"}, v2(role("both"), headers={"x-tenant-id": "blue"})]
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, events)) + "\n\n")
+    old, new = rule("a", f'{ROLE}a"\ntenant = "blue"'), rule("a", f'{ROLE}a"\ntenant = "green"')
+    more = rule("acct", f'account = "{ACCOUNT}"\ntenant = "blue"')
+    code, changes = differ(tmp_path, BOTH + old, BOTH + new + more, "--events", str(tmp_path / "events.jsonl"))
+    assert code == 1
+    assert [(change["kind"], change["before"], change["after"]) for change in changes] == [
+        ("changes", "blue", "green"),
+        ("gains", "refused: no_rule", "blue"),
+    ]
+
+
+def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text("{}\nnot json\n")
+    path = written(tmp_path, BOTH)
+    done = run("diff", path, path, "--events", str(tmp_path / "events.jsonl"))
+    assert done.exit_code == 2
+    assert "events.jsonl:2: not JSON" in done.output
+
+
+def test_check_finds_what_is_wrong_beside_the_map_too(tmp_path: Path) -> None:
+    """A file that the bridge would answer 503 for is not a good one."""
+    path = written(tmp_path, BOTH, '[[backend]]\nfuncton = "x"\n')
+    done = run("check", path)
+    assert done.exit_code == 1
+    assert "did you mean function?" in done.output
+
+
+def test_an_event_from_a_service_that_is_not_listed_is_explained_as_the_bridge_decides_it(tmp_path: Path) -> None:
+    services = '[lattice]\nservices = ["arn:aws:vpc-lattice:eu-west-1:111122223333:service/svc-9"]\n'
+    path = written(tmp_path, BOTH, services)
+    done = run(
+        "explain", "--map", path, "--json", "-", stdin=json.dumps(v2(role("both"), headers={"x-tenant-id": "blue"}))
+    )
+    assert (done.exit_code, json.loads(done.output)["reason"]) == (1, "service_not_allowed")
+
+
+def test_a_test_with_claims_of_any_depth_is_told_in_so_many_words() -> None:
+    """Trap D9."""
+    deep = 'expect = "x"\nclaims.corp.' + ".".join(["a"] * 2000) + " = 1\n"
+    found = findings_of(f"{HEAD}[[test]]\n{deep}")
+    assert found
+    assert all(len(finding.text) < 500 for finding in found)

@@ -1,0 +1,294 @@
+"""The scripted Lambda that others test with: by the clients that people have, and beside the local stack's own API."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from lattice_bridge import Bridge
+from lattice_bridge.config.backend import Backend
+from lattice_bridge.errors import BridgeError
+from lattice_bridge.testing import FakeLambda, lattice_event
+from lattice_bridge.testing.fakes import Invocation
+from tests.support.builders import tenant_map
+from tests.support.invokers import SHORT, call
+from tests.support.stack import FAULTS, RunningStack, opened, running, signed
+
+ARN: Final = "arn:aws:lambda:us-east-1:123456789012:function:orders"
+BLUE: Final = "arn:aws:iam::111122223333:role/blue-api"
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeLambda]:
+    with FakeLambda() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[RunningStack]:
+    with running("--max-environments", "2", template=FAULTS) as stack:
+        yield stack
+
+
+def read(response: Any) -> Any:
+    return json.loads(response["Payload"].read())
+
+
+# ---- by the clients that people have --------------------------------------------------------------------------------
+
+
+def test_boto3_reads_what_was_scripted_and_the_test_reads_what_boto3_said(fake: FakeLambda) -> None:
+    fake.reply({"statusCode": 200, "body": "é"})
+    response = fake.client().invoke(FunctionName=f"{ARN}:live", TenantId="blue", Payload=b'{"n": 1}', LogType="Tail")
+    assert (response["StatusCode"], response["ExecutedVersion"], "FunctionError" in response) == (200, "$LATEST", False)
+    assert read(response) == {"statusCode": 200, "body": "é"}
+    (heard,) = fake.calls
+    assert heard == Invocation("orders", "live", "blue", {"n": 1}, heard.headers, "RequestResponse")
+    assert heard.headers["x-amz-log-type"] == "Tail"
+
+
+def test_boto3_finds_it_by_the_variables_alone(fake: FakeLambda, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in fake.environ.items():
+        monkeypatch.setenv(name, value)
+    session: Any = boto3.session.Session()
+    client = session.client("lambda")
+    assert read(client.invoke(FunctionName="orders")) == {}
+    client.close()
+
+
+def test_the_aws_cli_invokes(fake: FakeLambda, tmp_path: Path) -> None:
+    aws = str(Path(sys.executable).with_name("aws"))
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **fake.environ}
+    answer = tmp_path / "answer.json"
+    command = [aws, "lambda", "invoke", "--function-name", "orders", "--tenant-id", "blue", "--payload", '{"n": 1}']
+    subprocess.run([*command, str(answer)], capture_output=True, env=environ, check=True)
+    assert (answer.read_text(), fake.calls[0].tenant, fake.calls[0].payload) == ("{}", "blue", {"n": 1})
+
+
+def test_the_bridge_goes_through_it(fake: FakeLambda) -> None:
+    fake.answer("orders", lambda call: {"statusCode": 201, "body": call.payload["method"]})
+    bridge = Bridge(tenant_map(), fake.invoke, backends=[Backend("/", "orders:live")], write=lambda _: None)
+    reply = bridge(lattice_event(method="PUT", principal=BLUE), None)
+    assert (reply["statusCode"], reply["body"]) == (201, "PUT")
+    assert (fake.calls[0].function, fake.calls[0].qualifier, fake.calls[0].tenant) == ("orders", "live", "blue")
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (lambda fake: fake.raises("ValueError", "a secret"), "backend_raised"),
+        (lambda fake: fake.raises("Sandbox.Timedout"), "backend_timeout"),
+        (lambda fake: fake.refuses(404, "ResourceNotFoundException"), "function_not_found"),
+        (lambda fake: fake.refuses(403, "AccessDeniedException"), "access_denied"),
+        (lambda fake: fake.refuses(429, "TooManyRequestsException"), "throttled"),
+        (lambda fake: fake.refuses(500, "ServiceException"), "unreachable"),
+        (lambda fake: fake.hangs(), "backend_timeout"),
+    ],
+)
+def test_the_bridge_takes_it_for_lambda(fake: FakeLambda, script: Any, reason: str) -> None:
+    script(fake)
+    with pytest.raises(BridgeError) as refused:
+        fake.invoke(call(timeout=SHORT))
+    assert refused.value.reason == reason
+
+
+# ---- beside the local stack's own API -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"FunctionName": "isolated"},
+        {"FunctionName": "echo", "TenantId": "blue"},
+        {"FunctionName": "isolated", "TenantId": "bl#ue"},
+        {"FunctionName": "isolated", "TenantId": "b" * 257},
+        {"FunctionName": "echo:live", "Qualifier": "$LATEST"},
+        {"FunctionName": "echo", "Payload": b"{not json"},
+        {"FunctionName": "echo", "Payload": b"NaN"},
+        {"FunctionName": "echo", "Payload": b'"%s"' % (b"x" * 6 * 2**20)},
+        {"FunctionName": "echo", "InvocationType": "Event", "Payload": b'"%s"' % (b"x" * 2**20)},
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_boto3_gets_the_error_that_the_local_stack_gives(stack: RunningStack, arguments: dict[str, Any]) -> None:
+    def error(client: Any) -> Any:
+        with pytest.raises(ClientError) as refused:
+            client.invoke(**arguments)
+        found = dict(refused.value.response)
+        return {**found, "ResponseMetadata": found["ResponseMetadata"]["HTTPStatusCode"]}
+
+    session: Any = boto3.session.Session("local", "local", region_name="us-east-1")
+    real = session.client("lambda", endpoint_url=stack.lambda_url)
+    with FakeLambda(isolated={"isolated"}) as fake:
+        assert error(fake.client()) == error(real)
+        assert fake.calls == []
+    real.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/2015-03-31/functions/echo/invocations", {"X-Amz-Invocation-Type": "Later"}),
+        ("/2015-03-31/functions/ec.ho/invocations", {}),
+        ("/2015-03-31/functions/echo/invocations?Qualifier=", {}),
+    ],
+)
+def test_what_boto3_would_not_send_is_refused_as_the_local_stack_refuses_it(
+    fake: FakeLambda, stack: RunningStack, path: str, headers: dict[str, str]
+) -> None:
+    answers = [
+        opened(url + path, signed(url + path, headers, b"{}"), b"{}", "POST") for url in (fake.url, stack.lambda_url)
+    ]
+    one, other = ((answer.status, answer.headers["x-amzn-errortype"], answer.json()) for answer in answers)
+    assert one == other
+
+
+def test_a_request_that_nobody_signed_is_refused(fake: FakeLambda, stack: RunningStack) -> None:
+    path = "/2015-03-31/functions/echo/invocations"
+    one, other = (opened(url + path, {}, b"{}", "POST") for url in (fake.url, stack.lambda_url))
+    assert (one.status, one.headers["x-amzn-errortype"]) == (other.status, other.headers["x-amzn-errortype"])
+    assert other.json()["Message"].startswith(one.json()["Message"])
+    assert fake.calls == []
+
+
+def test_a_functions_error_looks_as_the_local_stacks(fake: FakeLambda, stack: RunningStack) -> None:
+    fake.raises("RuntimeError", "a secret of the function")
+    url = f"{fake.url}/2015-03-31/functions/raises/invocations"
+    one, other = opened(url, signed(url, {}, b"{}"), b"{}", "POST"), stack.invoke("raises")
+    assert (one.status, one.headers["x-amz-function-error"]) == (other.status, other.headers["x-amz-function-error"])
+    assert one.headers["content-type"] == other.headers["content-type"]
+    assert one.json().items() <= other.json().items()
+
+
+def test_a_throttle_looks_as_the_local_stacks(fake: FakeLambda, stack: RunningStack) -> None:
+    other = next(
+        answer for number in range(9) if (answer := stack.invoke("isolated", None, f"t-{number}")).status != 200
+    )
+    fake.refuses(429, "TooManyRequestsException", other.json()["message"])
+    url = f"{fake.url}/2015-03-31/functions/isolated/invocations"
+    one = opened(url, signed(url, {}, b"{}"), b"{}", "POST")
+    for header in ("x-amzn-errortype", "retry-after", "content-type"):
+        assert one.headers[header] == other.headers[header]
+    assert (one.status, one.json()) == (other.status, other.json())
+
+
+@pytest.mark.parametrize(("kind", "status"), [("Event", 202), ("DryRun", 204)])
+def test_a_call_that_nobody_waits_for_is_accepted_whatever_the_function_does(
+    fake: FakeLambda, stack: RunningStack, kind: str, status: int
+) -> None:
+    fake.hangs()
+    response = fake.client().invoke(FunctionName="echo", InvocationType=kind)
+    assert response["StatusCode"] == status == stack.invoke("echo", X_Amz_Invocation_Type=kind).status
+    assert response["Payload"].read() == b""
+    assert [call.invocation_type for call in fake.calls] == [kind]
+    fake.refuses(404, "ResourceNotFoundException")
+    with pytest.raises(ClientError):
+        fake.client().invoke(FunctionName="echo", InvocationType=kind)
+
+
+# ---- as a test scripts it -------------------------------------------------------------------------------------------
+
+
+def test_what_is_said_of_a_function_goes_before_what_is_said_of_all_and_a_qualifier_before_both(
+    fake: FakeLambda,
+) -> None:
+    fake.reply("all")
+    fake.reply("orders", "orders")
+    fake.reply("live", f"{ARN}:live")
+    client = fake.client()
+    names = ("audit", "orders", "orders:old", "orders:live", ARN)
+    assert [read(client.invoke(FunctionName=name)) for name in names] == ["all", "orders", "orders", "live", "orders"]
+    fake.reply("later", "orders")
+    assert read(client.invoke(FunctionName="orders")) == "later"
+
+
+def test_an_answer_may_be_made_of_the_call_and_an_exception_is_the_functions_own(fake: FakeLambda) -> None:
+    def respond(call: Invocation) -> Any:
+        return {"twice": call.payload["n"] * 2}
+
+    fake.answer(None, respond)
+    client = fake.client()
+    assert read(client.invoke(FunctionName="orders", Payload=b'{"n": 2}')) == {"twice": 4}
+    failed = client.invoke(FunctionName="orders", Payload=b"{}")
+    assert (failed["FunctionError"], read(failed)) == ("Unhandled", {"errorType": "KeyError", "errorMessage": "'n'"})
+
+
+def test_bytes_stand_for_themselves(fake: FakeLambda) -> None:
+    fake.reply(b"not json")
+    assert fake.client().invoke(FunctionName="orders")["Payload"].read() == b"not json"
+
+
+def test_headers_of_a_refusal_take_the_place_of_its_own(fake: FakeLambda) -> None:
+    fake.refuses(429, "TooManyRequestsException", headers={"retry-after": "0"})
+    with pytest.raises(ClientError) as refused:
+        fake.client().invoke(FunctionName="orders")
+    assert refused.value.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "0"
+
+
+def test_without_a_word_on_isolation_any_call_may_name_a_tenant_or_none(fake: FakeLambda) -> None:
+    for tenant in ({}, {"TenantId": "blue"}):
+        fake.client().invoke(FunctionName="orders", **tenant)
+    assert [call.tenant for call in fake.calls] == [None, "blue"]
+
+
+def test_a_client_gives_up_on_a_function_that_hangs(fake: FakeLambda) -> None:
+    fake.hangs("orders")
+    with pytest.raises(ReadTimeoutError):
+        fake.client(read_timeout=0.1).invoke(FunctionName="orders")
+    assert len(fake.calls) == 1
+
+
+def test_it_ends_with_its_context_whatever_hangs() -> None:
+    gone = threading.Event()
+    with FakeLambda() as fake:
+        fake.hangs()
+
+        def wait() -> None:
+            try:
+                fake.invoke(call(timeout=20))
+            except BridgeError:
+                gone.set()
+
+        threading.Thread(target=wait, daemon=True).start()
+        while not fake.calls:
+            time.sleep(0.01)
+        url, began = fake.url, time.monotonic()
+    assert gone.wait(2)
+    assert time.monotonic() - began < 2
+    with pytest.raises(OSError):
+        urllib.request.urlopen(url, timeout=2)
+
+
+def test_32_threads_are_all_heard(fake: FakeLambda) -> None:
+    fake.answer(None, lambda call: call.payload)
+    with ThreadPoolExecutor(32) as pool:
+        payloads = [b"%d" % number for number in range(200)]
+        answers = list(pool.map(lambda payload: fake.invoke(call(payload=payload)), payloads))
+    assert answers == payloads
+    assert sorted(heard.payload for heard in fake.calls) == list(range(200))
+
+
+def test_a_fake_that_was_not_started_says_how_to() -> None:
+    with pytest.raises(RuntimeError, match="with FakeLambda"):
+        _ = FakeLambda().url
+
+
+@pytest.mark.parametrize("name", ["", "or ders", "a/b"])
+def test_a_name_that_no_function_has_is_refused_at_once(fake: FakeLambda, name: str) -> None:
+    with pytest.raises(ValueError, match="is not a function name or ARN"):
+        fake.reply({}, name)
+    with pytest.raises(ValueError, match="is not a function name or ARN"):
+        FakeLambda(isolated={name})

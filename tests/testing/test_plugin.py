@@ -1,0 +1,322 @@
+"""The pytest plugin: what it costs those who do not use it, and what it does for those who do.
+
+The fixtures of these tests are the plugin's own; what a run as a whole does is seen in a run of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lattice_bridge.errors import InvalidMap, Unavailable
+from lattice_bridge.testing import Case, FakeLambda, Issuer, lattice_event, load_event
+from lattice_bridge.testing.fixtures import BridgeFactory
+from tests.support.paths import ROOT
+
+PLUGIN: Final = "_lattice_bridge_pytestplugin"
+BLUE: Final = "arn:aws:iam::111122223333:role/blue-api"
+CONFIG: Final = f"""
+[[backend]]
+function = "orders"
+[tenants]
+blue = {{}}
+[[rule]]
+id = "blue-api"
+role = "{BLUE}"
+tenant = "blue"
+"""
+USERS: Final = """
+[[rule]]
+id = "users"
+jwt = "corp"
+tenant_from = "claim"
+claim = ["tenant"]
+"""
+
+
+def pytest_in(folder: Path, text: str = "", *arguments: str, **files: str) -> subprocess.CompletedProcess[str]:
+    """A run of pytest over a test file, without any plugin that is not installed."""
+    (folder / "test_it.py").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *arguments]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+
+
+# ---- those who do not use it ----------------------------------------------------------------------------------------
+
+MODULES: Final = """
+import json, pathlib, sys
+def test_modules():
+    pathlib.Path("modules.json").write_text(json.dumps(sorted(sys.modules)))
+"""
+
+
+def modules_of_a_run(folder: Path, *arguments: str) -> set[str]:
+    done = pytest_in(folder, MODULES, *arguments)
+    assert done.returncode == 0, done.stdout
+    return set(json.loads((folder / "modules.json").read_text()))
+
+
+def test_a_run_that_does_not_use_the_plugin_imports_its_one_file_and_nothing_else(tmp_path: Path) -> None:
+    without = modules_of_a_run(tmp_path, "-p", "no:lattice_bridge")
+    assert modules_of_a_run(tmp_path) - without == {PLUGIN}
+    assert not {name for name in without if name.partition(".")[0] in (PLUGIN, "lattice_bridge")}
+
+
+def test_an_event_costs_no_server_no_stack_and_no_sdk(tmp_path: Path) -> None:
+    done = pytest_in(
+        tmp_path,
+        """
+import sys
+def test_modules(lattice_event):
+    lattice_event()
+    assert not {"boto3", "jwt", "pydantic", "starlette", "hypothesis.strategies"} & set(sys.modules)
+    assert not {"lattice_bridge.testing.stack", "lattice_bridge.testing.fakes"} & set(sys.modules)
+""",
+    )
+    assert done.returncode == 0, done.stdout
+
+
+# ---- the marker -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.lattice_events("v2/query-in-path", "v1/query-in-path")
+def test_a_marked_test_is_given_the_events_by_name(lattice_case: Case, request: pytest.FixtureRequest) -> None:
+    assert request.node.name.endswith(f"[{lattice_case.name}]")
+    assert lattice_case.event == load_event(lattice_case.name)
+    assert lattice_case.expected["request"]["version"] == int(lattice_case.name[1])
+
+
+def test_each_pattern_adds_events_and_none_is_given_twice(tmp_path: Path) -> None:
+    text = """
+import pytest
+@pytest.mark.lattice_events("v2/query-r*", "v1/query-in-path", "v2/query-repeated")
+def test_it(lattice_case): pass
+"""
+    done = pytest_in(tmp_path, text, "--collect-only")
+    assert re.findall(r"test_it\[(.*)\]", done.stdout) == ["v2/query-repeated", "v1/query-in-path"]
+
+
+def test_a_test_that_changes_its_event_changes_no_others(tmp_path: Path) -> None:
+    text = """
+import pytest
+@pytest.mark.parametrize("time", [1, 2])
+@pytest.mark.lattice_events("v2/signed-role")
+def test_it(lattice_case, time):
+    assert lattice_case.event["requestContext"].pop("identity")
+    lattice_case.expected.clear()
+"""
+    done = pytest_in(tmp_path, text)
+    assert "2 passed" in done.stdout
+
+
+def test_the_marker_of_a_function_goes_before_its_class_s(tmp_path: Path) -> None:
+    text = """
+import pytest
+@pytest.mark.lattice_events("v1/*")
+class TestIt:
+    @pytest.mark.lattice_events("v2/unsigned")
+    def test_it(self, lattice_case): pass
+"""
+    done = pytest_in(tmp_path, text, "--collect-only")
+    assert re.findall(r"test_it\[(.*)\]", done.stdout) == ["v2/unsigned"]
+
+
+@pytest.mark.parametrize(
+    ("marker", "argument", "said"),
+    [
+        ('lattice_events("v2/query-repaeted")', "lattice_case", "near it are v2/query-repeated"),
+        ('lattice_events(pattern="v2/*")', "lattice_case", 'lattice_events("v2/*")'),
+        ("lattice_events(2)", "lattice_case", 'lattice_events("v2/*")'),
+        ('lattice_events("v2/*")', "tmp_path", "needs the argument lattice_case"),
+        ("usefixtures('tmp_path')", "lattice_case", 'comes with a marker: @pytest.mark.lattice_events("v2/*")'),
+    ],
+    ids=["no such event", "a keyword", "a number", "no argument", "no marker"],
+)
+def test_a_marker_that_means_nothing_is_an_error_that_says_what_to_write(
+    tmp_path: Path, marker: str, argument: str, said: str
+) -> None:
+    done = pytest_in(tmp_path, f"import pytest\n@pytest.mark.{marker}\ndef test_it({argument}): pass\n")
+    assert done.returncode in (1, 2)
+    assert said in done.stdout
+    assert "1 error" in done.stdout
+
+
+def test_strict_markers_know_the_marker(tmp_path: Path) -> None:
+    text = 'import pytest\n@pytest.mark.lattice_events("v2/unsigned")\ndef test_it(lattice_case): pass\n'
+    assert "1 passed" in pytest_in(tmp_path, text, "--strict-markers").stdout
+
+
+# ---- events of one's own --------------------------------------------------------------------------------------------
+
+OWN: Final = """
+import pytest
+@pytest.mark.lattice_events
+def test_it(lattice_case):
+    assert (lattice_case.event, lattice_case.expected) == ({"mine": 1}, {})
+"""
+
+
+def test_a_folder_of_ones_own_takes_the_place_of_the_corpus(tmp_path: Path) -> None:
+    (tmp_path / "own" / "deep").mkdir(parents=True)
+    (tmp_path / "own" / "deep" / "one.json").write_text('{"mine": 1}')
+    done = pytest_in(tmp_path, OWN, "--lattice-events", "own", "-vv")
+    assert "test_it[deep/one] PASSED" in done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_a_folder_that_is_not_there_or_holds_no_json_is_an_error(tmp_path: Path) -> None:
+    assert (
+        f"--lattice-events: {tmp_path / 'own'} is not a folder"
+        in pytest_in(tmp_path, OWN, "--lattice-events", "own").stdout
+    )
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "one.json").write_text("{")
+    assert "one.json is not JSON" in pytest_in(tmp_path, OWN, "--lattice-events", "own").stdout
+
+
+# ---- fixtures -------------------------------------------------------------------------------------------------------
+
+
+def test_the_fixture_makes_events_as_the_package_does(lattice_event: Callable[..., dict[str, Any]]) -> None:
+    assert lattice_event(path="/orders")["path"] == "/orders"
+
+
+def test_a_bridge_of_a_text_invokes_the_fake_as_the_tenant(bridge: BridgeFactory, fake_lambda: FakeLambda) -> None:
+    fake_lambda.reply({"statusCode": 201, "body": ""}, "orders")
+    assert bridge(CONFIG)(lattice_event(principal=BLUE))["statusCode"] == 201
+    assert [(call.function, call.tenant) for call in fake_lambda.calls] == [("orders", "blue")]
+
+
+def test_a_bridge_can_be_given_lambdas_context(bridge: BridgeFactory, fake_lambda: FakeLambda) -> None:
+    class Context:
+        def get_remaining_time_in_millis(self) -> int:
+            return 100
+
+    handler = bridge(CONFIG)
+    assert handler(lattice_event(principal=BLUE), Context())["statusCode"] == 504
+    assert handler.log[-1]["reason"] == "no_time_left"
+    assert fake_lambda.calls == []
+
+
+def test_the_log_says_why_a_request_was_refused_and_pytest_shows_it(
+    bridge: BridgeFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = bridge(CONFIG)
+    assert handler(lattice_event())["statusCode"] == 401
+    assert handler(lattice_event(principal=f"{BLUE}-not"))["statusCode"] == 403
+    assert [line["reason"] for line in handler.log] == ["no_credential", "no_rule"]
+    assert '"reason":"no_rule"' in capsys.readouterr().out
+
+
+def test_without_an_argument_it_is_the_projects_own_bridge(bridge: BridgeFactory, fake_lambda: FakeLambda) -> None:
+    assert bridge()(lattice_event(path="/history", principal=BLUE))["statusCode"] == 200
+    assert [(call.function, call.tenant) for call in fake_lambda.calls] == [("history", "BlueTenant")]
+
+
+def test_a_path_is_relative_to_the_projects_root(
+    bridge: BridgeFactory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    handler = bridge("examples/open.toml")
+    assert handler(lattice_event(path="/history", headers={"x-tenant-id": "BlueTenant"}))["statusCode"] == 200
+
+
+def test_a_map_that_does_not_load_is_raised_with_its_faults(bridge: BridgeFactory) -> None:
+    with pytest.raises(InvalidMap, match="tenant 'bleu'"):
+        bridge(CONFIG.replace('"blue"', '"bleu"'))
+
+
+def test_a_path_to_nothing_is_raised(bridge: BridgeFactory, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="config_unreachable"):
+        bridge(tmp_path / "bridge.toml")
+
+
+def test_every_option_of_a_configuration_reaches_the_bridge(bridge: BridgeFactory) -> None:
+    service = "arn:aws:vpc-lattice:eu-west-1:111122223333:service/svc-0a1b2c3d4e5f60718"
+    text = f'[lattice]\nservices = ["{service}"]\nset_cookie = "headers"\nscheme = "http"\n{CONFIG}'
+    made = bridge(text).bridge
+    assert made.services == {service}
+    assert (made.set_cookie, made.scheme) == ("headers", "http")
+
+
+def test_a_bridge_believes_the_token_issuer(
+    bridge: BridgeFactory, token_issuer: Issuer, fake_lambda: FakeLambda
+) -> None:
+    handler = bridge(CONFIG + USERS + token_issuer.table())
+    token = token_issuer.token(tenant="blue")
+    assert handler(lattice_event(headers={"authorization": f"Bearer {token}"}))["statusCode"] == 200
+    assert [call.tenant for call in fake_lambda.calls] == ["blue"]
+
+
+def test_the_token_issuers_authority_is_trusted_no_longer_than_the_test(tmp_path: Path) -> None:
+    text = """
+import os
+before = os.environ.get("SSL_CERT_FILE")
+def test_one(token_issuer): assert os.environ["SSL_CERT_FILE"] == str(token_issuer.ca_file)
+def test_two(): assert os.environ.get("SSL_CERT_FILE") == before
+"""
+    assert "2 passed" in pytest_in(tmp_path, text).stdout
+
+
+# ---- settings -------------------------------------------------------------------------------------------------------
+
+USES: Final = "def test_it(bridge): bridge()\n"
+
+
+def test_the_setting_says_where_the_projects_bridge_is(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "b.toml").write_text(CONFIG)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nlattice_bridge_config = conf/b.toml\n")
+    assert "1 passed" in pytest_in(tmp_path, USES).stdout
+
+
+def test_a_configuration_that_is_not_there_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
+    done = pytest_in(tmp_path, USES)
+    assert f"there is no {tmp_path / 'bridge.toml'}; pytest's setting lattice_bridge_config says" in done.stdout
+
+
+STACK: Final = "def test_one(local_stack): pass\ndef test_two(local_stack): pass\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "template.yaml; pytest's setting lattice_bridge_template says where it is"),
+        ({"template.yaml": "Resources: {}"}, "Failed: local_stack: the local stack did not start (with exit code 2)"),
+        (
+            {"template.yaml": "Resources: {}", "pytest.ini": "[pytest]\nlattice_bridge_parameters = AuthType\n"},
+            "Failed: lattice_bridge_parameters: AuthType: write NAME=VALUE",
+        ),
+    ],
+    ids=["no template", "a bad template", "a bad parameter"],
+)
+def test_a_stack_that_cannot_start_is_an_error_of_each_test_that_says_why(
+    tmp_path: Path, files: dict[str, str], said: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    done = pytest_in(tmp_path, STACK, "-rE")
+    assert "2 errors" in done.stdout
+    assert done.stdout.count(said.removeprefix("Failed: ")) >= 2
+    assert "Traceback" not in done.stdout
+    assert "lattice_bridge/testing" not in done.stdout
+
+
+def test_parameters_and_the_template_are_the_projects_settings(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    template = (ROOT / "tests" / "stranger" / "bridge" / "template.yaml").read_text(encoding="utf-8")
+    (tmp_path / "conf" / "t.yaml").write_text(template)
+    (tmp_path / "conf" / "orders").mkdir()
+    settings = ["lattice_bridge_template = conf/t.yaml", "lattice_bridge_parameters =", "  AuthType=NONE"]
+    (tmp_path / "pytest.ini").write_text("\n".join(["[pytest]", *settings, ""]))
+    text = "def test_it(local_stack): assert local_stack.get('/').status == 503  # the bridge has no bridge.toml\n"
+    assert "1 passed" in pytest_in(tmp_path, text).stdout

@@ -1,0 +1,217 @@
+"""A stranger's projects: a virtual environment of their own, the wheel in it with its extras, and their own tests.
+
+Rule: nothing of this repository is there but the wheel, and nothing that is installed but what its extras ask for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from collections.abc import Iterable, Iterator
+from importlib.metadata import Distribution, PathDistribution, distribution
+from pathlib import Path
+from typing import Final
+
+import pytest
+from packaging.requirements import Requirement
+
+from lattice_bridge.testing.corpus import all_events, all_replies, load_event
+from tests.support.paths import ROOT
+
+STRANGER: Final = ROOT / "tests" / "stranger"
+PLUGIN: Final = ROOT / "_lattice_bridge_pytestplugin.py"
+POWERTOOLS: Final = "aws-lambda-powertools"
+FIXTURES: Final = re.findall(r"^@pytest\.fixture.*\ndef (\w+)", PLUGIN.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+class Installed:
+    """A virtual environment with the wheel."""
+
+    def __init__(self, folder: Path, wheel: Path, extras: str) -> None:
+        venv.create(folder, symlinks=True)
+        self.python = folder / "bin" / "python"
+        (self.site,) = folder.glob("lib/python3*/site-packages")
+        link(needed(metadata_of(wheel), extras.split(",")), self.site)
+        link({POWERTOOLS, *needed(distribution(POWERTOOLS), ())}, self.site)
+        pip = [sys.executable, "-m", "pip", "--python", str(self.python), "--isolated", "install", "--no-index"]
+        run([*pip, "--quiet", "--disable-pip-version-check", f"{wheel}[{extras}]"], folder)
+
+    def pytest(self, project: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A run of the project's tests, of a copy of it. A warning is an error, as in many a stranger's project."""
+        copy = folder / project
+        if not copy.exists():
+            shutil.copytree(STRANGER / project, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        command = [str(self.python), "-m", "pytest", "-W", "error", "-p", "no:cacheprovider", "-ra", *arguments]
+        return subprocess.run(command, cwd=copy, env=environment(), capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)], ROOT)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def plain(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    return Installed(tmp_path_factory.mktemp("plain"), wheel, "testing")
+
+
+@pytest.fixture(scope="module")
+def full(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    return Installed(tmp_path_factory.mktemp("full"), wheel, "local,testing")
+
+
+# ---- what is installed ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_imported_is_the_wheel(plain: Installed, tmp_path: Path) -> None:
+    program = (
+        "import lattice_bridge.testing, _lattice_bridge_pytestplugin as p; print(lattice_bridge.__file__, p.__file__)"
+    )
+    found = run([str(plain.python), "-c", program], tmp_path).split()
+    assert [Path(path).is_relative_to(plain.site) and not Path(path).is_symlink() for path in found] == [True, True]
+
+
+def test_the_wheel_has_no_other_top_level_module_and_no_test_of_ours(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as file:
+        tops = {name.partition("/")[0] for name in file.namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "_lattice_bridge_pytestplugin.py",
+        "lattice_bridge",
+    }
+
+
+def test_the_corpus_is_one_file_in_the_wheel_and_the_same_events(plain: Installed, wheel: Path, tmp_path: Path) -> None:
+    """pytest looks at every file of a package with a plugin, at each start of everybody."""
+    with zipfile.ZipFile(wheel) as file:
+        assert "lattice_bridge/testing/events.zip" in file.namelist()
+        assert not [name for name in file.namelist() if name.endswith(".json")]
+    program = (
+        "from lattice_bridge.testing.corpus import *; import sys;"
+        "sys.stdout.write(repr([all_events(), all_replies(), load_event('v2/query-repeated')]))"
+    )
+    ours = repr([all_events(), all_replies(), load_event("v2/query-repeated")])
+    assert run([str(plain.python), "-c", program], tmp_path) == ours
+
+
+def test_two_builds_of_the_wheel_are_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+    run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)], ROOT)
+    assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
+
+
+# ---- their tests ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("project", "tests"), [("handler", 50), ("powertools", 10), ("tenants", 100)], ids=lambda value: str(value)
+)
+def test_the_extra_testing_is_all_that_a_project_needs(
+    plain: Installed, tmp_path: Path, project: str, tests: int
+) -> None:
+    done = plain.pytest(project, tmp_path)
+    assert passed(done) >= tests
+
+
+def test_a_project_with_a_stack_needs_the_extra_local_as_well(full: Installed, tmp_path: Path) -> None:
+    done = full.pytest("bridge", tmp_path)
+    assert passed(done) >= 6
+
+
+def test_without_the_extra_local_the_stack_says_what_to_install(plain: Installed, tmp_path: Path) -> None:
+    done = plain.pytest("bridge", tmp_path)
+    assert done.returncode == 1
+    assert re.search(r"needs what is not installed here \([a-z, ]*uvicorn", done.stdout)
+    assert "pip install 'lattice-bridge[local,testing]'" in done.stdout
+    assert "3 passed" in done.stdout
+
+
+def test_events_of_ones_own_take_the_place_of_the_corpus(plain: Installed, tmp_path: Path) -> None:
+    done = plain.pytest("handler", tmp_path, "--lattice-events", "captured", "-v")
+    assert passed(done) >= 5
+    assert re.findall(r"\[(v2/.*)\] PASSED", done.stdout) == ["v2/body-webhook"] * 2
+
+
+@pytest.mark.parametrize("fixture", FIXTURES)
+def test_every_fixture_is_used_by_some_stranger(fixture: str) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in STRANGER.rglob("test_*.py")]
+    assert any(re.search(rf"^def test_\w+\(.*\b{fixture}\b.*\)", text, re.MULTILINE) for text in texts)
+
+
+def test_every_snippet_for_the_four_readers_is_a_strangers_own() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    sections = [part for part in text.split("\n## ") if part.startswith(("My handler", "I use", "I test"))]
+    theirs = "\0".join(path.read_text(encoding="utf-8") for path in sorted(STRANGER.rglob("*.py")))
+    snippets = [
+        block for part in sections for block in re.findall(r"^```python\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
+    ]
+    pieces = [piece.strip("\n") for snippet in snippets for piece in snippet.split("\n\n\n")]
+    assert len(sections) == 4
+    assert len(pieces) >= 12
+    assert [piece for piece in pieces if piece not in theirs] == []
+
+
+def test_there_are_fixtures_to_look_for() -> None:
+    assert {"lattice_event", "fake_lambda", "bridge", "token_issuer", "local_stack"} <= set(FIXTURES)
+
+
+# ---- how ------------------------------------------------------------------------------------------------------------
+
+
+def passed(done: subprocess.CompletedProcess[str]) -> int:
+    """How many tests passed, given that all did."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = re.search(r"=+ (\d+) passed in [\d.]+s", done.stdout)
+    assert found, done.stdout
+    return int(found[1])
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def environment() -> dict[str, str]:
+    """Without what points a stranger's Python at ours."""
+    ours = ("AWS_", "COV", "PYTEST", "PYTHON", "VIRTUAL_ENV", "LATTICE_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def metadata_of(wheel: Path) -> Distribution:
+    name = "-".join(wheel.name.split("-")[:2])
+    return PathDistribution(zipfile.Path(wheel, f"{name}.dist-info/"))
+
+
+def needed(package: Distribution, extras: Iterable[str]) -> set[str]:
+    """The names of what a package asks for with these extras, and of what that asks for in turn."""
+    found: set[str] = set()
+    left = list(asked_for(package, extras))
+    while left:
+        requirement = left.pop()
+        if requirement.name not in found or requirement.extras:
+            left += asked_for(distribution(requirement.name), requirement.extras)
+        found.add(requirement.name)
+    return found
+
+
+def asked_for(package: Distribution, extras: Iterable[str]) -> Iterator[Requirement]:
+    for requirement in map(Requirement, package.requires or ()):
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+            yield requirement
+
+
+def link(names: Iterable[str], site: Path) -> None:
+    """Installs what is installed here, in no time and without a network: as links."""
+    for name in names:
+        found = distribution(name)
+        tops = {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}
+        for top in tops - {path.name for path in site.iterdir()}:
+            (site / top).symlink_to(str(found.locate_file(top)))
