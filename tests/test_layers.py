@@ -1,180 +1,78 @@
-"""Who may import whom: the picture in design.md, held against the imports."""
+"""Which folder may import which: the plan of the house in docs/architecture.md, compared with the imports."""
 
 from __future__ import annotations
 
 import ast
-from typing import Final, get_args
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
-from lattice_bridge.config.backend import Payload
+from lattice_bridge.config.code_hash import TOOLS
 from tests.support.paths import ROOT
 
 PACKAGE: Final = ROOT / "lattice_bridge"
 
-OURS: Final[dict[str, set[str]]] = {
-    "__init__": {"bridge", "errors", "event", "message", "tenant", "tenant_map"},
+MAY_IMPORT: Final[dict[str, set[str]]] = {
+    # files at the top: values and services that every folder uses
     "version": set(),
-    "assumptions": set(),
     "errors": set(),
-    "shape": set(),
-    "background": {"forks"},
-    "forks": set(),
-    "base64_text": set(),
-    "aws_client": {"forks"},
-    "code_hash": set(),
-    "document": {"code_hash", "errors", "regular_file"},
     "printable": set(),
-    "regular_file": set(),
-    "compiled": {
-        "code_hash",
-        "document",
-        "errors",
-        "garbage",
-        "options",
-        "rules",
-        "surroundings",
-        "template",
+    "forks": set(),
+    "garbage": {"forks"},
+    "clock": {"forks"},
+    "aws": {"forks"},
+    "message": {"errors", "http", "identity"},
+    "telemetry": {"errors", "message", "tenancy"},
+    # the folders of the bridge
+    "http": set(),
+    "identity": {"clock", "errors", "forks", "http"},
+    "formats": {"errors", "http", "identity", "message"},
+    "tenancy": {"aws", "clock", "errors", "forks", "http", "identity", "message"},
+    "invoke": {"aws", "errors", "forks", "http", "message", "version"},
+    "config": {
+        *("aws", "clock", "errors", "forks", "formats", "garbage", "http", "identity", "invoke", "message", "tenancy"),
         "version",
     },
-    "source": {"aws_client", "document", "errors", "regular_file"},
-    "place": {"document", "errors", "source"},
-    "follow": {"background", "document", "errors", "forks", "source"},
-    "registry": {"aws_client", "background", "errors", "forks", "message", "rules"},
-    "garbage": {"forks"},
-    "headers": set(),
-    "arn": {"errors", "headers"},
-    "message": {"base64_text", "arn", "errors", "headers"},
-    "template": set(),
-    "token": {"errors"},
-    "keys": {"background", "errors", "forks", "regular_file"},
-    "bearer": {"errors", "message", "token"},
-    "issuer_table": {"headers", "shape", "surroundings", "token"},
-    "lint": {"rule_table", "rules"},
-    "map_test": {"arn", "lint", "message", "rules", "shape", "tenant"},
-    "compare": {"errors", "event", "map_test", "message", "rules", "tenant"},
-    "explain": {"bearer", "message", "rules", "tenant"},
-    "rules": {"arn", "bearer", "headers", "message", "template", "token"},
-    "rule_table": {"arn", "headers", "issuer_table", "message", "rules", "shape", "template"},
-    "map_file": {
-        "errors",
-        "headers",
-        "issuer_table",
-        "keys",
-        "map_test",
-        "message",
-        "rule_table",
-        "rules",
-        "shape",
-        "surroundings",
+    # the two ends of the bridge
+    "bridge": {"config", "errors", "formats", "garbage", "http", "invoke", "message", "telemetry", "tenancy"},
+    "bootstrap": {"bridge", "clock", "config", "errors", "formats", "invoke", "telemetry"},
+    "main": {"bootstrap"},
+    "__init__": {"bridge", "config", "errors", "formats", "message", "tenancy"},
+    # what is not deployed
+    "review": {"config", "errors", "formats", "identity", "message", "tenancy"},
+    "deployment/cloudformation": {"config"},
+    "deployment/iam": {"http"},
+    "deployment/checks": {"config", "deployment/cloudformation", "deployment/iam", "review", "telemetry"},
+    "deployment/doctor": {"aws", "config", "deployment/iam", "http", "identity", "tenancy"},
+    "local/web": {"http", "printable"},
+    "local/plan": {"deployment/cloudformation", "deployment/iam"},
+    "local/aws": {"formats", "local/environments", "local/web"},
+    "local/environments": {"config", "local/plan", "local/web", "printable"},
+    "local/front": {
+        *("config", "deployment/iam", "errors", "formats", "http", "identity", "local/environments", "local/plan"),
+        *("local/web", "message"),
     },
-    "backend": {"errors"},
-    "event": {"base64_text", "arn", "assumptions", "errors", "headers", "message"},
-    "tenant": {"bearer", "errors", "headers", "message", "rules"},
-    "tenant_map": {
-        "bearer",
-        "compiled",
-        "document",
-        "errors",
-        "keys",
-        "map_file",
-        "message",
-        "registry",
-        "rules",
-        "surroundings",
-        "tenant",
+    "local": {
+        *("deployment/cloudformation", "formats", "local/aws", "local/environments", "local/front", "local/plan"),
+        *("local/web", "printable"),
     },
-    "payload": {"assumptions", "backend", "base64_text", "dialects.forwarded", "dialects.lattice", "errors", "message"},
-    "dialects": set(),
-    "dialects.forwarded": {"assumptions", "backend", "errors", "headers", "message"},
-    "dialects.maps": {"message"},
-    "dialects.derived": {"dialects.forwarded", "errors", "headers", "message"},
-    "dialects.lattice": {"dialects.forwarded"},
-    "dialects.lattice_v1": {"dialects.derived", "dialects.forwarded", "dialects.maps"},
-    "dialects.lattice_v2": {"dialects.derived", "dialects.forwarded", "dialects.maps"},
-    "dialects.apigateway_v1": {"dialects.derived", "dialects.forwarded", "dialects.maps", "headers", "message"},
-    "dialects.apigateway_v2": {"dialects.derived", "dialects.forwarded", "dialects.maps", "message"},
-    "dialects.alb": {"dialects.derived", "dialects.forwarded", "dialects.maps", "headers", "message"},
-    "reply": {"base64_text", "assumptions", "errors", "headers", "message"},
-    "invoke": {"backend", "errors", "message"},
-    "invoke_boto3": {"aws_client", "errors", "forks", "invoke"},
-    "signing": set(),
-    "endpoint": {"errors"},
-    "credentials": {"errors", "forks", "signing"},
-    "http_answer": set(),
-    "connection": {"endpoint", "forks", "http_answer"},
-    "invoke_direct": {"connection", "credentials", "endpoint", "errors", "http_answer", "invoke", "signing", "version"},
-    "telemetry": {"errors", "message", "tenant"},
-    "settings": {"backend", "compiled", "document", "errors", "options", "options_file", "place", "tenant_map"},
-    "check": {"document", "errors", "lint", "map_file", "map_test", "options_file", "settings", "tenant_map"},
-    "compiling": {"compiled", "document", "errors", "map_file", "options_file"},
-    "options": {"assumptions", "backend", "reply"},
-    "options_file": {"assumptions", "backend", "headers", "options", "shape"},
-    "surroundings": {"token"},
-    "bridge": {
-        "assumptions",
-        "backend",
-        "errors",
-        "event",
-        "garbage",
-        "invoke",
-        "message",
-        "payload",
-        "reply",
-        "telemetry",
-        "tenant",
-        "tenant_map",
+    "testing/strategies": {"config", "http", "identity", "local/front", "message"},
+    "testing": {
+        *("bridge", "cli", "config", "errors", "formats", "http", "identity", "invoke", "local/environments"),
+        *("local/front", "local/web", "message", "testing/strategies"),
     },
-    "wiring": {
-        "background",
-        "bridge",
-        "document",
-        "errors",
-        "event",
-        "follow",
-        "invoke",
-        "invoke_boto3",
-        "invoke_direct",
-        "place",
-        "reply",
-        "settings",
-        "telemetry",
+    "cli": {
+        *("config", "deployment/checks", "deployment/cloudformation", "deployment/doctor", "errors", "formats"),
+        *("identity", "local", "local/aws", "local/front", "local/plan", "local/web", "message", "printable"),
+        *("review", "tenancy", "testing", "version"),
     },
-    "main": {"wiring"},
 }
-"""Module → the modules of ours that it may import. A new module is a new row; a new import is a decision."""
+"""Folder, or file at the top → the others that it may import."""
 
-PURE: Final = (
-    "arn",
-    "bearer",
-    "assumptions",
-    "backend",
-    "base64_text",
-    "dialects.alb",
-    "dialects.apigateway_v1",
-    "dialects.apigateway_v2",
-    "dialects.derived",
-    "dialects.forwarded",
-    "dialects.lattice",
-    "dialects.lattice_v1",
-    "dialects.lattice_v2",
-    "dialects.maps",
-    "endpoint",
-    "errors",
-    "event",
-    "headers",
-    "http_answer",
-    "message",
-    "payload",
-    "printable",
-    "reply",
-    "rules",
-    "signing",
-    "template",
-    "tenant",
-    "token",
-)
-"""No network, clock, environment variable, file, log or dice."""
+EXCEPTIONS: Final[dict[tuple[str, str], str]] = {}
+"""(module, folder) → why it imports what its folder may not."""
 
 IMPURE: Final = {
     *("asyncio", "boto3", "botocore", "datetime", "glob", "http", "logging", "multiprocessing", "os", "pathlib"),
@@ -185,133 +83,138 @@ IMPURE: Final = {
 CONVERTS: Final = {"time.gmtime"}
 """Of these, what only turns its argument into something else."""
 
-ONLY_IN: Final = {
-    "boto3": {"aws_client", "invoke_boto3"},
-    "botocore": {"aws_client", "credentials", "invoke_boto3"},
-    "os": {"forks", "main", "regular_file", "source"},
-    "gc": {"garbage", "wiring"},
-    "random": {"invoke"},
-    "socket": {"connection", "keys"},
-    "ssl": {"connection", "invoke_direct", "keys"},
-    "pydantic": {"issuer_table", "map_file", "map_test", "options_file", "rule_table", "shape"},
-    "tomllib": {"document"},
+PURE: Final = {"errors", "formats", "http", "identity", "message", "printable", "tenancy"}
+"""No network, clock, environment variable, file, log or random number."""
+
+NOT_PURE: Final = {
+    "http.client": "the sockets of the one HTTP client",
+    "identity.jwks": "fetches key sets and keeps them",
+    "tenancy.registry": "asks DynamoDB and keeps the answers",
 }
-"""Outside module → the only modules of ours that may know it."""
+"""Module of a pure folder → what it does besides."""
+
+ONLY_IN: Final = {
+    "boto3": {"aws", "invoke.boto3"},
+    "botocore": {"aws", "invoke.boto3", "invoke.credentials"},
+    "gc": {"bootstrap", "garbage"},
+    "os": {"config.regular_file", "config.stores", "forks", "main"},
+    "random": {"invoke.call"},
+    "socket": {"invoke.connection", "identity.jwks"},
+    "ssl": {"invoke.connection", "invoke.direct", "identity.jwks"},
+    "pydantic": {f"config.tables.{name}" for name in ("issuer", "map", "options", "rule", "shape", "test")},
+    "tomllib": {"config.document"},
+}
+"""Outside module → the only modules of the bridge that may import it."""
 
 
-def imports(module: str) -> set[str]:
-    """Everything `module` imports, at any depth of indentation, as dotted names."""
-    found: set[str] = set()
-    for node in ast.walk(tree_of(module)):
+def modules() -> Iterator[tuple[str, Path]]:
+    """Every module of the package, without the package's name: `config.tables.rule`, `formats` for its `__init__`."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts), path
+
+
+MODULES: Final = dict(modules())
+
+
+def folder_of(module: str) -> str:
+    """The row of `MAY_IMPORT` that a module belongs to: the longest that names its folders, or the file itself."""
+    parts = module.split(".")
+    rows = ("/".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((row for row in rows if row in MAY_IMPORT), parts[0])
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, at any depth of indentation, as dotted names."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "write imports from the package's root"
             source = str(node.module)
-            inside = source in ("lattice_bridge", "lattice_bridge.dialects", "time")
-            found |= {f"{source}.{alias.name}" for alias in node.names} if inside else {source}
-    return found
-
-
-def tree_of(module: str) -> ast.Module:
-    path = PACKAGE / module.replace(".", "/")
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return ast.parse(file.read_text(encoding="utf-8"))
+            for alias in node.names:
+                full = f"{source}.{alias.name}"
+                is_module = full.removeprefix("lattice_bridge.") in MODULES or source == "time"
+                yield full if is_module else source
 
 
 def ours(module: str) -> set[str]:
-    return {_room(name) for name in imports(module) if _is_ours(name)}
-
-
-def _room(name: str) -> str:
-    """`dialects.maps` or `message`, for whatever is imported of it."""
-    parts = name.removeprefix("lattice_bridge.").split(".")
-    return ".".join(parts[:2]) if parts[0] == "dialects" else parts[0]
+    found = {name for name in imported(MODULES[module]) if name.split(".")[0] == "lattice_bridge"}
+    return {name.removeprefix("lattice_bridge.") if name != "lattice_bridge" else "__init__" for name in found}
 
 
 def outside(module: str) -> set[str]:
-    return {name for name in imports(module) if not _is_ours(name)}
+    return {name for name in imported(MODULES[module]) if name.split(".")[0] != "lattice_bridge"}
 
 
-def _is_ours(name: str) -> bool:
-    return name.split(".")[0] == "lattice_bridge"
+def test_every_folder_and_file_at_the_top_has_its_row() -> None:
+    """A row that no module belongs to is left over."""
+    assert {folder_of(module) for module in MODULES if module != "deployment"} == set(MAY_IMPORT)
 
 
-def test_every_module_of_the_core_has_its_row() -> None:
-    dialects = {f"dialects.{path.stem}" for path in PACKAGE.glob("dialects/[!_]*.py")}
-    assert {path.stem for path in PACKAGE.glob("*.py")} | dialects | {"dialects"} == set(OURS)
+@pytest.mark.parametrize("module", MODULES)
+def test_module_imports_what_its_folder_may(module: str) -> None:
+    folder = folder_of(module)
+    reached = {folder_of(name) for name in ours(module)} - {folder}
+    excused = {target for source, target in EXCEPTIONS if source == module}
+    assert reached - MAY_IMPORT.get(folder, set()) == excused
 
 
-def test_every_format_has_a_room_that_is_pure() -> None:
-    """`payload` finds it by its name, which no import shows."""
-    assert {f"dialects.{name.replace('-', '_')}" for name in get_args(Payload)} <= set(PURE)
+def test_folders_import_each_other_in_one_direction() -> None:
+    placed: set[str] = set()
+    while ready := {row for row, needs in MAY_IMPORT.items() if row not in placed and needs <= placed}:
+        placed |= ready
+    assert placed == set(MAY_IMPORT)
 
 
-def test_no_format_knows_another() -> None:
-    formats = {f"dialects.{name.replace('-', '_')}" for name in get_args(Payload)}
-    assert not {found for name in formats for found in OURS[name]} & formats
+def test_every_row_is_as_short_as_it_can_be() -> None:
+    reached: dict[str, set[str]] = {row: set() for row in MAY_IMPORT}
+    for module in MODULES:
+        reached.get(folder_of(module), set()).update(folder_of(name) for name in ours(module))
+    unused = {row: needs - reached[row] for row, needs in MAY_IMPORT.items()}
+    assert {row: needs for row, needs in unused.items() if needs} == {}
 
 
-@pytest.mark.parametrize("module", OURS)
-def test_a_module_imports_these_of_ours_and_no_others(module: str) -> None:
-    assert ours(module) == OURS[module]
+def test_what_is_deployed_imports_nothing_of_what_is_not() -> None:
+    deployed = [module for module in MODULES if module.split(".")[0] not in TOOLS]
+    assert {module for module in deployed if {name.split(".")[0] for name in ours(module)} & TOOLS} == set()
 
 
-@pytest.mark.parametrize("module", OURS)
-def test_the_core_knows_nothing_of_the_local_stack_or_the_commands(module: str) -> None:
-    assert not ours(module) & {"local", "cli", "testing", "routers"}
+PURE_MODULES: Final = [module for module in MODULES if module.split(".")[0] in PURE and module not in NOT_PURE]
 
 
-POLICIES: Final = {f"lattice_bridge.deployment.{name}" for name in ("doctor_policy", "policy_condition")}
-"""How policies are read. The local stack evaluates them; a reader of its own would be a second one."""
-
-
-def test_the_local_stack_imports_of_what_judges_only_how_policies_are_read() -> None:
-    found = {name for path in PACKAGE.glob("local/*.py") for name in imports(f"local.{path.stem}")}
-    assert {name for name in found if name.startswith("lattice_bridge.deployment")} == POLICIES
-    read = {name for module in POLICIES for name in imports(module.removeprefix("lattice_bridge."))}
-    assert not {name for name in read if name.startswith("lattice_bridge.local")}
-
-
-@pytest.mark.parametrize("module", PURE)
-def test_a_pure_module_imports_nothing_that_waits_fails_or_varies(module: str) -> None:
+@pytest.mark.parametrize("module", PURE_MODULES)
+def test_pure_module_imports_nothing_that_waits_fails_or_varies(module: str) -> None:
     reached = outside(module) - CONVERTS
     assert not {name for name in reached if name in IMPURE or name.split(".")[0] in IMPURE}
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_a_pure_module_opens_and_prints_nothing(module: str) -> None:
-    tree = tree_of(module)
+@pytest.mark.parametrize("module", PURE_MODULES)
+def test_pure_module_opens_and_prints_nothing(module: str) -> None:
+    tree = ast.parse(MODULES[module].read_bytes())
     called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not called & {"open", "print", "input", "exec", "eval", "__import__"}
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_what_a_pure_module_imports_of_ours_is_pure(module: str) -> None:
-    assert OURS[module] <= set(PURE)
+@pytest.mark.parametrize("module", PURE_MODULES)
+def test_pure_module_imports_only_pure_modules(module: str) -> None:
+    assert {name for name in ours(module) if name.split(".")[0] not in PURE or name in NOT_PURE} == set()
 
 
 @pytest.mark.parametrize(("name", "homes"), ONLY_IN.items())
-def test_an_outside_module_is_known_in_its_own_rooms_alone(name: str, homes: set[str]) -> None:
-    knowing = {module for module in OURS if any(found.split(".")[0] == name for found in outside(module))}
-    assert knowing == homes
-
-
-def test_the_imports_of_the_core_have_no_circle() -> None:
-    placed: set[str] = set()
-    while ready := {module for module, needs in OURS.items() if module not in placed and needs <= placed}:
-        placed |= ready
-    assert placed == set(OURS)
+def test_outside_module_is_imported_only_in_these(name: str, homes: set[str]) -> None:
+    bridge = [module for module in MODULES if module.split(".")[0] not in TOOLS]
+    assert {module for module in bridge if any(found.split(".")[0] == name for found in outside(module))} == homes
 
 
 OPENS_A_FILE: Final = {
-    "regular_file": "the one reader of files",
+    "config.regular_file": "the one reader of files",
     "cli.compile": "writes the compiled map",
-    "code_hash": "the package's own modules",
-    "local.launcher": "writes /proc/self, and mount points in a folder of its own",
+    "config.code_hash": "the package's own modules",
+    "local.environments.launcher": "writes /proc/self, and mount points in a folder of its own",
     "testing.corpus": "the package's own events, in its zip or in the repository",
     "testing.issuer": "the system's certificates, which OpenSSL names",
-    "local.processes": "/proc, of processes that the stack has started",
+    "local.environments.processes": "/proc, of processes that the stack has started",
 }
 """Module → why it may open a file itself."""
 
@@ -321,12 +224,12 @@ def test_files_are_read_by_one_module() -> None:
     methods = {"open", "read_text", "read_bytes", "fdopen"}
     others = {"os.open", "Storage.open"}  # of a folder, for its lock; and no file at all
     opening = set()
-    for path in PACKAGE.rglob("*.py"):
+    for module, path in MODULES.items():
         called = [node.func for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)]
         names = {one.id for one in called if isinstance(one, ast.Name)} & {"open"}
         attributes = [one for one in called if isinstance(one, ast.Attribute) and ast.unparse(one) not in others]
         if names | {one.attr for one in attributes} & methods:
-            opening.add(".".join(path.relative_to(PACKAGE).with_suffix("").parts))
+            opening.add(module)
     assert opening == set(OPENS_A_FILE)
 
 
