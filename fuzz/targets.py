@@ -26,7 +26,7 @@ from lattice_bridge.local.front.lattice import http_response
 from lattice_bridge.message import is_tenant_id
 from lattice_bridge.testing import assert_valid_reply
 from lattice_bridge.testing import strategies as lattice
-from lattice_bridge.testing.conformance import departures
+from lattice_bridge.testing.departures import departures
 from lattice_bridge.testing.strategies import Sent, WrittenMap
 from tests.support.reference_readers import READERS, grouped, load
 

@@ -14,7 +14,7 @@ from lattice_bridge.cli import show
 from lattice_bridge.cli.event_file import EVENT, JSON, read_event
 
 if TYPE_CHECKING:
-    from lattice_bridge.testing.conformance import Departure
+    from lattice_bridge.testing.departures import Departure
 
 _STYLES: Final = {"documented": "cyan", "observed": "green", "assumed": "yellow"}
 
@@ -26,7 +26,7 @@ def check_command(file: Path, *, as_json: bool) -> None:
     """Find where the event in FILE (- for stdin) departs from what Lattice is documented, or was observed, to send; how
     well that is known, with its row in docs/wire.md; and whether the bridge takes it all the same. Exits with 0 if it
     departs nowhere, 1 if it does."""
-    from lattice_bridge.testing.conformance import departures, version_meant
+    from lattice_bridge.testing.departures import departures, version_meant
 
     event = read_event(file)
     found = departures(event)

@@ -3,7 +3,7 @@
 Rule: what is here is what the bridge and its local stack do themselves, handed out; see docs/testing.md.
 
 events        the event that Lattice makes of a request      corpus   events and replies as files
-replies       what Lattice would not take of a reply         fake_lambda, issuer   servers that a test scripts
+replies       what Lattice would not take of a reply         fakes, issuer   servers that a test scripts
 departures    what Lattice would not send as an event        stack    the local stack, in a process of its own
 strategies    Hypothesis; imported by its own name, since the rest needs no Hypothesis
 """
@@ -34,7 +34,7 @@ __all__ = [
     "load_event",
 ]
 
-_SERVERS = {"FakeLambda": "fake_lambda", "Issuer": "issuer", "LocalStack": "stack"}
+_SERVERS = {"FakeLambda": "fakes", "Issuer": "issuer", "LocalStack": "stack"}
 """Loaded when first asked for: most tests ask for none, and they take as long to import as the rest."""
 
 

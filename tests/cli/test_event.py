@@ -14,7 +14,7 @@ import pytest
 from lattice_bridge import parse_event
 from lattice_bridge.cli import event_file
 from lattice_bridge.testing import all_events, lattice_event, load_event
-from lattice_bridge.testing.conformance import departures
+from lattice_bridge.testing.departures import departures
 from tests.cli.test_cli import BOX, ESCAPES, assert_harmless, read, seen, written
 from tests.support.paths import ROOT
 

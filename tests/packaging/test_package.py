@@ -93,12 +93,6 @@ def test_of_the_bridge_what_is_for_tests_and_desks_is_left_out(tmp_path: Path) -
     assert [name for name in found if ".dist-info" not in name] == files[:3]
 
 
-def test_every_folder_of_the_bridge_is_either_of_its_core_or_left_out() -> None:
-    """A new one is a decision."""
-    folders = {path.name for path in (ROOT / "lattice_bridge").iterdir() if path.is_dir()} - {"__pycache__"}
-    assert folders <= {"cli", "deployment", "dialects", "local", "testing"}
-
-
 def test_boto3_and_what_only_it_needs_are_the_runtimes(tmp_path: Path) -> None:
     for name in (*BROUGHT_BY_LAMBDA, "a"):
         installed = install(tmp_path, name, [f"{name}.py"])

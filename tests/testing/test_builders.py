@@ -16,7 +16,7 @@ from lattice_bridge import parse_event
 from lattice_bridge.message import X509
 from lattice_bridge.testing import Case, all_events, lattice_event, lattice_headers
 from lattice_bridge.testing.builders import TIME
-from lattice_bridge.testing.conformance import departures
+from lattice_bridge.testing.departures import departures
 
 ROLE = "arn:aws:iam::111122223333:role/teams/blue-api"
 SERVICE = "arn:aws-cn:vpc-lattice:cn-north-1:444455556666:service/svc-1"

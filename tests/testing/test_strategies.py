@@ -30,7 +30,7 @@ from lattice_bridge.http.headers import is_sendable
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.message import is_tenant_id
 from lattice_bridge.testing import assert_valid_reply, strategies
-from lattice_bridge.testing.conformance import departures
+from lattice_bridge.testing.departures import departures
 from lattice_bridge.testing.strategies import Nested, Sent, WrittenMap
 from tests.support.examples import examples
 from tests.support.paths import ROOT

@@ -17,9 +17,9 @@ from lattice_bridge.formats.lattice_event import MAX_HEADER_BYTES, MAX_HEADER_LI
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
 from lattice_bridge.message import Pairs, parse_query, split_query
-from lattice_bridge.testing import conformance_caller as caller
-from lattice_bridge.testing import conformance_findings as known
-from lattice_bridge.testing.conformance_findings import ABSENT, Departure, Fields, Found, Said
+from lattice_bridge.testing import departures_caller as caller
+from lattice_bridge.testing import departures_found as known
+from lattice_bridge.testing.departures_found import ABSENT, Departure, Fields, Found, Said
 
 __all__ = ["Departure", "departures", "version_meant"]
 

@@ -13,7 +13,7 @@ from lattice_bridge.errors import Forbidden
 from lattice_bridge.http import headers as names
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.message import Pairs
-from lattice_bridge.testing.conformance_findings import ABSENT, CALLER, CALLER_KEYS, Fields, Found, Said
+from lattice_bridge.testing.departures_found import ABSENT, CALLER, CALLER_KEYS, Fields, Found, Said
 
 
 def _key(name: str) -> str:

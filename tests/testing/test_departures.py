@@ -16,11 +16,11 @@ from lattice_bridge import BridgeError, parse_event
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.front.lattice import HttpRequest, Origin, Signer, event_v1, event_v2, to_json
 from lattice_bridge.message import X509
-from lattice_bridge.testing import conformance_findings as departures_found
+from lattice_bridge.testing import departures_found as departures_found
 from lattice_bridge.testing.builders import lattice_event
-from lattice_bridge.testing.conformance import departures, version_meant
-from lattice_bridge.testing.conformance_findings import Departure, Known
 from lattice_bridge.testing.corpus import all_events
+from lattice_bridge.testing.departures import departures, version_meant
+from lattice_bridge.testing.departures_found import Departure, Known
 from tests.support.paths import ROOT
 
 WIRE: Final = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
