@@ -9,9 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEFINITIONS := pyproject.toml constraints.txt
+CORE := tests/http tests/formats tests/identity tests/tenancy tests/config tests/review tests/test_bridge.py tests/test_layers.py tests/test_message.py tests/test_public.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test thorough coverage check docs fuzz soak bench lock package clean build-BridgeFunction
+.PHONY: help run test quick format thorough coverage check docs fuzz soak bench lock package clean build-BridgeFunction
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/\$$\$$/$$/' | sort | expand -t 12
@@ -21,6 +22,13 @@ run: $(VENV)/local ## Serve template.yaml on this machine, on $$PORT (8080), unt
 
 test: check ## Lint, types, and all tests, on all processors
 	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+quick: check ## Lint, types, and the tests of the core that need no process, in under a minute
+	@$(BIN)/python -m pytest -n auto -q -m "not slow" $(CORE) $(ARGS)
+
+format: $(VENV)/dev ## Format the code, and fix what the linter can fix by itself
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix .
 
 thorough: check ## All tests, and each property with twenty times as many examples
 	@LATTICE_BRIDGE_EXAMPLES=20 $(BIN)/python -m pytest -n auto --timeout 1200 $(ARGS)
