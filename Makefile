@@ -36,7 +36,7 @@ check: $(VENV)/dev ## Lint and types only
 	@$(BIN)/lattice-bridge check examples/open.toml
 
 docs: $(VENV)/dev ## Write the tables in docs/ that are taken from a run of the tests
-	@LATTICE_BRIDGE_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/formats/test_frameworks.py tests/formats/test_powertools_reads.py tests/test_log_samples.py $(ARGS)
+	@LATTICE_BRIDGE_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/test_docs.py tests/formats/test_frameworks.py tests/formats/test_powertools_reads.py tests/test_log_samples.py $(ARGS)
 
 fuzz: $(VENV)/dev ## 100,000 examples of the testing strategies against the bridge, in five minutes at most
 	@$(BIN)/python -m fuzz $(ARGS)

@@ -1,20 +1,25 @@
-"""What the documentation says is so."""
+"""The documents: their examples load, their tables are the code's, and their links lead to files."""
 
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import math
+import os
 import re
 import subprocess
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from lattice_bridge import errors
+from lattice_bridge.cli.root import root
 from lattice_bridge.config import backend
 from lattice_bridge.config import location as place
 from lattice_bridge.config.settings import Settings
@@ -30,13 +35,19 @@ from lattice_bridge.telemetry import NAMESPACE_VARIABLE
 from lattice_bridge.tenancy.rules import ANYONE
 from tests.support.log_samples import samples
 from tests.support.paths import ROOT
+from tests.support.written import assert_written
+from tests.test_layers import MAY_IMPORT, MODULES, ours
 
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+CONCEPTS = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 TENANTS = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
+TROUBLESHOOTING = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 WIRE = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+SESSIONS = "arn:aws:sts::111122223333:assumed-role/"
 
 
 WORDS = {
@@ -281,3 +292,100 @@ def test_the_snippet_of_one_backend_more_is_right_and_enough(tmp_path: Path) -> 
         for parameters in ({}, {"BackendTimeout": "20"})
     ]
     assert versions[0] != versions[1]
+
+
+# ---- concepts.md ----------------------------------------------------------------------------------------------------
+
+
+def test_map_of_concepts_loads_before_any_table_begins() -> None:
+    (text,) = blocks(CONCEPTS, "toml")
+    assert findings_of(text) == []
+    assert "\n|" not in CONCEPTS.partition(text)[0]
+
+
+def test_answers_in_concepts_are_those_of_explain(tmp_path: Path) -> None:
+    (text,) = blocks(CONCEPTS, "toml")
+    (tmp_path / "concepts.toml").write_text(text, encoding="utf-8")
+    rows = re.findall(r"^\| `([\w/-]+)` \| (yes|no) \| (?:–|`(\w+)`) \| (runs as )?`(\w+)` \|", CONCEPTS, re.MULTILINE)
+    assert len(rows) >= 9
+    for caller, in_vpc, header, runs, answer in rows:
+        options = ["--map", str(tmp_path / "concepts.toml"), "--principal", f"{SESSIONS}{caller}"]
+        options += ["--vpc", "vpc-0b8276c84697e7339"] if in_vpc == "yes" else []
+        options += ["--header", header] if header else []
+        found = json.loads(CliRunner().invoke(root, ["explain", "--json", *options]).stdout)
+        assert found["tenant" if runs else "reason"] == answer, (caller, header)
+        assert found["allowed"] == bool(runs)
+
+
+@pytest.mark.parametrize(
+    "word", ["tenant", "isolated", "backend", "event", "tenant map", "rule", "anchor", "condition", "outcome"]
+)
+def test_word_is_introduced_in_concepts(word: str) -> None:
+    assert f"**{word}**" in CONCEPTS
+
+
+# ---- troubleshooting.md ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_reason_has_its_heading_in_troubleshooting(reason: str) -> None:
+    assert re.search(rf"^### `{reason}`", TROUBLESHOOTING, re.MULTILINE)
+
+
+def test_symptom_has_a_cause_and_a_fix() -> None:
+    sections = re.findall(r"^### (.*)\n((?:(?!##).*\n)*)", TROUBLESHOOTING, re.MULTILINE)
+    assert len(sections) > len(REASONS)
+    for heading, body in sections:
+        assert re.findall(r"^(Cause|Fix): ", body, re.MULTILINE) == ["Cause", "Fix"], heading
+
+
+def test_message_in_troubleshooting_is_one_that_a_command_prints() -> None:
+    """`NAME`, `…` and numbers stand for what differs."""
+    printed = {os.strerror(errno.EADDRINUSE)}
+    for path in (ROOT / "lattice_bridge").rglob("*.py"):
+        tree = ast.parse(path.read_bytes())
+        printed |= {
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+    headings = re.findall(r"^### (.*`.*)$", TROUBLESHOOTING.partition("\n## Commands\n")[2], re.MULTILINE)
+    assert len(headings) >= 8
+    for message in (message for heading in headings for message in re.findall(r"`([^`]+)`", heading)):
+        for fragment in map(str.strip, re.split(r"'?NAME'?|…|\d+", message)):
+            assert len(fragment) < 8 or any(fragment in text for text in printed), fragment
+
+
+# ---- architecture.md ------------------------------------------------------------------------------------------------
+
+
+def test_walk_of_a_request_follows_the_imports() -> None:
+    """Each file is imported by `bridge.py`, by `bootstrap.py`, or by the file before it in the walk."""
+    walk = re.findall(r"^\d+\. \[`([\w/.]+)`\]\(\.\./lattice_bridge/\1\): ", ARCHITECTURE, re.MULTILINE)
+    assert len(walk) >= 10
+    modules = [name.removesuffix(".py").replace("/", ".") for name in walk]
+    assert [name for name in modules if name not in MODULES] == []
+    assert modules[:2] == ["main", "bootstrap"]
+    known = ours("bridge") | ours("bootstrap")
+    for before, module in pairwise(modules):
+        assert module in known | ours(before), f"{module}: not imported by bridge, bootstrap or {before}"
+
+
+def test_folder_list_of_the_architecture_is_the_packages() -> None:
+    section = ARCHITECTURE.partition("\n## Folders\n")[2].partition("<!-- folders")[0]
+    named = {
+        name for line in re.findall(r"^\* ([^:]+):", section, re.MULTILINE) for name in re.findall(r"`([\w/]+)`", line)
+    }
+    named |= set(re.findall(r"`(\w+)` escapes", section))
+    assert named == set(MAY_IMPORT)
+
+
+def test_table_of_imports_is_the_layer_tests() -> None:
+    rows = [
+        f"| `{row}` | {', '.join(f'`{name}`' for name in sorted(needs)) or '–'} |" for row, needs in MAY_IMPORT.items()
+    ]
+    table_ = "\n".join(["| folder or file | may import |", "|---|---|", *rows])
+    assert_written(ROOT / "docs" / "architecture.md", "folders", table_)
+
+
+@pytest.mark.parametrize("place", ["An anchor", "A format", "An event source", "A command"])
+def test_architecture_says_where_to_add(place: str) -> None:
+    assert f"* **{place}**" in ARCHITECTURE.partition("\n## Where to add what\n")[2]
