@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make run` and `make test`. Nothing is installed outside .venv.
+# `make run` and `make test` do the whole set-up. Nothing is installed outside of .venv.
 
 PYTHON ?= python3
 PORT ?= 8080
@@ -20,42 +20,42 @@ help: ## Show this list
 run: $(VENV)/local ## Serve template.yaml on this machine, on $$PORT (8080), until Ctrl-C
 	@exec $(BIN)/lattice-bridge local --parameter AuthType=NONE $(ARGS)
 
-test: check ## Lint, types, and all tests, on all processors
+test: check ## Run lint, types and all tests, on all processors
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-quick: check ## Lint, types, and the tests of the core that need no process, in under a minute
-	@$(BIN)/python -m pytest -n auto -q -m "not slow" $(CORE) $(ARGS)
+quick: check ## Run lint, types and the tests of the pure core, in less than a minute
+	@$(BIN)/python -m pytest -n auto -q $(CORE) $(ARGS)
 
 format: $(VENV)/dev ## Format the code, and fix what the linter can fix by itself
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
 
-thorough: check ## All tests, and each property with twenty times as many examples
+thorough: check ## Run all tests, with twenty times as many examples for each property
 	@LATTICE_BRIDGE_EXAMPLES=20 $(BIN)/python -m pytest -n auto --timeout 1200 $(ARGS)
 
-coverage: $(VENV)/dev ## All tests with branch coverage; takes half as long again
+coverage: $(VENV)/dev ## All tests with branch coverage; takes half as long again as `make test`
 	@$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
 
-check: $(VENV)/dev ## Lint and types only
+check: $(VENV)/dev ## Run lint and types, and check the maps and the template of this repository
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lattice-bridge check bridge.toml --template template.yaml
 	@$(BIN)/lattice-bridge check examples/open.toml
 
-docs: $(VENV)/dev ## Write the tables in docs/ that are taken from a run of the tests
-	@LATTICE_BRIDGE_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/formats/test_frameworks.py tests/formats/test_powertools_reads.py tests/test_log_samples.py $(ARGS)
+docs: $(VENV)/dev ## Write the tables in docs/ that come from the code and the tests
+	@LATTICE_BRIDGE_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/test_docs.py tests/formats/test_frameworks.py tests/formats/test_powertools_reads.py tests/test_log_samples.py $(ARGS)
 
-fuzz: $(VENV)/dev ## 100,000 examples of the testing strategies against the bridge, in five minutes at most
+fuzz: $(VENV)/dev ## Run 100,000 examples of the testing strategies against the bridge, in five minutes at most
 	@$(BIN)/python -m fuzz $(ARGS)
 
-soak: $(VENV)/dev ## 20,000 requests through the whole stack, with what it costs in memory
+soak: $(VENV)/dev ## Send 20,000 requests through the whole local stack, and measure its memory
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
-bench: $(VENV)/dev ## What the bridge costs, beside what one would write instead, into benchmarks/RESULTS.md
+bench: $(VENV)/dev ## Measure the bridge and its alternatives, and write benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
-lock: $(VENV)/local ## Write the hashes of what is packaged for Lambda into requirements-*.txt
+lock: $(VENV)/local ## Write the hashes of the packages for Lambda into requirements-*.txt
 	@$(BIN)/python -m tools.lock
 
 package: $(VENV)/local ## Build dist/bridge-ARCH.zip and dist/layer-ARCH.zip for Lambda, without Docker
@@ -64,7 +64,7 @@ package: $(VENV)/local ## Build dist/bridge-ARCH.zip and dist/layer-ARCH.zip for
 build-BridgeFunction: $(VENV)/local
 	@$(BIN)/python -m tools.package --folder "$(ARTIFACTS_DIR)" --arch $(BRIDGE_ARCH) $(ARGS)
 
-clean: ## Remove what the other targets made
+clean: ## Remove the files that the other targets made
 	rm -rf $(VENV) dist build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:

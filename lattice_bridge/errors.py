@@ -79,6 +79,13 @@ class BridgeError(Exception):
         reason: a key of `REASONS`.
         detail: what was wrong, where, and what to do. For logs; may quote a name, never a secret or a body.
         retry_after: seconds for the `Retry-After` header, or None.
+
+    >>> from lattice_bridge import BridgeError, parse_event
+    >>> try:
+    ...     parse_event({"version": "2.0"})
+    ... except BridgeError as error:
+    ...     error.status, error.reason
+    (400, 'not_lattice')
     """
 
     status: ClassVar[int] = 500

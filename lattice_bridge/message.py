@@ -50,6 +50,14 @@ class Caller:
         org_id: the principal's AWS organisation, `o-…`.
         source_vpc_arn: the VPC the request came from.
         x509: certificate fields, with IAM Roles Anywhere.
+
+    >>> from lattice_bridge import parse_event
+    >>> from lattice_bridge.testing import lattice_event
+    >>> signed = lattice_event(principal="arn:aws:iam::111122223333:role/blue-api", session_name="i-0123")
+    >>> parse_event(signed).caller.principal
+    'arn:aws:sts::111122223333:assumed-role/blue-api/i-0123'
+    >>> parse_event(lattice_event()).caller.authenticated
+    False
     """
 
     authenticated: bool = False
@@ -83,6 +91,12 @@ class Request:
             group the function is in; None in a V1 event, which does not say.
         time_epoch: microseconds since 1970 when Lattice took it; None in a V1 event.
         event: the event itself, for a backend that is to receive it unchanged. Not to be written to.
+
+    >>> request = Request(version=2, method="GET", path="/", raw_query="id=7&id=8", headers=(("accept", "text/html"),))
+    >>> request.query_all
+    (('id', '7'), ('id', '8'))
+    >>> request.header("Accept")
+    'text/html'
     """
 
     version: Literal[1, 2]
@@ -155,6 +169,9 @@ class Response:
         status: 200 to 599.
         headers: `(name, value)` in order; names in lower case, repeated names allowed.
         content: the body: bytes, or base64 that was checked.
+
+    >>> Response(status=200, content=b"hello").body
+    b'hello'
     """
 
     status: int

@@ -1,20 +1,25 @@
-"""What the documentation says is so."""
+"""The documents: their examples load, their tables are the code's, and their links lead to files."""
 
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import math
+import os
 import re
 import subprocess
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from lattice_bridge import errors
+from lattice_bridge.cli.root import root
 from lattice_bridge.config import backend
 from lattice_bridge.config import location as place
 from lattice_bridge.config.settings import Settings
@@ -30,20 +35,26 @@ from lattice_bridge.telemetry import NAMESPACE_VARIABLE
 from lattice_bridge.tenancy.rules import ANYONE
 from tests.support.log_samples import samples
 from tests.support.paths import ROOT
+from tests.support.written import assert_written
+from tests.test_layers import MAY_IMPORT, MODULES, ours
 
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+CONCEPTS = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 TENANTS = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
+TROUBLESHOOTING = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 WIRE = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+SESSIONS = "arn:aws:sts::111122223333:assumed-role/"
 
 
 WORDS = {
     *("filter", "stats", "fields", "sort", "limit", "by", "as", "and", "in", "desc"),
     *("count", "count_distinct", "pct", "bin", "ispresent"),
 }
-"""Of Logs Insights' language."""
+"""Words of the language of Logs Insights."""
 
 
 _NUMBERS = re.compile(r"([\d.]+)( M\b)?")
@@ -51,21 +62,21 @@ _NUMBERS = re.compile(r"([\d.]+)( M\b)?")
 
 
 LAMBDAS_OWN = {"type", "record.status", "record.errorType", "record.metrics.maxMemoryUsedMB"}
-"""Fields of the lines that Lambda itself writes beside ours, as its telemetry API has them."""
+"""Fields of the lines that Lambda itself writes, as its telemetry API documents them."""
 
 
 def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def test_the_table_of_reasons_is_the_codes_own() -> None:
+def test_table_of_reasons_equals_the_code() -> None:
     rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \| (.*) \|$", REFERENCE, re.MULTILINE)
     assert {reason: meaning for _, reason, meaning in rows} == REASONS
     statuses = {kind.status for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "status")}
     assert {int(status) for status, _, _ in rows} == statuses
 
 
-def test_the_map_in_the_readme_and_the_smallest_one_load() -> None:
+def test_map_of_the_readme_and_the_smallest_map_load() -> None:
     (readme,) = blocks(README, "toml")
     for text in (readme, blocks(TENANTS, "toml")[0]):
         loaded = Settings.from_text(text)
@@ -73,7 +84,7 @@ def test_the_map_in_the_readme_and_the_smallest_one_load() -> None:
         assert set(loaded.tenant_map.rules.tenants) == {"blue", "green"}
 
 
-def test_every_recipe_loads_and_its_tests_hold() -> None:
+def test_recipe_loads_and_its_tests_pass() -> None:
     recipes = blocks(TENANTS.partition("## Recipes")[2].partition("\n## ")[0], "toml")
     assert len(recipes) >= 5
     for recipe in recipes:
@@ -82,7 +93,7 @@ def test_every_recipe_loads_and_its_tests_hold() -> None:
         assert [finding.text for finding in found if finding.level == "error"] == []
 
 
-def test_the_faults_that_are_quoted_are_the_faults_that_are_found() -> None:
+def test_quoted_faults_are_those_of_the_loader() -> None:
     one = (
         '[tenants]\nblue = {}\n[[rule]]\nid = "blue-api"\nrole = "arn:aws:iam::111122223333:role/b"\ntenant = "bleu"\n'
     )
@@ -98,28 +109,28 @@ def test_the_faults_that_are_quoted_are_the_faults_that_are_found() -> None:
 
 
 @pytest.mark.parametrize("variable", [place.CONFIG_VARIABLE, place.FUNCTION_VARIABLE, NAMESPACE_VARIABLE])
-def test_every_variable_is_documented(variable: str) -> None:
+def test_variable_is_documented(variable: str) -> None:
     assert f"`{variable}`" in REFERENCE
 
 
 @pytest.mark.parametrize("field", backend.Backend.__slots__)
-def test_every_key_of_a_backend_is_documented(field: str) -> None:
+def test_key_of_a_backend_is_documented(field: str) -> None:
     assert f"| `{field}` |" in REFERENCE
 
 
 @pytest.mark.parametrize(
     "name", [name for name in vars(assumptions) if name.isupper() and name != "ASYNC_RETRY_SECONDS"]
 )
-def test_every_assumption_stands_in_the_table(name: str) -> None:
+def test_assumption_is_in_the_table(name: str) -> None:
     assert f"`{name}`" in WIRE
 
 
-def test_every_assumption_that_the_table_names_is_in_the_code() -> None:
+def test_assumption_of_the_table_is_in_the_code() -> None:
     named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", WIRE)) - {"AWS_IAM"}
     assert named <= set(vars(assumptions))
 
 
-def test_the_targets_of_the_makefile_are_the_ones_that_are_promised() -> None:
+def test_documented_make_target_exists() -> None:
     printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {"run", "test", "check", "bench", "package", "help"} <= {line.split()[0] for line in printed.splitlines()}
     for command in re.findall(r"`make (\w+)`", README):
@@ -127,26 +138,37 @@ def test_the_targets_of_the_makefile_are_the_ones_that_are_promised() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_link_leads_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
-        assert target.startswith("https://") or (document.parent / target).exists(), target
+def test_link_leads_to_a_file_and_a_heading(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
+        name, _, heading = target.partition("#")
+        if target.startswith("https://"):
+            continue
+        linked = document.parent / name if name else document
+        assert linked.exists(), target
+        assert not heading or heading in headings_of(linked), target
 
 
-def test_no_file_names_a_registrys_host() -> None:
+def headings_of(document: Path) -> set[str]:
+    """The anchors that GitHub makes for the headings: lower case, spaces as `-`, without punctuation."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_no_file_names_the_host_of_a_registry() -> None:
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     hosts = re.compile("pypi" + r"\.org|files\.pythonhosted" + r"\.org|registry\.npmjs" + r"\.org")
     assert [name for name in files if hosts.search((ROOT / name).read_text(encoding="utf-8", errors="replace"))] == []
 
 
-def test_the_open_map_is_the_closed_one_and_one_rule() -> None:
+def test_open_map_is_the_closed_map_and_one_rule() -> None:
     closed = tomllib.loads((ROOT / "bridge.toml").read_text(encoding="utf-8"))
     opened = tomllib.loads((ROOT / "examples" / "open.toml").read_text(encoding="utf-8"))
     assert [rule for rule in opened["rule"] if rule.get("anyone")] == opened["rule"][-1:]
     assert {**opened, "rule": opened["rule"][:-1]} == closed
 
 
-def test_what_is_deployed_by_default_lets_nobody_in_without_a_credential() -> None:
-    """Trap A1."""
+def test_default_deployment_admits_no_caller_without_a_credential() -> None:
+    """Trap A1: the deployed map has no rule for unauthenticated callers, and the service requires a signature."""
     rules = Settings.load({"LAMBDA_TASK_ROOT": str(ROOT)}).tenant_map.rules
     assert ANYONE not in rules.owners
     functions = read_template(ROOT / "template.yaml", {}, "us-east-1").resources
@@ -169,8 +191,8 @@ def test_every_trap_has_its_tests_and_every_test_of_a_trap_its_row() -> None:
     assert [trap for trap, test in rows if test not in named[trap]] == []
 
 
-def test_the_snippets_of_testing_md_are_run() -> None:
-    """Each is a piece of a stranger's project, which test_strangers_project runs, or imports what is there."""
+def test_snippets_of_testing_md_are_run() -> None:
+    """Each is a part of a project in tests/stranger, which test_strangers_project runs, or imports existing names."""
     run = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests" / "stranger").rglob("*.py")))
     found = blocks((ROOT / "docs" / "testing.md").read_text(encoding="utf-8"), "python")
     assert len(found) >= 8
@@ -181,7 +203,7 @@ def test_the_snippets_of_testing_md_are_run() -> None:
             assert all(piece in run for piece in snippet.strip().split("\n\n\n"))
 
 
-def test_the_log_queries_name_fields_that_the_log_has(tmp_path: Path) -> None:
+def test_log_query_names_fields_of_the_log(tmp_path: Path) -> None:
     lines = [json.loads(line) for found in samples(tmp_path).values() for line in found]
     fields = {name for line in lines for name in line} | {
         f"milliseconds.{step}" for line in lines for step in line.get("milliseconds", ())
@@ -195,12 +217,12 @@ def test_the_log_queries_name_fields_that_the_log_has(tmp_path: Path) -> None:
 
 
 def table(title: str) -> list[list[str]]:
-    """The cells of the first table below a heading of operations.md, without its head."""
+    """The cells of the first table below a heading of operations.md, without the table's head."""
     rows = re.findall(r"^\| (.*) \|$", OPERATIONS.partition(f"## {title}\n")[2].partition("\n## ")[0], re.MULTILINE)
     return [row.split(" | ") for row in rows[1:]]
 
 
-def test_the_table_of_parameters_is_the_templates() -> None:
+def test_table_of_parameters_equals_the_template() -> None:
     parameters = resources_of("Parameters")
     told = {name: cells for cells in table("Parameters") for name in re.findall(r"`(\w+)`", cells[0])}
     assert told.keys() == parameters.keys()
@@ -209,24 +231,24 @@ def test_the_table_of_parameters_is_the_templates() -> None:
             assert default.strip("`") == str(parameters[name]["Default"])
 
 
-def test_the_table_of_alarms_is_the_templates() -> None:
+def test_table_of_alarms_equals_the_template() -> None:
     alarms = {name for name, one in resources_of("Resources").items() if one["Type"] == "AWS::CloudWatch::Alarm"}
     told = {name for cells in table("Alarms") for name in re.findall(r"`(\w+Alarm)`", cells[0])}
     assert {name for name in alarms if not name.endswith("LatencyAlarm")} == told
 
 
 def resources_of(section: str) -> dict[str, Any]:
-    """A section of template.yaml as it is written."""
+    """A section of template.yaml, unresolved."""
 
     class Loader(yaml.SafeLoader):
-        """CloudFormation's tags are nothing here."""
+        """Reads each value with one of CloudFormation's tags as None."""
 
     Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
     found: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), Loader)[section]
     return found
 
 
-def test_the_policy_for_doctor_is_what_doctor_calls() -> None:
+def test_policy_for_doctor_equals_its_calls() -> None:
     """sts:GetCallerIdentity needs no permission."""
     policies = [found for block in blocks(OPERATIONS, "json") if "Statement" in (found := as_json(block))]
     assert [set(policy["Statement"][0]["Action"]) for policy in policies] == [
@@ -235,14 +257,14 @@ def test_the_policy_for_doctor_is_what_doctor_calls() -> None:
 
 
 def as_json(block: str) -> dict[str, Any]:
-    """A block of one object; the log's have two."""
+    """The object in a block; empty for a block with several objects, as the log's are."""
     try:
         return dict(json.loads(block))
     except ValueError:
         return {}
 
 
-def test_the_example_of_what_it_costs_adds_up() -> None:
+def test_cost_example_adds_up() -> None:
     section = OPERATIONS.partition("## What it costs")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ([^|]+) \| ([^|]*\d[^|]*) \| ([\d.]+) \| ([\d.]+) \|$", section, re.MULTILINE)
     assert len(rows) == 9
@@ -253,13 +275,13 @@ def test_the_example_of_what_it_costs_adds_up() -> None:
     assert sum(float(dollars) for *_, dollars in rows) == pytest.approx(float(total))
 
 
-def test_the_lines_of_a_request_are_of_the_size_that_the_costs_count_with(tmp_path: Path) -> None:
+def test_log_lines_have_the_size_in_the_cost_example(tmp_path: Path) -> None:
     served = samples(tmp_path)["A request that was served, the first of its environment"]
     assert 800 < sum(len(line) + 1 for line in served) < 1000
 
 
-def test_the_snippet_of_one_backend_more_is_right_and_enough(tmp_path: Path) -> None:
-    """In both files, with what the table beside it says: the right, the alarm, the place among the isolated."""
+def test_snippet_of_an_additional_backend_is_complete(tmp_path: Path) -> None:
+    """The template passes with the snippet and the changes of the table: the right, the alarm and the isolated path."""
     section = OPERATIONS.partition("### Your own functions in the template")[2].partition("\n### ")[0]
     (function,), (table_,) = blocks(section, "yaml"), blocks(section, "toml")
     text = (ROOT / "template.yaml").read_text(encoding="utf-8")
@@ -281,3 +303,100 @@ def test_the_snippet_of_one_backend_more_is_right_and_enough(tmp_path: Path) -> 
         for parameters in ({}, {"BackendTimeout": "20"})
     ]
     assert versions[0] != versions[1]
+
+
+# ---- concepts.md ----------------------------------------------------------------------------------------------------
+
+
+def test_map_of_concepts_loads_before_any_table_begins() -> None:
+    (text,) = blocks(CONCEPTS, "toml")
+    assert findings_of(text) == []
+    assert "\n|" not in CONCEPTS.partition(text)[0]
+
+
+def test_answers_in_concepts_are_those_of_explain(tmp_path: Path) -> None:
+    (text,) = blocks(CONCEPTS, "toml")
+    (tmp_path / "concepts.toml").write_text(text, encoding="utf-8")
+    rows = re.findall(r"^\| `([\w/-]+)` \| (yes|no) \| (?:–|`(\w+)`) \| (runs as )?`(\w+)` \|", CONCEPTS, re.MULTILINE)
+    assert len(rows) >= 9
+    for caller, in_vpc, header, runs, answer in rows:
+        options = ["--map", str(tmp_path / "concepts.toml"), "--principal", f"{SESSIONS}{caller}"]
+        options += ["--vpc", "vpc-0b8276c84697e7339"] if in_vpc == "yes" else []
+        options += ["--header", header] if header else []
+        found = json.loads(CliRunner().invoke(root, ["explain", "--json", *options]).stdout)
+        assert found["tenant" if runs else "reason"] == answer, (caller, header)
+        assert found["allowed"] == bool(runs)
+
+
+@pytest.mark.parametrize(
+    "word", ["tenant", "isolated", "backend", "event", "tenant map", "rule", "anchor", "condition", "outcome"]
+)
+def test_word_is_introduced_in_concepts(word: str) -> None:
+    assert f"**{word}**" in CONCEPTS
+
+
+# ---- troubleshooting.md ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_reason_has_its_heading_in_troubleshooting(reason: str) -> None:
+    assert re.search(rf"^### `{reason}`", TROUBLESHOOTING, re.MULTILINE)
+
+
+def test_symptom_has_a_cause_and_a_fix() -> None:
+    sections = re.findall(r"^### (.*)\n((?:(?!##).*\n)*)", TROUBLESHOOTING, re.MULTILINE)
+    assert len(sections) > len(REASONS)
+    for heading, body in sections:
+        assert re.findall(r"^(Cause|Fix): ", body, re.MULTILINE) == ["Cause", "Fix"], heading
+
+
+def test_message_in_troubleshooting_is_one_that_a_command_prints() -> None:
+    """`NAME`, `…` and numbers stand for what differs."""
+    printed = {os.strerror(errno.EADDRINUSE)}
+    for path in (ROOT / "lattice_bridge").rglob("*.py"):
+        tree = ast.parse(path.read_bytes())
+        printed |= {
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+    headings = re.findall(r"^### (.*`.*)$", TROUBLESHOOTING.partition("\n## Commands\n")[2], re.MULTILINE)
+    assert len(headings) >= 8
+    for message in (message for heading in headings for message in re.findall(r"`([^`]+)`", heading)):
+        for fragment in map(str.strip, re.split(r"'?NAME'?|…|\d+", message)):
+            assert len(fragment) < 8 or any(fragment in text for text in printed), fragment
+
+
+# ---- architecture.md ------------------------------------------------------------------------------------------------
+
+
+def test_walk_of_a_request_follows_the_imports() -> None:
+    """Each file is imported by `bridge.py`, by `bootstrap.py`, or by the file before it in the walk."""
+    walk = re.findall(r"^\d+\. \[`([\w/.]+)`\]\(\.\./lattice_bridge/\1\): ", ARCHITECTURE, re.MULTILINE)
+    assert len(walk) >= 10
+    modules = [name.removesuffix(".py").replace("/", ".") for name in walk]
+    assert [name for name in modules if name not in MODULES] == []
+    assert modules[:2] == ["main", "bootstrap"]
+    known = ours("bridge") | ours("bootstrap")
+    for before, module in pairwise(modules):
+        assert module in known | ours(before), f"{module}: not imported by bridge, bootstrap or {before}"
+
+
+def test_list_of_folders_equals_the_package() -> None:
+    section = ARCHITECTURE.partition("\n## Folders\n")[2].partition("<!-- folders")[0]
+    named = {
+        name for line in re.findall(r"^\* ([^:]+):", section, re.MULTILINE) for name in re.findall(r"`([\w/]+)`", line)
+    }
+    named |= set(re.findall(r"`(\w+)` escapes", section))
+    assert named == set(MAY_IMPORT)
+
+
+def test_table_of_imports_equals_the_layer_test() -> None:
+    rows = [
+        f"| `{row}` | {', '.join(f'`{name}`' for name in sorted(needs)) or '–'} |" for row, needs in MAY_IMPORT.items()
+    ]
+    table_ = "\n".join(["| folder or file | may import |", "|---|---|", *rows])
+    assert_written(ROOT / "docs" / "architecture.md", "folders", table_)
+
+
+@pytest.mark.parametrize("place", ["An anchor", "A format", "An event source", "A command"])
+def test_architecture_says_where_to_add(place: str) -> None:
+    assert f"* **{place}**" in ARCHITECTURE.partition("\n## Where to add what\n")[2]

@@ -49,6 +49,20 @@ class TenantMap:
         sha256: of the text it was read from, as hex; None if it was not read from text.
         find: a tenant by its id; may ask a registry.
         lookups: what it asks outside.
+
+    >>> from lattice_bridge import parse_event
+    >>> from lattice_bridge.testing import lattice_event
+    >>> role = "arn:aws:iam::111122223333:role/blue-api"
+    >>> tenant_map = TenantMap.from_toml(f'''
+    ... [tenants]
+    ... blue = {{}}
+    ... [[rule]]
+    ... id = "blue-api"
+    ... role = "{role}"
+    ... tenant = "blue"
+    ... ''')
+    >>> tenant_map.decide(parse_event(lattice_event(principal=role))).tenant
+    'blue'
     """
 
     def __init__(

@@ -103,6 +103,11 @@ def parse_event(event: object) -> Request:
     Raises:
         BadRequest: not a Lattice event, marks of both versions, or malformed; the detail lists every fault.
         Forbidden: the identity in it contradicts itself or has no known shape.
+
+    >>> from lattice_bridge.testing import lattice_event
+    >>> request = parse_event(lattice_event(path="/orders?id=7", headers={"accept": "text/html"}))
+    >>> request.path, request.query, request.header("accept")
+    ('/orders', {'id': '7'}, 'text/html')
     """
     spelling, event = _recognise(event)
     context = event["requestContext"] if spelling is _V2 else {}

@@ -26,6 +26,10 @@ class Decision:
         rule: the id of the rule that decided, also of the one that refused; None when none was reached.
         refusal: why not; None when allowed.
         chosen_by: what picked the tenant: the `rule`, because it allows one, or the `header`.
+
+    >>> decision = Decision(refusal=Forbidden("no_rule"))
+    >>> decision.allowed, decision.reason, decision.status
+    (False, 'no_rule', 403)
     """
 
     tenant: str | None = None

@@ -85,6 +85,12 @@ def lattice_event(
 
     Raises:
         ValueError: what no client can send or Lattice does not write; the message says what to write instead.
+
+    >>> event = lattice_event(path="/orders?id=7", headers={"accept": "text/html"})
+    >>> event["path"], event["queryStringParameters"], event["headers"]["accept"]
+    ('/orders?id=7', {'id': ['7']}, ['text/html'])
+    >>> lattice_event(version=1, path="/orders?id=7")["raw_path"]
+    '/orders?id=7'
     """
     _check_version(version)
     pairs, content = _content(_pairs(headers), body, json)
@@ -110,6 +116,11 @@ def lattice_headers(headers: Headers, version: Literal[1, 2] = 2) -> dict[str, A
 
     Raises:
         ValueError: as `lattice_event`.
+
+    >>> lattice_headers([("accept", "a"), ("accept", "b")])
+    {'accept': ['a', 'b']}
+    >>> lattice_headers([("accept", "a"), ("accept", "b")], version=1)
+    {'accept': 'a,b'}
     """
     _check_version(version)
     found: dict[str, list[str]] = {}

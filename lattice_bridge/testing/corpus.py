@@ -37,6 +37,11 @@ class Case:
         expected: what stands beside it; empty if nothing does. `about`, `evidence` (documented, observed or assumed)
             and `source` are always there in the corpus; `request` in `v1/` and `v2/`; `status`, `reason` and
             `detail_contains` in `invalid/`; `trap` and `decision` where a map has to refuse it, see docs/traps.md.
+
+    >>> from lattice_bridge.testing import all_events
+    >>> (case,) = all_events("v2/header-capitals")
+    >>> case.expected["evidence"]
+    'observed'
     """
 
     name: str
@@ -72,6 +77,9 @@ def load_event(name: str) -> Any:
 
     Raises:
         UnknownEvent: a KeyError; there is none of the name. The message lists the ones that resemble it.
+
+    >>> load_event("v2/query-repeated")["version"]
+    '2.0'
     """
     known = _names(_events(), FOLDERS)
     if name not in known:
@@ -91,6 +99,9 @@ def all_events(pattern: str = "*", folder: str | Path | None = None) -> list[Cas
         UnknownEvent: none fits: a test over nothing would pass.
         BadFile: a file cannot be read, is not a regular file, or is over 32 MiB.
         ValueError: a file is not JSON.
+
+    >>> [case.event["version"] for case in all_events("v2/query-repeated")]
+    ['2.0']
     """
     root = _events() if folder is None else Path(folder)
     place = "the corpus" if folder is None else str(folder)

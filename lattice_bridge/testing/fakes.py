@@ -79,11 +79,12 @@ class _Refused(Exception):
 class FakeLambda:
     """A Lambda that a test scripts, for anything that invokes over HTTP: boto3, the AWS CLI, the bridge.
 
-        with FakeLambda(isolated={"orders"}) as fake:
-            fake.reply({"statusCode": 200, "body": "hello"})
-            handler = make_handler_under_test(fake.client())
-            ...
-            assert fake.calls[0].tenant == "blue"
+    >>> import json
+    >>> with FakeLambda(isolated={"orders"}) as fake:
+    ...     fake.reply({"total": 12}, "orders")
+    ...     answer = fake.client().invoke(FunctionName="orders", TenantId="blue", Payload=b"{}")
+    ...     json.load(answer["Payload"]), fake.calls[0].tenant
+    ({'total': 12}, 'blue')
 
     Until something else is said, every function answers `{}`. What is said of a function (`orders`, or `orders:live`
     for one qualifier) goes before what is said of all, and what is said last replaces what was said before.

@@ -41,10 +41,12 @@ _CURVES: Final[dict[str, ec.EllipticCurve]] = {
 class Issuer:
     """Whoever vouches for callers, for as long as the context lasts.
 
-        with Issuer(audience=("orders",)) as issuer:
-            monkeypatch.setenv("SSL_CERT_FILE", issuer.environ["SSL_CERT_FILE"])
-            tenant_map = TenantMap.from_toml(MAP + issuer.table())
-            event = lattice_event(headers={"authorization": f"Bearer {issuer.token(tenant='blue')}"})
+    >>> from lattice_bridge.testing import lattice_event
+    >>> with Issuer(audience=("orders",)) as issuer:
+    ...     table = issuer.table()  # of the map; the bridge needs `issuer.environ` to trust the key server
+    ...     event = lattice_event(headers={"authorization": f"Bearer {issuer.token(tenant='blue')}"})
+    >>> table.splitlines()[0]
+    '[jwt.corp]'
 
     The bridge fetches keys over https from servers that the system trusts, and `SSL_CERT_FILE` is how one says which
     those are. It asks an issuer again after half a minute at the earliest, so a key that is rotated after the first

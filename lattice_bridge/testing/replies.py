@@ -32,6 +32,12 @@ def assert_valid_reply(reply: object, method: str = "GET") -> None:
 
     Raises:
         AssertionError: with every fault, one a line.
+
+    >>> assert_valid_reply({"statusCode": 200, "headers": {"content-type": "text/plain"}, "body": "hello"})
+    >>> assert_valid_reply({"statusCode": "200"})
+    Traceback (most recent call last):
+        ...
+    AssertionError: ...statusCode...
     """
     __tracebackhide__ = True
     if faults := reply_faults(reply, method):

@@ -1,0 +1,140 @@
+"""Plain English: words and openings that style asks to replace, in docstrings, comments, strings and documents.
+
+Rule: every pattern here is a word that a plainer one replaces in every normal sentence. A literal use is in `LITERAL`,
+with its reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.paths import ROOT
+
+PLAINER: Final = {
+    r"mend(?:s|ed|ing)?": "fix",
+    r"nobody|somebody": "no caller, no rule, an operator: name the actor",
+    r"whoever|whomever": "any caller, an operator, a person who",
+    r"whom": "which caller, which principal; or divide the sentence",
+    r"in force": "active",
+    r"held against": "compared with",
+    r"looked (?:at|into)": "checked, read",
+    r"lets? (?:\w+ )?in": "allows, admits",
+    r"(?:is|are|was|were) told": "receives",
+    r"tells? apart|told apart": "distinguishes",
+    r"taken for(?! granted)": "treated as",
+    r"stands? in": "is in, replaces",
+    r"own(?:s|ed)? up": "acknowledges",
+    r"g(?:ive|ives|ave|iven) way": "(rephrase)",
+    r"be had": "be read, be fetched",
+    r"away with": "delete",
+    r"however many": "for any number of",
+    r"blanks?(?! lines?\b)": "space",
+    r"desks?": "development machine",
+    r"rooms?(?! for\b)": "module",
+    r"doors?": "entry point",
+    r"all of it\.": "everything, or nothing",
+}
+"""Pattern, matched as whole words in any case → what to write instead."""
+
+LITERAL: Final = {
+    ("tests/cli/test_cli.py", "desk"): "the name of an issuer that no map has",
+}
+"""(files, words) → why the words are literal there."""
+
+WORDS: Final = "|".join(PLAINER).replace(" ", r"\s+")
+PATTERN: Final = re.compile(rf"(?<![\w-])(?:{WORDS})(?![\w-])", re.IGNORECASE)
+QUESTION: Final = re.compile(r"(?:What|Who|Which|Where|Whose|Whom)\b")
+CODE_SPAN: Final = re.compile(r"`[^`\n]*`")
+"""Names and quotations of code. The lines of code are checked where they are."""
+FORMATTED: Final = re.compile(r"[rR]?[fF][rR]?[\"']")
+FIELD: Final = re.compile(r"\{[^{}\n]*\}")
+"""A replacement field of an f-string, which is code."""
+
+PYTHON: Final = sorted(path for folder in ("lattice_bridge", "tests") for path in (ROOT / folder).rglob("*.py"))
+DOCUMENTS: Final = sorted(
+    [
+        *(path for pattern in ("*.md", "docs/*.md", "*.toml", "examples/*.toml") for path in ROOT.glob(pattern)),
+        *(ROOT / "Makefile", ROOT / "template.yaml"),
+    ]
+)
+TEXTS: Final = (tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING))
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """Blocks of English, each with its first line: the strings and comments of a Python file, or a whole document."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        yield 1, text
+        return
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in TEXTS:
+            yield token.start[0], FIELD.sub("{}", token.string) if FORMATTED.match(token.string) else token.string
+
+
+def found_in(path: Path) -> list[str]:
+    """`file:line: words: what to write instead`, for each place."""
+    name = path.relative_to(ROOT).as_posix()
+    places = []
+    for first, block in prose(path):
+        text = CODE_SPAN.sub("``", block)
+        for match in PATTERN.finditer(text):
+            words = " ".join(match[0].lower().split())
+            if not any(Path(name).match(files) and words == literal for files, literal in LITERAL):
+                places.append(f"{name}:{first + text.count(chr(10), 0, match.start())}: {words}: {instead_of(words)}")
+    return places
+
+
+def instead_of(words: str) -> str:
+    return next(plain for pattern, plain in PLAINER.items() if re.fullmatch(pattern, words, re.IGNORECASE))
+
+
+def test_sentence_has_plain_words() -> None:
+    places = [place for path in (*PYTHON, *DOCUMENTS) if path != Path(__file__) for place in found_in(path)]
+    assert not places, "\n".join([f"{len(places)} places", *places])
+
+
+def test_module_docstring_begins_with_no_question_word() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:1: {docstring.splitlines()[0]}"
+        for path in PYTHON
+        if QUESTION.match(docstring := ast.get_docstring(ast.parse(path.read_bytes())) or "")
+    ]
+    assert not found, "\n".join([f"{len(found)} module docstrings", *found])
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Nobody mends it.",
+        "The map in force is held against the old one.",
+        "It lets callers in.",
+        "It lets in callers.",
+        "The header is taken for the tenant.",
+        "What stands in the session's name.",
+        "For whom it is.",
+    ],
+)
+def test_word_of_the_list_is_found(sentence: str) -> None:
+    assert PATTERN.search(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Amend the recommendation: it depends on a stand-in.",
+        "The test lets the functions run in parallel.",
+        "No room for a new one: headroom is not granted, and a blank line is taken for granted.",
+        "It looks at the header and says which rule applies.",
+        "The letter in the middle stands for the version.",
+    ],
+)
+def test_normal_sentence_is_not_found(sentence: str) -> None:
+    assert not PATTERN.search(sentence)
