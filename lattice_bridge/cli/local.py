@@ -17,9 +17,9 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
-from lattice_bridge.local.console import Console, LogLines
 from lattice_bridge.local.front.identities import BadIdentities, Identity, read_identities
-from lattice_bridge.local.plan.plan import EventVersion, Plan
+from lattice_bridge.local.log_writer import Console, LogLines
+from lattice_bridge.local.plan.model import EventVersion, Plan
 from lattice_bridge.local.plan.planner import plan
 from lattice_bridge.local.stack import LAMBDA_PORT, Options, Stack, serve
 from lattice_bridge.local.web.server import PortTaken
@@ -145,13 +145,13 @@ def _plain(value: object) -> object:
 
 
 def _greet(found: Plan, signers: Mapping[str, Identity], stack: Stack, console: Console) -> None:
-    from lattice_bridge.cli.local_screen import commands
+    from lattice_bridge.cli.local_summary import commands
 
     for line in (*_tables(found), *commands(found, signers, stack.front_url, stack.lambda_url)):
         console.say(line)
 
 
 def _tables(found: Plan) -> list[str]:
-    from lattice_bridge.cli.local_screen import tables
+    from lattice_bridge.cli.local_summary import tables
 
     return tables(found)

@@ -12,9 +12,9 @@ from typing import Final
 
 from watchfiles import PythonFilter, awatch
 
-from lattice_bridge.local.console import Console
 from lattice_bridge.local.environments.pool import Environments
-from lattice_bridge.local.plan.plan import Function
+from lattice_bridge.local.log_writer import Console
+from lattice_bridge.local.plan.model import Function
 
 PACKAGE: Final = Path(__file__).resolve().parent.parent
 LOOK_AGAIN_MS: Final = 1000

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lattice_bridge.local.aws.lambda_api import lambda_api
-from lattice_bridge.local.console import Console
-from lattice_bridge.local.environments.bytecode import compile_packages
+from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.environments.environment import Surroundings
 from lattice_bridge.local.environments.launcher import TMP
+from lattice_bridge.local.environments.packages import compile_packages
 from lattice_bridge.local.environments.pool import Environments
 from lattice_bridge.local.environments.processes import (
     adopt_orphans,
@@ -27,11 +27,11 @@ from lattice_bridge.local.environments.processes import (
     stack_mark,
 )
 from lattice_bridge.local.environments.storage import Storage
-from lattice_bridge.local.front.front import Front
+from lattice_bridge.local.front.data_plane import Front
 from lattice_bridge.local.front.identities import Identity
-from lattice_bridge.local.plan.plan import Plan
+from lattice_bridge.local.log_writer import Console
+from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.reload import watch
-from lattice_bridge.local.service import LambdaService
 from lattice_bridge.local.web.server import HOST, Application, LoopbackServer, PortTaken, Receive, Scope, Send
 
 LAMBDA_PORT: Final = 9001

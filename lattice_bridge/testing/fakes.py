@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT
 from lattice_bridge.invoke.call import Invoke
 from lattice_bridge.invoke.direct import DirectInvoker, direct_invoker
-from lattice_bridge.local.environments.tenancy import tenancy_fault
+from lattice_bridge.local.aws.invoke_checks import tenancy_fault
 from lattice_bridge.testing.loopback import LoopbackHandler, LoopbackServer
 
 InvocationType = Literal["RequestResponse", "Event", "DryRun"]

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.local.environments.peer import can_tell
+from lattice_bridge.local.environments.peer_process import can_tell
 from lattice_bridge.local.environments.processes import MARK, kill_left_behind, stack_mark
 from tests.support.paths import ROOT
 from tests.support.stack import FAULTS, RunningStack, allowed, opened, running

@@ -23,8 +23,8 @@ from starlette.routing import Route
 
 from lattice_bridge.formats.payload import SYNC_LIMIT
 from lattice_bridge.local.aws.lambda_keys import KEYS, PERSON
+from lattice_bridge.local.aws.lambda_service import InvocationType, LambdaError, LambdaService, Order
 from lattice_bridge.local.environments.environment import Outcome
-from lattice_bridge.local.service import InvocationType, LambdaError, LambdaService, Order
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed, signer_of
 
 _UNKNOWN: Final = "UnrecognizedClientException"

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from lattice_bridge.local.aws.lambda_keys import EXECUTION_ROLE
-from lattice_bridge.local.environments.output import Output
-from lattice_bridge.local.environments.peer import Address, Client
+from lattice_bridge.local.environments.function_log import Output
+from lattice_bridge.local.environments.peer_process import Address, Client
 from lattice_bridge.local.environments.processes import MARK, kill_group, kill_marked
 from lattice_bridge.local.environments.runtime_api import MAX_HEAD, Answer, Invocation, RuntimeApi, error_json
 from lattice_bridge.local.environments.storage import Storage, remove
-from lattice_bridge.local.plan.plan import Function
+from lattice_bridge.local.plan.model import Function
 from lattice_bridge.local.web.server import HOST, LoopbackServer
 from lattice_bridge.printable import printable
 

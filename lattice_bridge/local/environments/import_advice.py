@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from lattice_bridge.local.plan.plan import Function
+from lattice_bridge.local.plan.model import Function
 
 IMPORT_ERROR: Final = "Runtime.ImportModuleError"
 """The error type by which the runtime client reports it."""

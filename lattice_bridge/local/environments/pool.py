@@ -15,7 +15,7 @@ from typing import Final
 from lattice_bridge.local.environments.environment import Environment, Outcome, Surroundings
 from lattice_bridge.local.environments.processes import kill_strangers
 from lattice_bridge.local.environments.runtime_api import Invocation
-from lattice_bridge.local.plan.plan import Function
+from lattice_bridge.local.plan.model import Function
 
 Key = tuple[str, str | None]
 

@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lattice_bridge.local.environments.peer import Address
+from lattice_bridge.local.environments.peer_process import Address
 from lattice_bridge.local.web.server import Receive, Scope, Send
 
 RESPONSE_LIMIT: Final = 6_291_556

@@ -24,7 +24,7 @@ from typing import Final
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.local.environments.launcher import TMP
-from lattice_bridge.local.plan.plan import Plan
+from lattice_bridge.local.plan.model import Plan
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 PACKAGE: Final = Path(__file__).resolve().parents[2]

@@ -18,9 +18,9 @@ from lattice_bridge.deployment.cloudformation.template import (
 )
 from lattice_bridge.deployment.cloudformation.values import unresolved
 from lattice_bridge.deployment.iam.policy import BadPolicy, Statement, read_policy
-from lattice_bridge.local.front.authorization import PRINCIPAL_TAG, undecided
+from lattice_bridge.local.plan.auth_policy import PRINCIPAL_TAG, undecided
 from lattice_bridge.local.plan.left_out import LeftOut
-from lattice_bridge.local.plan.plan import (
+from lattice_bridge.local.plan.model import (
     DEFAULT_PRIORITY,
     Action,
     AuthPolicy,

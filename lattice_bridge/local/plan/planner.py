@@ -10,10 +10,10 @@ from collections.abc import Mapping, Set
 from typing import Final
 
 from lattice_bridge.deployment.cloudformation.template import BadTemplate, Template
-from lattice_bridge.local.plan.functions import read_functions
 from lattice_bridge.local.plan.lattice import read_services
 from lattice_bridge.local.plan.left_out import LeftOut
-from lattice_bridge.local.plan.plan import EventVersion, Plan
+from lattice_bridge.local.plan.model import EventVersion, Plan
+from lattice_bridge.local.plan.reader import read_functions
 
 
 def plan(template: Template, *, event_version: EventVersion | None = None) -> Plan:

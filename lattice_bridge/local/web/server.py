@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import uvicorn
 
 from lattice_bridge.local.web.admission import Address, Refused, address_of, check_admitted, refusal_line
-from lattice_bridge.local.web.protocol import TARGET, StrictProtocol
+from lattice_bridge.local.web.http_protocol import TARGET, StrictProtocol
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

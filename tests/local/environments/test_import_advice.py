@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lattice_bridge.local.environments.import_advice import import_advice
-from lattice_bridge.local.plan.plan import Function
+from lattice_bridge.local.plan.model import Function
 
 
 def function(code: Path, handler: str = "app.handler") -> Function:

@@ -12,10 +12,10 @@ import pytest
 from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
 from lattice_bridge.deployment.iam.policy import read_policy
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.local.front.authorization import NotAuthorized, admits, authorize
 from lattice_bridge.local.front.identities import Identity, read_identities
 from lattice_bridge.local.front.lattice import HttpRequest
-from lattice_bridge.local.plan.plan import AuthPolicy, Plan, Service
+from lattice_bridge.local.plan.auth_policy import NotAuthorized, admits, authorize
+from lattice_bridge.local.plan.model import AuthPolicy, Plan, Service
 from lattice_bridge.local.plan.planner import plan
 from tests.support.paths import ROOT
 

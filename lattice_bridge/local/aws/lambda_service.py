@@ -17,13 +17,13 @@ from typing import Final, Literal, NoReturn
 from lattice_bridge.deployment.cloudformation.template import ACCOUNT
 from lattice_bridge.formats.assumptions import ASYNC_RETRY_SECONDS
 from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT
-from lattice_bridge.local.console import Console
+from lattice_bridge.local.aws.invoke_checks import tenancy_fault
 from lattice_bridge.local.environments.environment import Outcome
 from lattice_bridge.local.environments.import_advice import IMPORT_ERROR, import_advice
 from lattice_bridge.local.environments.pool import Environments, QuotaReached
 from lattice_bridge.local.environments.runtime_api import Invocation
-from lattice_bridge.local.environments.tenancy import tenancy_fault
-from lattice_bridge.local.plan.plan import Function
+from lattice_bridge.local.log_writer import Console
+from lattice_bridge.local.plan.model import Function
 
 InvocationType = Literal["RequestResponse", "Event", "DryRun"]
 

@@ -13,7 +13,7 @@ from typing import Final
 from lattice_bridge.deployment.cloudformation.template import BadTemplate, Resource, Template, malformed, number
 from lattice_bridge.deployment.cloudformation.values import as_text
 from lattice_bridge.local.plan.left_out import LeftOut
-from lattice_bridge.local.plan.plan import Function
+from lattice_bridge.local.plan.model import Function
 
 _READ: Final = frozenset(
     {

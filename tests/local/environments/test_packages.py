@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 
 PROGRAM = """
 import asyncio, sys
-from lattice_bridge.local.environments.bytecode import compile_packages, uncompiled
+from lattice_bridge.local.environments.packages import compile_packages, uncompiled
 before = uncompiled()
 asyncio.run(compile_packages("0.0.x/0."))
 print(len(before), len(uncompiled()))

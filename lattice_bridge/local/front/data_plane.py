@@ -15,13 +15,13 @@ from email.utils import formatdate
 
 from lattice_bridge.formats.assumptions import FRONT_FUNCTION_FAILED, FRONT_FUNCTION_THROTTLED, FRONT_FUNCTION_TIMED_OUT
 from lattice_bridge.formats.payload import SYNC_LIMIT
-from lattice_bridge.local.console import Console
+from lattice_bridge.local.aws.lambda_service import LambdaError, LambdaService, Order
 from lattice_bridge.local.front import lattice as wire
-from lattice_bridge.local.front import routing
-from lattice_bridge.local.front.authorization import NotAuthorized, authorize
 from lattice_bridge.local.front.identities import Identity
-from lattice_bridge.local.plan.plan import SOURCE_VPC, Plan, Service, TargetGroup
-from lattice_bridge.local.service import LambdaError, LambdaService, Order
+from lattice_bridge.local.log_writer import Console
+from lattice_bridge.local.plan import listener_rules as routing
+from lattice_bridge.local.plan.auth_policy import NotAuthorized, authorize
+from lattice_bridge.local.plan.model import SOURCE_VPC, Plan, Service, TargetGroup
 from lattice_bridge.local.web.admission import Refused, quoted, refusal_line
 from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed, session_of, verify

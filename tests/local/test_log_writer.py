@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lattice_bridge.local.console import Console, LogLines
+from lattice_bridge.local.log_writer import Console, LogLines
 
 
 def printed(path: Path, text: str, *, as_json: bool) -> str:

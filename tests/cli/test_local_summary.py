@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from lattice_bridge.cli.local_screen import commands, tables
+from lattice_bridge.cli.local_summary import commands, tables
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.local.front.identities import read_identities
 from lattice_bridge.local.plan.planner import plan

@@ -21,7 +21,7 @@ from lattice_bridge.deployment.iam.policy import Statement
 from lattice_bridge.formats.assumptions import FRONT_POLICY_PATH_IS_DECODED, FRONT_POLICY_QUERY_NAMES_HAVE_CASE
 from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
 from lattice_bridge.local.front.lattice import HttpRequest, Signer, query_pairs
-from lattice_bridge.local.plan.plan import SOURCE_VPC, AuthPolicy, Service
+from lattice_bridge.local.plan.model import SOURCE_VPC, AuthPolicy, Service
 
 _Truth: TypeAlias = bool | None
 """None: not decided here."""

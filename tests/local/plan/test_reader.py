@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
-from lattice_bridge.local.front.authorization import admits
 from lattice_bridge.local.front.identities import BadIdentities, read_identities
-from lattice_bridge.local.front.routing import action_for, choose, matches
-from lattice_bridge.local.plan.plan import Action, HeaderMatch, Match, Plan, TargetGroup
+from lattice_bridge.local.plan.auth_policy import admits
+from lattice_bridge.local.plan.listener_rules import action_for, choose, matches
+from lattice_bridge.local.plan.model import Action, HeaderMatch, Match, Plan, TargetGroup
 from lattice_bridge.local.plan.planner import plan
 from tests.support.paths import ROOT
 

@@ -21,10 +21,10 @@ from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.identity.principal import Principal
 from lattice_bridge.local.aws.lambda_keys import PERSON
-from lattice_bridge.local.front.authorization import NotAuthorized, admits, authorize
 from lattice_bridge.local.front.identities import Identity
 from lattice_bridge.local.front.lattice import HttpRequest, Signer
-from lattice_bridge.local.plan.plan import DEFAULT_PRIORITY, Action, Plan, Rule
+from lattice_bridge.local.plan.auth_policy import NotAuthorized, admits, authorize
+from lattice_bridge.local.plan.model import DEFAULT_PRIORITY, Action, Plan, Rule
 from lattice_bridge.message import Caller, Request
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"

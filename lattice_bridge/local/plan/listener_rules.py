@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from lattice_bridge.local.plan.plan import Action, HeaderMatch, Match, Service, TargetGroup
+from lattice_bridge.local.plan.model import Action, HeaderMatch, Match, Service, TargetGroup
 
 Headers = Sequence[tuple[str, str]]
 

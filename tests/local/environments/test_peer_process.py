@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lattice_bridge.local.environments.peer import Client, can_tell
+from lattice_bridge.local.environments.peer_process import Client, can_tell
 
 pytestmark = pytest.mark.skipif(not can_tell(), reason="this machine does not tell which process has a connection")
 
