@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.local.environments.peer_process import can_tell
+from lattice_bridge.local.environments.peer_process import is_supported
 from lattice_bridge.local.environments.processes import MARK, kill_left_behind, stack_mark
 from tests.support.paths import ROOT
 from tests.support.stack import FAULTS, RunningStack, allowed, opened, running
@@ -49,7 +49,7 @@ def healthy(stack: RunningStack) -> bool:
         ("raises-much", "Function.ResponseSizeTooLarge"),
     ],
 )
-def test_the_invoker_gets_a_function_error_and_the_next_request_a_new_environment(
+def test_failed_function_gives_an_error_and_a_new_environment(
     stack: RunningStack, function: str, error_type: str
 ) -> None:
     for _ in range(2):
@@ -72,14 +72,14 @@ def test_the_invoker_gets_a_function_error_and_the_next_request_a_new_environmen
         ("/nowhere", 404),
     ],
 )
-def test_the_client_gets_a_status_and_nothing_of_the_function(stack: RunningStack, path: str, status: int) -> None:
+def test_failed_function_gives_the_client_a_status_only(stack: RunningStack, path: str, status: int) -> None:
     answer = stack.get(path)
     assert answer.status == status
     assert b"secret" not in answer.body
     assert b"Traceback" not in answer.body
 
 
-def test_a_flood_on_stdout_and_stderr_neither_blocks_the_function_nor_the_others(stack: RunningStack) -> None:
+def test_flood_of_output_blocks_no_function(stack: RunningStack) -> None:
     with ThreadPoolExecutor(2) as pool:
         flood = pool.submit(stack.invoke, "floods", {"bytes": 30_000_000}, None, X_Amz_Log_Type="Tail")
         assert healthy(stack)
@@ -91,7 +91,7 @@ def test_a_flood_on_stdout_and_stderr_neither_blocks_the_function_nor_the_others
 
 
 @pytest.mark.parametrize("then", ["return", "raise", "exit", "hang"])
-def test_last_line_without_an_end_is_shown_when_the_invocation_ends(stack: RunningStack, then: str) -> None:
+def test_unended_last_line_is_shown_after_the_invocation(stack: RunningStack, then: str) -> None:
     """`ValueError: my own bug` is the line that one needs; it used to come with the next invocation's first one."""
     texts = [f"ValueError: {then} {number}" for number in range(2)]
     for text in texts:
@@ -99,7 +99,7 @@ def test_last_line_without_an_end_is_shown_when_the_invocation_ends(stack: Runni
         wait_until(lambda text=text: any(line.startswith(text) for line in stack.output_of("unended")))
 
 
-def test_missing_requirement_is_named_once_with_what_to_do(stack: RunningStack) -> None:
+def test_missing_requirement_is_reported_once(stack: RunningStack) -> None:
     def advice() -> list[str]:
         return [line["message"] for line in stack.lines if line.get("message", "").startswith("broken: ")]
 
@@ -115,7 +115,7 @@ def test_missing_requirement_is_named_once_with_what_to_do(stack: RunningStack) 
     assert all(len(line) < 150 and "Traceback" not in line for line in printed)
 
 
-def test_a_child_that_left_the_process_group_ends_with_its_environment() -> None:
+def test_child_in_another_group_ends_with_its_environment() -> None:
     with running("--idle", "1", template=FAULTS) as stack:
         pids = stack.invoke("forks").json()
         assert alive(pids["child"])
@@ -123,7 +123,7 @@ def test_a_child_that_left_the_process_group_ends_with_its_environment() -> None
         wait_until(lambda: not alive(pids["child"]) and not alive(pids["pid"]))
 
 
-def test_a_child_that_shed_its_environment_too_ends_at_the_latest_with_the_stack() -> None:
+def test_child_without_the_mark_ends_with_the_stack() -> None:
     with running(template=FAULTS) as stack:
         child = stack.invoke("escapes").json()
         assert alive(child)
@@ -143,7 +143,7 @@ go(6)
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc")
-def test_generations_of_children_that_shed_their_environment_end_with_the_stack() -> None:
+def test_descendants_without_the_mark_end_with_the_stack() -> None:
     """When a parent is killed, its children become the stack's: one look at the stack's children is not enough."""
     seconds = str(10**6 + os.getpid())
     program = shlex.quote(NESTED.replace("SECONDS", seconds))
@@ -162,8 +162,8 @@ def sleeping(seconds: str) -> list[int]:
     return found
 
 
-@pytest.mark.skipif(not can_tell(), reason="this machine does not tell which process has a connection")
-def test_runtime_api_serves_its_own_environment_only() -> None:
+@pytest.mark.skipif(not is_supported(), reason="this machine does not tell which process has a connection")
+def test_runtime_api_serves_only_its_own_environment() -> None:
     """Trap G8: a sibling that asks for the next event would get another tenant's, and could answer it."""
     ask = "import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=20)"
     with running(template=FAULTS) as stack:
@@ -180,17 +180,17 @@ def test_runtime_api_serves_its_own_environment_only() -> None:
         assert warning.startswith("isolated-files/blue#1: refused another process")
 
 
-def test_a_process_that_has_no_environment_yet_is_not_taken_for_a_stranger() -> None:
+def test_process_without_an_environment_yet_is_not_killed() -> None:
     """An execution environment looks so in the moment of its start: it was killed there, once in a few thousand."""
     script = """
 import subprocess, sys, time
-from lattice_bridge.local.environments.processes import kill_strangers
+from lattice_bridge.local.environments.processes import kill_unmarked_children
 sleep = [sys.executable, "-I", "-c", "import time; time.sleep(60)"]
 bare, stranger, ours = (
     subprocess.Popen(sleep, env=env) for env in ({}, {"A": "1"}, {"LATTICE_BRIDGE_STACK": "7.x/1."})
 )
 time.sleep(0.5)
-kill_strangers("7.x")
+kill_unmarked_children("7.x")
 time.sleep(0.2)
 print([child.poll() is None for child in (bare, stranger, ours)])
 for child in (bare, ours):
@@ -200,7 +200,7 @@ for child in (bare, ours):
     assert done.stdout.strip() == "[True, False, True]"
 
 
-def test_a_stack_that_was_killed_leaves_nothing_that_the_next_one_does_not_end() -> None:
+def test_processes_of_a_killed_stack_end_with_the_next_start() -> None:
     with running(template=FAULTS) as next_one:
         child = 0
         with suppress(AssertionError), running(template=FAULTS) as killed:  # it does not end with exit code 0
@@ -230,7 +230,7 @@ NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--fork")
 
 @pytest.mark.skipif(not allowed(*NAMESPACE, "true"), reason="this machine allows no PID namespace")
 @pytest.mark.parametrize("own_proc", [(), ("--mount-proc",)], ids=["the machine's /proc", "its own /proc"])
-def test_stack_of_another_pid_namespace_is_not_taken_for_a_dead_one(own_proc: tuple[str, ...]) -> None:
+def test_stack_of_another_pid_namespace_is_kept(own_proc: tuple[str, ...]) -> None:
     """Trap G10: containers show their processes in the machine's `/proc`, and their pids mean nothing there."""
     command = [sys.executable, "-I", "-c", "import time; time.sleep(60)"]
     here = subprocess.Popen(command, env={MARK: stack_mark(NO_SUCH_PID) + "x/1."})  # of a dead stack
@@ -246,22 +246,22 @@ def test_stack_of_another_pid_namespace_is_not_taken_for_a_dead_one(own_proc: tu
     assert not alive(here.pid)
 
 
-def test_the_time_of_a_cold_start_is_not_the_functions(stack: RunningStack) -> None:
+def test_cold_start_does_not_count_against_the_timeout(stack: RunningStack) -> None:
     assert 1_000 < stack.invoke("slow-import").json() <= 2_000
 
 
-def test_a_burst_of_cold_starts_takes_turns(stack: RunningStack) -> None:
+def test_burst_of_cold_starts_succeeds(stack: RunningStack) -> None:
     with ThreadPoolExecutor(24) as pool:
         statuses = list(pool.map(lambda number: stack.invoke("isolated", None, f"burst-{number}").status, range(24)))
     assert statuses == [200] * 24
 
 
-def test_a_sequence_of_failures_never_meets_the_quota() -> None:
+def test_sequence_of_failures_does_not_reach_the_quota() -> None:
     with running("--max-environments", "1", template=FAULTS) as stack:
         assert [stack.invoke("exits").status for _ in range(10)] == [200] * 10
 
 
-def test_a_function_whose_folder_is_gone_is_an_error_that_says_so(tmp_path: Path) -> None:
+def test_deleted_code_folder_is_an_error_with_its_cause(tmp_path: Path) -> None:
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "app.py").write_text("def handler(event, context):\n    return 1\n")
     (tmp_path / "template.yaml").write_text(RELOADED.replace("Handler:", "CodeUri: code, Handler:"))
@@ -272,7 +272,7 @@ def test_a_function_whose_folder_is_gone_is_an_error_that_says_so(tmp_path: Path
         wait_until(lambda: any("cannot be started" in line.get("message", "") for line in stack.lines))
 
 
-def test_what_hangs_and_what_it_started_is_gone_when_the_stack_stops() -> None:
+def test_hanging_function_and_its_children_end_with_the_stack() -> None:
     with running(template=FAULTS) as stack:
         child = stack.invoke("forks").json()["child"]
         with ThreadPoolExecutor(1) as pool:
@@ -282,7 +282,7 @@ def test_what_hangs_and_what_it_started_is_gone_when_the_stack_stops() -> None:
     assert [pid for pid in pids if alive(pid)] == []
 
 
-def test_an_environment_is_one_process_for_one_tenant_and_one_request_at_a_time(stack: RunningStack) -> None:
+def test_environment_runs_one_tenant_and_one_request_at_a_time(stack: RunningStack) -> None:
     def run(tenant: str) -> tuple[str, int]:
         return tenant, stack.invoke("isolated-slow", {"seconds": 0.5}, tenant).json()["pid"]
 
@@ -293,14 +293,14 @@ def test_an_environment_is_one_process_for_one_tenant_and_one_request_at_a_time(
     assert again <= set(answers)
 
 
-def test_a_tenants_hanging_environment_is_not_used_again_nor_in_the_way_of_others(stack: RunningStack) -> None:
+def test_hanging_environment_blocks_no_other(stack: RunningStack) -> None:
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(stack.invoke, "isolated-hangs", None, "blue")
         assert stack.invoke("isolated", None, "blue").status == 200
         assert hanging.result(timeout=30).json()["errorType"] == "Sandbox.Timedout"
 
 
-def test_the_environment_quota_counts_idle_environments_too() -> None:
+def test_quota_counts_idle_environments() -> None:
     with running("--max-environments", "2", template=FAULTS) as stack:
         assert stack.invoke("isolated", None, "blue").status == 200
         assert stack.invoke("isolated", None, "green").status == 200
@@ -312,7 +312,7 @@ def test_the_environment_quota_counts_idle_environments_too() -> None:
         assert stack.invoke("isolated", None, "blue").status == 200
 
 
-def test_idle_environments_are_reaped() -> None:
+def test_idle_environment_is_ended() -> None:
     with running("--idle", "1", template=FAULTS) as stack:
         stack.invoke("isolated", None, "blue")
         assert len(stack.processes()) == 1
@@ -320,13 +320,13 @@ def test_idle_environments_are_reaped() -> None:
         assert stack.invoke("isolated", None, "blue").status == 200
 
 
-def test_an_asynchronous_invocation_that_fails_is_tried_three_times(stack: RunningStack) -> None:
+def test_failed_asynchronous_invocation_is_tried_three_times(stack: RunningStack) -> None:
     answer = stack.invoke("fails-at-first", {"fail": 2}, X_Amz_Invocation_Type="Event")
     assert (answer.status, answer.body) == (202, b"")
     wait_until(lambda: stack.output_of("fails-at-first").count("run") == 3)
 
 
-def test_a_folder_that_was_made_again_is_still_watched(tmp_path: Path) -> None:
+def test_replaced_code_folder_is_still_watched(tmp_path: Path) -> None:
     code = tmp_path / "code"
 
     def write(word: str) -> None:
@@ -345,7 +345,7 @@ def test_a_folder_that_was_made_again_is_still_watched(tmp_path: Path) -> None:
         wait_until(lambda: stack.invoke("Function").json() == "changed")
 
 
-def test_changed_code_is_run_after_a_reload(tmp_path: Path) -> None:
+def test_changed_code_runs_after_a_reload(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("def handler(event, context):\n    return 'old'\n")
     (tmp_path / "template.yaml").write_text(RELOADED)
     with running("--reload", template=tmp_path / "template.yaml") as stack:

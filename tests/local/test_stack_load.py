@@ -15,7 +15,7 @@ THREADS = 16
 TENANTS = ("BlueTenant", "GreenTenant")
 
 
-def test_requests_of_two_tenants_never_meet_in_one_process() -> None:
+def test_no_process_serves_two_tenants() -> None:
     """Trap D15."""
     with running("--parameter", "AuthType=NONE") as stack:
         address = urlsplit(stack.front)

@@ -81,9 +81,7 @@ def curl(stack: RunningStack, path: str, user: str | None = None) -> str:
         ("/public/", None, "anonymous"),
     ],
 )
-def test_the_policies_decide_what_is_answered(
-    stack: RunningStack, path: str, user: str | None, who: str | None
-) -> None:
+def test_policies_decide_the_response(stack: RunningStack, path: str, user: str | None, who: str | None) -> None:
     answer = curl(stack, path, user)
     if who is None:
         assert answer == "hello200"
@@ -95,9 +93,9 @@ def test_the_policies_decide_what_is_answered(
 
 
 @pytest.mark.parametrize("user", [BLUE, None])
-def test_a_deny_of_the_network_holds_whatever_the_service_allows(stack: RunningStack, user: str | None) -> None:
+def test_network_deny_overrides_the_service(stack: RunningStack, user: str | None) -> None:
     assert curl(stack, "/admin", user).endswith("/admin with an explicit deny in a network-based policy\n403")
 
 
-def test_a_wrong_signature_is_refused_where_an_unsigned_request_is_allowed(stack: RunningStack) -> None:
+def test_wrong_signature_is_refused_where_unsigned_is_allowed(stack: RunningStack) -> None:
     assert curl(stack, "/public", "LOCALBLUE:wrong").endswith("403")

@@ -71,7 +71,7 @@ def full(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
 # ---- what is installed ----------------------------------------------------------------------------------------------
 
 
-def test_what_is_imported_is_the_wheel(plain: Installed, tmp_path: Path) -> None:
+def test_project_imports_the_wheel(plain: Installed, tmp_path: Path) -> None:
     program = (
         "import lattice_bridge.testing, _lattice_bridge_pytestplugin as p; print(lattice_bridge.__file__, p.__file__)"
     )
@@ -79,7 +79,7 @@ def test_what_is_imported_is_the_wheel(plain: Installed, tmp_path: Path) -> None
     assert [Path(path).is_relative_to(plain.site) and not Path(path).is_symlink() for path in found] == [True, True]
 
 
-def test_the_wheel_has_no_other_top_level_module_and_no_test_of_ours(wheel: Path) -> None:
+def test_wheel_has_two_top_level_modules_and_no_tests(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         tops = {name.partition("/")[0] for name in file.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {
@@ -88,7 +88,7 @@ def test_the_wheel_has_no_other_top_level_module_and_no_test_of_ours(wheel: Path
     }
 
 
-def test_the_corpus_is_one_file_in_the_wheel_and_the_same_events(plain: Installed, wheel: Path, tmp_path: Path) -> None:
+def test_corpus_in_the_wheel_has_the_same_events(plain: Installed, wheel: Path, tmp_path: Path) -> None:
     """pytest looks at every file of a package with a plugin, at each start of everybody."""
     with zipfile.ZipFile(wheel) as file:
         assert "lattice_bridge/testing/events.zip" in file.namelist()
@@ -101,7 +101,7 @@ def test_the_corpus_is_one_file_in_the_wheel_and_the_same_events(plain: Installe
     assert run([str(plain.python), "-c", program], tmp_path) == ours
 
 
-def test_two_builds_of_the_wheel_are_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+def test_two_builds_are_identical(wheel: Path, tmp_path: Path) -> None:
     run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)], ROOT)
     assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
 
@@ -112,39 +112,37 @@ def test_two_builds_of_the_wheel_are_the_same_bytes(wheel: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("project", "tests"), [("handler", 50), ("powertools", 10), ("tenants", 100)], ids=lambda value: str(value)
 )
-def test_the_extra_testing_is_all_that_a_project_needs(
-    plain: Installed, tmp_path: Path, project: str, tests: int
-) -> None:
+def test_extra_testing_is_sufficient(plain: Installed, tmp_path: Path, project: str, tests: int) -> None:
     done = plain.pytest(project, tmp_path)
     assert passed(done) >= tests
 
 
-def test_a_project_with_a_stack_needs_the_extra_local_as_well(full: Installed, tmp_path: Path) -> None:
+def test_stack_needs_the_extra_local(full: Installed, tmp_path: Path) -> None:
     done = full.pytest("bridge", tmp_path)
     assert passed(done) >= 6
 
 
-def test_without_the_extra_local_the_stack_says_what_to_install(plain: Installed, tmp_path: Path) -> None:
+def test_missing_extra_local_is_an_error_with_a_fix(plain: Installed, tmp_path: Path) -> None:
     done = plain.pytest("bridge", tmp_path)
     assert done.returncode == 1
-    assert re.search(r"needs what is not installed here \([a-z, ]*uvicorn", done.stdout)
+    assert re.search(r"needs packages that are not installed: [a-z, ]*uvicorn", done.stdout)
     assert "pip install 'lattice-bridge[local,testing]'" in done.stdout
     assert "3 passed" in done.stdout
 
 
-def test_events_of_ones_own_take_the_place_of_the_corpus(plain: Installed, tmp_path: Path) -> None:
+def test_own_events_replace_the_corpus(plain: Installed, tmp_path: Path) -> None:
     done = plain.pytest("handler", tmp_path, "--lattice-events", "captured", "-v")
     assert passed(done) >= 5
     assert re.findall(r"\[(v2/.*)\] PASSED", done.stdout) == ["v2/body-webhook"] * 2
 
 
 @pytest.mark.parametrize("fixture", FIXTURES)
-def test_every_fixture_is_used_by_some_stranger(fixture: str) -> None:
+def test_every_fixture_is_used_by_a_project(fixture: str) -> None:
     texts = [path.read_text(encoding="utf-8") for path in STRANGER.rglob("test_*.py")]
     assert any(re.search(rf"^def test_\w+\(.*\b{fixture}\b.*\)", text, re.MULTILINE) for text in texts)
 
 
-def test_every_snippet_for_the_four_readers_is_a_strangers_own() -> None:
+def test_every_snippet_for_the_four_readers_is_run() -> None:
     text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
     sections = [part for part in text.split("\n## ") if part.startswith(("My handler", "I use", "I test"))]
     theirs = "\0".join(path.read_text(encoding="utf-8") for path in sorted(STRANGER.rglob("*.py")))
@@ -157,7 +155,7 @@ def test_every_snippet_for_the_four_readers_is_a_strangers_own() -> None:
     assert [piece for piece in pieces if piece not in theirs] == []
 
 
-def test_there_are_fixtures_to_look_for() -> None:
+def test_fixtures_are_found() -> None:
     assert {"lattice_event", "fake_lambda", "bridge", "token_issuer", "local_stack"} <= set(FIXTURES)
 
 

@@ -1,38 +1,34 @@
-"""Decides whether the auth policies of a service and of its service network allow a request.
+"""Evaluates the auth policies of VPC Lattice, statement by statement.
 
-Rule: as "How authorization works" has it in
-https://docs.aws.amazon.com/vpc-lattice/latest/ug/auth-policies.html: each policy has to allow the request, an explicit
-deny in any policy overrides every allow, and where AuthType is AWS_IAM without a policy nothing is allowed. What cannot
-be decided here never admits a request: an Allow that depends on it does not allow, a Deny that depends on it denies.
+Rule: an element that cannot be decided here never admits a request. An Allow that depends on it does not allow, and a
+Deny that depends on it denies.
 
-Statements are evaluated as https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html has it.
-AWS also evaluates the caller's identity-based policies. identities.toml has none: they are left out.
+Statements are evaluated as https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.html describes.
+AWS also evaluates the caller's identity-based policies. identities.toml has none, so they are left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
-from urllib.parse import unquote
+from typing import Final, Literal, TypeAlias
 
 from lattice_bridge.deployment.iam.condition import satisfied
 from lattice_bridge.deployment.iam.policy import Statement
-from lattice_bridge.formats.assumptions import FRONT_POLICY_PATH_IS_DECODED, FRONT_POLICY_QUERY_NAMES_HAVE_CASE
 from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
-from lattice_bridge.local.front.lattice import HttpRequest, Signer, query_pairs
-from lattice_bridge.local.plan.model import SOURCE_VPC, AuthPolicy, Service
 
 _Truth: TypeAlias = bool | None
 """None: not decided here."""
 
-_INVOKE: Final = "vpc-lattice-svcs:Invoke"
-_HEADER: Final = "vpc-lattice-svcs:requestheader/"
-_QUERY: Final = "vpc-lattice-svcs:requestquerystring/"
-_RESOURCE_TAG: Final = "aws:resourcetag/"
+INVOKE: Final = "vpc-lattice-svcs:Invoke"
+"""The action that every request asks for."""
+
+HEADER_KEY: Final = "vpc-lattice-svcs:requestheader/"
+QUERY_KEY: Final = "vpc-lattice-svcs:requestquerystring/"
+RESOURCE_TAG: Final = "aws:resourcetag/"
 PRINCIPAL_TAG: Final = "aws:principaltag/"
-"""How the keys begin that no request has here: identities.toml has no tags."""
-_PRINCIPAL_TYPES: Final = {
+"""Prefixes of condition keys, in lower case. No request has a principal tag here: identities.toml has no tags."""
+PRINCIPAL_TYPES: Final = {
     "assumed-role": "AssumedRole",
     "federated-user": "FederatedUser",
     "role": "AssumedRole",
@@ -51,27 +47,32 @@ _KNOWN: Final = frozenset(
 """Condition keys whose value, or absence, is known of every request, in lower case."""
 
 
-class NotAuthorized(Exception):
-    """A request that the auth policies do not allow. The message says which policy and statement decided.
+@dataclass(frozen=True, slots=True)
+class AuthPolicy:
+    """The auth policy of a service or service network whose `AuthType` is AWS_IAM.
 
     Attributes:
-        answer: what Lattice tells the client.
+        level: the resource that it belongs to, as Lattice's messages name it.
+        owner: logical id of the service or service network.
+        name: logical id of the auth policy; None if the template has none, and then nothing is allowed.
+        statements: of the policy.
     """
 
-    def __init__(self, reason: str, answer: str) -> None:
-        super().__init__(reason)
-        self.answer = answer
+    level: Literal["network", "service"]
+    owner: str
+    name: str | None
+    statements: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    """What policies can ask about a request.
+class RequestContext:
+    """The facts about a request that policies can test. IAM's documentation calls them the request context.
 
     Attributes:
-        principal: who signed it; None if nobody did.
+        principal: the signer; None if the request is not signed.
         resource: the service's ARN and the path.
-        keys: condition keys in lower case, with their values; None where Lattice's is not known. A key that is not
-            here is absent from the request, if it is a known one.
+        keys: condition keys in lower case, with their values. A value of None means that Lattice's value is not known.
+            A known key that is not in the mapping is absent from the request.
     """
 
     principal: Principal | None
@@ -79,33 +80,14 @@ class _Call:
     keys: Mapping[str, tuple[str, ...] | None]
 
 
-def authorize(service: Service, request: HttpRequest, signer: Signer | None) -> None:
-    """Returns if the auth policies allow a request.
-
-    Raises:
-        NotAuthorized: one of them does not.
-    """
-    call = _call(service, request, signer)
-    found = [(policy, _decision(policy, call)) for policy in service.policies]
-    user = "anonymous" if signer is None else signer.principal
-    # Word for word what captured responses say; the explicit deny of a network is by analogy with a service's.
-    answer = f"AccessDeniedException: User: {user} is not authorized to perform: {_INVOKE} on resource: {call.resource}"
-    for policy, (effect, reason) in found:
-        if effect == "Deny":
-            raise NotAuthorized(reason, f"{answer} with an explicit deny in a {policy.level}-based policy")
-    for policy, (effect, reason) in found:
-        if effect != "Allow":
-            raise NotAuthorized(reason, f"{answer} because no {policy.level}-based policy allows the {_INVOKE} action")
-
-
-def admits(policies: Iterable[AuthPolicy]) -> str:
-    """Whom policies admit, in two words: "anyone", "signed only", "nobody", or "by policy" where that depends."""
-    found = {_admits(policy) for policy in policies}
-    return next((whom for whom in ("nobody", "by policy", "signed only") if whom in found), "anyone")
+def admitted_callers(policies: Iterable[AuthPolicy]) -> str:
+    """Describes the callers that policies admit: "anyone", "signed only", "none", or "by policy" if it depends."""
+    found = {_admitted(policy) for policy in policies}
+    return next((callers for callers in ("none", "by policy", "signed only") if callers in found), "anyone")
 
 
 def undecided(statement: Statement) -> Iterator[str]:
-    """The parts of a statement that cannot be decided here, whatever the request."""
+    """Gives the parts of a statement that cannot be decided here, for any request."""
     for kind, name in statement.principals:
         if kind == "AWS" and _names(name, Principal("aws", "0" * 12, "root", "")) is None:
             yield f"Principal {name}"
@@ -116,12 +98,14 @@ def undecided(statement: Statement) -> Iterator[str]:
             yield f"the condition {operator} on {key}"
 
 
-def _admits(policy: AuthPolicy) -> str:
+def _admitted(policy: AuthPolicy) -> str:
     if not policy.statements:
-        return "nobody"
+        return "none"
     one = policy.statements[0]
-    everybody = ("*", "*") in one.principals and not one.all_but and "*" in one.resources and one.names_action(_INVOKE)
-    if len(policy.statements) > 1 or one.effect == "Deny" or not everybody:
+    unrestricted = (
+        ("*", "*") in one.principals and not one.all_but and "*" in one.resources and one.names_action(INVOKE)
+    )
+    if len(policy.statements) > 1 or one.effect == "Deny" or not unrestricted:
         return "by policy"
     if not one.conditions:
         return "anyone"
@@ -129,67 +113,21 @@ def _admits(policy: AuthPolicy) -> str:
         return "by policy"
     types = {
         kind: all(satisfied(operator, values, (kind,)) for operator, _, values in one.conditions)
-        for kind in (*_PRINCIPAL_TYPES.values(), "Anonymous")
+        for kind in (*PRINCIPAL_TYPES.values(), "Anonymous")
     }
     return "signed only" if not types.pop("Anonymous") and all(types.values()) else "by policy"
-
-
-# ---- the request ----------------------------------------------------------------------------------------------------
-
-
-def _call(service: Service, request: HttpRequest, signer: Signer | None) -> _Call:
-    path = request.target.partition("?")[0]
-    path = unquote(path) if FRONT_POLICY_PATH_IS_DECODED else path
-    region, account = service.arn.split(":")[3:5]
-    lattice = {
-        "port": str(service.port),
-        "requestmethod": request.method,
-        "requestpath": path,
-        "servicearn": service.arn,
-        "servicenetworkarn": service.network_arn,
-        "sourcevpc": SOURCE_VPC,
-        "sourcevpcowneraccount": account,
-    }
-    keys: dict[str, tuple[str, ...] | None] = {f"vpc-lattice-svcs:{name}": (value,) for name, value in lattice.items()}
-    keys["aws:securetransport"] = (str(service.encrypted).lower(),)
-    keys |= {"aws:requestedregion": (region,), "aws:resourceaccount": (account,)}
-    keys |= {_RESOURCE_TAG + name.lower(): (value,) for name, value in service.tags.items()}
-    for name, value in request.headers:
-        # The key has one value: which, if the header occurs twice, is not documented.
-        keys[_HEADER + name] = None if _HEADER + name in keys else (value,)
-    query: dict[str, list[str]] = {}
-    for name, value in query_pairs(request.target):
-        query.setdefault(name if FRONT_POLICY_QUERY_NAMES_HAVE_CASE else name.lower(), []).append(value)
-    keys |= {_QUERY + name: tuple(values) for name, values in query.items()}
-    keys |= {f"aws:{name}": (value,) for name, value in _of_signer(signer)}
-    return _Call(signer.principal if signer else None, service.arn + path, keys)
-
-
-def _of_signer(signer: Signer | None) -> Iterator[tuple[str, str]]:
-    """Global condition keys of the principal: reference_policies_condition-keys.html."""
-    if signer is None:
-        yield "principaltype", "Anonymous"
-        return
-    yield "principaltype", _PRINCIPAL_TYPES[signer.principal.kind]
-    yield "principalarn", signer.arn or str(signer.principal)
-    yield "principalaccount", signer.principal.account
-    yield "principalisawsservice", "false"
-    if signer.org is not None:
-        yield "principalorgid", signer.org
-    if signer.principal.kind == "user":
-        yield "username", signer.principal.name
 
 
 # ---- policies and statements ----------------------------------------------------------------------------------------
 
 
-def _decision(policy: AuthPolicy, call: _Call) -> tuple[str, str]:
-    """`Allow`, `Deny`, or `""` where nothing allows the request, with the reason."""
+def evaluate(policy: AuthPolicy, context: RequestContext) -> tuple[str, str]:
+    """Returns the policy's effect, `Allow`, `Deny` or `""` if nothing allows the request, and the reason."""
     owner = f"the service{' network' if policy.level == 'network' else ''} {policy.owner}"
     if policy.name is None:
         return "", f"AuthType of {owner} is AWS_IAM, and the template has no auth policy for it"
     found = [
-        (one, f"statement {one.sid!r}" if one.sid else f"statement {number}", _applies(one, call))
+        (one, f"statement {one.sid!r}" if one.sid else f"statement {number}", _applies(one, context))
         for number, one in enumerate(policy.statements, 1)
     ]
     of_policy = f"of the auth policy {policy.name} of {owner}"
@@ -210,36 +148,37 @@ def _doubt(statement: Statement) -> str:
     return ", ".join(undecided(statement)) or "a condition on a key with several values, or without a number,"
 
 
-def _applies(statement: Statement, call: _Call) -> _Truth:
+def _applies(statement: Statement, context: RequestContext) -> _Truth:
     return _all(
-        _is_for(statement, call.principal),
-        statement.names_action(_INVOKE),
-        statement.names_resource(call.resource) or (None if statement.may_name_resource(call.resource) else False),
+        _names_caller(statement, context.principal),
+        statement.names_action(INVOKE),
+        statement.names_resource(context.resource)
+        or (None if statement.may_name_resource(context.resource) else False),
         *(
             satisfied(operator, values, found) if _is_known(key) and found is not None else None
             for operator, key, values in statement.conditions
-            for found in (call.keys.get(key, ()),)
+            for found in (context.keys.get(key, ()),)
         ),
     )
 
 
 def _is_known(key: str) -> bool:
-    return key in _KNOWN or key.startswith((_HEADER, _QUERY, _RESOURCE_TAG, PRINCIPAL_TAG))
+    return key in _KNOWN or key.startswith((HEADER_KEY, QUERY_KEY, RESOURCE_TAG, PRINCIPAL_TAG))
 
 
-def _is_for(statement: Statement, principal: Principal | None) -> _Truth:
-    """Whether the Principal element is for the caller: by its own name, its role's, or its account's.
+def _names_caller(statement: Statement, principal: Principal | None) -> _Truth:
+    """Whether the Principal element names the caller: by its own name, its role's, or its account's.
 
-    reference_policies_elements_notprincipal.html: a Deny spares a caller only if all of its names are listed. An Allow
-    with NotPrincipal is not recommended, and not explained; here one listed name is enough to be no part of it.
+    reference_policies_elements_notprincipal.html: a Deny does not apply to a caller if all of its names are listed.
+    The page does not explain an Allow with NotPrincipal; here one listed name is enough to exclude the caller.
     """
-    listed = [_any(_is_named(one, name) for one in statement.principals) for name in _levels(principal)]
+    listed = [_any(_is_named(one, name) for one in statement.principals) for name in _names_of(principal)]
     if not statement.all_but:
         return _any(listed)
     return _not(_all(*listed) if statement.effect == "Deny" else _any(listed))
 
 
-def _levels(principal: Principal | None) -> Iterator[Principal | None]:
+def _names_of(principal: Principal | None) -> Iterator[Principal | None]:
     yield principal
     if principal is None:
         return
@@ -257,7 +196,7 @@ def _is_named(written: tuple[str, str], principal: Principal | None) -> _Truth:
 
 
 def _names(name: str, principal: Principal) -> _Truth:
-    """Whether an entry under `AWS` is exactly this principal; an account's number is its root."""
+    """Whether an entry under `AWS` is exactly this principal. An account id means the account's root."""
     if name.isascii() and name.isdigit() and len(name) == 12:
         return principal.kind == "root" and principal.account == name
     try:

@@ -1,30 +1,25 @@
-"""What the stack serves: functions, services, rules, target groups.
+"""The plan: the functions and Lattice services that the stack serves.
 
-Rule: values only. The planner makes them from a template; everything else reads them.
+Rule: values only. `reader` makes them from a template, and everything else only reads them.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from lattice_bridge.deployment.iam.policy import Statement
-
-EventVersion = Literal[1, 2]
+from lattice_bridge.local.plan.auth_policy import AuthPolicy
+from lattice_bridge.local.plan.listener_rules import Rule
 
 SOURCE_VPC: Final = "vpc-0a1b2c3d4e5f60718"
 """The VPC that every request comes from."""
 
-DEFAULT_PRIORITY: Final = sys.maxsize
-"""Of a listener's default action: after every rule."""
-
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function that can be run here.
+    """A function that this machine can run.
 
     Attributes:
         name: `FunctionName`, or the logical id.
@@ -54,70 +49,6 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class TargetGroup:
-    """A target group of type LAMBDA. `function` is what is registered in it: a name or ARN, with its qualifier."""
-
-    arn: str
-    function: str
-    version: EventVersion
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderMatch:
-    """One condition on a header. `how` is `Exact`, `Prefix` or `Contains`."""
-
-    name: str
-    how: str
-    text: str
-    case_sensitive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """What requests a rule is for; None where it does not care. `path_how` is `Exact` or `Prefix`."""
-
-    method: str | None = None
-    path_how: str = "Prefix"
-    path: str = ""
-    path_case_sensitive: bool = False
-    headers: tuple[HeaderMatch, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """Forward to one of the target groups, by weight, or answer with a fixed status."""
-
-    forward: tuple[tuple[TargetGroup, int], ...] = ()
-    status: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A listener's rule. The default action is one with DEFAULT_PRIORITY that matches everything."""
-
-    priority: int
-    match: Match
-    action: Action
-
-
-@dataclass(frozen=True, slots=True)
-class AuthPolicy:
-    """What is evaluated for a service or service network whose `AuthType` is AWS_IAM.
-
-    Attributes:
-        level: of what it is the auth policy, as Lattice's messages name it.
-        owner: logical id of the service or service network.
-        name: logical id of the auth policy; None if the template has none, and then nothing is allowed.
-        statements: of the policy.
-    """
-
-    level: Literal["network", "service"]
-    owner: str
-    name: str | None
-    statements: tuple[Statement, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Service:
     """A Lattice service with its listener's rules, in order of priority.
 
@@ -125,9 +56,9 @@ class Service:
         name: for people.
         arn: of the service.
         network_arn: of the service network that its requests come through.
-        names: host names it answers to, in lower case: its custom domain if it has one, its logical id, its name.
+        names: its host names, in lower case: its custom domain if it has one, its logical id, its name.
         rules: the default action last.
-        policies: all of them have to allow a request; none means that no caller is authenticated.
+        policies: each of them must allow a request. If there is none, no caller is authenticated.
         port: of the listener.
         encrypted: the listener's protocol is HTTPS.
         tags: of the service.
@@ -146,13 +77,14 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything to serve.
+    """Everything that the stack serves.
 
     Attributes:
         folder: of the template.
+        region: of the stack.
         functions: by name.
-        services: with their routes.
-        left_out: what the template has and the stack does not do, one sentence each.
+        services: with their rules.
+        left_out: the parts of the template that the stack does not emulate, one sentence each.
     """
 
     folder: Path
@@ -160,3 +92,21 @@ class Plan:
     functions: Mapping[str, Function]
     services: tuple[Service, ...]
     left_out: tuple[str, ...]
+
+
+class LeftOut:
+    """Collects the parts of a template that the stack does not emulate.
+
+    One sentence names all resources that it concerns, so that the list stays short enough to be read.
+    """
+
+    def __init__(self) -> None:
+        self._resources: dict[str, list[str]] = {}
+
+    def add(self, sentence: str, resource: str) -> None:
+        """Adds a resource, by its logical id, to a sentence."""
+        self._resources.setdefault(sentence, []).append(resource)
+
+    def __iter__(self) -> Iterator[str]:
+        for sentence, resources in self._resources.items():
+            yield f"{sentence} ({', '.join(resources)})"

@@ -1,21 +1,42 @@
-"""A template's functions.
+"""Reads a plan from a resolved template.
 
-Rule: a function that cannot be run here is named with the reason, not left to be a 404.
+Rule: each part of the template that the stack does not emulate is named, with the reason. A part that is silently
+ignored works on this machine and fails in an AWS account.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from typing import Final
 
 from lattice_bridge.deployment.cloudformation.template import BadTemplate, Resource, Template, malformed, number
 from lattice_bridge.deployment.cloudformation.values import as_text
-from lattice_bridge.local.plan.left_out import LeftOut
-from lattice_bridge.local.plan.model import Function
+from lattice_bridge.local.plan.lattice import read_services
+from lattice_bridge.local.plan.listener_rules import EventVersion
+from lattice_bridge.local.plan.model import Function, LeftOut, Plan
 
-_READ: Final = frozenset(
+_SERVED: Final = frozenset(
+    {
+        "AWS::Serverless::Function",
+        "AWS::Lambda::Function",
+        "AWS::Lambda::Alias",
+        "AWS::Lambda::Version",
+        "AWS::VpcLattice::Service",
+        "AWS::VpcLattice::ServiceNetwork",
+        "AWS::VpcLattice::ServiceNetworkServiceAssociation",
+        "AWS::VpcLattice::TargetGroup",
+        "AWS::VpcLattice::Listener",
+        "AWS::VpcLattice::Rule",
+    }
+)
+_WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
+    "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
+    "AWS::Lambda::Permission": "Lattice may invoke every function",
+    "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
+}
+_READ_PROPERTIES: Final = frozenset(
     {
         "FunctionName",
         "Handler",
@@ -34,11 +55,56 @@ _READ: Final = frozenset(
 )
 
 
-def read_functions(template: Template, left_out: LeftOut) -> Iterator[Function]:
-    """The functions that can be run; the others are named in `left_out`.
+def read_plan(template: Template, *, event_version: EventVersion | None = None) -> Plan:
+    """Reads the functions and services that the stack serves.
+
+    Args:
+        template: resolved.
+        event_version: replaces every target group's own; None for what the template has.
 
     Raises:
-        BadTemplate: one is malformed, or two have one name.
+        BadTemplate: it contains nothing to serve, or a part that would be served is malformed.
+    """
+    left_out = LeftOut()
+    for name, place in template.unresolved:
+        left_out.add(f"{name} is not computed", place)
+    functions = {function.name: function for function in read_functions(template, left_out)}
+    services = tuple(read_services(template, event_version, left_out))
+    evaluated = {policy.name for service in services for policy in service.policies}
+    _name_other_resources(template, evaluated, left_out)
+    if not functions:
+        raise BadTemplate(
+            "the template has no Python function with local code. Fix: add an AWS::Serverless::Function with CodeUri"
+        )
+    if not services:
+        raise BadTemplate(
+            "the template has no AWS::VpcLattice::Service with a listener. Fix: add the service that takes requests"
+        )
+    return Plan(template.folder.resolve(), template.region, functions, services, tuple(left_out))
+
+
+def _name_other_resources(template: Template, evaluated: Set[str | None], left_out: LeftOut) -> None:
+    """Names each resource type that is not served, with the consequence of its absence.
+
+    Args:
+        template: resolved.
+        evaluated: logical ids of auth policies.
+        left_out: gets the sentences.
+    """
+    for resource in template.resources.values():
+        if resource.type not in _SERVED and resource.id not in evaluated:
+            meaning = _WITHOUT_MEANING_HERE.get(resource.type)
+            left_out.add(f"{resource.type}: {meaning}" if meaning else resource.type, resource.id)
+
+
+# ---- functions ------------------------------------------------------------------------------------------------------
+
+
+def read_functions(template: Template, left_out: LeftOut) -> Iterator[Function]:
+    """Reads the functions that this machine can run, and names the others in `left_out`.
+
+    Raises:
+        BadTemplate: a function is malformed, or two have the same name.
     """
     seen: set[str] = set()
     for resource in template.of_type("AWS::Serverless::Function", "AWS::Lambda::Function"):
@@ -49,15 +115,14 @@ def read_functions(template: Template, left_out: LeftOut) -> Iterator[Function]:
                 continue
             function = _function(resource, template)
         if function.name in seen:
-            raise BadTemplate(f"function {resource.id}: another function has the name {function.name}")
+            raise BadTemplate(f"function {resource.id}: another function has the name {function.name}. Fix: rename one")
         seen.add(function.name)
-        unread = sorted(set(resource.properties) - _READ)
-        for name in unread:
+        for name in sorted(set(resource.properties) - _READ_PROPERTIES):
             left_out.add(f"property {name} has no effect", function.name)
         runtime = str(resource.properties.get("Runtime", ""))
         here = f"python{sys.version_info.major}.{sys.version_info.minor}"
         if runtime != here:
-            left_out.add(f"Runtime {runtime} is this {here}", function.name)
+            left_out.add(f"Runtime {runtime} runs on this machine's {here}", function.name)
         yield function
 
 
@@ -96,13 +161,15 @@ def _function(resource: Resource, template: Template) -> Function:
 
 
 def _isolated(resource: Resource) -> bool:
-    """A misspelt mode would make the function run without isolation here, and fail to deploy there."""
+    """A misspelt mode is refused: the function would run without isolation here, and fail to deploy on AWS."""
     tenancy = resource.properties.get("TenancyConfig")
     if tenancy is None:
         return False
     mode = tenancy.get("TenantIsolationMode") if isinstance(tenancy, dict) else tenancy
     if mode != "PER_TENANT":
-        raise BadTemplate(f"{resource.id}.TenancyConfig.TenantIsolationMode: {mode!r}; Lambda knows PER_TENANT only")
+        raise BadTemplate(
+            f"{resource.id}.TenancyConfig.TenantIsolationMode: {mode!r} is unknown. Fix: write PER_TENANT"
+        )
     return True
 
 

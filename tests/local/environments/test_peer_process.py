@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from lattice_bridge.local.environments.peer_process import Client, can_tell
+from lattice_bridge.local.environments.peer_process import PeerProcess, is_supported
 
-pytestmark = pytest.mark.skipif(not can_tell(), reason="this machine does not tell which process has a connection")
+pytestmark = pytest.mark.skipif(not is_supported(), reason="this machine does not tell which process has a connection")
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def server() -> Iterator[socket.socket]:
         yield server
 
 
-def test_process_with_the_client_end_is_known(server: socket.socket) -> None:
+def test_process_with_the_client_end_owns_it(server: socket.socket) -> None:
     with socket.create_connection(server.getsockname()) as client:
-        assert Client(os.getpid()).has(client.getsockname(), server.getsockname())
-        assert not Client(os.getppid()).has(client.getsockname(), server.getsockname())
-        assert not Client(2**22 + 1).has(client.getsockname(), server.getsockname())
+        assert PeerProcess(os.getpid()).owns(client.getsockname(), server.getsockname())
+        assert not PeerProcess(os.getppid()).owns(client.getsockname(), server.getsockname())
+        assert not PeerProcess(2**22 + 1).owns(client.getsockname(), server.getsockname())
 
 
 def test_process_of_another_connection_is_refused(server: socket.socket) -> None:
@@ -37,21 +37,21 @@ def test_process_of_another_connection_is_refused(server: socket.socket) -> None
         with subprocess.Popen(command, stdin=subprocess.PIPE) as other:
             connection, theirs = server.accept()
             with connection:
-                assert Client(other.pid).has(theirs, server.getsockname())
-                assert not Client(os.getpid()).has(theirs, server.getsockname())
-                assert not Client(other.pid).has(ours.getsockname(), server.getsockname())
+                assert PeerProcess(other.pid).owns(theirs, server.getsockname())
+                assert not PeerProcess(os.getpid()).owns(theirs, server.getsockname())
+                assert not PeerProcess(other.pid).owns(ours.getsockname(), server.getsockname())
                 other.communicate(b"")
 
 
-def test_client_that_has_closed_is_no_process(server: socket.socket) -> None:
-    process = Client(os.getpid())
+def test_closed_client_is_owned_by_no_process(server: socket.socket) -> None:
+    process = PeerProcess(os.getpid())
     with socket.create_connection(server.getsockname()) as client:
         address = client.getsockname()
-        assert process.has(address, server.getsockname())
-    assert not process.has(address, server.getsockname())
+        assert process.owns(address, server.getsockname())
+    assert not process.owns(address, server.getsockname())
 
 
-def test_listener_on_the_clients_port_is_not_the_client(server: socket.socket) -> None:
+def test_listener_on_the_client_port_is_not_the_client(server: socket.socket) -> None:
     """The kernel answers with it when there is no connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        assert not Client(os.getpid()).has(listener.getsockname(), server.getsockname())
+        assert not PeerProcess(os.getpid()).owns(listener.getsockname(), server.getsockname())

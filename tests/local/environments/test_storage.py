@@ -68,7 +68,7 @@ def test_file_in_tmp_is_not_seen_by_another_tenant(stack: RunningStack) -> None:
 
 @private
 @pytest.mark.parametrize("folder", [str(FAULTS.parent), "/var/tmp", "/dev/shm", str(ROOT), HOME])
-def test_nothing_but_tmp_can_be_written_to(stack: RunningStack, folder: str) -> None:
+def test_only_tmp_is_writable(stack: RunningStack, folder: str) -> None:
     if not Path(folder).is_dir():
         pytest.skip(f"this machine has no {folder}")
     assert "Read-only file system" in run(stack, "blue", f"echo 1 > {folder}/written-by-a-function")["err"]
@@ -87,7 +87,7 @@ def test_function_cannot_undo_its_mounts(stack: RunningStack, command: str) -> N
 
 @private
 @pytest.mark.parametrize("whose", ["sibling", "stack"])
-def test_files_of_another_process_cannot_be_reached_through_proc(stack: RunningStack, whose: str) -> None:
+def test_proc_of_another_process_gives_no_access(stack: RunningStack, whose: str) -> None:
     """Trap G8: as root as well. `/proc/PID/root` leads into the other's mounts."""
     blue = run(stack, "blue", "echo secret > /tmp/secret")["pid"]
     there = f"/proc/{blue if whose == 'sibling' else stack.process.pid}"
@@ -108,7 +108,7 @@ def test_files_of_another_process_cannot_be_reached_through_proc(stack: RunningS
 
 @private
 @pytest.mark.skipif(os.getuid() != 0, reason="only root reads other users' files")
-def test_root_runs_code_that_only_another_user_may_read(tmp_path: Path) -> None:
+def test_root_runs_code_of_another_user(tmp_path: Path) -> None:
     """A container's root has a project of the machine's user mounted."""
     (tmp_path / "code").mkdir()
     shutil.copy(FAULTS.parent / "faults.py", tmp_path / "code")
@@ -215,7 +215,7 @@ UNDER_REFUSAL: Final = (*WITHOUT_MOUNTS, f'{NO_MOUNTS} && exec "$0" "$@"')
 
 
 @refuses_mounts
-def test_machine_without_private_mounts_is_named_and_tmpdir_is_private() -> None:
+def test_machine_without_private_mounts_is_reported() -> None:
     try:
         first, second, lived, left, warnings = outcome(*UNDER_REFUSAL, sys.executable, "-c", PROGRAM)
     finally:
@@ -239,7 +239,7 @@ with running(template=Path(sys.argv[1])) as stack:
 
 
 @pytest.mark.parametrize("wrapper", [(), pytest.param(UNDER_REFUSAL, marks=refuses_mounts)], ids=["", "no mounts"])
-def test_function_leaves_no_bytecode_in_its_folder(tmp_path: Path, wrapper: tuple[str, ...]) -> None:
+def test_function_writes_no_bytecode(tmp_path: Path, wrapper: tuple[str, ...]) -> None:
     (tmp_path / "helper.py").write_text("WORD = 'found'\n")
     (tmp_path / "app.py").write_text("import helper\ndef handler(event, context):\n    return helper.WORD\n")
     template = tmp_path / "template.yaml"
@@ -265,7 +265,7 @@ def test_folder_and_mounts_end_with_the_environment() -> None:
 
 
 @private
-def test_next_stack_removes_the_folders_of_a_killed_one() -> None:
+def test_folders_of_a_killed_stack_are_removed() -> None:
     with running(template=FAULTS) as living:
         run(living, "blue", "echo 1 > /tmp/x")
         with LocalStack(FAULTS) as started:
@@ -288,7 +288,7 @@ def left_behind(parent: Path, name: str = f"{PREFIX}a") -> Path:
     return folder
 
 
-def test_removing_follows_no_link(tmp_path: Path) -> None:
+def test_removal_follows_no_link(tmp_path: Path) -> None:
     """Trap G8."""
     outside = tmp_path / "outside"
     (outside / "kept").mkdir(parents=True, mode=0o755)
@@ -330,7 +330,7 @@ def readable_by_others(folder: Path) -> None:
 @pytest.mark.parametrize(
     "change", [without_marker, with_marker_that_is_a_link, with_marker_that_is_a_folder, readable_by_others]
 )
-def test_folder_that_no_stack_made_is_left_alone(tmp_path: Path, change: Callable[[Path], None]) -> None:
+def test_folder_without_a_stack_is_kept(tmp_path: Path, change: Callable[[Path], None]) -> None:
     """Trap G10: a project that was unpacked to `/tmp/lattice-bridge-stack-main` is not ours."""
     folder = left_behind(tmp_path)
     change(folder)
@@ -340,7 +340,7 @@ def test_folder_that_no_stack_made_is_left_alone(tmp_path: Path, change: Callabl
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
 @pytest.mark.parametrize("given", [".", MARKER])
-def test_folder_of_another_user_is_left_alone(tmp_path: Path, given: str) -> None:
+def test_folder_of_another_user_is_kept(tmp_path: Path, given: str) -> None:
     """Trap G10."""
     folder = left_behind(tmp_path)
     os.chown(folder / given, 12345, 12345)
@@ -349,7 +349,7 @@ def test_folder_of_another_user_is_left_alone(tmp_path: Path, given: str) -> Non
 
 
 @pytest.mark.parametrize("inside", [".", "1", "1/code"])
-def test_folder_with_what_the_stack_needs_is_left_alone(tmp_path: Path, inside: str) -> None:
+def test_folder_with_needed_files_is_kept(tmp_path: Path, inside: str) -> None:
     """Trap G10: whatever it contains."""
     needed, other = left_behind(tmp_path), left_behind(tmp_path, f"{PREFIX}ab")
     remove_left_behind(str(tmp_path), {os.path.realpath(needed / inside)})
@@ -358,7 +358,7 @@ def test_folder_with_what_the_stack_needs_is_left_alone(tmp_path: Path, inside: 
 
 
 @pytest.mark.parametrize("name", ["lattice-bridge-main", f"{PREFIX}main"])
-def test_project_with_a_name_like_ours_is_run_and_kept(name: str) -> None:
+def test_project_named_like_a_stack_folder_is_kept(name: str) -> None:
     """Trap G10: the start removed the project that it was to run."""
     folder = Path(f"/tmp/{name}-{os.getpid()}")
     folder.mkdir(mode=0o700)
@@ -378,7 +378,7 @@ DEEP: Final = "import os\nos.chdir('/tmp')\nfor _ in range(1200): os.mkdir('d');
 
 
 @private
-def test_deeply_nested_folders_are_removed_with_the_environment() -> None:
+def test_deeply_nested_folders_are_removed() -> None:
     """They ended the stop, and each later start, with a RecursionError."""
     with running("--idle", "3", template=FAULTS) as stack:
         answer = run(stack, "blue", f'{sys.executable} -I -c "{DEEP}"; ls /tmp')
@@ -396,7 +396,7 @@ def test_deeply_nested_folders_of_a_killed_stack_are_removed(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(os.getuid() != 0 or not allowed("chattr", "-V", "-i", __file__), reason="needs chattr")
-def test_what_cannot_be_removed_is_named_and_keeps_its_marker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_undeletable_folder_is_reported_and_keeps_its_marker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Another start may have better luck; and the rest is removed."""
     folder = left_behind(tmp_path)
     (folder / "1" / "2" / "3").mkdir(parents=True)
@@ -418,7 +418,7 @@ def test_what_cannot_be_removed_is_named_and_keeps_its_marker(tmp_path: Path, ca
 
 
 @pytest.mark.parametrize("wrapper", [(), ordinary], ids=["", "without root's rights"])
-def test_path_with_folders_that_cannot_be_looked_at_is_no_obstacle(tmp_path: Path, wrapper: tuple[str, ...]) -> None:
+def test_unreadable_folder_in_path_is_no_obstacle(tmp_path: Path, wrapper: tuple[str, ...]) -> None:
     if wrapper and not allowed(*wrapper, "true"):
         pytest.skip("needs setpriv")
     (tmp_path / "app.py").write_text("def handler(event, context):\n    return 'runs'\n")
