@@ -1,4 +1,4 @@
-"""What `lattice-bridge local` says before it serves."""
+"""The summary that `lattice-bridge local` prints at its start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stack prints about itself."""
+"""The log of the stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stack on the project's own template: what a newcomer sees, with curl."""
+"""The stack with the project's own template, used with curl as in the README."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def stack() -> Iterator[RunningStack]:
 
 
 def curl(url: str, *arguments: str) -> tuple[int, dict[str, Any]]:
-    """Status and JSON body, by the curl that is installed."""
+    """Runs curl, and returns the status and the JSON body."""
     command = ["curl", "--silent", "--max-time", "30", "--write-out", "\n%{http_code}", *arguments, url]
     text, _, status = subprocess.run(command, capture_output=True, text=True, check=True).stdout.rpartition("\n")
     return int(status), json.loads(text) if text.startswith("{") else {"text": text}
@@ -107,7 +107,7 @@ def test_every_403_of_the_bridge_has_the_same_body(stack: RunningStack) -> None:
 
 
 def logged(stack: RunningStack, request_id: str) -> dict[str, Any]:
-    """The bridge's line for a request, which comes a moment later than the answer."""
+    """Waits for the bridge's log line of a request, which arrives after the response."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         lines = map(json.loads, stack.output_of("BridgeFunction"))
@@ -124,17 +124,22 @@ def test_log_contains_the_request_id_of_the_response(stack: RunningStack) -> Non
     assert (line["status"], line["reason"], line["rule"]) == (403, "tenant_suspended", "try-it-out")
 
 
-def test_auth_type_iam_refuses_unsigned_requests() -> None:
-    with running() as stack:
-        status, answer = curl(f"{stack.front}/isolated", "-H", "x-tenant-id: BlueTenant")
-        assert status == 403
-        assert answer["text"].startswith("AccessDeniedException: User: anonymous is not authorized")
-        assert curl(f"{stack.front}/isolated", *signed(BLUE[0]))[0] == 200
-
-
-def test_v1_event_gives_the_same_tenant() -> None:
+@pytest.fixture(scope="module")
+def iam_stack() -> Iterator[RunningStack]:
+    """Runs the template with its default AuthType, AWS_IAM, and with V1 events."""
     with running("--event-version", "V1") as stack:
-        status, answer = curl(f"{stack.front}/isolated", *signed(GREEN[0]))
-        assert (status, answer["tenant_id"]) == (200, "GreenTenant")
-        forged = curl(f"{stack.front}/isolated", "-H", "x-amzn-lattice-identity: Principal=arn:aws:iam::1:root")
-        assert forged[0] == 403
+        yield stack
+
+
+def test_auth_type_iam_refuses_unsigned_requests(iam_stack: RunningStack) -> None:
+    status, answer = curl(f"{iam_stack.front}/isolated", "-H", "x-tenant-id: BlueTenant")
+    assert status == 403
+    assert answer["text"].startswith("AccessDeniedException: User: anonymous is not authorized")
+    assert curl(f"{iam_stack.front}/isolated", *signed(BLUE[0]))[0] == 200
+
+
+def test_v1_event_gives_the_same_tenant(iam_stack: RunningStack) -> None:
+    status, answer = curl(f"{iam_stack.front}/isolated", *signed(GREEN[0]))
+    assert (status, answer["tenant_id"]) == (200, "GreenTenant")
+    forged = curl(f"{iam_stack.front}/isolated", "-H", "x-amzn-lattice-identity: Principal=arn:aws:iam::1:root")
+    assert forged[0] == 403

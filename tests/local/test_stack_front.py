@@ -1,4 +1,4 @@
-"""The front as an HTTP server: what real and hostile clients send, over a real socket."""
+"""The front as an HTTP server: requests of real and hostile clients, over a real socket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def stack() -> Iterator[RunningStack]:
 
 
 def send(stack: RunningStack, *lines: str, body: bytes = b"") -> tuple[int, dict[str, list[str]], bytes]:
-    """Writes a request as it stands, and reads until the other end closes."""
+    """Writes raw bytes, and reads until the server closes the connection."""
     address = urlsplit(stack.front)
     head = "\r\n".join([*lines, "connection: close", "", ""]).encode("utf-8")
     with socket.create_connection((str(address.hostname), address.port), timeout=20) as connection:
@@ -78,7 +78,7 @@ def test_chunked_body_arrives_whole(stack: RunningStack) -> None:
 
 
 def test_trailer_is_not_a_header(stack: RunningStack) -> None:
-    """In one packet with the body, uvicorn would put it among the headers: there it could choose the tenant."""
+    """uvicorn adds trailers of the same packet to the headers: a trailer could choose the tenant."""
     lines = ["POST /reply HTTP/1.1", "host: faults", "content-type: text/plain", "transfer-encoding: chunked"]
     event = event_of(send(stack, *lines, body=b"1\r\nx\r\n0\r\nx-tenant-id: green\r\nhost: other\r\n\r\n"))
     assert "x-tenant-id" not in event["headers"]
@@ -195,7 +195,7 @@ def test_two_cookies_are_two_headers(stack: RunningStack) -> None:
 
 
 def test_head_request_gets_headers_only(stack: RunningStack) -> None:
-    """No length: that of the response to a GET is not known, and it would be a lie (RFC 9110 §8.6)."""
+    """The response has no length, since the length of a GET's response is not known (RFC 9110 §8.6)."""
     status, headers, body = send(stack, "HEAD /cookies HTTP/1.1", "host: faults")
     assert (status, body) == (200, b"")
     assert "content-length" not in headers
@@ -210,7 +210,7 @@ def test_response_and_event_have_the_same_request_id(stack: RunningStack) -> Non
 
 
 def ports(stack: RunningStack) -> dict[str, str]:
-    """Of each kind of server, the URL of a request that would do something."""
+    """Returns a URL of each kind of server, whose request would have an effect."""
     found = stack.invoke("echo", {}).json()
     return {
         "front": f"{stack.front}/reply",
@@ -231,7 +231,7 @@ def ports(stack: RunningStack) -> dict[str, str]:
     ids=str,
 )
 def test_page_of_another_site_reaches_no_port(stack: RunningStack, server: str, headers: dict[str, str]) -> None:
-    """Trap G1: with DNS rebinding a page could invoke functions as any tenant, and read the answers."""
+    """Trap G1: with DNS rebinding, a page could invoke functions as any tenant, and read the responses."""
     answer = opened(ports(stack)[server], headers, None, "GET")
     assert answer.status == 403
     assert b"Forbidden" in answer.body
@@ -239,7 +239,7 @@ def test_page_of_another_site_reaches_no_port(stack: RunningStack, server: str, 
 
 
 def test_runtime_api_accepts_the_longest_header_of_awslambdaric(stack: RunningStack) -> None:
-    """Up to 1 MiB of an error: refused, it ended the process, and the error was lost."""
+    """It is up to 1 MiB of an error. If it is refused, the process ends and the error is lost."""
     address = stack.invoke("echo", {}).json()["environ"]["AWS_LAMBDA_RUNTIME_API"]
     headers = {"lambda-runtime-function-xray-error-cause": "x" * (2**20 - 1)}
     answer = opened(f"http://{address}/2018-06-01/runtime/invocation/unknown/error", headers, b"{}", "POST")
@@ -252,12 +252,12 @@ def test_page_of_this_machine_reaches_the_front(stack: RunningStack) -> None:
 
 
 def test_service_name_is_a_host_of_the_front_only(stack: RunningStack) -> None:
-    """Trap G1: names of the template mean nothing to the Lambda API and the Runtime APIs."""
+    """Trap G1: the Lambda API and the Runtime APIs admit no names of the template."""
     status = {server: opened(url, {"host": "faults"}, None, "POST").status for server, url in ports(stack).items()}
     assert status == {"front": 200, "lambda": 403, "runtime": 403}
 
 
-# ---- what the terminal shows ----------------------------------------------------------------------------------------
+# ---- the log --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

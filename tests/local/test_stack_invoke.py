@@ -1,4 +1,4 @@
-"""The Lambda API, by the clients that people have: boto3, the AWS CLI, and plain HTTP."""
+"""The Lambda API with its usual clients: boto3, the AWS CLI, and plain HTTP."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_environment_has_lambdas_variables_and_none_of_the_shell(stack: RunningS
 
 
 def test_repeated_tenant_header_is_refused(stack: RunningStack) -> None:
-    """A client library that adds its own beside ours must not decide which one counts."""
+    """A client library that adds a second header must not choose the tenant."""
     url = f"{stack.lambda_url}/2015-03-31/functions/isolated/invocations"
     # Not signed; signed as the one header that they are.
     for given, says in (({}, "must be signed"), ({"x-amz-tenant-id": "blue,green"}, "more than once")):
@@ -264,7 +264,7 @@ def test_wrong_signature_is_refused(stack: RunningStack) -> None:
 
 
 def test_tenant_added_after_signing_is_refused(stack: RunningStack) -> None:
-    """AWS wants every x-amz-* header signed."""
+    """AWS requires a signature of every x-amz-* header."""
     url = f"{stack.lambda_url}/2015-03-31/functions/echo/invocations"
     headers = {**signed(url, {}, b"{}"), "x-amz-tenant-id": "green"}
     assert post(stack, headers)[:2] == (403, "InvalidSignatureException")

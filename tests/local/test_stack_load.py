@@ -1,4 +1,4 @@
-"""Many threads, two tenants: every answer comes from a process of its own tenant."""
+"""Load: many threads and two tenants, and each response comes from a process of its own tenant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from tests.support.examples import examples
 from tests.support.stack import running
 
-REQUESTS = examples(800)
+REQUESTS = examples(320)
 THREADS = 16
 TENANTS = ("BlueTenant", "GreenTenant")
 

@@ -1,4 +1,4 @@
-"""X-Ray's trace goes through the bridge: the backend's is the bridge's own, and another request's is another."""
+"""X-Ray traces: the backend continues the bridge's trace, and each request has its own."""
 
 from __future__ import annotations
 

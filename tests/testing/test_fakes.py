@@ -1,4 +1,4 @@
-"""The scripted Lambda that others test with: by the clients that people have, and beside the local stack's own API."""
+"""FakeLambda with its usual clients, compared with the local stack's Lambda API."""
 
 from __future__ import annotations
 

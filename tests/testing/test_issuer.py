@@ -1,4 +1,4 @@
-"""The issuer that others test with: a real map fetches its keys over https, and believes what it signed alone."""
+"""Issuer: a real map fetches its keys over https, and accepts only its tokens."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def decide(tenant_map: TenantMap, token: str) -> Decision:
     return tenant_map.decide(parse_event(event))
 
 
-# ---- what a map believes --------------------------------------------------------------------------------------------
+# ---- tokens ---------------------------------------------------------------------------------------------------------
 
 
 def test_map_accepts_tokens_and_fetches_keys_once(issuer: Issuer, tenant_map: TenantMap) -> None:
@@ -139,7 +139,7 @@ def test_dropped_key_is_refused(issuer: Issuer, tenant_map: TenantMap) -> None:
     assert decide(tenant_map, old).reason == "token_invalid"
 
 
-# ---- what it hands out ----------------------------------------------------------------------------------------------
+# ---- key set, table and files ---------------------------------------------------------------------------------------
 
 
 def test_key_set_contains_public_keys_only(issuer: Issuer, context: ssl.SSLContext) -> None:

@@ -1,6 +1,6 @@
-"""The pytest plugin: what it costs those who do not use it, and what it does for those who do.
+"""The pytest plugin: fixtures, marker and options, and its cost for projects that do not use it.
 
-The fixtures of these tests are the plugin's own; what a run as a whole does is seen in a run of its own.
+These tests use the plugin's own fixtures, and start pytest where a whole run is tested.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ claim = ["tenant"]
 
 
 def pytest_in(folder: Path, text: str = "", *arguments: str, **files: str) -> subprocess.CompletedProcess[str]:
-    """A run of pytest over a test file, without any plugin that is not installed."""
+    """Runs pytest on a test file, without plugins of this repository's configuration."""
     (folder / "test_it.py").write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *arguments]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 
 
-# ---- those who do not use it ----------------------------------------------------------------------------------------
+# ---- projects that do not use it ------------------------------------------------------------------------------------
 
 MODULES: Final = """
 import json, pathlib, sys

@@ -1,6 +1,6 @@
-"""A stranger's projects: a virtual environment of their own, the wheel in it with its extras, and their own tests.
+"""Other people's projects: each has a virtual environment with the wheel and its extras, and its own tests.
 
-Rule: nothing of this repository is there but the wheel, and nothing that is installed but what its extras ask for.
+Rule: of this repository, an environment contains only the wheel, and otherwise only the requirements of its extras.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def full(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return Installed(tmp_path_factory.mktemp("full"), wheel, "local,testing")
 
 
-# ---- what is installed ----------------------------------------------------------------------------------------------
+# ---- the wheel ------------------------------------------------------------------------------------------------------
 
 
 def test_project_imports_the_wheel(plain: Installed, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_wheel_has_two_top_level_modules_and_no_tests(wheel: Path) -> None:
 
 
 def test_corpus_in_the_wheel_has_the_same_events(plain: Installed, wheel: Path, tmp_path: Path) -> None:
-    """pytest looks at every file of a package with a plugin, at each start of everybody."""
+    """At each start, pytest reads the list of files of every package with a plugin."""
     with zipfile.ZipFile(wheel) as file:
         assert "lattice_bridge/testing/events.zip" in file.namelist()
         assert not [name for name in file.namelist() if name.endswith(".json")]
@@ -106,7 +106,7 @@ def test_two_builds_are_identical(wheel: Path, tmp_path: Path) -> None:
     assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
 
 
-# ---- their tests ----------------------------------------------------------------------------------------------------
+# ---- tests of the projects ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -159,11 +159,11 @@ def test_fixtures_are_found() -> None:
     assert {"lattice_event", "fake_lambda", "bridge", "token_issuer", "local_stack"} <= set(FIXTURES)
 
 
-# ---- how ------------------------------------------------------------------------------------------------------------
+# ---- helpers --------------------------------------------------------------------------------------------------------
 
 
 def passed(done: subprocess.CompletedProcess[str]) -> int:
-    """How many tests passed, given that all did."""
+    """Returns the number of passed tests, after checking that all passed."""
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.search(r"=+ (\d+) passed in [\d.]+s", done.stdout)
     assert found, done.stdout
@@ -177,7 +177,7 @@ def run(command: list[str], folder: Path) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Without what points a stranger's Python at ours."""
+    """Returns the environment without variables that point to this repository's Python."""
     ours = ("AWS_", "COV", "PYTEST", "PYTHON", "VIRTUAL_ENV", "LATTICE_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
@@ -188,7 +188,7 @@ def metadata_of(wheel: Path) -> Distribution:
 
 
 def needed(package: Distribution, extras: Iterable[str]) -> set[str]:
-    """The names of what a package asks for with these extras, and of what that asks for in turn."""
+    """Returns the names of a package's requirements with these extras, and of their requirements."""
     found: set[str] = set()
     left = list(asked_for(package, extras))
     while left:
@@ -207,7 +207,7 @@ def asked_for(package: Distribution, extras: Iterable[str]) -> Iterator[Requirem
 
 
 def link(names: Iterable[str], site: Path) -> None:
-    """Installs what is installed here, in no time and without a network: as links."""
+    """Installs packages as links to those of this environment, quickly and without a network."""
     for name in names:
         found = distribution(name)
         tops = {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}

@@ -1,4 +1,4 @@
-"""Which process has the other end of a connection: asked of the kernel."""
+"""The owner of a connection, as the kernel reports it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from lattice_bridge.local.environments.peer_process import PeerProcess, is_supported
 
-pytestmark = pytest.mark.skipif(not is_supported(), reason="this machine does not tell which process has a connection")
+pytestmark = pytest.mark.skipif(not is_supported(), reason="this machine cannot find the owner of a connection")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_process_with_the_client_end_owns_it(server: socket.socket) -> None:
 
 
 def test_process_of_another_connection_is_refused(server: socket.socket) -> None:
-    """It has a connection to the same port, and only its client port differs."""
+    """Both processes have a connection to the same port; only the client ports differ."""
     connect = "import socket, sys; c = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); sys.stdin.read()"
     command = [sys.executable, "-I", "-c", connect, str(server.getsockname()[1])]
     with socket.create_connection(server.getsockname()) as ours:
@@ -52,6 +52,6 @@ def test_closed_client_is_owned_by_no_process(server: socket.socket) -> None:
 
 
 def test_listener_on_the_client_port_is_not_the_client(server: socket.socket) -> None:
-    """The kernel answers with it when there is no connection."""
+    """If there is no connection, the kernel answers with the listener."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert not PeerProcess(os.getpid()).owns(listener.getsockname(), server.getsockname())

@@ -1,4 +1,4 @@
-"""Whom the auth policies of a service and of its service network allow, in the local stack."""
+"""Auth policies of a service and of its service network, in the local stack."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def policy(*statements: dict[str, Any], level: Any = "service", name: str | None
 def refusal(
     *policies: AuthPolicy, arn: str | None = BLUE, method: str = "GET", target: str = "/a", **headers: str | list[str]
 ) -> NotAuthorized | None:
-    """Why a request is refused; None if it is allowed. Names of headers have `_` for `-`."""
+    """Returns the refusal of a request; None if it is allowed. Names of headers have `_` in place of `-`."""
     signer = None
     if arn is not None:
         org = "o-local00000" if ":111122223333:" in arn else None
@@ -141,7 +141,7 @@ def test_principal_matches_its_own_its_roles_and_its_accounts_name(arn: str, nam
 
 
 def test_not_principal_of_a_deny_needs_every_name_of_the_caller() -> None:
-    """As IAM's guide writes it: the session, its role and its account."""
+    """IAM's guide lists the session, its role and its account."""
     names = [SESSION, BLUE, "arn:aws:iam::111122223333:root"]
     assert "Principal" in DENY
     deny = {**{key: value for key, value in DENY.items() if key != "Principal"}, "NotPrincipal": {"AWS": names}}
@@ -201,7 +201,7 @@ def test_resource_is_the_service_arn_and_the_path_as_sent(pattern: str, target: 
 
 
 def test_variable_in_a_resource_is_not_literal_text() -> None:
-    """Trap G9: nobody is called `${aws:username}`, and a path may."""
+    """Trap G9: a path may contain `${aws:username}` literally."""
     pattern = "*/users/${aws:username}"
     for target in ("/users/bob", "/users/${aws:username}"):
         assert not allows({**ALLOW, "Resource": pattern}, target=target)
@@ -209,7 +209,7 @@ def test_variable_in_a_resource_is_not_literal_text() -> None:
 
 
 def test_query_with_many_parameters_is_read_once() -> None:
-    """It took time that grows with the square of their number, also without a policy."""
+    """Without this, the time grew with the square of their number, also without a policy."""
     condition = {"ForAnyValue:StringEquals": {"vpc-lattice-svcs:RequestQueryString/a": "1"}}
     assert not allows({**ALLOW, "Condition": condition}, target=f"/?{'a&' * 120_000}")
 

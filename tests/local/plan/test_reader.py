@@ -155,7 +155,7 @@ def test_first_matching_rule_by_priority_decides(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("reference", ["!Ref {}", "!GetAtt {}.Arn", "!GetAtt {}.Id"])
 def test_lattice_resource_is_found_by_arn_and_id(tmp_path: Path, reference: str) -> None:
-    """In every property that refers to one, as in CloudFormation."""
+    """It holds for every property that refers to a resource, as in CloudFormation."""
     rule = """
   Rule:
     Type: AWS::VpcLattice::Rule

@@ -1,4 +1,4 @@
-"""Which requests the stack's servers admit."""
+"""Admission of requests by the stack's servers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def addressed(host: str, target: str = "/", method: str = "GET") -> Address:
 
 
 def status_of(host: str, *headers: tuple[str, str], names: frozenset[str] = NAMES) -> int | None:
-    """The refusal's status, or None for a request that is admitted."""
+    """Returns the refusal's status, or None for an admitted request."""
     given = [("host", host), *headers]
     try:
         check_admitted(address_of("GET", "/", given), given, names)
@@ -64,7 +64,7 @@ def test_service_name_is_not_admitted_by_other_servers() -> None:
     ],
 )
 def test_only_local_origins_are_admitted(origin: str, status: int | None) -> None:
-    """Trap G1: a page of another site can send requests, though it cannot read the answers."""
+    """Trap G1: a page of another site can send requests, although it cannot read the responses."""
     assert status_of("localhost:8080", ("origin", origin)) == status
 
 

@@ -1,4 +1,4 @@
-"""The HTTP server of all three ports: real sockets, and an application that says what it got."""
+"""The HTTP server of all ports, with real sockets and an application that echoes requests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """Of a server in a thread of its own."""
+    """The port of a server in a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -50,7 +50,7 @@ def port() -> Iterator[int]:
 
 
 def answers(port: int, *parts: bytes) -> list[tuple[int, bytes]]:
-    """Status and body of every response, until the server closes."""
+    """Returns status and body of every response, until the server closes the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         for part in parts:
             connection.sendall(part)
@@ -69,7 +69,7 @@ def seen(answer: tuple[int, bytes]) -> dict[str, Any]:
     return found
 
 
-# ---- who is admitted ------------------------------------------------------------------------------------------------
+# ---- admission ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def seen(answer: tuple[int, bytes]) -> dict[str, Any]:
     ],
 )
 def test_foreign_host_or_origin_reaches_no_application(port: int, lines: list[str], status: int) -> None:
-    """Trap G1: the one implementation for the front, the Lambda API and the Runtime APIs."""
+    """Trap G1: the front, the Lambda API and the Runtime APIs share this implementation."""
     ((got, _),) = answers(port, "\r\n".join([*lines, "connection: close", "", ""]).encode())
     assert got == status
 

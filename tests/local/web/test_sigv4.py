@@ -1,4 +1,4 @@
-"""Signatures, with botocore's signer as the other side."""
+"""Verification of signatures that botocore has made."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def sign(
     service: str = SERVICE,
     secret: str = "blue",
 ) -> Signed:
-    """A request as a client with botocore sends it."""
+    """Signs a request as a client with botocore does."""
     given = {"host": "svc.example", "x-amz-content-sha256": "UNSIGNED-PAYLOAD", **dict(headers)}
     request = AWSRequest(method, f"https://svc.example{path}{f'?{query}' if query else ''}", headers=given)
     SigV4Auth(Credentials("LOCALBLUE", secret), service, region).add_auth(request)
@@ -171,7 +171,7 @@ def test_default_identities_have_the_files_format() -> None:
     ids=["a name twice", "many names", "many lines"],
 )
 def test_signature_over_many_headers_is_refused_early(names: list[str], lines: int) -> None:
-    """The keys are public, and the time grows with names times headers."""
+    """The keys are public, and the time grows with the product of names and headers."""
     listed = ";".join(sorted({*names, "host", "x-amz-date"}) if lines else names)
     sent = [
         ("host", "h"),
