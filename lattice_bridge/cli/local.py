@@ -22,7 +22,7 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
-from lattice_bridge.local.environments.processes import kill_marked, stack_mark
+from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_marked, stack_mark
 from lattice_bridge.local.front.identities import BadIdentities, Identity, read_identities
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.plan.listener_rules import EventVersion
@@ -32,9 +32,6 @@ from lattice_bridge.local.stack import LAMBDA_PORT, Options, Stack, serve
 from lattice_bridge.local.web.server import PortTaken
 
 VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1, "V2": 2}
-
-STOP_SECONDS: Final = 20.0
-"""Seconds that a stack has to stop. It gives two of them to requests that are running."""
 
 
 @click.command(short_help="Run template.yaml on this machine.")

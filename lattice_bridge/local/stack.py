@@ -31,7 +31,7 @@ from lattice_bridge.local.front.data_plane import LatticeDataPlane
 from lattice_bridge.local.front.identities import Identity
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
-from lattice_bridge.local.web.server import HOST, Application, LoopbackServer, PortTaken, Receive, Scope, Send
+from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Scope, Send
 
 LAMBDA_PORT: Final = 9001
 """The default port of the Lambda API, so that clients can be configured once."""
@@ -107,7 +107,7 @@ async def serve(
         started.callback(service.report_waiting)
         front = LatticeDataPlane(plan, service, identities)
         names = {name for service in plan.services for name in service.names}
-        front_server = await LoopbackServer.start(front, options.port, names=names)
+        front_server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(front_server.stop)
         yield Stack(f"http://{HOST}:{front_server.port}", lambda_url, environments)
 
@@ -132,15 +132,13 @@ class _LateApplication:
         await self.app(scope, receive, send)
 
 
-async def _start_lambda_api(
-    started: AsyncExitStack, app: Application, port: int | None, log: LogWriter
-) -> LoopbackServer:
+async def _start_lambda_api(started: AsyncExitStack, app: Application, port: int | None, log: LogWriter) -> AsgiServer:
     try:
-        server = await LoopbackServer.start(app, LAMBDA_PORT if port is None else port)
+        server = await AsgiServer.start(app, LAMBDA_PORT if port is None else port)
     except PortTaken:
         if port is not None:
             raise
-        server = await LoopbackServer.start(app)
+        server = await AsgiServer.start(app)
         log.info(f"Port {LAMBDA_PORT} is in use: the Lambda API listens on port {server.port} instead.")
     started.push_async_callback(server.stop)
     return server

@@ -18,11 +18,9 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution, requires
 from typing import Any, Final
 
-from lattice_bridge.local.environments.processes import kill_group, kill_marked, stack_mark
+from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_group, kill_marked, stack_mark
 
 START_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 20.0
-"""Seconds that the stack has to stop by itself. It gives two of them to requests that are running."""
 
 _PROGRAM: Final = "from lattice_bridge.cli.local import main_until_stdin_closes; main_until_stdin_closes()"
 _LOCAL_REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)[^;]*;.*\bextra *== *['\"]local['\"]")

@@ -23,7 +23,7 @@ from lattice_bridge.local.environments.processes import MARK, kill_group, kill_m
 from lattice_bridge.local.environments.runtime_api import MAX_HEAD, FunctionResponse, Invocation, RuntimeApi, error_json
 from lattice_bridge.local.environments.storage import Storage, remove
 from lattice_bridge.local.plan.model import Function
-from lattice_bridge.local.web.server import HOST, LoopbackServer
+from lattice_bridge.local.web.server import HOST, AsgiServer
 from lattice_bridge.printable import printable
 
 INIT_TIMEOUT: Final = 10.0
@@ -115,7 +115,7 @@ class Environment:
         self._peer: asyncio.Future[PeerProcess] = asyncio.get_running_loop().create_future()
         self._warned = False
         self._log = FunctionLog(self._show)
-        self._server: LoopbackServer | None = None
+        self._server: AsgiServer | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._exited: asyncio.Task[int] | None = None
         self._busy = False
@@ -131,7 +131,7 @@ class Environment:
 
     async def start(self) -> None:
         """Starts the process, and waits until it has imported the handler or failed to. `run` reports which."""
-        self._server = await LoopbackServer.start(self._runtime.app, max_head=MAX_HEAD)
+        self._server = await AsgiServer.start(self._runtime.app, max_head=MAX_HEAD)
         self._folder = self._shared.storage.new(self._number)
         self._process = await asyncio.create_subprocess_exec(
             *await self._shared.storage.command(self.function.handler, self._folder),

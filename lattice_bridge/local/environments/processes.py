@@ -22,6 +22,9 @@ MARK: Final = "LATTICE_BRIDGE_STACK"
 A pid means nothing in another PID namespace, and the machine's `/proc` shows the processes of containers.
 """
 
+STOP_SECONDS: Final = 20.0
+"""Seconds in which a stack must stop by itself. It gives two of them to requests that are running."""
+
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _ROUNDS: Final = 50
 """Generations of children that are killed. A process that forks faster than it is killed must not delay the stop."""

@@ -38,7 +38,7 @@ class PortTaken(Exception):
     """The port is in use, or may not be used."""
 
 
-class LoopbackServer:
+class AsgiServer:
     """One listening socket. The front and the Lambda API have one each, every execution environment has its own."""
 
     def __init__(self, server: uvicorn.Server, listener: socket.socket) -> None:
@@ -49,7 +49,7 @@ class LoopbackServer:
     @classmethod
     async def start(
         cls, app: Application, port: int = 0, *, names: Collection[str] = (), max_head: int = MAX_HEAD
-    ) -> LoopbackServer:
+    ) -> AsgiServer:
         """Listens on `port`, or on a free one if it is 0.
 
         Args:
@@ -61,15 +61,7 @@ class LoopbackServer:
         Raises:
             PortTaken: the port is in use, or may not be used.
         """
-        # asyncio turns Nagle's algorithm off only for sockets that name their protocol. With it on, each response
-        # in two pieces waits 40 ms for a delayed acknowledgement.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, port))
-        except (OSError, OverflowError) as error:
-            listener.close()
-            raise PortTaken(f"port {port}: {error}") from error
+        listener = _bind(port)
         config = uvicorn.Config(
             _admitted(app, frozenset(names)),
             http=StrictProtocol,
@@ -97,6 +89,19 @@ class LoopbackServer:
         except asyncio.CancelledError:
             self._listener.close()
             raise
+
+
+def _bind(port: int) -> socket.socket:
+    # asyncio turns Nagle's algorithm off only for sockets that name their protocol. With it on, each response in two
+    # pieces waits 40 ms for a delayed acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise PortTaken(f"port {port}: {error}") from error
+    return listener
 
 
 def _admitted(app: Application, names: frozenset[str]) -> Application:

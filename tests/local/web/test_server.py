@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.local.web.server import ADDRESS, MAX_HEAD, LoopbackServer, PortTaken, Receive, Scope, Send
+from lattice_bridge.local.web.server import ADDRESS, MAX_HEAD, AsgiServer, PortTaken, Receive, Scope, Send
 
 GOOD = b"GET /after HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
@@ -41,7 +41,7 @@ def port() -> Iterator[int]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = asyncio.run_coroutine_threadsafe(LoopbackServer.start(echo, names={"own.example"}), loop).result()
+    server = asyncio.run_coroutine_threadsafe(AsgiServer.start(echo, names={"own.example"}), loop).result()
     yield server.port
     asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
     loop.call_soon_threadsafe(loop.stop)
@@ -116,7 +116,7 @@ def test_spaces_around_a_header_are_removed(port: int) -> None:
 
 def test_port_in_use_is_an_error(port: int) -> None:
     with pytest.raises(PortTaken, match=str(port)):
-        asyncio.run(LoopbackServer.start(echo, port))
+        asyncio.run(AsgiServer.start(echo, port))
 
 
 # ---- upgrades -------------------------------------------------------------------------------------------------------
