@@ -1,7 +1,7 @@
-"""pytest's door to lattice_bridge.testing: fixtures, a marker and options; docs/testing.md.
+"""The pytest plugin of lattice_bridge.testing: fixtures, a marker and options; see docs/testing.md.
 
-Rule: nothing of the package is imported before a test asks for it. pytest loads this file in every run of everybody who
-has the package installed; that is why it stands beside the package, which it would otherwise import.
+Rule: no module of the package is imported before a test needs it. pytest loads this file in every run on a machine with
+the package installed. It is therefore outside the package: importing it would import the package.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from lattice_bridge.testing.fixtures import BridgeFactory
 
 MARKER = (
-    "lattice_events(*patterns): run the test once for each event of the corpus whose name fits one of the patterns "
-    '("v2/*"; none: all of them), as the argument lattice_case'
+    "lattice_events(*patterns): run the test once for each event of the corpus whose name matches one of the patterns "
+    '("v2/*"; without patterns: for all events), as the argument lattice_case'
 )
 
 
@@ -27,16 +27,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--lattice-events",
         metavar="DIR",
-        help="Events of your own for the marker lattice_events, in place of the corpus.",
+        help="Folder of your own events for the marker lattice_events. It replaces the corpus.",
     )
     group.addoption(
         "--lattice-template",
         metavar="FILE",
-        help="What the fixture local_stack serves, whatever lattice_bridge_template says.",
+        help="Template that the fixture local_stack serves. It overrides lattice_bridge_template.",
     )
-    parser.addini("lattice_bridge_config", "What the fixture bridge reads.", default="bridge.toml")
-    parser.addini("lattice_bridge_template", "What the fixture local_stack serves.", default="template.yaml")
-    parser.addini("lattice_bridge_parameters", "NAME=VALUE: the template's parameters.", type="linelist")
+    parser.addini("lattice_bridge_config", "Configuration that the fixture bridge reads.", default="bridge.toml")
+    parser.addini("lattice_bridge_template", "Template that the fixture local_stack serves.", default="template.yaml")
+    parser.addini("lattice_bridge_parameters", "Parameters of the template, as NAME=VALUE.", type="linelist")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,16 +54,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def lattice_case(request: pytest.FixtureRequest) -> Case:
-    """One event of those that the marker lattice_events names, with what it must be read as."""
+    """One event of the marker lattice_events, with its expected result."""
     if not hasattr(request, "param"):
-        pytest.fail('lattice_case comes with a marker: @pytest.mark.lattice_events("v2/*")', pytrace=False)
-    case: Case = deepcopy(request.param)  # the next test may be given the same one
+        pytest.fail('lattice_case: the test has no marker. Fix: add @pytest.mark.lattice_events("v2/*")', pytrace=False)
+    case: Case = deepcopy(request.param)  # another test may get the same event
     return case
 
 
 @pytest.fixture
 def lattice_event() -> Callable[..., dict[str, Any]]:
-    """Makes the event that a function behind Lattice gets: `lattice_event(path="/orders?a=1", body=b"…")`."""
+    """Makes the event that a function behind Lattice receives: `lattice_event(path="/orders?a=1", body=b"…")`."""
     from lattice_bridge.testing import lattice_event
 
     return lattice_event
@@ -71,7 +71,7 @@ def lattice_event() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def fake_lambda() -> Iterator[FakeLambda]:
-    """A Lambda on a loopback port that answers what the test says, and remembers what it was asked."""
+    """A fake Lambda on a loopback port that answers as the test says, and records the calls."""
     from lattice_bridge.testing import FakeLambda
 
     with FakeLambda() as fake:
@@ -80,7 +80,7 @@ def fake_lambda() -> Iterator[FakeLambda]:
 
 @pytest.fixture
 def bridge(request: pytest.FixtureRequest, fake_lambda: FakeLambda) -> BridgeFactory:
-    """Makes the bridge of a bridge.toml, in front of `fake_lambda`: `bridge()(event)` is its reply."""
+    """Makes the bridge of a bridge.toml, in front of `fake_lambda`: `bridge()(event)` returns its reply."""
     from lattice_bridge.testing.fixtures import BridgeFactory
 
     return BridgeFactory(request.config, fake_lambda)
@@ -88,7 +88,7 @@ def bridge(request: pytest.FixtureRequest, fake_lambda: FakeLambda) -> BridgeFac
 
 @pytest.fixture
 def token_issuer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
-    """Issues tokens that the fixture bridge believes, given its table: `bridge(MAP + token_issuer.table())`."""
+    """Issues tokens that the fixture bridge accepts with the issuer's table: `bridge(MAP + token_issuer.table())`."""
     from lattice_bridge.testing import Issuer
 
     with Issuer() as issuer:
@@ -99,7 +99,7 @@ def token_issuer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
 
 @pytest.fixture(scope="session")
 def local_stack(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
-    """The template on this machine: Lattice's front, Lambda, and a process for each function and tenant."""
+    """The local stack: Lattice's front, Lambda, and a process for each function and tenant of the template."""
     from lattice_bridge.testing.fixtures import stack_of
 
     with stack_of(request.config) as stack:

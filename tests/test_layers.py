@@ -46,27 +46,23 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "deployment/iam": {"http"},
     "deployment/checks": {"config", "deployment/cloudformation", "deployment/iam", "review", "telemetry"},
     "deployment/doctor": {"aws", "config", "deployment/iam", "http", "identity", "tenancy"},
-    "local/web": {"http", "printable"},
-    "local/plan": {"deployment/cloudformation", "deployment/iam"},
-    "local/aws": {"formats", "local/environments", "local/web"},
+    "local/web": {"printable"},
+    "local/plan": {"deployment/cloudformation", "deployment/iam", "identity"},
     "local/environments": {"config", "local/plan", "local/web", "printable"},
+    "local/aws": {"deployment/cloudformation", "formats", "local/environments", "local/plan", "local/web"},
     "local/front": {
-        *("config", "deployment/iam", "errors", "formats", "http", "identity", "local/environments", "local/plan"),
-        *("local/web", "message"),
+        *("config", "errors", "formats", "http", "identity", "local/aws", "local/plan", "local/web", "message"),
     },
-    "local": {
-        *("deployment/cloudformation", "formats", "local/aws", "local/environments", "local/front", "local/plan"),
-        *("local/web", "printable"),
-    },
+    "local": {"local/aws", "local/environments", "local/front", "local/plan", "local/web", "printable"},
     "testing/strategies": {"config", "http", "identity", "local/front", "message"},
     "testing": {
-        *("bridge", "cli", "config", "errors", "formats", "http", "identity", "invoke", "local/environments"),
-        *("local/front", "local/web", "message", "testing/strategies"),
+        *("bridge", "config", "errors", "formats", "http", "identity", "invoke", "local/aws", "local/environments"),
+        *("local/front", "local/web", "message"),
     },
     "cli": {
         *("config", "deployment/checks", "deployment/cloudformation", "deployment/doctor", "errors", "formats"),
-        *("identity", "local", "local/aws", "local/front", "local/plan", "local/web", "message", "printable"),
-        *("review", "tenancy", "testing", "version"),
+        *("identity", "local", "local/aws", "local/environments", "local/front", "local/plan", "local/web"),
+        *("message", "printable", "review", "tenancy", "testing", "version"),
     },
 }
 """Folder, or file at the top → the others that it may import."""

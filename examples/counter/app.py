@@ -1,7 +1,7 @@
-"""How many requests has this execution environment seen?
+"""Counts the requests of an execution environment.
 
-One source, two functions: with tenant isolation each tenant has an environment, and a counter, of its own; without it
-all tenants share one. The module's memory is the whole point: it is what isolation isolates.
+The template deploys it twice. With tenant isolation, each tenant has its own environments and so its own counters.
+Without it, all tenants share a counter, because it is in the module's memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ counter = 0
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     global counter
     counter += 1
-    tenant = context.tenant_id  # set by Lambda itself, only for a function with tenant isolation
+    tenant = context.tenant_id  # Lambda sets it, only for a function with tenant isolation
     answer: dict[str, Any] = {"counter": counter, "tenant_id": tenant, "isolation_enabled": tenant is not None}
     if tenant is not None:
         answer["message"] = f"This environment serves {tenant} alone; it has seen {counter} of its requests."
@@ -29,6 +29,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _header(event: dict[str, Any], name: str) -> str | None:
-    """The bridge sets the header to the tenant it decided on, whatever the client wrote there."""
+    """Returns a header's value. The bridge overwrites the tenant header with the tenant that it has decided."""
     value: str | list[str] | None = event["headers"].get(name)
     return value[0] if isinstance(value, list) else value

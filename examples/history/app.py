@@ -1,4 +1,4 @@
-"""What has this tenant asked lately? Kept in memory, which tenant isolation keeps apart."""
+"""Returns a tenant's latest requests. They are kept in memory, which tenant isolation separates."""
 
 from __future__ import annotations
 

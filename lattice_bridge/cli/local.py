@@ -1,4 +1,7 @@
-"""`lattice-bridge local`: the stack on this machine, until interrupted."""
+"""The command `lattice-bridge local`: runs the stack on this machine, until interrupted.
+
+Rule: the stack stops on SIGINT, SIGTERM and SIGHUP, and, if a test started it, when that test's process ends.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,10 +22,12 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
-from lattice_bridge.local.console import Console, LogLines
+from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_marked, stack_mark
 from lattice_bridge.local.front.identities import BadIdentities, Identity, read_identities
-from lattice_bridge.local.plan.plan import EventVersion, Plan
-from lattice_bridge.local.plan.planner import plan
+from lattice_bridge.local.log_writer import LogWriter, WarningHandler
+from lattice_bridge.local.plan.listener_rules import EventVersion
+from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.plan.reader import read_plan
 from lattice_bridge.local.stack import LAMBDA_PORT, Options, Stack, serve
 from lattice_bridge.local.web.server import PortTaken
 
@@ -29,7 +36,14 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
 
 @click.command(short_help="Run template.yaml on this machine.")
 @click.option("--template", "-t", type=click.Path(path_type=Path), default=Path("template.yaml"), show_default=True)
-@click.option("--parameter", "-P", "parameters", multiple=True, metavar="NAME=VALUE", help="A template parameter.")
+@click.option(
+    "--parameter",
+    "-P",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A template parameter; repeatable.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -48,17 +62,19 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
 @click.option(
     "--identities",
     type=click.Path(path_type=Path),
-    help="Who may sign requests. Default: identities.toml beside the template, else two ready-made ones.",
+    help="Identities that may sign requests. Default: identities.toml beside the template, or else two built-in ones.",
 )
 @click.option(
-    "--event-version", type=click.Choice(["V1", "V2"]), help="For all target groups, whatever the template says."
+    "--event-version",
+    type=click.Choice(["V1", "V2"]),
+    help="Event version of all target groups. Default: the template's.",
 )
 @click.option(
     "--max-environments",
     type=click.IntRange(1, 2500),
     default=64,
     show_default=True,
-    help="How many processes at most, busy or idle; beyond it 429.",
+    help="Highest number of processes, busy or idle. Requests beyond it get status 429.",
 )
 @click.option(
     "--idle",
@@ -68,10 +84,10 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
     show_default=True,
     help="Seconds after which an idle environment is ended.",
 )
-@click.option("--reload", is_flag=True, help="Restart environments whose code changed.")
-@click.option("--json-logs", is_flag=True, help="One JSON object a line, for machines.")
-@click.option("--plan", "plan_only", is_flag=True, help="Print what would be served, and stop.")
-@click.option("--json", "as_json", is_flag=True, help="With --plan: as JSON.")
+@click.option("--reload", is_flag=True, help="Restart environments after their code has changed.")
+@click.option("--json-logs", is_flag=True, help="Print one JSON object a line, for programs.")
+@click.option("--plan", "plan_only", is_flag=True, help="Print the functions and routes, and exit.")
+@click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON.")
 def local(
     *,
     template: Path,
@@ -83,75 +99,98 @@ def local(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run the functions and VPC Lattice resources of a SAM or CloudFormation template on this machine: Lattice's
-    front, Lambda's Invoke API, and a process for each function and tenant. No Docker, no AWS account."""
+    """Run the functions and VPC Lattice resources of a SAM or CloudFormation template on this machine. The stack has
+    Lattice's front, Lambda's Invoke API, and a process for each function and tenant. It needs no Docker and no AWS
+    account."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     try:
-        found = plan(read_template(template, _pairs(parameters), region), event_version=VERSIONS[event_version])
+        plan = read_plan(read_template(template, _pairs(parameters), region), event_version=VERSIONS[event_version])
         beside = template.resolve().parent / "identities.toml"
         signers = read_identities(identities or (beside if beside.exists() else None))
     except (BadTemplate, BadIdentities) as error:
         raise click.UsageError(str(error)) from error
     if plan_only:
-        _print_plan(found, as_json=as_json)
+        _print_plan(plan, as_json=as_json)
         return
-    console = Console(as_json=json_logs, colour=sys.stdout.isatty())
-    logging.getLogger().addHandler(LogLines(console))
+    log = LogWriter(as_json=json_logs, colour=sys.stdout.isatty())
+    logging.getLogger().addHandler(WarningHandler(log))
     try:
-        asyncio.run(_serve(found, signers, Options(**options), console, json_logs=json_logs))
+        asyncio.run(_serve(plan, signers, Options(**options), log, json_logs=json_logs))
     except PortTaken as error:
-        raise click.UsageError(f"{error}; choose another with --port or --lambda-port") from error
+        raise click.UsageError(f"{error}. Fix: choose another with --port or --lambda-port") from error
     finally:
-        console.close()
+        log.close()
 
 
 def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
     pairs = [parameter.partition("=") for parameter in parameters]
     for name, mark, _ in pairs:
         if not mark:
-            raise click.UsageError(f"--parameter {name}: write NAME=VALUE")
+            raise click.UsageError(f"--parameter {name}: no value. Fix: write NAME=VALUE")
     return {name: value for name, _, value in pairs}
 
 
 async def _serve(
-    found: Plan, signers: Mapping[str, Identity], options: Options, console: Console, *, json_logs: bool
+    plan: Plan, signers: Mapping[str, Identity], options: Options, log: LogWriter, *, json_logs: bool
 ) -> None:
-    ended = asyncio.Event()
+    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, ended.set)
-    async with serve(found, signers, options, console) as stack:
+        loop.add_signal_handler(number, stopped.set)
+    async with serve(plan, signers, options, log) as stack:
         if json_logs:
-            console.say("listening", front=stack.front_url, **{"lambda": stack.lambda_url})
+            log.info("listening", front=stack.front_url, **{"lambda": stack.lambda_url})
         else:
-            _greet(found, signers, stack, console)
-        await ended.wait()
-        console.say("stopping")
+            _print_summary(plan, signers, stack, log)
+        await stopped.wait()
+        log.info("stopping")
     with contextlib.suppress(NotImplementedError):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
 
 
-def _print_plan(found: Plan, *, as_json: bool) -> None:
+def _print_plan(plan: Plan, *, as_json: bool) -> None:
     if as_json:
-        show.say_json(asdict(found), default=_plain)
-    else:
-        for line in _tables(found):
-            show.say(line)
+        show.say_json(asdict(plan), default=_jsonable)
+        return
+    from lattice_bridge.cli.local_summary import tables
+
+    for line in tables(plan):
+        show.say(line)
 
 
-def _plain(value: object) -> object:
+def _jsonable(value: object) -> object:
     return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
-def _greet(found: Plan, signers: Mapping[str, Identity], stack: Stack, console: Console) -> None:
-    from lattice_bridge.cli.local_screen import commands
+def _print_summary(plan: Plan, signers: Mapping[str, Identity], stack: Stack, log: LogWriter) -> None:
+    from lattice_bridge.cli.local_summary import commands, tables
 
-    for line in (*_tables(found), *commands(found, signers, stack.front_url, stack.lambda_url)):
-        console.say(line)
+    for line in (*tables(plan), *commands(plan, signers, stack.front_url, stack.lambda_url)):
+        log.info(line)
 
 
-def _tables(found: Plan) -> list[str]:
-    from lattice_bridge.cli.local_screen import tables
+# ---- a stack that a test has started --------------------------------------------------------------------------------
 
-    return tables(found)
+
+def main_until_stdin_closes() -> None:
+    """Runs `lattice-bridge` with the arguments of the process, and ends it when standard input is closed.
+
+    `lattice_bridge.testing` starts it so. A process that is killed cleans nothing up, but the kernel closes its end of
+    the pipe: the stack then stops by itself, or kills its own processes after STOP_SECONDS.
+    """
+    threading.Thread(target=_stop_when_stdin_closes, daemon=True).start()
+    from lattice_bridge.cli import main
+
+    sys.argv[0] = "lattice-bridge"
+    main()
+
+
+def _stop_when_stdin_closes() -> None:
+    with contextlib.suppress(OSError):
+        while os.read(0, 1024):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_SECONDS)
+    kill_marked(stack_mark(os.getpid()))
+    os._exit(1)

@@ -1,15 +1,16 @@
 """The local stack: VPC Lattice's front, Lambda's Invoke API, and execution environments, on one machine.
 
-curl ──HTTP──▶ front ──event──▶ service ──▶ environments ──Runtime API──▶ one process per (function, tenant, slot)
-                                   ▲
+curl ──HTTP──▶ front ──event──▶ lambda_service ──▶ pool ──Runtime API──▶ one process per (function, tenant, slot)
+                                     ▲
 boto3, aws, the bridge ──Invoke──▶ lambda_api
 
-template, plan      template.yaml -> what there is to serve
-identities, sigv4   who signed the HTTP request
-authorization       whether the auth policies allow it
-routing, front      listener rules; HTTP <-> Lattice events (wire)
-lambda_api, service the Invoke protocol; what Lambda checks, synchronous and queued
-environments        which environment runs an invocation: reuse, quota, reaping
-environment         one process, with runtime_api and output; peer says whose connection it is
-stack               starts and stops all of it; console prints; reload watches the code
+Each folder imports only folders above it in this list:
+
+web            one HTTP server on a loopback port; admission of requests; signatures
+plan           the functions, services, listener rules and auth policies of a template
+environments   the pool of execution environments, their processes, Runtime API, storage and log
+aws            the Lambda API and its service: checks, queue, retries
+front          VPC Lattice: identities, authorization, and events for functions
+
+`stack` starts and stops all of it, and `log_writer` writes the log.
 """

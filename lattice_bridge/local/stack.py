@@ -1,6 +1,6 @@
 """Starts the local stack, and stops all of it.
 
-Rule: whatever is started here is stopped here, in the reverse order, also when the start failed half way.
+Rule: everything that is started here is stopped here, in the reverse order, also if the start fails half way.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from lattice_bridge.local.aws.lambda_api import lambda_api
-from lattice_bridge.local.console import Console
-from lattice_bridge.local.environments.bytecode import compile_packages
-from lattice_bridge.local.environments.environment import Surroundings
+from lattice_bridge.local.aws.lambda_api import execution_role_variables, lambda_api
+from lattice_bridge.local.aws.lambda_service import LambdaService
+from lattice_bridge.local.environments.environment import SharedSettings
 from lattice_bridge.local.environments.launcher import TMP
-from lattice_bridge.local.environments.pool import Environments
+from lattice_bridge.local.environments.packages import compile_packages
+from lattice_bridge.local.environments.pool import EnvironmentPool, watch
 from lattice_bridge.local.environments.processes import (
     adopt_orphans,
     kill_children,
@@ -27,27 +27,26 @@ from lattice_bridge.local.environments.processes import (
     stack_mark,
 )
 from lattice_bridge.local.environments.storage import Storage
-from lattice_bridge.local.front.front import Front
+from lattice_bridge.local.front.data_plane import LatticeDataPlane
 from lattice_bridge.local.front.identities import Identity
-from lattice_bridge.local.plan.plan import Plan
-from lattice_bridge.local.reload import watch
-from lattice_bridge.local.service import LambdaService
-from lattice_bridge.local.web.server import HOST, Application, LoopbackServer, PortTaken, Receive, Scope, Send
+from lattice_bridge.local.log_writer import LogWriter
+from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Scope, Send
 
 LAMBDA_PORT: Final = 9001
-"""Of the Lambda API, if no port is asked for: clients can be configured once."""
+"""The default port of the Lambda API, so that clients can be configured once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a plan is served.
+    """The options of a stack.
 
     Attributes:
         port: of the front; 0 for a free one.
         lambda_port: of the Lambda API; 0 for a free one, None for LAMBDA_PORT or, if that is in use, a free one.
-        max_environments: at once, busy or idle.
+        max_environments: the highest number of environments, busy or idle.
         idle_seconds: after which an idle environment is ended.
-        reload: restart environments whose code changed.
+        reload: whether environments restart after their code has changed.
     """
 
     port: int = 8080
@@ -64,19 +63,19 @@ class Stack:
     Attributes:
         front_url: of the front.
         lambda_url: for `--endpoint-url` and AWS_ENDPOINT_URL_LAMBDA.
-        environments: for a look at what runs.
+        environments: the pool of execution environments.
     """
 
     front_url: str
     lambda_url: str
-    environments: Environments = field(repr=False)
+    environments: EnvironmentPool = field(repr=False)
 
 
 @asynccontextmanager
 async def serve(
-    plan: Plan, identities: Mapping[str, Identity], options: Options, console: Console
+    plan: Plan, identities: Mapping[str, Identity], options: Options, log: LogWriter
 ) -> AsyncIterator[Stack]:
-    """The stack, as long as the context lasts.
+    """Runs the stack, as long as the context lasts.
 
     Raises:
         PortTaken: one of the ports is in use.
@@ -88,41 +87,43 @@ async def serve(
         storage = await started.enter_async_context(Storage.open(plan))
         started.push_async_callback(asyncio.to_thread, kill_children)
         started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
-        # The Lambda API's port goes into every environment, so it has to be known before the service can be made.
-        gate = _Gate()
-        api_server = await _start_lambda_api(started, gate, options.lambda_port, console)
-        around = Surroundings(stack_id, f"http://{HOST}:{api_server.port}", plan.region, storage, console.function)
-        environments = Environments(around, limit=options.max_environments, idle_seconds=options.idle_seconds)
-        service = LambdaService(plan.functions, plan.region, environments, console)
-        gate.app = lambda_api(service, plan.region)
-        # Nothing of this delays the first answer: environments wait for what the storage has to try, and nothing else.
-        preparing = (_prepare(storage, console), compile_packages(f"{stack_id}/0."))
+        # Every environment gets the Lambda API's port, so the server starts before the service exists.
+        late_app = _LateApplication()
+        api_server = await _start_lambda_api(started, late_app, options.lambda_port, log)
+        lambda_url = f"http://{HOST}:{api_server.port}"
+        variables = execution_role_variables(lambda_url)
+        shared = SharedSettings(stack_id, plan.region, variables, storage, log.function_output)
+        environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
+        service = LambdaService(plan.functions, plan.region, environments)
+        late_app.app = lambda_api(service, plan.region)
+        # These tasks do not delay the first response, except that environments wait for the storage's test.
+        preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
         running = (*preparing, environments.reap(), service.work())
         tasks = [asyncio.create_task(task) for task in running]
         if options.reload:
-            tasks.append(asyncio.create_task(watch(plan.functions.values(), environments, console)))
+            tasks.append(asyncio.create_task(watch(plan.functions.values(), environments, log.info)))
         started.push_async_callback(environments.close)
         started.push_async_callback(_cancel, tasks)
         started.callback(service.report_waiting)
-        front = Front(plan, service, identities, console)
+        front = LatticeDataPlane(plan, service, identities)
         names = {name for service in plan.services for name in service.names}
-        front_server = await LoopbackServer.start(front, options.port, names=names)
+        front_server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(front_server.stop)
-        yield Stack(f"http://{HOST}:{front_server.port}", around.lambda_endpoint, environments)
+        yield Stack(f"http://{HOST}:{front_server.port}", lambda_url, environments)
 
 
-async def _prepare(storage: Storage, console: Console) -> None:
-    reason = await storage.settle()
+async def _prepare(storage: Storage, log: LogWriter) -> None:
+    reason = await storage.probe()
     if reason is not None:
-        console.warn(
+        log.warning(
             f"Tenants share this machine's {TMP} here ({reason}). Each environment has a folder of its own as TMPDIR; "
-            "what a function writes elsewhere, every tenant can read."
+            "every tenant can read files that a function writes elsewhere."
         )
     await storage.remove_left_behind()
 
 
-class _Gate:
-    """An ASGI application that is put in place after its port is known, and before anybody knows the port."""
+class _LateApplication:
+    """An ASGI application that is set after its server has started, and before any client knows the port."""
 
     app: Application | None = None
 
@@ -131,16 +132,14 @@ class _Gate:
         await self.app(scope, receive, send)
 
 
-async def _start_lambda_api(
-    started: AsyncExitStack, app: Application, port: int | None, console: Console
-) -> LoopbackServer:
+async def _start_lambda_api(started: AsyncExitStack, app: Application, port: int | None, log: LogWriter) -> AsgiServer:
     try:
-        server = await LoopbackServer.start(app, LAMBDA_PORT if port is None else port)
+        server = await AsgiServer.start(app, LAMBDA_PORT if port is None else port)
     except PortTaken:
         if port is not None:
             raise
-        server = await LoopbackServer.start(app)
-        console.say(f"Port {LAMBDA_PORT} is in use: the Lambda API listens on port {server.port} instead.")
+        server = await AsgiServer.start(app)
+        log.info(f"Port {LAMBDA_PORT} is in use: the Lambda API listens on port {server.port} instead.")
     started.push_async_callback(server.stop)
     return server
 

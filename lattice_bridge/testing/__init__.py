@@ -1,11 +1,14 @@
-"""For tests of what stands behind VPC Lattice, with the bridge or without it. Needs the extra `testing`.
+"""The testing kit for functions behind VPC Lattice, with the bridge or without it. It needs the extra `testing`.
 
-Rule: what is here is what the bridge and its local stack do themselves, handed out; see docs/testing.md.
+Rule: it gives tests the bridge's and the local stack's own code, and has no second implementation; see docs/testing.md.
 
-events        the event that Lattice makes of a request      corpus   events and replies as files
-replies       what Lattice would not take of a reply         fakes, issuer   servers that a test scripts
-departures    what Lattice would not send as an event        stack    the local stack, in a process of its own
-strategies    Hypothesis; imported by its own name, since the rest needs no Hypothesis
+builders        the event that Lattice makes of a request
+corpus          events and replies as files
+replies         checks of a reply
+departures      checks of an event
+fakes, issuer   servers that a test scripts
+stack           the local stack, in a process of its own
+strategies      Hypothesis strategies; imported by their own name, since the rest needs no Hypothesis
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ __all__ = [
 ]
 
 _SERVERS = {"FakeLambda": "fakes", "Issuer": "issuer", "LocalStack": "stack"}
-"""Loaded when first asked for: most tests ask for none, and they take as long to import as the rest."""
+"""Class → module that is imported at its first use: most tests need none, and their import is slow."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
-"""Lambda's Invoke on a loopback port: answers as a test says, and remembers what it was asked.
+"""A fake of Lambda's Invoke API on a loopback port: answers as a test says, and records the calls.
 
-Rule: no function runs here. What Lambda itself would refuse is refused as the local stack's Lambda API does, word for
-word, which the tests hold this against; everything else is the test's own.
+Rule: no function runs here. The fake refuses the requests that Lambda itself would refuse, with the checks and messages
+of the local stack's Lambda API. The test decides about everything else.
 """
 
 from __future__ import annotations
@@ -13,36 +13,39 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Literal, NoReturn, Self, get_args
+from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT
 from lattice_bridge.invoke.call import Invoke
 from lattice_bridge.invoke.direct import DirectInvoker, direct_invoker
-from lattice_bridge.local.environments.tenancy import tenancy_fault
+from lattice_bridge.local.aws.invoke_checks import (
+    STATUS,
+    InvocationType,
+    LambdaError,
+    check_tenant,
+    chosen_qualifier,
+    parse_function_name,
+    parse_invocation_type,
+    parse_payload,
+    parse_qualifier,
+    single_tenant,
+)
 from lattice_bridge.testing.loopback import LoopbackHandler, LoopbackServer
-
-InvocationType = Literal["RequestResponse", "Event", "DryRun"]
 
 REGION: Final = "us-east-1"
 
 _PATH: Final = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
-_NAME: Final = re.compile(
-    r"(?:arn:aws[a-zA-Z-]*:lambda:)?(?:[a-z]{2}(?:-[a-z]+)+-[0-9]:)?(?:[0-9]{12}:)?"
-    r"(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]+))?"
-)
-_STATUS: Final[Mapping[str, int]] = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One request to invoke that Lambda would not have refused by itself.
+    """One request to invoke a function that passed Lambda's own checks.
 
     Attributes:
-        function: its name alone, whatever it was called by.
+        function: its bare name, also if the request had an ARN.
         qualifier: alias or version, or None.
         tenant: the tenant id, or None.
-        payload: what the function is given, decoded from JSON; `{}` if there was none.
+        payload: the function's event, decoded from JSON; `{}` if there was none.
         headers: as sent, names in lower case.
         invocation_type: RequestResponse, Event or DryRun.
     """
@@ -56,7 +59,7 @@ class Invocation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Response:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -64,20 +67,14 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Script:
-    """What is answered; None until the end. `runs`: it is the function that answers, and not Lambda in its place."""
+    """A scripted response; None means no response until the end. `runs`: the function answers, not Lambda itself."""
 
-    answer: Callable[[Invocation], _Answer | None]
+    respond: Callable[[Invocation], _Response | None]
     runs: bool = True
 
 
-class _Refused(Exception):
-    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.answer = _refusal(status, code, message, headers or {})
-
-
 class FakeLambda:
-    """A Lambda that a test scripts, for anything that invokes over HTTP: boto3, the AWS CLI, the bridge.
+    """A Lambda that a test scripts, for every client that invokes over HTTP: boto3, the AWS CLI, the bridge.
 
     >>> import json
     >>> with FakeLambda(isolated={"orders"}) as fake:
@@ -86,12 +83,12 @@ class FakeLambda:
     ...     json.load(answer["Payload"]), fake.calls[0].tenant
     ({'total': 12}, 'blue')
 
-    Until something else is said, every function answers `{}`. What is said of a function (`orders`, or `orders:live`
-    for one qualifier) goes before what is said of all, and what is said last replaces what was said before.
+    Without a script, every function answers `{}`. A script for one function (`orders`, or `orders:live` for one
+    qualifier) takes precedence over a script for all functions. A later script replaces an earlier one.
 
     Args:
-        isolated: the functions with tenant isolation: these are refused without a tenant id, and all others with one,
-            as Lambda does. None: nobody looks.
+        isolated: the functions with tenant isolation: an invocation of these without a tenant id is refused, and an
+            invocation of any other function with one, as Lambda does. None: neither is checked.
     """
 
     def __init__(self, isolated: Collection[str] | None = None) -> None:
@@ -122,16 +119,16 @@ class FakeLambda:
             client.close()
         self._started().stop()
 
-    # ---- how it is reached ----
+    # ---- clients ----
 
     @property
     def url(self) -> str:
-        """For `endpoint_url` and AWS_ENDPOINT_URL_LAMBDA."""
+        """The URL for `endpoint_url` and AWS_ENDPOINT_URL_LAMBDA."""
         return self._started().url
 
     @property
     def environ(self) -> dict[str, str]:
-        """Variables by which boto3, the AWS CLI and the bridge find it, with keys that open nothing."""
+        """Environment variables by which boto3, the AWS CLI and the bridge find the fake, with useless keys."""
         return {
             "AWS_ENDPOINT_URL_LAMBDA": self.url,
             "AWS_REGION": REGION,
@@ -142,9 +139,12 @@ class FakeLambda:
         }
 
     def client(self, **config: Any) -> Any:
-        """A boto3 client for it. One attempt a call, and 5 seconds to read the answer, unless `config`, which are
-        arguments of botocore's Config, says otherwise."""
-        from boto3.session import Session  # a quarter of a second, which nobody pays who asks for none
+        """Makes a boto3 client of the fake.
+
+        It makes one attempt a call, and waits 5 seconds for the response. `config` are arguments of botocore's Config
+        that change this.
+        """
+        from boto3.session import Session  # a quarter of a second, which only tests with a client pay
         from botocore.config import Config
 
         options = {"retries": {"total_max_attempts": 1}, "connect_timeout": 5, "read_timeout": 5, "proxies": {}}
@@ -154,32 +154,34 @@ class FakeLambda:
 
     @property
     def invoke(self) -> Invoke:
-        """The bridge's own way to invoke, for `Bridge(tenant_map, fake.invoke, backends=…)`."""
+        """The bridge's own invoker, for `Bridge(tenant_map, fake.invoke, backends=…)`."""
         if self._invoker is None:
             self._invoker = direct_invoker(self.environ)
         return self._invoker
 
-    # ---- what it answers ----
+    # ---- scripts ----
 
     def reply(self, payload: Any, function: str | None = None) -> None:
-        """What a function returns: written as JSON; bytes stand for themselves, JSON or not."""
-        self._say(_always(_success(payload)), function)
+        """Makes a function return a value, written as JSON. Bytes are returned as they are."""
+        self._script(_always(_success(payload)), function)
 
     def answer(self, function: str | None, respond: Callable[[Invocation], Any]) -> None:
-        """What a function returns, made of each call. If `respond` raises, the function has failed with that error."""
+        """Makes a function return the result of `respond` for each call, or fail with the error that it raises."""
 
-        def answered(call: Invocation) -> _Answer:
+        def answered(call: Invocation) -> _Response:
             try:
                 return _success(respond(call))
             except Exception as error:
                 return _failure(type(error).__name__, str(error))
 
-        self._say(_Script(answered), function)
+        self._script(_Script(answered), function)
 
     def raises(self, error_type: str, message: str = "", function: str | None = None) -> None:
-        """A function that fails: 200 with `X-Amz-Function-Error`. `Sandbox.Timedout` is Lambda's own word for one that
-        ran past its timeout."""
-        self._say(_always(_failure(error_type, message)), function)
+        """Makes a function fail: status 200 with `X-Amz-Function-Error`.
+
+        `Sandbox.Timedout` is Lambda's error type of a function that ran past its timeout.
+        """
+        self._script(_always(_failure(error_type, message)), function)
 
     def refuses(
         self,
@@ -189,19 +191,21 @@ class FakeLambda:
         headers: Mapping[str, str] | None = None,
         function: str | None = None,
     ) -> None:
-        """Lambda refuses, and no function runs: `404, "ResourceNotFoundException"`. A 429 comes with its reason and a
-        `Retry-After` of a second, unless `headers` say otherwise."""
-        self._say(_always(_refusal(status, code, message, headers or {}), runs=False), function)
+        """Makes Lambda refuse, so that no function runs: `404, "ResourceNotFoundException"`.
+
+        A 429 has its reason and a `Retry-After` of a second, unless `headers` replace it.
+        """
+        self._script(_always(_refusal(status, code, message, headers or {}), runs=False), function)
 
     def hangs(self, function: str | None = None) -> None:
-        """No answer, until the client gives up or the fake ends. An asynchronous call is accepted all the same."""
-        self._say(_Script(lambda _: None), function)
+        """Makes a function hang until the client gives up or the fake ends. An asynchronous call is accepted."""
+        self._script(_Script(lambda _: None), function)
 
-    # ---- what it was asked ----
+    # ---- calls ----
 
     @property
     def calls(self) -> list[Invocation]:
-        """In the order in which they arrived; what Lambda would have refused by itself is not among them."""
+        """The calls in the order of their arrival, without requests that Lambda itself would have refused."""
         with self._lock:
             return list(self._calls)
 
@@ -209,114 +213,81 @@ class FakeLambda:
 
     def _started(self) -> LoopbackServer:
         if self._server is None:
-            raise RuntimeError("FakeLambda has not been started; write `with FakeLambda() as fake:`")
+            raise RuntimeError("FakeLambda has not been started. Fix: write `with FakeLambda() as fake:`")
         return self._server
 
-    def _say(self, script: _Script, function: str | None) -> None:
+    def _script(self, script: _Script, function: str | None) -> None:
         if function is not None:
             name, qualifier = _named(function)
             function = f"{name}:{qualifier}" if qualifier else name
         with self._lock:
             self._scripts[function] = script
 
-    def serve(self, path: str, headers: Mapping[str, list[str]], body: bytes) -> _Answer | None:
-        """The answer to one POST; for the server."""
+    def serve(self, path: str, headers: Mapping[str, list[str]], body: bytes) -> _Response | None:
+        """Returns the response to one POST. The server calls it."""
         try:
             call = self._accepted(path, headers, body)
-        except _Refused as refusal:
-            return refusal.answer
+        except LambdaError as error:
+            return _refusal(error.status, error.code, str(error), {})
         with self._lock:
             self._calls.append(call)
             keys = (f"{call.function}:{call.qualifier}", call.function, None)
             script = next(self._scripts[key] for key in keys if key in self._scripts)
         if script.runs and call.invocation_type != "RequestResponse":
-            return _Answer(_STATUS[call.invocation_type], {}, b"")  # nobody waits for the function
-        return script.answer(call)
+            return _Response(STATUS[call.invocation_type], {}, b"")  # the client does not wait for the function
+        return script.respond(call)
 
     def _accepted(self, path: str, headers: Mapping[str, list[str]], body: bytes) -> Invocation:
-        """The checks that Lambda makes, in its order."""
+        """Checks a request as Lambda does, in its order."""
         if not any(value.startswith("AWS4-HMAC-SHA256 ") for value in headers.get("authorization", [])):
-            raise _Refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token.")
+            raise LambdaError(403, "MissingAuthenticationTokenException", "Missing Authentication Token.")
         parts = urlsplit(path)
         found = _PATH.fullmatch(parts.path)
         if found is None:
-            raise _Refused(404, "UnknownOperationException", f"POST {parts.path}: this fake has Invoke only")
-        kind = headers.get("x-amz-invocation-type", ["RequestResponse"])[0]
-        if kind not in get_args(InvocationType):
-            message = f"InvocationType {kind!r} is not one of {', '.join(_STATUS)}"
-            raise _Refused(400, "InvalidParameterValueException", message)
-        tenants = headers.get("x-amz-tenant-id", [])
-        if len(tenants) > 1:
-            raise _Refused(400, "InvalidParameterValueException", "X-Amz-Tenant-Id occurs more than once")
-        name, qualifier = _function(unquote(found[1]), parts.query)
-        tenant = tenants[0] if tenants else None
-        if fault := tenancy_fault(None if self._isolated is None else name in self._isolated, tenant):
-            raise _Refused(400, *fault)
+            raise LambdaError(404, "UnknownOperationException", f"POST {parts.path}: this fake has Invoke only")
+        invocation_type = parse_invocation_type(headers.get("x-amz-invocation-type", ["RequestResponse"])[0])
+        tenant = single_tenant(headers.get("x-amz-tenant-id", []))
+        asked = parse_qualifier(parse_qs(parts.query, keep_blank_values=True).get("Qualifier", [None])[0])
+        function = parse_function_name(unquote(found[1]))
+        qualifier = chosen_qualifier(function, asked)
+        check_tenant(None if self._isolated is None else function.name in self._isolated, tenant)
         return Invocation(
-            function=name,
+            function=function.name,
             qualifier=qualifier,
             tenant=tenant,
-            payload=_payload(body, ASYNC_LIMIT if kind == "Event" else SYNC_LIMIT),
+            payload=parse_payload(body, invocation_type),
             headers={name: ", ".join(values) for name, values in headers.items()},
-            invocation_type=kind,  # type: ignore[arg-type] # one of the three, checked above
+            invocation_type=invocation_type,
         )
 
 
 def _named(function: str) -> tuple[str, str | None]:
-    """A function's bare name, and the qualifier in it. ValueError if it is none."""
-    found = _NAME.fullmatch(function)
-    if found is None:
-        raise ValueError(f"{function!r} is not a function name or ARN")
-    return found["name"], found["qualifier"]
-
-
-def _function(function: str, query: str) -> tuple[str, str | None]:
-    asked = parse_qs(query, keep_blank_values=True).get("Qualifier", [None])[0]
-    if asked == "":
-        raise _Refused(400, "ValidationException", "Value '' at 'qualifier' failed to satisfy constraint")
+    """Returns a function's bare name, and the qualifier in it. Raises ValueError if it is not a function's name."""
     try:
-        name, qualifier = _named(function)
-    except ValueError as error:
-        raise _Refused(400, "ValidationException", str(error)) from error
-    if None not in (asked, qualifier) and asked != qualifier:
-        message = "The derived qualifier from the function name does not match the specified qualifier."
-        raise _Refused(400, "InvalidParameterValueException", message)
-    return name, qualifier or asked
+        found = parse_function_name(function)
+    except LambdaError as error:
+        raise ValueError(str(error)) from error
+    return found.name, found.qualifier
 
 
-def _payload(body: bytes, limit: int) -> Any:
-    if len(body) > limit:
-        message = f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
-        raise _Refused(413, "RequestTooLargeException", message)
-    try:
-        return json.loads((body or b"{}").decode("utf-8"), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        message = f"Could not parse request body into json: {type(error).__name__}"
-        raise _Refused(400, "InvalidRequestContentException", message) from error
+# ---- responses ----
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+def _always(response: _Response, *, runs: bool = True) -> _Script:
+    return _Script(lambda _: response, runs)
 
 
-# ---- answers ----
-
-
-def _always(answer: _Answer, *, runs: bool = True) -> _Script:
-    return _Script(lambda _: answer, runs)
-
-
-def _success(payload: Any) -> _Answer:
+def _success(payload: Any) -> _Response:
     body = bytes(payload) if isinstance(payload, bytes | bytearray) else json.dumps(payload, allow_nan=False).encode()
-    return _Answer(200, {"X-Amz-Executed-Version": "$LATEST", "Content-Type": "application/json"}, body)
+    return _Response(200, {"X-Amz-Executed-Version": "$LATEST", "Content-Type": "application/json"}, body)
 
 
-def _failure(error_type: str, message: str) -> _Answer:
+def _failure(error_type: str, message: str) -> _Response:
     failed = _success({"errorType": error_type, "errorMessage": message})
-    return _Answer(200, {**failed.headers, "X-Amz-Function-Error": "Unhandled"}, failed.body)
+    return _Response(200, {**failed.headers, "X-Amz-Function-Error": "Unhandled"}, failed.body)
 
 
-def _refusal(status: int, code: str, message: str, headers: Mapping[str, str]) -> _Answer:
+def _refusal(status: int, code: str, message: str, headers: Mapping[str, str]) -> _Response:
     fields = {"Type": "User", "Message": message, "message": message}
     given = {"X-Amzn-ErrorType": code, "Content-Type": "application/json"}
     if status == 429:
@@ -324,7 +295,7 @@ def _refusal(status: int, code: str, message: str, headers: Mapping[str, str]) -
         given["Retry-After"] = "1"
     lowered = {name.lower() for name in headers}
     kept = {name: value for name, value in given.items() if name.lower() not in lowered}
-    return _Answer(status, {**kept, **headers}, json.dumps(fields).encode())
+    return _Response(status, {**kept, **headers}, json.dumps(fields).encode())
 
 
 class _Handler(LoopbackHandler):

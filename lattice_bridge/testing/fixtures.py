@@ -1,6 +1,7 @@
-"""What the pytest plugin's fixtures are made of.
+"""The implementation of the pytest plugin's fixtures.
 
-Rule: what a project's settings name is relative to its root, and what an option names to where pytest was started.
+Rule: a path in a project's settings is relative to the project's root, and a path in an option to the folder in which
+pytest was started.
 """
 
 from __future__ import annotations
@@ -22,21 +23,26 @@ from lattice_bridge.testing.fakes import REGION, FakeLambda
 from lattice_bridge.testing.stack import LocalStack, StackFailed
 
 _METRICS: Final = '{"_aws":'
-_NOT_THE_BRIDGES: Final = ("refresh", "invoker")
-"""What of a configuration is for whoever makes a bridge. All else a Bridge takes by the same name."""
+_NOT_OF_BRIDGE: Final = ("refresh", "invoker")
+"""Options of a configuration that Bridge has no argument for."""
 
 
 def cases(marker: pytest.Mark, metafunc: pytest.Metafunc) -> list[Case]:
-    """The events that the marker on a test names. What is wrong with it fails the collection: pytest would skip a test
-    over nothing."""
+    """Returns the events that the marker of a test names.
+
+    A faulty marker fails the collection: pytest would silently skip a test without parameters.
+    """
     patterns, folder = marker.args or ("*",), metafunc.config.getoption("--lattice-events")
     if marker.kwargs or not all(isinstance(pattern, str) for pattern in patterns):
-        pytest.fail('lattice_events takes names or patterns: @pytest.mark.lattice_events("v2/*")', pytrace=False)
+        pytest.fail(
+            'lattice_events: not names or patterns. Fix: write @pytest.mark.lattice_events("v2/*")',
+            pytrace=False,
+        )
     if "lattice_case" not in metafunc.fixturenames:
-        pytest.fail("lattice_events: the test needs the argument lattice_case", pytrace=False)
+        pytest.fail("lattice_events: the test has no argument lattice_case. Fix: add it", pytrace=False)
     root = None if folder is None else metafunc.config.invocation_params.dir / folder
     if root is not None and not root.is_dir():
-        pytest.fail(f"--lattice-events: {root} is not a folder", pytrace=False)
+        pytest.fail(f"--lattice-events: {root} is not a folder. Fix: name a folder of event files", pytrace=False)
     try:
         found = {case.name: case for pattern in patterns for case in all_events(pattern, root)}
     except (UnknownEvent, ValueError) as error:
@@ -48,8 +54,8 @@ class BridgeFactory:
     """The fixture `bridge`: makes handlers that invoke a FakeLambda.
 
     Args:
-        pytest_config: says which bridge.toml is the project's own.
-        fake: what the handlers invoke.
+        pytest_config: names the project's own bridge.toml.
+        fake: invoked by the handlers.
     """
 
     def __init__(self, pytest_config: pytest.Config, fake: FakeLambda) -> None:
@@ -57,11 +63,11 @@ class BridgeFactory:
         self._fake = fake
 
     def __call__(self, config: str | Path | None = None) -> Handler:
-        """A bridge.
+        """Makes a bridge.
 
         Args:
-            config: the text of a bridge.toml, which has a `=` somewhere, or the path of one, relative to the project's
-                root. None for what pytest's setting lattice_bridge_config names: bridge.toml, unless it says otherwise.
+            config: the contents of a bridge.toml, recognised by a `=`, or its path relative to the project's root. None
+                for the file of pytest's setting lattice_bridge_config, which is bridge.toml by default.
 
         Raises:
             InvalidMap: with every fault found.
@@ -74,22 +80,22 @@ class BridgeFactory:
 
 
 class Handler:
-    """A bridge as Lambda has it, which takes an event alone as well, and keeps its log.
+    """The handler of a bridge. The context is optional, and the log is kept.
 
     Attributes:
-        log: what it has logged, decoded from JSON: a line for each request, whose `reason` says why it was refused
-            (docs/reference.md), which no reply does.
+        log: its log lines, decoded from JSON, one for each request. `reason` is the reason of a refusal
+            (docs/reference.md), which the reply does not contain.
         bridge: the bridge, with its `tenant_map`.
     """
 
     def __init__(self, settings: Settings, fake: FakeLambda) -> None:
         self.log: list[dict[str, Any]] = []
         named = {field.name: getattr(settings.options, field.name) for field in fields(settings.options)}
-        options: dict[str, Any] = {name: value for name, value in named.items() if name not in _NOT_THE_BRIDGES}
+        options: dict[str, Any] = {name: value for name, value in named.items() if name not in _NOT_OF_BRIDGE}
         self.bridge = Bridge(settings.tenant_map, fake.invoke, write=self._write, **options)
 
     def __call__(self, event: object, context: object = None) -> Reply:
-        """The reply to an event."""
+        """Returns the reply to an event."""
         return self.bridge(event, context)
 
     def _write(self, text: str) -> None:
@@ -100,7 +106,7 @@ class Handler:
 
 @contextmanager
 def stack_of(config: pytest.Config) -> Iterator[LocalStack]:
-    """The stack of the project's template."""
+    """Runs the stack of the project's template."""
     option = config.getoption("--lattice-template")
     template = config.invocation_params.dir / option if option else _setting(config, "lattice_bridge_template")
     stack = LocalStack(template, _parameters(config))
@@ -116,12 +122,12 @@ def _parameters(config: pytest.Config) -> dict[str, str]:
     pairs = [text.partition("=") for text in config.getini("lattice_bridge_parameters")]
     for name, mark, _ in pairs:
         if not mark:
-            pytest.fail(f"lattice_bridge_parameters: {name}: write NAME=VALUE", pytrace=False)
+            pytest.fail(f"lattice_bridge_parameters: {name} has no value. Fix: write NAME=VALUE", pytrace=False)
     return {name: value for name, _, value in pairs}
 
 
 def _setting(config: pytest.Config, name: str) -> Path:
     path: Path = config.rootpath / config.getini(name)
     if not path.is_file():
-        pytest.fail(f"there is no {path}; pytest's setting {name} says where it is", pytrace=False)
+        pytest.fail(f"there is no {path}. Fix: name the file in pytest's setting {name}", pytrace=False)
     return path

@@ -1,6 +1,6 @@
-"""An issuer of tokens on a loopback port: keys, a key set over https, and a certificate authority of its own.
+"""A token issuer on a loopback port, with keys, a key set over https, and a certificate authority of its own.
 
-Rule: what it signs is real, and anything can be in it: the tokens that have to be refused as well.
+Rule: its tokens are really signed, and may contain anything, so that tests can make tokens that must be refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lattice_bridge.identity.token import ALGORITHMS
 from lattice_bridge.testing.loopback import HOST, LoopbackHandler, LoopbackServer
 
 LIFETIME: Final = 600
-"""Seconds that a token is valid for, unless it says otherwise."""
+"""Seconds for which a token is valid by default."""
 
 PATH: Final = "/.well-known/jwks.json"
 
@@ -39,7 +39,7 @@ _CURVES: Final[dict[str, ec.EllipticCurve]] = {
 
 
 class Issuer:
-    """Whoever vouches for callers, for as long as the context lasts.
+    """An issuer of tokens, for as long as the context lasts.
 
     >>> from lattice_bridge.testing import lattice_event
     >>> with Issuer(audience=("orders",)) as issuer:
@@ -48,24 +48,24 @@ class Issuer:
     >>> table.splitlines()[0]
     '[jwt.corp]'
 
-    The bridge fetches keys over https from servers that the system trusts, and `SSL_CERT_FILE` is how one says which
-    those are. It asks an issuer again after half a minute at the earliest, so a key that is rotated after the first
-    token needs another TenantMap to be seen.
+    The bridge fetches keys over https from servers that the system trusts; `SSL_CERT_FILE` names them. It fetches the
+    key set again after half a minute at the earliest. A test that rotates the key after the first token therefore needs
+    another TenantMap.
 
     Args:
         name: of its table in the map.
-        audience: whom its tokens are for, and which of them the map takes.
+        audience: of its tokens, and of its table in the map.
         algorithm: one of RS, PS and ES with 256, 384 or 512, or EdDSA.
 
     Attributes:
-        ca_file: the authority to trust, PEM, and after it those that the system trusts.
+        ca_file: PEM file of its authority, and of the authorities that the system trusts.
     """
 
     def __init__(self, name: str = "corp", audience: Sequence[str] = ("tests",), algorithm: str = "ES256") -> None:
         if algorithm not in ALGORITHMS:
-            raise ValueError(f"algorithm {algorithm!r} is none of {', '.join(sorted(ALGORITHMS))}")
+            raise ValueError(f"algorithm {algorithm!r} is unknown. Fix: use one of {', '.join(sorted(ALGORITHMS))}")
         if isinstance(audience, str) or not audience:
-            raise ValueError(f'audience {audience!r} is not a list of names, as in ("orders",)')
+            raise ValueError(f'audience {audience!r} is not a list of names. Fix: write a list, as in ("orders",)')
         self.name = name
         self.audience = tuple(audience)
         self.algorithm = algorithm
@@ -96,12 +96,12 @@ class Issuer:
 
     @property
     def issuer(self) -> str:
-        """What `iss` says."""
+        """The value of `iss`."""
         return self._started().url
 
     @property
     def jwks_url(self) -> str:
-        """Where its key set is."""
+        """The URL of its key set."""
         return self.issuer + PATH
 
     @property
@@ -112,18 +112,18 @@ class Issuer:
 
     @property
     def environ(self) -> dict[str, str]:
-        """Variables for a process that is to trust its key server."""
+        """Environment variables for a process that should trust its key server."""
         self._started()
         return {"SSL_CERT_FILE": str(self.ca_file)}
 
     @property
     def fetches(self) -> int:
-        """How often the key set was asked for."""
+        """The number of times that the key set was fetched."""
         with self._lock:
             return self._fetches
 
     def table(self, **more: Any) -> str:
-        """Its `[jwt.NAME]` for a bridge.toml. `more` adds keys or replaces them; None leaves one out."""
+        """Returns its `[jwt.NAME]` table for a bridge.toml. `more` adds or replaces keys; None removes a key."""
         keys = {
             "issuer": self.issuer,
             "audience": list(self.audience),
@@ -131,18 +131,18 @@ class Issuer:
             "jwks_url": self.jwks_url,
             **more,
         }
-        # JSON's text and lists are TOML's as well.
+        # JSON's strings and lists are valid TOML.
         lines = [f"{name} = {json.dumps(value)}" for name, value in keys.items() if value is not None]
         return "\n".join([f"[jwt.{self.name}]", *lines, ""])
 
     # ---- for the client ----
 
     def token(self, *, headers: dict[str, Any] | None = None, **claims: Any) -> str:
-        """A token, signed with the latest key.
+        """Makes a token, signed with the latest key.
 
         Args:
-            headers: members of its header, beside `alg`, `kid` and `typ` or in their place; None leaves one out.
-            claims: beside `iss`, `aud`, `iat`, `exp` (in ten minutes) and `sub` or in their place; None leaves one out.
+            headers: members of its header. They add to `alg`, `kid` and `typ` or replace them; None removes one.
+            claims: add to `iss`, `aud`, `iat`, `exp` (in ten minutes) and `sub` or replace them; None removes one.
                 Times are seconds since 1970.
         """
         with self._lock:
@@ -156,10 +156,10 @@ class Issuer:
         return f"{signed}.{jwt.utils.base64url_encode(signature).decode()}"
 
     def rotate(self, *, keep: bool = True) -> str:
-        """Signs with another key from now on, and says its `kid`.
+        """Makes a new signing key, and returns its `kid`.
 
         Args:
-            keep: the old keys stay in the key set, so that tokens signed with them are good until they expire.
+            keep: whether the old keys stay in the key set, so that tokens signed with them are valid until they expire.
         """
         with self._lock:
             key = _Key(self.algorithm, int(self._keys[-1].kid.rpartition("-")[2]) + 1)
@@ -170,11 +170,11 @@ class Issuer:
 
     def _started(self) -> LoopbackServer:
         if self._server is None:
-            raise RuntimeError("Issuer has not been started; write `with Issuer() as issuer:`")
+            raise RuntimeError("Issuer has not been started. Fix: write `with Issuer() as issuer:`")
         return self._server
 
     def serve(self) -> bytes:
-        """The key set, for the server."""
+        """Returns the key set. The server calls it."""
         with self._lock:
             self._fetches += 1
         return json.dumps(self.jwks).encode()
@@ -221,13 +221,13 @@ class _Handler(LoopbackHandler):
 
 
 def _server_context(ca_file: Path) -> ssl.SSLContext:
-    """A context for the server; writes the authority that vouches for it, and the system's own after it."""
+    """Makes the server's TLS context. Writes its authority, and the system's authorities, to `ca_file`."""
     authority, authority_key = _certificate("lattice-bridge testing", None)
     certificate, key = _certificate(HOST, (authority, authority_key))
     own = ca_file.with_name("server.pem")
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     own.write_bytes(certificate.public_bytes(Encoding.PEM) + private)
-    # SSL_CERT_FILE takes the place of the system's file: what else a test talks to has to stay trusted.
+    # SSL_CERT_FILE replaces the system's file, and a test's other servers must stay trusted.
     system = ssl.get_default_verify_paths().cafile
     ca_file.write_bytes(authority.public_bytes(Encoding.PEM) + (Path(system).read_bytes() if system else b""))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -238,7 +238,7 @@ def _server_context(ca_file: Path) -> ssl.SSLContext:
 def _certificate(
     name: str, issued_by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """A server's certificate, or without an issuer an authority's. With all that Python 3.13 asks for."""
+    """Makes a server's certificate, or, without `issued_by`, an authority's. With all fields that Python 3.13 needs."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     issuer, signing_key = (issued_by[0].subject, issued_by[1]) if issued_by else (subject, key)

@@ -1,6 +1,6 @@
-"""An HTTP server on a loopback port that can be stopped at any moment, whoever is still talking to it.
+"""An HTTP server on a loopback port that can be stopped at any moment, also while clients are connected.
 
-Rule: it knows nothing of Lambda or tokens; a handler says what is answered.
+Rule: it knows nothing of Lambda or tokens; a handler decides about the response.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ HOST: Final = "127.0.0.1"
 
 
 class LoopbackServer(ThreadingHTTPServer):
-    """Listens from the start, answers from `start`, and is gone after `stop`.
+    """Listens from its creation, answers from `start`, and ends with `stop`.
 
     Args:
-        handler: one is made for each connection.
+        handler: its class; each connection gets an instance.
         context: for TLS.
     """
 
@@ -36,20 +36,20 @@ class LoopbackServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Without a slash at its end."""
+        """The URL, without a slash at its end."""
         return f"{'http' if self._context is None else 'https'}://{HOST}:{self.server_address[1]}"
 
     def server_bind(self) -> None:
-        """Without HTTPServer's look-up of the host's name, which some resolvers take seconds for."""
+        """Binds without HTTPServer's look-up of the host's name, which takes seconds with some resolvers."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.server_address[1]
 
     def start(self) -> None:
-        """Answers, in threads of its own."""
+        """Starts answering, in threads of its own."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Closes every connection, also under a handler that waits for `stopping`."""
+        """Stops the server and closes every connection, also of a handler that waits for `stopping`."""
         self.stopping.set()
         self.shutdown()
         self.server_close()
@@ -57,11 +57,11 @@ class LoopbackServer(ThreadingHTTPServer):
         with self._lock:
             for channel in self._open:
                 with suppress(OSError):
-                    socket.socket.shutdown(channel, socket.SHUT_RDWR)  # not TLS's own, under a thread that reads
+                    socket.socket.shutdown(channel, socket.SHUT_RDWR)  # not TLS's own: another thread may be reading
 
     def get_request(self) -> tuple[socket.socket, Any]:
         channel, address = super().get_request()
-        if self._context is not None:  # the handshake comes with the first read, in the connection's own thread
+        if self._context is not None:  # the handshake happens at the first read, in the connection's own thread
             channel = self._context.wrap_socket(channel, server_side=True, do_handshake_on_connect=False)
         with self._lock:
             self._open.add(channel)
@@ -73,22 +73,22 @@ class LoopbackServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up, or trusts nobody, is what some tests are about."""
+        """Ignores errors: some tests are about clients that disconnect, or that do not trust the certificate."""
 
 
 class LoopbackHandler(BaseHTTPRequestHandler):
-    """HTTP/1.1 on a connection that is kept open; says nothing of what it does."""
+    """A handler of HTTP/1.1 that keeps connections open, and logs nothing."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: LoopbackServer
 
     def handle(self) -> None:
-        with suppress(OSError):  # the client, or `stop`, may hang up at any time
+        with suppress(OSError):  # the client, or `stop`, may close the connection at any time
             super().handle()
 
     def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        """One answer, with its length."""
+        """Sends one response, with its length."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -98,4 +98,4 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Nothing: a test prints what it needs."""
+        """Logs nothing: a test prints what it needs."""

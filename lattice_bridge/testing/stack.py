@@ -1,6 +1,6 @@
-"""The local stack, for tests: a template's functions and Lattice resources, served on free ports.
+"""The local stack for tests: a template's functions and Lattice resources, served on free ports.
 
-Rule: requests go out as they are written; what a test wants to send wrong, it can.
+Rule: a request is sent exactly as the test writes it, so that a test can send a malformed one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from lattice_bridge.local.front.identities import Identity, read_identities
+from lattice_bridge.local.front.identities import SESSION_PREFIX, Identity, read_identities
 from lattice_bridge.testing.builders import Headers
 from lattice_bridge.testing.stack_process import StackFailed, StackProcess
 
@@ -26,16 +26,16 @@ __all__ = ["Answer", "LocalStack", "StackFailed"]
 
 REGION: Final = "us-east-1"
 _PATIENCE: Final = 60.0
-"""Seconds for an answer: more than Lattice itself would wait."""
+"""Seconds to wait for a response: more than Lattice itself would wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the front answered.
+    """The response of the front.
 
     Attributes:
         status: of HTTP.
-        headers: in any case; `get_all` for one that is repeated.
+        headers: found in upper or lower case; `get_all` returns a repeated one.
         body: as sent.
     """
 
@@ -49,7 +49,7 @@ class Answer:
         return self.body.decode()
 
     def json(self) -> Any:
-        """The body, which is JSON."""
+        """The body, parsed as JSON."""
         return json.loads(self.body)
 
 
@@ -59,12 +59,12 @@ class LocalStack:
         with LocalStack("template.yaml", {"AuthType": "NONE"}) as stack:
             assert stack.get("/orders", headers={"x-tenant-id": "blue"}).status == 200
 
-    It needs the extra `local` as well. No variable that begins with `AWS_` reaches it, and its region is us-east-1.
+    It needs the extra `local` as well. Its region is us-east-1, and it gets no variable that begins with `AWS_`.
 
     Args:
         template: of SAM or CloudFormation.
         parameters: of the template.
-        options: more for `lattice-bridge local`, as in `["--event-version", "V1"]`.
+        options: further options of `lattice-bridge local`, as in `["--event-version", "V1"]`.
     """
 
     def __init__(
@@ -90,23 +90,23 @@ class LocalStack:
 
     @property
     def process(self) -> StackProcess:
-        """The process, with everything that it has printed."""
+        """The process, with its log."""
         if self._process is None:
-            raise RuntimeError("LocalStack has not been started; write `with LocalStack() as stack:`")
+            raise RuntimeError("LocalStack has not been started. Fix: write `with LocalStack() as stack:`")
         return self._process
 
     @property
     def url(self) -> str:
-        """Of the front, where clients of Lattice ask. Without a slash at its end."""
+        """The URL of the front, for clients of Lattice, without a slash at its end."""
         return self.process.front_url
 
     @property
     def lambda_url(self) -> str:
-        """Of the Lambda API, for `endpoint_url` and AWS_ENDPOINT_URL_LAMBDA."""
+        """The URL of the Lambda API, for `endpoint_url` and AWS_ENDPOINT_URL_LAMBDA."""
         return self.process.lambda_url
 
     def get(self, path: str, headers: Headers = (), **more: Any) -> Answer:
-        """`request` with GET."""
+        """Sends a GET request; see `request`."""
         return self.request("GET", path, headers, **more)
 
     def request(
@@ -119,15 +119,15 @@ class LocalStack:
         identity: str | None = None,
         session: str | None = None,
     ) -> Answer:
-        """One request to the front. No redirection is followed, and no proxy is asked.
+        """Sends one request to the front. Follows no redirection, and uses no proxy.
 
         Args:
             method: as sent.
             path: as sent, with the query.
-            headers: by name, one value or several; or pairs. A `host` has to be one that the front admits.
+            headers: a mapping of names to one value or several, or pairs. The front must admit the `host`.
             body: bytes, or text as UTF-8.
-            identity: signs as the one with this access key: of the identities.toml beside the template, or without
-                that LOCALBLUE or LOCALGREEN.
+            identity: access key of the identity that signs: of the identities.toml beside the template, or if there is
+                none, LOCALBLUE or LOCALGREEN.
             session: the name of the role's session, if not the identity's own.
 
         Raises:
@@ -144,16 +144,21 @@ class LocalStack:
             raise
 
     def output(self, function: str = "") -> list[str]:
-        """What functions have printed so far, by line; of one function (`orders`), of one tenant's environments
-        (`orders/blue`), or of all. A line may come a moment later than the answer: see `printed`."""
+        """Returns the lines that functions have printed so far.
+
+        Args:
+            function: a function (`orders`), one tenant's environments (`orders/blue`), or empty for all functions.
+
+        A line may arrive a moment later than the response: see `printed`.
+        """
         lines = [line for line in list(self.process.lines) if "environment" in line]
-        return [line["line"] for line in lines if _is_of(line["environment"], function)]
+        return [line["line"] for line in lines if _belongs_to(line["environment"], function)]
 
     def printed(self, text: str, function: str = "", *, seconds: float = 10.0) -> bool:
-        """Whether a line with the text in it is there, or comes within the seconds. `function` is as for `output`."""
-        until = time.monotonic() + seconds
+        """Waits for a line that contains the text. Returns False after `seconds`. `function` is as for `output`."""
+        deadline = time.monotonic() + seconds
         while not any(text in line for line in self.output(function)):
-            if time.monotonic() >= until:
+            if time.monotonic() >= deadline:
                 return False
             time.sleep(0.01)
         return True
@@ -164,8 +169,8 @@ class LocalStack:
         return read_identities(beside if beside.exists() else None)
 
 
-def _is_of(environment: str, function: str) -> bool:
-    """An environment is `FUNCTION#1`, or `FUNCTION/TENANT#1`."""
+def _belongs_to(environment: str, function: str) -> bool:
+    """Whether an environment's label, `FUNCTION#1` or `FUNCTION/TENANT#1`, belongs to a function or tenant."""
     return not function or environment.startswith((f"{function}#", f"{function}/"))
 
 
@@ -178,12 +183,12 @@ def _pairs(headers: Headers) -> Iterator[tuple[str, str]]:
 def _signed(
     url: str, method: str, pairs: list[tuple[str, str]], identity: Identity, session: str | None
 ) -> list[tuple[str, str]]:
-    """With a signature that does not cover the client's own headers, since botocore's would join repeated ones."""
-    from botocore.auth import SigV4Auth  # these are a tenth of a second, which nobody pays who does not sign
+    """Adds a signature. It does not cover the client's own headers: botocore would join repeated ones."""
+    from botocore.auth import SigV4Auth  # a tenth of a second, which only tests that sign pay
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 
-    from lattice_bridge.local.web.sigv4 import SERVICE, SESSION_PREFIX, UNSIGNED
+    from lattice_bridge.local.web.sigv4 import SERVICE, UNSIGNED
 
     host = next((value for name, value in pairs if name.lower() == "host"), urlsplit(url).netloc)
     token = f"{SESSION_PREFIX}{session}" if session else None

@@ -122,7 +122,7 @@ def test_what_is_printed_at_start_works_as_it_stands(auth_type: str, commands: i
             break
     pasted = [line for line in printed if line.startswith(("curl", "AWS_ACCESS_KEY_ID"))]
     assert len(pasted) == commands
-    assert any(line.startswith("Unsigned: a 403, as no statement") for line in printed) is (auth_type == "AWS_IAM")
+    assert any(line.startswith("Unsigned: 403, because no statement") for line in printed) is (auth_type == "AWS_IAM")
     path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
     for line in pasted:
         done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, env={"PATH": path}, check=True)

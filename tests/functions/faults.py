@@ -1,4 +1,4 @@
-"""Handlers that do what handlers do on a bad day. Run by the local stack, never imported by a test."""
+"""Handlers that fail in many ways. The local stack runs them; no test imports them."""
 
 import ctypes
 import http.client
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def echo(event: Any, context: Any) -> dict[str, Any]:
-    """Everything a test wants to know of its environment."""
+    """Returns the event, the context and the environment."""
     print("echo was here")
     return {
         "event": event,
@@ -29,7 +29,7 @@ def echo(event: Any, context: Any) -> dict[str, Any]:
 
 
 def reply(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """A good reply that says which event it was for."""
+    """Returns a valid reply that contains the event."""
     return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": json.dumps(event)}
 
 
@@ -47,7 +47,7 @@ def raises(_event: Any, _context: Any) -> None:
 
 
 def unended(event: dict[str, str], _context: Any) -> None:
-    """Prints without an end of line, then ends as it is told to."""
+    """Prints a line without its end, then ends as the event says."""
     sys.stderr.write(event["text"])
     if event["then"] == "raise":
         raise RuntimeError
@@ -84,7 +84,7 @@ def floods(event: dict[str, Any], _context: Any) -> dict[str, int]:
 
 
 def forks(_event: Any, _context: Any) -> dict[str, int]:
-    """A child that leaves the process group and keeps the pipe open."""
+    """Starts a child that leaves the process group and keeps the pipe open."""
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     return {"child": child.pid, "pid": os.getpid()}
 
@@ -107,7 +107,7 @@ def slow(event: dict[str, Any], _context: Any) -> dict[str, int]:
 
 
 def fails_at_first(event: dict[str, Any], _context: Any) -> None:
-    """Fails as often as it is told to, as long as its process lives."""
+    """Fails as often as the event says, as long as its process lives."""
     print("run")
     runs.append(1)
     if len(runs) <= event["fail"]:
@@ -118,14 +118,14 @@ runs: list[int] = []
 
 
 def files(event: dict[str, str], _context: Any) -> dict[str, Any]:
-    """Runs a shell command, and says what came of it and where it ran."""
+    """Runs a shell command, and returns its output, its process and its temporary folder."""
     done = subprocess.run(event["run"], shell=True, capture_output=True, text=True, check=False)
     user = os.readlink("/proc/self/ns/user") if os.path.exists("/proc/self/ns") else None
     return {"pid": os.getpid(), "out": done.stdout, "err": done.stderr, "tmp": tempfile.gettempdir(), "user": user}
 
 
 def breaks_off(_event: Any, context: Any) -> None:
-    """Dies in the middle of its answer."""
+    """Dies in the middle of its response."""
     address = os.environ["AWS_LAMBDA_RUNTIME_API"]
     connection = http.client.HTTPConnection(address)
     connection.putrequest("POST", f"/2018-06-01/runtime/invocation/{context.aws_request_id}/response")
@@ -140,6 +140,6 @@ def raises_much(_event: Any, _context: Any) -> None:
 
 
 def escapes(_event: Any, _context: Any) -> int:
-    """A child that left the process group and shed its environment."""
+    """Starts a child that leaves the process group and has no environment variables."""
     command = [sys.executable, "-I", "-c", "import time; time.sleep(600)"]
     return subprocess.Popen(command, env={}, start_new_session=True).pid

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lattice_bridge.invoke.call import RETRY_PAUSES, Refused, refusal_for_answer
-from lattice_bridge.local.environments.tenancy import MISSING, UNWANTED
+from lattice_bridge.local.aws.invoke_checks import MISSING, UNWANTED
 from tests.support.examples import examples
 from tests.support.fake_lambda import FakeLambda, Heard, Reset, Says, Silence, Truncated, failure, unused_port
 from tests.support.invokers import SHORT, At, Pauses, boto3_invokers, call, direct_invokers, refused

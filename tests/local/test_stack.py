@@ -1,4 +1,4 @@
-"""The stack on the project's own template: what a newcomer sees, with curl."""
+"""The stack with the project's own template, used with curl as in the README."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def stack() -> Iterator[RunningStack]:
 
 
 def curl(url: str, *arguments: str) -> tuple[int, dict[str, Any]]:
-    """Status and JSON body, by the curl that is installed."""
+    """Runs curl, and returns the status and the JSON body."""
     command = ["curl", "--silent", "--max-time", "30", "--write-out", "\n%{http_code}", *arguments, url]
     text, _, status = subprocess.run(command, capture_output=True, text=True, check=True).stdout.rpartition("\n")
     return int(status), json.loads(text) if text.startswith("{") else {"text": text}
@@ -34,7 +34,7 @@ def signed(user: str, *arguments: str) -> list[str]:
     return [*sigv4, "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", *arguments]
 
 
-def test_each_tenant_counts_alone_on_isolated_and_all_together_on_standard(stack: RunningStack) -> None:
+def test_isolated_function_keeps_state_per_tenant(stack: RunningStack) -> None:
     def count(path: str, tenant: str) -> int:
         status, answer = curl(f"{stack.front}{path}", "-H", f"x-tenant-id: {tenant}")
         assert status == 200
@@ -46,13 +46,13 @@ def test_each_tenant_counts_alone_on_isolated_and_all_together_on_standard(stack
     assert [count("/standard", tenant) for tenant in ("BlueTenant", "GreenTenant", "BlueTenant")] == [1, 2, 3]
 
 
-def test_the_isolated_function_knows_its_tenant_from_lambda(stack: RunningStack) -> None:
+def test_isolated_function_gets_its_tenant_from_lambda(stack: RunningStack) -> None:
     _, answer = curl(f"{stack.front}/isolated", "-H", "x-tenant-id: GreenTenant")
     assert (answer["tenant_id"], answer["isolation_enabled"]) == ("GreenTenant", True)
     assert "tenant_id_received" not in answer
 
 
-def test_the_standard_function_is_invoked_without_a_tenant_id_and_warned(stack: RunningStack) -> None:
+def test_standard_function_gets_no_tenant_id(stack: RunningStack) -> None:
     _, answer = curl(f"{stack.front}/standard", "-H", "x-tenant-id: GreenTenant")
     assert (answer["tenant_id"], answer["isolation_enabled"]) == (None, False)
     assert answer["tenant_id_received"] == "GreenTenant"
@@ -60,21 +60,19 @@ def test_the_standard_function_is_invoked_without_a_tenant_id_and_warned(stack: 
 
 
 @pytest.mark.parametrize(("identity", "tenant"), [(BLUE, "BlueTenant"), (GREEN, "GreenTenant")])
-def test_a_signed_request_runs_as_the_signers_tenant(
-    stack: RunningStack, identity: tuple[str, str], tenant: str
-) -> None:
+def test_signed_request_runs_as_the_signers_tenant(stack: RunningStack, identity: tuple[str, str], tenant: str) -> None:
     status, answer = curl(f"{stack.front}/history/a%20b?z=1&a=%2F&a=+", *signed(identity[0]))
     assert (status, answer["tenant_id"]) == (200, tenant)
     assert answer["recent"][-1]["path"] == "/history/a%20b?z=1&a=%2F&a=+"
 
 
-def test_a_signed_caller_cannot_name_another_tenant(stack: RunningStack) -> None:
+def test_signed_caller_cannot_choose_another_tenant(stack: RunningStack) -> None:
     """Trap A2."""
     status, answer = curl(f"{stack.front}/isolated", *signed(BLUE[0], "-H", "x-tenant-id: GreenTenant"))
     assert (status, answer["title"]) == (403, "Forbidden")
 
 
-def test_a_signed_post_has_an_unsigned_body(stack: RunningStack) -> None:
+def test_signed_post_has_an_unsigned_body(stack: RunningStack) -> None:
     status, answer = curl(f"{stack.front}/isolated", *signed(BLUE[0], "--data", "field=value"))
     assert (status, answer["tenant_id"]) == (200, "BlueTenant")
 
@@ -90,7 +88,7 @@ def test_a_signed_post_has_an_unsigned_body(stack: RunningStack) -> None:
     ],
     ids=["wrong secret", "unknown key", "signed payload", "other region", "other service"],
 )
-def test_a_signature_that_does_not_hold_is_a_403_even_where_unsigned_callers_pass(
+def test_wrong_signature_is_refused_where_unsigned_is_allowed(
     stack: RunningStack, arguments: list[str], text: str
 ) -> None:
     status, answer = curl(f"{stack.front}/isolated", "-H", "x-tenant-id: BlueTenant", *arguments)
@@ -98,7 +96,7 @@ def test_a_signature_that_does_not_hold_is_a_403_even_where_unsigned_callers_pas
     assert text in answer["text"]
 
 
-def test_the_four_hundred_and_threes_of_the_bridge_are_one_body(stack: RunningStack) -> None:
+def test_every_403_of_the_bridge_has_the_same_body(stack: RunningStack) -> None:
     """Trap D12."""
     ambiguous = stack.get("/isolated")
     unknown = stack.get("/isolated", {"x-tenant-id": "NoSuchTenant"})
@@ -109,7 +107,7 @@ def test_the_four_hundred_and_threes_of_the_bridge_are_one_body(stack: RunningSt
 
 
 def logged(stack: RunningStack, request_id: str) -> dict[str, Any]:
-    """The bridge's line for a request, which comes a moment later than the answer."""
+    """Waits for the bridge's log line of a request, which arrives after the response."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         lines = map(json.loads, stack.output_of("BridgeFunction"))
@@ -120,23 +118,28 @@ def logged(stack: RunningStack, request_id: str) -> dict[str, Any]:
     raise AssertionError(f"no line of {request_id}")
 
 
-def test_a_request_is_found_in_the_log_by_the_id_that_the_client_got(stack: RunningStack) -> None:
+def test_log_contains_the_request_id_of_the_response(stack: RunningStack) -> None:
     answer = stack.get("/isolated", {"x-tenant-id": "RedTenant"})
     line = logged(stack, answer.headers["x-amzn-requestid"])
     assert (line["status"], line["reason"], line["rule"]) == (403, "tenant_suspended", "try-it-out")
 
 
-def test_with_auth_type_iam_lattice_itself_refuses_unsigned_requests() -> None:
-    with running() as stack:
-        status, answer = curl(f"{stack.front}/isolated", "-H", "x-tenant-id: BlueTenant")
-        assert status == 403
-        assert answer["text"].startswith("AccessDeniedException: User: anonymous is not authorized")
-        assert curl(f"{stack.front}/isolated", *signed(BLUE[0]))[0] == 200
-
-
-def test_v1_events_carry_the_same_identity_to_the_same_tenant() -> None:
+@pytest.fixture(scope="module")
+def iam_stack() -> Iterator[RunningStack]:
+    """Runs the template with its default AuthType, AWS_IAM, and with V1 events."""
     with running("--event-version", "V1") as stack:
-        status, answer = curl(f"{stack.front}/isolated", *signed(GREEN[0]))
-        assert (status, answer["tenant_id"]) == (200, "GreenTenant")
-        forged = curl(f"{stack.front}/isolated", "-H", "x-amzn-lattice-identity: Principal=arn:aws:iam::1:root")
-        assert forged[0] == 403
+        yield stack
+
+
+def test_auth_type_iam_refuses_unsigned_requests(iam_stack: RunningStack) -> None:
+    status, answer = curl(f"{iam_stack.front}/isolated", "-H", "x-tenant-id: BlueTenant")
+    assert status == 403
+    assert answer["text"].startswith("AccessDeniedException: User: anonymous is not authorized")
+    assert curl(f"{iam_stack.front}/isolated", *signed(BLUE[0]))[0] == 200
+
+
+def test_v1_event_gives_the_same_tenant(iam_stack: RunningStack) -> None:
+    status, answer = curl(f"{iam_stack.front}/isolated", *signed(GREEN[0]))
+    assert (status, answer["tenant_id"]) == (200, "GreenTenant")
+    forged = curl(f"{iam_stack.front}/isolated", "-H", "x-amzn-lattice-identity: Principal=arn:aws:iam::1:root")
+    assert forged[0] == 403

@@ -1,4 +1,4 @@
-"""The Lambda API, by the clients that people have: boto3, the AWS CLI, and plain HTTP."""
+"""The Lambda API with its usual clients: boto3, the AWS CLI, and plain HTTP."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def client(stack: RunningStack) -> Any:
     return session.client("lambda", endpoint_url=stack.lambda_url)
 
 
-def test_the_aws_cli_invokes_a_function_as_a_tenant(stack: RunningStack, tmp_path: Path) -> None:
+def test_aws_cli_invokes_as_a_tenant(stack: RunningStack, tmp_path: Path) -> None:
     answer = tmp_path / "answer.json"
     aws = Path(sys.executable).with_name("aws")
     command = [str(aws), "lambda", "invoke", "--endpoint-url", stack.lambda_url, "--region", "us-east-1"]
@@ -69,7 +69,7 @@ def test_the_aws_cli_invokes_a_function_as_a_tenant(stack: RunningStack, tmp_pat
     assert json.loads(answer.read_text())["event"] == {"n": 1}
 
 
-def test_boto3_invokes_and_reads_the_answer(client: Any) -> None:
+def test_boto3_invokes_and_reads_the_response(client: Any) -> None:
     response = client.invoke(FunctionName="isolated", TenantId="blue", Payload=b'{"n": 1}', LogType="Tail")
     assert (response["StatusCode"], response["ExecutedVersion"]) == (200, "$LATEST")
     answer = json.loads(response["Payload"].read())
@@ -77,7 +77,7 @@ def test_boto3_invokes_and_reads_the_answer(client: Any) -> None:
     assert b"echo was here" in base64.b64decode(response["LogResult"])
 
 
-def test_boto3_sees_a_function_error_as_lambda_reports_it(client: Any) -> None:
+def test_function_error_has_lambdas_form(client: Any) -> None:
     response = client.invoke(FunctionName="raises")
     assert (response["StatusCode"], response["FunctionError"]) == (200, "Unhandled")
     error = json.loads(response["Payload"].read())
@@ -105,9 +105,7 @@ def test_boto3_sees_a_function_error_as_lambda_reports_it(client: Any) -> None:
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_boto3_gets_the_error_that_lambda_would_give(
-    client: Any, arguments: dict[str, Any], code: str, status: int
-) -> None:
+def test_refused_invocation_has_lambdas_error(client: Any, arguments: dict[str, Any], code: str, status: int) -> None:
     with pytest.raises(ClientError) as caught:
         client.invoke(**arguments)
     assert caught.value.response["Error"]["Code"] == code
@@ -130,7 +128,7 @@ def test_boto3_gets_the_error_that_lambda_would_give(
     ],
     ids=["missing", "unwanted"],
 )
-def test_tenancy_errors_have_the_words_of_aws(client: Any, arguments: dict[str, str], message: str) -> None:
+def test_tenancy_error_has_the_message_of_aws(client: Any, arguments: dict[str, str], message: str) -> None:
     with pytest.raises(ClientError) as caught:
         client.invoke(**arguments)
     assert caught.value.response["Error"]["Message"] == message
@@ -142,45 +140,45 @@ def test_tenancy_errors_have_the_words_of_aws(client: Any, arguments: dict[str, 
 @pytest.mark.parametrize(
     "name", ["echo", "echo:live", "echo:$LATEST", ARN, f"{ARN}:live", "123456789012:function:echo", "function:echo"]
 )
-def test_a_function_is_found_by_every_form_of_its_name(client: Any, stack: RunningStack, name: str) -> None:
+def test_function_is_found_by_every_form_of_its_name(client: Any, stack: RunningStack, name: str) -> None:
     qualifier = "" if name.rpartition(":")[2] == "echo" else f":{name.rpartition(':')[2]}"
     assert stack.invoke(quote(name, safe="")).json()["arn"] == ARN + qualifier
     if not name.startswith("function:"):  # boto3 itself does not take this one
         assert json.loads(client.invoke(FunctionName=name)["Payload"].read())["arn"] == ARN + qualifier
 
 
-def test_a_qualifier_may_stand_in_the_query(client: Any) -> None:
+def test_qualifier_may_be_in_the_query(client: Any) -> None:
     answer = client.invoke(FunctionName="echo", Qualifier="live")
     assert json.loads(answer["Payload"].read())["arn"] == f"{ARN}:live"
 
 
-def test_a_dry_run_checks_and_runs_nothing(client: Any, stack: RunningStack) -> None:
+def test_dry_run_runs_no_function(client: Any, stack: RunningStack) -> None:
     assert client.invoke(FunctionName="slow", InvocationType="DryRun")["StatusCode"] == 204
     assert stack.output_of("slow") == []
 
 
-def test_an_unknown_invocation_type_is_refused(stack: RunningStack) -> None:
+def test_unknown_invocation_type_is_refused(stack: RunningStack) -> None:
     answer = stack.invoke("echo", X_Amz_Invocation_Type="Later")
     assert (answer.status, answer.headers["x-amzn-errortype"]) == (400, "InvalidParameterValueException")
 
 
-def test_an_empty_payload_is_an_empty_object(client: Any) -> None:
+def test_empty_payload_is_an_empty_object(client: Any) -> None:
     assert json.loads(client.invoke(FunctionName="echo")["Payload"].read())["event"] == {}
 
 
-def test_the_client_context_reaches_the_function(client: Any) -> None:
+def test_client_context_reaches_the_function(client: Any) -> None:
     context = base64.b64encode(json.dumps({"custom": {"k": "v"}}).encode()).decode()
     answer = client.invoke(FunctionName="echo", ClientContext=context)
     assert json.loads(answer["Payload"].read())["client_context"] == {"k": "v"}
 
 
-def test_the_trace_header_reaches_the_function(stack: RunningStack) -> None:
+def test_trace_header_reaches_the_function(stack: RunningStack) -> None:
     trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a87bd80c:1"
     assert stack.invoke("echo", X_Amzn_Trace_Id=quote(trace)).json()["environ"]["_X_AMZN_TRACE_ID"] == trace
     assert stack.invoke("echo").json()["environ"]["_X_AMZN_TRACE_ID"].startswith("Root=1-")
 
 
-def test_an_environment_has_what_lambda_gives_and_nothing_of_the_shell_that_started_it(stack: RunningStack) -> None:
+def test_environment_has_lambdas_variables_and_none_of_the_shell(stack: RunningStack) -> None:
     answer = stack.invoke("echo").json()
     environ = answer["environ"]
     assert answer["cwd"] == answer["path0"] == environ["LAMBDA_TASK_ROOT"] == str(FAULTS.parent)
@@ -195,8 +193,8 @@ def test_an_environment_has_what_lambda_gives_and_nothing_of_the_shell_that_star
     assert unexpected == []
 
 
-def test_two_tenant_headers_are_refused(stack: RunningStack) -> None:
-    """A client library that adds its own beside ours must not decide which one counts."""
+def test_repeated_tenant_header_is_refused(stack: RunningStack) -> None:
+    """A client library that adds a second header must not choose the tenant."""
     url = f"{stack.lambda_url}/2015-03-31/functions/isolated/invocations"
     # Not signed; signed as the one header that they are.
     for given, says in (({}, "must be signed"), ({"x-amz-tenant-id": "blue,green"}, "more than once")):
@@ -208,7 +206,7 @@ def test_two_tenant_headers_are_refused(stack: RunningStack) -> None:
         assert says in json.dumps(answer)
 
 
-def test_what_the_api_does_not_have_is_a_404_that_says_so(stack: RunningStack) -> None:
+def test_unknown_operation_is_a_404(stack: RunningStack) -> None:
     command = ["curl", "-s", f"{stack.lambda_url}/2015-03-31/functions"]
     answer = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert "Invoke only" in answer["Message"]
@@ -228,11 +226,11 @@ def sign(stack: RunningStack, who: Credentials = PERSON, region: str = "us-east-
 
 
 @pytest.mark.parametrize("who", [PERSON, Credentials("LOCALEXECUTIONROLE", "local", "local")])
-def test_a_person_and_a_function_may_invoke(stack: RunningStack, who: Credentials) -> None:
+def test_both_local_keys_may_invoke(stack: RunningStack, who: Credentials) -> None:
     assert post(stack, sign(stack, who))[0] == 200
 
 
-def test_an_unsigned_request_is_refused_and_told_what_to_do(stack: RunningStack) -> None:
+def test_unsigned_request_is_refused_with_the_local_key(stack: RunningStack) -> None:
     status, code, body = post(stack, {})
     assert (status, code) == (403, "MissingAuthenticationTokenException")
     assert "AWS_ACCESS_KEY_ID=local" in body
@@ -248,13 +246,13 @@ def test_an_unsigned_request_is_refused_and_told_what_to_do(stack: RunningStack)
     ],
     ids=["unknown", "a client's", "no token", "another token"],
 )
-def test_a_key_that_the_stack_does_not_know_is_refused(stack: RunningStack, who: Credentials) -> None:
+def test_unknown_key_is_refused(stack: RunningStack, who: Credentials) -> None:
     status, code, body = post(stack, sign(stack, who))
     assert (status, code) == (403, "UnrecognizedClientException")
     assert "AWS_ACCESS_KEY_ID=local" in body
 
 
-def test_a_signature_that_does_not_hold_is_refused(stack: RunningStack) -> None:
+def test_wrong_signature_is_refused(stack: RunningStack) -> None:
     good = sign(stack)
     for headers, body in (
         (sign(stack, Credentials("local", "wrong")), b"{}"),
@@ -265,20 +263,20 @@ def test_a_signature_that_does_not_hold_is_refused(stack: RunningStack) -> None:
         assert post(stack, headers, body)[:2] == (403, "InvalidSignatureException")
 
 
-def test_a_tenant_that_was_added_after_signing_is_refused(stack: RunningStack) -> None:
-    """AWS wants every x-amz-* header signed."""
+def test_tenant_added_after_signing_is_refused(stack: RunningStack) -> None:
+    """AWS requires a signature of every x-amz-* header."""
     url = f"{stack.lambda_url}/2015-03-31/functions/echo/invocations"
     headers = {**signed(url, {}, b"{}"), "x-amz-tenant-id": "green"}
     assert post(stack, headers)[:2] == (403, "InvalidSignatureException")
 
 
-def test_a_tenant_that_was_changed_after_signing_is_refused(stack: RunningStack) -> None:
+def test_tenant_changed_after_signing_is_refused(stack: RunningStack) -> None:
     url = f"{stack.lambda_url}/2015-03-31/functions/echo/invocations"
     headers = signed(url, {"x-amz-tenant-id": "blue"}, b"{}")
     assert post(stack, {**headers, "x-amz-tenant-id": "green"})[:2] == (403, "InvalidSignatureException")
 
 
-def test_the_bridges_own_signer_is_understood(stack: RunningStack) -> None:
+def test_bridge_signature_is_accepted(stack: RunningStack) -> None:
     environ = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_REGION": "us-east-1"}
     with closing(direct_invoker({**environ, "AWS_ENDPOINT_URL_LAMBDA": stack.lambda_url})) as invoker:
         answer = json.loads(invoker(Call(f"{ARN}:live", None, b'{"n": 1}', "sync", 10, 10)))

@@ -1,4 +1,4 @@
-"""Many threads, two tenants: every answer comes from a process of its own tenant."""
+"""Load: many threads and two tenants, and each response comes from a process of its own tenant."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 from tests.support.examples import examples
 from tests.support.stack import running
 
-REQUESTS = examples(800)
+REQUESTS = examples(320)
 THREADS = 16
 TENANTS = ("BlueTenant", "GreenTenant")
 
 
-def test_requests_of_two_tenants_never_meet_in_one_process() -> None:
+def test_no_process_serves_two_tenants() -> None:
     """Trap D15."""
     with running("--parameter", "AuthType=NONE") as stack:
         address = urlsplit(stack.front)

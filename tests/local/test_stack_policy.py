@@ -1,4 +1,4 @@
-"""Auth policies in the running stack: what curl gets, signed and unsigned."""
+"""Auth policies in the running stack, with signed and unsigned requests of curl."""
 
 from __future__ import annotations
 
@@ -8,22 +8,11 @@ from typing import Final
 
 import pytest
 
-from tests.support.stack import RunningStack, running
+from tests.support.stack import FORWARDED_FUNCTION, RunningStack, running
 
-TEMPLATE: Final = """
-Resources:
-  Function: {Type: "AWS::Serverless::Function", Properties: {Handler: app.handler, Runtime: python3.13}}
-  Targets:
-    Type: AWS::VpcLattice::TargetGroup
-    Properties:
-      Type: LAMBDA
-      Config: {LambdaEventStructureVersion: V2}
-      Targets: [{Id: !GetAtt Function.Arn}]
-  Listener:
-    Type: AWS::VpcLattice::Listener
-    Properties:
-      ServiceIdentifier: !Ref Service
-      DefaultAction: {Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Targets, Weight: 1}]}}
+TEMPLATE: Final = (
+    FORWARDED_FUNCTION
+    + """
   Network: {Type: "AWS::VpcLattice::ServiceNetwork", Properties: {AuthType: AWS_IAM}}
   Joined:
     Type: AWS::VpcLattice::ServiceNetworkServiceAssociation
@@ -48,6 +37,7 @@ Resources:
             Action: vpc-lattice-svcs:Invoke
             Resource: !Sub "${Service.Arn}/*"
 """
+)
 BLUE, GREEN = "LOCALBLUE:blue", "LOCALGREEN:green"
 
 
@@ -61,7 +51,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 
 
 def curl(stack: RunningStack, path: str, user: str | None = None) -> str:
-    """The status and what curl prints."""
+    """Returns curl's output: the body and the status."""
     signing = ["--aws-sigv4", "aws:amz:us-east-1:vpc-lattice-svcs", "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD"]
     command = ["curl", "-s", "--path-as-is", "-w", "%{http_code}", *([*signing, "--user", user] if user else [])]
     done = subprocess.run([*command, stack.front + path], capture_output=True, text=True, check=True)
@@ -81,9 +71,7 @@ def curl(stack: RunningStack, path: str, user: str | None = None) -> str:
         ("/public/", None, "anonymous"),
     ],
 )
-def test_the_policies_decide_what_is_answered(
-    stack: RunningStack, path: str, user: str | None, who: str | None
-) -> None:
+def test_policies_decide_the_response(stack: RunningStack, path: str, user: str | None, who: str | None) -> None:
     answer = curl(stack, path, user)
     if who is None:
         assert answer == "hello200"
@@ -95,9 +83,9 @@ def test_the_policies_decide_what_is_answered(
 
 
 @pytest.mark.parametrize("user", [BLUE, None])
-def test_a_deny_of_the_network_holds_whatever_the_service_allows(stack: RunningStack, user: str | None) -> None:
+def test_network_deny_overrides_the_service(stack: RunningStack, user: str | None) -> None:
     assert curl(stack, "/admin", user).endswith("/admin with an explicit deny in a network-based policy\n403")
 
 
-def test_a_wrong_signature_is_refused_where_an_unsigned_request_is_allowed(stack: RunningStack) -> None:
+def test_wrong_signature_is_refused_where_unsigned_is_allowed(stack: RunningStack) -> None:
     assert curl(stack, "/public", "LOCALBLUE:wrong").endswith("403")

@@ -1,4 +1,4 @@
-"""X-Ray's trace goes through the bridge: the backend's is the bridge's own, and another request's is another."""
+"""X-Ray traces: the backend continues the bridge's trace, and each request has its own."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalStack
         yield running
 
 
-def test_the_backends_trace_is_the_bridges_and_each_request_has_its_own(stack: LocalStack) -> None:
+def test_backend_continues_the_trace_of_its_request(stack: LocalStack) -> None:
     answers = [stack.get("/", {"x-tenant-id": "blue"}) for _ in range(2)]
     assert [answer.status for answer in answers] == [200, 200]
     assert [answer.text for answer in answers] == [answer.headers["x-of-the-bridge"] for answer in answers]

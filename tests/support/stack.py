@@ -1,4 +1,4 @@
-"""The real stack, as a person starts it: the command in a process of its own, on free ports."""
+"""The real stack, as a developer starts it: the command in a process of its own, on free ports."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import shutil
 import signal
 import subprocess
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,38 @@ from tests.support.paths import ROOT
 PERSON = Credentials("local", "local")
 FAULTS = ROOT / "tests" / "functions" / "template.yaml"
 
+ONE_FUNCTION = """
+Resources:
+  Function:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: app.handler, Runtime: python3.13}
+  Service:
+    Type: AWS::VpcLattice::Service
+  Listener:
+    Type: AWS::VpcLattice::Listener
+    Properties:
+      ServiceIdentifier: !Ref Service
+      DefaultAction: {FixedResponse: {StatusCode: 404}}
+"""
+"""A function that only Invoke reaches; `Handler:` is replaced to add properties."""
+
+FORWARDED_FUNCTION = """
+Resources:
+  Function: {Type: "AWS::Serverless::Function", Properties: {Handler: app.handler, Runtime: python3.13}}
+  Targets:
+    Type: AWS::VpcLattice::TargetGroup
+    Properties:
+      Type: LAMBDA
+      Config: {LambdaEventStructureVersion: V2}
+      Targets: [{Id: !GetAtt Function.Arn}]
+  Listener:
+    Type: AWS::VpcLattice::Listener
+    Properties:
+      ServiceIdentifier: !Ref Service
+      DefaultAction: {Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Targets, Weight: 1}]}}
+"""
+"""A function that every request reaches, without the service of the listener."""
+
 
 @dataclass
 class Answer:
@@ -37,11 +70,11 @@ class Answer:
 
 @dataclass
 class RunningStack:
-    """A stack that serves.
+    """A running stack.
 
     Attributes:
-        front, lambda_url: where.
-        lines: what it has printed, decoded from JSON.
+        front, lambda_url: the URLs of the front and of the Lambda API.
+        lines: its log, decoded from JSON.
     """
 
     process: subprocess.Popen[bytes]
@@ -55,7 +88,7 @@ class RunningStack:
         return opened(self.front + path, headers, body, method)
 
     def invoke(self, function: str, event: Any = None, tenant: str | None = None, **headers: str) -> Answer:
-        """An Invoke as plain HTTP, signed by botocore; names of headers with `_` for `-`."""
+        """Sends an Invoke as plain HTTP, signed by botocore. Names of headers have `_` in place of `-`."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if tenant is not None:
             given["X-Amz-Tenant-Id"] = tenant
@@ -67,7 +100,7 @@ class RunningStack:
         return [line["line"] for line in self.lines if line.get("environment", "").startswith(function)]
 
     def processes(self) -> list[int]:
-        """The execution environments' process ids."""
+        """Returns the process ids of the execution environments."""
         found = []
         for entry in Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -80,13 +113,13 @@ class RunningStack:
 
 
 def allowed(*command: str) -> bool:
-    """Whether this machine lets a test run so."""
+    """Whether this machine can run a command."""
     return shutil.which(command[0]) is not None and subprocess.run(command, capture_output=True).returncode == 0
 
 
 @contextmanager
 def running(*arguments: str, template: Path = ROOT / "template.yaml") -> Iterator[RunningStack]:
-    """`lattice-bridge local` until the block ends; then it has to end by itself, with exit code 0."""
+    """Runs `lattice-bridge local` until the block ends. Then the stack must stop by itself, with exit code 0."""
     with LocalStack(template, options=arguments) as stack:
         process = stack.process
         try:
@@ -100,14 +133,14 @@ def running(*arguments: str, template: Path = ROOT / "template.yaml") -> Iterato
 def signed(
     url: str, headers: dict[str, str], body: bytes, who: Credentials = PERSON, region: str = "us-east-1"
 ) -> dict[str, str]:
-    """The headers with a signature for Lambda."""
+    """Returns the headers with a signature for Lambda."""
     request = AWSRequest("POST", url, headers=headers, data=body)
     SigV4Auth(who, "lambda", region).add_auth(request)
     return dict(request.headers.items())
 
 
 def opened(url: str, headers: dict[str, str] | None, body: bytes | None, method: str) -> Answer:
-    """The answer to a request, whatever its status."""
+    """Sends a request, and returns the response with any status."""
     request = urllib.request.Request(url, data=body, headers=headers or {}, method=method or None)
     try:
         with urllib.request.urlopen(request, timeout=60) as response:
@@ -115,3 +148,19 @@ def opened(url: str, headers: dict[str, str] | None, body: bytes | None, method:
     except HTTPError as error:
         with error:
             return Answer(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs. A process that has ended but is not reaped does not run."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Waits until a condition is true, and fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not become true in time"
+        time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The scripted Lambda that others test with: by the clients that people have, and beside the local stack's own API."""
+"""FakeLambda with its usual clients, compared with the local stack's Lambda API."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read(response: Any) -> Any:
 # ---- by the clients that people have --------------------------------------------------------------------------------
 
 
-def test_boto3_reads_what_was_scripted_and_the_test_reads_what_boto3_said(fake: FakeLambda) -> None:
+def test_scripted_reply_reaches_boto3_and_the_call_is_recorded(fake: FakeLambda) -> None:
     fake.reply({"statusCode": 200, "body": "é"})
     response = fake.client().invoke(FunctionName=f"{ARN}:live", TenantId="blue", Payload=b'{"n": 1}', LogType="Tail")
     assert (response["StatusCode"], response["ExecutedVersion"], "FunctionError" in response) == (200, "$LATEST", False)
@@ -60,7 +60,7 @@ def test_boto3_reads_what_was_scripted_and_the_test_reads_what_boto3_said(fake: 
     assert heard.headers["x-amz-log-type"] == "Tail"
 
 
-def test_boto3_finds_it_by_the_variables_alone(fake: FakeLambda, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_lead_boto3_to_the_fake(fake: FakeLambda, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in fake.environ.items():
         monkeypatch.setenv(name, value)
     session: Any = boto3.session.Session()
@@ -69,7 +69,7 @@ def test_boto3_finds_it_by_the_variables_alone(fake: FakeLambda, monkeypatch: py
     client.close()
 
 
-def test_the_aws_cli_invokes(fake: FakeLambda, tmp_path: Path) -> None:
+def test_aws_cli_invokes(fake: FakeLambda, tmp_path: Path) -> None:
     aws = str(Path(sys.executable).with_name("aws"))
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **fake.environ}
     answer = tmp_path / "answer.json"
@@ -78,7 +78,7 @@ def test_the_aws_cli_invokes(fake: FakeLambda, tmp_path: Path) -> None:
     assert (answer.read_text(), fake.calls[0].tenant, fake.calls[0].payload) == ("{}", "blue", {"n": 1})
 
 
-def test_the_bridge_goes_through_it(fake: FakeLambda) -> None:
+def test_bridge_invokes(fake: FakeLambda) -> None:
     fake.answer("orders", lambda call: {"statusCode": 201, "body": call.payload["method"]})
     bridge = Bridge(tenant_map(), fake.invoke, backends=[Backend("/", "orders:live")], write=lambda _: None)
     reply = bridge(lattice_event(method="PUT", principal=BLUE), None)
@@ -98,7 +98,7 @@ def test_the_bridge_goes_through_it(fake: FakeLambda) -> None:
         (lambda fake: fake.hangs(), "backend_timeout"),
     ],
 )
-def test_the_bridge_takes_it_for_lambda(fake: FakeLambda, script: Any, reason: str) -> None:
+def test_bridge_reads_every_scripted_failure(fake: FakeLambda, script: Any, reason: str) -> None:
     script(fake)
     with pytest.raises(BridgeError) as refused:
         fake.invoke(call(timeout=SHORT))
@@ -123,7 +123,7 @@ def test_the_bridge_takes_it_for_lambda(fake: FakeLambda, script: Any, reason: s
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_boto3_gets_the_error_that_the_local_stack_gives(stack: RunningStack, arguments: dict[str, Any]) -> None:
+def test_refusal_equals_the_local_stacks(stack: RunningStack, arguments: dict[str, Any]) -> None:
     def error(client: Any) -> Any:
         with pytest.raises(ClientError) as refused:
             client.invoke(**arguments)
@@ -146,7 +146,7 @@ def test_boto3_gets_the_error_that_the_local_stack_gives(stack: RunningStack, ar
         ("/2015-03-31/functions/echo/invocations?Qualifier=", {}),
     ],
 )
-def test_what_boto3_would_not_send_is_refused_as_the_local_stack_refuses_it(
+def test_refusal_of_a_raw_request_equals_the_local_stacks(
     fake: FakeLambda, stack: RunningStack, path: str, headers: dict[str, str]
 ) -> None:
     answers = [
@@ -156,7 +156,7 @@ def test_what_boto3_would_not_send_is_refused_as_the_local_stack_refuses_it(
     assert one == other
 
 
-def test_a_request_that_nobody_signed_is_refused(fake: FakeLambda, stack: RunningStack) -> None:
+def test_unsigned_request_is_refused(fake: FakeLambda, stack: RunningStack) -> None:
     path = "/2015-03-31/functions/echo/invocations"
     one, other = (opened(url + path, {}, b"{}", "POST") for url in (fake.url, stack.lambda_url))
     assert (one.status, one.headers["x-amzn-errortype"]) == (other.status, other.headers["x-amzn-errortype"])
@@ -164,7 +164,7 @@ def test_a_request_that_nobody_signed_is_refused(fake: FakeLambda, stack: Runnin
     assert fake.calls == []
 
 
-def test_a_functions_error_looks_as_the_local_stacks(fake: FakeLambda, stack: RunningStack) -> None:
+def test_function_error_equals_the_local_stacks(fake: FakeLambda, stack: RunningStack) -> None:
     fake.raises("RuntimeError", "a secret of the function")
     url = f"{fake.url}/2015-03-31/functions/raises/invocations"
     one, other = opened(url, signed(url, {}, b"{}"), b"{}", "POST"), stack.invoke("raises")
@@ -173,7 +173,7 @@ def test_a_functions_error_looks_as_the_local_stacks(fake: FakeLambda, stack: Ru
     assert one.json().items() <= other.json().items()
 
 
-def test_a_throttle_looks_as_the_local_stacks(fake: FakeLambda, stack: RunningStack) -> None:
+def test_throttle_equals_the_local_stacks(fake: FakeLambda, stack: RunningStack) -> None:
     other = next(
         answer for number in range(9) if (answer := stack.invoke("isolated", None, f"t-{number}")).status != 200
     )
@@ -186,7 +186,7 @@ def test_a_throttle_looks_as_the_local_stacks(fake: FakeLambda, stack: RunningSt
 
 
 @pytest.mark.parametrize(("kind", "status"), [("Event", 202), ("DryRun", 204)])
-def test_a_call_that_nobody_waits_for_is_accepted_whatever_the_function_does(
+def test_asynchronous_call_is_accepted_despite_failures(
     fake: FakeLambda, stack: RunningStack, kind: str, status: int
 ) -> None:
     fake.hangs()
@@ -202,7 +202,7 @@ def test_a_call_that_nobody_waits_for_is_accepted_whatever_the_function_does(
 # ---- as a test scripts it -------------------------------------------------------------------------------------------
 
 
-def test_what_is_said_of_a_function_goes_before_what_is_said_of_all_and_a_qualifier_before_both(
+def test_script_of_a_qualifier_has_precedence(
     fake: FakeLambda,
 ) -> None:
     fake.reply("all")
@@ -215,7 +215,7 @@ def test_what_is_said_of_a_function_goes_before_what_is_said_of_all_and_a_qualif
     assert read(client.invoke(FunctionName="orders")) == "later"
 
 
-def test_an_answer_may_be_made_of_the_call_and_an_exception_is_the_functions_own(fake: FakeLambda) -> None:
+def test_response_may_depend_on_the_call(fake: FakeLambda) -> None:
     def respond(call: Invocation) -> Any:
         return {"twice": call.payload["n"] * 2}
 
@@ -226,32 +226,32 @@ def test_an_answer_may_be_made_of_the_call_and_an_exception_is_the_functions_own
     assert (failed["FunctionError"], read(failed)) == ("Unhandled", {"errorType": "KeyError", "errorMessage": "'n'"})
 
 
-def test_bytes_stand_for_themselves(fake: FakeLambda) -> None:
+def test_bytes_are_returned_as_they_are(fake: FakeLambda) -> None:
     fake.reply(b"not json")
     assert fake.client().invoke(FunctionName="orders")["Payload"].read() == b"not json"
 
 
-def test_headers_of_a_refusal_take_the_place_of_its_own(fake: FakeLambda) -> None:
+def test_headers_of_a_refusal_replace_the_defaults(fake: FakeLambda) -> None:
     fake.refuses(429, "TooManyRequestsException", headers={"retry-after": "0"})
     with pytest.raises(ClientError) as refused:
         fake.client().invoke(FunctionName="orders")
     assert refused.value.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "0"
 
 
-def test_without_a_word_on_isolation_any_call_may_name_a_tenant_or_none(fake: FakeLambda) -> None:
+def test_unknown_isolation_accepts_every_call(fake: FakeLambda) -> None:
     for tenant in ({}, {"TenantId": "blue"}):
         fake.client().invoke(FunctionName="orders", **tenant)
     assert [call.tenant for call in fake.calls] == [None, "blue"]
 
 
-def test_a_client_gives_up_on_a_function_that_hangs(fake: FakeLambda) -> None:
+def test_hanging_function_times_out_in_the_client(fake: FakeLambda) -> None:
     fake.hangs("orders")
     with pytest.raises(ReadTimeoutError):
         fake.client(read_timeout=0.1).invoke(FunctionName="orders")
     assert len(fake.calls) == 1
 
 
-def test_it_ends_with_its_context_whatever_hangs() -> None:
+def test_fake_ends_despite_hanging_calls() -> None:
     gone = threading.Event()
     with FakeLambda() as fake:
         fake.hangs()
@@ -272,7 +272,7 @@ def test_it_ends_with_its_context_whatever_hangs() -> None:
         urllib.request.urlopen(url, timeout=2)
 
 
-def test_32_threads_are_all_heard(fake: FakeLambda) -> None:
+def test_calls_of_32_threads_are_recorded(fake: FakeLambda) -> None:
     fake.answer(None, lambda call: call.payload)
     with ThreadPoolExecutor(32) as pool:
         payloads = [b"%d" % number for number in range(200)]
@@ -281,13 +281,13 @@ def test_32_threads_are_all_heard(fake: FakeLambda) -> None:
     assert sorted(heard.payload for heard in fake.calls) == list(range(200))
 
 
-def test_a_fake_that_was_not_started_says_how_to() -> None:
+def test_unstarted_fake_is_an_error_with_a_fix() -> None:
     with pytest.raises(RuntimeError, match="with FakeLambda"):
         _ = FakeLambda().url
 
 
 @pytest.mark.parametrize("name", ["", "or ders", "a/b"])
-def test_a_name_that_no_function_has_is_refused_at_once(fake: FakeLambda, name: str) -> None:
+def test_malformed_function_name_is_refused(fake: FakeLambda, name: str) -> None:
     with pytest.raises(ValueError, match="is not a function name or ARN"):
         fake.reply({}, name)
     with pytest.raises(ValueError, match="is not a function name or ARN"):

@@ -1,4 +1,4 @@
-"""The issuer that others test with: a real map fetches its keys over https, and believes what it signed alone."""
+"""Issuer: a real map fetches its keys over https, and accepts only its tokens."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def decide(tenant_map: TenantMap, token: str) -> Decision:
     return tenant_map.decide(parse_event(event))
 
 
-# ---- what a map believes --------------------------------------------------------------------------------------------
+# ---- tokens ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_real_map_believes_its_tokens_and_fetches_its_keys_once(issuer: Issuer, tenant_map: TenantMap) -> None:
+def test_map_accepts_tokens_and_fetches_keys_once(issuer: Issuer, tenant_map: TenantMap) -> None:
     assert issuer.fetches == 0
     assert [decide(tenant_map, issuer.token(tenant=name)).tenant for name in ("blue", "green", "blue")] == [
         "blue",
@@ -62,7 +62,7 @@ def test_a_real_map_believes_its_tokens_and_fetches_its_keys_once(issuer: Issuer
 
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
-def test_every_algorithm_that_a_map_may_name_can_sign(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_algorithm_signs(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Issuer(algorithm=algorithm) as issuer:
         monkeypatch.setenv("SSL_CERT_FILE", issuer.environ["SSL_CERT_FILE"])
         assert decide(TenantMap.from_toml(MAP + issuer.table()), issuer.token(tenant="blue")).tenant == "blue"
@@ -86,22 +86,22 @@ def test_every_algorithm_that_a_map_may_name_can_sign(algorithm: str, monkeypatc
     ],
     ids=str,
 )
-def test_a_token_that_has_to_be_refused_can_be_made(issuer: Issuer, tenant_map: TenantMap, claims: Any) -> None:
+def test_invalid_token_can_be_made(issuer: Issuer, tenant_map: TenantMap, claims: Any) -> None:
     assert decide(tenant_map, issuer.token(**{"tenant": "blue", **claims})).reason == "token_invalid"
 
 
-def test_a_token_that_was_changed_is_refused(issuer: Issuer, tenant_map: TenantMap) -> None:
+def test_changed_token_is_refused(issuer: Issuer, tenant_map: TenantMap) -> None:
     header, _, signature = issuer.token(tenant="blue").split(".")
     _, claims, _ = issuer.token(tenant="green").split(".")
     assert decide(tenant_map, f"{header}.{claims}.{signature}").reason == "token_invalid"
 
 
-def test_a_token_of_another_issuer_of_the_same_name_is_refused(issuer: Issuer, tenant_map: TenantMap) -> None:
+def test_token_of_another_issuer_is_refused(issuer: Issuer, tenant_map: TenantMap) -> None:
     with Issuer() as other:
         assert decide(tenant_map, other.token(tenant="blue", iss=issuer.issuer)).reason == "token_invalid"
 
 
-def test_a_map_that_was_not_told_whom_to_trust_has_no_keys(issuer: Issuer) -> None:
+def test_untrusted_authority_gives_no_keys(issuer: Issuer) -> None:
     assert decide(TenantMap.from_toml(MAP + issuer.table()), issuer.token(tenant="blue")).reason == "keys_unavailable"
 
 
@@ -113,7 +113,7 @@ def context(issuer: Issuer) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(issuer.ca_file))
 
 
-def test_the_kid_of_a_rotated_key_leads_to_one_fetch(issuer: Issuer, context: ssl.SSLContext) -> None:
+def test_rotated_key_is_fetched_once(issuer: Issuer, context: ssl.SSLContext) -> None:
     now = [0.0]
     keys = KeySet(lambda: fetch_https(issuer.jwks_url, context=context), clock=lambda: now[0])
     assert keys.key("key-1") is not None
@@ -125,36 +125,36 @@ def test_the_kid_of_a_rotated_key_leads_to_one_fetch(issuer: Issuer, context: ss
     assert issuer.fetches == 2
 
 
-def test_a_map_made_after_the_rotation_takes_tokens_of_both_keys(issuer: Issuer, tenant_map: TenantMap) -> None:
+def test_kept_key_stays_valid_after_the_rotation(issuer: Issuer, tenant_map: TenantMap) -> None:
     old = issuer.token(tenant="blue")
     issuer.rotate()
     assert jwt.get_unverified_header(issuer.token())["kid"] == "key-2"
     assert [decide(tenant_map, token).tenant for token in (old, issuer.token(tenant="green"))] == ["blue", "green"]
 
 
-def test_a_key_that_is_not_kept_is_believed_no_more(issuer: Issuer, tenant_map: TenantMap) -> None:
+def test_dropped_key_is_refused(issuer: Issuer, tenant_map: TenantMap) -> None:
     old = issuer.token(tenant="blue")
     issuer.rotate(keep=False)
     assert [key["kid"] for key in issuer.jwks["keys"]] == ["key-2"]
     assert decide(tenant_map, old).reason == "token_invalid"
 
 
-# ---- what it hands out ----------------------------------------------------------------------------------------------
+# ---- key set, table and files ---------------------------------------------------------------------------------------
 
 
-def test_the_key_set_holds_public_keys_alone(issuer: Issuer, context: ssl.SSLContext) -> None:
+def test_key_set_contains_public_keys_only(issuer: Issuer, context: ssl.SSLContext) -> None:
     (key,) = issuer.jwks["keys"]
     assert {"kty", "crv", "x", "y", "kid", "use", "alg"} == key.keys()
     assert json.loads(fetch_https(issuer.jwks_url, context=context)) == issuer.jwks
 
 
-def test_other_paths_are_not_found(issuer: Issuer, context: ssl.SSLContext) -> None:
+def test_other_path_is_not_found(issuer: Issuer, context: ssl.SSLContext) -> None:
     with pytest.raises(Unavailable, match="answered 404"):
         fetch_https(issuer.issuer, context=context)
     assert issuer.fetches == 0
 
 
-def test_claims_and_header_members_are_added_replaced_and_left_out(issuer: Issuer) -> None:
+def test_claims_and_headers_can_be_changed(issuer: Issuer) -> None:
     token = issuer.token(headers={"typ": "at+jwt", "kid": None}, sub=None, aud=["a", "b"], n=1)
     claims = jwt.decode(token, options={"verify_signature": False})
     assert jwt.get_unverified_header(token) == {"alg": "ES256", "typ": "at+jwt"}
@@ -163,7 +163,7 @@ def test_claims_and_header_members_are_added_replaced_and_left_out(issuer: Issue
     assert claims["exp"] - claims["iat"] == 600
 
 
-def test_the_table_is_toml_and_takes_more_keys() -> None:
+def test_table_is_toml_with_further_keys() -> None:
     with Issuer("idp", ("a", "b")) as issuer:
         table = tomllib.loads(issuer.table(header="x-id-token", jwks_url=None, jwks_file="keys.json"))
         assert table == {
@@ -179,7 +179,7 @@ def test_the_table_is_toml_and_takes_more_keys() -> None:
         }
 
 
-def test_the_file_of_authorities_keeps_those_of_the_system(
+def test_ca_file_contains_the_systems_authorities(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, issuer: Issuer
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(issuer.ca_file))
@@ -189,24 +189,24 @@ def test_the_file_of_authorities_keeps_those_of_the_system(
         assert text.count("BEGIN CERTIFICATE") == issuer.ca_file.read_text().count("BEGIN CERTIFICATE") + 1
 
 
-def test_it_leaves_no_file_behind() -> None:
+def test_no_file_is_left_behind() -> None:
     with Issuer() as issuer:
         folder = issuer.ca_file.parent
         assert folder.is_dir()
     assert not folder.exists()
 
 
-def test_two_servers_cannot_be_taken_for_each_other(issuer: Issuer, context: ssl.SSLContext) -> None:
+def test_two_issuers_have_different_authorities(issuer: Issuer, context: ssl.SSLContext) -> None:
     with Issuer() as other, pytest.raises(Unavailable):
         fetch_https(other.jwks_url, context=context)
 
 
 @pytest.mark.parametrize("arguments", [{"algorithm": "HS256"}, {"audience": ()}, {"audience": "orders"}])
-def test_what_no_map_would_take_is_refused(arguments: Any) -> None:
+def test_invalid_argument_is_refused(arguments: Any) -> None:
     with pytest.raises(ValueError):
         Issuer(**arguments)
 
 
-def test_an_issuer_that_was_not_started_says_how_to() -> None:
+def test_unstarted_issuer_is_an_error_with_a_fix() -> None:
     with pytest.raises(RuntimeError, match="with Issuer"):
         _ = Issuer().issuer

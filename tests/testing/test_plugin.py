@@ -1,6 +1,6 @@
-"""The pytest plugin: what it costs those who do not use it, and what it does for those who do.
+"""The pytest plugin: fixtures, marker and options, and its cost for projects that do not use it.
 
-The fixtures of these tests are the plugin's own; what a run as a whole does is seen in a run of its own.
+These tests use the plugin's own fixtures, and start pytest where a whole run is tested.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ claim = ["tenant"]
 
 
 def pytest_in(folder: Path, text: str = "", *arguments: str, **files: str) -> subprocess.CompletedProcess[str]:
-    """A run of pytest over a test file, without any plugin that is not installed."""
+    """Runs pytest on a test file, without plugins of this repository's configuration."""
     (folder / "test_it.py").write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *arguments]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
 
 
-# ---- those who do not use it ----------------------------------------------------------------------------------------
+# ---- projects that do not use it ------------------------------------------------------------------------------------
 
 MODULES: Final = """
 import json, pathlib, sys
@@ -65,13 +65,13 @@ def modules_of_a_run(folder: Path, *arguments: str) -> set[str]:
     return set(json.loads((folder / "modules.json").read_text()))
 
 
-def test_a_run_that_does_not_use_the_plugin_imports_its_one_file_and_nothing_else(tmp_path: Path) -> None:
+def test_unused_plugin_imports_one_file_only(tmp_path: Path) -> None:
     without = modules_of_a_run(tmp_path, "-p", "no:lattice_bridge")
     assert modules_of_a_run(tmp_path) - without == {PLUGIN}
     assert not {name for name in without if name.partition(".")[0] in (PLUGIN, "lattice_bridge")}
 
 
-def test_an_event_costs_no_server_no_stack_and_no_sdk(tmp_path: Path) -> None:
+def test_event_fixture_imports_no_server_and_no_sdk(tmp_path: Path) -> None:
     done = pytest_in(
         tmp_path,
         """
@@ -89,13 +89,13 @@ def test_modules(lattice_event):
 
 
 @pytest.mark.lattice_events("v2/query-in-path", "v1/query-in-path")
-def test_a_marked_test_is_given_the_events_by_name(lattice_case: Case, request: pytest.FixtureRequest) -> None:
+def test_marked_test_gets_the_named_events(lattice_case: Case, request: pytest.FixtureRequest) -> None:
     assert request.node.name.endswith(f"[{lattice_case.name}]")
     assert lattice_case.event == load_event(lattice_case.name)
     assert lattice_case.expected["request"]["version"] == int(lattice_case.name[1])
 
 
-def test_each_pattern_adds_events_and_none_is_given_twice(tmp_path: Path) -> None:
+def test_patterns_add_events_without_repetition(tmp_path: Path) -> None:
     text = """
 import pytest
 @pytest.mark.lattice_events("v2/query-r*", "v1/query-in-path", "v2/query-repeated")
@@ -105,7 +105,7 @@ def test_it(lattice_case): pass
     assert re.findall(r"test_it\[(.*)\]", done.stdout) == ["v2/query-repeated", "v1/query-in-path"]
 
 
-def test_a_test_that_changes_its_event_changes_no_others(tmp_path: Path) -> None:
+def test_changed_event_does_not_affect_other_tests(tmp_path: Path) -> None:
     text = """
 import pytest
 @pytest.mark.parametrize("time", [1, 2])
@@ -118,7 +118,7 @@ def test_it(lattice_case, time):
     assert "2 passed" in done.stdout
 
 
-def test_the_marker_of_a_function_goes_before_its_class_s(tmp_path: Path) -> None:
+def test_function_marker_overrides_its_class(tmp_path: Path) -> None:
     text = """
 import pytest
 @pytest.mark.lattice_events("v1/*")
@@ -136,21 +136,23 @@ class TestIt:
         ('lattice_events("v2/query-repaeted")', "lattice_case", "near it are v2/query-repeated"),
         ('lattice_events(pattern="v2/*")', "lattice_case", 'lattice_events("v2/*")'),
         ("lattice_events(2)", "lattice_case", 'lattice_events("v2/*")'),
-        ('lattice_events("v2/*")', "tmp_path", "needs the argument lattice_case"),
-        ("usefixtures('tmp_path')", "lattice_case", 'comes with a marker: @pytest.mark.lattice_events("v2/*")'),
+        ('lattice_events("v2/*")', "tmp_path", "the test has no argument lattice_case"),
+        (
+            "usefixtures('tmp_path')",
+            "lattice_case",
+            'the test has no marker. Fix: add @pytest.mark.lattice_events("v2/*")',
+        ),
     ],
     ids=["no such event", "a keyword", "a number", "no argument", "no marker"],
 )
-def test_a_marker_that_means_nothing_is_an_error_that_says_what_to_write(
-    tmp_path: Path, marker: str, argument: str, said: str
-) -> None:
+def test_faulty_marker_is_an_error_with_a_fix(tmp_path: Path, marker: str, argument: str, said: str) -> None:
     done = pytest_in(tmp_path, f"import pytest\n@pytest.mark.{marker}\ndef test_it({argument}): pass\n")
     assert done.returncode in (1, 2)
     assert said in done.stdout
     assert "1 error" in done.stdout
 
 
-def test_strict_markers_know_the_marker(tmp_path: Path) -> None:
+def test_marker_is_registered(tmp_path: Path) -> None:
     text = 'import pytest\n@pytest.mark.lattice_events("v2/unsigned")\ndef test_it(lattice_case): pass\n'
     assert "1 passed" in pytest_in(tmp_path, text, "--strict-markers").stdout
 
@@ -165,7 +167,7 @@ def test_it(lattice_case):
 """
 
 
-def test_a_folder_of_ones_own_takes_the_place_of_the_corpus(tmp_path: Path) -> None:
+def test_own_folder_replaces_the_corpus(tmp_path: Path) -> None:
     (tmp_path / "own" / "deep").mkdir(parents=True)
     (tmp_path / "own" / "deep" / "one.json").write_text('{"mine": 1}')
     done = pytest_in(tmp_path, OWN, "--lattice-events", "own", "-vv")
@@ -173,7 +175,7 @@ def test_a_folder_of_ones_own_takes_the_place_of_the_corpus(tmp_path: Path) -> N
     assert "1 passed" in done.stdout
 
 
-def test_a_folder_that_is_not_there_or_holds_no_json_is_an_error(tmp_path: Path) -> None:
+def test_missing_or_malformed_events_are_an_error(tmp_path: Path) -> None:
     assert (
         f"--lattice-events: {tmp_path / 'own'} is not a folder"
         in pytest_in(tmp_path, OWN, "--lattice-events", "own").stdout
@@ -186,17 +188,17 @@ def test_a_folder_that_is_not_there_or_holds_no_json_is_an_error(tmp_path: Path)
 # ---- fixtures -------------------------------------------------------------------------------------------------------
 
 
-def test_the_fixture_makes_events_as_the_package_does(lattice_event: Callable[..., dict[str, Any]]) -> None:
+def test_event_fixture_equals_the_packages_function(lattice_event: Callable[..., dict[str, Any]]) -> None:
     assert lattice_event(path="/orders")["path"] == "/orders"
 
 
-def test_a_bridge_of_a_text_invokes_the_fake_as_the_tenant(bridge: BridgeFactory, fake_lambda: FakeLambda) -> None:
+def test_bridge_of_a_string_invokes_as_the_tenant(bridge: BridgeFactory, fake_lambda: FakeLambda) -> None:
     fake_lambda.reply({"statusCode": 201, "body": ""}, "orders")
     assert bridge(CONFIG)(lattice_event(principal=BLUE))["statusCode"] == 201
     assert [(call.function, call.tenant) for call in fake_lambda.calls] == [("orders", "blue")]
 
 
-def test_a_bridge_can_be_given_lambdas_context(bridge: BridgeFactory, fake_lambda: FakeLambda) -> None:
+def test_bridge_accepts_lambdas_context(bridge: BridgeFactory, fake_lambda: FakeLambda) -> None:
     class Context:
         def get_remaining_time_in_millis(self) -> int:
             return 100
@@ -207,9 +209,7 @@ def test_a_bridge_can_be_given_lambdas_context(bridge: BridgeFactory, fake_lambd
     assert fake_lambda.calls == []
 
 
-def test_the_log_says_why_a_request_was_refused_and_pytest_shows_it(
-    bridge: BridgeFactory, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_log_contains_the_reason_and_is_printed(bridge: BridgeFactory, capsys: pytest.CaptureFixture[str]) -> None:
     handler = bridge(CONFIG)
     assert handler(lattice_event())["statusCode"] == 401
     assert handler(lattice_event(principal=f"{BLUE}-not"))["statusCode"] == 403
@@ -217,12 +217,12 @@ def test_the_log_says_why_a_request_was_refused_and_pytest_shows_it(
     assert '"reason":"no_rule"' in capsys.readouterr().out
 
 
-def test_without_an_argument_it_is_the_projects_own_bridge(bridge: BridgeFactory, fake_lambda: FakeLambda) -> None:
+def test_default_bridge_is_the_projects_own(bridge: BridgeFactory, fake_lambda: FakeLambda) -> None:
     assert bridge()(lattice_event(path="/history", principal=BLUE))["statusCode"] == 200
     assert [(call.function, call.tenant) for call in fake_lambda.calls] == [("history", "BlueTenant")]
 
 
-def test_a_path_is_relative_to_the_projects_root(
+def test_path_is_relative_to_the_projects_root(
     bridge: BridgeFactory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -230,17 +230,17 @@ def test_a_path_is_relative_to_the_projects_root(
     assert handler(lattice_event(path="/history", headers={"x-tenant-id": "BlueTenant"}))["statusCode"] == 200
 
 
-def test_a_map_that_does_not_load_is_raised_with_its_faults(bridge: BridgeFactory) -> None:
+def test_faulty_map_raises_its_faults(bridge: BridgeFactory) -> None:
     with pytest.raises(InvalidMap, match="tenant 'bleu'"):
         bridge(CONFIG.replace('"blue"', '"bleu"'))
 
 
-def test_a_path_to_nothing_is_raised(bridge: BridgeFactory, tmp_path: Path) -> None:
+def test_missing_path_raises(bridge: BridgeFactory, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="config_unreachable"):
         bridge(tmp_path / "bridge.toml")
 
 
-def test_every_option_of_a_configuration_reaches_the_bridge(bridge: BridgeFactory) -> None:
+def test_every_option_reaches_the_bridge(bridge: BridgeFactory) -> None:
     service = "arn:aws:vpc-lattice:eu-west-1:111122223333:service/svc-0a1b2c3d4e5f60718"
     text = f'[lattice]\nservices = ["{service}"]\nset_cookie = "headers"\nscheme = "http"\n{CONFIG}'
     made = bridge(text).bridge
@@ -248,7 +248,7 @@ def test_every_option_of_a_configuration_reaches_the_bridge(bridge: BridgeFactor
     assert (made.set_cookie, made.scheme) == ("headers", "http")
 
 
-def test_a_bridge_believes_the_token_issuer(
+def test_bridge_accepts_tokens_of_the_issuer(
     bridge: BridgeFactory, token_issuer: Issuer, fake_lambda: FakeLambda
 ) -> None:
     handler = bridge(CONFIG + USERS + token_issuer.table())
@@ -257,7 +257,7 @@ def test_a_bridge_believes_the_token_issuer(
     assert [call.tenant for call in fake_lambda.calls] == ["blue"]
 
 
-def test_the_token_issuers_authority_is_trusted_no_longer_than_the_test(tmp_path: Path) -> None:
+def test_issuer_is_trusted_during_its_test_only(tmp_path: Path) -> None:
     text = """
 import os
 before = os.environ.get("SSL_CERT_FILE")
@@ -272,16 +272,19 @@ def test_two(): assert os.environ.get("SSL_CERT_FILE") == before
 USES: Final = "def test_it(bridge): bridge()\n"
 
 
-def test_the_setting_says_where_the_projects_bridge_is(tmp_path: Path) -> None:
+def test_setting_names_the_projects_bridge(tmp_path: Path) -> None:
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "b.toml").write_text(CONFIG)
     (tmp_path / "pytest.ini").write_text("[pytest]\nlattice_bridge_config = conf/b.toml\n")
     assert "1 passed" in pytest_in(tmp_path, USES).stdout
 
 
-def test_a_configuration_that_is_not_there_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
+def test_missing_configuration_is_an_error_with_the_setting(tmp_path: Path) -> None:
     done = pytest_in(tmp_path, USES)
-    assert f"there is no {tmp_path / 'bridge.toml'}; pytest's setting lattice_bridge_config says" in done.stdout
+    assert (
+        f"there is no {tmp_path / 'bridge.toml'}. Fix: name the file in pytest's setting lattice_bridge_config"
+        in done.stdout
+    )
 
 
 STACK: Final = "def test_one(local_stack): pass\ndef test_two(local_stack): pass\n"
@@ -290,18 +293,16 @@ STACK: Final = "def test_one(local_stack): pass\ndef test_two(local_stack): pass
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({}, "template.yaml; pytest's setting lattice_bridge_template says where it is"),
+        ({}, "template.yaml. Fix: name the file in pytest's setting lattice_bridge_template"),
         ({"template.yaml": "Resources: {}"}, "Failed: local_stack: the local stack did not start (with exit code 2)"),
         (
             {"template.yaml": "Resources: {}", "pytest.ini": "[pytest]\nlattice_bridge_parameters = AuthType\n"},
-            "Failed: lattice_bridge_parameters: AuthType: write NAME=VALUE",
+            "Failed: lattice_bridge_parameters: AuthType has no value. Fix: write NAME=VALUE",
         ),
     ],
     ids=["no template", "a bad template", "a bad parameter"],
 )
-def test_a_stack_that_cannot_start_is_an_error_of_each_test_that_says_why(
-    tmp_path: Path, files: dict[str, str], said: str
-) -> None:
+def test_failed_stack_is_an_error_of_each_test(tmp_path: Path, files: dict[str, str], said: str) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     done = pytest_in(tmp_path, STACK, "-rE")
@@ -311,7 +312,7 @@ def test_a_stack_that_cannot_start_is_an_error_of_each_test_that_says_why(
     assert "lattice_bridge/testing" not in done.stdout
 
 
-def test_parameters_and_the_template_are_the_projects_settings(tmp_path: Path) -> None:
+def test_settings_name_template_and_parameters(tmp_path: Path) -> None:
     (tmp_path / "conf").mkdir()
     template = (ROOT / "tests" / "stranger" / "bridge" / "template.yaml").read_text(encoding="utf-8")
     (tmp_path / "conf" / "t.yaml").write_text(template)

@@ -1,11 +1,10 @@
-"""LocalStack: what a test can ask of it, and that it leaves nothing behind."""
+"""LocalStack: requests, and the end of all its processes."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,18 +13,11 @@ import pytest
 
 from lattice_bridge.testing import LocalStack
 from lattice_bridge.testing.stack import StackFailed
+from tests.support.stack import FORWARDED_FUNCTION, alive, wait_until
 
-SIGNED: Final = """
-Resources:
-  Function:
-    Type: AWS::Serverless::Function
-    Properties: {Handler: app.handler, Runtime: python3.13}
-  Targets:
-    Type: AWS::VpcLattice::TargetGroup
-    Properties:
-      Type: LAMBDA
-      Config: {LambdaEventStructureVersion: V2}
-      Targets: [{Id: !GetAtt Function.Arn}]
+SIGNED: Final = (
+    FORWARDED_FUNCTION
+    + """
   Service:
     Type: AWS::VpcLattice::Service
     Properties: {AuthType: AWS_IAM, CustomDomainName: h.example}
@@ -34,12 +26,8 @@ Resources:
     Properties:
       ResourceIdentifier: !Ref Service
       Policy: {Statement: [{Effect: Allow, Principal: {AWS: "111122223333"}, Action: "*", Resource: "*"}]}
-  Listener:
-    Type: AWS::VpcLattice::Listener
-    Properties:
-      ServiceIdentifier: !Ref Service
-      DefaultAction: {Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Targets, Weight: 1}]}}
 """
+)
 HANDLER: Final = """
 import json, subprocess, sys, time
 def handler(event, context):
@@ -66,14 +54,16 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stack(template: Path) -> Iterator[LocalStack]:
-    with LocalStack(template) as stack:
-        yield stack
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_REGION", "eu-west-1")
+        with LocalStack(template) as stack:
+            yield stack
 
 
 # ---- requests -------------------------------------------------------------------------------------------------------
 
 
-def test_a_request_is_signed_as_an_identity_in_a_session(stack: LocalStack) -> None:
+def test_request_is_signed_by_an_identity(stack: LocalStack) -> None:
     answer = stack.request("POST", "/a%20b?x=1&x=%2F", body="é", identity="LOCALGREEN", session="me")
     event = answer.json()["event"]
     identity = event["requestContext"]["identity"]
@@ -81,23 +71,35 @@ def test_a_request_is_signed_as_an_identity_in_a_session(stack: LocalStack) -> N
     assert identity["principal"] == "arn:aws:sts::111122223333:assumed-role/green-api/me"
 
 
-def test_an_identity_of_the_templates_own_is_known(template: Path, tmp_path: Path) -> None:
-    for path in template.parent.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes()) if path.is_file() else None
+@pytest.fixture(scope="module")
+def configured_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """Runs a stack with its own identities, a parameter and an option."""
+    folder = tmp_path_factory.mktemp("configured")
+    template = SIGNED.replace("AWS_IAM", "!Ref Auth")
+    (folder / "t.yaml").write_text(f"Parameters:\n  Auth: {{Type: String, Default: AWS_IAM}}\n{template}")
+    (folder / "app.py").write_text(HANDLER)
     text = '[[identity]]\naccess_key = "OWNKEY"\nsecret_key = "s"\nprincipal = "arn:aws:iam::111122223333:role/own"\n'
-    (tmp_path / "identities.toml").write_text(text)
-    with LocalStack(tmp_path / "template.yaml") as stack:
-        event = stack.get("/", identity="OWNKEY").json()["event"]
-    assert event["requestContext"]["identity"]["principal"] == "arn:aws:sts::111122223333:assumed-role/own/local"
+    (folder / "identities.toml").write_text(text)
+    with LocalStack(folder / "t.yaml", {"Auth": "NONE"}, options=["--event-version", "V1"]) as stack:
+        yield stack
 
 
-def test_who_is_no_identity_is_a_key_error_and_unsigned_is_unsigned(stack: LocalStack) -> None:
+def test_identity_beside_the_template_is_known(configured_stack: LocalStack) -> None:
+    headers = configured_stack.get("/", identity="OWNKEY").json()["event"]["headers"]
+    assert "Principal=arn:aws:sts::111122223333:assumed-role/own/local;" in headers["x-amzn-lattice-identity"]
+
+
+def test_parameters_and_options_reach_the_stack(configured_stack: LocalStack) -> None:
+    assert configured_stack.get("/a").json()["event"]["raw_path"] == "/a"
+
+
+def test_unknown_identity_is_a_key_error(stack: LocalStack) -> None:
     with pytest.raises(KeyError, match="NOBODY"):
         stack.get("/", identity="NOBODY")
     assert stack.get("/").status == 403
 
 
-def test_headers_go_out_as_often_as_they_are_given(stack: LocalStack) -> None:
+def test_repeated_headers_are_sent(stack: LocalStack) -> None:
     given: list[dict[str, list[str]]] = [
         stack.get("/", headers, identity="LOCALBLUE").json()["event"]["headers"]
         for headers in ([("x-a", "1"), ("X-A", "2"), ("host", "h.example")], {"x-a": ["1", "2"], "Host": "h.example"})
@@ -105,53 +107,42 @@ def test_headers_go_out_as_often_as_they_are_given(stack: LocalStack) -> None:
     assert [(headers["x-a"], headers["host"]) for headers in given] == [(["1", "2"], ["h.example"])] * 2
 
 
-def test_a_redirection_is_an_answer(stack: LocalStack) -> None:
+def test_redirection_is_not_followed(stack: LocalStack) -> None:
     answer = stack.get("/moved", identity="LOCALBLUE")
     assert (answer.status, answer.headers["Location"], answer.text) == (302, "/elsewhere", "")
 
 
-def test_a_proxy_that_is_set_up_is_not_asked(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_is_not_used(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert stack.get("/").status == 403
 
 
-def test_what_a_function_prints_is_its_output(stack: LocalStack) -> None:
+def test_output_contains_printed_lines(stack: LocalStack) -> None:
     stack.get("/printed", identity="LOCALBLUE")
     assert stack.printed("/printed", "Function")
     assert "hello /printed" in stack.output()
     assert stack.output("Funct") == []
 
 
-def test_what_no_function_prints_is_waited_for_and_not_there(stack: LocalStack) -> None:
+def test_printed_waits_and_returns_false(stack: LocalStack) -> None:
     assert not stack.printed("never", seconds=0.05)
 
 
-def test_the_settings_of_the_shell_for_aws_do_not_reach_the_stack(
-    template: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    with LocalStack(template) as stack:
-        assert stack.get("/", identity="LOCALBLUE").json()["event"]["requestContext"]["region"] == "us-east-1"
+def test_aws_variables_of_the_shell_do_not_reach_the_stack(stack: LocalStack) -> None:
+    """The fixture sets AWS_REGION."""
+    assert stack.get("/", identity="LOCALBLUE").json()["event"]["requestContext"]["region"] == "us-east-1"
 
 
-def test_parameters_and_options_reach_the_stack(tmp_path: Path) -> None:
-    text = SIGNED.replace("AWS_IAM", "!Ref Auth")
-    (tmp_path / "t.yaml").write_text(f"Parameters:\n  Auth: {{Type: String, Default: AWS_IAM}}\n{text}")
-    (tmp_path / "app.py").write_text(HANDLER)
-    with LocalStack(tmp_path / "t.yaml", {"Auth": "NONE"}, options=["--event-version", "V1"]) as stack:
-        assert stack.get("/a").json()["event"]["raw_path"] == "/a"
+# ---- failures -------------------------------------------------------------------------------------------------------
 
 
-# ---- what goes wrong ------------------------------------------------------------------------------------------------
-
-
-def test_a_stack_that_does_not_start_says_why(tmp_path: Path) -> None:
+def test_failed_start_reports_the_cause(tmp_path: Path) -> None:
     (tmp_path / "template.yaml").write_text("Resources: {}")
     with pytest.raises(StackFailed, match=r"did not start \(with exit code 2\)(.|\n)*no Python function"):
         LocalStack(tmp_path / "template.yaml").__enter__()
 
 
-def test_a_stack_that_has_ended_says_so_to_the_next_request(template: Path) -> None:
+def test_request_to_an_ended_stack_reports_the_end(template: Path) -> None:
     with LocalStack(template) as stack:
         stack.process.popen.kill()
         stack.process.popen.wait()
@@ -159,21 +150,21 @@ def test_a_stack_that_has_ended_says_so_to_the_next_request(template: Path) -> N
             stack.get("/")
 
 
-def test_a_stack_that_was_not_started_says_how(template: Path) -> None:
+def test_unstarted_stack_is_an_error_with_a_fix(template: Path) -> None:
     with pytest.raises(RuntimeError, match="with LocalStack"):
         LocalStack(template).url  # noqa: B018 - asking is enough
 
 
-# ---- what is left ---------------------------------------------------------------------------------------------------
+# ---- processes ------------------------------------------------------------------------------------------------------
 
 
 def processes_of(stack: int) -> list[int]:
-    """The stack's process and its children."""
+    """Returns the pids of the stack's process and of its children."""
     found = Path(f"/proc/{stack}/task/{stack}/children").read_text().split()
     return [stack, *map(int, found)]
 
 
-def test_nothing_is_left_after_the_block(template: Path) -> None:
+def test_no_process_is_left_after_the_block(template: Path) -> None:
     with LocalStack(template) as stack:
         stack.get("/", identity="LOCALBLUE")
         pids = processes_of(stack.process.popen.pid)
@@ -182,14 +173,14 @@ def test_nothing_is_left_after_the_block(template: Path) -> None:
     assert (stack.process.exit_code, stack.process.errors) == (0, "")
 
 
-def test_a_stack_that_does_not_end_is_killed_with_what_it_started(template: Path) -> None:
+def test_stack_that_does_not_stop_is_killed_with_its_children(template: Path) -> None:
     with LocalStack(template) as stack:
         child = stack.get("/forks", identity="LOCALBLUE").json()["child"]
         pids = [child, *processes_of(stack.process.popen.pid)]
         stack.process.popen.send_signal(signal.SIGSTOP)
         stack.process.end(seconds=0.2)
         assert stack.process.exit_code == -9
-    wait_until_gone(pids)
+    wait_until(lambda: not any(map(alive, pids)))
 
 
 TEST: Final = """
@@ -206,10 +197,8 @@ def test_it(local_stack):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_nothing_is_left_of_a_stack_whose_pytest_is_interrupted_or_killed(
-    tmp_path: Path, number: signal.Signals
-) -> None:
-    """In the middle of a test, while one function hangs and another has left a child in a session of its own."""
+def test_no_process_is_left_after_pytest_ends(tmp_path: Path, number: signal.Signals) -> None:
+    """It ends in a test, while one function hangs and another has a child in a session of its own."""
     (tmp_path / "test_it.py").write_text(TEST)
     (tmp_path / "app.py").write_text(HANDLER)
     (tmp_path / "template.yaml").write_text(SIGNED.replace("AWS_IAM", "NONE"))
@@ -228,24 +217,9 @@ def test_nothing_is_left_of_a_stack_whose_pytest_is_interrupted_or_killed(
         finally:
             run.kill()
     assert run.returncode == (2 if number == signal.SIGINT else -number), said
-    wait_until_gone(pids)
+    wait_until(lambda: not any(map(alive, pids)))
 
 
 def _heeds_interrupts() -> None:
-    """A shell's background jobs ignore SIGINT, and so would whatever they start."""
+    """Restores SIGINT, which a shell's background jobs and their children ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def wait_until_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 20
-    while left := [pid for pid in pids if alive(pid)]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits for its parent to notice does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

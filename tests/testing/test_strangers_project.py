@@ -1,6 +1,6 @@
-"""A stranger's projects: a virtual environment of their own, the wheel in it with its extras, and their own tests.
+"""Other people's projects: each has a virtual environment with the wheel and its extras, and its own tests.
 
-Rule: nothing of this repository is there but the wheel, and nothing that is installed but what its extras ask for.
+Rule: of this repository, an environment contains only the wheel, and otherwise only the requirements of its extras.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ def full(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return Installed(tmp_path_factory.mktemp("full"), wheel, "local,testing")
 
 
-# ---- what is installed ----------------------------------------------------------------------------------------------
+# ---- the wheel ------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_imported_is_the_wheel(plain: Installed, tmp_path: Path) -> None:
+def test_project_imports_the_wheel(plain: Installed, tmp_path: Path) -> None:
     program = (
         "import lattice_bridge.testing, _lattice_bridge_pytestplugin as p; print(lattice_bridge.__file__, p.__file__)"
     )
@@ -79,7 +79,7 @@ def test_what_is_imported_is_the_wheel(plain: Installed, tmp_path: Path) -> None
     assert [Path(path).is_relative_to(plain.site) and not Path(path).is_symlink() for path in found] == [True, True]
 
 
-def test_the_wheel_has_no_other_top_level_module_and_no_test_of_ours(wheel: Path) -> None:
+def test_wheel_has_two_top_level_modules_and_no_tests(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         tops = {name.partition("/")[0] for name in file.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {
@@ -88,8 +88,8 @@ def test_the_wheel_has_no_other_top_level_module_and_no_test_of_ours(wheel: Path
     }
 
 
-def test_the_corpus_is_one_file_in_the_wheel_and_the_same_events(plain: Installed, wheel: Path, tmp_path: Path) -> None:
-    """pytest looks at every file of a package with a plugin, at each start of everybody."""
+def test_corpus_in_the_wheel_has_the_same_events(plain: Installed, wheel: Path, tmp_path: Path) -> None:
+    """At each start, pytest reads the list of files of every package with a plugin."""
     with zipfile.ZipFile(wheel) as file:
         assert "lattice_bridge/testing/events.zip" in file.namelist()
         assert not [name for name in file.namelist() if name.endswith(".json")]
@@ -101,50 +101,48 @@ def test_the_corpus_is_one_file_in_the_wheel_and_the_same_events(plain: Installe
     assert run([str(plain.python), "-c", program], tmp_path) == ours
 
 
-def test_two_builds_of_the_wheel_are_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+def test_two_builds_are_identical(wheel: Path, tmp_path: Path) -> None:
     run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)], ROOT)
     assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
 
 
-# ---- their tests ----------------------------------------------------------------------------------------------------
+# ---- tests of the projects ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("project", "tests"), [("handler", 50), ("powertools", 10), ("tenants", 100)], ids=lambda value: str(value)
 )
-def test_the_extra_testing_is_all_that_a_project_needs(
-    plain: Installed, tmp_path: Path, project: str, tests: int
-) -> None:
+def test_extra_testing_is_sufficient(plain: Installed, tmp_path: Path, project: str, tests: int) -> None:
     done = plain.pytest(project, tmp_path)
     assert passed(done) >= tests
 
 
-def test_a_project_with_a_stack_needs_the_extra_local_as_well(full: Installed, tmp_path: Path) -> None:
+def test_stack_needs_the_extra_local(full: Installed, tmp_path: Path) -> None:
     done = full.pytest("bridge", tmp_path)
     assert passed(done) >= 6
 
 
-def test_without_the_extra_local_the_stack_says_what_to_install(plain: Installed, tmp_path: Path) -> None:
+def test_missing_extra_local_is_an_error_with_a_fix(plain: Installed, tmp_path: Path) -> None:
     done = plain.pytest("bridge", tmp_path)
     assert done.returncode == 1
-    assert re.search(r"needs what is not installed here \([a-z, ]*uvicorn", done.stdout)
+    assert re.search(r"needs packages that are not installed: [a-z, ]*uvicorn", done.stdout)
     assert "pip install 'lattice-bridge[local,testing]'" in done.stdout
     assert "3 passed" in done.stdout
 
 
-def test_events_of_ones_own_take_the_place_of_the_corpus(plain: Installed, tmp_path: Path) -> None:
+def test_own_events_replace_the_corpus(plain: Installed, tmp_path: Path) -> None:
     done = plain.pytest("handler", tmp_path, "--lattice-events", "captured", "-v")
     assert passed(done) >= 5
     assert re.findall(r"\[(v2/.*)\] PASSED", done.stdout) == ["v2/body-webhook"] * 2
 
 
 @pytest.mark.parametrize("fixture", FIXTURES)
-def test_every_fixture_is_used_by_some_stranger(fixture: str) -> None:
+def test_every_fixture_is_used_by_a_project(fixture: str) -> None:
     texts = [path.read_text(encoding="utf-8") for path in STRANGER.rglob("test_*.py")]
     assert any(re.search(rf"^def test_\w+\(.*\b{fixture}\b.*\)", text, re.MULTILINE) for text in texts)
 
 
-def test_every_snippet_for_the_four_readers_is_a_strangers_own() -> None:
+def test_every_snippet_for_the_four_readers_is_run() -> None:
     text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
     sections = [part for part in text.split("\n## ") if part.startswith(("My handler", "I use", "I test"))]
     theirs = "\0".join(path.read_text(encoding="utf-8") for path in sorted(STRANGER.rglob("*.py")))
@@ -157,15 +155,15 @@ def test_every_snippet_for_the_four_readers_is_a_strangers_own() -> None:
     assert [piece for piece in pieces if piece not in theirs] == []
 
 
-def test_there_are_fixtures_to_look_for() -> None:
+def test_fixtures_are_found() -> None:
     assert {"lattice_event", "fake_lambda", "bridge", "token_issuer", "local_stack"} <= set(FIXTURES)
 
 
-# ---- how ------------------------------------------------------------------------------------------------------------
+# ---- helpers --------------------------------------------------------------------------------------------------------
 
 
 def passed(done: subprocess.CompletedProcess[str]) -> int:
-    """How many tests passed, given that all did."""
+    """Returns the number of passed tests, after checking that all passed."""
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.search(r"=+ (\d+) passed in [\d.]+s", done.stdout)
     assert found, done.stdout
@@ -179,7 +177,7 @@ def run(command: list[str], folder: Path) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Without what points a stranger's Python at ours."""
+    """Returns the environment without variables that point to this repository's Python."""
     ours = ("AWS_", "COV", "PYTEST", "PYTHON", "VIRTUAL_ENV", "LATTICE_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
@@ -190,7 +188,7 @@ def metadata_of(wheel: Path) -> Distribution:
 
 
 def needed(package: Distribution, extras: Iterable[str]) -> set[str]:
-    """The names of what a package asks for with these extras, and of what that asks for in turn."""
+    """Returns the names of a package's requirements with these extras, and of their requirements."""
     found: set[str] = set()
     left = list(asked_for(package, extras))
     while left:
@@ -209,7 +207,7 @@ def asked_for(package: Distribution, extras: Iterable[str]) -> Iterator[Requirem
 
 
 def link(names: Iterable[str], site: Path) -> None:
-    """Installs what is installed here, in no time and without a network: as links."""
+    """Installs packages as links to those of this environment, quickly and without a network."""
     for name in names:
         found = distribution(name)
         tops = {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}

@@ -1,6 +1,8 @@
-"""Lambda's Invoke operation over HTTP, for boto3, the AWS CLI and the bridge.
+"""The local Lambda API: the Invoke operation over HTTP, for boto3, the AWS CLI and the bridge.
 
-Rule: the protocol only. What is done with an invocation is the service's.
+Rule: this module knows the protocol only; `lambda_service` handles the invocation. The access keys are public and open
+nothing but this machine's stack. A signature is verified so that a client that signs wrongly fails here, and not first
+after its deployment.
 Source: botocore's service model of Lambda 2015-03-31, operation Invoke.
 """
 
@@ -10,10 +12,11 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Final, get_args
+from typing import Any, Final
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
@@ -22,24 +25,66 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lattice_bridge.formats.payload import SYNC_LIMIT
-from lattice_bridge.local.aws.lambda_keys import KEYS, PERSON
-from lattice_bridge.local.environments.environment import Outcome
-from lattice_bridge.local.service import InvocationType, LambdaError, LambdaService, Order
+from lattice_bridge.local.aws.invoke_checks import (
+    STATUS,
+    LambdaError,
+    parse_invocation_type,
+    parse_qualifier,
+    single_tenant,
+)
+from lattice_bridge.local.aws.lambda_service import InvokeRequest, LambdaService
+from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed, signer_of
 
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """An access key of the local Lambda API.
+
+    Attributes:
+        access_key: as in AWS_ACCESS_KEY_ID.
+        secret_key: as in AWS_SECRET_ACCESS_KEY.
+        token: the required AWS_SESSION_TOKEN; None for a key that needs none. A token that comes with such a key is
+            ignored: it may be left over in a person's shell.
+    """
+
+    access_key: str
+    secret_key: str
+    token: str | None = None
+
+
+DEVELOPER_KEY: Final = AccessKey("local", "local")
+"""The key for people and their tools."""
+
+EXECUTION_ROLE_KEY: Final = AccessKey("LOCALEXECUTIONROLE", "local", "local")
+"""The key that execution environments have."""
+
+_KEYS: Final[Mapping[str, AccessKey]] = {key.access_key: key for key in (DEVELOPER_KEY, EXECUTION_ROLE_KEY)}
 _UNKNOWN: Final = "UnrecognizedClientException"
-_HINT: Final = f" (This stack knows AWS_ACCESS_KEY_ID={PERSON.access_key} AWS_SECRET_ACCESS_KEY={PERSON.secret_key}.)"
-_STATUS: Final = {"RequestResponse": 200, "Event": 202, "DryRun": 204}
+_HINT: Final = (
+    f" (This stack accepts AWS_ACCESS_KEY_ID={DEVELOPER_KEY.access_key} "
+    f"AWS_SECRET_ACCESS_KEY={DEVELOPER_KEY.secret_key}.)"
+)
+
+
+def execution_role_variables(endpoint: str) -> Mapping[str, str]:
+    """Returns the environment variables by which a function's SDK finds the API at `endpoint` and signs for it."""
+    return {
+        "AWS_ACCESS_KEY_ID": EXECUTION_ROLE_KEY.access_key,
+        "AWS_SECRET_ACCESS_KEY": EXECUTION_ROLE_KEY.secret_key,
+        "AWS_SESSION_TOKEN": EXECUTION_ROLE_KEY.token or "",
+        "AWS_ENDPOINT_URL_LAMBDA": endpoint,
+    }
 
 
 def lambda_api(
     service: LambdaService, region: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> Starlette:
-    """The API as an ASGI application.
+    """Makes the API as an ASGI application.
 
     Args:
-        service: what invokes.
-        region: that requests have to be signed for.
+        service: runs the invocations.
+        region: for which requests must be signed.
         now: in UTC.
     """
 
@@ -47,15 +92,15 @@ def lambda_api(
         try:
             payload, digest = await _payload(request)
             _authenticate(request, digest, region, now())
-            order = _order(request, payload)
-            outcome = await service.invoke(order)
+            invoke_request = _invoke_request(request, payload)
+            result = await service.invoke(invoke_request)
         except LambdaError as error:
             return _error(error)
         except ClientDisconnect:
-            return Response()  # nobody is there to read it
-        if outcome is None:
-            return Response(status_code=_STATUS[order.type])
-        return _answer(outcome, with_log=request.headers.get("x-amz-log-type") == "Tail")
+            return Response()  # no client reads it
+        if result is None:
+            return Response(status_code=STATUS[invoke_request.type])
+        return _response(result, with_log=request.headers.get("x-amz-log-type") == "Tail")
 
     async def not_found(request: Request) -> Response:
         message = f"{request.method} {request.url.path}: this local API has Invoke only"
@@ -70,13 +115,12 @@ def lambda_api(
 
 
 def _authenticate(request: Request, digest: str, region: str, now: datetime) -> None:
-    """As Lambda does, before it looks at anything else. What the key stands for is not asked: policies are not
-    evaluated here."""
+    """Verifies the signature before anything else, as Lambda does. Policies are not evaluated: every key may invoke."""
     headers = [(name.lower(), value) for name, value in request.headers.items()]
     path, query = request.scope["raw_path"].decode("latin-1"), request.scope["query_string"].decode("latin-1")
     signed = Signed(request.method, path, query, headers)
     try:
-        key = signer_of(signed, KEYS, service="lambda", region=region, payload=digest, now=now)
+        key = signer_of(signed, _KEYS, service="lambda", region=region, payload=digest, now=now)
     except SignatureRefused as error:
         code, _, message = str(error).partition(": ")
         raise LambdaError(403, code, message + (_HINT if code == _UNKNOWN else "")) from error
@@ -86,50 +130,34 @@ def _authenticate(request: Request, digest: str, region: str, now: datetime) -> 
         raise LambdaError(403, _UNKNOWN, "The security token included in the request is invalid." + _HINT)
 
 
-def _order(request: Request, payload: bytes) -> Order:
+def _invoke_request(request: Request, payload: bytes) -> InvokeRequest:
     headers = request.headers
-    kind = headers.get("x-amz-invocation-type", "RequestResponse")
-    if kind not in get_args(InvocationType):
-        raise LambdaError(
-            400, "InvalidParameterValueException", f"InvocationType {kind!r} is not one of {', '.join(_STATUS)}"
-        )
-    tenants = headers.getlist("x-amz-tenant-id")
-    if len(tenants) > 1:
-        raise LambdaError(400, "InvalidParameterValueException", "X-Amz-Tenant-Id occurs more than once")
-    return Order(
+    return InvokeRequest(
         function=unquote(request.path_params["function"]),
         payload=payload,
-        type=kind,  # type: ignore[arg-type] # one of the three, checked above
-        tenant=tenants[0] if tenants else None,
-        qualifier=_qualifier(request),
+        type=parse_invocation_type(headers.get("x-amz-invocation-type", "RequestResponse")),
+        tenant=single_tenant(headers.getlist("x-amz-tenant-id")),
+        qualifier=parse_qualifier(request.query_params.get("Qualifier")),
         trace_id=_trace_id(headers.get("x-amzn-trace-id")),
         client_context=_client_context(headers.get("x-amz-client-context")),
     )
 
 
-def _qualifier(request: Request) -> str | None:
-    qualifier = request.query_params.get("Qualifier")
-    if qualifier == "":
-        raise LambdaError(400, "ValidationException", "Value '' at 'qualifier' failed to satisfy constraint")
-    return qualifier
-
-
 def _trace_id(header: str | None) -> str | None:
-    """The SDK's trace header, which it percent-encodes; only visible ASCII, since it becomes a header again."""
+    """Decodes the SDK's percent-encoded trace header. Accepts visible ASCII only, since it becomes a header again."""
     text = unquote(header or "")
     return text if re.fullmatch("[!-~]+", text) else None
 
 
 async def _payload(request: Request) -> tuple[bytes, str]:
-    """The body, and its sha256 as hex. At most a little more than the limit is kept; the service says which limit it
-    was."""
+    """Reads the body and its sha256 as hex. Keeps little more than the limit; the service refuses the rest."""
     chunks: list[bytes] = []
     size, digest = 0, sha256()
     async for chunk in request.stream():
         size += len(chunk)
         digest.update(chunk)
         if size > SYNC_LIMIT + len(chunk):
-            continue  # read on, so that the client gets the answer and not a broken connection
+            continue  # read on: the client then gets the response, and not a broken connection
         chunks.append(chunk)
     return b"".join(chunks), digest.hexdigest()
 
@@ -147,13 +175,13 @@ def _client_context(header: str | None) -> str | None:
     return json.dumps(context)  # one line of ASCII: it becomes a header
 
 
-def _answer(outcome: Outcome, *, with_log: bool) -> Response:
+def _response(result: InvocationResult, *, with_log: bool) -> Response:
     headers = {"X-Amz-Executed-Version": "$LATEST", "Content-Type": "application/json"}
-    if outcome.error is not None:
-        headers["X-Amz-Function-Error"] = outcome.error
+    if result.error is not None:
+        headers["X-Amz-Function-Error"] = result.error
     if with_log:
-        headers["X-Amz-Log-Result"] = base64.b64encode(outcome.tail).decode("ascii")
-    return Response(outcome.payload, status_code=200, headers=headers)
+        headers["X-Amz-Log-Result"] = base64.b64encode(result.tail).decode("ascii")
+    return Response(result.payload, status_code=200, headers=headers)
 
 
 def _error(error: LambdaError) -> Response:

@@ -1,6 +1,7 @@
-"""One execution environment: an operating-system process running AWS's own runtime client.
+"""One execution environment: an operating-system process that runs AWS's own runtime client.
 
-Rule: one function, one tenant, one request at a time. A process that failed, hung or died is never used again.
+Rule: an environment serves one function, one tenant, and one request at a time. A process that failed, hung or died is
+never used again.
 """
 
 from __future__ import annotations
@@ -16,34 +17,33 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from lattice_bridge.local.aws.lambda_keys import EXECUTION_ROLE
-from lattice_bridge.local.environments.output import Output
-from lattice_bridge.local.environments.peer import Address, Client
+from lattice_bridge.local.environments.function_log import FunctionLog
+from lattice_bridge.local.environments.peer_process import Address, PeerProcess
 from lattice_bridge.local.environments.processes import MARK, kill_group, kill_marked
-from lattice_bridge.local.environments.runtime_api import MAX_HEAD, Answer, Invocation, RuntimeApi, error_json
+from lattice_bridge.local.environments.runtime_api import MAX_HEAD, FunctionResponse, Invocation, RuntimeApi, error_json
 from lattice_bridge.local.environments.storage import Storage, remove
-from lattice_bridge.local.plan.plan import Function
-from lattice_bridge.local.web.server import HOST, LoopbackServer
+from lattice_bridge.local.plan.model import Function
+from lattice_bridge.local.web.server import HOST, AsgiServer
 from lattice_bridge.printable import printable
 
 INIT_TIMEOUT: Final = 10.0
-"""Seconds for a handler's module to be imported: Lambda's own limit of the init phase."""
+"""Seconds to import a handler's module: Lambda's own limit of the init phase."""
 
 _logger: Final = logging.getLogger(__name__)
 _RETURN_TIMEOUT: Final = 5.0
 _SHOWN: Final = 500
 _WARNING: Final = "LAMBDA_WARNING: Unhandled exception."
-"""Begins 600 characters that the runtime client prints with every error of the init phase. They are about updates of
-AWS's runtimes, and bury the error."""
+"""The beginning of 600 characters about runtime updates on AWS, which the runtime client prints with every error of the
+init phase. They are not shown: they hide the error."""
 _NO_FRAMES: Final = "\nTraceback (most recent call last):"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an invocation ended.
+class InvocationResult:
+    """The end of an invocation.
 
     Attributes:
-        payload: the function's answer, or the error as JSON.
+        payload: the function's response, or the error as JSON.
         error: the value of `X-Amz-Function-Error`, or None.
         timed_out: the function ran past its timeout.
         tail: the end of its log.
@@ -62,7 +62,7 @@ class Outcome:
         return printable(text[:_SHOWN])
 
     def error_type_and_message(self) -> tuple[str, str]:
-        """As the process reported them; empty if it reported something else."""
+        """Returns both as the process reported them; empty strings if it reported something else."""
         try:
             error = json.loads(self.payload)
         except (ValueError, RecursionError):
@@ -73,20 +73,20 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all environments of a stack have in common.
+class SharedSettings:
+    """The settings that all environments of a stack share.
 
     Attributes:
         stack_id: marks the stack's processes.
-        lambda_endpoint: URL of the local Lambda API.
         region: of the stack.
-        storage: where they may write.
+        variables: by which a function's SDK finds the local Lambda API, and signs for it.
+        storage: the folders that environments may write to.
         show: takes an environment's label and a line of its output.
     """
 
     stack_id: str
-    lambda_endpoint: str
     region: str
+    variables: Mapping[str, str]
     storage: Storage
     show: Callable[[str, str], None]
 
@@ -96,26 +96,26 @@ class Environment:
 
     Attributes:
         label: `function/tenant#slot`, for people.
-        stale: the code has changed since it started.
-        idle_since: monotonic seconds, when it is waiting for work.
+        stale: the function's code has changed since the process started.
+        idle_since: monotonic seconds since when it waits for work.
     """
 
-    def __init__(self, function: Function, tenant: str | None, slot: int, number: int, around: Surroundings) -> None:
+    def __init__(self, function: Function, tenant: str | None, slot: int, number: int, shared: SharedSettings) -> None:
         self.function = function
         self.tenant = tenant
         self.slot = slot
         self.label = f"{function.name}{f'/{tenant}' if tenant is not None else ''}#{slot}"
         self.stale = False
         self.idle_since = 0.0
-        self._mark = f"{around.stack_id}/{number}."
+        self._mark = f"{shared.stack_id}/{number}."
         self._number = number
         self._folder: Path | None = None
-        self._around = around
-        self._runtime = RuntimeApi(self._admits)
-        self._client: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        self._shared = shared
+        self._runtime = RuntimeApi(self._is_admitted)
+        self._peer: asyncio.Future[PeerProcess] = asyncio.get_running_loop().create_future()
         self._warned = False
-        self._output = Output(self._show)
-        self._server: LoopbackServer | None = None
+        self._log = FunctionLog(self._show)
+        self._server: AsgiServer | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._exited: asyncio.Task[int] | None = None
         self._busy = False
@@ -130,51 +130,51 @@ class Environment:
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        """Starts the process, and waits until it has imported the handler or failed to; `run` says which."""
-        self._server = await LoopbackServer.start(self._runtime.app, max_head=MAX_HEAD)
-        self._folder = self._around.storage.new(self._number)
+        """Starts the process, and waits until it has imported the handler or failed to. `run` reports which."""
+        self._server = await AsgiServer.start(self._runtime.app, max_head=MAX_HEAD)
+        self._folder = self._shared.storage.new(self._number)
         self._process = await asyncio.create_subprocess_exec(
-            *await self._around.storage.command(self.function.handler, self._folder),
+            *await self._shared.storage.command(self.function.handler, self._folder),
             cwd=self.function.code,  # comes first on sys.path
             env=await self._variables(self._server.port, self._folder),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=self._output.write_end,
-            stderr=self._output.write_end,
-            start_new_session=True,  # Ctrl-C is ours to handle, and the whole group ours to kill
+            stdout=self._log.write_end,
+            stderr=self._log.write_end,
+            start_new_session=True,  # the stack handles Ctrl-C, and kills the whole process group
         )
-        self._client.set_result(Client(self._process.pid))
-        self._output.started()
+        self._peer.set_result(PeerProcess(self._process.pid))
+        self._log.started()
         self._exited = asyncio.create_task(self._process.wait())
-        await self._until(self._runtime.asking, self._runtime.init_error, seconds=INIT_TIMEOUT)
+        await self._until(self._runtime.ready, self._runtime.init_error, seconds=INIT_TIMEOUT)
 
-    async def run(self, invocation: Invocation) -> Outcome:
-        """Runs one invocation to its end, whatever the process does."""
+    async def run(self, invocation: Invocation) -> InvocationResult:
+        """Runs one invocation to its end. The process may answer, fail, hang or die."""
         self._busy = True
-        self._output.begin()
+        self._log.begin()
         try:
             return self._init_failure(invocation) or await self._run(invocation)
         finally:
-            self._output.finish()
+            self._log.finish()
 
-    async def _run(self, invocation: Invocation) -> Outcome:
-        self._output.note(f"START RequestId: {invocation.request_id} Version: $LATEST")
+    async def _run(self, invocation: Invocation) -> InvocationResult:
+        self._log.note(f"START RequestId: {invocation.request_id} Version: $LATEST")
         began = time.monotonic()
         deadline_ms = int((time.time() + self.function.timeout) * 1000)
-        answer = self._runtime.give(replace(invocation, deadline_ms=deadline_ms))
-        await self._until(answer, seconds=self.function.timeout)
-        outcome = self._outcome(answer, invocation)
+        response = self._runtime.dispatch(replace(invocation, deadline_ms=deadline_ms))
+        await self._until(response, seconds=self.function.timeout)
+        result = self._result(response, invocation)
         milliseconds = (time.monotonic() - began) * 1000
-        if outcome.error is None or answer.done():
-            # An answer is passed on only when the process asks again: the client's next request must find this
-            # environment free, not start another.
-            await self._until(self._runtime.asking, seconds=_RETURN_TIMEOUT)
-            self._busy = not self._runtime.asking.done()
-        self._output.note(f"END RequestId: {invocation.request_id}")
-        self._output.note(f"REPORT RequestId: {invocation.request_id}\tDuration: {milliseconds:.2f} ms")
-        return replace(outcome, tail=self._output.tail())
+        if result.error is None or response.done():
+            # The response is passed on only after the process has asked for the next invocation. Otherwise the
+            # client's next request could find this environment busy, and start another.
+            await self._until(self._runtime.ready, seconds=_RETURN_TIMEOUT)
+            self._busy = not self._runtime.ready.done()
+        self._log.note(f"END RequestId: {invocation.request_id}")
+        self._log.note(f"REPORT RequestId: {invocation.request_id}\tDuration: {milliseconds:.2f} ms")
+        return replace(result, tail=self._log.tail())
 
     async def stop(self) -> None:
-        """Kills the process and whatever it started, removes what they wrote, and frees the port."""
+        """Kills the process and all that it started, removes the files that they wrote, and frees the port."""
         self._busy = True
         try:
             if self._process is not None and self._exited is not None:
@@ -184,79 +184,84 @@ class Environment:
             if self._folder is not None:
                 await asyncio.to_thread(remove, self._folder)
         finally:
-            self._client.cancel()  # of no effect if there was a process
+            self._peer.cancel()  # has no effect if there was a process
             self._runtime.close()
             try:
                 if self._server is not None:
                     await self._server.stop()
             finally:
-                self._output.close()
+                self._log.close()
 
-    async def _admits(self, client: Address, server: Address) -> bool:
-        """Only the runtime client uses its Runtime API. Any other process could take the tenant's next event from it,
-        and answer in its place."""
-        if (await asyncio.shield(self._client)).has(client, server):
+    async def _is_admitted(self, client: Address, server: Address) -> bool:
+        """Whether a connection belongs to the environment's own process.
+
+        Any other process could take the tenant's next event from the Runtime API, and respond in its place.
+        """
+        if (await asyncio.shield(self._peer)).owns(client, server):
             return True
-        if not self._warned:  # once: a function could fill the terminal
+        if not self._warned:  # once, since a function could fill the terminal
             self._warned = True
             _logger.warning("%s: refused another process that connected to this environment's Runtime API.", self.label)
         return False
 
     def _show(self, line: str) -> None:
         if _WARNING not in line:
-            self._around.show(self.label, line.removesuffix(_NO_FRAMES))
+            self._shared.show(self.label, line.removesuffix(_NO_FRAMES))
 
-    def _init_failure(self, invocation: Invocation) -> Outcome | None:
-        """Why there is nobody to give the invocation to; None if there is."""
+    def _init_failure(self, invocation: Invocation) -> InvocationResult | None:
+        """Returns the result if no process can take the invocation; None if one can."""
         runtime = self._runtime
         if runtime.init_error.done():
             return self._failed(runtime.init_error.result())
-        if runtime.asking.done():
+        if runtime.ready.done():
             return None
         if self._exit_code() is not None:
             return self._failed(self._exit_error(invocation))
         return self._timed_out(invocation, "Init", INIT_TIMEOUT)
 
-    def _outcome(self, answer: asyncio.Future[Answer], invocation: Invocation) -> Outcome:
-        if answer.done():
-            said = answer.result()
-            return Outcome(said.payload, "Unhandled" if said.failed else None)
+    def _result(self, response: asyncio.Future[FunctionResponse], invocation: Invocation) -> InvocationResult:
+        if response.done():
+            found = response.result()
+            return InvocationResult(found.payload, "Unhandled" if found.failed else None)
         if self._exit_code() is not None:
             return self._failed(self._exit_error(invocation))
         return self._timed_out(invocation, "Task", self.function.timeout)
 
-    def _timed_out(self, invocation: Invocation, what: str, seconds: float) -> Outcome:
-        message = f"RequestId: {invocation.request_id} Error: {what} timed out after {seconds:.2f} seconds"
+    def _timed_out(self, invocation: Invocation, phase: str, seconds: float) -> InvocationResult:
+        message = f"RequestId: {invocation.request_id} Error: {phase} timed out after {seconds:.2f} seconds"
         return replace(self._failed(error_json("Sandbox.Timedout", message)), timed_out=True)
 
-    def _failed(self, payload: bytes) -> Outcome:
-        return Outcome(payload, "Unhandled", tail=self._output.tail())
+    def _failed(self, payload: bytes) -> InvocationResult:
+        return InvocationResult(payload, "Unhandled", tail=self._log.tail())
 
     def _exit_error(self, invocation: Invocation) -> bytes:
         code = self._exit_code() or 0
         ending = f"with error: signal: {-code}" if code < 0 else f"with error: exit status {code}"
-        how = ending if code else "without providing a reason"
-        return error_json("Runtime.ExitError", f"RequestId: {invocation.request_id} Error: Runtime exited {how}")
+        cause = ending if code else "without providing a reason"
+        return error_json("Runtime.ExitError", f"RequestId: {invocation.request_id} Error: Runtime exited {cause}")
 
     def _exit_code(self) -> int | None:
         return self._process.returncode if self._process else None
 
     async def _until(self, *events: asyncio.Future[Any], seconds: float) -> None:
-        """Waits for one of the events, the process's end, or the timeout, whichever comes first."""
+        """Waits for one of the events, for the process's end, or for the timeout."""
         assert self._exited is not None
         await asyncio.wait({*events, self._exited}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
     async def _variables(self, port: int, folder: Path) -> Mapping[str, str]:
-        """What Lambda sets, the template's own, and nothing of ours: no secret of this shell reaches a handler."""
-        function, around = self.function, self._around
+        """Returns the variables that Lambda sets, and the template's.
+
+        No variable of this shell is passed on except PATH: no secret of it reaches a handler.
+        """
+        function, shared = self.function, self._shared
         python = f"python{sys.version_info.major}.{sys.version_info.minor}"
         return {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "LANG": "C.UTF-8",
             "TZ": ":UTC",
             "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",  # see bytecode.py
-            **await around.storage.variables(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",  # see packages.py
+            **await shared.storage.variables(folder),
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{python}",
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -268,13 +273,10 @@ class Environment:
             "AWS_LAMBDA_RUNTIME_API": f"{HOST}:{port}",
             "LAMBDA_TASK_ROOT": str(function.code),
             "_HANDLER": function.handler,
-            "AWS_REGION": around.region,
-            "AWS_DEFAULT_REGION": around.region,
-            "AWS_ACCESS_KEY_ID": EXECUTION_ROLE.access_key,
-            "AWS_SECRET_ACCESS_KEY": EXECUTION_ROLE.secret_key,
-            "AWS_SESSION_TOKEN": EXECUTION_ROLE.token or "",
+            "AWS_REGION": shared.region,
+            "AWS_DEFAULT_REGION": shared.region,
             "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL_LAMBDA": around.lambda_endpoint,
+            **shared.variables,
             **({"AWS_LAMBDA_LOG_LEVEL": function.log_level} if function.log_level else {}),
             **function.environment,
             MARK: self._mark,

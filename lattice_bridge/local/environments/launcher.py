@@ -1,10 +1,10 @@
-"""Gives an environment's process the file system that Lambda gives it, then becomes the runtime client.
+"""Launcher of an environment's process: sets up the file system as Lambda does, then becomes the runtime client.
 
 Rule: `/tmp` is the process's own and the only place that it can write to. A step that fails ends the process, before
 any code of the function runs.
 
-Run as a script: `launcher.py HANDLER FOLDER KEPT…`, with the task root as the working directory. An empty HANDLER only
-tries the steps. Linux 5.12 or later, for mount_setattr(2). docs/why.md says why this is Python.
+Run as a script: `launcher.py HANDLER FOLDER KEPT…`, with the task root as the working directory. With an empty HANDLER
+it only tests the steps. It needs Linux 5.12 or later, for mount_setattr(2). docs/why.md explains why this is Python.
 """
 
 from __future__ import annotations
@@ -43,29 +43,31 @@ def enter(folder: str, kept: Sequence[str]) -> None:
 
     Args:
         folder: exists, and is empty.
-        kept: absolute paths beneath `/tmp` that stay visible, none within another. What does not exist is left out.
+        kept: absolute paths beneath `/tmp` that stay visible, none within another. Missing paths are skipped.
 
     Raises:
-        OSError: a step was refused. Its text names the step.
+        OSError: a step was refused. The message names the step.
     """
     root = os.getcwd()
     kept_rights = _unshare()
-    _mount("none", "/", _MS_REC | _MS_PRIVATE)  # root's mounts would appear in the machine's own list otherwise
+    _mount("none", "/", _MS_REC | _MS_PRIVATE)  # otherwise root's mounts would appear in the machine's own list
     for path in kept:
         if os.path.exists(path):
             _mount(path, _mount_point(folder, path), _MS_BIND | _MS_REC)
     _mount(folder, TMP, _MS_BIND | _MS_REC)
     _set_read_only("/", _AT_RECURSIVE, read_only=True)
     _set_read_only(TMP, 0, read_only=False)
-    os.chdir(root)  # the working directory was still the one beneath the mounts
-    _drop_capabilities([right for right in _CAPABILITIES if right not in kept_rights])  # the mounts could be undone
+    os.chdir(root)  # until here, the working directory is the one beneath the mounts
+    _drop_capabilities(
+        [right for right in _CAPABILITIES if right not in kept_rights]
+    )  # with them, a function could undo the mounts
 
 
 def _unshare() -> Sequence[int]:
-    """Takes mounts of our own, and a user namespace. Returns the capabilities to be kept.
+    """Enters a mount namespace and a user namespace. Returns the capabilities to keep.
 
-    Root could have mounts without a user namespace. But processes of one user namespace see each other's files through
-    `/proc/PID/root`; into another namespace, the kernel lets only those look that have rights there.
+    Root could enter a mount namespace alone. But processes of one user namespace see each other's files through
+    `/proc/PID/root`. The kernel denies that across user namespaces, except to processes with rights in the other one.
     """
     user, group = os.geteuid(), os.getegid()
     if user != 0:
@@ -86,12 +88,14 @@ def _unshare() -> Sequence[int]:
 
 
 def _unshare_as_root() -> bool:
-    """Gives all ids the meaning that they have outside, so that root keeps its access to other users' files.
+    """Maps every id to itself, so that root keeps its access to other users' files.
 
-    Only a process of the outer namespace may write such a map: a child, which exists until it has done so. Returns
-    False if root does not have this right either, in a container.
+    Only a process of the outer namespace may write such a map: a short-lived child does. Returns False if root has no
+    right to do so, as in some containers.
     """
-    here = os.open("/proc/self", os.O_RDONLY | os.O_DIRECTORY)  # by name it could be another PID namespace's process
+    here = os.open(
+        "/proc/self", os.O_RDONLY | os.O_DIRECTORY
+    )  # opened by its name later, it could be a process of another PID namespace
     may_write, unshared = os.pipe()
     child = os.fork()
     if child == 0:
@@ -106,7 +110,7 @@ def _unshare_as_root() -> bool:
 
 
 def _map_all_ids(process: int) -> int:
-    """Writes the maps of the process whose folder in `/proc` this is. Returns an exit code."""
+    """Writes the id maps of a process, given the descriptor of its folder in `/proc`. Returns an exit code."""
     try:
         for name in ("uid_map", "gid_map"):
             with open(f"/proc/self/{name}") as file:  # a container may have fewer ids than the machine
@@ -143,9 +147,9 @@ def _set_read_only(path: str, flags: int, *, read_only: bool) -> None:
 
 def _drop_capabilities(dropped: Sequence[int]) -> None:
     for capability in dropped:
-        _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails for those that this kernel does not have
+        _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails for a capability that this kernel does not have
     header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
-    data = ctypes.create_string_buffer(24)  # effective, permitted, inheritable: the lower halves, then the upper ones
+    data = ctypes.create_string_buffer(24)  # effective, permitted, inheritable: the lower halves, then the upper halves
     _call("capget", _libc.capget, header, data)
     masks = [~sum(1 << bit - start for bit in dropped if start <= bit < start + 32) for start in (0, 32)]
     words = struct.unpack("6I", data.raw)
@@ -166,7 +170,7 @@ def main(handler: str, folder: str, *kept: str) -> None:
         sys.exit(f"lattice-bridge: no private {TMP}: {error.strerror}")
     if handler:
         sys.path.insert(0, os.getcwd())  # as `python -m` does
-        from awslambdaric.__main__ import main as run  # installed with the stack, and not needed to try the steps
+        from awslambdaric.__main__ import main as run  # installed with the stack; the test does not need it
 
         sys.argv[1:] = [handler]
         run(sys.argv)

@@ -1,7 +1,7 @@
-"""Which environment runs an invocation: reuse, quota, reaping.
+"""The pool of execution environments: reuse, quota, the end of idle environments, and restarts after code changes.
 
-Rule: the key of an environment is (function, tenant) and nothing ever changes it. There is no way to get at an
-environment but by its key.
+Rule: an environment is found by its key only, (function, tenant), and its key never changes. An environment is never
+ended in the middle of an invocation because its code has changed or it was idle.
 """
 
 from __future__ import annotations
@@ -9,34 +9,47 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
-from lattice_bridge.local.environments.environment import Environment, Outcome, Surroundings
-from lattice_bridge.local.environments.processes import kill_strangers
+from watchfiles import PythonFilter, awatch
+
+from lattice_bridge.local.environments.environment import Environment, InvocationResult, SharedSettings
+from lattice_bridge.local.environments.processes import kill_unmarked_children
 from lattice_bridge.local.environments.runtime_api import Invocation
-from lattice_bridge.local.plan.plan import Function
+from lattice_bridge.local.plan.model import Function
 
 Key = tuple[str, str | None]
 
 REAP_INTERVAL: Final = 1.0
+"""Seconds between two searches for environments that have been idle for too long."""
+
+PACKAGE: Final = Path(__file__).resolve().parents[2]
+"""The bridge's own code, which functions import."""
+
+WATCH_MILLISECONDS: Final = 1000
+"""Time between two checks whether a watched folder was replaced."""
+
+_WATCHED: Final = (".toml", ".json", ".yaml", ".yml")
+"""Suffixes of files, beside Python's, whose change restarts environments."""
 
 
 class QuotaReached(Exception):
-    """As many environments exist, busy or idle, as may."""
+    """The highest number of environments exists, busy or idle."""
 
 
-class Environments:
+class EnvironmentPool:
     """All environments of a stack.
 
     Args:
-        around: what they have in common.
-        limit: how many may exist at once, busy or idle, as Lambda counts tenant environments.
-        idle_seconds: after which an idle one is ended.
+        shared: the settings that they share.
+        limit: the highest number of environments, busy or idle, as Lambda counts tenant environments.
+        idle_seconds: after which an idle environment is ended.
     """
 
-    def __init__(self, around: Surroundings, *, limit: int, idle_seconds: float) -> None:
-        self._around = around
+    def __init__(self, shared: SharedSettings, *, limit: int, idle_seconds: float) -> None:
+        self._shared = shared
         self._limit = limit
         self._idle_seconds = idle_seconds
         self._idle: dict[Key, list[Environment]] = {}
@@ -53,11 +66,11 @@ class Environments:
         for environments in self._all.values():
             yield from environments
 
-    async def run(self, function: Function, invocation: Invocation) -> Outcome:
-        """Runs an invocation in an environment of its tenant: an idle one, or a new one.
+    async def run(self, function: Function, invocation: Invocation) -> InvocationResult:
+        """Runs an invocation in an idle environment of its tenant, or in a new one.
 
         Raises:
-            QuotaReached: there is no idle one and no room for a new one.
+            QuotaReached: no environment is idle, and no further one may be started.
         """
         environment = self._take((function.name, invocation.tenant)) or await self._start(function, invocation.tenant)
         try:
@@ -66,16 +79,16 @@ class Environments:
             self._put_back(environment)
 
     def mark_stale(self, functions: Iterable[str]) -> int:
-        """Ends the idle environments of these functions, and lets the busy ones finish. Returns how many there were."""
+        """Ends the idle environments of these functions now, and the busy ones later. Returns their number."""
         names = set(functions)
-        concerned = [environment for environment in self if environment.function.name in names]
-        for environment in concerned:
+        stale = [environment for environment in self if environment.function.name in names]
+        for environment in stale:
             environment.stale = True
         self._end_idle(lambda environment: environment.stale)
-        return len(concerned)
+        return len(stale)
 
     async def reap(self) -> None:
-        """Ends what has been idle for too long, until cancelled."""
+        """Ends environments that have been idle for too long, until cancelled."""
         while True:
             await asyncio.sleep(REAP_INTERVAL)
             self._end_idle(self._has_outlived)
@@ -84,7 +97,7 @@ class Environments:
         return not environment.usable or time.monotonic() - environment.idle_since > self._idle_seconds
 
     async def close(self) -> None:
-        """Ends all, busy or not."""
+        """Ends all environments, busy or not."""
         self._closed = True
         self._idle.clear()
         for environment in list(self):
@@ -92,7 +105,7 @@ class Environments:
         await asyncio.gather(*self._endings.values())
 
     def _take(self, key: Key) -> Environment | None:
-        """The one used last: the others get a chance to be idle for long enough."""
+        """Returns the environment that was used last, so that the others stay idle and are ended."""
         waiting = self._idle.get(key, [])
         while waiting:
             environment = waiting.pop()
@@ -111,10 +124,10 @@ class Environments:
         taken = {environment.slot for environment in siblings}
         slot = next(number for number in range(1, len(taken) + 2) if number not in taken)
         self._started += 1
-        environment = Environment(function, tenant, slot, self._started, self._around)
+        environment = Environment(function, tenant, slot, self._started, self._shared)
         siblings.add(environment)
         try:
-            # A burst of cold starts takes turns: all at once, each would be too slow for the init phase's limit.
+            # Many cold starts at once would each be too slow for the init phase's limit.
             async with self._starting:
                 await environment.start()
         except BaseException:
@@ -138,7 +151,7 @@ class Environments:
                 del self._idle[key]
 
     def _end_soon(self, environment: Environment) -> None:
-        """Its place counts as taken until it is gone."""
+        """Ends an environment in the background. It counts against the limit until it has ended."""
         known = environment in self._all.get((environment.function.name, environment.tenant), ())
         if known and environment not in self._endings:
             self._endings[environment] = asyncio.ensure_future(self._end(environment))
@@ -147,10 +160,58 @@ class Environments:
         key = (environment.function.name, environment.tenant)
         try:
             await environment.stop()
-            await asyncio.to_thread(kill_strangers, self._around.stack_id)
+            await asyncio.to_thread(kill_unmarked_children, self._shared.stack_id)
         finally:
             found = self._all.get(key, set())
             found.discard(environment)
             if not found:
                 self._all.pop(key, None)
             self._endings.pop(environment, None)
+
+
+# ---- restarts after code changes ------------------------------------------------------------------------------------
+
+
+async def watch(functions: Iterable[Function], environments: EnvironmentPool, say: Callable[[str], None]) -> None:
+    """Watches the functions' code and this package, and restarts environments, until cancelled.
+
+    A folder that is deleted and made again (by git or rsync) loses its watch: then watching starts anew.
+
+    Args:
+        functions: to watch.
+        environments: to restart.
+        say: gets one sentence for each restart.
+    """
+    functions = list(functions)
+    roots = {function.code for function in functions} | {PACKAGE}
+    while True:
+        before = _inodes(roots)
+        if len(before) < len(roots):
+            await asyncio.sleep(WATCH_MILLISECONDS / 1000)
+            continue
+        watched = PythonFilter(extra_extensions=_WATCHED)
+        async for changes in awatch(
+            *roots, watch_filter=watched, rust_timeout=WATCH_MILLISECONDS, yield_on_timeout=True
+        ):
+            if changes:
+                _restart([Path(path) for _, path in changes], functions, environments, say)
+            if _inodes(roots) != before:
+                _restart(list(roots), functions, environments, say)
+                break
+
+
+def _inodes(roots: Collection[Path]) -> dict[Path, int]:
+    """Returns the inode of each folder that exists. A folder that was made again has another one."""
+    return {root: root.stat().st_ino for root in roots if root.exists()}
+
+
+def _restart(
+    paths: list[Path], functions: list[Function], environments: EnvironmentPool, say: Callable[[str], None]
+) -> None:
+    stale = [function.name for function in functions if any(_is_used_by(function, path) for path in paths)]
+    if count := environments.mark_stale(stale):
+        say(f"changed: {paths[0].name}; {count} environments of {', '.join(stale)} restart")
+
+
+def _is_used_by(function: Function, path: Path) -> bool:
+    return path.is_relative_to(function.code) or path.is_relative_to(PACKAGE)

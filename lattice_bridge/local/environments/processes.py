@@ -1,7 +1,8 @@
-"""Ending processes, and those they started.
+"""Ends processes, and the processes that they started.
 
-Rule: nothing that an environment started outlives it, or at the latest the stack. A handler may fork, its child may
-leave the process group, and may even shed the mark in its environment: then it is found as the stack's own child.
+Rule: no process that an environment started outlives the environment, or at the latest the stack. A handler may fork,
+and its child may leave the process group and remove the mark from its environment: then the child is found as one of
+the stack's own children.
 """
 
 from __future__ import annotations
@@ -16,65 +17,68 @@ from pathlib import Path
 from typing import Final
 
 MARK: Final = "LATTICE_BRIDGE_STACK"
-"""Environment variable that every process of a stack carries: `NAMESPACE.PID.STACK/NUMBER.`, both being the stack's.
+"""Environment variable of every process of a stack: `NAMESPACE.PID.STACK/NUMBER.`, with the stack's namespace and pid.
 
-A pid means nothing in another PID namespace: containers show their processes to the machine's `/proc`.
+A pid means nothing in another PID namespace, and the machine's `/proc` shows the processes of containers.
 """
+
+STOP_SECONDS: Final = 20.0
+"""Seconds in which a stack must stop by itself. It gives two of them to requests that are running."""
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _ROUNDS: Final = 50
-"""Generations of children that are killed. A process that forks faster than it is killed must not hold up the stop."""
+"""Generations of children that are killed. A process that forks faster than it is killed must not delay the stop."""
 
 
 def stack_mark(pid: int) -> str:
-    """What the marks of a stack's processes begin with. The stack's PID namespace is this process's own."""
+    """Returns the beginning of the marks of a stack's processes. The stack is in this process's own PID namespace."""
     return f"{_pid_namespace()}.{pid}."
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of those whose own has died, so that they can be found. Linux only."""
+    """Makes this process the parent of descendants whose own parent has died, so that it can find them. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def kill_group(pid: int) -> None:
-    """Kills a process and its group, as Lambda does: without asking."""
+    """Kills a process and its group with SIGKILL, as Lambda does."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 
 def kill_marked(mark: str) -> None:
-    """Kills every process whose mark begins with `mark`. Linux only; elsewhere finds none."""
+    """Kills every process whose mark begins with `mark`. On other systems than Linux, it finds none."""
     for pid, found in _marks():
         if found.startswith(mark):
             _end(pid)
 
 
 def kill_left_behind() -> None:
-    """Kills what belongs to stacks that were killed themselves, and could not clean up."""
+    """Kills the processes of stacks that were killed themselves, and could not clean up."""
     for pid, found in _marks():
         namespace, stack, *_ = [*found.split(".", 2), ""]
         if namespace == _pid_namespace() and stack.isdigit() and not Path("/proc", stack).exists():
             _end(pid)
 
 
-def kill_strangers(mark: str) -> None:
-    """Kills this process's children that do not carry `mark`: they were adopted, and shed it."""
+def kill_unmarked_children(mark: str) -> None:
+    """Kills this process's children whose mark does not begin with `mark`: they were adopted, and removed theirs."""
 
-    def is_stranger(pid: int) -> bool:
+    def is_unmarked(pid: int) -> bool:
         found = _mark_of(pid)
         return found is not None and not found.startswith(mark)
 
-    _end_all(lambda: [pid for pid in _children() if is_stranger(pid)])
+    _end_all(lambda: [pid for pid in _children() if is_unmarked(pid)])
 
 
 def kill_children() -> None:
-    """Kills this process's children, dead ones included: the last that is done."""
+    """Kills this process's children, and reaps the dead ones. It is the last step of a stop."""
     _end_all(_children)
 
 
 def _end_all(find: Callable[[], list[int]]) -> None:
-    """Kills until none is found: the children of a process that was killed are this process's from then on."""
+    """Kills until none is found: the children of a killed process become this process's children."""
     for _ in range(_ROUNDS):
         pids = find()
         if not pids:
@@ -90,33 +94,35 @@ def _children() -> list[int]:
 
 
 def _pid_namespace() -> str:
-    """Its name, as in `pid:[4026531836]`; empty where there is none."""
+    """Returns the namespace's name, as in `pid:[4026531836]`; empty on a system without namespaces."""
     with contextlib.suppress(OSError):
         return str(Path("/proc/self/ns/pid").readlink())
     return ""
 
 
 def _marks() -> Iterator[tuple[int, str]]:
-    """Every process that carries a mark. None if `/proc` counts processes as another namespace does: its numbers are
-    not those that `kill` takes here."""
-    if not _proc_is_ours():
+    """Gives every process that has a mark.
+
+    Gives none if `/proc` belongs to another PID namespace: to `kill`, its numbers mean other processes.
+    """
+    if not _proc_is_own():
         return
     for entry in Path("/proc").glob("[0-9]*"):
         if found := _mark_of(int(entry.name)):
             yield int(entry.name), found
 
 
-def _proc_is_ours() -> bool:
+def _proc_is_own() -> bool:
     with contextlib.suppress(OSError):
         return str(Path("/proc/self").readlink()) == str(os.getpid())
     return False
 
 
 def _mark_of(pid: int) -> str | None:
-    """A process's mark, empty if it has none; None if that cannot be told.
+    """Returns a process's mark, empty if it has none; None if that is unknown.
 
-    A process is dead, or not ours to look at, or has no environment at all: one that has just been started looks so for
-    a moment, between the kernel's letting its parent go on and the new program's getting its own.
+    It is unknown for a process that is dead, that belongs to another user, or that has no environment at all. A process
+    that was just started has none for a moment, until the kernel has loaded its program.
     """
     try:
         environ = Path(f"/proc/{pid}/environ").read_bytes()
@@ -128,7 +134,7 @@ def _mark_of(pid: int) -> str | None:
 
 
 def _end(pid: int) -> None:
-    """Kills, and if it is our child, takes note of its death."""
+    """Kills a process, and reaps it if it is this process's child."""
     if pid == os.getpid():
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):

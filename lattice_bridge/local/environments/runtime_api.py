@@ -1,13 +1,14 @@
 """Lambda's Runtime API, for one execution environment.
 
-Rule: one invocation at a time. The process asks for the next one, and its answer belongs to the one it was given.
-Source: the Lambda developer guide, "Using the Lambda runtime API"; headers as awslambdaric reads them.
+Rule: one invocation at a time. The process asks for the next one, and its response belongs to the invocation that it
+received last.
+Source: the Lambda developer guide, "Using the Lambda runtime API". Headers are those that awslambdaric reads.
 
-The API has no secret, as Lambda's has none: a runtime client has no place for one. What AWS_LAMBDA_RUNTIME_API may
-contain was measured with awslambdaric 4.2.2. Its native client, libcurl, takes `HOST:PORT/SECRET` and
+The API has no secret, as Lambda's has none: runtime clients cannot send one. The possible values of
+AWS_LAMBDA_RUNTIME_API were measured with awslambdaric 4.2.2. Its native client, libcurl, accepts `HOST:PORT/SECRET` and
 `SECRET@HOST:PORT` for `next`, `response` and `error`. Its Python client sends `init/error`, and cannot connect with
 either (`InvalidURL: nonnumeric port`, `Name or service not known`): each error of an init phase would be lost.
-Instead, whoever serves the API says which connections it admits; an environment admits those of its own process.
+Instead, each environment admits the connections of its own process only.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lattice_bridge.local.environments.peer import Address
+from lattice_bridge.local.environments.peer_process import Address
 from lattice_bridge.local.web.server import Receive, Scope, Send
 
 RESPONSE_LIMIT: Final = 6_291_556
-"""Bytes of an answer, as Lambda's own error message has it: 100 more than 6 MiB."""
+"""Bytes of a response, from Lambda's own error message: 100 more than 6 MiB."""
 
 MAX_HEAD: Final = 2 * 1024 * 1024
 """Bytes of a head. awslambdaric repeats an error, up to 1 MiB of it, in `Lambda-Runtime-Function-XRay-Error-Cause`."""
@@ -38,17 +39,17 @@ _FOREIGN: Final = b'{"errorType":"Forbidden","errorMessage":"This Runtime API se
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What a process is given.
+    """An invocation as a process receives it.
 
     Attributes:
         request_id: a UUID.
         payload: JSON.
-        arn: the function's, with the qualifier it was invoked by.
+        arn: the function's, with the qualifier of the request.
         tenant: the tenant id, or None.
         trace_id: `X-Amzn-Trace-Id`, or None.
         client_context: JSON, or None.
-        deadline_ms: milliseconds since the epoch; set when it is handed over, since a cold start is not the function's
-            own time.
+        deadline_ms: milliseconds since the epoch. It is set at the dispatch, since a cold start does not count against
+            the function's timeout.
     """
 
     request_id: str
@@ -60,6 +61,7 @@ class Invocation:
     deadline_ms: int = 0
 
     def headers(self) -> dict[str, str]:
+        """Returns the headers of the response to `next`."""
         fields = {
             "Lambda-Runtime-Aws-Request-Id": self.request_id,
             "Lambda-Runtime-Deadline-Ms": str(self.deadline_ms),
@@ -72,12 +74,12 @@ class Invocation:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a process said.
+class FunctionResponse:
+    """The response of a process to an invocation.
 
     Attributes:
-        payload: its answer, or the error as JSON.
-        failed: the process reported an error, or its answer was too large.
+        payload: the function's result, or the error as JSON.
+        failed: the process reported an error, or its result was too large.
     """
 
     payload: bytes
@@ -85,30 +87,30 @@ class Answer:
 
 
 class RuntimeApi:
-    """The API one process talks to.
+    """The Runtime API of one process.
 
     Attributes:
-        asking: done once the process has finished its init, or its last invocation, and asks for the next.
-        init_error: done once the process has reported that it cannot start.
+        ready: done once the process has finished its init, or its last invocation, and asks for the next.
+        init_error: done once the process has reported an error of its init phase.
 
     Args:
-        admits: whether the connection between a client's and our own address belongs to the process.
+        admits: whether the connection between a client's and the server's address belongs to the process.
     """
 
     def __init__(self, admits: Callable[[Address, Address], Awaitable[bool]]) -> None:
         self._admits = admits
-        self.asking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._given: asyncio.Queue[Invocation | None] = asyncio.Queue()
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._dispatched: asyncio.Queue[Invocation | None] = asyncio.Queue()
         self._current: Invocation | None = None
-        self._answer: asyncio.Future[Answer] | None = None
+        self._response: asyncio.Future[FunctionResponse] | None = None
         self.init_error: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         runtime = "/2018-06-01/runtime"
         self._routes = Starlette(
             routes=[
                 Route(f"{runtime}/invocation/next", self._next, methods=["GET"]),
-                Route(f"{runtime}/invocation/{{request_id}}/response", self._response, methods=["POST"]),
-                Route(f"{runtime}/invocation/{{request_id}}/error", self._error, methods=["POST"]),
-                Route(f"{runtime}/init/error", self._init_error, methods=["POST"]),
+                Route(f"{runtime}/invocation/{{request_id}}/response", self._take_response, methods=["POST"]),
+                Route(f"{runtime}/invocation/{{request_id}}/error", self._take_error, methods=["POST"]),
+                Route(f"{runtime}/init/error", self._take_init_error, methods=["POST"]),
             ]
         )
 
@@ -119,55 +121,55 @@ class RuntimeApi:
         else:
             await Response(_FOREIGN, status_code=403)(scope, receive, send)
 
-    def give(self, invocation: Invocation) -> asyncio.Future[Answer]:
-        """Hands an invocation to the process. To be awaited before the next is given."""
+    def dispatch(self, invocation: Invocation) -> asyncio.Future[FunctionResponse]:
+        """Hands an invocation to the process. The caller awaits the response before it dispatches the next one."""
         self._current = invocation
-        self._answer = asyncio.get_running_loop().create_future()
-        self.asking = asyncio.get_running_loop().create_future()
-        self._given.put_nowait(invocation)
-        return self._answer
+        self._response = asyncio.get_running_loop().create_future()
+        self.ready = asyncio.get_running_loop().create_future()
+        self._dispatched.put_nowait(invocation)
+        return self._response
 
     def close(self) -> None:
-        """Lets a process that waits for work go."""
-        self._given.put_nowait(None)
+        """Ends the request of a process that waits for an invocation."""
+        self._dispatched.put_nowait(None)
 
     async def _next(self, _request: Request) -> Response:
-        if not self.asking.done():
-            self.asking.set_result(None)
-        invocation = await self._given.get()
+        if not self.ready.done():
+            self.ready.set_result(None)
+        invocation = await self._dispatched.get()
         if invocation is None:
             return Response(status_code=410)
         return Response(invocation.payload, media_type="application/json", headers=invocation.headers())
 
-    async def _response(self, request: Request) -> Response:
+    async def _take_response(self, request: Request) -> Response:
         return await self._read(request, failed=False)
 
-    async def _error(self, request: Request) -> Response:
+    async def _take_error(self, request: Request) -> Response:
         return await self._read(request, failed=True)
 
     async def _read(self, request: Request, *, failed: bool) -> Response:
         try:
-            answer, status = Answer(await _body(request), failed=failed), 202
+            response, status = FunctionResponse(await _body(request), failed=failed), 202
         except _TooLarge:
-            answer, status = Answer(_too_large(), failed=True), 413
+            response, status = FunctionResponse(_too_large(), failed=True), 413
         except ClientDisconnect:
-            return Response()  # the process died in the middle of its answer: how it died is the answer
-        return self._answered(request, answer, status)
+            return Response()  # the process died in the middle of its response: the environment reports how it died
+        return self._accept(request, response, status)
 
-    def _answered(self, request: Request, answer: Answer, status: int) -> Response:
+    def _accept(self, request: Request, response: FunctionResponse, status: int) -> Response:
         current = self._current
-        if current is None or self._answer is None or request.path_params["request_id"] != current.request_id:
+        if current is None or self._response is None or request.path_params["request_id"] != current.request_id:
             return Response(b'{"errorType":"InvalidRequestID"}', status_code=400)
         self._current = None
-        if not self._answer.done():
-            self._answer.set_result(answer)
+        if not self._response.done():
+            self._response.set_result(response)
         return Response(_ACCEPTED, status_code=status)
 
-    async def _init_error(self, request: Request) -> Response:
+    async def _take_init_error(self, request: Request) -> Response:
         try:
             body = await _body(request)
         except (_TooLarge, ClientDisconnect):
-            body = error_json("Runtime.Unknown", "the error of the init phase was too large, or broke off")
+            body = error_json("Runtime.Unknown", "the error of the init phase was too large, or incomplete")
         if not self.init_error.done():
             self.init_error.set_result(body)
         return Response(_ACCEPTED, status_code=202)
@@ -178,7 +180,7 @@ class _TooLarge(Exception):
 
 
 async def _body(request: Request) -> bytes:
-    """The whole body; one over the limit is read to its end and thrown away, so that the process can go on."""
+    """Reads the whole body. A body over the limit is discarded up to its end, so that the process can continue."""
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
@@ -198,5 +200,5 @@ def _too_large() -> bytes:
 
 
 def error_json(error_type: str, message: str, **more: Any) -> bytes:
-    """An error in the form that Lambda gives it to the caller of a function."""
+    """Writes an error in the form in which Lambda returns it to the caller of a function."""
     return json.dumps({"errorType": error_type, "errorMessage": message, **more}).encode()

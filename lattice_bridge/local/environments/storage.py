@@ -1,8 +1,8 @@
-"""A folder for each execution environment to write to, which is removed with it.
+"""The storage of execution environments: a folder for each, which is removed with it.
 
 Rule: no environment sees another's folder. Where the kernel allows it, the folder is the process's `/tmp` and the only
-place that it can write to, as on Lambda; `launcher.py` does that. Elsewhere the folder is only the process's TMPDIR,
-and the stack prints what is shared.
+place that it can write to, as on Lambda; `launcher.py` arranges that. Elsewhere the folder is only the process's
+TMPDIR, and the stack warns about the shared `/tmp`.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from typing import Final
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.local.environments.launcher import TMP
-from lattice_bridge.local.plan.plan import Plan
+from lattice_bridge.local.plan.model import Plan
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 PACKAGE: Final = Path(__file__).resolve().parents[2]
 PREFIX: Final = "lattice-bridge-stack-"
 MARKER: Final = ".lattice-bridge-stack"
-"""File in each stack's folder. A folder without it is not a stack's: its name alone may be a coincidence."""
+"""File in each stack's folder. A folder without it does not belong to a stack: its name may be a coincidence."""
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _PROBE_TIMEOUT: Final = 10.0
 _PATHS: Final = ("PYTHONPATH", CONFIG_VARIABLE)
-"""Variables of a template by which a function reads what is not in its folder. Others may name what it writes."""
+"""Variables of a template with paths that a function reads outside its folder. Others may name paths that it writes."""
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Storage:
     @classmethod
     @asynccontextmanager
     async def open(cls, plan: Plan) -> AsyncIterator[Storage]:
-        """A folder beneath the machine's `/tmp`, which is removed with all that is in it."""
+        """Makes a folder beneath the machine's `/tmp`, and removes it with its contents."""
         # Beneath /tmp no process with a /tmp of its own sees the others' folders.
         parent = TMP if os.access(TMP, os.W_OK | os.X_OK) else tempfile.gettempdir()
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
@@ -66,37 +66,38 @@ class Storage:
         finally:
             await asyncio.to_thread(remove, folder)
 
-    async def settle(self) -> str | None:
-        """Finds out what this machine allows, by trying it. Environments wait for this.
+    async def probe(self) -> str | None:
+        """Tests whether this machine allows each process a `/tmp` of its own. Environments wait for the result.
 
         Returns:
-            why all environments share the machine's `/tmp`; None if each has its own.
+            the reason why all environments share the machine's `/tmp`; None if each has its own.
         """
         try:
             reason = self._obstacle or await _refusal(self.new(0), self._kept)
             self._shared.set_result(reason)
         finally:
-            self._shared.cancel()  # of no effect if it is decided
+            self._shared.cancel()  # has no effect if it has a result
         return reason
 
     async def remove_left_behind(self) -> None:
-        """Removes what dead stacks have left."""
+        """Removes the folders of dead stacks."""
         await asyncio.to_thread(remove_left_behind, str(self._folder.parent), self._spared)
 
     def new(self, number: int) -> Path:
-        """An empty folder for one environment."""
+        """Makes an empty folder for one environment."""
         folder = self._folder / str(number)
         folder.mkdir(mode=0o700)
         return folder
 
     async def command(self, handler: str, folder: Path) -> list[str]:
-        """What to run so that the runtime client has `folder`."""
+        """Returns the command that runs the runtime client with `folder` as its storage."""
         if await asyncio.shield(self._shared) is not None:
             return [sys.executable, "-m", "awslambdaric", handler]
-        # -P keeps the launcher's folder off sys.path: a function would import its modules in place of others.
+        # -P keeps the launcher's folder off sys.path: a function could import its modules in place of others.
         return [sys.executable, "-P", str(LAUNCHER), handler, str(folder), *self._kept]
 
     async def variables(self, folder: Path) -> Mapping[str, str]:
+        """Returns TMPDIR if the process has no `/tmp` of its own."""
         return {} if await asyncio.shield(self._shared) is None else {"TMPDIR": str(folder)}
 
 
@@ -109,10 +110,10 @@ def _working_directory() -> Iterator[str]:
 
 
 def remove(folder: Path) -> None:
-    """Removes a folder and what a function has put into it. Follows no link, and logs what it cannot remove.
+    """Removes a folder and its contents. Follows no link, and logs a folder that it cannot remove.
 
-    Each folder within is moved to the top before it is emptied: a function may nest folders deeper than Python
-    recurses, than a path may be long, and than a process may have descriptors.
+    Each folder within is moved to the top before it is emptied. A function may nest folders so deeply that recursion,
+    the length of a path, or the number of descriptors would reach a limit.
     """
     try:
         _make_writable(str(folder))
@@ -120,7 +121,7 @@ def remove(folder: Path) -> None:
         try:
             names = os.listdir(top)  # noqa: PTH208 - a descriptor has no path
             fault = _remove_all([name for name in names if name != MARKER], top)
-            if fault is None and MARKER in names:  # the last, so that another start can try again
+            if fault is None and MARKER in names:  # removed last, so that another start can try again
                 fault = _remove_all([MARKER], top)
         finally:
             os.close(top)
@@ -134,7 +135,7 @@ def remove(folder: Path) -> None:
 
 
 def _remove_all(names: list[str], top: int) -> OSError | None:
-    """Removes files and folders of the folder `top`. Returns why something is left."""
+    """Removes files and folders of the folder `top`. Returns the last error, or None."""
     fault = None
     fresh = (f"{secrets.token_hex(8)}-{number}" for number in count())
     while names:
@@ -153,7 +154,7 @@ def _remove_all(names: list[str], top: int) -> OSError | None:
 def _moved_up(name: str, top: int, fresh: Iterator[str]) -> list[str]:
     """Removes the files of a folder, and moves its folders to the top. Returns their new names.
 
-    What can be neither removed nor moved stays, and so does the folder: its removal fails then.
+    An entry that can be neither removed nor moved stays, and the removal of the folder fails.
     """
     moved = []
     _make_writable(name, top)
@@ -178,17 +179,17 @@ def _is_folder(name: str, parent: int | None = None) -> bool:
 
 
 def _make_writable(name: str, parent: int | None = None) -> None:
-    """A function may have made a folder that not even its owner may change. Its processes are dead by now."""
+    """Gives the owner all rights to a folder. A function may have removed them; its processes are dead by now."""
     if _is_folder(name, parent):
         os.chmod(name, 0o700, dir_fd=parent)
 
 
 def remove_left_behind(parent: str, spared: Collection[str] = ()) -> None:
-    """Removes the folders of stacks that were killed. A living stack holds its folder's lock, in a container too.
+    """Removes the folders of stacks that were killed. A running stack holds its folder's lock, in a container too.
 
     Args:
         parent: of the folders.
-        spared: real paths. A folder that is one of them, or contains one, is left alone.
+        spared: real paths. A folder that is one of them, or contains one, is not removed.
     """
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(parent)):
@@ -198,7 +199,7 @@ def remove_left_behind(parent: str, spared: Collection[str] = ()) -> None:
 
 
 def _remove_if_abandoned(folder: Path) -> None:
-    """Removes a folder that a stack of this user has made, and that no stack holds. Leaves alone what is unclear."""
+    """Removes a folder that a stack of this user has made, and that no stack holds. Keeps every other folder."""
     with contextlib.suppress(OSError):
         lock = os.open(folder, _FOLDER)
         try:
@@ -212,7 +213,7 @@ def _remove_if_abandoned(folder: Path) -> None:
 
 
 def _lock(folder: Path) -> int:
-    """The descriptor that holds a new folder's lock. Until the marker is there, no other stack touches the folder."""
+    """Returns a descriptor that holds a new folder's lock. Other stacks ignore the folder until it has a marker."""
     lock = os.open(folder, _FOLDER)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -227,7 +228,7 @@ def _lock(folder: Path) -> int:
 
 
 def _needed(plan: Plan) -> Iterator[str]:
-    """What a process needs to find at its path: code, and the Python that runs it."""
+    """Gives the paths that a process must find unchanged: its code, and the Python that runs it."""
     searched = list(sys.path)
     for function in plan.functions.values():
         yield str(function.code)
@@ -242,18 +243,18 @@ def _needed(plan: Plan) -> Iterator[str]:
 
 
 def _links(folder: str) -> Iterator[str]:
-    """A package may be installed as a link, into a cache or a working copy."""
-    if Path(folder).is_absolute():  # an empty entry means the folder that the process is in
+    """Gives the links in a folder: a package may be installed as a link into a cache or a working copy."""
+    if Path(folder).is_absolute():  # an empty entry means the working directory
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
             yield from (entry.path for entry in entries if entry.is_symlink())
 
 
 def _outermost(paths: Iterable[str]) -> Iterator[str]:
-    """Those beneath `/tmp` that exist, without what lies within another."""
+    """Gives the existing paths beneath `/tmp`, without those within another one."""
     beneath = {
         form
         for path in paths
-        if Path(path).is_absolute() and os.path.exists(path)  # noqa: PTH110 - Path's raises if it may not look
+        if Path(path).is_absolute() and os.path.exists(path)  # noqa: PTH110 - Path.exists raises if access is denied
         for form in (os.path.normpath(path), os.path.realpath(path))
         if form.startswith(f"{TMP}/")
     }
@@ -263,7 +264,7 @@ def _outermost(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _obstacle(plan: Plan, parent: str) -> str | None:
-    """Why it need not be tried; None if it may work."""
+    """Returns the reason why a private `/tmp` need not be tested; None if it may work."""
     if sys.platform != "linux":
         return "only Linux has private mounts"
     if os.path.realpath(TMP) != TMP or parent != TMP:
@@ -275,7 +276,7 @@ def _obstacle(plan: Plan, parent: str) -> str | None:
 
 
 async def _refusal(folder: Path, kept: tuple[str, ...]) -> str | None:
-    """Why this machine refuses; None if it does not. A container, a policy or an old kernel may refuse any step."""
+    """Tests a private `/tmp`. Returns the reason if a container, a policy, or an old kernel refuses it."""
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(LAUNCHER), "", str(folder), *kept),
@@ -289,12 +290,12 @@ async def _refusal(folder: Path, kept: tuple[str, ...]) -> str | None:
     try:
         _, errors = await asyncio.wait_for(process.communicate(), _PROBE_TIMEOUT)
     except TimeoutError:
-        return f"it was not decided within {_PROBE_TIMEOUT:g} seconds"
+        return f"the test did not end within {_PROBE_TIMEOUT:g} seconds"
     finally:
-        if process.returncode is None:  # too late, or the stack stops
+        if process.returncode is None:  # the test is too slow, or the stack stops
             process.kill()
             await process.wait()
     if process.returncode == 0:
         return None
     lines = errors.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else f"the attempt ended with {process.returncode}"
+    return lines[-1] if lines else f"the test ended with exit code {process.returncode}"

@@ -1,6 +1,6 @@
-"""Who may sign requests to the local front: identities.toml, or two that are always there.
+"""The identities that may sign requests to the local front: those of identities.toml, or two default ones.
 
-Rule: these keys open nothing but this machine's stack. Real credentials have no place in the file.
+Rule: these keys open nothing but this machine's stack. Real credentials do not belong in the file.
 """
 
 from __future__ import annotations
@@ -22,9 +22,15 @@ from lattice_bridge.message import X509
 MAX_BYTES: Final = MIB
 """Bytes of identities.toml."""
 
+SESSION_PREFIX: Final = "session="
+"""The beginning of an `x-amz-security-token` that chooses the session's name."""
+
+SESSION_NAME: Final = "[A-Za-z0-9_+=,.@-]{2,64}"
+"""The session names that IAM allows."""
+
 
 class BadIdentities(Exception):
-    """identities.toml cannot be used. The message says which entry, and what to do."""
+    """identities.toml cannot be used. The message names the entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +38,13 @@ class Identity:
     """A signer.
 
     Attributes:
-        access_key: what `--user KEY:SECRET` begins with.
-        secret_key: what signs.
-        principal: whom it stands for; a role gets a session.
-        arn: what policies have as `aws:PrincipalArn`: with the path; the role's, if the principal is a session.
+        access_key: the first part of `--user KEY:SECRET`.
+        secret_key: the second part.
+        principal: the signer; a role gets a session.
+        arn: the value of `aws:PrincipalArn`: with the path; for a session, the role's ARN.
         session: the session's name, unless the request names another.
         org: the organisation, or None.
-        x509: what IAM Roles Anywhere would have read from a certificate, or None.
+        x509: the fields that IAM Roles Anywhere reads from a certificate, or None.
     """
 
     access_key: str
@@ -50,7 +56,7 @@ class Identity:
     x509: X509 | None = None
 
     def signer(self, session: str) -> Signer:
-        """A role signs as a session of it; a user signs as itself."""
+        """Returns the signer: of a role, a session with this name; of a user, the user itself."""
         if self.principal.kind not in ("role", "assumed-role"):
             return Signer(self.principal, None, self.org, self.x509, self.arn)
         in_session = replace(self.principal, kind="assumed-role", session=session)
@@ -61,8 +67,8 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-# What V1 can say in its identity header: visible ASCII and blanks, and no `;`, whose escaping nobody has shown.
-# (pydantic's `$` is the very end, unlike Python's.)
+# V1's identity header can contain visible ASCII and spaces. `;` is excluded: how Lattice escapes it was never captured.
+# (pydantic's `$` matches only at the end, unlike Python's.)
 _Text = Annotated[str, Field(pattern=r"^[ -:<-~]{1,512}$")]
 
 
@@ -78,7 +84,7 @@ class _Identity(_Table):
     access_key: Annotated[str, Field(pattern="^[A-Za-z0-9]{4,128}$")]
     secret_key: Annotated[str, Field(min_length=1)]
     principal: str
-    session: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@-]{2,64}$")] = "local"
+    session: Annotated[str, Field(pattern=f"^{SESSION_NAME}$")] = "local"
     org: Annotated[str, Field(pattern=r"^o-[a-z0-9]{10,32}$")] | None = None
     x509: _X509 | None = None
 
@@ -87,7 +93,7 @@ class _File(_Table):
     identity: list[_Identity] = []
 
 
-READY_MADE: Final = """
+DEFAULT_IDENTITIES: Final = """
 [[identity]]
 access_key = "LOCALBLUE"
 secret_key = "blue"
@@ -100,17 +106,20 @@ secret_key = "green"
 principal = "arn:aws:iam::111122223333:role/green-api"
 org = "o-local00000"
 """
-"""Used when there is no identities.toml; the same format."""
+"""Used if there is no identities.toml; in the same format."""
 
 
 def read_identities(path: Path | None) -> Mapping[str, Identity]:
-    """Identities by access key.
+    """Reads the identities, by access key.
+
+    Args:
+        path: of identities.toml; None for the default ones.
 
     Raises:
         BadIdentities: not readable, not TOML, or an entry that cannot sign.
     """
     try:
-        text = READY_MADE if path is None else read_regular_text(path, MAX_BYTES)
+        text = DEFAULT_IDENTITIES if path is None else read_regular_text(path, MAX_BYTES)
         tables = _File.model_validate(parse_toml(text)).identity
     except BadFile as error:
         raise BadIdentities(str(error)) from error
@@ -122,7 +131,9 @@ def read_identities(path: Path | None) -> Mapping[str, Identity]:
     identities: dict[str, Identity] = {}
     for table in tables:
         if table.access_key in identities:
-            raise BadIdentities(f"{path}: two identities have the access key {table.access_key}")
+            raise BadIdentities(
+                f"{path}: two identities have the access key {table.access_key}. Fix: give each its own"
+            )
         identities[table.access_key] = _identity(table)
     return identities
 

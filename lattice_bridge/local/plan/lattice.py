@@ -1,6 +1,7 @@
-"""A template's VPC Lattice resources: target groups, services, service networks, auth policies, listeners, rules.
+"""Reads a template's VPC Lattice resources: target groups, services, service networks, auth policies, listeners, rules.
 
-Rule: as the CloudFormation reference of AWS::VpcLattice has them; a match that Lattice does not know is an error.
+Rule: properties mean what the CloudFormation reference of AWS::VpcLattice says, and an unknown kind of match is an
+error.
 """
 
 from __future__ import annotations
@@ -18,28 +19,26 @@ from lattice_bridge.deployment.cloudformation.template import (
 )
 from lattice_bridge.deployment.cloudformation.values import unresolved
 from lattice_bridge.deployment.iam.policy import BadPolicy, Statement, read_policy
-from lattice_bridge.local.front.authorization import PRINCIPAL_TAG, undecided
-from lattice_bridge.local.plan.left_out import LeftOut
-from lattice_bridge.local.plan.plan import (
+from lattice_bridge.local.plan.auth_policy import PRINCIPAL_TAG, AuthPolicy, undecided
+from lattice_bridge.local.plan.listener_rules import (
     DEFAULT_PRIORITY,
     Action,
-    AuthPolicy,
     EventVersion,
     HeaderMatch,
     Match,
     Rule,
-    Service,
     TargetGroup,
 )
+from lattice_bridge.local.plan.model import LeftOut, Service
 
 
 def read_services(template: Template, event_version: EventVersion | None, left_out: LeftOut) -> Iterator[Service]:
-    """The services that have a listener, with its rules.
+    """Reads the services that have a listener, with its rules.
 
     Args:
         template: resolved.
-        event_version: replaces every target group's; None for the template's own.
-        left_out: is told what is not served.
+        event_version: replaces every target group's own; None for what the template has.
+        left_out: gets the parts that are not served.
 
     Raises:
         BadTemplate: a part that is served is malformed.
@@ -63,10 +62,14 @@ def read_services(template: Template, event_version: EventVersion | None, left_o
 def _target_group(resource: Resource, forced: EventVersion | None) -> TargetGroup:
     targets = resource.properties.get("Targets") or []
     if not isinstance(targets, list) or len(targets) != 1:
-        raise BadTemplate(f"{resource.id}.Targets: a LAMBDA target group has a list of exactly one")
-    version = (resource.properties.get("Config") or {}).get("LambdaEventStructureVersion", "V1")  # when nobody chose
+        raise BadTemplate(
+            f"{resource.id}.Targets: {targets!r}. Fix: a LAMBDA target group has a list of exactly one target"
+        )
+    version = (resource.properties.get("Config") or {}).get("LambdaEventStructureVersion", "V1")  # the default
     if version not in ("V1", "V2"):
-        raise BadTemplate(f"{resource.id}.Config.LambdaEventStructureVersion: {version!r} is neither V1 nor V2")
+        raise BadTemplate(
+            f"{resource.id}.Config.LambdaEventStructureVersion: {version!r} is unknown. Fix: write V1 or V2"
+        )
     return TargetGroup(resource.arn, str(targets[0]["Id"]), forced or (1 if version == "V1" else 2))
 
 
@@ -74,12 +77,12 @@ def _service(
     resource: Resource, template: Template, groups: Mapping[str, TargetGroup], left_out: LeftOut
 ) -> Service | None:
     listeners = template.of_type("AWS::VpcLattice::Listener")
-    own = [listener for listener in listeners if _of(listener, "Service", resource.arn)]
+    own = [listener for listener in listeners if _refers_to(listener, "Service", resource.arn)]
     if not own:
         left_out.add("services without a listener", resource.id)
         return None
     for extra in own[1:]:
-        left_out.add(f"one listener a service is served, {own[0].id}", extra.id)
+        left_out.add(f"only the listener {own[0].id} of its service is served", extra.id)
     name = str(resource.properties.get("Name", resource.id))
     host_names = (str(resource.properties.get("CustomDomainName", resource.id)), resource.id, name)
     network_arn, network = _network(resource, template, left_out)
@@ -105,34 +108,38 @@ def _service(
 def _network(service: Resource, template: Template, left_out: LeftOut) -> tuple[str, Resource | None]:
     """The service network that requests to a service come through: its ARN, and its resource if the template has it.
 
-    A client's VPC chooses one of several on AWS. Here the first association does.
+    If there are several, the client's VPC decides on AWS. Here the first association decides.
     """
     associations = template.of_type("AWS::VpcLattice::ServiceNetworkServiceAssociation")
-    own = [association for association in associations if _of(association, "Service", service.arn)]
+    own = [association for association in associations if _refers_to(association, "Service", service.arn)]
     if not own:
-        left_out.add("a service without a ServiceNetworkServiceAssociation is served all the same", service.id)
-        return _stand_in_network(template.region), None
+        left_out.add("a service is served although it has no ServiceNetworkServiceAssociation", service.id)
+        return _placeholder_network(template.region), None
     for extra in own[1:]:
-        left_out.add(f"a service is served through one service network, the one of {own[0].id}", extra.id)
+        left_out.add(f"a service is served through one service network, that of {own[0].id}", extra.id)
     for network in template.of_type("AWS::VpcLattice::ServiceNetwork"):
-        if _of(own[0], "ServiceNetwork", network.arn):
+        if _refers_to(own[0], "ServiceNetwork", network.arn):
             return network.arn, network
     left_out.add("AuthType and auth policy of a service network that the template does not have", own[0].id)
     identifier = str(own[0].properties.get("ServiceNetworkIdentifier", ""))
     known = ":servicenetwork/" in identifier and not unresolved(identifier)
-    return identifier if known else _stand_in_network(template.region), None
+    return identifier if known else _placeholder_network(template.region), None
 
 
 def _auth_policy(
     level: Literal["network", "service"], owner: Resource | None, template: Template, left_out: LeftOut
 ) -> Iterator[AuthPolicy]:
-    """What is evaluated for a service or service network. An AuthType that only a deployment knows may be AWS_IAM."""
+    """Reads the auth policy of a service or service network. An unresolved AuthType is treated as AWS_IAM."""
     auth_type = "NONE" if owner is None else owner.properties.get("AuthType", "NONE")
     if owner is None or auth_type == "NONE":
         return
     if auth_type != "AWS_IAM" and not unresolved(auth_type):
         raise BadTemplate(f"{owner.id}.AuthType: {auth_type!r} is unknown. Fix: write AWS_IAM or NONE")
-    own = [policy for policy in template.of_type("AWS::VpcLattice::AuthPolicy") if _of(policy, "Resource", owner.arn)]
+    own = [
+        policy
+        for policy in template.of_type("AWS::VpcLattice::AuthPolicy")
+        if _refers_to(policy, "Resource", owner.arn)
+    ]
     if len(own) > 1:
         raise BadTemplate(
             f"{own[1].id}.ResourceIdentifier: {owner.id} has the auth policy {own[0].id}. Fix: write one policy of both"
@@ -146,7 +153,7 @@ def _auth_policy(
 
 
 def _statements(policy: Resource, left_out: LeftOut) -> Iterator[Statement]:
-    """Of an auth policy. If only a deployment knows what it is, it has none, and so allows nothing."""
+    """Reads the statements of an auth policy. An unresolved policy has none, and so allows nothing."""
     document = policy.properties.get("Policy")
     try:
         statements = read_policy(document)
@@ -155,7 +162,7 @@ def _statements(policy: Resource, left_out: LeftOut) -> Iterator[Statement]:
             raise BadTemplate(f"{policy.id}.Policy: {error}. Fix: write a policy document, or its JSON") from error
         left_out.add("an auth policy that is not resolved: every request is refused", policy.id)
         return
-    for number_of, one in enumerate(statements, 1):
+    for position, one in enumerate(statements, 1):
         elements = {
             "Principal": one.principals,
             "Action": one.actions or one.not_actions,
@@ -163,9 +170,9 @@ def _statements(policy: Resource, left_out: LeftOut) -> Iterator[Statement]:
         }
         for element, found in elements.items():
             if not found:
-                raise BadTemplate(f"{policy.id}.Policy: statement {number_of} has no {element}. Fix: write one")
-        for what in undecided(one):
-            left_out.add(f"{what} is not decided: an Allow with it allows nothing, a Deny with it denies", policy.id)
+                raise BadTemplate(f"{policy.id}.Policy: statement {position} has no {element}. Fix: write one")
+        for part in undecided(one):
+            left_out.add(f"{part} is not decided: an Allow with it allows nothing, a Deny with it denies", policy.id)
         if any(key.startswith(PRINCIPAL_TAG) for _, key, _ in one.conditions):
             left_out.add("aws:PrincipalTag in auth policies: no caller has tags", policy.id)
         yield one
@@ -175,7 +182,7 @@ def _rules(
     listener: Resource, template: Template, groups: Mapping[str, TargetGroup], left_out: LeftOut
 ) -> Iterator[Rule]:
     rules = template.of_type("AWS::VpcLattice::Rule")
-    own = [_rule(rule, groups, left_out) for rule in rules if _of(rule, "Listener", listener.arn)]
+    own = [_rule(rule, groups, left_out) for rule in rules if _refers_to(rule, "Listener", listener.arn)]
     yield from sorted(own, key=lambda rule: rule.priority)
     with malformed(f"listener {listener.id}"):
         default = _action(listener.properties["DefaultAction"], groups, listener.id, left_out)
@@ -205,7 +212,7 @@ def _match(http: Mapping[str, Any], place: str) -> Match:
 def _one_of(match: Mapping[str, Any], known: tuple[str, ...], place: str) -> tuple[str, str]:
     if len(match) != 1 or next(iter(match)) not in known:
         raise BadTemplate(
-            f"{place}: a match has exactly one of {', '.join(known)}; this has {', '.join(match) or 'none'}"
+            f"{place}: a match has {', '.join(match) or 'no kind'}. Fix: write exactly one of {', '.join(known)}"
         )
     return next((how, str(text)) for how, text in match.items())
 
@@ -214,34 +221,35 @@ def _action(action: Mapping[str, Any], groups: Mapping[str, TargetGroup], place:
     if "FixedResponse" in action:
         status = number(action["FixedResponse"]["StatusCode"], place, "FixedResponse.StatusCode")
         if not 100 <= status <= 599:
-            raise BadTemplate(f"{place}.FixedResponse.StatusCode: {status:g} is not an HTTP status")
+            raise BadTemplate(
+                f"{place}.FixedResponse.StatusCode: {status:g} is not an HTTP status. Fix: write 100 to 599"
+            )
         return Action(status=int(status))
     forward: list[tuple[TargetGroup, int]] = []
     for target in (action.get("Forward") or {}).get("TargetGroups") or []:
         identifier, weight = str(target["TargetGroupIdentifier"]), int(target.get("Weight", 100))
         if weight < 0:
-            raise BadTemplate(f"{place}: Weight {weight} is less than nothing")
+            raise BadTemplate(f"{place}: Weight {weight} is negative. Fix: write 0 or more")
         if identifier in groups:
             forward.append((groups[identifier], weight))
         else:
             left_out.add(f"forwards to {identifier}, which is not served", place)
     if not forward:
-        left_out.add("the action forwards nowhere; requests that reach it get 404", place)
+        left_out.add("the action forwards to no target group: requests that reach it get 404", place)
         return Action(status=404)
     return Action(tuple(forward))
 
 
-def _of(resource: Resource, kind: str, arn: str) -> bool:
-    """Whether a listener or rule belongs to the service or listener."""
-    return str(resource.properties.get(f"{kind}Identifier", resource.properties.get(f"{kind}Arn", ""))) in _identifiers(
-        arn
-    )
+def _refers_to(resource: Resource, kind: str, arn: str) -> bool:
+    """Whether a resource, such as a listener, refers to the resource with this ARN, such as its service."""
+    properties = resource.properties
+    return str(properties.get(f"{kind}Identifier", properties.get(f"{kind}Arn", ""))) in _identifiers(arn)
 
 
 def _identifiers(arn: str) -> tuple[str, str]:
-    """How a template may refer to a Lattice resource: CloudFormation takes its ARN and its id."""
+    """The ways in which a template may refer to a Lattice resource: by its ARN, and by its id."""
     return arn, arn.rpartition("/")[2]
 
 
-def _stand_in_network(region: str) -> str:
+def _placeholder_network(region: str) -> str:
     return f"arn:aws:vpc-lattice:{region}:{ACCOUNT}:servicenetwork/sn-00000000000000000"

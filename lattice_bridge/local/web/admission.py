@@ -1,7 +1,8 @@
-"""Admits HTTP requests for the stack's servers: by their address, and by the page that sent them.
+"""Admits or refuses HTTP requests for the stack's servers, by their address and by the web page that sent them.
 
-Rule: this machine only. A web page can make a browser connect to a loopback port, also under the page's own host name
-if its DNS record points here (DNS rebinding). It cannot choose the headers Host, Origin and Sec-Fetch-Site.
+Rule: only requests of this machine are admitted. A web page can make a browser connect to a loopback port, also under
+the page's own host name if its DNS record points here (DNS rebinding). It cannot choose the headers Host, Origin and
+Sec-Fetch-Site.
 Sources: RFC 9112 §3.2 (request target and Host), RFC 9110 §7.2 (Host), RFC 6454 §7 (Origin), W3C Fetch Metadata.
 """
 
@@ -30,8 +31,8 @@ class Refused(Exception):
     """A request that is not served.
 
     Attributes:
-        status: of the response; the message is its text.
-        cause: what only the person at the stack reads, in place of the message; None for the message.
+        status: of the response. The message is its text.
+        cause: the text for the stack's log; None for the message.
     """
 
     def __init__(self, status: int, message: str, cause: str | None = None) -> None:
@@ -39,10 +40,20 @@ class Refused(Exception):
         self.status = status
         self.cause = cause
 
+    @property
+    def body(self) -> bytes:
+        """The body of the response."""
+        return f"{self}\n".encode()
+
+    @property
+    def headers(self) -> Headers:
+        """The headers of the response that describe the body, names in lower case."""
+        return [("content-type", "text/plain; charset=utf-8")]
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a request is addressed to.
+    """The address of a request.
 
     Attributes:
         target: path and query as sent, or `*`.
@@ -56,7 +67,7 @@ class Address:
 
 
 def address_of(method: str, target: str, headers: Headers) -> Address:
-    """The address of a request, in whichever form its target has.
+    """Reads the address of a request. Its target may have any form of RFC 9112.
 
     Args:
         method: as sent.
@@ -67,9 +78,9 @@ def address_of(method: str, target: str, headers: Headers) -> Address:
         Refused: 400, the target or the Host header is malformed.
     """
     if method == "CONNECT":
-        raise Refused(400, "Bad Request: CONNECT asks for a tunnel, and this is no proxy. Fix: send another method")
+        raise Refused(400, "Bad Request: CONNECT: this server is not a proxy. Fix: send another method")
     hosts = [value for name, value in headers if name == "host"]
-    if len(hosts) != 1:  # without it, a page of another site and a tool look the same
+    if len(hosts) != 1:  # without it, a page of another site looks like a tool
         raise Refused(400, f"Bad Request: the Host header occurs {len(hosts)} times. Fix: send it once")
     authority = hosts[0]
     if "#" in target:
@@ -96,7 +107,7 @@ def check_admitted(address: Address, headers: Headers, own_names: Collection[str
     Args:
         address: of the request.
         headers: of the request, names in lower case.
-        own_names: host names that are admitted beside loopback's, in lower case.
+        own_names: further host names that are admitted, in lower case.
 
     Raises:
         Refused: 403.
@@ -104,7 +115,7 @@ def check_admitted(address: Address, headers: Headers, own_names: Collection[str
     if not _is_own(address.host, own_names):
         raise Refused(
             403,
-            f"Forbidden: Host {quoted(address.authority)} is no name of this server. "
+            f"Forbidden: Host {quoted(address.authority)} is not a name of this server. "
             f"It admits {', '.join([_LOOPBACK_NAMES, *sorted(own_names)])}. Fix: use one of them"
             + (", or set it as the CustomDomainName of a service in the template" if own_names else ""),
         )
@@ -127,11 +138,11 @@ def check_admitted(address: Address, headers: Headers, own_names: Collection[str
 
 
 def refusal_line(request: str, refusal: Refused) -> str:
-    """A refused request as one line for the terminal, without control characters.
+    """Describes a refused request in one line for the log, without control characters.
 
     Args:
-        request: method and target, or what is known of them.
-        refusal: why.
+        request: method and target, as far as they are known.
+        refusal: with its status and cause.
     """
     shown = request if len(request) <= _SHOWN else f"{request[:_SHOWN]}…"
     line = f"{shown}: {refusal.status}: {refusal if refusal.cause is None else refusal.cause}"
@@ -139,7 +150,7 @@ def refusal_line(request: str, refusal: Refused) -> str:
 
 
 def quoted(value: str) -> str:
-    """A client's value for a message: short, in quotes, and without control characters."""
+    """Quotes a client's value for a message: shortened, and without control characters."""
     return ascii(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}...")
 
 

@@ -1,7 +1,7 @@
 """uvicorn on a loopback socket, started and stopped from within a running event loop.
 
-Rule: loopback only. The stack hands out whatever identity it is asked for, so no other
-machine may reach it, and no web page in a browser on this one (see `admission`).
+Rule: only this machine reaches the server. The stack's signing keys are public, so no other machine may use it, and
+no web page in a browser on this machine (see `admission`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import uvicorn
 
 from lattice_bridge.local.web.admission import Address, Refused, address_of, check_admitted, refusal_line
-from lattice_bridge.local.web.protocol import TARGET, StrictProtocol
+from lattice_bridge.local.web.http_protocol import LINGER_SECONDS, TARGET, StrictProtocol, closing_headers
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -30,7 +30,6 @@ MAX_HEAD: Final = 256 * 1024
 """Bytes of a target and all headers together. Lattice's own limit is not documented."""
 ADDRESS: Final = "lattice_bridge.address"
 """Key of the ASGI scope with the request's `Address`."""
-DRAIN_SECONDS: Final = 1.0
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ class PortTaken(Exception):
     """The port is in use, or may not be used."""
 
 
-class LoopbackServer:
+class AsgiServer:
     """One listening socket. The front and the Lambda API have one each, every execution environment has its own."""
 
     def __init__(self, server: uvicorn.Server, listener: socket.socket) -> None:
@@ -50,27 +49,19 @@ class LoopbackServer:
     @classmethod
     async def start(
         cls, app: Application, port: int = 0, *, names: Collection[str] = (), max_head: int = MAX_HEAD
-    ) -> LoopbackServer:
+    ) -> AsgiServer:
         """Listens on `port`, or on a free one if it is 0.
 
         Args:
-            app: an ASGI application. It gets the requests that are admitted, each with its ADDRESS in the scope.
+            app: an ASGI application. It gets the admitted requests, each with its ADDRESS in the scope.
             port: to listen on.
-            names: host names that are admitted beside loopback's, in lower case.
+            names: further host names that are admitted, in lower case.
             max_head: bytes of a target and all headers together.
 
         Raises:
-            PortTaken: somebody else listens there.
+            PortTaken: the port is in use, or may not be used.
         """
-        # asyncio turns Nagle's algorithm off only for sockets that name their protocol; with it on, each answer that
-        # is written in two pieces waits 40 ms for a delayed acknowledgement.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, port))
-        except (OSError, OverflowError) as error:
-            listener.close()
-            raise PortTaken(f"port {port}: {error}") from error
+        listener = _bind(port)
         config = uvicorn.Config(
             _admitted(app, frozenset(names)),
             http=StrictProtocol,
@@ -79,7 +70,7 @@ class LoopbackServer:
             lifespan="off",
             log_config=None,
             access_log=False,
-            proxy_headers=False,  # uvicorn would believe a client's x-forwarded-for
+            proxy_headers=False,  # uvicorn would trust a client's x-forwarded-for
             server_header=False,
             date_header=False,
             timeout_keep_alive=60,  # Lattice's idle timeout
@@ -92,7 +83,7 @@ class LoopbackServer:
         return cls(server, listener)
 
     async def stop(self) -> None:
-        """Stops listening, and gives what is being answered two seconds."""
+        """Stops listening, and ends running requests after two seconds."""
         try:
             await self._server.shutdown(sockets=[self._listener])
         except asyncio.CancelledError:
@@ -100,8 +91,21 @@ class LoopbackServer:
             raise
 
 
+def _bind(port: int) -> socket.socket:
+    # asyncio turns Nagle's algorithm off only for sockets that name their protocol. With it on, each response in two
+    # pieces waits 40 ms for a delayed acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise PortTaken(f"port {port}: {error}") from error
+    return listener
+
+
 def _admitted(app: Application, names: frozenset[str]) -> Application:
-    """The application, for the requests that may reach it. The others are refused before anything is run or read."""
+    """Wraps the application: refuses requests before it runs or reads anything."""
 
     async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
         target = scope[TARGET].decode("latin-1")
@@ -120,7 +124,7 @@ def _admitted(app: Application, names: frozenset[str]) -> Application:
 
 
 def _addressed(scope: Scope, address: Address) -> Scope:
-    """The scope of a request whose target and Host have been read. An absolute target's authority replaces Host."""
+    """Returns the scope with the target and Host that were read. An absolute target's authority replaces Host."""
     path, _, query = address.target.partition("?")
     host = address.authority.encode("latin-1")
     return {
@@ -134,22 +138,17 @@ def _addressed(scope: Scope, address: Address) -> Scope:
 
 
 async def _send_refusal(refusal: Refused, send: Send) -> None:
-    body = f"{refusal}\n".encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
+    headers = [(name.encode(), value.encode()) for name, value in closing_headers(refusal)]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": refusal.body})
 
 
 async def drain(receive: Receive, scope: Scope) -> None:
-    """Reads on for a moment, and throws away: a client that is still sending would get a reset, not the reason."""
+    """Reads and discards the rest of a refused request, for LINGER_SECONDS at most."""
     if any(name == b"expect" for name, _ in scope["headers"]):
-        return  # it waits for a go-ahead before it sends
+        return  # the client sends nothing before it is asked to
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_SECONDS):
+        async with asyncio.timeout(LINGER_SECONDS):
             message = await receive()
             while message["type"] == "http.request" and message.get("more_body"):
                 message = await receive()

@@ -1,6 +1,6 @@
-"""Who signed an HTTP request: Signature Version 4 as VPC Lattice and Lambda verify it.
+"""Verifies the signature of an HTTP request: AWS Signature Version 4, as VPC Lattice and Lambda verify it.
 
-Rule: the arithmetic is botocore's own. Here is what surrounds it: what has to be there, and how old it may be.
+Rule: botocore computes the signatures. This module decides what a request must contain, and how old it may be.
 Source: the VPC Lattice user guide, "SIGv4 authenticated requests": service `vpc-lattice-svcs`, and
 `x-amz-content-sha256: UNSIGNED-PAYLOAD`, since Lattice does not verify bodies. Lambda does, without that header.
 """
@@ -20,12 +20,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.utils import normalize_url_path
 
-from lattice_bridge.local.front.identities import Identity
-
 SERVICE: Final = "vpc-lattice-svcs"
 UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 MAX_SKEW: Final = timedelta(minutes=5)
-SESSION_PREFIX: Final = "session="
 MAX_SIGNED: Final = 100
 
 _HEADER: Final = re.compile(
@@ -36,15 +33,14 @@ _FIXES: Final = {
     "x-amz-content-sha256": f"add -H 'x-amz-content-sha256: {UNSIGNED}', once",
     "x-amz-date": "sign with an SDK or with curl --aws-sigv4, which send it",
 }
-_SESSION: Final = re.compile(r"[A-Za-z0-9_+=,.@-]{2,64}")
 
 
 class SignatureRefused(Exception):
-    """A signature that is there and does not hold. The message is what the client gets with its 403.
+    """A signature that does not verify. The message is sent to the client with status 403.
 
     Args:
         message: begins with AWS's name for the fault.
-        fix: what the caller can do.
+        fix: the step for the caller.
     """
 
     def __init__(self, message: str, fix: str) -> None:
@@ -52,7 +48,7 @@ class SignatureRefused(Exception):
 
 
 class Key(Protocol):
-    """What a signature is verified with."""
+    """A key that signatures are verified with."""
 
     @property
     def access_key(self) -> str: ...
@@ -66,7 +62,7 @@ _Key = TypeVar("_Key", bound=Key)
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What was signed, as sent.
+    """The parts of a request that a signature covers, as sent.
 
     Attributes:
         method, path, query: of the request line, undecoded.
@@ -79,10 +75,11 @@ class Signed:
     headers: Sequence[tuple[str, str]]
 
     def values(self, name: str) -> list[str]:
+        """Returns all values of a header."""
         return [value for key, value in self.headers if key == name]
 
     def one(self, name: str) -> str:
-        """A header that has to be there, once, for a signature to mean anything."""
+        """Returns the value of a header that a signed request must contain exactly once."""
         values = self.values(name)
         if len(values) != 1:
             raise SignatureRefused(
@@ -91,10 +88,16 @@ class Signed:
         return values[0]
 
 
-def verify(request: Signed, identities: Mapping[str, Identity], *, region: str, now: datetime) -> Identity | None:
-    """Who signed a request to Lattice; None if it carries no AWS signature.
+def lattice_signer(request: Signed, keys: Mapping[str, _Key], *, region: str, now: datetime) -> _Key | None:
+    """Returns the key that signed a request to Lattice; None if the request has no AWS signature.
 
-    A request that is signed and wrong is refused, also where unsigned ones are admitted.
+    A request with a wrong signature is refused, also where unsigned requests are admitted.
+
+    Args:
+        request: as sent.
+        keys: by access key.
+        region: for which the request must be signed.
+        now: in UTC.
 
     Raises:
         SignatureRefused: malformed, by an unknown key, for another service or region, stale, with a signed payload, or
@@ -104,20 +107,20 @@ def verify(request: Signed, identities: Mapping[str, Identity], *, region: str, 
         raise SignatureRefused(
             f"InvalidSignatureException: x-amz-content-sha256 must be {UNSIGNED}", _FIXES["x-amz-content-sha256"]
         )
-    return signer_of(request, identities, service=SERVICE, region=region, payload=UNSIGNED, now=now)
+    return signer_of(request, keys, service=SERVICE, region=region, payload=UNSIGNED, now=now)
 
 
 def signer_of(
     request: Signed, keys: Mapping[str, _Key], *, service: str, region: str, payload: str, now: datetime
 ) -> _Key | None:
-    """Whose key signed the request; None if it carries no AWS signature.
+    """Returns the key that signed a request; None if the request has no AWS signature.
 
     Args:
         request: as sent.
         keys: by access key.
-        service: what it has to be signed for.
-        region: what it has to be signed for.
-        payload: how the canonical request ends: the body's sha256 as hex, or a word in its place.
+        service: for which the request must be signed.
+        region: for which the request must be signed.
+        payload: the last line of the canonical request: the body's sha256 as hex, or a word in its place.
         now: in UTC.
 
     Raises:
@@ -126,6 +129,28 @@ def signer_of(
     """
     if not _is_signed(request):
         return None
+    access_key, day, names, signature = _parse_authorization(request, service, region)
+    timestamp = _fresh(request.one("x-amz-date"), day, now)
+    signed_lines = _signed_lines(names, request)
+    _check_signed(names, request, service)
+    key = keys.get(access_key)
+    if key is None:
+        raise SignatureRefused(
+            "UnrecognizedClientException: The security token included in the request is invalid.",
+            "sign with an access key of this stack's identities",
+        )
+    auth = SigV4Auth(Credentials(key.access_key, key.secret_key), service, region)
+    own = _signatures(request, auth, signed_lines, timestamp, payload)
+    if not any(hmac.compare_digest(signature, one) for one in own):
+        raise SignatureRefused(
+            "InvalidSignatureException: The request signature we calculated does not match the signature you provided.",
+            "use this access key's own secret, and send what was signed: method, path, query and signed headers",
+        )
+    return key
+
+
+def _parse_authorization(request: Signed, service: str, region: str) -> tuple[str, str, list[str], str]:
+    """Returns the access key, the day, the names of the signed headers, and the signature."""
     match = _HEADER.fullmatch(request.one("authorization"))
     if match is None:
         raise SignatureRefused(
@@ -138,29 +163,15 @@ def signer_of(
             f"InvalidSignatureException: Credential should be scoped to {region}/{service}",
             f"sign for this region and service, as in curl --aws-sigv4 aws:amz:{region}:{service}",
         )
-    timestamp = _fresh(request.one("x-amz-date"), day, now)
-    names = signed_headers.split(";")
-    signed_lines = _signed_lines(names, request)
-    _check_signed(names, request, service)
-    key = keys.get(access_key)
-    if key is None:
-        raise SignatureRefused(
-            "UnrecognizedClientException: The security token included in the request is invalid.",
-            "sign with an access key that this stack knows",
-        )
-    auth = SigV4Auth(Credentials(key.access_key, key.secret_key), service, region)
-    own = _signatures(request, auth, signed_lines, timestamp, payload)
-    if not any(hmac.compare_digest(signature, one) for one in own):
-        raise SignatureRefused(
-            "InvalidSignatureException: The request signature we calculated does not match the signature you provided.",
-            "use this access key's own secret, and send what was signed: method, path, query and signed headers",
-        )
-    return key
+    return access_key, day, signed_headers.split(";"), signature
 
 
 def _signed_lines(names: Sequence[str], request: Signed) -> list[tuple[str, str]]:
-    """The headers that the signature covers, in the order of SignedHeaders. Bounded before anything is computed: the
-    keys of the stack are public, and each name is compared with each header."""
+    """Returns the headers that the signature covers, in the order of SignedHeaders.
+
+    Their number is bounded before anything is computed: the stack's keys are public, and each name is compared with
+    each header.
+    """
     if len(set(names)) < len(names) or len(names) > MAX_SIGNED:
         raise SignatureRefused(
             f"InvalidSignatureException: SignedHeaders has {len(names)} names, {len(set(names))} different ones",
@@ -175,37 +186,21 @@ def _signed_lines(names: Sequence[str], request: Signed) -> list[tuple[str, str]
 
 
 def _check_signed(names: Sequence[str], request: Signed, service: str) -> None:
-    """What the signature has to cover. AWS wants every `x-amz-*` header signed; whether Lattice does is not known, and
-    the one that chooses a local session's name is written by hand."""
-    wanted = {"host", "x-amz-date"}
+    """Checks that the signature covers the required headers.
+
+    AWS requires a signature of every `x-amz-*` header. Whether Lattice does is not known, and people add the header
+    that chooses a local session's name by hand.
+    """
+    required = {"host", "x-amz-date"}
     if service != SERVICE:
-        wanted |= {name for name, _ in request.headers if name.startswith("x-amz-")}
-    if missing := wanted - set(names):
+        required |= {name for name, _ in request.headers if name.startswith("x-amz-")}
+    if missing := required - set(names):
         listed = ", ".join(sorted(missing))
-        raise SignatureRefused(
-            f"InvalidSignatureException: {listed} must be signed", "add what is missing to SignedHeaders"
-        )
+        raise SignatureRefused(f"InvalidSignatureException: {listed} must be signed", "add them to SignedHeaders")
 
 
 def _is_signed(request: Signed) -> bool:
     return any(value.startswith("AWS4-") for value in request.values("authorization"))
-
-
-def session_of(request: Signed, identity: Identity) -> str:
-    """The session's name: the identity's own, or the one that `x-amz-security-token: session=NAME` asks for.
-
-    Whoever assumes a role through AssumeRole chooses the session's name; this is the local way to do so.
-    """
-    token = next(iter(request.values("x-amz-security-token")), "")
-    if not token.startswith(SESSION_PREFIX):
-        return identity.session
-    session = token.removeprefix(SESSION_PREFIX)
-    if _SESSION.fullmatch(session) is None:
-        raise SignatureRefused(
-            "InvalidSignatureException: x-amz-security-token is not session=NAME",
-            "write a NAME of 2 to 64 of A-Z a-z 0-9 _ + = , . @ -",
-        )
-    return session
 
 
 def _fresh(timestamp: str, day: str, now: datetime) -> str:
@@ -230,10 +225,10 @@ def _fresh(timestamp: str, day: str, now: datetime) -> str:
 def _signatures(
     request: Signed, auth: SigV4Auth, lines: Sequence[tuple[str, str]], timestamp: str, payload: str
 ) -> Iterator[str]:
-    """The signature in each way that clients are known to write the canonical request.
+    """Gives the signature for each form in which clients write the canonical request.
 
-    AWS's rule encodes the path once more and sorts the query, botocore also resolves dots and double slashes; curl
-    before 8.3 signs both as sent. Which Lattice wants is not documented, so a correct signature of any kind is taken.
+    AWS's rule encodes the path once more and sorts the query. botocore also resolves dots and double slashes. curl
+    before 8.3 signs both as sent. Lattice's own form is not documented, so a correct signature of any form is accepted.
     """
     signed = AWSRequest(method=request.method, url=f"http://{request.one('host')}/")
     for name, value in lines:
@@ -249,6 +244,6 @@ def _signatures(
 
 
 def _sorted(query: str) -> str:
-    """AWS's canonical query: by name, then value, with a `=` after every name."""
+    """Returns AWS's canonical query: sorted by name, then value, with a `=` after every name."""
     pairs = sorted(part.partition("=")[::2] for part in query.split("&") if part)
     return "&".join(f"{name}={value}" for name, value in pairs)

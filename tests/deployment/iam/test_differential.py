@@ -18,10 +18,11 @@ from lattice_bridge.deployment.doctor.invokers import admits, may_admit
 from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_nobody
 from lattice_bridge.deployment.iam.policy import read_policy
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.local.front.authorization import NotAuthorized, authorize, undecided
+from lattice_bridge.local.front.authorization import NotAuthorized, authorize
 from lattice_bridge.local.front.identities import Identity
 from lattice_bridge.local.front.lattice import HttpRequest, Signer
-from lattice_bridge.local.plan.plan import AuthPolicy, Service
+from lattice_bridge.local.plan.auth_policy import AuthPolicy, undecided
+from lattice_bridge.local.plan.model import Service
 from tests.support.iam_evaluator import POSITIVE, Context, Names, admitted
 
 OURS, THEIRS = "123456789012", "999999999999"

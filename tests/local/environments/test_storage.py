@@ -1,27 +1,29 @@
-"""Where functions may write: to a /tmp of their environment's own, and nowhere else."""
+"""Storage: functions write to a /tmp of their own environment, and nowhere else."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pwd
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.local.environments.storage import MARKER, PREFIX, remove, remove_left_behind
+from lattice_bridge.deployment.cloudformation.template import read_template
+from lattice_bridge.local.environments.storage import MARKER, PREFIX, Storage, remove, remove_left_behind
+from lattice_bridge.local.plan.reader import read_plan
 from lattice_bridge.testing import LocalStack
-from tests.local.test_stack_faults import alive, wait_until
 from tests.support.paths import ROOT
-from tests.support.stack import FAULTS, RunningStack, allowed, running
+from tests.support.stack import FAULTS, ONE_FUNCTION, RunningStack, alive, allowed, running, wait_until
 
 WITHOUT_MOUNTS: Final = ("unshare", "--user", "--map-root-user", "sh", "-c")
-"""A namespace in which the kernel refuses mount namespaces, as a container or a policy does."""
+"""Enters a namespace in which the kernel refuses mount namespaces, as a container or a policy does."""
 
 NO_MOUNTS: Final = "echo 0 > /proc/sys/user/max_mnt_namespaces"
 
@@ -29,10 +31,10 @@ private: Final = pytest.mark.skipif(
     not allowed("unshare", "--user", "--map-root-user", "--mount", "true"), reason="no private mounts on this machine"
 )
 HOME: Final = pwd.getpwuid(os.getuid()).pw_dir
-"""Not `Path.home()`: `$HOME` may be in `/tmp`, where a function sees nothing of the machine."""
+"""Not `Path.home()`: `$HOME` may be in `/tmp`, where a function sees no file of the machine."""
 
 ordinary: Final = ("setpriv", "--bounding-set=-all,+setfcap", "--inh-caps=-all")
-"""Takes from root what an ordinary user does not have."""
+"""Removes from root the rights that an ordinary user does not have."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def stack() -> Iterator[RunningStack]:
 
 
 def folder_of(answer: dict[str, Any]) -> Path:
-    """The folder that is the `/tmp` of the process that answered, as the machine sees it."""
+    """Returns the machine's path of the folder that is the `/tmp` of the process."""
     command = Path(f"/proc/{answer['pid']}/cmdline").read_text().split("\0")
     return next(Path(word) for word in command if word.startswith(f"/tmp/{PREFIX}"))
 
@@ -52,12 +54,17 @@ def run(stack: RunningStack, tenant: str, command: str) -> dict[str, Any]:
     return answer
 
 
-# ---- each environment has its own -----------------------------------------------------------------------------------
+def end_environment(stack: RunningStack, tenant: str) -> None:
+    """Kills the environment's process, so that the stack ends the environment at once and not after an idle time."""
+    assert stack.invoke("isolated-files", {"run": "kill -9 $PPID"}, tenant).json()["errorType"] == "Runtime.ExitError"
+
+
+# ---- a folder for each environment ----------------------------------------------------------------------------------
 
 
 @private
 def test_file_in_tmp_is_not_seen_by_another_tenant(stack: RunningStack) -> None:
-    """Trap G8: the demonstration of isolation that everybody tries first."""
+    """Trap G8: developers test the isolation with a file first."""
     name = f"/tmp/of-blue-{os.getpid()}"
     blue = run(stack, "blue", f"echo secret > {name}; cat {name}")
     assert (blue["out"], blue["tmp"]) == ("secret\n", "/tmp")
@@ -68,7 +75,7 @@ def test_file_in_tmp_is_not_seen_by_another_tenant(stack: RunningStack) -> None:
 
 @private
 @pytest.mark.parametrize("folder", [str(FAULTS.parent), "/var/tmp", "/dev/shm", str(ROOT), HOME])
-def test_nothing_but_tmp_can_be_written_to(stack: RunningStack, folder: str) -> None:
+def test_only_tmp_is_writable(stack: RunningStack, folder: str) -> None:
     if not Path(folder).is_dir():
         pytest.skip(f"this machine has no {folder}")
     assert "Read-only file system" in run(stack, "blue", f"echo 1 > {folder}/written-by-a-function")["err"]
@@ -87,8 +94,8 @@ def test_function_cannot_undo_its_mounts(stack: RunningStack, command: str) -> N
 
 @private
 @pytest.mark.parametrize("whose", ["sibling", "stack"])
-def test_files_of_another_process_cannot_be_reached_through_proc(stack: RunningStack, whose: str) -> None:
-    """Trap G8: as root as well. `/proc/PID/root` leads into the other's mounts."""
+def test_proc_of_another_process_gives_no_access(stack: RunningStack, whose: str) -> None:
+    """Trap G8: also as root. `/proc/PID/root` leads to another process's mounts."""
     blue = run(stack, "blue", "echo secret > /tmp/secret")["pid"]
     there = f"/proc/{blue if whose == 'sibling' else stack.process.pid}"
     for command in (
@@ -108,11 +115,11 @@ def test_files_of_another_process_cannot_be_reached_through_proc(stack: RunningS
 
 @private
 @pytest.mark.skipif(os.getuid() != 0, reason="only root reads other users' files")
-def test_root_runs_code_that_only_another_user_may_read(tmp_path: Path) -> None:
-    """A container's root has a project of the machine's user mounted."""
+def test_root_runs_code_of_another_user(tmp_path: Path) -> None:
+    """In a container, root runs a mounted project that belongs to a user of the machine."""
     (tmp_path / "code").mkdir()
     shutil.copy(FAULTS.parent / "faults.py", tmp_path / "code")
-    (tmp_path / "template.yaml").write_text(IN_TMP)
+    (tmp_path / "template.yaml").write_text(SHELL_FUNCTION)
     for path in (tmp_path / "code" / "faults.py", tmp_path / "code"):
         os.chown(path, 12345, 12345)
         path.chmod(0o700)
@@ -123,7 +130,7 @@ def test_root_runs_code_that_only_another_user_may_read(tmp_path: Path) -> None:
 
 @private
 def test_project_in_tmp_is_run_and_read_only(tmp_path: Path) -> None:
-    """A newcomer clones into `mktemp -d`. Links between the project's folders lead where they did."""
+    """A project may be cloned into `mktemp -d`. Links between its folders still work."""
     assert str(tmp_path).startswith("/tmp/")
     (tmp_path / "common").mkdir()
     (tmp_path / "common" / "shared.py").write_text("WORD = 'found'\n")
@@ -137,7 +144,7 @@ def test_project_in_tmp_is_run_and_read_only(tmp_path: Path) -> None:
     (elsewhere / "linked").symlink_to(tmp_path.parent / "cache" / "linked")
     shutil.copy(FAULTS.parent / "faults.py", tmp_path / "code")
     (tmp_path / "template.yaml").write_text(
-        IN_TMP.replace("Timeout: 20", f"Timeout: 20, Environment: {{Variables: {{PYTHONPATH: {elsewhere}}}}}")
+        SHELL_FUNCTION.replace("Timeout: 20", f"Timeout: 20, Environment: {{Variables: {{PYTHONPATH: {elsewhere}}}}}")
     )
     (tmp_path.parent / "beside").write_text("not in the project")
     with running(template=tmp_path / "template.yaml") as stack:
@@ -156,19 +163,10 @@ def test_project_in_tmp_is_run_and_read_only(tmp_path: Path) -> None:
     assert (tmp_path / "code" / "faults.py").exists()
 
 
-IN_TMP = """
-Resources:
-  Function:
-    Type: AWS::Serverless::Function
-    Properties: {FunctionName: isolated-files, Handler: faults.files, CodeUri: code, Runtime: python3.13, Timeout: 20}
-  Service:
-    Type: AWS::VpcLattice::Service
-  Listener:
-    Type: AWS::VpcLattice::Listener
-    Properties:
-      ServiceIdentifier: !Ref Service
-      DefaultAction: {FixedResponse: {StatusCode: 404}}
-"""
+SHELL_FUNCTION: Final = ONE_FUNCTION.replace(
+    "Handler: app.handler,", "FunctionName: isolated-files, Handler: faults.files, CodeUri: code, Timeout: 20,"
+)
+PYTHON_FUNCTION: Final = ONE_FUNCTION.replace("Handler:", "FunctionName: isolated-files, Handler:")
 
 
 # ---- without root's rights, and without mounts ----------------------------------------------------------------------
@@ -176,8 +174,7 @@ Resources:
 PROGRAM: Final = """
 import json, sys
 from pathlib import Path
-from tests.support.stack import FAULTS, running
-from tests.local.test_stack_faults import alive
+from tests.support.stack import FAULTS, alive, running
 with running("--max-environments", "4", template=FAULTS) as stack:
     def run(tenant, command):
         return stack.invoke("isolated-files", {"run": command}, tenant).json()
@@ -192,6 +189,14 @@ json.dump([first, second, lived, left, warnings], sys.stdout)
 """
 
 
+def result_of(template: Path, wrapper: Sequence[str]) -> Any:
+    """Returns the result of the function, in a stack that runs under a command."""
+    if wrapper:
+        return outcome(*wrapper, sys.executable, "-c", IMPORTS, str(template))
+    with running(template=template) as stack:
+        return stack.invoke("isolated-files").json()
+
+
 def outcome(*command: str) -> Any:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -200,7 +205,7 @@ def outcome(*command: str) -> Any:
 
 @pytest.mark.skipif(not allowed(*ordinary, "unshare", "--user", "--map-current-user", "true"), reason="needs setpriv")
 def test_user_namespace_isolates_and_ends_with_the_stack() -> None:
-    """What an ordinary user gets: mounts need a user namespace, and its processes can still be found and killed."""
+    """For an ordinary user, mounts need a user namespace. The stack still finds and kills its processes."""
     first, second, lived, left, warnings = outcome(*ordinary, sys.executable, "-c", PROGRAM)
     assert {first["user"], second["user"]}.isdisjoint({str(Path("/proc/self/ns/user").readlink())})
     assert first["out"].split() == ["CapEff:", "0" * 16]
@@ -215,7 +220,7 @@ UNDER_REFUSAL: Final = (*WITHOUT_MOUNTS, f'{NO_MOUNTS} && exec "$0" "$@"')
 
 
 @refuses_mounts
-def test_machine_without_private_mounts_is_named_and_tmpdir_is_private() -> None:
+def test_machine_without_private_mounts_is_reported() -> None:
     try:
         first, second, lived, left, warnings = outcome(*UNDER_REFUSAL, sys.executable, "-c", PROGRAM)
     finally:
@@ -239,25 +244,26 @@ with running(template=Path(sys.argv[1])) as stack:
 
 
 @pytest.mark.parametrize("wrapper", [(), pytest.param(UNDER_REFUSAL, marks=refuses_mounts)], ids=["", "no mounts"])
-def test_function_leaves_no_bytecode_in_its_folder(tmp_path: Path, wrapper: tuple[str, ...]) -> None:
+def test_function_writes_no_bytecode(tmp_path: Path, wrapper: tuple[str, ...]) -> None:
     (tmp_path / "helper.py").write_text("WORD = 'found'\n")
     (tmp_path / "app.py").write_text("import helper\ndef handler(event, context):\n    return helper.WORD\n")
     template = tmp_path / "template.yaml"
-    template.write_text(IN_TMP.replace("CodeUri: code, ", "").replace("faults.files", "app.handler"))
-    assert outcome(*wrapper, sys.executable, "-c", IMPORTS, str(template)) == "found"
+    template.write_text(PYTHON_FUNCTION)
+    assert result_of(template, wrapper) == "found"
     assert not list(tmp_path.glob("**/__pycache__"))
 
 
-# ---- what is left ---------------------------------------------------------------------------------------------------
+# ---- removal --------------------------------------------------------------------------------------------------------
 
 
 @private
 def test_folder_and_mounts_end_with_the_environment() -> None:
-    with running("--idle", "1", template=FAULTS) as stack:
+    with running(template=FAULTS) as stack:
         answer = run(stack, "blue", "mkdir -p /tmp/a/b; chmod 0 /tmp/a/b; ln -s / /tmp/root; stat -c %a:%u /tmp")
         assert answer["out"] == f"700:{os.getuid()}\n"
         folder = folder_of(answer)
         assert (folder / "root").is_symlink()
+        end_environment(stack, "blue")
         wait_until(lambda: not folder.exists())
         assert not alive(answer["pid"])
         assert str(folder) not in Path("/proc/self/mountinfo").read_text()
@@ -265,22 +271,21 @@ def test_folder_and_mounts_end_with_the_environment() -> None:
 
 
 @private
-def test_next_stack_removes_the_folders_of_a_killed_one() -> None:
-    with running(template=FAULTS) as living:
-        run(living, "blue", "echo 1 > /tmp/x")
-        with LocalStack(FAULTS) as started:
-            killed = RunningStack(started.process.popen, started.url, started.lambda_url)
-            abandoned = folder_of(run(killed, "blue", "echo 1 > /tmp/x"))
-            killed.process.kill()
-            killed.process.wait()
-        assert (abandoned / "x").exists()
-        with running(template=FAULTS):
-            wait_until(lambda: not abandoned.parent.exists())
-        assert run(living, "blue", "cat /tmp/x")["out"] == "1\n"
+def test_folders_of_a_killed_stack_are_removed(stack: RunningStack) -> None:
+    run(stack, "blue", "echo 1 > /tmp/x")
+    with LocalStack(FAULTS) as started:
+        killed = RunningStack(started.process.popen, started.url, started.lambda_url)
+        abandoned = folder_of(run(killed, "blue", "echo 1 > /tmp/x"))
+        killed.process.kill()
+        killed.process.wait()
+        assert (abandoned / "x").exists()  # at once: any stack that starts on this machine removes it
+    with running(template=FAULTS):
+        wait_until(lambda: not abandoned.parent.exists())
+    assert run(stack, "blue", "cat /tmp/x")["out"] == "1\n"
 
 
 def left_behind(parent: Path, name: str = f"{PREFIX}a") -> Path:
-    """A folder as a killed stack leaves it."""
+    """Makes a folder as a killed stack leaves it."""
     folder = parent / name
     folder.mkdir(mode=0o700, parents=True)
     (folder / MARKER).touch(mode=0o600)
@@ -288,7 +293,7 @@ def left_behind(parent: Path, name: str = f"{PREFIX}a") -> Path:
     return folder
 
 
-def test_removing_follows_no_link(tmp_path: Path) -> None:
+def test_removal_follows_no_link(tmp_path: Path) -> None:
     """Trap G8."""
     outside = tmp_path / "outside"
     (outside / "kept").mkdir(parents=True, mode=0o755)
@@ -330,8 +335,8 @@ def readable_by_others(folder: Path) -> None:
 @pytest.mark.parametrize(
     "change", [without_marker, with_marker_that_is_a_link, with_marker_that_is_a_folder, readable_by_others]
 )
-def test_folder_that_no_stack_made_is_left_alone(tmp_path: Path, change: Callable[[Path], None]) -> None:
-    """Trap G10: a project that was unpacked to `/tmp/lattice-bridge-stack-main` is not ours."""
+def test_folder_without_a_stack_is_kept(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    """Trap G10: a project that was unpacked to `/tmp/lattice-bridge-stack-main` is not a stack's folder."""
     folder = left_behind(tmp_path)
     change(folder)
     remove_left_behind(str(tmp_path))
@@ -340,7 +345,7 @@ def test_folder_that_no_stack_made_is_left_alone(tmp_path: Path, change: Callabl
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
 @pytest.mark.parametrize("given", [".", MARKER])
-def test_folder_of_another_user_is_left_alone(tmp_path: Path, given: str) -> None:
+def test_folder_of_another_user_is_kept(tmp_path: Path, given: str) -> None:
     """Trap G10."""
     folder = left_behind(tmp_path)
     os.chown(folder / given, 12345, 12345)
@@ -349,43 +354,44 @@ def test_folder_of_another_user_is_left_alone(tmp_path: Path, given: str) -> Non
 
 
 @pytest.mark.parametrize("inside", [".", "1", "1/code"])
-def test_folder_with_what_the_stack_needs_is_left_alone(tmp_path: Path, inside: str) -> None:
-    """Trap G10: whatever it contains."""
+def test_folder_with_needed_files_is_kept(tmp_path: Path, inside: str) -> None:
+    """Trap G10: the folder or one inside is needed by the stack."""
     needed, other = left_behind(tmp_path), left_behind(tmp_path, f"{PREFIX}ab")
     remove_left_behind(str(tmp_path), {os.path.realpath(needed / inside)})
     assert (needed / "1").is_dir()
     assert not other.exists()
 
 
-@pytest.mark.parametrize("name", ["lattice-bridge-main", f"{PREFIX}main"])
-def test_project_with_a_name_like_ours_is_run_and_kept(name: str) -> None:
-    """Trap G10: the start removed the project that it was to run."""
-    folder = Path(f"/tmp/{name}-{os.getpid()}")
-    folder.mkdir(mode=0o700)
-    try:
-        (folder / MARKER).touch()
-        (folder / "app.py").write_text("def handler(event, context):\n    return 'runs'\n")
-        template = folder / "template.yaml"
-        template.write_text(IN_TMP.replace("CodeUri: code, ", "").replace("faults.files", "app.handler"))
-        for _ in range(2):
-            with running(template=template) as stack:
-                assert stack.invoke("isolated-files").json() == "runs"
-    finally:
-        shutil.rmtree(folder)
+def test_project_named_like_a_stack_folder_is_kept(tmp_path: Path) -> None:
+    """Trap G10: a start removed the project that it was to run.
+
+    The test uses a folder of its own: in `/tmp`, other stacks on this machine would remove the project.
+    """
+    project, abandoned = left_behind(tmp_path, f"{PREFIX}main"), left_behind(tmp_path)
+    (project / "app.py").write_text("def handler(event, context):\n    return 1\n")
+    (project / "template.yaml").write_text(PYTHON_FUNCTION)
+    plan = read_plan(read_template(project / "template.yaml", {}, "us-east-1"))
+
+    async def start() -> None:
+        await Storage(tmp_path / "own", plan).remove_left_behind()
+
+    asyncio.run(start())
+    assert (project / "app.py").exists()
+    assert not abandoned.exists()
 
 
 DEEP: Final = "import os\nos.chdir('/tmp')\nfor _ in range(1200): os.mkdir('d'); os.chdir('d'); open('f', 'w').close()"
 
 
 @private
-def test_deeply_nested_folders_are_removed_with_the_environment() -> None:
-    """They ended the stop, and each later start, with a RecursionError."""
-    with running("--idle", "3", template=FAULTS) as stack:
-        answer = run(stack, "blue", f'{sys.executable} -I -c "{DEEP}"; ls /tmp')
-        assert "d" in answer["out"].split()  # beside the project, if it is in /tmp
-        folder = folder_of(answer)
-        wait_until(lambda: not folder.exists())
-        assert "d" not in run(stack, "blue", "ls -A /tmp")["out"].split()
+def test_deeply_nested_folders_are_removed(stack: RunningStack) -> None:
+    """Without this, the stop and each later start failed with a RecursionError."""
+    answer = run(stack, "deep", f'{sys.executable} -I -c "{DEEP}"; ls /tmp')
+    assert "d" in answer["out"].split()  # beside the project, if it is in /tmp
+    folder = folder_of(answer)
+    end_environment(stack, "deep")
+    wait_until(lambda: not folder.exists())
+    assert "d" not in run(stack, "deep", "ls -A /tmp")["out"].split()
 
 
 def test_deeply_nested_folders_of_a_killed_stack_are_removed(tmp_path: Path) -> None:
@@ -396,8 +402,8 @@ def test_deeply_nested_folders_of_a_killed_stack_are_removed(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(os.getuid() != 0 or not allowed("chattr", "-V", "-i", __file__), reason="needs chattr")
-def test_what_cannot_be_removed_is_named_and_keeps_its_marker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Another start may have better luck; and the rest is removed."""
+def test_undeletable_folder_is_reported_and_keeps_its_marker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The rest is removed, and a later start tries again."""
     folder = left_behind(tmp_path)
     (folder / "1" / "2" / "3").mkdir(parents=True)
     (folder / "1" / "2" / "kept").touch()
@@ -418,18 +424,21 @@ def test_what_cannot_be_removed_is_named_and_keeps_its_marker(tmp_path: Path, ca
 
 
 @pytest.mark.parametrize("wrapper", [(), ordinary], ids=["", "without root's rights"])
-def test_path_with_folders_that_cannot_be_looked_at_is_no_obstacle(tmp_path: Path, wrapper: tuple[str, ...]) -> None:
+def test_unreadable_folder_in_path_is_no_obstacle(
+    tmp_path: Path, wrapper: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     if wrapper and not allowed(*wrapper, "true"):
         pytest.skip("needs setpriv")
     (tmp_path / "app.py").write_text("def handler(event, context):\n    return 'runs'\n")
     template = tmp_path / "template.yaml"
-    template.write_text(IN_TMP.replace("CodeUri: code, ", "").replace("faults.files", "app.handler"))
+    template.write_text(PYTHON_FUNCTION)
     (tmp_path / "locked" / "bin").mkdir(parents=True)
     (tmp_path / "locked").chmod(0)
     path = os.pathsep.join([str(tmp_path / "locked" / "bin"), f"/tmp/{'x' * 300}", "/tmp/y" * 1000, os.environ["PATH"]])
     before = set(Path("/tmp").glob(f"{PREFIX}*"))
     try:
-        assert outcome(*wrapper, "env", f"PATH={path}", sys.executable, "-c", IMPORTS, str(template)) == "runs"
+        monkeypatch.setenv("PATH", path)
+        assert result_of(template, wrapper) == "runs"
     finally:
         (tmp_path / "locked").chmod(0o700)
     assert set(Path("/tmp").glob(f"{PREFIX}*")) <= before

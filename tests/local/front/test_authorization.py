@@ -1,4 +1,4 @@
-"""Whom the auth policies of a service and of its service network allow, in the local stack."""
+"""Auth policies of a service and of its service network, in the local stack."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import pytest
 from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
 from lattice_bridge.deployment.iam.policy import read_policy
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.local.front.authorization import NotAuthorized, admits, authorize
+from lattice_bridge.local.front.authorization import NotAuthorized, authorize
 from lattice_bridge.local.front.identities import Identity, read_identities
 from lattice_bridge.local.front.lattice import HttpRequest
-from lattice_bridge.local.plan.plan import AuthPolicy, Plan, Service
-from lattice_bridge.local.plan.planner import plan
+from lattice_bridge.local.plan.auth_policy import AuthPolicy, admitted_callers
+from lattice_bridge.local.plan.model import Plan, Service
+from lattice_bridge.local.plan.reader import read_plan
 from tests.support.paths import ROOT
 
 SERVICE: Final = "arn:aws:vpc-lattice:us-east-1:123456789012:service/svc-0123456789abcdef0"
@@ -34,7 +35,7 @@ def policy(*statements: dict[str, Any], level: Any = "service", name: str | None
 def refusal(
     *policies: AuthPolicy, arn: str | None = BLUE, method: str = "GET", target: str = "/a", **headers: str | list[str]
 ) -> NotAuthorized | None:
-    """Why a request is refused; None if it is allowed. Names of headers have `_` for `-`."""
+    """Returns the refusal of a request; None if it is allowed. Names of headers have `_` in place of `-`."""
     signer = None
     if arn is not None:
         org = "o-local00000" if ":111122223333:" in arn else None
@@ -56,50 +57,52 @@ def allows(statement: dict[str, Any], **request: Any) -> bool:
     return refusal(policy(statement), **request) is None
 
 
-def test_without_a_policy_in_force_any_caller_is_allowed() -> None:
+def test_service_without_a_policy_allows_every_caller() -> None:
     assert refusal(arn=None) is None
 
 
-def test_a_policy_for_everybody_allows_an_unsigned_request() -> None:
+def test_policy_for_all_principals_allows_unsigned_requests() -> None:
     for principal in ("*", {"AWS": "*"}, {"AWS": [OTHER, "*"]}):
         assert allows({**ALLOW, "Principal": principal}, arn=None)
     for principal in ({"AWS": BLUE}, {"AWS": "111122223333"}, {"Service": "*"}, {"Federated": "*"}):
         assert not allows({**ALLOW, "Principal": principal}, arn=None)
 
 
-def test_where_the_auth_type_is_iam_and_there_is_no_policy_nothing_is_allowed() -> None:
+def test_auth_type_iam_without_a_policy_allows_nothing() -> None:
     for arn, who in ((None, "anonymous"), (BLUE, "arn:aws:sts::111122223333:assumed-role/blue-api/me")):
         found = refusal(policy(name=None), arn=arn)
         assert found is not None
         assert str(found) == "AuthType of the service S is AWS_IAM, and the template has no auth policy for it"
-        assert found.answer == (
+        assert found.response == (
             f"AccessDeniedException: User: {who} is not authorized to perform: vpc-lattice-svcs:Invoke on resource: "
             f"{SERVICE}/a because no service-based policy allows the vpc-lattice-svcs:Invoke action"
         )
 
 
-def test_the_network_and_the_service_both_have_to_allow() -> None:
+def test_network_and_service_must_both_allow() -> None:
     signed = policy({**ALLOW, "Principal": {"AWS": "111122223333"}}, level="network", name="Net")
     assert refusal(signed, policy(ALLOW)) is None
     for arn in (None, OTHER):
         found = refusal(signed, policy(ALLOW), arn=arn)
         assert found is not None
         assert str(found) == "no statement of the auth policy Net of the service network N allows it"
-        assert found.answer.endswith("because no network-based policy allows the vpc-lattice-svcs:Invoke action")
+        assert found.response.endswith("because no network-based policy allows the vpc-lattice-svcs:Invoke action")
     assert refusal(policy(ALLOW, level="network"), policy({**ALLOW, "Principal": {"AWS": OTHER}})) is not None
 
 
-def test_an_explicit_deny_overrides_every_allow_and_is_told_before_what_is_not_allowed() -> None:
+def test_explicit_deny_overrides_every_allow() -> None:
     """Trap G9."""
     one = policy(ALLOW, {**DENY, "Sid": "NoAdmin", "Resource": f"{SERVICE}/admin/*"})
     assert refusal(one, target="/admin") is None
     found = refusal(policy(level="network"), one, target="/admin/users?x=1")
     assert found is not None
     assert str(found) == "statement 'NoAdmin' of the auth policy P of the service S denies it"
-    assert found.answer.endswith(f"on resource: {SERVICE}/admin/users with an explicit deny in a service-based policy")
+    assert found.response.endswith(
+        f"on resource: {SERVICE}/admin/users with an explicit deny in a service-based policy"
+    )
 
 
-def test_a_statement_without_a_sid_is_told_by_its_number() -> None:
+def test_statement_without_a_sid_is_named_by_its_number() -> None:
     assert str(refusal(policy(ALLOW, DENY))).startswith("statement 2 of")
 
 
@@ -131,14 +134,14 @@ SESSION: Final = "arn:aws:sts::111122223333:assumed-role/blue-api/me"
         (SESSION, SESSION, True),
     ],
 )
-def test_a_principal_is_its_own_name_its_roles_or_its_accounts(arn: str, named: str, expected: bool) -> None:
+def test_principal_matches_its_own_its_roles_and_its_accounts_name(arn: str, named: str, expected: bool) -> None:
     assert allows({**ALLOW, "Principal": {"AWS": named}}, arn=arn) is expected
     assert allows({**ALLOW, "Principal": {"AWS": [OTHER, named]}}, arn=arn) is (expected or arn == OTHER)
     assert allows({**ALLOW, "Principal": {"Service": named}}, arn=arn) is False
 
 
-def test_not_principal_spares_a_caller_of_a_deny_by_all_of_its_names_only() -> None:
-    """As IAM's guide writes it: the session, its role and its account."""
+def test_not_principal_of_a_deny_needs_every_name_of_the_caller() -> None:
+    """IAM's guide lists the session, its role and its account."""
     names = [SESSION, BLUE, "arn:aws:iam::111122223333:root"]
     assert "Principal" in DENY
     deny = {**{key: value for key, value in DENY.items() if key != "Principal"}, "NotPrincipal": {"AWS": names}}
@@ -148,7 +151,7 @@ def test_not_principal_spares_a_caller_of_a_deny_by_all_of_its_names_only() -> N
         assert refusal(policy(ALLOW, {**deny, "NotPrincipal": {"AWS": some}})) is not None
 
 
-def test_not_principal_of_an_allow_is_for_everybody_else_also_the_unsigned() -> None:
+def test_not_principal_of_an_allow_admits_every_other_caller() -> None:
     allow = {**{key: value for key, value in ALLOW.items() if key != "Principal"}, "NotPrincipal": {"AWS": BLUE}}
     assert not allows(allow)
     assert allows(allow, arn=OTHER)
@@ -167,7 +170,7 @@ def test_not_principal_of_an_allow_is_for_everybody_else_also_the_unsigned() -> 
         ({"NotAction": "*"}, False),
     ],
 )
-def test_an_action_is_compared_without_case(element: dict[str, Any], expected: bool) -> None:
+def test_action_is_compared_without_case(element: dict[str, Any], expected: bool) -> None:
     assert allows({**{key: value for key, value in ALLOW.items() if key != "Action"}, **element}) is expected
 
 
@@ -191,22 +194,22 @@ def test_an_action_is_compared_without_case(element: dict[str, Any], expected: b
         (f"{SERVICE}/?", "/a", True),
     ],
 )
-def test_a_resource_is_the_services_arn_and_the_path_as_sent(pattern: str, target: str, expected: bool) -> None:
+def test_resource_is_the_service_arn_and_the_path_as_sent(pattern: str, target: str, expected: bool) -> None:
     assert allows({**ALLOW, "Resource": pattern}, target=target) is expected
     rest = {key: value for key, value in ALLOW.items() if key != "Resource"}
     assert allows({**rest, "NotResource": pattern}, target=target) is not expected
 
 
-def test_a_variable_in_a_resource_is_not_its_own_name() -> None:
-    """Trap G9: nobody is called `${aws:username}`, and a path may."""
+def test_variable_in_a_resource_is_not_literal_text() -> None:
+    """Trap G9: a path may contain `${aws:username}` literally."""
     pattern = "*/users/${aws:username}"
     for target in ("/users/bob", "/users/${aws:username}"):
         assert not allows({**ALLOW, "Resource": pattern}, target=target)
         assert refusal(policy(ALLOW, {**DENY, "Resource": pattern}), target=target) is not None
 
 
-def test_a_query_of_very_many_parameters_is_read_once() -> None:
-    """It took time that grows with the square of their number, also without a policy."""
+def test_query_with_many_parameters_is_read_once() -> None:
+    """Without this, the time grew with the square of their number, also without a policy."""
     condition = {"ForAnyValue:StringEquals": {"vpc-lattice-svcs:RequestQueryString/a": "1"}}
     assert not allows({**ALLOW, "Condition": condition}, target=f"/?{'a&' * 120_000}")
 
@@ -255,7 +258,7 @@ def test_a_query_of_very_many_parameters_is_read_once() -> None:
         ({"StringEquals": {"aws:PrincipalAccount": "111122223333", "vpc-lattice-svcs:RequestMethod": "PUT"}}, False),
     ],
 )
-def test_a_condition_is_decided_by_what_is_known_of_the_request(condition: dict[str, Any], expected: bool) -> None:
+def test_condition_is_decided_by_the_request_context(condition: dict[str, Any], expected: bool) -> None:
     request: dict[str, Any] = {"target": "/api/x?q=a%20b&many=1&many=2", "x_stage": "test"}
     assert allows({**ALLOW, "Condition": condition}, **request) is expected
     assert (refusal(policy(ALLOW, {**DENY, "Condition": condition}), **request) is None) is not expected
@@ -283,7 +286,7 @@ def test_a_condition_is_decided_by_what_is_known_of_the_request(condition: dict[
         {"ForEachValue:StringEquals": {"vpc-lattice-svcs:RequestMethod": "GET"}},
     ],
 )
-def test_a_condition_that_is_not_decided_never_admits_a_request(condition: dict[str, Any]) -> None:
+def test_undecided_condition_never_admits_a_request(condition: dict[str, Any]) -> None:
     """Trap G9."""
     request: dict[str, Any] = {
         "target": "/a?many=1&many=2", "x_twice": ["a", "a"], "x_word": "one", "x_nan": "nan", "x_inf": "inf",
@@ -294,14 +297,14 @@ def test_a_condition_that_is_not_decided_never_admits_a_request(condition: dict[
     assert refusal(policy({**ALLOW, "Condition": condition}, ALLOW), **request) is None
 
 
-def test_an_unsigned_request_has_no_key_of_a_principal_but_its_type() -> None:
+def test_unsigned_request_has_only_the_principal_type() -> None:
     for key in ("aws:PrincipalArn", "aws:PrincipalAccount", "aws:PrincipalOrgID", "aws:PrincipalTag/team"):
         assert allows({**ALLOW, "Condition": {"Null": {key: "true"}}}, arn=None)
     assert allows({**ALLOW, "Condition": {"StringEquals": {"aws:PrincipalType": "Anonymous"}}}, arn=None)
     assert not allows({**ALLOW, "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-local00000"}}}, arn=None)
 
 
-def test_a_header_cannot_pass_for_another_key() -> None:
+def test_header_cannot_set_another_condition_key() -> None:
     asked = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
     assert not allows({**ALLOW, "Condition": asked}, arn=None, **{"aws:principalorgid": "o-1"})
     assert not allows({**ALLOW, "Condition": asked}, arn=None, target="/?aws:principalorgid=o-1")
@@ -310,7 +313,7 @@ def test_a_header_cannot_pass_for_another_key() -> None:
 @pytest.mark.parametrize(
     ("statements", "expected"),
     [
-        ([], "nobody"),
+        ([], "none"),
         ([ALLOW], "anyone"),
         ([{**ALLOW, "Condition": {"StringNotEqualsIgnoreCase": {"aws:PrincipalType": "anonymous"}}}], "signed only"),
         ([{**ALLOW, "Condition": {"StringNotEquals": {"aws:PrincipalType": "Anonymous"}}}], "signed only"),
@@ -322,9 +325,9 @@ def test_a_header_cannot_pass_for_another_key() -> None:
         ([DENY], "by policy"),
     ],
 )
-def test_whom_a_policy_admits_is_told_in_two_words(statements: list[dict[str, Any]], expected: str) -> None:
-    assert admits([policy(*statements)]) == expected
-    assert admits([policy(ALLOW, level="network"), policy(*statements)]) == expected
+def test_admitted_callers_are_summarised(statements: list[dict[str, Any]], expected: str) -> None:
+    assert admitted_callers([policy(*statements)]) == expected
+    assert admitted_callers([policy(ALLOW, level="network"), policy(*statements)]) == expected
 
 
 # ---- templates ------------------------------------------------------------------------------------------------------
@@ -352,7 +355,7 @@ JOINED: Final = """
 
 def planned(folder: Path, *resources: str, template: str = TEMPLATE) -> Plan:
     (folder / "template.yaml").write_text(template + "".join(resources), encoding="utf-8")
-    return plan(read_template(folder / "template.yaml", {}, "us-east-1"))
+    return read_plan(read_template(folder / "template.yaml", {}, "us-east-1"))
 
 
 def resource(owner: str, policy: str, name: str = "P") -> str:
@@ -360,7 +363,7 @@ def resource(owner: str, policy: str, name: str = "P") -> str:
     return f"\n  {name}: {{Type: AWS::VpcLattice::AuthPolicy, Properties: {properties}}}\n"
 
 
-def test_the_association_says_which_service_network_a_service_is_in(tmp_path: Path) -> None:
+def test_association_decides_the_service_network(tmp_path: Path) -> None:
     found = planned(tmp_path, JOINED, resource("!GetAtt Second.Id", json.dumps({"Statement": ALLOW})))
     (service,) = found.services
     (one,) = service.policies
@@ -370,24 +373,24 @@ def test_the_association_says_which_service_network_a_service_is_in(tmp_path: Pa
     assert "callers' own IAM policies, which have to allow vpc-lattice-svcs:Invoke as well (P)" in found.left_out
 
 
-def test_an_unsigned_request_is_refused_by_the_network_though_the_service_has_auth_type_none(tmp_path: Path) -> None:
+def test_network_policy_refuses_although_the_service_is_open(tmp_path: Path) -> None:
     (service,) = planned(tmp_path, JOINED).services
     with pytest.raises(NotAuthorized, match="AuthType of the service network Second is AWS_IAM") as caught:
         authorize(service, HttpRequest("GET", "/", []), None)
-    assert "no network-based policy" in caught.value.answer
+    assert "no network-based policy" in caught.value.response
 
 
-def test_of_several_networks_the_first_association_counts_and_the_other_is_named(tmp_path: Path) -> None:
+def test_first_of_several_associations_counts(tmp_path: Path) -> None:
     also = JOINED.replace("Joined", "Also").replace("Second", "First")
     found = planned(tmp_path, also, JOINED)
     assert found.services[0].policies == ()
-    assert "a service is served through one service network, the one of Also (Joined)" in found.left_out
+    assert "a service is served through one service network, that of Also (Joined)" in found.left_out
 
 
-def test_a_service_in_no_network_or_in_one_that_is_not_there_is_served_and_that_is_named(tmp_path: Path) -> None:
+def test_service_without_a_known_network_is_served_and_reported(tmp_path: Path) -> None:
     lonely = planned(tmp_path)
     assert lonely.services[0].policies == ()
-    assert "a service without a ServiceNetworkServiceAssociation is served all the same (Service)" in lonely.left_out
+    assert "a service is served although it has no ServiceNetworkServiceAssociation (Service)" in lonely.left_out
     found = planned(tmp_path, JOINED.replace("!GetAtt Second.Arn", NETWORK))
     assert found.services[0].network_arn == NETWORK
     assert "AuthType and auth policy of a service network that the template does not have (Joined)" in found.left_out
@@ -397,10 +400,10 @@ IAM: Final = TEMPLATE.replace("AuthType: NONE, Tags", "AuthType: AWS_IAM, Tags")
 
 
 @pytest.mark.parametrize("written", [f"'{json.dumps({'Statement': [ALLOW]})}'", json.dumps({"Statement": ALLOW})])
-def test_a_policy_may_be_a_json_string_or_an_object(tmp_path: Path, written: str) -> None:
+def test_policy_may_be_json_or_an_object(tmp_path: Path, written: str) -> None:
     (service,) = planned(tmp_path, resource("!Ref Service", written), template=IAM).services
     authorize(service, HttpRequest("GET", "/", []), None)
-    assert admits(service.policies) == "anyone"
+    assert admitted_callers(service.policies) == "anyone"
 
 
 @pytest.mark.parametrize(
@@ -422,14 +425,14 @@ def test_a_policy_may_be_a_json_string_or_an_object(tmp_path: Path, written: str
         ),
     ],
 )
-def test_a_malformed_policy_is_refused_with_its_place(tmp_path: Path, written: str, wrong: str) -> None:
+def test_malformed_policy_is_refused_with_its_place(tmp_path: Path, written: str, wrong: str) -> None:
     with pytest.raises(BadTemplate) as caught:
         planned(tmp_path, resource("!Ref Service", written), template=IAM)
     assert str(caught.value).startswith(wrong)
     assert "Fix: " in str(caught.value)
 
 
-def test_a_second_policy_and_an_unknown_auth_type_are_refused(tmp_path: Path) -> None:
+def test_second_policy_and_unknown_auth_type_are_refused(tmp_path: Path) -> None:
     one, other = (resource("!Ref Service", json.dumps({"Statement": ALLOW}), name) for name in ("P", "Q"))
     with pytest.raises(BadTemplate, match=r"^Q.ResourceIdentifier: Service has the auth policy P. Fix: "):
         planned(tmp_path, one, other, template=IAM)
@@ -437,11 +440,11 @@ def test_a_second_policy_and_an_unknown_auth_type_are_refused(tmp_path: Path) ->
         planned(tmp_path, template=IAM.replace("AWS_IAM, Tags", "IAM, Tags"))
 
 
-def test_what_only_a_deployment_knows_admits_nobody(tmp_path: Path) -> None:
+def test_unresolved_policy_admits_no_caller(tmp_path: Path) -> None:
     found = planned(
         tmp_path, resource("!Ref Service", "!ImportValue p"), template=IAM.replace("AWS_IAM, T", "!ImportValue a, T")
     )
-    assert admits(found.services[0].policies) == "nobody"
+    assert admitted_callers(found.services[0].policies) == "none"
     assert "an auth policy that is not resolved: every request is refused (P)" in found.left_out
 
 
@@ -455,23 +458,21 @@ def sentences() -> Iterator[tuple[dict[str, Any], str]]:
 
 
 @pytest.mark.parametrize(("element", "sentence"), [*sentences()])
-def test_what_of_a_policy_is_not_decided_is_named_at_start(
-    tmp_path: Path, element: dict[str, Any], sentence: str
-) -> None:
+def test_undecided_element_is_reported(tmp_path: Path, element: dict[str, Any], sentence: str) -> None:
     document = json.dumps({"Statement": {**ALLOW, **element}})
     assert sentence in planned(tmp_path, resource("!Ref Service", document), template=IAM).left_out
 
 
-def test_a_policy_that_is_not_evaluated_is_named(tmp_path: Path) -> None:
+def test_unevaluated_policy_is_reported(tmp_path: Path) -> None:
     found = planned(tmp_path, resource("!Ref Service", json.dumps({"Statement": ALLOW})))
     meaning = "not evaluated: its service or service network has AuthType NONE, or is not served"
     assert f"AWS::VpcLattice::AuthPolicy: {meaning} (P)" in found.left_out
 
 
-def test_the_projects_own_template_admits_what_its_parameters_say() -> None:
+def test_own_template_admits_callers_by_its_parameters() -> None:
     def service(**parameters: str) -> Service:
         path = ROOT / "template.yaml"
-        return plan(read_template(path, parameters, "us-east-1")).services[0]
+        return read_plan(read_template(path, parameters, "us-east-1")).services[0]
 
     signer = read_identities(None)["LOCALBLUE"].signer("me")
     request = HttpRequest("GET", "/isolated", [])

@@ -1,4 +1,4 @@
-"""Which requests the stack's servers admit."""
+"""Admission of requests by the stack's servers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def addressed(host: str, target: str = "/", method: str = "GET") -> Address:
 
 
 def status_of(host: str, *headers: tuple[str, str], names: frozenset[str] = NAMES) -> int | None:
-    """The refusal's status, or None for a request that is admitted."""
+    """Returns the refusal's status, or None for an admitted request."""
     given = [("host", host), *headers]
     try:
         check_admitted(address_of("GET", "/", given), given, names)
@@ -43,12 +43,12 @@ def test_loopback_and_own_names_are_admitted(host: str) -> None:
         *("[::2]", "[::ffff:127.0.0.1]", "[::]", "[127.0.0.1]", "x.orders.example.com", "example.com", "127.0.0.01"),
     ],
 )
-def test_another_host_is_refused(host: str) -> None:
+def test_foreign_host_is_refused(host: str) -> None:
     """Trap G1: DNS rebinding makes a browser send the name of the page's own site."""
     assert status_of(host) == 403
 
 
-def test_a_name_of_the_template_is_no_name_of_the_other_servers() -> None:
+def test_service_name_is_not_admitted_by_other_servers() -> None:
     """Trap G1: the Lambda API and the Runtime APIs admit loopback only."""
     assert status_of("orders.example.com", names=frozenset()) == 403
 
@@ -63,12 +63,12 @@ def test_a_name_of_the_template_is_no_name_of_the_other_servers() -> None:
         *((origin, 403) for origin in ("chrome-extension://localhost", "http://localhost http://evil.example")),
     ],
 )
-def test_only_pages_of_this_machine_are_admitted(origin: str, status: int | None) -> None:
-    """Trap G1: a page of another site can send requests, though it cannot read the answers."""
+def test_only_local_origins_are_admitted(origin: str, status: int | None) -> None:
+    """Trap G1: a page of another site can send requests, although it cannot read the responses."""
     assert status_of("localhost:8080", ("origin", origin)) == status
 
 
-def test_every_origin_counts() -> None:
+def test_every_origin_is_checked() -> None:
     """Trap G1."""
     assert status_of("localhost", ("origin", "http://localhost"), ("origin", "http://evil.example")) == 403
 
@@ -77,12 +77,12 @@ def test_every_origin_counts() -> None:
     ("site", "status"),
     [("same-origin", None), ("same-site", None), ("none", None), ("cross-site", 403), ("Cross-Site", 403), ("", 403)],
 )
-def test_a_cross_site_fetch_is_refused_without_an_origin_too(site: str, status: int | None) -> None:
+def test_cross_site_fetch_without_an_origin_is_refused(site: str, status: int | None) -> None:
     """Trap G1: an `<img>` sends no Origin."""
     assert status_of("localhost:8080", ("sec-fetch-site", site)) == status
 
 
-def test_a_refusal_lists_what_is_admitted_and_the_fix() -> None:
+def test_refusal_lists_admitted_hosts() -> None:
     given = [("host", "evil.example")]
     with pytest.raises(Refused) as refused:
         check_admitted(address_of("GET", "/", given), given, NAMES)
@@ -107,7 +107,7 @@ def test_a_refusal_lists_what_is_admitted_and_the_fix() -> None:
         ("OPTIONS", "http://other", Address("*", "other", "other")),
     ],
 )
-def test_an_absolute_targets_authority_replaces_host(method: str, target: str, address: Address) -> None:
+def test_absolute_target_replaces_host(method: str, target: str, address: Address) -> None:
     """RFC 9112 §3.2: the target and the Host together are the address."""
     assert addressed("Own:1", target, method) == address
 
@@ -122,7 +122,7 @@ def test_an_absolute_targets_authority_replaces_host(method: str, target: str, a
         ("CONNECT", "other:80"),
     ],
 )
-def test_another_target_is_a_bad_request(method: str, target: str) -> None:
+def test_malformed_target_is_a_bad_request(method: str, target: str) -> None:
     with pytest.raises(Refused) as refused:
         addressed("own", target, method)
     assert refused.value.status == 400
@@ -131,18 +131,18 @@ def test_another_target_is_a_bad_request(method: str, target: str) -> None:
 @pytest.mark.parametrize(
     "host", ["", ":80", "a b", "a,b", "a@b", "a/b", "a:b", "a:80:80", "[::1", "::1", "é", "a\tb", "http://a", "a%00"]
 )
-def test_what_is_no_host_name_is_a_bad_request(host: str) -> None:
+def test_malformed_host_is_a_bad_request(host: str) -> None:
     assert status_of(host) == 400
 
 
 @pytest.mark.parametrize("hosts", [[], ["localhost", "localhost"], ["localhost", "evil.example"]])
-def test_a_host_that_is_missing_or_repeated_is_a_bad_request(hosts: list[str]) -> None:
+def test_missing_or_repeated_host_is_a_bad_request(hosts: list[str]) -> None:
     with pytest.raises(Refused, match=f"occurs {len(hosts)} times") as refused:
         address_of("GET", "/", [("host", host) for host in hosts])
     assert refused.value.status == 400
 
 
-def test_a_refusals_line_is_one_line_without_control_characters() -> None:
+def test_refusal_line_has_no_control_characters() -> None:
     """Trap G3: a client chooses the target, and a function its error."""
     line = refusal_line("GET /\x1b[2J" + "a" * 1000, Refused(400, "text", "line\nline\x9b\u202e"))
     assert line.isprintable()
@@ -151,7 +151,7 @@ def test_a_refusals_line_is_one_line_without_control_characters() -> None:
 
 
 @pytest.mark.parametrize("target", ["/a", "h:443", "http://localhost/a"])
-def test_a_tunnel_is_refused(target: str) -> None:
+def test_connect_is_refused(target: str) -> None:
     """What follows a CONNECT is not HTTP."""
-    with pytest.raises(Refused, match="CONNECT asks for a tunnel"):
+    with pytest.raises(Refused, match="CONNECT: this server is not a proxy"):
         address_of("CONNECT", target, [("host", "localhost")])

@@ -1,4 +1,4 @@
-"""The HTTP server of all three ports: real sockets, and an application that says what it got."""
+"""The HTTP server of all ports, with real sockets and an application that echoes requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.local.web.server import ADDRESS, MAX_HEAD, LoopbackServer, PortTaken, Receive, Scope, Send
+from lattice_bridge.local.web.server import ADDRESS, MAX_HEAD, AsgiServer, PortTaken, Receive, Scope, Send
 
 GOOD = b"GET /after HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
@@ -37,11 +37,11 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """Of a server in a thread of its own."""
+    """The port of a server in a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = asyncio.run_coroutine_threadsafe(LoopbackServer.start(echo, names={"own.example"}), loop).result()
+    server = asyncio.run_coroutine_threadsafe(AsgiServer.start(echo, names={"own.example"}), loop).result()
     yield server.port
     asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
     loop.call_soon_threadsafe(loop.stop)
@@ -50,7 +50,7 @@ def port() -> Iterator[int]:
 
 
 def answers(port: int, *parts: bytes) -> list[tuple[int, bytes]]:
-    """Status and body of every response, until the server closes."""
+    """Returns status and body of every response, until the server closes the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         for part in parts:
             connection.sendall(part)
@@ -69,7 +69,7 @@ def seen(answer: tuple[int, bytes]) -> dict[str, Any]:
     return found
 
 
-# ---- who is admitted ------------------------------------------------------------------------------------------------
+# ---- admission ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -86,21 +86,21 @@ def seen(answer: tuple[int, bytes]) -> dict[str, Any]:
         (["GET / HTTP/1.1", "Host: localhost ", "Origin: http://localhost:3000"], 200),
     ],
 )
-def test_a_request_for_or_from_another_site_reaches_no_application(port: int, lines: list[str], status: int) -> None:
-    """Trap G1: the one implementation for the front, the Lambda API and the Runtime APIs."""
+def test_foreign_host_or_origin_reaches_no_application(port: int, lines: list[str], status: int) -> None:
+    """Trap G1: the front, the Lambda API and the Runtime APIs share this implementation."""
     ((got, _),) = answers(port, "\r\n".join([*lines, "connection: close", "", ""]).encode())
     assert got == status
 
 
-def test_a_refusal_is_one_line_in_the_log(port: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_refusal_is_one_line_in_the_log(port: int, caplog: pytest.LogCaptureFixture) -> None:
     answers(port, b"GET /x%1b HTTP/1.1\r\nhost: evil.example\r\n\r\n")
     answers(port, b"NONSENSE\r\n\r\n")
     refused, unread = (record.getMessage() for record in caplog.records)
-    assert refused.startswith(f"port {port}: GET /x%1b: 403: Forbidden: Host 'evil.example' is no name")
+    assert refused.startswith(f"port {port}: GET /x%1b: 403: Forbidden: Host 'evil.example' is not a name")
     assert unread.startswith(f"port {port}: unread request: 400: Bad Request: not HTTP/1.1: ")
 
 
-def test_an_absolute_target_reaches_the_application_as_path_and_host(port: int) -> None:
+def test_absolute_target_becomes_path_and_host(port: int) -> None:
     (answer,) = answers(
         port, b"GET http://own.example:1/a%20b?x=? HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     )
@@ -109,14 +109,14 @@ def test_an_absolute_target_reaches_the_application_as_path_and_host(port: int) 
     assert ["host", "own.example:1"] in found["headers"]
 
 
-def test_blanks_around_a_header_are_not_part_of_it(port: int) -> None:
+def test_spaces_around_a_header_are_removed(port: int) -> None:
     (answer,) = answers(port, b"GET / HTTP/1.1\r\nhost: localhost\r\nx-a: \t a b \t\r\nconnection: close\r\n\r\n")
     assert ["x-a", "a b"] in seen(answer)["headers"]
 
 
-def test_a_port_in_use_is_an_error(port: int) -> None:
+def test_port_in_use_is_an_error(port: int) -> None:
     with pytest.raises(PortTaken, match=str(port)):
-        asyncio.run(LoopbackServer.start(echo, port))
+        asyncio.run(AsgiServer.start(echo, port))
 
 
 # ---- upgrades -------------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def test_a_port_in_use_is_an_error(port: int) -> None:
     ids=["none", "length", "chunks"],
 )
 @pytest.mark.parametrize("in_pieces", [False, True])
-def test_an_upgrade_is_ignored_and_the_next_request_is_served(port: int, body: bytes, in_pieces: bool) -> None:
+def test_upgrade_is_ignored_and_the_next_request_is_served(port: int, body: bytes, in_pieces: bool) -> None:
     head = b"POST /first HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n"
     sent = head + b"http2-settings: AAMAAABkAAQAAP__\r\n" + body + GOOD
     pieces = [sent[at : at + 7] for at in range(0, len(sent), 7)] if in_pieces else [sent]
@@ -147,7 +147,7 @@ def test_curl_that_offers_http2_is_served(port: int) -> None:
 
 
 @pytest.mark.skipif(which("java") is None, reason="no java on this machine")
-def test_javas_http_client_is_served(port: int, tmp_path: Any) -> None:
+def test_java_http_client_is_served(port: int, tmp_path: Any) -> None:
     (tmp_path / "Ask.java").write_text(
         """
         import java.net.URI;
@@ -189,7 +189,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("kind", FLOODS)
-def test_what_has_no_end_is_refused_early(port: int, kind: str) -> None:
+def test_endless_input_is_refused_early(port: int, kind: str) -> None:
     start, piece, status = FLOODS[kind]
     accepted = 0
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
@@ -207,20 +207,20 @@ def test_what_has_no_end_is_refused_early(port: int, kind: str) -> None:
     assert received.startswith(f"HTTP/1.1 {status} ".encode())
 
 
-def test_a_client_that_went_a_little_too_far_reads_the_reason(port: int) -> None:
+def test_client_over_the_limit_reads_the_reason(port: int) -> None:
     ((status, text),) = answers(port, b"GET / HTTP/1.1\r\nx-a: " + b"a" * (MAX_HEAD + 100_000) + b"\r\n\r\n")
     assert status == 431
     assert str(MAX_HEAD).encode() in text
 
 
-def test_a_body_in_the_smallest_chunks_is_no_framing(port: int) -> None:
+def test_body_in_one_byte_chunks_is_served(port: int) -> None:
     (answer,) = answers(
         port, CHUNKED.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"), b"1\r\nx\r\n" * 200_000, b"0\r\n\r\n"
     )
     assert len(seen(answer)["body"]) == 200_000
 
 
-def test_a_head_just_within_the_limit_is_served(port: int) -> None:
+def test_head_just_within_the_limit_is_served(port: int) -> None:
     value = b"a" * (MAX_HEAD - 200)
     assert (
         len(
@@ -234,7 +234,7 @@ def test_a_head_just_within_the_limit_is_served(port: int) -> None:
     )
 
 
-def test_a_bad_request_behind_a_good_one_takes_no_answer_from_it(port: int) -> None:
+def test_bad_request_after_a_good_one_keeps_its_response(port: int) -> None:
     good = GOOD.replace(b"connection: close\r\n", b"")
     ((status, body),) = answers(port, good + b"NONSENSE\r\n\r\n")
     assert (status, json.loads(body)["target"]) == (200, "/after")

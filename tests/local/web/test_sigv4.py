@@ -1,4 +1,4 @@
-"""Signatures, with botocore's signer as the other side."""
+"""Verification of signatures that botocore has made."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lattice_bridge.local.front.identities import READY_MADE, Identity, read_identities
-from lattice_bridge.local.web.sigv4 import SERVICE, SignatureRefused, Signed, session_of, verify
+from lattice_bridge.local.front.data_plane import session_name
+from lattice_bridge.local.front.identities import DEFAULT_IDENTITIES, Identity, read_identities
+from lattice_bridge.local.web.sigv4 import SERVICE, SignatureRefused, Signed, lattice_signer
 
 IDENTITIES = read_identities(None)
 BLUE = IDENTITIES["LOCALBLUE"]
@@ -31,7 +32,7 @@ def sign(
     service: str = SERVICE,
     secret: str = "blue",
 ) -> Signed:
-    """A request as a client with botocore sends it."""
+    """Signs a request as a client with botocore does."""
     given = {"host": "svc.example", "x-amz-content-sha256": "UNSIGNED-PAYLOAD", **dict(headers)}
     request = AWSRequest(method, f"https://svc.example{path}{f'?{query}' if query else ''}", headers=given)
     SigV4Auth(Credentials("LOCALBLUE", secret), service, region).add_auth(request)
@@ -39,7 +40,7 @@ def sign(
 
 
 def check(signed: Signed, now: datetime | None = None) -> Identity | None:
-    return verify(signed, IDENTITIES, region="us-east-1", now=now or datetime.now(UTC))
+    return lattice_signer(signed, IDENTITIES, region="us-east-1", now=now or datetime.now(UTC))
 
 
 def replaced(signed: Signed, name: str, value: str | None) -> Signed:
@@ -47,11 +48,11 @@ def replaced(signed: Signed, name: str, value: str | None) -> Signed:
     return Signed(signed.method, signed.path, signed.query, [*kept, *([(name, value)] if value is not None else [])])
 
 
-def test_an_unsigned_request_is_nobodys() -> None:
+def test_unsigned_request_has_no_signer() -> None:
     assert check(Signed("GET", "/", "", [("host", "h")])) is None
 
 
-def test_a_bearer_token_is_not_a_signature() -> None:
+def test_bearer_token_is_not_a_signature() -> None:
     assert check(Signed("GET", "/", "", [("host", "h"), ("authorization", "Bearer x")])) is None
 
 
@@ -60,12 +61,12 @@ pairs = st.lists(st.tuples(st.text("ab~é /+", max_size=4), st.text("xy&=%é ", 
 
 
 @given(path=paths, query=pairs)
-def test_what_botocore_signs_is_verified(path: str, query: list[tuple[str, str]]) -> None:
+def test_request_signed_by_botocore_is_verified(path: str, query: list[tuple[str, str]]) -> None:
     raw = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in query if name)
     assert check(sign(path, raw)) is BLUE
 
 
-def test_signed_headers_may_be_repeated_and_hold_runs_of_blanks() -> None:
+def test_signed_headers_may_be_repeated_and_contain_spaces() -> None:
     assert check(sign(headers=[("x-custom", "a   b")])) is BLUE
 
 
@@ -79,29 +80,29 @@ def test_signed_headers_may_be_repeated_and_hold_runs_of_blanks() -> None:
     ],
     ids=["method", "path", "query", "added query"],
 )
-def test_a_request_that_was_changed_after_signing_is_refused(changed: Signed) -> None:
+def test_request_changed_after_signing_is_refused(changed: Signed) -> None:
     signed = sign("/a", "q=1")
     with pytest.raises(SignatureRefused, match="does not match"):
         check(Signed(changed.method, changed.path, changed.query, signed.headers))
 
 
-def test_a_signed_header_that_was_changed_is_refused() -> None:
+def test_changed_signed_header_is_refused() -> None:
     with pytest.raises(SignatureRefused, match="does not match"):
         check(replaced(sign(headers=[("x-tenant-id", "blue")]), "x-tenant-id", "green"))
 
 
-def test_a_signature_by_another_secret_is_refused() -> None:
+def test_signature_with_another_secret_is_refused() -> None:
     with pytest.raises(SignatureRefused, match="does not match"):
         check(sign(secret="green"))
 
 
 @pytest.mark.parametrize("minutes", [-6, 6])
-def test_a_signature_more_than_five_minutes_off_is_refused(minutes: int) -> None:
+def test_signature_over_five_minutes_off_is_refused(minutes: int) -> None:
     with pytest.raises(SignatureRefused, match="Signature expired"):
         check(sign(), now=datetime.now(UTC) + timedelta(minutes=minutes))
 
 
-def test_a_signature_four_minutes_old_is_good() -> None:
+def test_signature_four_minutes_old_is_verified() -> None:
     assert check(sign(), now=datetime.now(UTC) + timedelta(minutes=4)) is BLUE
 
 
@@ -121,12 +122,12 @@ def test_a_signature_four_minutes_old_is_good() -> None:
         ),
     ],
 )
-def test_what_a_signature_needs_has_to_be_there(name: str, value: str | None, text: str) -> None:
+def test_missing_part_of_a_signature_is_refused(name: str, value: str | None, text: str) -> None:
     with pytest.raises(SignatureRefused, match=f"{text}.* Fix: "):
         check(replaced(sign(), name, value))
 
 
-def test_the_host_has_to_be_signed() -> None:
+def test_unsigned_host_is_refused() -> None:
     signed = sign()
     authorization = signed.one("authorization").replace("SignedHeaders=host;", "SignedHeaders=")
     with pytest.raises(SignatureRefused, match="host must be signed"):
@@ -134,34 +135,34 @@ def test_the_host_has_to_be_signed() -> None:
 
 
 @pytest.mark.parametrize(("region", "service"), [("eu-west-1", SERVICE), ("us-east-1", "execute-api")])
-def test_a_signature_for_something_else_is_refused(region: str, service: str) -> None:
+def test_signature_for_another_scope_is_refused(region: str, service: str) -> None:
     with pytest.raises(SignatureRefused, match="should be scoped"):
         check(sign(region=region, service=service))
 
 
-def test_two_authorization_headers_are_refused() -> None:
+def test_repeated_authorization_is_refused() -> None:
     """Trap C11."""
     signed = sign()
     with pytest.raises(SignatureRefused, match="authorization occurs 2 times"):
         check(Signed("GET", "/a", "", [*signed.headers, ("authorization", "Bearer x")]))
 
 
-def test_a_caller_chooses_the_sessions_name_with_the_token() -> None:
+def test_token_chooses_the_session_name() -> None:
     signed = sign(headers=[("x-amz-security-token", "session=i-0123")])
     assert check(signed) is BLUE
-    assert session_of(signed, BLUE) == "i-0123"
-    assert session_of(sign(), BLUE) == "local"
+    assert session_name(signed, BLUE) == "i-0123"
+    assert session_name(sign(), BLUE) == "local"
 
 
 @pytest.mark.parametrize("name", ["a", "a/b", "x" * 65, "a b", ""])
-def test_a_session_name_that_iam_would_not_allow_is_refused(name: str) -> None:
+def test_malformed_session_name_is_refused(name: str) -> None:
     with pytest.raises(SignatureRefused):
-        session_of(sign(headers=[("x-amz-security-token", f"session={name}")]), BLUE)
+        session_name(sign(headers=[("x-amz-security-token", f"session={name}")]), BLUE)
 
 
-def test_the_ready_made_identities_are_in_the_format_of_the_file() -> None:
+def test_default_identities_have_the_files_format() -> None:
     assert sorted(IDENTITIES) == ["LOCALBLUE", "LOCALGREEN"]
-    assert READY_MADE.count("[[identity]]") == 2
+    assert DEFAULT_IDENTITIES.count("[[identity]]") == 2
 
 
 @pytest.mark.parametrize(
@@ -169,8 +170,8 @@ def test_the_ready_made_identities_are_in_the_format_of_the_file() -> None:
     [(["host", "x-amz-date", "a", "a"], 0), ([*map("h{}".format, range(99)), "host", "x-amz-date"], 0), (["b"], 101)],
     ids=["a name twice", "many names", "many lines"],
 )
-def test_a_signature_over_very_many_headers_is_refused_before_it_is_computed(names: list[str], lines: int) -> None:
-    """The keys are public, and the time grows with names times headers."""
+def test_signature_over_many_headers_is_refused_early(names: list[str], lines: int) -> None:
+    """The keys are public, and the time grows with the product of names and headers."""
     listed = ";".join(sorted({*names, "host", "x-amz-date"}) if lines else names)
     sent = [
         ("host", "h"),
@@ -181,7 +182,7 @@ def test_a_signature_over_very_many_headers_is_refused_before_it_is_computed(nam
     scope = f"LOCALBLUE/{NOW:%Y%m%d}/us-east-1/vpc-lattice-svcs/aws4_request"
     signature = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={listed}, Signature={'0' * 64}"
     with pytest.raises(SignatureRefused, match=r"Fix: (sign each header once|send at most)"):
-        verify(
+        lattice_signer(
             Signed("GET", "/", "", [*sent, ("authorization", signature)]),
             read_identities(None),
             region="us-east-1",

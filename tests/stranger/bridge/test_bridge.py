@@ -4,7 +4,7 @@ BLUE = "arn:aws:iam::111122223333:role/blue-api"
 STRANGER = "arn:aws:iam::111122223333:role/someone"
 
 
-def test_the_role_of_blue_runs_as_blue(bridge, fake_lambda, lattice_event):
+def test_role_of_blue_runs_as_blue(bridge, fake_lambda, lattice_event):
     fake_lambda.reply({"statusCode": 201, "body": "done"}, "orders")
     reply = bridge()(lattice_event(path="/orders", principal=BLUE))
     assert_valid_reply(reply)
@@ -13,13 +13,13 @@ def test_the_role_of_blue_runs_as_blue(bridge, fake_lambda, lattice_event):
     assert (call.function, call.tenant) == ("orders", "blue")
 
 
-def test_who_has_no_rule_reaches_no_function(bridge, fake_lambda, lattice_event):
+def test_caller_without_a_rule_reaches_no_function(bridge, fake_lambda, lattice_event):
     handler = bridge()
     assert handler(lattice_event(principal=STRANGER))["statusCode"] == 403
     assert handler.log[-1]["reason"] == "no_rule"
     assert fake_lambda.calls == []
 
 
-def test_a_function_that_fails_is_a_bad_gateway(bridge, fake_lambda, lattice_event):
+def test_failing_function_is_a_bad_gateway(bridge, fake_lambda, lattice_event):
     fake_lambda.raises("KeyError", "'id'", "orders")
     assert bridge()(lattice_event(principal=BLUE))["statusCode"] == 502

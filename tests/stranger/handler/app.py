@@ -1,4 +1,4 @@
-"""Orders, behind a target group whose events are V2. It reads them itself."""
+"""Orders, behind a target group with V2 events, which it reads itself."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ def handler(event, context):
 
 
 def bill(order, tenant, client):
-    """What an order comes to, from a function with tenant isolation."""
+    """Returns the total of an order, from a function with tenant isolation."""
     answer = client.invoke(FunctionName="billing", TenantId=tenant, Payload=json.dumps(order))
     if "FunctionError" in answer:
         raise RuntimeError("billing has failed")

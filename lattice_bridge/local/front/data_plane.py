@@ -1,10 +1,12 @@
-"""The front: HTTP in, as VPC Lattice takes it; events out, as its LAMBDA target groups send them.
+"""The data plane of VPC Lattice: takes HTTP requests, invokes the function of a LAMBDA target group, and responds.
 
-Rule: what a client sends is either passed on exactly, or refused with the reason in plain words.
+Rule: a request is either passed on exactly as sent, or refused with the reason.
 """
 
 from __future__ import annotations
 
+import logging
+import re
 import shlex
 import time
 import uuid
@@ -12,30 +14,34 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import formatdate
+from typing import Final
 
 from lattice_bridge.formats.assumptions import FRONT_FUNCTION_FAILED, FRONT_FUNCTION_THROTTLED, FRONT_FUNCTION_TIMED_OUT
 from lattice_bridge.formats.payload import SYNC_LIMIT
-from lattice_bridge.local.console import Console
+from lattice_bridge.local.aws.invoke_checks import LambdaError
+from lattice_bridge.local.aws.lambda_service import InvokeRequest, LambdaService
 from lattice_bridge.local.front import lattice as wire
-from lattice_bridge.local.front import routing
 from lattice_bridge.local.front.authorization import NotAuthorized, authorize
-from lattice_bridge.local.front.identities import Identity
-from lattice_bridge.local.plan.plan import SOURCE_VPC, Plan, Service, TargetGroup
-from lattice_bridge.local.service import LambdaError, LambdaService, Order
+from lattice_bridge.local.front.identities import SESSION_NAME, SESSION_PREFIX, Identity
+from lattice_bridge.local.plan.listener_rules import TargetGroup, action_for, choose_target_group
+from lattice_bridge.local.plan.model import SOURCE_VPC, Plan, Service
 from lattice_bridge.local.web.admission import Refused, quoted, refusal_line
 from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain
-from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed, session_of, verify
+from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed, lattice_signer
+
+_logger: Final = logging.getLogger(__name__)
 
 
-class Front:
-    """An ASGI application that is VPC Lattice's data plane for one plan.
+class LatticeDataPlane:
+    """Serves one plan as VPC Lattice does, as an ASGI application.
+
+    Each request that is not answered by a function is logged in one line, with the reason.
 
     Args:
         plan: services, rules, target groups.
-        service: invokes the targets.
-        identities: who may sign, by access key.
-        console: gets one line for each request that is not answered by a function, with the reason.
-        now: the clock that signatures are compared with.
+        service: invokes the functions.
+        identities: that may sign, by access key.
+        now: the time in UTC, with which signatures are compared.
     """
 
     def __init__(
@@ -43,46 +49,42 @@ class Front:
         plan: Plan,
         service: LambdaService,
         identities: Mapping[str, Identity],
-        console: Console,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._plan = plan
         self._service = service
         self._identities = identities
-        self._console = console
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = str(uuid.uuid4())
-        whole = False
+        body_read = False
         try:
             request = _head(scope)
             body = await _body(receive)
-            whole = True
+            body_read = True
             service = self._service_for(scope[ADDRESS].host)
             response = await self._serve(replace(request, body=body), service, request_id)
         except Refused as refusal:
             line = refusal_line(f"{scope['method']} {scope[ADDRESS].target}", refusal)
-            self._console.warn(f"front: {line}")
-            if not whole:
+            _logger.warning("front: %s", line)
+            if not body_read:
                 await drain(receive, scope)
-            response = wire.HttpResponse(
-                refusal.status, [("content-type", "text/plain; charset=utf-8")], f"{refusal}\n".encode()
-            )
-        await _send(response, scope["method"], request_id, send, close=not whole)
+            response = wire.HttpResponse(refusal.status, refusal.headers, refusal.body)
+        await _send(response, scope["method"], request_id, send, close=not body_read)
 
     async def _serve(self, request: wire.HttpRequest, service: Service, request_id: str) -> wire.HttpResponse:
         signer = self._authenticate(request, service)
         path = request.target.partition("?")[0]
-        action = routing.action_for(service, request.method, path, request.headers)
+        action = action_for(service.rules, request.method, path, request.headers)
         if action.status is not None:
             return wire.HttpResponse(action.status)
-        group = routing.choose(action)
+        group = choose_target_group(action)
         payload = _to_payload(request, self._origin(service, group, request_id), signer, group)
         return await self._invoke(group, payload, request.method)
 
     def _service_for(self, host: str) -> Service:
-        """The service that answers to a host name. The only one of a plan answers to any that is admitted."""
+        """Returns the service with this host name. The only service of a plan has every admitted host name."""
         services = self._plan.services
         for service in services:
             if host in service.names or len(services) == 1:
@@ -98,14 +100,14 @@ class Front:
         path, _, query = request.target.partition("?")
         signed = Signed(request.method, path, query, request.headers)
         try:
-            identity = verify(signed, self._identities, region=self._plan.region, now=self._now())
-            signer = identity.signer(session_of(signed, identity)) if identity else None
+            identity = lattice_signer(signed, self._identities, region=self._plan.region, now=self._now())
+            signer = identity.signer(session_name(signed, identity)) if identity else None
         except SignatureRefused as error:
             raise Refused(403, str(error)) from error
         try:
             authorize(service, request, signer)
         except NotAuthorized as error:
-            raise Refused(403, error.answer, str(error)) from error
+            raise Refused(403, error.response, str(error)) from error
         return signer
 
     def _origin(self, service: Service, group: TargetGroup, request_id: str) -> wire.Origin:
@@ -121,22 +123,42 @@ class Front:
 
     async def _invoke(self, group: TargetGroup, payload: bytes, method: str) -> wire.HttpResponse:
         try:
-            outcome = await self._service.invoke(Order(group.function, payload))
+            result = await self._service.invoke(InvokeRequest(group.function, payload))
         except LambdaError as error:
             cause = f"Lambda refused to invoke {group.function}: {error.code}: {error}"
             if error.status == 429:
                 raise Refused(FRONT_FUNCTION_THROTTLED, "Service Unavailable", cause) from error
             raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", cause) from error
-        assert outcome is not None  # an invocation of type RequestResponse has one
-        if outcome.timed_out:
+        assert result is not None  # an invocation of type RequestResponse has one
+        if result.timed_out:
             raise Refused(FRONT_FUNCTION_TIMED_OUT, "Gateway Timeout", f"{group.function} timed out")
-        if outcome.error is not None:
-            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", f"{group.function} failed: {outcome.description}")
+        if result.error is not None:
+            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", f"{group.function} failed: {result.description}")
         try:
-            return wire.http_response(outcome.payload, method)
+            return wire.http_response(result.payload, method)
         except wire.BadReply as error:
-            cause = f"{group.function} answered what Lattice does not take: {error}"
+            cause = f"the response of {group.function} is not one that Lattice accepts: {error}"
             raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", cause) from error
+
+
+def session_name(request: Signed, identity: Identity) -> str:
+    """Returns the session's name: the identity's own, or the one of `x-amz-security-token: session=NAME`.
+
+    On AWS, the caller of AssumeRole chooses the session's name. Here the header does.
+
+    Raises:
+        SignatureRefused: the name is not one that IAM allows.
+    """
+    token = next(iter(request.values("x-amz-security-token")), "")
+    if not token.startswith(SESSION_PREFIX):
+        return identity.session
+    session = token.removeprefix(SESSION_PREFIX)
+    if re.fullmatch(SESSION_NAME, session) is None:
+        raise SignatureRefused(
+            "InvalidSignatureException: x-amz-security-token is not session=NAME",
+            "write a NAME of 2 to 64 of A-Z a-z 0-9 _ + = , . @ -",
+        )
+    return session
 
 
 def _to_payload(
@@ -154,7 +176,7 @@ def _to_payload(
 
 def _head(scope: Scope) -> wire.HttpRequest:
     if scope["http_version"] not in ("1.0", "1.1"):
-        raise Refused(400, f"Bad Request: HTTP/{scope['http_version']}; this front speaks HTTP/1.1")
+        raise Refused(400, f"Bad Request: HTTP/{scope['http_version']}; this front speaks HTTP/1.1 only")
     headers = [(name.decode("latin-1"), _text(value)) for name, value in scope["headers"]]
     if _asks_for_websocket(headers):
         raise Refused(400, "Bad Request: no WebSocket; a Lambda target takes one request and gives one response")
@@ -170,14 +192,17 @@ def _head(scope: Scope) -> wire.HttpRequest:
 
 
 def _asks_for_websocket(headers: wire.Pairs) -> bool:
-    """Its handshake would get a plain response, and the client no reason. Every other upgrade is ignored, as RFC 9110
-    §7.8 allows: Java's HttpClient and `curl --http2` offer `h2c` with each request, and go on without."""
+    """Whether a request is the handshake of a WebSocket, which would get a plain response without a reason.
+
+    Every other upgrade is ignored, as RFC 9110 §7.8 allows: Java's HttpClient and `curl --http2` offer `h2c` with each
+    request, and continue without it.
+    """
     offered = [token.strip().lower() for name, value in headers if name == "upgrade" for token in value.split(",")]
     return "websocket" in offered and "upgrade" in wire.connection_options(headers)
 
 
 def _text(value: bytes) -> str:
-    """A header's bytes as text. HTTP does not say in which encoding; UTF-8 where it fits, else one byte a character."""
+    """Decodes a header's value. HTTP defines no encoding: UTF-8 if it is valid, else one byte is one character."""
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
@@ -185,7 +210,7 @@ def _text(value: bytes) -> str:
 
 
 async def _body(receive: Receive) -> bytes:
-    """The whole body. A Lambda target cannot be streamed to: what does not end within 6 MB is refused."""
+    """Reads the whole body. A Lambda target takes no stream: a body of more than 6 MB is refused."""
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -196,7 +221,7 @@ async def _body(receive: Receive) -> bytes:
         size += len(chunks[-1])
         if size > wire.BODY_LIMIT:
             raise Refused(
-                413, f"Content Too Large: streamed past {wire.BODY_LIMIT} bytes; a Lambda target takes no more"
+                413, f"Content Too Large: over {wire.BODY_LIMIT} bytes were streamed; a Lambda target takes no more"
             )
         if not message.get("more_body"):
             return b"".join(chunks)
@@ -207,7 +232,7 @@ async def _send(response: wire.HttpResponse, method: str, request_id: str, send:
     headers = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in given]
     headers.append((b"x-amzn-requestid", request_id.encode()))
     headers.append((b"date", formatdate(time.time(), usegmt=True).encode()))
-    if response.status not in (204, 304) and method != "HEAD":  # the length that a GET would have is not known
+    if response.status not in (204, 304) and method != "HEAD":  # the length of a GET's body is not known
         headers.append((b"content-length", str(len(response.body)).encode()))
     if close:
         headers.append((b"connection", b"close"))

@@ -1,4 +1,4 @@
-"""What is served of a template, what is not, and which rule a request matches."""
+"""The plan of a template: served parts, reported parts, and the rule that a request matches."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ from pathlib import Path
 import pytest
 
 from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
-from lattice_bridge.local.front.authorization import admits
 from lattice_bridge.local.front.identities import BadIdentities, read_identities
-from lattice_bridge.local.front.routing import action_for, choose, matches
-from lattice_bridge.local.plan.plan import Action, HeaderMatch, Match, Plan, TargetGroup
-from lattice_bridge.local.plan.planner import plan
+from lattice_bridge.local.plan.auth_policy import admitted_callers
+from lattice_bridge.local.plan.listener_rules import (
+    Action,
+    HeaderMatch,
+    Match,
+    TargetGroup,
+    action_for,
+    choose_target_group,
+    matches,
+)
+from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.plan.reader import read_plan
 from tests.support.paths import ROOT
 
 USER = "arn:aws:iam::111122223333:user/x"
@@ -31,11 +39,11 @@ SERVED = """
 def planned(folder: Path, resources: str) -> Plan:
     path = folder / "template.yaml"
     path.write_text(f"Resources:{resources}")
-    return plan(read_template(path, {}, "us-east-1"))
+    return read_plan(read_template(path, {}, "us-east-1"))
 
 
-def test_the_projects_own_template_is_served() -> None:
-    found = plan(read_template(ROOT / "template.yaml", {}, "us-east-1"))
+def test_own_template_is_served() -> None:
+    found = read_plan(read_template(ROOT / "template.yaml", {}, "us-east-1"))
     assert {name: function.isolated for name, function in found.functions.items()} == {
         "BridgeFunction": False,
         "counter-isolated": True,
@@ -43,19 +51,19 @@ def test_the_projects_own_template_is_served() -> None:
         "history": True,
     }
     (service,) = found.services
-    assert admits(service.policies) == "signed only"
+    assert admitted_callers(service.policies) == "signed only"
     ((group, _),) = service.rules[-1].action.forward
     assert (group.version, group.function.rpartition(":")[2]) == (2, "live")
 
 
-def test_a_target_group_that_chose_no_version_gets_v1(tmp_path: Path) -> None:
+def test_target_group_without_a_version_gets_v1(tmp_path: Path) -> None:
     ((group, _),) = planned(tmp_path, SERVED).services[0].rules[-1].action.forward
     assert group.version == 1
 
 
-def test_an_event_version_may_be_forced(tmp_path: Path) -> None:
+def test_event_version_can_be_overridden(tmp_path: Path) -> None:
     (tmp_path / "template.yaml").write_text(f"Resources:{SERVED}")
-    found = plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"), event_version=2)
+    found = read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"), event_version=2)
     assert found.services[0].rules[-1].action.forward[0][0].version == 2
 
 
@@ -83,24 +91,24 @@ def test_an_event_version_may_be_forced(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_not_done_is_named(tmp_path: Path, resources: str, sentence: str) -> None:
+def test_part_that_is_not_emulated_is_reported(tmp_path: Path, resources: str, sentence: str) -> None:
     assert sentence in planned(tmp_path, SERVED + resources).left_out
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("Handler: a.b,", "Handler: a.b, TenancyConfig: PER_TENNANT,", "'PER_TENNANT'; Lambda knows PER_TENANT"),
-        ("Handler: a.b,", "Handler: a.b, TenancyConfig: {TenantIsolationMode: x},", "'x'; Lambda knows PER_TENANT"),
+        ("Handler: a.b,", "Handler: a.b, TenancyConfig: PER_TENNANT,", "'PER_TENNANT' is unknown. Fix: write PER"),
+        ("Handler: a.b,", "Handler: a.b, TenancyConfig: {TenantIsolationMode: x},", "'x' is unknown. Fix: write PER"),
         ("Handler: a.b,", "Handler: a.b, Timeout: soon,", "Fn.Timeout: 'soon' is not a positive number"),
-        ("Type: LAMBDA,", "Type: LAMBDA, Config: {LambdaEventStructureVersion: V3},", "'V3' is neither V1 nor V2"),
-        ("Targets: [{Id: !GetAtt Fn.Arn}]", "Targets: []", "has a list of exactly one"),
-        ("Targets: [{Id: !GetAtt Fn.Arn}]", "Targets: {Id: x}", "has a list of exactly one"),
+        ("Type: LAMBDA,", "Type: LAMBDA, Config: {LambdaEventStructureVersion: V3},", "'V3' is unknown. Fix: write V1"),
+        ("Targets: [{Id: !GetAtt Fn.Arn}]", "Targets: []", "has a list of exactly one target"),
+        ("Targets: [{Id: !GetAtt Fn.Arn}]", "Targets: {Id: x}", "has a list of exactly one target"),
         ("Targets: [{Id: !GetAtt Fn.Arn}]", "Targets: [x]", "target group Group: malformed"),
         ("Weight: 1", "Weight: x", "listener Listener: malformed"),
-        ("Weight: 1", "Weight: -1", "less than nothing"),
+        ("Weight: 1", "Weight: -1", "Weight -1 is negative"),
         (FORWARD, "{FixedResponse: }", "listener Listener: malformed"),
-        (FORWARD, "{FixedResponse: {StatusCode: 1000}}", "not an HTTP status"),
+        (FORWARD, "{FixedResponse: {StatusCode: 1000}}", "1000 is not an HTTP status"),
         ("Handler: a.b,", "Handler: a.b, Timeout: .nan,", "not a positive number"),
         ("Handler: a.b,", "Handler: a.b, MemorySize: .inf,", "not a positive number"),
         ("Handler: a.b,", "Handler: a.b, Environment: x,", "function Fn: malformed"),
@@ -108,7 +116,7 @@ def test_what_is_not_done_is_named(tmp_path: Path, resources: str, sentence: str
         ("AWS::VpcLattice::Service\"", "AWS::VpcLattice::Other\"", "no AWS::VpcLattice::Service with a listener"),
     ],
 )  # fmt: skip
-def test_what_would_be_served_wrongly_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_malformed_part_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in SERVED
     with pytest.raises(BadTemplate) as caught:
         planned(tmp_path, SERVED.replace(old, new))
@@ -137,17 +145,17 @@ RULES = """
 """
 
 
-def test_the_first_rule_by_priority_that_matches_wins(tmp_path: Path) -> None:
+def test_first_matching_rule_by_priority_decides(tmp_path: Path) -> None:
     (service,) = planned(tmp_path, SERVED + RULES).services
-    assert action_for(service, "GET", "/b/c", [("x-env", "TEST")]).status == 410
-    assert action_for(service, "POST", "/b/c", [("x-env", "test")]).status == 420
-    assert action_for(service, "GET", "/b", []).status == 420
-    assert action_for(service, "GET", "/a", []).forward
+    assert action_for(service.rules, "GET", "/b/c", [("x-env", "TEST")]).status == 410
+    assert action_for(service.rules, "POST", "/b/c", [("x-env", "test")]).status == 420
+    assert action_for(service.rules, "GET", "/b", []).status == 420
+    assert action_for(service.rules, "GET", "/a", []).forward
 
 
 @pytest.mark.parametrize("reference", ["!Ref {}", "!GetAtt {}.Arn", "!GetAtt {}.Id"])
-def test_a_lattice_resource_is_found_by_its_arn_and_by_its_id(tmp_path: Path, reference: str) -> None:
-    """In every property that refers to one, as in CloudFormation."""
+def test_lattice_resource_is_found_by_arn_and_id(tmp_path: Path, reference: str) -> None:
+    """It holds for every property that refers to a resource, as in CloudFormation."""
     rule = """
   Rule:
     Type: AWS::VpcLattice::Rule
@@ -176,9 +184,7 @@ def test_a_lattice_resource_is_found_by_its_arn_and_by_its_id(tmp_path: Path, re
         ("AuthType: NONE", ("service",)),
     ],
 )
-def test_a_service_answers_to_its_domain_its_logical_id_and_its_name(
-    tmp_path: Path, properties: str, names: tuple[str, ...]
-) -> None:
+def test_service_has_its_domain_logical_id_and_name(tmp_path: Path, properties: str, names: tuple[str, ...]) -> None:
     assert planned(tmp_path, SERVED.replace("Name: orders", properties)).services[0].names == names
 
 
@@ -199,15 +205,15 @@ def test_a_service_answers_to_its_domain_its_logical_id_and_its_name(
         (Match(headers=(HeaderMatch("absent", "Contains", ""),)), "/", False),
     ],
 )
-def test_a_match_is_what_lattice_documents(match: Match, path: str, expected: bool) -> None:
+def test_match_works_as_lattice_documents(match: Match, path: str, expected: bool) -> None:
     assert matches(match, "GET", path, [("h", "blue")]) is expected
 
 
-def test_traffic_is_divided_by_weight() -> None:
+def test_target_group_is_chosen_by_weight() -> None:
     first, second = TargetGroup("arn:1", "a", 2), TargetGroup("arn:2", "b", 2)
     action = Action(((first, 90), (second, 10)))
-    assert choose(action, lambda total: total * 0.89) is first
-    assert choose(action, lambda total: total * 0.91) is second
+    assert choose_target_group(action, lambda total: total * 0.89) is first
+    assert choose_target_group(action, lambda total: total * 0.91) is second
 
 
 @pytest.mark.parametrize(
@@ -220,7 +226,7 @@ def test_traffic_is_divided_by_weight() -> None:
         ("[[identity]]\naccess_key='AAAA'\nsecret_key='s'\nprincipal='p'\nrole='r'", "role: Extra inputs"),
     ],
 )  # fmt: skip
-def test_identities_that_cannot_sign_are_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_malformed_identity_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "identities.toml"
     path.write_text(text)
     with pytest.raises(BadIdentities) as caught:

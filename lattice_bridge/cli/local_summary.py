@@ -1,4 +1,7 @@
-"""What `lattice-bridge local` shows before it serves: routes, functions, what is left out, commands to paste."""
+"""The summary that `lattice-bridge local` prints at its start: routes, functions, parts left out, commands to paste.
+
+Rule: each printed command works when it is pasted, or its comment gives the reason of the refusal.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +23,26 @@ from lattice_bridge.config.tables.test import every_tenant
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.identity.principal import Principal
-from lattice_bridge.local.aws.lambda_keys import PERSON
-from lattice_bridge.local.front.authorization import NotAuthorized, admits, authorize
+from lattice_bridge.local.aws.lambda_api import DEVELOPER_KEY
+from lattice_bridge.local.front.authorization import NotAuthorized, authorize
 from lattice_bridge.local.front.identities import Identity
 from lattice_bridge.local.front.lattice import HttpRequest, Signer
-from lattice_bridge.local.plan.plan import DEFAULT_PRIORITY, Action, Plan, Rule
+from lattice_bridge.local.plan.auth_policy import admitted_callers
+from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Action, Rule
+from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.message import Caller, Request
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 
 
 def tables(plan: Plan) -> list[str]:
-    """Routes and functions as lines of text, and what the stack does not do."""
+    """Returns lines of text: the routes, the functions, and the parts of the template that are not emulated."""
     routes = Table(title="Routes", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("service", "request", "goes to", "event", "callers"):
         routes.add_column(column)
     for service in plan.services:
         for rule in service.rules:
-            row = (service.name, _request(rule), *_target(rule.action), admits(service.policies))
+            row = (service.name, _request(rule), *_target(rule.action), admitted_callers(service.policies))
             routes.add_row(*map(_cell, row))
     functions = Table(title="Functions", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in ("function", "tenant isolation", "handler", "timeout", "memory"):
@@ -47,13 +52,13 @@ def tables(plan: Plan) -> list[str]:
         cells = (function.name, isolation, function.handler, f"{function.timeout:g} s", f"{function.memory} MB")
         functions.add_row(*map(_cell, cells))
     left_out = [f"  - {line}" for line in plan.left_out]
-    title = ["In the template, but not done here:"] if left_out else []
+    title = ["In the template, but not emulated here:"] if left_out else []
     return [*_lines(routes), *_lines(functions), *title, *left_out, ""]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A path and tenant that the plan's bridge serves, for commands to paste; or why its bridge.toml does not load."""
+    """A path and tenant that the plan's bridge serves, for commands to paste; or the faults of its bridge.toml."""
 
     path: str = "/"
     tenant: str = "TENANT"
@@ -62,14 +67,14 @@ class Example:
     tenant_map: TenantMap | None = None
 
     def has_no_rule_for(self, principal: Principal) -> bool:
-        """Whether the map refuses a caller for want of a rule; False if it does not load."""
+        """Whether the map has no rule for a caller; False if the map does not load."""
         caller = Caller(authenticated=True, iam=principal)
         asked = Request(version=2, method="GET", path=self.path, caller=caller)
         return self.tenant_map is not None and self.tenant_map.decide(asked).reason == "no_rule"
 
 
 def example(plan: Plan) -> Example:
-    """From the bridge.toml of the plan's bridge, if it has one."""
+    """Reads the bridge.toml of the plan's bridge, if it has one."""
     bridge = next((function for function in plan.functions.values() if function.handler == BRIDGE_HANDLER), None)
     if bridge is None:
         return Example()
@@ -80,48 +85,56 @@ def example(plan: Plan) -> Example:
     rules = settings.tenant_map.rules
     path = next((backend.path for backend in settings.options.backends if backend.isolated), "/")
     tenant = next((tenant.id for tenant in rules.tenants.values() if tenant.active), "TENANT")
-    settings.tenant_map.find = every_tenant  # a registry need not be asked for what rules there are
+    settings.tenant_map.find = every_tenant  # the rules are known without the registry
     return Example(path, tenant, rules.header, tenant_map=settings.tenant_map)
 
 
 def commands(plan: Plan, signers: Mapping[str, Identity], front_url: str, lambda_url: str) -> Iterator[str]:
-    """Where the stack listens, and commands that work as they stand."""
+    """Gives the addresses of the stack, and commands to paste."""
     known = example(plan)
-    # curl reads brackets and braces in a URL as a pattern, unless -g is there.
+    # Without -g, curl reads brackets and braces in a URL as a pattern.
     url = ("-g " if set("[]{}") & set(known.path) else "") + shlex.quote(f"{front_url}{known.path}")
-    scope = shlex.quote(f"aws:amz:{plan.region}:vpc-lattice-svcs")
-    signing = f"curl --aws-sigv4 {scope} -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD'"
     yield f"Lattice front  {front_url}"
     yield f"Lambda API     {lambda_url}"
     yield ""
     if known.faults:
-        yield "The bridge will answer 503 to everything: its bridge.toml does not load."
+        yield "The bridge will answer every request with 503: its bridge.toml does not load."
         yield from (f"  - {fault}" for fault in known.faults)
     if refusal := _refusal(plan, HttpRequest("GET", known.path, [(known.header, known.tenant)]), None):
-        yield f"Unsigned: a 403, as {refusal}"
+        yield f"Unsigned: 403, because {refusal}"
     else:
-        yield "Unsigned, naming a tenant:"
+        yield "Unsigned, with a tenant id:"
         yield f"  curl -H {shlex.quote(f'{known.header}: {known.tenant}')} {url}"
-    yield "Signed, as one of the identities; a role's session has the name you give it:"
+    yield from _signed_commands(plan, signers, known, url)
+    yield from _invoke_command(plan, lambda_url, known.tenant)
+    yield ""
+    yield "Press Ctrl-C to stop the stack."
+
+
+def _signed_commands(plan: Plan, signers: Mapping[str, Identity], known: Example, url: str) -> Iterator[str]:
+    scope = shlex.quote(f"aws:amz:{plan.region}:vpc-lattice-svcs")
+    signing = f"curl --aws-sigv4 {scope} -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD'"
+    yield "Signed by one of the identities; x-amz-security-token chooses the name of a role's session:"
     for identity in list(signers.values())[:4]:
         reason = _refusal(plan, HttpRequest("GET", known.path, []), identity.signer("me"))
         if reason is None and known.has_no_rule_for(identity.principal):
-            reason = "no rule names it; write identities.toml"
-        yield f"  # {identity.principal}{f': a 403, as {reason}' if reason else ''}"
+            reason = "no rule names it. Fix: write identities.toml"
+        yield f"  # {identity.principal}{f': 403, because {reason}' if reason else ''}"
         yield f"  {signing} -H 'x-amz-security-token: session=me' --user {_user(identity)} {url}"
+
+
+def _invoke_command(plan: Plan, lambda_url: str, tenant: str) -> Iterator[str]:
     isolated = next((function for function in plan.functions.values() if function.isolated), None)
     if isolated is not None and function_fault(isolated.name) is None:
-        yield "Straight to a function, as the bridge does:"
+        yield "Directly to a function, as the bridge does:"
         where = ("--endpoint-url", lambda_url, "--region", plan.region)
-        which = ("--function-name", isolated.name, f"--tenant-id={known.tenant}", "/dev/stdout")
-        credentials = f"AWS_ACCESS_KEY_ID={PERSON.access_key} AWS_SECRET_ACCESS_KEY={PERSON.secret_key}"
+        which = ("--function-name", isolated.name, f"--tenant-id={tenant}", "/dev/stdout")
+        credentials = f"AWS_ACCESS_KEY_ID={DEVELOPER_KEY.access_key} AWS_SECRET_ACCESS_KEY={DEVELOPER_KEY.secret_key}"
         yield f"  {credentials} {shlex.join(('aws', 'lambda', 'invoke', *where, *which))}"
-    yield ""
-    yield "Ctrl-C stops everything."
 
 
 def _refusal(plan: Plan, request: HttpRequest, signer: Signer | None) -> str | None:
-    """Why the auth policies of every service refuse a request; None if those of one allow it."""
+    """Returns the reason why the auth policies of every service refuse a request; None if those of one allow it."""
     reasons = []
     for service in plan.services:
         try:
@@ -153,7 +166,7 @@ def _target(action: Action) -> tuple[str, str]:
 
 
 def _cell(text: str) -> Text:
-    """What a template contains is no markup of rich's."""
+    """Makes a cell in which rich reads no markup: the text comes from a template."""
     return Text(show.safe(text))
 
 

@@ -1,6 +1,6 @@
-"""What an execution environment writes to stdout and stderr.
+"""The log of an execution environment: its stdout and stderr, read from one pipe.
 
-Rule: always drained. A process whose pipe nobody reads stops at 64 KiB, in the middle of its answer.
+Rule: the pipe is always read. If it were not, a process would stop after 64 KiB, in the middle of its response.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Callable
 from typing import Final
 
 TAIL_BYTES: Final = 4 * 1024
-"""What `LogType=Tail` gives: the last 4 KB of an invocation."""
+"""The size of the log that `LogType=Tail` returns: the last 4 KB of an invocation."""
 
 MAX_LINE: Final = 16 * 1024
-"""Longer lines are passed on in pieces, so that one without an end cannot fill the memory."""
+"""Longer lines are passed on in pieces, so that a line without an end cannot fill the memory."""
 
 _CHUNK: Final = 64 * 1024
 _CHUNKS_A_TURN: Final = 16
 
 
-class Output:
-    """The reading end of an environment's pipe.
+class FunctionLog:
+    """Reads the output of an environment's process.
 
     Args:
         show: takes one decoded line, without its newline.
@@ -39,32 +39,34 @@ class Output:
         self._loop.add_reader(self._read, self.drain)
 
     def started(self) -> None:
-        """The process has the writing end; ours would keep the pipe open after its death."""
+        """Closes the writing end, which the process has inherited: it would keep the pipe open for ever."""
         os.close(self.write_end)
         self.write_end = -1
 
     def begin(self) -> None:
-        """A new invocation: forget the last one's tail."""
+        """Begins an invocation: forgets the last one's tail."""
         self._tail.clear()
         self._tail_size = 0
 
     def note(self, line: str) -> None:
-        """A line of the platform's own, for `LogType=Tail`. Not shown: it would bury the function's."""
+        """Adds a line of the platform's own to the tail. It is not shown: it would hide the function's lines."""
         self._keep(line.encode() + b"\n")
 
     def finish(self) -> None:
-        """An invocation has ended: takes what is in the pipe, and shows the last line although it has no end yet. It
-        would be glued to the next invocation's first line otherwise, and not be seen until then."""
+        """Ends an invocation: reads the pipe, and shows the last line although it has no end yet.
+
+        Otherwise it would be joined to the next invocation's first line, and be shown only then.
+        """
         self.drain()
         self._show_rest()
 
     def tail(self) -> bytes:
-        """The last 4 KB of this invocation, including what is still in the pipe."""
+        """Returns the last 4 KB of this invocation, including bytes that are still in the pipe."""
         self.drain()
         return b"".join(self._tail)[-TAIL_BYTES:]
 
     def drain(self) -> None:
-        """Takes what is there. Bounded, so that a flood leaves the loop time for the others."""
+        """Reads the pipe without waiting, up to a bound: a flood of output must not stop the other environments."""
         for _ in range(_CHUNKS_A_TURN):
             if self._read < 0:
                 return
@@ -79,7 +81,7 @@ class Output:
             self._lines(data)
 
     def close(self) -> None:
-        """Reads what is left, and closes both ends."""
+        """Reads the rest, and closes both ends."""
         if self.write_end >= 0:
             self.started()
         self.drain()

@@ -1,7 +1,7 @@
-"""What the stack prints.
+"""Writes the log of the stack: lines for a person, or JSON for a machine.
 
-Rule: never in the way. A thread writes; when functions print faster than the terminal takes it, or nobody reads any
-more, lines are left out and counted, and nothing waits.
+Rule: the stack never waits for the log. A thread writes it. If functions print faster than the terminal shows, or the
+reader has gone, lines are dropped and counted.
 """
 
 from __future__ import annotations
@@ -28,63 +28,65 @@ TAB: Final = "\t"
 _COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
 
 
-class LogLines(logging.Handler):
-    """What libraries log, as warnings on a console: uvicorn says there which requests it could not read, and why one
-    of our own applications failed."""
+class WarningHandler(logging.Handler):
+    """Writes the warnings of Python's logging to the stack's log.
 
-    def __init__(self, console: Console) -> None:
+    The stack's own modules log there, and uvicorn: requests that it could not read, and errors of an application.
+    """
+
+    def __init__(self, log: LogWriter) -> None:
         super().__init__(logging.WARNING)
-        self._console = console
+        self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, asyncio.CancelledError):
-            return  # what was being answered when the stack stopped
+            return  # a request that was running when the stack stopped
         cause = f": {type(error).__name__}: {error}" if error else ""
         source = "" if record.name.startswith("lattice_bridge.") else f"{record.name}: "
-        self._console.warn(f"{source}{record.getMessage().strip()}{cause}")
+        self._log.warning(f"{source}{record.getMessage().strip()}{cause}")
 
 
-class Console:
-    """Lines for a person, or JSON for a machine.
+class LogWriter:
+    """Writes lines from any thread.
 
     Args:
-        stream: where to; it has to have a file descriptor, which is written to directly.
-        as_json: one JSON object a line.
-        colour: ANSI colours.
+        stream: must have a file descriptor, which is written to directly.
+        as_json: writes one JSON object a line.
+        colour: uses ANSI colours.
     """
 
     def __init__(self, stream: TextIO = sys.stdout, *, as_json: bool = False, colour: bool = False) -> None:
-        # Not through the stream: a thread that hangs in a buffered write holds the lock that the interpreter's end
+        # Not through the stream: a thread that hangs in a buffered write holds a lock that the interpreter's shutdown
         # waits for.
         self._descriptor = stream.fileno()
         self._encoding = stream.encoding or "utf-8"
         self._as_json = as_json
         self._colour = colour
         self._lines: queue.Queue[str] = queue.Queue(QUEUE_LINES)
-        self._left_out = 0
-        self._ending = threading.Event()
-        self._writer = threading.Thread(target=self._write, name="console", daemon=True)
+        self._dropped = 0
+        self._closing = threading.Event()
+        self._writer = threading.Thread(target=self._write, name="log writer", daemon=True)
         self._writer.start()
 
-    def function(self, label: str, line: str) -> None:
-        """A line of a function's output. Metric lines are for CloudWatch; a person is not shown them."""
+    def function_output(self, label: str, line: str) -> None:
+        """Writes a line of a function's output. Metric lines are for CloudWatch, and are not shown to a person."""
         if self._as_json:
             self._put(json.dumps({"time": time.time(), "environment": label, "line": line}))
         elif not line.startswith('{"_aws":'):
             self._put(f"{self._coloured(label)}  {printable(line, keep=TAB)}")
 
-    def warn(self, text: str) -> None:
-        """Something the person at the stack should know."""
+    def warning(self, text: str) -> None:
+        """Writes a warning for the developer."""
         self._put(self._formatted("warning", text))
 
-    def say(self, text: str, **fields: object) -> None:
-        """What the stack itself does. `fields` are for machines."""
+    def info(self, text: str, **fields: object) -> None:
+        """Writes what the stack itself does. `fields` are added to the JSON."""
         self._put(self._formatted("info", text, **fields))
 
     def close(self) -> None:
-        """Writes what is left, if somebody reads it."""
-        self._ending.set()
+        """Writes the remaining lines, if a reader takes them."""
+        self._closing.set()
         self._writer.join(CLOSE_SECONDS)
 
     def _formatted(self, level: str, text: str, **fields: object) -> str:
@@ -103,16 +105,16 @@ class Console:
         try:
             self._lines.put_nowait(line)
         except queue.Full:
-            self._left_out += 1
+            self._dropped += 1
 
     def _write(self) -> None:
-        with contextlib.suppress(OSError):  # nobody reads any more: the queue fills, and lines are left out
-            while not (self._ending.is_set() and self._lines.empty()):
+        with contextlib.suppress(OSError):  # the reader has gone: the queue fills, and lines are dropped
+            while not (self._closing.is_set() and self._lines.empty()):
                 with contextlib.suppress(queue.Empty):
                     self._send(self._lines.get(timeout=0.1))
-                if self._left_out and self._lines.empty():
-                    left_out, self._left_out = self._left_out, 0
-                    self._send(self._formatted("warning", f"… {left_out} lines left out: printed faster than shown"))
+                if self._dropped and self._lines.empty():
+                    dropped, self._dropped = self._dropped, 0
+                    self._send(self._formatted("warning", f"… {dropped} lines dropped: printed faster than shown"))
 
     def _send(self, line: str) -> None:
         data = f"{line}\n".encode(self._encoding, "backslashreplace")

@@ -1,10 +1,10 @@
-"""Which process has the other end of a loopback connection.
+"""Finds out whether a process has the other end of a loopback connection.
 
-Rule: the kernel decides. A port number or a header proves nothing: every process on this machine may connect to a
-loopback port, and `/proc/net/tcp` shows every port.
+Rule: only the kernel's answer counts. A port number or a header proves nothing: every process on this machine may
+connect to a loopback port, and `/proc/net/tcp` shows every port.
 
-Linux only. The kernel is asked for the inode of the client's socket, by sock_diag(7), and the process has to have a
-descriptor of that inode. Reading `/proc/net/tcp` was rejected: the kernel walks its whole table of connections for it.
+Linux only. sock_diag(7) gives the inode of the client's socket, and the process must have a descriptor of that inode.
+Reading `/proc/net/tcp` was rejected: the kernel walks its whole table of connections for it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 Address = tuple[str, int]
 
 _KNOWN: Final = 16
-"""Connections of a process that are remembered."""
+"""Number of a process's connections that are cached."""
 
 _NETLINK_SOCK_DIAG: Final = 4
 _SOCK_DIAG_BY_FAMILY: Final = 20
@@ -30,25 +30,25 @@ _REQUEST: Final = struct.Struct("=BBBBI")
 _ENDS: Final = struct.Struct("!HH4s12x4s12x")
 _NO_COOKIE: Final = struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
 _INODE_AT: Final = _HEADER.size + 4 + 48 + 16
-"""Of `inet_diag_msg`, in linux/inet_diag.h: four bytes, the socket's id, four numbers, and then the inode."""
+"""Offset of the inode in `inet_diag_msg` of linux/inet_diag.h: behind four bytes, the socket's id, and four numbers."""
 
 
-class Client:
-    """A process, as a client of loopback ports."""
+class PeerProcess:
+    """A process that connects to loopback ports of the stack."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._known: set[int] = set()
 
-    def has(self, client: Address, server: Address) -> bool:
+    def owns(self, client: Address, server: Address) -> bool:
         """Whether the process has the client's end of a connection between two IPv4 addresses.
 
-        False as well if the client has closed its end. True if this machine cannot tell; see `can_tell`.
+        False if the client has closed its end. True if this machine cannot find out; see `is_supported`.
         """
-        if not can_tell():
+        if not is_supported():
             return True
         inode = _inode(client, server)
-        if inode not in self._known:  # the process may have thousands of descriptors: they are read once a connection
+        if inode not in self._known:  # a process may have thousands of descriptors: they are read once a connection
             if not _has_socket(self._pid, inode):
                 return False
             if len(self._known) == _KNOWN:
@@ -58,8 +58,8 @@ class Client:
 
 
 @cache
-def can_tell() -> bool:
-    """Whether this machine can tell: asks for a connection that this process has with itself."""
+def is_supported() -> bool:
+    """Whether this machine can find out: tries it with a connection that this process has with itself."""
     with (
         contextlib.suppress(OSError),
         socket.create_server(("127.0.0.1", 0)) as server,
@@ -71,7 +71,7 @@ def can_tell() -> bool:
 
 
 def _inode(client: Address, server: Address) -> int:
-    """The inode of the client's socket; 0 if there is none."""
+    """Returns the inode of the client's socket; 0 if there is none."""
     ends = _ENDS.pack(client[1], server[1], socket.inet_aton(client[0]), socket.inet_aton(server[0]))
     request = _REQUEST.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0, _ALL_STATES) + ends + _NO_COOKIE
     header = _HEADER.pack(_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 0, 0)
@@ -99,5 +99,5 @@ def _has_socket(pid: int, inode: int) -> bool:
 
 def _target(link: str) -> str:
     with contextlib.suppress(OSError):  # closed since it was listed
-        return os.readlink(link)  # noqa: PTH115 - this is done for each request, and Path takes three times as long
+        return os.readlink(link)  # noqa: PTH115 - it runs for each request, and Path takes three times as long
     return ""

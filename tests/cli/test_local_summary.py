@@ -1,4 +1,4 @@
-"""What `lattice-bridge local` says before it serves."""
+"""The summary that `lattice-bridge local` prints at its start."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Final
 
 import pytest
 
-from lattice_bridge.cli.local_screen import commands, tables
+from lattice_bridge.cli.local_summary import commands, tables
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.local.front.identities import read_identities
-from lattice_bridge.local.plan.planner import plan
+from lattice_bridge.local.plan.reader import read_plan
 
 BRIDGE: Final = """
 Resources:
@@ -34,7 +34,7 @@ Resources:
 MAP: Final = '[[backend]]\nfunction = "orders"\n[tenants]\nblue = {}\n'
 RULE: Final = '[[rule]]\nid = "blue"\nrole = "arn:aws:iam::111122223333:role/blue-api"\ntenant = "blue"\n'
 ALLOWED: Final = 'Principal: "*", Action: "*"'
-NO_RULE: Final = "a 403, as no rule names it; write identities.toml"
+NO_RULE: Final = "403, because no rule names it. Fix: write identities.toml"
 
 
 @pytest.mark.parametrize(
@@ -42,22 +42,22 @@ NO_RULE: Final = "a 403, as no rule names it; write identities.toml"
     [(MAP + RULE, [False, True]), (MAP + RULE.replace("blue-api", "other"), [True, True]), ("[", [False, False])],
     ids=["one has a rule", "none has", "a map that does not load"],
 )
-def test_an_identity_that_the_map_does_not_know_is_said(tables: str, expected: list[bool], tmp_path: Path) -> None:
+def test_identity_without_a_rule_is_reported(tables: str, expected: list[bool], tmp_path: Path) -> None:
     (tmp_path / "template.yaml").write_text(BRIDGE, encoding="utf-8")
     (tmp_path / "bridge.toml").write_text(tables, encoding="utf-8")
-    found = plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
+    found = read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
     printed = commands(found, read_identities(None), "http://front", "http://lambda")
     assert [NO_RULE in line for line in printed if line.startswith("  # ")] == expected
 
 
-def test_an_identity_that_the_auth_policy_does_not_allow_is_said(tmp_path: Path) -> None:
+def test_identity_refused_by_the_auth_policy_is_reported(tmp_path: Path) -> None:
     principal = 'Principal: {AWS: "arn:aws:iam::111122223333:role/blue-api"}, Action: "*"'
     assert ALLOWED in BRIDGE
     (tmp_path / "template.yaml").write_text(BRIDGE.replace(ALLOWED, principal), encoding="utf-8")
     (tmp_path / "bridge.toml").write_text(MAP + RULE, encoding="utf-8")
-    found = plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
+    found = read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
     printed = list(commands(found, read_identities(None), "http://front", "http://lambda"))
-    reason = "a 403, as no statement of the auth policy Policy of the service Service allows it"
+    reason = "403, because no statement of the auth policy Policy of the service Service allows it"
     assert f"Unsigned: {reason}" in printed
     assert [line for line in printed if line.startswith("  # ")] == [
         "  # arn:aws:iam::111122223333:role/blue-api",
@@ -66,7 +66,7 @@ def test_an_identity_that_the_auth_policy_does_not_allow_is_said(tmp_path: Path)
     assert [line.split()[-1] for line in tables(found) if "default" in line] == ["policy"]
 
 
-def test_a_command_to_paste_is_quoted_whatever_the_map_and_the_template_name(tmp_path: Path) -> None:
+def test_command_to_paste_is_quoted(tmp_path: Path) -> None:
     """Trap G5."""
     function = BRIDGE.replace(
         "  Group:",
@@ -77,7 +77,7 @@ def test_a_command_to_paste_is_quoted_whatever_the_map_and_the_template_name(tmp
     (tmp_path / "template.yaml").write_text(function, encoding="utf-8")
     text = MAP.replace("[tenants]", "path = \"/a';id;'\"\n[tenants]") + RULE
     (tmp_path / "bridge.toml").write_text(text, encoding="utf-8")
-    found = plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
+    found = read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
     printed = list(commands(found, read_identities(None), "http://front", "http://lambda"))
     curls = [line.strip() for line in printed if line.startswith("  curl ")]
     assert all(shlex.join(shlex.split(line)) == line for line in curls)

@@ -1,11 +1,11 @@
-"""uvicorn's HTTP protocol, less what must not reach the servers.
+"""uvicorn's HTTP protocol, restricted: refuses input that must not reach the servers.
 
 Rules:
 * No header is added after the end of a request's head. uvicorn appends a chunked body's trailers to the list of
-  headers, and so a trailer could choose the tenant if it came in the same packet.
-* What is not a body is bounded while it arrives: the target, each header, the head, a chunk's extensions, trailers.
-  httptools itself collects a header until it ends.
-* An upgrade is ignored, as RFC 9110 §7.8 allows: the request is served, and the next one follows it.
+  headers, so a trailer in the same packet could choose the tenant.
+* All bytes outside a body are bounded while they arrive: the target, each header, the head, a chunk's extensions,
+  trailers. httptools itself collects a header until it ends.
+* An offered upgrade is ignored, as RFC 9110 §7.8 allows: the request is served, and the next one follows it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from lattice_bridge.local.web.admission import Refused, refusal_line
 
 TARGET: Final = "lattice_bridge.target"
-"""Key of the ASGI scope with the request target as sent; uvicorn's own reading of it loses a `?` at its end."""
+"""Key of the ASGI scope with the request target as sent. uvicorn's own parsing loses a `?` at its end."""
 
 LINGER_SECONDS: Final = 1.0
+"""Seconds in which a refused request is read and discarded. If the connection were closed at once, a client that is
+still sending would get a reset, and not the reason."""
+
 CHUNK_ALLOWANCE: Final = 16
 BODY_ALLOWANCE: Final = 2
 
@@ -36,9 +39,9 @@ class StrictProtocol(HttpToolsProtocol):
     _repeats_head = False
     _head_size = 0
     _framing = 0
-    """Bytes received that are not a body: of a head that is not over, or between a body's chunks and behind them.
+    """Bytes received that are not a body: of an incomplete head, or between a body's chunks and behind them.
 
-    A chunk pays for CHUNK_ALLOWANCE of them, and a byte of a body for BODY_ALLOWANCE, as in Go's net/http: a body in
+    Each chunk allows CHUNK_ALLOWANCE of them, and each byte of a body BODY_ALLOWANCE, as in Go's net/http: a body in
     small chunks is mostly framing."""
     _ended = False
     _discarded = 0
@@ -57,7 +60,7 @@ class StrictProtocol(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError as error:
-            found = error.__context__  # of a callback of ours
+            found = error.__context__  # raised by one of this class's callbacks
             self._refuse(found if isinstance(found, Refused) else Refused(400, f"Bad Request: not HTTP/1.1: {error}"))
             return
         self._framing = max(0, self._framing)
@@ -111,15 +114,15 @@ class StrictProtocol(HttpToolsProtocol):
         self._head_size += len(name) + len(value)
         if self._head_size > self._limit:
             raise self._head_too_large()
-        super().on_header(name, value.strip(b" \t"))  # blanks around a value are not part of it: RFC 9110 §5.5
+        super().on_header(name, value.strip(b" \t"))  # spaces around a value are not part of it: RFC 9110 §5.5
 
     def on_headers_complete(self) -> None:
         if self._repeats_head:
             return
         self._in_body = True
         self._framing -= self._head_size
-        self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key] # ASGI allows keys of an application's own
-        self.url = b"/"  # uvicorn cannot parse every form of a target; the server reads TARGET, and nothing else does
+        self.scope[TARGET] = self.url  # type: ignore[typeddict-unknown-key] # ASGI allows further keys
+        self.url = b"/"  # uvicorn cannot parse every form of a target; only the server reads TARGET
         super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
@@ -131,12 +134,12 @@ class StrictProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
-            return  # only the head is over
+            return  # only the head is complete
         super().on_message_complete()
         self._framing = 0
 
     def _refuse(self, refusal: Refused) -> None:
-        """Answers what cannot be parsed further, or must not be, and ends the connection."""
+        """Answers a request that cannot be parsed further, or must not be, and ends the connection."""
         self._ended = True
         request = "unread request"
         if self._in_body:
@@ -151,11 +154,11 @@ class StrictProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if not self._in_body or (unanswered and not self.cycle.response_started):
-            self.transport.write(_response(refusal))
+            self.transport.write(_http_response(refusal))
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _discard(self, data: bytes) -> None:
-        """Reads on for a moment: a client that is still sending would get a reset, and not the reason."""
+        """Reads and discards what the client still sends; see LINGER_SECONDS."""
         self._discarded += len(data)
         if self._discarded > self._limit:
             self.transport.close()
@@ -168,10 +171,12 @@ class StrictProtocol(HttpToolsProtocol):
         return Refused(400, f"Bad Request: chunk extensions or trailers of over {self._limit} bytes")
 
 
-def _response(refusal: Refused) -> bytes:
-    body = f"{refusal}\n".encode()
-    head = (
-        f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\ncontent-type: text/plain; charset=utf-8\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    )
-    return head.encode() + body
+def _http_response(refusal: Refused) -> bytes:
+    lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in closing_headers(refusal)]
+    return "\r\n".join([*lines, "", ""]).encode() + refusal.body
+
+
+def closing_headers(refusal: Refused) -> list[tuple[str, str]]:
+    """Returns the headers of a refusal's response that is the last of its connection."""
+    return [*refusal.headers, ("content-length", str(len(refusal.body))), ("connection", "close")]

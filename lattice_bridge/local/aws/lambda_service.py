@@ -1,0 +1,173 @@
+"""Lambda's invoke service: checks an invocation, runs or queues it, and retries asynchronous ones.
+
+Rule: every invoker gets the same treatment: the front, the bridge through its SDK, a person with the AWS CLI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from lattice_bridge.deployment.cloudformation.template import ACCOUNT
+from lattice_bridge.formats.assumptions import ASYNC_RETRY_SECONDS
+from lattice_bridge.local.aws.invoke_checks import (
+    InvocationType,
+    LambdaError,
+    check_tenant,
+    chosen_qualifier,
+    parse_function_name,
+    parse_payload,
+)
+from lattice_bridge.local.environments.environment import InvocationResult
+from lattice_bridge.local.environments.packages import IMPORT_ERROR, import_advice
+from lattice_bridge.local.environments.pool import EnvironmentPool, QuotaReached
+from lattice_bridge.local.environments.runtime_api import Invocation
+from lattice_bridge.local.plan.model import Function
+
+QUEUE_LIMIT: Final = 1000
+WORKERS: Final = 8
+
+_logger: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeRequest:
+    """A request to invoke a function.
+
+    Attributes:
+        function: name, partial ARN or ARN, with an optional qualifier.
+        payload: JSON; empty is `{}`.
+        type: as in `X-Amz-Invocation-Type`.
+        tenant: as sent, or None.
+        qualifier: from the query, or None.
+        trace_id, client_context: passed on to the function.
+    """
+
+    function: str
+    payload: bytes
+    type: InvocationType = "RequestResponse"
+    tenant: str | None = None
+    qualifier: str | None = None
+    trace_id: str | None = None
+    client_context: str | None = None
+
+
+class LambdaService:
+    """Invokes the functions of a plan."""
+
+    def __init__(self, functions: Mapping[str, Function], region: str, environments: EnvironmentPool) -> None:
+        self._functions = functions
+        self._region = region
+        self._environments = environments
+        self._advice: dict[str, str] = {}
+        self._queue: asyncio.Queue[tuple[Function, InvokeRequest, str]] = asyncio.Queue(QUEUE_LIMIT)
+
+    async def invoke(self, request: InvokeRequest) -> InvocationResult | None:
+        """Runs or queues an invocation. Returns None for a queued invocation and for a dry run.
+
+        Raises:
+            LambdaError: Lambda refuses the invocation.
+        """
+        function, arn = self._resolve(request)
+        check_tenant(function.isolated, request.tenant)
+        parse_payload(request.payload, request.type)
+        if request.type == "DryRun":
+            return None
+        if request.type == "Event":
+            self._enqueue(function, request, arn)
+            return None
+        return await self._run(function, request, arn)
+
+    async def work(self) -> None:
+        """Runs queued invocations, until cancelled."""
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(WORKERS):
+                workers.create_task(self._worker())
+
+    def _resolve(self, request: InvokeRequest) -> tuple[Function, str]:
+        """Returns the function, and its ARN with the qualifier."""
+        name = parse_function_name(request.function)
+        function = self._functions.get(name.name)
+        elsewhere = name.region not in (None, self._region) or name.account not in (None, ACCOUNT)
+        arn = f"arn:aws:lambda:{self._region}:{ACCOUNT}:function:{name.name}"
+        if function is None or elsewhere:
+            raise LambdaError(404, "ResourceNotFoundException", f"Function not found: {arn}")
+        qualifier = chosen_qualifier(name, request.qualifier)
+        if qualifier not in (None, "$LATEST", *function.aliases):
+            raise LambdaError(404, "ResourceNotFoundException", f"Function not found: {arn}:{qualifier}")
+        return function, f"{arn}:{qualifier}" if qualifier else arn
+
+    def _enqueue(self, function: Function, request: InvokeRequest, arn: str) -> None:
+        try:
+            self._queue.put_nowait((function, request, arn))
+        except asyncio.QueueFull:
+            raise _throttled(f"{QUEUE_LIMIT} asynchronous invocations are waiting") from None
+
+    async def _worker(self) -> None:
+        while True:
+            function, request, arn = await self._queue.get()
+            for pause in (*ASYNC_RETRY_SECONDS, None):
+                if await self._succeeds(function, request, arn):
+                    break
+                if pause is None:
+                    _logger.warning("%s: asynchronous invocation dropped after three attempts", function.name)
+                    break
+                await asyncio.sleep(pause)
+
+    async def _succeeds(self, function: Function, request: InvokeRequest, arn: str) -> bool:
+        try:
+            return (await self._run(function, request, arn)).error is None
+        except LambdaError:
+            return False
+        except Exception as error:  # one invocation must not end the worker
+            _logger.warning("%s: %s: %s", function.name, type(error).__name__, error)
+            return False
+
+    def report_waiting(self) -> None:
+        """Logs how many accepted invocations will not run, when the stack stops."""
+        if count := self._queue.qsize():
+            _logger.warning("%s asynchronous invocations were accepted and not run", count)
+
+    async def _run(self, function: Function, request: InvokeRequest, arn: str) -> InvocationResult:
+        invocation = Invocation(
+            request_id=str(uuid.uuid4()),
+            payload=request.payload or b"{}",
+            arn=arn,
+            tenant=request.tenant,
+            trace_id=request.trace_id or _new_trace_id(),
+            client_context=request.client_context,
+        )
+        try:
+            result = await self._environments.run(function, invocation)
+        except QuotaReached as error:
+            raise _throttled(str(error)) from error
+        except (OSError, ValueError) as error:  # its folder is gone, or a variable contains a null character
+            _logger.warning("%s: cannot be started: %s", function.name, error)
+            raise LambdaError(500, "ServiceException", "The function's process cannot be started.") from error
+        if result.error is not None:
+            self._advise(function, result)
+        return result
+
+    def _advise(self, function: Function, result: InvocationResult) -> None:
+        """Logs advice once for each function, and again if it changes."""
+        kind, message = result.error_type_and_message()
+        advice = import_advice(function, message) if kind == IMPORT_ERROR else None
+        if advice is not None and self._advice.get(function.name) != advice:
+            self._advice[function.name] = advice
+            _logger.warning("%s", advice)
+
+
+def _throttled(message: str) -> LambdaError:
+    return LambdaError(
+        429, "TooManyRequestsException", f"Rate Exceeded: {message}", "ConcurrentInvocationLimitExceeded"
+    )
+
+
+def _new_trace_id() -> str:
+    """Makes a trace id as Lambda does for a caller without one: `Root=1-SECONDS-96 bits`, not sampled."""
+    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Parent={uuid.uuid4().hex[:16]};Sampled=0"

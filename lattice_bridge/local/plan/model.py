@@ -1,0 +1,112 @@
+"""The plan: the functions and Lattice services that the stack serves.
+
+Rule: values only. `reader` makes them from a template, and everything else only reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from lattice_bridge.local.plan.auth_policy import AuthPolicy
+from lattice_bridge.local.plan.listener_rules import Rule
+
+SOURCE_VPC: Final = "vpc-0a1b2c3d4e5f60718"
+"""The VPC that every request comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function that this machine can run.
+
+    Attributes:
+        name: `FunctionName`, or the logical id.
+        arn: without a qualifier.
+        handler: as in `app.handler`.
+        code: the task root.
+        environment: the template's variables.
+        timeout: seconds.
+        memory: MiB; shown, not enforced.
+        isolated: `TenancyConfig` is `PER_TENANT`.
+        aliases: names that resolve to `$LATEST` here.
+        log_format: `Text` or `JSON`.
+        log_level: for JSON logs, or None.
+    """
+
+    name: str
+    arn: str
+    handler: str
+    code: Path
+    environment: Mapping[str, str]
+    timeout: float = 3.0
+    memory: int = 128
+    isolated: bool = False
+    aliases: frozenset[str] = frozenset()
+    log_format: str = "Text"
+    log_level: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Lattice service with its listener's rules, in order of priority.
+
+    Attributes:
+        name: for people.
+        arn: of the service.
+        network_arn: of the service network that its requests come through.
+        names: its host names, in lower case: its custom domain if it has one, its logical id, its name.
+        rules: the default action last.
+        policies: each of them must allow a request. If there is none, no caller is authenticated.
+        port: of the listener.
+        encrypted: the listener's protocol is HTTPS.
+        tags: of the service.
+    """
+
+    name: str
+    arn: str
+    network_arn: str
+    names: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    policies: tuple[AuthPolicy, ...] = ()
+    port: int = 443
+    encrypted: bool = True
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that the stack serves.
+
+    Attributes:
+        folder: of the template.
+        region: of the stack.
+        functions: by name.
+        services: with their rules.
+        left_out: the parts of the template that the stack does not emulate, one sentence each.
+    """
+
+    folder: Path
+    region: str
+    functions: Mapping[str, Function]
+    services: tuple[Service, ...]
+    left_out: tuple[str, ...]
+
+
+class LeftOut:
+    """Collects the parts of a template that the stack does not emulate.
+
+    One sentence names all resources that it concerns, so that the list stays short enough to be read.
+    """
+
+    def __init__(self) -> None:
+        self._resources: dict[str, list[str]] = {}
+
+    def add(self, sentence: str, resource: str) -> None:
+        """Adds a resource, by its logical id, to a sentence."""
+        self._resources.setdefault(sentence, []).append(resource)
+
+    def __iter__(self) -> Iterator[str]:
+        for sentence, resources in self._resources.items():
+            yield f"{sentence} ({', '.join(resources)})"
