@@ -13,7 +13,7 @@ from typing import Any, Final
 from lattice_bridge.deployment.cloudformation.stand_ins import GENERATED
 from lattice_bridge.deployment.cloudformation.template import ACCOUNT, Resource, Template
 from lattice_bridge.deployment.cloudformation.values import MARKER, marker, unresolved
-from lattice_bridge.deployment.iam.pattern import matches
+from lattice_bridge.deployment.iam.policy import matches
 
 _FUNCTION: Final = re.compile(
     r"(?:arn:[^:]*:lambda:(?P<region>[^:]*):(?P<account>[^:]*):function:"

@@ -18,7 +18,7 @@ from lattice_bridge.deployment.checks.patterns import is_pattern, may_be_bridge
 from lattice_bridge.deployment.checks.stack import Stack, targets_of
 from lattice_bridge.deployment.cloudformation.template import ACCOUNT, Resource, Template
 from lattice_bridge.deployment.cloudformation.values import unresolved
-from lattice_bridge.deployment.iam.pattern import matches
+from lattice_bridge.deployment.iam.policy import matches
 
 LATTICE: Final = "vpc-lattice.amazonaws.com"
 SINGLE: Final = re.compile(r"arn:[^:]*:vpc-lattice:[^:]*:[^:]*:targetgroup/[^*?]+")

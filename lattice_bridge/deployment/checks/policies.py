@@ -13,7 +13,7 @@ from lattice_bridge.deployment.checks.documents import Document, listed, read_po
 from lattice_bridge.deployment.checks.names import Named, covers
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import unresolved
-from lattice_bridge.deployment.iam.pattern import matches
+from lattice_bridge.deployment.iam.policy import matches
 
 _INVOKE: Final = "lambda:invokefunction"
 _INVOKE_ASYNC: Final = "lambda:invokeasync"

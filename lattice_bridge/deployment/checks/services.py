@@ -14,6 +14,7 @@ from lattice_bridge.deployment.checks.stack import Stack, seconds_of
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import unresolved
 from lattice_bridge.deployment.iam.auth_policy import admits_anonymous
+from lattice_bridge.deployment.iam.policy import read_statement
 
 _SERVICE: Final = "AWS::VpcLattice::Service"
 _IDLE: Final = 60.0
@@ -73,7 +74,9 @@ def _admitted(owner: Resource, template: Template) -> Iterator[TemplateFinding]:
         document = read_policy(policy.properties.get("Policy"))
         for unread in document.unread:
             yield not_looked_into(policy.id, unread)
-        if admits_anonymous(document.statements, owner.arn if owner.type == _SERVICE else None):
+        if admits_anonymous(
+            tuple(map(read_statement, document.statements)), owner.arn if owner.type == _SERVICE else None
+        ):
             yield finding(
                 policy.id,
                 f"it {'may admit' if document.unread else 'admits'} requests that nobody signed",

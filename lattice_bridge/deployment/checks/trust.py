@@ -15,7 +15,7 @@ from lattice_bridge.deployment.checks.policies import name_of_role
 from lattice_bridge.deployment.checks.stack import Stack
 from lattice_bridge.deployment.cloudformation.template import ACCOUNT, Resource, Template
 from lattice_bridge.deployment.cloudformation.values import unresolved
-from lattice_bridge.deployment.iam.pattern import matches
+from lattice_bridge.deployment.iam.policy import matches
 from lattice_bridge.review.lint import Level
 
 _ASSUMES: Final = ("sts:assumerole", "sts:assumerolewithsaml", "sts:assumerolewithwebidentity")

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from lattice_bridge.deployment.doctor.granted import granted
-from lattice_bridge.deployment.iam.condition import Asked
-from lattice_bridge.deployment.iam.pattern import matches
-from lattice_bridge.deployment.iam.policy import BadPolicy, read_policy
+from lattice_bridge.deployment.iam.policy import BadPolicy, ConditionValue, matches, read_policy
 
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:orders:live"
 
@@ -41,11 +39,21 @@ def test_a_pattern_full_of_stars_takes_no_time() -> None:
     assert not matches("*a" * 2_000 + "b", "a" * 2_000)
 
 
-NO_CONDITION = {"Statement": {"Effect": "Allow", "Condition": {"Bool": "true"}}}
+def conditional(condition: object) -> dict[str, Any]:
+    return {"Statement": {"Effect": "Allow", "Condition": condition}}
 
 
 @pytest.mark.parametrize(
-    "document", ["", "[", "[" * 100_000, {"Statement": ["x"]}, {"Statement": {"Effect": "Maybe"}}, NO_CONDITION]
+    "document",
+    [
+        *("", "[", "[" * 100_000, {"Statement": ["x"]}, {"Statement": {"Effect": "Maybe"}}),
+        *(
+            conditional({"Bool": "true"}),
+            conditional({"StringEquals": "aws:PrincipalOrgID"}),
+            conditional("x"),
+            conditional([]),
+        ),
+    ],
 )
 def test_what_is_no_policy_is_said_to_be_none(document: object) -> None:
     with pytest.raises(BadPolicy):
@@ -81,7 +89,7 @@ def test_an_if_exists_condition_does_not_bind_a_request_that_lacks_the_key() -> 
     condition = {"ArnLikeIfExists": {"AWS:SourceArn": "arn"}, "StringEquals": {"AWS:SourceAccount": "1"}}
     (found,) = read_policy({"Statement": [{"Effect": "Allow", "Condition": condition}]})
     assert found.values("aws:sourcearn") is None
-    assert found.values("aws:sourceaccount") == (Asked("stringequals", "1"),)
+    assert found.values("aws:sourceaccount") == (ConditionValue("stringequals", "1"),)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +141,7 @@ ARN = "arn:aws:s3:::b"
 def test_a_value_is_compared_as_its_operator_compares(
     operator: str, value: str, text: str, may: bool, sure: bool
 ) -> None:
-    asked = Asked(operator, value)
+    asked = ConditionValue(operator, value)
     assert (asked.may_hold(text), asked.holds(text)) == (may, sure)
 
 
@@ -148,7 +156,7 @@ def test_a_value_is_compared_as_its_operator_compares(
 )
 def test_a_statement_only_looks_if_all_that_it_is_about_is_reading(statement: dict[str, Any], expected: bool) -> None:
     (found,) = read_policy({"Statement": [{"Effect": "Allow", **statement}]})
-    assert found.only_looks is expected
+    assert found.only_reads is expected
 
 
 ALLOW = {"Effect": "Allow", "Action": "lambda:Invoke*", "Resource": FUNCTION}
