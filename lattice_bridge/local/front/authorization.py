@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 from urllib.parse import unquote
 
-from lattice_bridge.deployment.iam.condition import satisfied
-from lattice_bridge.deployment.iam.policy import Statement
+from lattice_bridge.deployment.iam.policy import Statement, condition_holds
 from lattice_bridge.formats.assumptions import FRONT_POLICY_PATH_IS_DECODED, FRONT_POLICY_QUERY_NAMES_HAVE_CASE
 from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
 from lattice_bridge.local.front.lattice import HttpRequest, Signer, query_pairs
@@ -112,7 +111,7 @@ def undecided(statement: Statement) -> Iterator[str]:
     patterns = statement.resources if statement.not_resources is None else statement.not_resources
     yield from (f"the variable in Resource {pattern}" for pattern in patterns if "${" in pattern)
     for operator, key, values in statement.conditions:
-        if not _is_known(key) or satisfied(operator, values, ("0",)) is None:
+        if not _is_known(key) or condition_holds(operator, values, ("0",)) is None:
             yield f"the condition {operator} on {key}"
 
 
@@ -128,7 +127,7 @@ def _admits(policy: AuthPolicy) -> str:
     if any(key != "aws:principaltype" for _, key, _ in one.conditions):
         return "by policy"
     types = {
-        kind: all(satisfied(operator, values, (kind,)) for operator, _, values in one.conditions)
+        kind: all(condition_holds(operator, values, (kind,)) for operator, _, values in one.conditions)
         for kind in (*_PRINCIPAL_TYPES.values(), "Anonymous")
     }
     return "signed only" if not types.pop("Anonymous") and all(types.values()) else "by policy"
@@ -216,7 +215,7 @@ def _applies(statement: Statement, call: _Call) -> _Truth:
         statement.names_action(_INVOKE),
         statement.names_resource(call.resource) or (None if statement.may_name_resource(call.resource) else False),
         *(
-            satisfied(operator, values, found) if _is_known(key) and found is not None else None
+            condition_holds(operator, values, found) if _is_known(key) and found is not None else None
             for operator, key, values in statement.conditions
             for found in (call.keys.get(key, ()),)
         ),

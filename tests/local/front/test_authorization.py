@@ -412,7 +412,7 @@ def test_a_policy_may_be_a_json_string_or_an_object(tmp_path: Path, written: str
         ("{Statement: [{Effect: Allow, Action: '*', Resource: '*'}]}", "P.Policy: statement 1 has no Principal"),
         ("{Statement: [{Effect: Allow, Principal: '*', Resource: '*'}]}", "P.Policy: statement 1 has no Action"),
         ("{Statement: [{Effect: Deny, Principal: '*', Action: '*'}]}", "P.Policy: statement 1 has no Resource"),
-        ("{Statement: {Effect: Allow, Condition: {StringEquals: x}}}", "P.Policy: a condition that is none"),
+        ("{Statement: {Effect: Allow, Condition: {StringEquals: x}}}", "P.Policy: a Condition that is no map of maps"),
         *(
             (
                 f"{{Statement: {{Effect: Allow, {name}: '*', Not{name}: x}}}}",
