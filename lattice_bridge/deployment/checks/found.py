@@ -9,8 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from lattice_bridge.deployment.cloudformation.stand_ins import GENERATED
-from lattice_bridge.deployment.cloudformation.values import MARKER
+from lattice_bridge.deployment.cloudformation.values import GENERATED, MARKER
 from lattice_bridge.review.lint import Finding, Level
 
 _GENERATED: Final = re.compile(rf"(?:{MARKER.pattern}|[\w-]+)-(\w+)-{re.escape(GENERATED)}")

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lattice_bridge.deployment.cloudformation.stand_ins import GENERATED
-from lattice_bridge.deployment.cloudformation.template import ACCOUNT, Resource, Template
-from lattice_bridge.deployment.cloudformation.values import MARKER, marker, unresolved
+from lattice_bridge.deployment.cloudformation.template import Resource, Template
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT, GENERATED, MARKER, marker, unresolved
 from lattice_bridge.deployment.iam.policy import matches
 
 _FUNCTION: Final = re.compile(

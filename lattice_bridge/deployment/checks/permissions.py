@@ -16,8 +16,8 @@ from lattice_bridge.deployment.checks.invokers import NO_TENANT
 from lattice_bridge.deployment.checks.names import name_of, refers_to
 from lattice_bridge.deployment.checks.patterns import is_pattern, may_be_bridge
 from lattice_bridge.deployment.checks.stack import Stack, targets_of
-from lattice_bridge.deployment.cloudformation.template import ACCOUNT, Resource, Template
-from lattice_bridge.deployment.cloudformation.values import unresolved
+from lattice_bridge.deployment.cloudformation.template import Resource, Template
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT, unresolved
 from lattice_bridge.deployment.iam.policy import matches
 
 LATTICE: Final = "vpc-lattice.amazonaws.com"

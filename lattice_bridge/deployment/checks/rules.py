@@ -23,9 +23,9 @@ from lattice_bridge.deployment.checks.stack import Bridge, part_of, seconds_of, 
 from lattice_bridge.deployment.checks.tenancy import tenancy_findings
 from lattice_bridge.deployment.checks.trust import trust_findings
 from lattice_bridge.deployment.checks.unseen import unseen_findings
-from lattice_bridge.deployment.cloudformation.read import read_translated
 from lattice_bridge.deployment.cloudformation.sam import NotTranslated
-from lattice_bridge.deployment.cloudformation.template import Resource, Template, malformed
+from lattice_bridge.deployment.cloudformation.template import Resource, Template, read_translated
+from lattice_bridge.deployment.cloudformation.text import malformed
 from lattice_bridge.deployment.cloudformation.values import unresolved
 
 SPARE: Final = 3.0

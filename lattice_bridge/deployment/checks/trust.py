@@ -13,8 +13,8 @@ from lattice_bridge.deployment.checks.documents import listed, not_looked_into, 
 from lattice_bridge.deployment.checks.found import TemplateFinding, finding
 from lattice_bridge.deployment.checks.policies import name_of_role
 from lattice_bridge.deployment.checks.stack import Stack
-from lattice_bridge.deployment.cloudformation.template import ACCOUNT, Resource, Template
-from lattice_bridge.deployment.cloudformation.values import unresolved
+from lattice_bridge.deployment.cloudformation.template import Resource, Template
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT, unresolved
 from lattice_bridge.deployment.iam.policy import matches
 from lattice_bridge.review.lint import Level
 

@@ -14,7 +14,7 @@ from lattice_bridge.deployment.checks.found import UNKNOWN, TemplateFinding, fin
 from lattice_bridge.deployment.checks.names import has_name
 from lattice_bridge.deployment.checks.policies import unread_of
 from lattice_bridge.deployment.checks.stack import Stack, variables_of
-from lattice_bridge.deployment.cloudformation.package import DEFINITION
+from lattice_bridge.deployment.cloudformation.sam import DEFINITION
 from lattice_bridge.deployment.cloudformation.values import unresolved
 
 _DEFINITIONS: Final = {

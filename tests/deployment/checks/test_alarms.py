@@ -10,7 +10,7 @@ import pytest
 from lattice_bridge.config.backend import Backend
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.deployment.checks.alarms import alarms_as_said
-from lattice_bridge.deployment.cloudformation.read import read_translated
+from lattice_bridge.deployment.cloudformation.template import read_translated
 from tests.support.paths import ROOT
 
 TEMPLATE: Final = (ROOT / "template.yaml").read_text(encoding="utf-8")

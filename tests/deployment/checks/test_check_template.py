@@ -25,7 +25,8 @@ from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.deployment.checks.found import TemplateFinding
 from lattice_bridge.deployment.checks.rules import findings_of, template_findings
 from lattice_bridge.deployment.cloudformation.sam import translate
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, malformed, resolve
+from lattice_bridge.deployment.cloudformation.template import resolve
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed
 from tests.support.paths import ROOT
 
 FOLDER: Final = ROOT / "tests" / "templates"
@@ -231,7 +232,7 @@ def test_a_template_without_a_bridge_says_so(tmp_path: Path) -> None:
         ("Timeout: 35", "Timeout: .nan", "Bridge.Timeout: nan is not a positive number"),
         ("Timeout: 35", "Timeout: 35\n      Environment: x", "Bridge.Environment: 'x' is no map"),
         ("Config: {LambdaEventStructureVersion: V2}", "Config: V2", "Group.Config: 'V2' is no map"),
-        ("  Orders:\n", "  BridgeRole:\n", "orders.yaml: line 45: BridgeRole is there twice"),
+        ("  Orders:\n", "  BridgeRole:\n", "orders.yaml: line 45: BridgeRole occurs twice"),
     ],
 )
 def test_a_part_of_another_shape_is_told_with_its_place(old: str, new: str, message: str) -> None:

@@ -17,9 +17,8 @@ import pytest
 from lattice_bridge.config.options import Options
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.deployment.checks.rules import template_findings
-from lattice_bridge.deployment.cloudformation.read import read_translated
 from lattice_bridge.deployment.cloudformation.sam import translate
-from lattice_bridge.deployment.cloudformation.template import Resource, Template
+from lattice_bridge.deployment.cloudformation.template import Resource, Template, read_translated
 from lattice_bridge.errors import REASONS
 from lattice_bridge.telemetry import Circumstances, Record, lines, look_lines
 from tests.support.paths import ROOT

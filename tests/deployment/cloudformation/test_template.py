@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from lattice_bridge.deployment.cloudformation.parameters import values_of
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template, resolve
-from lattice_bridge.deployment.cloudformation.text import read_document
+from lattice_bridge.deployment.cloudformation.template import read_template, resolve
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, read_document
+from lattice_bridge.deployment.cloudformation.values import parameter_values
 
 
 def properties(folder: Path, text: str, resource: str = "R", **parameters: str) -> Any:
@@ -165,11 +165,11 @@ Resources:
         (
             "Resources: {R: &a {Type: T, Properties: {X: *a}}}",
             {},
-            "line 1: with its aliases written out, this has more",
+            "line 1: with its aliases expanded, this has more",
         ),
         ("Resources: {R: {Type: T}}\nX: " + "[" * 3000, {}, "nested too deeply"),
         ("Resources: {}\nX: " + "1" * 5000, {}, "a number of more than 4,300 digits"),
-        ("Resources:\n  R: {Type: T}\n  R: {Type: T}\n", {}, "line 3: R is there twice"),
+        ("Resources:\n  R: {Type: T}\n  R: {Type: T}\n", {}, "line 3: R occurs twice"),
         (HEAD + "1", {"AWS::Colour": "x"}, "no parameter AWS::Colour"),
         (HEAD + "!If [Nothing, 1, 2]", {}, "no condition Nothing"),
         (HEAD + "!Select [9, [a]]", {}, "R.X: Fn::Select is malformed"),
@@ -177,7 +177,7 @@ Resources:
         (
             "Parameters: {P: {Type: String}}\nResources: {}",
             {},
-            "parameter P has no default; give it with --parameter P=…",
+            "parameter P: no value and no default. Fix: --parameter P=…",
         ),
         (
             "Parameters: {P: {Type: String, AllowedValues: [a, b]}}\nResources: {}",
@@ -222,7 +222,7 @@ def test_a_template_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_aliases_are_no_bomb(tmp_path: Path) -> None:
     levels = [f"  a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 9)]
     text = "\n".join(["Metadata:", "  a0: &a0 [x]", *levels, "Resources: {R: {Type: Test}}"])
-    with pytest.raises(BadTemplate, match=r"line 7: with its aliases written out, this has more than 100,000 values"):
+    with pytest.raises(BadTemplate, match=r"line 7: with its aliases expanded, this has more than 100,000 values"):
         properties(tmp_path, text)
 
 
@@ -300,8 +300,8 @@ def test_pseudo_parameters_may_be_given() -> None:
     [
         ("Type: Number, MinValue: 60, MaxValue: 600", "30", "'30' is not between 60 and 600"),
         ("Type: Number, MaxValue: 600", "601", "'601' is not between -inf and 600"),
-        ("Type: Number", "soon", "'soon' is no number"),
-        ("Type: List<Number>", "1,x", "'x' is no number"),
+        ("Type: Number", "soon", "'soon' is not a number"),
+        ("Type: List<Number>", "1,x", "'x' is not a number"),
         ("Type: String, MinLength: 2", "a", "'a' has 1 characters, and may have 2 to any number"),
         ("Type: String, MaxLength: 2", "abc", "'abc' has 3 characters, and may have 0 to 2"),
         ("Type: String, AllowedPattern: '[a-z]+'", "a1", "'a1' does not match [a-z]+"),
@@ -311,7 +311,7 @@ def test_pseudo_parameters_may_be_given() -> None:
 )
 def test_a_value_that_a_parameter_does_not_take_is_told(declared: str, value: str, fault: str) -> None:
     with pytest.raises(BadTemplate, match=re.escape(f"parameter P: {fault}")):
-        values_of({"P": yaml.safe_load(f"{{{declared}}}")}, {"P": value}, deployed=False)
+        parameter_values({"P": yaml.safe_load(f"{{{declared}}}")}, {"P": value}, deployed=False)
 
 
 @pytest.mark.parametrize(
@@ -327,4 +327,4 @@ def test_a_value_that_a_parameter_does_not_take_is_told(declared: str, value: st
 )
 def test_a_value_that_a_parameter_takes_is_taken(declared: str, value: str) -> None:
     """A pattern that Python cannot read is left to AWS, where it is Java's."""
-    assert values_of({"P": yaml.safe_load(f"{{{declared}}}")}, {"P": value}, deployed=False)
+    assert parameter_values({"P": yaml.safe_load(f"{{{declared}}}")}, {"P": value}, deployed=False)
