@@ -19,9 +19,8 @@ from lattice_bridge.config.document import MAX_BYTES, Document, parse_document
 from lattice_bridge.config.options import Options
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.deployment.checks.rules import template_findings
-from lattice_bridge.deployment.cloudformation.template import MAX_BYTES as MAX_TEMPLATE_BYTES
-from lattice_bridge.deployment.cloudformation.template import BadTemplate
-from lattice_bridge.deployment.cloudformation.text import lines_of
+from lattice_bridge.deployment.cloudformation.text import MAX_BYTES as MAX_TEMPLATE_BYTES
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, lines_of
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.review.check import findings_of
 from lattice_bridge.review.lint import Finding, line_of, sarif

@@ -16,7 +16,8 @@ from typing import Any, Final
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
+from lattice_bridge.deployment.cloudformation.template import read_template
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.console import Console, LogLines
 from lattice_bridge.local.front.identities import BadIdentities, Identity, read_identities
 from lattice_bridge.local.plan.plan import EventVersion, Plan

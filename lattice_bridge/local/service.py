@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
-from lattice_bridge.deployment.cloudformation.template import ACCOUNT
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 from lattice_bridge.formats.assumptions import ASYNC_RETRY_SECONDS
 from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT
 from lattice_bridge.local.console import Console

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
+from lattice_bridge.deployment.cloudformation.template import read_template
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.front.authorization import admits
 from lattice_bridge.local.front.identities import BadIdentities, read_identities
 from lattice_bridge.local.front.routing import action_for, choose, matches

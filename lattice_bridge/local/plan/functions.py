@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, Resource, Template, malformed, number
+from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed
 from lattice_bridge.deployment.cloudformation.values import as_text
 from lattice_bridge.local.plan.left_out import LeftOut
 from lattice_bridge.local.plan.plan import Function

@@ -8,15 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from lattice_bridge.deployment.cloudformation.template import (
-    ACCOUNT,
-    BadTemplate,
-    Resource,
-    Template,
-    malformed,
-    number,
-)
-from lattice_bridge.deployment.cloudformation.values import unresolved
+from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT, unresolved
 from lattice_bridge.deployment.iam.policy import BadPolicy, Statement, read_policy
 from lattice_bridge.local.front.authorization import PRINCIPAL_TAG, undecided
 from lattice_bridge.local.plan.left_out import LeftOut

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Final
 
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, Template
+from lattice_bridge.deployment.cloudformation.template import Template
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan.functions import read_functions
 from lattice_bridge.local.plan.lattice import read_services
 from lattice_bridge.local.plan.left_out import LeftOut

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
+from lattice_bridge.deployment.cloudformation.template import read_template
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.iam.policy import read_policy
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.front.authorization import NotAuthorized, admits, authorize
