@@ -190,7 +190,7 @@ class Placeholders:
 
     Attributes:
         pseudo: the pseudo parameters with their values.
-        undecided: markers for the pseudo parameters that nobody gave, so that a placeholder decides no condition.
+        undecided: markers for the pseudo parameters that were not given, so that a placeholder decides no condition.
 
     Raises:
         BadTemplate: the account is not 12 digits.

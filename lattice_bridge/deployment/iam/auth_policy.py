@@ -1,4 +1,4 @@
-"""A VPC Lattice auth policy: whether it admits callers that nobody authenticated, and whether it admits any caller.
+"""A VPC Lattice auth policy: whether it admits anonymous callers, and whether it admits any caller.
 
 Rule: an anonymous caller counts as refused only if a statement is known to refuse it. Whatever is not known to refuse
 anonymous callers admits them.
@@ -14,7 +14,7 @@ from lattice_bridge.deployment.iam.policy import Statement, covers, matches
 
 INVOKE: Final = "vpc-lattice-svcs:Invoke"
 ANONYMOUS: Final = "Anonymous"
-"""The value of aws:PrincipalType of a request that nobody signed, as AWS documents it. Lattice's own examples compare
+"""The value of aws:PrincipalType of an unsigned request, as AWS documents it. Lattice's own examples compare
 it regardless of case."""
 
 _IDENTITY_KEYS: Final = frozenset(
@@ -35,7 +35,7 @@ _RESOURCE_VARIABLE: Final = re.compile(r"\$\{aws:resource[^}]*\}", re.IGNORECASE
 
 
 def admits_anonymous(statements: Collection[Statement], service: str | None = None) -> bool:
-    """Whether a policy admits a request that nobody signed.
+    """Whether a policy admits an unsigned request.
 
     It does if an Allow is for everybody (`*`, `{"AWS": "*"}`, a list that contains it, any NotPrincipal), covers
     vpc-lattice-svcs:Invoke, and has no condition that is known to refuse anonymous callers, unless a Deny refuses them.

@@ -40,7 +40,7 @@ def is_pattern(text: str) -> bool:
 def matches(pattern: str, text: str) -> bool:
     """Whether a pattern matches a text: `*` is any characters, `?` is one.
 
-    Takes at most length times length steps, whoever wrote the pattern: only the last star is tried again with more
+    Takes at most length times length steps for any pattern: only the last star is tried again with more
     characters, because a longer match of an earlier star never helps a later one.
 
     >>> matches("arn:*:function:orders-?", "arn:aws:lambda:eu-west-1:123456789012:function:orders-1")
