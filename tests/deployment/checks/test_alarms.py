@@ -8,8 +8,10 @@ from typing import Final
 import pytest
 
 from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Options
 from lattice_bridge.config.settings import Settings
-from lattice_bridge.deployment.checks.alarms import alarms_as_said
+from lattice_bridge.deployment.checks.backends import alarm_findings
+from lattice_bridge.deployment.checks.stack import stack_of
 from lattice_bridge.deployment.cloudformation.template import read_translated
 from tests.support.paths import ROOT
 
@@ -19,8 +21,8 @@ BACKENDS: Final = Settings.load({"LAMBDA_TASK_ROOT": str(ROOT)}).options.backend
 
 def of(path: Path, text: str, *backends: Backend) -> list[tuple[str, str | None, str]]:
     path.write_text(text, encoding="utf-8")
-    template = read_translated(path, {}, "us-east-1")
-    return [(one.level, one.subject, one.wrong) for one in alarms_as_said(template, backends or BACKENDS)]
+    stack = stack_of(read_translated(path, {}, "us-east-1"), Options(backends or BACKENDS))
+    return [(one.level, one.subject, one.actual) for one in alarm_findings(stack)]
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.options import Options
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tables.options import read_options
-from lattice_bridge.deployment.checks.found import TemplateFinding
-from lattice_bridge.deployment.checks.rules import findings_of, template_findings
+from lattice_bridge.deployment.checks.run import findings_of, template_findings
+from lattice_bridge.deployment.checks.stack import TemplateFinding
 from lattice_bridge.deployment.cloudformation.sam import translate
 from lattice_bridge.deployment.cloudformation.template import resolve
 from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed
@@ -82,11 +82,11 @@ def test_the_projects_own_template_is_clean() -> None:
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake["name"])
 def test_a_mistake_is_told_with_its_resource(mistake: dict[str, str], tmp_path: Path) -> None:
     findings = of(tmp_path / "template.yaml", changed(mistake))
-    found = [one for one in findings if one.subject == mistake["resource"] and one.wrong.startswith(mistake["wrong"])]
+    found = [one for one in findings if one.subject == mistake["resource"] and one.actual.startswith(mistake["actual"])]
     assert found, [one.text for one in findings]
     assert all(one.level == mistake.get("level", "error") for one in found)
     for one in findings:
-        assert one.text == f"{one.subject}: {one.wrong}. Instead: {one.instead}. Why: {one.why}."
+        assert one.text == f"{one.subject}: {one.actual}. {one.expected}. Fix: {one.fix}."
 
 
 @pytest.mark.parametrize("mistake", IN_PLAIN, ids=lambda mistake: mistake["name"])
@@ -97,13 +97,13 @@ def test_a_mistake_in_plain_cloudformation_is_told_with_its_resource(mistake: di
         before.update({"Type": body.get("Type", before.get("Type"))})
         before["Properties"].update(body["Properties"])
     findings = of(tmp_path / "template.json", json.dumps(plain))
-    assert [(one.level, one.subject, one.wrong) for one in findings] == [
-        (mistake.get("level", "error"), mistake["resource"], mistake["wrong"])
+    assert [(one.level, one.subject, one.actual) for one in findings] == [
+        (mistake.get("level", "error"), mistake["resource"], mistake["actual"])
     ]
 
 
 def test_every_mistake_has_a_message_of_its_own() -> None:
-    wrong = [(one["resource"], one["wrong"]) for one in [*MISTAKES, *IN_PLAIN]]
+    wrong = [(one["resource"], one["actual"]) for one in [*MISTAKES, *IN_PLAIN]]
     twice = {each for each in wrong if wrong.count(each) > 1}
     assert twice == {
         ("BridgeRole", 'no statement allows lambda:InvokeFunction on "history:live", which bridge.toml names')
@@ -117,7 +117,7 @@ def test_of_a_small_template_everything_is_told_and_nothing_else(case: dict[str,
     text = edited(base.name, case.get("edits", []), case.get("add", ""))
     region = case.get("region", REGION)
     findings = template_findings(base, known, case.get("parameters", {}), region, text=text)
-    assert sorted([one.level, one.subject, one.wrong] for one in findings) == sorted(case["found"])
+    assert sorted([one.level, one.subject, one.actual] for one in findings) == sorted(case["found"])
 
 
 def test_no_case_is_there_twice() -> None:
@@ -137,19 +137,19 @@ def test_several_mistakes_of_one_function_are_all_told(tmp_path: Path) -> None:
     name = "      FunctionName: counter-isolated\n"
     more = f"{name}      FunctionUrlConfig: {{AuthType: NONE}}\n      SnapStart: {{ApplyOn: PublishedVersions}}\n"
     findings = of(tmp_path / "template.yaml", TEMPLATE.replace(name, more))
-    assert [one.wrong for one in findings] == ["SnapStart is on", "it has a function URL (IsolatedFunctionUrl)"]
+    assert [one.actual for one in findings] == ["SnapStart is on", "it has a function URL (IsolatedFunctionUrl)"]
 
 
 def test_what_the_translator_refuses_is_a_finding(tmp_path: Path) -> None:
     (finding,) = of(tmp_path / "template.yaml", TEMPLATE.replace("      CodeUri: .\n", "      Kode: .\n"))
-    assert (finding.subject, "Kode" in finding.wrong) == ("BridgeFunction", True)
+    assert (finding.subject, "Kode" in finding.actual) == ("BridgeFunction", True)
 
 
 def test_a_function_that_the_environment_names_is_one_that_bridge_toml_names(tmp_path: Path) -> None:
     more = "        Variables:\n          LATTICE_BRIDGE_FUNCTION: orders:live\n"
     found = of(tmp_path / "template.yaml", TEMPLATE.replace("        Variables:\n", more))
     (finding,) = [one for one in found if one.subject == "BridgeRole"]
-    assert finding.wrong == 'no statement allows lambda:InvokeFunction on "orders:live", which bridge.toml names'
+    assert finding.actual == 'no statement allows lambda:InvokeFunction on "orders:live", which bridge.toml names'
 
 
 @pytest.mark.parametrize(("version", "told"), [("V1", True), ("V2", False)])
@@ -182,10 +182,13 @@ def test_rules_that_read_certificates_and_a_v1_target_group_are_a_warning(
 def test_the_alias_that_a_function_needs_is_written_as_its_kind_has_it() -> None:
     """AutoPublishAlias is a key of SAM's functions; CloudFormation's own refuse it."""
     wanted = [['function = "orders"', 'function = "orders:live"']]
-    for name, begins in (("orders.yaml", "an AWS::Lambda::Version"), ("orders.sam.yaml", "AutoPublishAlias: live")):
+    for name, begins in (
+        ("orders.yaml", "write an AWS::Lambda::Version"),
+        ("orders.sam.yaml", "write AutoPublishAlias: live"),
+    ):
         found = orders((FOLDER / name).read_text(encoding="utf-8"), map_edits=wanted)
-        (alias,) = [one for one in found if one.wrong.endswith("the function has no alias")]
-        assert alias.instead.startswith(begins)
+        (alias,) = [one for one in found if one.actual.endswith("the function has no alias")]
+        assert alias.fix.startswith(begins)
 
 
 def test_a_bridge_under_a_handler_of_your_own_is_known_by_its_target_group(tmp_path: Path) -> None:
@@ -198,7 +201,7 @@ def test_a_level_of_logs_that_loses_the_metrics_is_a_warning(tmp_path: Path) -> 
     json_logs = "        LogFormat: JSON # and"
     quiet = TEMPLATE.replace(json_logs, f"        ApplicationLogLevel: WARN\n{json_logs}")
     (finding,) = of(tmp_path / "template.yaml", quiet)
-    assert (finding.level, finding.wrong) == ("warning", "ApplicationLogLevel is WARN")
+    assert (finding.level, finding.actual) == ("warning", "ApplicationLogLevel is WARN")
 
 
 @pytest.mark.parametrize(
@@ -223,15 +226,15 @@ def test_a_template_of_another_shape_is_told_and_not_a_traceback(text: str, tmp_
 
 def test_a_template_without_a_bridge_says_so(tmp_path: Path) -> None:
     (finding,) = of(tmp_path / "t.yaml", "Resources: {T: {Type: AWS::SQS::Queue}}")
-    assert finding.wrong.startswith("no bridge: ")
+    assert finding.actual.startswith("no bridge: ")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("Timeout: 35", "Timeout: .nan", "Bridge.Timeout: nan is not a positive number"),
-        ("Timeout: 35", "Timeout: 35\n      Environment: x", "Bridge.Environment: 'x' is no map"),
-        ("Config: {LambdaEventStructureVersion: V2}", "Config: V2", "Group.Config: 'V2' is no map"),
+        ("Timeout: 35", "Timeout: 35\n      Environment: x", "Bridge.Environment: 'x' is not a map"),
+        ("Config: {LambdaEventStructureVersion: V2}", "Config: V2", "Group.Config: 'V2' is not a map"),
         ("  Orders:\n", "  BridgeRole:\n", "orders.yaml: line 45: BridgeRole occurs twice"),
     ],
 )
@@ -273,7 +276,7 @@ def test_a_part_that_is_imported_is_never_a_fault() -> None:
 def test_a_map_that_does_not_load_makes_no_right_unneeded() -> None:
     text = edited("orders.yaml", [])
     (finding,) = template_findings(FOLDER / "orders.yaml", None, {}, REGION, text=text)
-    assert (finding.level, finding.wrong.startswith("the functions were not held against bridge.toml")) == (
+    assert (finding.level, finding.actual.startswith("the functions were not compared with bridge.toml")) == (
         "warning",
         True,
     )
@@ -283,7 +286,7 @@ def test_a_role_that_is_elsewhere_is_a_warning(tmp_path: Path) -> None:
     role = "arn:aws:iam::123456789012:role/bridge"
     (finding,) = of(tmp_path / "template.yaml", TEMPLATE.replace("!GetAtt BridgeRole.Arn", role))
     assert (finding.level, finding.subject) == ("warning", "BridgeFunction")
-    assert role in finding.wrong
+    assert role in finding.actual
 
 
 # ---- the command ----------------------------------------------------------------------------------------------------
@@ -307,7 +310,7 @@ def test_json_has_each_part_of_a_finding(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text(changed(MISTAKES[0]), encoding="utf-8")
     result = check("--template", str(tmp_path / "t.yaml"), "--format", "json")
     (found,) = [one for one in json.loads(result.output) if one["level"] == "error"]
-    assert (result.exit_code, set(found)) == (1, {"file", "level", "subject", "text", "wrong", "instead", "why"})
+    assert (result.exit_code, set(found)) == (1, {"file", "level", "subject", "text", "actual", "expected", "fix"})
     assert found["file"] == str(tmp_path / "t.yaml")
 
 
@@ -371,7 +374,7 @@ def test_a_region_that_is_not_given_is_no_reason_to_refuse_a_name() -> None:
     text, names = edited("orders.yaml", []), [['"orders"', f'"{there}"']]
     assert orders(text, map_edits=names) == []
     error, _ = orders(text, map_edits=names, parameters={"AWS::Region": REGION})
-    assert error.wrong == f'no statement allows lambda:InvokeFunction on "{there}", which bridge.toml names'
+    assert error.actual == f'no statement allows lambda:InvokeFunction on "{there}", which bridge.toml names'
 
 
 def test_the_region_of_the_environment_is_given(tmp_path: Path) -> None:
@@ -390,7 +393,7 @@ def test_the_region_of_the_environment_is_given(tmp_path: Path) -> None:
         (["--template", str(ROOT / "template.yaml"), "-P", "AuthType=MAYBE"], "'MAYBE' is not one of AWS_IAM, NONE"),
         (["--template", str(ROOT / "template.yaml"), "-P", "AWS::AccountId=1111-2222-3333"], "is not 12 digits"),
         (["--template", str(ROOT / "template.yaml"), "-P", "AuthType"], "write NAME=VALUE"),
-        (["--unsigned"], "go with --template"),
+        (["--unsigned"], "need --template"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], message: str) -> None:
@@ -435,5 +438,5 @@ def test_nothing_is_printed_beside_the_findings() -> None:
 )
 def test_a_bridge_that_reads_another_file_is_a_warning(parameter: str, found: str | None) -> None:
     result = check("--template", str(ROOT / "template.yaml"), "--unsigned", "--parameter", parameter, "--json")
-    wrong = [one.get("wrong") for one in json.loads(result.output) if one["file"].endswith("template.yaml")]
+    wrong = [one.get("actual") for one in json.loads(result.output) if one["file"].endswith("template.yaml")]
     assert (result.exit_code, wrong) == (0, [found] if found else [])

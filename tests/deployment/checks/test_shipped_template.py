@@ -16,7 +16,7 @@ import pytest
 
 from lattice_bridge.config.options import Options
 from lattice_bridge.config.settings import Settings
-from lattice_bridge.deployment.checks.rules import template_findings
+from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.deployment.cloudformation.sam import translate
 from lattice_bridge.deployment.cloudformation.template import Resource, Template, read_translated
 from lattice_bridge.errors import REASONS
