@@ -117,11 +117,11 @@ def _stranger(permission: Resource, function: Resource, template: Template, expe
 def _is_excused(permission: Resource, function: Resource, template: Template) -> bool:
     """Whether a permission needs no finding: it is for a REST API that sends the tenant, or for a URL, which is a
     finding of its own."""
-    said = permission.properties
-    if said.get("Principal") == "apigateway.amazonaws.com":
-        return _is_for_sending_api(str(said.get("SourceArn")), function, template)
-    for_url = as_text(said.get("InvokedViaFunctionUrl")).lower() == "true" or (
-        "FunctionUrlAuthType" in said and str(said.get("Action")).lower() == "lambda:invokefunctionurl"
+    properties = permission.properties
+    if properties.get("Principal") == "apigateway.amazonaws.com":
+        return _is_for_sending_api(str(properties.get("SourceArn")), function, template)
+    for_url = as_text(properties.get("InvokedViaFunctionUrl")).lower() == "true" or (
+        "FunctionUrlAuthType" in properties and str(properties.get("Action")).lower() == "lambda:invokefunctionurl"
     )
     urls = template.of_type("AWS::Lambda::Url")
     return for_url and any(refers_to(one.properties.get("TargetFunctionArn"), function) for one in urls)
@@ -192,17 +192,19 @@ def _spelling(function: Resource) -> Iterator[TemplateFinding]:
 
 def _direct_invoker(function: Resource, resource: Resource) -> Iterator[TemplateFinding]:
     """Findings about a resource that refers to an isolated function by its name."""
-    kind, said = resource.type, resource.properties
-    if kind == "AWS::Lambda::Url" and refers_to(said.get("TargetFunctionArn"), function):
+    kind, properties = resource.type, resource.properties
+    if kind == "AWS::Lambda::Url" and refers_to(properties.get("TargetFunctionArn"), function):
         yield finding(function.id, f"it has a function URL ({resource.id})", _NO_TENANT, "remove FunctionUrlConfig")
-    provisioned = kind in ("AWS::Lambda::Alias", "AWS::Lambda::Version") and said.get("ProvisionedConcurrencyConfig")
-    if (provisioned and refers_to(said.get("FunctionName"), function)) or (
-        kind == "AWS::ApplicationAutoScaling::ScalableTarget" and _mentions(said, function)
+    provisioned = kind in ("AWS::Lambda::Alias", "AWS::Lambda::Version") and properties.get(
+        "ProvisionedConcurrencyConfig"
+    )
+    if (provisioned and refers_to(properties.get("FunctionName"), function)) or (
+        kind == "AWS::ApplicationAutoScaling::ScalableTarget" and _mentions(properties, function)
     ):
         actual = f"it has provisioned concurrency ({resource.id})"
-        expected = "Lambda creates an environment for one tenant, and cannot before it knows the tenant"
+        expected = "Lambda creates an environment for one tenant, so it cannot create one in advance"
         yield finding(function.id, actual, expected, "remove ProvisionedConcurrencyConfig and its scaling")
-    if kind == "AWS::Lambda::EventSourceMapping" and refers_to(said.get("FunctionName"), function):
+    if kind == "AWS::Lambda::EventSourceMapping" and refers_to(properties.get("FunctionName"), function):
         actual = f"it has an event source mapping ({resource.id})"
         fix = "map the source to a function without tenancy that invokes this one with each record's tenant id"
         yield finding(function.id, actual, _NO_TENANT, fix)
@@ -257,9 +259,9 @@ def _other_invoker(function: Resource, resource: Resource) -> Iterator[TemplateF
     """Findings about a resource that contains the ARN of an isolated function."""
     kind = resource.type
     own = "FunctionName" if kind == "AWS::Lambda::EventInvokeConfig" else None
-    said = {key: value for key, value in resource.properties.items() if key != own}
+    properties = {key: value for key, value in resource.properties.items() if key != own}
     by_name = kind == _STATE_MACHINE and bool(_tasks_of(resource, function))
-    if kind.startswith((*_NO_INVOKERS, *_CHECKED_ABOVE)) or not (by_name or _mentions(said, function)):
+    if kind.startswith((*_NO_INVOKERS, *_CHECKED_ABOVE)) or not (by_name or _mentions(properties, function)):
         return
     if _sends_tenant(resource, function):
         yield from _tenant_from_request(function, resource)
@@ -270,7 +272,7 @@ def _other_invoker(function: Resource, resource: Resource) -> Iterator[TemplateF
     elif kind in _SENDS:
         what, _, fix = _SENDS[kind]
         yield finding(function.id, f"it is invoked by {what} ({resource.id}) without a tenant id", _NO_TENANT, fix)
-    elif kind in _PUSHES or _mentions(said.get("ServiceToken"), function):
+    elif kind in _PUSHES or _mentions(properties.get("ServiceToken"), function):
         actual = f"it is the target of {_PUSHES.get(kind, 'a custom resource')} ({resource.id})"
         fix = f"let a function without tenancy receive the event and invoke {name_of(function)} with a tenant id"
         yield finding(function.id, actual, _NO_TENANT, fix)

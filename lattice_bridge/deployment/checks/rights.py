@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from lattice_bridge.config.backend import Backend
 from lattice_bridge.deployment.checks.stack import (
@@ -60,8 +60,8 @@ _WIDE: Final = (
 _DECISIVE: Final = ("Effect", "Principal", "Condition")
 """Elements without which a statement may mean one thing or its opposite."""
 
-_ONLY_MEANT: Final = "A role may invoke only the functions it needs: it can invoke any of them as any tenant"
-_ONLY_BRIDGE: Final = "Only the bridge may have its role: with it, a caller is any tenant of every backend"
+_ONLY_MEANT: Final = "A role may invoke only the functions that it needs, because it invokes each of them as any tenant"
+_ONLY_BRIDGE: Final = "Only the bridge may have its role: any other holder can be any tenant of every backend"
 
 
 # ---- policies -------------------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def read_policy(written: object) -> tuple[list[Statement], list[str]]:
         reason = _unread(part)
         if reason is None:
             try:
-                statements.append(read_statement(part))
+                statements.append(read_statement(_with_known_shape(part)))
             except BadPolicy as error:
                 reason = str(error)
         if reason is not None:
@@ -97,6 +97,18 @@ def _unread(part: object) -> str | None:
     calls = [str(key) for key in part if str(key).startswith("Fn::")]
     calls += [f"{key} is {part[key]}" for key in _DECISIVE if isinstance(part.get(key), str) and unresolved(part[key])]
     return calls[0] if calls else None
+
+
+def _with_known_shape(statement: dict[str, Any]) -> dict[str, Any]:
+    """A statement in which an unresolved operand of a condition is an unknown key, so that the rest is checked."""
+    condition = statement.get("Condition")
+    if not isinstance(condition, dict):
+        return statement
+    operands = {
+        name: {str(keys): []} if unresolved(keys) and isinstance(keys, str) else keys
+        for name, keys in condition.items()
+    }
+    return {**statement, "Condition": operands}
 
 
 def unread_finding(place: str, reason: str) -> TemplateFinding:
