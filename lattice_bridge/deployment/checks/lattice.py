@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from lattice_bridge.deployment.checks.invokers import LATTICE, SINGLE_GROUP, invokes, permissions_on
-from lattice_bridge.deployment.checks.rights import read_policy, unread_finding
+from lattice_bridge.deployment.checks.rights import read_statements
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     Stack,
@@ -220,14 +220,15 @@ def _authentication(service: Resource, template: Template) -> Iterator[TemplateF
 def _admitted(owner: Resource, template: Template) -> Iterator[TemplateFinding]:
     """Faults in the auth policies of a service or a network."""
     for policy in _policies_of(owner, template):
-        statements, unread = read_policy(policy.properties.get("Policy"))
-        for reason in unread:
-            yield unread_finding(policy.id, reason)
+        statements, unread = read_statements(policy.properties.get("Policy"))
+        for part in unread:
+            yield part.finding(policy.id)
+        is_known = all(part.is_malformed for part in unread)
         if admits_anonymous(statements, owner.arn if owner.type == _SERVICE else None):
-            actual = f"it {'may admit' if unread else 'admits'} unsigned requests"
+            actual = f"it {'admits' if is_known else 'may admit'} unsigned requests"
             expected = "Lattice admits an unsigned request if the policy has no condition on the caller"
             fix = "write Condition: {StringNotEqualsIgnoreCase: {aws:PrincipalType: anonymous}}"
-            yield finding(policy.id, actual, expected, fix, "warning" if unread else "error")
+            yield finding(policy.id, actual, expected, fix, "error" if is_known else "warning")
 
 
 def _policies_of(owner: Resource, template: Template) -> list[Resource]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lattice_bridge.config.backend import Backend
 from lattice_bridge.deployment.checks.stack import (
@@ -67,30 +67,49 @@ _ONLY_BRIDGE: Final = "Only the bridge may have its role: any other holder can b
 # ---- policies -------------------------------------------------------------------------------------------------------
 
 
-def read_policy(written: object) -> tuple[list[Statement], list[str]]:
-    """The statements of a policy, which is a map or JSON text, and for each part that was not read the reason."""
+class Unread(NamedTuple):
+    """A part of a policy that was not read.
+
+    Attributes:
+        reason: the part, or what is wrong with it.
+        is_malformed: whether IAM refuses it; otherwise only a deployed stack knows it.
+    """
+
+    reason: str
+    is_malformed: bool = False
+
+    def finding(self, place: str) -> TemplateFinding:
+        """An error if the part is malformed, otherwise a warning."""
+        if self.is_malformed:
+            fix = "write the statement as the IAM User Guide defines it"
+            return finding(place, f"a policy is malformed: {self.reason}", "AWS refuses to deploy such a policy", fix)
+        fix = "write the policy itself in the template"
+        return warning(place, f"a policy was not checked: {self.reason}", NOT_KNOWN, fix)
+
+
+def read_statements(written: object) -> tuple[list[Statement], list[Unread]]:
+    """The statements of a policy, which is a map or JSON text, and the parts that were not read."""
     if isinstance(written, str):
         with suppress(ValueError, RecursionError):  # the text itself is then the reason
             written = json.loads(written)
     if written is None:
         return [], []
     statements: list[Statement] = []
-    unread: list[str] = []
-    whole = isinstance(written, dict) and _unread(written) is None
+    unread: list[Unread] = []
+    whole = isinstance(written, dict) and _unknown_part(written) is None
     for part in listed(written.get("Statement")) if isinstance(written, dict) and whole else [written]:
-        reason = _unread(part)
-        if reason is None:
-            try:
-                statements.append(read_statement(_with_known_shape(part)))
-            except BadPolicy as error:
-                reason = str(error)
-        if reason is not None:
-            unread.append(reason)
+        if (reason := _unknown_part(part)) is not None:
+            unread.append(Unread(reason))
+            continue
+        try:
+            statements.append(read_statement(_with_known_operands(part)))
+        except BadPolicy as error:
+            unread.append(Unread(str(error), is_malformed=True))
     return statements, unread
 
 
-def _unread(part: object) -> str | None:
-    """The reason why a policy or statement cannot be read; None if it can."""
+def _unknown_part(part: object) -> str | None:
+    """The part of a policy or statement without which it cannot be read; None if there is none."""
     if not isinstance(part, dict):
         found = MARKER.search(str(part))
         return found[0] if found else f"{str(part)[:60]!r}, which is neither a map nor JSON"
@@ -99,22 +118,15 @@ def _unread(part: object) -> str | None:
     return calls[0] if calls else None
 
 
-def _with_known_shape(statement: dict[str, Any]) -> dict[str, Any]:
+def _with_known_operands(statement: Any) -> dict[str, Any]:
     """A statement in which an unresolved operand of a condition is an unknown key, so that the rest is checked."""
     condition = statement.get("Condition")
     if not isinstance(condition, dict):
-        return statement
-    operands = {
-        name: {str(keys): []} if unresolved(keys) and isinstance(keys, str) else keys
-        for name, keys in condition.items()
+        return dict(statement)
+    unknown: dict[str, Any] = {
+        name: {keys: []} for name, keys in condition.items() if isinstance(keys, str) and unresolved(keys)
     }
-    return {**statement, "Condition": operands}
-
-
-def unread_finding(place: str, reason: str) -> TemplateFinding:
-    """A warning for a part of a policy that was not read."""
-    expected = "A part that only a deployed stack knows, or that is malformed, cannot be checked"
-    return warning(place, f"a policy was not checked: {reason}", expected, "write the policy itself in the template")
+    return {**statement, "Condition": {**condition, **unknown}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +137,13 @@ class _Policy:
         place: the logical id of the resource that contains it.
         roles: the names of the roles that have it.
         statements: those that could be read.
-        unread: the reason for each part that was not read.
+        unread: the parts that were not read.
     """
 
     place: str
     roles: frozenset[str]
     statements: list[Statement]
-    unread: list[str]
+    unread: list[Unread]
 
 
 def _policies_of(template: Template) -> Iterator[_Policy]:
@@ -139,7 +151,7 @@ def _policies_of(template: Template) -> Iterator[_Policy]:
         roles = frozenset({_role_name(holder.arn)} if holder.type == "AWS::IAM::Role" else ())
         for policy in listed(holder.properties.get("Policies")):
             written = policy.get("PolicyDocument") if isinstance(policy, dict) else policy
-            yield _Policy(holder.id, roles, *read_policy(written))
+            yield _Policy(holder.id, roles, *read_statements(written))
     for policy in template.of_type(*_POLICIES):
         named = [*listed(policy.properties.get("Roles")), *listed(policy.properties.get("RoleName"))]
         attached = [
@@ -148,14 +160,14 @@ def _policies_of(template: Template) -> Iterator[_Policy]:
             if any(_is_policy(arn, policy) for arn in listed(role.properties.get("ManagedPolicyArns")))
         ]
         roles = frozenset(map(_role_name, (*named, *attached)))
-        yield _Policy(policy.id, roles, *read_policy(policy.properties.get("PolicyDocument")))
+        yield _Policy(policy.id, roles, *read_statements(policy.properties.get("PolicyDocument")))
 
 
 def unread_findings(template: Template) -> Iterator[TemplateFinding]:
     """A warning for each part of an identity policy that was not read."""
     for policy in _policies_of(template):
-        for reason in policy.unread:
-            yield unread_finding(policy.place, reason)
+        for unread in policy.unread:
+            yield unread.finding(policy.place)
 
 
 def _is_policy(arn: object, policy: Resource) -> bool:
@@ -290,7 +302,8 @@ def _of_a_bridge(bridge: Bridge, rights: list[_Right], stack: Stack) -> Iterator
         )
         return
     own = [one for one in rights if name in one.roles]
-    unread = [reason for policy in _policies_of(template) if name in policy.roles for reason in policy.unread]
+    parts = [part for policy in _policies_of(template) if name in policy.roles for part in policy.unread]
+    unread = [part.reason for part in parts if not part.is_malformed]
     for backend in bridge.backends:
         wanted = parse_name(backend.function)
         if wanted is not None and not any(is_logical_id(wanted, one) for one in stack.functions):
@@ -441,9 +454,9 @@ def trust_findings(stack: Stack) -> Iterator[TemplateFinding]:
 
 
 def _assumed(role: Resource, template: Template) -> Iterator[TemplateFinding]:
-    statements, unread = read_policy(role.properties.get("AssumeRolePolicyDocument"))
-    for reason in unread:
-        yield unread_finding(role.id, reason)
+    statements, unread = read_statements(role.properties.get("AssumeRolePolicyDocument"))
+    for part in unread:
+        yield part.finding(role.id)
     account = re.escape(template.given.get("AWS::AccountId", ACCOUNT))
     for statement in statements:
         if statement.effect != "Allow" or not any(map(statement.names_action, _ASSUMES)):

@@ -190,11 +190,15 @@ class Resolver:
 
     def _qualified(self, owner: str, place: str) -> str:
         """The ARN of an alias or version."""
-        properties = self.properties(owner)
-        function = as_text(self.resolve(properties.get("FunctionName"), place)).rpartition(":")[2]
+        function = self._required(owner, "FunctionName", place).rpartition(":")[2]
         alias = self._kind(owner) == "AWS::Lambda::Alias"
-        qualifier = self.resolve(properties.get("Name"), place) if alias else self.placeholders.version(owner)
+        qualifier = self._required(owner, "Name", place) if alias else self.placeholders.version(owner)
         return f"{self.placeholders.function_arn(function)}:{qualifier}"
+
+    def _required(self, owner: str, key: str, place: str) -> str:
+        """A property that CloudFormation requires; a marker if it is missing."""
+        value = self.resolve(self.properties(owner).get(key), place)
+        return marker(f"{owner}.{key}") if value is None or value is ABSENT else as_text(value)
 
     def arn(self, name: str) -> str:
         """The ARN that a resource would have."""
