@@ -24,7 +24,7 @@ from lattice_bridge.config import backend
 from lattice_bridge.config import location as place
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tenant_map import TenantMap
-from lattice_bridge.deployment.checks.rules import template_findings
+from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.deployment.cloudformation.sam import translate
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.deployment.doctor.aws import READS

@@ -43,7 +43,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     # what is not deployed
     "review": {"config", "errors", "formats", "identity", "message", "tenancy"},
     "deployment/cloudformation": {"config"},
-    "deployment/iam": {"http"},
+    "deployment/iam": set(),
     "deployment/checks": {"config", "deployment/cloudformation", "deployment/iam", "review", "telemetry"},
     "deployment/doctor": {"aws", "config", "deployment/iam", "http", "identity", "tenancy"},
     "local/web": {"printable"},

@@ -18,17 +18,16 @@ from lattice_bridge.config.compiled import map_of, options_of
 from lattice_bridge.config.document import MAX_BYTES, Document, parse_document
 from lattice_bridge.config.options import Options
 from lattice_bridge.config.tables.options import read_options
-from lattice_bridge.deployment.checks.rules import template_findings
-from lattice_bridge.deployment.cloudformation.template import MAX_BYTES as MAX_TEMPLATE_BYTES
-from lattice_bridge.deployment.cloudformation.template import BadTemplate
-from lattice_bridge.deployment.cloudformation.text import lines_of
+from lattice_bridge.deployment.checks.run import template_findings
+from lattice_bridge.deployment.cloudformation.text import MAX_BYTES as MAX_TEMPLATE_BYTES
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, lines_of
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.review.check import findings_of
 from lattice_bridge.review.lint import Finding, line_of, sarif
 from lattice_bridge.tenancy.rules import Taken
 
 DEFAULT_REGION: Final = "us-east-1"
-"""What is taken for `AWS::Region` where nobody says it; names of other regions are not held against it."""
+"""The value of `AWS::Region` if none is given. Names of other regions are then not compared with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +63,20 @@ class _Checked:
     metavar="NAME=VALUE",
     help="A template parameter; also AWS::StackName, AWS::AccountId, AWS::Region.",
 )
-@click.option("--unsigned", is_flag=True, help="The template's service is meant to let in unsigned requests.")
+@click.option("--unsigned", is_flag=True, help="The template's service is intended to admit unsigned requests.")
 def check(
     file: Path, form: str, *, strict: bool, template: Path | None, parameters: tuple[str, ...], unsigned: bool
 ) -> None:
     """Check the map in FILE (default bridge.toml): errors that keep it from loading, its own [[test]] tables, and
-    warnings about what is probably not meant. With --template, also the functions, rights and Lattice resources of a
-    template, as AWS would make them with these parameters, held against FILE: of a condition, the branch that they
-    choose. Nothing is asked of AWS. Exits with 0 if all is good, 1 if not, 2 if a file cannot be checked at all."""
+    warnings about what is probably not meant. With --template, also compares a template's functions, rights and Lattice
+    resources, as AWS would make them with these parameter values, with FILE. Nothing is requested from AWS. Exits with
+    0 if all is good, 1 if not, 2 if a file cannot be checked at all."""
     text = read_once(file, MAX_BYTES)
     checked = [_Checked(file, findings_of(text, file.parent), lambda subject: line_of(text, subject))]
     if template is not None:
         checked.append(_template(template, file, text, _pairs(parameters), unsigned=unsigned))
     elif parameters or unsigned:
-        raise click.UsageError("--parameter and --unsigned go with --template")
+        raise click.UsageError("--parameter and --unsigned need --template. Fix: add --template FILE")
     if form == "json":
         found = [{"file": str(one.path), **asdict(finding)} for one in checked for finding in one.findings]
         show.say_json(found)
@@ -96,7 +95,7 @@ def check(
 
 
 def _template(path: Path, config: Path, written: str, parameters: dict[str, str], *, unsigned: bool) -> _Checked:
-    """A template that cannot be checked has that for its one finding. `written` is the map's text."""
+    """The findings about a template; one that says so if it cannot be checked. `written` is the map's text."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     known = {"AWS::Region": region, **parameters} if region else parameters
     text = read_once(path, MAX_TEMPLATE_BYTES)
@@ -119,8 +118,10 @@ def _template(path: Path, config: Path, written: str, parameters: dict[str, str]
 
 
 def _beside(text: str) -> tuple[Options | None, list[str]]:
-    """What a template is compared with: the options of a map's file, and the ids of its rules that read a certificate.
-    None and nothing for a file that does not load, whose faults are findings of its own."""
+    """A map's options, and the ids of its rules that read a certificate: a template is compared with them.
+
+    None and an empty list if the map does not load; its faults are findings of their own.
+    """
     faults: list[str] = []
     try:
         document = parse_document(text)
@@ -144,14 +145,14 @@ def _pairs(parameters: Iterable[str]) -> dict[str, str]:
     pairs = [parameter.partition("=") for parameter in parameters]
     for name, mark, _ in pairs:
         if not mark:
-            raise click.UsageError(f"--parameter {name}: write NAME=VALUE")
+            raise click.UsageError(f"--parameter {name}: no value. Fix: write NAME=VALUE")
     return {name: value for name, _, value in pairs}
 
 
 def _line_of(lines: Mapping[str, int], resource: str | None) -> int:
-    """Where a resource begins; of one that SAM made, the resource it was made of, whose id its own begins with."""
-    made_of = [name for name in lines if (resource or "").startswith(name)]
-    return lines[max(made_of, key=len)] if made_of else 1
+    """The line where a resource begins. If SAM made it, that of its source, whose id is the beginning of its own."""
+    sources = [name for name in lines if (resource or "").startswith(name)]
+    return lines[max(sources, key=len)] if sources else 1
 
 
 def _print(findings: Sequence[Finding], file: Path) -> None:

@@ -1,5 +1,5 @@
-"""What a stack has to be, described in a template or deployed.
+"""Checks of a stack beside bridge.toml: of its template, and of what is deployed.
 
-Rule: the core does not import this. What is here judges a stack beside bridge.toml, and changes neither. The local
-stack imports `doctor_policy` and `policy_condition`, so that there is one reader of policies.
+Rule: the bridge imports nothing from here, and nothing here changes a stack. The local stack imports `cloudformation`
+and `iam`, so that there is one reader of templates and one model of policies.
 """

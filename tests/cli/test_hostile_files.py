@@ -23,7 +23,8 @@ from click.testing import CliRunner, Result
 from lattice_bridge.cli.root import root
 from lattice_bridge.config.document import parse_toml
 from lattice_bridge.config.regular_file import BadFile, read_regular_file
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
+from lattice_bridge.deployment.cloudformation.template import read_template
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.printable import printable
 from lattice_bridge.testing.builders import lattice_event

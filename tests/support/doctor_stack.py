@@ -31,7 +31,7 @@ from lattice_bridge.deployment.doctor.facts import (
 from lattice_bridge.deployment.doctor.finding import Finding, Shell
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.doctor.service import POLICY
-from lattice_bridge.deployment.iam.policy import read_policy, read_statements
+from lattice_bridge.deployment.iam.policy import read_policy
 from tests.support.aws_server import REGION
 from tests.support.recorded_aws import Recording
 
@@ -115,7 +115,7 @@ BLUE: Final = NamedRole("aws", ACCOUNT, "Blue-Api", ("blue-api",), denies=False)
 CONFIGURED: Final = Configured("bridge.toml", Options((BACKEND,), frozenset({SERVICE})), (BLUE,))
 TARGET_GROUP: Final = TargetGroup(GROUP, "bridge", "V2", "ACTIVE", (BRIDGE.qualified,), (SERVICE,))
 IN_FRONT: Final = Service(
-    SERVICE, "bridge", "AWS_IAM", AuthPolicy("Active", read_statements(POLICY)), (Listener(LISTENER, "HTTPS", 443),)
+    SERVICE, "bridge", "AWS_IAM", AuthPolicy("Active", read_policy(POLICY)), (Listener(LISTENER, "HTTPS", 443),)
 )
 BEHIND: Final = BackendFunction(
     BACKEND, ORDERS, replace(FUNCTION, isolated=True), (Door(Name(ORDERS.arn), ()), Door(ORDERS, ()))

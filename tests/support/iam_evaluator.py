@@ -1,8 +1,8 @@
-"""IAM's evaluation of policies of one kind, as its documentation has it: the oracle of doctor's judges.
+"""IAM's evaluation of policies of one kind, as its documentation defines it: the oracle of the policy tests.
 
 Rule: it shares no code with what it checks, and each rule names its source. Pages are of the IAM User Guide,
-https://docs.aws.amazon.com/IAM/latest/UserGuide/PAGE.html. What the judges never meet is left out: numbers, dates,
-addresses, keys with several values, and a `${…}` that stands for a letter.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/PAGE.html. Left out are numbers, dates,
+addresses, keys with several values, and a `${…}` that is a literal character.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 Context: TypeAlias = Mapping[str, str]
 """A request's condition keys, in lower case, each with its value."""
 Names: TypeAlias = frozenset[tuple[str, str]]
-"""Under which kind and name a Principal may stand for the caller."""
+"""The (kind, name) pairs by which a Principal may name the caller."""
 
 
 class _Unresolved(Exception):
@@ -33,7 +33,7 @@ def admitted(policy: list[dict[str, Any]], context: Context, names: Names, actio
 def _applies(statement: Mapping[str, Any], context: Context, names: Names, action: str, resource: str) -> bool:
     """All elements have to match: reference_policies_elements. An identity's policy has no Principal.
 
-    reference_policies_variables: where a variable has no value in the request, the statement is for nothing.
+    reference_policies_variables: if a variable has no value in the request, the statement matches nothing.
     """
     try:
         return (
@@ -47,8 +47,8 @@ def _applies(statement: Mapping[str, Any], context: Context, names: Names, actio
 
 
 def _is_for(statement: Mapping[str, Any], names: Names) -> bool:
-    """reference_policies_elements_principal: a bare text is `*` or an AWS principal. In NotPrincipal
-    (reference_policies_elements_notprincipal) everybody else is meant."""
+    """reference_policies_elements_principal: a bare text is `*` or an AWS principal. NotPrincipal
+    (reference_policies_elements_notprincipal) is everybody else."""
     if not {"Principal", "NotPrincipal"} & set(statement):
         return True
     found = statement.get("Principal", statement.get("NotPrincipal"))
@@ -76,9 +76,9 @@ def _conditions(statement: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
 
 def _holds(operator: str, key: str, values: Any, context: Context) -> bool:
-    """reference_policies_elements_condition_operators: one of several values is enough, and none may fit where the
-    operator is negated; a key that the request lacks fits no value, so that a negated operator holds; with `…IfExists`
-    every operator does; Null asks whether it is lacking. Names of keys have no case (…_elements_condition).
+    """reference_policies_elements_condition_operators: one of several values has to match, and none if the
+    operator is negated. A key that the request lacks matches no value, so a negated operator holds; with `…IfExists`
+    every operator holds. Null tests whether the key is missing. Keys have no letter case (…_elements_condition).
 
     reference_policies_condition-single-vs-multi-valued-context-keys: without the key ForAllValues holds, and
     ForAnyValue does not.
@@ -102,7 +102,7 @@ def _arn_like(pattern: str, text: str) -> bool:
 
 
 def _filled(text: str, context: Context) -> str:
-    """reference_policies_variables: `${key}` is what the request has for the key."""
+    """reference_policies_variables: `${key}` is the request's value of the key."""
 
     def value(found: re.Match[str]) -> str:
         if found[1].lower() not in context:
@@ -117,7 +117,7 @@ def _many(found: Any) -> list[Any]:
 
 
 def _glob(pattern: str, text: str) -> bool:
-    """`*` is any characters, `?` is one. All places in the pattern that the text may have reached are kept."""
+    """`*` is any characters, `?` is one. Keeps all places in the pattern that the text may have reached."""
     places = _past_stars(pattern, {0})
     for char in text:
         stay = {at for at in places if pattern[at : at + 1] == "*"}
@@ -143,4 +143,4 @@ POSITIVE: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "ArnLike": _arn_like,
     "Bool": lambda value, text: value.lower() == text.lower(),
 }
-"""How a value is compared with a key's. Wildcards are some in StringLike and the two of ARNs, which behave alike."""
+"""Operator → compares a value of the policy with a key's. StringLike and the ARN operators have wildcards."""

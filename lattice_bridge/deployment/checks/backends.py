@@ -1,29 +1,53 @@
-"""The backends of bridge.toml beside the functions of the template: there, under that alias, isolated, and as patient
-as it says.
+"""bridge.toml beside the template's functions, alarms and the bridge's own settings.
 
-Rule: a function that is not in the template is somebody else's, and nothing is said of it.
+Rule: each backend's function exists under its alias, is isolated if bridge.toml says so, and ends before the bridge
+stops waiting. A function that is not in the template belongs to another stack, and is not checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, Final
 
 from lattice_bridge.config.backend import Backend
-from lattice_bridge.deployment.checks.found import TemplateFinding, finding
-from lattice_bridge.deployment.checks.names import Named, is_function, is_generated, is_misnamed, named, refers_to
-from lattice_bridge.deployment.checks.stack import Stack, alias_of, part_of, seconds_of, tenancy_of
+from lattice_bridge.config.location import CONFIG_VARIABLE
+from lattice_bridge.deployment.checks.invokers import ONLY_AT_CREATION, WRITE_TENANCY
+from lattice_bridge.deployment.checks.stack import (
+    NOT_KNOWN,
+    Bridge,
+    FunctionName,
+    Stack,
+    TemplateFinding,
+    alias_fix,
+    finding,
+    has_tenancy,
+    is_function,
+    is_generated,
+    is_logical_id,
+    maps_in,
+    parse_name,
+    part_of,
+    refers_to,
+    seconds_of,
+    variables_of,
+    warning,
+)
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import unresolved
+from lattice_bridge.telemetry import NAMESPACE, NAMESPACE_VARIABLE
 
-WRITE: Final = "TenancyConfig: {TenantIsolationMode: PER_TENANT}"
-ONLY_ONCE: Final = "tenancy can only be chosen when a function is made, so a function without it has to be made anew"
+_SPARE_SECONDS: Final = 3.0
+"""Seconds that the bridge needs beyond its slowest backend: two to connect, and some to answer."""
+_NO_BACKEND: Final = "none"
+"""The value of the dimension Backend if a request is refused before a backend is chosen."""
 
 
 def backend_findings(stack: Stack) -> Iterator[TemplateFinding]:
-    """Where bridge.toml and the template's functions disagree."""
+    """Differences between bridge.toml's backends and the template's functions."""
     for backend in stack.backends:
-        name = named(backend.function)
+        name = parse_name(backend.function)
         if name is None:
             continue
         for function in stack.functions:
@@ -31,102 +55,169 @@ def backend_findings(stack: Stack) -> Iterator[TemplateFinding]:
             if is_function(name, function, stack.template):
                 yield from _tenancy(function, backend)
                 yield from _alias(function, name, backend, stack.template)
-                yield from _patience(function, backend)
-                yield from _kept(function, name, backend, stack.template)
+                yield from _backend_timeout(function, backend)
+                yield from _failures(function, name, backend, stack.template)
 
 
-def _name(function: Resource, name: Named, backend: Backend) -> Iterator[TemplateFinding]:
-    if is_misnamed(name, function):
-        yield finding(
-            function.id,
-            f'bridge.toml has "{backend.function}", which is the logical id of a function without FunctionName',
-            f"FunctionName: {name.name}",
-            f"CloudFormation would choose another name, and every request to {backend.path} would be a 500 "
-            "(function_not_found)",
+def _name(function: Resource, name: FunctionName, backend: Backend) -> Iterator[TemplateFinding]:
+    actual = f'bridge.toml has "{backend.function}"'
+    if is_logical_id(name, function):
+        expected = (
+            f"CloudFormation chooses another name, so every request to {backend.path} is a 500 (function_not_found)"
         )
+        which = "which is the logical id of a function without FunctionName"
+        yield finding(function.id, f"{actual}, {which}", expected, f"write FunctionName: {name.name}")
     elif is_generated(function) and f"-{function.id}-" in name.name:
-        yield finding(
-            function.id,
-            f'bridge.toml has "{backend.function}", a name that CloudFormation chose',
-            "a FunctionName of your own, here and in bridge.toml",
-            "it changes whenever the function is made anew, and is not known before",
-            "warning",
-        )
+        expected = "Such a name changes whenever the function is replaced, and is not known before"
+        fix = "choose a FunctionName, and write it here and in bridge.toml"
+        yield warning(function.id, f"{actual}, a name that CloudFormation chose", expected, fix)
 
 
 def _tenancy(function: Resource, backend: Backend) -> Iterator[TemplateFinding]:
-    if backend.isolated and not tenancy_of(function):
-        yield finding(
-            function.id,
-            f'bridge.toml has "{backend.function}" isolated, and the function has no TenancyConfig',
-            f"{WRITE}, or isolated = false in bridge.toml",
-            f"Lambda refuses a tenant id for it, so every request would be a 500 (tenancy_mismatch); {ONLY_ONCE}",
-        )
-    if not backend.isolated and tenancy_of(function):
-        yield finding(
-            function.id,
-            f'bridge.toml has "{backend.function}" with isolated = false, and the function has a TenancyConfig',
-            "no `isolated = false` in bridge.toml, or no TenancyConfig",
-            "Lambda refuses to run it without a tenant id, so every request would be a 500 (tenancy_mismatch)",
-        )
+    mismatch = "so every request is a 500 (tenancy_mismatch)"
+    if backend.isolated and not has_tenancy(function):
+        actual = f'bridge.toml has "{backend.function}" isolated, and the function has no TenancyConfig'
+        expected = f"Lambda refuses a tenant id for it, {mismatch}; {ONLY_AT_CREATION}"
+        yield finding(function.id, actual, expected, f"write {WRITE_TENANCY}, or isolated = false in bridge.toml")
+    if not backend.isolated and has_tenancy(function):
+        actual = f'bridge.toml has "{backend.function}" with isolated = false, and the function has a TenancyConfig'
+        expected = f"Lambda refuses to run it without a tenant id, {mismatch}"
+        fix = "remove `isolated = false` from bridge.toml, or the TenancyConfig"
+        yield finding(function.id, actual, expected, fix)
 
 
-def _alias(function: Resource, name: Named, backend: Backend, template: Template) -> Iterator[TemplateFinding]:
+def _alias(function: Resource, name: FunctionName, backend: Backend, template: Template) -> Iterator[TemplateFinding]:
+    """A fault if the function lacks the alias. Only a deployed stack knows which versions exist."""
     aliases = {
         str(one.properties.get("Name"))
         for one in template.of_type("AWS::Lambda::Alias")
         if refers_to(one.properties.get("FunctionName"), function)
     }
-    if _is_alias(name.qualifier) and name.qualifier not in aliases and not any(map(unresolved, aliases)):
-        yield finding(
-            function.id,
-            f'bridge.toml has "{backend.function}", and the function has '
-            f"{'only the alias ' + ', '.join(sorted(aliases)) if aliases else 'no alias'}",
-            alias_of(function, str(name.qualifier)),
-            f"every request to {backend.path} would be a 500 (function_not_found)",
-        )
+    alias = name.qualifier
+    if alias in (None, "$LATEST", *aliases) or str(alias).isdecimal() or any(map(unresolved, aliases)):
+        return
+    found = f"only the alias {', '.join(sorted(aliases))}" if aliases else "no alias"
+    actual = f'bridge.toml has "{backend.function}", and the function has {found}'
+    expected = f"Without the alias, every request to {backend.path} is a 500 (function_not_found)"
+    yield finding(function.id, actual, expected, alias_fix(function, str(alias)))
 
 
-def _is_alias(qualifier: str | None) -> bool:
-    """Not a version: which numbers there are, only a deployed stack knows."""
-    return qualifier is not None and qualifier != "$LATEST" and not qualifier.isdecimal()
-
-
-def _patience(function: Resource, backend: Backend) -> Iterator[TemplateFinding]:
+def _backend_timeout(function: Resource, backend: Backend) -> Iterator[TemplateFinding]:
     seconds = seconds_of(function, "Timeout", 3.0)
     if backend.invocation == "sync" and seconds is not None and seconds > backend.timeout:
-        yield finding(
-            function.id,
-            f'Timeout is {seconds:g} seconds, and bridge.toml waits {backend.timeout:g} for "{backend.function}"',
-            f"Timeout: {backend.timeout:g} at most, or a longer timeout in bridge.toml",
-            "the bridge answers 504 while the function goes on, and its work is done or half done without anybody "
-            "hearing of it",
-            "warning",
+        actual = f'Timeout is {seconds:g} seconds, and bridge.toml waits {backend.timeout:g} for "{backend.function}"'
+        expected = "A function ends before the bridge answers 504: otherwise its work goes on unnoticed"
+        fix = f"write Timeout: {backend.timeout:g} at most, or a longer timeout in bridge.toml"
+        yield warning(function.id, actual, expected, fix)
+
+
+def _failures(
+    function: Resource, name: FunctionName, backend: Backend, template: Template
+) -> Iterator[TemplateFinding]:
+    """A warning if Lambda drops asynchronous requests that failed three times."""
+    if backend.invocation != "async" or function.properties.get("DeadLetterConfig"):
+        return
+    qualifier = name.qualifier or "$LATEST"
+    for config in template.of_type("AWS::Lambda::EventInvokeConfig"):
+        own, of = config.properties.get("Qualifier"), config.properties.get("FunctionName")
+        if refers_to(of, function) and (unresolved(own) or own == qualifier):
+            to = config.properties.get("DestinationConfig")
+            if unresolved(to) or part_of(config, "DestinationConfig").get("OnFailure"):
+                return
+    actual = f'bridge.toml invokes "{backend.function}" asynchronously, and failed requests are not kept'
+    expected = "The caller has its 202, and Lambda drops a request that failed three times"
+    yield warning(function.id, actual, expected, f"write an EventInvokeConfig with OnFailure, for {qualifier}")
+
+
+# ---- the bridge's own settings --------------------------------------------------------------------------------------
+
+
+def bridge_findings(bridge: Bridge, checked: Path | None) -> Iterator[TemplateFinding]:
+    """Faults in a bridge's settings: the configuration that it reads, its log level, its timeout.
+
+    Args:
+        bridge: of the stack.
+        checked: the file that was checked; None if it was not a file.
+    """
+    function = bridge.function
+    place = str(variables_of(function).get(CONFIG_VARIABLE) or "bridge.toml")
+    elsewhere = place.startswith(("s3:", "ssm:")) or unresolved(place)  # its content may be what was checked
+    if checked is not None and not elsewhere and Path(place).name != checked.name:
+        actual = f"{CONFIG_VARIABLE} is {place}, and {checked.name} was checked"
+        expected = "The bridge reads the file that its template is compared with"
+        fix = f"run `check {place}`, or give the parameters with which {checked.name} is read"
+        yield warning(function.id, actual, expected, fix)
+    level = part_of(function, "LoggingConfig").get("ApplicationLogLevel", "INFO")
+    if level in ("WARN", "ERROR", "FATAL"):
+        expected = (
+            "Lambda treats a line without a level as INFO, and metric lines have none, so alarms would see nothing"
         )
+        yield warning(function.id, f"ApplicationLogLevel is {level}", expected, "remove it, or write INFO")
+    seconds = seconds_of(function, "Timeout", 3.0)
+    slowest = max((one.timeout for one in bridge.backends if one.invocation == "sync"), default=0.0)
+    fix = f"write Timeout: {slowest + _SPARE_SECONDS:g}, or more"
+    if seconds is None:
+        yield warning(function.id, f"Timeout is {function.properties['Timeout']}", NOT_KNOWN, fix)
+    elif slowest and seconds < slowest + _SPARE_SECONDS:
+        actual = f"Timeout is {seconds:g} seconds, and the slowest backend in bridge.toml has {slowest:g}"
+        expected = "Otherwise Lambda stops the bridge before it can answer for a backend that is late"
+        yield finding(function.id, actual, expected, f"{fix}; or shorter timeouts in bridge.toml")
 
 
-def _kept(function: Resource, name: Named, backend: Backend, template: Template) -> Iterator[TemplateFinding]:
-    """What failed three times, of requests that nobody waits for."""
-    configs = [
-        one
-        for one in template.of_type("AWS::Lambda::EventInvokeConfig")
-        if refers_to(one.properties.get("FunctionName"), function)
-        and (
-            unresolved(one.properties.get("Qualifier"))
-            or one.properties.get("Qualifier") == (name.qualifier or "$LATEST")
-        )
-    ]
-    kept = any(_keeps(config) for config in configs)
-    if backend.invocation == "async" and not kept and not function.properties.get("DeadLetterConfig"):
-        yield finding(
-            function.id,
-            f'bridge.toml invokes "{backend.function}" asynchronously, and what fails is kept nowhere',
-            f"an EventInvokeConfig with OnFailure, for {name.qualifier or '$LATEST'}",
-            "the caller had its 202, and Lambda forgets a request that failed three times",
-            "warning",
-        )
+# ---- alarms ---------------------------------------------------------------------------------------------------------
 
 
-def _keeps(config: Resource) -> bool:
-    destinations = config.properties.get("DestinationConfig")
-    return unresolved(destinations) or bool(part_of(config, "DestinationConfig").get("OnFailure"))
+def alarm_findings(stack: Stack) -> Iterator[TemplateFinding]:
+    """Differences between bridge.toml's backends and the template's alarms on the bridge's metrics.
+
+    A template without such alarms has no findings: the bridge may be watched from elsewhere.
+    """
+    paths = {backend.path: backend.isolated for backend in stack.backends}
+    watched: dict[str, set[str]] = {}
+    namespaces = {str(variables_of(one.function).get(NAMESPACE_VARIABLE) or NAMESPACE) for one in stack.bridges}
+    for alarm in stack.template.of_type("AWS::CloudWatch::Alarm"):
+        for metric, path in _watched_by(alarm, namespaces):
+            watched.setdefault(metric, set()).add(path)
+            if path not in paths and path != _NO_BACKEND:
+                actual = f'it watches {metric} of the backend "{path}", which bridge.toml does not have'
+                expected = "Missing data counts as healthy, so this alarm never fires"
+                fix = f"write a dimension Backend that is one of {', '.join(sorted(paths))}"
+                yield finding(alarm.id, actual, expected, fix)
+    for path in sorted(set(paths) - watched.get("Latency", set())) if "Latency" in watched else ():
+        actual = f'no alarm watches Latency of the backend "{path}"'
+        expected = "The other backends have one; without it, a slow backend stays unnoticed"
+        yield warning("Resources", actual, expected, f"write an alarm with the dimension Backend: {path}")
+    yield from _tenant_counts(stack.template, {path for path, isolated in paths.items() if isolated})
+
+
+def _watched_by(alarm: Resource, namespaces: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The (metric, path) pairs of a bridge's metrics that an alarm watches for one backend."""
+    stats = maps_in([one.get("MetricStat") for one in maps_in(alarm.properties.get("Metrics"))])
+    for metric in (alarm.properties, *maps_in([stat.get("Metric") for stat in stats])):
+        if metric.get("Namespace") in namespaces:
+            for dimension in maps_in(metric.get("Dimensions")):
+                if dimension.get("Name") == "Backend" and not unresolved(dimension.get("Value")):
+                    yield str(metric.get("MetricName")), str(dimension.get("Value"))
+
+
+def _tenant_counts(template: Template, isolated: set[str]) -> Iterator[TemplateFinding]:
+    """Faults in Contributor Insights rules that count tenants: they have to count all isolated paths, and no other."""
+    for rule in template.of_type("AWS::CloudWatch::InsightRule"):
+        for each in _filters(rule):
+            counted = set(map(str, each["In"])) if isinstance(each.get("In"), list) else isolated
+            if each.get("Match") != "$.backend" or counted == isolated:
+                continue
+            odd = [f'"{path}", which is no isolated backend of bridge.toml' for path in sorted(counted - isolated)]
+            odd += [f'not "{path}", which is isolated' for path in sorted(isolated - counted)]
+            actual = f"it counts the tenants of {' and '.join(odd)}"
+            expected = "Each tenant of an isolated backend has an environment, and the quota counts all of them"
+            yield finding(rule.id, actual, expected, f'write "In": {json.dumps(sorted(isolated))}')
+
+
+def _filters(rule: Resource) -> list[dict[str, Any]]:
+    """The filters of a rule; none if its body is of another kind, or not known before the deployment."""
+    try:
+        body = json.loads(str(rule.properties.get("RuleBody")))
+        return [each for each in body["Contribution"]["Filters"] if isinstance(each, dict)]
+    except (ValueError, LookupError, TypeError):
+        return []

@@ -1,20 +1,219 @@
-"""Resources that mention an isolated function: whether they invoke it, and send a tenant id.
+"""Whatever else may invoke a bridge or an isolated function: permissions, URLs, event sources, APIs, other resources.
 
-Rule: whatever mentions one is told, unless it is known not to invoke it, or to send a tenant id.
+Rule: only Lattice invokes the bridge, because an invoker writes the caller's identity into the event. Only the bridge
+invokes an isolated function, because an invoker names the tenant. A resource that refers to an isolated function is a
+finding unless it is known to send a tenant id, or not to invoke the function.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
-from lattice_bridge.deployment.checks.found import TemplateFinding, finding
-from lattice_bridge.deployment.checks.machines import MACHINE, tasks_of
-from lattice_bridge.deployment.checks.names import entries, mentions, name_of
-from lattice_bridge.deployment.cloudformation.template import Resource
+from lattice_bridge.deployment.checks.stack import (
+    NOT_KNOWN,
+    ONLY_LATTICE,
+    Stack,
+    TemplateFinding,
+    finding,
+    lambda_groups,
+    name_of,
+    part_of,
+    refers_to,
+    targets_of,
+    warning,
+)
+from lattice_bridge.deployment.cloudformation.template import Resource, Template
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT, as_text, marker, unresolved
+from lattice_bridge.deployment.iam.policy import is_pattern, matches
 
-NO_TENANT: Final = "whatever invokes an isolated function has to send a tenant id, and this does not"
+LATTICE: Final = "vpc-lattice.amazonaws.com"
+SINGLE_GROUP: Final = re.compile(r"arn:[^:]*:vpc-lattice:[^:]*:[^:]*:targetgroup/[^*?]+")
+"""The ARN of one target group."""
+WRITE_TENANCY: Final = "TenancyConfig: {TenantIsolationMode: PER_TENANT}"
+ONLY_AT_CREATION: Final = "tenancy is chosen when a function is created, so a function without it has to be replaced"
+_NO_TENANT: Final = "Whatever invokes an isolated function has to send a tenant id, and this does not"
+_INVOKES: Final = ("lambda:invokefunction", "lambda:invokefunctionurl", "lambda:invokeasync")
+_REFERS: Final = (
+    ("AWS::Lambda::Permission", "FunctionName"),
+    ("AWS::Lambda::EventSourceMapping", "FunctionName"),
+    ("AWS::Lambda::Url", "TargetFunctionArn"),
+)
 
+# ---- permissions, URLs and event source mappings --------------------------------------------------------------------
+
+
+def permission_findings(stack: Stack) -> Iterator[TemplateFinding]:
+    """Faults in the permissions on bridges and isolated functions, and the references that are not known."""
+    for bridge in (one.function for one in stack.bridges):
+        for one in permissions_on(bridge, stack.template):
+            if one.properties.get("Principal") == LATTICE:
+                yield from _source(one, bridge, stack)
+            elif invokes(one):
+                yield _stranger(one, bridge, stack.template, ONLY_LATTICE, f"write Principal: {LATTICE} alone")
+        for one in stack.template.of_type("AWS::Lambda::Url"):
+            if refers_to(one.properties.get("TargetFunctionArn"), bridge):
+                yield finding(one.id, f"{name_of(bridge)} has a function URL", ONLY_LATTICE, "remove FunctionUrlConfig")
+        for one in stack.template.of_type("AWS::Lambda::EventSourceMapping"):
+            if refers_to(one.properties.get("FunctionName"), bridge):
+                actual = f"it sends other events to the bridge, {name_of(bridge)}"
+                yield finding(one.id, actual, ONLY_LATTICE, "map the source to another function")
+    for function in stack.isolated:
+        for one in permissions_on(function, stack.template):
+            if invokes(one) and not _is_excused(one, function, stack.template):
+                yield _stranger(one, function, stack.template, _NO_TENANT, "remove this permission")
+    yield from _unknown_references(stack)
+
+
+def permissions_on(function: Resource, template: Template) -> list[Resource]:
+    """The permissions whose FunctionName is a function, one of its aliases or versions."""
+    every = template.of_type("AWS::Lambda::Permission")
+    return [one for one in every if refers_to(one.properties.get("FunctionName"), function)]
+
+
+def invokes(permission: Resource) -> bool:
+    """Whether a permission's action may be one that invokes."""
+    pattern = str(permission.properties.get("Action"))
+    return unresolved(pattern) or any(matches(pattern.lower(), action) for action in _INVOKES)
+
+
+def _source(permission: Resource, bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
+    """Faults in the SourceArn of a permission for Lattice: it has to be the bridge's target group."""
+    written = permission.properties.get("SourceArn")
+    source = str(written)
+    groups = {one.arn: one for one in stack.groups}
+    if written is None:
+        yield finding(permission.id, "no SourceArn", ONLY_LATTICE, "write SourceArn: the target group's ARN")
+    elif source in groups:
+        held = targets_of(groups[source])
+        if not any(refers_to(target, bridge) or unresolved(target) for target in held):
+            actual = f"SourceArn is {source}, of {groups[source].id}, which does not hold {name_of(bridge)}"
+            fix = "write SourceArn: the ARN of the target group that holds it"
+            yield finding(permission.id, actual, ONLY_LATTICE, fix, "error" if held else "warning")
+    elif unresolved(source) and not is_pattern(source):
+        fix = "write !GetAtt of a target group in this template"
+        yield warning(permission.id, f"SourceArn is {source}", NOT_KNOWN, fix)
+    elif SINGLE_GROUP.fullmatch(source):
+        actual = f"SourceArn is {source}, a target group outside this template"
+        fix = "write !GetAtt of one in this template, or check that the group holds the bridge"
+        yield warning(permission.id, actual, ONLY_LATTICE, fix)
+    else:
+        actual = f"SourceArn is {source}, which is no target group of this template"
+        yield finding(permission.id, actual, ONLY_LATTICE, "write SourceArn: !GetAtt of the target group's Arn")
+
+
+def _stranger(permission: Resource, function: Resource, template: Template, expected: str, fix: str) -> TemplateFinding:
+    """A permission for another principal than Lattice. One of the same account is a warning."""
+    principal = str(permission.properties.get("Principal"))
+    account = template.given.get("AWS::AccountId", ACCOUNT)
+    own = principal == account or re.fullmatch(rf"arn:[^:]*:(iam|sts)::{re.escape(account)}:.+", principal) is not None
+    actual = f"{principal} may invoke {name_of(function)}"
+    return finding(permission.id, actual, expected, fix, "warning" if own or unresolved(principal) else "error")
+
+
+def _is_excused(permission: Resource, function: Resource, template: Template) -> bool:
+    """Whether a permission needs no finding: it is for a REST API that sends the tenant, or for a URL, which is a
+    finding of its own."""
+    properties = permission.properties
+    if properties.get("Principal") == "apigateway.amazonaws.com":
+        return _is_for_sending_api(str(properties.get("SourceArn")), function, template)
+    for_url = as_text(properties.get("InvokedViaFunctionUrl")).lower() == "true" or (
+        "FunctionUrlAuthType" in properties and str(properties.get("Action")).lower() == "lambda:invokefunctionurl"
+    )
+    urls = template.of_type("AWS::Lambda::Url")
+    return for_url and any(refers_to(one.properties.get("TargetFunctionArn"), function) for one in urls)
+
+
+def _is_for_sending_api(source: str, function: Resource, template: Template) -> bool:
+    """Whether a permission's source is one REST API, all parts of which send the tenant to the function."""
+    fields = source.split(":", 5)
+    api = fields[5].partition("/")[0] if len(fields) == 6 and fields[2] == "execute-api" else ""
+    if not api or "*" in api or "?" in api:
+        return False
+    parts = [one for one in template.of_type("AWS::ApiGateway::Method") if one.properties.get("RestApiId") == api]
+    parts += [one for one in template.of_type("AWS::ApiGateway::RestApi") if api in (one.id, marker(one.id))]
+    return any(_sends_tenant(one, function) for one in parts)
+
+
+def _unknown_references(stack: Stack) -> Iterator[TemplateFinding]:
+    """References to functions that are not known, or that may be to a bridge whose name is partly known."""
+    named = [(one, key, str(one.properties.get(key))) for kind, key in _REFERS for one in stack.template.of_type(kind)]
+    for one, key, text in named:
+        if (bridge := stack.may_be_bridge(text)) is not None:
+            actual = f"{key} is {text}, which may be the bridge, {bridge.function.id}"
+            fix = f"write !Ref {bridge.function.id}, or the name of another function"
+            yield warning(one.id, actual, ONLY_LATTICE, fix)
+    targets = [(group, "the target", target) for group in stack.groups for target in targets_of(group)]
+    for one, key, text in [*named, *targets]:
+        if unresolved(text) and not stack.names_function(text):
+            fix = "write !Ref or !GetAtt of a resource in this template"
+            yield warning(one.id, f"{key} is {text}", NOT_KNOWN, fix)
+    for one in stack.template.of_type("AWS::Lambda::Permission"):
+        if unresolved(action := one.properties.get("Action")):
+            yield warning(one.id, f"Action is {action}", NOT_KNOWN, "write Action: lambda:InvokeFunction")
+
+
+# ---- isolated functions ---------------------------------------------------------------------------------------------
+
+
+def tenancy_findings(stack: Stack) -> Iterator[TemplateFinding]:
+    """Faults in TenancyConfig, and what Lambda refuses for isolated functions."""
+    for function in stack.functions:
+        yield from _spelling(function)
+    for function in stack.isolated:
+        if part_of(function, "SnapStart").get("ApplyOn", "None") != "None":
+            expected = "Lambda makes no snapshots of isolated functions"
+            yield finding(function.id, "SnapStart is on", expected, "remove SnapStart")
+        for resource in stack.template.resources.values():
+            yield from _direct_invoker(function, resource)
+            yield from _other_invoker(function, resource)
+        for group in lambda_groups(stack.template):
+            if any(refers_to(target, function) for target in targets_of(group)):
+                actual = f"it is itself a target of Lattice ({group.id})"
+                fix = "write the bridge's alias in Targets, and the function under [[backend]] in bridge.toml"
+                yield finding(function.id, actual, _NO_TENANT, fix)
+
+
+def _spelling(function: Resource) -> Iterator[TemplateFinding]:
+    config, write = function.properties.get("TenancyConfig"), f"write {WRITE_TENANCY}"
+    for key in function.properties:
+        if "tenan" in key.lower() and key != "TenancyConfig":
+            expected = f"Lambda knows TenancyConfig only; {ONLY_AT_CREATION}"
+            yield finding(function.id, f"{key} is no property of a function", expected, write)
+    actual = f"TenancyConfig is {config}"
+    if unresolved(config):
+        yield warning(function.id, actual, NOT_KNOWN, write)
+    elif config is not None and config != {"TenantIsolationMode": "PER_TENANT"}:
+        yield finding(function.id, actual, "PER_TENANT is the only mode that Lambda knows", write)
+
+
+def _direct_invoker(function: Resource, resource: Resource) -> Iterator[TemplateFinding]:
+    """Findings about a resource that refers to an isolated function by its name."""
+    kind, properties = resource.type, resource.properties
+    if kind == "AWS::Lambda::Url" and refers_to(properties.get("TargetFunctionArn"), function):
+        yield finding(function.id, f"it has a function URL ({resource.id})", _NO_TENANT, "remove FunctionUrlConfig")
+    provisioned = kind in ("AWS::Lambda::Alias", "AWS::Lambda::Version") and properties.get(
+        "ProvisionedConcurrencyConfig"
+    )
+    if (provisioned and refers_to(properties.get("FunctionName"), function)) or (
+        kind == "AWS::ApplicationAutoScaling::ScalableTarget" and _mentions(properties, function)
+    ):
+        actual = f"it has provisioned concurrency ({resource.id})"
+        expected = "Lambda creates an environment for one tenant, so it cannot create one in advance"
+        yield finding(function.id, actual, expected, "remove ProvisionedConcurrencyConfig and its scaling")
+    if kind == "AWS::Lambda::EventSourceMapping" and refers_to(properties.get("FunctionName"), function):
+        actual = f"it has an event source mapping ({resource.id})"
+        fix = "map the source to a function without tenancy that invokes this one with each record's tenant id"
+        yield finding(function.id, actual, _NO_TENANT, fix)
+
+
+# ---- resources that contain a function's ARN ------------------------------------------------------------------------
+
+_STATE_MACHINE: Final = "AWS::StepFunctions::StateMachine"
+_HTTP_API: Final = "AWS::ApiGatewayV2::"
 _PUSHES: Final[Mapping[str, str]] = {
     "AWS::ApiGateway::Authorizer": "a REST API's authorizer",
     "AWS::AppSync::DataSource": "an AppSync data source",
@@ -36,103 +235,140 @@ _PUSHES: Final[Mapping[str, str]] = {
     "AWS::Scheduler::Schedule": "a schedule",
     "AWS::SecretsManager::RotationSchedule": "a secret's rotation",
 }
-_HTTP_API: Final = "AWS::ApiGatewayV2::"
-_TENANT: Final = "integration.request.header.x-amz-tenant-id"
-_WITH_TENANT: Final[Mapping[str, tuple[str, str]]] = {
-    "AWS::ApiGateway::Method": ("a REST API", _TENANT),
-    "AWS::ApiGateway::RestApi": ("a REST API", _TENANT),
-    MACHINE: ("a state machine", "tenantid"),
+"""Type that invokes functions without a tenant id → its name in findings."""
+_TENANT_HEADER: Final = "integration.request.header.x-amz-tenant-id"
+_MAP_HEADER: Final = "map the tenant to integration.request.header.X-Amz-Tenant-Id"
+_SENDS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "AWS::ApiGateway::Method": ("a REST API", _TENANT_HEADER, _MAP_HEADER),
+    "AWS::ApiGateway::RestApi": ("a REST API", _TENANT_HEADER, _MAP_HEADER),
+    _STATE_MACHINE: ("a state machine", "tenantid", "write TenantId beside the function"),
 }
-"""What can send a tenant id, and the key in it that does."""
-
-_HARMLESS: Final = (
+"""Type that can send a tenant id → its name in findings, the key that sends it, and the fix."""
+_NO_INVOKERS: Final = (
     *("AWS::CloudWatch::", "AWS::CodeDeploy::", "AWS::IAM::", "AWS::Logs::LogGroup", "AWS::Logs::MetricFilter"),
     *("AWS::Lambda::Alias", "AWS::Lambda::Function", "AWS::Lambda::Version", "AWS::SSM::Parameter"),
 )
-_TOLD: Final = (
+"""Prefixes of types that do not invoke what they mention."""
+_CHECKED_ABOVE: Final = (
     *("AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission", "AWS::Lambda::Url"),
     *("AWS::ApplicationAutoScaling::", "AWS::VpcLattice::TargetGroup"),
 )
-"""Told by rules of their own."""
 
 
-def invoker_findings(function: Resource, resource: Resource) -> Iterator[TemplateFinding]:
-    """What is wrong with a resource that mentions the ARN of an isolated function."""
+def _other_invoker(function: Resource, resource: Resource) -> Iterator[TemplateFinding]:
+    """Findings about a resource that contains the ARN of an isolated function."""
     kind = resource.type
     own = "FunctionName" if kind == "AWS::Lambda::EventInvokeConfig" else None
-    said = {key: value for key, value in resource.properties.items() if key != own}
-    by_name = kind == MACHINE and bool(tasks_of(resource, function))
-    if kind.startswith((*_HARMLESS, *_TOLD)) or not (by_name or mentions(said, function)):
+    properties = {key: value for key, value in resource.properties.items() if key != own}
+    by_name = kind == _STATE_MACHINE and bool(_tasks_of(resource, function))
+    if kind.startswith((*_NO_INVOKERS, *_CHECKED_ABOVE)) or not (by_name or _mentions(properties, function)):
         return
-    if sends_tenant(resource, function):
-        yield from _chosen(function, resource)
-        return
-    if kind.startswith(_HTTP_API):
-        yield finding(
-            function.id,
-            f"it is behind an HTTP API ({resource.id})",
-            "a [[backend]] in bridge.toml, or a REST API that maps the tenant to X-Amz-Tenant-Id",
-            "HTTP APIs cannot send a tenant id",
-        )
-    elif kind in _WITH_TENANT:
-        what, wanted = _WITH_TENANT[kind]
-        yield finding(
-            function.id,
-            f"it is invoked by {what} ({resource.id}) without a tenant id",
-            "a mapping to integration.request.header.X-Amz-Tenant-Id" if "header" in wanted else "TenantId beside it",
-            NO_TENANT,
-        )
-    elif kind in _PUSHES or mentions(said.get("ServiceToken"), function):
-        yield finding(
-            function.id,
-            f"it is the target of {_PUSHES.get(kind, 'a custom resource')} ({resource.id})",
-            f"no target {name_of(function)}; a function without tenancy may take the event and invoke this one",
-            NO_TENANT,
-        )
+    if _sends_tenant(resource, function):
+        yield from _tenant_from_request(function, resource)
+    elif kind.startswith(_HTTP_API):
+        fix = "write a [[backend]] in bridge.toml, or use a REST API that maps the tenant to X-Amz-Tenant-Id"
+        actual = f"it is behind an HTTP API ({resource.id})"
+        yield finding(function.id, actual, "HTTP APIs cannot send a tenant id", fix)
+    elif kind in _SENDS:
+        what, _, fix = _SENDS[kind]
+        yield finding(function.id, f"it is invoked by {what} ({resource.id}) without a tenant id", _NO_TENANT, fix)
+    elif kind in _PUSHES or _mentions(properties.get("ServiceToken"), function):
+        actual = f"it is the target of {_PUSHES.get(kind, 'a custom resource')} ({resource.id})"
+        fix = f"let a function without tenancy receive the event and invoke {name_of(function)} with a tenant id"
+        yield finding(function.id, actual, _NO_TENANT, fix)
     else:
-        yield finding(
-            function.id,
-            f"{resource.id} mentions it, of type {kind}",
-            "see that it sends a tenant id, or does not invoke it",
-            "whatever invokes an isolated function has to send a tenant id, and of this it is not known",
-            "warning",
-        )
+        expected = "Whatever invokes an isolated function has to send a tenant id, and this may not"
+        fix = "check that it sends a tenant id, or that it does not invoke the function"
+        yield warning(function.id, f"{resource.id} of type {kind} refers to it", expected, fix)
 
 
-def _chosen(function: Resource, resource: Resource) -> Iterator[TemplateFinding]:
-    """A REST API may send as the tenant what stands in the request."""
+def _tenant_from_request(function: Resource, resource: Resource) -> Iterator[TemplateFinding]:
+    """A warning for a REST API that sends a part of the request as the tenant."""
     for scope in _maps_with(resource.properties, function):
-        for key, value in entries(scope):
-            if key.lower() == _TENANT and str(value).startswith("method.request."):
-                yield finding(
-                    function.id,
-                    f"a REST API ({resource.id}) sends {value} as the tenant",
-                    "context.authorizer and the name of what your authorizer makes of the caller",
-                    "whoever calls it chooses the tenant",
-                    "warning",
-                )
+        for key, value in _entries(scope):
+            if key.lower() == _TENANT_HEADER and str(value).startswith("method.request."):
+                actual = f"a REST API ({resource.id}) sends {value} as the tenant"
+                fix = "write context.authorizer and the name of a value that your authorizer sets"
+                yield warning(function.id, actual, "A caller must not choose the tenant", fix)
 
 
-def sends_tenant(resource: Resource, function: Resource) -> bool:
-    """Whether it is known to send a tenant id wherever it invokes the function."""
-    _, wanted = _WITH_TENANT.get(resource.type, ("", ""))
-    if resource.type == MACHINE:
-        scopes = tasks_of(resource, function)
-    else:
-        scopes = list(_maps_with(resource.properties, function))
-    return bool(wanted and scopes) and all(_sends(one, wanted) for one in scopes)
+def _sends_tenant(resource: Resource, function: Resource) -> bool:
+    """Whether a resource certainly sends a tenant id wherever it invokes a function.
 
-
-def _sends(scope: Mapping[str, Any], wanted: str) -> bool:
-    """By a key, and not by a comment; of a definition that is a text and not understood, by what stands in it."""
-    keys = [key.removesuffix(".$").lower() for key, _ in entries(scope)]
-    return wanted in keys or wanted in str(scope.get("DefinitionString", "")).lower()
+    A key sends it, not a comment. In a definition that is text and cannot be parsed, the text is searched.
+    """
+    if resource.type not in _SENDS:
+        return False
+    wanted, is_machine = _SENDS[resource.type][1], resource.type == _STATE_MACHINE
+    scopes = _tasks_of(resource, function) if is_machine else list(_maps_with(resource.properties, function))
+    return bool(scopes) and all(
+        wanted in [key.removesuffix(".$").lower() for key, _ in _entries(scope)]
+        or wanted in str(scope.get("DefinitionString", "")).lower()
+        for scope in scopes
+    )
 
 
 def _maps_with(value: Any, function: Resource) -> Iterator[Mapping[str, Any]]:
-    """The innermost maps in which the function's ARN stands."""
+    """The innermost maps that contain the function's ARN."""
     parts = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list) else []
-    if isinstance(value, Mapping) and any(isinstance(one, str) and mentions(one, function) for one in parts):
+    if isinstance(value, Mapping) and any(isinstance(one, str) and _mentions(one, function) for one in parts):
         yield value
     for part in parts:
         yield from _maps_with(part, function)
+
+
+def _mentions(value: Any, function: Resource) -> bool:
+    """Whether a value contains the function's ARN, or the end of one, at any depth."""
+    wanted = re.compile(rf"(?<![A-Za-z0-9_-])function:{re.escape(name_of(function))}(?![A-Za-z0-9_-])")
+    texts = [value] if isinstance(value, str) else [text for pair in _entries(value) for text in pair]
+    return any(isinstance(text, str) and wanted.search(text) for text in texts)
+
+
+def _entries(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key in a value with its entry, at any depth. The items of a list have the empty key."""
+    items = [("", one) for one in value] if isinstance(value, list) else []
+    for key, entry in value.items() if isinstance(value, dict) else items:
+        yield str(key), entry
+        yield from _entries(entry)
+
+
+# ---- state machines -------------------------------------------------------------------------------------------------
+
+_SUBSTITUTED: Final = re.compile(r"\$\{([^{}]*)\}")
+_MAX_CHARACTERS: Final = 1_000_000
+"""The most that substitutions may add to one text; Step Functions accepts less. A text with more stays as written."""
+
+
+def _tasks_of(machine: Resource, function: Resource) -> list[Mapping[str, Any]]:
+    """The tasks of a state machine that invoke a function, with substitutions filled in.
+
+    If the definition cannot be parsed, the whole machine counts as one task.
+    """
+    definition: Any = machine.properties.get("Definition")
+    with suppress(ValueError):
+        definition = definition or json.loads(str(machine.properties.get("DefinitionString")))
+    substitutions = machine.properties.get("DefinitionSubstitutions")
+    filled = _filled(definition, substitutions if isinstance(substitutions, dict) else {})
+    tasks = [entry for _, entry in _entries([filled]) if isinstance(entry, dict) and entry.get("Type") == "Task"]
+    found: list[Mapping[str, Any]] = [
+        task
+        for task in tasks
+        if _mentions(task, function)
+        or any(
+            key.removesuffix(".$") in ("FunctionName", "Resource") and refers_to(text, function)
+            for key, text in _entries(task)
+        )
+    ]
+    return found or ([machine.properties] if _mentions(dict(machine.properties), function) else [])
+
+
+def _filled(value: Any, substitutions: Mapping[str, Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(entry, substitutions) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_filled(entry, substitutions) for entry in value]
+    if isinstance(value, str):
+        length = sum(len(as_text(substitutions.get(name, ""))) for name in _SUBSTITUTED.findall(value))
+        if length <= _MAX_CHARACTERS:
+            return _SUBSTITUTED.sub(lambda found: as_text(substitutions.get(found[1], found[0])), value)
+    return value

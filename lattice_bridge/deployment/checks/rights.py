@@ -1,121 +1,469 @@
-"""What a bridge may invoke, as the template's policies have it.
+"""IAM rights in a template: which roles may invoke which functions, and who may assume the bridge's role.
 
-Rule: each function as bridge.toml names it, and no other.
+Rule: the bridge's role may invoke each backend as bridge.toml names it, and no other function. No other role may invoke
+the bridge, or a pattern of functions. Every policy counts, wherever it is attached.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 from lattice_bridge.config.backend import Backend
-from lattice_bridge.deployment.checks.documents import listed
-from lattice_bridge.deployment.checks.found import UNKNOWN, TemplateFinding, finding
-from lattice_bridge.deployment.checks.names import Named, covers, is_misnamed, named, refers_to
-from lattice_bridge.deployment.checks.policies import (
-    Statement,
-    is_of_aws,
-    is_policy,
-    name_of_role,
-    statements_of,
-    unread_of,
+from lattice_bridge.deployment.checks.stack import (
+    NOT_KNOWN,
+    ONLY_LATTICE,
+    Bridge,
+    FunctionName,
+    Stack,
+    TemplateFinding,
+    finding,
+    has_name,
+    is_logical_id,
+    is_named,
+    listed,
+    may_be,
+    name_of,
+    parse_name,
+    refers_to,
+    warning,
+    without_placeholder,
 )
-from lattice_bridge.deployment.checks.stack import Bridge, Stack
-from lattice_bridge.deployment.checks.wide import wide_findings
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT, MARKER, unresolved
+from lattice_bridge.deployment.iam.policy import (
+    INVOKE,
+    BadPolicy,
+    Statement,
+    matches,
+    overlap,
+    read_statement,
+)
+from lattice_bridge.review.lint import Level
+
+_INVOKE_ASYNC: Final = "lambda:InvokeAsync"
+_ASSUMES: Final = ("sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity")
+_HOLDERS: Final = ("AWS::IAM::Role", "AWS::IAM::User", "AWS::IAM::Group")
+_POLICIES: Final = (
+    *("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"),
+    *("AWS::IAM::RolePolicy", "AWS::IAM::UserPolicy", "AWS::IAM::GroupPolicy"),
+)
+_WIDE: Final = (
+    *("AdministratorAccess", "PowerUserAccess", "AWSLambda_FullAccess", "AWSLambdaFullAccess", "AWSLambdaRole"),
+    "AWSLambdaInvocation-DynamoDB",
+)
+"""Managed policies of AWS that allow every function to be invoked."""
+_DECISIVE: Final = ("Effect", "Principal", "Condition")
+"""Elements without which a statement may mean one thing or its opposite."""
+
+_ONLY_MEANT: Final = "A role may invoke only the functions that it needs, because it invokes each of them as any tenant"
+_ONLY_BRIDGE: Final = "Only the bridge may have its role: any other holder can be any tenant of every backend"
+
+
+# ---- policies -------------------------------------------------------------------------------------------------------
+
+
+class Unread(NamedTuple):
+    """A part of a policy that was not read.
+
+    Attributes:
+        reason: the part, or what is wrong with it.
+        is_malformed: whether IAM refuses it; otherwise only a deployed stack knows it.
+    """
+
+    reason: str
+    is_malformed: bool = False
+
+    def finding(self, place: str) -> TemplateFinding:
+        """An error if the part is malformed, otherwise a warning."""
+        if self.is_malformed:
+            fix = "write the statement as the IAM User Guide defines it"
+            return finding(place, f"a policy is malformed: {self.reason}", "AWS refuses to deploy such a policy", fix)
+        fix = "write the policy itself in the template"
+        return warning(place, f"a policy was not checked: {self.reason}", NOT_KNOWN, fix)
+
+
+def read_statements(written: object) -> tuple[list[Statement], list[Unread]]:
+    """The statements of a policy, which is a map or JSON text, and the parts that were not read."""
+    if isinstance(written, str):
+        with suppress(ValueError, RecursionError):  # the text itself is then the reason
+            written = json.loads(written)
+    if written is None:
+        return [], []
+    statements: list[Statement] = []
+    unread: list[Unread] = []
+    whole = isinstance(written, dict) and _unknown_part(written) is None
+    for part in listed(written.get("Statement")) if isinstance(written, dict) and whole else [written]:
+        if (reason := _unknown_part(part)) is not None:
+            unread.append(Unread(reason))
+            continue
+        try:
+            statements.append(read_statement(_with_known_operands(part)))
+        except BadPolicy as error:
+            unread.append(Unread(str(error), is_malformed=True))
+    return statements, unread
+
+
+def _unknown_part(part: object) -> str | None:
+    """The part of a policy or statement without which it cannot be read; None if there is none."""
+    if not isinstance(part, dict):
+        found = MARKER.search(str(part))
+        return found[0] if found else f"{str(part)[:60]!r}, which is neither a map nor JSON"
+    calls = [str(key) for key in part if str(key).startswith("Fn::")]
+    calls += [f"{key} is {part[key]}" for key in _DECISIVE if isinstance(part.get(key), str) and unresolved(part[key])]
+    return calls[0] if calls else None
+
+
+def _with_known_operands(statement: Any) -> dict[str, Any]:
+    """A statement in which an unresolved operand of a condition is an unknown key, so that the rest is checked."""
+    condition = statement.get("Condition")
+    if not isinstance(condition, dict):
+        return dict(statement)
+    unknown: dict[str, Any] = {
+        name: {keys: []} for name, keys in condition.items() if isinstance(keys, str) and unresolved(keys)
+    }
+    return {**statement, "Condition": {**condition, **unknown}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    """An identity policy in the template.
+
+    Attributes:
+        place: the logical id of the resource that contains it.
+        roles: the names of the roles that have it.
+        statements: those that could be read.
+        unread: the parts that were not read.
+    """
+
+    place: str
+    roles: frozenset[str]
+    statements: list[Statement]
+    unread: list[Unread]
+
+
+def _policies_of(template: Template) -> Iterator[_Policy]:
+    for holder in template.of_type(*_HOLDERS):
+        roles = frozenset({_role_name(holder.arn)} if holder.type == "AWS::IAM::Role" else ())
+        for policy in listed(holder.properties.get("Policies")):
+            written = policy.get("PolicyDocument") if isinstance(policy, dict) else policy
+            yield _Policy(holder.id, roles, *read_statements(written))
+    for policy in template.of_type(*_POLICIES):
+        named = [*listed(policy.properties.get("Roles")), *listed(policy.properties.get("RoleName"))]
+        attached = [
+            role.arn
+            for role in template.of_type("AWS::IAM::Role")
+            if any(_is_policy(arn, policy) for arn in listed(role.properties.get("ManagedPolicyArns")))
+        ]
+        roles = frozenset(map(_role_name, (*named, *attached)))
+        yield _Policy(policy.id, roles, *read_statements(policy.properties.get("PolicyDocument")))
+
+
+def unread_findings(template: Template) -> Iterator[TemplateFinding]:
+    """A warning for each part of an identity policy that was not read."""
+    for policy in _policies_of(template):
+        for unread in policy.unread:
+            yield unread.finding(policy.place)
+
+
+def _is_policy(arn: object, policy: Resource) -> bool:
+    """Whether an ARN is that of a managed policy of the template."""
+    own = policy.type == "AWS::IAM::ManagedPolicy" and not _is_of_aws(arn)
+    return own and _role_name(arn) == _role_name(policy.arn)
+
+
+def _is_of_aws(arn: object) -> bool:
+    """Whether an ARN is that of one of AWS's own managed policies, in any partition."""
+    return ":iam::aws:policy/" in str(arn)
+
+
+def _role_name(text: object) -> str:
+    """The name of a role or policy, from its ARN or as it is."""
+    return str(text).rpartition("/")[2]
+
+
+# ---- statements about invoking --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Right:
+    """A statement that may be about invoking functions.
+
+    Attributes:
+        place: the logical id of the resource that contains it.
+        roles: the names of the roles that have it.
+        statement: as IAM's model has it.
+    """
+
+    place: str
+    roles: frozenset[str]
+    statement: Statement
+
+    @property
+    def functions(self) -> list[str]:
+        """Its resources, without the ARNs of other services."""
+        return [one for one in self.statement.resources if _may_be_function(one)]
+
+    @property
+    def is_about_invoking(self) -> bool:
+        about = self._names(INVOKE) is not False or self._names(_INVOKE_ASYNC) is not False
+        return about and (self.statement.not_resources is not None or bool(self.functions))
+
+    def _names(self, action: str) -> bool | None:
+        """Whether it is about an action; None if only a deployed stack knows."""
+        negated = self.statement.not_actions is not None
+        names = self.statement.names_action(action)
+        return None if unresolved(self.statement.not_actions or self.statement.actions) and names is negated else names
+
+    def reaches(self, wanted: FunctionName, template: Template) -> bool | None:
+        """Whether it is about invoking what bridge.toml names; None if only a deployed stack knows."""
+        negated = self.statement.not_resources
+        covered = [_covers(one, wanted, template) for one in (self.functions if negated is None else negated)]
+        found = True if True in covered else None if None in covered else False
+        found = found if negated is None or found is None else not found
+        names = self._names(INVOKE)
+        return False if False in (found, names) else None if None in (found, names) else True
+
+    def unknown_in(self, wanted: FunctionName, template: Template) -> str:
+        """The unresolved part because of which it is not known whether it is about a function."""
+        statement = self.statement
+        for key, patterns in (("NotResource", statement.not_resources or ()), ("Resource", statement.resources)):
+            for one in patterns:
+                if _covers(one, wanted, template) is None:
+                    return f"{key} is {one}"
+        return f"the actions are {', '.join(statement.not_actions or statement.actions)}"
+
+
+def _may_be_function(resource: str) -> bool:
+    parts = resource.split(":")
+    return parts[0] != "arn" or len(parts) < 3 or matches(parts[2], "lambda") or unresolved(parts[2])
+
+
+def _covers(resource: str, wanted: FunctionName, template: Template) -> bool | None:
+    """Whether a policy's Resource is for what bridge.toml names; None if only a deployed stack knows."""
+    known = template.given
+    region, account = wanted.region or known.get("AWS::Region"), wanted.account or known.get("AWS::AccountId")
+    fields = resource.split(":", 6)
+    if len(fields) == 7:
+        theirs = None if fields[3] == template.region and "AWS::Region" not in known else fields[3]
+        owner = None if fields[4] == ACCOUNT and "AWS::AccountId" not in known else fields[4]
+        tail = without_placeholder(fields[6], template)
+        both = ((fields[2], "lambda"), (theirs, region), (owner, account), (fields[5], "function"), (tail, str(wanted)))
+        if not all(one is None or other is None or may_be(one, other) for one, other in both):
+            return False
+        return None if _is_open(resource, template) else True
+    reached = may_be(resource, f"arn:aws:lambda:{region or template.region}:{account or ACCOUNT}:function:{wanted}")
+    return None if reached and unresolved(resource) else reached
+
+
+def _is_open(resource: str, template: Template) -> bool:
+    """Whether something is unresolved beside the name of one of the template's own functions."""
+    found = parse_name(resource)
+    functions = [one for one in template.of_type("AWS::Lambda::Function") if has_name(one)]
+    own = found is not None and any(found.name == name_of(one) for one in functions)
+    return unresolved(found.qualifier if found is not None and own else resource)
+
+
+# ---- the rights of a bridge -----------------------------------------------------------------------------------------
 
 
 def right_findings(stack: Stack) -> Iterator[TemplateFinding]:
-    """What is wrong with the rights to invoke."""
-    statements = [one for one in statements_of(stack.template) if one.invokes]
-    yield from wide_findings(stack, statements)
+    """Faults in the rights to invoke."""
+    every = [_Right(one.place, one.roles, each) for one in _policies_of(stack.template) for each in one.statements]
+    rights = [one for one in every if one.is_about_invoking]
+    for right in rights:
+        if right.statement.effect == "Allow":
+            yield from _wide(right, stack)
+            yield from _on_a_bridge(right, stack)
+    for holder in stack.template.of_type(*_HOLDERS):
+        for arn in listed(holder.properties.get("ManagedPolicyArns")):
+            if _is_of_aws(arn) and _role_name(arn) in _WIDE:
+                fix = "write a statement with lambda:InvokeFunction on each function's ARN"
+                yield finding(holder.id, f"it has the managed policy {arn}", _ONLY_MEANT, fix)
     for bridge in stack.bridges:
-        yield from _of_the_bridge(bridge, statements, stack)
+        yield from _of_a_bridge(bridge, rights, stack)
 
 
-def _of_the_bridge(bridge: Bridge, statements: list[Statement], stack: Stack) -> Iterator[TemplateFinding]:
-    role = name_of_role(bridge.function.properties.get("Role"))
-    resource = next((one for one in stack.template.of_type("AWS::IAM::Role") if name_of_role(one.arn) == role), None)
-    stated = bridge.function.properties.get("Role", "it has no Role")
-    elsewhere = [str(stated)] if resource is None else _elsewhere(resource, stack.template)
-    if resource is None or elsewhere:
-        yield finding(
+def _of_a_bridge(bridge: Bridge, rights: list[_Right], stack: Stack) -> Iterator[TemplateFinding]:
+    template, written = stack.template, bridge.function.properties.get("Role")
+    name = _role_name(written)
+    role = next((one for one in template.of_type("AWS::IAM::Role") if _role_name(one.arn) == name), None)
+    elsewhere = [str(written or "it has no Role")] if role is None else _policies_elsewhere(role, template)
+    if role is None or elsewhere:
+        yield warning(
             bridge.function.id,
-            f"its rights stand elsewhere ({', '.join(elsewhere)})",
-            "the role and its policies in this template, or see that it has a statement for each function yourself",
-            "what is not in the template was not checked",
-            "warning",
+            f"its policies are not in this template ({', '.join(elsewhere)})",
+            "The bridge needs a statement for each function, and what is not in the template was not checked",
+            "put the role and its policies into this template, or check them yourself",
         )
         return
-    own = [one for one in statements if role in one.roles]
-    unread = [one.text for one in unread_of(stack.template) if role in one.roles]
+    own = [one for one in rights if name in one.roles]
+    parts = [part for policy in _policies_of(template) if name in policy.roles for part in policy.unread]
+    unread = [part.reason for part in parts if not part.is_malformed]
     for backend in bridge.backends:
-        wanted = named(backend.function)
-        if wanted is not None and not any(is_misnamed(wanted, one) for one in stack.functions):
-            yield from _right(backend, wanted, own, unread, resource.id, stack.template)
+        wanted = parse_name(backend.function)
+        if wanted is not None and not any(is_logical_id(wanted, one) for one in stack.functions):
+            yield from _right(backend, wanted, own, unread, role.id, template)
     if stack.compared:
-        yield from _surplus(own, resource.id, stack)
+        yield from _surplus(own, role.id, stack)
 
 
-def _elsewhere(role: Resource, template: Template) -> list[str]:
+def _policies_elsewhere(role: Resource, template: Template) -> list[str]:
     own = template.of_type("AWS::IAM::ManagedPolicy")
     arns = listed(role.properties.get("ManagedPolicyArns"))
-    return sorted(str(arn) for arn in arns if not is_of_aws(arn) and not any(is_policy(arn, one) for one in own))
+    return sorted(str(arn) for arn in arns if not _is_of_aws(arn) and not any(_is_policy(arn, one) for one in own))
 
 
 def _right(
-    backend: Backend, wanted: Named, own: list[Statement], unread: list[str], role: str, template: Template
+    backend: Backend, wanted: FunctionName, own: list[_Right], unread: list[str], role: str, template: Template
 ) -> Iterator[TemplateFinding]:
-    refused = f"every request to {backend.path} would be a 500 (access_denied)"
+    needed = f"Without the right, every request to {backend.path} is a 500 (access_denied)"
     about = [(one, one.reaches(wanted, template)) for one in own]
-    for statement in (one for one, reached in about if one.effect == "Deny" and reached is not False):
-        sure = not statement.is_conditional and (statement, True) in about
-        yield finding(
-            statement.place,
-            f'lambda:InvokeFunction is denied on "{backend.function}"{"" if sure else ", it may be"}',
-            "no such Deny",
-            refused,
-            "error" if sure else "warning",
-        )
-    allowing = [(one, reached) for one, reached in about if one.effect == "Allow"]
-    if any(reached and not one.is_conditional for one, reached in allowing):
+    for right in (one for one, reached in about if one.statement.effect == "Deny" and reached is not False):
+        sure = not right.statement.conditions and (right, True) in about
+        actual = f'lambda:InvokeFunction {"is" if sure else "may be"} denied on "{backend.function}"'
+        yield finding(right.place, actual, needed, "remove this Deny", "error" if sure else "warning")
+    allowing = [(one, reached) for one, reached in about if one.statement.effect == "Allow"]
+    if any(reached and not one.statement.conditions for one, reached in allowing):
         return
     if any(reached for _, reached in allowing):
-        yield finding(
-            role,
-            f'lambda:InvokeFunction is allowed on "{backend.function}" under a condition only',
-            "a statement without Condition, or see that the bridge meets it yourself",
-            f"where it does not, {refused}",
-            "warning",
-        )
+        actual = f'lambda:InvokeFunction is allowed on "{backend.function}" under a condition only'
+        yield warning(role, actual, needed, "remove the Condition, or check that the bridge meets it")
     elif unknown := [one.unknown_in(wanted, template) for one, reached in allowing if reached is None] + unread:
-        yield finding(
-            role,
-            f'whether lambda:InvokeFunction is allowed on "{backend.function}" is not known: {unknown[0]}',
-            "an ARN in the template, or see that it is this one yourself",
-            UNKNOWN,
-            "warning",
-        )
+        actual = f'whether lambda:InvokeFunction is allowed on "{backend.function}" is not known: {unknown[0]}'
+        yield warning(role, actual, NOT_KNOWN, "write an ARN in the template, or check that it is this one")
     else:
-        yield finding(
-            role,
-            f'no statement allows lambda:InvokeFunction on "{backend.function}", which bridge.toml names',
-            f"the ARN that ends in :function:{wanted} in the Resource of one",
-            refused,
-        )
+        actual = f'no statement allows lambda:InvokeFunction on "{backend.function}", which bridge.toml names'
+        yield finding(role, actual, needed, f"add the ARN that ends in :function:{wanted} to a Resource")
 
 
-def _surplus(own: list[Statement], role: str, stack: Stack) -> Iterator[TemplateFinding]:
-    wanted = [found for backend in stack.backends if (found := named(backend.function)) is not None]
-    single = [text for one in own if one.effect == "Allow" for text in one.functions if text.startswith("arn:")]
-    single = [text for text in single if "*" not in text and "?" not in text]
-    misnamed = [one for one in stack.functions if any(is_misnamed(name, one) for name in wanted)]
-    needed = [text for text in single if any(covers(text, one, stack.template) is not False for one in wanted)]
-    needed += [text for text in single if any(refers_to(text, one) for one in misnamed)]
-    for text in sorted(set(single) - set(needed)):
-        yield finding(
-            role,
-            f'lambda:InvokeFunction is allowed on "{named(text) or text}", which bridge.toml does not name',
-            "a Resource without it",
-            "a right that nobody needs is one more that can be misused",
-            "warning",
-        )
+def _surplus(own: list[_Right], role: str, stack: Stack) -> Iterator[TemplateFinding]:
+    wanted = [found for backend in stack.backends if (found := parse_name(backend.function)) is not None]
+    allowed = [text for one in own if one.statement.effect == "Allow" for text in one.functions]
+    single = {text for text in allowed if text.startswith("arn:") and not _has_wildcard(text)}
+    misnamed = [one for one in stack.functions if any(is_logical_id(name, one) for name in wanted)]
+    for text in sorted(single):
+        covered = any(_covers(text, one, stack.template) is not False for one in wanted)
+        if not covered and not any(refers_to(text, one) for one in misnamed):
+            actual = (
+                f'lambda:InvokeFunction is allowed on "{parse_name(text) or text}", which bridge.toml does not name'
+            )
+            yield warning(role, actual, "The bridge needs no right that it does not use", "remove it from the Resource")
+
+
+# ---- rights that are too wide ---------------------------------------------------------------------------------------
+
+
+def _has_wildcard(text: str) -> bool:
+    return "*" in text or "?" in text
+
+
+def _wide(right: _Right, stack: Stack) -> Iterator[TemplateFinding]:
+    statement = right.statement
+    for action in statement.actions:
+        if matches(action.lower(), INVOKE.lower()) and _has_wildcard(action):
+            actual = f"the action {action} includes lambda:InvokeFunction"
+            yield finding(right.place, actual, _ONLY_MEANT, "write Action: lambda:InvokeFunction")
+    if statement.not_actions is not None or statement.not_resources is not None:
+        actual = "lambda:InvokeFunction is allowed by NotAction or NotResource"
+        fix = "write Action: lambda:InvokeFunction, and each function's ARN as Resource"
+        yield finding(right.place, actual, _ONLY_MEANT, fix)
+    for resource in right.functions:
+        actual = f"lambda:InvokeFunction is allowed on {resource}"
+        if _has_wildcard(resource):
+            if (level := _level(resource, right, stack)) is not None:
+                fix = "write the ARN of each function, or of its alias, as bridge.toml names it"
+                yield finding(right.place, actual, _ONLY_MEANT, fix, level)
+        elif not resource.startswith("arn:") and stack.names_function(resource):
+            fix = "write !GetAtt of the function's Arn, or !Ref of its alias"
+            yield finding(right.place, f"{actual}, which is not an ARN", "IAM refuses a policy without ARNs", fix)
+
+
+def _level(pattern: str, right: _Right, stack: Stack) -> Level | None:
+    """How bad a pattern is; None if it does not concern the bridge. A bridge named alone is another finding."""
+    if right.roles & {_role_name(one.function.properties.get("Role")) for one in stack.bridges}:
+        return "error"
+    found = parse_name(pattern)
+    if found is not None and not _has_wildcard(found.name):
+        elsewhere = [parse_name(one.function) for one in stack.backends if one.isolated]
+        isolated = [one.name for one in elsewhere if one] + [name_of(one) for one in stack.isolated]
+        return "warning" if found.name in isolated else None
+    reached = _pattern_reaches(pattern, stack)
+    return "error" if reached else "warning" if reached is None else None
+
+
+def _pattern_reaches(pattern: str, stack: Stack) -> bool | None:
+    """Whether a pattern is for a bridge, or for what bridge.toml names; None if only a deployed stack knows."""
+    behind = [one.function for one in stack.backends]
+    own = [one.function for one in stack.bridges]
+    own += [one for one in stack.functions if any(is_named(one, text, stack.template) for text in behind)]
+    wanted = [FunctionName(name_of(one)) for one in own]
+    wanted += [found for text in behind if (found := parse_name(text)) is not None]
+    if any(_overlaps(pattern, one, stack.template) for one in wanted):
+        return True
+    found = parse_name(pattern)
+    if found is not None and any(found.name.rstrip("*") == name_of(one) for one in stack.functions):
+        return False  # the whole name is known, and it is another function's
+    opened = [replace(one, name=MARKER.sub("*", one.name)) for one in wanted]
+    return None if any(_overlaps(MARKER.sub("*", pattern), one, stack.template) for one in opened) else False
+
+
+def _overlaps(pattern: str, wanted: FunctionName, template: Template) -> bool:
+    """Whether a pattern may match a function, or its aliases and versions. Placeholder accounts and regions match."""
+    known = template.given
+    region = known.get("AWS::Region") and (wanted.region or known["AWS::Region"])
+    account = known.get("AWS::AccountId") and (wanted.account or known["AWS::AccountId"])
+    parts = ["arn", "*", "lambda", region or "*", account or "*", "function"]
+    fields = pattern.split(":", 6)
+    names = [str(wanted)] if wanted.qualifier else [str(wanted), f"{wanted}:*"]
+    if len(fields) < 7:
+        return any(overlap(pattern, ":".join((*parts, name))) for name in names)
+    return all(map(overlap, fields, parts)) and any(overlap(fields[6], name) for name in names)
+
+
+def _on_a_bridge(right: _Right, stack: Stack) -> Iterator[TemplateFinding]:
+    fix = "remove it from the Resource"
+    for resource in right.functions:
+        for bridge in stack.bridges:
+            if refers_to(resource, bridge.function):
+                actual = f"lambda:InvokeFunction is allowed on the bridge, {name_of(bridge.function)}"
+                yield finding(right.place, actual, ONLY_LATTICE, fix)
+        if (may_be_one := stack.may_be_bridge(resource)) is not None:
+            which = f"{parse_name(resource)}, which may be the bridge, {may_be_one.function.id}"
+            actual = f"lambda:InvokeFunction is allowed on {which}"
+            yield warning(right.place, actual, ONLY_LATTICE, fix)
+
+
+# ---- the bridge's role ----------------------------------------------------------------------------------------------
+
+
+def trust_findings(stack: Stack) -> Iterator[TemplateFinding]:
+    """Faults in who may assume a bridge's role, and which functions run as it."""
+    bridges = {bridge.function.id for bridge in stack.bridges}
+    for name in dict.fromkeys(_role_name(one.function.properties.get("Role", "")) for one in stack.bridges):
+        for role in stack.template.of_type("AWS::IAM::Role"):
+            if _role_name(role.arn) == name:
+                yield from _assumed(role, stack.template)
+        for function in stack.functions:
+            if name and function.id not in bridges and _role_name(function.properties.get("Role", "")) == name:
+                yield finding(function.id, "it has the bridge's role", _ONLY_BRIDGE, "give it a role of its own")
+
+
+def _assumed(role: Resource, template: Template) -> Iterator[TemplateFinding]:
+    statements, unread = read_statements(role.properties.get("AssumeRolePolicyDocument"))
+    for part in unread:
+        yield part.finding(role.id)
+    account = re.escape(template.given.get("AWS::AccountId", ACCOUNT))
+    for statement in statements:
+        if statement.effect != "Allow" or not any(map(statement.names_action, _ASSUMES)):
+            continue
+        named = [name for kind, name in statement.principals if kind in ("AWS", "*")]
+        for principal in ["every principal but those in NotPrincipal"] if statement.all_but else named:
+            own = re.fullmatch(rf"(arn:[^:]*:(iam|sts)::)?{account}(:.+)?", principal) is not None
+            level: Level = "warning" if own or statement.conditions or unresolved(principal) else "error"
+            fix = "write Principal: {Service: lambda.amazonaws.com} alone"
+            yield finding(role.id, f"{principal} may assume it", _ONLY_BRIDGE, fix, level)

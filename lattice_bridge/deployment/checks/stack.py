@@ -1,25 +1,154 @@
-"""A template's functions, as bridge.toml sees them: the bridges, and the isolated.
+"""A template's functions beside bridge.toml: the bridges, the isolated ones, and the texts that name them.
 
-Rule: who is a bridge is decided here, once.
+Rule: which functions are bridges, and whether a text names a function, is decided here alone. Accounts and regions are
+compared if both are known; a placeholder is not.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lattice_bridge.config.backend import Backend
 from lattice_bridge.config.location import FUNCTION_VARIABLE
 from lattice_bridge.config.options import Options
-from lattice_bridge.deployment.checks.names import is_function, named, refers_to
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, Resource, Template, number
-from lattice_bridge.deployment.cloudformation.values import unresolved
+from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT, GENERATED, MARKER, marker, unresolved
+from lattice_bridge.deployment.iam.policy import is_pattern, matches
+from lattice_bridge.review.lint import Finding, Level
+
+_GENERATED: Final = re.compile(rf"(?:{MARKER.pattern}|[\w-]+)-(\w+)-{re.escape(GENERATED)}")
+NOT_KNOWN: Final = "Only a deployed stack knows this, so it was not checked"
+ONLY_LATTICE: Final = "Only Lattice may invoke the bridge: any other caller writes the caller's identity into the event"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFinding(Finding):
+    """A finding about a template. Its `subject` is a resource's logical id.
+
+    Attributes:
+        actual: what the template contains.
+        expected: what has to be, and the reason.
+        fix: what to write.
+    """
+
+    actual: str
+    expected: str
+    fix: str
+
+
+def finding(resource: str, actual: str, expected: str, fix: str, level: Level = "error") -> TemplateFinding:
+    """A finding; none of the texts ends in a full stop.
+
+    If CloudFormation generates a function's name, the texts contain its logical id instead.
+    """
+    actual, expected, fix = (_GENERATED.sub(r"\1", text) for text in (actual, expected, fix))
+    return TemplateFinding(level, resource, f"{resource}: {actual}. {expected}. Fix: {fix}.", actual, expected, fix)
+
+
+def warning(resource: str, actual: str, expected: str, fix: str) -> TemplateFinding:
+    """A finding that is probably a mistake, or that only a person can decide."""
+    return finding(resource, actual, expected, fix, "warning")
+
+
+# ---- names of functions ---------------------------------------------------------------------------------------------
+
+_FUNCTION: Final = re.compile(
+    r"(?:arn:[^:]*:lambda:(?P<region>[^:]*):(?P<account>[^:]*):function:"
+    r"|(?:(?P<region_>[a-z0-9-]+):)?(?P<account_>\d{12}):(?:function:)?|function:)?"
+    r"(?P<name>[^:/]+)(?::(?P<qualifier>.+))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionName:
+    """A function as a text names it.
+
+    Attributes:
+        name: without account and region.
+        qualifier: an alias, a version, or None.
+        region, account: None if the text does not contain them.
+    """
+
+    name: str
+    qualifier: str | None = None
+    region: str | None = field(default=None, compare=False)
+    account: str | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.qualifier}" if self.qualifier else self.name
+
+
+def parse_name(text: object) -> FunctionName | None:
+    """The function that a name, a partial ARN or an ARN names; None if the text is something else.
+
+    >>> str(parse_name("arn:aws:lambda:eu-west-1:123456789012:function:orders:live"))
+    'orders:live'
+    """
+    match = _FUNCTION.fullmatch(str(text))
+    if match is None:
+        return None
+    parts = match.groupdict()
+    return FunctionName(
+        parts["name"], parts["qualifier"], parts["region"] or parts["region_"], parts["account"] or parts["account_"]
+    )
+
+
+def name_of(function: Resource) -> str:
+    """A function's own name, of which a part may be unresolved."""
+    return function.arn.rpartition(":")[2]
+
+
+def has_name(function: Resource) -> bool:
+    """Whether some part of a function's name is known."""
+    return MARKER.sub("", name_of(function)) != ""
+
+
+def is_generated(function: Resource) -> bool:
+    """Whether CloudFormation chooses a function's name."""
+    return name_of(function).endswith(GENERATED)
+
+
+def refers_to(text: object, function: Resource) -> bool:
+    """Whether a text in the template names a function, with any qualifier."""
+    found = parse_name(text)
+    return found is not None and found.name == name_of(function)
+
+
+def is_logical_id(wanted: FunctionName, function: Resource) -> bool:
+    """Whether bridge.toml contains the logical id of a function whose name CloudFormation chooses."""
+    return is_generated(function) and wanted.name == function.id
+
+
+def is_function(wanted: FunctionName, function: Resource, template: Template) -> bool:
+    """Whether bridge.toml's name may be a function's. False if no part of the function's name is known."""
+    known = template.given
+    both = ((wanted.account, known.get("AWS::AccountId")), (wanted.region, known.get("AWS::Region")))
+    if not all(one is None or other is None or one == other for one, other in both):
+        return False
+    return has_name(function) and may_be(without_placeholder(name_of(function), template), wanted.name)
+
+
+def without_placeholder(name: str, template: Template) -> str:
+    """A name in which the account is unresolved if it is only a placeholder."""
+    return name if "AWS::AccountId" in template.given else name.replace(ACCOUNT, marker("AWS::AccountId"))
+
+
+def may_be(pattern: str, text: str) -> bool:
+    """Whether an IAM pattern may match a text: an unresolved part is any text, and a generated end has at least eight
+    characters."""
+    return matches(MARKER.sub("?*", pattern.replace(GENERATED, "?" * 8 + "*")), text)
+
+
+# ---- the stack ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """A function that is the bridge, and what it invokes."""
+    """A function that is the bridge, and the backends that it invokes."""
 
     function: Resource
     backends: tuple[Backend, ...]
@@ -27,12 +156,12 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A template that is translated and resolved, beside bridge.toml.
+    """A translated and resolved template beside bridge.toml.
 
     Attributes:
         template: the template.
-        bridges: functions with the bridge's handler, or else those that Lattice's target groups hold.
-        compared: there is a bridge.toml that loads, so that backends are known.
+        bridges: functions with the bridge's handler; if there are none, those in Lattice's target groups.
+        compared: whether a bridge.toml loads, so that the backends are known.
         certified: ids of the rules that read the caller's certificate.
     """
 
@@ -43,24 +172,40 @@ class Stack:
 
     @property
     def functions(self) -> list[Resource]:
-        """All of them."""
         return self.template.of_type("AWS::Lambda::Function")
 
     @property
+    def groups(self) -> list[Resource]:
+        return self.template.of_type("AWS::VpcLattice::TargetGroup")
+
+    @property
     def backends(self) -> list[Backend]:
-        """Of every bridge, each once."""
+        """The backends of all bridges, each once."""
         return list(dict.fromkeys(backend for bridge in self.bridges for backend in bridge.backends))
 
     @property
     def isolated(self) -> list[Resource]:
-        """Functions that are isolated, or that bridge.toml takes for it."""
-        said = [backend.function for backend in self.backends if backend.isolated]
+        """Functions that are isolated, or that bridge.toml calls isolated."""
+        isolated = [backend.function for backend in self.backends if backend.isolated]
         bridges = {bridge.function.id for bridge in self.bridges}
+        others = [one for one in self.functions if one.id not in bridges]
         return [
-            one
-            for one in self.functions
-            if one.id not in bridges and (tenancy_of(one) or any(is_named(one, text, self.template) for text in said))
+            one for one in others if has_tenancy(one) or any(is_named(one, text, self.template) for text in isolated)
         ]
+
+    def may_be_bridge(self, text: object) -> Bridge | None:
+        """The bridge whose partly known name a text may be; None if the text certainly names another function."""
+        found = parse_name(text)
+        if found is None or unresolved(found.name) or is_pattern(found.name):
+            return None
+        others = [parse_name(backend.function) for backend in self.backends]
+        if found.name in [one.name for one in others if one] or self.names_function(text):
+            return None
+        return next((one for one in self.bridges if is_function(found, one.function, self.template)), None)
+
+    def names_function(self, text: object) -> bool:
+        """Whether a text names a function of the template."""
+        return any(refers_to(text, one) for one in self.functions)
 
 
 def stack_of(template: Template, options: Options | None, certified: Iterable[str] = ()) -> Stack:
@@ -68,66 +213,83 @@ def stack_of(template: Template, options: Options | None, certified: Iterable[st
 
     Args:
         template: translated and resolved.
-        options: what bridge.toml says beside the map; None if it does not load.
+        options: of bridge.toml; None if it does not load.
         certified: ids of the rules that read the caller's certificate.
     """
     known = options or Options()
-    bridges = tuple(
-        Bridge(one, known.with_function(_variable(one)).backends) for one in bridges_of(template, known.backends)
+    bridges = [one for one in template.of_type("AWS::Lambda::Function") if has_bridge_handler(one)]
+    return Stack(
+        template,
+        tuple(
+            Bridge(one, known.with_function(_function_variable(one)).backends)
+            for one in bridges or held_by_lattice(template, known.backends)
+        ),
+        options is not None,
+        tuple(certified),
     )
-    return Stack(template, bridges, options is not None, tuple(certified))
-
-
-def bridges_of(template: Template, backends: Iterable[Backend]) -> list[Resource]:
-    """The functions with the bridge's handler; where there are none, it may go by another: those that Lattice holds."""
-    ours = [one for one in template.of_type("AWS::Lambda::Function") if is_ours(one)]
-    return ours or held_by_lattice(template, backends)
 
 
 def held_by_lattice(template: Template, backends: Iterable[Backend]) -> list[Resource]:
-    """The functions under another handler that Lattice's target groups hold, and that are neither backend nor isolated.
-
-    Those that are, are told themselves.
-    """
+    """The functions with another handler in Lattice's target groups that are neither a backend nor isolated."""
     held = [target for group in lambda_groups(template) for target in targets_of(group)]
     behind = [backend.function for backend in backends]
     return [
         one
         for one in template.of_type("AWS::Lambda::Function")
         if any(refers_to(target, one) for target in held)
-        and not (is_ours(one) or tenancy_of(one) or any(is_named(one, text, template) for text in behind))
+        and not (has_bridge_handler(one) or has_tenancy(one) or any(is_named(one, text, template) for text in behind))
     ]
 
 
-def is_ours(function: Resource) -> bool:
-    """Whether its handler is one of this package."""
+def has_bridge_handler(function: Resource) -> bool:
+    """Whether a function's handler is one of this package."""
     command = part_of(function, "ImageConfig").get("Command")
     image = command[0] if isinstance(command, list) and command else ""
     return str(function.properties.get("Handler", image)).startswith("lattice_bridge.")
 
 
 def is_named(function: Resource, text: str, template: Template) -> bool:
-    """Whether bridge.toml's name for a function may be this one."""
-    found = named(text)
+    """Whether bridge.toml's text for a function may name this one."""
+    found = parse_name(text)
     return found is not None and is_function(found, function, template)
 
 
-def _variable(function: Resource) -> str | None:
-    """The function that its environment names; one that only a deployed stack knows is told elsewhere."""
+def _function_variable(function: Resource) -> str | None:
+    """The backend that the environment names; None if only a deployed stack knows, which is a finding of its own."""
     found = variables_of(function).get(FUNCTION_VARIABLE)
     return None if found is None or unresolved(found) else str(found)
 
 
+# ---- properties of resources ----------------------------------------------------------------------------------------
+
+
+def has_tenancy(function: Resource) -> bool:
+    """Whether a function has a TenancyConfig, spelled correctly or not."""
+    return bool(function.properties.get("TenancyConfig"))
+
+
+def lambda_groups(template: Template) -> list[Resource]:
+    """The target groups of type LAMBDA, and those whose type is unresolved."""
+    groups = template.of_type("AWS::VpcLattice::TargetGroup")
+    kinds = [(group, group.properties.get("Type")) for group in groups]
+    return [group for group, kind in kinds if kind == "LAMBDA" or unresolved(kind)]
+
+
+def targets_of(group: Resource) -> list[str]:
+    """The ids of a target group's targets."""
+    return [str(target.get("Id", "")) for target in maps_in(group.properties.get("Targets"))]
+
+
 def variables_of(function: Resource) -> dict[str, object]:
-    """A function's environment."""
+    """A function's environment variables."""
     return part_of(function, "Environment", "Variables")
 
 
 def part_of(resource: Resource, *keys: str) -> dict[str, Any]:
-    """A map at any depth among its properties; empty if it is not there, or only a deployed stack knows it.
+    """A map in a resource's properties, at a path of keys; empty if it is missing or unresolved.
 
     Raises:
-        BadTemplate: it is no map.
+        BadTemplate: the value is not a map.
     """
     value: Any = resource.properties
     for depth, key in enumerate(keys, start=1):
@@ -135,48 +297,36 @@ def part_of(resource: Resource, *keys: str) -> dict[str, Any]:
         if value is None or (isinstance(value, str) and unresolved(value)):
             return {}
         if not isinstance(value, dict):
-            raise BadTemplate(f"{'.'.join((resource.id, *keys[:depth]))}: {value!r} is no map")
+            raise BadTemplate(f"{'.'.join((resource.id, *keys[:depth]))}: {value!r} is not a map")
     return dict(value)
 
 
 def maps_in(value: object) -> list[dict[str, Any]]:
-    """The maps in a list; none if only a deployed stack knows it."""
+    """The maps in a list; none if it is unresolved."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def lambda_groups(template: Template) -> list[Resource]:
-    """The target groups of type LAMBDA, as far as is known."""
-    groups = template.of_type("AWS::VpcLattice::TargetGroup")
-    kinds = [(group, group.properties.get("Type")) for group in groups]
-    return [group for group, kind in kinds if kind == "LAMBDA" or unresolved(kind)]
-
-
-def targets_of(group: Resource) -> list[str]:
-    """The ids of what is registered in a target group."""
-    return [str(target.get("Id", "")) for target in maps_in(group.properties.get("Targets"))]
-
-
-def tenancy_of(function: Resource) -> bool:
-    """Whether a function says anything of tenancy, rightly spelt or not."""
-    return bool(function.properties.get("TenancyConfig"))
+def listed(value: object) -> list[Any]:
+    """The items of a value that may be one item, a list, or missing."""
+    return [] if value is None else value if isinstance(value, list) else [value]
 
 
 def seconds_of(resource: Resource, key: str, default: float) -> float | None:
-    """A number of seconds among its properties; None if only a deployed stack knows it.
+    """A number of seconds in a resource's properties; None if it is unresolved.
 
     Raises:
-        BadTemplate: it is no positive number.
+        BadTemplate: it is not a positive number.
     """
     value = resource.properties.get(key, default)
     return None if unresolved(value) else number(value, resource.id, key)
 
 
 _BY_SAM: Final = {"Key": "lambda:createdBy", "Value": "SAM"}
-"""The tag that AWS's translator puts on each function it makes."""
+"""The tag that AWS's translator adds to each function it makes."""
 
 
-def alias_of(function: Resource, name: str) -> str:
-    """What to write so that a function has an alias. AutoPublishAlias is SAM's: a plain function has no such key."""
+def alias_fix(function: Resource, name: str) -> str:
+    """What to write so that a function has an alias. Only SAM's functions accept AutoPublishAlias."""
     if _BY_SAM in (function.properties.get("Tags") or ()):
-        return f"AutoPublishAlias: {name}, and !Ref {function.id}.Alias where the function is meant"
-    return f"an AWS::Lambda::Version of the function, an AWS::Lambda::Alias {name} of it, and !Ref of that alias"
+        return f"write AutoPublishAlias: {name}, and !Ref {function.id}.Alias where the function is meant"
+    return f"write an AWS::Lambda::Version of the function, an AWS::Lambda::Alias {name} of it, and !Ref of that alias"

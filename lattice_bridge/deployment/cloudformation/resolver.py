@@ -1,45 +1,52 @@
-"""Intrinsic functions: what CloudFormation would compute from the template alone.
+"""Intrinsic functions and conditions: what CloudFormation computes from the template alone.
 
-Rule: what it would not know before it deploys is unresolved (`template_values`), and goes on as a text; a function that
-is wrongly written is a fault with its place.
+Rule: a value that CloudFormation learns only when it deploys is a marker (`values`), and a condition on it is undecided
+and never counts as true. A malformed function is a fault with its place.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
 
-from lattice_bridge.deployment.cloudformation.conditions import Conditions
-from lattice_bridge.deployment.cloudformation.fault import BadTemplate
-from lattice_bridge.deployment.cloudformation.parameters import values_of
-from lattice_bridge.deployment.cloudformation.stand_ins import FUNCTIONS, REFS_ARE_ARNS, StandIns
-from lattice_bridge.deployment.cloudformation.values import as_text, marker, split, unresolved, without_dynamic
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.deployment.cloudformation.values import (
+    FUNCTIONS,
+    REFS_ARE_ARNS,
+    Placeholders,
+    as_text,
+    marker,
+    parameter_values,
+    split,
+    unresolved,
+    without_dynamic,
+)
 
 ABSENT: Final = object()
-"""What `AWS::NoValue` comes to."""
+"""The value of `AWS::NoValue`."""
 
-_MOST_VALUES: Final = 1_000_000
-_MOST_CHARACTERS: Final = 64_000_000
-"""That resolving a template comes to. `!Sub` of `!Sub` of `!Sub` doubles a text at each level, and a function's name is
-resolved wherever it is referred to."""
+_MAX_VALUES: Final = 1_000_000
+_MAX_CHARACTERS: Final = 64_000_000
+"""Limits of what resolving a template makes. `!Sub` of `!Sub` of `!Sub` doubles a text at each level, and a function's
+name is resolved at each reference."""
 
 _SUB: Final = re.compile(r"\$\{(!?)([A-Za-z0-9_.:]+)\}")
 _NAME_OF: Final[Mapping[str, str]] = {"AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName"}
 
 
 class Resolver:
-    """One template, with values for its parameters.
+    """A template with values for its parameters.
 
     Args:
         document: the template.
-        parameters: values for its parameters and pseudo parameters; the others have their defaults.
-        region: what `AWS::Region` is, unless `parameters` has another.
-        deployed: what only a deployment knows is unresolved, and has no stand-in.
-        expands: AWS adds resources when it deploys, so that a reference to what is not there may be to one of them.
+        parameters: values for its parameters and pseudo parameters; the other parameters have their defaults.
+        region: the value of `AWS::Region`, unless `parameters` has another.
+        deployed: what only a deployment knows is unresolved; otherwise a placeholder replaces it.
+        expands: AWS adds resources when it deploys, so a reference to an unknown resource may be to one of them.
 
     Attributes:
-        stand_ins: for what a deployment would name.
+        placeholders: for the names that a deployment would give.
         unresolved: functions that are not computed, each with its place.
         conditions: of the template.
 
@@ -66,19 +73,19 @@ class Resolver:
             document.get("Conditions") or {}, self._decided, lambda what, place: self.unresolved.append((what, place))
         )
         pseudo = {name: value for name, value in parameters.items() if name.startswith("AWS::")}
-        self.stand_ins = StandIns(region, pseudo, deployed=deployed)
-        own = {name: value for name, value in parameters.items() if name not in self.stand_ins.pseudo}
+        self.placeholders = Placeholders(region, pseudo, deployed=deployed)
+        own = {name: value for name, value in parameters.items() if name not in self.placeholders.pseudo}
         self._values = {
-            **self.stand_ins.pseudo,
+            **self.placeholders.pseudo,
             "AWS::NoValue": ABSENT,
-            **values_of(document.get("Parameters") or {}, own, deployed=deployed),
+            **parameter_values(document.get("Parameters") or {}, own, deployed=deployed),
         }
 
     def resolve(self, value: Any, place: str) -> Any:
-        """What a value comes to; `ABSENT` for `AWS::NoValue`.
+        """The value that an expression has; `ABSENT` for `AWS::NoValue`.
 
         Raises:
-            BadTemplate: a function in it is malformed, or refers to what is not there.
+            BadTemplate: a function in it is malformed, or refers to something that does not exist.
         """
         self._count(values=1, characters=len(value) if isinstance(value, str) else 0)
         if isinstance(value, list):
@@ -95,24 +102,24 @@ class Resolver:
         return {key: entry for key, entry in resolved.items() if entry is not ABSENT}
 
     def _count(self, *, values: int = 0, characters: int = 0) -> None:
-        """Before each value and each text is made, so that a small template cannot fill the memory.
+        """Counts each value and text before it is made, so that a small template cannot fill the memory.
 
         Raises:
-            BadTemplate: it comes to too many.
+            BadTemplate: there are too many.
         """
         self._resolved += values
         self._written += characters
-        if self._resolved > _MOST_VALUES or self._written > _MOST_CHARACTERS:
+        if self._resolved > _MAX_VALUES or self._written > _MAX_CHARACTERS:
             raise BadTemplate(
-                f"with its functions resolved, the template has more than {_MOST_VALUES:,} values or "
-                f"{_MOST_CHARACTERS:,} characters. Fix: nest fewer functions, and refer to fewer names "
-                "that are made of others"
+                f"with its functions resolved, the template has more than {_MAX_VALUES:,} values or "
+                f"{_MAX_CHARACTERS:,} characters. Fix: nest fewer functions, and refer to fewer names "
+                "that contain other names"
             )
 
     def _decided(self, value: Any, place: str) -> Any:
-        """What a value comes to, where a stand-in must not decide."""
+        """The value of an expression, with markers for placeholders: a placeholder must not decide a condition."""
         before = self._values
-        self._values = {**before, **self.stand_ins.undecided}
+        self._values = {**before, **self.placeholders.undecided}
         try:
             return self.resolve(value, place)
         finally:
@@ -171,10 +178,10 @@ class Resolver:
         if (kind, attribute) in (("AWS::Lambda::Alias", "AliasArn"), ("AWS::Lambda::Version", "FunctionArn")):
             return self._qualified(owner, place)
         if (kind, attribute) == ("AWS::Lambda::Version", "Version"):
-            return self.stand_ins.version(owner)
+            return self.placeholders.version(owner)
         if (kind, attribute) == ("AWS::IAM::ManagedPolicy", "PolicyArn"):
             return self.arn(owner)
-        return self.stand_ins.attribute(owner, attribute)
+        return self.placeholders.attribute(owner, attribute)
 
     def _nowhere(self, fault: str, reference: str) -> str:
         if not self._expands:
@@ -183,22 +190,26 @@ class Resolver:
 
     def _qualified(self, owner: str, place: str) -> str:
         """The ARN of an alias or version."""
-        properties = self.properties(owner)
-        function = as_text(self.resolve(properties.get("FunctionName"), place)).rpartition(":")[2]
+        function = self._required(owner, "FunctionName", place).rpartition(":")[2]
         alias = self._kind(owner) == "AWS::Lambda::Alias"
-        qualifier = self.resolve(properties.get("Name"), place) if alias else self.stand_ins.version(owner)
-        return f"{self.stand_ins.function_arn(function)}:{qualifier}"
+        qualifier = self._required(owner, "Name", place) if alias else self.placeholders.version(owner)
+        return f"{self.placeholders.function_arn(function)}:{qualifier}"
+
+    def _required(self, owner: str, key: str, place: str) -> str:
+        """A property that CloudFormation requires; a marker if it is missing."""
+        value = self.resolve(self.properties(owner).get(key), place)
+        return marker(f"{owner}.{key}") if value is None or value is ABSENT else as_text(value)
 
     def arn(self, name: str) -> str:
         """The ARN that a resource would have."""
         kind = self._kind(name)
         if kind in FUNCTIONS:
-            return self.stand_ins.function_arn(self._function_name(name))
-        return self.stand_ins.arn(name, kind, self._own_name(name))
+            return self.placeholders.function_arn(self._function_name(name))
+        return self.placeholders.arn(name, kind, self._own_name(name))
 
     def _function_name(self, name: str) -> str:
         given = self.resolve(self.properties(name).get("FunctionName"), name)
-        return self.stand_ins.function_name(name) if given is None or given is ABSENT else as_text(given)
+        return self.placeholders.function_name(name) if given is None or given is ABSENT else as_text(given)
 
     def _own_name(self, name: str) -> str:
         given = self.resolve(self.properties(name).get(_NAME_OF.get(self._kind(name), "")), name)
@@ -208,7 +219,7 @@ class Resolver:
         return str(self._resources[name].get("Type", ""))
 
     def properties(self, name: str) -> dict[str, Any]:
-        """As written. SAM: `Globals.Function` under each function's own; maps are merged, the rest replaced."""
+        """A resource's properties as written. SAM: a function's own over `Globals.Function`; maps are merged."""
         own = self._resources[name].get("Properties") or {}
         if self._kind(name) != "AWS::Serverless::Function":
             return dict(own)
@@ -258,7 +269,7 @@ class Resolver:
         if unresolved(index) or (unresolved(found) and not (isinstance(found, list) and int(index) < len(found))):
             return marker(f"Fn::Select at {place}")
         if not isinstance(found, list):
-            raise TypeError("the second part is no list")
+            raise TypeError("the second part is not a list")
         return found[int(index)]
 
     def _find_in_map(self, argument: Any, place: str) -> Any:
@@ -292,10 +303,100 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _is_custom(kind: str) -> bool:
-    """Whoever made the type says what its attributes are."""
+    """Whether a type is custom, so that its author defines its attributes."""
     return not kind.startswith("AWS::") or kind == "AWS::CloudFormation::CustomResource"
 
 
 def _is_call(value: Mapping[str, Any]) -> bool:
     key = str(next(iter(value), ""))
     return len(value) == 1 and (key == "Ref" or key.startswith("Fn::"))
+
+
+# ---- conditions ------------------------------------------------------------------------------------------------------
+
+_Truth: TypeAlias = bool | str
+"""True, False, or undecided: the value that it depends on."""
+
+
+class Conditions:
+    """A template's conditions.
+
+    Args:
+        written: the section, by name.
+        resolve: gives the value of an expression at a place.
+        report: receives, once for each undecided condition, the value that it depends on, and its place. The condition
+            counts as false.
+    """
+
+    def __init__(
+        self, written: Mapping[str, Any], resolve: Callable[[Any, str], Any], report: Callable[[str, str], None]
+    ) -> None:
+        self._written = written
+        self._resolve = resolve
+        self._report = report
+        self._found: dict[str, _Truth] = {}
+        self._reported: set[str] = set()
+
+    def holds(self, name: Any) -> bool:
+        """Whether a condition is true.
+
+        Raises:
+            BadTemplate: no condition has the name, or it is malformed.
+        """
+        truth = self._named(name)
+        if isinstance(truth, str) and name not in self._reported:
+            self._reported.add(name)
+            self._report(truth, f"Conditions.{name}")
+        return truth is True
+
+    def failed(self, rules: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """The assertions of the section Rules that do not hold, as (rule, description) pairs."""
+        for name, rule in rules.items():
+            place = f"Rules.{name}"
+            if "RuleCondition" in rule and self._truth(rule["RuleCondition"], place) is not True:
+                continue
+            for assertion in rule.get("Assertions") or []:
+                if self._truth(assertion["Assert"], place) is False:
+                    yield name, as_text(assertion.get("AssertDescription", "an assertion does not hold"))
+
+    def _named(self, name: Any) -> _Truth:
+        if name not in self._written:
+            raise BadTemplate(f"no condition {name}")
+        if name not in self._found:
+            self._found[name] = self._truth(self._written[name], f"Conditions.{name}")
+        return self._found[name]
+
+    def _truth(self, value: Any, place: str) -> _Truth:
+        key, argument = next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else (None, None)
+        if key == "Condition":
+            return self._named(argument)
+        if isinstance(key, str) and isinstance(argument, list):
+            if key in _OF_VALUES and len(argument) == 2:
+                sides = [self._resolve(side, place) for side in argument]
+                unknown = next((side for side in sides if unresolved(side)), None)
+                return _OF_VALUES[key](*sides) if unknown is None else as_text(unknown)
+            if key in _OF_TRUTHS and len(argument) in _OF_TRUTHS[key]:
+                return _joined(key, [self._truth(part, place) for part in argument])
+        raise BadTemplate(f"{place}: not a condition of Equals, And, Or (2 to 10 each), Not (one), Condition")
+
+
+def _joined(key: str, truths: list[_Truth]) -> _Truth:
+    undecided = next((truth for truth in truths if isinstance(truth, str)), None)
+    if key == "Fn::Not":
+        return undecided or not truths[0]
+    decisive = key == "Fn::Or"
+    return decisive if decisive in truths else undecided or not decisive
+
+
+def _texts(values: Any) -> list[str]:
+    return [as_text(value) for value in (values if isinstance(values, list) else [values])]
+
+
+_OF_TRUTHS: Final[Mapping[str, range]] = {"Fn::Not": range(1, 2), "Fn::And": range(2, 11), "Fn::Or": range(2, 11)}
+"""Function → the number of arguments that it may have."""
+_OF_VALUES: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "Fn::Equals": lambda left, right: _texts(left) == _texts(right),
+    "Fn::Contains": lambda many, one: as_text(one) in _texts(many),
+    "Fn::EachMemberEquals": lambda many, one: set(_texts(many)) <= {as_text(one)},
+    "Fn::EachMemberIn": lambda some, many: set(_texts(some)) <= set(_texts(many)),
+}

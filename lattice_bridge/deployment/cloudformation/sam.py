@@ -1,7 +1,8 @@
-"""A SAM template -> the CloudFormation that AWS would make of it.
+"""A SAM template → the CloudFormation that AWS makes of it.
 
-Rule: by AWS's own translator, on this machine: no account, no credentials, no network. Tenancy is kept from it: it
-stops at the first mistake of a function, and the rules here list them all.
+Rule: AWS's own translator does it on this machine, without account, credentials or network. Before, code is treated as
+if it were in S3, a definition beside the template is read into it, and tenancy is taken out: the translator stops at
+the first mistake in a function, and the checks list all of them.
 """
 
 from __future__ import annotations
@@ -12,22 +13,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from lattice_bridge.deployment.cloudformation.package import package
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, malformed
-from lattice_bridge.deployment.cloudformation.text import read_document
-
-NO_TRANSLATOR: Final = (
-    "a SAM template is checked as the CloudFormation that it becomes, and the translator is not installed: "
-    "pip install 'lattice-bridge[template]' (or aws-sam-translator)"
+from lattice_bridge.config.regular_file import BadFile, read_regular_text
+from lattice_bridge.deployment.cloudformation.text import (
+    MAX_BYTES,
+    BadTemplate,
+    malformed,
+    read_document,
+    read_yaml,
 )
-_NAMED: Final = re.compile(r"with id \[(\w+)\]")
+
+DEFINITION: Final = "DefinitionUri of "
+"""How the place of a definition that was not read begins; its resource follows."""
+_NO_TRANSLATOR: Final = (
+    "a SAM template is checked as the CloudFormation that AWS makes of it, and the translator is not installed. "
+    "Fix: pip install 'lattice-bridge[template]' (or aws-sam-translator)"
+)
+_PACKAGED: Final = "s3://packaged/code"
+_IMAGE: Final = "123456789012.dkr.ecr.us-east-1.amazonaws.com/packaged:1"
+_CODE: Final[Mapping[str, str]] = {
+    "AWS::Serverless::Function": "CodeUri",
+    "AWS::Serverless::LayerVersion": "ContentUri",
+    "AWS::Serverless::GraphQLApi": "SchemaUri",
+}
+_DEFINITIONS: Final[Mapping[str, str]] = {
+    "AWS::Serverless::StateMachine": "Definition",
+    "AWS::Serverless::Api": "DefinitionBody",
+    "AWS::Serverless::HttpApi": "DefinitionBody",
+}
+_INLINE: Final = ("InlineCode", "ImageUri", "SchemaInline")
+_RESOURCE: Final = re.compile(r"with id \[(\w+)\]")
 
 
 class NotTranslated(Exception):
     """The translator refuses the template.
 
     Attributes:
-        faults: each with the resource that it is about, if it is about one.
+        faults: (resource, message) pairs; the resource is None if the message names none.
     """
 
     def __init__(self, faults: list[tuple[str | None, str]]) -> None:
@@ -36,75 +57,77 @@ class NotTranslated(Exception):
 
 
 def is_sam(document: Mapping[str, Any]) -> bool:
-    """Whether a template is for AWS to translate."""
+    """Whether a template is one that AWS translates."""
     return any(re.fullmatch(r"AWS::Serverless-\d{4}-\d\d-\d\d", name) for name in transforms_of(document))
 
 
 def transforms_of(document: Mapping[str, Any]) -> list[str]:
-    """The macros that are to run over a whole template."""
+    """The macros that AWS runs over a whole template."""
     found = document.get("Transform") or []
-    return [
-        str(one.get("Name")) if isinstance(one, dict) else str(one)
-        for one in (found if isinstance(found, list) else [found])
-    ]
+    every = found if isinstance(found, list) else [found]
+    return [str(one.get("Name")) if isinstance(one, dict) else str(one) for one in every]
 
 
 def translate(text: str, parameters: Mapping[str, str], region: str) -> dict[str, Any]:
-    """The CloudFormation of a SAM template. Where code is local, it stands as packaged.
+    """The CloudFormation of a SAM template whose definitions are in it.
 
     Args:
         text: YAML or JSON.
         parameters: values for the template's parameters; the others have their defaults.
-        region: what `AWS::Region` is.
+        region: the value of `AWS::Region`.
 
     Raises:
         NotTranslated: the translator found faults.
         BadTemplate: not YAML, or the translator is not installed.
     """
     document = read_document(text, "the template")
-    with malformed("the template"):
-        package(document, Path())
-    return translated(document, "the template", parameters, region)
+    return translated(document, Path(), "the template", parameters, region)[0]
 
 
-def translated(document: dict[str, Any], place: str, parameters: Mapping[str, str], region: str) -> dict[str, Any]:
-    """The CloudFormation of a SAM template that is read and packaged already, and is changed by this.
+def translated(
+    document: dict[str, Any], folder: Path, place: str, parameters: Mapping[str, str], region: str
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The CloudFormation of a SAM template, and the definitions that were not read, as (reason, place) pairs.
 
     Args:
-        document: what stands in it.
-        place: where it is from, for messages.
+        document: the template; changed by this.
+        folder: what its local paths are relative to. A definition outside of it is not read, because the author of a
+            template is not always the person who checks it.
+        place: the file's name, for messages.
         parameters: values for the template's parameters and pseudo parameters; the others have their defaults.
-        region: what `AWS::Region` is, unless `parameters` has another.
+        region: the value of `AWS::Region`, unless `parameters` has another.
 
     Raises:
         NotTranslated: the translator found faults.
         BadTemplate: of another shape, or the translator is not installed.
     """
+    with malformed(place):
+        unread = _package(document, folder)
     try:
         from samtranslator.model.exceptions import InvalidDocumentException
         from samtranslator.parser.parser import Parser
         from samtranslator.translator.translator import Translator
     except ImportError as error:
-        raise BadTemplate(NO_TRANSLATOR) from error
+        raise BadTemplate(_NO_TRANSLATOR) from error
     import boto3
 
     logging.getLogger("samtranslator").addHandler(logging.NullHandler())  # it warns of features of AWS's own
     with malformed(place):
         tenancy = _without_tenancy(document)
-        where = boto3.session.Session(region_name=parameters.get("AWS::Region", region))
+        session = boto3.session.Session(region_name=parameters.get("AWS::Region", region))
         declared = document.get("Parameters") or {}
         given = {name: value for name, value in parameters.items() if name in declared}
         try:
-            found: dict[str, Any] = Translator({}, Parser(), boto_session=where).translate(document, given)
+            found: dict[str, Any] = Translator({}, Parser(), boto_session=session).translate(document, given)
         except InvalidDocumentException as error:
             raise NotTranslated([_fault(cause) for cause in error.causes]) from error
         for name, config in tenancy.items():
             found["Resources"][name]["Properties"]["TenancyConfig"] = config
-    return found
+    return found, unread
 
 
 def _without_tenancy(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Takes it out of the template. Returns what each function has, by its logical id."""
+    """Takes TenancyConfig out of the template. Returns each function's, by logical id."""
     found = {}
     common = ((document.get("Globals") or {}).get("Function") or {}).pop("TenancyConfig", None)
     for name, resource in document["Resources"].items():
@@ -117,5 +140,57 @@ def _without_tenancy(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fault(cause: Any) -> tuple[str | None, str]:
     text = str(getattr(cause, "message", cause))
-    named = _NAMED.search(text)
-    return (named[1] if named else None, text)
+    resource = _RESOURCE.search(text)
+    return (resource[1] if resource else None, text)
+
+
+# ---- as `sam package` leaves a template -----------------------------------------------------------------------------
+
+
+def _package(document: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]:
+    """Replaces local paths, so that the translator accepts the template. Returns the definitions that were not read.
+
+    An application of the Serverless Application Repository becomes a nested stack: the translator would ask AWS for it.
+    """
+    unread: list[tuple[str, str]] = []
+    common = (document.get("Globals") or {}).get("Function") or {}
+    common.pop("CodeUri", None)
+    for name, resource in document["Resources"].items():
+        if not isinstance(resource, dict):
+            continue
+        kind, properties = resource.get("Type", ""), resource.setdefault("Properties", {})
+        if kind in _CODE:
+            _package_code(properties, _CODE[kind], common)
+        elif kind in _DEFINITIONS and isinstance(properties.get("DefinitionUri"), str):
+            if (why := _read_definition(properties, _DEFINITIONS[kind], folder)) is not None:
+                unread.append((why, f"{DEFINITION}{name}"))
+        elif kind == "AWS::Serverless::Application":
+            resource["Type"], resource["Properties"] = "AWS::CloudFormation::Stack", {"TemplateURL": _PACKAGED}
+    return unread
+
+
+def _package_code(properties: dict[str, Any], key: str, common: Mapping[str, Any]) -> None:
+    if set(_INLINE) & set(properties):
+        return
+    if "Image" in (properties.get("PackageType"), common.get("PackageType")):
+        properties.pop(key, None)
+        properties["ImageUri"] = _IMAGE
+    else:
+        properties[key] = _PACKAGED
+
+
+def _read_definition(properties: dict[str, Any], key: str, folder: Path) -> str | None:
+    """Puts the definition in a file beside the template into it. Returns why it was not read; None if it was."""
+    path = properties["DefinitionUri"]
+    if path.startswith("s3://"):
+        return "a definition in S3 is not read here"
+    properties["DefinitionUri"] = _PACKAGED
+    try:
+        found = read_yaml(read_regular_text(folder / path, MAX_BYTES, within=folder), path)
+    except (BadFile, BadTemplate) as error:
+        return str(error)
+    if not isinstance(found, dict):
+        return f"{path}: not an object"
+    del properties["DefinitionUri"]
+    properties[key] = found
+    return None

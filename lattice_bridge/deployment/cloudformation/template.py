@@ -1,38 +1,23 @@
-"""template.yaml -> resources with every reference resolved.
+"""A template, SAM or CloudFormation → its resources with every reference resolved.
 
-Rule: what CloudFormation would compute from the template alone is computed here; what only a deployed stack knows gets
-a stable stand-in, or is unresolved. Nothing is served or started here.
+Rule: what CloudFormation computes from the template alone is computed here. What only a deployed stack knows is a
+stable placeholder, or unresolved. Nothing is requested from AWS.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
-from lattice_bridge.deployment.cloudformation.fault import BadTemplate, malformed
 from lattice_bridge.deployment.cloudformation.resolver import Resolver
-from lattice_bridge.deployment.cloudformation.stand_ins import ACCOUNT
-from lattice_bridge.deployment.cloudformation.text import read_document
+from lattice_bridge.deployment.cloudformation.sam import is_sam, transforms_of, translated
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed, read_document, read_text
 
-__all__ = [
-    "ACCOUNT",
-    "BadTemplate",
-    "Resource",
-    "Template",
-    "malformed",
-    "number",
-    "read_template",
-    "resolve",
-    "text_of",
-]
-
-
-MAX_BYTES: Final = 4 * MIB
-"""Bytes of a template. CloudFormation takes 1 MB."""
+_FOLLOWED: Final = ("AWS::LanguageExtensions", "AWS::Serverless-2016-10-31")
+"""Transforms that are followed here, or whose effect is visible where it is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +27,7 @@ class Resource:
     Attributes:
         id: its logical id.
         type: as in `AWS::Lambda::Function`.
-        arn: what `!GetAtt X.Arn` gives.
+        arn: the value of `!GetAtt X.Arn`.
         properties: plain values.
     """
 
@@ -57,12 +42,12 @@ class Template:
     """A template, resolved.
 
     Attributes:
-        folder: where it is; `CodeUri` is relative to it.
-        region: of the pretended deployment.
-        resources: by logical id, in the order of the file; those whose condition is false are not there.
-        unresolved: intrinsic functions that are not computed here, each with its place.
-        failed: assertions of the section Rules that do not hold, each with its rule's name and what it says.
-        given: the pseudo parameters that are no stand-ins, with their values.
+        folder: the folder that contains it; `CodeUri` is relative to it.
+        region: the value of `AWS::Region`.
+        resources: by logical id, in the order of the file; without those whose condition is false.
+        unresolved: intrinsic functions that are not computed, and undecided conditions, as (what, place) pairs.
+        failed: assertions of the section Rules that do not hold, as (rule, description) pairs.
+        given: the pseudo parameters that are known, with their values; the others are placeholders.
     """
 
     folder: Path
@@ -73,33 +58,58 @@ class Template:
     given: Mapping[str, str] = field(default_factory=dict)
 
     def of_type(self, *types: str) -> list[Resource]:
+        """The resources of some types, in the order of the file."""
         return [resource for resource in self.resources.values() if resource.type in types]
 
 
 def read_template(path: Path, parameters: Mapping[str, str], region: str) -> Template:
-    """The template in a file.
+    """The template in a file, for the local stack: SAM is read as it is, without the translator.
 
     Args:
         path: YAML or JSON.
         parameters: values for the template's parameters; the others have their defaults.
-        region: what `AWS::Region` is.
+        region: the value of `AWS::Region`.
 
     Raises:
         BadTemplate: with the place of the fault.
     """
-    return resolve(read_document(text_of(path), str(path)), path, parameters, region)
+    return resolve(read_document(read_text(path), str(path)), path, parameters, region)
 
 
-def text_of(path: Path) -> str:
-    """The text of a template's file.
+def read_translated(
+    path: Path, parameters: Mapping[str, str], region: str, *, deployed: bool = False, text: str | None = None
+) -> Template:
+    """The template in a file, as CloudFormation would make it: SAM is translated.
+
+    Args:
+        path: YAML or JSON; the files that it refers to are beside it.
+        parameters: values for the template's parameters and pseudo parameters; the others have their defaults.
+        region: the value of `AWS::Region`, unless `parameters` has another.
+        deployed: what only a deployment knows is unresolved; otherwise a placeholder replaces it.
+        text: of the file, if it is read already.
 
     Raises:
-        BadTemplate: there is none, it is not a regular file, over 4 MiB, or not UTF-8.
+        BadTemplate: it cannot be read, or the translator is not installed.
+        NotTranslated: the translator refuses it.
     """
-    try:
-        return read_regular_text(path, MAX_BYTES)
-    except BadFile as error:
-        raise BadTemplate(str(error)) from error
+    document = read_document(read_text(path) if text is None else text, str(path))
+    left = [(name, "Transform") for name in transforms_of(document) if name not in _FOLLOWED]
+    left += _set_aside(document)
+    expands = bool(left)
+    if is_sam(document):
+        document, unread = translated(document, path.parent, str(path), parameters, region)
+        left += unread
+    template = resolve(document, path, parameters, region, deployed=deployed, expands=expands)
+    return replace(template, unresolved=(*left, *template.unresolved))
+
+
+def _set_aside(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Takes the functions out of Resources that only AWS expands. Returns them, each with its place."""
+    resources = document["Resources"]
+    names = [name for name in resources if isinstance(name, str) and name.startswith("Fn::")]
+    for name in names:
+        del resources[name]
+    return [(name, "Resources") for name in names]
 
 
 def resolve(
@@ -111,15 +121,15 @@ def resolve(
     deployed: bool = False,
     expands: bool = False,
 ) -> Template:
-    """A template that is read already.
+    """A template that is read already, with every reference resolved.
 
     Args:
-        document: what stands in it.
-        path: where it was.
+        document: the template.
+        path: of its file.
         parameters: values for the template's parameters and pseudo parameters; the others have their defaults.
-        region: what `AWS::Region` is, unless `parameters` has another.
-        deployed: what only a deployment knows is unresolved, and has no stand-in.
-        expands: AWS adds resources when it deploys, so that a reference to what is not there may be to one of them.
+        region: the value of `AWS::Region`, unless `parameters` has another.
+        deployed: what only a deployment knows is unresolved; otherwise a placeholder replaces it.
+        expands: AWS adds resources when it deploys, so a reference to an unknown resource may be to one of them.
 
     Raises:
         BadTemplate: with the place of the fault.
@@ -129,15 +139,15 @@ def resolve(
         failed = tuple(resolver.conditions.failed(document.get("Rules") or {})) if deployed else ()
     resources = _resources(document["Resources"], resolver)
     given = {name: value for name, value in parameters.items() if name.startswith("AWS::")}
-    where = resolver.stand_ins.region
-    return Template(path.resolve().parent, where, resources, tuple(resolver.unresolved), failed, given)
+    region = resolver.placeholders.region
+    return Template(path.resolve().parent, region, resources, tuple(resolver.unresolved), failed, given)
 
 
 def _resources(written: Mapping[str, Any], resolver: Resolver) -> dict[str, Resource]:
     found: dict[str, Resource] = {}
     for name, body in written.items():
         if not isinstance(body, dict) or not isinstance(body.get("Type"), str):
-            raise BadTemplate(f"resource {name}: no Type")
+            raise BadTemplate(f"resource {name}: no Type. Fix: write one, as in Type: AWS::Lambda::Function")
         with malformed(f"resource {name}"):
             if "Condition" in body and not resolver.conditions.holds(body["Condition"]):
                 continue
@@ -147,10 +157,10 @@ def _resources(written: Mapping[str, Any], resolver: Resolver) -> dict[str, Reso
 
 
 def number(value: object, place: str, name: str) -> float:
-    """A positive number out of a template, where YAML may have a string.
+    """A positive number in a template, where YAML may have a string.
 
     Raises:
-        BadTemplate: it is none.
+        BadTemplate: it is not a positive number.
     """
     try:
         found = float(str(value))

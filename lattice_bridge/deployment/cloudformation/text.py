@@ -1,47 +1,77 @@
-"""A template's text -> what stands in it.
+"""A template's file: its text, and the YAML or JSON in it.
 
-Rule: YAML as CloudFormation reads it: a date is text, a key stands once, and an alias is no bomb. JSON is YAML, but for
-its tabs.
+Rule: YAML as CloudFormation reads it: a date is text, a key occurs once, and aliases cannot fill the memory. JSON is
+YAML, except for its tabs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from lattice_bridge.deployment.cloudformation.fault import BadTemplate
+from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
 
-_MOST: Final = 100_000
-"""Values in a template, each counted wherever an alias repeats it. CloudFormation takes 1 MB of text."""
-
+MAX_BYTES: Final = 4 * MIB
+"""The largest template that is read, in bytes. CloudFormation accepts 1 MB."""
+_MAX_VALUES: Final = 100_000
+"""The most values in a template, each counted wherever an alias repeats it."""
 _NUMBERS: Final = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-_MOST_DIGITS: Final = 4300
-"""As in Python. YAML's `1:30` is a number to the base of 60, and of two million such digits it takes hours."""
+_MAX_DIGITS: Final = 4300
+"""As in Python. YAML's `1:30` is a number to base 60, and parsing two million such digits takes hours."""
+
+
+class BadTemplate(Exception):
+    """The template cannot be read, or refers to something that does not exist. The message contains the place."""
+
+
+@contextmanager
+def malformed(place: str) -> Iterator[None]:
+    """Turns every error that an unexpected shape causes into a BadTemplate with its place."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, StopIteration) as error:
+        what = f"{type(error).__name__}: {str(error)[:200]}"
+        raise BadTemplate(f"{place}: malformed, not of the shape that CloudFormation documents ({what})") from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a template's file.
+
+    Raises:
+        BadTemplate: no such file, not a regular file, over 4 MiB, or not UTF-8.
+    """
+    try:
+        return read_regular_text(path, MAX_BYTES)
+    except BadFile as error:
+        raise BadTemplate(str(error)) from error
 
 
 def read_document(text: str, place: str) -> dict[str, Any]:
-    """The template in a text.
+    """The template in a text, as a map with `Resources`.
 
     Args:
         text: YAML or JSON.
-        place: where it is from, for messages.
+        place: the file's name, for messages.
 
     Raises:
         BadTemplate: with the line of the fault.
     """
     document = read_yaml(text, place)
     if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
-        raise BadTemplate(f"{place}: no Resources; is this a CloudFormation or SAM template?")
+        raise BadTemplate(f"{place}: no Resources. Fix: name a CloudFormation or SAM template")
     return document
 
 
 def read_yaml(text: str, place: str) -> Any:
-    """What stands in a text, with `!Sub x` as `{"Fn::Sub": "x"}`.
+    """The value in a text, with `!Sub x` as `{"Fn::Sub": "x"}`.
 
     Args:
         text: YAML or JSON.
-        place: where it is from, for messages.
+        place: the file's name, for messages.
 
     Raises:
         BadTemplate: with the line of the fault.
@@ -56,13 +86,13 @@ def read_yaml(text: str, place: str) -> Any:
     except yaml.YAMLError as error:
         raise BadTemplate(f"{place}: not YAML: {' '.join(str(error).split())}") from error
     except (ValueError, ArithmeticError, LookupError, TypeError) as error:  # `!!int ''`, `!!bool maybe`, `1:1:…:1.0`
-        raise BadTemplate(f"{place}: a value that cannot be read: {error}") from error
+        raise BadTemplate(f"{place}: a value is malformed: {error}") from error
     except RecursionError as error:
         raise BadTemplate(f"{place}: nested too deeply") from error
 
 
 class _Refused(Exception):
-    """It is YAML, and no template."""
+    """Valid YAML that no template contains."""
 
     def __init__(self, text: str, node: yaml.Node) -> None:
         super().__init__(text)
@@ -70,7 +100,7 @@ class _Refused(Exception):
 
 
 def lines_of(text: str) -> dict[str, int]:
-    """The line of each resource, rule and condition, counted from 1, by its name; of a text that can be read."""
+    """The line of each resource, rule and condition by name, counted from 1. The text has to be readable."""
     sections = _entries(_Loader(_without_tabs(text)).get_single_node())
     found = (sections[name][1] for name in ("Conditions", "Rules", "Resources") if name in sections)
     return {name: key.start_mark.line + 1 for section in found for name, (key, _) in _entries(section).items()}
@@ -82,41 +112,41 @@ def _entries(node: yaml.Node | None) -> dict[str, tuple[yaml.Node, yaml.Node]]:
 
 
 def _without_tabs(text: str) -> str:
-    """Tabs indent JSON, and YAML forbids them. A text within JSON has none."""
+    """Replaces tabs in JSON, where they indent. YAML forbids them, and a string in JSON contains none."""
     return text.replace("\t", " ") if text.lstrip("\ufeff \t\r\n").startswith("{") else text
 
 
 def _weigh(node: yaml.Node | None, weights: dict[int, int]) -> int:
-    """How many values a node comes to, with every alias written out."""
+    """The number of values in a node, with every alias expanded."""
     if not isinstance(node, yaml.CollectionNode):
-        if node is not None and node.tag in _NUMBERS and len(node.value) > _MOST_DIGITS:
-            raise _Refused(f"a number of more than {_MOST_DIGITS:,} digits", node)
+        if node is not None and node.tag in _NUMBERS and len(node.value) > _MAX_DIGITS:
+            raise _Refused(f"a number of more than {_MAX_DIGITS:,} digits", node)
         return 1
     if id(node) in weights:
         return weights[id(node)]
-    weights[id(node)] = _MOST + 1  # an alias in here of what it is in has no end
+    weights[id(node)] = _MAX_VALUES + 1  # an alias of a node inside that node has no end
     parts = node.value
     if isinstance(node, yaml.MappingNode):
-        _refuse_twins(node)
+        _refuse_repeated_keys(node)
         parts = [part for pair in node.value for part in pair]
     weight = 1 + sum(_weigh(part, weights) for part in parts)
-    if weight > _MOST:
-        raise _Refused(f"with its aliases written out, this has more than {_MOST:,} values", node)
+    if weight > _MAX_VALUES:
+        raise _Refused(f"with its aliases expanded, this has more than {_MAX_VALUES:,} values", node)
     weights[id(node)] = weight
     return weight
 
 
-def _refuse_twins(node: yaml.MappingNode) -> None:
+def _refuse_repeated_keys(node: yaml.MappingNode) -> None:
     seen: set[str] = set()
     for key, _ in node.value:
         if isinstance(key, yaml.ScalarNode) and key.value in seen:
-            raise _Refused(f"{key.value} is there twice", key)
+            raise _Refused(f"{key.value} occurs twice", key)
         if isinstance(key, yaml.ScalarNode):
             seen.add(key.value)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's tags. Stops at once at a text with too many values, each of which costs a kilobyte."""
+    """A YAML loader with CloudFormation's tags. Stops as soon as there are too many values: each costs a kilobyte."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -125,8 +155,8 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self._composed += 1
         node: yaml.Node | None = super().compose_node(parent, index)
-        if self._composed > _MOST and node is not None:
-            raise _Refused(f"the text up to here has more than {_MOST:,} values", node)
+        if self._composed > _MAX_VALUES and node is not None:
+            raise _Refused(f"the text up to here has more than {_MAX_VALUES:,} values", node)
         return node
 
 

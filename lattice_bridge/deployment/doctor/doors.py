@@ -12,9 +12,7 @@ from typing import Final, Literal
 
 from lattice_bridge.deployment.doctor.facts import Alias, Door, Name
 from lattice_bridge.deployment.doctor.finding import Finding, Read, Shell, Unread, listed
-from lattice_bridge.deployment.iam.condition import Asked
-from lattice_bridge.deployment.iam.pattern import is_pattern
-from lattice_bridge.deployment.iam.policy import INVOKE, LOOKS, Statement
+from lattice_bridge.deployment.iam.policy import INVOKE, READ_ACTIONS, ConditionValue, Statement, is_pattern
 
 _INVOKES: Final = "lambda:invoke"
 _SID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
@@ -38,7 +36,7 @@ class Own:
 
 def standing(statement: Statement, own: Own) -> Literal["error", "warning"] | None:
     """How bad whom a statement lets in is; None if it lets in nobody but the welcome, or to look only."""
-    if statement.effect == "Deny" or statement.only_looks:
+    if statement.effect == "Deny" or statement.only_reads:
         return None
     found = [_standing(*principal, statement, own) for principal in strangers(statement, own)]
     if statement.all_but or "error" in found:
@@ -55,7 +53,9 @@ def strangers(statement: Statement, own: Own) -> list[tuple[str, str]]:
 
 def _only_takes(statement: Statement, deeds: str) -> bool:
     """To look as well is no more."""
-    return statement.not_actions is None and all(one.lower().startswith((deeds, *LOOKS)) for one in statement.actions)
+    return statement.not_actions is None and all(
+        one.lower().startswith((deeds, *READ_ACTIONS)) for one in statement.actions
+    )
 
 
 def _is_pinned_to(statement: Statement, principal: tuple[str, str], own: Own) -> bool:
@@ -76,7 +76,7 @@ def _standing(kind: str, name: str, statement: Statement, own: Own) -> Literal["
     return "warning" if account_of(name) in own.accounts else "error"
 
 
-def _all_of(own: Own, values: tuple[Asked, ...] | None) -> bool:
+def _all_of(own: Own, values: tuple[ConditionValue, ...] | None) -> bool:
     """Each value is an ARN of one's own accounts, or one of them."""
     return values is not None and all(account_of(value.text) in own.accounts for value in values)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from lattice_bridge.config.backend import Backend
 from lattice_bridge.deployment.doctor.config import NamedRole
@@ -167,11 +167,10 @@ def target_names(groups: Iterable[Read[TargetGroup]], bridge: Name) -> tuple[Nam
 
 @dataclass(frozen=True, slots=True)
 class AuthPolicy:
-    """A service's auth policy: `Active`, or `Inactive` while the service's auth type is NONE. Its statements are as its
-    JSON has them."""
+    """A service's auth policy: `Active`, or `Inactive` while the service's auth type is NONE."""
 
     state: str
-    statements: tuple[Mapping[str, Any], ...]
+    statements: tuple[Statement, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,7 @@ from lattice_bridge.deployment.doctor.doors import (
 )
 from lattice_bridge.deployment.doctor.facts import Deployed, Name, TargetGroup, target_name, target_names
 from lattice_bridge.deployment.doctor.finding import LEVELS, Finding, Level, Shell, Unread, free_name, listed
-from lattice_bridge.deployment.iam.condition import Asked
-from lattice_bridge.deployment.iam.pattern import is_pattern
-from lattice_bridge.deployment.iam.policy import INVOKE, Statement
+from lattice_bridge.deployment.iam.policy import INVOKE, ConditionValue, Statement, is_pattern
 
 LATTICE: Final = "vpc-lattice.amazonaws.com"
 _LATTICE: Final = frozenset({("Service", LATTICE), ("Service", "*"), ("*", "*")})
@@ -157,7 +155,7 @@ def _problem(statement: Statement, name: Name, deployed: Deployed) -> tuple[Leve
     """How bad what a statement lets in is at worst, and what that is; None for what should be, or lets nobody in."""
     if (worst := standing(statement, _OWN)) is not None:
         return worst, f"{whom(statement, _OWN)} may {deed(statement)}{by_sid(statement)}"
-    if statement.effect == "Deny" or statement.only_looks:
+    if statement.effect == "Deny" or statement.only_reads:
         return None
     sources = statement.values(_SOURCE)
     if () in (sources, statement.values(_ACCOUNT)):
@@ -170,7 +168,9 @@ def _problem(statement: Statement, name: Name, deployed: Deployed) -> tuple[Leve
     return (level, f"{LATTICE} {text}{by_sid(statement)}") if text else None
 
 
-def _source_problem(source: Asked, statement: Statement, name: Name, deployed: Deployed) -> tuple[Level, str] | None:
+def _source_problem(
+    source: ConditionValue, statement: Statement, name: Name, deployed: Deployed
+) -> tuple[Level, str] | None:
     if source.is_pattern:
         return "error", f"may, from every target group like {source.text}"
     if account_of(source.text) != deployed.bridge.account or ":targetgroup/" not in source.text.lower():

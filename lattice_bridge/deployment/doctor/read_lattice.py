@@ -12,7 +12,7 @@ from typing import Final
 from lattice_bridge.deployment.doctor.aws import Answer, Aws, items_of, part_of, text_of
 from lattice_bridge.deployment.doctor.facts import AuthPolicy, Door, Listener, Name, Service, TargetGroup, target_name
 from lattice_bridge.deployment.doctor.finding import Read, Unread
-from lattice_bridge.deployment.iam.policy import BadPolicy, read_statements
+from lattice_bridge.deployment.iam.policy import BadPolicy, read_policy
 
 _GROUP: Final = re.compile(r"arn:[a-z0-9-]+:vpc-lattice:[a-z0-9-]+:[0-9]{12}:targetgroup/tg-[0-9a-z]{17}")
 
@@ -107,7 +107,7 @@ def _auth_policy(aws: Aws, identifier: str, arn: str) -> Read[AuthPolicy | None]
         if answer.get("policy") in (None, ""):
             return None
         try:
-            return AuthPolicy(str(answer.get("state", "Active")), read_statements(answer["policy"]))
+            return AuthPolicy(str(answer.get("state", "Active")), read_policy(answer["policy"]))
         except BadPolicy as error:
             return Unread("vpc-lattice:GetAuthPolicy", arn, str(error))
 

@@ -17,8 +17,7 @@ from lattice_bridge.deployment.doctor.facts import Deployed, Function, Rights
 from lattice_bridge.deployment.doctor.finding import Finding, Level, Read, Shell, Unread, free_name, listed, option
 from lattice_bridge.deployment.doctor.granted import granted
 from lattice_bridge.deployment.doctor.trust import trust_findings
-from lattice_bridge.deployment.iam.pattern import covers
-from lattice_bridge.deployment.iam.policy import INVOKE, Statement
+from lattice_bridge.deployment.iam.policy import INVOKE, Statement, covers
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,128 +1,108 @@
-"""A Lattice auth policy: whether it lets in callers that nobody authenticated, and whether it lets in anybody.
+"""A VPC Lattice auth policy: whether it admits anonymous callers, and whether it admits any caller.
 
-Rule: a caller is shut out only where a statement is known to do it; what is not known to shut anonymous callers out
-lets them in.
+Rule: an anonymous caller counts as refused only if a statement is known to refuse it. Whatever is not known to refuse
+anonymous callers admits them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Collection
+from typing import Final
 
-from lattice_bridge.deployment.iam.pattern import covers, matches
-from lattice_bridge.deployment.iam.policy import texts_in
+from lattice_bridge.deployment.iam.policy import Statement, covers, matches
 
-INVOKE: Final = "vpc-lattice-svcs:invoke"
+INVOKE: Final = "vpc-lattice-svcs:Invoke"
 ANONYMOUS: Final = "Anonymous"
-"""How aws:PrincipalType is documented to spell a request that nobody signed. Lattice's own examples compare it without
-regard to case."""
+"""The value of aws:PrincipalType of an unsigned request, as AWS documents it. Lattice's own examples compare
+it regardless of case."""
 
-_IDENTITY: Final = frozenset(
+_IDENTITY_KEYS: Final = frozenset(
     {"aws:principalaccount", "aws:principalarn", "aws:principalorgid", "aws:principalorgpaths"}
 )
-"""Keys that only a request with a principal has, with each aws:PrincipalTag. aws:userid is not one of them: other
+"""Keys that only a request with a principal has, beside each aws:PrincipalTag. aws:userid is not one of them: other
 services fill it with `anonymous`."""
 _TAG: Final = "aws:principaltag/"
 _TYPE: Final = "aws:principaltype"
-_IS: Final = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike"})
-_IS_NOT: Final = frozenset(
+_EQUAL: Final = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike"})
+_NOT_EQUAL: Final = frozenset(
     {"stringnotequals", "stringnotequalsignorecase", "stringnotlike", "arnnotequals", "arnnotlike"}
 )
 _IS_SERVICE: Final = "aws:principalisawsservice"
 """Only signed requests have it."""
-_OF_RESOURCE: Final = re.compile(r"\$\{aws:resource[^}]*\}", re.IGNORECASE)
-"""Policy variables that say something of the service, which nobody who calls it chooses."""
+_RESOURCE_VARIABLE: Final = re.compile(r"\$\{aws:resource[^}]*\}", re.IGNORECASE)
+"""Policy variables about the service, which no caller chooses."""
 
 
-def admits_anonymous(statements: Iterable[Mapping[str, Any]], service: str | None = None) -> bool:
-    """Whether a policy admits a request that nobody signed.
+def admits_anonymous(statements: Collection[Statement], service: str | None = None) -> bool:
+    """Whether a policy admits an unsigned request.
 
-    It does if an Allow is for everybody (`*`, `{"AWS": "*"}`, a list with it, any NotPrincipal), covers
-    vpc-lattice-svcs:Invoke, and none of its conditions is known to shut anonymous callers out, unless a Deny does. An
-    Allow without Resource is taken for one of everything.
+    It does if an Allow is for everybody (`*`, `{"AWS": "*"}`, a list that contains it, any NotPrincipal), covers
+    vpc-lattice-svcs:Invoke, and has no condition that is known to refuse anonymous callers, unless a Deny refuses them.
+    An Allow without Resource counts as one of every resource.
 
-    A condition of an Allow is known to, if it is one of these, and neither `…IfExists` nor `ForAllValues:`:
+    A condition of an Allow refuses them if it is one of these, without `…IfExists` and `ForAllValues:`:
 
-    * aws:PrincipalType with StringNotEqualsIgnoreCase `anonymous`, StringNotEquals `Anonymous`, StringNotLike and a
-      pattern of that; or with StringEquals or its like and values that are all something else.
+    * aws:PrincipalType with StringNotEqualsIgnoreCase `anonymous`, StringNotEquals `Anonymous`, or StringNotLike and a
+      pattern of that; or with StringEquals or StringLike and values none of which is anonymous.
     * aws:PrincipalArn, PrincipalAccount, PrincipalOrgID, PrincipalOrgPaths or a PrincipalTag with StringEquals,
       StringEqualsIgnoreCase, StringLike, ArnEquals, ArnLike or `ForAnyValue:` of these, whose values are neither
-      `anonymous` nor made of wildcards alone, and have no policy variable but `${aws:Resource…}`; or with Null `false`.
+      `anonymous` nor wildcards alone, and have no policy variable but `${aws:Resource…}`; or with Null `false`.
 
-    A Deny does if it is for everybody (`*` or `{"AWS": "*"}`, and not every service or provider), covers Invoke and the
-    whole service, and each condition that it has is one of these, with `…IfExists` and `ForAllValues:` or without:
+    A Deny refuses them if it is for everybody (`*` or `{"AWS": "*"}`, but not every service or provider), covers Invoke
+    and the whole service, and each of its conditions is one of these, with or without `…IfExists` and `ForAllValues:`:
 
-    * aws:PrincipalType is anonymous, or is none of some values that are all something else;
-    * one of the other keys is none of some values, which is so of a request without the key; or is Null `true`;
+    * aws:PrincipalType is anonymous, or is none of some values none of which is anonymous;
+    * one of the other keys is none of some values, which holds for a request without the key; or is Null `true`;
     * BoolIfExists aws:PrincipalIsAWSService `false`.
 
     Args:
-        statements: of the policy, as its JSON has them.
-        service: the ARN of the service that it is of, if known: a Deny of `ARN/*`, or of whatever else has all of it,
-            is then one of everything.
+        statements: of the policy.
+        service: the ARN of the service that has the policy, if known. A Deny of `ARN/*`, or of any pattern that
+            includes it, then counts as one of every resource.
     """
-    found = list(statements)
-    if any(one.get("Effect") == "Deny" and _denies_anonymous(one, service) for one in found):
+    if any(one.effect == "Deny" and _denies_anonymous(one, service) for one in statements):
         return False
     return any(
-        one.get("Effect") == "Allow"
-        and _is_for_everybody(one)
-        and _covers_invoke(one)
+        one.effect == "Allow"
+        and (one.all_but or any(name == "*" for _kind, name in one.principals))
+        and one.names_action(INVOKE)
         and _may_be_about(one, service)
-        and not any(_shuts_out(*condition) for condition in _conditions(one))
-        for one in found
+        and not any(_refuses_anonymous(*condition) for condition in one.conditions)
+        for one in statements
     )
 
 
-def admits_nobody(statements: Iterable[Mapping[str, Any]], service: str) -> bool:
-    """Whether no request whatever gets past a policy: nothing of the service is allowed, or all of it is denied.
+def admits_nobody(statements: Collection[Statement], service: str) -> bool:
+    """Whether a policy refuses every request: it allows nothing of the service, or denies all of it.
 
     Args:
-        statements: of the policy, as its JSON has them.
-        service: the ARN of the service that it is of.
+        statements: of the policy.
+        service: the ARN of the service that has the policy.
     """
-    found = list(statements)
-    if any(_is_of_everything(one, service) and not _conditions(one) for one in found if one.get("Effect") == "Deny"):
+    if any(one.effect == "Deny" and not one.conditions and _is_of_everything(one, service) for one in statements):
         return True
-    allowing = (one for one in found if one.get("Effect") == "Allow")
-    return not any(_covers_invoke(one) and _may_be_about(one, service) for one in allowing)
+    allowing = (one for one in statements if one.effect == "Allow")
+    return not any(one.names_action(INVOKE) and _may_be_about(one, service) for one in allowing)
 
 
-def _denies_anonymous(statement: Mapping[str, Any], service: str | None) -> bool:
-    asked = all(_asks_for_anonymous(*condition) for condition in _conditions(statement))
+def _denies_anonymous(statement: Statement, service: str | None) -> bool:
+    asked = all(_holds_for_anonymous(*condition) for condition in statement.conditions)
     return asked and _is_of_everything(statement, service)
 
 
-def _is_of_everything(statement: Mapping[str, Any], service: str | None) -> bool:
-    """Principal, Action and Resource leave no request of the service out."""
-    principal = statement.get("Principal")
-    named = texts_in(principal.get("AWS") if isinstance(principal, Mapping) else principal)
-    beginning = f"{service}/" if service else ""
-    whole = any(covers(pattern, beginning) for pattern in texts_in(statement.get("Resource")))
-    return "NotPrincipal" not in statement and "*" in named and whole and _covers_invoke(statement)
+def _is_of_everything(statement: Statement, service: str | None) -> bool:
+    """Whether Principal, Action and Resource include every request to the service."""
+    everybody = ("*", "*") in statement.principals and not statement.all_but
+    whole = any(covers(pattern, f"{service}/" if service else "") for pattern in statement.resources)
+    return everybody and whole and statement.names_action(INVOKE)
 
 
-def _is_for_everybody(statement: Mapping[str, Any]) -> bool:
-    """As far as can be told."""
-    if "NotPrincipal" in statement:
+def _may_be_about(statement: Statement, service: str | None) -> bool:
+    """Whether some request to the service may match the Resource."""
+    if service is None or statement.not_resources is not None or not statement.resources:
         return True
-    principal = statement.get("Principal")
-    named = principal.values() if isinstance(principal, Mapping) else [principal]
-    return any("*" in texts_in(names) for names in named)
-
-
-def _covers_invoke(statement: Mapping[str, Any]) -> bool:
-    if "NotAction" in statement:
-        return not any(matches(action.lower(), INVOKE) for action in texts_in(statement["NotAction"]))
-    return any(matches(action.lower(), INVOKE) for action in texts_in(statement.get("Action")))
-
-
-def _may_be_about(statement: Mapping[str, Any], service: str | None) -> bool:
-    """Some request of the service may match its Resource."""
-    if service is None or "Resource" not in statement:
-        return True
-    return any(_overlaps(pattern, service) for pattern in texts_in(statement.get("Resource")))
+    return any(_overlaps(pattern, service) for pattern in statement.resources)
 
 
 def _overlaps(pattern: str, beginning: str) -> bool:
@@ -130,49 +110,36 @@ def _overlaps(pattern: str, beginning: str) -> bool:
     return head.startswith(beginning) or (len(head) < len(pattern) and beginning.startswith(head))
 
 
-def _conditions(statement: Mapping[str, Any]) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Operator and key in lower case, and the values."""
-    return list(_each_condition(statement.get("Condition")))
-
-
-def _each_condition(found: Any) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    if found is not None and not isinstance(found, Mapping):
-        yield "", "", ()  # one that nobody knows
-    for operator, keys in found.items() if isinstance(found, Mapping) else ():
-        for key, values in keys.items() if isinstance(keys, Mapping) else ((str(keys), ()),):
-            yield str(operator).lower(), str(key).lower(), texts_in(values)
-
-
-def _shuts_out(operator: str, key: str, values: tuple[str, ...]) -> bool:
-    """An Allow under this condition is for no anonymous caller."""
-    positive = operator.removeprefix("foranyvalue:") in _IS
+def _refuses_anonymous(operator: str, key: str, values: tuple[str, ...]) -> bool:
+    """Whether an Allow with this condition is for no anonymous caller."""
+    positive = operator.removeprefix("foranyvalue:") in _EQUAL
     if key == _TYPE and positive:
         return bool(values) and not any(_may_be_anonymous(value) for value in values)
     if key == _TYPE:
-        return _names_anonymous(operator.replace("not", "", 1) if operator in _IS_NOT else "", values)
+        return _names_anonymous(operator.replace("not", "", 1) if operator in _NOT_EQUAL else "", values)
     if not _is_identity(key):
         return False
     if operator == "null":
         return _are_all("false", values)
-    return positive and bool(values) and all(_is_somebody(value) for value in values)
+    return positive and bool(values) and all(_is_identified(value) for value in values)
 
 
-def _asks_for_anonymous(operator: str, key: str, values: tuple[str, ...]) -> bool:
-    """A Deny under this condition is for every anonymous caller, whether or not the request has the key."""
+def _holds_for_anonymous(operator: str, key: str, values: tuple[str, ...]) -> bool:
+    """Whether a Deny with this condition is for every anonymous caller, with or without the key in the request."""
     if key == _IS_SERVICE:
         return operator == "boolifexists" and _are_all("false", values)
     if operator == "null":
         return _is_identity(key) and _are_all("true", values)
     bare = operator.removeprefix("forallvalues:").removesuffix("ifexists")
-    if key == _TYPE and bare in _IS_NOT:
+    if key == _TYPE and bare in _NOT_EQUAL:
         return bool(values) and not any(_may_be_anonymous(value) for value in values)
     if key == _TYPE:
         return _names_anonymous(bare, values)
-    return _is_identity(key) and bare in _IS_NOT and bool(values) and all(_is_somebody(value) for value in values)
+    return _is_identity(key) and bare in _NOT_EQUAL and bool(values) and all(_is_identified(value) for value in values)
 
 
 def _names_anonymous(operator: str, values: tuple[str, ...]) -> bool:
-    """One of the values is the type of an anonymous caller, as a positive operator compares it."""
+    """Whether one of the values is the type of an anonymous caller, as a positive operator compares it."""
     if operator == "stringequals":
         return ANONYMOUS in values
     if operator == "stringequalsignorecase":
@@ -189,9 +156,10 @@ def _are_all(word: str, values: tuple[str, ...]) -> bool:
 
 
 def _is_identity(key: str) -> bool:
-    return key in _IDENTITY or key.startswith(_TAG)
+    return key in _IDENTITY_KEYS or key.startswith(_TAG)
 
 
-def _is_somebody(value: str) -> bool:
-    value = _OF_RESOURCE.sub("resource", value)
+def _is_identified(value: str) -> bool:
+    """Whether a value is one that no anonymous caller has."""
+    value = _RESOURCE_VARIABLE.sub("resource", value)
     return bool(value.strip("*?")) and not _may_be_anonymous(value)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lattice_bridge.deployment.cloudformation.template import ACCOUNT
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 from lattice_bridge.formats.assumptions import ASYNC_RETRY_SECONDS
 from lattice_bridge.local.aws.invoke_checks import (
     InvocationType,

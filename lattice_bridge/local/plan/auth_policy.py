@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
-from lattice_bridge.deployment.iam.condition import satisfied
-from lattice_bridge.deployment.iam.policy import Statement
+from lattice_bridge.deployment.iam.policy import Statement, condition_holds
 from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
 
 _Truth: TypeAlias = bool | None
@@ -94,7 +93,7 @@ def undecided(statement: Statement) -> Iterator[str]:
     patterns = statement.resources if statement.not_resources is None else statement.not_resources
     yield from (f"the variable in Resource {pattern}" for pattern in patterns if "${" in pattern)
     for operator, key, values in statement.conditions:
-        if not _is_known(key) or satisfied(operator, values, ("0",)) is None:
+        if not _is_known(key) or condition_holds(operator, values, ("0",)) is None:
             yield f"the condition {operator} on {key}"
 
 
@@ -112,7 +111,7 @@ def _admitted(policy: AuthPolicy) -> str:
     if any(key != "aws:principaltype" for _, key, _ in one.conditions):
         return "by policy"
     types = {
-        kind: all(satisfied(operator, values, (kind,)) for operator, _, values in one.conditions)
+        kind: all(condition_holds(operator, values, (kind,)) for operator, _, values in one.conditions)
         for kind in (*PRINCIPAL_TYPES.values(), "Anonymous")
     }
     return "signed only" if not types.pop("Anonymous") and all(types.values()) else "by policy"
@@ -155,7 +154,7 @@ def _applies(statement: Statement, context: RequestContext) -> _Truth:
         statement.names_resource(context.resource)
         or (None if statement.may_name_resource(context.resource) else False),
         *(
-            satisfied(operator, values, found) if _is_known(key) and found is not None else None
+            condition_holds(operator, values, found) if _is_known(key) and found is not None else None
             for operator, key, values in statement.conditions
             for found in (context.keys.get(key, ()),)
         ),

@@ -9,15 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from lattice_bridge.deployment.cloudformation.template import (
-    ACCOUNT,
-    BadTemplate,
-    Resource,
-    Template,
-    malformed,
-    number,
-)
-from lattice_bridge.deployment.cloudformation.values import unresolved
+from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT, unresolved
 from lattice_bridge.deployment.iam.policy import BadPolicy, Statement, read_policy
 from lattice_bridge.local.plan.auth_policy import PRINCIPAL_TAG, AuthPolicy, undecided
 from lattice_bridge.local.plan.listener_rules import (

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterator, Mapping, Set
 from typing import Final
 
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, Resource, Template, malformed, number
+from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed
 from lattice_bridge.deployment.cloudformation.values import as_text
 from lattice_bridge.local.plan.lattice import read_services
 from lattice_bridge.local.plan.listener_rules import EventVersion

@@ -1,4 +1,4 @@
-"""`lattice-bridge check --template`: each mistake is told by its own message, and what is right is not told at all."""
+"""`lattice-bridge check --template`: each mistake has its own finding, and a correct template has none."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.options import Options
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tables.options import read_options
-from lattice_bridge.deployment.checks.found import TemplateFinding
-from lattice_bridge.deployment.checks.rules import findings_of, template_findings
+from lattice_bridge.deployment.checks.run import findings_of, template_findings
+from lattice_bridge.deployment.checks.stack import TemplateFinding
 from lattice_bridge.deployment.cloudformation.sam import translate
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, malformed, resolve
+from lattice_bridge.deployment.cloudformation.template import resolve
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed
 from tests.support.paths import ROOT
 
 FOLDER: Final = ROOT / "tests" / "templates"
@@ -65,7 +66,7 @@ def edited(name: str, edits: list[list[str]], add: str = "") -> str:
 
 
 def orders(text: str, *, map_edits: list[list[str]] | None = None, **more: Any) -> list[TemplateFinding]:
-    """What is found in a text that is orders.yaml, edited."""
+    """The findings about a text that is orders.yaml, edited."""
     known = read_options(parse_document(edited("orders.toml", map_edits or [])).tables, [])
     return template_findings(FOLDER / "orders.yaml", known, more.pop("parameters", {}), REGION, text=text, **more)
 
@@ -74,35 +75,35 @@ def check(*arguments: str) -> Result:
     return CliRunner().invoke(root, ["check", str(ROOT / "bridge.toml"), *arguments])
 
 
-def test_the_projects_own_template_is_clean() -> None:
+def test_shipped_template_has_no_findings() -> None:
     assert template_findings(ROOT / "template.yaml", options(), {}, REGION) == []
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake["name"])
-def test_a_mistake_is_told_with_its_resource(mistake: dict[str, str], tmp_path: Path) -> None:
+def test_mistake_in_the_shipped_template_is_found_on_its_resource(mistake: dict[str, str], tmp_path: Path) -> None:
     findings = of(tmp_path / "template.yaml", changed(mistake))
-    found = [one for one in findings if one.subject == mistake["resource"] and one.wrong.startswith(mistake["wrong"])]
+    found = [one for one in findings if one.subject == mistake["resource"] and one.actual.startswith(mistake["actual"])]
     assert found, [one.text for one in findings]
     assert all(one.level == mistake.get("level", "error") for one in found)
     for one in findings:
-        assert one.text == f"{one.subject}: {one.wrong}. Instead: {one.instead}. Why: {one.why}."
+        assert one.text == f"{one.subject}: {one.actual}. {one.expected}. Fix: {one.fix}."
 
 
 @pytest.mark.parametrize("mistake", IN_PLAIN, ids=lambda mistake: mistake["name"])
-def test_a_mistake_in_plain_cloudformation_is_told_with_its_resource(mistake: dict[str, Any], tmp_path: Path) -> None:
+def test_mistake_in_plain_cloudformation_is_found_on_its_resource(mistake: dict[str, Any], tmp_path: Path) -> None:
     plain = json.loads(translated())
     for resource, body in mistake["resources"].items():
         before = plain["Resources"].setdefault(resource, {"Properties": {}})
         before.update({"Type": body.get("Type", before.get("Type"))})
         before["Properties"].update(body["Properties"])
     findings = of(tmp_path / "template.json", json.dumps(plain))
-    assert [(one.level, one.subject, one.wrong) for one in findings] == [
-        (mistake.get("level", "error"), mistake["resource"], mistake["wrong"])
+    assert [(one.level, one.subject, one.actual) for one in findings] == [
+        (mistake.get("level", "error"), mistake["resource"], mistake["actual"])
     ]
 
 
-def test_every_mistake_has_a_message_of_its_own() -> None:
-    wrong = [(one["resource"], one["wrong"]) for one in [*MISTAKES, *IN_PLAIN]]
+def test_every_mistake_has_its_own_message() -> None:
+    wrong = [(one["resource"], one["actual"]) for one in [*MISTAKES, *IN_PLAIN]]
     twice = {each for each in wrong if wrong.count(each) > 1}
     assert twice == {
         ("BridgeRole", 'no statement allows lambda:InvokeFunction on "history:live", which bridge.toml names')
@@ -110,51 +111,49 @@ def test_every_mistake_has_a_message_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_of_a_small_template_everything_is_told_and_nothing_else(case: dict[str, Any]) -> None:
+def test_small_template_has_exactly_these_findings(case: dict[str, Any]) -> None:
     base = FOLDER / case.get("base", "orders.yaml")
     known = read_options(parse_document(edited("orders.toml", case.get("map", []))).tables, [])
     text = edited(base.name, case.get("edits", []), case.get("add", ""))
     region = case.get("region", REGION)
     findings = template_findings(base, known, case.get("parameters", {}), region, text=text)
-    assert sorted([one.level, one.subject, one.wrong] for one in findings) == sorted(case["found"])
+    assert sorted([one.level, one.subject, one.actual] for one in findings) == sorted(case["found"])
 
 
-def test_no_case_is_there_twice() -> None:
+def test_case_names_are_unique() -> None:
     names = [case["name"] for case in CASES]
     assert len(names) > 80
     assert len(set(names)) == len(names)
 
 
-def test_a_rule_of_the_projects_own_template_is_kept(tmp_path: Path) -> None:
+def test_rule_of_the_shipped_template_is_evaluated(tmp_path: Path) -> None:
     given = {"DomainName": "orders.example.org"}
     findings = template_findings(ROOT / "template.yaml", options(), given, REGION)
     assert [(one.level, one.subject) for one in findings] == [("error", "DomainWithCertificate")]
 
 
-def test_several_mistakes_of_one_function_are_all_told(tmp_path: Path) -> None:
-    """AWS's translator would stop at the first."""
+def test_several_mistakes_in_one_function_are_all_found(tmp_path: Path) -> None:
+    """AWS's translator would stop at the first mistake."""
     name = "      FunctionName: counter-isolated\n"
     more = f"{name}      FunctionUrlConfig: {{AuthType: NONE}}\n      SnapStart: {{ApplyOn: PublishedVersions}}\n"
     findings = of(tmp_path / "template.yaml", TEMPLATE.replace(name, more))
-    assert [one.wrong for one in findings] == ["SnapStart is on", "it has a function URL (IsolatedFunctionUrl)"]
+    assert [one.actual for one in findings] == ["SnapStart is on", "it has a function URL (IsolatedFunctionUrl)"]
 
 
-def test_what_the_translator_refuses_is_a_finding(tmp_path: Path) -> None:
+def test_refusal_of_the_translator_is_a_finding(tmp_path: Path) -> None:
     (finding,) = of(tmp_path / "template.yaml", TEMPLATE.replace("      CodeUri: .\n", "      Kode: .\n"))
-    assert (finding.subject, "Kode" in finding.wrong) == ("BridgeFunction", True)
+    assert (finding.subject, "Kode" in finding.actual) == ("BridgeFunction", True)
 
 
-def test_a_function_that_the_environment_names_is_one_that_bridge_toml_names(tmp_path: Path) -> None:
+def test_function_variable_counts_as_a_backend(tmp_path: Path) -> None:
     more = "        Variables:\n          LATTICE_BRIDGE_FUNCTION: orders:live\n"
     found = of(tmp_path / "template.yaml", TEMPLATE.replace("        Variables:\n", more))
     (finding,) = [one for one in found if one.subject == "BridgeRole"]
-    assert finding.wrong == 'no statement allows lambda:InvokeFunction on "orders:live", which bridge.toml names'
+    assert finding.actual == 'no statement allows lambda:InvokeFunction on "orders:live", which bridge.toml names'
 
 
-@pytest.mark.parametrize(("version", "told"), [("V1", True), ("V2", False)])
-def test_rules_that_read_certificates_and_a_v1_target_group_are_a_warning(
-    version: str, told: bool, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("version", "found"), [("V1", True), ("V2", False)])
+def test_certificate_rules_with_a_v1_target_group_are_a_warning(version: str, found: bool, tmp_path: Path) -> None:
     """Trap A16: the bridge reads no certificate from a V1 event."""
     rule = """
         [[rule]]
@@ -170,34 +169,34 @@ def test_rules_that_read_certificates_and_a_v1_target_group_are_a_warning(
     (tmp_path / "template.yaml").write_text(text, encoding="utf-8")
     CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml")])
     for config in ("bridge.toml", "bridge.json"):
-        said = (
-            CliRunner()
-            .invoke(root, ["check", str(tmp_path / config), "--template", str(tmp_path / "template.yaml")])
-            .output
-        )
-        assert ("warning: BridgeTargetGroup: its events are of V1, and gateways of bridge.toml" in said) is told
+        arguments = ["check", str(tmp_path / config), "--template", str(tmp_path / "template.yaml")]
+        output = CliRunner().invoke(root, arguments).output
+        assert ("warning: BridgeTargetGroup: its events are of V1, and gateways of bridge.toml" in output) is found
 
 
-def test_the_alias_that_a_function_needs_is_written_as_its_kind_has_it() -> None:
-    """AutoPublishAlias is a key of SAM's functions; CloudFormation's own refuse it."""
+def test_alias_fix_depends_on_the_kind_of_function() -> None:
+    """AutoPublishAlias is a property of SAM's functions; CloudFormation refuses it."""
     wanted = [['function = "orders"', 'function = "orders:live"']]
-    for name, begins in (("orders.yaml", "an AWS::Lambda::Version"), ("orders.sam.yaml", "AutoPublishAlias: live")):
+    for name, begins in (
+        ("orders.yaml", "write an AWS::Lambda::Version"),
+        ("orders.sam.yaml", "write AutoPublishAlias: live"),
+    ):
         found = orders((FOLDER / name).read_text(encoding="utf-8"), map_edits=wanted)
-        (alias,) = [one for one in found if one.wrong.endswith("the function has no alias")]
-        assert alias.instead.startswith(begins)
+        (alias,) = [one for one in found if one.actual.endswith("the function has no alias")]
+        assert alias.fix.startswith(begins)
 
 
-def test_a_bridge_under_a_handler_of_your_own_is_known_by_its_target_group(tmp_path: Path) -> None:
+def test_bridge_with_its_own_handler_is_found_by_its_target_group(tmp_path: Path) -> None:
     own = TEMPLATE.replace("lattice_bridge.main.handler", "app.handler")
     assert of(tmp_path / "template.yaml", own) == []
     assert of(tmp_path / "template.yaml", own.replace("                  - !Ref HistoryFunction.Alias\n", ""))
 
 
-def test_a_level_of_logs_that_loses_the_metrics_is_a_warning(tmp_path: Path) -> None:
+def test_log_level_above_info_is_a_warning(tmp_path: Path) -> None:
     json_logs = "        LogFormat: JSON # and"
     quiet = TEMPLATE.replace(json_logs, f"        ApplicationLogLevel: WARN\n{json_logs}")
     (finding,) = of(tmp_path / "template.yaml", quiet)
-    assert (finding.level, finding.wrong) == ("warning", "ApplicationLogLevel is WARN")
+    assert (finding.level, finding.actual) == ("warning", "ApplicationLogLevel is WARN")
 
 
 @pytest.mark.parametrize(
@@ -213,35 +212,35 @@ def test_a_level_of_logs_that_loses_the_metrics_is_a_warning(tmp_path: Path) -> 
         "Transform: AWS::Serverless-2016-10-31\n{",
     ],
 )
-def test_a_template_of_another_shape_is_told_and_not_a_traceback(text: str, tmp_path: Path) -> None:
+def test_malformed_template_ends_without_a_traceback(text: str, tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text(text, encoding="utf-8")
     result = check("--template", str(tmp_path / "t.yaml"))
     assert isinstance(result.exception, SystemExit), result.exception
     assert result.exit_code in (1, 2), result.output
 
 
-def test_a_template_without_a_bridge_says_so(tmp_path: Path) -> None:
+def test_template_without_a_bridge_is_an_error(tmp_path: Path) -> None:
     (finding,) = of(tmp_path / "t.yaml", "Resources: {T: {Type: AWS::SQS::Queue}}")
-    assert finding.wrong.startswith("no bridge: ")
+    assert finding.actual.startswith("no bridge: ")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("Timeout: 35", "Timeout: .nan", "Bridge.Timeout: nan is not a positive number"),
-        ("Timeout: 35", "Timeout: 35\n      Environment: x", "Bridge.Environment: 'x' is no map"),
-        ("Config: {LambdaEventStructureVersion: V2}", "Config: V2", "Group.Config: 'V2' is no map"),
-        ("  Orders:\n", "  BridgeRole:\n", "orders.yaml: line 45: BridgeRole is there twice"),
+        ("Timeout: 35", "Timeout: 35\n      Environment: x", "Bridge.Environment: 'x' is not a map"),
+        ("Config: {LambdaEventStructureVersion: V2}", "Config: V2", "Group.Config: 'V2' is not a map"),
+        ("  Orders:\n", "  BridgeRole:\n", "orders.yaml: line 45: BridgeRole occurs twice"),
     ],
 )
-def test_a_part_of_another_shape_is_told_with_its_place(old: str, new: str, message: str) -> None:
+def test_malformed_part_is_refused_with_its_place(old: str, new: str, message: str) -> None:
     with pytest.raises(BadTemplate) as caught:
         orders(edited("orders.yaml", [[old, new]]))
     assert str(caught.value).endswith(message)
 
 
 def places(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
-    """Where in a value a function of CloudFormation's may stand: everywhere but within another."""
+    """The paths in a value where an intrinsic function may be: everywhere except inside another."""
     if isinstance(value, dict) and not (len(value) == 1 and next(iter(value)).startswith(("Ref", "Fn::"))):
         for key, entry in value.items():
             yield (*path, key)
@@ -252,7 +251,7 @@ def places(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
             yield from places(entry, *path, at)
 
 
-def test_a_part_that_is_imported_is_never_a_fault() -> None:
+def test_imported_part_is_never_malformed() -> None:
     plain = json.loads(translated())
     known, tried = options(), 0
     for name, resource in plain["Resources"].items():
@@ -269,44 +268,44 @@ def test_a_part_that_is_imported_is_never_a_fault() -> None:
     assert tried > 300
 
 
-def test_a_map_that_does_not_load_makes_no_right_unneeded() -> None:
+def test_map_that_does_not_load_is_the_only_finding() -> None:
     text = edited("orders.yaml", [])
     (finding,) = template_findings(FOLDER / "orders.yaml", None, {}, REGION, text=text)
-    assert (finding.level, finding.wrong.startswith("the functions were not held against bridge.toml")) == (
+    assert (finding.level, finding.actual.startswith("the functions were not compared with bridge.toml")) == (
         "warning",
         True,
     )
 
 
-def test_a_role_that_is_elsewhere_is_a_warning(tmp_path: Path) -> None:
+def test_role_outside_the_template_is_a_warning(tmp_path: Path) -> None:
     role = "arn:aws:iam::123456789012:role/bridge"
     (finding,) = of(tmp_path / "template.yaml", TEMPLATE.replace("!GetAtt BridgeRole.Arn", role))
     assert (finding.level, finding.subject) == ("warning", "BridgeFunction")
-    assert role in finding.wrong
+    assert role in finding.actual
 
 
 # ---- the command ----------------------------------------------------------------------------------------------------
 
 
-def test_the_command_checks_the_map_and_the_template() -> None:
+def test_command_checks_map_and_template() -> None:
     result = check("--template", str(ROOT / "template.yaml"))
     assert result.exit_code == 0
     assert result.output.splitlines()[-1].endswith("template.yaml: no errors, no warnings")
     assert "bridge.toml: no errors" in result.output
 
 
-def test_a_service_may_be_open_if_that_is_asked_for() -> None:
+def test_open_service_is_accepted_with_unsigned() -> None:
     template = ["--template", str(ROOT / "template.yaml"), "--parameter", "AuthType=NONE"]
     refused = check(*template)
     assert (refused.exit_code, "Service: AuthType is NONE" in refused.output) == (1, True)
     assert check(*template, "--unsigned").exit_code == 0
 
 
-def test_json_has_each_part_of_a_finding(tmp_path: Path) -> None:
+def test_json_finding_has_all_fields(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text(changed(MISTAKES[0]), encoding="utf-8")
     result = check("--template", str(tmp_path / "t.yaml"), "--format", "json")
     (found,) = [one for one in json.loads(result.output) if one["level"] == "error"]
-    assert (result.exit_code, set(found)) == (1, {"file", "level", "subject", "text", "wrong", "instead", "why"})
+    assert (result.exit_code, set(found)) == (1, {"file", "level", "subject", "text", "actual", "expected", "fix"})
     assert found["file"] == str(tmp_path / "t.yaml")
 
 
@@ -323,7 +322,7 @@ def sarif(template: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_sarif_has_one_run_with_the_address_and_the_line_of_the_resource(tmp_path: Path) -> None:
+def test_sarif_has_the_uri_and_line_of_the_resource(tmp_path: Path) -> None:
     text = changed(MISTAKES[0])
     found = sarif(written(tmp_path, text, "my template.yaml"))
     places = [one["locations"][0]["physicalLocation"] for one in found if one["level"] == "error"]
@@ -332,7 +331,7 @@ def test_sarif_has_one_run_with_the_address_and_the_line_of_the_resource(tmp_pat
     assert text.splitlines()[line - 1] == "  IsolatedFunction:"
 
 
-def test_a_resource_is_found_where_it_stands_and_not_where_its_name_stands(tmp_path: Path) -> None:
+def test_sarif_line_is_that_of_the_resource_not_of_its_name_elsewhere(tmp_path: Path) -> None:
     text = TEMPLATE.replace("BridgeFunction", "Function").replace("!Ref BridgeTimeout\n", "28\n")
     assert text.count("\n  Function:\n") == 2, "Globals has one as well"
     found = [one for one in sarif(written(tmp_path, text)) if one["message"]["text"].startswith("Function: Timeout")]
@@ -340,7 +339,7 @@ def test_a_resource_is_found_where_it_stands_and_not_where_its_name_stands(tmp_p
     assert line == text[: text.rindex("\n  Function:\n")].count("\n") + 2
 
 
-def test_a_template_that_cannot_be_read_hides_nothing_of_the_map(tmp_path: Path) -> None:
+def test_unreadable_template_hides_no_finding_of_the_map(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text("Resources: [", encoding="utf-8")
     result = check("--template", str(tmp_path / "t.yaml"))
     assert (result.exit_code, "bridge.toml: no errors" in result.output) == (2, True)
@@ -359,21 +358,21 @@ def piped(text: str) -> Iterator[str]:
     os.close(reading)
 
 
-def test_a_template_is_read_once() -> None:
+def test_template_in_a_pipe_is_read_once() -> None:
     with piped(edited("orders.yaml", [])) as path:
         result = CliRunner().invoke(root, ["check", str(FOLDER / "orders.toml"), "--template", path])
     assert result.exit_code == 0, result.output
 
 
-def test_a_region_that_is_not_given_is_no_reason_to_refuse_a_name() -> None:
+def test_region_is_compared_only_if_given() -> None:
     there = "arn:aws:lambda:eu-west-1:123456789012:function:orders"
     text, names = edited("orders.yaml", []), [['"orders"', f'"{there}"']]
     assert orders(text, map_edits=names) == []
     error, _ = orders(text, map_edits=names, parameters={"AWS::Region": REGION})
-    assert error.wrong == f'no statement allows lambda:InvokeFunction on "{there}", which bridge.toml names'
+    assert error.actual == f'no statement allows lambda:InvokeFunction on "{there}", which bridge.toml names'
 
 
-def test_the_region_of_the_environment_is_given(tmp_path: Path) -> None:
+def test_region_of_the_environment_is_compared(tmp_path: Path) -> None:
     there = "arn:aws:lambda:eu-west-1:123456789012:function:orders"
     (tmp_path / "bridge.toml").write_text(edited("orders.toml", [['"orders"', f'"{there}"']]), encoding="utf-8")
     command = ["check", str(tmp_path / "bridge.toml"), "--template", str(FOLDER / "orders.yaml")]
@@ -389,7 +388,7 @@ def test_the_region_of_the_environment_is_given(tmp_path: Path) -> None:
         (["--template", str(ROOT / "template.yaml"), "-P", "AuthType=MAYBE"], "'MAYBE' is not one of AWS_IAM, NONE"),
         (["--template", str(ROOT / "template.yaml"), "-P", "AWS::AccountId=1111-2222-3333"], "is not 12 digits"),
         (["--template", str(ROOT / "template.yaml"), "-P", "AuthType"], "write NAME=VALUE"),
-        (["--unsigned"], "go with --template"),
+        (["--unsigned"], "need --template"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], message: str) -> None:
@@ -403,7 +402,7 @@ def without_translator(template: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_a_sam_template_without_the_translator_says_what_to_install() -> None:
+def test_sam_without_the_translator_names_the_package() -> None:
     found = without_translator(ROOT / "template.yaml")
     assert found.returncode == 2
     assert "pip install 'lattice-bridge[template]'" in found.stdout
@@ -415,8 +414,8 @@ def test_plain_cloudformation_needs_no_translator(tmp_path: Path) -> None:
     assert (found.returncode, "t.json: no errors, no warnings" in found.stdout) == (0, True), found.stderr
 
 
-def test_nothing_is_printed_beside_the_findings() -> None:
-    """AWS's translator logs what concerns nobody here."""
+def test_translator_prints_nothing() -> None:
+    """AWS's translator logs warnings about features of AWS's own."""
     command = [sys.executable, "-m", "lattice_bridge.cli", "check", "bridge.toml", "--template", "template.yaml"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert found.stderr == ""
@@ -432,7 +431,7 @@ def test_nothing_is_printed_beside_the_findings() -> None:
         ("ConfigParameter=/map", None),
     ],
 )
-def test_a_bridge_that_reads_another_file_is_a_warning(parameter: str, found: str | None) -> None:
+def test_bridge_that_reads_another_file_is_a_warning(parameter: str, found: str | None) -> None:
     result = check("--template", str(ROOT / "template.yaml"), "--unsigned", "--parameter", parameter, "--json")
-    wrong = [one.get("wrong") for one in json.loads(result.output) if one["file"].endswith("template.yaml")]
+    wrong = [one.get("actual") for one in json.loads(result.output) if one["file"].endswith("template.yaml")]
     assert (result.exit_code, wrong) == (0, [found] if found else [])

@@ -1,4 +1,4 @@
-"""template.yaml: what AWS's own tools say of it, and that its alarms watch what the bridge writes."""
+"""template.yaml: AWS's own tools accept it, its parameters have their effect, and its alarms watch existing metrics."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ import pytest
 
 from lattice_bridge.config.options import Options
 from lattice_bridge.config.settings import Settings
-from lattice_bridge.deployment.checks.rules import template_findings
-from lattice_bridge.deployment.cloudformation.read import read_translated
+from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.deployment.cloudformation.sam import translate
-from lattice_bridge.deployment.cloudformation.template import Resource, Template
+from lattice_bridge.deployment.cloudformation.template import Resource, Template, read_translated
 from lattice_bridge.errors import REASONS
 from lattice_bridge.telemetry import Circumstances, Record, lines, look_lines
 from tests.support.paths import ROOT
@@ -64,18 +63,18 @@ def alarms() -> list[Resource]:
 
 
 def lint(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Offline: whatever it would fetch, it would fetch from nowhere."""
+    """Runs cfn-lint offline: every request it may make ends at a closed port."""
     nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:1")
     command = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", REGION, *options, "--", str(path)]
     return subprocess.run(command, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False)
 
 
-def test_cfn_lint_has_nothing_against_it() -> None:
+def test_cfn_lint_accepts_the_template() -> None:
     found = lint(TEMPLATE)
     assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
 
 
-def test_cfn_lint_has_nothing_against_what_it_becomes(tmp_path: Path) -> None:
+def test_cfn_lint_accepts_the_translated_template(tmp_path: Path) -> None:
     translated = tmp_path / "translated.json"
     translated.write_text(json.dumps(translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)), encoding="utf-8")
     found = lint(
@@ -89,7 +88,7 @@ def test_cfn_lint_has_nothing_against_what_it_becomes(tmp_path: Path) -> None:
     [CHANGED, {"AuthType": "NONE"}, {"ConfigParameter": "/bridge/map"}, {"ServiceNetworkId": "sn-0123456789abcdef0"}],
     ids=["all changed", "open", "configuration in SSM", "an existing network"],
 )
-def test_it_stays_clean_with_other_parameters(parameters: dict[str, str]) -> None:
+def test_template_with_other_parameters_has_no_findings(parameters: dict[str, str]) -> None:
     unsigned = parameters.get("AuthType") == "NONE"
     assert template_findings(TEMPLATE, options(), parameters, REGION, unsigned=unsigned) == []
 
@@ -104,14 +103,14 @@ def test_every_parameter_has_a_default_and_a_description() -> None:
 # ---- what the parameters do -----------------------------------------------------------------------------------------
 
 
-def test_only_signed_callers_are_admitted_and_others_only_if_that_is_asked_for() -> None:
+def test_unsigned_callers_are_admitted_only_with_auth_type_none() -> None:
     policy = template().resources["ServiceAuthPolicy"].properties["Policy"]
     (statement,) = policy["Statement"]
     assert statement["Condition"] == {"StringNotEqualsIgnoreCase": {"aws:PrincipalType": "anonymous"}}
     assert "ServiceAuthPolicy" not in template(AuthType="NONE").resources
 
 
-def test_an_organisation_and_vpcs_narrow_who_is_admitted() -> None:
+def test_organisation_and_vpcs_restrict_callers() -> None:
     statements = template(**CHANGED).resources["ServiceAuthPolicy"].properties["Policy"]["Statement"]
     assert [(one["Effect"], one["Condition"]) for one in statements[1:]] == [
         ("Deny", {"StringNotEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}),
@@ -119,7 +118,7 @@ def test_an_organisation_and_vpcs_narrow_who_is_admitted() -> None:
     ]
 
 
-def test_by_default_nothing_is_reserved_traced_or_registered_and_no_configuration_is_read_from_elsewhere() -> None:
+def test_defaults_reserve_trace_and_register_nothing() -> None:
     by_default, changed = template().resources, template(**CHANGED).resources
     assert "ReservedConcurrentExecutions" not in by_default["BridgeFunction"].properties
     assert "TenantTable" not in by_default
@@ -141,44 +140,44 @@ def test_by_default_nothing_is_reserved_traced_or_registered_and_no_configuratio
         ({"ConfigFile": "maps/prod.toml"}, "maps/prod.toml"),
     ],
 )
-def test_the_bridge_is_told_where_its_configuration_is(parameters: dict[str, str], place: str) -> None:
+def test_configuration_variable_follows_the_parameters(parameters: dict[str, str], place: str) -> None:
     function = template(**parameters).resources["BridgeFunction"]
     assert function.properties["Environment"]["Variables"]["LATTICE_BRIDGE_CONFIG"] == place
 
 
-def test_an_existing_network_is_joined_and_none_made() -> None:
+def test_existing_network_is_joined() -> None:
     found = template(ServiceNetworkId="sn-0123456789abcdef0")
     assert found.of_type("AWS::VpcLattice::ServiceNetwork") == []
     (association,) = found.of_type("AWS::VpcLattice::ServiceNetworkServiceAssociation")
     assert association.properties["ServiceNetworkIdentifier"] == "sn-0123456789abcdef0"
 
 
-def test_a_new_version_takes_over_by_canary_and_two_alarms_roll_it_back() -> None:
+def test_rollout_is_a_canary_with_two_alarms() -> None:
     (group,) = template().of_type("AWS::CodeDeploy::DeploymentGroup")
     assert group.properties["DeploymentConfigName"] == "CodeDeployDefault.LambdaCanary10Percent5Minutes"
     watched = [alarm["Name"] for alarm in group.properties["AlarmConfiguration"]["Alarms"]]
     assert watched == ["NewVersionAlarm", "BridgeFaultAlarm"]
 
 
-def test_the_crashes_of_the_version_before_do_not_stop_the_one_that_mends_them() -> None:
+def test_rollout_alarm_watches_the_new_version_only() -> None:
     dimensions = {one["Name"] for one in template().resources["NewVersionAlarm"].properties["Dimensions"]}
     assert dimensions == {"FunctionName", "Resource", "ExecutedVersion"}
 
 
-def test_all_at_once_no_alarm_is_looked_at_for_one_may_ring_already() -> None:
+def test_all_at_once_rollout_has_no_alarms() -> None:
     (group,) = template(Rollout="AllAtOnce").of_type("AWS::CodeDeploy::DeploymentGroup")
     assert group.properties["AlarmConfiguration"] == {}
 
 
 def versions(**parameters: str) -> dict[str, str]:
-    """The logical id of each function's version: with another one, CloudFormation publishes and moves the alias."""
+    """The logical id of each function's version. A changed one publishes a version and moves the alias."""
     resources = translate(TEMPLATE.read_text(encoding="utf-8"), parameters, REGION)["Resources"]
     found = {name: body for name, body in resources.items() if body["Type"] == "AWS::Lambda::Version"}
     return {body["Properties"]["FunctionName"]["Ref"]: name for name, body in found.items()}
 
 
-def test_what_a_parameter_changes_of_a_function_is_a_new_version_of_it() -> None:
-    """By itself SAM compares what stands in the template, where a parameter is the same whatever its value."""
+def test_changed_parameter_makes_a_new_version_of_its_function() -> None:
+    """SAM compares the written template, in which a parameter is the same for each of its values."""
     text, before = TEMPLATE.read_text(encoding="utf-8"), versions()
     document = translate(text, {}, REGION)["Resources"]
     functions = {name: body for name, body in document.items() if body["Type"] == "AWS::Lambda::Function"}
@@ -211,10 +210,10 @@ OTHER: Final = {
     "MetricsNamespace": "Staging",
     "Tracing": "Active",
 }
-"""Of every parameter that a version is made with, another value."""
+"""Parameter that a version depends on → a value other than its default."""
 
 
-def test_the_description_by_which_sam_sees_a_change_is_short_enough_for_lambda() -> None:
+def test_description_with_all_parameters_fits_lambdas_limit() -> None:
     longest = {"ConfigFile": 30, "ConfigObject": 80, "ConfigParameter": 64, "MetricsNamespace": 30}
     declared = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)["Parameters"]
     for name in ("ConfigFile", "ConfigObject", "ConfigParameter"):
@@ -229,7 +228,7 @@ def test_the_description_by_which_sam_sees_a_change_is_short_enough_for_lambda()
     assert 200 < len(function.properties["Description"]) <= 256
 
 
-def test_what_does_not_go_together_is_told() -> None:
+def test_contradicting_parameters_are_refused_by_a_rule() -> None:
     for parameters, rule in [
         ({"DomainName": "orders.example.org"}, "DomainWithCertificate"),
         ({"ServiceNetworkId": "sn-0123456789abcdef0", "VpcId": "vpc-0123456789abcdef0"}, "VpcOfANewNetwork"),
@@ -240,7 +239,7 @@ def test_what_does_not_go_together_is_told() -> None:
         assert [one.subject for one in found] == [rule], parameters
 
 
-def test_who_was_which_tenant_is_kept_when_the_stack_goes() -> None:
+def test_logs_and_failure_queue_outlive_the_stack() -> None:
     text = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)["Resources"]
     for kept in ("BridgeLogs", "AccessLogs", "FailureQueue"):
         assert text[kept]["DeletionPolicy"] == "RetainExceptOnCreate"
@@ -248,7 +247,7 @@ def test_who_was_which_tenant_is_kept_when_the_stack_goes() -> None:
     assert re.fullmatch(r"/aws/vendedlogs/vpc-lattice/local-\w+", name)
 
 
-def test_every_role_has_the_boundary_and_all_that_is_stored_the_key() -> None:
+def test_roles_have_the_boundary_and_stores_the_key() -> None:
     found = template(**CHANGED)
     roles = found.of_type("AWS::IAM::Role")
     assert len(roles) == 5
@@ -259,7 +258,7 @@ def test_every_role_has_the_boundary_and_all_that_is_stored_the_key() -> None:
     assert template().resources["FailureQueue"].properties["SqsManagedSseEnabled"] is True
 
 
-def test_a_registry_that_is_there_is_read_and_not_made() -> None:
+def test_existing_registry_is_read_and_not_created() -> None:
     found = template(TenantRegistry="existing", TenantTableName="our-tenants").resources
     assert "TenantTable" not in found
     policies = {one["PolicyName"]: one["PolicyDocument"] for one in found["BridgeRole"].properties["Policies"]}
@@ -267,7 +266,7 @@ def test_a_registry_that_is_there_is_read_and_not_made() -> None:
     assert statement["Resource"].endswith(":table/our-tenants")
 
 
-def test_every_log_group_has_a_retention_and_every_function_its_own() -> None:
+def test_each_function_has_a_log_group_with_retention() -> None:
     groups = template().of_type("AWS::Logs::LogGroup")
     assert {group.properties["RetentionInDays"] for group in groups} == {30}
     functions = template().of_type("AWS::Lambda::Function")
@@ -288,7 +287,7 @@ def metric_names(line: str) -> tuple[set[str], list[list[str]]]:
 
 
 def written() -> dict[str, list[list[str]]]:
-    """The metrics of the bridge, and what is counted in Lattice's access log; each with its sets of dimensions."""
+    """The metrics of the bridge and those counted in Lattice's access log, with their sets of dimensions."""
     request = lines(Record(), Circumstances("r", cold=False, map_sha256=None, now=0)).splitlines()[-1]
     look = look_lines(None, None, None, 0).splitlines()[-1]
     pairs = (metric_names(request), metric_names(look))
@@ -300,7 +299,7 @@ def written() -> dict[str, list[list[str]]]:
 
 
 def metrics_of(alarm: Resource) -> Iterator[dict[str, Any]]:
-    """Metrics as an alarm names them one by one."""
+    """The metrics that an alarm names one by one."""
     if "MetricName" in alarm.properties:
         yield dict(alarm.properties)
     yield from (one["MetricStat"]["Metric"] for one in alarm.properties.get("Metrics", ()) if "MetricStat" in one)
@@ -325,7 +324,7 @@ def test_alarms_watch_metrics_that_the_bridge_writes() -> None:
         assert dimensions.get("Backend", "none") in {"none", *(one.path for one in options().backends)}
 
 
-def test_queries_name_metrics_dimensions_and_reasons_that_the_bridge_writes() -> None:
+def test_queries_name_metrics_dimensions_and_reasons_that_exist() -> None:
     found = [query for query in queries() if query.startswith("SELECT")]
     assert len(found) >= 6
     for query in found:
@@ -336,7 +335,7 @@ def test_queries_name_metrics_dimensions_and_reasons_that_the_bridge_writes() ->
         assert " OR " not in query  # Metrics Insights has AND alone
 
 
-def test_every_reason_that_an_operator_has_to_mend_is_in_the_alarm_that_rolls_back() -> None:
+def test_rollback_alarm_counts_every_reason_that_an_operator_fixes() -> None:
     (query,) = [one["Expression"] for one in template().resources["BridgeFaultAlarm"].properties["Metrics"]]
     left_out = set(re.findall(r"Reason != '(\w+)'", query)) - {"ok"}
     assert left_out == {
@@ -346,7 +345,7 @@ def test_every_reason_that_an_operator_has_to_mend_is_in_the_alarm_that_rolls_ba
     }
 
 
-def test_every_backend_of_bridge_toml_has_its_alarm_on_latency() -> None:
+def test_every_backend_has_a_latency_alarm() -> None:
     watched = {
         metric["Dimensions"][0]["Value"]
         for alarm in alarms()
@@ -356,14 +355,14 @@ def test_every_backend_of_bridge_toml_has_its_alarm_on_latency() -> None:
     assert watched == {backend.path for backend in options().backends}
 
 
-def test_the_tenants_of_every_isolated_backend_are_counted() -> None:
+def test_tenants_of_every_isolated_backend_are_counted() -> None:
     rule = json.loads(template().resources["TenantsRule"].properties["RuleBody"])
     filters = {one["Match"]: one for one in rule["Contribution"]["Filters"]}
     assert filters["$.backend"]["In"] == [one.path for one in options().backends if one.isolated]
     assert len(rule["Contribution"]["Filters"]) <= 4  # Contributor Insights takes no more
 
 
-def test_log_queries_of_the_dashboard_name_fields_that_the_log_has() -> None:
+def test_dashboard_queries_name_fields_of_the_log() -> None:
     body = json.loads(template().resources["Dashboard"].properties["DashboardBody"])
     text = " ".join(widget["properties"].get("query", "") for widget in body["widgets"])
     steps = set(re.findall(r"milliseconds\.(\w+)", text))
@@ -371,8 +370,8 @@ def test_log_queries_of_the_dashboard_name_fields_that_the_log_has() -> None:
     assert "by tenant" in text
 
 
-def test_metrics_alarms_and_dashboard_are_of_one_namespace() -> None:
-    """So that a second stack's faults do not roll this one back."""
+def test_metrics_alarms_and_dashboard_share_one_namespace() -> None:
+    """A second stack's faults must not roll this one back."""
     found = template(**CHANGED)
     variables = found.resources["BridgeFunction"].properties["Environment"]["Variables"]
     assert variables["LATTICE_BRIDGE_METRICS_NAMESPACE"] == "Staging"
@@ -380,7 +379,7 @@ def test_metrics_alarms_and_dashboard_are_of_one_namespace() -> None:
     assert found.resources["LatticeErrors"].properties["MetricTransformations"][0]["MetricNamespace"] == "Staging"
 
 
-def test_alarms_tell_a_topic_if_there_is_one() -> None:
+def test_alarms_notify_the_topic_if_given() -> None:
     for alarm in template(**CHANGED).of_type("AWS::CloudWatch::Alarm"):
         assert alarm.properties["AlarmActions"] == [CHANGED["AlarmTopicArn"]]
     assert not any("AlarmActions" in alarm.properties for alarm in alarms())

@@ -1,4 +1,4 @@
-"""Templates: what CloudFormation would compute, and errors that say where."""
+"""The template reader: values as CloudFormation computes them, and errors with their place."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from lattice_bridge.deployment.cloudformation.parameters import values_of
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template, resolve
-from lattice_bridge.deployment.cloudformation.text import read_document
+from lattice_bridge.deployment.cloudformation.template import read_template, resolve
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, read_document
+from lattice_bridge.deployment.cloudformation.values import parameter_values
 
 
 def properties(folder: Path, text: str, resource: str = "R", **parameters: str) -> Any:
@@ -54,7 +54,7 @@ Resources:
 
 
 def condition(written: str) -> str:
-    """A condition more, which is asked for."""
+    """The template with one more condition, which R.X uses."""
     return HEAD.replace("\nResources:", f"\n  IsOdd: {written}\nResources:") + "!If [IsOdd, 1, 2]"
 
 
@@ -106,25 +106,25 @@ FN = "arn:aws:lambda:eu-west-1:123456789012:function:orders-fn"
         ("!GetAtt Custom.Arn", "arn:aws:local:eu-west-1:123456789012:Custom"),
     ],
 )
-def test_an_expression_has_the_value_that_cloudformation_gives_it(tmp_path: Path, expression: str, value: Any) -> None:
+def test_expression_has_the_value_of_cloudformation(tmp_path: Path, expression: str, value: Any) -> None:
     assert properties(tmp_path, HEAD + expression)["X"] == value
 
 
-def test_a_lattice_resource_has_an_arn_that_stays_the_same(tmp_path: Path) -> None:
+def test_lattice_resource_has_a_stable_arn(tmp_path: Path) -> None:
     first = properties(tmp_path, HEAD + "!GetAtt Svc.Arn")["X"]
     assert first == properties(tmp_path, HEAD + "!Ref Svc")["X"]
     assert first.startswith("arn:aws:vpc-lattice:eu-west-1:123456789012:service/svc-")
     assert properties(tmp_path, HEAD + "!GetAtt Svc.Id")["X"] == first.rpartition("/")[2]
 
 
-def test_a_resource_whose_condition_is_false_is_not_there(tmp_path: Path) -> None:
+def test_resource_with_a_false_condition_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "template.yaml"
     path.write_text(HEAD + "1\n  Gone: {Type: Test, Condition: IsProd}\n  There: {Type: Test, Condition: NotProd}\n")
     found = read_template(path, {}, "us-east-1").resources
     assert ("Gone" in found, "There" in found) == (False, True)
 
 
-def test_globals_are_merged_under_a_functions_own_properties(tmp_path: Path) -> None:
+def test_globals_are_merged_under_the_functions_properties(tmp_path: Path) -> None:
     text = """
 Globals:
   Function:
@@ -145,9 +145,9 @@ Resources:
         ("Resources: [", {}, "not YAML"),
         ("a: 1", {}, "no Resources"),
         ("Resources: {R: {}}", {}, "resource R: no Type"),
-        (HEAD + "!Ref Nobody", {}, "R.X: Ref Nobody: no such parameter or resource"),
-        (HEAD + "!GetAtt Nobody.Arn", {}, "R.X: GetAtt Nobody.Arn: no such resource"),
-        (HEAD + "!Sub '${Nobody}'", {}, "R.X: Ref Nobody"),
+        (HEAD + "!Ref Missing", {}, "R.X: Ref Missing: no such parameter or resource"),
+        (HEAD + "!GetAtt Missing.Arn", {}, "R.X: GetAtt Missing.Arn: no such resource"),
+        (HEAD + "!Sub '${Missing}'", {}, "R.X: Ref Missing"),
         (
             HEAD + "!FindInMap [Colours, large, small]",
             {},
@@ -165,11 +165,11 @@ Resources:
         (
             "Resources: {R: &a {Type: T, Properties: {X: *a}}}",
             {},
-            "line 1: with its aliases written out, this has more",
+            "line 1: with its aliases expanded, this has more",
         ),
         ("Resources: {R: {Type: T}}\nX: " + "[" * 3000, {}, "nested too deeply"),
         ("Resources: {}\nX: " + "1" * 5000, {}, "a number of more than 4,300 digits"),
-        ("Resources:\n  R: {Type: T}\n  R: {Type: T}\n", {}, "line 3: R is there twice"),
+        ("Resources:\n  R: {Type: T}\n  R: {Type: T}\n", {}, "line 3: R occurs twice"),
         (HEAD + "1", {"AWS::Colour": "x"}, "no parameter AWS::Colour"),
         (HEAD + "!If [Nothing, 1, 2]", {}, "no condition Nothing"),
         (HEAD + "!Select [9, [a]]", {}, "R.X: Fn::Select is malformed"),
@@ -177,7 +177,7 @@ Resources:
         (
             "Parameters: {P: {Type: String}}\nResources: {}",
             {},
-            "parameter P has no default; give it with --parameter P=…",
+            "parameter P: no value and no default. Fix: --parameter P=…",
         ),
         (
             "Parameters: {P: {Type: String, AllowedValues: [a, b]}}\nResources: {}",
@@ -186,19 +186,19 @@ Resources:
         ),
     ],
 )
-def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, parameters: dict[str, str], message: str) -> None:
+def test_fault_is_reported_with_its_place(tmp_path: Path, text: str, parameters: dict[str, str], message: str) -> None:
     with pytest.raises(BadTemplate) as caught:
         properties(tmp_path, text, **parameters)
     assert message in str(caught.value)
 
 
-def test_a_fault_in_the_yaml_is_told_in_one_line(tmp_path: Path) -> None:
+def test_yaml_fault_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(BadTemplate, match="not YAML: while parsing a flow node ") as caught:
         properties(tmp_path, "Resources: [")
     assert "\n" not in str(caught.value)
 
 
-def test_a_map_whose_one_key_begins_as_a_reference_is_merged(tmp_path: Path) -> None:
+def test_map_with_a_key_like_a_reference_is_merged(tmp_path: Path) -> None:
     text = """
 Globals: {Function: {Environment: {Variables: {A: one}}}}
 Resources: {R: {Type: "AWS::Serverless::Function", Properties: {Environment: {Variables: {Refresh: two}}}}}
@@ -206,7 +206,7 @@ Resources: {R: {Type: "AWS::Serverless::Function", Properties: {Environment: {Va
     assert properties(tmp_path, text) == {"Environment": {"Variables": {"A": "one", "Refresh": "two"}}}
 
 
-def test_conditions_of_conditions_are_decided_once_each(tmp_path: Path) -> None:
+def test_nested_conditions_are_decided_once_each(tmp_path: Path) -> None:
     chain = "".join(f"  C{n}: !Or [!Condition C{n - 1}, !Condition C{n - 1}]\n" for n in range(1, 60))
     text = (
         f"Conditions:\n  C0: !Equals [a, b]\n{chain}Resources: {{R: {{Type: T, Properties: {{X: !If [C59, 1, 2]}}}}}}"
@@ -214,19 +214,19 @@ def test_conditions_of_conditions_are_decided_once_each(tmp_path: Path) -> None:
     assert properties(tmp_path, text) == {"X": 2}
 
 
-def test_a_template_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_template_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadTemplate, match="No such file"):
         read_template(tmp_path / "nothing.yaml", {}, "us-east-1")
 
 
-def test_aliases_are_no_bomb(tmp_path: Path) -> None:
+def test_aliases_that_expand_to_too_many_values_are_refused(tmp_path: Path) -> None:
     levels = [f"  a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 9)]
     text = "\n".join(["Metadata:", "  a0: &a0 [x]", *levels, "Resources: {R: {Type: Test}}"])
-    with pytest.raises(BadTemplate, match=r"line 7: with its aliases written out, this has more than 100,000 values"):
+    with pytest.raises(BadTemplate, match=r"line 7: with its aliases expanded, this has more than 100,000 values"):
         properties(tmp_path, text)
 
 
-def test_json_may_be_indented_by_tabs(tmp_path: Path) -> None:
+def test_json_with_tabs_is_read(tmp_path: Path) -> None:
     text = json.dumps({"Resources": {"R": {"Type": "Test", "Properties": {"X": "a\tb"}}}}, indent="\t")
     assert properties(tmp_path, text) == {"X": "a\tb"}
 
@@ -284,11 +284,11 @@ def deployed(expression: str, **parameters: str) -> Any:
         ("!If [HereAndProd, 1, 2]", 2),
     ],
 )
-def test_what_only_a_deployment_knows_stays_visible(expression: str, value: str) -> None:
+def test_unresolved_value_is_a_marker(expression: str, value: str) -> None:
     assert deployed(expression) == value
 
 
-def test_pseudo_parameters_may_be_given() -> None:
+def test_given_pseudo_parameters_are_used() -> None:
     given = {"AWS__StackName": "prod", "AWS__AccountId": "111122223333", "AWS__Region": "cn-north-1"}
     assert deployed("!Sub '${AWS::StackName} ${AWS::URLSuffix} ${Fn.Arn}'", **given) == (
         "prod amazonaws.com.cn arn:aws-cn:lambda:cn-north-1:111122223333:function:orders-fn"
@@ -300,8 +300,8 @@ def test_pseudo_parameters_may_be_given() -> None:
     [
         ("Type: Number, MinValue: 60, MaxValue: 600", "30", "'30' is not between 60 and 600"),
         ("Type: Number, MaxValue: 600", "601", "'601' is not between -inf and 600"),
-        ("Type: Number", "soon", "'soon' is no number"),
-        ("Type: List<Number>", "1,x", "'x' is no number"),
+        ("Type: Number", "soon", "'soon' is not a number"),
+        ("Type: List<Number>", "1,x", "'x' is not a number"),
         ("Type: String, MinLength: 2", "a", "'a' has 1 characters, and may have 2 to any number"),
         ("Type: String, MaxLength: 2", "abc", "'abc' has 3 characters, and may have 0 to 2"),
         ("Type: String, AllowedPattern: '[a-z]+'", "a1", "'a1' does not match [a-z]+"),
@@ -309,9 +309,9 @@ def test_pseudo_parameters_may_be_given() -> None:
         ("Type: CommaDelimitedList, AllowedValues: [a, b]", "a, c", "'c' is not one of a, b"),
     ],
 )
-def test_a_value_that_a_parameter_does_not_take_is_told(declared: str, value: str, fault: str) -> None:
+def test_disallowed_parameter_value_is_refused(declared: str, value: str, fault: str) -> None:
     with pytest.raises(BadTemplate, match=re.escape(f"parameter P: {fault}")):
-        values_of({"P": yaml.safe_load(f"{{{declared}}}")}, {"P": value}, deployed=False)
+        parameter_values({"P": yaml.safe_load(f"{{{declared}}}")}, {"P": value}, deployed=False)
 
 
 @pytest.mark.parametrize(
@@ -325,6 +325,6 @@ def test_a_value_that_a_parameter_does_not_take_is_told(declared: str, value: st
         ("Type: String, MinLength: 0, AllowedPattern: '^(a.*)?$'", ""),
     ],
 )
-def test_a_value_that_a_parameter_takes_is_taken(declared: str, value: str) -> None:
-    """A pattern that Python cannot read is left to AWS, where it is Java's."""
-    assert values_of({"P": yaml.safe_load(f"{{{declared}}}")}, {"P": value}, deployed=False)
+def test_allowed_parameter_value_is_accepted(declared: str, value: str) -> None:
+    """AWS reads patterns as Java's; one that Python cannot read is not tried here."""
+    assert parameter_values({"P": yaml.safe_load(f"{{{declared}}}")}, {"P": value}, deployed=False)

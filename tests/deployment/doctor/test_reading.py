@@ -37,8 +37,7 @@ from lattice_bridge.deployment.doctor.read_lambda import (
 from lattice_bridge.deployment.doctor.read_lattice import read_groups, read_service
 from lattice_bridge.deployment.doctor.run import NoSuchFunction, findings_of, read_deployed
 from lattice_bridge.deployment.doctor.service import POLICY
-from lattice_bridge.deployment.iam.condition import Asked
-from lattice_bridge.deployment.iam.policy import read_policy
+from lattice_bridge.deployment.iam.policy import ConditionValue, read_policy
 from tests.support.aws_server import REGION, AwsServer
 from tests.support.doctor_stack import (
     ACCOUNT,
@@ -557,7 +556,7 @@ def test_a_function_of_moto_is_read(roles: AwsServer) -> None:
     own = bare.statements
     assert not isinstance(own, Unread)
     assert [(one.principals, one.values("aws:sourcearn")) for one in own] == [
-        ((("Service", "vpc-lattice.amazonaws.com"),), (Asked("arnlike", GROUP),))
+        ((("Service", "vpc-lattice.amazonaws.com"),), (ConditionValue("arnlike", GROUP),))
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 from lattice_bridge.deployment.doctor.facts import AuthPolicy, Listener
 from lattice_bridge.deployment.doctor.finding import Unread
 from lattice_bridge.deployment.doctor.service import OPEN, POLICY
-from lattice_bridge.deployment.iam.policy import read_policy, read_statements
+from lattice_bridge.deployment.iam.policy import read_policy
 from tests.support.doctor_stack import (
     CONFIGURED,
     DEPLOYED,
@@ -32,7 +32,7 @@ EVERYBODY: dict[str, Any] = {"Effect": "Allow", "Principal": "*", "Action": "*",
 
 
 def active(*statements: Mapping[str, Any]) -> AuthPolicy:
-    return AuthPolicy("Active", statements)
+    return AuthPolicy("Active", read_policy({"Statement": list(statements)}))
 
 
 # ---- authentication -------------------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def test_a_policy_that_leaves_nothing_of_the_service_lets_nobody_in(statements: 
 
 
 def test_a_policy_that_admits_anonymous_callers_is_an_error_unless_the_map_is_for_them() -> None:
-    wide = served(auth_policy=active(*read_statements(OPEN)))
+    wide = served(auth_policy=AuthPolicy("Active", read_policy(OPEN)))
     assert only(wide).found == "admits callers that nobody authenticated"
     assert said(wide, replace(CONFIGURED, admits_anonymous=True)) == []
     assert only(DEPLOYED, replace(CONFIGURED, admits_anonymous=True)).level == "warning"
@@ -112,7 +112,7 @@ def test_who_is_anonymous_gets_past_a_policy_or_does_not(statements: list[dict[s
         (active(SIGNED, {**EVERYBODY, "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}), CONFIGURED),
         (active(SIGNED), TOKENS),
         (active(SIGNED, {**EVERYBODY, "Effect": "Deny"}), CONFIGURED),
-        (AuthPolicy("Inactive", (SIGNED,)), CONFIGURED),
+        (AuthPolicy("Inactive", read_policy({"Statement": SIGNED})), CONFIGURED),
     ],
 )
 def test_a_policy_that_is_there_is_never_replaced(policy: AuthPolicy, configured: Any) -> None:
@@ -138,14 +138,14 @@ def test_the_auth_policy_is_the_templates() -> None:
 def test_a_policy_that_would_shut_callers_out_is_mended_before_it_comes_alive(
     auth_type: str, statements: list[dict[str, Any]], configured: Any, what: str
 ) -> None:
-    inactive = AuthPolicy("Inactive", tuple(statements))
+    inactive = AuthPolicy("Inactive", read_policy({"Statement": statements}))
     mend = str(only(served(auth_type=auth_type, auth_policy=inactive), configured).mend)
     assert mend.startswith(f"first put an auth policy with {what}")
     assert mend.endswith(f"now it is: {LOOK}; then: {UPDATE}")
 
 
 def test_one_that_lets_in_whom_the_map_is_for_comes_alive_by_a_command() -> None:
-    inactive = AuthPolicy("Inactive", read_statements(OPEN))
+    inactive = AuthPolicy("Inactive", read_policy(OPEN))
     assert only(served(auth_policy=inactive), TOKENS).mend == UPDATE
 
 

@@ -1,4 +1,4 @@
-"""Whom a Lattice auth policy lets in."""
+"""Auth policies of Lattice: which of them admit anonymous callers, and which admit no caller."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 
 from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_nobody
+from lattice_bridge.deployment.iam.policy import Statement, read_policy
 
 SERVICE: Final = "arn:aws:vpc-lattice:eu-west-1:123456789012:service/svc-0123456789abcdef0"
 ALLOW: Final[dict[str, Any]] = {
@@ -17,6 +18,10 @@ ALLOW: Final[dict[str, Any]] = {
 }
 DENY: Final[dict[str, Any]] = {**ALLOW, "Effect": "Deny"}
 ROLE: Final = "arn:aws:iam::123456789012:role/blue"
+
+
+def policy(*statements: dict[str, Any]) -> tuple[Statement, ...]:
+    return read_policy({"Statement": list(statements)})
 
 
 def when(**condition: Any) -> dict[str, Any]:
@@ -42,9 +47,9 @@ def when(**condition: Any) -> dict[str, Any]:
         ({"Resource": None}, True),  # whether AWS takes it so is not documented
     ],
 )
-def test_an_allow_for_everybody_that_covers_invoke_admits(change: dict[str, Any], admits: bool) -> None:
+def test_allow_for_everybody_admits_anonymous_callers(change: dict[str, Any], admits: bool) -> None:
     statement = {key: value for key, value in {**ALLOW, **change}.items() if value is not None}
-    assert admits_anonymous([statement], SERVICE) is admits
+    assert admits_anonymous(policy(statement), SERVICE) is admits
 
 
 @pytest.mark.parametrize(
@@ -69,8 +74,8 @@ def test_an_allow_for_everybody_that_covers_invoke_admits(change: dict[str, Any]
         ("StringEquals", "aws:PrincipalTag/team", "${AWS:resourceTag/team}"),
     ],
 )
-def test_a_condition_that_is_known_to_shut_anonymous_callers_out_does(operator: str, key: str, values: Any) -> None:
-    assert not admits_anonymous([{**ALLOW, **when(**{operator: {key: values}})}])
+def test_allow_with_a_condition_on_identity_refuses_anonymous_callers(operator: str, key: str, values: Any) -> None:
+    assert not admits_anonymous(policy({**ALLOW, **when(**{operator: {key: values}})}))
 
 
 @pytest.mark.parametrize(
@@ -99,24 +104,20 @@ def test_a_condition_that_is_known_to_shut_anonymous_callers_out_does(operator: 
         ("IpAddress", "aws:SourceIp", "10.0.0.0/8"),
     ],
 )
-def test_any_other_condition_is_not_known_to(operator: str, key: str, values: Any) -> None:
-    assert admits_anonymous([{**ALLOW, **when(**{operator: {key: values}})}])
+def test_allow_with_any_other_condition_admits_anonymous_callers(operator: str, key: str, values: Any) -> None:
+    assert admits_anonymous(policy({**ALLOW, **when(**{operator: {key: values}})}))
 
 
-@pytest.mark.parametrize("condition", [{"StringEquals": "aws:PrincipalOrgID"}, [], "x"])
-def test_a_condition_that_is_none_shuts_nobody_out(condition: object) -> None:
-    assert admits_anonymous([{**ALLOW, "Condition": condition}])
-    assert admits_anonymous([ALLOW, {**DENY, "Condition": condition}])
-
-
-def test_one_of_several_conditions_is_enough_for_an_allow() -> None:
+def test_one_of_several_conditions_refuses_anonymous_callers() -> None:
     both = when(StringEquals={"aws:PrincipalOrgID": "o-1", "vpc-lattice-svcs:SourceVpc": "vpc-1"})
-    assert not admits_anonymous([{**ALLOW, **both}])
+    assert not admits_anonymous(policy({**ALLOW, **both}))
 
 
-def test_one_allow_is_enough_to_be_let_in() -> None:
+def test_one_of_several_allows_admits_anonymous_callers() -> None:
     signed = when(StringEquals={"aws:PrincipalOrgID": "o-1"})
-    assert admits_anonymous([{**ALLOW, **signed}, {**ALLOW, **when(StringEquals={"vpc-lattice-svcs:Port": "443"})}])
+    assert admits_anonymous(
+        policy({**ALLOW, **signed}, {**ALLOW, **when(StringEquals={"vpc-lattice-svcs:Port": "443"})})
+    )
 
 
 IS_ANONYMOUS: Final = when(StringEqualsIgnoreCase={"aws:PrincipalType": "anonymous"})
@@ -145,8 +146,8 @@ IS_ANONYMOUS: Final = when(StringEqualsIgnoreCase={"aws:PrincipalType": "anonymo
         {"Resource": ["arn:aws:vpc-lattice:*:*:service/svc-*/*"]},
     ],
 )
-def test_a_deny_of_everything_to_anonymous_callers_shuts_them_out(change: dict[str, Any]) -> None:
-    assert not admits_anonymous([ALLOW, {**DENY, **change}], SERVICE)
+def test_deny_of_the_whole_service_refuses_anonymous_callers(change: dict[str, Any]) -> None:
+    assert not admits_anonymous(policy(ALLOW, {**DENY, **change}), SERVICE)
 
 
 @pytest.mark.parametrize(
@@ -178,14 +179,17 @@ def test_a_deny_of_everything_to_anonymous_callers_shuts_them_out(change: dict[s
         when(StringNotEqualsIfExists={"aws:SourceVpc": "vpc-1"}),
     ],
 )
-def test_a_deny_of_less_shuts_nobody_out(change: dict[str, Any]) -> None:
-    assert admits_anonymous([ALLOW, {**DENY, **IS_ANONYMOUS, **change}], SERVICE)
+def test_deny_of_less_refuses_no_anonymous_caller(change: dict[str, Any]) -> None:
+    deny = {**DENY, **IS_ANONYMOUS, **change}
+    if "NotPrincipal" in change:
+        del deny["Principal"]
+    assert admits_anonymous(policy(ALLOW, deny), SERVICE)
 
 
-def test_without_the_services_arn_only_a_deny_of_every_resource_counts() -> None:
+def test_deny_of_one_service_needs_its_arn() -> None:
     of_one = {**DENY, **IS_ANONYMOUS, "Resource": f"{SERVICE}/*"}
-    assert admits_anonymous([ALLOW, of_one])
-    assert not admits_anonymous([ALLOW, of_one], SERVICE)
+    assert admits_anonymous(policy(ALLOW, of_one))
+    assert not admits_anonymous(policy(ALLOW, of_one), SERVICE)
 
 
 @pytest.mark.parametrize(
@@ -207,5 +211,7 @@ def test_without_the_services_arn_only_a_deny_of_every_resource_counts() -> None
         ([{**ALLOW, "Action": "vpc-lattice-svcs:Connect"}], True),
     ],
 )
-def test_a_policy_of_which_nothing_is_left_admits_nobody(statements: list[dict[str, Any]], nobody: bool) -> None:
-    assert admits_nobody(statements, SERVICE) is nobody
+def test_policy_that_allows_nothing_of_the_service_admits_nobody(
+    statements: list[dict[str, Any]], nobody: bool
+) -> None:
+    assert admits_nobody(policy(*statements), SERVICE) is nobody

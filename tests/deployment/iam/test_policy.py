@@ -1,4 +1,4 @@
-"""What a policy document says, as far as doctor reads one."""
+"""The IAM policy model: patterns, condition values, statements, and what a role is granted."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from lattice_bridge.deployment.doctor.granted import granted
-from lattice_bridge.deployment.iam.condition import Asked
-from lattice_bridge.deployment.iam.pattern import matches
-from lattice_bridge.deployment.iam.policy import BadPolicy, read_policy
+from lattice_bridge.deployment.iam.policy import BadPolicy, ConditionValue, matches, read_policy
 
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:orders:live"
 
@@ -37,51 +35,61 @@ def test_only_star_and_question_mark_are_wildcards(pattern: str, text: str, expe
     assert matches(pattern, text) is expected
 
 
-def test_a_pattern_full_of_stars_takes_no_time() -> None:
+def test_pattern_of_many_stars_matches_quickly() -> None:
     assert not matches("*a" * 2_000 + "b", "a" * 2_000)
 
 
-NO_CONDITION = {"Statement": {"Effect": "Allow", "Condition": {"Bool": "true"}}}
+def conditional(condition: object) -> dict[str, Any]:
+    return {"Statement": {"Effect": "Allow", "Condition": condition}}
 
 
 @pytest.mark.parametrize(
-    "document", ["", "[", "[" * 100_000, {"Statement": ["x"]}, {"Statement": {"Effect": "Maybe"}}, NO_CONDITION]
+    "document",
+    [
+        *("", "[", "[" * 100_000, {"Statement": ["x"]}, {"Statement": {"Effect": "Maybe"}}),
+        *(
+            conditional({"Bool": "true"}),
+            conditional({"StringEquals": "aws:PrincipalOrgID"}),
+            conditional("x"),
+            conditional([]),
+        ),
+    ],
 )
-def test_what_is_no_policy_is_said_to_be_none(document: object) -> None:
+def test_malformed_policy_is_refused(document: object) -> None:
     with pytest.raises(BadPolicy):
         read_policy(document)
 
 
 @pytest.mark.parametrize("document", ["null", "[]", "5", '"x"', {}, {"statement": []}, {"Statement": None}, None, []])
-def test_what_says_nothing_is_not_taken_for_a_policy_without_statements(document: object) -> None:
+def test_document_without_a_statement_is_refused(document: object) -> None:
     with pytest.raises(BadPolicy):
         read_policy(document)
     assert read_policy({"Statement": []}) == ()
 
 
-def test_one_statement_may_stand_without_a_list_and_a_text_without_one() -> None:
+def test_single_statement_and_single_texts_need_no_list() -> None:
     text = json.dumps({"Statement": {"Effect": "Allow", "Action": "a:b", "Resource": "r", "Principal": {"AWS": "x"}}})
     (found,) = read_policy(text)
     assert (found.actions, found.resources, found.principals) == (("a:b",), ("r",), (("AWS", "x"),))
 
 
 @pytest.mark.parametrize("principal", ["*", {"AWS": "*"}, {"AWS": ["*"]}, {"*": "*"}])
-def test_everybody_is_one_principal_however_it_is_written(principal: object) -> None:
+def test_everybody_is_one_principal_in_each_spelling(principal: object) -> None:
     (found,) = read_policy({"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "*", "Resource": "*"}]})
     assert found.principals == (("*", "*"),)
 
 
 @pytest.mark.parametrize("kind", ["Service", "Federated"])
-def test_every_principal_of_another_kind_is_not_everybody(kind: str) -> None:
+def test_every_service_or_provider_is_not_everybody(kind: str) -> None:
     (found,) = read_policy({"Statement": [{"Effect": "Allow", "Principal": {kind: "*"}}]})
     assert found.principals == ((kind, "*"),)
 
 
-def test_an_if_exists_condition_does_not_bind_a_request_that_lacks_the_key() -> None:
+def test_if_exists_condition_does_not_restrict_a_key() -> None:
     condition = {"ArnLikeIfExists": {"AWS:SourceArn": "arn"}, "StringEquals": {"AWS:SourceAccount": "1"}}
     (found,) = read_policy({"Statement": [{"Effect": "Allow", "Condition": condition}]})
     assert found.values("aws:sourcearn") is None
-    assert found.values("aws:sourceaccount") == (Asked("stringequals", "1"),)
+    assert found.values("aws:sourceaccount") == (ConditionValue("stringequals", "1"),)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +111,7 @@ def test_an_if_exists_condition_does_not_bind_a_request_that_lacks_the_key() -> 
         ({"ArnLike": {"aws:SourceArn": ["123456789012", "a:b:c:d:e:f"]}}, ("a:b:c:d:e:f",)),
     ],
 )
-def test_all_conditions_on_a_key_have_to_hold(condition: dict[str, Any], left: tuple[str, ...] | None) -> None:
+def test_conditions_on_one_key_are_combined(condition: dict[str, Any], left: tuple[str, ...] | None) -> None:
     (found,) = read_policy({"Statement": [{"Effect": "Allow", "Condition": condition}]})
     values = found.values("aws:sourcearn")
     assert (None if values is None else tuple(one.text for one in values)) == left
@@ -130,10 +138,10 @@ ARN = "arn:aws:s3:::b"
         ("arnlike", "arn:aws:s3:::${aws:x}", ARN, True, False),
     ],
 )
-def test_a_value_is_compared_as_its_operator_compares(
+def test_condition_value_is_compared_by_its_operator(
     operator: str, value: str, text: str, may: bool, sure: bool
 ) -> None:
-    asked = Asked(operator, value)
+    asked = ConditionValue(operator, value)
     assert (asked.may_hold(text), asked.holds(text)) == (may, sure)
 
 
@@ -146,9 +154,9 @@ def test_a_value_is_compared_as_its_operator_compares(
         ({"NotAction": "lambda:Invoke*"}, False),
     ],
 )
-def test_a_statement_only_looks_if_all_that_it_is_about_is_reading(statement: dict[str, Any], expected: bool) -> None:
+def test_statement_only_reads_if_all_its_actions_read(statement: dict[str, Any], expected: bool) -> None:
     (found,) = read_policy({"Statement": [{"Effect": "Allow", **statement}]})
-    assert found.only_looks is expected
+    assert found.only_reads is expected
 
 
 ALLOW = {"Effect": "Allow", "Action": "lambda:Invoke*", "Resource": FUNCTION}
@@ -180,5 +188,5 @@ ALLOW = {"Effect": "Allow", "Action": "lambda:Invoke*", "Resource": FUNCTION}
         ([{"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:lambda:*:${aws:x}:*"}], "conditional"),
     ],
 )
-def test_what_statements_come_to(statements: list[dict[str, Any]], expected: str) -> None:
+def test_statements_grant_an_action(statements: list[dict[str, Any]], expected: str) -> None:
     assert granted(read_policy({"Statement": statements}), "lambda:InvokeFunction", FUNCTION) == expected

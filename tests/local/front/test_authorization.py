@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
+from lattice_bridge.deployment.cloudformation.template import read_template
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.iam.policy import read_policy
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.front.authorization import NotAuthorized, authorize
@@ -415,7 +416,7 @@ def test_policy_may_be_json_or_an_object(tmp_path: Path, written: str) -> None:
         ("{Statement: [{Effect: Allow, Action: '*', Resource: '*'}]}", "P.Policy: statement 1 has no Principal"),
         ("{Statement: [{Effect: Allow, Principal: '*', Resource: '*'}]}", "P.Policy: statement 1 has no Action"),
         ("{Statement: [{Effect: Deny, Principal: '*', Action: '*'}]}", "P.Policy: statement 1 has no Resource"),
-        ("{Statement: {Effect: Allow, Condition: {StringEquals: x}}}", "P.Policy: a condition that is none"),
+        ("{Statement: {Effect: Allow, Condition: {StringEquals: x}}}", "P.Policy: a Condition that is no map of maps"),
         *(
             (
                 f"{{Statement: {{Effect: Allow, {name}: '*', Not{name}: x}}}}",

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lattice_bridge.deployment.cloudformation.template import BadTemplate, read_template
+from lattice_bridge.deployment.cloudformation.template import read_template
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.front.identities import BadIdentities, read_identities
 from lattice_bridge.local.plan.auth_policy import admitted_callers
 from lattice_bridge.local.plan.listener_rules import (
