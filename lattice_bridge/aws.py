@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lattice_bridge.forks import in_child
+from lattice_bridge.runtime.process import after_fork
 
 MAX_CONNECTIONS: Final = 64
 
@@ -37,7 +37,7 @@ class AwsClient:
         self._read_timeout = read_timeout
         self._made: Any = None
         self._lock = threading.Lock()
-        in_child(self._forget)
+        after_fork(self._forget)
 
     def __call__(self) -> Any:
         """The client. Called at init as well, where Lambda gives a whole core."""

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from lattice_bridge.bridge import Bridge, id_for
-from lattice_bridge.clock import elapsed, in_background
 from lattice_bridge.config.document import sha256_of
 from lattice_bridge.config.location import Place
 from lattice_bridge.config.reload import Following, Handler, InForce, Look
@@ -23,6 +22,7 @@ from lattice_bridge.formats.lattice_event import method_of
 from lattice_bridge.formats.reply import problem, render
 from lattice_bridge.invoke.call import Invoke
 from lattice_bridge.invoke.direct import WARMING, DirectInvoker, direct_invoker
+from lattice_bridge.runtime.process import elapsed, in_background
 from lattice_bridge.telemetry import NAMESPACE, Circumstances, Record, lines, look_lines, namespace_of, to_stdout
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from lattice_bridge.formats import reply
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.formats.lattice_event import method_of, parse_event, request_id_of
 from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT, dialect_of, encode
-from lattice_bridge.garbage import no_collection
 from lattice_bridge.invoke.call import Call, Invoke
 from lattice_bridge.message import Request, Response
+from lattice_bridge.runtime.process import no_collection
 from lattice_bridge.telemetry import NAMESPACE, Circumstances, Record, lines, to_stdout
 from lattice_bridge.tenancy.decide import Decision
 

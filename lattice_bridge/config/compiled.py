@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from lattice_bridge.config.code_hash import code_hash
 from lattice_bridge.config.document import FORMAT, Document, sealed
+from lattice_bridge.config.map_settings import Surroundings
 from lattice_bridge.config.options import Options
-from lattice_bridge.config.surroundings import Surroundings
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.garbage import no_collection
+from lattice_bridge.runtime.process import no_collection
 from lattice_bridge.tenancy.name_pattern import Template
 from lattice_bridge.tenancy.rules import EVERY, SSO_ROLE, Allowed, Condition, Every, Key, Rule, Rules, Taken, Tenant
 from lattice_bridge.version import __version__

@@ -12,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lattice_bridge.clock import elapsed, in_background, is_past
 from lattice_bridge.config.document import sha256_of
 from lattice_bridge.config.stores import Source
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
-from lattice_bridge.forks import in_child
+from lattice_bridge.runtime.process import after_fork, elapsed, in_background, is_past
 
 CLOSED_REFRESH: Final = 5.0
 """Seconds between two looks while there is no configuration to serve with."""
@@ -96,7 +95,7 @@ class Following:
         self._was_closed = False
         self._version: str | None = None
         self._rejected: tuple[str, BridgeError] | None = None
-        in_child(self._forget_look)
+        after_fork(self._forget_look)
         self._serving: Handler = closed(InvalidMap(["not loaded yet"]))
         self.in_force: InForce | None = None
         self._look_when_due()

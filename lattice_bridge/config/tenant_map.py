@@ -13,7 +13,7 @@ from typing import Final
 
 from lattice_bridge.config.compiled import map_of
 from lattice_bridge.config.document import Document, parse_document, parse_toml, read_text, sha256_of
-from lattice_bridge.config.surroundings import IssuerSource, RegistrySource, Surroundings
+from lattice_bridge.config.map_settings import IssuerSource, RegistrySource, Surroundings
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.identity.bearer import NO_TOKENS, Bearers, Tokens
 from lattice_bridge.identity.jwks import KeySet, fetch_https, key_file_fault, read_key_file

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-from lattice_bridge.clock import elapsed, in_background, is_past
 from lattice_bridge.config.regular_file import BadFile, read_regular_file
 from lattice_bridge.errors import BridgeError, Unavailable
-from lattice_bridge.forks import in_child
+from lattice_bridge.runtime.process import after_fork, elapsed, in_background, is_past
 
 MAX_BYTES: Final = 128 * 1024
 MAX_KEYS: Final = 64
@@ -374,7 +373,7 @@ class KeySet:
         self._tried: float | None = None
         self._in_flight = False
         self._failure = ""
-        in_child(self._forget_fetch)
+        after_fork(self._forget_fetch)
 
     def _forget_fetch(self) -> None:
         self._changed = threading.Condition()

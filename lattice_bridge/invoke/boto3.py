@@ -15,7 +15,6 @@ from typing import Any, Final, Protocol
 
 from lattice_bridge.aws import code_of
 from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Misconfigured, TimedOut
-from lattice_bridge.forks import in_child
 from lattice_bridge.invoke.call import (
     SHORTEST,
     TYPES,
@@ -27,6 +26,7 @@ from lattice_bridge.invoke.call import (
     refusal_for_answer,
     tenant_to_send,
 )
+from lattice_bridge.runtime.process import after_fork
 
 CONNECT_TIMEOUT: Final = 2.0
 MAX_CONNECTIONS: Final = 64
@@ -67,7 +67,7 @@ class Boto3Invoker:
         self._pause = pause
         self._clients: dict[float, LambdaClient] = {}
         self._lock = threading.Lock()
-        in_child(self._forget_clients)
+        after_fork(self._forget_clients)
 
     def __call__(self, call: Call) -> bytes:
         """The function's answer, read to its end.

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lattice_bridge.errors import Misconfigured
-from lattice_bridge.forks import in_child
 from lattice_bridge.invoke.signing import Credentials
+from lattice_bridge.runtime.process import after_fork
 
 Source = Callable[[], Credentials]
 """The credentials of the moment; raises Misconfigured, `access_denied`, if there are none."""
@@ -50,7 +50,7 @@ class Chain:
         self._find = find or _botocore
         self._found: Any = None
         self._lock = threading.Lock()
-        in_child(self._forget_lock)
+        after_fork(self._forget_lock)
 
     def __call__(self) -> Credentials:
         """The credentials of the moment, renewed if they expire soon.

@@ -17,6 +17,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Misconfigured, TimedOut, Unavailable
+from lattice_bridge.http.client import Connection, Idle, connect
+from lattice_bridge.http.http1 import Answer, AnswerTooLarge, BadAnswer
 from lattice_bridge.invoke.call import (
     SHORTEST,
     TYPES,
@@ -28,10 +30,8 @@ from lattice_bridge.invoke.call import (
     refusal_for_answer,
     tenant_to_send,
 )
-from lattice_bridge.invoke.connection import Connection, Idle, connect
 from lattice_bridge.invoke.credentials import Chain, Source, from_environment
 from lattice_bridge.invoke.endpoint import Endpoint, endpoint_of, region_of
-from lattice_bridge.invoke.http1 import Answer, AnswerTooLarge, BadAnswer
 from lattice_bridge.invoke.signing import Credentials, Signer
 from lattice_bridge.version import __version__
 

@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from lattice_bridge.aws import AwsClient, code_of
-from lattice_bridge.clock import elapsed, is_past
 from lattice_bridge.errors import InvalidMap, Unavailable
-from lattice_bridge.forks import in_child
 from lattice_bridge.message import is_tenant_id
+from lattice_bridge.runtime.process import after_fork, elapsed, is_past
 from lattice_bridge.tenancy.rules import Tenant
 
 MISS_TTL: Final = 5.0
@@ -103,7 +102,7 @@ class Registry:
         self._flights: dict[str, _Flight] = {}
         self._failed: _Flight | None = None
         self._tried = 0.0
-        in_child(self._forget_flights)
+        after_fork(self._forget_flights)
 
     def _forget_flights(self) -> None:
         self._lock, self._flights = threading.Lock(), {}

@@ -213,7 +213,7 @@ def test_a_proxy_error_is_no_proof_that_nothing_ran() -> None:
     assert refusal_for(error).reason == "connection_lost"
 
 
-def in_child(work: Callable[[], bool]) -> bool:
+def after_fork(work: Callable[[], bool]) -> bool:
     """What a forked child makes of it."""
     child = os.fork()
     if child == 0:
@@ -231,7 +231,7 @@ def test_a_child_process_makes_clients_of_its_own() -> None:
 
     invoker = Boto3Invoker(connect)
     mine = invoker.client_for(5.0)
-    assert in_child(lambda: invoker.client_for(5.0) is not mine)
+    assert after_fork(lambda: invoker.client_for(5.0) is not mine)
     assert invoker.client_for(5.0) is mine
     assert made == [5.0]
 
@@ -240,5 +240,5 @@ def test_a_child_process_makes_its_own_client_of_a_service() -> None:
     """Trap D15."""
     client = AwsClient("s3", "eu-west-1", read_timeout=1)
     mine = client()
-    assert in_child(lambda: client() is not mine)
+    assert after_fork(lambda: client() is not mine)
     assert client() is mine

@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import Field
 
-from lattice_bridge.config.surroundings import IssuerSource
+from lattice_bridge.config.map_settings import IssuerSource
 from lattice_bridge.config.tables.shape import Table
 from lattice_bridge.http import headers as names
 from lattice_bridge.identity.token import ALGORITHMS, Issuer, Profile

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from lattice_bridge.config.surroundings import RegistrySource, Surroundings
+from lattice_bridge.config.map_settings import RegistrySource, Surroundings
 from lattice_bridge.config.tables.issuer import IssuerTable, issuer_faults, source_of
 from lattice_bridge.config.tables.rule import RuleTable, faults_of, rule_of
 from lattice_bridge.config.tables.shape import Table, fit, fit_each, fit_named, unknown_key

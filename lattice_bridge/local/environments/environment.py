@@ -23,8 +23,8 @@ from lattice_bridge.local.environments.processes import MARK, kill_group, kill_m
 from lattice_bridge.local.environments.runtime_api import MAX_HEAD, Answer, Invocation, RuntimeApi, error_json
 from lattice_bridge.local.environments.storage import Storage, remove
 from lattice_bridge.local.plan.plan import Function
+from lattice_bridge.local.web.printable import printable
 from lattice_bridge.local.web.server import HOST, LoopbackServer
-from lattice_bridge.printable import printable
 
 INIT_TIMEOUT: Final = 10.0
 """Seconds for a handler's module to be imported: Lambda's own limit of the init phase."""

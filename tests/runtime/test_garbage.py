@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lattice_bridge.garbage import _Pauses, no_collection
+from lattice_bridge.runtime.process import _CollectorPauses, no_collection
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def test_a_failure_resumes_it() -> None:
 
 def test_pauses_that_overlap_end_with_the_last_one() -> None:
     """Without a count, the one that found it paused pauses it for good."""
-    pauses = _Pauses()
+    pauses = _CollectorPauses()
     pauses.begin()
     pauses.begin()
     pauses.end()

@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from lattice_bridge.invoke.connection import MAX_KEPT, Connection, Idle, connect
+from lattice_bridge.http.client import MAX_KEPT, Connection, Idle, connect
 from lattice_bridge.invoke.endpoint import Endpoint
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"

@@ -17,9 +17,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from lattice_bridge.forks import in_child
+from lattice_bridge.http.http1 import Answer, Reading, read_answer
 from lattice_bridge.invoke.endpoint import Endpoint
-from lattice_bridge.invoke.http1 import Answer, Reading, read_answer
+from lattice_bridge.runtime.process import after_fork
 
 CONNECT_TIMEOUT: Final = 2.0
 """Seconds for each address tried."""
@@ -216,7 +216,7 @@ class Idle:
         self._now = now
         self._kept: deque[Connection] = deque()
         self._lock = threading.Lock()
-        in_child(self._leave_parents)
+        after_fork(self._leave_parents)
         weakref.finalize(self, _close_all, self._kept)  # an invoker that was replaced leaves no sockets behind
 
     def take(self) -> Connection | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from lattice_bridge.clock import Elapsed, in_background, is_past
+from lattice_bridge.runtime.process import Elapsed, in_background, is_past
 
 
 class Clocks:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lattice_bridge.invoke.http1 import Answer, AnswerTooLarge, BadAnswer, Reading, read_answer
+from lattice_bridge.http.http1 import Answer, AnswerTooLarge, BadAnswer, Reading, read_answer
 from tests.support.examples import examples
 
 LIMIT = 10_000

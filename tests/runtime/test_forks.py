@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.clock import Elapsed
 from lattice_bridge.config.reload import Following, Handler, InForce
 from lattice_bridge.config.stores import Text
 from lattice_bridge.errors import Unavailable
-from lattice_bridge.forks import _methods, in_child
 from lattice_bridge.identity.jwks import KeySet
 from lattice_bridge.invoke.credentials import Chain
+from lattice_bridge.runtime.process import Elapsed, _resets, after_fork
 from lattice_bridge.tenancy.registry import Registry
 from tests.support.token_builder import key_set
 
@@ -107,5 +106,5 @@ def test_objects_that_are_gone_are_not_kept() -> None:
             pass
 
     for _ in range(100):
-        in_child(One().forget)
-    assert sum(method() is None for method in _methods) <= 1
+        after_fork(One().forget)
+    assert sum(method() is None for method in _resets) <= 1
