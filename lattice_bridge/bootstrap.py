@@ -21,9 +21,9 @@ from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
 from lattice_bridge.formats.lattice_event import method_of
 from lattice_bridge.formats.reply import problem, render
 from lattice_bridge.invoke.call import Invoke
-from lattice_bridge.invoke.direct import WARMING, DirectInvoker, direct_invoker
+from lattice_bridge.invoke.direct import WARM_TIMEOUT, DirectInvoker, direct_invoker
 from lattice_bridge.runtime.process import elapsed, in_background
-from lattice_bridge.telemetry import NAMESPACE, Circumstances, Record, lines, look_lines, namespace_of, to_stdout
+from lattice_bridge.telemetry import NAMESPACE, LogContext, RequestLog, lines, namespace_of, reload_lines, to_stdout
 
 if TYPE_CHECKING:
     from lattice_bridge.invoke.boto3 import Boto3Invoker
@@ -119,7 +119,7 @@ class _Builder:
         if self._direct is None:
             self._direct = direct_invoker(self._environ)
             if self._warm:
-                _within(WARMING, self._direct.warm)
+                _within(WARM_TIMEOUT, self._direct.warm)
         return self._direct
 
 
@@ -138,7 +138,7 @@ def _within(seconds: float, work: Callable[[], None]) -> None:
 
 def _report(write: Callable[[str], object], namespace: str, look: Look) -> None:
     with contextlib.suppress(Exception):  # a log that cannot be written is no reason to raise
-        write(look_lines(look.before, look.after, look.refusal, time.time(), namespace))
+        write(reload_lines(look.before, look.after, look.refusal, time.time(), namespace))
 
 
 def _closed(refusal: BridgeError, write: Callable[[str], object], namespace: str) -> Handler:
@@ -147,10 +147,10 @@ def _closed(refusal: BridgeError, write: Callable[[str], object], namespace: str
     closed = Unavailable(refusal.reason, faults[0] if faults else "", retry_after=RETRY_AFTER)
 
     def handler(event: object, context: object) -> dict[str, Any]:
-        record, request_id = Record(), id_for(event, context)
+        record, request_id = RequestLog(), id_for(event, context)
         record.refusal, record.status = closed, closed.status
         with contextlib.suppress(Exception):
-            around = Circumstances(request_id, cold=False, map_sha256=None, now=time.time())
+            around = LogContext(request_id, cold=False, map_sha256=None, now=time.time())
             write(lines(record, around, namespace=namespace))
         return render(problem(closed, request_id), method_of(event))
 

@@ -16,7 +16,7 @@ from lattice_bridge import Bridge, TenantMap
 from lattice_bridge.bootstrap import make_handler
 from lattice_bridge.config.reload import Following, Handler
 from lattice_bridge.config.tenant_map import WARMING, Lookups
-from lattice_bridge.identity.jwks import KeySet
+from lattice_bridge.identity.key_set import KeySet
 from lattice_bridge.invoke.boto3 import Boto3Invoker
 from lattice_bridge.invoke.call import Invoke
 from lattice_bridge.invoke.direct import DirectInvoker

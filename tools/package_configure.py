@@ -13,9 +13,10 @@ import click
 
 from lattice_bridge.config.compiling import compile_document
 from lattice_bridge.config.document import Document, parse_document, read_text
+from lattice_bridge.config.map_settings import read_key_file
 from lattice_bridge.config.regular_file import BadFile
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.identity.jwks import key_set_fault, read_key_file
+from lattice_bridge.identity.jwks import key_set_fault
 
 
 def configure(config: Path, folder: Path) -> None:

@@ -1,23 +1,27 @@
-"""What a map says beside its tenants and rules: the tenant header, token issuers, the registry.
+"""A map's settings beside its tenants and rules: the tenant header, token issuers with their key sets, the registry.
 
-Rule: values that passed the map's checks. Files and URLs are named here, and read elsewhere.
+Rule: only values that passed the map's checks. A key set that the operator supplies is a regular file without private
+keys, also if it was replaced after the map was compiled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from lattice_bridge.config.regular_file import BadFile, read_regular_file
+from lattice_bridge.identity.jwks import MAX_BYTES, key_set_fault
 from lattice_bridge.identity.token import Issuer
 
 
 @dataclass(frozen=True, slots=True)
-class IssuerSource:
-    """A token issuer, and where its keys are: one of the two.
+class IssuerSettings:
+    """A token issuer, and the place of its key set: exactly one of URL and file.
 
     Attributes:
-        issuer: whose tokens.
+        issuer: for the verification of its tokens.
         jwks_url: https.
         jwks_file: relative to the map's folder.
     """
@@ -28,8 +32,8 @@ class IssuerSource:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrySource:
-    """Tenants in a table of DynamoDB: its name or ARN; `ttl` and `max_stale` are seconds."""
+class RegistrySettings:
+    """A DynamoDB table of tenants, by name or ARN. `ttl` and `max_stale` are seconds."""
 
     dynamodb_table: str
     ttl: float
@@ -37,25 +41,25 @@ class RegistrySource:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """All of it.
+class MapSettings:
+    """The settings of one map.
 
     Attributes:
         header: the tenant header's name, lower case.
         issuers: in the map's order.
-        registry: where tenants are looked up; None if the map lists them.
+        registry: the table of tenants; None if the map lists them.
     """
 
     header: str
-    issuers: tuple[IssuerSource, ...] = ()
-    registry: RegistrySource | None = None
+    issuers: tuple[IssuerSettings, ...] = ()
+    registry: RegistrySettings | None = None
 
     @property
     def token_headers(self) -> frozenset[str]:
         return frozenset(source.issuer.header for source in self.issuers)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON's own values."""
+        """As values of JSON."""
         return {
             "header": self.header,
             "issuers": [_written(source) for source in self.issuers],
@@ -63,24 +67,44 @@ class Surroundings:
         }
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Surroundings:
-        """What `to_json` wrote. Raises whatever comes of another text."""
+    def from_json(cls, found: Mapping[str, Any]) -> MapSettings:
+        """The settings that `to_json` wrote. Raises a built-in exception for other values."""
         registry = found["registry"]
         return cls(
             found["header"],
             tuple(_read(written) for written in found["issuers"]),
-            None if registry is None else RegistrySource(**registry),
+            None if registry is None else RegistrySettings(**registry),
         )
 
 
-def _written(source: IssuerSource) -> dict[str, Any]:
+def _written(source: IssuerSettings) -> dict[str, Any]:
     issuer = source.issuer
     sets = {"audience": sorted(issuer.audience), "algorithms": sorted(issuer.algorithms)}
     return {**asdict(issuer), **sets, "jwks_url": source.jwks_url, "jwks_file": source.jwks_file}
 
 
-def _read(written: Mapping[str, Any]) -> IssuerSource:
+def _read(written: Mapping[str, Any]) -> IssuerSettings:
     fields = dict(written)
     url, file = fields.pop("jwks_url"), fields.pop("jwks_file")
     sets = {name: frozenset(fields[name]) for name in ("audience", "algorithms")}
-    return IssuerSource(Issuer(**{**fields, **sets}), url, file)
+    return IssuerSettings(Issuer(**{**fields, **sets}), url, file)
+
+
+# ---- key sets that are files ----------------------------------------------------------------------------------------
+
+
+def read_key_file(path: Path) -> bytes:
+    """The bytes of a key set in a file.
+
+    Raises:
+        BadFile: it is not there, not a regular file, not readable, or over 128 KiB.
+    """
+    return read_regular_file(path, MAX_BYTES)
+
+
+def key_file_fault(path: Path) -> str | None:
+    """The fault of a key set in a file, or None. A map with such a fault does not load, before the first token."""
+    try:
+        return key_set_fault(read_key_file(path))
+    except BadFile as error:
+        return f"{error.what}. Fix: {error.fix}"

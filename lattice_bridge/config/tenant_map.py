@@ -13,10 +13,16 @@ from typing import Final
 
 from lattice_bridge.config.compiled import map_of
 from lattice_bridge.config.document import Document, parse_document, parse_toml, read_text, sha256_of
-from lattice_bridge.config.map_settings import IssuerSource, RegistrySource, Surroundings
+from lattice_bridge.config.map_settings import (
+    IssuerSettings,
+    MapSettings,
+    RegistrySettings,
+    key_file_fault,
+    read_key_file,
+)
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.identity.bearer import NO_TOKENS, Bearers, Tokens
-from lattice_bridge.identity.jwks import KeySet, fetch_https, key_file_fault, read_key_file
+from lattice_bridge.identity.key_set import KeySet, fetch_https
 from lattice_bridge.message import Request
 from lattice_bridge.tenancy.decide import Decision, decide
 from lattice_bridge.tenancy.registry import DynamoDbTable, Registry
@@ -38,7 +44,7 @@ class Lookups:
     """
 
     key_sets: Mapping[str, KeySet] = field(default_factory=dict)
-    registry: tuple[RegistrySource, Registry] | None = None
+    registry: tuple[RegistrySettings, Registry] | None = None
 
 
 class TenantMap:
@@ -126,7 +132,7 @@ class TenantMap:
         if self.lookups.registry is not None:
             self.lookups.registry[1].warm()
         for key_set in self.lookups.key_sets.values():
-            key_set.begin()
+            key_set.prefetch()
         until = time.monotonic() + WARMING
         for key_set in self.lookups.key_sets.values():
             key_set.settle(max(0.0, until - time.monotonic()))
@@ -148,7 +154,7 @@ class TenantMap:
         return NO_TOKENS if self._bearers is None else self._bearers.tokens_of(request)
 
 
-def _check_key_files(around: Surroundings, folder: Path) -> None:
+def _check_key_files(around: MapSettings, folder: Path) -> None:
     """A file may have changed since its map was compiled.
 
     Raises:
@@ -161,7 +167,7 @@ def _check_key_files(around: Surroundings, folder: Path) -> None:
         raise InvalidMap(faults)
 
 
-def _taken_over(around: Surroundings, folder: Path, known: Lookups, region: str | None) -> Lookups:
+def _taken_over(around: MapSettings, folder: Path, known: Lookups, region: str | None) -> Lookups:
     key_sets = {
         url: known.key_sets.get(url) or _key_set(source, folder)
         for source in around.issuers
@@ -170,13 +176,13 @@ def _taken_over(around: Surroundings, folder: Path, known: Lookups, region: str 
     return Lookups(key_sets, _registry(around.registry, known, region))
 
 
-def _key_set(source: IssuerSource, folder: Path) -> KeySet:
+def _key_set(source: IssuerSettings, folder: Path) -> KeySet:
     """An issuer's keys: from a URL, asked when the first token comes, or from a file, read when it does."""
     url, file = source.jwks_url, folder / (source.jwks_file or "")
     return KeySet(lambda: read_key_file(file)) if url is None else KeySet(lambda: fetch_https(url))
 
 
-def _bearers(around: Surroundings, folder: Path, key_sets: Mapping[str, KeySet]) -> Bearers | None:
+def _bearers(around: MapSettings, folder: Path, key_sets: Mapping[str, KeySet]) -> Bearers | None:
     """The readers of tokens. What others remembered of tokens is not taken over: it was verified for their algorithms
     and audience."""
     issuers = [
@@ -187,8 +193,8 @@ def _bearers(around: Surroundings, folder: Path, key_sets: Mapping[str, KeySet])
 
 
 def _registry(
-    source: RegistrySource | None, known: Lookups, region: str | None
-) -> tuple[RegistrySource, Registry] | None:
+    source: RegistrySettings | None, known: Lookups, region: str | None
+) -> tuple[RegistrySettings, Registry] | None:
     if source is None:
         return None
     if known.registry is not None and known.registry[0] == source:

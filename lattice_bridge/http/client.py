@@ -1,8 +1,9 @@
-"""Kept-open HTTP connections to one server.
+"""HTTP/1.1 client: connections with one deadline for everything, and a pool of idle connections to one server.
 
-Rule: a connection carries one request at a time. It is kept only if its answer was framed beyond doubt and read to the
-last byte, and used again only if nothing has come since: what is left of one answer is not the beginning of the next.
-One deadline bounds connecting, sending and reading together: a server that sends a byte a second does not outlive it.
+Rule: a connection carries one request at a time. It is kept only if its last answer was read to the last byte and its
+end was unambiguous. It is used again only if nothing was received since, so the rest of one answer cannot become the
+beginning of the next. One deadline bounds connecting, sending and reading together, also for a server that sends one
+byte a second. Redirects, proxies, cookies and compression do not exist here.
 """
 
 from __future__ import annotations
@@ -15,40 +16,69 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
-from lattice_bridge.http.http1 import Answer, Reading, read_answer
-from lattice_bridge.invoke.endpoint import Endpoint
+from lattice_bridge.http.http1 import Answer, ReceiveBuffer, read_answer
 from lattice_bridge.runtime.process import after_fork
 
 CONNECT_TIMEOUT: Final = 2.0
-"""Seconds for each address tried."""
+"""Seconds for each address, at most."""
 
 MAX_IDLE: Final = 4.0
 """Seconds after which an idle connection is not used again.
 
-How long Lambda keeps one is not documented; common servers hang up after five seconds or more. A frozen execution
-environment does not hear of it, its next request would be lost, and could not be sent again. So this stays below all of
-them, at the price of a handshake for a request that comes alone.
+How long Lambda keeps one is not documented; common servers close them after five seconds or more. A frozen execution
+environment does not notice. Its next request would be lost, and must not be sent again. So this is below all of them;
+the price is a handshake for a request that comes alone.
 """
 
 MAX_KEPT: Final = 64
+"""Idle connections in a pool."""
+
 _KEEPALIVE: Final = 60
-_TOGETHER: Final = 16 * 1024  # a TLS record
+_TLS_RECORD: Final = 16 * 1024
 _PIECE: Final = 64 * 1024
-_MOMENT: Final = 0.005
-"""Seconds that the deadline may be outlived by."""
+_OVERRUN: Final = 0.005
+"""Allowed overrun of the deadline, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An HTTP server.
+
+    Attributes:
+        secure: use TLS.
+        host: a name or an address, without brackets.
+        port: of TCP.
+        path: precedes the path of each request; no `/` at its end.
+    """
+
+    secure: bool
+    host: str
+    port: int
+    path: str = ""
+
+    @property
+    def authority(self) -> str:
+        """The value of the `Host` header. It has no port if the port is the scheme's own.
+
+        >>> Endpoint(True, "::1", 443).authority, Endpoint(False, "localhost", 443).authority
+        ('[::1]', 'localhost:443')
+        """
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
 class Connection:
-    """One open connection. Not for two requests at once.
+    """One open connection, for one request at a time.
 
     Attributes:
-        idle_since: the wall clock's seconds at the end of the last answer.
-        reusable: the last answer left nothing behind.
+        idle_since: seconds of the wall clock at the end of the last answer.
+        reusable: the last answer was read to its end, and nothing is left of it.
 
     Args:
-        channel: connected, and through its TLS handshake.
+        channel: a connected socket, after its TLS handshake.
         limit: bytes that an answer's body may have.
         clock: monotonic seconds.
     """
@@ -58,37 +88,47 @@ class Connection:
         self._limit = limit
         self._readable = select.poll()
         self._readable.register(channel, select.POLLIN)
-        self._until = _Until(channel, clock)
-        self._reading = Reading(self._until.receive, 2 * limit)
+        self._timed = _DeadlineSocket(channel, clock)
+        self._received = ReceiveBuffer(self._timed.receive, 2 * limit)
         self.idle_since = 0.0
         self.reusable = True
 
-    def exchange(self, path: str, headers: Mapping[str, str], body: bytes, deadline: float) -> Answer:
-        """Sends a POST, and reads the answer to its end. The headers' names are the caller's own words, in lower case.
+    def exchange(
+        self, method: Literal["GET", "POST"], path: str, headers: Mapping[str, str], body: bytes, deadline: float
+    ) -> Answer:
+        """Sends a request, and reads its answer to the end.
+
+        Args:
+            method: a GET has no body.
+            path: the request target, percent-encoded.
+            headers: values by name. The names are constants of the caller, in lower case.
+            body: of a POST.
+            deadline: seconds of the clock.
 
         Raises:
-            ValueError: a path or header's value that could become another; nothing was sent.
-            TimeoutError: not done by the deadline. From here on, whether the request was carried out is unknown.
-            OSError, BadAnswer: the connection broke, or the answer did.
-            AnswerTooLarge: its body is over the limit.
+            ValueError: the path or a header's value could be read as something else. Nothing was sent.
+            TimeoutError: not done by the deadline. For this and the errors below, the request may have been executed.
+            OSError: the connection broke.
+            BadAnswer: the answer cannot be read.
+            AnswerTooLarge: the answer's body is over the limit.
         """
         self.reusable = False
-        head = _head(path, headers, len(body))
-        self._until.deadline = deadline
-        # In one packet: in two, the second would wait, or at least cost twice. Of a large body, its beginning.
-        self._until.send(head + body[:_TOGETHER])
-        if len(body) > _TOGETHER:
-            self._until.send(memoryview(body)[_TOGETHER:])
-        answer = read_answer(self._reading, self._limit)
+        head = _head(method, path, headers, len(body))
+        self._timed.deadline = deadline
+        # Head and body in one packet: the second of two would wait for an acknowledgement, or at least cost twice.
+        self._timed.send(head + body[:_TLS_RECORD])
+        if len(body) > _TLS_RECORD:
+            self._timed.send(memoryview(body)[_TLS_RECORD:])
+        answer = read_answer(self._received, self._limit)
         self.reusable = not answer.is_last
         return answer
 
     def is_quiet(self) -> bool:
-        """Nothing has come since the last answer: not the server's hang-up, not a word that nobody asked for.
+        """Nothing was received since the last answer: neither the server's close nor unexpected bytes.
 
-        What can be read is read: a TLS record may be a session ticket, which is nothing.
+        Tries to read if something can be read: it may be a TLS session ticket, which is neither.
         """
-        if self._socket.fileno() < 0:  # its number may be another's by now
+        if self._socket.fileno() < 0:  # closed; another socket may have its number by now
             return False
         if not self._readable.poll(0) and not (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
             return True
@@ -102,20 +142,22 @@ class Connection:
         return False
 
     def close(self) -> None:
-        """Ends the connection, whatever is on its way."""
+        """Closes the connection, also in the middle of an answer."""
         self._socket.close()
 
 
-def _head(path: str, headers: Mapping[str, str], length: int) -> bytes:
-    """http.client's lets a folded line through: one header to some, to others two."""
+def _head(method: str, path: str, headers: Mapping[str, str], length: int) -> bytes:
+    """The request's head. http.client would send a folded header line: some read one header, others two."""
     if " " in path or not all(text.isascii() and text.isprintable() for text in (path, *headers.values())):
-        raise ValueError("a path or header with a line end, a control character, or another alphabet")
+        raise ValueError("a path or header with a line end, a control character, or characters outside ASCII")
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"POST {path} HTTP/1.1\r\n{lines}content-length: {length}\r\n\r\n".encode("ascii")
+    if method != "GET":
+        lines += f"content-length: {length}\r\n"
+    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("ascii")
 
 
-class _Until:
-    """A socket with one deadline for all that is sent and received.
+class _DeadlineSocket:
+    """A socket with one deadline for everything that is sent and received.
 
     Attributes:
         deadline: seconds of the clock.
@@ -127,24 +169,24 @@ class _Until:
         self.deadline = 0.0
 
     def send(self, data: bytes | memoryview) -> None:
-        """All of it. `sendall` of a TLS socket would start its time limit anew for each record."""
+        """Sends all of the data. `sendall` of a TLS socket would restart its timeout with each record."""
         unsent = memoryview(data)
         while unsent:
             self._set_timeout()
             unsent = unsent[self._socket.send(unsent) :]
 
     def receive(self) -> bytes:
-        """What has come, at least a byte; none at the end."""
+        """Receives at least one byte, or none at the connection's end."""
         self._set_timeout()
         return self._socket.recv(_PIECE)
 
     def _set_timeout(self) -> None:
-        """What is left until the deadline. Each setting is a system call, so one that is off by a moment stays."""
+        """Sets the time that is left. Each setting is a system call, so one that is almost right stays."""
         left = self.deadline - self._clock()
         if left <= 0:
             raise TimeoutError
         current = self._socket.gettimeout()
-        if current is None or not left <= current <= left + _MOMENT:
+        if current is None or not left <= current <= left + _OVERRUN:
             self._socket.settimeout(left)
 
 
@@ -155,22 +197,22 @@ def connect(
     deadline: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Connection:
-    """A new connection, by the deadline but for the resolver, which Python cannot interrupt.
+    """Opens a connection before the deadline. Only the resolver may take longer: Python cannot interrupt it.
 
     Args:
-        endpoint: where to.
+        endpoint: the server.
         context: for TLS; needed if the endpoint is secure.
         limit: bytes that an answer's body may have.
         deadline: seconds of `clock`.
         clock: monotonic seconds.
 
     Raises:
-        OSError: it could not be made; nothing was sent.
+        OSError: no connection was made, and nothing was sent.
     """
     channel = _connected(endpoint, deadline, clock)
     try:
         channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        channel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # NAT gateways forget a silent wait
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # NAT gateways drop silent connections
         if hasattr(socket, "TCP_KEEPIDLE"):
             channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE)
         if endpoint.secure:
@@ -184,14 +226,14 @@ def connect(
 
 
 def _connected(endpoint: Endpoint, deadline: float, clock: Callable[[], float]) -> socket.socket:
-    """Tries the addresses in turn, and leaves time for those that follow, and for the request: an IPv6 route may lead
-    nowhere."""
+    """Tries the addresses in turn: an IPv6 route may lead nowhere. Leaves time for the other addresses, and a third of
+    an address's share for the request. A lost SYN is sent again after a second, which two seconds have to allow."""
     addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     failure = OSError("no address")
     for number, (family, kind, protocol, _, address) in enumerate(addresses):
         channel = socket.socket(family, kind, protocol)
         try:
-            share = (deadline - clock()) / (len(addresses) - number + 1)
+            share = (deadline - clock()) / (len(addresses) - number + 1 / 3)
             channel.settimeout(min(CONNECT_TIMEOUT, max(share, 0.001)))
             channel.connect(address)
         except OSError as error:
@@ -202,37 +244,37 @@ def _connected(endpoint: Endpoint, deadline: float, clock: Callable[[], float]) 
     raise failure
 
 
-class Idle:
-    """Connections that wait for work, the latest first. Safe to share by threads, and by processes that were forked.
+class ConnectionPool:
+    """Idle connections to one server; the latest is used first. Safe to share by threads and by forked processes.
 
-    A child process starts without a connection: the parent goes on using those that were open at the fork, and two
-    processes on one connection would read each other's answers.
+    A child process starts with an empty pool: the parent goes on using the connections that were open at the fork, and
+    two processes on one connection would read each other's answers.
 
     Args:
-        now: the wall clock's seconds: a frozen execution environment ages by them, and maybe by no other clock.
+        now: seconds of the wall clock, which also counts the time that an execution environment is frozen.
     """
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._kept: deque[Connection] = deque()
         self._lock = threading.Lock()
-        after_fork(self._leave_parents)
-        weakref.finalize(self, _close_all, self._kept)  # an invoker that was replaced leaves no sockets behind
+        after_fork(self._drop_parents)
+        weakref.finalize(self, _close_all, self._kept)  # a replaced invoker leaves no open sockets
 
     def take(self) -> Connection | None:
-        """A connection that can be used, or None. Those that cannot are closed."""
+        """Takes a usable connection, or returns None. Closes the connections that are not usable."""
         while True:
             with self._lock:
                 if not self._kept:
                     return None
                 connection = self._kept.pop()
-            # A clock that was set back says nothing of how long it was.
+            # If the clock was set back, the idle time is unknown.
             if 0 <= self._now() - connection.idle_since <= MAX_IDLE and connection.is_quiet():
                 return connection
             connection.close()
 
     def put(self, connection: Connection) -> None:
-        """Keeps a connection, if its last answer left nothing behind; otherwise closes it."""
+        """Keeps a connection if it is reusable, and closes it if not."""
         if connection.reusable:
             connection.idle_since = self._now()
             with self._lock:
@@ -242,12 +284,12 @@ class Idle:
         connection.close()
 
     def close(self) -> None:
-        """Closes all that are not in use."""
+        """Closes all idle connections."""
         with self._lock:
             _close_all(self._kept)
 
-    def _leave_parents(self) -> None:
-        """In a child process, closes its copies of the parent's connections, which stay open there."""
+    def _drop_parents(self) -> None:
+        """In a child process, closes its copies of the parent's connections. They stay open in the parent."""
         self._lock = threading.Lock()
         _close_all(self._kept)
 

@@ -11,8 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from lattice_bridge.http.client import MAX_KEPT, Connection, Idle, connect
-from lattice_bridge.invoke.endpoint import Endpoint
+from lattice_bridge.http.client import MAX_KEPT, Connection, ConnectionPool, Endpoint, connect
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
@@ -50,7 +49,7 @@ def test_a_connection_on_which_something_happened_is_not_used_again(
     connection, server = pair
     happens(server)
     time.sleep(0.05)
-    idle = Idle()
+    idle = ConnectionPool()
     idle.put(connection)
     assert idle.take() is None
 
@@ -61,7 +60,7 @@ def test_a_hang_up_that_comes_with_the_request_is_an_error(pair: tuple[Connectio
     assert connection.is_quiet()
     reset(server)
     with pytest.raises(OSError, match=r"reset|peer|pipe|closed"):
-        connection.exchange("/", {"host": "h"}, b"{}", time.monotonic() + 5)
+        connection.exchange("POST", "/", {"host": "h"}, b"{}", time.monotonic() + 5)
     assert not connection.reusable
 
 
@@ -69,7 +68,7 @@ def test_a_request_is_one_packet(pair: tuple[Connection, socket.socket]) -> None
     """In two, each would wait for the other end's delayed acknowledgement, or cost twice."""
     connection, server = pair
     server.sendall(OK)
-    connection.exchange("/x", {"host": "h", "x": "y"}, b"{}", time.monotonic() + 5)
+    connection.exchange("POST", "/x", {"host": "h", "x": "y"}, b"{}", time.monotonic() + 5)
     assert server.recv(1000) == b"POST /x HTTP/1.1\r\nhost: h\r\nx: y\r\ncontent-length: 2\r\n\r\n{}"
     assert connection.reusable
 
@@ -86,7 +85,7 @@ def test_a_path_or_header_that_could_be_another_is_refused_and_nothing_is_sent(
 ) -> None:
     connection, server = pair
     with pytest.raises(ValueError, match="line end"):
-        connection.exchange(path, {"host": value}, b"{}", time.monotonic() + 5)
+        connection.exchange("POST", path, {"host": value}, b"{}", time.monotonic() + 5)
     server.settimeout(0.05)
     with pytest.raises(TimeoutError):
         server.recv(1)
@@ -94,7 +93,7 @@ def test_a_path_or_header_that_could_be_another_is_refused_and_nothing_is_sent(
 
 def test_no_more_connections_are_kept_than_that() -> None:
     """Trap D9."""
-    with closing(socket.create_server(("127.0.0.1", 0), backlog=128)) as listener, closing(Idle()) as idle:
+    with closing(socket.create_server(("127.0.0.1", 0), backlog=128)) as listener, closing(ConnectionPool()) as idle:
         endpoint = Endpoint(False, "127.0.0.1", listener.getsockname()[1])
         made = [connect(endpoint, None, 1000, time.monotonic() + 5) for _ in range(MAX_KEPT + 3)]
         for connection in made:
@@ -104,7 +103,7 @@ def test_no_more_connections_are_kept_than_that() -> None:
 
 def test_the_latest_connection_is_used_first() -> None:
     """So that those that are too many grow old."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener, closing(Idle()) as idle:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, closing(ConnectionPool()) as idle:
         endpoint = Endpoint(False, "127.0.0.1", listener.getsockname()[1])
         first, second = (connect(endpoint, None, 1000, time.monotonic() + 5) for _ in range(2))
         idle.put(first)
@@ -116,7 +115,7 @@ def test_the_latest_connection_is_used_first() -> None:
 def test_connections_that_nobody_can_take_any_more_are_closed() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         connection = connect(Endpoint(False, "127.0.0.1", listener.getsockname()[1]), None, 1000, time.monotonic() + 5)
-        idle = Idle()
+        idle = ConnectionPool()
         idle.put(connection)
         assert connection.is_quiet()
         del idle
@@ -125,7 +124,7 @@ def test_connections_that_nobody_can_take_any_more_are_closed() -> None:
 
 def test_a_child_process_uses_no_connection_of_its_parent() -> None:
     """Trap D15: two processes on one connection would read each other's answers."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener, closing(Idle()) as idle:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, closing(ConnectionPool()) as idle:
         endpoint = Endpoint(False, "127.0.0.1", listener.getsockname()[1])
         idle.put(connect(endpoint, None, 1000, time.monotonic() + 5))
         child = os.fork()
@@ -139,7 +138,7 @@ def test_a_child_process_uses_no_connection_of_its_parent() -> None:
 
 
 def test_a_lock_that_was_held_at_the_fork_does_not_stop_the_child() -> None:
-    idle = Idle()
+    idle = ConnectionPool()
     with idle._lock:  # as another thread would hold it
         child = os.fork()
         if child == 0:

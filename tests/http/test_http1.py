@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lattice_bridge.http.http1 import Answer, AnswerTooLarge, BadAnswer, Reading, read_answer
+from lattice_bridge.http.http1 import Answer, AnswerTooLarge, BadAnswer, ReceiveBuffer, read_answer
 from tests.support.examples import examples
 
 LIMIT = 10_000
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
-def reading(*pieces: bytes) -> Reading:
+def reading(*pieces: bytes) -> ReceiveBuffer:
     left: Iterator[bytes] = iter(pieces)
-    return Reading(lambda: next(left, b""), 2 * LIMIT)
+    return ReceiveBuffer(lambda: next(left, b""), 2 * LIMIT)
 
 
 def read(*pieces: bytes) -> Answer:

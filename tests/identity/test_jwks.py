@@ -16,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt import get_algorithm_by_name
 
+from lattice_bridge.config.map_settings import key_file_fault
 from lattice_bridge.errors import Unavailable
-from lattice_bridge.identity.jwks import MAX_BYTES, KeySet, fetch_https, key_file_fault, key_set_fault, parse_key_set
+from lattice_bridge.identity.jwks import MAX_BYTES, key_set_fault, parse_key_set
+from lattice_bridge.identity.key_set import KeySet, fetch_https
 from lattice_bridge.identity.token import verify
 from tests.support.key_server import Answer, Drips, Hangs, KeyServer, Says
 from tests.support.tls import self_signed

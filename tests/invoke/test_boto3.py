@@ -20,7 +20,7 @@ from lattice_bridge.invoke.boto3 import (
     LambdaClient,
     check_knows_tenants,
     connect_time,
-    refusal_for,
+    error_for,
     time_for,
 )
 from lattice_bridge.invoke.call import DidNotRun
@@ -62,7 +62,7 @@ def test_an_exception_of_boto3_says_whether_the_function_may_have_run(
     error: Exception, status: int, reason: str, again: bool
 ) -> None:
     """Trap D14."""
-    refusal = refusal_for(error)
+    refusal = error_for(error)
     assert (refusal.status, refusal.reason, isinstance(refusal, DidNotRun)) == (status, reason, again)
 
 
@@ -210,7 +210,7 @@ def test_a_proxy_that_hangs_up_after_the_request_was_sent_is_no_failed_connectio
 def test_a_proxy_error_is_no_proof_that_nothing_ran() -> None:
     """Trap D14."""
     error = boto.ProxyConnectionError(proxy_url="http://p", error="x")
-    assert refusal_for(error).reason == "connection_lost"
+    assert error_for(error).reason == "connection_lost"
 
 
 def after_fork(work: Callable[[], bool]) -> bool:

@@ -9,10 +9,13 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
-from lattice_bridge.invoke.call import RETRY_PAUSES, Refused, refusal_for_answer
+from lattice_bridge.errors import BridgeError
+from lattice_bridge.invoke.call import LambdaError, bridge_error
+from lattice_bridge.invoke.retry import RETRY_PAUSES
 from lattice_bridge.local.environments.tenancy import MISSING, UNWANTED
 from tests.support.examples import examples
 from tests.support.fake_lambda import FakeLambda, Heard, Reset, Says, Silence, Truncated, failure, unused_port
@@ -178,7 +181,7 @@ def test_what_lambda_refuses_is_sent_once_and_has_its_own_reason(
 
 def test_neither_function_nor_message_of_lambda_is_in_a_title() -> None:
     """Trap D13."""
-    refusal = refusal_for_answer(Refused(403, "AccessDeniedException", "arn:secret"))
+    refusal = bridge_error(LambdaError(403, "AccessDeniedException", "arn:secret"))
     assert refusal.title == "Internal Server Error"
     assert "secret" not in refusal.detail
 
@@ -197,13 +200,13 @@ def test_a_throttle_carries_lambdas_reason_and_pause(at: At) -> None:
 
 @pytest.mark.parametrize("value", ["Fri, 21 Nov 2025 00:00:00 GMT", "-1", "1.5", "²", ""])
 def test_a_pause_that_is_not_a_count_of_seconds_is_one_second(value: str) -> None:
-    assert refusal_for_answer(Refused(429, retry_after=value)).retry_after == 1
+    assert bridge_error(LambdaError(429, retry_after=value)).retry_after == 1
 
 
 @pytest.mark.parametrize("value", ["999999999", "9" * 5000])
 def test_a_pause_is_an_hour_at_most(value: str) -> None:
     """Python refuses to read a number of 5,000 digits: that is no reason to answer with a bug of ours."""
-    assert refusal_for_answer(Refused(429, retry_after=value)).retry_after == 3600
+    assert bridge_error(LambdaError(429, retry_after=value)).retry_after == 3600
 
 
 # ---- what is sent again, and what never is --------------------------------------------------------------------------
@@ -386,3 +389,31 @@ def test_an_expiry_that_does_not_come_as_a_refusal_proves_nothing(at: At, status
     with FakeLambda(failure(status, "ExpiredTokenException")) as server:
         refused(at(server.url, pause=Pauses()))
     assert len(server.heard) == 1
+
+
+# ---- Lambda's request id --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Says(headers={"x-amzn-requestid": "id-1"}),
+        Says(b'{"errorType":"KeyError"}', headers={"x-amzn-requestid": "id-1", "x-amz-function-error": "Unhandled"}),
+        failure(403, "AccessDeniedException", x_amzn_requestid="id-1"),
+        Says(b"", 202, headers={"x-amzn-requestid": "id-1"}),
+    ],
+    ids=["payload", "function error", "refused", "accepted"],
+)
+def test_request_id_of_every_answer_is_reported(at: At, answer: Says) -> None:
+    reported: list[str] = []
+    with FakeLambda(answer) as server, suppress(BridgeError):
+        at(server.url)(call(on_request_id=reported.append))
+    assert reported == ["", "id-1"]
+
+
+def test_request_id_of_an_earlier_attempt_is_withdrawn(at: At) -> None:
+    reported: list[str] = []
+    script = failure(429, "TooManyRequestsException", x_amzn_requestid="id-1"), Reset()
+    with FakeLambda(*script) as server:
+        refused(at(server.url, pause=Pauses()), call(on_request_id=reported.append))
+    assert (reported[:2], set(reported[2:])) == (["", "id-1"], {""})

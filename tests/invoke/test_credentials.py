@@ -13,7 +13,7 @@ from botocore.credentials import Credentials as BotoCredentials
 from botocore.credentials import RefreshableCredentials
 
 from lattice_bridge.errors import Misconfigured
-from lattice_bridge.invoke.credentials import Chain, from_environment
+from lattice_bridge.invoke.credentials import BotocoreCredentials, from_environment
 from lattice_bridge.invoke.signing import Credentials
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_SESSION_TOKEN": "t0ken"}
@@ -49,8 +49,8 @@ def test_half_a_pair_of_keys_is_refused() -> None:
 
 
 def test_the_chain_gives_what_botocore_finds() -> None:
-    assert Chain(lambda: BotoCredentials("A", "s", "t"))() == Credentials("A", "s", "t")
-    assert Chain(lambda: BotoCredentials("A", "s", ""))().token is None
+    assert BotocoreCredentials(lambda: BotoCredentials("A", "s", "t"))() == Credentials("A", "s", "t")
+    assert BotocoreCredentials(lambda: BotoCredentials("A", "s", ""))().token is None
 
 
 def test_credentials_that_expire_are_renewed_before_they_do() -> None:
@@ -62,13 +62,13 @@ def test_credentials_that_expire_are_renewed_before_they_do() -> None:
         ends = datetime.now(UTC) + timedelta(hours=6 if renewed > 1 else 0, seconds=60)
         return {"access_key": f"A{renewed}", "secret_key": "s", "token": "t", "expiry_time": ends.isoformat()}
 
-    chain = Chain(lambda: RefreshableCredentials.create_from_metadata(fetch(), fetch, "test"))
+    chain = BotocoreCredentials(lambda: RefreshableCredentials.create_from_metadata(fetch(), fetch, "test"))
     assert [chain().access_key, chain().access_key] == ["A2", "A2"]
 
 
 def test_none_found_is_refused_and_looked_for_again() -> None:
     found: list[Any] = [None, BotoCredentials("A", "s")]
-    chain = Chain(lambda: found.pop(0))
+    chain = BotocoreCredentials(lambda: found.pop(0))
     with pytest.raises(Misconfigured, match="none found"):
         chain()
     assert chain().access_key == "A"
@@ -81,7 +81,7 @@ def test_why_the_chain_failed_is_told_without_its_words() -> None:
         raise RuntimeError("s3cret")
 
     with pytest.raises(Misconfigured) as error:
-        Chain(fail)()
+        BotocoreCredentials(fail)()
     assert "RuntimeError" in error.value.detail
     assert "s3cret" not in str(error.value)
     assert (error.value.__cause__, error.value.__suppress_context__) == (None, True)
@@ -96,7 +96,7 @@ def test_many_threads_look_for_credentials_once() -> None:
         time.sleep(0.05)  # as long as the others need to come along
         return BotoCredentials("A", "s")
 
-    chain = Chain(look)
+    chain = BotocoreCredentials(look)
 
     def ask(_number: int) -> str:
         ready.wait(10)
@@ -110,4 +110,4 @@ def test_many_threads_look_for_credentials_once() -> None:
 def test_botocores_own_chain_is_asked_if_nobody_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
-    assert Chain()() == Credentials("AKID", "s3cret", "t0ken")
+    assert BotocoreCredentials()() == Credentials("AKID", "s3cret", "t0ken")

@@ -15,8 +15,9 @@ import pytest
 
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.http.client import MAX_IDLE
-from lattice_bridge.invoke.call import RETRY_PAUSES, DidNotRun
+from lattice_bridge.invoke.call import DidNotRun
 from lattice_bridge.invoke.direct import ANSWER_LIMIT, DirectInvoker, direct_invoker
+from lattice_bridge.invoke.retry import RETRY_PAUSES
 from tests.support.fake_lambda import FakeLambda, Heard, Raw, Reset, Says, Silence
 from tests.support.invokers import ENVIRON, SHORT, Pauses, call, direct_invokers, refused
 from tests.support.tls import self_signed

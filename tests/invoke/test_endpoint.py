@@ -9,7 +9,8 @@ from botocore.endpoint_provider import EndpointProvider
 from botocore.session import Session
 
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.invoke.endpoint import Endpoint, endpoint_of, region_of
+from lattice_bridge.http.client import Endpoint
+from lattice_bridge.invoke.endpoint import endpoint_of, region_of
 
 SESSION: Any = Session()
 REGIONS = sorted(
@@ -95,7 +96,7 @@ def test_lambdas_own_variable_comes_first_and_both_can_be_ignored() -> None:
 
 @pytest.mark.parametrize("name", ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"])
 def test_an_endpoint_of_ones_own_with_fips_or_dual_stack_is_refused_as_by_botocore(name: str) -> None:
-    with pytest.raises(InvalidMap, match="neither FIPS nor dual stack"):
+    with pytest.raises(InvalidMap, match="excludes FIPS and dual stack"):
         endpoint_of("eu-west-1", {"AWS_ENDPOINT_URL": "http://one", name: "true"})
 
 

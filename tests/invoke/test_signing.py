@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lattice_bridge.errors import Misconfigured
-from lattice_bridge.invoke.call import TYPES, Call
+from lattice_bridge.http.client import Endpoint
+from lattice_bridge.invoke.call import INVOCATION_TYPES, Call
 from lattice_bridge.invoke.direct import path_of, signed_request
-from lattice_bridge.invoke.endpoint import Endpoint, endpoint_of
+from lattice_bridge.invoke.endpoint import endpoint_of
 from lattice_bridge.invoke.signing import Credentials, Signer
 from tests.support.examples import examples
 
@@ -70,7 +71,11 @@ def ours(call: Call, endpoint: Endpoint, region: str, who: Credentials, timestam
 
 
 def arguments(call: Call) -> dict[str, Any]:
-    given = {"FunctionName": call.function, "InvocationType": TYPES[call.invocation], "Payload": call.payload}
+    given = {
+        "FunctionName": call.function,
+        "InvocationType": INVOCATION_TYPES[call.invocation],
+        "Payload": call.payload,
+    }
     return given if call.tenant is None else {**given, "TenantId": call.tenant}
 
 

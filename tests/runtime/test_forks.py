@@ -12,10 +12,10 @@ import pytest
 from lattice_bridge.config.reload import Following, Handler, InForce
 from lattice_bridge.config.stores import Text
 from lattice_bridge.errors import Unavailable
-from lattice_bridge.identity.jwks import KeySet
-from lattice_bridge.invoke.credentials import Chain
+from lattice_bridge.identity.key_set import KeySet
+from lattice_bridge.invoke.credentials import BotocoreCredentials
+from lattice_bridge.runtime.cache import StaleIfErrorCache
 from lattice_bridge.runtime.process import Elapsed, _resets, after_fork
-from lattice_bridge.tenancy.registry import Registry
 from tests.support.token_builder import key_set
 
 
@@ -87,10 +87,13 @@ def test_a_fetch_of_keys_that_the_parent_began_is_begun_anew() -> None:
     ("made", "use"),
     [
         (lambda: Elapsed(), lambda one: one() >= 0),
-        (lambda: Registry(lambda _: None), lambda one: one.find("blue") is None),
-        (lambda: Chain(lambda: None), lambda one: one.forget() is None),
+        (
+            lambda: StaleIfErrorCache[str, str](lambda _: None, ttl=1, max_stale=1, pause=1, wait=1),
+            lambda one: one.get("blue") is None,
+        ),
+        (lambda: BotocoreCredentials(lambda: None), lambda one: one.forget() is None),
     ],
-    ids=["elapsed", "registry", "credentials"],
+    ids=["elapsed", "cache", "credentials"],
 )
 def test_a_lock_that_another_thread_held_is_free_in_the_child(
     made: Callable[[], Any], use: Callable[[Any], bool]

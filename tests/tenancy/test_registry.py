@@ -256,7 +256,7 @@ def test_a_flood_of_unknown_names_is_bounded_and_evicts_no_known_tenant() -> Non
     assert registry.find("green")
     for number in range(MISSES + 500):
         assert registry.find(f"x{number}") is None
-    assert (len(registry._missed), len(registry._known)) == (MISSES, 2)
+    assert (len(registry._cache._misses), len(registry._cache._values)) == (MISSES, 2)
     table.fetched.clear()
     assert registry.find("blue") == Tenant("blue")
     assert registry.find("green") == Tenant("green", active=False)
@@ -271,7 +271,7 @@ def test_a_flood_in_an_outage_leaves_nothing_behind() -> None:
         clock.now += 1
         unavailable(registry, f"x{number}")
     assert len(table.fetched) == 1000
-    assert (len(registry._missed), len(registry._known), len(registry._flights)) == (0, 0, 0)
+    assert (len(registry._cache._misses), len(registry._cache._values), len(registry._cache._fetches)) == (0, 0, 0)
 
 
 def test_the_known_tenant_that_was_not_used_for_longest_gives_way() -> None:
@@ -279,7 +279,7 @@ def test_the_known_tenant_that_was_not_used_for_longest_gives_way() -> None:
     registry, table, _ = kept(size=2, a=ACTIVE, b=ACTIVE, c=ACTIVE)
     for name in ("a", "b", "a", "c"):
         registry.find(name)
-    assert len(registry._known) == 2
+    assert len(registry._cache._values) == 2
     table.fetched.clear()
     assert all(registry.find(name) for name in ("a", "c", "b"))
     assert table.fetched == ["b"]
@@ -577,7 +577,7 @@ def test_a_fetch_that_is_broken_off_leaves_no_mark(end: type[BaseException]) -> 
         registry.find("blue")
     table.failure, clock.now = None, clock.now + 1
     assert registry.find("blue") == Tenant("blue")
-    assert registry._flights == {}
+    assert registry._cache._fetches == {}
 
 
 def test_those_who_waited_for_a_fetch_that_was_broken_off_are_told() -> None:
@@ -618,8 +618,8 @@ def test_32_threads_with_many_names_suspensions_and_outages_get_their_own_answer
 
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(one, range(20_000)))
-    assert registry._flights == {}
-    assert len(registry._known) <= 20
+    assert registry._cache._fetches == {}
+    assert len(registry._cache._values) <= 20
 
 
 # ---- DynamoDB -------------------------------------------------------------------------------------------------------
