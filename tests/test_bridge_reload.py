@@ -14,7 +14,7 @@ import pytest
 from lattice_bridge import Bridge, TenantMap
 from lattice_bridge.bootstrap import make_handler
 from lattice_bridge.config.document import parse_document
-from lattice_bridge.config.reload import Following, Handler
+from lattice_bridge.config.reload import Handler, ReloadingHandler
 from lattice_bridge.errors import Unavailable
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.rules import Tenant
@@ -79,10 +79,10 @@ def comes_to(handler: Handler, event: object, wanted: int) -> bool:
 
 
 def in_force(handler: Handler) -> Bridge:
-    assert isinstance(handler, Following)
-    assert handler.in_force is not None
-    assert isinstance(handler.in_force.handler, Bridge)
-    return handler.in_force.handler
+    assert isinstance(handler, ReloadingHandler)
+    assert handler.active is not None
+    assert isinstance(handler.active.handler, Bridge)
+    return handler.active.handler
 
 
 def logs(written: list[str]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import pytest
 
 from lattice_bridge import Bridge, TenantMap
 from lattice_bridge.bootstrap import make_handler
-from lattice_bridge.config.reload import Following, Handler
+from lattice_bridge.config.reload import Handler, ReloadingHandler
 from lattice_bridge.config.tenant_map import WARMING, Lookups
 from lattice_bridge.identity.key_set import KeySet
 from lattice_bridge.invoke.boto3 import Boto3Invoker
@@ -51,10 +51,10 @@ def start(task: Path, text: str | None, written: list[str], **environ: str) -> H
 
 
 def invoker_of(handler: Handler) -> Invoke:
-    assert isinstance(handler, Following)
-    assert handler.in_force is not None
-    assert isinstance(handler.in_force.handler, Bridge)
-    return handler.in_force.handler.invoke
+    assert isinstance(handler, ReloadingHandler)
+    assert handler.active is not None
+    assert isinstance(handler.active.handler, Bridge)
+    return handler.active.handler.invoke
 
 
 def close(handler: Handler) -> None:
@@ -209,7 +209,7 @@ def test_a_start_with_the_direct_invoker_works_without_boto3() -> None:
     code = (
         "import sys; sys.modules['boto3'] = sys.modules['botocore'] = None\n"
         "from lattice_bridge.bootstrap import make_handler\n"
-        f"assert make_handler({ENVIRON}, lambda _line: None).in_force"
+        f"assert make_handler({ENVIRON}, lambda _line: None).active"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
 

@@ -13,7 +13,7 @@ from importlib.metadata import Distribution
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from lattice_bridge.config.code_hash import TOOLS
+from lattice_bridge.config.code_hash import NOT_DEPLOYED
 
 BROUGHT_BY_LAMBDA: Final = frozenset(
     {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
@@ -22,7 +22,7 @@ BROUGHT_BY_LAMBDA: Final = frozenset(
 
 _NOT_OF_THE_BRIDGE: Final = (
     *("bin/", "../", "_lattice_bridge_pytestplugin.py"),
-    *(f"lattice_bridge/{folder}/" for folder in sorted(TOOLS)),
+    *(f"lattice_bridge/{folder}/" for folder in sorted(NOT_DEPLOYED)),
 )
 _LEFT_OUT: Final = re.compile(
     r"(?:.*/)?(?:__pycache__/.*|[^/]*\.(?:pyc|pyi|pyx|pxd|[ch])|py\.typed)"

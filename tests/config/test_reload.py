@@ -9,8 +9,15 @@ from typing import Any
 import pytest
 
 from lattice_bridge.config.document import sha256_of
-from lattice_bridge.config.reload import CLOSED_REFRESH, OVERDUE, Following, Handler, InForce, Look
-from lattice_bridge.config.stores import Text
+from lattice_bridge.config.reload import (
+    CLOSED_REFRESH,
+    OVERDUE,
+    ActiveConfiguration,
+    Handler,
+    ReloadingHandler,
+    ReloadResult,
+)
+from lattice_bridge.config.stores import StoredText
 from lattice_bridge.errors import BridgeError, InvalidMap, Misconfigured, Unavailable
 
 REFRESH = 60.0
@@ -23,24 +30,24 @@ class Script:
         self.text = text
         self.reads = 0
         self.now = 1_000_000.0
-        self.looks: list[Look] = []
+        self.looks: list[ReloadResult] = []
         self.pending: list[Callable[[], None]] = []
         self.aside = True
         self.failing: Exception | None = None
         self.mended = False
 
-    def read(self, known: str | None) -> Text | None:
+    def read(self, known: str | None) -> StoredText | None:
         self.reads += 1
         if self.text is None:
             raise Unavailable("config_unreachable", "it is gone")
-        return None if known == self.text else Text(self.text, self.text)
+        return None if known == self.text else StoredText(self.text, self.text)
 
-    def build(self, text: str, replaced: InForce | None) -> InForce:
+    def build(self, text: str, replaced: ActiveConfiguration | None) -> ActiveConfiguration:
         if self.failing:
             raise self.failing
         if text.startswith("bad") and not self.mended:
             raise InvalidMap([f"{text} is wrong"])
-        return InForce(_says(text), sha256_of(text), REFRESH)
+        return ActiveConfiguration(_says(text), sha256_of(text), REFRESH)
 
     def start(self, work: Callable[[], None]) -> None:
         if self.aside:
@@ -48,8 +55,8 @@ class Script:
         else:
             self.pending.append(work)
 
-    def follow(self) -> Following:
-        return Following(
+    def follow(self) -> ReloadingHandler:
+        return ReloadingHandler(
             self, self.build, lambda refusal: _says(refusal.reason), self.looks.append, clock=lambda: self.now,
             start=self.start,
         )  # fmt: skip
@@ -62,7 +69,7 @@ def _says(text: str) -> Handler:
     return handler
 
 
-def ask(following: Following) -> str:
+def ask(following: ReloadingHandler) -> str:
     said: str = following({}, None)["said"]
     return said
 
@@ -87,7 +94,7 @@ def test_a_new_configuration_is_in_force_after_the_refresh() -> None:
     script.now += REFRESH
     ask(following)
     assert ask(following) == "two"
-    assert script.looks[-1] == Look(sha256_of("one"), sha256_of("two"))
+    assert script.looks[-1] == ReloadResult(sha256_of("one"), sha256_of("two"))
 
 
 def test_a_request_does_not_wait_for_the_look_that_it_causes() -> None:
@@ -110,8 +117,8 @@ def test_the_last_good_configuration_stays_in_force(text: str | None) -> None:
     for _ in range(5):
         script.now += REFRESH
         assert ask(following) == "one"
-    assert following.in_force is not None
-    assert following.in_force.sha256 == sha256_of("one")
+    assert following.active is not None
+    assert following.active.sha256 == sha256_of("one")
 
 
 @pytest.mark.parametrize("text", ["bad", None])
@@ -139,7 +146,7 @@ def test_a_bad_configuration_is_read_once_and_not_at_every_look() -> None:
     built: list[str] = []
     build = script.build
 
-    def counting(text: str, replaced: InForce | None) -> InForce:
+    def counting(text: str, replaced: ActiveConfiguration | None) -> ActiveConfiguration:
         built.append(text)
         return build(text, replaced)
 
@@ -161,7 +168,7 @@ def test_a_start_without_a_good_configuration_refuses_all_until_there_is_one(tex
     assert ask(following) == reason
     script.now += CLOSED_REFRESH
     assert ask(following) == "one"
-    assert script.looks[-1] == Look(None, sha256_of("one"))
+    assert script.looks[-1] == ReloadResult(None, sha256_of("one"))
 
 
 def test_a_closed_bridge_says_why_it_is_closed_now() -> None:
@@ -186,11 +193,11 @@ def test_a_configuration_that_could_not_be_built_for_another_reason_is_tried_aga
 def test_the_same_text_under_a_new_version_replaces_nothing() -> None:
     script = Script()
     following = script.follow()
-    before = following.in_force
-    script.read = lambda known: Text("one", "touched")  # type: ignore[method-assign] # as a file that was touched
+    before = following.active
+    script.read = lambda known: StoredText("one", "touched")  # type: ignore[method-assign] # as a file that was touched
     script.now += REFRESH
     ask(following)
-    assert following.in_force is before
+    assert following.active is before
     assert script.looks == []
 
 
@@ -202,7 +209,7 @@ def test_without_a_thread_the_look_waits_for_the_next_refresh() -> None:
         raise RuntimeError("can't start new thread")
 
     start, script.start = script.start, none_left  # type: ignore[method-assign] # a process at its limit
-    following = Following(script, script.build, lambda refusal: _says(""), script.looks.append,
+    following = ReloadingHandler(script, script.build, lambda refusal: _says(""), script.looks.append,
                           clock=lambda: script.now, start=lambda work: script.start(work))  # fmt: skip
     script.text = "two"
     script.now += REFRESH
@@ -225,7 +232,7 @@ def test_a_clock_that_was_set_back_stops_no_look() -> None:
 def test_of_many_requests_at_once_one_looks_and_each_is_served_by_a_whole_configuration() -> None:
     """Trap D10."""
     script = Script()
-    following = Following(
+    following = ReloadingHandler(
         script, script.build, lambda refusal: _says(refusal.reason), script.looks.append, clock=lambda: script.now
     )
     script.text = "two"
@@ -251,7 +258,7 @@ def test_an_error_of_another_kind_is_a_refusal_too() -> None:
     script = Script()
     following = script.follow()
 
-    def broken(known: str | None) -> Text | None:
+    def broken(known: str | None) -> StoredText | None:
         raise ValueError("a bug in the source")
 
     script.read = broken  # type: ignore[method-assign] # what no source should do
@@ -267,7 +274,7 @@ def test_a_text_that_could_not_be_built_is_read_again_and_not_as_if_for_the_firs
     seen: list[str | None] = []
     read = script.read
 
-    def noting(known: str | None) -> Text | None:
+    def noting(known: str | None) -> StoredText | None:
         seen.append(known)
         return read(known)
 
@@ -334,7 +341,7 @@ def test_a_look_that_does_not_end_rings_the_alarm() -> None:
     for _ in range(6):
         script.now += REFRESH / 2
         assert ask(following) == "one"
-    assert set(refusals(script)) == {"a look at the configuration has not come to an end"}
+    assert set(refusals(script)) == {"a reload of the configuration has not ended"}
     assert 1 <= len(refusals(script)) <= 2
 
 
@@ -345,7 +352,7 @@ def test_a_thread_that_cannot_be_started_is_no_reason_to_raise(error: Exception)
     def none_left(work: Callable[[], None]) -> None:
         raise error
 
-    following = Following(
+    following = ReloadingHandler(
         script, script.build, lambda refusal: _says(""), script.looks.append, clock=lambda: script.now, start=none_left
     )
     script.text = "two"

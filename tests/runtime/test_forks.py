@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.config.reload import Following, Handler, InForce
-from lattice_bridge.config.stores import Text
+from lattice_bridge.config.reload import ActiveConfiguration, Handler, ReloadingHandler
+from lattice_bridge.config.stores import StoredText
 from lattice_bridge.errors import Unavailable
 from lattice_bridge.identity.key_set import KeySet
 from lattice_bridge.invoke.credentials import BotocoreCredentials
@@ -37,9 +37,9 @@ class Numbers:
 
     count = 0
 
-    def read(self, known: str | None) -> Text | None:
+    def read(self, known: str | None) -> StoredText | None:
         self.count += 1
-        return Text(str(self.count), str(self.count))
+        return StoredText(str(self.count), str(self.count))
 
 
 def never(_work: Callable[[], None]) -> None:
@@ -52,9 +52,9 @@ def now(work: Callable[[], None]) -> None:
 
 def test_a_look_that_the_parent_began_is_begun_anew() -> None:
     later: list[float] = [0.0]
-    following = Following(
+    following = ReloadingHandler(
         Numbers(),
-        lambda text, _: InForce(handler(text), text, 1.0),
+        lambda text, _: ActiveConfiguration(handler(text), text, 1.0),
         lambda _: handler("closed"),
         lambda _: None,
         clock=lambda: later[0],
