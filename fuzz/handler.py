@@ -20,7 +20,7 @@ from fuzz.allowed import Asking, may_be
 from fuzz.rounds import Prepared
 from lattice_bridge import Bridge
 from lattice_bridge.bootstrap import make_handler
-from lattice_bridge.config.backend import Payload
+from lattice_bridge.config.options import Payload
 from lattice_bridge.config.reload import Handler, ReloadingHandler
 from lattice_bridge.errors import (
     BackendFailed,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from lattice_bridge.config.backend import Backend, Backends, Scheme
+from lattice_bridge.config.options import Backend, Backends, Scheme
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
 from lattice_bridge.formats import reply

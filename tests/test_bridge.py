@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lattice_bridge import Bridge
-from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Backend
 from lattice_bridge.errors import BackendFailed, BridgeError, Misconfigured, TimedOut, Unavailable
 from lattice_bridge.invoke.call import Call
 from tests.support.builders import OPEN, SERVICE, role, tenant_map, v1, v2

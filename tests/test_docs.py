@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from lattice_bridge import errors
-from lattice_bridge.config import backend
 from lattice_bridge.config import location as place
+from lattice_bridge.config.options import Backend
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.deployment.checks.rules import template_findings
@@ -102,7 +102,7 @@ def test_every_variable_is_documented(variable: str) -> None:
     assert f"`{variable}`" in REFERENCE
 
 
-@pytest.mark.parametrize("field", backend.Backend.__slots__)
+@pytest.mark.parametrize("field", Backend.__slots__)
 def test_every_key_of_a_backend_is_documented(field: str) -> None:
     assert f"| `{field}` |" in REFERENCE
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lattice_bridge.config.backend import function_fault
 from lattice_bridge.config.compiled import options_of
 from lattice_bridge.config.document import Document, parse_document
 from lattice_bridge.config.location import FUNCTION_VARIABLE, Location
-from lattice_bridge.config.options import Options
+from lattice_bridge.config.options import Options, function_fault
 from lattice_bridge.config.tenant_map import HERE, TenantMap
 from lattice_bridge.errors import InvalidMap
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from lattice_bridge import Bridge
 from lattice_bridge.bootstrap import make_handler
-from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Backend
 from lattice_bridge.errors import BackendFailed
 from lattice_bridge.invoke.call import Call
 from tests.support.builders import MAP, role, tenant_map, v2

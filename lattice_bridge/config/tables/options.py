@@ -11,8 +11,15 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from lattice_bridge.config.backend import DEFAULT_TIMEOUT, Backend, Payload, Scheme, function_fault
-from lattice_bridge.config.options import DEFAULT_REFRESH, Options
+from lattice_bridge.config.options import (
+    DEFAULT_REFRESH,
+    DEFAULT_TIMEOUT,
+    Backend,
+    Options,
+    Payload,
+    Scheme,
+    function_fault,
+)
 from lattice_bridge.config.tables.shape import Table, fit, fit_each
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.http import headers as names

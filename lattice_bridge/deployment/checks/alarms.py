@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Backend
 from lattice_bridge.deployment.checks.found import TemplateFinding, finding
 from lattice_bridge.deployment.checks.stack import bridges_of, maps_in, variables_of
 from lattice_bridge.deployment.cloudformation.template import Resource, Template

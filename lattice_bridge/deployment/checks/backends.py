@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Backend
 from lattice_bridge.deployment.checks.found import TemplateFinding, finding
 from lattice_bridge.deployment.checks.names import Named, is_function, is_generated, is_misnamed, named, refers_to
 from lattice_bridge.deployment.checks.stack import Stack, alias_of, part_of, seconds_of, tenancy_of

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Backend
 from lattice_bridge.deployment.checks.documents import listed
 from lattice_bridge.deployment.checks.found import UNKNOWN, TemplateFinding, finding
 from lattice_bridge.deployment.checks.names import Named, covers, is_misnamed, named, refers_to

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lattice_bridge.config.backend import Backend
 from lattice_bridge.config.location import FUNCTION_VARIABLE
-from lattice_bridge.config.options import Options
+from lattice_bridge.config.options import Backend, Options
 from lattice_bridge.deployment.checks.names import is_function, named, refers_to
 from lattice_bridge.deployment.cloudformation.template import BadTemplate, Resource, Template, number
 from lattice_bridge.deployment.cloudformation.values import unresolved

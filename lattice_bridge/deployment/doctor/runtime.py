@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Final
 
-from lattice_bridge.config.backend import function_fault
 from lattice_bridge.config.location import CONFIG_VARIABLE, FUNCTION_VARIABLE
+from lattice_bridge.config.options import function_fault
 from lattice_bridge.config.stores import address_fault
 from lattice_bridge.deployment.doctor.config import Configured
 from lattice_bridge.deployment.doctor.facts import Deployed, Function, Name

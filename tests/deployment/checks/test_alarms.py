@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Backend
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.deployment.checks.alarms import alarms_as_said
 from lattice_bridge.deployment.cloudformation.read import read_translated

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from lattice_bridge.config.backend import Backend, Backends
+from lattice_bridge.config.options import Backend, Backends
 from lattice_bridge.errors import NotFound
 
 
