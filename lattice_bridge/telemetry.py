@@ -61,7 +61,7 @@ class RequestLog:
         decision: None until the tenant is decided.
         backend: the path of the chosen backend.
         function: the backend's function, once it is about to be invoked.
-        lambda_request_id: Lambda's id of the last invocation, if Lambda answered.
+        lambda_request_id: Lambda's id of the last invocation; empty if Lambda did not answer. Untrusted.
         refusal: the error that ended the request, or None.
         status: of the reply.
 
@@ -77,7 +77,7 @@ class RequestLog:
         self.decision: Decision | None = None
         self.backend: str | None = None
         self.function: str | None = None
-        self.lambda_request_id: str | None = None
+        self.lambda_request_id = ""
         self.refusal: BridgeError | None = None
         self.status = 0
         self._current = ""
@@ -95,8 +95,8 @@ class RequestLog:
         return round((self._last - self._started) * 1000, 3)
 
     def set_lambda_request_id(self, request_id: str) -> None:
-        """Keeps an id of the form that Lambda uses, and drops any other string."""
-        self.lambda_request_id = request_id if _REQUEST_ID.fullmatch(request_id) else None
+        """Takes Lambda's id of an invocation, as `Call.on_request_id` reports it."""
+        self.lambda_request_id = request_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def _log(log: RequestLog, context: LogContext, level: str, total: float) -> dict
         "rule": decision.rule if decision else None,
         "backend": log.backend,
         "function": log.function if failed else None,
-        "lambdaRequestId": log.lambda_request_id if failed else None,
+        "lambdaRequestId": log.lambda_request_id if failed and _REQUEST_ID.fullmatch(log.lambda_request_id) else None,
         "milliseconds": {**log.milliseconds, "total": total},
         "cold": context.cold,
         "map": context.map_sha256,

@@ -370,7 +370,8 @@ def with_key_set(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"), [("[rules]\n", "rules: unknown key"), ('{"format":1}\n', "not as `lattice-bridge compile` left")]
+    ("text", "fault"),
+    [("[rules]\n", "rules: unknown key"), ('{"format":1}\n', "changed after `lattice-bridge compile`")],
 )
 def test_a_configuration_that_does_not_load_is_not_packaged(tmp_path: Path, text: str, fault: str) -> None:
     (tmp_path / "bad.toml").write_text(text, encoding="utf-8")

@@ -278,7 +278,7 @@ def test_where_boto3_is_needed_and_not_there_the_log_says_so(
 ) -> None:
     lines = [json.loads(line) for line in bare.output[function] if '"message":"request"' in line]
     assert bare.invoked[number]["statusCode"] == 503
-    assert [(line["reason"], "boto3 is not there" in line["detail"]) for line in lines] == [(reason, True)]
+    assert [(line["reason"], "boto3 is not installed" in line["detail"]) for line in lines] == [(reason, True)]
     assert not [line for line in bare.output[function] if "Traceback" in line]
 
 
