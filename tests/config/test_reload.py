@@ -78,7 +78,7 @@ def refusals(script: Script) -> list[str]:
     return [look.refusal.detail for look in script.looks if look.refusal]
 
 
-def test_a_good_configuration_serves_at_once_and_is_not_looked_for_again_before_its_time() -> None:
+def test_good_configuration_serves_until_its_refresh() -> None:
     script = Script()
     following = script.follow()
     script.text = "two"
@@ -87,7 +87,7 @@ def test_a_good_configuration_serves_at_once_and_is_not_looked_for_again_before_
     assert script.reads == 1
 
 
-def test_a_new_configuration_is_in_force_after_the_refresh() -> None:
+def test_new_configuration_is_active_after_the_refresh() -> None:
     script = Script()
     following = script.follow()
     script.text = "two"
@@ -97,7 +97,7 @@ def test_a_new_configuration_is_in_force_after_the_refresh() -> None:
     assert script.looks[-1] == ReloadResult(sha256_of("one"), sha256_of("two"))
 
 
-def test_a_request_does_not_wait_for_the_look_that_it_causes() -> None:
+def test_request_does_not_wait_for_its_reload() -> None:
     script = Script()
     following = script.follow()
     script.text, script.aside = "two", False
@@ -109,7 +109,7 @@ def test_a_request_does_not_wait_for_the_look_that_it_causes() -> None:
 
 
 @pytest.mark.parametrize("text", ["bad", None])
-def test_the_last_good_configuration_stays_in_force(text: str | None) -> None:
+def test_last_good_configuration_stays_active(text: str | None) -> None:
     """Traps D3, D4."""
     script = Script()
     following = script.follow()
@@ -122,7 +122,7 @@ def test_the_last_good_configuration_stays_in_force(text: str | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["bad", None])
-def test_what_is_wrong_is_said_at_every_look_so_that_the_alarm_stays_on(text: str | None) -> None:
+def test_fault_is_reported_at_every_reload(text: str | None) -> None:
     """Trap D3."""
     script = Script()
     following = script.follow()
@@ -139,7 +139,7 @@ def test_what_is_wrong_is_said_at_every_look_so_that_the_alarm_stays_on(text: st
     assert len(refusals(script)) == 3
 
 
-def test_a_bad_configuration_is_read_once_and_not_at_every_look() -> None:
+def test_bad_configuration_is_built_once() -> None:
     script = Script()
     following = script.follow()
     script.text = "bad"
@@ -159,7 +159,7 @@ def test_a_bad_configuration_is_read_once_and_not_at_every_look() -> None:
 
 
 @pytest.mark.parametrize(("text", "reason"), [("bad", "config_invalid"), (None, "config_unreachable")])
-def test_a_start_without_a_good_configuration_refuses_all_until_there_is_one(text: str | None, reason: str) -> None:
+def test_start_without_good_configuration_refuses_all(text: str | None, reason: str) -> None:
     """Trap D4."""
     script = Script(text)
     following = script.follow()
@@ -171,7 +171,7 @@ def test_a_start_without_a_good_configuration_refuses_all_until_there_is_one(tex
     assert script.looks[-1] == ReloadResult(None, sha256_of("one"))
 
 
-def test_a_closed_bridge_says_why_it_is_closed_now() -> None:
+def test_closed_bridge_reports_the_current_fault() -> None:
     script = Script(None)
     following = script.follow()
     script.text = "bad"
@@ -180,7 +180,7 @@ def test_a_closed_bridge_says_why_it_is_closed_now() -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), Misconfigured("boto3_too_old", "1.30")])
-def test_a_configuration_that_could_not_be_built_for_another_reason_is_tried_again(error: Exception) -> None:
+def test_failed_build_is_tried_again(error: Exception) -> None:
     script = Script()
     script.failing = error
     following = script.follow()
@@ -190,7 +190,7 @@ def test_a_configuration_that_could_not_be_built_for_another_reason_is_tried_aga
     assert ask(following) == "one"
 
 
-def test_the_same_text_under_a_new_version_replaces_nothing() -> None:
+def test_same_text_in_new_version_replaces_nothing() -> None:
     script = Script()
     following = script.follow()
     before = following.active
@@ -201,7 +201,7 @@ def test_the_same_text_under_a_new_version_replaces_nothing() -> None:
     assert script.looks == []
 
 
-def test_without_a_thread_the_look_waits_for_the_next_refresh() -> None:
+def test_reload_without_threads_waits_for_the_next_refresh() -> None:
     script = Script()
     following = script.follow()
 
@@ -220,7 +220,7 @@ def test_without_a_thread_the_look_waits_for_the_next_refresh() -> None:
     assert ask(following) == "two"
 
 
-def test_a_clock_that_was_set_back_stops_no_look() -> None:
+def test_clock_set_back_stops_no_reload() -> None:
     script = Script()
     following = script.follow()
     script.text = "two"
@@ -229,7 +229,7 @@ def test_a_clock_that_was_set_back_stops_no_look() -> None:
     assert ask(following) == "two"
 
 
-def test_of_many_requests_at_once_one_looks_and_each_is_served_by_a_whole_configuration() -> None:
+def test_concurrent_requests_reload_once() -> None:
     """Trap D10."""
     script = Script()
     following = ReloadingHandler(
@@ -254,7 +254,7 @@ def test_of_many_requests_at_once_one_looks_and_each_is_served_by_a_whole_config
     assert script.reads == 2
 
 
-def test_an_error_of_another_kind_is_a_refusal_too() -> None:
+def test_unexpected_error_is_a_refusal() -> None:
     script = Script()
     following = script.follow()
 
@@ -267,7 +267,7 @@ def test_an_error_of_another_kind_is_a_refusal_too() -> None:
     assert isinstance(script.looks[-1].refusal, BridgeError)
 
 
-def test_a_text_that_could_not_be_built_is_read_again_and_not_as_if_for_the_first_time() -> None:
+def test_unbuilt_text_is_read_again_as_a_reload() -> None:
     """Trap D4: a first reading takes a file that is half written."""
     script = Script()
     following = script.follow()
@@ -290,7 +290,7 @@ def test_a_text_that_could_not_be_built_is_read_again_and_not_as_if_for_the_firs
     assert None not in seen
 
 
-def test_an_environment_that_was_idle_looks_before_it_serves() -> None:
+def test_idle_environment_reloads_before_it_serves() -> None:
     """Traps D3, D6: a tenant suspended hours ago is not served once more because nobody asked meanwhile."""
     script = Script()
     script.aside = False
@@ -301,7 +301,7 @@ def test_an_environment_that_was_idle_looks_before_it_serves() -> None:
     assert script.pending == []
 
 
-def test_an_environment_that_was_idle_keeps_the_last_good_one_if_the_look_fails() -> None:
+def test_idle_environment_keeps_the_last_good_one() -> None:
     """Trap D4."""
     script = Script()
     following = script.follow()
@@ -312,7 +312,7 @@ def test_an_environment_that_was_idle_keeps_the_last_good_one_if_the_look_fails(
     assert refusals(script) == ["it is gone"] * 2
 
 
-def test_a_map_that_names_a_file_with_keys_is_tried_again_while_it_is_refused() -> None:
+def test_refused_map_with_key_file_is_built_again() -> None:
     """The file may come, or be mended, without a change of the map's text."""
     script = Script("bad jwks_file")
     following = script.follow()
@@ -322,7 +322,7 @@ def test_a_map_that_names_a_file_with_keys_is_tried_again_while_it_is_refused() 
     assert ask(following) == "bad jwks_file"
 
 
-def test_a_map_that_was_refused_is_not_built_again_for_nothing() -> None:
+def test_refused_map_is_not_built_again() -> None:
     script = Script("bad")
     following = script.follow()
     script.mended = True
@@ -330,7 +330,7 @@ def test_a_map_that_was_refused_is_not_built_again_for_nothing() -> None:
     assert ask(following) == "config_invalid"
 
 
-def test_a_look_that_does_not_end_rings_the_alarm() -> None:
+def test_hanging_reload_is_reported() -> None:
     """Trap D3: a mounted file system that hangs."""
     script = Script()
     following = script.follow()
@@ -346,7 +346,7 @@ def test_a_look_that_does_not_end_rings_the_alarm() -> None:
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread"), OSError(12, "no memory")])
-def test_a_thread_that_cannot_be_started_is_no_reason_to_raise(error: Exception) -> None:
+def test_thread_start_failure_does_not_raise(error: Exception) -> None:
     script = Script()
 
     def none_left(work: Callable[[], None]) -> None:

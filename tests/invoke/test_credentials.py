@@ -23,7 +23,7 @@ def never() -> Credentials:
     raise AssertionError("the chain was asked")
 
 
-def test_the_variables_are_read_each_time() -> None:
+def test_variables_are_read_each_time() -> None:
     environ = dict(KEYS)
     source = from_environment(environ, never)
     assert source() == Credentials("AKID", "s3cret", "t0ken")
@@ -32,28 +32,28 @@ def test_the_variables_are_read_each_time() -> None:
     assert source() == Credentials("AKID2", "other", None)
 
 
-def test_an_empty_token_is_none() -> None:
+def test_empty_session_token_is_none() -> None:
     """Signed, it would be another request than botocore's."""
     assert from_environment({**KEYS, "AWS_SESSION_TOKEN": ""}, never)().token is None
 
 
 @pytest.mark.parametrize("environ", [{}, {"AWS_ACCESS_KEY_ID": ""}])
-def test_without_an_access_key_the_chain_is_asked(environ: dict[str, str]) -> None:
+def test_missing_access_key_uses_the_fallback(environ: dict[str, str]) -> None:
     assert from_environment(environ, lambda: Credentials("C", "c"))() == Credentials("C", "c")
 
 
-def test_half_a_pair_of_keys_is_refused() -> None:
+def test_access_key_without_secret_is_refused() -> None:
     with pytest.raises(Misconfigured, match="AWS_SECRET_ACCESS_KEY is not") as error:
         from_environment({"AWS_ACCESS_KEY_ID": "AKID"}, never)()
     assert error.value.reason == "access_denied"
 
 
-def test_the_chain_gives_what_botocore_finds() -> None:
+def test_botocore_credentials_are_returned() -> None:
     assert BotocoreCredentials(lambda: BotoCredentials("A", "s", "t"))() == Credentials("A", "s", "t")
     assert BotocoreCredentials(lambda: BotoCredentials("A", "s", ""))().token is None
 
 
-def test_credentials_that_expire_are_renewed_before_they_do() -> None:
+def test_credentials_are_renewed_before_they_expire() -> None:
     renewed = 0
 
     def fetch() -> dict[str, str]:
@@ -66,7 +66,7 @@ def test_credentials_that_expire_are_renewed_before_they_do() -> None:
     assert [chain().access_key, chain().access_key] == ["A2", "A2"]
 
 
-def test_none_found_is_refused_and_looked_for_again() -> None:
+def test_no_credentials_are_refused_and_searched_again() -> None:
     found: list[Any] = [None, BotoCredentials("A", "s")]
     chain = BotocoreCredentials(lambda: found.pop(0))
     with pytest.raises(Misconfigured, match="none found"):
@@ -74,7 +74,7 @@ def test_none_found_is_refused_and_looked_for_again() -> None:
     assert chain().access_key == "A"
 
 
-def test_why_the_chain_failed_is_told_without_its_words() -> None:
+def test_provider_failure_is_logged_by_type_alone() -> None:
     """Trap D11."""
 
     def fail() -> Any:
@@ -87,7 +87,7 @@ def test_why_the_chain_failed_is_told_without_its_words() -> None:
     assert (error.value.__cause__, error.value.__suppress_context__) == (None, True)
 
 
-def test_many_threads_look_for_credentials_once() -> None:
+def test_threads_search_for_credentials_once() -> None:
     looked: list[int] = []
     ready = threading.Barrier(8)
 
@@ -107,7 +107,7 @@ def test_many_threads_look_for_credentials_once() -> None:
     assert len(looked) == 1
 
 
-def test_botocores_own_chain_is_asked_if_nobody_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_provider_is_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
     assert BotocoreCredentials()() == Credentials("AKID", "s3cret", "t0ken")

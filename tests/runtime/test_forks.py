@@ -50,7 +50,7 @@ def now(work: Callable[[], None]) -> None:
     work()
 
 
-def test_a_look_that_the_parent_began_is_begun_anew() -> None:
+def test_reload_of_the_parent_starts_again_in_the_child() -> None:
     later: list[float] = [0.0]
     following = ReloadingHandler(
         Numbers(),
@@ -70,7 +70,7 @@ def test_a_look_that_the_parent_began_is_begun_anew() -> None:
     assert child(in_the_child)
 
 
-def test_a_fetch_of_keys_that_the_parent_began_is_begun_anew() -> None:
+def test_key_fetch_of_the_parent_starts_again_in_the_child() -> None:
     starts: list[Callable[[Callable[[], None]], None]] = [never]
     keys = KeySet(lambda: key_set(), clock=lambda: 1.0, wait=0.01, start=lambda work: starts[0](work))
     with pytest.raises(Unavailable):
@@ -95,15 +95,13 @@ def test_a_fetch_of_keys_that_the_parent_began_is_begun_anew() -> None:
     ],
     ids=["elapsed", "cache", "credentials"],
 )
-def test_a_lock_that_another_thread_held_is_free_in_the_child(
-    made: Callable[[], Any], use: Callable[[Any], bool]
-) -> None:
+def test_lock_of_another_thread_is_free_in_the_child(made: Callable[[], Any], use: Callable[[Any], bool]) -> None:
     one = made()
     with one._lock:
         assert child(lambda: use(one))
 
 
-def test_objects_that_are_gone_are_not_kept() -> None:
+def test_dead_objects_are_dropped() -> None:
     class One:
         def forget(self) -> None:
             pass

@@ -69,11 +69,11 @@ def reads(found: Any) -> Tenant | None:
     return Registry(lambda name: found).find("blue")
 
 
-def test_an_item_that_says_active_is_an_active_tenant() -> None:
+def test_active_item_is_an_active_tenant() -> None:
     assert reads(item("blue")) == Tenant("blue", active=True)
 
 
-def test_what_else_is_in_an_item_is_ignored() -> None:
+def test_other_attributes_are_ignored() -> None:
     assert reads(item("blue") | {"plan": {"S": "gold"}, "active": {"BOOL": False}}) == Tenant("blue")
 
 
@@ -85,12 +85,12 @@ def test_what_else_is_in_an_item_is_ignored() -> None:
         *("active", True, None, ["active"], 1),
     ],
 )
-def test_a_status_that_is_not_active_to_the_letter_is_a_suspension(status: Any) -> None:
+def test_other_status_is_a_suspension(status: Any) -> None:
     """Trap D6."""
     assert reads(item("blue", status)) == Tenant("blue", active=False)
 
 
-def test_an_item_without_a_status_is_a_suspension() -> None:
+def test_missing_status_is_a_suspension() -> None:
     """Trap D6: a misspelt attribute lets nobody in."""
     assert reads({"tenant": {"S": "blue"}, "Status": ACTIVE}) == Tenant("blue", active=False)
 
@@ -103,19 +103,19 @@ def test_an_item_without_a_status_is_a_suspension() -> None:
         *(item("blue") | {"tenant": {"S": ["blue"]}}, item("blue") | {"tenant": None}, [], "blue", True, 0),
     ],
 )
-def test_an_item_of_another_shape_or_tenant_is_no_answer(found: Any) -> None:
+def test_item_of_another_shape_or_tenant_is_unavailable(found: Any) -> None:
     """Traps D7, D8."""
     refusal = unavailable(Registry(lambda name: found), "blue")
     assert refusal.detail == "the registry's item is not of the tenant that was asked for"
 
 
-def test_an_item_that_cannot_be_read_makes_no_pause_for_the_other_tenants() -> None:
+def test_unreadable_item_pauses_no_other_tenant() -> None:
     registry = Registry(lambda name: item(name) if name == "green" else {}, clock=Clock())
     unavailable(registry, "blue")
     assert registry.find("green") == Tenant("green")
 
 
-def test_an_item_that_can_no_longer_be_read_leaves_the_last_known_tenant() -> None:
+def test_unreadable_item_leaves_the_last_known_tenant() -> None:
     """Trap D7."""
     registry, table, clock = kept(blue=SUSPENDED)
     registry.find("blue")
@@ -124,7 +124,7 @@ def test_an_item_that_can_no_longer_be_read_leaves_the_last_known_tenant() -> No
 
 
 @pytest.mark.parametrize("name", ["", " blue", "blue\n", "-blue", "b\u2113ue", "b" * 257, "blue*", None, 7])
-def test_what_is_no_tenant_id_is_unknown_and_not_asked_for(name: Any) -> None:
+def test_malformed_tenant_id_is_unknown_and_not_fetched(name: Any) -> None:
     registry, table, _ = kept()
     assert registry.find(name) is None
     assert table.fetched == []
@@ -137,7 +137,7 @@ def test_nothing_is_fetched_before_a_tenant_is_asked_for() -> None:
     assert kept(blue=ACTIVE)[1].fetched == []
 
 
-def test_a_tenant_is_fetched_once_a_minute() -> None:
+def test_tenant_is_fetched_once_a_minute() -> None:
     registry, table, clock = kept(blue=ACTIVE)
     start = clock.now
     for after, fetched in ((0, 1), (59.9, 1), (60, 2), (61, 2), (119.9, 2), (120, 3)):
@@ -146,7 +146,7 @@ def test_a_tenant_is_fetched_once_a_minute() -> None:
         assert len(table.fetched) == fetched
 
 
-def test_a_suspension_is_seen_within_the_ttl() -> None:
+def test_suspension_is_seen_within_the_ttl() -> None:
     """Trap D6."""
     registry, table, clock = kept(blue=ACTIVE)
     assert registry.find("blue") == Tenant("blue", active=True)
@@ -154,7 +154,7 @@ def test_a_suspension_is_seen_within_the_ttl() -> None:
     assert registry.find("blue") == Tenant("blue", active=False)
 
 
-def test_the_age_of_an_answer_is_counted_from_the_beginning_of_its_fetch() -> None:
+def test_age_counts_from_the_beginning_of_the_fetch() -> None:
     """Trap D6: it may be from then."""
     clock = Clock()
     asked: list[str] = []
@@ -174,7 +174,7 @@ def test_the_age_of_an_answer_is_counted_from_the_beginning_of_its_fetch() -> No
     assert len(asked) == 2
 
 
-def test_a_tenant_that_is_deleted_is_unknown_within_the_ttl() -> None:
+def test_deleted_tenant_is_unknown_within_the_ttl() -> None:
     """Trap D6."""
     registry, table, clock = kept(blue=ACTIVE)
     registry.find("blue")
@@ -185,7 +185,7 @@ def test_a_tenant_that_is_deleted_is_unknown_within_the_ttl() -> None:
     unavailable(registry, "blue")
 
 
-def test_a_new_tenant_is_found_after_5_seconds() -> None:
+def test_new_tenant_is_found_after_5_seconds() -> None:
     """Trap D7."""
     registry, table, clock = kept()
     start = clock.now
@@ -197,7 +197,7 @@ def test_a_new_tenant_is_found_after_5_seconds() -> None:
     assert len(table.fetched) == 2
 
 
-def test_a_ttl_below_5_seconds_holds_for_unknown_names_too() -> None:
+def test_short_ttl_applies_to_misses() -> None:
     table, clock = Table(), Clock()
     registry = Registry(table, clock=clock, ttl=2)
     assert registry.find("blue") is None
@@ -205,7 +205,7 @@ def test_a_ttl_below_5_seconds_holds_for_unknown_names_too() -> None:
     assert registry.find("blue") == Tenant("blue")
 
 
-def test_one_names_answer_never_serves_another() -> None:
+def test_answer_serves_only_its_own_name() -> None:
     """Trap D8."""
     names = ["blue", "Blue", "BLUE", "blue.", "blue/", "blue-1", "b"]
     registry, table, _ = kept(blue=SUSPENDED, Blue=ACTIVE)
@@ -215,7 +215,7 @@ def test_one_names_answer_never_serves_another() -> None:
     assert table.fetched == names
 
 
-def test_a_clock_that_was_set_back_asks_anew() -> None:
+def test_clock_set_back_fetches_again() -> None:
     """Trap D6: an hour too early would be an hour without suspensions."""
     registry, table, clock = kept(blue=ACTIVE)
     assert registry.find("blue") == Tenant("blue")
@@ -226,7 +226,7 @@ def test_a_clock_that_was_set_back_asks_anew() -> None:
     assert registry.find("green") == Tenant("green")
 
 
-def test_a_tenant_that_was_once_unknown_is_not_so_again_by_a_clock_that_was_set_back() -> None:
+def test_clock_set_back_revives_no_miss() -> None:
     registry, table, clock = kept()
     assert registry.find("blue") is None
     table.status["blue"], clock.now = ACTIVE, clock.now + 5
@@ -235,7 +235,7 @@ def test_a_tenant_that_was_once_unknown_is_not_so_again_by_a_clock_that_was_set_
     assert registry.find("blue") == Tenant("blue")
 
 
-def test_a_clock_that_was_set_back_in_an_outage_makes_nothing_younger() -> None:
+def test_clock_set_back_in_an_outage_makes_nothing_younger() -> None:
     """Trap D7."""
     registry, table, clock = kept(blue=ACTIVE)
     registry.find("blue")
@@ -249,7 +249,7 @@ def test_a_clock_that_was_set_back_in_an_outage_makes_nothing_younger() -> None:
 # ---- bounds ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_flood_of_unknown_names_is_bounded_and_evicts_no_known_tenant() -> None:
+def test_flood_of_unknown_names_evicts_no_tenant() -> None:
     """Trap D9."""
     registry, table, _ = kept(size=3, blue=ACTIVE, green=SUSPENDED)
     assert registry.find("blue")
@@ -263,7 +263,7 @@ def test_a_flood_of_unknown_names_is_bounded_and_evicts_no_known_tenant() -> Non
     assert table.fetched == []
 
 
-def test_a_flood_in_an_outage_leaves_nothing_behind() -> None:
+def test_flood_in_an_outage_leaves_no_state() -> None:
     """Trap D9."""
     registry, table, clock = kept()
     table.failure = OSError()
@@ -274,7 +274,7 @@ def test_a_flood_in_an_outage_leaves_nothing_behind() -> None:
     assert (len(registry._cache._misses), len(registry._cache._values), len(registry._cache._fetches)) == (0, 0, 0)
 
 
-def test_the_known_tenant_that_was_not_used_for_longest_gives_way() -> None:
+def test_least_recently_used_tenant_is_dropped() -> None:
     """Trap D9."""
     registry, table, _ = kept(size=2, a=ACTIVE, b=ACTIVE, c=ACTIVE)
     for name in ("a", "b", "a", "c"):
@@ -285,7 +285,7 @@ def test_the_known_tenant_that_was_not_used_for_longest_gives_way() -> None:
     assert table.fetched == ["b"]
 
 
-def test_a_tenant_that_is_used_in_an_outage_does_not_give_way() -> None:
+def test_tenant_used_in_an_outage_is_kept() -> None:
     registry, table, clock = kept(size=2, a=ACTIVE, b=ACTIVE, c=ACTIVE)
     registry.find("a")
     registry.find("b")
@@ -313,7 +313,7 @@ FAILURES = [OSError("secret blue"), TimeoutError(), KeyError("blue"), Unavailabl
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_the_last_known_tenant_serves_until_max_stale_and_then_nobody(failure: Exception) -> None:
+def test_last_known_tenant_serves_until_max_stale(failure: Exception) -> None:
     """Trap D7."""
     registry, table, clock = kept(blue=ACTIVE)
     start = clock.now
@@ -328,7 +328,7 @@ def test_the_last_known_tenant_serves_until_max_stale_and_then_nobody(failure: E
     assert registry.find("blue") == Tenant("blue")
 
 
-def test_a_fetch_that_takes_its_time_to_fail_does_not_stretch_max_stale() -> None:
+def test_slow_failure_does_not_extend_max_stale() -> None:
     """Trap D7."""
     registry, table, clock = kept(blue=ACTIVE)
     registry.find("blue")
@@ -342,14 +342,14 @@ def test_a_fetch_that_takes_its_time_to_fail_does_not_stretch_max_stale() -> Non
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_a_name_nobody_knows_is_unavailable_and_not_unknown(failure: Exception) -> None:
+def test_unknown_name_in_an_outage_is_unavailable(failure: Exception) -> None:
     """Trap D7."""
     registry, table, _ = kept(blue=ACTIVE)
     table.failure = failure
     assert unavailable(registry, "blue").retry_after == 1
 
 
-def test_a_miss_is_not_served_stale() -> None:
+def test_miss_is_not_served_stale() -> None:
     """Trap D7."""
     registry, table, clock = kept()
     assert registry.find("blue") is None
@@ -359,7 +359,7 @@ def test_a_miss_is_not_served_stale() -> None:
     unavailable(registry, "blue")
 
 
-def test_a_suspended_tenant_stays_suspended_in_an_outage() -> None:
+def test_suspended_tenant_stays_suspended_in_an_outage() -> None:
     """Traps D6, D7."""
     registry, table, clock = kept(blue=SUSPENDED)
     registry.find("blue")
@@ -369,7 +369,7 @@ def test_a_suspended_tenant_stays_suspended_in_an_outage() -> None:
         assert registry.find("blue") == Tenant("blue", active=False)
 
 
-def test_a_hundred_requests_in_an_outage_make_one_fetch_a_pause() -> None:
+def test_outage_has_one_fetch_a_pause() -> None:
     """Trap D7."""
     registry, table, clock = kept(blue=ACTIVE)
     registry.find("blue")
@@ -382,7 +382,7 @@ def test_a_hundred_requests_in_an_outage_make_one_fetch_a_pause() -> None:
     assert 9 <= len(table.fetched) <= 11
 
 
-def test_the_pause_begins_at_the_end_of_the_failed_fetch() -> None:
+def test_pause_begins_at_the_end_of_the_fetch() -> None:
     """Otherwise a timeout longer than the pause would leave none."""
     clock = Clock()
     asked: list[str] = []
@@ -399,7 +399,7 @@ def test_the_pause_begins_at_the_end_of_the_failed_fetch() -> None:
     assert asked == ["blue"]
 
 
-def test_in_a_pause_everyone_is_told_the_latest_failure() -> None:
+def test_pause_repeats_the_latest_failure() -> None:
     registry, table, clock = kept()
     table.failure = OSError()
     unavailable(registry, "blue")
@@ -408,7 +408,7 @@ def test_in_a_pause_everyone_is_told_the_latest_failure() -> None:
     assert "TimeoutError" in unavailable(registry, "green").detail
 
 
-def test_a_tenant_in_memory_is_served_through_a_pause() -> None:
+def test_cached_tenant_is_served_in_a_pause() -> None:
     registry, table, _ = kept(blue=ACTIVE)
     registry.find("blue")
     table.failure = OSError()
@@ -436,7 +436,7 @@ def test_after_an_outage_there_is_no_pause() -> None:
         (Refusal("blue"), "Refusal"),
     ],
 )
-def test_what_a_failure_says_is_ours(failure: Exception, says: str) -> None:
+def test_failure_detail_is_constant(failure: Exception, says: str) -> None:
     registry, table, _ = kept()
     table.failure = failure
     assert unavailable(registry, "blue").detail == f"the registry could not be asked ({says})"
@@ -477,7 +477,7 @@ def at_once(registry: Registry, names: list[str]) -> list[Callable[[], Any]]:
     return [lambda future=future: future.result(10) for future in futures]  # type: ignore[misc]
 
 
-def test_32_threads_that_ask_for_one_name_make_one_fetch() -> None:
+def test_32_threads_for_one_name_make_one_fetch() -> None:
     """Trap D9."""
     gate = Gate()
     registry = Registry(gate)
@@ -488,7 +488,7 @@ def test_32_threads_that_ask_for_one_name_make_one_fetch() -> None:
     assert gate.fetched == ["blue"]
 
 
-def test_32_threads_make_one_fetch_also_if_it_is_over_at_once() -> None:
+def test_32_threads_and_a_fast_fetch_make_one_fetch() -> None:
     for _ in range(50):
         registry, table, _ = kept(blue=ACTIVE)
         assert [result() for result in at_once(registry, ["blue"] * 32)] == [Tenant("blue")] * 32
@@ -518,7 +518,7 @@ def test_different_names_do_not_wait_for_each_other() -> None:
     assert [result() for result in results] == [Tenant(name) for name in names]
 
 
-def test_a_fresh_tenant_is_answered_while_another_is_being_fetched() -> None:
+def test_fresh_tenant_does_not_wait_for_another_fetch() -> None:
     gate, clock = Gate(), Clock()
     registry = Registry(gate, clock=clock)
     gate.open.set()
@@ -533,7 +533,7 @@ def test_a_fresh_tenant_is_answered_while_another_is_being_fetched() -> None:
     assert waiting() == Tenant("green")
 
 
-def test_after_an_outage_one_tries_and_the_others_do_not_wait_for_it() -> None:
+def test_after_an_outage_one_request_tries_again() -> None:
     """Trap D7."""
     registry, table, clock = kept(blue=ACTIVE)
     registry.find("blue")
@@ -551,7 +551,7 @@ def test_after_an_outage_one_tries_and_the_others_do_not_wait_for_it() -> None:
     assert gate.fetched == ["green"]
 
 
-def test_nobody_waits_longer_than_the_wait_for_a_fetch_that_does_not_end() -> None:
+def test_hanging_fetch_is_waited_for_no_longer_than_wait() -> None:
     """Trap D7."""
     gate = Gate()
     registry = Registry(gate, wait=0.2)
@@ -570,7 +570,7 @@ def test_nobody_waits_longer_than_the_wait_for_a_fetch_that_does_not_end() -> No
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_a_fetch_that_is_broken_off_leaves_no_mark(end: type[BaseException]) -> None:
+def test_aborted_fetch_leaves_no_state(end: type[BaseException]) -> None:
     registry, table, clock = kept(blue=ACTIVE)
     table.failure = end()
     with pytest.raises(end):
@@ -580,7 +580,7 @@ def test_a_fetch_that_is_broken_off_leaves_no_mark(end: type[BaseException]) -> 
     assert registry._cache._fetches == {}
 
 
-def test_those_who_waited_for_a_fetch_that_was_broken_off_are_told() -> None:
+def test_waiting_requests_get_the_aborted_fetch() -> None:
     """Trap D7."""
     gate = Gate(SystemExit())
     registry = Registry(gate)
@@ -594,7 +594,7 @@ def test_those_who_waited_for_a_fetch_that_was_broken_off_are_told() -> None:
         leader()
 
 
-def test_32_threads_with_many_names_suspensions_and_outages_get_their_own_answers_only() -> None:
+def test_32_threads_with_outages_get_their_own_tenants() -> None:
     """Traps D8, D9."""
     clock, calls = Clock(), itertools.count()
 
@@ -679,7 +679,7 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[AwsServer, 
 Connected = Callable[[AwsServer, str], DynamoDbTable]
 
 
-def test_a_table_in_dynamodb_is_followed(aws: AwsServer, stored: Stored, connected: Connected) -> None:
+def test_dynamodb_table_is_read(aws: AwsServer, stored: Stored, connected: Connected) -> None:
     """Traps D6, D7."""
     clock = Clock()
     registry = Registry(connected(aws, stored.name), clock=clock)
@@ -696,12 +696,12 @@ def test_a_table_in_dynamodb_is_followed(aws: AwsServer, stored: Stored, connect
     assert registry.find("blue") is None
 
 
-def test_two_attributes_are_asked_for_and_no_others(aws: AwsServer, stored: Stored, connected: Connected) -> None:
+def test_two_attributes_are_requested(aws: AwsServer, stored: Stored, connected: Connected) -> None:
     stored.put("blue", "active", plan={"S": "gold"})
     assert connected(aws, stored.name)("blue") == item("blue")
 
 
-def test_a_read_is_consistent_and_sent_twice_at_most(aws: AwsServer, stored: Stored, connected: Connected) -> None:
+def test_read_is_consistent_and_sent_twice_at_most(aws: AwsServer, stored: Stored, connected: Connected) -> None:
     """Trap D6: another read may be answered from before the suspension."""
     table = connected(aws, stored.name)
     client: Any = table.connect()
@@ -721,26 +721,26 @@ def test_32_threads_share_one_client(aws: AwsServer, stored: Stored, connected: 
         assert len({id(client) for client in pool.map(lambda _: table.connect(), range(64))}) == 1
 
 
-def test_a_missing_table_is_said_and_not_taken_for_a_missing_tenant(aws: AwsServer, connected: Connected) -> None:
+def test_missing_table_is_unavailable_and_named(aws: AwsServer, connected: Connected) -> None:
     """Trap D7."""
     detail = unavailable(Registry(connected(aws, "nothing")), "blue").detail
     assert "ResourceNotFoundException: there is no such table" in detail
     assert "blue" not in detail
 
 
-def test_a_table_with_another_key_is_said(aws: AwsServer, connected: Connected) -> None:
+def test_table_with_another_key_is_named(aws: AwsServer, connected: Connected) -> None:
     table = Stored(aws, "other-key", key="id")
     table.close()
     detail = unavailable(Registry(connected(aws, "other-key")), "blue").detail
     assert "ValidationException: the table's key has to be `tenant`" in detail
 
 
-def test_no_region_is_a_failure_like_another(monkeypatch: pytest.MonkeyPatch, aws: AwsServer) -> None:
+def test_missing_region_is_unavailable(monkeypatch: pytest.MonkeyPatch, aws: AwsServer) -> None:
     aws.environment(monkeypatch)
     assert "NoRegionError" in unavailable(Registry(DynamoDbTable("tenants")), "blue").detail
 
 
-def test_a_stopped_server_leaves_the_last_known_tenants_and_nobody_else(connected: Connected) -> None:
+def test_stopped_server_leaves_the_last_known_tenants(connected: Connected) -> None:
     """Trap D7."""
     clock = Clock()
     with AwsServer() as server:
