@@ -1,4 +1,4 @@
-"""What it costs to write a request in each format that a backend may know.
+"""The cost of writing a request in each payload format.
 
 Encoding alone; CPU time, in rounds whose formats take turns. The peer is Lattice's own event, as received.
 """

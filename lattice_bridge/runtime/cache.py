@@ -1,7 +1,7 @@
 """A cache in front of a slow source: single flight, stale if error, and bounds for everything that callers choose.
 
-Rule: a value is served past its `ttl` only while the source fails, and never past `max_stale`. However many callers ask
-for a key, one fetch of it runs; no lock is held while it runs. A failure is repeated to callers for `pause` seconds,
+Rule: a value is served past its `ttl` only while the source fails, and never past `max_stale`. All callers
+of a key share one fetch; no lock is held while it runs. A failure is repeated to callers for `pause` seconds,
 and a caller waits `wait` seconds at most. A forked child inherits values, but no fetch and no lock.
 Source of the words: RFC 5861, section 4 (stale-if-error); Go's golang.org/x/sync/singleflight.
 """

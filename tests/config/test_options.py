@@ -1,4 +1,4 @@
-"""Which backend serves a path."""
+"""The backend that serves a path."""
 
 from __future__ import annotations
 

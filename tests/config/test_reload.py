@@ -1,4 +1,4 @@
-"""A configuration that is kept up with: the last good one serves, whatever becomes of its source."""
+"""Reloads of a configuration: the last good one serves, also if its store fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REFRESH = 60.0
 
 
 class Script:
-    """A source that holds what a test puts there. A text that begins with `bad` cannot serve."""
+    """A store with the text that a test sets. A text that begins with `bad` cannot serve."""
 
     def __init__(self, text: str | None = "one") -> None:
         self.text = text
@@ -34,7 +34,7 @@ class Script:
         self.pending: list[Callable[[], None]] = []
         self.aside = True
         self.failing: Exception | None = None
-        self.mended = False
+        self.fixed = False
 
     def read(self, known: str | None) -> StoredText | None:
         self.reads += 1
@@ -45,7 +45,7 @@ class Script:
     def build(self, text: str, replaced: ActiveConfiguration | None) -> ActiveConfiguration:
         if self.failing:
             raise self.failing
-        if text.startswith("bad") and not self.mended:
+        if text.startswith("bad") and not self.fixed:
             raise InvalidMap([f"{text} is wrong"])
         return ActiveConfiguration(_says(text), sha256_of(text), REFRESH)
 
@@ -291,7 +291,7 @@ def test_unbuilt_text_is_read_again_as_a_reload() -> None:
 
 
 def test_idle_environment_reloads_before_it_serves() -> None:
-    """Traps D3, D6: a tenant suspended hours ago is not served once more because nobody asked meanwhile."""
+    """Traps D3, D6: a tenant suspended hours ago is not served once more after a quiet time."""
     script = Script()
     script.aside = False
     following = script.follow()
@@ -313,11 +313,11 @@ def test_idle_environment_keeps_the_last_good_one() -> None:
 
 
 def test_refused_map_with_key_file_is_built_again() -> None:
-    """The file may come, or be mended, without a change of the map's text."""
+    """The file may come, or be fixed, without a change of the map's text."""
     script = Script("bad jwks_file")
     following = script.follow()
     assert ask(following) == "config_invalid"
-    script.mended = True
+    script.fixed = True
     script.now += CLOSED_REFRESH
     assert ask(following) == "bad jwks_file"
 
@@ -325,7 +325,7 @@ def test_refused_map_with_key_file_is_built_again() -> None:
 def test_refused_map_is_not_built_again() -> None:
     script = Script("bad")
     following = script.follow()
-    script.mended = True
+    script.fixed = True
     script.now += CLOSED_REFRESH
     assert ask(following) == "config_invalid"
 

@@ -186,7 +186,7 @@ def test_environment_hides_no_repeated_path() -> None:
 
 
 def test_file_without_a_rule_is_a_fault() -> None:
-    """Trap D4: cut off before its rules, it would refuse everybody and look as if somebody had meant that."""
+    """Trap D4: a file cut off before its rules would refuse all callers, as if that were intended."""
     with pytest.raises(InvalidMap):
         Settings.from_text(BACKEND + "[tenants]\nblue = {}\n")
 

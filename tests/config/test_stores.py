@@ -1,4 +1,4 @@
-"""Where a configuration's text is: files, S3 and SSM; what comes whole, and what does not come."""
+"""Stores of a configuration: files, S3 and SSM. A text is read whole or not at all."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_file_that_changes_during_the_read_is_not_taken(path: Path) -> None:
     """Trap D4."""
 
     def content(file: Path, limit: int) -> bytes:
-        """Of a file that somebody writes to just before it is opened."""
+        """Content of a file that is written to just before it is opened."""
         write(path, "half", LONG_AGO + 2)
         return read_regular_file(file, limit)
 
@@ -149,7 +149,7 @@ def test_file_that_changes_during_the_read_is_not_taken(path: Path) -> None:
 
 
 def test_emptied_file_is_an_empty_text(path: Path) -> None:
-    """Trap D4: whether that is a map, others say."""
+    """Trap D4: the parser refuses it."""
     source = FileStore(path, Clock())
     write(path, "one")
     version = read(source).version
@@ -274,7 +274,7 @@ At = Callable[..., Store]
 
 @pytest.fixture
 def at(aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[At]:
-    """Makes sources, in an environment in which boto3 finds moto's server; closes their clients."""
+    """Makes stores, in an environment in which boto3 finds moto's server; closes their clients."""
     aws.environment(monkeypatch)
     made: list[Store] = []
 

@@ -1,4 +1,4 @@
-"""A kept-open connection, before it is used again: real sockets, of which the test holds the other end."""
+"""Connections and their pool, over real sockets whose other end the test holds."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_connection_with_unexpected_bytes_or_close_is_not_reused(
 
 
 def test_close_during_the_request_is_an_error(pair: tuple[Connection, socket.socket]) -> None:
-    """Trap D14: whoever gets it must not take it for a request that was never sent."""
+    """Trap D14: the caller must not treat the request as unsent."""
     connection, server = pair
     assert connection.is_quiet()
     reset(server)
@@ -65,7 +65,7 @@ def test_close_during_the_request_is_an_error(pair: tuple[Connection, socket.soc
 
 
 def test_request_is_one_packet(pair: tuple[Connection, socket.socket]) -> None:
-    """In two, each would wait for the other end's delayed acknowledgement, or cost twice."""
+    """The second of two packets would wait for a delayed acknowledgement, or cost twice."""
     connection, server = pair
     server.sendall(OK)
     connection.exchange("POST", "/x", {"host": "h", "x": "y"}, b"{}", time.monotonic() + 5)
@@ -102,7 +102,7 @@ def test_pool_keeps_a_limited_number() -> None:
 
 
 def test_latest_connection_is_used_first() -> None:
-    """So that those that are too many grow old."""
+    """The unused ones grow old and are closed."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener, closing(ConnectionPool()) as idle:
         endpoint = Endpoint(False, "127.0.0.1", listener.getsockname()[1])
         first, second = (connect(endpoint, None, 1000, time.monotonic() + 5) for _ in range(2))

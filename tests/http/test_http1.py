@@ -1,4 +1,4 @@
-"""Answers as bytes: what is read of them, with http.client for an oracle where it is strict enough to be one."""
+"""The reader of answers, compared with http.client where that is strict enough."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def answers(draw: st.DrawFn) -> tuple[bytes, bytes]:
     headers = draw(st.lists(st.tuples(names, values), max_size=5))
     if draw(st.booleans()):
         headers.append(("X-Amz-Function-Error", "Unhandled"))
-    blank = draw(st.sampled_from([" ", "", "\t "]))
-    lines = "".join(f"{name}:{blank}{value}\r\n" for name, value in headers).encode()
+    space = draw(st.sampled_from([" ", "", "\t "]))
+    lines = "".join(f"{name}:{space}{value}\r\n" for name, value in headers).encode()
     status = draw(st.sampled_from([b"200 OK", b"202 Accepted", b"429 Too Many", b"500 ", b"503"]))
     head = b"HTTP/1.1 " + status + b"\r\n" + lines
     if draw(st.booleans()):
@@ -175,7 +175,7 @@ def test_body_over_the_limit_is_refused(head: bytes) -> None:
 
 
 def test_header_of_spaces_is_read_in_linear_time() -> None:
-    """Trap D9: with a pattern for the blanks on both sides, 16 KiB took a second."""
+    """Trap D9: with a pattern for the spaces on both sides, 16 KiB took a second."""
     found = read(OK + b"x: " + b" " * 60_000 + b"\r\ncontent-length: 0\r\n\r\n")
     assert found.headers["x"] == ""
     with pytest.raises(BadAnswer):

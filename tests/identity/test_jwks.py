@@ -1,4 +1,4 @@
-"""Signing keys: what a key set may hold, how it is fetched, and who waits for it."""
+"""Key sets: their format, their fetch, and the requests that wait for it."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ PRIVATE: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("name", PRIVATE)
 def test_private_key_in_file_is_named(name: str, tmp_path: Path) -> None:
-    """Trap G6: the file is deployed with the map, and whoever reads the package could sign tokens."""
+    """Trap G6: the file is deployed with the map, and every reader of the package could sign tokens."""
     entry, said = PRIVATE[name]
     (tmp_path / "keys.json").write_bytes(key_set(jwk("good", number=1), entry))
     fault = key_file_fault(tmp_path / "keys.json")
@@ -478,7 +478,7 @@ def test_known_key_never_waits_for_the_fetch_of_an_unknown_one() -> None:
 
 
 def test_new_kid_in_an_outage_is_unavailable() -> None:
-    """Trap C12: a token of the new key, after a rotation in an outage, is good: nobody here can tell yet."""
+    """Trap C12: a token of the new key, after a rotation in an outage, is good, and the bridge cannot know yet."""
     keys, source, clock = kept(key_set())
     assert keys.key("k1")
     source.says, clock.now = OSError(), 1030

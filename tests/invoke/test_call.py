@@ -71,7 +71,7 @@ def test_log_tail_is_not_requested(at: At) -> None:
 
 @pytest.mark.parametrize("tenant", ["", " blue", "blue ", "blue\n", "bl ue", "-blue", "blue#", "blü", "b" * 257])
 def test_malformed_tenant_id_is_not_sent(at: At, tenant: str) -> None:
-    """Traps A10, A13: boto3 checks nothing of it, and blanks at the ends vanish on the wire."""
+    """Traps A10, A13: boto3 does not check it, and spaces at the ends are lost on the way."""
     with FakeLambda() as server:
         assert refused(at(server.url), call(tenant=tenant)).reason == "tenant_id_rejected"
     assert server.connections == 0
@@ -203,7 +203,7 @@ def test_malformed_retry_after_is_one_second(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["999999999", "9" * 5000])
 def test_retry_after_is_an_hour_at_most(value: str) -> None:
-    """Python refuses to read a number of 5,000 digits: that is no reason to answer with a bug of ours."""
+    """Python refuses to read a number of 5,000 digits: that must not become an internal error."""
     assert bridge_error(LambdaError(429, retry_after=value)).retry_after == 3600
 
 

@@ -1,4 +1,4 @@
-"""Whose credentials sign: the variables', or what botocore finds."""
+"""Credentials from environment variables and from botocore."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One Lambda Invoke as a POST of our own: what boto3 does for others, held against servers that do not behave."""
+"""The direct invoker, with servers that misbehave."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_ambiguous_answer_is_refused_and_not_retried(at: Direct, answer: bytes) 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
 def test_answer_without_body_closes_the_connection(at: Direct, status: bytes) -> None:
-    """Trap D15: a server that sends one all the same would have it taken for the next answer."""
+    """Trap D15: a body that a server sends nevertheless would be read as the next answer."""
     answer = b"HTTP/1.1 " + status + b"\r\n\r\n"
     with FakeLambda(Raw(answer, 0.05, b"late"), Says(b'"green"')) as server:
         invoker = at(server.url)
@@ -281,7 +281,7 @@ def test_server_that_does_not_read_ends_at_the_timeout(at: Direct) -> None:
 
 
 def test_connect_timeout_is_retried(at: Direct) -> None:
-    """A listener whose queue is full answers nobody, as a route that leads nowhere."""
+    """A listener whose queue is full does not answer, like a route that leads nowhere."""
     with closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as full:
         waiting = [socket.socket() for _ in range(4)]
         for one in waiting:

@@ -1,4 +1,4 @@
-"""Where Lambda is: botocore says what is right."""
+"""Lambda's endpoint, compared with botocore's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a wheel and an sdist contain, when they are built in a checkout where secrets lie around."""
+"""The contents of a wheel and an sdist that are built in a checkout with secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is deployed is what was reviewed: versions and hashes of third-party wheels."""
+"""Versions and hashes of third-party wheels: only reviewed files are deployed."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_wheel_with_another_hash_is_refused(tmp_path: Path, capfd: pytest.Captur
 
 @pytest.mark.parametrize("requires", ["other", "other==1.0"])
 def test_wheel_that_is_needed_and_not_listed_is_refused(tmp_path: Path, requires: str) -> None:
-    """The dependencies of the bridge have changed, and nobody has run `make lock`."""
+    """The dependencies of the bridge have changed without `make lock`."""
     wheel(tmp_path, "other")
     file = requirements(tmp_path, f"thing==1.0 --hash=sha256:{wheel(tmp_path, 'thing', requires)}")
     with pytest.raises(click.ClickException, match="pip did not install"):

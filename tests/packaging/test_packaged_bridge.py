@@ -228,7 +228,7 @@ def test_packaged_bridge_reads_the_compiled_configuration(packaged: Packaged) ->
     """It was compiled by the checkout, and is read by the wheel: both are the same code."""
     for code, config in ((packaged.task, packaged.task), (packaged.layer / "python", packaged.config)):
         found = run([sys.executable, "-c", READ, str(config / "bridge.toml"), str(config / "bridge.json")], code)
-        assert found.splitlines() == [str(code / "lattice_bridge" / "document.py"), "True"]
+        assert found.splitlines() == [str(code / "lattice_bridge" / "config" / "document.py"), "True"]
 
 
 def test_zip_for_this_machine_keeps_the_limit(packaged: Packaged) -> None:

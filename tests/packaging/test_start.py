@@ -1,4 +1,4 @@
-"""What a start does not import: each would be waited for at every cold start."""
+"""Modules that a start does not import, because each takes time at every cold start."""
 
 from __future__ import annotations
 

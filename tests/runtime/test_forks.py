@@ -1,4 +1,4 @@
-"""What a forked child gives up: connections, locks, and the marks of threads that exist in the parent alone."""
+"""Resets in a forked child: connections, locks, and the work of threads that exist only in the parent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.token_builder import key_set
 
 
 def child(work: Callable[[], bool]) -> bool:
-    """What a forked child makes of it. A child that hangs is ended."""
+    """Runs `work` in a forked child, and returns its result. A child that hangs is ended."""
     pid = os.fork()
     if pid == 0:
         threading.Timer(5, os._exit, (2,)).start()
@@ -33,7 +33,7 @@ def handler(text: str) -> Handler:
 
 
 class Numbers:
-    """A source whose text is how often it was read."""
+    """A store whose text is the number of reads."""
 
     count = 0
 
@@ -43,7 +43,7 @@ class Numbers:
 
 
 def never(_work: Callable[[], None]) -> None:
-    """A thread of the parent that has not come to an end."""
+    """Stands for a thread of the parent that has not ended."""
 
 
 def now(work: Callable[[], None]) -> None:
@@ -78,7 +78,7 @@ def test_key_fetch_of_the_parent_starts_again_in_the_child() -> None:
 
     def in_the_child() -> bool:
         starts[0] = now
-        return keys.key("nobody") is None
+        return keys.key("unknown") is None
 
     assert child(in_the_child)
 

@@ -1,4 +1,4 @@
-"""The collector is paused while somebody needs it to be, and never longer."""
+"""Pauses of the garbage collector, which end with the last thread that needs one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_exception_resumes_the_collector() -> None:
 
 
 def test_overlapping_pauses_end_with_the_last() -> None:
-    """Without a count, the one that found it paused pauses it for good."""
+    """Without a count, the second pause would leave the collector off."""
     pauses = _CollectorPauses()
     pauses.begin()
     pauses.begin()

@@ -1,4 +1,4 @@
-"""How old a thing is, whatever the clocks do."""
+"""Ages that stay right when a clock stops or is set back; background threads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_elapsed_counts_frozen_time_by_the_wall_clock() -> None:
 
 
 def test_clock_set_back_makes_nothing_younger() -> None:
-    """Trap D6: seen by nobody in the hour that it was wrong."""
+    """Trap D6: no caller reads the clock in the hour in which it is wrong."""
     clocks = Clocks()
     elapsed = clocks.elapsed()
     clocks.pass_(-3600, 1)

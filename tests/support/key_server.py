@@ -1,6 +1,6 @@
 """An issuer's key set endpoint on a loopback port: real HTTP with scripted behaviour.
 
-Rule: it knows nothing of keys. What it says, a test wrote down.
+Rule: it does not know keys. A test scripts the answers.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up, or trusts nobody, is what some tests are about."""
+        """Says nothing: some tests are about clients that close the connection or do not trust this server."""
 
 
 class _Handler(BaseHTTPRequestHandler):

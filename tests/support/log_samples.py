@@ -37,7 +37,7 @@ class _Clock:
 def samples(folder: Path) -> dict[str, list[str]]:
     """Titles → lines: one to read, and one for CloudWatch. The configurations are written into `folder`."""
     served = _request(v2(role("blue-api"), path="/orders?id=7"))
-    refused = _request(v2(role("edge-proxy"), headers={"x-tenant-id": "nobody"}))
+    refused = _request(v2(role("edge-proxy"), headers={"x-tenant-id": "unknown"}))
     failed = _request(v2(role("blue-api")), BackendFailed("backend_raised", "errorType KeyError"))
     return {
         "A request that was served, the first of its environment": served,

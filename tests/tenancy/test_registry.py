@@ -1,4 +1,4 @@
-"""Tenants from a table: what an item says, how long it is believed, and what happens when nobody answers."""
+"""Tenants from a table: items, their ages in the cache, and outages."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_other_status_is_a_suspension(status: Any) -> None:
 
 
 def test_missing_status_is_a_suspension() -> None:
-    """Trap D6: a misspelt attribute lets nobody in."""
+    """Trap D6: a misspelt attribute is no access."""
     assert reads({"tenant": {"S": "blue"}, "Status": ACTIVE}) == Tenant("blue", active=False)
 
 
@@ -464,7 +464,7 @@ class Gate:
 
 
 def at_once(registry: Registry, names: list[str]) -> list[Callable[[], Any]]:
-    """Starts a `find` for each name in a thread of its own, all at one time; each result is had by a call."""
+    """Starts a `find` for each name in a thread of its own, all at one time. A call returns a result."""
     barrier = threading.Barrier(len(names))
     pool = ThreadPoolExecutor(len(names))
 
