@@ -124,7 +124,7 @@ class ReceiveBuffer:
 
 
 def read_answer(received: ReceiveBuffer, limit: int) -> Answer:
-    """Reads the next answer, to a request of any method but HEAD and CONNECT.
+    r"""Reads the next answer, to a request of any method but HEAD and CONNECT.
 
     Args:
         received: the connection's bytes.

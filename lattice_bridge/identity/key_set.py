@@ -62,7 +62,7 @@ def fetch_https(
     except TimeoutError as error:
         raise _unavailable("the key set could not be fetched in time (TimeoutError)") from error
     except BadAnswer as error:
-        raise _unavailable(f"the key set could not be fetched: its server sent {error}") from error
+        raise _unavailable(f"the answer of the key set's server cannot be read: {error}") from error
     except (OSError, ValueError) as error:
         raise _unavailable(f"the key set could not be fetched ({type(error).__name__})") from error
     if answer.status != 200:

@@ -21,7 +21,7 @@ from lattice_bridge.errors import Unavailable
 from lattice_bridge.identity.jwks import MAX_BYTES, key_set_fault, parse_key_set
 from lattice_bridge.identity.key_set import KeySet, fetch_https
 from lattice_bridge.identity.token import verify
-from tests.support.key_server import Answer, Drips, Hangs, KeyServer, Says
+from tests.support.key_server import Answer, Drips, Hangs, KeyServer, Raw, Says
 from tests.support.tls import self_signed
 from tests.support.token_builder import CORP, EVERY_ALGORITHM, NOW, issuer, jwk, key_set, private_key, token
 
@@ -248,6 +248,27 @@ def test_hanging_or_dripping_server_ends_in_time(answer: Answer) -> None:
     began = time.monotonic()
     assert "in time" in unfetched(answer, 0.3)
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("head", "fault"),
+    [
+        (b"", "an answer without a length"),
+        (b"content-length: 2\r\ncontent-length: 2\r\n", "an answer without a length"),
+        (b"content-length: 2\r\ntransfer-encoding: chunked\r\n", "a length that can be read in two ways"),
+        (b"content-length: 2\r\n x: y\r\n", "a header line that cannot be read"),
+        (b"content-length: 3\r\n", "the connection ended within the answer"),
+    ],
+)
+def test_ambiguous_answer_is_refused(head: bytes, fault: str) -> None:
+    """As an answer of Lambda: both are read by the same client."""
+    assert unfetched(Raw(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n{}")).endswith(f"cannot be read: {fault}")
+
+
+def test_chunked_key_set_is_fetched() -> None:
+    chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(key_set()), key_set())
+    with KeyServer(Raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk)) as server:
+        assert fetch(server) == key_set()
 
 
 def test_refused_connection_is_unavailable() -> None:

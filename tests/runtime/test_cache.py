@@ -51,7 +51,7 @@ def test_value_is_fetched_once_within_its_ttl() -> None:
     assert (cache.get("a"), source.fetched) == ("v2", ["a", "a"])
 
 
-def test_stale_value_is_served_while_the_source_fails_and_not_past_max_stale() -> None:
+def test_stale_value_is_served_in_an_outage_until_max_stale() -> None:
     """Trap D7."""
     cache, source, clock = made()
     cache.get("a")

@@ -41,7 +41,14 @@ class Drips:
     in_header: bool = False
 
 
-Answer = Says | Hangs | Drips
+@dataclass(frozen=True)
+class Raw:
+    """Sends these bytes, and closes the connection."""
+
+    data: bytes
+
+
+Answer = Says | Hangs | Drips | Raw
 
 
 class KeyServer:
@@ -111,6 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
         elif isinstance(answer, Hangs):
             self.keys.release.wait(PATIENCE)
+        elif isinstance(answer, Raw):
+            self.wfile.write(answer.data)
         else:
             self._drip(answer)
 

@@ -5,27 +5,16 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from lattice_bridge.errors import Unavailable
-from lattice_bridge.tenancy.registry import MISSES, DynamoDbTable, Registry
+from lattice_bridge.tenancy.registry import MISSES, Registry
 from lattice_bridge.tenancy.rules import Tenant
-from tests.support.aws_server import REGION, AwsServer
-
-ACTIVE: Mapping[str, Any] = {"S": "active"}
-SUSPENDED: Mapping[str, Any] = {"S": "suspended"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.registry import ACTIVE, SUSPENDED, Clock, item, unavailable
 
 
 class Table:
@@ -46,20 +35,9 @@ class Table:
         return item(name, self.status[name]) if name in self.status else None
 
 
-def item(name: str, status: Any = ACTIVE) -> dict[str, Any]:
-    return {"tenant": {"S": name}, "status": status}
-
-
 def kept(*, size: int = 10_000, **status: Any) -> tuple[Registry, Table, Clock]:
     table, clock = Table(**status), Clock()
     return Registry(table, clock=clock, size=size), table, clock
-
-
-def unavailable(registry: Registry, name: str) -> Unavailable:
-    with pytest.raises(Unavailable) as caught:
-        registry.find(name)
-    assert (caught.value.reason, caught.value.status) == ("registry_unavailable", 503)
-    return caught.value
 
 
 # ---- an item --------------------------------------------------------------------------------------------------------
@@ -620,141 +598,3 @@ def test_32_threads_with_outages_get_their_own_tenants() -> None:
         list(pool.map(one, range(20_000)))
     assert registry._cache._fetches == {}
     assert len(registry._cache._values) <= 20
-
-
-# ---- DynamoDB -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[AwsServer]:
-    with AwsServer() as server:
-        yield server
-
-
-class Stored:
-    """A table on moto's server, and a way to write to it."""
-
-    def __init__(self, server: AwsServer, name: str, key: str = "tenant") -> None:
-        self.name = name
-        self._client = server.client("dynamodb")
-        self._client.create_table(
-            TableName=name,
-            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-
-    def put(self, name: str, status: str, **more: Any) -> None:
-        self._client.put_item(TableName=self.name, Item=item(name, {"S": status}) | more)
-
-    def delete(self, name: str) -> None:
-        self._client.delete_item(TableName=self.name, Key={"tenant": {"S": name}})
-
-    def close(self) -> None:
-        self._client.close()
-
-
-@pytest.fixture
-def stored(aws: AwsServer, request: pytest.FixtureRequest) -> Iterator[Stored]:
-    table = Stored(aws, request.node.name)
-    yield table
-    table.close()
-
-
-@pytest.fixture
-def connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[AwsServer, str], DynamoDbTable]]:
-    """Makes tables that ask the server, in an environment that boto3 can start in; closes them."""
-    made: list[DynamoDbTable] = []
-
-    def make(server: AwsServer, name: str) -> DynamoDbTable:
-        server.environment(monkeypatch)
-        made.append(DynamoDbTable(name, REGION))
-        return made[-1]
-
-    yield make
-    for table in made:
-        table.connect().close()
-
-
-Connected = Callable[[AwsServer, str], DynamoDbTable]
-
-
-def test_dynamodb_table_is_read(aws: AwsServer, stored: Stored, connected: Connected) -> None:
-    """Traps D6, D7."""
-    clock = Clock()
-    registry = Registry(connected(aws, stored.name), clock=clock)
-    assert registry.find("blue") is None
-    stored.put("blue", "active", plan={"S": "gold"})
-    clock.now += 5
-    assert registry.find("blue") == Tenant("blue", active=True)
-    assert registry.find("Blue") is None
-    stored.put("blue", "suspended")
-    clock.now += 60
-    assert registry.find("blue") == Tenant("blue", active=False)
-    stored.delete("blue")
-    clock.now += 60
-    assert registry.find("blue") is None
-
-
-def test_two_attributes_are_requested(aws: AwsServer, stored: Stored, connected: Connected) -> None:
-    stored.put("blue", "active", plan={"S": "gold"})
-    assert connected(aws, stored.name)("blue") == item("blue")
-
-
-def test_read_is_consistent_and_sent_twice_at_most(aws: AwsServer, stored: Stored, connected: Connected) -> None:
-    """Trap D6: another read may be answered from before the suspension."""
-    table = connected(aws, stored.name)
-    client: Any = table.connect()
-    sent: list[str] = []
-    client.meta.events.register("before-send.dynamodb.GetItem", lambda request, **_: sent.append(str(request.body)))
-    table("blue")
-    assert len(sent) == 1
-    assert '"ConsistentRead": true' in sent[0]
-    config = client.meta.config
-    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (1, 1, 2)
-
-
-def test_32_threads_share_one_client(aws: AwsServer, stored: Stored, connected: Connected) -> None:
-    stored.put("t1", "active")
-    table = connected(aws, stored.name)
-    with ThreadPoolExecutor(32) as pool:
-        assert len({id(client) for client in pool.map(lambda _: table.connect(), range(64))}) == 1
-
-
-def test_missing_table_is_unavailable_and_named(aws: AwsServer, connected: Connected) -> None:
-    """Trap D7."""
-    detail = unavailable(Registry(connected(aws, "nothing")), "blue").detail
-    assert "ResourceNotFoundException: there is no such table" in detail
-    assert "blue" not in detail
-
-
-def test_table_with_another_key_is_named(aws: AwsServer, connected: Connected) -> None:
-    table = Stored(aws, "other-key", key="id")
-    table.close()
-    detail = unavailable(Registry(connected(aws, "other-key")), "blue").detail
-    assert "ValidationException: the table's key has to be `tenant`" in detail
-
-
-def test_missing_region_is_unavailable(monkeypatch: pytest.MonkeyPatch, aws: AwsServer) -> None:
-    aws.environment(monkeypatch)
-    assert "NoRegionError" in unavailable(Registry(DynamoDbTable("tenants")), "blue").detail
-
-
-def test_stopped_server_leaves_the_last_known_tenants(connected: Connected) -> None:
-    """Trap D7."""
-    clock = Clock()
-    with AwsServer() as server:
-        table = Stored(server, "tenants")
-        table.put("blue", "active")
-        table.put("green", "suspended")
-        table.close()
-        registry = Registry(connected(server, "tenants"), clock=clock)
-        assert registry.find("blue") == Tenant("blue")
-        assert registry.find("green") == Tenant("green", active=False)
-        assert registry.find("red") is None
-    clock.now += 60
-    assert registry.find("blue") == Tenant("blue")
-    assert registry.find("green") == Tenant("green", active=False)
-    assert "EndpointConnectionError" in unavailable(registry, "red").detail
-    clock.now += 3600
-    assert "EndpointConnectionError" in unavailable(registry, "blue").detail
