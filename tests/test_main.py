@@ -15,7 +15,7 @@ import pytest
 from lattice_bridge import Bridge, TenantMap
 from lattice_bridge.bootstrap import make_handler
 from lattice_bridge.config.reload import Handler, ReloadingHandler
-from lattice_bridge.config.tenant_map import WARMING, Lookups
+from lattice_bridge.config.tenant_map import WARM_TIMEOUT, Lookups
 from lattice_bridge.identity.key_set import KeySet
 from lattice_bridge.invoke.boto3 import Boto3Invoker
 from lattice_bridge.invoke.call import Invoke
@@ -288,4 +288,4 @@ def test_start_waits_once_for_all_issuers() -> None:
     began = time.monotonic()
     TenantMap(TenantMap.from_toml(MAP).rules, lookups=Lookups(keys)).warm()
     hanging.set()
-    assert time.monotonic() - began < 2 * WARMING
+    assert time.monotonic() - began < 2 * WARM_TIMEOUT

@@ -56,13 +56,13 @@ class MapSettings:
 
     @property
     def token_headers(self) -> frozenset[str]:
-        return frozenset(source.issuer.header for source in self.issuers)
+        return frozenset(entry.issuer.header for entry in self.issuers)
 
     def to_json(self) -> dict[str, Any]:
         """As values of JSON."""
         return {
             "header": self.header,
-            "issuers": [_written(source) for source in self.issuers],
+            "issuers": [_written(entry) for entry in self.issuers],
             "registry": None if self.registry is None else asdict(self.registry),
         }
 
@@ -77,10 +77,10 @@ class MapSettings:
         )
 
 
-def _written(source: IssuerSettings) -> dict[str, Any]:
-    issuer = source.issuer
+def _written(entry: IssuerSettings) -> dict[str, Any]:
+    issuer = entry.issuer
     sets = {"audience": sorted(issuer.audience), "algorithms": sorted(issuer.algorithms)}
-    return {**asdict(issuer), **sets, "jwks_url": source.jwks_url, "jwks_file": source.jwks_file}
+    return {**asdict(issuer), **sets, "jwks_url": entry.jwks_url, "jwks_file": entry.jwks_file}
 
 
 def _read(written: Mapping[str, Any]) -> IssuerSettings:

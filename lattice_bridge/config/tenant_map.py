@@ -29,7 +29,7 @@ from lattice_bridge.tenancy.registry import DynamoDbTable, Registry
 from lattice_bridge.tenancy.rules import Find, Rules
 
 HERE: Final = Path()
-WARMING: Final = 2.5
+WARM_TIMEOUT: Final = 2.5
 """Seconds that a start waits for the keys of all issuers together. Lambda gives a start ten seconds in all."""
 
 
@@ -130,12 +130,12 @@ class TenantMap:
         return cls(rules, document.sha256, _bearers(settings, folder, lookups.key_sets), lookups)
 
     def warm(self) -> None:
-        """Connects to the registry and fetches the key sets before the first request, for `WARMING` seconds at most."""
+        """Connects to the registry and fetches the key sets. Waits for them for `WARM_TIMEOUT` seconds at most."""
         if self.lookups.registry is not None:
             self.lookups.registry[1].warm()
         for key_set in self.lookups.key_sets.values():
             key_set.prefetch()
-        until = time.monotonic() + WARMING
+        until = time.monotonic() + WARM_TIMEOUT
         for key_set in self.lookups.key_sets.values():
             key_set.settle(max(0.0, until - time.monotonic()))
 
@@ -162,7 +162,7 @@ def _check_key_files(settings: MapSettings, folder: Path) -> None:
     Raises:
         InvalidMap: a file is not a key set.
     """
-    named = [(source.issuer.name, source.jwks_file) for source in settings.issuers if source.jwks_file is not None]
+    named = [(entry.issuer.name, entry.jwks_file) for entry in settings.issuers if entry.jwks_file is not None]
     found = [(name, file, key_file_fault(folder / file)) for name, file in named]
     faults = [f'jwt "{name}": jwks_file "{file}": {fault}' for name, file, fault in found if fault]
     if faults:
@@ -171,16 +171,16 @@ def _check_key_files(settings: MapSettings, folder: Path) -> None:
 
 def _taken_over(settings: MapSettings, folder: Path, known: Lookups, region: str | None) -> Lookups:
     key_sets = {
-        url: known.key_sets.get(url) or _key_set(source, folder)
-        for source in settings.issuers
-        if (url := source.jwks_url) is not None
+        url: known.key_sets.get(url) or _key_set(entry, folder)
+        for entry in settings.issuers
+        if (url := entry.jwks_url) is not None
     }
     return Lookups(key_sets, _registry(settings.registry, known, region))
 
 
-def _key_set(source: IssuerSettings, folder: Path) -> KeySet:
+def _key_set(entry: IssuerSettings, folder: Path) -> KeySet:
     """An issuer's keys, from a URL or a file. They are fetched when the first token needs them."""
-    url, file = source.jwks_url, folder / (source.jwks_file or "")
+    url, file = entry.jwks_url, folder / (entry.jwks_file or "")
     return KeySet(lambda: read_key_file(file)) if url is None else KeySet(lambda: fetch_https(url))
 
 
@@ -188,20 +188,20 @@ def _bearers(settings: MapSettings, folder: Path, key_sets: Mapping[str, KeySet]
     """The readers of tokens. The verified tokens of the previous map are not taken over: they were verified for its
     algorithms and audience."""
     issuers = [
-        (source.issuer, (key_sets.get(source.jwks_url or "") or _key_set(source, folder)).key)
-        for source in settings.issuers
+        (entry.issuer, (key_sets.get(entry.jwks_url or "") or _key_set(entry, folder)).key)
+        for entry in settings.issuers
     ]
     return Bearers(issuers, time.time) if issuers else None
 
 
 def _registry(
-    source: RegistrySettings | None, known: Lookups, region: str | None
+    settings: RegistrySettings | None, known: Lookups, region: str | None
 ) -> tuple[RegistrySettings, Registry] | None:
-    if source is None:
+    if settings is None:
         return None
-    if known.registry is not None and known.registry[0] == source:
+    if known.registry is not None and known.registry[0] == settings:
         return known.registry
-    parts = source.dynamodb_table.split(":")
+    parts = settings.dynamodb_table.split(":")
     own = parts[3] if len(parts) > 1 else region  # a table is only found in the region of its ARN
-    items = DynamoDbTable(source.dynamodb_table, own)
-    return source, Registry(items, warm=items.connect, ttl=source.ttl, max_stale=source.max_stale)
+    items = DynamoDbTable(settings.dynamodb_table, own)
+    return settings, Registry(items, warm=items.connect, ttl=settings.ttl, max_stale=settings.max_stale)
