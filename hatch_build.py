@@ -1,4 +1,4 @@
-"""What a build refuses, and what it adds to a wheel.
+"""Build hook: refuses symbolic links, and adds the corpus and the code's hash to a wheel.
 
 Rule: no symbolic link is followed, in a wheel or an sdist: it would bring in a file from elsewhere on this machine.
 
@@ -42,8 +42,10 @@ class Build(BuildHookInterface[Any]):
 
 
 def write_corpus(events: Path, archive: Path) -> None:
-    """events/ as a zip: events, replies and what they must be read as, and the map that decides them. A file without an
-    expectation beside it is none of these, whatever lies there."""
+    """Writes events/ as a zip: events and replies with their expectations, and the map that decides them.
+
+    A file without an expectation beside it is left out.
+    """
     expected = [*events.rglob("*.expected.json")]
     cases = [path.with_name(path.name.replace(".expected", "")) for path in expected]
     for path in events.rglob("*"):
@@ -55,7 +57,7 @@ def write_corpus(events: Path, archive: Path) -> None:
 
 
 def write_code_hash(package: Path, file: Path) -> None:
-    """The hash of the package's code, so that a cold start does not compute it."""
+    """Writes the hash of the package's code, so that a cold start does not compute it."""
     # By its path: the package imports what is not installed here.
     module = runpy.run_path(str(package / "config" / "code_hash.py"))
     file.write_text(module["hash_of"](package), encoding="ascii")

@@ -24,19 +24,19 @@ PREFIXED = 20
 
 
 def shipped(folder: Path) -> Path:
-    """The repository's own."""
+    """The repository's own configuration."""
     return _packaged(folder, "")
 
 
 def toml_alone(folder: Path) -> Path:
-    """The repository's own, as somebody may deploy it who copies one file."""
+    """The repository's own, without its compiled form."""
     made = _packaged(folder, "")
     (made / "bridge.json").unlink()
     return made
 
 
 def with_issuer(folder: Path) -> Path:
-    """One whose tokens say the tenant. The issuer's private key is beside it."""
+    """A configuration with a rule for tokens. The issuer's private key is beside it."""
     folder.mkdir()
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     algorithm: Any = jwt.get_algorithm_by_name("RS256")
@@ -52,14 +52,14 @@ def with_issuer(folder: Path) -> Path:
 
 
 def with_tenants(folder: Path, number: int) -> Path:
-    """One for so many tenants, each with a role of its own."""
+    """A configuration for a number of tenants, each with a role of its own."""
     tenants = "".join(f"[tenants.tenant-{one}]\n" for one in range(number))
     rules = "".join(_rule(f"api-{one}", f"arn:aws:iam::111122223333:role/api-{one}", one) for one in range(number))
     return _packaged(folder, tenants + rules)
 
 
 def with_rules(folder: Path, number: int) -> Path:
-    """One with so many rules, those of the repository's own among them."""
+    """A configuration with a number of rules, including the repository's own."""
     own = SHIPPED.read_text(encoding="utf-8").count("[[rule]]")
     tenants = "".join(f"[tenants.tenant-{one}]\n" for one in range(min(number, TENANTS)))
     rules = []
@@ -78,6 +78,6 @@ def _packaged(folder: Path, more: str) -> Path:
     text = f"{SHIPPED.read_text(encoding='utf-8')}\n{more}"
     (folder / "bridge.toml").write_text(text, encoding="utf-8")
     (folder / "bridge.json").write_text(compile_document(parse_document(text), folder), encoding="utf-8")
-    for path in folder.iterdir():  # as unzipped: a file that is still warm from writing is waited for
+    for path in folder.iterdir():  # as unzipped: the bridge waits for a file that was written just now
         os.utime(path, (UNZIPPED, UNZIPPED))
     return folder

@@ -1,4 +1,4 @@
-"""What is compared, each as it runs in a process of its own.
+"""The contenders, each of which runs in a process of its own.
 
 Rule: a contender imports what it needs when it is made. Each checks its answers: a fast refusal is not a fast request.
 """
@@ -62,14 +62,14 @@ def remembered_token() -> Batch:
 
 
 def fresh_tokens() -> Batch:
-    """More tokens than are remembered, in turn: one that comes again was forgotten since, and is verified again."""
+    """More tokens than the cache keeps, in turn, so that each is verified again."""
     from lattice_bridge.identity.token import REMEMBERED_TOKENS
 
     return _requests(ours(), [by_token(token) for token in _tokens(REMEMBERED_TOKENS + 100)])
 
 
 def without_invoke() -> Batch:
-    """All that the bridge does itself, with an invocation that costs nothing."""
+    """The bridge alone, with an invocation that costs nothing."""
     from benchmarks.responder import answer_for
     from lattice_bridge.bridge import Bridge
     from lattice_bridge.config.settings import Settings
@@ -113,7 +113,7 @@ def bare_post() -> Batch:
 
 
 def large_bodies(make: Callable[[], Handler]) -> Batch:
-    """Warm, by small requests. The event is made with the first large one: until then, its memory is not in use."""
+    """Warmed up with small requests. The large event is made when it is first needed, not before."""
     handler = make()
     _requests(handler, [EVENT])(20)
     event = cache(large)

@@ -1,4 +1,4 @@
-"""What the bridge is to reach, and what it does."""
+"""The goals of the measurements, and the figures that were reached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it costs to write a request in each format that a backend may know.
+"""The cost of writing a request in each payload format.
 
 Encoding alone; CPU time, in rounds whose formats take turns. The peer is Lattice's own event, as received.
 """
@@ -14,7 +14,7 @@ from benchmarks.request import EVENT, TENANT
 from benchmarks.section import Bench, Section
 from benchmarks.table import Table
 from lattice_bridge import parse_event
-from lattice_bridge.config.backend import Payload
+from lattice_bridge.config.options import Payload
 from lattice_bridge.formats.payload import encode
 
 ROUNDS, CALLS = 15, 1000

@@ -1,4 +1,4 @@
-"""What somebody would write instead, with Powertools and boto3: it believes the header that names the tenant."""
+"""The alternative to the bridge, with Powertools and boto3. It trusts the header that names the tenant."""
 
 from __future__ import annotations
 

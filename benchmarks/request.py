@@ -44,7 +44,7 @@ LARGE_BODY = 6_000_000
 
 
 class Context:
-    """What Lambda hands in beside the event."""
+    """The context that Lambda passes beside the event."""
 
     aws_request_id = "8f5a7b1c-0000-4000-8000-000000000000"
 
@@ -53,7 +53,7 @@ class Context:
 
 
 def by_token(token: str) -> dict[str, Any]:
-    """Of a caller whom Lattice did not authenticate, and who has a token."""
+    """The event of a caller that has a token and that Lattice did not authenticate."""
     context = EVENT["requestContext"]
     identity = {"sourceVpcArn": context["identity"]["sourceVpcArn"]}
     headers = {**EVENT["headers"], "authorization": [f"Bearer {token}"]}
@@ -61,7 +61,7 @@ def by_token(token: str) -> dict[str, Any]:
 
 
 def of_tenant(number: int) -> dict[str, Any]:
-    """Of a tenant with a role of its own."""
+    """The event of a tenant with a role of its own."""
     context = EVENT["requestContext"]
     principal = f"arn:aws:sts::111122223333:assumed-role/api-{number}/i-0c7f5a1e"
     headers = {**EVENT["headers"], "x-tenant-id": [f"tenant-{number}"]}
@@ -70,6 +70,6 @@ def of_tenant(number: int) -> dict[str, Any]:
 
 
 def large() -> dict[str, Any]:
-    """Made so that the making costs no more memory than the body itself."""
+    """An event with a large body, made without more memory than the body itself."""
     headers = {**EVENT["headers"], "content-type": ["application/octet-stream"]}
     return {**EVENT, "headers": headers, "body": "QUJD" * (LARGE_BODY // 4), "isBase64Encoded": True}

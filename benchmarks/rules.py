@@ -1,4 +1,4 @@
-"""What a decision alone costs with sixteen rules and with 105,000, and what such an index costs to build."""
+"""The cost of a decision with sixteen rules and with 105,000, and the cost of building such an index."""
 
 from __future__ import annotations
 

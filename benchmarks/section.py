@@ -1,4 +1,4 @@
-"""What a part of the benchmark is given, and what it returns."""
+"""The arguments and the result of one part of the benchmark."""
 
 from __future__ import annotations
 

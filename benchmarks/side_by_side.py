@@ -1,4 +1,4 @@
-"""Contenders in processes of their own, in turns: what disturbs the machine disturbs them all.
+"""Contenders in processes of their own, in turns: noise of the machine affects all of them.
 
 Rule: CPU time of the contender's process, not the clock's; ratios are taken within a round, and the median is of them.
 """
@@ -65,7 +65,7 @@ class Measured:
 
 
 def spread(values: Sequence[float], digits: int = 0) -> tuple[str, str]:
-    """Median, and from the lowest to the highest, without blanks."""
+    """The median, and the range from lowest to highest, without spaces."""
     low, high = f"{min(values):,.{digits}f}", f"{max(values):,.{digits}f}"
     return f"{statistics.median(values):,.{digits}f}", f"{low}–{high}"
 

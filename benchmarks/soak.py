@@ -91,7 +91,7 @@ def client(front: str, requests: int, offset: int) -> int:
 
 
 def load(stack: Stack, threads: int, requests: int) -> tuple[float, int]:
-    """Requests a second, and how many were answered wrongly."""
+    """Requests a second, and the number of wrong answers."""
     began = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
         wrong = sum(pool.map(lambda number: client(stack.front, requests // threads, number), range(threads)))

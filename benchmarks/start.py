@@ -91,7 +91,7 @@ def run(bench: Bench) -> Section:
     )
     note = (
         "User and system time of the whole process, from its start to its end. Ratios are of the whole; the fourth "
-        "column is without the interpreter. Bytecode is there for all; TLS is nobody's, since the responder has none."
+        "column is without the interpreter. All contenders have bytecode; none uses TLS: the responder does not."
     )
     return Section(
         [Table(f"Start to the first answer, {len(found)} rounds", columns, rows, note)],

@@ -10,7 +10,7 @@ import rich.table
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Text to the left in the first column, numbers to the right in the others: without blanks, since
+    """Text to the left in the first column, numbers to the right in the others: without spaces, because
     lines are broken there.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""32 threads in one environment, each with a tenant of its own. Every answer is looked at for its tenant."""
+"""32 threads in one environment, each with a tenant of its own. The tenant of every answer is checked."""
 
 from __future__ import annotations
 

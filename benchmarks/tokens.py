@@ -1,4 +1,4 @@
-"""What a token adds to a decision, against a bare `jwt.decode` of the same tokens.
+"""The cost that a token adds to a decision, compared with a bare `jwt.decode` of the same tokens.
 
 Rounds are interleaved and CPU time is counted, not the clock's: the machine is shared.
 """
@@ -25,7 +25,7 @@ from lattice_bridge.identity.token import REMEMBERED_TOKENS
 
 ROUNDS, CALLS = 15, 300
 POOL: Final = REMEMBERED_TOKENS + 100
-"""Distinct tokens, used in turn: one that comes again was forgotten since, and is verified again."""
+"""Distinct tokens, used in turn: more than the cache keeps, so that each is verified again."""
 
 ISSUER: Final = "https://issuer.example"
 PEER: Final = "bare jwt.decode, RS256"

@@ -1,4 +1,4 @@
-"""A warm V2 request with a body of 1 KB: the bridge, what somebody would write instead, and the parts of both."""
+"""A warm V2 request with a body of 1 KB: the bridge, an alternative without it, and the parts of both."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from fuzz.allowed import Asking, may_be
 from fuzz.rounds import Prepared
 from lattice_bridge import Bridge
 from lattice_bridge.bootstrap import make_handler
-from lattice_bridge.config.backend import Payload
-from lattice_bridge.config.reload import Following, Handler
+from lattice_bridge.config.options import Payload
+from lattice_bridge.config.reload import Handler, ReloadingHandler
 from lattice_bridge.errors import (
     BackendFailed,
     BridgeError,
@@ -108,9 +108,9 @@ def handler_for(text: str, behind: Behind) -> Handler:
         (Path(folder) / "bridge.toml").write_text(text, encoding="utf-8")
         environ = {"LAMBDA_TASK_ROOT": folder, "AWS_REGION": "eu-west-1"}
         handler = make_handler(environ, behind.written.append)
-    assert isinstance(handler, Following)
-    assert handler.in_force is not None, behind.written
-    bridge = handler.in_force.handler
+    assert isinstance(handler, ReloadingHandler)
+    assert handler.active is not None, behind.written
+    bridge = handler.active.handler
     assert isinstance(bridge, Bridge)
     bridge.invoke = behind.invoke
     return handler

@@ -1,6 +1,7 @@
-"""A boto3 client for what a configuration names: S3, SSM, DynamoDB. Lambda is invoked elsewhere.
+"""boto3 clients for the AWS services that a configuration names: S3, SSM, DynamoDB.
 
-Rule: it gives up soon, since requests wait; and nothing of it is imported before it is wanted.
+Rule: a client gives up soon, because requests wait for it, and boto3 is imported only when the first client is made.
+Functions are invoked by `invoke`.
 """
 
 from __future__ import annotations
@@ -10,23 +11,23 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lattice_bridge.forks import in_child
+from lattice_bridge.runtime.process import after_fork
 
 MAX_CONNECTIONS: Final = 64
 
-NO_BOTO3: Final = "boto3 is not there: Lambda's Python brings one; elsewhere, package it"
+NO_BOTO3: Final = "boto3 is not installed. Fix: package it; only Lambda's Python runtime contains one"
 
 _CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
 
 
 class AwsClient:
-    """Made at its first use, and once a process: making a client is not safe for threads, using one is. A client that
-    was made before a fork has connections that the parent goes on using.
+    """Makes a client when it is first called, once a process.
 
-    Two attempts, a second each to connect. AWS_ENDPOINT_URL and its kin say where, as they do for all of boto3.
+    Threads may share a client, but must not make one at the same time. After a fork, a new one is made: the parent goes
+    on using the connections of the old one. A request has two attempts, with a second each to connect.
 
     Args:
-        service: as boto3 calls it.
+        service: boto3's name of it.
         region: boto3's own if None.
         read_timeout: seconds, for each of the two attempts.
     """
@@ -37,10 +38,10 @@ class AwsClient:
         self._read_timeout = read_timeout
         self._made: Any = None
         self._lock = threading.Lock()
-        in_child(self._forget)
+        after_fork(self._forget)
 
     def __call__(self) -> Any:
-        """The client. Called at init as well, where Lambda gives a whole core."""
+        """The client. A start calls this too, because Lambda gives the init phase a whole processor."""
         with self._lock:
             if self._made is None:
                 self._made = self._connect()
@@ -50,7 +51,7 @@ class AwsClient:
         self._made, self._lock = None, threading.Lock()
 
     def _connect(self) -> Any:
-        import boto3  # here, since a configuration that names none of this does not pay for it
+        import boto3  # here: a configuration without these services does not need it
         from botocore.config import Config
 
         config = Config(
@@ -63,10 +64,10 @@ class AwsClient:
 
 
 def code_of(error: Exception) -> str:
-    """AWS's error code, or else the exception's type. An exception's message may quote what was asked for."""
+    """AWS's error code, or the exception's type. Never the exception's message, which may quote the request."""
     if isinstance(error, ImportError):
         return NO_BOTO3
     response = getattr(error, "response", None)
-    said = response.get("Error") if isinstance(response, Mapping) else None
-    code = said.get("Code") if isinstance(said, Mapping) else None
+    error_member = response.get("Error") if isinstance(response, Mapping) else None
+    code = error_member.get("Code") if isinstance(error_member, Mapping) else None
     return code if isinstance(code, str) and _CODE.fullmatch(code) else type(error).__name__

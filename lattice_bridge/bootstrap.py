@@ -1,6 +1,6 @@
-"""Configuration, invoker and bridge, put together.
+"""Bootstrap: makes the handler of an environment from configuration, invoker and bridge.
 
-Rule: the only room that knows all the others. The environment is handed in.
+Rule: the only module that imports all parts of the bridge. The environment is an argument.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from lattice_bridge.bridge import Bridge, id_for
-from lattice_bridge.clock import elapsed, in_background
 from lattice_bridge.config.document import sha256_of
-from lattice_bridge.config.location import Place
-from lattice_bridge.config.reload import Following, Handler, InForce, Look
+from lattice_bridge.config.location import Location
+from lattice_bridge.config.reload import ActiveConfiguration, Handler, ReloadingHandler, ReloadResult
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
 from lattice_bridge.formats.lattice_event import method_of
 from lattice_bridge.formats.reply import problem, render
 from lattice_bridge.invoke.call import Invoke
-from lattice_bridge.invoke.direct import WARMING, DirectInvoker, direct_invoker
-from lattice_bridge.telemetry import NAMESPACE, Circumstances, Record, lines, look_lines, namespace_of, to_stdout
+from lattice_bridge.invoke.direct import WARM_TIMEOUT, DirectInvoker, direct_invoker
+from lattice_bridge.runtime.process import elapsed, in_background
+from lattice_bridge.telemetry import NAMESPACE, LogContext, RequestLog, lines, namespace_of, reload_lines, to_stdout
 
 if TYPE_CHECKING:
     from lattice_bridge.invoke.boto3 import Boto3Invoker
 
 RETRY_AFTER: Final = 30
-"""Seconds after which to come again to a bridge without a configuration."""
+"""The `Retry-After` of a bridge without a configuration, in seconds."""
 
 
 def make_handler(
@@ -38,31 +38,39 @@ def make_handler(
     *,
     clock: Callable[[], float] = elapsed,
 ) -> Handler:
-    """The handler for an environment. Without a configuration that can serve, it answers 503 to every request, and says
-    why in the log: refusing all is the only safe reading of a map that does not load."""
+    """The handler for an environment.
+
+    While no configuration loads, it answers 503 to every request and logs the reason: no tenant can be decided without
+    a map.
+
+    Args:
+        environ: of the process.
+        write: takes the log and metric lines.
+        clock: seconds; may jump.
+    """
     namespace = NAMESPACE
     try:
         namespace = namespace_of(environ)
-        place = Place.of(environ)
-    except InvalidMap as error:  # nothing that a later look could mend
-        _report(write, namespace, Look(None, None, error))
+        location = Location.from_environment(environ)
+    except InvalidMap as error:  # no reload could fix this
+        _report(write, namespace, ReloadResult(None, None, error))
         return _closed(error, write, namespace)
-    return Following(
-        place.source,
-        _Builder(place, environ, write, namespace).build,
+    return ReloadingHandler(
+        location.store,
+        _Builder(location, environ, write, namespace).build,
         lambda refusal: _closed(refusal, write, namespace),
-        lambda look: _report(write, namespace, look),
+        lambda result: _report(write, namespace, result),
         clock=clock,
     )
 
 
 class _Builder:
-    """Makes bridges for one environment. They share invokers, and with them their connections."""
+    """Makes the bridges of one environment. They share the invokers, and so their connections."""
 
     def __init__(
-        self, place: Place, environ: Mapping[str, str], write: Callable[[str], object], namespace: str
+        self, location: Location, environ: Mapping[str, str], write: Callable[[str], object], namespace: str
     ) -> None:
-        self._place = place
+        self._location = location
         self._environ = environ
         self._write = write
         self._namespace = namespace
@@ -70,19 +78,19 @@ class _Builder:
         self._boto3: Boto3Invoker | None = None
         kind = environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
         self._lasts = kind is not None
-        # A start that is kept as an image and copied opens nothing: each copy would find the same connection.
+        # With SnapStart, a start is copied. It opens nothing: each copy would have the same connection.
         self._warm = kind in ("on-demand", "provisioned-concurrency")
 
-    def build(self, text: str, replaced: InForce | None) -> InForce:
-        """What serves with a configuration's text."""
+    def build(self, text: str, replaced: ActiveConfiguration | None) -> ActiveConfiguration:
+        """Makes a configuration that serves of its text."""
         previous = replaced.handler if replaced is not None and isinstance(replaced.handler, Bridge) else None
         settings = Settings.from_text(
             text,
-            twin=self._place.twin(),
-            function=self._place.function,
-            folder=self._place.folder,
+            compiled=self._location.read_compiled(),
+            function=self._location.function,
+            folder=self._location.folder,
             previous=previous.tenant_map if previous else None,
-            region=self._place.region,
+            region=self._location.region,
         )
         bridge = Bridge(
             settings.tenant_map,
@@ -100,8 +108,8 @@ class _Builder:
         if self._warm:
             settings.tenant_map.warm()
         if self._lasts:
-            gc.freeze()  # what serves until the end need not be looked through for garbage, least of all a large map
-        return InForce(bridge, sha256_of(text), settings.options.refresh)
+            gc.freeze()  # the collector need not visit objects that are used until the end, such as a large map
+        return ActiveConfiguration(bridge, sha256_of(text), settings.options.refresh)
 
     def _invoker_for(self, settings: Settings) -> Invoke:
         if settings.options.invoker == "direct":
@@ -119,38 +127,38 @@ class _Builder:
         if self._direct is None:
             self._direct = direct_invoker(self._environ)
             if self._warm:
-                _within(WARMING, self._direct.warm)
+                _within(WARM_TIMEOUT, self._direct.warm)
         return self._direct
 
 
 def _within(seconds: float, work: Callable[[], None]) -> None:
-    """Waits for work that may not come to an end, as a resolver may not, so long and no longer."""
+    """Runs work that may hang, as a resolver may, and waits for it no longer than so many seconds."""
     done = threading.Event()
 
     def doing() -> None:
         work()
         done.set()
 
-    with contextlib.suppress(RuntimeError):  # no more threads: then without
+    with contextlib.suppress(RuntimeError):  # no more threads: the work is left out
         in_background(doing)
         done.wait(seconds)
 
 
-def _report(write: Callable[[str], object], namespace: str, look: Look) -> None:
-    with contextlib.suppress(Exception):  # a log that cannot be written is no reason to raise
-        write(look_lines(look.before, look.after, look.refusal, time.time(), namespace))
+def _report(write: Callable[[str], object], namespace: str, result: ReloadResult) -> None:
+    with contextlib.suppress(Exception):  # a failed write to the log must not fail the request
+        write(reload_lines(result.before, result.after, result.refusal, time.time(), namespace))
 
 
 def _closed(refusal: BridgeError, write: Callable[[str], object], namespace: str) -> Handler:
-    """The usual two lines a request, so that the usual alarms see it."""
+    """A handler that answers 503 to every request, with the usual two lines, so that the usual alarms see it."""
     faults = getattr(refusal, "faults", (refusal.detail,))
     closed = Unavailable(refusal.reason, faults[0] if faults else "", retry_after=RETRY_AFTER)
 
     def handler(event: object, context: object) -> dict[str, Any]:
-        record, request_id = Record(), id_for(event, context)
+        record, request_id = RequestLog(), id_for(event, context)
         record.refusal, record.status = closed, closed.status
         with contextlib.suppress(Exception):
-            around = Circumstances(request_id, cold=False, map_sha256=None, now=time.time())
+            around = LogContext(request_id, cold=False, map_sha256=None, now=time.time())
             write(lines(record, around, namespace=namespace))
         return render(problem(closed, request_id), method_of(event))
 

@@ -10,17 +10,17 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from lattice_bridge.config.backend import Backend, Backends, Scheme
+from lattice_bridge.config.options import Backend, Backends, Scheme
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
 from lattice_bridge.formats import reply
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.formats.lattice_event import method_of, parse_event, request_id_of
 from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT, dialect_of, encode
-from lattice_bridge.garbage import no_collection
 from lattice_bridge.invoke.call import Call, Invoke
 from lattice_bridge.message import Request, Response
-from lattice_bridge.telemetry import NAMESPACE, Circumstances, Record, lines, to_stdout
+from lattice_bridge.runtime.process import no_collection
+from lattice_bridge.telemetry import NAMESPACE, LogContext, RequestLog, lines, to_stdout
 from lattice_bridge.tenancy.decide import Decision
 
 MARGIN: Final = 0.5
@@ -83,7 +83,7 @@ class Bridge:
 
     def __call__(self, event: object, context: object) -> reply.Reply:
         """One request: a Lattice event in, a reply that Lattice accepts out, whatever happens in between."""
-        record, request_id = Record(self._clock), id_for(event, context)
+        record, request_id = RequestLog(self._clock), id_for(event, context)
         try:
             answer = self._serve(event, context, request_id, record)
         except Exception as error:
@@ -94,7 +94,7 @@ class Bridge:
         self._report(record, request_id)
         return answer
 
-    def _serve(self, event: object, context: object, request_id: str, record: Record) -> reply.Reply:
+    def _serve(self, event: object, context: object, request_id: str, record: RequestLog) -> reply.Reply:
         record.step("parse")
         record.request = request = parse_event(event)
         self._check_service(request)
@@ -106,7 +106,8 @@ class Bridge:
         record.step("encode")
         payload = self._encode(request, tenant, backend, request_id)
         record.step("invoke")
-        answer = self.invoke(_call(backend, tenant, payload, context))
+        record.function = backend.function
+        answer = self.invoke(_call(backend, tenant, payload, context, record))
         record.step("reply")
         response = reply.ACCEPTED if backend.invocation == "async" else _decoded(answer)
         return reply.render(response, request.method, self.set_cookie, self.drop_headers)
@@ -129,9 +130,9 @@ class Bridge:
         if self.services and request.service_arn not in self.services:
             raise Forbidden("service_not_allowed", "the event is not from a service in [lattice] services")
 
-    def _report(self, record: Record, request_id: str) -> None:
+    def _report(self, record: RequestLog, request_id: str) -> None:
         cold, self._cold = self._cold, False
-        around = Circumstances(request_id, cold, self.tenant_map.sha256, time.time())
+        around = LogContext(request_id, cold, self.tenant_map.sha256, time.time())
         with contextlib.suppress(Exception):  # a log that cannot be written is no reason to fail the request
             self._write(lines(record, around, self._log_level, self._namespace))
 
@@ -144,7 +145,7 @@ def _tenant(decision: Decision) -> str:
     return decision.tenant
 
 
-def _call(backend: Backend, tenant: str, payload: bytes, context: object) -> Call:
+def _call(backend: Backend, tenant: str, payload: bytes, context: object, record: RequestLog) -> Call:
     """A function without tenant isolation is invoked without a tenant id: Lambda refuses it one."""
     return Call(
         function=backend.function,
@@ -153,6 +154,7 @@ def _call(backend: Backend, tenant: str, payload: bytes, context: object) -> Cal
         invocation=backend.invocation,
         timeout=backend.timeout,
         left=_left(context),
+        on_request_id=record.set_lambda_request_id,
     )
 
 
@@ -178,9 +180,13 @@ def _left(context: object) -> float:
 
 
 def _bug(error: Exception) -> BridgeError:
-    """Only its type and place: a message may quote the request."""
+    """The error's type and place, such as `KeyError at formats/reply.py:88 in decode`: its message may quote the
+    request."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
-    place = f" at {frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame else ""
-    return Misconfigured("internal", f"{type(error).__name__}{place}")
+    if frame is None:
+        return Misconfigured("internal", type(error).__name__)
+    code = frame.tb_frame.f_code
+    file = "/".join(code.co_filename.split("/")[-2:])
+    return Misconfigured("internal", f"{type(error).__name__} at {file}:{frame.tb_lineno} in {code.co_name}")

@@ -1,22 +1,23 @@
-"""Every refusal the bridge can give.
+"""The errors with which the bridge refuses a request.
 
     BridgeError
-    ├── BadRequest 400      what arrived cannot be read, or says one thing twice
-    ├── Unauthenticated 401 nobody vouches for the caller
-    ├── Forbidden 403       everything about *who*; the caller sees one body for all of it
-    │   └── BadPrincipal    not an ARN of a known shape (arn.py)
+    ├── BadRequest 400      the event cannot be read, or has two values where one is allowed
+    ├── Unauthenticated 401 no credential, or one that does not verify
+    ├── Forbidden 403       everything about the caller's identity; the caller gets one body for all of it
+    │   └── BadPrincipal    not an ARN of a known shape (identity/principal.py)
     ├── NotFound 404        no backend serves the path
-    ├── TooLarge 413        past what Lambda takes
+    ├── TooLarge 413        over Lambda's limit
     ├── Misconfigured 500   the operator has to act
-    │   └── InvalidMap      bridge.toml does not load; carries every fault found
-    ├── BackendFailed 502   the backend raised, died, or answered what cannot be a reply
-    ├── Unavailable 503     throttled or out of reach; carries when to come again
-    │   └── DidNotRun       refused before the function was started: safe to send again (invoke.py)
+    │   ├── InvalidMap      bridge.toml does not load; carries every fault found
+    │   └── CredentialsExpired  the function was not started (invoke/call.py)
+    ├── BackendFailed 502   the backend raised, died, or its answer is not a reply
+    ├── Unavailable 503     throttled or out of reach; carries the seconds to wait
+    │   └── DidNotRun       refused before the function was started: safe to send again (invoke/call.py)
     ├── TimedOut 504        the backend did not answer in time
-    └── LoopDetected 508    the request went through the bridge too often
+    └── LoopDetected 508    the request passed through the bridge too often
 
-Rule: the reason code is for logs and metrics and comes from the closed set `REASONS`; the detail is for logs only.
-Neither is ever sent to the caller, who gets the status and its title.
+Rule: the reason code is for logs and metrics, and one of `REASONS`. The detail is for logs only. Neither is ever sent
+to the caller, who gets the status and its title.
 """
 
 from __future__ import annotations
@@ -59,25 +60,25 @@ REASONS: dict[str, str] = {
     "backend_unreadable": "the function's answer is not JSON, or not a reply",
     "reply_too_large": "the reply would pass what Lattice takes: 6 MB",
     "connection_lost": "the connection broke after the request was sent; whether the function ran is unknown",
-    "keys_unavailable": "the keys of a token's issuer cannot be had, and none are young enough to go on with",
-    "registry_unavailable": "the tenant registry does not answer, and what it last said is too old to go on with",
+    "keys_unavailable": "the keys of a token's issuer cannot be fetched, and no cached ones are young enough",
+    "registry_unavailable": "the tenant registry cannot be read, and its last answer is too old",
     "throttled": "Lambda throttled the invocation",
     "unreachable": "no connection to Lambda could be made, or Lambda failed",
     "backend_timeout": "the function did not answer in time",
     "no_time_left": "too little of the bridge's own time was left to invoke the function",
     "loop": "the request passed through the bridge more than four times",
 }
-"""Reason code → what it means. docs/reference.md carries the same table; a test compares them."""
+"""Reason code → its meaning. A test compares this with the table in docs/reference.md."""
 
 
 class BridgeError(Exception):
     """A request that is refused, or a configuration that cannot serve one.
 
     Attributes:
-        status: the HTTP status the caller gets.
-        title: the one sentence the caller gets; the same for all errors of a class.
+        status: the HTTP status that the caller gets.
+        title: the sentence that the caller gets, the same for all errors of a class.
         reason: a key of `REASONS`.
-        detail: what was wrong, where, and what to do. For logs; may quote a name, never a secret or a body.
+        detail: the fault, its place, and the fix. For logs; may quote a name, never a secret or a body.
         retry_after: seconds for the `Retry-After` header, or None.
 
     >>> from lattice_bridge import BridgeError, parse_event
@@ -98,10 +99,10 @@ class BridgeError(Exception):
         self.retry_after = retry_after
 
     def without_frames(self) -> Self:
-        """This error without traceback and causes, to be kept.
+        """This error without traceback and causes, so that it can be stored.
 
-        A traceback's frames hold the event and the answer. If one of them also holds the error, that is a cycle, which
-        only the garbage collector frees: some refusals and hundreds of megabytes later.
+        A traceback's frames refer to the event and the answer. If one of them also refers to the error, that is a
+        cycle, which only the garbage collector frees, after some refusals and hundreds of megabytes.
         """
         self.__traceback__ = self.__cause__ = self.__context__ = None
         return self
@@ -141,7 +142,7 @@ class InvalidMap(Misconfigured):
     """A configuration that does not load.
 
     Attributes:
-        faults: every fault found, each with the table or rule it is in, what is wrong, and what to write instead.
+        faults: every fault found, each with its table or rule and the fix.
     """
 
     def __init__(self, faults: Iterable[str]) -> None:

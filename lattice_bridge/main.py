@@ -1,6 +1,6 @@
 """The Lambda entry point: `lattice_bridge.main.handler`.
 
-Rule: work at import, and nowhere else. Lambda gives the init phase a whole processor, and requests a share of one.
+Rule: the bridge is set up at import. Lambda gives the init phase a whole processor, and requests a share of one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One log line and one metric line a request.
+"""One log line and one metric line for each request, and for each reload of the configuration.
 
-Rule: an allow-list. No headers, bodies, tokens, queries or claims; every text is capped and ASCII-escaped, so that a
+Rule: an allow-list. No headers, bodies, tokens, queries or claims. Every string is capped and ASCII-escaped, so that a
 caller can neither forge a line nor fill the log. Metrics have no tenant dimension: it would grow without bound.
 """
 
@@ -21,11 +21,11 @@ from lattice_bridge.message import Request
 from lattice_bridge.tenancy.decide import Decision
 
 NAMESPACE: Final = "LatticeBridge"
-"""Where metrics go, unless `LATTICE_BRIDGE_METRICS_NAMESPACE` says otherwise."""
+"""The default namespace of the metrics, see `namespace_of`."""
 NAMESPACE_VARIABLE: Final = "LATTICE_BRIDGE_METRICS_NAMESPACE"
 MAX_TEXT: Final = 512
 MAX_FAULTS: Final = 100
-"""Of a configuration, in its log line. `lattice-bridge check` shows them all."""
+"""Faults of a configuration in its log line. `lattice-bridge check` shows all of them."""
 
 _LEVELS: Final = {"TRACE": 0, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50}
 _METRICS: Final = {
@@ -39,17 +39,31 @@ _METRICS: Final = {
         {"Name": "Overhead", "Unit": "Milliseconds"},
     ],
 }
-_LOOK_METRICS: Final = {
+_RELOAD_METRICS: Final = {
     "Dimensions": [[]],
     "Metrics": [{"Name": "MapFailures", "Unit": "Count"}],
 }
 _NAMESPACE: Final = re.compile(r"(?!AWS/)[A-Za-z0-9._/#-]{1,255}")
-"""CloudWatch drops the metrics of one that it does not take, and says so nowhere; it keeps AWS/ to itself."""
+"""CloudWatch silently drops the metrics of a namespace of another form, or of one that begins with AWS/."""
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+"""Lambda's request ids are UUIDs. They come from the network, so other strings are not logged."""
+
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
-class Record:
-    """What is known of one request, filled in on its way.
+class RequestLog:
+    """The facts about one request that its two lines contain, collected while it is processed.
+
+    Attributes:
+        milliseconds: of each step, by name.
+        request: None until the event is parsed.
+        decision: None until the tenant is decided.
+        backend: the path of the chosen backend.
+        function: the backend's function, once it is about to be invoked.
+        lambda_request_id: Lambda's id of the last invocation; empty if Lambda did not answer. Untrusted.
+        refusal: the error that ended the request, or None.
+        status: of the reply.
 
     Args:
         clock: monotonic seconds.
@@ -62,31 +76,37 @@ class Record:
         self.request: Request | None = None
         self.decision: Decision | None = None
         self.backend: str | None = None
+        self.function: str | None = None
+        self.lambda_request_id = ""
         self.refusal: BridgeError | None = None
         self.status = 0
         self._current = ""
 
     def step(self, name: str) -> None:
-        """The step before this one ends, and `name` begins. One that raises is ended by `end`, and so is counted."""
+        """Ends the current step and begins another. `end` ends a step that raised, so it is counted."""
         now = self._clock()
         if self._current:
             self.milliseconds[self._current] = round((now - self._last) * 1000, 3)
         self._current, self._last = name, now
 
     def end(self) -> float:
-        """The last step ends. Returns the milliseconds of all."""
+        """Ends the current step. Returns the milliseconds of all steps together."""
         self.step("")
         return round((self._last - self._started) * 1000, 3)
 
+    def set_lambda_request_id(self, request_id: str) -> None:
+        """Takes Lambda's id of an invocation, as `Call.on_request_id` reports it."""
+        self.lambda_request_id = request_id
+
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What a line says that is not the request's own.
+class LogContext:
+    """The other fields of a request's lines: those of its environment.
 
     Attributes:
-        request_id: Lattice's id for the request, or Lambda's.
+        request_id: Lattice's id of the request, or Lambda's.
         cold: the first request of this execution environment.
-        map_sha256: which tenant map decided.
+        map_sha256: of the tenant map that decided.
         now: seconds since the epoch.
     """
 
@@ -97,7 +117,7 @@ class Circumstances:
 
 
 def to_stdout(text: str) -> None:
-    """Where Lambda reads its log lines. Looked up per line: the runtime puts its own stream there."""
+    """Writes to the stream from which Lambda takes log lines. Read for each line: the runtime replaces `sys.stdout`."""
     sys.stdout.write(text)
 
 
@@ -105,35 +125,37 @@ def namespace_of(environ: Mapping[str, str]) -> str:
     """The namespace of the metrics.
 
     Raises:
-        InvalidMap: CloudWatch would not take it, and every alarm would be blind.
+        InvalidMap: CloudWatch would drop the metrics, and no alarm would work.
     """
     namespace = environ.get(NAMESPACE_VARIABLE) or NAMESPACE
     if not _NAMESPACE.fullmatch(namespace):
-        fault = f"{NAMESPACE_VARIABLE}: write letters, digits and . _ / # -, 255 at most, and not AWS/ at the beginning"
+        fault = (
+            f"{NAMESPACE_VARIABLE}: {namespace[:MAX_TEXT]!r} is not a namespace that CloudWatch accepts. "
+            "Fix: write 1 to 255 letters, digits and . _ / # -, not beginning with AWS/"
+        )
         raise InvalidMap([fault])
     return namespace
 
 
-def lines(record: Record, around: Circumstances, log_level: str = "INFO", namespace: str = NAMESPACE) -> str:
-    """The two lines, each ending in a newline; the metric line alone if the log line's level is below `log_level`."""
-    total = record.end()
-    level = "ERROR" if record.status >= 500 else "WARN" if record.refusal else "INFO"
-    log = (
-        f"{_to_line(_log(record, around, level, total))}\n"
-        if _LEVELS.get(level, 0) >= _LEVELS.get(log_level, 0)
-        else ""
+def lines(log: RequestLog, context: LogContext, log_level: str = "INFO", namespace: str = NAMESPACE) -> str:
+    """The log line and the metric line of a request, each with a newline. Below `log_level`, the metric line alone."""
+    total = log.end()
+    level = "ERROR" if log.status >= 500 else "WARN" if log.refusal else "INFO"
+    line = (
+        f"{_to_line(_log(log, context, level, total))}\n" if _LEVELS.get(level, 0) >= _LEVELS.get(log_level, 0) else ""
     )
-    return f"{log}{_head(around.now, _request_metrics(namespace))}{_to_line(_metric(record, around, total))[1:]}\n"
+    return f"{line}{_head(context.now, _request_metrics(namespace))}{_to_line(_metric(log, context, total))[1:]}\n"
 
 
-def look_lines(
+def reload_lines(
     before: str | None, after: str | None, refusal: BridgeError | None, now: float, namespace: str = NAMESPACE
 ) -> str:
-    """The lines for a configuration that was replaced, or that could not be; with the metric that an alarm watches.
+    """The log line and the metric line of a reload that changed the configuration, or that failed.
 
     Args:
-        before, after: sha256 of what was in force, and is; None if nothing.
-        refusal: why nothing newer is.
+        before: sha256 of the configuration that was active; None if there was none.
+        after: sha256 of the configuration that is active now; None if there is none.
+        refusal: the reason why no newer one is active.
         now: seconds since the epoch.
         namespace: of the metric.
     """
@@ -148,7 +170,7 @@ def look_lines(
         "replaces": before if before != after else None,
     }
     metric = {"MapFailures": int(refusal is not None)}
-    return f"{_to_line(log)}\n{_head(now, _look_metrics(namespace))}{_to_line(metric)[1:]}\n"
+    return f"{_to_line(log)}\n{_head(now, _reload_metrics(namespace))}{_to_line(metric)[1:]}\n"
 
 
 @cache
@@ -157,58 +179,62 @@ def _request_metrics(namespace: str) -> str:
 
 
 @cache
-def _look_metrics(namespace: str) -> str:
-    return json.dumps({"Namespace": namespace, **_LOOK_METRICS}, separators=(",", ":"))
+def _reload_metrics(namespace: str) -> str:
+    return json.dumps({"Namespace": namespace, **_RELOAD_METRICS}, separators=(",", ":"))
 
 
 def _timestamp(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
 
 
-def _log(record: Record, around: Circumstances, level: str, total: float) -> dict[str, Any]:
-    request, decision, refusal = record.request, record.decision, record.refusal
+def _log(log: RequestLog, context: LogContext, level: str, total: float) -> dict[str, Any]:
+    request, decision, refusal = log.request, log.decision, log.refusal
+    failed = refusal is not None or log.status >= 500  # the names are only needed to look into the function's log
     return {
-        "timestamp": _timestamp(around.now),
+        "timestamp": _timestamp(context.now),
         "level": level,  # with a timestamp, Lambda itself filters JSON lines by it
         "message": "request",
-        "requestId": around.request_id,
+        "requestId": context.request_id,
         "method": request.method if request else None,
         "path": request.path if request else None,
-        "status": record.status,
+        "status": log.status,
         "reason": refusal.reason if refusal else "ok",
         "detail": refusal.detail if refusal else None,
         "tenant": decision.tenant if decision else None,
         "rule": decision.rule if decision else None,
-        "backend": record.backend,
-        "milliseconds": {**record.milliseconds, "total": total},
-        "cold": around.cold,
-        "map": around.map_sha256,
+        "backend": log.backend,
+        "function": log.function if failed else None,
+        "lambdaRequestId": log.lambda_request_id if failed and _REQUEST_ID.fullmatch(log.lambda_request_id) else None,
+        "milliseconds": {**log.milliseconds, "total": total},
+        "cold": context.cold,
+        "map": context.map_sha256,
     }
 
 
-def _metric(record: Record, around: Circumstances, total: float) -> dict[str, Any]:
-    """CloudWatch's embedded metric format. `Backend` and `Reason` come from closed sets: bridge.toml and errors.py."""
+def _metric(log: RequestLog, context: LogContext, total: float) -> dict[str, Any]:
+    """The metric line in CloudWatch's embedded metric format. `Backend` and `Reason` have few values: those in
+    bridge.toml and in errors.py."""
     return {
-        "Backend": record.backend or "none",
-        "Reason": record.refusal.reason if record.refusal else "ok",
+        "Backend": log.backend or "none",
+        "Reason": log.refusal.reason if log.refusal else "ok",
         "Requests": 1,
-        "Refusals": int(record.refusal is not None and record.status < 500),
-        "Errors": int(record.status >= 500),
-        "ColdStarts": int(around.cold),
+        "Refusals": int(log.refusal is not None and log.status < 500),
+        "Errors": int(log.status >= 500),
+        "ColdStarts": int(context.cold),
         "Latency": total,
-        "Overhead": round(total - record.milliseconds.get("invoke", 0.0), 3),
-        "requestId": around.request_id,
-        "tenant": record.decision.tenant if record.decision else None,
+        "Overhead": round(total - log.milliseconds.get("invoke", 0.0), 3),
+        "requestId": context.request_id,
+        "tenant": log.decision.tenant if log.decision else None,
     }
 
 
 def _head(now: float, metrics: str) -> str:
-    """The beginning of a line in CloudWatch's embedded metric format: what of it never changes was written once."""
+    """The beginning of a metric line. Its constant part is encoded once."""
     return f'{{"_aws":{{"Timestamp":{int(now * 1000)},"CloudWatchMetrics":[{metrics}]}},'
 
 
 def _to_line(fields: dict[str, Any]) -> str:
-    """ASCII, without what is None, and the texts at the top capped; below it there are only our own."""
+    """One line of ASCII, without fields that are None. Strings are capped; nested ones are the bridge's own."""
     capped = {
         name: value[:MAX_TEXT] if isinstance(value, str) else value
         for name, value in fields.items()

@@ -13,7 +13,7 @@ from benchmarks.table import Table
 from tests.support.paths import ROOT
 
 
-def test_a_quick_run_of_the_warm_request_shows_every_peer(tmp_path: Path) -> None:
+def test_quick_run_of_the_warm_request_shows_every_peer(tmp_path: Path) -> None:
     written = tmp_path / "results.md"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     command = [sys.executable, "-m", "benchmarks.run", "--quick", "--only", "warm", "--output", str(written)]
@@ -23,12 +23,12 @@ def test_a_quick_run_of_the_warm_request_shows_every_peer(tmp_path: Path) -> Non
     assert "warm, IAM principal: CPU over Powertools with boto3" in rows
 
 
-def test_a_goal_is_reached_at_its_bound_and_missed_over_it() -> None:
+def test_goal_is_reached_at_its_bound_and_missed_over_it() -> None:
     table = goals.table({"warm over POST": 1.8, "6 MB peak": 3.01})
     assert [row[-1] for row in table.rows] == ["✓", "✗"]
 
 
-def test_a_goal_that_was_not_measured_is_not_shown() -> None:
+def test_goal_that_was_not_measured_is_not_shown() -> None:
     assert not goals.table({}).rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import json
+import re
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lattice_bridge import Bridge
-from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Backend
 from lattice_bridge.errors import BackendFailed, BridgeError, Misconfigured, TimedOut, Unavailable
 from lattice_bridge.invoke.call import Call
 from tests.support.builders import OPEN, SERVICE, role, tenant_map, v1, v2
@@ -304,8 +305,37 @@ def test_a_bug_leaves_its_type_and_place_in_the_log_and_not_its_message() -> Non
     """Trap D11: a message may quote the request."""
     world = World(RuntimeError("token secret"))
     world(v2(BLUE))
-    assert world.log["detail"].startswith("RuntimeError at __call__:")
+    assert re.fullmatch(r"RuntimeError at tests/test_bridge\.py:\d+ in __call__", world.log["detail"])
     assert "secret" not in "".join(world.written)
+
+
+def test_failed_call_logs_function_and_lambda_request_id_and_returns_neither() -> None:
+    """Trap D13."""
+
+    def fail(call: Call) -> bytes:
+        call.on_request_id("4f0e6a58-7d4b")
+        raise BackendFailed("backend_raised", "errorType KeyError")
+
+    world = World(fail, Backend("/", "secret-function:live"))
+    reply = world(v2(BLUE))
+    assert (world.log["function"], world.log["lambdaRequestId"]) == ("secret-function:live", "4f0e6a58-7d4b")
+    assert "4f0e6a58" not in json.dumps(reply)
+
+
+def test_unreadable_reply_logs_lambda_request_id() -> None:
+    def answer(call: Call) -> bytes:
+        call.on_request_id("4f0e6a58-7d4b")
+        return b"not JSON"
+
+    world = World(answer)
+    world(v2(BLUE))
+    assert (world.log["reason"], world.log["lambdaRequestId"]) == ("backend_unreadable", "4f0e6a58-7d4b")
+
+
+def test_refusal_before_the_invocation_logs_no_function() -> None:
+    world = World()
+    world(v2(role("stranger")))
+    assert "function" not in world.log
 
 
 def test_who_is_throttled_is_told_when_to_come_again() -> None:

@@ -14,7 +14,7 @@ import pytest
 from lattice_bridge import Bridge, TenantMap
 from lattice_bridge.bootstrap import make_handler
 from lattice_bridge.config.document import parse_document
-from lattice_bridge.config.reload import Following, Handler
+from lattice_bridge.config.reload import Handler, ReloadingHandler
 from lattice_bridge.errors import Unavailable
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.rules import Tenant
@@ -79,10 +79,10 @@ def comes_to(handler: Handler, event: object, wanted: int) -> bool:
 
 
 def in_force(handler: Handler) -> Bridge:
-    assert isinstance(handler, Following)
-    assert handler.in_force is not None
-    assert isinstance(handler.in_force.handler, Bridge)
-    return handler.in_force.handler
+    assert isinstance(handler, ReloadingHandler)
+    assert handler.active is not None
+    assert isinstance(handler.active.handler, Bridge)
+    return handler.active.handler
 
 
 def logs(written: list[str]) -> list[dict[str, Any]]:
@@ -103,7 +103,7 @@ def put_ssm(aws: AwsServer, text: str) -> str:
 
 
 @pytest.mark.parametrize("put", [put_s3, put_ssm])
-def test_a_map_in_aws_is_replaced_while_the_bridge_serves(
+def test_map_in_aws_is_replaced_while_the_bridge_serves(
     put: Callable[[AwsServer, str], str], aws: AwsServer, backend: FakeLambda, tmp_path: Path
 ) -> None:
     written: list[str] = []
@@ -124,9 +124,7 @@ def test_a_map_in_aws_is_replaced_while_the_bridge_serves(
 
 
 @pytest.mark.parametrize("text", ["", BACKEND, ONE[: len(ONE) // 2], ONE.replace('"blue"', '"bleu"'), "{}"])
-def test_a_bad_map_in_s3_leaves_the_last_good_one_and_rings_the_alarm(
-    text: str, aws: AwsServer, backend: FakeLambda, tmp_path: Path
-) -> None:
+def test_bad_map_in_s3_leaves_the_last_good_one(text: str, aws: AwsServer, backend: FakeLambda, tmp_path: Path) -> None:
     """Traps D3, D4."""
     written: list[str] = []
     clock = Clock()
@@ -153,7 +151,7 @@ def _becomes(holds: Callable[[], bool]) -> bool:
     return False
 
 
-def test_a_map_that_is_deleted_stays_in_force(aws: AwsServer, backend: FakeLambda, tmp_path: Path) -> None:
+def test_deleted_map_stays_active(aws: AwsServer, backend: FakeLambda, tmp_path: Path) -> None:
     """Trap D4."""
     clock, path = Clock(), tmp_path / "bridge.toml"
     path.write_text(ONE, encoding="utf-8")
@@ -166,9 +164,7 @@ def test_a_map_that_is_deleted_stays_in_force(aws: AwsServer, backend: FakeLambd
     assert status(handler, BLUE) == 200
 
 
-def test_a_cold_start_without_a_map_refuses_all_and_serves_once_there_is_one(
-    aws: AwsServer, backend: FakeLambda, tmp_path: Path
-) -> None:
+def test_cold_start_without_a_map_refuses_all(aws: AwsServer, backend: FakeLambda, tmp_path: Path) -> None:
     """Trap D4."""
     clock, written = Clock(), list[str]()
     handler = start(tmp_path, "s3://maps/not-yet.toml", written, clock)
@@ -182,7 +178,7 @@ def test_a_cold_start_without_a_map_refuses_all_and_serves_once_there_is_one(
     assert [line["message"] for line in logs(written)] == ["closed", "request", "map", "request"]
 
 
-def test_a_place_that_is_none_refuses_all(tmp_path: Path) -> None:
+def test_malformed_address_refuses_all(tmp_path: Path) -> None:
     written: list[str] = []
     handler = start(tmp_path, "s3:/maps/bridge.toml", written, Clock())
     assert status(handler, BLUE) == 503
@@ -213,7 +209,7 @@ def put_tenant(client: Any, name: str, state: str) -> None:
     client.put_item(TableName="tenants", Item={"tenant": {"S": name}, "status": {"S": state}, "plan": {"N": "3"}})
 
 
-def test_the_tenants_of_a_map_may_stand_in_a_table(table: Any, backend: FakeLambda, tmp_path: Path) -> None:
+def test_tenants_in_a_table_are_found(table: Any, backend: FakeLambda, tmp_path: Path) -> None:
     (tmp_path / "bridge.toml").write_text(WITH_REGISTRY, encoding="utf-8")
     written: list[str] = []
     handler = start(tmp_path, "bridge.toml", written, Clock())
@@ -228,7 +224,7 @@ def test_the_tenants_of_a_map_may_stand_in_a_table(table: Any, backend: FakeLamb
     assert {heard.header("x-amz-tenant-id") for heard in backend.heard} == {"blue"}
 
 
-def test_a_tenant_outside_the_rules_is_not_looked_up(table: Any, backend: FakeLambda, tmp_path: Path) -> None:
+def test_tenant_outside_the_rules_is_not_fetched(table: Any, backend: FakeLambda, tmp_path: Path) -> None:
     """Trap D12: only what a rule allows is asked for, so that no answer takes longer for a tenant that exists."""
     tenant_map = TenantMap.from_toml(WITH_REGISTRY)
     asked: list[str] = []
@@ -237,9 +233,7 @@ def test_a_tenant_outside_the_rules_is_not_looked_up(table: Any, backend: FakeLa
     assert (refused.reason, asked) == ("tenant_not_allowed", [])
 
 
-def test_a_registry_that_does_not_answer_is_a_503_and_never_a_yes(
-    backend: FakeLambda, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_registry_outage_is_a_503(backend: FakeLambda, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trap D7."""
     tenant_map = TenantMap.from_document(parse_document(WITH_REGISTRY), region=REGION)
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
@@ -247,7 +241,7 @@ def test_a_registry_that_does_not_answer_is_a_503_and_never_a_yes(
     assert (decided.allowed, decided.reason, decided.status) == (False, "registry_unavailable", 503)
 
 
-def test_a_registry_and_key_sets_are_taken_over_by_the_map_that_replaces_theirs() -> None:
+def test_replacing_map_takes_over_registry_and_key_sets() -> None:
     """Traps C12, D7: an issuer that is out of reach when a map is replaced has its last good keys still."""
     issuer = '[jwt.corp]\nissuer = "https://i"\naudience = ["a"]\njwks_url = "https://i/keys"\n'
     text = issuer + WITH_REGISTRY.replace(BACKEND, "")
@@ -262,14 +256,14 @@ def test_a_registry_and_key_sets_are_taken_over_by_the_map_that_replaces_theirs(
     assert list(other.lookups.key_sets) == ["https://i/new"]
 
 
-def test_a_decision_that_finds_another_tenant_than_it_asked_for_is_none() -> None:
+def test_tenant_of_another_name_is_refused() -> None:
     """Trap D8."""
     rules = TenantMap.from_toml(MAP).rules
     decided = decide(request(role("blue-api")), rules, find=lambda name: Tenant("green"))
     assert (decided.tenant, decided.reason) == (None, "tenant_unknown")
 
 
-def test_a_registry_that_raises_is_a_decision_all_the_same() -> None:
+def test_registry_exception_is_a_refusal() -> None:
     def out_of_reach(name: str) -> None:
         raise Unavailable("registry_unavailable", "ConnectTimeoutError", retry_after=1)
 
@@ -277,7 +271,7 @@ def test_a_registry_that_raises_is_a_decision_all_the_same() -> None:
     assert decide(request(role("blue-api")), rules, find=out_of_reach).status == 503
 
 
-def test_a_table_is_asked_in_its_own_region(table: Any, backend: FakeLambda) -> None:
+def test_table_is_read_in_its_own_region(table: Any, backend: FakeLambda) -> None:
     """moto keeps regions apart, as AWS does."""
     arn = f"arn:aws:dynamodb:{REGION}:123456789012:table/tenants"
     document = parse_document(WITH_REGISTRY.replace('"tenants"', f'"{arn}"'))

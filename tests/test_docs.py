@@ -20,8 +20,8 @@ from click.testing import CliRunner
 
 from lattice_bridge import errors
 from lattice_bridge.cli.root import root
-from lattice_bridge.config import backend
 from lattice_bridge.config import location as place
+from lattice_bridge.config.options import Backend
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.deployment.checks.run import template_findings
@@ -113,7 +113,7 @@ def test_variable_is_documented(variable: str) -> None:
     assert f"`{variable}`" in REFERENCE
 
 
-@pytest.mark.parametrize("field", backend.Backend.__slots__)
+@pytest.mark.parametrize("field", Backend.__slots__)
 def test_key_of_a_backend_is_documented(field: str) -> None:
     assert f"| `{field}` |" in REFERENCE
 

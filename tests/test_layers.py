@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from lattice_bridge.config.code_hash import TOOLS
+from lattice_bridge.config.code_hash import NOT_DEPLOYED
 from tests.support.paths import ROOT
 
 PACKAGE: Final = ROOT / "lattice_bridge"
@@ -18,26 +18,22 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     # files at the top: values and services that every folder uses
     "version": set(),
     "errors": set(),
-    "printable": set(),
-    "forks": set(),
-    "garbage": {"forks"},
-    "clock": {"forks"},
-    "aws": {"forks"},
+    "runtime": {"errors"},
+    "aws": {"runtime"},
     "message": {"errors", "http", "identity"},
     "telemetry": {"errors", "message", "tenancy"},
     # the folders of the bridge
-    "http": set(),
-    "identity": {"clock", "errors", "forks", "http"},
+    "http": {"runtime"},
+    "identity": {"errors", "http", "runtime"},
     "formats": {"errors", "http", "identity", "message"},
-    "tenancy": {"aws", "clock", "errors", "forks", "http", "identity", "message"},
-    "invoke": {"aws", "errors", "forks", "http", "message", "version"},
+    "tenancy": {"aws", "errors", "http", "identity", "message", "runtime"},
+    "invoke": {"aws", "errors", "http", "message", "runtime", "version"},
     "config": {
-        *("aws", "clock", "errors", "forks", "formats", "garbage", "http", "identity", "invoke", "message", "tenancy"),
-        "version",
+        *("aws", "errors", "formats", "http", "identity", "invoke", "message", "runtime", "tenancy", "version"),
     },
     # the two ends of the bridge
-    "bridge": {"config", "errors", "formats", "garbage", "http", "invoke", "message", "telemetry", "tenancy"},
-    "bootstrap": {"bridge", "clock", "config", "errors", "formats", "invoke", "telemetry"},
+    "bridge": {"config", "errors", "formats", "http", "invoke", "message", "runtime", "telemetry", "tenancy"},
+    "bootstrap": {"bridge", "config", "errors", "formats", "invoke", "runtime", "telemetry"},
     "main": {"bootstrap"},
     "__init__": {"bridge", "config", "errors", "formats", "message", "tenancy"},
     # what is not deployed
@@ -79,24 +75,24 @@ IMPURE: Final = {
 CONVERTS: Final = {"time.gmtime"}
 """Of these, what only turns its argument into something else."""
 
-PURE: Final = {"errors", "formats", "http", "identity", "message", "printable", "tenancy"}
+PURE: Final = {"errors", "formats", "http", "identity", "message", "tenancy"}
 """No network, clock, environment variable, file, log or random number."""
 
 NOT_PURE: Final = {
     "http.client": "the sockets of the one HTTP client",
-    "identity.jwks": "fetches key sets and keeps them",
-    "tenancy.registry": "asks DynamoDB and keeps the answers",
+    "identity.key_set": "fetches key sets and caches them",
+    "tenancy.registry": "reads a DynamoDB table and caches its tenants",
 }
 """Module of a pure folder → what it does besides."""
 
 ONLY_IN: Final = {
     "boto3": {"aws", "invoke.boto3"},
     "botocore": {"aws", "invoke.boto3", "invoke.credentials"},
-    "gc": {"bootstrap", "garbage"},
-    "os": {"config.regular_file", "config.stores", "forks", "main"},
-    "random": {"invoke.call"},
-    "socket": {"invoke.connection", "identity.jwks"},
-    "ssl": {"invoke.connection", "invoke.direct", "identity.jwks"},
+    "gc": {"bootstrap", "runtime.process"},
+    "os": {"config.regular_file", "config.stores", "main", "runtime.process"},
+    "random": {"invoke.retry"},
+    "socket": {"http.client"},
+    "ssl": {"http.client", "identity.key_set", "invoke.direct"},
     "pydantic": {f"config.tables.{name}" for name in ("issuer", "map", "options", "rule", "shape", "test")},
     "tomllib": {"config.document"},
 }
@@ -172,8 +168,8 @@ def test_every_row_is_as_short_as_it_can_be() -> None:
 
 
 def test_what_is_deployed_imports_nothing_of_what_is_not() -> None:
-    deployed = [module for module in MODULES if module.split(".")[0] not in TOOLS]
-    assert {module for module in deployed if {name.split(".")[0] for name in ours(module)} & TOOLS} == set()
+    deployed = [module for module in MODULES if module.split(".")[0] not in NOT_DEPLOYED]
+    assert {module for module in deployed if {name.split(".")[0] for name in ours(module)} & NOT_DEPLOYED} == set()
 
 
 PURE_MODULES: Final = [module for module in MODULES if module.split(".")[0] in PURE and module not in NOT_PURE]
@@ -199,7 +195,7 @@ def test_pure_module_imports_only_pure_modules(module: str) -> None:
 
 @pytest.mark.parametrize(("name", "homes"), ONLY_IN.items())
 def test_outside_module_is_imported_only_in_these(name: str, homes: set[str]) -> None:
-    bridge = [module for module in MODULES if module.split(".")[0] not in TOOLS]
+    bridge = [module for module in MODULES if module.split(".")[0] not in NOT_DEPLOYED]
     assert {module for module in bridge if any(found.split(".")[0] == name for found in outside(module))} == homes
 
 

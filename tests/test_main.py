@@ -14,9 +14,9 @@ import pytest
 
 from lattice_bridge import Bridge, TenantMap
 from lattice_bridge.bootstrap import make_handler
-from lattice_bridge.config.reload import Following, Handler
-from lattice_bridge.config.tenant_map import WARMING, Lookups
-from lattice_bridge.identity.jwks import KeySet
+from lattice_bridge.config.reload import Handler, ReloadingHandler
+from lattice_bridge.config.tenant_map import WARM_TIMEOUT, Lookups
+from lattice_bridge.identity.key_set import KeySet
 from lattice_bridge.invoke.boto3 import Boto3Invoker
 from lattice_bridge.invoke.call import Invoke
 from lattice_bridge.invoke.direct import DirectInvoker
@@ -51,10 +51,10 @@ def start(task: Path, text: str | None, written: list[str], **environ: str) -> H
 
 
 def invoker_of(handler: Handler) -> Invoke:
-    assert isinstance(handler, Following)
-    assert handler.in_force is not None
-    assert isinstance(handler.in_force.handler, Bridge)
-    return handler.in_force.handler.invoke
+    assert isinstance(handler, ReloadingHandler)
+    assert handler.active is not None
+    assert isinstance(handler.active.handler, Bridge)
+    return handler.active.handler.invoke
 
 
 def close(handler: Handler) -> None:
@@ -63,7 +63,7 @@ def close(handler: Handler) -> None:
     invoker.close()
 
 
-def test_a_good_file_serves(task: Path) -> None:
+def test_good_file_serves(task: Path) -> None:
     written: list[str] = []
     with FakeLambda(Says(b'{"statusCode":200,"body":"hello"}')) as server:
         handler = start(task, MAP + BACKEND, written, AWS_ENDPOINT_URL_LAMBDA=server.url)
@@ -75,7 +75,7 @@ def test_a_good_file_serves(task: Path) -> None:
     assert len(written) == 1
 
 
-def test_the_region_is_lambdas_own_variable(task: Path) -> None:
+def test_region_is_the_variable_of_lambda(task: Path) -> None:
     """boto3 alone reads AWS_DEFAULT_REGION, which Lambda does not promise."""
     with FakeLambda() as server:
         handler = start(task, MAP + BACKEND, [], AWS_REGION="ap-southeast-2", AWS_ENDPOINT_URL_LAMBDA=server.url)
@@ -84,7 +84,7 @@ def test_the_region_is_lambdas_own_variable(task: Path) -> None:
     assert "/ap-southeast-2/lambda/aws4_request" in str(server.heard[0].header("authorization"))
 
 
-def test_lambdas_refusal_is_a_status_and_nothing_more(task: Path) -> None:
+def test_lambda_refusal_returns_only_a_status(task: Path) -> None:
     """Trap D13."""
     with FakeLambda(failure(404, "ResourceNotFoundException", "Function not found: arn:orders")) as server:
         handler = start(task, MAP + BACKEND, [], AWS_ENDPOINT_URL_LAMBDA=server.url)
@@ -109,19 +109,19 @@ def test_lambdas_refusal_is_a_status_and_nothing_more(task: Path) -> None:
     ids=["missing", "empty", "no backend", "bad rule", "half written", "no rule", "unknown tenant", "too deep"],
 )
 @pytest.mark.parametrize("event", [GOOD, v2(), None], ids=["good", "anonymous", "none"])
-def test_a_configuration_that_cannot_serve_answers_503_to_all(task: Path, text: str | None, event: object) -> None:
+def test_bad_configuration_answers_503(task: Path, text: str | None, event: object) -> None:
     """Traps D3, D4."""
     reply = start(task, text, [])(event, Context())
     assert_valid(reply)
     assert (reply["statusCode"], reply["headers"]["retry-after"]) == (503, "30")
 
 
-def test_an_emptied_file_answers_503_though_the_environment_names_a_function(task: Path) -> None:
+def test_emptied_file_answers_503_despite_the_environment(task: Path) -> None:
     """Trap D4."""
     assert start(task, "", [], LATTICE_BRIDGE_FUNCTION="orders")(GOOD, Context())["statusCode"] == 503
 
 
-def test_a_namespace_that_cloudwatch_would_not_take_closes_the_bridge_and_is_told_in_ours(task: Path) -> None:
+def test_malformed_namespace_closes_the_bridge(task: Path) -> None:
     written: list[str] = []
     handler = start(task, MAP + BACKEND, written, LATTICE_BRIDGE_METRICS_NAMESPACE="AWS/Lambda")
     assert handler(GOOD, Context())["statusCode"] == 503
@@ -138,7 +138,7 @@ def test_every_metric_goes_to_the_namespace_of_the_environment(task: Path) -> No
     assert {line["_aws"]["CloudWatchMetrics"][0]["Namespace"] for line in metrics} == {"Staging"}
 
 
-def test_why_it_cannot_serve_is_logged_at_start_and_with_each_request(task: Path) -> None:
+def test_fault_is_logged_at_start_and_with_each_request(task: Path) -> None:
     """Trap D3."""
     written: list[str] = []
     handler = start(task, MAP + BACKEND + '[[rule]]\nid = "bad"\n', written)
@@ -150,7 +150,7 @@ def test_why_it_cannot_serve_is_logged_at_start_and_with_each_request(task: Path
     assert all(line["level"] == "ERROR" and 'rule "bad"' in line["detail"] for line in logs)
 
 
-def test_a_closed_bridge_is_counted_like_any_other_error(task: Path) -> None:
+def test_closed_bridge_is_counted_like_any_other_error(task: Path) -> None:
     """Trap D3: the alarm that sees errors has to see this one."""
     written: list[str] = []
     start(task, None, written)(GOOD, Context())
@@ -159,18 +159,18 @@ def test_a_closed_bridge_is_counted_like_any_other_error(task: Path) -> None:
     assert (metric["Requests"], metric["Errors"], metric["Reason"]) == (1, 1, "config_unreachable")
 
 
-def test_why_it_cannot_serve_is_not_told_to_the_caller(task: Path) -> None:
+def test_fault_is_not_returned_to_the_caller(task: Path) -> None:
     """Trap D13."""
     reply = start(task, MAP + BACKEND + '[[rule]]\nid = "secret"\n', [])(GOOD, Context())
     assert json.loads(reply["body"]) == {"title": "Service Unavailable", "status": 503, "requestId": "lattice-1"}
 
 
-def test_a_head_gets_no_body_from_a_closed_bridge_either(task: Path) -> None:
+def test_closed_bridge_answers_head_without_body(task: Path) -> None:
     assert_valid(start(task, None, [])({**GOOD, "method": "HEAD"}, Context()), "HEAD")
 
 
 @pytest.mark.parametrize("error", [OSError("no space left on device"), ValueError("I/O operation on closed file")])
-def test_a_log_that_cannot_be_written_does_not_stop_a_closed_bridge(task: Path, error: Exception) -> None:
+def test_failed_log_does_not_stop_a_closed_bridge(task: Path, error: Exception) -> None:
     full = False
 
     def write(_text: str) -> None:
@@ -182,7 +182,7 @@ def test_a_log_that_cannot_be_written_does_not_stop_a_closed_bridge(task: Path, 
     assert handler(GOOD, Context())["statusCode"] == 503
 
 
-def test_boto3_invokes_if_the_file_says_so(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boto3_invokes_if_configured(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with FakeLambda() as server:
         for name, value in {**ENVIRON, "AWS_ENDPOINT_URL_LAMBDA": server.url}.items():  # boto3 reads the process's own
             monkeypatch.setenv(name, value)
@@ -196,25 +196,23 @@ def test_boto3_invokes_if_the_file_says_so(task: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("invoker", ["direct", "boto3"])
-def test_the_endpoint_is_looked_at_before_the_first_request(
-    task: Path, monkeypatch: pytest.MonkeyPatch, invoker: str
-) -> None:
+def test_malformed_endpoint_is_found_at_start(task: Path, monkeypatch: pytest.MonkeyPatch, invoker: str) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", "not a url")
     handler = start(task, f'invoker = "{invoker}"\n' + MAP + BACKEND, [], AWS_ENDPOINT_URL_LAMBDA="not a url")
     assert handler(GOOD, Context())["statusCode"] == 503
 
 
-def test_a_start_with_the_direct_invoker_works_without_boto3() -> None:
+def test_start_with_the_direct_invoker_works_without_boto3() -> None:
     """It would cost more than all the rest together."""
     code = (
         "import sys; sys.modules['boto3'] = sys.modules['botocore'] = None\n"
         "from lattice_bridge.bootstrap import make_handler\n"
-        f"assert make_handler({ENVIRON}, lambda _line: None).in_force"
+        f"assert make_handler({ENVIRON}, lambda _line: None).active"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
 
 
-def test_no_region_is_a_configuration_that_cannot_serve(task: Path) -> None:
+def test_missing_region_closes_the_bridge(task: Path) -> None:
     (task / "bridge.toml").write_text(MAP + BACKEND, encoding="utf-8")
     written: list[str] = []
     assert make_handler({"LAMBDA_TASK_ROOT": str(task)}, written.append)(GOOD, Context())["statusCode"] == 503
@@ -227,7 +225,7 @@ TYPE = "AWS_LAMBDA_INITIALIZATION_TYPE"
 
 
 @pytest.mark.parametrize("kind", ["on-demand", "provisioned-concurrency"])
-def test_the_first_request_finds_a_connection(task: Path, kind: str) -> None:
+def test_first_request_finds_a_connection(task: Path, kind: str) -> None:
     with FakeLambda() as server:
         handler = start(task, MAP + BACKEND, [], AWS_ENDPOINT_URL_LAMBDA=server.url, **{TYPE: kind})
         for _ in range(200):
@@ -241,7 +239,7 @@ def test_the_first_request_finds_a_connection(task: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("environ", [{TYPE: "snap-start"}, {}])
-def test_an_environment_that_is_copied_opens_nothing_before_it_is(task: Path, environ: dict[str, str]) -> None:
+def test_snapstart_opens_no_connection(task: Path, environ: dict[str, str]) -> None:
     """Trap D15: each copy would find the same connection."""
     with FakeLambda() as server:
         handler = start(task, MAP + BACKEND, [], AWS_ENDPOINT_URL_LAMBDA=server.url, **environ)
@@ -250,13 +248,13 @@ def test_an_environment_that_is_copied_opens_nothing_before_it_is(task: Path, en
         close(handler)
 
 
-def test_an_endpoint_that_is_not_there_does_not_keep_the_bridge_from_starting(task: Path) -> None:
+def test_missing_endpoint_does_not_stop_the_start(task: Path) -> None:
     url = f"http://127.0.0.1:{unused_port()}"
     handler = start(task, MAP + BACKEND, [], AWS_ENDPOINT_URL_LAMBDA=url, **{TYPE: "on-demand"})
     assert handler(GOOD, Context())["statusCode"] == 503
 
 
-def test_keys_are_fetched_before_a_token_comes() -> None:
+def test_keys_are_fetched_at_start() -> None:
     fetched: list[str] = []
 
     def fetch(url: str) -> bytes:
@@ -271,14 +269,14 @@ def test_keys_are_fetched_before_a_token_comes() -> None:
     assert len(fetched) == 2
 
 
-def test_keys_that_cannot_be_fetched_do_not_keep_the_bridge_from_starting() -> None:
+def test_failed_key_fetch_does_not_stop_the_start() -> None:
     def fetch() -> bytes:
         raise OSError
 
     TenantMap(TenantMap.from_toml(MAP).rules, lookups=Lookups({"https://a": KeySet(fetch)})).warm()
 
 
-def test_a_start_does_not_wait_for_each_of_many_issuers() -> None:
+def test_start_waits_once_for_all_issuers() -> None:
     """Lambda gives it ten seconds."""
     hanging = threading.Event()
 
@@ -290,4 +288,4 @@ def test_a_start_does_not_wait_for_each_of_many_issuers() -> None:
     began = time.monotonic()
     TenantMap(TenantMap.from_toml(MAP).rules, lookups=Lookups(keys)).warm()
     hanging.set()
-    assert time.monotonic() - began < 2 * WARMING
+    assert time.monotonic() - began < 2 * WARM_TIMEOUT

@@ -24,9 +24,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lattice_bridge import Bridge, BridgeError, Caller, Decision, Request, TenantMap, parse_event
-from lattice_bridge.config.backend import Backend
 from lattice_bridge.config.compiling import compile_document
 from lattice_bridge.config.document import FORMAT, Document, parse_document, sealed
+from lattice_bridge.config.options import Backend
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tables.issuer import IssuerTable
 from lattice_bridge.config.tables.map import ELSEWHERE, TABLES, RegistryTable

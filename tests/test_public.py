@@ -11,14 +11,14 @@ from typing import Final
 import pytest
 
 import lattice_bridge
-from lattice_bridge.config.code_hash import TOOLS
+from lattice_bridge.config.code_hash import NOT_DEPLOYED
 from lattice_bridge.errors import REASONS, BridgeError
 
 PACKAGE: Final = Path(lattice_bridge.__file__).parent
 CORE: Final = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
     for path in sorted(PACKAGE.rglob("*.py"))
-    if path.relative_to(PACKAGE).parts[0] not in TOOLS and path.name != "__init__.py"
+    if path.relative_to(PACKAGE).parts[0] not in NOT_DEPLOYED and path.name != "__init__.py"
 }
 """Module of what is deployed → its file."""
 

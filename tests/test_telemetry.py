@@ -1,4 +1,4 @@
-"""One log line and one metric line a request, and what is never in them."""
+"""The log line and the metric line of a request, and the values that they never contain."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from lattice_bridge.errors import BackendFailed, BridgeError, Forbidden, Invalid
 from lattice_bridge.telemetry import (
     MAX_TEXT,
     NAMESPACE_VARIABLE,
-    Circumstances,
-    Record,
+    LogContext,
+    RequestLog,
     lines,
-    look_lines,
     namespace_of,
+    reload_lines,
 )
 
 
 class Clock:
-    """A second further at each look."""
+    """Advances by a second at each reading."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -33,29 +33,29 @@ class Clock:
         return self.now
 
 
-def record(**fields: Any) -> Record:
-    made = Record(Clock())
+def record(**fields: Any) -> RequestLog:
+    made = RequestLog(Clock())
     for name, value in {"status": 200, **fields}.items():
         setattr(made, name, value)
     return made
 
 
-def written(made: Record, request_id: str = "r-1") -> tuple[dict[str, Any], dict[str, Any]]:
-    text = lines(made, Circumstances(request_id, cold=False, map_sha256="abc", now=1763683200.5))
+def written(made: RequestLog, request_id: str = "r-1") -> tuple[dict[str, Any], dict[str, Any]]:
+    text = lines(made, LogContext(request_id, cold=False, map_sha256="abc", now=1763683200.5))
     assert text.isascii()
     assert text.endswith("\n")
     log, metric = text.splitlines()
     return json.loads(log), json.loads(metric)
 
 
-def test_a_record_books_the_time_of_each_step() -> None:
+def test_each_step_has_its_milliseconds() -> None:
     made = record()
     made.step("parse")
     made.step("decide")
     assert (made.end(), made.milliseconds) == (3000.0, {"parse": 1000.0, "decide": 1000.0})
 
 
-def test_the_fields_of_the_log_are_a_closed_set() -> None:
+def test_log_fields_are_a_closed_set() -> None:
     """Trap D11."""
     request = Request(2, "GET", "/orders", "token=secret", (("authorization", "secret"),), "secret")
     log, _ = written(record(request=request, decision=Decision("blue", "r", chosen_by="rule"), backend="/"))
@@ -78,29 +78,52 @@ def test_the_fields_of_the_log_are_a_closed_set() -> None:
     assert "secret" not in json.dumps(log)
 
 
+def test_failed_call_logs_its_function_and_request_id() -> None:
+    made = record(function="orders:live", refusal=BackendFailed("backend_raised"), status=502)
+    made.set_lambda_request_id("4f0e6a58-7d4b-4c0f-9a53-0c5c1d8e2f11")
+    log, metric = written(made)
+    assert (log["function"], log["lambdaRequestId"]) == ("orders:live", "4f0e6a58-7d4b-4c0f-9a53-0c5c1d8e2f11")
+    assert not {"function", "lambdaRequestId"} & set(metric)
+
+
+def test_served_request_logs_neither_function_nor_request_id() -> None:
+    made = record(function="orders:live")
+    made.set_lambda_request_id("4f0e6a58")
+    assert not {"function", "lambdaRequestId"} & set(written(made)[0])
+
+
+@pytest.mark.parametrize("request_id", ["", "a b", "a\n", "é", "<script>", "a" * 65, "a,b", "\u0661"])
+def test_request_id_of_another_form_is_not_logged(request_id: str) -> None:
+    """Trap D11: the id is text from the network."""
+    made = record(refusal=BackendFailed("backend_raised"), status=502)
+    made.set_lambda_request_id("4f0e6a58")
+    made.set_lambda_request_id(request_id)
+    assert "lambdaRequestId" not in written(made)[0]
+
+
 @pytest.mark.parametrize(
     ("refusal", "status", "level"),
     [(None, 200, "INFO"), (None, 404, "INFO"), (Forbidden("denied"), 403, "WARN"), (BackendFailed("x"), 502, "ERROR")],
 )
-def test_the_level_says_whose_fault_it_is(refusal: BridgeError | None, status: int, level: str) -> None:
+def test_level_follows_status_and_refusal(refusal: BridgeError | None, status: int, level: str) -> None:
     assert written(record(refusal=refusal, status=status))[0]["level"] == level
 
 
-def test_a_long_text_is_cut() -> None:
+def test_long_string_is_cut() -> None:
     """Trap D9."""
     request = Request(2, "GET", "/" + "a" * 1_000_000)
     made = record(request=request, refusal=Misconfigured("internal", "b" * 1_000_000))
-    text = lines(made, Circumstances("r" * 1_000_000, cold=True, map_sha256=None, now=0.0))
+    text = lines(made, LogContext("r" * 1_000_000, cold=True, map_sha256=None, now=0.0))
     assert len(text) < 4 * MAX_TEXT + 2000
 
 
-def test_a_cut_text_of_escapes_stays_short() -> None:
+def test_cut_string_of_escapes_stays_short() -> None:
     """Trap D9: every character may take twelve bytes."""
     request = Request(2, "GET", "/" + "\U0001f600" * 100_000)
     assert len(json.dumps(written(record(request=request))[0])) < 12 * MAX_TEXT + 1000
 
 
-def test_no_metric_has_a_dimension_that_callers_can_grow() -> None:
+def test_metric_dimensions_have_few_values() -> None:
     """Trap D9."""
     _, metric = written(record(decision=Decision("blue", "r"), backend="/"))
     [definition] = metric["_aws"]["CloudWatchMetrics"]
@@ -109,12 +132,12 @@ def test_no_metric_has_a_dimension_that_callers_can_grow() -> None:
     assert (metric["Backend"], metric["Reason"], metric["_aws"]["Timestamp"]) == ("/", "ok", 1763683200500)
 
 
-def test_a_request_that_reached_no_backend_is_counted_under_none() -> None:
+def test_request_without_backend_is_counted_under_none() -> None:
     _, metric = written(record(refusal=Forbidden("denied"), status=403))
     assert (metric["Backend"], metric["Reason"], metric["Refusals"], metric["Errors"]) == ("none", "denied", 1, 0)
 
 
-def test_overhead_is_the_time_that_was_not_the_backends() -> None:
+def test_overhead_is_latency_without_the_invocation() -> None:
     made = record()
     made.step("parse")
     made.step("invoke")
@@ -126,38 +149,36 @@ def test_overhead_is_the_time_that_was_not_the_backends() -> None:
     ("least", "status", "logged"),
     [("TRACE", 200, 1), ("INFO", 200, 1), ("WARN", 200, 0), ("ERROR", 502, 1), ("FATAL", 502, 0), ("odd", 200, 1)],
 )
-def test_a_log_line_below_the_level_is_not_written_and_the_metric_line_always_is(
-    least: str, status: int, logged: int
-) -> None:
-    text = lines(record(status=status), Circumstances("r-1", cold=False, map_sha256=None, now=0.0), least)
+def test_log_line_below_the_level_is_not_written_and_metric_line_is(least: str, status: int, logged: int) -> None:
+    text = lines(record(status=status), LogContext("r-1", cold=False, map_sha256=None, now=0.0), least)
     assert text.count("\n") == logged + 1
     assert '"_aws"' in text.splitlines()[-1]
 
 
 @settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec=None)), st.text(alphabet=st.characters(codec=None)))
-def test_no_text_makes_a_third_line(path: str, detail: str) -> None:
+def test_no_string_makes_a_third_line(path: str, detail: str) -> None:
     """Trap D11."""
     made = record(request=Request(2, "GET", path), refusal=Forbidden("denied", detail), status=403)
     log, _ = written(made, detail)
     assert (log["path"], log["requestId"]) == (path[:MAX_TEXT], detail[:MAX_TEXT])
 
 
-def test_metrics_go_to_the_namespace_that_the_environment_names() -> None:
-    around = Circumstances("r-1", cold=False, map_sha256=None, now=0.0)
+def test_metrics_have_the_namespace_of_the_environment() -> None:
+    around = LogContext("r-1", cold=False, map_sha256=None, now=0.0)
     request = lines(record(), around, namespace="Staging").splitlines()[-1]
-    look = look_lines(None, None, None, 0.0, "Staging").splitlines()[-1]
+    look = reload_lines(None, None, None, 0.0, "Staging").splitlines()[-1]
     assert [json.loads(line)["_aws"]["CloudWatchMetrics"][0]["Namespace"] for line in (request, look)] == [
         "Staging"
     ] * 2
 
 
 @pytest.mark.parametrize("namespace", ["AWS/Lambda", "a b", "a:b", "ä", "a\n", "a" * 256])
-def test_a_namespace_that_cloudwatch_would_not_take_is_told(namespace: str) -> None:
+def test_namespace_that_cloudwatch_refuses_is_a_fault(namespace: str) -> None:
     with pytest.raises(InvalidMap, match=NAMESPACE_VARIABLE):
         namespace_of({NAMESPACE_VARIABLE: namespace})
 
 
 @pytest.mark.parametrize("environ", [{}, {NAMESPACE_VARIABLE: ""}])
-def test_without_a_namespace_it_is_ours(environ: dict[str, str]) -> None:
+def test_default_namespace_is_ours(environ: dict[str, str]) -> None:
     assert namespace_of(environ) == "LatticeBridge"

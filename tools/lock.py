@@ -1,5 +1,5 @@
-"""Writes requirements-lambda.txt, what is packaged for Lambda, and requirements-build.txt, what builds the wheel: each
-version, and the SHA-256 of each file that pip may choose.
+"""Writes the locked requirements: requirements-lambda.txt for the package, requirements-build.txt for its build.
+Each lists the versions, and the SHA-256 of each file that pip may choose.
 
 Rule: the versions are those of constraints.txt; this only adds hashes. The files name no registry: a hash is right,
 whatever host the wheel comes from.
@@ -25,7 +25,7 @@ HEADER: Final = "# Written by `make lock`, with the versions of constraints.txt.
 
 
 def locked(requirements: Iterable[str], constraints: Path, options: Sequence[str] = ()) -> dict[str, set[str]]:
-    """What pip would install: each `name==version`, with the SHA-256 of the file that it chooses.
+    """The files that pip would install: each `name==version`, with the SHA-256 of its file.
 
     Args:
         requirements: as in a pyproject.toml.
@@ -57,7 +57,7 @@ def written(pins: Mapping[str, Iterable[str]]) -> str:
 
 @click.command()
 def main() -> None:
-    """Write both files."""
+    """Write requirements-lambda.txt and requirements-build.txt."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     constraints = ROOT / "constraints.txt"
     build = locked(project["build-system"]["requires"], constraints)

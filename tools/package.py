@@ -1,4 +1,4 @@
-"""Builds dist/bridge-ARCH.zip and dist/layer-ARCH.zip: what runs in Lambda, without Docker.
+"""Builds the zips for Lambda, dist/bridge-ARCH.zip and dist/layer-ARCH.zip, without Docker.
 
 Rule: the same sources and constraints give the same bytes.
 """
@@ -25,37 +25,39 @@ LIMIT: Final = 10_000_000
 
 UPLOAD_LIMIT: Final = 50 * 1024 * 1024
 UNZIPPED_LIMIT: Final = 250 * 1024 * 1024
-"""Lambda's own, of a zip that is uploaded and of what is in it."""
+"""Lambda's own limits, of an uploaded zip and of its contents."""
 
 LAYER_PREFIX: Final = "python/"
-"""Where Lambda's Python looks in a layer."""
+"""The folder of a layer that is on the path of Lambda's Python."""
 
 
 def configuration(config: Path, folder: Path) -> dict[str, File]:
-    """bridge.toml and what goes with it, written into the folder."""
+    """Writes bridge.toml, its compiled form and its key sets into the folder. Returns the files by name."""
     configure(config, folder)
     found = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): File(path, "bridge.toml") for path in found}
 
 
 def packages(folder: Path, arch: str, python: str, *, boto3: bool, bytecode: bool) -> dict[str, File]:
-    """The bridge and what it needs, without a configuration, installed into the folder."""
+    """Installs the bridge and its dependencies, without a configuration, into the folder. Returns the files by name."""
     install(folder, arch, python)
     found = contents(distributions(path=[str(folder)]), boto3=boto3)
     return found | compiled(found, folder, python) if bytecode else found
 
 
 def check_size(archive: str, size: Size, *, boto3: bool) -> None:
-    """Raises ClickException for a zip that is larger than it should be, or than Lambda takes."""
+    """Raises ClickException for a zip over the project's limit or Lambda's."""
     limit = UPLOAD_LIMIT if boto3 else LIMIT
     if size.zipped > limit:
         raise click.ClickException(f"{archive}: {size.zipped:,} bytes, and the limit is {limit:,}")
     if size.unzipped > UNZIPPED_LIMIT:
-        raise click.ClickException(f"{archive}: {size.unzipped:,} bytes unzipped, and Lambda takes {UNZIPPED_LIMIT:,}")
+        raise click.ClickException(
+            f"{archive}: {size.unzipped:,} bytes unzipped, and Lambda's limit is {UNZIPPED_LIMIT:,}"
+        )
 
 
 def build(archive: Path, files: Mapping[str, File], prefix: str = "", *, boto3: bool) -> None:
-    """A zip, and on the terminal its size and hash."""
+    """Writes a zip, and prints its size and hash."""
     write_zip(files, archive, prefix)
     total = Size(archive.stat().st_size, sum(size.unzipped for size in sizes(archive, files, prefix).values()))
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
@@ -64,7 +66,7 @@ def build(archive: Path, files: Mapping[str, File], prefix: str = "", *, boto3: 
 
 
 def show_packages(archive: Path, files: Mapping[str, File]) -> None:
-    """On the terminal, what each package takes in a zip: bytes in it, and out of it."""
+    """Prints the size of each package in a zip: compressed and not."""
     for name, size in sizes(archive, files).items():
         click.echo(f"  {size.zipped:>12,} {size.unzipped:>12,}  {name}")
 
@@ -92,7 +94,7 @@ def main(
     if folder is not None and len(archs) != 1:
         raise click.UsageError("--folder takes one architecture: add --arch arm64 or --arch x86_64")
     if bytecode:
-        interpreter(python)  # said before anything is installed
+        interpreter(python)  # fails before anything is installed
     for arch in archs:
         with tempfile.TemporaryDirectory() as installed, tempfile.TemporaryDirectory() as configured:
             own = configuration(config, Path(configured))

@@ -1,7 +1,7 @@
 """Bytecode for Lambda's Python.
 
-Rule: Lambda cannot write any beside a function's code, so what is not packaged is compiled at each cold start. For one
-release of Python its bytes are the same each time, whatever the folder.
+Rule: for one release of Python, the bytes are the same each time, in any folder. Without packaged bytecode, each cold
+start compiles the modules, because Lambda cannot write beside a function's code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tools.package_contents import File
 
 
 def compiled(files: Mapping[str, File], folder: Path, python: str) -> dict[str, File]:
-    """The bytecode of these files, which nobody checks against its source: zip files have one time for all.
+    """Compiles these files. Python does not compare the bytecode with its source: all times in a zip are equal.
 
     Args:
         files: by their names in the package; they are in
@@ -46,10 +46,10 @@ def _cached(name: PurePosixPath, tag: str) -> str:
 
 
 def interpreter(python: str) -> str:
-    """What runs that Python: this one if it is the one, or else the one on the PATH.
+    """The interpreter of that release: this one, or the one on the PATH.
 
     Raises:
-        ClickException: there is none.
+        ClickException: neither is of that release.
     """
     if python == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable

@@ -13,13 +13,14 @@ import click
 
 from lattice_bridge.config.compiling import compile_document
 from lattice_bridge.config.document import Document, parse_document, read_text
+from lattice_bridge.config.map_settings import read_key_file
 from lattice_bridge.config.regular_file import BadFile
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.identity.jwks import key_set_fault, read_key_file
+from lattice_bridge.identity.jwks import key_set_fault
 
 
 def configure(config: Path, folder: Path) -> None:
-    """Writes into the folder: bridge.toml; bridge.json, its compiled form; and the key sets that it names.
+    """Writes bridge.toml, its compiled form bridge.json, and the key sets that it names into the folder.
 
     The configuration itself may be a symbolic link, since the operator named it. Its key sets are relative to the
     folder of the link, as they are when the bridge runs.
@@ -31,7 +32,7 @@ def configure(config: Path, folder: Path) -> None:
         text = read_text(config)
         document = parse_document(text)
         if document.compiled is not None:
-            raise InvalidMap(["is compiled already; name the bridge.toml that it was compiled of"])
+            raise InvalidMap(["is compiled already. Fix: name the bridge.toml that it was compiled from"])
         compiled = compile_document(document, config.parent)
         key_sets = dict(_key_sets(document, config.parent))
     except InvalidMap as error:

@@ -1,7 +1,8 @@
-"""What of an installation is packaged.
+"""Contents of a package for Lambda: the files of an installation that the function needs.
 
-Rule: what a package's own record lists, less what nobody reads at run time. A scanner still finds each package's name,
-version, licence and bill of materials.
+Rule: the files that each distribution's own record lists, without those that are not read at run time. A scanner still
+finds each distribution's name, version, licence and bill of materials. The folders that are not deployed are those of
+config/code_hash.py.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from importlib.metadata import Distribution
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from lattice_bridge.config.code_hash import TOOLS
+from lattice_bridge.config.code_hash import NOT_DEPLOYED
 
 BROUGHT_BY_LAMBDA: Final = frozenset(
     {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
 )
-"""boto3, and what only boto3 needs. Lambda's Python has them; the bridge invokes without."""
+"""boto3 and its dependencies, which Lambda's Python contains. The bridge invokes functions without them."""
 
 _NOT_OF_THE_BRIDGE: Final = (
     *("bin/", "../", "_lattice_bridge_pytestplugin.py"),
-    *(f"lattice_bridge/{folder}/" for folder in sorted(TOOLS)),
+    *(f"lattice_bridge/{folder}/" for folder in sorted(NOT_DEPLOYED)),
 )
 _LEFT_OUT: Final = re.compile(
     r"(?:.*/)?(?:__pycache__/.*|[^/]*\.(?:pyc|pyi|pyx|pxd|[ch])|py\.typed)"
@@ -36,8 +37,8 @@ class File:
     """A file to package.
 
     Attributes:
-        path: where it is here.
-        package: whose it is, as `NAME VERSION`.
+        path: on this machine.
+        package: its distribution, as `NAME VERSION`.
     """
 
     path: Path
@@ -45,11 +46,11 @@ class File:
 
 
 def contents(installed: Iterable[Distribution], *, boto3: bool) -> dict[str, File]:
-    """What is packaged of these packages: its name in the package → the file.
+    """The files to package, by their names in the package.
 
     Args:
-        installed: all there is.
-        boto3: whether it goes along, with what it needs.
+        installed: all distributions.
+        boto3: also package boto3 and its dependencies.
     """
     found: dict[str, File] = {}
     for package in installed:
@@ -60,7 +61,7 @@ def contents(installed: Iterable[Distribution], *, boto3: bool) -> dict[str, Fil
 
 
 def canonical(name: str) -> str:
-    """The one spelling of a package's name."""
+    """The normalized name of a distribution (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

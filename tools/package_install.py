@@ -1,7 +1,7 @@
-"""What Lambda's machines need, installed into a folder on this one.
+"""Installs the bridge and its dependencies for Lambda's machines into a folder.
 
-Rule: wheels alone, each with a SHA-256 that a file of this repository lists. Nothing is compiled here, so no machine of
-the other kind and no container is needed. A wheel with another SHA-256 is refused, whoever sent it.
+Rule: only wheels, each with a SHA-256 that a file of this repository lists. Nothing is compiled here, so no container
+and no machine of the other architecture is needed. A wheel with another SHA-256 is refused.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ MACHINES: Final = {"x86_64": "x86_64", "arm64": "aarch64"}
 """Lambda's name of a processor → a wheel's."""
 
 PYTHONS: Final = ("3.11", "3.12", "3.13", "3.14")
-"""Lambda's, as far as the bridge runs on them."""
+"""The releases of Lambda on which the bridge runs."""
 
 _AMAZON_LINUX_2: Final = ("3.11",)
-"""Whose C library is too old for wheels of the newer kind."""
+"""Releases on Amazon Linux 2, whose C library is too old for manylinux_2_28."""
 
 
 def platforms(arch: str, python: str) -> list[str]:
-    """The wheels that run there, as pip names them, those with the fewest needs first."""
+    """The platforms whose wheels run there, in pip's words; the oldest first."""
     kinds = ["manylinux2014", "manylinux_2_17", *([] if python in _AMAZON_LINUX_2 else ["manylinux_2_28"])]
     return [f"{kind}_{MACHINES[arch]}" for kind in kinds]
 
 
 def foreign(arch: str, python: str) -> list[str]:
-    """The options with which pip chooses for that machine, and not for this one."""
+    """pip's options that select wheels for that machine instead of this one."""
     options = ["--python-version", python, "--implementation", "cp"]
     for platform in platforms(arch, python):
         options += ["--platform", platform]
@@ -45,10 +45,10 @@ def foreign(arch: str, python: str) -> list[str]:
 
 
 def install(target: Path, arch: str, python: str) -> None:
-    """Installs this project's wheel, and what it needs at run time, into the target.
+    """Installs this project's wheel and its dependencies into the target.
 
     Raises:
-        ClickException: a file is not the one that was reviewed, or requirements-lambda.txt lacks one.
+        ClickException: a file has another hash, or requirements-lambda.txt does not list it.
     """
     with tempfile.TemporaryDirectory() as folder:
         wheel = _build_wheel(Path(folder))
@@ -61,8 +61,11 @@ def install(target: Path, arch: str, python: str) -> None:
 
 
 def _build_wheel(folder: Path) -> Path:
-    """This project's wheel. Its build backend runs on this machine and writes what is deployed, so its files are listed
-    as well. It is installed here, since pip's own isolated builds check no hashes."""
+    """Builds this project's wheel.
+
+    The build backend runs on this machine and writes the deployed files, so its own wheels have listed hashes too. They
+    are installed here, because pip's isolated builds check no hashes.
+    """
     backend = folder / "backend"
     install_reviewed([BUILD], backend)
     command = [sys.executable, "-P", "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
@@ -75,7 +78,7 @@ def _build_wheel(folder: Path) -> Path:
 
 
 def install_reviewed(files: Sequence[Path], target: Path, options: Sequence[str] = ()) -> None:
-    """Installs the wheels that requirements files list, with what they need, into the target.
+    """Installs the wheels that requirements files list into the target.
 
     Args:
         files: `name==version --hash=sha256:…`, see tools/lock.py.
@@ -83,7 +86,7 @@ def install_reviewed(files: Sequence[Path], target: Path, options: Sequence[str]
         options: of pip, for another machine than this one.
 
     Raises:
-        ClickException: a wheel has another hash, or is needed and not listed. pip has said which.
+        ClickException: a wheel has another hash, or is needed and not listed. pip has printed which.
     """
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     command += ["--require-hashes", "--only-binary", ":all:", "--target", str(target.absolute()), *options]

@@ -11,7 +11,7 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.cli.event_file import COMPACT, EVENT, read_event, refuse
-from lattice_bridge.config.backend import Payload
+from lattice_bridge.config.options import Payload
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.formats.forwarded import Forwarded
 from lattice_bridge.formats.lattice_event import parse_event

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lattice_bridge.cli import show
-from lattice_bridge.config.backend import function_fault
+from lattice_bridge.config.options import function_fault
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tables.test import every_tenant
 from lattice_bridge.config.tenant_map import TenantMap

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lattice_bridge.printable import printable
+from lattice_bridge.local.web.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

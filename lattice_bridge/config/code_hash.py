@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import Final
 
 FILE: Final = "code.sha256"
-"""Of a wheel: written by hatch_build.py, in the package's folder."""
+"""The file with the hash in a wheel, in the package's folder; written by hatch_build.py."""
 
-TOOLS: Final = frozenset({"cli", "deployment", "local", "testing"})
-"""Folders that are not deployed and decide nothing about a configuration."""
+NOT_DEPLOYED: Final = frozenset({"cli", "deployment", "local", "packaging", "review", "testing"})
+"""Folders that are not packaged for Lambda. They decide nothing about a configuration, so they are not hashed. This is
+the only such list: the packaging and the tests of the layers read it here."""
 
-_PASSED_OVER: Final = TOOLS | {"__pycache__"}
+_SKIPPED: Final = NOT_DEPLOYED | {"__pycache__"}
 
 
 @cache
 def code_hash() -> str:
-    """The hash of the code that runs, as hex. Empty if there are no files to read it from, as in a zip that is imported
-    or where only bytecode is installed: then no compiled file is known to be this code's."""
+    """The hash of the running code, as hex. Empty if its files cannot be read, as in an imported zip or where only
+    bytecode is installed: then a compiled file cannot be matched with this code."""
     folder = Path(__file__).parents[1]
     try:
         return (folder / FILE).read_text(encoding="ascii")
@@ -35,8 +36,11 @@ def code_hash() -> str:
 
 
 def hash_of(package: Path) -> str:
-    """The hash of the package in this folder, as hex: of each module's name and bytes, in the order of names. Empty if
-    there is none."""
+    """The hash of a package's modules, as hex: of their names and bytes, in the order of names. Empty without modules.
+
+    Args:
+        package: the package's folder.
+    """
     modules = sorted(_modules(package, ""))
     digest = hashlib.sha256()
     for name, path in modules:
@@ -50,5 +54,5 @@ def _modules(folder: Path, within: str) -> Iterator[tuple[str, Path]]:
     for path in folder.iterdir():
         if path.suffix == ".py":
             yield f"{within}{path.name}", path
-        elif path.name not in _PASSED_OVER and path.is_dir():
+        elif path.name not in _SKIPPED and path.is_dir():
             yield from _modules(path, f"{within}{path.name}/")

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from lattice_bridge.config.code_hash import code_hash
 from lattice_bridge.config.document import FORMAT, Document, sealed
+from lattice_bridge.config.map_settings import MapSettings
 from lattice_bridge.config.options import Options
-from lattice_bridge.config.surroundings import Surroundings
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.garbage import no_collection
+from lattice_bridge.runtime.process import no_collection
 from lattice_bridge.tenancy.name_pattern import Template
 from lattice_bridge.tenancy.rules import EVERY, SSO_ROLE, Allowed, Condition, Every, Key, Rule, Rules, Taken, Tenant
 from lattice_bridge.version import __version__
@@ -27,7 +27,7 @@ _WRITTEN_OUT: Final = frozenset({"rule", "tenants", "test"})
 """Tables that are not kept as they were written. The others are, for `diff`."""
 
 
-def compile_map(document: Document, around: Surroundings, rules: Rules, options: Options) -> str:
+def compile_map(document: Document, around: MapSettings, rules: Rules, options: Options) -> str:
     """A compiled document.
 
     Args:
@@ -72,14 +72,14 @@ def options_of(compiled: Mapping[str, Any]) -> Options:
         return Options.from_json(compiled["options"])
 
 
-def map_of(compiled: Mapping[str, Any]) -> tuple[Surroundings, Rules]:
+def map_of(compiled: Mapping[str, Any]) -> tuple[MapSettings, Rules]:
     """The map of a compiled document.
 
     Raises:
         InvalidMap: it is sealed, and not of this format all the same.
     """
     with _of_another_make(), no_collection():
-        around = Surroundings.from_json(compiled["around"])
+        around = MapSettings.from_json(compiled["around"])
         return around, Rules.build(around.header, _tenants(compiled), _rules(compiled), around.token_headers)
 
 

@@ -1,6 +1,6 @@
-"""The text of a configuration -> its tables: bridge.toml as people write it, or the JSON that `compile` made of one.
+"""Configuration documents: the text of bridge.toml, or the JSON that `compile` makes of it, as tables.
 
-Rule: this room knows how the two are written down, and nothing of what they say.
+Rule: this module knows the two syntaxes, and no table. A compiled document is read only if it is complete and unedited.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
 from lattice_bridge.errors import InvalidMap
 
 MAX_BYTES: Final = 64 * MIB
-"""Bytes of a configuration."""
+"""Bytes that a configuration may have."""
 
 FORMAT: Final = 1
-"""Of compiled documents. Another number for whatever would make an older reader decide otherwise."""
+"""The format of compiled documents. It changes with everything that an older reader would decide differently."""
 
 MOST_LEVELS: Final = 32
-"""Of tables and arrays within each other in TOML."""
+"""Levels of nested tables and arrays in TOML."""
 
 _TOO_DEEP: Final = f"more than {MOST_LEVELS} levels. Fix: nest less; a configuration needs five levels at most"
 _TOO_MANY: Final = f"more than {MOST_LEVELS} words. Fix: a key needs five at most; break the string or comment in two"
 _PART: Final = r"""[ \t]*+(?:[A-Za-z0-9_-]++|"(?:[^"\\]|\\.)*+"|'[^']*+')[ \t]*+"""
 _LONG_KEY: Final = rf"(?:\.{_PART}){{{MOST_LEVELS}}}"
-"""What follows the first part of a dotted key with too many parts. tomllib needs time and memory that grow with the
-square of their number: 60 KB of one key end in a MemoryError. A string with as many dotted words looks the same."""
+"""The rest, after its first part, of a dotted key with too many parts. tomllib's time and memory grow with the square
+of their number: one key of 60 KB ends in a MemoryError. A string with as many dotted words looks the same."""
 
 _SEAL: Final = re.compile(r',"sha256":"([0-9a-f]{64})"\}\n?')
 _SEAL_LENGTH: Final = len(',"sha256":""}\n') + 64
@@ -42,9 +42,9 @@ class Document:
     """A configuration's content.
 
     Attributes:
-        tables: its tables by name, as TOML has them.
+        tables: by name, as in TOML.
         sha256: of the text, as hex.
-        compiled: of a compiled one, the tenants and rules, which are not among the tables; they were checked then.
+        compiled: of a compiled document, its members, with the tenants and rules that are not among the tables.
     """
 
     tables: Mapping[str, Any]
@@ -52,47 +52,48 @@ class Document:
     compiled: Mapping[str, Any] | None = None
 
 
-def parse_document(text: str, twin: str | None = None) -> Document:
-    """Either form; a compiled one begins with a brace, as no TOML does.
+def parse_document(text: str, compiled: str | None = None) -> Document:
+    """Parses TOML or a compiled document, which begins with a brace, as no TOML does.
 
     Args:
         text: the configuration.
-        twin: read in its place if this very code compiled it from this very text, and ignored if not.
+        compiled: a compiled document. It is read instead of the text if this code compiled it from this text, because
+            it loads faster, and ignored otherwise.
 
     Raises:
-        InvalidMap: neither form; or compiled, and not as `compile` left it.
+        InvalidMap: neither form, or a compiled document that was changed since.
     """
     sha256 = sha256_of(text)
     if not text.startswith("{"):
-        return _twin_of(sha256, twin) or Document(parse_toml(text), sha256)
-    return _compiled(text, sha256)
+        return _compiled_from(sha256, compiled) or Document(parse_toml(text), sha256)
+    return _compiled_document(text, sha256)
 
 
-def _twin_of(sha256: str, twin: str | None) -> Document | None:
-    if twin is None or not twin.startswith("{"):
+def _compiled_from(sha256: str, compiled: str | None) -> Document | None:
+    if compiled is None or not compiled.startswith("{"):
         return None
     try:
-        document = _compiled(twin, sha256)
+        document = _compiled_document(compiled, sha256)
     except InvalidMap:
         return None
-    made = document.compiled or {}
-    # Other code may check more than the code that compiled it, or decide otherwise.
+    members = document.compiled or {}
+    # Other code may check more than the code that compiled it, or decide differently.
     code = code_hash()
-    return document if code and (made.get("source"), made.get("code")) == (sha256, code) else None
+    return document if code and (members.get("source"), members.get("code")) == (sha256, code) else None
 
 
-def _compiled(text: str, sha256: str) -> Document:
+def _compiled_document(text: str, sha256: str) -> Document:
     compiled = _unsealed(text)
     tables = compiled.get("tables")
     if compiled.get("format") != FORMAT or not isinstance(tables, dict):
         raise InvalidMap(
-            [f"compiled as format {compiled.get('format')}, and this is format {FORMAT}: compile it again"]
+            [f"compiled as format {compiled.get('format')}, and this is format {FORMAT}. Fix: compile it again"]
         )
     return Document(tables, sha256, compiled)
 
 
 def read_text(path: str | Path) -> str:
-    """A configuration file's text.
+    """Reads a configuration file.
 
     Raises:
         InvalidMap: no such file, not a regular file, not readable, over 64 MiB, or not UTF-8.
@@ -104,15 +105,15 @@ def read_text(path: str | Path) -> str:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """TOML as plain values, nested at most 32 levels deep.
+    """Parses TOML that is nested at most 32 levels deep.
 
     Raises:
         InvalidMap: not TOML, or nested more deeply.
     """
-    import tomllib  # here, since a compiled configuration does without
+    import tomllib  # here: a compiled configuration does not need it
 
     for number, line in enumerate(text.split("\n"), 1):
-        if line.count(".") >= MOST_LEVELS and re.search(_LONG_KEY, line):  # the count alone costs next to nothing
+        if line.count(".") >= MOST_LEVELS and re.search(_LONG_KEY, line):  # the count is cheap
             raise InvalidMap([f"line {number}: a key, a string or a comment with dots between {_TOO_MANY}"])
     try:
         tables = tomllib.loads(text)
@@ -132,19 +133,21 @@ def _is_deep(tables: Mapping[str, Any]) -> bool:
             value
             for part in level
             for value in (part.values() if type(part) is dict else part)
-            if type(value) is dict or type(value) is list  # twice as quick as isinstance, over 100,000 rules
+            if type(value) is dict or type(value) is list  # twice as fast as isinstance, with 100,000 rules
         ]
     return bool(level)
 
 
 def sha256_of(text: str) -> str:
-    """The hash of a text's UTF-8, as `sha256sum` says it."""
+    """The SHA-256 of a text's UTF-8, as hex, as `sha256sum` prints it."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def sealed(members: Mapping[str, Any]) -> str:
-    """A compiled document: one line of JSON whose last member is the hash of all before it. What is cut off, or edited
-    by hand, was never checked, and does not load."""
+    """A compiled document: one line of JSON whose last member is the hash of everything before it.
+
+    A document that is cut off or edited by hand was never checked, and does not load.
+    """
     body = json.dumps(members, separators=(",", ":"), ensure_ascii=True).removesuffix("}")
     return f'{body},"sha256":"{sha256_of(body)}"}}\n'
 
@@ -154,7 +157,7 @@ def _unsealed(text: str) -> dict[str, Any]:
     seal = _SEAL.fullmatch(text, start)
     body = text[:start]
     if seal is None or sha256_of(body) != seal[1]:
-        raise InvalidMap(["a compiled map that is not as `lattice-bridge compile` left it: compile it again"])
+        raise InvalidMap(["a compiled map that was changed after `lattice-bridge compile`. Fix: compile it again"])
     try:
         found: dict[str, Any] = json.loads(f"{body}}}")
     except (ValueError, RecursionError) as error:

@@ -1,6 +1,6 @@
-"""Where the environment says that the configuration is.
+"""The location of the configuration, as the environment gives it.
 
-Rule: nothing is read here before it is asked for.
+Rule: nothing is read before it is asked for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from lattice_bridge.config.document import read_text
-from lattice_bridge.config.stores import Source, source_of
+from lattice_bridge.config.stores import Store, store_at
 from lattice_bridge.errors import InvalidMap
 
 CONFIG_VARIABLE: Final = "LATTICE_BRIDGE_CONFIG"
@@ -21,47 +21,48 @@ _ADDRESSES: Final = ("s3:", "ssm:")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A configuration's place.
+class Location:
+    """The location of a configuration, and the settings that the environment adds to it.
 
     Attributes:
-        source: reads it.
-        folder: what files that it names are relative to.
-        function: replaces the default backend's.
-        region: where AWS is asked for what the configuration names; boto3's own if None.
-        file: the configuration, if it is in the file system.
+        store: contains the configuration's text.
+        folder: files that the configuration names are relative to it.
+        function: replaces the function of the default backend.
+        region: of the AWS services that the configuration names; boto3's own if None.
+        file: the configuration, if it is a file.
     """
 
-    source: Source
+    store: Store
     folder: Path
     function: str | None = None
     region: str | None = None
     file: Path | None = None
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Place:
-        """What LATTICE_BRIDGE_CONFIG names: a file (default: bridge.toml; relative to LAMBDA_TASK_ROOT, else to here),
-        `s3://bucket/key`, or `ssm:/name`.
+    def from_environment(cls, environ: Mapping[str, str]) -> Location:
+        """The location in LATTICE_BRIDGE_CONFIG: a file, `s3://bucket/key`, or `ssm:/name`.
+
+        The default is bridge.toml. A relative path begins at LAMBDA_TASK_ROOT, or else at the current folder.
 
         Raises:
-            InvalidMap: it begins as an address does, and is none.
+            InvalidMap: a malformed address.
         """
-        root, named = Path(environ.get("LAMBDA_TASK_ROOT", ".")), environ.get(CONFIG_VARIABLE) or "bridge.toml"
-        file = None if named.startswith(_ADDRESSES) else root / named
+        root, address = Path(environ.get("LAMBDA_TASK_ROOT", ".")), environ.get(CONFIG_VARIABLE) or "bridge.toml"
+        file = None if address.startswith(_ADDRESSES) else root / address
         folder = file.parent if file else root
-        region = environ.get("AWS_REGION")  # which boto3 by itself does not read
-        return cls(source_of(named, root, region=region), folder, environ.get(FUNCTION_VARIABLE), region, file)
+        region = environ.get("AWS_REGION")  # boto3 does not read this variable
+        return cls(store_at(address, root, region=region), folder, environ.get(FUNCTION_VARIABLE), region, file)
 
     def read(self) -> str:
         """The configuration's text.
 
         Raises:
-            Unavailable: it is not there, or cannot be read.
+            Unavailable: `config_unreachable`: it is not there, or cannot be read.
         """
-        found = self.source.read(None)
+        found = self.store.read(None)
         return found.text if found else ""
 
-    def twin(self) -> str | None:
+    def read_compiled(self) -> str | None:
         """The text of the compiled file beside the configuration, `bridge.json` for `bridge.toml`, if there is one."""
         if self.file is None or self.file.suffix != ".toml":
             return None

@@ -1,35 +1,110 @@
-"""What a configuration says beside the map: the functions behind the bridge, and how it serves them.
+"""The options of a bridge: the functions behind it, and how it invokes them.
 
-Rule: values that passed the configuration's checks.
+Rule: only values that passed the configuration's checks. A backend is chosen by whole segments of the path as it was
+sent: `/a` serves `/a` and `/a/b`, not `/ab`; `%2F` is not a slash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
-from lattice_bridge.config.backend import Backend, Scheme
+from lattice_bridge.errors import NotFound
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.formats.reply import SetCookie
+from lattice_bridge.invoke.call import Invocation
 
+Payload = Literal["lattice", "lattice-v1", "lattice-v2", "apigateway-v2", "apigateway-v1", "alb"]
+Scheme = Literal["https", "http"]
 Invoker = Literal["direct", "boto3"]
 
+DEFAULT_TIMEOUT: Final = 28.0
 DEFAULT_REFRESH: Final = 60.0
+
+# Lambda's NamespacedFunctionName (botocore's service model): a name, a partial ARN or an ARN, each with a qualifier.
+_FUNCTION: Final = re.compile(
+    r"(arn:(aws[a-zA-Z-]*):lambda:)?([a-z]{2,4}(-[a-z]+)+-[0-9]:)?([0-9]{12}:)?(function:)?[a-zA-Z0-9_-]{1,64}"
+    r"(:(\$LATEST|[a-zA-Z0-9_-]{1,128}))?"
+)
+
+
+def function_fault(function: str) -> str | None:
+    """The fault of a function's name, or None.
+
+    >>> function_fault("orders:live")
+    >>> function_fault("orders/live")
+    'function "orders/live" is not a Lambda function name or ARN'
+    """
+    return None if _FUNCTION.fullmatch(function) else f'function "{function}" is not a Lambda function name or ARN'
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One `[[backend]]`.
+
+    Attributes:
+        path: the prefix that it serves; `/` serves the paths without a longer prefix.
+        function: name or ARN, with an optional `:qualifier`.
+        isolated: the function has tenant isolation. If not, it is invoked without a tenant id, and reads the tenant
+            from the tenant header like any other function.
+        payload: the format of the events that it receives, see docs/backends.md.
+        invocation: `sync` waits for the answer, `async` answers 202 at once.
+        timeout: seconds to wait for the answer.
+        keep_headers: credentials that are passed on instead of dropped.
+    """
+
+    path: str
+    function: str
+    isolated: bool = True
+    payload: Payload = "lattice"
+    invocation: Invocation = "sync"
+    timeout: float = DEFAULT_TIMEOUT
+    keep_headers: frozenset[str] = frozenset()
+
+    def serves(self, path: str) -> bool:
+        """Reports whether `path` is this backend's path or below it.
+
+        >>> [Backend("/a", "orders").serves(path) for path in ("/a", "/a/b", "/ab", "/a%2Fb")]
+        [True, True, False, False]
+        """
+        return path == self.path or path.startswith(self.path if self.path.endswith("/") else self.path + "/")
+
+
+class Backends:
+    """All backends, from the longest prefix to the shortest."""
+
+    def __init__(self, backends: Iterable[Backend]) -> None:
+        self._by_length = sorted(backends, key=lambda backend: len(backend.path), reverse=True)
+
+    def __iter__(self) -> Iterator[Backend]:
+        return iter(self._by_length)
+
+    def serving(self, path: str) -> Backend:
+        """The backend with the longest prefix of `path`.
+
+        Raises:
+            NotFound: no backend serves it.
+        """
+        for backend in self._by_length:
+            if backend.serves(path):
+                return backend
+        raise NotFound("no_backend", 'no [[backend]] serves the path; one with path = "/" would')
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """All of it.
+    """All options of a bridge.
 
     Attributes:
         backends: in the configuration's order.
-        services: ARNs of the Lattice services events may come from; empty for any.
-        set_cookie: where a reply carries cookies.
+        services: ARNs of the Lattice services that events may come from; empty for any.
+        set_cookie: the place of cookies in a reply.
         drop_headers: names of a backend's headers that do not reach the caller, in lower case.
-        scheme: what clients speak with Lattice.
-        refresh: seconds between two looks at where the configuration came from.
-        invoker: how functions are invoked: signed and sent here, or by boto3.
+        scheme: of the connection between clients and Lattice.
+        refresh: seconds between two reloads of the configuration.
+        invoker: `direct` signs and sends requests itself, `boto3` leaves that to boto3.
     """
 
     backends: tuple[Backend, ...] = ()
@@ -41,7 +116,7 @@ class Options:
     invoker: Invoker = "direct"
 
     def with_function(self, function: str | None) -> Options:
-        """With another function for the backend whose path is `/`, which is added if there is none."""
+        """These options with another function for the backend whose path is `/`, which is added if there is none."""
         if not function:
             return self
         others = [backend for backend in self.backends if backend.path != "/"]
@@ -49,15 +124,15 @@ class Options:
         return replace(self, backends=(*others, replace(first, function=function)))
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON's own values."""
+        """As values of JSON."""
         backends = [{**asdict(one), "keep_headers": sorted(one.keep_headers)} for one in self.backends]
         sets = {"services": sorted(self.services), "drop_headers": sorted(self.drop_headers)}
         return {**asdict(self), **sets, "backends": backends}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Options:
-        """What `to_json` wrote. Raises whatever comes of another text."""
+        """The options that `to_json` wrote. Raises a built-in exception for other values."""
         backends = (Backend(**{**one, "keep_headers": frozenset(one["keep_headers"])}) for one in found["backends"])
-        # `drop_headers` came later than the others: a map that was compiled before has none.
+        # `drop_headers` is newer than the others: maps that were compiled before do not have it.
         sets = {"services": frozenset(found["services"]), "drop_headers": frozenset(found.get("drop_headers", ()))}
         return cls(**{**found, **sets, "backends": tuple(backends)})

@@ -15,7 +15,7 @@ from typing import Final
 MIB: Final = 1024 * 1024
 
 _DESCRIPTOR: Final = re.compile(r"/dev/(?:stdin|fd/[0-9]+)")
-"""What the shell has opened for this command, as in `check <(make-map)`. No file's name can be this."""
+"""A file that the shell has opened for this command, as in `check <(make-map)`. No file has such a name."""
 
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
@@ -31,8 +31,8 @@ class BadFile(Exception):
 
     Attributes:
         path: as it was given.
-        what: what is wrong, such as `No such file or directory`.
-        fix: what to do about it.
+        what: the fault, such as `No such file or directory`.
+        fix: the operator's next step.
     """
 
     def __init__(self, path: str | Path, what: str, fix: str) -> None:
@@ -50,8 +50,8 @@ def read_regular_file(path: str | Path, limit: int, *, within: Path | None = Non
     Args:
         path: of the file.
         limit: bytes that the file may have.
-        within: the folder that the file has to be in, after all links are followed. For a file that is not named by
-            whoever runs the command, but by another file.
+        within: the folder that must contain the file, after all links are followed. For a file that another file
+            names, not the person who runs the command.
 
     Raises:
         BadFile: there is none, it is not readable, not a regular file, over the limit, or outside of `within`.
@@ -76,7 +76,7 @@ def read_regular_file(path: str | Path, limit: int, *, within: Path | None = Non
 
 
 def read_argument(path: str | Path, limit: int) -> bytes:
-    """The content of a file that a person names on the command line: a regular file, or what the shell has opened.
+    """The content of a file that a person names on the command line: a regular file, or one that the shell has opened.
 
     A pipe can be read once, so a command uses this only for a file that it reads once.
 

@@ -1,8 +1,8 @@
-"""A handler that keeps up with its configuration.
+"""A handler that reloads its configuration.
 
-Rule: the last good configuration stays in force, whole, until another good one replaces it, whole. A request is served
-by one of them from its beginning to its end. What is wrong with a new one is said at every look, so that an alarm stays
-on.
+Rule: the last good configuration stays active, whole, until another good one replaces it, whole. A request is served by
+one of them from its beginning to its end. A fault of a newer configuration is reported at every reload, so that an
+alarm stays on.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lattice_bridge.clock import elapsed, in_background, is_past
 from lattice_bridge.config.document import sha256_of
-from lattice_bridge.config.stores import Source
+from lattice_bridge.config.stores import Store
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
-from lattice_bridge.forks import in_child
+from lattice_bridge.runtime.process import after_fork, elapsed, in_background, is_past
 
 CLOSED_REFRESH: Final = 5.0
-"""Seconds between two looks while there is no configuration to serve with."""
+"""Seconds between two reloads while no configuration is active."""
 
 OVERDUE: Final = 3
-"""Times `refresh` after which a look is not left to a thread: only an environment that was idle comes so late. It would
-serve its next requests with a map that is hours old, and a thread may not get far between them."""
+"""After so many times `refresh`, reload in the request instead of in the background. Only an environment that was idle
+is so late. It would serve its next requests with a map that is hours old, and a thread may not get far between them."""
 
 _ANOTHER: Final = '"another"'
-"""A version that no text has, for reading one again. None would be a first reading, which takes half a file as well."""
+"""A version that no text has, to read a text again. None would mean a first reading, which also takes a file that may
+be half written."""
 
 Handler = Callable[[object, object], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
-    """A configuration that serves.
+class ActiveConfiguration:
+    """A configuration that serves requests.
 
     Attributes:
         handler: serves with it.
         sha256: of its text.
-        refresh: seconds between two looks for another.
+        refresh: seconds between two reloads.
     """
 
     handler: Handler
@@ -47,12 +47,13 @@ class InForce:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What a look at the source came to, for the log.
+class ReloadResult:
+    """The result of one reload, for the log.
 
     Attributes:
-        before, after: the sha256 of what was in force, and is.
-        refusal: why nothing new is, though it should be.
+        before: the sha256 of the configuration that was active; None if there was none.
+        after: the sha256 of the configuration that is active now; None if there is none.
+        refusal: the reason why no newer configuration is active.
     """
 
     before: str | None
@@ -60,105 +61,109 @@ class Look:
     refusal: BridgeError | None = None
 
 
-class Following:
-    """Serves with the configuration that `source` holds, and looks for another beside a request. For any number of
-    threads. It looks during a request if it has nothing to serve with, or is long overdue.
+class ReloadingHandler:
+    """Serves with the configuration in a store, and reloads it in the background. Any number of threads may call it.
+
+    It reloads during a request if no configuration is active, or if the reload is long overdue.
+
+    Attributes:
+        active: the active configuration, or None.
 
     Args:
-        source: where the configuration's text is.
-        build: what serves with a text, given what it replaces. Raises for a text that cannot serve.
-        closed: what serves when nothing can.
-        report: takes a look at the source that changed something, or that failed. The first of all changes nothing.
+        store: contains the configuration's text.
+        build: makes a configuration of a text, given the one that it replaces. Raises for a text that cannot serve.
+        closed: makes the handler that serves while no configuration is active.
+        report: takes the result of a reload that changed something or failed. The first load changes nothing.
         clock: seconds; may jump.
-        start: runs a look beside the request.
+        start: runs a reload in the background.
     """
 
     def __init__(
         self,
-        source: Source,
-        build: Callable[[str, InForce | None], InForce],
+        store: Store,
+        build: Callable[[str, ActiveConfiguration | None], ActiveConfiguration],
         closed: Callable[[BridgeError], Handler],
-        report: Callable[[Look], None],
+        report: Callable[[ReloadResult], None],
         *,
         clock: Callable[[], float] = elapsed,
         start: Callable[[Callable[[], None]], None] = in_background,
     ) -> None:
-        self._source = source
+        self._store = store
         self._build = build
         self._closed = closed
         self._report = report
         self._clock = clock
         self._start = start
         self._lock = threading.Lock()
-        self._looking = False
-        self._looked: float | None = None
-        self._complained: float | None = None
+        self._is_reloading = False
+        self._reloaded: float | None = None
+        self._hang_reported: float | None = None
         self._was_closed = False
         self._version: str | None = None
         self._rejected: tuple[str, BridgeError] | None = None
-        in_child(self._forget_look)
+        after_fork(self._forget_reload)
         self._serving: Handler = closed(InvalidMap(["not loaded yet"]))
-        self.in_force: InForce | None = None
-        self._look_when_due()
+        self.active: ActiveConfiguration | None = None
+        self._reload_when_due()
 
     def __call__(self, event: object, context: object) -> dict[str, Any]:
-        """One request."""
-        self._look_when_due()
+        """Serves one request."""
+        self._reload_when_due()
         return self._serving(event, context)
 
-    def _forget_look(self) -> None:
-        self._lock, self._looking = threading.Lock(), False
+    def _forget_reload(self) -> None:
+        self._lock, self._is_reloading = threading.Lock(), False
 
     # ---- when -------------------------------------------------------------------------------------------------------
 
-    def _look_when_due(self) -> None:
-        now, in_force = self._clock(), self.in_force
-        refresh = in_force.refresh if in_force else CLOSED_REFRESH
+    def _reload_when_due(self) -> None:
+        now, active = self._clock(), self.active
+        refresh = active.refresh if active else CLOSED_REFRESH
         with self._lock:
-            if not is_past(self._looked, now, refresh):
+            if not is_past(self._reloaded, now, refresh):
                 return
-            overdue = is_past(self._looked, now, OVERDUE * refresh)
-            hangs = self._looking and overdue and is_past(self._complained, now, refresh)
+            overdue = is_past(self._reloaded, now, OVERDUE * refresh)
+            hangs = self._is_reloading and overdue and is_past(self._hang_reported, now, refresh)
             if hangs:
-                self._complained = now
-            is_ours = not self._looking
+                self._hang_reported = now
+            is_ours = not self._is_reloading
             if is_ours:
-                self._looking, self._looked = True, now
+                self._is_reloading, self._reloaded = True, now
         if hangs:
-            refusal = Unavailable("config_unreachable", "a look at the configuration has not come to an end")
-            self._report(Look(_sha256(in_force), _sha256(in_force), refusal))
-        if is_ours and (in_force is None or overdue):
-            self._look()
+            refusal = Unavailable("config_unreachable", "a reload of the configuration has not ended")
+            self._report(ReloadResult(_sha256(active), _sha256(active), refusal))
+        if is_ours and (active is None or overdue):
+            self._reload()
         elif is_ours:
-            self._look_aside()
+            self._reload_in_background()
 
-    def _look_aside(self) -> None:
+    def _reload_in_background(self) -> None:
         try:
-            self._start(self._look)
-        except Exception:  # no more threads, no more memory: the next time then
-            self._looking = False
+            self._start(self._reload)
+        except Exception:  # no more threads or memory: a later request reloads
+            self._is_reloading = False
 
-    # ---- what -------------------------------------------------------------------------------------------------------
+    # ---- how --------------------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        before = self.in_force
+    def _reload(self) -> None:
+        before = self.active
         try:
             refusal = self._replace(before)
         except Exception as error:
             refusal = error if isinstance(error, BridgeError) else InvalidMap([f"{type(error).__name__}: {error}"])
-        after = self.in_force
+        after = self.active
         if refusal is not None and after is None:
             self._serving = self._closed(refusal)
         is_first = before is None and not self._was_closed
         self._was_closed = after is None
-        self._looking = False
+        self._is_reloading = False
         if refusal is not None or (after is not before and not is_first):
-            self._report(Look(_sha256(before), _sha256(after), refusal))
+            self._report(ReloadResult(_sha256(before), _sha256(after), refusal))
 
-    def _replace(self, before: InForce | None) -> BridgeError | None:
-        """Puts a new text in force, if there is one; returns what is wrong with the newest."""
-        # One that was refused is read again: what it names, a file with keys, may have been mended since.
-        found = self._source.read(_ANOTHER if self._rejected else self._version)
+    def _replace(self, before: ActiveConfiguration | None) -> BridgeError | None:
+        """Activates the store's text if it is new and good. Returns the fault of the newest text, or None."""
+        # A refused text is read again: a key file that it names may have been fixed since.
+        found = self._store.read(_ANOTHER if self._rejected else self._version)
         if found is None:
             return self._rejected[1] if self._rejected else None
         sha256 = sha256_of(found.text)
@@ -172,12 +177,12 @@ class Following:
         except InvalidMap as error:
             self._rejected = (sha256, error)
             return error
-        except Exception:  # not the text's fault: it is built anew at the next look
+        except Exception:  # not a fault of the text: the next reload builds it again
             self._version = None if before is None else _ANOTHER
             raise
-        self.in_force, self._serving = after, after.handler
+        self.active, self._serving = after, after.handler
         return None
 
 
-def _sha256(in_force: InForce | None) -> str | None:
-    return None if in_force is None else in_force.sha256
+def _sha256(configuration: ActiveConfiguration | None) -> str | None:
+    return None if configuration is None else configuration.sha256

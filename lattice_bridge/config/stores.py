@@ -1,7 +1,7 @@
-"""Where a configuration's text is: a file, an object in S3, or a parameter of SSM.
+"""Stores of a configuration's text: a file, an object in S3, or a parameter of SSM.
 
-Rule: text comes whole or not at all, and with its version. What it says is no business of this room; that it may be
-cut off is: half a map may still load, without the rules that deny.
+Rule: a text is read whole, with its version, or not at all. Half a map could still load, without its deny rules. This
+module does not parse the text.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from lattice_bridge.config.regular_file import BadFile, over, read_regular_file
 from lattice_bridge.errors import InvalidMap, Unavailable
 
 SETTLED: Final = 2.0
-"""Seconds after which a file that was written to is taken for finished."""
-_MOMENT: Final = 0.05
+"""Seconds without a write after which a file counts as finished."""
+
+_STAT_INTERVAL: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A configuration as it was read. `version` means something to the source it is from, and nothing to others."""
+class StoredText:
+    """A configuration's text, with its version in its store. Versions of different stores cannot be compared."""
 
     text: str
     version: str
 
 
-class Source(Protocol):
-    """A place to read a configuration from, as often as one likes."""
+class Store(Protocol):
+    """Contains a configuration, which can be read again and again."""
 
-    def read(self, known: str | None) -> Text | None:
+    def read(self, known: str | None) -> StoredText | None:
         """The text, or None while its version is `known`.
 
         Raises:
@@ -44,35 +45,36 @@ class Source(Protocol):
         """
 
 
-def source_of(place: str, folder: Path, *, region: str | None = None, clock: Callable[[], float] = time.time) -> Source:
-    """The source that `place` names: `s3://BUCKET/KEY`, `ssm:/NAME`, or a file. Nothing is read or connected yet.
+def store_at(address: str, folder: Path, *, region: str | None = None, clock: Callable[[], float] = time.time) -> Store:
+    """The store at an address: `s3://BUCKET/KEY`, `ssm:/NAME`, or the path of a file. Nothing is read or connected yet.
 
     Args:
-        folder: where a relative path begins.
+        address: of the configuration.
+        folder: a relative path begins here.
         region: for S3 and SSM; boto3's own if None.
-        clock: seconds, wall clock, as files are stamped.
+        clock: seconds of the wall clock, for comparison with the time stamps of files.
 
     Raises:
-        InvalidMap: none of these: a malformed one of S3 or SSM, another URL, or nothing.
+        InvalidMap: the address is malformed, another URL, or empty.
     """
-    if (fault := place_fault(place)) is not None:
+    if (fault := address_fault(address)) is not None:
         raise InvalidMap([fault])
-    if place.startswith("s3:"):
-        return S3Object(*_bucket_and_key(place), AwsClient("s3", region, read_timeout=2))
-    if place.startswith("ssm:"):
-        return SsmParameter(_parameter(place), AwsClient("ssm", region, read_timeout=2))
-    return File(folder / place, clock)
+    if address.startswith("s3:"):
+        return S3Store(*_bucket_and_key(address), AwsClient("s3", region, read_timeout=2))
+    if address.startswith("ssm:"):
+        return SsmStore(_parameter(address), AwsClient("ssm", region, read_timeout=2))
+    return FileStore(folder / address, clock)
 
 
-def place_fault(place: str) -> str | None:
-    """What is wrong with a configuration's place, if anything; see `source_of`."""
+def address_fault(address: str) -> str | None:
+    """The fault of a configuration's address, or None; see `store_at`."""
     try:
-        if place.startswith("s3:"):
-            _bucket_and_key(place)
-        elif place.startswith("ssm:"):
-            _parameter(place)
-        elif "://" in place or not place or not place.isprintable():
-            return f"{place!r}: a configuration is in a file, at s3://BUCKET/KEY, or at ssm:/NAME"
+        if address.startswith("s3:"):
+            _bucket_and_key(address)
+        elif address.startswith("ssm:"):
+            _parameter(address)
+        elif "://" in address or not address or not address.isprintable():
+            return f"{address!r}: not the address of a configuration. Fix: write a path, s3://BUCKET/KEY, or ssm:/NAME"
     except InvalidMap as error:
         return error.detail
     return None
@@ -81,9 +83,9 @@ def place_fault(place: str) -> str | None:
 # ---- a file ---------------------------------------------------------------------------------------------------------
 
 
-class File:
-    """A file. It is taken once nobody has written to it for two seconds; on a first read, which somebody waits for,
-    once nobody has for a twentieth of one."""
+class FileStore:
+    """A file. It is read when it was not written to for two seconds, so it is not half written. On the first read, for
+    which a start waits, a twentieth of a second is enough."""
 
     def __init__(
         self,
@@ -97,8 +99,8 @@ class File:
         self._clock = clock
         self._pause = pause
 
-    def read(self, known: str | None) -> Text | None:
-        """See `Source.read`. None also for a file that may be half written."""
+    def read(self, known: str | None) -> StoredText | None:
+        """See `Store.read`. None as well for a file that may be half written."""
         try:
             before = self._path.stat()
             if known is None:
@@ -114,115 +116,116 @@ class File:
             raise _unreachable(str(self._path), error.strerror or type(error).__name__) from error
         except BadFile as error:
             raise _unreachable(str(self._path), error.what) from error
-        return Text(_decoded(data, str(self._path)), version)
+        return StoredText(_decoded(data, str(self._path)), version)
 
     def _still(self, found: os.stat_result) -> os.stat_result:
-        """The file's state once two looks agree: whoever writes it is at it. A task root never comes to wait."""
-        for _ in range(int(SETTLED / _MOMENT)):
+        """The file's state when two readings of it agree. The files of a Lambda package are old enough, and cause no
+        wait."""
+        for _ in range(int(SETTLED / _STAT_INTERVAL)):
             if self._is_settled(found):
                 break
-            self._pause(_MOMENT)
+            self._pause(_STAT_INTERVAL)
             before, found = found, self._path.stat()
             if _version(before, settled=True) == _version(found, settled=True):
                 break
         return found
 
     def _is_settled(self, found: os.stat_result) -> bool:
-        """A time stamp from the far future says nothing: by that clock the file would not be settled for long."""
+        """Also true for a time stamp in the far future: the file would not be settled for a long time."""
         return abs(self._clock() - found.st_mtime) >= SETTLED
 
 
 def _version(found: os.stat_result, settled: bool) -> str:
-    """Of a file that was read too early, one that it will not have again: time stamps are coarse, and two writes in
-    one tick leave the same."""
+    """The version of a file's state. A file that was read too early gets a version that it will not have again: time
+    stamps are coarse, and two writes in one tick have the same."""
     return f"{found.st_mtime_ns}-{found.st_size}-{found.st_ino}" + ("" if settled else " unsettled")
 
 
 # ---- AWS ------------------------------------------------------------------------------------------------------------
 
 
-class S3Object:
-    """An object in S3, the newest version of it. `connect` gives boto3's client, without a request."""
+class S3Store:
+    """An object in S3, the newest version of it. `connect` returns boto3's client, without a request."""
 
     def __init__(self, bucket: str, key: str, connect: Callable[[], Any]) -> None:
         self._bucket = bucket
         self._key = key
         self.connect = connect
 
-    def read(self, known: str | None) -> Text | None:
-        """See `Source.read`."""
-        place = f"s3://{self._bucket}/{self._key}"
+    def read(self, known: str | None) -> StoredText | None:
+        """See `Store.read`."""
+        address = f"s3://{self._bucket}/{self._key}"
         condition = {} if known is None else {"IfNoneMatch": known}
         try:
             answer = self.connect().get_object(Bucket=self._bucket, Key=self._key, **condition)
-            data = _body(answer, place)
+            data = _body(answer, address)
         except Unavailable:
             raise
         except Exception as error:
             if code_of(error) == "304":
                 return None
-            raise _unreachable(place, code_of(error)) from error
-        return Text(_decoded(data, place), answer["ETag"])
+            raise _unreachable(address, code_of(error)) from error
+        return StoredText(_decoded(data, address), answer["ETag"])
 
 
-def _body(answer: Mapping[str, Any], place: str) -> bytes:
+def _body(answer: Mapping[str, Any], address: str) -> bytes:
     with closing(answer["Body"]) as stream:
         length = int(answer["ContentLength"])
-        data = _bounded(b"" if length > MAX_BYTES else bytes(stream.read(MAX_BYTES + 1)), place, length)
-    if len(data) != length:  # a read up to a bound does not complain of an end that came early
-        raise _unreachable(place, f"ended after {len(data)} of {length} bytes")
+        data = _bounded(b"" if length > MAX_BYTES else bytes(stream.read(MAX_BYTES + 1)), address, length)
+    if len(data) != length:  # a read with a limit does not report an early end
+        raise _unreachable(address, f"ended after {len(data)} of {length} bytes")
     return data
 
 
-class SsmParameter:
-    """A parameter of SSM, the newest version of it, decrypted. `connect` gives boto3's client, without a request."""
+class SsmStore:
+    """A parameter of SSM, the newest version of it, decrypted. `connect` returns boto3's client, without a request."""
 
     def __init__(self, name: str, connect: Callable[[], Any]) -> None:
         self._name = name
         self.connect = connect
 
-    def read(self, known: str | None) -> Text | None:
-        """See `Source.read`."""
-        place = f"ssm:{self._name}"
+    def read(self, known: str | None) -> StoredText | None:
+        """See `Store.read`."""
+        address = f"ssm:{self._name}"
         try:
             found = self.connect().get_parameter(Name=self._name, WithDecryption=True)["Parameter"]
-            # With the time: a parameter that was deleted and made again begins at version 1 once more.
+            # With the time: the versions of a parameter that was deleted and made again begin at 1.
             version = f"{found['Version']} of {found['LastModifiedDate'].timestamp()}"
             text = str(found["Value"])
         except Exception as error:
-            raise _unreachable(place, code_of(error)) from error
-        return None if version == known else Text(text, version)
+            raise _unreachable(address, code_of(error)) from error
+        return None if version == known else StoredText(text, version)
 
 
-# ---- places ---------------------------------------------------------------------------------------------------------
+# ---- addresses ------------------------------------------------------------------------------------------------------
 
 _BUCKET: Final = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-# What S3 calls safe, and a few more. Not `?`: somebody who names a version would be given the newest one.
+# The characters that S3 calls safe, and a few more. Not `?`: with ?versionId=…, the newest version would be read.
 _KEY: Final = re.compile(r"[A-Za-z0-9!_.*'()+=@:,&$-]+(?:/[A-Za-z0-9!_.*'()+=@:,&$-]+)*")
 _NAME: Final = re.compile(r"(?:/[A-Za-z0-9_.-]+){1,15}")
 
 
-def _bucket_and_key(place: str) -> tuple[str, str]:
-    bucket, _, key = place.removeprefix("s3://").partition("/")
+def _bucket_and_key(address: str) -> tuple[str, str]:
+    bucket, _, key = address.removeprefix("s3://").partition("/")
     is_key = _KEY.fullmatch(key) and len(key) <= 1024
-    # On the way, `.` and `..` would be taken for steps of a path, and the key for another.
-    if not (place.startswith("s3://") and _BUCKET.fullmatch(bucket) and is_key) or {".", ".."} & {*key.split("/")}:
+    # In a URL, `.` and `..` are steps of a path, and the key would become another one.
+    if not (address.startswith("s3://") and _BUCKET.fullmatch(bucket) and is_key) or {".", ".."} & {*key.split("/")}:
         raise InvalidMap(
             [
-                f"{place}: write s3://BUCKET/KEY: a bucket's name, and a key of letters, digits and !_.*'()+=@:,&$- "
-                "between slashes; the newest version is read, no other can be named"
+                f"{address}: not an object in S3. Fix: write s3://BUCKET/KEY, with a key of letters, digits and "
+                "!_.*'()+=@:,&$- between slashes; the newest version is read"
             ]
         )
     return bucket, key
 
 
-def _parameter(place: str) -> str:
-    name = place.removeprefix("ssm:")
+def _parameter(address: str) -> str:
+    name = address.removeprefix("ssm:")
     if not _NAME.fullmatch(name) or len(name) > 1011:
         raise InvalidMap(
             [
-                f"{place}: write ssm:/NAME: a parameter's full name, of letters, digits and _.- after each slash; "
-                "the newest version is read, no other can be named"
+                f"{address}: not a parameter of SSM. Fix: write ssm:/NAME, with letters, digits and _.- after each "
+                "slash; the newest version is read"
             ]
         )
     return name
@@ -232,7 +235,7 @@ def _parameter(place: str) -> str:
 
 _ADVICE: Final[Mapping[tuple[str, str], str]] = {
     ("s3", "AccessDenied"): "grant the bridge s3:GetObject on it, and kms:Decrypt on its key if it is encrypted with "
-    "one; S3 also says so of a key that is not there, unless s3:ListBucket is granted",
+    "one; S3 also answers this for a key that does not exist, unless s3:ListBucket is granted",
     ("s3", "NoSuchKey"): "the bucket has no such key",
     ("s3", "NoSuchBucket"): "there is no such bucket",
     ("ssm", "AccessDeniedException"): "grant the bridge ssm:GetParameter on it, and kms:Decrypt on its key if it is a "
@@ -241,19 +244,19 @@ _ADVICE: Final[Mapping[tuple[str, str], str]] = {
 }
 
 
-def _unreachable(place: str, cause: str) -> Unavailable:
-    advice = _ADVICE.get((place.partition(":")[0], cause))
-    return Unavailable("config_unreachable", f"{place}: {cause}" + (f": {advice}" if advice else ""))
+def _unreachable(address: str, cause: str) -> Unavailable:
+    advice = _ADVICE.get((address.partition(":")[0], cause))
+    return Unavailable("config_unreachable", f"{address}: {cause}" + (f": {advice}" if advice else ""))
 
 
-def _bounded(data: bytes, place: str, length: int = 0) -> bytes:
+def _bounded(data: bytes, address: str, length: int = 0) -> bytes:
     if max(len(data), length) > MAX_BYTES:
-        raise _unreachable(place, over(MAX_BYTES))
+        raise _unreachable(address, over(MAX_BYTES))
     return data
 
 
-def _decoded(data: bytes, place: str) -> str:
+def _decoded(data: bytes, address: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _unreachable(place, f"not UTF-8 at byte {error.start}") from error
+        raise _unreachable(address, f"not UTF-8 at byte {error.start}") from error

@@ -1,6 +1,6 @@
-"""Who may run as which tenant: a map, and what it has to ask the world outside.
+"""The tenant map: a map's rules, with the key sets and the registry that it needs.
 
-Rule: what decides is `tenant.decide`; this brings it the tokens' claims and the tenants.
+Rule: `tenancy.decide` decides. This module provides the tokens' claims and the tenants.
 """
 
 from __future__ import annotations
@@ -13,42 +13,50 @@ from typing import Final
 
 from lattice_bridge.config.compiled import map_of
 from lattice_bridge.config.document import Document, parse_document, parse_toml, read_text, sha256_of
-from lattice_bridge.config.surroundings import IssuerSource, RegistrySource, Surroundings
+from lattice_bridge.config.map_settings import (
+    IssuerSettings,
+    MapSettings,
+    RegistrySettings,
+    key_file_fault,
+    read_key_file,
+)
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.identity.bearer import NO_TOKENS, Bearers, Tokens
-from lattice_bridge.identity.jwks import KeySet, fetch_https, key_file_fault, read_key_file
+from lattice_bridge.identity.key_set import KeySet, fetch_https
 from lattice_bridge.message import Request
 from lattice_bridge.tenancy.decide import Decision, decide
 from lattice_bridge.tenancy.registry import DynamoDbTable, Registry
 from lattice_bridge.tenancy.rules import Find, Rules
 
 HERE: Final = Path()
-WARMING: Final = 2.5
-"""Seconds that a start waits for keys, whatever the number of issuers: Lambda gives it ten in all."""
+WARM_TIMEOUT: Final = 2.5
+"""Seconds that a start waits for the keys of all issuers together. Lambda gives a start ten seconds in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lookups:
-    """What a map asks outside. A map that replaces another takes over what both ask: an issuer or a registry that is
-    out of reach just then would otherwise be out of reach for everybody, and not for newcomers alone.
+    """The key sets and the registry of a map, with their caches.
+
+    A map that replaces another takes over those that both use. Otherwise an issuer or a registry that is out of reach
+    at that moment would be so for all callers, not only for new ones.
 
     Attributes:
-        key_sets: by their URLs.
-        registry: with what it was made of; None if the map lists its tenants.
+        key_sets: by URL.
+        registry: with its settings; None if the map lists its tenants.
     """
 
     key_sets: Mapping[str, KeySet] = field(default_factory=dict)
-    registry: tuple[RegistrySource, Registry] | None = None
+    registry: tuple[RegistrySettings, Registry] | None = None
 
 
 class TenantMap:
-    """Who may run as which tenant.
+    """Decides which tenant a request runs as.
 
     Attributes:
-        rules: the map as decisions use it.
-        sha256: of the text it was read from, as hex; None if it was not read from text.
-        find: a tenant by its id; may ask a registry.
-        lookups: what it asks outside.
+        rules: the tenants and rules.
+        sha256: of the text that it was read from, as hex; None if it was not read from text.
+        find: finds a tenant by its id; may read the registry.
+        lookups: the key sets and the registry.
 
     >>> from lattice_bridge import parse_event
     >>> from lattice_bridge.testing import lattice_event
@@ -81,7 +89,7 @@ class TenantMap:
 
     @classmethod
     def from_file(cls, path: str | Path) -> TenantMap:
-        """The map in a file: TOML, which may be a whole bridge.toml, or what `lattice-bridge compile` made of one.
+        """Reads the map in a file: TOML, which may be a whole bridge.toml, or the output of `lattice-bridge compile`.
 
         Raises:
             InvalidMap: with every fault found.
@@ -90,15 +98,15 @@ class TenantMap:
 
     @classmethod
     def from_toml(cls, text: str, folder: Path = HERE) -> TenantMap:
-        """The map in TOML text: `[header]`, `[tenants]` or `[registry]`, `[jwt]` and `[[rule]]`; settings.py's tables
-        are passed over.
+        """Reads the map in TOML: `[header]`, `[tenants]` or `[registry]`, `[jwt]` and `[[rule]]`. Ignores the tables of
+        `Settings`.
 
         Args:
             text: TOML.
-            folder: what a `jwks_file` is relative to.
+            folder: a `jwks_file` is relative to it.
 
         Raises:
-            InvalidMap: with every fault found, each with its rule, what is wrong, and what to write instead.
+            InvalidMap: with every fault found, each with its rule, the fault, and the fix.
         """
         return cls.from_document(Document(parse_toml(text), sha256_of(text)), folder)
 
@@ -111,42 +119,42 @@ class TenantMap:
         previous: TenantMap | None = None,
         region: str | None = None,
     ) -> TenantMap:
-        """The map in a document.
+        """Reads the map in a document.
 
         Args:
             document: parsed.
-            folder: what a `jwks_file` is relative to.
-            previous: the map that this one replaces.
-            region: of a registry that does not say; boto3's own if None.
+            folder: a `jwks_file` is relative to it.
+            previous: the map that is replaced.
+            region: of a registry without a region of its own; boto3's own if None.
 
         Raises:
             InvalidMap: with every fault found.
         """
         if document.compiled is None:
             from lattice_bridge.config.tables.map import (
-                read_map,  # here: it takes longer than the rest of the bridge together
+                read_map,  # here: its import takes longer than the rest of the bridge together
             )
 
             read = read_map(document.tables, folder)
-            around, rules = read.around, read.rules
+            settings, rules = read.around, read.rules
         else:
-            around, rules = map_of(document.compiled)
-            _check_key_files(around, folder)
-        lookups = _taken_over(around, folder, previous.lookups if previous else Lookups(), region)
-        return cls(rules, document.sha256, _bearers(around, folder, lookups.key_sets), lookups)
+            settings, rules = map_of(document.compiled)
+            _check_key_files(settings, folder)
+        lookups = _taken_over(settings, folder, previous.lookups if previous else Lookups(), region)
+        return cls(rules, document.sha256, _bearers(settings, folder, lookups.key_sets), lookups)
 
     def warm(self) -> None:
-        """Connects and fetches what can be had before a request needs it, as far as it can be had soon."""
+        """Connects to the registry and fetches the key sets. Waits for them for `WARM_TIMEOUT` seconds at most."""
         if self.lookups.registry is not None:
             self.lookups.registry[1].warm()
         for key_set in self.lookups.key_sets.values():
-            key_set.begin()
-        until = time.monotonic() + WARMING
+            key_set.prefetch()
+        until = time.monotonic() + WARM_TIMEOUT
         for key_set in self.lookups.key_sets.values():
             key_set.settle(max(0.0, until - time.monotonic()))
 
     def decide(self, request: Request) -> Decision:
-        """Whose request it is. Never raises; a refusal is a Decision that is not `allowed`."""
+        """Decides which tenant a request runs as. Never raises; a refusal is a Decision that is not `allowed`."""
         try:
             tokens = self.tokens_of(request)
         except BridgeError as refusal:
@@ -157,57 +165,57 @@ class TenantMap:
         """The request's tokens, verified.
 
         Raises:
-            BridgeError: one is there and does not verify, or the keys for it cannot be had.
+            BridgeError: a token does not verify, or its issuer's keys are not available.
         """
         return NO_TOKENS if self._bearers is None else self._bearers.tokens_of(request)
 
 
-def _check_key_files(around: Surroundings, folder: Path) -> None:
-    """A file may have changed since its map was compiled.
+def _check_key_files(settings: MapSettings, folder: Path) -> None:
+    """Checks the key files of a compiled map, which may have changed since.
 
     Raises:
-        InvalidMap: one of them holds no key set.
+        InvalidMap: a file is not a key set.
     """
-    named = [(source.issuer.name, source.jwks_file) for source in around.issuers if source.jwks_file is not None]
+    named = [(entry.issuer.name, entry.jwks_file) for entry in settings.issuers if entry.jwks_file is not None]
     found = [(name, file, key_file_fault(folder / file)) for name, file in named]
     faults = [f'jwt "{name}": jwks_file "{file}": {fault}' for name, file, fault in found if fault]
     if faults:
         raise InvalidMap(faults)
 
 
-def _taken_over(around: Surroundings, folder: Path, known: Lookups, region: str | None) -> Lookups:
+def _taken_over(settings: MapSettings, folder: Path, known: Lookups, region: str | None) -> Lookups:
     key_sets = {
-        url: known.key_sets.get(url) or _key_set(source, folder)
-        for source in around.issuers
-        if (url := source.jwks_url) is not None
+        url: known.key_sets.get(url) or _key_set(entry, folder)
+        for entry in settings.issuers
+        if (url := entry.jwks_url) is not None
     }
-    return Lookups(key_sets, _registry(around.registry, known, region))
+    return Lookups(key_sets, _registry(settings.registry, known, region))
 
 
-def _key_set(source: IssuerSource, folder: Path) -> KeySet:
-    """An issuer's keys: from a URL, asked when the first token comes, or from a file, read when it does."""
-    url, file = source.jwks_url, folder / (source.jwks_file or "")
+def _key_set(entry: IssuerSettings, folder: Path) -> KeySet:
+    """An issuer's keys, from a URL or a file. They are fetched when the first token needs them."""
+    url, file = entry.jwks_url, folder / (entry.jwks_file or "")
     return KeySet(lambda: read_key_file(file)) if url is None else KeySet(lambda: fetch_https(url))
 
 
-def _bearers(around: Surroundings, folder: Path, key_sets: Mapping[str, KeySet]) -> Bearers | None:
-    """The readers of tokens. What others remembered of tokens is not taken over: it was verified for their algorithms
-    and audience."""
+def _bearers(settings: MapSettings, folder: Path, key_sets: Mapping[str, KeySet]) -> Bearers | None:
+    """The readers of tokens. The verified tokens of the previous map are not taken over: they were verified for its
+    algorithms and audience."""
     issuers = [
-        (source.issuer, (key_sets.get(source.jwks_url or "") or _key_set(source, folder)).key)
-        for source in around.issuers
+        (entry.issuer, (key_sets.get(entry.jwks_url or "") or _key_set(entry, folder)).key)
+        for entry in settings.issuers
     ]
     return Bearers(issuers, time.time) if issuers else None
 
 
 def _registry(
-    source: RegistrySource | None, known: Lookups, region: str | None
-) -> tuple[RegistrySource, Registry] | None:
-    if source is None:
+    settings: RegistrySettings | None, known: Lookups, region: str | None
+) -> tuple[RegistrySettings, Registry] | None:
+    if settings is None:
         return None
-    if known.registry is not None and known.registry[0] == source:
+    if known.registry is not None and known.registry[0] == settings:
         return known.registry
-    parts = source.dynamodb_table.split(":")
-    own = parts[3] if len(parts) > 1 else region  # an ARN is only answered in its own region
-    items = DynamoDbTable(source.dynamodb_table, own)
-    return source, Registry(items, warm=items.connect, ttl=source.ttl, max_stale=source.max_stale)
+    parts = settings.dynamodb_table.split(":")
+    own = parts[3] if len(parts) > 1 else region  # a table is only found in the region of its ARN
+    items = DynamoDbTable(settings.dynamodb_table, own)
+    return settings, Registry(items, warm=items.connect, ttl=settings.ttl, max_stale=settings.max_stale)

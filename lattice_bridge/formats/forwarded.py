@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
-from lattice_bridge.config.backend import Scheme
+from lattice_bridge.config.options import Scheme
 from lattice_bridge.errors import BadRequest, LoopDetected
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME
 from lattice_bridge.http import headers as names

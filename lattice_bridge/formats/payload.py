@@ -12,7 +12,7 @@ from importlib import import_module
 from io import BytesIO
 from typing import Any, Final
 
-from lattice_bridge.config.backend import Payload, Scheme
+from lattice_bridge.config.options import Payload, Scheme
 from lattice_bridge.errors import BadRequest, TooLarge
 from lattice_bridge.formats import lattice
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME

@@ -1,7 +1,7 @@
 """One Lambda Invoke through boto3.
 
-Rule: boto3 is told to send a request once: botocore on its own repeats a synchronous invocation after a read timeout,
-and the backend then runs twice.
+Rule: boto3 is configured to send a request once. By default, botocore repeats a synchronous invocation after a read
+timeout, and the backend runs twice.
 """
 
 from __future__ import annotations
@@ -15,25 +15,24 @@ from typing import Any, Final, Protocol
 
 from lattice_bridge.aws import code_of
 from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Misconfigured, TimedOut
-from lattice_bridge.forks import in_child
 from lattice_bridge.invoke.call import (
-    SHORTEST,
-    TYPES,
+    INVOCATION_TYPES,
     Call,
     DidNotRun,
-    Refused,
+    LambdaError,
+    bridge_error,
+    checked_tenant,
     function_error,
-    persist,
-    refusal_for_answer,
-    tenant_to_send,
 )
+from lattice_bridge.invoke.retry import SHORTEST, with_retries
+from lattice_bridge.runtime.process import after_fork
 
 CONNECT_TIMEOUT: Final = 2.0
 MAX_CONNECTIONS: Final = 64
 
 
 class LambdaClient(Protocol):
-    """What is used of boto3's Lambda client."""
+    """The used part of boto3's Lambda client."""
 
     meta: Any
 
@@ -41,16 +40,17 @@ class LambdaClient(Protocol):
 
 
 class Boto3Invoker:
-    """Invokes through boto3.
+    """Invokes functions through boto3. Thread-safe.
 
-    boto3 sets its read timeout per client, not per call, so there is a client per timeout: the backends' own, and whole
-    seconds below them for a bridge that is short of time. Clients may be used by several threads; making one may not.
+    boto3 sets its read timeout per client, not per call. So there is a client per timeout: the backends' own, and whole
+    seconds below them for requests with little time left. Threads may share a client, but must not make one at the same
+    time.
 
     Args:
-        connect: a client for a read timeout in seconds.
-        renew: makes `connect` look for credentials anew.
+        connect: makes a client for a read timeout in seconds.
+        renew: makes `connect` find credentials anew.
         clock: monotonic seconds.
-        pause: waits for some seconds.
+        pause: waits for a number of seconds.
     """
 
     def __init__(
@@ -67,26 +67,28 @@ class Boto3Invoker:
         self._pause = pause
         self._clients: dict[float, LambdaClient] = {}
         self._lock = threading.Lock()
-        in_child(self._forget_clients)
+        after_fork(self._forget_clients)
 
     def __call__(self, call: Call) -> bytes:
-        """The function's answer, read to its end.
+        """Invokes the function, and returns its whole payload.
 
         Raises:
-            BridgeError: see `errors`; `connection_lost` and `backend_timeout` leave open whether the function ran.
+            BridgeError: see `errors`. After `connection_lost` and `backend_timeout`, the function may have run.
         """
         arguments = _arguments(call)
 
         def attempt(deadline: float) -> bytes:
+            call.on_request_id("")  # not the id of an earlier attempt
             client = self.client_for(time_for(call.timeout, deadline - self._clock()))
             try:
                 return _read(client.invoke(**arguments), call)
             except BridgeError:
-                raise  # the function ran: its answer was read
+                raise  # of the function, whose answer was read
             except Exception as error:
-                raise refusal_for(error) from error
+                call.on_request_id(_request_id(getattr(error, "response", None)))
+                raise error_for(error) from error
 
-        return persist(
+        return with_retries(
             attempt,
             call.left,
             connecting=connect_time(SHORTEST),
@@ -105,7 +107,7 @@ class Boto3Invoker:
 
     def client_for(self, timeout: float) -> LambdaClient:
         """The client with this read timeout, made once a process: after a fork, the parent goes on using the
-        connections. Called at init as well, where Lambda gives a whole core."""
+        connections. A start calls it too, because Lambda gives the init phase a whole processor."""
         client = self._clients.get(timeout)
         if client is None:
             with self._lock:
@@ -115,20 +117,20 @@ class Boto3Invoker:
 
 
 def connect_time(read: float) -> float:
-    """Seconds to connect in, beside a read timeout: two, or a quarter of a short one. Counts for each address tried."""
+    """The connect timeout beside a read timeout, in seconds, for each address: two, or a quarter of a short one."""
     return min(CONNECT_TIMEOUT, read / 4)
 
 
 def time_for(timeout: float, left: float) -> float:
-    """The read timeout to use, so that connecting and reading together end in time.
+    """The read timeout, in seconds, with which connecting and reading together end in time.
 
-    The backend's own if it fits, otherwise the most whole seconds that do, or a half or quarter of one: few values,
-    since each is a client.
+    It is the backend's own if that fits, or the most whole seconds that fit, or a half or a quarter of a second: few
+    values, because each needs a client.
 
     Raises:
-        TimedOut: less is left than any invocation takes.
+        TimedOut: less time is left than any invocation takes.
     """
-    most = max(left - CONNECT_TIMEOUT, left * 0.8)  # the read timeout whose connect time fills what is left
+    most = max(left - CONNECT_TIMEOUT, left * 0.8)  # with its connect timeout, this fills the time that is left
     if timeout <= most:
         return timeout
     fitting = float(math.floor(most)) or next((part for part in (0.5, SHORTEST) if part <= most), 0.0)
@@ -138,7 +140,7 @@ def time_for(timeout: float, left: float) -> float:
 
 
 class Boto3Clients:
-    """Makes boto3 clients that send a request once and wait as long as they are told.
+    """Makes boto3 clients that send a request once.
 
     Args:
         region: boto3's own if None.
@@ -152,16 +154,16 @@ class Boto3Clients:
         self.renew()
 
     def renew(self) -> None:
-        """The next clients look for credentials anew."""
+        """Makes the next clients find credentials anew."""
         try:
-            import boto3  # here, since a start without boto3 costs a fifth of one with it
+            import boto3  # here: a start without boto3 takes a fifth of the time
         except ImportError as error:
             raise InvalidMap([f'invoker = "boto3": {code_of(error)}']) from error
 
         self._session = boto3.session.Session(region_name=self._region)
 
     def __call__(self, read_timeout: float) -> LambdaClient:
-        """A client for a read timeout in seconds."""
+        """Makes a client with a read timeout, in seconds."""
         from botocore import __version__
         from botocore.config import Config
 
@@ -178,48 +180,56 @@ class Boto3Clients:
 
 
 def check_knows_tenants(members: Mapping[str, object], version: str) -> None:
-    """Looks for `TenantId` among the parameters of boto3's Invoke.
+    """Checks that `TenantId` is a parameter of boto3's Invoke.
 
     Raises:
-        Misconfigured: boto3's Invoke has no `TenantId`; it would refuse each request, or worse, drop it.
+        Misconfigured: it is not. boto3 would refuse each request, or drop the tenant id.
     """
     if "TenantId" not in members:
         raise Misconfigured(
             "boto3_too_old",
-            f"boto3 {version} cannot send a tenant id; package boto3 1.41 or later with the function "
-            "(the one that Lambda's runtime brings may be older)",
+            f"boto3 {version} cannot send a tenant id, and the one in Lambda's runtime may be older. "
+            "Fix: package boto3 1.41 or later with the function",
         )
 
 
 def _arguments(call: Call) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "FunctionName": call.function,
-        "InvocationType": TYPES[call.invocation],
+        "InvocationType": INVOCATION_TYPES[call.invocation],
         "Payload": call.payload,
     }
-    tenant = tenant_to_send(call)
+    tenant = checked_tenant(call)
     if tenant is not None:
         arguments["TenantId"] = tenant
     return arguments
 
 
 def _read(response: Mapping[str, Any], call: Call) -> bytes:
+    call.on_request_id(_request_id(response))
     with closing(response["Payload"]) as stream:
-        payload = bytes(stream.read())  # to its end, so that the connection carries nothing over to the next request
+        payload = bytes(stream.read())  # to its end, so that nothing is left on the connection
     if "FunctionError" in response:
         raise function_error(payload)
     return b"" if call.invocation == "async" else payload
 
 
-def refusal_for(error: Exception) -> BridgeError:
-    """What an exception out of boto3 means for the caller."""
+def _request_id(response: object) -> str:
+    """Lambda's request id, in a response of boto3 or of its ClientError; empty if there is none."""
+    meta = response.get("ResponseMetadata") if isinstance(response, Mapping) else None
+    found = meta.get("RequestId") if isinstance(meta, Mapping) else None
+    return found if isinstance(found, str) else ""
+
+
+def error_for(error: Exception) -> BridgeError:
+    """The error that the caller gets for an exception of boto3."""
     from botocore import exceptions as boto
 
     if isinstance(error, boto.ClientError):
-        return refusal_for_answer(_refused(error.response))
+        return bridge_error(_lambda_error(error.response))
     if isinstance(error, boto.ReadTimeoutError):
         return TimedOut("backend_timeout", "no answer within the read timeout; the function may have run")
-    # Not ProxyConnectionError: urllib3 also says so of a proxy that hangs up after the request was sent.
+    # Not ProxyConnectionError: urllib3 also raises it if a proxy closes the connection after the request was sent.
     if isinstance(error, (boto.ConnectTimeoutError, boto.EndpointConnectionError)):
         return DidNotRun("unreachable", f"no connection to Lambda: {type(error).__name__}")
     if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
@@ -229,9 +239,9 @@ def refusal_for(error: Exception) -> BridgeError:
     return Misconfigured("invoke_rejected", f"boto3 raised {type(error).__name__}")
 
 
-def _refused(response: Mapping[str, Any]) -> Refused:
+def _lambda_error(response: Mapping[str, Any]) -> LambdaError:
     error, meta = response.get("Error", {}), response.get("ResponseMetadata", {})
-    return Refused(
+    return LambdaError(
         status=meta.get("HTTPStatusCode", 0),
         code=str(error.get("Code", "")),
         message=str(error.get("Message", "")),

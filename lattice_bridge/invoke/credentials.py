@@ -1,8 +1,8 @@
-"""Whose credentials sign an invocation.
+"""The AWS credentials that sign an invocation.
 
-Rule: asked for each request, kept nowhere. A process whose variables are renewed never signs with the old ones; three
-look-ups cost two microseconds. botocore is imported only where the variables are not set, as with Lambda SnapStart,
-which hands credentials out by HTTP; it renews them before they expire.
+Rule: they are read for each request. If the environment variables are renewed, no request is signed with the old ones;
+three look-ups cost two microseconds. botocore is imported only if the variables are not set, as with Lambda SnapStart,
+which provides credentials over HTTP; botocore renews those before they expire.
 """
 
 from __future__ import annotations
@@ -12,82 +12,82 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lattice_bridge.errors import Misconfigured
-from lattice_bridge.forks import in_child
 from lattice_bridge.invoke.signing import Credentials
+from lattice_bridge.runtime.process import after_fork
 
-Source = Callable[[], Credentials]
-"""The credentials of the moment; raises Misconfigured, `access_denied`, if there are none."""
+CredentialProvider = Callable[[], Credentials]
+"""Returns the current credentials. Raises Misconfigured, `access_denied`, if there are none."""
 
 
-def from_environment(environ: Mapping[str, str], otherwise: Source) -> Source:
-    """Credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
+def from_environment(environ: Mapping[str, str], fallback: CredentialProvider) -> CredentialProvider:
+    """A provider of `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
 
     Args:
-        environ: looked at for each request.
-        otherwise: asked where no access key is set.
+        environ: read for each request.
+        fallback: used where no access key is set.
     """
 
     def current() -> Credentials:
         access_key = environ.get("AWS_ACCESS_KEY_ID")
         if not access_key:
-            return otherwise()
+            return fallback()
         secret_key = environ.get("AWS_SECRET_ACCESS_KEY")
         if not secret_key:
-            raise _none("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not")
+            raise _no_credentials("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not")
         return Credentials(access_key, secret_key, environ.get("AWS_SESSION_TOKEN") or None)
 
     return current
 
 
-class Chain:
-    """Credentials wherever else botocore looks: containers, profiles, instance metadata. Safe to share by threads.
+class BotocoreCredentials:
+    """Credentials from the other places that botocore reads: containers, profiles, instance metadata. Thread-safe.
 
     Args:
-        find: botocore's credentials, or None; called until it finds some.
+        find: returns botocore's credentials, or None. It is called until it finds some.
     """
 
     def __init__(self, find: Callable[[], Any] | None = None) -> None:
         self._find = find or _botocore
         self._found: Any = None
         self._lock = threading.Lock()
-        in_child(self._forget_lock)
+        after_fork(self._reset)
 
     def __call__(self) -> Credentials:
-        """The credentials of the moment, renewed if they expire soon.
+        """The current credentials, renewed if they expire soon.
 
         Raises:
-            Misconfigured: `access_denied`: there are none, or they cannot be had.
+            Misconfigured: `access_denied`: there are none, or their provider failed.
         """
         try:
-            frozen = self._credentials().get_frozen_credentials()  # one moment's: three reads could span a renewal
+            frozen = self._credentials().get_frozen_credentials()  # all three at once: reads could span a renewal
         except Misconfigured:
             raise
         except Exception as error:
-            raise _none(type(error).__name__) from None  # whose message may quote what a provider answered
+            raise _no_credentials(type(error).__name__) from None  # the message may quote the provider's answer
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token or None)
 
-    def _forget_lock(self) -> None:
-        self._found, self._lock = None, threading.Lock()  # botocore's credentials have locks of their own
-
     def forget(self) -> None:
-        """What was found is looked for anew: Lambda said that it has expired, though it did not say so itself."""
+        """Makes the next call find credentials anew: Lambda answered that these have expired, botocore did not know."""
         with self._lock:
             self._found = None
+
+    def _reset(self) -> None:
+        self._found, self._lock = None, threading.Lock()  # botocore's credentials have locks of their own
 
     def _credentials(self) -> Any:
         with self._lock:
             if self._found is None:
                 self._found = self._find()
             if self._found is None:
-                raise _none("none found")
+                raise _no_credentials("none found")
             return self._found
 
 
 def _botocore() -> Any:
-    from botocore.session import Session  # a tenth of a second, which nobody pays who has variables
+    from botocore.session import Session  # here: it takes a tenth of a second, and is only needed without variables
 
     return Session().get_credentials()
 
 
-def _none(why: str) -> Misconfigured:
+def _no_credentials(why: str) -> Misconfigured:
     return Misconfigured("access_denied", f"no credentials to sign with: {why}")

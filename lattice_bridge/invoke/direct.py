@@ -1,7 +1,7 @@
-"""One Lambda Invoke as one signed POST over a kept-open connection.
+"""One Lambda Invoke as one signed POST, with the standard library alone.
 
-Rule: nothing is sent that could still be refused here, and once a byte is sent, nothing is sent again. The answers mean
-what they mean through boto3: the same tests run against both.
+Rule: every check comes before the first byte is sent. Once a byte is sent, the request is never sent again. Lambda's
+answers have the same meaning as through boto3: the same tests run against both invokers.
 """
 
 from __future__ import annotations
@@ -17,54 +17,53 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Misconfigured, TimedOut, Unavailable
+from lattice_bridge.http.client import Connection, ConnectionPool, Endpoint, connect
+from lattice_bridge.http.http1 import Answer, AnswerTooLarge, BadAnswer
 from lattice_bridge.invoke.call import (
-    SHORTEST,
-    TYPES,
+    INVOCATION_TYPES,
     Call,
     DidNotRun,
-    Refused,
+    LambdaError,
+    bridge_error,
+    checked_tenant,
     function_error,
-    persist,
-    refusal_for_answer,
-    tenant_to_send,
 )
-from lattice_bridge.invoke.connection import Connection, Idle, connect
-from lattice_bridge.invoke.credentials import Chain, Source, from_environment
-from lattice_bridge.invoke.endpoint import Endpoint, endpoint_of, region_of
-from lattice_bridge.invoke.http1 import Answer, AnswerTooLarge, BadAnswer
+from lattice_bridge.invoke.credentials import BotocoreCredentials, CredentialProvider, from_environment
+from lattice_bridge.invoke.endpoint import endpoint_of, region_of
+from lattice_bridge.invoke.retry import SHORTEST, with_retries
 from lattice_bridge.invoke.signing import Credentials, Signer
 from lattice_bridge.version import __version__
 
 ANSWER_LIMIT: Final = 6_291_556 + 4096
-"""Bytes of an answer that are read. Lambda's own limit is the first number; the rest is for its own error texts."""
+"""Bytes that an answer's body may have: Lambda's limit for a payload, and more for its own error messages."""
 
-WARMING: Final = 1.0
-"""Seconds that a first connection may take, before anybody waits for it."""
+WARM_TIMEOUT: Final = 1.0
+"""Seconds for the connection that a start opens before the first request."""
 
 _CONNECTING: Final = SHORTEST / 4
-_TRACE_SAFE: Final = "-=;:+&[]{}\"',"  # botocore's, so that the header is what it would be
+_TRACE_SAFE: Final = "-=;:+&[]{}\"',"  # botocore's, so that the header is the same
 
 
 class DirectInvoker:
-    """Invokes with the standard library alone. Safe to share by threads: a connection has one request at a time.
+    """Invokes functions with signed requests over kept connections. Thread-safe.
 
     Args:
         endpoint: of Lambda.
-        region: it is signed for.
-        credentials: asked for each attempt.
-        renew: forgets credentials that are remembered.
-        environ: looked at for each call for the trace header, which Lambda's loop detection needs.
+        region: for the signature.
+        credentials: read for each attempt.
+        renew: forgets cached credentials.
+        environ: read for each call, for the trace header, which Lambda's loop detection needs.
         context: for TLS; the system's authorities if None.
         clock: monotonic seconds.
-        now: the wall clock's seconds.
-        pause: waits for some seconds.
+        now: seconds of the wall clock.
+        pause: waits for a number of seconds.
     """
 
     def __init__(
         self,
         endpoint: Endpoint,
         region: str,
-        credentials: Source,
+        credentials: CredentialProvider,
         *,
         environ: Mapping[str, str],
         renew: Callable[[], None] = lambda: None,
@@ -82,45 +81,46 @@ class DirectInvoker:
         self._now = now
         self._pause = pause
         self._signer = Signer(region, "lambda")
-        self._idle = Idle(now)
+        self._pool = ConnectionPool(now)
 
     def __call__(self, call: Call) -> bytes:
-        """The function's answer, read to its end.
+        """Invokes the function, and returns its whole payload.
 
         Raises:
-            BridgeError: see `errors`; `connection_lost` and `backend_timeout` leave open whether the function ran.
+            BridgeError: see `errors`. After `connection_lost` and `backend_timeout`, the function may have run.
         """
         digest = sha256(call.payload).hexdigest()
 
         def attempt(deadline: float) -> bytes:
+            call.on_request_id("")  # not the id of an earlier attempt
             return _payload(self._send(call, digest, deadline), call)
 
-        return persist(
+        return with_retries(
             attempt, call.left, connecting=_CONNECTING, renew=self._renew, clock=self._clock, pause=self._pause
         )
 
     def warm(self) -> None:
-        """Makes the day's signing key, and opens a connection for the first request, if that can be done soon. Not for
-        an environment that is copied."""
+        """Makes the day's signing key and opens a connection before the first request, if that takes no longer than
+        `WARM_TIMEOUT`. Not for an environment that is copied: each copy would have the same connection."""
         with contextlib.suppress(BridgeError, OSError):
-            self._request(Call("warm", None, b"", "sync", timeout=1, left=1), "")  # signed, and not sent
-            connection = connect(self._endpoint, self._context, ANSWER_LIMIT, self._clock() + WARMING, self._clock)
-            self._idle.put(connection)
+            self._request(Call("warm", None, b"", "sync", timeout=1, left=1), "")  # signed and not sent
+            connection = connect(self._endpoint, self._context, ANSWER_LIMIT, self._clock() + WARM_TIMEOUT, self._clock)
+            self._pool.put(connection)
 
     def close(self) -> None:
-        """Closes the connections that wait."""
-        self._idle.close()
+        """Closes the idle connections."""
+        self._pool.close()
 
     def _send(self, call: Call, digest: str, deadline: float) -> Answer:
         path, headers = self._request(call, digest)
         self._check_time(call, deadline)
-        connection = self._idle.take() or self._connected(deadline)
+        connection = self._pool.take() or self._connected(deadline)
         try:
             self._check_time(call, deadline)
             until = min(deadline, self._clock() + call.timeout)
             return _exchange(connection, path, headers, call.payload, until)
         finally:
-            self._idle.put(connection)  # which closes it, unless all is well
+            self._pool.put(connection)  # closes it, unless the whole answer was read
 
     def _request(self, call: Call, digest: str) -> tuple[str, dict[str, str]]:
         timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now()))
@@ -144,7 +144,7 @@ class DirectInvoker:
     def _connected(self, deadline: float) -> Connection:
         try:
             return connect(self._endpoint, self._context, ANSWER_LIMIT, deadline, self._clock)
-        except ssl.SSLCertVerificationError as error:  # nothing gets better by trying again
+        except ssl.SSLCertVerificationError as error:  # another attempt would fail as well
             raise Unavailable(
                 "unreachable", f"no connection to Lambda: {error.verify_message}", retry_after=1
             ) from error
@@ -155,21 +155,21 @@ class DirectInvoker:
 def signed_request(
     call: Call, digest: str, endpoint: Endpoint, signer: Signer, credentials: Credentials, timestamp: str
 ) -> tuple[str, dict[str, str]]:
-    """An invocation as Lambda's API wants it: path, and headers with their signature.
+    """The path and the signed headers of an Invoke request, as Lambda's API defines it.
 
     Args:
-        call: what is invoked.
+        call: the invocation.
         digest: sha256 of its payload, as hex.
-        endpoint: where it is sent.
+        endpoint: of Lambda.
         signer: for the region and `lambda`.
-        credentials: who signs.
+        credentials: sign the request.
         timestamp: now, in UTC, as `YYYYMMDDTHHMMSSZ`.
 
     Raises:
-        Misconfigured: `tenant_id_rejected` or `invoke_rejected`: not to be sent.
+        Misconfigured: `tenant_id_rejected` or `invoke_rejected`: the call must not be sent.
     """
-    headers = {"host": endpoint.authority, "x-amz-invocation-type": TYPES[call.invocation]}
-    tenant = tenant_to_send(call)
+    headers = {"host": endpoint.authority, "x-amz-invocation-type": INVOCATION_TYPES[call.invocation]}
+    tenant = checked_tenant(call)
     if tenant is not None:
         headers["x-amz-tenant-id"] = tenant
     path = f"{endpoint.path}{path_of(call.function)}"
@@ -178,10 +178,10 @@ def signed_request(
 
 @lru_cache(256)
 def path_of(function: str) -> str:
-    """The path of a function's Invoke: the name or ARN is one segment, whatever is in it.
+    """The path of a function's Invoke. The name or ARN is one segment, whatever characters it has.
 
     Raises:
-        Misconfigured: `invoke_rejected`: a name that a path cannot carry.
+        Misconfigured: `invoke_rejected`: a path cannot contain the name.
     """
     if function in ("", ".", ".."):
         raise Misconfigured("invoke_rejected", "the backend's function has no name; nothing was invoked")
@@ -189,63 +189,71 @@ def path_of(function: str) -> str:
 
 
 def direct_invoker(environ: Mapping[str, str], **options: Any) -> DirectInvoker:
-    """The invoker for an environment, as AWS SDKs read it.
+    """The invoker for an environment, with the variables that AWS SDKs read.
 
     Args:
         environ: of the process.
         options: DirectInvoker's clocks and pause.
 
     Raises:
-        InvalidMap: no region, an endpoint that is none, authorities that cannot be read, or a proxy.
+        InvalidMap: no region, a malformed endpoint, a file of authorities that cannot be read, or a proxy.
     """
     region = region_of(environ)
     endpoint = endpoint_of(region, environ)
     _check_no_proxy(endpoint, environ)
-    chain = Chain()
+    botocore = BotocoreCredentials()
     return DirectInvoker(
         endpoint,
         region,
-        from_environment(environ, chain),
+        from_environment(environ, botocore),
         environ=environ,
-        renew=chain.forget,
-        context=_trust(environ) if endpoint.secure else None,
+        renew=botocore.forget,
+        context=_tls_context(environ) if endpoint.secure else None,
         **options,
     )
 
 
-def _trust(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Whom TLS believes. botocore brings a list of authorities with it; here it is the system's, or the file named."""
+def _tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
+    """A context with the trusted certificate authorities: the file in AWS_CA_BUNDLE or REQUESTS_CA_BUNDLE, or the
+    system's. (botocore brings its own list.)"""
     name = next((name for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE") if environ.get(name)), None)
     try:
         return ssl.create_default_context(cafile=environ[name] if name else None)
     except OSError as error:
-        raise InvalidMap([f"{name}: {environ[name or '']}: {error.strerror or error}"]) from error
+        fault = f"{name}: {environ[name or '']}: {error.strerror or error}. Fix: name a file of certificates in PEM"
+        raise InvalidMap([fault]) from error
 
 
 def _check_no_proxy(endpoint: Endpoint, environ: Mapping[str, str]) -> None:
-    """A proxy that somebody set up is not gone around in silence."""
+    """A configured proxy is not bypassed silently.
+
+    Raises:
+        InvalidMap: the environment names a proxy for this endpoint.
+    """
     scheme = "https_proxy" if endpoint.secure else "http_proxy"
     name = next((name for name in (scheme, scheme.upper()) if environ.get(name)), None)
     if name is None:
         return
-    # Only needed here, and large.
-    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # typeshed does not know it
+    # Here: it is large, and only needed with a proxy.
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # missing in typeshed
 
     without = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     if not proxy_bypass_environment(endpoint.host, {"no": without}):
-        raise InvalidMap([f'{name} is set, and the direct invoker uses no proxy; write invoker = "boto3"'])
+        raise InvalidMap(
+            [f'{name} is set, and the direct invoker uses no proxy. Fix: write invoker = "boto3", or unset it']
+        )
 
 
-# ---- what comes back ------------------------------------------------------------------------------------------------
+# ---- answers --------------------------------------------------------------------------------------------------------
 
 
 def _exchange(connection: Connection, path: str, headers: Mapping[str, str], body: bytes, until: float) -> Answer:
     try:
-        return connection.exchange(path, headers, body, until)
-    except ValueError:  # its text quotes the header, which may be a token
+        return connection.exchange("POST", path, headers, body, until)
+    except ValueError:  # its message is not passed on: the header may be a token
         raise Misconfigured("invoke_rejected", "a header or path with a line end; nothing was invoked") from None
     except AnswerTooLarge as error:
-        raise BackendFailed("reply_too_large", "the answer is over what Lambda may answer") from error
+        raise BackendFailed("reply_too_large", "the answer is over Lambda's own limit") from error
     except TimeoutError as error:
         raise TimedOut("backend_timeout", "no answer within the time; the function may have run") from error
     except (OSError, BadAnswer) as error:
@@ -253,15 +261,16 @@ def _exchange(connection: Connection, path: str, headers: Mapping[str, str], bod
 
 
 def _payload(answer: Answer, call: Call) -> bytes:
+    call.on_request_id(answer.headers.get("x-amzn-requestid", ""))
     if answer.status >= 300:
-        raise refusal_for_answer(_refused(answer))
+        raise bridge_error(_lambda_error(answer))
     if "x-amz-function-error" in answer.headers:
         raise function_error(answer.body)
     return b"" if call.invocation == "async" else answer.body
 
 
-def _refused(answer: Answer) -> Refused:
-    """Code and message stand where botocore finds them."""
+def _lambda_error(answer: Answer) -> LambdaError:
+    """Reads code and message from the places that botocore reads."""
     try:
         body = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -269,7 +278,7 @@ def _refused(answer: Answer) -> Refused:
     fields: Mapping[str, Any] = body if isinstance(body, dict) else {}
     throttle = fields.get("Reason")
     code = answer.headers.get("x-amzn-errortype") or fields.get("code") or fields.get("Code") or fields.get("__type")
-    return Refused(
+    return LambdaError(
         status=answer.status,
         code=str(code or answer.status).partition(":")[0].rpartition("#")[2],
         message=str(fields.get("message") or fields.get("Message") or ""),

@@ -1,8 +1,8 @@
 """AWS Signature Version 4 for one POST.
 
-Rule: arithmetic only. Time and credentials are handed in, and nothing is remembered but the last signing key, which
-serves a day. A secret is in no text that this room makes.
-Source: the IAM user guide, "Create a signed AWS API request". botocore is what the tests hold it against.
+Rule: arithmetic only. Time and credentials are arguments, and only the last signing key is cached, which is valid for a
+day. No string that this module returns contains a secret.
+Source: the IAM user guide, "Create a signed AWS API request". The tests compare the signatures with botocore's.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ ALGORITHM: Final = "AWS4-HMAC-SHA256"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What signs.
+    """AWS credentials.
 
     Attributes:
-        access_key: names the key; is sent.
-        secret_key: is not sent.
-        token: of temporary credentials, or None; is sent.
+        access_key: the id of the key; sent.
+        secret_key: never sent.
+        token: of temporary credentials, or None; sent.
     """
 
     access_key: str
@@ -34,29 +34,29 @@ class Credentials:
 
 
 class Signer:
-    """Signs for one region and service. Safe to share by threads.
+    """Signs requests to one service in one region. Thread-safe.
 
     Args:
-        region: as in `eu-west-1`.
-        service: the name it is signed for, as in `lambda`.
+        region: such as `eu-west-1`.
+        service: the service's signing name, such as `lambda`.
     """
 
     def __init__(self, region: str, service: str) -> None:
         self._region = region
         self._service = service
-        # One entry, replaced as a whole: a day's key serves until the day or the credentials change.
+        # One entry, replaced as a whole: a day's key is valid until the day or the credentials change.
         self._last: tuple[str, Credentials, bytes] | None = None
 
     def sign(
         self, path: str, headers: Mapping[str, str], payload_sha256: str, credentials: Credentials, timestamp: str
     ) -> dict[str, str]:
-        """The headers of a signed POST: those given, every one of them signed, and the signature's own.
+        """The headers of a signed POST: the given ones, all of them signed, and those of the signature.
 
         Args:
             path: as it is sent: percent-encoded, without `.`, `..` and empty segments, without a query.
-            headers: names in lower case, `host` among them; values without blanks at their ends or in a row.
+            headers: names in lower case, `host` included; values without spaces at their ends and without two in a row.
             payload_sha256: of the body, as hex.
-            credentials: who signs.
+            credentials: sign the request.
             timestamp: now, in UTC, as `YYYYMMDDTHHMMSSZ`.
         """
         signed = {**headers, "x-amz-date": timestamp}

@@ -19,7 +19,7 @@ from typing import Final, TextIO
 
 import click
 
-from lattice_bridge.printable import printable
+from lattice_bridge.local.web.printable import printable
 
 QUEUE_LINES: Final = 10_000
 CLOSE_SECONDS: Final = 2.0

@@ -26,7 +26,7 @@ from lattice_bridge.config.regular_file import BadFile, read_regular_file
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.printable import printable
+from lattice_bridge.local.web.printable import printable
 from lattice_bridge.testing.builders import lattice_event
 from lattice_bridge.testing.corpus import all_events
 from tests.support.paths import ROOT

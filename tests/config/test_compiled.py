@@ -17,7 +17,7 @@ from click.testing import CliRunner
 import lattice_bridge
 from lattice_bridge import TenantMap
 from lattice_bridge.cli.root import root
-from lattice_bridge.config.code_hash import FILE, TOOLS, code_hash, hash_of
+from lattice_bridge.config.code_hash import FILE, NOT_DEPLOYED, code_hash, hash_of
 from lattice_bridge.config.compiling import compile_document
 from lattice_bridge.config.document import FORMAT, parse_document, sealed, sha256_of
 from lattice_bridge.config.settings import Settings
@@ -189,7 +189,7 @@ def test_one_map_compiles_to_one_text() -> None:
 def test_a_compiled_map_that_was_cut_off_does_not_load(end: int) -> None:
     """Trap D4."""
     text = compiled().rstrip("\n")
-    assert "as `lattice-bridge compile` left it" in refusal(text[:-end])
+    assert "changed after `lattice-bridge compile`" in refusal(text[:-end])
 
 
 def test_the_newline_at_the_end_may_be_missing() -> None:
@@ -378,7 +378,7 @@ def test_a_twin_of_other_code_is_passed_over() -> None:
 COMPILE: Final = """
 import sys
 from pathlib import Path
-from lattice_bridge.config.code_hash import FILE, TOOLS, code_hash, hash_of
+from lattice_bridge.config.code_hash import FILE, NOT_DEPLOYED, code_hash, hash_of
 from lattice_bridge.config.compiling import compile_document
 from lattice_bridge.config.document import parse_document, read_text
 print(compile_document(parse_document(read_text(sys.argv[1])), Path(sys.argv[1]).parent), end="")
@@ -423,7 +423,7 @@ def test_the_hash_of_code_is_of_names_and_bytes_wherever_the_code_lies(tmp_path:
 
 def copy_of_the_package(folder: Path) -> Path:
     """The deployed part of the package, in this folder."""
-    ignored = shutil.ignore_patterns("__pycache__", *TOOLS)
+    ignored = shutil.ignore_patterns("__pycache__", *NOT_DEPLOYED)
     shutil.copytree(Path(lattice_bridge.__file__).parent, folder / "lattice_bridge", ignore=ignored)
     return folder
 

@@ -1,4 +1,4 @@
-"""A configuration that is kept up with: the last good one serves, whatever becomes of its source."""
+"""Reloads of a configuration: the last good one serves, also if its store fails."""
 
 from __future__ import annotations
 
@@ -9,38 +9,45 @@ from typing import Any
 import pytest
 
 from lattice_bridge.config.document import sha256_of
-from lattice_bridge.config.reload import CLOSED_REFRESH, OVERDUE, Following, Handler, InForce, Look
-from lattice_bridge.config.stores import Text
+from lattice_bridge.config.reload import (
+    CLOSED_REFRESH,
+    OVERDUE,
+    ActiveConfiguration,
+    Handler,
+    ReloadingHandler,
+    ReloadResult,
+)
+from lattice_bridge.config.stores import StoredText
 from lattice_bridge.errors import BridgeError, InvalidMap, Misconfigured, Unavailable
 
 REFRESH = 60.0
 
 
 class Script:
-    """A source that holds what a test puts there. A text that begins with `bad` cannot serve."""
+    """A store with the text that a test sets. A text that begins with `bad` cannot serve."""
 
     def __init__(self, text: str | None = "one") -> None:
         self.text = text
         self.reads = 0
         self.now = 1_000_000.0
-        self.looks: list[Look] = []
+        self.looks: list[ReloadResult] = []
         self.pending: list[Callable[[], None]] = []
         self.aside = True
         self.failing: Exception | None = None
-        self.mended = False
+        self.fixed = False
 
-    def read(self, known: str | None) -> Text | None:
+    def read(self, known: str | None) -> StoredText | None:
         self.reads += 1
         if self.text is None:
             raise Unavailable("config_unreachable", "it is gone")
-        return None if known == self.text else Text(self.text, self.text)
+        return None if known == self.text else StoredText(self.text, self.text)
 
-    def build(self, text: str, replaced: InForce | None) -> InForce:
+    def build(self, text: str, replaced: ActiveConfiguration | None) -> ActiveConfiguration:
         if self.failing:
             raise self.failing
-        if text.startswith("bad") and not self.mended:
+        if text.startswith("bad") and not self.fixed:
             raise InvalidMap([f"{text} is wrong"])
-        return InForce(_says(text), sha256_of(text), REFRESH)
+        return ActiveConfiguration(_says(text), sha256_of(text), REFRESH)
 
     def start(self, work: Callable[[], None]) -> None:
         if self.aside:
@@ -48,8 +55,8 @@ class Script:
         else:
             self.pending.append(work)
 
-    def follow(self) -> Following:
-        return Following(
+    def follow(self) -> ReloadingHandler:
+        return ReloadingHandler(
             self, self.build, lambda refusal: _says(refusal.reason), self.looks.append, clock=lambda: self.now,
             start=self.start,
         )  # fmt: skip
@@ -62,7 +69,7 @@ def _says(text: str) -> Handler:
     return handler
 
 
-def ask(following: Following) -> str:
+def ask(following: ReloadingHandler) -> str:
     said: str = following({}, None)["said"]
     return said
 
@@ -71,7 +78,7 @@ def refusals(script: Script) -> list[str]:
     return [look.refusal.detail for look in script.looks if look.refusal]
 
 
-def test_a_good_configuration_serves_at_once_and_is_not_looked_for_again_before_its_time() -> None:
+def test_good_configuration_serves_until_its_refresh() -> None:
     script = Script()
     following = script.follow()
     script.text = "two"
@@ -80,17 +87,17 @@ def test_a_good_configuration_serves_at_once_and_is_not_looked_for_again_before_
     assert script.reads == 1
 
 
-def test_a_new_configuration_is_in_force_after_the_refresh() -> None:
+def test_new_configuration_is_active_after_the_refresh() -> None:
     script = Script()
     following = script.follow()
     script.text = "two"
     script.now += REFRESH
     ask(following)
     assert ask(following) == "two"
-    assert script.looks[-1] == Look(sha256_of("one"), sha256_of("two"))
+    assert script.looks[-1] == ReloadResult(sha256_of("one"), sha256_of("two"))
 
 
-def test_a_request_does_not_wait_for_the_look_that_it_causes() -> None:
+def test_request_does_not_wait_for_its_reload() -> None:
     script = Script()
     following = script.follow()
     script.text, script.aside = "two", False
@@ -102,7 +109,7 @@ def test_a_request_does_not_wait_for_the_look_that_it_causes() -> None:
 
 
 @pytest.mark.parametrize("text", ["bad", None])
-def test_the_last_good_configuration_stays_in_force(text: str | None) -> None:
+def test_last_good_configuration_stays_active(text: str | None) -> None:
     """Traps D3, D4."""
     script = Script()
     following = script.follow()
@@ -110,12 +117,12 @@ def test_the_last_good_configuration_stays_in_force(text: str | None) -> None:
     for _ in range(5):
         script.now += REFRESH
         assert ask(following) == "one"
-    assert following.in_force is not None
-    assert following.in_force.sha256 == sha256_of("one")
+    assert following.active is not None
+    assert following.active.sha256 == sha256_of("one")
 
 
 @pytest.mark.parametrize("text", ["bad", None])
-def test_what_is_wrong_is_said_at_every_look_so_that_the_alarm_stays_on(text: str | None) -> None:
+def test_fault_is_reported_at_every_reload(text: str | None) -> None:
     """Trap D3."""
     script = Script()
     following = script.follow()
@@ -132,14 +139,14 @@ def test_what_is_wrong_is_said_at_every_look_so_that_the_alarm_stays_on(text: st
     assert len(refusals(script)) == 3
 
 
-def test_a_bad_configuration_is_read_once_and_not_at_every_look() -> None:
+def test_bad_configuration_is_built_once() -> None:
     script = Script()
     following = script.follow()
     script.text = "bad"
     built: list[str] = []
     build = script.build
 
-    def counting(text: str, replaced: InForce | None) -> InForce:
+    def counting(text: str, replaced: ActiveConfiguration | None) -> ActiveConfiguration:
         built.append(text)
         return build(text, replaced)
 
@@ -152,7 +159,7 @@ def test_a_bad_configuration_is_read_once_and_not_at_every_look() -> None:
 
 
 @pytest.mark.parametrize(("text", "reason"), [("bad", "config_invalid"), (None, "config_unreachable")])
-def test_a_start_without_a_good_configuration_refuses_all_until_there_is_one(text: str | None, reason: str) -> None:
+def test_start_without_good_configuration_refuses_all(text: str | None, reason: str) -> None:
     """Trap D4."""
     script = Script(text)
     following = script.follow()
@@ -161,10 +168,10 @@ def test_a_start_without_a_good_configuration_refuses_all_until_there_is_one(tex
     assert ask(following) == reason
     script.now += CLOSED_REFRESH
     assert ask(following) == "one"
-    assert script.looks[-1] == Look(None, sha256_of("one"))
+    assert script.looks[-1] == ReloadResult(None, sha256_of("one"))
 
 
-def test_a_closed_bridge_says_why_it_is_closed_now() -> None:
+def test_closed_bridge_reports_the_current_fault() -> None:
     script = Script(None)
     following = script.follow()
     script.text = "bad"
@@ -173,7 +180,7 @@ def test_a_closed_bridge_says_why_it_is_closed_now() -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), Misconfigured("boto3_too_old", "1.30")])
-def test_a_configuration_that_could_not_be_built_for_another_reason_is_tried_again(error: Exception) -> None:
+def test_failed_build_is_tried_again(error: Exception) -> None:
     script = Script()
     script.failing = error
     following = script.follow()
@@ -183,18 +190,18 @@ def test_a_configuration_that_could_not_be_built_for_another_reason_is_tried_aga
     assert ask(following) == "one"
 
 
-def test_the_same_text_under_a_new_version_replaces_nothing() -> None:
+def test_same_text_in_new_version_replaces_nothing() -> None:
     script = Script()
     following = script.follow()
-    before = following.in_force
-    script.read = lambda known: Text("one", "touched")  # type: ignore[method-assign] # as a file that was touched
+    before = following.active
+    script.read = lambda known: StoredText("one", "touched")  # type: ignore[method-assign] # as a file that was touched
     script.now += REFRESH
     ask(following)
-    assert following.in_force is before
+    assert following.active is before
     assert script.looks == []
 
 
-def test_without_a_thread_the_look_waits_for_the_next_refresh() -> None:
+def test_reload_without_threads_waits_for_the_next_refresh() -> None:
     script = Script()
     following = script.follow()
 
@@ -202,7 +209,7 @@ def test_without_a_thread_the_look_waits_for_the_next_refresh() -> None:
         raise RuntimeError("can't start new thread")
 
     start, script.start = script.start, none_left  # type: ignore[method-assign] # a process at its limit
-    following = Following(script, script.build, lambda refusal: _says(""), script.looks.append,
+    following = ReloadingHandler(script, script.build, lambda refusal: _says(""), script.looks.append,
                           clock=lambda: script.now, start=lambda work: script.start(work))  # fmt: skip
     script.text = "two"
     script.now += REFRESH
@@ -213,7 +220,7 @@ def test_without_a_thread_the_look_waits_for_the_next_refresh() -> None:
     assert ask(following) == "two"
 
 
-def test_a_clock_that_was_set_back_stops_no_look() -> None:
+def test_clock_set_back_stops_no_reload() -> None:
     script = Script()
     following = script.follow()
     script.text = "two"
@@ -222,10 +229,10 @@ def test_a_clock_that_was_set_back_stops_no_look() -> None:
     assert ask(following) == "two"
 
 
-def test_of_many_requests_at_once_one_looks_and_each_is_served_by_a_whole_configuration() -> None:
+def test_concurrent_requests_reload_once() -> None:
     """Trap D10."""
     script = Script()
-    following = Following(
+    following = ReloadingHandler(
         script, script.build, lambda refusal: _says(refusal.reason), script.looks.append, clock=lambda: script.now
     )
     script.text = "two"
@@ -247,11 +254,11 @@ def test_of_many_requests_at_once_one_looks_and_each_is_served_by_a_whole_config
     assert script.reads == 2
 
 
-def test_an_error_of_another_kind_is_a_refusal_too() -> None:
+def test_unexpected_error_is_a_refusal() -> None:
     script = Script()
     following = script.follow()
 
-    def broken(known: str | None) -> Text | None:
+    def broken(known: str | None) -> StoredText | None:
         raise ValueError("a bug in the source")
 
     script.read = broken  # type: ignore[method-assign] # what no source should do
@@ -260,14 +267,14 @@ def test_an_error_of_another_kind_is_a_refusal_too() -> None:
     assert isinstance(script.looks[-1].refusal, BridgeError)
 
 
-def test_a_text_that_could_not_be_built_is_read_again_and_not_as_if_for_the_first_time() -> None:
+def test_unbuilt_text_is_read_again_as_a_reload() -> None:
     """Trap D4: a first reading takes a file that is half written."""
     script = Script()
     following = script.follow()
     seen: list[str | None] = []
     read = script.read
 
-    def noting(known: str | None) -> Text | None:
+    def noting(known: str | None) -> StoredText | None:
         seen.append(known)
         return read(known)
 
@@ -283,8 +290,8 @@ def test_a_text_that_could_not_be_built_is_read_again_and_not_as_if_for_the_firs
     assert None not in seen
 
 
-def test_an_environment_that_was_idle_looks_before_it_serves() -> None:
-    """Traps D3, D6: a tenant suspended hours ago is not served once more because nobody asked meanwhile."""
+def test_idle_environment_reloads_before_it_serves() -> None:
+    """Traps D3, D6: a tenant suspended hours ago is not served once more after a quiet time."""
     script = Script()
     script.aside = False
     following = script.follow()
@@ -294,7 +301,7 @@ def test_an_environment_that_was_idle_looks_before_it_serves() -> None:
     assert script.pending == []
 
 
-def test_an_environment_that_was_idle_keeps_the_last_good_one_if_the_look_fails() -> None:
+def test_idle_environment_keeps_the_last_good_one() -> None:
     """Trap D4."""
     script = Script()
     following = script.follow()
@@ -305,25 +312,25 @@ def test_an_environment_that_was_idle_keeps_the_last_good_one_if_the_look_fails(
     assert refusals(script) == ["it is gone"] * 2
 
 
-def test_a_map_that_names_a_file_with_keys_is_tried_again_while_it_is_refused() -> None:
-    """The file may come, or be mended, without a change of the map's text."""
+def test_refused_map_with_key_file_is_built_again() -> None:
+    """The file may come, or be fixed, without a change of the map's text."""
     script = Script("bad jwks_file")
     following = script.follow()
     assert ask(following) == "config_invalid"
-    script.mended = True
+    script.fixed = True
     script.now += CLOSED_REFRESH
     assert ask(following) == "bad jwks_file"
 
 
-def test_a_map_that_was_refused_is_not_built_again_for_nothing() -> None:
+def test_refused_map_is_not_built_again() -> None:
     script = Script("bad")
     following = script.follow()
-    script.mended = True
+    script.fixed = True
     script.now += CLOSED_REFRESH
     assert ask(following) == "config_invalid"
 
 
-def test_a_look_that_does_not_end_rings_the_alarm() -> None:
+def test_hanging_reload_is_reported() -> None:
     """Trap D3: a mounted file system that hangs."""
     script = Script()
     following = script.follow()
@@ -334,18 +341,18 @@ def test_a_look_that_does_not_end_rings_the_alarm() -> None:
     for _ in range(6):
         script.now += REFRESH / 2
         assert ask(following) == "one"
-    assert set(refusals(script)) == {"a look at the configuration has not come to an end"}
+    assert set(refusals(script)) == {"a reload of the configuration has not ended"}
     assert 1 <= len(refusals(script)) <= 2
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread"), OSError(12, "no memory")])
-def test_a_thread_that_cannot_be_started_is_no_reason_to_raise(error: Exception) -> None:
+def test_thread_start_failure_does_not_raise(error: Exception) -> None:
     script = Script()
 
     def none_left(work: Callable[[], None]) -> None:
         raise error
 
-    following = Following(
+    following = ReloadingHandler(
         script, script.build, lambda refusal: _says(""), script.looks.append, clock=lambda: script.now, start=none_left
     )
     script.text = "two"

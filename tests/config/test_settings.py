@@ -23,12 +23,12 @@ def faults(text: str, function: str | None = None) -> tuple[str, ...]:
     return error.value.faults
 
 
-def test_one_function_is_enough() -> None:
+def test_one_function_is_a_whole_configuration() -> None:
     [backend] = loaded().options.backends
     assert (backend.path, backend.function, backend.isolated, backend.timeout) == ("/", "orders:live", True, 28.0)
 
 
-def test_every_setting_of_a_backend_arrives() -> None:
+def test_backend_settings_are_read() -> None:
     [backend] = loaded(
         '[[backend]]\npath = "/a/b"\nfunction = "f"\nisolated = false\ninvocation = "async"\ntimeout = 5\n'
         'keep_headers = ["authorization"]\npayload = "lattice"\n'
@@ -37,13 +37,13 @@ def test_every_setting_of_a_backend_arrives() -> None:
     assert backend.keep_headers == {"authorization"}
 
 
-def test_the_lattice_settings_arrive() -> None:
+def test_lattice_settings_are_read() -> None:
     settings = loaded(f'{BACKEND}[lattice]\nservices = ["{SERVICE}"]\nset_cookie = "headers"\nscheme = "http"\n')
     assert settings.options.services == {SERVICE}
     assert (settings.options.set_cookie, settings.options.scheme) == ("headers", "http")
 
 
-def test_the_headers_to_drop_arrive_in_lower_case() -> None:
+def test_headers_to_drop_are_lowered() -> None:
     settings = loaded(f'{BACKEND}[reply]\ndrop_headers = ["Set-Cookie", "etag"]\n')
     assert settings.options.drop_headers == {"set-cookie", "etag"}
 
@@ -60,18 +60,18 @@ def test_the_headers_to_drop_arrive_in_lower_case() -> None:
         ("[1]", "reply: drop_headers: "),
     ],
 )
-def test_a_header_to_drop_that_is_none_does_not_load(names: str, message: str) -> None:
+def test_malformed_header_to_drop_is_a_fault(names: str, message: str) -> None:
     [fault] = faults(f"{BACKEND}[reply]\ndrop_headers = {names}\n")
     assert fault.startswith(message)
 
 
-def test_functions_are_invoked_directly_unless_the_file_says_otherwise() -> None:
+def test_default_invoker_is_direct() -> None:
     assert loaded().options.invoker == "direct"
     assert Settings.from_text('invoker = "boto3"\n' + MAP + BACKEND).options.invoker == "boto3"
 
 
 @pytest.mark.parametrize("line", ['invoker = "boto"', "invoker = 1", "invoker = []", "[invoker]\na = 1"])
-def test_an_invoker_that_is_none_does_not_load(line: str) -> None:
+def test_unknown_invoker_is_a_fault(line: str) -> None:
     with pytest.raises(InvalidMap) as error:
         Settings.from_text(f"{line}\n{MAP}{BACKEND}" if "[inv" not in line else f"{MAP}{BACKEND}{line}\n")
     [fault] = error.value.faults
@@ -91,21 +91,21 @@ def test_an_invoker_that_is_none_does_not_load(line: str) -> None:
         "111122223333:function:orders",
     ],
 )
-def test_a_function_in_any_of_lambdas_spellings(function: str) -> None:
+def test_function_name_in_every_form_is_read(function: str) -> None:
     assert loaded(f'[[backend]]\nfunction = "{function}"\n').options.backends[0].function == function
 
 
 @pytest.mark.parametrize("function", ["", " orders", "orders/../x", "orders:", "a b", "orders\\n", "https://x", "é"])
-def test_what_is_no_function_does_not_load(function: str) -> None:
+def test_malformed_function_is_a_fault(function: str) -> None:
     assert "not a Lambda function name" in faults(f'[[backend]]\nfunction = "{function}"\n')[0]
 
 
 @pytest.mark.parametrize("path", ["", "a", "/a/", "//", "/a//b", "/a?b", "/a b", "/a#\\n", "/é", "*"])
-def test_what_is_no_path_prefix_does_not_load(path: str) -> None:
+def test_malformed_path_prefix_is_a_fault(path: str) -> None:
     assert "path starts with /" in faults(f'[[backend]]\npath = "{path}"\nfunction = "f"\n')[0]
 
 
-def test_two_backends_of_one_path_do_not_load() -> None:
+def test_two_backends_of_one_path_are_a_fault() -> None:
     assert "another backend has this path" in faults(BACKEND + BACKEND)[0]
 
 
@@ -128,34 +128,34 @@ def test_two_backends_of_one_path_do_not_load() -> None:
         "isolate = false",
     ],
 )
-def test_a_backend_setting_that_is_not_one_does_not_load(line: str) -> None:
+def test_unknown_backend_setting_is_a_fault(line: str) -> None:
     assert faults(BACKEND + line + "\n")[0].startswith("backend number 1: ")
 
 
 @pytest.mark.parametrize(
     "service", ["", "*", "svc-1", SERVICE + "*", SERVICE.replace("service/svc", "servicenetwork/sn")]
 )
-def test_what_is_no_service_does_not_load(service: str) -> None:
+def test_malformed_service_is_a_fault(service: str) -> None:
     """Trap A8."""
     assert "not the ARN of a VPC Lattice service" in faults(f'{BACKEND}[lattice]\nservices = ["{service}"]\n')[0]
 
 
 @pytest.mark.parametrize("line", ['set_cookie = "join"', 'scheme = "ws"', "services = 5", 'service = ["x"]'])
-def test_a_lattice_setting_that_is_not_one_does_not_load(line: str) -> None:
+def test_unknown_lattice_setting_is_a_fault(line: str) -> None:
     assert faults(f"{BACKEND}[lattice]\n{line}\n")
 
 
-def test_no_backend_does_not_load() -> None:
+def test_missing_backend_is_a_fault() -> None:
     assert "no [[backend]]" in faults("")[0]
 
 
-def test_faults_of_the_map_and_of_the_backends_are_listed_together() -> None:
+def test_map_and_backend_faults_are_listed_together() -> None:
     """Trap D3."""
     found = faults('[[backend]]\nfunction = ""\n[[rule]]\nid = "x"\n')
     assert [fault.split(" ")[0] for fault in found] == ["backend", "rule", "rule"]
 
 
-def test_faults_of_shape_are_listed_with_those_of_the_map() -> None:
+def test_shape_and_map_faults_are_listed_together() -> None:
     """Trap D3."""
     found = faults('[[backend]]\nfunction = 5\n[[rule]]\nid = "x"\n')
     assert [fault.split(" ")[0] for fault in found] == ["backend", "rule", "rule"]
@@ -164,7 +164,7 @@ def test_faults_of_shape_are_listed_with_those_of_the_map() -> None:
 # ---- the environment ------------------------------------------------------------------------------------------------
 
 
-def test_the_environment_replaces_the_default_backends_function_and_nothing_else_of_it() -> None:
+def test_environment_replaces_only_the_default_function() -> None:
     text = '[[backend]]\nfunction = "a"\ntimeout = 5\nisolated = false\n[[backend]]\npath = "/b"\nfunction = "b"\n'
     assert {(b.path, b.function, b.timeout, b.isolated) for b in loaded(text, "c").options.backends} == {
         ("/", "c", 5, False),
@@ -172,46 +172,46 @@ def test_the_environment_replaces_the_default_backends_function_and_nothing_else
     }
 
 
-def test_the_environment_adds_a_default_backend_where_there_is_none() -> None:
+def test_environment_adds_a_default_backend() -> None:
     [backend] = loaded("", "c").options.backends
     assert (backend.path, backend.function, backend.isolated) == ("/", "c", True)
 
 
-def test_a_function_from_the_environment_is_checked_too() -> None:
+def test_malformed_function_of_the_environment_is_a_fault() -> None:
     assert "not a Lambda function name" in faults(BACKEND, "a b")[0]
 
 
-def test_the_environment_does_not_hide_that_two_backends_have_one_path() -> None:
+def test_environment_hides_no_repeated_path() -> None:
     assert "another backend has this path" in faults(BACKEND + BACKEND, "c")[0]
 
 
-def test_a_file_without_a_rule_does_not_load() -> None:
-    """Trap D4: cut off before its rules, it would refuse everybody and look as if somebody had meant that."""
+def test_file_without_a_rule_is_a_fault() -> None:
+    """Trap D4: a file cut off before its rules would refuse all callers, as if that were intended."""
     with pytest.raises(InvalidMap):
         Settings.from_text(BACKEND + "[tenants]\nblue = {}\n")
 
 
 @pytest.mark.parametrize("text", ["", "# emptied\n"])
-def test_an_emptied_file_does_not_load_though_the_environment_names_a_function(text: str) -> None:
+def test_emptied_file_is_a_fault_despite_the_environment(text: str) -> None:
     """Trap D4."""
     with pytest.raises(InvalidMap):
         Settings.from_text(text, function="orders")
 
 
 @pytest.mark.parametrize("name", ["bridge.toml", "other.toml"])
-def test_the_file_is_found_beside_the_code(tmp_path: Path, name: str) -> None:
+def test_relative_path_begins_at_the_task_root(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(MAP + BACKEND, encoding="utf-8")
     environ = {"LAMBDA_TASK_ROOT": str(tmp_path), "LATTICE_BRIDGE_CONFIG": "" if name == "bridge.toml" else name}
     assert Settings.load(environ).options.backends[0].function == "orders:live"
 
 
-def test_an_absolute_path_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_absolute_path_is_kept(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text(MAP + BACKEND, encoding="utf-8")
     environ = {"LAMBDA_TASK_ROOT": "/nowhere", "LATTICE_BRIDGE_CONFIG": str(tmp_path / "x.toml")}
     assert Settings.load({**environ, "LATTICE_BRIDGE_FUNCTION": "c"}).options.backends[0].function == "c"
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     """Trap D4."""
     with pytest.raises(Unavailable, match=r"bridge\.toml: No such file"):
         Settings.load({"LAMBDA_TASK_ROOT": str(tmp_path)})

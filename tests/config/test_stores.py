@@ -1,4 +1,4 @@
-"""Where a configuration's text is: files, S3 and SSM; what comes whole, and what does not come."""
+"""Stores of a configuration: files, S3 and SSM. A text is read whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from lattice_bridge.config.document import MAX_BYTES
 from lattice_bridge.config.regular_file import read_regular_file
-from lattice_bridge.config.stores import File, S3Object, Source, SsmParameter, Text, source_of
+from lattice_bridge.config.stores import FileStore, S3Store, SsmStore, Store, StoredText, store_at
 from lattice_bridge.errors import InvalidMap, Unavailable
 from tests.support.aws_server import REGION, AwsServer
 from tests.support.fake_lambda import FakeLambda
@@ -35,7 +35,7 @@ class Clock:
         return self.now
 
 
-def unreachable(source: Source, known: str | None = None) -> str:
+def unreachable(source: Store, known: str | None = None) -> str:
     with pytest.raises(Unavailable) as caught:
         source.read(known)
     assert (caught.value.reason, caught.value.status) == ("config_unreachable", 503)
@@ -50,7 +50,7 @@ def write(path: Path, data: str | bytes, at: float = LONG_AGO) -> None:
     os.utime(path, (at, at))
 
 
-def read(source: Source, known: str | None = None) -> Text:
+def read(source: Store, known: str | None = None) -> StoredText:
     found = source.read(known)
     assert found is not None
     return found
@@ -61,8 +61,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "bridge.toml"
 
 
-def test_a_file_is_read_once_and_again_when_it_has_changed(path: Path) -> None:
-    source = File(path, Clock())
+def test_file_is_read_once_and_again_when_it_has_changed(path: Path) -> None:
+    source = FileStore(path, Clock())
     write(path, "gr\u00fcn\r\n")
     first = read(source)
     assert first.text == "gr\u00fcn\r\n"
@@ -74,9 +74,9 @@ def test_a_file_is_read_once_and_again_when_it_has_changed(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["stamp", "size", "inode"])
-def test_any_trace_of_a_change_is_enough(path: Path, change: str) -> None:
+def test_any_changed_attribute_is_a_new_version(path: Path, change: str) -> None:
     write(path, "one")
-    source = File(path, Clock())
+    source = FileStore(path, Clock())
     version = read(source).version
     if change == "inode":  # a deployment may keep the time stamps
         write(path.with_suffix(".new"), "two")
@@ -86,10 +86,10 @@ def test_any_trace_of_a_change_is_enough(path: Path, change: str) -> None:
     assert read(source, version).text in ("two", "three")
 
 
-def test_a_file_that_is_just_being_written_is_not_yet_read_again(path: Path) -> None:
+def test_file_being_written_is_not_read_again(path: Path) -> None:
     """Trap D4."""
     clock = Clock()
-    source = File(path, clock)
+    source = FileStore(path, clock)
     write(path, "whole")
     version = read(source).version
     write(path, "hal", clock.now)
@@ -103,16 +103,16 @@ def test_a_file_that_is_just_being_written_is_not_yet_read_again(path: Path) -> 
     assert read(source, version).text == "half no more"
 
 
-def test_a_first_read_takes_a_new_file_as_it_is(path: Path) -> None:
+def test_first_read_takes_a_new_file(path: Path) -> None:
     clock = Clock()
     write(path, "new", clock.now)
-    assert read(File(path, clock)).text == "new"
+    assert read(FileStore(path, clock)).text == "new"
 
 
-def test_a_second_write_in_the_same_tick_as_a_first_read_is_seen(path: Path) -> None:
+def test_second_write_in_the_same_tick_is_seen(path: Path) -> None:
     """Time stamps are coarse: the two leave the same, and as many bytes."""
     clock = Clock()
-    source = File(path, clock)
+    source = FileStore(path, clock)
     write(path, "one", clock.now)
     version = read(source).version
     write(path, "two", clock.now)
@@ -122,9 +122,9 @@ def test_a_second_write_in_the_same_tick_as_a_first_read_is_seen(path: Path) -> 
     assert source.read(second.version) is None
 
 
-def test_a_time_stamp_from_the_future_does_not_keep_a_file_from_being_read(path: Path) -> None:
+def test_file_from_the_future_is_read(path: Path) -> None:
     clock = Clock()
-    source = File(path, clock)
+    source = FileStore(path, clock)
     write(path, "one")
     version = read(source).version
     write(path, "two", clock.now + 3600)
@@ -133,33 +133,33 @@ def test_a_time_stamp_from_the_future_does_not_keep_a_file_from_being_read(path:
     assert source.read(version) is None
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_yet_read(path: Path) -> None:
+def test_file_that_changes_during_the_read_is_not_taken(path: Path) -> None:
     """Trap D4."""
 
     def content(file: Path, limit: int) -> bytes:
-        """Of a file that somebody writes to just before it is opened."""
+        """Content of a file that is written to just before it is opened."""
         write(path, "half", LONG_AGO + 2)
         return read_regular_file(file, limit)
 
     write(path, "one")
-    assert read(File(path, Clock(), content=content)).text == "half"
+    assert read(FileStore(path, Clock(), content=content)).text == "half"
     write(path, "one")
-    assert File(path, Clock(), content=content).read("another") is None
-    assert read(File(path, Clock()), "another").text == "half"
+    assert FileStore(path, Clock(), content=content).read("another") is None
+    assert read(FileStore(path, Clock()), "another").text == "half"
 
 
-def test_an_emptied_file_is_an_empty_text(path: Path) -> None:
-    """Trap D4: whether that is a map, others say."""
-    source = File(path, Clock())
+def test_emptied_file_is_an_empty_text(path: Path) -> None:
+    """Trap D4: the parser refuses it."""
+    source = FileStore(path, Clock())
     write(path, "one")
     version = read(source).version
     write(path, "")
     assert read(source, version).text == ""
 
 
-def test_a_deleted_file_is_unreachable_and_can_come_back(path: Path) -> None:
+def test_deleted_file_is_unreachable_and_can_come_back(path: Path) -> None:
     """Trap D4."""
-    source = File(path, Clock())
+    source = FileStore(path, Clock())
     write(path, "one")
     version = read(source).version
     path.unlink()
@@ -170,48 +170,48 @@ def test_a_deleted_file_is_unreachable_and_can_come_back(path: Path) -> None:
 
 
 @pytest.mark.parametrize("known", [None, "1"])
-def test_what_is_no_file_is_unreachable(tmp_path: Path, known: str | None) -> None:
+def test_other_kind_of_file_is_unreachable(tmp_path: Path, known: str | None) -> None:
     os.utime(tmp_path, (LONG_AGO, LONG_AGO))
-    assert unreachable(File(tmp_path, Clock()), known) == f"{tmp_path}: not a regular file but a folder"
+    assert unreachable(FileStore(tmp_path, Clock()), known) == f"{tmp_path}: not a regular file but a folder"
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     os.utime(pipe, (LONG_AGO, LONG_AGO))
-    assert unreachable(File(pipe, Clock()), known) == f"{pipe}: not a regular file but a pipe"
+    assert unreachable(FileStore(pipe, Clock()), known) == f"{pipe}: not a regular file but a pipe"
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    assert "symbolic links" in unreachable(File(tmp_path / "loop", Clock()), known)
+    assert "symbolic links" in unreachable(FileStore(tmp_path / "loop", Clock()), known)
 
 
-def test_a_file_that_is_not_utf_8_is_unreachable(path: Path) -> None:
+def test_file_that_is_not_utf_8_is_unreachable(path: Path) -> None:
     write(path, b"name = '\xff'")
-    assert unreachable(File(path, Clock())) == f"{path}: not UTF-8 at byte 8"
+    assert unreachable(FileStore(path, Clock())) == f"{path}: not UTF-8 at byte 8"
 
 
 def test_64_mib_are_read_and_one_more_byte_is_not(path: Path) -> None:
     """Trap D9."""
     with path.open("wb") as file:
         file.truncate(MAX_BYTES)
-    assert len(read(File(path, Clock())).text) == MAX_BYTES
+    assert len(read(FileStore(path, Clock())).text) == MAX_BYTES
     with path.open("ab") as file:
         file.write(b" ")
-    assert unreachable(File(path, Clock())) == f"{path}: over 64 MiB"
+    assert unreachable(FileStore(path, Clock())) == f"{path}: over 64 MiB"
 
 
 # ---- places ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_path_begins_at_the_folder_unless_it_is_absolute(tmp_path: Path) -> None:
+def test_path_begins_at_the_folder_unless_it_is_absolute(tmp_path: Path) -> None:
     write(tmp_path / "a.toml", "a")
     (tmp_path / "deep").mkdir()
     for place in ("a.toml", "./a.toml", "deep/../a.toml", str(tmp_path / "a.toml")):
-        assert read(source_of(place, tmp_path)).text == "a"
-    assert read(source_of(str(tmp_path / "a.toml"), tmp_path / "deep")).text == "a"
+        assert read(store_at(place, tmp_path)).text == "a"
+    assert read(store_at(str(tmp_path / "a.toml"), tmp_path / "deep")).text == "a"
 
 
-def test_the_clock_that_is_handed_in_is_the_files(path: Path) -> None:
+def test_clock_argument_reaches_the_file_store(path: Path) -> None:
     clock = Clock()
     write(path, "one", clock.now)
-    assert source_of(path.name, path.parent, clock=clock).read("known") is None
-    assert source_of(path.name, path.parent).read("known") is not None
+    assert store_at(path.name, path.parent, clock=clock).read("known") is None
+    assert store_at(path.name, path.parent).read("known") is not None
 
 
 @pytest.mark.parametrize(
@@ -225,9 +225,9 @@ def test_the_clock_that_is_handed_in_is_the_files(path: Path) -> None:
         *("s3://bucket/key\n", "s3://bucket/a b", "s3://bucket/\u00e9", f"s3://bucket/{'k' * 1025}"),
     ],
 )
-def test_a_malformed_place_in_s3_is_told_what_to_write(tmp_path: Path, place: str) -> None:
+def test_malformed_s3_address_is_a_fault(tmp_path: Path, place: str) -> None:
     with pytest.raises(InvalidMap, match=r"write s3://BUCKET/KEY") as caught:
-        source_of(place, tmp_path)
+        store_at(place, tmp_path)
     assert caught.value.faults[0].startswith(f"{place}: ")
 
 
@@ -239,22 +239,22 @@ def test_a_malformed_place_in_s3_is_told_what_to_write(tmp_path: Path, place: st
         "ssm:/" + "a" * 1011,
     ],
 )
-def test_a_malformed_place_in_ssm_is_told_what_to_write(tmp_path: Path, place: str) -> None:
+def test_malformed_ssm_address_is_a_fault(tmp_path: Path, place: str) -> None:
     with pytest.raises(InvalidMap, match=r"write ssm:/NAME") as caught:
-        source_of(place, tmp_path)
+        store_at(place, tmp_path)
     assert caught.value.faults[0].startswith(f"{place}: ")
 
 
 @pytest.mark.parametrize("place", ["", "https://example.com/a", "S3://bucket/key", "file:///a", "a\0b", "a\nb"])
-def test_another_kind_of_place_is_told_what_to_write(tmp_path: Path, place: str) -> None:
-    with pytest.raises(InvalidMap, match="in a file, at s3://BUCKET/KEY, or at ssm:/NAME"):
-        source_of(place, tmp_path)
+def test_other_address_is_a_fault(tmp_path: Path, place: str) -> None:
+    with pytest.raises(InvalidMap, match="write a path, s3://BUCKET/KEY, or ssm:/NAME"):
+        store_at(place, tmp_path)
 
 
-def test_a_place_in_aws_costs_nothing_until_it_is_read() -> None:
+def test_aws_store_imports_nothing_until_it_is_read() -> None:
     program = (
-        "import sys; from pathlib import Path; from lattice_bridge.config.stores import source_of\n"
-        "for place in ('s3://bucket/a.toml', 'ssm:/a/b', 'a.toml'): source_of(place, Path('.'))\n"
+        "import sys; from pathlib import Path; from lattice_bridge.config.stores import store_at\n"
+        "for place in ('s3://bucket/a.toml', 'ssm:/a/b', 'a.toml'): store_at(place, Path('.'))\n"
         "assert not {'boto3', 'botocore'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
@@ -269,25 +269,25 @@ def aws() -> Iterator[AwsServer]:
         yield server
 
 
-At = Callable[..., Source]
+At = Callable[..., Store]
 
 
 @pytest.fixture
 def at(aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[At]:
-    """Makes sources, in an environment in which boto3 finds moto's server; closes their clients."""
+    """Makes stores, in an environment in which boto3 finds moto's server; closes their clients."""
     aws.environment(monkeypatch)
-    made: list[Source] = []
+    made: list[Store] = []
 
-    def make(place: str, url: str | None = None) -> Source:
+    def make(place: str, url: str | None = None) -> Store:
         if url is not None:
             monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
             monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", url)
-        made.append(source_of(place, Path("nowhere"), region=REGION))
+        made.append(store_at(place, Path("nowhere"), region=REGION))
         return made[-1]
 
     yield make
     for source in made:
-        assert isinstance(source, (S3Object, SsmParameter))
+        assert isinstance(source, (S3Store, SsmStore))
         source.connect().close()
 
 
@@ -310,7 +310,7 @@ def origin(server: KeyServer) -> str:
     return server.url.removesuffix("/keys")
 
 
-def test_an_object_in_s3_is_read_once_and_again_when_it_has_changed(at: At, s3: Any) -> None:
+def test_object_in_s3_is_read_once_and_again_when_it_has_changed(at: At, s3: Any) -> None:
     source = at("s3://configs/prod/bridge.toml")
     s3.put_object(Bucket="configs", Key="prod/bridge.toml", Body="gr\u00fcn\r\n".encode())
     first = read(source)
@@ -323,7 +323,7 @@ def test_an_object_in_s3_is_read_once_and_again_when_it_has_changed(at: At, s3: 
     assert read(source).text == "blau"
 
 
-def test_an_emptied_and_a_deleted_object_are_what_they_are(at: At, s3: Any) -> None:
+def test_emptied_object_is_empty_and_deleted_is_unreachable(at: At, s3: Any) -> None:
     """Trap D4."""
     source = at("s3://configs/going.toml")
     s3.put_object(Bucket="configs", Key="going.toml", Body=b"one")
@@ -334,22 +334,22 @@ def test_an_emptied_and_a_deleted_object_are_what_they_are(at: At, s3: Any) -> N
     assert unreachable(source, version) == "s3://configs/going.toml: NoSuchKey: the bucket has no such key"
 
 
-def test_a_bucket_that_is_not_there_is_said(at: At) -> None:
+def test_missing_bucket_is_reported(at: At) -> None:
     assert unreachable(at("s3://nowhere/a")) == "s3://nowhere/a: NoSuchBucket: there is no such bucket"
 
 
-def test_every_character_of_a_key_arrives_as_it_is_written(at: At, s3: Any) -> None:
+def test_every_character_of_a_key_arrives(at: At, s3: Any) -> None:
     key = "a!_.*'()+=@:,&$-/...x/b"
     s3.put_object(Bucket="configs", Key=key, Body=b"found")
     assert read(at(f"s3://configs/{key}")).text == "found"
 
 
-def test_an_object_that_is_not_utf_8_is_unreachable(at: At, s3: Any) -> None:
+def test_object_that_is_not_utf_8_is_unreachable(at: At, s3: Any) -> None:
     s3.put_object(Bucket="configs", Key="latin", Body=b"\xff")
     assert unreachable(at("s3://configs/latin")) == "s3://configs/latin: not UTF-8 at byte 0"
 
 
-def test_an_object_one_may_not_read_names_the_permission(at: At) -> None:
+def test_denied_object_names_the_permission(at: At) -> None:
     body = b"<Error><Code>AccessDenied</Code><Message>secret</Message></Error>"
     with KeyServer(Says(body, 403)) as server:
         detail = unreachable(at("s3://configs/a", origin(server)))
@@ -364,13 +364,13 @@ def test_s3_is_asked_twice_at_most(at: At) -> None:
         assert len(server.requests) == 2
 
 
-def test_an_object_that_ends_early_is_not_taken_for_whole(at: At) -> None:
+def test_truncated_object_is_unreachable(at: At) -> None:
     """Trap D4: half a map may load, without the rules that deny."""
     with KeyServer(Says(b"tenants = {}", promised=1000, headers={"etag": '"1"'})) as server:
         assert unreachable(at("s3://configs/a", origin(server))).startswith("s3://configs/a: ")
 
 
-def test_an_object_over_64_mib_is_not_read(at: At) -> None:
+def test_object_over_64_mib_is_not_read(at: At) -> None:
     """Trap D9."""
     with KeyServer(Says(b"", promised=MAX_BYTES + 1, headers={"etag": '"1"'})) as server:
         assert unreachable(at("s3://configs/a", origin(server))) == "s3://configs/a: over 64 MiB"
@@ -415,16 +415,16 @@ class Client:
         (OSError("secret"), 5, "s3://configs/a: OSError"),
     ],
 )
-def test_a_body_is_read_to_its_bound_and_closed(data: bytes | Exception, length: int, says: str | None) -> None:
+def test_body_is_read_to_its_limit_and_closed(data: bytes | Exception, length: int, says: str | None) -> None:
     """Trap D9."""
     body = Body(data)
-    source = S3Object("configs", "a", lambda: Client(body, length))
-    assert (unreachable(source) if says else source.read(None)) == (says or Text("whole", "1"))
+    source = S3Store("configs", "a", lambda: Client(body, length))
+    assert (unreachable(source) if says else source.read(None)) == (says or StoredText("whole", "1"))
     assert body.closed
     assert body.asked == ([] if length > MAX_BYTES else [MAX_BYTES + 1])
 
 
-def test_a_parameter_is_read_once_and_again_when_it_has_changed(at: At, ssm: Any) -> None:
+def test_parameter_is_read_once_and_again_when_it_has_changed(at: At, ssm: Any) -> None:
     source = at("ssm:/prod/bridge.toml")
     ssm.put_parameter(Name="/prod/bridge.toml", Value="gr\u00fcn\r\n", Type="String")
     first = read(source)
@@ -436,12 +436,12 @@ def test_a_parameter_is_read_once_and_again_when_it_has_changed(at: At, ssm: Any
     assert source.read(second.version) is None
 
 
-def test_an_encrypted_parameter_is_read_decrypted(at: At, ssm: Any) -> None:
+def test_encrypted_parameter_is_read_decrypted(at: At, ssm: Any) -> None:
     ssm.put_parameter(Name="/secret", Value="plain", Type="SecureString")
     assert read(at("ssm:/secret")).text == "plain"
 
 
-def test_a_parameter_that_was_made_again_is_read_again(at: At, ssm: Any) -> None:
+def test_recreated_parameter_is_read_again(at: At, ssm: Any) -> None:
     """Its versions begin at 1 once more."""
     source = at("ssm:/again")
     ssm.put_parameter(Name="/again", Value="one", Type="String")
@@ -452,7 +452,7 @@ def test_a_parameter_that_was_made_again_is_read_again(at: At, ssm: Any) -> None
     assert read(source, version).text == "two"
 
 
-def test_a_parameter_one_may_not_read_names_the_permission(at: At) -> None:
+def test_denied_parameter_names_the_permission(at: At) -> None:
     body = b'{"__type":"AccessDeniedException","message":"secret"}'
     with FakeLambda(Refuses(body, 400)) as server:
         detail = unreachable(at("ssm:/a", server.url))
@@ -461,7 +461,7 @@ def test_a_parameter_one_may_not_read_names_the_permission(at: At) -> None:
 
 
 @pytest.mark.parametrize("place", ["s3://configs/a", "ssm:/a"])
-def test_a_client_is_made_once_and_gives_up_soon(at: At, place: str) -> None:
+def test_client_is_made_once_and_gives_up_soon(at: At, place: str) -> None:
     source: Any = at(place)
     with ThreadPoolExecutor(32) as pool:
         [client] = set(pool.map(lambda _: source.connect(), range(64)))
@@ -471,21 +471,21 @@ def test_a_client_is_made_once_and_gives_up_soon(at: At, place: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["s3://configs/a", "ssm:/a"])
-def test_a_server_that_is_not_there_is_unreachable(at: At, place: str) -> None:
+def test_stopped_server_is_unreachable(at: At, place: str) -> None:
     with KeyServer(Says()) as server:
         url = origin(server)
     assert unreachable(at(place, url)) == f"{place}: EndpointConnectionError"
 
 
-def test_no_region_is_unreachable_like_another(monkeypatch: pytest.MonkeyPatch, aws: AwsServer) -> None:
+def test_missing_region_is_unreachable(monkeypatch: pytest.MonkeyPatch, aws: AwsServer) -> None:
     aws.environment(monkeypatch)
-    assert unreachable(source_of("ssm:/a", Path("nowhere"))) == "ssm:/a: NoRegionError"
+    assert unreachable(store_at("ssm:/a", Path("nowhere"))) == "ssm:/a: NoRegionError"
 
 
 # ---- a first read that comes too early ------------------------------------------------------------------------------
 
 
-def test_a_first_read_waits_for_whoever_is_writing(tmp_path: Path) -> None:
+def test_first_read_waits_for_a_writer(tmp_path: Path) -> None:
     """Trap D4: half a map may load, without the rules that deny."""
     path = tmp_path / "bridge.toml"
     path.write_text("half", encoding="utf-8")
@@ -495,20 +495,20 @@ def test_a_first_read_waits_for_whoever_is_writing(tmp_path: Path) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(next(parts, ""))
 
-    found = File(path, pause=writing).read(None)
+    found = FileStore(path, pause=writing).read(None)
     assert found is not None
     assert found.text == "half a map"
 
 
-def test_a_first_read_of_a_file_that_nobody_writes_to_waits_for_nothing(tmp_path: Path) -> None:
+def test_first_read_of_a_settled_file_does_not_wait(tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text("whole", encoding="utf-8")
     waited: list[float] = []
-    assert File(path, clock=lambda: path.stat().st_mtime + 10, pause=waited.append).read(None)
+    assert FileStore(path, clock=lambda: path.stat().st_mtime + 10, pause=waited.append).read(None)
     assert waited == []
 
 
-def test_a_first_read_of_a_file_that_is_written_to_without_end_comes_to_one(tmp_path: Path) -> None:
+def test_first_read_of_an_endlessly_written_file_ends(tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text("x", encoding="utf-8")
     waited: list[float] = []
@@ -517,5 +517,5 @@ def test_a_first_read_of_a_file_that_is_written_to_without_end_comes_to_one(tmp_
         waited.append(seconds)
         path.write_text("x" * len(waited) * 2, encoding="utf-8")
 
-    assert File(path, pause=writing).read(None)
+    assert FileStore(path, pause=writing).read(None)
     assert len(waited) == 40

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lattice_bridge import Caller, Request, parse_event
-from lattice_bridge.config.backend import Scheme
+from lattice_bridge.config.options import Scheme
 from lattice_bridge.errors import BadRequest, Forbidden
 from lattice_bridge.formats import derived
 from lattice_bridge.formats.forwarded import Forwarded, forward

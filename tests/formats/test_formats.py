@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.parser.models import (
 )
 
 from lattice_bridge import parse_event
-from lattice_bridge.config.backend import Payload
+from lattice_bridge.config.options import Payload
 from lattice_bridge.errors import Forbidden, TooLarge
 from lattice_bridge.formats.payload import encode
 from lattice_bridge.http.headers import fold

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lattice_bridge import Bridge, Decision, TenantMap, parse_event
-from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Backend
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.invoke.call import Call
 from lattice_bridge.review.check import findings_of

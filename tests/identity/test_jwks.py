@@ -1,4 +1,4 @@
-"""Signing keys: what a key set may hold, how it is fetched, and who waits for it."""
+"""Key sets: their format, their fetch, and the requests that wait for it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt import get_algorithm_by_name
 
+from lattice_bridge.config.map_settings import key_file_fault
 from lattice_bridge.errors import Unavailable
-from lattice_bridge.identity.jwks import MAX_BYTES, KeySet, fetch_https, key_file_fault, key_set_fault, parse_key_set
+from lattice_bridge.identity.jwks import MAX_BYTES, key_set_fault, parse_key_set
+from lattice_bridge.identity.key_set import KeySet, fetch_https
 from lattice_bridge.identity.token import verify
-from tests.support.key_server import Answer, Drips, Hangs, KeyServer, Says
+from tests.support.key_server import Answer, Drips, Hangs, KeyServer, Raw, Says
 from tests.support.tls import self_signed
 from tests.support.token_builder import CORP, EVERY_ALGORITHM, NOW, issuer, jwk, key_set, private_key, token
 
@@ -44,12 +46,12 @@ def test_every_kind_of_public_key_is_read(algorithm: str, stated: bool) -> None:
 
 
 @pytest.mark.parametrize("algorithm", EVERY_ALGORITHM)
-def test_a_key_that_was_read_verifies_a_token(algorithm: str) -> None:
+def test_parsed_key_verifies_a_token(algorithm: str) -> None:
     keys = parse_key_set(key_set(jwk(algorithm=algorithm)))
     assert verify(token(algorithm), issuer("generic", CORP.issuer, algorithm), keys.get, NOW)["sub"] == "u-1"
 
 
-def test_a_key_without_a_kid_is_under_none() -> None:
+def test_key_without_kid_is_under_none() -> None:
     assert parse_key_set(key_set(jwk(None), jwk("k2"))).keys() == {None, "k2"}
 
 
@@ -88,7 +90,7 @@ UNUSABLE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_what_is_not_a_public_signing_key_is_left_out(name: str) -> None:
+def test_unusable_key_is_left_out(name: str) -> None:
     """Trap C1."""
     assert refused(key_set(UNUSABLE[name])) == "the key set has no usable key"
     assert parse_key_set(key_set(UNUSABLE[name], jwk("good", number=1))).keys() == {"good"}
@@ -111,8 +113,8 @@ PRIVATE: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", PRIVATE)
-def test_a_key_file_with_a_private_key_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
-    """Trap G6: the file is deployed with the map, and whoever reads the package could sign tokens."""
+def test_private_key_in_file_is_named(name: str, tmp_path: Path) -> None:
+    """Trap G6: the file is deployed with the map, and every reader of the package could sign tokens."""
     entry, said = PRIVATE[name]
     (tmp_path / "keys.json").write_bytes(key_set(jwk("good", number=1), entry))
     fault = key_file_fault(tmp_path / "keys.json")
@@ -130,14 +132,14 @@ def test_a_key_file_with_a_private_key_is_refused_by_its_name(name: str, tmp_pat
         json.dumps({"keys": [jwk()], "pem": "-----BEGIN EC PRIVATE KEY-----\nMC4CAQ"}),
     ],
 )
-def test_a_key_file_with_a_private_key_in_pem_is_refused(text: str, tmp_path: Path) -> None:
+def test_private_pem_key_in_file_is_refused(text: str, tmp_path: Path) -> None:
     """Trap G6."""
     (tmp_path / "keys.json").write_text(text, encoding="utf-8")
     fault = key_file_fault(tmp_path / "keys.json")
     assert fault == "contains a private key in PEM. Fix: replace the file with a JWK set of public keys"
 
 
-def test_a_private_key_beside_the_keys_of_a_file_is_refused(tmp_path: Path) -> None:
+def test_private_key_beside_the_keys_is_refused(tmp_path: Path) -> None:
     """Trap G6: the whole file would be deployed, not only what is read of it."""
     members = {"keys": [jwk()], "old": {"signer": jwk("k0", d="AA")}, "spare": {"kty": "EC", "d": "AA"}}
     (tmp_path / "keys.json").write_text(json.dumps(members), encoding="utf-8")
@@ -146,7 +148,7 @@ def test_a_private_key_beside_the_keys_of_a_file_is_refused(tmp_path: Path) -> N
     assert 'key "k0" has d; an object that is not in keys has d.' in fault
 
 
-def test_a_key_file_of_public_keys_has_no_fault(tmp_path: Path) -> None:
+def test_key_file_of_public_keys_has_no_fault(tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_bytes(key_set(jwk("k1"), jwk("k2", algorithm="RS256"), jwk("k3", algorithm="EdDSA")))
     assert key_file_fault(tmp_path / "keys.json") is None
 
@@ -156,17 +158,17 @@ def test_two_keys_of_one_kid_refuse_the_set() -> None:
     assert refused(key_set(jwk(None), jwk(None, number=1))) == "the key set has two keys of one kid"
 
 
-def test_an_unusable_key_takes_no_kid_from_a_usable_one() -> None:
+def test_unusable_key_reserves_no_kid() -> None:
     assert parse_key_set(key_set(jwk("k1", number=1, use="enc"), jwk("k1")))["k1"].key == private_key().public_key()
 
 
-def test_64_keys_are_taken_and_65_are_not() -> None:
+def test_64_keys_are_read_and_65_refused() -> None:
     """Trap C4."""
     assert len(parse_key_set(key_set(*(jwk(f"k{n}") for n in range(64))))) == 64
     assert refused(key_set(*(jwk(f"k{n}") for n in range(65)))) == "the key set has over 64 keys"
 
 
-def test_128_kib_are_taken_and_one_more_byte_is_not() -> None:
+def test_128_kib_are_read_and_one_more_byte_refused() -> None:
     """Trap C4."""
     full = key_set().ljust(MAX_BYTES)
     assert parse_key_set(full)
@@ -181,14 +183,14 @@ def test_128_kib_are_taken_and_one_more_byte_is_not() -> None:
         key_set().replace(b'"kid"', b'"kid":"k0","kid"'),
     ],
 )
-def test_what_is_not_a_key_set_is_refused(data: bytes) -> None:
+def test_other_json_is_refused(data: bytes) -> None:
     assert refused(data) == "the key set is not a JWK set"
 
 
 @given(
     st.binary() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(lambda v: json.dumps(v).encode())
 )
-def test_any_bytes_as_a_key_set_are_refused_and_raise_nothing_else(data: bytes) -> None:
+def test_random_bytes_are_refused(data: bytes) -> None:
     refused(data)
 
 
@@ -197,7 +199,7 @@ def test_any_bytes_as_a_key_set_are_refused_and_raise_nothing_else(data: bytes) 
         st.sampled_from([*"nexyd", "kty", "crv", "kid", "alg", "use"]), st.text() | st.none() | st.integers()
     )
 )
-def test_any_members_in_a_key_are_read_or_left_out(members: dict[str, Any]) -> None:
+def test_random_members_are_read_or_left_out(members: dict[str, Any]) -> None:
     assert "good" in parse_key_set(key_set(jwk() | members, jwk("good", number=1)))
 
 
@@ -215,14 +217,14 @@ def unfetched(answer: Answer, timeout: float = 2.0) -> str:
     return caught.value.detail
 
 
-def test_a_key_set_is_fetched() -> None:
+def test_key_set_is_fetched() -> None:
     with KeyServer(Says(key_set())) as server:
         assert fetch(server) == key_set()
         assert server.requests == ["/keys"]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(status: int) -> None:
+def test_redirect_is_not_followed(status: int) -> None:
     """Trap C4."""
     with KeyServer(Says(key_set())) as other:
         assert unfetched(Says(b"", status, {"location": other.url})) == f"the key set's server answered {status}"
@@ -235,20 +237,41 @@ def test_another_status_than_200_is_refused(status: int) -> None:
     assert unfetched(Says(key_set(), status)) == f"the key set's server answered {status}"
 
 
-def test_10_mb_are_not_read() -> None:
+def test_body_over_128_kib_is_not_read() -> None:
     """Trap C4."""
     assert unfetched(Says(b" " * 10_000_000)) == "the key set is over 128 KiB"
 
 
 @pytest.mark.parametrize("answer", [Hangs(), Drips(b" " * 1000), Drips(b"x" * 1000, in_header=True)])
-def test_a_server_that_hangs_or_drips_is_left_in_time(answer: Answer) -> None:
+def test_hanging_or_dripping_server_ends_in_time(answer: Answer) -> None:
     """Trap C12."""
     began = time.monotonic()
     assert "in time" in unfetched(answer, 0.3)
     assert time.monotonic() - began < 2
 
 
-def test_a_server_that_is_not_there_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("head", "fault"),
+    [
+        (b"", "an answer without a length"),
+        (b"content-length: 2\r\ncontent-length: 2\r\n", "an answer without a length"),
+        (b"content-length: 2\r\ntransfer-encoding: chunked\r\n", "a length that can be read in two ways"),
+        (b"content-length: 2\r\n x: y\r\n", "a header line that cannot be read"),
+        (b"content-length: 3\r\n", "the connection ended within the answer"),
+    ],
+)
+def test_ambiguous_answer_is_refused(head: bytes, fault: str) -> None:
+    """As an answer of Lambda: both are read by the same client."""
+    assert unfetched(Raw(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n{}")).endswith(f"cannot be read: {fault}")
+
+
+def test_chunked_key_set_is_fetched() -> None:
+    chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(key_set()), key_set())
+    with KeyServer(Raw(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk)) as server:
+        assert fetch(server) == key_set()
+
+
+def test_refused_connection_is_unavailable() -> None:
     with KeyServer(Says()) as server:
         url = server.url
     with pytest.raises(Unavailable, match="ConnectionRefusedError"):
@@ -271,13 +294,13 @@ def test_a_server_that_is_not_there_is_refused() -> None:
         *("http://127.0.0.1.example/keys", "http://localhost.example/", "http://10.0.0.1/"),
     ],
 )
-def test_a_url_that_is_not_plain_https_is_refused(url: str) -> None:
+def test_url_other_than_https_is_refused(url: str) -> None:
     """Trap C4."""
     with pytest.raises(Unavailable):
         fetch_https(url, loopback_http=True)
 
 
-def test_http_is_refused_on_the_loopback_too_unless_asked_for() -> None:
+def test_loopback_http_is_refused_by_default() -> None:
     """Trap C4."""
     with KeyServer(Says(key_set())) as server:
         with pytest.raises(Unavailable, match="not https"):
@@ -296,7 +319,7 @@ def over_tls(certificate: Path, answer: Answer) -> KeyServer:
     return KeyServer(answer, context=context)
 
 
-def test_a_server_whose_certificate_nobody_vouches_for_is_refused(certificate: Path) -> None:
+def test_untrusted_certificate_is_refused(certificate: Path) -> None:
     """Trap C4."""
     with over_tls(certificate, Says(key_set())) as server:
         with pytest.raises(Unavailable, match="SSLCertVerificationError"):
@@ -304,12 +327,12 @@ def test_a_server_whose_certificate_nobody_vouches_for_is_refused(certificate: P
         assert server.requests == []
 
 
-def test_a_key_set_is_fetched_over_tls(certificate: Path) -> None:
+def test_key_set_is_fetched_over_tls(certificate: Path) -> None:
     with over_tls(certificate, Says(key_set())) as server:
         assert fetch_https(server.url, context=ssl.create_default_context(cafile=certificate)) == key_set()
 
 
-def test_a_certificate_for_another_name_is_refused(certificate: Path) -> None:
+def test_certificate_for_another_name_is_refused(certificate: Path) -> None:
     """Trap C4."""
     with over_tls(certificate, Says(key_set())) as server, pytest.raises(Unavailable, match="SSLCert"):
         fetch_https(
@@ -317,7 +340,7 @@ def test_a_certificate_for_another_name_is_refused(certificate: Path) -> None:
         )
 
 
-def test_a_drip_over_tls_is_left_in_time(certificate: Path) -> None:
+def test_dripping_tls_server_ends_in_time(certificate: Path) -> None:
     """Trap C12."""
     with over_tls(certificate, Drips(b" " * 1000)) as server, pytest.raises(Unavailable, match="in time"):
         fetch_https(server.url, 0.4, context=ssl.create_default_context(cafile=certificate))
@@ -368,7 +391,7 @@ def test_nothing_is_fetched_before_a_key_is_asked_for() -> None:
     assert kept(key_set())[1].fetched == 0
 
 
-def test_a_known_key_is_fetched_once_an_hour() -> None:
+def test_known_key_is_fetched_once_an_hour() -> None:
     keys, source, clock = kept(key_set())
     for now, fetched in ((1000, 1), (4599, 1), (4600, 2), (4601, 2), (8200, 3)):
         clock.now = now
@@ -376,7 +399,7 @@ def test_a_known_key_is_fetched_once_an_hour() -> None:
         assert source.fetched == fetched
 
 
-def test_a_new_key_is_found_after_a_rotation_and_the_old_one_is_gone() -> None:
+def test_rotation_brings_the_new_key_and_drops_the_old() -> None:
     keys, source, clock = kept(key_set())
     assert keys.key("k1")
     source.says, clock.now = key_set(jwk("k2")), 1030
@@ -384,7 +407,7 @@ def test_a_new_key_is_found_after_a_rotation_and_the_old_one_is_gone() -> None:
     assert keys.key("k1") is None
 
 
-def test_a_flood_of_unknown_kids_makes_one_fetch_a_pause() -> None:
+def test_flood_of_unknown_kids_makes_one_fetch_a_pause() -> None:
     """Trap C13."""
     keys, source, clock = kept(key_set())
     for second in range(300):
@@ -394,7 +417,7 @@ def test_a_flood_of_unknown_kids_makes_one_fetch_a_pause() -> None:
     assert source.fetched == 10
 
 
-def test_misses_leave_nothing_behind() -> None:
+def test_unknown_kids_leave_no_state() -> None:
     """Trap C13."""
     keys, _, _ = kept(key_set())
     keys.key("k1")
@@ -404,7 +427,7 @@ def test_misses_leave_nothing_behind() -> None:
     assert {name: value for name, value in vars(keys).items() if name != "_changed"} == before
 
 
-def test_a_failure_is_remembered_for_the_pause() -> None:
+def test_failure_is_repeated_for_the_pause() -> None:
     """Trap C12."""
     keys, source, clock = kept(OSError("secret detail"))
     assert [unavailable(keys).retry_after for _ in range(100)] == [30] * 100
@@ -415,13 +438,13 @@ def test_a_failure_is_remembered_for_the_pause() -> None:
     assert keys.key("k1")
 
 
-def test_what_a_failure_says_is_ours() -> None:
+def test_failure_detail_is_constant() -> None:
     assert unavailable(kept(OSError("secret detail"))[0]).detail == "the fetch of the key set failed (OSError)"
     assert unavailable(kept(b"{}")[0]).detail == "the key set is not a JWK set"
 
 
 @pytest.mark.parametrize("failure", [OSError(), Unavailable("keys_unavailable", "x"), b"", b'{"keys":[]}', KeyError()])
-def test_the_last_good_keys_serve_until_max_stale_and_then_nobody(failure: Any) -> None:
+def test_last_good_keys_serve_until_max_stale(failure: Any) -> None:
     """Trap C12."""
     keys, source, clock = kept(key_set())
     assert keys.key("k1")
@@ -435,7 +458,7 @@ def test_the_last_good_keys_serve_until_max_stale_and_then_nobody(failure: Any) 
     assert keys.key("k1")
 
 
-def test_a_clock_that_was_set_back_fetches_anew() -> None:
+def test_clock_set_back_fetches_again() -> None:
     keys, source, clock = kept(key_set())
     assert keys.key("k1")
     clock.now = 10
@@ -443,7 +466,7 @@ def test_a_clock_that_was_set_back_fetches_anew() -> None:
     assert source.fetched == 2
 
 
-def test_without_threads_there_is_a_refusal_and_a_pause() -> None:
+def test_no_threads_is_unavailable() -> None:
     def no_more(work: Callable[[], None]) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -456,7 +479,7 @@ def served(server: KeyServer, clock: Clock, timeout: float = 10.0) -> KeySet:
     return KeySet(lambda: fetch(server, timeout), clock=clock, wait=5)
 
 
-def test_a_known_key_never_waits_for_the_fetch_of_an_unknown_one() -> None:
+def test_known_key_never_waits_for_the_fetch_of_an_unknown_one() -> None:
     """Trap C12."""
     clock = Clock()
     with KeyServer(Says(key_set())) as server, ThreadPoolExecutor(1) as pool:
@@ -475,8 +498,8 @@ def test_a_known_key_never_waits_for_the_fetch_of_an_unknown_one() -> None:
         assert len(server.requests) == 2
 
 
-def test_a_new_kid_while_the_issuer_is_out_of_reach_is_not_called_invalid() -> None:
-    """Trap C12: a token of the new key, after a rotation in an outage, is good: nobody here can tell yet."""
+def test_new_kid_in_an_outage_is_unavailable() -> None:
+    """Trap C12: a token of the new key, after a rotation in an outage, is good, and the bridge cannot know yet."""
     keys, source, clock = kept(key_set())
     assert keys.key("k1")
     source.says, clock.now = OSError(), 1030
@@ -486,7 +509,7 @@ def test_a_new_kid_while_the_issuer_is_out_of_reach_is_not_called_invalid() -> N
     assert keys.key("k3") is None  # asked moments ago, and said to have none
 
 
-def test_a_known_key_never_waits_for_a_refresh() -> None:
+def test_known_key_never_waits_for_a_refresh() -> None:
     """Trap C12."""
     clock = Clock()
     with KeyServer(Says(key_set())) as server:
@@ -507,7 +530,7 @@ def test_32_threads_at_first_use_make_one_fetch() -> None:
         assert len(server.requests) == 1
 
 
-def test_32_threads_with_unknown_kids_make_one_fetch_and_share_one_failure() -> None:
+def test_32_threads_with_unknown_kids_share_one_failure() -> None:
     """Trap C13."""
     clock = Clock()
     with KeyServer(Says(b"", 500)) as server, ThreadPoolExecutor(32) as pool:
@@ -517,7 +540,7 @@ def test_32_threads_with_unknown_kids_make_one_fetch_and_share_one_failure() -> 
         assert len(server.requests) == 1
 
 
-def test_nobody_waits_longer_than_the_wait_for_a_fetch_that_does_not_end() -> None:
+def test_hanging_fetch_is_waited_for_no_longer_than_wait() -> None:
     """Trap C12."""
     ended = threading.Event()
 
@@ -533,7 +556,7 @@ def test_nobody_waits_longer_than_the_wait_for_a_fetch_that_does_not_end() -> No
     assert keys.key("k1")
 
 
-def test_keys_rotate_under_32_threads_and_nobody_is_refused() -> None:
+def test_rotation_under_32_threads_refuses_no_request() -> None:
     clock = Clock()
     with KeyServer(Says(key_set(jwk("k0")))) as server, ThreadPoolExecutor(32) as pool:
         keys = served(server, clock)
@@ -544,7 +567,7 @@ def test_keys_rotate_under_32_threads_and_nobody_is_refused() -> None:
         assert len(server.requests) <= 5
 
 
-def test_members_of_what_is_no_key_are_no_private_key() -> None:
+def test_private_member_names_outside_a_key_are_no_fault() -> None:
     """`p`, `q` and `k` are short names. A key has a `kty` (RFC 7517 §4.1)."""
     data = json.dumps({"keys": [jwk()], "paging": {"p": 1, "q": 2, "k": 3}}).encode()
     assert key_set_fault(data) is None

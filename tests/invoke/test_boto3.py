@@ -20,7 +20,7 @@ from lattice_bridge.invoke.boto3 import (
     LambdaClient,
     check_knows_tenants,
     connect_time,
-    refusal_for,
+    error_for,
     time_for,
 )
 from lattice_bridge.invoke.call import DidNotRun
@@ -58,11 +58,9 @@ WHERE = {"endpoint_url": "http://127.0.0.1"}
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
-def test_an_exception_of_boto3_says_whether_the_function_may_have_run(
-    error: Exception, status: int, reason: str, again: bool
-) -> None:
+def test_boto3_exception_maps_to_an_error(error: Exception, status: int, reason: str, again: bool) -> None:
     """Trap D14."""
-    refusal = refusal_for(error)
+    refusal = error_for(error)
     assert (refusal.status, refusal.reason, isinstance(refusal, DidNotRun)) == (status, reason, again)
 
 
@@ -82,22 +80,20 @@ def test_an_exception_of_boto3_says_whether_the_function_may_have_run(
         (0.1, 0.2, 0.1),
     ],
 )
-def test_the_read_timeout_is_the_backends_or_what_fits_beside_connecting(
-    timeout: float, left: float, chosen: float
-) -> None:
+def test_read_timeout_fits_beside_connecting(timeout: float, left: float, chosen: float) -> None:
     assert time_for(timeout, left) == chosen
     assert chosen + connect_time(chosen) <= left
 
 
 @pytest.mark.parametrize("left", [0.3, 0.0, -3.0])
-def test_nothing_is_invoked_when_too_little_is_left(left: float) -> None:
+def test_too_little_time_invokes_nothing(left: float) -> None:
     with pytest.raises(TimedOut) as error:
         time_for(28.0, left)
     assert (error.value.status, error.value.reason) == (504, "no_time_left")
 
 
 @pytest.mark.parametrize("left", [3.0, 28.0, 28.5, 60.0])
-def test_connecting_and_reading_together_end_before_the_deadline(aws: Aws, left: float) -> None:
+def test_connecting_and_reading_end_before_the_deadline(aws: Aws, left: float) -> None:
     """design.md: never later than the bridge's own deadline."""
     chosen: list[Any] = []
 
@@ -112,7 +108,7 @@ def test_connecting_and_reading_together_end_before_the_deadline(aws: Aws, left:
     assert chosen[-1].connect_timeout + chosen[-1].read_timeout <= left + 0.01
 
 
-def test_there_is_one_client_a_timeout_however_many_calls(aws: Aws) -> None:
+def test_one_client_per_timeout(aws: Aws) -> None:
     """Trap D9: no call may add to what is kept."""
     with FakeLambda() as server:
         clients = aws(server.url)
@@ -125,13 +121,13 @@ def test_there_is_one_client_a_timeout_however_many_calls(aws: Aws) -> None:
 # ---- boto3 itself ---------------------------------------------------------------------------------------------------
 
 
-def test_a_boto3_without_tenant_id_is_refused() -> None:
+def test_boto3_without_tenant_id_is_refused() -> None:
     with pytest.raises(Misconfigured, match=r"1\.40\.0") as error:
         check_knows_tenants({"FunctionName": object(), "Payload": object()}, "1.40.0")
     assert error.value.reason == "boto3_too_old"
 
 
-def test_botocore_takes_our_arguments_and_gives_what_we_read() -> None:
+def test_botocore_model_fits_arguments_and_answer() -> None:
     """Stubber checks both against the service model."""
     client = boto3.client("lambda", "eu-west-1", aws_access_key_id="x", aws_secret_access_key="y")
     expected = {
@@ -147,7 +143,7 @@ def test_botocore_takes_our_arguments_and_gives_what_we_read() -> None:
     client.close()
 
 
-def test_botocores_own_errors_are_understood() -> None:
+def test_botocore_errors_are_mapped() -> None:
     client = boto3.client("lambda", "eu-west-1", aws_access_key_id="x", aws_secret_access_key="y")
     with Stubber(client) as stub:
         stub.add_client_error("invoke", "ResourceNotFoundException", "no", 404)
@@ -155,7 +151,7 @@ def test_botocores_own_errors_are_understood() -> None:
     client.close()
 
 
-def test_the_trace_header_is_read_for_each_call(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trace_header_is_read_for_each_call(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "bridge")
     with FakeLambda() as server:
         invoker = Boto3Invoker(aws(server.url))
@@ -166,7 +162,7 @@ def test_the_trace_header_is_read_for_each_call(aws: Aws, monkeypatch: pytest.Mo
     assert sent == ["Root=1-1;Lineage=1:ab:0", "Root=1-2;Lineage=1:ab:1"]
 
 
-def test_the_answers_stream_is_closed_even_when_it_cannot_be_read() -> None:
+def test_unreadable_stream_is_closed() -> None:
     """Trap D15."""
 
     class Broken(io.BytesIO):
@@ -190,9 +186,7 @@ def _stream(body: bytes) -> StreamingBody:
 
 
 @pytest.mark.parametrize("kept", [False, True])
-def test_a_proxy_that_hangs_up_after_the_request_was_sent_is_no_failed_connection(
-    monkeypatch: pytest.MonkeyPatch, kept: bool
-) -> None:
+def test_proxy_close_after_the_request_is_not_retried(monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
     """Trap D14: urllib3 calls both the same."""
     with FakeLambda(*([Says()] if kept else []), Reset()) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -207,13 +201,13 @@ def test_a_proxy_that_hangs_up_after_the_request_was_sent_is_no_failed_connectio
         assert len(proxy.heard) == 1 + kept
 
 
-def test_a_proxy_error_is_no_proof_that_nothing_ran() -> None:
+def test_proxy_error_is_not_retried() -> None:
     """Trap D14."""
     error = boto.ProxyConnectionError(proxy_url="http://p", error="x")
-    assert refusal_for(error).reason == "connection_lost"
+    assert error_for(error).reason == "connection_lost"
 
 
-def in_child(work: Callable[[], bool]) -> bool:
+def after_fork(work: Callable[[], bool]) -> bool:
     """What a forked child makes of it."""
     child = os.fork()
     if child == 0:
@@ -221,7 +215,7 @@ def in_child(work: Callable[[], bool]) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_a_child_process_makes_clients_of_its_own() -> None:
+def test_forked_child_makes_its_own_lambda_clients() -> None:
     """Trap D15: the parent goes on using the connections of those that were made before the fork."""
     made: list[float] = []
 
@@ -231,14 +225,14 @@ def test_a_child_process_makes_clients_of_its_own() -> None:
 
     invoker = Boto3Invoker(connect)
     mine = invoker.client_for(5.0)
-    assert in_child(lambda: invoker.client_for(5.0) is not mine)
+    assert after_fork(lambda: invoker.client_for(5.0) is not mine)
     assert invoker.client_for(5.0) is mine
     assert made == [5.0]
 
 
-def test_a_child_process_makes_its_own_client_of_a_service() -> None:
+def test_forked_child_makes_its_own_service_client() -> None:
     """Trap D15."""
     client = AwsClient("s3", "eu-west-1", read_timeout=1)
     mine = client()
-    assert in_child(lambda: client() is not mine)
+    assert after_fork(lambda: client() is not mine)
     assert client() is mine

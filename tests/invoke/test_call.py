@@ -9,10 +9,13 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
-from lattice_bridge.invoke.call import RETRY_PAUSES, Refused, refusal_for_answer
+from lattice_bridge.errors import BridgeError
+from lattice_bridge.invoke.call import LambdaError, bridge_error
+from lattice_bridge.invoke.retry import RETRY_PAUSES
 from lattice_bridge.local.aws.invoke_checks import MISSING, UNWANTED
 from tests.support.examples import examples
 from tests.support.fake_lambda import FakeLambda, Heard, Reset, Says, Silence, Truncated, failure, unused_port
@@ -29,7 +32,7 @@ def at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Itera
 # ---- what goes out --------------------------------------------------------------------------------------------------
 
 
-def test_the_tenant_goes_out_as_a_signed_header(at: At) -> None:
+def test_tenant_is_sent_as_signed_header(at: At) -> None:
     with FakeLambda() as server:
         at(server.url)(call(tenant="blue"))
     heard = server.heard[0]
@@ -38,13 +41,13 @@ def test_the_tenant_goes_out_as_a_signed_header(at: At) -> None:
     assert "x-amz-tenant-id" in signed.split(";")
 
 
-def test_a_function_without_isolation_gets_no_tenant_header(at: At) -> None:
+def test_function_without_isolation_gets_no_tenant_header(at: At) -> None:
     with FakeLambda() as server:
         at(server.url)(call(tenant=None))
     assert not [name for name in server.heard[0].headers if "tenant" in name]
 
 
-def test_function_qualifier_and_payload_arrive_as_given(at: At) -> None:
+def test_function_qualifier_and_payload_arrive_unchanged(at: At) -> None:
     payload = '{"path":"/é"}'.encode()
     with FakeLambda() as server:
         at(server.url)(call(function="orders:live", payload=payload))
@@ -53,13 +56,13 @@ def test_function_qualifier_and_payload_arrive_as_given(at: At) -> None:
     assert heard.header("x-amz-invocation-type") == "RequestResponse"
 
 
-def test_an_async_call_is_an_event_and_answers_nothing(at: At) -> None:
+def test_async_call_is_an_event_without_payload(at: At) -> None:
     with FakeLambda(Says(b"", 202)) as server:
         assert at(server.url)(call(invocation="async")) == b""
     assert server.heard[0].header("x-amz-invocation-type") == "Event"
 
 
-def test_the_log_tail_is_not_asked_for(at: At) -> None:
+def test_log_tail_is_not_requested(at: At) -> None:
     """Trap D13: it would carry another reader's log lines."""
     with FakeLambda() as server:
         at(server.url)(call())
@@ -67,8 +70,8 @@ def test_the_log_tail_is_not_asked_for(at: At) -> None:
 
 
 @pytest.mark.parametrize("tenant", ["", " blue", "blue ", "blue\n", "bl ue", "-blue", "blue#", "blü", "b" * 257])
-def test_the_last_door_refuses_what_is_not_a_tenant_id(at: At, tenant: str) -> None:
-    """Traps A10, A13: boto3 checks nothing of it, and blanks at the ends vanish on the wire."""
+def test_malformed_tenant_id_is_not_sent(at: At, tenant: str) -> None:
+    """Traps A10, A13: boto3 does not check it, and spaces at the ends are lost on the way."""
     with FakeLambda() as server:
         assert refused(at(server.url), call(tenant=tenant)).reason == "tenant_id_rejected"
     assert server.connections == 0
@@ -82,7 +85,7 @@ def test_connections_are_kept_alive(at: At) -> None:
     assert (len(server.heard), server.connections) == (3, 1)
 
 
-def test_a_connection_that_lambda_closed_meanwhile_is_not_used_again(at: At) -> None:
+def test_closed_connection_is_not_reused(at: At) -> None:
     """An execution environment sleeps between requests, longer than Lambda keeps an idle connection."""
     with FakeLambda(Says(hang_up=True), Says(b'"again"')) as server:
         invoker = at(server.url)
@@ -92,7 +95,7 @@ def test_a_connection_that_lambda_closed_meanwhile_is_not_used_again(at: At) -> 
     assert (len(server.heard), server.connections) == (2, 2)
 
 
-def test_an_error_is_read_to_its_end_and_its_connection_kept(at: At) -> None:
+def test_error_answer_keeps_its_connection(at: At) -> None:
     with FakeLambda(failure(404, "ResourceNotFoundException"), Says()) as server:
         invoker = at(server.url)
         refused(invoker)
@@ -103,19 +106,19 @@ def test_an_error_is_read_to_its_end_and_its_connection_kept(at: At) -> None:
 # ---- what comes back ------------------------------------------------------------------------------------------------
 
 
-def test_the_answer_is_the_payloads_bytes(at: At) -> None:
+def test_answer_is_the_payload(at: At) -> None:
     with FakeLambda(Says(b'{"a": "\xc3\xa9"}')) as server:
         assert at(server.url)(call()) == b'{"a": "\xc3\xa9"}'
 
 
-def test_a_payload_that_looks_like_an_error_is_an_answer(at: At) -> None:
+def test_payload_like_an_error_is_an_answer(at: At) -> None:
     body = b'{"errorType":"KeyError","errorMessage":"no","stackTrace":[]}'
     with FakeLambda(Says(body)) as server:
         assert at(server.url)(call()) == body
 
 
 @pytest.mark.parametrize("value", ["Unhandled", "Handled", "", "whatever"])
-def test_any_value_of_the_function_error_header_is_an_error(at: At, value: str) -> None:
+def test_any_function_error_header_is_an_error(at: At, value: str) -> None:
     answer = Says(b'{"statusCode":200,"errorType":"KeyError"}', headers={"x-amz-function-error": value})
     with FakeLambda(answer) as server:
         refusal = refused(at(server.url))
@@ -123,7 +126,7 @@ def test_any_value_of_the_function_error_header_is_an_error(at: At, value: str) 
     assert len(server.heard) == 1
 
 
-def test_an_errors_message_and_trace_go_nowhere(at: At) -> None:
+def test_function_error_message_and_trace_are_dropped(at: At) -> None:
     """Trap D13."""
     body = b'{"errorType":"KeyError","errorMessage":"secret-1","stackTrace":["secret-2"]}'
     with FakeLambda(Says(body, headers={"x-amz-function-error": "Unhandled"})) as server:
@@ -131,12 +134,12 @@ def test_an_errors_message_and_trace_go_nowhere(at: At) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"\xff", b'{"errorType":5}', b"[" * 100_000])
-def test_an_error_without_a_type_is_an_error_all_the_same(at: At, body: bytes) -> None:
+def test_function_error_without_type_is_an_error(at: At, body: bytes) -> None:
     with FakeLambda(Says(body, headers={"x-amz-function-error": "Unhandled"})) as server:
         assert refused(at(server.url)).detail == "no errorType"
 
 
-def test_a_function_that_hit_its_own_timeout_timed_out(at: At) -> None:
+def test_function_timeout_is_a_timeout(at: At) -> None:
     body = b'{"errorType":"Sandbox.Timedout","errorMessage":"Task timed out after 3.00 seconds"}'
     with FakeLambda(Says(body, headers={"x-amz-function-error": "Unhandled"})) as server:
         refusal = refused(at(server.url))
@@ -168,22 +171,20 @@ def test_a_function_that_hit_its_own_timeout_timed_out(at: At) -> None:
     ],
     ids=lambda value: value.headers.get("x-amzn-errortype", "bare") if isinstance(value, Says) else None,
 )
-def test_what_lambda_refuses_is_sent_once_and_has_its_own_reason(
-    at: At, answer: Says, status: int, reason: str
-) -> None:
+def test_lambda_refusal_is_sent_once_with_its_reason(at: At, answer: Says, status: int, reason: str) -> None:
     with FakeLambda(answer) as server:
         refusal = refused(at(server.url, pause=Pauses()))
     assert (refusal.status, refusal.reason, len(server.heard)) == (status, reason, 1)
 
 
-def test_neither_function_nor_message_of_lambda_is_in_a_title() -> None:
+def test_title_contains_no_function_and_no_message() -> None:
     """Trap D13."""
-    refusal = refusal_for_answer(Refused(403, "AccessDeniedException", "arn:secret"))
+    refusal = bridge_error(LambdaError(403, "AccessDeniedException", "arn:secret"))
     assert refusal.title == "Internal Server Error"
     assert "secret" not in refusal.detail
 
 
-def test_a_throttle_carries_lambdas_reason_and_pause(at: At) -> None:
+def test_throttle_has_reason_and_retry_after(at: At) -> None:
     answer = Says(
         b'{"Reason":"ConcurrentInvocationLimitExceeded","message":"Rate Exceeded."}',
         429,
@@ -196,41 +197,41 @@ def test_a_throttle_carries_lambdas_reason_and_pause(at: At) -> None:
 
 
 @pytest.mark.parametrize("value", ["Fri, 21 Nov 2025 00:00:00 GMT", "-1", "1.5", "²", ""])
-def test_a_pause_that_is_not_a_count_of_seconds_is_one_second(value: str) -> None:
-    assert refusal_for_answer(Refused(429, retry_after=value)).retry_after == 1
+def test_malformed_retry_after_is_one_second(value: str) -> None:
+    assert bridge_error(LambdaError(429, retry_after=value)).retry_after == 1
 
 
 @pytest.mark.parametrize("value", ["999999999", "9" * 5000])
-def test_a_pause_is_an_hour_at_most(value: str) -> None:
-    """Python refuses to read a number of 5,000 digits: that is no reason to answer with a bug of ours."""
-    assert refusal_for_answer(Refused(429, retry_after=value)).retry_after == 3600
+def test_retry_after_is_an_hour_at_most(value: str) -> None:
+    """Python refuses to read a number of 5,000 digits: that must not become an internal error."""
+    assert bridge_error(LambdaError(429, retry_after=value)).retry_after == 3600
 
 
 # ---- what is sent again, and what never is --------------------------------------------------------------------------
 
 
-def test_a_silent_backend_is_invoked_once(at: At) -> None:
+def test_silent_backend_is_invoked_once(at: At) -> None:
     """Trap D14: botocore on its own would run it again, three to five times."""
     with FakeLambda(Silence()) as server:
         refusal = refused(at(server.url, pause=Pauses()), call(timeout=SHORT))
     assert (refusal.status, refusal.reason, len(server.heard)) == (504, "backend_timeout", 1)
 
 
-def test_a_reset_after_the_request_was_sent_is_not_repeated(at: At) -> None:
+def test_reset_after_the_request_is_not_retried(at: At) -> None:
     """Trap D14."""
     with FakeLambda(Reset()) as server:
         refusal = refused(at(server.url, pause=Pauses()))
     assert (refusal.status, refusal.reason, len(server.heard)) == (502, "connection_lost", 1)
 
 
-def test_an_answer_that_ends_early_is_neither_passed_on_nor_repeated(at: At) -> None:
+def test_truncated_answer_is_refused_and_not_retried(at: At) -> None:
     """Traps D14, D15."""
     with FakeLambda(Truncated()) as server:
         refusal = refused(at(server.url, pause=Pauses()))
     assert (refusal.status, refusal.reason, len(server.heard)) == (502, "connection_lost", 1)
 
 
-def test_after_an_answer_that_ended_early_the_next_request_has_a_connection_of_its_own(at: At) -> None:
+def test_truncated_answer_closes_its_connection(at: At) -> None:
     """Trap D15."""
     with FakeLambda(Truncated(), Says(b'"green"')) as server:
         invoker = at(server.url, pause=Pauses())
@@ -239,7 +240,7 @@ def test_after_an_answer_that_ended_early_the_next_request_has_a_connection_of_i
     assert server.connections == 2
 
 
-def test_after_a_silence_the_next_request_has_a_connection_of_its_own(at: At) -> None:
+def test_timeout_closes_its_connection(at: At) -> None:
     """Trap D15: the late answer of the first would be the second's."""
     with FakeLambda(Silence(), Says(b'"green"')) as server:
         invoker = at(server.url, pause=Pauses())
@@ -248,14 +249,14 @@ def test_after_a_silence_the_next_request_has_a_connection_of_its_own(at: At) ->
     assert server.connections == 2
 
 
-def test_a_function_that_failed_is_not_invoked_again(at: At) -> None:
+def test_failed_function_is_not_invoked_again(at: At) -> None:
     """Trap D14."""
     with FakeLambda(failure(500, "ServiceException")) as server:
         refused(at(server.url, pause=Pauses()))
     assert len(server.heard) == 1
 
 
-def test_a_throttled_call_is_repeated_as_it_was(at: At) -> None:
+def test_throttled_call_is_retried_unchanged(at: At) -> None:
     with FakeLambda(failure(429, "TooManyRequestsException"), Says()) as server:
         pauses = Pauses()
         assert at(server.url, pause=pauses)(call()) == b'{"ok":true}'
@@ -263,7 +264,7 @@ def test_a_throttled_call_is_repeated_as_it_was(at: At) -> None:
     assert len(pauses) == 1
 
 
-def test_a_call_that_stays_throttled_is_given_up(at: At) -> None:
+def test_call_that_stays_throttled_is_given_up(at: At) -> None:
     with FakeLambda(failure(429, "TooManyRequestsException")) as server:
         pauses = Pauses()
         refusal = refused(at(server.url, pause=pauses))
@@ -271,19 +272,19 @@ def test_a_call_that_stays_throttled_is_given_up(at: At) -> None:
     assert all(0 < pause <= most for pause, most in zip(pauses, RETRY_PAUSES, strict=True))
 
 
-def test_a_throttled_call_is_repeated_when_lambda_says_at_once(at: At) -> None:
+def test_throttle_with_zero_seconds_is_retried(at: At) -> None:
     with FakeLambda(failure(429, "TooManyRequestsException", retry_after="0"), Says()) as server:
         at(server.url, pause=Pauses())(call())
     assert len(server.heard) == 2
 
 
-def test_a_throttled_call_is_not_repeated_before_lambda_wants_it(at: At) -> None:
+def test_throttle_with_long_retry_after_is_not_retried(at: At) -> None:
     with FakeLambda(failure(429, "TooManyRequestsException", retry_after="1"), Says()) as server:
         refused(at(server.url, pause=Pauses()))
     assert len(server.heard) == 1
 
 
-def test_a_throttled_call_is_not_repeated_past_the_deadline(at: At) -> None:
+def test_throttle_is_not_retried_past_the_deadline(at: At) -> None:
     now = [100.0]
 
     def late(_heard: Heard) -> Says:
@@ -296,19 +297,19 @@ def test_a_throttled_call_is_not_repeated_past_the_deadline(at: At) -> None:
     assert (refusal.reason, len(server.heard)) == ("throttled", 1)
 
 
-def test_a_refused_connection_is_tried_again_and_then_unavailable(at: At) -> None:
+def test_refused_connection_is_retried_then_unavailable(at: At) -> None:
     pauses = Pauses()
     refusal = refused(at(f"http://127.0.0.1:{unused_port()}", pause=pauses))
     assert (refusal.status, refusal.reason, refusal.retry_after) == (503, "unreachable", 1)
     assert len(pauses) == len(RETRY_PAUSES)
 
 
-def test_the_pauses_are_never_zero_in_all() -> None:
+def test_retry_pauses_are_not_zero() -> None:
     assert all(pause > 0 for pause in RETRY_PAUSES)
 
 
 @pytest.mark.parametrize("left", [0.2, 0.0, -3.0])
-def test_nothing_is_sent_when_too_little_is_left(at: At, left: float) -> None:
+def test_too_little_time_sends_nothing(at: At, left: float) -> None:
     with FakeLambda() as server:
         refusal = refused(at(server.url), call(left=left))
     assert (refusal.status, refusal.reason, server.connections) == (504, "no_time_left", 0)
@@ -317,7 +318,7 @@ def test_nothing_is_sent_when_too_little_is_left(at: At, left: float) -> None:
 # ---- many at once ---------------------------------------------------------------------------------------------------
 
 
-def test_32_threads_each_with_its_tenant_never_get_each_others_answer(at: At) -> None:
+def test_32_threads_get_their_own_answers(at: At) -> None:
     """Traps D10, D15."""
 
     def echo(heard: Heard) -> Says:
@@ -345,14 +346,14 @@ def test_32_threads_each_with_its_tenant_never_get_each_others_answer(at: At) ->
 # ---- credentials that have expired ----------------------------------------------------------------------------------
 
 
-def test_expired_credentials_are_looked_for_anew_once(at: At) -> None:
+def test_expired_credentials_are_renewed_once(at: At) -> None:
     """Trap D14: Lambda refused the first before it ran anything."""
     with FakeLambda(failure(403, "ExpiredTokenException"), Says(b'"fresh"')) as server:
         assert at(server.url)(call()) == b'"fresh"'
     assert len(server.heard) == 2
 
 
-def test_credentials_that_stay_expired_are_refused_after_two_attempts(at: At) -> None:
+def test_credentials_that_stay_expired_are_refused(at: At) -> None:
     with FakeLambda(failure(403, "ExpiredTokenException")) as server:
         assert refused(at(server.url)).reason == "access_denied"
     assert len(server.heard) == 2
@@ -361,7 +362,7 @@ def test_credentials_that_stay_expired_are_refused_after_two_attempts(at: At) ->
 # ---- a server that hangs up -----------------------------------------------------------------------------------------
 
 
-def test_requests_to_a_server_that_hangs_up_between_them_are_neither_lost_nor_doubled(at: At) -> None:
+def test_server_that_closes_between_requests_gets_each_once(at: At) -> None:
     """Trap D14. It says nothing of hanging up, as a load balancer with a short patience does not."""
     asked = examples(1000)
 
@@ -381,8 +382,36 @@ def test_requests_to_a_server_that_hangs_up_between_them_are_neither_lost_nor_do
 
 
 @pytest.mark.parametrize("status", [302, 500, 504])
-def test_an_expiry_that_does_not_come_as_a_refusal_proves_nothing(at: At, status: int) -> None:
+def test_expiry_with_another_status_is_not_retried(at: At, status: int) -> None:
     """Trap D14."""
     with FakeLambda(failure(status, "ExpiredTokenException")) as server:
         refused(at(server.url, pause=Pauses()))
     assert len(server.heard) == 1
+
+
+# ---- Lambda's request id --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Says(headers={"x-amzn-requestid": "id-1"}),
+        Says(b'{"errorType":"KeyError"}', headers={"x-amzn-requestid": "id-1", "x-amz-function-error": "Unhandled"}),
+        failure(403, "AccessDeniedException", x_amzn_requestid="id-1"),
+        Says(b"", 202, headers={"x-amzn-requestid": "id-1"}),
+    ],
+    ids=["payload", "function error", "refused", "accepted"],
+)
+def test_request_id_of_every_answer_is_reported(at: At, answer: Says) -> None:
+    reported: list[str] = []
+    with FakeLambda(answer) as server, suppress(BridgeError):
+        at(server.url)(call(on_request_id=reported.append))
+    assert reported == ["", "id-1"]
+
+
+def test_request_id_of_an_earlier_attempt_is_withdrawn(at: At) -> None:
+    reported: list[str] = []
+    script = failure(429, "TooManyRequestsException", x_amzn_requestid="id-1"), Reset()
+    with FakeLambda(*script) as server:
+        refused(at(server.url, pause=Pauses()), call(on_request_id=reported.append))
+    assert (reported[:2], set(reported[2:])) == (["", "id-1"], {""})

@@ -1,4 +1,4 @@
-"""Whose credentials sign: the variables', or what botocore finds."""
+"""Credentials from environment variables and from botocore."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from botocore.credentials import Credentials as BotoCredentials
 from botocore.credentials import RefreshableCredentials
 
 from lattice_bridge.errors import Misconfigured
-from lattice_bridge.invoke.credentials import Chain, from_environment
+from lattice_bridge.invoke.credentials import BotocoreCredentials, from_environment
 from lattice_bridge.invoke.signing import Credentials
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_SESSION_TOKEN": "t0ken"}
@@ -23,7 +23,7 @@ def never() -> Credentials:
     raise AssertionError("the chain was asked")
 
 
-def test_the_variables_are_read_each_time() -> None:
+def test_variables_are_read_each_time() -> None:
     environ = dict(KEYS)
     source = from_environment(environ, never)
     assert source() == Credentials("AKID", "s3cret", "t0ken")
@@ -32,28 +32,28 @@ def test_the_variables_are_read_each_time() -> None:
     assert source() == Credentials("AKID2", "other", None)
 
 
-def test_an_empty_token_is_none() -> None:
+def test_empty_session_token_is_none() -> None:
     """Signed, it would be another request than botocore's."""
     assert from_environment({**KEYS, "AWS_SESSION_TOKEN": ""}, never)().token is None
 
 
 @pytest.mark.parametrize("environ", [{}, {"AWS_ACCESS_KEY_ID": ""}])
-def test_without_an_access_key_the_chain_is_asked(environ: dict[str, str]) -> None:
+def test_missing_access_key_uses_the_fallback(environ: dict[str, str]) -> None:
     assert from_environment(environ, lambda: Credentials("C", "c"))() == Credentials("C", "c")
 
 
-def test_half_a_pair_of_keys_is_refused() -> None:
+def test_access_key_without_secret_is_refused() -> None:
     with pytest.raises(Misconfigured, match="AWS_SECRET_ACCESS_KEY is not") as error:
         from_environment({"AWS_ACCESS_KEY_ID": "AKID"}, never)()
     assert error.value.reason == "access_denied"
 
 
-def test_the_chain_gives_what_botocore_finds() -> None:
-    assert Chain(lambda: BotoCredentials("A", "s", "t"))() == Credentials("A", "s", "t")
-    assert Chain(lambda: BotoCredentials("A", "s", ""))().token is None
+def test_botocore_credentials_are_returned() -> None:
+    assert BotocoreCredentials(lambda: BotoCredentials("A", "s", "t"))() == Credentials("A", "s", "t")
+    assert BotocoreCredentials(lambda: BotoCredentials("A", "s", ""))().token is None
 
 
-def test_credentials_that_expire_are_renewed_before_they_do() -> None:
+def test_credentials_are_renewed_before_they_expire() -> None:
     renewed = 0
 
     def fetch() -> dict[str, str]:
@@ -62,32 +62,32 @@ def test_credentials_that_expire_are_renewed_before_they_do() -> None:
         ends = datetime.now(UTC) + timedelta(hours=6 if renewed > 1 else 0, seconds=60)
         return {"access_key": f"A{renewed}", "secret_key": "s", "token": "t", "expiry_time": ends.isoformat()}
 
-    chain = Chain(lambda: RefreshableCredentials.create_from_metadata(fetch(), fetch, "test"))
+    chain = BotocoreCredentials(lambda: RefreshableCredentials.create_from_metadata(fetch(), fetch, "test"))
     assert [chain().access_key, chain().access_key] == ["A2", "A2"]
 
 
-def test_none_found_is_refused_and_looked_for_again() -> None:
+def test_no_credentials_are_refused_and_searched_again() -> None:
     found: list[Any] = [None, BotoCredentials("A", "s")]
-    chain = Chain(lambda: found.pop(0))
+    chain = BotocoreCredentials(lambda: found.pop(0))
     with pytest.raises(Misconfigured, match="none found"):
         chain()
     assert chain().access_key == "A"
 
 
-def test_why_the_chain_failed_is_told_without_its_words() -> None:
+def test_provider_failure_is_logged_by_type_alone() -> None:
     """Trap D11."""
 
     def fail() -> Any:
         raise RuntimeError("s3cret")
 
     with pytest.raises(Misconfigured) as error:
-        Chain(fail)()
+        BotocoreCredentials(fail)()
     assert "RuntimeError" in error.value.detail
     assert "s3cret" not in str(error.value)
     assert (error.value.__cause__, error.value.__suppress_context__) == (None, True)
 
 
-def test_many_threads_look_for_credentials_once() -> None:
+def test_threads_search_for_credentials_once() -> None:
     looked: list[int] = []
     ready = threading.Barrier(8)
 
@@ -96,7 +96,7 @@ def test_many_threads_look_for_credentials_once() -> None:
         time.sleep(0.05)  # as long as the others need to come along
         return BotoCredentials("A", "s")
 
-    chain = Chain(look)
+    chain = BotocoreCredentials(look)
 
     def ask(_number: int) -> str:
         ready.wait(10)
@@ -107,7 +107,7 @@ def test_many_threads_look_for_credentials_once() -> None:
     assert len(looked) == 1
 
 
-def test_botocores_own_chain_is_asked_if_nobody_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_provider_is_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
-    assert Chain()() == Credentials("AKID", "s3cret", "t0ken")
+    assert BotocoreCredentials()() == Credentials("AKID", "s3cret", "t0ken")

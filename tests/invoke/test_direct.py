@@ -1,4 +1,4 @@
-"""One Lambda Invoke as a POST of our own: what boto3 does for others, held against servers that do not behave."""
+"""The direct invoker, with servers that misbehave."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from lattice_bridge.errors import BridgeError, InvalidMap
-from lattice_bridge.invoke.call import RETRY_PAUSES, DidNotRun
-from lattice_bridge.invoke.connection import MAX_IDLE
+from lattice_bridge.http.client import MAX_IDLE
+from lattice_bridge.invoke.call import DidNotRun
 from lattice_bridge.invoke.direct import ANSWER_LIMIT, DirectInvoker, direct_invoker
+from lattice_bridge.invoke.retry import RETRY_PAUSES
 from tests.support.fake_lambda import FakeLambda, Heard, Raw, Reset, Says, Silence
 from tests.support.invokers import ENVIRON, SHORT, Pauses, call, direct_invokers, refused
 from tests.support.tls import self_signed
@@ -35,7 +36,7 @@ def at() -> Iterator[Direct]:
 # ---- what goes out --------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_sent_that_has_no_purpose(at: Direct) -> None:
+def test_request_has_these_headers_and_no_others(at: Direct) -> None:
     with FakeLambda() as server:
         at(server.url, {"AWS_SESSION_TOKEN": "t0ken"})(call())
     assert set(server.heard[0].headers) == {
@@ -44,7 +45,7 @@ def test_nothing_is_sent_that_has_no_purpose(at: Direct) -> None:
     }
 
 
-def test_the_trace_header_is_read_for_each_call() -> None:
+def test_trace_header_is_read_for_each_call() -> None:
     """It is what Lambda's loop detection goes by."""
     with FakeLambda() as server:
         environ = {**ENVIRON, "AWS_LAMBDA_FUNCTION_NAME": "bridge", "AWS_ENDPOINT_URL": server.url}
@@ -57,7 +58,7 @@ def test_the_trace_header_is_read_for_each_call() -> None:
     assert [heard.header("x-amz-tenant-id") for heard in server.heard] == ["blue", "blue"]
 
 
-def test_outside_lambda_there_is_no_trace_to_pass_on(at: Direct) -> None:
+def test_outside_lambda_no_trace_header_is_sent(at: Direct) -> None:
     with FakeLambda() as server:
         at(server.url, {"_X_AMZN_TRACE_ID": "Root=1-1"})(call())
         at(server.url, {"AWS_LAMBDA_FUNCTION_NAME": "bridge"})(call())
@@ -66,27 +67,27 @@ def test_outside_lambda_there_is_no_trace_to_pass_on(at: Direct) -> None:
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
 @pytest.mark.parametrize("value", ["a\r\nx-amz-tenant-id: green", "a\nb", "a\rb", "a\n b", "é"])
-def test_a_line_end_in_a_header_is_refused_and_nothing_is_sent(at: Direct, name: str, value: str) -> None:
+def test_line_end_in_header_is_refused_unsent(at: Direct, name: str, value: str) -> None:
     with FakeLambda() as server:
         refusal = refused(at(server.url, {name: value}))
     assert (refusal.reason, server.heard) == ("invoke_rejected", [])
     assert (refusal.__cause__, refusal.__suppress_context__) == (None, True)  # whose text could quote the header
 
 
-def test_a_line_end_in_a_functions_name_is_part_of_the_name(at: Direct) -> None:
+def test_line_end_in_function_name_is_encoded(at: Direct) -> None:
     with FakeLambda() as server:
         at(server.url)(call(function="orders\r\nx: y /../"))
     assert server.heard[0].path == "/2015-03-31/functions/orders%0D%0Ax%3A%20y%20%2F..%2F/invocations"
 
 
 @pytest.mark.parametrize("size", [0, 1, 6 * 2**20])
-def test_a_payload_of_any_size_arrives_whole(at: Direct, size: int) -> None:
+def test_payload_of_any_size_arrives_whole(at: Direct, size: int) -> None:
     with FakeLambda() as server:
         at(server.url)(call(payload=b"x" * size))
     assert server.heard[0].body == b"x" * size
 
 
-def test_without_credentials_nothing_is_sent(at: Direct) -> None:
+def test_missing_credentials_send_nothing(at: Direct) -> None:
     with FakeLambda() as server:
         refusal = refused(at(server.url, {"AWS_SECRET_ACCESS_KEY": ""}))
     assert (refusal.reason, server.connections) == ("access_denied", 0)
@@ -96,9 +97,7 @@ def test_without_credentials_nothing_is_sent(at: Direct) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "connections"), [(MAX_IDLE - 0.1, 1), (MAX_IDLE + 0.1, 2), (-3600.0, 2)])
-def test_a_connection_that_waited_too_long_or_nobody_knows_how_long_is_not_used(
-    at: Direct, seconds: float, connections: int
-) -> None:
+def test_connection_idle_too_long_is_not_used(at: Direct, seconds: float, connections: int) -> None:
     """An environment is frozen between requests, and does not hear that the server hung up."""
     now = [1.7e9]
     with FakeLambda() as server:
@@ -111,7 +110,7 @@ def test_a_connection_that_waited_too_long_or_nobody_knows_how_long_is_not_used(
 
 @pytest.mark.parametrize("stray", [b"x", b"\r\n", OK, b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n"])
 @pytest.mark.parametrize("pause", [(), (0.05,)], ids=["at once", "later"])
-def test_what_comes_after_an_answer_is_nobodys_answer(at: Direct, stray: bytes, pause: tuple[float, ...]) -> None:
+def test_bytes_after_an_answer_are_not_the_next_answer(at: Direct, stray: bytes, pause: tuple[float, ...]) -> None:
     """Trap D15."""
     with FakeLambda(Raw(OK, *pause, stray), Says(b'"green"')) as server:
         invoker = at(server.url)
@@ -121,7 +120,7 @@ def test_what_comes_after_an_answer_is_nobodys_answer(at: Direct, stray: bytes, 
     assert server.connections == 2
 
 
-def test_a_server_that_hangs_up_on_the_next_request_gets_it_once(at: Direct) -> None:
+def test_server_that_closes_on_a_request_gets_it_once(at: Direct) -> None:
     """Trap D14: it may have been carried out."""
     with FakeLambda(Says(), Raw(hang_up=True)) as server:
         invoker = at(server.url, pause=Pauses())
@@ -131,7 +130,7 @@ def test_a_server_that_hangs_up_on_the_next_request_gets_it_once(at: Direct) -> 
     assert (len(server.heard), server.connections) == (2, 1)
 
 
-def test_an_announced_hang_up_is_believed(at: Direct) -> None:
+def test_connection_close_header_is_honoured(at: Direct) -> None:
     with FakeLambda(Says(headers={"connection": "close"}), Says()) as server:
         invoker = at(server.url)
         assert [invoker(call()), invoker(call())] == [b'{"ok":true}'] * 2
@@ -141,7 +140,7 @@ def test_an_announced_hang_up_is_believed(at: Direct) -> None:
 # ---- answers that are none ------------------------------------------------------------------------------------------
 
 
-def test_an_answer_in_single_bytes_is_read(at: Direct) -> None:
+def test_answer_in_single_bytes_is_read(at: Direct) -> None:
     with FakeLambda(Raw(*(bytes([byte]) for byte in OK)), Says()) as server:
         invoker = at(server.url)
         assert [invoker(call()), invoker(call())] == [b"{}", b'{"ok":true}']
@@ -161,7 +160,7 @@ CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
     ],
     ids=["chunks", "extensions and trailers", "continue"],
 )
-def test_an_answer_in_another_form_is_read_and_its_connection_kept(at: Direct, answer: bytes) -> None:
+def test_other_framing_is_read_and_connection_kept(at: Direct, answer: bytes) -> None:
     with FakeLambda(Raw(answer), Says()) as server:
         invoker = at(server.url)
         assert [invoker(call()), invoker(call())] == [b"{}", b'{"ok":true}']
@@ -198,7 +197,7 @@ def test_an_answer_in_another_form_is_read_and_its_connection_kept(at: Direct, a
     ],
     ids=lambda answer: repr(answer[-60:]),
 )
-def test_an_answer_whose_end_is_in_doubt_is_neither_passed_on_nor_asked_for_again(at: Direct, answer: bytes) -> None:
+def test_ambiguous_answer_is_refused_and_not_retried(at: Direct, answer: bytes) -> None:
     """Traps D14, D15."""
     with FakeLambda(Raw(answer, hang_up=True), Says(b'"green"')) as server:
         invoker = at(server.url, pause=Pauses())
@@ -209,8 +208,8 @@ def test_an_answer_whose_end_is_in_doubt_is_neither_passed_on_nor_asked_for_agai
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
-def test_after_an_answer_without_a_body_the_connection_is_closed(at: Direct, status: bytes) -> None:
-    """Trap D15: a server that sends one all the same would have it taken for the next answer."""
+def test_answer_without_body_closes_the_connection(at: Direct, status: bytes) -> None:
+    """Trap D15: a body that a server sends nevertheless would be read as the next answer."""
     answer = b"HTTP/1.1 " + status + b"\r\n\r\n"
     with FakeLambda(Raw(answer, 0.05, b"late"), Says(b'"green"')) as server:
         invoker = at(server.url)
@@ -233,13 +232,13 @@ def test_after_an_answer_without_a_body_the_connection_is_closed(at: Direct, sta
     ],
     ids=["announced", "absurd", "chunks", "interim answers", "trailers"],
 )
-def test_an_answer_without_end_is_not_read_without_end(at: Direct, answer: list[bytes]) -> None:
+def test_endless_answer_is_cut_off(at: Direct, answer: list[bytes]) -> None:
     with FakeLambda(Raw(*answer, hang_up=True)) as server:
         refusal = refused(at(server.url))
     assert (refusal.status, refusal.reason, len(server.heard)) == (502, "reply_too_large", 1)
 
 
-def test_the_largest_answer_that_lambda_gives_is_read(at: Direct) -> None:
+def test_largest_lambda_answer_is_read(at: Direct) -> None:
     body = b'"' + b"x" * 6_291_554 + b'"'
     with FakeLambda(Says(body)) as server:
         invoker = at(server.url)
@@ -255,7 +254,7 @@ def test_the_largest_answer_that_lambda_gives_is_read(at: Direct) -> None:
     [b"", b"HTTP/1.1 200", HEAD + b"x: ", HEAD + b"content-length: 900\r\n\r\n", CHUNKED],
     ids=["nothing", "status", "head", "body", "chunks"],
 )
-def test_a_server_that_drips_does_not_outlive_the_timeout(at: Direct, begin: bytes) -> None:
+def test_dripping_server_ends_at_the_timeout(at: Direct, begin: bytes) -> None:
     """Trap D14: a time limit for each read would start anew with each byte."""
     drip = b"1\r\nx\r\n" if begin == CHUNKED else b"x" if begin else b"HTTP/1.1 100 Continue\r\n\r\n"
     pieces = [piece for _ in range(60) for piece in (0.05, drip)]
@@ -267,22 +266,22 @@ def test_a_server_that_drips_does_not_outlive_the_timeout(at: Direct, begin: byt
     assert 0.3 < took < 1.5
 
 
-def test_what_is_left_of_the_bridges_time_ends_a_longer_timeout(at: Direct) -> None:
+def test_deadline_ends_a_longer_timeout(at: Direct) -> None:
     with FakeLambda(Silence()) as server:
         began = time.monotonic()
         refusal = refused(at(server.url), call(timeout=28.0, left=0.4))
     assert (refusal.reason, time.monotonic() - began < 1.5) == ("backend_timeout", True)
 
 
-def test_a_server_that_does_not_read_does_not_outlive_the_timeout(at: Direct) -> None:
+def test_server_that_does_not_read_ends_at_the_timeout(at: Direct) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as deaf:
         began = time.monotonic()
         refusal = refused(at(f"http://127.0.0.1:{deaf.getsockname()[1]}"), call(payload=b"x" * 2**25, timeout=0.4))
     assert (refusal.reason, time.monotonic() - began < 1.5) == ("backend_timeout", True)
 
 
-def test_a_connection_that_is_not_made_leaves_in_time_and_is_tried_again(at: Direct) -> None:
-    """A listener whose queue is full answers nobody, as a route that leads nowhere."""
+def test_connect_timeout_is_retried(at: Direct) -> None:
+    """A listener whose queue is full does not answer, like a route that leads nowhere."""
     with closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as full:
         waiting = [socket.socket() for _ in range(4)]
         for one in waiting:
@@ -298,7 +297,7 @@ def test_a_connection_that_is_not_made_leaves_in_time_and_is_tried_again(at: Dir
     assert (took < 2.5, len(pauses) > 0) == (True, True)
 
 
-def test_no_request_is_sent_when_connecting_took_the_time(at: Direct) -> None:
+def test_slow_connect_sends_no_request(at: Direct) -> None:
     now = [100.0]
 
     def clock() -> float:
@@ -310,7 +309,7 @@ def test_no_request_is_sent_when_connecting_took_the_time(at: Direct) -> None:
     assert (refusal.reason, server.heard) == ("no_time_left", [])
 
 
-def test_an_address_that_leads_nowhere_leaves_time_for_the_next(at: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_address_leaves_time_for_the_next(at: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
     """The resolver's answer has no seam of its own in the standard library."""
     with FakeLambda() as server, closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as full:
         waiting = [socket.socket() for _ in range(4)]
@@ -328,7 +327,7 @@ def test_an_address_that_leads_nowhere_leaves_time_for_the_next(at: Direct, monk
     assert 0.4 < took < 1.5  # a third of two seconds: two addresses, and the request
 
 
-def test_a_name_that_nobody_knows_is_unreachable(at: Direct) -> None:
+def test_unknown_host_is_unreachable(at: Direct) -> None:
     pauses = Pauses()
     refusal = refused(at("http://lambda.invalid", pause=pauses))
     assert (refusal.status, refusal.reason, len(pauses)) == (503, "unreachable", len(RETRY_PAUSES))
@@ -349,9 +348,7 @@ def tls(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-def test_over_tls_a_connection_is_kept_and_a_hang_up_noticed(
-    at: Direct, tls: ssl.SSLContext, certificate: Path
-) -> None:
+def test_tls_connection_is_kept_and_close_noticed(at: Direct, tls: ssl.SSLContext, certificate: Path) -> None:
     """TLS 1.3 sends its session tickets when it likes: they are not an answer to anything."""
     with FakeLambda(Says(), Says(), Says(hang_up=True), Says(b'"again"'), context=tls) as server:
         invoker = at(server.url, {"AWS_CA_BUNDLE": str(certificate)})
@@ -363,14 +360,14 @@ def test_over_tls_a_connection_is_kept_and_a_hang_up_noticed(
     assert server.connections == 2
 
 
-def test_a_server_that_nobody_vouches_for_is_not_spoken_to(at: Direct, tls: ssl.SSLContext) -> None:
+def test_untrusted_certificate_gets_no_request(at: Direct, tls: ssl.SSLContext) -> None:
     with FakeLambda(context=tls) as server:
         refusal = refused(at(server.url, pause=Pauses()))
     assert (refusal.status, refusal.reason, server.heard) == (503, "unreachable", [])
     assert not isinstance(refusal, DidNotRun)
 
 
-def test_a_certificate_for_another_name_is_not_taken(at: Direct, tls: ssl.SSLContext, certificate: Path) -> None:
+def test_certificate_for_another_name_is_refused(at: Direct, tls: ssl.SSLContext, certificate: Path) -> None:
     with FakeLambda(context=tls) as server:
         url = server.url.replace("127.0.0.1", "localhost")
         refusal = refused(at(url, {"AWS_CA_BUNDLE": str(certificate)}))
@@ -378,29 +375,27 @@ def test_a_certificate_for_another_name_is_not_taken(at: Direct, tls: ssl.SSLCon
 
 
 @pytest.mark.parametrize("answer", [Silence(), Raw(b"", *DRIP)], ids=["silence", "drip"])
-def test_over_tls_a_timeout_is_a_timeout(
-    at: Direct, tls: ssl.SSLContext, certificate: Path, answer: Silence | Raw
-) -> None:
+def test_tls_timeout_is_a_timeout(at: Direct, tls: ssl.SSLContext, certificate: Path, answer: Silence | Raw) -> None:
     with FakeLambda(answer, context=tls) as server:
         refusal = refused(at(server.url, {"AWS_CA_BUNDLE": str(certificate)}), call(timeout=SHORT))
     assert (refusal.reason, len(server.heard)) == ("backend_timeout", 1)
 
 
-def test_over_tls_a_reset_is_a_lost_connection(at: Direct, tls: ssl.SSLContext, certificate: Path) -> None:
+def test_tls_reset_is_a_lost_connection(at: Direct, tls: ssl.SSLContext, certificate: Path) -> None:
     """Trap D14."""
     with FakeLambda(Reset(), context=tls) as server:
         refusal = refused(at(server.url, {"AWS_CA_BUNDLE": str(certificate)}, pause=Pauses()))
     assert (refusal.reason, len(server.heard)) == ("connection_lost", 1)
 
 
-def test_a_handshake_that_nobody_answers_is_left_in_time(at: Direct) -> None:
+def test_unanswered_handshake_ends_in_time(at: Direct) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as deaf:
         began = time.monotonic()
         refusal = refused(at(f"https://127.0.0.1:{deaf.getsockname()[1]}", pause=Pauses()), call(left=0.5))
     assert (refusal.reason, time.monotonic() - began < 1.5) == ("unreachable", True)
 
 
-def test_a_server_that_speaks_no_tls_is_unreachable(at: Direct) -> None:
+def test_server_without_tls_is_unreachable(at: Direct) -> None:
     with FakeLambda(Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server:
         refusal = refused(at(server.url.replace("http:", "https:"), pause=Pauses()))
     assert (refusal.reason, server.heard) == ("unreachable", [])
@@ -411,7 +406,7 @@ def test_a_server_that_speaks_no_tls_is_unreachable(at: Direct) -> None:
 
 @pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
 @pytest.mark.parametrize("text", [None, "not a certificate"])
-def test_authorities_that_cannot_be_read_are_told_at_start(tmp_path: Path, name: str, text: str | None) -> None:
+def test_unreadable_ca_bundle_is_a_fault(tmp_path: Path, name: str, text: str | None) -> None:
     path = tmp_path / "ca.pem"
     if text is not None:
         path.write_text(text)
@@ -420,7 +415,7 @@ def test_authorities_that_cannot_be_read_are_told_at_start(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
-def test_a_proxy_is_not_gone_around_in_silence(name: str) -> None:
+def test_configured_proxy_is_a_fault(name: str) -> None:
     with pytest.raises(InvalidMap, match='write invoker = "boto3"'):
         direct_invoker({**ENVIRON, name: "http://proxy.example:3128"})
 
@@ -434,14 +429,14 @@ def test_a_proxy_is_not_gone_around_in_silence(name: str) -> None:
         {"HTTPS_PROXY": ""},
     ],
 )
-def test_a_proxy_that_is_not_for_lambda_does_not_matter(environ: dict[str, str]) -> None:
+def test_proxy_for_other_hosts_is_ignored(environ: dict[str, str]) -> None:
     direct_invoker({**ENVIRON, **environ}).close()
 
 
 # ---- many at once ---------------------------------------------------------------------------------------------------
 
 
-def test_32_threads_each_with_its_tenant_and_failures_among_them_get_their_own_answers(at: Direct) -> None:
+def test_32_threads_with_failures_get_their_own_answers(at: Direct) -> None:
     """Traps D10, D15: slow, dead and overfull connections must not mix up the others."""
     lock, count = threading.Lock(), [0]
 

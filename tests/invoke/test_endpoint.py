@@ -1,4 +1,4 @@
-"""Where Lambda is: botocore says what is right."""
+"""Lambda's endpoint, compared with botocore's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from botocore.endpoint_provider import EndpointProvider
 from botocore.session import Session
 
 from lattice_bridge.errors import InvalidMap
-from lattice_bridge.invoke.endpoint import Endpoint, endpoint_of, region_of
+from lattice_bridge.http.client import Endpoint
+from lattice_bridge.invoke.endpoint import endpoint_of, region_of
 
 SESSION: Any = Session()
 REGIONS = sorted(
@@ -35,7 +36,7 @@ def botocores(region: str, *, fips: bool, dual: bool) -> str:
     return str(RULES.resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dual).url)
 
 
-def test_there_are_regions_of_every_partition() -> None:
+def test_every_partition_has_regions() -> None:
     assert len(REGIONS) > 40
     assert {"us-east-1", "cn-north-1", "us-gov-west-1", "us-iso-east-1", "us-isob-east-1"} <= set(REGIONS)
 
@@ -43,7 +44,7 @@ def test_there_are_regions_of_every_partition() -> None:
 @pytest.mark.parametrize(
     "region", sorted({*REGIONS, "eusc-de-east-1", "us-isof-south-1", "eu-isoe-west-1", "mars-north-1"})
 )
-def test_the_endpoint_of_a_region_is_botocores(region: str) -> None:
+def test_endpoint_of_a_region_is_botocores(region: str) -> None:
     for fips in (False, True):
         for dual in (False, True):
             environ = {"AWS_USE_FIPS_ENDPOINT": str(fips), "AWS_USE_DUALSTACK_ENDPOINT": str(dual).lower()}
@@ -63,7 +64,7 @@ def test_the_endpoint_of_a_region_is_botocores(region: str) -> None:
         ("http://[::1]:9001", Endpoint(False, "::1", 9001)),
     ],
 )
-def test_an_endpoint_of_ones_own_is_taken_apart(url: str, endpoint: Endpoint) -> None:
+def test_own_endpoint_is_parsed(url: str, endpoint: Endpoint) -> None:
     assert endpoint_of("eu-west-1", {"AWS_ENDPOINT_URL_LAMBDA": url}) == endpoint
     assert url_of(endpoint) == url.rstrip("/")
 
@@ -77,7 +78,7 @@ def test_an_endpoint_of_ones_own_is_taken_apart(url: str, endpoint: Endpoint) ->
         *("https://a..b", "https://-a", "https://" + "a" * 64, "https://" + "a." * 127 + "a"),
     ],
 )
-def test_what_is_no_endpoint_is_refused_without_repeating_it(url: str) -> None:
+def test_malformed_endpoint_is_refused_unquoted(url: str) -> None:
     """A path that changes on its way would be signed as another."""
     with pytest.raises(InvalidMap) as error:
         endpoint_of("eu-west-1", {"AWS_ENDPOINT_URL": url})
@@ -85,7 +86,7 @@ def test_what_is_no_endpoint_is_refused_without_repeating_it(url: str) -> None:
     assert "secret" not in str(error.value)
 
 
-def test_lambdas_own_variable_comes_first_and_both_can_be_ignored() -> None:
+def test_lambda_endpoint_variable_comes_first() -> None:
     environ = {"AWS_ENDPOINT_URL_LAMBDA": "http://one", "AWS_ENDPOINT_URL": "http://two"}
     assert endpoint_of("eu-west-1", environ).host == "one"
     assert endpoint_of("eu-west-1", {**environ, "AWS_ENDPOINT_URL_LAMBDA": ""}).host == "two"
@@ -94,18 +95,18 @@ def test_lambdas_own_variable_comes_first_and_both_can_be_ignored() -> None:
 
 
 @pytest.mark.parametrize("name", ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"])
-def test_an_endpoint_of_ones_own_with_fips_or_dual_stack_is_refused_as_by_botocore(name: str) -> None:
-    with pytest.raises(InvalidMap, match="neither FIPS nor dual stack"):
+def test_own_endpoint_with_fips_or_dual_stack_is_refused(name: str) -> None:
+    with pytest.raises(InvalidMap, match="excludes FIPS and dual stack"):
         endpoint_of("eu-west-1", {"AWS_ENDPOINT_URL": "http://one", name: "true"})
 
 
-def test_the_region_is_lambdas_variable_or_the_other_one() -> None:
+def test_region_is_aws_region_or_default_region() -> None:
     assert region_of({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-1"}) == "eu-west-1"
     assert region_of({"AWS_REGION": "", "AWS_DEFAULT_REGION": "us-east-1"}) == "us-east-1"
 
 
 @pytest.mark.parametrize("region", ["", "eu-west-1.evil.example", "eu/west", "EU-WEST-1", "eu west", "-x", "é", "a\n"])
-def test_what_is_no_region_is_refused(region: str) -> None:
+def test_malformed_region_is_refused(region: str) -> None:
     """A region is part of the host's name: it must not choose the host."""
     with pytest.raises(InvalidMap, match="region"):
         region_of({"AWS_REGION": region})

@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lattice_bridge.errors import Misconfigured
-from lattice_bridge.invoke.call import TYPES, Call
+from lattice_bridge.http.client import Endpoint
+from lattice_bridge.invoke.call import INVOCATION_TYPES, Call
 from lattice_bridge.invoke.direct import path_of, signed_request
-from lattice_bridge.invoke.endpoint import Endpoint, endpoint_of
+from lattice_bridge.invoke.endpoint import endpoint_of
 from lattice_bridge.invoke.signing import Credentials, Signer
 from tests.support.examples import examples
 
@@ -70,7 +71,11 @@ def ours(call: Call, endpoint: Endpoint, region: str, who: Credentials, timestam
 
 
 def arguments(call: Call) -> dict[str, Any]:
-    given = {"FunctionName": call.function, "InvocationType": TYPES[call.invocation], "Payload": call.payload}
+    given = {
+        "FunctionName": call.function,
+        "InvocationType": INVOCATION_TYPES[call.invocation],
+        "Payload": call.payload,
+    }
     return given if call.tenant is None else {**given, "TenantId": call.tenant}
 
 
@@ -103,7 +108,7 @@ def own_headers(prepared: Any) -> dict[str, str]:
 
 @settings(max_examples=examples(500), deadline=None)
 @given(calls, endpoints, st.sampled_from(REGIONS), credentials, clocks)
-def test_path_and_signature_are_botocores(
+def test_path_and_signature_equal_botocores(
     call: Call, endpoint: Endpoint, region: str, who: Credentials, timestamp: str
 ) -> None:
     path, headers = ours(call, endpoint, region, who, timestamp)
@@ -131,7 +136,7 @@ def client(region: str, token: str | None) -> tuple[Any, list[Any]]:
 
 @settings(max_examples=examples(125), deadline=None)
 @given(calls, st.sampled_from(REGIONS), st.sampled_from([None, "token/+="]))
-def test_path_and_signature_are_those_of_a_boto3_client(call: Call, region: str, token: str | None) -> None:
+def test_path_and_signature_equal_a_boto3_clients(call: Call, region: str, token: str | None) -> None:
     made, sent = client(region, token)
     made.invoke(**arguments(call))
     theirs = sent.pop()
@@ -142,7 +147,7 @@ def test_path_and_signature_are_those_of_a_boto3_client(call: Call, region: str,
     assert own_headers(theirs) == {name: value for name, value in headers.items() if name != "host"}
 
 
-def test_a_key_that_is_remembered_is_the_one_that_would_be_made() -> None:
+def test_cached_signing_key_equals_a_new_one() -> None:
     """A cache is keyed on all that went in: the day changes alone, and so do the credentials."""
     remembering = Signer("eu-west-1", "lambda")
     for day, secret_key in [("20260101", "x"), ("20260102", "x"), ("20260102", "x"), ("20260102", "y")]:
@@ -151,18 +156,18 @@ def test_a_key_that_is_remembered_is_the_one_that_would_be_made() -> None:
 
 
 @pytest.mark.parametrize("text", [repr(Credentials("AKID", "s3cret", "t0ken")), str(Credentials("AKID", "s3cret"))])
-def test_no_secret_is_in_a_text_of_credentials(text: str) -> None:
+def test_repr_of_credentials_has_no_secret(text: str) -> None:
     """Trap D11."""
     assert "s3cret" not in text
     assert "t0ken" not in text
 
 
 @pytest.mark.parametrize("function", ["", ".", ".."])
-def test_a_function_that_would_be_another_path_is_not_sent(function: str) -> None:
+def test_function_name_that_changes_the_path_is_refused(function: str) -> None:
     with pytest.raises(Misconfigured, match="nothing was invoked"):
         path_of(function)
 
 
-def test_a_timestamp_of_today_is_taken() -> None:
+def test_timestamp_is_the_current_time() -> None:
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     assert now in Signer("eu-west-1", "lambda").sign("/", {"host": "h"}, "0", Credentials("A", "s"), now).values()

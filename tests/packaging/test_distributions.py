@@ -1,4 +1,4 @@
-"""What a wheel and an sdist contain, when they are built in a checkout where secrets lie around."""
+"""The contents of a wheel and an sdist that are built in a checkout with secrets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built("wheel", checkout, tmp_path_factory.mktemp("wheel"))
 
 
-def test_a_wheel_contains_the_package_the_plugin_and_the_corpus(wheel: Path) -> None:
+def test_wheel_contains_the_package_the_plugin_and_the_corpus(wheel: Path) -> None:
     """Trap G6."""
     names = [name for name in files_of(wheel) if ".dist-info/" not in name]
     others = {name for name in names if not (name.startswith("lattice_bridge/") and name.endswith(".py"))}
@@ -56,12 +56,12 @@ def test_a_wheel_contains_the_package_the_plugin_and_the_corpus(wheel: Path) -> 
     }
 
 
-def test_a_wheel_contains_the_hash_of_the_code_that_it_was_built_from(wheel: Path) -> None:
+def test_wheel_contains_the_hash_of_the_code_that_it_was_built_from(wheel: Path) -> None:
     """A checkout compiles configurations that a wheel of the same code reads."""
     assert files_of(wheel)["lattice_bridge/code.sha256"].decode() == code_hash() == hash_of(ROOT / "lattice_bridge")
 
 
-def test_an_sdist_contains_what_a_wheel_is_built_from(checkout: Path, tmp_path: Path) -> None:
+def test_sdist_contains_what_a_wheel_is_built_from(checkout: Path, tmp_path: Path) -> None:
     """Trap G6."""
     files = files_of(built("sdist", checkout, tmp_path))
     names = [name.removeprefix(f"{NAME}/") for name in files]
@@ -74,13 +74,13 @@ def test_an_sdist_contains_what_a_wheel_is_built_from(checkout: Path, tmp_path: 
     assert not contain_secret(files)
 
 
-def test_a_wheel_that_is_built_of_an_sdist_is_the_same(checkout: Path, wheel: Path, tmp_path: Path) -> None:
+def test_wheel_that_is_built_of_an_sdist_is_the_same(checkout: Path, wheel: Path, tmp_path: Path) -> None:
     with tarfile.open(built("sdist", checkout, tmp_path)) as file:
         file.extractall(tmp_path, filter="data")
     assert files_of(built("wheel", tmp_path / NAME, tmp_path)) == files_of(wheel)
 
 
-def test_no_secret_of_the_checkout_is_in_a_wheel_or_in_the_functions_zip(wheel: Path, tmp_path: Path) -> None:
+def test_secrets_of_the_checkout_are_not_packaged(wheel: Path, tmp_path: Path) -> None:
     """Trap G6: the zip contains what the installed wheel's record lists."""
     files = files_of(wheel)
     assert not contain_secret(files)
@@ -91,7 +91,7 @@ def test_no_secret_of_the_checkout_is_in_a_wheel_or_in_the_functions_zip(wheel: 
     assert {Path(name).suffix for name in deployed if ".dist-info/" not in name} == {".py", ".sha256"}
 
 
-def test_of_the_corpus_events_and_the_map_that_decides_them_are_packaged(wheel: Path) -> None:
+def test_corpus_in_the_wheel_is_events_and_their_map(wheel: Path) -> None:
     names = files_in(io.BytesIO(files_of(wheel)["lattice_bridge/testing/events.zip"])).keys()
     assert {name for name in names if not name.endswith(".json")} == {"decisions.toml"}
     assert {f"events/{name}" for name in names} == {
@@ -108,7 +108,7 @@ def test_of_the_corpus_events_and_the_map_that_decides_them_are_packaged(wheel: 
         ("events/v2/linked.json", "events/v2/linked.json", "sdist"),
     ],
 )
-def test_a_link_is_refused(checkout: Path, tmp_path: Path, name: str, link: str, target: str) -> None:
+def test_link_is_refused(checkout: Path, tmp_path: Path, name: str, link: str, target: str) -> None:
     """Trap G6."""
     shutil.copytree(checkout, tmp_path / "checkout", ignore=shutil.ignore_patterns("tests", "docs", "benchmarks"))
     (tmp_path / "elsewhere").mkdir()

@@ -1,4 +1,4 @@
-"""What is deployed is what was reviewed: versions and hashes of third-party wheels."""
+"""Versions and hashes of third-party wheels: only reviewed files are deployed."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def requirements(folder: Path, *lines: str) -> Path:
 
 
 @pytest.mark.parametrize("file", [LAMBDA, BUILD], ids=lambda file: file.name)
-def test_the_committed_file_is_as_the_tool_writes_it_and_names_no_host(file: Path) -> None:
+def test_committed_file_is_as_written_and_names_no_host(file: Path) -> None:
     assert file.read_text(encoding="utf-8") == written(pins(file))
 
 
 @pytest.mark.parametrize("file", [LAMBDA, BUILD], ids=lambda file: file.name)
-def test_the_versions_are_those_of_the_constraints(file: Path) -> None:
+def test_versions_are_those_of_the_constraints(file: Path) -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     known = {f"{canonical(name)}=={version}" for name, _, version in (line.partition("==") for line in lines)}
     assert pins(file).keys() <= known
@@ -79,7 +79,7 @@ def test_what_builds_the_wheel_is_all_that_its_backend_needs() -> None:
     assert {pin.partition("==")[0] for pin in pins(BUILD)} == needed(asked)
 
 
-def test_a_package_with_compiled_code_has_a_hash_for_each_machine() -> None:
+def test_package_with_compiled_code_has_a_hash_for_each_machine() -> None:
     """One for all Pythons, or one for each of them."""
     of_machines = {pin: len(hashes) for pin, hashes in pins(LAMBDA).items() if len(hashes) > 1}
     assert set(of_machines.values()) <= {len(MACHINES), len(MACHINES) * len(PYTHONS)}
@@ -89,13 +89,13 @@ def test_a_package_with_compiled_code_has_a_hash_for_each_machine() -> None:
 # ---- installing -----------------------------------------------------------------------------------------------------
 
 
-def test_a_wheel_with_the_listed_hash_is_installed(tmp_path: Path) -> None:
+def test_wheel_with_the_listed_hash_is_installed(tmp_path: Path) -> None:
     file = requirements(tmp_path, f"thing==1.0 --hash=sha256:{NO_HASH} --hash=sha256:{wheel(tmp_path, 'thing')}")
     install_reviewed([file], tmp_path / "to")
     assert (tmp_path / "to" / "thing.py").is_file()
 
 
-def test_a_wheel_with_another_hash_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_wheel_with_another_hash_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A registry sends another file than the one that was reviewed."""
     digest = wheel(tmp_path, "thing")
     file = requirements(tmp_path, f"thing==1.0 --hash=sha256:{NO_HASH}")
@@ -107,8 +107,8 @@ def test_a_wheel_with_another_hash_is_refused(tmp_path: Path, capfd: pytest.Capt
 
 
 @pytest.mark.parametrize("requires", ["other", "other==1.0"])
-def test_a_wheel_that_is_needed_and_not_listed_is_refused(tmp_path: Path, requires: str) -> None:
-    """The dependencies of the bridge have changed, and nobody has run `make lock`."""
+def test_wheel_that_is_needed_and_not_listed_is_refused(tmp_path: Path, requires: str) -> None:
+    """The dependencies of the bridge have changed without `make lock`."""
     wheel(tmp_path, "other")
     file = requirements(tmp_path, f"thing==1.0 --hash=sha256:{wheel(tmp_path, 'thing', requires)}")
     with pytest.raises(click.ClickException, match="pip did not install"):
@@ -116,7 +116,7 @@ def test_a_wheel_that_is_needed_and_not_listed_is_refused(tmp_path: Path, requir
     assert not (tmp_path / "to").exists()
 
 
-def test_a_version_without_a_hash_is_refused(tmp_path: Path) -> None:
+def test_version_without_a_hash_is_refused(tmp_path: Path) -> None:
     wheel(tmp_path, "thing")
     with pytest.raises(click.ClickException, match="pip did not install"):
         install_reviewed([requirements(tmp_path, "thing==1.0")], tmp_path / "to")
@@ -125,7 +125,7 @@ def test_a_version_without_a_hash_is_refused(tmp_path: Path) -> None:
 # ---- the tool -------------------------------------------------------------------------------------------------------
 
 
-def test_the_tool_writes_what_is_needed_with_its_hashes(tmp_path: Path) -> None:
+def test_tool_writes_what_is_needed_with_its_hashes(tmp_path: Path) -> None:
     thing, other = wheel(tmp_path, "thing", "other_one>=0.5"), wheel(tmp_path, "other_one")
     found = locked(["thing"], requirements(tmp_path, "thing==1.0", "other.one==1.0"))
     assert found == {"thing==1.0": {thing}, "other-one==1.0": {other}}
@@ -139,7 +139,7 @@ def test_what_the_tool_writes_is_what_the_packaging_reads(tmp_path: Path) -> Non
     assert {path.name for path in (tmp_path / "to").glob("*.py")} == {"thing.py", "other.py"}
 
 
-def test_a_version_that_is_not_to_be_had_is_an_error(tmp_path: Path) -> None:
+def test_missing_version_is_an_error(tmp_path: Path) -> None:
     wheel(tmp_path, "thing")
     with pytest.raises(click.ClickException, match=r"pip finds no versions that fit requirements\.txt"):
         locked(["thing"], requirements(tmp_path, "thing==2.0"))

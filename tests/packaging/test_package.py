@@ -73,17 +73,17 @@ def names(archive: Path) -> list[str]:
 # ---- what is in it --------------------------------------------------------------------------------------------------
 
 
-def test_what_nobody_reads_at_run_time_is_left_out(tmp_path: Path) -> None:
+def test_files_unused_at_run_time_are_left_out(tmp_path: Path) -> None:
     found = contents(install(tmp_path, "a", PACKAGE), boto3=False)
     assert sorted(name for name in found if ".dist-info" not in name) == PACKAGED
 
 
-def test_what_a_scanner_reads_is_there_and_no_record_of_where_it_was_made(tmp_path: Path) -> None:
+def test_scanner_files_are_kept_and_build_records_dropped(tmp_path: Path) -> None:
     found = contents(install(tmp_path, "a", PACKAGE), boto3=False)
     assert {name for name in found if ".dist-info" in name} == {f"a-1.0.dist-info/{name}" for name in RECORDED}
 
 
-def test_of_the_bridge_what_is_for_tests_and_desks_is_left_out(tmp_path: Path) -> None:
+def test_folders_not_deployed_are_left_out(tmp_path: Path) -> None:
     files = [
         *("lattice_bridge/main.py", "lattice_bridge/formats/alb.py", "lattice_bridge/tenancy/name_pattern.py"),
         *(f"lattice_bridge/{name}/x.py" for name in ("cli", "deployment", "local", "testing")),
@@ -93,7 +93,7 @@ def test_of_the_bridge_what_is_for_tests_and_desks_is_left_out(tmp_path: Path) -
     assert [name for name in found if ".dist-info" not in name] == files[:3]
 
 
-def test_boto3_and_what_only_it_needs_are_the_runtimes(tmp_path: Path) -> None:
+def test_boto3_and_its_dependencies_are_left_out(tmp_path: Path) -> None:
     for name in (*BROUGHT_BY_LAMBDA, "a"):
         installed = install(tmp_path, name, [f"{name}.py"])
     without = {file.package for file in contents(installed, boto3=False).values()}
@@ -101,17 +101,17 @@ def test_boto3_and_what_only_it_needs_are_the_runtimes(tmp_path: Path) -> None:
     assert (without, len(with_it)) == ({"a 1.0"}, len(BROUGHT_BY_LAMBDA) + 1)
 
 
-def test_a_package_is_known_under_each_spelling_of_its_name(tmp_path: Path) -> None:
+def test_package_is_known_under_each_spelling_of_its_name(tmp_path: Path) -> None:
     assert contents(install(tmp_path, "Python.Dateutil", ["dateutil.py"]), boto3=False) == {}
 
 
-def test_what_is_left_to_the_runtime_is_what_boto3_alone_needs() -> None:
+def test_left_out_packages_are_dependencies_of_boto3_alone() -> None:
     ours = [Requirement(text) for text in distribution("lattice-bridge").requires or () if "extra ==" not in text]
     rest = [requirement for requirement in ours if requirement.name != "boto3"]
     assert needed([Requirement("boto3")]) - needed(rest) == BROUGHT_BY_LAMBDA
 
 
-def test_the_bridge_needs_the_same_packages_on_each_of_lambdas_pythons() -> None:
+def test_bridge_needs_the_same_packages_on_each_of_lambdas_pythons() -> None:
     """pip asks this Python what the other one needs."""
     ours = [Requirement(text) for text in distribution("lattice-bridge").requires or () if "extra ==" not in text]
     found = {frozenset(needed(ours, python)) for python in PYTHONS}
@@ -158,20 +158,20 @@ def test_two_zips_of_the_same_contents_are_the_same_bytes(tmp_path: Path) -> Non
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 
-def test_what_is_in_a_zip_may_be_read_by_all_and_what_is_loaded_be_run(tmp_path: Path) -> None:
+def test_zip_modes_are_readable_and_libraries_executable(tmp_path: Path) -> None:
     write_zip(contents(install(tmp_path / "one", "a", PACKAGE), boto3=False), tmp_path / "one.zip")
     with zipfile.ZipFile(tmp_path / "one.zip") as file:
         modes = {entry.filename: entry.external_attr >> 16 for entry in file.infolist()}
     assert (modes["a.py"], modes["a/lib.so"]) == (0o100644, 0o100755)
 
 
-def test_in_a_layer_everything_is_where_lambdas_python_looks(tmp_path: Path) -> None:
+def test_layer_has_the_python_prefix(tmp_path: Path) -> None:
     files = contents(install(tmp_path / "one", "a", PACKAGE), boto3=False)
     write_zip(files, tmp_path / "layer.zip", LAYER_PREFIX)
     assert names(tmp_path / "layer.zip") == sorted(f"python/{name}" for name in files)
 
 
-def test_a_folder_holds_what_a_zip_does(tmp_path: Path) -> None:
+def test_folder_holds_what_a_zip_does(tmp_path: Path) -> None:
     """`sam build` zips it."""
     files = contents(install(tmp_path / "one", "a", PACKAGE), boto3=False)
     write_folder(files, tmp_path / "folder")
@@ -205,7 +205,7 @@ def test_bytecode_for_a_python_that_is_not_here_is_refused() -> None:
 # ---- its size -------------------------------------------------------------------------------------------------------
 
 
-def test_a_zip_is_named_with_its_size_and_hash(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_zip_is_named_with_its_size_and_hash(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = contents(install(tmp_path / "one", "a", PACKAGE), boto3=False)
     build(tmp_path / "one.zip", files, boto3=False)
     data = (tmp_path / "one.zip").read_bytes()
@@ -225,7 +225,7 @@ def test_each_package_is_named_with_its_size_the_largest_first(
     assert [line.split()[2:] for line in printed] == [["larger", "1.0"], ["a", "1.0"]]
 
 
-def test_what_the_packages_take_is_what_is_in_the_zip(tmp_path: Path) -> None:
+def test_sizes_of_packages_add_up_to_the_zip(tmp_path: Path) -> None:
     files = contents(install(tmp_path / "one", "a", PACKAGE), boto3=False)
     write_zip(files, tmp_path / "one.zip", LAYER_PREFIX)
     (found,) = sizes(tmp_path / "one.zip", files, LAYER_PREFIX).values()
@@ -237,12 +237,12 @@ def test_what_the_packages_take_is_what_is_in_the_zip(tmp_path: Path) -> None:
     [(Size(LIMIT + 1), False), (Size(UPLOAD_LIMIT + 1), True), (Size(1, UNZIPPED_LIMIT + 1), True)],
     ids=["ten megabytes", "an upload", "unzipped"],
 )
-def test_a_zip_over_a_limit_is_an_error(size: Size, boto3: bool) -> None:
+def test_zip_over_a_limit_is_an_error(size: Size, boto3: bool) -> None:
     with pytest.raises(click.ClickException, match=r"^bridge\.zip: [0-9,]+ bytes"):
         check_size("bridge.zip", size, boto3=boto3)
 
 
-def test_a_zip_at_its_limits_is_none() -> None:
+def test_zip_at_its_limits_is_accepted() -> None:
     check_size("bridge.zip", Size(LIMIT, UNZIPPED_LIMIT), boto3=False)
     check_size("bridge.zip", Size(UPLOAD_LIMIT, UNZIPPED_LIMIT), boto3=True)
 
@@ -250,13 +250,13 @@ def test_a_zip_at_its_limits_is_none() -> None:
 # ---- the configuration ----------------------------------------------------------------------------------------------
 
 
-def test_what_bridge_toml_compiles_to_is_beside_it(tmp_path: Path) -> None:
+def test_compiled_configuration_is_packaged(tmp_path: Path) -> None:
     configure(ROOT / "bridge.toml", tmp_path)
     text = (tmp_path / "bridge.toml").read_text(encoding="utf-8")
     assert parse_document(text, (tmp_path / "bridge.json").read_text(encoding="utf-8")).compiled is not None
 
 
-def test_a_configuration_is_packaged_under_one_name_whatever_its_own(tmp_path: Path) -> None:
+def test_configuration_is_packaged_as_bridge_toml(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(MAP, encoding="utf-8")
     (tmp_path / "to").mkdir()
     found = configuration(tmp_path / "mine.toml", tmp_path / "to")
@@ -264,20 +264,20 @@ def test_a_configuration_is_packaged_under_one_name_whatever_its_own(tmp_path: P
     assert set(found) == {"bridge.toml", "bridge.json"}
 
 
-def test_the_key_sets_that_it_names_go_along(tmp_path: Path) -> None:
+def test_key_sets_of_the_configuration_are_packaged(tmp_path: Path) -> None:
     with_key_set(tmp_path, "keys/corp.json")
     (tmp_path / "to").mkdir()
     assert "keys/corp.json" in configuration(tmp_path / "bridge.toml", tmp_path / "to")
 
 
 @pytest.mark.parametrize("name", ["../corp.json", "keys/../../corp.json"])
-def test_a_key_set_that_is_not_beside_the_map_is_refused(tmp_path: Path, name: str) -> None:
+def test_key_set_that_is_not_beside_the_map_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "map" / "keys").mkdir(parents=True)
     with_key_set(tmp_path / "map", name)
     assert f'jwt "corp": jwks_file "{name}" is not beside the map. Fix: ' in refusal(tmp_path / "map", tmp_path)
 
 
-def test_a_key_set_behind_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+def test_key_set_behind_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     """Trap G6: a file from elsewhere on the development machine would be deployed."""
     (tmp_path / "map").mkdir()
     with_key_set(tmp_path / "map", "corp.json")
@@ -287,7 +287,7 @@ def test_a_key_set_behind_a_link_out_of_the_folder_is_refused(tmp_path: Path) ->
     assert said in refusal(tmp_path / "map", tmp_path)
 
 
-def test_a_key_set_in_a_linked_folder_elsewhere_is_refused(tmp_path: Path) -> None:
+def test_key_set_in_a_linked_folder_elsewhere_is_refused(tmp_path: Path) -> None:
     """Trap G6."""
     (tmp_path / "map").mkdir()
     (tmp_path / "elsewhere").mkdir()
@@ -296,7 +296,7 @@ def test_a_key_set_in_a_linked_folder_elsewhere_is_refused(tmp_path: Path) -> No
     assert "a symbolic link out of the folder" in refusal(tmp_path / "map", tmp_path)
 
 
-def test_a_key_set_behind_a_link_within_the_folder_is_packaged_as_a_file(tmp_path: Path) -> None:
+def test_key_set_behind_a_link_within_the_folder_is_packaged_as_a_file(tmp_path: Path) -> None:
     with_key_set(tmp_path, "corp-2.json")
     (tmp_path / "corp.json").symlink_to("corp-2.json")
     text = (tmp_path / "bridge.toml").read_text(encoding="utf-8").replace("corp-2.json", "corp.json")
@@ -307,7 +307,7 @@ def test_a_key_set_behind_a_link_within_the_folder_is_packaged_as_a_file(tmp_pat
     assert (packaged.is_symlink(), packaged.read_bytes()) == (False, (tmp_path / "corp-2.json").read_bytes())
 
 
-def test_a_configuration_that_is_a_link_is_packaged_as_a_file(tmp_path: Path) -> None:
+def test_configuration_that_is_a_link_is_packaged_as_a_file(tmp_path: Path) -> None:
     (tmp_path / "bridge.toml").symlink_to(ROOT / "bridge.toml")
     (tmp_path / "to").mkdir()
     configure(tmp_path / "bridge.toml", tmp_path / "to")
@@ -320,7 +320,7 @@ def test_a_configuration_that_is_a_link_is_packaged_as_a_file(tmp_path: Path) ->
     [{"kty": "EC", "crv": "P-256", "kid": "old", "d": "c2VjcmV0"}, {"kty": "oct", "kid": "old", "k": "c2VjcmV0"}],
     ids=["private", "symmetric"],
 )
-def test_a_key_set_with_a_private_key_is_not_packaged(tmp_path: Path, secret: dict[str, str]) -> None:
+def test_key_set_with_a_private_key_is_not_packaged(tmp_path: Path, secret: dict[str, str]) -> None:
     """Trap G6."""
     with_key_set(tmp_path, "corp.json")
     keys = json.loads((tmp_path / "corp.json").read_text(encoding="utf-8"))["keys"]
@@ -330,7 +330,7 @@ def test_a_key_set_with_a_private_key_is_not_packaged(tmp_path: Path, secret: di
     assert "c2VjcmV0" not in said
 
 
-def test_a_private_key_in_pem_is_not_packaged(tmp_path: Path) -> None:
+def test_private_key_in_pem_is_not_packaged(tmp_path: Path) -> None:
     """Trap G6."""
     with_key_set(tmp_path, "corp.json")
     (tmp_path / "corp.json").write_text("-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n", encoding="utf-8")
@@ -370,16 +370,17 @@ def with_key_set(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"), [("[rules]\n", "rules: unknown key"), ('{"format":1}\n', "not as `lattice-bridge compile` left")]
+    ("text", "fault"),
+    [("[rules]\n", "rules: unknown key"), ('{"format":1}\n', "changed after `lattice-bridge compile`")],
 )
-def test_a_configuration_that_does_not_load_is_not_packaged(tmp_path: Path, text: str, fault: str) -> None:
+def test_configuration_that_does_not_load_is_not_packaged(tmp_path: Path, text: str, fault: str) -> None:
     (tmp_path / "bad.toml").write_text(text, encoding="utf-8")
     with pytest.raises(click.ClickException, match=fault):
         configure(tmp_path / "bad.toml", tmp_path)
     assert not (tmp_path / "bridge.toml").exists()
 
 
-def test_one_that_is_compiled_already_is_not_compiled_again(tmp_path: Path) -> None:
+def test_compiled_configuration_is_refused(tmp_path: Path) -> None:
     configure(ROOT / "bridge.toml", tmp_path)
     with pytest.raises(click.ClickException, match="is compiled already"):
         configure(tmp_path / "bridge.json", tmp_path)
@@ -400,10 +401,10 @@ def test_python_3_11_of_lambda_has_an_older_c_library() -> None:
     assert platforms("arm64", "3.11") == ["manylinux2014_aarch64", "manylinux_2_17_aarch64"]
 
 
-def test_a_folder_is_for_one_architecture(tmp_path: Path) -> None:
+def test_folder_is_for_one_architecture(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["--folder", str(tmp_path)])
     assert (done.exit_code, "add --arch arm64 or --arch x86_64" in done.output) == (2, True)
 
 
-def test_a_python_that_lambda_does_not_have_is_refused() -> None:
+def test_python_that_lambda_does_not_have_is_refused() -> None:
     assert CliRunner().invoke(main, ["--python", "3.10"]).exit_code == 2

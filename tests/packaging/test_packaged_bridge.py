@@ -201,44 +201,44 @@ def with_boto3(packaged: Packaged, tmp_path_factory: pytest.TempPathFactory) -> 
 # ---- what it answers ------------------------------------------------------------------------------------------------
 
 
-def test_the_packaged_bridge_runs_a_signed_request_in_its_callers_tenant(bare: Answers) -> None:
+def test_packaged_bridge_runs_a_signed_request_in_its_callers_tenant(bare: Answers) -> None:
     found = [(status, json.loads(text)["tenant_id"]) for status, text in bare.clients[:2]]
     assert found == [(200, "BlueTenant"), (200, "GreenTenant")]
 
 
-def test_the_packaged_bridge_serves_more_than_one_request(bare: Answers) -> None:
+def test_packaged_bridge_serves_more_than_one_request(bare: Answers) -> None:
     assert [json.loads(bare.clients[number][1])["counter"] for number in (0, 3)] == [1, 2]
 
 
-def test_in_front_of_the_packaged_bridge_nobody_unsigned_gets_in(bare: Answers) -> None:
+def test_packaged_bridge_refuses_an_unsigned_request(bare: Answers) -> None:
     assert bare.clients[2][0] == 403
 
 
-def test_the_packaged_bridge_verifies_a_token_by_the_keys_that_were_packaged(bare: Answers) -> None:
+def test_packaged_bridge_verifies_a_token_with_packaged_keys(bare: Answers) -> None:
     answer = bare.invoked[0]["answer"]
     assert (answer["statusCode"], json.loads(answer["body"])["tenant_id"]) == (200, "BlueTenant")
 
 
-def test_a_function_of_a_configuration_alone_serves_from_the_layer(bare: Answers) -> None:
+def test_function_with_only_a_configuration_serves_from_the_layer(bare: Answers) -> None:
     answer = bare.invoked[1]
     assert (answer["statusCode"], json.loads(answer["body"])["tenant_id"]) == (200, "BlueTenant")
 
 
-def test_the_packaged_bridge_reads_the_compiled_form_of_its_configuration(packaged: Packaged) -> None:
+def test_packaged_bridge_reads_the_compiled_configuration(packaged: Packaged) -> None:
     """It was compiled by the checkout, and is read by the wheel: both are the same code."""
     for code, config in ((packaged.task, packaged.task), (packaged.layer / "python", packaged.config)):
         found = run([sys.executable, "-c", READ, str(config / "bridge.toml"), str(config / "bridge.json")], code)
-        assert found.splitlines() == [str(code / "lattice_bridge" / "document.py"), "True"]
+        assert found.splitlines() == [str(code / "lattice_bridge" / "config" / "document.py"), "True"]
 
 
-def test_the_zip_for_this_machine_keeps_the_limit(packaged: Packaged) -> None:
+def test_zip_for_this_machine_keeps_the_limit(packaged: Packaged) -> None:
     assert packaged.size <= LIMIT
 
 
 # ---- what it has loaded ---------------------------------------------------------------------------------------------
 
 
-def test_all_that_the_bridge_loads_is_in_the_zip(bare: Answers, packaged: Packaged) -> None:
+def test_every_loaded_module_is_in_the_zip(bare: Answers, packaged: Packaged) -> None:
     """Or Python's own, or the runtime client's."""
     outside = {name for name, file in bare.invoked[0]["files"].items() if not Path(file).is_relative_to(packaged.task)}
     others = {name for name in outside if not is_pythons_own(bare.invoked[0]["files"][name])}
@@ -246,7 +246,7 @@ def test_all_that_the_bridge_loads_is_in_the_zip(bare: Answers, packaged: Packag
     assert {name.partition(".")[0] for name in others} <= runtimes
 
 
-def test_what_it_loads_is_all_that_it_needs(bare: Answers, packaged: Packaged) -> None:
+def test_loaded_modules_come_from_the_zip(bare: Answers, packaged: Packaged) -> None:
     files = bare.invoked[0]["files"]
     for name in ("lattice_bridge.bridge", "pydantic", "pydantic_core", "jwt", "cryptography", "_cffi_backend"):
         assert Path(files[name]).is_relative_to(packaged.task)
@@ -273,21 +273,19 @@ def test_nothing_else_is_on_its_path(bare: Answers, packaged: Packaged) -> None:
         (5, "needs-dynamodb", "config_invalid"),
     ],
 )
-def test_where_boto3_is_needed_and_not_there_the_log_says_so(
-    bare: Answers, number: int, function: str, reason: str
-) -> None:
+def test_missing_boto3_is_logged(bare: Answers, number: int, function: str, reason: str) -> None:
     lines = [json.loads(line) for line in bare.output[function] if '"message":"request"' in line]
     assert bare.invoked[number]["statusCode"] == 503
-    assert [(line["reason"], "boto3 is not there" in line["detail"]) for line in lines] == [(reason, True)]
+    assert [(line["reason"], "boto3 is not installed" in line["detail"]) for line in lines] == [(reason, True)]
     assert not [line for line in bare.output[function] if "Traceback" in line]
 
 
-def test_the_runtimes_boto3_is_enough_if_it_knows_tenants(with_boto3: Answers) -> None:
+def test_boto3_of_the_runtime_is_enough(with_boto3: Answers) -> None:
     ((status, text),) = with_boto3.clients
     assert (status, json.loads(text)["tenant_id"]) == (200, "BlueTenant")
 
 
-def test_a_runtime_whose_boto3_does_not_know_tenants_is_found_at_start(with_boto3: Answers) -> None:
+def test_old_boto3_is_reported_at_start(with_boto3: Answers) -> None:
     assert with_boto3.invoked[0]["statusCode"] == 503
     started = [json.loads(line) for line in with_boto3.output["too-old"] if '"message":"closed"' in line]
     assert [(line["level"], line["reason"]) for line in started] == [("ERROR", "boto3_too_old")]

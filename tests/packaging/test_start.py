@@ -1,4 +1,4 @@
-"""What a start does not import: each would be waited for at every cold start."""
+"""Modules that a start does not import, because each takes time at every cold start."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("module", ["pydantic", "boto3", "botocore", "jwt", "cryptography", "tomllib", "click", "rich"])
-def test_a_compiled_configuration_starts_without(module: str, tmp_path: Path) -> None:
+def test_compiled_configuration_imports_no_toml_modules(module: str, tmp_path: Path) -> None:
     path = tmp_path / "bridge.json"
     path.write_text(compile_document(parse_document(MAP + BACKEND), tmp_path), encoding="utf-8")
     assert module not in imported(path)
 
 
-def test_toml_starts_without_what_only_issuers_and_registries_need(tmp_path: Path) -> None:
+def test_toml_imports_nothing_of_issuers_and_registries(tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text(MAP + BACKEND, encoding="utf-8")
     assert not {"boto3", "botocore", "jwt", "cryptography", "click", "rich"} & imported(path)

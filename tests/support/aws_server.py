@@ -43,7 +43,7 @@ class AwsServer:
     """DynamoDB, S3, SSM and the rest of moto, empty.
 
     Attributes:
-        url: where it listens; after `stop`, where nobody does.
+        url: of the server; after `stop`, of a closed port.
     """
 
     def __init__(self) -> None:

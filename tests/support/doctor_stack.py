@@ -11,8 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from lattice_bridge.config.backend import Backend
-from lattice_bridge.config.options import Options
+from lattice_bridge.config.options import Backend, Options
 from lattice_bridge.deployment.doctor.config import Configured, NamedRole
 from lattice_bridge.deployment.doctor.facts import (
     Alias,

@@ -1,6 +1,6 @@
 """A Lambda Invoke endpoint on a loopback port: real HTTP for real boto3, with scripted answers.
 
-Rule: it knows nothing of Lambda. What it says, a test wrote down; what it heard, a test can read.
+Rule: it does not know Lambda. A test scripts the answers, and reads the requests.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Silence:
 
 
 class Raw:
-    """Bytes as they stand, each piece in a packet of its own; a number is a pause in seconds.
+    """Raw bytes, each piece in a packet of its own; a number is a pause in seconds.
 
     Args:
         pieces: sent one after the other, until the client goes.
@@ -148,7 +148,7 @@ class _Server(ThreadingHTTPServer):
     hung_up: threading.Event
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that trusts nobody is what some tests are about."""
+        """Says nothing: some tests are about clients that do not trust this server."""
 
     def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
         super().shutdown_request(request)
@@ -216,7 +216,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def unused_port() -> int:
-    """A port that nobody listens on: bound once and let go."""
+    """A port without a listener: bound once and released."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Both invokers, made for an endpoint as `wiring.py` makes them, so that one test can hold for either."""
+"""Both invokers, made for an endpoint as bootstrap.py makes them, so that one test runs against each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ENVIRON: Final = {
 
 
 class Pauses(list[float]):
-    """Stands in for `time.sleep`, and remembers."""
+    """Replaces `time.sleep`, and records the pauses."""
 
     def __call__(self, seconds: float) -> None:
         self.append(seconds)
@@ -58,7 +58,7 @@ class Clients:
 
 @contextmanager
 def boto3_clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Clients]]:
-    """boto3 clients for an endpoint, with credentials that nobody else knows. boto3 reads the process's environment."""
+    """boto3 clients for an endpoint, with credentials of their own. boto3 reads the process's environment."""
     opened: list[Clients] = []
     for name, value in ENVIRON.items():
         monkeypatch.setenv(name, value)

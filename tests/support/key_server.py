@@ -1,6 +1,6 @@
 """An issuer's key set endpoint on a loopback port: real HTTP with scripted behaviour.
 
-Rule: it knows nothing of keys. What it says, a test wrote down.
+Rule: it does not know keys. A test scripts the answers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,14 @@ class Drips:
     in_header: bool = False
 
 
-Answer = Says | Hangs | Drips
+@dataclass(frozen=True)
+class Raw:
+    """Sends these bytes, and closes the connection."""
+
+    data: bytes
+
+
+Answer = Says | Hangs | Drips | Raw
 
 
 class KeyServer:
@@ -93,7 +100,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up, or trusts nobody, is what some tests are about."""
+        """Says nothing: some tests are about clients that close the connection or do not trust this server."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -111,6 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
         elif isinstance(answer, Hangs):
             self.keys.release.wait(PATIENCE)
+        elif isinstance(answer, Raw):
+            self.wfile.write(answer.data)
         else:
             self._drip(answer)
 

@@ -1,6 +1,6 @@
-"""Every kind of line that the bridge writes, for docs/reference.md: written by the bridge itself, and shown as it is.
+"""Every kind of line that the bridge writes, for docs/reference.md, written by the bridge itself.
 
-Rule: only times are replaced, since the clock on the wall is the bridge's own affair.
+Rule: only times are replaced, because the bridge reads the wall clock itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from lattice_bridge import Bridge
 from lattice_bridge.bootstrap import make_handler
-from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Backend
 from lattice_bridge.errors import BackendFailed
 from lattice_bridge.invoke.call import Call
 from tests.support.builders import MAP, role, tenant_map, v2
@@ -25,7 +25,7 @@ _TIMES = (
 
 
 class _Clock:
-    """Half a millisecond further at each look."""
+    """Advances by half a millisecond at each reading."""
 
     def __init__(self) -> None:
         self._looks = count()
@@ -35,25 +35,26 @@ class _Clock:
 
 
 def samples(folder: Path) -> dict[str, list[str]]:
-    """What happened → the lines: one to read, one for CloudWatch. `folder` is where a configuration comes and goes."""
+    """Titles → lines: one to read, and one for CloudWatch. The configurations are written into `folder`."""
     served = _request(v2(role("blue-api"), path="/orders?id=7"))
-    refused = _request(v2(role("edge-proxy"), headers={"x-tenant-id": "nobody"}))
+    refused = _request(v2(role("edge-proxy"), headers={"x-tenant-id": "unknown"}))
     failed = _request(v2(role("blue-api")), BackendFailed("backend_raised", "errorType KeyError"))
     return {
         "A request that was served, the first of its environment": served,
         "… that was refused: the caller sees a bare 403": refused,
-        "… whose function failed": failed,
-        **_looks(folder),
+        "… whose function failed. Look for `lambdaRequestId` in the log of `function`": failed,
+        **_reloads(folder),
     }
 
 
 def markdown(folder: Path) -> str:
-    """The same as the section of the page."""
+    """The section of the page."""
     return "\n\n".join("\n".join([f"{name}:", "", "```json", *lines, "```"]) for name, lines in samples(folder).items())
 
 
 def _request(event: dict[str, Any], failure: Exception | None = None) -> list[str]:
     def invoke(call: Call) -> bytes:
+        call.on_request_id("4f0e6a58-7d4b-4c0f-9a53-0c5c1d8e2f11")
         if failure is not None:
             raise failure
         return b'{"statusCode":200,"headers":{"content-type":"text/plain"},"body":"hello"}'
@@ -64,14 +65,14 @@ def _request(event: dict[str, Any], failure: Exception | None = None) -> list[st
     return _timeless("".join(written))
 
 
-def _looks(folder: Path) -> dict[str, list[str]]:
-    """A start without a good configuration, and a request to it; then a good one, and after it one that is not."""
+def _reloads(folder: Path) -> dict[str, list[str]]:
+    """A start without a good configuration, and a request to it; then a good one, another good one, and a bad one."""
     file, written, now = folder / "bridge.toml", list[str](), [0.0]
     environ = {"LATTICE_BRIDGE_CONFIG": str(file), "AWS_REGION": "eu-west-1"}
 
     def after(text: str, seconds: float) -> list[str]:
         file.write_text(text, encoding="utf-8")
-        os.utime(file, (now[0], now[0]))  # what is written to in this moment is left for the next look
+        os.utime(file, (now[0], now[0]))  # a file that was written just now is left for the next reload
         now[0] += seconds
         if len(known) == 0:
             known.append(make_handler(environ, written.append, clock=lambda: now[0]))
@@ -89,10 +90,10 @@ def _looks(folder: Path) -> dict[str, list[str]]:
     worse = after(good.replace("blue = {}", "blue = 5"), 1000)
     return {
         "A start without a configuration that loads": start,
-        "… and a request to it, which is answered with 503": asked,
-        "A configuration that is taken": better[:2],
-        "… and in the place of another": newer[:2],
-        "One that is not, while the one before stays in force": worse[:2],
+        "… and a request, which is answered with 503": asked,
+        "A configuration becomes active": better[:2],
+        "… and replaces another": newer[:2],
+        "A configuration with a fault; the one before stays active": worse[:2],
     }
 
 

@@ -1,4 +1,4 @@
-"""A server's certificate that only its own holder vouches for."""
+"""A self-signed server certificate."""
 
 from __future__ import annotations
 

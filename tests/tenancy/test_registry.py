@@ -1,31 +1,20 @@
-"""Tenants from a table: what an item says, how long it is believed, and what happens when nobody answers."""
+"""Tenants from a table: items, their ages in the cache, and outages."""
 
 from __future__ import annotations
 
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from lattice_bridge.errors import Unavailable
-from lattice_bridge.tenancy.registry import MISSES, DynamoDbTable, Registry
+from lattice_bridge.tenancy.registry import MISSES, Registry
 from lattice_bridge.tenancy.rules import Tenant
-from tests.support.aws_server import REGION, AwsServer
-
-ACTIVE: Mapping[str, Any] = {"S": "active"}
-SUSPENDED: Mapping[str, Any] = {"S": "suspended"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.registry import ACTIVE, SUSPENDED, Clock, item, unavailable
 
 
 class Table:
@@ -46,20 +35,9 @@ class Table:
         return item(name, self.status[name]) if name in self.status else None
 
 
-def item(name: str, status: Any = ACTIVE) -> dict[str, Any]:
-    return {"tenant": {"S": name}, "status": status}
-
-
 def kept(*, size: int = 10_000, **status: Any) -> tuple[Registry, Table, Clock]:
     table, clock = Table(**status), Clock()
     return Registry(table, clock=clock, size=size), table, clock
-
-
-def unavailable(registry: Registry, name: str) -> Unavailable:
-    with pytest.raises(Unavailable) as caught:
-        registry.find(name)
-    assert (caught.value.reason, caught.value.status) == ("registry_unavailable", 503)
-    return caught.value
 
 
 # ---- an item --------------------------------------------------------------------------------------------------------
@@ -69,11 +47,11 @@ def reads(found: Any) -> Tenant | None:
     return Registry(lambda name: found).find("blue")
 
 
-def test_an_item_that_says_active_is_an_active_tenant() -> None:
+def test_active_item_is_an_active_tenant() -> None:
     assert reads(item("blue")) == Tenant("blue", active=True)
 
 
-def test_what_else_is_in_an_item_is_ignored() -> None:
+def test_other_attributes_are_ignored() -> None:
     assert reads(item("blue") | {"plan": {"S": "gold"}, "active": {"BOOL": False}}) == Tenant("blue")
 
 
@@ -85,13 +63,13 @@ def test_what_else_is_in_an_item_is_ignored() -> None:
         *("active", True, None, ["active"], 1),
     ],
 )
-def test_a_status_that_is_not_active_to_the_letter_is_a_suspension(status: Any) -> None:
+def test_other_status_is_a_suspension(status: Any) -> None:
     """Trap D6."""
     assert reads(item("blue", status)) == Tenant("blue", active=False)
 
 
-def test_an_item_without_a_status_is_a_suspension() -> None:
-    """Trap D6: a misspelt attribute lets nobody in."""
+def test_missing_status_is_a_suspension() -> None:
+    """Trap D6: a misspelt attribute is no access."""
     assert reads({"tenant": {"S": "blue"}, "Status": ACTIVE}) == Tenant("blue", active=False)
 
 
@@ -103,19 +81,19 @@ def test_an_item_without_a_status_is_a_suspension() -> None:
         *(item("blue") | {"tenant": {"S": ["blue"]}}, item("blue") | {"tenant": None}, [], "blue", True, 0),
     ],
 )
-def test_an_item_of_another_shape_or_tenant_is_no_answer(found: Any) -> None:
+def test_item_of_another_shape_or_tenant_is_unavailable(found: Any) -> None:
     """Traps D7, D8."""
     refusal = unavailable(Registry(lambda name: found), "blue")
     assert refusal.detail == "the registry's item is not of the tenant that was asked for"
 
 
-def test_an_item_that_cannot_be_read_makes_no_pause_for_the_other_tenants() -> None:
+def test_unreadable_item_pauses_no_other_tenant() -> None:
     registry = Registry(lambda name: item(name) if name == "green" else {}, clock=Clock())
     unavailable(registry, "blue")
     assert registry.find("green") == Tenant("green")
 
 
-def test_an_item_that_can_no_longer_be_read_leaves_the_last_known_tenant() -> None:
+def test_unreadable_item_leaves_the_last_known_tenant() -> None:
     """Trap D7."""
     registry, table, clock = kept(blue=SUSPENDED)
     registry.find("blue")
@@ -124,7 +102,7 @@ def test_an_item_that_can_no_longer_be_read_leaves_the_last_known_tenant() -> No
 
 
 @pytest.mark.parametrize("name", ["", " blue", "blue\n", "-blue", "b\u2113ue", "b" * 257, "blue*", None, 7])
-def test_what_is_no_tenant_id_is_unknown_and_not_asked_for(name: Any) -> None:
+def test_malformed_tenant_id_is_unknown_and_not_fetched(name: Any) -> None:
     registry, table, _ = kept()
     assert registry.find(name) is None
     assert table.fetched == []
@@ -137,7 +115,7 @@ def test_nothing_is_fetched_before_a_tenant_is_asked_for() -> None:
     assert kept(blue=ACTIVE)[1].fetched == []
 
 
-def test_a_tenant_is_fetched_once_a_minute() -> None:
+def test_tenant_is_fetched_once_a_minute() -> None:
     registry, table, clock = kept(blue=ACTIVE)
     start = clock.now
     for after, fetched in ((0, 1), (59.9, 1), (60, 2), (61, 2), (119.9, 2), (120, 3)):
@@ -146,7 +124,7 @@ def test_a_tenant_is_fetched_once_a_minute() -> None:
         assert len(table.fetched) == fetched
 
 
-def test_a_suspension_is_seen_within_the_ttl() -> None:
+def test_suspension_is_seen_within_the_ttl() -> None:
     """Trap D6."""
     registry, table, clock = kept(blue=ACTIVE)
     assert registry.find("blue") == Tenant("blue", active=True)
@@ -154,7 +132,7 @@ def test_a_suspension_is_seen_within_the_ttl() -> None:
     assert registry.find("blue") == Tenant("blue", active=False)
 
 
-def test_the_age_of_an_answer_is_counted_from_the_beginning_of_its_fetch() -> None:
+def test_age_counts_from_the_beginning_of_the_fetch() -> None:
     """Trap D6: it may be from then."""
     clock = Clock()
     asked: list[str] = []
@@ -174,7 +152,7 @@ def test_the_age_of_an_answer_is_counted_from_the_beginning_of_its_fetch() -> No
     assert len(asked) == 2
 
 
-def test_a_tenant_that_is_deleted_is_unknown_within_the_ttl() -> None:
+def test_deleted_tenant_is_unknown_within_the_ttl() -> None:
     """Trap D6."""
     registry, table, clock = kept(blue=ACTIVE)
     registry.find("blue")
@@ -185,7 +163,7 @@ def test_a_tenant_that_is_deleted_is_unknown_within_the_ttl() -> None:
     unavailable(registry, "blue")
 
 
-def test_a_new_tenant_is_found_after_5_seconds() -> None:
+def test_new_tenant_is_found_after_5_seconds() -> None:
     """Trap D7."""
     registry, table, clock = kept()
     start = clock.now
@@ -197,7 +175,7 @@ def test_a_new_tenant_is_found_after_5_seconds() -> None:
     assert len(table.fetched) == 2
 
 
-def test_a_ttl_below_5_seconds_holds_for_unknown_names_too() -> None:
+def test_short_ttl_applies_to_misses() -> None:
     table, clock = Table(), Clock()
     registry = Registry(table, clock=clock, ttl=2)
     assert registry.find("blue") is None
@@ -205,7 +183,7 @@ def test_a_ttl_below_5_seconds_holds_for_unknown_names_too() -> None:
     assert registry.find("blue") == Tenant("blue")
 
 
-def test_one_names_answer_never_serves_another() -> None:
+def test_answer_serves_only_its_own_name() -> None:
     """Trap D8."""
     names = ["blue", "Blue", "BLUE", "blue.", "blue/", "blue-1", "b"]
     registry, table, _ = kept(blue=SUSPENDED, Blue=ACTIVE)
@@ -215,7 +193,7 @@ def test_one_names_answer_never_serves_another() -> None:
     assert table.fetched == names
 
 
-def test_a_clock_that_was_set_back_asks_anew() -> None:
+def test_clock_set_back_fetches_again() -> None:
     """Trap D6: an hour too early would be an hour without suspensions."""
     registry, table, clock = kept(blue=ACTIVE)
     assert registry.find("blue") == Tenant("blue")
@@ -226,7 +204,7 @@ def test_a_clock_that_was_set_back_asks_anew() -> None:
     assert registry.find("green") == Tenant("green")
 
 
-def test_a_tenant_that_was_once_unknown_is_not_so_again_by_a_clock_that_was_set_back() -> None:
+def test_clock_set_back_revives_no_miss() -> None:
     registry, table, clock = kept()
     assert registry.find("blue") is None
     table.status["blue"], clock.now = ACTIVE, clock.now + 5
@@ -235,7 +213,7 @@ def test_a_tenant_that_was_once_unknown_is_not_so_again_by_a_clock_that_was_set_
     assert registry.find("blue") == Tenant("blue")
 
 
-def test_a_clock_that_was_set_back_in_an_outage_makes_nothing_younger() -> None:
+def test_clock_set_back_in_an_outage_makes_nothing_younger() -> None:
     """Trap D7."""
     registry, table, clock = kept(blue=ACTIVE)
     registry.find("blue")
@@ -249,21 +227,21 @@ def test_a_clock_that_was_set_back_in_an_outage_makes_nothing_younger() -> None:
 # ---- bounds ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_flood_of_unknown_names_is_bounded_and_evicts_no_known_tenant() -> None:
+def test_flood_of_unknown_names_evicts_no_tenant() -> None:
     """Trap D9."""
     registry, table, _ = kept(size=3, blue=ACTIVE, green=SUSPENDED)
     assert registry.find("blue")
     assert registry.find("green")
     for number in range(MISSES + 500):
         assert registry.find(f"x{number}") is None
-    assert (len(registry._missed), len(registry._known)) == (MISSES, 2)
+    assert (len(registry._cache._misses), len(registry._cache._values)) == (MISSES, 2)
     table.fetched.clear()
     assert registry.find("blue") == Tenant("blue")
     assert registry.find("green") == Tenant("green", active=False)
     assert table.fetched == []
 
 
-def test_a_flood_in_an_outage_leaves_nothing_behind() -> None:
+def test_flood_in_an_outage_leaves_no_state() -> None:
     """Trap D9."""
     registry, table, clock = kept()
     table.failure = OSError()
@@ -271,21 +249,21 @@ def test_a_flood_in_an_outage_leaves_nothing_behind() -> None:
         clock.now += 1
         unavailable(registry, f"x{number}")
     assert len(table.fetched) == 1000
-    assert (len(registry._missed), len(registry._known), len(registry._flights)) == (0, 0, 0)
+    assert (len(registry._cache._misses), len(registry._cache._values), len(registry._cache._fetches)) == (0, 0, 0)
 
 
-def test_the_known_tenant_that_was_not_used_for_longest_gives_way() -> None:
+def test_least_recently_used_tenant_is_dropped() -> None:
     """Trap D9."""
     registry, table, _ = kept(size=2, a=ACTIVE, b=ACTIVE, c=ACTIVE)
     for name in ("a", "b", "a", "c"):
         registry.find(name)
-    assert len(registry._known) == 2
+    assert len(registry._cache._values) == 2
     table.fetched.clear()
     assert all(registry.find(name) for name in ("a", "c", "b"))
     assert table.fetched == ["b"]
 
 
-def test_a_tenant_that_is_used_in_an_outage_does_not_give_way() -> None:
+def test_tenant_used_in_an_outage_is_kept() -> None:
     registry, table, clock = kept(size=2, a=ACTIVE, b=ACTIVE, c=ACTIVE)
     registry.find("a")
     registry.find("b")
@@ -313,7 +291,7 @@ FAILURES = [OSError("secret blue"), TimeoutError(), KeyError("blue"), Unavailabl
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_the_last_known_tenant_serves_until_max_stale_and_then_nobody(failure: Exception) -> None:
+def test_last_known_tenant_serves_until_max_stale(failure: Exception) -> None:
     """Trap D7."""
     registry, table, clock = kept(blue=ACTIVE)
     start = clock.now
@@ -328,7 +306,7 @@ def test_the_last_known_tenant_serves_until_max_stale_and_then_nobody(failure: E
     assert registry.find("blue") == Tenant("blue")
 
 
-def test_a_fetch_that_takes_its_time_to_fail_does_not_stretch_max_stale() -> None:
+def test_slow_failure_does_not_extend_max_stale() -> None:
     """Trap D7."""
     registry, table, clock = kept(blue=ACTIVE)
     registry.find("blue")
@@ -342,14 +320,14 @@ def test_a_fetch_that_takes_its_time_to_fail_does_not_stretch_max_stale() -> Non
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_a_name_nobody_knows_is_unavailable_and_not_unknown(failure: Exception) -> None:
+def test_unknown_name_in_an_outage_is_unavailable(failure: Exception) -> None:
     """Trap D7."""
     registry, table, _ = kept(blue=ACTIVE)
     table.failure = failure
     assert unavailable(registry, "blue").retry_after == 1
 
 
-def test_a_miss_is_not_served_stale() -> None:
+def test_miss_is_not_served_stale() -> None:
     """Trap D7."""
     registry, table, clock = kept()
     assert registry.find("blue") is None
@@ -359,7 +337,7 @@ def test_a_miss_is_not_served_stale() -> None:
     unavailable(registry, "blue")
 
 
-def test_a_suspended_tenant_stays_suspended_in_an_outage() -> None:
+def test_suspended_tenant_stays_suspended_in_an_outage() -> None:
     """Traps D6, D7."""
     registry, table, clock = kept(blue=SUSPENDED)
     registry.find("blue")
@@ -369,7 +347,7 @@ def test_a_suspended_tenant_stays_suspended_in_an_outage() -> None:
         assert registry.find("blue") == Tenant("blue", active=False)
 
 
-def test_a_hundred_requests_in_an_outage_make_one_fetch_a_pause() -> None:
+def test_outage_has_one_fetch_a_pause() -> None:
     """Trap D7."""
     registry, table, clock = kept(blue=ACTIVE)
     registry.find("blue")
@@ -382,7 +360,7 @@ def test_a_hundred_requests_in_an_outage_make_one_fetch_a_pause() -> None:
     assert 9 <= len(table.fetched) <= 11
 
 
-def test_the_pause_begins_at_the_end_of_the_failed_fetch() -> None:
+def test_pause_begins_at_the_end_of_the_fetch() -> None:
     """Otherwise a timeout longer than the pause would leave none."""
     clock = Clock()
     asked: list[str] = []
@@ -399,7 +377,7 @@ def test_the_pause_begins_at_the_end_of_the_failed_fetch() -> None:
     assert asked == ["blue"]
 
 
-def test_in_a_pause_everyone_is_told_the_latest_failure() -> None:
+def test_pause_repeats_the_latest_failure() -> None:
     registry, table, clock = kept()
     table.failure = OSError()
     unavailable(registry, "blue")
@@ -408,7 +386,7 @@ def test_in_a_pause_everyone_is_told_the_latest_failure() -> None:
     assert "TimeoutError" in unavailable(registry, "green").detail
 
 
-def test_a_tenant_in_memory_is_served_through_a_pause() -> None:
+def test_cached_tenant_is_served_in_a_pause() -> None:
     registry, table, _ = kept(blue=ACTIVE)
     registry.find("blue")
     table.failure = OSError()
@@ -436,7 +414,7 @@ def test_after_an_outage_there_is_no_pause() -> None:
         (Refusal("blue"), "Refusal"),
     ],
 )
-def test_what_a_failure_says_is_ours(failure: Exception, says: str) -> None:
+def test_failure_detail_is_constant(failure: Exception, says: str) -> None:
     registry, table, _ = kept()
     table.failure = failure
     assert unavailable(registry, "blue").detail == f"the registry could not be asked ({says})"
@@ -464,7 +442,7 @@ class Gate:
 
 
 def at_once(registry: Registry, names: list[str]) -> list[Callable[[], Any]]:
-    """Starts a `find` for each name in a thread of its own, all at one time; each result is had by a call."""
+    """Starts a `find` for each name in a thread of its own, all at one time. A call returns a result."""
     barrier = threading.Barrier(len(names))
     pool = ThreadPoolExecutor(len(names))
 
@@ -477,7 +455,7 @@ def at_once(registry: Registry, names: list[str]) -> list[Callable[[], Any]]:
     return [lambda future=future: future.result(10) for future in futures]  # type: ignore[misc]
 
 
-def test_32_threads_that_ask_for_one_name_make_one_fetch() -> None:
+def test_32_threads_for_one_name_make_one_fetch() -> None:
     """Trap D9."""
     gate = Gate()
     registry = Registry(gate)
@@ -488,7 +466,7 @@ def test_32_threads_that_ask_for_one_name_make_one_fetch() -> None:
     assert gate.fetched == ["blue"]
 
 
-def test_32_threads_make_one_fetch_also_if_it_is_over_at_once() -> None:
+def test_32_threads_and_a_fast_fetch_make_one_fetch() -> None:
     for _ in range(50):
         registry, table, _ = kept(blue=ACTIVE)
         assert [result() for result in at_once(registry, ["blue"] * 32)] == [Tenant("blue")] * 32
@@ -518,7 +496,7 @@ def test_different_names_do_not_wait_for_each_other() -> None:
     assert [result() for result in results] == [Tenant(name) for name in names]
 
 
-def test_a_fresh_tenant_is_answered_while_another_is_being_fetched() -> None:
+def test_fresh_tenant_does_not_wait_for_another_fetch() -> None:
     gate, clock = Gate(), Clock()
     registry = Registry(gate, clock=clock)
     gate.open.set()
@@ -533,7 +511,7 @@ def test_a_fresh_tenant_is_answered_while_another_is_being_fetched() -> None:
     assert waiting() == Tenant("green")
 
 
-def test_after_an_outage_one_tries_and_the_others_do_not_wait_for_it() -> None:
+def test_after_an_outage_one_request_tries_again() -> None:
     """Trap D7."""
     registry, table, clock = kept(blue=ACTIVE)
     registry.find("blue")
@@ -551,7 +529,7 @@ def test_after_an_outage_one_tries_and_the_others_do_not_wait_for_it() -> None:
     assert gate.fetched == ["green"]
 
 
-def test_nobody_waits_longer_than_the_wait_for_a_fetch_that_does_not_end() -> None:
+def test_hanging_fetch_is_waited_for_no_longer_than_wait() -> None:
     """Trap D7."""
     gate = Gate()
     registry = Registry(gate, wait=0.2)
@@ -570,17 +548,17 @@ def test_nobody_waits_longer_than_the_wait_for_a_fetch_that_does_not_end() -> No
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_a_fetch_that_is_broken_off_leaves_no_mark(end: type[BaseException]) -> None:
+def test_aborted_fetch_leaves_no_state(end: type[BaseException]) -> None:
     registry, table, clock = kept(blue=ACTIVE)
     table.failure = end()
     with pytest.raises(end):
         registry.find("blue")
     table.failure, clock.now = None, clock.now + 1
     assert registry.find("blue") == Tenant("blue")
-    assert registry._flights == {}
+    assert registry._cache._fetches == {}
 
 
-def test_those_who_waited_for_a_fetch_that_was_broken_off_are_told() -> None:
+def test_waiting_requests_get_the_aborted_fetch() -> None:
     """Trap D7."""
     gate = Gate(SystemExit())
     registry = Registry(gate)
@@ -594,7 +572,7 @@ def test_those_who_waited_for_a_fetch_that_was_broken_off_are_told() -> None:
         leader()
 
 
-def test_32_threads_with_many_names_suspensions_and_outages_get_their_own_answers_only() -> None:
+def test_32_threads_with_outages_get_their_own_tenants() -> None:
     """Traps D8, D9."""
     clock, calls = Clock(), itertools.count()
 
@@ -618,143 +596,5 @@ def test_32_threads_with_many_names_suspensions_and_outages_get_their_own_answer
 
     with ThreadPoolExecutor(32) as pool:
         list(pool.map(one, range(20_000)))
-    assert registry._flights == {}
-    assert len(registry._known) <= 20
-
-
-# ---- DynamoDB -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[AwsServer]:
-    with AwsServer() as server:
-        yield server
-
-
-class Stored:
-    """A table on moto's server, and a way to write to it."""
-
-    def __init__(self, server: AwsServer, name: str, key: str = "tenant") -> None:
-        self.name = name
-        self._client = server.client("dynamodb")
-        self._client.create_table(
-            TableName=name,
-            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-
-    def put(self, name: str, status: str, **more: Any) -> None:
-        self._client.put_item(TableName=self.name, Item=item(name, {"S": status}) | more)
-
-    def delete(self, name: str) -> None:
-        self._client.delete_item(TableName=self.name, Key={"tenant": {"S": name}})
-
-    def close(self) -> None:
-        self._client.close()
-
-
-@pytest.fixture
-def stored(aws: AwsServer, request: pytest.FixtureRequest) -> Iterator[Stored]:
-    table = Stored(aws, request.node.name)
-    yield table
-    table.close()
-
-
-@pytest.fixture
-def connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[AwsServer, str], DynamoDbTable]]:
-    """Makes tables that ask the server, in an environment that boto3 can start in; closes them."""
-    made: list[DynamoDbTable] = []
-
-    def make(server: AwsServer, name: str) -> DynamoDbTable:
-        server.environment(monkeypatch)
-        made.append(DynamoDbTable(name, REGION))
-        return made[-1]
-
-    yield make
-    for table in made:
-        table.connect().close()
-
-
-Connected = Callable[[AwsServer, str], DynamoDbTable]
-
-
-def test_a_table_in_dynamodb_is_followed(aws: AwsServer, stored: Stored, connected: Connected) -> None:
-    """Traps D6, D7."""
-    clock = Clock()
-    registry = Registry(connected(aws, stored.name), clock=clock)
-    assert registry.find("blue") is None
-    stored.put("blue", "active", plan={"S": "gold"})
-    clock.now += 5
-    assert registry.find("blue") == Tenant("blue", active=True)
-    assert registry.find("Blue") is None
-    stored.put("blue", "suspended")
-    clock.now += 60
-    assert registry.find("blue") == Tenant("blue", active=False)
-    stored.delete("blue")
-    clock.now += 60
-    assert registry.find("blue") is None
-
-
-def test_two_attributes_are_asked_for_and_no_others(aws: AwsServer, stored: Stored, connected: Connected) -> None:
-    stored.put("blue", "active", plan={"S": "gold"})
-    assert connected(aws, stored.name)("blue") == item("blue")
-
-
-def test_a_read_is_consistent_and_sent_twice_at_most(aws: AwsServer, stored: Stored, connected: Connected) -> None:
-    """Trap D6: another read may be answered from before the suspension."""
-    table = connected(aws, stored.name)
-    client: Any = table.connect()
-    sent: list[str] = []
-    client.meta.events.register("before-send.dynamodb.GetItem", lambda request, **_: sent.append(str(request.body)))
-    table("blue")
-    assert len(sent) == 1
-    assert '"ConsistentRead": true' in sent[0]
-    config = client.meta.config
-    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (1, 1, 2)
-
-
-def test_32_threads_share_one_client(aws: AwsServer, stored: Stored, connected: Connected) -> None:
-    stored.put("t1", "active")
-    table = connected(aws, stored.name)
-    with ThreadPoolExecutor(32) as pool:
-        assert len({id(client) for client in pool.map(lambda _: table.connect(), range(64))}) == 1
-
-
-def test_a_missing_table_is_said_and_not_taken_for_a_missing_tenant(aws: AwsServer, connected: Connected) -> None:
-    """Trap D7."""
-    detail = unavailable(Registry(connected(aws, "nothing")), "blue").detail
-    assert "ResourceNotFoundException: there is no such table" in detail
-    assert "blue" not in detail
-
-
-def test_a_table_with_another_key_is_said(aws: AwsServer, connected: Connected) -> None:
-    table = Stored(aws, "other-key", key="id")
-    table.close()
-    detail = unavailable(Registry(connected(aws, "other-key")), "blue").detail
-    assert "ValidationException: the table's key has to be `tenant`" in detail
-
-
-def test_no_region_is_a_failure_like_another(monkeypatch: pytest.MonkeyPatch, aws: AwsServer) -> None:
-    aws.environment(monkeypatch)
-    assert "NoRegionError" in unavailable(Registry(DynamoDbTable("tenants")), "blue").detail
-
-
-def test_a_stopped_server_leaves_the_last_known_tenants_and_nobody_else(connected: Connected) -> None:
-    """Trap D7."""
-    clock = Clock()
-    with AwsServer() as server:
-        table = Stored(server, "tenants")
-        table.put("blue", "active")
-        table.put("green", "suspended")
-        table.close()
-        registry = Registry(connected(server, "tenants"), clock=clock)
-        assert registry.find("blue") == Tenant("blue")
-        assert registry.find("green") == Tenant("green", active=False)
-        assert registry.find("red") is None
-    clock.now += 60
-    assert registry.find("blue") == Tenant("blue")
-    assert registry.find("green") == Tenant("green", active=False)
-    assert "EndpointConnectionError" in unavailable(registry, "red").detail
-    clock.now += 3600
-    assert "EndpointConnectionError" in unavailable(registry, "blue").detail
+    assert registry._cache._fetches == {}
+    assert len(registry._cache._values) <= 20

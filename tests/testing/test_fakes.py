@@ -19,7 +19,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from lattice_bridge import Bridge
-from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Backend
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.testing import FakeLambda, lattice_event
 from lattice_bridge.testing.fakes import Invocation

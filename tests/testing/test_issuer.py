@@ -14,7 +14,7 @@ import pytest
 
 from lattice_bridge import Decision, TenantMap, parse_event
 from lattice_bridge.errors import Unavailable
-from lattice_bridge.identity.jwks import KeySet, fetch_https
+from lattice_bridge.identity.key_set import KeySet, fetch_https
 from lattice_bridge.identity.token import ALGORITHMS
 from lattice_bridge.testing import Issuer, lattice_event
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import Field
 
-from lattice_bridge.config.surroundings import IssuerSource
+from lattice_bridge.config.map_settings import IssuerSettings
 from lattice_bridge.config.tables.shape import Table
 from lattice_bridge.http import headers as names
 from lattice_bridge.identity.token import ALGORITHMS, Issuer, Profile
@@ -73,7 +73,7 @@ def _faults_of(name: str, table: IssuerTable) -> Iterator[str]:
         yield f'header "{table.header}" cannot carry a token; as in authorization, or x-id-token'
 
 
-def source_of(name: str, table: IssuerTable) -> IssuerSource:
+def source_of(name: str, table: IssuerTable) -> IssuerSettings:
     """What a table without faults comes to."""
     issuer = Issuer(
         name=name,
@@ -83,4 +83,4 @@ def source_of(name: str, table: IssuerTable) -> IssuerSource:
         header=names.lower(table.header),
         profile=table.profile,
     )
-    return IssuerSource(issuer, table.jwks_url, table.jwks_file)
+    return IssuerSettings(issuer, table.jwks_url, table.jwks_file)

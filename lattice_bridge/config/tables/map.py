@@ -14,14 +14,13 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from lattice_bridge.config.surroundings import RegistrySource, Surroundings
+from lattice_bridge.config.map_settings import MapSettings, RegistrySettings, key_file_fault
 from lattice_bridge.config.tables.issuer import IssuerTable, issuer_faults, source_of
 from lattice_bridge.config.tables.rule import RuleTable, faults_of, rule_of
 from lattice_bridge.config.tables.shape import Table, fit, fit_each, fit_named, unknown_key
 from lattice_bridge.config.tables.test import TestTable
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.http import headers as names
-from lattice_bridge.identity.jwks import key_file_fault
 from lattice_bridge.message import is_tenant_id
 from lattice_bridge.tenancy.rules import Condition, Key, Rule, Rules, Tenant
 
@@ -58,7 +57,7 @@ class RegistryTable(Table):
 class MapFile:
     """A map's tables without faults, and the rules that they became."""
 
-    around: Surroundings
+    around: MapSettings
     rules: Rules
     written: list[RuleTable]
     tests: list[TestTable]
@@ -98,7 +97,7 @@ def _issuers(tables: Mapping[str, Any], folder: Path, faults: list[str]) -> dict
     return issuers
 
 
-def _surroundings(tables: Mapping[str, Any], issuers: Mapping[str, IssuerTable], faults: list[str]) -> Surroundings:
+def _surroundings(tables: Mapping[str, Any], issuers: Mapping[str, IssuerTable], faults: list[str]) -> MapSettings:
     header = fit(HeaderTable, tables.get("header", {}), "header", faults) or HeaderTable()
     name = names.lower(header.name)
     faults += [*_header_faults(header), *issuer_faults(issuers, name)]
@@ -106,7 +105,7 @@ def _surroundings(tables: Mapping[str, Any], issuers: Mapping[str, IssuerTable],
     if registry is not None:
         faults += _registry_faults(registry, tables)
     sources = tuple(source_of(key, table) for key, table in issuers.items())
-    return Surroundings(name, sources, RegistrySource(**registry.model_dump()) if registry else None)
+    return MapSettings(name, sources, RegistrySettings(**registry.model_dump()) if registry else None)
 
 
 def _known(tables: Mapping[str, Any]) -> Collection[str] | None:

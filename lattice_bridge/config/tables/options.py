@@ -11,11 +11,19 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from lattice_bridge.config.backend import DEFAULT_TIMEOUT, Backend, Invocation, Payload, Scheme, function_fault
-from lattice_bridge.config.options import DEFAULT_REFRESH, Options
+from lattice_bridge.config.options import (
+    DEFAULT_REFRESH,
+    DEFAULT_TIMEOUT,
+    Backend,
+    Options,
+    Payload,
+    Scheme,
+    function_fault,
+)
 from lattice_bridge.config.tables.shape import Table, fit, fit_each
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.http import headers as names
+from lattice_bridge.invoke.call import Invocation
 
 _SERVICE: Final = re.compile(r"arn:aws(-[a-z]+)*:vpc-lattice:[a-z0-9-]+:[0-9]{12}:service/svc-[0-9a-z]+")
 _SEGMENT: Final = r"[!-)+-.0->@-~]+"  # visible ASCII without / ? and *

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from lattice_bridge.config.backend import Backend
 from lattice_bridge.config.location import CONFIG_VARIABLE
+from lattice_bridge.config.options import Backend
 from lattice_bridge.deployment.checks.invokers import ONLY_AT_CREATION, WRITE_TENANCY
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,

@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lattice_bridge.config.backend import Backend
 from lattice_bridge.config.location import FUNCTION_VARIABLE
-from lattice_bridge.config.options import Options
+from lattice_bridge.config.options import Backend, Options
 from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT, GENERATED, MARKER, marker, unresolved

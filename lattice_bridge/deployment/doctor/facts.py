@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Backend
 from lattice_bridge.deployment.doctor.config import NamedRole
 from lattice_bridge.deployment.doctor.finding import Read, Unread, option
 from lattice_bridge.deployment.iam.policy import Statement

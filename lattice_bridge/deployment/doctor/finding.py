@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias, TypeVar
 
-from lattice_bridge.config.backend import function_fault
+from lattice_bridge.config.options import function_fault
 
 Level = Literal["ok", "warning", "error", "unknown"]
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from lattice_bridge.config.backend import Backend, function_fault
 from lattice_bridge.config.location import FUNCTION_VARIABLE
+from lattice_bridge.config.options import Backend, function_fault
 from lattice_bridge.deployment.doctor.allow_list import allow_list_findings
 from lattice_bridge.deployment.doctor.aws import Aws
 from lattice_bridge.deployment.doctor.backends import backend_findings

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Final
 
-from lattice_bridge.config.backend import function_fault
 from lattice_bridge.config.location import CONFIG_VARIABLE, FUNCTION_VARIABLE
-from lattice_bridge.config.stores import place_fault
+from lattice_bridge.config.options import function_fault
+from lattice_bridge.config.stores import address_fault
 from lattice_bridge.deployment.doctor.config import Configured
 from lattice_bridge.deployment.doctor.facts import Deployed, Function, Name
 from lattice_bridge.deployment.doctor.finding import Finding, Read, Shell, Unread, as_argument, option
@@ -160,7 +160,7 @@ def _config_finding(
     """A map in S3 or SSM may be another than the one here, whatever its name; the commands fetch it beside this one."""
     place = function.variables.get(CONFIG_VARIABLE) or "bridge.toml"
     wanted = f"what was read here: {configured.file}"
-    if place_fault(place) is not None:
+    if address_fault(place) is not None:
         found = f"{place!r}, which is malformed: the bridge answers 503"
         return Finding("error", CONFIG_VARIABLE, found, "a file, s3://BUCKET/KEY or ssm:/NAME", _look(name, shell))
     if place.startswith(("s3://", "ssm:")):

@@ -23,8 +23,8 @@ from lattice_bridge.local.environments.processes import MARK, kill_group, kill_m
 from lattice_bridge.local.environments.runtime_api import MAX_HEAD, FunctionResponse, Invocation, RuntimeApi, error_json
 from lattice_bridge.local.environments.storage import Storage, remove
 from lattice_bridge.local.plan.model import Function
+from lattice_bridge.local.web.printable import printable
 from lattice_bridge.local.web.server import HOST, AsgiServer
-from lattice_bridge.printable import printable
 
 INIT_TIMEOUT: Final = 10.0
 """Seconds to import a handler's module: Lambda's own limit of the init phase."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 
-from lattice_bridge.printable import printable
+from lattice_bridge.local.web.printable import printable
 
 Headers = Sequence[tuple[str, str]]
 

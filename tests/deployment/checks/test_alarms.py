@@ -7,8 +7,7 @@ from typing import Final
 
 import pytest
 
-from lattice_bridge.config.backend import Backend
-from lattice_bridge.config.options import Options
+from lattice_bridge.config.options import Backend, Options
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.deployment.checks.backends import alarm_findings
 from lattice_bridge.deployment.checks.stack import stack_of

@@ -20,7 +20,7 @@ from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.deployment.cloudformation.sam import translate
 from lattice_bridge.deployment.cloudformation.template import Resource, Template, read_translated
 from lattice_bridge.errors import REASONS
-from lattice_bridge.telemetry import Circumstances, Record, lines, look_lines
+from lattice_bridge.telemetry import LogContext, RequestLog, lines, reload_lines
 from tests.support.paths import ROOT
 
 TEMPLATE: Final = ROOT / "template.yaml"
@@ -288,8 +288,8 @@ def metric_names(line: str) -> tuple[set[str], list[list[str]]]:
 
 def written() -> dict[str, list[list[str]]]:
     """The metrics of the bridge and those counted in Lattice's access log, with their sets of dimensions."""
-    request = lines(Record(), Circumstances("r", cold=False, map_sha256=None, now=0)).splitlines()[-1]
-    look = look_lines(None, None, None, 0).splitlines()[-1]
+    request = lines(RequestLog(), LogContext("r", cold=False, map_sha256=None, now=0)).splitlines()[-1]
+    look = reload_lines(None, None, None, 0).splitlines()[-1]
     pairs = (metric_names(request), metric_names(look))
     filters = template().of_type("AWS::Logs::MetricFilter")
     counted: dict[str, list[list[str]]] = {

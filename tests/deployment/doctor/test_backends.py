@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Backend
 from lattice_bridge.deployment.doctor.facts import BackendFunction, Deployed, Door, Name, Rights, Running
 from lattice_bridge.deployment.doctor.finding import Shell, Unread
 from lattice_bridge.deployment.doctor.run import findings_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.config.backend import Backend
+from lattice_bridge.config.options import Backend
 from lattice_bridge.deployment.doctor.facts import Alias, Deployed, Door, MapRole, Name, Rights, Running
 from lattice_bridge.deployment.doctor.finding import Finding, Shell, Unread
 from lattice_bridge.deployment.doctor.run import findings_of

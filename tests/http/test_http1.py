@@ -1,4 +1,4 @@
-"""Answers as bytes: what is read of them, with http.client for an oracle where it is strict enough to be one."""
+"""The reader of answers, compared with http.client where that is strict enough."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lattice_bridge.invoke.http1 import Answer, AnswerTooLarge, BadAnswer, Reading, read_answer
+from lattice_bridge.http.http1 import Answer, AnswerTooLarge, BadAnswer, ReceiveBuffer, read_answer
 from tests.support.examples import examples
 
 LIMIT = 10_000
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
-def reading(*pieces: bytes) -> Reading:
+def reading(*pieces: bytes) -> ReceiveBuffer:
     left: Iterator[bytes] = iter(pieces)
-    return Reading(lambda: next(left, b""), 2 * LIMIT)
+    return ReceiveBuffer(lambda: next(left, b""), 2 * LIMIT)
 
 
 def read(*pieces: bytes) -> Answer:
@@ -52,8 +52,8 @@ def answers(draw: st.DrawFn) -> tuple[bytes, bytes]:
     headers = draw(st.lists(st.tuples(names, values), max_size=5))
     if draw(st.booleans()):
         headers.append(("X-Amz-Function-Error", "Unhandled"))
-    blank = draw(st.sampled_from([" ", "", "\t "]))
-    lines = "".join(f"{name}:{blank}{value}\r\n" for name, value in headers).encode()
+    space = draw(st.sampled_from([" ", "", "\t "]))
+    lines = "".join(f"{name}:{space}{value}\r\n" for name, value in headers).encode()
     status = draw(st.sampled_from([b"200 OK", b"202 Accepted", b"429 Too Many", b"500 ", b"503"]))
     head = b"HTTP/1.1 " + status + b"\r\n" + lines
     if draw(st.booleans()):
@@ -66,7 +66,7 @@ def answers(draw: st.DrawFn) -> tuple[bytes, bytes]:
 
 @settings(max_examples=examples(125))
 @given(answers(), st.lists(st.integers(0, 400), max_size=6))
-def test_an_answer_is_what_the_library_reads_however_it_is_cut_up(answer: tuple[bytes, bytes], cuts: list[int]) -> None:
+def test_answer_in_any_pieces_equals_http_clients(answer: tuple[bytes, bytes], cuts: list[int]) -> None:
     data, body = answer
     places = sorted({cut for cut in cuts if 0 < cut < len(data)})
     pieces = [data[start:end] for start, end in zip([0, *places], [*places, len(data)], strict=True)]
@@ -79,7 +79,7 @@ def test_an_answer_is_what_the_library_reads_however_it_is_cut_up(answer: tuple[
 
 @settings(max_examples=examples(125))
 @given(answers(), answers())
-def test_what_follows_an_answer_is_the_next_one_and_is_seen(one: tuple[bytes, bytes], two: tuple[bytes, bytes]) -> None:
+def test_bytes_after_an_answer_are_the_next_one(one: tuple[bytes, bytes], two: tuple[bytes, bytes]) -> None:
     """Trap D15."""
     both = reading(one[0] + two[0])
     first = read_answer(both, LIMIT)
@@ -90,7 +90,7 @@ def test_what_follows_an_answer_is_the_next_one_and_is_seen(one: tuple[bytes, by
 
 @settings(max_examples=examples(250))
 @given(st.lists(st.binary(min_size=1, max_size=40) | st.sampled_from([OK, b"\r\n", b"\r\n\r\n", b"0\r\n"]), max_size=6))
-def test_bytes_without_sense_are_no_answer_and_raise_nothing_else(pieces: list[bytes]) -> None:
+def test_random_bytes_are_refused(pieces: list[bytes]) -> None:
     try:
         found = read(*pieces)
     except (BadAnswer, AnswerTooLarge):
@@ -100,7 +100,7 @@ def test_bytes_without_sense_are_no_answer_and_raise_nothing_else(pieces: list[b
 
 @settings(max_examples=examples(125))
 @given(answers(), st.data())
-def test_an_answer_that_is_cut_off_is_none(answer: tuple[bytes, bytes], data: st.DataObject) -> None:
+def test_truncated_answer_is_refused(answer: tuple[bytes, bytes], data: st.DataObject) -> None:
     """Trap D15."""
     end = data.draw(st.integers(0, len(answer[0]) - 1))
     with pytest.raises(BadAnswer):
@@ -136,13 +136,13 @@ def test_an_answer_that_is_cut_off_is_none(answer: tuple[bytes, bytes], data: st
     ],
     ids=lambda head: repr(head[15:70]),
 )
-def test_what_could_be_read_in_two_ways_is_no_answer(head: bytes) -> None:
+def test_ambiguous_answer_is_refused(head: bytes) -> None:
     """Traps D14, D15."""
     with pytest.raises(BadAnswer):
         read(head)
 
 
-def test_the_kelvin_sign_is_no_digit_and_no_letter() -> None:
+def test_kelvin_sign_is_refused() -> None:
     with pytest.raises(BadAnswer):
         read(OK + "transfer-encoding: chun\u212aed".encode() + b"\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
 
@@ -150,11 +150,11 @@ def test_the_kelvin_sign_is_no_digit_and_no_letter() -> None:
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.0 200 OK\r\n", OK + b"Connection: keep-alive, Close\r\n", OK + b"connection: close\r\n"]
 )
-def test_after_an_answer_that_says_so_there_is_no_other(head: bytes) -> None:
+def test_answer_with_connection_close_is_last(head: bytes) -> None:
     assert read(head + b"content-length: 0\r\n\r\n").is_last
 
 
-def test_an_interim_answer_is_passed_over_and_no_other_kind_of_one() -> None:
+def test_status_100_is_skipped_and_other_interim_refused() -> None:
     assert read(b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"content-length: 1\r\n\r\nx").body == b"x"
     with pytest.raises(BadAnswer):
         read(b"HTTP/1.1 102 Processing\r\n\r\n" + OK + b"content-length: 1\r\n\r\nx")
@@ -162,20 +162,20 @@ def test_an_interim_answer_is_passed_over_and_no_other_kind_of_one() -> None:
         read(b"HTTP/1.1 100 Continue\r\n\r\n" * 9 + OK + b"content-length: 1\r\n\r\nx")
 
 
-def test_trailers_are_read_over() -> None:
+def test_trailers_are_dropped() -> None:
     data = OK + b"transfer-encoding: chunked\r\n\r\n1;a=b\r\nx\r\n0\r\nx-amz-function-error: Unhandled\r\n\r\n"
     assert read(data) == Answer(200, {"transfer-encoding": "chunked"}, b"x")
 
 
 @pytest.mark.parametrize("head", [b"content-length: 10001\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n2711\r\n"])
-def test_a_body_over_the_limit_is_not_read(head: bytes) -> None:
+def test_body_over_the_limit_is_refused(head: bytes) -> None:
     """Trap D9."""
     with pytest.raises(AnswerTooLarge):
         read(OK + head)
 
 
-def test_a_header_of_nothing_but_blanks_is_read_once() -> None:
-    """Trap D9: with a pattern for the blanks on both sides, 16 KiB took a second."""
+def test_header_of_spaces_is_read_in_linear_time() -> None:
+    """Trap D9: with a pattern for the spaces on both sides, 16 KiB took a second."""
     found = read(OK + b"x: " + b" " * 60_000 + b"\r\ncontent-length: 0\r\n\r\n")
     assert found.headers["x"] == ""
     with pytest.raises(BadAnswer):

@@ -1,4 +1,4 @@
-"""The collector is paused while somebody needs it to be, and never longer."""
+"""Pauses of the garbage collector, which end with the last thread that needs one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lattice_bridge.garbage import _Pauses, no_collection
+from lattice_bridge.runtime.process import _CollectorPauses, no_collection
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def collecting() -> Iterator[None]:
     gc.enable()
 
 
-def test_the_collector_is_as_it_was_afterwards() -> None:
+def test_collector_is_restored_afterwards() -> None:
     for switch, expected in ((gc.enable, True), (gc.disable, False)):
         switch()
         with no_collection():
@@ -31,15 +31,15 @@ def test_the_collector_is_as_it_was_afterwards() -> None:
         assert gc.isenabled() is expected
 
 
-def test_a_failure_resumes_it() -> None:
+def test_exception_resumes_the_collector() -> None:
     with pytest.raises(ValueError, match="x"), no_collection():
         raise ValueError("x")
     assert gc.isenabled()
 
 
-def test_pauses_that_overlap_end_with_the_last_one() -> None:
-    """Without a count, the one that found it paused pauses it for good."""
-    pauses = _Pauses()
+def test_overlapping_pauses_end_with_the_last() -> None:
+    """Without a count, the second pause would leave the collector off."""
+    pauses = _CollectorPauses()
     pauses.begin()
     pauses.begin()
     pauses.end()
@@ -48,7 +48,7 @@ def test_pauses_that_overlap_end_with_the_last_one() -> None:
     assert gc.isenabled()
 
 
-def test_32_threads_leave_it_on() -> None:
+def test_32_threads_leave_the_collector_on() -> None:
     def work() -> None:
         for _ in range(2_000):
             with no_collection():
@@ -67,7 +67,7 @@ def test_32_threads_leave_it_on() -> None:
     assert gc.isenabled()
 
 
-def test_a_child_process_does_not_wait_for_its_parents_threads() -> None:
+def test_forked_child_ends_its_parents_pauses() -> None:
     with no_collection():
         child = os.fork()
         if child == 0:

@@ -1,10 +1,10 @@
-"""How old a thing is, whatever the clocks do."""
+"""Ages that stay right when a clock stops or is set back; background threads."""
 
 from __future__ import annotations
 
 import threading
 
-from lattice_bridge.clock import Elapsed, in_background, is_past
+from lattice_bridge.runtime.process import Elapsed, in_background, is_past
 
 
 class Clocks:
@@ -19,14 +19,14 @@ class Clocks:
         self.steady += steady
 
 
-def test_time_goes_by_as_both_clocks_say() -> None:
+def test_elapsed_follows_both_clocks() -> None:
     clocks = Clocks()
     elapsed = clocks.elapsed()
     clocks.pass_(5, 5)
     assert elapsed() == 5
 
 
-def test_a_frozen_environment_ages_by_the_wall() -> None:
+def test_elapsed_counts_frozen_time_by_the_wall_clock() -> None:
     """Traps D6, C12: its own clock stood still."""
     clocks = Clocks()
     elapsed = clocks.elapsed()
@@ -34,8 +34,8 @@ def test_a_frozen_environment_ages_by_the_wall() -> None:
     assert elapsed() == 3600
 
 
-def test_a_clock_that_was_set_back_makes_nothing_younger() -> None:
-    """Trap D6: seen by nobody in the hour that it was wrong."""
+def test_clock_set_back_makes_nothing_younger() -> None:
+    """Trap D6: no caller reads the clock in the hour in which it is wrong."""
     clocks = Clocks()
     elapsed = clocks.elapsed()
     clocks.pass_(-3600, 1)
@@ -65,7 +65,7 @@ def test_32_threads_count_a_second_once() -> None:
     assert elapsed() == 1
 
 
-def test_what_nobody_knows_the_age_of_is_past() -> None:
+def test_unknown_age_is_past() -> None:
     assert is_past(None, 5, 10)
     assert not is_past(0, 5, 10)
     assert is_past(0, 10, 10)

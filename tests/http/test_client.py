@@ -1,4 +1,4 @@
-"""A kept-open connection, before it is used again: real sockets, of which the test holds the other end."""
+"""Connections and their pool, over real sockets whose other end the test holds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from lattice_bridge.invoke.connection import MAX_KEPT, Connection, Idle, connect
-from lattice_bridge.invoke.endpoint import Endpoint
+from lattice_bridge.http.client import MAX_KEPT, Connection, ConnectionPool, Endpoint, connect
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
@@ -33,7 +32,7 @@ def reset(server: socket.socket) -> None:
     server.close()
 
 
-def test_a_connection_on_which_nothing_happened_is_quiet(pair: tuple[Connection, socket.socket]) -> None:
+def test_unused_connection_is_quiet(pair: tuple[Connection, socket.socket]) -> None:
     assert pair[0].is_quiet()
     assert pair[0].is_quiet()
 
@@ -43,33 +42,33 @@ def test_a_connection_on_which_nothing_happened_is_quiet(pair: tuple[Connection,
     [socket.socket.close, reset, lambda server: server.sendall(b"x"), lambda server: server.shutdown(socket.SHUT_WR)],
     ids=["closed", "reset", "a word", "half closed"],
 )
-def test_a_connection_on_which_something_happened_is_not_used_again(
+def test_connection_with_unexpected_bytes_or_close_is_not_reused(
     pair: tuple[Connection, socket.socket], happens: Callable[[socket.socket], object]
 ) -> None:
     """Traps D14, D15."""
     connection, server = pair
     happens(server)
     time.sleep(0.05)
-    idle = Idle()
+    idle = ConnectionPool()
     idle.put(connection)
     assert idle.take() is None
 
 
-def test_a_hang_up_that_comes_with_the_request_is_an_error(pair: tuple[Connection, socket.socket]) -> None:
-    """Trap D14: whoever gets it must not take it for a request that was never sent."""
+def test_close_during_the_request_is_an_error(pair: tuple[Connection, socket.socket]) -> None:
+    """Trap D14: the caller must not treat the request as unsent."""
     connection, server = pair
     assert connection.is_quiet()
     reset(server)
     with pytest.raises(OSError, match=r"reset|peer|pipe|closed"):
-        connection.exchange("/", {"host": "h"}, b"{}", time.monotonic() + 5)
+        connection.exchange("POST", "/", {"host": "h"}, b"{}", time.monotonic() + 5)
     assert not connection.reusable
 
 
-def test_a_request_is_one_packet(pair: tuple[Connection, socket.socket]) -> None:
-    """In two, each would wait for the other end's delayed acknowledgement, or cost twice."""
+def test_request_is_one_packet(pair: tuple[Connection, socket.socket]) -> None:
+    """The second of two packets would wait for a delayed acknowledgement, or cost twice."""
     connection, server = pair
     server.sendall(OK)
-    connection.exchange("/x", {"host": "h", "x": "y"}, b"{}", time.monotonic() + 5)
+    connection.exchange("POST", "/x", {"host": "h", "x": "y"}, b"{}", time.monotonic() + 5)
     assert server.recv(1000) == b"POST /x HTTP/1.1\r\nhost: h\r\nx: y\r\ncontent-length: 2\r\n\r\n{}"
     assert connection.reusable
 
@@ -81,20 +80,20 @@ def test_a_request_is_one_packet(pair: tuple[Connection, socket.socket]) -> None
         *(("/", "h\r\nx: y"), ("/", "h\n x: y"), ("/", "h\r"), ("/", "h\x00"), ("/", "h\x85"), ("/", "\u2028")),
     ],
 )
-def test_a_path_or_header_that_could_be_another_is_refused_and_nothing_is_sent(
+def test_ambiguous_path_or_header_is_refused_unsent(
     pair: tuple[Connection, socket.socket], path: str, value: str
 ) -> None:
     connection, server = pair
     with pytest.raises(ValueError, match="line end"):
-        connection.exchange(path, {"host": value}, b"{}", time.monotonic() + 5)
+        connection.exchange("POST", path, {"host": value}, b"{}", time.monotonic() + 5)
     server.settimeout(0.05)
     with pytest.raises(TimeoutError):
         server.recv(1)
 
 
-def test_no_more_connections_are_kept_than_that() -> None:
+def test_pool_keeps_a_limited_number() -> None:
     """Trap D9."""
-    with closing(socket.create_server(("127.0.0.1", 0), backlog=128)) as listener, closing(Idle()) as idle:
+    with closing(socket.create_server(("127.0.0.1", 0), backlog=128)) as listener, closing(ConnectionPool()) as idle:
         endpoint = Endpoint(False, "127.0.0.1", listener.getsockname()[1])
         made = [connect(endpoint, None, 1000, time.monotonic() + 5) for _ in range(MAX_KEPT + 3)]
         for connection in made:
@@ -102,9 +101,9 @@ def test_no_more_connections_are_kept_than_that() -> None:
         assert sum(connection.is_quiet() for connection in made) == MAX_KEPT
 
 
-def test_the_latest_connection_is_used_first() -> None:
-    """So that those that are too many grow old."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener, closing(Idle()) as idle:
+def test_latest_connection_is_used_first() -> None:
+    """The unused ones grow old and are closed."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, closing(ConnectionPool()) as idle:
         endpoint = Endpoint(False, "127.0.0.1", listener.getsockname()[1])
         first, second = (connect(endpoint, None, 1000, time.monotonic() + 5) for _ in range(2))
         idle.put(first)
@@ -113,19 +112,19 @@ def test_the_latest_connection_is_used_first() -> None:
         second.close()
 
 
-def test_connections_that_nobody_can_take_any_more_are_closed() -> None:
+def test_dropped_pool_closes_its_connections() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         connection = connect(Endpoint(False, "127.0.0.1", listener.getsockname()[1]), None, 1000, time.monotonic() + 5)
-        idle = Idle()
+        idle = ConnectionPool()
         idle.put(connection)
         assert connection.is_quiet()
         del idle
         assert not connection.is_quiet()
 
 
-def test_a_child_process_uses_no_connection_of_its_parent() -> None:
+def test_forked_child_uses_no_connection_of_its_parent() -> None:
     """Trap D15: two processes on one connection would read each other's answers."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener, closing(Idle()) as idle:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, closing(ConnectionPool()) as idle:
         endpoint = Endpoint(False, "127.0.0.1", listener.getsockname()[1])
         idle.put(connect(endpoint, None, 1000, time.monotonic() + 5))
         child = os.fork()
@@ -138,8 +137,8 @@ def test_a_child_process_uses_no_connection_of_its_parent() -> None:
         kept.close()
 
 
-def test_a_lock_that_was_held_at_the_fork_does_not_stop_the_child() -> None:
-    idle = Idle()
+def test_lock_held_at_the_fork_is_free_in_the_child() -> None:
+    idle = ConnectionPool()
     with idle._lock:  # as another thread would hold it
         child = os.fork()
         if child == 0:

@@ -1,4 +1,4 @@
-"""What a forked child gives up: connections, locks, and the marks of threads that exist in the parent alone."""
+"""Resets in a forked child: connections, locks, and the work of threads that exist only in the parent."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.clock import Elapsed
-from lattice_bridge.config.reload import Following, Handler, InForce
-from lattice_bridge.config.stores import Text
+from lattice_bridge.config.reload import ActiveConfiguration, Handler, ReloadingHandler
+from lattice_bridge.config.stores import StoredText
 from lattice_bridge.errors import Unavailable
-from lattice_bridge.forks import _methods, in_child
-from lattice_bridge.identity.jwks import KeySet
-from lattice_bridge.invoke.credentials import Chain
-from lattice_bridge.tenancy.registry import Registry
+from lattice_bridge.identity.key_set import KeySet
+from lattice_bridge.invoke.credentials import BotocoreCredentials
+from lattice_bridge.runtime.cache import StaleIfErrorCache
+from lattice_bridge.runtime.process import Elapsed, _resets, after_fork
 from tests.support.token_builder import key_set
 
 
 def child(work: Callable[[], bool]) -> bool:
-    """What a forked child makes of it. A child that hangs is ended."""
+    """Runs `work` in a forked child, and returns its result. A child that hangs is ended."""
     pid = os.fork()
     if pid == 0:
         threading.Timer(5, os._exit, (2,)).start()
@@ -34,28 +33,28 @@ def handler(text: str) -> Handler:
 
 
 class Numbers:
-    """A source whose text is how often it was read."""
+    """A store whose text is the number of reads."""
 
     count = 0
 
-    def read(self, known: str | None) -> Text | None:
+    def read(self, known: str | None) -> StoredText | None:
         self.count += 1
-        return Text(str(self.count), str(self.count))
+        return StoredText(str(self.count), str(self.count))
 
 
 def never(_work: Callable[[], None]) -> None:
-    """A thread of the parent that has not come to an end."""
+    """Stands for a thread of the parent that has not ended."""
 
 
 def now(work: Callable[[], None]) -> None:
     work()
 
 
-def test_a_look_that_the_parent_began_is_begun_anew() -> None:
+def test_reload_of_the_parent_starts_again_in_the_child() -> None:
     later: list[float] = [0.0]
-    following = Following(
+    following = ReloadingHandler(
         Numbers(),
-        lambda text, _: InForce(handler(text), text, 1.0),
+        lambda text, _: ActiveConfiguration(handler(text), text, 1.0),
         lambda _: handler("closed"),
         lambda _: None,
         clock=lambda: later[0],
@@ -71,7 +70,7 @@ def test_a_look_that_the_parent_began_is_begun_anew() -> None:
     assert child(in_the_child)
 
 
-def test_a_fetch_of_keys_that_the_parent_began_is_begun_anew() -> None:
+def test_key_fetch_of_the_parent_starts_again_in_the_child() -> None:
     starts: list[Callable[[Callable[[], None]], None]] = [never]
     keys = KeySet(lambda: key_set(), clock=lambda: 1.0, wait=0.01, start=lambda work: starts[0](work))
     with pytest.raises(Unavailable):
@@ -79,7 +78,7 @@ def test_a_fetch_of_keys_that_the_parent_began_is_begun_anew() -> None:
 
     def in_the_child() -> bool:
         starts[0] = now
-        return keys.key("nobody") is None
+        return keys.key("unknown") is None
 
     assert child(in_the_child)
 
@@ -88,24 +87,25 @@ def test_a_fetch_of_keys_that_the_parent_began_is_begun_anew() -> None:
     ("made", "use"),
     [
         (lambda: Elapsed(), lambda one: one() >= 0),
-        (lambda: Registry(lambda _: None), lambda one: one.find("blue") is None),
-        (lambda: Chain(lambda: None), lambda one: one.forget() is None),
+        (
+            lambda: StaleIfErrorCache[str, str](lambda _: None, ttl=1, max_stale=1, pause=1, wait=1),
+            lambda one: one.get("blue") is None,
+        ),
+        (lambda: BotocoreCredentials(lambda: None), lambda one: one.forget() is None),
     ],
-    ids=["elapsed", "registry", "credentials"],
+    ids=["elapsed", "cache", "credentials"],
 )
-def test_a_lock_that_another_thread_held_is_free_in_the_child(
-    made: Callable[[], Any], use: Callable[[Any], bool]
-) -> None:
+def test_lock_of_another_thread_is_free_in_the_child(made: Callable[[], Any], use: Callable[[Any], bool]) -> None:
     one = made()
     with one._lock:
         assert child(lambda: use(one))
 
 
-def test_objects_that_are_gone_are_not_kept() -> None:
+def test_dead_objects_are_dropped() -> None:
     class One:
         def forget(self) -> None:
             pass
 
     for _ in range(100):
-        in_child(One().forget)
-    assert sum(method() is None for method in _methods) <= 1
+        after_fork(One().forget)
+    assert sum(method() is None for method in _resets) <= 1

@@ -1,4 +1,4 @@
-"""Which backend serves a path."""
+"""The backend that serves a path."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from lattice_bridge.config.backend import Backend, Backends
+from lattice_bridge.config.options import Backend, Backends
 from lattice_bridge.errors import NotFound
 
 
@@ -34,22 +34,22 @@ def backends(*paths: str) -> Backends:
         ("/a/../b", "/a"),
     ],
 )
-def test_the_longest_prefix_of_whole_segments_serves_the_path_as_sent(path: str, prefix: str) -> None:
+def test_longest_prefix_of_whole_segments_serves(path: str, prefix: str) -> None:
     assert backends("/", "/a", "/a/b").serving(path).path == prefix
 
 
-def test_the_order_in_the_file_does_not_matter() -> None:
+def test_order_in_the_file_does_not_matter() -> None:
     for order in itertools.permutations(["/", "/a", "/a/b"]):
         assert backends(*order).serving("/a/b/c").path == "/a/b"
 
 
 @pytest.mark.parametrize("path", ["/", "/b", "/ab"])
-def test_a_path_that_nobody_serves_is_not_found(path: str) -> None:
+def test_unserved_path_is_not_found(path: str) -> None:
     with pytest.raises(NotFound) as error:
         backends("/a").serving(path)
     assert (error.value.status, error.value.reason) == (404, "no_backend")
 
 
-def test_a_backend_is_isolated_unless_it_says_otherwise() -> None:
+def test_default_backend_is_isolated() -> None:
     """The safe default: Lambda refuses a tenant id that a function does not want, and runs one that lacks it."""
     assert Backend("/", "f").isolated

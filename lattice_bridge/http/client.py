@@ -1,0 +1,299 @@
+"""HTTP/1.1 client: connections with one deadline for everything, and a pool of idle connections to one server.
+
+Rule: a connection carries one request at a time. It is kept only if its last answer was read to the last byte and its
+end was unambiguous. It is used again only if nothing was received since, so the rest of one answer cannot become the
+beginning of the next. One deadline bounds connecting, sending and reading together, also for a server that sends one
+byte a second. Redirects, proxies, cookies and compression do not exist here.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from lattice_bridge.http.http1 import Answer, ReceiveBuffer, read_answer
+from lattice_bridge.runtime.process import after_fork
+
+CONNECT_TIMEOUT: Final = 2.0
+"""Seconds for each address, at most."""
+
+MAX_IDLE: Final = 4.0
+"""Seconds after which an idle connection is not used again.
+
+How long Lambda keeps one is not documented; common servers close them after five seconds or more. A frozen execution
+environment does not notice. Its next request would be lost, and must not be sent again. So this is below all of them;
+the price is a handshake for a request that comes alone.
+"""
+
+MAX_KEPT: Final = 64
+"""Idle connections in a pool."""
+
+_KEEPALIVE: Final = 60
+_TLS_RECORD: Final = 16 * 1024
+_PIECE: Final = 64 * 1024
+_OVERRUN: Final = 0.005
+"""Allowed overrun of the deadline, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An HTTP server.
+
+    Attributes:
+        secure: use TLS.
+        host: a name or an address, without brackets.
+        port: of TCP.
+        path: precedes the path of each request; no `/` at its end.
+    """
+
+    secure: bool
+    host: str
+    port: int
+    path: str = ""
+
+    @property
+    def authority(self) -> str:
+        """The value of the `Host` header. It has no port if the port is the scheme's own.
+
+        >>> Endpoint(True, "::1", 443).authority, Endpoint(False, "localhost", 443).authority
+        ('[::1]', 'localhost:443')
+        """
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+
+class Connection:
+    """One open connection, for one request at a time.
+
+    Attributes:
+        idle_since: seconds of the wall clock at the end of the last answer.
+        reusable: the last answer was read to its end, and nothing is left of it.
+
+    Args:
+        channel: a connected socket, after its TLS handshake.
+        limit: bytes that an answer's body may have.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, channel: socket.socket, limit: int, clock: Callable[[], float]) -> None:
+        self._socket = channel
+        self._limit = limit
+        self._readable = select.poll()
+        self._readable.register(channel, select.POLLIN)
+        self._timed = _DeadlineSocket(channel, clock)
+        self._received = ReceiveBuffer(self._timed.receive, 2 * limit)
+        self.idle_since = 0.0
+        self.reusable = True
+
+    def exchange(
+        self, method: Literal["GET", "POST"], path: str, headers: Mapping[str, str], body: bytes, deadline: float
+    ) -> Answer:
+        """Sends a request, and reads its answer to the end.
+
+        Args:
+            method: a GET has no body.
+            path: the request target, percent-encoded.
+            headers: values by name. The names are constants of the caller, in lower case.
+            body: of a POST.
+            deadline: seconds of the clock.
+
+        Raises:
+            ValueError: the path or a header's value could be read as something else. Nothing was sent.
+            TimeoutError: not done by the deadline. For this and the errors below, the request may have been executed.
+            OSError: the connection broke.
+            BadAnswer: the answer cannot be read.
+            AnswerTooLarge: the answer's body is over the limit.
+        """
+        self.reusable = False
+        head = _head(method, path, headers, len(body))
+        self._timed.deadline = deadline
+        # Head and body in one packet: the second of two would wait for an acknowledgement, or at least cost twice.
+        self._timed.send(head + body[:_TLS_RECORD])
+        if len(body) > _TLS_RECORD:
+            self._timed.send(memoryview(body)[_TLS_RECORD:])
+        answer = read_answer(self._received, self._limit)
+        self.reusable = not answer.is_last
+        return answer
+
+    def is_quiet(self) -> bool:
+        """Nothing was received since the last answer: neither the server's close nor unexpected bytes.
+
+        Tries to read if something can be read: it may be a TLS session ticket, which is neither.
+        """
+        if self._socket.fileno() < 0:  # closed; another socket may have its number by now
+            return False
+        if not self._readable.poll(0) and not (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
+            return True
+        try:
+            self._socket.settimeout(0)
+            self._socket.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            return False
+        return False
+
+    def close(self) -> None:
+        """Closes the connection, also in the middle of an answer."""
+        self._socket.close()
+
+
+def _head(method: str, path: str, headers: Mapping[str, str], length: int) -> bytes:
+    """The request's head. http.client would send a folded header line: some read one header, others two."""
+    if " " in path or not all(text.isascii() and text.isprintable() for text in (path, *headers.values())):
+        raise ValueError("a path or header with a line end, a control character, or characters outside ASCII")
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    if method != "GET":
+        lines += f"content-length: {length}\r\n"
+    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("ascii")
+
+
+class _DeadlineSocket:
+    """A socket with one deadline for everything that is sent and received.
+
+    Attributes:
+        deadline: seconds of the clock.
+    """
+
+    def __init__(self, channel: socket.socket, clock: Callable[[], float]) -> None:
+        self._socket = channel
+        self._clock = clock
+        self.deadline = 0.0
+
+    def send(self, data: bytes | memoryview) -> None:
+        """Sends all of the data. `sendall` of a TLS socket would restart its timeout with each record."""
+        unsent = memoryview(data)
+        while unsent:
+            self._set_timeout()
+            unsent = unsent[self._socket.send(unsent) :]
+
+    def receive(self) -> bytes:
+        """Receives at least one byte, or none at the connection's end."""
+        self._set_timeout()
+        return self._socket.recv(_PIECE)
+
+    def _set_timeout(self) -> None:
+        """Sets the time that is left. Each setting is a system call, so one that is almost right stays."""
+        left = self.deadline - self._clock()
+        if left <= 0:
+            raise TimeoutError
+        current = self._socket.gettimeout()
+        if current is None or not left <= current <= left + _OVERRUN:
+            self._socket.settimeout(left)
+
+
+def connect(
+    endpoint: Endpoint,
+    context: ssl.SSLContext | None,
+    limit: int,
+    deadline: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Connection:
+    """Opens a connection before the deadline. Only the resolver may take longer: Python cannot interrupt it.
+
+    Args:
+        endpoint: the server.
+        context: for TLS; needed if the endpoint is secure.
+        limit: bytes that an answer's body may have.
+        deadline: seconds of `clock`.
+        clock: monotonic seconds.
+
+    Raises:
+        OSError: no connection was made, and nothing was sent.
+    """
+    channel = _connected(endpoint, deadline, clock)
+    try:
+        channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # NAT gateways drop silent connections
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE)
+        if endpoint.secure:
+            assert context is not None
+            channel.settimeout(max(deadline - clock(), 0.001))  # one limit for the whole handshake
+            channel = context.wrap_socket(channel, server_hostname=endpoint.host)
+    except BaseException:
+        channel.close()
+        raise
+    return Connection(channel, limit, clock)
+
+
+def _connected(endpoint: Endpoint, deadline: float, clock: Callable[[], float]) -> socket.socket:
+    """Tries the addresses in turn: an IPv6 route may lead nowhere. Leaves time for the other addresses, and a third of
+    an address's share for the request. A lost SYN is sent again after a second, which two seconds have to allow."""
+    addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    failure = OSError("no address")
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
+        channel = socket.socket(family, kind, protocol)
+        try:
+            share = (deadline - clock()) / (len(addresses) - number + 1 / 3)
+            channel.settimeout(min(CONNECT_TIMEOUT, max(share, 0.001)))
+            channel.connect(address)
+        except OSError as error:
+            channel.close()
+            failure = error
+        else:
+            return channel
+    raise failure
+
+
+class ConnectionPool:
+    """Idle connections to one server; the latest is used first. Safe to share by threads and by forked processes.
+
+    A child process starts with an empty pool: the parent goes on using the connections that were open at the fork, and
+    two processes on one connection would read each other's answers.
+
+    Args:
+        now: seconds of the wall clock, which also counts the time that an execution environment is frozen.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._kept: deque[Connection] = deque()
+        self._lock = threading.Lock()
+        after_fork(self._drop_parents)
+        weakref.finalize(self, _close_all, self._kept)  # a replaced invoker leaves no open sockets
+
+    def take(self) -> Connection | None:
+        """Takes a usable connection, or returns None. Closes the connections that are not usable."""
+        while True:
+            with self._lock:
+                if not self._kept:
+                    return None
+                connection = self._kept.pop()
+            # If the clock was set back, the idle time is unknown.
+            if 0 <= self._now() - connection.idle_since <= MAX_IDLE and connection.is_quiet():
+                return connection
+            connection.close()
+
+    def put(self, connection: Connection) -> None:
+        """Keeps a connection if it is reusable, and closes it if not."""
+        if connection.reusable:
+            connection.idle_since = self._now()
+            with self._lock:
+                if len(self._kept) < MAX_KEPT:
+                    self._kept.append(connection)
+                    return
+        connection.close()
+
+    def close(self) -> None:
+        """Closes all idle connections."""
+        with self._lock:
+            _close_all(self._kept)
+
+    def _drop_parents(self) -> None:
+        """In a child process, closes its copies of the parent's connections. They stay open in the parent."""
+        self._lock = threading.Lock()
+        _close_all(self._kept)
+
+
+def _close_all(kept: deque[Connection]) -> None:
+    while kept:
+        kept.pop().close()

@@ -1,0 +1,64 @@
+"""The attempts of one invocation.
+
+Rule: a request that may have run is never sent again. After `DidNotRun`, it is sent again up to two times, and after
+`CredentialsExpired` once, if enough time is left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from lattice_bridge.invoke.call import CredentialsExpired, DidNotRun
+
+RETRY_PAUSES: Final = (0.1, 0.3)
+"""Seconds before the second and the third attempt, at most. The pause is random, between half of this and all of it."""
+
+SHORTEST: Final = 0.25
+"""Seconds below which no invocation begins."""
+
+
+def with_retries(
+    attempt: Callable[[float], bytes],
+    left: float,
+    *,
+    connecting: float,
+    renew: Callable[[], None],
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> bytes:
+    """Returns the result of the first attempt that succeeds.
+
+    Args:
+        attempt: receives the deadline, in seconds of `clock`.
+        left: seconds until the deadline.
+        connecting: seconds that an attempt may need to connect. Without that time left, no other attempt begins.
+        renew: forgets the cached credentials, before the attempt after `CredentialsExpired`.
+        clock: monotonic seconds.
+        pause: waits for a number of seconds.
+
+    Raises:
+        BridgeError: of the last attempt.
+    """
+    deadline = clock() + left
+    pauses, renewals = iter(RETRY_PAUSES), iter([renew])
+    while True:
+        try:
+            return attempt(deadline)
+        except DidNotRun as refusal:
+            wait = next(pauses, None)
+            if wait is None or (refusal.asked or 0) > wait or clock() + wait + SHORTEST + connecting >= deadline:
+                raise
+            _pause(wait, pause)
+        except CredentialsExpired:
+            renewal = next(renewals, None)
+            if renewal is None or clock() + SHORTEST + connecting >= deadline:
+                raise
+            renewal()
+
+
+def _pause(wait: float, pause: Callable[[float], None]) -> None:
+    import random  # here: a start does not need it
+
+    pause(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
