@@ -14,9 +14,9 @@ import click
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read, read_map
 from lattice_bridge.config.document import parse_document
-from lattice_bridge.deployment.doctor.aws import Answer, Aws, text_of
-from lattice_bridge.deployment.doctor.config import Configured
-from lattice_bridge.deployment.doctor.finding import LEVELS, Finding, Shell, Unread
+from lattice_bridge.deployment.doctor.configuration import Configured
+from lattice_bridge.deployment.doctor.findings import LEVELS, Finding, Shell, Unread
+from lattice_bridge.deployment.doctor.read import Answer, Aws, text_of
 from lattice_bridge.deployment.doctor.read_lambda import name_of
 from lattice_bridge.deployment.doctor.run import NoSuchFunction, findings_of, read_deployed
 

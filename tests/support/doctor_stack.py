@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from lattice_bridge.config.backend import Backend
 from lattice_bridge.config.options import Options
-from lattice_bridge.deployment.doctor.config import Configured, NamedRole
+from lattice_bridge.deployment.doctor.configuration import Configured, NamedRole
 from lattice_bridge.deployment.doctor.facts import (
     Alias,
     AuthPolicy,
@@ -28,7 +28,7 @@ from lattice_bridge.deployment.doctor.facts import (
     Service,
     TargetGroup,
 )
-from lattice_bridge.deployment.doctor.finding import Finding, Shell
+from lattice_bridge.deployment.doctor.findings import Finding, Shell
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.doctor.service import POLICY
 from lattice_bridge.deployment.iam.policy import read_policy, read_statements

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterable, Iterator
 
 from lattice_bridge.config.tables.options import service_fault
-from lattice_bridge.deployment.doctor.config import Configured
+from lattice_bridge.deployment.doctor.configuration import Configured
 from lattice_bridge.deployment.doctor.facts import Deployed, TargetGroup
-from lattice_bridge.deployment.doctor.finding import Finding, Unread, listed
+from lattice_bridge.deployment.doctor.findings import Finding, Unread, listed
 
 
 def allow_list_findings(deployed: Deployed, configured: Configured) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lattice_bridge.deployment.doctor.config import Configured
+from lattice_bridge.deployment.doctor.configuration import Configured
 from lattice_bridge.deployment.doctor.doors import (
     Own,
     by_sid,
@@ -23,7 +23,7 @@ from lattice_bridge.deployment.doctor.doors import (
     whom,
 )
 from lattice_bridge.deployment.doctor.facts import BackendFunction, Deployed, Door, Function, Name, Rights
-from lattice_bridge.deployment.doctor.finding import Finding, Shell, Unread, free_name
+from lattice_bridge.deployment.doctor.findings import Finding, Shell, Unread, free_name
 from lattice_bridge.deployment.doctor.granted import within_boundary
 from lattice_bridge.deployment.iam.policy import INVOKE, Statement
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from lattice_bridge.deployment.doctor.facts import Alias, Door, Name
-from lattice_bridge.deployment.doctor.finding import Finding, Read, Shell, Unread, listed
+from lattice_bridge.deployment.doctor.findings import Finding, Read, Shell, Unread, listed
 from lattice_bridge.deployment.iam.condition import Asked
 from lattice_bridge.deployment.iam.pattern import is_pattern
 from lattice_bridge.deployment.iam.policy import INVOKE, LOOKS, Statement

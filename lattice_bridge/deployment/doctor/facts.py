@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from lattice_bridge.config.backend import Backend
-from lattice_bridge.deployment.doctor.config import NamedRole
-from lattice_bridge.deployment.doctor.finding import Read, Unread, option
+from lattice_bridge.deployment.doctor.configuration import NamedRole
+from lattice_bridge.deployment.doctor.findings import Read, Unread, option
 from lattice_bridge.deployment.iam.policy import Statement
 
 LATEST: Final = "$LATEST"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from lattice_bridge.deployment.doctor.facts import Rights
-from lattice_bridge.deployment.doctor.finding import Unread
+from lattice_bridge.deployment.doctor.findings import Unread
 from lattice_bridge.deployment.iam.policy import Statement
 
 Grant = Literal["allowed", "conditional", "denied", "absent"]

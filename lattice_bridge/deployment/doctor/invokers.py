@@ -23,7 +23,7 @@ from lattice_bridge.deployment.doctor.doors import (
     whom,
 )
 from lattice_bridge.deployment.doctor.facts import Deployed, Name, TargetGroup, target_name, target_names
-from lattice_bridge.deployment.doctor.finding import LEVELS, Finding, Level, Shell, Unread, free_name, listed
+from lattice_bridge.deployment.doctor.findings import LEVELS, Finding, Level, Shell, Unread, free_name, listed
 from lattice_bridge.deployment.iam.condition import Asked
 from lattice_bridge.deployment.iam.pattern import is_pattern
 from lattice_bridge.deployment.iam.policy import INVOKE, Statement

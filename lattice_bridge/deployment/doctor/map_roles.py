@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from lattice_bridge.deployment.doctor.config import Configured, NamedRole
+from lattice_bridge.deployment.doctor.configuration import Configured, NamedRole
 from lattice_bridge.deployment.doctor.facts import Deployed, MapRole
-from lattice_bridge.deployment.doctor.finding import Finding, Shell, Unread, listed, option
+from lattice_bridge.deployment.doctor.findings import Finding, Shell, Unread, listed, option
 
 _TRAILS: Final = {"aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 """Where CloudTrail keeps what happens to roles and users, by partition."""

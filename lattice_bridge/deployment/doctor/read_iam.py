@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
-from lattice_bridge.deployment.doctor.aws import Answer, Aws, items_of, moment_of, part_of, text_of
-from lattice_bridge.deployment.doctor.config import NamedRole
+from lattice_bridge.deployment.doctor.configuration import NamedRole
 from lattice_bridge.deployment.doctor.facts import Function, MapRole, Rights
-from lattice_bridge.deployment.doctor.finding import Read, Unread
+from lattice_bridge.deployment.doctor.findings import Read, Unread
+from lattice_bridge.deployment.doctor.read import Answer, Aws, items_of, moment_of, part_of, text_of
 from lattice_bridge.deployment.iam.policy import BadPolicy, Statement, read_policy
 
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from lattice_bridge.deployment.doctor.aws import Answer, Aws, items_of, part_of, text_of
 from lattice_bridge.deployment.doctor.facts import LATEST, Alias, Door, Function, Name
-from lattice_bridge.deployment.doctor.finding import Read, Unread
+from lattice_bridge.deployment.doctor.findings import Read, Unread
+from lattice_bridge.deployment.doctor.read import Answer, Aws, items_of, part_of, text_of
 from lattice_bridge.deployment.iam.policy import BadPolicy, Statement, read_policy
 
 _NAMED: Final = re.compile(

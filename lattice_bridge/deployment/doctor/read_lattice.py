@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from lattice_bridge.deployment.doctor.aws import Answer, Aws, items_of, part_of, text_of
 from lattice_bridge.deployment.doctor.facts import AuthPolicy, Door, Listener, Name, Service, TargetGroup, target_name
-from lattice_bridge.deployment.doctor.finding import Read, Unread
+from lattice_bridge.deployment.doctor.findings import Read, Unread
+from lattice_bridge.deployment.doctor.read import Answer, Aws, items_of, part_of, text_of
 from lattice_bridge.deployment.iam.policy import BadPolicy, read_statements
 
 _GROUP: Final = re.compile(r"arn:[a-z0-9-]+:vpc-lattice:[a-z0-9-]+:[0-9]{12}:targetgroup/tg-[0-9a-z]{17}")

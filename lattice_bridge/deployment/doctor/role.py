@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
-from lattice_bridge.deployment.doctor.config import Configured
+from lattice_bridge.deployment.doctor.configuration import Configured
 from lattice_bridge.deployment.doctor.doors import is_for_role
 from lattice_bridge.deployment.doctor.facts import Deployed, Function, Rights
-from lattice_bridge.deployment.doctor.finding import Finding, Level, Read, Shell, Unread, free_name, listed, option
+from lattice_bridge.deployment.doctor.findings import Finding, Level, Read, Shell, Unread, free_name, listed, option
 from lattice_bridge.deployment.doctor.granted import granted
 from lattice_bridge.deployment.doctor.trust import trust_findings
 from lattice_bridge.deployment.iam.pattern import covers

@@ -12,9 +12,8 @@ from typing import Final
 from lattice_bridge.config.backend import Backend, function_fault
 from lattice_bridge.config.location import FUNCTION_VARIABLE
 from lattice_bridge.deployment.doctor.allow_list import allow_list_findings
-from lattice_bridge.deployment.doctor.aws import Aws
 from lattice_bridge.deployment.doctor.backends import backend_findings
-from lattice_bridge.deployment.doctor.config import Configured, NamedRole
+from lattice_bridge.deployment.doctor.configuration import Configured, NamedRole
 from lattice_bridge.deployment.doctor.facts import (
     Alias,
     BackendFunction,
@@ -26,9 +25,10 @@ from lattice_bridge.deployment.doctor.facts import (
     TargetGroup,
     target_names,
 )
-from lattice_bridge.deployment.doctor.finding import Finding, Read, Shell, Unread, without_part
+from lattice_bridge.deployment.doctor.findings import Finding, Read, Shell, Unread, without_part
 from lattice_bridge.deployment.doctor.invokers import admits, invoker_findings
 from lattice_bridge.deployment.doctor.map_roles import map_role_findings
+from lattice_bridge.deployment.doctor.read import Aws
 from lattice_bridge.deployment.doctor.read_iam import read_map_roles, read_map_written, read_rights
 from lattice_bridge.deployment.doctor.read_lambda import (
     name_of,

@@ -15,9 +15,9 @@ from typing import Final
 from lattice_bridge.config.backend import function_fault
 from lattice_bridge.config.location import CONFIG_VARIABLE, FUNCTION_VARIABLE
 from lattice_bridge.config.stores import place_fault
-from lattice_bridge.deployment.doctor.config import Configured
+from lattice_bridge.deployment.doctor.configuration import Configured
 from lattice_bridge.deployment.doctor.facts import Deployed, Function, Name
-from lattice_bridge.deployment.doctor.finding import Finding, Read, Shell, Unread, as_argument, option
+from lattice_bridge.deployment.doctor.findings import Finding, Read, Shell, Unread, as_argument, option
 
 _ANOTHER: Final = "deploy the bridge as another function: tenancy is chosen when one is made, and never taken off"
 HANDLER: Final = "lattice_bridge.main.handler"

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from lattice_bridge.deployment.doctor.config import Configured
+from lattice_bridge.deployment.doctor.configuration import Configured
 from lattice_bridge.deployment.doctor.facts import Deployed, Service, TargetGroup
-from lattice_bridge.deployment.doctor.finding import Finding, Shell, Unread
+from lattice_bridge.deployment.doctor.findings import Finding, Shell, Unread
 from lattice_bridge.deployment.doctor.target_group import listen, may_listen
 from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_nobody
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from lattice_bridge.deployment.doctor.config import Configured
+from lattice_bridge.deployment.doctor.configuration import Configured
 from lattice_bridge.deployment.doctor.facts import (
     LATEST,
     Deployed,
@@ -20,7 +20,7 @@ from lattice_bridge.deployment.doctor.facts import (
     target_name,
     target_names,
 )
-from lattice_bridge.deployment.doctor.finding import Finding, Shell, Unread, listed
+from lattice_bridge.deployment.doctor.findings import Finding, Shell, Unread, listed
 from lattice_bridge.deployment.doctor.invokers import admit, admits
 
 

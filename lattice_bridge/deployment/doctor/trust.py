@@ -10,7 +10,7 @@ from typing import Final
 
 from lattice_bridge.deployment.doctor.doors import Own, by_sid, standing, whom
 from lattice_bridge.deployment.doctor.facts import Deployed
-from lattice_bridge.deployment.doctor.finding import Finding, Read, Shell, Unread, option
+from lattice_bridge.deployment.doctor.findings import Finding, Read, Shell, Unread, option
 from lattice_bridge.deployment.iam.policy import Statement
 
 _LAMBDA: Final = ("Service", "lambda.amazonaws.com")

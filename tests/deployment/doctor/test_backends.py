@@ -9,7 +9,7 @@ import pytest
 
 from lattice_bridge.config.backend import Backend
 from lattice_bridge.deployment.doctor.facts import BackendFunction, Deployed, Door, Name, Rights, Running
-from lattice_bridge.deployment.doctor.finding import Shell, Unread
+from lattice_bridge.deployment.doctor.findings import Shell, Unread
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.iam.policy import read_policy
 from tests.support.aws_server import REGION

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lattice_bridge.deployment.doctor.facts import Alias, Deployed, Door, Name
-from lattice_bridge.deployment.doctor.finding import Shell, Unread
+from lattice_bridge.deployment.doctor.findings import Shell, Unread
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.iam.policy import read_policy
 from tests.support.aws_server import REGION

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lattice_bridge.deployment.doctor.facts import AuthPolicy, Listener
-from lattice_bridge.deployment.doctor.finding import Unread
+from lattice_bridge.deployment.doctor.findings import Unread
 from lattice_bridge.deployment.doctor.service import OPEN, POLICY
 from lattice_bridge.deployment.iam.policy import read_policy, read_statements
 from tests.support.doctor_stack import (

@@ -11,7 +11,7 @@ import pytest
 
 from lattice_bridge.config.backend import Backend
 from lattice_bridge.deployment.doctor.facts import Alias, Deployed, Door, MapRole, Name, Rights, Running
-from lattice_bridge.deployment.doctor.finding import Finding, Shell, Unread
+from lattice_bridge.deployment.doctor.findings import Finding, Shell, Unread
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.iam.policy import read_policy
 from tests.support.aws_server import REGION

@@ -19,11 +19,11 @@ from botocore.stub import Stubber
 from lattice_bridge.config.compiling import compile_document
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.tenant_map import TenantMap
-from lattice_bridge.deployment.doctor.aws import MOST_PAGES, PAGED, READS, Aws
-from lattice_bridge.deployment.doctor.config import Configured
+from lattice_bridge.deployment.doctor.configuration import Configured
 from lattice_bridge.deployment.doctor.facts import Alias, Deployed, Function, Name, Rights, Service, TargetGroup
-from lattice_bridge.deployment.doctor.finding import Shell, Unread
+from lattice_bridge.deployment.doctor.findings import Shell, Unread
 from lattice_bridge.deployment.doctor.granted import granted
+from lattice_bridge.deployment.doctor.read import MOST_PAGES, PAGED, READS, Aws
 from lattice_bridge.deployment.doctor.read_iam import read_map_roles, read_map_written, read_rights
 from lattice_bridge.deployment.doctor.read_lambda import (
     MOST_VERSIONS,

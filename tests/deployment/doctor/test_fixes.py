@@ -12,7 +12,7 @@ import pytest
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.deployment.doctor.facts import Alias, Door, Listener, MapRole, Name, Rights
-from lattice_bridge.deployment.doctor.finding import Shell
+from lattice_bridge.deployment.doctor.findings import Shell
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.iam.policy import read_policy
 from tests.support.aws_server import REGION

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from lattice_bridge.aws import code_of
-from lattice_bridge.deployment.doctor.finding import Read, Unread
+from lattice_bridge.deployment.doctor.findings import Read, Unread
 
 READS: Final[Mapping[tuple[str, str], str]] = {
     ("lambda", "get_function_configuration"): "lambda:GetFunctionConfiguration",
