@@ -1,121 +1,320 @@
-"""What a bridge.toml asks of the stack around it.
+"""bridge.toml compared with the stack: the bridge's function, the tenancy of the backends, and the map's principals.
 
-Rule: from the configuration as the bridge loads it; nothing of AWS is known here.
+Rule: the requirements come from the configuration as the bridge loads it. A fact that AWS does not show is `unknown`,
+with the place where it can be seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path, PurePath
 from typing import Final, Literal, TypeAlias
 
+from lattice_bridge.config.backend import function_fault
 from lattice_bridge.config.compiled import options_of
 from lattice_bridge.config.document import Document
-from lattice_bridge.config.options import Options
+from lattice_bridge.config.location import CONFIG_VARIABLE, FUNCTION_VARIABLE
+from lattice_bridge.config.stores import place_fault
 from lattice_bridge.config.tables.map import read_map
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.config.tenant_map import TenantMap
+from lattice_bridge.deployment.doctor.facts import (
+    BackendFunction,
+    Configuration,
+    Deployment,
+    Function,
+    FunctionName,
+    MapPrincipal,
+    Read,
+    Unread,
+)
+from lattice_bridge.deployment.doctor.findings import Finding, listed, unread_finding
 from lattice_bridge.http.headers import lower
 from lattice_bridge.identity.principal import BadPrincipal, parse_arn
 from lattice_bridge.tenancy.rules import ANYONE, Rules
 
+# ---- bridge.toml ----------------------------------------------------------------------------------------------------
+
 _EXACT: Final[Mapping[str, Literal["role", "user"]]] = {"role": "role", "session": "role", "user": "user"}
-"""Kinds of keys, and whose name is in them."""
+"""The kinds of keys that name a role or a user exactly."""
 _Key: TypeAlias = tuple[Literal["role", "user"], str, str, str]
 """Kind, partition, account, and name in lower case."""
 
 
-@dataclass(frozen=True, slots=True)
-class NamedRole:
-    """A role or user that the map names exactly.
+def read_configuration(file: Path, document: Document, tenant_map: TenantMap) -> Configuration:
+    """The requirements of a document that loads.
 
-    Attributes:
-        partition, account, name: of its ARN, without a path.
-        rules: the ids of the rules that name it.
-        denies: those rules only deny.
-        kind: which of the two it is.
+    Args:
+        tenant_map: the map in the document.
     """
-
-    partition: str
-    account: str
-    name: str
-    rules: tuple[str, ...]
-    denies: bool
-    kind: Literal["role", "user"] = "role"
-
-    @property
-    def arn(self) -> str:
-        return f"arn:{self.partition}:iam::{self.account}:{self.kind}/{self.name}"
+    rules, registry = tenant_map.rules, tenant_map.lookups.registry
+    return Configuration(
+        file.as_posix(),
+        options_of(document.compiled) if document.compiled else read_options(document.tables, []),
+        _principals(rules, _spellings(document, file.parent)),
+        rules.knows_callers,
+        any(key == ANYONE or key[0] == "jwt" for key in rules.owners),
+        registry[0].dynamodb_table if registry else None,
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Configured:
-    """What a configuration asks for.
-
-    Attributes:
-        file: its name, for people.
-        options: the functions behind the bridge, and the services events may come from.
-        roles: and users that rules name exactly.
-        knows_callers: some rule is for callers that Lattice authenticates.
-        admits_anonymous: some rule is for tokens, or for anyone: callers that Lattice calls anonymous have to get in.
-        table: the registry's, by name or ARN.
-    """
-
-    file: str
-    options: Options
-    roles: tuple[NamedRole, ...] = ()
-    knows_callers: bool = True
-    admits_anonymous: bool = False
-    table: str | None = None
-
-    @classmethod
-    def of(cls, file: Path, document: Document, tenant_map: TenantMap) -> Configured:
-        """Of a document that loads, and the map in it."""
-        options = options_of(document.compiled) if document.compiled else read_options(document.tables, [])
-        rules, registry = tenant_map.rules, tenant_map.lookups.registry
-        return cls(
-            file.as_posix(),
-            options,
-            _roles(rules, _as_written(document, file.parent)),
-            rules.knows_callers,
-            any(key == ANYONE or key[0] == "jwt" for key in rules.owners),
-            registry[0].dynamodb_table if registry else None,
-        )
-
-
-def _as_written(document: Document, folder: Path) -> dict[_Key, str]:
-    """The names in the map's own spelling; a compiled one keeps them in lower case."""
+def _spellings(document: Document, folder: Path) -> dict[_Key, str]:
+    """The names of roles and users as the map writes them. A compiled map has them in lower case only."""
     if document.compiled is not None:
         return {}
-    tables = read_map(document.tables, folder).written
-    written = (text for table in tables for text in (table.role, table.user) if text and not text.endswith("*"))
-    return dict(_spelt(written))
+    names: dict[_Key, str] = {}
+    for table in read_map(document.tables, folder).written:
+        for text in (table.role, table.user):
+            if text and not text.endswith("*"):
+                try:
+                    found = parse_arn(text)
+                except BadPrincipal:  # a map that loads has none
+                    continue
+                kind: Literal["role", "user"] = "user" if found.kind == "user" else "role"
+                names[kind, found.partition, found.account, lower(found.name)] = found.name
+    return names
 
 
-def _spelt(texts: Iterable[str]) -> Iterator[tuple[_Key, str]]:
-    for text in texts:
-        try:
-            found = parse_arn(text)
-        except BadPrincipal:  # a map that loads has none
-            continue
-        kind: Literal["role", "user"] = "user" if found.kind == "user" else "role"
-        yield (kind, found.partition, found.account, lower(found.name)), found.name
-
-
-def _roles(rules: Rules, names: dict[_Key, str]) -> tuple[NamedRole, ...]:
-    ids: dict[_Key, list[str]] = {}
+def _principals(rules: Rules, spellings: Mapping[_Key, str]) -> tuple[MapPrincipal, ...]:
+    allowing = [(key, rule.id) for key, rule in rules.owners.items()]
+    denying = [(key, rule.id) for key, denials in rules.denials.items() for rule in denials]
     owned: set[_Key] = set()
-    for key, rule in rules.owners.items():
+    ids: dict[_Key, list[str]] = {}
+    for number, (key, rule) in enumerate((*allowing, *denying)):
         if key[0] in _EXACT:
             named = (_EXACT[key[0]], key[1], key[2], key[3])
-            ids.setdefault(named, []).append(rule.id)
-            owned.add(named)
-    for key, denials in rules.denials.items():
-        if key[0] in _EXACT:
-            named = (_EXACT[key[0]], key[1], key[2], key[3])
-            ids.setdefault(named, []).extend(rule.id for rule in denials)
+            ids.setdefault(named, []).append(rule)
+            if number < len(allowing):
+                owned.add(named)
     return tuple(
-        NamedRole(named[1], named[2], names.get(named, named[3]), tuple(sorted(found)), named not in owned, named[0])
-        for named, found in sorted(ids.items())
+        MapPrincipal(key[1], key[2], spellings.get(key, key[3]), tuple(sorted(found)), key not in owned, kind=key[0])
+        for key, found in sorted(ids.items())
     )
+
+
+# ---- the bridge's function ------------------------------------------------------------------------------------------
+
+HANDLER: Final = "lattice_bridge.main.handler"
+SPARE: Final = 3
+"""Seconds that the bridge needs besides its slowest backend: two to connect, and one to answer."""
+MOST_SECONDS: Final = 900
+"""Lambda's longest timeout."""
+OLDEST_PYTHON: Final = (3, 11)
+_PYTHON: Final = re.compile(r"python3\.([0-9]+)")
+
+
+def function_findings(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:
+    """Judges the settings of the bridge's function; and under its other names, those that differ and are not ok."""
+    function = deployment.bridge.configuration
+    for number, found in enumerate(deployment.configurations):
+        name = deployment.serving[number - 1].name if number else deployment.bridge.name
+        if isinstance(found, Unread):
+            expected = "readable: it serves requests" if number else "readable: role, log format and timeout"
+            yield unread_finding(f"function {name.label}", found, expected)
+        elif found is not None and not number:
+            yield from _settings_findings(name, found, deployment, configuration)
+        elif found is not None and not _has_same_settings(found, function):
+            for one in _settings_findings(name, found, deployment, configuration):
+                if one.level != "ok":
+                    yield replace(one, subject=f"{one.subject} ({name.label})")
+
+
+def _has_same_settings(one: Function, other: Read[Function | None]) -> bool:
+    return isinstance(other, Function) and replace(one, modified=None) == replace(other, modified=None)
+
+
+def _settings_findings(
+    name: FunctionName, function: Function, deployment: Deployment, configuration: Configuration
+) -> Iterator[Finding]:
+    yield from _state_findings(name, function)
+    if function.runtime is not None and function.handler != HANDLER:  # an image has its handler inside
+        actual = f"{function.handler}: another program, or one around the bridge, which sees and changes every request"
+        yield Finding("warning", "handler", actual, HANDLER, f"make sure that {name.label} is the bridge")
+    replaced = function.variables.get(FUNCTION_VARIABLE)
+    if replaced and function_fault(replaced):
+        fix = f"remove the environment variable {FUNCTION_VARIABLE}, or set it to a function"
+        expected = "a function's name or ARN"
+        yield Finding("error", FUNCTION_VARIABLE, f"{replaced}: the bridge answers 503", expected, fix)
+    if function.log_format == "JSON":
+        yield Finding("ok", "log format", "JSON", "JSON")
+    else:
+        actual = f"{function.log_format}: log queries do not find Lambda's own lines"
+        yield Finding("warning", "log format", actual, "JSON", _setting(name, "the log format JSON"))
+    yield _timeout_finding(name, function, configuration)
+    yield _python_finding(name, function)
+    yield _boto3_finding(function, configuration)
+    yield _place_finding(function, deployment, configuration)
+
+
+def _setting(name: FunctionName, setting: str) -> str:
+    """A version never changes, so an alias needs a new one."""
+    publish = "" if name.qualifier is None else ", publish a version, and point the alias at it"
+    return f"deploy {name.name} with {setting}{publish}"
+
+
+def _state_findings(name: FunctionName, function: Function) -> Iterator[Finding]:
+    subject = f"function {name.label}"
+    if function.state != "Active":
+        fix = "wait until the function is active, or deploy it again"
+        yield Finding("warning", subject, function.state, "Active", fix)
+    if function.last_update == "Failed":
+        actual = "its last update failed: it runs its previous code, or none"
+        yield Finding("error", subject, actual, "updated", "deploy it again")
+    if function.isolated:
+        actual = "PER_TENANT: Lattice sends no tenant id, so every request fails"
+        fix = "deploy the bridge as another function: Lambda sets the tenancy mode at creation and never changes it"
+        yield Finding("error", subject, actual, "no tenant isolation on the bridge", fix)
+
+
+def _timeout_finding(name: FunctionName, function: Function, configuration: Configuration) -> Finding:
+    slowest = max((backend.timeout for backend in configuration.options.backends), default=0.0)
+    least = int(-(-(slowest + SPARE) // 1))
+    expected = f"at least {least} s: {slowest:g} for the slowest backend, and {SPARE}"
+    if function.timeout >= least:
+        return Finding("ok", "timeout", f"{function.timeout} s", expected)
+    fix = _setting(name, f"a timeout of {least} s")
+    if least > MOST_SECONDS:
+        most = f"at most {MOST_SECONDS - SPARE}, since a function has {MOST_SECONDS} s"
+        fix = f"in {configuration.file}, set the timeout of each [[backend]] to {most}"
+    return Finding("warning", "timeout", f"{function.timeout} s: it ends before its backends do", expected, fix)
+
+
+def _python_finding(name: FunctionName, function: Function) -> Finding:
+    subject, expected = "runtime", f"Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later"
+    if function.runtime is None:
+        return Finding("unknown", subject, "an image, whose Python AWS does not show", expected)
+    match = _PYTHON.fullmatch(function.runtime)
+    if match and int(match[1]) >= OLDEST_PYTHON[1]:
+        return Finding("ok", subject, function.runtime, expected)
+    fix = f"make sure that {name.label} is the bridge; then deploy it with {expected}"
+    return Finding("error", subject, f"{function.runtime}: the bridge does not start", expected, fix)
+
+
+def _boto3_finding(function: Function, configuration: Configuration) -> Finding:
+    """AWS shows the boto3 of neither the runtime nor the package. The bridge checks it when it invokes."""
+    if configuration.options.invoker == "direct":
+        return Finding("ok", "boto3", "not used to invoke: invoker = direct", "1.41 or later if invoker = boto3")
+    source = function.runtime or "the image"
+    actual = f"AWS does not show its version: {source} contains one, and the package may contain another"
+    fix = f'search the log group {function.log_group} for "boto3_too_old"'
+    return Finding("unknown", "boto3", actual, "1.41 or later; if not, the bridge's log has boto3_too_old", fix)
+
+
+def _place_finding(function: Function, deployment: Deployment, configuration: Configuration) -> Finding:
+    """The place of the configuration. Its content is not read, so only its name is compared."""
+    place = function.variables.get(CONFIG_VARIABLE) or "bridge.toml"
+    expected = f"the content of {configuration.file}"
+    if place_fault(place) is not None:
+        accepted = "a file, s3://BUCKET/KEY or ssm:/NAME"
+        actual = f"{place!r}, which is malformed: the bridge answers 503"
+        return Finding("error", CONFIG_VARIABLE, actual, accepted, f"set {CONFIG_VARIABLE} to {accepted}")
+    if place.startswith(("s3://", "ssm:")):
+        if deployment.map_missing and _has_same_settings(function, deployment.bridge.configuration):
+            actual = f"{place} does not exist: the bridge starts without a map, and answers 503"
+            return Finding("error", "configuration", actual, expected, f"write {configuration.file} to {place}")
+        fix = f"download {place}, and compare it with {configuration.file} by `lattice-bridge diff`"
+        return Finding("unknown", "configuration", f"{place}, whose content was not read", expected, fix)
+    if PurePath(place).name == PurePath(configuration.file).name:
+        return Finding("ok", "configuration", f"{place} of the package, whose content was not read", expected)
+    fix = f"run doctor with --config and the file that is packaged as {place}"
+    return Finding("warning", "configuration", f"the function reads {place}", expected, fix)
+
+
+# ---- the tenancy of a backend ---------------------------------------------------------------------------------------
+
+
+def tenancy_findings(found: BackendFunction, configuration: Configuration) -> Iterator[Finding]:
+    """Compares `isolated` of a `[[backend]]` with the tenancy mode of its function."""
+    backend, name, function = found.backend, found.function.name, found.function.configuration
+    subject = f"backend {backend.path} {name.label}"
+    expected = "PER_TENANT" if backend.isolated else "no tenant isolation"
+    if isinstance(function, Unread):
+        yield unread_finding(subject, function, expected)
+    elif function is None:
+        actual = "no such function or qualifier: every request is answered with 500"
+        yield Finding("error", subject, actual, expected, f"create {name.label}, or name another function")
+    elif backend.isolated and not function.isolated:
+        actual = "no tenant isolation: every request is answered with 500"
+        fix = (
+            f"create another function in place of {name.label}, in {name.account} and {name.region}, with "
+            "TenantIsolationMode=PER_TENANT: Lambda sets the tenancy mode at creation"
+        )
+        yield Finding("error", subject, actual, expected, fix)
+    elif function.isolated and not backend.isolated:
+        fix = f'in {configuration.file}, [[backend]] path "{backend.path}": isolated = true'
+        yield Finding("error", subject, "PER_TENANT: every request is answered with 500", expected, fix)
+    elif function.state != "Active":
+        fix = "wait until the function is active, or deploy it again"
+        yield Finding("warning", subject, function.state, "Active", fix)
+    else:
+        yield Finding("ok", subject, "PER_TENANT" if function.isolated else "no tenant isolation", expected)
+
+
+# ---- the map's principals -------------------------------------------------------------------------------------------
+
+
+def principal_findings(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:
+    """Judges the roles and users that the map names exactly: they exist, and are older than the map.
+
+    An ARN does not tell one role from another of the same name. If a role was deleted and created again, no event shows
+    it; so a role younger than the map may be another than its author meant.
+    """
+    modified = deployment.map_modified
+    if isinstance(modified, Unread):
+        yield unread_finding("map's date", modified, "readable: the principals of the map are older")
+    expected = f"exists, and is older than the map of {_day(modified)}" if isinstance(modified, datetime) else "exists"
+    good: list[str] = []
+    for principal, created in deployment.principals:
+        found = _principal_finding(principal, created, expected, deployment, configuration)
+        if found:
+            yield found
+        else:
+            good.append(principal.name)
+    if good:
+        yield Finding("ok", "roles in the map", f"{len(good)} exist: {listed(good)}", expected)
+    left = len(configuration.principals) - len(deployment.principals) - len(deployment.foreign_principals)
+    if left > 0:
+        yield Finding("unknown", "roles in the map", f"{left} more, which were not read", expected)
+    yield from _foreign_findings(deployment.foreign_principals)
+
+
+def _principal_finding(
+    principal: MapPrincipal,
+    created: Read[datetime | None],
+    expected: str,
+    deployment: Deployment,
+    configuration: Configuration,
+) -> Finding | None:
+    kind, rules = principal.kind, f"rule{'s' if len(principal.rules) > 1 else ''} {listed(principal.rules)}"
+    subject = f"{kind} {principal.name} in the map"
+    if isinstance(created, Unread):
+        return unread_finding(subject, created, expected)
+    if created is None and principal.denies:
+        fix = f"in {configuration.file}, name the {kind} that is meant in {rules}"
+        return Finding("warning", subject, f"no such {kind}: {rules} denies no caller", expected, fix)
+    if created is None:
+        actual = f"no such {kind}: if anyone creates it, {rules} gives it a tenant"
+        return Finding("error", subject, actual, expected, f"in {configuration.file}, remove {rules}")
+    modified = deployment.map_modified
+    if isinstance(modified, datetime) and created > modified and not principal.denies:
+        actual = f"created {_day(created)}, after the map: another {kind} of that name may have existed before"
+        fix = f"search CloudTrail for the creation of {principal.name}; if it is the one you mean, deploy the map again"
+        return Finding("warning", subject, actual, expected, fix)
+    return None
+
+
+def _day(when: datetime) -> str:
+    return when.isoformat(sep=" ", timespec="seconds")
+
+
+def _foreign_findings(principals: tuple[MapPrincipal, ...]) -> Iterator[Finding]:
+    by_account: dict[str, list[str]] = {}
+    for one in principals:
+        by_account.setdefault(one.account, []).append(one.name)
+    for account, names in by_account.items():
+        actual = f"not read from this account: {listed(names)}"
+        fix = f"check with credentials of {account} that they exist, and are older than the map"
+        yield Finding("unknown", f"roles of {account} in the map", actual, "exist, and are older than the map", fix)

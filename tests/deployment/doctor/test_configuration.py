@@ -1,314 +1,333 @@
-"""What doctor says of a stack: one thing changed, one line about it. No AWS here."""
+"""bridge.toml compared with the stack: settings of the bridge, tenancy of the backends, principals of the map."""
 
 from __future__ import annotations
 
-import json
-import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lattice_bridge.config.backend import Backend
-from lattice_bridge.deployment.doctor.facts import Alias, Deployed, Door, MapRole, Name, Rights, Running
-from lattice_bridge.deployment.doctor.findings import Finding, Shell, Unread
+from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.document import parse_document
+from lattice_bridge.config.tenant_map import TenantMap
+from lattice_bridge.deployment.doctor.configuration import read_configuration
+from lattice_bridge.deployment.doctor.facts import (
+    Alias,
+    Configuration,
+    Deployment,
+    FunctionName,
+    ResourcePolicy,
+    RolePolicies,
+    ServingVersion,
+    Unread,
+)
+from lattice_bridge.deployment.doctor.findings import Finding, unread_finding
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.iam.policy import read_policy
-from tests.support.aws_server import REGION
 from tests.support.doctor_stack import (
     ACCOUNT,
     AFTER,
     BEFORE,
     BLUE,
     BRIDGE,
-    CONFIGURED,
-    DEPLOYED,
+    CONFIGURATION,
+    DEPLOYMENT,
     FUNCTION,
     ORDERS,
     RIGHTS,
     SERVICE,
+    TOML,
     TRUST,
-    allowed,
-    allows,
-    behind,
-    grouped,
-    only,
-    policy,
-    said,
-    served,
+    only_problem,
+    problems,
+    with_backend,
+    with_bridge,
+    with_group,
+    with_role,
+    with_service,
+    with_settings,
 )
 
 DENIED = Unread("x:GetY", "arn", "AccessDeniedException")
 
 
-def test_of_a_stack_as_it_should_be_everything_is_ok() -> None:
-    found = findings_of(DEPLOYED, CONFIGURED, Shell(REGION))
-    assert said(DEPLOYED) == []
+def test_stack_without_a_fault_has_only_ok_findings_without_a_fix() -> None:
+    found = findings_of(DEPLOYMENT, CONFIGURATION)
+    assert problems(DEPLOYMENT) == []
     assert len(found) > 12
-    assert all(line.mend is None and not line.is_wrong for line in found)
+    assert all(line.fix is None and not line.is_wrong for line in found)
 
 
-# ---- the function ---------------------------------------------------------------------------------------------------
+# ---- bridge.toml ----------------------------------------------------------------------------------------------------
+
+
+def configuration(text: str) -> Configuration:
+    document = parse_document(text)
+    return read_configuration(Path("bridge.toml"), document, TenantMap.from_document(document))
+
+
+def test_roles_have_the_spelling_of_the_map_and_prefixes_are_left_out() -> None:
+    more = '[[rule]]\nid = "many"\nrole = "arn:aws:iam::123456789012:role/dev-*"\ntenant = "blue"\n'
+    deny = '[[rule]]\nid = "not-me"\nrole = "arn:aws:iam::123456789012:role/path/Evil"\ndeny = true\n'
+    found = configuration(TOML + more + deny)
+    assert [(role.name, role.rules, role.denies) for role in found.principals] == [
+        ("Blue-Api", ("blue-api",), False),
+        ("Evil", ("not-me",), True),
+        ("partner", ("partner",), False),
+    ]
+    assert (found.knows_callers, found.admits_anonymous, found.table) == (True, False, None)
+
+
+def test_user_of_the_map_is_read() -> None:
+    user = '[[rule]]\nid = "bob"\nuser = "arn:aws:iam::123456789012:user/path/Bob"\ntenant = "blue"\n'
+    found = [one for one in configuration(TOML + user).principals if one.kind == "user"]
+    assert [(one.name, one.arn, one.rules) for one in found] == [
+        ("Bob", "arn:aws:iam::123456789012:user/Bob", ("bob",))
+    ]
+
+
+def test_roles_of_a_compiled_map_are_in_lower_case() -> None:
+    compiled = compile_document(parse_document(TOML), Path())
+    assert [role.name for role in configuration(compiled).principals] == ["blue-api", "partner"]
+
+
+def test_map_for_anyone_admits_anonymous_callers() -> None:
+    anyone = '[[rule]]\nid = "all"\nanyone = true\ntenant = "blue"\naccept_risk = "a test"\n'
+    found = configuration(TOML + anyone)
+    assert (found.knows_callers, found.admits_anonymous) == (True, True)
+
+
+# ---- the bridge's function ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("changes", "level", "subject", "command"),
+    ("changes", "level", "subject", "fix"),
     [
-        ({"log_format": "Text"}, "warning", "log format", "--logging-config LogFormat=JSON"),
-        ({"timeout": 30}, "warning", "timeout", "--timeout 31"),
-        ({"runtime": "python3.10"}, "error", "runtime", "--runtime python3.13"),
-        ({"runtime": "nodejs22.x"}, "error", "runtime", "see that bridge:live is the bridge; if it is, deploy it with"),
+        ({"log_format": "Text"}, "warning", "log format", "deploy bridge with the log format JSON, publish a version"),
+        ({"timeout": 30}, "warning", "timeout", "deploy bridge with a timeout of 31 s, publish a version"),
+        ({"runtime": "python3.10"}, "error", "runtime", "then deploy it with Python 3.11 or later"),
+        ({"runtime": "nodejs22.x"}, "error", "runtime", "make sure that bridge:live is the bridge; then deploy it"),
         ({"isolated": True}, "error", "function bridge:live", "deploy the bridge as another function"),
-        ({"state": "Failed"}, "warning", "function bridge:live", "get-function-configuration"),
-        ({"update": "Failed"}, "error", "function bridge:live", "get-function-configuration"),
-        ({"handler": "wrapper.handler"}, "warning", "handler", "get-function-configuration"),
-        ({"variables": {"LATTICE_BRIDGE_FUNCTION": "a b"}}, "error", "LATTICE_BRIDGE_FUNCTION", "get-function-config"),
+        ({"state": "Failed"}, "warning", "function bridge:live", "deploy it again"),
+        ({"last_update": "Failed"}, "error", "function bridge:live", "deploy it again"),
+        ({"handler": "wrapper.handler"}, "warning", "handler", "make sure that bridge:live is the bridge"),
+        ({"variables": {"LATTICE_BRIDGE_FUNCTION": "a b"}}, "error", "LATTICE_BRIDGE_FUNCTION", "remove the environm"),
         ({"variables": {"LATTICE_BRIDGE_CONFIG": "examples/open.toml"}}, "warning", "configuration", "--config"),
     ],
 )
-def test_a_mistake_in_the_function_has_its_line(changes: Any, level: str, subject: str, command: str) -> None:
-    found = only(replace(DEPLOYED, function=replace(FUNCTION, **changes)))
+def test_wrong_setting_is_found(changes: Any, level: str, subject: str, fix: str) -> None:
+    found = only_problem(with_settings(**changes))
     assert (found.level, found.subject) == (level, subject)
-    assert command in str(found.mend)
+    assert fix in str(found.fix)
 
 
-def test_a_function_that_may_be_another_program_gets_no_other_runtime_by_a_command() -> None:
-    other = replace(FUNCTION, runtime="python3.10", handler="index.handler")
-    (found,) = [one for one in said(replace(DEPLOYED, function=other)) if one.subject == "runtime"]
-    assert (found.level, str(found.mend).startswith("see that bridge:live is the bridge")) == ("error", True)
-
-
-def test_a_backend_that_may_take_as_long_as_a_function_gets_no_more_time_by_a_command() -> None:
-    slow = replace(
-        CONFIGURED, options=replace(CONFIGURED.options, backends=(Backend("/", "orders:live", timeout=898),))
+def test_timeout_beyond_lambdas_limit_is_fixed_in_the_map() -> None:
+    slow = (Backend("/", "orders:live", timeout=898),)
+    found = only_problem(
+        with_settings(timeout=900), replace(CONFIGURATION, options=replace(CONFIGURATION.options, backends=slow))
     )
-    found = only(replace(DEPLOYED, function=replace(FUNCTION, timeout=900)), slow)
-    assert (found.level, found.wanted) == ("warning", "901 s at least: the slowest backend's 898, and 3")
-    assert found.mend == "in bridge.toml, a timeout of 897 at most for each [[backend]]: a function has 900 s"
+    assert (found.level, found.expected) == ("warning", "at least 901 s: 898 for the slowest backend, and 3")
+    assert found.fix == (
+        "in bridge.toml, set the timeout of each [[backend]] to at most 897, since a function has 900 s"
+    )
 
 
-SHORT = replace(DEPLOYED, function=replace(FUNCTION, timeout=3))
+def test_setting_of_the_bare_name_needs_no_new_version() -> None:
+    deployment = with_bridge(with_settings(timeout=3), name=FunctionName(BRIDGE.arn))
+    (found,) = [one for one in problems(deployment) if one.subject == "timeout"]
+    assert found.fix == "deploy bridge with a timeout of 31 s"
 
 
-def test_an_alias_is_moved_to_the_version_that_a_change_makes() -> None:
-    mend = str(only(SHORT).mend)
-    steps = ("update-function-configuration", "wait function-updated-v2", "update-alias", "publish-version")
-    assert sorted(steps, key=mend.index) == list(steps)
-    assert mend.count(f"--function-name {BRIDGE.arn} ") == 4
-
-
-@pytest.mark.parametrize(
-    "deployed",
-    [
-        replace(SHORT, bridge=Name(BRIDGE.arn, "7"), asked=True),
-        replace(SHORT, aliases=(Alias("live", "7", (("8", 0.1),)),)),
-        replace(SHORT, aliases=Unread("lambda:ListAliases", BRIDGE.arn, "AccessDeniedException")),
-    ],
-    ids=["a version", "a shared alias", "perhaps a shared one"],
-)
-def test_what_cannot_be_moved_for_sure_is_not_moved_by_a_command(deployed: Deployed) -> None:
-    (found,) = [one for one in said(deployed) if one.subject == "timeout"]
-    assert found.mend == "publish a version with --timeout 31, and point the alias that is meant to it alone"
-
-
-# ---- the map's place ------------------------------------------------------------------------------------------------
-
-
-def kept(place: str, file: str = "bridge.toml", *, gone: bool = False) -> Finding:
-    """What is said of a map that is kept somewhere."""
-    function = replace(FUNCTION, variables={"LATTICE_BRIDGE_CONFIG": place})
-    deployed = replace(DEPLOYED, function=function, map_gone=gone)
-    lines = findings_of(deployed, replace(CONFIGURED, file=file), Shell(REGION))
-    return next(one for one in lines if one.subject == "configuration")
-
-
-@pytest.mark.parametrize(
-    ("place", "fetch"),
-    [
-        (
-            "s3://maps/live/bridge.toml",
-            "aws s3 cp s3://maps/live/bridge.toml deployed-bridge.toml --region eu-west-1",
-        ),
-        (
-            "ssm:/bridge.toml",
-            "aws ssm get-parameter --name /bridge.toml --with-decryption --query Parameter.Value --output text"
-            " --region eu-west-1 > deployed-bridge.toml",
-        ),
-    ],
-)
-def test_the_text_of_a_map_that_is_kept_elsewhere_is_unknown_and_fetched_beside_this_one(
-    place: str, fetch: str
-) -> None:
-    found = kept(place)
-    assert (found.level, found.is_wrong) == ("unknown", False)
-    assert found.mend == f"{fetch} && lattice-bridge diff deployed-bridge.toml bridge.toml"
-
-
-def test_a_map_that_is_not_where_it_is_read_from_is_an_error() -> None:
-    assert (kept("s3://maps/bridge.toml", gone=True).level, kept("ssm:/x", gone=True).level) == ("error", "error")
-
-
-def test_a_file_with_a_space_is_one_word() -> None:
-    assert shlex.split(str(kept("ssm:/x", "my maps/a b.toml").mend))[-2:] == ["deployed-a b.toml", "my maps/a b.toml"]
-
-
-def test_of_a_map_in_the_package_the_name_alone_is_compared() -> None:
-    assert "whose text was not read" in kept("bridge.toml").found
-
-
-# ---- what cannot be seen of it --------------------------------------------------------------------------------------
-
-
-def test_an_image_does_not_show_its_python() -> None:
-    found = only(replace(DEPLOYED, function=replace(FUNCTION, runtime=None)))
+def test_image_does_not_show_its_python() -> None:
+    found = only_problem(with_settings(runtime=None))
     assert (found.level, found.is_wrong) == ("unknown", False)
 
 
-def test_boto3s_version_is_nobodys_to_see_and_matters_only_to_its_invoker() -> None:
-    found = only(DEPLOYED, replace(CONFIGURED, options=replace(CONFIGURED.options, invoker="boto3")))
+def test_version_of_boto3_is_unknown_if_boto3_invokes() -> None:
+    found = only_problem(DEPLOYMENT, replace(CONFIGURATION, options=replace(CONFIGURATION.options, invoker="boto3")))
     assert (found.level, found.is_wrong) == ("unknown", False)
-    assert "cannot be seen from outside: python3.13 brings one, the package may bring another" in found.found
-    assert "boto3_too_old" in str(found.mend)
+    assert "AWS does not show its version: python3.13 contains one, and the package may contain another" in found.actual
+    assert found.fix == 'search the log group /aws/lambda/bridge for "boto3_too_old"'
 
 
-# ---- the roles in the map (trap B17) --------------------------------------------------------------------------------
+# ---- the place of the map -------------------------------------------------------------------------------------------
 
 
-def test_a_role_that_does_not_exist_is_an_open_place_for_whoever_creates_it() -> None:
-    found = only(replace(DEPLOYED, roles=(MapRole(BLUE, None),)))
-    assert (found.level, found.found) == ("error", "no such role: whoever creates it has what rule blue-api gives")
+def place_finding(place: str, *, missing: bool = False) -> Finding:
+    """The finding about a map in some place."""
+    deployment = replace(with_settings(variables={"LATTICE_BRIDGE_CONFIG": place}), map_missing=missing)
+    return next(one for one in findings_of(deployment, CONFIGURATION) if one.subject == "configuration")
 
 
-def test_a_deny_of_a_role_that_does_not_exist_denies_nobody() -> None:
-    found = only(replace(DEPLOYED, roles=(MapRole(replace(BLUE, denies=True), None),)))
-    assert (found.level, found.found) == ("warning", "no such role: rule blue-api denies nobody")
+@pytest.mark.parametrize("place", ["s3://maps/live/bridge.toml", "ssm:/bridge.toml"])
+def test_content_of_a_map_in_s3_or_ssm_is_unknown(place: str) -> None:
+    found = place_finding(place)
+    assert (found.level, found.is_wrong) == ("unknown", False)
+    assert found.fix == f"download {place}, and compare it with bridge.toml by `lattice-bridge diff`"
 
 
-def test_a_role_that_is_younger_than_the_map_may_be_another_than_it_meant() -> None:
-    found = only(replace(DEPLOYED, roles=(MapRole(BLUE, AFTER),)))
+@pytest.mark.parametrize("place", ["s3://maps/bridge.toml", "ssm:/x"])
+def test_map_that_does_not_exist_is_an_error(place: str) -> None:
+    assert place_finding(place, missing=True).level == "error"
+
+
+def test_map_of_the_package_is_compared_by_its_name() -> None:
+    assert "whose content was not read" in place_finding("bridge.toml").actual
+
+
+# ---- the principals of the map (trap B17) ---------------------------------------------------------------------------
+
+
+def test_role_that_does_not_exist_is_an_error() -> None:
+    found = only_problem(replace(DEPLOYMENT, principals=((BLUE, None),)))
+    assert (found.level, found.actual) == (
+        "error",
+        "no such role: if anyone creates it, rule blue-api gives it a tenant",
+    )
+    assert found.fix == "in bridge.toml, remove rule blue-api"
+
+
+def test_denied_role_that_does_not_exist_is_a_warning() -> None:
+    found = only_problem(replace(DEPLOYMENT, principals=((replace(BLUE, denies=True), None),)))
+    assert (found.level, found.actual) == ("warning", "no such role: rule blue-api denies no caller")
+
+
+def test_role_younger_than_the_map_is_a_warning() -> None:
+    found = only_problem(replace(DEPLOYMENT, principals=((BLUE, AFTER),)))
     assert found.level == "warning"
-    assert "created 2026-11-20 10:00:00+00:00, after the map" in found.found
-    assert "cloudtrail lookup-events" in str(found.mend)
+    assert "created 2026-11-20 10:00:00+00:00, after the map" in found.actual
+    assert str(found.fix).startswith("search CloudTrail for the creation of Blue-Api")
 
 
-def test_a_command_names_a_role_whatever_characters_it_has() -> None:
-    odd = MapRole(replace(BLUE, name="blue,=x"), AFTER)
-    words = shlex.split(str(only(replace(DEPLOYED, roles=(odd,))).mend))
-    (attribute,) = json.loads(words[words.index("--lookup-attributes") + 1])
-    assert attribute == {"AttributeKey": "ResourceName", "AttributeValue": "blue,=x"}
-
-
-def test_a_user_that_the_map_names_is_looked_at_like_a_role() -> None:
+def test_user_is_judged_like_a_role() -> None:
     bob = replace(BLUE, name="bob", kind="user", rules=("bob",))
     assert bob.arn == f"arn:aws:iam::{ACCOUNT}:user/bob"
-    assert only(replace(DEPLOYED, roles=(MapRole(bob, None),))).found.startswith("no such user: whoever creates it")
-    assert only(replace(DEPLOYED, roles=(MapRole(bob, AFTER),))).subject == "user bob in the map"
-    there = only(replace(DEPLOYED, elsewhere=(replace(bob, account="444455556666"),)))
-    assert "iam get-user --user-name bob --query User.CreateDate" in str(there.mend)
+    missing = only_problem(replace(DEPLOYMENT, principals=((bob, None),)))
+    assert missing.actual.startswith("no such user: if anyone creates it")
+    assert only_problem(replace(DEPLOYMENT, principals=((bob, AFTER),))).subject == "user bob in the map"
 
 
-def test_when_nobody_knows_the_maps_date_a_role_is_only_there() -> None:
-    unknown = replace(DEPLOYED, map_written=None, roles=(MapRole(BLUE, AFTER),))
-    assert said(unknown) == []
+def test_age_of_a_role_is_not_judged_without_the_date_of_the_map() -> None:
+    assert problems(replace(DEPLOYMENT, map_modified=None, principals=((BLUE, AFTER),))) == []
 
 
-def test_roles_of_other_accounts_are_named_and_not_guessed_at() -> None:
+def test_roles_of_another_account_are_unknown() -> None:
     others = tuple(replace(BLUE, account="444455556666", name=f"role-{number}") for number in range(5))
-    found = only(replace(DEPLOYED, elsewhere=others))
+    found = only_problem(replace(DEPLOYMENT, foreign_principals=others))
     assert (found.level, found.is_wrong) == ("unknown", False)
-    assert found.found == "not looked at from this account: role-0, role-1, role-2 and 2 more"
+    assert found.actual == "not read from this account: role-0, role-1, role-2 and 2 more"
 
 
-# ---- what could not be read -----------------------------------------------------------------------------------------
+def test_roles_beyond_the_limit_are_counted() -> None:
+    many = tuple(replace(BLUE, name=f"role-{number}") for number in range(4))
+    found = only_problem(DEPLOYMENT, replace(CONFIGURATION, principals=many))
+    assert found.actual == "3 more, which were not read"
 
-UNREAD: dict[str, Deployed] = {
-    "aliases": replace(DEPLOYED, aliases=DENIED),
-    "policy": replace(DEPLOYED, doors=(Door(BRIDGE, DENIED),)),
-    "urls": replace(DEPLOYED, urls=DENIED),
-    "sources": replace(DEPLOYED, sources=DENIED),
-    "groups": replace(DEPLOYED, unseen=DENIED),
-    "group": replace(DEPLOYED, groups=(DENIED,), doors=()),
-    "targets": grouped(targets=DENIED),
-    "service": replace(DEPLOYED, services=((SERVICE, DENIED),)),
-    "auth policy": served(auth_policy=DENIED),
-    "listeners": served(listeners=DENIED),
-    "function": replace(DEPLOYED, function=DENIED, rights=DENIED),
-    "role": replace(DEPLOYED, rights=DENIED),
-    "role's policies": replace(DEPLOYED, rights=Rights(DENIED, trust=read_policy(TRUST))),
-    "boundary": allowed(*RIGHTS["Statement"], boundary=DENIED),
-    "trust policy": allowed(*RIGHTS["Statement"], trust=DENIED),
-    "versions": replace(DEPLOYED, left=DENIED),
-    "another target": replace(DEPLOYED, running=(Running(Name(BRIDGE.arn, "8"), DENIED, None),)),
-    "backend": behind(function=DENIED),
-    "backend's policy": behind(doors=(Door(ORDERS, DENIED),)),
-    "backend's aliases": behind(aliases=DENIED),
-    "backend's versions": behind(left=DENIED),
-    "backend's urls": behind(urls=DENIED),
-    "role in the map": replace(DEPLOYED, roles=(MapRole(BLUE, DENIED),)),
-    "map's date": replace(DEPLOYED, map_written=DENIED, roles=(MapRole(BLUE, BEFORE),)),
+
+# ---- facts that could not be read -----------------------------------------------------------------------------------
+
+UNREAD: dict[str, Deployment] = {
+    "aliases": with_bridge(aliases=DENIED),
+    "policy": with_bridge(policies=(ResourcePolicy(BRIDGE, DENIED),)),
+    "urls": with_bridge(urls=DENIED),
+    "event sources": replace(DEPLOYMENT, event_sources=DENIED),
+    "groups": replace(DEPLOYMENT, groups_unread=DENIED),
+    "group": replace(with_bridge(policies=()), groups=(DENIED,)),
+    "targets": with_group(targets=DENIED),
+    "service": replace(DEPLOYMENT, services=((SERVICE, DENIED),)),
+    "auth policy": with_service(auth_policy=DENIED),
+    "listeners": with_service(listeners=DENIED),
+    "function": replace(with_bridge(configuration=DENIED), role_policies=DENIED),
+    "role": replace(DEPLOYMENT, role_policies=DENIED),
+    "role's policies": replace(DEPLOYMENT, role_policies=RolePolicies(DENIED, trust=read_policy(TRUST))),
+    "boundary": with_role(*RIGHTS["Statement"], boundary=DENIED),
+    "trust policy": with_role(*RIGHTS["Statement"], trust=DENIED),
+    "versions": with_bridge(versions_left=DENIED),
+    "another target": replace(DEPLOYMENT, serving=(ServingVersion(FunctionName(BRIDGE.arn, "8"), DENIED, None),)),
+    "backend": with_backend(configuration=DENIED),
+    "backend's policy": with_backend(policies=(ResourcePolicy(ORDERS, DENIED),)),
+    "backend's aliases": with_backend(aliases=DENIED),
+    "backend's versions": with_backend(versions_left=DENIED),
+    "backend's urls": with_backend(urls=DENIED),
+    "role in the map": replace(DEPLOYMENT, principals=((BLUE, DENIED),)),
+    "map's date": replace(DEPLOYMENT, map_modified=DENIED, principals=((BLUE, BEFORE),)),
 }
 
 
-@pytest.mark.parametrize("deployed", UNREAD.values(), ids=list(UNREAD))
-def test_what_could_not_be_read_is_one_line_with_the_permission_that_is_missing(deployed: Deployed) -> None:
-    unread: list[Finding] = [found for found in said(deployed) if found.needs]
+@pytest.mark.parametrize("deployment", UNREAD.values(), ids=list(UNREAD))
+def test_denied_call_is_one_finding_with_its_permission(deployment: Deployment) -> None:
+    unread: list[Finding] = [found for found in problems(deployment) if found.needs]
     assert [found.needs for found in unread] == ["x:GetY"]
     assert unread[0].level == "unknown"
     assert unread[0].is_wrong
-    assert unread[0].mend == "grant x:GetY on arn to whoever runs doctor"
+    assert unread[0].fix == "grant x:GetY on arn to the role or user that runs doctor"
 
 
 @pytest.mark.parametrize(
-    ("cause", "mend"),
+    ("cause", "fix"),
     [
-        ("AccessDenied", "grant x:GetY on arn to whoever runs doctor"),
-        ("AccessDeniedException", "grant x:GetY on arn to whoever runs doctor"),
-        ("ThrottlingException", "try again: x:GetY on arn was answered with ThrottlingException"),
-        ("EndpointConnectionError", "try again: x:GetY on arn was answered with EndpointConnectionError"),
-        ("ExpiredTokenException", "log in again: these credentials are not valid, or not any more"),
-        ("InvalidClientTokenId", "log in again: these credentials are not valid, or not any more"),
-        ("another answer", "try again: x:GetY on arn was answered with another answer"),
+        ("AccessDenied", "grant x:GetY on arn to the role or user that runs doctor"),
+        ("AccessDeniedException", "grant x:GetY on arn to the role or user that runs doctor"),
+        ("ThrottlingException", "try again: x:GetY on arn failed with ThrottlingException"),
+        ("EndpointConnectionError", "try again: x:GetY on arn failed with EndpointConnectionError"),
+        ("ExpiredTokenException", "log in again: the credentials are invalid or have expired"),
+        ("InvalidClientTokenId", "log in again: the credentials are invalid or have expired"),
+        ("another answer", "try again: x:GetY on arn failed with another answer"),
     ],
 )
-def test_a_permission_is_asked_for_where_one_is_missing_and_not_otherwise(cause: str, mend: str) -> None:
-    found = Unread("x:GetY", "arn", cause).finding("subject", "wanted")
-    assert (found.level, found.is_wrong, found.mend) == ("unknown", True, mend)
+def test_fix_of_a_failed_call_follows_from_its_cause(cause: str, fix: str) -> None:
+    found = unread_finding("subject", Unread("x:GetY", "arn", cause), "expected")
+    assert (found.level, found.is_wrong, found.fix) == ("unknown", True, fix)
 
 
-def test_what_is_elsewhere_is_looked_at_there() -> None:
-    found = Unread("x:GetY", "arn", "of another account", elsewhere=True).finding("subject", "wanted")
-    assert (found.is_wrong, found.mend) == (True, "look at arn with credentials of its account, in its region")
+def test_fact_of_another_account_is_to_be_checked_there() -> None:
+    found = unread_finding("subject", Unread("x:GetY", "arn", "of another account", out_of_reach=True), "expected")
+    assert (found.is_wrong, found.fix) == (True, "check arn with credentials of its account, in its Region")
 
 
-# ---- commands -------------------------------------------------------------------------------------------------------
+# ---- versions with a weight -----------------------------------------------------------------------------------------
 
 
-def test_commands_are_quoted_for_the_shell_and_carry_region_and_profile() -> None:
-    command = Shell("eu-west-1", "two words").aws("lambda", "x", "--y", "'; rm -rf / #")
-    assert shlex.split(command)[3:] == ["--y", "'; rm -rf / #", "--region", "eu-west-1", "--profile", "two words"]
+def test_settings_of_a_version_with_a_weight_are_judged() -> None:
+    other = replace(FUNCTION, timeout=1, variables={"LATTICE_BRIDGE_CONFIG": "other.toml"})
+    canary = ServingVersion(FunctionName(BRIDGE.arn, "8"), other, DEPLOYMENT.role_policies)
+    assert [(one.level, one.subject) for one in problems(replace(DEPLOYMENT, serving=(canary,)))] == [
+        ("warning", "timeout (bridge:8)"),
+        ("warning", "configuration (bridge:8)"),
+    ]
+    assert problems(replace(DEPLOYMENT, serving=(replace(canary, configuration=FUNCTION),))) == []
 
 
-def test_an_alias_whose_name_begins_like_an_option_is_none() -> None:
-    dashed = Name(BRIDGE.arn, "-x")
-    door = Door(dashed, read_policy(policy(allows("*", sid="all"))))
-    deployed = replace(SHORT, bridge=dashed, aliases=(Alias("-x", "7"),), doors=(door,))
-    mends = [str(one.mend) for one in said(deployed)]
-    assert [mend for mend in mends if "remove-permission" in mend and " --qualifier=-x " in mend]
-    assert [mend for mend in mends if "update-alias" in mend and " --name=-x " in mend]
-    assert not [mend for mend in mends if " -x" in mend]
+def test_weights_of_an_alias_are_reported() -> None:
+    deployment = with_bridge(aliases=(Alias("live", "7", (("8", 0.1),)),))
+    lines = findings_of(deployment, CONFIGURATION)
+    (found,) = [one.actual for one in lines if one.subject == "weights of bridge:live"]
+    assert found == "10% to version 8, the rest to version 7"
 
 
-def test_a_command_about_a_function_is_for_its_account_and_region() -> None:
-    there = "arn:aws:lambda:us-east-1:999999999999:function:x"
-    command = Shell("eu-west-1", "ops").of_function("get-policy", there, "--qualifier", "live")
-    assert command == (
-        f"aws lambda get-policy --function-name {there} --qualifier live --region us-east-1 --profile ops"
+# ---- the tenancy of a backend ---------------------------------------------------------------------------------------
+
+
+def test_isolated_backend_without_tenancy_is_an_error() -> None:
+    found = only_problem(with_backend(configuration=FUNCTION))
+    assert (found.level, found.expected) == ("error", "PER_TENANT")
+    assert str(found.fix).startswith(f"create another function in place of orders:live, in {ACCOUNT} and eu-west-1")
+    assert "TenantIsolationMode=PER_TENANT" in str(found.fix)
+
+
+def test_isolated_function_that_the_map_calls_standard_is_an_error() -> None:
+    found = only_problem(with_backend(Backend("/", "orders:live", isolated=False)))
+    assert (found.level, found.fix) == ("error", 'in bridge.toml, [[backend]] path "/": isolated = true')
+
+
+def test_backend_that_does_not_exist_is_an_error() -> None:
+    found = only_problem(with_backend(configuration=None, policies=()))
+    assert found.actual.startswith("no such function or qualifier")
+
+
+def test_backend_that_is_not_active_is_a_warning() -> None:
+    assert (
+        only_problem(with_backend(configuration=replace(FUNCTION, isolated=True, state="Pending"))).level == "warning"
     )
-
-
-# ---- and the rest ---------------------------------------------------------------------------------------------------
-
-
-def test_of_very_many_roles_the_rest_is_counted() -> None:
-    many = tuple(replace(BLUE, name=f"role-{number}") for number in range(4))
-    assert only(DEPLOYED, replace(CONFIGURED, roles=many)).found == "3 more, not looked at"

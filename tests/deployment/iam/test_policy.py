@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.deployment.doctor.granted import granted
+from lattice_bridge.deployment.doctor.role import granted
 from lattice_bridge.deployment.iam.condition import Asked
 from lattice_bridge.deployment.iam.pattern import matches
 from lattice_bridge.deployment.iam.policy import BadPolicy, read_policy
