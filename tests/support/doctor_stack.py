@@ -125,7 +125,7 @@ IN_FRONT: Final = Service(
     "bridge",
     "AWS_IAM",
     AuthPolicy("Active", read_statements(SIGNED_ONLY)),
-    (Listener(LISTENER, "HTTPS", 443),),
+    (Listener("HTTPS", 443),),
 )
 BEHIND: Final = BackendFunction(
     BACKEND,
@@ -152,7 +152,6 @@ DEPLOYMENT: Final = Deployment(
     services=((SERVICE, IN_FRONT),),
     backends=(BEHIND,),
     map_modified=WRITTEN,
-    map_missing=False,
     principals=((BLUE, BEFORE),),
     foreign_principals=(),
 )

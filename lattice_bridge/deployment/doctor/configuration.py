@@ -79,18 +79,18 @@ def _spellings(document: Document, folder: Path) -> dict[_Key, str]:
 
 
 def _principals(rules: Rules, spellings: Mapping[_Key, str]) -> tuple[MapPrincipal, ...]:
-    allowing = [(key, rule.id) for key, rule in rules.owners.items()]
-    denying = [(key, rule.id) for key, denials in rules.denials.items() for rule in denials]
-    owned: set[_Key] = set()
+    allowing = [(key, rule.id, True) for key, rule in rules.owners.items()]
+    denying = [(key, rule.id, False) for key, denials in rules.denials.items() for rule in denials]
+    allowed: set[_Key] = set()
     ids: dict[_Key, list[str]] = {}
-    for number, (key, rule) in enumerate((*allowing, *denying)):
+    for key, rule, allows in (*allowing, *denying):
         if key[0] in _EXACT:
             named = (_EXACT[key[0]], key[1], key[2], key[3])
             ids.setdefault(named, []).append(rule)
-            if number < len(allowing):
-                owned.add(named)
+            if allows:
+                allowed.add(named)
     return tuple(
-        MapPrincipal(key[1], key[2], spellings.get(key, key[3]), tuple(sorted(found)), key not in owned, kind=key[0])
+        MapPrincipal(key[1], key[2], spellings.get(key, key[3]), tuple(sorted(found)), key not in allowed, kind=key[0])
         for key, found in sorted(ids.items())
     )
 
@@ -108,18 +108,17 @@ _PYTHON: Final = re.compile(r"python3\.([0-9]+)")
 
 def function_findings(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:
     """Judges the settings of the bridge's function; and under its other names, those that differ and are not ok."""
-    function = deployment.bridge.configuration
-    for number, found in enumerate(deployment.configurations):
-        name = deployment.serving[number - 1].name if number else deployment.bridge.name
+    main, *others = deployment.all_serving
+    for one in (main, *others):
+        found, name = one.configuration, one.name
         if isinstance(found, Unread):
-            expected = "readable: it serves requests" if number else "readable: role, log format and timeout"
-            yield unread_finding(f"function {name.label}", found, expected)
-        elif found is not None and not number:
+            yield unread_finding(f"function {name.label}", found, "readable: it serves requests")
+        elif found is not None and one is main:
             yield from _settings_findings(name, found, deployment, configuration)
-        elif found is not None and not _has_same_settings(found, function):
-            for one in _settings_findings(name, found, deployment, configuration):
-                if one.level != "ok":
-                    yield replace(one, subject=f"{one.subject} ({name.label})")
+        elif found is not None and not _has_same_settings(found, main.configuration):
+            for finding in _settings_findings(name, found, deployment, configuration):
+                if finding.level != "ok":
+                    yield replace(finding, subject=f"{finding.subject} ({name.label})")
 
 
 def _has_same_settings(one: Function, other: Read[Function | None]) -> bool:
@@ -212,7 +211,7 @@ def _place_finding(function: Function, deployment: Deployment, configuration: Co
         actual = f"{place!r}, which is malformed: the bridge answers 503"
         return Finding("error", CONFIG_VARIABLE, actual, accepted, f"set {CONFIG_VARIABLE} to {accepted}")
     if place.startswith(("s3://", "ssm:")):
-        if deployment.map_missing and _has_same_settings(function, deployment.bridge.configuration):
+        if deployment.map_modified is None and _has_same_settings(function, deployment.bridge.configuration):
             actual = f"{place} does not exist: the bridge starts without a map, and answers 503"
             return Finding("error", "configuration", actual, expected, f"write {configuration.file} to {place}")
         fix = f"download {place}, and compare it with {configuration.file} by `lattice-bridge diff`"

@@ -249,7 +249,6 @@ class AuthPolicy:
 class Listener:
     """A listener; its protocol is `HTTPS`, `HTTP` or `TLS_PASSTHROUGH`."""
 
-    arn: str
     protocol: str
     port: int
 
@@ -353,8 +352,8 @@ class Deployment:
         services: those that forward to the groups, and the one that the operator named, by ARN or id; None for one
             that does not exist.
         backends: the functions behind it.
-        map_modified: when the place of the map was last changed; None if AWS does not say.
-        map_missing: AWS has no such object or parameter.
+        map_modified: when the place of the map was last changed; None if there is no such object or parameter, or if
+            AWS does not say.
         principals: the roles and users of the map in this account, with their dates of creation; None for one that
             does not exist. Cut off after a limit.
         foreign_principals: the roles and users of the map in other accounts.
@@ -371,7 +370,6 @@ class Deployment:
     services: tuple[tuple[str, Read[Service | None]], ...]
     backends: tuple[BackendFunction, ...]
     map_modified: Read[datetime | None]
-    map_missing: bool
     principals: tuple[tuple[MapPrincipal, Read[datetime | None]], ...]
     foreign_principals: tuple[MapPrincipal, ...]
 
@@ -388,12 +386,18 @@ class Deployment:
         return self.groups_unread is None and len(known) == len(self.groups) and targets_are_known
 
     @property
-    def configurations(self) -> tuple[Read[Function | None], ...]:
-        """The configurations under which the bridge serves: its own first."""
-        return (self.bridge.configuration, *(one.configuration for one in self.serving))
+    def all_serving(self) -> tuple[ServingVersion, ...]:
+        """Every name of the bridge that receives requests, with the one of `bridge` first."""
+        return (ServingVersion(self.bridge.name, self.bridge.configuration, self.role_policies), *self.serving)
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The ARNs of the roles that the bridge runs as, as far as they could be read."""
+        configurations = (one.configuration for one in self.all_serving)
+        return frozenset(one.role for one in configurations if isinstance(one, Function))
 
     def lacks(self, name: FunctionName) -> bool:
-        """The bridge has no such alias or version: AWS said so when asked for it, or the list of aliases lacks it."""
+        """The bridge has no such alias or version: AWS answered so, or the list of aliases lacks it."""
         if any(one.name == name and one.configuration is None for one in self.serving):
             return True
         is_alias = name.qualifier is not None and not name.is_version

@@ -1,7 +1,7 @@
 """A finding: one line that names what is, what is expected, and the fix.
 
-Rule: a command is built only for one safe call whose values all have the form that AWS gives them. Whoever may change
-one part of a stack must not choose what its operator runs.
+Rule: a command is built only for one safe call whose values all have the form that AWS gives them. Otherwise
+a principal that may change one part of a stack would choose what its operator runs.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Rule: no policy restricts which tenant an invoker names, and an invoker of the bridge writes the event. So Lattice alone
 may invoke the bridge, from its target groups; the bridge's role alone may invoke a backend; Lambda alone may assume the
-role. A statement is as bad as the worst that it allows, and whoever may change a function may do all that it may.
+role. A statement is as bad as the worst that it allows, and a principal that may change a function may do all that the
+function may.
 """
 
 from __future__ import annotations
@@ -362,23 +363,20 @@ _ROLE_ONLY: Final = "the bridge's role only"
 
 def backend_invoker_findings(backend: BackendFunction, deployment: Deployment) -> Iterator[Finding]:
     """Judges the resource policies and function URLs of a backend's function; once for each function."""
-    roles = frozenset(one.role for one in deployment.configurations if isinstance(one, Function))
-    yield from _role_admission_findings(backend.function, roles, deployment)
+    yield from _role_admission_findings(backend.function, deployment)
     same = [one for one in deployment.backends if one.function.name.arn == backend.function.name.arn]
     if backend is same[0] and backend.function.policies:  # in another Region nothing was read, which was said
         isolated = any(one.backend.isolated for one in same)
         yield from _unread_findings(backend.function, _ROLE_ONLY)
-        yield from _bypass_findings(backend.function, roles, deployment, ", as any tenant" if isolated else "")
+        yield from _bypass_findings(backend.function, deployment, ", as any tenant" if isolated else "")
         yield from _url_findings(backend.function, "none: its callers bypass the bridge")
 
 
-def _bypass_findings(
-    function: DeployedFunction, roles: frozenset[str], deployment: Deployment, as_tenant: str
-) -> Iterator[Finding]:
+def _bypass_findings(function: DeployedFunction, deployment: Deployment, as_tenant: str) -> Iterator[Finding]:
     """The principals that may invoke a backend without the bridge, under any of its names."""
     accounts = frozenset({function.name.account, deployment.bridge.name.account})
-    permitted = Permitted(frozenset(("AWS", role) for role in roles), accounts)
-    role_unread = any(isinstance(one, Unread) for one in deployment.configurations)
+    permitted = Permitted(frozenset(("AWS", role) for role in deployment.roles), accounts)
+    role_unread = any(isinstance(one.configuration, Unread) for one in deployment.all_serving)
     for policy in function.policies:
         subject = f"invoke permission {policy.name.label}"
         for statement in () if isinstance(policy.statements, Unread) else policy.statements:
@@ -391,16 +389,14 @@ def _bypass_findings(
                 actual = f"{actual}, unless that is the bridge's role, which could not be read"
                 yield Finding("unknown", subject, actual, _ROLE_ONLY)
             else:
-                fix = _bypass_fix(statement, policy.name, function.name, roles, deployment)
+                fix = _bypass_fix(statement, policy.name, function.name, deployment)
                 yield Finding(level, subject, actual, _ROLE_ONLY, fix)
 
 
-def _bypass_fix(
-    statement: Statement, name: FunctionName, backend: FunctionName, roles: frozenset[str], deployment: Deployment
-) -> str:
+def _bypass_fix(statement: Statement, name: FunctionName, backend: FunctionName, deployment: Deployment) -> str:
     """A statement that also admits the bridge may be the only one. In the bridge's own account a policy of its role can
     replace it, in another account only another statement."""
-    if roles and not any(is_for_role(statement, role) for role in roles):
+    if deployment.roles and not any(is_for_role(statement, role) for role in deployment.roles):
         return _removal(statement, name)
     if backend.account != deployment.bridge.name.account:
         return _removal_after("give the bridge's role a statement of its own there", statement, name)
@@ -408,9 +404,7 @@ def _bypass_fix(
     return _removal_after(first, statement, name)
 
 
-def _role_admission_findings(
-    function: DeployedFunction, roles: frozenset[str], deployment: Deployment
-) -> Iterator[Finding]:
+def _role_admission_findings(function: DeployedFunction, deployment: Deployment) -> Iterator[Finding]:
     """The bridge must not be denied; and in another account, the function's own policy must allow its role."""
     policy = next((one for one in function.policies if one.name == function.name.policy_name), None)
     if policy is None or isinstance(policy.statements, Unread) or not isinstance(function.configuration, Function):
@@ -418,14 +412,14 @@ def _role_admission_findings(
     subject, label = f"invoke permission {policy.name.label}", policy.name.label
     look = f"make sure that the condition in the resource policy of {label} holds for the bridge"
     for statement in policy.statements:
-        if statement.effect == "Deny" and any(is_for_role(statement, role) for role in roles):
+        if statement.effect == "Deny" and any(is_for_role(statement, role) for role in deployment.roles):
             if statement.conditions:
                 actual = f"the bridge is denied under a condition, which is not evaluated{_by(statement)}"
                 yield Finding("warning", subject, actual, _ROLE_ONLY, look)
             else:
                 actual = f"the bridge is denied: every request is answered with 500{_by(statement)}"
                 yield Finding("error", subject, actual, _ROLE_ONLY, _removal(statement, policy.name))
-    for role in sorted(roles) if function.name.account != deployment.bridge.name.account else ():
+    for role in sorted(deployment.roles) if function.name.account != deployment.bridge.name.account else ():
         allowing = [one for one in policy.statements if one.effect == "Allow" and is_for_role(one, role)]
         if not allowing:
             actual = f"{role} is not admitted, and is of another account: every request is answered with 500"
@@ -446,11 +440,10 @@ _ASSUMES: Final = (_ASSUME, "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIden
 
 def trust_findings(deployment: Deployment) -> Iterator[Finding]:
     """Judges the trust policies of the roles that the bridge runs as."""
-    every = (deployment.role_policies, *(one.role_policies for one in deployment.serving))
     trusts = {
-        function.role.rpartition("/")[2]: policies.trust
-        for function, policies in zip(deployment.configurations, every, strict=True)
-        if isinstance(function, Function) and isinstance(policies, RolePolicies)
+        one.configuration.role.rpartition("/")[2]: one.role_policies.trust
+        for one in deployment.all_serving
+        if isinstance(one.configuration, Function) and isinstance(one.role_policies, RolePolicies)
     }
     for role, trust in trusts.items():
         subject, expected = f"trust of role {role}", f"only {_LAMBDA[1]} may assume it"

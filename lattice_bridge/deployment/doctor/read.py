@@ -397,7 +397,7 @@ def _auth_policy(aws: Aws, identifier: str, arn: str) -> Read[AuthPolicy | None]
 
 def _listeners(answer: Answer) -> tuple[Listener, ...]:
     found = _items(answer, "items", is_required=True)
-    return tuple(Listener(text_of(one, "arn"), text_of(one, "protocol"), int(one["port"])) for one in found)
+    return tuple(Listener(text_of(one, "protocol"), int(one["port"])) for one in found)
 
 
 # ---- IAM ------------------------------------------------------------------------------------------------------------
@@ -414,16 +414,21 @@ def read_role(aws: Aws, role: str, account: str) -> Read[RolePolicies | None]:
         return Unread("iam:GetRole", role, "of another account", out_of_reach=True)
     name = role.rpartition("/")[2]
 
-    def parse(answer: Answer) -> RolePolicies:
-        found = answer["Role"]
-        boundary = _object(found, "PermissionsBoundary")
-        return RolePolicies(
-            _role_statements(aws, role, name),
-            _managed(aws, text_of(boundary, "PermissionsBoundaryArn")) if boundary else None,
-            _statements(found.get("AssumeRolePolicyDocument"), Unread("iam:GetRole", role, "not a policy")),
-        )
+    def boundary_arn(answer: Answer) -> str:
+        boundary = _object(answer["Role"], "PermissionsBoundary")
+        return text_of(boundary, "PermissionsBoundaryArn") if boundary else ""
 
-    return aws.read(parse, "iam", "get_role", role, RoleName=name)
+    def trust_policy(answer: Answer) -> tuple[Statement, ...]:
+        return read_policy(answer["Role"].get("AssumeRolePolicyDocument"))
+
+    boundary = aws.read(boundary_arn, "iam", "get_role", role, RoleName=name)
+    if boundary is None or isinstance(boundary, Unread):
+        return boundary
+    return RolePolicies(
+        _role_statements(aws, role, name),
+        _managed_policy(aws, boundary) if boundary else None,
+        aws.read(trust_policy, "iam", "get_role", role, RoleName=name) or (),
+    )
 
 
 def _role_statements(aws: Aws, role: str, name: str) -> Read[tuple[Statement, ...]]:
@@ -440,38 +445,36 @@ def _role_statements(aws: Aws, role: str, name: str) -> Read[tuple[Statement, ..
     if isinstance(attached, Unread):
         return attached
     statements: list[Statement] = []
-    for part in (*(_inline(aws, role, name, one) for one in inline), *(_managed(aws, arn) for arn in attached)):
+    for part in (
+        *(_inline_policy(aws, role, name, one) for one in inline),
+        *(_managed_policy(aws, arn) for arn in attached),
+    ):
         if isinstance(part, Unread):
             return part
         statements += part
     return tuple(statements)
 
 
-def _inline(aws: Aws, role: str, name: str, policy: str) -> Read[tuple[Statement, ...]]:
-    asked = {"RoleName": name, "PolicyName": policy}
-    found = aws.read(lambda answer: answer["PolicyDocument"], "iam", "get_role_policy", role, **asked)
-    return _statements(found, Unread("iam:GetRolePolicy", role, "not a policy"))
+def _inline_policy(aws: Aws, role: str, name: str, policy: str) -> Read[tuple[Statement, ...]]:
+    def parse(answer: Answer) -> tuple[Statement, ...]:
+        return read_policy(answer["PolicyDocument"])
+
+    found = aws.read(parse, "iam", "get_role_policy", role, RoleName=name, PolicyName=policy)
+    return Unread("iam:GetRolePolicy", role, "does not exist") if found is None else found
 
 
-def _managed(aws: Aws, arn: str) -> Read[tuple[Statement, ...]]:
-    def parse(answer: Answer) -> str:
+def _managed_policy(aws: Aws, arn: str) -> Read[tuple[Statement, ...]]:
+    def version_id(answer: Answer) -> str:
         return text_of(answer["Policy"], "DefaultVersionId")
 
-    version = aws.read(parse, "iam", "get_policy", arn, PolicyArn=arn)
+    def parse(answer: Answer) -> tuple[Statement, ...]:
+        return read_policy(answer["PolicyVersion"]["Document"])
+
+    version = aws.read(version_id, "iam", "get_policy", arn, PolicyArn=arn)
     if version is None or isinstance(version, Unread):
         return version or Unread("iam:GetPolicy", arn, "does not exist")
-    asked = {"PolicyArn": arn, "VersionId": version}
-    found = aws.read(lambda answer: answer["PolicyVersion"]["Document"], "iam", "get_policy_version", arn, **asked)
-    return _statements(found, Unread("iam:GetPolicyVersion", arn, "not a policy"))
-
-
-def _statements(document: object, otherwise: Unread) -> Read[tuple[Statement, ...]]:
-    if isinstance(document, Unread):
-        return document
-    try:
-        return read_policy(document)
-    except BadPolicy:
-        return otherwise
+    found = aws.read(parse, "iam", "get_policy_version", arn, PolicyArn=arn, VersionId=version)
+    return Unread("iam:GetPolicyVersion", arn, "does not exist") if found is None else found
 
 
 def read_created(aws: Aws, principal: MapPrincipal) -> Read[datetime | None]:
@@ -486,25 +489,23 @@ def read_created(aws: Aws, principal: MapPrincipal) -> Read[datetime | None]:
 # ---- the place of the map -------------------------------------------------------------------------------------------
 
 
-def read_map_modified(aws: Aws, function: Read[Function | None]) -> tuple[Read[datetime | None], bool]:
-    """When the place of the map was last changed, and whether AWS has no such place. The place is an object in S3, a
-    parameter of SSM, or the function that the map is packed with. None if AWS does not say when."""
+def read_map_modified(aws: Aws, function: Read[Function | None]) -> Read[datetime | None]:
+    """When the place of the map was last changed: an object in S3, a parameter of SSM, or the function that the map is
+    packaged with. None if the object or parameter does not exist, or if AWS does not say when."""
     if function is None or isinstance(function, Unread):
-        return None, False  # the finding about the function says it
+        return None  # the finding about the function says it
     place = function.variables.get(CONFIG_VARIABLE, "")
     if place.startswith("s3://"):
         bucket, _, key = place.removeprefix("s3://").partition("/")
         arn = f"arn:{function.role.split(':')[1]}:s3:::{bucket}"  # a bucket's partition is the function's
         arguments = {"Bucket": bucket, "Prefix": key, "MaxKeys": 1}
-        modified = aws.read(_date_in("Contents", "Key", key, "LastModified"), "s3", "list_objects_v2", arn, **arguments)
-        return modified, modified is None
+        return aws.read(_date_in("Contents", "Key", key, "LastModified"), "s3", "list_objects_v2", arn, **arguments)
     if place.startswith("ssm:"):
         name = place.removeprefix("ssm:")
         filters = [{"Key": "Name", "Option": "Equals", "Values": [name]}]
         parse = _date_in("Parameters", "Name", name, "LastModifiedDate")
-        modified = aws.read(parse, "ssm", "describe_parameters", "*", ParameterFilters=filters)
-        return modified, modified is None
-    return function.modified, False
+        return aws.read(parse, "ssm", "describe_parameters", "*", ParameterFilters=filters)
+    return function.modified
 
 
 def _date_in(items: str, key: str, name: str, date: str) -> Callable[[Answer], datetime | None]:

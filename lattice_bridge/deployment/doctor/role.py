@@ -11,14 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
-from lattice_bridge.deployment.doctor.facts import (
-    Configuration,
-    Deployment,
-    Function,
-    Read,
-    RolePolicies,
-    Unread,
-)
+from lattice_bridge.deployment.doctor.facts import Configuration, Deployment, Function, Read, RolePolicies, Unread
 from lattice_bridge.deployment.doctor.findings import Finding, Level, listed, unread_finding
 from lattice_bridge.deployment.iam.pattern import covers
 from lattice_bridge.deployment.iam.policy import INVOKE, Statement
@@ -85,19 +78,13 @@ def needs_of(deployment: Deployment, configuration: Configuration, function: Fun
 
 def role_findings(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:
     """Compares each role that the bridge runs as with the actions that the bridge takes."""
-    roles = zip(
-        deployment.configurations,
-        (deployment.role_policies, *(one.role_policies for one in deployment.serving)),
-        strict=True,
-    )
     done: set[tuple[str, tuple[Need, ...]]] = set()
-    for function, policies in roles:
-        if not isinstance(function, Function):
-            continue  # the finding about the function says it
-        needs = needs_of(deployment, configuration, function)
-        if (function.role, needs) not in done:
-            done.add((function.role, needs))
-            yield from _policy_findings(function.role, needs, policies, deployment)
+    for one in deployment.all_serving:
+        if isinstance(one.configuration, Function):  # otherwise the finding about the function says it
+            role, needs = one.configuration.role, needs_of(deployment, configuration, one.configuration)
+            if (role, needs) not in done:
+                done.add((role, needs))
+                yield from _policy_findings(role, needs, one.role_policies, deployment)
 
 
 def _policy_findings(

@@ -68,7 +68,6 @@ def read_deployment(
     targets = target_names(groups, name)
     name = name if given else _serving_name(aws, name, targets, groups, policies)
     function = read.read_function(aws, name)
-    modified, missing = read.read_map_modified(aws, function)
     here = [one for one in configuration.principals if (one.partition, one.account) == (name.partition, account)]
     invoked = [*(one.name for one in policies if not one.name.is_version), name, *targets]
     return Deployment(
@@ -82,8 +81,7 @@ def read_deployment(
         groups_unread=groups_unread,
         services=tuple(_services(aws, service, groups).items()),
         backends=tuple(_backend(aws, one, name) for one in _backends(configuration, function)),
-        map_modified=modified,
-        map_missing=missing,
+        map_modified=read.read_map_modified(aws, function),
         principals=tuple((one, read.read_created(aws, one)) for one in here[:MOST_PRINCIPALS]),
         foreign_principals=tuple(one for one in configuration.principals if one not in here),
     )

@@ -40,6 +40,7 @@ from tests.support.doctor_stack import (
     SERVICE,
     TOML,
     TRUST,
+    WRITTEN,
     only_problem,
     problems,
     with_backend,
@@ -157,7 +158,8 @@ def test_version_of_boto3_is_unknown_if_boto3_invokes() -> None:
 
 def place_finding(place: str, *, missing: bool = False) -> Finding:
     """The finding about a map in some place."""
-    deployment = replace(with_settings(variables={"LATTICE_BRIDGE_CONFIG": place}), map_missing=missing)
+    deployment = with_settings(variables={"LATTICE_BRIDGE_CONFIG": place})
+    deployment = replace(deployment, map_modified=None if missing else WRITTEN)
     return next(one for one in findings_of(deployment, CONFIGURATION) if one.subject == "configuration")
 
 

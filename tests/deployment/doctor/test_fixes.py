@@ -24,7 +24,6 @@ from tests.support.doctor_stack import (
     CONFIGURATION,
     FUNCTION,
     IN_FRONT,
-    LISTENER,
     ORDERS,
     SERVICE,
     TARGET_GROUP,
@@ -135,7 +134,7 @@ WRONG: Final = replace(
     ),
     event_sources=(("0f1e", "arn:aws:sqs:eu-west-1:1:q"),),
     groups=(replace(TARGET_GROUP, event_version="V1", status="FAILED", services=()),),
-    services=((SERVICE, replace(IN_FRONT, auth_type="NONE", listeners=(Listener(LISTENER, "HTTP", 80),))),),
+    services=((SERVICE, replace(IN_FRONT, auth_type="NONE", listeners=(Listener("HTTP", 80),))),),
     backends=(
         replace(
             BEHIND,

@@ -266,8 +266,8 @@ ODD: list[tuple[Callable[[Aws], object], list[Any]]] = [
         [{"Role": {}}, {"Role": {"CreateDate": "2026"}}, {"Role": {"CreateDate": WRITTEN.replace(tzinfo=None)}}],
     ),
     (lambda aws: read_created(aws, replace(BLUE, kind="user")), [{}]),
-    (lambda aws: read_map_modified(aws, _reading("s3://maps/x"))[0], [{"Contents": [{"Key": "x"}]}]),
-    (lambda aws: read_map_modified(aws, _reading("ssm:/x"))[0], [{"Parameters": [{"Name": "/x"}]}]),
+    (lambda aws: read_map_modified(aws, _reading("s3://maps/x")), [{"Contents": [{"Key": "x"}]}]),
+    (lambda aws: read_map_modified(aws, _reading("ssm:/x")), [{"Parameters": [{"Name": "/x"}]}]),
 ]
 
 
@@ -389,18 +389,17 @@ def test_date_of_the_map_is_that_of_its_place(moto: AwsServer) -> None:
     client("s3", moto.url).put_object(Bucket="maps", Key="live/bridge.toml", Body=b"x")
     client("ssm", moto.url).put_parameter(Name="/bridge", Value="x", Type="String")
     for place in ("s3://maps/live/bridge.toml", "ssm:/bridge"):
-        found = read_map_modified(Aws(lambda one: client(one, moto.url)), _reading(place))
-        assert (isinstance(found[0], datetime), found[1]) == (True, False)
+        assert isinstance(read_map_modified(Aws(lambda one: client(one, moto.url)), _reading(place)), datetime)
     aws = Aws(lambda one: client(one, moto.url))
     for place in ("s3://maps/live/bridge.tom", "s3://no-such-bucket/bridge.toml", "ssm:/bridg"):
-        assert read_map_modified(aws, _reading(place)) == (None, True)
-    assert read_map_modified(aws, _reading("bridge.toml")) == (FUNCTION.modified, False)
+        assert read_map_modified(aws, _reading(place)) is None
+    assert read_map_modified(aws, _reading("bridge.toml")) == FUNCTION.modified
 
 
 def test_bucket_has_the_partition_of_the_function() -> None:
     function = replace(_reading("s3://maps/x"), role=f"arn:aws-cn:iam::{ACCOUNT}:role/bridge-role")
-    found, gone = read_map_modified(stubbed("s3", "list_objects_v2", "AccessDenied"), function)
-    assert (found, gone) == (Unread("s3:ListBucket", "arn:aws-cn:s3:::maps", "AccessDenied"), False)
+    found = read_map_modified(stubbed("s3", "list_objects_v2", "AccessDenied"), function)
+    assert found == Unread("s3:ListBucket", "arn:aws-cn:s3:::maps", "AccessDenied")
 
 
 def _reading(place: str) -> Function:

@@ -28,7 +28,6 @@ from tests.support.doctor_stack import (
     GROUP,
     IN_FRONT,
     LATTICE,
-    LISTENER,
     SERVICE,
     SIGNED_ONLY,
     TARGET_GROUP,
@@ -140,7 +139,7 @@ def test_auth_policy_of_the_test_stack_is_the_templates() -> None:
 
 # ---- listeners and services -----------------------------------------------------------------------------------------
 
-PLAIN = Listener(LISTENER[:-1] + "1", "HTTP", 80)
+PLAIN = Listener("HTTP", 80)
 
 
 def test_listener_without_tls_is_an_error() -> None:
@@ -151,7 +150,7 @@ def test_listener_without_tls_is_an_error() -> None:
 
 @pytest.mark.parametrize("port", [443, 8443])
 def test_listener_without_tls_is_deleted_after_its_clients_have_moved(port: int) -> None:
-    found = only_problem(with_service(listeners=(Listener(LISTENER, "HTTPS", port), PLAIN)))
+    found = only_problem(with_service(listeners=(Listener("HTTPS", port), PLAIN)))
     assert found.fix == "move its rules and clients to the listener with HTTPS, then delete it"
 
 
