@@ -106,7 +106,9 @@ def _name(aws: Aws, function: str, region: str) -> tuple[FunctionName, str]:
     account, partition = caller
     name = FunctionName.parse(function, partition, region, account)
     if name is None:
-        raise click.UsageError(f"--function {function}: not a function's name or ARN")
+        raise click.UsageError(
+            f"--function {function}: not a function's name or ARN. Fix: write NAME, NAME:ALIAS or an ARN"
+        )
     if name.region != region:
         raise click.UsageError(
             f"--function {function}: it is in {name.region}, not in {region}. Fix: give --region {name.region}"

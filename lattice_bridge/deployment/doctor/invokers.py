@@ -305,7 +305,10 @@ def _problem(statement: Statement, name: FunctionName, deployment: Deployment) -
         actual = f"{LATTICE} is never admitted: no target group meets the conditions (StringEquals has no wildcards)"
         return "warning", f"{actual}{_by(statement)}"
     if sources is None:
-        return "error", f"{LATTICE} may, from any target group of any account: no aws:SourceArn{_by(statement)}"
+        return (
+            "error",
+            f"{LATTICE} may invoke it from any target group of any account: no aws:SourceArn{_by(statement)}",
+        )
     judged = [found for source in sources if (found := _source_problem(source, statement, name, deployment))]
     if not judged:
         return None
@@ -317,19 +320,19 @@ def _source_problem(
     source: Asked, statement: Statement, name: FunctionName, deployment: Deployment
 ) -> tuple[Level, str] | None:
     if source.is_pattern:
-        return "error", f"may, from every target group that matches {source.text}"
+        return "error", f"may invoke it from every target group that matches {source.text}"
     if account_of(source.text) != deployment.bridge.name.account or ":targetgroup/" not in source.text.lower():
-        return "error", f"may, from {source.text}, which does not send to it"
+        return "error", f"may invoke it from {source.text}, which does not send to the bridge"
     if any(isinstance(group, Unread) and source.may_hold(group.resource) for group in deployment.groups):
-        return "unknown", f"may, from {source.text}, which could not be read"
+        return "unknown", f"may invoke it from {source.text}, which could not be read"
     group = next((one for one in deployment.known_groups if source.may_hold(one.arn)), None)
     if group is None:
-        return "warning", f"may, from {source.text}, which does not send to it"
+        return "warning", f"may invoke it from {source.text}, which does not send to the bridge"
     if not _may_send_to(group, name, deployment):
-        return "warning", f"may, from {source.text}, which sends to another name of the function"
+        return "warning", f"may invoke it from {source.text}, which sends to another name of the function"
     accounts = statement.values(_ACCOUNT) or ()
     if accounts and not any(one.may_hold(account_of(group.arn) or "") for one in accounts):
-        return "warning", f"may never: aws:SourceAccount is not the account of {source.text}"
+        return "warning", f"may never invoke it: aws:SourceAccount is not the account of {source.text}"
     return None
 
 

@@ -62,7 +62,8 @@ def read_deployment(
     """
     given, name = name.qualifier is not None, name.policy_name
     if read.read_function(aws, name) is None:
-        raise NoSuchFunction(f"no function {name.label} in this account and Region")
+        fix = "check --function, --region and --profile"
+        raise NoSuchFunction(f"no function {name.label} in this account and Region. Fix: {fix}")
     aliases = read.read_aliases(aws, name)
     policies, left, groups, groups_unread = _entry_points(aws, name, aliases)
     targets = target_names(groups, name)

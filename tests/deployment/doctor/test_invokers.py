@@ -146,8 +146,8 @@ def test_statement_with_a_malformed_id_is_removed_by_no_command(sid: str) -> Non
         ({"ArnLikeIfExists": {"AWS:SourceArn": GROUP}}, "from any target group of any account: no aws:SourceArn"),
         (from_group(GROUP[:-4] + "*"), "from every target group that matches"),
         ({"StringLike": {"aws:SourceArn": "${aws:SourceArn}"}}, "from every target group that matches"),
-        (from_group(FOREIGN), "which does not send to it"),
-        ({"ArnLike": {"AWS:SourceArn": "arn:aws:s3:::bucket"}}, "which does not send to it"),
+        (from_group(FOREIGN), "which does not send to the bridge"),
+        ({"ArnLike": {"AWS:SourceArn": "arn:aws:s3:::bucket"}}, "which does not send to the bridge"),
     ],
 )
 def test_lattice_from_another_target_group_is_an_error(condition: dict[str, Any], words: str) -> None:
@@ -202,7 +202,7 @@ def test_statement_has_the_level_of_its_worst_source(sources: list[str], level: 
 
 def test_unused_target_group_of_the_account_is_a_warning() -> None:
     found = only_problem(with_policy(RIGHT, allows(LATTICE, sid="old", Condition=from_group(OTHER_GROUP))))
-    assert (found.level, "which does not send to it, by statement old" in found.actual) == ("warning", True)
+    assert (found.level, "which does not send to the bridge, by statement old" in found.actual) == ("warning", True)
     assert found.fix == f"{REMOVE} old --region eu-west-1"
 
 
@@ -221,6 +221,13 @@ def test_statement_for_an_unread_target_group_is_unknown_and_stays() -> None:
 def test_wide_statement_is_removed_by_no_command_if_a_target_group_is_unread(condition: dict[str, Any]) -> None:
     wide = allows(LATTICE, sid="wide", Condition=condition)
     deployment = replace(with_policy(RIGHT, wide), groups=(TARGET_GROUP, unread(OTHER_GROUP)))
+    (found,) = [one for one in problems(deployment) if "by statement wide" in one.actual]
+    assert (found.level, found.fix) == ("error", f"{FIRST} wide from the resource policy of bridge:live")
+
+
+def test_wide_statement_is_removed_by_no_command_if_targets_are_unread() -> None:
+    staging = replace(TARGET_GROUP, arn=OTHER_GROUP, targets=unread(OTHER_GROUP))
+    deployment = replace(with_policy(RIGHT, allows("*", sid="wide")), groups=(TARGET_GROUP, staging))
     (found,) = [one for one in problems(deployment) if "by statement wide" in one.actual]
     assert (found.level, found.fix) == ("error", f"{FIRST} wide from the resource policy of bridge:live")
 
