@@ -8,7 +8,6 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +22,7 @@ from tests.support.doctor_stack import (
     BRIDGE,
     GROUP,
     RECORDED,
-    RIGHTS,
     TOML,
-    TRUST,
     allows,
     get_configuration,
     get_policy,
@@ -33,7 +30,7 @@ from tests.support.doctor_stack import (
     list_urls,
     policy,
 )
-from tests.support.recorded_aws import RecordedAws, Recording, client
+from tests.support.recorded_aws import RecordedAws, Recording
 
 LATER = "2099-01-01T00:00:00.000+0000"
 """The date of the map, after moto has created its roles."""
@@ -63,15 +60,10 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(roles: AwsServer, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     folder = tmp_path_factory.mktemp("doctor")
     (folder / "bridge.toml").write_text(TOML, encoding="utf-8")
-    with AwsServer() as server:
-        iam = client("iam", server.url)
-        for name in ("bridge-role", "Blue-Api"):
-            iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
-        iam.put_role_policy(RoleName="bridge-role", PolicyName="invoke", PolicyDocument=json.dumps(RIGHTS))
-        yield Stack(server, folder)
+    return Stack(roles, folder)
 
 
 def test_stack_without_a_fault_exits_with_0(stack: Stack) -> None:

@@ -276,3 +276,10 @@ def test_service_that_the_allow_list_lacks_is_an_error() -> None:
     options = replace(CONFIGURATION.options, services=frozenset({SERVICE[:-1] + "9"}))
     found = only_problem(DEPLOYMENT, replace(CONFIGURATION, options=options))
     assert (found.level, "its requests are refused" in found.actual) == ("error", True)
+
+
+def test_malformed_service_arn_is_in_no_entry_of_the_allow_list() -> None:
+    """Trap G5: the entry would be pasted into the map."""
+    lines = problems(with_group(services=('x"]\n[[rule]]',)))
+    (found,) = [one for one in lines if one.subject == "[lattice] services"]
+    assert found.fix == "no entry is given: the ARN of a service in AWS's answer is malformed"
