@@ -27,7 +27,7 @@ from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.deployment.cloudformation.sam import translate
 from lattice_bridge.deployment.cloudformation.template import read_template
-from lattice_bridge.deployment.doctor.aws import READS
+from lattice_bridge.deployment.doctor.read import READS
 from lattice_bridge.errors import REASONS, InvalidMap
 from lattice_bridge.formats import assumptions
 from lattice_bridge.review.check import findings_of

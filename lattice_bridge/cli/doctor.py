@@ -1,4 +1,7 @@
-"""`lattice-bridge doctor`: a deployed stack, held against what it has to be."""
+"""`lattice-bridge doctor`: compares a deployed stack with its map.
+
+Rule: every call to AWS reads. The exit code says whether the stack is as expected.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +17,28 @@ import click
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read, read_map
 from lattice_bridge.config.document import parse_document
-from lattice_bridge.deployment.doctor.aws import Answer, Aws, text_of
-from lattice_bridge.deployment.doctor.config import Configured
-from lattice_bridge.deployment.doctor.finding import LEVELS, Finding, Shell, Unread
-from lattice_bridge.deployment.doctor.read_lambda import name_of
-from lattice_bridge.deployment.doctor.run import NoSuchFunction, findings_of, read_deployed
+from lattice_bridge.deployment.doctor.configuration import read_configuration
+from lattice_bridge.deployment.doctor.facts import FunctionName, Unread
+from lattice_bridge.deployment.doctor.findings import LEVELS, Finding
+from lattice_bridge.deployment.doctor.read import Answer, Aws, text_of
+from lattice_bridge.deployment.doctor.run import NoSuchFunction, findings_of, read_deployment
 
 if TYPE_CHECKING:
-    from lattice_bridge.deployment.doctor.facts import Name
+    from lattice_bridge.deployment.doctor.facts import Configuration
 
 _STYLES: Final = {"error": "bold red", "warning": "bold yellow", "unknown": "bold magenta", "ok": "green"}
 
 
 @click.command(short_help="Find what is wrong with a deployed stack.")
-@click.option("--function", required=True, metavar="NAME[:ALIAS]", help="The bridge's function: a name or an ARN.")
-@click.option("--service", metavar="ID|ARN", help="The Lattice service in front. Default: what forwards to it.")
-@click.option("--config", type=click.Path(path_type=Path), default=Path("bridge.toml"), show_default=True)
-@click.option("--region", help="Default: as every AWS SDK finds it.")
-@click.option("--profile", help="Of the AWS configuration.")
-@click.option("--strict", is_flag=True, help="Warnings count as errors.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--function", required=True, metavar="NAME[:ALIAS]", help="The bridge's function, by name or ARN.")
+@click.option("--service", metavar="ID|ARN", help="The Lattice service. Default: those that forward to the bridge.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), default=Path("bridge.toml"), show_default=True, help="The map."
+)
+@click.option("--region", help="AWS Region. Default: the one that AWS SDKs use.")
+@click.option("--profile", help="AWS profile to use.")
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(
     function: str,
     service: str | None,
@@ -44,44 +49,44 @@ def doctor(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Look at a deployed bridge, at what is in front of it and behind it, and hold it against the map in --config. It
-    reads, and never writes: each line is what is, what should be, and the command that mends it. Exits with 0 if
-    nothing is wrong, 1 if something is or could not be read, 2 without a map that loads, credentials or such a
-    function."""
-    configured = _configured(config)
+    """Compare a deployed bridge, the services in front of it and the functions behind it with the map in --config.
+
+    The command reads and never writes. Each line names what is, what is expected, and the fix. The exit code is 0 if
+    nothing is wrong, 1 if something is wrong or could not be read, and 2 if the map does not load, or if there are no
+    credentials or no such function."""
+    configuration = _configuration(config)
     session = _session(region, profile)
     aws = Aws(lambda name: _client(session, name))
     name, account = _name(aws, function, session.region_name)
-    shell = Shell(session.region_name, profile)
     try:
-        deployed = read_deployed(aws, name, configured, account=account, service=service)
+        deployment = read_deployment(aws, name, configuration, account=account, service=service)
     except NoSuchFunction as error:
         raise click.UsageError(str(error)) from error
-    findings = findings_of(deployed, configured, shell)
+    findings = findings_of(deployment, configuration, profile)
     _print(findings, as_json=as_json)
     bad = any(found.is_wrong or (strict and found.level == "warning") for found in findings)
     sys.exit(1 if bad else 0)
 
 
-def _configured(config: Path) -> Configured:
-    """What the map asks for. One that does not load is told as everywhere, and nothing is looked at."""
+def _configuration(config: Path) -> Configuration:
+    """The requirements of the map. If it does not load, its faults are printed, and nothing is read from AWS."""
     text = read(config)
     try:
         tenant_map = read_map(config)
-    except SystemExit:  # with 1, which would say that something is wrong with the stack
+    except SystemExit:  # its code 1 would mean a fault of the stack
         sys.exit(2)
-    return Configured.of(config, parse_document(text), tenant_map)
+    return read_configuration(config, parse_document(text), tenant_map)
 
 
 def _session(region: str | None, profile: str | None) -> Any:
-    import boto3  # here: no other command waits for it
+    import boto3  # here, so that no other command waits for it
 
     try:
         session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION"), profile_name=profile)
     except Exception as error:  # botocore's have no common base: no such profile, a file that cannot be read
         raise click.UsageError(f"{type(error).__name__}: {error}") from error
     if not session.region_name:
-        raise click.UsageError("no region: give --region, or set AWS_REGION")
+        raise click.UsageError("no Region. Fix: give --region, or set AWS_REGION")
     return session
 
 
@@ -92,18 +97,22 @@ def _client(session: Any, service: str) -> Any:
     return session.client(service, config=Config(connect_timeout=3, read_timeout=10, retries=retries))
 
 
-def _name(aws: Aws, function: str, region: str) -> tuple[Name, str]:
-    """The function that is meant, and the account of the credentials."""
-    caller = aws.read_as(_account_and_partition, "sts", "get_caller_identity", "*")
+def _name(aws: Aws, function: str, region: str) -> tuple[FunctionName, str]:
+    """The function that the operator named, and the account of the credentials."""
+    caller = aws.read(_account_and_partition, "sts", "get_caller_identity", "*")
     if caller is None or isinstance(caller, Unread):
         cause = caller.cause if isinstance(caller, Unread) else "no answer"
-        raise click.UsageError(f"no AWS credentials that work: {cause}; see `aws sts get-caller-identity`")
+        raise click.UsageError(f"no valid AWS credentials: {cause}. Fix: try `aws sts get-caller-identity`")
     account, partition = caller
-    name = name_of(function, partition, region, account)
+    name = FunctionName.parse(function, partition, region, account)
     if name is None:
-        raise click.UsageError(f"--function {function}: not a function's name or ARN")
-    if (there := name.arn.split(":")[3]) != region:
-        raise click.UsageError(f"--function {function}: it is in {there}, and this is {region}: give --region {there}")
+        raise click.UsageError(
+            f"--function {function}: not a function's name or ARN. Fix: write NAME, NAME:ALIAS or an ARN"
+        )
+    if name.region != region:
+        raise click.UsageError(
+            f"--function {function}: it is in {name.region}, not in {region}. Fix: give --region {name.region}"
+        )
     return name, account
 
 
@@ -121,27 +130,27 @@ def _print(findings: list[Finding], *, as_json: bool) -> None:
         _draw(findings)
     else:
         for found in findings:
-            show.say(found.level, found.subject, found.found, found.wanted, found.mend or "-")
+            show.say(found.level, found.subject, found.actual, found.expected, found.fix or "-")
         show.say(_summary(findings))
 
 
 def _draw(findings: list[Finding]) -> None:
-    """A table, and the commands below it: a command that is folded in a cell cannot be copied."""
-    mends = list(dict.fromkeys(found.mend for found in findings if found.mend))
-    numbers = {mend: str(number) for number, mend in enumerate(mends, 1)}
+    """A table, with the fixes below it: a command that is folded in a cell cannot be copied."""
+    fixes = list(dict.fromkeys(found.fix for found in findings if found.fix))
+    numbers = {fix: str(number) for number, fix in enumerate(fixes, 1)}
     rows = [
         (
             (found.level, _STYLES[found.level]),
             found.subject,
-            found.found,
-            found.wanted,
-            numbers.get(found.mend or "", ""),
+            found.actual,
+            found.expected,
+            numbers.get(found.fix or "", ""),
         )
         for found in findings
     ]
-    show.draw(show.table(("", "what", "is", "should be", "to mend"), rows), "")
-    for mend in mends:
-        show.say(f"{numbers[mend]}: {mend}")
+    show.draw(show.table(("", "subject", "actual", "expected", "fix"), rows), "")
+    for fix in fixes:
+        show.say(f"{numbers[fix]}: {fix}")
         show.say()
     worst = next((level for level in LEVELS if any(found.level == level for found in findings)), "ok")
     show.draw((_summary(findings), _STYLES[worst]))

@@ -1,4 +1,4 @@
-"""A deployed stack that is as it should be: as AWS tells of it, and as doctor read it.
+"""A deployed stack without a fault: as doctor's facts, and as recorded answers of AWS.
 
 Rule: a test changes the one thing that it is about.
 """
@@ -12,32 +12,32 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from lattice_bridge.config.options import Backend, Options
-from lattice_bridge.deployment.doctor.config import Configured, NamedRole
 from lattice_bridge.deployment.doctor.facts import (
     Alias,
     AuthPolicy,
     BackendFunction,
-    Deployed,
-    Door,
+    Configuration,
+    DeployedFunction,
+    Deployment,
     Function,
+    FunctionName,
     Listener,
-    MapRole,
-    Name,
-    Rights,
+    MapPrincipal,
+    ResourcePolicy,
+    RolePolicies,
     Service,
     TargetGroup,
 )
-from lattice_bridge.deployment.doctor.finding import Finding, Shell
+from lattice_bridge.deployment.doctor.findings import Finding
 from lattice_bridge.deployment.doctor.run import findings_of
-from lattice_bridge.deployment.doctor.service import POLICY
 from lattice_bridge.deployment.iam.policy import read_policy
 from tests.support.aws_server import REGION
 from tests.support.recorded_aws import Recording
 
 ACCOUNT: Final = "123456789012"  # moto's
 LAMBDA: Final = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function"
-BRIDGE: Final = Name(f"{LAMBDA}:bridge", "live")
-ORDERS: Final = Name(f"{LAMBDA}:orders", "live")
+BRIDGE: Final = FunctionName(f"{LAMBDA}:bridge", "live")
+ORDERS: Final = FunctionName(f"{LAMBDA}:orders", "live")
 GROUP: Final = f"arn:aws:vpc-lattice:{REGION}:{ACCOUNT}:targetgroup/tg-0123456789abcdef0"
 OTHER_GROUP: Final = f"arn:aws:vpc-lattice:{REGION}:{ACCOUNT}:targetgroup/tg-0123456789abcdef1"
 SERVICE: Final = f"arn:aws:vpc-lattice:{REGION}:{ACCOUNT}:service/svc-0123456789abcdef0"
@@ -70,13 +70,13 @@ tenant = "blue"
 
 
 def allows(principal: Any, *, sid: str = "lattice", **statement: Any) -> dict[str, Any]:
-    """A statement that lets somebody invoke."""
+    """A statement that allows a principal to invoke."""
     found = {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": "lambda:InvokeFunction"}
     return {**found, "Resource": BRIDGE.qualified, **statement}
 
 
 def from_group(arn: str = GROUP) -> dict[str, Any]:
-    """The condition under which Lambda admits one target group."""
+    """The condition that admits one target group."""
     return {"ArnLike": {"AWS:SourceArn": arn}}
 
 
@@ -95,7 +95,13 @@ RIGHTS: Final = policy(
     {"Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "*"},
 )
 
-# ---- as doctor read it ----------------------------------------------------------------------------------------------
+EVERYONE: Final = {"Effect": "Allow", "Principal": "*", "Action": "vpc-lattice-svcs:Invoke", "Resource": "*"}
+SIGNED_ONLY: Final = policy(
+    {**EVERYONE, "Condition": {"StringNotEqualsIgnoreCase": {"aws:PrincipalType": "anonymous"}}}
+)
+"""The auth policy of template.yaml."""
+
+# ---- facts ----------------------------------------------------------------------------------------------------------
 
 FUNCTION: Final = Function(
     runtime="python3.13",
@@ -110,84 +116,100 @@ FUNCTION: Final = Function(
     variables={},
 )
 BACKEND: Final = Backend("/", "orders:live")
-BLUE: Final = NamedRole("aws", ACCOUNT, "Blue-Api", ("blue-api",), denies=False)
-CONFIGURED: Final = Configured("bridge.toml", Options((BACKEND,), frozenset({SERVICE})), (BLUE,))
+BLUE: Final = MapPrincipal("aws", ACCOUNT, "Blue-Api", ("blue-api",), denies=False)
+CONFIGURATION: Final = Configuration("bridge.toml", Options((BACKEND,), frozenset({SERVICE})), (BLUE,))
 TARGET_GROUP: Final = TargetGroup(GROUP, "bridge", "V2", "ACTIVE", (BRIDGE.qualified,), (SERVICE,))
 IN_FRONT: Final = Service(
-    SERVICE, "bridge", "AWS_IAM", AuthPolicy("Active", read_policy(POLICY)), (Listener(LISTENER, "HTTPS", 443),)
+    SERVICE,
+    "bridge",
+    "AWS_IAM",
+    AuthPolicy("Active", read_policy(SIGNED_ONLY)),
+    (Listener("HTTPS", 443),),
 )
 BEHIND: Final = BackendFunction(
-    BACKEND, ORDERS, replace(FUNCTION, isolated=True), (Door(Name(ORDERS.arn), ()), Door(ORDERS, ()))
+    BACKEND,
+    DeployedFunction(
+        ORDERS,
+        replace(FUNCTION, isolated=True),
+        policies=(ResourcePolicy(FunctionName(ORDERS.arn), ()), ResourcePolicy(ORDERS, ())),
+    ),
 )
-DEPLOYED: Final = Deployed(
+DEPLOYMENT: Final = Deployment(
     account=ACCOUNT,
-    bridge=BRIDGE,
-    asked=False,
-    function=FUNCTION,
-    running=(),
-    aliases=(Alias("live", "7"),),
-    doors=(Door(Name(BRIDGE.arn), ()), Door(BRIDGE, read_policy(ADMITTED))),
-    left=0,
-    urls=(),
-    sources=(),
+    bridge=DeployedFunction(
+        BRIDGE,
+        FUNCTION,
+        aliases=(Alias("live", "7"),),
+        policies=(ResourcePolicy(FunctionName(BRIDGE.arn), ()), ResourcePolicy(BRIDGE, read_policy(ADMITTED))),
+    ),
+    name_given=False,
+    role_policies=RolePolicies(read_policy(RIGHTS), trust=read_policy(TRUST)),
+    serving=(),
+    event_sources=(),
     groups=(TARGET_GROUP,),
-    unseen=None,
+    groups_unread=None,
     services=((SERVICE, IN_FRONT),),
-    asked_service=None,
     backends=(BEHIND,),
-    rights=Rights(read_policy(RIGHTS), trust=read_policy(TRUST)),
-    map_written=WRITTEN,
-    map_gone=False,
-    roles=(MapRole(BLUE, BEFORE),),
-    elsewhere=(),
+    map_modified=WRITTEN,
+    principals=((BLUE, BEFORE),),
+    foreign_principals=(),
 )
 
 
-def door(*statements: Mapping[str, Any], qualifier: str | None = "live") -> Deployed:
-    """The stack with other statements on one of the bridge's names."""
-    name = Name(BRIDGE.arn, qualifier)
-    others = tuple(one for one in DEPLOYED.doors if one.name != name)
-    return replace(DEPLOYED, doors=(*others, Door(name, read_policy(policy(*statements)))))
+def with_bridge(deployment: Deployment = DEPLOYMENT, **changes: Any) -> Deployment:
+    """The stack with another function as the bridge."""
+    return replace(deployment, bridge=replace(deployment.bridge, **changes))
 
 
-def grouped(**changes: Any) -> Deployed:
+def with_settings(**changes: Any) -> Deployment:
+    """The stack with other settings of the bridge's function."""
+    return with_bridge(configuration=replace(FUNCTION, **changes))
+
+
+def with_policy(*statements: Mapping[str, Any], qualifier: str | None = "live") -> Deployment:
+    """The stack with another resource policy on one of the bridge's names."""
+    name = FunctionName(BRIDGE.arn, qualifier)
+    others = tuple(one for one in DEPLOYMENT.bridge.policies if one.name != name)
+    return with_bridge(policies=(*others, ResourcePolicy(name, read_policy(policy(*statements)))))
+
+
+def with_group(**changes: Any) -> Deployment:
     """The stack with another target group."""
-    return replace(DEPLOYED, groups=(replace(TARGET_GROUP, **changes),))
+    return replace(DEPLOYMENT, groups=(replace(TARGET_GROUP, **changes),))
 
 
-def served(**changes: Any) -> Deployed:
+def with_service(**changes: Any) -> Deployment:
     """The stack with another service in front."""
-    return replace(DEPLOYED, services=((SERVICE, replace(IN_FRONT, **changes)),))
+    return replace(DEPLOYMENT, services=((SERVICE, replace(IN_FRONT, **changes)),))
 
 
-def behind(backend: Backend | None = None, **changes: Any) -> Deployed:
+def with_backend(backend: Backend = BACKEND, **changes: Any) -> Deployment:
     """The stack with another backend."""
-    return replace(DEPLOYED, backends=(replace(BEHIND, backend=backend or BEHIND.backend, **changes),))
+    return replace(DEPLOYMENT, backends=(BackendFunction(backend, replace(BEHIND.function, **changes)),))
 
 
-def allowed(*statements: Mapping[str, Any], **changes: Any) -> Deployed:
+def with_role(*statements: Mapping[str, Any], **changes: Any) -> Deployment:
     """The stack with other statements in the policies of the bridge's role."""
-    return replace(
-        DEPLOYED, rights=Rights(read_policy(policy(*statements)), **{"trust": read_policy(TRUST), **changes})
-    )
+    policies = RolePolicies(read_policy(policy(*statements)), trust=read_policy(TRUST))
+    return replace(DEPLOYMENT, role_policies=replace(policies, **changes))
 
 
-def said(deployed: Deployed, configured: Configured = CONFIGURED) -> list[Finding]:
-    """All that doctor says that is not `ok`."""
-    return [found for found in findings_of(deployed, configured, Shell(REGION)) if found.level != "ok"]
+def problems(deployment: Deployment, configuration: Configuration = CONFIGURATION) -> list[Finding]:
+    """The findings that are not `ok`."""
+    return [found for found in findings_of(deployment, configuration) if found.level != "ok"]
 
 
-def only(deployed: Deployed, configured: Configured = CONFIGURED) -> Finding:
-    """The one thing that is wrong."""
-    (found,) = said(deployed, configured)
+def only_problem(deployment: Deployment, configuration: Configuration = CONFIGURATION) -> Finding:
+    """The one finding that is not `ok`."""
+    (found,) = problems(deployment, configuration)
     return found
 
 
-# ---- as AWS tells ---------------------------------------------------------------------------------------------------
+# ---- recorded answers -----------------------------------------------------------------------------------------------
 
 
-def configuration(name: Name, **changes: Any) -> dict[str, Any]:
-    """What Lambda says of a function, shortened to what is read."""
+def configuration(name: FunctionName, **changes: Any) -> dict[str, Any]:
+    """Lambda's description of a function, shortened to the members that are read."""
     found = {
         "FunctionName": name.name,
         "FunctionArn": name.qualified,
@@ -203,15 +225,15 @@ def configuration(name: Name, **changes: Any) -> dict[str, Any]:
     return {**found, **changes}
 
 
-def get_configuration(name: Name, **changes: Any) -> Recording:
+def get_configuration(name: FunctionName, **changes: Any) -> Recording:
     return Recording("lambda", "get_function_configuration", _asked(name), configuration(name, **changes))
 
 
-def _asked(name: Name) -> dict[str, str]:
+def _asked(name: FunctionName) -> dict[str, str]:
     return {"FunctionName": name.arn, **({"Qualifier": name.qualifier} if name.qualifier else {})}
 
 
-def get_policy(name: Name, document: Any) -> Recording:
+def get_policy(name: FunctionName, document: Any) -> Recording:
     return Recording("lambda", "get_policy", _asked(name), {"Policy": json.dumps(document), "RevisionId": "1"})
 
 
@@ -231,23 +253,23 @@ def _group(arn: str) -> Recording:
     return Recording("vpc-lattice", "get_target_group", {"targetGroupIdentifier": arn}, answer)
 
 
-def list_aliases(name: Name, *aliases: dict[str, Any]) -> Recording:
+def list_aliases(name: FunctionName, *aliases: dict[str, Any]) -> Recording:
     return Recording("lambda", "list_aliases", {"FunctionName": name.arn}, {"Aliases": list(aliases)})
 
 
-def list_versions(name: Name, *versions: str) -> Recording:
+def list_versions(name: FunctionName, *versions: str) -> Recording:
     found = [{"FunctionName": name.name, "Version": version} for version in ("$LATEST", *versions)]
     return Recording("lambda", "list_versions_by_function", {"FunctionName": name.arn}, {"Versions": found})
 
 
-def list_urls(name: Name, *arns: str) -> Recording:
+def list_urls(name: FunctionName, *arns: str) -> Recording:
     url = {"FunctionUrl": "https://abcdefgh.lambda-url.eu-west-1.on.aws/", "AuthType": "NONE"}
     url |= {"CreationTime": "2026-01-01", "LastModifiedTime": "2026-01-01"}
     found = {"FunctionUrlConfigs": [{**url, "FunctionArn": arn} for arn in arns]}
     return Recording("lambda", "list_function_url_configs", {"FunctionName": name.arn}, found)
 
 
-def list_sources(name: Name, *sources: dict[str, Any]) -> Recording:
+def list_sources(name: FunctionName, *sources: dict[str, Any]) -> Recording:
     found = {"EventSourceMappings": list(sources)}
     return Recording("lambda", "list_event_source_mappings", {"FunctionName": name.qualified}, found)
 
@@ -257,13 +279,13 @@ RECORDED: Final = (
     list_aliases(ORDERS, {"Name": "live", "AliasArn": ORDERS.qualified, "FunctionVersion": "3"}),
     list_versions(BRIDGE, "6", "7"),
     list_versions(ORDERS, "3"),
-    get_configuration(Name(BRIDGE.arn)),
+    get_configuration(FunctionName(BRIDGE.arn)),
     get_configuration(BRIDGE),
     get_configuration(ORDERS, TenancyConfig={"TenantIsolationMode": "PER_TENANT"}),
     get_policy(BRIDGE, ADMITTED),
     list_urls(BRIDGE),
     list_urls(ORDERS),
-    list_sources(Name(BRIDGE.arn)),
+    list_sources(FunctionName(BRIDGE.arn)),
     list_sources(BRIDGE),
     _groups(GROUP, OTHER_GROUP),
     list_targets(GROUP, BRIDGE.qualified),
@@ -279,7 +301,7 @@ RECORDED: Final = (
         "vpc-lattice",
         "get_auth_policy",
         {"resourceIdentifier": SERVICE},
-        {"policy": json.dumps(POLICY), "state": "Active"},
+        {"policy": json.dumps(SIGNED_ONLY), "state": "Active"},
     ),
     Recording(
         "vpc-lattice",
@@ -288,4 +310,4 @@ RECORDED: Final = (
         {"items": [{"arn": LISTENER, "protocol": "HTTPS", "port": 443}]},
     ),
 )
-"""The whole stack, but for IAM, which moto has."""
+"""The whole stack, except IAM, which moto has."""

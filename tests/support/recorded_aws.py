@@ -1,7 +1,7 @@
-"""AWS's answers as they were recorded, on a loopback port: for the calls that moto has not.
+"""Recorded answers of AWS on a loopback port, for the calls that moto does not have.
 
-Rule: each answer passes botocore's Stubber, which holds it against the service's own model; what is not recorded is not
-there.
+Rule: each answer passes botocore's Stubber, which compares it with the service's own model. A call without a recording
+is answered with ResourceNotFoundException.
 """
 
 from __future__ import annotations
@@ -104,13 +104,13 @@ def client(service: str, url: str) -> Any:
 
 @cache
 def _session() -> Any:
-    """One for all: reading a service's model takes longer than a test."""
+    """One session for all tests: reading a service's model takes longer than a test."""
     return boto3.session.Session("AKIDEXAMPLE", "not-a-secret", region_name=REGION)
 
 
 @cache
 def unconnected(service: str) -> Any:
-    """A client that nobody asks anything, for what it knows of its service."""
+    """A client that makes no call, for the model of its service."""
     return client(service, "http://127.0.0.1:9")
 
 

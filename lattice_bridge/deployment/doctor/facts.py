@@ -1,38 +1,84 @@
-"""A deployed stack as doctor read it.
+"""Typed values of a deployed stack and of the bridge.toml that describes it.
 
-Rule: values, each of them read or an `Unread`. Nothing here knows how AWS was asked.
+Rule: each fact was read, or is an `Unread`. This module makes no call and judges nothing.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal, TypeAlias, TypeVar
 
-from lattice_bridge.config.options import Backend
-from lattice_bridge.deployment.doctor.config import NamedRole
-from lattice_bridge.deployment.doctor.finding import Read, Unread, option
+from lattice_bridge.config.options import Backend, Options
 from lattice_bridge.deployment.iam.policy import Statement
 
 LATEST: Final = "$LATEST"
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
-    """A function as it is named.
+class Unread:
+    """Takes the place of a fact that could not be read.
 
     Attributes:
-        arn: its ARN, without a qualifier.
-        qualifier: alias or version; None for what it is under its bare name, which is `$LATEST`.
+        permission: the permission that the call needs, such as `lambda:GetPolicy`.
+        resource: the ARN that the permission is needed on.
+        cause: AWS's error code or the exception's type; or a phrase that says why no call was made.
+        out_of_reach: no call was made, since the resource is in another account or Region.
+    """
+
+    permission: str
+    resource: str
+    cause: str
+    out_of_reach: bool = False
+
+
+T = TypeVar("T")
+Read: TypeAlias = T | Unread
+
+# ---- Lambda ---------------------------------------------------------------------------------------------------------
+
+_FUNCTION: Final = re.compile(
+    r"(?:arn:(?P<partition>aws[a-zA-Z-]*):lambda:)?(?:(?P<region>[a-z]{2,4}(?:-[a-z]+)+-[0-9]):)?"
+    r"(?:(?P<account>[0-9]{12}):)?(?:function:)?(?P<name>[a-zA-Z0-9_-]{1,64})"
+    r"(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]{1,128}))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionName:
+    """A Lambda function with an optional qualifier.
+
+    Attributes:
+        arn: its ARN without a qualifier.
+        qualifier: an alias or a version; None for the bare name, which runs `$LATEST`.
     """
 
     arn: str
     qualifier: str | None = None
 
+    @classmethod
+    def parse(cls, text: str, partition: str, region: str, account: str) -> FunctionName | None:
+        """Parses a name, a partial ARN or an ARN, with an optional qualifier. Returns None for any other text.
+
+        Args:
+            text: as an operator or a bridge.toml writes it.
+            partition, region, account: defaults for the parts that the text leaves out.
+        """
+        found = _FUNCTION.fullmatch(text)
+        if found is None:
+            return None
+        home = f"{found['partition'] or partition}:lambda:{found['region'] or region}:{found['account'] or account}"
+        return cls(f"arn:{home}:function:{found['name']}", found["qualifier"])
+
     @property
     def name(self) -> str:
         return self.arn.rpartition(":")[2]
+
+    @property
+    def partition(self) -> str:
+        return self.arn.split(":")[1]
 
     @property
     def region(self) -> str:
@@ -43,46 +89,40 @@ class Name:
         return self.arn.split(":")[4]
 
     @property
-    def admitted_as(self) -> Name:
-        """The name whose resource policy counts: `$LATEST` has none of its own, but that of the bare name."""
-        return Name(self.arn) if self.qualifier == LATEST else self
-
-    @property
     def qualified(self) -> str:
-        """The ARN that an invocation of it is for."""
+        """The ARN that an Invoke of this name is for."""
         return f"{self.arn}:{self.qualifier}" if self.qualifier else self.arn
 
     @property
-    def short(self) -> str:
+    def label(self) -> str:
         return f"{self.name}:{self.qualifier}" if self.qualifier else self.name
 
     @property
     def is_version(self) -> bool:
-        """A published one: the names of aliases are no numbers."""
+        """The qualifier is a published version. AWS allows no alias whose name is a number."""
         return self.qualifier is not None and self.qualifier.isdigit()
 
     @property
-    def version(self) -> tuple[str, ...]:
-        """What the AWS CLI takes to name its alias or version, beside `--function-name`."""
-        return option("--qualifier", self.qualifier) if self.qualifier else ()
+    def policy_name(self) -> FunctionName:
+        """The name whose resource policy applies. `$LATEST` has no policy except the one of the bare name."""
+        return FunctionName(self.arn) if self.qualifier == LATEST else self
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function's configuration.
+    """The configuration of a function under one name.
 
     Attributes:
         runtime: its identifier; None for an image.
-        handler: of a zip.
-        role: its role's ARN.
-        timeout: seconds.
+        handler: None for an image.
+        role: the ARN of its role.
+        timeout: in seconds.
         log_format: `JSON` or `Text`.
-        log_group: where its log goes.
-        modified: when this version was changed last; None if AWS does not say.
-        isolated: each tenant has environments of its own.
-        state: `Active` when it serves.
-        update: how its last change went: `Successful`, `InProgress` or `Failed`.
-        variables: those of the environment whose names begin with LATTICE_BRIDGE_.
+        modified: when this version was last changed; None if AWS does not say.
+        isolated: its tenancy mode is PER_TENANT.
+        state: `Active` if it serves.
+        last_update: `Successful`, `InProgress` or `Failed`.
+        variables: the environment variables whose names begin with LATTICE_BRIDGE_.
     """
 
     runtime: str | None
@@ -95,53 +135,97 @@ class Function:
     isolated: bool
     state: str
     variables: Mapping[str, str]
-    update: str = "Successful"
+    last_update: str = "Successful"
 
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """An alias, the version it is for, and the shares (0 to 1) of its requests that other versions get meanwhile."""
+    """An alias, its version, and the weights (0 to 1) of the versions that receive a part of its requests."""
 
     name: str
     version: str
-    shares: tuple[tuple[str, float], ...] = ()
+    weights: tuple[tuple[str, float], ...] = ()
 
     @property
     def versions(self) -> tuple[str, ...]:
-        return (self.version, *(version for version, _share in self.shares))
+        return (self.version, *(version for version, _weight in self.weights))
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """One of the bridge's names that takes requests: what a target names, or a version that an alias gives a share.
+class ResourcePolicy:
+    """The resource policy of a function under one of its names."""
 
-    Attributes:
-        name: alias, version, or the function itself.
-        function: its configuration; None if there is no such alias or version.
-        rights: of its role; None if there is no such role.
-    """
-
-    name: Name
-    function: Read[Function | None]
-    rights: Read[Rights | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """Who may invoke a function under one of its names: the statements of that name's resource policy."""
-
-    name: Name
+    name: FunctionName
     statements: Read[tuple[Statement, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class TargetGroup:
-    """A target group.
+class DeployedFunction:
+    """A function with everything through which it can be invoked.
 
     Attributes:
-        event_version: `V1` or `V2`; None for one that is not of Lambda.
-        targets: their ids, which are functions' ARNs.
-        services: ARNs of the services that forward to it.
+        name: the function as it is invoked.
+        configuration: of that name; None if there is no such function, alias or version.
+        aliases: all aliases of the function.
+        policies: the resource policies of the bare name, of the aliases and of versions.
+        versions_left: the number of versions whose policies were not read.
+        urls: the ARNs, with qualifiers, of its names that have a function URL.
+    """
+
+    name: FunctionName
+    configuration: Read[Function | None]
+    aliases: Read[tuple[Alias, ...]] = ()
+    policies: tuple[ResourcePolicy, ...] = ()
+    versions_left: Read[int] = 0
+    urls: Read[tuple[str, ...]] = ()
+
+    def alias(self, name: FunctionName) -> Alias | None:
+        """The alias that a name means; None also where the aliases could not be read."""
+        known = () if isinstance(self.aliases, Unread) else self.aliases
+        return next((alias for alias in known if alias.name == name.qualifier), None)
+
+
+@dataclass(frozen=True, slots=True)
+class RolePolicies:
+    """The policies of a role.
+
+    Attributes:
+        statements: of its inline and attached policies.
+        boundary: of its permissions boundary; None if it has none.
+        trust: of its trust policy.
+    """
+
+    statements: Read[tuple[Statement, ...]]
+    boundary: Read[tuple[Statement, ...]] | None = None
+    trust: Read[tuple[Statement, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServingVersion:
+    """Another name of the bridge that receives requests: a target, or a version with a weight in an alias.
+
+    Attributes:
+        name: an alias, a version, or the bare name.
+        configuration: None if there is no such alias or version.
+        role_policies: None if there is no such role.
+    """
+
+    name: FunctionName
+    configuration: Read[Function | None]
+    role_policies: Read[RolePolicies | None]
+
+
+# ---- VPC Lattice ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TargetGroup:
+    """A target group that sends to the bridge.
+
+    Attributes:
+        event_version: `V1` or `V2`; None if the type of the group is not LAMBDA.
+        targets: their ids, which are ARNs of functions.
+        services: the ARNs of the services that forward to the group.
     """
 
     arn: str
@@ -152,22 +236,9 @@ class TargetGroup:
     services: tuple[str, ...]
 
 
-def target_name(target: str, bridge: Name) -> Name | None:
-    """The bridge as a target names it; None for another function."""
-    arn, qualifier = ":".join(target.split(":")[:7]), ":".join(target.split(":")[7:])
-    return Name(bridge.arn, qualifier or None).admitted_as if arn == bridge.arn else None
-
-
-def target_names(groups: Iterable[Read[TargetGroup]], bridge: Name) -> tuple[Name, ...]:
-    """The bridge's names that targets have."""
-    known = (group.targets for group in groups if isinstance(group, TargetGroup))
-    targets = (target for one in known if not isinstance(one, Unread) for target in one)
-    return tuple(dict.fromkeys(name for target in targets if (name := target_name(target, bridge))))
-
-
 @dataclass(frozen=True, slots=True)
 class AuthPolicy:
-    """A service's auth policy: `Active`, or `Inactive` while the service's auth type is NONE."""
+    """An auth policy: `Active`, or `Inactive` while the service's auth type is NONE; and its statements."""
 
     state: str
     statements: tuple[Statement, ...]
@@ -175,16 +246,15 @@ class AuthPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A listener: `HTTPS`, `HTTP` or `TLS_PASSTHROUGH`, on a port."""
+    """A listener; its protocol is `HTTPS`, `HTTP` or `TLS_PASSTHROUGH`."""
 
-    arn: str
     protocol: str
     port: int
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service. `auth_policy` is None if it has none."""
+    """A Lattice service. `auth_policy` is None if it has none."""
 
     arn: str
     name: str
@@ -193,108 +263,141 @@ class Service:
     listeners: Read[tuple[Listener, ...]]
 
 
+def target_name(target: str, bridge: FunctionName) -> FunctionName | None:
+    """The bridge as a target names it; None for another function."""
+    parts = target.split(":")
+    if ":".join(parts[:7]) != bridge.arn:
+        return None
+    return FunctionName(bridge.arn, ":".join(parts[7:]) or None).policy_name
+
+
+def target_names(groups: Iterable[Read[TargetGroup]], bridge: FunctionName) -> tuple[FunctionName, ...]:
+    """The names of the bridge that are targets of the groups."""
+    known = (group.targets for group in groups if isinstance(group, TargetGroup))
+    targets = (target for one in known if not isinstance(one, Unread) for target in one)
+    return tuple(dict.fromkeys(name for target in targets if (name := target_name(target, bridge))))
+
+
+# ---- bridge.toml ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MapPrincipal:
+    """A role or user that the map names exactly.
+
+    Attributes:
+        partition, account, name: of its ARN, without a path.
+        rules: the ids of the rules that name it.
+        denies: all of these rules deny.
+    """
+
+    partition: str
+    account: str
+    name: str
+    rules: tuple[str, ...]
+    denies: bool
+    kind: Literal["role", "user"] = "role"
+
+    @property
+    def arn(self) -> str:
+        return f"arn:{self.partition}:iam::{self.account}:{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The requirements that a bridge.toml has of the stack.
+
+    Attributes:
+        file: its path, for messages.
+        options: the backends, and the services that events may come from.
+        principals: the roles and users that rules name exactly.
+        knows_callers: a rule is for callers that Lattice authenticates.
+        admits_anonymous: a rule is for tokens or for anyone, so callers that Lattice calls anonymous must be allowed.
+        table: the registry's table, by name or ARN.
+    """
+
+    file: str
+    options: Options
+    principals: tuple[MapPrincipal, ...] = ()
+    knows_callers: bool = True
+    admits_anonymous: bool = False
+    table: str | None = None
+
+
+# ---- the stack ------------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True, slots=True)
 class BackendFunction:
-    """A `[[backend]]`, and the function behind it.
-
-    Attributes:
-        function: its configuration under the name that the backend has; None if there is no such function.
-        doors: who may invoke it, under any of its names.
-        aliases: of it.
-        left: how many of its versions were not asked who may invoke them.
-        urls: the ARNs of its names that have a function URL.
-    """
+    """A `[[backend]]` and the function that it names."""
 
     backend: Backend
-    name: Name
-    function: Read[Function | None]
-    doors: tuple[Door, ...] = ()
-    aliases: Read[tuple[Alias, ...]] = ()
-    left: Read[int] = 0
-    urls: Read[tuple[str, ...]] = ()
+    function: DeployedFunction
 
 
 @dataclass(frozen=True, slots=True)
-class Rights:
-    """What a role may do.
+class Deployment:
+    """A deployed bridge with everything in front of it and behind it.
 
     Attributes:
-        statements: of its inline and attached policies.
-        boundary: the statements of its permissions boundary; None if it has none.
-        trust: the statements of its trust policy: who may assume it.
-        inline: the names of its inline policies.
-    """
-
-    statements: Read[tuple[Statement, ...]]
-    boundary: Read[tuple[Statement, ...]] | None = None
-    trust: Read[tuple[Statement, ...]] = ()
-    inline: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class MapRole:
-    """A role or user that the map names, and when it was created; None if there is none."""
-
-    named: NamedRole
-    created: Read[datetime | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Deployed:
-    """All of it.
-
-    Attributes:
-        account: of the credentials.
-        bridge: the bridge's function, under the alias or version asked for, or else as Lattice's target names it.
-        asked: an alias or version was asked for.
-        function: its configuration.
-        running: its other names that take requests.
-        aliases: of the function.
-        doors: of the function itself, of each alias, of what targets name, and of versions.
-        left: how many of its versions were not asked who may invoke them.
-        urls: the ARNs of its names that have a function URL.
-        sources: (UUID, source) of its event source mappings.
-        groups: target groups that send to it.
-        unseen: in which target groups it is could not be found out, or not fully.
-        services: those that forward to the groups, and the one asked for; None for one that is not there.
-        asked_service: its ARN or id, if one was asked for.
+        account: the account of the credentials.
+        bridge: under the alias or version that the operator named, or else under the name that Lattice's target has.
+        name_given: the operator named an alias or version.
+        role_policies: of the bridge's role; None if there is no such role.
+        serving: the other names of the bridge that receive requests.
+        event_sources: (UUID, source) of its event source mappings.
+        groups: the target groups that send to it.
+        groups_unread: the call that left a part of the target groups unread; None if all were read.
+        services: those that forward to the groups, and the one that the operator named, by ARN or id; None for one
+            that does not exist.
         backends: the functions behind it.
-        rights: of its role.
-        map_written: when what the map is in was changed last; None if AWS does not say.
-        map_gone: AWS says that there is no such object or parameter.
-        roles: and users that the map names, of this account; the first of them, if there are very many.
-        elsewhere: those of other accounts.
+        map_modified: when the place of the map was last changed; None if there is no such object or parameter, or if
+            AWS does not say.
+        principals: the roles and users of the map in this account, with their dates of creation; None for one that
+            does not exist. Cut off after a limit.
+        foreign_principals: the roles and users of the map in other accounts.
     """
 
     account: str
-    bridge: Name
-    asked: bool
-    function: Read[Function]
-    running: tuple[Running, ...]
-    aliases: Read[tuple[Alias, ...]]
-    doors: tuple[Door, ...]
-    left: Read[int]
-    urls: Read[tuple[str, ...]]
-    sources: Read[tuple[tuple[str, str], ...]]
+    bridge: DeployedFunction
+    name_given: bool
+    role_policies: Read[RolePolicies | None]
+    serving: tuple[ServingVersion, ...]
+    event_sources: Read[tuple[tuple[str, str], ...]]
     groups: tuple[Read[TargetGroup], ...]
-    unseen: Read[None]
+    groups_unread: Unread | None
     services: tuple[tuple[str, Read[Service | None]], ...]
-    asked_service: str | None
     backends: tuple[BackendFunction, ...]
-    rights: Read[Rights | None]
-    map_written: Read[datetime | None]
-    map_gone: bool
-    roles: tuple[MapRole, ...]
-    elsewhere: tuple[NamedRole, ...]
+    map_modified: Read[datetime | None]
+    principals: tuple[tuple[MapPrincipal, Read[datetime | None]], ...]
+    foreign_principals: tuple[MapPrincipal, ...]
 
-    def alias(self, name: Name) -> Alias | None:
-        """The bridge's alias of that name, as far as its aliases could be read."""
-        known = () if isinstance(self.aliases, Unread) else self.aliases
-        return next((alias for alias in known if alias.name == name.qualifier), None)
+    @property
+    def known_groups(self) -> tuple[TargetGroup, ...]:
+        """The target groups that could be read."""
+        return tuple(group for group in self.groups if isinstance(group, TargetGroup))
 
-    def lacks(self, name: Name) -> bool:
-        """The bridge has no such alias or version: asked for by name it was not found, or it is not in the list."""
-        if any(one.name == name and one.function is None for one in self.running):
+    @property
+    def groups_are_known(self) -> bool:
+        """All target groups and their targets could be read."""
+        known = self.known_groups
+        targets_are_known = not any(isinstance(group.targets, Unread) for group in known)
+        return self.groups_unread is None and len(known) == len(self.groups) and targets_are_known
+
+    @property
+    def all_serving(self) -> tuple[ServingVersion, ...]:
+        """Every name of the bridge that receives requests, with the one of `bridge` first."""
+        return (ServingVersion(self.bridge.name, self.bridge.configuration, self.role_policies), *self.serving)
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The ARNs of the roles that the bridge runs as, as far as they could be read."""
+        configurations = (one.configuration for one in self.all_serving)
+        return frozenset(one.role for one in configurations if isinstance(one, Function))
+
+    def lacks(self, name: FunctionName) -> bool:
+        """The bridge has no such alias or version: AWS answered so, or the list of aliases lacks it."""
+        if any(one.name == name and one.configuration is None for one in self.serving):
             return True
         is_alias = name.qualifier is not None and not name.is_version
-        return is_alias and not isinstance(self.aliases, Unread) and self.alias(name) is None
+        return is_alias and not isinstance(self.bridge.aliases, Unread) and self.bridge.alias(name) is None

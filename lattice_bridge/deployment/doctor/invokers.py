@@ -1,237 +1,478 @@
-"""Who may invoke the bridge: Lattice, from the target groups that send to it, and nobody else.
+"""Invokers: every principal that may run the bridge, a backend, or code with the bridge's role.
 
-Rule: whoever may invoke the bridge writes the event, and with it the caller that the bridge believes in, and the
-service. A resource policy does not list the account's own identities: who of them has lambda:InvokeFunction stands in
-their own policies.
+Rule: no policy restricts which tenant an invoker names, and an invoker of the bridge writes the event. So Lattice alone
+may invoke the bridge, from its target groups; the bridge's role alone may invoke a backend; Lambda alone may assume the
+role. A statement is as bad as the worst that it allows, and a principal that may change a function may do all that the
+function may.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
-from lattice_bridge.deployment.doctor.doors import (
-    Own,
-    account_of,
-    by_sid,
-    deed,
-    remove,
-    show,
-    standing,
-    unread_findings,
-    url_findings,
-    whom,
+from lattice_bridge.deployment.doctor.facts import (
+    BackendFunction,
+    DeployedFunction,
+    Deployment,
+    Function,
+    FunctionName,
+    RolePolicies,
+    TargetGroup,
+    Unread,
+    target_name,
+    target_names,
 )
-from lattice_bridge.deployment.doctor.facts import Deployed, Name, TargetGroup, target_name, target_names
-from lattice_bridge.deployment.doctor.finding import LEVELS, Finding, Level, Shell, Unread, free_name, listed
-from lattice_bridge.deployment.iam.policy import INVOKE, ConditionValue, Statement, is_pattern
+from lattice_bridge.deployment.doctor.findings import (
+    LEVELS,
+    Command,
+    Finding,
+    Level,
+    command,
+    function_command,
+    listed,
+    unread_finding,
+)
+from lattice_bridge.deployment.doctor.role import is_for_role
+from lattice_bridge.deployment.iam.policy import INVOKE, READ_ACTIONS, ConditionValue, Statement, is_pattern
+
+# ---- one statement --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """The principals and actions that a policy is meant to allow.
+
+    Attributes:
+        principals: (kind, name) of each.
+        accounts: the operator's own: other principals of these are a warning. All others are an error.
+        actions: the beginning of the permitted actions, in lower case.
+    """
+
+    principals: frozenset[tuple[str, str]]
+    accounts: frozenset[str] = frozenset()
+    actions: str = "lambda:invoke"
+
+
+def severity(statement: Statement, permitted: Permitted) -> Literal["error", "warning"] | None:
+    """How bad it is what a statement allows; None if it allows the permitted only, or only reading."""
+    if statement.effect == "Deny" or statement.only_reads:
+        return None
+    found = [_severity(*principal, statement, permitted) for principal in unexpected_principals(statement, permitted)]
+    if statement.all_but or "error" in found:
+        return "error"
+    return "warning" if found else None
+
+
+def unexpected_principals(statement: Statement, permitted: Permitted) -> list[tuple[str, str]]:
+    """The principals that a statement allows more than is permitted."""
+    if not _has_only(statement, permitted.actions):
+        return list(statement.principals)
+    arns = statement.values("aws:principalarn") or ()
+    pinned = bool(arns) and all(("AWS", arn.text) in permitted.principals for arn in arns)
+    return [one for one in statement.principals if one not in permitted.principals and not (one[0] == "*" and pinned)]
+
+
+def _has_only(statement: Statement, actions: str) -> bool:
+    """All its actions begin as given, or only read."""
+    return statement.not_actions is None and all(
+        one.lower().startswith((actions, *READ_ACTIONS)) for one in statement.actions
+    )
+
+
+def _severity(kind: str, name: str, statement: Statement, permitted: Permitted) -> Literal["error", "warning"]:
+    def own(key: str) -> bool:
+        """Each value that a condition allows for the key is of an own account."""
+        values = statement.values(key)
+        return values is not None and all(account_of(value.text) in permitted.accounts for value in values)
+
+    if kind == "Federated":
+        is_own = False  # an identity provider speaks for all its users, which may be all of GitHub
+    elif kind == "Service":
+        is_own = own("aws:sourcearn") or own("aws:sourceaccount")
+    elif kind == "*":
+        is_own = own("aws:principalarn") or own("aws:principalaccount")
+        is_own = is_own or (own("aws:sourcearn") and own("aws:sourceaccount"))
+    else:
+        is_own = account_of(name) in permitted.accounts
+    return "warning" if is_own else "error"
+
+
+def account_of(text: str) -> str | None:
+    """The account of an ARN, or of a principal that is an account's number; None where it may be any account."""
+    *place, rest = text.split(":", 5)
+    if not place:
+        return rest if rest.isdigit() else None
+    return None if len(place) < 5 or is_pattern("".join(place)) else place[4]
+
+
+def _principals_text(statement: Statement, permitted: Permitted) -> str:
+    if statement.all_but:
+        return f"everyone but {listed([name for _kind, name in statement.principals])}"
+    return listed([name for _kind, name in unexpected_principals(statement, permitted)])
+
+
+def _actions_text(statement: Statement) -> str:
+    if statement.not_actions is not None:
+        return f"do everything to it but {listed(statement.not_actions)}"
+    return "invoke it" if _has_only(statement, "lambda:invoke") else f"call {listed(statement.actions)} on it"
+
+
+def _by(statement: Statement) -> str:
+    return f", by statement {statement.sid}" if statement.sid else ""
+
+
+def _removal(statement: Statement, name: FunctionName) -> str:
+    """The command that removes a statement: safe only if nothing that is expected depends on the statement."""
+    found = function_command("lambda remove-permission", name, statement_id=statement.sid)
+    return found if isinstance(found, Command) else f"remove {_sid(statement)} from the resource policy of {name.label}"
+
+
+def _removal_after(first: str, statement: Statement, name: FunctionName) -> str:
+    return f"first {first}; then remove {_sid(statement)} from the resource policy of {name.label}"
+
+
+def _sid(statement: Statement) -> str:
+    return f"statement {statement.sid}" if statement.sid else "the statement without an id"
+
+
+# ---- every function -------------------------------------------------------------------------------------------------
+
+
+def _unread_findings(function: DeployedFunction, expected: str) -> Iterator[Finding]:
+    """The resource policies that were not read."""
+    if isinstance(function.aliases, Unread):
+        subject = f"aliases of {function.name.name}"
+        yield unread_finding(subject, function.aliases, "readable: each alias has a policy of its own")
+    by_cause: dict[str, list[tuple[FunctionName, Unread]]] = {}
+    for policy in function.policies:
+        if isinstance(policy.statements, Unread):
+            by_cause.setdefault(policy.statements.cause, []).append((policy.name, policy.statements))
+    for (name, unread), *others in by_cause.values():
+        subject = f"invoke permission {name.label}" + (f" and {len(others)} other names of it" if others else "")
+        yield unread_finding(subject, replace(unread, resource=f"{name.arn}*") if others else unread, expected)
+    subject, left = f"versions of {function.name.name}", function.versions_left
+    if isinstance(left, Unread):
+        yield unread_finding(subject, left, "readable: each version has a policy of its own")
+    elif left:
+        fix = "delete the versions that nothing uses"
+        yield Finding("unknown", subject, f"{left} more, whose policies were not read", "no unused versions", fix)
+
+
+def _url_findings(function: DeployedFunction, expected: str) -> Iterator[Finding]:
+    subject = f"function URL {function.name.name}"
+    if isinstance(function.urls, Unread):
+        yield unread_finding(subject, function.urls, expected)
+    elif not function.urls:
+        yield Finding("ok", subject, "none", expected)
+    else:
+        for arn in function.urls:
+            name = FunctionName(function.name.arn, arn.removeprefix(function.name.arn).removeprefix(":") or None)
+            fix = function_command("lambda delete-function-url-config", name)
+            yield Finding("error", subject, f"{name.label} has one", expected, fix)
+
+
+# ---- the bridge -----------------------------------------------------------------------------------------------------
 
 LATTICE: Final = "vpc-lattice.amazonaws.com"
 _LATTICE: Final = frozenset({("Service", LATTICE), ("Service", "*"), ("*", "*")})
-"""How a statement may name it."""
-_OWN: Final = Own(frozenset({("Service", LATTICE)}))
+"""The principals that include Lattice."""
+_PERMITTED: Final = Permitted(frozenset({("Service", LATTICE)}))
 _SOURCE: Final = "aws:sourcearn"
 _ACCOUNT: Final = "aws:sourceaccount"
 
 
-def invoker_findings(deployed: Deployed, shell: Shell) -> Iterator[Finding]:
-    """The bridge's resource policies, function URLs and event sources."""
-    groups = [group.arn for group in deployed.groups if isinstance(group, TargetGroup)]
-    wanted = f"{LATTICE} alone, from {listed(groups) or 'its target group'}"
-    yield from unread_findings(deployed.bridge, deployed.aliases, deployed.doors, deployed.left, wanted)
-    for door in deployed.doors:
-        if not isinstance(door.statements, Unread) and not deployed.lacks(door.name):
-            yield from _policy_findings(door.name, door.statements, deployed, wanted, shell)
-    yield from url_findings(deployed.bridge, deployed.urls, "none: who calls it writes the event", shell)
-    yield from _source_findings(deployed, shell)
+def bridge_invoker_findings(deployment: Deployment) -> Iterator[Finding]:
+    """Judges the bridge's resource policies, function URLs and event sources."""
+    groups = [group.arn for group in deployment.known_groups]
+    expected = f"{LATTICE} only, from {listed(groups) or 'its target group'}"
+    yield from _unread_findings(deployment.bridge, expected)
+    for policy in deployment.bridge.policies:
+        if not isinstance(policy.statements, Unread) and not deployment.lacks(policy.name):
+            yield from _policy_findings(policy.name, policy.statements, deployment, expected)
+    yield from _url_findings(deployment.bridge, "none: its callers write the event")
+    yield from _event_source_findings(deployment)
+
+
+def _event_source_findings(deployment: Deployment) -> Iterator[Finding]:
+    expected = "none: the producers of the source write the event"
+    if isinstance(deployment.event_sources, Unread):
+        yield unread_finding("event sources", deployment.event_sources, expected)
+    elif not deployment.event_sources:
+        yield Finding("ok", "event sources", "none", expected)
+    else:
+        for uuid, source in deployment.event_sources:
+            fix = command("lambda delete-event-source-mapping", deployment.bridge.name.region, uuid=uuid)
+            yield Finding("error", "event sources", source, expected, fix)
 
 
 def _policy_findings(
-    name: Name, statements: tuple[Statement, ...], deployed: Deployed, wanted: str, shell: Shell
+    name: FunctionName, statements: tuple[Statement, ...], deployment: Deployment, expected: str
 ) -> Iterator[Finding]:
-    """The statements that let Lattice in too widely come after the one that lets it in rightly: the order in which the
-    commands can be pasted without a request that fails."""
-    subject = f"invoke permission {name.short}"
-    sending = [
-        group for group in deployed.groups if isinstance(group, TargetGroup) and _may_send_to(group, name, deployed)
-    ]
-    problems = [(one, _problem(one, name, deployed)) for one in statements]
-    good = [one for one, problem in problems if problem is None]
-    right = [group.arn for group in sending if any(admits(one, group.arn) for one in good)]
+    """Judges one resource policy of the bridge. What is missing comes before what must be removed."""
+    subject = f"invoke permission {name.label}"
+    sending = [group for group in deployment.known_groups if _may_send_to(group, name, deployment)]
+    problems = [(statement, _problem(statement, name, deployment)) for statement in statements]
+    good = [statement for statement, problem in problems if problem is None]
+    right = [group.arn for group in sending if any(admits_group(statement, group.arn) for statement in good)]
     if right:
-        yield Finding("ok", subject, f"{LATTICE} from {listed(right)}", wanted)
-    alone = False
-    for group in sending:
-        if group.arn not in right and _sends_to(group, name):
-            found = _missing(group.arn, name, statements, deployed, wanted, shell)
-            alone = alone or any(may_admit(one, group.arn) for one in statements)
-            yield found
+        yield Finding("ok", subject, f"{LATTICE} from {listed(right)}", expected)
+    missing = [group.arn for group in sending if group.arn not in right and _sends_to(group, name)]
+    for arn in missing:
+        yield _missing_finding(arn, name, statements, deployment, expected)
     for statement, problem in problems:
         if problem is not None:
-            level, text = problem
-            mend = remove(statement, name, shell)
-            if unread := _unread_of(statement, deployed):
-                mend = f"once {listed(unread)} can be read, and has a statement of its own if it sends here: {mend}"
-            elif alone and _is_for_lattice(statement):
-                mend = f"once {LATTICE} is let in by a statement of its own, as said above: {mend}"
-            yield Finding(level, subject, text, wanted, None if level == "unknown" else mend)
+            level, actual = problem
+            first = "make sure that each target group that sends here has a statement of its own"
+            certain = deployment.groups_are_known and not missing
+            safe = certain or not _includes_lattice(statement)
+            fix = _removal(statement, name) if safe else _removal_after(first, statement, name)
+            yield Finding(level, subject, actual, expected, None if level == "unknown" else fix)
     if sending:
-        yield from _denied_findings(subject, name, statements, wanted, shell)
-        yield from _denied_as_well_findings(subject, name, deployed, wanted, shell)
+        yield from _deny_findings(subject, name, statements, deployment, expected)
 
 
-def _unread_of(statement: Statement, deployed: Deployed) -> list[str]:
-    """The target groups that a statement lets in, and of which nobody knows whether they send here."""
-    unread = [group.resource for group in deployed.groups if isinstance(group, Unread)]
-    known = (group for group in deployed.groups if isinstance(group, TargetGroup))
-    unread += [group.arn for group in known if isinstance(group.targets, Unread)]
-    named = [arn for arn in unread if may_admit(statement, arn)]
-    sources = statement.values(_SOURCE)
-    wide = sources is None or any(one.is_pattern for one in sources)
-    return ["what sends here"] if isinstance(deployed.unseen, Unread) and wide and _is_for_lattice(statement) else named
-
-
-def _sends_to(group: TargetGroup, name: Name) -> bool:
+def _sends_to(group: TargetGroup, name: FunctionName) -> bool:
     return not isinstance(group.targets, Unread) and any(target_name(one, name) == name for one in group.targets)
 
 
-def _may_send_to(group: TargetGroup, name: Name, deployed: Deployed) -> bool:
-    """Where its targets cannot be read, or name what is not there, any name may be meant, and none has to be."""
+def _may_send_to(group: TargetGroup, name: FunctionName, deployment: Deployment) -> bool:
+    """If its targets cannot be read, or do not exist, the group may be meant for any name."""
     if isinstance(group.targets, Unread) or _sends_to(group, name):
         return True
-    return any(deployed.lacks(one) for one in target_names((group,), name))
+    return any(deployment.lacks(one) for one in target_names((group,), name))
 
 
-def _missing(
-    group: str, name: Name, statements: tuple[Statement, ...], deployed: Deployed, wanted: str, shell: Shell
+def _missing_finding(
+    group: str, name: FunctionName, statements: tuple[Statement, ...], deployment: Deployment, expected: str
 ) -> Finding:
-    """The line for a target group that no statement of its own lets in."""
-    subject, mend = f"invoke permission {name.short}", admit(name, group, statements, shell)
-    if any(admits(one, group) for one in statements):
-        found = f"{LATTICE} from {group} is admitted by what should go alone"
-        return Finding("error", subject, found, wanted, mend)
-    if any(may_admit(one, group) for one in (*statements, *_for_more_names(name, deployed))):
-        where = "under a condition, with everybody, or by the bare name's policy"
-        return Finding("unknown", subject, f"{LATTICE} from {group} may be admitted: {where}", wanted, mend)
-    return Finding("error", subject, f"{LATTICE} from {group} is not admitted", wanted, mend)
+    """The finding for a target group that no statement of its own admits."""
+    subject = f"invoke permission {name.label}"
+    sid = f"lattice-{group.rpartition('/')[2]}"
+    fix = f"allow {INVOKE} to {LATTICE} in the resource policy of {name.label}, with aws:SourceArn {group}"
+    if all(statement.sid != sid for statement in statements):
+        call = f"lambda add-permission --action {INVOKE} --principal {LATTICE}"
+        fix = function_command(call, name, statement_id=sid, source_arn=group)
+    if any(admits_group(statement, group) for statement in statements):
+        actual = f"{LATTICE} from {group} is admitted only by a statement that has to be removed"
+        return Finding("error", subject, actual, expected, fix)
+    if any(may_admit_group(statement, group) for statement in (*statements, *_wide_statements(name, deployment))):
+        where = "under a condition, as one of everyone, or by the policy of the bare name"
+        return Finding("unknown", subject, f"{LATTICE} from {group} may be admitted: {where}", expected, fix)
+    return Finding("error", subject, f"{LATTICE} from {group} is not admitted", expected, fix)
 
 
-def _for_more_names(name: Name, deployed: Deployed) -> list[Statement]:
-    """Of the bare name's policy: one that was put as a whole may be for a function and all of its versions and
-    aliases."""
-    bare = next((door.statements for door in deployed.doors if door.name == Name(name.arn)), ())
+def _wide_statements(name: FunctionName, deployment: Deployment) -> list[Statement]:
+    """The statements of the bare name's policy whose resource may include its versions and aliases. PutResourcePolicy
+    can set such a policy as a whole."""
+    bare = next((one.statements for one in deployment.bridge.policies if one.name == FunctionName(name.arn)), ())
     known = () if isinstance(bare, Unread) or name.qualifier is None else bare
     wide = (one for one in known if one.not_resources is not None or any(map(is_pattern, one.resources)))
     return [one for one in wide if one.may_name_resource(name.qualified)]
 
 
-def _is_for_lattice(statement: Statement) -> bool:
-    """By its name, or as one of everybody."""
+def _includes_lattice(statement: Statement) -> bool:
     return statement.all_but or bool(_LATTICE & set(statement.principals))
 
 
-def _from(group: str) -> dict[str, str]:
-    """What Lambda is told of a request from a target group."""
+def _keys(group: str) -> dict[str, str]:
+    """The condition keys of a request that Lattice sends for a target group."""
     return {_SOURCE: group, _ACCOUNT: account_of(group) or ""}
 
 
-def may_admit(statement: Statement, group: str) -> bool:
-    """It is for Lattice and this group, as far as can be told."""
-    return (
-        statement.effect == "Allow"
-        and statement.names_action(INVOKE)
-        and _is_for_lattice(statement)
-        and statement.may_hold_for(_from(group))
-    )
+def may_admit_group(statement: Statement, group: str) -> bool:
+    """A statement may allow Lattice to invoke for a target group: no condition is known to exclude it."""
+    if statement.effect == "Deny" or not statement.names_action(INVOKE):
+        return False
+    return _includes_lattice(statement) and statement.may_hold_for(_keys(group))
 
 
-def admits(statement: Statement, group: str) -> bool:
-    """Whether it lets Lattice invoke from a target group, under no condition but the group's ARN and account."""
+def admits_group(statement: Statement, group: str) -> bool:
+    """A statement allows Lattice by name to invoke for a target group, with conditions on its ARN and account only."""
     named = ("Service", LATTICE) in statement.principals and not statement.all_but
-    return named and may_admit(statement, group) and statement.holds_for(_from(group))
+    return named and may_admit_group(statement, group) and statement.holds_for(_keys(group))
 
 
-def _problem(statement: Statement, name: Name, deployed: Deployed) -> tuple[Level, str] | None:
-    """How bad what a statement lets in is at worst, and what that is; None for what should be, or lets nobody in."""
-    if (worst := standing(statement, _OWN)) is not None:
-        return worst, f"{whom(statement, _OWN)} may {deed(statement)}{by_sid(statement)}"
+def _problem(statement: Statement, name: FunctionName, deployment: Deployment) -> tuple[Level, str] | None:
+    """The worst that a statement allows, with its level; None if it allows nothing but the expected."""
+    if (worst := severity(statement, _PERMITTED)) is not None:
+        return worst, f"{_principals_text(statement, _PERMITTED)} may {_actions_text(statement)}{_by(statement)}"
     if statement.effect == "Deny" or statement.only_reads:
         return None
     sources = statement.values(_SOURCE)
     if () in (sources, statement.values(_ACCOUNT)):
-        text = f"{LATTICE} may never: no target group is as its conditions ask; a wildcard under StringEquals is none"
-        return "warning", f"{text}{by_sid(statement)}"
+        actual = f"{LATTICE} is never admitted: no target group meets the conditions (StringEquals has no wildcards)"
+        return "warning", f"{actual}{_by(statement)}"
     if sources is None:
-        return "error", f"{LATTICE} may, from anybody's target group: no aws:SourceArn{by_sid(statement)}"
-    judged = [found for source in sources if (found := _source_problem(source, statement, name, deployed))]
-    level, text = min(judged, key=lambda one: LEVELS.index(one[0]), default=("ok", ""))
-    return (level, f"{LATTICE} {text}{by_sid(statement)}") if text else None
+        return (
+            "error",
+            f"{LATTICE} may invoke it from any target group of any account: no aws:SourceArn{_by(statement)}",
+        )
+    judged = [found for source in sources if (found := _source_problem(source, statement, name, deployment))]
+    if not judged:
+        return None
+    level, actual = min(judged, key=lambda one: LEVELS.index(one[0]))
+    return level, f"{LATTICE} {actual}{_by(statement)}"
 
 
 def _source_problem(
-    source: ConditionValue, statement: Statement, name: Name, deployed: Deployed
+    source: ConditionValue, statement: Statement, name: FunctionName, deployment: Deployment
 ) -> tuple[Level, str] | None:
     if source.is_pattern:
-        return "error", f"may, from every target group like {source.text}"
-    if account_of(source.text) != deployed.bridge.account or ":targetgroup/" not in source.text.lower():
-        return "error", f"may, from {source.text}, which does not send to it"
-    if any(isinstance(group, Unread) and source.may_hold(group.resource) for group in deployed.groups):
-        return "unknown", f"may, from {source.text}, which could not be read"
-    known = (group for group in deployed.groups if isinstance(group, TargetGroup))
-    group = next((one for one in known if source.may_hold(one.arn)), None)
+        return "error", f"may invoke it from every target group that matches {source.text}"
+    if account_of(source.text) != deployment.bridge.name.account or ":targetgroup/" not in source.text.lower():
+        return "error", f"may invoke it from {source.text}, which does not send to the bridge"
+    if any(isinstance(group, Unread) and source.may_hold(group.resource) for group in deployment.groups):
+        return "unknown", f"may invoke it from {source.text}, which could not be read"
+    group = next((one for one in deployment.known_groups if source.may_hold(one.arn)), None)
     if group is None:
-        return "warning", f"may, from {source.text}, which does not send to it"
-    if not _may_send_to(group, name, deployed):
-        return "warning", f"from {source.text}, which sends to another name of the function"
+        return "warning", f"may invoke it from {source.text}, which does not send to the bridge"
+    if not _may_send_to(group, name, deployment):
+        return "warning", f"may invoke it from {source.text}, which sends to another name of the function"
     accounts = statement.values(_ACCOUNT) or ()
     if accounts and not any(one.may_hold(account_of(group.arn) or "") for one in accounts):
-        others = listed([one.text for one in accounts])
-        return "warning", f"from {source.text} alone, and that of another account: aws:SourceAccount is {others}"
+        return "warning", f"may never invoke it: aws:SourceAccount is not the account of {source.text}"
     return None
 
 
-def _denied_findings(
-    subject: str, name: Name, statements: tuple[Statement, ...], wanted: str, shell: Shell
+def _deny_findings(
+    subject: str, name: FunctionName, statements: tuple[Statement, ...], deployment: Deployment, expected: str
 ) -> Iterator[Finding]:
-    for statement in statements:
-        if statement.effect == "Allow" or not statement.names_action(INVOKE) or not _is_for_lattice(statement):
-            continue
+    """Whether the policy of the bare name also applies to an alias is not documented, so that is only a warning."""
+    for statement in _denies(statements):
         if statement.conditions or statement.all_but:
-            found = f"{LATTICE} is denied under a condition, which is not looked into{by_sid(statement)}"
-            yield Finding("warning", subject, found, wanted, show(name, shell))
+            actual = f"{LATTICE} is denied under a condition, which is not evaluated{_by(statement)}"
+            fix = f"make sure that the Deny in the resource policy of {name.label} does not apply to Lattice"
+            yield Finding("warning", subject, actual, expected, fix)
         else:
-            found = f"{LATTICE} is denied: every request fails{by_sid(statement)}"
-            yield Finding("error", subject, found, wanted, remove(statement, name, shell))
+            actual = f"{LATTICE} is denied: every request fails{_by(statement)}"
+            yield Finding("error", subject, actual, expected, _removal(statement, name))
+    for statement in _denies(_wide_statements(name, deployment)):
+        actual = f"{LATTICE} may be denied: the policy of the bare name includes this name{_by(statement)}"
+        fix = f"make sure that the Deny in the resource policy of {name.name} does not apply to Lattice"
+        yield Finding("warning", subject, actual, expected, fix)
 
 
-def _denied_as_well_findings(
-    subject: str, name: Name, deployed: Deployed, wanted: str, shell: Shell
-) -> Iterator[Finding]:
-    """Whether a policy of the bare name counts for an alias as well is not known: it is shown, and stays."""
-    for statement in _for_more_names(name, deployed):
-        if statement.effect == "Deny" and statement.names_action(INVOKE) and _is_for_lattice(statement):
-            found = f"{LATTICE} may be denied: the bare name's policy is for this name too{by_sid(statement)}"
-            yield Finding("warning", subject, found, wanted, show(Name(name.arn), shell))
+def _denies(statements: Iterable[Statement]) -> list[Statement]:
+    """The statements that deny Lattice an Invoke."""
+    return [one for one in statements if one.effect == "Deny" and one.names_action(INVOKE) and _includes_lattice(one)]
 
 
-def admit(name: Name, group: str, statements: Sequence[Statement], shell: Shell) -> str:
-    """Lets Lattice invoke one of a function's names, from one target group.
+# ---- backends -------------------------------------------------------------------------------------------------------
 
-    Args:
-        statements: of the name's policy: none has the id of the one that is added.
-    """
-    sid = free_name(f"lattice-{group.rpartition('/')[2]}", [one.sid for one in statements])
-    words = ("--statement-id", sid, "--action", INVOKE, "--principal", LATTICE, "--source-arn", group)
-    return shell.of_function("add-permission", name.arn, *name.version, *words)
+_ROLE_ONLY: Final = "the bridge's role only"
 
 
-def _source_findings(deployed: Deployed, shell: Shell) -> Iterator[Finding]:
-    wanted = "none: whoever writes to the source writes the event"
-    if isinstance(deployed.sources, Unread):
-        yield deployed.sources.finding("event sources", wanted)
+def backend_invoker_findings(backend: BackendFunction, deployment: Deployment) -> Iterator[Finding]:
+    """Judges the resource policies and function URLs of a backend's function; once for each function."""
+    yield from _role_admission_findings(backend.function, deployment)
+    same = [one for one in deployment.backends if one.function.name.arn == backend.function.name.arn]
+    if backend is same[0] and backend.function.policies:  # in another Region nothing was read, which was said
+        isolated = any(one.backend.isolated for one in same)
+        yield from _unread_findings(backend.function, _ROLE_ONLY)
+        yield from _bypass_findings(backend.function, deployment, ", as any tenant" if isolated else "")
+        yield from _url_findings(backend.function, "none: its callers bypass the bridge")
+
+
+def _bypass_findings(function: DeployedFunction, deployment: Deployment, as_tenant: str) -> Iterator[Finding]:
+    """The principals that may invoke a backend without the bridge, under any of its names."""
+    accounts = frozenset({function.name.account, deployment.bridge.name.account})
+    permitted = Permitted(frozenset(("AWS", role) for role in deployment.roles), accounts)
+    role_unread = any(isinstance(one.configuration, Unread) for one in deployment.all_serving)
+    for policy in function.policies:
+        subject = f"invoke permission {policy.name.label}"
+        for statement in () if isinstance(policy.statements, Unread) else policy.statements:
+            level = severity(statement, permitted)
+            if level is None:
+                continue
+            principals = _principals_text(statement, permitted)
+            actual = f"{principals} may {_actions_text(statement)} without the bridge{as_tenant}{_by(statement)}"
+            if role_unread and level == "warning":
+                actual = f"{actual}, unless that is the bridge's role, which could not be read"
+                yield Finding("unknown", subject, actual, _ROLE_ONLY)
+            else:
+                fix = _bypass_fix(statement, policy.name, function.name, deployment)
+                yield Finding(level, subject, actual, _ROLE_ONLY, fix)
+
+
+def _bypass_fix(statement: Statement, name: FunctionName, backend: FunctionName, deployment: Deployment) -> str:
+    """A statement that also admits the bridge may be the only one. In the bridge's own account a policy of its role can
+    replace it, in another account only another statement."""
+    if deployment.roles and not any(is_for_role(statement, role) for role in deployment.roles):
+        return _removal(statement, name)
+    if backend.account != deployment.bridge.name.account:
+        return _removal_after("give the bridge's role a statement of its own there", statement, name)
+    first = f"make sure that a policy of the bridge's role allows {INVOKE} on {backend.qualified}"
+    return _removal_after(first, statement, name)
+
+
+def _role_admission_findings(function: DeployedFunction, deployment: Deployment) -> Iterator[Finding]:
+    """The bridge must not be denied; and in another account, the function's own policy must allow its role."""
+    policy = next((one for one in function.policies if one.name == function.name.policy_name), None)
+    if policy is None or isinstance(policy.statements, Unread) or not isinstance(function.configuration, Function):
         return
-    if not deployed.sources:
-        yield Finding("ok", "event sources", "none", wanted)
-    for uuid, source in deployed.sources:
-        mend = shell.aws("lambda", "delete-event-source-mapping", "--uuid", uuid)
-        yield Finding("error", "event sources", source, wanted, mend)
+    subject, label = f"invoke permission {policy.name.label}", policy.name.label
+    look = f"make sure that the condition in the resource policy of {label} holds for the bridge"
+    for statement in policy.statements:
+        if statement.effect == "Deny" and any(is_for_role(statement, role) for role in deployment.roles):
+            if statement.conditions:
+                actual = f"the bridge is denied under a condition, which is not evaluated{_by(statement)}"
+                yield Finding("warning", subject, actual, _ROLE_ONLY, look)
+            else:
+                actual = f"the bridge is denied: every request is answered with 500{_by(statement)}"
+                yield Finding("error", subject, actual, _ROLE_ONLY, _removal(statement, policy.name))
+    for role in sorted(deployment.roles) if function.name.account != deployment.bridge.name.account else ():
+        allowing = [one for one in policy.statements if one.effect == "Allow" and is_for_role(one, role)]
+        if not allowing:
+            actual = f"{role} is not admitted, and is of another account: every request is answered with 500"
+            fix = f"allow {INVOKE} to {role} in the resource policy of {label}"
+            yield Finding("error", subject, actual, _ROLE_ONLY, fix)
+        elif all(one.conditions for one in allowing):
+            actual = f"{role} is admitted under a condition, which is not evaluated"
+            yield Finding("unknown", subject, actual, _ROLE_ONLY, look)
+
+
+# ---- the role -------------------------------------------------------------------------------------------------------
+
+_LAMBDA: Final = ("Service", "lambda.amazonaws.com")
+_ASSUME: Final = "sts:AssumeRole"
+"""Lambda's call."""
+_ASSUMES: Final = (_ASSUME, "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity")
+
+
+def trust_findings(deployment: Deployment) -> Iterator[Finding]:
+    """Judges the trust policies of the roles that the bridge runs as."""
+    trusts = {
+        one.configuration.role.rpartition("/")[2]: one.role_policies.trust
+        for one in deployment.all_serving
+        if isinstance(one.configuration, Function) and isinstance(one.role_policies, RolePolicies)
+    }
+    for role, trust in trusts.items():
+        subject, expected = f"trust of role {role}", f"only {_LAMBDA[1]} may assume it"
+        if isinstance(trust, Unread):
+            yield unread_finding(subject, trust, expected)
+        else:
+            found = list(_trust_problems(trust, deployment.account))
+            fix = f"change the trust policy of role {role}"
+            yield from (Finding(level, subject, actual, expected, fix) for level, actual in found)
+            if not found:
+                yield Finding("ok", subject, f"{_LAMBDA[1]} may assume it", expected)
+
+
+def _trust_problems(trust: tuple[Statement, ...], account: str) -> Iterator[tuple[Level, str]]:
+    permitted = Permitted(frozenset({_LAMBDA}), frozenset({account}), "sts:")
+    allowing = [one for one in trust if one.effect == "Allow" and any(map(one.names_action, _ASSUMES))]
+    for one in allowing:
+        if (level := severity(one, permitted)) is not None:
+            principals = _principals_text(one, permitted)
+            yield level, f"{principals} may assume it, and act as any tenant of every backend{_by(one)}"
+    for one in trust:
+        denies = bool({_LAMBDA, ("Service", "*"), ("*", "*")} & set(one.principals)) is not one.all_but
+        if one.effect == "Deny" and one.names_action(_ASSUME) and denies:
+            if one.conditions:
+                yield "warning", f"Lambda is denied to assume it under a condition, which is not evaluated{_by(one)}"
+            else:
+                yield "error", f"Lambda is denied to assume it: the bridge cannot run{_by(one)}"
+    if not any(_LAMBDA in one.principals and one.names_action(_ASSUME) for one in allowing):
+        yield "error", "Lambda may not assume it: the bridge cannot run"

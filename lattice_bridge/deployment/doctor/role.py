@@ -1,192 +1,194 @@
-"""The role that the bridge runs as: what it needs, and what it has no need of.
+"""The role that the bridge runs as: the permissions that it needs, and those that it must not have.
 
-Rule: service control policies, session policies and what conditions come to cannot be seen from here.
+Rule: a condition or a policy variable is reported as one, and never guessed. Service control policies and session
+policies cannot be read.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
-from lattice_bridge.deployment.doctor.config import Configured
-from lattice_bridge.deployment.doctor.doors import is_for_role
-from lattice_bridge.deployment.doctor.facts import Deployed, Function, Rights
-from lattice_bridge.deployment.doctor.finding import Finding, Level, Read, Shell, Unread, free_name, listed, option
-from lattice_bridge.deployment.doctor.granted import granted
-from lattice_bridge.deployment.doctor.trust import trust_findings
+from lattice_bridge.deployment.doctor.facts import Configuration, Deployment, Function, Read, RolePolicies, Unread
+from lattice_bridge.deployment.doctor.findings import Finding, Level, listed, unread_finding
 from lattice_bridge.deployment.iam.policy import INVOKE, Statement, covers
+
+# ---- statements about a role ----------------------------------------------------------------------------------------
+
+Grant = Literal["allowed", "conditional", "absent", "denied"]
+
+
+def granted(statements: Iterable[Statement], action: str, resource: str) -> Grant:
+    """Combines the statements of a role's policies for one action on one resource.
+
+    `conditional`: only a condition or a policy variable decides, and neither is evaluated.
+    """
+    about = [found for found in statements if found.names_action(action) and found.may_name_resource(resource)]
+    certain = [found for found in about if not found.conditions and found.names_resource(resource)]
+    if any(found.effect == "Deny" for found in certain):
+        return "denied"
+    if not any(found.effect == "Allow" for found in about):
+        return "absent"
+    may_be_denied = any(found.effect == "Deny" for found in about)
+    return "conditional" if may_be_denied or not any(found.effect == "Allow" for found in certain) else "allowed"
+
+
+def is_for_role(statement: Statement, role: str) -> bool:
+    """A resource policy's statement is about Invoke and for the role: by its ARN, by its account, or for everyone."""
+    account = role.split(":")[4]
+    root = f"{role.partition('::')[0]}::{account}:root"
+    named = any(name in ("*", role, account, root) for _kind, name in statement.principals)
+    return statement.names_action(INVOKE) and named is not statement.all_but
+
+
+# ---- findings -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """An action that the bridge takes on a resource. `written` is how a policy names it, if that is another way."""
+    """An action of the bridge on a resource. `written` is the resource as a policy names it."""
 
     action: str
     resource: str
-    written: str | None = None
+    written: str
 
 
-def needs_of(deployed: Deployed, configured: Configured, function: Function) -> list[Need]:
-    """Everything that the bridge does, as its configuration has it."""
-    partition, region, account = (deployed.bridge.arn.split(":")[at] for at in (1, 3, 4))
-    here = f"{region}:{account}"
-    group = f"arn:{partition}:logs:{here}:log-group:{function.log_group}"
-    needs = [Need(INVOKE, arn) for arn in dict.fromkeys(found.name.qualified for found in deployed.backends)]
+def needs_of(deployment: Deployment, configuration: Configuration, function: Function) -> tuple[Need, ...]:
+    """Every action that the bridge takes with its configuration."""
+    name = deployment.bridge.name
+    here = f"{name.region}:{name.account}"
+    backends = dict.fromkeys(backend.function.name.qualified for backend in deployment.backends)
+    needs = [(INVOKE, arn) for arn in backends]
     place = function.variables.get(CONFIG_VARIABLE, "")
     if place.startswith("s3://"):
-        needs.append(Need("s3:GetObject", f"arn:{partition}:s3:::{place.removeprefix('s3://')}"))
+        needs.append(("s3:GetObject", f"arn:{name.partition}:s3:::{place.removeprefix('s3://')}"))
     if place.startswith("ssm:"):
-        needs.append(Need("ssm:GetParameter", f"arn:{partition}:ssm:{here}:parameter{place.removeprefix('ssm:')}"))
-    if configured.table:
-        table = configured.table
-        needs.append(
-            Need("dynamodb:GetItem", table if ":" in table else f"arn:{partition}:dynamodb:{here}:table/{table}")
-        )
-    needs.append(Need("logs:PutLogEvents", f"{group}:log-stream:any", f"{group}:*"))
-    return needs
+        parameter = place.removeprefix("ssm:")
+        needs.append(("ssm:GetParameter", f"arn:{name.partition}:ssm:{here}:parameter{parameter}"))
+    if table := configuration.table:
+        arn = table if ":" in table else f"arn:{name.partition}:dynamodb:{here}:table/{table}"
+        needs.append(("dynamodb:GetItem", arn))
+    group = f"arn:{name.partition}:logs:{here}:log-group:{function.log_group}"
+    log = Need("logs:PutLogEvents", f"{group}:log-stream:any", f"{group}:*")
+    return (*(Need(action, arn, arn) for action, arn in needs), log)
 
 
-def role_findings(deployed: Deployed, configured: Configured, shell: Shell) -> Iterator[Finding]:
-    """Of each role that the bridge runs as: whether it may do all that it needs, whether it may invoke more than the
-    backends, and who may assume it."""
-    said: set[tuple[str, tuple[Need, ...]]] = set()
-    for function, rights in (
-        (deployed.function, deployed.rights),
-        *((one.function, one.rights) for one in deployed.running),
-    ):
-        if not isinstance(function, Function):
-            continue  # said of the function
-        needs = needs_of(deployed, configured, function)
-        if (function.role, tuple(needs)) not in said:
-            said.add((function.role, tuple(needs)))
-            yield from _of_role(function.role, needs, rights, deployed, shell)
+def role_findings(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:
+    """Compares each role that the bridge runs as with the actions that the bridge takes."""
+    done: set[tuple[str, tuple[Need, ...]]] = set()
+    for one in deployment.all_serving:
+        if isinstance(one.configuration, Function):  # otherwise the finding about the function says it
+            role, needs = one.configuration.role, needs_of(deployment, configuration, one.configuration)
+            if (role, needs) not in done:
+                done.add((role, needs))
+                yield from _policy_findings(role, needs, one.role_policies, deployment)
 
 
-def _of_role(
-    arn: str, needs: list[Need], rights: Read[Rights | None], deployed: Deployed, shell: Shell
+def _policy_findings(
+    role: str, needs: tuple[Need, ...], policies: Read[RolePolicies | None], deployment: Deployment
 ) -> Iterator[Finding]:
-    role = arn.rpartition("/")[2]
-    if rights is None:
-        look = shell.aws("iam", "get-role", *option("--role-name", role))
-        yield Finding("error", f"role {role}", "no such role: the bridge cannot run", "there", look)
-        return
-    if isinstance(rights, Unread):
-        yield rights.finding(f"role {role}", f"{INVOKE} on the backends")
-        return
-    if isinstance(rights.statements, Unread):
-        yield rights.statements.finding(f"role {role}", f"{INVOKE} on the backends")
+    subject, expected = f"role {role.rpartition('/')[2]}", f"{INVOKE} on the backends"
+    if policies is None:
+        fix = "create the role again, or give the function another one"
+        yield Finding("error", subject, "no such role: the bridge cannot run", "a role that exists", fix)
+    elif isinstance(policies, Unread):
+        yield unread_finding(subject, policies, expected)
+    elif isinstance(policies.statements, Unread):
+        yield unread_finding(subject, policies.statements, expected)
     else:
-        yield from _need_findings(arn, needs, rights.statements, rights, deployed, shell)
-        yield from _excess_findings(role, needs, rights.statements, rights, deployed, shell)
-        yield from _power_findings(role, rights.statements, shell)
-    yield from trust_findings(role, rights.trust, deployed, shell)
+        if isinstance(policies.boundary, Unread):
+            expected = "a permissions boundary that allows what the bridge does"
+            yield unread_finding(subject, policies.boundary, expected)
+        for need in needs:
+            yield _need_finding(subject, role, need, policies.statements, policies, deployment)
+        yield from _excess_findings(subject, needs, policies.statements, deployment)
 
 
-def _need_findings(
-    arn: str, needs: list[Need], statements: tuple[Statement, ...], rights: Rights, deployed: Deployed, shell: Shell
-) -> Iterator[Finding]:
-    role = arn.rpartition("/")[2]
-    if isinstance(rights.boundary, Unread):
-        yield rights.boundary.finding(f"role {role}", "a permissions boundary that allows what the bridge does")
-    for need in needs:
-        subject = f"role {role}"
-        wanted = f"{need.action} on {need.written or need.resource}"
-        grants = [granted(statements, need.action, need.resource)]
-        if isinstance(rights.boundary, tuple):
-            grants.append(granted(rights.boundary, need.action, need.resource))
-        if grants[0] in ("allowed", "conditional") and grants[-1] in ("absent", "denied"):
-            look = shell.aws("iam", "get-role", *option("--role-name", role), "--query", "Role.PermissionsBoundary")
-            yield Finding("error", subject, "not within the permissions boundary", wanted, look)
-        elif grants[0] == "denied":
-            look = shell.aws("iam", "list-role-policies", *option("--role-name", role))
-            yield Finding("error", subject, "denied by a statement of its own", wanted, look)
-        elif grants[0] == "absent":
-            level, found = _otherwise(arn, need, deployed)
-            yield Finding(level, subject, found, wanted, _put(role, needs, rights, shell))
-        elif "conditional" in grants:
-            yield Finding("ok", subject, "allowed under a condition or with a variable, not looked into", wanted)
-        else:
-            yield Finding("ok", subject, "allowed", wanted)
+def _need_finding(
+    subject: str,
+    role: str,
+    need: Need,
+    statements: tuple[Statement, ...],
+    policies: RolePolicies,
+    deployment: Deployment,
+) -> Finding:
+    expected = f"{need.action} on {need.written}"
+    own = bounded = granted(statements, need.action, need.resource)
+    if isinstance(policies.boundary, tuple):
+        bounded = granted(policies.boundary, need.action, need.resource)
+    if own == "denied":
+        fix = f"remove the Deny of {need.action} from the policies of the role"
+        return Finding("error", subject, "denied by a statement of its own policies", expected, fix)
+    if own == "absent":
+        level, actual = _without_own_policy(role, need, deployment)
+        return Finding(level, subject, actual, expected, f"allow {expected} in a policy of the role")
+    if bounded in ("absent", "denied"):
+        fix = f"allow {expected} in the permissions boundary, or give the role another one"
+        return Finding("error", subject, "not within the permissions boundary", expected, fix)
+    conditional = "conditional" in (own, bounded)
+    actual = "allowed under a condition or with a variable, which is not evaluated" if conditional else "allowed"
+    return Finding("ok", subject, actual, expected)
 
 
-def _otherwise(role: str, need: Need, deployed: Deployed) -> tuple[Level, str]:
-    """How bad it is that a role's own policies do not allow something: within one account, a function's own policy is
-    enough if it names the role, or everybody. Where it names the account, it leaves it to the role's policies."""
-    account = role.split(":")[4]
-    doors = [
-        door
-        for backend in deployed.backends
-        if need.action == INVOKE and backend.name.qualified == need.resource and backend.name.account == account
-        for door in backend.doors
-        if door.name == backend.name.admitted_as
+def _without_own_policy(role: str, need: Need, deployment: Deployment) -> tuple[Level, str]:
+    """The level and text if no policy of the role allows an action. Within one account, the function's resource policy
+    is enough if it names the role or everyone. If it names the account, it leaves the decision to the role's policies.
+    """
+    policies = [
+        policy.statements
+        for function in (backend.function for backend in deployment.backends)
+        if need.action == INVOKE and function.name.qualified == need.resource
+        if function.name.account == role.split(":")[4]
+        for policy in function.policies
+        if policy.name == function.name.policy_name
     ]
-    if any(isinstance(door.statements, Unread) for door in doors):
-        return "error", "not allowed by its own policies; the function's policy, which might, could not be read"
-    statements = [one for door in doors if not isinstance(door.statements, Unread) for one in door.statements]
+    if any(isinstance(statements, Unread) for statements in policies):
+        return "error", "not allowed by its own policies; the function's policy, which may allow it, could not be read"
     names = {("AWS", role), ("*", "*")}
-    letting = [one for one in statements if one.effect == "Allow" and is_for_role(one, role)]
-    letting = [one for one in letting if one.all_but or names & set(one.principals)]
-    if not letting:
+    allowing = [
+        statement
+        for statements in policies
+        for statement in (() if isinstance(statements, Unread) else statements)
+        if statement.effect == "Allow" and is_for_role(statement, role)
+        if statement.all_but or names & set(statement.principals)
+    ]
+    if not allowing:
         return "error", "not allowed"
-    if all(one.conditions or one.all_but for one in letting):
-        return "error", "not allowed by its own policies, and by the function's own under a condition alone"
-    return "warning", "allowed by the function's own policy alone"
-
-
-def _put(role: str, needs: list[Need], rights: Rights, shell: Shell) -> str:
-    """One inline policy with all that the bridge does, so that the command is the same for whichever is missing; under
-    a name that no other has, since a put replaces the one that has it."""
-    by_action: dict[str, list[str]] = {}
-    for need in needs:
-        by_action.setdefault(need.action, []).append(need.written or need.resource)
-    log = by_action.pop("logs:PutLogEvents", [])
-    statements = [{"Effect": "Allow", "Action": action, "Resource": on} for action, on in by_action.items()]
-    if log:
-        both = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        statements.append({"Effect": "Allow", "Action": both, "Resource": log})
-    policy = json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
-    name = free_name("lattice-bridge", rights.inline)
-    which = (*option("--role-name", role), "--policy-name", name, "--policy-document", policy)
-    return shell.aws("iam", "put-role-policy", *which)
-
-
-def _excess_findings(
-    role: str, needs: list[Need], statements: tuple[Statement, ...], rights: Rights, deployed: Deployed, shell: Shell
-) -> Iterator[Finding]:
-    subject, wanted = f"role {role}", f"{INVOKE} on the backends' aliases alone"
-    backends = [need.resource for need in needs if need.action == INVOKE]
-    allowing = [found for found in statements if found.effect == "Allow" and found.names_action(INVOKE)]
-    beyond = list(dict.fromkeys(on for found in allowing for on in _resources(found) if on not in backends))
-    if beyond:
-        wanted = f"{wanted}; once it is written so, the wider statement can go"
-        functions = f"{deployed.bridge.arn.rpartition(':')[0]}:"
-        everything = any(on == _ALL_BUT or covers(on, functions) for on in beyond)
-        level: Level = "error" if everything else "warning"
-        yield Finding(level, subject, f"may invoke {listed(beyond)}", wanted, _put(role, needs, rights, shell))
-
-
-_ALL_BUT: Final = "everything but some"
-
-
-def _resources(statement: Statement) -> tuple[str, ...]:
-    return statement.resources if statement.not_resources is None else (_ALL_BUT,)
+    if all(one.conditions or one.all_but for one in allowing):
+        return "error", "not allowed by its own policies, and by the function's policy only under a condition"
+    return "warning", "allowed only by the function's own policy"
 
 
 _POWERS: Final = (
     *("lambda:InvokeFunctionUrl", "lambda:UpdateFunctionCode", "lambda:AddPermission"),
     *("iam:PutRolePolicy", "iam:PassRole", "sts:AssumeRole"),
 )
-"""What turns into more than a role was given. Not all of it: whoever allows a whole service allows one of these."""
+"""Permissions that a role can turn into more permissions. A policy that allows a whole service allows one of these."""
+_ALL_BUT: Final = "everything but some"
 
 
-def _power_findings(role: str, statements: tuple[Statement, ...], shell: Shell) -> Iterator[Finding]:
-    """The bridge does nothing of the kind, and whoever takes it over could."""
-    allowing = [one for one in statements if one.effect == "Allow"]
+def _excess_findings(
+    subject: str, needs: tuple[Need, ...], statements: tuple[Statement, ...], deployment: Deployment
+) -> Iterator[Finding]:
+    """The permissions that the bridge does not use. They are what an attacker gets who takes the bridge over."""
+    allowing = [found for found in statements if found.effect == "Allow"]
+    backends = [need.resource for need in needs if need.action == INVOKE]
+    resources = [
+        resource
+        for found in allowing
+        if found.names_action(INVOKE)
+        for resource in (found.resources if found.not_resources is None else (_ALL_BUT,))
+    ]
+    if beyond := [one for one in dict.fromkeys(resources) if one not in backends]:
+        functions = f"{deployment.bridge.name.arn.rpartition(':')[0]}:"
+        everything = any(one == _ALL_BUT or covers(one, functions) for one in beyond)
+        fix = f"allow {INVOKE} on {listed(backends, len(backends))}, then remove the wider statement"
+        expected = f"{INVOKE} on the aliases of the backends only"
+        yield Finding("error" if everything else "warning", subject, f"may invoke {listed(beyond)}", expected, fix)
     powers = [power for power in _POWERS if any(one.names_action(power) for one in allowing)]
     if powers:
-        look = shell.aws("iam", "list-role-policies", *option("--role-name", role))
-        wanted = "to invoke, to read its configuration and to write its log, and no more"
-        yield Finding("warning", f"role {role}", f"may take {listed(powers, len(powers))}", wanted, look)
+        names = listed(powers, len(powers))
+        expected = "permissions to invoke, to read the configuration and to write the log only"
+        yield Finding("warning", subject, f"may call {names}", expected, f"remove {names} from its policies")

@@ -1,187 +1,188 @@
-"""A deployed stack, read and judged.
+"""Doctor as a whole: reads a deployed stack, then judges it.
 
-Rule: reading comes first and whole; what is said of it is said by functions that ask nobody.
+Rule: reading ends before judging begins, and no judge makes a call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from lattice_bridge.config.location import FUNCTION_VARIABLE
 from lattice_bridge.config.options import Backend, function_fault
-from lattice_bridge.deployment.doctor.allow_list import allow_list_findings
-from lattice_bridge.deployment.doctor.aws import Aws
-from lattice_bridge.deployment.doctor.backends import backend_findings
-from lattice_bridge.deployment.doctor.config import Configured, NamedRole
+from lattice_bridge.deployment.doctor import read
+from lattice_bridge.deployment.doctor.configuration import function_findings, principal_findings, tenancy_findings
 from lattice_bridge.deployment.doctor.facts import (
     Alias,
     BackendFunction,
-    Deployed,
-    Door,
+    Configuration,
+    DeployedFunction,
+    Deployment,
     Function,
-    Name,
-    Running,
+    FunctionName,
+    Read,
+    ResourcePolicy,
+    Service,
+    ServingVersion,
     TargetGroup,
+    Unread,
     target_names,
 )
-from lattice_bridge.deployment.doctor.finding import Finding, Read, Shell, Unread, without_part
-from lattice_bridge.deployment.doctor.invokers import admits, invoker_findings
-from lattice_bridge.deployment.doctor.map_roles import map_role_findings
-from lattice_bridge.deployment.doctor.read_iam import read_map_roles, read_map_written, read_rights
-from lattice_bridge.deployment.doctor.read_lambda import (
-    name_of,
-    read_aliases,
-    read_doors,
-    read_function,
-    read_sources,
-    read_urls,
+from lattice_bridge.deployment.doctor.findings import Command, Finding
+from lattice_bridge.deployment.doctor.invokers import (
+    admits_group,
+    backend_invoker_findings,
+    bridge_invoker_findings,
+    trust_findings,
 )
-from lattice_bridge.deployment.doctor.read_lattice import read_groups, read_services
 from lattice_bridge.deployment.doctor.role import role_findings
-from lattice_bridge.deployment.doctor.runtime import runtime_findings
-from lattice_bridge.deployment.doctor.service import service_findings
-from lattice_bridge.deployment.doctor.target_group import target_group_findings
+from lattice_bridge.deployment.doctor.service import allow_list_findings, service_findings, target_group_findings
 
-MOST_ROLES: Final = 500
-"""Of the map's roles that are looked up, one by one."""
+MOST_PRINCIPALS: Final = 500
+"""Roles and users of the map that are read: each takes one call."""
 
 
 class NoSuchFunction(Exception):
-    """The function, or its alias, is not there."""
+    """The function does not exist, or has no such alias."""
 
 
-def read_deployed(
-    aws: Aws, bridge: Name, configured: Configured, *, account: str, service: str | None = None
-) -> Deployed:
-    """Everything about a bridge that AWS tells these credentials.
+def read_deployment(
+    aws: read.Aws, name: FunctionName, configuration: Configuration, *, account: str, service: str | None = None
+) -> Deployment:
+    """Reads everything about a bridge that AWS tells these credentials.
 
     Args:
-        bridge: its function. Without an alias or version, under the name that Lattice's target has.
+        name: the bridge's function. Without an alias or version, the name that Lattice's target has is read.
         account: of the credentials.
-        service: ARN or id, if one is to be looked at whether or not it forwards to the bridge.
+        service: the ARN or id of a service to read even if it does not forward to the bridge.
 
     Raises:
-        NoSuchFunction: there is no such function, or it has no such alias.
+        NoSuchFunction: the function does not exist, or has no such alias.
     """
-    asked, bridge = bridge.qualifier is not None, bridge.admitted_as
-    if read_function(aws, bridge) is None:
-        raise NoSuchFunction(f"no function {bridge.short} in this account and region")
-    aliases = read_aliases(aws, bridge)
-    front = _read_front(aws, bridge, aliases)
-    doors, groups, targets = front.doors, front.groups, front.targets
-    name = bridge if asked else _serving(aws, bridge, targets, groups, doors)
-    function = read_function(aws, name)
-    assert function is not None  # it was there
-    options = configured.options
-    replaced = function.variables.get(FUNCTION_VARIABLE) if isinstance(function, Function) else None
-    if replaced and function_fault(replaced) is None:
-        options = options.with_function(replaced)
-    map_written, map_gone = read_map_written(aws, function)
-    return Deployed(
+    given, name = name.qualifier is not None, name.policy_name
+    if read.read_function(aws, name) is None:
+        fix = "check --function, --region and --profile"
+        raise NoSuchFunction(f"no function {name.label} in this account and Region. Fix: {fix}")
+    aliases = read.read_aliases(aws, name)
+    policies, left, groups, groups_unread = _entry_points(aws, name, aliases)
+    targets = target_names(groups, name)
+    name = name if given else _serving_name(aws, name, targets, groups, policies)
+    function = read.read_function(aws, name)
+    here = [one for one in configuration.principals if (one.partition, one.account) == (name.partition, account)]
+    invoked = [*(one.name for one in policies if not one.name.is_version), name, *targets]
+    return Deployment(
         account=account,
-        bridge=name,
-        asked=asked,
-        function=function,
-        running=tuple(_running(aws, one, account) for one in _others(name, targets, aliases)),
-        aliases=aliases,
-        doors=doors,
-        left=front.left,
-        urls=read_urls(aws, name),
-        sources=read_sources(aws, [*(door.name for door in doors if not door.name.is_version), name, *targets]),
+        bridge=DeployedFunction(name, function, aliases, policies, left, read.read_urls(aws, name)),
+        name_given=given,
+        role_policies=function if isinstance(function, Unread) else _serving(aws, name, account).role_policies,
+        serving=tuple(_serving(aws, one, account) for one in _other_names(name, targets, aliases)),
+        event_sources=read.read_event_sources(aws, invoked),
         groups=groups,
-        unseen=front.unseen,
-        services=tuple(read_services(aws, service, groups).items()),
-        asked_service=service,
-        backends=tuple(_backend(aws, backend, name) for backend in options.backends),
-        rights=function if isinstance(function, Unread) else read_rights(aws, function.role, account),
-        map_written=map_written,
-        map_gone=map_gone,
-        roles=read_map_roles(aws, [role for role in configured.roles if _is_here(role, name, account)][:MOST_ROLES]),
-        elsewhere=tuple(role for role in configured.roles if not _is_here(role, name, account)),
+        groups_unread=groups_unread,
+        services=tuple(_services(aws, service, groups).items()),
+        backends=tuple(_backend(aws, one, name) for one in _backends(configuration, function)),
+        map_modified=read.read_map_modified(aws, function),
+        principals=tuple((one, read.read_created(aws, one)) for one in here[:MOST_PRINCIPALS]),
+        foreign_principals=tuple(one for one in configuration.principals if one not in here),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Front:
-    """The bridge's doors and those who may stand at them; each is as in `Deployed`."""
-
-    doors: tuple[Door, ...]
-    left: Read[int]
-    groups: tuple[Read[TargetGroup], ...]
-    unseen: Read[None]
-    targets: tuple[Name, ...]
-
-
-def _read_front(aws: Aws, bridge: Name, aliases: Read[tuple[Alias, ...]]) -> _Front:
-    """Policies name target groups, and what those send to has policies: until nothing new is named."""
-    targets: tuple[Name, ...] = ()
+def _entry_points(
+    aws: read.Aws, name: FunctionName, aliases: Read[tuple[Alias, ...]]
+) -> tuple[tuple[ResourcePolicy, ...], Read[int], tuple[Read[TargetGroup], ...], Unread | None]:
+    """The bridge's resource policies with the number that was left out, and the target groups that send to it. Policies
+    name groups, and the targets of groups have policies, so both are read until no new name appears."""
+    targets: tuple[FunctionName, ...] = ()
     while True:
-        doors, left = read_doors(aws, bridge, aliases, [bridge.qualifier, *(name.qualifier for name in targets)])
-        groups, unseen = read_groups(aws, bridge, doors)
-        found = target_names(groups, bridge)
+        qualifiers = [name.qualifier, *(one.qualifier for one in targets)]
+        policies, left = read.read_policies(aws, name, aliases, qualifiers)
+        groups, groups_unread = read.read_groups(aws, name, policies)
+        found = target_names(groups, name)
         if set(found) <= set(targets):
-            return _Front(doors, left, groups, unseen, found)
+            return policies, left, groups, groups_unread
         targets = found
 
 
-def _is_here(role: NamedRole, bridge: Name, account: str) -> bool:
-    """Accounts are numbered per partition."""
-    return (role.partition, role.account) == (bridge.arn.split(":")[1], account)
+def _serving_name(
+    aws: read.Aws,
+    name: FunctionName,
+    targets: tuple[FunctionName, ...],
+    groups: Iterable[Read[TargetGroup]],
+    policies: Iterable[ResourcePolicy],
+) -> FunctionName:
+    """The first target that exists. If targets cannot be read, the first name whose policy allows one of the groups."""
+    existing = [one for one in targets if read.read_function(aws, one) is not None]
+    arns = [group.resource if isinstance(group, Unread) else group.arn for group in groups if not targets]
+    for policy in policies:
+        statements = () if isinstance(policy.statements, Unread) else policy.statements
+        if any(admits_group(statement, arn) for statement in statements for arn in arns):
+            existing.append(policy.name)
+    return existing[0] if existing else name
 
 
-def _serving(
-    aws: Aws, bridge: Name, targets: tuple[Name, ...], groups: Iterable[Read[TargetGroup]], doors: Iterable[Door]
-) -> Name:
-    """What a target names, and is there; where targets cannot be read, the name on which Lattice is let in."""
-    there = [name for name in targets if read_function(aws, name) is not None]
-    known = [group.resource if isinstance(group, Unread) else group.arn for group in groups if not targets]
-    policies = [(door.name, () if isinstance(door.statements, Unread) else door.statements) for door in doors]
-    there += [name for name, statements in policies for one in statements if any(admits(one, arn) for arn in known)]
-    return there[0] if there else bridge
-
-
-def _others(name: Name, targets: tuple[Name, ...], aliases: Read[tuple[Alias, ...]]) -> list[Name]:
-    """What takes requests beside one of the bridge's names: other targets, and versions that aliases share with."""
-    known = () if isinstance(aliases, Unread) else aliases
+def _other_names(
+    name: FunctionName, targets: tuple[FunctionName, ...], aliases: Read[tuple[Alias, ...]]
+) -> list[FunctionName]:
+    """The names that receive requests besides one: other targets, and versions with a weight in a serving alias."""
     serving = {one.qualifier for one in (name, *targets)}
-    shares = [version for alias in known if alias.name in serving for version, _share in alias.shares]
-    return [one for one in dict.fromkeys((*targets, *(Name(name.arn, version) for version in shares))) if one != name]
+    known = () if isinstance(aliases, Unread) else (alias for alias in aliases if alias.name in serving)
+    versions = (FunctionName(name.arn, version) for alias in known for version, _weight in alias.weights)
+    return [one for one in dict.fromkeys((*targets, *versions)) if one != name]
 
 
-def _running(aws: Aws, name: Name, account: str) -> Running:
-    function = read_function(aws, name)
-    rights = read_rights(aws, function.role, account) if isinstance(function, Function) else None
-    return Running(name, function, rights)
+def _serving(aws: read.Aws, name: FunctionName, account: str) -> ServingVersion:
+    function = read.read_function(aws, name)
+    policies = read.read_role(aws, function.role, account) if isinstance(function, Function) else None
+    return ServingVersion(name, function, policies)
 
 
-def _backend(aws: Aws, backend: Backend, bridge: Name) -> BackendFunction:
-    partition = bridge.arn.split(":")[1]
-    name = name_of(backend.function, partition, bridge.region, bridge.account)
-    assert name is not None  # the configuration loads
-    if name.region != bridge.region:
-        unread = Unread("lambda:GetFunctionConfiguration", name.qualified, "it is in another region", elsewhere=True)
-        return BackendFunction(backend, name, unread)
-    aliases = read_aliases(aws, name)
-    doors, left = read_doors(aws, name, aliases, [name.qualifier])
-    return BackendFunction(backend, name, read_function(aws, name), doors, aliases, left, read_urls(aws, name))
+def _services(aws: read.Aws, given: str | None, groups: Iterable[Read[TargetGroup]]) -> dict[str, Read[Service | None]]:
+    """The services that forward to the groups, and the one that the operator named, by ARN or id."""
+    arns = [arn for group in groups if isinstance(group, TargetGroup) for arn in group.services]
+    if given and not any(given in (arn, arn.rpartition("/")[2]) for arn in arns):
+        arns.append(given)
+    return {arn: read.read_service(aws, arn) for arn in arns}
 
 
-def findings_of(deployed: Deployed, configured: Configured, shell: Shell) -> list[Finding]:
-    """All there is to say, in the order in which a request passes: Lattice, the bridge, what is behind it, the map."""
+def _backends(configuration: Configuration, function: Read[Function | None]) -> tuple[Backend, ...]:
+    """The backends, with the function that an environment variable of the bridge names for `/`."""
+    replaced = function.variables.get(FUNCTION_VARIABLE) if isinstance(function, Function) else None
+    valid = replaced if replaced and function_fault(replaced) is None else None
+    return configuration.options.with_function(valid).backends
+
+
+def _backend(aws: read.Aws, backend: Backend, bridge: FunctionName) -> BackendFunction:
+    name = FunctionName.parse(backend.function, bridge.partition, bridge.region, bridge.account)
+    assert name is not None  # a configuration that loads names functions
+    if name.region == bridge.region:
+        return BackendFunction(backend, read.read_deployed_function(aws, name))
+    cause = "it is in another Region"
+    unread = Unread("lambda:GetFunctionConfiguration", name.qualified, cause, out_of_reach=True)
+    return BackendFunction(backend, DeployedFunction(name, unread))
+
+
+def findings_of(deployment: Deployment, configuration: Configuration, profile: str | None = None) -> list[Finding]:
+    """Judges a deployment. The findings are in the order in which a request passes: Lattice, bridge, backends, map.
+
+    Args:
+        profile: the AWS profile that the commands in the findings name.
+    """
     return [
-        found if found.mend is None else replace(found, mend=without_part(found.mend))
-        for found in _all(deployed, configured, shell)
+        replace(found, fix=found.fix.with_profile(profile)) if profile and isinstance(found.fix, Command) else found
+        for found in _judged(deployment, configuration)
     ]
 
 
-def _all(deployed: Deployed, configured: Configured, shell: Shell) -> Iterator[Finding]:
-    yield from service_findings(deployed, configured, shell)
-    yield from target_group_findings(deployed, configured, shell)
-    yield from invoker_findings(deployed, shell)
-    yield from allow_list_findings(deployed, configured)
-    yield from runtime_findings(deployed, configured, shell)
-    yield from role_findings(deployed, configured, shell)
-    yield from backend_findings(deployed, configured, shell)
-    yield from map_role_findings(deployed, configured, shell)
+def _judged(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:
+    yield from service_findings(deployment, configuration)
+    yield from target_group_findings(deployment, configuration)
+    yield from bridge_invoker_findings(deployment)
+    yield from allow_list_findings(deployment, configuration)
+    yield from function_findings(deployment, configuration)
+    yield from role_findings(deployment, configuration)
+    yield from trust_findings(deployment)
+    for backend in deployment.backends:
+        yield from tenancy_findings(backend, configuration)
+        yield from backend_invoker_findings(backend, deployment)
+    yield from principal_findings(deployment, configuration)

@@ -1,6 +1,6 @@
-"""The services in front: who is authenticated, who is let in, and how clients speak with them.
+"""VPC Lattice in front of the bridge: target groups, services, auth policies, listeners, and `[lattice] services`.
 
-Rule: what has to be authenticated follows from the map. A token's bearer is anonymous to Lattice.
+Rule: the map decides which callers Lattice must authenticate. Lattice calls a caller with only a token anonymous.
 """
 
 from __future__ import annotations
@@ -9,148 +9,227 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from lattice_bridge.deployment.doctor.config import Configured
-from lattice_bridge.deployment.doctor.facts import Deployed, Service, TargetGroup
-from lattice_bridge.deployment.doctor.finding import Finding, Shell, Unread
-from lattice_bridge.deployment.doctor.target_group import listen, may_listen
+from lattice_bridge.config.tables.options import service_fault
+from lattice_bridge.deployment.doctor.facts import (
+    LATEST,
+    AuthPolicy,
+    Configuration,
+    Deployment,
+    FunctionName,
+    Service,
+    TargetGroup,
+    Unread,
+    target_name,
+    target_names,
+)
+from lattice_bridge.deployment.doctor.findings import Finding, listed, unread_finding
 from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_nobody
 
-_EVERYBODY: Final = {"Effect": "Allow", "Principal": "*", "Action": "vpc-lattice-svcs:Invoke", "Resource": "*"}
-_SIGNED: Final = {"StringNotEqualsIgnoreCase": {"aws:PrincipalType": "anonymous"}}
-POLICY: Final = {"Version": "2012-10-17", "Statement": [{**_EVERYBODY, "Condition": _SIGNED}]}
-"""The auth policy of template.yaml: whoever is authenticated, and is allowed by their own account."""
-OPEN: Final = {"Version": "2012-10-17", "Statement": [_EVERYBODY]}
-"""For a map that is for callers with tokens, or for anyone: the bridge decides."""
+# ---- services -------------------------------------------------------------------------------------------------------
+
+_SIGNED: Final = '"Condition": {"StringNotEqualsIgnoreCase": {"aws:PrincipalType": "anonymous"}}'
 
 
-def service_findings(deployed: Deployed, configured: Configured, shell: Shell) -> Iterator[Finding]:
-    """What there is to say of each service that forwards to the bridge, and of the one asked for."""
-    for arn, service in deployed.services:
+def service_findings(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:
+    """Judges each service that forwards to the bridge, and the one that the operator named."""
+    forwarding = {arn for group in deployment.known_groups for arn in group.services}
+    for arn, service in deployment.services:
         if isinstance(service, Unread):
-            yield service.finding(f"service {arn}", "readable")
+            yield unread_finding(f"service {arn}", service, "readable")
         elif service is None:
-            look = shell.aws("vpc-lattice", "list-services")
-            yield Finding("error", f"service {arn}", "no such service in this account and region", "there", look)
+            actual = "no such service in this account and Region"
+            yield Finding("error", f"service {arn}", actual, "a service that exists", "check --service and --region")
         else:
-            yield from _forward_findings(service, deployed, shell)
-            yield from _auth_type_findings(service, configured, shell)
-            yield from _auth_policy_findings(service, configured, shell)
-            yield from _listener_findings(service, deployed, shell)
+            if service.arn not in forwarding and deployment.known_groups:
+                actual, expected = "forwards to no target group of the bridge", "forwards to the bridge"
+                fix = "let a listener or a rule of the service forward to the bridge's target group"
+                yield Finding("error", f"service {service.name}", actual, expected, fix)
+            yield _auth_type_finding(service, configuration)
+            if service.auth_type == "AWS_IAM":
+                yield _auth_policy_finding(service, configuration)
+            yield from _listener_findings(service)
 
 
-def _forward_findings(service: Service, deployed: Deployed, shell: Shell) -> Iterator[Finding]:
-    """Only of one that was asked for: the others were found by what they forward to."""
-    groups = [group for group in deployed.groups if isinstance(group, TargetGroup)]
-    if service.arn in {arn for group in groups for arn in group.services} or not groups:
-        return
-    look = shell.aws("vpc-lattice", "list-listeners", "--service-identifier", service.arn)
-    yield Finding("error", f"service {service.name}", "forwards to no target group of the bridge", "forwards", look)
-
-
-def _auth_type_findings(service: Service, configured: Configured, shell: Shell) -> Iterator[Finding]:
-    subject, wanted = f"auth type {service.name}", "AWS_IAM"
+def _auth_type_finding(service: Service, configuration: Configuration) -> Finding:
+    subject, expected = f"auth type {service.name}", "AWS_IAM"
     if service.auth_type == "AWS_IAM":
-        yield Finding("ok", subject, "AWS_IAM", wanted)
-        return
-    mend = _authenticate(service, configured, shell)
-    if configured.knows_callers:
-        found = (
-            f"{service.auth_type}: unless its service network authenticates, which was not looked at, "
-            "no rule for a principal matches anybody"
-        )
-        yield Finding("error", subject, found, wanted, mend)
-    else:
-        found = f"{service.auth_type}: tokens alone say who calls, unless its service network asks for more"
-        yield Finding("warning", subject, found, wanted, mend)
+        return Finding("ok", subject, "AWS_IAM", expected)
+    fix = _activation(service, configuration)
+    if configuration.knows_callers:
+        actual = f"{service.auth_type}: unless the service network authenticates, no rule for a principal matches"
+        return Finding("error", subject, actual, expected, fix)
+    actual = f"{service.auth_type}: only tokens identify callers, unless the service network authenticates"
+    return Finding("warning", subject, actual, expected, fix)
 
 
-def _authenticate(service: Service, configured: Configured, shell: Shell) -> str:
-    """The policy first: a service that authenticates and has none refuses every request."""
-    which = ("--service-identifier", service.arn, "--auth-type", "AWS_IAM")
-    update = shell.aws("vpc-lattice", "update-service", *which)
-    if isinstance(service.auth_policy, Unread):
-        return "see that it has an auth policy, without which it refuses everybody; then set its auth type to AWS_IAM"
-    if service.auth_policy is None or not service.auth_policy.statements:
-        return f"{_put(service, configured, shell)} && {update}"
-    statements = service.auth_policy.statements
-    if admits_nobody(statements, service.arn):
-        return _mended_first("an Allow, and without what denies everybody", update, service, shell)
-    if configured.admits_anonymous and not admits_anonymous(statements, service.arn):
-        return _mended_first("an Allow for callers that do not sign: tokens come without", update, service, shell)
-    return update
+def _activation(service: Service, configuration: Configuration) -> str:
+    """The policy comes first: it becomes active with the auth type, and it replaces no policy that is there."""
+    policy = service.auth_policy
+    first = "make sure that its auth policy admits the callers of the map"
+    if policy is None or policy == AuthPolicy("Inactive", ()):
+        first = _new_policy(configuration)
+    return f"first {first}; then set the auth type of the service to AWS_IAM"
 
 
-def _mended_first(what: str, update: str, service: Service, shell: Shell) -> str:
-    """The policy that is there comes alive with the auth type."""
-    return f"first put an auth policy with {what}; now it is: {_look(service, shell)}; then: {update}"
+def _new_policy(configuration: Configuration) -> str:
+    """Without a policy, a service that authenticates refuses every request."""
+    callers = "everyone" if configuration.admits_anonymous else f"everyone with {_SIGNED}"
+    return f"put an auth policy that allows vpc-lattice-svcs:Invoke to {callers}"
 
 
-def _look(service: Service, shell: Shell) -> str:
-    return shell.aws("vpc-lattice", "get-auth-policy", "--resource-identifier", service.arn)
-
-
-def _auth_policy_findings(service: Service, configured: Configured, shell: Shell) -> Iterator[Finding]:
-    """A policy that is there is changed by hand: a put replaces all of it, and what else it restricts."""
-    if service.auth_type != "AWS_IAM":
-        return
+def _auth_policy_finding(service: Service, configuration: Configuration) -> Finding:
     subject, policy = f"auth policy {service.name}", service.auth_policy
-    wanted = "whom the map is for" if configured.admits_anonymous else "authenticated callers alone"
-    look = _look(service, shell)
+    expected = "admits authenticated callers" + (" and anonymous ones" if configuration.admits_anonymous else " only")
     if isinstance(policy, Unread):
-        yield policy.finding(subject, wanted)
-    elif policy is None or not policy.statements:
-        yield Finding("error", subject, "lets nobody in", wanted, _put(service, configured, shell))
-    elif policy.state != "Active":
-        yield Finding("error", subject, policy.state, "Active", _authenticate(service, configured, shell))
-    elif admits_nobody(policy.statements, service.arn):
-        mend = (
-            f"allow vpc-lattice-svcs:Invoke on {service.arn}/*, and take out what denies everybody; now it is: {look}"
-        )
-        yield Finding("error", subject, "lets nobody in", wanted, mend)
-    elif admits_anonymous(policy.statements, service.arn) is not configured.admits_anonymous:
-        yield _anonymous_finding(subject, wanted, configured, look)
-    else:
-        whom = "anonymous callers too" if configured.admits_anonymous else "authenticated callers"
-        yield Finding("ok", subject, f"Active, admits {whom}", wanted)
+        return unread_finding(subject, policy, expected)
+    if policy is None or not policy.statements:
+        return Finding("error", subject, "admits no caller", expected, _new_policy(configuration))
+    if policy.state != "Active":
+        return Finding("error", subject, policy.state, "Active", _activation(service, configuration))
+    if admits_nobody(policy.statements, service.arn):
+        fix = f"allow vpc-lattice-svcs:Invoke on {service.arn}/*, and remove the Deny of every request"
+        return Finding("error", subject, "admits no caller", expected, fix)
+    anonymous = admits_anonymous(policy.statements, service.arn)
+    if anonymous and not configuration.admits_anonymous:
+        fix = f"add {_SIGNED} to each Allow for everyone"
+        return Finding("error", subject, "admits unauthenticated callers", expected, fix)
+    if configuration.admits_anonymous and not anonymous:
+        actual = "admits authenticated callers only: a caller with a token but no SigV4 signature is refused"
+        fix = f"allow callers that do not sign, with an Allow for everyone without {_SIGNED}"
+        return Finding("warning", subject, actual, expected, fix)
+    callers = "anonymous callers too" if anonymous else "authenticated callers"
+    return Finding("ok", subject, f"Active, admits {callers}", expected)
 
 
-def _anonymous_finding(subject: str, wanted: str, configured: Configured, look: str) -> Finding:
-    condition = json.dumps({"Condition": _SIGNED})
-    if configured.admits_anonymous:
-        found = "admits authenticated callers alone: a token without SigV4 beside it does not get through"
-        mend = f"let callers in that do not sign, by an Allow for everybody without {condition}; now it is: {look}"
-        return Finding("warning", subject, found, "callers with tokens as well, if they do not sign", mend)
-    mend = f"add to each Allow for everybody {condition}; now it is: {look}"
-    return Finding("error", subject, "admits callers that nobody authenticated", wanted, mend)
-
-
-def _put(service: Service, configured: Configured, shell: Shell) -> str:
-    policy = json.dumps(OPEN if configured.admits_anonymous else POLICY, separators=(",", ":"))
-    return shell.aws("vpc-lattice", "put-auth-policy", "--resource-identifier", service.arn, "--policy", policy)
-
-
-def _listener_findings(service: Service, deployed: Deployed, shell: Shell) -> Iterator[Finding]:
-    """What a listener forwards by its rules is not looked at, so none is taken away by a command."""
-    wanted = "HTTPS: nothing signs the body"
+def _listener_findings(service: Service) -> Iterator[Finding]:
+    expected = "HTTPS: no signature protects the body"
     if isinstance(service.listeners, Unread):
-        yield service.listeners.finding(f"listener {service.name}", wanted)
+        yield unread_finding(f"listener {service.name}", service.listeners, expected)
         return
-    known = (group for group in deployed.groups if isinstance(group, TargetGroup))
-    groups = [group.arn for group in known if service.arn in group.services] or [
-        group.arn for group in deployed.groups if isinstance(group, TargetGroup)
-    ]
+    create = "create a listener with HTTPS that forwards to the bridge's target group"
     secure = any(listener.protocol == "HTTPS" for listener in service.listeners)
-    make = "make a listener with HTTPS that forwards to the bridge's target group"
-    if len(groups) == 1 and may_listen(service):
-        make = listen(service.arn, groups[0], shell)
     for listener in service.listeners:
         subject = f"listener {service.name}:{listener.port}"
         if listener.protocol == "HTTPS":
-            yield Finding("ok", subject, "HTTPS", wanted)
-            continue
-        which = ("--service-identifier", service.arn, "--listener-identifier", listener.arn)
-        drop = shell.aws("vpc-lattice", "delete-listener", *which)
-        mend = f"once the listener with HTTPS forwards the same, and clients use it: {drop}" if secure else make
-        yield Finding("error", subject, listener.protocol, wanted, mend)
+            yield Finding("ok", subject, "HTTPS", expected)
+        else:
+            fix = "move its rules and clients to the listener with HTTPS, then delete it" if secure else create
+            yield Finding("error", subject, listener.protocol, expected, fix)
     if not service.listeners:
-        yield Finding("error", f"listener {service.name}", "none: nobody can reach it", wanted, make)
+        yield Finding("error", f"listener {service.name}", "none: no client can reach it", expected, create)
+
+
+# ---- target groups --------------------------------------------------------------------------------------------------
+
+
+def target_group_findings(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:
+    """Judges each target group that sends to the bridge, and whether there is one."""
+    bridge = deployment.bridge.name
+    if deployment.groups_unread:
+        yield unread_finding("target group", deployment.groups_unread, "one of type LAMBDA that sends to the bridge")
+    elif not deployment.groups:
+        fix = "create one of type LAMBDA with lambdaEventStructureVersion=V2, and register the bridge's alias in it"
+        expected = f"one of type LAMBDA, V2, with {bridge.label}"
+        yield Finding("error", "target group", f"none sends to {bridge.name}", expected, fix)
+    for group in deployment.groups:
+        if isinstance(group, Unread):
+            yield unread_finding(f"target group {group.resource}", group, "LAMBDA, V2, on the bridge's alias")
+        else:
+            yield _version_finding(group, configuration)
+            yield from _target_findings(group, deployment)
+            yield _state_finding(group)
+    yield from _weight_findings(deployment)
+
+
+def _version_finding(group: TargetGroup, configuration: Configuration) -> Finding:
+    subject, expected = f"event version {group.name}", "V2"
+    if group.event_version == "V2":
+        return Finding("ok", subject, "V2", expected)
+    fix = (
+        "create a target group with lambdaEventStructureVersion=V2, register the same target, and let the service "
+        "forward to it: the version of a target group never changes"
+    )
+    version = group.event_version or "V1"
+    if configuration.options.services:
+        actual = f"{version}, which does not name its service: [lattice] services refuses every request"
+        return Finding("error", subject, actual, expected, fix)
+    return Finding("warning", subject, f"{version}, which names neither service nor target group", expected, fix)
+
+
+def _target_findings(group: TargetGroup, deployment: Deployment) -> Iterator[Finding]:
+    subject, bridge = f"target {group.name}", deployment.bridge.name
+    expected = "an alias, which a deployment can move, and move back"
+    if isinstance(group.targets, Unread):
+        yield unread_finding(subject, group.targets, expected)
+        return
+    for target in group.targets:
+        name = target_name(target, bridge)
+        if name is None:
+            continue
+        if deployment.lacks(name):
+            actual = f"{name.label}, which does not exist: every request fails"
+            yield Finding("error", subject, actual, expected, _alias_fix(group, name, deployment))
+        elif name.qualifier is None or name.is_version:
+            actual = f"{name.label}, which is {'one version' if name.is_version else LATEST}"
+            yield Finding("warning", subject, actual, expected, _alias_fix(group, name, deployment))
+        elif deployment.name_given and name != bridge:
+            actual = f"{name.label}, but --function names {bridge.label}"
+            fix = f"if {group.name} is meant for {bridge.label}, register it in place of {name.label}"
+            yield Finding("warning", subject, actual, bridge.label, fix)
+        else:
+            yield Finding("ok", subject, name.label, expected)
+
+
+def _alias_fix(group: TargetGroup, name: FunctionName, deployment: Deployment) -> str:
+    aliases = () if isinstance(deployment.bridge.aliases, Unread) else deployment.bridge.aliases
+    known = listed([f"{alias.name} for version {' and '.join(alias.versions)}" for alias in aliases])
+    alias = f"one of its aliases ({known})" if known else "an alias"
+    return f"choose {alias}, allow Lattice to invoke it from {group.arn}, and register it in place of {name.label}"
+
+
+def _weight_findings(deployment: Deployment) -> Iterator[Finding]:
+    """The aliases that divide their requests between versions, as during a deployment."""
+    bridge = deployment.bridge
+    for name in dict.fromkeys((bridge.name, *target_names(deployment.groups, bridge.name))):
+        alias = bridge.alias(name)
+        if alias is not None and alias.weights:
+            parts = [f"{weight:.0%} to version {version}" for version, weight in alias.weights]
+            actual = f"{listed(parts)}, the rest to version {alias.version}"
+            yield Finding("ok", f"weights of {name.label}", actual, "as intended during a deployment")
+
+
+def _state_finding(group: TargetGroup) -> Finding:
+    subject, expected = f"target group {group.name}", "ACTIVE, and a service forwards to it"
+    if group.status != "ACTIVE":
+        return Finding("error", subject, group.status, expected, "create the target group again")
+    if not group.services:
+        fix = f"let a listener or a rule of the service forward to {group.arn}"
+        return Finding("error", subject, "no service forwards to it", expected, fix)
+    return Finding("ok", subject, f"ACTIVE, for {listed(group.services)}", expected)
+
+
+# ---- [lattice] services ---------------------------------------------------------------------------------------------
+
+
+def allow_list_findings(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:
+    """Compares `[lattice] services` with the services that forward to the bridge. The list excludes other services. It
+    does not exclude principals that may invoke the bridge, since they also write the service into the event."""
+    subject, allowed = "[lattice] services", configuration.options.services
+    serving = frozenset(arn for group in deployment.known_groups for arn in group.services)
+    entries = sorted(serving | allowed) or ["SERVICE ARN"]
+    fix = f"in {configuration.file}, under [lattice]: services = {json.dumps(entries)}"
+    if any(map(service_fault, serving)):
+        fix = "no entry is given: the ARN of a service in AWS's answer is malformed"
+    if not allowed:
+        expected = listed(sorted(serving)) or "the services that forward to it"
+        expected = f"{expected}; the list does not exclude principals with lambda:InvokeFunction"
+        yield Finding("warning", subject, "any service that forwards to it", expected, fix)
+        return
+    expected, entries_text = "every service that forwards to it", listed(sorted(allowed))
+    if refused := sorted(serving - allowed):
+        yield Finding("error", subject, f"{listed(refused)} is not listed: its requests are refused", expected, fix)
+    elif deployment.groups_unread or len(deployment.known_groups) < len(deployment.groups):
+        actual = f"{entries_text}; not all services that forward to it could be read"
+        yield Finding("unknown", subject, actual, expected)
+    else:
+        yield Finding("ok", subject, entries_text, expected)

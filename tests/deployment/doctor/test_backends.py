@@ -1,4 +1,4 @@
-"""The functions behind the bridge: their tenancy, and who may invoke them past it."""
+"""Invokers of a backend: its resource policies and function URLs allow the bridge's role only."""
 
 from __future__ import annotations
 
@@ -8,27 +8,32 @@ from typing import Any
 import pytest
 
 from lattice_bridge.config.options import Backend
-from lattice_bridge.deployment.doctor.facts import BackendFunction, Deployed, Door, Name, Rights, Running
-from lattice_bridge.deployment.doctor.finding import Shell, Unread
+from lattice_bridge.deployment.doctor.facts import (
+    BackendFunction,
+    DeployedFunction,
+    Deployment,
+    FunctionName,
+    ResourcePolicy,
+    Unread,
+)
+from lattice_bridge.deployment.doctor.findings import Command
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.iam.policy import read_policy
-from tests.support.aws_server import REGION
 from tests.support.doctor_stack import (
     ACCOUNT,
-    BACKEND,
     BEHIND,
-    CONFIGURED,
-    DEPLOYED,
-    FUNCTION,
+    CONFIGURATION,
+    DEPLOYMENT,
     ORDERS,
     RIGHTS,
     ROLE,
-    allowed,
     allows,
-    behind,
-    only,
+    only_problem,
     policy,
-    said,
+    problems,
+    with_backend,
+    with_bridge,
+    with_role,
 )
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
@@ -37,48 +42,17 @@ FOREIGN = "999999999999"
 EVIL = f"arn:aws:iam::{FOREIGN}:role/evil"
 
 
-def let_in(*statements: dict[str, Any], name: Name = ORDERS) -> Deployed:
-    """The stack with a policy on one of a backend's names."""
-    return behind(doors=(Door(name, read_policy(policy(*statements))),))
+def with_backend_policy(*statements: dict[str, Any], name: FunctionName = ORDERS) -> Deployment:
+    """The stack with another resource policy on one of a backend's names."""
+    return with_backend(policies=(ResourcePolicy(name, read_policy(policy(*statements))),))
 
 
-# ---- tenancy --------------------------------------------------------------------------------------------------------
-
-
-def test_an_isolated_backend_without_tenancy_is_made_anew() -> None:
-    found = only(behind(function=replace(FUNCTION, handler="app.handler")))
-    assert (found.level, found.wanted) == ("error", "PER_TENANT")
-    mend = str(found.mend)
-    assert mend.startswith(f"aws lambda create-function --function-name orders-isolated --role {ROLE}")
-    assert "--tenancy-config TenantIsolationMode=PER_TENANT" in mend
-
-
-def test_a_backend_of_another_account_is_not_made_anew_in_this_one() -> None:
-    there = Name(ORDERS.arn.replace(ACCOUNT, FOREIGN), "live")
-    lines = said(replace(DEPLOYED, backends=(BackendFunction(BACKEND, there, FUNCTION),)))
-    (found,) = [one for one in lines if one.subject == "backend / orders:live"]
-    assert (found.level, str(found.mend).startswith("make orders:live anew, in 999999999999")) == ("error", True)
-
-
-def test_an_isolated_function_that_the_map_calls_standard_is_an_error() -> None:
-    found = only(behind(Backend("/", "orders:live", isolated=False)))
-    assert (found.level, found.mend) == ("error", 'in bridge.toml, [[backend]] path "/": isolated = true')
-
-
-def test_a_backend_that_is_not_there_is_an_error() -> None:
-    assert only(behind(function=None, doors=())).found.startswith("no such function or qualifier")
-
-
-def test_a_backend_that_is_not_ready_is_a_warning() -> None:
-    assert only(behind(function=replace(FUNCTION, isolated=True, state="Pending"))).level == "warning"
-
-
-# ---- who may invoke it past the bridge ------------------------------------------------------------------------------
+# ---- invokers other than the bridge ---------------------------------------------------------------------------------
 
 IS_OWN_ROLE = {"ArnEquals": {"aws:PrincipalArn": ROLE}}
 OF_ACCOUNT = {"StringEquals": {"aws:PrincipalAccount": ACCOUNT}}
 SPANNING = f"arn:aws:s3:*:{ACCOUNT}:x"
-"""For `arn:aws:s3:::b:123456789012:x` as well, whosever bucket that is."""
+"""A pattern that also matches `arn:aws:s3:::b:123456789012:x`, which may be any account's bucket."""
 API = f"arn:aws:execute-api:eu-west-1:{ACCOUNT}:api/*/GET/orders"
 
 
@@ -133,16 +107,15 @@ API = f"arn:aws:execute-api:eu-west-1:{ACCOUNT}:api/*/GET/orders"
         ),
     ],
 )
-@pytest.mark.parametrize("name", [ORDERS, Name(ORDERS.arn), Name(ORDERS.arn, "other"), Name(ORDERS.arn, "3")])
-def test_whoever_may_do_more_than_look_past_the_bridge_is_any_tenant(
-    statement: dict[str, Any], level: str, name: Name
+@pytest.mark.parametrize("name", [ORDERS, *(FunctionName(ORDERS.arn, qualifier) for qualifier in (None, "other", "3"))])
+def test_other_invoker_of_an_isolated_backend_acts_as_any_tenant(
+    statement: dict[str, Any], level: str, name: FunctionName
 ) -> None:
-    found = only(let_in({**statement, "Sid": "past"}, name=name))
-    assert found.level == level
+    found = only_problem(with_backend_policy({**statement, "Sid": "other"}, name=name))
+    assert (found.level, found.subject) == (level, f"invoke permission {name.label}")
     assert found.is_wrong is (level == "error")
-    assert "past the bridge, as any tenant, by statement past" in found.found
-    which = f"--qualifier {name.qualifier} " if name.qualifier else ""
-    assert f"remove-permission --function-name {ORDERS.arn} {which}--statement-id past" in str(found.mend)
+    assert "without the bridge, as any tenant, by statement other" in found.actual
+    assert found.fix
 
 
 @pytest.mark.parametrize(
@@ -154,79 +127,50 @@ def test_whoever_may_do_more_than_look_past_the_bridge_is_any_tenant(
         allows("*", Action="lambda:GetFunction"),
     ],
 )
-def test_a_backends_policy_may_name_the_bridges_own_role(statement: dict[str, Any]) -> None:
-    assert said(let_in(statement)) == []
+def test_role_of_the_bridge_is_expected(statement: dict[str, Any]) -> None:
+    assert problems(with_backend_policy(statement)) == []
 
 
-def test_while_the_bridges_role_is_unknown_a_role_of_the_account_may_be_it() -> None:
+def test_role_of_the_account_is_unknown_if_the_role_of_the_bridge_could_not_be_read() -> None:
     unread = Unread("lambda:GetFunctionConfiguration", "arn", "AccessDeniedException")
-    lines = said(replace(let_in(allows({"AWS": ROLE})), function=unread, rights=unread))
+    deployment = with_bridge(with_backend_policy(allows({"AWS": ROLE})), configuration=unread)
+    lines = problems(replace(deployment, role_policies=unread))
     (found,) = [one for one in lines if one.subject == "invoke permission orders:live"]
-    assert (found.level, found.mend) == ("unknown", None)
+    assert (found.level, found.fix) == ("unknown", None)
+
+
+@pytest.mark.parametrize("qualifier", [None, "live", "3"])
+def test_statement_for_another_principal_is_removed_by_a_command(qualifier: str | None) -> None:
+    name = FunctionName(ORDERS.arn, qualifier)
+    found = only_problem(with_backend_policy(allows({"AWS": FOREIGN}, sid="evil"), name=name))
+    which = f"--qualifier {qualifier} " if qualifier else ""
+    assert found.fix == (
+        f"aws lambda remove-permission --function-name {ORDERS.arn} {which}--statement-id evil --region eu-west-1"
+    )
 
 
 @pytest.mark.parametrize("principal", [{"AWS": [ROLE, FOREIGN]}, "*", {"AWS": ROOT}])
-def test_what_lets_the_bridge_into_another_account_as_well_is_not_taken_out_by_a_command(principal: Any) -> None:
-    (found,) = [one for one in said(elsewhere(allows(principal, sid="wide"))) if "by statement wide" in one.found]
-    assert str(found.mend).startswith("once the bridge's role has a statement of its own there: aws lambda remove-")
+def test_statement_that_also_admits_the_bridge_is_removed_by_no_command(principal: Any) -> None:
+    """The bridge may have no other permission, and then every request would fail."""
+    found = only_problem(with_backend_policy(allows(principal, sid="wide")))
+    assert not isinstance(found.fix, Command)
+    assert found.fix == (
+        f"first make sure that a policy of the bridge's role allows lambda:InvokeFunction on {ORDERS.qualified}; "
+        "then remove statement wide from the resource policy of orders:live"
+    )
 
 
-def test_who_may_invoke_a_backend_is_told_even_if_its_configuration_cannot_be_read() -> None:
-    unread = Unread("lambda:GetFunctionConfiguration", ORDERS.qualified, "AccessDeniedException")
-    doors = (Door(ORDERS, read_policy(policy(allows("*", sid="all")))),)
-    lines = said(behind(function=unread, doors=doors, urls=(ORDERS.qualified,)))
-    assert [(one.level, one.subject) for one in lines] == [
-        ("unknown", "backend / orders:live"),
-        ("error", "invoke permission orders:live"),
-        ("error", "function URL orders"),
+@pytest.mark.parametrize("principal", [{"AWS": [ROLE, FOREIGN]}, "*", {"AWS": ROOT}])
+def test_statement_that_also_admits_the_bridge_into_another_account_is_removed_by_no_command(principal: Any) -> None:
+    (found,) = [
+        one for one in problems(in_another_account(allows(principal, sid="wide"))) if "by statement wide" in one.actual
     ]
-
-
-def test_of_a_backend_of_another_region_nothing_is_said_that_was_not_read() -> None:
-    unread = Unread("lambda:GetFunctionConfiguration", ORDERS.qualified, "it is in another region", elsewhere=True)
-    lines = findings_of(behind(function=unread, doors=()), CONFIGURED, Shell(REGION))
-    assert [one.subject for one in lines if "orders" in one.subject] == ["backend / orders:live"]
-
-
-LOGS = RIGHTS["Statement"][1]
-CONDITIONAL = {**RIGHTS["Statement"][0], "Condition": {"Bool": {"x": "y"}}}
+    assert not isinstance(found.fix, Command)
+    assert str(found.fix).startswith("first give the bridge's role a statement of its own there; then remove statement")
 
 
 @pytest.mark.parametrize(
-    "rights",
-    [
-        allowed(LOGS).rights,
-        allowed(LOGS, CONDITIONAL).rights,
-        allowed(*RIGHTS["Statement"], boundary=read_policy(policy(LOGS))).rights,
-        Unread("iam:GetRole", ROLE, "AccessDenied"),
-        Rights(Unread("iam:ListRolePolicies", ROLE, "AccessDenied")),
-        allowed(*RIGHTS["Statement"], boundary=Unread("iam:GetPolicy", ROLE, "AccessDenied")).rights,
-        None,
-    ],
-    ids=["none", "conditional", "a boundary", "unread", "policies unread", "boundary unread", "no role"],
-)
-@pytest.mark.parametrize("principal", [{"AWS": [ROLE, FOREIGN]}, "*", {"AWS": ROOT}])
-def test_what_alone_may_let_the_bridge_in_is_not_taken_out_by_a_command(rights: Any, principal: Any) -> None:
-    deployed = replace(let_in(allows(principal, sid="wide")), rights=rights)
-    (found,) = [one for one in said(deployed) if "by statement wide" in one.found]
-    assert str(found.mend).startswith(f"once lambda:InvokeFunction on {ORDERS.qualified} stands in the policies of the")
-
-
-def test_the_rights_of_every_role_that_the_bridge_runs_as_count() -> None:
-    canary = Running(Name(ORDERS.arn.replace("orders", "bridge"), "8"), FUNCTION, allowed(LOGS).rights)
-    deployed = replace(let_in(allows("*", sid="wide")), running=(canary,))
-    (found,) = [one for one in said(deployed) if "by statement wide" in one.found]
-    assert str(found.mend).startswith("once lambda:InvokeFunction on")
-
-
-def test_what_lets_in_somebody_else_alone_is_taken_out_whatever_the_role_may() -> None:
-    deployed = replace(let_in(allows({"AWS": FOREIGN}, sid="evil")), rights=allowed(LOGS).rights)
-    (found,) = [one for one in said(deployed) if "by statement evil" in one.found]
-    assert str(found.mend).startswith("aws lambda remove-permission")
-
-
-@pytest.mark.parametrize(
-    ("asked", "level"),
+    ("condition", "level"),
     [
         ({"StringEquals": {"aws:PrincipalArn": [ROLE, EVIL]}}, "error"),
         ({"StringLike": {"aws:PrincipalArn": [ROLE, EVIL]}}, "error"),
@@ -234,73 +178,93 @@ def test_what_lets_in_somebody_else_alone_is_taken_out_whatever_the_role_may() -
     ],
 )
 @pytest.mark.parametrize(
-    "as_well",
+    "second",
     [
         {"ArnLike": {"aws:PrincipalArn": [ROLE, "arn:aws:iam::${aws:PrincipalAccount}:role/*"]}},
         {"StringEqualsIgnoreCase": {"aws:PrincipalArn": [ROLE, EVIL.upper()]}},
     ],
 )
-def test_a_second_condition_is_not_taken_for_more_than_it_is(
-    asked: dict[str, Any], level: str | None, as_well: dict[str, Any]
+def test_second_condition_does_not_excuse_the_first(
+    condition: dict[str, Any], level: str | None, second: dict[str, Any]
 ) -> None:
-    lines = said(let_in(allows("*", Condition={**asked, **as_well})))
+    lines = problems(with_backend_policy(allows("*", Condition={**condition, **second})))
     assert [one.level for one in lines] == ([level] if level else [])
 
 
-def test_a_function_url_of_a_backend_is_an_error() -> None:
-    found = only(behind(urls=(ORDERS.qualified,)))
-    assert (found.level, found.found) == ("error", "orders:live has one")
-    assert f"delete-function-url-config --function-name {ORDERS.arn} --qualifier live" in str(found.mend)
+def test_function_url_of_a_backend_is_an_error() -> None:
+    found = only_problem(with_backend(urls=(ORDERS.qualified,)))
+    assert (found.level, found.actual) == ("error", "orders:live has one")
+    assert f"delete-function-url-config --function-name {ORDERS.arn} --qualifier live" in str(found.fix)
 
 
-def test_of_very_many_versions_of_a_backend_the_rest_is_counted() -> None:
-    assert only(behind(left=3)).found == "3 more, whose policies were not read"
+def test_versions_of_a_backend_beyond_the_limit_are_counted() -> None:
+    assert only_problem(with_backend(versions_left=3)).actual == "3 more, whose policies were not read"
 
 
-def test_one_function_behind_two_paths_is_told_of_once() -> None:
-    past = replace(BEHIND, doors=(Door(ORDERS, read_policy(policy(allows("*", sid="past")))),))
-    twice = replace(DEPLOYED, backends=(past, replace(past, backend=Backend("/x", "orders:live"))))
-    assert only(twice).subject == "invoke permission orders:live"
+def test_invokers_are_judged_if_the_configuration_of_a_backend_could_not_be_read() -> None:
+    unread = Unread("lambda:GetFunctionConfiguration", ORDERS.qualified, "AccessDeniedException")
+    policies = (ResourcePolicy(ORDERS, read_policy(policy(allows("*", sid="all")))),)
+    lines = problems(with_backend(configuration=unread, policies=policies, urls=(ORDERS.qualified,)))
+    assert [(one.level, one.subject) for one in lines] == [
+        ("unknown", "backend / orders:live"),
+        ("error", "invoke permission orders:live"),
+        ("error", "function URL orders"),
+    ]
 
 
-# ---- whether the bridge gets in -------------------------------------------------------------------------------------
-
-THERE = Name(ORDERS.arn.replace(ACCOUNT, "444455556666"), "live")
-
-
-def elsewhere(*statements: dict[str, Any]) -> Deployed:
-    """The stack with a backend of another account."""
-    there = BackendFunction(
-        Backend("/", THERE.qualified), THERE, BEHIND.function, (Door(THERE, read_policy(policy(*statements))),)
-    )
-    rights = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": THERE.qualified}
-    return replace(allowed(rights, *RIGHTS["Statement"]), backends=(there,))
+def test_backend_of_another_region_has_one_finding() -> None:
+    cause = "it is in another Region"
+    unread = Unread("lambda:GetFunctionConfiguration", ORDERS.qualified, cause, out_of_reach=True)
+    lines = findings_of(with_backend(configuration=unread, policies=()), CONFIGURATION)
+    assert [one.subject for one in lines if "orders" in one.subject] == ["backend / orders:live"]
 
 
-def not_excess(deployed: Deployed) -> list[tuple[str, str]]:
-    return [(one.level, one.found) for one in said(deployed) if one.subject.startswith("invoke permission")]
+def test_function_of_two_backends_has_one_finding() -> None:
+    function = replace(BEHIND.function, policies=(ResourcePolicy(ORDERS, read_policy(policy(allows("*", sid="all")))),))
+    paths = (Backend("/", "orders:live"), Backend("/x", "orders:live"))
+    twice = replace(DEPLOYMENT, backends=tuple(BackendFunction(backend, function) for backend in paths))
+    assert only_problem(twice).subject == "invoke permission orders:live"
+
+
+# ---- the bridge as invoker ------------------------------------------------------------------------------------------
+
+THERE = FunctionName(ORDERS.arn.replace(ACCOUNT, "444455556666"), "live")
+
+
+def in_another_account(*statements: dict[str, Any]) -> Deployment:
+    """The stack with a backend of another account, and its resource policy."""
+    policies = (ResourcePolicy(THERE, read_policy(policy(*statements))),)
+    function = DeployedFunction(THERE, BEHIND.function.configuration, policies=policies)
+    allowed = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": THERE.qualified}
+    backend = BackendFunction(Backend("/", THERE.qualified), function)
+    return replace(with_role(allowed, *RIGHTS["Statement"]), backends=(backend,))
+
+
+def invoke_problems(deployment: Deployment) -> list[tuple[str, str]]:
+    """Level and text of the problems of resource policies."""
+    return [(one.level, one.actual) for one in problems(deployment) if one.subject.startswith("invoke permission")]
 
 
 @pytest.mark.parametrize("principal", [{"AWS": ROLE}, "*", {"AWS": ROOT}, {"AWS": ACCOUNT}])
-def test_a_backend_of_another_account_lets_the_bridge_in_by_its_role_or_account(principal: Any) -> None:
-    assert "every request is a 500" not in repr(not_excess(elsewhere(allows(principal))))
+def test_backend_of_another_account_admits_the_bridge_by_role_or_account(principal: Any) -> None:
+    assert "is answered with 500" not in repr(invoke_problems(in_another_account(allows(principal))))
 
 
 @pytest.mark.parametrize(
     "statements", [(), (allows({"AWS": OTHER_ROLE}),), (allows({"AWS": ROLE}, Action="lambda:Get*"),)]
 )
-def test_one_that_does_not_is_an_error(statements: tuple[dict[str, Any], ...]) -> None:
-    (found,) = [one for one in said(elsewhere(*statements)) if "is not admitted, and is of another" in one.found]
+def test_backend_of_another_account_without_a_statement_for_the_role_is_an_error(
+    statements: tuple[dict[str, Any], ...],
+) -> None:
+    lines = problems(in_another_account(*statements))
+    (found,) = [one for one in lines if "is not admitted, and is of another" in one.actual]
     assert found.level == "error"
-    assert f"add-permission --function-name {THERE.arn} --qualifier live --statement-id lattice-bridge" in str(
-        found.mend
-    )
-    assert f"--action lambda:InvokeFunction --principal {ROLE}" in str(found.mend)
+    assert found.fix == f"allow lambda:InvokeFunction to {ROLE} in the resource policy of orders:live"
 
 
-def test_under_a_condition_it_is_unclear() -> None:
+def test_admission_under_a_condition_is_unknown() -> None:
     conditional = allows({"AWS": ROLE}, Condition={"Bool": {"x": "y"}})
-    assert [level for level, _found in not_excess(elsewhere(conditional))] == ["unknown"]
+    assert [level for level, _actual in invoke_problems(in_another_account(conditional))] == ["unknown"]
 
 
 @pytest.mark.parametrize(
@@ -311,10 +275,10 @@ def test_under_a_condition_it_is_unclear() -> None:
         (allows("*", sid="no", Effect="Deny", Condition={"Bool": {"x": "y"}}), "warning"),
     ],
 )
-def test_a_backend_that_denies_the_bridge_is_told(statement: dict[str, Any], level: str) -> None:
-    found = only(let_in(statement))
-    assert (found.level, found.found.startswith("the bridge is denied")) == (level, True)
+def test_deny_of_the_bridge_is_found(statement: dict[str, Any], level: str) -> None:
+    found = only_problem(with_backend_policy(statement))
+    assert (found.level, found.actual.startswith("the bridge is denied")) == (level, True)
 
 
-def test_a_deny_of_somebody_else_is_nobodys_concern() -> None:
-    assert said(let_in(allows({"AWS": OTHER_ROLE}, Effect="Deny"))) == []
+def test_deny_of_another_principal_is_no_problem() -> None:
+    assert problems(with_backend_policy(allows({"AWS": OTHER_ROLE}, Effect="Deny"))) == []

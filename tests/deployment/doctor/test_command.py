@@ -1,4 +1,4 @@
-"""`lattice-bridge doctor`, as it is typed: exit codes, output, and that it writes nothing."""
+"""The command `lattice-bridge doctor`: exit codes and output, and that it only reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,26 +22,25 @@ from tests.support.doctor_stack import (
     BRIDGE,
     GROUP,
     RECORDED,
-    RIGHTS,
     TOML,
-    TRUST,
     allows,
     get_configuration,
     get_policy,
     list_targets,
+    list_urls,
     policy,
 )
-from tests.support.recorded_aws import RecordedAws, Recording, client
+from tests.support.recorded_aws import RecordedAws, Recording
 
 LATER = "2099-01-01T00:00:00.000+0000"
-"""When the map is deployed: after moto created its roles."""
+"""The date of the map, after moto has created its roles."""
 
 EVIL = "evil\x1b[31m"
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Where a stack is, and the folder of its bridge.toml."""
+    """moto, and the folder with bridge.toml."""
 
     aws: AwsServer
     folder: Path
@@ -52,7 +50,7 @@ class Stack:
         return {**ENVIRONMENT, **urls, "AWS_ENDPOINT_URL_VPC_LATTICE": recorded.url, "AWS_REGION": REGION}
 
     def run(self, *arguments: str, others: tuple[Recording, ...] = (), **environment: str) -> Result:
-        """The command over the recorded stack, with some answers replaced."""
+        """Runs the command for the recorded stack, with some answers replaced."""
         with RecordedAws((*RECORDED, get_configuration(BRIDGE, LastModified=LATER), *others)) as recorded:
             words = ["--config", str(self.folder / "bridge.toml"), *arguments]
             found = CliRunner().invoke(doctor, words, env={**self.environment(recorded), **environment})
@@ -62,18 +60,13 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(roles: AwsServer, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     folder = tmp_path_factory.mktemp("doctor")
     (folder / "bridge.toml").write_text(TOML, encoding="utf-8")
-    with AwsServer() as server:
-        iam = client("iam", server.url)
-        for name in ("bridge-role", "Blue-Api"):
-            iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
-        iam.put_role_policy(RoleName="bridge-role", PolicyName="invoke", PolicyDocument=json.dumps(RIGHTS))
-        yield Stack(server, folder)
+    return Stack(roles, folder)
 
 
-def test_of_a_stack_as_it_should_be_it_says_so_and_exits_with_0(stack: Stack) -> None:
+def test_stack_without_a_fault_exits_with_0(stack: Stack) -> None:
     done = stack.run("--function", "bridge")
     lines = [line.split("\t") for line in done.output.splitlines()]
     assert done.exit_code == 0, done.output
@@ -81,7 +74,7 @@ def test_of_a_stack_as_it_should_be_it_says_so_and_exits_with_0(stack: Stack) ->
     assert lines[-1] == ["error 0, warning 0, unknown 1, ok 21"]  # unknown: another account's role
 
 
-def test_a_line_is_what_is_and_what_should_be_and_the_command_that_mends_it(stack: Stack) -> None:
+def test_line_has_level_subject_actual_expected_and_fix(stack: Stack) -> None:
     wide = policy(*ADMITTED["Statement"], allows({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, sid="root"))
     done = stack.run("--function", "bridge:live", others=(get_policy(BRIDGE, wide),))
     (line,) = [line.split("\t") for line in done.output.splitlines() if line.startswith("error\t")]
@@ -90,19 +83,19 @@ def test_a_line_is_what_is_and_what_should_be_and_the_command_that_mends_it(stac
         "error",
         "invoke permission bridge:live",
         f"arn:aws:iam::{ACCOUNT}:root may invoke it, by statement root",
-        f"vpc-lattice.amazonaws.com alone, from {GROUP}",
+        f"vpc-lattice.amazonaws.com only, from {GROUP}",
         f"aws lambda remove-permission --function-name {BRIDGE.arn} --qualifier live --statement-id root"
         " --region eu-west-1",
     ]
 
 
-def test_json_has_every_field_of_every_line(stack: Stack) -> None:
+def test_json_has_every_field(stack: Stack) -> None:
     done = stack.run("--function", "bridge", "--json")
     found = json.loads(done.output)
-    assert {tuple(line) for line in found} == {("level", "subject", "found", "wanted", "mend", "needs")}
+    assert {tuple(line) for line in found} == {("level", "subject", "actual", "expected", "fix", "needs")}
 
 
-def test_what_was_denied_is_a_line_and_the_rest_is_looked_at(stack: Stack) -> None:
+def test_denied_call_is_a_line_and_the_rest_is_judged(stack: Stack) -> None:
     denied = Recording("lambda", "get_policy", {"FunctionName": BRIDGE.arn, "Qualifier": "live"})
     done = stack.run("--function", "bridge", others=(_fails(denied), _fails(list_targets(GROUP))))
     unread = [line.split("\t") for line in done.output.splitlines() if "could not be read" in line]
@@ -117,50 +110,52 @@ def _fails(one: Recording) -> Recording:
     return Recording(one.service, one.method, one.arguments, fails="AccessDeniedException")
 
 
-def test_strict_counts_warnings(stack: Stack) -> None:
+def test_strict_counts_warnings_as_errors(stack: Stack) -> None:
     text = get_configuration(BRIDGE, LastModified=LATER, LoggingConfig={"LogFormat": "Text"})
     assert stack.run("--function", "bridge", others=(text,)).exit_code == 0
     assert stack.run("--function", "bridge", "--strict", others=(text,)).exit_code == 1
 
 
-def test_a_terminal_gets_a_table_and_whole_commands_below_it(stack: Stack) -> None:
+def test_terminal_gets_a_table_with_whole_fixes_below(stack: Stack) -> None:
     text = get_configuration(BRIDGE, LastModified=LATER, Timeout=3)
+    urls = list_urls(BRIDGE, BRIDGE.qualified)
     leader, follower = pty.openpty()
-    with RecordedAws((*RECORDED, text)) as recorded:
+    with RecordedAws((*RECORDED, text, urls)) as recorded:
         command = [sys.executable, "-m", "lattice_bridge.cli", "doctor", "--function", "bridge"]
         environment = {**os.environ, **stack.environment(recorded), "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "100"}
         process = subprocess.Popen(command, cwd=stack.folder, stdout=follower, env=environment)
         os.close(follower)
         output = b""
-        with contextlib.suppress(OSError):  # how Linux says that nobody holds the other end any more
+        with contextlib.suppress(OSError):  # Linux reports a closed other end as an error
             while data := os.read(leader, 65536):
                 output += data
         os.close(leader)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=60) == 1
     lines = output.decode().splitlines()
-    assert "should be" in lines[0]
+    assert lines[0].split() == ["subject", "actual", "expected", "fix"]
     assert any(
-        line.startswith(f"1: aws lambda update-function-configuration --function-name {BRIDGE.arn}") for line in lines
+        line.startswith(f"1: aws lambda delete-function-url-config --function-name {BRIDGE.arn}") for line in lines
     )
-    assert lines[-1].strip() == "error 0, warning 1, unknown 1, ok 20"
+    assert any(line.startswith("2: deploy bridge with a timeout of 31 s, publish a version") for line in lines)
+    assert lines[-1].strip() == "error 1, warning 1, unknown 1, ok 19"
 
 
-def test_nothing_of_aws_reaches_the_terminal_as_it_is(stack: Stack) -> None:
+def test_control_characters_of_an_answer_are_escaped(stack: Stack) -> None:
     others = (get_policy(BRIDGE, policy(allows({"AWS": EVIL}, sid=EVIL))),)
     done = stack.run("--function", "bridge", others=others)
     assert "\x1b" not in done.output
     assert "evil\\x1b[31m" in done.output
 
 
-def test_a_profile_and_region_are_in_the_commands(stack: Stack, tmp_path: Path) -> None:
+def test_command_names_profile_and_region(stack: Stack, tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text("[profile ops]\n", encoding="utf-8")
-    text = get_configuration(BRIDGE, Timeout=3)
+    urls = list_urls(BRIDGE, BRIDGE.qualified)
     arguments = ("--function", "bridge", "--profile", "ops", "--region", REGION)
     done = stack.run(
-        *arguments, others=(text,), AWS_CONFIG_FILE=str(config), AWS_SHARED_CREDENTIALS_FILE=_keys(tmp_path)
+        *arguments, others=(urls,), AWS_CONFIG_FILE=str(config), AWS_SHARED_CREDENTIALS_FILE=_keys(tmp_path)
     )
-    assert "--timeout 31 --region eu-west-1 --profile ops" in done.output
+    assert "--qualifier live --region eu-west-1 --profile ops" in done.output
 
 
 def _keys(folder: Path) -> str:
@@ -172,13 +167,13 @@ def _keys(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
-        (["--function", "nothing"], {}, "no function nothing in this account and region"),
+        (["--function", "nothing"], {}, "no function nothing in this account and Region"),
         (["--function", "bridge:blue"], {}, "no function bridge:blue"),
         (["--function", "arn:aws:lambda:us-east-1:123456789012:function:x"], {}, "give --region us-east-1"),
         (["--function", "a b"], {}, "not a function's name or ARN"),
         (["--function", "bridge", "--profile", "nobody"], {}, "ProfileNotFound"),
-        (["--function", "bridge"], {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no AWS credentials"),
-        (["--function", "bridge"], {"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, "no region: give --region"),
+        (["--function", "bridge"], {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no valid AWS credentials"),
+        (["--function", "bridge"], {"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, "no Region. Fix: give --region"),
         ([], {}, "Missing option '--function'"),
     ],
 )
@@ -190,14 +185,14 @@ def test_wrong_usage_exits_with_2(
 
 
 @pytest.mark.parametrize("text", ["[[[", "tenants = 1\n", "\x00"])
-def test_a_map_that_does_not_load_is_told_and_nothing_is_looked_at(stack: Stack, tmp_path: Path, text: str) -> None:
+def test_map_that_does_not_load_exits_with_2(stack: Stack, tmp_path: Path, text: str) -> None:
     (tmp_path / "bad.toml").write_text(text, encoding="utf-8")
     done = stack.run("--function", "bridge", "--config", str(tmp_path / "bad.toml"))
     assert (done.exit_code, "error: " in done.output) == (2, True), done.output
 
 
-def test_the_command_is_there_and_other_commands_do_not_wait_for_boto3(stack: Stack) -> None:
+def test_help_does_not_import_boto3(stack: Stack) -> None:
     program = "import sys; from lattice_bridge.cli.root import root; assert 'boto3' not in sys.modules; root()"
     command = [sys.executable, "-c", program, "doctor", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **ENVIRONMENT})
-    assert "Exits with 0 if" in done.stdout
+    assert "The exit code is 0 if" in done.stdout

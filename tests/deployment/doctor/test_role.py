@@ -1,57 +1,50 @@
-"""The role that the bridge runs as: what it may do, and who may assume it."""
+"""The role that the bridge runs as: its permissions, and the principals that may assume it."""
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from lattice_bridge.deployment.doctor.facts import Door, Name, Running
-from lattice_bridge.deployment.doctor.finding import Shell, Unread
+from lattice_bridge.deployment.doctor.facts import FunctionName, ResourcePolicy, ServingVersion, Unread
+from lattice_bridge.deployment.doctor.findings import Finding
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.iam.policy import read_policy
-from tests.support.aws_server import REGION
 from tests.support.doctor_stack import (
     ACCOUNT,
     BRIDGE,
-    CONFIGURED,
-    DEPLOYED,
+    CONFIGURATION,
+    DEPLOYMENT,
     FUNCTION,
     LAMBDA,
     ORDERS,
     RIGHTS,
     ROLE,
-    allowed,
     allows,
-    behind,
-    only,
+    only_problem,
     policy,
-    said,
+    problems,
+    with_backend,
+    with_role,
+    with_settings,
 )
 
 INVOKE, LOGS = RIGHTS["Statement"]
 EVERY_FUNCTION = "arn:aws:lambda:*:*:function:*"
 
 
-def test_a_backend_that_the_role_may_not_invoke_is_an_error_with_the_whole_policy() -> None:
-    found = only(allowed(LOGS))
-    assert (found.level, found.found) == ("error", "not allowed")
-    words = shlex.split(str(found.mend))
-    assert words[:3] == ["aws", "iam", "put-role-policy"]
-    (first, second) = read_policy(words[words.index("--policy-document") + 1])
-    assert (first.actions, first.resources) == (("lambda:InvokeFunction",), (ORDERS.qualified,))
-    assert second.actions == ("logs:CreateLogStream", "logs:PutLogEvents")
+def test_missing_permission_to_invoke_a_backend_is_an_error() -> None:
+    found = only_problem(with_role(LOGS))
+    assert (found.level, found.actual) == ("error", "not allowed")
+    assert found.fix == f"allow lambda:InvokeFunction on {ORDERS.qualified} in a policy of the role"
 
 
-def test_a_policy_is_put_under_a_name_that_none_has() -> None:
-    mend = str(only(allowed(LOGS, inline=("lattice-bridge", "lattice-bridge-2"))).mend)
-    assert "--policy-name lattice-bridge-3 " in mend
-
-
-def test_the_right_to_invoke_the_function_is_none_to_invoke_its_alias() -> None:
-    assert [line.level for line in said(allowed({**INVOKE, "Resource": ORDERS.arn}, LOGS))] == ["error", "warning"]
+def test_permission_to_invoke_the_bare_name_does_not_include_the_alias() -> None:
+    assert [line.level for line in problems(with_role({**INVOKE, "Resource": ORDERS.arn}, LOGS))] == [
+        "error",
+        "warning",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -67,9 +60,9 @@ def test_the_right_to_invoke_the_function_is_none_to_invoke_its_alias() -> None:
         ({"Action": "lambda:InvokeFunction", "NotResource": f"{ORDERS.arn}-2"}, "error", "everything but some"),
     ],
 )
-def test_the_right_to_invoke_more_is_told(statement: dict[str, Any], level: str, named: str) -> None:
-    found = only(allowed(INVOKE, LOGS, {"Effect": "Allow", **statement}))
-    assert (found.level, found.found) == (level, f"may invoke {named}")
+def test_permission_to_invoke_more_is_found(statement: dict[str, Any], level: str, named: str) -> None:
+    found = only_problem(with_role(INVOKE, LOGS, {"Effect": "Allow", **statement}))
+    assert (found.level, found.actual) == (level, f"may invoke {named}")
 
 
 @pytest.mark.parametrize(
@@ -81,10 +74,13 @@ def test_the_right_to_invoke_more_is_told(statement: dict[str, Any], level: str,
         ("STS:assume*", "sts:AssumeRole"),
     ],
 )
-def test_a_right_to_what_the_bridge_never_does_is_told(action: Any, named: str) -> None:
-    found = only(allowed(INVOKE, LOGS, {"Effect": "Allow", "Action": action, "Resource": "*"}))
-    assert (found.level, found.found) == ("warning", f"may take {named}")
-    assert only(allowed(INVOKE, LOGS, {"Effect": "Allow", "NotAction": "lambda:*", "Resource": "*"})).level == "warning"
+def test_permission_that_the_bridge_does_not_use_is_found(action: Any, named: str) -> None:
+    found = only_problem(with_role(INVOKE, LOGS, {"Effect": "Allow", "Action": action, "Resource": "*"}))
+    assert (found.level, found.actual) == ("warning", f"may call {named}")
+    assert (
+        only_problem(with_role(INVOKE, LOGS, {"Effect": "Allow", "NotAction": "lambda:*", "Resource": "*"})).level
+        == "warning"
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,13 +91,13 @@ def test_a_right_to_what_the_bridge_never_does_is_told(action: Any, named: str) 
         {"Effect": "Allow", "NotAction": ["lambda:*", "iam:*", "sts:*"], "Resource": "*"},
     ],
 )
-def test_a_statement_about_something_else_makes_nothing_unclear(statement: dict[str, Any]) -> None:
-    assert said(allowed(INVOKE, LOGS, statement)) == []
+def test_statement_about_another_action_is_no_problem(statement: dict[str, Any]) -> None:
+    assert problems(with_role(INVOKE, LOGS, statement)) == []
 
 
-def test_the_right_to_all_but_some_of_something_else_is_none_to_invoke() -> None:
-    found = said(allowed({"Effect": "Allow", "Action": "s3:GetObject", "NotResource": "arn:aws:s3:::x/*"}))
-    assert [one.found for one in found] == ["not allowed", "not allowed"]
+def test_permission_with_not_resource_for_another_action_does_not_include_invoke() -> None:
+    found = problems(with_role({"Effect": "Allow", "Action": "s3:GetObject", "NotResource": "arn:aws:s3:::x/*"}))
+    assert [one.actual for one in found] == ["not allowed", "not allowed"]
 
 
 @pytest.mark.parametrize(
@@ -112,9 +108,9 @@ def test_the_right_to_all_but_some_of_something_else_is_none_to_invoke() -> None
         {"Effect": "Deny", "Action": "lambda:*", "NotResource": f"{ORDERS.arn}-2"},
     ],
 )
-def test_a_deny_in_the_roles_own_policies_is_seen(statement: dict[str, Any]) -> None:
-    found = only(allowed(INVOKE, LOGS, statement))
-    assert (found.level, found.found) == ("error", "denied by a statement of its own")
+def test_deny_in_a_policy_of_the_role_is_an_error(statement: dict[str, Any]) -> None:
+    found = only_problem(with_role(INVOKE, LOGS, statement))
+    assert (found.level, found.actual) == ("error", "denied by a statement of its own policies")
 
 
 @pytest.mark.parametrize(
@@ -125,12 +121,10 @@ def test_a_deny_in_the_roles_own_policies_is_seen(statement: dict[str, Any]) -> 
         {**INVOKE, "Effect": "Deny", "Resource": "arn:aws:lambda:*:${aws:PrincipalTag/account}:function:*"},
     ],
 )
-def test_a_right_under_a_condition_is_taken_for_one_and_said_to_be_conditional(statement: dict[str, Any]) -> None:
-    deployed = allowed(statement, LOGS, *([INVOKE] if statement["Effect"] == "Deny" else []))
-    lines = findings_of(deployed, CONFIGURED, Shell(REGION))
-    assert any(
-        "under a condition or with a variable, not looked into" in line.found for line in lines if line.level == "ok"
-    )
+def test_permission_under_a_condition_is_ok_and_is_named_as_such(statement: dict[str, Any]) -> None:
+    deployment = with_role(statement, LOGS, *([INVOKE] if statement["Effect"] == "Deny" else []))
+    lines = [line.actual for line in findings_of(deployment, CONFIGURATION) if line.level == "ok"]
+    assert "allowed under a condition or with a variable, which is not evaluated" in lines
 
 
 @pytest.mark.parametrize(
@@ -144,69 +138,77 @@ def test_a_right_under_a_condition_is_taken_for_one_and_said_to_be_conditional(s
         ],
     ],
 )
-def test_a_boundary_that_leaves_the_backends_out_is_an_error(boundary: list[dict[str, Any]]) -> None:
-    found = only(allowed(INVOKE, LOGS, boundary=read_policy(policy(*boundary))))
-    assert (found.level, found.found) == ("error", "not within the permissions boundary")
+def test_permissions_boundary_without_the_backends_is_an_error(boundary: list[dict[str, Any]]) -> None:
+    found = only_problem(with_role(INVOKE, LOGS, boundary=read_policy(policy(*boundary))))
+    assert (found.level, found.actual) == ("error", "not within the permissions boundary")
 
 
 @pytest.mark.parametrize(
-    ("place", "wanted"),
+    ("place", "expected"),
     [
         ("s3://maps/bridge.toml", "s3:GetObject on arn:aws:s3:::maps/bridge.toml"),
         ("ssm:/bridge.toml", f"ssm:GetParameter on arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/bridge.toml"),
     ],
 )
-def test_the_role_needs_to_read_the_configuration_where_it_is(place: str, wanted: str) -> None:
-    lines = said(replace(DEPLOYED, function=replace(FUNCTION, variables={"LATTICE_BRIDGE_CONFIG": place})))
-    assert [(one.level, one.wanted) for one in lines if one.subject == "role bridge-role"] == [("error", wanted)]
+def test_permission_to_read_the_configuration_is_needed(place: str, expected: str) -> None:
+    lines = problems(with_settings(variables={"LATTICE_BRIDGE_CONFIG": place}))
+    assert [(one.level, one.expected) for one in lines if one.subject == "role bridge-role"] == [("error", expected)]
 
 
-def test_the_role_needs_to_read_the_registry() -> None:
-    found = only(DEPLOYED, replace(CONFIGURED, table="tenants"))
-    assert found.wanted == f"dynamodb:GetItem on arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/tenants"
+def test_permission_to_read_the_registry_is_needed() -> None:
+    found = only_problem(DEPLOYMENT, replace(CONFIGURATION, table="tenants"))
+    assert found.expected == f"dynamodb:GetItem on arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/tenants"
 
 
-def test_a_role_that_is_gone_is_an_error() -> None:
-    assert only(replace(DEPLOYED, rights=None)).found == "no such role: the bridge cannot run"
+def test_role_that_does_not_exist_is_an_error() -> None:
+    assert only_problem(replace(DEPLOYMENT, role_policies=None)).actual == "no such role: the bridge cannot run"
 
 
-def test_the_role_of_a_version_that_gets_a_share_is_looked_at() -> None:
+def test_role_of_a_version_with_a_weight_is_judged() -> None:
     admin = replace(FUNCTION, role=f"arn:aws:iam::{ACCOUNT}:role/admin")
-    wide = allowed({"Effect": "Allow", "Action": "*", "Resource": "*"}).rights
-    found, powers = said(replace(DEPLOYED, running=(Running(Name(BRIDGE.arn, "8"), admin, wide),)))
-    assert (found.level, found.subject, found.found) == ("error", "role admin", "may invoke *")
+    wide = with_role({"Effect": "Allow", "Action": "*", "Resource": "*"}).role_policies
+    canary = ServingVersion(FunctionName(BRIDGE.arn, "8"), admin, wide)
+    found, powers = problems(replace(DEPLOYMENT, serving=(canary,)))
+    assert (found.level, found.subject, found.actual) == ("error", "role admin", "may invoke *")
     assert (powers.level, powers.subject) == ("warning", "role admin")
 
 
-# ---- what the function's own policy lets it do ----------------------------------------------------------------------
+# ---- permission by the policy of the backend ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("statement", "level", "words"),
     [
-        (allows({"AWS": ROLE}), "warning", "allowed by the function's own policy alone"),
-        (allows({"AWS": [ROLE]}, Condition={"Bool": {"x": "y"}}), "error", "by the function's own under a condition"),
+        (allows({"AWS": ROLE}), "warning", "allowed only by the function's own policy"),
+        (
+            allows({"AWS": [ROLE]}, Condition={"Bool": {"x": "y"}}),
+            "error",
+            "function's policy only under a condition",
+        ),
         (allows({"AWS": ACCOUNT}), "error", "not allowed"),  # which leaves it to the role's policies
         (allows({"AWS": ROLE}, Effect="Deny"), "error", "not allowed"),
     ],
 )
-def test_within_an_account_a_policy_that_names_the_role_is_enough(
+def test_policy_of_a_backend_that_names_the_role_is_enough_within_one_account(
     statement: dict[str, Any], level: str, words: str
 ) -> None:
-    doors = (Door(ORDERS, read_policy(policy(statement))),)
-    lines = said(replace(allowed(LOGS), backends=behind(doors=doors).backends))
-    (found,) = [one for one in lines if one.subject == "role bridge-role"]
-    assert (found.level, words in found.found) == (level, True)
+    found = role_finding(ResourcePolicy(ORDERS, read_policy(policy(statement))))
+    assert (found.level, words in found.actual) == (level, True)
 
 
-def test_a_policy_that_could_not_be_read_might_be_enough() -> None:
-    doors = (Door(ORDERS, Unread("lambda:GetPolicy", "arn", "AccessDenied")),)
-    lines = said(replace(allowed(LOGS), backends=behind(doors=doors).backends))
-    (found,) = [one for one in lines if one.subject == "role bridge-role"]
-    assert "the function's policy, which might, could not be read" in found.found
+def test_policy_of_a_backend_that_could_not_be_read_may_be_enough() -> None:
+    found = role_finding(ResourcePolicy(ORDERS, Unread("lambda:GetPolicy", "arn", "AccessDenied")))
+    assert "the function's policy, which may allow it, could not be read" in found.actual
 
 
-# ---- who may assume it ----------------------------------------------------------------------------------------------
+def role_finding(backend_policy: ResourcePolicy) -> Finding:
+    """The problem of a role whose own policies do not allow it to invoke the backend."""
+    deployment = replace(with_role(LOGS), backends=with_backend(policies=(backend_policy,)).backends)
+    (found,) = [one for one in problems(deployment) if one.subject == "role bridge-role"]
+    return found
+
+
+# ---- trust policy ---------------------------------------------------------------------------------------------------
 
 SERVICE = {"Service": "lambda.amazonaws.com"}
 
@@ -239,26 +241,26 @@ OIDC = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.co
         (trusted("*", Condition=OF_ACCOUNT), "warning"),
     ],
 )
-def test_whoever_may_assume_the_role_is_any_tenant(statement: dict[str, Any], level: str) -> None:
-    found = only(allowed(INVOKE, LOGS, trust=read_policy(policy(BY_LAMBDA, statement))))
-    assert (found.level, "may assume it, and is any tenant of every backend" in found.found) == (level, True)
-    assert "get-role --role-name bridge-role --query Role.AssumeRolePolicyDocument" in str(found.mend)
+def test_other_principal_that_may_assume_the_role_acts_as_any_tenant(statement: dict[str, Any], level: str) -> None:
+    found = only_problem(with_role(INVOKE, LOGS, trust=read_policy(policy(BY_LAMBDA, statement))))
+    assert (found.level, "may assume it, and act as any tenant of every backend" in found.actual) == (level, True)
+    assert found.fix == "change the trust policy of role bridge-role"
 
 
 @pytest.mark.parametrize(
     "statement",
     [trusted({"AWS": "999999999999"}, Action="sts:TagSession"), trusted({"AWS": "999999999999"}, Effect="Deny")],
 )
-def test_a_statement_by_which_nobody_assumes_it_is_nobodys_concern(statement: dict[str, Any]) -> None:
-    assert said(allowed(INVOKE, LOGS, trust=read_policy(policy(BY_LAMBDA, statement)))) == []
+def test_statement_that_allows_no_assume_role_is_no_problem(statement: dict[str, Any]) -> None:
+    assert problems(with_role(INVOKE, LOGS, trust=read_policy(policy(BY_LAMBDA, statement)))) == []
 
 
 @pytest.mark.parametrize(
     "statements", [[], [trusted(SERVICE, Action="sts:TagSession")], [trusted(SERVICE, Action="sts:AssumeRoleWithSAML")]]
 )
-def test_a_role_that_lambda_may_not_assume_runs_nothing(statements: list[dict[str, Any]]) -> None:
-    found = only(allowed(INVOKE, LOGS, trust=read_policy(policy(*statements))))
-    assert found.found == "Lambda may not assume it: the bridge cannot run"
+def test_role_that_lambda_may_not_assume_is_an_error(statements: list[dict[str, Any]]) -> None:
+    found = only_problem(with_role(INVOKE, LOGS, trust=read_policy(policy(*statements))))
+    assert found.actual == "Lambda may not assume it: the bridge cannot run"
 
 
 @pytest.mark.parametrize(
@@ -270,6 +272,6 @@ def test_a_role_that_lambda_may_not_assume_runs_nothing(statements: list[dict[st
         ({"Effect": "Deny", "NotPrincipal": {"AWS": ACCOUNT}, "Action": "*"}, "error"),
     ],
 )
-def test_a_role_that_denies_lambda_runs_nothing(statement: dict[str, Any], level: str) -> None:
-    found = only(allowed(INVOKE, LOGS, trust=read_policy(policy(BY_LAMBDA, statement))))
-    assert (found.level, found.found.startswith("Lambda is denied to assume it")) == (level, True)
+def test_deny_of_lambda_is_found(statement: dict[str, Any], level: str) -> None:
+    found = only_problem(with_role(INVOKE, LOGS, trust=read_policy(policy(BY_LAMBDA, statement))))
+    assert (found.level, found.actual.startswith("Lambda is denied to assume it")) == (level, True)

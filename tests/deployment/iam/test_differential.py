@@ -12,9 +12,8 @@ from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.deployment.doctor.doors import Own, standing
-from lattice_bridge.deployment.doctor.granted import granted
-from lattice_bridge.deployment.doctor.invokers import admits, may_admit
+from lattice_bridge.deployment.doctor.invokers import Permitted, admits_group, may_admit_group, severity
+from lattice_bridge.deployment.doctor.role import granted
 from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_nobody
 from lattice_bridge.deployment.iam.policy import read_policy
 from lattice_bridge.identity.principal import parse_arn
@@ -241,8 +240,8 @@ DOOR_VALUES: Final = (
     *(GROUP, FOREIGN, FOREIGN.upper(), OURS, THEIRS, ROLE, EVIL, EVIL.upper(), f"arn:aws:iam::{OURS}:role/*", "*"),
     *("arn:aws:vpc-lattice:*:${aws:SourceAccount}:targetgroup/*", "arn:aws:iam::${aws:PrincipalAccount}:*"),
 )
-BACKEND: Final = Own(frozenset({("AWS", ROLE)}), frozenset({OURS}))
-BRIDGE: Final = Own(frozenset({("Service", LATTICE)}))
+BACKEND: Final = Permitted(frozenset({("AWS", ROLE)}), frozenset({OURS}))
+BRIDGE: Final = Permitted(frozenset({("Service", LATTICE)}))
 LEVELS: Final = {None: 0, "warning": 1, "error": 2}
 
 
@@ -253,17 +252,17 @@ def door(random: Random) -> dict[str, Any]:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("own", [BACKEND, BRIDGE], ids=["backend", "bridge"])
-def test_statement_has_the_level_of_its_worst_caller(own: Own, seed: int) -> None:
+def test_statement_has_the_level_of_its_worst_caller(own: Permitted, seed: int) -> None:
     random = Random(seed)
     for _ in range(700):
         one = door(random)
         worst = 0
         for (account, name, names, context), action in product(CALLERS, (INVOKE, "lambda:UpdateFunctionCode")):
-            welcome = {("AWS", name), ("Service", name)} & own.welcome and action == INVOKE
+            welcome = {("AWS", name), ("Service", name)} & own.principals and action == INVOKE
             if not welcome and admitted([one], context, names, action, FUNCTION):
                 worst = max(worst, 1 if account in own.accounts else 2)
         (read,) = read_policy({"Statement": [one]})
-        assert LEVELS[standing(read, own)] >= worst, one
+        assert LEVELS[severity(read, own)] >= worst, one
 
 
 LATTICE_VALUES: Final = (
@@ -283,8 +282,8 @@ def test_admission_of_lattice_is_never_overstated(seed: int) -> None:
         one |= condition(random, DOOR_KEYS[:2], LATTICE_VALUES)
         (read,) = read_policy({"Statement": [one]})
         does = admitted([one], context, names, INVOKE, FUNCTION)
-        assert does or not admits(read, GROUP), one
-        assert may_admit(read, GROUP) or not does, one
+        assert does or not admits_group(read, GROUP), one
+        assert may_admit_group(read, GROUP) or not does, one
 
 
 # ---- an identity's policies -----------------------------------------------------------------------------------------
