@@ -258,7 +258,7 @@ def test_a_definition_outside_of_the_templates_folder_is_not_read(tmp_path: Path
     template = tmp_path / "project" / TEMPLATE
     template.write_text(text.replace("\nResources:", f"\nResources:{apis}"), encoding="utf-8")
     done = run("check", str(ROOT / "tests" / "templates" / "orders.toml"), "--template", str(template))
-    lines = [line for line in done.output.splitlines() if "its definition was not looked into" in line]
+    lines = [line for line in done.output.splitlines() if "its definition was not checked" in line]
     assert len(lines) == 3
     assert all("outside of the folder" in line for line in lines)
 

@@ -10,10 +10,10 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from lattice_bridge.deployment.iam.policy import Statement, covers, matches
+from lattice_bridge.deployment.iam.policy import POSITIVE, Statement, covers, matches
 
-INVOKE: Final = "vpc-lattice-svcs:Invoke"
-ANONYMOUS: Final = "Anonymous"
+_INVOKE: Final = "vpc-lattice-svcs:Invoke"
+_ANONYMOUS: Final = "Anonymous"
 """The value of aws:PrincipalType of an unsigned request, as AWS documents it. Lattice's own examples compare
 it regardless of case."""
 
@@ -24,7 +24,6 @@ _IDENTITY_KEYS: Final = frozenset(
 services fill it with `anonymous`."""
 _TAG: Final = "aws:principaltag/"
 _TYPE: Final = "aws:principaltype"
-_EQUAL: Final = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike"})
 _NOT_EQUAL: Final = frozenset(
     {"stringnotequals", "stringnotequalsignorecase", "stringnotlike", "arnnotequals", "arnnotlike"}
 )
@@ -66,7 +65,7 @@ def admits_anonymous(statements: Collection[Statement], service: str | None = No
     return any(
         one.effect == "Allow"
         and (one.all_but or any(name == "*" for _kind, name in one.principals))
-        and one.names_action(INVOKE)
+        and one.names_action(_INVOKE)
         and _may_be_about(one, service)
         and not any(_refuses_anonymous(*condition) for condition in one.conditions)
         for one in statements
@@ -83,7 +82,7 @@ def admits_nobody(statements: Collection[Statement], service: str) -> bool:
     if any(one.effect == "Deny" and not one.conditions and _is_of_everything(one, service) for one in statements):
         return True
     allowing = (one for one in statements if one.effect == "Allow")
-    return not any(one.names_action(INVOKE) and _may_be_about(one, service) for one in allowing)
+    return not any(one.names_action(_INVOKE) and _may_be_about(one, service) for one in allowing)
 
 
 def _denies_anonymous(statement: Statement, service: str | None) -> bool:
@@ -95,7 +94,7 @@ def _is_of_everything(statement: Statement, service: str | None) -> bool:
     """Whether Principal, Action and Resource include every request to the service."""
     everybody = ("*", "*") in statement.principals and not statement.all_but
     whole = any(covers(pattern, f"{service}/" if service else "") for pattern in statement.resources)
-    return everybody and whole and statement.names_action(INVOKE)
+    return everybody and whole and statement.names_action(_INVOKE)
 
 
 def _may_be_about(statement: Statement, service: str | None) -> bool:
@@ -112,7 +111,7 @@ def _overlaps(pattern: str, beginning: str) -> bool:
 
 def _refuses_anonymous(operator: str, key: str, values: tuple[str, ...]) -> bool:
     """Whether an Allow with this condition is for no anonymous caller."""
-    positive = operator.removeprefix("foranyvalue:") in _EQUAL
+    positive = operator.removeprefix("foranyvalue:") in POSITIVE
     if key == _TYPE and positive:
         return bool(values) and not any(_may_be_anonymous(value) for value in values)
     if key == _TYPE:
@@ -141,14 +140,14 @@ def _holds_for_anonymous(operator: str, key: str, values: tuple[str, ...]) -> bo
 def _names_anonymous(operator: str, values: tuple[str, ...]) -> bool:
     """Whether one of the values is the type of an anonymous caller, as a positive operator compares it."""
     if operator == "stringequals":
-        return ANONYMOUS in values
+        return _ANONYMOUS in values
     if operator == "stringequalsignorecase":
-        return any(value.lower() == ANONYMOUS.lower() for value in values)
-    return operator == "stringlike" and any(matches(value, ANONYMOUS) for value in values)
+        return any(value.lower() == _ANONYMOUS.lower() for value in values)
+    return operator == "stringlike" and any(matches(value, _ANONYMOUS) for value in values)
 
 
 def _may_be_anonymous(value: str) -> bool:
-    return "${" in value or matches(value.lower(), ANONYMOUS.lower())
+    return "${" in value or matches(value.lower(), _ANONYMOUS.lower())
 
 
 def _are_all(word: str, values: tuple[str, ...]) -> bool:

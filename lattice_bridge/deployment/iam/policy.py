@@ -62,13 +62,13 @@ def matches(pattern: str, text: str) -> bool:
     return not pattern[at:].strip("*")
 
 
-def matches_arn(pattern: str, text: str) -> bool:
+def _matches_arn(pattern: str, text: str) -> bool:
     """Whether a pattern matches an ARN, part by part. A text without six parts never matches."""
     parts, others = pattern.split(":", 5), text.split(":", 5)
     return len(parts) == len(others) == _ARN_PARTS and all(map(matches, parts, others))
 
 
-def may_match(pattern: str, text: str) -> bool:
+def _may_match(pattern: str, text: str) -> bool:
     """Whether a pattern matches a text for some values of its policy variables."""
     return matches(_VARIABLE.sub("*", pattern), text)
 
@@ -138,7 +138,7 @@ class ConditionValue:
         """Whether the condition certainly holds for a request whose key has this value."""
         if self.has_variable or self.never_matches:
             return False
-        return matches_arn(self.text, text) if self.operator in _ARN_OPERATORS else self.may_hold(text)
+        return _matches_arn(self.text, text) if self.operator in _ARN_OPERATORS else self.may_hold(text)
 
     def may_hold(self, text: str) -> bool:
         """Whether the condition may hold for a request whose key has this value."""
@@ -173,8 +173,8 @@ _COMPARE: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "stringequals": str.__eq__,
     "stringequalsignorecase": lambda value, text: value.lower() == text.lower(),
     "stringlike": matches,
-    "arnequals": matches_arn,
-    "arnlike": matches_arn,
+    "arnequals": _matches_arn,
+    "arnlike": _matches_arn,
     "bool": lambda value, text: value.lower() == text.lower(),
     "numericequals": _numbers(float.__eq__),
     "numericlessthan": _numbers(float.__lt__),
@@ -258,14 +258,14 @@ class Statement:
     def names_resource(self, resource: str) -> bool:
         """Whether it is certainly about a resource."""
         if self.not_resources is not None:
-            return not any(may_match(pattern, resource) for pattern in self.not_resources)
+            return not any(_may_match(pattern, resource) for pattern in self.not_resources)
         return any("${" not in pattern and matches(pattern, resource) for pattern in self.resources)
 
     def may_name_resource(self, resource: str) -> bool:
         """Whether it may be about a resource."""
         if self.not_resources is not None:
             return not any("${" not in pattern and matches(pattern, resource) for pattern in self.not_resources)
-        return any(may_match(pattern, resource) for pattern in self.resources)
+        return any(_may_match(pattern, resource) for pattern in self.resources)
 
     @property
     def only_reads(self) -> bool:
@@ -313,16 +313,7 @@ def read_policy(document: object) -> tuple[Statement, ...]:
         document: the policy, as JSON text or as the object that the JSON contains.
 
     Raises:
-        BadPolicy: not JSON, not an object, without a Statement, or with a statement that is malformed.
-    """
-    return tuple(map(read_statement, statements_in(document)))
-
-
-def statements_in(document: object) -> list[Any]:
-    """The statements of a policy as they are written, each unchecked.
-
-    Raises:
-        BadPolicy: not JSON, not an object, or without a Statement. An empty list is a Statement.
+        BadPolicy: not JSON, not an object, without a Statement, or with a malformed one. An empty list is a Statement.
     """
     if isinstance(document, str):
         try:
@@ -331,7 +322,7 @@ def statements_in(document: object) -> list[Any]:
             raise BadPolicy("not JSON") from error
     if not isinstance(document, Mapping) or document.get("Statement") is None:
         raise BadPolicy("no Statement in it")
-    return _list_of(document["Statement"])
+    return tuple(map(read_statement, _list_of(document["Statement"])))
 
 
 def read_statement(found: object) -> Statement:
@@ -351,12 +342,12 @@ def read_statement(found: object) -> Statement:
         str(found.get("Sid", "")),
         found["Effect"],
         tuple(_principals(found.get("Principal", found.get("NotPrincipal")))),
-        texts_in(found.get("Action")),
-        texts_in(found.get("Resource")),
-        texts_in(found["NotAction"]) if "NotAction" in found else None,
-        texts_in(found["NotResource"]) if "NotResource" in found else None,
+        _texts_in(found.get("Action")),
+        _texts_in(found.get("Resource")),
+        _texts_in(found["NotAction"]) if "NotAction" in found else None,
+        _texts_in(found["NotResource"]) if "NotResource" in found else None,
         tuple(
-            (str(operator).lower(), str(key).lower(), texts_in(values))
+            (str(operator).lower(), str(key).lower(), _texts_in(values))
             for operator, keys in conditions.items()
             for key, values in keys.items()
         ),
@@ -368,15 +359,15 @@ def _principals(found: Any) -> Iterator[tuple[str, str]]:
     if isinstance(found, Mapping):
         for kind, names in found.items():
             everybody = "*" if kind in ("*", "AWS") else str(kind)
-            yield from ((everybody if name == "*" else str(kind), name) for name in texts_in(names))
+            yield from ((everybody if name == "*" else str(kind), name) for name in _texts_in(names))
     else:
-        yield from (("*" if name == "*" else "AWS", name) for name in texts_in(found))
+        yield from (("*" if name == "*" else "AWS", name) for name in _texts_in(found))
 
 
 def _list_of(found: Any) -> list[Any]:
     return [] if found is None else list(found) if isinstance(found, list | tuple) else [found]
 
 
-def texts_in(found: Any) -> tuple[str, ...]:
+def _texts_in(found: Any) -> tuple[str, ...]:
     """The texts of an element that may be one text, a list of texts, or absent."""
     return tuple(map(str, _list_of(found)))
