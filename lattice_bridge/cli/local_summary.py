@@ -108,7 +108,7 @@ def commands(plan: Plan, signers: Mapping[str, Identity], front_url: str, lambda
     yield from _signed_commands(plan, signers, known, url)
     yield from _invoke_command(plan, lambda_url, known.tenant)
     yield ""
-    yield "Press Ctrl-C to stop the stack."
+    yield "Ctrl-C stops the stack."
 
 
 def _signed_commands(plan: Plan, signers: Mapping[str, Identity], known: Example, url: str) -> Iterator[str]:

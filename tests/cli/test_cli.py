@@ -166,7 +166,7 @@ def test_a_bridge_toml_that_does_not_load_is_told_at_start(tmp_path: Path) -> No
     printed = printed_at_start(process)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
-    assert "The bridge will answer 503 to everything" in printed
+    assert "The bridge will answer every request with 503" in printed
     assert "tenant 'blue' is not in [tenants]" in printed
 
 
