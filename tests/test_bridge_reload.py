@@ -18,6 +18,7 @@ from lattice_bridge.config.reload import Following, Handler
 from lattice_bridge.errors import Unavailable
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.rules import Tenant
+from lattice_bridge.tenancy.subject import Subject
 from tests.support.aws_server import REGION, AwsServer
 from tests.support.builders import MAP, request, role, v2
 from tests.support.fake_lambda import FakeLambda
@@ -265,7 +266,7 @@ def test_a_registry_and_key_sets_are_taken_over_by_the_map_that_replaces_theirs(
 def test_a_decision_that_finds_another_tenant_than_it_asked_for_is_none() -> None:
     """Trap D8."""
     rules = TenantMap.from_toml(MAP).rules
-    decided = decide(request(role("blue-api")), rules, find=lambda name: Tenant("green"))
+    decided = decide(Subject(request(role("blue-api")).caller), rules, find=lambda name: Tenant("green"))
     assert (decided.tenant, decided.reason) == (None, "tenant_unknown")
 
 
@@ -274,7 +275,7 @@ def test_a_registry_that_raises_is_a_decision_all_the_same() -> None:
         raise Unavailable("registry_unavailable", "ConnectTimeoutError", retry_after=1)
 
     rules = TenantMap.from_toml(MAP).rules
-    assert decide(request(role("blue-api")), rules, find=out_of_reach).status == 503
+    assert decide(Subject(request(role("blue-api")).caller), rules, find=out_of_reach).status == 503
 
 
 def test_a_table_is_asked_in_its_own_region(table: Any, backend: FakeLambda) -> None:

@@ -36,7 +36,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         "version",
     },
     # the two ends of the bridge
-    "bridge": {"config", "errors", "formats", "garbage", "http", "invoke", "message", "telemetry", "tenancy"},
+    "bridge": {"config", "errors", "formats", "garbage", "invoke", "message", "telemetry", "tenancy"},
     "bootstrap": {"bridge", "clock", "config", "errors", "formats", "invoke", "telemetry"},
     "main": {"bootstrap"},
     "__init__": {"bridge", "config", "errors", "formats", "message", "tenancy"},
@@ -64,7 +64,15 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("local/front", "local/web", "message", "testing/strategies"),
     },
     "cli": {
-        *("config", "deployment/checks", "deployment/cloudformation", "deployment/doctor", "errors", "formats"),
+        *(
+            "bridge",
+            "config",
+            "deployment/checks",
+            "deployment/cloudformation",
+            "deployment/doctor",
+            "errors",
+            "formats",
+        ),
         *("identity", "local", "local/aws", "local/front", "local/plan", "local/web", "message", "printable"),
         *("review", "tenancy", "testing", "version"),
     },
@@ -101,7 +109,7 @@ ONLY_IN: Final = {
     "random": {"invoke.call"},
     "socket": {"invoke.connection", "identity.jwks"},
     "ssl": {"invoke.connection", "invoke.direct", "identity.jwks"},
-    "pydantic": {f"config.tables.{name}" for name in ("issuer", "map", "options", "rule", "shape", "test")},
+    "pydantic": {f"config.tables.{name}" for name in ("jwt", "map", "options", "rule", "table")},
     "tomllib": {"config.document"},
 }
 """Outside module → the only modules of the bridge that may import it."""

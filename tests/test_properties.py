@@ -25,15 +25,22 @@ from hypothesis import strategies as st
 
 from lattice_bridge import Bridge, BridgeError, Caller, Decision, Request, TenantMap, parse_event
 from lattice_bridge.config.backend import Backend
-from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import FORMAT, Document, parse_document, sealed
 from lattice_bridge.config.settings import Settings
-from lattice_bridge.config.tables.issuer import IssuerTable
-from lattice_bridge.config.tables.map import ELSEWHERE, TABLES, RegistryTable
+from lattice_bridge.config.tables.jwt import JwtTable
+from lattice_bridge.config.tables.map import ELSEWHERE, TABLES, RegistryTable, TestTable
 from lattice_bridge.config.tables.options import BackendTable, LatticeTable
 from lattice_bridge.config.tables.rule import RuleTable
-from lattice_bridge.config.tables.test import TestTable
-from lattice_bridge.errors import BackendFailed, InvalidMap, Misconfigured, NotFound, TimedOut, TooLarge, Unavailable
+from lattice_bridge.errors import (
+    BackendFailed,
+    InvalidMap,
+    Misconfigured,
+    NotFound,
+    TimedOut,
+    TooLarge,
+    Unavailable,
+)
 from lattice_bridge.formats.lattice_event import method_of
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.invoke.call import Call
@@ -41,6 +48,7 @@ from lattice_bridge.message import X509
 from lattice_bridge.review.check import findings_of
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.rules import Tenant
+from lattice_bridge.tenancy.subject import subject_of
 from tests.support.builders import OPEN, role, tenant_map, v1, v2
 from tests.support.examples import examples
 from tests.support.token_builder import jwk, key_set, sign
@@ -124,7 +132,12 @@ class Asked:
         )
 
     def decide(self, found: TenantMap) -> Decision:
-        return decide(self.request, found.rules, self.tokens, found.find)
+        rules = found.rules
+        try:
+            subject = subject_of(self.request, self.tokens, rules.header, rules.token_headers)
+        except BridgeError as refusal:
+            return Decision(refusal=refusal)
+        return decide(subject, rules, found.find)
 
 
 def anchors(accounts: tuple[str, ...], *, nobody: bool = True) -> st.SearchStrategy[Table]:
@@ -1053,7 +1066,7 @@ def _damaged(text: str, changes: list[str], piece: str, dice: random.Random) -> 
 
 
 CHANGES: Final = ("cut", "doubled", "lost", "moved", "typed", "typed", "inserted")
-MODELS: Final = (RuleTable, TestTable, IssuerTable, RegistryTable, BackendTable, LatticeTable)
+MODELS: Final = (RuleTable, TestTable, JwtTable, RegistryTable, BackendTable, LatticeTable)
 KEYS: Final = sorted(
     {key for model in MODELS for key in model.model_fields} | {"blue", "corp", "name", "refresh", "status"}
 )

@@ -24,8 +24,8 @@ from lattice_bridge.deployment.cloudformation.template import BadTemplate
 from lattice_bridge.deployment.cloudformation.text import lines_of
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.review.check import findings_of
-from lattice_bridge.review.lint import Finding, line_of, sarif
-from lattice_bridge.tenancy.rules import Taken
+from lattice_bridge.review.finding import Finding, line_of, sarif
+from lattice_bridge.tenancy.rules import TenantFrom
 
 DEFAULT_REGION: Final = "us-east-1"
 """What is taken for `AWS::Region` where nobody says it; names of other regions are not held against it."""
@@ -134,7 +134,9 @@ def _beside(text: str) -> tuple[Options | None, list[str]]:
 def _reading_certificates(document: Document) -> list[str]:
     if document.compiled is not None:
         owners = map_of(document.compiled)[1].owners.values()
-        return [one.id for one in owners if isinstance(one.outcome, Taken) and one.outcome.source == "x509_san_uri"]
+        return [
+            one.id for one in owners if isinstance(one.outcome, TenantFrom) and one.outcome.source == "x509_san_uri"
+        ]
     written = document.tables.get("rule")
     tables = [table for table in written if isinstance(table, Mapping)] if isinstance(written, list) else []
     return [str(table.get("id")) for table in tables if table.get("tenant_from") == "x509_san_uri"]

@@ -16,7 +16,6 @@ from rich.text import Text
 from lattice_bridge.cli import show
 from lattice_bridge.config.backend import function_fault
 from lattice_bridge.config.settings import Settings
-from lattice_bridge.config.tables.test import every_tenant
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.identity.principal import Principal
@@ -25,7 +24,10 @@ from lattice_bridge.local.front.authorization import NotAuthorized, admits, auth
 from lattice_bridge.local.front.identities import Identity
 from lattice_bridge.local.front.lattice import HttpRequest, Signer
 from lattice_bridge.local.plan.plan import DEFAULT_PRIORITY, Action, Plan, Rule
-from lattice_bridge.message import Caller, Request
+from lattice_bridge.message import Caller
+from lattice_bridge.review.map_tests import every_tenant
+from lattice_bridge.tenancy.decide import decide
+from lattice_bridge.tenancy.subject import Subject
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 
@@ -63,9 +65,8 @@ class Example:
 
     def has_no_rule_for(self, principal: Principal) -> bool:
         """Whether the map refuses a caller for want of a rule; False if it does not load."""
-        caller = Caller(authenticated=True, iam=principal)
-        asked = Request(version=2, method="GET", path=self.path, caller=caller)
-        return self.tenant_map is not None and self.tenant_map.decide(asked).reason == "no_rule"
+        subject = Subject(Caller(authenticated=True, iam=principal))
+        return self.tenant_map is not None and decide(subject, self.tenant_map.rules, every_tenant).reason == "no_rule"
 
 
 def example(plan: Plan) -> Example:
@@ -80,7 +81,6 @@ def example(plan: Plan) -> Example:
     rules = settings.tenant_map.rules
     path = next((backend.path for backend in settings.options.backends if backend.isolated), "/")
     tenant = next((tenant.id for tenant in rules.tenants.values() if tenant.active), "TENANT")
-    settings.tenant_map.find = every_tenant  # a registry need not be asked for what rules there are
     return Example(path, tenant, rules.header, tenant_map=settings.tenant_map)
 
 

@@ -15,12 +15,13 @@ from lattice_bridge.config.compiled import map_of
 from lattice_bridge.config.document import Document, parse_document, parse_toml, read_text, sha256_of
 from lattice_bridge.config.surroundings import IssuerSource, RegistrySource, Surroundings
 from lattice_bridge.errors import BridgeError, InvalidMap
-from lattice_bridge.identity.bearer import NO_TOKENS, Bearers, Tokens
 from lattice_bridge.identity.jwks import KeySet, fetch_https, key_file_fault, read_key_file
+from lattice_bridge.identity.token import NO_TOKENS, TokenReader, Tokens
 from lattice_bridge.message import Request
 from lattice_bridge.tenancy.decide import Decision, decide
 from lattice_bridge.tenancy.registry import DynamoDbTable, Registry
 from lattice_bridge.tenancy.rules import Find, Rules
+from lattice_bridge.tenancy.subject import subject_of
 
 HERE: Final = Path()
 WARMING: Final = 2.5
@@ -55,12 +56,12 @@ class TenantMap:
         self,
         rules: Rules,
         sha256: str | None = None,
-        bearers: Bearers | None = None,
+        token_reader: TokenReader | None = None,
         lookups: Lookups | None = None,
     ) -> None:
         self.rules = rules
         self.sha256 = sha256
-        self._bearers = bearers
+        self._token_reader = token_reader
         self.lookups = lookups or Lookups()
         registry = self.lookups.registry
         self.find: Find = rules.tenants.get if registry is None else registry[1].find
@@ -119,7 +120,7 @@ class TenantMap:
             around, rules = map_of(document.compiled)
             _check_key_files(around, folder)
         lookups = _taken_over(around, folder, previous.lookups if previous else Lookups(), region)
-        return cls(rules, document.sha256, _bearers(around, folder, lookups.key_sets), lookups)
+        return cls(rules, document.sha256, _token_reader(around, folder, lookups.key_sets), lookups)
 
     def warm(self) -> None:
         """Connects and fetches what can be had before a request needs it, as far as it can be had soon."""
@@ -132,12 +133,13 @@ class TenantMap:
             key_set.settle(max(0.0, until - time.monotonic()))
 
     def decide(self, request: Request) -> Decision:
-        """Whose request it is. Never raises; a refusal is a Decision that is not `allowed`."""
+        """Decides which tenant a request runs as. Never raises; a refusal is a Decision that is not `allowed`."""
         try:
             tokens = self.tokens_of(request)
+            subject = subject_of(request, tokens, self.rules.header, self.rules.token_headers)
         except BridgeError as refusal:
             return Decision(refusal=refusal)
-        return decide(request, self.rules, tokens, self.find)
+        return decide(subject, self.rules, self.find)
 
     def tokens_of(self, request: Request) -> Tokens:
         """The request's tokens, verified.
@@ -145,7 +147,7 @@ class TenantMap:
         Raises:
             BridgeError: one is there and does not verify, or the keys for it cannot be had.
         """
-        return NO_TOKENS if self._bearers is None else self._bearers.tokens_of(request)
+        return NO_TOKENS if self._token_reader is None else self._token_reader.tokens_in(request.header)
 
 
 def _check_key_files(around: Surroundings, folder: Path) -> None:
@@ -176,14 +178,14 @@ def _key_set(source: IssuerSource, folder: Path) -> KeySet:
     return KeySet(lambda: read_key_file(file)) if url is None else KeySet(lambda: fetch_https(url))
 
 
-def _bearers(around: Surroundings, folder: Path, key_sets: Mapping[str, KeySet]) -> Bearers | None:
+def _token_reader(around: Surroundings, folder: Path, key_sets: Mapping[str, KeySet]) -> TokenReader | None:
     """The readers of tokens. What others remembered of tokens is not taken over: it was verified for their algorithms
     and audience."""
     issuers = [
         (source.issuer, (key_sets.get(source.jwks_url or "") or _key_set(source, folder)).key)
         for source in around.issuers
     ]
-    return Bearers(issuers, time.time) if issuers else None
+    return TokenReader(issuers, time.time) if issuers else None
 
 
 def _registry(

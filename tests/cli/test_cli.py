@@ -242,14 +242,14 @@ def test_an_explanation_on_a_terminal_has_colour_and_a_table(tenants: str) -> No
     screen = seen("explain", "--map", tenants, "--principal", role("blue-api"))
     assert "\x1b[1;32mruns as blue" in screen
     assert BOX in screen
-    for word in ("owner", "not asked", "the backend's answer"):
+    for word in ("owner", "not used", "the backend's answer"):
         assert word in screen
 
 
 def test_a_refusal_on_a_terminal_is_red_and_says_what_the_client_sees(tenants: str) -> None:
     screen = seen("explain", "--map", tenants, "--principal", role("blue-api"), "--header", "green")
     assert "\x1b[1;31mrefused: tenant_not_allowed" in screen
-    assert "403, one body for all of its kind" in screen
+    assert "403, with the same body for every reason" in screen
 
 
 def test_an_explanation_that_is_piped_is_a_fact_a_line(tenants: str) -> None:
@@ -340,7 +340,7 @@ def test_who_is_a_table_on_a_terminal_and_a_way_a_line_in_a_pipe(tenants: str) -
         "state\tactive",
         f"ways\tblue-api\trole blue-api of {ACCOUNT}\talways",
         f"ways\tsupport\trole support of {ACCOUNT}\tif the header chooses it, of blue, green",
-        f"ways\tedge\trole edge-proxy of {ACCOUNT}\tthe header may name it, as it may any registered tenant",
+        f"ways\tedge\trole edge-proxy of {ACCOUNT}\tif the header names it, as any registered tenant",
     ]
 
 
@@ -542,7 +542,7 @@ def test_a_tenant_that_is_suspended_is_a_difference(tmp_path: Path, tenants: str
     text = Path(tenants).read_text(encoding="utf-8")
     new = written(tmp_path / "new.toml", text.replace("blue = {}", 'blue = { status = "suspended" }', 1))
     assert read("diff", tenants, new).output.splitlines()[:-1] == [
-        "loses\twhoever asks for blue\tactive\trefused: suspended"
+        "loses\trequests for blue\tactive\trefused: suspended"
     ]
 
 
@@ -704,9 +704,9 @@ def test_claims_may_be_stated_in_place_of_a_token(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("claims", "message"),
     [
-        ("desk={}", "desk is no issuer of this map; there are corp"),
+        ("desk={}", "is not an issuer of this map. Fix: write one of corp"),
         ("corp", "--claims corp: not JSON"),
-        ("corp=[1]", """write an object, as in corp='{"sub": "ann"}'"""),
+        ("corp=[1]", """not an object. Fix: write one, as in corp='{"sub": "ann"}'"""),
     ],
 )
 def test_claims_that_are_none_are_told(tmp_path: Path, claims: str, message: str) -> None:

@@ -18,7 +18,7 @@ import lattice_bridge
 from lattice_bridge import TenantMap
 from lattice_bridge.cli.root import root
 from lattice_bridge.config.code_hash import FILE, TOOLS, code_hash, hash_of
-from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import FORMAT, parse_document, sealed, sha256_of
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tenant_map import HERE
@@ -168,7 +168,7 @@ def test_a_compiled_prefix_for_several_permission_sets_does_not_load() -> None:
         if loads:
             assert Settings.from_text(sealed(members))
         else:
-            with pytest.raises(InvalidMap, match="of another make"):
+            with pytest.raises(InvalidMap, match="has another format"):
                 Settings.from_text(sealed(members))
 
 
@@ -379,7 +379,7 @@ COMPILE: Final = """
 import sys
 from pathlib import Path
 from lattice_bridge.config.code_hash import FILE, TOOLS, code_hash, hash_of
-from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document, read_text
 print(compile_document(parse_document(read_text(sys.argv[1])), Path(sys.argv[1]).parent), end="")
 """

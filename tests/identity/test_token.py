@@ -20,7 +20,7 @@ from jwt import PyJWK
 from lattice_bridge.errors import Unauthenticated, Unavailable
 from lattice_bridge.identity import token as room
 from lattice_bridge.identity.jwks import SigningKey
-from lattice_bridge.identity.token import ALGORITHMS, Issuer, Remembered, claim_at, token_in, verify
+from lattice_bridge.identity.token import ALGORITHMS, Issuer, VerifiedTokenCache, claim_at, token_in, verify
 from tests.support import token_builder as build
 from tests.support.token_builder import CORP, EVERY_ALGORITHM, ISSUER, NOW, payload, sign
 
@@ -407,7 +407,7 @@ def test_a_token_of_8_mb_is_refused_before_it_is_decoded() -> None:
     huge = "A" * (8 << 20)
     assert refused(f"{huge}.{huge}.{huge}") == "the token is longer than 8 KiB"
     with pytest.raises(Unauthenticated, match="8 KiB"):
-        Remembered(CORP, es256).verify(huge, NOW)
+        VerifiedTokenCache(CORP, es256).verify(huge, NOW)
 
 
 def test_a_token_of_8_kib_is_taken_and_one_more_byte_is_not() -> None:
@@ -613,7 +613,7 @@ class Counted:
 
 def test_a_remembered_token_is_not_verified_again_until_five_minutes_have_passed() -> None:
     keys, token = Counted(), build.token(exp=NOW + 6000)
-    memory = Remembered(CORP, keys)
+    memory = VerifiedTokenCache(CORP, keys)
     assert memory.verify(token, NOW) == memory.verify(token, NOW + 299)
     assert keys.asked == 1
     memory.verify(token, NOW + 300)
@@ -622,7 +622,7 @@ def test_a_remembered_token_is_not_verified_again_until_five_minutes_have_passed
 
 def test_a_remembered_token_ends_when_it_ends() -> None:
     """Trap C5."""
-    memory, token = Remembered(CORP, es256), build.token(exp=NOW + 10)
+    memory, token = VerifiedTokenCache(CORP, es256), build.token(exp=NOW + 10)
     assert memory.verify(token, NOW)
     assert memory.verify(token, NOW + 39)
     with pytest.raises(Unauthenticated):
@@ -631,7 +631,7 @@ def test_a_remembered_token_ends_when_it_ends() -> None:
 
 def test_a_key_that_was_taken_back_is_believed_for_five_minutes_at_most() -> None:
     known: dict[str | None, SigningKey] = {"k1": build.public_key()}
-    memory, token = Remembered(CORP, known.get), build.token()
+    memory, token = VerifiedTokenCache(CORP, known.get), build.token()
     assert memory.verify(token, NOW)
     known.clear()
     with pytest.raises(Unauthenticated):
@@ -640,7 +640,7 @@ def test_a_key_that_was_taken_back_is_believed_for_five_minutes_at_most() -> Non
 
 def test_refusals_are_not_remembered() -> None:
     known: dict[str | None, SigningKey] = {}
-    memory = Remembered(CORP, known.get)
+    memory = VerifiedTokenCache(CORP, known.get)
     with pytest.raises(Unauthenticated):
         memory.verify(build.token(), NOW)
     assert len(memory) == 0
@@ -655,12 +655,12 @@ def test_missing_keys_are_passed_on_and_not_remembered() -> None:
         raise Unavailable("keys_unavailable", retry_after=7)
 
     with pytest.raises(Unavailable) as caught:
-        Remembered(CORP, out_of_reach).verify(build.token(), NOW)
+        VerifiedTokenCache(CORP, out_of_reach).verify(build.token(), NOW)
     assert caught.value.retry_after == 7
 
 
 def test_a_token_that_differs_in_its_signature_alone_is_another_token() -> None:
-    memory, token = Remembered(CORP, es256), build.token()
+    memory, token = VerifiedTokenCache(CORP, es256), build.token()
     memory.verify(token, NOW)
     with pytest.raises(Unauthenticated):
         memory.verify(token[:-4] + ("AAAA" if not token.endswith("AAAA") else "AAAQ"), NOW)
@@ -669,14 +669,14 @@ def test_a_token_that_differs_in_its_signature_alone_is_another_token() -> None:
 def test_one_issuers_memory_is_not_anothers() -> None:
     other = Issuer("other", ISSUER, frozenset({"billing"}), frozenset({"ES256"}))
     token = build.token()
-    assert Remembered(CORP, es256).verify(token, NOW)
+    assert VerifiedTokenCache(CORP, es256).verify(token, NOW)
     with pytest.raises(Unauthenticated):
-        Remembered(other, es256).verify(token, NOW)
+        VerifiedTokenCache(other, es256).verify(token, NOW)
 
 
 def test_the_memory_is_bounded_and_forgets_what_was_not_used() -> None:
     keys = Counted()
-    memory = Remembered(CORP, keys, size=2)
+    memory = VerifiedTokenCache(CORP, keys, size=2)
     first, second, third = (build.token(sub=f"u-{n}") for n in range(3))
     for token in (first, second, first, third, first):
         memory.verify(token, NOW)
@@ -684,7 +684,7 @@ def test_the_memory_is_bounded_and_forgets_what_was_not_used() -> None:
 
 
 def test_32_threads_get_their_own_claims() -> None:
-    memory, tokens = Remembered(CORP, es256, size=8), {f"u-{n}": build.token(sub=f"u-{n}") for n in range(16)}
+    memory, tokens = VerifiedTokenCache(CORP, es256, size=8), {f"u-{n}": build.token(sub=f"u-{n}") for n in range(16)}
     with ThreadPoolExecutor(32) as pool:
         asked = list(tokens) * 40
         assert list(pool.map(lambda sub: memory.verify(tokens[sub], NOW)["sub"], asked)) == asked

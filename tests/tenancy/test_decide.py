@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lattice_bridge import Decision, Request, parse_event
+from lattice_bridge import Decision, Request, TenantMap, parse_event
 from lattice_bridge.message import is_tenant_id
-from lattice_bridge.tenancy.decide import decide
-from lattice_bridge.tenancy.rules import ANYONE, EVERY, Rule, Rules, Tenant, role_key
+from lattice_bridge.tenancy.anchors import ANYONE, role_key
+from lattice_bridge.tenancy.rules import ANY_TENANT, Rule, Rules, Tenant
 from tests.support.builders import ACCOUNT, OPEN, request, role, tenant_map, v1, v2
 
 BLUE = role("blue-api")
@@ -26,6 +26,10 @@ MakeEvent = Callable[..., dict[str, Any]]
 
 def decision(event: object, *more: str) -> Decision:
     return tenant_map(*more).decide(parse_event(event))
+
+
+def decide(one: Request, rules: Rules) -> Decision:
+    return TenantMap(rules).decide(one)
 
 
 def asked(principal: str | None, *tenants: str, name: str = "x-tenant-id") -> Decision:
@@ -405,7 +409,7 @@ keys = st.one_of(
         role_key, st.sampled_from(["aws", "aws-cn"]), st.sampled_from(ACCOUNTS), st.sampled_from(["blue-api", "x"])
     ),
 )
-allowed = st.one_of(st.none(), st.just(EVERY), st.frozensets(st.sampled_from(IDS)))
+allowed = st.one_of(st.none(), st.just(ANY_TENANT), st.frozensets(st.sampled_from(IDS)))
 rule_lists = st.lists(
     st.builds(Rule, st.uuids().map(str), keys, allowed, st.just(())),
     max_size=6,

@@ -14,7 +14,8 @@ from lattice_bridge import Caller, Decision, Request, TenantMap
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.identity.principal import BadPrincipal, parse_arn
 from lattice_bridge.message import X509
-from lattice_bridge.tenancy.rules import _cached_keys, keys_of
+from lattice_bridge.tenancy.anchors import _cached_caller_keys, caller_keys
+from lattice_bridge.tenancy.subject import Subject
 from tests.support.examples import examples
 
 ONE, TWO = "111122223333", "444455556666"
@@ -182,10 +183,10 @@ def test_the_most_specific_anchor_owns_the_request(name: str, between: list[dict
     ("table", "message"),
     [
         ({"role": iam("role/*-acme")}, "a * that is not at its end"),
-        ({"role": "arn:aws:sts::111122223333:assumed-role/*"}, "prefix ends in one of"),
-        ({"role": iam("role/tenant-a*")}, "a prefix ends in one of - _ . @ = + ,"),
-        ({"role": iam("role/*")}, "a prefix ends in one of"),
-        ({"role": iam("role/team/*")}, "a prefix ends in one of"),
+        ({"role": "arn:aws:sts::111122223333:assumed-role/*"}, "the prefix does not end in a delimiter"),
+        ({"role": iam("role/tenant-a*")}, "end it in one of - _ . @ = + ,"),
+        ({"role": iam("role/*")}, "the prefix does not end in a delimiter"),
+        ({"role": iam("role/team/*")}, "the prefix does not end in a delimiter"),
         ({"role": iam("role/AWSReservedSSO_Support_*")}, "Fix: write sso ="),  # which Support_ReadOnly begins with
         ({"role": iam("role/aws-reserved/sso.amazonaws.com/awsreservedsso_Support_*")}, "Fix: write sso ="),
         ({"role": iam("role/AWSReservedSSO_*")}, "Fix: write sso ="),
@@ -196,16 +197,19 @@ def test_the_most_specific_anchor_owns_the_request(name: str, between: list[dict
         ({"account": "١١١١٢٢٢٢٣٣٣٣"}, "is not twelve digits"),
         ({"sso": {"account": ONE, "permission_set": "Support*"}}, "is not the name of one"),
         ({"root": iam("user/root")}, "is of the kind user"),
-        ({"role": iam("role/a"), "user": iam("user/a")}, "needs exactly one of"),
-        ({}, "has none"),
+        ({"role": iam("role/a"), "user": iam("user/a")}, "has role and user as its anchor. Fix: write exactly one of"),
+        ({}, "has none as its anchor"),
         ({"role": iam("role/a-*"), "session": "s-1", "session_set_by": "x"}, "named exactly"),
-        ({"account": ONE, "session": "s-1", "session_set_by": "x"}, "session goes with a role"),
-        ({"role": iam("role/a"), "session": "a/b", "session_set_by": "x"}, "is not 2 to 64"),
-        ({"role": iam("role/a"), "vpc": "vpc-1"}, "is not one, as in vpc-"),
+        ({"account": ONE, "session": "s-1", "session_set_by": "x"}, "session needs a role"),
+        ({"role": iam("role/a"), "session": "a/b", "session_set_by": "x"}, "write 2 to 64"),
+        ({"role": iam("role/a"), "vpc": "vpc-1"}, "is not a valid value. Fix: write it as in vpc-"),
         ({"role": iam("role/a"), "org": []}, "an empty list"),
-        ({"role": iam("role/a"), "service": "svc-1"}, "is not one, as in arn"),
+        ({"role": iam("role/a"), "service": "svc-1"}, "is not a valid value. Fix: write it as in arn"),
         ({"anyone": True, "accept_risk": "x", "org": "o-a1b2c3d4e5"}, "org never holds for anyone"),
-        ({"vpc": ["vpc-0b8276c8", "vpc-0b8276c9"], "accept_risk": "x"}, "name one"),
+        (
+            {"vpc": ["vpc-0b8276c8", "vpc-0b8276c9"], "accept_risk": "x"},
+            "Fix: write one value",
+        ),
     ],
 )
 def test_a_rule_that_is_not_one_is_refused_with_what_to_write(table: dict[str, Any], message: str) -> None:
@@ -414,10 +418,13 @@ def test_a_spiffe_id_is_valid_as_a_whole_before_a_segment_of_it_is_read(uri: str
         ({**WORKLOAD, "template": "https://example.org/{tenant}"}, "SPIFFE id"),
         ({**WORKLOAD}, "SPIFFE id"),
         ({**WORKLOAD, "role": iam("role/wl-*"), "template": "spiffe://x.org/{tenant}"}, "named exactly"),
-        ({"account": ONE, "tenant_from": "session", "session_set_by": "x"}, "others have no session"),
+        ({"account": ONE, "tenant_from": "session", "session_set_by": "x"}, "only a role has sessions"),
         ({**BROKER, "session": "blue"}, "one session is one tenant"),
-        ({"role": iam("role/a"), "tenant": "blue", "template": "x-{tenant}"}, "goes with tenant_from"),
-        ({**BROKER, "tenant": "blue"}, "needs exactly one of tenant, tenants, tenant_from, deny"),
+        ({"role": iam("role/a"), "tenant": "blue", "template": "x-{tenant}"}, "is only used with tenant_from"),
+        (
+            {**BROKER, "tenant": "blue"},
+            "has tenant and tenant_from as its outcome",
+        ),
     ],
 )
 def test_a_template_that_could_be_read_in_two_ways_is_refused(table: dict[str, Any], message: str) -> None:
@@ -593,11 +600,11 @@ def test_the_index_decides_as_reading_every_rule_would_and_order_changes_nothing
 
 def test_callers_with_long_names_are_not_cached() -> None:
     """Trap D9: the cache is bounded in bytes, and not only in entries."""
-    before = _cached_keys.cache_info().currsize
+    before = _cached_caller_keys.cache_info().currsize
     for number in range(20):
         long = Caller(True, parse_arn(iam(f"role/r{number}")), "s" * 8000)
-        assert keys_of(long)[0] == ("session", "aws", ONE, f"r{number}", "s" * 8000)
-    assert _cached_keys.cache_info().currsize == before
+        assert caller_keys(Subject(long)).every[0] == ("session", "aws", ONE, f"r{number}", "s" * 8000)
+    assert _cached_caller_keys.cache_info().currsize == before
 
 
 @pytest.mark.parametrize("partition", ["aws-" + "a" * 17, "aws" + "-a" * 5, "aws" + "-a" * 4000])

@@ -11,7 +11,7 @@ from typing import Final
 
 from lattice_bridge.deployment.cloudformation.stand_ins import GENERATED
 from lattice_bridge.deployment.cloudformation.values import MARKER
-from lattice_bridge.review.lint import Finding, Level
+from lattice_bridge.review.finding import Finding, Level
 
 _GENERATED: Final = re.compile(rf"(?:{MARKER.pattern}|[\w-]+)-(\w+)-{re.escape(GENERATED)}")
 

@@ -23,7 +23,7 @@ from lattice_bridge.deployment.checks.stack import (
 )
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import unresolved
-from lattice_bridge.review.lint import Level
+from lattice_bridge.review.finding import Level
 
 _LATEST: Final = "$LATEST"
 _ADDED: Final = (

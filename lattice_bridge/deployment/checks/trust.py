@@ -16,7 +16,7 @@ from lattice_bridge.deployment.checks.stack import Stack
 from lattice_bridge.deployment.cloudformation.template import ACCOUNT, Resource, Template
 from lattice_bridge.deployment.cloudformation.values import unresolved
 from lattice_bridge.deployment.iam.pattern import matches
-from lattice_bridge.review.lint import Level
+from lattice_bridge.review.finding import Level
 
 _ASSUMES: Final = ("sts:assumerole", "sts:assumerolewithsaml", "sts:assumerolewithwebidentity")
 _ANY_TENANT: Final = "whoever has the bridge's role is any tenant of every backend"

@@ -26,7 +26,7 @@ from lattice_bridge.deployment.checks.policies import (
 )
 from lattice_bridge.deployment.checks.stack import Stack
 from lattice_bridge.deployment.cloudformation.template import Resource
-from lattice_bridge.review.lint import Level
+from lattice_bridge.review.finding import Level
 
 _WIDE: Final = (
     *("AdministratorAccess", "PowerUserAccess", "AWSLambda_FullAccess", "AWSLambdaFullAccess", "AWSLambdaRole"),

@@ -18,7 +18,8 @@ from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.http.headers import lower
 from lattice_bridge.identity.principal import BadPrincipal, parse_arn
-from lattice_bridge.tenancy.rules import ANYONE, Rules
+from lattice_bridge.tenancy.anchors import ANYONE
+from lattice_bridge.tenancy.rules import Rules
 
 _EXACT: Final[Mapping[str, Literal["role", "user"]]] = {"role": "role", "session": "role", "user": "user"}
 """Kinds of keys, and whose name is in them."""
@@ -78,7 +79,7 @@ class Configured:
             file.as_posix(),
             options,
             _roles(rules, _as_written(document, file.parent)),
-            rules.knows_callers,
+            rules.has_caller_rules,
             any(key == ANYONE or key[0] == "jwt" for key in rules.owners),
             registry[0].dynamodb_table if registry else None,
         )

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.deployment.doctor.aws import MOST_PAGES, PAGED, READS, Aws
