@@ -9,19 +9,21 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lattice_bridge.config.compiled import map_of
 from lattice_bridge.config.document import Document, parse_document, parse_toml, read_text, sha256_of
 from lattice_bridge.config.surroundings import IssuerSource, RegistrySource, Surroundings
 from lattice_bridge.errors import BridgeError, InvalidMap
-from lattice_bridge.identity.jwks import KeySet, fetch_https, key_file_fault, read_key_file
 from lattice_bridge.identity.token import NO_TOKENS, TokenReader, Tokens
 from lattice_bridge.message import Request
 from lattice_bridge.tenancy.decide import Decision, decide
-from lattice_bridge.tenancy.registry import DynamoDbTable, Registry
 from lattice_bridge.tenancy.rules import Find, Rules
 from lattice_bridge.tenancy.subject import subject_of
+
+if TYPE_CHECKING:  # imported when a map has issuers or a registry: a start without them does not wait for it
+    from lattice_bridge.identity.jwks import KeySet
+    from lattice_bridge.tenancy.registry import Registry
 
 HERE: Final = Path()
 WARMING: Final = 2.5
@@ -157,6 +159,10 @@ def _check_key_files(around: Surroundings, folder: Path) -> None:
         InvalidMap: one of them holds no key set.
     """
     named = [(source.issuer.name, source.jwks_file) for source in around.issuers if source.jwks_file is not None]
+    if not named:
+        return
+    from lattice_bridge.identity.jwks import key_file_fault
+
     found = [(name, file, key_file_fault(folder / file)) for name, file in named]
     faults = [f'jwt "{name}": jwks_file "{file}": {fault}' for name, file, fault in found if fault]
     if faults:
@@ -174,6 +180,8 @@ def _taken_over(around: Surroundings, folder: Path, known: Lookups, region: str 
 
 def _key_set(source: IssuerSource, folder: Path) -> KeySet:
     """An issuer's keys: from a URL, asked when the first token comes, or from a file, read when it does."""
+    from lattice_bridge.identity.jwks import KeySet, fetch_https, read_key_file
+
     url, file = source.jwks_url, folder / (source.jwks_file or "")
     return KeySet(lambda: read_key_file(file)) if url is None else KeySet(lambda: fetch_https(url))
 
@@ -195,6 +203,8 @@ def _registry(
         return None
     if known.registry is not None and known.registry[0] == source:
         return known.registry
+    from lattice_bridge.tenancy.registry import DynamoDbTable, Registry
+
     parts = source.dynamodb_table.split(":")
     own = parts[3] if len(parts) > 1 else region  # an ARN is only answered in its own region
     items = DynamoDbTable(source.dynamodb_table, own)

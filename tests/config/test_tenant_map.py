@@ -367,5 +367,6 @@ def test_a_table_that_does_not_fit_does_not_hide_the_faults_of_the_others() -> N
         "tenants: blue: stat: unknown key; did you mean status?",
         'rule "one": roles: unknown key; did you mean role?',
         "rule \"two\": tenant 'gren' is not in [tenants]; did you mean 'green'?",
-        'rule "two": anyone = true admits unauthenticated callers. Fix: if this is intended, set accept_risk = "reason"',
+        'rule "two": anyone = true admits unauthenticated callers. '
+        'Fix: if this is intended, set accept_risk = "reason"',
     )
