@@ -150,11 +150,6 @@ def jwt_key(issuer: str) -> Key:
     return ("jwt", issuer)
 
 
-def _org_keys(subject: Subject) -> Iterator[Key]:
-    if subject.caller.org_id:
-        yield ("org", subject.caller.org_id)
-
-
 def _vpc_keys(subject: Subject) -> Iterator[Key]:
     arn = subject.caller.source_vpc_arn
     if arn:
@@ -194,7 +189,6 @@ ANCHORS: Final[Mapping[str, Anchor]] = {
         ),
         Anchor("root", _keys_of_kind("root"), example=lambda key: _principal("root", key, ""), is_exclusive=True),
         Anchor("account", _account_keys, example=lambda key: _principal("user", key, "")),
-        Anchor("org", _org_keys),
         Anchor("vpc", _vpc_keys),
         Anchor("anyone", _anyone_keys, evidence="none"),
         Anchor("jwt", _jwt_keys, evidence="token"),
@@ -228,33 +222,23 @@ def caller_keys(subject: Subject) -> CallerKeys:
     cached, so that the cache is bounded in bytes as well as in entries (trap D9).
     """
     caller = subject.caller
-    length = len(caller.session_name or "") + len(caller.org_id or "") + len(caller.source_vpc_arn or "")
+    length = len(caller.session_name or "") + len(caller.source_vpc_arn or "")
     return (_cached_caller_keys if length <= _MAX_CACHED else _caller_keys)(
-        caller.authenticated,
-        caller.iam,
-        caller.session_name,
-        caller.org_id,
-        caller.source_vpc_arn,
-        bool(subject.tokens),
+        caller.authenticated, caller.iam, caller.session_name, caller.source_vpc_arn, bool(subject.tokens)
     )
 
 
 def _caller_keys(
-    authenticated: bool,
-    iam: Principal | None,
-    session_name: str | None,
-    org_id: str | None,
-    source_vpc_arn: str | None,
-    has_token: bool,
+    authenticated: bool, iam: Principal | None, session_name: str | None, source_vpc_arn: str | None, has_token: bool
 ) -> CallerKeys:
-    caller = Caller(authenticated, iam, session_name, org_id, source_vpc_arn)
+    caller = Caller(authenticated, iam, session_name, source_vpc_arn=source_vpc_arn)
     subject = Subject(caller, _A_TOKEN if has_token else {})
     every = tuple(key for anchor in _OF_CALLERS for key in anchor.keys(subject))
     return CallerKeys(every, tuple(key for key in every if ANCHORS[key[0]].is_exclusive) or every)
 
 
 _MAX_CACHED: Final = 512
-"""Characters of a session's name, which has at most 64, of an organisation's id, and of a VPC's ARN. The grammar of ARNs bounds a principal."""
+"""Characters of a session's name, which has at most 64, and of a VPC's ARN. The grammar of ARNs bounds a principal."""
 _A_TOKEN: Final[Mapping[str, Mapping[str, object]]] = {"": {}}
 _cached_caller_keys = lru_cache(1024)(_caller_keys)
 

@@ -160,17 +160,6 @@ def test_a_vpc_alone_is_for_callers_that_no_other_rule_owns() -> None:
     assert decide(found, None, source_vpc_arn=VPC.replace("339", "330")).tenant is None
 
 
-def test_organisation_alone_is_for_its_callers_that_no_more_specific_rule_names() -> None:
-    found = rules(
-        {"org": "o-a1b2c3d4e5", "tenant": "blue", "accept_risk": "x"},
-        {"account": TWO, "tenant": "green"},
-    )
-    assert decide(found, role("a"), org_id="o-a1b2c3d4e5").tenant == "blue"
-    assert decide(found, role("a", account=TWO), org_id="o-a1b2c3d4e5").tenant == "green"
-    assert decide(found, role("a"), org_id="o-a1b2c3d4e6").reason == "no_rule"
-    assert "accept_risk = " in faults({"org": "o-a1b2c3d4e5", "tenant": "blue"})
-
-
 @pytest.mark.parametrize(
     ("name", "between"),
     [

@@ -55,9 +55,7 @@ class RuleTable(Table):
     vpc: str | list[str] | None = Field(
         default=None, description="Condition: the VPC that the request came from. Alone, an anchor."
     )
-    org: str | list[str] | None = Field(
-        default=None, description="Condition: the caller's organisation. Alone, an anchor."
-    )
+    org: str | list[str] | None = Field(default=None, description="Condition: the caller's organisation.")
     service: str | list[str] | None = Field(default=None, description="Condition: the Lattice service.")
     network: str | list[str] | None = Field(default=None, description="Condition: the Lattice service network.")
     # outcomes, one a rule
@@ -272,10 +270,6 @@ def _jwt_risks(table: RuleTable) -> Iterator[Acknowledgement]:
         yield "accept_risk", "every caller with a token of the issuer may name any tenant"
 
 
-def _org_risks(_table: RuleTable) -> Iterator[Acknowledgement]:
-    yield "accept_risk", "org alone allows every principal of every account in the organisation"
-
-
 def _vpc_key(table: RuleTable) -> Key:
     """The VPC's id, which both spellings contain. An ARN stays a condition as well, see `conditions_of`."""
     return ("vpc", table.values("vpc")[0].rpartition("/")[2])
@@ -336,13 +330,6 @@ WRITTEN_ANCHORS: Final[Mapping[str, WrittenAnchor]] = {
             "jwt",
             lambda table: jwt_key(table.jwt or ""),
             risks=_jwt_risks,
-            warnings=_any_tenant_warnings,
-            is_condition=True,
-        ),
-        WrittenAnchor(
-            "org",
-            lambda table: ("org", table.values("org")[0]),
-            risks=_org_risks,
             warnings=_any_tenant_warnings,
             is_condition=True,
         ),
