@@ -507,7 +507,7 @@ def crossed(who: list[Asked], tokens: list[Table], headers: list[Headers]) -> li
 
 @settings(max_examples=examples(150), deadline=None)
 @given(maps, st.lists(anybody, min_size=4, max_size=4), several(token_sets), several(tenant_headers), st.randoms())
-def test_a_decision_is_the_one_that_looking_at_every_rule_would_give(
+def test_decision_equals_a_scan_of_all_rules(
     one: Map, who: list[Asked], tokens: list[Table], headers: list[Headers], dice: random.Random
 ) -> None:
     """21,600 pairs of a map and a request. Neither the order of rules changes one, nor compiling the map."""
@@ -558,7 +558,7 @@ maps_of_one = maps_of(rules_for((ONE,), nobody=False), mostly)
 
 @settings(max_examples=examples(150), deadline=None)
 @given(maps_of_one, several(callers(elsewhere)), several(token_sets), several(tenant_headers))
-def test_a_caller_of_another_account_is_never_let_in_by_a_rule_of_this_one(
+def test_caller_of_another_account_is_refused(
     one: Map, who: list[Asked], tokens: list[Table], headers: list[Headers]
 ) -> None:
     """Trap B4, for whatever name, session, certificate, VPC, organisation, token and header; through both versions."""
@@ -701,9 +701,7 @@ NO_TEXTS: Final[tuple[Any, ...]] = (None, 7, 7.0, True, 10**400, float("nan"), [
     st.lists(hostile, max_size=5),
     several(json_values),
 )
-def test_an_allowed_tenant_is_registered_active_and_the_registrys_own_string(
-    some: Map, name: str, texts: list[str], values: list[Any]
-) -> None:
+def test_allowed_tenant_is_the_registrys_own_string(some: Map, name: str, texts: list[str], values: list[Any]) -> None:
     """Whatever stands in a session's name, a certificate, a claim or the header; and no other than it names."""
     one = replace(some, tenants={**some.tenants, "b:1": True, "7": True, "True": True, "None": True})
     found = one.load()
@@ -745,7 +743,7 @@ REGISTRIES: Final[dict[str, Callable[[str], Tenant | None]]] = {
     several(hostile_tokens),
     several(hostile_headers),
 )
-def test_a_registry_is_believed_for_the_name_that_was_asked_and_no_other(
+def test_registry_answer_for_another_name_is_refused(
     one: Map, kind: str, who: list[Asked], tokens: list[Table], headers: list[Headers]
 ) -> None:
     found = one.load()
@@ -894,7 +892,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> TenantMap:
 @given(event=events)
 @example(event={"version": "2.0", "requestContext": ["serviceArn"]})
 @example(event=v2(headers={"x": "\ud800" * 3000}))
-def test_an_event_is_a_request_or_a_refusal_and_a_request_has_a_decision(guarded: TenantMap, event: Any) -> None:
+def test_event_is_a_request_with_a_decision_or_a_refusal(guarded: TenantMap, event: Any) -> None:
     try:
         request = parse_event(event)
     except BridgeError:
@@ -943,7 +941,7 @@ answers = st.one_of(
 )
 @example(v2(role("blue-api")), b'{"statusCode":200,"headers":{"x":"a\\r\\nb"}}', "sync", True, None)
 @example(v2(role("blue-api")), b'{"statusCode":200,"body":"\\ud800"}', "sync", True, None)
-def test_the_bridge_always_answers_and_always_with_a_valid_reply(
+def test_bridge_always_gives_a_valid_reply(
     event: Any, answer: bytes | Exception, invocation: Any, isolated: bool, context: object
 ) -> None:
     def invoke(call: Call) -> bytes:
@@ -1149,13 +1147,13 @@ READERS: Final[list[Callable[[str], object]]] = [
 @given(configurations)
 @example("a = " + "9" * 5000)
 @example("a = " + "[" * 5000)
-def test_a_configuration_of_any_kind_loads_or_is_refused_with_its_faults(text: str) -> None:
+def test_any_configuration_loads_or_is_refused_with_faults(text: str) -> None:
     for read in READERS:
         with suppress(InvalidMap):
             read(text)
     assert all(finding.text for finding in findings_of(text))
 
 
-def test_the_whole_configuration_that_is_damaged_loads_as_it_is(tmp_path: Path) -> None:
+def test_undamaged_configuration_loads(tmp_path: Path) -> None:
     for text in whole_texts:
         assert Settings.from_text(text, folder=tmp_path).tenant_map.rules.owners

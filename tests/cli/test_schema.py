@@ -23,17 +23,17 @@ def faults(text: str) -> list[str]:
     return [error.message for error in Draft202012Validator(schema()).iter_errors(tomllib.loads(text))]
 
 
-def test_the_schema_is_one() -> None:
+def test_schema_is_one() -> None:
     Draft202012Validator.check_schema(schema())
 
 
-def test_the_published_schema_is_what_the_command_prints() -> None:
+def test_published_schema_is_what_the_command_prints() -> None:
     printed = CliRunner().invoke(root, ["schema"])
     assert printed.exit_code == 0
     assert PUBLISHED.read_text(encoding="utf-8") == printed.output
 
 
-def test_the_schema_knows_every_table_of_the_loader() -> None:
+def test_schema_knows_every_table_of_the_loader() -> None:
     assert set(schema()["properties"]) == TABLES | ELSEWHERE
 
 
@@ -72,5 +72,5 @@ def test_what_an_editor_should_mark_is_not(text: str) -> None:
     assert faults(text)
 
 
-def test_the_schema_is_json_without_surprises() -> None:
+def test_schema_is_json_without_surprises() -> None:
     assert json.loads(json.dumps(schema())) == schema()
