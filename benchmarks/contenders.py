@@ -63,9 +63,9 @@ def remembered_token() -> Batch:
 
 def fresh_tokens() -> Batch:
     """More tokens than the cache keeps, in turn, so that each is verified again."""
-    from lattice_bridge.identity.token import REMEMBERED_TOKENS
+    from lattice_bridge.identity.token import CACHE_SIZE
 
-    return _requests(ours(), [by_token(token) for token in _tokens(REMEMBERED_TOKENS + 100)])
+    return _requests(ours(), [by_token(token) for token in _tokens(CACHE_SIZE + 100)])
 
 
 def without_invoke() -> Batch:

@@ -14,9 +14,11 @@ from benchmarks.memory import resident
 from benchmarks.section import Bench, Section
 from benchmarks.table import Table
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.message import Caller, Request
+from lattice_bridge.message import Caller
+from lattice_bridge.tenancy.anchors import role_key
 from lattice_bridge.tenancy.decide import decide
-from lattice_bridge.tenancy.rules import Rule, Rules, Tenant, role_key
+from lattice_bridge.tenancy.rules import Rule, Rules, Tenant
+from lattice_bridge.tenancy.subject import Subject
 
 ROUNDS, CALLS = 15, 2_000
 
@@ -34,10 +36,9 @@ def rules(exact: int, prefixes: int) -> Rules:
     return Rules.build("x-tenant-id", [Tenant("blue")], made)
 
 
-def request(role: str) -> Request:
+def subject(role: str) -> Subject:
     principal = parse_arn(f"arn:aws:sts::000000000007:assumed-role/{role}/i-0123456789")
-    caller = Caller(authenticated=True, iam=principal, session_name=principal.session)
-    return Request(version=2, method="GET", path="/", headers=(("host", "h"), ("accept", "*/*")), caller=caller)
+    return Subject(Caller(authenticated=True, iam=principal, session_name=principal.session))
 
 
 def run(bench: Bench) -> Section:
@@ -55,13 +56,13 @@ def main() -> None:
     built = time.process_time() - began
     grown = resident() - before
     small = rules(8, 8)
-    calls: dict[str, tuple[Rules, Request]] = {
-        "16 rules, exact role": (small, request("role-7")),
-        "105,000 rules, exact role": (large, request("role-7")),
-        "16 rules, prefix": (small, request("team-7-a-b-c-d")),
-        "105,000 rules, prefix": (large, request("team-7-a-b-c-d")),
-        "16 rules, no rule": (small, request("a-b-c-d-e-f-g-h")),
-        "105,000 rules, no rule": (large, request("a-b-c-d-e-f-g-h")),
+    calls: dict[str, tuple[Rules, Subject]] = {
+        "16 rules, exact role": (small, subject("role-7")),
+        "105,000 rules, exact role": (large, subject("role-7")),
+        "16 rules, prefix": (small, subject("team-7-a-b-c-d")),
+        "105,000 rules, prefix": (large, subject("team-7-a-b-c-d")),
+        "16 rules, no rule": (small, subject("a-b-c-d-e-f-g-h")),
+        "105,000 rules, no rule": (large, subject("a-b-c-d-e-f-g-h")),
     }
     decisions = {name: partial(decide, one, found) for name, (found, one) in calls.items()}
     for decision in decisions.values():

@@ -21,10 +21,10 @@ from benchmarks.section import Bench, Section
 from benchmarks.table import Table
 from lattice_bridge import Caller, Request, TenantMap
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.identity.token import REMEMBERED_TOKENS
+from lattice_bridge.identity.token import CACHE_SIZE
 
 ROUNDS, CALLS = 15, 300
-POOL: Final = REMEMBERED_TOKENS + 100
+POOL: Final = CACHE_SIZE + 100
 """Distinct tokens, used in turn: more than the cache keeps, so that each is verified again."""
 
 ISSUER: Final = "https://issuer.example"

@@ -15,7 +15,7 @@ from fuzz.bombs import bombs
 from fuzz.handler import FORMATS, by_the_book, whatever_comes
 from fuzz.rounds import Outcome, Prepared, Round, Target, run
 from lattice_bridge import Caller, Request, TenantMap, parse_event
-from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.options import Payload
 from lattice_bridge.config.tenant_map import HERE

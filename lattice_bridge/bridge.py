@@ -1,6 +1,6 @@
-"""The way of a request: this file is the architecture.
+"""The path of an HTTP request: event, request, decision, invocation, reply.
 
-Rule: steps in order, one `except`, no decisions of its own.
+Rule: this file contains the steps in order and one `except`. The decisions are made elsewhere.
 """
 
 from __future__ import annotations
@@ -24,29 +24,30 @@ from lattice_bridge.telemetry import NAMESPACE, LogContext, RequestLog, lines, t
 from lattice_bridge.tenancy.decide import Decision
 
 MARGIN: Final = 0.5
-"""Seconds of the bridge's own time kept back to build and send the reply."""
+"""Seconds of the bridge's own time that it keeps to build and send the reply."""
 
-_AMPLE: Final = 900.0
-"""Seconds a Lambda function can have at most: assumed when the context does not say."""
+_LONGEST: Final = 900.0
+"""Seconds that a Lambda function can run at most. Assumed if the context contains no deadline."""
 
 
 class Bridge:
-    """A Lambda handler between VPC Lattice and tenant-isolated functions. Never raises; safe to share by threads.
+    """A Lambda handler between VPC Lattice and tenant-isolated functions. It never raises, and threads may share it.
 
     Args:
-        tenant_map: who may run as which tenant.
+        tenant_map: decides which tenant a request runs as.
         invoke: runs one invocation, see `invoke.Invoke`.
         backends: the functions behind the bridge.
-        services: ARNs of the Lattice services events may come from; empty for any. V1 events do not say where they
-            come from, so a list refuses them all.
-        set_cookie: where a reply carries cookies.
-        drop_headers: names of a backend's headers that do not reach the caller, in lower case.
-        scheme: what clients speak with Lattice, for formats that say it.
-        write: takes the log and metric lines.
-        log_level: log lines below it are not written; `AWS_LAMBDA_LOG_LEVEL`'s words. Metric lines always are.
+        services: ARNs of the Lattice services that events may come from; empty for any. V1 events contain no service,
+            so a list refuses all of them.
+        set_cookie: the part of a reply that contains its cookies.
+        drop_headers: names of a backend's headers that the bridge drops from replies, in lower case.
+        scheme: the scheme that clients use with Lattice, for payload formats that contain it.
+        write: receives the log and metric lines.
+        log_level: the lowest level of the log lines that are written, as in `AWS_LAMBDA_LOG_LEVEL`. Metric lines are
+            always written.
         namespace: of the metrics.
         clock: monotonic seconds.
-        cold: whether its first request is the execution environment's.
+        cold: whether its first request is the first one of the execution environment.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Bridge:
         self.tenant_map = tenant_map
         self.invoke = invoke
         self.backends = Backends(backends)
-        for backend in self.backends:  # what a format needs is loaded now, not while its first request waits
+        for backend in self.backends:  # a format is loaded now, so that its first request does not wait for it
             for version in (1, 2):
                 dialect_of(backend.payload, version)
         self.services = frozenset(services)
@@ -82,7 +83,7 @@ class Bridge:
         self._cold = cold
 
     def __call__(self, event: object, context: object) -> reply.Reply:
-        """One request: a Lattice event in, a reply that Lattice accepts out, whatever happens in between."""
+        """Answers one Lattice event with a reply that Lattice accepts, also if a step fails."""
         record, request_id = RequestLog(self._clock), id_for(event, context)
         try:
             answer = self._serve(event, context, request_id, record)
@@ -97,7 +98,7 @@ class Bridge:
     def _serve(self, event: object, context: object, request_id: str, record: RequestLog) -> reply.Reply:
         record.step("parse")
         record.request = request = parse_event(event)
-        self._check_service(request)
+        check_service(request, self.services)
         record.step("decide")
         record.decision = decision = self.tenant_map.decide(request)
         tenant = _tenant(decision)
@@ -126,15 +127,21 @@ class Bridge:
             scheme=self.scheme,
         )
 
-    def _check_service(self, request: Request) -> None:
-        if self.services and request.service_arn not in self.services:
-            raise Forbidden("service_not_allowed", "the event is not from a service in [lattice] services")
-
     def _report(self, record: RequestLog, request_id: str) -> None:
         cold, self._cold = self._cold, False
         around = LogContext(request_id, cold, self.tenant_map.sha256, time.time())
-        with contextlib.suppress(Exception):  # a log that cannot be written is no reason to fail the request
+        with contextlib.suppress(Exception):  # a log that cannot be written must not fail the request
             self._write(lines(record, around, self._log_level, self._namespace))
+
+
+def check_service(request: Request, services: Collection[str]) -> None:
+    """Refuses an event that is not from one of the services; an empty collection allows all.
+
+    Raises:
+        Forbidden: the event is from another service, or names none, as a V1 event does.
+    """
+    if services and request.service_arn not in services:
+        raise Forbidden("service_not_allowed", "the event is not from a service in [lattice] services")
 
 
 def _tenant(decision: Decision) -> str:
@@ -146,7 +153,7 @@ def _tenant(decision: Decision) -> str:
 
 
 def _call(backend: Backend, tenant: str, payload: bytes, context: object, record: RequestLog) -> Call:
-    """A function without tenant isolation is invoked without a tenant id: Lambda refuses it one."""
+    """A function without tenant isolation is invoked without a tenant id, since Lambda refuses one."""
     return Call(
         function=backend.function,
         tenant=tenant if backend.isolated else None,
@@ -159,8 +166,8 @@ def _call(backend: Backend, tenant: str, payload: bytes, context: object, record
 
 
 def _decoded(answer: bytes) -> Response:
-    """For a large answer without the collector, which takes longer than parsing it. Nothing of what was parsed is left
-    when it is resumed."""
+    """A large answer is decoded without the garbage collector, which takes longer than the parser. No parsed object is
+    left when it is resumed."""
     with no_collection() if len(answer) > _LARGE else contextlib.nullcontext():
         return reply.decode(answer)
 
@@ -169,19 +176,21 @@ _LARGE: Final = 64 * 1024
 
 
 def id_for(event: object, context: object) -> str:
-    """Lattice's id of the request, so that both logs can be joined; otherwise Lambda's."""
+    """Lattice's id of the request, so that both logs can be joined; Lambda's id if there is none."""
     return request_id_of(event) or str(getattr(context, "aws_request_id", None) or "unknown")
 
 
 def _left(context: object) -> float:
     """Seconds until the bridge must answer."""
     remaining = getattr(context, "get_remaining_time_in_millis", None)
-    return (remaining() / 1000 if callable(remaining) else _AMPLE) - MARGIN
+    return (remaining() / 1000 if callable(remaining) else _LONGEST) - MARGIN
 
 
 def _bug(error: Exception) -> BridgeError:
-    """The error's type and place, such as `KeyError at formats/reply.py:88 in decode`: its message may quote the
-    request."""
+    """Reports only the error's type and place, such as `KeyError at formats/reply.py:88 in decode`.
+
+    The error's message may quote the request.
+    """
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

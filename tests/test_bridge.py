@@ -92,7 +92,7 @@ def answered(answer: Answer, event: object = None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("event", [v1(BLUE), v2(BLUE)])
-def test_a_request_goes_to_the_backend_as_its_tenant_and_the_answer_comes_back(event: object) -> None:
+def test_request_is_invoked_as_its_tenant_and_answered(event: object) -> None:
     world = World()
     assert world(event) == {
         "statusCode": 200,
@@ -107,33 +107,33 @@ def test_a_request_goes_to_the_backend_as_its_tenant_and_the_answer_comes_back(e
 @pytest.mark.parametrize(
     "event", [v1(EDGE, headers={"x-tenant-id": "green"}), v2(EDGE, headers={"x-tenant-id": "green"})]
 )
-def test_the_header_chooses_the_tenant_that_is_invoked(event: object) -> None:
+def test_header_chooses_the_tenant_that_is_invoked(event: object) -> None:
     world = World()
     world(event)
     assert world.behind.calls[0].tenant == "green"
 
 
-def test_a_function_without_isolation_is_invoked_without_tenant_and_learns_it_from_the_header() -> None:
+def test_function_without_isolation_gets_the_tenant_in_the_header() -> None:
     world = World(OK, Backend("/", "plain", isolated=False))
     world(v2(BLUE))
     assert world.behind.calls[0].tenant is None
     assert world.behind.received["headers"]["x-tenant-id"] == ["blue"]
 
 
-def test_the_longest_prefix_serves() -> None:
+def test_longest_prefix_serves() -> None:
     world = World(OK, Backend("/", "all"), Backend("/orders", "orders"), Backend("/orders/old", "old"))
     for path in ("/orders/old/1", "/orders/older", "/order", "/orders?x=/orders/old"):
         world(v2(BLUE, path=path))
     assert [call.function for call in world.behind.calls] == ["old", "orders", "all", "orders"]
 
 
-def test_the_backend_gets_its_own_timeout_and_the_bridges_time_less_a_margin() -> None:
+def test_backend_gets_its_timeout_and_the_time_left() -> None:
     world = World(OK, Backend("/", "orders", timeout=5.0))
     world(v2(BLUE), Context(29_000))
     assert (world.behind.calls[0].timeout, world.behind.calls[0].left) == (5.0, 28.5)
 
 
-def test_an_async_backend_is_answered_with_202_and_nothing_else() -> None:
+def test_async_backend_is_answered_with_an_empty_202() -> None:
     world = World(b"", Backend("/", "orders", invocation="async"))
     assert world(v2(BLUE)) == {"statusCode": 202, "isBase64Encoded": False, "headers": {}}
     assert world.behind.calls[0].invocation == "async"
@@ -145,7 +145,7 @@ def test_cookies_go_where_the_setting_says() -> None:
     assert World(answer, set_cookie="headers")(v2(BLUE))["headers"]["set-cookie"] == ["a=1", "b=2"]
 
 
-def test_a_header_that_the_configuration_drops_reaches_no_caller() -> None:
+def test_header_that_the_configuration_drops_reaches_no_caller() -> None:
     """Tenants of one host share cookies and HSTS in a browser."""
     answer = b'{"statusCode":200,"headers":{"Set-Cookie":"a=1","x-a":"1"},"cookies":["b=2"],"body":"x"}'
     reply = World(answer, drop_headers=["set-cookie"])(v2(BLUE))
@@ -153,7 +153,7 @@ def test_a_header_that_the_configuration_drops_reaches_no_caller() -> None:
     assert set(reply["headers"]) == {"x-a", "content-type"}
 
 
-def test_a_context_that_says_nothing_is_enough() -> None:
+def test_context_that_says_nothing_is_enough() -> None:
     world = World()
     assert world.bridge(v2(BLUE, requestId=None), None)["statusCode"] == 200
     assert world.log["requestId"] == "unknown"
@@ -180,13 +180,13 @@ def test_a_context_that_says_nothing_is_enough() -> None:
         (None, 400),
     ],
 )
-def test_what_is_refused_never_reaches_a_backend(event: object, status: int) -> None:
+def test_refused_request_is_not_invoked(event: object, status: int) -> None:
     world = World(AssertionError("invoked"))
     assert world(event)["statusCode"] == status
     assert world.behind.calls == []
 
 
-def test_every_refusal_about_who_is_one_reply() -> None:
+def test_every_403_is_one_reply() -> None:
     """Trap D12: the body tells nobody which tenants exist."""
     conflict = v2(BLUE)
     conflict["requestContext"]["identity"]["sessionName"] = "other"
@@ -207,40 +207,40 @@ def test_every_refusal_about_who_is_one_reply() -> None:
     assert all(reply == replies[0] for reply in replies)
 
 
-def test_the_bodies_of_two_refusals_about_who_differ_in_the_id_alone() -> None:
+def test_bodies_of_two_403s_differ_in_the_id_alone() -> None:
     """Trap D12."""
     event, unknown = v2(BLUE, headers={"x-tenant-id": "green"}), v2(EDGE, headers={"x-tenant-id": "purple"})
     assert World()(event)["body"] == World()(unknown)["body"]
 
 
-def test_a_refusal_is_a_problem_with_title_status_and_id() -> None:
+def test_refusal_is_a_problem_with_title_status_and_id() -> None:
     reply = World()(v2(role("stranger")))
     assert json.loads(reply["body"]) == {"title": "Forbidden", "status": 403, "requestId": "lattice-1"}
     assert reply["headers"] == {"content-type": "application/problem+json", "cache-control": "no-store"}
 
 
-def test_a_caller_without_credential_is_told_which_to_bring() -> None:
+def test_caller_without_credential_gets_a_challenge() -> None:
     assert World()(v2())["headers"]["www-authenticate"] == "AWS4-HMAC-SHA256"
 
 
-def test_an_event_of_a_service_that_is_not_listed_is_refused() -> None:
+def test_event_of_a_service_that_is_not_listed_is_refused() -> None:
     """Trap A8."""
     listed, other = World(services=[SERVICE]), World(services=[SERVICE + "0"])
     assert listed(v2(BLUE))["statusCode"] == 200
     assert (other(v2(BLUE))["statusCode"], other.log["reason"]) == (403, "service_not_allowed")
 
 
-def test_a_v1_event_is_refused_when_services_are_listed() -> None:
+def test_v1_event_is_refused_when_services_are_listed() -> None:
     """Trap A8: it does not say where it comes from."""
     assert World(services=[SERVICE])(v1(BLUE))["statusCode"] == 403
 
 
-def test_a_service_that_is_not_listed_is_the_same_refusal_as_any_other() -> None:
+def test_unlisted_service_gets_the_usual_403() -> None:
     """Trap D12."""
     assert World(services=["x"])(v2(BLUE)) == World()(v2(role("stranger")))
 
 
-def test_who_is_nobody_does_not_learn_which_paths_are_served() -> None:
+def test_unauthenticated_caller_does_not_learn_served_paths() -> None:
     world = World(OK, Backend("/orders", "orders"))
     assert world(v2(role("stranger"), path="/nowhere"))["statusCode"] == 403
     assert world(v2(BLUE, path="/nowhere"))["statusCode"] == 404
@@ -254,7 +254,7 @@ def test_no_path_or_method_skips_authentication(path: str, method: str) -> None:
     assert world(v2(path=path, method=method))["statusCode"] == 401
 
 
-def test_a_request_that_passed_the_bridge_four_times_is_a_loop() -> None:
+def test_request_that_passed_the_bridge_four_times_is_a_loop() -> None:
     """Trap D16."""
     world, event, passes = World(), v2(BLUE), 0
     while world(event)["statusCode"] == 200:
@@ -266,12 +266,12 @@ def test_a_request_that_passed_the_bridge_four_times_is_a_loop() -> None:
 @pytest.mark.parametrize(
     "broken", [{}, {"headers": []}, {"path": "nowhere"}, {"raw_path": "/"}, {"body": 1}], ids=lambda broken: str(broken)
 )
-def test_a_refusal_of_any_kind_is_a_valid_reply(method: str, broken: dict[str, Any]) -> None:
+def test_refusal_of_any_kind_is_a_valid_reply(method: str, broken: dict[str, Any]) -> None:
     """A HEAD has no body, be it ever so malformed."""
     assert_valid(World()({**v2(method=method), **broken}), method)
 
 
-def test_a_method_that_is_anything_but_text_is_refused_like_any_other() -> None:
+def test_method_that_is_not_a_string_is_refused() -> None:
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
@@ -293,7 +293,7 @@ def test_a_method_that_is_anything_but_text_is_refused_like_any_other() -> None:
         (MemoryError("Secret"), 500),
     ],
 )
-def test_a_backends_trouble_is_a_status_and_nothing_of_it_is_seen(error: Exception, status: int) -> None:
+def test_backend_failure_is_a_status_without_details(error: Exception, status: int) -> None:
     """Trap D13."""
     reply = World(error, Backend("/", "secret-function"))(v2(BLUE))
     assert_valid(reply)
@@ -301,7 +301,7 @@ def test_a_backends_trouble_is_a_status_and_nothing_of_it_is_seen(error: Excepti
     assert "secret" not in json.dumps(reply).lower()
 
 
-def test_a_bug_leaves_its_type_and_place_in_the_log_and_not_its_message() -> None:
+def test_bug_is_logged_by_type_and_place() -> None:
     """Trap D11: a message may quote the request."""
     world = World(RuntimeError("token secret"))
     world(v2(BLUE))
@@ -338,7 +338,7 @@ def test_refusal_before_the_invocation_logs_no_function() -> None:
     assert "function" not in world.log
 
 
-def test_who_is_throttled_is_told_when_to_come_again() -> None:
+def test_throttled_caller_gets_retry_after() -> None:
     assert answered(Unavailable("throttled", retry_after=7))["headers"]["retry-after"] == "7"
 
 
@@ -346,30 +346,30 @@ def test_who_is_throttled_is_told_when_to_come_again() -> None:
     "headers",
     [{"x-a": "1\r\nset-cookie: b=2"}, {"x-a": "1\n"}, {"x-a\r\nx-b": "1"}, {"x-a": ["1", "2\x00"]}, {"": "1"}],
 )
-def test_a_control_character_in_a_backends_header_is_a_502(headers: dict[str, Any]) -> None:
+def test_control_character_in_a_backends_header_is_a_502(headers: dict[str, Any]) -> None:
     """Trap A17."""
     reply = answered(json.dumps({"statusCode": 200, "headers": headers, "body": "secret"}).encode())
     assert reply["statusCode"] == 502
     assert "secret" not in json.dumps(reply)
 
 
-def test_a_reply_of_more_than_6_mb_is_a_502_not_a_shorter_one() -> None:
+def test_reply_over_6_mb_is_a_502() -> None:
     world = World(json.dumps({"statusCode": 200, "body": "x" * 6_300_000}).encode())
     assert (world(v2(BLUE))["statusCode"], world.log["reason"]) == (502, "reply_too_large")
 
 
-def test_a_request_of_more_than_6_mb_is_a_413_and_sends_nothing() -> None:
+def test_request_of_more_than_6_mb_is_a_413_and_sends_nothing() -> None:
     world = World()
     assert world(v2(BLUE, method="POST", body="x" * 6_300_000))["statusCode"] == 413
     assert world.behind.calls == []
 
 
-def test_an_async_request_of_more_than_1_mb_is_a_413() -> None:
+def test_async_request_of_more_than_1_mb_is_a_413() -> None:
     world = World(b"", Backend("/", "orders", invocation="async"))
     assert world(v2(BLUE, method="POST", body="x" * 1_048_576))["statusCode"] == 413
 
 
-def test_a_clients_own_tenant_and_credentials_never_reach_the_backend() -> None:
+def test_clients_tenant_and_credentials_do_not_reach_the_backend() -> None:
     """Trap A15."""
     theirs = {
         "X-Amz-Tenant-Id": "green",
@@ -394,7 +394,7 @@ def test_each_request_writes_one_log_line_and_one_metric_line() -> None:
     assert [text.count("\n") for text in world.written] == [2, 2, 2]
 
 
-def test_the_log_says_whose_request_it_was_and_why() -> None:
+def test_log_contains_caller_and_reason() -> None:
     world = World()
     world(v2(BLUE))
     assert {
@@ -416,7 +416,7 @@ def test_only_the_first_request_is_cold() -> None:
     assert cold == [True, False, False]
 
 
-def test_a_caller_cannot_write_a_log_line_of_its_own() -> None:
+def test_caller_cannot_write_a_log_line_of_its_own() -> None:
     """Trap D11."""
     world = World()
     world(v2(BLUE, path="/\u2028\u0085{}", method="GET", requestId='x","level":"INFO', headers={"x-a": "\u2028{}"}))
@@ -435,14 +435,14 @@ def test_no_header_query_or_body_is_written() -> None:
 
 
 @pytest.mark.parametrize("error", [OSError("no space left on device"), ValueError("I/O operation on closed file")])
-def test_a_log_that_cannot_be_written_does_not_change_the_reply(error: Exception) -> None:
+def test_log_that_cannot_be_written_does_not_change_the_reply(error: Exception) -> None:
     def full(_text: str) -> None:
         raise error
 
     assert World(write=full)(v2(BLUE))["statusCode"] == 200
 
 
-def test_the_time_of_a_backend_that_failed_is_not_the_bridges_overhead() -> None:
+def test_time_of_a_backend_that_failed_is_not_the_bridges_overhead() -> None:
     now = [100.0]
 
     def slow(_call: Call) -> bytes:
@@ -480,7 +480,7 @@ def test_32_threads_with_two_tenants_share_nothing() -> None:
         assert all(pool.map(run, range(32)))
 
 
-def test_an_event_is_never_written_to() -> None:
+def test_event_is_never_written_to() -> None:
     for event in (v1(BLUE, headers={"X-Tenant-Id": "blue"}), v2(BLUE, headers={"x-amzn-lattice-a": "1"})):
         before = copy.deepcopy(event)
         World()(event)
@@ -534,7 +534,7 @@ answers = st.one_of(
 
 @settings(deadline=None, max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 @given(events() | json_values, answers)
-def test_whatever_arrives_and_whatever_is_answered_the_reply_is_valid(event: object, answer: bytes) -> None:
+def test_any_event_and_answer_give_a_valid_reply(event: object, answer: bytes) -> None:
     method = event.get("method") if isinstance(event, dict) else None
     world = World(answer, more=OPEN)
     assert_valid(world(event), method if isinstance(method, str) else "GET")
@@ -543,7 +543,7 @@ def test_whatever_arrives_and_whatever_is_answered_the_reply_is_valid(event: obj
 
 @settings(deadline=None, max_examples=examples(100))
 @given(events())
-def test_whatever_arrives_only_registered_tenants_that_the_caller_may_be_are_invoked(event: dict[str, Any]) -> None:
+def test_any_event_invokes_only_allowed_registered_tenants(event: dict[str, Any]) -> None:
     world = World()
     world(event)
     context = event.get("requestContext")
@@ -555,12 +555,12 @@ def test_whatever_arrives_only_registered_tenants_that_the_caller_may_be_are_inv
 
 @settings(deadline=None)
 @given(st.sampled_from([Exception, ValueError, OSError, KeyError, UnicodeError, BridgeError]), texts)
-def test_whatever_goes_wrong_behind_the_bridge_the_reply_is_valid(kind: type[Exception], message: str) -> None:
+def test_any_backend_failure_gives_a_valid_reply(kind: type[Exception], message: str) -> None:
     error = Misconfigured("internal", message) if kind is BridgeError else kind(message)
     assert_valid(answered(error))
 
 
-def test_a_request_that_cannot_be_read_is_still_found_by_lattices_id() -> None:
+def test_unreadable_request_keeps_lattices_id() -> None:
     for event in (v2(method="NOT A METHOD"), v1(method="NOT A METHOD"), v2("no principal")):
         assert json.loads(answered(b"", event)["body"])["requestId"] == "lattice-1"
 
@@ -569,7 +569,7 @@ def test_a_request_that_cannot_be_read_is_still_found_by_lattices_id() -> None:
     "field", ["multiValueHeaders", "cookies", "httpMethod", "rawPath", "multiValueQueryStringParameters"]
 )
 @pytest.mark.parametrize("make", [v1, v2])
-def test_a_field_that_only_other_services_send_is_refused(make: Callable[..., dict[str, Any]], field: str) -> None:
+def test_field_that_only_other_services_send_is_refused(make: Callable[..., dict[str, Any]], field: str) -> None:
     """Trap A15: a framework reads `multiValueHeaders` before `headers`, and finds the client's tenant there."""
     reply = answered(b"", make(role("blue-api"), **{field: {"x-tenant-id": ["green"]}}))
     assert reply["statusCode"] == 400
@@ -578,7 +578,7 @@ def test_a_field_that_only_other_services_send_is_refused(make: Callable[..., di
 # ---- what a backend is told -----------------------------------------------------------------------------------------
 
 
-def test_each_backend_is_told_in_its_own_format() -> None:
+def test_each_backend_gets_its_own_format() -> None:
     world = World(OK, Backend("/", "new"), Backend("/old", "old", payload="apigateway-v2"))
     world(v2(BLUE, path="/old/1"))
     assert (world.behind.received["rawPath"], world.behind.received["requestContext"]["stage"]) == (
@@ -589,13 +589,13 @@ def test_each_backend_is_told_in_its_own_format() -> None:
     assert world.behind.received["path"] == "/new/1"
 
 
-def test_the_configurations_scheme_is_told() -> None:
+def test_configured_scheme_is_passed_on() -> None:
     world = World(OK, Backend("/", "old", payload="alb"), scheme="http")
     world(v2(BLUE, headers={"x-forwarded-proto": "https"}))
     assert world.behind.received["multiValueHeaders"]["x-forwarded-proto"] == ["http"]
 
 
-def test_an_asynchronous_backend_is_told_in_its_format_too() -> None:
+def test_async_backend_gets_its_own_format() -> None:
     world = World(b"", Backend("/", "old", payload="apigateway-v1", invocation="async"))
     assert world(v2(BLUE))["statusCode"] == 202
     assert world.behind.received["resource"] == "/{proxy+}"

@@ -18,6 +18,7 @@ from lattice_bridge.config.reload import Handler, ReloadingHandler
 from lattice_bridge.errors import Unavailable
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.rules import Tenant
+from lattice_bridge.tenancy.subject import Subject
 from tests.support.aws_server import REGION, AwsServer
 from tests.support.builders import MAP, request, role, v2
 from tests.support.fake_lambda import FakeLambda
@@ -259,7 +260,7 @@ def test_replacing_map_takes_over_registry_and_key_sets() -> None:
 def test_tenant_of_another_name_is_refused() -> None:
     """Trap D8."""
     rules = TenantMap.from_toml(MAP).rules
-    decided = decide(request(role("blue-api")), rules, find=lambda name: Tenant("green"))
+    decided = decide(Subject(request(role("blue-api")).caller), rules, find=lambda name: Tenant("green"))
     assert (decided.tenant, decided.reason) == (None, "tenant_unknown")
 
 
@@ -268,7 +269,7 @@ def test_registry_exception_is_a_refusal() -> None:
         raise Unavailable("registry_unavailable", "ConnectTimeoutError", retry_after=1)
 
     rules = TenantMap.from_toml(MAP).rules
-    assert decide(request(role("blue-api")), rules, find=out_of_reach).status == 503
+    assert decide(Subject(request(role("blue-api")).caller), rules, find=out_of_reach).status == 503
 
 
 def test_table_is_read_in_its_own_region(table: Any, backend: FakeLambda) -> None:

@@ -32,7 +32,7 @@ from lattice_bridge.errors import REASONS, InvalidMap
 from lattice_bridge.formats import assumptions
 from lattice_bridge.review.check import findings_of
 from lattice_bridge.telemetry import NAMESPACE_VARIABLE
-from lattice_bridge.tenancy.rules import ANYONE
+from lattice_bridge.tenancy.anchors import ANYONE
 from tests.support.log_samples import samples
 from tests.support.paths import ROOT
 from tests.support.written import assert_written

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import click
 
-from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import Document, parse_document, read_text
 from lattice_bridge.config.map_settings import read_key_file
 from lattice_bridge.config.regular_file import BadFile

@@ -23,8 +23,8 @@ from lattice_bridge.deployment.cloudformation.text import MAX_BYTES as MAX_TEMPL
 from lattice_bridge.deployment.cloudformation.text import BadTemplate, lines_of
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.review.check import findings_of
-from lattice_bridge.review.lint import Finding, line_of, sarif
-from lattice_bridge.tenancy.rules import Taken
+from lattice_bridge.review.finding import Finding, line_of, sarif
+from lattice_bridge.tenancy.rules import TenantFrom
 
 DEFAULT_REGION: Final = "us-east-1"
 """The value of `AWS::Region` if none is given. Names of other regions are then not compared with it."""
@@ -135,7 +135,9 @@ def _beside(text: str) -> tuple[Options | None, list[str]]:
 def _reading_certificates(document: Document) -> list[str]:
     if document.compiled is not None:
         owners = map_of(document.compiled)[1].owners.values()
-        return [one.id for one in owners if isinstance(one.outcome, Taken) and one.outcome.source == "x509_san_uri"]
+        return [
+            one.id for one in owners if isinstance(one.outcome, TenantFrom) and one.outcome.source == "x509_san_uri"
+        ]
     written = document.tables.get("rule")
     tables = [table for table in written if isinstance(table, Mapping)] if isinstance(written, list) else []
     return [str(table.get("id")) for table in tables if table.get("tenant_from") == "x509_san_uri"]

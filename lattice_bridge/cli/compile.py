@@ -1,4 +1,4 @@
-"""`lattice-bridge compile`: a checked map as JSON that loads in a fraction of the time."""
+"""`lattice-bridge compile`: writes a checked map as JSON, which loads faster than TOML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read
-from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import InvalidMap
@@ -22,7 +22,7 @@ from lattice_bridge.review.check import findings_of
 @click.command(name="compile", short_help="Make a large map quick to load.")
 @click.argument("file", type=click.Path(path_type=Path), default=Path("bridge.toml"))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Where to; default: FILE with .json, - for stdout."
+    "-o", "--output", type=click.Path(path_type=Path), help="The file to write; default: FILE with .json; - for stdout."
 )
 def compile_command(file: Path, output: Path | None) -> None:
     """Check FILE (default bridge.toml) as `check` does, its own tests included, and write it as JSON that the handler
@@ -36,14 +36,14 @@ def compile_command(file: Path, output: Path | None) -> None:
         sys.exit(1)
     document = parse_document(text)
     if document.compiled is not None:
-        raise click.UsageError(f"{file} is compiled already")
+        raise click.UsageError(f"{file} is compiled already. Fix: name the TOML file")
     compiled = compile_document(document, file.parent)
     if str(output) == "-":
         show.say(compiled.removesuffix("\n"))  # one line of ASCII
         return
     target = output or file.with_suffix(".json")
     if target.exists() and (not target.is_file() or target.samefile(file)):
-        raise click.UsageError(f"{target}: is the map itself, or no file. Fix: name another with --output")
+        raise click.UsageError(f"{target} is the map itself, or not a file. Fix: name another with --output")
     try:
         TenantMap.from_document(parse_document(compiled), target.parent)  # what is written loads where it is written
     except InvalidMap as error:
@@ -53,7 +53,7 @@ def compile_command(file: Path, output: Path | None) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all: a bridge may be looking."""
+    """Writes the whole file, or nothing: a bridge may be reading it."""
     try:
         handle, made = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}.")
         try:
@@ -69,7 +69,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _mode(path: Path) -> int:
-    """As the file that is replaced had it, or as any new file has."""
+    """The mode of the file that is replaced, or of any new file."""
     if path.exists():
         return stat.S_IMODE(path.stat().st_mode)
     mask = os.umask(0)

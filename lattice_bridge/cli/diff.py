@@ -1,4 +1,4 @@
-"""`lattice-bridge diff`: what a new map changes, before it does."""
+"""`lattice-bridge diff`: the changes that a new map makes, before it is deployed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Final
 
 import click
 
+from lattice_bridge.bridge import check_service
 from lattice_bridge.cli import show
-from lattice_bridge.cli.explain import in_words
-from lattice_bridge.cli.files import check_service, read, read_events, read_map, read_services
+from lattice_bridge.cli.files import read, read_events, read_map, read_services
 from lattice_bridge.config.document import parse_document
-from lattice_bridge.config.tables.test import every_tenant
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.message import Request
 from lattice_bridge.review.diff import Change, changed_decisions, changed_rules, changed_tables
+from lattice_bridge.review.map_tests import every_tenant
 from lattice_bridge.tenancy.decide import Decision
 
 _STYLES: Final = {"gains": "green", "loses": "red", "changes": "yellow"}
@@ -29,20 +29,20 @@ _STYLES: Final = {"gains": "green", "loses": "red", "changes": "yellow"}
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @click.option("--events", type=click.Path(path_type=Path), help="Lattice events to replay, one JSON object a line.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def diff(old: Path, new: Path, events: Path | None, *, as_json: bool) -> None:
-    """Compare the maps OLD and NEW: which callers gain access, lose it, or get other tenants. With --events, which of
-    yesterday's requests; a registry is not asked for that, and its tenants are taken for active. Exits with 0 if
+    """Compare the maps OLD and NEW: which callers gain access, lose it, or get other tenants. With --events, compare
+    the decisions for recorded requests; a registry is not asked, and its tenants count as active. Exits with 0 if
     nothing changes, 1 if something does."""
     before, after = read_map(old), read_map(new)
     if events is None:
         tables = (parse_document(read(path)).tables for path in (old, new))
-        changes = [*changed_rules(before.rules, after.rules, in_words), *changed_tables(*tables)]
+        changes = [*changed_rules(before.rules, after.rules), *changed_tables(*tables)]
     else:
         deciding = (_decide(before, read_services(old)), _decide(after, read_services(new)))
         decisions = list(changed_decisions(_lines(events), *deciding))
         if not decisions:
-            raise click.UsageError(f"{events}: no Lattice event in it, so nothing was compared")
+            raise click.UsageError(f"{events}: contains no Lattice event, so nothing was compared")
         changes = [change for change in decisions if change is not None]
     if as_json:
         show.say_json([asdict(change) for change in changes])
@@ -52,7 +52,7 @@ def diff(old: Path, new: Path, events: Path | None, *, as_json: bool) -> None:
 
 
 def _decide(found: TenantMap, services: frozenset[str]) -> Callable[[Request], Decision]:
-    """As the bridge would, but for the registry: what stands there belongs to neither map."""
+    """Decides as the bridge would, except for the registry: its content belongs to neither map."""
     if found.lookups.registry is not None:
         found.find = every_tenant
 

@@ -1,4 +1,7 @@
-"""Reading the files that commands are given."""
+"""The files that commands read: maps, events, templates.
+
+Rule: a file that cannot be read is wrong usage (exit code 2); a map that does not load is a no (exit code 1).
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,14 @@ from lattice_bridge.config.document import parse_document, read_text
 from lattice_bridge.config.regular_file import MIB, BadFile, decoded, read_argument, read_regular_text
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.config.tenant_map import TenantMap
-from lattice_bridge.errors import Forbidden, InvalidMap
-from lattice_bridge.message import Request
+from lattice_bridge.errors import InvalidMap
 
 MAX_EVENTS_BYTES: Final = 256 * MIB
-"""Bytes of a file of events: some hundred thousand."""
+"""Bytes of a file of events: some hundred thousand events."""
 
 
 def read(path: Path) -> str:
-    """A map's text; wrong usage if it cannot be read."""
+    """The text of a map."""
     try:
         return read_text(path)
     except InvalidMap as error:
@@ -30,7 +32,7 @@ def read(path: Path) -> str:
 
 
 def read_events(path: Path) -> str:
-    """The text of a file of events, one a line; wrong usage if it cannot be read."""
+    """The text of a file of events, one a line."""
     try:
         return read_regular_text(path, MAX_EVENTS_BYTES)
     except BadFile as error:
@@ -38,7 +40,7 @@ def read_events(path: Path) -> str:
 
 
 def read_once(path: Path, limit: int) -> str:
-    """The text of a file that the command does not read again; wrong usage if it cannot be read."""
+    """The text of a file that the command reads only once, which may be a pipe."""
     try:
         return decoded(path, read_argument(path, limit))
     except BadFile as error:
@@ -46,7 +48,7 @@ def read_once(path: Path, limit: int) -> str:
 
 
 def read_map(path: Path) -> TenantMap:
-    """The map in a file. One that does not load, alone or for what stands beside it, ends the command with 1."""
+    """The map in a file. If it does not load, or the other tables of the file do not, the command ends with 1."""
     try:
         document, faults = parse_document(read(path)), list[str]()
         read_options(document.tables, faults)
@@ -60,15 +62,5 @@ def read_map(path: Path) -> TenantMap:
 
 
 def read_services(path: Path) -> frozenset[str]:
-    """What a configuration's `[lattice] services` lists, given that it loads; of a map that stands alone, nothing."""
+    """The `[lattice] services` of a configuration that loads; none for a map in a file of its own."""
     return read_options(parse_document(read(path)).tables, []).services
-
-
-def check_service(request: Request, services: frozenset[str]) -> None:
-    """As the bridge does, before anything else of an event.
-
-    Raises:
-        Forbidden: the event is from elsewhere.
-    """
-    if services and request.service_arn not in services:
-        raise Forbidden("service_not_allowed", "the event is not from a service in [lattice] services")

@@ -19,7 +19,6 @@ from rich.text import Text
 from lattice_bridge.cli import show
 from lattice_bridge.config.options import function_fault
 from lattice_bridge.config.settings import Settings
-from lattice_bridge.config.tables.test import every_tenant
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.identity.principal import Principal
@@ -30,7 +29,10 @@ from lattice_bridge.local.front.lattice import HttpRequest, Signer
 from lattice_bridge.local.plan.auth_policy import admitted_callers
 from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Action, Rule
 from lattice_bridge.local.plan.model import Plan
-from lattice_bridge.message import Caller, Request
+from lattice_bridge.message import Caller
+from lattice_bridge.review.map_tests import every_tenant
+from lattice_bridge.tenancy.decide import decide
+from lattice_bridge.tenancy.subject import Subject
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 
@@ -68,9 +70,8 @@ class Example:
 
     def has_no_rule_for(self, principal: Principal) -> bool:
         """Whether the map has no rule for a caller; False if the map does not load."""
-        caller = Caller(authenticated=True, iam=principal)
-        asked = Request(version=2, method="GET", path=self.path, caller=caller)
-        return self.tenant_map is not None and self.tenant_map.decide(asked).reason == "no_rule"
+        subject = Subject(Caller(authenticated=True, iam=principal))
+        return self.tenant_map is not None and decide(subject, self.tenant_map.rules, every_tenant).reason == "no_rule"
 
 
 def example(plan: Plan) -> Example:
@@ -85,7 +86,6 @@ def example(plan: Plan) -> Example:
     rules = settings.tenant_map.rules
     path = next((backend.path for backend in settings.options.backends if backend.isolated), "/")
     tenant = next((tenant.id for tenant in rules.tenants.values() if tenant.active), "TENANT")
-    settings.tenant_map.find = every_tenant  # the rules are known without the registry
     return Example(path, tenant, rules.header, tenant_map=settings.tenant_map)
 
 

@@ -1,16 +1,17 @@
-"""A map's tenants and rules as JSON that loads in a fraction of the time: for maps of many thousand rules.
+"""Compiled maps: tenants and rules as JSON, written by `lattice-bridge compile`, that loads faster than TOML.
 
-Rule: what is written here was checked when it was compiled, and is sealed (document.py). So it is only put together
-again; a rule that could not have come out of `rule_table` is not looked for.
+Rule: a map is checked before it is compiled, and sealed (document.py). So the reader puts it together again, and does
+not repeat the checks.
 
-A rule stands where the parts of its key lead, one level a part. Accounts and outcomes are said once, not once a rule,
-and JSON's reader keeps one copy of each: 105,000 rules are 4.5 MB.
+The parts of a rule's key are the levels of nested objects. Accounts and outcomes are written once, not once a rule, and
+JSON's reader keeps one copy of each: 105,000 rules are 4.5 MB.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from lattice_bridge.config.code_hash import code_hash
@@ -19,23 +20,41 @@ from lattice_bridge.config.map_settings import MapSettings
 from lattice_bridge.config.options import Options
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.runtime.process import no_collection
-from lattice_bridge.tenancy.name_pattern import Template
-from lattice_bridge.tenancy.rules import EVERY, SSO_ROLE, Allowed, Condition, Every, Key, Rule, Rules, Taken, Tenant
+from lattice_bridge.tenancy.anchors import ANCHORS, Key
+from lattice_bridge.tenancy.name_pattern import NamePattern
+from lattice_bridge.tenancy.rules import ANY_TENANT, Allowed, AnyTenant, Condition, Rule, Rules, Tenant, TenantFrom
 from lattice_bridge.version import __version__
 
-_WRITTEN_OUT: Final = frozenset({"rule", "tenants", "test"})
-"""Tables that are not kept as they were written. The others are, for `diff`."""
+_NOT_KEPT: Final = frozenset({"rule", "tenants", "test"})
+"""Tables that are not kept as they were written. The others are kept, for `diff`."""
 
 
-def compile_map(document: Document, around: MapSettings, rules: Rules, options: Options) -> str:
-    """A compiled document.
+def compile_document(document: Document, folder: Path) -> str:
+    """Compiles a document in TOML.
 
     Args:
-        document: the configuration as it was written.
-        around: what its map became, beside
-        rules: the tenants and rules.
-        options: what its other tables became.
+        document: parsed.
+        folder: the folder that a `jwks_file` is relative to.
+
+    Raises:
+        InvalidMap: with every fault found. A map that does not load is not compiled.
     """
+    # Imported here: pydantic takes longer than the rest of a start, and a compiled map starts without it.
+    from lattice_bridge.config.tables.map import read_map
+    from lattice_bridge.config.tables.options import read_options
+
+    faults: list[str] = []
+    options = read_options(document.tables, faults)
+    try:
+        read = read_map(document.tables, folder)
+    except InvalidMap as error:
+        raise InvalidMap([*faults, *error.faults]) from error
+    if faults:
+        raise InvalidMap(faults)
+    return _compiled(document, read.around, read.rules, options)
+
+
+def _compiled(document: Document, around: MapSettings, rules: Rules, options: Options) -> str:
     outcomes, conditions = _Numbered(), _Numbered()
     owners: dict[str, Any] = {}
     for key, rule in sorted(rules.owners.items()):
@@ -49,7 +68,7 @@ def compile_map(document: Document, around: MapSettings, rules: Rules, options: 
             "compiled_by": f"lattice-bridge {__version__}",
             "code": code_hash(),
             "source": document.sha256,
-            "tables": {name: table for name, table in document.tables.items() if name not in _WRITTEN_OUT},
+            "tables": {name: table for name, table in document.tables.items() if name not in _NOT_KEPT},
             "options": options.to_json(),
             "around": around.to_json(),
             "tenants": sorted(tenant.id for tenant in rules.tenants.values() if tenant.active),
@@ -66,9 +85,9 @@ def options_of(compiled: Mapping[str, Any]) -> Options:
     """The options of a compiled document.
 
     Raises:
-        InvalidMap: it is sealed, and not of this format all the same.
+        InvalidMap: the document is sealed, but not of this format.
     """
-    with _of_another_make():
+    with _refusing_another_format():
         return Options.from_json(compiled["options"])
 
 
@@ -76,9 +95,9 @@ def map_of(compiled: Mapping[str, Any]) -> tuple[MapSettings, Rules]:
     """The map of a compiled document.
 
     Raises:
-        InvalidMap: it is sealed, and not of this format all the same.
+        InvalidMap: the document is sealed, but not of this format.
     """
-    with _of_another_make(), no_collection():
+    with _refusing_another_format(), no_collection():
         around = MapSettings.from_json(compiled["around"])
         return around, Rules.build(around.header, _tenants(compiled), _rules(compiled), around.token_headers)
 
@@ -87,7 +106,7 @@ def map_of(compiled: Mapping[str, Any]) -> tuple[MapSettings, Rules]:
 
 
 class _Numbered:
-    """Values that are written once and referred to by number."""
+    """Values that are written once, and referred to by number."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
@@ -107,7 +126,7 @@ def _set(node: dict[str, Any], key: Key, leaf: list[Any]) -> None:
 
 
 def _leaf(rule: Rule, outcomes: _Numbered, conditions: _Numbered) -> list[Any]:
-    """`[id, outcome, conditions]`, the latter two by number; those at the end are left out where there are none."""
+    """`[id, outcome, conditions]`, the latter two by number. The last ones are left out if the rule has none."""
     leaf: list[Any] = [rule.id]
     if rule.outcome is not None:
         leaf.append(outcomes.number(rule.outcome, _outcome(rule.outcome)))
@@ -117,14 +136,14 @@ def _leaf(rule: Rule, outcomes: _Numbered, conditions: _Numbered) -> list[Any]:
     return leaf
 
 
-def _outcome(outcome: Allowed | Taken) -> Any:
-    if isinstance(outcome, Every):
+def _outcome(outcome: Allowed | TenantFrom) -> Any:
+    if isinstance(outcome, AnyTenant):
         return outcome.value
-    if isinstance(outcome, Taken):
-        template = [outcome.template.before, outcome.template.after, outcome.template.spiffe]
+    if isinstance(outcome, TenantFrom):
+        pattern = [outcome.pattern.before, outcome.pattern.after, outcome.pattern.spiffe]
         return {
             "from": outcome.source,
-            "template": template,
+            "template": pattern,
             "issuer": outcome.issuer,
             "claim": list(outcome.claim),
             "list": outcome.is_list,
@@ -148,8 +167,8 @@ def _rules(compiled: Mapping[str, Any]) -> Iterator[Rule]:
 
     def rule(key: Key, leaf: list[Any]) -> Rule:
         outcome = outcomes[leaf[1]] if len(leaf) > 1 and leaf[1] is not None else None
-        if outcome is not None and key[0] == "role-prefix" and key[3].startswith(SSO_ROLE):
-            raise ValueError("a prefix for several permission sets, which older versions compiled")
+        if outcome is not None and not ANCHORS[key[0]].may_allow(key):
+            raise ValueError("an older version compiled a rule that may not allow")
         return Rule(leaf[0], key, outcome, conditions[leaf[2]] if len(leaf) > 2 else ())
 
     for key, leaf in _leaves(compiled["owners"], ()):
@@ -169,15 +188,15 @@ def _leaves(node: Mapping[str, Any], key: Key) -> Iterator[tuple[Key, list[Any]]
             yield from _leaves(below, (*key, part))
 
 
-def _outcome_of(written: Any) -> Allowed | Taken:
-    if written == EVERY.value:
-        return EVERY
+def _outcome_of(written: Any) -> Allowed | TenantFrom:
+    if written == ANY_TENANT.value:
+        return ANY_TENANT
     if isinstance(written, list):
         return frozenset(written)
     before, after, spiffe = written["template"]
-    return Taken(
+    return TenantFrom(
         written["from"],
-        Template(before, after, spiffe),
+        NamePattern(before, after, spiffe),
         written["issuer"],
         tuple(written["claim"]),
         is_list=written["list"],
@@ -185,8 +204,9 @@ def _outcome_of(written: Any) -> Allowed | Taken:
 
 
 @contextmanager
-def _of_another_make() -> Iterator[None]:
+def _refusing_another_format() -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
-        raise InvalidMap([f"a compiled map of another make ({type(error).__name__}): compile it again"]) from error
+        fault = f"the compiled map has another format ({type(error).__name__}). Fix: compile it again"
+        raise InvalidMap([fault]) from error

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from lattice_bridge.config.regular_file import BadFile, read_regular_file
-from lattice_bridge.identity.jwks import MAX_BYTES, key_set_fault
 from lattice_bridge.identity.token import Issuer
 
 
@@ -99,11 +98,15 @@ def read_key_file(path: Path) -> bytes:
     Raises:
         BadFile: it is not there, not a regular file, not readable, or over 128 KiB.
     """
+    from lattice_bridge.identity.jwks import MAX_BYTES  # here: a map without issuers starts without it
+
     return read_regular_file(path, MAX_BYTES)
 
 
 def key_file_fault(path: Path) -> str | None:
     """The fault of a key set in a file, or None. A map with such a fault does not load, before the first token."""
+    from lattice_bridge.identity.jwks import key_set_fault
+
     try:
         return key_set_fault(read_key_file(path))
     except BadFile as error:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lattice_bridge.config.compiled import map_of
 from lattice_bridge.config.document import Document, parse_document, parse_toml, read_text, sha256_of
@@ -21,12 +21,15 @@ from lattice_bridge.config.map_settings import (
     read_key_file,
 )
 from lattice_bridge.errors import BridgeError, InvalidMap
-from lattice_bridge.identity.bearer import NO_TOKENS, Bearers, Tokens
-from lattice_bridge.identity.key_set import KeySet, fetch_https
+from lattice_bridge.identity.token import NO_TOKENS, TokenReader, Tokens
 from lattice_bridge.message import Request
 from lattice_bridge.tenancy.decide import Decision, decide
-from lattice_bridge.tenancy.registry import DynamoDbTable, Registry
 from lattice_bridge.tenancy.rules import Find, Rules
+from lattice_bridge.tenancy.subject import subject_of
+
+if TYPE_CHECKING:  # imported if a map has issuers or a registry: a start without them does not wait for it
+    from lattice_bridge.identity.key_set import KeySet
+    from lattice_bridge.tenancy.registry import Registry
 
 HERE: Final = Path()
 WARM_TIMEOUT: Final = 2.5
@@ -77,12 +80,12 @@ class TenantMap:
         self,
         rules: Rules,
         sha256: str | None = None,
-        bearers: Bearers | None = None,
+        token_reader: TokenReader | None = None,
         lookups: Lookups | None = None,
     ) -> None:
         self.rules = rules
         self.sha256 = sha256
-        self._bearers = bearers
+        self._token_reader = token_reader
         self.lookups = lookups or Lookups()
         registry = self.lookups.registry
         self.find: Find = rules.tenants.get if registry is None else registry[1].find
@@ -141,7 +144,7 @@ class TenantMap:
             settings, rules = map_of(document.compiled)
             _check_key_files(settings, folder)
         lookups = _taken_over(settings, folder, previous.lookups if previous else Lookups(), region)
-        return cls(rules, document.sha256, _bearers(settings, folder, lookups.key_sets), lookups)
+        return cls(rules, document.sha256, _token_reader(settings, folder, lookups.key_sets), lookups)
 
     def warm(self) -> None:
         """Connects to the registry and fetches the key sets. Waits for them for `WARM_TIMEOUT` seconds at most."""
@@ -157,9 +160,10 @@ class TenantMap:
         """Decides which tenant a request runs as. Never raises; a refusal is a Decision that is not `allowed`."""
         try:
             tokens = self.tokens_of(request)
+            subject = subject_of(request, tokens, self.rules.header, self.rules.token_headers)
         except BridgeError as refusal:
             return Decision(refusal=refusal)
-        return decide(request, self.rules, tokens, self.find)
+        return decide(subject, self.rules, self.find)
 
     def tokens_of(self, request: Request) -> Tokens:
         """The request's tokens, verified.
@@ -167,7 +171,7 @@ class TenantMap:
         Raises:
             BridgeError: a token does not verify, or its issuer's keys are not available.
         """
-        return NO_TOKENS if self._bearers is None else self._bearers.tokens_of(request)
+        return NO_TOKENS if self._token_reader is None else self._token_reader.tokens_in(request.header)
 
 
 def _check_key_files(settings: MapSettings, folder: Path) -> None:
@@ -194,18 +198,20 @@ def _taken_over(settings: MapSettings, folder: Path, known: Lookups, region: str
 
 def _key_set(entry: IssuerSettings, folder: Path) -> KeySet:
     """An issuer's keys, from a URL or a file. They are fetched when the first token needs them."""
+    from lattice_bridge.identity.key_set import KeySet, fetch_https
+
     url, file = entry.jwks_url, folder / (entry.jwks_file or "")
     return KeySet(lambda: read_key_file(file)) if url is None else KeySet(lambda: fetch_https(url))
 
 
-def _bearers(settings: MapSettings, folder: Path, key_sets: Mapping[str, KeySet]) -> Bearers | None:
+def _token_reader(settings: MapSettings, folder: Path, key_sets: Mapping[str, KeySet]) -> TokenReader | None:
     """The readers of tokens. The verified tokens of the previous map are not taken over: they were verified for its
     algorithms and audience."""
     issuers = [
         (entry.issuer, (key_sets.get(entry.jwks_url or "") or _key_set(entry, folder)).key)
         for entry in settings.issuers
     ]
-    return Bearers(issuers, time.time) if issuers else None
+    return TokenReader(issuers, time.time) if issuers else None
 
 
 def _registry(
@@ -215,6 +221,8 @@ def _registry(
         return None
     if known.registry is not None and known.registry[0] == settings:
         return known.registry
+    from lattice_bridge.tenancy.registry import DynamoDbTable, Registry
+
     parts = settings.dynamodb_table.split(":")
     own = parts[3] if len(parts) > 1 else region  # a table is only found in the region of its ARN
     items = DynamoDbTable(settings.dynamodb_table, own)

@@ -1,8 +1,11 @@
-"""A bearer token -> the claims that its issuer vouches for.
+"""Bearer tokens: reading them from headers, and verifying what their issuers claim.
 
-Rule: pure. No network, no clock: the keys and the time are handed in. What a token says of itself chooses nothing: the
-issuer and the algorithms come from the map, and the token can only agree with them. A token that is present and does
-not verify is a refusal, never "absent". What is logged of a refused token is one of the sentences below, never its own.
+Rule: a token that is present is verified, or the request is refused. It is never treated as absent. A token selects
+nothing: the issuer and the algorithms come from the map, and the token can only agree with them. The log line of a
+refused token contains one of the sentences below, and no part of the token. A header that no issuer of the map uses is
+not read: it may contain a credential for another service.
+
+The keys and the time are parameters.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -19,17 +22,22 @@ from typing import Any, Final, Literal
 from lattice_bridge.errors import Unauthenticated
 
 Claims = Mapping[str, object]
-"""The payload of a verified token. Shared between requests: not to be written to."""
+"""The payload of a verified token. Requests share it, so it must not be changed."""
+
+Tokens = Mapping[str, Claims]
+"""Issuer's name in the map → the claims of its token. Issuers without a token in the request are left out."""
+
+NO_TOKENS: Final[Tokens] = MappingProxyType({})
 
 KeyFor = Callable[[str | None], Any | None]
-"""`kid` -> the public key under it, or None. A key is a PyJWK, or has its `key` (of `cryptography`) and its
-`algorithm_name` (None if it says none). It may raise `Unavailable`; that is passed on."""
+"""`kid` -> the public key with this id, or None. A key is a PyJWK, or an object with `key` (of `cryptography`) and
+`algorithm_name` (None if the key set names none). `Unavailable` is passed on to the caller."""
 
 MAX_TOKEN: Final = 8 * 1024
 MAX_DEPTH: Final = 16
 LEEWAY: Final = 30
-REMEMBERED_SECONDS: Final = 300
-REMEMBERED_TOKENS: Final = 1024
+CACHE_SECONDS: Final = 300
+CACHE_SIZE: Final = 1024
 MIN_RSA_BITS: Final = 2048
 
 ALGORITHMS: Final = frozenset(
@@ -71,10 +79,10 @@ class Issuer:
 
 
 def token_in(value: str) -> str | None:
-    """The token in a header's value, with or without `Bearer ` before it; None if the value is an AWS signature.
+    """The token in a header's value, with or without `Bearer ` in front; None if the value is an AWS signature.
 
     Raises:
-        Unauthenticated: another scheme, no token, blanks, or what V1 makes of two headers (`a,b`).
+        Unauthenticated: another scheme, no token, spaces, or a comma, which V1 writes between two headers' values.
     """
     if value.startswith("AWS4-"):
         return None
@@ -85,59 +93,27 @@ def token_in(value: str) -> str | None:
 
 
 def verify(token: str, issuer: Issuer, key_for: KeyFor, now: float) -> Claims:
-    """The claims of a token that `issuer` signed, for us, and that is valid at `now` (seconds since the epoch).
+    """Verifies a token of `issuer` for one of the map's audiences at the time `now` (seconds since the epoch).
+
+    Returns:
+        its claims.
 
     Raises:
-        Unauthenticated: `token_invalid`, with the check that failed as its detail.
-        Unavailable: what `key_for` raises when it has no keys to look into.
+        Unauthenticated: `token_invalid`; the detail names the check that failed.
+        Unavailable: the issuer's keys cannot be fetched.
     """
-    claims = _vouched_for(token, issuer, key_for)
+    claims = _signed_claims(token, issuer, key_for)
     _check_times(claims, now)
     return claims
 
 
-class Remembered:
-    """Remembers the signatures that one issuer's tokens had, so that a caller's second request does not pay again.
-
-    Everything that the clock says is checked on every use, so a token is never remembered beyond its `exp`. A key that
-    the issuer took back is believed for at most `REMEMBERED_SECONDS` more. Refusals are not remembered. The memory is
-    keyed on the whole token, belongs to one issuer, and forgets the least recently used. For any number of threads:
-    `lru_cache` locks for itself, and two that come at once both verify.
-
-    Args:
-        issuer: whose tokens.
-        key_for: that issuer's keys.
-        size: how many tokens.
-    """
-
-    def __init__(self, issuer: Issuer, key_for: KeyFor, *, size: int = REMEMBERED_TOKENS) -> None:
-        def vouched_for(token: str, window: int) -> Claims:  # noqa: ARG001 - part of the memory's key: it ends with it
-            return _vouched_for(token, issuer, key_for)
-
-        self.issuer = issuer
-        self._vouched_for = lru_cache(maxsize=size)(vouched_for)
-
-    def verify(self, token: str, now: float) -> Claims:
-        """As `verify`.
-
-        Raises:
-            Unauthenticated: as `verify`.
-            Unavailable: as `verify`.
-        """
-        if len(token) > MAX_TOKEN:  # also here: the memory's key is a hash of all of it
-            raise _refusal("the token is longer than 8 KiB")
-        claims = self._vouched_for(token, int(now // REMEMBERED_SECONDS))
-        _check_times(claims, now)
-        return claims
-
-    def __len__(self) -> int:
-        return self._vouched_for.cache_info().currsize
-
-
 def claim_at(claims: Claims, path: Sequence[str]) -> object | None:
-    """The value at `path`, one element a level, or None if there is none. Dots, colons and slashes are part of a name.
+    """The value at `path`, one element a level; None if there is none. Dots, colons and slashes are part of a name.
 
-    The value is what the issuer wrote: a number is not made a text, an element of a list is not reached.
+    The value has the type that the issuer wrote: a number stays a number. A path does not reach into a list.
+
+    >>> claim_at({"app": {"custom:tenant": "blue"}}, ["app", "custom:tenant"])
+    'blue'
     """
     value: object = claims if path else None
     for name in path:
@@ -147,9 +123,9 @@ def claim_at(claims: Claims, path: Sequence[str]) -> object | None:
     return value
 
 
-def _vouched_for(token: str, issuer: Issuer, key_for: KeyFor) -> Claims:
-    """Everything that does not depend on the time. The key is asked for last: only a token that could be good costs
-    a look at the issuer's keys."""
+def _signed_claims(token: str, issuer: Issuer, key_for: KeyFor) -> Claims:
+    """Checks everything that does not depend on the time. The key is looked up last, so that only a token that passes
+    the other checks can cause a fetch of the issuer's keys."""
     header, payload, signature = _segments(token)
     algorithm, kid = _header(_json_object(header), issuer)
     claims = _json_object(payload)
@@ -384,3 +360,92 @@ def _fits(key: object, algorithm: str) -> bool:
 
 def _refusal(sentence: str) -> Unauthenticated:
     return Unauthenticated("token_invalid", sentence)
+
+
+# ---- headers ---------------------------------------------------------------------------------------------------------
+
+
+class VerifiedTokenCache:
+    """Verifies one issuer's tokens, and caches the signatures that were good.
+
+    A token's times are checked on every use, so a token is never accepted after its `exp`. A key that the issuer
+    withdrew is accepted for at most `CACHE_SECONDS` more. Refusals are not cached. The key of the cache is the whole
+    token. The least recently used token is dropped first. Threads may share it: `lru_cache` has its own lock, and if
+    two threads have the same new token, both verify it.
+
+    Args:
+        issuer: the issuer of the tokens.
+        key_for: the keys of that issuer.
+        size: the number of tokens.
+    """
+
+    def __init__(self, issuer: Issuer, key_for: KeyFor, *, size: int = CACHE_SIZE) -> None:
+        def signed_claims(token: str, window: int) -> Claims:  # noqa: ARG001 - an entry is valid for one window of time
+            return _signed_claims(token, issuer, key_for)
+
+        self.issuer = issuer
+        self._signed_claims = lru_cache(maxsize=size)(signed_claims)
+
+    def verify(self, token: str, now: float) -> Claims:
+        """The claims of a token, as the function `verify` gives them.
+
+        Raises:
+            Unauthenticated: as `verify`.
+            Unavailable: as `verify`.
+        """
+        if len(token) > MAX_TOKEN:  # checked here too, since the cache hashes the whole token
+            raise _refusal("the token is longer than 8 KiB")
+        claims = self._signed_claims(token, int(now // CACHE_SECONDS))
+        _check_times(claims, now)
+        return claims
+
+    def __len__(self) -> int:
+        return self._signed_claims.cache_info().currsize
+
+
+class TokenReader:
+    """Reads and verifies the tokens of a map's issuers.
+
+    Args:
+        issuers: each issuer with its keys. Several issuers may use one header: each of them then tries the token.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, issuers: Iterable[tuple[Issuer, KeyFor]], clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._by_header: dict[str, list[VerifiedTokenCache]] = {}
+        for issuer, key_for in issuers:
+            self._by_header.setdefault(issuer.header, []).append(VerifiedTokenCache(issuer, key_for))
+
+    def tokens_in(self, header: Callable[[str], str | None]) -> Tokens:
+        """The tokens in a request's headers, verified.
+
+        Args:
+            header: gives the value of a header that may occur once, or None, as `Request.header` does.
+
+        Raises:
+            BadRequest: a token's header occurs twice.
+            Unauthenticated: a token's header contains no token, or the token of no issuer of the map.
+            Unavailable: the issuer's keys cannot be fetched.
+        """
+        found: dict[str, Claims] = {}
+        for name, candidates in self._by_header.items():
+            value = header(name)
+            token = None if value is None else token_in(value)
+            if token is None and value is not None and name != "authorization":
+                raise _refusal("the header contains an AWS signature instead of a token")
+            if token is not None:
+                issuer, claims = self._verified(token, candidates)
+                found[issuer] = claims
+        return found or NO_TOKENS
+
+    def _verified(self, token: str, candidates: list[VerifiedTokenCache]) -> tuple[str, Claims]:
+        """The first issuer that accepts the token. No second one would: a map has each `iss` once."""
+        refusal = _refusal("no issuer uses the header")
+        now = self._clock()
+        for candidate in candidates:
+            try:
+                return candidate.issuer.name, candidate.verify(token, now)
+            except Unauthenticated as error:  # the token is another issuer's, or it is not valid
+                refusal = error
+        raise refusal

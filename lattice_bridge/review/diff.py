@@ -1,7 +1,7 @@
-"""What a new map changes: for its rules' callers, in its other tables, and for requests that were really made.
+"""Differences between two maps: for the callers of their rules, in their other tables, and for recorded requests.
 
-Rule: nothing that could let somebody in is left out. Rules are compared by what they are, not by how they are told, and
-a caller without a rule of its own is given what a broader one gives, as a decision would.
+Rule: nothing that could allow a caller is left out. Rules are compared by their values, and not by their descriptions.
+A caller without a rule of its own gets what a broader rule gives, as in a decision.
 """
 
 from __future__ import annotations
@@ -11,25 +11,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lattice_bridge.config.tables.test import outcome_of
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.formats.lattice_event import parse_event
 from lattice_bridge.message import Request
+from lattice_bridge.review.explain import key_in_words
+from lattice_bridge.review.map_tests import described_outcome
+from lattice_bridge.tenancy.anchors import ANCHORS, Key, broader_keys
 from lattice_bridge.tenancy.decide import Decision
-from lattice_bridge.tenancy.rules import ONLY_BY_NAME, Condition, Every, Key, Rule, Rules, Taken, broader_keys
+from lattice_bridge.tenancy.rules import AnyTenant, Condition, Rule, Rules, TenantFrom
 
-NOTHING: Final = "refused"
+REFUSED: Final = "refused"
 
-_NO_PRINCIPAL: Final = ("anyone", "jwt", "vpc")
 _COMPARED_OTHERWISE: Final = frozenset({"rule", "tenants", "test"})
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What differs for some callers, in a table, or for one request.
+    """A difference for some callers, in a table, or for one request.
 
     Attributes:
-        kind: somebody `gains` access, `loses` it, or it `changes` otherwise.
+        kind: a caller `gains` access, `loses` it, or access `changes` in another way.
         subject: the callers' key, the tenant, the table's key, or the request's id.
         before, after: in words.
     """
@@ -44,139 +45,148 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """What the callers with a key are given.
+class _Access:
+    """The access of the callers with a key.
 
     Attributes:
-        denied: whatever else; the owner is of no account then.
-        owner: whose outcome they have, if its conditions hold.
-        unless: what denies some of their requests.
-        by_vpc: what they are given without an owner, if they come from there.
+        denied: a deny rule refuses all of them.
+        owner: the rule that gives them its outcome if its conditions hold.
+        denials: the conditions of deny rules that refuse some of their requests.
+        by_origin: without an owner, the rules that apply if the request comes from a certain place, such as a VPC.
     """
 
     denied: bool
     owner: Rule | None
-    unless: frozenset[tuple[Condition, ...]]
-    by_vpc: tuple[Rule, ...] = ()
+    denials: frozenset[tuple[Condition, ...]]
+    by_origin: tuple[Rule, ...] = ()
 
     @property
-    def is_nothing(self) -> bool:
-        return self.denied or (self.owner is None and not self.by_vpc)
+    def is_none(self) -> bool:
+        return self.denied or (self.owner is None and not self.by_origin)
 
     @property
     def value(self) -> object:
-        """Equal for what is the same to the callers."""
-        if self.is_nothing:
+        """Equal for two accesses that are the same to the callers."""
+        if self.is_none:
             return None
-        owners = self.by_vpc if self.owner is None else (self.owner,)
+        owners = self.by_origin if self.owner is None else (self.owner,)
         return frozenset(
-            (rule.key if rule in self.by_vpc else None, rule.outcome, rule.conditions) for rule in owners
-        ), self.unless
+            (rule.key if rule in self.by_origin else None, rule.outcome, rule.conditions) for rule in owners
+        ), self.denials
 
 
-def changed_rules(old: Rules, new: Rules, in_words: Callable[[Key], str]) -> Iterator[Change]:
-    """The callers who are given something else, by the keys of both maps' rules; and the tenants that come, go, or are
-    suspended, for whoever asks for them."""
+def changed_rules(old: Rules, new: Rules) -> Iterator[Change]:
+    """The callers whose access differs, by the keys of both maps' rules; and the tenants that are added, removed or
+    suspended, for callers who ask for them."""
     for key in dict.fromkeys((*old.owners, *old.denials, *new.owners, *new.denials)):
-        before, after = _given(key, old), _given(key, new)
+        before, after = _access(key, old), _access(key, new)
         if before.value != after.value:
-            yield Change(_kind(before, after), in_words(key), _told(before), _told(after))
+            yield Change(_kind(before, after), key_in_words(key), _described(before), _described(after))
     for name in dict.fromkeys((*old.tenants, *new.tenants)):
         was, is_now = _state(name, old), _state(name, new)
         if was != is_now:
-            yield Change(_kind_of_words(was, is_now), f"whoever asks for {name}", was, is_now)
+            yield Change(_kind_of_words(was, is_now), f"requests for {name}", was, is_now)
 
 
-def _given(key: Key, rules: Rules) -> _Given:
+def _access(key: Key, rules: Rules) -> _Access:
     keys = (key, *broader_keys(key))
     denials = [rule for found in keys for rule in rules.denials.get(found, ())]
-    by_name = key[0] in ONLY_BY_NAME
-    owner = next((rules.owners[found] for found in (keys[:1] if by_name else keys) if found in rules.owners), None)
-    elsewhere = owner is not None or by_name or key[0] in _NO_PRINCIPAL
-    return _Given(
+    anchor = ANCHORS[key[0]]
+    asked = keys[:1] if anchor.is_exclusive else keys
+    owner = next((rules.owners[found] for found in asked if found in rules.owners), None)
+    by_origin: tuple[Rule, ...] = ()
+    if owner is None and not anchor.is_exclusive and anchor.example is not None:
+        by_origin = tuple(rule for found, rule in sorted(rules.owners.items()) if _is_origin(found))
+    return _Access(
         denied=any(not rule.conditions for rule in denials),
         owner=owner,
-        unless=frozenset(rule.conditions for rule in denials if rule.conditions),
-        by_vpc=() if elsewhere else tuple(rule for found, rule in sorted(rules.owners.items()) if found[0] == "vpc"),
+        denials=frozenset(rule.conditions for rule in denials if rule.conditions),
+        by_origin=by_origin,
     )
 
 
-def _kind(before: _Given, after: _Given) -> str:
-    if before.is_nothing or after.is_nothing:
-        return "gains" if before.is_nothing else "loses"
+def _is_origin(key: Key) -> bool:
+    """Whether the key says where a caller comes from, and no principal's name."""
+    anchor = ANCHORS[key[0]]
+    return anchor.evidence == "caller" and anchor.example is None
+
+
+def _kind(before: _Access, after: _Access) -> str:
+    if before.is_none or after.is_none:
+        return "gains" if before.is_none else "loses"
     if before.owner is None or after.owner is None:
         return "changes"
     more, less = _covers(after, before), _covers(before, after)
     return "changes" if more == less else "gains" if more else "loses"
 
 
-def _covers(wide: _Given, narrow: _Given) -> bool:
-    """Whether each request that is given a tenant by `narrow` is given it by `wide`, too; False if nobody can say."""
-    if wide.owner is None or narrow.owner is None or not wide.unless <= narrow.unless:
+def _covers(wide: _Access, narrow: _Access) -> bool:
+    """Whether `wide` gives every request the tenants that `narrow` gives it. False if that cannot be known."""
+    if wide.owner is None or narrow.owner is None or not wide.denials <= narrow.denials:
         return False
-    asked = narrow.owner.conditions
+    conditions = narrow.owner.conditions
     if not all(
-        any(one.kind == each.kind and one.values <= each.values for one in asked) for each in wide.owner.conditions
+        any(one.kind == each.kind and one.values <= each.values for one in conditions) for each in wide.owner.conditions
     ):
         return False
-    gives, gave = wide.owner.outcome, narrow.owner.outcome
-    if isinstance(gives, frozenset) and isinstance(gave, frozenset):
-        return gave <= gives
-    return isinstance(gives, Every) or gives == gave
+    more, less = wide.owner.outcome, narrow.owner.outcome
+    if isinstance(more, frozenset) and isinstance(less, frozenset):
+        return less <= more
+    return isinstance(more, AnyTenant) or more == less
 
 
-def _told(given: _Given) -> str:
-    if given.denied:
-        return f"{NOTHING}: denied"
-    unless = "".join(f", denied {_conditions(one)}" for one in sorted(given.unless, key=str))
-    if given.owner is not None:
-        return _outcome(given.owner) + unless
-    by_vpc = (f", but from {rule.key[-1]}: {_outcome(rule)}" for rule in given.by_vpc)
-    return NOTHING + "".join(by_vpc) + (unless if given.by_vpc else "")
+def _described(access: _Access) -> str:
+    if access.denied:
+        return f"{REFUSED}: denied"
+    denials = "".join(f", denied {_conditions(one)}" for one in sorted(access.denials, key=str))
+    if access.owner is not None:
+        return _outcome(access.owner) + denials
+    by_origin = (f", but from {rule.key[-1]}: {_outcome(rule)}" for rule in access.by_origin)
+    return REFUSED + "".join(by_origin) + (denials if access.by_origin else "")
 
 
 def _state(name: str, rules: Rules) -> str:
     tenant = rules.tenants.get(name)
     if tenant is None:
-        return f"{NOTHING}: not registered"
-    return "active" if tenant.active else f"{NOTHING}: suspended"
+        return f"{REFUSED}: not registered"
+    return "active" if tenant.active else f"{REFUSED}: suspended"
 
 
 def _outcome(rule: Rule) -> str:
-    if isinstance(rule.outcome, Every):
-        gives = "any registered tenant"
-    elif isinstance(rule.outcome, Taken):
-        gives = _taken(rule.outcome)
+    if isinstance(rule.outcome, AnyTenant):
+        tenants = "any registered tenant"
+    elif isinstance(rule.outcome, TenantFrom):
+        tenants = _tenant_from(rule.outcome)
     else:
-        gives = ", ".join(sorted(rule.outcome or ()))
-    return f"{gives}{f' {_conditions(rule.conditions)}' if rule.conditions else ''}"
+        tenants = ", ".join(sorted(rule.outcome or ()))
+    return f"{tenants}{f' {_conditions(rule.conditions)}' if rule.conditions else ''}"
 
 
-def _taken(taken: Taken) -> str:
-    if taken.source != "claim":
-        return f"{taken.source} as {taken.template}"
-    path = json.dumps(taken.claim, ensure_ascii=False)
-    return f"claim {path} of {taken.issuer}{', a list,' if taken.is_list else ''} as {taken.template}"
+def _tenant_from(outcome: TenantFrom) -> str:
+    if outcome.source != "claim":
+        return f"{outcome.source} as {outcome.pattern}"
+    path = json.dumps(outcome.claim, ensure_ascii=False)
+    return f"claim {path} of {outcome.issuer}{', a list,' if outcome.is_list else ''} as {outcome.pattern}"
 
 
 def _conditions(conditions: Iterable[Condition]) -> str:
-    said = (f"{condition.kind} {' or '.join(sorted(condition.values))}" for condition in conditions)
-    return f"if {' and '.join(said)}"
+    described = (f"{condition.kind} {' or '.join(sorted(condition.values))}" for condition in conditions)
+    return f"if {' and '.join(described)}"
 
 
 # ---- other tables ---------------------------------------------------------------------------------------------------
 
 
 def changed_tables(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
-    """What differs in the tables that are neither rules nor tenants: whose tokens count, where tenants are looked up,
-    which events are taken, which functions stand behind a path."""
-    before, after = dict(_facts(old)), dict(_facts(new))
+    """The differences in the tables that are neither rules nor tenants: issuers, the registry, accepted events,
+    backends."""
+    before, after = dict(_values(old)), dict(_values(new))
     for place in dict.fromkeys((*before, *after)):
         if before.get(place) != after.get(place):
-            yield Change("changes", place, before.get(place, "not said"), after.get(place, "not said"))
+            yield Change("changes", place, before.get(place, "not written"), after.get(place, "not written"))
 
 
-def _facts(tables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _values(tables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, table in tables.items():
         if name not in _COMPARED_OTHERWISE:
             yield from _flat(name, table)
@@ -187,7 +197,7 @@ def _flat(place: str, value: Any) -> Iterator[tuple[str, str]]:
         for key, below in value.items():
             yield from _flat(f"{place}.{key}", below)
     elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-        for item in value:  # backends, which are told apart by their paths
+        for item in value:  # backends, which differ by their paths
             yield from _flat(f"{place} {item.get('path', '/')}", item)
     else:
         yield place, json.dumps(value, ensure_ascii=False, default=str)
@@ -199,18 +209,19 @@ def _flat(place: str, value: Any) -> Iterator[tuple[str, str]]:
 def changed_decisions(
     events: Iterable[object], old: Callable[[Request], Decision], new: Callable[[Request], Decision]
 ) -> Iterator[Change | None]:
-    """For each event, what the maps decide differently, or None. What is no event is the same to both, and left out."""
+    """For each event, the difference between the maps' decisions, or None. What is not an event is left out, since both
+    maps refuse it."""
     for number, event in enumerate(events, 1):
         try:
             request = parse_event(event)
         except BridgeError:
             continue
-        before, after = outcome_of(old(request)), outcome_of(new(request))
+        before, after = described_outcome(old(request)), described_outcome(new(request))
         subject = request.request_id or f"event number {number}"
         yield Change(_kind_of_words(before, after), subject, before, after) if before != after else None
 
 
 def _kind_of_words(before: str, after: str) -> str:
-    if before.startswith(NOTHING):
-        return "changes" if after.startswith(NOTHING) else "gains"
-    return "loses" if after.startswith(NOTHING) else "changes"
+    if before.startswith(REFUSED):
+        return "changes" if after.startswith(REFUSED) else "gains"
+    return "loses" if after.startswith(REFUSED) else "changes"

@@ -1,6 +1,6 @@
-"""Why a request runs as the tenant it does, or does not.
+"""Explanation of a decision, and of the ways to a tenant.
 
-Rule: the decision is `decide`'s. This only looks at what it looked at, and says so.
+Rule: the decision is `decide`'s. An explanation only shows what the decision read.
 """
 
 from __future__ import annotations
@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from lattice_bridge.identity.bearer import NO_TOKENS, Tokens
+from lattice_bridge.errors import BridgeError
+from lattice_bridge.identity.token import Tokens
 from lattice_bridge.message import Request
+from lattice_bridge.tenancy.anchors import Key, keys_of
 from lattice_bridge.tenancy.decide import Decision, decide
-from lattice_bridge.tenancy.rules import Every, Find, Key, Rule, Rules, Taken, keys_for
+from lattice_bridge.tenancy.rules import AnyTenant, Find, Rule, Rules, TenantFrom
+from lattice_bridge.tenancy.subject import Subject, evidence_of, subject_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,85 +22,105 @@ class Explanation:
     """Everything that mattered for one decision.
 
     Attributes:
-        caller: the principal in its one spelling, or that nobody authenticated it.
-        looked_for: the keys of the caller, from the most specific to the broadest, each with its rule, or None.
-        denied_by: the deny rule that applied.
-        runner_up: the rule that would be asked if the one by the caller were not there.
+        subject: what was decided about.
+        keys: the keys of the caller, from the most specific to the broadest, each with the id of its rule, or None.
+        denied_by: the id of the deny rule that applied.
+        next_rule: the id of the rule that would decide if the caller's owner did not exist.
         header: the tenant header's value, or None.
         decision: the outcome.
-        sources: for each source of identity that the map has a rule for, the caller and then each token: the rule's id,
-            and what it allows, in words. What they allow is intersected.
+        sources: for the caller and then each token, if the map has a rule for it: the rule's id, and the tenants that
+            it allows, in words. They are intersected.
     """
 
-    caller: str
-    looked_for: tuple[tuple[Key, str | None], ...]
+    subject: Subject
+    keys: tuple[tuple[Key, str | None], ...]
     denied_by: str | None
-    runner_up: str | None
+    next_rule: str | None
     header: str | None
     decision: Decision
     sources: tuple[tuple[str, str], ...]
 
 
-def explain(request: Request, rules: Rules, tokens: Tokens = NO_TOKENS, find: Find | None = None) -> Explanation:
-    """The explanation of `decide(request, rules, tokens, find)`."""
-    keys = tuple(keys_for(request, tokens))
-    decision = decide(request, rules, tokens, find)
-    by_caller, owners = _owners(request, rules, tokens, decision)
-    headers = [value for name, value in request.headers if name == rules.header]
-    sources = tuple((rule.id, _allows(rule, request, tokens)) for rule in owners)
+def explain(subject: Subject, rules: Rules, find: Find | None = None) -> Explanation:
+    """Explains `decide(subject, rules, find)`."""
+    return _explanation(subject, decide(subject, rules, find), rules, subject.requested_tenant)
+
+
+def explain_request(request: Request, rules: Rules, tokens: Tokens, find: Find | None = None) -> Explanation:
+    """Explains the decision for an HTTP request, also if one of its headers is refused before any rule is read."""
+    try:
+        return explain(subject_of(request, tokens, rules.header, rules.token_headers), rules, find)
+    except BridgeError as refusal:
+        header = next((value for name, value in request.headers if name == rules.header), None)
+        return _explanation(evidence_of(request, tokens), Decision(refusal=refusal), rules, header)
+
+
+def _explanation(subject: Subject, decision: Decision, rules: Rules, header: str | None) -> Explanation:
+    keys = tuple(keys_of(subject))
+    by_caller, owners = _owners(subject, rules, decision)
     return Explanation(
-        caller=request.caller.principal or "a caller that nobody authenticated",
-        looked_for=tuple((key, _id(rules.owners.get(key))) for key in keys),
-        denied_by=_id(rules.denial_of(request, tokens)),
-        runner_up=_id(_next(by_caller, keys, request, rules, tokens)) if by_caller else None,
-        header=headers[0] if headers else None,
+        subject=subject,
+        keys=tuple((key, _id(rules.owners.get(key))) for key in keys),
+        denied_by=_id(rules.denial_of(subject)),
+        next_rule=_id(_next(by_caller, keys, subject, rules)) if by_caller else None,
+        header=header,
         decision=decision,
-        sources=sources,
+        sources=tuple((rule.id, _allowed_tenants(rule, subject)) for rule in owners),
     )
 
 
-def _owners(request: Request, rules: Rules, tokens: Tokens, decision: Decision) -> tuple[Rule | None, list[Rule]]:
-    """The rule by the caller, and with those by the tokens. None where a source that is there has no rule: no other
-    source's rule was asked then."""
+def _owners(subject: Subject, rules: Rules, decision: Decision) -> tuple[Rule | None, list[Rule]]:
+    """The owner by the caller, and all owners. None if a kind of evidence that is present has no rule, since the
+    decision then read no other rule."""
     if decision.reason in ("no_rule", "no_credential"):
         return None, []
-    by_caller, by_tokens = rules.owner_by_caller(request, tokens), rules.owners_by_tokens(tokens)
+    by_caller, by_tokens = rules.owner_by_caller(subject), rules.owners_by_tokens(subject)
     return by_caller, [rule for rule in (by_caller, *by_tokens) if rule is not None]
 
 
-def _next(owner: Rule, keys: Iterable[Key], request: Request, rules: Rules, tokens: Tokens) -> Rule | None:
-    """Whom the rules themselves would ask without the owner: they know that an account's rule is not for its root."""
+def _next(owner: Rule, keys: Iterable[Key], subject: Subject, rules: Rules) -> Rule | None:
+    """The owner if `owner` did not exist, by the same index: an account's rule, for one, is not for its root."""
     rest = {key: rules.owners[key] for key in keys if key in rules.owners and key != owner.key}
-    return replace(rules, owners=rest).owner_by_caller(request, tokens)
+    return replace(rules, owners=rest).owner_by_caller(subject)
 
 
 def ways_to(tenant: str, rules: Rules) -> Iterator[tuple[Rule, str]]:
-    """Every rule that can lead to a tenant, and how."""
+    """Every rule that can lead to a tenant, and its condition in words."""
     for rule in rules.owners.values():
-        if isinstance(rule.outcome, Every):
-            yield rule, "the header may name it, as it may any registered tenant"
-        elif isinstance(rule.outcome, Taken):
-            yield rule, f"if {rule.outcome.source} fits {_written(rule.outcome)}"
+        if isinstance(rule.outcome, AnyTenant):
+            yield rule, "if the header names it, as any registered tenant"
+        elif isinstance(rule.outcome, TenantFrom):
+            yield rule, f'if {rule.outcome.source} fits "{rule.outcome.pattern}"'
         elif rule.outcome is not None and tenant in rule.outcome:
             alone = len(rule.outcome) == 1
             yield rule, "always" if alone else f"if the header chooses it, of {', '.join(sorted(rule.outcome))}"
+
+
+def key_in_words(key: Key) -> str:
+    """A key for people.
+
+    >>> key_in_words(("role", "aws", "111122223333", "blue-api"))
+    'role blue-api of 111122223333'
+    """
+    kind, *parts = key
+    if len(parts) < 2:
+        return " ".join(key)
+    partition, account, *names = parts
+    where = account if partition == "aws" else f"{partition}:{account}"
+    return f"{kind} {', session '.join(names)} of {where}" if names and names[0] else f"{kind} {where}"
 
 
 def _id(rule: Rule | None) -> str | None:
     return None if rule is None else rule.id
 
 
-def _allows(rule: Rule, request: Request, tokens: Tokens) -> str:
-    failed = [condition.kind for condition in rule.conditions if not condition.holds(request, tokens)]
+def _allowed_tenants(rule: Rule, subject: Subject) -> str:
+    failed = [condition.kind for condition in rule.conditions if not condition.holds(subject)]
     if failed:
-        return f"nothing: its condition on {', '.join(failed)} does not hold, and no broader rule is asked"
-    if isinstance(rule.outcome, Every):
+        return f"nothing: its condition on {', '.join(failed)} does not hold, and no broader rule is tried"
+    if isinstance(rule.outcome, AnyTenant):
         return "any registered tenant"
-    if isinstance(rule.outcome, Taken):
-        names = rule.outcome.tenants(request.caller, tokens)
-        return f"{', '.join(sorted(names)) or 'nothing'}, from {rule.outcome.source} by {_written(rule.outcome)}"
+    if isinstance(rule.outcome, TenantFrom):
+        names = ", ".join(sorted(rule.outcome.tenants(subject))) or "nothing"
+        return f'{names}, from {rule.outcome.source} by "{rule.outcome.pattern}"'
     return ", ".join(sorted(rule.outcome or ()))
-
-
-def _written(taken: Taken) -> str:
-    return f'"{taken.template}"'

@@ -1,31 +1,29 @@
-"""Whose request is it: Request -> Decision, with the why.
+"""The decision: Subject -> Decision, with its reason.
 
-Rule: the only place that turns an identity into a tenant. Whatever is not allowed here in so many words is refused.
-The tenant header never grants anything; it chooses among the tenants that the caller's rule allows.
+Rule: the only place that turns evidence into a tenant. Everything that no rule allows is refused. The requested tenant
+grants nothing: it chooses one of the tenants that the evidence allows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from lattice_bridge.errors import BadRequest, BridgeError, Forbidden, Unauthenticated
-from lattice_bridge.http import headers as names
-from lattice_bridge.identity.bearer import NO_TOKENS, Tokens
-from lattice_bridge.message import Request, is_tenant_id
-from lattice_bridge.tenancy.rules import EVERY, Allowed, Every, Find, Rule, Rules, Taken
+from lattice_bridge.message import is_tenant_id
+from lattice_bridge.tenancy.rules import ANY_TENANT, Allowed, AnyTenant, Find, Rule, Rules, TenantFrom
+from lattice_bridge.tenancy.subject import Subject
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer for one request.
+    """The answer for one subject.
 
     Attributes:
-        tenant: the registry's own spelling of the tenant; None when refused.
-        rule: the id of the rule that decided, also of the one that refused; None when none was reached.
-        refusal: why not; None when allowed.
-        chosen_by: what picked the tenant: the `rule`, because it allows one, or the `header`.
+        tenant: the registry's own spelling of the tenant; None if refused.
+        rule: the id of the rule that decided, also if it refused; None if no rule was reached.
+        refusal: the reason of the refusal; None if allowed.
+        chosen_by: what selected the tenant: the `rule`, because it allows only one, or the `header`.
 
     >>> decision = Decision(refusal=Forbidden("no_rule"))
     >>> decision.allowed, decision.reason, decision.status
@@ -48,72 +46,74 @@ class Decision:
 
     @property
     def status(self) -> int:
-        """The HTTP status the caller would get for the decision alone; 200 when allowed."""
+        """The HTTP status that the caller would get for the decision alone; 200 if allowed."""
         return 200 if self.refusal is None else self.refusal.status
 
 
-def decide(request: Request, rules: Rules, tokens: Tokens = NO_TOKENS, find: Find | None = None) -> Decision:
-    """The tenant this request may run as, given its verified tokens, and where tenants are found: among the map's own,
-    unless `find` says otherwise. It is asked for a tenant that the rules allow, and once.
+def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision:
+    """Decides which tenant a subject may run as. Never raises for a refusal.
 
-    1. Headers that could be taken for a reserved one are refused; so is a tenant header that is repeated or malformed.
-    2. A deny rule that matches wins.
-    3. In each source of identity (whom Lattice names, each token), the most specific rule owns the request.
-    4. The sources must agree: the tenants they allow are intersected.
-    5. The header chooses within what is left. A header outside it is refused, even if only one tenant is left.
-    6. The tenant must be registered and active.
+    1. A requested tenant that is not a tenant id is refused.
+    2. A deny rule that applies wins.
+    3. For each kind of evidence (the caller, each token), the most specific rule is the owner of the request.
+    4. The owners have to agree: the tenants that they allow are intersected.
+    5. The requested tenant chooses one of them. If it is not one of them, the request is refused, even if only one
+       tenant is allowed.
+    6. The tenant has to be registered and active.
+
+    Args:
+        subject: the evidence, and the tenant that the caller asks for.
+        rules: the map.
+        find: looks up tenants; the map's own if None. It is called once, for a tenant that the rules allow.
+
+    >>> from lattice_bridge.identity.principal import parse_arn
+    >>> from lattice_bridge.message import Caller
+    >>> from lattice_bridge.tenancy.anchors import role_key
+    >>> from lattice_bridge.tenancy.rules import Tenant
+    >>> rule = Rule("api", role_key("aws", "111122223333", "api"), frozenset({"blue", "green"}))
+    >>> rules = Rules.build("x-tenant-id", [Tenant("blue"), Tenant("green")], [rule])
+    >>> caller = Caller(authenticated=True, iam=parse_arn("arn:aws:sts::111122223333:assumed-role/api/i-1"))
+    >>> decide(Subject(caller, requested_tenant="green"), rules).tenant
+    'green'
+    >>> decide(Subject(caller), rules).reason
+    'ambiguous'
+    >>> decide(Subject(requested_tenant="green"), rules).reason
+    'no_credential'
     """
     rule: Rule | None = None
     try:
-        wanted = tenant_header(request, rules)
-        if (rule := rules.denial_of(request, tokens)) is not None:
+        _check_requested_tenant(subject)
+        if (rule := rules.denial_of(subject)) is not None:
             raise Forbidden("denied", f"rule {rule.id} denies the caller")
-        owners = _owners(request, rules, tokens)
+        owners = _owners(subject, rules)
         rule = owners[0]
-        tenant = _registered(_choose(wanted, _agreed(request, owners, tokens), rules), find or rules.tenants.get)
-        return Decision(tenant, rule.id, chosen_by="header" if wanted is not None else "rule")
+        tenant = _registered(_select(subject, _agreed(subject, owners), rules), find or rules.tenants.get)
+        return Decision(tenant, rule.id, chosen_by="rule" if subject.requested_tenant is None else "header")
     except BridgeError as refusal:
         return Decision(None, rule.id if rule else None, refusal)
 
 
-def tenant_header(request: Request, rules: Rules) -> str | None:
-    """The tenant id that the client asks for, or None. Opaque: never decoded, never trimmed.
+def _check_requested_tenant(subject: Subject) -> None:
+    """V1 joins two headers to `a,b`, which is not a tenant id either."""
+    if subject.requested_tenant is not None and not is_tenant_id(subject.requested_tenant):
+        allowed = "1 to 256 of A-Z a-z 0-9 . _ : / = + @ -, the first a letter or digit"
+        raise BadRequest("tenant_malformed", f"the requested tenant is not a tenant id. Fix: send {allowed}")
 
-    Raises:
-        BadRequest: it is there twice, even with one value; under a spelling that another reader might take for it;
-            or is not a tenant id (`a,b` is what V1 makes of two headers).
+
+def _owners(subject: Subject, rules: Rules) -> list[Rule]:
+    """The owner by the caller, and the owner by each token. At least one.
+
+    Evidence that is absent decides nothing, and neither does evidence of a kind that the map has no rules for. If
+    evidence is present and the map has rules for its kind, but none for this caller, the request is refused.
     """
-    header = rules.header
-    reserved = _reserved(header, rules.token_headers)
-    for name, _ in request.headers:
-        folded = names.fold(name)
-        if folded != name and (folded in reserved or folded.startswith(names.LATTICE_PREFIX)):
-            raise BadRequest("reserved_spelling", f"header {name[:64]} reads as {folded[:64]}")
-    value = request.header(header)
-    if value is not None and not is_tenant_id(value):
-        raise BadRequest("tenant_malformed", f"header {header} is not 1 to 256 of A-Z a-z 0-9 . _ : / = + @ -")
-    return value
-
-
-@lru_cache(16)
-def _reserved(header: str, token_headers: frozenset[str]) -> frozenset[str]:
-    return names.TENANT_NAMES | token_headers | {header, names.HOPS}
-
-
-def _owners(request: Request, rules: Rules, tokens: Tokens) -> list[Rule]:
-    """The rule that owns the request in each of its sources: whom Lattice names, and each token. At least one.
-
-    A source that is absent says nothing, and so does one that the map has no rules for. One that is present, and that
-    the map has rules for but none for this one, is a no.
-    """
-    if not request.caller.authenticated and _is_signed(request):
-        raise Unauthenticated("no_credential", "the request is signed, and Lattice vouches for nobody")
-    by_caller, by_tokens = rules.owner_by_caller(request, tokens), rules.owners_by_tokens(tokens)
-    if request.caller.authenticated and by_caller is None and (rules.knows_callers or not by_tokens):
+    if subject.has_unverified_credential:
+        raise Unauthenticated("no_credential", "the request is signed, but the platform authenticated no caller")
+    by_caller, by_tokens = rules.owner_by_caller(subject), rules.owners_by_tokens(subject)
+    if subject.caller.authenticated and by_caller is None and (rules.has_caller_rules or not by_tokens):
         raise Forbidden("no_rule", "no rule matches the caller's principal")
     owners = [rule for rule in (by_caller, *by_tokens) if rule is not None]
     if not owners:
-        if tokens:
+        if subject.tokens:
             raise Forbidden("no_rule", "no rule is for tokens of the issuer")
         raise Unauthenticated(
             "no_credential", "the caller has no credential that a rule is for, and no rule has `anyone`"
@@ -121,53 +121,48 @@ def _owners(request: Request, rules: Rules, tokens: Tokens) -> list[Rule]:
     return owners
 
 
-def _is_signed(request: Request) -> bool:
-    """A credential that is present and that nobody verified is not an absent one: `anyone` is not for it."""
-    in_query = any(names.lower(name) == "x-amz-signature" for name, _ in request.query_all)
-    return in_query or any(name == "authorization" and "aws4-" in names.lower(value) for name, value in request.headers)
-
-
-def _given(request: Request, rule: Rule, tokens: Tokens) -> Allowed:
-    """The tenants that a rule gives for a request. No fall-through: a broader rule is not asked if this says no."""
-    if not rule.applies(request, tokens):
+def _given(subject: Subject, rule: Rule) -> Allowed:
+    """The tenants that a rule gives a subject. If it gives none, no broader rule is tried."""
+    if not rule.applies(subject):
         raise Forbidden("condition_failed", f"a further condition of rule {rule.id} does not hold")
-    if not isinstance(rule.outcome, Taken):
+    if not isinstance(rule.outcome, TenantFrom):
         return frozenset() if rule.outcome is None else rule.outcome
-    tenants = rule.outcome.tenants(request.caller, tokens)
+    tenants = rule.outcome.tenants(subject)
     if not tenants or not all(map(is_tenant_id, tenants)):
         raise Forbidden("source_mismatch", f"{rule.outcome.source} does not fit the template of rule {rule.id}")
     return tenants
 
 
-def _agreed(request: Request, owners: Sequence[Rule], tokens: Tokens) -> Allowed:
-    """What every source allows. Fail closed: no source, no tenant."""
-    allowed: Allowed = EVERY if owners else frozenset()
+def _agreed(subject: Subject, owners: Sequence[Rule]) -> Allowed:
+    """The tenants that every owner allows. Without an owner, none."""
+    allowed: Allowed = ANY_TENANT if owners else frozenset()
     for rule in owners:
-        given = _given(request, rule, tokens)
-        if isinstance(allowed, Every):
+        given = _given(subject, rule)
+        if isinstance(allowed, AnyTenant):
             allowed = given
-        elif not isinstance(given, Every):
+        elif not isinstance(given, AnyTenant):
             allowed &= given
-    if not isinstance(allowed, Every) and not allowed:
+    if not isinstance(allowed, AnyTenant) and not allowed:
         raise Forbidden("conflict", f"rules {', '.join(rule.id for rule in owners)} have no tenant in common")
     return allowed
 
 
-def _choose(wanted: str | None, allowed: Allowed, rules: Rules) -> str:
-    if wanted is None:
-        candidates = rules.tenants if isinstance(allowed, Every) else allowed
+def _select(subject: Subject, allowed: Allowed, rules: Rules) -> str:
+    requested = subject.requested_tenant
+    if requested is None:
+        candidates = rules.tenants if isinstance(allowed, AnyTenant) else allowed
         if len(candidates) != 1:
-            raise Forbidden("ambiguous", "several tenants are allowed and the header chose none")
+            raise Forbidden("ambiguous", "several tenants are allowed, and the caller asks for none")
         return next(iter(candidates))
-    if not isinstance(allowed, Every) and wanted not in allowed:
-        raise Forbidden("tenant_not_allowed", "the tenant in the header is not among those the caller may choose")
-    return wanted
+    if not isinstance(allowed, AnyTenant) and requested not in allowed:
+        raise Forbidden("tenant_not_allowed", "the requested tenant is not among those that the caller may choose")
+    return requested
 
 
-def _registered(wanted: str, find: Find) -> str:
-    """The registry's own string. What the caller sent is compared with it and then forgotten."""
-    tenant = find(wanted)
-    if tenant is None or tenant.id != wanted:
+def _registered(requested: str, find: Find) -> str:
+    """The registry's own string. The string that the caller sent is only compared with it."""
+    tenant = find(requested)
+    if tenant is None or tenant.id != requested:
         raise Forbidden("tenant_unknown", "the tenant is not registered")
     if not tenant.active:
         raise Forbidden("tenant_suspended", "the tenant is suspended")

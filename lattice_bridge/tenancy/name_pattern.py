@@ -1,6 +1,7 @@
-"""Where a tenant's name stands in a session's name or a SPIFFE id.
+"""Pattern for a tenant's name inside a session name, a SPIFFE id or a claim.
 
-Rule: text is compared, never searched. One place for the name, read once; what is around it has to be there exactly.
+Rule: a pattern contains `{tenant}` once. The characters around the name are compared exactly, and never searched for.
+The name is read once: it is not expanded or decoded.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-PLACE: Final = "{tenant}"
+PLACEHOLDER: Final = "{tenant}"
 
 # The SPIFFE standard: a lower-case trust domain, then segments that are not empty, `.` or `..`; no escapes, no query.
 _TRUST_DOMAIN: Final = r"[a-z0-9._-]{1,255}"
@@ -19,17 +20,17 @@ _MAX_SPIFFE: Final = 2048
 
 
 def is_spiffe_id(text: str) -> bool:
-    """Whether the whole text is a SPIFFE id with a path. Checked before anything is read out of it."""
+    """Whether the whole string is a SPIFFE id with a path. It is checked before a part of it is read."""
     return len(text) <= _MAX_SPIFFE and _SPIFFE.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
-    """A text with one place for a tenant's name.
+class NamePattern:
+    """A string with one position for a tenant's name.
 
     Attributes:
-        before, after: the text around the place.
-        spiffe: the whole text is a SPIFFE id, and the name one whole segment of its path.
+        before, after: the characters around the name.
+        spiffe: the whole string is a SPIFFE id, and the name is one whole segment of its path.
     """
 
     before: str
@@ -37,15 +38,19 @@ class Template:
     spiffe: bool = False
 
     @classmethod
-    def parse(cls, text: str, *, spiffe: bool = False) -> Template:
-        """A template as it is written in a map, as in `t-{tenant}`.
+    def parse(cls, text: str, *, spiffe: bool = False) -> NamePattern:
+        """Parses the value of `template` in a map.
+
+        >>> NamePattern.parse("t-{tenant}").tenant_in("t-blue")
+        'blue'
 
         Raises:
-            ValueError: not exactly one `{tenant}`, another brace, or for SPIFFE not an id with a whole segment for it.
+            ValueError: not exactly one `{tenant}`, or another brace; for SPIFFE also if the string is not a SPIFFE id
+                with `{tenant}` as a whole segment.
         """
-        before, place, after = text.partition(PLACE)
-        if not place or set("{}") & set(before + after):
-            raise ValueError("has to hold {tenant} once, and no other brace")
+        before, placeholder, after = text.partition(PLACEHOLDER)
+        if not placeholder or set("{}") & set(before + after):
+            raise ValueError("needs {tenant} once, and no other brace. Fix: write it as in t-{tenant}")
         if spiffe and (
             not is_spiffe_id(f"{before}x{after}")
             or before.count("/") < 3
@@ -53,15 +58,15 @@ class Template:
             or after[:1] not in ("", "/")
         ):
             raise ValueError(
-                "has to be a SPIFFE id with {tenant} as a whole segment, as in spiffe://example.org/t/{tenant}"
+                "is not a SPIFFE id with {tenant} as a whole segment. Fix: write it as in spiffe://example.org/t/{tenant}"
             )
         return cls(before, after, spiffe)
 
     def __str__(self) -> str:
-        return f"{self.before}{PLACE}{self.after}"
+        return f"{self.before}{PLACEHOLDER}{self.after}"
 
     def tenant_in(self, text: str) -> str | None:
-        """What stands in the place; None if the text around it differs, or nothing stands there."""
+        """The name in a string; None if the characters around it differ, or the name is empty."""
         if self.spiffe and not is_spiffe_id(text):
             return None
         end = len(text) - len(self.after)

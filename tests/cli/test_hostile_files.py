@@ -95,7 +95,7 @@ def test_what_is_no_regular_file_is_refused_by_every_command(command: str, kind:
 
 
 @pytest.mark.parametrize("command", COMMANDS | READS_BYTES)
-def test_a_file_over_the_limit_is_refused_by_every_command(command: str, tmp_path: Path) -> None:
+def test_file_over_the_limit_is_refused_by_every_command(command: str, tmp_path: Path) -> None:
     """Trap G4."""
     with (tmp_path / "file").open("wb") as file:
         file.truncate(65 * 1024 * 1024)
@@ -104,7 +104,7 @@ def test_a_file_over_the_limit_is_refused_by_every_command(command: str, tmp_pat
     assert ("file: over " in done.output) is (command != "diff events")  # of which there may be a day's
 
 
-def test_a_fifo_that_takes_a_files_place_is_not_waited_for(tmp_path: Path) -> None:
+def test_fifo_that_takes_a_files_place_is_not_waited_for(tmp_path: Path) -> None:
     """Trap G4."""
     (tmp_path / "link").symlink_to("fifo")
     os.mkfifo(tmp_path / "fifo")
@@ -112,7 +112,7 @@ def test_a_fifo_that_takes_a_files_place_is_not_waited_for(tmp_path: Path) -> No
         read_regular_file(tmp_path / "link", 10)
 
 
-def test_a_link_to_a_regular_file_is_read(tmp_path: Path) -> None:
+def test_link_to_a_regular_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123456789")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     assert read_regular_file(tmp_path / "link", 10) == b"0123456789"
@@ -121,7 +121,7 @@ def test_a_link_to_a_regular_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../secret", "link", "/etc/hostname", "folder/../../secret"])
-def test_a_file_outside_of_its_folder_is_not_read(name: str, tmp_path: Path) -> None:
+def test_file_outside_of_its_folder_is_not_read(name: str, tmp_path: Path) -> None:
     """Trap G4: with `..`, by an absolute path, and through a link."""
     folder = tmp_path / "project"
     (folder / "folder").mkdir(parents=True)
@@ -132,12 +132,12 @@ def test_a_file_outside_of_its_folder_is_not_read(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "a" * 5000])
-def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
+def test_name_that_no_file_can_have_is_refused(name: str) -> None:
     with pytest.raises(BadFile):
         read_regular_file(name, 100)
 
 
-def test_a_link_back_to_its_own_folder_ends_no_search_for_events(tmp_path: Path) -> None:
+def test_link_back_to_its_own_folder_ends_no_search_for_events(tmp_path: Path) -> None:
     """Trap G4."""
     (tmp_path / "one.json").write_text("{}")
     for name in ("a", "b"):
@@ -173,7 +173,7 @@ def test_hostile_contents_are_refused_by_every_command(command: str, content: st
         refused(run(*COMMANDS[command](str(tmp_path / "file"))))
 
 
-def test_a_dotted_key_is_not_hidden_by_a_text_over_several_lines() -> None:
+def test_dotted_key_is_not_hidden_by_a_text_over_several_lines() -> None:
     """Trap G4: to a reader of lines, what follows `\"\"\"` looks like a text."""
     key = ".".join(["a"] * 30_000)
     with pytest.raises(InvalidMap, match="line 2: a key, a string or a comment with dots between more than 32 words"):
@@ -183,7 +183,7 @@ def test_a_dotted_key_is_not_hidden_by_a_text_over_several_lines() -> None:
 @pytest.mark.parametrize(
     "text", ["a = " + "[" * 40 + "]" * 40, "[" + ".".join("a" * 20) + "]\n" + ".".join("b" * 20) + "=1"]
 )
-def test_a_value_within_too_many_others_is_refused(text: str) -> None:
+def test_value_within_too_many_others_is_refused(text: str) -> None:
     """Trap G4: whatever reads it then goes as deep, some of it by recursion."""
     with pytest.raises(InvalidMap, match="a value of more than 32 levels"):
         parse_toml(text)
@@ -231,13 +231,13 @@ BOMBS: Final[dict[str, str]] = {
 
 @pytest.mark.parametrize("bomb", BOMBS)
 @pytest.mark.parametrize("command", ["check template", "local"])
-def test_a_template_that_grows_when_it_is_read_is_refused(command: str, bomb: str, tmp_path: Path) -> None:
+def test_template_that_grows_when_it_is_read_is_refused(command: str, bomb: str, tmp_path: Path) -> None:
     """Trap G4."""
     (tmp_path / "file").write_text(BOMBS[bomb], encoding="utf-8")
     refused(run(*COMMANDS[command](str(tmp_path / "file"))))
 
 
-def test_a_parameter_is_as_long_as_cloudformation_takes_it(tmp_path: Path) -> None:
+def test_parameter_is_as_long_as_cloudformation_takes_it(tmp_path: Path) -> None:
     path = tmp_path / "t.yaml"
     path.write_text("Parameters: {P: {Type: String}}\nResources: {}", encoding="utf-8")
     assert read_template(path, {"P": "a" * 4096}, "us-east-1")
@@ -245,7 +245,7 @@ def test_a_parameter_is_as_long_as_cloudformation_takes_it(tmp_path: Path) -> No
         read_template(path, {"P": "a" * 4097}, "us-east-1")
 
 
-def test_a_definition_outside_of_the_templates_folder_is_not_read(tmp_path: Path) -> None:
+def test_definition_outside_of_the_templates_folder_is_not_read(tmp_path: Path) -> None:
     """Trap G4: it is said, and the rest of the template is checked."""
     text = (ROOT / "tests" / "templates" / "orders.sam.yaml").read_text(encoding="utf-8")
     (tmp_path / "project").mkdir()
@@ -396,7 +396,7 @@ def test_no_command_prints_a_control_character_of_what_it_reads(tmp_path: Path) 
         assert exception == "None" or exception.startswith("SystemExit"), (arguments, exception)
 
 
-def test_a_name_is_no_markup(tmp_path: Path) -> None:
+def test_name_is_no_markup(tmp_path: Path) -> None:
     """Trap G3: rich would take `[red]` out, and show another name."""
     text = (ROOT / TEMPLATE).read_text(encoding="utf-8")
     function = FUNCTION % "'[red]name'"

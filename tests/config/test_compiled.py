@@ -18,7 +18,7 @@ import lattice_bridge
 from lattice_bridge import TenantMap
 from lattice_bridge.cli.root import root
 from lattice_bridge.config.code_hash import FILE, NOT_DEPLOYED, code_hash, hash_of
-from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import FORMAT, parse_document, sealed, sha256_of
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tenant_map import HERE
@@ -145,18 +145,18 @@ def refusal(text: str) -> str:
     return caught.value.detail
 
 
-def test_a_compiled_map_has_the_rules_that_were_written() -> None:
+def test_compiled_map_has_the_rules_that_were_written() -> None:
     assert loaded(compiled()).rules == TenantMap.from_toml(EVERYTHING).rules
 
 
-def test_the_settings_of_a_compiled_configuration_are_the_same() -> None:
+def test_settings_of_a_compiled_configuration_are_the_same() -> None:
     written, made = Settings.from_text(EVERYTHING), Settings.from_text(compiled())
     assert made.options == written.options
     assert made.options.set_cookie == "headers"
     assert made.options.drop_headers == {"set-cookie", "etag"}
 
 
-def test_a_compiled_prefix_for_several_permission_sets_does_not_load() -> None:
+def test_compiled_prefix_for_several_permission_sets_does_not_load() -> None:
     """Trap B9: older versions compiled `AWSReservedSSO_Support_*`, which is for Support_ReadOnly too."""
     role = "arn:aws:iam::111122223333:role"
     rule = f'[[rule]]\nid = "ops"\nrole = "{role}/ops-*"\n'
@@ -168,11 +168,11 @@ def test_a_compiled_prefix_for_several_permission_sets_does_not_load() -> None:
         if loads:
             assert Settings.from_text(sealed(members))
         else:
-            with pytest.raises(InvalidMap, match="of another make"):
+            with pytest.raises(InvalidMap, match="has another format"):
                 Settings.from_text(sealed(members))
 
 
-def test_a_map_that_was_compiled_before_drop_headers_drops_none() -> None:
+def test_map_that_was_compiled_before_drop_headers_drops_none() -> None:
     members = json.loads(compiled())
     del members["options"]["drop_headers"], members["sha256"]
     assert Settings.from_text(sealed(members)).options.drop_headers == frozenset()
@@ -186,13 +186,13 @@ def test_one_map_compiles_to_one_text() -> None:
 
 
 @pytest.mark.parametrize("end", [1, 2, 10, 75, 76, 77, 200, 1000])
-def test_a_compiled_map_that_was_cut_off_does_not_load(end: int) -> None:
+def test_compiled_map_that_was_cut_off_does_not_load(end: int) -> None:
     """Trap D4."""
     text = compiled().rstrip("\n")
     assert "changed after `lattice-bridge compile`" in refusal(text[:-end])
 
 
-def test_the_newline_at_the_end_may_be_missing() -> None:
+def test_newline_at_the_end_may_be_missing() -> None:
     assert loaded(compiled().rstrip("\n")).rules
 
 
@@ -200,7 +200,7 @@ def test_the_newline_at_the_end_may_be_missing() -> None:
     ("old", "new"),
     [('"blue-api":["role"', '"blue-app":["role"'), ('["blue"]', '["green"]'), ("}", "} "), ('"old"', '"new"')],
 )
-def test_a_compiled_map_that_was_edited_does_not_load(old: str, new: str) -> None:
+def test_compiled_map_that_was_edited_does_not_load(old: str, new: str) -> None:
     assert old in compiled()
     assert "compile it again" in refusal(compiled().replace(old, new, 1))
 
@@ -226,7 +226,7 @@ def test_a_compiled_map_that_was_edited_does_not_load(old: str, new: str) -> Non
         },
     ],
 )
-def test_a_sealed_text_of_another_make_does_not_load(members: dict[str, Any]) -> None:
+def test_sealed_text_of_another_make_does_not_load(members: dict[str, Any]) -> None:
     assert refusal(sealed(members))
 
 
@@ -235,7 +235,7 @@ def test_json_that_nobody_compiled_does_not_load(text: str) -> None:
     assert "compile it again" in refusal(text)
 
 
-def test_the_hash_of_a_compiled_map_is_that_of_its_text() -> None:
+def test_hash_of_a_compiled_map_is_that_of_its_text() -> None:
     assert loaded(compiled()).sha256 == parse_document(compiled()).sha256
 
 
@@ -256,7 +256,7 @@ def test_compile_writes_what_the_handler_loads(tmp_path: Path) -> None:
         ('function = "orders:live"', 'function = "orders live"', "is not a Lambda function"),
     ],
 )
-def test_a_map_with_an_error_or_a_failing_test_is_not_compiled(old: str, new: str, said: str, tmp_path: Path) -> None:
+def test_map_with_an_error_or_a_failing_test_is_not_compiled(old: str, new: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "bridge.toml").write_text(EVERYTHING.replace(old, new, 1), encoding="utf-8")
     result = CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml")])
     assert result.exit_code == 1
@@ -264,7 +264,7 @@ def test_a_map_with_an_error_or_a_failing_test_is_not_compiled(old: str, new: st
     assert [path.name for path in tmp_path.iterdir()] == ["bridge.toml"]
 
 
-def test_a_map_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_map_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "bridge.toml").write_text(EVERYTHING, encoding="utf-8")
     (tmp_path / "bridge.json").mkdir()
     result = CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml")])
@@ -272,7 +272,7 @@ def test_a_map_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bridge.json", "bridge.toml"]
 
 
-def test_a_compiled_map_is_not_compiled_again(tmp_path: Path) -> None:
+def test_compiled_map_is_not_compiled_again(tmp_path: Path) -> None:
     (tmp_path / "bridge.json").write_text(compiled(), encoding="utf-8")
     result = CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.json")])
     assert result.exit_code == 2
@@ -301,7 +301,7 @@ def test_what_is_written_may_be_read_by_whom_the_user_lets(tmp_path: Path) -> No
     assert stat.S_IMODE((tmp_path / "bridge.json").stat().st_mode) == 0o640
 
 
-def test_a_link_is_followed_and_stays_one(tmp_path: Path) -> None:
+def test_link_is_followed_and_stays_one(tmp_path: Path) -> None:
     (tmp_path / "bridge.toml").write_text(EVERYTHING, encoding="utf-8")
     (tmp_path / "real.json").write_text("{}", encoding="utf-8")
     (tmp_path / "bridge.json").symlink_to("real.json")
@@ -320,7 +320,7 @@ def test_nothing_but_a_file_is_replaced_and_never_the_source(tmp_path: Path) -> 
     assert source.read_text(encoding="utf-8") == EVERYTHING
 
 
-def test_a_compiled_map_that_would_not_find_its_keys_is_not_written(tmp_path: Path) -> None:
+def test_compiled_map_that_would_not_find_its_keys_is_not_written(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "keys.json").write_bytes(key_set(jwk("k1")))
     text = EVERYTHING.replace('jwks_url = "https://issuer.example/keys"', 'jwks_file = "keys.json"')
@@ -332,7 +332,7 @@ def test_a_compiled_map_that_would_not_find_its_keys_is_not_written(tmp_path: Pa
     assert CliRunner().invoke(root, ["compile", str(tmp_path / "bridge.toml")]).exit_code == 0
 
 
-def test_a_compiled_map_that_is_deep_is_refused_like_any_other_of_another_make() -> None:
+def test_compiled_map_that_is_deep_is_refused_like_any_other_of_another_make() -> None:
     """Trap D9."""
     members = {**json.loads(compiled()), "owners": json.loads('{"role":' * 900 + "[]" + "}" * 900)}
     del members["sha256"]
@@ -366,7 +366,7 @@ def test_any_other_twin_is_passed_over(tmp_path: Path, twin: str | None) -> None
     assert not found.tenant_map.rules.tenants["green"].active
 
 
-def test_a_twin_of_other_code_is_passed_over() -> None:
+def test_twin_of_other_code_is_passed_over() -> None:
     """It may have checked less, or meant something else."""
     members = json.loads(compiled())
     del members["sha256"]
@@ -379,7 +379,7 @@ COMPILE: Final = """
 import sys
 from pathlib import Path
 from lattice_bridge.config.code_hash import FILE, NOT_DEPLOYED, code_hash, hash_of
-from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document, read_text
 print(compile_document(parse_document(read_text(sys.argv[1])), Path(sys.argv[1]).parent), end="")
 """
@@ -390,7 +390,7 @@ print(parse_document(read_text(sys.argv[1]), read_text(sys.argv[2])).compiled is
 """
 
 
-def test_a_twin_is_read_by_the_code_that_compiled_it_and_by_no_other(tmp_path: Path) -> None:
+def test_twin_is_read_by_the_code_that_compiled_it_and_by_no_other(tmp_path: Path) -> None:
     """Both are one version: two builds during development."""
     copies = [copy_of_the_package(tmp_path / name) for name in ("one", "same", "other", "tools")]
     one, _, other, tools = copies
@@ -404,7 +404,7 @@ def test_a_twin_is_read_by_the_code_that_compiled_it_and_by_no_other(tmp_path: P
     assert [printed(copy, READ, toml, twin) for copy in copies] == ["True", "True", "False", "True"]
 
 
-def test_an_installed_package_reads_its_hash_and_computes_none(tmp_path: Path) -> None:
+def test_installed_package_reads_its_hash_and_computes_none(tmp_path: Path) -> None:
     """A cold start waits for it."""
     copy = copy_of_the_package(tmp_path)
     (copy / "lattice_bridge" / FILE).write_text("ab" * 32, encoding="ascii")
@@ -412,7 +412,7 @@ def test_an_installed_package_reads_its_hash_and_computes_none(tmp_path: Path) -
     assert printed(copy, program) == "ab" * 32
 
 
-def test_the_hash_of_code_is_of_names_and_bytes_wherever_the_code_lies(tmp_path: Path) -> None:
+def test_hash_of_code_is_of_names_and_bytes_wherever_the_code_lies(tmp_path: Path) -> None:
     one, two = copy_of_the_package(tmp_path / "one"), copy_of_the_package(tmp_path / "two")
     (two / "lattice_bridge" / "__pycache__").mkdir()
     (two / "lattice_bridge" / "__pycache__" / "x.py").touch()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
 from tests.support.builders import MAP
 

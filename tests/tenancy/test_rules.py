@@ -14,7 +14,8 @@ from lattice_bridge import Caller, Decision, Request, TenantMap
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.identity.principal import BadPrincipal, parse_arn
 from lattice_bridge.message import X509
-from lattice_bridge.tenancy.rules import _cached_keys, keys_of
+from lattice_bridge.tenancy.anchors import _cached_caller_keys, caller_keys
+from lattice_bridge.tenancy.subject import Subject
 from tests.support.examples import examples
 
 ONE, TWO = "111122223333", "444455556666"
@@ -139,7 +140,7 @@ def iam(kind: str, account: str = ONE, partition: str = "aws") -> str:
     ],
     ids=lambda value: str(value)[:50] if isinstance(value, dict) else "",
 )
-def test_an_anchor_is_for_its_callers_and_for_no_others(
+def test_anchor_matches_its_callers_and_no_others(
     anchor: dict[str, Any], matching: list[str | None], others: list[str | None]
 ) -> None:
     """Traps B2, B3, B4, B5, B6, B8, B9, B12."""
@@ -148,7 +149,7 @@ def test_an_anchor_is_for_its_callers_and_for_no_others(
     assert [decide(found, principal).tenant for principal in others] == [None] * len(others)
 
 
-def test_a_vpc_alone_is_for_callers_that_no_other_rule_owns() -> None:
+def test_vpc_alone_matches_callers_without_another_rule() -> None:
     found = rules(
         {"vpc": "vpc-0b8276c84697e7339", "tenant": "blue", "accept_risk": "x"},
         {"role": iam("role/a"), "tenant": "green"},
@@ -166,7 +167,7 @@ def test_a_vpc_alone_is_for_callers_that_no_other_rule_owns() -> None:
         ("a-b-c", [{"id": "longer", "role": iam("role/a-b-*")}, {"id": "shorter", "role": iam("role/a-*")}]),
     ],
 )
-def test_the_most_specific_anchor_owns_the_request(name: str, between: list[dict[str, Any]]) -> None:
+def test_most_specific_anchor_owns_the_request(name: str, between: list[dict[str, Any]]) -> None:
     ladder: list[dict[str, Any]] = [
         {"id": "session", "role": iam(f"role/{name}"), "session": "s-1", "session_set_by": "x"},
         {"id": "role", "role": iam(f"role/{name}")},
@@ -182,10 +183,10 @@ def test_the_most_specific_anchor_owns_the_request(name: str, between: list[dict
     ("table", "message"),
     [
         ({"role": iam("role/*-acme")}, "a * that is not at its end"),
-        ({"role": "arn:aws:sts::111122223333:assumed-role/*"}, "prefix ends in one of"),
-        ({"role": iam("role/tenant-a*")}, "a prefix ends in one of - _ . @ = + ,"),
-        ({"role": iam("role/*")}, "a prefix ends in one of"),
-        ({"role": iam("role/team/*")}, "a prefix ends in one of"),
+        ({"role": "arn:aws:sts::111122223333:assumed-role/*"}, "the prefix does not end in a delimiter"),
+        ({"role": iam("role/tenant-a*")}, "end it in one of - _ . @ = + ,"),
+        ({"role": iam("role/*")}, "the prefix does not end in a delimiter"),
+        ({"role": iam("role/team/*")}, "the prefix does not end in a delimiter"),
         ({"role": iam("role/AWSReservedSSO_Support_*")}, "Fix: write sso ="),  # which Support_ReadOnly begins with
         ({"role": iam("role/aws-reserved/sso.amazonaws.com/awsreservedsso_Support_*")}, "Fix: write sso ="),
         ({"role": iam("role/AWSReservedSSO_*")}, "Fix: write sso ="),
@@ -196,19 +197,22 @@ def test_the_most_specific_anchor_owns_the_request(name: str, between: list[dict
         ({"account": "١١١١٢٢٢٢٣٣٣٣"}, "is not twelve digits"),
         ({"sso": {"account": ONE, "permission_set": "Support*"}}, "is not the name of one"),
         ({"root": iam("user/root")}, "is of the kind user"),
-        ({"role": iam("role/a"), "user": iam("user/a")}, "needs exactly one of"),
-        ({}, "has none"),
+        ({"role": iam("role/a"), "user": iam("user/a")}, "has role and user as its anchor. Fix: write exactly one of"),
+        ({}, "has none as its anchor"),
         ({"role": iam("role/a-*"), "session": "s-1", "session_set_by": "x"}, "named exactly"),
-        ({"account": ONE, "session": "s-1", "session_set_by": "x"}, "session goes with a role"),
-        ({"role": iam("role/a"), "session": "a/b", "session_set_by": "x"}, "is not 2 to 64"),
-        ({"role": iam("role/a"), "vpc": "vpc-1"}, "is not one, as in vpc-"),
+        ({"account": ONE, "session": "s-1", "session_set_by": "x"}, "session needs a role"),
+        ({"role": iam("role/a"), "session": "a/b", "session_set_by": "x"}, "write 2 to 64"),
+        ({"role": iam("role/a"), "vpc": "vpc-1"}, "is not a valid value. Fix: write it as in vpc-"),
         ({"role": iam("role/a"), "org": []}, "an empty list"),
-        ({"role": iam("role/a"), "service": "svc-1"}, "is not one, as in arn"),
+        ({"role": iam("role/a"), "service": "svc-1"}, "is not a valid value. Fix: write it as in arn"),
         ({"anyone": True, "accept_risk": "x", "org": "o-a1b2c3d4e5"}, "org never holds for anyone"),
-        ({"vpc": ["vpc-0b8276c8", "vpc-0b8276c9"], "accept_risk": "x"}, "name one"),
+        (
+            {"vpc": ["vpc-0b8276c8", "vpc-0b8276c9"], "accept_risk": "x"},
+            "Fix: write one value",
+        ),
     ],
 )
-def test_a_rule_that_is_not_one_is_refused_with_what_to_write(table: dict[str, Any], message: str) -> None:
+def test_malformed_rule_is_refused_with_its_fix(table: dict[str, Any], message: str) -> None:
     """Traps A11, B7, B8."""
     assert message in faults({**table, "tenant": "blue"})
 
@@ -230,19 +234,19 @@ def test_a_rule_that_is_not_one_is_refused_with_what_to_write(table: dict[str, A
         ),
     ],
 )
-def test_what_a_caller_could_choose_needs_its_acknowledgement(table: dict[str, Any], key: str) -> None:
+def test_risk_without_acknowledgement_is_refused(table: dict[str, Any], key: str) -> None:
     """Traps A1, B10, B13, B16."""
     assert f"{key} = " in faults(table)
     assert f"{key} = " in faults({**table, key: "  "})
     assert rules({**table, key: "the platform team"}).rules.owners
 
 
-def test_an_acknowledgement_of_nothing_is_refused() -> None:
+def test_acknowledgement_without_risk_is_refused() -> None:
     for key in ("accept_risk", "session_set_by", "x509_set_by"):
         assert f"{key} acknowledges nothing here" in faults({"role": iam("role/a"), "tenant": "blue", key: "x"})
 
 
-def test_a_deny_needs_no_acknowledgement() -> None:
+def test_deny_needs_no_acknowledgement() -> None:
     found = rules({"account": ONE, "tenant": "blue"}, {"role": iam("role/a"), "session": "i-0bad", "deny": True})
     assert decide(found, role("a", "i-0bad")).reason == "denied"
     assert decide(found, role("a", "i-0good")).tenant == "blue"
@@ -260,7 +264,7 @@ def test_a_deny_needs_no_acknowledgement() -> None:
         ({"org": ["o-a1b2c3d4e5", "o-a1b2c3d4e6"]}, {"org_id": "o-a1b2c3d4e6"}, {}),
     ],
 )
-def test_a_condition_that_does_not_hold_is_a_no_and_no_broader_rule_is_asked(
+def test_failed_condition_refuses_without_trying_a_broader_rule(
     condition: dict[str, Any], having: dict[str, Any], lacking: dict[str, Any]
 ) -> None:
     found = rules({"role": iam("role/a"), "tenant": "blue", **condition}, {"account": ONE, "tenants": "*"})
@@ -271,7 +275,7 @@ def test_a_condition_that_does_not_hold_is_a_no_and_no_broader_rule_is_asked(
     )
 
 
-def test_a_request_may_have_to_come_through_a_service_and_network() -> None:
+def test_conditions_on_service_and_network() -> None:
     table = {"role": iam("role/a"), "tenant": "blue"}
     assert decide(rules({**table, "service": SERVICE, "network": NETWORK}), role("a")).tenant == "blue"
     assert decide(rules({**table, "service": SERVICE + "0"}), role("a")).reason == "condition_failed"
@@ -279,13 +283,13 @@ def test_a_request_may_have_to_come_through_a_service_and_network() -> None:
     assert rules({**table, "service": SERVICE}).decide(v1).reason == "condition_failed"
 
 
-def test_a_deny_with_a_condition_denies_where_it_holds() -> None:
+def test_deny_with_a_condition_denies_where_it_holds() -> None:
     found = rules({"account": ONE, "tenant": "blue"}, {"account": ONE, "vpc": "vpc-0b8276c84697e7339", "deny": True})
     assert decide(found, role("a"), source_vpc_arn=VPC).reason == "denied"
     assert decide(found, role("a"), source_vpc_arn=VPC.replace("339", "330")).tenant == "blue"
 
 
-def test_a_deny_that_does_not_apply_leaves_the_owner_its_callers() -> None:
+def test_deny_that_does_not_apply_changes_nothing() -> None:
     found = rules(
         {"role": f"arn:aws:iam::{ONE}:role/a", "tenant": "blue"},
         {"role": f"arn:aws:iam::{ONE}:role/a", "vpc": "vpc-00000000000000000", "deny": True},
@@ -294,14 +298,14 @@ def test_a_deny_that_does_not_apply_leaves_the_owner_its_callers() -> None:
     assert decide(found, role("a"), source_vpc_arn=VPC).tenant == "blue"
 
 
-def test_a_vpc_that_is_written_as_an_arn_is_that_one_and_no_other() -> None:
+def test_vpc_arn_matches_only_that_vpc() -> None:
     found = rules({"vpc": VPC, "tenant": "blue", "accept_risk": "x"})
     assert decide(found, None, source_vpc_arn=VPC).tenant == "blue"
     elsewhere = decide(found, None, source_vpc_arn=VPC.replace(ONE, TWO))
     assert (elsewhere.tenant, elsewhere.reason) == (None, "condition_failed")
 
 
-def test_a_deny_is_not_escaped_by_an_event_that_does_not_say() -> None:
+def test_deny_applies_to_an_event_without_the_fact() -> None:
     """A V1 event names no service; nothing may be gained by coming through a V1 target group."""
     found = rules({"role": iam("role/a"), "tenant": "blue"}, {"role": iam("role/a"), "service": SERVICE, "deny": True})
     v1 = Request(version=1, method="GET", path="/", caller=caller(role("a")))
@@ -310,7 +314,7 @@ def test_a_deny_is_not_escaped_by_an_event_that_does_not_say() -> None:
     assert found.decide(replace(v1, version=2, service_arn=SERVICE + "0")).tenant == "blue"
 
 
-def test_root_and_federated_users_are_let_in_by_their_own_anchor_only() -> None:
+def test_root_and_federated_users_match_only_their_own_anchor() -> None:
     """Trap B12."""
     federated = f"arn:aws:sts::{ONE}:federated-user/x"
     broad = [{"account": ONE, "tenant": "blue"}, {"vpc": "vpc-0b8276c84697e7339", "tenant": "blue", "accept_risk": "x"}]
@@ -324,13 +328,13 @@ def test_root_and_federated_users_are_let_in_by_their_own_anchor_only() -> None:
     )
 
 
-def test_one_vpc_has_one_rule_however_it_is_written() -> None:
+def test_two_spellings_of_one_vpc_are_refused() -> None:
     """Trap D2."""
     tables = [{"vpc": text, "tenant": "blue", "accept_risk": "x"} for text in (VPC, "vpc-0b8276c84697e7339")]
     assert "is for the same callers" in faults(*tables)
 
 
-def test_a_broader_deny_beats_a_more_specific_rule() -> None:
+def test_broader_deny_beats_a_more_specific_rule() -> None:
     found = rules({"role": iam("role/a"), "tenant": "blue"}, {"account": ONE, "deny": True})
     assert decide(found, role("a")).reason == "denied"
 
@@ -357,16 +361,14 @@ WORKLOAD = {"role": iam("role/wl"), "tenant_from": "x509_san_uri", "x509_set_by"
         ("{tenant}", "old", None),
     ],
 )
-def test_a_session_name_gives_the_tenant_in_its_place_and_nothing_else(
-    template: str, session: str, tenant: str | None
-) -> None:
+def test_session_name_gives_the_tenant_in_its_pattern(template: str, session: str, tenant: str | None) -> None:
     found = rules({**BROKER, "template": template})
     assert decide(found, role("broker", session)).tenant == tenant
     assert decide(found, role("other", session)).tenant is None
     assert decide(found, role("broker", session, account=TWO)).tenant is None
 
 
-def test_the_header_cannot_choose_another_tenant_than_the_sessions() -> None:
+def test_header_does_not_override_the_session() -> None:
     assert decide(rules(BROKER), role("broker", "blue"), "green").reason == "tenant_not_allowed"
     assert decide(rules(BROKER), role("broker", "blue"), "blue").tenant == "blue"
 
@@ -395,7 +397,7 @@ def test_the_header_cannot_choose_another_tenant_than_the_sessions() -> None:
         (None, None),
     ],
 )
-def test_a_spiffe_id_is_valid_as_a_whole_before_a_segment_of_it_is_read(uri: str | None, tenant: str | None) -> None:
+def test_spiffe_id_is_validated_before_a_segment_is_read(uri: str | None, tenant: str | None) -> None:
     """Traps B14, B15."""
     found = rules({**WORKLOAD, "template": "spiffe://example.org/t/{tenant}/api"})
     assert decide(found, role("wl"), x509=X509(san_uri=uri)).tenant == tenant
@@ -414,13 +416,16 @@ def test_a_spiffe_id_is_valid_as_a_whole_before_a_segment_of_it_is_read(uri: str
         ({**WORKLOAD, "template": "https://example.org/{tenant}"}, "SPIFFE id"),
         ({**WORKLOAD}, "SPIFFE id"),
         ({**WORKLOAD, "role": iam("role/wl-*"), "template": "spiffe://x.org/{tenant}"}, "named exactly"),
-        ({"account": ONE, "tenant_from": "session", "session_set_by": "x"}, "others have no session"),
+        ({"account": ONE, "tenant_from": "session", "session_set_by": "x"}, "only a role has sessions"),
         ({**BROKER, "session": "blue"}, "one session is one tenant"),
-        ({"role": iam("role/a"), "tenant": "blue", "template": "x-{tenant}"}, "goes with tenant_from"),
-        ({**BROKER, "tenant": "blue"}, "needs exactly one of tenant, tenants, tenant_from, deny"),
+        ({"role": iam("role/a"), "tenant": "blue", "template": "x-{tenant}"}, "is only used with tenant_from"),
+        (
+            {**BROKER, "tenant": "blue"},
+            "has tenant and tenant_from as its outcome",
+        ),
     ],
 )
-def test_a_template_that_could_be_read_in_two_ways_is_refused(table: dict[str, Any], message: str) -> None:
+def test_ambiguous_template_is_refused(table: dict[str, Any], message: str) -> None:
     assert message in faults(table)
 
 
@@ -574,7 +579,7 @@ maps = st.lists(st.builds(_table, anchors, outcomes, conditions), min_size=1, ma
     ),
     st.randoms(use_true_random=False),
 )
-def test_the_index_decides_as_reading_every_rule_would_and_order_changes_nothing(
+def test_index_decides_as_a_scan_of_all_rules(
     tables: list[dict[str, Any]], asked: list[tuple[str | None, str | None, str | None, str | None]], dice: Any
 ) -> None:
     """Each map with 14 callers."""
@@ -593,21 +598,21 @@ def test_the_index_decides_as_reading_every_rule_would_and_order_changes_nothing
 
 def test_callers_with_long_names_are_not_cached() -> None:
     """Trap D9: the cache is bounded in bytes, and not only in entries."""
-    before = _cached_keys.cache_info().currsize
+    before = _cached_caller_keys.cache_info().currsize
     for number in range(20):
         long = Caller(True, parse_arn(iam(f"role/r{number}")), "s" * 8000)
-        assert keys_of(long)[0] == ("session", "aws", ONE, f"r{number}", "s" * 8000)
-    assert _cached_keys.cache_info().currsize == before
+        assert caller_keys(Subject(long)).every[0] == ("session", "aws", ONE, f"r{number}", "s" * 8000)
+    assert _cached_caller_keys.cache_info().currsize == before
 
 
 @pytest.mark.parametrize("partition", ["aws-" + "a" * 17, "aws" + "-a" * 5, "aws" + "-a" * 4000])
-def test_a_partition_of_no_known_length_is_no_principal(partition: str) -> None:
+def test_partition_that_is_too_long_is_refused(partition: str) -> None:
     """Trap D9: every part of a principal is bounded, since it is a part of cache keys."""
     with pytest.raises(BadPrincipal):
         parse_arn(f"arn:{partition}:iam::{ONE}:role/a")
 
 
-def test_a_prefix_of_identity_centers_roles_may_deny() -> None:
+def test_prefix_of_identity_center_roles_may_deny() -> None:
     """It gives nothing, and one permission set too many that is denied is no leak."""
     found = rules(
         {"id": "account", "account": ONE, "tenant": "blue"},

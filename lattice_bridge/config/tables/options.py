@@ -1,6 +1,6 @@
-"""The tables of bridge.toml that are no map's: what they may say, what is wrong with them, and the Options they become.
+"""The tables of bridge.toml beside the map: read into Options, or refused with every fault in them.
 
-Rule: all of it at once, and at start.
+Rule: all faults are found at start, and all of them at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lattice_bridge.config.options import (
     Scheme,
     function_fault,
 )
-from lattice_bridge.config.tables.shape import Table, fit, fit_each
+from lattice_bridge.config.tables.table import Table, fit, fit_each
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.http import headers as names
 from lattice_bridge.invoke.call import Invocation
@@ -33,46 +33,76 @@ _PATH: Final = re.compile(rf"/({_SEGMENT}(/{_SEGMENT})*)?")
 class BackendTable(Table):
     """One `[[backend]]`. `timeout` is seconds."""
 
-    path: str = "/"
-    function: str
-    isolated: bool = True
-    payload: Payload = "lattice"
-    invocation: Invocation = "sync"
-    timeout: float = Field(default=DEFAULT_TIMEOUT, ge=0.25, le=900)
-    keep_headers: tuple[Literal["authorization", "x-amz-security-token"], ...] = Field(default=(), strict=False)
+    path: str = Field(default="/", description="Whole segments at the beginning of a request's path, as in /orders.")
+    function: str = Field(description="A Lambda function's name or ARN, with an optional :qualifier.")
+    isolated: bool = Field(
+        default=True,
+        description="Whether the function has tenant isolation. If not, it is invoked without a tenant id.",
+    )
+    payload: Payload = Field(
+        default="lattice", description="The format of the event that the function receives; see docs/backends.md."
+    )
+    invocation: Invocation = Field(default="sync", description="sync waits for the answer; async answers 202 at once.")
+    timeout: float = Field(
+        default=DEFAULT_TIMEOUT,
+        ge=0.25,
+        le=900,
+        description="Seconds, and never later than the bridge's own deadline.",
+    )
+    keep_headers: tuple[Literal["authorization", "x-amz-security-token"], ...] = Field(
+        default=(),
+        strict=False,
+        description="Credentials that the function receives instead of the bridge dropping them.",
+    )
 
 
 class LatticeTable(Table):
-    """`[lattice]`: which events are taken, and how replies are written."""
+    """`[lattice]`: the events that are accepted, and the form of replies."""
 
-    services: tuple[str, ...] = Field(default=(), strict=False)
-    set_cookie: Literal["cookies", "headers"] = SET_COOKIE
-    scheme: Scheme = FORWARDED_SCHEME
+    services: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="ARNs of the Lattice services that events may come from. V1 events contain none, and are refused.",
+    )
+    set_cookie: Literal["cookies", "headers"] = Field(
+        default=SET_COOKIE, description="The part of a reply with its cookies."
+    )
+    scheme: Scheme = Field(
+        default=FORWARDED_SCHEME,
+        description="The scheme that clients use, for backends with another format than Lattice's.",
+    )
 
 
 class ReplyTable(Table):
-    """`[reply]`: what of a backend's reply does not reach the caller."""
+    """`[reply]`: what the bridge removes from a backend's reply."""
 
-    drop_headers: tuple[str, ...] = Field(default=(), strict=False)
+    drop_headers: tuple[str, ...] = Field(
+        default=(), strict=False, description="Names of headers, as in set-cookie and strict-transport-security."
+    )
 
 
 class TopTable(Table):
-    """What stands at the top, outside of any table."""
+    """The keys outside of any table."""
 
-    invoker: Literal["direct", "boto3"] = "direct"
+    invoker: Literal["direct", "boto3"] = Field(
+        default="direct",
+        description="How functions are invoked: by requests that the bridge signs itself, or through boto3.",
+    )
 
 
-class FollowTable(Table):
-    """`[map]`: how a configuration is kept up with. `refresh` is the seconds between two looks at its source."""
+class MapTable(Table):
+    """`[map]`: how the bridge follows changes of its configuration."""
 
-    refresh: float = Field(default=DEFAULT_REFRESH, ge=5, le=86400)
+    refresh: float = Field(
+        default=DEFAULT_REFRESH, ge=5, le=86400, description="Seconds between two checks for another version."
+    )
 
 
 def read_options(tables: Mapping[str, Any], faults: list[str]) -> Options:
-    """What the tables come to, with what is wrong with them added to `faults`."""
+    """The options that the tables describe. Everything wrong with them is added to `faults`."""
     lattice = fit(LatticeTable, tables.get("lattice", {}), "lattice", faults) or LatticeTable()
     reply = fit(ReplyTable, tables.get("reply", {}), "reply", faults) or ReplyTable()
-    follow = fit(FollowTable, tables.get("map", {}), "map", faults) or FollowTable()
+    followed = fit(MapTable, tables.get("map", {}), "map", faults) or MapTable()
     named = {key: tables[key] for key in TopTable.model_fields if key in tables}
     top = fit(TopTable, named, "bridge.toml", faults) or TopTable()
     written = fit_each(BackendTable, tables.get("backend", []), "backend", faults)
@@ -90,7 +120,7 @@ def read_options(tables: Mapping[str, Any], faults: list[str]) -> Options:
         set_cookie=lattice.set_cookie,
         drop_headers=frozenset(map(names.lower, reply.drop_headers)),
         scheme=lattice.scheme,
-        refresh=follow.refresh,
+        refresh=followed.refresh,
         invoker=top.invoker,
     )
 
@@ -98,14 +128,14 @@ def read_options(tables: Mapping[str, Any], faults: list[str]) -> Options:
 def _backend_faults(backends: Iterable[Backend]) -> Iterator[str]:
     seen: set[str] = set()
     for backend in backends:
-        place = f'backend "{backend.path}"'
+        where = f'backend "{backend.path}"'
         if _PATH.fullmatch(backend.path) is None or {".", ".."} & set(backend.path.split("/")):
-            yield f"{place}: path starts with / and is whole segments, as in /orders: no / at its end, no *, ?, . or .."
+            yield f"{where} is not a path of whole segments. Fix: write it as in /orders, without *, ?, . and .."
         if backend.path in seen:
-            yield f"{place}: another backend has this path"
+            yield f"{where}: another backend has this path. Fix: give each backend its own"
         seen.add(backend.path)
         if fault := function_fault(backend.function):
-            yield f"{place}: {fault}"
+            yield f"{where}: {fault}"
 
 
 def _service_faults(services: Iterable[str]) -> Iterator[str]:
@@ -113,9 +143,11 @@ def _service_faults(services: Iterable[str]) -> Iterator[str]:
 
 
 def service_fault(arn: str) -> str | None:
-    """What is wrong with an entry of `[lattice] services`, if anything."""
-    is_arn = _SERVICE.fullmatch(arn) is not None
-    return None if is_arn else f'lattice: services: "{arn}" is not the ARN of a VPC Lattice service'
+    """The fault of an entry of `[lattice] services`, or None."""
+    if _SERVICE.fullmatch(arn) is not None:
+        return None
+    example = "arn:aws:vpc-lattice:us-east-1:111122223333:service/svc-0a40eebed65f8d69c"
+    return f'lattice: services: "{arn}" is not the ARN of a VPC Lattice service. Fix: write it as in {example}'
 
 
 def _drop_headers_faults(dropped: Iterable[str]) -> Iterator[str]:

@@ -31,7 +31,7 @@ from lattice_bridge.deployment.checks.stack import (
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import unresolved
 from lattice_bridge.deployment.iam.auth_policy import admits_anonymous
-from lattice_bridge.review.lint import Level
+from lattice_bridge.review.finding import Level
 
 _LATEST: Final = "$LATEST"
 _NOT_FOR_LAMBDA: Final = ("Port", "Protocol", "ProtocolVersion", "VpcIdentifier", "IpAddressType", "HealthCheck")

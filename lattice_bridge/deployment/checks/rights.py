@@ -43,7 +43,7 @@ from lattice_bridge.deployment.iam.policy import (
     overlap,
     read_statement,
 )
-from lattice_bridge.review.lint import Level
+from lattice_bridge.review.finding import Level
 
 _INVOKE_ASYNC: Final = "lambda:InvokeAsync"
 _ASSUMES: Final = ("sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity")

@@ -17,7 +17,7 @@ from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT, GENERATED, MARKER, marker, unresolved
 from lattice_bridge.deployment.iam.policy import is_pattern, matches
-from lattice_bridge.review.lint import Finding, Level
+from lattice_bridge.review.finding import Finding, Level
 
 _GENERATED: Final = re.compile(rf"(?:{MARKER.pattern}|[\w-]+)-(\w+)-{re.escape(GENERATED)}")
 NOT_KNOWN: Final = "Only a deployed stack knows this, so it was not checked"

@@ -34,7 +34,8 @@ from lattice_bridge.deployment.doctor.facts import (
 from lattice_bridge.deployment.doctor.findings import Finding, listed, unread_finding
 from lattice_bridge.http.headers import lower
 from lattice_bridge.identity.principal import BadPrincipal, parse_arn
-from lattice_bridge.tenancy.rules import ANYONE, Rules
+from lattice_bridge.tenancy.anchors import ANYONE
+from lattice_bridge.tenancy.rules import Rules
 
 # ---- bridge.toml ----------------------------------------------------------------------------------------------------
 
@@ -55,7 +56,7 @@ def read_configuration(file: Path, document: Document, tenant_map: TenantMap) ->
         file.as_posix(),
         options_of(document.compiled) if document.compiled else read_options(document.tables, []),
         _principals(rules, _spellings(document, file.parent)),
-        rules.knows_callers,
+        rules.has_caller_rules,
         any(key == ANYONE or key[0] == "jwt" for key in rules.owners),
         registry[0].dynamodb_table if registry else None,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.config.compiling import compile_document
+from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.options import Backend
 from lattice_bridge.config.tenant_map import TenantMap

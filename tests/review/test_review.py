@@ -45,7 +45,7 @@ def written(folder: Path, *parts: str) -> str:
 # ---- warnings -------------------------------------------------------------------------------------------------------
 
 
-def test_a_clean_map_has_no_findings() -> None:
+def test_clean_map_has_no_findings() -> None:
     assert said(BOTH) == []
 
 
@@ -53,18 +53,18 @@ def test_a_clean_map_has_no_findings() -> None:
     ("parts", "text"),
     [
         ([rule("a", f'{ROLE}team/a"\ntenant = "blue"')], f'rule "a": the path in "arn:aws:iam::{ACCOUNT}:role/team/a"'),
-        ([rule("a", f'account = "{ACCOUNT}"\ntenant = "blue"')], 'rule "a": lets in every principal of the account'),
+        ([rule("a", f'account = "{ACCOUNT}"\ntenant = "blue"')], 'rule "a": allows every principal of the account'),
         (
             [rule("a", 'vpc = "vpc-0b8276c84697e7339"\ntenant = "blue"\naccept_risk = "x"')],
-            'rule "a": lets in whatever runs in the VPC',
+            'rule "a": allows everything that runs in the VPC',
         ),
         (
             [rule("a", 'anyone = true\ntenant = "blue"\naccept_risk = "x"')],
-            'rule "a": lets in callers that nobody authenticated',
+            'rule "a": allows unauthenticated callers',
         ),
     ],
 )
-def test_a_rule_that_lets_in_more_than_it_seems_to_is_a_warning(parts: list[str], text: str) -> None:
+def test_rule_that_allows_more_than_it_seems_is_a_warning(parts: list[str], text: str) -> None:
     """Trap B5."""
     found = said(BOTH, *parts)
     assert [level for level, _ in found] == ["warning"]
@@ -83,34 +83,35 @@ def test_a_rule_that_lets_in_more_than_it_seems_to_is_a_warning(parts: list[str]
         (f'user = "arn:aws:iam::{ACCOUNT}:user/ann"', f'account = "{ACCOUNT}"'),
     ],
 )
-def test_a_rule_all_of_whose_callers_are_denied_is_never_reached(allowed: str, denied: str) -> None:
+def test_rule_whose_callers_are_all_denied_is_a_warning(allowed: str, denied: str) -> None:
     found = said(BOTH, rule("a", f'{allowed}\ntenant = "blue"'), rule("no", f"{denied}\ndeny = true"))
-    assert ("warning", 'rule "a": is never reached: rule "no" denies all its callers') in found
+    assert (
+        "warning",
+        'rule "a": is never reached, since rule "no" denies all its callers. Fix: remove one of the two',
+    ) in found
 
 
 @pytest.mark.parametrize(
     "denied", [f'{ROLE}a-*"', f'{ROLE}b"', f'{ROLE}a"\nsession = "s-1"', f'{ROLE}a"\norg = "o-a1b2c3d4e5"']
 )
-def test_a_rule_some_of_whose_callers_are_let_in_is_reached(denied: str) -> None:
+def test_rule_with_some_callers_allowed_is_no_warning(denied: str) -> None:
     found = said(BOTH, rule("a", f'{ROLE}a"\ntenant = "blue"'), rule("no", f"{denied}\ndeny = true"))
     assert not any("never reached" in text for _, text in found)
 
 
 @pytest.mark.parametrize(("one", "other"), [("acme", "Acme"), ("tenant-l", "tenant-1"), ("t0", "to"), ("a_b", "a-b")])
-def test_tenants_that_a_person_takes_for_one_another_are_a_warning(one: str, other: str) -> None:
+def test_similar_tenant_ids_are_a_warning(one: str, other: str) -> None:
     text = f"[tenants]\n{one} = {{}}\n{other} = {{}}\n" + rule("r", f'{ROLE}r"\ntenants = "*"')
-    assert [finding.text for finding in findings_of(text)] == [
-        f"tenants {one}, {other} are easily taken for one another"
-    ]
+    assert [finding.text for finding in findings_of(text)] == [f"tenants {one}, {other} are easy to confuse"]
 
 
-def test_a_tenant_that_no_rule_leads_to_is_a_warning() -> None:
+def test_unreached_tenant_is_a_warning() -> None:
     assert said(rule("a", f'{ROLE}a"\ntenant = "blue"')) == [
-        ("warning", "tenant green is registered, and no rule leads to it")
+        ("warning", "tenant green is registered, but no rule allows it")
     ]
 
 
-def test_a_map_that_does_not_load_has_its_faults_and_no_warnings() -> None:
+def test_map_that_does_not_load_has_its_faults_and_no_warnings() -> None:
     found = said(rule("a", f'{ROLE}a"\ntenant = "bleu"'))
     assert found == [("error", "rule \"a\": tenant 'bleu' is not in [tenants]; did you mean 'blue'?")]
 
@@ -132,7 +133,7 @@ def own_test(principal: str, expect: str, **more: str) -> str:
         own_test(role("both", "444455556666"), "refused: no_rule"),
     ],
 )
-def test_a_test_that_holds_says_nothing(test: str) -> None:
+def test_passing_test_gives_no_finding(test: str) -> None:
     assert said(BOTH, test) == []
 
 
@@ -145,18 +146,18 @@ def test_a_test_that_holds_says_nothing(test: str) -> None:
         (own_test("nobody", "blue"), "gets no decision"),
     ],
 )
-def test_a_test_that_does_not_hold_is_an_error_that_says_what_it_got(test: str, gets: str) -> None:
+def test_failing_test_is_an_error_with_the_actual_outcome(test: str, gets: str) -> None:
     ((level, text),) = said(BOTH, test)
     assert level == "error"
     assert gets in text
 
 
-def test_a_test_table_with_an_unknown_key_is_a_fault() -> None:
+def test_test_table_with_an_unknown_key_is_a_fault() -> None:
     ((_, text),) = said(BOTH, own_test(role("both"), "blue", heder="blue"))
     assert text == "test number 1: heder: unknown key; did you mean header?"
 
 
-def test_the_projects_own_maps_hold_their_tests() -> None:
+def test_projects_own_maps_hold_their_tests() -> None:
     folder = ROOT
     for name in ("bridge.toml", "examples/open.toml"):
         found = findings_of((folder / name).read_text())
@@ -175,12 +176,12 @@ def test_check_exits_with_0_for_a_good_map_and_1_for_a_bad_one(tmp_path: Path) -
     assert run("check", str(tmp_path / "nothing.toml")).exit_code == 2
 
 
-def test_warnings_fail_only_when_they_are_to(tmp_path: Path) -> None:
+def test_warnings_fail_only_with_strict(tmp_path: Path) -> None:
     path = written(tmp_path, BOTH, rule("a", f'account = "{ACCOUNT}"\ntenant = "blue"'))
     assert (run("check", path).exit_code, run("check", path, "--strict").exit_code) == (0, 1)
 
 
-def test_check_speaks_json_and_sarif(tmp_path: Path) -> None:
+def test_check_prints_json_and_sarif(tmp_path: Path) -> None:
     path = written(tmp_path, BOTH, rule("a", f'account = "{ACCOUNT}"\ntenant = "blue"'))
     (found,) = json.loads(run("check", path, "--format", "json").output)
     assert (found["level"], found["subject"]) == ("warning", "a")
@@ -196,14 +197,14 @@ def explained(folder: Path, *arguments: str, stdin: str | None = None) -> tuple[
     return done.exit_code, json.loads(done.output)
 
 
-def test_an_explanation_names_the_owner_the_runner_up_and_the_outcome(tmp_path: Path) -> None:
+def test_explanation_names_owner_next_rule_and_outcome(tmp_path: Path) -> None:
     code, facts = explained(tmp_path, "--principal", role("both"), "--header", "blue")
     assert code == 0
     assert (facts["owner"], facts["runner_up"], facts["tenant"]) == ("both", "acct", "blue")
     assert (facts["caller"], facts["sources"][0]["allows"], facts["header"]) == (role("both"), "blue, green", "blue")
 
 
-def test_an_event_is_explained_from_a_file_and_from_stdin(tmp_path: Path) -> None:
+def test_event_is_explained_from_a_file_and_from_stdin(tmp_path: Path) -> None:
     event = v2(role("both"), headers={"x-tenant-id": "red"})
     (tmp_path / "event.json").write_text(json.dumps(event))
     from_file = explained(tmp_path, str(tmp_path / "event.json"))
@@ -212,15 +213,15 @@ def test_an_event_is_explained_from_a_file_and_from_stdin(tmp_path: Path) -> Non
     assert from_file[1]["status"] == 403
 
 
-def test_an_event_that_is_refused_before_any_rule_is_explained_too(tmp_path: Path) -> None:
+def test_event_that_is_refused_before_any_rule_is_explained_too(tmp_path: Path) -> None:
     assert explained(tmp_path, "-", stdin="{}")[1]["reason"] == "not_lattice"
 
 
-def test_a_condition_that_does_not_hold_is_explained(tmp_path: Path) -> None:
+def test_condition_that_does_not_hold_is_explained(tmp_path: Path) -> None:
     path = written(tmp_path, BOTH, rule("a", f'{ROLE}a"\ntenant = "blue"\norg = "o-a1b2c3d4e5"'))
     done = run("explain", "--map", path, "--principal", role("a"))
     assert done.exit_code == 1
-    assert "its condition on org does not hold, and no broader rule is asked" in done.output
+    assert "its condition on org does not hold, and no broader rule is tried" in done.output
 
 
 @pytest.mark.parametrize("arguments", [[], ["event.json", "--principal", "x"], ["-"]])
@@ -244,7 +245,7 @@ def test_who_lists_every_way_to_become_a_tenant(tmp_path: Path) -> None:
     assert 'if session fits "t-{tenant}"' in done.output
 
 
-def test_who_exits_with_1_for_a_tenant_that_nobody_becomes(tmp_path: Path) -> None:
+def test_who_exits_with_1_for_a_tenant_without_rules(tmp_path: Path) -> None:
     path = written(tmp_path, rule("one", f'{ROLE}one"\ntenant = "blue"'))
     assert [run("who", tenant, "--map", path).exit_code for tenant in ("blue", "green", "red")] == [0, 1, 1]
 
@@ -259,7 +260,7 @@ def differ(folder: Path, old: str, new: str, *arguments: str) -> tuple[int, list
     return done.exit_code, json.loads(done.output)
 
 
-def test_the_same_rules_in_another_order_are_no_difference(tmp_path: Path) -> None:
+def test_same_rules_in_another_order_are_no_difference(tmp_path: Path) -> None:
     one, two = rule("one", f'{ROLE}one"\ntenant = "blue"'), rule("two", f'{ROLE}two"\ntenant = "green"')
     assert differ(tmp_path, one + two, two + one) == (0, [])
 
@@ -289,13 +290,13 @@ def test_the_same_rules_in_another_order_are_no_difference(tmp_path: Path) -> No
         ),
     ],
 )
-def test_a_rule_that_gives_something_else_is_a_difference(tmp_path: Path, old: str, new: str, kind: str) -> None:
+def test_changed_rule_is_a_difference(tmp_path: Path, old: str, new: str, kind: str) -> None:
     code, changes = differ(tmp_path, BOTH + (rule("a", old) if old else ""), BOTH + (rule("a", new) if new else ""))
     assert (code, [change["kind"] for change in changes]) == (1, [kind])
     assert changes[0]["subject"] == f"role a of {ACCOUNT}"
 
 
-def test_yesterdays_requests_are_replayed(tmp_path: Path) -> None:
+def test_recorded_requests_are_replayed(tmp_path: Path) -> None:
     events = [v2(role("a")), v2(role("b")), {"not": "an event"}, v2(role("both"), headers={"x-tenant-id": "blue"})]
     (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, events)) + "\n\n")
     old, new = rule("a", f'{ROLE}a"\ntenant = "blue"'), rule("a", f'{ROLE}a"\ntenant = "green"')
@@ -308,7 +309,7 @@ def test_yesterdays_requests_are_replayed(tmp_path: Path) -> None:
     ]
 
 
-def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
+def test_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_text("{}\nnot json\n")
     path = written(tmp_path, BOTH)
     done = run("diff", path, path, "--events", str(tmp_path / "events.jsonl"))
@@ -316,7 +317,7 @@ def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
     assert "events.jsonl:2: not JSON" in done.output
 
 
-def test_check_finds_what_is_wrong_beside_the_map_too(tmp_path: Path) -> None:
+def test_check_finds_faults_in_other_tables(tmp_path: Path) -> None:
     """A file that the bridge would answer 503 for is not a good one."""
     path = written(tmp_path, BOTH, '[[backend]]\nfuncton = "x"\n')
     done = run("check", path)
@@ -324,7 +325,7 @@ def test_check_finds_what_is_wrong_beside_the_map_too(tmp_path: Path) -> None:
     assert "did you mean function?" in done.output
 
 
-def test_an_event_from_a_service_that_is_not_listed_is_explained_as_the_bridge_decides_it(tmp_path: Path) -> None:
+def test_event_from_an_unlisted_service_is_explained_as_refused(tmp_path: Path) -> None:
     services = '[lattice]\nservices = ["arn:aws:vpc-lattice:eu-west-1:111122223333:service/svc-9"]\n'
     path = written(tmp_path, BOTH, services)
     done = run(
@@ -333,7 +334,7 @@ def test_an_event_from_a_service_that_is_not_listed_is_explained_as_the_bridge_d
     assert (done.exit_code, json.loads(done.output)["reason"]) == (1, "service_not_allowed")
 
 
-def test_a_test_with_claims_of_any_depth_is_told_in_so_many_words() -> None:
+def test_test_with_deep_claims_is_described_briefly() -> None:
     """Trap D9."""
     deep = 'expect = "x"\nclaims.corp.' + ".".join(["a"] * 2000) + " = 1\n"
     found = findings_of(f"{HEAD}[[test]]\n{deep}")

@@ -1,0 +1,107 @@
+"""The map's own tests: runs `[[test]]` tables, and makes the subjects that they and `explain` describe.
+
+Rule: a test calls the same `decide` as a request does, and never a part of it.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from lattice_bridge.config.tables.map import TestTable
+from lattice_bridge.identity.principal import BadPrincipal, parse_arn
+from lattice_bridge.identity.token import NO_TOKENS, Tokens
+from lattice_bridge.message import X509, Caller
+from lattice_bridge.review.finding import Finding
+from lattice_bridge.tenancy.decide import Decision, decide
+from lattice_bridge.tenancy.rules import Find, Rules, Tenant
+from lattice_bridge.tenancy.subject import Subject
+
+
+def described_subject(
+    *,
+    principal: str | None = None,
+    session: str | None = None,
+    header: str | None = None,
+    vpc: str | None = None,
+    org: str | None = None,
+    service: str | None = None,
+    network: str | None = None,
+    x509_san_uri: str | None = None,
+    claims: Tokens = NO_TOKENS,
+) -> Subject:
+    """Makes a subject from the keys of a `[[test]]`, which are also the options of `explain`.
+
+    Args:
+        principal: the ARN that the platform authenticated; None for an unauthenticated caller.
+        session: the session's name; the one in the ARN if None.
+        header: the tenant that the caller asks for.
+        vpc, org, service, network, x509_san_uri: as Lattice's events contain them.
+        claims: verified claims by the issuer's name.
+
+    Raises:
+        BadPrincipal: `principal` is not an ARN of a known shape.
+    """
+    iam = None if principal is None else parse_arn(principal)
+    caller = Caller(
+        authenticated=iam is not None,
+        iam=iam,
+        session_name=session or (iam.session if iam else None),
+        org_id=org,
+        source_vpc_arn=vpc,
+        x509=None if x509_san_uri is None else X509(san_uri=x509_san_uri),
+    )
+    return Subject(caller, claims, header, service, network)
+
+
+def described_outcome(decision: Decision) -> str:
+    """A decision as `expect` writes it: the tenant, or `refused: REASON`."""
+    return decision.tenant if decision.tenant is not None else f"refused: {decision.reason}"
+
+
+def every_tenant(name: str) -> Tenant:
+    """Replaces a registry, which is not asked before deployment: every tenant counts as registered and active."""
+    return Tenant(name)
+
+
+def failed_tests(
+    tests: list[TestTable], rules: Rules, issuers: Collection[str], find: Find | None = None
+) -> Iterator[Finding]:
+    """Runs a map's tests: yields those that fail, and those whose request could not happen."""
+    for number, test in enumerate(tests, 1):
+        where = f"test number {number} ({_described(test)})"
+        for fault in _contradictions(test, issuers):
+            yield Finding("error", None, f"{where}: {fault}")
+        try:
+            subject = described_subject(**{name: getattr(test, name) for name in _SUBJECT_KEYS})
+            actual = described_outcome(decide(subject, rules, find))
+        except BadPrincipal as error:
+            actual = f"no decision: {error.detail}"
+        if actual != test.expect and not (test.expect == "refused" and actual.startswith("refused: ")):
+            yield Finding("error", None, f"{where}: expects {test.expect}, gets {actual}")
+
+
+_SUBJECT_KEYS = tuple(name for name in TestTable.model_fields if name != "expect")
+
+
+def _contradictions(test: TestTable, issuers: Collection[str]) -> Iterator[str]:
+    """Why no such request can happen."""
+    if test.principal is None and (test.session or test.org or test.x509_san_uri):
+        yield "session, org and x509_san_uri need an authenticated caller. Fix: write its principal"
+    own = (test.principal or "").partition(":assumed-role/")[2].partition("/")[2]
+    if own and test.session not in (None, own):
+        yield f'session "{test.session}" is not the one in the ARN of the principal. Fix: leave session out'
+    for name in test.claims:
+        if name not in issuers:
+            yield f'claims: "{name}" is not an issuer of this map. It has {", ".join(issuers) or "none"}'
+
+
+def _described(test: TestTable) -> str:
+    given: dict[str, Any] = test.model_dump(exclude_defaults=True, exclude={"expect"})
+    return ", ".join(f"{name} {_shortened(value)}" for name, value in given.items()) or "no credential"
+
+
+def _shortened(value: object) -> str:
+    """A value of bounded length. Claims may be nested to any depth (trap D9)."""
+    return value if isinstance(value, str) else reprlib.repr(value)

@@ -1,0 +1,263 @@
+"""Anchors: the kinds of callers that a rule can be for, and the keys under which such rules are found.
+
+Rule: an anchor is one record in `ANCHORS`. A caller and a rule match if they have the same key. Keys are compared
+whole: a key contains every part that tells two callers apart, the partition and the account first.
+
+To add an anchor, add one record here and one in `config/tables/rule.py`. If it reads a field of the subject that no
+other anchor reads, add that field to `caller_keys`, which caches by all fields that anchors read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
+
+from lattice_bridge.http.headers import lower
+from lattice_bridge.identity.principal import Kind, Principal
+from lattice_bridge.message import Caller
+from lattice_bridge.tenancy.subject import Subject
+
+Key = tuple[str, ...]
+"""The name of an anchor, and the parts that its callers have in common."""
+
+Evidence = Literal["caller", "token", "none"]
+
+
+def any_key(_key: Key) -> bool:
+    """Accepts every key."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A kind of callers that a rule can be for.
+
+    Attributes:
+        name: the first part of its keys.
+        keys: the keys of this kind that a subject has, the most specific first.
+        evidence: what vouches for these callers: the platform (`caller`), a token's issuer (`token`), or nothing
+            (`none`).
+        example: a caller that has a key of this kind; None if a key does not name a principal. It gives the broader
+            keys that every caller with the key has as well.
+        is_exclusive: callers of this kind are allowed by rules of this kind only. Deny rules of broader kinds still
+            apply.
+        may_allow: whether a rule with this key may allow, and not only deny.
+    """
+
+    name: str
+    keys: Callable[[Subject], Iterator[Key]]
+    evidence: Evidence = "caller"
+    example: Callable[[Key], Caller] | None = None
+    is_exclusive: bool = False
+    may_allow: Callable[[Key], bool] = any_key
+
+
+# ---- roles ----------------------------------------------------------------------------------------------------------
+
+PREFIX_ENDS: Final = "-_.@=+,"
+"""A prefix of a role's name has to end in one of these: `tenant-a*` would also match tenant-admin."""
+SSO_ROLE: Final = "awsreservedsso_"
+"""The beginning of the names of IAM Identity Center's roles, in lower case."""
+
+_DELIMITER: Final = re.compile(f"[{re.escape(PREFIX_ENDS)}]")
+_SSO: Final = re.compile(rf"{SSO_ROLE}(.+)_[0-9a-f]{{16}}")
+
+
+def role_key(partition: str, account: str, folded_name: str) -> Key:
+    """The key of a role, with its name in lower case."""
+    return ("role", partition, account, folded_name)
+
+
+def _role_keys(subject: Subject) -> Iterator[Key]:
+    iam = subject.caller.iam
+    if iam and iam.role:
+        yield role_key(*iam.role)
+
+
+def _session_keys(subject: Subject) -> Iterator[Key]:
+    caller = subject.caller
+    if caller.iam and caller.iam.role and caller.session_name is not None:
+        yield ("session", *caller.iam.role, caller.session_name)
+
+
+def _sso_keys(subject: Subject) -> Iterator[Key]:
+    """IAM Identity Center creates one role per permission set and account: `AWSReservedSSO_SET_` and 16 hex digits."""
+    iam = subject.caller.iam
+    if iam and iam.role:
+        partition, account, name = iam.role
+        if match := _SSO.fullmatch(name):
+            yield ("sso", partition, account, match[1])
+
+
+def _role_prefix_keys(subject: Subject) -> Iterator[Key]:
+    """From the longest prefix that ends in a delimiter to the shortest. A role's name has at most 64 characters."""
+    iam = subject.caller.iam
+    if iam and iam.role:
+        partition, account, name = iam.role
+        for delimiter in reversed(list(_DELIMITER.finditer(name))):
+            yield ("role-prefix", partition, account, name[: delimiter.end()])
+
+
+def _is_within_one_permission_set(key: Key) -> bool:
+    """A prefix of an Identity Center role's name also matches other permission sets. Older versions compiled such
+    rules."""
+    return not key[3].startswith(SSO_ROLE)
+
+
+def _principal(kind: Kind, key: Key, name: str) -> Caller:
+    return Caller(authenticated=True, iam=Principal(key[1], key[2], kind, name))
+
+
+def _role_session(key: Key) -> Caller:
+    return Caller(authenticated=True, iam=Principal(key[1], key[2], "role", key[3]), session_name=key[4])
+
+
+# ---- other principals -----------------------------------------------------------------------------------------------
+
+
+def _keys_of_kind(kind: Kind) -> Callable[[Subject], Iterator[Key]]:
+    """The key of a principal by its name. Users' names are folded, as IAM does; federated users' names are not."""
+
+    def keys(subject: Subject) -> Iterator[Key]:
+        iam = subject.caller.iam
+        if iam and iam.kind == kind:
+            yield principal_key(iam)
+
+    return keys
+
+
+def principal_key(iam: Principal) -> Key:
+    """The key of a user, a federated user, or an account's root."""
+    return (iam.kind, iam.partition, iam.account, lower(iam.name) if iam.kind == "user" else iam.name)
+
+
+def _account_keys(subject: Subject) -> Iterator[Key]:
+    iam = subject.caller.iam
+    if iam:
+        yield ("account", iam.partition, iam.account)
+
+
+# ---- callers that are not named -------------------------------------------------------------------------------------
+
+ANYONE: Final[Key] = ("anyone",)
+
+
+def jwt_key(issuer: str) -> Key:
+    """The key of rules for callers with a token of an issuer."""
+    return ("jwt", issuer)
+
+
+def _vpc_keys(subject: Subject) -> Iterator[Key]:
+    arn = subject.caller.source_vpc_arn
+    if arn:
+        yield ("vpc", arn.rpartition("/")[2])
+
+
+def _anyone_keys(subject: Subject) -> Iterator[Key]:
+    """For callers without any credential. A token is a credential."""
+    if not subject.caller.authenticated and not subject.tokens:
+        yield ANYONE
+
+
+def _jwt_keys(subject: Subject) -> Iterator[Key]:
+    return map(jwt_key, subject.tokens)
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+ANCHORS: Final[Mapping[str, Anchor]] = {
+    anchor.name: anchor
+    for anchor in (
+        Anchor("session", _session_keys, example=_role_session),
+        Anchor("role", _role_keys, example=lambda key: _principal("role", key, key[3])),
+        Anchor("sso", _sso_keys, example=lambda key: _principal("role", key, f"{SSO_ROLE}{key[3]}_{'0' * 16}")),
+        Anchor(
+            "role-prefix",
+            _role_prefix_keys,
+            example=lambda key: _principal("role", key, key[3]),
+            may_allow=_is_within_one_permission_set,
+        ),
+        Anchor("user", _keys_of_kind("user"), example=lambda key: _principal("user", key, key[3])),
+        Anchor(
+            "federated-user",
+            _keys_of_kind("federated-user"),
+            example=lambda key: _principal("federated-user", key, key[3]),
+            is_exclusive=True,
+        ),
+        Anchor("root", _keys_of_kind("root"), example=lambda key: _principal("root", key, ""), is_exclusive=True),
+        Anchor("account", _account_keys, example=lambda key: _principal("user", key, "")),
+        Anchor("vpc", _vpc_keys),
+        Anchor("anyone", _anyone_keys, evidence="none"),
+        Anchor("jwt", _jwt_keys, evidence="token"),
+    )
+}
+"""The anchors by name, the most specific first."""
+
+_OF_CALLERS: Final = tuple(anchor for anchor in ANCHORS.values() if anchor.evidence != "token")
+_OF_TOKENS: Final = tuple(anchor for anchor in ANCHORS.values() if anchor.evidence == "token")
+
+
+# ---- the keys of a subject ------------------------------------------------------------------------------------------
+
+
+class CallerKeys(NamedTuple):
+    """The keys that a caller has, the most specific first.
+
+    Attributes:
+        every: the keys of deny rules that apply.
+        allowing: the keys of rules that may allow: those of an exclusive anchor, if the caller has one.
+    """
+
+    every: tuple[Key, ...]
+    allowing: tuple[Key, ...]
+
+
+def caller_keys(subject: Subject) -> CallerKeys:
+    """The keys of a subject, without those of its tokens.
+
+    They are cached by all fields that anchors read. If a caller's names are longer than AWS allows, its keys are not
+    cached, so that the cache is bounded in bytes as well as in entries (trap D9).
+    """
+    caller = subject.caller
+    length = len(caller.session_name or "") + len(caller.source_vpc_arn or "")
+    return (_cached_caller_keys if length <= _MAX_CACHED else _caller_keys)(
+        caller.authenticated, caller.iam, caller.session_name, caller.source_vpc_arn, bool(subject.tokens)
+    )
+
+
+def _caller_keys(
+    authenticated: bool, iam: Principal | None, session_name: str | None, source_vpc_arn: str | None, has_token: bool
+) -> CallerKeys:
+    caller = Caller(authenticated, iam, session_name, source_vpc_arn=source_vpc_arn)
+    subject = Subject(caller, _A_TOKEN if has_token else {})
+    every = tuple(key for anchor in _OF_CALLERS for key in anchor.keys(subject))
+    return CallerKeys(every, tuple(key for key in every if ANCHORS[key[0]].is_exclusive) or every)
+
+
+_MAX_CACHED: Final = 512
+"""Characters of a session's name, which has at most 64, and of a VPC's ARN. The grammar of ARNs bounds a principal."""
+_A_TOKEN: Final[Mapping[str, Mapping[str, object]]] = {"": {}}
+_cached_caller_keys = lru_cache(1024)(_caller_keys)
+
+
+def token_keys(subject: Subject) -> Iterator[Key]:
+    """The key of each of a subject's tokens."""
+    return (key for anchor in _OF_TOKENS for key in anchor.keys(subject))
+
+
+def keys_of(subject: Subject) -> Iterator[Key]:
+    """Every key under which a rule for the subject could be: its caller's, then its tokens'."""
+    yield from caller_keys(subject).every
+    yield from token_keys(subject)
+
+
+def broader_keys(key: Key) -> tuple[Key, ...]:
+    """The broader keys that every caller with `key` has as well. None for a key that does not name a principal."""
+    example = ANCHORS[key[0]].example
+    if example is None:
+        return ()
+    every = caller_keys(Subject(example(key))).every
+    return every[every.index(key) + 1 :]

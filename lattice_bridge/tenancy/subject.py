@@ -1,0 +1,84 @@
+"""The subject of a decision: who is calling, what vouches for the caller, and which tenant the caller asks for.
+
+Rule: a decision reads a Subject and nothing else. Evidence comes from the platform and from verified tokens. The
+requested tenant is the caller's own word: it grants nothing, and only chooses among tenants that the evidence allows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+from lattice_bridge.errors import BadRequest
+from lattice_bridge.http import headers as names
+from lattice_bridge.identity.token import NO_TOKENS, Tokens
+from lattice_bridge.message import Caller, Request
+
+ANONYMOUS: Final = Caller()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Everything that a decision may read.
+
+    Attributes:
+        caller: evidence of the platform: the principal, its session, organisation and certificate, and the source VPC.
+        tokens: evidence of token issuers: verified claims by the issuer's name in the map.
+        requested_tenant: the tenant id that the caller asks for, not decoded and not trimmed; None if it asks for none.
+        service_arn, service_network_arn: the Lattice service and network that the request came through; None if the
+            event does not contain them.
+        has_unverified_credential: the caller presents a credential that the platform did not verify. Such a caller is
+            not a caller without a credential, so a rule with `anyone` does not apply.
+    """
+
+    caller: Caller = ANONYMOUS
+    tokens: Tokens = field(default_factory=lambda: NO_TOKENS)
+    requested_tenant: str | None = None
+    service_arn: str | None = None
+    service_network_arn: str | None = None
+    has_unverified_credential: bool = False
+
+
+def subject_of(request: Request, tokens: Tokens, tenant_header: str, token_headers: frozenset[str]) -> Subject:
+    """Makes the subject of an HTTP request.
+
+    Args:
+        request: a parsed request.
+        tokens: its tokens, verified.
+        tenant_header: the name of the header that contains the requested tenant, in lower case.
+        token_headers: the names of the headers that contain tokens, in lower case.
+
+    Raises:
+        BadRequest: `reserved_spelling` if a header's name can be read as a reserved name; `header_repeated` if the
+            tenant header occurs twice, even with one value.
+    """
+    reserved = _reserved(tenant_header, token_headers)
+    for name, _ in request.headers:
+        folded = names.fold(name)
+        if folded != name and (folded in reserved or folded.startswith(names.LATTICE_PREFIX)):
+            raise BadRequest("reserved_spelling", f"header {name[:64]} can be read as {folded[:64]}")
+    return evidence_of(request, tokens, request.header(tenant_header))
+
+
+def evidence_of(request: Request, tokens: Tokens, requested_tenant: str | None = None) -> Subject:
+    """Makes a subject without reading the request's headers for a tenant. `explain` shows it for a refused request."""
+    return Subject(
+        request.caller,
+        tokens,
+        requested_tenant,
+        request.service_arn,
+        request.service_network_arn,
+        not request.caller.authenticated and _is_signed(request),
+    )
+
+
+@lru_cache(16)
+def _reserved(tenant_header: str, token_headers: frozenset[str]) -> frozenset[str]:
+    return names.TENANT_NAMES | token_headers | {tenant_header, names.HOPS}
+
+
+def _is_signed(request: Request) -> bool:
+    """Whether the request has an AWS signature, in a header or in the query of a presigned URL."""
+    in_query = any(names.lower(name) == "x-amz-signature" for name, _ in request.query_all)
+    return in_query or any(name == "authorization" and "aws4-" in names.lower(value) for name, value in request.headers)

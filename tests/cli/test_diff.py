@@ -1,0 +1,170 @@
+"""Differences that could allow a caller, stated claims, and commands that read files as the bridge does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lattice_bridge.config.settings import Settings
+from lattice_bridge.errors import InvalidMap
+from tests.support.builders import ACCOUNT, MAP, SERVICE, VPC, role, v2
+from tests.support.commands import explained, read, written
+
+# ---- no difference that could allow a caller is left out -------------------------------------------------------------
+
+WHOLE = f"""
+[[backend]]
+function = "orders:live"
+
+[lattice]
+services = ["{SERVICE}"]
+
+[tenants]
+blue = {{}}
+green = {{}}
+
+[jwt.corp]
+issuer = "https://issuer.example"
+audience = ["orders"]
+jwks_url = "https://issuer.example/keys"
+
+[[rule]]
+id = "users"
+jwt = "corp"
+tenant_from = "claim"
+claim = ["app/tenant"]
+
+[[rule]]
+id = "api"
+role = "arn:aws:iam::{ACCOUNT}:role/api"
+tenant = "blue"
+
+[[rule]]
+id = "account"
+account = "{ACCOUNT}"
+tenants = "*"
+"""
+API_RULE = WHOLE[WHOLE.index('[[rule]]\nid = "api"') : WHOLE.index('[[rule]]\nid = "account"')]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "subject"),
+    [
+        ("issuer.example/keys", "evil.example/keys", "jwt.corp.jwks_url"),
+        ('issuer = "https://issuer.example"', 'issuer = "https://evil.example"', "jwt.corp.issuer"),
+        ('audience = ["orders"]', 'audience = ["orders", "all"]', "jwt.corp.audience"),
+        (f'services = ["{SERVICE}"]', "", "lattice.services"),
+        ("[tenants]", '[header]\nname = "x-other"\n[tenants]', "header.name"),
+        ('["app/tenant"]', '["app", "tenant"]', "jwt corp"),
+        ('["app/tenant"]', '["app/tenant"]\nclaim_is_list = true', "jwt corp"),
+        ('"orders:live"', '"orders:live"\nisolated = false', "backend /.isolated"),
+        ('"orders:live"', '"orders"', "backend /.function"),
+        ("[tenants]", "[map]\nrefresh = 86400\n[tenants]", "map.refresh"),
+    ],
+)
+def test_change_that_lets_somebody_in_is_a_difference(tmp_path: Path, old: str, new: str, subject: str) -> None:
+    assert old in WHOLE
+    before = written(tmp_path / "old.toml", WHOLE)
+    after = written(tmp_path / "new.toml", WHOLE.replace(old, new, 1))
+    done = read("diff", before, after)
+    assert done.exit_code == 1
+    assert subject in done.output
+    assert read("diff", before, before).exit_code == 0
+
+
+def test_who_falls_to_a_broader_rule_is_said_to_gain_what_it_gives(tmp_path: Path) -> None:
+    before, after = written(tmp_path / "old.toml", WHOLE), written(tmp_path / "new.toml", WHOLE.replace(API_RULE, ""))
+    assert f"gains\trole api of {ACCOUNT}\tblue\tany registered tenant" in read("diff", before, after).output
+
+
+def test_deny_of_the_account_that_goes_gives_its_roles_their_own_back(tmp_path: Path) -> None:
+    denied = f'[[rule]]\nid = "no"\naccount = "{ACCOUNT}"\ndeny = true\n'
+    before, after = written(tmp_path / "old.toml", WHOLE + denied), written(tmp_path / "new.toml", WHOLE)
+    assert f"gains\trole api of {ACCOUNT}\trefused: denied\tblue" in read("diff", before, after).output
+
+
+def test_vpc_that_takes_in_who_lost_a_rule_is_told(tmp_path: Path) -> None:
+    base = "[tenants]\nblue = {}\ngreen = {}\n"
+    base += f'[[rule]]\nid = "vpc"\nvpc = "{VPC}"\ntenant = "green"\naccept_risk = "x"\n'
+    before, after = written(tmp_path / "old.toml", base + API_RULE), written(tmp_path / "new.toml", base)
+    [line, _] = read("diff", before, after).output.splitlines()
+    assert line.startswith(f"changes\trole api of {ACCOUNT}\tblue\trefused, but from vpc-")
+
+
+@pytest.mark.parametrize("text", ["", "{}\n", '{"not": "an event"}\n\n'])
+def test_events_of_which_none_could_be_compared_are_no_proof(tmp_path: Path, text: str) -> None:
+    path, events = written(tmp_path / "map.toml", WHOLE), written(tmp_path / "events.jsonl", text)
+    assert read("diff", path, path, "--events", events).exit_code == 2
+
+
+def test_event_may_hold_what_some_call_a_line_end(tmp_path: Path) -> None:
+    line = json.dumps(v2(role("api"), path="/\u2028"), ensure_ascii=False)
+    path, events = written(tmp_path / "map.toml", WHOLE), written(tmp_path / "events.jsonl", line + "\n")
+    assert read("diff", path, path, "--events", events).exit_code in (0, 2)
+    assert "not JSON" not in read("diff", path, path, "--events", events).output
+
+
+# ---- commands read what the bridge reads ----------------------------------------------------------------------------
+
+
+def test_line_end_that_toml_does_not_know_is_none_to_the_commands_either(tmp_path: Path) -> None:
+    """A comment that the bridge calls invalid must not be a rule to whoever checks it."""
+    hidden = f'# note\r[[rule]]\rid = "x"\rrole = "arn:aws:iam::{ACCOUNT}:role/evil"\rtenant = "green"\r\n'
+    path = tmp_path / "map.toml"
+    path.write_bytes((MAP + hidden).encode())
+    for command in (("check", str(path)), ("compile", str(path)), ("who", "green", "--map", str(path))):
+        assert read(*command).exit_code == 1
+    assert not (tmp_path / "map.json").exists()
+
+
+def test_configuration_without_a_rule_is_no_good_one(tmp_path: Path) -> None:
+    path = written(tmp_path / "bridge.toml", '[[backend]]\nfunction = "f"\n[tenants]\nblue = {}\n')
+    for command in ("check", "compile"):
+        done = read(command, path)
+        assert (done.exit_code, "no [[rule]]" in done.output) == (1, True)
+    assert not (tmp_path / "bridge.json").exists()
+
+
+def test_empty_list_of_backends_is_no_good_one_either(tmp_path: Path) -> None:
+    """check and compile say what the bridge says."""
+    path = written(tmp_path / "bridge.toml", "backend = []\n" + MAP)
+    for command in ("check", "compile"):
+        done = read(command, path)
+        assert (done.exit_code, "no [[backend]]" in done.output) == (1, True)
+    with pytest.raises(InvalidMap, match=r"no \[\[backend\]\]"):
+        Settings.from_text(Path(path).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("lattice", ['service = ["x"]', 'services = [["x"]]', 'services = "x"', "set_cookie = 3"])
+def test_nothing_is_explained_by_a_configuration_that_does_not_load(tmp_path: Path, lattice: str) -> None:
+    path = written(tmp_path / "bridge.toml", f"{MAP}\n[lattice]\n{lattice}\n")
+    event = written(tmp_path / "event.json", json.dumps(v2(role("blue-api"))))
+    for command in (("explain", event, "--map", path), ("who", "blue", "--map", path), ("diff", path, path)):
+        done = read(*command)
+        assert (done.exit_code, "lattice" in done.output) == (1, True)
+
+
+def test_claims_may_be_stated_in_place_of_a_token(tmp_path: Path) -> None:
+    path = written(tmp_path / "map.toml", WHOLE)
+    blue = 'corp={"app/tenant": "blue"}'
+    alone = explained(path, "--claims", blue)
+    assert (alone["tenant"], alone["sources"][0]["rule"]) == ("blue", "users")
+    both = explained(path, "--principal", role("api"), "--claims", blue)
+    assert (both["tenant"], [source["rule"] for source in both["sources"]]) == ("blue", ["api", "users"])
+    apart = explained(path, "--principal", role("api"), "--claims", 'corp={"app/tenant": "green"}')
+    assert (apart["allowed"], apart["reason"]) == (False, "conflict")
+
+
+@pytest.mark.parametrize(
+    ("claims", "message"),
+    [
+        ("desk={}", "is not an issuer of this map. Fix: write one of corp"),
+        ("corp", "--claims corp: not JSON"),
+        ("corp=[1]", """not an object. Fix: write one, as in corp='{"sub": "ann"}'"""),
+    ],
+)
+def test_claims_that_are_none_are_told(tmp_path: Path, claims: str, message: str) -> None:
+    found = read("explain", "--map", written(tmp_path / "map.toml", WHOLE), "--claims", claims)
+    assert (found.exit_code, message in found.stderr) == (2, True), found.stderr

@@ -1,0 +1,461 @@
+"""A second reading of tenant maps, which reads every rule in turn, and strategies for maps and requests to compare.
+
+It shares no code with the package's decision: `expected` is the reference for `decide`.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+from lattice_bridge import BridgeError, Caller, Decision, Request, TenantMap
+from lattice_bridge.config.document import Document
+from lattice_bridge.identity.principal import parse_arn
+from lattice_bridge.message import X509
+from lattice_bridge.tenancy.decide import decide
+from lattice_bridge.tenancy.rules import Tenant
+from lattice_bridge.tenancy.subject import subject_of
+
+ONE, TWO = "111122223333", "444455556666"
+SET_ROLE: Final = "AWSReservedSSO_Set_0123456789abcdef"
+ROLES: Final = ("a", "a-b", "a-b-c", SET_ROLE)
+SESSIONS: Final = ("blue", "t-blue", "t-green", "old", "s-1")
+NAMES: Final = ("blue", "green", "old", "Blue")
+VPCS: Final = tuple(f"arn:aws:ec2:eu-west-1:{ONE}:vpc/vpc-0b8276c8{end}" for end in ("4697e7339", "4697e7330"))
+ORGS: Final = ("o-a1b2c3d4e5", "o-a1b2c3d4e6")
+SERVICES: Final = tuple(f"arn:aws:vpc-lattice:eu-west-1:{ONE}:service/svc-{end}" for end in ("01", "02"))
+NETWORKS: Final = tuple(f"arn:aws:vpc-lattice:eu-west-1:{ONE}:servicenetwork/sn-{end}" for end in ("01", "02"))
+ISSUERS: Final = ("corp", "lab")
+URI: Final = "spiffe://example.org/t/{tenant}/api"
+
+Table = dict[str, Any]
+Headers = tuple[tuple[str, str], ...]
+
+
+# ---- maps and requests ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Map:
+    """Rules as they are written, and tenants: active ones are True. Not `closed`: they are in a registry."""
+
+    rules: tuple[Table, ...]
+    tenants: Mapping[str, bool]
+    closed: bool = True
+
+    @property
+    def tables(self) -> Table:
+        issuers = {
+            name: {"issuer": f"https://{name}.example", "audience": ["x"], "jwks_url": f"https://{name}.example/keys"}
+            for name in ISSUERS
+        }
+        listed = {name: {} if active else {"status": "suspended"} for name, active in self.tenants.items()}
+        where: Table = {"tenants": listed} if self.closed else {"registry": {"dynamodb_table": "tenants"}}
+        return {"jwt": issuers, "rule": list(self.rules), **where}
+
+    def load(self) -> TenantMap:
+        found = TenantMap.from_document(Document(self.tables, ""))
+        if not self.closed:
+            found.find = self.find
+        return found
+
+    def find(self, name: str) -> Tenant | None:
+        return Tenant(name, active=self.tenants[name]) if name in self.tenants else None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request in the words that the reference reads. `who` is an ARN, None if nobody authenticated the caller."""
+
+    who: str | None = None
+    session: str | None = None
+    org: str | None = None
+    vpc: str | None = None
+    service: str | None = None
+    network: str | None = None
+    uri: str | None = None
+    tokens: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    headers: Headers = ()
+
+    @property
+    def request(self) -> Request:
+        who = Caller(source_vpc_arn=self.vpc)
+        if self.who is not None:
+            x509 = None if self.uri is None else X509(san_uri=self.uri)
+            who = Caller(True, parse_arn(self.who), self.session, self.org, self.vpc, x509)
+        return Request(
+            version=2,
+            method="GET",
+            path="/",
+            headers=self.headers,
+            caller=who,
+            service_arn=self.service,
+            service_network_arn=self.network,
+        )
+
+    def decide(self, found: TenantMap) -> Decision:
+        rules = found.rules
+        try:
+            subject = subject_of(self.request, self.tokens, rules.header, rules.token_headers)
+        except BridgeError as refusal:
+            return Decision(refusal=refusal)
+        return decide(subject, rules, found.find)
+
+
+def anchors(accounts: tuple[str, ...], *, nobody: bool = True) -> st.SearchStrategy[Table]:
+    """Whom a rule is for; `nobody` adds those that no account is in."""
+    where, name = st.sampled_from(accounts), st.sampled_from(ROLES)
+    named = [
+        st.builds(lambda a, n: {"role": f"arn:aws:iam::{a}:role/{n}"}, where, name),
+        st.builds(lambda a, n: {"role": f"arn:aws:iam::{a}:role/team/{n}"}, where, name),
+        st.builds(
+            lambda a, n, s: {"role": f"arn:aws:iam::{a}:role/{n}", "session": s}, where, name, st.sampled_from(SESSIONS)
+        ),
+        st.builds(
+            lambda a, p: {"role": f"arn:aws:iam::{a}:role/{p}*"},
+            where,
+            st.sampled_from(["a-", "a-b-"]),
+        ),
+        st.builds(lambda a: {"sso": {"account": a, "permission_set": "Set"}}, where),
+        st.builds(lambda a: {"account": a}, where),
+        st.builds(lambda a: {"user": f"arn:aws:iam::{a}:user/a"}, where),
+        st.builds(lambda a: {"root": f"arn:aws:iam::{a}:root"}, where),
+        st.builds(lambda a: {"federated_user": f"arn:aws:sts::{a}:federated-user/a"}, where),
+    ]
+    others = [
+        st.builds(lambda v: {"vpc": v}, st.sampled_from([VPCS[0], VPCS[0].rpartition("/")[2]])),
+        st.builds(lambda i: {"jwt": i}, st.sampled_from(ISSUERS)),
+        st.just({"anyone": True}),
+    ]
+    return st.one_of(named + (others * 2 if nobody else []))
+
+
+OUTCOMES: Final[list[Table]] = [
+    {"deny": True},
+    {"tenants": "*"},
+    *({"tenant": name} for name in NAMES),
+    {"tenants": ["blue", "green"]},
+    {"tenants": ["blue", "old"]},
+    {"tenant_from": "session"},
+    {"tenant_from": "session", "template": "t-{tenant}"},
+    {"tenant_from": "x509_san_uri", "template": URI},
+    {"tenant_from": "x509_san_uri", "template": "spiffe://example.org/{tenant}"},
+    {"tenant_from": "claim", "claim": ["tenant"]},
+    {"tenant_from": "claim", "claim": ["app", "tenant"]},
+    {"tenant_from": "claim", "claim": ["tenant"], "template": "t-{tenant}"},
+    {"tenant_from": "claim", "claim": ["tenant"], "claim_is_list": True},
+    {"tenant_from": "claim", "claim": ["app", "tenant"], "claim_is_list": True, "template": "t-{tenant}"},
+]
+CONDITIONS: Final[list[Table]] = [
+    *([{}] * 12),
+    {"vpc": VPCS[0]},
+    {"vpc": [VPCS[0].rpartition("/")[2], VPCS[1]]},
+    {"org": ORGS[0]},
+    {"org": list(ORGS), "service": SERVICES[0]},
+    {"service": list(SERVICES)},
+    {"network": NETWORKS[0]},
+    {"jwt": "corp"},
+    {"jwt": "lab", "org": ORGS[0]},
+]
+
+
+def sensible(anchor: Table, outcome: Table, condition: Table) -> Table:
+    """A rule of the three that loads: without what does not go together, and with what it has to acknowledge."""
+    exact = "role" in anchor and not anchor["role"].endswith("*")
+    fits = {
+        "session": "session" not in anchor and ("role" in anchor or "sso" in anchor),
+        "x509_san_uri": exact,
+        "claim": "anyone" not in anchor,
+    }
+    if not fits.get(outcome.get("tenant_from", ""), True):
+        outcome = {"tenant": "blue"}
+    table = {**condition, **anchor, **outcome}
+    if "anyone" in anchor:
+        table = {key: value for key, value in table.items() if key not in ("org", "jwt")}
+    if "deny" in table:
+        return {key: value for key, value in table.items() if key != "jwt" or anchor_of(table) == "jwt"}
+    if table.get("tenant_from") == "claim":
+        table.setdefault("jwt", "corp")
+    if anchor_of(table) in ("anyone", "vpc") or (anchor_of(table) == "jwt" and table.get("tenants") == "*"):
+        table["accept_risk"] = "a test"
+    if "session" in anchor or "federated_user" in anchor or table.get("tenant_from") == "session":
+        table["session_set_by"] = "a test"
+    if table.get("tenant_from") == "x509_san_uri":
+        table["x509_set_by"] = "a test"
+    return table
+
+
+def anchor_of(table: Table) -> str:
+    names = ("role", "sso", "account", "user", "root", "federated_user", "anyone", "jwt", "vpc")
+    return next(name for name in names if name in table)
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def is_rival(table: Table, other: Table) -> bool:
+    """Whether no map may have both: two rules that allow, or two denies on equal conditions, for the same callers."""
+    if _whom(table) != _whom(other) or ("deny" in table) != ("deny" in other):
+        return False
+    return "deny" not in table or _all_conditions(table) == _all_conditions(other)
+
+
+def _whom(table: Table) -> tuple[str | None, ...]:
+    """A role's and a user's path is ignored, and of a VPC all but its id."""
+    anchor = anchor_of(table)
+    text = str(table[anchor])
+    account = text.split(":")[4] if anchor in ("role", "user", "root", "federated_user") else None
+    return anchor, account, text.split("/")[-1], table.get("session")
+
+
+def _all_conditions(table: Table) -> Table:
+    return {kind: sorted(_listed(table[kind])) for kind in conditions_in(table)}
+
+
+def _map(tables: list[Table], more: set[str], suspended: set[str], closed: bool) -> Map:
+    kept: list[Table] = []
+    for table in tables:
+        if not any(is_rival(table, other) for other in kept):
+            kept.append({"id": f"r{len(kept)}", **table})
+    used = {name for table in kept if table.get("tenants") != "*" for name in table.get("tenants", [])}
+    used |= {table["tenant"] for table in kept if "tenant" in table}
+    names = used | more if closed else more
+    return Map(tuple(kept), {name: name not in suspended for name in sorted(names)}, closed)
+
+
+def rules_for(accounts: tuple[str, ...], *, nobody: bool = True) -> st.SearchStrategy[Table]:
+    return st.builds(sensible, anchors(accounts, nobody=nobody), st.sampled_from(OUTCOMES), st.sampled_from(CONDITIONS))
+
+
+def maps_of(rules: st.SearchStrategy[Table], closed: st.SearchStrategy[bool]) -> st.SearchStrategy[Map]:
+    names = st.just({*NAMES}) | st.sets(st.sampled_from(NAMES))
+    suspended = st.sampled_from([{"old"}, {"old"}, {"old", "blue"}, set[str]()])
+    return st.builds(_map, st.lists(rules, min_size=2, max_size=9), names, suspended, closed)
+
+
+ANYWHERE: Final = (ONE, ONE, ONE, TWO)
+mostly = st.sampled_from([True] * 3 + [False])
+a_crowd: Final[list[Table]] = [
+    {"role": f"arn:aws:iam::{ONE}:role/{SET_ROLE}"},
+    {"role": f"arn:aws:iam::{ONE}:role/{SET_ROLE}", "session": "blue"},
+    {"sso": {"account": ONE, "permission_set": "Set"}},
+    {"account": ONE},
+    {"jwt": "corp"},
+    {"jwt": "lab"},
+    {"vpc": VPCS[0]},
+]
+crowded = st.builds(sensible, st.sampled_from(a_crowd), st.sampled_from(OUTCOMES), st.sampled_from(CONDITIONS))
+maps = maps_of(rules_for(ANYWHERE), mostly) | maps_of(crowded, mostly)
+
+
+def _asked(
+    who: str | None, session: str | None, org: str | None, uri: str | None, place: tuple[str | None, ...]
+) -> Asked:
+    """Lattice says nothing of a caller that it did not authenticate but where it is, and only roles have sessions."""
+    vpc, service, network = place
+    if who is None:
+        return Asked(vpc=vpc, service=service, network=network)
+    named = who.split("/")[-1] if ":assumed-role/" in who else session if ":role/" in who else None
+    return Asked(who, named, org, vpc, service, network, uri)
+
+
+def arns(places: list[tuple[str, str]]) -> st.SearchStrategy[str]:
+    """Principals of accounts, each with its partition."""
+    resources = [
+        *(f"sts:assumed-role/{name}/{session}" for name in (*ROLES, "A-B") for session in SESSIONS),
+        *("iam:role/a", "iam:role/x/a-b", "iam:user/a", "iam:user/x/A", "iam:root", "sts:federated-user/a"),
+    ]
+    return st.builds(
+        lambda place, text: f"arn:{place[0]}:{text.split(':')[0]}::{place[1]}:{text.split(':')[1]}",
+        st.sampled_from(places),
+        st.sampled_from(resources),
+    )
+
+
+def callers(arn: st.SearchStrategy[str | None]) -> st.SearchStrategy[Asked]:
+    uris = [URI.format(tenant=name) for name in ("blue", "green", "old", "..")]
+    return st.builds(
+        _asked,
+        arn,
+        st.sampled_from([None, *SESSIONS]),
+        st.sampled_from([None, *ORGS]),
+        st.sampled_from([None, *uris, "spiffe://example.org/blue", "spiffe://example.org/t/blue/green/api"]),
+        st.tuples(*(st.sampled_from([None, *of]) for of in (VPCS, SERVICES, NETWORKS))),
+    )
+
+
+theirs = arns([*[("aws", ONE)] * 6, ("aws", TWO), ("aws-cn", ONE)])
+in_the_crowd = st.sampled_from([f"arn:aws:sts::{ONE}:assumed-role/{SET_ROLE}/{name}" for name in SESSIONS])
+anybody = callers(st.one_of(theirs, theirs, in_the_crowd, in_the_crowd, st.none()))
+claim_values = st.sampled_from(
+    [
+        *("blue", "blue", "green", "t-blue", "nobody", None, 1, {"tenant": "blue"}),
+        *([], ["blue"], ["blue", "green"], ["blue", "nobody"], ["t-blue", "t-x"], ["blue", 1]),
+    ]
+)
+claims = st.builds(lambda one, two: {"tenant": one, "app": {"tenant": two}}, claim_values, claim_values)
+token_sets = st.dictionaries(st.sampled_from(ISSUERS), claims, max_size=2)
+tenant_headers: st.SearchStrategy[Headers] = st.sampled_from(
+    [
+        *([()] * 8),
+        *((("x-tenant-id", name),) for name in (*NAMES, *NAMES[:2] * 3, "nobody", "blue\n", "blue,green")),
+        (("x-tenant-id", "blue"), ("x-tenant-id", "blue")),
+        (("x_tenant_id", "blue"),),
+        (("authorization", "AWS4-HMAC-SHA256 Credential=x"),),
+    ]
+)
+
+
+# ---- the reference ---------------------------------------------------------------------------------------------------
+
+LETTERS: Final = set(string.ascii_letters + string.digits)
+
+
+def expected(one: Map, asked: Asked) -> str | None:
+    """The tenant, by looking at every rule."""
+    wanted = [value for name, value in asked.headers if name == "x-tenant-id"]
+    if any(name in ("x_tenant_id", "x-tenant_id") for name, _ in asked.headers):
+        return None
+    if len(wanted) > 1 or not all(map(in_grammar, wanted)):
+        return None
+    for table in one.rules:
+        if "deny" in table and rank(table, asked) is not None and not _is_known_not_to_hold(table, asked):
+            return None
+    if asked.who is None and any(value.startswith("AWS4-") for name, value in asked.headers if name == "authorization"):
+        return None
+    owners = _owners(one, asked)
+    if not owners or not all(_holds(table, asked) for table in owners):
+        return None
+    sets = [names for table in owners if (names := _names(table, asked)) is not None]  # None: any of the registered
+    if not all(sets):
+        return None
+    allowed = set.intersection(*sets) if sets else set(one.tenants) if one.closed or wanted else set()
+    chosen = wanted[0] if wanted else next(iter(allowed)) if len(allowed) == 1 else None
+    return chosen if chosen in allowed and one.tenants.get(chosen) else None
+
+
+def in_grammar(text: object) -> bool:
+    """Lambda's grammar for a tenant id without blanks, and with a letter or digit in front."""
+    if not isinstance(text, str) or not 1 <= len(text) <= 256:
+        return False
+    return set(text) <= LETTERS | set("._:/=+@-") and text[0] in LETTERS
+
+
+def _owners(one: Map, asked: Asked) -> list[Table]:
+    """The most specific rule for whom Lattice names, and the rule for each token. None at all if one is missing."""
+    allowing = [table for table in one.rules if "deny" not in table]
+    by_token = [table for table in allowing if anchor_of(table) == "jwt" and rank(table, asked) is not None]
+    fitting: list[tuple[int, int]] = []
+    for number, table in enumerate(allowing):
+        own_only = asked.who is not None and (":root" in asked.who or ":federated-user/" in asked.who)
+        if anchor_of(table) == "jwt" or (own_only and anchor_of(table) not in ("root", "federated_user")):
+            continue
+        if (found := rank(table, asked)) is not None:
+            fitting.append((found, number))
+    if not fitting and asked.who is not None:
+        are_for_callers = any(anchor_of(table) not in ("jwt", "anyone") for table in allowing)
+        return [] if are_for_callers else by_token
+    return [*(allowing[number] for _, number in sorted(fitting)[:1]), *by_token]
+
+
+def rank(table: Table, asked: Asked) -> int | None:
+    """How far a rule is from naming whoever asks: the smaller the more specific. None if it is not for them."""
+    anchor = anchor_of(table)
+    if anchor == "jwt":
+        return 0 if table["jwt"] in asked.tokens else None
+    if anchor == "anyone":
+        return None if asked.who is not None or asked.tokens else 900
+    if anchor == "vpc":
+        return 800 if asked.vpc is not None and asked.vpc.split("/")[-1] == table["vpc"].split("/")[-1] else None
+    if asked.who is None:
+        return None
+    _, partition, _, _, account, resource = asked.who.split(":")
+    kind, *path = resource.split("/")
+    name = (path[0] if kind == "assumed-role" else path[-1] if path else "").lower()
+    if anchor == "account":
+        return 700 if (partition, account) == ("aws", table["account"]) else None
+    if anchor == "sso":
+        fits = re.fullmatch("awsreservedsso_set_[0-9a-f]{16}", name) and kind in ("role", "assumed-role")
+        return 3 if fits and (partition, account) == ("aws", table["sso"]["account"]) else None
+    _, _, _, _, account_, resource_ = table[anchor].split(":")
+    if (partition, account) != ("aws", account_):
+        return None
+    if anchor != "role":
+        return 1 if kind == resource_.split("/")[0] and name == resource_.split("/")[-1].partition("root")[0] else None
+    pattern = resource_.split("/")[-1]
+    if kind not in ("role", "assumed-role"):
+        return None
+    if pattern.endswith("*"):
+        return 600 - len(pattern) if name.startswith(pattern[:-1].lower()) else None
+    if name != pattern.lower() or table.get("session", asked.session) != asked.session:
+        return None
+    return 1 if "session" in table else 2
+
+
+def _seen(kind: str, asked: Asked) -> list[str]:
+    if kind == "vpc":
+        return [] if asked.vpc is None else [asked.vpc, asked.vpc.split("/")[-1]]
+    if kind == "jwt":
+        return list(asked.tokens)
+    value = {"org": asked.org, "service": asked.service, "network": asked.network}[kind]
+    return [] if value is None else [value]
+
+
+def conditions_in(table: Table) -> Iterator[str]:
+    return (kind for kind in ("vpc", "org", "service", "network", "jwt") if kind in table and kind != anchor_of(table))
+
+
+def _holds(table: Table, asked: Asked) -> bool:
+    return all(set(_seen(kind, asked)) & set(_listed(table[kind])) for kind in conditions_in(table))
+
+
+def _is_known_not_to_hold(table: Table, asked: Asked) -> bool:
+    return any(
+        _seen(kind, asked) and not set(_seen(kind, asked)) & set(_listed(table[kind])) for kind in conditions_in(table)
+    )
+
+
+def _names(table: Table, asked: Asked) -> set[str] | None:
+    """The tenants that a rule allows. None: any that is registered."""
+    if "tenant_from" not in table:
+        return None if table.get("tenants") == "*" else set(table.get("tenants", [table.get("tenant")]))
+    source = table["tenant_from"]
+    value: Any = (
+        asked.session if source == "session" else asked.uri if source == "x509_san_uri" else _claim(table, asked)
+    )
+    if not table.get("claim_is_list"):
+        value = [value]
+    if not isinstance(value, list):
+        return set()
+    names = [_read(table.get("template", "{tenant}"), text, source == "x509_san_uri") for text in value]
+    return {name for name in names if name is not None} if all(map(in_grammar, names)) else set()
+
+
+def _claim(table: Table, asked: Asked) -> Any:
+    value: Any = asked.tokens.get(table["jwt"])
+    for element in table["claim"]:
+        value = value.get(element) if isinstance(value, dict) else None
+    return value
+
+
+def _read(template: str, text: Any, spiffe: bool) -> str | None:
+    if not isinstance(text, str):
+        return None
+    if not spiffe:
+        before, after = map(re.escape, template.split("{tenant}"))
+        found = re.fullmatch(f"{before}(.+){after}", text, re.DOTALL)
+        return found[1] if found else None
+    segments, pattern = text.split("/"), template.split("/")
+    place = pattern.index("{tenant}")
+    if len(segments) != len(pattern) or [*segments[:place], *segments[place + 1 :]] != [
+        p for p in pattern if "{" not in p
+    ]:
+        return None
+    name = segments[place]
+    return name if name not in (".", "..") and set(name) <= LETTERS | set("._-") and len(text) <= 2048 else None

@@ -1,0 +1,107 @@
+"""The modules that the handler imports until its first answer.
+
+The lists are written out, so that a new import in the handler is a decision: every cold start waits for each of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from lattice_bridge.config.compiled import compile_document
+from lattice_bridge.config.document import parse_document
+from tests.support.builders import MAP, role, v2
+from tests.support.paths import ROOT
+
+PROGRAM: Final = """
+import json, sys
+from lattice_bridge.main import handler
+status = handler(json.loads(sys.argv[1]), None)["statusCode"]
+print(json.dumps([status, sorted(sys.modules)]))
+"""
+BACKEND: Final = '[[backend]]\nfunction = "orders:live"\n'
+
+SERVING: Final = {
+    *("__init__", "aws", "bootstrap", "bridge", "clock", "errors", "forks", "garbage", "main", "message", "telemetry"),
+    "version",
+    *("config", "config.backend", "config.code_hash", "config.compiled", "config.document", "config.location"),
+    *("config.options", "config.regular_file", "config.reload", "config.settings", "config.stores"),
+    *("config.surroundings", "config.tenant_map"),
+    *("formats", "formats.assumptions", "formats.forwarded", "formats.lattice", "formats.lattice_event"),
+    *("formats.payload", "formats.reply"),
+    *("http", "http.base64", "http.headers"),
+    *("identity", "identity.principal", "identity.token"),
+    *("invoke", "invoke.call", "invoke.connection", "invoke.credentials", "invoke.direct", "invoke.endpoint"),
+    *("invoke.http1", "invoke.signing"),
+    *("tenancy", "tenancy.anchors", "tenancy.decide", "tenancy.name_pattern", "tenancy.rules", "tenancy.subject"),
+}
+"""What a bridge with a compiled map imports."""
+
+READING_TOML: Final = {
+    *("config.tables", "config.tables.jwt", "config.tables.map", "config.tables.options", "config.tables.outcome"),
+    *("config.tables.rule", "config.tables.table"),
+    "identity.jwks",  # reads a jwks_file, to find its faults
+}
+"""What a bridge imports besides if it reads TOML."""
+
+DEVELOPMENT: Final = {"boto3", "botocore", "click", "cryptography", "jwt", "rich"}
+"""Packages that no start without boto3, a registry or a token needs."""
+
+
+def imported(configuration: Path) -> set[str]:
+    """Every module after the first answer of a fresh process. The function cannot be reached: the answer is a 503."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "LATTICE_BRIDGE_CONFIG": str(configuration),
+        "AWS_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:1",
+    }
+    command = [sys.executable, "-c", PROGRAM, json.dumps(v2(role("blue-api")))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
+    status, modules = json.loads(done.stdout.splitlines()[-1])
+    assert status == 503
+    return set(modules)
+
+
+def ours(modules: set[str]) -> set[str]:
+    found = {name.removeprefix("lattice_bridge.") for name in modules if name.startswith("lattice_bridge.")}
+    return found | {"__init__"}
+
+
+@pytest.fixture(scope="module")
+def from_toml(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    path = tmp_path_factory.mktemp("toml") / "bridge.toml"
+    path.write_text(MAP + BACKEND, encoding="utf-8")
+    return imported(path)
+
+
+@pytest.fixture(scope="module")
+def from_compiled(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    path = tmp_path_factory.mktemp("compiled") / "bridge.json"
+    path.write_text(compile_document(parse_document(MAP + BACKEND), path.parent), encoding="utf-8")
+    return imported(path)
+
+
+def test_compiled_map_imports_what_it_serves_with(from_compiled: set[str]) -> None:
+    assert ours(from_compiled) == SERVING
+
+
+def test_toml_map_imports_what_it_serves_and_reads_with(from_toml: set[str]) -> None:
+    assert ours(from_toml) == SERVING | READING_TOML
+
+
+def test_compiled_map_needs_no_package_but_the_standard_library(from_compiled: set[str]) -> None:
+    assert {name.split(".")[0] for name in from_compiled} & {*DEVELOPMENT, "pydantic", "tomllib"} == set()
+
+
+def test_toml_map_needs_no_package_but_pydantic(from_toml: set[str]) -> None:
+    assert {name.split(".")[0] for name in from_toml} & DEVELOPMENT == set()
