@@ -15,7 +15,7 @@ from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
 from lattice_bridge.formats import reply
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
-from lattice_bridge.formats.lattice_event import method_of, parse_event, request_id_of
+from lattice_bridge.formats.event import method_of, parse_event, request_id_of
 from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT, dialect_of, encode
 from lattice_bridge.garbage import no_collection
 from lattice_bridge.invoke.call import Call, Invoke

@@ -13,8 +13,8 @@ from lattice_bridge.cli import show
 from lattice_bridge.cli.event_file import COMPACT, EVENT, read_event, refuse
 from lattice_bridge.config.backend import Payload
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.formats.event import parse_event
 from lattice_bridge.formats.forwarded import Forwarded
-from lattice_bridge.formats.lattice_event import parse_event
 from lattice_bridge.formats.payload import dialect_of, encode
 from lattice_bridge.message import Request, is_tenant_id
 

@@ -14,7 +14,7 @@ import click
 from lattice_bridge.cli import show
 from lattice_bridge.cli.event_file import EVENT, JSON, read_event
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.lattice_event import parse_event
+from lattice_bridge.formats.event import parse_event
 from lattice_bridge.message import Request
 
 Document = dict[str, Any]

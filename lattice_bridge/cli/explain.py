@@ -17,7 +17,7 @@ from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.tables.test import TestTable, request_of
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.lattice_event import parse_event
+from lattice_bridge.formats.event import parse_event
 from lattice_bridge.identity.bearer import Tokens
 from lattice_bridge.message import Request
 from lattice_bridge.review.explain import explain as explained

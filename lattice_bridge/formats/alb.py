@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lattice_bridge.formats import derived, maps
+from lattice_bridge.formats import gateway, maps
 from lattice_bridge.formats.forwarded import Forwarded
 from lattice_bridge.http.headers import fold
 from lattice_bridge.message import split_query
@@ -23,8 +23,8 @@ def event(forwarded: Forwarded) -> dict[str, Any]:
     Cannot be said: how repeated query names interleave, and whether a name without a value had a `=`.
     """
     request = forwarded.request
-    headers = (pair for pair in derived.headers(forwarded) if not fold(pair[0]).startswith(_ONLY_A_BALANCER))
-    who = derived.identity_headers(request.caller).items()
+    headers = (pair for pair in gateway.headers(forwarded) if not fold(pair[0]).startswith(_ONLY_A_BALANCER))
+    who = gateway.identity_headers(request.caller).items()
     return {
         "requestContext": {"elb": {"targetGroupArn": request.target_group_arn or ""}},
         "httpMethod": request.method,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lattice_bridge.formats import derived, maps
+from lattice_bridge.formats import gateway, maps
 from lattice_bridge.formats.forwarded import Forwarded
 from lattice_bridge.http.headers import fold
 from lattice_bridge.message import parse_form_query
@@ -23,7 +23,7 @@ def event(forwarded: Forwarded) -> dict[str, Any]:
     Cannot be said: how repeated query names interleave, and whether a name without a value had a `=`.
     """
     request = forwarded.request
-    allowed = (pair for pair in derived.headers(forwarded) if not fold(pair[0]).startswith(_ONLY_A_GATEWAY))
+    allowed = (pair for pair in gateway.headers(forwarded) if not fold(pair[0]).startswith(_ONLY_A_GATEWAY))
     headers = maps.one_cookie_line(tuple(allowed))
     query = parse_form_query(request.raw_query)
     proxy = request.path.removeprefix("/")
@@ -44,27 +44,27 @@ def event(forwarded: Forwarded) -> dict[str, Any]:
 
 
 def _context(forwarded: Forwarded, resource: str) -> dict[str, Any]:
-    request, at = forwarded.request, derived.microseconds(forwarded)
-    domain = derived.domain_name(request)
+    request, at = forwarded.request, gateway.microseconds(forwarded)
+    domain = gateway.domain_name(request)
     # Typed readers require both of a Lambda authorizer's own fields; there is no authorizer that took any time.
     authorizer = {"principalId": request.caller.principal or "", "integrationLatency": 0}
     return {
-        "accountId": derived.account(request),
-        "apiId": derived.service_id(request),
-        "authorizer": {**authorizer, **derived.tenant(forwarded), **derived.identity(request.caller)},
+        "accountId": gateway.account(request),
+        "apiId": gateway.service_id(request),
+        "authorizer": {**authorizer, **gateway.tenant(forwarded), **gateway.identity(request.caller)},
         "domainName": domain,
         "domainPrefix": domain.partition(".")[0],
         "extendedRequestId": forwarded.request_id,
         "httpMethod": request.method,
         "identity": _identity(forwarded),
         "path": request.path,
-        "protocol": derived.PROTOCOL,
+        "protocol": gateway.PROTOCOL,
         "requestId": forwarded.request_id,
-        "requestTime": derived.common_log_time(at),
+        "requestTime": gateway.common_log_time(at),
         "requestTimeEpoch": at // 1000,
         "resourceId": "",
         "resourcePath": resource,
-        "stage": derived.STAGE,
+        "stage": gateway.STAGE,
     }
 
 
@@ -83,8 +83,8 @@ def _identity(forwarded: Forwarded) -> dict[str, str | None]:
         "cognitoIdentityId": None,
         "cognitoIdentityPoolId": None,
         "principalOrgId": caller.org_id,
-        "sourceIp": derived.source_ip(request),
+        "sourceIp": gateway.source_ip(request),
         "user": None,
-        "userAgent": derived.user_agent(request) or None,
+        "userAgent": gateway.user_agent(request) or None,
         "userArn": caller.principal,
     }

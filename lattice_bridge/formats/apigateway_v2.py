@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from lattice_bridge.formats import derived, maps
+from lattice_bridge.formats import gateway, maps
 from lattice_bridge.formats.forwarded import Forwarded
 from lattice_bridge.message import parse_form_query
 
@@ -23,11 +23,11 @@ def event(forwarded: Forwarded) -> dict[str, Any]:
     """
     request = forwarded.request
     optional: dict[str, Any] = {
-        "cookies": derived.cookies(request),
+        "cookies": gateway.cookies(request),
         "queryStringParameters": maps.joined(parse_form_query(request.raw_query)),
         "body": request.text,
     }
-    headers = tuple(pair for pair in derived.headers(forwarded) if pair[0] != "cookie")
+    headers = tuple(pair for pair in gateway.headers(forwarded) if pair[0] != "cookie")
     return {
         "version": "2.0",
         "routeKey": ROUTE,
@@ -41,25 +41,25 @@ def event(forwarded: Forwarded) -> dict[str, Any]:
 
 
 def _context(forwarded: Forwarded) -> dict[str, Any]:
-    request, at = forwarded.request, derived.microseconds(forwarded)
-    domain = derived.domain_name(request)
+    request, at = forwarded.request, gateway.microseconds(forwarded)
+    domain = gateway.domain_name(request)
     return {
-        "accountId": derived.account(request),
-        "apiId": derived.service_id(request),
+        "accountId": gateway.account(request),
+        "apiId": gateway.service_id(request),
         "authorizer": _authorizer(forwarded),
         "domainName": domain,
         "domainPrefix": domain.partition(".")[0],
         "http": {
             "method": request.method,
             "path": request.path,
-            "protocol": derived.PROTOCOL,
-            "sourceIp": derived.source_ip(request),
-            "userAgent": derived.user_agent(request),
+            "protocol": gateway.PROTOCOL,
+            "sourceIp": gateway.source_ip(request),
+            "userAgent": gateway.user_agent(request),
         },
         "requestId": forwarded.request_id,
         "routeKey": ROUTE,
-        "stage": derived.STAGE,
-        "time": derived.common_log_time(at),
+        "stage": gateway.STAGE,
+        "time": gateway.common_log_time(at),
         "timeEpoch": at // 1000,
     }
 
@@ -68,7 +68,7 @@ def _authorizer(forwarded: Forwarded) -> dict[str, Any]:
     """Where a Lambda authorizer's context is: the tenant, and whom Lattice vouches for. A caller that signed is also
     where IAM's would be, without what Lattice does not tell: of 2.0, readers take the ids of a key for strings."""
     caller = forwarded.request.caller
-    found: dict[str, Any] = {"lambda": {**derived.tenant(forwarded), **derived.identity(caller)}}
+    found: dict[str, Any] = {"lambda": {**gateway.tenant(forwarded), **gateway.identity(caller)}}
     if caller.iam is not None:
         found["iam"] = {
             "accountId": caller.iam.account,

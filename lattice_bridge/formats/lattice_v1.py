@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lattice_bridge.formats import derived, maps
+from lattice_bridge.formats import gateway, maps
 from lattice_bridge.formats.forwarded import Forwarded
 
 
@@ -23,7 +23,7 @@ def event(forwarded: Forwarded) -> dict[str, Any]:
         "method": request.method,
         "headers": {
             **maps.joined(maps.one_cookie_line(forwarded.headers())),
-            **derived.identity_headers(request.caller),
+            **gateway.identity_headers(request.caller),
         },
         "query_string_parameters": maps.first(request.query_all),  # as captured; AWS's page says the last
         "body": request.text,

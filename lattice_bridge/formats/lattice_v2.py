@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lattice_bridge.formats import derived, maps
+from lattice_bridge.formats import gateway, maps
 from lattice_bridge.formats.forwarded import Forwarded
 
 
@@ -31,9 +31,9 @@ def event(forwarded: Forwarded) -> dict[str, Any]:
             "serviceNetworkArn": request.service_network_arn or "",
             "serviceArn": request.service_arn or "",
             "targetGroupArn": request.target_group_arn or "",
-            "identity": derived.identity(request.caller),
-            "region": derived.region(request),
-            "timeEpoch": str(derived.microseconds(forwarded)),
+            "identity": gateway.identity(request.caller),
+            "region": gateway.region(request),
+            "timeEpoch": str(gateway.microseconds(forwarded)),
         },
         "requestId": forwarded.request_id,
     }

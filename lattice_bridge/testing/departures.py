@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS
-from lattice_bridge.formats.lattice_event import MAX_HEADER_BYTES, MAX_HEADER_LINES, parse_event
+from lattice_bridge.formats.event import MAX_HEADER_BYTES, MAX_HEADER_LINES, parse_event
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
 from lattice_bridge.message import Pairs, parse_query, split_query

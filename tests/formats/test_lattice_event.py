@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lattice_bridge import BridgeError, Caller, parse_event
 from lattice_bridge.errors import BadRequest
-from lattice_bridge.formats.lattice_event import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_TARGET
+from lattice_bridge.formats.event import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_TARGET
 from lattice_bridge.identity.principal import parse_arn
 from tests.support.builders import OPEN, SERVICE, VPC, role, tenant_map, v1, v2
 from tests.support.examples import examples
