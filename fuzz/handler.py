@@ -20,7 +20,6 @@ from fuzz.allowed import Asking, may_be
 from fuzz.rounds import Prepared
 from lattice_bridge import Bridge
 from lattice_bridge.bootstrap import make_handler
-from lattice_bridge.config.backend import Payload
 from lattice_bridge.config.reload import Following, Handler
 from lattice_bridge.errors import (
     BackendFailed,
@@ -31,6 +30,7 @@ from lattice_bridge.errors import (
     TooLarge,
     Unavailable,
 )
+from lattice_bridge.formats.event import Payload
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.invoke.call import Call
 from lattice_bridge.local.front.lattice import Signer, http_response

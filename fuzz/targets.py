@@ -15,11 +15,11 @@ from fuzz.bombs import bombs
 from fuzz.handler import FORMATS, by_the_book, whatever_comes
 from fuzz.rounds import Outcome, Prepared, Round, Target, run
 from lattice_bridge import Caller, Request, TenantMap, parse_event
-from lattice_bridge.config.backend import Payload
 from lattice_bridge.config.compiling import compile_document
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.tenant_map import HERE
 from lattice_bridge.errors import BackendFailed, BadRequest, LoopDetected
+from lattice_bridge.formats.event import Payload
 from lattice_bridge.formats.payload import encode
 from lattice_bridge.formats.reply import decode, render
 from lattice_bridge.local.front.lattice import http_response

@@ -19,7 +19,7 @@ from lattice_bridge.config.location import Place
 from lattice_bridge.config.reload import Following, Handler, InForce, Look
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
-from lattice_bridge.formats.event import method_of
+from lattice_bridge.formats.recognise import method_of
 from lattice_bridge.formats.reply import problem, render
 from lattice_bridge.invoke.call import Invoke
 from lattice_bridge.invoke.direct import WARMING, DirectInvoker, direct_invoker

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lattice_bridge import Caller, Request
 from lattice_bridge.errors import BadRequest
-from lattice_bridge.message import is_tenant_id, parse_query
+from lattice_bridge.http.query import parse_query
+from lattice_bridge.message import is_tenant_id
 
 
 def with_headers(*pairs: tuple[str, str]) -> Request:

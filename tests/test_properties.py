@@ -34,7 +34,7 @@ from lattice_bridge.config.tables.options import BackendTable, LatticeTable
 from lattice_bridge.config.tables.rule import RuleTable
 from lattice_bridge.config.tables.test import TestTable
 from lattice_bridge.errors import BackendFailed, InvalidMap, Misconfigured, NotFound, TimedOut, TooLarge, Unavailable
-from lattice_bridge.formats.event import method_of
+from lattice_bridge.formats.recognise import method_of
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.invoke.call import Call
 from lattice_bridge.message import X509

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.event_file import read_event
+from lattice_bridge.cli.event import read_event
 from lattice_bridge.cli.files import check_service, read, read_map, read_services
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.tables.test import TestTable, request_of
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.event import parse_event
+from lattice_bridge.formats.recognise import parse_event
 from lattice_bridge.identity.bearer import Tokens
 from lattice_bridge.message import Request
 from lattice_bridge.review.explain import explain as explained

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from lattice_bridge.errors import NotFound
+from lattice_bridge.formats.event import Payload
 
-Payload = Literal["lattice", "lattice-v1", "lattice-v2", "apigateway-v2", "apigateway-v1", "alb"]
 Invocation = Literal["sync", "async"]
-Scheme = Literal["https", "http"]
 
 DEFAULT_TIMEOUT: Final = 28.0
 

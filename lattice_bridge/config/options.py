@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
-from lattice_bridge.config.backend import Backend, Scheme
+from lattice_bridge.config.backend import Backend
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
+from lattice_bridge.formats.event import Scheme
 from lattice_bridge.formats.reply import SetCookie
 
 Invoker = Literal["direct", "boto3"]

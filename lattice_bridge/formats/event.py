@@ -1,44 +1,45 @@
-"""A Lattice event of either version becomes a Request, or is refused with all its faults.
+"""The parts that HTTP events of all formats have: request line, query map, headers, body, identity.
 
-Rule: nothing outside this file knows the field names of an event, except the dialects that write one.
-
-Where AWS's pages and captured traffic disagree, the capture wins; docs/wire.md says how well each point is known.
+Rule: a limit is checked before the value that it limits is read, and an event is refused with all its faults at once.
+The field names of a format are in the format's own file.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
-from urllib.parse import quote
 
 from lattice_bridge.errors import REASONS, BadRequest, Forbidden
 from lattice_bridge.formats.assumptions import QUERY_MAP_IS_DECODED
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
+from lattice_bridge.http.query import escape, parse_query, split_query
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.message import X509, Caller, Pairs, Request
+from lattice_bridge.message import X509, Caller, Pairs
+
+Payload = Literal["lattice", "lattice-v1", "lattice-v2", "apigateway-v2", "apigateway-v1", "alb"]
+"""The format of the event that a backend receives. `lattice` is the format that the event came in."""
+
+Scheme = Literal["https", "http"]
 
 MAX_HEADER_BYTES: Final = 8 * 1024
 MAX_HEADER_LINES: Final = 100
 MAX_TARGET: Final = 64 * 1024
-"""Characters of path and query. Ours: API Gateway takes 10 KB, a load balancer 16; splitting 4 MB took 300 MB."""
-MAX_IDENTITY_FIELDS: Final = 64
-"""Fields of `requestContext.identity`. Lattice sends ten at most."""
+"""Characters of path and query. Our limit: API Gateway takes 10 KB, a load balancer 16; splitting 4 MB took 300 MB."""
 MAX_FAULTS: Final = 20
-"""Of an event, that its refusal lists."""
+"""Faults of one event that its refusal lists."""
 
-# A request target is visible ASCII on the wire; servers let other characters through, blanks and controls none do.
+# A request target is visible ASCII on the wire. Servers pass on other characters, but neither spaces nor controls.
 _TARGET: Final = re.compile(r"/[^\x00-\x20\x7f\ud800-\udfff]*")
+_ENCODED: Final = re.compile(r"[^\x00-\x20\x7f\ud800-\udfff]*")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
 _TIME: Final = re.compile(r"[0-9]{1,17}")
 
 
-class _Faults:
-    """All faults of one event, so that its sender can fix them in one go."""
+class Faults:
+    """All faults of one event, so that its sender can fix them together."""
 
     def __init__(self) -> None:
         self.found: list[tuple[str, str]] = []
@@ -53,133 +54,15 @@ class _Faults:
             raise BadRequest(self.found[0][0], "; ".join(text for _, text in self.found))
 
 
-@dataclass(frozen=True, slots=True)
-class _Spelling:
-    """How a version names the fields that both have, and which fields only the other one has."""
-
-    version: Literal[1, 2]
-    path: str
-    query: str
-    is_base64: str
-    request_id: str
-    never: tuple[str, ...]
+# ---- reading: the request line --------------------------------------------------------------------------------------
 
 
-_V1: Final = _Spelling(
-    version=1,
-    path="raw_path",
-    query="query_string_parameters",
-    is_base64="is_base64_encoded",
-    request_id="request_id",
-    never=("requestContext", "queryStringParameters", "isBase64Encoded"),
-)
-_V2: Final = _Spelling(
-    version=2,
-    path="path",
-    query="queryStringParameters",
-    is_base64="isBase64Encoded",
-    request_id="requestId",
-    never=("raw_path", "query_string_parameters", "is_base64_encoded"),
-)
+def read_method(value: object, faults: Faults) -> str:
+    """The method as sent.
 
-
-# Other services' fields. Lattice sends none of them; frameworks read some before `headers`, and trust them.
-_FOREIGN: Final = (
-    "multiValueHeaders",
-    "multiValueQueryStringParameters",
-    "cookies",
-    "httpMethod",
-    "rawPath",
-    "resource",
-)
-
-
-def parse_event(event: object) -> Request:
-    """The request in a Lattice event.
-
-    Args:
-        event: what Lambda hands to the handler: the decoded JSON.
-
-    Raises:
-        BadRequest: not a Lattice event, marks of both versions, or malformed; the detail lists every fault.
-        Forbidden: the identity in it contradicts itself or has no known shape.
+    A method of RFC 9110 in another case is a different method, but most frameworks read it as the same: a rule or an
+    auth policy that names DELETE would not apply to `delete`. So it is refused.
     """
-    spelling, event = _recognise(event)
-    context = event["requestContext"] if spelling is _V2 else {}
-    faults = _Faults()
-    method = _method(event.get("method"), faults)
-    path, raw_query = _target(event.get(spelling.path), event.get(spelling.query), spelling.path, faults)
-    headers = _headers(event.get("headers"), faults)
-    content = _body(event.get("body"), event.get(spelling.is_base64), faults)
-    faults.refuse_if_any()  # before the value of a header is read that may be of any length
-    if spelling is _V2:
-        identity = _identity_of_context(context.get("identity"), faults)
-    else:
-        identity = _identity_of_headers(headers, faults)
-    faults.refuse_if_any()
-    return Request(
-        version=spelling.version,
-        method=method,
-        path=path,
-        raw_query=raw_query,
-        # On V1 they have been read. On V2 they can only come from a client: dropped unread.
-        headers=tuple((name, value) for name, value in headers if not name.startswith(names.LATTICE_PREFIX)),
-        content=content,
-        caller=_caller(identity),
-        request_id=_request_id(event.get(spelling.request_id)),
-        service_arn=_arn(context.get("serviceArn")),
-        service_network_arn=_arn(context.get("serviceNetworkArn")),
-        target_group_arn=_arn(context.get("targetGroupArn")),
-        time_epoch=_time_epoch(context.get("timeEpoch")),
-        event=event,
-    )
-
-
-def method_of(event: object) -> str:
-    """The method of an event that may be anything: a refusal of a HEAD request has no body either."""
-    method = event.get("method") if isinstance(event, Mapping) else None
-    return method if isinstance(method, str) else ""
-
-
-def request_id_of(event: object) -> str | None:
-    """Lattice's id of an event that may be anything: a request that is refused has to be found as well."""
-    found = (event.get(spelling.request_id) for spelling in (_V2, _V1)) if isinstance(event, Mapping) else ()
-    return next((known for value in found if (known := _request_id(value)) is not None), None)
-
-
-def _recognise(event: object) -> tuple[_Spelling, Mapping[str, Any]]:
-    """Which version it is. API Gateway's HTTP API says `"version": "2.0"` too, so `serviceArn` has to be there.
-
-    It may be empty: `payload = "lattice-v2"` writes it so behind a V1 target group, whose events do not name a service.
-    """
-    if not isinstance(event, Mapping):
-        raise BadRequest("not_lattice", f"the event is a {type(event).__name__}, not an object")
-    context, says_2 = event.get("requestContext"), event.get("version") == "2.0"
-    if says_2 and isinstance(context, Mapping) and isinstance(context.get("serviceArn"), str):
-        spelling = _V2
-    elif not says_2 and _is_text(event.get("raw_path")) and _is_text(event.get("method")):
-        spelling = _V1
-    else:
-        raise BadRequest(
-            "not_lattice",
-            "neither a V1 event (raw_path, method, no requestContext) "
-            "nor a V2 event (version 2.0, requestContext.serviceArn)",
-        )
-    if mixed := [name for name in (*spelling.never, *_FOREIGN) if name in event]:
-        raise BadRequest("not_lattice", f"a V{spelling.version} event with {', '.join(mixed)}, which it never has")
-    return spelling, event
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value != ""
-
-
-# ---- the request line -----------------------------------------------------------------------------------------------
-
-
-def _method(value: object, faults: _Faults) -> str:
-    """A method of RFC 9110 in other case is another method, that most frameworks take for it: a rule or an auth policy
-    that names DELETE would be passed by `delete`."""
     if not isinstance(value, str) or len(value) > 32 or not names.is_token(value):
         faults.add("malformed_event", "method is not an HTTP method")
         return ""
@@ -188,36 +71,67 @@ def _method(value: object, faults: _Faults) -> str:
     return value
 
 
-def _target(value: object, query_map: object, field: str, faults: _Faults) -> tuple[str, str]:
-    """Path and raw query. Both versions carry the query in the path, though AWS's page shows V2 without it.
+def read_target(value: object, query_map: object, field: str, faults: Faults) -> tuple[str, str]:
+    """Path and raw query of a Lattice event. Both versions have the query in the path, unlike AWS's page of V2.
 
-    The query map is unreliable (V1: one value a name, the first in captures, the last in AWS's words) and is read only
-    when the path has no `?`, as in events that people write by hand.
+    The query map is unreliable (V1 has one value for each name: the first in captures, the last on AWS's page). It is
+    read only if the path has no `?`, as in events that people write by hand.
     """
+    path = _read_visible(value, field, faults)
+    path, mark, raw_query = path.partition("?")
+    if path and not mark:
+        raw_query = query_of_map(query_map, _escape, faults)
+    return _within_limit(path, raw_query, faults)
+
+
+def read_path(value: object, raw_query: str, field: str, faults: Faults) -> tuple[str, str]:
+    """Path and raw query of a format that has the two apart. A `?` in the path would begin another query."""
+    path = _read_visible(value, field, faults)
+    if "?" in path:
+        faults.add("malformed_event", f"{field} contains a ?")
+        return "", ""
+    return _within_limit(path, raw_query, faults)
+
+
+def _read_visible(value: object, field: str, faults: Faults) -> str:
     if isinstance(value, str) and len(value) > MAX_TARGET:
         faults.add("malformed_event", f"{field} is longer than {MAX_TARGET} characters")
-        return "", ""
+        return ""
     if not isinstance(value, str) or _TARGET.fullmatch(value) is None:
-        faults.add(
-            "malformed_event", f"{field} is not a path that starts with / and has no blanks or control characters"
-        )
-        return "", ""
-    path, mark, raw_query = value.partition("?")
-    raw_query = raw_query if mark else _query_of_map(query_map, faults)
+        faults.add("malformed_event", f"{field} is not a path from / on, without spaces and control characters")
+        return ""
+    return value
+
+
+def _within_limit(path: str, raw_query: str, faults: Faults) -> tuple[str, str]:
     if len(path) + len(raw_query) > MAX_TARGET:
         faults.add("malformed_event", f"path and query are longer than {MAX_TARGET} characters")
         return "", ""
     return path, raw_query
 
 
-def _query_of_map(query_map: object, faults: _Faults) -> str:
+def read_raw_query(value: object, field: str, faults: Faults) -> str:
+    """A query string as sent; empty if there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, str) and len(value) > MAX_TARGET:
+        faults.add("malformed_event", f"{field} is longer than {MAX_TARGET} characters")
+        return ""
+    if not isinstance(value, str) or _ENCODED.fullmatch(value) is None:
+        faults.add("malformed_event", f"{field} is not a query string without spaces and control characters")
+        return ""
+    return value
+
+
+def query_of_map(query_map: object, encode: Callable[[str], str], faults: Faults) -> str:
+    """A raw query string for a map of names to one value or a list. `encode` is applied to each name and value."""
     if query_map is None:
         return ""
     if not isinstance(query_map, Mapping):
         faults.add("malformed_event", "the query parameters are not an object")
         return ""
     parts: list[str] = []
-    room = MAX_TARGET
+    left = MAX_TARGET
     if len(query_map) > MAX_TARGET:
         faults.add("malformed_event", f"the query parameters are longer than {MAX_TARGET} characters")
         return ""
@@ -226,23 +140,23 @@ def _query_of_map(query_map: object, faults: _Faults) -> str:
             if not isinstance(name, str) or not isinstance(text, str):
                 faults.add("malformed_event", "a query parameter is neither a string nor a list of strings")
                 return ""
-            room -= len(name) + len(text) + 2  # `=` and `&`; measured before it is escaped, which takes longer
-            if room < 0:
+            left -= len(name) + len(text) + 2  # `=` and `&`; measured before encoding, which takes longer
+            if left < 0:
                 faults.add("malformed_event", f"the query parameters are longer than {MAX_TARGET} characters")
                 return ""
-            parts.append(f"{_escape(name)}={_escape(text)}")
+            parts.append(f"{encode(name)}={encode(text)}")
     return "&".join(parts)
 
 
 def _escape(text: str) -> str:
-    return quote(text, safe="-._~!$'()*,;:@/?+", errors="surrogatepass") if QUERY_MAP_IS_DECODED else text
+    return escape(text) if QUERY_MAP_IS_DECODED else text
 
 
-# ---- headers --------------------------------------------------------------------------------------------------------
+# ---- reading: headers -----------------------------------------------------------------------------------------------
 
 
-def _headers(value: object, faults: _Faults) -> Pairs:
-    """Pairs in order, names in ASCII lower case. Limits are checked before any value is read."""
+def read_headers(value: object, faults: Faults) -> Pairs:
+    """Pairs in order, names in ASCII lower case, from a map of names to one value or a list."""
     if value is None:
         return ()
     if not isinstance(value, Mapping):
@@ -257,7 +171,7 @@ def _headers(value: object, faults: _Faults) -> Pairs:
         # V2 documents lists; widely copied V2 fixtures have strings. V1 has strings.
         lowered = names.lower_token(name) if isinstance(name, str) else None
         if lowered is None:
-            faults.add("malformed_header", "a header's name is not an HTTP token")
+            faults.add("malformed_header", "the name of a header is not an HTTP token")
             continue
         for text in entry if isinstance(entry, list) else (entry,):
             if not isinstance(text, str):
@@ -265,39 +179,28 @@ def _headers(value: object, faults: _Faults) -> Pairs:
                 break
             pairs.append((lowered, text))
     for name, text in pairs:
-        if len(name) + _size(text) > MAX_HEADER_BYTES:
+        if len(name) + size_of(text) > MAX_HEADER_BYTES:
             faults.add("malformed_header", f"header {name[:64]} is longer than {MAX_HEADER_BYTES} bytes")
         elif not names.is_clean(text):
             faults.add("malformed_header", f"header {name[:64]} contains a control character")
     return tuple(pairs)
 
 
-def _size(text: str) -> int:
-    """Bytes of the UTF-8; a lone surrogate counts as three."""
+def without_lattice_headers(headers: Pairs) -> Pairs:
+    """The headers without `x-amzn-lattice-*`. Only in V1 can Lattice have written them; elsewhere a client did."""
+    return tuple((name, value) for name, value in headers if not name.startswith(names.LATTICE_PREFIX))
+
+
+def size_of(text: str) -> int:
+    """Bytes of the text in UTF-8. A lone surrogate counts as three."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def _arn(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+# ---- reading: body, ids, time ---------------------------------------------------------------------------------------
 
 
-def _time_epoch(value: object) -> int | None:
-    """Microseconds, as a string; 17 digits last until the year 5138. Nothing is decided by it."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if 0 < value < 10**17 else None
-    return int(value) if isinstance(value, str) and _TIME.fullmatch(value) else None
-
-
-def _request_id(value: object) -> str | None:
-    """Lattice's id, when it is one. It is undocumented for V1, and only used to find a request again in logs."""
-    return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else None
-
-
-# ---- the body -------------------------------------------------------------------------------------------------------
-
-
-def _body(value: object, is_base64: object, faults: _Faults) -> str | Base64:
-    """The flag alone decides; it is absent from V2 events when false."""
+def read_body(value: object, is_base64: object, faults: Faults) -> str | Base64:
+    """The body. Only the flag decides whether it is base64; Lattice's V2 leaves the flag out if it is false."""
     if is_base64 is not None and not isinstance(is_base64, bool):
         faults.add("malformed_event", "the base64 flag is not a boolean")
         return ""
@@ -310,139 +213,123 @@ def _body(value: object, is_base64: object, faults: _Faults) -> str | Base64:
         return value
     found = Base64.checked(value)
     if found is None:
-        faults.add("malformed_event", "body is marked as base64 and is not")
+        faults.add("malformed_event", "body is marked as base64 and is not base64")
     return found or ""
 
 
-# ---- identity -------------------------------------------------------------------------------------------------------
+def read_request_id(value: object) -> str | None:
+    """An id in visible ASCII, or None. It is only used to find a request again in logs."""
+    return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else None
 
 
-def _identity_of_context(value: object, faults: _Faults) -> Mapping[str, str]:
-    """V2: `requestContext.identity`, keys folded. Libraries spell x509 keys in several ways."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        faults.add("malformed_event", "requestContext.identity is not an object")
-        return {}
-    if len(value) > MAX_IDENTITY_FIELDS:
-        faults.add("malformed_event", f"requestContext.identity has more than {MAX_IDENTITY_FIELDS} fields")
-        return {}
-    identity: dict[str, str] = {}
-    for name, text in value.items():
-        if not isinstance(name, str) or not (text is None or isinstance(text, str)):
-            faults.add("malformed_event", "a field of requestContext.identity is not a string")
-        elif len(name) + _size(text or "") > MAX_HEADER_BYTES:
-            faults.add("malformed_event", f"a field of requestContext.identity is over {MAX_HEADER_BYTES} bytes")
-        elif (key := _SPELLINGS.get(name) or _identity_key(name)) in identity:
-            faults.add("malformed_event", "requestContext.identity has one field under two spellings")
-        else:
-            identity[key] = text or ""
-    return identity
+def read_text(value: object) -> str | None:
+    """A string that is not empty, or None: an ARN or an id that is compared with the configuration."""
+    return value if isinstance(value, str) and value else None
 
 
-def _identity_of_headers(headers: Pairs, faults: _Faults) -> Mapping[str, str]:
-    """V1: the two headers that Lattice adds after it has removed the client's own.
+def read_time(value: object, unit: int = 1) -> int | None:
+    """Microseconds since 1970, or None. The event has a number or a string in `unit` microseconds.
 
-    An unsigned request has no identity header. So one that does not say how the caller was authenticated is refused: if
-    it were read as an unsigned caller's, a signed one could escape a deny, or use a rule with `anyone`.
+    17 digits last until the year 5138. No decision depends on the time.
     """
-    identity: dict[str, str] = {}
-    for header, known in ((names.NETWORK, _NETWORK_KEYS), (names.IDENTITY, _IDENTITY_KEYS)):
-        values = [value for name, value in headers if name == header]
-        if len(values) > 1:
-            faults.add("header_repeated", f"header {header} occurs {len(values)} times")
-        elif values:
-            _read_fields(values[0], header, known, identity, faults)
-            if header == names.IDENTITY and "type" not in identity:
-                faults.add("malformed_header", f"header {header} has no field Type before a certificate's fields")
-    return identity
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        value = int(value)
+    elif isinstance(value, str) or not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        return None
+    return value * unit if value * unit < 10**17 else None
 
 
-def _read_fields(text: str, header: str, known: frozenset[str], into: dict[str, str], faults: _Faults) -> None:
-    """Reads `Key=value; Key=value`, in any order, with or without the space.
+# ---- identity: the caller of a Lattice event ------------------------------------------------------------------------
 
-    How Lattice escapes a `;` inside a value is undocumented, so a value may look like the next field. Two of the values
-    can contain one:
+IAM: Final = "AWS_IAM"
+"""The only type of authentication that Lattice has. An unsigned caller has no type."""
 
-    * A certificate's names. They are free text, so nothing is read from the first certificate field on: the name
-      `device; SessionName=blue` would add a field that is absent. For the same reason the certificate's own fields are
-      not read from a V1 event at all.
-    * The path of an IAM user or role, as in `user/alice;x=/bob`. A path ends in `/` and the name follows. So beside
-      such a principal, each other field that ends like that is refused, and so is a certificate, which belongs to the
-      session of a role.
+_X509_FIELDS: Final = ("issuer_ou", "san_dns", "san_name_cn", "san_uri", "subject_cn")
 
-    A backslash may be an escape, and is refused. So is a known field that occurs twice, wherever in the header: also
-    behind a comma, which is how a second header would have been joined (trap A16).
+
+def caller_of(identity: Mapping[str, str]) -> Caller:
+    """The caller for what an event says. Only with `type` AWS_IAM does anything but the VPC count (trap B1).
+
+    Args:
+        identity: values by the attribute names of `Caller` and `X509`, and `type` and `principal`. An empty value is
+            the same as an absent one.
+
+    Raises:
+        Forbidden: the identity contradicts itself, or has no known shape.
     """
-    if "\\" in text:
-        faults.add("malformed_header", f"header {header} contains a backslash")
-        return
-    found: dict[str, str] = {}
-    may_be_rest_of_path = False
-    for part in text.split(";"):
-        name, mark, value = part.strip(" \t").partition("=")
-        key = names.lower(name)
-        if key.startswith("x509"):
-            may_be_rest_of_path = True
-            break
-        if mark and key in known and key not in found:
-            found[key] = value
-            if key == "principal":
-                continue
-        may_be_rest_of_path = may_be_rest_of_path or ("/" in part and not part.endswith("/"))
-    begun = Counter(match[1] for match in _FIELD_BEGINS.finditer(names.lower(text)))
-    for key, value in found.items():
-        if key in into or begun[key] > 1:
-            faults.add("malformed_header", f"header {header} has the field {key} twice")
-        into[key] = value
-    if may_be_rest_of_path and _HAS_PATH.search(found.get("principal", "")):
-        faults.add("malformed_header", f"header {header} has a field that may be the rest of the principal's path")
-
-
-_HAS_PATH: Final = re.compile(r":(?:user|role)/")
-_NETWORK_KEYS: Final = frozenset({"sourcevpcarn"})
-_IDENTITY_KEYS: Final = frozenset({"type", "principal", "principalorgid", "sessionname", "sourcevpcarn"})
-_FIELD_BEGINS: Final = re.compile(r"(?:^|[;,])[ \t]*([a-z0-9]+)[ \t]*=")
-
-
-def _identity_key(name: str) -> str:
-    """One spelling: V1 writes `X509SAN/URI` where V2 writes `x509SanUri`, and libraries write `X509SanUri`."""
-    return names.lower(name).replace("/", "")
-
-
-_SPELLINGS: Final = {
-    name: _identity_key(name)
-    for name in ("sourceVpcArn", "type", "principal", "principalOrgID", "principalOrgId", "sessionName")
-}
-"""As V2 writes them."""
-
-
-def _caller(identity: Mapping[str, str]) -> Caller:
-    """Who is calling. Only `type: AWS_IAM` makes anything but the VPC count."""
-
-    def get(key: str) -> str | None:
-        return identity.get(key) or None
-
-    vpc = get("sourcevpcarn")
-    if get("type") != "AWS_IAM":
+    vpc = identity.get("source_vpc_arn") or None
+    if identity.get("type") != IAM:
         return Caller(source_vpc_arn=vpc)
-    text = get("principal")
+    text = identity.get("principal") or None
     if text is None:
-        raise Forbidden("identity_invalid", "the identity is of type AWS_IAM and names no principal")
+        raise Forbidden("identity_invalid", f"the identity is of type {IAM} and names no principal")
     principal = parse_arn(text)
-    session = get("sessionname")
+    session = identity.get("session_name") or None
     if principal.session is not None and session is not None and session != principal.session:
         raise Forbidden("identity_invalid", "sessionName and the session in the principal's ARN differ")
+    certificate = [identity.get(field) or None for field in _X509_FIELDS]
     return Caller(
         authenticated=True,
         iam=principal,
         session_name=principal.session or (session if principal.role else None),  # a user has no session
-        org_id=get("principalorgid"),
+        org_id=identity.get("org_id") or None,
         source_vpc_arn=vpc,
-        x509=_x509(get),
+        x509=X509(*certificate) if any(certificate) else None,
     )
 
 
-def _x509(get: Callable[[str], str | None]) -> X509 | None:
-    found = [get(key) for key in ("x509issuerou", "x509sandns", "x509sannamecn", "x509sanuri", "x509subjectcn")]
-    return X509(*found) if any(found) else None
+def identity_of(caller: Caller) -> dict[str, str]:
+    """The values that `caller_of` reads. Contains only what is known of the caller."""
+    found = {
+        "source_vpc_arn": caller.source_vpc_arn,
+        "type": IAM if caller.authenticated else None,
+        "principal": caller.principal,
+        "org_id": caller.org_id,
+        "session_name": caller.session_name,
+    }
+    if caller.x509 is not None:
+        found |= {field: getattr(caller.x509, field) for field in _X509_FIELDS}
+    return {key: value for key, value in found.items() if value}
+
+
+# ---- writing: pairs as the maps that formats have -------------------------------------------------------------------
+
+
+def as_lists(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Every value of a name, in order. The order between different names is lost."""
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def as_joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The values of a name joined by `,`. Two values cannot be told from one that contains a comma."""
+    return {name: ",".join(values) for name, values in as_lists(pairs).items()}
+
+
+def as_first(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The first value of each name. The others are lost."""
+    return {name: values[0] for name, values in as_lists(pairs).items()}
+
+
+def as_last(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The last value of each name. The others are lost."""
+    return dict(pairs)
+
+
+def query_pairs(raw_query: str) -> Pairs:
+    """Names and values as Lattice writes them into an event's query map."""
+    return parse_query(raw_query) if QUERY_MAP_IS_DECODED else split_query(raw_query)
+
+
+def arn_field(arn: str | None, index: int) -> str:
+    """A field of an ARN, counted from 0 (`arn`); empty if the text is no ARN."""
+    fields = (arn or "").split(":", 5)
+    return fields[index] if len(fields) == 6 else ""
+
+
+def has_text(event: Mapping[str, Any], field: str) -> bool:
+    """Whether a field of the event is a string that is not empty."""
+    value = event.get(field)
+    return isinstance(value, str) and value != ""

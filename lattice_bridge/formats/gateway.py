@@ -1,29 +1,30 @@
-"""What other services' events say and Lattice's do not: how each is found.
+"""Fields that events of API Gateway and load balancers have, found in a request that came through Lattice.
 
-Rule: nothing here is made up to look right. What cannot be found is empty, and docs/wire.md §4 lists all of it. Where
-a client can write, only what Lattice is known to add behind it is believed.
+Rule: nothing is invented. A field that cannot be found is empty, and docs/wire.md §4 lists all of them. Where a client
+can write, only what Lattice is known to add behind it is believed.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address
 from time import gmtime
 from typing import Final
 
-from lattice_bridge.errors import BadRequest, Forbidden
-from lattice_bridge.formats.forwarded import Forwarded
-from lattice_bridge.http.headers import IDENTITY, NETWORK, fold
-from lattice_bridge.message import Caller, Pairs, Request
+from lattice_bridge.errors import BadRequest
+from lattice_bridge.formats import event as parts
+from lattice_bridge.http.headers import fold
+from lattice_bridge.message import Pairs, Request
 
 STAGE: Final = "$default"
-"""A stage that is no part of the path. serverless-wsgi and Powertools take any other off it."""
+"""A stage that is not part of the path. serverless-wsgi and Powertools remove any other stage from the path."""
 
 PROTOCOL: Final = "HTTP/1.1"
-"""What Lattice spoke with the client is not in its events; no framework does anything with it."""
+"""Lattice's events do not contain the protocol of the client. No framework uses it."""
 
 UNKNOWN_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - nothing is bound to it
-"""RFC 1122's word for no address: frameworks parse what stands there."""
+"""The address for "no address" (RFC 1122): frameworks parse this field."""
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FOR, _PROTO, _PORT = "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"
@@ -31,36 +32,31 @@ _FORWARDED: Final = (_FOR, _PROTO, _PORT)
 _PORT_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}")
 
 
-# ---- where it came from ---------------------------------------------------------------------------------------------
+# ---- the client and the host ----------------------------------------------------------------------------------------
 
 
 def source_ip(request: Request) -> str:
-    """The address that Lattice saw: the right-most of `x-forwarded-for`. What stands before it is the client's word."""
+    """The address that Lattice saw: the right-most in `x-forwarded-for`. A client can write those before it."""
     lines = [value for name, value in request.headers if name == _FOR]
     text = lines[-1].rpartition(",")[2].strip(" \t") if lines else ""
     try:
         ip_address(text)
     except ValueError:
         return UNKNOWN_ADDRESS
-    return UNKNOWN_ADDRESS if "%" in text else text  # ip_address takes any text for an IPv6 zone
-
-
-def port(forwarded: Forwarded) -> str:
-    """Of the listener, in digits: the one in `host`, or the scheme's own."""
-    return _host_and_port(forwarded.request)[1] or ("443" if forwarded.scheme == "https" else "80")
+    return UNKNOWN_ADDRESS if "%" in text else text  # ip_address accepts any text as an IPv6 zone
 
 
 def domain_name(request: Request) -> str:
-    """The host that was asked for, without a port; empty when the event has none.
+    """The host of the request, without a port; empty if the event has none.
 
     Raises:
-        BadRequest: there are two, which V1 joins by a comma: which one counts would be each framework's choice.
+        BadRequest: there are two, which V1 joins by a comma: each framework would choose another one.
     """
     return _host_and_port(request)[0]
 
 
 def user_agent(request: Request) -> str:
-    """As sent; empty when there is none."""
+    """As sent; empty if there is none."""
     return ", ".join(value for name, value in request.headers if name == "user-agent")
 
 
@@ -73,129 +69,60 @@ def _host_and_port(request: Request) -> tuple[str, str]:
     return (name, number) if is_port else (host, "")
 
 
-def headers(forwarded: Forwarded) -> Pairs:
-    """What API Gateway and a load balancer would send: as forwarded, with `x-forwarded-*` in one line each, in their
-    way. Lattice joins addresses by `,`, they by `, `, where frameworks split.
+def forwarded_headers(request: Request, headers: Pairs, scheme: parts.Scheme) -> Pairs:
+    """The headers with `x-forwarded-*` as API Gateway and a load balancer write them: one line each.
 
-    What a client wrote under a name that reads as one of them is dropped, so that CGI does not join it with ours.
+    Lattice joins addresses with `,`, they with `, `, and frameworks split there. The port is the one in `host`, or the
+    scheme's. A client's header whose name reads as one of these is dropped, so that CGI does not join it with ours.
+
+    Args:
+        request: as it came from Lattice.
+        headers: those of its headers that are forwarded.
+        scheme: of the listener. Lattice's events do not contain it, and a client's word is not believed.
     """
-    others = (pair for pair in forwarded.headers() if fold(pair[0]) not in _FORWARDED)
-    lines = (value for name, value in forwarded.request.headers if name == _FOR)
+    others = (pair for pair in headers if fold(pair[0]) not in _FORWARDED)
+    lines = (value for name, value in request.headers if name == _FOR)
     addresses = ", ".join(part.strip(" \t") for line in lines for part in line.split(","))
-    ours = ((_FOR, addresses), (_PROTO, forwarded.scheme), (_PORT, port(forwarded)))
-    return (*others, *(pair for pair in ours if pair[1]))
+    port = _host_and_port(request)[1] or ("443" if scheme == "https" else "80")
+    added = ((_FOR, addresses), (_PROTO, scheme), (_PORT, port))
+    return (*others, *(pair for pair in added if pair[1]))
 
 
-def cookies(request: Request) -> list[str]:
-    """Each `name=value` of its own; HTTP API events have them beside the headers."""
-    lines = (value for name, value in request.headers if name == "cookie")
-    return [cookie for line in lines for part in line.split(";") if (cookie := part.strip(" \t"))]
-
-
-# ---- what it came through -------------------------------------------------------------------------------------------
+# ---- the API, the time, the values of repeated names ----------------------------------------------------------------
 
 
 def account(request: Request) -> str:
-    """The service's account; empty in a V1 event, which does not name the service."""
-    return _arn_field(request.service_arn, 4)
+    """The account of the Lattice service; empty in a V1 event, which does not name the service."""
+    return parts.arn_field(request.service_arn, 4)
 
 
-def region(request: Request) -> str:
-    """The service's Region; on V1 that of the client's VPC, which is in the same one, or empty."""
-    return _arn_field(request.service_arn or request.caller.source_vpc_arn, 3)
+def api_id(request: Request) -> str:
+    """The API's id; for a Lattice event the service's, `svc-…`, or empty."""
+    return request.api_id or parts.arn_field(request.service_arn, 5).rpartition("/")[2]
 
 
-def service_id(request: Request) -> str:
-    """`svc-…`; empty in a V1 event."""
-    return _arn_field(request.service_arn, 5).rpartition("/")[2]
+def log_time(microseconds: int) -> str:
+    """The time as in access logs: `12/Mar/2020:19:03:58 +0000`. Not strftime, whose months depend on the locale.
 
-
-def _arn_field(arn: str | None, index: int) -> str:
-    fields = (arn or "").split(":", 5)
-    return fields[index] if len(fields) == 6 else ""
-
-
-# ---- when -----------------------------------------------------------------------------------------------------------
-
-
-def microseconds(forwarded: Forwarded) -> int:
-    """Since 1970, when Lattice took the request; on V1, which does not say, when the bridge did."""
-    return forwarded.request.time_epoch or int(forwarded.now * 1_000_000)
-
-
-def common_log_time(microseconds: int) -> str:
-    """`12/Mar/2020:19:03:58 +0000`. Not strftime, whose months are the locale's."""
+    >>> log_time(1_584_039_838_000_000)
+    '12/Mar/2020:19:03:58 +0000'
+    """
     at = gmtime(microseconds // 1_000_000)
     return f"{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
 
 
-# ---- who ------------------------------------------------------------------------------------------------------------
+def values_of(single: object, multi: object, field: str, faults: parts.Faults) -> object:
+    """The map to read, of a map with one value for each name and a map with all of them.
 
-_X509_V2: Final = {
-    "x509IssuerOu": "issuer_ou",
-    "x509SanDns": "san_dns",
-    "x509SanNameCn": "san_name_cn",
-    "x509SanUri": "san_uri",
-    "x509SubjectCn": "subject_cn",
-}
-_V1_NAMES: Final = {
-    "principal": "Principal",
-    "principalOrgID": "PrincipalOrgID",
-    "principalOrgPaths": "PrincipalOrgPaths",  # V2 has no such field: here it is empty, as in captures
-    "sessionName": "SessionName",
-    "type": "Type",
-    "x509IssuerOu": "X509Issuer/OU",
-    "x509SanDns": "X509SAN/DNS",
-    "x509SanNameCn": "X509SAN/NameCN",
-    "x509SanUri": "X509SAN/URI",
-    "x509SubjectCn": "X509Subject/CN",
-}
-
-# How Lattice escapes a `;` in this header is undocumented, and `CN=x; Principal=…` in a certificate would name another
-# principal to a reader that splits there, or at a comma, which is how repeated headers are joined. IAM's names may hold
-# commas and equals signs, and go through. Spaces at the ends are not the value's to a reader of fields. A backslash may
-# be an escape, as it is in `x-amzn-lattice-identity-tags`, and the bridge itself refuses it here.
-_ANY_NAME: Final = "|".join(name.replace("/", "/?") for name in (*_V1_NAMES.values(), "SourceVpcArn"))
-_UNSAYABLE_IN_V1: Final = re.compile(rf"[;\\\x00-\x1f\x7f]|,\s*({_ANY_NAME})\s*=|^\s|\s$", re.IGNORECASE)
-
-
-def tenant(forwarded: Forwarded) -> dict[str, str]:
-    """Under the name that authorizers commonly use. Empty when none was decided on."""
-    return {} if forwarded.tenant is None else {"tenantId": forwarded.tenant}
-
-
-def identity(caller: Caller) -> dict[str, str]:
-    """Whom Lattice vouches for, under the names of V2's `requestContext.identity`; nothing is there that is unknown."""
-    x509 = {key: getattr(caller.x509, field) for key, field in _X509_V2.items()} if caller.x509 else {}
-    found = {
-        "sourceVpcArn": caller.source_vpc_arn,
-        "type": "AWS_IAM" if caller.authenticated else None,
-        "principal": caller.principal,
-        "principalOrgID": caller.org_id,
-        "sessionName": caller.session_name,
-        **x509,
-    }
-    return {key: value for key, value in found.items() if value}
-
-
-def identity_headers(caller: Caller) -> dict[str, str]:
-    """The same as the two headers of V1. A field that could be read as two is left out.
-
-    Raises:
-        Forbidden: the principal is such a field. Who signed and is told as nobody could act unseen.
+    If an event has both, they must agree: a reader of one would otherwise see another value than a reader of the other.
+    AWS's examples have now the first of several values in the single map and now the last.
     """
-    said = {key: value for key, value in identity(caller).items() if _UNSAYABLE_IN_V1.search(value) is None}
-    found = {}
-    if (vpc := said.get("sourceVpcArn")) is not None:
-        found[NETWORK] = f"SourceVpcArn={vpc}"
-    if caller.authenticated:
-        if "principal" not in said:
-            raise Forbidden("identity_invalid", "the principal's name cannot be said in a header of V1")
-        told = {name: said.get(key, "") for key, name in _V1_NAMES.items() if _is_told(key, said)}
-        found[IDENTITY] = "; ".join(f"{name}={value}" for name, value in told.items())
-    return found
-
-
-def _is_told(key: str, said: dict[str, str]) -> bool:
-    """V1 has the certificate's fields with IAM Roles Anywhere only, and the others always."""
-    return key in said or not key.startswith("x509")
+    if multi is None or single is None:
+        return single if multi is None else multi
+    if not isinstance(single, Mapping) or not isinstance(multi, Mapping):
+        faults.add("malformed_event", f"{field} is not an object")
+        return None
+    lists = {name: values if isinstance(values, list) else [values] for name, values in multi.items()}
+    if single.keys() != lists.keys() or not all(single[name] in values for name, values in lists.items()):
+        faults.add("malformed_event", f"{field} has other values than its multi-value map")
+    return multi

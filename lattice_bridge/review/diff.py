@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from lattice_bridge.config.tables.test import outcome_of
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.event import parse_event
+from lattice_bridge.formats.recognise import parse_event
 from lattice_bridge.message import Request
 from lattice_bridge.tenancy.decide import Decision
 from lattice_bridge.tenancy.rules import ONLY_BY_NAME, Condition, Every, Key, Rule, Rules, Taken, broader_keys

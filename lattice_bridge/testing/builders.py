@@ -96,7 +96,6 @@ def lattice_event(
     origin = wire.Origin(
         request_id=request_id,
         epoch_microseconds=_microseconds(time),
-        region=home.region,
         service_arn=home.arn,
         service_network_arn=_arn_or(service_network_arn, home.sibling("servicenetwork/sn"), "service_network_arn"),
         target_group_arn=_arn_or(target_group_arn, home.sibling("targetgroup/tg"), "target_group_arn"),
@@ -279,7 +278,6 @@ class _Home:
 
     def __init__(self, arn: str, partition: str, region: str, account: str) -> None:
         self.arn = arn
-        self.region = region
         self._place = f"{region}:{account}"
         self._partition = partition
 

@@ -13,10 +13,12 @@ from typing import Any, Final, Literal
 
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS
-from lattice_bridge.formats.event import MAX_HEADER_BYTES, MAX_HEADER_LINES, parse_event
+from lattice_bridge.formats.event import MAX_HEADER_BYTES, MAX_HEADER_LINES
+from lattice_bridge.formats.recognise import parse_event
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
-from lattice_bridge.message import Pairs, parse_query, split_query
+from lattice_bridge.http.query import parse_query, split_query
+from lattice_bridge.message import Pairs
 from lattice_bridge.testing import departures_caller as caller
 from lattice_bridge.testing import departures_found as known
 from lattice_bridge.testing.departures_found import ABSENT, Departure, Fields, Found, Said

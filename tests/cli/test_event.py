@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lattice_bridge import parse_event
-from lattice_bridge.cli import event_file
+from lattice_bridge.cli import event as event_command
 from lattice_bridge.testing import all_events, lattice_event, load_event
 from lattice_bridge.testing.departures import departures
 from tests.cli.test_cli import BOX, ESCAPES, assert_harmless, read, seen, written
@@ -425,7 +425,7 @@ def test_what_notepad_puts_before_a_file_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_file_may_be_as_large_as_an_event_is_with_every_character_escaped() -> None:
-    assert event_file.LIMIT >= 6 * 5_000_000
+    assert event_command.LIMIT >= 6 * 5_000_000
 
 
 # ---- hostile text ---------------------------------------------------------------------------------------------------

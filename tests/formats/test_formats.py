@@ -15,11 +15,11 @@ from aws_lambda_powertools.utilities.parser.models import (
 )
 
 from lattice_bridge import parse_event
-from lattice_bridge.config.backend import Payload
 from lattice_bridge.errors import Forbidden, TooLarge
+from lattice_bridge.formats.event import Payload
 from lattice_bridge.formats.payload import encode
 from lattice_bridge.http.headers import fold
-from lattice_bridge.message import parse_query
+from lattice_bridge.http.query import parse_query
 from tests.support.builders import SERVICE, VPC, role, v1, v2
 
 PAYLOADS: tuple[Payload, ...] = get_args(Payload)

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from lattice_bridge import parse_event
 from lattice_bridge.errors import BadRequest, LoopDetected, TooLarge
-from lattice_bridge.formats.forwarded import MAX_HOPS
-from lattice_bridge.formats.payload import encode
+from lattice_bridge.formats.payload import MAX_HOPS, encode
 from lattice_bridge.http.headers import fold
 from tests.support.builders import role, v1, v2
 

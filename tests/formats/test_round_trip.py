@@ -38,7 +38,6 @@ NOW: Final = 1735689600.25
 ORIGIN: Final = Origin(
     request_id="lattice-1",
     epoch_microseconds=1735689600_250000,
-    region="eu-west-1",
     service_arn=SERVICE,
     service_network_arn=f"arn:aws:vpc-lattice:eu-west-1:{ACCOUNT}:servicenetwork/sn-1",
     target_group_arn=f"arn:aws:vpc-lattice:eu-west-1:{ACCOUNT}:targetgroup/tg-1",

@@ -11,10 +11,11 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from lattice_bridge.config.backend import DEFAULT_TIMEOUT, Backend, Invocation, Payload, Scheme, function_fault
+from lattice_bridge.config.backend import DEFAULT_TIMEOUT, Backend, Invocation, function_fault
 from lattice_bridge.config.options import DEFAULT_REFRESH, Options
 from lattice_bridge.config.tables.shape import Table, fit, fit_each
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
+from lattice_bridge.formats.event import Payload, Scheme
 from lattice_bridge.http import headers as names
 
 _SERVICE: Final = re.compile(r"arn:aws(-[a-z]+)*:vpc-lattice:[a-z0-9-]+:[0-9]{12}:service/svc-[0-9a-z]+")

@@ -147,7 +147,6 @@ def _origin(number: int, partition: str, region: str, account: str, time: int = 
     return wire.Origin(
         request_id=f"f2a9c1d0-7e53-4b1a-9c64-0d1e2f3a4b5{number:x}",
         epoch_microseconds=time,
-        region=region,
         service_arn=f"{lattice}service/svc-0a1b2c3d4e5f6071{number:x}",
         service_network_arn=f"{lattice}servicenetwork/sn-0a1b2c3d4e5f6071{number:x}",
         target_group_arn=f"{lattice}targetgroup/tg-0a1b2c3d4e5f6071{number:x}",

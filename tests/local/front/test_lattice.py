@@ -27,7 +27,6 @@ from lattice_bridge.message import X509
 ORIGIN = Origin(
     request_id="0e3bd8c8-6ef7-4f0d-8b0a-4f4b1d6f1f00",
     epoch_microseconds=1_696_331_543_569_690,
-    region="us-east-1",
     service_arn="arn:aws:vpc-lattice:us-east-1:123456789012:service/svc-0a40eebed65f8d69c",
     service_network_arn="arn:aws:vpc-lattice:us-east-1:123456789012:servicenetwork/sn-0bf3f2882e9cc805a",
     target_group_arn="arn:aws:vpc-lattice:us-east-1:123456789012:targetgroup/tg-6d0ecf831eec9f09",
