@@ -72,7 +72,7 @@ def parse(event: Mapping[str, Any]) -> Request:
         raw_query=raw_query,
         headers=parts.without_lattice_headers(headers),
         content=content,
-        target_group_arn=parts.read_text(event[CONTEXT][BALANCER].get(TARGET_GROUP_ARN)),
+        target_group_arn=parts.read_name(event[CONTEXT][BALANCER].get(TARGET_GROUP_ARN)),
         event=event,
         source="alb",
     )

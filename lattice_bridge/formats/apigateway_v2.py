@@ -80,7 +80,7 @@ def parse(event: Mapping[str, Any]) -> Request:
         time_epoch=parts.read_time(context.get(TIME), 1000),
         event=event,
         source="apigateway",
-        api_id=parts.read_text(context.get(API_ID)),
+        api_id=parts.read_name(context.get(API_ID)),
     )
 
 

@@ -222,7 +222,7 @@ def read_request_id(value: object) -> str | None:
     return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else None
 
 
-def read_text(value: object) -> str | None:
+def read_name(value: object) -> str | None:
     """A string that is not empty, or None: an ARN or an id that is compared with the configuration."""
     return value if isinstance(value, str) and value else None
 

@@ -90,9 +90,9 @@ def parse(event: Mapping[str, Any]) -> Request:
         content=content,
         caller=parts.caller_of(identity),
         request_id=parts.read_request_id(event.get(REQUEST_ID)),
-        service_arn=parts.read_text(context.get(SERVICE_ARN)),
-        service_network_arn=parts.read_text(context.get(NETWORK_ARN)),
-        target_group_arn=parts.read_text(context.get(TARGET_GROUP_ARN)),
+        service_arn=parts.read_name(context.get(SERVICE_ARN)),
+        service_network_arn=parts.read_name(context.get(NETWORK_ARN)),
+        target_group_arn=parts.read_name(context.get(TARGET_GROUP_ARN)),
         time_epoch=parts.read_time(context.get(TIME)),
         event=event,
     )
