@@ -205,6 +205,9 @@ def without_ambiguous_fields(caller: Caller) -> Caller:
         Forbidden: the principal is such a field. A caller that signed must not appear as an unsigned one.
     """
 
+    if not any(map(_AMBIGUOUS.search, parts.identity_of(caller).values())) and (caller.iam or not caller.authenticated):
+        return caller
+
     def plain(value: str | None) -> str | None:
         return None if value is None or _AMBIGUOUS.search(value) else value
 

@@ -77,10 +77,8 @@ def encode(
     if payload in ("lattice", request.format):
         event = _as_it_came(request, screen, ours)
     else:
-        raw_query = screen.query(request.raw_query)
         headers = (*(pair for pair in request.headers if screen.passes(pair[0])), *ours.items())
-        outgoing = replace(request, raw_query=raw_query, request_id=request_id)
-        event = _write(payload, outgoing, headers, now, scheme, {"tenantId": tenant})
+        event = _write(payload, request, headers, screen.query(request.raw_query), request_id, now, scheme, tenant)
     written = _serialised(event, request.content)
     if len(written) > limit:
         raise TooLarge("request_too_large", f"the payload is {len(written)} bytes; Lambda takes {limit}")
@@ -95,7 +93,8 @@ def convert(request: Request, payload: Format, now: float) -> dict[str, Any]:
     """
     if payload == request.format:
         return dict(request.event)
-    return _write(payload, request, request.headers, now, FORWARDED_SCHEME, {})
+    headers, request_id = request.headers, request.request_id or ""
+    return _write(payload, request, headers, request.raw_query, request_id, now, FORWARDED_SCHEME, None)
 
 
 def load_format(payload: Payload) -> None:
@@ -130,28 +129,43 @@ def _as_it_came(request: Request, screen: _Screen, ours: Mapping[str, str]) -> d
 
 
 def _write(
-    payload: Payload, request: Request, headers: Pairs, now: float, scheme: Scheme, added: Mapping[str, str]
+    payload: Payload,
+    request: Request,
+    headers: Pairs,
+    raw_query: str,
+    request_id: str,
+    now: float,
+    scheme: Scheme,
+    tenant: str | None,
 ) -> dict[str, Any]:
-    """The event in another format than the request came in."""
-    module = module_of(payload)
-    outgoing = replace(request, time_epoch=request.time_epoch or int(now * 1_000_000))
+    """The event in another format than the request came in, with these headers and this query."""
+    module, caller = module_of(payload), request.caller
     if payload in ("lattice-v1", "alb"):  # formats that name the caller in headers
-        outgoing = replace(outgoing, caller=lattice_v1.without_ambiguous_fields(request.caller))
+        caller = lattice_v1.without_ambiguous_fields(caller)
     if payload not in ("lattice-v1", "lattice-v2"):
-        headers = tuple(pair for pair in headers if not names.fold(pair[0]).startswith(module.OWN_HEADERS))
+        if own := module.OWN_HEADERS:
+            headers = tuple(pair for pair in headers if not names.fold(pair[0]).startswith(own))
         headers = _gateway().forwarded_headers(request, headers, scheme)
     if payload == "alb":  # has no field for the caller, so the backend gets the headers of V1
-        headers = (*headers, *lattice_v1.identity_headers(outgoing.caller).items())
-    outgoing = replace(outgoing, headers=_one_cookie_line(headers))
-    if payload in ("apigateway-v1", "apigateway-v2"):
-        return dict(module.write(outgoing, {**added, **lattice_v2.identity(request.caller)}))
-    return dict(module.write(outgoing))
+        headers = (*headers, *lattice_v1.identity_headers(caller).items())
+    outgoing = replace(
+        request,
+        headers=_one_cookie_line(headers),
+        raw_query=raw_query,
+        request_id=request_id,
+        caller=caller,
+        time_epoch=request.time_epoch or int(now * 1_000_000),
+    )
+    if payload not in ("apigateway-v1", "apigateway-v2"):
+        return dict(module.write(outgoing))
+    decided = {} if tenant is None else {"tenantId": tenant}  # the name that authorizers commonly use
+    written: dict[str, Any] = module.write(outgoing, {**decided, **lattice_v2.identity(caller)})
+    return written
 
 
 def _gateway() -> Any:
-    from lattice_bridge.formats import gateway  # imported here, since only three of the formats need it
-
-    return gateway
+    """Only three of the formats need it."""
+    return module_of("gateway")
 
 
 def _one_cookie_line(headers: Pairs) -> Pairs:

@@ -6,6 +6,7 @@ Rule: an event with marks of two formats is refused, never read as either (trap 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any, Final, get_args
 
@@ -72,6 +73,7 @@ def format_of(event: object) -> Format | None:
     return found[0] if len(found) == 1 else None
 
 
+@cache
 def module_of(name: str) -> Any:
     """The module of a format. Imported on first use: most bridges write one format, and a cold start waits for each."""
     return import_module(f"lattice_bridge.formats.{name.replace('-', '_')}")
