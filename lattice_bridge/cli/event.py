@@ -45,17 +45,17 @@ _EVIDENCE: Final = {"documented": "cyan", "observed": "green", "assumed": "yello
 
 @click.group(short_help="Make, read, check and convert Lattice events.")
 def event() -> None:
-    """Events as Lattice sends them to functions: make one, take one from the corpus, see what is read from one, where
-    it departs from what Lattice sends, and what it is in another format. FILE is a file with an event's JSON, or - for
-    stdin."""
+    """Events as Lattice sends them to functions: make one, show one of the corpus, see what the bridge reads from one,
+    find where it departs from what Lattice sends, and write it in another format. FILE is a file with an event's JSON,
+    or - for stdin."""
 
 
 @click.command(name="list", short_help="List the events of the corpus.")
 @click.argument("pattern", default="*")
 @JSON
 def list_command(pattern: str, *, as_json: bool) -> None:
-    """List the events that come with lattice-bridge, or those whose names fit PATTERN ('v2/*', '*/query-*'): what is
-    special about each, and how well that is known. Exits with 1 if none fits."""
+    """List the events that come with lattice-bridge, or those whose names match PATTERN ('v2/*', '*/query-*'): what is
+    special about each, and how well that is known. Exits with 1 if none matches."""
     from lattice_bridge.testing.corpus import UnknownEvent, all_events
 
     try:
@@ -74,14 +74,14 @@ def list_command(pattern: str, *, as_json: bool) -> None:
 
 
 def _case(name: str, expected: Mapping[str, Any]) -> dict[str, Any]:
-    """`reason` is null for an event that the bridge takes."""
-    told = {key: expected[key] for key in ("about", "evidence", "source")}
-    return {"name": name, **told, "reason": expected.get("reason")}
+    """`reason` is null for an event that the bridge accepts."""
+    facts = {key: expected[key] for key in ("about", "evidence", "source")}
+    return {"name": name, **facts, "reason": expected.get("reason")}
 
 
 @click.command(name="show", short_help="Print an event of the corpus.")
 @click.argument("name")
-@click.option("--expected", is_flag=True, help="What it must be read as, rather than the event.")
+@click.option("--expected", is_flag=True, help="Print the expected reading instead of the event.")
 @COMPACT
 def show_command(name: str, *, expected: bool, compact: bool) -> None:
     """Print the event NAME as bare JSON, as `sam local invoke -e` takes it: lattice-bridge event show v2/cookies."""
@@ -90,7 +90,7 @@ def show_command(name: str, *, expected: bool, compact: bool) -> None:
     try:
         found = load_event(name)
     except UnknownEvent as error:
-        raise click.UsageError(f"{error}; `lattice-bridge event list` has all") from error
+        raise click.UsageError(f"{error}; `lattice-bridge event list` lists all") from error
     show.say_json(all_events(name)[0].expected if expected else found, compact=compact)
 
 
@@ -115,7 +115,7 @@ _FLAGS: Final = {
     "request_id": "--request-id",
     "time": "--time",
 }
-"""`lattice_event`'s arguments, whose faults it tells by these names."""
+"""`lattice_event`'s arguments, which its error messages name, and the options for them."""
 
 
 def _version(_: click.Context, __: click.Parameter, text: str) -> Literal[1, 2]:
@@ -133,9 +133,11 @@ def _version(_: click.Context, __: click.Parameter, text: str) -> Literal[1, 2]:
 @click.option("--path", default="/", show_default=True, help="As sent, with the query: '/orders?a=1&a=2'.")
 @click.option("--header", "-H", "headers", multiple=True, help="'name: value'. Repeated names are kept.")
 @click.option("--body", help="Text, or @FILE for the bytes in a file.")
-@click.option("--json-body", help="The same, as application/json unless a header says otherwise.")
-@click.option("--principal", help="The ARN of whom Lattice authenticated; without it the request is not signed.")
-@click.option("--session-name", help="Of the role's session, if it is not in the ARN.")
+@click.option("--json-body", help="Text or @FILE, sent as application/json unless a header has another content-type.")
+@click.option(
+    "--principal", help="The ARN of the caller that Lattice authenticated. Without it the request is unsigned."
+)
+@click.option("--session-name", help="The name of the role's session, if it is not in the ARN.")
 @click.option("--org", "org_id", help="The principal's organisation, o-….")
 @click.option("--x509", multiple=True, help="'san_uri=spiffe://…': a field of the certificate, with Roles Anywhere.")
 @click.option("--source-vpc", help="vpc-… or an ARN.")
@@ -143,14 +145,14 @@ def _version(_: click.Context, __: click.Parameter, text: str) -> Literal[1, 2]:
 @click.option("--service-arn", help="The Lattice service.")
 @click.option("--service-network-arn", help="Its network.")
 @click.option("--target-group-arn", help="The function's target group.")
-@click.option("--region", help="If it is not in the service's ARN.")
-@click.option("--request-id", help="Lattice's id.")
-@click.option("--time", help="When Lattice took it: 2025-11-21T00:00:00Z, or microseconds since 1970.")
+@click.option("--region", help="The Region, if it is not in the service's ARN.")
+@click.option("--request-id", help="Lattice's id of the request.")
+@click.option("--time", help="When Lattice received it: 2025-11-21T00:00:00Z, or microseconds since 1970.")
 @COMPACT
 def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **asked: Any) -> None:
     """Print the event that Lattice would make of a request: lattice-bridge event new --path '/orders?id=7' --principal
-    arn:aws:iam::111122223333:role/blue-api. The same options make the same event; --body, without a content-type that
-    says text, is base64 in it, as Lattice has it."""
+    arn:aws:iam::111122223333:role/blue-api. The same options make the same event. As in Lattice's events, --body is
+    base64 unless the content-type is one for text."""
     from lattice_bridge.testing.builders import lattice_event
 
     pairs = [_header(text) for text in headers]
@@ -185,7 +187,7 @@ def _bytes(text: str | None) -> bytes:
         return b""
     if text.startswith("@"):
         return read_bytes(Path(text[1:]))
-    return text.encode("utf-8", "surrogateescape")  # what the shell gave, whatever it is
+    return text.encode("utf-8", "surrogateescape")  # the bytes that the shell passed
 
 
 def _check_json(body: bytes) -> None:
@@ -216,7 +218,7 @@ def _time(text: str | None) -> int | datetime | None:
 
 
 def _in_flags(text: str) -> str:
-    """A fault in the words of the command: what the caller wrote stands in quotes, and stays as it is."""
+    """A message of `lattice_event` with the names of options. Values, which are in quotes, stay as they are."""
     names = "|".join(sorted(_FLAGS, key=len, reverse=True))
     text = re.sub(rf"\b({names})=", lambda found: f"{_FLAGS[found[1]]} ", text)
     text = re.sub(rf"^({names})\b", lambda found: _FLAGS[found[1]], text)
@@ -226,9 +228,9 @@ def _in_flags(text: str) -> str:
 # ---- parse ---------------------------------------------------------------------------------------------------------
 
 _SHOWN: Final = 500
-"""Characters of a text that a terminal is shown."""
+"""Characters of a text that are shown on a terminal."""
 _HEX: Final = 16
-"""Bytes of a body that is no text."""
+"""Bytes of a body that is not text, which are shown."""
 
 
 @click.command(short_help="Show what is read from an event.")
@@ -236,7 +238,7 @@ _HEX: Final = 16
 @JSON
 def parse(file: Path, *, as_json: bool) -> None:
     """Show what lattice-bridge reads from the event in FILE (- for stdin), or why it refuses it. Exits with 0 if it
-    takes it, 1 if not. With --json the fields are those of `request` in the corpus' .expected.json, and some more."""
+    accepts it, 1 if not. With --json the fields are those of `request` in the corpus' .expected.json, and some more."""
     event = read_event(file)
     try:
         document = seen(parse_event(event))
@@ -253,7 +255,7 @@ def parse(file: Path, *, as_json: bool) -> None:
 
 
 def seen(request: Request) -> Document:
-    """A request as JSON can say it."""
+    """A request as JSON."""
     caller, body = request.caller, request.body
     return {
         "version": request.version,
@@ -281,7 +283,7 @@ def seen(request: Request) -> Document:
 
 
 def _text(body: bytes) -> str | None:
-    """None for what people call binary: not UTF-8, or with a NUL."""
+    """The body as text; None if it is binary: not UTF-8, or with a NUL."""
     try:
         return None if b"\0" in body else body.decode("utf-8")
     except UnicodeDecodeError:
@@ -300,7 +302,7 @@ def _refused(refusal: BridgeError, *, as_json: bool) -> None:
         show.say_document(document)
 
 
-# ---- for people -----------------------------------------------------------------------------------------------------
+# ---- parse: for a terminal ------------------------------------------------------------------------------------------
 
 _WORDS: Final = {
     "session_name": "session",
@@ -328,7 +330,7 @@ def _picture(document: Document) -> Iterator[tuple[show.Cell, Any]]:
     if document["authenticated"]:
         yield "caller", (document["principal"], "bold")
     else:
-        yield "caller", ("nobody authenticated it", "bold")
+        yield "caller", ("not authenticated", "bold")
     for key, word in _WORDS.items():
         if document[key] is not None:
             yield word, str(document[key])
@@ -347,11 +349,11 @@ def _body(document: Document) -> show.Cell:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({length} bytes)"
 
 
-# ---- for pipes ------------------------------------------------------------------------------------------------------
+# ---- parse: for pipes -----------------------------------------------------------------------------------------------
 
 
 def _facts(document: Document) -> Iterator[tuple[str, ...]]:
-    """A fact a line; what is a list has a line for each."""
+    """One line for each fact; a list has one line for each of its values."""
     for key, value in document.items():
         if key in ("query", "body_base64", "body_text"):
             continue
@@ -366,7 +368,7 @@ def _facts(document: Document) -> Iterator[tuple[str, ...]]:
 
 
 def _content(document: Document) -> Iterator[str]:
-    """Text as it is, bytes in hex; of nothing, nothing."""
+    """Text as it is, bytes in hex; nothing for an empty body."""
     if document["body_text"] is None:
         yield from ("hex", base64.b64decode(document["body_base64"])[:_HEX].hex())
     elif document["body_length"]:
@@ -381,7 +383,7 @@ def _content(document: Document) -> Iterator[str]:
 @JSON
 def check_command(file: Path, *, as_json: bool) -> None:
     """Find where the event in FILE (- for stdin) departs from what Lattice is documented, or was observed, to send; how
-    well that is known, with its row in docs/wire.md; and whether the bridge takes it all the same. Exits with 0 if it
+    well that is known, with its row in docs/wire.md; and whether the bridge accepts it all the same. Exits with 0 if it
     departs nowhere, 1 if it does."""
     from lattice_bridge.testing.departures import departures, version_meant
 
@@ -465,7 +467,7 @@ def _forwarded(request: Request, payload: Format, tenant: str) -> Document:
 # ---- reading an event ----------------------------------------------------------------------------------------------
 
 LIMIT: Final = 32 * MIB
-"""Bytes of a file. An event is at most 6 MB; people write theirs with blanks and escapes."""
+"""Bytes of a file. An event has at most 6 MB; hand-written ones have spaces and escapes."""
 
 
 def read_event(path: Path) -> Any:

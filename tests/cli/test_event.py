@@ -227,7 +227,7 @@ def test_what_is_read_is_a_table_on_a_terminal(tmp_path: Path) -> None:
 
 def test_a_caller_that_nobody_authenticated_is_called_that(tmp_path: Path) -> None:
     screen = seen("event", "parse", saved(tmp_path, lattice_event(1)))
-    assert "nobody authenticated it" in screen
+    assert "not authenticated" in screen
     assert "query_all" not in screen
 
 
