@@ -217,7 +217,7 @@ def test_repeated_tenant_header_of_a_gateway_stays_repeated(form: Format, event:
 
 @pytest.mark.parametrize("event", [None, 1, "x", [], {}, {**REST, **ALB}, {**HTTP, **ALB, "requestContext": CONTEXTS}])
 def test_event_with_no_marks_or_those_of_two_formats_has_no_format(event: object) -> None:
-    """Trap F6."""
+    """An event with marks of two formats is read as neither."""
     assert format_of(event) is None
 
 

@@ -38,7 +38,7 @@ LATTICE_SPELLINGS: Final = (
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("version", ["v1", "v2"])
 @pytest.mark.parametrize("name", SPELLINGS)
-def test_no_spelling_of_a_reserved_header_reaches_the_backend(payload: str, version: Version, name: str) -> None:
+def test_reserved_header_never_reaches_the_backend(payload: str, version: Version, name: str) -> None:
     event = made(version, BLUE, headers={name: MARK, "x-other": "kept"})
     assert MARK not in encoded(event, payload, credentials=frozenset({"x-id-token"})).decode()
     assert received(event, payload, credentials=frozenset({"x-id-token"})).values("x-other") == ["kept"]
@@ -47,7 +47,7 @@ def test_no_spelling_of_a_reserved_header_reaches_the_backend(payload: str, vers
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("principal", [None, BLUE])
 @pytest.mark.parametrize("name", LATTICE_SPELLINGS)
-def test_a_v2_client_s_word_for_lattice_s_reaches_no_backend(payload: str, principal: str | None, name: str) -> None:
+def test_lattice_header_of_a_v2_client_is_dropped(payload: str, principal: str | None, name: str) -> None:
     event = made("v2", principal, headers={name: f"Principal=arn:aws:iam::{ACCOUNT}:user/{MARK}; Type=AWS_IAM"})
     assert MARK not in encoded(event, payload).decode()
     assert received(event, payload).principal == principal
@@ -55,7 +55,7 @@ def test_a_v2_client_s_word_for_lattice_s_reaches_no_backend(payload: str, princ
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("name", ["X_Amzn_Lattice_Identity", "x-amzn-lattice_identity", "x.amzn.lattice.identity"])
-def test_a_v1_client_s_other_spelling_of_lattice_s_headers_reaches_no_backend(payload: str, name: str) -> None:
+def test_other_spelling_of_a_lattice_header_in_v1_is_dropped(payload: str, name: str) -> None:
     event = made("v1", headers={name: f"Principal=arn:aws:iam::{ACCOUNT}:user/{MARK}; Type=AWS_IAM"})
     assert MARK not in encoded(event, payload).decode()
 
@@ -63,14 +63,14 @@ def test_a_v1_client_s_other_spelling_of_lattice_s_headers_reaches_no_backend(pa
 @pytest.mark.parametrize(
     "name", ["x-amzn-oidc-identity", "X-Amzn-Oidc-Data", "x_amzn_oidc_data", "x-amzn-mtls-clientcert"]
 )
-def test_only_a_real_alb_says_who_logged_in(name: str) -> None:
+def test_user_header_of_a_load_balancer_is_dropped(name: str) -> None:
     assert MARK not in encoded(made("v2", BLUE, headers={name: MARK}), "alb").decode()
     assert MARK not in encoded(made("v1", BLUE, headers={name: MARK}), "alb").decode()
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_a_header_that_is_kept_is_kept_in_every_payload(payload: str, version: Version) -> None:
+def test_kept_header_is_kept_in_every_payload(payload: str, version: Version) -> None:
     event = made(version, BLUE, headers={"authorization": "Bearer x", "x-id-token": "y"})
     options: dict[str, Any] = {"keep": frozenset({"authorization"}), "credentials": frozenset({"x-id-token"})}
     read = received(event, payload, **options)
@@ -80,7 +80,7 @@ def test_a_header_that_is_kept_is_kept_in_every_payload(payload: str, version: V
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("version", ["v1", "v2"])
 @pytest.mark.parametrize("name", ["x-tenant-id", "X-Tenant-Id", "tenantId", "principal", "cookie", "authorization"])
-def test_a_query_parameter_a_cookie_or_a_path_never_becomes_a_header(payload: str, version: Version, name: str) -> None:
+def test_query_cookie_and_path_never_become_headers(payload: str, version: Version, name: str) -> None:
     target = f"/{name}:%20{MARK}?{name}={MARK}&headers={MARK}&{name}[]={MARK}"
     sent = Sent(HttpRequest("GET", target, [("cookie", f"{name}={MARK}; {name}: {MARK}")]), None, version)
     read = received(sent.event, payload)
@@ -103,7 +103,7 @@ BREAKING_OUT: Final = (
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("kind", ["text/plain", "application/json", "application/octet-stream"])
 @pytest.mark.parametrize("text", BREAKING_OUT)
-def test_a_body_stays_in_its_string(payload: str, kind: str, text: str) -> None:
+def test_body_cannot_leave_its_string(payload: str, kind: str, text: str) -> None:
     for version in ("v1", "v2"):
         sent = Sent(HttpRequest("POST", "/", [("content-type", kind)], text.encode()), None, version)
         read = received(sent.event, payload)
@@ -112,7 +112,7 @@ def test_a_body_stays_in_its_string(payload: str, kind: str, text: str) -> None:
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_a_lone_surrogate_is_no_way_out_either(payload: str, version: Version) -> None:
+def test_lone_surrogate_cannot_leave_its_string(payload: str, version: Version) -> None:
     read = received(made(version, BLUE, headers={"x-a": "\ud800"}, body="\udfff"), payload)
     assert (read.values("x-a"), read.body) == (["\ud800"], "\udfff".encode("utf-8", "surrogatepass"))
 
@@ -125,7 +125,7 @@ def test_a_lone_surrogate_is_no_way_out_either(payload: str, version: Version) -
         *((payload, version) for payload in GATEWAYS for version in ("v1", "v2")),
     ],
 )
-def test_two_cases_of_one_name_are_two_values_of_it(payload: str, version: Version) -> None:
+def test_two_spellings_of_a_name_are_two_values(payload: str, version: Version) -> None:
     event = made(version, headers={"X-A": "1", "x-a": "2", "Cookie": "a=1", "COOKIE": "b=2"})
     read = received(event, payload)
     assert ",".join(read.values("x-a")) == "1,2"
@@ -133,7 +133,7 @@ def test_two_cases_of_one_name_are_two_values_of_it(payload: str, version: Versi
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_the_tenant_s_name_arrives_whole(payload: str) -> None:
+def test_tenant_id_is_written_unchanged(payload: str) -> None:
     name = "a.b_c:d/e=f+g@h-i"
     for event in (made("v1"), made("v2"), made("v1", BLUE), made("v2", BLUE)):
         assert received(event, payload, tenant=name).tenant == name
@@ -142,7 +142,7 @@ def test_the_tenant_s_name_arrives_whole(payload: str) -> None:
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_the_limit_holds_for_what_is_written(payload: str, version: Version) -> None:
+def test_limit_counts_the_written_bytes(payload: str, version: Version) -> None:
     event = made(version, BLUE, body="x" * 100)
     size = len(encoded(event, payload))
     assert len(encoded(event, payload, limit=size)) == size
@@ -157,7 +157,7 @@ def test_the_limit_holds_for_what_is_written(payload: str, version: Version) -> 
         ("apigateway-v1", [("authorizer", "principalId"), ("identity", "userArn")]),
     ],
 )
-def test_the_principal_is_where_each_framework_looks(payload: str, places: list[tuple[str, ...]]) -> None:
+def test_principal_is_in_the_fields_that_frameworks_read(payload: str, places: list[tuple[str, ...]]) -> None:
     for event, expected in ((made("v1", BLUE), BLUE), (made("v2", BLUE), BLUE), (made("v2"), None)):
         for place in places:
             found = load(encoded(event, payload))["requestContext"]
@@ -166,7 +166,7 @@ def test_the_principal_is_where_each_framework_looks(payload: str, places: list[
             assert (found or None) == expected  # `principalId` is an empty string where there is none
 
 
-def test_the_signer_s_fields_are_strings_or_absent() -> None:
+def test_iam_fields_are_strings_or_absent() -> None:
     """AWS's examples show null for two of them only, and Powertools for TypeScript refuses it for the others."""
     iam = load(encoded(made("v2", BLUE), "apigateway-v2"))["requestContext"]["authorizer"]["iam"]
     assert {key for key, value in iam.items() if value is None} <= {"cognitoIdentity", "principalOrgId"}
@@ -179,7 +179,7 @@ def test_the_signer_s_fields_are_strings_or_absent() -> None:
         ("apigateway-v1", ("authorizer", "tenantId")),
     ],
 )
-def test_the_authorizer_s_tenant_is_there_for_everybody(payload: str, place: tuple[str, ...]) -> None:
+def test_tenant_is_in_every_authorizer_context(payload: str, place: tuple[str, ...]) -> None:
     for event in (made("v1", BLUE), made("v2", BLUE), made("v2"), made("v1")):
         found = load(encoded(event, payload))["requestContext"]
         for key in place:

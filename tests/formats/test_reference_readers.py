@@ -146,7 +146,7 @@ def documented(payload: str) -> Read:
     return READERS[payload](DOCUMENTED[payload], "x-tenant-id")
 
 
-def test_the_readers_are_of_all_payloads_and_read_what_is_documented() -> None:
+def test_every_payload_has_a_reader() -> None:
     assert set(READERS) == set(DOCUMENTED)
     assert {payload: documented(payload).method for payload in READERS} == {
         payload: event.get("method") or event.get("httpMethod") or event["requestContext"]["http"]["method"]

@@ -48,7 +48,7 @@ from tests.support.reference_readers import READERS, grouped, load, pairs_of
 @pytest.mark.parametrize("payload", PAYLOADS)
 @settings(max_examples=examples(125), deadline=None)
 @given(sent=anything_sent, tenant_header=st.sampled_from(["x-tenant-id", "x-tenant-id", "x-customer"]))
-def test_the_backend_reads_what_the_client_sent(payload: str, sent: Sent, tenant_header: str) -> None:
+def test_backend_reads_the_request_as_sent(payload: str, sent: Sent, tenant_header: str) -> None:
     read = received(sent.event, payload, tenant_header)
     path, _, raw_query = sent.http.target.partition("?")
     assert (read.method, read.path, read.body) == (sent.http.method, path, sent.http.body)
@@ -79,7 +79,7 @@ def test_the_backend_reads_what_the_client_sent(payload: str, sent: Sent, tenant
 @pytest.mark.parametrize("payload", GATEWAYS)
 @settings(max_examples=120, deadline=None)
 @given(sent=anything_sent)
-def test_how_the_client_connected_is_said_once_and_plainly(payload: str, sent: Sent) -> None:
+def test_scheme_and_port_are_written_once(payload: str, sent: Sent) -> None:
     read = received(sent.event, payload)
     (proto,), (port,) = read.values("x-forwarded-proto"), read.values("x-forwarded-port")
     assert proto in ("http", "https")
@@ -91,14 +91,14 @@ def test_how_the_client_connected_is_said_once_and_plainly(payload: str, sent: S
 @pytest.mark.parametrize("payload", ["apigateway-v1", "alb"])
 @settings(max_examples=120, deadline=None)
 @given(sent=anything_sent)
-def test_cookies_are_one_line_where_readers_take_one(payload: str, sent: Sent) -> None:
+def test_cookies_are_one_line(payload: str, sent: Sent) -> None:
     assert len(received(sent.event, payload).values("cookie")) <= 1
 
 
 @pytest.mark.parametrize("payload", GATEWAYS)
 @pytest.mark.parametrize("version", ["v1", "v2"])
 @pytest.mark.parametrize("principal", [None, BLUE])
-def test_lattice_own_headers_reach_only_an_alb_backend(payload: str, version: Version, principal: str | None) -> None:
+def test_lattice_headers_reach_only_alb_and_v1(payload: str, version: Version, principal: str | None) -> None:
     signer = None if principal is None else signer_of(principal, "o-a1b2c3d4e5", None)
     read = received(Sent(HttpRequest("GET", "/", []), signer, version).event, payload)
     own = {name for name, _ in read.headers if fold(name).startswith("x-amzn-lattice-")}
@@ -110,7 +110,7 @@ def test_lattice_own_headers_reach_only_an_alb_backend(payload: str, version: Ve
 
 @pytest.mark.parametrize("payload", ["lattice-v2", *WITH_SOURCE_IP])
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_the_time_is_the_request_s(payload: str, version: Version) -> None:
+def test_time_is_the_requests(payload: str, version: Version) -> None:
     read = received(Sent(HttpRequest("GET", "/", []), None, version).event, payload)
     assert read.milliseconds == 1735689600_250
     if read.time_text is not None:
@@ -139,14 +139,14 @@ ADDRESSES: Final[list[tuple[list[str], str]]] = [
 
 @pytest.mark.parametrize("payload", WITH_SOURCE_IP)
 @pytest.mark.parametrize(("lines", "expected"), ADDRESSES)
-def test_the_source_address_is_the_last_one_or_none(payload: str, lines: list[str], expected: str) -> None:
+def test_source_address_is_the_last_one_or_none(payload: str, lines: list[str], expected: str) -> None:
     assert received(made("v2", headers={"x-forwarded-for": lines}), payload).source_ip == expected
 
 
 @pytest.mark.parametrize("payload", WITH_SOURCE_IP)
 @settings(max_examples=120, deadline=None)
 @given(text=st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=12))
-def test_the_source_address_is_always_an_address(payload: str, text: str) -> None:
+def test_source_address_is_always_an_address(payload: str, text: str) -> None:
     found = received(made("v2", headers={"x-forwarded-for": text}), payload).source_ip
     assert found is not None
     ip_address(found)
@@ -163,7 +163,7 @@ def assert_same_caller(after: Caller, before: Caller, *, through_v1: bool) -> No
 @pytest.mark.parametrize("payload", ["lattice-v1", "lattice-v2"])
 @settings(max_examples=examples(300), deadline=None)
 @given(sent=anything_sent)
-def test_a_converted_event_has_the_same_caller_and_request(payload: str, sent: Sent) -> None:
+def test_converted_event_has_the_same_caller_and_request(payload: str, sent: Sent) -> None:
     before = parse_event(sent.event)
     converted = load(encoded(sent.event, payload))
     if payload == "lattice-v2":  # typed readers require the three, empty where V1 does not say
@@ -183,7 +183,7 @@ def test_a_converted_event_has_the_same_caller_and_request(payload: str, sent: S
 @pytest.mark.parametrize("payload", ["lattice-v1", "alb"])
 @pytest.mark.parametrize("field", ["x509SanUri", "x509SubjectCn", "x509IssuerOu", "x509SanDns", "x509SanNameCn"])
 @pytest.mark.parametrize("value", HOSTILE_X509)
-def test_no_certificate_forges_a_field_of_the_header(payload: str, field: str, value: str) -> None:
+def test_certificate_cannot_forge_a_field_of_the_header(payload: str, field: str, value: str) -> None:
     event = made("v2", BLUE)
     event["requestContext"]["identity"] |= {field: value, "principalOrgID": "o-a1b2c3d4e5"}
     read = received(event, payload)
@@ -195,7 +195,7 @@ def test_no_certificate_forges_a_field_of_the_header(payload: str, field: str, v
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("field", ["principalOrgID", "sourceVpcArn"])
 @pytest.mark.parametrize("value", HOSTILE_X509)
-def test_no_other_field_forges_a_principal(payload: str, field: str, value: str) -> None:
+def test_other_field_cannot_forge_a_principal(payload: str, field: str, value: str) -> None:
     event = made("v2", BLUE)
     event["requestContext"]["identity"][field] = value
     assert received(event, payload).principal == BLUE
@@ -203,7 +203,7 @@ def test_no_other_field_forges_a_principal(payload: str, field: str, value: str)
 
 @pytest.mark.parametrize("payload", ["lattice-v1", "alb"])
 @pytest.mark.parametrize("session", ["a,Type=NONE", "a,type=AWS_IAM", "a,SessionName=b", "a,PrincipalOrgID=o-1"])
-def test_a_session_that_looks_like_a_field_is_nobody_else(payload: str, session: str) -> None:
+def test_session_that_looks_like_a_field_is_harmless(payload: str, session: str) -> None:
     event = made("v2", role("blue-api", session=session))
     try:
         written = load(encoded(event, payload))
@@ -219,7 +219,7 @@ def test_a_session_that_looks_like_a_field_is_nobody_else(payload: str, session:
 
 @pytest.mark.parametrize("payload", ["lattice-v1", *GATEWAYS])
 @pytest.mark.parametrize("kind", ["NONE", "aws_iam", ""])
-def test_a_v2_identity_that_lattice_did_not_check_is_nobody(payload: str, kind: str) -> None:
+def test_unchecked_identity_of_v2_is_not_written(payload: str, kind: str) -> None:
     event = made("v2", BLUE)
     event["requestContext"]["identity"]["type"] = kind
     assert received(event, payload).principal is None
@@ -228,7 +228,7 @@ def test_a_v2_identity_that_lattice_did_not_check_is_nobody(payload: str, kind: 
 
 @pytest.mark.parametrize("payload", ["lattice-v2", *GATEWAYS])
 @pytest.mark.parametrize("end", ["; Type=NONE", "; Type="])  # without a Type it is refused
-def test_a_v1_identity_that_lattice_did_not_check_is_nobody(payload: str, end: str) -> None:
+def test_unchecked_identity_of_v1_is_not_written(payload: str, end: str) -> None:
     event = made("v1", headers={"x-amzn-lattice-identity": f"Principal={BLUE}{end}"})
     assert received(event, payload).principal is None
     assert BLUE not in encoded(event, payload).decode()
@@ -239,6 +239,6 @@ def test_a_v1_identity_that_lattice_did_not_check_is_nobody(payload: str, end: s
 @pytest.mark.parametrize(
     "principal", [role("a,b=c"), role("blue-api", session="a,b=c"), role("a=b,c@d", session="=,=")]
 )
-def test_a_name_with_commas_and_equals_signs_is_carried(payload: str, version: Version, principal: str) -> None:
+def test_name_with_commas_and_equals_signs_is_written(payload: str, version: Version, principal: str) -> None:
     event = made(version, principal)
     assert received(event, payload).principal == parse_event(event).caller.principal == principal

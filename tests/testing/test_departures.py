@@ -193,7 +193,7 @@ def test_a_caller_that_did_not_sign_has_nothing_but_its_vpc() -> None:
     ]
 
 
-def test_a_map_that_the_bridge_reads_is_refused_for_what_is_no_text() -> None:
+def test_query_map_with_other_values_than_text_is_refused() -> None:
     event = lattice_event() | {"queryStringParameters": {"page": [1]}}
     assert ("/queryStringParameters/page", "observed", True) in brief(departures(event))
 
@@ -204,13 +204,13 @@ def test_a_body_may_be_either_where_aws_does_not_say() -> None:
     assert departures(event | {"body": "e30=", "isBase64Encoded": True}) == []
 
 
-def test_text_that_is_marked_as_base64_departs_unless_it_is_no_utf8() -> None:
+def test_base64_of_text_departs_unless_it_is_not_utf8() -> None:
     event = lattice_event(headers={"content-type": "text/plain"}, body=b"\xff")
     assert departures(event) == []
     assert brief(departures(event | {"body": "aGk="})) == [("/body", "documented", False)]
 
 
-def test_the_documented_example_of_v2_is_refused_and_told_to_be_the_documented_one() -> None:
+def test_documented_example_of_v2_is_refused_by_name() -> None:
     """Trap B11: its sessionName is not the session in the principal's ARN."""
     [case] = all_events("invalid/identity-documented-example")
     [told] = [one for one in departures(case.event) if one.refused]
@@ -225,7 +225,7 @@ def test_an_event_without_a_request_id_departs_nowhere() -> None:
         assert departures(event) == []
 
 
-def test_the_most_copied_fixture_of_v2_departs_where_readers_break() -> None:
+def test_most_copied_fixture_of_v2_departs() -> None:
     """Strings for lists, capitals in the certificate's fields, no query in the path, no id."""
     event = lattice_event(2, "POST", "/newpath?order=1", json={}, principal=ROLE)
     event |= {"path": "/newpath", "queryStringParameters": {"order": "1"}}
@@ -446,7 +446,7 @@ def damaged(draw: st.DrawFn) -> Event:
 
 
 @given(damaged() | anything)
-def test_the_bridge_refuses_an_event_exactly_if_a_departure_says_so(event: Any) -> None:
+def test_refused_departure_means_a_refused_event(event: Any) -> None:
     assert any(departure.refused for departure in departures(event)) is refuses(event)
 
 

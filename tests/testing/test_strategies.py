@@ -102,7 +102,7 @@ def test_a_round_of_each_target_finds_nothing(name: str) -> None:
 
 @QUICK
 @given(strategies.events())
-def test_an_event_is_json_that_departs_in_nothing_from_what_lattice_sends(event: dict[str, Any]) -> None:
+def test_event_has_no_departures(event: dict[str, Any]) -> None:
     assert json.loads(json.dumps(event)) == event
     assert departures(event) == []
 
@@ -312,7 +312,7 @@ def test_what_is_no_tenant_id_can_be(miss: str) -> None:
     assert reaches("not_tenant_ids", NEAR_MISSES[miss])
 
 
-def test_tenant_ids_go_up_to_256_characters_and_have_all_of_the_grammar() -> None:
+def test_tenant_ids_cover_the_grammar() -> None:
     assert reaches("tenant_ids", lambda text: len(text) == 256)
     assert reaches("tenant_ids", lambda text: set("._:/=+@-") <= set(text))
 
@@ -322,7 +322,7 @@ def test_tenant_ids_go_up_to_256_characters_and_have_all_of_the_grammar() -> Non
 
 @QUICK
 @given(strategies.backend_replies(), st.sampled_from(["GET", "HEAD"]))
-def test_a_valid_reply_of_a_backend_becomes_one_that_lattice_takes(answer: bytes, method: str) -> None:
+def test_valid_answer_becomes_a_valid_reply(answer: bytes, method: str) -> None:
     assert_valid_reply(render(decode(answer), method), method)
 
 
@@ -459,7 +459,7 @@ def test_the_simplest_map_is_one_role_and_one_tenant() -> None:
 
 @settings(QUICK, max_examples=80)
 @given(st.data())
-def test_who_is_let_in_is_somebody_whom_a_rule_of_the_map_is_for(data: st.DataObject) -> None:
+def test_allowed_caller_has_a_rule(data: st.DataObject) -> None:
     """By fuzz.allowed, which reads the map's tables for itself."""
     written = data.draw(strategies.maps())
     by = st.sampled_from(written.principals) if written.principals else None
@@ -501,7 +501,7 @@ def test_anything_can_be(kind: str) -> None:
     assert reaches("anything", ANYTHING[kind])
 
 
-def test_what_is_nested_is_as_deep_as_it_says_and_can_be_shown() -> None:
+def test_nested_value_has_its_depth_and_a_short_repr() -> None:
     value: Any = Nested(3)
     assert json.dumps(value) == "[[[[]]]]"
     assert repr([Nested(5000)]) == "[Nested(5000)]"
