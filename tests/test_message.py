@@ -98,7 +98,7 @@ def test_a_query_that_is_written_is_read_as_itself(pairs: list[tuple[str, str]])
     assert parse_query(raw) == tuple(pairs)
 
 
-def test_a_caller_is_nobody_until_somebody_says_so() -> None:
+def test_caller_is_unauthenticated_by_default() -> None:
     assert (Caller().authenticated, Caller().principal) == (False, None)
 
 

@@ -225,7 +225,7 @@ def test_what_is_read_is_a_table_on_a_terminal(tmp_path: Path) -> None:
         assert text in screen
 
 
-def test_a_caller_that_nobody_authenticated_is_called_that(tmp_path: Path) -> None:
+def test_unsigned_caller_is_shown_as_not_authenticated(tmp_path: Path) -> None:
     screen = seen("event", "parse", saved(tmp_path, lattice_event(1)))
     assert "not authenticated" in screen
     assert "query_all" not in screen

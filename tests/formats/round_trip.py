@@ -48,7 +48,7 @@ def format_of(event: dict[str, Any], payload: str) -> str:
 
 
 def received(event: dict[str, Any], payload: str, tenant_header: str = "x-tenant-id", **options: Any) -> Read:
-    """What the backend reads. The event must stay as it was, since a log may still want it."""
+    """The request that the backend reads. The event must not be changed."""
     before = copy.deepcopy(event)
     written = load(encoded(event, payload, tenant_header, **options))
     assert event == before
@@ -342,7 +342,7 @@ def expected_cookies(sent: Sent) -> tuple[str, ...]:
 
 
 def addresses_in_one_line(headers: dict[str, list[str]]) -> dict[str, list[str]]:
-    """API Gateway and a load balancer write `x-forwarded-for` with a comma and a blank, where Lattice has a comma."""
+    """API Gateway and a load balancer write `x-forwarded-for` with a comma and a space, where Lattice has a comma."""
     lines = headers.get("x-forwarded-for")
     parts = [part.strip(" \t") for line in lines or () for part in line.split(",")]
     return {**headers, "x-forwarded-for": [", ".join(parts)]} if lines else headers

@@ -1,4 +1,4 @@
-"""What a backend receives in each format."""
+"""The payload of a backend, in each format."""
 
 from __future__ import annotations
 
@@ -422,18 +422,18 @@ def test_rest_api_event_has_every_required_field() -> None:
 
 @pytest.mark.parametrize("name", ["x-amzn-oidc-identity", "X_Amzn_Oidc_Data", "x-amzn-mtls-clientcert-subject"])
 def test_header_of_a_load_balancer_from_a_client_is_dropped(name: str) -> None:
-    """Trap A15: a backend behind a load balancer takes it for whom the balancer authenticated."""
+    """Trap A15: a backend behind a load balancer reads it as the user that the balancer authenticated."""
     assert "forged" not in set(strings(told("alb", sent(headers={name: "forged"}))))
 
 
 @pytest.mark.parametrize("name", ["x-amzn-vpc-id", "x-amzn-vpce-config", "X_Amzn_Vpce_Id", "cloudfront-viewer-country"])
 def test_header_of_a_gateway_from_a_client_is_dropped(name: str) -> None:
-    """Trap A15: a backend of a private API takes it for the network the request came from."""
+    """Trap A15: a backend of a private API reads it as the network that the request came from."""
     assert "forged" not in set(strings(told("apigateway-v1", sent(headers={name: "forged"}))))
 
 
 @pytest.mark.parametrize("payload", ["lattice-v1", "alb"])
-def test_a_session_name_cannot_make_its_caller_nobody(payload: Payload) -> None:
+def test_session_name_cannot_hide_its_caller(payload: Payload) -> None:
     event = sent(role("blue-api", session="a,Principal=x"))
     with pytest.raises(Forbidden, match="identity_invalid"):
         told(payload, event)

@@ -42,7 +42,7 @@ came_out: dict[tuple[str, str, str], Loss | None] = {}
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a handler is given beside the event, when it is called here."""
+    """The context of a handler that is called here."""
 
     tenant_id: str | None
     function_name: str = "orders"
@@ -175,7 +175,7 @@ def behind_a_bridge(toml: str, handler: Handler) -> Bridge:
 
 
 def run(python: str, **names: Any) -> dict[str, Any]:
-    """What a block of Python defines."""
+    """The values that a block of Python defines."""
     found: dict[str, Any] = {"__name__": "app", **names}
     exec(compile(python, "docs/backends.md", "exec"), found)
     return found

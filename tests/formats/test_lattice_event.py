@@ -1,4 +1,4 @@
-"""What the corpus under events/ cannot say in one file: limits, several faults at once, what stays out of a message."""
+"""Reading Lattice events, beyond the corpus: limits, several faults at once, and values that no message may quote."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ PATHS = [
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("others", ["PrincipalOrgID=; SessionName=; Type=AWS_IAM", "Type=AWS_IAM"])
 def test_a_principals_path_makes_no_other_principal_of_v1(kind: str, name: str, path: str, others: str) -> None:
-    """Trap A16: IAM allows `;` in a path, and bob would become alice, or a caller that nobody authenticated."""
+    """Trap A16: IAM allows `;` in a path, and bob would become alice, or an unsigned caller."""
     principal = f"Principal=arn:aws:iam::111122223333:{kind}{path}{name}"
     for identity in (f"{principal}; {others}", f"{others}; {principal}"):
         with pytest.raises(BadRequest):

@@ -1,4 +1,4 @@
-"""What the backend receives: Lattice's own event, with our headers in place of the client's."""
+"""The payload of a backend: Lattice's own event, with our headers in place of the client's."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def test_path_and_method_are_read_alike() -> None:
 
 
 def test_powertools_models_accept_v1_and_refuse_lists_of_v2() -> None:
-    """Which is why fixtures are copied that no service sends."""
+    """So people copy fixtures that no service sends."""
     refused = {asked: names for asked, _, theirs, names in differences() if theirs == "raises ValidationError"}
     assert "v2/header-strings" not in refused["`VpcLatticeV2Model`"]
     assert len(refused["`VpcLatticeV2Model`"]) > 75

@@ -32,12 +32,12 @@ OF_TWO_READINGS = {
     "v1/roles-anywhere": "the bridge does not read the certificate's fields, so this test has none to hand in",
     "v1/roles-anywhere-equals-sign": "empty fields may be there or not",
     "v1/signed-role-empty-values": "empty fields may be there or not, and unknown ones",
-    "v1/signed-role-tight": "without the blank, and in another order",
+    "v1/signed-role-tight": "without the space, and in another order",
     "v1/signed-user": "empty fields may be there or not",
     "v2/body-base64-json": "base64 of JSON with a charset, which AWS leaves open",
-    "v2/tenant-header-blanks": "HTTP takes blanks at the ends off, and wire.md does not say that Lattice does",
+    "v2/tenant-header-blanks": "HTTP removes spaces at the ends; whether Lattice does, wire.md does not say",
 }
-"""What Lattice may send as well as what the builder makes of the same request."""
+"""Events that Lattice may send for a request for which the builder makes another event."""
 
 SENT = [case for case in all_events("v[12]/*") if not departures(case.event) and case.name not in OF_TWO_READINGS]
 

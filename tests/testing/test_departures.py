@@ -1,4 +1,4 @@
-"""Where an event departs from what Lattice sends: every kind of departure, the corpus, and what may never be one."""
+"""Departures of an event from what Lattice sends: every kind, the corpus, and differences that are no departures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a reply: as the corpus says, as the local front finds, and nothing of what the bridge makes."""
+"""Faults of a reply: those in the corpus, those that the local front refuses, and none in the bridge's replies."""
 
 from __future__ import annotations
 
