@@ -14,7 +14,7 @@ from benchmarks.request import EVENT, TENANT
 from benchmarks.section import Bench, Section
 from benchmarks.table import Table
 from lattice_bridge import parse_event
-from lattice_bridge.config.options import Payload
+from lattice_bridge.formats.event import Payload
 from lattice_bridge.formats.payload import encode
 
 ROUNDS, CALLS = 15, 1000

@@ -1,6 +1,6 @@
-"""The strategies of lattice_bridge.testing against the bridge, for longer than tests may take: `make fuzz`.
+"""Runs the strategies of lattice_bridge.testing against the bridge, for longer than tests may take: `make fuzz`.
 
-Rule: bounded by examples and by seconds, in two processes; what is found can be run again by what is printed.
+Rule: bounded by examples and by seconds, in two processes. For a failure, the command that repeats it is printed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PROCESSES = 2
 
 
 def rounds(names: tuple[str, ...], examples: int, seed: int) -> Iterator[Round]:
-    """All rounds, spread evenly: if the time is up, each target has had about the same part of its examples."""
+    """All rounds, spread evenly: if the time is up, each target has tried about the same part of its examples."""
     total = sum(TARGETS[name].thousandths for name in names)
     planned: list[tuple[float, str, int]] = []
     for name in names:
@@ -40,7 +40,7 @@ def rounds(names: tuple[str, ...], examples: int, seed: int) -> Iterator[Round]:
 
 
 def fuzz(todo: list[Round], seconds: float, progress: Progress) -> list[Outcome]:
-    """Rounds, until they are through, the time is, or one has found something."""
+    """Runs rounds until all are done, the time is up, or one has failed."""
     until = time.monotonic() + seconds
     totals = Counter[str]()
     for one in todo:
@@ -62,7 +62,7 @@ def fuzz(todo: list[Round], seconds: float, progress: Progress) -> list[Outcome]
 
 
 def report(found: list[Outcome], console: Console, seconds: float, asked: int) -> None:
-    """A line a target, and what was found."""
+    """Prints one line for each target, and the failures."""
     table = Table()
     for title in ("target", "examples", "rounds", "a second of one processor"):
         table.add_column(title, justify="left" if title == "target" else "right")
@@ -72,7 +72,7 @@ def report(found: list[Outcome], console: Console, seconds: float, asked: int) -
         table.add_row(name, f"{tried:,}", str(len(of)), f"{tried / spent:,.0f}")
     console.print(table)
     tried = sum(outcome.examples for outcome in found)
-    cut = "" if tried >= asked else f", of {asked:,}: the time was up, or something was found"
+    cut = "" if tried >= asked else f", of {asked:,}: the time was up, or a round failed"
     console.print(f"{tried:,} examples in {seconds:.0f} s{cut}", highlight=False)
     for outcome in found:
         if outcome.failure:
@@ -84,12 +84,16 @@ def report(found: list[Outcome], console: Console, seconds: float, asked: int) -
 
 
 @click.command()
-@click.option("--examples", default=100_000, show_default=True, help="How many, over all targets.")
-@click.option("--seconds", default=300.0, show_default=True, help="No round begins after so many.")
-@click.option("--only", type=click.Choice(list(TARGETS)), multiple=True, help="Some targets.")
-@click.option("--seed", type=int, help="Of the first round; the others count on from it. By default another each time.")
+@click.option("--examples", default=100_000, show_default=True, help="The number of examples, over all targets.")
+@click.option("--seconds", default=300.0, show_default=True, help="No round begins after so many seconds.")
+@click.option("--only", type=click.Choice(list(TARGETS)), multiple=True, help="Only these targets.")
+@click.option(
+    "--seed",
+    type=int,
+    help="The seed of the first round; the others count on from it. By default another one each time.",
+)
 def main(examples: int, seconds: float, only: tuple[str, ...], seed: int | None) -> None:
-    """Try examples, and say what was found. Exits with 1 if anything was."""
+    """Try examples, and print failures. Exits with 1 if there are any."""
     console, began = Console(), time.monotonic()
     seed = secrets.randbelow(10**9) if seed is None else seed
     todo = list(rounds(only or tuple(TARGETS), examples, seed))

@@ -1,7 +1,7 @@
-"""Whether a map lets a caller be a tenant, by looking at every rule.
+"""Decides whether a map may give a caller a tenant, by checking every rule.
 
-Rule: nothing of the package is used, and nothing but the tables and the event's own fields is looked at. More is let
-through than a map does, which rule is the most specific being another test's business; what is not is certainly wrong.
+Rule: uses nothing of the package, only the tables and the event's own fields. It allows more than a map does, since it
+does not compare how specific rules are; a decision that it does not allow is certainly wrong.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Table = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A caller as an event says it. `arn` is None if Lattice authenticated nobody."""
+    """The caller of an event. `arn` is None for an unsigned request."""
 
     arn: str | None = None
     session: str | None = None
@@ -25,7 +25,7 @@ class Asking:
 
     @classmethod
     def of(cls, event: Table) -> Asking:
-        """Of an event that was made by the book."""
+        """The caller of an event that Lattice can send."""
         if event.get("version") == "2.0":
             fields = dict(event["requestContext"]["identity"])
             uri = fields.get("x509SanUri")
@@ -49,7 +49,7 @@ def _parts(lines: str) -> list[tuple[str, str, str]]:
 def may_be(
     tenant: str, asking: Asking, wanted: str | None, rules: Sequence[Table], tenants: Mapping[str, bool]
 ) -> bool:
-    """Whether some rule for the caller gives the tenant, it is active, the header asks for no other, and no rule
+    """Whether a rule for the caller gives the tenant, the tenant is active, the header requests no other, and no rule
     without conditions denies the caller."""
     if tenants.get(tenant) is not True or wanted not in (None, tenant):
         return False
@@ -65,7 +65,7 @@ def _conditions(rule: Table) -> set[str]:
 
 
 def is_for(rule: Table, asking: Asking) -> bool:
-    """Whether the caller is one that a rule is for. No request here carries a token."""
+    """Whether a rule applies to the caller. No request here has a token."""
     if "jwt" in rule:
         return False
     if rule.get("anyone"):
@@ -99,13 +99,13 @@ def _numbered(account: str) -> str:
 
 
 def gives(rule: Table, tenant: str, asking: Asking, tenants: Mapping[str, bool]) -> bool:
-    """Whether a rule gives a caller that it is for the tenant."""
+    """Whether a rule that applies to the caller gives the tenant."""
     source = rule.get("tenant_from")
     if source == "session":
         return asking.session == str(rule.get("template", "{tenant}")).replace("{tenant}", tenant)
     if source == "x509_san_uri":
         return asking.uri == str(rule["template"]).replace("{tenant}", tenant)
     if source is not None:
-        return False  # a claim, and there is no token
+        return False  # a claim, and no request has a token
     listed = [rule["tenant"]] if "tenant" in rule else rule["tenants"]
     return tenant in (tenants if listed == "*" else listed)

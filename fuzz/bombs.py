@@ -1,8 +1,8 @@
-"""Events and answers of 6 MB that are made to take long: one place of them is filled with a piece, many times over.
+"""Events and answers of 6 MB that take long to process: one place in them is filled with a repeated piece.
 
-Rule: a check measures the processor's time, and nothing else is asserted: that the answers are right is for the other
-targets. Other processes make it longer, so time that is over the limit is measured again, beside what Python's own
-parser takes for the hardest 6 MB.
+Rule: a check measures processor time and asserts nothing else; the other targets check that answers are right. Other
+processes make it longer, so a time over the limit is measured again, beside the time of Python's own parser for the
+hardest 6 MB.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from fuzz.rounds import Prepared
 from lattice_bridge.testing import lattice_event
 
 LIMIT: Final = 0.5
-"""Seconds of processor time for one event or answer: the handler's whole work. Python's own parser takes most of it for
-an answer that is one object of 450,000 members."""
+"""Seconds of processor time that the handler may take for one event or answer. Python's own parser takes most of it
+for an answer that is one object of 450,000 members."""
 
 SIZE: Final = 6_000_000
-"""Bytes of JSON, which Lambda takes and gives."""
+"""Bytes of JSON that Lambda accepts and returns."""
 
 ROLE: Final = "arn:aws:iam::111122223333:role/blue-api"
 MAP: Final = f"""
@@ -88,11 +88,11 @@ FILLERS: Final[Mapping[str, Callable[[str, int], Any]]] = {
     "objects": lambda piece, size: [{piece: piece}] * (size // (2 * len(piece) + 8)),
     "nested": lambda piece, size: [_nested(100 * len(piece))] * (size // (200 * len(piece) + 3)),
 }
-"""By name, what makes a value of about so many bytes of JSON from a piece, which is counted as ASCII."""
+"""Name → makes a value of about so many bytes of JSON from a piece, which is counted as ASCII."""
 
 
 def bombs(number: int) -> Prepared:
-    """Events and answers, against a bridge whose backend has a format of the seed."""
+    """Events and answers, for a bridge whose backend has a format that the seed chooses."""
     dice = random.Random(number)  # noqa: S311 - a round has to come out the same again
     behind = Behind()
     handler = handler_for(MAP.replace("{payload}", dice.choice(FORMATS)), behind)

@@ -1,6 +1,6 @@
-"""The whole handler, made as Lambda makes it, with a drawn map, format of the payload and kind of backend.
+"""The whole handler, made as Lambda makes it, with a drawn map, payload format and kind of backend.
 
-Rule: only the invocation is not real. What the backend was told, and what went to the log, is looked at each time.
+Rule: only the invocation is not real. The payload of each invocation and each log line are checked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from fuzz.allowed import Asking, may_be
 from fuzz.rounds import Prepared
 from lattice_bridge import Bridge
 from lattice_bridge.bootstrap import make_handler
-from lattice_bridge.config.options import Payload
 from lattice_bridge.config.reload import Handler, ReloadingHandler
 from lattice_bridge.errors import (
     BackendFailed,
@@ -31,6 +30,7 @@ from lattice_bridge.errors import (
     TooLarge,
     Unavailable,
 )
+from lattice_bridge.formats.event import Payload
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.invoke.call import Call
 from lattice_bridge.local.front.lattice import Signer, http_response
@@ -50,7 +50,7 @@ Answer = bytes | Exception
 
 @dataclass
 class Behind:
-    """The backend, and the log. What a request brought is there until the next one."""
+    """The backend, and the log. Calls and lines of a request are kept until the next one."""
 
     answer: Answer = b""
     calls: list[Call] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Setting:
 
 
 def setting(number: int) -> Setting:
-    """The one of a seed. Not the simplest map, which is what Hypothesis begins with, but the tenth."""
+    """The setting of a seed. Not the simplest map, with which Hypothesis begins, but the tenth."""
     found: list[WrittenMap] = []
 
     @seed(number)
@@ -103,7 +103,7 @@ def setting(number: int) -> Setting:
 
 
 def handler_for(text: str, behind: Behind) -> Handler:
-    """As `lattice_bridge.main` has it, with `behind` in place of Lambda."""
+    """The handler of `lattice_bridge.main`, with `behind` in place of Lambda."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "bridge.toml").write_text(text, encoding="utf-8")
         environ = {"LAMBDA_TASK_ROOT": folder, "AWS_REGION": "eu-west-1"}
@@ -119,11 +119,11 @@ def handler_for(text: str, behind: Behind) -> Handler:
 answers: Final = st.one_of(lattice.backend_replies(None), st.sampled_from(_REFUSALS), st.binary(max_size=20))
 
 
-# ---- events by the book ----------------------------------------------------------------------------------------------
+# ---- events as Lattice sends them ------------------------------------------------------------------------------------
 
 
 def _asking_for(written: WrittenMap) -> st.SearchStrategy[Sent]:
-    """Requests, most of them by somebody whom the map knows, and with a tenant that it knows."""
+    """Requests, most of them by callers and with tenants that occur in the map."""
     known = written.principals
     names = [*written.tenants, *(f"t-{name}" for name in written.tenants)]
     orgs = st.sampled_from([None, "o-a1b2c3d4e5"])
@@ -156,8 +156,8 @@ def _asked(header: str, sent: Sent, signer: Signer | None, wanted: str | None) -
     return replace(sent, http=replace(sent.http, headers=chosen), signer=signer)
 
 
-def by_the_book(number: int) -> Prepared:
-    """Real requests: a tenant that is told is one that the map gives the caller."""
+def valid_events(number: int) -> Prepared:
+    """Valid events: the backend receives only a tenant that the map gives the caller."""
     drawn, behind = setting(number), Behind()
     handler = handler_for(drawn.text, behind)
 
@@ -170,14 +170,16 @@ def by_the_book(number: int) -> Prepared:
         assert json.dumps(event) == before, "the event was written to"
         sane(reply, sent.http.method, behind)
         for call in behind.calls:
-            told = _told(call, drawn)
+            sent_tenant = _sent_tenant(call, drawn)
             wanted = [value for name, value in sent.http.headers if name == drawn.written.header]
             assert len(wanted) <= 1
             passed = [value for name, value in sent.http.headers if name == "x-lattice-bridge-hops"]
-            assert passed in ([], ["1"]), "a request that went round, or that nobody knows"
+            assert passed in ([], ["1"]), "a loop, or an unknown count of passes"
             asking = Asking.of(json.loads(before))
-            given = may_be(told, asking, wanted[0] if wanted else None, drawn.written.rules, drawn.written.tenants)
-            assert given, f"{asking} was let in as {told}"
+            given = may_be(
+                sent_tenant, asking, wanted[0] if wanted else None, drawn.written.rules, drawn.written.tenants
+            )
+            assert given, f"{asking} was given {sent_tenant}"
 
     return Prepared(st.tuples(_asking_for(drawn.written), answers), check, drawn.text)
 
@@ -186,7 +188,7 @@ def by_the_book(number: int) -> Prepared:
 
 
 class Context:
-    """Lambda's."""
+    """Lambda's context."""
 
     aws_request_id = "a-request"
 
@@ -194,8 +196,8 @@ class Context:
         return 3000
 
 
-def whatever_comes(number: int) -> Prepared:
-    """Any JSON: a reply, a log, and no tenant that the map does not have."""
+def any_json(number: int) -> Prepared:
+    """Any JSON: there is a reply and a log line, and no tenant that the map does not have."""
     drawn, behind = setting(number), Behind()
     handler = handler_for(drawn.text, behind)
     contexts = st.sampled_from([None, Context(), {"aws_request_id": 1}, object()])
@@ -207,17 +209,17 @@ def whatever_comes(number: int) -> Prepared:
         method = event.get("method") if isinstance(event, dict) else ""
         sane(reply, method if isinstance(method, str) else "", behind)
         for call in behind.calls:
-            assert drawn.written.tenants[_told(call, drawn)] is True
+            assert drawn.written.tenants[_sent_tenant(call, drawn)] is True
 
     near = _asking_for(drawn.written).map(lambda sent: sent.event)
     return Prepared(st.tuples(lattice.anything(near), answers, contexts), check, drawn.text)
 
 
-# ---- what holds for both ---------------------------------------------------------------------------------------------
+# ---- both ---------------------------------------------------------------------------------------------
 
 
 def sane(reply: dict[str, Any], method: str, behind: Behind) -> None:
-    """Lattice takes the reply, with one invocation at most, and two lines are written that are JSON."""
+    """Checks that Lattice accepts the reply, at most one invocation was made, and two lines of JSON were written."""
     assert_valid_reply(reply, method)
     http_response(json.dumps(reply).encode(), method)
     assert len(behind.calls) <= 1
@@ -229,19 +231,19 @@ def sane(reply: dict[str, Any], method: str, behind: Behind) -> None:
     log, metric = (json.loads(line) for line in lines)
     assert log["status"] == reply["statusCode"]
     assert metric["_aws"]["CloudWatchMetrics"]
-    if log["reason"] == "internal":  # a bug, and so it has to be the one that the invocation raised
+    if log["reason"] == "internal":  # a bug, so it must be the one that the invocation raised
         assert behind.calls, log
         assert isinstance(behind.answer, Exception), log
         assert not isinstance(behind.answer, BridgeError), log
 
 
-def _told(call: Call, drawn: Setting) -> str:
+def _sent_tenant(call: Call, drawn: Setting) -> str:
     """The tenant in the payload, and in the call if the function is isolated."""
     payload = json.loads(call.payload)
     assert (call.tenant is None) != drawn.isolated
     headers = payload.get("headers") or payload["multiValueHeaders"]
     found = [value for name, value in headers.items() if name.lower().replace("_", "-") == drawn.written.header]
     assert len(found) == 1, found
-    (told,) = found[0] if isinstance(found[0], list) else [found[0]]
-    assert call.tenant in (None, told)
-    return str(told)
+    (tenant,) = found[0] if isinstance(found[0], list) else [found[0]]
+    assert call.tenant in (None, tenant)
+    return str(tenant)

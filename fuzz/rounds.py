@@ -1,6 +1,6 @@
-"""A round: one target, one seed, so many examples.
+"""A round: one target, one seed, a number of examples.
 
-Rule: a round depends on nothing but these three, so that one that found something can be run again.
+Rule: a round depends only on these three, so that a round that failed can be repeated.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Prepared:
     """A target for one round.
 
     Attributes:
-        examples: what to try.
-        check: raises for what must not be.
-        about: what a failure cannot be understood without; empty if there is nothing.
+        examples: the values to try.
+        check: raises if a value breaks the property.
+        about: facts that a reader of a failure needs, such as the drawn map; or empty.
     """
 
     examples: SearchStrategy[Any]
@@ -40,7 +40,7 @@ Target = Callable[[int], Prepared]
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What is to be run. `target` is a name of `targets.TARGETS`."""
+    """A round to run. `target` is a name of `targets.TARGETS`."""
 
     target: str
     seed: int
@@ -48,19 +48,19 @@ class Round:
 
     @property
     def command(self) -> str:
-        """What runs it again, and nothing else."""
+        """The command that repeats this round alone."""
         return f"python -m fuzz --only {self.target} --seed {self.seed} --examples {self.examples}"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a round.
+    """The result of a round.
 
     Attributes:
-        round: that was run.
-        examples: that were tried.
-        seconds: of processor time.
-        failure: the shrunk example and what it raised; empty if nothing was.
+        round: the round.
+        examples: the number of examples tried.
+        seconds: processor time.
+        failure: the shrunk example and the error; empty if there was none.
     """
 
     round: Round
@@ -70,7 +70,7 @@ class Outcome:
 
 
 def run(target: Target, one: Round) -> Outcome:
-    """One round, with a failure shrunk."""
+    """Runs one round, and shrinks a failure."""
     began, tried, about, failure = time.process_time(), 0, "", ""
 
     def holds(prepared: Prepared) -> Callable[[], None]:
@@ -98,11 +98,11 @@ def run(target: Target, one: Round) -> Outcome:
         holds(prepared)()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # Hypothesis raises several that are no Exception
+    except BaseException as error:  # Hypothesis raises some errors that are no Exception
         failure = "\n".join(filter(None, [about, _described(error)]))
     return Outcome(one, tried, time.process_time() - began, failure)
 
 
 def _described(error: BaseException) -> str:
-    """The last frames, and what Hypothesis noted: the shrunk example."""
+    """The last frames, and Hypothesis' note with the shrunk example."""
     return "".join(traceback.format_exception(error, limit=-4))

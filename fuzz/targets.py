@@ -1,6 +1,6 @@
-"""What is tried, by name. A target is made anew for each round, from the round's seed.
+"""The targets, by name. A target is made anew for each round, from the round's seed.
 
-Rule: a check says what must hold for every example, and says it without the code that it is about.
+Rule: a check asserts a property of every example without using the code under test.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any, Final, Literal, NamedTuple
 from hypothesis import strategies as st
 
 from fuzz.bombs import bombs
-from fuzz.handler import FORMATS, by_the_book, whatever_comes
+from fuzz.handler import FORMATS, any_json, valid_events
 from fuzz.rounds import Outcome, Prepared, Round, Target, run
 from lattice_bridge import Caller, Request, TenantMap, parse_event
 from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
-from lattice_bridge.config.options import Payload
 from lattice_bridge.config.tenant_map import HERE
 from lattice_bridge.errors import BackendFailed, BadRequest, LoopDetected
+from lattice_bridge.formats.event import Payload
 from lattice_bridge.formats.payload import encode
 from lattice_bridge.formats.reply import decode, render
 from lattice_bridge.local.front.lattice import http_response
@@ -45,7 +45,7 @@ _ONE_CONNECTION: Final = {
 
 
 def _arrives(sent: Sent) -> list[tuple[str, str]]:
-    """docs/wire.md: what a client's request has become, in any order of names."""
+    """The headers that arrive in the event for a client's request, as docs/wire.md describes it."""
     connection = ",".join(value for name, value in sent.http.headers if name == "connection")
     named = {option.strip().lower() for option in connection.split(",")} - {"host"}
     lines = [
@@ -94,7 +94,7 @@ def _round_trip(version: Literal[1, 2]) -> Target:
 # ---- payloads --------------------------------------------------------------------------------------------------------
 
 
-_SAID: Final[dict[str, Any]] = {"tenant_header": "x-tenant-id", "now": 1763683200.25}
+_OPTIONS: Final[dict[str, Any]] = {"tenant_header": "x-tenant-id", "now": 1763683200.25}
 
 
 def _payloads(_: int) -> Prepared:
@@ -102,7 +102,7 @@ def _payloads(_: int) -> Prepared:
         sent, payload, tenant = example
         event = sent.event
         try:
-            written = encode(parse_event(event), tenant=tenant, request_id="id", payload=payload, **_SAID)
+            written = encode(parse_event(event), tenant=tenant, request_id="id", payload=payload, **_OPTIONS)
         except (LoopDetected, BadRequest):
             assert any(name == "x-lattice-bridge-hops" for name, _ in sent.http.headers)
             return
@@ -111,13 +111,13 @@ def _payloads(_: int) -> Prepared:
         path = sent.http.target.partition("?")[0]
         assert (read.method, read.path, read.body, read.tenant) == (sent.http.method, path, sent.http.body, tenant)
         principal = None if sent.signer is None else str(sent.signer.principal)
-        assert read.principal == principal or (form in ("lattice-v1", "alb") and _cannot_be_said(sent))
+        assert read.principal == principal or (form in ("lattice-v1", "alb") and _is_left_out(sent))
 
     return Prepared(st.tuples(lattice.requests(), st.sampled_from(FORMATS), lattice.tenant_ids()), check)
 
 
-def _cannot_be_said(sent: Sent) -> bool:
-    """A principal that V1's header would begin another field with is left out, with the whole header."""
+def _is_left_out(sent: Sent) -> bool:
+    """A principal that could begin another field in V1's header is left out, with the whole header."""
     return sent.signer is not None and "," in str(sent.signer.principal)
 
 
@@ -179,7 +179,7 @@ def _ids(_: int) -> Prepared:
 
 def _maps(_: int) -> Prepared:
     def check(example: tuple[WrittenMap, list[Sent]]) -> None:
-        """A map loads, and decides the same when it is compiled."""
+        """A map loads, and decides the same after it is compiled."""
         written, asked = example
         loaded = written.load()
         compiled = TenantMap.from_document(parse_document(compile_document(parse_document(written.text), HERE)))
@@ -197,8 +197,8 @@ class Share(NamedTuple):
 
     Attributes:
         target: prepares a round.
-        thousandths: of the examples.
-        at_once: examples a round, which then takes a second or two. The time is checked between rounds.
+        thousandths: the part of all examples.
+        at_once: examples in a round, which then takes a second or two. The time is checked between rounds.
     """
 
     target: Target
@@ -207,8 +207,8 @@ class Share(NamedTuple):
 
 
 TARGETS: Final[Mapping[str, Share]] = {
-    "handler-events": Share(by_the_book, 272),
-    "handler-anything": Share(whatever_comes, 272),
+    "handler-events": Share(valid_events, 272),
+    "handler-anything": Share(any_json, 272),
     "round-trip-v1": Share(_round_trip(1), 91),
     "round-trip-v2": Share(_round_trip(2), 91),
     "payloads": Share(_payloads, 91),
@@ -220,5 +220,5 @@ TARGETS: Final[Mapping[str, Share]] = {
 
 
 def run_named(one: Round) -> Outcome:
-    """Runs a round in a process of its own, which knows targets by their names."""
+    """Runs a round in a process of its own, which finds the target by its name."""
     return run(TARGETS[one.target].target, one)

@@ -3,7 +3,7 @@
 from lattice_bridge.bridge import Bridge
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.lattice_event import parse_event
+from lattice_bridge.formats.recognise import parse_event
 from lattice_bridge.message import Caller, Request, Response
 from lattice_bridge.tenancy.decide import Decision
 

@@ -18,7 +18,7 @@ from lattice_bridge.config.location import Location
 from lattice_bridge.config.reload import ActiveConfiguration, Handler, ReloadingHandler, ReloadResult
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.errors import BridgeError, InvalidMap, Unavailable
-from lattice_bridge.formats.lattice_event import method_of
+from lattice_bridge.formats.recognise import method_of
 from lattice_bridge.formats.reply import problem, render
 from lattice_bridge.invoke.call import Invoke
 from lattice_bridge.invoke.direct import WARM_TIMEOUT, DirectInvoker, direct_invoker

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from lattice_bridge.config.options import Backend, Backends, Scheme
+from lattice_bridge.config.options import Backend, Backends
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
 from lattice_bridge.formats import reply
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
-from lattice_bridge.formats.lattice_event import method_of, parse_event, request_id_of
-from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT, dialect_of, encode
+from lattice_bridge.formats.event import Scheme
+from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT, encode, load_format
+from lattice_bridge.formats.recognise import method_of, parse_event, request_id_of
 from lattice_bridge.invoke.call import Call, Invoke
 from lattice_bridge.message import Request, Response
 from lattice_bridge.runtime.process import no_collection
@@ -70,8 +71,7 @@ class Bridge:
         self.invoke = invoke
         self.backends = Backends(backends)
         for backend in self.backends:  # a format is loaded now, so that its first request does not wait for it
-            for version in (1, 2):
-                dialect_of(backend.payload, version)
+            load_format(backend.payload)
         self.services = frozenset(services)
         self.set_cookie = set_cookie
         self.drop_headers = frozenset(drop_headers)

@@ -1,6 +1,6 @@
 """The neutral values that pass between the steps: Request, Response, Caller.
 
-Rule: nothing here knows which event version it came from, nor which reply format it will become.
+Rule: no field name of an event or of a reply occurs here. Formats translate at the edge.
 """
 
 from __future__ import annotations
@@ -8,29 +8,36 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
-from urllib.parse import unquote_to_bytes
+from typing import Any, Final, Literal, cast
 
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.http.base64 import Base64
 from lattice_bridge.http.headers import lower
+from lattice_bridge.http.query import Pairs, parse_query
 from lattice_bridge.identity.principal import Principal
 
-Pairs = tuple[tuple[str, str], ...]
+__all__ = ["X509", "Caller", "Format", "Pairs", "Request", "Response", "is_tenant_id"]
 
-# Lambda's grammar ([a-zA-Z0-9._:/=+\-@ ]{1,256}) without blanks, which the wire strips at the ends, and without a
-# leading punctuation mark. Used with fullmatch: `^…$` would let `blue\n` through.
+Format = Literal["lattice-v1", "lattice-v2", "apigateway-v1", "apigateway-v2", "alb"]
+"""The wire formats of HTTP events that a Lambda function can receive."""
+
+# Lambda's grammar ([a-zA-Z0-9._:/=+\-@ ]{1,256}) without spaces, which the wire strips at the ends, and without leading
+# punctuation. Used with fullmatch: `^…$` would accept `blue\n`.
 _TENANT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/=+@-]{0,255}")
 
 
 def is_tenant_id(text: object) -> bool:
-    """Whether `text` may be sent to Lambda as a tenant id: 1 to 256 ASCII characters, no blanks."""
+    """Whether `text` may be sent to Lambda as a tenant id: 1 to 256 ASCII characters without spaces.
+
+    >>> is_tenant_id("blue"), is_tenant_id(" blue"), is_tenant_id("blue\\n")
+    (True, False, False)
+    """
     return isinstance(text, str) and _TENANT_ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class X509:
-    """What IAM Roles Anywhere read from the caller's certificate. Empty and absent are both None."""
+    """The fields that IAM Roles Anywhere read from the caller's certificate. Empty and absent are both None."""
 
     issuer_ou: str | None = None
     san_dns: str | None = None
@@ -41,14 +48,14 @@ class X509:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who Lattice says is calling.
+    """The caller, as the platform names it.
 
     Attributes:
         authenticated: Lattice verified a signature. If False, only `source_vpc_arn` can be set.
         iam: the principal that signed, as one value.
         session_name: the role session's name. Who chose it depends on how the role was assumed.
         org_id: the principal's AWS organisation, `o-…`.
-        source_vpc_arn: the VPC the request came from.
+        source_vpc_arn: the VPC that the request came from.
         x509: certificate fields, with IAM Roles Anywhere.
 
     >>> from lattice_bridge import parse_event
@@ -75,22 +82,27 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request as Lattice received it.
+    """An HTTP request as Lattice, API Gateway or a load balancer received it.
 
     Attributes:
-        version: 1 or 2, the event structure it arrived in.
+        version: 1 or 2, the version of the event structure. A load balancer has only one.
         method: as sent.
         path: as sent, percent-encoded, without the query.
-        raw_query: what followed the `?`, as sent; empty when there was none.
-        headers: `(name, value)` in order; names in lower case. A V1 event joins repeated headers into one value, which
-            is not split: a comma may be part of the value. `x-amzn-lattice-*` is not here but in `caller`.
-        content: the body as the event has it: text, or base64 that was checked.
-        caller: who Lattice says is calling.
-        request_id: Lattice's id for the request, or None.
-        service_arn, service_network_arn, target_group_arn: the Lattice service it came through, its network, and the
-            group the function is in; None in a V1 event, which does not say.
-        time_epoch: microseconds since 1970 when Lattice took it; None in a V1 event.
-        event: the event itself, for a backend that is to receive it unchanged. Not to be written to.
+        raw_query: the query after the `?`, as sent; empty if there was none.
+        headers: `(name, value)` in order; names in lower case. Lattice's V1 and API Gateway's 2.0 join repeated headers
+            into one value, which is not split: a comma may be part of the value. `x-amzn-lattice-*` is never here:
+            Lattice's own headers are in `caller`, and a client's are dropped.
+        content: the body as in the event: text, or base64 that was checked.
+        caller: who is calling, as Lattice verified it. For other sources the caller is not authenticated.
+        request_id: the source's id for the request, or None.
+        service_arn, service_network_arn, target_group_arn: the Lattice service that the request came through, its
+            network, and the function's target group; None in a V1 event, which does not contain them. A load balancer
+            has a target group only.
+        time_epoch: microseconds since 1970 when the source received the request; None in a V1 event of Lattice and in
+            an event of a load balancer.
+        event: the event itself, for a backend that receives it unchanged. Must not be changed.
+        source: the service that made the event.
+        api_id: the id of the API or function URL that the request came through, for API Gateway's formats.
 
     >>> request = Request(version=2, method="GET", path="/", raw_query="id=7&id=8", headers=(("accept", "text/html"),))
     >>> request.query_all
@@ -112,6 +124,13 @@ class Request:
     target_group_arn: str | None = None
     time_epoch: int | None = None
     event: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    source: Literal["lattice", "apigateway", "alb"] = "lattice"
+    api_id: str | None = None
+
+    @property
+    def format(self) -> Format:
+        """The format of the event that the request came in."""
+        return "alb" if self.source == "alb" else cast("Format", f"{self.source}-v{self.version}")
 
     @property
     def target(self) -> str:
@@ -125,14 +144,14 @@ class Request:
 
     @property
     def text(self) -> str:
-        """The body as JSON can say it: text, or base64."""
+        """The body as a JSON string: text, or base64."""
         return self.content.text if isinstance(self.content, Base64) else self.content
 
     @property
     def body(self) -> bytes:
-        """The bytes the client sent; empty when there was no body. Decoded anew each time it is asked for.
+        """The bytes that the client sent; empty if there was no body. Decoded on each access.
 
-        A lone surrogate cannot come from bytes that Lattice decoded, but must not break a hand-made event either.
+        A lone surrogate cannot come from bytes that Lattice decoded. A hand-made event may contain one all the same.
         """
         if isinstance(self.content, Base64):
             return self.content.decoded()
@@ -140,19 +159,19 @@ class Request:
 
     @property
     def query_all(self) -> Pairs:
-        """The decoded query, in order, with every repetition."""
+        """The decoded query, in order, with every value of a repeated name."""
         return parse_query(self.raw_query)
 
     @property
     def query(self) -> dict[str, str]:
-        """The decoded query with one value a name: the last one, as AWS documents it."""
+        """The decoded query with one value for each name: the last one, as AWS documents it."""
         return dict(self.query_all)
 
     def header(self, name: str) -> str | None:
         """The value of a header that may occur once, or None.
 
         Raises:
-            BadRequest: it occurred twice. Taking the first or the last would let a client choose what we see.
+            BadRequest: it occurs twice. If the first or the last were taken, the client would choose which one counts.
         """
         wanted = lower(name)
         values = [value for key, value in self.headers if key == wanted]
@@ -182,32 +201,3 @@ class Response:
     def body(self) -> bytes:
         """The bytes for the client."""
         return self.content.decoded() if isinstance(self.content, Base64) else self.content
-
-
-def parse_query(raw: str) -> Pairs:
-    """Decoded `(name, value)` pairs of a raw query string, in order.
-
-    A `+` stays a `+`: Lattice passes it on as sent, and only HTML forms mean a blank by it. An escape that is not
-    two hex digits, and a name or value whose bytes are not UTF-8, stay as sent. Empty parts (`a=1&&b=2`) are skipped.
-    """
-    return tuple((_decoded(name, "+"), _decoded(value, "+")) for name, value in split_query(raw))
-
-
-def parse_form_query(raw: str) -> Pairs:
-    """The same as an HTML form has it: `+` is a blank. So API Gateway decodes queries (captured in aws-cdk #19827)."""
-    return tuple((_decoded(name, " "), _decoded(value, " ")) for name, value in split_query(raw))
-
-
-def split_query(raw: str) -> Pairs:
-    """`(name, value)` pairs of a raw query string, in order, still encoded."""
-    parts = (part.partition("=") for part in raw.split("&") if part)
-    return tuple((name, value) for name, _, value in parts)
-
-
-def _decoded(text: str, plus: str) -> str:
-    if "%" not in text:
-        return text.replace("+", plus)
-    try:
-        return unquote_to_bytes(text.replace("+", plus)).decode("utf-8")
-    except UnicodeError:  # bytes that are not UTF-8, or a lone surrogate in a hand-made event
-        return text

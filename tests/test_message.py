@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lattice_bridge import Caller, Request
 from lattice_bridge.errors import BadRequest
-from lattice_bridge.message import is_tenant_id, parse_query
+from lattice_bridge.http.query import parse_query
+from lattice_bridge.message import is_tenant_id
 
 
 def with_headers(*pairs: tuple[str, str]) -> Request:
@@ -32,7 +33,7 @@ def test_a_tenant_id(text: str) -> None:
         *['a"b', "a\\b", "a*", "é", "aé", "\u0661", "\u212a", "a\u200b", "b" * 257, None, 1, b"a", ["a"]],
     ],
 )
-def test_not_a_tenant_id(value: object) -> None:
+def test_invalid_tenant_id_is_recognised(value: object) -> None:
     """Traps A10, A11, A12, A13."""
     assert not is_tenant_id(value)
 
@@ -41,12 +42,12 @@ def test_a_header_is_found_in_any_case() -> None:
     assert with_headers(("x-a", "1")).header("X-A") == "1"
 
 
-def test_a_header_that_is_not_there_is_none_and_an_empty_one_is_not() -> None:
+def test_missing_header_is_none_and_empty_header_is_empty() -> None:
     assert (with_headers().header("x-a"), with_headers(("x-a", "")).header("x-a")) == (None, "")
 
 
 @pytest.mark.parametrize("values", [("1", "2"), ("1", "1"), ("", "")])
-def test_a_repeated_header_is_refused_whichever_would_be_taken(values: tuple[str, str]) -> None:
+def test_repeated_header_is_refused(values: tuple[str, str]) -> None:
     """Trap A3."""
     with pytest.raises(BadRequest) as error:
         with_headers(*[("x-a", value) for value in values]).header("x-a")
@@ -97,7 +98,7 @@ def test_a_query_that_is_written_is_read_as_itself(pairs: list[tuple[str, str]])
     assert parse_query(raw) == tuple(pairs)
 
 
-def test_a_caller_is_nobody_until_somebody_says_so() -> None:
+def test_caller_is_unauthenticated_by_default() -> None:
     assert (Caller().authenticated, Caller().principal) == (False, None)
 
 

@@ -32,7 +32,7 @@ from lattice_bridge.errors import (
     TooLarge,
     Unavailable,
 )
-from lattice_bridge.formats.lattice_event import method_of
+from lattice_bridge.formats.recognise import method_of
 from lattice_bridge.invoke.call import Call
 from lattice_bridge.tenancy.rules import Tenant
 from tests.support.builders import OPEN, role, tenant_map, v1, v2

@@ -1,36 +1,61 @@
-"""`lattice-bridge event`: Lattice's events, and the corpus of them that comes with lattice-bridge."""
+"""`lattice-bridge event`: makes, lists, shows, reads, checks and converts Lattice events.
+
+Rule: a file that cannot be read is wrong usage. The message says where the fault is and how to fix it.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 import sys
-from collections.abc import Mapping
-from typing import Any, Final
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, get_args
 
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.event_check import check_command
-from lattice_bridge.cli.event_convert import convert
-from lattice_bridge.cli.event_file import COMPACT, JSON
-from lattice_bridge.cli.event_new import new
-from lattice_bridge.cli.event_parse import parse
+from lattice_bridge.config.regular_file import MIB, BadFile, over, read_argument
+from lattice_bridge.errors import BridgeError
+from lattice_bridge.formats.payload import convert as convert_request
+from lattice_bridge.formats.payload import encode
+from lattice_bridge.formats.recognise import parse_event
+from lattice_bridge.message import Format, Request, is_tenant_id
 
-EVIDENCE: Final = {"documented": "cyan", "observed": "green", "assumed": "yellow"}
+if TYPE_CHECKING:
+    from lattice_bridge.testing.departures import Departure
+
+Document = dict[str, Any]
+
+EVENT = click.argument("file", type=click.Path(path_type=Path))
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+COMPACT = click.option("--compact", is_flag=True, help="Print JSON on one line.")
+
+_EVIDENCE: Final = {"documented": "cyan", "observed": "green", "assumed": "yellow"}
+"""How well a fact is known → the colour of the word on a terminal."""
+
+
+# ---- the group, list, show ------------------------------------------------------------------------------------------
 
 
 @click.group(short_help="Make, read, check and convert Lattice events.")
 def event() -> None:
-    """Events as Lattice sends them to functions: make one, take one from the corpus, see what is read from one, where
-    it departs from what Lattice sends, and what it is in another format. FILE is a file with an event's JSON, or - for
-    stdin."""
+    """Events as Lattice sends them to functions: make one, show one of the corpus, see what the bridge reads from one,
+    find where it departs from what Lattice sends, and write it in another format. FILE is a file with an event's JSON,
+    or - for stdin."""
 
 
 @click.command(name="list", short_help="List the events of the corpus.")
 @click.argument("pattern", default="*")
 @JSON
 def list_command(pattern: str, *, as_json: bool) -> None:
-    """List the events that come with lattice-bridge, or those whose names fit PATTERN ('v2/*', '*/query-*'): what is
-    special about each, and how well that is known. Exits with 1 if none fits."""
+    """List the events that come with lattice-bridge, or those whose names match PATTERN ('v2/*', '*/query-*'): what is
+    special about each, and how well that is known. Exits with 1 if none matches."""
     from lattice_bridge.testing.corpus import UnknownEvent, all_events
 
     try:
@@ -41,7 +66,7 @@ def list_command(pattern: str, *, as_json: bool) -> None:
     if as_json:
         show.say_json(cases)
     elif show.is_terminal():
-        rows = [(case["name"], (case["evidence"], EVIDENCE[case["evidence"]]), case["about"]) for case in cases]
+        rows = [(case["name"], (case["evidence"], _EVIDENCE[case["evidence"]]), case["about"]) for case in cases]
         show.draw(show.table(("name", "known", "what is special about it"), rows))
     else:
         for case in cases:
@@ -49,14 +74,14 @@ def list_command(pattern: str, *, as_json: bool) -> None:
 
 
 def _case(name: str, expected: Mapping[str, Any]) -> dict[str, Any]:
-    """`reason` is null for an event that the bridge takes."""
-    told = {key: expected[key] for key in ("about", "evidence", "source")}
-    return {"name": name, **told, "reason": expected.get("reason")}
+    """`reason` is null for an event that the bridge accepts."""
+    facts = {key: expected[key] for key in ("about", "evidence", "source")}
+    return {"name": name, **facts, "reason": expected.get("reason")}
 
 
 @click.command(name="show", short_help="Print an event of the corpus.")
 @click.argument("name")
-@click.option("--expected", is_flag=True, help="What it must be read as, rather than the event.")
+@click.option("--expected", is_flag=True, help="Print the expected reading instead of the event.")
 @COMPACT
 def show_command(name: str, *, expected: bool, compact: bool) -> None:
     """Print the event NAME as bare JSON, as `sam local invoke -e` takes it: lattice-bridge event show v2/cookies."""
@@ -65,8 +90,421 @@ def show_command(name: str, *, expected: bool, compact: bool) -> None:
     try:
         found = load_event(name)
     except UnknownEvent as error:
-        raise click.UsageError(f"{error}; `lattice-bridge event list` has all") from error
+        raise click.UsageError(f"{error}; `lattice-bridge event list` lists all") from error
     show.say_json(all_events(name)[0].expected if expected else found, compact=compact)
+
+
+# ---- new -----------------------------------------------------------------------------------------------------------
+
+_FLAGS: Final = {
+    "version": "--version",
+    "path": "--path",
+    "method": "--method",
+    "headers": "--header",
+    "body": "--body",
+    "principal": "--principal",
+    "session_name": "--session-name",
+    "org_id": "--org",
+    "x509": "--x509",
+    "source_vpc": "--source-vpc",
+    "client_address": "--client-address",
+    "service_arn": "--service-arn",
+    "service_network_arn": "--service-network-arn",
+    "target_group_arn": "--target-group-arn",
+    "region": "--region",
+    "request_id": "--request-id",
+    "time": "--time",
+}
+"""`lattice_event`'s arguments, which its error messages name, and the options for them."""
+
+
+def _version(_: click.Context, __: click.Parameter, text: str) -> Literal[1, 2]:
+    match text.lower().removeprefix("v"):
+        case "1":
+            return 1
+        case "2":
+            return 2
+    raise click.BadParameter(f"{text!r} is not a version of Lattice's events: write 1 or 2")
+
+
+@click.command(short_help="Make an event.")
+@click.option("--version", default="2", show_default=True, callback=_version, help="1 or 2.")
+@click.option("--method", "-X", help="GET unless there is a body, and then POST.")
+@click.option("--path", default="/", show_default=True, help="As sent, with the query: '/orders?a=1&a=2'.")
+@click.option("--header", "-H", "headers", multiple=True, help="'name: value'. Repeated names are kept.")
+@click.option("--body", help="Text, or @FILE for the bytes in a file.")
+@click.option("--json-body", help="Text or @FILE, sent as application/json unless a header has another content-type.")
+@click.option(
+    "--principal", help="The ARN of the caller that Lattice authenticated. Without it the request is unsigned."
+)
+@click.option("--session-name", help="The name of the role's session, if it is not in the ARN.")
+@click.option("--org", "org_id", help="The principal's organisation, o-….")
+@click.option("--x509", multiple=True, help="'san_uri=spiffe://…': a field of the certificate, with Roles Anywhere.")
+@click.option("--source-vpc", help="vpc-… or an ARN.")
+@click.option("--client-address", help="The address that Lattice saw.")
+@click.option("--service-arn", help="The Lattice service.")
+@click.option("--service-network-arn", help="Its network.")
+@click.option("--target-group-arn", help="The function's target group.")
+@click.option("--region", help="The Region, if it is not in the service's ARN.")
+@click.option("--request-id", help="Lattice's id of the request.")
+@click.option("--time", help="When Lattice received it: 2025-11-21T00:00:00Z, or microseconds since 1970.")
+@COMPACT
+def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **asked: Any) -> None:
+    """Print the event that Lattice would make of a request: lattice-bridge event new --path '/orders?id=7' --principal
+    arn:aws:iam::111122223333:role/blue-api. The same options make the same event. As in Lattice's events, --body is
+    base64 unless the content-type is one for text."""
+    from lattice_bridge.testing.builders import lattice_event
+
+    pairs = [_header(text) for text in headers]
+    text, json_text = asked.pop("body"), asked.pop("json_body")
+    if text is not None and json_text is not None:
+        raise click.UsageError("give either --body or --json-body")
+    body = _bytes(text if json_text is None else json_text)
+    if json_text is not None:
+        _check_json(body)
+        if not any(name.lower() == "content-type" for name, _ in pairs):
+            pairs.append(("content-type", "application/json"))
+    asked["method"] = asked["method"] or ("POST" if body else "GET")
+    asked["time"] = _time(asked["time"])
+    asked["x509"] = dict(_fields(x509)) or None
+    given = {name: value for name, value in asked.items() if value is not None}
+    try:
+        event = lattice_event(headers=pairs, body=body, **given)
+    except ValueError as error:
+        raise click.UsageError(_in_flags(str(error))) from error
+    show.say_json(event, compact=compact)
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise click.UsageError(f"--header {text!r}: no colon in it. Fix: write 'name: value'")
+    return name, value.strip(" \t")
+
+
+def _bytes(text: str | None) -> bytes:
+    if text is None:
+        return b""
+    if text.startswith("@"):
+        return read_bytes(Path(text[1:]))
+    return text.encode("utf-8", "surrogateescape")  # the bytes that the shell passed
+
+
+def _check_json(body: bytes) -> None:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise click.UsageError(f"--json-body is not JSON: {error}") from error
+
+
+def _fields(texts: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for text in texts:
+        name, mark, value = text.partition("=")
+        if not mark:
+            raise click.UsageError(f"--x509 {text!r}: no = in it. Fix: write 'san_uri=spiffe://…'")
+        yield name, value
+
+
+def _time(text: str | None) -> int | datetime | None:
+    if text is None:
+        return None
+    if re.fullmatch("[0-9]{1,18}", text):
+        return int(text)
+    with suppress(ValueError):
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found
+    raise click.UsageError(f"--time {text!r} is not a time with a zone: write 2025-11-21T00:00:00Z")
+
+
+def _in_flags(text: str) -> str:
+    """A message of `lattice_event` with the names of options. Values, which are in quotes, stay as they are."""
+    names = "|".join(sorted(_FLAGS, key=len, reverse=True))
+    text = re.sub(rf"\b({names})=", lambda found: f"{_FLAGS[found[1]]} ", text)
+    text = re.sub(rf"^({names})\b", lambda found: _FLAGS[found[1]], text)
+    return re.sub(r"(?<!['\w-])(session_name|org_id|source_vpc|service_arn)\b", lambda found: _FLAGS[found[1]], text)
+
+
+# ---- parse ---------------------------------------------------------------------------------------------------------
+
+_SHOWN: Final = 500
+"""Characters of a text that are shown on a terminal."""
+_HEX: Final = 16
+"""Bytes of a body that is not text, which are shown."""
+
+
+@click.command(short_help="Show what is read from an event.")
+@EVENT
+@JSON
+def parse(file: Path, *, as_json: bool) -> None:
+    """Show what lattice-bridge reads from the event in FILE (- for stdin), or why it refuses it. Exits with 0 if it
+    accepts it, 1 if not. With --json the fields are those of `request` in the corpus' .expected.json, and some more."""
+    event = read_event(file)
+    try:
+        document = seen(parse_event(event))
+    except BridgeError as refusal:
+        _refused(refusal, as_json=as_json)
+        sys.exit(1)
+    if as_json:
+        show.say_json(document)
+    elif show.is_terminal():
+        show.draw(show.picture(_picture(document)))
+    else:
+        for fact in _facts(document):
+            show.say(*fact)
+
+
+def seen(request: Request) -> Document:
+    """A request as JSON."""
+    caller, body = request.caller, request.body
+    return {
+        "version": request.version,
+        "method": request.method,
+        "path": request.path,
+        "raw_query": request.raw_query,
+        "query": request.query,
+        "query_all": [list(pair) for pair in request.query_all],
+        "headers": [list(pair) for pair in request.headers],
+        "body_base64": base64.b64encode(body).decode(),
+        "body_text": _text(body),
+        "body_length": len(body),
+        "principal": caller.principal,
+        "authenticated": caller.authenticated,
+        "session_name": caller.session_name,
+        "org_id": caller.org_id,
+        "source_vpc_arn": caller.source_vpc_arn,
+        "x509": None if caller.x509 is None else asdict(caller.x509),
+        "request_id": request.request_id,
+        "service_arn": request.service_arn,
+        "service_network_arn": request.service_network_arn,
+        "target_group_arn": request.target_group_arn,
+        "time_epoch": request.time_epoch,
+    }
+
+
+def _text(body: bytes) -> str | None:
+    """The body as text; None if it is binary: not UTF-8, or with a NUL."""
+    try:
+        return None if b"\0" in body else body.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _refused(refusal: BridgeError, *, as_json: bool) -> None:
+    document = {"refused": refusal.reason, "status": refusal.status, "detail": refusal.detail}
+    if as_json:
+        show.say_json(document)
+    elif show.is_terminal():
+        facts = ("refused", (refusal.reason, "bold red")), ("status", str(refusal.status)), ("because", refusal.detail)
+        show.draw(show.picture(facts))
+        show.draw(("`lattice-bridge event check` shows where", "dim"))
+    else:
+        show.say_document(document)
+
+
+# ---- parse: for a terminal ------------------------------------------------------------------------------------------
+
+_WORDS: Final = {
+    "session_name": "session",
+    "org_id": "organisation",
+    "source_vpc_arn": "source VPC",
+    "request_id": "request id",
+    "service_arn": "service",
+    "service_network_arn": "network",
+    "target_group_arn": "target group",
+    "time_epoch": "time, µs",
+}
+
+
+def _picture(document: Document) -> Iterator[tuple[show.Cell, Any]]:
+    yield "version", f"{document['version']}"
+    yield "method", (document["method"], "bold")
+    yield "path", (document["path"], "bold")
+    yield "raw query", document["raw_query"] or ("none", "dim")
+    if document["query_all"]:
+        yield "query", show.table(("name", "value"), document["query_all"])
+        yield "", ""
+    yield "headers", show.table(("name", "value"), document["headers"]) if document["headers"] else ("none", "dim")
+    yield "", ""
+    yield "body", _body(document)
+    if document["authenticated"]:
+        yield "caller", (document["principal"], "bold")
+    else:
+        yield "caller", ("not authenticated", "bold")
+    for key, word in _WORDS.items():
+        if document[key] is not None:
+            yield word, str(document[key])
+    for field, value in (document["x509"] or {}).items():
+        if value is not None:
+            yield f"x509 {field}", value
+
+
+def _body(document: Document) -> show.Cell:
+    length, text = document["body_length"], document["body_text"]
+    if not length:
+        return "none", "dim"
+    if text is None:
+        shown = base64.b64decode(document["body_base64"])[:_HEX].hex(" ")
+        return f"{length} bytes: {shown}{' …' if length > _HEX else ''}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({length} bytes)"
+
+
+# ---- parse: for pipes -----------------------------------------------------------------------------------------------
+
+
+def _facts(document: Document) -> Iterator[tuple[str, ...]]:
+    """One line for each fact; a list has one line for each of its values."""
+    for key, value in document.items():
+        if key in ("query", "body_base64", "body_text"):
+            continue
+        if key in ("query_all", "headers"):
+            yield from (("query" if key == "query_all" else "header", *pair) for pair in value)
+        elif key == "body_length":
+            yield "body", str(value), *_content(document)
+        elif key == "x509":
+            yield from (("x509", field, text) for field, text in (value or {}).items() if text is not None)
+        else:
+            yield key, "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _content(document: Document) -> Iterator[str]:
+    """Text as it is, bytes in hex; nothing for an empty body."""
+    if document["body_text"] is None:
+        yield from ("hex", base64.b64decode(document["body_base64"])[:_HEX].hex())
+    elif document["body_length"]:
+        yield from ("text", document["body_text"])
+
+
+# ---- check ---------------------------------------------------------------------------------------------------------
+
+
+@click.command(name="check", short_help="Find where an event departs from what Lattice sends.")
+@EVENT
+@JSON
+def check_command(file: Path, *, as_json: bool) -> None:
+    """Find where the event in FILE (- for stdin) departs from what Lattice is documented, or was observed, to send; how
+    well that is known, with its row in docs/wire.md; and whether the bridge accepts it all the same. Exits with 0 if it
+    departs nowhere, 1 if it does."""
+    from lattice_bridge.testing.departures import departures, version_meant
+
+    event = read_event(file)
+    found = departures(event)
+    version, taken = version_meant(event), not any(departure.refused for departure in found)
+    if as_json:
+        show.say_json({"version": version, "taken": taken, "departures": [asdict(departure) for departure in found]})
+    elif show.is_terminal():
+        if found:
+            show.draw(show.table(("where", "actual", "Lattice sends", "known", "bridge"), _departure_rows(found)))
+        show.draw(_summary(version, found, taken=taken))
+    else:
+        for fields in _departure_lines(found):
+            show.say(*fields)
+        show.say(_summary(version, found, taken=taken)[0])
+    sys.exit(1 if found else 0)
+
+
+def _departure_rows(found: list[Departure]) -> Iterator[tuple[show.Cell, ...]]:
+    for departure in found:
+        evidence = f"{departure.evidence}: {departure.row}", _EVIDENCE[departure.evidence]
+        bridge = ("refuses", "bold red") if departure.refused else ("takes it", "dim")
+        yield departure.where or "the event", departure.found, (departure.sends, "bold"), evidence, bridge
+
+
+def _departure_lines(found: list[Departure]) -> Iterator[tuple[str, ...]]:
+    for departure in found:
+        bridge = "refused" if departure.refused else "taken"
+        yield bridge, departure.where or "-", departure.found, departure.sends, departure.evidence, departure.row
+
+
+def _summary(version: int | None, found: list[Departure], *, taken: bool) -> tuple[str, str]:
+    kind = "no event of Lattice's" if version is None else f"a V{version} event"
+    number = f"{len(found) or 'no'} departure{'' if len(found) == 1 else 's'} from what Lattice sends"
+    style = "bold red" if not taken else "bold yellow" if found else "bold green"
+    return f"{kind}: {number}; the bridge {'takes' if taken else 'refuses'} it", style
+
+
+# ---- convert -------------------------------------------------------------------------------------------------------
+
+_FORMATS: Final[dict[str, Format]] = {name.removeprefix("lattice-"): name for name in get_args(Format)}
+
+
+@click.command(short_help="Write an event in another format.")
+@EVENT
+@click.option("--to", "name", type=click.Choice(list(_FORMATS)), required=True, help="The format.")
+@click.option("--tenant", help="As the bridge forwards it for this tenant, without the client's credentials.")
+@COMPACT
+def convert(file: Path, name: str, *, tenant: str | None, compact: bool) -> None:
+    """Print the event in FILE (- for stdin) as another service would have sent it, or as Lattice in its other version.
+    An event that already has the format stays as it is. Exits with 1 if the bridge refuses the event."""
+    if tenant is not None and not is_tenant_id(tenant):
+        raise click.UsageError(f"--tenant {tenant!r} is not a tenant id: 1 to 256 of A-Z a-z 0-9 . _ : / = + - @")
+    event = read_event(file)
+    try:
+        request = parse_event(event)
+        form = _FORMATS[name]
+        found = convert_request(request, form, time.time()) if tenant is None else _forwarded(request, form, tenant)
+    except BridgeError as refusal:
+        show.say_error(f"error: {refusal.status} {refusal.reason}: {refusal.detail}")
+        sys.exit(1)
+    if form == "lattice-v2" and request.version == 1:
+        show.say_error("note: a V1 event does not name its service, so its three ARNs in V2 are empty, also serviceArn")
+    show.say_json(found, compact=compact)
+
+
+def _forwarded(request: Request, payload: Format, tenant: str) -> Document:
+    written = encode(
+        request,
+        tenant=tenant,
+        tenant_header="x-tenant-id",
+        request_id=request.request_id or "",
+        payload=payload,
+        now=time.time(),
+    )
+    found: Document = json.loads(written)
+    return found
+
+
+# ---- reading an event ----------------------------------------------------------------------------------------------
+
+LIMIT: Final = 32 * MIB
+"""Bytes of a file. An event has at most 6 MB; hand-written ones have spaces and escapes."""
+
+
+def read_event(path: Path) -> Any:
+    """The JSON in a file, or on standard input."""
+    place = "stdin" if str(path) == "-" else str(path)
+    content = read_bytes(path)
+    if not content.strip():
+        raise click.UsageError(f"{place}: empty. Fix: give a file with an event's JSON")
+    try:
+        return json.loads(content.decode("utf-8-sig"), parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{place}: not UTF-8 at byte {error.start}. Fix: save it as UTF-8") from error
+    except RecursionError as error:
+        raise click.UsageError(f"{place}: nested too deeply. Fix: give an event as Lattice sends it") from error
+    except ValueError as error:
+        raise click.UsageError(f"{place}: not JSON: {error}") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file, or of standard input."""
+    try:
+        if str(path) != "-":
+            return read_argument(path, LIMIT)
+        if sys.stdin is None:
+            raise click.UsageError("stdin: closed. Fix: give a file instead of -")
+        content: bytes = sys.stdin.buffer.read(LIMIT + 1)
+    except BadFile as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.UsageError(f"stdin: {error.strerror or error}. Fix: give a file instead of -") from error
+    if len(content) > LIMIT:
+        raise click.UsageError(f"stdin: {over(LIMIT)}. Fix: give one event; Lambda takes events of 6 MB")
+    return content
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number in JSON")
 
 
 for command in (new, list_command, show_command, parse, check_command, convert):

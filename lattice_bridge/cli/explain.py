@@ -12,12 +12,12 @@ import click
 
 from lattice_bridge.bridge import check_service
 from lattice_bridge.cli import show
-from lattice_bridge.cli.event_file import read_event
+from lattice_bridge.cli.event import read_event
 from lattice_bridge.cli.files import read, read_map, read_services
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.lattice_event import parse_event
+from lattice_bridge.formats.recognise import parse_event
 from lattice_bridge.message import Caller, Request
 from lattice_bridge.review.explain import Explanation, explain_request, key_in_words, ways_to
 from lattice_bridge.review.explain import explain as explain_subject

@@ -13,11 +13,10 @@ from typing import Any, Final, Literal
 
 from lattice_bridge.errors import NotFound
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
+from lattice_bridge.formats.event import Payload, Scheme
 from lattice_bridge.formats.reply import SetCookie
 from lattice_bridge.invoke.call import Invocation
 
-Payload = Literal["lattice", "lattice-v1", "lattice-v2", "apigateway-v2", "apigateway-v1", "alb"]
-Scheme = Literal["https", "http"]
 Invoker = Literal["direct", "boto3"]
 
 DEFAULT_TIMEOUT: Final = 28.0

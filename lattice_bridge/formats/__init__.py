@@ -1,4 +1,5 @@
-"""The formats a backend can be told a request in, one file each.
+"""The wire formats of HTTP events and replies, one file each, in both directions.
 
-Rule: each is made of the one Forwarded, none of another format. What Lattice does not say is in `derived`.
+Rule: only a format's own file contains the field names of its events. `event` has the parts that all formats share,
+`recognise` tells the formats apart, `payload` writes the event for a backend, `reply` reads its answer.
 """

@@ -1,76 +1,144 @@
-"""`apigateway-v1`: what an API Gateway REST API would have sent to a proxy resource, payload format 1.0.
+"""`apigateway-v1`: the event of an API Gateway REST API for a proxy resource, payload format 1.0, and its reply.
 
-Rule: as in AWS's "Lambda proxy integrations in API Gateway", input format. No `version` key: Mangum and apig-wsgi
-would take it for an HTTP API's.
+Rule: as in AWS's "Lambda proxy integrations in API Gateway". No `version` is written: Mangum and apig-wsgi would treat
+the event as an HTTP API's. An HTTP API with payload format 1.0 has the same fields and `version` "1.0".
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
-from lattice_bridge.formats import derived, maps
-from lattice_bridge.formats.forwarded import Forwarded
-from lattice_bridge.http.headers import fold
-from lattice_bridge.message import parse_form_query
+from lattice_bridge.formats import event as parts
+from lattice_bridge.formats import gateway, reply
+from lattice_bridge.http.query import escape, parse_form_query
+from lattice_bridge.message import Request, Response
 
-_ONLY_A_GATEWAY: Final = ("x-amzn-vpc", "cloudfront-")
-"""What a private or an edge-optimised API says of where a request came from. Here it comes from a client."""
+METHOD: Final = "httpMethod"
+PATH: Final = "path"
+HEADERS: Final = "headers"
+MULTI_HEADERS: Final = "multiValueHeaders"
+QUERY: Final = "queryStringParameters"
+MULTI_QUERY: Final = "multiValueQueryStringParameters"
+BODY: Final = "body"
+IS_BASE64: Final = "isBase64Encoded"
+CONTEXT: Final = "requestContext"
+RESOURCE: Final = "resource"
+REQUEST_ID: Final = "requestId"
+API_ID: Final = "apiId"
+TIME: Final = "requestTimeEpoch"
+FIELDS: Final = (RESOURCE, PATH, METHOD, HEADERS, MULTI_HEADERS, QUERY, MULTI_QUERY, BODY, IS_BASE64, CONTEXT)
+MARKS: Final = (RESOURCE, METHOD)
+"""Fields by which readers take an event for a REST API's."""
+
+OWN_HEADERS: Final = ("x-amzn-vpc", "cloudfront-")
+"""Prefixes of headers in which a private or an edge-optimised API says where a request came from. In a request through
+Lattice they are a client's, and are dropped."""
 
 
-def event(forwarded: Forwarded) -> dict[str, Any]:
-    """Headers and query twice: every value, and the last of each name; null where there is nothing.
+def recognises(event: Mapping[str, Any]) -> bool:
+    """Whether an event has the marks of a REST API, or of an HTTP API with payload format 1.0."""
+    context = event.get(CONTEXT)
+    is_1_0 = event.get("version") in (None, "1.0")
+    return is_1_0 and METHOD in event and RESOURCE in event and isinstance(context, Mapping)
 
-    Cannot be said: how repeated query names interleave, and whether a name without a value had a `=`.
+
+# ---- event → Request ------------------------------------------------------------------------------------------------
+
+
+def parse(event: Mapping[str, Any]) -> Request:
+    """The request in an event of payload format 1.0.
+
+    `context.authorizer` is not read yet, so the caller is not authenticated. The order between different query names is
+    lost in the event.
+
+    Raises:
+        BadRequest: the event is malformed; the detail lists every fault.
     """
-    request = forwarded.request
-    allowed = (pair for pair in derived.headers(forwarded) if not fold(pair[0]).startswith(_ONLY_A_GATEWAY))
-    headers = maps.one_cookie_line(tuple(allowed))
+    context = event[CONTEXT]
+    faults = parts.Faults()
+    method = parts.read_method(event.get(METHOD), faults)
+    query = gateway.values_of(event.get(QUERY), event.get(MULTI_QUERY), QUERY, faults)
+    raw_query = parts.query_of_map(query, partial(escape, form=True), faults)
+    path, raw_query = parts.read_path(event.get(PATH), raw_query, PATH, faults)
+    lines = gateway.values_of(event.get(HEADERS), event.get(MULTI_HEADERS), HEADERS, faults)
+    headers = parts.read_headers(lines, faults)
+    content = parts.read_body(event.get(BODY), event.get(IS_BASE64), faults)
+    faults.refuse_if_any()
+    return Request(
+        version=1,
+        method=method,
+        path=path,
+        raw_query=raw_query,
+        headers=parts.without_lattice_headers(headers),
+        content=content,
+        request_id=parts.read_request_id(context.get(REQUEST_ID)),
+        time_epoch=parts.read_time(context.get(TIME), 1000),
+        event=event,
+        source="apigateway",
+        api_id=parts.read_name(context.get(API_ID)),
+    )
+
+
+# ---- Request → event ------------------------------------------------------------------------------------------------
+
+
+def write(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
+    """The event that a REST API would send: headers and query with every value, and with the last; null for nothing.
+
+    The format cannot express the order between different query names, and whether a name without a value had a `=`.
+
+    Args:
+        request: with the headers as the backend receives them.
+        authorizer: the context that a Lambda authorizer would have returned.
+    """
     query = parse_form_query(request.raw_query)
     proxy = request.path.removeprefix("/")
     return {
-        "resource": "/{proxy+}" if proxy else "/",
-        "path": request.path,
-        "httpMethod": request.method,
-        "headers": maps.last(headers),
-        "multiValueHeaders": maps.lists(headers),
-        "queryStringParameters": maps.last(query) or None,
-        "multiValueQueryStringParameters": maps.lists(query) or None,
+        RESOURCE: "/{proxy+}" if proxy else "/",
+        PATH: request.path,
+        METHOD: request.method,
+        HEADERS: parts.as_last(request.headers),
+        MULTI_HEADERS: parts.as_lists(request.headers),
+        QUERY: parts.as_last(query) or None,
+        MULTI_QUERY: parts.as_lists(query) or None,
         "pathParameters": {"proxy": proxy} if proxy else None,
         "stageVariables": None,
-        "requestContext": _context(forwarded, "/{proxy+}" if proxy else "/"),
-        "body": request.text or None,
-        "isBase64Encoded": request.is_base64,
+        CONTEXT: _context(request, authorizer, "/{proxy+}" if proxy else "/"),
+        BODY: request.text or None,
+        IS_BASE64: request.is_base64,
     }
 
 
-def _context(forwarded: Forwarded, resource: str) -> dict[str, Any]:
-    request, at = forwarded.request, derived.microseconds(forwarded)
-    domain = derived.domain_name(request)
-    # Typed readers require both of a Lambda authorizer's own fields; there is no authorizer that took any time.
-    authorizer = {"principalId": request.caller.principal or "", "integrationLatency": 0}
+def _context(request: Request, authorizer: Mapping[str, str], resource: str) -> dict[str, Any]:
+    at = request.time_epoch or 0
+    domain = gateway.domain_name(request)
+    # Typed readers require these two fields of a Lambda authorizer. No authorizer ran, so it took no time.
+    required = {"principalId": request.caller.principal or "", "integrationLatency": 0}
     return {
-        "accountId": derived.account(request),
-        "apiId": derived.service_id(request),
-        "authorizer": {**authorizer, **derived.tenant(forwarded), **derived.identity(request.caller)},
+        "accountId": gateway.account(request),
+        API_ID: gateway.api_id(request),
+        "authorizer": {**required, **authorizer},
         "domainName": domain,
         "domainPrefix": domain.partition(".")[0],
-        "extendedRequestId": forwarded.request_id,
-        "httpMethod": request.method,
-        "identity": _identity(forwarded),
-        "path": request.path,
-        "protocol": derived.PROTOCOL,
-        "requestId": forwarded.request_id,
-        "requestTime": derived.common_log_time(at),
-        "requestTimeEpoch": at // 1000,
+        "extendedRequestId": request.request_id or "",
+        METHOD: request.method,
+        "identity": _identity(request),
+        PATH: request.path,
+        "protocol": gateway.PROTOCOL,
+        REQUEST_ID: request.request_id or "",
+        "requestTime": gateway.log_time(at),
+        TIME: at // 1000,
         "resourceId": "",
         "resourcePath": resource,
-        "stage": derived.STAGE,
+        "stage": gateway.STAGE,
     }
 
 
-def _identity(forwarded: Forwarded) -> dict[str, str | None]:
-    """With null for what Lattice does not tell, as a REST API has it for callers that did not sign."""
-    request, caller = forwarded.request, forwarded.request.caller
+def _identity(request: Request) -> dict[str, str | None]:
+    """The caller. A field that Lattice does not tell is null, as in a REST API for a caller that did not sign."""
+    caller = request.caller
     return {
         "accessKey": None,
         "accountId": caller.iam.account if caller.iam else None,
@@ -83,8 +151,27 @@ def _identity(forwarded: Forwarded) -> dict[str, str | None]:
         "cognitoIdentityId": None,
         "cognitoIdentityPoolId": None,
         "principalOrgId": caller.org_id,
-        "sourceIp": derived.source_ip(request),
+        "sourceIp": gateway.source_ip(request),
         "user": None,
-        "userAgent": derived.user_agent(request) or None,
+        "userAgent": gateway.user_agent(request) or None,
         "userArn": caller.principal,
     }
+
+
+# ---- Response → reply -----------------------------------------------------------------------------------------------
+
+
+def render(response: Response, method: str, drop: frozenset[str] = frozenset()) -> reply.Reply:
+    """The reply to a REST API: every header value in `multiValueHeaders`, cookies among them.
+
+    Args:
+        response, method, drop: as for `reply.render`.
+
+    Raises:
+        BackendFailed: the reply is larger than Lambda returns.
+    """
+    return reply.assemble(response, method, _header_fields, drop)
+
+
+def _header_fields(headers: Mapping[str, list[str]], cookies: list[str]) -> dict[str, Any]:
+    return {MULTI_HEADERS: {**headers, **({"set-cookie": cookies} if cookies else {})}}

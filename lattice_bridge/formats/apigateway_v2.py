@@ -1,74 +1,177 @@
-"""`apigateway-v2`: what an API Gateway HTTP API would have sent, payload format 2.0.
+"""`apigateway-v2`: the event of an API Gateway HTTP API or a function URL, payload format 2.0, and its reply.
 
-Rule: as in AWS's "Create AWS Lambda proxy integrations for HTTP APIs", but the path, which stays percent-encoded.
+Rule: as in AWS's "Create AWS Lambda proxy integrations for HTTP APIs", except the path, which stays percent-encoded.
 API Gateway is reported to decode it; Mangum and apig-wsgi would then decode it twice, and `/a%2541` become `/aA`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
-from lattice_bridge.formats import derived, maps
-from lattice_bridge.formats.forwarded import Forwarded
-from lattice_bridge.message import parse_form_query
+from lattice_bridge.formats import event as parts
+from lattice_bridge.formats import gateway, reply
+from lattice_bridge.http.query import escape, parse_form_query
+from lattice_bridge.message import Pairs, Request, Response
 
-ROUTE: Final = "$default"
+VERSION: Final = "version"
+PATH: Final = "rawPath"
+RAW_QUERY: Final = "rawQueryString"
+QUERY: Final = "queryStringParameters"
+HEADERS: Final = "headers"
+COOKIES: Final = "cookies"
+BODY: Final = "body"
+IS_BASE64: Final = "isBase64Encoded"
+CONTEXT: Final = "requestContext"
+HTTP: Final = "http"
+METHOD: Final = "method"
+REQUEST_ID: Final = "requestId"
+API_ID: Final = "apiId"
+TIME: Final = "timeEpoch"
+ROUTE_KEY: Final = "routeKey"
+FIELDS: Final = (VERSION, ROUTE_KEY, PATH, RAW_QUERY, QUERY, HEADERS, COOKIES, BODY, IS_BASE64, CONTEXT)
+MARKS: Final = (PATH, RAW_QUERY, COOKIES)
+"""Fields that only an event of payload format 2.0 has."""
+
+OWN_HEADERS: Final[tuple[str, ...]] = ()
+"""An HTTP API adds no headers of its own that backends trust."""
+
+_ROUTE: Final = "$default"
 
 
-def event(forwarded: Forwarded) -> dict[str, Any]:
-    """Headers joined by `,`; cookies beside them; keys absent where there is nothing to say: serverless-wsgi takes
-    null for something.
+def recognises(event: Mapping[str, Any]) -> bool:
+    """Whether an event has the marks of payload format 2.0."""
+    context = event.get(CONTEXT)
+    return event.get(VERSION) == "2.0" and isinstance(context, Mapping) and isinstance(context.get(HTTP), Mapping)
 
-    Cannot be said: which of several values a header had that holds commas.
+
+# ---- event → Request ------------------------------------------------------------------------------------------------
+
+
+def parse(event: Mapping[str, Any]) -> Request:
+    """The request in an event of payload format 2.0.
+
+    The query is `rawQueryString`; the map of parameters is read only if that is absent, as in hand-made events.
+    `requestContext.authorizer` is not read yet, so the caller is not authenticated.
+
+    Raises:
+        BadRequest: the event is malformed; the detail lists every fault.
     """
-    request = forwarded.request
+    context = event[CONTEXT]
+    faults = parts.Faults()
+    method = parts.read_method(context[HTTP].get(METHOD), faults)
+    if event.get(RAW_QUERY) is None:
+        raw_query = parts.query_of_map(event.get(QUERY), partial(escape, form=True), faults)
+    else:
+        raw_query = parts.read_raw_query(event[RAW_QUERY], RAW_QUERY, faults)
+    path, raw_query = parts.read_path(event.get(PATH), raw_query, PATH, faults)
+    headers = _read_cookies(event.get(COOKIES), parts.read_headers(event.get(HEADERS), faults), faults)
+    content = parts.read_body(event.get(BODY), event.get(IS_BASE64), faults)
+    faults.refuse_if_any()
+    return Request(
+        version=2,
+        method=method,
+        path=path,
+        raw_query=raw_query,
+        headers=parts.without_lattice_headers(headers),
+        content=content,
+        request_id=parts.read_request_id(context.get(REQUEST_ID)),
+        time_epoch=parts.read_time(context.get(TIME), 1000),
+        event=event,
+        source="apigateway",
+        api_id=parts.read_name(context.get(API_ID)),
+    )
+
+
+def _read_cookies(value: object, headers: Pairs, faults: parts.Faults) -> Pairs:
+    """The headers with the list of cookies as one header `cookie`. A header beside the list must say the same."""
+    if value is None:
+        return headers
+    given = [text for name, text in headers if name == "cookie"]
+    line = parts.read_headers({"cookie": value}, faults) if isinstance(value, list) else None
+    if line is None:
+        faults.add("malformed_event", f"{COOKIES} is not a list of strings")
+        return headers
+    if given and split_cookies(given) != split_cookies(text for _, text in line):
+        faults.add("header_repeated", f"the header cookie has other cookies than {COOKIES}")
+    joined = "; ".join(text for _, text in line)
+    if len(joined) > parts.MAX_HEADER_BYTES:
+        faults.add("malformed_header", f"header cookie is longer than {parts.MAX_HEADER_BYTES} bytes")
+    others = tuple(pair for pair in headers if pair[0] != "cookie")
+    return (*others, ("cookie", joined)) if line else others
+
+
+# ---- Request → event ------------------------------------------------------------------------------------------------
+
+
+def write(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
+    """The event that an HTTP API would send: headers joined by `,`, cookies beside them.
+
+    A field without a value is absent: serverless-wsgi treats null as a value. The format cannot express which of
+    several values a header had that contain commas.
+
+    Args:
+        request: with the headers as the backend receives them.
+        authorizer: the context that a Lambda authorizer would have returned.
+    """
     optional: dict[str, Any] = {
-        "cookies": derived.cookies(request),
-        "queryStringParameters": maps.joined(parse_form_query(request.raw_query)),
-        "body": request.text,
+        COOKIES: split_cookies(value for name, value in request.headers if name == "cookie"),
+        QUERY: parts.as_joined(parse_form_query(request.raw_query)),
+        BODY: request.text,
     }
-    headers = tuple(pair for pair in derived.headers(forwarded) if pair[0] != "cookie")
     return {
-        "version": "2.0",
-        "routeKey": ROUTE,
-        "rawPath": request.path,
-        "rawQueryString": request.raw_query,
-        "headers": maps.joined(headers),
-        "requestContext": _context(forwarded),
-        "isBase64Encoded": request.is_base64,
+        VERSION: "2.0",
+        ROUTE_KEY: _ROUTE,
+        PATH: request.path,
+        RAW_QUERY: request.raw_query,
+        HEADERS: parts.as_joined(pair for pair in request.headers if pair[0] != "cookie"),
+        CONTEXT: _context(request, authorizer),
+        IS_BASE64: request.is_base64,
         **{key: value for key, value in optional.items() if value},
     }
 
 
-def _context(forwarded: Forwarded) -> dict[str, Any]:
-    request, at = forwarded.request, derived.microseconds(forwarded)
-    domain = derived.domain_name(request)
+def split_cookies(lines: Iterable[str]) -> list[str]:
+    """Each `name=value` of the lines of the header `cookie`.
+
+    >>> split_cookies(["a=1; b=2", "c=3"])
+    ['a=1', 'b=2', 'c=3']
+    """
+    return [cookie for line in lines for part in line.split(";") if (cookie := part.strip(" \t"))]
+
+
+def _context(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
+    at = request.time_epoch or 0
+    domain = gateway.domain_name(request)
     return {
-        "accountId": derived.account(request),
-        "apiId": derived.service_id(request),
-        "authorizer": _authorizer(forwarded),
+        "accountId": gateway.account(request),
+        API_ID: gateway.api_id(request),
+        "authorizer": _authorizer(request, authorizer),
         "domainName": domain,
         "domainPrefix": domain.partition(".")[0],
-        "http": {
-            "method": request.method,
+        HTTP: {
+            METHOD: request.method,
             "path": request.path,
-            "protocol": derived.PROTOCOL,
-            "sourceIp": derived.source_ip(request),
-            "userAgent": derived.user_agent(request),
+            "protocol": gateway.PROTOCOL,
+            "sourceIp": gateway.source_ip(request),
+            "userAgent": gateway.user_agent(request),
         },
-        "requestId": forwarded.request_id,
-        "routeKey": ROUTE,
-        "stage": derived.STAGE,
-        "time": derived.common_log_time(at),
-        "timeEpoch": at // 1000,
+        REQUEST_ID: request.request_id or "",
+        ROUTE_KEY: _ROUTE,
+        "stage": gateway.STAGE,
+        "time": gateway.log_time(at),
+        TIME: at // 1000,
     }
 
 
-def _authorizer(forwarded: Forwarded) -> dict[str, Any]:
-    """Where a Lambda authorizer's context is: the tenant, and whom Lattice vouches for. A caller that signed is also
-    where IAM's would be, without what Lattice does not tell: of 2.0, readers take the ids of a key for strings."""
-    caller = forwarded.request.caller
-    found: dict[str, Any] = {"lambda": {**derived.tenant(forwarded), **derived.identity(caller)}}
+def _authorizer(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
+    """The context of a Lambda authorizer and, for a caller that signed, IAM's.
+
+    IAM's has no fields for what Lattice does not tell: typed readers of 2.0 expect ids to be strings.
+    """
+    caller = request.caller
+    found: dict[str, Any] = {"lambda": dict(authorizer)}
     if caller.iam is not None:
         found["iam"] = {
             "accountId": caller.iam.account,
@@ -77,3 +180,22 @@ def _authorizer(forwarded: Forwarded) -> dict[str, Any]:
             "userArn": caller.principal,
         }
     return found
+
+
+# ---- Response → reply -----------------------------------------------------------------------------------------------
+
+
+def render(response: Response, method: str, drop: frozenset[str] = frozenset()) -> reply.Reply:
+    """The reply to an HTTP API or a function URL: `headers` of strings, and `cookies`.
+
+    Args:
+        response, method, drop: as for `reply.render`.
+
+    Raises:
+        BackendFailed: the reply is larger than Lambda returns.
+    """
+    return reply.assemble(response, method, _header_fields, drop)
+
+
+def _header_fields(headers: Mapping[str, list[str]], cookies: list[str]) -> dict[str, Any]:
+    return {HEADERS: reply.join_values(headers), **({COOKIES: cookies} if cookies else {})}

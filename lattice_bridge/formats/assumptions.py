@@ -1,4 +1,4 @@
-"""What nobody has shown about Lattice, and what this project does until somebody does.
+"""Assumptions about Lattice that no capture and no document has confirmed.
 
 Rule: every guess about the wire is a name in this file, with the reason for the guess, and a row marked `?` in
 docs/wire.md. Code elsewhere uses the name; nothing else in the project guesses.
@@ -11,43 +11,43 @@ from typing import Final, Literal
 QUERY_MAP_IS_DECODED: Final = True
 """The values of an event's query map are percent-decoded.
 
-Only read when the path carries no `?`, which no captured event shows; hand-written events do it, and write `a b`
-rather than `a%20b`. The local front produces decoded values for the same reason.
+The map is read only if the path has no `?`, which occurs in no captured event. Hand-made events have it, and contain
+`a b` rather than `a%20b`. The local front writes decoded values for the same reason.
 """
 
 SET_COOKIE: Final[Literal["cookies", "headers"]] = "cookies"
-"""How a reply carries several `Set-Cookie` lines, unless `[lattice] set_cookie` says otherwise.
+"""How a reply contains several `Set-Cookie` lines, unless `[lattice] set_cookie` is set.
 
-`cookies` (a list beside `headers`) is what Powertools sends on every reply and Lattice tolerates; `headers` (a list
-inside `headers`) is what Hono sends. Joining with `,` is what nobody may do: a cookie's date holds a comma.
+`cookies` (a list beside `headers`) is in every reply of Powertools, and Lattice tolerates it; `headers` (a list inside
+`headers`) is in replies of Hono. Values must never be joined with `,`: the date of a cookie contains a comma.
 """
 
 DEFAULT_CONTENT_TYPE: Final = "text/plain; charset=utf-8"
-"""The content type of a backend's text that names none. Lattice asks for one; `text/plain` is never run as a script."""
+"""The content type for a backend's text that has none. Lattice requires one; `text/plain` is never run as a script."""
 
 BINARY_CONTENT_TYPE: Final = "application/octet-stream"
-"""The content type of a backend's bytes that name none."""
+"""The content type for a backend's bytes that have none."""
 
 FORWARDED_SCHEME: Final[Literal["https", "http"]] = "https"
-"""What clients speak with Lattice, for formats that say it, unless `[lattice] scheme` says otherwise.
+"""The scheme between clients and Lattice, for formats that contain it, unless `[lattice] scheme` is set.
 
 AWS's page of headers for HTTP targets has `x-forwarded-proto` (in older copies `x-forwarded-for-proto`); no capture has
-either. Who believes it may believe a client: it is not read. Links to `https` are the safe mistake.
+either. The header may be a client's, so it is not read. Links to `https` are the safer mistake.
 """
 
 FRONT_FUNCTION_FAILED: Final = 502
-"""Local front: the function raised, died, or answered nonsense. An ALB says 502; what Lattice says is unknown."""
+"""Local front: the function raised, died, or its answer is no reply. An ALB returns 502; Lattice is not known to."""
 
 FRONT_FUNCTION_TIMED_OUT: Final = 504
-"""Local front: the function hit its own timeout. Unknown for Lattice; RFC 9110 calls it 504."""
+"""Local front: the function hit its own timeout. Unknown for Lattice; RFC 9110 defines 504 for it."""
 
 FRONT_FUNCTION_THROTTLED: Final = 503
 """Local front: Lambda throttled the invocation. Unknown for Lattice."""
 
 FRONT_TYPE_PARAMETERS_COUNT: Final = False
-"""Local front: parameters make `application/json; charset=utf-8` another type than `application/json`, and so base64.
+"""Local front: with parameters, as in `application/json; charset=utf-8`, a type counts as another one, so as base64.
 
-AWS's page names the bare types only, and does not say.
+AWS's page lists the types without parameters only.
 """
 
 FRONT_DROPPED_HEADERS: Final = frozenset(
@@ -55,22 +55,22 @@ FRONT_DROPPED_HEADERS: Final = frozenset(
 )
 """Local front: request headers that describe one connection, beside those that `Connection` names.
 
-No captured event has one; a body is whole by then."""
+No captured event has one: in an event the body is complete."""
 
 FRONT_POLICY_PATH_IS_DECODED: Final = False
 """Local front: an auth policy's Resource and vpc-lattice-svcs:RequestPath are compared with the decoded path.
 
-Captured refusals have plain paths only. As sent is how listener rules and events have the path.
+Captured refusals have plain paths only. Listener rules and events have the path as sent.
 """
 
 FRONT_POLICY_QUERY_NAMES_HAVE_CASE: Final = False
-"""Local front: vpc-lattice-svcs:RequestQueryString/Q is not for the parameter `q`.
+"""Local front: vpc-lattice-svcs:RequestQueryString/Q does not apply to the parameter `q`.
 
-IAM's guide says that names of condition keys have no case, Lattice's page that condition keys are case-sensitive.
+In IAM's guide, names of condition keys are not case-sensitive; on Lattice's page they are.
 """
 
 ASYNC_RETRY_SECONDS: Final = (1.0, 2.0)
 """Local Lambda API: pauses before the second and third try of an `Event` invocation.
 
-Lambda waits one minute, then two; nobody wants to wait for that on a desk.
+Lambda waits one minute, then two: too long for a developer.
 """

@@ -1,27 +1,37 @@
-"""Request -> the bytes the backend receives.
+"""Request → the payload of the Invoke: an event in the format that the backend reads.
 
-Rule: one format for each backend, as its configuration says; JSON that Lambda takes, or a refusal before it is sent.
+Rule: a header that the backend reads as the bridge's is the bridge's. Every spelling of a reserved header is dropped,
+then ours is set. The caller's credentials are not forwarded, neither in headers nor in the query.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from functools import cache
-from importlib import import_module
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
 
-from lattice_bridge.config.options import Payload, Scheme
-from lattice_bridge.errors import BadRequest, TooLarge
-from lattice_bridge.formats import lattice
+from lattice_bridge.errors import BadRequest, LoopDetected, TooLarge
+from lattice_bridge.formats import lattice_v1, lattice_v2
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME
-from lattice_bridge.formats.forwarded import Dialect, forward
+from lattice_bridge.formats.event import Payload, Scheme
+from lattice_bridge.formats.recognise import module_of
+from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
-from lattice_bridge.message import Request
+from lattice_bridge.http.query import parse_query
+from lattice_bridge.message import Format, Pairs, Request
 
 SYNC_LIMIT: Final = 6 * 1024 * 1024
 ASYNC_LIMIT: Final = 1024 * 1024
+MAX_HOPS: Final = 4
+"""How often a request may pass the bridge."""
+
+_HOPS: Final = re.compile(r"[0-9]{1,2}")
+_BODY: Final = "body"
+"""The field of the body, in all formats."""
 
 
 def encode(
@@ -37,54 +47,206 @@ def encode(
     now: float = 0.0,
     scheme: Scheme = FORWARDED_SCHEME,
 ) -> bytes:
-    """The event that the backend would have got from the service whose format it knows.
+    """The event for the backend, as JSON.
 
-    Added: the decided tenant, the request's id, and how often it has passed the bridge. Left out: what a client wrote
-    under a name that reads as one of these, credentials that `keep` does not name, hop-by-hop headers (`connection:
-    x-tenant-id` tells a proxy behind the function to drop ours), and on V2 `x-amzn-lattice-*`.
+    Added are the decided tenant, the request's id, and how often the request has passed the bridge. Left out are a
+    client's headers whose names read as one of these; credentials that `keep` does not name; hop-by-hop headers
+    (`connection: x-tenant-id` tells a proxy behind the function to drop ours); and, unless the event is V1,
+    `x-amzn-lattice-*`.
+
+    Args:
+        request: as it was parsed.
+        tenant: the decided tenant.
+        tenant_header: the header that names it, in lower case.
+        request_id: Lattice's id of the request, or Lambda's.
+        keep: headers with credentials that are forwarded all the same.
+        credentials: further headers with credentials: those that carry tokens.
+        limit: bytes of JSON.
+        payload: the format that the backend reads.
+        now: seconds since 1970, for formats with a time if the event has none.
+        scheme: for formats with a scheme. Lattice's events do not contain it, and a client's word is not believed.
 
     Raises:
-        TooLarge: over `limit` bytes of JSON, checked here since Lambda's own refusal comes after the upload.
+        TooLarge: over `limit` bytes of JSON. Checked here because Lambda refuses it only after the upload.
         LoopDetected: the request has passed the bridge too often.
-        BadRequest: its count of passes is not a number, or the event holds what JSON or the format cannot say.
-        Forbidden: the caller's name cannot be said in the format without becoming another's or nobody's.
+        BadRequest: its count of passes is not a number, or the event contains what JSON or the format cannot express.
+        Forbidden: in the format, the caller's name would read as another caller's or as an unsigned one's.
     """
-    forwarded = forward(
-        request,
-        tenant=tenant,
-        tenant_header=tenant_header,
-        request_id=request_id,
-        keep=keep,
-        credentials=credentials,
-        now=now,
-        scheme=scheme,
-    )
-    written = _written(dialect_of(payload, request.version)(forwarded), request.content)
+    ours = {names.REQUEST_ID: request_id, names.HOPS: str(_hops(request) + 1), tenant_header: tenant}
+    screen = _Screen(_reserved(tenant_header, credentials), names.QUERY_CREDENTIALS, keep, request.format)
+    if payload in ("lattice", request.format):
+        event = _as_it_came(request, screen, ours)
+    else:
+        headers = (*(pair for pair in request.headers if screen.passes(pair[0])), *ours.items())
+        event = _write(payload, request, headers, screen.query(request.raw_query), request_id, now, scheme, tenant)
+    written = _serialised(event, request.content)
     if len(written) > limit:
         raise TooLarge("request_too_large", f"the payload is {len(written)} bytes; Lambda takes {limit}")
     return written
 
 
-def dialect_of(payload: Payload, version: int) -> Dialect:
-    """The format, for events of a version. One that the event is already in changes nothing, so nothing gets lost.
+def convert(request: Request, payload: Format, now: float) -> dict[str, Any]:
+    """The event in another format, for the request alone: the bridge adds nothing and leaves nothing out.
 
-    Imported where it is first asked for: most bridges speak one, and none should wait for six at a cold start.
+    Raises:
+        BadRequest, Forbidden: as for `encode`.
     """
-    return lattice.event if payload in ("lattice", f"lattice-v{version}") else _dialect(payload)
+    if payload == request.format:
+        return dict(request.event)
+    headers, request_id = request.headers, request.request_id or ""
+    return _write(payload, request, headers, request.raw_query, request_id, now, FORWARDED_SCHEME, None)
 
 
-@cache
-def _dialect(payload: Payload) -> Dialect:
-    event: Dialect = import_module(f"lattice_bridge.formats.{payload.replace('-', '_')}").event
-    return event
+def load_format(payload: Payload) -> None:
+    """Imports the modules of a format, so that the first request does not wait for it."""
+    if payload not in ("lattice", "lattice-v1", "lattice-v2"):  # which are always imported
+        module_of(payload)
+        _gateway()
 
 
-def _written(event: dict[str, Any], content: str | Base64) -> bytes:
-    """The event as JSON. Base64 that was checked needs no escaping, and is put in as it is, and last."""
+# ---- the formats ----------------------------------------------------------------------------------------------------
+
+
+def _as_it_came(request: Request, screen: _Screen, ours: Mapping[str, str]) -> dict[str, Any]:
+    """The event that arrived, with our headers in place of the client's, and without credentials in the query.
+
+    Nothing else is changed: if Lattice adds a field one day, the backend receives it that day. Header names keep their
+    spelling. The query map repeats the query of the path, so both are screened.
+    """
+    fields = lattice_v1 if request.version == 1 else lattice_v2
+    event = request.event
+    given = event.get(fields.HEADERS) or {}
+    kept = {name: value for name, value in given.items() if screen.passes(name)}
+    added = ours if request.version == 1 else {name: [value] for name, value in ours.items()}
+    changed: dict[str, Any] = {fields.HEADERS: {**kept, **added}}
+    path, mark, raw = event[fields.PATH].partition("?")
+    if mark and (query := screen.query(raw)) != raw:
+        changed[fields.PATH] = f"{path}?{query}" if query else path
+    query_map = event.get(fields.QUERY)
+    if isinstance(query_map, Mapping) and not all(map(screen.passes_in_query, query_map)):
+        changed[fields.QUERY] = {name: value for name, value in query_map.items() if screen.passes_in_query(name)}
+    return {**event, **changed}
+
+
+def _write(
+    payload: Payload,
+    request: Request,
+    headers: Pairs,
+    raw_query: str,
+    request_id: str,
+    now: float,
+    scheme: Scheme,
+    tenant: str | None,
+) -> dict[str, Any]:
+    """The event in another format than the request came in, with these headers and this query."""
+    module, caller = module_of(payload), request.caller
+    if payload in ("lattice-v1", "alb"):  # formats that name the caller in headers
+        caller = lattice_v1.without_ambiguous_fields(caller)
+    if payload not in ("lattice-v1", "lattice-v2"):
+        if own := module.OWN_HEADERS:
+            headers = tuple(pair for pair in headers if not names.fold(pair[0]).startswith(own))
+        headers = _gateway().forwarded_headers(request, headers, scheme)
+    if payload == "alb":  # has no field for the caller, so the backend gets the headers of V1
+        headers = (*headers, *lattice_v1.identity_headers(caller).items())
+    outgoing = replace(
+        request,
+        headers=_one_cookie_line(headers),
+        raw_query=raw_query,
+        request_id=request_id,
+        caller=caller,
+        time_epoch=request.time_epoch or int(now * 1_000_000),
+    )
+    if payload not in ("apigateway-v1", "apigateway-v2"):
+        return dict(module.write(outgoing))
+    decided = {} if tenant is None else {"tenantId": tenant}  # the name that authorizers commonly use
+    written: dict[str, Any] = module.write(outgoing, {**decided, **lattice_v2.identity(caller)})
+    return written
+
+
+def _gateway() -> Any:
+    """Only three of the formats need it."""
+    return module_of("gateway")
+
+
+def _one_cookie_line(headers: Pairs) -> Pairs:
+    """The headers with several `cookie` lines made one (RFC 9113 §8.2.3). A comma would become part of a cookie."""
+    cookies = [value for name, value in headers if name == "cookie"]
+    if len(cookies) < 2:
+        return headers
+    return (*(pair for pair in headers if pair[0] != "cookie"), ("cookie", "; ".join(cookies)))
+
+
+# ---- what is forwarded ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Screen:
+    """Decides which headers and query parameters of a client reach the backend.
+
+    Attributes:
+        reserved: header names, folded, that no client may write.
+        secrets: names of query parameters, folded, that are not forwarded.
+        keep: reserved headers that are forwarded all the same.
+        came_as: the format of the event.
+    """
+
+    reserved: frozenset[str]
+    secrets: frozenset[str]
+    keep: frozenset[str]
+    came_as: Format
+
+    def passes(self, name: str) -> bool:
+        """Whether a client's header is forwarded, by its name as the event spells it.
+
+        In V1, `x-amzn-lattice-*` in this spelling is written by Lattice. All others can only be a client's.
+        """
+        folded, lowered = names.fold(name), names.lower(name)
+        if folded.startswith(names.LATTICE_PREFIX):
+            return self.came_as == "lattice-v1" and folded == lowered
+        return folded not in self.reserved or lowered in self.keep
+
+    def passes_in_query(self, name: str) -> bool:
+        """Whether a query parameter is forwarded, by its name: as it is, and decoded once."""
+        read = [name, *(decoded for decoded, _ in parse_query(name))] if "%" in name else [name]
+        return not any(names.fold(one) in self.secrets for one in read)
+
+    def query(self, raw: str) -> str:
+        """The parameters of a raw query string that are forwarded. They keep their bytes."""
+        if "%" not in raw and "amz" not in names.lower(raw):  # nothing to decode, and no parameter of a presigned URL
+            return raw
+        parts = raw.split("&")
+        kept = [part for part in parts if all(self.passes_in_query(name) for name, _ in parse_query(part))]
+        return raw if len(kept) == len(parts) else "&".join(kept)
+
+
+@lru_cache(16)
+def _reserved(tenant_header: str, credentials: frozenset[str]) -> frozenset[str]:
+    """Our own headers, all that backends read as the tenant, credentials, and hop-by-hop headers."""
+    ours = {names.REQUEST_ID, names.HOPS, tenant_header}
+    return names.TENANT_NAMES.union(ours, names.CREDENTIALS, credentials, names.HOP_BY_HOP)
+
+
+def _hops(request: Request) -> int:
+    """How often the request has passed the bridge: a function behind it may call the service in front of it."""
+    value = request.header(names.HOPS)
+    if value is None:
+        return 0
+    if _HOPS.fullmatch(value) is None:
+        raise BadRequest("malformed_header", f"header {names.HOPS} is not a count")
+    if int(value) >= MAX_HOPS:
+        raise LoopDetected("loop", f"the request has passed the bridge {value} times")
+    return int(value)
+
+
+# ---- JSON -----------------------------------------------------------------------------------------------------------
+
+
+def _serialised(event: dict[str, Any], content: str | Base64) -> bytes:
+    """The event as JSON. Base64 that was checked needs no escaping, and is written last, without a copy."""
     if not isinstance(content, Base64):
         return _to_json(event)
-    del event["body"]
-    written = BytesIO()  # which hands out what it holds without a copy
+    del event[_BODY]
+    written = BytesIO()  # `getvalue` returns its buffer without a copy
     written.write(_to_json(event).removesuffix(b"}") + b',"body":"')
     for piece in content.pieces():
         written.write(piece)
@@ -96,8 +258,10 @@ _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separato
 
 
 def _to_json(event: Mapping[str, Any]) -> bytes:
-    """Compact UTF-8. Escaping every non-ASCII character would double many a text and push it over the limit; only a
-    lone surrogate, which UTF-8 cannot say, is left to JSON's own escapes."""
+    """Compact UTF-8. If every non-ASCII character were escaped, many texts would double in size and pass the limit.
+
+    A lone surrogate cannot be written as UTF-8, so an event with one is written with escapes.
+    """
     try:
         text = _ENCODER.encode(event)
     except (ValueError, TypeError, RecursionError) as error:

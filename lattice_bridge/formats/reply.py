@@ -1,7 +1,7 @@
-"""The backend's answer -> Response -> a reply that Lattice accepts.
+"""The backend's answer → Response → a reply that Lattice accepts.
 
-Rule: what leaves here is always a valid reply. What a backend says is either understood whole or a 502; nothing of an
-answer that was not understood reaches the caller.
+Rule: the result is always a valid reply. An answer is either understood whole or a 502; no part of an answer that was
+not understood reaches the caller.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal, NoReturn
 
 from lattice_bridge.errors import BackendFailed, BridgeError
@@ -22,32 +22,42 @@ from lattice_bridge.message import Pairs, Response
 
 REPLY_LIMIT: Final = 6 * 1024 * 1024
 MAX_BRACKETS: Final = 2_000_000
-"""Opening brackets in an answer, those in a text included. Ours: an answer of 6 MB can hold three times as many, and
-Python's parser would need a second and 300 MB for them."""
+"""Opening brackets in an answer, including those inside strings. Our limit: an answer of 6 MB can contain three times
+as many, and Python's parser would need a second and 300 MB for them."""
 
 MAX_HEADER_LINES: Final = 200
-"""Of `headers`, `multiValueHeaders` and `cookies` together. Ours: common servers and clients take 100."""
+"""Values in `headers`, `multiValueHeaders` and `cookies` together. Our limit: common servers and clients accept 100."""
 MAX_HEADER_BYTES: Final = 64 * 1024
-"""Names and values of one reply. Ours: common servers and clients take that much or less."""
+"""Bytes of names and values of one reply. Our limit: common servers and clients accept as much or less."""
 
 LONGEST_ESCAPE: Final = 6
 """Bytes of JSON that one byte of text can become: `\\u0001`."""
+
+STATUS: Final = "statusCode"
+IS_BASE64: Final = "isBase64Encoded"
+HEADERS: Final = "headers"
+MULTI_HEADERS: Final = "multiValueHeaders"
+COOKIES: Final = "cookies"
+BODY: Final = "body"
 
 Reply = dict[str, Any]
 SetCookie = Literal["cookies", "headers"]
 
 
-# ---- answer -> Response ---------------------------------------------------------------------------------------------
+# ---- answer → Response ----------------------------------------------------------------------------------------------
 
 
 def decode(answer: bytes) -> Response:
-    """What the backend meant, in any of the shapes that Lambda web frameworks give.
+    """The response in a backend's answer, in any of the shapes that web frameworks for Lambda return.
+
+    >>> decode(b'{"statusCode": 404, "headers": {"X-A": "1"}, "body": "no"}')
+    Response(status=404, headers=(('x-a', '1'),), content=b'no')
 
     An object with `statusCode` is a response, in the fields of Lattice and API Gateway v2 (`headers`, `cookies`) or of
     API Gateway v1 and ALB (`multiValueHeaders`). Anything else is data: 200, `application/json`, the bytes as they are.
 
     Raises:
-        BackendFailed: not JSON, or a response that cannot be one.
+        BackendFailed: not JSON, or an object with `statusCode` that is not a response.
     """
     found = _read(answer)
     if isinstance(found, BackendFailed):
@@ -56,24 +66,24 @@ def decode(answer: bytes) -> Response:
 
 
 def _read(answer: bytes) -> Response | BackendFailed:
-    """The response, or why there is none. The error is returned without its frames, which hold the parsed answer."""
+    """The response, or why there is none. The error is returned without its frames, which contain the answer."""
     try:
         value = _parsed(answer)
-        if not isinstance(value, dict) or "statusCode" not in value:
+        if not isinstance(value, dict) or STATUS not in value:
             return Response(200, (("content-type", "application/json"),), answer)
-        status, headers = _status(value["statusCode"]), _headers(value)
-        return Response(status, headers, _body(value.get("body"), value.get("isBase64Encoded")))
+        status, headers = _status(value[STATUS]), _headers(value)
+        return Response(status, headers, _body(value.get(BODY), value.get(IS_BASE64)))
     except BackendFailed as error:
         return error.without_frames()
 
 
 def _parsed(answer: bytes) -> object:
     if answer.count(b"[") + answer.count(b"{") > MAX_BRACKETS:
-        raise _unreadable(f"more than {MAX_BRACKETS} opening brackets")
+        raise unreadable(f"more than {MAX_BRACKETS} opening brackets")
     try:
         return _DECODER.decode(answer.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise _unreadable(f"not JSON: {type(error).__name__}") from error
+        raise unreadable(f"not JSON: {type(error).__name__}") from error
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -83,61 +93,62 @@ def _no_constant(name: str) -> NoReturn:
 _DECODER: Final = json.JSONDecoder(parse_constant=_no_constant)
 
 
-def _unreadable(what: str) -> BackendFailed:
+def unreadable(what: str) -> BackendFailed:
+    """The refusal of an answer of which no reply can be made."""
     return BackendFailed("backend_unreadable", what)
 
 
 def _status(value: object) -> int:
-    """200 to 599. Some frameworks write it as a string; a float with nothing after the point is JSON's own doing."""
+    """200 to 599. Some frameworks write a string; some JSON writers write a whole number as a float."""
     if isinstance(value, str):
         value = int(value) if re.fullmatch("[0-9]{3}", value) else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 200 <= value <= 599:
-        raise _unreadable("statusCode is not a number from 200 to 599")
+        raise unreadable("statusCode is not a number from 200 to 599")
     return value
 
 
 def _headers(answer: Mapping[str, Any]) -> Pairs:
     """All headers in order, cookies last. A name in `multiValueHeaders` replaces the same name in `headers`, as API
-    Gateway documents; frameworks put the last of several values there a second time.
+    Gateway documents; frameworks write the last of several values into `headers` a second time.
 
     serverless-wsgi writes several cookies under names that differ by case (`Set-Cookie`, `Set-cookie`), so a cookie in
     `headers` is only replaced by an equal one.
     """
     _check_lines(answer)
-    multi = list(_pairs(answer.get("multiValueHeaders"), "multiValueHeaders"))
-    cookies = [("set-cookie", value) for value in _cookies(answer.get("cookies"))]
+    multi = list(_pairs(answer.get(MULTI_HEADERS), MULTI_HEADERS))
+    cookies = [("set-cookie", value) for value in _cookies(answer.get(COOKIES))]
     named, known = {name for name, _ in multi} - {"set-cookie"}, set(multi)
-    single = [pair for pair in _pairs(answer.get("headers"), "headers") if pair[0] not in named and pair not in known]
+    single = [pair for pair in _pairs(answer.get(HEADERS), HEADERS) if pair[0] not in named and pair not in known]
     known.update(single)
     pairs = single + multi + [cookie for cookie in cookies if cookie not in known]
     size = sum(len(name) + len(value.encode()) for name, value in pairs)
     if size > MAX_HEADER_BYTES:
-        raise _unreadable(f"{size} bytes of headers; at most {MAX_HEADER_BYTES} are passed on")
+        raise unreadable(f"{size} bytes of headers; at most {MAX_HEADER_BYTES} are passed on")
     _refuse_contradictions(pairs)
     return tuple(pairs)
 
 
 def _check_lines(answer: Mapping[str, Any]) -> None:
-    """Counts the lines before one is read: an answer of 6 MB can hold a million of them."""
-    fields = [answer.get(field) for field in ("headers", "multiValueHeaders")]
+    """Counts the lines before any is read: an answer of 6 MB can contain a million of them."""
+    fields = [answer.get(field) for field in (HEADERS, MULTI_HEADERS)]
     entries = itertools.chain.from_iterable(field.values() for field in fields if isinstance(field, Mapping))
-    cookies = answer.get("cookies")
+    cookies = answer.get(COOKIES)
     lines = len(cookies) if isinstance(cookies, list) else 0
     lines += sum(len(entry) if isinstance(entry, list) else 1 for entry in entries)
     if lines > MAX_HEADER_LINES:
-        raise _unreadable(f"{lines} header lines; at most {MAX_HEADER_LINES} are passed on")
+        raise unreadable(f"{lines} header lines; at most {MAX_HEADER_LINES} are passed on")
 
 
 def _pairs(value: object, field: str) -> Iterator[tuple[str, str]]:
     if value is None:
         return
     if not isinstance(value, Mapping):
-        raise _unreadable(f"{field} is not an object")
+        raise unreadable(f"{field} is not an object")
     for name, entry in value.items():
         if not names.is_token(name):
-            raise _unreadable(f"a name in {field} is not a header name")
+            raise unreadable(f"a name in {field} is not a header name")
         for item in entry if isinstance(entry, list) else [entry]:
             if item is not None:
                 yield names.lower(name), _text(item, f"{field}: {names.lower(name)[:64]}")
@@ -147,23 +158,23 @@ def _cookies(value: object) -> Iterator[str]:
     if value is None:
         return
     if not isinstance(value, list):
-        raise _unreadable("cookies is not a list")
+        raise unreadable("cookies is not a list")
     for item in value:
         if not isinstance(item, str):
-            raise _unreadable("a cookie is not a string")
+            raise unreadable("a cookie is not a string")
         yield _text(item, "cookies")
 
 
-def _text(value: object, place: str) -> str:
-    """A header's value as text; `5`, `1.5` and `true` are what people write in JSON."""
+def _text(value: object, where: str) -> str:
+    """The value of a header as text. People also write `5`, `1.5` and `true` in JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return json.dumps(value)
     if not isinstance(value, str):
-        raise _unreadable(f"{place} is neither text nor a number")
+        raise unreadable(f"{where} is neither text nor a number")
     if not names.is_sendable(value):
-        raise _unreadable(f"{place} contains a control character or a lone surrogate")
+        raise unreadable(f"{where} contains a control character or a lone surrogate")
     return value
 
 
@@ -171,28 +182,31 @@ def _refuse_contradictions(pairs: list[tuple[str, str]]) -> None:
     seen: dict[str, str] = {}
     for name, value in pairs:
         if name in names.SINGLE and seen.setdefault(name, value) != value:
-            raise _unreadable(f"header {name} has two values")
+            raise unreadable(f"header {name} has two values")
 
 
 def _body(value: object, is_base64: object) -> bytes | Base64:
     if is_base64 is not None and not isinstance(is_base64, bool):
-        raise _unreadable("isBase64Encoded is not a boolean")
+        raise unreadable("isBase64Encoded is not a boolean")
     if value is None:
         return b""
     if not isinstance(value, str):
-        raise _unreadable("body is not a string; a structure has to be written with json.dumps")
+        raise unreadable("body is not a string. Fix: write a structure with json.dumps")
     if is_base64 and value:
         found = Base64.checked(value)
         if found is None:
-            raise _unreadable("body is marked as base64 and is not")
+            raise unreadable("body is marked as base64 and is not base64")
         return found
     try:
         return value.encode()
     except UnicodeError as error:
-        raise _unreadable("body contains a lone surrogate") from error
+        raise unreadable("body contains a lone surrogate") from error
 
 
-# ---- Response -> reply ----------------------------------------------------------------------------------------------
+# ---- Response → reply -----------------------------------------------------------------------------------------------
+
+HeaderFields = Callable[[Mapping[str, list[str]], list[str]], dict[str, Any]]
+"""Writes headers and the values of `set-cookie` into the fields that a format has for them."""
 
 
 def render(
@@ -200,35 +214,76 @@ def render(
 ) -> Reply:
     """The reply for Lattice: `statusCode`, `isBase64Encoded`, `headers` of strings, and `body` if there is one.
 
-    `content-length` and hop-by-hop headers are left out: they are Lattice's to set. Repeated headers are joined with
-    `, `, which RFC 9110 allows for all but `set-cookie`.
+    >>> render(Response(200, (("content-type", "text/plain"),), b"hi"), "GET")
+    {'statusCode': 200, 'isBase64Encoded': False, 'headers': {'content-type': 'text/plain'}, 'body': 'hi'}
 
     Args:
-        response: what to say.
-        method: the request's; a HEAD has no body.
-        set_cookie: where cookies go, see `assumptions.SET_COOKIE`.
+        response: what the backend answered, or a refusal.
+        method: the request's; the answer to a HEAD has no body.
+        set_cookie: where cookies are written, see `assumptions.SET_COOKIE`.
         drop: names of headers that do not reach the caller, in lower case.
 
     Raises:
-        BackendFailed: the reply would be larger than Lattice takes.
+        BackendFailed: the reply is larger than Lattice accepts.
+    """
+    return assemble(response, method, _cookies_beside if set_cookie == "cookies" else _cookies_inside, drop)
+
+
+def _cookies_beside(headers: Mapping[str, list[str]], cookies: list[str]) -> dict[str, Any]:
+    return {HEADERS: join_values(headers), **({COOKIES: cookies} if cookies else {})}
+
+
+def _cookies_inside(headers: Mapping[str, list[str]], cookies: list[str]) -> dict[str, Any]:
+    return {HEADERS: {**join_values(headers), **({"set-cookie": cookies} if cookies else {})}}
+
+
+def assemble(
+    response: Response, method: str, header_fields: HeaderFields, drop: frozenset[str], limit: int = REPLY_LIMIT
+) -> Reply:
+    """A reply in any format.
+
+    `content-length` and hop-by-hop headers are left out: the service in front sets them. A body without a content type
+    gets one.
+
+    Args:
+        response, method, drop: as for `render`.
+        header_fields: writes the headers in the format's way.
+        limit: bytes of JSON.
+
+    Raises:
+        BackendFailed: the reply is larger than `limit`.
     """
     content = b"" if method == "HEAD" or response.status in (204, 304) else response.content
-    headers, cookies = _joined(response.headers, drop)
-    reply: Reply = {"statusCode": response.status, "isBase64Encoded": False, "headers": headers}
-    if cookies and set_cookie == "cookies":
-        reply["cookies"] = cookies
-    elif cookies:
-        headers["set-cookie"] = cookies
-    if isinstance(content, Base64) and _passes(reply, content):
-        reply |= {"isBase64Encoded": True, "body": content.text}
-    elif content:
-        _put_body(reply, response.body)
-    elif _size(reply) > REPLY_LIMIT:
-        raise _too_large(_size(reply))
+    headers, cookies = _sendable(response.headers, drop)
+    if isinstance(content, Base64) and "content-type" in headers:
+        # It can be passed on as it came, if it fits. As text it might be shorter.
+        reply = _empty_reply(response.status, header_fields(headers, cookies))
+        if _size(reply | {BODY: ""}) + len(content.text) <= limit:
+            return reply | {IS_BASE64: True, BODY: content.text}
+    if not content:
+        reply = _empty_reply(response.status, header_fields(headers, cookies))
+        if (size := _size(reply)) > limit:
+            raise _too_large(size, limit)
+        return reply
+    body = response.body
+    text = _as_text(body)
+    headers.setdefault("content-type", [BINARY_CONTENT_TYPE if text is None else DEFAULT_CONTENT_TYPE])
+    reply = _empty_reply(response.status, header_fields(headers, cookies))
+    _put_body(reply, body, text, limit)
     return reply
 
 
-def _joined(pairs: Pairs, drop: frozenset[str]) -> tuple[dict[str, Any], list[str]]:
+def join_values(headers: Mapping[str, list[str]]) -> dict[str, str]:
+    """The values of each name joined by `, `, which RFC 9110 §5.3 allows for all headers but `set-cookie`."""
+    return {name: ", ".join(values) for name, values in headers.items()}
+
+
+def _empty_reply(status: int, header_fields: dict[str, Any]) -> Reply:
+    return {STATUS: status, IS_BASE64: False, **header_fields}
+
+
+def _sendable(pairs: Pairs, drop: frozenset[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """The headers that reach the caller, with all values of each name, and the values of `set-cookie`."""
     nominated = {
         names.lower(token.strip()) for name, value in pairs if name == "connection" for token in value.split(",")
     }
@@ -242,47 +297,47 @@ def _joined(pairs: Pairs, drop: frozenset[str]) -> tuple[dict[str, Any], list[st
         else:
             found.setdefault(name, []).append(value)
     cookies = found.pop("set-cookie", [])
-    return {name: ", ".join(values) for name, values in found.items()}, cookies
+    return found, cookies
 
 
-def _passes(reply: Reply, content: Base64) -> bool:
-    """Whether base64 can go on as it came: it says what it is, and fits. As text it might be shorter."""
-    return "content-type" in reply["headers"] and _size(reply | {"body": ""}) + len(content.text) <= REPLY_LIMIT
+def _as_text(body: bytes) -> str | None:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
-def _put_body(reply: Reply, body: bytes) -> None:
-    """Text as it is, unless base64 is what keeps the reply within the limit; everything else as base64.
+def _put_body(reply: Reply, body: bytes, text: str | None, limit: int) -> None:
+    """Text as it is, unless only base64 keeps the reply within the limit; bytes that are not text as base64.
 
     Sizes are of JSON with every non-ASCII character escaped, which is how Lambda's older Python runtimes write it.
     """
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        text = None
-    reply["headers"].setdefault("content-type", BINARY_CONTENT_TYPE if text is None else DEFAULT_CONTENT_TYPE)
     if text is not None:
-        reply["body"] = text
-        if _size(reply | {"body": ""}) + len(body) * LONGEST_ESCAPE <= REPLY_LIMIT or _size(reply) <= REPLY_LIMIT:
+        reply[BODY] = text
+        if _size(reply | {BODY: ""}) + len(body) * LONGEST_ESCAPE <= limit or _size(reply) <= limit:
             return
-    reply["isBase64Encoded"] = True
-    reply["body"] = base64.b64encode(body).decode("ascii")
-    if (size := _size(reply | {"body": ""}) + len(reply["body"])) > REPLY_LIMIT:
-        raise _too_large(size)
+    reply[IS_BASE64] = True
+    reply[BODY] = base64.b64encode(body).decode("ascii")
+    if (size := _size(reply | {BODY: ""}) + len(reply[BODY])) > limit:
+        raise _too_large(size, limit)
 
 
 def _size(reply: Reply) -> int:
     return len(json.dumps(reply))
 
 
-def _too_large(size: int) -> BackendFailed:
-    return BackendFailed("reply_too_large", f"the reply would be {size} bytes of JSON; Lattice takes {REPLY_LIMIT}")
+def _too_large(size: int, limit: int) -> BackendFailed:
+    return BackendFailed("reply_too_large", f"the reply would be {size} bytes of JSON; at most {limit} are accepted")
 
 
 def problem(refusal: BridgeError, request_id: str) -> Response:
-    """RFC 9457. The reason stays here: a caller that learns why it is refused learns who else there is."""
+    """The response for a refusal, as RFC 9457 describes it.
+
+    It does not contain the reason: a caller that learns why it was refused learns about other callers and tenants.
+    """
     body = {"title": refusal.title, "status": refusal.status, "requestId": request_id}
     headers = [("content-type", "application/problem+json"), ("cache-control", "no-store")]
-    if refusal.status == 401:  # RFC 9110 §11.6.1 asks for a challenge; this is the one that Lattice takes
+    if refusal.status == 401:  # RFC 9110 §11.6.1 requires a challenge; Lattice accepts this one
         headers.append(("www-authenticate", "AWS4-HMAC-SHA256"))
     if refusal.retry_after is not None:
         headers.append(("retry-after", str(refusal.retry_after)))

@@ -1,7 +1,7 @@
-"""Bytes that came as base64, and mostly go on as base64.
+"""Bodies that arrive as base64, and usually leave as base64.
 
-Rule: checked at the door, decoded for whoever asks. A body of 6 MB that a backend is to get as it came costs neither
-the decoding nor another copy.
+Rule: the alphabet is checked once, on arrival, and nothing is decoded before a caller asks for bytes. So a body of 6 MB
+that is forwarded unchanged is neither decoded nor copied.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ from typing import Final
 
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _PIECE: Final = 1 << 16
-"""Characters that are looked at or written at once: the whole would be held twice."""
+"""Characters that are checked or written at a time. With all of them at once, the body would be in memory twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Base64:
-    """A text that is base64 (RFC 4648 §4, padded). Made by `checked`."""
+    """A string that is base64 (RFC 4648 §4, padded). Made by `checked`."""
 
     text: str
 
     @classmethod
     def checked(cls, text: str) -> Base64 | None:
-        """The text as a value; None if it is not base64. Half as dear as decoding."""
+        """The string as a value; None if it is not base64. Costs half of what decoding costs.
+
+        >>> Base64.checked("aGk=").decoded(), Base64.checked("aGk")
+        (b'hi', None)
+        """
         found = cls(text)
         padding = 2 if text.endswith("==") else 1 if text.endswith("=") else 0
         if len(text) % 4 or not text.isascii():
@@ -41,6 +45,6 @@ class Base64:
         return binascii.a2b_base64(self.text)
 
     def pieces(self) -> Iterator[bytes]:
-        """The text in ASCII, a piece at a time."""
+        """The string as ASCII, one piece at a time."""
         for start in range(0, len(self.text), _PIECE):
             yield self.text[start : start + _PIECE].encode("ascii")

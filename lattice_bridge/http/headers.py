@@ -1,6 +1,6 @@
-"""Header names that mean something to the bridge.
+"""Header names that have a meaning for the bridge, and the grammar of names and values.
 
-Rule: nothing here looks at a value. Names are compared folded: ASCII lower case, `_` and other punctuation read as
+Rule: nothing here interprets a value. Names are compared folded: ASCII lower case, `_` and other punctuation read as
 `-`, since servers behind a proxy may read them so (oauth2-proxy CVE-2025-64484).
 """
 
@@ -18,13 +18,14 @@ REQUEST_ID: Final = "x-request-id"
 HOPS: Final = "x-lattice-bridge-hops"
 
 TENANT_NAMES: Final = frozenset({"x-tenant-id", "x-amz-tenant-id", "x-amzn-tenant-id"})
-"""What backends are known to read a tenant from; the last is a typo of AWS's that somebody will have copied."""
+"""Headers from which backends are known to read a tenant. The last one is a typo in AWS's documentation, which some
+code will have copied."""
 
 CREDENTIALS: Final = frozenset({"authorization", "x-amz-security-token"})
 
 QUERY_CREDENTIALS: Final = frozenset({"x-amz-credential", "x-amz-security-token", "x-amz-signature"})
-"""Query parameters of a presigned URL that prove who the caller is (trap A15), folded. `X-Amz-Date` and the others are
-no secrets."""
+"""Query parameters of a presigned URL that prove who the caller is (trap A15), folded. `X-Amz-Date` and the other
+parameters are not secret."""
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -39,7 +40,7 @@ HOP_BY_HOP: Final = frozenset(
         "upgrade",
     }
 )
-"""RFC 9110 §7.6.1: they describe one connection and end with it."""
+"""Headers that describe one connection (RFC 9110 §7.6.1). They are never forwarded."""
 
 SINGLE: Final = frozenset(
     {
@@ -55,7 +56,7 @@ SINGLE: Final = frozenset(
         "retry-after",
     }
 )
-"""Response headers that RFC 9110 defines as one value: two different ones cannot be joined into anything."""
+"""Response headers that RFC 9110 defines as one value: two different values cannot be joined."""
 
 _OTHER_MEANING: Final = frozenset(
     {
@@ -73,23 +74,31 @@ _NOT_PLAIN: Final = re.compile(r"[^a-z0-9-]")
 
 
 def is_token(name: str) -> bool:
-    """Whether `name` can be a header name or a method: RFC 9110's token, which is ASCII."""
+    """Whether `name` can be a header name or a method: a token of RFC 9110, which is ASCII."""
     return _TOKEN.fullmatch(name) is not None
 
 
 def lower(text: str) -> str:
-    """ASCII lower case. `str.lower` maps the Kelvin sign to `k`, which would make two names out of one."""
+    """ASCII lower case. `str.lower` maps the Kelvin sign to `k`, which would make two names equal.
+
+    >>> lower("X-Tenant-Id")
+    'x-tenant-id'
+    """
     return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
 def fold(name: str) -> str:
-    """The name that a careless reader would see: CGI and WSGI read `-` as `_`, and PHP reads `.` so too."""
-    return _remembered_fold(name) if len(name) <= _MEMORABLE else _fold(name)
+    """The name as a careless reader sees it: CGI and WSGI read `-` as `_`, and PHP also reads `.` as `_`.
+
+    >>> fold("X_Tenant.Id")
+    'x-tenant-id'
+    """
+    return _cached_fold(name) if len(name) <= _CACHED_LENGTH else _fold(name)
 
 
 def lower_token(name: str) -> str | None:
-    """The name in lower case; None if it cannot be a header's."""
-    return _remembered_token(name) if len(name) <= _MEMORABLE else _lower_token(name)
+    """The name in lower case; None if it is not a header name."""
+    return _cached_lower_token(name) if len(name) <= _CACHED_LENGTH else _lower_token(name)
 
 
 def _fold(name: str) -> str:
@@ -100,14 +109,14 @@ def _lower_token(name: str) -> str | None:
     return lower(name) if is_token(name) else None
 
 
-# Requests repeat their headers' names, and little else of a request is looked at as often.
-_MEMORABLE: Final = 64
-_remembered_fold = lru_cache(1024)(_fold)
-_remembered_token = lru_cache(1024)(_lower_token)
+# Requests use the same header names again and again. The caches are bounded in entries and in length of a name.
+_CACHED_LENGTH: Final = 64
+_cached_fold = lru_cache(1024)(_fold)
+_cached_lower_token = lru_cache(1024)(_lower_token)
 
 
 def has_other_meaning(name: str) -> bool:
-    """Whether a header, in lower case, already means something, and so can be neither the tenant's nor a token's."""
+    """Whether a header name, in lower case, already has a meaning, and so cannot carry the tenant or a token."""
     return name in _OTHER_MEANING or (name.startswith(_OTHER_PREFIXES) and name not in TENANT_NAMES)
 
 

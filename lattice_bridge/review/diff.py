@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.lattice_event import parse_event
+from lattice_bridge.formats.recognise import parse_event
 from lattice_bridge.message import Request
 from lattice_bridge.review.explain import key_in_words
 from lattice_bridge.review.map_tests import described_outcome

@@ -1,7 +1,7 @@
-"""What a client sent, in a few words -> the event that Lattice would have made of it.
+"""Builds the event that Lattice makes of a client's request, for tests.
 
-Rule: the event is built by the local front's own code, so that builder and front cannot disagree. What no client can
-send, or nobody knows how Lattice writes, is refused with what to write instead; for a forged event change the result.
+Rule: the local front's own code builds the event, so builder and front cannot disagree. A request that no client can
+send, or that Lattice writes in an unknown way, is refused. For a forged event, change the result.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from lattice_bridge.local.front import lattice as wire
 from lattice_bridge.message import X509
 
 Headers = Mapping[str, str | Sequence[str]] | Iterable[tuple[str, str]]
-"""By name, one value or several; or pairs in the order in which they were sent."""
+"""Names with one value or several; or pairs in the order in which they were sent."""
 
 HOST: Final = "orders.example.com"
 ACCOUNT: Final = "111122223333"
 REGION: Final = "eu-west-1"
 VPC: Final = "vpc-0a1b2c3d4e5f60718"
 SESSION: Final = "i-0123456789abcdef0"
-"""Of a role that signs, if nobody says: an instance's sessions are named after it."""
+"""The default session of a role: the sessions of an instance have its id as their name."""
 
 REQUEST_ID: Final = "f2a9c1d0-7e53-4b1a-9c64-0d1e2f3a4b5c"
 TIME: Final = 1_763_683_200_123_456
@@ -62,35 +62,32 @@ def lattice_event(
     request_id: str = REQUEST_ID,
     time: int | datetime = TIME,
 ) -> dict[str, Any]:
-    """The event that a function behind a Lattice target group gets. The same arguments make the same event.
+    """The event that a function behind a Lattice target group receives. The same arguments make the same event.
+
+    >>> lattice_event(path="/orders?id=7")["queryStringParameters"]
+    {'id': ['7']}
 
     Args:
-        version: of the event structure, as the target group has it.
+        version: the target group's event structure version.
         method: as sent.
         path: as sent, percent-encoded, with the query: `/orders?a=1&a=2`.
-        headers: what the client sent. `host` is added unless it is there; `x-forwarded-for` always, as Lattice does.
-        body: bytes, or text as UTF-8. As base64 in the event unless the `content-type` is a text's: docs/wire.md §1.
-        json: written as JSON, in place of `body`, with its `content-type` unless there is one.
-        principal: the ARN of whom Lattice authenticated, in any spelling: `arn:aws:iam::111122223333:role/blue-api`
-            signs as a session of it, without the role's path. None for a request that nobody signed.
-        session_name: of the role's session; by default the one in the ARN, or an instance's.
+        headers: those of the client. `host` is added if it is missing; `x-forwarded-for` always, as Lattice does.
+        body: bytes, or text as UTF-8. Base64 in the event unless the `content-type` is one for text: docs/wire.md §1.
+        json: a value to send as JSON instead of `body`. Adds the `content-type` if it is missing.
+        principal: the ARN of the caller that Lattice authenticated, in any spelling: the role
+            `arn:aws:iam::111122223333:role/blue-api` signs as one of its sessions. None for an unsigned request.
+        session_name: the name of the role's session; by default the one in the ARN, or an instance's.
         org_id: the principal's organisation, `o-…`.
-        x509: what IAM Roles Anywhere read from a certificate: `{"san_uri": "spiffe://…"}`; fields as in `X509`.
+        x509: fields of the certificate, with IAM Roles Anywhere: `{"san_uri": "spiffe://…"}`; fields as in `X509`.
         source_vpc: `vpc-…`, or an ARN.
         client_address: the address that Lattice saw.
-        service_arn, service_network_arn, target_group_arn: V1 does not say them.
-        region: of the service; by default the one in `service_arn`.
-        request_id: Lattice's.
-        time: when Lattice took it: microseconds since 1970, or a datetime with a zone. V1 does not say it.
+        service_arn, service_network_arn, target_group_arn: not in a V1 event.
+        region: the service's Region; by default the one in `service_arn`.
+        request_id: Lattice's id of the request.
+        time: when Lattice received it: microseconds since 1970, or a datetime with a zone. Not in a V1 event.
 
     Raises:
-        ValueError: what no client can send or Lattice does not write; the message says what to write instead.
-
-    >>> event = lattice_event(path="/orders?id=7", headers={"accept": "text/html"})
-    >>> event["path"], event["queryStringParameters"], event["headers"]["accept"]
-    ('/orders?id=7', {'id': ['7']}, ['text/html'])
-    >>> lattice_event(version=1, path="/orders?id=7")["raw_path"]
-    '/orders?id=7'
+        ValueError: no client can send this, or Lattice does not write it; the message has the fix.
     """
     _check_version(version)
     pairs, content = _content(_pairs(headers), body, json)
@@ -102,7 +99,6 @@ def lattice_event(
     origin = wire.Origin(
         request_id=request_id,
         epoch_microseconds=_microseconds(time),
-        region=home.region,
         service_arn=home.arn,
         service_network_arn=_arn_or(service_network_arn, home.sibling("servicenetwork/sn"), "service_network_arn"),
         target_group_arn=_arn_or(target_group_arn, home.sibling("targetgroup/tg"), "target_group_arn"),
@@ -146,14 +142,12 @@ def _method(method: str) -> str:
 def _target(path: str) -> str:
     if not isinstance(path, str) or _TARGET.fullmatch(path) is None:
         encoded = quote(str(path), safe="/?=&%:@!$'()*+,;~[]", errors="replace").lstrip("/")
-        raise ValueError(
-            f'path {path!r} is not a path as clients send it: from the first /, percent-encoded; write "/{encoded}"'
-        )
+        raise ValueError(f'path {path!r} is not a percent-encoded path from the first / on. Fix: write "/{encoded}"')
     return path
 
 
 def _pairs(headers: Headers) -> list[tuple[str, str]]:
-    """The header lines as Lattice reads them: names in lower case, nothing that it takes out."""
+    """The header lines as Lattice reads them: names in lower case, without the headers that it removes."""
     lines: list[tuple[object, object]] = []
     for name, entry in headers.items() if isinstance(headers, Mapping) else _each_pair(headers):
         lines += [(name, value) for value in (entry if isinstance(entry, list | tuple) else (entry,))]
@@ -163,31 +157,33 @@ def _pairs(headers: Headers) -> list[tuple[str, str]]:
 def _each_pair(headers: Iterable[object]) -> Iterable[tuple[object, object]]:
     for pair in [headers] if isinstance(headers, str | bytes) else headers:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise ValueError(f'headers: {pair!r} is not a name and a value; write {{"accept": "*/*"}}')
+            raise ValueError(f'headers: {pair!r} is not a name and a value. Fix: write {{"accept": "*/*"}}')
         yield pair[0], pair[1]
 
 
 def _name(name: object) -> str:
     lowered = names.lower_token(name) if isinstance(name, str) else None
     if lowered is None:
-        raise ValueError(f"headers: {name!r} is not a header's name; for what no client can send change the event")
+        raise ValueError(
+            f"headers: {name!r} is not a header's name. Fix: to send what no client can send, change the event"
+        )
     if lowered.startswith(names.LATTICE_PREFIX):
         raise ValueError(
-            f"headers: Lattice takes a client's own {lowered} out; write principal=… or source_vpc=…, "
-            "and to forge one change the event"
+            f"headers: Lattice removes a client's own {lowered}. Fix: write principal=… or source_vpc=…; "
+            "to forge one, change the event"
         )
     if lowered in FRONT_DROPPED_HEADERS:
-        raise ValueError(f"headers: {lowered} is of one connection, and no event has it; leave it out")
+        raise ValueError(f"headers: {lowered} describes one connection, and no event has it. Fix: leave it out")
     return lowered
 
 
 def _value(name: object, value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"headers: {name}: {value!r} is not text; write {str(value)!r}")
+        raise ValueError(f"headers: {name}: {value!r} is not text. Fix: write {str(value)!r}")
     if not names.is_sendable(value) or value != value.strip(" \t"):
         raise ValueError(
-            f"headers: {name}: {value!r} has control characters, or blanks at its ends, which HTTP takes off; "
-            "for what no client can send change the event"
+            f"headers: {name}: {value!r} has control characters, or spaces at its ends, which HTTP removes. "
+            "Fix: to send what no client can send, change the event"
         )
     return value
 
@@ -195,14 +191,14 @@ def _value(name: object, value: object) -> str:
 def _content(pairs: list[tuple[str, str]], body: bytes | str, json: Any) -> tuple[list[tuple[str, str]], bytes]:
     if json is not ...:
         if body:
-            raise ValueError("body and json: write one of them")
+            raise ValueError("body and json: both are given. Fix: write one of them")
         if not any(name == "content-type" for name, _ in pairs):
             pairs = [*pairs, ("content-type", "application/json")]
         body = dumps(json, allow_nan=False)
     if isinstance(body, str):
         body = body.encode()
     if not isinstance(body, bytes | bytearray):
-        raise ValueError(f"body is a {type(body).__name__}; write bytes or text, or json=…")
+        raise ValueError(f"body is a {type(body).__name__}. Fix: write bytes or text, or json=…")
     if len(body) > wire.BODY_LIMIT:
         raise ValueError(f"body has {len(body)} bytes; Lattice sends a function at most {wire.BODY_LIMIT}")
     return pairs, bytes(body)
@@ -227,7 +223,7 @@ def _signer(
 ) -> wire.Signer | None:
     if principal is None:
         if session_name is not None or org_id is not None or x509 is not None:
-            raise ValueError("session_name, org_id and x509 are of a principal; write principal=… too")
+            raise ValueError("session_name, org_id and x509 belong to a principal. Fix: write principal=… too")
         return None
     try:
         found = parse_arn(principal) if isinstance(principal, str) else None
@@ -235,7 +231,7 @@ def _signer(
         raise ValueError(f"principal {principal!r}: {error.detail}; {_AS_IN}") from None
     if found is None:
         raise ValueError(f"principal {principal!r} is not text; {_AS_IN}")
-    if found.kind == "user":  # unlike a session's ARN it carries the path, which no rule is to look at
+    if found.kind == "user":  # unlike a session's ARN it contains the path, which no rule may compare
         found = replace(found, name=principal.partition(":user/")[2])
     session = _session(found, session_name)
     if session is not None:
@@ -252,11 +248,11 @@ def _session(principal: Principal, session_name: str | None) -> str | None:
     """The session's name; None for a principal that has no sessions."""
     if principal.role is None:
         if session_name is not None:
-            raise ValueError(f"session_name: {principal} is not a role, and has no sessions; leave it out")
+            raise ValueError(f"session_name: {principal} is not a role, and has no sessions. Fix: leave it out")
         return None
     session = session_name or principal.session or SESSION
     if principal.session not in (None, session):
-        raise ValueError(f"session_name {session!r} is not the session in {principal}; leave one of them out")
+        raise ValueError(f"session_name {session!r} is not the session in {principal}. Fix: leave one of them out")
     if _SESSION.fullmatch(session) is None:
         raise ValueError(f"session_name {session!r} is not one: 1 to 64 of A-Z a-z 0-9 _ + = , . @ -")
     return session
@@ -278,7 +274,7 @@ def _field(version: int, name: str, value: str | None) -> str | None:
     if not isinstance(value, str) or not names.is_sendable(value):
         raise ValueError(f"{name}: {value!r} is not text without control characters")
     if version == 1 and ";" in value:
-        raise ValueError(f"{name}: {value!r}: how V1 writes a ; in a field is not known; write version=2")
+        raise ValueError(f"{name}: {value!r}: how V1 writes a ; in a field is not known. Fix: write version=2")
     return value
 
 
@@ -286,19 +282,18 @@ def _field(version: int, name: str, value: str | None) -> str | None:
 
 
 class _Home:
-    """The service that the request came through; everything else is beside it unless somebody says otherwise."""
+    """The service that the request came through. By default, network, target group and VPC are in its account."""
 
     def __init__(self, arn: str, partition: str, region: str, account: str) -> None:
         self.arn = arn
-        self.region = region
-        self._place = f"{region}:{account}"
+        self._region_and_account = f"{region}:{account}"
         self._partition = partition
 
     def sibling(self, resource: str) -> str:
-        return f"arn:{self._partition}:vpc-lattice:{self._place}:{resource}-0a1b2c3d4e5f60718"
+        return f"arn:{self._partition}:vpc-lattice:{self._region_and_account}:{resource}-0a1b2c3d4e5f60718"
 
     def vpc(self, vpc: str) -> str:
-        return f"arn:{self._partition}:ec2:{self._place}:vpc/{vpc}"
+        return f"arn:{self._partition}:ec2:{self._region_and_account}:vpc/{vpc}"
 
 
 def _home(service_arn: str | None, region: str | None) -> _Home:
@@ -308,7 +303,7 @@ def _home(service_arn: str | None, region: str | None) -> _Home:
         service_arn = _default_service(region or REGION)
     partition, _, place, account = _parts(service_arn, "service_arn")
     if region not in (None, place):
-        raise ValueError(f"region {region!r} is not the one in service_arn; leave one of them out")
+        raise ValueError(f"region {region!r} is not the one in service_arn. Fix: leave one of them out")
     return _Home(service_arn, partition, place, account)
 
 
@@ -353,7 +348,7 @@ _RESOURCES: Final = {
 def _microseconds(time: int | datetime) -> int:
     if isinstance(time, datetime):
         if time.tzinfo is None:
-            raise ValueError("time has no zone; write datetime(…, tzinfo=UTC)")
+            raise ValueError("time has no zone. Fix: write datetime(…, tzinfo=UTC)")
         return (time - _EPOCH) // timedelta(microseconds=1)
     if isinstance(time, bool) or not isinstance(time, int) or time < 0:
         raise ValueError(f"time {time!r} is not microseconds since 1970, nor a datetime")

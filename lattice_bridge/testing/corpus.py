@@ -1,6 +1,6 @@
-"""The corpus under events/: events and replies as files, each with what it must be read as, and how well that is known.
+"""The corpus under events/: events and replies as files, each with its expected reading, and how well that is known.
 
-Rule: a file is read anew for each that asks, so that a test that changes its event changes no other's.
+Rule: each call reads its file again, so a test that changes its event does not change another test's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Final
 from lattice_bridge.config.regular_file import MIB, read_regular_text
 
 FOLDERS: Final = ("v1", "v2", "invalid")
-"""Of events."""
+"""The folders with events."""
 
 REPLIES: Final = "replies"
 _EXPECTED: Final = ".expected.json"
@@ -33,10 +33,11 @@ class Case:
 
     Attributes:
         name: folder and file, as in `v2/query-repeated`.
-        event: what is in it; in `invalid/` not always an object.
-        expected: what stands beside it; empty if nothing does. `about`, `evidence` (documented, observed or assumed)
-            and `source` are always there in the corpus; `request` in `v1/` and `v2/`; `status`, `reason` and
-            `detail_contains` in `invalid/`; `trap` and `decision` where a map has to refuse it, see docs/traps.md.
+        event: the content of the file; in `invalid/` not always an object.
+        expected: the content of the file `.expected.json` beside it; empty if there is none. In the corpus it always
+            has `about`, `evidence` (documented, observed or assumed) and `source`; in `v1/` and `v2/` also `request`;
+            in `invalid/` `status`, `reason` and `detail_contains`; and `trap` and `decision` if a map must refuse it,
+            see docs/traps.md.
 
     >>> from lattice_bridge.testing import all_events
     >>> (case,) = all_events("v2/header-capitals")
@@ -73,10 +74,10 @@ class UnknownEvent(KeyError):
 
 
 def load_event(name: str) -> Any:
-    """An event of the corpus by its name, as in `v2/query-repeated`. Each time another copy.
+    """An event of the corpus by its name, as in `v2/query-repeated`. Each call returns a new copy.
 
     Raises:
-        UnknownEvent: a KeyError; there is none of the name. The message lists the ones that resemble it.
+        UnknownEvent: a KeyError; no event has the name. The message lists similar names.
 
     >>> load_event("v2/query-repeated")["version"]
     '2.0'
@@ -92,11 +93,11 @@ def all_events(pattern: str = "*", folder: str | Path | None = None) -> list[Cas
 
     Args:
         pattern: as of a shell: `v2/*`, `*/query-*`; a `*` goes across a `/`.
-        folder: one of your own in place of the corpus: NAME.json, and NAME.expected.json or not, in any depth. Links
-            to other folders are not followed.
+        folder: a folder instead of the corpus: NAME.json, with or without NAME.expected.json, at any depth. Links to
+            other folders are not followed.
 
     Raises:
-        UnknownEvent: none fits: a test over nothing would pass.
+        UnknownEvent: no name fits. A test of no events would pass.
         BadFile: a file cannot be read, is not a regular file, or is over 32 MiB.
         ValueError: a file is not JSON.
 
@@ -122,7 +123,7 @@ def all_replies(pattern: str = "*") -> list[ReplyCase]:
 
 @cache
 def _events() -> Traversable:
-    """In a wheel one file beside this one, held in memory; in the repository where `sam local invoke -e` is typed."""
+    """The folder of the corpus: in a wheel one zip file, which is read into memory; in the repository `events/`."""
     shipped = Path(__file__).with_name("events.zip")
     if shipped.is_file():
         return zipfile.Path(BytesIO(shipped.read_bytes()))
@@ -150,7 +151,9 @@ def _fitting(pattern: str, place: str, known: list[str]) -> list[str]:
 
 def _unknown(what: str, name: str, known: list[str]) -> UnknownEvent:
     near = list(dict.fromkeys([*get_close_matches(name, known, 5), *_endings(name, known)]))[:8]
-    return UnknownEvent(f"{what}; near it are {', '.join(near)}" if near else f"{what}; there are {len(known)} others")
+    return UnknownEvent(
+        f"{what}; similar names: {', '.join(near)}" if near else f"{what}; there are {len(known)} others"
+    )
 
 
 def _endings(name: str, known: list[str]) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""What is wrong with a function's reply, before Lattice says it with a bare 5xx.
+"""Faults of a function's reply, found before Lattice answers with a bare 5xx.
 
-Rule: a fault says where, what is wrong, what to write instead, and how well the rule is known (docs/wire.md §2); that
-Lattice answers 502 to what it refuses is assumed in any case. Whatever the local front refuses is a fault here, and
-what the bridge renders never is.
+Rule: a fault has the place, the problem, the fix, and how well the rule is known (docs/wire.md §2). That Lattice
+answers 502 to a reply that it refuses is always assumed. Replies that the local front refuses have faults here; replies
+that the bridge renders have none.
 """
 
 from __future__ import annotations
@@ -24,20 +24,16 @@ _OTHERS: Final[Mapping[str, str]] = {
 
 
 def assert_valid_reply(reply: object, method: str = "GET") -> None:
-    """That Lattice can make a response of what a function returned, and loses nothing of it.
+    """Asserts that Lattice can make a response of a function's reply without losing a part of it.
+
+    >>> assert_valid_reply({"statusCode": 200, "headers": {"content-type": "text/plain"}, "body": "hi"})
 
     Args:
-        reply: as the function returned it, before it becomes JSON.
-        method: of the request: a HEAD has no body.
+        reply: the value that the function returned, before it becomes JSON.
+        method: the method of the request: the answer to a HEAD has no body.
 
     Raises:
-        AssertionError: with every fault, one a line.
-
-    >>> assert_valid_reply({"statusCode": 200, "headers": {"content-type": "text/plain"}, "body": "hello"})
-    >>> assert_valid_reply({"statusCode": "200"})
-    Traceback (most recent call last):
-        ...
-    AssertionError: ...statusCode...
+        AssertionError: lists every fault, one on each line.
     """
     __tracebackhide__ = True
     if faults := reply_faults(reply, method):
@@ -45,14 +41,14 @@ def assert_valid_reply(reply: object, method: str = "GET") -> None:
 
 
 def reply_faults(reply: object, method: str = "GET") -> list[str]:
-    """Everything wrong with a reply, as `WHERE: WHAT; WHAT TO WRITE [HOW WELL IT IS KNOWN]`; empty if nothing is.
+    """Every fault of a reply, as `WHERE: PROBLEM; FIX [HOW WELL IT IS KNOWN]`; empty if there is none.
 
     Args:
         reply, method: as for `assert_valid_reply`.
     """
     try:
         text = json.dumps(reply, allow_nan=False)
-        reply = json.loads(text)  # which is what Lambda sends: a tuple is a list by then, an HTTPStatus a number
+        reply = json.loads(text)  # as Lambda sends it: a tuple becomes a list, an HTTPStatus a number
     except (TypeError, ValueError, RecursionError) as error:
         return [f"reply: cannot be written as JSON ({error}); return text, numbers, lists and dicts [documented]"]
     if not isinstance(reply, dict):
@@ -76,7 +72,7 @@ def _faults(reply: Mapping[str, Any], method: str) -> Iterator[str]:
 
 
 def _is_zero(name: str, value: object) -> bool:
-    """Whether a typed language wrote a field that its program did not set: Go and Java write `null`, `""` or `{}`."""
+    """Whether a field is a zero value of a typed language: Go and Java write `null`, `""` or `{}` for unset fields."""
     return name in _OTHERS and not value
 
 
@@ -131,7 +127,7 @@ def _text(place: str, value: object) -> Iterator[str]:
 
 
 def _contradictions(headers: Mapping[str, Any]) -> Iterator[str]:
-    """Names differ by case for JSON, and for nobody behind it."""
+    """Names that differ by case are two names in JSON, and one in HTTP."""
     seen: dict[str, str] = {}
     for name, value in headers.items():
         first = seen.setdefault(names.lower(name), name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lattice_bridge import parse_event
-from lattice_bridge.cli import event_file
+from lattice_bridge.cli import event as event_command
 from lattice_bridge.testing import all_events, lattice_event, load_event
 from lattice_bridge.testing.departures import departures
 from tests.cli.test_cli import BOX, ESCAPES, assert_harmless, seen
@@ -83,7 +83,7 @@ def test_a_file_of_bytes_becomes_base64(tmp_path: Path) -> None:
     assert (found["method"], found["isBase64Encoded"], parse_event(found).body) == ("PUT", True, b"\x89PNG\x00")
 
 
-def test_a_text_in_utf8_is_kept_whole_on_the_way_through_a_terminal_in_ascii() -> None:
+def test_utf8_text_survives_an_ascii_terminal() -> None:
     command = [
         sys.executable,
         "-m",
@@ -124,7 +124,7 @@ def test_a_compact_event_is_one_line() -> None:
         (["--body", "@nothing.bin"], "nothing.bin: No such file or directory"),
     ],
 )
-def test_what_is_no_request_is_wrong_usage_in_the_commands_own_words(arguments: list[str], message: str) -> None:
+def test_impossible_request_is_wrong_usage(arguments: list[str], message: str) -> None:
     done = event("new", *arguments)
     assert done.exit_code == 2
     assert message in done.output
@@ -134,7 +134,7 @@ def test_what_is_no_request_is_wrong_usage_in_the_commands_own_words(arguments: 
 # ---- list and show --------------------------------------------------------------------------------------------------
 
 
-def test_the_corpus_is_listed_with_what_is_special_and_how_well_it_is_known() -> None:
+def test_list_shows_about_and_evidence() -> None:
     lines = [line.split("\t") for line in event("list").output.splitlines()]
     assert [name for name, _, _ in lines] == EVERY
     assert {evidence for _, evidence, _ in lines} == {"documented", "observed", "assumed"}
@@ -226,13 +226,13 @@ def test_what_is_read_is_a_table_on_a_terminal(tmp_path: Path) -> None:
         assert text in screen
 
 
-def test_a_caller_that_nobody_authenticated_is_called_that(tmp_path: Path) -> None:
+def test_unsigned_caller_is_shown_as_not_authenticated(tmp_path: Path) -> None:
     screen = seen("event", "parse", saved(tmp_path, lattice_event(1)))
-    assert "nobody authenticated it" in screen
+    assert "not authenticated" in screen
     assert "query_all" not in screen
 
 
-def test_a_long_text_is_shortened_on_a_terminal_and_whole_in_a_pipe(tmp_path: Path) -> None:
+def test_long_text_is_shortened_on_a_terminal_only(tmp_path: Path) -> None:
     found = lattice_event(body="x" * 5000, headers={"content-type": "text/plain"})
     assert "(5000 bytes)" in seen("event", "parse", saved(tmp_path, found))
     assert "x" * 5000 in on("parse", found).output
@@ -249,7 +249,7 @@ def test_a_refused_event_is_a_no_with_every_fault() -> None:
     assert [line.split("\t")[0] for line in lines] == ["refused", "status", "detail"]
 
 
-def test_a_refusal_on_a_terminal_is_red_and_says_where_to_look(tmp_path: Path) -> None:
+def test_refusal_on_a_terminal_is_red(tmp_path: Path) -> None:
     screen = seen("event", "parse", saved(tmp_path, load_event("invalid/identity-service-principal")))
     assert "\x1b[1;31midentity_invalid" in screen
     assert "403" in screen
@@ -260,7 +260,7 @@ def test_a_refusal_on_a_terminal_is_red_and_says_where_to_look(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_check_is_a_yes_for_what_departs_nowhere_and_a_no_for_the_rest(name: str) -> None:
+def test_check_exits_with_0_without_departures(name: str) -> None:
     assert on("check", load_event(name)).exit_code == (1 if departures(load_event(name)) else 0)
 
 
@@ -330,7 +330,7 @@ def test_a_conversion_adds_no_tenant_and_takes_nothing_out(form: str, version: A
     assert "x-lattice-bridge-hops" not in text
 
 
-def test_an_event_becomes_the_one_that_lattice_would_have_sent_in_its_other_version() -> None:
+def test_convert_writes_the_other_version() -> None:
     asked: dict[str, Any] = {"headers": {"x-tag": ["a", "b"]}, "json": [1], "principal": ROLE, "org_id": "o-1a2b3c4d5e"}
     one, two = (lattice_event(version, "POST", "/a?b=1&b=2", **asked) for version in (1, 2))
     assert converted(two, "--to", "v1") == one
@@ -346,7 +346,7 @@ def test_an_event_stays_as_it_is_in_its_own_format() -> None:
         assert converted(found, "--to", f"v{version}") == found
 
 
-def test_what_v1_does_not_say_of_its_service_is_noted_and_not_made_up() -> None:
+def test_missing_service_of_v1_is_noted() -> None:
     done = on("convert", lattice_event(1), "--to", "v2")
     assert "its three ARNs in V2 are empty" in done.stderr
     assert json.loads(done.stdout)["requestContext"]["serviceArn"] == ""
@@ -425,8 +425,8 @@ def test_what_notepad_puts_before_a_file_is_passed_over(tmp_path: Path) -> None:
     assert event("check", str(tmp_path / "event.json")).exit_code == 0
 
 
-def test_a_file_may_be_as_large_as_an_event_is_with_every_character_escaped() -> None:
-    assert event_file.LIMIT >= 6 * 5_000_000
+def test_limit_allows_an_event_with_every_character_escaped() -> None:
+    assert event_command.LIMIT >= 6 * 5_000_000
 
 
 # ---- hostile text ---------------------------------------------------------------------------------------------------
@@ -466,7 +466,7 @@ def test_no_line_is_an_events_own(tmp_path: Path, number: int) -> None:
         assert {line.split("\t")[0] for line in (lines[:-1] if command == "check" else lines)} <= known
 
 
-def test_an_option_of_a_hostile_caller_reaches_no_terminal_raw() -> None:
+def test_option_with_control_characters_is_escaped() -> None:
     for option in ("--path", "--header", "--principal", "--x509", "--time", "--body"):
         value = f"{'@' if option == '--body' else ''}a{ESCAPES}"
         assert_harmless(event("new", option, value).output)

@@ -59,14 +59,14 @@ def test_every_folder_has_events(folder: str) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_every_event_has_its_expected_file_and_the_other_way_round(folder: str) -> None:
+def test_every_event_has_an_expected_file(folder: str) -> None:
     names = {path.name for path in (EVENTS / folder).iterdir()}
     expected = {name for name in names if name.endswith(".expected.json")}
     assert {name.removesuffix(".json") + ".expected.json" for name in names - expected} == expected
 
 
 @pytest.mark.parametrize("path", _cases(*FOLDERS))
-def test_every_case_says_what_is_special_and_how_well_it_is_known(path: Path) -> None:
+def test_every_case_has_about_and_evidence(path: Path) -> None:
     expected = _expected(path)
     assert expected["about"].endswith(".")
     assert expected["evidence"] in EVIDENCE

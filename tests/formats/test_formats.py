@@ -1,4 +1,4 @@
-"""What a backend receives in each format."""
+"""The payload of a backend, in each format."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from aws_lambda_powertools.utilities.parser.models import (
 )
 
 from lattice_bridge import parse_event
-from lattice_bridge.config.options import Payload
 from lattice_bridge.errors import Forbidden, TooLarge
+from lattice_bridge.formats.event import Payload
 from lattice_bridge.formats.payload import encode
 from lattice_bridge.http.headers import fold
-from lattice_bridge.message import parse_query
+from lattice_bridge.http.query import parse_query
 from tests.support.builders import SERVICE, VPC, role, v1, v2
 
 PAYLOADS: tuple[Payload, ...] = get_args(Payload)
@@ -244,7 +244,7 @@ def test_lattice_v2_from_v1_in_full() -> None:
 
 
 @pytest.mark.parametrize(("payload", "event"), [("lattice-v1", v1(BLUE, new={"a": 1})), ("lattice-v2", sent(new=1))])
-def test_an_event_that_is_in_the_format_already_stays_as_it_came(payload: Payload, event: dict[str, Any]) -> None:
+def test_event_already_in_the_format_is_unchanged(payload: Payload, event: dict[str, Any]) -> None:
     assert told(payload, event) == told("lattice", event)
     assert "new" in told(payload, event)
 
@@ -280,13 +280,13 @@ def test_alb_says_empty_for_what_is_not_there() -> None:
     assert not [name for name in found["multiValueHeaders"] if "lattice-identity" in name]
 
 
-def test_the_balancers_mark_is_there_without_a_target_group_too() -> None:
+def test_mark_of_a_load_balancer_is_never_empty() -> None:
     """Mangum and serverless-wsgi know a load balancer by it, and by its being something."""
     assert told("alb", v1())["requestContext"]["elb"]
 
 
 @pytest.mark.parametrize("payload", ["alb", "apigateway-v1"])
-def test_what_would_be_taken_for_an_http_api_has_a_version_and_nothing_else_has(payload: Payload) -> None:
+def test_only_an_http_api_event_has_a_version(payload: Payload) -> None:
     assert "version" not in told(payload, sent())
 
 
@@ -321,7 +321,7 @@ def test_repeated_headers_are_joined_where_there_are_strings() -> None:
         assert told(payload, sent(headers=MANY))["headers"]["x-many"] == "a, b,c"
 
 
-def test_several_cookie_lines_are_one_or_a_list_and_never_joined_by_a_comma() -> None:
+def test_cookie_lines_are_never_joined_by_a_comma() -> None:
     event = sent(headers=MANY)
     assert told("apigateway-v2", event)["cookies"] == ["c=1", "d=2"]
     assert told("alb", event)["multiValueHeaders"]["cookie"] == ["c=1; d=2"]
@@ -349,7 +349,7 @@ RESERVED = [
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("make", [v1, v2])
 @pytest.mark.parametrize("name", RESERVED)
-def test_no_spelling_of_a_reserved_header_arrives_in_any_format(payload: Payload, make: Any, name: str) -> None:
+def test_reserved_header_is_dropped_in_every_format(payload: Payload, make: Any, name: str) -> None:
     """Trap A15."""
     found = told(payload, make(headers={name: "forged"}))
     assert "forged" not in set(strings(found))
@@ -372,7 +372,7 @@ PRESIGNED = "X-Amz-Date=20260101T000000Z&X-Amz-Credential=AKID%2F1&x=1&X-Amz-Sec
 @pytest.mark.parametrize(
     "spelled", [str, str.lower, str.upper, lambda text: text.replace("X-Amz-", "X%2DAm%7a_")], ids=range(4)
 )
-def test_a_credential_in_the_query_arrives_in_no_format(payload: Payload, make: Any, spelled: Any) -> None:
+def test_credential_in_the_query_is_dropped_in_every_format(payload: Payload, make: Any, spelled: Any) -> None:
     """Trap A15: a presigned URL carries what the header `authorization` does."""
     query = spelled(PRESIGNED)
     maps = {"query_string_parameters" if make is v1 else "queryStringParameters": dict(parse_query(query))}
@@ -386,9 +386,7 @@ def test_a_credential_in_the_query_arrives_in_no_format(payload: Payload, make: 
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("make", [v1, v2])
 @pytest.mark.parametrize("name", ["X%2DAmz%2DSignature", "%58-Amz-Signature", "x_amz_signature"])
-def test_a_credential_in_a_query_map_that_is_not_decoded_arrives_in_no_format(
-    payload: Payload, make: Any, name: str
-) -> None:
+def test_encoded_credential_in_the_query_map_is_dropped(payload: Payload, make: Any, name: str) -> None:
     """Trap A15: whether Lattice decodes the map is not known."""
     maps = {"query_string_parameters" if make is v1 else "queryStringParameters": {name: "secret", "b": "1"}}
     found = told(payload, make(BLUE, **{"raw_path" if make is v1 else "path": f"/a?{name}=secret&b=1"}, **maps))
@@ -409,7 +407,7 @@ def test_another_query_keeps_its_bytes(payload: Payload, query: str) -> None:
     assert with_credential == told(payload, v2(BLUE, path=f"/a?{query}"))
 
 
-def test_a_type_that_requires_every_field_of_a_rest_api_reads_it() -> None:
+def test_rest_api_event_has_every_required_field() -> None:
     """`APIGatewayProxyEvent` of @types/aws-lambda: each of these has to be there, and some may be null."""
     for event in (sent(), sent(None), v1()):
         context = told("apigateway-v1", event)["requestContext"]
@@ -423,19 +421,19 @@ def test_a_type_that_requires_every_field_of_a_rest_api_reads_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["x-amzn-oidc-identity", "X_Amzn_Oidc_Data", "x-amzn-mtls-clientcert-subject"])
-def test_what_only_a_load_balancer_says_is_not_said_by_a_client_of_ours(name: str) -> None:
-    """Trap A15: a backend behind a load balancer takes it for whom the balancer authenticated."""
+def test_header_of_a_load_balancer_from_a_client_is_dropped(name: str) -> None:
+    """Trap A15: a backend behind a load balancer reads it as the user that the balancer authenticated."""
     assert "forged" not in set(strings(told("alb", sent(headers={name: "forged"}))))
 
 
 @pytest.mark.parametrize("name", ["x-amzn-vpc-id", "x-amzn-vpce-config", "X_Amzn_Vpce_Id", "cloudfront-viewer-country"])
-def test_what_only_a_gateway_says_is_not_said_by_a_client_of_ours(name: str) -> None:
-    """Trap A15: a backend of a private API takes it for the network the request came from."""
+def test_header_of_a_gateway_from_a_client_is_dropped(name: str) -> None:
+    """Trap A15: a backend of a private API reads it as the network that the request came from."""
     assert "forged" not in set(strings(told("apigateway-v1", sent(headers={name: "forged"}))))
 
 
 @pytest.mark.parametrize("payload", ["lattice-v1", "alb"])
-def test_a_session_name_cannot_make_its_caller_nobody(payload: Payload) -> None:
+def test_session_name_cannot_hide_its_caller(payload: Payload) -> None:
     event = sent(role("blue-api", session="a,Principal=x"))
     with pytest.raises(Forbidden, match="identity_invalid"):
         told(payload, event)

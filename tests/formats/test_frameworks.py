@@ -42,7 +42,7 @@ came_out: dict[tuple[str, str, str], Loss | None] = {}
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a handler is given beside the event, when it is called here."""
+    """The context of a handler that is called here."""
 
     tenant_id: str | None
     function_name: str = "orders"
@@ -133,7 +133,7 @@ def test_a_loss_is_the_frameworks_own(framework: str, payload: str, case: str) -
         assert found.view(documented.answer(handler(event, context), function)) == loss.seen
 
 
-def test_a_loss_is_of_a_case_and_says_something_else_than_what_is_right() -> None:
+def test_loss_names_a_case_and_a_wrong_result() -> None:
     right = {(framework, payload, case.id): case.right for framework, payload, case in CELLS}
     assert LOSSES.keys() <= right.keys()
     assert [cell for cell, loss in LOSSES.items() if loss.seen == right[cell]] == []
@@ -144,14 +144,14 @@ def test_where_a_loss_is_said_to_happen_exists(source: str) -> None:
     assert pkgutil.resolve_name(source) is not None
 
 
-def test_no_payload_loses_less_than_the_one_that_the_page_recommends() -> None:
+def test_recommended_payload_loses_least() -> None:
     lost = {handler: sum(cell[:2] == handler for cell in LOSSES) for handler in HANDLERS}
     for framework, payload in HANDLERS:
         recommended = "apigateway-v1" if framework == "powertools" else "apigateway-v2"
         assert lost[framework, recommended] <= lost[framework, payload]
 
 
-def test_apig_wsgi_has_to_be_told_of_binary_bodies_in_a_rest_api() -> None:
+def test_apig_wsgi_needs_an_option_for_binary_bodies() -> None:
     """The comment in its recipe."""
     app = pkgutil.resolve_name("tests.frameworks.flask_app:app")
     event = documented.event(Request("/png"), "apig-wsgi-apigateway-v1", "apigateway-v1")
@@ -175,7 +175,7 @@ def behind_a_bridge(toml: str, handler: Handler) -> Bridge:
 
 
 def run(python: str, **names: Any) -> dict[str, Any]:
-    """What a block of Python defines."""
+    """The values that a block of Python defines."""
     found: dict[str, Any] = {"__name__": "app", **names}
     exec(compile(python, "docs/backends.md", "exec"), found)
     return found

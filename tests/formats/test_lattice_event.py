@@ -1,4 +1,4 @@
-"""What the corpus under events/ cannot say in one file: limits, several faults at once, what stays out of a message."""
+"""Reading Lattice events, beyond the corpus: limits, several faults at once, and values that no message may quote."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lattice_bridge import BridgeError, Caller, parse_event
 from lattice_bridge.errors import BadRequest
-from lattice_bridge.formats.lattice_event import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_TARGET
+from lattice_bridge.formats.event import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_TARGET
 from lattice_bridge.identity.principal import parse_arn
 from tests.support.builders import OPEN, SERVICE, VPC, role, tenant_map, v1, v2
 from tests.support.examples import examples
@@ -49,7 +49,7 @@ def test_what_is_not_an_event_is_refused(event: object) -> None:
 
 
 @pytest.mark.parametrize("mark", ["raw_path", "query_string_parameters", "is_base64_encoded"])
-def test_a_v2_event_with_any_mark_of_v1_is_refused(mark: str) -> None:
+def test_v2_event_with_a_mark_of_v1_is_refused(mark: str) -> None:
     """Trap A9."""
     assert mark in detail({**v2(BLUE), mark: None})
 
@@ -69,7 +69,7 @@ def test_a_v1_event_in_a_v2_events_clothes_is_refused() -> None:
 
 
 @pytest.mark.parametrize("make", [v1, v2])
-def test_100_header_lines_are_read_and_101_are_not(make: MakeEvent) -> None:
+def test_header_lines_over_100_are_refused(make: MakeEvent) -> None:
     """Trap A13."""
     here = len(make()["headers"])
     more = {f"x-{number}": "1" for number in range(MAX_HEADER_LINES - here)}
@@ -90,7 +90,7 @@ def test_a_header_is_measured_in_bytes() -> None:
     assert "x-long is longer" in detail(v2(headers={"x-long": "☃" * 8000}))
 
 
-def test_a_long_header_is_refused_before_its_value_is_looked_at() -> None:
+def test_long_header_is_refused_before_it_is_read() -> None:
     """Trap A13."""
     assert "control character" not in detail(v2(headers={"x-long": "\x00" * 9000}))
 
@@ -109,7 +109,7 @@ def test_the_lattice_headers_of_a_v2_client_count_as_lines() -> None:
 
 
 @pytest.mark.parametrize("key", ["Principal", "principalOrgId", "x509sanuri", "X509SAN/URI", "TYPE", "SourceVPCArn"])
-def test_a_field_of_the_v2_identity_under_two_spellings_is_refused(key: str) -> None:
+def test_identity_field_of_v2_in_two_spellings_is_refused(key: str) -> None:
     event = v2(BLUE)
     event["requestContext"]["identity"] |= {"principalOrgID": "o-1", "x509SanUri": "spiffe://a/b", key: None}
     assert "two spellings" in detail(event)
@@ -140,7 +140,7 @@ CERTIFIED = f"Principal={ANYWHERE}; Type=AWS_IAM; X509Subject/CN=device-1"
         ("x509SanUri", "spiffe://devices.example/tenant/green/gw"),
     ],
 )
-def test_a_field_behind_the_first_certificate_field_of_v1_is_not_read(separator: str, field: str, value: str) -> None:
+def test_field_after_a_certificate_field_of_v1_is_not_read(separator: str, field: str, value: str) -> None:
     """Trap A16: `device-1; PrincipalOrgID=…` may be the certificate's name, and the field absent."""
     caller = parse_event(
         {**v1(), "headers": {"x-amzn-lattice-identity": f"{CERTIFIED}{separator}{field}={value}"}}
@@ -155,14 +155,14 @@ def test_a_field_behind_the_first_certificate_field_of_v1_is_not_read(separator:
         *("", "Type =AWS_IAM", "T/ype=AWS_IAM", "SessionName=x"),
     ],
 )
-def test_an_identity_of_v1_without_a_type_is_refused_and_not_unsigned(fields: str) -> None:
+def test_identity_of_v1_without_type_is_refused(fields: str) -> None:
     """Trap A16: read as unsigned, a signed caller would escape a deny, or use a rule with `anyone`."""
     for principal in ("", f"Principal={BLUE}; "):
         assert "no field Type" in detail(v1(headers={"x-amzn-lattice-identity": principal + fields}))
 
 
 @pytest.mark.parametrize("tail", [";x=1", "; y", "", "/../../green"])
-def test_no_certificate_field_is_read_from_v1_whatever_it_looks_like(tail: str) -> None:
+def test_certificate_field_of_v1_is_never_read(tail: str) -> None:
     """Trap A16: cut at its `;`, a SPIFFE id that V2 refuses would be a valid one."""
     header = {"x-amzn-lattice-identity": f"{CERTIFIED}; X509SAN/URI=spiffe://devices.example/tenant/blue/gw{tail}"}
     assert parse_event(v1(headers=header)).caller.x509 is None
@@ -185,7 +185,7 @@ PATHS = [
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("others", ["PrincipalOrgID=; SessionName=; Type=AWS_IAM", "Type=AWS_IAM"])
 def test_a_principals_path_makes_no_other_principal_of_v1(kind: str, name: str, path: str, others: str) -> None:
-    """Trap A16: IAM allows `;` in a path, and bob would become alice, or a caller that nobody authenticated."""
+    """Trap A16: IAM allows `;` in a path, and bob would become alice, or an unsigned caller."""
     principal = f"Principal=arn:aws:iam::111122223333:{kind}{path}{name}"
     for identity in (f"{principal}; {others}", f"{others}; {principal}"):
         with pytest.raises(BadRequest):
@@ -257,7 +257,7 @@ def test_an_identity_of_very_many_fields_is_refused() -> None:
     assert "more than 64 fields" in detail(event)
 
 
-def test_an_unknown_field_that_occurs_twice_in_v1_is_passed_over() -> None:
+def test_repeated_unknown_field_of_v1_is_ignored() -> None:
     """Trap A16."""
     identity = f"New=1; New=2; Principal={BLUE}; Type=AWS_IAM; ;; =; x"
     assert parse_event(v1(headers={"x-amzn-lattice-identity": identity})).caller.principal == BLUE
@@ -268,7 +268,7 @@ def test_a_vpc_in_both_headers_of_v1_is_refused() -> None:
     assert "sourcevpcarn twice" in detail(v1(headers={"x-amzn-lattice-identity": f"SourceVpcArn={VPC}"}))
 
 
-def test_an_identity_in_v1s_network_header_counts_for_nothing() -> None:
+def test_identity_in_the_network_header_of_v1_is_ignored() -> None:
     """wire.md §1: that header says which VPC, and nothing else. Who reads more from it has two doors to guard."""
     forged = f"SourceVpcArn={VPC}; Type=AWS_IAM; Principal={BLUE}"
     try:
@@ -286,13 +286,13 @@ def test_no_other_header_says_anything_about_who(make: MakeEvent, name: str) -> 
 
 
 @pytest.mark.parametrize("make", [v1, v2])
-def test_no_lattice_header_is_among_the_requests_headers(make: MakeEvent) -> None:
+def test_lattice_header_is_never_a_request_header(make: MakeEvent) -> None:
     """Trap A7: nothing after this door can read one by mistake."""
     seen = parse_event(make(headers={"x-amzn-lattice-identity": "Type=NONE", "X-Amzn-Lattice-New": "1"})).headers
     assert not [name for name, _ in seen if name.startswith("x-amzn-lattice-")]
 
 
-def test_the_session_in_the_arn_and_the_session_name_are_one() -> None:
+def test_session_name_that_differs_from_the_arn_is_refused() -> None:
     """Trap B11."""
     event = v2(BLUE)
     event["requestContext"]["identity"]["sessionName"] = "I-0123"
@@ -374,13 +374,13 @@ def test_both_versions_of_one_request_are_decided_alike(make: MakeEvent) -> None
             assert (decided.tenant, decided.rule, decided.reason) == (other.tenant, other.rule, other.reason)
 
 
-def test_an_event_with_faults_without_number_is_refused_in_a_few_words() -> None:
+def test_number_of_reported_faults_is_bounded() -> None:
     """Traps A13, D9."""
     text = detail(v2(headers={f"bad {number}": "x" for number in range(50_000)}))
     assert len(text) < 2_000
 
 
-def test_an_identity_header_of_any_length_is_measured_before_it_is_read() -> None:
+def test_identity_header_is_measured_before_it_is_read() -> None:
     """Trap A13."""
     event = v1(headers={"x-amzn-lattice-identity": "Type=AWS_IAM;" * 400_000})
     assert "longer than" in detail(event)
@@ -396,7 +396,7 @@ def test_a_method_in_other_case_is_refused(make: Any, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["PURGE", "purge", "M-SEARCH"])
-def test_a_method_that_has_no_other_case_is_the_backends_business(method: str) -> None:
+def test_unknown_method_is_passed_on(method: str) -> None:
     assert parse_event(v2(method=method)).method == method
 
 

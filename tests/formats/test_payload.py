@@ -1,4 +1,4 @@
-"""What the backend receives: Lattice's own event, with our headers in place of the client's."""
+"""The payload of a backend: Lattice's own event, with our headers in place of the client's."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from lattice_bridge import parse_event
 from lattice_bridge.errors import BadRequest, LoopDetected, TooLarge
-from lattice_bridge.formats.forwarded import MAX_HOPS
-from lattice_bridge.formats.payload import encode
+from lattice_bridge.formats.payload import MAX_HOPS, encode
 from lattice_bridge.http.headers import fold
 from tests.support.builders import role, v1, v2
 
@@ -33,7 +32,7 @@ def headers(event: object, tenant_header: str = "x-tenant-id", **options: Any) -
 
 
 @pytest.mark.parametrize("event", [v1(BLUE, path="x"), v2(BLUE, body="{}", extra={"a": [1]})])
-def test_everything_but_the_headers_arrives_as_lattice_sent_it(event: dict[str, Any]) -> None:
+def test_everything_but_headers_is_unchanged(event: dict[str, Any]) -> None:
     payload = received(event)
     assert {**payload, "headers": None} == {**event, "headers": None}
 
@@ -76,14 +75,14 @@ def test_every_spelling_of_a_reserved_header_is_dropped(make: MakeEvent, name: s
 
 
 @pytest.mark.parametrize("make", [v1, v2])
-def test_with_another_tenant_header_the_usual_names_are_dropped_too(make: MakeEvent) -> None:
+def test_usual_tenant_headers_are_dropped_beside_another_one(make: MakeEvent) -> None:
     """Trap A15: a backend may read any of them."""
     given = headers(make(headers={"x-tenant-id": "green", "X_Org": "green"}), "x-org")
     assert "green" not in json.dumps(given)
     assert given["x-org"] in ("blue", ["blue"])
 
 
-def test_lattice_headers_of_a_v2_client_are_dropped_in_every_spelling() -> None:
+def test_lattice_headers_of_a_v2_client_are_dropped() -> None:
     """Trap A7."""
     forged = {"x-amzn-lattice-identity": "a", "X_Amzn_Lattice_Network": "a", "x-amzn-lattice-new": "a"}
     assert not [name for name in headers(v2(headers=forged)) if "lattice" in name.lower() and "bridge" not in name]
@@ -94,7 +93,7 @@ def test_lattices_own_headers_in_v1_arrive() -> None:
 
 
 @pytest.mark.parametrize("keep", ["authorization", "x-amz-security-token"])
-def test_a_credential_is_kept_only_where_the_setting_names_it(keep: str) -> None:
+def test_credential_is_kept_only_if_the_setting_names_it(keep: str) -> None:
     """Trap A15."""
     theirs = {"Authorization": "a", "x-amz-security-token": "b"}
     kept = {name.lower() for name in headers(v2(headers=theirs), keep=frozenset({keep}))}
@@ -150,7 +149,7 @@ def test_two_counts_of_passes_are_refused() -> None:
 # ---- size and text --------------------------------------------------------------------------------------------------
 
 
-def test_the_limit_itself_is_allowed_and_one_byte_more_is_not() -> None:
+def test_payload_one_byte_over_the_limit_is_refused() -> None:
     size = len(encode(parse_event(v2(body="é")), tenant="blue", tenant_header="x-tenant-id", request_id="r"))
     fields: dict[str, Any] = {"tenant": "blue", "tenant_header": "x-tenant-id", "request_id": "r"}
     assert len(encode(parse_event(v2(body="é")), limit=size, **fields)) == size
@@ -189,9 +188,7 @@ names = st.text(alphabet="xX-_aAmMzZnNtTeEiIdDlLcC", min_size=1, max_size=20) | 
 
 @settings(deadline=None)
 @given(st.dictionaries(names, st.just("green"), max_size=6), st.sampled_from([v1, v2]))
-def test_whatever_a_client_calls_its_headers_only_ours_reads_as_the_tenant(
-    theirs: dict[str, str], make: MakeEvent
-) -> None:
+def test_only_our_header_reads_as_the_tenant(theirs: dict[str, str], make: MakeEvent) -> None:
     """Trap A15."""
     tenant = [value for name, value in headers(make(headers=theirs)).items() if "tenant-id" in fold(name)]
     others = [name for name in theirs if "tenant-id" in fold(name) and fold(name) not in RESERVED]

@@ -15,8 +15,8 @@ def test_path_and_method_are_read_alike() -> None:
     assert not {asked for asked, *_ in differences()} & {"path", "method"}
 
 
-def test_no_v2_event_with_lists_passes_its_model_and_nearly_every_v1_event_does() -> None:
-    """Which is why fixtures are copied that no service sends."""
+def test_powertools_models_accept_v1_and_refuse_lists_of_v2() -> None:
+    """So people copy fixtures that no service sends."""
     refused = {asked: names for asked, _, theirs, names in differences() if theirs == "raises ValidationError"}
     assert "v2/header-strings" not in refused["`VpcLatticeV2Model`"]
     assert len(refused["`VpcLatticeV2Model`"]) > 75

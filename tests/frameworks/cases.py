@@ -1,6 +1,6 @@
-"""What is asked of every framework, and what is right.
+"""The requests for every framework, and the right results.
 
-Rule: data. A case is one request and one value; what a framework makes of it instead stands in `losses`.
+Rule: data. A case is one request and one value; other results of a framework are in `losses`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent.
+    """A request.
 
     Attributes:
         target: path, without the backend's prefix, and query, as they go over the wire.
@@ -71,7 +71,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, and the target that was asked for, prefix and all."""
+    """A response, and the requested target with its prefix."""
 
     status: int
     headers: Pairs
@@ -90,7 +90,7 @@ View = Callable[[Answer], object]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One request, what of its answer is looked at, and what that has to be.
+    """One request, the part of its answer that is compared, and the expected value.
 
     Attributes:
         id: in pytest's output.
@@ -201,7 +201,7 @@ def _status_and(name: str) -> View:
 
 
 def _failure(answer: Answer) -> object:
-    """The status, and whether the caller is told what the exception said."""
+    """The status, and whether the caller receives the exception's message."""
     return [answer.status, b"secret" in answer.body]
 
 

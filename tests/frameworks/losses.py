@@ -1,4 +1,4 @@
-"""What a framework itself makes of a case, where it is not what is right.
+"""Results of a framework itself that differ from the right ones.
 
 Rule: only what the framework does to any event of that format, bridge or not; `test_frameworks` shows each one both
 ways. What the bridge loses is a bug, and has no place here.
@@ -25,7 +25,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What comes out instead.
+    """The result instead of the right one.
 
     Attributes:
         seen: what the case's view shows.

@@ -34,7 +34,7 @@ PACKAGES: Final = (
 )
 
 Results = Mapping[tuple[str, str, str], Loss | None]
-"""What each (framework, payload, case) came out as: None is right."""
+"""(framework, payload, case) → its loss; None if the result is right."""
 
 
 def matrix(results: Results) -> str:
@@ -79,7 +79,7 @@ def text() -> str:
 
 
 def section(title: str) -> str:
-    """What stands under a heading of the second level."""
+    """The text under a heading of the second level."""
     return text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 

@@ -1,6 +1,6 @@
 """Powertools' resolvers, one for each payload: what a request looks like to the app, and every kind of answer.
 
-Rule: what a Powertools user would write; nothing is mended here that the framework gets wrong.
+Rule: what a Powertools user would write; nothing is corrected here that the framework gets wrong.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def test_what_bytes_became_becomes_them_again(data: bytes) -> None:
 
 @pytest.mark.parametrize("place", [0, 1, 65_535, 65_536, 65_537, len(LARGE) - 5, len(LARGE) - 1])
 @pytest.mark.parametrize("bad", ['"', "\\", "\n", "-", "é", "\ud800"])
-def test_one_character_that_is_not_base64_is_found_wherever_it_is(place: int, bad: str) -> None:
+def test_wrong_character_is_found_at_every_position(place: int, bad: str) -> None:
     """Trap A9: what is put into JSON as it is has to be what it says."""
     text = LARGE[:place] + bad + LARGE[place + 1 :]
     assert Base64.checked(text) is None
@@ -79,7 +79,7 @@ def test_a_base64_answer_goes_on_as_it_came() -> None:
     assert (reply["body"], reply["isBase64Encoded"]) == (LARGE, True)
 
 
-def test_a_base64_answer_that_does_not_say_what_it_is_is_looked_into() -> None:
+def test_base64_answer_without_content_type_is_decoded() -> None:
     text = base64.b64encode(b"hello").decode()
     reply = render(decode(json.dumps({"statusCode": 200, "body": text, "isBase64Encoded": True}).encode()), "GET")
     assert (reply["body"], reply["isBase64Encoded"]) == ("hello", False)

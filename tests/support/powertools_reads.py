@@ -1,4 +1,4 @@
-"""What Powertools' data classes and resolvers make of the corpus, beside what `parse_event` does.
+"""The corpus as Powertools' data classes and resolvers read it, beside `parse_event`.
 
 Rule: facts about versions. A difference is not a mistake: Powertools hands an event on, and refuses nothing.
 """
@@ -18,7 +18,7 @@ from lattice_bridge import Request, parse_event
 from lattice_bridge.testing import Case, all_events
 
 Fact = tuple[str, Any, Any]
-"""What is asked, what we read, what Powertools reads."""
+"""The field, our reading, Powertools' reading."""
 
 
 def differences() -> list[tuple[str, str, str, list[str]]]:
@@ -104,7 +104,7 @@ def _resolved(request: Request, event: dict[str, Any]) -> int:
 
 
 class _Context:
-    """What the resolver asks of Lambda's."""
+    """The parts of Lambda's context that the resolver uses."""
 
     aws_request_id = "r-1"
 

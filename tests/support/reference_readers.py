@@ -1,4 +1,4 @@
-"""What a backend reads from each payload, by the format's own documentation.
+"""Readers of each payload, written from the format's own documentation.
 
 Rule: written from AWS's pages, and shares no code with the package. A reader is strict: another type than the page
 has, a key that it does not have, or two fields that say different things of one request are an AssertionError.
@@ -127,7 +127,7 @@ def read_rest_1(event: Any, tenant_header: str = "x-tenant-id") -> Read:
     Source: "Set up Lambda proxy integrations in API Gateway", "Input format of a Lambda function for proxy
     integration". All twelve keys are always there, `version` never. The single maps have the last value of each list:
     the page's `"multivalueName": "me"` beside `["you", "me"]`. Names of headers are as sent. Query maps are decoded,
-    and `+` is a blank in them, which the page does not say: aws-cdk issue 19827 shows it.
+    and `+` is a space in them. The page does not say so; aws-cdk issue 19827 shows it.
     """
     _keys(
         event,
@@ -331,7 +331,7 @@ def pairs_of(raw_query: str, plus_is_blank: bool | None = True) -> Pairs:
 
 
 def _decoded(text: str, plus_is_blank: bool) -> str:
-    """What is not an escape stays, and so does all of a text that is not UTF-8."""
+    """Text that is not an escape is kept, and so is the whole of a text that is not UTF-8."""
     try:
         return unquote_to_bytes(text.replace("+", " ") if plus_is_blank else text).decode("utf-8")
     except UnicodeDecodeError:

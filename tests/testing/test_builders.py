@@ -32,12 +32,12 @@ OF_TWO_READINGS = {
     "v1/roles-anywhere": "the bridge does not read the certificate's fields, so this test has none to hand in",
     "v1/roles-anywhere-equals-sign": "empty fields may be there or not",
     "v1/signed-role-empty-values": "empty fields may be there or not, and unknown ones",
-    "v1/signed-role-tight": "without the blank, and in another order",
+    "v1/signed-role-tight": "without the space, and in another order",
     "v1/signed-user": "empty fields may be there or not",
     "v2/body-base64-json": "base64 of JSON with a charset, which AWS leaves open",
-    "v2/tenant-header-blanks": "HTTP takes blanks at the ends off, and wire.md does not say that Lattice does",
+    "v2/tenant-header-blanks": "HTTP removes spaces at the ends; whether Lattice does, wire.md does not say",
 }
-"""What Lattice may send as well as what the builder makes of the same request."""
+"""Events that Lattice may send for a request for which the builder makes another event."""
 
 SENT = [case for case in all_events("v[12]/*") if not departures(case.event) and case.name not in OF_TWO_READINGS]
 
@@ -51,7 +51,7 @@ def identity(**arguments: Any) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("case", SENT, ids=lambda case: case.name)
-def test_it_makes_every_event_of_the_corpus_that_lattice_could_send(case: Case) -> None:
+def test_builder_makes_every_valid_event_of_the_corpus(case: Case) -> None:
     request = parse_event(case.event)
     context = case.event.get("requestContext", {})
     forwarded = [value for name, value in request.headers if name == "x-forwarded-for"]
@@ -92,7 +92,7 @@ def test_most_of_the_corpus_is_among_them() -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_the_same_arguments_make_the_same_event_and_another_copy(version: Any) -> None:
+def test_same_arguments_make_equal_copies(version: Any) -> None:
     one, other = (lattice_event(version, headers={"x-a": ["1", "2"]}, principal=ROLE) for _ in range(2))
     assert one == other
     one["headers"].clear()
@@ -109,7 +109,7 @@ def test_text_is_written_as_utf_8_and_json_with_its_type() -> None:
     assert lattice_event(json={}, headers=own)["headers"]["content-type"] == ["application/problem+json"]
 
 
-def test_a_host_of_ones_own_takes_the_place_of_the_one_that_is_added() -> None:
+def test_own_host_replaces_the_default() -> None:
     assert lattice_event(headers={"Host": "a.example"})["headers"]["host"] == ["a.example"]
     assert lattice_event()["headers"]["host"] == ["orders.example.com"]
 
@@ -210,7 +210,7 @@ def test_headers_alone_are_the_events_without_what_is_added(headers: list[tuple[
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_what_no_client_sends_or_nobody_knows_is_refused_with_what_to_write(arguments: Any, says: str) -> None:
+def test_impossible_request_is_refused_with_a_fix(arguments: Any, says: str) -> None:
     with pytest.raises(ValueError) as refused:
         lattice_event(**arguments)
     assert says in str(refused.value)

@@ -65,14 +65,14 @@ def test_a_map_decides_so(tenant_map: TenantMap, case: Case) -> None:
         assert case.expected["decision"] == {"status": decided.status, "reason": decided.reason}
 
 
-def test_a_case_of_a_trap_says_what_a_map_decides_or_is_refused_before() -> None:
+def test_case_of_a_trap_has_a_decision_or_is_refused() -> None:
     trapped = [case for case in all_events() if "trap" in case.expected]
     assert len(trapped) > 30
     assert [case.name for case in trapped if not {"decision", "reason"} & case.expected.keys()] == []
 
 
 @pytest.mark.parametrize("kind", ["valid", "invalid"])
-def test_there_are_replies_of_both_kinds_and_each_says_how_well_it_is_known(kind: str) -> None:
+def test_every_reply_has_evidence(kind: str) -> None:
     cases = all_replies(f"{kind}/*")
     assert len(cases) >= 12
     for case in cases:
@@ -104,14 +104,14 @@ def test_an_event_is_loaded_anew_each_time() -> None:
         ("../pyproject", "others"),
     ],
 )
-def test_a_name_that_is_not_there_is_a_key_error_that_shows_those_that_are(name: str, near: str) -> None:
+def test_unknown_name_is_a_key_error_with_similar_names(name: str, near: str) -> None:
     with pytest.raises(KeyError) as refused:
         load_event(name)
     assert str(refused.value).startswith(f"no event '{name}'; ")
     assert near in str(refused.value)
 
 
-def test_all_events_are_those_of_both_versions_and_the_invalid_ones_in_order() -> None:
+def test_all_events_are_sorted_by_folder_and_name() -> None:
     names = [case.name for case in all_events()]
     assert names == sorted(names)
     assert {name.partition("/")[0] for name in names} == {"invalid", "v1", "v2"}
@@ -139,7 +139,7 @@ def test_a_folder_of_ones_own_takes_the_place_of_the_corpus(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("arguments", [("v3/*",), ("*", "nowhere")])
-def test_a_pattern_that_nothing_fits_is_refused_lest_a_test_runs_over_nothing(arguments: Any) -> None:
+def test_pattern_without_match_is_refused(arguments: Any) -> None:
     with pytest.raises(UnknownEvent):
         all_events(*arguments)
 

@@ -1,4 +1,4 @@
-"""Where an event departs from what Lattice sends: every kind of departure, the corpus, and what may never be one."""
+"""Departures of an event from what Lattice sends: every kind, the corpus, and differences that are no departures."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from lattice_bridge import BridgeError, parse_event
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.front.lattice import HttpRequest, Origin, Signer, event_v1, event_v2, to_json
 from lattice_bridge.message import X509
-from lattice_bridge.testing import departures_found as departures_found
+from lattice_bridge.testing import departures as departures_module
 from lattice_bridge.testing.builders import lattice_event
 from lattice_bridge.testing.corpus import all_events
-from lattice_bridge.testing.departures import departures, version_meant
-from lattice_bridge.testing.departures_found import Departure, Known
+from lattice_bridge.testing.departures import Departure, Known, departures, version_meant
 from tests.support.paths import ROOT
 
 WIRE: Final = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
@@ -194,7 +193,7 @@ def test_a_caller_that_did_not_sign_has_nothing_but_its_vpc() -> None:
     ]
 
 
-def test_a_map_that_the_bridge_reads_is_refused_for_what_is_no_text() -> None:
+def test_query_map_with_other_values_than_text_is_refused() -> None:
     event = lattice_event() | {"queryStringParameters": {"page": [1]}}
     assert ("/queryStringParameters/page", "observed", True) in brief(departures(event))
 
@@ -205,18 +204,18 @@ def test_a_body_may_be_either_where_aws_does_not_say() -> None:
     assert departures(event | {"body": "e30=", "isBase64Encoded": True}) == []
 
 
-def test_text_that_is_marked_as_base64_departs_unless_it_is_no_utf8() -> None:
+def test_base64_of_text_departs_unless_it_is_not_utf8() -> None:
     event = lattice_event(headers={"content-type": "text/plain"}, body=b"\xff")
     assert departures(event) == []
     assert brief(departures(event | {"body": "aGk="})) == [("/body", "documented", False)]
 
 
-def test_the_documented_example_of_v2_is_refused_and_told_to_be_the_documented_one() -> None:
+def test_documented_example_of_v2_is_refused_by_name() -> None:
     """Trap B11: its sessionName is not the session in the principal's ARN."""
     [case] = all_events("invalid/identity-documented-example")
     [told] = [one for one in departures(case.event) if one.refused]
     assert told.where == "/requestContext/identity/sessionName"
-    assert "AWS's documented example of V2 has two that differ" in told.sends
+    assert "in AWS's documented example of V2" in told.sends
 
 
 def test_an_event_without_a_request_id_departs_nowhere() -> None:
@@ -226,7 +225,7 @@ def test_an_event_without_a_request_id_departs_nowhere() -> None:
         assert departures(event) == []
 
 
-def test_the_most_copied_fixture_of_v2_departs_where_readers_break() -> None:
+def test_most_copied_fixture_of_v2_departs() -> None:
     """Strings for lists, capitals in the certificate's fields, no query in the path, no id."""
     event = lattice_event(2, "POST", "/newpath?order=1", json={}, principal=ROLE)
     event |= {"path": "/newpath", "queryStringParameters": {"order": "1"}}
@@ -397,7 +396,6 @@ def test_an_event_of_the_local_front_departs_nowhere(
 ORIGIN: Final = Origin(
     request_id="0e3bd8c8-6ef7-4f0d-8b0a-4f4b1d6f1f00",
     epoch_microseconds=1_696_331_543_569_690,
-    region="us-east-1",
     service_arn="arn:aws:vpc-lattice:us-east-1:123456789012:service/svc-0a40eebed65f8d69c",
     service_network_arn="arn:aws:vpc-lattice:us-east-1:123456789012:servicenetwork/sn-0bf3f2882e9cc805a",
     target_group_arn="arn:aws:vpc-lattice:us-east-1:123456789012:targetgroup/tg-6d0ecf831eec9f09",
@@ -448,7 +446,7 @@ def damaged(draw: st.DrawFn) -> Event:
 
 
 @given(damaged() | anything)
-def test_the_bridge_refuses_an_event_exactly_if_a_departure_says_so(event: Any) -> None:
+def test_refused_departure_means_a_refused_event(event: Any) -> None:
     assert any(departure.refused for departure in departures(event)) is refuses(event)
 
 
@@ -461,6 +459,6 @@ def test_every_piece_of_evidence_is_in_the_documentation() -> None:
     headings = set(re.findall(r"^### (.+)$", section, re.MULTILINE)) | set(
         re.findall(r"^\*\*(.+)\.\*\*", section, re.M)
     )
-    used = {known.row for known in vars(departures_found).values() if isinstance(known, Known)}
+    used = {known.row for known in vars(departures_module).values() if isinstance(known, Known)}
     assert len(used) > 10
     assert used <= rows | headings

@@ -1,4 +1,4 @@
-"""What is wrong with a reply: as the corpus says, as the local front finds, and nothing of what the bridge makes."""
+"""Faults of a reply: those in the corpus, those that the local front refuses, and none in the bridge's replies."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _front_refuses(reply: Any, method: str) -> bool:
 
 
 @pytest.mark.parametrize("case", all_replies("valid/*"), ids=lambda case: case.name)
-def test_a_valid_reply_has_no_faults_and_becomes_this_response(case: ReplyCase) -> None:
+def test_valid_reply_has_no_faults(case: ReplyCase) -> None:
     method = case.expected["method"]
     assert reply_faults(case.reply, method) == []
     response = http_response(json.dumps(case.reply).encode(), method)
@@ -78,7 +78,7 @@ methods = st.sampled_from(["GET", "HEAD"])
 
 
 @given(answer=written, method=methods, set_cookie=st.sampled_from(["cookies", "headers"]))
-def test_whatever_the_bridge_makes_of_a_backends_answer_is_valid(answer: Any, method: str, set_cookie: Any) -> None:
+def test_rendered_reply_is_always_valid(answer: Any, method: str, set_cookie: Any) -> None:
     with suppress(BackendFailed):
         assert_valid_reply(render(decode(json.dumps(answer).encode()), method, set_cookie), method)
 
@@ -150,7 +150,7 @@ def test_a_reply_over_6_mb_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["multiValueHeaders", "statusDescription"])
 @pytest.mark.parametrize("value", [None, "", {}])
-def test_a_zero_value_that_a_typed_language_writes_is_no_fault(name: str, value: Any) -> None:
+def test_zero_value_of_a_typed_language_is_no_fault(name: str, value: Any) -> None:
     """Go's and Java's response types write every field, set or not."""
     assert reply_faults({"statusCode": 200, "headers": None, "cookies": None, "body": "", name: value}) == []
     assert reply_faults({"statusCode": 200, "more": value}) != []

@@ -1,4 +1,4 @@
-"""What the strategies promise, and that they come as far as they say: `find` shows an example of each corner.
+"""The promises of the strategies, and that they reach each corner: `find` shows an example.
 
 Rule: quick, and found by any run: what takes long is in fuzz/.
 """
@@ -47,7 +47,7 @@ VERSIONS: Final[tuple[Literal[1, 2], ...]] = (1, 2)
 
 
 def simplest(strategy: st.SearchStrategy[T], condition: Callable[[T], object]) -> T:
-    """What Hypothesis shrinks an example to."""
+    """The example to which Hypothesis shrinks."""
     return find(strategy, lambda example: bool(condition(example)), settings=QUICK, random=random.Random(6))
 
 
@@ -102,7 +102,7 @@ def test_a_round_of_each_target_finds_nothing(name: str) -> None:
 
 @QUICK
 @given(strategies.events())
-def test_an_event_is_json_that_departs_in_nothing_from_what_lattice_sends(event: dict[str, Any]) -> None:
+def test_event_has_no_departures(event: dict[str, Any]) -> None:
     assert json.loads(json.dumps(event)) == event
     assert departures(event) == []
 
@@ -130,7 +130,7 @@ def test_events_are_signed_by_whom_one_names(sent: Sent) -> None:
 
 
 class Parsed:
-    """What httptools, which is the front's parser, reads of a request."""
+    """The request that httptools, the front's parser, reads."""
 
     def __init__(self, sent: Sent) -> None:
         self.target, self.headers, self.body = "", list[tuple[str, str]](), b""
@@ -260,7 +260,7 @@ def test_a_caller_is_one_that_the_bridge_can_read(caller: Caller) -> None:
 
 
 CALLERS: Final[dict[str, Callable[[Caller], object]]] = {
-    "nobody": lambda caller: not caller.authenticated,
+    "unsigned": lambda caller: not caller.authenticated,
     "a user of aws-cn": lambda caller: caller.iam and (caller.iam.partition, caller.iam.kind) == ("aws-cn", "user"),
     "an organisation's": lambda caller: caller.org_id,
     "a workload": lambda caller: caller.x509 and str(caller.x509.san_uri).startswith("spiffe://"),
@@ -290,8 +290,8 @@ def test_a_tenant_id_is_one_and_what_is_none_is_none(good: str, bad: str) -> Non
 
 
 NEAR_MISSES: Final[dict[str, Callable[[str], object]]] = {
-    "a blank behind (A10)": lambda text: text.endswith(" ") and is_tenant_id(text[:-1]),
-    "a blank in front (A10)": lambda text: text.startswith(" ") and is_tenant_id(text[1:]),
+    "a space at the end (A10)": lambda text: text.endswith(" ") and is_tenant_id(text[:-1]),
+    "a space at the start (A10)": lambda text: text.startswith(" ") and is_tenant_id(text[1:]),
     "a line's end (A10)": lambda text: text.endswith("\n") and is_tenant_id(text[:-1]),
     "a NUL (A10)": lambda text: text.endswith("\0") and is_tenant_id(text[:-1]),
     "a look-alike (A11)": lambda text: text == "gr\u0435en",
@@ -312,7 +312,7 @@ def test_what_is_no_tenant_id_can_be(miss: str) -> None:
     assert reaches("not_tenant_ids", NEAR_MISSES[miss])
 
 
-def test_tenant_ids_go_up_to_256_characters_and_have_all_of_the_grammar() -> None:
+def test_tenant_ids_cover_the_grammar() -> None:
     assert reaches("tenant_ids", lambda text: len(text) == 256)
     assert reaches("tenant_ids", lambda text: set("._:/=+@-") <= set(text))
 
@@ -322,7 +322,7 @@ def test_tenant_ids_go_up_to_256_characters_and_have_all_of_the_grammar() -> Non
 
 @QUICK
 @given(strategies.backend_replies(), st.sampled_from(["GET", "HEAD"]))
-def test_a_valid_reply_of_a_backend_becomes_one_that_lattice_takes(answer: bytes, method: str) -> None:
+def test_valid_answer_becomes_a_valid_reply(answer: bytes, method: str) -> None:
     assert_valid_reply(render(decode(answer), method), method)
 
 
@@ -428,9 +428,7 @@ def test_a_map_can_have_a_rule_for(anchor: str) -> None:
 
 MAPS: Final[dict[str, Callable[[WrittenMap], object]]] = {
     "a prefix of a role": lambda written: any(rule["role"].endswith("*") for rule in _rules(written, "role")),
-    "a VPC that nobody signs from": lambda written: any(
-        len(rule) == 4 for rule in _rules(written, "vpc", "accept_risk")
-    ),
+    "a VPC of unsigned callers": lambda written: any(len(rule) == 4 for rule in _rules(written, "vpc", "accept_risk")),
     "a deny beside an allow": lambda written: (
         any(_rules(written, "deny")) and not all("deny" in r for r in written.rules)
     ),
@@ -459,7 +457,7 @@ def test_the_simplest_map_is_one_role_and_one_tenant() -> None:
 
 @settings(QUICK, max_examples=80)
 @given(st.data())
-def test_who_is_let_in_is_somebody_whom_a_rule_of_the_map_is_for(data: st.DataObject) -> None:
+def test_allowed_caller_has_a_rule(data: st.DataObject) -> None:
     """By fuzz.allowed, which reads the map's tables for itself."""
     written = data.draw(strategies.maps())
     by = st.sampled_from(written.principals) if written.principals else None
@@ -501,7 +499,7 @@ def test_anything_can_be(kind: str) -> None:
     assert reaches("anything", ANYTHING[kind])
 
 
-def test_what_is_nested_is_as_deep_as_it_says_and_can_be_shown() -> None:
+def test_nested_value_has_its_depth_and_a_short_repr() -> None:
     value: Any = Nested(3)
     assert json.dumps(value) == "[[[[]]]]"
     assert repr([Nested(5000)]) == "[Nested(5000)]"

@@ -16,12 +16,11 @@ from lattice_bridge.config.options import (
     DEFAULT_TIMEOUT,
     Backend,
     Options,
-    Payload,
-    Scheme,
     function_fault,
 )
 from lattice_bridge.config.tables.table import Table, fit, fit_each
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
+from lattice_bridge.formats.event import Payload, Scheme
 from lattice_bridge.http import headers as names
 from lattice_bridge.invoke.call import Invocation
 

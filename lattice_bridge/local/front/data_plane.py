@@ -114,7 +114,6 @@ class LatticeDataPlane:
         return wire.Origin(
             request_id=request_id,
             epoch_microseconds=time.time_ns() // 1000,
-            region=self._plan.region,
             service_arn=service.arn,
             service_network_arn=service.network_arn,
             target_group_arn=group.arn,

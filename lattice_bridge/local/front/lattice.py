@@ -1,7 +1,7 @@
-"""HTTP -> the event that a LAMBDA target group gets; its reply -> HTTP.
+"""Lattice's part in HTTP: a client's request → the event for a Lambda target; a function's reply → the response.
 
-Rule: to the letter of docs/wire.md, captures first; what nobody has shown is in `assumptions`. Pure: the request id,
-the clock and the caller are handed in.
+Rule: as docs/wire.md describes it, captures first; each guess is a name in `formats.assumptions`. The fields of events
+are in `formats`. Pure: the request id, the time and the caller are parameters.
 """
 
 from __future__ import annotations
@@ -10,45 +10,33 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS, FRONT_TYPE_PARAMETERS_COUNT, QUERY_MAP_IS_DECODED
+from lattice_bridge.formats import event as parts
+from lattice_bridge.formats import lattice_v1, lattice_v2, reply
+from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS, FRONT_TYPE_PARAMETERS_COUNT
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
 from lattice_bridge.identity.principal import Principal
-from lattice_bridge.message import X509, parse_query
+from lattice_bridge.message import X509, Caller, Request
 
 Pairs = Sequence[tuple[str, str]]
 
 BODY_LIMIT: Final = 6 * 1024 * 1024
 
 _TEXT_TYPES: Final = ("application/json", "application/xml", "application/javascript")
-_X509_V2: Final = {
-    "issuer_ou": "x509IssuerOu",
-    "san_dns": "x509SanDns",
-    "san_name_cn": "x509SanNameCn",
-    "san_uri": "x509SanUri",
-    "subject_cn": "x509SubjectCn",
-}
-_X509_V1: Final = {
-    "issuer_ou": "X509Issuer/OU",
-    "san_dns": "X509SAN/DNS",
-    "san_name_cn": "X509SAN/NameCN",
-    "san_uri": "X509SAN/URI",
-    "subject_cn": "X509Subject/CN",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Whom Lattice authenticated.
+    """The principal that Lattice authenticated.
 
     Attributes:
-        principal: the role's session, for a role.
-        session: name of the session.
-        org: id of the organization.
-        x509: from the certificate, with IAM Roles Anywhere.
-        arn: `aws:PrincipalArn`: of a session the role's, with its path. No event has it.
+        principal: for a role, the role's session.
+        session: the name of the session.
+        org: the id of the organisation.
+        x509: fields of the certificate, with IAM Roles Anywhere.
+        arn: `aws:PrincipalArn`: for a session the ARN of its role, with the path. No event contains it.
     """
 
     principal: Principal
@@ -60,14 +48,14 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request as it came over the wire.
+    """A request as it arrived on the wire.
 
     Attributes:
         method: as sent.
         target: path and query as sent.
         headers: in order, names in lower case.
-        body: whole.
-        client_address: of the other end of the connection.
+        body: the whole body.
+        client_address: the address of the other end of the connection.
     """
 
     method: str
@@ -79,11 +67,10 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where in Lattice the event comes from."""
+    """The service in Lattice that received a request, and the id and time that Lattice gave it."""
 
     request_id: str
     epoch_microseconds: int
-    region: str
     service_arn: str
     service_network_arn: str
     target_group_arn: str
@@ -92,7 +79,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What goes back over the wire."""
+    """A response as it is written to the wire."""
 
     status: int
     headers: Pairs = ()
@@ -100,65 +87,54 @@ class HttpResponse:
 
 
 class BadReply(Exception):
-    """The function's answer is not a reply that Lattice takes."""
+    """The function's answer is not a reply that Lattice accepts."""
 
 
-# ---- HTTP -> event --------------------------------------------------------------------------------------------------
+# ---- HTTP → event ---------------------------------------------------------------------------------------------------
 
 
 def event_v2(request: HttpRequest, origin: Origin, signer: Signer | None) -> dict[str, Any]:
-    """The V2 event: lists for header and query values, keys absent where there is nothing to say."""
-    headers: dict[str, list[str]] = {}
-    for name, value in _headers(request):
-        headers.setdefault(name, []).append(value)
-    event: dict[str, Any] = {"version": "2.0", "path": request.target, "method": request.method, "headers": headers}
-    query: dict[str, list[str]] = {}
-    for name, value in query_pairs(request.target):
-        query.setdefault(name, []).append(value)
-    if query:
-        event["queryStringParameters"] = query
-    body, is_base64 = _body(request)
-    if body:
-        event["body"] = body
-    if is_base64:
-        event["isBase64Encoded"] = True
-    event["requestContext"] = {
-        "serviceNetworkArn": origin.service_network_arn,
-        "serviceArn": origin.service_arn,
-        "targetGroupArn": origin.target_group_arn,
-        "identity": _identity_v2(origin, signer),
-        "region": origin.region,
-        "timeEpoch": str(origin.epoch_microseconds),
-    }
-    event["requestId"] = origin.request_id
-    return event
+    """The V2 event that Lattice makes of a request."""
+    return lattice_v2.write(_as_received(2, request, origin, signer))
 
 
 def event_v1(request: HttpRequest, origin: Origin, signer: Signer | None) -> dict[str, Any]:
-    """The V1 event: one string a header and query name, every key always there, identity in two headers."""
-    headers: dict[str, str] = {}
-    for name, value in _headers(request):
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    headers[names.NETWORK] = f"SourceVpcArn={origin.source_vpc_arn}"
-    if signer is not None:
-        headers[names.IDENTITY] = _identity_v1(signer)
-    query: dict[str, str] = {}
-    for name, value in query_pairs(request.target):
-        query.setdefault(name, value)  # captures show the first of a repeated key, AWS's page says the last
-    body, is_base64 = _body(request)
-    return {
-        "raw_path": request.target,
-        "method": request.method,
-        "headers": headers,
-        "query_string_parameters": query,
-        "body": body,
-        "is_base64_encoded": is_base64,
-        "request_id": origin.request_id,
-    }
+    """The V1 event that Lattice makes of a request."""
+    return lattice_v1.write(_as_received(1, request, origin, signer))
 
 
-def _headers(request: HttpRequest) -> Pairs:
-    """What Lattice passes on: without its own headers from clients, with the address it saw behind the client's."""
+def _as_received(version: Literal[1, 2], request: HttpRequest, origin: Origin, signer: Signer | None) -> Request:
+    """The request as Lattice passes it on, with all that Lattice adds."""
+    path, mark, raw_query = request.target.partition("?")
+    if mark and not raw_query:  # Lattice passes the target on as sent, also with a bare `?` at its end
+        path = request.target
+    return Request(
+        version=version,
+        method=request.method,
+        path=path,
+        raw_query=raw_query,
+        headers=_headers(request),
+        content=_body(request),
+        caller=_caller(origin, signer),
+        request_id=origin.request_id,
+        service_arn=origin.service_arn,
+        service_network_arn=origin.service_network_arn,
+        target_group_arn=origin.target_group_arn,
+        time_epoch=origin.epoch_microseconds,
+    )
+
+
+def _caller(origin: Origin, signer: Signer | None) -> Caller:
+    if signer is None:
+        return Caller(source_vpc_arn=origin.source_vpc_arn)
+    return Caller(True, signer.principal, signer.session, signer.org, origin.source_vpc_arn, signer.x509)
+
+
+def _headers(request: HttpRequest) -> tuple[tuple[str, str], ...]:
+    """The headers that Lattice passes on. It drops a client's `x-amzn-lattice-*`, and those of one connection.
+
+    Lattice adds the address of the connection to the end of `x-forwarded-for`.
+    """
     dropped = FRONT_DROPPED_HEADERS | (connection_options(request.headers) - {"host"})
     kept = [
         (name, value)
@@ -167,77 +143,42 @@ def _headers(request: HttpRequest) -> Pairs:
     ]
     forwarded = [value for name, value in kept if name == "x-forwarded-for"]
     others = [(name, value) for name, value in kept if name != "x-forwarded-for"]
-    return [*others, ("x-forwarded-for", ",".join([*forwarded, request.client_address]))]
+    return (*others, ("x-forwarded-for", ",".join([*forwarded, request.client_address])))
 
 
 def connection_options(headers: Pairs) -> frozenset[str]:
-    """What `Connection` names, in lower case: options such as `close`, and headers for this connection only."""
+    """The options in `Connection`, in lower case: options such as `close`, and names of headers for this connection."""
     values = ",".join(value for name, value in headers if name == "connection")
     return frozenset(option.strip(" \t").lower() for option in values.split(","))
 
 
 def query_pairs(target: str) -> Pairs:
-    """Names and values of the query, in order."""
-    raw = target.partition("?")[2]
-    if QUERY_MAP_IS_DECODED:
-        return parse_query(raw)
-    return [(name, value) for name, _, value in (part.partition("=") for part in raw.split("&") if part)]
+    """Names and values of the query, in order, as Lattice writes them into an event."""
+    return parts.query_pairs(target.partition("?")[2])
 
 
-def _body(request: HttpRequest) -> tuple[str, bool]:
-    """AWS's rule: base64 unless the content type is text or one of three, and always with a content encoding."""
+def _body(request: HttpRequest) -> str | Base64:
+    """AWS's rule: base64 unless the content type is `text/*` or one of three, and always with a content encoding."""
     if not request.body:
-        return "", False
+        return ""
     fields = dict(request.headers)
     media_type = fields.get("content-type", "").strip().lower()
     if not FRONT_TYPE_PARAMETERS_COUNT:
         media_type = media_type.partition(";")[0].strip()
     if "content-encoding" not in fields and (media_type.startswith("text/") or media_type in _TEXT_TYPES):
         try:
-            return request.body.decode("utf-8"), False
+            return request.body.decode("utf-8")
         except UnicodeDecodeError:
-            pass  # cannot be said in JSON as it is
-    return base64.b64encode(request.body).decode("ascii"), True
-
-
-def _identity_v2(origin: Origin, signer: Signer | None) -> dict[str, str]:
-    identity = {"sourceVpcArn": origin.source_vpc_arn}
-    if signer is None:
-        return identity  # no `type` key: "NONE" was never captured
-    found = {
-        "type": "AWS_IAM",
-        "principal": str(signer.principal),
-        "principalOrgID": signer.org,
-        "sessionName": signer.session,
-        **_x509(signer.x509, _X509_V2),
-    }
-    return identity | {key: value for key, value in found.items() if value}
-
-
-def _identity_v1(signer: Signer) -> str:
-    fields = {
-        "Principal": str(signer.principal),
-        "PrincipalOrgID": signer.org or "",
-        "PrincipalOrgPaths": "",  # as in captures; the local stack knows of no organisation's tree
-        "SessionName": signer.session or "",
-        "Type": "AWS_IAM",
-        **_x509(signer.x509, _X509_V1),
-    }
-    return "; ".join(f"{key}={value}" for key, value in fields.items())
-
-
-def _x509(x509: X509 | None, spelling: Mapping[str, str]) -> dict[str, str]:
-    if x509 is None:
-        return {}
-    return {key: value for field_name, key in spelling.items() if (value := getattr(x509, field_name))}
+            pass  # these bytes cannot be a JSON string
+    return Base64(base64.b64encode(request.body).decode("ascii"))
 
 
 def to_json(event: Mapping[str, Any]) -> bytes:
-    """An event as the bytes that Lambda is given."""
+    """An event as JSON, as Lambda receives it."""
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
-# ---- reply -> HTTP --------------------------------------------------------------------------------------------------
+# ---- reply → HTTP ---------------------------------------------------------------------------------------------------
 
 
 def http_response(payload: bytes, method: str) -> HttpResponse:
@@ -247,21 +188,21 @@ def http_response(payload: bytes, method: str) -> HttpResponse:
         BadReply: not JSON, or not a reply; the message says what is wrong with it.
     """
     try:
-        reply = json.loads(payload)
+        answer = json.loads(payload)
     except (ValueError, RecursionError) as error:
         raise BadReply("the function's answer is not JSON") from error
-    if not isinstance(reply, dict):
+    if not isinstance(answer, dict):
         raise BadReply("the function's answer is not an object")
-    status = reply.get("statusCode")
+    status = answer.get(reply.STATUS)
     if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
         raise BadReply("statusCode is not a number from 200 to 599")
-    body = b"" if method == "HEAD" or status in (204, 304) else _reply_body(reply)
-    return HttpResponse(status, _reply_headers(reply), body)
+    body = b"" if method == "HEAD" or status in (204, 304) else _reply_body(answer)
+    return HttpResponse(status, _reply_headers(answer), body)
 
 
-def _reply_headers(reply: Mapping[str, Any]) -> Pairs:
-    """Both ways in which replies are known to carry several cookies are understood; see `assumptions.SET_COOKIE`."""
-    headers, cookies = reply.get("headers"), reply.get("cookies")
+def _reply_headers(answer: Mapping[str, Any]) -> Pairs:
+    """Both places where replies are known to have several cookies are read; see `assumptions.SET_COOKIE`."""
+    headers, cookies = answer.get(reply.HEADERS), answer.get(reply.COOKIES)
     headers, cookies = {} if headers is None else headers, [] if cookies is None else cookies
     if not isinstance(headers, dict) or not isinstance(cookies, list):
         raise BadReply("headers is not an object, or cookies is not a list")
@@ -274,16 +215,16 @@ def _reply_headers(reply: Mapping[str, Any]) -> Pairs:
     return [pair for pair in pairs if pair[0] not in names.HOP_BY_HOP and pair[0] != "content-length"]
 
 
-def _reply_body(reply: Mapping[str, Any]) -> bytes:
-    body = reply.get("body")
+def _reply_body(answer: Mapping[str, Any]) -> bytes:
+    body = answer.get(reply.BODY)
     if body is None:
         return b""
     if not isinstance(body, str):
         raise BadReply("body is not a string")
-    if reply.get("isBase64Encoded") is True:
-        found = Base64.checked(body)  # not binascii, whose strict mode takes "++++====" in 3.11
+    if answer.get(reply.IS_BASE64) is True:
+        found = Base64.checked(body)  # not binascii: in 3.11 its strict mode accepts "++++===="
         if found is None:
-            raise BadReply("body is marked as base64 and is not")
+            raise BadReply("body is marked as base64 and is not base64")
         return found.decoded()
     try:
         return body.encode()

@@ -1,19 +1,19 @@
-"""Hypothesis strategies for what stands behind VPC Lattice. Needs the extra `testing`.
+"""Hypothesis strategies for tests of functions behind VPC Lattice. Needs the extra `testing`.
 
-Rule: each strategy shrinks towards the plainest of its kind.
+Rule: each strategy shrinks towards the simplest value of its kind.
 
-requests    events, requests, Sent: what Lattice sends
+requests    events, requests, Sent: events as Lattice sends them
 who         callers, principals
 ids         tenant_ids, not_tenant_ids
-replies     backend_replies: what functions answer
-maps        maps, WrittenMap: who may run as which tenant
-anything    anything, Nested: what a handler has to survive
+replies     backend_replies: answers of functions
+maps        maps, WrittenMap: tenant maps
+anything    anything, Nested: values that a handler must survive
 """
 
 from __future__ import annotations
 
 try:
-    import hypothesis  # noqa: F401 - to say what to install, rather than a traceback of ours
+    import hypothesis  # noqa: F401 - to name the package to install, instead of a traceback
 except ImportError as error:
     raise ImportError(
         "lattice_bridge.testing.strategies needs Hypothesis; pip install 'lattice-bridge[testing]' brings it"

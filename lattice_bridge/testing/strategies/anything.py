@@ -1,6 +1,6 @@
-"""What a handler has to survive.
+"""JSON values that a handler must survive.
 
-Rule: near an event, mostly: what is far from one is refused at the first look.
+Rule: most are close to an event, since a handler refuses others at once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import strategies as st
 
+from lattice_bridge.formats import alb, apigateway_v1, apigateway_v2, lattice_v1, lattice_v2
 from lattice_bridge.testing.strategies.requests import events
 from lattice_bridge.testing.strategies.who import as_one
 
@@ -20,7 +21,7 @@ Table = dict[str, Any]
 
 
 class Nested(list[Any]):
-    """Lists in lists, so many deep, under a name that can be printed."""
+    """Lists inside lists to a given depth, with a short `repr`."""
 
     def __init__(self, depth: int) -> None:
         inner: list[Any] = []
@@ -34,11 +35,19 @@ class Nested(list[Any]):
 
 
 _KEYS: Final = (
-    *("version", "path", "method", "headers", "body", "isBase64Encoded", "requestContext", "queryStringParameters"),
-    *("raw_path", "query_string_parameters", "is_base64_encoded", "request_id", "requestId", "serviceArn", "identity"),
-    *("serviceNetworkArn", "targetGroupArn", "timeEpoch", "region", "type", "principal", "sessionName", "sourceVpcArn"),
-    *("principalOrgID", "principalOrgId", "x509SanUri", "X509SAN/URI", "x-tenant-id", "X-Tenant-Id", "x_tenant_id"),
-    *("host", "HOST", "cookies", "cookie", "Cookie", "multiValueHeaders", "httpMethod", "rawPath", "resource", "elb"),
+    *(*lattice_v2.FIELDS, *lattice_v1.FIELDS, *lattice_v2.CONTEXT_FIELDS, *lattice_v2.IDENTITY_FIELDS.values()),
+    *(
+        "principalOrgId",
+        lattice_v1.IDENTITY_FIELDS["san_uri"],
+        "x-tenant-id",
+        "X-Tenant-Id",
+        "x_tenant_id",
+        "host",
+        "HOST",
+        "cookie",
+        "Cookie",
+    ),
+    *(alb.BALANCER, *alb.MARKS, *apigateway_v1.MARKS, *apigateway_v2.MARKS),
     *("authorization", "x-id-token", "x-lattice-bridge-hops", "x-amzn-lattice-identity", "x-forwarded-for", "a b", ""),
     *("content-type", "Content-Encoding", "connection", "\ud800", "é", "__proto__", "x" * 300),
 )
@@ -78,12 +87,12 @@ _ANY: Final = as_one(_LEAVES) | as_one(_SHALLOW)
 
 
 def anything(near: SearchStrategy[dict[str, Any]] | None = None) -> SearchStrategy[Any]:
-    """JSON values for a handler that has to survive every one: events with parts replaced, lost, added or under the
-    other version's name, wrong types at every place, lists 5,000 deep (`Nested`), numbers of 4,200 digits, `NaN`, lone
-    surrogates; and, less often, what is no event at all.
+    """JSON values that a handler must survive: events with parts replaced, removed, added or under the other version's
+    name, wrong types at every place, lists nested 5,000 deep (`Nested`), numbers of 4,200 digits, `NaN`, lone
+    surrogates; and, less often, values that are no events at all.
 
     Args:
-        near: the events that are changed, which they may be in place; `events()` unless said.
+        near: the events that are changed, also in place; by default `events()`.
     """
     return st.one_of(
         _changed(_EVENTS if near is None else near),
@@ -97,7 +106,7 @@ _CHANGES: Final = ("replace", "drop", "add", "rename", "wrap", "unwrap", "double
 
 
 def _places(value: Any, depth: int = 0) -> list[tuple[Any, Any]]:
-    """Every place in a JSON value, from the outside in: what holds it, and under which key."""
+    """Every place in a JSON value, from the outside in: the object or list, and the key."""
     if isinstance(value, Nested) or not isinstance(value, dict | list) or depth > 6:
         return []
     keys = [*value] if isinstance(value, dict) else [*range(len(value))]
@@ -106,10 +115,10 @@ def _places(value: Any, depth: int = 0) -> list[tuple[Any, Any]]:
 
 
 _OTHER_NAMES: Final = {
-    "raw_path": "path",
-    "query_string_parameters": "queryStringParameters",
-    "is_base64_encoded": "isBase64Encoded",
-    "request_id": "requestId",
+    lattice_v1.PATH: lattice_v2.PATH,
+    lattice_v1.QUERY: lattice_v2.QUERY,
+    lattice_v1.IS_BASE64: lattice_v2.IS_BASE64,
+    lattice_v1.REQUEST_ID: lattice_v2.REQUEST_ID,
 }
 _RENAMED: Final = _OTHER_NAMES | {new: old for old, new in _OTHER_NAMES.items()}
 
@@ -120,7 +129,7 @@ def _with_headers(event: Table, more: Table) -> Table:
 
 @st.composite
 def _changed(draw: st.DrawFn, events: SearchStrategy[dict[str, Any]]) -> Any:
-    """An event, and up to four changes to it."""
+    """An event with up to four changes."""
     event = draw(events)
     for _ in range(draw(st.integers(0, 4))):
         places = _places(event)

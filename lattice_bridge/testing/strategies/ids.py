@@ -1,6 +1,6 @@
-"""Tenant ids, and what is nearly one.
+"""Tenant ids, and strings that are nearly tenant ids.
 
-Rule: what is no tenant id is near one: each is a trap of docs/traps.md A10 to A13, or a relative.
+Rule: most invalid ids are close to valid ones: each is a trap of docs/traps.md A10 to A13, or similar to one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NEAR_MISSES: Final = (
     *("%62{}", "{}%00", "{}%20", "{}%2Fx", "{}%0a", "{}%", '"{}"', "'{}'", '["{}"]', "{{{}}}", "<{}>", "$({})", "{}\\"),
     *("{}&", "-{}", ".{}", "/{}", "_{}", ":{}", "=?utf-8?q?{}?=", "+{}", "@{}", "../{}", "{}~", "{}!"),
 )
-"""Each holds what the grammar does not have, or begins as no id does, whatever id is put into it."""
+"""Patterns that give no tenant id, whatever id is inserted."""
 
 _LOOK_ALIKES: Final = (
     *("ｂｌｕｅ", "bl\u03c5e", "b\u0131ue", "gr\u0435en", "\u212a", "K\u0435y", "\u0661\u0662", "²", "é", "e\u0301"),
@@ -32,13 +32,13 @@ _LOOK_ALIKES: Final = (
 
 
 def tenant_ids() -> SearchStrategy[str]:
-    """Whatever may be sent to Lambda as a tenant id (`lattice_bridge.message.is_tenant_id`): 1 to 256 characters."""
+    """Every string that may be sent to Lambda as a tenant id (`lattice_bridge.message.is_tenant_id`)."""
     return TENANT_IDS
 
 
 def not_tenant_ids() -> SearchStrategy[str]:
-    """Texts that are no tenant id, most of them nearly one: with blanks, a line's end, look-alikes, percent-encoded,
-    257 characters long, two of them, none. What is not text at all is in `anything`."""
+    """Strings that are no tenant ids, but most of them nearly: with spaces, line ends or look-alikes, percent-encoded,
+    257 characters long, two ids, none. Values that are no strings are in `anything`."""
     return _NOT_TENANT_IDS
 
 

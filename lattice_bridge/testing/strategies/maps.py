@@ -1,6 +1,6 @@
 """Tenant maps that load.
 
-Rule: what a map says is known beside its text, so that a test can hold a decision against it.
+Rule: a map comes with its tenants and rules as values, so that a test can compare a decision with them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Table = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class WrittenMap:
-    """A tenant map as somebody writes it.
+    """A tenant map as a person writes it.
 
     Attributes:
-        text: TOML; for a bridge.toml, put a `[[backend]]` behind it.
+        text: TOML; for a bridge.toml, append a `[[backend]]`.
         tenants: the registered ones, and whether they are active. At least one.
-        rules: the `[[rule]]` tables as they stand in the text. At least one.
+        rules: the `[[rule]]` tables as in the text. At least one.
         header: the tenant header's name, in lower case.
     """
 
@@ -40,12 +40,12 @@ class WrittenMap:
     header: str
 
     def load(self) -> TenantMap:
-        """The map. Nothing is fetched before a token comes."""
+        """The map. Nothing is fetched before a request has a token."""
         return TenantMap.from_toml(self.text)
 
     @property
     def principals(self) -> list[str]:
-        """ARNs that rules are for, one each; none for rules that are for tokens, a VPC or anyone."""
+        """One ARN for each rule that names principals. Rules for tokens, a VPC or anyone have none."""
         return [arn for rule in self.rules if (arn := _principal_for(rule)) is not None]
 
 
@@ -55,7 +55,7 @@ def maps() -> SearchStrategy[WrittenMap]:
     return _MAPS
 
 
-_WHO: Final = (
+_ANCHORS: Final = (
     *("role", "role", "role", "role*", "session", "user", "root", "federated_user", "account", "sso", "jwt", "vpc"),
     "anyone",
 )
@@ -72,7 +72,7 @@ _ROLE_NAMES: Final = ("blue-api", "edge-proxy", "support", "a", "a_b.c@d+e", "te
 _MAP_SESSIONS: Final = ("i-0123456789abcdef0", "blue", "green", "ann@example.com")
 _RULES: Final = st.lists(
     st.tuples(
-        st.sampled_from(_WHO),
+        st.sampled_from(_ANCHORS),
         st.sampled_from(_PLACES),
         st.sampled_from(_ROLE_NAMES),
         st.sampled_from(_MAP_SESSIONS),
@@ -87,7 +87,7 @@ _HEADERS: Final = ("x-tenant-id", "x-tenant-id", "X-Tenant-Id", "x-customer")
 
 
 def _anchor(who: str, place: tuple[str, str], name: str, session: str, issuer: str | None) -> Table:
-    """The keys that say whom a rule is for."""
+    """The anchor's keys of a rule."""
     partition, account = place
     iam = f"arn:{partition}:iam::{account}:"
     numbered = account if partition == "aws" else f"{partition}:{account}"
@@ -110,7 +110,7 @@ def _anchor(who: str, place: tuple[str, str], name: str, session: str, issuer: s
 
 
 def _outcome(kind: str, anchor: Table, names: list[str], number: int, issuer: str | None) -> Table:
-    """The keys that say which tenants, of those that go with the anchor."""
+    """The outcome's keys of a rule, if the kind fits the anchor."""
     name = names[number % len(names)]
     named = "role" in anchor and not anchor["role"].endswith("*")
     acknowledged = {"session_set_by": "a test"}
@@ -135,7 +135,7 @@ def _rule(choice: tuple[Any, ...], names: list[str], issuer: str | None) -> Tabl
     who, place, name, session, kind, conditions, number = choice
     anchor = _anchor(who, place, name, session, issuer)
     outcome = _outcome(kind, anchor, names, number, issuer)
-    # `anyone` has no organisation; a VPC that the rule is for is no condition of it
+    # `anyone` has no organisation; a VPC that is the anchor is no condition
     never = {"org"} if "anyone" in anchor else set()
     table = {key: value for key, value in conditions.items() if key not in {*anchor, *never}}
     table = {**table, **anchor, **outcome}
@@ -144,8 +144,8 @@ def _rule(choice: tuple[Any, ...], names: list[str], issuer: str | None) -> Tabl
     return table
 
 
-def _whom(table: Table) -> tuple[Any, ...]:
-    """For whom a rule is, as far as two rules may not be for the same: a role's and a user's path is ignored."""
+def _same_anchor(table: Table) -> tuple[Any, ...]:
+    """A key that is equal for two rules that may not be in one map. The path of a role or user is ignored."""
     anchor = next(key for key in ("role", "user", "root", "federated_user", *_UNNAMED) if key in table)
     text = table[anchor]
     spelled = text if anchor in _UNNAMED else (*text.split("/")[0].split(":"), text.split("/")[-1])
@@ -176,7 +176,7 @@ def _map(
     rules: dict[tuple[Any, ...], Table] = {}
     for choice in choices:
         table = _rule(choice, names, issuer)
-        rules.setdefault(_whom(table), {"id": f"rule-{len(rules)}", **table})
+        rules.setdefault(_same_anchor(table), {"id": f"rule-{len(rules)}", **table})
     tenants = {name: number != suspended for number, name in enumerate(names)}
     lines = [] if header == "x-tenant-id" else ["[header]", f"name = {_toml(header)}", ""]
     lines += ["[tenants]", *(f"{_toml(name)} = {_toml({} if tenants[name] else _SUSPENDED)}" for name in names)]
@@ -201,7 +201,7 @@ def _lines(table: Table) -> list[str]:
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML writes it within a line. All our texts are ASCII, and JSON's strings of those are TOML's."""
+    """A value in TOML, on one line. All strings here are ASCII, and for those JSON's strings are TOML's."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }" if value else "{}"
     if isinstance(value, list):

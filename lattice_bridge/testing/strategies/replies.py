@@ -1,6 +1,6 @@
-"""What functions answer: in the shapes that frameworks have, and broken.
+"""Answers of functions: in the shapes of web frameworks, and broken.
 
-Rule: bytes, as Lambda hands them over.
+Rule: the values are bytes, as Lambda returns them.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ _COOKIE_LISTS: Final[tuple[list[str] | None, ...]] = (None, [], ["a=1"], ["a=1",
 
 
 def backend_replies(valid: bool | None = True) -> SearchStrategy[bytes]:
-    """What functions answer, as Lambda hands it over: JSON.
+    """Answers of functions, as Lambda returns them: JSON.
 
-    Valid are the shapes that web frameworks for Lambda give: those of Lattice and of API Gateway's payload 2.0
+    Valid are the shapes that web frameworks for Lambda return: those of Lattice and of API Gateway's payload 2.0
     (`headers`, `cookies`), of 1.0 and ALB (`multiValueHeaders`), with numbers and booleans as values and names in any
     case; and any other JSON, which is data.
 
@@ -93,7 +93,7 @@ def _two(status: Any, headers: Table | None, cookies: list[str] | None, body: Ta
 
 
 def _one(status: Any, headers: Table, single: bool, body: Table) -> Table:
-    """As of API Gateway 1.0 and ALB; frameworks write the last of several values to `headers` too."""
+    """A reply for API Gateway 1.0 and ALB; frameworks also write the last of several values to `headers`."""
     lists = {name: value if isinstance(value, list) else [value] for name, value in headers.items()}
     last = {name: values[-1] for name, values in lists.items() if values} if single else {}
     described = {"statusDescription": f"{status} x"} if single else {}
@@ -114,7 +114,7 @@ _REPLIES: Final[SearchStrategy[Table]] = st.one_of(
 
 
 def _compact(value: Any) -> bytes:
-    """JSON in as few bytes as there are; what UTF-8 cannot say is left to escapes."""
+    """The shortest JSON; lone surrogates are written as escapes."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     try:
         return text.encode()

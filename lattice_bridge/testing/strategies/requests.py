@@ -1,6 +1,6 @@
 """HTTP requests, and the events that Lattice makes of them.
 
-Rule: an event is made by the local front's own code, of a request that HTTP can carry.
+Rule: the local front's own code makes the event, from a request that HTTP can express.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A request as a client sent it, and what Lattice adds. `dataclasses.replace` makes another of it.
+    """A request as a client sent it, and the values that Lattice adds. Change it with `dataclasses.replace`.
 
     Attributes:
-        version: of the events that the target group asks for.
+        version: the target group's event structure version.
         http: method, target, headers (names in lower case), body and the client's address. The headers are all that
-            the client sent, also those that Lattice takes out.
-        signer: whom Lattice authenticated; None if nobody signed.
-        origin: where in Lattice it passed, when, and under which id.
+            the client sent, also those that Lattice removes.
+        signer: the principal that Lattice authenticated; None for an unsigned request.
+        origin: the service in Lattice, the time, and the request id.
     """
 
     version: Version
@@ -50,13 +50,13 @@ class Sent:
 
     @property
     def event(self) -> dict[str, Any]:
-        """The event that the function gets. Another one each time."""
+        """The event that the function receives. Each access makes a new one."""
         make = wire.event_v1 if self.version == 1 else wire.event_v2
         return make(self.http, self.origin, self.signer)
 
     @property
     def caller(self) -> Caller:
-        """Whom the bridge has to read from it: from V1 without the certificate's fields."""
+        """The caller that the bridge must read from it: from V1 without the certificate's fields."""
         found = caller(self.signer, self.origin.source_vpc_arn)
         return found if self.version == 2 else replace(found, x509=None)
 
@@ -64,12 +64,12 @@ class Sent:
 def events(
     version: Version | None = None, signed: bool | None = None, *, by: SearchStrategy[str] | None = None
 ) -> SearchStrategy[dict[str, Any]]:
-    """Events exactly as Lattice makes them of real HTTP, as far as that is known (docs/wire.md §1). All can be parsed.
+    """Events exactly as Lattice makes them from HTTP, as far as that is known (docs/wire.md §1). All can be parsed.
 
     Args:
-        version: of the event structure; None for both.
+        version: the event structure's; None for both.
         signed: whether Lattice authenticated the caller; None for both.
-        by: ARNs of those who sign, as a rule writes them; `principals()` unless said.
+        by: ARNs of the callers that sign, as in a rule; by default `principals()`.
     """
     return requests(version, signed, by=by).map(_event)
 
@@ -77,7 +77,7 @@ def events(
 def requests(
     version: Version | None = None, signed: bool | None = None, *, by: SearchStrategy[str] | None = None
 ) -> SearchStrategy[Sent]:
-    """What clients send, with its `event`: for tests that compare what arrives with what was sent.
+    """Requests as clients send them, each with its `event`: for tests that compare the two.
 
     Args:
         version, signed, by: as for `events`.
@@ -91,13 +91,13 @@ def _event(sent: Sent) -> dict[str, Any]:
 
 
 def some(pool: Sequence[T], most: int) -> SearchStrategy[list[T]]:
-    """Lists of what is in the pool, the first first. As one text, whose letters stand for it: `lists` makes two choices
-    for each element, and choices are what an example's time goes into."""
+    """Lists of values from the pool. Drawn as one string, with a letter for each value: `lists` makes two choices for
+    each element, and choices cost most of the time of an example."""
     letters = {chr(0x4E00 + number): value for number, value in enumerate(pool)}
     return st.text("".join(letters), max_size=most).map(lambda text: [letters[letter] for letter in text])
 
 
-# HTTP's own parsers take no other characters into a target: the front's, llhttp, refuses them.
+# HTTP parsers accept no other characters in a target: llhttp, which the front uses, refuses them.
 _VISIBLE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "#?")
 _SEGMENTS: Final = (
     *("orders", "a", "1", "", ".", "..", "%2F", "%2f", "%25", "%2541", "%41", "%C3%A9", "%E6%97%A5", "%FF", "%00"),
@@ -119,7 +119,7 @@ _TARGETS: Final[SearchStrategy[str]] = st.one_of(
     st.text(_VISIBLE + "?", max_size=24).map("/{}".format),
 )
 
-# As the front has them: text where the bytes are UTF-8, else a character a byte; control characters never arrive.
+# As in the front: text if the bytes are UTF-8, otherwise one character for each byte; control characters never arrive.
 _VALUE: Final = st.characters(codec="utf-8", exclude_characters="".join(map(chr, (*range(9), *range(10, 32), 127))))
 _LINES: Final = (
     *(("x-a", "1"), ("x-a", "2"), ("x-a", "1"), ("x-a", ""), ("x-a", "1,2"), ("x-b", "1"), ("accept", "*/*")),
@@ -144,7 +144,7 @@ _LINES: Final = (
 )
 _NAMED: Final = ("x-a", "accept", "cookie", "x-forwarded-for", "x-tenant-id", "authorization", "x-c", "x-amz-date")
 _RANDOM_LINE: Final = st.builds(
-    lambda name, value: [(name, value.strip(" \t"))],  # HTTP takes blanks off the ends of a value
+    lambda name, value: [(name, value.strip(" \t"))],  # HTTP removes spaces at the ends of a value
     st.sampled_from(_NAMED),
     st.text(_VALUE, max_size=16),
 )
@@ -197,15 +197,15 @@ def _sent(
     body: tuple[Pairs, bytes],
     signer: wire.Signer | None,
 ) -> Sent:
-    """How long a body is has to be said somehow; and a client that says it twice differently is refused."""
+    """Adds the header with the length of a body, unless the body is chunked."""
     (version, method, host, address, origin), (about, content) = around, body
     if content and not any(name == "transfer-encoding" for name, _ in about):
         about = [*about, ("content-length", str(len(content)))]
     http = wire.HttpRequest(method, target, [("host", host), *lines, *more, *about], content, address)
-    return Sent(version, http, signer if version == 2 or signer is None else _sayable(signer), origin)
+    return Sent(version, http, signer if version == 2 or signer is None else _without_odd_certificate(signer), origin)
 
 
-def _sayable(signer: wire.Signer) -> wire.Signer:
-    """Without a certificate that nobody knows how V1 writes."""
+def _without_odd_certificate(signer: wire.Signer) -> wire.Signer:
+    """The signer without a certificate that V1 writes in an unknown way."""
     fields = (getattr(signer.x509, name, None) for name in X509.__slots__)
     return replace(signer, x509=None) if any(text in X509_TEXTS_OF_V2 for text in fields) else signer

@@ -1,6 +1,6 @@
 """Principals and callers, of all kinds and partitions.
 
-Rule: whom the local front would take, and nobody else.
+Rule: all that the local front accepts as callers, and no others.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _COMMON: Final = [
     for resource in _RESOURCES
 ]
 PRINCIPALS: Final[SearchStrategy[str]] = st.one_of(
-    st.sampled_from(_COMMON),  # one choice instead of five, which is what an event's time goes into
+    st.sampled_from(_COMMON),  # one choice instead of five: choices cost most of the time of an example
     st.sampled_from(_COMMON[:108]),
     st.builds(
         _arn,
@@ -79,7 +79,7 @@ X509_TEXTS_OF_V2: Final = (
     *("a; Principal=arn:aws:iam::111122223333:root", "a;Type=NONE", "a, Type=AWS_IAM", "CN=blue;O=Example", "; b"),
     *(" blue ", "a; X509SAN/URI=spiffe://example.org/t/green", ";", ",", "a\\,b"),
 )
-"""How V1 would write these in its header is not known."""
+"""Values that V1 writes into its header in an unknown way."""
 
 _PLAIN: Final = st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters=";,=\\")
 
@@ -101,7 +101,7 @@ def _several(texts: Sequence[str]) -> Iterator[X509]:
 
 
 def _signer(arn: str, named: tuple[str, str | None], x509: X509 | None) -> wire.Signer:
-    """As the front does it: a role signs as a session of it, and only a role's session has a certificate."""
+    """A signer as in the front: a role signs as one of its sessions, and only a role's session has a certificate."""
     principal, (session, org) = parse_arn(arn), named
     if principal.role is None:
         return wire.Signer(principal, None, org, None)
@@ -116,12 +116,12 @@ def _signers(arns: SearchStrategy[str]) -> SearchStrategy[wire.Signer]:
 
 
 def as_one(strategy: SearchStrategy[T]) -> SearchStrategy[T]:
-    """One of the branches of another `one_of`, and not as many as it has itself; nor the same as another one."""
+    """The strategy as one branch of another `one_of`, which would otherwise take over each of its branches."""
     return strategy.map(lambda value: value)
 
 
 def callers(signed: bool | None = None) -> SearchStrategy[Caller]:
-    """Whom the bridge reads from an event: `lattice_bridge.Caller`.
+    """Callers as the bridge reads them from events: `lattice_bridge.Caller`.
 
     Args:
         signed: whether Lattice authenticated the caller; None for both.
@@ -147,7 +147,6 @@ def _origin(number: int, partition: str, region: str, account: str, time: int = 
     return wire.Origin(
         request_id=f"f2a9c1d0-7e53-4b1a-9c64-0d1e2f3a4b5{number:x}",
         epoch_microseconds=time,
-        region=region,
         service_arn=f"{lattice}service/svc-0a1b2c3d4e5f6071{number:x}",
         service_network_arn=f"{lattice}servicenetwork/sn-0a1b2c3d4e5f6071{number:x}",
         target_group_arn=f"{lattice}targetgroup/tg-0a1b2c3d4e5f6071{number:x}",

@@ -27,7 +27,6 @@ from lattice_bridge.message import X509
 ORIGIN = Origin(
     request_id="0e3bd8c8-6ef7-4f0d-8b0a-4f4b1d6f1f00",
     epoch_microseconds=1_696_331_543_569_690,
-    region="us-east-1",
     service_arn="arn:aws:vpc-lattice:us-east-1:123456789012:service/svc-0a40eebed65f8d69c",
     service_network_arn="arn:aws:vpc-lattice:us-east-1:123456789012:servicenetwork/sn-0bf3f2882e9cc805a",
     target_group_arn="arn:aws:vpc-lattice:us-east-1:123456789012:targetgroup/tg-6d0ecf831eec9f09",
@@ -41,7 +40,7 @@ def request(target: str = "/a", headers: list[tuple[str, str]] | None = None, bo
     return HttpRequest("GET", target, headers if headers is not None else [("host", "h")], body, "10.0.0.7")
 
 
-def test_a_v2_event_without_query_body_or_signature_has_none_of_their_keys() -> None:
+def test_plain_v2_event_has_no_optional_fields() -> None:
     assert event_v2(request(), ORIGIN, None) == {
         "version": "2.0",
         "path": "/a",
@@ -59,7 +58,7 @@ def test_a_v2_event_without_query_body_or_signature_has_none_of_their_keys() -> 
     }
 
 
-def test_a_v1_event_without_query_body_or_signature_has_every_key() -> None:
+def test_plain_v1_event_has_every_field() -> None:
     assert event_v1(request(), ORIGIN, None) == {
         "raw_path": "/a",
         "method": "GET",
@@ -75,7 +74,7 @@ def test_a_v1_event_without_query_body_or_signature_has_every_key() -> None:
     }
 
 
-def test_the_path_carries_the_query_as_sent_and_the_map_a_reading_of_it() -> None:
+def test_path_has_the_query_as_sent_and_the_map_decoded() -> None:
     target = "/a%2Fb?x=1&x=%41+b&y"
     v1, v2 = event_v1(request(target), ORIGIN, None), event_v2(request(target), ORIGIN, None)
     assert (v1["raw_path"], v2["path"]) == (target, target)
@@ -89,7 +88,7 @@ def test_repeated_headers_are_joined_in_v1_and_listed_in_v2() -> None:
     assert event_v2(request(headers=headers), ORIGIN, None)["headers"]["x-tag"] == ["a", "b, c"]
 
 
-def test_the_clients_forwarded_addresses_stand_before_the_one_that_lattice_saw() -> None:
+def test_address_that_lattice_saw_is_last() -> None:
     headers = [("host", "h"), ("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2")]
     assert event_v2(request(headers=headers), ORIGIN, None)["headers"]["x-forwarded-for"] == [
         "1.1.1.1,2.2.2.2,10.0.0.7"
@@ -110,7 +109,7 @@ def test_headers_of_one_connection_are_dropped() -> None:
     assert event_v1(sent, ORIGIN, None)["headers"].keys() == {"host", "x-forwarded-for", "x-amzn-lattice-network"}
 
 
-def test_a_signer_is_in_the_context_of_v2_and_in_a_header_of_v1() -> None:
+def test_signer_is_in_context_of_v2_and_header_of_v1() -> None:
     assert event_v2(request(), ORIGIN, SIGNER)["requestContext"]["identity"] == {
         "sourceVpcArn": ORIGIN.source_vpc_arn,
         "type": "AWS_IAM",
@@ -165,7 +164,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=20)
     body=st.binary(max_size=60),
     signer=st.sampled_from([None, SIGNER]),
 )
-def test_what_goes_through_the_front_is_what_the_bridge_reads(
+def test_request_through_the_front_is_read_back(
     method: str,
     path: str,
     query: list[tuple[str, str]],
