@@ -147,6 +147,7 @@ Resources:
         ("Resources: {R: {}}", {}, "resource R: no Type"),
         (HEAD + "!Ref Missing", {}, "R.X: Ref Missing: no such parameter or resource"),
         (HEAD + "!GetAtt Missing.Arn", {}, "R.X: GetAtt Missing.Arn: no such resource"),
+        (HEAD + "!GetAtt [!Ref AWS::NoValue, Arn]", {}, "R.X: GetAtt AWS::NoValue.Arn: no such resource"),
         (HEAD + "!Sub '${Missing}'", {}, "R.X: Ref Missing"),
         (
             HEAD + "!FindInMap [Colours, large, small]",
