@@ -23,8 +23,14 @@ from lattice_bridge.deployment.cloudformation.values import (
     without_dynamic,
 )
 
-ABSENT: Final = object()
-"""The value of `AWS::NoValue`."""
+
+class _NoValue:
+    def __repr__(self) -> str:
+        return "AWS::NoValue"
+
+
+ABSENT: Final = _NoValue()
+"""The value of `AWS::NoValue`. CloudFormation refuses it inside a text; there, its name stays visible."""
 
 _MAX_VALUES: Final = 1_000_000
 _MAX_CHARACTERS: Final = 64_000_000

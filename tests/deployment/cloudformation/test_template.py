@@ -147,6 +147,7 @@ Resources:
         ("Resources: {R: {}}", {}, "resource R: no Type"),
         (HEAD + "!Ref Missing", {}, "R.X: Ref Missing: no such parameter or resource"),
         (HEAD + "!GetAtt Missing.Arn", {}, "R.X: GetAtt Missing.Arn: no such resource"),
+        (HEAD + "!GetAtt [!Ref AWS::NoValue, Arn]", {}, "R.X: GetAtt AWS::NoValue.Arn: no such resource"),
         (HEAD + "!Sub '${Missing}'", {}, "R.X: Ref Missing"),
         (
             HEAD + "!FindInMap [Colours, large, small]",
@@ -243,7 +244,8 @@ KNOWN_LATER = (
   HereAndProd: !And [!Equals [!Ref AWS::AccountId, "123456789012"], !Condition IsProd]
 Resources:
   Made: {Type: "AWS::CloudFormation::CustomResource"}
-  Bucket: {Type: "AWS::S3::Bucket"}""",
+  Bucket: {Type: "AWS::S3::Bucket"}
+  Nameless: {Type: "AWS::Lambda::Alias", Properties: {FunctionName: !Ref Fn, Name: !Ref AWS::NoValue}}""",
     )
 )
 
@@ -279,6 +281,7 @@ def deployed(expression: str, **parameters: str) -> Any:
         ("!GetAtt Made.Arn", "{Made.Arn is not resolved locally}"),
         ("!Ref Bucket", "{Bucket is not resolved locally}"),
         ("!Ref Topic", "arn:aws:local:eu-west-1:123456789012:Topic"),
+        ("!Ref Nameless", f"{FN}:{{Nameless.Name is not resolved locally}}"),
         ("!If [NotHere, 1, 2]", 2),
         ("!If [HereOrOn, 1, 2]", 1),
         ("!If [HereAndProd, 1, 2]", 2),
