@@ -187,7 +187,7 @@ def test_refused_request_is_not_invoked(event: object, status: int) -> None:
 
 
 def test_every_403_is_one_reply() -> None:
-    """Trap D12: the body tells nobody which tenants exist."""
+    """Trap D12: the body does not show which tenants exist."""
     conflict = v2(BLUE)
     conflict["requestContext"]["identity"]["sessionName"] = "other"
     events = {
@@ -575,7 +575,7 @@ def test_field_that_only_other_services_send_is_refused(make: Callable[..., dict
     assert reply["statusCode"] == 400
 
 
-# ---- what a backend is told -----------------------------------------------------------------------------------------
+# ---- what a backend gets --------------------------------------------------------------------------------------------
 
 
 def test_each_backend_gets_its_own_format() -> None:

@@ -109,7 +109,7 @@ denies = st.builds(
 def test_adding_a_deny_never_allows_anything(
     one: Map, deny: Table, who: list[Asked], tokens: list[Table], headers: list[Headers]
 ) -> None:
-    """Nor for another reason: who is still let in is let in by the same rule."""
+    """A caller who is still allowed is allowed by the same rule."""
     before, requests = one.load(), crossed(who, tokens, headers)
     for extra in (deny, *(_shut(table, deny) for table in one.rules)):
         if any(is_rival(extra, table) for table in one.rules):
@@ -215,7 +215,7 @@ NO_TEXTS: Final[tuple[Any, ...]] = (None, 7, 7.0, True, 10**400, float("nan"), [
     several(json_values),
 )
 def test_allowed_tenant_is_the_registrys_own_string(some: Map, name: str, texts: list[str], values: list[Any]) -> None:
-    """Whatever stands in a session's name, a certificate, a claim or the header; and no other than it names."""
+    """For any session name, certificate, claim and header. It is the tenant that they name."""
     one = replace(some, tenants={**some.tenants, "b:1": True, "7": True, "True": True, "None": True})
     found = one.load()
     own = {id(tenant.id) for tenant in found.rules.tenants.values()}

@@ -1,6 +1,6 @@
-"""The command `lattice-bridge`. One file a command.
+"""The command `lattice-bridge`, with one file for each command.
 
-Rule: exit codes are 0 yes, 1 no, 2 wrong usage. What a library needs is imported by the command that needs it.
+Rule: exit codes are 0 yes, 1 no, 2 wrong usage. A command imports the libraries that only it needs.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import sys
 def main() -> None:
     """The console script."""
     try:
-        import click  # noqa: F401 - to say what to install, rather than a traceback
+        import click  # noqa: F401 - to name the missing extra instead of a traceback
     except ModuleNotFoundError:
-        sys.stderr.write("lattice-bridge: the commands need more: pip install 'lattice-bridge[local]'\n")
+        sys.stderr.write("lattice-bridge: the commands need an extra. Fix: pip install 'lattice-bridge[local]'\n")
         sys.exit(2)
     try:
         from lattice_bridge.cli.root import root

@@ -1,4 +1,4 @@
-"""`lattice-bridge check`: a map's faults, warnings and own tests; and a template's, beside it."""
+"""`lattice-bridge check`: the faults, warnings and failed tests of a map, and the faults of a template beside it."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ from lattice_bridge.review.finding import Finding, line_of, sarif
 from lattice_bridge.tenancy.rules import TenantFrom
 
 DEFAULT_REGION: Final = "us-east-1"
-"""The value of `AWS::Region` if none is given. Names of other regions are then not compared with it."""
+"""The value of `AWS::Region` if no option and no environment variable names a region. The names of other regions in the
+template are then not compared with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """One file, and what was found in it.
+    """One file and its findings.
 
     Attributes:
-        path: of it.
+        path: the path of the file.
         findings: in their order.
-        line: the line that a finding is about.
-        readable: it could be checked at all.
+        line: gives the line that a finding is about.
+        readable: whether the file could be checked.
     """
 
     path: Path
@@ -63,14 +64,14 @@ class _Checked:
     metavar="NAME=VALUE",
     help="A template parameter; also AWS::StackName, AWS::AccountId, AWS::Region.",
 )
-@click.option("--unsigned", is_flag=True, help="The template's service is intended to admit unsigned requests.")
+@click.option("--unsigned", is_flag=True, help="The template's service is meant to allow unsigned requests.")
 def check(
     file: Path, form: str, *, strict: bool, template: Path | None, parameters: tuple[str, ...], unsigned: bool
 ) -> None:
     """Check the map in FILE (default bridge.toml): errors that keep it from loading, its own [[test]] tables, and
-    warnings about what is probably not meant. With --template, also compares a template's functions, rights and Lattice
-    resources, as AWS would make them with these parameter values, with FILE. Nothing is requested from AWS. Exits with
-    0 if all is good, 1 if not, 2 if a file cannot be checked at all."""
+    warnings about what is probably not intended. With --template, also compare the template, with these parameter
+    values, with FILE: its functions, permissions and Lattice resources. No AWS service is called. Exits with 0 if all
+    is good, 1 if not, 2 if a file cannot be checked."""
     text = read_once(file, MAX_BYTES)
     checked = [_Checked(file, findings_of(text, file.parent), lambda subject: line_of(text, subject))]
     if template is not None:
@@ -95,7 +96,7 @@ def check(
 
 
 def _template(path: Path, config: Path, written: str, parameters: dict[str, str], *, unsigned: bool) -> _Checked:
-    """The findings about a template; one that says so if it cannot be checked. `written` is the map's text."""
+    """Checks a template. If it cannot be checked, that is its one finding. `written` is the map's text."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     known = {"AWS::Region": region, **parameters} if region else parameters
     text = read_once(path, MAX_TEMPLATE_BYTES)
@@ -118,10 +119,8 @@ def _template(path: Path, config: Path, written: str, parameters: dict[str, str]
 
 
 def _beside(text: str) -> tuple[Options | None, list[str]]:
-    """A map's options, and the ids of its rules that read a certificate: a template is compared with them.
-
-    None and an empty list if the map does not load; its faults are findings of their own.
-    """
+    """The options of a map's file, and the ids of its rules that read a certificate, to compare a template with them.
+    None and an empty list for a file that does not load: its faults are findings already."""
     faults: list[str] = []
     try:
         document = parse_document(text)

@@ -1,4 +1,4 @@
-"""The command group."""
+"""The command `lattice-bridge`, as a group of commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lattice_bridge.version import __version__
 
 
 class _Group(click.Group):
-    """Its commands' complaints are printed safely: they quote file names, arguments and what is in files."""
+    """Prints usage errors with escapes: they quote file names, arguments and the content of files."""
 
     def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
         with _printed_safely():

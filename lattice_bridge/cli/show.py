@@ -1,8 +1,8 @@
-"""What commands show: tables and colour on a terminal, lines when piped.
+"""Output of commands: tables and colour on a terminal, lines in a pipe.
 
-Rule: the only module of the commands that prints. Whatever comes from a file, its name or an event is data: it is never
-read as markup, and none of its control characters reaches a terminal. rich is imported where it draws: a command that
-is piped, or draws nothing, does not wait for it.
+Rule: this is the only module of the commands that prints. Content of a file, a file name or an event is data: it is
+never read as markup, and none of its control characters reaches a terminal. rich is imported where it is used, so a
+command in a pipe does not wait for it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Cell = str | tuple[str, str]
-"""A text, or a text and its style."""
+"""A string, or a string and its style."""
 
 
 def is_terminal() -> bool:
-    """Whether a person looks on."""
+    """Whether standard output is a terminal."""
     return sys.stdout.isatty()
 
 
 def safe(text: str) -> str:
-    """The text with what is not printable, or what standard output cannot encode, as Python writes it: `\\x1b`."""
+    """The string with unprintable characters, and those that standard output cannot encode, as escapes: `\\x1b`."""
     encoding = sys.stdout.encoding or "utf-8"
     return printable(text).encode(encoding, "backslashreplace").decode(encoding)
 
@@ -40,29 +40,29 @@ def safe(text: str) -> str:
 
 
 def say(*fields: str) -> None:
-    """One line, its fields apart by tabs, whole however long it is."""
+    """Prints one line of any length, with tabs between its fields."""
     click.echo("\t".join(map(safe, fields)))
 
 
 def say_error(text: str) -> None:
-    """One line on standard error."""
+    """Prints one line on standard error."""
     click.echo(safe(text), err=True)
 
 
 def say_json(value: Any, *, compact: bool = False, default: Callable[[Any], Any] | None = None) -> None:
-    """JSON in ASCII, in which nothing acts on a terminal.
+    """Prints JSON in ASCII, which contains no control character.
 
     Args:
-        value: what to write.
+        value: the value to print.
         compact: on one line.
-        default: makes JSON of what is none.
+        default: converts a value that JSON does not have.
     """
     layout: dict[str, Any] = {"separators": (",", ":")} if compact else {"indent": 2}
     click.echo(json.dumps(value, ensure_ascii=True, default=default, **layout))
 
 
 def say_document(document: Mapping[str, Any]) -> None:
-    """What `--json` gives, one fact a line: the key, then its value, or a line for each object in its list."""
+    """Prints the facts of `--json`, one a line: the key, then its value, or a line for each object in its list."""
     for name, value in document.items():
         for fields in _values(value):
             say(name, *fields)
@@ -85,7 +85,7 @@ def _word(value: Any) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Table:
-    """A table whose long texts go on in a next line, rather than being cut off."""
+    """A table that wraps long strings and does not cut them off."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -98,7 +98,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Table:
 
 
 def picture(facts: Iterable[tuple[Cell, Cell | Table]]) -> Table:
-    """Two columns: what it is, and what there is to say of it, which may be a table."""
+    """Two columns: a name, and its value, which may be a table."""
     from rich.table import Table
 
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -110,7 +110,7 @@ def picture(facts: Iterable[tuple[Cell, Cell | Table]]) -> Table:
 
 
 def draw(*parts: Cell | Table) -> None:
-    """Draws on the terminal, one under the other."""
+    """Draws the parts on the terminal, one below the other."""
     from rich.console import Console
 
     console = Console(color_system=None if os.environ.get("NO_COLOR") else "auto", highlight=False)

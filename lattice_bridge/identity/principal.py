@@ -1,6 +1,6 @@
-"""One spelling of an IAM principal.
+"""IAM principals: an ARN is parsed to one value.
 
-Rule: text in, one value out; the same caller always gives the same value, and two callers never do.
+Rule: every spelling of one caller gives the same value, and two callers never give the same value.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class BadPrincipal(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who signed the request.
+    """An IAM principal.
 
     Attributes:
-        partition: `aws`, `aws-cn`, `aws-us-gov` …; part of the identity, since accounts are numbered per partition.
+        partition: `aws`, `aws-cn`, `aws-us-gov` …; part of the identity, since each partition numbers its accounts.
         account: twelve ASCII digits.
-        kind: what `name` is the name of.
+        kind: the kind of principal that `name` names.
         name: the role's, user's or federated user's name without its path; empty for `root`.
         session: the session's name, for an assumed role; otherwise None.
     """
@@ -63,9 +63,9 @@ class Principal:
 
     @property
     def role(self) -> tuple[str, str, str] | None:
-        """`(partition, account, name)` of the role, or None: what a rule for a role is looked up by.
+        """`(partition, account, name)` of the role, by which a rule for it is found; None for other principals.
 
-        The name is folded: IAM allows no two roles of an account whose names differ only by case.
+        The name is in lower case: IAM allows no two roles of an account whose names differ only by case.
         """
         if self.kind in ("assumed-role", "role"):
             return (self.partition, self.account, lower(self.name))
@@ -73,16 +73,19 @@ class Principal:
 
 
 def parse_arn(text: str) -> Principal:
-    """The one value of an IAM principal, however it is written.
+    """Parses the ARN of an IAM principal.
 
     Accepts what Lattice sends (`arn:aws:sts::…:assumed-role/ROLE/SESSION`) and what its documentation shows
-    (`arn:aws:iam::…:assumed-role/…`); both give the same value. A role's or user's path is dropped: session ARNs never
-    carry it.
+    (`arn:aws:iam::…:assumed-role/…`); both give the same value. Drops the path of a role or user, which session ARNs
+    never contain.
+
+    >>> parse_arn("arn:aws:iam::111122223333:role/team/api").name
+    'api'
 
     Raises:
         BadPrincipal: not an IAM or STS principal of a known shape.
     """
-    return _remembered(text) if len(text) <= _MEMORABLE else _parse(text)
+    return _cached_parse(text) if len(text) <= _MAX_CACHED else _parse(text)
 
 
 def _parse(text: str) -> Principal:
@@ -103,6 +106,6 @@ def _parse(text: str) -> Principal:
     raise BadPrincipal(f"the principal's {service} resource has no known shape")
 
 
-# The same callers come again.
-_MEMORABLE: Final = 512
-_remembered = lru_cache(1024)(_parse)
+_MAX_CACHED: Final = 512
+"""Characters of an ARN that is cached, so that the cache is bounded in bytes (trap D9)."""
+_cached_parse = lru_cache(1024)(_parse)

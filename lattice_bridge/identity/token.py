@@ -43,7 +43,7 @@ MIN_RSA_BITS: Final = 2048
 ALGORITHMS: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
-"""Asymmetric only. `ES256K` and PyJWT's own `ES521` are left out: no issuer of workloads uses them."""
+"""Asymmetric algorithms only. `ES256K` and PyJWT's own `ES521` are left out: no issuer of workloads uses them."""
 
 _CURVES: Final = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt", "application/jwt"})
@@ -65,7 +65,7 @@ class Issuer:
         name: its name in the map.
         issuer: what `iss` must equal, character for character.
         audience: one of these must be in `aud`. Never empty.
-        algorithms: what `alg` may be; what is not in `ALGORITHMS` counts for nothing.
+        algorithms: what `alg` may be; a value outside `ALGORITHMS` is never accepted.
         header: the header that carries the token, lower case.
         profile: how this vendor's tokens differ from RFC 7519; see `PROFILES`.
     """
@@ -88,7 +88,7 @@ def token_in(value: str) -> str | None:
         return None
     found = _BEARER.fullmatch(value)
     if found is None or (found[1].lower() == "bearer"):
-        raise _refusal("the header holds no bearer token")
+        raise _refusal("the header contains no bearer token")
     return found[1]
 
 
@@ -198,8 +198,8 @@ def _depth_passes(value: object, limit: int) -> bool:
 
 
 def _header(header: dict[str, object], issuer: Issuer) -> tuple[str, str | None]:
-    """`alg` and `kid`. An allow-list: `jku`, `jwk`, `x5u` and `x5c` bring keys, `crit`, `b64`, `zip` and `enc` change
-    what is signed, and what nobody knows might do either."""
+    """`alg` and `kid`. An allow-list: `jku`, `jwk`, `x5u` and `x5c` contain keys, `crit`, `b64`, `zip` and `enc` change
+    what is signed, and an unknown member could do either."""
     allowed = {"alg", "kid", "typ"} | _HINTS.get(issuer.profile, set())
     if not header.keys() <= allowed:
         raise _refusal("the header has more than alg, kid and typ")
@@ -216,15 +216,15 @@ def _header(header: dict[str, object], issuer: Issuer) -> tuple[str, str | None]
 
 
 _HINTS: Final[Mapping[str, set[str]]] = {"entra": {"x5t"}}
-"""Members of the header that are read over. Entra's v1.0 tokens always have `x5t`, the thumbprint of what `kid` names:
-it names a key and brings none, and it is not looked at."""
+"""Members of the header that are ignored. Entra's v1.0 tokens always have `x5t`, the thumbprint of the key that `kid`
+names: it contains no key."""
 
 
 # ---- claims ---------------------------------------------------------------------------------------------------------
 
 
 def _check_shapes(claims: Claims) -> None:
-    """RFC 7519 allows fractions, and PyJWT takes texts as well (`int("17…")`): both are refused."""
+    """RFC 7519 allows fractions, and PyJWT also accepts strings (`int("17…")`): both are refused."""
     for name in ("exp", "iat"):
         if name not in claims:
             raise _refusal("exp or iat is missing")
@@ -234,7 +234,7 @@ def _check_shapes(claims: Claims) -> None:
 
 
 def _check_times(claims: Claims, now: float) -> None:
-    """Written so that what cannot be compared, a `now` that is NaN for one, is refused."""
+    """Refuses a value that cannot be compared, such as a `now` that is NaN."""
     expires, issued, begins = (_seconds(claims, name) for name in ("exp", "iat", "nbf"))
     if not expires > issued:
         raise _refusal("exp is not after iat")
@@ -251,7 +251,7 @@ def _seconds(claims: Claims, name: str) -> int:
 
 
 def _is_for_us(audience: object, issuer: Issuer) -> bool:
-    """`aud` is a text or a list of texts, never empty. A list with anything else in it is not read around."""
+    """`aud` is a string or a list of strings. A list with any other value in it is refused as a whole."""
     listed = [audience] if isinstance(audience, str) else audience
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
         return False
@@ -277,7 +277,7 @@ def _cognito(claims: Claims, issuer: Issuer) -> None:
 
 def _entra(claims: Claims, issuer: Issuer) -> None:
     """Every directory's tokens are signed with the same keys, so `tid` and `iss` must name one directory. National
-    clouds and external tenants have other issuers: they are `generic`."""
+    clouds and external tenants have other issuers: use `generic` for them."""
     _generic(claims, issuer)
     directory = claims.get("tid")
     if not isinstance(directory, str) or not _GUID.fullmatch(directory):
@@ -292,22 +292,22 @@ def _entra(claims: Claims, issuer: Issuer) -> None:
 
 
 def _auth0(claims: Claims, issuer: Issuer) -> None:
-    """`aud` is the API, and often `https://DOMAIN/userinfo` beside it. `azp` is who asked for the token: an audience
-    that is an app's id in the map lets ID tokens in, `azp` never does."""
+    """`aud` is the API, and often `https://DOMAIN/userinfo` beside it. `azp` is the app that asked for the
+    token: an audience in the map that is an app's id accepts ID tokens, and `azp` is never an audience."""
     _generic(claims, issuer)
-    _check_text(claims, "azp")
+    _check_string(claims, "azp")
 
 
 def _okta(claims: Claims, issuer: Issuer) -> None:
-    """`aud` is the authorization server's audience (`api://default`), which all its apps share; which app it was stands
-    in `cid` of access tokens. Who wants one app only conditions on the claim; here it decides nothing."""
+    """`aud` is the authorization server's audience (`api://default`), which all its apps share; `cid` of access
+    tokens names the app. It decides nothing here: to accept one app only, use a condition on the claim."""
     _generic(claims, issuer)
-    _check_text(claims, "cid")
+    _check_string(claims, "cid")
 
 
-def _check_text(claims: Claims, name: str) -> None:
+def _check_string(claims: Claims, name: str) -> None:
     if name in claims and not (isinstance(claims[name], str) and claims[name]):
-        raise _refusal("azp or cid is not a text")
+        raise _refusal("azp or cid is not a string")
 
 
 PROFILES: Final[Mapping[Profile, Callable[[Claims, Issuer], None]]] = {
@@ -317,20 +317,20 @@ PROFILES: Final[Mapping[Profile, Callable[[Claims, Issuer], None]]] = {
     "auth0": _auth0,
     "okta": _okta,
 }
-"""What a vendor's tokens must have besides `iss`, `exp` and `iat`. None of them does without an audience."""
+"""Vendor → the check of its tokens besides `iss`, `exp` and `iat`. Each one checks an audience."""
 
 
 # ---- signature ------------------------------------------------------------------------------------------------------
 
 
 def _is_signed(token: str, signature: bytes, algorithm: str, key: Any) -> bool:
-    """Asks PyJWT one question: is this signature this key's?
+    """Whether the signature was made with this key, as PyJWT verifies it.
 
-    Not `jwt.decode`: it reads the token a second time and less strictly, and what one reader checked another believes;
-    it takes its time from the clock; it only warns of short RSA keys; and it costs up to three signatures. Nor a
-    PyJWK's own algorithm: where a key states none, it says RS256, and RS512 by that key would be refused.
+    `jwt.decode` is not used: it reads the token a second time and less strictly, reads the clock, only warns of short
+    RSA keys, and costs up to three signatures. A PyJWK's own algorithm is not used either: if a key names none, it is
+    RS256, and a token by RS512 would be refused.
     """
-    from jwt import get_algorithm_by_name  # a map without issuers does not pay for it: 100 ms
+    from jwt import get_algorithm_by_name  # imported here: it takes 100 ms, and a map without issuers does not need it
 
     stated = getattr(key, "algorithm_name", None)
     public = getattr(key, "key", None)
@@ -340,7 +340,7 @@ def _is_signed(token: str, signature: bytes, algorithm: str, key: Any) -> bool:
     signed = token.rpartition(".")[0].encode("ascii")
     try:
         return bool(verifier.verify(signed, verifier.prepare_key(public), signature))
-    except Exception:  # whatever a key or a signature of the wrong size does inside: it is not a valid signature
+    except Exception:  # a key or signature of the wrong size: not a valid signature
         return False
 
 

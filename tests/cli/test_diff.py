@@ -110,7 +110,7 @@ def test_event_may_hold_what_some_call_a_line_end(tmp_path: Path) -> None:
 
 
 def test_line_end_that_toml_does_not_know_is_none_to_the_commands_either(tmp_path: Path) -> None:
-    """A comment that the bridge calls invalid must not be a rule to whoever checks it."""
+    """A comment that the bridge calls invalid must not be a rule for `check`."""
     hidden = f'# note\r[[rule]]\rid = "x"\rrole = "arn:aws:iam::{ACCOUNT}:role/evil"\rtenant = "green"\r\n'
     path = tmp_path / "map.toml"
     path.write_bytes((MAP + hidden).encode())

@@ -1,4 +1,4 @@
-"""The JSON Schema of bridge.toml: editors are told what the loader takes."""
+"""The JSON Schema of bridge.toml: it accepts what the loader accepts."""
 
 from __future__ import annotations
 

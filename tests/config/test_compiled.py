@@ -360,7 +360,7 @@ def test_what_was_compiled_of_this_very_text_is_read_in_its_place(tmp_path: Path
 
 @pytest.mark.parametrize("twin", [None, "", "{}", "x", compiled()[:-9], compiled(EVERYTHING + "\n"), "\ud800"[:0]])
 def test_any_other_twin_is_passed_over(tmp_path: Path, twin: str | None) -> None:
-    """Trap D4: the map that people read is the one in force."""
+    """Trap D4: the map that people read is the active one."""
     narrowed = EVERYTHING.replace("green = {}", 'green = { status = "suspended" }')
     found = load_beside(tmp_path, narrowed, compiled() if twin is None else twin)
     assert not found.tenant_map.rules.tenants["green"].active

@@ -97,7 +97,7 @@ def test_file_that_ends_inside_a_rule_does_not_load(cut: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing\n"])
 def test_emptied_file_does_not_load(text: str) -> None:
-    """Trap D4: an empty map refuses everybody, and looks like one that somebody meant."""
+    """Trap D4: an empty map would refuse every caller, and look intended."""
     assert faults(text)
 
 
@@ -107,7 +107,7 @@ def test_value_that_is_written_twice_does_not_load() -> None:
 
 @pytest.mark.parametrize("text", ["a = " + "9" * 5000, "a = " + "[" * 5000, "a = 2025-13-45", "a = '\x00'"])
 def test_toml_that_its_own_parser_chokes_on_is_an_invalid_map(text: str) -> None:
-    """Trap D3: whoever reloads a map catches InvalidMap, and nothing else."""
+    """Trap D3: the code that reloads a map catches InvalidMap, and nothing else."""
     assert faults(text)
 
 
@@ -120,7 +120,7 @@ def test_unknown_key_names_the_one_that_was_meant() -> None:
 
 @pytest.mark.parametrize("key", ["ip", "vpcs", "organisation", "claims", "roles", "allow"])
 def test_condition_that_is_not_understood_is_never_ignored(key: str) -> None:
-    """Trap D3: an ignored condition would let somebody in."""
+    """Trap D3: an ignored condition could allow a caller."""
     assert "unknown key" in rule_faults(f'role = "{ROLE}"\ntenant = "blue"\n{key} = "x"')
 
 

@@ -274,7 +274,7 @@ def test_alg_that_is_not_exactly_one_of_the_maps_is_refused(alg: object) -> None
 
 
 def test_token_does_not_choose_its_issuer() -> None:
-    """Trap C4. The keys are the map's, whatever `iss` says, and nobody looks for a key before `iss` is right."""
+    """Trap C4. The keys come from the map, and none is looked up before `iss` is right."""
     looked_up: list[object] = []
     assert refused(build.token(iss="https://evil.example"), key_for=looked_up.append) == "iss is not the issuer's"
     assert looked_up == []
@@ -517,7 +517,7 @@ def test_who_asked_for_a_token_is_no_audience(profile: Any, claim: str) -> None:
     assert verify(build.token(aud=["orders", f"{ISSUER}/userinfo"], **{claim: "app"}), issuer, es256, NOW)
     assert refused(build.token(aud="other", **{claim: "orders"}), issuer) == "aud is not for us"
     for malformed in (None, "", ["orders"], 1):
-        assert refused(build.token(**{claim: malformed}), issuer) == "azp or cid is not a text"
+        assert refused(build.token(**{claim: malformed}), issuer) == "azp or cid is not a string"
 
 
 # ---- claims ---------------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ anyone = true
 tenants = "*"
 accept_risk = "a test"
 """
-"""Lets in callers that nobody authenticated."""
+"""Allows unauthenticated callers."""
 
 
 def role(name: str, account: str = ACCOUNT, *, session: str = "i-0123", partition: str = "aws") -> str:

@@ -70,7 +70,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request in the words that the reference reads. `who` is an ARN, None if nobody authenticated the caller."""
+    """A request in the words that the reference reads. `who` is an ARN, None for an unauthenticated caller."""
 
     who: str | None = None
     session: str | None = None
@@ -108,7 +108,7 @@ class Asked:
 
 
 def anchors(accounts: tuple[str, ...], *, nobody: bool = True) -> st.SearchStrategy[Table]:
-    """Whom a rule is for; `nobody` adds those that no account is in."""
+    """Anchors of rules; `nobody` adds those that name no account."""
     where, name = st.sampled_from(accounts), st.sampled_from(ROLES)
     named = [
         st.builds(lambda a, n: {"role": f"arn:aws:iam::{a}:role/{n}"}, where, name),
@@ -341,14 +341,14 @@ def expected(one: Map, asked: Asked) -> str | None:
 
 
 def in_grammar(text: object) -> bool:
-    """Lambda's grammar for a tenant id without blanks, and with a letter or digit in front."""
+    """Lambda's grammar for a tenant id without spaces, and with a letter or digit in front."""
     if not isinstance(text, str) or not 1 <= len(text) <= 256:
         return False
     return set(text) <= LETTERS | set("._:/=+@-") and text[0] in LETTERS
 
 
 def _owners(one: Map, asked: Asked) -> list[Table]:
-    """The most specific rule for whom Lattice names, and the rule for each token. None at all if one is missing."""
+    """The most specific rule for the caller, and the rule for each token. Empty if one is missing."""
     allowing = [table for table in one.rules if "deny" not in table]
     by_token = [table for table in allowing if anchor_of(table) == "jwt" and rank(table, asked) is not None]
     fitting: list[tuple[int, int]] = []
@@ -365,7 +365,7 @@ def _owners(one: Map, asked: Asked) -> list[Table]:
 
 
 def rank(table: Table, asked: Asked) -> int | None:
-    """How far a rule is from naming whoever asks: the smaller the more specific. None if it is not for them."""
+    """How specific a rule is for a caller, the smaller the more. None if it does not match."""
     anchor = anchor_of(table)
     if anchor == "jwt":
         return 0 if table["jwt"] in asked.tokens else None

@@ -1,4 +1,4 @@
-"""What a reply to Lattice has to be (docs/wire.md §2), written down once."""
+"""The form of a valid reply to Lattice (docs/wire.md §2)."""
 
 from __future__ import annotations
 

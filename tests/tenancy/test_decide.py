@@ -1,4 +1,4 @@
-"""Whose request it is: every way to be somebody else, refused. Read this file first when reviewing security."""
+"""Decisions: every way to run as another tenant is refused. Read this file first when reviewing security."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_similar_role_name_is_refused(name: str) -> None:
 
 
 def test_session_named_like_a_mapped_role_is_refused() -> None:
-    """Trap B7: whoever may assume `intern` chooses the session's name."""
+    """Trap B7: a caller who may assume `intern` chooses the session's name."""
     assert asked(role("intern", session="blue-api")).reason == "no_rule"
 
 
@@ -147,7 +147,7 @@ def test_principal_of_another_type_than_aws_iam_is_ignored(kind: str | None) -> 
     assert decision(event).reason == "no_credential"
 
 
-# ---- nobody ---------------------------------------------------------------------------------------------------------
+# ---- no credential --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("event", [v1(headers={"x-tenant-id": "blue"}), v2(headers={"x-tenant-id": "blue"})])
