@@ -45,6 +45,7 @@ class Faults:
         self.found: list[tuple[str, str]] = []
 
     def add(self, reason: str, text: str) -> None:
+        """Notes a fault: a code of `errors.REASONS`, and the details for the log. Keeps `MAX_FAULTS` at most."""
         assert reason in REASONS
         if len(self.found) < MAX_FAULTS:
             self.found.append((reason, text))
