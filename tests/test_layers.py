@@ -58,7 +58,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("deployment/cloudformation", "formats", "local/aws", "local/environments", "local/front", "local/plan"),
         *("local/web", "printable"),
     },
-    "testing/strategies": {"config", "http", "identity", "local/front", "message"},
+    "testing/strategies": {"config", "formats", "http", "identity", "local/front", "message"},
     "testing": {
         *("bridge", "cli", "config", "errors", "formats", "http", "identity", "invoke", "local/environments"),
         *("local/front", "local/web", "message", "testing/strategies"),
