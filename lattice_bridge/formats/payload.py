@@ -86,14 +86,17 @@ def encode(
 
 
 def convert(request: Request, payload: Format, now: float) -> dict[str, Any]:
-    """The event in another format, for the request alone: the bridge adds nothing and leaves nothing out.
+    """The event in another format, for the request alone: the bridge adds nothing, and leaves out only a client's
+    headers that read as `x-amzn-lattice-*`.
 
     Raises:
         BadRequest, Forbidden: as for `encode`.
     """
+    screen = _Screen(frozenset(), frozenset(), frozenset(), request.format)
     if payload == request.format:
-        return dict(request.event)
-    headers, request_id = request.headers, request.request_id or ""
+        return _as_it_came(request, screen, {})
+    headers = tuple(pair for pair in request.headers if screen.passes(pair[0]))
+    request_id = request.request_id or ""
     return _write(payload, request, headers, request.raw_query, request_id, now, FORWARDED_SCHEME, None)
 
 
