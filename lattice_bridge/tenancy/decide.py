@@ -77,8 +77,6 @@ def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision
     'green'
     >>> decide(Subject(caller), rules).reason
     'ambiguous'
-    >>> decide(Subject(requested_tenant="green"), rules).reason
-    'no_credential'
     """
     rule: Rule | None = None
     try:
