@@ -45,7 +45,6 @@ PLAINER: Final = {
 """Pattern, matched as whole words in any case → what to write instead."""
 
 LITERAL: Final = {
-    ("tests/cli/test_cli.py", "desk"): "the name of an issuer that no map has",
 }
 """(files, words) → why the words are literal there."""
 

@@ -1,4 +1,4 @@
-"""Which folder may import which: the plan of the house in docs/architecture.md, compared with the imports."""
+"""The imports of each folder, compared with the plan in docs/architecture.md."""
 
 from __future__ import annotations
 

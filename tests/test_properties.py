@@ -240,8 +240,8 @@ def _unreachable(name: str) -> Tenant | None:
 
 REGISTRIES: Final[dict[str, Callable[[str], Tenant | None]]] = {
     "knows everybody": lambda name: Tenant("".join([*name])),
-    "knows nobody": lambda name: None,
-    "has suspended everybody": lambda name: Tenant(name, active=False),
+    "has no tenant": lambda name: None,
+    "has suspended all": lambda name: Tenant(name, active=False),
     "answers for another": lambda name: Tenant("green"),
     "folds": lambda name: Tenant(name.strip().lower()),
     "is out of reach": _unreachable,

@@ -1,4 +1,4 @@
-"""What others hold on to: names, docstrings, reason codes."""
+"""Public names, docstrings and reason codes: other people depend on them."""
 
 from __future__ import annotations
 

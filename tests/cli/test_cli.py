@@ -196,7 +196,7 @@ def seen(*arguments: str, columns: int = 100, **environ: str) -> str:
     )
     os.close(follower)
     output = b""
-    with contextlib.suppress(OSError):  # how Linux says that nobody holds the other end any more
+    with contextlib.suppress(OSError):  # Linux reports a closed other end as an error
         while data := os.read(leader, 65536):
             output += data
     os.close(leader)

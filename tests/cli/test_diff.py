@@ -160,7 +160,7 @@ def test_claims_may_be_stated_in_place_of_a_token(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("claims", "message"),
     [
-        ("desk={}", "is not an issuer of this map. Fix: write one of corp"),
+        ("kiosk={}", "is not an issuer of this map. Fix: write one of corp"),
         ("corp", "--claims corp: not JSON"),
         ("corp=[1]", """not an object. Fix: write one, as in corp='{"sub": "ann"}'"""),
     ],

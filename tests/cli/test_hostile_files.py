@@ -1,4 +1,4 @@
-"""Commands on somebody else's pull request: every file is hostile, and so is every name.
+"""Commands on the pull request of a stranger: every file is hostile, and so is every name.
 
 A command ends with 1 or 2 and says what is wrong. It does not wait, fill the memory, show a traceback, or let what it
 read act on the terminal.
@@ -169,7 +169,7 @@ CONTENTS: Final[dict[str, bytes]] = {
 def test_hostile_contents_are_refused_by_every_command(command: str, content: str, tmp_path: Path) -> None:
     """Trap G4."""
     (tmp_path / "file").write_bytes(CONTENTS[content])
-    if (command, content) != ("local identities", "nothing"):  # of whom nobody may sign
+    if (command, content) != ("local identities", "nothing"):  # an empty list of identities is valid: no caller may sign
         refused(run(*COMMANDS[command](str(tmp_path / "file"))))
 
 
@@ -223,7 +223,7 @@ BOMBS: Final[dict[str, str]] = {
     + "b, AllowedPattern: '"
     + "(a|a)" * 40
     + "'}}\nResources: {}",
-    "a name of blanks": "Resources: {R: {Type: T, Properties: {X: !ImportValue '" + "!" * 200_000 + "'}}}",
+    "a name of exclamation marks": "Resources: {R: {Type: T, Properties: {X: !ImportValue '" + "!" * 200_000 + "'}}}",
     "a folder with a long name": "Resources: {F: {Type: AWS::Serverless::Function, Properties: "
     "{Runtime: python3.13, Handler: a.b, CodeUri: " + "a" * 5000 + "}}}",
 }

@@ -114,7 +114,7 @@ LITERALS: Final = (
 
 
 def _damaged(text: str, changes: list[str], piece: str, dice: random.Random) -> str:
-    """A map that was edited by somebody in a hurry: cut off, lines doubled, lost, moved, values of other types."""
+    """A map that was edited in a hurry: cut off, lines doubled, lost, moved, values of other types."""
     for change in changes:
         lines = text.split("\n")
         at = dice.randrange(len(lines))

@@ -269,7 +269,7 @@ def test_a_vpc_in_both_headers_of_v1_is_refused() -> None:
 
 
 def test_identity_in_the_network_header_of_v1_is_ignored() -> None:
-    """wire.md §1: that header says which VPC, and nothing else. Who reads more from it has two doors to guard."""
+    """wire.md §1: that header contains the VPC and nothing else."""
     forged = f"SourceVpcArn={VPC}; Type=AWS_IAM; Principal={BLUE}"
     try:
         caller = parse_event(v1(headers={"x-amzn-lattice-network": forged})).caller
@@ -287,7 +287,7 @@ def test_no_other_header_says_anything_about_who(make: MakeEvent, name: str) -> 
 
 @pytest.mark.parametrize("make", [v1, v2])
 def test_lattice_header_is_never_a_request_header(make: MakeEvent) -> None:
-    """Trap A7: nothing after this door can read one by mistake."""
+    """Trap A7: no later step can read one by mistake."""
     seen = parse_event(make(headers={"x-amzn-lattice-identity": "Type=NONE", "X-Amzn-Lattice-New": "1"})).headers
     assert not [name for name, _ in seen if name.startswith("x-amzn-lattice-")]
 

@@ -228,7 +228,7 @@ WRONG: Final[list[tuple[str, str, Any]]] = [
     ("apigateway-v1", "requestContext.requestTime", "2018-02-20T22:48:57Z"),
     ("apigateway-v1", "requestContext.path", "/other"),
     ("apigateway-v1", "requestContext.authorizer", {"tenantId": "green"}),
-    ("apigateway-v1", "requestContext.authorizer", {"principalId": "somebody else"}),
+    ("apigateway-v1", "requestContext.authorizer", {"principalId": "another"}),
     ("apigateway-v1", "requestContext.authorizer", {"x": []}),
     ("apigateway-v1", "requestContext.identity.userArn", 1),
     ("apigateway-v1", "requestContext.http", {}),

@@ -232,8 +232,8 @@ _FORGED: Final = (("x-amz-tenant-id", "GreenTenant"), ("x-amzn-tenant-id", "Gree
 
 CASES: Final = (
     _query("repeated", "a name twice in the query: `a=1&a=2`", "a=1&a=2", ["a", "1"], ["a", "2"]),
-    _query("blank", "`%20` in the query is a blank", "a=x%20y", ["a", "x y"]),
-    _query("plus", "`+` in the query is a blank", "a=x+y", ["a", "x y"]),
+    _query("space", "`%20` in the query is a space", "a=x%20y", ["a", "x y"]),
+    _query("plus", "`+` in the query is a space", "a=x+y", ["a", "x y"]),
     _query("encoded-plus", "`%2B` in the query is a plus", "a=x%2By", ["a", "x+y"]),
     _query("slash", "`%2F` in the query is a slash", "a=x%2Fy", ["a", "x/y"]),
     _query("separators", "`%26` and `%3D` in the query separate nothing", "a=x%26b%3Dy", ["a", "x&b=y"]),
@@ -245,7 +245,7 @@ CASES: Final = (
     _query("name", "an encoded name: `a%5B%5D=1`", "a%5B%5D=1", ["a[]", "1"]),
     _query("twice-encoded", "`%2541` in the query is decoded once", "a=%2541", ["a", "%41"]),
     Case("path-prefix", "the backend's own prefix is part of the path", Request("/echo"), told(_whole_path), True),
-    _at("blank", "`%20` in the path is a blank", "/echo/a%20b", "/echo/a b"),
+    _at("space", "`%20` in the path is a space", "/echo/a%20b", "/echo/a b"),
     _at("plus", "`+` in the path is a plus", "/echo/a+b", "/echo/a+b"),
     _at("utf8", "UTF-8 in the path", "/echo/caf%C3%A9", "/echo/café"),
     _at("twice-encoded", "`%2541` in the path is decoded once", "/echo/%2541", "/echo/%41"),
@@ -351,7 +351,7 @@ CASES: Final = (
     Case("out-500", "the app answers 500", Request("/error"), _status, 500),
     Case(
         "out-raises",
-        "an exception that nobody handles: 500, without its message",
+        "an exception without a handler: 500, without its message",
         Request("/raises"),
         _failure,
         [500, False],

@@ -110,7 +110,7 @@ def test_header_chooses_only_what_the_token_allows(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, "", 1, 1.0, True, {"a": 1}, ["blue"], [], "blue ", "Blue\n", "blue,green", "nobody", "x" * 300]
+    "value", [None, "", 1, 1.0, True, {"a": 1}, ["blue"], [], "blue ", "Blue\n", "blue,green", "unknown", "x" * 300]
 )
 def test_claim_that_is_not_one_registered_tenant_is_refused(folder: Path, value: Any) -> None:
     """Trap C7."""

@@ -81,7 +81,7 @@ def test_signed_post_has_an_unsigned_body(stack: RunningStack) -> None:
     ("arguments", "text"),
     [
         (signed("LOCALBLUE:green"), "signature we calculated does not match"),
-        (signed("NOBODY:blue"), "security token included in the request is invalid"),
+        (signed("UNKNOWN:blue"), "security token included in the request is invalid"),
         (["--aws-sigv4", "aws:amz:us-east-1:vpc-lattice-svcs", "--user", BLUE[0]], "x-amz-content-sha256"),
         (["--aws-sigv4", "aws:amz:eu-west-1:vpc-lattice-svcs", *signed(BLUE[0])[2:]], "scoped to us-east-1"),
         (["--aws-sigv4", "aws:amz:us-east-1:lambda", *signed(BLUE[0])[2:]], "vpc-lattice-svcs"),

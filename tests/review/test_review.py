@@ -143,7 +143,7 @@ def test_passing_test_gives_no_finding(test: str) -> None:
         (own_test(role("both"), "green", header="blue"), "expects green, gets blue"),
         (own_test(role("both"), "refused", header="blue"), "expects refused, gets blue"),
         (own_test(role("both"), "refused: no_rule"), "expects refused: no_rule, gets refused: ambiguous"),
-        (own_test("nobody", "blue"), "gets no decision"),
+        (own_test("unknown", "blue"), "gets no decision"),
     ],
 )
 def test_failing_test_is_an_error_with_the_actual_outcome(test: str, gets: str) -> None:

@@ -295,8 +295,8 @@ in_the_crowd = st.sampled_from([f"arn:aws:sts::{ONE}:assumed-role/{SET_ROLE}/{na
 anybody = callers(st.one_of(theirs, theirs, in_the_crowd, in_the_crowd, st.none()))
 claim_values = st.sampled_from(
     [
-        *("blue", "blue", "green", "t-blue", "nobody", None, 1, {"tenant": "blue"}),
-        *([], ["blue"], ["blue", "green"], ["blue", "nobody"], ["t-blue", "t-x"], ["blue", 1]),
+        *("blue", "blue", "green", "t-blue", "unknown", None, 1, {"tenant": "blue"}),
+        *([], ["blue"], ["blue", "green"], ["blue", "unknown"], ["t-blue", "t-x"], ["blue", 1]),
     ]
 )
 claims = st.builds(lambda one, two: {"tenant": one, "app": {"tenant": two}}, claim_values, claim_values)
@@ -304,7 +304,7 @@ token_sets = st.dictionaries(st.sampled_from(ISSUERS), claims, max_size=2)
 tenant_headers: st.SearchStrategy[Headers] = st.sampled_from(
     [
         *([()] * 8),
-        *((("x-tenant-id", name),) for name in (*NAMES, *NAMES[:2] * 3, "nobody", "blue\n", "blue,green")),
+        *((("x-tenant-id", name),) for name in (*NAMES, *NAMES[:2] * 3, "unknown", "blue\n", "blue,green")),
         (("x-tenant-id", "blue"), ("x-tenant-id", "blue")),
         (("x_tenant_id", "blue"),),
         (("authorization", "AWS4-HMAC-SHA256 Credential=x"),),

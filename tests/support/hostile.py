@@ -59,7 +59,7 @@ LOOK_ALIKES: Final = (
     ),
 )
 hostile = (
-    st.sampled_from([shape.format(name) for shape in SHAPES for name in (*NAMES, "nobody")])
+    st.sampled_from([shape.format(name) for shape in SHAPES for name in (*NAMES, "unknown")])
     | st.sampled_from(LOOK_ALIKES)
     | st.text(st.characters(codec=None), max_size=20)
 )

@@ -357,7 +357,7 @@ WORKLOAD = {"role": iam("role/wl"), "tenant_from": "x509_san_uri", "x509_set_by"
         ("t-{tenant}", "x-t-blue", None),
         ("t-{tenant}", "t-Blue", None),
         ("a{tenant}a", "aa", None),
-        ("{tenant}", "nobody", None),
+        ("{tenant}", "unknown", None),
         ("{tenant}", "old", None),
     ],
 )
@@ -570,7 +570,7 @@ maps = st.lists(st.builds(_table, anchors, outcomes, conditions), min_size=1, ma
     st.lists(
         st.tuples(
             principals,
-            st.sampled_from([None, *TENANT_IDS, "nobody"]),
+            st.sampled_from([None, *TENANT_IDS, "unknown"]),
             st.sampled_from([None, "o-a1b2c3d4e5"]),
             st.sampled_from([None, VPC]),
         ),

@@ -94,8 +94,8 @@ def test_parameters_and_options_reach_the_stack(configured_stack: LocalStack) ->
 
 
 def test_unknown_identity_is_a_key_error(stack: LocalStack) -> None:
-    with pytest.raises(KeyError, match="NOBODY"):
-        stack.get("/", identity="NOBODY")
+    with pytest.raises(KeyError, match="UNKNOWN"):
+        stack.get("/", identity="UNKNOWN")
     assert stack.get("/").status == 403
 
 

@@ -350,7 +350,7 @@ VALID: Final[dict[str, Callable[[bytes], object]]] = {
     "a status as text": lambda answer: _object(answer).get("statusCode") == "200",
     "several cookies": lambda answer: len(_object(answer).get("cookies") or []) > 1,
     "API Gateway 1.0's": lambda answer: _object(answer).get("multiValueHeaders"),
-    "cookies told apart by case": lambda answer: sum(name.lower() == "set-cookie" for name in _named(answer)) > 1,
+    "cookies that differ by case": lambda answer: sum(name.lower() == "set-cookie" for name in _named(answer)) > 1,
     "a number as a header": lambda answer: 5 in _named(answer).values(),
     "bytes": lambda answer: _object(answer).get("isBase64Encoded") and _object(answer)["body"],
     "a 204 with a body": lambda answer: _object(answer).get("statusCode") == 204 and _object(answer).get("body"),

@@ -171,7 +171,7 @@ def _keys(folder: Path) -> str:
         (["--function", "bridge:blue"], {}, "no function bridge:blue"),
         (["--function", "arn:aws:lambda:us-east-1:123456789012:function:x"], {}, "give --region us-east-1"),
         (["--function", "a b"], {}, "not a function's name or ARN"),
-        (["--function", "bridge", "--profile", "nobody"], {}, "ProfileNotFound"),
+        (["--function", "bridge", "--profile", "missing"], {}, "ProfileNotFound"),
         (["--function", "bridge"], {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no valid AWS credentials"),
         (["--function", "bridge"], {"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, "no Region. Fix: give --region"),
         ([], {}, "Missing option '--function'"),

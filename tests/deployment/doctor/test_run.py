@@ -191,7 +191,7 @@ def test_target_that_does_not_exist_is_found(roles: AwsServer) -> None:
 
 def test_version_with_a_weight_is_read_with_its_role(roles: AwsServer) -> None:
     canary = {"Name": "live", "FunctionVersion": "7", "RoutingConfig": {"AdditionalVersionWeights": {"8": 0.5}}}
-    version, role = FunctionName(BRIDGE.arn, "8"), f"arn:aws:iam::{ACCOUNT}:role/nobody"
+    version, role = FunctionName(BRIDGE.arn, "8"), f"arn:aws:iam::{ACCOUNT}:role/missing"
     found = read(roles, list_aliases(BRIDGE, canary), get_configuration(version, Role=role, Timeout=1))
     (version_8,) = found.serving
     assert isinstance(version_8.configuration, Function)

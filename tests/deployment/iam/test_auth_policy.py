@@ -193,7 +193,7 @@ def test_deny_of_one_service_needs_its_arn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("statements", "nobody"),
+    ("statements", "admits_none"),
     [
         ([], True),
         ([ALLOW], False),
@@ -211,7 +211,7 @@ def test_deny_of_one_service_needs_its_arn() -> None:
         ([{**ALLOW, "Action": "vpc-lattice-svcs:Connect"}], True),
     ],
 )
-def test_policy_that_allows_nothing_of_the_service_admits_nobody(
-    statements: list[dict[str, Any]], nobody: bool
+def test_policy_that_allows_nothing_of_the_service_admits_no_caller(
+    statements: list[dict[str, Any]], admits_none: bool
 ) -> None:
-    assert admits_nobody(policy(*statements), SERVICE) is nobody
+    assert admits_nobody(policy(*statements), SERVICE) is admits_none
