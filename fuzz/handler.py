@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -39,7 +39,7 @@ from lattice_bridge.testing import assert_valid_reply
 from lattice_bridge.testing import strategies as lattice
 from lattice_bridge.testing.strategies import Sent, WrittenMap
 
-FORMATS: Final[tuple[Payload, ...]] = ("lattice", "lattice-v1", "lattice-v2", "apigateway-v2", "apigateway-v1", "alb")
+FORMATS: Final[tuple[Payload, ...]] = get_args(Payload)
 _REFUSALS: Final[tuple[Exception, ...]] = (
     *(BackendFailed("backend_raised", "a test"), TimedOut("backend_timeout"), TooLarge("request_too_large")),
     *(Unavailable("throttled", retry_after=1), Misconfigured("access_denied", "\ud800\n"), LoopDetected("loop")),

@@ -28,17 +28,23 @@ print(json.dumps([status, sorted(sys.modules)]))
 BACKEND: Final = '[[backend]]\nfunction = "orders:live"\n'
 
 SERVING: Final = {
-    *("__init__", "aws", "bootstrap", "bridge", "clock", "errors", "forks", "garbage", "main", "message", "telemetry"),
-    "version",
-    *("config", "config.backend", "config.code_hash", "config.compiled", "config.document", "config.location"),
-    *("config.options", "config.regular_file", "config.reload", "config.settings", "config.stores"),
-    *("config.surroundings", "config.tenant_map"),
-    *("formats", "formats.assumptions", "formats.forwarded", "formats.lattice", "formats.lattice_event"),
-    *("formats.payload", "formats.reply"),
-    *("http", "http.base64", "http.headers"),
+    *("__init__", "aws", "bootstrap", "bridge", "errors", "main", "message", "telemetry", "version"),
+    *("config", "config.code_hash", "config.compiled", "config.document", "config.location", "config.map_settings"),
+    *(
+        "config.options",
+        "config.regular_file",
+        "config.reload",
+        "config.settings",
+        "config.stores",
+        "config.tenant_map",
+    ),
+    *("formats", "formats.assumptions", "formats.event", "formats.lattice_v1", "formats.lattice_v2", "formats.payload"),
+    *("formats.recognise", "formats.reply"),
+    *("http", "http.base64", "http.client", "http.headers", "http.http1", "http.query"),
     *("identity", "identity.principal", "identity.token"),
-    *("invoke", "invoke.call", "invoke.connection", "invoke.credentials", "invoke.direct", "invoke.endpoint"),
-    *("invoke.http1", "invoke.signing"),
+    *("invoke", "invoke.call", "invoke.credentials", "invoke.direct", "invoke.endpoint", "invoke.retry"),
+    "invoke.signing",
+    *("runtime", "runtime.process"),
     *("tenancy", "tenancy.anchors", "tenancy.decide", "tenancy.name_pattern", "tenancy.rules", "tenancy.subject"),
 }
 """What a bridge with a compiled map imports."""
@@ -46,7 +52,6 @@ SERVING: Final = {
 READING_TOML: Final = {
     *("config.tables", "config.tables.jwt", "config.tables.map", "config.tables.options", "config.tables.outcome"),
     *("config.tables.rule", "config.tables.table"),
-    "identity.jwks",  # reads a jwks_file, to find its faults
 }
 """What a bridge imports besides if it reads TOML."""
 

@@ -360,9 +360,9 @@ def test_message_in_troubleshooting_is_one_that_a_command_prints() -> None:
         }
     headings = re.findall(r"^### (.*`.*)$", TROUBLESHOOTING.partition("\n## Commands\n")[2], re.MULTILINE)
     assert len(headings) >= 8
-    for message in (message for heading in headings for message in re.findall(r"`([^`]+)`", heading)):
-        for fragment in map(str.strip, re.split(r"'?NAME'?|…|\d+", message)):
-            assert len(fragment) < 8 or any(fragment in text for text in printed), fragment
+    messages = [message for heading in headings for message in re.findall(r"`([^`]+)`", heading)]
+    fragments = [part.strip() for message in messages for part in re.split(r"'?NAME'?|…|\d+", message)]
+    assert [one for one in fragments if len(one) >= 8 and not any(one in text for text in printed)] == []
 
 
 # ---- architecture.md ------------------------------------------------------------------------------------------------
@@ -397,6 +397,6 @@ def test_table_of_imports_equals_the_layer_test() -> None:
     assert_written(ROOT / "docs" / "architecture.md", "folders", table_)
 
 
-@pytest.mark.parametrize("place", ["An anchor", "A format", "An event source", "A command"])
+@pytest.mark.parametrize("place", ["An anchor", "A payload", "A format", "An event source", "A command"])
 def test_architecture_says_where_to_add(place: str) -> None:
     assert f"* **{place}**" in ARCHITECTURE.partition("\n## Where to add what\n")[2]

@@ -51,7 +51,7 @@ def recognises(event: Mapping[str, Any]) -> bool:
 
 
 def parse(event: Mapping[str, Any]) -> Request:
-    """The request in an event of a load balancer, of either kind. A load balancer authenticates nobody by itself, and
+    """The request in an event of a load balancer, of either kind. A load balancer verifies no identity itself, and
     the headers in which it names a user are not read, so the caller is not authenticated.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Final
 from lattice_bridge.invoke.call import CredentialsExpired, DidNotRun
 
 RETRY_PAUSES: Final = (0.1, 0.3)
-"""Seconds before the second and the third attempt, at most. The pause is random, between half of this and all of it."""
+"""Seconds before the second and the third attempt, at most. The pause is random, between half of this and this."""
 
 SHORTEST: Final = 0.25
 """Seconds below which no invocation begins."""

@@ -1,4 +1,4 @@
-"""Starts the local stack, and stops all of it.
+"""The local stack: starts every part, and stops every part.
 
 Rule: everything that is started here is stopped here, in the reverse order, also if the start fails half way.
 """

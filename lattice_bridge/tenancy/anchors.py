@@ -3,15 +3,15 @@
 Rule: an anchor is one record in `ANCHORS`. A caller and a rule match if they have the same key. Keys are compared
 whole: a key contains every part that tells two callers apart, the partition and the account first.
 
-To add an anchor, add one record here and one in `config/tables/rule.py`. If it reads a field of the subject that no
-other anchor reads, add that field to `caller_keys`, which caches by all fields that anchors read.
+To add an anchor, add one record here, at its place by specificity, and one in `config/tables/rule.py`. An anchor of
+callers reads the fields of `Caller` except `x509`: its keys are cached by them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
@@ -218,27 +218,23 @@ class CallerKeys(NamedTuple):
 def caller_keys(subject: Subject) -> CallerKeys:
     """The keys of a subject, without those of its tokens.
 
-    They are cached by all fields that anchors read. If a caller's names are longer than AWS allows, its keys are not
-    cached, so that the cache is bounded in bytes as well as in entries (trap D9).
+    They are cached by the caller without its certificate, which no anchor reads. If a caller's names are longer than
+    AWS allows, its keys are not cached, so that the cache is bounded in bytes as well as in entries (trap D9).
     """
-    caller = subject.caller
-    length = len(caller.session_name or "") + len(caller.source_vpc_arn or "")
-    return (_cached_caller_keys if length <= _MAX_CACHED else _caller_keys)(
-        caller.authenticated, caller.iam, caller.session_name, caller.source_vpc_arn, bool(subject.tokens)
-    )
+    caller = subject.caller if subject.caller.x509 is None else replace(subject.caller, x509=None)
+    length = sum(len(name) for name in (caller.session_name, caller.org_id, caller.source_vpc_arn) if name)
+    return (_cached_caller_keys if length <= _MAX_CACHED else _caller_keys)(caller, bool(subject.tokens))
 
 
-def _caller_keys(
-    authenticated: bool, iam: Principal | None, session_name: str | None, source_vpc_arn: str | None, has_token: bool
-) -> CallerKeys:
-    caller = Caller(authenticated, iam, session_name, source_vpc_arn=source_vpc_arn)
+def _caller_keys(caller: Caller, has_token: bool) -> CallerKeys:
     subject = Subject(caller, _A_TOKEN if has_token else {})
     every = tuple(key for anchor in _OF_CALLERS for key in anchor.keys(subject))
     return CallerKeys(every, tuple(key for key in every if ANCHORS[key[0]].is_exclusive) or every)
 
 
 _MAX_CACHED: Final = 512
-"""Characters of a session's name, which has at most 64, and of a VPC's ARN. The grammar of ARNs bounds a principal."""
+"""Characters of a session's name, which has at most 64, of an organisation's id and of a VPC's ARN. The grammar of ARNs
+bounds a principal."""
 _A_TOKEN: Final[Mapping[str, Mapping[str, object]]] = {"": {}}
 _cached_caller_keys = lru_cache(1024)(_caller_keys)
 

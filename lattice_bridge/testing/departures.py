@@ -1,4 +1,4 @@
-"""Where an event departs from what Lattice is documented, or was observed, to send.
+"""Departures: the places where an event differs from what Lattice is documented, or was observed, to send.
 
 Rule: only what a row of docs/wire.md §1 describes can be a departure. Whether the bridge accepts the event all the same
 is a field of each departure, and is what `parse_event` does: a test compares the two.

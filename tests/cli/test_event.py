@@ -108,7 +108,7 @@ def test_a_compact_event_is_one_line() -> None:
     ("arguments", "message"),
     [
         (["--version", "3"], "is not a version of Lattice's events: write 1 or 2"),
-        (["--path", "orders"], "--path 'orders' is not a path"),
+        (["--path", "orders"], "--path 'orders' is not a percent-encoded path"),
         (["--method", "GET /"], "--method 'GET /' is not an HTTP method"),
         (["--header", "accept"], "write 'name: value'"),
         (["--header", "x-amzn-lattice-identity: x"], "write --principal … or --source-vpc …"),

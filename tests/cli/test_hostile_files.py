@@ -169,7 +169,10 @@ CONTENTS: Final[dict[str, bytes]] = {
 def test_hostile_contents_are_refused_by_every_command(command: str, content: str, tmp_path: Path) -> None:
     """Trap G4."""
     (tmp_path / "file").write_bytes(CONTENTS[content])
-    if (command, content) != ("local identities", "nothing"):  # an empty list of identities is valid: no caller may sign
+    if (command, content) != (
+        "local identities",
+        "nothing",
+    ):  # an empty list of identities is valid: no caller may sign
         refused(run(*COMMANDS[command](str(tmp_path / "file"))))
 
 
@@ -379,6 +382,13 @@ for words in json.load(sys.stdin):
     done = CliRunner().invoke(root, words)
     print(json.dumps([words, done.exit_code, done.output, repr(done.exception)]))
 """
+
+
+def test_every_command_is_tried_with_hostile_names(tmp_path: Path) -> None:
+    """A command that is missing here escapes traps G3 and G4."""
+    tried = {arguments[0] for arguments in words(tmp_path)}
+    assert set(root.commands) <= tried
+    assert set(root.commands) - {name.split()[0] for name in COMMANDS} <= {"schema"}, "schema reads no file"
 
 
 def test_no_command_prints_a_control_character_of_what_it_reads(tmp_path: Path) -> None:

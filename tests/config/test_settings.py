@@ -102,7 +102,10 @@ def test_malformed_function_is_a_fault(function: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "a", "/a/", "//", "/a//b", "/a?b", "/a b", "/a#\\n", "/é", "*"])
 def test_malformed_path_prefix_is_a_fault(path: str) -> None:
-    assert "path starts with /" in faults(f'[[backend]]\npath = "{path}"\nfunction = "f"\n')[0]
+    assert (
+        "is not a path of whole segments. Fix: write it as in /orders"
+        in faults(f'[[backend]]\npath = "{path}"\nfunction = "f"\n')[0]
+    )
 
 
 def test_two_backends_of_one_path_are_a_fault() -> None:

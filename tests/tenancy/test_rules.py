@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
 import pytest
@@ -14,7 +14,7 @@ from lattice_bridge import Caller, Decision, Request, TenantMap
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.identity.principal import BadPrincipal, parse_arn
 from lattice_bridge.message import X509
-from lattice_bridge.tenancy.anchors import _cached_caller_keys, caller_keys
+from lattice_bridge.tenancy.anchors import ANCHORS, _cached_caller_keys, caller_keys, keys_of
 from lattice_bridge.tenancy.subject import Subject
 from tests.support.examples import examples
 
@@ -596,13 +596,24 @@ def test_index_decides_as_a_scan_of_all_rules(
         assert (other.tenant, other.rule, other.reason) == (decided.tenant, decided.rule, decided.reason)
 
 
-def test_callers_with_long_names_are_not_cached() -> None:
+@pytest.mark.parametrize("field", [one.name for one in fields(Caller) if one.type == "str | None"])
+def test_callers_with_long_names_are_not_cached(field: str) -> None:
     """Trap D9: the cache is bounded in bytes, and not only in entries."""
     before = _cached_caller_keys.cache_info().currsize
     for number in range(20):
-        long = Caller(True, parse_arn(iam(f"role/r{number}")), "s" * 8000)
-        assert caller_keys(Subject(long)).every[0] == ("session", "aws", ONE, f"r{number}", "s" * 8000)
+        long: dict[str, Any] = {field: f"{number:08000}"}
+        assert caller_keys(Subject(replace(Caller(True, parse_arn(iam(f"role/r{number}"))), **long))).every
     assert _cached_caller_keys.cache_info().currsize == before
+
+
+def test_keys_are_those_that_the_anchors_give() -> None:
+    """A field that an anchor reads, and that the cached keys lacked, would make a deny of that anchor apply to none."""
+    arn = "arn:aws:ec2:eu-west-1:111122223333:vpc/vpc-1"
+    full = Caller(True, parse_arn(iam("role/a-b")), "s", "o-a1b2c3d4e5", arn, X509(san_uri="spiffe://example.org/a"))
+    for caller in (full, Caller(source_vpc_arn=arn)):
+        subject = Subject(caller)
+        given = [key for anchor in ANCHORS.values() for key in anchor.keys(subject)]
+        assert list(keys_of(subject)) == given
 
 
 @pytest.mark.parametrize("partition", ["aws-" + "a" * 17, "aws" + "-a" * 5, "aws" + "-a" * 4000])

@@ -133,7 +133,7 @@ class TestIt:
 @pytest.mark.parametrize(
     ("marker", "argument", "said"),
     [
-        ('lattice_events("v2/query-repaeted")', "lattice_case", "near it are v2/query-repeated"),
+        ('lattice_events("v2/query-repaeted")', "lattice_case", "similar names: v2/query-repeated"),
         ('lattice_events(pattern="v2/*")', "lattice_case", 'lattice_events("v2/*")'),
         ("lattice_events(2)", "lattice_case", 'lattice_events("v2/*")'),
         ('lattice_events("v2/*")', "tmp_path", "the test has no argument lattice_case"),
