@@ -44,8 +44,7 @@ PLAINER: Final = {
 }
 """Pattern, matched as whole words in any case → what to write instead."""
 
-LITERAL: Final = {
-}
+LITERAL: Final = {}
 """(files, words) → why the words are literal there."""
 
 WORDS: Final = "|".join(PLAINER).replace(" ", r"\s+")

@@ -169,7 +169,10 @@ CONTENTS: Final[dict[str, bytes]] = {
 def test_hostile_contents_are_refused_by_every_command(command: str, content: str, tmp_path: Path) -> None:
     """Trap G4."""
     (tmp_path / "file").write_bytes(CONTENTS[content])
-    if (command, content) != ("local identities", "nothing"):  # an empty list of identities is valid: no caller may sign
+    if (command, content) != (
+        "local identities",
+        "nothing",
+    ):  # an empty list of identities is valid: no caller may sign
         refused(run(*COMMANDS[command](str(tmp_path / "file"))))
 
 
