@@ -125,7 +125,7 @@ def write(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
         ROUTE_KEY: _ROUTE,
         PATH: request.path,
         RAW_QUERY: request.raw_query,
-        HEADERS: parts.as_joined(pair for pair in request.headers if pair[0] != "cookie"),
+        HEADERS: parts.as_joined([pair for pair in request.headers if pair[0] != "cookie"]),
         CONTEXT: _context(request, authorizer),
         IS_BASE64: request.is_base64,
         **{key: value for key, value in optional.items() if value},

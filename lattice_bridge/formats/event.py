@@ -64,7 +64,7 @@ def read_method(value: object, faults: Faults) -> str:
     A method of RFC 9110 in another case is a different method, but most frameworks read it as the same: a rule or an
     auth policy that names DELETE would not apply to `delete`. So it is refused.
     """
-    if not isinstance(value, str) or len(value) > 32 or not names.is_token(value):
+    if not isinstance(value, str) or len(value) > 32 or not (value in _METHODS or names.is_token(value)):
         faults.add("malformed_event", "method is not an HTTP method")
         return ""
     if value not in _METHODS and value.upper() in _METHODS:

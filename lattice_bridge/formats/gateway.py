@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from time import gmtime
 from typing import Final
@@ -26,6 +27,9 @@ PROTOCOL: Final = "HTTP/1.1"
 UNKNOWN_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - nothing is bound to it
 """The address for "no address" (RFC 1122): frameworks parse this field."""
 
+_LONGEST_ADDRESS: Final = 45
+"""Characters of an IPv6 address that ends in an IPv4 address."""
+
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FOR, _PROTO, _PORT = "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"
 _FORWARDED: Final = (_FOR, _PROTO, _PORT)
@@ -39,11 +43,19 @@ def source_ip(request: Request) -> str:
     """The address that Lattice saw: the right-most in `x-forwarded-for`. A client can write those before it."""
     lines = [value for name, value in request.headers if name == _FOR]
     text = lines[-1].rpartition(",")[2].strip(" \t") if lines else ""
+    return text if len(text) <= _LONGEST_ADDRESS and _is_address(text) else UNKNOWN_ADDRESS
+
+
+@lru_cache(1024)
+def _is_address(text: str) -> bool:
+    """Whether a text is an IP address. Cached, as clients come again; bounded by `_LONGEST_ADDRESS` (trap D9)."""
+    if "%" in text:  # a zone of IPv6, which `ip_address` accepts with any text
+        return False
     try:
         ip_address(text)
     except ValueError:
-        return UNKNOWN_ADDRESS
-    return UNKNOWN_ADDRESS if "%" in text else text  # ip_address accepts any text as an IPv6 zone
+        return False
+    return True
 
 
 def domain_name(request: Request) -> str:
@@ -80,7 +92,7 @@ def forwarded_headers(request: Request, headers: Pairs, scheme: parts.Scheme) ->
         headers: those of its headers that are forwarded.
         scheme: of the listener. Lattice's events do not contain it, and a client's word is not believed.
     """
-    others = (pair for pair in headers if fold(pair[0]) not in _FORWARDED)
+    others = [pair for pair in headers if fold(pair[0]) not in _FORWARDED]
     lines = (value for name, value in request.headers if name == _FOR)
     addresses = ", ".join(part.strip(" \t") for line in lines for part in line.split(","))
     port = _host_and_port(request)[1] or ("443" if scheme == "https" else "80")

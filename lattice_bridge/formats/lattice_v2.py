@@ -127,7 +127,7 @@ def _read_identity(value: object, faults: parts.Faults) -> dict[str, str]:
             faults.add("malformed_event", "requestContext.identity has one field under two spellings")
         else:
             seen[folded] = text or ""
-    return {key: seen[folded] for folded, key in _KEYS.items() if folded in seen}
+    return {key: text for folded, text in seen.items() if (key := _KEYS.get(folded)) is not None}
 
 
 # ---- Request → event ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
@@ -22,7 +22,7 @@ from lattice_bridge.formats.recognise import module_of
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
 from lattice_bridge.http.query import parse_query
-from lattice_bridge.message import Format, Pairs, Request
+from lattice_bridge.message import Caller, Format, Pairs, Request
 
 SYNC_LIMIT: Final = 6 * 1024 * 1024
 ASYNC_LIMIT: Final = 1024 * 1024
@@ -73,11 +73,11 @@ def encode(
         Forbidden: in the format, the caller's name would read as another caller's or as an unsigned one's.
     """
     ours = {names.REQUEST_ID: request_id, names.HOPS: str(_hops(request) + 1), tenant_header: tenant}
-    screen = _Screen(_reserved(tenant_header, credentials), names.QUERY_CREDENTIALS, keep, request.format)
+    screen = _screen(tenant_header, credentials, keep, request.format)
     if payload in ("lattice", request.format):
         event = _as_it_came(request, screen, ours)
     else:
-        headers = (*(pair for pair in request.headers if screen.passes(pair[0])), *ours.items())
+        headers = (*[pair for pair in request.headers if screen.passes(pair[0])], *ours.items())
         event = _write(payload, request, headers, screen.query(request.raw_query), request_id, now, scheme, tenant)
     written = _serialised(event, request.content)
     if len(written) > limit:
@@ -151,7 +151,7 @@ def _write(
         headers = _gateway().forwarded_headers(request, headers, scheme)
     if payload == "alb":  # has no field for the caller, so the backend gets the headers of V1
         headers = (*headers, *lattice_v1.identity_headers(caller).items())
-    outgoing = replace(
+    outgoing = with_fields(
         request,
         headers=_one_cookie_line(headers),
         raw_query=raw_query,
@@ -164,6 +164,29 @@ def _write(
     decided = {} if tenant is None else {"tenantId": tenant}  # the name that authorizers commonly use
     written: dict[str, Any] = module.write(outgoing, {**decided, **lattice_v2.identity(caller)})
     return written
+
+
+def with_fields(
+    request: Request, *, headers: Pairs, raw_query: str, request_id: str, caller: Caller, time_epoch: int
+) -> Request:
+    """The request with other values in these fields. `dataclasses.replace` takes three times as long."""
+    return Request(
+        version=request.version,
+        method=request.method,
+        path=request.path,
+        raw_query=raw_query,
+        headers=headers,
+        content=request.content,
+        caller=caller,
+        request_id=request_id,
+        service_arn=request.service_arn,
+        service_network_arn=request.service_network_arn,
+        target_group_arn=request.target_group_arn,
+        time_epoch=time_epoch,
+        event=request.event,
+        source=request.source,
+        api_id=request.api_id,
+    )
 
 
 def _gateway() -> Any:
@@ -203,10 +226,10 @@ class _Screen:
 
         In V1, `x-amzn-lattice-*` in this spelling is written by Lattice. All others can only be a client's.
         """
-        folded, lowered = names.fold(name), names.lower(name)
+        folded = names.fold(name)
         if folded.startswith(names.LATTICE_PREFIX):
-            return self.came_as == "lattice-v1" and folded == lowered
-        return folded not in self.reserved or lowered in self.keep
+            return self.came_as == "lattice-v1" and folded == names.lower(name)
+        return folded not in self.reserved or names.lower(name) in self.keep
 
     def passes_in_query(self, name: str) -> bool:
         """Whether a query parameter is forwarded, by its name: as it is, and decoded once."""
@@ -222,11 +245,15 @@ class _Screen:
         return raw if len(kept) == len(parts) else "&".join(kept)
 
 
-@lru_cache(16)
-def _reserved(tenant_header: str, credentials: frozenset[str]) -> frozenset[str]:
-    """Our own headers, all that backends read as the tenant, credentials, and hop-by-hop headers."""
+@lru_cache(64)
+def _screen(tenant_header: str, credentials: frozenset[str], keep: frozenset[str], came_as: Format) -> _Screen:
+    """Reserves our own headers, all that backends read as the tenant, credentials, and hop-by-hop headers.
+
+    Cached by all that it depends on, which is configuration and not a client's.
+    """
     ours = {names.REQUEST_ID, names.HOPS, tenant_header}
-    return names.TENANT_NAMES.union(ours, names.CREDENTIALS, credentials, names.HOP_BY_HOP)
+    reserved = names.TENANT_NAMES.union(ours, names.CREDENTIALS, credentials, names.HOP_BY_HOP)
+    return _Screen(reserved, names.QUERY_CREDENTIALS, keep, came_as)
 
 
 def _hops(request: Request) -> int:

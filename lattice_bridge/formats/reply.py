@@ -147,11 +147,12 @@ def _pairs(value: object, field: str) -> Iterator[tuple[str, str]]:
     if not isinstance(value, Mapping):
         raise unreadable(f"{field} is not an object")
     for name, entry in value.items():
-        if not names.is_token(name):
+        lowered = names.lower_token(name)
+        if lowered is None:
             raise unreadable(f"a name in {field} is not a header name")
-        for item in entry if isinstance(entry, list) else [entry]:
+        for item in entry if isinstance(entry, list) else (entry,):
             if item is not None:
-                yield names.lower(name), _text(item, f"{field}: {names.lower(name)[:64]}")
+                yield lowered, _text(item, field, lowered)
 
 
 def _cookies(value: object) -> Iterator[str]:
@@ -162,20 +163,21 @@ def _cookies(value: object) -> Iterator[str]:
     for item in value:
         if not isinstance(item, str):
             raise unreadable("a cookie is not a string")
-        yield _text(item, "cookies")
+        yield _text(item, COOKIES)
 
 
-def _text(value: object, where: str) -> str:
+def _text(value: object, field: str, name: str = "") -> str:
     """The value of a header as text. People also write `5`, `1.5` and `true` in JSON."""
+    if isinstance(value, str) and names.is_sendable(value):
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return json.dumps(value)
+    where = f"{field}: {name[:64]}" if name else field
     if not isinstance(value, str):
         raise unreadable(f"{where} is neither text nor a number")
-    if not names.is_sendable(value):
-        raise unreadable(f"{where} contains a control character or a lone surrogate")
-    return value
+    raise unreadable(f"{where} contains a control character or a lone surrogate")
 
 
 def _refuse_contradictions(pairs: list[tuple[str, str]]) -> None:
@@ -282,12 +284,15 @@ def _empty_reply(status: int, header_fields: dict[str, Any]) -> Reply:
     return {STATUS: status, IS_BASE64: False, **header_fields}
 
 
+_NEVER_SENT: Final = names.HOP_BY_HOP | {"content-length"}
+
+
 def _sendable(pairs: Pairs, drop: frozenset[str]) -> tuple[dict[str, list[str]], list[str]]:
     """The headers that reach the caller, with all values of each name, and the values of `set-cookie`."""
     nominated = {
         names.lower(token.strip()) for name, value in pairs if name == "connection" for token in value.split(",")
     }
-    dropped = names.HOP_BY_HOP | nominated - names.SINGLE | {"content-length"} | drop
+    dropped = _NEVER_SENT.union(nominated - names.SINGLE, drop)
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         if name in dropped:

@@ -199,4 +199,6 @@ class Rules:
 
     def owners_by_tokens(self, subject: Subject) -> list[Rule]:
         """The rule for each of the subject's tokens that has one."""
+        if not subject.tokens:
+            return []
         return [self.owners[key] for key in token_keys(subject) if key in self.owners]

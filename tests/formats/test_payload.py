@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from lattice_bridge import parse_event
 from lattice_bridge.errors import BadRequest, LoopDetected, TooLarge
-from lattice_bridge.formats.payload import MAX_HOPS, encode
+from lattice_bridge.formats.payload import MAX_HOPS, encode, with_fields
 from lattice_bridge.http.headers import fold
+from lattice_bridge.message import Caller, Request
 from tests.support.builders import role, v1, v2
 
 BLUE = role("blue-api")
@@ -147,6 +149,15 @@ def test_two_counts_of_passes_are_refused() -> None:
 
 
 # ---- size and text --------------------------------------------------------------------------------------------------
+
+
+def test_request_with_other_fields_keeps_the_rest() -> None:
+    """Each field has a value of its own, so that a field that is left out, or two that are swapped, differ."""
+    made = Request(**{field.name: field.name for field in fields(Request)})  # type: ignore[arg-type] # only copied
+    changes: dict[str, Any] = {"headers": (), "raw_query": "", "request_id": "r-1", "caller": Caller(), "time_epoch": 1}
+    outgoing = with_fields(made, **changes)
+    assert outgoing == replace(made, **changes)
+    assert outgoing.event == made.event  # not part of `==`
 
 
 def test_payload_one_byte_over_the_limit_is_refused() -> None:

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import boto3
 import pytest
@@ -77,6 +78,18 @@ def test_boto3_invokes_and_reads_the_response(client: Any) -> None:
     assert b"echo was here" in base64.b64decode(response["LogResult"])
 
 
+def test_request_id_is_the_functions_own(client: Any) -> None:
+    response = client.invoke(FunctionName="isolated", TenantId="blue")
+    own = json.loads(response["Payload"].read())["request_id"]
+    assert (response["ResponseMetadata"]["RequestId"], str(UUID(own))) == (own, own)
+
+
+def test_refused_invoke_has_a_request_id(client: Any) -> None:
+    with pytest.raises(ClientError) as refused:
+        client.invoke(FunctionName="isolated")
+    assert UUID(refused.value.response["ResponseMetadata"]["RequestId"])
+
+
 def test_function_error_has_lambdas_form(client: Any) -> None:
     response = client.invoke(FunctionName="raises")
     assert (response["StatusCode"], response["FunctionError"]) == (200, "Unhandled")
@@ -91,8 +104,8 @@ def test_function_error_has_lambdas_form(client: Any) -> None:
         ({"FunctionName": "echo", "TenantId": "blue"}, "InvalidParameterValueException", 400),
         ({"FunctionName": "isolated", "TenantId": "bl#ue"}, "ValidationException", 400),
         ({"FunctionName": "isolated", "TenantId": "b" * 257}, "ValidationException", 400),
-        ({"FunctionName": "missing"}, "ResourceNotFoundException", 404),
-        ({"FunctionName": "echo:missing"}, "ResourceNotFoundException", 404),
+        ({"FunctionName": "unknown"}, "ResourceNotFoundException", 404),
+        ({"FunctionName": "echo:unknown"}, "ResourceNotFoundException", 404),
         ({"FunctionName": ARN.replace("us-east-1", "eu-west-1")}, "ResourceNotFoundException", 404),
         ({"FunctionName": "echo:live", "Qualifier": "$LATEST"}, "InvalidParameterValueException", 400),
         ({"FunctionName": "echo", "Payload": b"{not json"}, "InvalidRequestContentException", 400),

@@ -1,7 +1,8 @@
-"""X-Ray traces: the backend continues the bridge's trace, and each request has its own."""
+"""One request in the logs of bridge and backend: X-Ray traces, and Lambda's request id of a failed call."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,9 @@ BACKEND = """
 import os
 
 def handler(event, context):
+    if event["path"] == "/raises":
+        print(f"own id: {context.aws_request_id}.")
+        raise RuntimeError
     return {"statusCode": 200, "body": os.environ["_X_AMZN_TRACE_ID"]}
 """
 CONFIG = """
@@ -66,3 +70,12 @@ def test_backend_continues_the_trace_of_its_request(stack: LocalStack) -> None:
     assert [answer.text for answer in answers] == [answer.headers["x-of-the-bridge"] for answer in answers]
     assert answers[0].text != answers[1].text
     assert answers[0].text.startswith("Root=1-")
+
+
+def test_log_line_of_a_failed_call_has_the_functions_own_request_id(stack: LocalStack) -> None:
+    assert stack.get("/raises", {"x-tenant-id": "blue"}).status == 502
+    assert stack.printed("backend_raised", "Bridge")
+    lines = [json.loads(line) for line in stack.output("Bridge") if "backend_raised" in line]
+    found = {line["lambdaRequestId"] for line in lines if line.get("message") == "request"}
+    assert len(found) == 1
+    assert stack.printed(f"own id: {found.pop()}.", "backend")

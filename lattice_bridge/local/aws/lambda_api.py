@@ -32,7 +32,7 @@ from lattice_bridge.local.aws.invoke_checks import (
     parse_qualifier,
     single_tenant,
 )
-from lattice_bridge.local.aws.lambda_service import InvokeRequest, LambdaService
+from lattice_bridge.local.aws.lambda_service import InvokeRequest, LambdaService, new_request_id
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed, signer_of
 
@@ -89,15 +89,21 @@ def lambda_api(
     """
 
     async def invoke(request: Request) -> Response:
+        request_id = new_request_id()
         try:
-            payload, digest = await _payload(request)
-            _authenticate(request, digest, region, now())
-            invoke_request = _invoke_request(request, payload)
-            result = await service.invoke(invoke_request)
+            response = await answer(request, request_id)
         except LambdaError as error:
-            return _error(error)
+            response = _error(error)
         except ClientDisconnect:
             return Response()  # no client reads it
+        response.headers["x-amzn-RequestId"] = request_id
+        return response
+
+    async def answer(request: Request, request_id: str) -> Response:
+        payload, digest = await _payload(request)
+        _authenticate(request, digest, region, now())
+        invoke_request = _invoke_request(request, payload, request_id)
+        result = await service.invoke(invoke_request)
         if result is None:
             return Response(status_code=STATUS[invoke_request.type])
         return _response(result, with_log=request.headers.get("x-amz-log-type") == "Tail")
@@ -130,7 +136,7 @@ def _authenticate(request: Request, digest: str, region: str, now: datetime) -> 
         raise LambdaError(403, _UNKNOWN, "The security token included in the request is invalid." + _HINT)
 
 
-def _invoke_request(request: Request, payload: bytes) -> InvokeRequest:
+def _invoke_request(request: Request, payload: bytes, request_id: str) -> InvokeRequest:
     headers = request.headers
     return InvokeRequest(
         function=unquote(request.path_params["function"]),
@@ -140,6 +146,7 @@ def _invoke_request(request: Request, payload: bytes) -> InvokeRequest:
         qualifier=parse_qualifier(request.query_params.get("Qualifier")),
         trace_id=_trace_id(headers.get("x-amzn-trace-id")),
         client_context=_client_context(headers.get("x-amz-client-context")),
+        request_id=request_id,
     )
 
 

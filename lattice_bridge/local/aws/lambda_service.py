@@ -10,7 +10,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT
@@ -35,6 +35,11 @@ WORKERS: Final = 8
 _logger: Final = logging.getLogger(__name__)
 
 
+def new_request_id() -> str:
+    """Makes a request id as Lambda does: a UUID."""
+    return str(uuid.uuid4())
+
+
 @dataclass(frozen=True, slots=True)
 class InvokeRequest:
     """A request to invoke a function.
@@ -46,6 +51,7 @@ class InvokeRequest:
         tenant: as sent, or None.
         qualifier: from the query, or None.
         trace_id, client_context: passed on to the function.
+        request_id: a UUID, which the function and its log receive too, also with each retry.
     """
 
     function: str
@@ -55,6 +61,7 @@ class InvokeRequest:
     qualifier: str | None = None
     trace_id: str | None = None
     client_context: str | None = None
+    request_id: str = field(default_factory=new_request_id)
 
 
 class LambdaService:
@@ -135,7 +142,7 @@ class LambdaService:
 
     async def _run(self, function: Function, request: InvokeRequest, arn: str) -> InvocationResult:
         invocation = Invocation(
-            request_id=str(uuid.uuid4()),
+            request_id=request.request_id,
             payload=request.payload or b"{}",
             arn=arn,
             tenant=request.tenant,
