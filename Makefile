@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 DEFINITIONS := pyproject.toml constraints.txt
 # The core without what starts a process, imitates AWS or loads a web framework.
 CORE := tests/http tests/identity tests/tenancy tests/config tests/review tests/formats tests/runtime \
-  tests/test_bridge.py tests/test_docs.py tests/test_english.py tests/test_layers.py tests/test_message.py tests/test_public.py \
+  tests/test_bridge.py tests/test_layers.py tests/test_message.py tests/test_public.py \
   --ignore tests/config/test_compiled.py --ignore tests/config/test_stores.py --ignore tests/config/test_any_configuration.py \
   --ignore tests/formats/test_frameworks.py --ignore tests/formats/test_powertools_reads.py --ignore tests/formats/test_round_trip.py \
   --ignore tests/tenancy/test_registry_table.py --ignore tests/identity/test_key_set.py
@@ -29,7 +29,7 @@ test: check ## Run lint, types and all tests, on all processors
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 quick: check ## Run lint, types and the tests of the pure core, in less than a minute
-	@$(BIN)/python -m pytest -n auto -q $(CORE) $(ARGS)
+	@LATTICE_BRIDGE_EXAMPLES=0.2 $(BIN)/python -m pytest -n auto -q $(CORE) $(ARGS)
 
 format: $(VENV)/dev ## Format the code, and fix what the linter can fix by itself
 	@$(BIN)/ruff format --quiet .

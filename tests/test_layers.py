@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -116,9 +117,14 @@ def folder_of(module: str) -> str:
     return next((row for row in rows if row in MAY_IMPORT), parts[0])
 
 
-def imported(path: Path) -> Iterator[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Every module that a file imports, at any depth of indentation, as dotted names."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    return frozenset(_imported(ast.parse(path.read_bytes())))
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

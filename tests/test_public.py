@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -26,9 +27,9 @@ PLAIN: Final = {"__call__", "__init__", "__str__", "__iter__"}
 """Methods whose meaning is Python's; a class says in its own docstring how it is made."""
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    for module, path in CORE.items():
-        yield module, ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def trees() -> tuple[tuple[str, ast.Module], ...]:
+    return tuple((module, ast.parse(path.read_text(encoding="utf-8"))) for module, path in CORE.items())
 
 
 def test_the_names_that_others_import() -> None:
