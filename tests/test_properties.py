@@ -81,7 +81,7 @@ def crossed(who: list[Asked], tokens: list[Table], headers: list[Headers]) -> li
     return [replace(one, tokens=some, headers=lines) for one in who for some in tokens for lines in headers]
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(90), deadline=None)
 @given(maps, st.lists(anybody, min_size=4, max_size=4), several(token_sets), several(tenant_headers), st.randoms())
 def test_decision_equals_a_scan_of_all_rules(
     one: Map, who: list[Asked], tokens: list[Table], headers: list[Headers], dice: random.Random
@@ -104,7 +104,7 @@ denies = st.builds(
 )
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(90), deadline=None)
 @given(maps, denies, several(anybody), several(token_sets), several(tenant_headers))
 def test_adding_a_deny_never_allows_anything(
     one: Map, deny: Table, who: list[Asked], tokens: list[Table], headers: list[Headers]
@@ -132,7 +132,7 @@ elsewhere = arns([("aws", TWO), ("aws", "111122223334"), ("aws", "011112222333")
 maps_of_one = maps_of(rules_for((ONE,), nobody=False), mostly)
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(90), deadline=None)
 @given(maps_of_one, several(callers(elsewhere)), several(token_sets), several(tenant_headers))
 def test_caller_of_another_account_is_refused(
     one: Map, who: list[Asked], tokens: list[Table], headers: list[Headers]
@@ -248,7 +248,7 @@ REGISTRIES: Final[dict[str, Callable[[str], Tenant | None]]] = {
 }
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(90), deadline=None)
 @given(
     maps_of(taking, st.just(False)),
     st.sampled_from([*REGISTRIES]),
@@ -401,7 +401,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> TenantMap:
     )
 
 
-@settings(max_examples=examples(250), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(event=events)
 @example(event={"version": "2.0", "requestContext": ["serviceArn"]})
 @example(event=v2(headers={"x": "\ud800" * 3000}))
@@ -442,7 +442,7 @@ answers = st.one_of(
 )
 
 
-@settings(max_examples=examples(250), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     broken_events
     | events

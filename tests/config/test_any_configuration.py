@@ -216,7 +216,7 @@ READERS: Final[list[Callable[[str], object]]] = [
 ]
 
 
-@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(configurations)
 @example("a = " + "9" * 5000)
 @example("a = " + "[" * 5000)

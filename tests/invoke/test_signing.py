@@ -106,7 +106,7 @@ def own_headers(prepared: Any) -> dict[str, str]:
     return {name: value for name, value in text.items() if name in OWN}
 
 
-@settings(max_examples=examples(500), deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(calls, endpoints, st.sampled_from(REGIONS), credentials, clocks)
 def test_path_and_signature_equal_botocores(
     call: Call, endpoint: Endpoint, region: str, who: Credentials, timestamp: str
@@ -134,7 +134,7 @@ def client(region: str, token: str | None) -> tuple[Any, list[Any]]:
     return made, sent
 
 
-@settings(max_examples=examples(125), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(calls, st.sampled_from(REGIONS), st.sampled_from([None, "token/+="]))
 def test_path_and_signature_equal_a_boto3_clients(call: Call, region: str, token: str | None) -> None:
     made, sent = client(region, token)

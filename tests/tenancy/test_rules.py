@@ -564,7 +564,7 @@ def _table(anchor: dict[str, Any], outcome: dict[str, Any], condition: dict[str,
 maps = st.lists(st.builds(_table, anchors, outcomes, conditions), min_size=1, max_size=7).map(unambiguous)
 
 
-@settings(max_examples=examples(375), deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(
     maps,
     st.lists(

@@ -22,6 +22,7 @@ from lattice_bridge.local.front.identities import Identity
 from lattice_bridge.local.front.lattice import HttpRequest, Signer
 from lattice_bridge.local.plan.auth_policy import AuthPolicy, undecided
 from lattice_bridge.local.plan.model import Service
+from tests.support.examples import examples
 from tests.support.iam_evaluator import POSITIVE, Context, Names, admitted
 
 OURS, THEIRS = "123456789012", "999999999999"
@@ -95,7 +96,7 @@ AUTH_VALUES: Final = (
 @pytest.mark.parametrize("seed", range(4))
 def test_policy_that_admits_an_unsigned_request_is_never_called_safe(seed: int) -> None:
     random = Random(seed)
-    for _ in range(500):
+    for _ in range(examples(250)):
         policy = [
             {"Effect": random.choice(["Allow", "Allow", "Deny"]), **statement(random, *AUTH)}
             | condition(random, AUTH_KEYS, AUTH_VALUES)
@@ -174,7 +175,7 @@ def context_of(request: HttpRequest, caller: Context) -> Context:
 def test_local_stack_allows_what_iam_allows_and_never_more(seed: int) -> None:
     """If a policy has no NotPrincipal and nothing undecided, the stack allows exactly what IAM allows."""
     random = Random(seed)
-    for _ in range(150):
+    for _ in range(examples(75)):
         some = random.choice([PLAIN, UNDECIDED])
         pair = [
             [
@@ -254,7 +255,7 @@ def door(random: Random) -> dict[str, Any]:
 @pytest.mark.parametrize("own", [BACKEND, BRIDGE], ids=["backend", "bridge"])
 def test_statement_has_the_level_of_its_worst_caller(own: Permitted, seed: int) -> None:
     random = Random(seed)
-    for _ in range(700):
+    for _ in range(examples(350)):
         one = door(random)
         worst = 0
         for (account, name, names, context), action in product(CALLERS, (INVOKE, "lambda:UpdateFunctionCode")):
@@ -275,7 +276,7 @@ LATTICE_VALUES: Final = (
 def test_admission_of_lattice_is_never_overstated(seed: int) -> None:
     random = Random(seed)
     _account, _name, names, context = FROM_GROUP
-    for _ in range(800):
+    for _ in range(examples(400)):
         principals = [{"Service": LATTICE}, {"Service": [LATTICE, "s3.amazonaws.com"]}, "*", {"AWS": ROLE}]
         one = {"Effect": "Allow", "Resource": "*"}  # a name's policy is for the name
         one |= statement(random, principals, [INVOKE, "lambda:*", "lambda:Get*"], [])
@@ -306,7 +307,7 @@ REQUESTS: Final[Sequence[Context]] = (
 @pytest.mark.parametrize("seed", range(4))
 def test_role_is_granted_what_iam_grants(seed: int) -> None:
     random = Random(seed)
-    for _ in range(700):
+    for _ in range(examples(350)):
         policy = [
             {"Effect": random.choice(["Allow", "Deny"]), **statement(random, *RIGHTS)}
             | random.choice([{}, {}, condition(random, ["aws:SourceIp"], ["1", "2", "3"])])
