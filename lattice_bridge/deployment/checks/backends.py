@@ -17,7 +17,7 @@ from lattice_bridge.deployment.checks.invokers import ONLY_AT_CREATION, WRITE_TE
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     Bridge,
-    FunctionName,
+    FunctionReference,
     Stack,
     TemplateFinding,
     alias_fix,
@@ -27,7 +27,7 @@ from lattice_bridge.deployment.checks.stack import (
     is_generated,
     is_logical_id,
     maps_in,
-    parse_name,
+    parse_reference,
     part_of,
     refers_to,
     seconds_of,
@@ -47,7 +47,7 @@ _NO_BACKEND: Final = "none"
 def backend_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """Differences between bridge.toml's backends and the template's functions."""
     for backend in stack.backends:
-        name = parse_name(backend.function)
+        name = parse_reference(backend.function)
         if name is None:
             continue
         for function in stack.functions:
@@ -59,7 +59,7 @@ def backend_findings(stack: Stack) -> Iterator[TemplateFinding]:
                 yield from _failures(function, name, backend, stack.template)
 
 
-def _name(function: Resource, name: FunctionName, backend: Backend) -> Iterator[TemplateFinding]:
+def _name(function: Resource, name: FunctionReference, backend: Backend) -> Iterator[TemplateFinding]:
     actual = f'bridge.toml has "{backend.function}"'
     if is_logical_id(name, function):
         expected = (
@@ -86,7 +86,9 @@ def _tenancy(function: Resource, backend: Backend) -> Iterator[TemplateFinding]:
         yield finding(function.id, actual, expected, fix)
 
 
-def _alias(function: Resource, name: FunctionName, backend: Backend, template: Template) -> Iterator[TemplateFinding]:
+def _alias(
+    function: Resource, name: FunctionReference, backend: Backend, template: Template
+) -> Iterator[TemplateFinding]:
     """A fault if the function lacks the alias. Only a deployed stack knows which versions exist."""
     aliases = {
         str(one.properties.get("Name"))
@@ -112,7 +114,7 @@ def _backend_timeout(function: Resource, backend: Backend) -> Iterator[TemplateF
 
 
 def _failures(
-    function: Resource, name: FunctionName, backend: Backend, template: Template
+    function: Resource, name: FunctionReference, backend: Backend, template: Template
 ) -> Iterator[TemplateFinding]:
     """A warning if Lambda drops asynchronous requests that failed three times."""
     if backend.invocation != "async" or function.properties.get("DeadLetterConfig"):

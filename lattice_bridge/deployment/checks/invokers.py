@@ -27,10 +27,10 @@ from lattice_bridge.deployment.checks.stack import (
     warning,
 )
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
-from lattice_bridge.deployment.cloudformation.values import ACCOUNT, as_text, marker, unresolved
+from lattice_bridge.deployment.cloudformation.values import as_text, marker, unresolved
+from lattice_bridge.deployment.iam.access import LATTICE, account_of
 from lattice_bridge.deployment.iam.policy import is_pattern, matches
 
-LATTICE: Final = "vpc-lattice.amazonaws.com"
 SINGLE_GROUP: Final = re.compile(r"arn:[^:]*:vpc-lattice:[^:]*:[^:]*:targetgroup/[^*?]+")
 """The ARN of one target group."""
 WRITE_TENANCY: Final = "TenancyConfig: {TenantIsolationMode: PER_TENANT}"
@@ -108,10 +108,9 @@ def _source(permission: Resource, bridge: Resource, stack: Stack) -> Iterator[Te
 def _stranger(permission: Resource, function: Resource, template: Template, expected: str, fix: str) -> TemplateFinding:
     """A permission for another principal than Lattice. One of the same account is a warning."""
     principal = str(permission.properties.get("Principal"))
-    account = template.given.get("AWS::AccountId", ACCOUNT)
-    own = principal == account or re.fullmatch(rf"arn:[^:]*:(iam|sts)::{re.escape(account)}:.+", principal) is not None
+    is_own = unresolved(principal) or account_of(principal) == template.account
     actual = f"{principal} may invoke {name_of(function)}"
-    return finding(permission.id, actual, expected, fix, "warning" if own or unresolved(principal) else "error")
+    return finding(permission.id, actual, expected, fix, "warning" if is_own else "error")
 
 
 def _is_excused(permission: Resource, function: Resource, template: Template) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lattice_bridge.deployment.checks.invokers import LATTICE, SINGLE_GROUP, invokes, permissions_on
+from lattice_bridge.deployment.checks.invokers import SINGLE_GROUP, invokes, permissions_on
 from lattice_bridge.deployment.checks.rights import read_statements
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
@@ -21,7 +21,7 @@ from lattice_bridge.deployment.checks.stack import (
     held_by_lattice,
     lambda_groups,
     name_of,
-    parse_name,
+    parse_reference,
     part_of,
     refers_to,
     seconds_of,
@@ -30,6 +30,7 @@ from lattice_bridge.deployment.checks.stack import (
 )
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import unresolved
+from lattice_bridge.deployment.iam.access import LATTICE
 from lattice_bridge.deployment.iam.auth_policy import admits_anonymous
 from lattice_bridge.review.finding import Level
 
@@ -88,7 +89,7 @@ def _of_a_bridge(group: Resource, target: str, bridge: Resource, stack: Stack) -
         return
     yield from _version(group, "error")
     yield from _certificates(group, stack.certified)
-    name = parse_name(target)
+    name = parse_reference(target)
     if name is not None and name.qualifier in (None, _LATEST, *_aliases_of_latest(bridge, stack.template)):
         by_alias = f", by its alias {name.qualifier}" if name.qualifier not in (None, _LATEST) else ""
         actual = f"the target is the function {bridge.id} itself{by_alias}"
@@ -139,13 +140,13 @@ def _permission(group: Resource, target: str, bridge: Resource, stack: Stack) ->
             return  # it may be the one, which is a finding of its own
     own = [one for one in permissions_on(bridge, stack.template) if one in every]
     own = [one for one in own if invokes(one) and _may_be_from(one, group)]
-    if any(parse_name(one.properties.get("FunctionName")) == parse_name(target) for one in own):
+    if any(parse_reference(one.properties.get("FunctionName")) == parse_reference(target) for one in own):
         return
     for one in own:
         actual = f"FunctionName is {one.properties.get('FunctionName')}, and the target is {target}"
         yield warning(one.id, actual, _PERMISSION_NEEDED, fix)
     if not own:
-        actual = f"no permission of this template lets Lattice invoke {parse_name(target)}"
+        actual = f"no permission of this template lets Lattice invoke {parse_reference(target)}"
         yield warning(group.id, actual, _PERMISSION_NEEDED, fix)
 
 

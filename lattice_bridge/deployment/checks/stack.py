@@ -63,7 +63,7 @@ _FUNCTION: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionName:
+class FunctionReference:
     """A function as a text names it.
 
     Attributes:
@@ -81,17 +81,17 @@ class FunctionName:
         return f"{self.name}:{self.qualifier}" if self.qualifier else self.name
 
 
-def parse_name(text: object) -> FunctionName | None:
+def parse_reference(text: object) -> FunctionReference | None:
     """The function that a name, a partial ARN or an ARN names; None if the text is something else.
 
-    >>> str(parse_name("arn:aws:lambda:eu-west-1:123456789012:function:orders:live"))
+    >>> str(parse_reference("arn:aws:lambda:eu-west-1:123456789012:function:orders:live"))
     'orders:live'
     """
     match = _FUNCTION.fullmatch(str(text))
     if match is None:
         return None
     parts = match.groupdict()
-    return FunctionName(
+    return FunctionReference(
         parts["name"], parts["qualifier"], parts["region"] or parts["region_"], parts["account"] or parts["account_"]
     )
 
@@ -113,16 +113,16 @@ def is_generated(function: Resource) -> bool:
 
 def refers_to(text: object, function: Resource) -> bool:
     """Whether a text in the template names a function, with any qualifier."""
-    found = parse_name(text)
+    found = parse_reference(text)
     return found is not None and found.name == name_of(function)
 
 
-def is_logical_id(wanted: FunctionName, function: Resource) -> bool:
+def is_logical_id(wanted: FunctionReference, function: Resource) -> bool:
     """Whether bridge.toml contains the logical id of a function whose name CloudFormation chooses."""
     return is_generated(function) and wanted.name == function.id
 
 
-def is_function(wanted: FunctionName, function: Resource, template: Template) -> bool:
+def is_function(wanted: FunctionReference, function: Resource, template: Template) -> bool:
     """Whether bridge.toml's name may be a function's. False if no part of the function's name is known."""
     known = template.given
     both = ((wanted.account, known.get("AWS::AccountId")), (wanted.region, known.get("AWS::Region")))
@@ -194,10 +194,10 @@ class Stack:
 
     def may_be_bridge(self, text: object) -> Bridge | None:
         """The bridge whose partly known name a text may be; None if the text certainly names another function."""
-        found = parse_name(text)
+        found = parse_reference(text)
         if found is None or unresolved(found.name) or is_pattern(found.name):
             return None
-        others = [parse_name(backend.function) for backend in self.backends]
+        others = [parse_reference(backend.function) for backend in self.backends]
         if found.name in [one.name for one in others if one] or self.names_function(text):
             return None
         return next((one for one in self.bridges if is_function(found, one.function, self.template)), None)
@@ -249,7 +249,7 @@ def has_bridge_handler(function: Resource) -> bool:
 
 def is_named(function: Resource, text: str, template: Template) -> bool:
     """Whether bridge.toml's text for a function may name this one."""
-    found = parse_name(text)
+    found = parse_reference(text)
     return found is not None and is_function(found, function, template)
 
 

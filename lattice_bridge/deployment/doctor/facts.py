@@ -179,6 +179,11 @@ class DeployedFunction:
     versions_left: Read[int] = 0
     urls: Read[tuple[str, ...]] = ()
 
+    @property
+    def own_policy(self) -> Read[tuple[Statement, ...]] | None:
+        """The statements of the resource policy that applies to an Invoke of `name`; None if it was not read."""
+        return next((one.statements for one in self.policies if one.name == self.name.policy_name), None)
+
     def alias(self, name: FunctionName) -> Alias | None:
         """The alias that a name means; None also where the aliases could not be read."""
         known = () if isinstance(self.aliases, Unread) else self.aliases

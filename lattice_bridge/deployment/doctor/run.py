@@ -31,13 +31,13 @@ from lattice_bridge.deployment.doctor.facts import (
 )
 from lattice_bridge.deployment.doctor.findings import Command, Finding
 from lattice_bridge.deployment.doctor.invokers import (
-    admits_group,
     backend_invoker_findings,
     bridge_invoker_findings,
     trust_findings,
 )
 from lattice_bridge.deployment.doctor.role import role_findings
 from lattice_bridge.deployment.doctor.service import allow_list_findings, service_findings, target_group_findings
+from lattice_bridge.deployment.iam.access import admits_group
 
 MOST_PRINCIPALS: Final = 500
 """Roles and users of the map that are read: each takes one call."""
