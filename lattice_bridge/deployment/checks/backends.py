@@ -29,7 +29,7 @@ from lattice_bridge.deployment.checks.stack import (
     maps_in,
     parse_reference,
     part_of,
-    refers_to,
+    resources_of,
     seconds_of,
     variables_of,
     warning,
@@ -90,11 +90,7 @@ def _alias(
     function: Resource, name: FunctionReference, backend: Backend, template: Template
 ) -> Iterator[TemplateFinding]:
     """A fault if the function lacks the alias. Only a deployed stack knows which versions exist."""
-    aliases = {
-        str(one.properties.get("Name"))
-        for one in template.of_type("AWS::Lambda::Alias")
-        if refers_to(one.properties.get("FunctionName"), function)
-    }
+    aliases = {str(one.properties.get("Name")) for one in resources_of(function, template, "AWS::Lambda::Alias")}
     alias = name.qualifier
     if alias in (None, "$LATEST", *aliases) or str(alias).isdecimal() or any(map(unresolved, aliases)):
         return
@@ -120,9 +116,9 @@ def _failures(
     if backend.invocation != "async" or function.properties.get("DeadLetterConfig"):
         return
     qualifier = name.qualifier or "$LATEST"
-    for config in template.of_type("AWS::Lambda::EventInvokeConfig"):
-        own, of = config.properties.get("Qualifier"), config.properties.get("FunctionName")
-        if refers_to(of, function) and (unresolved(own) or own == qualifier):
+    for config in resources_of(function, template, "AWS::Lambda::EventInvokeConfig"):
+        own = config.properties.get("Qualifier")
+        if unresolved(own) or own == qualifier:
             to = config.properties.get("DestinationConfig")
             if unresolved(to) or part_of(config, "DestinationConfig").get("OnFailure"):
                 return

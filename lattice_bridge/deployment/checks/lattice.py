@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lattice_bridge.deployment.checks.invokers import SINGLE_GROUP, invokes, permissions_on
+from lattice_bridge.deployment.checks.invokers import SINGLE_GROUP, invokes
 from lattice_bridge.deployment.checks.rights import read_statements
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
@@ -19,11 +19,13 @@ from lattice_bridge.deployment.checks.stack import (
     finding,
     has_tenancy,
     held_by_lattice,
+    holds,
     lambda_groups,
     name_of,
     parse_reference,
     part_of,
     refers_to,
+    resources_of,
     seconds_of,
     targets_of,
     warning,
@@ -99,8 +101,7 @@ def _of_a_bridge(group: Resource, target: str, bridge: Resource, stack: Stack) -
 
 def _aliases_of_latest(bridge: Resource, template: Template) -> list[object]:
     """The names of the bridge's aliases that point to no version."""
-    aliases = [one.properties for one in template.of_type("AWS::Lambda::Alias")]
-    aliases = [one for one in aliases if refers_to(one.get("FunctionName"), bridge)]
+    aliases = [one.properties for one in resources_of(bridge, template, "AWS::Lambda::Alias")]
     return [one.get("Name") for one in aliases if one.get("FunctionVersion") == _LATEST]
 
 
@@ -138,7 +139,7 @@ def _permission(group: Resource, target: str, bridge: Resource, stack: Stack) ->
     for name in (one.properties.get("FunctionName") for one in every):
         if not stack.names_function(name) if unresolved(name) else stack.may_be_bridge(name) is not None:
             return  # it may be the one, which is a finding of its own
-    own = [one for one in permissions_on(bridge, stack.template) if one in every]
+    own = [one for one in resources_of(bridge, stack.template, "AWS::Lambda::Permission") if one in every]
     own = [one for one in own if invokes(one) and _may_be_from(one, group)]
     if any(parse_reference(one.properties.get("FunctionName")) == parse_reference(target) for one in own):
         return
@@ -160,8 +161,7 @@ def _held(bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
     if has_tenancy(bridge):
         expected = "Lattice sends no tenant id, so Lambda refuses every event for an isolated function"
         yield finding(bridge.id, "the bridge is isolated", expected, "remove its TenancyConfig")
-    groups = lambda_groups(stack.template)
-    if not any(refers_to(target, bridge) for group in groups for target in targets_of(group)):
+    if not any(holds(group, bridge) for group in lambda_groups(stack.template)):
         actual = f"no target group of this template holds {name_of(bridge)}"
         fix = "write an AWS::VpcLattice::TargetGroup with its alias as target, or check the group yourself"
         yield warning(bridge.id, actual, NOT_KNOWN, fix)

@@ -24,7 +24,7 @@ from lattice_bridge.deployment.checks.stack import (
     has_name,
     is_logical_id,
     is_named,
-    listed,
+    items_of,
     may_be,
     name_of,
     parse_reference,
@@ -59,7 +59,7 @@ _ONLY_BRIDGE: Final = "Only the bridge may have its role: any other holder can b
 # ---- policies -------------------------------------------------------------------------------------------------------
 
 
-class Unread(NamedTuple):
+class UncheckedPart(NamedTuple):
     """A part of a policy that was not read.
 
     Attributes:
@@ -79,7 +79,7 @@ class Unread(NamedTuple):
         return warning(place, f"a policy was not checked: {self.reason}", NOT_KNOWN, fix)
 
 
-def read_statements(written: object) -> tuple[list[Statement], list[Unread]]:
+def read_statements(written: object) -> tuple[list[Statement], list[UncheckedPart]]:
     """The statements of a policy, which is a map or JSON text, and the parts that were not read."""
     if isinstance(written, str):
         with suppress(ValueError, RecursionError):  # the text itself is then the reason
@@ -87,16 +87,16 @@ def read_statements(written: object) -> tuple[list[Statement], list[Unread]]:
     if written is None:
         return [], []
     statements: list[Statement] = []
-    unread: list[Unread] = []
+    unread: list[UncheckedPart] = []
     whole = isinstance(written, dict) and _unknown_part(written) is None
-    for part in listed(written.get("Statement")) if isinstance(written, dict) and whole else [written]:
+    for part in items_of(written.get("Statement")) if isinstance(written, dict) and whole else [written]:
         if (reason := _unknown_part(part)) is not None:
-            unread.append(Unread(reason))
+            unread.append(UncheckedPart(reason))
             continue
         try:
             statements.append(read_statement(_with_known_operands(part)))
         except BadPolicy as error:
-            unread.append(Unread(str(error), is_malformed=True))
+            unread.append(UncheckedPart(str(error), is_malformed=True))
     return statements, unread
 
 
@@ -135,21 +135,21 @@ class _Policy:
     place: str
     roles: frozenset[str]
     statements: list[Statement]
-    unread: list[Unread]
+    unread: list[UncheckedPart]
 
 
 def _policies_of(template: Template) -> Iterator[_Policy]:
     for holder in template.of_type(*_HOLDERS):
         roles = frozenset({_role_name(holder.arn)} if holder.type == "AWS::IAM::Role" else ())
-        for policy in listed(holder.properties.get("Policies")):
+        for policy in items_of(holder.properties.get("Policies")):
             written = policy.get("PolicyDocument") if isinstance(policy, dict) else policy
             yield _Policy(holder.id, roles, *read_statements(written))
     for policy in template.of_type(*_POLICIES):
-        named = [*listed(policy.properties.get("Roles")), *listed(policy.properties.get("RoleName"))]
+        named = [*items_of(policy.properties.get("Roles")), *items_of(policy.properties.get("RoleName"))]
         attached = [
             role.arn
             for role in template.of_type("AWS::IAM::Role")
-            if any(_is_policy(arn, policy) for arn in listed(role.properties.get("ManagedPolicyArns")))
+            if any(_is_policy(arn, policy) for arn in items_of(role.properties.get("ManagedPolicyArns")))
         ]
         roles = frozenset(map(_role_name, (*named, *attached)))
         yield _Policy(policy.id, roles, *read_statements(policy.properties.get("PolicyDocument")))
@@ -277,7 +277,7 @@ def right_findings(stack: Stack) -> Iterator[TemplateFinding]:
             yield from _wide(right, stack)
             yield from _on_a_bridge(right, stack)
     for holder in stack.template.of_type(*_HOLDERS):
-        for arn in listed(holder.properties.get("ManagedPolicyArns")):
+        for arn in items_of(holder.properties.get("ManagedPolicyArns")):
             if _is_of_aws(arn) and _role_name(arn) in _WIDE:
                 fix = "write a statement with lambda:InvokeFunction on each function's ARN"
                 yield finding(holder.id, f"it has the managed policy {arn}", _ONLY_MEANT, fix)
@@ -311,7 +311,7 @@ def _of_a_bridge(bridge: Bridge, rights: list[_Right], stack: Stack) -> Iterator
 
 def _policies_elsewhere(role: Resource, template: Template) -> list[str]:
     own = template.of_type("AWS::IAM::ManagedPolicy")
-    arns = listed(role.properties.get("ManagedPolicyArns"))
+    arns = items_of(role.properties.get("ManagedPolicyArns"))
     return sorted(str(arn) for arn in arns if not _is_of_aws(arn) and not any(_is_policy(arn, one) for one in own))
 
 

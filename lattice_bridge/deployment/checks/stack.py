@@ -117,6 +117,16 @@ def refers_to(text: object, function: Resource) -> bool:
     return found is not None and found.name == name_of(function)
 
 
+def resources_of(function: Resource, template: Template, kind: str, key: str = "FunctionName") -> list[Resource]:
+    """The resources of a type that name a function under a key, with any qualifier."""
+    return [one for one in template.of_type(kind) if refers_to(one.properties.get(key), function)]
+
+
+def holds(group: Resource, function: Resource) -> bool:
+    """Whether a function is a target of a target group."""
+    return any(refers_to(target, function) for target in targets_of(group))
+
+
 def is_logical_id(wanted: FunctionReference, function: Resource) -> bool:
     """Whether bridge.toml contains the logical id of a function whose name CloudFormation chooses."""
     return is_generated(function) and wanted.name == function.id
@@ -230,12 +240,11 @@ def stack_of(template: Template, options: Options | None, certified: Iterable[st
 
 def held_by_lattice(template: Template, backends: Iterable[Backend]) -> list[Resource]:
     """The functions with another handler in Lattice's target groups that are neither a backend nor isolated."""
-    held = [target for group in lambda_groups(template) for target in targets_of(group)]
     behind = [backend.function for backend in backends]
     return [
         one
         for one in template.of_type("AWS::Lambda::Function")
-        if any(refers_to(target, one) for target in held)
+        if any(holds(group, one) for group in lambda_groups(template))
         and not (has_bridge_handler(one) or has_tenancy(one) or any(is_named(one, text, template) for text in behind))
     ]
 
@@ -305,7 +314,7 @@ def maps_in(value: object) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def listed(value: object) -> list[Any]:
+def items_of(value: object) -> list[Any]:
     """The items of a value that may be one item, a list, or missing."""
     return [] if value is None else value if isinstance(value, list) else [value]
 

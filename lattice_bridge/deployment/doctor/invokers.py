@@ -20,6 +20,7 @@ from lattice_bridge.deployment.doctor.facts import (
     RolePolicies,
     TargetGroup,
     Unread,
+    known,
     target_name,
     target_names,
 )
@@ -186,7 +187,7 @@ def _policy_findings(
 
 
 def _sends_to(group: TargetGroup, name: FunctionName) -> bool:
-    return not isinstance(group.targets, Unread) and any(target_name(one, name) == name for one in group.targets)
+    return any(target_name(one, name) == name for one in known(group.targets))
 
 
 def _may_send_to(group: TargetGroup, name: FunctionName, deployment: Deployment) -> bool:
@@ -218,9 +219,10 @@ def _missing_finding(
 def _wide_statements(name: FunctionName, deployment: Deployment) -> list[Statement]:
     """The statements of the bare name's policy whose resource may include its versions and aliases. PutResourcePolicy
     can set such a policy as a whole."""
+    if name.qualifier is None:
+        return []
     bare = next((one.statements for one in deployment.bridge.policies if one.name == FunctionName(name.arn)), ())
-    known = () if isinstance(bare, Unread) or name.qualifier is None else bare
-    wide = (one for one in known if one.not_resources is not None or any(map(is_pattern, one.resources)))
+    wide = (one for one in known(bare) if one.not_resources is not None or any(map(is_pattern, one.resources)))
     return [one for one in wide if one.may_name_resource(name.qualified)]
 
 
@@ -312,7 +314,7 @@ def _bypass_findings(function: DeployedFunction, deployment: Deployment, as_tena
     role_unread = any(isinstance(one.configuration, Unread) for one in deployment.all_serving)
     for policy in function.policies:
         subject = f"invoke permission {policy.name.label}"
-        for statement in () if isinstance(policy.statements, Unread) else policy.statements:
+        for statement in known(policy.statements):
             if (excess := _excess(statement, permitted)) is None:
                 continue
             level, principals = excess
