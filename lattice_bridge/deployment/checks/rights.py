@@ -202,8 +202,14 @@ class _Right:
 
     @property
     def is_about_invoking(self) -> bool:
-        about = any(_names(self.statement, action) is not False for action in (INVOKE, _INVOKE_ASYNC))
+        about = self._names(INVOKE) is not False or self._names(_INVOKE_ASYNC) is not False
         return about and (self.statement.not_resources is not None or bool(self.functions))
+
+    def _names(self, action: str) -> bool | None:
+        """Whether it is about an action; None if only a deployed stack knows."""
+        negated = self.statement.not_actions is not None
+        names = self.statement.names_action(action)
+        return None if unresolved(self.statement.not_actions or self.statement.actions) and names is negated else names
 
     def reaches(self, wanted: FunctionReference, template: Template) -> bool | None:
         """Whether it is about invoking what bridge.toml names; None if only a deployed stack knows."""
@@ -211,7 +217,7 @@ class _Right:
         covered = [_covers(one, wanted, template) for one in (self.functions if negated is None else negated)]
         found = True if True in covered else None if None in covered else False
         found = found if negated is None or found is None else not found
-        names = _names(self.statement, INVOKE)
+        names = self._names(INVOKE)
         return False if False in (found, names) else None if None in (found, names) else True
 
     def unknown_in(self, wanted: FunctionReference, template: Template) -> str:
@@ -221,18 +227,7 @@ class _Right:
             for one in patterns:
                 if _covers(one, wanted, template) is None:
                     return f"{key} is {one}"
-        return f"the actions are {_actions_of(statement)}"
-
-
-def _names(statement: Statement, action: str) -> bool | None:
-    """Whether a statement is about an action; None if only a deployed stack knows."""
-    is_negated = statement.not_actions is not None
-    names = statement.names_action(action)
-    return None if unresolved(statement.not_actions or statement.actions) and names is is_negated else names
-
-
-def _actions_of(statement: Statement) -> str:
-    return ", ".join(statement.not_actions or statement.actions)
+        return f"the actions are {', '.join(statement.not_actions or statement.actions)}"
 
 
 def _may_be_function(resource: str) -> bool:
@@ -455,13 +450,11 @@ def _assumed(role: Resource, template: Template) -> Iterator[TemplateFinding]:
         yield part.finding(role.id)
     permitted = Permitted(frozenset({("Service", LAMBDA)}), frozenset({template.account}), "sts:")
     for statement in statements:
-        names = [_names(statement, action) for action in ASSUMES]
-        if True in names:
-            for principal, level in unexpected(statement, permitted):
-                is_unsure = bool(statement.conditions) or unresolved(principal)
-                fix = f"write Principal: {{Service: {LAMBDA}}} alone"
-                actual = f"{principal} may assume it"
-                yield finding(role.id, actual, _ONLY_BRIDGE, fix, "warning" if is_unsure else level)
-        elif None in names and statement.effect == "Allow":
-            actual = f"the actions are {_actions_of(statement)}"
-            yield warning(role.id, actual, NOT_KNOWN, f"write Action: {ASSUME}")
+        for action in statement.actions:
+            if unresolved(action) and statement.effect == "Allow":
+                yield warning(role.id, f"Action is {action}", NOT_KNOWN, f"write Action: {ASSUME}")
+        known = replace(statement, actions=tuple(one for one in statement.actions if not unresolved(one)))
+        for principal, level in unexpected(known, permitted) if any(map(known.names_action, ASSUMES)) else ():
+            is_unsure = bool(statement.conditions) or unresolved(principal)
+            fix = f"write Principal: {{Service: {LAMBDA}}} alone"
+            yield finding(role.id, f"{principal} may assume it", _ONLY_BRIDGE, fix, "warning" if is_unsure else level)

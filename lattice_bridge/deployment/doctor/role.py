@@ -13,7 +13,7 @@ from typing import Final
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.deployment.doctor.facts import Configuration, Deployment, Function, Read, RolePolicies, Unread
 from lattice_bridge.deployment.doctor.findings import Finding, Level, listed, unread_finding
-from lattice_bridge.deployment.iam.access import granted, is_for_role
+from lattice_bridge.deployment.iam.access import Grant, granted, is_for_role
 from lattice_bridge.deployment.iam.policy import INVOKE, Statement, covers
 
 # ---- findings -------------------------------------------------------------------------------------------------------
@@ -75,32 +75,27 @@ def _policy_findings(
             expected = "a permissions boundary that allows what the bridge does"
             yield unread_finding(subject, policies.boundary, expected)
         for need in needs:
-            yield _need_finding(subject, role, need, policies.statements, policies, deployment)
+            grants = [granted(policies.statements, need.action, need.resource)]
+            if isinstance(policies.boundary, tuple):
+                grants.append(granted(policies.boundary, need.action, need.resource))
+            yield _need_finding(subject, role, need, grants, deployment)
         yield from _excess_findings(subject, needs, policies.statements, deployment)
 
 
-def _need_finding(
-    subject: str,
-    role: str,
-    need: Need,
-    statements: tuple[Statement, ...],
-    policies: RolePolicies,
-    deployment: Deployment,
-) -> Finding:
+def _need_finding(subject: str, role: str, need: Need, grants: list[Grant], deployment: Deployment) -> Finding:
+    """Judges one action. `grants` are of the role's own policies, and of its permissions boundary if it is known."""
+    own, *bounded = grants
     expected = f"{need.action} on {need.written}"
-    own = bounded = granted(statements, need.action, need.resource)
-    if isinstance(policies.boundary, tuple):
-        bounded = granted(policies.boundary, need.action, need.resource)
     if own == "denied":
         fix = f"remove the Deny of {need.action} from the policies of the role"
         return Finding("error", subject, "denied by a statement of its own policies", expected, fix)
     if own == "absent":
         level, actual = _without_own_policy(role, need, deployment)
         return Finding(level, subject, actual, expected, f"allow {expected} in a policy of the role")
-    if bounded in ("absent", "denied"):
+    if "absent" in bounded or "denied" in bounded:
         fix = f"allow {expected} in the permissions boundary, or give the role another one"
         return Finding("error", subject, "not within the permissions boundary", expected, fix)
-    conditional = "conditional" in (own, bounded)
+    conditional = "conditional" in grants
     actual = "allowed under a condition or with a variable, which is not evaluated" if conditional else "allowed"
     return Finding("ok", subject, actual, expected)
 
