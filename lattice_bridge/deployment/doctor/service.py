@@ -24,7 +24,7 @@ from lattice_bridge.deployment.doctor.facts import (
     target_names,
 )
 from lattice_bridge.deployment.doctor.findings import Finding, listed, unread_finding
-from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_nobody
+from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_no_caller
 
 # ---- services -------------------------------------------------------------------------------------------------------
 
@@ -87,7 +87,7 @@ def _auth_policy_finding(service: Service, configuration: Configuration) -> Find
         return Finding("error", subject, "admits no caller", expected, _new_policy(configuration))
     if policy.state != "Active":
         return Finding("error", subject, policy.state, "Active", _activation(service, configuration))
-    if admits_nobody(policy.statements, service.arn):
+    if admits_no_caller(policy.statements, service.arn):
         fix = f"allow vpc-lattice-svcs:Invoke on {service.arn}/*, and remove the Deny of every request"
         return Finding("error", subject, "admits no caller", expected, fix)
     anonymous = admits_anonymous(policy.statements, service.arn)

@@ -72,8 +72,8 @@ def admits_anonymous(statements: Collection[Statement], service: str | None = No
     )
 
 
-def admits_nobody(statements: Collection[Statement], service: str) -> bool:
-    """Whether a policy refuses every request: it allows nothing of the service, or denies all of it.
+def admits_no_caller(statements: Collection[Statement], service: str) -> bool:
+    """Whether a policy refuses every request: it allows no part of the service, or denies every part.
 
     Args:
         statements: of the policy.

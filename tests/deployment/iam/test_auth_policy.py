@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_nobody
+from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_no_caller
 from lattice_bridge.deployment.iam.policy import Statement, read_policy
 
 SERVICE: Final = "arn:aws:vpc-lattice:eu-west-1:123456789012:service/svc-0123456789abcdef0"
@@ -214,4 +214,4 @@ def test_deny_of_one_service_needs_its_arn() -> None:
 def test_policy_that_allows_nothing_of_the_service_admits_no_caller(
     statements: list[dict[str, Any]], admits_none: bool
 ) -> None:
-    assert admits_nobody(policy(*statements), SERVICE) is admits_none
+    assert admits_no_caller(policy(*statements), SERVICE) is admits_none

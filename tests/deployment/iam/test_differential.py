@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from lattice_bridge.deployment.iam.access import Permitted, admits_group, granted, may_admit_group, severity
-from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_nobody
+from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_no_caller
 from lattice_bridge.deployment.iam.policy import read_policy
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.front.authorization import NotAuthorized, authorize
@@ -105,7 +105,7 @@ def test_policy_that_admits_an_unsigned_request_is_never_called_safe(seed: int) 
             for context, path in product(UNSIGNED, (f"{SERVICE}/", f"{SERVICE}/health"))
         )
         read = read_policy({"Statement": policy})
-        judged = admits_anonymous(read, SERVICE) and not admits_nobody(read, SERVICE)
+        judged = admits_anonymous(read, SERVICE) and not admits_no_caller(read, SERVICE)
         assert judged or not admits_some, policy
 
 
