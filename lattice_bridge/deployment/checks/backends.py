@@ -17,7 +17,7 @@ from lattice_bridge.deployment.checks.invokers import ONLY_AT_CREATION, WRITE_TE
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     Bridge,
-    FunctionName,
+    FunctionReference,
     Stack,
     TemplateFinding,
     alias_fix,
@@ -27,9 +27,9 @@ from lattice_bridge.deployment.checks.stack import (
     is_generated,
     is_logical_id,
     maps_in,
-    parse_name,
+    parse_reference,
     part_of,
-    refers_to,
+    resources_of,
     seconds_of,
     variables_of,
     warning,
@@ -47,7 +47,7 @@ _NO_BACKEND: Final = "none"
 def backend_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """Differences between bridge.toml's backends and the template's functions."""
     for backend in stack.backends:
-        name = parse_name(backend.function)
+        name = parse_reference(backend.function)
         if name is None:
             continue
         for function in stack.functions:
@@ -59,7 +59,7 @@ def backend_findings(stack: Stack) -> Iterator[TemplateFinding]:
                 yield from _failures(function, name, backend, stack.template)
 
 
-def _name(function: Resource, name: FunctionName, backend: Backend) -> Iterator[TemplateFinding]:
+def _name(function: Resource, name: FunctionReference, backend: Backend) -> Iterator[TemplateFinding]:
     actual = f'bridge.toml has "{backend.function}"'
     if is_logical_id(name, function):
         expected = (
@@ -86,13 +86,11 @@ def _tenancy(function: Resource, backend: Backend) -> Iterator[TemplateFinding]:
         yield finding(function.id, actual, expected, fix)
 
 
-def _alias(function: Resource, name: FunctionName, backend: Backend, template: Template) -> Iterator[TemplateFinding]:
+def _alias(
+    function: Resource, name: FunctionReference, backend: Backend, template: Template
+) -> Iterator[TemplateFinding]:
     """A fault if the function lacks the alias. Only a deployed stack knows which versions exist."""
-    aliases = {
-        str(one.properties.get("Name"))
-        for one in template.of_type("AWS::Lambda::Alias")
-        if refers_to(one.properties.get("FunctionName"), function)
-    }
+    aliases = {str(one.properties.get("Name")) for one in resources_of(function, template, "AWS::Lambda::Alias")}
     alias = name.qualifier
     if alias in (None, "$LATEST", *aliases) or str(alias).isdecimal() or any(map(unresolved, aliases)):
         return
@@ -112,15 +110,15 @@ def _backend_timeout(function: Resource, backend: Backend) -> Iterator[TemplateF
 
 
 def _failures(
-    function: Resource, name: FunctionName, backend: Backend, template: Template
+    function: Resource, name: FunctionReference, backend: Backend, template: Template
 ) -> Iterator[TemplateFinding]:
     """A warning if Lambda drops asynchronous requests that failed three times."""
     if backend.invocation != "async" or function.properties.get("DeadLetterConfig"):
         return
     qualifier = name.qualifier or "$LATEST"
-    for config in template.of_type("AWS::Lambda::EventInvokeConfig"):
-        own, of = config.properties.get("Qualifier"), config.properties.get("FunctionName")
-        if refers_to(of, function) and (unresolved(own) or own == qualifier):
+    for config in resources_of(function, template, "AWS::Lambda::EventInvokeConfig"):
+        own = config.properties.get("Qualifier")
+        if unresolved(own) or own == qualifier:
             to = config.properties.get("DestinationConfig")
             if unresolved(to) or part_of(config, "DestinationConfig").get("OnFailure"):
                 return

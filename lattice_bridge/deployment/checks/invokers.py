@@ -19,29 +19,29 @@ from lattice_bridge.deployment.checks.stack import (
     Stack,
     TemplateFinding,
     finding,
+    holds,
     lambda_groups,
     name_of,
     part_of,
     refers_to,
+    resources_of,
     targets_of,
     warning,
 )
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
-from lattice_bridge.deployment.cloudformation.values import ACCOUNT, as_text, marker, unresolved
+from lattice_bridge.deployment.cloudformation.values import as_text, marker, unresolved
+from lattice_bridge.deployment.iam.access import LATTICE, account_of
 from lattice_bridge.deployment.iam.policy import is_pattern, matches
 
-LATTICE: Final = "vpc-lattice.amazonaws.com"
 SINGLE_GROUP: Final = re.compile(r"arn:[^:]*:vpc-lattice:[^:]*:[^:]*:targetgroup/[^*?]+")
 """The ARN of one target group."""
 WRITE_TENANCY: Final = "TenancyConfig: {TenantIsolationMode: PER_TENANT}"
 ONLY_AT_CREATION: Final = "tenancy is chosen when a function is created, so a function without it has to be replaced"
 _NO_TENANT: Final = "Whatever invokes an isolated function has to send a tenant id, and this does not"
 _INVOKES: Final = ("lambda:invokefunction", "lambda:invokefunctionurl", "lambda:invokeasync")
-_REFERS: Final = (
-    ("AWS::Lambda::Permission", "FunctionName"),
-    ("AWS::Lambda::EventSourceMapping", "FunctionName"),
-    ("AWS::Lambda::Url", "TargetFunctionArn"),
-)
+_PERMISSION: Final = "AWS::Lambda::Permission"
+_URL: Final = ("AWS::Lambda::Url", "TargetFunctionArn")
+_REFERS: Final = ((_PERMISSION, "FunctionName"), ("AWS::Lambda::EventSourceMapping", "FunctionName"), _URL)
 
 # ---- permissions, URLs and event source mappings --------------------------------------------------------------------
 
@@ -49,29 +49,21 @@ _REFERS: Final = (
 def permission_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """Faults in the permissions on bridges and isolated functions, and the references that are not known."""
     for bridge in (one.function for one in stack.bridges):
-        for one in permissions_on(bridge, stack.template):
+        for one in resources_of(bridge, stack.template, _PERMISSION):
             if one.properties.get("Principal") == LATTICE:
                 yield from _source(one, bridge, stack)
             elif invokes(one):
                 yield _stranger(one, bridge, stack.template, ONLY_LATTICE, f"write Principal: {LATTICE} alone")
-        for one in stack.template.of_type("AWS::Lambda::Url"):
-            if refers_to(one.properties.get("TargetFunctionArn"), bridge):
-                yield finding(one.id, f"{name_of(bridge)} has a function URL", ONLY_LATTICE, "remove FunctionUrlConfig")
-        for one in stack.template.of_type("AWS::Lambda::EventSourceMapping"):
-            if refers_to(one.properties.get("FunctionName"), bridge):
-                actual = f"it sends other events to the bridge, {name_of(bridge)}"
-                yield finding(one.id, actual, ONLY_LATTICE, "map the source to another function")
+        for one in resources_of(bridge, stack.template, *_URL):
+            yield finding(one.id, f"{name_of(bridge)} has a function URL", ONLY_LATTICE, "remove FunctionUrlConfig")
+        for one in resources_of(bridge, stack.template, "AWS::Lambda::EventSourceMapping"):
+            actual = f"it sends other events to the bridge, {name_of(bridge)}"
+            yield finding(one.id, actual, ONLY_LATTICE, "map the source to another function")
     for function in stack.isolated:
-        for one in permissions_on(function, stack.template):
+        for one in resources_of(function, stack.template, _PERMISSION):
             if invokes(one) and not _is_excused(one, function, stack.template):
                 yield _stranger(one, function, stack.template, _NO_TENANT, "remove this permission")
     yield from _unknown_references(stack)
-
-
-def permissions_on(function: Resource, template: Template) -> list[Resource]:
-    """The permissions whose FunctionName is a function, one of its aliases or versions."""
-    every = template.of_type("AWS::Lambda::Permission")
-    return [one for one in every if refers_to(one.properties.get("FunctionName"), function)]
 
 
 def invokes(permission: Resource) -> bool:
@@ -89,7 +81,7 @@ def _source(permission: Resource, bridge: Resource, stack: Stack) -> Iterator[Te
         yield finding(permission.id, "no SourceArn", ONLY_LATTICE, "write SourceArn: the target group's ARN")
     elif source in groups:
         held = targets_of(groups[source])
-        if not any(refers_to(target, bridge) or unresolved(target) for target in held):
+        if not holds(groups[source], bridge) and not any(map(unresolved, held)):
             actual = f"SourceArn is {source}, of {groups[source].id}, which does not hold {name_of(bridge)}"
             fix = "write SourceArn: the ARN of the target group that holds it"
             yield finding(permission.id, actual, ONLY_LATTICE, fix, "error" if held else "warning")
@@ -108,10 +100,9 @@ def _source(permission: Resource, bridge: Resource, stack: Stack) -> Iterator[Te
 def _stranger(permission: Resource, function: Resource, template: Template, expected: str, fix: str) -> TemplateFinding:
     """A permission for another principal than Lattice. One of the same account is a warning."""
     principal = str(permission.properties.get("Principal"))
-    account = template.given.get("AWS::AccountId", ACCOUNT)
-    own = principal == account or re.fullmatch(rf"arn:[^:]*:(iam|sts)::{re.escape(account)}:.+", principal) is not None
+    is_own = unresolved(principal) or account_of(principal) == template.account
     actual = f"{principal} may invoke {name_of(function)}"
-    return finding(permission.id, actual, expected, fix, "warning" if own or unresolved(principal) else "error")
+    return finding(permission.id, actual, expected, fix, "warning" if is_own else "error")
 
 
 def _is_excused(permission: Resource, function: Resource, template: Template) -> bool:
@@ -123,8 +114,7 @@ def _is_excused(permission: Resource, function: Resource, template: Template) ->
     for_url = as_text(properties.get("InvokedViaFunctionUrl")).lower() == "true" or (
         "FunctionUrlAuthType" in properties and str(properties.get("Action")).lower() == "lambda:invokefunctionurl"
     )
-    urls = template.of_type("AWS::Lambda::Url")
-    return for_url and any(refers_to(one.properties.get("TargetFunctionArn"), function) for one in urls)
+    return for_url and bool(resources_of(function, template, *_URL))
 
 
 def _is_for_sending_api(source: str, function: Resource, template: Template) -> bool:
@@ -151,7 +141,7 @@ def _unknown_references(stack: Stack) -> Iterator[TemplateFinding]:
         if unresolved(text) and not stack.names_function(text):
             fix = "write !Ref or !GetAtt of a resource in this template"
             yield warning(one.id, f"{key} is {text}", NOT_KNOWN, fix)
-    for one in stack.template.of_type("AWS::Lambda::Permission"):
+    for one in stack.template.of_type(_PERMISSION):
         if unresolved(action := one.properties.get("Action")):
             yield warning(one.id, f"Action is {action}", NOT_KNOWN, "write Action: lambda:InvokeFunction")
 
@@ -171,7 +161,7 @@ def tenancy_findings(stack: Stack) -> Iterator[TemplateFinding]:
             yield from _direct_invoker(function, resource)
             yield from _other_invoker(function, resource)
         for group in lambda_groups(stack.template):
-            if any(refers_to(target, function) for target in targets_of(group)):
+            if holds(group, function):
                 actual = f"it is itself a target of Lattice ({group.id})"
                 fix = "write the bridge's alias in Targets, and the function under [[backend]] in bridge.toml"
                 yield finding(function.id, actual, _NO_TENANT, fix)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lattice_bridge.deployment.checks.invokers import LATTICE, SINGLE_GROUP, invokes, permissions_on
+from lattice_bridge.deployment.checks.invokers import SINGLE_GROUP, invokes
 from lattice_bridge.deployment.checks.rights import read_statements
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
@@ -19,17 +19,20 @@ from lattice_bridge.deployment.checks.stack import (
     finding,
     has_tenancy,
     held_by_lattice,
+    holds,
     lambda_groups,
     name_of,
-    parse_name,
+    parse_reference,
     part_of,
     refers_to,
+    resources_of,
     seconds_of,
     targets_of,
     warning,
 )
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import unresolved
+from lattice_bridge.deployment.iam.access import LATTICE
 from lattice_bridge.deployment.iam.auth_policy import admits_anonymous
 from lattice_bridge.review.finding import Level
 
@@ -88,7 +91,7 @@ def _of_a_bridge(group: Resource, target: str, bridge: Resource, stack: Stack) -
         return
     yield from _version(group, "error")
     yield from _certificates(group, stack.certified)
-    name = parse_name(target)
+    name = parse_reference(target)
     if name is not None and name.qualifier in (None, _LATEST, *_aliases_of_latest(bridge, stack.template)):
         by_alias = f", by its alias {name.qualifier}" if name.qualifier not in (None, _LATEST) else ""
         actual = f"the target is the function {bridge.id} itself{by_alias}"
@@ -98,8 +101,7 @@ def _of_a_bridge(group: Resource, target: str, bridge: Resource, stack: Stack) -
 
 def _aliases_of_latest(bridge: Resource, template: Template) -> list[object]:
     """The names of the bridge's aliases that point to no version."""
-    aliases = [one.properties for one in template.of_type("AWS::Lambda::Alias")]
-    aliases = [one for one in aliases if refers_to(one.get("FunctionName"), bridge)]
+    aliases = [one.properties for one in resources_of(bridge, template, "AWS::Lambda::Alias")]
     return [one.get("Name") for one in aliases if one.get("FunctionVersion") == _LATEST]
 
 
@@ -137,15 +139,15 @@ def _permission(group: Resource, target: str, bridge: Resource, stack: Stack) ->
     for name in (one.properties.get("FunctionName") for one in every):
         if not stack.names_function(name) if unresolved(name) else stack.may_be_bridge(name) is not None:
             return  # it may be the one, which is a finding of its own
-    own = [one for one in permissions_on(bridge, stack.template) if one in every]
+    own = [one for one in resources_of(bridge, stack.template, "AWS::Lambda::Permission") if one in every]
     own = [one for one in own if invokes(one) and _may_be_from(one, group)]
-    if any(parse_name(one.properties.get("FunctionName")) == parse_name(target) for one in own):
+    if any(parse_reference(one.properties.get("FunctionName")) == parse_reference(target) for one in own):
         return
     for one in own:
         actual = f"FunctionName is {one.properties.get('FunctionName')}, and the target is {target}"
         yield warning(one.id, actual, _PERMISSION_NEEDED, fix)
     if not own:
-        actual = f"no permission of this template lets Lattice invoke {parse_name(target)}"
+        actual = f"no permission of this template lets Lattice invoke {parse_reference(target)}"
         yield warning(group.id, actual, _PERMISSION_NEEDED, fix)
 
 
@@ -159,8 +161,7 @@ def _held(bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
     if has_tenancy(bridge):
         expected = "Lattice sends no tenant id, so Lambda refuses every event for an isolated function"
         yield finding(bridge.id, "the bridge is isolated", expected, "remove its TenancyConfig")
-    groups = lambda_groups(stack.template)
-    if not any(refers_to(target, bridge) for group in groups for target in targets_of(group)):
+    if not any(holds(group, bridge) for group in lambda_groups(stack.template)):
         actual = f"no target group of this template holds {name_of(bridge)}"
         fix = "write an AWS::VpcLattice::TargetGroup with its alias as target, or check the group yourself"
         yield warning(bridge.id, actual, NOT_KNOWN, fix)

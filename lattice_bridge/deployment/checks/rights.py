@@ -7,7 +7,6 @@ the bridge, or a pattern of functions. Every policy counts, wherever it is attac
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,35 +17,28 @@ from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     ONLY_LATTICE,
     Bridge,
-    FunctionName,
+    FunctionReference,
     Stack,
     TemplateFinding,
     finding,
     has_name,
     is_logical_id,
     is_named,
-    listed,
+    items_of,
     may_be,
     name_of,
-    parse_name,
+    parse_reference,
     refers_to,
     warning,
     without_placeholder,
 )
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT, MARKER, unresolved
-from lattice_bridge.deployment.iam.policy import (
-    INVOKE,
-    BadPolicy,
-    Statement,
-    matches,
-    overlap,
-    read_statement,
-)
+from lattice_bridge.deployment.iam.access import ASSUME, ASSUMES, LAMBDA, Permitted, grant_of, unexpected
+from lattice_bridge.deployment.iam.policy import INVOKE, BadPolicy, Statement, matches, overlap, read_statement
 from lattice_bridge.review.finding import Level
 
 _INVOKE_ASYNC: Final = "lambda:InvokeAsync"
-_ASSUMES: Final = ("sts:AssumeRole", "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity")
 _HOLDERS: Final = ("AWS::IAM::Role", "AWS::IAM::User", "AWS::IAM::Group")
 _POLICIES: Final = (
     *("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"),
@@ -67,7 +59,7 @@ _ONLY_BRIDGE: Final = "Only the bridge may have its role: any other holder can b
 # ---- policies -------------------------------------------------------------------------------------------------------
 
 
-class Unread(NamedTuple):
+class UncheckedPart(NamedTuple):
     """A part of a policy that was not read.
 
     Attributes:
@@ -87,7 +79,7 @@ class Unread(NamedTuple):
         return warning(place, f"a policy was not checked: {self.reason}", NOT_KNOWN, fix)
 
 
-def read_statements(written: object) -> tuple[list[Statement], list[Unread]]:
+def read_statements(written: object) -> tuple[list[Statement], list[UncheckedPart]]:
     """The statements of a policy, which is a map or JSON text, and the parts that were not read."""
     if isinstance(written, str):
         with suppress(ValueError, RecursionError):  # the text itself is then the reason
@@ -95,16 +87,16 @@ def read_statements(written: object) -> tuple[list[Statement], list[Unread]]:
     if written is None:
         return [], []
     statements: list[Statement] = []
-    unread: list[Unread] = []
+    unread: list[UncheckedPart] = []
     whole = isinstance(written, dict) and _unknown_part(written) is None
-    for part in listed(written.get("Statement")) if isinstance(written, dict) and whole else [written]:
+    for part in items_of(written.get("Statement")) if isinstance(written, dict) and whole else [written]:
         if (reason := _unknown_part(part)) is not None:
-            unread.append(Unread(reason))
+            unread.append(UncheckedPart(reason))
             continue
         try:
             statements.append(read_statement(_with_known_operands(part)))
         except BadPolicy as error:
-            unread.append(Unread(str(error), is_malformed=True))
+            unread.append(UncheckedPart(str(error), is_malformed=True))
     return statements, unread
 
 
@@ -143,21 +135,21 @@ class _Policy:
     place: str
     roles: frozenset[str]
     statements: list[Statement]
-    unread: list[Unread]
+    unread: list[UncheckedPart]
 
 
 def _policies_of(template: Template) -> Iterator[_Policy]:
     for holder in template.of_type(*_HOLDERS):
         roles = frozenset({_role_name(holder.arn)} if holder.type == "AWS::IAM::Role" else ())
-        for policy in listed(holder.properties.get("Policies")):
+        for policy in items_of(holder.properties.get("Policies")):
             written = policy.get("PolicyDocument") if isinstance(policy, dict) else policy
             yield _Policy(holder.id, roles, *read_statements(written))
     for policy in template.of_type(*_POLICIES):
-        named = [*listed(policy.properties.get("Roles")), *listed(policy.properties.get("RoleName"))]
+        named = [*items_of(policy.properties.get("Roles")), *items_of(policy.properties.get("RoleName"))]
         attached = [
             role.arn
             for role in template.of_type("AWS::IAM::Role")
-            if any(_is_policy(arn, policy) for arn in listed(role.properties.get("ManagedPolicyArns")))
+            if any(_is_policy(arn, policy) for arn in items_of(role.properties.get("ManagedPolicyArns")))
         ]
         roles = frozenset(map(_role_name, (*named, *attached)))
         yield _Policy(policy.id, roles, *read_statements(policy.properties.get("PolicyDocument")))
@@ -219,7 +211,7 @@ class _Right:
         names = self.statement.names_action(action)
         return None if unresolved(self.statement.not_actions or self.statement.actions) and names is negated else names
 
-    def reaches(self, wanted: FunctionName, template: Template) -> bool | None:
+    def reaches(self, wanted: FunctionReference, template: Template) -> bool | None:
         """Whether it is about invoking what bridge.toml names; None if only a deployed stack knows."""
         negated = self.statement.not_resources
         covered = [_covers(one, wanted, template) for one in (self.functions if negated is None else negated)]
@@ -228,7 +220,7 @@ class _Right:
         names = self._names(INVOKE)
         return False if False in (found, names) else None if None in (found, names) else True
 
-    def unknown_in(self, wanted: FunctionName, template: Template) -> str:
+    def unknown_in(self, wanted: FunctionReference, template: Template) -> str:
         """The unresolved part because of which it is not known whether it is about a function."""
         statement = self.statement
         for key, patterns in (("NotResource", statement.not_resources or ()), ("Resource", statement.resources)):
@@ -243,7 +235,7 @@ def _may_be_function(resource: str) -> bool:
     return parts[0] != "arn" or len(parts) < 3 or matches(parts[2], "lambda") or unresolved(parts[2])
 
 
-def _covers(resource: str, wanted: FunctionName, template: Template) -> bool | None:
+def _covers(resource: str, wanted: FunctionReference, template: Template) -> bool | None:
     """Whether a policy's Resource is for what bridge.toml names; None if only a deployed stack knows."""
     known = template.given
     region, account = wanted.region or known.get("AWS::Region"), wanted.account or known.get("AWS::AccountId")
@@ -262,7 +254,7 @@ def _covers(resource: str, wanted: FunctionName, template: Template) -> bool | N
 
 def _is_open(resource: str, template: Template) -> bool:
     """Whether something is unresolved beside the name of one of the template's own functions."""
-    found = parse_name(resource)
+    found = parse_reference(resource)
     functions = [one for one in template.of_type("AWS::Lambda::Function") if has_name(one)]
     own = found is not None and any(found.name == name_of(one) for one in functions)
     return unresolved(found.qualifier if found is not None and own else resource)
@@ -280,7 +272,7 @@ def right_findings(stack: Stack) -> Iterator[TemplateFinding]:
             yield from _wide(right, stack)
             yield from _on_a_bridge(right, stack)
     for holder in stack.template.of_type(*_HOLDERS):
-        for arn in listed(holder.properties.get("ManagedPolicyArns")):
+        for arn in items_of(holder.properties.get("ManagedPolicyArns")):
             if _is_of_aws(arn) and _role_name(arn) in _WIDE:
                 fix = "write a statement with lambda:InvokeFunction on each function's ARN"
                 yield finding(holder.id, f"it has the managed policy {arn}", _ONLY_MEANT, fix)
@@ -305,7 +297,7 @@ def _of_a_bridge(bridge: Bridge, rights: list[_Right], stack: Stack) -> Iterator
     parts = [part for policy in _policies_of(template) if name in policy.roles for part in policy.unread]
     unread = [part.reason for part in parts if not part.is_malformed]
     for backend in bridge.backends:
-        wanted = parse_name(backend.function)
+        wanted = parse_reference(backend.function)
         if wanted is not None and not any(is_logical_id(wanted, one) for one in stack.functions):
             yield from _right(backend, wanted, own, unread, role.id, template)
     if stack.compared:
@@ -314,21 +306,21 @@ def _of_a_bridge(bridge: Bridge, rights: list[_Right], stack: Stack) -> Iterator
 
 def _policies_elsewhere(role: Resource, template: Template) -> list[str]:
     own = template.of_type("AWS::IAM::ManagedPolicy")
-    arns = listed(role.properties.get("ManagedPolicyArns"))
+    arns = items_of(role.properties.get("ManagedPolicyArns"))
     return sorted(str(arn) for arn in arns if not _is_of_aws(arn) and not any(_is_policy(arn, one) for one in own))
 
 
 def _right(
-    backend: Backend, wanted: FunctionName, own: list[_Right], unread: list[str], role: str, template: Template
+    backend: Backend, wanted: FunctionReference, own: list[_Right], unread: list[str], role: str, template: Template
 ) -> Iterator[TemplateFinding]:
     needed = f"Without the right, every request to {backend.path} is a 500 (access_denied)"
-    about = [(one, one.reaches(wanted, template)) for one in own]
-    for right in (one for one, reached in about if one.statement.effect == "Deny" and reached is not False):
-        sure = not right.statement.conditions and (right, True) in about
+    about = [(one, reached) for one in own if (reached := one.reaches(wanted, template)) is not False]
+    for right, reached in ((one, reached) for one, reached in about if one.statement.effect == "Deny"):
+        sure = grant_of([(right.statement, reached)]) == "denied"
         actual = f'lambda:InvokeFunction {"is" if sure else "may be"} denied on "{backend.function}"'
         yield finding(right.place, actual, needed, "remove this Deny", "error" if sure else "warning")
     allowing = [(one, reached) for one, reached in about if one.statement.effect == "Allow"]
-    if any(reached and not one.statement.conditions for one, reached in allowing):
+    if grant_of((one.statement, reached) for one, reached in allowing) == "allowed":
         return
     if any(reached for _, reached in allowing):
         actual = f'lambda:InvokeFunction is allowed on "{backend.function}" under a condition only'
@@ -342,16 +334,15 @@ def _right(
 
 
 def _surplus(own: list[_Right], role: str, stack: Stack) -> Iterator[TemplateFinding]:
-    wanted = [found for backend in stack.backends if (found := parse_name(backend.function)) is not None]
+    wanted = [found for backend in stack.backends if (found := parse_reference(backend.function)) is not None]
     allowed = [text for one in own if one.statement.effect == "Allow" for text in one.functions]
     single = {text for text in allowed if text.startswith("arn:") and not _has_wildcard(text)}
     misnamed = [one for one in stack.functions if any(is_logical_id(name, one) for name in wanted)]
     for text in sorted(single):
         covered = any(_covers(text, one, stack.template) is not False for one in wanted)
         if not covered and not any(refers_to(text, one) for one in misnamed):
-            actual = (
-                f'lambda:InvokeFunction is allowed on "{parse_name(text) or text}", which bridge.toml does not name'
-            )
+            written = parse_reference(text) or text
+            actual = f'lambda:InvokeFunction is allowed on "{written}", which bridge.toml does not name'
             yield warning(role, actual, "The bridge needs no right that it does not use", "remove it from the Resource")
 
 
@@ -387,9 +378,9 @@ def _level(pattern: str, right: _Right, stack: Stack) -> Level | None:
     """How bad a pattern is; None if it does not concern the bridge. A bridge named alone is another finding."""
     if right.roles & {_role_name(one.function.properties.get("Role")) for one in stack.bridges}:
         return "error"
-    found = parse_name(pattern)
+    found = parse_reference(pattern)
     if found is not None and not _has_wildcard(found.name):
-        elsewhere = [parse_name(one.function) for one in stack.backends if one.isolated]
+        elsewhere = [parse_reference(one.function) for one in stack.backends if one.isolated]
         isolated = [one.name for one in elsewhere if one] + [name_of(one) for one in stack.isolated]
         return "warning" if found.name in isolated else None
     reached = _pattern_reaches(pattern, stack)
@@ -401,18 +392,18 @@ def _pattern_reaches(pattern: str, stack: Stack) -> bool | None:
     behind = [one.function for one in stack.backends]
     own = [one.function for one in stack.bridges]
     own += [one for one in stack.functions if any(is_named(one, text, stack.template) for text in behind)]
-    wanted = [FunctionName(name_of(one)) for one in own]
-    wanted += [found for text in behind if (found := parse_name(text)) is not None]
+    wanted = [FunctionReference(name_of(one)) for one in own]
+    wanted += [found for text in behind if (found := parse_reference(text)) is not None]
     if any(_overlaps(pattern, one, stack.template) for one in wanted):
         return True
-    found = parse_name(pattern)
+    found = parse_reference(pattern)
     if found is not None and any(found.name.rstrip("*") == name_of(one) for one in stack.functions):
         return False  # the whole name is known, and it is another function's
     opened = [replace(one, name=MARKER.sub("*", one.name)) for one in wanted]
     return None if any(_overlaps(MARKER.sub("*", pattern), one, stack.template) for one in opened) else False
 
 
-def _overlaps(pattern: str, wanted: FunctionName, template: Template) -> bool:
+def _overlaps(pattern: str, wanted: FunctionReference, template: Template) -> bool:
     """Whether a pattern may match a function, or its aliases and versions. Placeholder accounts and regions match."""
     known = template.given
     region = known.get("AWS::Region") and (wanted.region or known["AWS::Region"])
@@ -433,7 +424,7 @@ def _on_a_bridge(right: _Right, stack: Stack) -> Iterator[TemplateFinding]:
                 actual = f"lambda:InvokeFunction is allowed on the bridge, {name_of(bridge.function)}"
                 yield finding(right.place, actual, ONLY_LATTICE, fix)
         if (may_be_one := stack.may_be_bridge(resource)) is not None:
-            which = f"{parse_name(resource)}, which may be the bridge, {may_be_one.function.id}"
+            which = f"{parse_reference(resource)}, which may be the bridge, {may_be_one.function.id}"
             actual = f"lambda:InvokeFunction is allowed on {which}"
             yield warning(right.place, actual, ONLY_LATTICE, fix)
 
@@ -457,13 +448,13 @@ def _assumed(role: Resource, template: Template) -> Iterator[TemplateFinding]:
     statements, unread = read_statements(role.properties.get("AssumeRolePolicyDocument"))
     for part in unread:
         yield part.finding(role.id)
-    account = re.escape(template.given.get("AWS::AccountId", ACCOUNT))
+    permitted = Permitted(frozenset({("Service", LAMBDA)}), frozenset({template.account}), "sts:")
     for statement in statements:
-        if statement.effect != "Allow" or not any(map(statement.names_action, _ASSUMES)):
-            continue
-        named = [name for kind, name in statement.principals if kind in ("AWS", "*")]
-        for principal in ["every principal but those in NotPrincipal"] if statement.all_but else named:
-            own = re.fullmatch(rf"(arn:[^:]*:(iam|sts)::)?{account}(:.+)?", principal) is not None
-            level: Level = "warning" if own or statement.conditions or unresolved(principal) else "error"
-            fix = "write Principal: {Service: lambda.amazonaws.com} alone"
-            yield finding(role.id, f"{principal} may assume it", _ONLY_BRIDGE, fix, level)
+        for action in statement.actions:
+            if unresolved(action) and statement.effect == "Allow":
+                yield warning(role.id, f"Action is {action}", NOT_KNOWN, f"write Action: {ASSUME}")
+        known = replace(statement, actions=tuple(one for one in statement.actions if not unresolved(one)))
+        for principal, level in unexpected(known, permitted) if any(map(known.names_action, ASSUMES)) else ():
+            is_unsure = bool(statement.conditions) or unresolved(principal)
+            fix = f"write Principal: {{Service: {LAMBDA}}} alone"
+            yield finding(role.id, f"{principal} may assume it", _ONLY_BRIDGE, fix, "warning" if is_unsure else level)

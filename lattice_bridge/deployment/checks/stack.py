@@ -63,7 +63,7 @@ _FUNCTION: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionName:
+class FunctionReference:
     """A function as a text names it.
 
     Attributes:
@@ -81,17 +81,17 @@ class FunctionName:
         return f"{self.name}:{self.qualifier}" if self.qualifier else self.name
 
 
-def parse_name(text: object) -> FunctionName | None:
+def parse_reference(text: object) -> FunctionReference | None:
     """The function that a name, a partial ARN or an ARN names; None if the text is something else.
 
-    >>> str(parse_name("arn:aws:lambda:eu-west-1:123456789012:function:orders:live"))
+    >>> str(parse_reference("arn:aws:lambda:eu-west-1:123456789012:function:orders:live"))
     'orders:live'
     """
     match = _FUNCTION.fullmatch(str(text))
     if match is None:
         return None
     parts = match.groupdict()
-    return FunctionName(
+    return FunctionReference(
         parts["name"], parts["qualifier"], parts["region"] or parts["region_"], parts["account"] or parts["account_"]
     )
 
@@ -113,16 +113,26 @@ def is_generated(function: Resource) -> bool:
 
 def refers_to(text: object, function: Resource) -> bool:
     """Whether a text in the template names a function, with any qualifier."""
-    found = parse_name(text)
+    found = parse_reference(text)
     return found is not None and found.name == name_of(function)
 
 
-def is_logical_id(wanted: FunctionName, function: Resource) -> bool:
+def resources_of(function: Resource, template: Template, kind: str, key: str = "FunctionName") -> list[Resource]:
+    """The resources of a type that name a function under a key, with any qualifier."""
+    return [one for one in template.of_type(kind) if refers_to(one.properties.get(key), function)]
+
+
+def holds(group: Resource, function: Resource) -> bool:
+    """Whether a function is a target of a target group."""
+    return any(refers_to(target, function) for target in targets_of(group))
+
+
+def is_logical_id(wanted: FunctionReference, function: Resource) -> bool:
     """Whether bridge.toml contains the logical id of a function whose name CloudFormation chooses."""
     return is_generated(function) and wanted.name == function.id
 
 
-def is_function(wanted: FunctionName, function: Resource, template: Template) -> bool:
+def is_function(wanted: FunctionReference, function: Resource, template: Template) -> bool:
     """Whether bridge.toml's name may be a function's. False if no part of the function's name is known."""
     known = template.given
     both = ((wanted.account, known.get("AWS::AccountId")), (wanted.region, known.get("AWS::Region")))
@@ -194,10 +204,10 @@ class Stack:
 
     def may_be_bridge(self, text: object) -> Bridge | None:
         """The bridge whose partly known name a text may be; None if the text certainly names another function."""
-        found = parse_name(text)
+        found = parse_reference(text)
         if found is None or unresolved(found.name) or is_pattern(found.name):
             return None
-        others = [parse_name(backend.function) for backend in self.backends]
+        others = [parse_reference(backend.function) for backend in self.backends]
         if found.name in [one.name for one in others if one] or self.names_function(text):
             return None
         return next((one for one in self.bridges if is_function(found, one.function, self.template)), None)
@@ -230,12 +240,11 @@ def stack_of(template: Template, options: Options | None, certified: Iterable[st
 
 def held_by_lattice(template: Template, backends: Iterable[Backend]) -> list[Resource]:
     """The functions with another handler in Lattice's target groups that are neither a backend nor isolated."""
-    held = [target for group in lambda_groups(template) for target in targets_of(group)]
     behind = [backend.function for backend in backends]
     return [
         one
         for one in template.of_type("AWS::Lambda::Function")
-        if any(refers_to(target, one) for target in held)
+        if any(holds(group, one) for group in lambda_groups(template))
         and not (has_bridge_handler(one) or has_tenancy(one) or any(is_named(one, text, template) for text in behind))
     ]
 
@@ -249,7 +258,7 @@ def has_bridge_handler(function: Resource) -> bool:
 
 def is_named(function: Resource, text: str, template: Template) -> bool:
     """Whether bridge.toml's text for a function may name this one."""
-    found = parse_name(text)
+    found = parse_reference(text)
     return found is not None and is_function(found, function, template)
 
 
@@ -305,7 +314,7 @@ def maps_in(value: object) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def listed(value: object) -> list[Any]:
+def items_of(value: object) -> list[Any]:
     """The items of a value that may be one item, a list, or missing."""
     return [] if value is None else value if isinstance(value, list) else [value]
 

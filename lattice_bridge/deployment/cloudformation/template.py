@@ -15,6 +15,7 @@ from typing import Any, Final
 from lattice_bridge.deployment.cloudformation.resolver import Resolver
 from lattice_bridge.deployment.cloudformation.sam import is_sam, transforms_of, translated
 from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed, read_document, read_text
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 
 _FOLLOWED: Final = ("AWS::LanguageExtensions", "AWS::Serverless-2016-10-31")
 """Transforms that are followed here, or whose effect is visible where it is used."""
@@ -56,6 +57,11 @@ class Template:
     unresolved: tuple[tuple[str, str], ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
     given: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def account(self) -> str:
+        """The value of `AWS::AccountId`."""
+        return self.given.get("AWS::AccountId", ACCOUNT)
 
     def of_type(self, *types: str) -> list[Resource]:
         """The resources of some types, in the order of the file."""

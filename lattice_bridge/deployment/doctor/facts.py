@@ -37,6 +37,12 @@ class Unread:
 T = TypeVar("T")
 Read: TypeAlias = T | Unread
 
+
+def known(fact: Read[tuple[T, ...]]) -> tuple[T, ...]:
+    """What was read; nothing if it could not be read."""
+    return () if isinstance(fact, Unread) else fact
+
+
 # ---- Lambda ---------------------------------------------------------------------------------------------------------
 
 _FUNCTION: Final = re.compile(
@@ -179,10 +185,14 @@ class DeployedFunction:
     versions_left: Read[int] = 0
     urls: Read[tuple[str, ...]] = ()
 
+    @property
+    def own_policy(self) -> Read[tuple[Statement, ...]] | None:
+        """The statements of the resource policy that applies to an Invoke of `name`; None if it was not read."""
+        return next((one.statements for one in self.policies if one.name == self.name.policy_name), None)
+
     def alias(self, name: FunctionName) -> Alias | None:
         """The alias that a name means; None also where the aliases could not be read."""
-        known = () if isinstance(self.aliases, Unread) else self.aliases
-        return next((alias for alias in known if alias.name == name.qualifier), None)
+        return next((alias for alias in known(self.aliases) if alias.name == name.qualifier), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +283,7 @@ def target_name(target: str, bridge: FunctionName) -> FunctionName | None:
 
 def target_names(groups: Iterable[Read[TargetGroup]], bridge: FunctionName) -> tuple[FunctionName, ...]:
     """The names of the bridge that are targets of the groups."""
-    known = (group.targets for group in groups if isinstance(group, TargetGroup))
-    targets = (target for one in known if not isinstance(one, Unread) for target in one)
+    targets = (target for group in groups if isinstance(group, TargetGroup) for target in known(group.targets))
     return tuple(dict.fromkeys(name for target in targets if (name := target_name(target, bridge))))
 
 
@@ -380,9 +389,8 @@ class Deployment:
     @property
     def groups_are_known(self) -> bool:
         """All target groups and their targets could be read."""
-        known = self.known_groups
-        targets_are_known = not any(isinstance(group.targets, Unread) for group in known)
-        return self.groups_unread is None and len(known) == len(self.groups) and targets_are_known
+        targets_are_known = not any(isinstance(group.targets, Unread) for group in self.known_groups)
+        return self.groups_unread is None and len(self.known_groups) == len(self.groups) and targets_are_known
 
     @property
     def all_serving(self) -> tuple[ServingVersion, ...]:

@@ -2,15 +2,14 @@
 
 Rule: no policy restricts which tenant an invoker names, and an invoker of the bridge writes the event. So Lattice alone
 may invoke the bridge, from its target groups; the bridge's role alone may invoke a backend; Lambda alone may assume the
-role. A statement is as bad as the worst that it allows, and a principal that may change a function may do all that the
-function may.
+role. A principal that may change a function may do all that the function may.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
 from lattice_bridge.deployment.doctor.facts import (
     BackendFunction,
@@ -21,6 +20,7 @@ from lattice_bridge.deployment.doctor.facts import (
     RolePolicies,
     TargetGroup,
     Unread,
+    known,
     target_name,
     target_names,
 )
@@ -34,89 +34,45 @@ from lattice_bridge.deployment.doctor.findings import (
     listed,
     unread_finding,
 )
-from lattice_bridge.deployment.doctor.role import is_for_role
-from lattice_bridge.deployment.iam.policy import INVOKE, READ_ACTIONS, ConditionValue, Statement, is_pattern
+from lattice_bridge.deployment.iam.access import (
+    ASSUME,
+    ASSUMES,
+    LAMBDA,
+    LATTICE,
+    Permitted,
+    Severity,
+    account_of,
+    admits_group,
+    has_only,
+    includes_lattice,
+    is_for_role,
+    may_admit_group,
+    severity,
+    unexpected,
+)
+from lattice_bridge.deployment.iam.policy import INVOKE, ConditionValue, Statement, is_pattern
 
 # ---- one statement --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Permitted:
-    """The principals and actions that a policy is meant to allow.
-
-    Attributes:
-        principals: (kind, name) of each.
-        accounts: the operator's own: other principals of these are a warning. All others are an error.
-        actions: the beginning of the permitted actions, in lower case.
-    """
-
-    principals: frozenset[tuple[str, str]]
-    accounts: frozenset[str] = frozenset()
-    actions: str = "lambda:invoke"
-
-
-def severity(statement: Statement, permitted: Permitted) -> Literal["error", "warning"] | None:
-    """How bad it is what a statement allows; None if it allows the permitted only, or only reading."""
-    if statement.effect == "Deny" or statement.only_reads:
+def _excess(statement: Statement, permitted: Permitted) -> tuple[Severity, str] | None:
+    """How bad it is what a statement allows, and the principals that it allows it to; None if it is permitted."""
+    if (level := severity(statement, permitted)) is None:
         return None
-    found = [_severity(*principal, statement, permitted) for principal in unexpected_principals(statement, permitted)]
-    if statement.all_but or "error" in found:
-        return "error"
-    return "warning" if found else None
+    return level, listed([name for name, _level in unexpected(statement, permitted)])
 
 
-def unexpected_principals(statement: Statement, permitted: Permitted) -> list[tuple[str, str]]:
-    """The principals that a statement allows more than is permitted."""
-    if not _has_only(statement, permitted.actions):
-        return list(statement.principals)
-    arns = statement.values("aws:principalarn") or ()
-    pinned = bool(arns) and all(("AWS", arn.text) in permitted.principals for arn in arns)
-    return [one for one in statement.principals if one not in permitted.principals and not (one[0] == "*" and pinned)]
-
-
-def _has_only(statement: Statement, actions: str) -> bool:
-    """All its actions begin as given, or only read."""
-    return statement.not_actions is None and all(
-        one.lower().startswith((actions, *READ_ACTIONS)) for one in statement.actions
-    )
-
-
-def _severity(kind: str, name: str, statement: Statement, permitted: Permitted) -> Literal["error", "warning"]:
-    def own(key: str) -> bool:
-        """Each value that a condition allows for the key is of an own account."""
-        values = statement.values(key)
-        return values is not None and all(account_of(value.text) in permitted.accounts for value in values)
-
-    if kind == "Federated":
-        is_own = False  # an identity provider speaks for all its users, which may be all of GitHub
-    elif kind == "Service":
-        is_own = own("aws:sourcearn") or own("aws:sourceaccount")
-    elif kind == "*":
-        is_own = own("aws:principalarn") or own("aws:principalaccount")
-        is_own = is_own or (own("aws:sourcearn") and own("aws:sourceaccount"))
-    else:
-        is_own = account_of(name) in permitted.accounts
-    return "warning" if is_own else "error"
-
-
-def account_of(text: str) -> str | None:
-    """The account of an ARN, or of a principal that is an account's number; None where it may be any account."""
-    *place, rest = text.split(":", 5)
-    if not place:
-        return rest if rest.isdigit() else None
-    return None if len(place) < 5 or is_pattern("".join(place)) else place[4]
-
-
-def _principals_text(statement: Statement, permitted: Permitted) -> str:
-    if statement.all_but:
-        return f"everyone but {listed([name for _kind, name in statement.principals])}"
-    return listed([name for _kind, name in unexpected_principals(statement, permitted)])
+def _denial(statement: Statement, actual: str, outcome: str) -> tuple[Severity, str]:
+    """How bad a Deny is, and its text. A condition is not evaluated."""
+    if statement.conditions:
+        return "warning", f"{actual} under a condition, which is not evaluated{_by(statement)}"
+    return "error", f"{actual}: {outcome}{_by(statement)}"
 
 
 def _actions_text(statement: Statement) -> str:
     if statement.not_actions is not None:
         return f"do everything to it but {listed(statement.not_actions)}"
-    return "invoke it" if _has_only(statement, "lambda:invoke") else f"call {listed(statement.actions)} on it"
+    return "invoke it" if has_only(statement, "lambda:invoke") else f"call {listed(statement.actions)} on it"
 
 
 def _by(statement: Statement) -> str:
@@ -175,9 +131,6 @@ def _url_findings(function: DeployedFunction, expected: str) -> Iterator[Finding
 
 # ---- the bridge -----------------------------------------------------------------------------------------------------
 
-LATTICE: Final = "vpc-lattice.amazonaws.com"
-_LATTICE: Final = frozenset({("Service", LATTICE), ("Service", "*"), ("*", "*")})
-"""The principals that include Lattice."""
 _PERMITTED: Final = Permitted(frozenset({("Service", LATTICE)}))
 _SOURCE: Final = "aws:sourcearn"
 _ACCOUNT: Final = "aws:sourceaccount"
@@ -226,7 +179,7 @@ def _policy_findings(
             level, actual = problem
             first = "make sure that each target group that sends here has a statement of its own"
             certain = deployment.groups_are_known and not missing
-            safe = certain or not _includes_lattice(statement)
+            safe = certain or not includes_lattice(statement)
             fix = _removal(statement, name) if safe else _removal_after(first, statement, name)
             yield Finding(level, subject, actual, expected, None if level == "unknown" else fix)
     if sending:
@@ -234,7 +187,7 @@ def _policy_findings(
 
 
 def _sends_to(group: TargetGroup, name: FunctionName) -> bool:
-    return not isinstance(group.targets, Unread) and any(target_name(one, name) == name for one in group.targets)
+    return any(target_name(one, name) == name for one in known(group.targets))
 
 
 def _may_send_to(group: TargetGroup, name: FunctionName, deployment: Deployment) -> bool:
@@ -266,38 +219,17 @@ def _missing_finding(
 def _wide_statements(name: FunctionName, deployment: Deployment) -> list[Statement]:
     """The statements of the bare name's policy whose resource may include its versions and aliases. PutResourcePolicy
     can set such a policy as a whole."""
+    if name.qualifier is None:
+        return []
     bare = next((one.statements for one in deployment.bridge.policies if one.name == FunctionName(name.arn)), ())
-    known = () if isinstance(bare, Unread) or name.qualifier is None else bare
-    wide = (one for one in known if one.not_resources is not None or any(map(is_pattern, one.resources)))
+    wide = (one for one in known(bare) if one.not_resources is not None or any(map(is_pattern, one.resources)))
     return [one for one in wide if one.may_name_resource(name.qualified)]
-
-
-def _includes_lattice(statement: Statement) -> bool:
-    return statement.all_but or bool(_LATTICE & set(statement.principals))
-
-
-def _keys(group: str) -> dict[str, str]:
-    """The condition keys of a request that Lattice sends for a target group."""
-    return {_SOURCE: group, _ACCOUNT: account_of(group) or ""}
-
-
-def may_admit_group(statement: Statement, group: str) -> bool:
-    """A statement may allow Lattice to invoke for a target group: no condition is known to exclude it."""
-    if statement.effect == "Deny" or not statement.names_action(INVOKE):
-        return False
-    return _includes_lattice(statement) and statement.may_hold_for(_keys(group))
-
-
-def admits_group(statement: Statement, group: str) -> bool:
-    """A statement allows Lattice by name to invoke for a target group, with conditions on its ARN and account only."""
-    named = ("Service", LATTICE) in statement.principals and not statement.all_but
-    return named and may_admit_group(statement, group) and statement.holds_for(_keys(group))
 
 
 def _problem(statement: Statement, name: FunctionName, deployment: Deployment) -> tuple[Level, str] | None:
     """The worst that a statement allows, with its level; None if it allows nothing but the expected."""
-    if (worst := severity(statement, _PERMITTED)) is not None:
-        return worst, f"{_principals_text(statement, _PERMITTED)} may {_actions_text(statement)}{_by(statement)}"
+    if (excess := _excess(statement, _PERMITTED)) is not None:
+        return excess[0], f"{excess[1]} may {_actions_text(statement)}{_by(statement)}"
     if statement.effect == "Deny" or statement.only_reads:
         return None
     sources = statement.values(_SOURCE)
@@ -356,7 +288,7 @@ def _deny_findings(
 
 def _denies(statements: Iterable[Statement]) -> list[Statement]:
     """The statements that deny Lattice an Invoke."""
-    return [one for one in statements if one.effect == "Deny" and one.names_action(INVOKE) and _includes_lattice(one)]
+    return [one for one in statements if one.effect == "Deny" and one.names_action(INVOKE) and includes_lattice(one)]
 
 
 # ---- backends -------------------------------------------------------------------------------------------------------
@@ -382,11 +314,10 @@ def _bypass_findings(function: DeployedFunction, deployment: Deployment, as_tena
     role_unread = any(isinstance(one.configuration, Unread) for one in deployment.all_serving)
     for policy in function.policies:
         subject = f"invoke permission {policy.name.label}"
-        for statement in () if isinstance(policy.statements, Unread) else policy.statements:
-            level = severity(statement, permitted)
-            if level is None:
+        for statement in known(policy.statements):
+            if (excess := _excess(statement, permitted)) is None:
                 continue
-            principals = _principals_text(statement, permitted)
+            level, principals = excess
             actual = f"{principals} may {_actions_text(statement)} without the bridge{as_tenant}{_by(statement)}"
             if role_unread and level == "warning":
                 actual = f"{actual}, unless that is the bridge's role, which could not be read"
@@ -409,24 +340,21 @@ def _bypass_fix(statement: Statement, name: FunctionName, backend: FunctionName,
 
 def _role_admission_findings(function: DeployedFunction, deployment: Deployment) -> Iterator[Finding]:
     """The bridge must not be denied; and in another account, the function's own policy must allow its role."""
-    policy = next((one for one in function.policies if one.name == function.name.policy_name), None)
-    if policy is None or isinstance(policy.statements, Unread) or not isinstance(function.configuration, Function):
+    name, statements = function.name.policy_name, function.own_policy
+    if statements is None or isinstance(statements, Unread) or not isinstance(function.configuration, Function):
         return
-    subject, label = f"invoke permission {policy.name.label}", policy.name.label
-    look = f"make sure that the condition in the resource policy of {label} holds for the bridge"
-    for statement in policy.statements:
+    subject = f"invoke permission {name.label}"
+    look = f"make sure that the condition in the resource policy of {name.label} holds for the bridge"
+    for statement in statements:
         if statement.effect == "Deny" and any(is_for_role(statement, role) for role in deployment.roles):
-            if statement.conditions:
-                actual = f"the bridge is denied under a condition, which is not evaluated{_by(statement)}"
-                yield Finding("warning", subject, actual, _ROLE_ONLY, look)
-            else:
-                actual = f"the bridge is denied: every request is answered with 500{_by(statement)}"
-                yield Finding("error", subject, actual, _ROLE_ONLY, _removal(statement, policy.name))
+            level, actual = _denial(statement, "the bridge is denied", "every request is answered with 500")
+            fix = look if level == "warning" else _removal(statement, name)
+            yield Finding(level, subject, actual, _ROLE_ONLY, fix)
     for role in sorted(deployment.roles) if function.name.account != deployment.bridge.name.account else ():
-        allowing = [one for one in policy.statements if one.effect == "Allow" and is_for_role(one, role)]
+        allowing = [one for one in statements if one.effect == "Allow" and is_for_role(one, role)]
         if not allowing:
             actual = f"{role} is not admitted, and is of another account: every request is answered with 500"
-            fix = f"allow {INVOKE} to {role} in the resource policy of {label}"
+            fix = f"allow {INVOKE} to {role} in the resource policy of {name.label}"
             yield Finding("error", subject, actual, _ROLE_ONLY, fix)
         elif all(one.conditions for one in allowing):
             actual = f"{role} is admitted under a condition, which is not evaluated"
@@ -435,10 +363,7 @@ def _role_admission_findings(function: DeployedFunction, deployment: Deployment)
 
 # ---- the role -------------------------------------------------------------------------------------------------------
 
-_LAMBDA: Final = ("Service", "lambda.amazonaws.com")
-_ASSUME: Final = "sts:AssumeRole"
-"""Lambda's call."""
-_ASSUMES: Final = (_ASSUME, "sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity")
+_LAMBDA: Final = ("Service", LAMBDA)
 
 
 def trust_findings(deployment: Deployment) -> Iterator[Finding]:
@@ -449,7 +374,7 @@ def trust_findings(deployment: Deployment) -> Iterator[Finding]:
         if isinstance(one.configuration, Function) and isinstance(one.role_policies, RolePolicies)
     }
     for role, trust in trusts.items():
-        subject, expected = f"trust of role {role}", f"only {_LAMBDA[1]} may assume it"
+        subject, expected = f"trust of role {role}", f"only {LAMBDA} may assume it"
         if isinstance(trust, Unread):
             yield unread_finding(subject, trust, expected)
         else:
@@ -457,22 +382,18 @@ def trust_findings(deployment: Deployment) -> Iterator[Finding]:
             fix = f"change the trust policy of role {role}"
             yield from (Finding(level, subject, actual, expected, fix) for level, actual in found)
             if not found:
-                yield Finding("ok", subject, f"{_LAMBDA[1]} may assume it", expected)
+                yield Finding("ok", subject, f"{LAMBDA} may assume it", expected)
 
 
 def _trust_problems(trust: tuple[Statement, ...], account: str) -> Iterator[tuple[Level, str]]:
     permitted = Permitted(frozenset({_LAMBDA}), frozenset({account}), "sts:")
-    allowing = [one for one in trust if one.effect == "Allow" and any(map(one.names_action, _ASSUMES))]
+    allowing = [one for one in trust if one.effect == "Allow" and any(map(one.names_action, ASSUMES))]
     for one in allowing:
-        if (level := severity(one, permitted)) is not None:
-            principals = _principals_text(one, permitted)
-            yield level, f"{principals} may assume it, and act as any tenant of every backend{_by(one)}"
+        if (excess := _excess(one, permitted)) is not None:
+            yield excess[0], f"{excess[1]} may assume it, and act as any tenant of every backend{_by(one)}"
     for one in trust:
         denies = bool({_LAMBDA, ("Service", "*"), ("*", "*")} & set(one.principals)) is not one.all_but
-        if one.effect == "Deny" and one.names_action(_ASSUME) and denies:
-            if one.conditions:
-                yield "warning", f"Lambda is denied to assume it under a condition, which is not evaluated{_by(one)}"
-            else:
-                yield "error", f"Lambda is denied to assume it: the bridge cannot run{_by(one)}"
-    if not any(_LAMBDA in one.principals and one.names_action(_ASSUME) for one in allowing):
+        if one.effect == "Deny" and one.names_action(ASSUME) and denies:
+            yield _denial(one, "Lambda is denied to assume it", "the bridge cannot run")
+    if not any(_LAMBDA in one.principals and one.names_action(ASSUME) for one in allowing):
         yield "error", "Lambda may not assume it: the bridge cannot run"

@@ -29,6 +29,7 @@ from lattice_bridge.deployment.doctor.facts import (
     Service,
     TargetGroup,
     Unread,
+    known,
     target_name,
 )
 from lattice_bridge.deployment.iam.policy import BadPolicy, Statement, read_policy
@@ -263,8 +264,8 @@ def read_policies(
     Args:
         qualifiers: more aliases and versions, which targets or operators name.
     """
-    known = () if isinstance(aliases, Unread) else aliases
-    every = [None, *qualifiers, *(alias.name for alias in known), *(one for alias in known for one in alias.versions)]
+    found = known(aliases)
+    every = [None, *qualifiers, *(alias.name for alias in found), *(one for alias in found for one in alias.versions)]
     named = dict.fromkeys(None if one == LATEST else one for one in every)
     versions = aws.read(_versions, "lambda", "list_versions_by_function", name.arn, FunctionName=name.arn) or []
     rest = () if isinstance(versions, Unread) else [one for one in versions if one not in named]
@@ -331,7 +332,7 @@ def read_groups(
     named = dict.fromkeys(arn for arn in _named_groups(policies) if arn.split(":")[4] == bridge.account)
     unread = listing if isinstance(listing, Unread) else None
     found: dict[str, Read[tuple[str, ...]]] = {}
-    for arn in dict.fromkeys((*(() if isinstance(listing, Unread) else listing), *named)):
+    for arn in dict.fromkeys((*known(listing), *named)):
         targets = _targets(aws, arn)
         if isinstance(targets, Unread):
             if arn in named:
@@ -345,7 +346,7 @@ def read_groups(
 
 def _named_groups(policies: Iterable[ResourcePolicy]) -> Iterator[str]:
     for policy in policies:
-        for statement in () if isinstance(policy.statements, Unread) else policy.statements:
+        for statement in known(policy.statements):
             sources = statement.values("aws:sourcearn") or ()
             yield from (source.text for source in sources if _GROUP.fullmatch(source.text))
 

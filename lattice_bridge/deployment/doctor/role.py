@@ -6,42 +6,15 @@ policies cannot be read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.deployment.doctor.facts import Configuration, Deployment, Function, Read, RolePolicies, Unread
 from lattice_bridge.deployment.doctor.findings import Finding, Level, listed, unread_finding
+from lattice_bridge.deployment.iam.access import Grant, granted, is_for_role
 from lattice_bridge.deployment.iam.policy import INVOKE, Statement, covers
-
-# ---- statements about a role ----------------------------------------------------------------------------------------
-
-Grant = Literal["allowed", "conditional", "absent", "denied"]
-
-
-def granted(statements: Iterable[Statement], action: str, resource: str) -> Grant:
-    """Combines the statements of a role's policies for one action on one resource.
-
-    `conditional`: only a condition or a policy variable decides, and neither is evaluated.
-    """
-    about = [found for found in statements if found.names_action(action) and found.may_name_resource(resource)]
-    certain = [found for found in about if not found.conditions and found.names_resource(resource)]
-    if any(found.effect == "Deny" for found in certain):
-        return "denied"
-    if not any(found.effect == "Allow" for found in about):
-        return "absent"
-    may_be_denied = any(found.effect == "Deny" for found in about)
-    return "conditional" if may_be_denied or not any(found.effect == "Allow" for found in certain) else "allowed"
-
-
-def is_for_role(statement: Statement, role: str) -> bool:
-    """A resource policy's statement is about Invoke and for the role: by its ARN, by its account, or for everyone."""
-    account = role.split(":")[4]
-    root = f"{role.partition('::')[0]}::{account}:root"
-    named = any(name in ("*", role, account, root) for _kind, name in statement.principals)
-    return statement.names_action(INVOKE) and named is not statement.all_but
-
 
 # ---- findings -------------------------------------------------------------------------------------------------------
 
@@ -102,32 +75,27 @@ def _policy_findings(
             expected = "a permissions boundary that allows what the bridge does"
             yield unread_finding(subject, policies.boundary, expected)
         for need in needs:
-            yield _need_finding(subject, role, need, policies.statements, policies, deployment)
+            grants = [granted(policies.statements, need.action, need.resource)]
+            if isinstance(policies.boundary, tuple):
+                grants.append(granted(policies.boundary, need.action, need.resource))
+            yield _need_finding(subject, role, need, grants, deployment)
         yield from _excess_findings(subject, needs, policies.statements, deployment)
 
 
-def _need_finding(
-    subject: str,
-    role: str,
-    need: Need,
-    statements: tuple[Statement, ...],
-    policies: RolePolicies,
-    deployment: Deployment,
-) -> Finding:
+def _need_finding(subject: str, role: str, need: Need, grants: list[Grant], deployment: Deployment) -> Finding:
+    """Judges one action. `grants` are of the role's own policies, and of its permissions boundary if it is known."""
+    own, *bounded = grants
     expected = f"{need.action} on {need.written}"
-    own = bounded = granted(statements, need.action, need.resource)
-    if isinstance(policies.boundary, tuple):
-        bounded = granted(policies.boundary, need.action, need.resource)
     if own == "denied":
         fix = f"remove the Deny of {need.action} from the policies of the role"
         return Finding("error", subject, "denied by a statement of its own policies", expected, fix)
     if own == "absent":
         level, actual = _without_own_policy(role, need, deployment)
         return Finding(level, subject, actual, expected, f"allow {expected} in a policy of the role")
-    if bounded in ("absent", "denied"):
+    if "absent" in bounded or "denied" in bounded:
         fix = f"allow {expected} in the permissions boundary, or give the role another one"
         return Finding("error", subject, "not within the permissions boundary", expected, fix)
-    conditional = "conditional" in (own, bounded)
+    conditional = "conditional" in grants
     actual = "allowed under a condition or with a variable, which is not evaluated" if conditional else "allowed"
     return Finding("ok", subject, actual, expected)
 
@@ -136,23 +104,22 @@ def _without_own_policy(role: str, need: Need, deployment: Deployment) -> tuple[
     """The level and text if no policy of the role allows an action. Within one account, the function's resource policy
     is enough if it names the role or everyone. If it names the account, it leaves the decision to the role's policies.
     """
-    policies = [
-        policy.statements
-        for function in (backend.function for backend in deployment.backends)
-        if need.action == INVOKE and function.name.qualified == need.resource
-        if function.name.account == role.split(":")[4]
-        for policy in function.policies
-        if policy.name == function.name.policy_name
-    ]
-    if any(isinstance(statements, Unread) for statements in policies):
+    statements = next(
+        (
+            function.own_policy
+            for function in (backend.function for backend in deployment.backends)
+            if need.action == INVOKE and function.name.qualified == need.resource
+            if function.name.account == role.split(":")[4]
+        ),
+        None,
+    )
+    if isinstance(statements, Unread):
         return "error", "not allowed by its own policies; the function's policy, which may allow it, could not be read"
     names = {("AWS", role), ("*", "*")}
     allowing = [
-        statement
-        for statements in policies
-        for statement in (() if isinstance(statements, Unread) else statements)
-        if statement.effect == "Allow" and is_for_role(statement, role)
-        if statement.all_but or names & set(statement.principals)
+        one
+        for one in statements or ()
+        if one.effect == "Allow" and is_for_role(one, role) and (one.all_but or names & set(one.principals))
     ]
     if not allowing:
         return "error", "not allowed"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from lattice_bridge.config.location import FUNCTION_VARIABLE
@@ -27,17 +28,18 @@ from lattice_bridge.deployment.doctor.facts import (
     ServingVersion,
     TargetGroup,
     Unread,
+    known,
     target_names,
 )
 from lattice_bridge.deployment.doctor.findings import Command, Finding
 from lattice_bridge.deployment.doctor.invokers import (
-    admits_group,
     backend_invoker_findings,
     bridge_invoker_findings,
     trust_findings,
 )
 from lattice_bridge.deployment.doctor.role import role_findings
 from lattice_bridge.deployment.doctor.service import allow_list_findings, service_findings, target_group_findings
+from lattice_bridge.deployment.iam.access import admits_group
 
 MOST_PRINCIPALS: Final = 500
 """Roles and users of the map that are read: each takes one call."""
@@ -114,11 +116,12 @@ def _serving_name(
     """The first target that exists. If targets cannot be read, the first name whose policy allows one of the groups."""
     existing = [one for one in targets if read.read_function(aws, one) is not None]
     arns = [group.resource if isinstance(group, Unread) else group.arn for group in groups if not targets]
-    for policy in policies:
-        statements = () if isinstance(policy.statements, Unread) else policy.statements
-        if any(admits_group(statement, arn) for statement in statements for arn in arns):
-            existing.append(policy.name)
-    return existing[0] if existing else name
+    admitting = (
+        policy.name
+        for policy in policies
+        if any(admits_group(statement, arn) for statement in known(policy.statements) for arn in arns)
+    )
+    return next(chain(existing, admitting), name)
 
 
 def _other_names(
@@ -126,8 +129,8 @@ def _other_names(
 ) -> list[FunctionName]:
     """The names that receive requests besides one: other targets, and versions with a weight in a serving alias."""
     serving = {one.qualifier for one in (name, *targets)}
-    known = () if isinstance(aliases, Unread) else (alias for alias in aliases if alias.name in serving)
-    versions = (FunctionName(name.arn, version) for alias in known for version, _weight in alias.weights)
+    weights = (weight for alias in known(aliases) if alias.name in serving for weight in alias.weights)
+    versions = (FunctionName(name.arn, version) for version, _weight in weights)
     return [one for one in dict.fromkeys((*targets, *versions)) if one != name]
 
 

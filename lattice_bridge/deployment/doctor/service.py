@@ -19,6 +19,7 @@ from lattice_bridge.deployment.doctor.facts import (
     Service,
     TargetGroup,
     Unread,
+    known,
     target_name,
     target_names,
 )
@@ -181,9 +182,8 @@ def _target_findings(group: TargetGroup, deployment: Deployment) -> Iterator[Fin
 
 
 def _alias_fix(group: TargetGroup, name: FunctionName, deployment: Deployment) -> str:
-    aliases = () if isinstance(deployment.bridge.aliases, Unread) else deployment.bridge.aliases
-    known = listed([f"{alias.name} for version {' and '.join(alias.versions)}" for alias in aliases])
-    alias = f"one of its aliases ({known})" if known else "an alias"
+    aliases = [f"{one.name} for version {' and '.join(one.versions)}" for one in known(deployment.bridge.aliases)]
+    alias = f"one of its aliases ({listed(aliases)})" if aliases else "an alias"
     return f"choose {alias}, allow Lattice to invoke it from {group.arn}, and register it in place of {name.label}"
 
 

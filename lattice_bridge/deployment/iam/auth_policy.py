@@ -73,7 +73,7 @@ def admits_anonymous(statements: Collection[Statement], service: str | None = No
 
 
 def admits_no_caller(statements: Collection[Statement], service: str) -> bool:
-    """Whether a policy refuses every request: it allows nothing of the service, or denies the whole service.
+    """Whether a policy refuses every request: it allows no part of the service, or denies every part.
 
     Args:
         statements: of the policy.

@@ -267,6 +267,12 @@ class Statement:
             return not any("${" not in pattern and matches(pattern, resource) for pattern in self.not_resources)
         return any(_may_match(pattern, resource) for pattern in self.resources)
 
+    def is_about(self, action: str, resource: str) -> bool | None:
+        """Whether it is about an action on a resource; None if a policy variable decides."""
+        if not (self.names_action(action) and self.may_name_resource(resource)):
+            return False
+        return True if self.names_resource(resource) else None
+
     @property
     def only_reads(self) -> bool:
         """Whether all its actions only read what a function is."""

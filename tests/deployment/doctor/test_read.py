@@ -32,7 +32,7 @@ from lattice_bridge.deployment.doctor.read import (
     read_service,
     read_urls,
 )
-from lattice_bridge.deployment.doctor.role import granted
+from lattice_bridge.deployment.iam.access import granted
 from lattice_bridge.deployment.iam.policy import ConditionValue, read_policy
 from tests.support.aws_server import REGION, AwsServer
 from tests.support.doctor_stack import (

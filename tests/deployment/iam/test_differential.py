@@ -1,4 +1,4 @@
-"""Doctor's reading of policies and the local stack's evaluation, compared with IAM's rules, over random policies.
+"""The judgement of policies and the local stack's evaluation, compared with IAM's rules, over random policies.
 
 Rule: each may be stricter than IAM, and never milder.
 """
@@ -12,8 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.deployment.doctor.invokers import Permitted, admits_group, may_admit_group, severity
-from lattice_bridge.deployment.doctor.role import granted
+from lattice_bridge.deployment.iam.access import Permitted, admits_group, granted, may_admit_group, severity
 from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_no_caller
 from lattice_bridge.deployment.iam.policy import read_policy
 from lattice_bridge.identity.principal import parse_arn

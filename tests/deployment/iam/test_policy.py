@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.deployment.doctor.role import granted
+from lattice_bridge.deployment.iam.access import granted
 from lattice_bridge.deployment.iam.policy import BadPolicy, ConditionValue, matches, read_policy
 
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:orders:live"
