@@ -195,13 +195,13 @@ def identity_headers(caller: Caller) -> dict[str, str]:
 # contain commas and equals signs, and are written. A reader of fields strips spaces at the ends. A backslash may be an
 # escape, as it is in `x-amzn-lattice-identity-tags`, and the bridge itself refuses it here.
 _ANY_NAME: Final = "|".join(name.replace("/", "/?") for name in (*IDENTITY_FIELDS.values(), *NETWORK_FIELDS.values()))
-_AMBIGUOUS: Final = re.compile(rf"[;\\\x00-\x1f\x7f]|,\s*({_ANY_NAME})\s*=|^\s|\s$", re.IGNORECASE)
+_AMBIGUOUS: Final = rf"[;\\\x00-\x1f\x7f]|,\s*({_ANY_NAME})\s*=|^\s|\s$"
 _PLAIN: Final = re.compile(r"[!-+\--:<-\[\]-~]+")
-"""Visible ASCII without `,`, `;` and a backslash: most values, which `_AMBIGUOUS` would search slowly and in vain."""
+"""Visible ASCII without `,`, `;` and a backslash: most values. `_AMBIGUOUS` is compiled and searched for the others."""
 
 
 def _is_ambiguous(value: str) -> bool:
-    return _PLAIN.fullmatch(value) is None and _AMBIGUOUS.search(value) is not None
+    return _PLAIN.fullmatch(value) is None and re.search(_AMBIGUOUS, value, re.IGNORECASE) is not None
 
 
 def without_ambiguous_fields(caller: Caller) -> Caller:
