@@ -278,8 +278,8 @@ def caller_of(identity: Mapping[str, str]) -> Caller:
     )
 
 
-def identity_of(caller: Caller) -> dict[str, str]:
-    """The values that `caller_of` reads. Contains only what is known of the caller."""
+def identity_of(caller: Caller, fields: Mapping[str, str]) -> dict[str, str]:
+    """The values that `caller_of` reads, by a format's names for them. Contains only what is known of the caller."""
     found = {
         "source_vpc_arn": caller.source_vpc_arn,
         "type": IAM if caller.authenticated else None,
@@ -289,7 +289,7 @@ def identity_of(caller: Caller) -> dict[str, str]:
     }
     if caller.x509 is not None:
         found |= {field: getattr(caller.x509, field) for field in _X509_FIELDS}
-    return {key: value for key, value in found.items() if value}
+    return {fields[key]: value for key, value in found.items() if value}
 
 
 # ---- writing: pairs as the maps that formats have -------------------------------------------------------------------
