@@ -11,10 +11,9 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.message import Request
@@ -99,8 +98,7 @@ class RequestLog:
         self.lambda_request_id = request_id
 
 
-@dataclass(frozen=True, slots=True)
-class LogContext:
+class LogContext(NamedTuple):
     """The other fields of a request's lines: those of its environment.
 
     Attributes:

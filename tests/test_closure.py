@@ -110,3 +110,8 @@ def test_compiled_map_needs_no_package_but_the_standard_library(from_compiled: s
 
 def test_toml_map_needs_no_package_but_pydantic(from_toml: set[str]) -> None:
     assert {name.split(".")[0] for name in from_toml} & DEVELOPMENT == set()
+
+
+def test_start_does_not_import_the_codec_of_host_names(from_compiled: set[str]) -> None:
+    """The socket and TLS modules encode a string with it, but not bytes."""
+    assert from_compiled & {"encodings.idna", "stringprep", "unicodedata"} == set()

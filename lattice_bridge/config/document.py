@@ -9,9 +9,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lattice_bridge.config.code_hash import code_hash
 from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
@@ -37,8 +36,7 @@ _SEAL: Final = re.compile(r',"sha256":"([0-9a-f]{64})"\}\n?')
 _SEAL_LENGTH: Final = len(',"sha256":""}\n') + 64
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A configuration's content.
 
     Attributes:

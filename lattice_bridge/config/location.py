@@ -6,9 +6,8 @@ Rule: nothing is read before it is asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from lattice_bridge.config.document import read_text
 from lattice_bridge.config.stores import Store, store_at
@@ -20,8 +19,7 @@ FUNCTION_VARIABLE: Final = "LATTICE_BRIDGE_FUNCTION"
 _ADDRESSES: Final = ("s3:", "ssm:")
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """The location of a configuration, and the settings that the environment adds to it.
 
     Attributes:

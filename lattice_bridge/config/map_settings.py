@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lattice_bridge.config.regular_file import BadFile, read_regular_file
 from lattice_bridge.identity.token import Issuer
 
 
-@dataclass(frozen=True, slots=True)
-class IssuerSettings:
+class IssuerSettings(NamedTuple):
     """A token issuer, and the place of its key set: exactly one of URL and file.
 
     Attributes:
@@ -30,8 +29,7 @@ class IssuerSettings:
     jwks_file: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrySettings:
+class RegistrySettings(NamedTuple):
     """A DynamoDB table of tenants, by name or ARN. `ttl` and `max_stale` are seconds."""
 
     dynamodb_table: str
@@ -62,7 +60,7 @@ class MapSettings:
         return {
             "header": self.header,
             "issuers": [_written(entry) for entry in self.issuers],
-            "registry": None if self.registry is None else asdict(self.registry),
+            "registry": None if self.registry is None else self.registry._asdict(),
         }
 
     @classmethod

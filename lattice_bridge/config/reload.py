@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lattice_bridge.config.document import sha256_of
 from lattice_bridge.config.stores import Store
@@ -31,8 +30,7 @@ be half written."""
 Handler = Callable[[object, object], dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveConfiguration:
+class ActiveConfiguration(NamedTuple):
     """A configuration that serves requests.
 
     Attributes:
@@ -46,8 +44,7 @@ class ActiveConfiguration:
     refresh: float
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadResult:
+class ReloadResult(NamedTuple):
     """The result of one reload, for the log.
 
     Attributes:

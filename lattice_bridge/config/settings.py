@@ -7,9 +7,8 @@ imported for TOML alone; a start with a compiled configuration does not need the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from lattice_bridge.config.compiled import options_of
 from lattice_bridge.config.document import Document, parse_document
@@ -21,8 +20,7 @@ from lattice_bridge.errors import InvalidMap
 NO_RULE: Final = "no [[rule]]: no caller is allowed. Fix: write one; was the file cut off or emptied?"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """A bridge's whole configuration.
 
     Attributes:

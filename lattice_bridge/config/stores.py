@@ -11,9 +11,8 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from lattice_bridge.aws import AwsClient, code_of
 from lattice_bridge.config.document import MAX_BYTES
@@ -26,8 +25,7 @@ SETTLED: Final = 2.0
 _STAT_INTERVAL: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class StoredText:
+class StoredText(NamedTuple):
     """A configuration's text, with its version in its store. Versions of different stores cannot be compared."""
 
     text: str

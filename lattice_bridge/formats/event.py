@@ -31,8 +31,7 @@ MAX_FAULTS: Final = 20
 """Faults of one event that its refusal lists."""
 
 # A request target is visible ASCII on the wire. Servers pass on other characters, but neither spaces nor controls.
-_TARGET: Final = re.compile(r"/[^\x00-\x20\x7f\ud800-\udfff]*")
-_ENCODED: Final = re.compile(r"[^\x00-\x20\x7f\ud800-\udfff]*")
+_VISIBLE: Final = re.compile(r"[^\x00-\x20\x7f\ud800-\udfff]*")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
 _TIME: Final = re.compile(r"[0-9]{1,17}")
@@ -98,7 +97,7 @@ def _read_visible(value: object, field: str, faults: Faults) -> str:
     if isinstance(value, str) and len(value) > MAX_TARGET:
         faults.add("malformed_event", f"{field} is longer than {MAX_TARGET} characters")
         return ""
-    if not isinstance(value, str) or _TARGET.fullmatch(value) is None:
+    if not isinstance(value, str) or value[:1] != "/" or _VISIBLE.fullmatch(value) is None:
         faults.add("malformed_event", f"{field} is not a path from / on, without spaces and control characters")
         return ""
     return value
@@ -118,7 +117,7 @@ def read_raw_query(value: object, field: str, faults: Faults) -> str:
     if isinstance(value, str) and len(value) > MAX_TARGET:
         faults.add("malformed_event", f"{field} is longer than {MAX_TARGET} characters")
         return ""
-    if not isinstance(value, str) or _ENCODED.fullmatch(value) is None:
+    if not isinstance(value, str) or _VISIBLE.fullmatch(value) is None:
         faults.add("malformed_event", f"{field} is not a query string without spaces and control characters")
         return ""
     return value
@@ -279,8 +278,8 @@ def caller_of(identity: Mapping[str, str]) -> Caller:
     )
 
 
-def identity_of(caller: Caller) -> dict[str, str]:
-    """The values that `caller_of` reads. Contains only what is known of the caller."""
+def identity_of(caller: Caller, fields: Mapping[str, str]) -> dict[str, str]:
+    """The values that `caller_of` reads, by a format's names for them. Contains only what is known of the caller."""
     found = {
         "source_vpc_arn": caller.source_vpc_arn,
         "type": IAM if caller.authenticated else None,
@@ -290,7 +289,7 @@ def identity_of(caller: Caller) -> dict[str, str]:
     }
     if caller.x509 is not None:
         found |= {field: getattr(caller.x509, field) for field in _X509_FIELDS}
-    return {key: value for key, value in found.items() if value}
+    return {fields[key]: value for key, value in found.items() if value}
 
 
 # ---- writing: pairs as the maps that formats have -------------------------------------------------------------------

@@ -178,14 +178,18 @@ def write(request: Request) -> dict[str, Any]:
     }
 
 
+_FIELDS: Final = {**NETWORK_FIELDS, **IDENTITY_FIELDS}
+
+
 def identity_headers(caller: Caller) -> dict[str, str]:
     """The two headers that tell a V1 function who is calling. An unsigned caller has no identity header."""
-    identity = parts.identity_of(caller)
+    identity = parts.identity_of(caller, _FIELDS)
     found = {}
-    if (vpc := identity.get("source_vpc_arn")) is not None:
-        found[names.NETWORK] = f"{NETWORK_FIELDS['source_vpc_arn']}={vpc}"
+    network = NETWORK_FIELDS["source_vpc_arn"]
+    if (vpc := identity.get(network)) is not None:
+        found[names.NETWORK] = f"{network}={vpc}"
     if caller.authenticated:
-        fields = ((name, identity.get(key, ""), key in _ALWAYS) for key, name in IDENTITY_FIELDS.items())
+        fields = ((name, identity.get(name, ""), key in _ALWAYS) for key, name in IDENTITY_FIELDS.items())
         found[names.IDENTITY] = "; ".join(f"{name}={value}" for name, value, always in fields if value or always)
     return found
 
@@ -194,14 +198,14 @@ def identity_headers(caller: Caller) -> dict[str, str]:
 # principal to a reader that splits there, or at a comma, which is how repeated headers are joined. IAM's names may
 # contain commas and equals signs, and are written. A reader of fields strips spaces at the ends. A backslash may be an
 # escape, as it is in `x-amzn-lattice-identity-tags`, and the bridge itself refuses it here.
-_ANY_NAME: Final = "|".join(name.replace("/", "/?") for name in (*IDENTITY_FIELDS.values(), *NETWORK_FIELDS.values()))
-_AMBIGUOUS: Final = re.compile(rf"[;\\\x00-\x1f\x7f]|,\s*({_ANY_NAME})\s*=|^\s|\s$", re.IGNORECASE)
+_ANY_NAME: Final = "|".join(name.replace("/", "/?") for name in _FIELDS.values())
+_AMBIGUOUS: Final = rf"[;\\\x00-\x1f\x7f]|,\s*({_ANY_NAME})\s*=|^\s|\s$"
 _PLAIN: Final = re.compile(r"[!-+\--:<-\[\]-~]+")
-"""Visible ASCII without `,`, `;` and a backslash: most values, which `_AMBIGUOUS` would search slowly and in vain."""
+"""Visible ASCII without `,`, `;` and a backslash: most values. `_AMBIGUOUS` is compiled and searched for the others."""
 
 
 def _is_ambiguous(value: str) -> bool:
-    return _PLAIN.fullmatch(value) is None and _AMBIGUOUS.search(value) is not None
+    return _PLAIN.fullmatch(value) is None and re.search(_AMBIGUOUS, value, re.IGNORECASE) is not None
 
 
 def without_ambiguous_fields(caller: Caller) -> Caller:
@@ -210,7 +214,9 @@ def without_ambiguous_fields(caller: Caller) -> Caller:
     Raises:
         Forbidden: the principal is such a field. A caller that signed must not appear as an unsigned one.
     """
-    if not any(map(_is_ambiguous, parts.identity_of(caller).values())) and (caller.iam or not caller.authenticated):
+    if not any(map(_is_ambiguous, parts.identity_of(caller, _FIELDS).values())) and (
+        caller.iam or not caller.authenticated
+    ):
         return caller
 
     def plain(value: str | None) -> str | None:

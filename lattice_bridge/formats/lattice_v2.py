@@ -162,7 +162,7 @@ def write(request: Request) -> dict[str, Any]:
 
 def identity(caller: Caller) -> dict[str, str]:
     """`requestContext.identity`. A field without a value is absent; so is the type of an unsigned caller."""
-    return {IDENTITY_FIELDS[key]: value for key, value in parts.identity_of(caller).items()}
+    return parts.identity_of(caller, IDENTITY_FIELDS)
 
 
 def region(request: Request) -> str:

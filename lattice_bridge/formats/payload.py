@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lattice_bridge.errors import BadRequest, LoopDetected, TooLarge
 from lattice_bridge.formats import lattice_v1, lattice_v2
@@ -205,8 +204,7 @@ def _one_cookie_line(headers: Pairs) -> Pairs:
 # ---- what is forwarded ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Screen:
+class _Screen(NamedTuple):
     """Decides which headers and query parameters of a client reach the backend.
 
     Attributes:

@@ -16,8 +16,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from lattice_bridge.http.http1 import Answer, ReceiveBuffer, read_answer
 from lattice_bridge.runtime.process import after_fork
@@ -43,8 +42,7 @@ _OVERRUN: Final = 0.005
 """Allowed overrun of the deadline, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """An HTTP server.
 
     Attributes:
@@ -218,7 +216,7 @@ def connect(
         if endpoint.secure:
             assert context is not None
             channel.settimeout(max(deadline - clock(), 0.001))  # one limit for the whole handshake
-            channel = context.wrap_socket(channel, server_hostname=endpoint.host)
+            channel = context.wrap_socket(channel, server_hostname=_unencoded(endpoint.host))
     except BaseException:
         channel.close()
         raise
@@ -228,7 +226,7 @@ def connect(
 def _connected(endpoint: Endpoint, deadline: float, clock: Callable[[], float]) -> socket.socket:
     """Tries the addresses in turn: an IPv6 route may lead nowhere. Leaves time for the other addresses, and a third of
     an address's share for the request. A lost SYN is sent again after a second, which two seconds have to allow."""
-    addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    addresses = socket.getaddrinfo(_unencoded(endpoint.host), endpoint.port, type=socket.SOCK_STREAM)
     failure = OSError("no address")
     for number, (family, kind, protocol, _, address) in enumerate(addresses):
         channel = socket.socket(family, kind, protocol)
@@ -242,6 +240,11 @@ def _connected(endpoint: Endpoint, deadline: float, clock: Callable[[], float]) 
         else:
             return channel
     raise failure
+
+
+def _unencoded(host: str) -> str | bytes:
+    """The host as bytes if it is ASCII: Python encodes a string with its codec `idna`, which a start would import."""
+    return host.encode("ascii") if host.isascii() else host
 
 
 class ConnectionPool:

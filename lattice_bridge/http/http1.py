@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes that a head, a chunk's size line, or all trailers together may have."""
@@ -37,8 +36,7 @@ class AnswerTooLarge(Exception):
     """The answer, or the length that it announces, is over the limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A whole answer.
 
     Attributes:

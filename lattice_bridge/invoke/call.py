@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from lattice_bridge.errors import (
     BackendFailed,
@@ -108,8 +108,7 @@ _NOT_RUN: Final = (400, 401, 403)
 """Statuses with which Lambda refuses a request before it runs anything."""
 
 
-@dataclass(frozen=True, slots=True)
-class LambdaError:
+class LambdaError(NamedTuple):
     """An answer that is an error of Lambda itself, not of the function.
 
     Attributes:
