@@ -12,7 +12,7 @@ import subprocess
 import tomllib
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -30,6 +30,7 @@ from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.deployment.doctor.read import READS
 from lattice_bridge.errors import REASONS, InvalidMap
 from lattice_bridge.formats import assumptions
+from lattice_bridge.formats.event import Payload
 from lattice_bridge.review.check import findings_of
 from lattice_bridge.telemetry import NAMESPACE_VARIABLE
 from lattice_bridge.tenancy.anchors import ANYONE
@@ -111,6 +112,13 @@ def test_quoted_faults_are_those_of_the_loader() -> None:
 @pytest.mark.parametrize("variable", [place.CONFIG_VARIABLE, place.FUNCTION_VARIABLE, NAMESPACE_VARIABLE])
 def test_variable_is_documented(variable: str) -> None:
     assert f"`{variable}`" in REFERENCE
+
+
+@pytest.mark.parametrize("page", ["backends.md", "wire.md"])
+@pytest.mark.parametrize("payload", get_args(Payload))
+def test_payload_has_its_row(page: str, payload: str) -> None:
+    rows = re.findall(r"^\| (`[^|]+) \|", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert any(f"`{payload}`" in row for row in rows)
 
 
 @pytest.mark.parametrize("field", Backend.__slots__)

@@ -190,9 +190,12 @@ def sensible(anchor: Table, outcome: Table, condition: Table) -> Table:
     return table
 
 
+ANCHOR_NAMES: Final = ("role", "sso", "account", "user", "root", "federated_user", "anyone", "jwt", "vpc")
+"""Those that are conditions too come last: a rule's anchor is the first that it has."""
+
+
 def anchor_of(table: Table) -> str:
-    names = ("role", "sso", "account", "user", "root", "federated_user", "anyone", "jwt", "vpc")
-    return next(name for name in names if name in table)
+    return next(name for name in ANCHOR_NAMES if name in table)
 
 
 def _listed(value: Any) -> list[str]:
