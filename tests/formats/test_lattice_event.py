@@ -214,7 +214,7 @@ PIECES = (
 )
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(3000), deadline=None)
 @given(
     st.lists(st.sampled_from(PIECES), max_size=6).map("".join),
     st.lists(

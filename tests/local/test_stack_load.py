@@ -7,10 +7,9 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from tests.support.examples import examples
 from tests.support.stack import running
 
-REQUESTS = examples(320)
+REQUESTS = 2_000
 THREADS = 16
 TENANTS = ("BlueTenant", "GreenTenant")
 
