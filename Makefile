@@ -14,7 +14,7 @@ CORE := tests/http tests/identity tests/tenancy tests/config tests/review tests/
   tests/test_bridge.py tests/test_layers.py tests/test_message.py tests/test_public.py \
   --ignore tests/config/test_compiled.py --ignore tests/config/test_stores.py --ignore tests/config/test_any_configuration.py \
   --ignore tests/formats/test_frameworks.py --ignore tests/formats/test_powertools_reads.py --ignore tests/formats/test_round_trip.py \
-  --ignore tests/tenancy/test_registry_table.py --ignore tests/identity/test_key_set.py
+  --ignore tests/tenancy/test_registry_table.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run test quick format thorough coverage check docs fuzz soak bench lock package clean build-BridgeFunction
