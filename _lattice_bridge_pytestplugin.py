@@ -6,7 +6,8 @@ the package installed. It is therefore outside the package: importing it would i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ MARKER = (
     "lattice_events(*patterns): run the test once for each event of the corpus whose name matches one of the patterns "
     '("v2/*"; without patterns: for all events), as the argument lattice_case'
 )
+
+_STACK: pytest.StashKey[LocalStack] = pytest.StashKey()
+"""In the stash of pytest's configuration: the stack of `local_stack`, after its start."""
+_BEGAN: pytest.StashKey[float] = pytest.StashKey()
+"""In the stash of a test: when its set-up began, in seconds since 1970."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +56,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
         found = cases(marker, metafunc)
         metafunc.parametrize("lattice_case", found, ids=[case.name for case in found], indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[_BEGAN] = time.time()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds the stack's output since the test began to the report of a failed test that uses `local_stack`."""
+    report = yield
+    if report.failed and "local_stack" in getattr(item, "fixturenames", ()):
+        stack = item.config.stash.get(_STACK, None)
+        if stack is not None:
+            output = stack.process.log_since(item.stash.get(_BEGAN, time.time()))
+            report.sections.append(("local_stack: output since the test began", output or "(nothing)"))
+    return report
+
+
+# ---- fixtures -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -103,4 +129,5 @@ def local_stack(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
     from lattice_bridge.testing.fixtures import stack_of
 
     with stack_of(request.config) as stack:
+        request.config.stash[_STACK] = stack
         yield stack
