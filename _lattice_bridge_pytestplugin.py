@@ -97,11 +97,17 @@ def lattice_event() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def fake_lambda() -> Iterator[FakeLambda]:
-    """A fake Lambda on a loopback port that answers as the test says, and records the calls."""
-    from lattice_bridge.testing import FakeLambda
+    """A fake Lambda on a loopback port that answers as the test says, and records the calls.
 
-    with FakeLambda() as fake:
-        yield fake
+    If the test has set no reply for a function that was invoked, it fails at its teardown.
+    """
+    from lattice_bridge.testing.fakes import FakeLambda, UnscriptedCalls
+
+    try:
+        with FakeLambda() as fake:
+            yield fake
+    except UnscriptedCalls as error:
+        pytest.fail(f"fake_lambda: {error}", pytrace=False)
 
 
 @pytest.fixture

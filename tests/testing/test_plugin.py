@@ -218,16 +218,35 @@ def test_log_contains_the_reason_and_is_printed(bridge: BridgeFactory, capsys: p
 
 
 def test_default_bridge_is_the_projects_own(bridge: BridgeFactory, fake_lambda: FakeLambda) -> None:
+    fake_lambda.reply({"statusCode": 200})
     assert bridge()(lattice_event(path="/history", principal=BLUE))["statusCode"] == 200
     assert [(call.function, call.tenant) for call in fake_lambda.calls] == [("history", "BlueTenant")]
 
 
 def test_path_is_relative_to_the_projects_root(
-    bridge: BridgeFactory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bridge: BridgeFactory, fake_lambda: FakeLambda, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    fake_lambda.reply({"statusCode": 200})
     monkeypatch.chdir(tmp_path)
     handler = bridge("examples/open.toml")
     assert handler(lattice_event(path="/history", headers={"x-tenant-id": "BlueTenant"}))["statusCode"] == 200
+
+
+def test_call_without_a_reply_fails_the_test_that_made_it(tmp_path: Path) -> None:
+    """The set-up of the next test begins with a new fake."""
+    text = """
+def test_unscripted(fake_lambda, lattice_event):
+    fake_lambda.client().invoke(FunctionName="orders", TenantId="blue", Payload=__import__("json").dumps(
+        lattice_event(method="PUT", path="/orders/7?token=secret")))
+def test_scripted(fake_lambda):
+    fake_lambda.reply({})
+    fake_lambda.client().invoke(FunctionName="orders")
+"""
+    done = pytest_in(tmp_path, text)
+    assert "2 passed, 1 error" in done.stdout
+    assert "ERROR at teardown of test_unscripted" in done.stdout
+    assert "fake_lambda: a call had no reply:\n  orders as tenant blue: PUT /orders/7\n" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_faulty_map_raises_its_faults(bridge: BridgeFactory) -> None:
@@ -251,6 +270,7 @@ def test_every_option_reaches_the_bridge(bridge: BridgeFactory) -> None:
 def test_bridge_accepts_tokens_of_the_issuer(
     bridge: BridgeFactory, token_issuer: Issuer, fake_lambda: FakeLambda
 ) -> None:
+    fake_lambda.reply({"statusCode": 200})
     handler = bridge(CONFIG + USERS + token_issuer.table())
     token = token_issuer.token(tenant="blue")
     assert handler(lattice_event(headers={"authorization": f"Bearer {token}"}))["statusCode"] == 200
