@@ -59,7 +59,7 @@ class Stack:
 
 @contextmanager
 def running() -> Iterator[Stack]:
-    command = [sys.executable, "-m", "lattice_bridge.cli", "local", "--parameter", "AuthType=NONE", "--json-logs"]
+    command = [sys.executable, "-m", "lattice_bridge", "local", "--parameter", "AuthType=NONE", "--json-logs"]
     process = subprocess.Popen(
         [*command, "--port", "0", "--lambda-port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )

@@ -1,7 +1,7 @@
 """Contents of a package for Lambda: the files of an installation that the function needs.
 
 Rule: the files that each distribution's own record lists, without those that are not read at run time. A scanner still
-finds each distribution's name, version, licence and bill of materials. The folders that are not deployed are those of
+finds each distribution's name, version, licence and bill of materials. What is not deployed is the list of
 config/code_hash.py.
 """
 
@@ -23,7 +23,7 @@ BROUGHT_BY_LAMBDA: Final = frozenset(
 
 _NOT_OF_THE_BRIDGE: Final = (
     *("bin/", "../", "_lattice_bridge_pytestplugin.py"),
-    *(f"lattice_bridge/{folder}/" for folder in sorted(NOT_DEPLOYED)),
+    *(f"lattice_bridge/{name}" if name.endswith(".py") else f"lattice_bridge/{name}/" for name in sorted(NOT_DEPLOYED)),
 )
 _LEFT_OUT: Final = re.compile(
     r"(?:.*/)?(?:__pycache__/.*|[^/]*\.(?:pyc|pyi|pyx|pxd|[ch])|py\.typed)"

@@ -159,7 +159,7 @@ def _line_of(lines: Mapping[str, int], resource: str | None) -> int:
 def _print(findings: Sequence[Finding], file: Path) -> None:
     errors = [finding for finding in findings if finding.level == "error"]
     warnings = [finding for finding in findings if finding.level != "error"]
-    summary = f"{file}: {_counted(len(errors), 'error')}, {_counted(len(warnings), 'warning')}"
+    summary = f"{file}: {show.counted(len(errors), 'error')}, {show.counted(len(warnings), 'warning')}"
     if not show.is_terminal():
         for finding in (*errors, *warnings):
             show.say(f"{finding.level}: {finding.text}")
@@ -168,7 +168,3 @@ def _print(findings: Sequence[Finding], file: Path) -> None:
     styles = {"error": "bold red", "warning": "bold yellow"}
     show.draw(show.picture(((found.level, styles[found.level]), found.text) for found in (*errors, *warnings)))
     show.draw((summary, styles["error"] if errors else styles["warning"] if warnings else "bold green"))
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"

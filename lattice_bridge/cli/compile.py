@@ -6,7 +6,9 @@ import os
 import stat
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -17,6 +19,7 @@ from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.review.check import findings_of
+from lattice_bridge.review.finding import Finding
 
 
 @click.command(name="compile", short_help="Make a large map quick to load.")
@@ -24,16 +27,15 @@ from lattice_bridge.review.check import findings_of
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The file to write; default: FILE with .json; - for stdout."
 )
-def compile_command(file: Path, output: Path | None) -> None:
+@show.JSON
+def compile_command(file: Path, output: Path | None, *, as_json: bool) -> None:
     """Check FILE (default bridge.toml) as `check` does, its own tests included, and write it as JSON that the handler
     loads without checking it again: name it in LATTICE_BRIDGE_CONFIG. Exits with 1, and writes nothing, if there is an
     error."""
     text = read(file)
-    errors = [found.text for found in findings_of(text, file.parent) if found.level == "error"]
-    for error in errors:
-        show.say_error(f"error: {error}")
+    errors = [found for found in findings_of(text, file.parent) if found.level == "error"]
     if errors:
-        sys.exit(1)
+        _refuse(errors, as_json=as_json)
     document = parse_document(text)
     if document.compiled is not None:
         raise click.UsageError(f"{file} is compiled already. Fix: name the TOML file")
@@ -49,7 +51,18 @@ def compile_command(file: Path, output: Path | None) -> None:
     except InvalidMap as error:
         raise click.UsageError(f"{target}: {error.detail}") from error
     _write(target, compiled)
-    show.say(f"{target}: {len(compiled):,} bytes")
+    if as_json:
+        show.say_json({"file": str(target), "bytes": len(compiled), "errors": []})
+    else:
+        show.say(f"{target}: {len(compiled):,} bytes")
+
+
+def _refuse(errors: list[Finding], *, as_json: bool) -> NoReturn:
+    if as_json:
+        show.say_json({"file": None, "bytes": None, "errors": [asdict(error) for error in errors]})
+    for error in () if as_json else errors:
+        show.say_error(f"error: {error.text}")
+    sys.exit(1)
 
 
 def _write(path: Path, text: str) -> None:

@@ -29,7 +29,7 @@ _STYLES: Final = {"gains": "green", "loses": "red", "changes": "yellow"}
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @click.option("--events", type=click.Path(path_type=Path), help="Lattice events to replay, one JSON object a line.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@show.JSON
 def diff(old: Path, new: Path, events: Path | None, *, as_json: bool) -> None:
     """Compare the maps OLD and NEW: which callers gain access, lose it, or get other tenants. With --events, compare
     the decisions for recorded requests; a registry is not asked, and its tenants count as active. Exits with 0 if

@@ -38,7 +38,7 @@ _STYLES: Final = {"error": "bold red", "warning": "bold yellow", "unknown": "bol
 @click.option("--region", help="AWS Region. Default: the one that AWS SDKs use.")
 @click.option("--profile", help="AWS profile to use.")
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@show.JSON
 def doctor(
     function: str,
     service: str | None,

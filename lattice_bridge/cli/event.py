@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 EVENT = click.argument("file", type=click.Path(path_type=Path))
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 COMPACT = click.option("--compact", is_flag=True, help="Print JSON on one line.")
 
 _EVIDENCE: Final = {"documented": "cyan", "observed": "green", "assumed": "yellow"}
@@ -52,7 +51,7 @@ def event() -> None:
 
 @click.command(name="list", short_help="List the events of the corpus.")
 @click.argument("pattern", default="*")
-@JSON
+@show.JSON
 def list_command(pattern: str, *, as_json: bool) -> None:
     """List the events that come with lattice-bridge, or those whose names match PATTERN ('v2/*', '*/query-*'): what is
     special about each, and how well that is known. Exits with 1 if none matches."""
@@ -82,6 +81,7 @@ def _case(name: str, expected: Mapping[str, Any]) -> dict[str, Any]:
 @click.command(name="show", short_help="Print an event of the corpus.")
 @click.argument("name")
 @click.option("--expected", is_flag=True, help="Print the expected reading instead of the event.")
+@show.JSON_ALWAYS
 @COMPACT
 def show_command(name: str, *, expected: bool, compact: bool) -> None:
     """Print the event NAME as bare JSON, as `sam local invoke -e` takes it: lattice-bridge event show v2/cookies."""
@@ -148,6 +148,7 @@ def _version(_: click.Context, __: click.Parameter, text: str) -> Literal[1, 2]:
 @click.option("--region", help="The Region, if it is not in the service's ARN.")
 @click.option("--request-id", help="Lattice's id of the request.")
 @click.option("--time", help="When Lattice received it: 2025-11-21T00:00:00Z, or microseconds since 1970.")
+@show.JSON_ALWAYS
 @COMPACT
 def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **asked: Any) -> None:
     """Print the event that Lattice would make of a request: lattice-bridge event new --path '/orders?id=7' --principal
@@ -235,7 +236,7 @@ _HEX: Final = 16
 
 @click.command(short_help="Show what is read from an event.")
 @EVENT
-@JSON
+@show.JSON
 def parse(file: Path, *, as_json: bool) -> None:
     """Show what lattice-bridge reads from the event in FILE (- for stdin), or why it refuses it. Exits with 0 if it
     accepts it, 1 if not. With --json the fields are those of `request` in the corpus' .expected.json, and some more."""
@@ -345,8 +346,8 @@ def _body(document: Document) -> show.Cell:
         return "none", "dim"
     if text is None:
         shown = base64.b64decode(document["body_base64"])[:_HEX].hex(" ")
-        return f"{length} bytes: {shown}{' …' if length > _HEX else ''}"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({length} bytes)"
+        return f"{show.counted(length, 'byte')}: {shown}{' …' if length > _HEX else ''}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({show.counted(length, 'byte')})"
 
 
 # ---- parse: for pipes -----------------------------------------------------------------------------------------------
@@ -380,7 +381,7 @@ def _content(document: Document) -> Iterator[str]:
 
 @click.command(name="check", short_help="Find where an event departs from what Lattice sends.")
 @EVENT
-@JSON
+@show.JSON
 def check_command(file: Path, *, as_json: bool) -> None:
     """Find where the event in FILE (- for stdin) departs from what Lattice is documented, or was observed, to send; how
     well that is known, with its row in docs/wire.md; and whether the bridge accepts it all the same. Exits with 0 if it
@@ -418,7 +419,7 @@ def _departure_lines(found: list[Departure]) -> Iterator[tuple[str, ...]]:
 
 def _summary(version: int | None, found: list[Departure], *, taken: bool) -> tuple[str, str]:
     kind = "no event of Lattice's" if version is None else f"a V{version} event"
-    number = f"{len(found) or 'no'} departure{'' if len(found) == 1 else 's'} from what Lattice sends"
+    number = f"{show.counted(len(found), 'departure')} from what Lattice sends"
     style = "bold red" if not taken else "bold yellow" if found else "bold green"
     return f"{kind}: {number}; the bridge {'takes' if taken else 'refuses'} it", style
 
@@ -432,6 +433,7 @@ _FORMATS: Final[dict[str, Format]] = {name.removeprefix("lattice-"): name for na
 @EVENT
 @click.option("--to", "name", type=click.Choice(list(_FORMATS)), required=True, help="The format.")
 @click.option("--tenant", help="As the bridge forwards it for this tenant, without the client's credentials.")
+@show.JSON_ALWAYS
 @COMPACT
 def convert(file: Path, name: str, *, tenant: str | None, compact: bool) -> None:
     """Print the event in FILE (- for stdin) as another service would have sent it, or as Lattice in its other version.

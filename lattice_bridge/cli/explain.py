@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _MAP = click.option(
     "--map", "map_file", type=click.Path(path_type=Path), default=Path("bridge.toml"), show_default=True
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 Document = dict[str, Any]
 
@@ -54,7 +53,7 @@ UNKNOWN: Final[Mapping[str, None]] = dict.fromkeys(
 @click.option(
     "--claims", multiple=True, metavar="ISSUER=JSON", help="The claims of an issuer's token, which counts as verified."
 )
-@_JSON
+@show.JSON
 def explain(event: Path | None, map_file: Path, *, as_json: bool, claims: tuple[str, ...], **described: Any) -> None:
     """Explain the decision for the Lattice event in EVENT (- for stdin), or for a caller described by options. Exits
     with 0 if the request is allowed, 1 if it is refused."""
@@ -223,7 +222,7 @@ _STATES: Final = {
 @click.command(short_help="List every way to become a tenant.")
 @click.argument("tenant")
 @_MAP
-@_JSON
+@show.JSON
 def who(tenant: str, map_file: Path, *, as_json: bool) -> None:
     """List every rule that can lead to TENANT. Exits with 1 if no rule does, if it is not registered, or if the
     registry does not answer."""

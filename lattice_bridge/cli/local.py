@@ -103,6 +103,8 @@ def local(
     """Run the functions and VPC Lattice resources of a SAM or CloudFormation template on this machine. The stack has
     Lattice's front, Lambda's Invoke API, and a process for each function and tenant. It needs no Docker and no AWS
     account."""
+    if as_json and not plan_only:
+        raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     try:
         plan = read_plan(read_template(template, _pairs(parameters), region), event_version=VERSIONS[event_version])
@@ -113,7 +115,7 @@ def local(
     if plan_only:
         _print_plan(plan, as_json=as_json)
         return
-    log = LogWriter(as_json=json_logs, colour=sys.stdout.isatty())
+    log = LogWriter(as_json=json_logs, colour=show.has_colour())
     logging.getLogger().addHandler(WarningHandler(log))
     try:
         asyncio.run(_serve(plan, signers, Options(**options), log, json_logs=json_logs))

@@ -172,5 +172,5 @@ def _cell(text: str) -> Text:
 
 def _lines(table: Table) -> list[str]:
     text = io.StringIO()
-    RichConsole(file=text, width=140).print(table)
+    RichConsole(file=text, width=140, color_system=None).print(table)
     return [line.rstrip() for line in text.getvalue().splitlines()]

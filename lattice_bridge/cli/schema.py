@@ -70,6 +70,7 @@ def _is_title(key: str, value: Any) -> bool:
 
 
 @click.command(name="schema", short_help="Print the JSON Schema of bridge.toml.")
+@show.JSON_ALWAYS
 def schema_command() -> None:
     """Print the JSON Schema of bridge.toml, for editors: see docs/tenants.md."""
     show.say_json(schema())

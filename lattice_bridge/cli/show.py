@@ -24,10 +24,28 @@ if TYPE_CHECKING:
 Cell = str | tuple[str, str]
 """A string, or a string and its style."""
 
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+"""The option of a command that prints a table or lines otherwise."""
+
+JSON_ALWAYS = click.option(
+    "--json", is_flag=True, expose_value=False, help="Changes nothing: the command always prints JSON."
+)
+"""The option of a command that prints nothing but JSON, so that a program can pass it to every command."""
+
 
 def is_terminal() -> bool:
     """Whether standard output is a terminal."""
     return sys.stdout.isatty()
+
+
+def has_colour() -> bool:
+    """Whether standard output shows colours: a terminal, without the variable `NO_COLOR` (https://no-color.org)."""
+    return is_terminal() and not os.environ.get("NO_COLOR")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts: `no errors`, `1 error`, `2 errors`."""
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 def safe(text: str) -> str:
@@ -113,7 +131,7 @@ def draw(*parts: Cell | Table) -> None:
     """Draws the parts on the terminal, one below the other."""
     from rich.console import Console
 
-    console = Console(color_system=None if os.environ.get("NO_COLOR") else "auto", highlight=False)
+    console = Console(color_system="auto" if has_colour() else None, highlight=False)
     for part in parts:
         console.print(_drawn(part) if isinstance(part, str | tuple) else part)
 

@@ -15,9 +15,9 @@ from typing import Final
 FILE: Final = "code.sha256"
 """The file with the hash in a wheel, in the package's folder; written by hatch_build.py."""
 
-NOT_DEPLOYED: Final = frozenset({"cli", "deployment", "local", "packaging", "review", "testing"})
-"""Folders that are not packaged for Lambda. They decide nothing about a configuration, so they are not hashed. This is
-the only such list: the packaging and the tests of the layers read it here."""
+NOT_DEPLOYED: Final = frozenset({"__main__.py", "cli", "deployment", "local", "packaging", "review", "testing"})
+"""Folders and files that are not packaged for Lambda. They decide nothing about a configuration, so they are not
+hashed. This is the only such list: the packaging and the tests of the layers read it here."""
 
 _SKIPPED: Final = NOT_DEPLOYED | {"__pycache__"}
 
@@ -52,7 +52,9 @@ def hash_of(package: Path) -> str:
 
 def _modules(folder: Path, within: str) -> Iterator[tuple[str, Path]]:
     for path in folder.iterdir():
+        if path.name in _SKIPPED:
+            continue
         if path.suffix == ".py":
             yield f"{within}{path.name}", path
-        elif path.name not in _SKIPPED and path.is_dir():
+        elif path.is_dir():
             yield from _modules(path, f"{within}{path.name}/")

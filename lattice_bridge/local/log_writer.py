@@ -114,7 +114,8 @@ class LogWriter:
                     self._send(self._lines.get(timeout=0.1))
                 if self._dropped and self._lines.empty():
                     dropped, self._dropped = self._dropped, 0
-                    self._send(self._formatted("warning", f"… {dropped} lines dropped: printed faster than shown"))
+                    lines = "1 line" if dropped == 1 else f"{dropped} lines"
+                    self._send(self._formatted("warning", f"… {lines} dropped: printed faster than shown"))
 
     def _send(self, line: str) -> None:
         data = f"{line}\n".encode(self._encoding, "backslashreplace")

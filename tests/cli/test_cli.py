@@ -28,7 +28,7 @@ from tests.support.token_builder import ISSUER, jwk, key_set, token
 
 
 def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lattice_bridge.cli", *arguments]
+    command = [sys.executable, "-m", "lattice_bridge", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=60, check=False)
 
 
@@ -89,7 +89,7 @@ def test_lambda_apis_usual_port_in_use_is_no_fault_unless_it_was_asked_for() -> 
             other.listen()
         asked_for = run("local", "--port", "0", "--lambda-port", "9001")
         process = subprocess.Popen(
-            [sys.executable, "-m", "lattice_bridge.cli", "local", "--port", "0"],
+            [sys.executable, "-m", "lattice_bridge", "local", "--port", "0"],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
@@ -109,7 +109,7 @@ def test_lambda_apis_usual_port_in_use_is_no_fault_unless_it_was_asked_for() -> 
     [("NONE", 4, signal.SIGINT), ("NONE", 4, signal.SIGTERM), ("AWS_IAM", 3, signal.SIGINT)],
 )
 def test_what_is_printed_at_start_works_as_it_stands(auth_type: str, commands: int, number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "lattice_bridge.cli", "local", "-P", f"AuthType={auth_type}", "--port", "0"]
+    command = [sys.executable, "-m", "lattice_bridge", "local", "-P", f"AuthType={auth_type}", "--port", "0"]
     process = subprocess.Popen([*command, "--lambda-port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     printed: list[str] = []
@@ -131,7 +131,7 @@ def test_what_is_printed_at_start_works_as_it_stands(auth_type: str, commands: i
 
 def test_reader_that_is_gone_or_slow_does_not_keep_the_stack_from_stopping() -> None:
     template = str(ROOT / "tests" / "functions" / "template.yaml")
-    command = [sys.executable, "-m", "lattice_bridge.cli", "local", "-t", template, "--json-logs", "--port", "0"]
+    command = [sys.executable, "-m", "lattice_bridge", "local", "-t", template, "--json-logs", "--port", "0"]
     for gone in (True, False):
         process = subprocess.Popen([*command, "--lambda-port", "0"], stdout=subprocess.PIPE, text=True, bufsize=1)
         assert process.stdout is not None
@@ -146,7 +146,7 @@ def test_reader_that_is_gone_or_slow_does_not_keep_the_stack_from_stopping() -> 
 
 
 def test_terminal_that_is_not_utf8_gets_what_it_can_show() -> None:
-    command = [sys.executable, "-m", "lattice_bridge.cli", "local", "--port", "0", "--lambda-port", "0"]
+    command = [sys.executable, "-m", "lattice_bridge", "local", "--port", "0", "--lambda-port", "0"]
     environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environ)
     assert "Lattice front  http" in printed_at_start(process)
@@ -158,7 +158,7 @@ def test_bridge_toml_that_does_not_load_is_told_at_start(tmp_path: Path) -> None
     template = (ROOT / "template.yaml").read_text().replace("CodeUri: examples", f"CodeUri: {ROOT}/examples")
     (tmp_path / "template.yaml").write_text(template)
     (tmp_path / "bridge.toml").write_text('[[rule]]\nid = "x"\nanyone = true\ntenant = "blue"\n')
-    command = [sys.executable, "-m", "lattice_bridge.cli", "local", "--port", "0", "--lambda-port", "0"]
+    command = [sys.executable, "-m", "lattice_bridge", "local", "--port", "0", "--lambda-port", "0"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     printed = printed_at_start(process)
     process.send_signal(signal.SIGINT)
@@ -187,7 +187,7 @@ def seen(*arguments: str, columns: int = 100, **environ: str) -> str:
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "FORCE_COLOR")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "lattice_bridge.cli", *arguments],
+        [sys.executable, "-m", "lattice_bridge", *arguments],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=follower,
@@ -259,7 +259,7 @@ def test_pipe_gets_no_colour_and_no_table_however_much_it_is_asked_for(before_an
     environ = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color"}
     principal = ("--principal", role("blue-api"))
     for arguments in (("explain", "--map", before_and_after[0], *principal), ("diff", *before_and_after)):
-        command = [sys.executable, "-m", "lattice_bridge.cli", *arguments]
+        command = [sys.executable, "-m", "lattice_bridge", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, timeout=60, check=False)
         assert done.stdout
         assert not {"\x1b", BOX} & set(done.stdout)
@@ -492,7 +492,7 @@ def out_of_reach(*arguments: str) -> subprocess.CompletedProcess[str]:
         "AWS_REGION": "eu-west-1",
         "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:1",
     }
-    command = [sys.executable, "-m", "lattice_bridge.cli", *arguments]
+    command = [sys.executable, "-m", "lattice_bridge", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, timeout=60, check=False)
 
 

@@ -87,7 +87,7 @@ def test_utf8_text_survives_an_ascii_terminal() -> None:
     command = [
         sys.executable,
         "-m",
-        "lattice_bridge.cli",
+        "lattice_bridge",
         "event",
         "new",
         "--body",
@@ -415,7 +415,7 @@ def test_a_device_without_end_is_not_read() -> None:
 
 
 def test_a_closed_stdin_is_wrong_usage() -> None:
-    command = f"exec {sys.executable} -m lattice_bridge.cli event parse - <&-"
+    command = f"exec {sys.executable} -m lattice_bridge event parse - <&-"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert (done.returncode, "stdin: closed" in done.stderr) == (2, True)
 

@@ -87,7 +87,7 @@ def test_folders_not_deployed_are_left_out(tmp_path: Path) -> None:
     files = [
         *("lattice_bridge/main.py", "lattice_bridge/formats/alb.py", "lattice_bridge/tenancy/name_pattern.py"),
         *(f"lattice_bridge/{name}/x.py" for name in ("cli", "deployment", "local", "testing")),
-        *("lattice_bridge/testing/events.zip", "_lattice_bridge_pytestplugin.py"),
+        *("lattice_bridge/testing/events.zip", "lattice_bridge/__main__.py", "_lattice_bridge_pytestplugin.py"),
     ]
     found = contents(install(tmp_path, "lattice-bridge", files), boto3=True)
     assert [name for name in found if ".dist-info" not in name] == files[:3]

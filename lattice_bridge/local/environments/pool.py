@@ -118,7 +118,7 @@ class EnvironmentPool:
         while len(self) >= self._limit and self._endings and not self._closed:
             await asyncio.wait(self._endings.values(), return_when=asyncio.FIRST_COMPLETED)
         if self._closed or len(self) >= self._limit:
-            raise QuotaReached(f"{len(self)} of {self._limit} environments exist")
+            raise QuotaReached(f"the limit is {self._limit} environment{'' if self._limit == 1 else 's'}")
         key = (function.name, tenant)
         siblings = self._all.setdefault(key, set())
         taken = {environment.slot for environment in siblings}
@@ -210,7 +210,8 @@ def _restart(
 ) -> None:
     stale = [function.name for function in functions if any(_is_used_by(function, path) for path in paths)]
     if count := environments.mark_stale(stale):
-        say(f"changed: {paths[0].name}; {count} environments of {', '.join(stale)} restart")
+        which = "1 environment" if count == 1 else f"{count} environments"
+        say(f"changed: {paths[0].name}; {which} of {', '.join(stale)} will restart")
 
 
 def _is_used_by(function: Function, path: Path) -> bool:

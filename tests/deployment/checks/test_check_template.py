@@ -416,7 +416,7 @@ def test_plain_cloudformation_needs_no_translator(tmp_path: Path) -> None:
 
 def test_translator_prints_nothing() -> None:
     """AWS's translator logs warnings about features of AWS's own."""
-    command = [sys.executable, "-m", "lattice_bridge.cli", "check", "bridge.toml", "--template", "template.yaml"]
+    command = [sys.executable, "-m", "lattice_bridge", "check", "bridge.toml", "--template", "template.yaml"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert found.stderr == ""
 
