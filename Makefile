@@ -60,14 +60,14 @@ soak: $(VENV)/dev ## Send 20,000 requests through the whole local stack, and mea
 bench: $(VENV)/dev ## Measure the bridge and its alternatives, and write benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
-lock: $(VENV)/local ## Write the hashes of the packages for Lambda into requirements-*.txt
+lock: $(VENV)/local ## Write the hashes of the packages for Lambda into requirements-lambda.txt
 	@$(BIN)/python -m tools.lock
 
 package: $(VENV)/local ## Build dist/bridge-ARCH.zip and dist/layer-ARCH.zip for Lambda, without Docker
-	@$(BIN)/python -m tools.package $(ARGS)
+	@$(BIN)/lattice-bridge package $(ARGS)
 
 build-BridgeFunction: $(VENV)/local
-	@$(BIN)/python -m tools.package --folder "$(ARTIFACTS_DIR)" --arch $(BRIDGE_ARCH) $(ARGS)
+	@$(BIN)/lattice-bridge package --folder "$(ARTIFACTS_DIR)" --arch $(BRIDGE_ARCH) $(ARGS)
 
 clean: ## Remove the files that the other targets made
 	rm -rf $(VENV) dist build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

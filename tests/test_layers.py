@@ -39,6 +39,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "__init__": {"bridge", "config", "errors", "formats", "message", "tenancy"},
     # what is not deployed
     "review": {"config", "errors", "formats", "identity", "message", "tenancy"},
+    "packaging": {"config", "errors", "identity"},
     "deployment/cloudformation": {"config"},
     "deployment/iam": set(),
     "deployment/checks": {"config", "deployment/cloudformation", "deployment/iam", "review", "telemetry"},
@@ -59,7 +60,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "cli": {
         *("config", "deployment/checks", "deployment/cloudformation", "deployment/doctor", "errors", "formats"),
         *("identity", "local", "local/aws", "local/environments", "local/front", "local/plan", "local/web"),
-        *("bridge", "message", "review", "tenancy", "testing", "version"),
+        *("bridge", "message", "packaging", "review", "tenancy", "testing", "version"),
     },
     "__main__": {"cli"},
 }
@@ -215,6 +216,9 @@ OPENS_A_FILE: Final = {
     "config.regular_file": "the one reader of files",
     "cli.compile": "writes the compiled map",
     "config.code_hash": "the package's own modules",
+    "packaging.contents": "the package's own modules",
+    "packaging.install": "the package's own list of dependencies",
+    "packaging.archive": "what pip or this package has just written",
     "local.environments.launcher": "writes /proc/self, and mount points in a folder of its own",
     "testing.corpus": "the package's own events, in its zip or in the repository",
     "testing.issuer": "the system's certificates, which OpenSSL names",

@@ -41,13 +41,18 @@ def hash_of(package: Path) -> str:
     Args:
         package: the package's folder.
     """
-    modules = sorted(_modules(package, ""))
+    found = modules(package)
     digest = hashlib.sha256()
-    for name, path in modules:
+    for name, path in found:
         code = path.read_bytes()
         digest.update(f"{name} {len(code)}\n".encode())
         digest.update(code)
-    return digest.hexdigest() if modules else ""
+    return digest.hexdigest() if found else ""
+
+
+def modules(package: Path) -> list[tuple[str, Path]]:
+    """The modules that are hashed and deployed: the name of each in the package, and its file. Sorted by name."""
+    return sorted(_modules(package, ""))
 
 
 def _modules(folder: Path, within: str) -> Iterator[tuple[str, Path]]:

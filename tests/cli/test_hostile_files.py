@@ -39,6 +39,7 @@ SECONDS: Final = 30
 COMMANDS: Final[dict[str, Callable[[str], list[str]]]] = {
     "check": lambda file: ["check", file],
     "compile": lambda file: ["compile", file],
+    "package": lambda file: ["package", file],
     "diff old": lambda file: ["diff", file, str(ROOT / MAP)],
     "diff new": lambda file: ["diff", str(ROOT / MAP), file],
     "diff events": lambda file: ["diff", str(ROOT / MAP), str(ROOT / MAP), "--events", file],
@@ -335,7 +336,10 @@ def words(folder: Path) -> list[list[str]]:
     return [
         [EVIL],
         [f"--{EVIL}"],
-        *([command, EVIL] for command in ("check", "compile", "explain", "schema", "who", "local", "doctor")),
+        *(
+            [command, EVIL]
+            for command in ("check", "compile", "explain", "schema", "who", "local", "doctor", "package")
+        ),
         *(["check", bad, "--format", form] for form in ("text", "json", "sarif")),
         *(["check", undecodable(folder), "--format", form] for form in ("text", "json", "sarif")),
         ["check", good, "--template", template, "-P", EVIL],
@@ -344,6 +348,9 @@ def words(folder: Path) -> list[list[str]]:
         ["compile", bad],
         ["compile", good],
         ["compile", good, "-o", "-"],
+        ["package", bad],
+        ["package", good],
+        ["package", good, "--output", EVIL, "--arch", EVIL],
         ["diff", bad, good],
         ["diff", good, str(ROOT / MAP)],
         ["diff", good, str(ROOT / MAP), "--json"],

@@ -8,22 +8,23 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from importlib.metadata import PathDistribution
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from lattice_bridge.config.code_hash import code_hash, hash_of
+from lattice_bridge.packaging.contents import own_code
+from lattice_bridge.packaging.install import LAMBDA
 from lattice_bridge.version import __version__
+from tests.support.paths import ROOT
 from tests.testing.test_strangers_project import environment, run
-from tools.package_contents import contents
-from tools.package_install import ROOT
 
 SECRETS: Final = (
     *(".env", ".aws/credentials", "id_rsa", "identities.toml", "key.pem", "samconfig.toml", "notes.md", "prod.json"),
     *("lattice_bridge/.env", "lattice_bridge/identities.toml", "lattice_bridge/keys.json", "lattice_bridge/secret.pem"),
     *("events/.env", "events/identities.toml", "events/v2/key.pem", "tests/x.pem", "docs/.env", "tools/token.txt"),
+    "lattice_bridge/packaging/token.txt",
 )
 SECRET: Final = "hunter2, which must not be published"
 NAME: Final = f"lattice_bridge-{__version__}"
@@ -52,7 +53,7 @@ def test_wheel_contains_the_package_the_plugin_and_the_corpus(wheel: Path) -> No
     others = {name for name in names if not (name.startswith("lattice_bridge/") and name.endswith(".py"))}
     assert others == {
         *("_lattice_bridge_pytestplugin.py", "lattice_bridge/code.sha256", "lattice_bridge/py.typed"),
-        "lattice_bridge/testing/events.zip",
+        *("lattice_bridge/packaging/requirements-lambda.txt", "lattice_bridge/testing/events.zip"),
     }
 
 
@@ -70,7 +71,10 @@ def test_sdist_contains_what_a_wheel_is_built_from(checkout: Path, tmp_path: Pat
         *("_lattice_bridge_pytestplugin.py", "events", "hatch_build.py", "lattice_bridge"),
     }
     kinds = {(name.partition("/")[0], Path(name).suffix) for name in names if "/" in name}
-    assert kinds == {("events", ".json"), ("events", ".toml"), ("lattice_bridge", ".py"), ("lattice_bridge", ".typed")}
+    assert kinds == {
+        *(("events", ".json"), ("events", ".toml")),
+        *(("lattice_bridge", ".py"), ("lattice_bridge", ".txt"), ("lattice_bridge", ".typed")),
+    }
     assert not contain_secret(files)
 
 
@@ -80,15 +84,25 @@ def test_wheel_that_is_built_of_an_sdist_is_the_same(checkout: Path, wheel: Path
     assert files_of(built("wheel", tmp_path / NAME, tmp_path)) == files_of(wheel)
 
 
-def test_secrets_of_the_checkout_are_not_packaged(wheel: Path, tmp_path: Path) -> None:
-    """Trap G6: the zip contains what the installed wheel's record lists."""
+def test_secrets_of_the_checkout_are_not_packaged(checkout: Path, wheel: Path, tmp_path: Path) -> None:
+    """Trap G6: neither in the wheel, nor in what `package` takes from a checkout."""
     files = files_of(wheel)
     assert not contain_secret(files)
     assert not contain_secret(files_in(io.BytesIO(files["lattice_bridge/testing/events.zip"])))
+    deployed = own_code(tmp_path, checkout / "lattice_bridge")
+    assert not contain_secret({name: file.path.read_bytes() for name, file in deployed.items()})
+
+
+def test_wheel_is_packaged_as_its_checkout_is(checkout: Path, wheel: Path, tmp_path: Path) -> None:
+    """`lattice-bridge package` gives the same zip, and installs the same dependencies, in both."""
     with zipfile.ZipFile(wheel) as file:
         file.extractall(tmp_path)
-    deployed = contents([PathDistribution(tmp_path / f"{NAME}.dist-info")], boto3=False)
-    assert {Path(name).suffix for name in deployed if ".dist-info/" not in name} == {".py", ".sha256"}
+    assert (tmp_path / "lattice_bridge" / "packaging" / LAMBDA.name).read_bytes() == LAMBDA.read_bytes()
+    found = []
+    for name, package in (("one", checkout / "lattice_bridge"), ("two", tmp_path / "lattice_bridge")):
+        code = own_code(tmp_path / name, package)
+        found.append({name: file.path.read_bytes() for name, file in code.items()})
+    assert found[0] == found[1]
 
 
 def test_corpus_in_the_wheel_is_events_and_their_map(wheel: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import platform
 import subprocess
 import sys
 import sysconfig
@@ -16,21 +17,25 @@ import venv
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PathDistribution, distribution
+from importlib.metadata import distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from click.testing import CliRunner
 
+from lattice_bridge.cli.root import root
+from lattice_bridge.packaging.contents import BROUGHT_BY_LAMBDA
 from lattice_bridge.testing import Issuer, lattice_event
+from tests.support.packages import install_from_here
 from tests.support.paths import ROOT
-from tests.testing.test_strangers_project import environment, link, metadata_of, needed, run
-from tools.package import LAYER_PREFIX, LIMIT, build, configuration
-from tools.package_bytecode import compiled
-from tools.package_contents import BROUGHT_BY_LAMBDA, contents
-from tools.package_zip import write_folder
+from tests.testing.test_strangers_project import environment, link, needed, run
 
 PYTHON: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
+LIMIT: Final = 10_000_000
+"""Bytes of a zip without boto3."""
+
 BLUE: Final = "arn:aws:sts::111122223333:assumed-role/blue-api/i-0123"
 
 STACK: Final = """
@@ -108,16 +113,16 @@ class Packaged:
     Attributes:
         task: of bridge-ARCH.zip, as it is at /var/task.
         layer: of layer-ARCH.zip, as it is at /opt.
-        config: what was configured, as text.
+        config: the configuration, and nothing else.
         token: of an issuer whose keys were packaged.
-        size: bytes of the zip.
+        printed: by the command, as JSON.
     """
 
     task: Path
     layer: Path
     config: Path
     token: str
-    size: int
+    printed: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -131,34 +136,32 @@ class Answers:
 
 @pytest.fixture(scope="module")
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> Packaged:
-    """By the tool, but for pip: what is installed here is what it would have installed."""
+    """By `lattice-bridge package`, without pip: what is installed here is what pip would have installed."""
     folder = tmp_path_factory.mktemp("packaged")
-    run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)], ROOT)
-    (wheel,) = folder.glob("*.whl")
-    unpack(wheel, folder / "wheel")
-    (own,) = (folder / "wheel").glob("*.dist-info")
-    others = [distribution(name) for name in needed(metadata_of(wheel), ())]
-    files = contents([PathDistribution(own), *others], boto3=False)
     (folder / "mine").mkdir()
-    (folder / "configured").mkdir()
     with Issuer() as issuer:
-        (folder / "mine" / "keys.json").write_text(json.dumps(issuer.jwks), encoding="utf-8")
+        written(folder / "mine" / "keys.json", json.dumps(issuer.jwks))
         text = MAP + issuer.table(jwks_url=None, jwks_file="keys.json") + BY_TOKEN
         token = issuer.token(tenant="BlueTenant")
-    (folder / "mine" / "bridge.toml").write_text(text, encoding="utf-8")
-    configured = configuration(folder / "mine" / "bridge.toml", folder / "configured")
-    build(folder / "bridge.zip", files | configured, boto3=False)
-    own_files = {name: file for name, file in files.items() if name.startswith("lattice_bridge/")}
-    write_folder(own_files, folder / "layered")
-    bytecode = compiled(own_files, folder / "layered", PYTHON.removeprefix("python"))
-    build(folder / "layer.zip", files | bytecode, LAYER_PREFIX, boto3=False)
-    return Packaged(
-        unpack(folder / "bridge.zip", folder / "task"),
-        unpack(folder / "layer.zip", folder / "layer"),
-        folder / "configured",
-        token,
-        (folder / "bridge.zip").stat().st_size,
-    )
+    map_ = written(folder / "mine" / "bridge.toml", text)
+    command = [
+        "package",
+        str(map_),
+        "--arch",
+        "x86_64",
+        "--runtime",
+        PYTHON,
+        "--output",
+        str(folder / "dist"),
+        "--json",
+    ]
+    done = CliRunner().invoke(root, command, obj=install_from_here, catch_exceptions=False)
+    task = unpack(folder / "dist" / "bridge-x86_64.zip", folder / "task")
+    layer = unpack(folder / "dist" / "layer-x86_64.zip", folder / "layer")
+    (folder / "configured").mkdir()
+    for name in ("bridge.toml", "bridge.json", "keys.json"):
+        (folder / "configured" / name).write_bytes((task / name).read_bytes())
+    return Packaged(task, layer, folder / "configured", token, json.loads(done.stdout))
 
 
 @pytest.fixture(scope="module")
@@ -225,14 +228,20 @@ def test_function_with_only_a_configuration_serves_from_the_layer(bare: Answers)
 
 
 def test_packaged_bridge_reads_the_compiled_configuration(packaged: Packaged) -> None:
-    """It was compiled by the checkout, and is read by the wheel: both are the same code."""
     for code, config in ((packaged.task, packaged.task), (packaged.layer / "python", packaged.config)):
         found = run([sys.executable, "-c", READ, str(config / "bridge.toml"), str(config / "bridge.json")], code)
         assert found.splitlines() == [str(code / "lattice_bridge" / "config" / "document.py"), "True"]
 
 
 def test_zip_for_this_machine_keeps_the_limit(packaged: Packaged) -> None:
-    assert packaged.size <= LIMIT
+    assert packaged.printed["built"][0]["zipped"] <= LIMIT
+
+
+def test_zip_has_bytecode_that_every_packaged_module_is_run_from(packaged: Packaged) -> None:
+    """The Python that builds is the function's. Compiling at each cold start would take longer than the rest of it."""
+    assert packaged.printed["bytecode"] == platform.python_version()
+    sources = {path.relative_to(packaged.task) for path in packaged.task.rglob("*.py")}
+    assert [one for one in sources if not (packaged.task / cache_from_source(str(one))).exists()] == []
 
 
 # ---- what it has loaded ---------------------------------------------------------------------------------------------
