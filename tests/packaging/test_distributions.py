@@ -14,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from lattice_bridge.cli.init import FRAMEWORKS
 from lattice_bridge.config.code_hash import code_hash, hash_of
 from lattice_bridge.version import __version__
 from tests.testing.test_strangers_project import environment, run
@@ -23,8 +24,15 @@ from tools.package_install import ROOT
 SECRETS: Final = (
     *(".env", ".aws/credentials", "id_rsa", "identities.toml", "key.pem", "samconfig.toml", "notes.md", "prod.json"),
     *("lattice_bridge/.env", "lattice_bridge/identities.toml", "lattice_bridge/keys.json", "lattice_bridge/secret.pem"),
+    *("lattice_bridge/project/identities.toml", "lattice_bridge/project/.env", "lattice_bridge/project/none/.env"),
+    *("lattice_bridge/project/samconfig.toml", "lattice_bridge/project/none/key.pem"),
     *("events/.env", "events/identities.toml", "events/v2/key.pem", "tests/x.pem", "docs/.env", "tools/token.txt"),
 )
+PROJECT: Final = (
+    *("bridge.toml", "template.yaml", "Makefile", "pytest.ini", "gitignore"),
+    *(f"{framework}/requirements.txt" for framework in FRAMEWORKS if framework != "none"),
+)
+"""Of the project that `lattice-bridge init` writes, the files that are not Python's."""
 SECRET: Final = "hunter2, which must not be published"
 NAME: Final = f"lattice_bridge-{__version__}"
 
@@ -53,6 +61,7 @@ def test_wheel_contains_the_package_the_plugin_and_the_corpus(wheel: Path) -> No
     assert others == {
         *("_lattice_bridge_pytestplugin.py", "lattice_bridge/code.sha256", "lattice_bridge/py.typed"),
         "lattice_bridge/testing/events.zip",
+        *(f"lattice_bridge/project/{name}" for name in PROJECT),
     }
 
 
@@ -70,7 +79,11 @@ def test_sdist_contains_what_a_wheel_is_built_from(checkout: Path, tmp_path: Pat
         *("_lattice_bridge_pytestplugin.py", "events", "hatch_build.py", "lattice_bridge"),
     }
     kinds = {(name.partition("/")[0], Path(name).suffix) for name in names if "/" in name}
-    assert kinds == {("events", ".json"), ("events", ".toml"), ("lattice_bridge", ".py"), ("lattice_bridge", ".typed")}
+    assert kinds == {
+        *(("events", ".json"), ("events", ".toml"), ("lattice_bridge", ".py"), ("lattice_bridge", ".typed")),
+        *(("lattice_bridge", Path(name).suffix) for name in PROJECT),
+    }
+    assert {f"lattice_bridge/project/{name}" for name in PROJECT} <= set(names)
     assert not contain_secret(files)
 
 
