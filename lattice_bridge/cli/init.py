@@ -72,9 +72,8 @@ def init(folder: Path, framework: str, event_version: str) -> None:
         taken = list(_taken(folder, files))
         if not taken:
             write_project(folder, files)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else "not a folder's name"
-        raise click.UsageError(f"{folder}: {reason}. Fix: name a folder that you can write to") from error
+    except OSError as error:
+        raise click.UsageError(f"{folder}: {error.strerror}. Fix: name a folder that you can write to") from error
     if taken:
         for path in taken:
             show.say_error(f"error: {path}")
