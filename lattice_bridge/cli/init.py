@@ -22,14 +22,14 @@ from lattice_bridge.local.front.identities import read_identities
 FRAMEWORKS: Final = ("none", "fastapi", "flask", "powertools")
 
 _FILES: Final[Mapping[str, tuple[str, str]]] = {
-    "bridge.toml": ("bridge.toml", "the tenants, the callers that may act as each, and tests of these rules"),
-    "template.yaml": ("template.yaml", "the bridge, the function, and VPC Lattice in front of them"),
+    "bridge.toml": ("bridge.toml", "the tenants, and the callers of each"),
+    "template.yaml": ("template.yaml", "the bridge, the function, and VPC Lattice"),
     "src/orders/app.py": ("{framework}/app.py", "the function"),
-    "src/orders/requirements.txt": ("{framework}/requirements.txt", "the packages that the function needs"),
-    "tests/test_orders.py": ("tests/test_orders.py", "tests of the map and of the whole stack"),
-    "pytest.ini": ("pytest.ini", "tells pytest where the tests are"),
+    "src/orders/requirements.txt": ("{framework}/requirements.txt", "the packages that it needs"),
+    "tests/test_orders.py": ("tests/test_orders.py", "tests of the map and the whole stack"),
+    "pytest.ini": ("pytest.ini", "the root of the tests"),
     "Makefile": ("Makefile", "packages the bridge for `sam build`"),
-    ".gitignore": ("gitignore", "keeps secrets and built files out of git"),
+    ".gitignore": ("gitignore", "keeps secrets out of git"),
 }
 """File of the new project → file in the package's folder `project`, and what it is. That folder contains a project for
 V2 events, without the function, and a function for each framework."""
@@ -144,9 +144,9 @@ def _print(folder: Path, files: Mapping[str, str]) -> None:
         for fact in facts:
             show.say(*fact)
     show.say("")
-    show.say("Next: run the tests, serve the project, and in another terminal send a request as the tenant blue:")
+    show.say("Next:")
     show.say(f"  {enter}pytest")
-    show.say("  lattice-bridge local")
+    show.say("  lattice-bridge local  # until Ctrl-C. In another terminal, a request of the tenant blue:")
     show.say(
         f"  curl --aws-sigv4 {shlex.quote(f'aws:amz:{region}:vpc-lattice-svcs')} --user {user} "
         "-H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' http://localhost:8080/orders"
