@@ -145,7 +145,7 @@ def _print(folder: Path, files: Mapping[str, str]) -> None:
             show.say(*fact)
     show.say("")
     show.say("Next:")
-    show.say(f"  {enter}pytest")
+    show.say(f"  {enter}python -m pytest")
     show.say("  lattice-bridge local  # until Ctrl-C. In another terminal, a request of the tenant blue:")
     show.say(
         f"  curl --aws-sigv4 {shlex.quote(f'aws:amz:{region}:vpc-lattice-svcs')} --user {user} "

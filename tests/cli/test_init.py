@@ -174,7 +174,7 @@ def test_three_commands_come_next(tmp_path: Path) -> None:
     folder = tmp_path / "my shop; true"
     done = read("init", str(folder))
     commands = [line.strip() for line in done.output.partition("Next:")[2].splitlines()[1:]]
-    assert commands[0] == f"cd {shlex.quote(str(folder))} && pytest"
+    assert commands[0] == f"cd {shlex.quote(str(folder))} && python -m pytest"
     assert commands[1].partition("  #")[0] == "lattice-bridge local"
     assert commands[2].startswith("curl --aws-sigv4 aws:amz:us-east-1:vpc-lattice-svcs --user LOCALBLUE:blue ")
     assert len(commands) == 3
@@ -183,7 +183,7 @@ def test_three_commands_come_next(tmp_path: Path) -> None:
 def test_current_folder_is_the_default(tmp_path: Path) -> None:
     with chdir(tmp_path):
         done = read("init")
-    assert "\n  pytest\n" in done.output
+    assert "\n  python -m pytest\n" in done.output
     assert set(tree(tmp_path)) == FILES
     assert {line.partition("\t")[0] for line in done.output.splitlines() if "\t" in line} == FILES
 
