@@ -22,6 +22,7 @@ from lattice_bridge.local.front.identities import read_identities
 from lattice_bridge.testing import FakeLambda
 from lattice_bridge.testing.builders import lattice_event
 from lattice_bridge.testing.fixtures import BridgeFactory
+from tests.cli.test_cli import seen
 from tests.deployment.checks.test_shipped_template import lint
 from tests.support.commands import read
 from tests.support.paths import ROOT
@@ -85,6 +86,7 @@ def test_function_answers_as_its_tenant_behind_the_bridge(
     folder = made(tmp_path / "shop", framework, version)
     behind = bridge((folder / "bridge.toml").read_text(encoding="utf-8"))
     principal = "arn:aws:iam::111122223333:role/green-api"
+    fake_lambda.reply({"statusCode": 200}, "orders")
     event = lattice_event(version=1 if version == "V1" else 2, path="/orders?state=open", principal=principal)
     behind(event)
     (call,) = fake_lambda.calls
@@ -186,6 +188,14 @@ def test_current_folder_is_the_default(tmp_path: Path) -> None:
     assert "\n  python -m pytest\n" in done.output
     assert set(tree(tmp_path)) == FILES
     assert {line.partition("\t")[0] for line in done.output.splitlines() if "\t" in line} == FILES
+
+
+def test_terminal_shows_each_file_on_a_line(tmp_path: Path) -> None:
+    folder, files = tmp_path / "s", project_files("flask", "V2")
+    lines = seen("init", str(folder), "--framework", "flask", columns=80 + len(str(tmp_path))).splitlines()
+    words = [line.split(maxsplit=1) for line in lines[: len(files)]]
+    assert [first for first, _ in words] == [str(folder / name) for name in files]
+    assert "\t" not in "".join(lines)
 
 
 # ---- all or nothing -------------------------------------------------------------------------------------------------

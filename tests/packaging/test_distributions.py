@@ -102,6 +102,7 @@ def test_secrets_of_the_checkout_are_not_packaged(wheel: Path, tmp_path: Path) -
         file.extractall(tmp_path)
     deployed = contents([PathDistribution(tmp_path / f"{NAME}.dist-info")], boto3=False)
     assert {Path(name).suffix for name in deployed if ".dist-info/" not in name} == {".py", ".sha256"}
+    assert not [name for name in deployed if name.startswith("lattice_bridge/project/")]
 
 
 def test_corpus_in_the_wheel_is_events_and_their_map(wheel: Path) -> None:
