@@ -1,6 +1,6 @@
 """`lattice-bridge init`: writes a new project, with a bridge, its map, one isolated function and tests.
 
-Rule: the command overwrites nothing and follows no link. It writes every file, or none.
+Rule: the command overwrites nothing, and follows no link inside the folder. It writes every file, or none.
 """
 
 from __future__ import annotations

@@ -15,8 +15,10 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from lattice_bridge.cli.init import FRAMEWORKS, project_files, write_project
+from lattice_bridge.cli.root import root
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.local.front.identities import read_identities
 from lattice_bridge.testing import FakeLambda
@@ -111,6 +113,15 @@ def handler_of(path: Path) -> Callable[..., Any]:
     return handler
 
 
+def test_payload_is_the_one_that_the_documents_recommend() -> None:
+    """docs/backends.md, "Which payload"."""
+    payloads = {
+        framework: tomllib.loads(project_files(framework, "V2")["bridge.toml"])["backend"][0]["payload"]
+        for framework in FRAMEWORKS
+    }
+    assert payloads == {**dict.fromkeys(FRAMEWORKS, "apigateway-v2"), "powertools": "apigateway-v1"}
+
+
 @pytest.mark.parametrize("framework", [framework for framework in FRAMEWORKS if framework != "none"])
 def test_function_requires_what_our_own_tests_run_with(framework: str) -> None:
     required = project_files(framework, "V2")["src/orders/requirements.txt"].split()
@@ -173,12 +184,13 @@ def test_every_caller_needs_a_signature_and_a_rule() -> None:
 
 
 def test_three_commands_come_next(tmp_path: Path) -> None:
+    """Trap G5: the folder's name is quoted. `local` has the region of the environment, so the signature has it too."""
     folder = tmp_path / "my shop; true"
-    done = read("init", str(folder))
+    done = CliRunner().invoke(root, ["init", str(folder)], env={"AWS_REGION": "eu-west-1"})
     commands = [line.strip() for line in done.output.partition("Next:")[2].splitlines()[1:]]
     assert commands[0] == f"cd {shlex.quote(str(folder))} && python -m pytest"
     assert commands[1].partition("  #")[0] == "lattice-bridge local"
-    assert commands[2].startswith("curl --aws-sigv4 aws:amz:us-east-1:vpc-lattice-svcs --user LOCALBLUE:blue ")
+    assert commands[2].startswith("curl --aws-sigv4 aws:amz:eu-west-1:vpc-lattice-svcs --user LOCALBLUE:blue ")
     assert len(commands) == 3
 
 
