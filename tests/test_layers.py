@@ -57,6 +57,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("bridge", "config", "errors", "formats", "http", "identity", "invoke", "local/aws", "local/environments"),
         *("local/front", "local/web", "message"),
     },
+    "project": set(),  # the files of a new project
     "cli": {
         *("config", "deployment/checks", "deployment/cloudformation", "deployment/doctor", "errors", "formats"),
         *("identity", "local", "local/aws", "local/environments", "local/front", "local/plan", "local/web"),
@@ -215,6 +216,7 @@ def test_outside_module_is_imported_only_in_these(name: str, homes: set[str]) ->
 OPENS_A_FILE: Final = {
     "config.regular_file": "the one reader of files",
     "cli.compile": "writes the compiled map",
+    "cli.init": "the package's own project, and writes the new one",
     "config.code_hash": "the package's own modules",
     "packaging.contents": "the package's own modules",
     "packaging.install": "the package's own list of dependencies",

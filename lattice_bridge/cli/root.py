@@ -15,6 +15,7 @@ from lattice_bridge.cli.diff import diff
 from lattice_bridge.cli.doctor import doctor
 from lattice_bridge.cli.event import event
 from lattice_bridge.cli.explain import explain, who
+from lattice_bridge.cli.init import init
 from lattice_bridge.cli.local import local
 from lattice_bridge.cli.package import package
 from lattice_bridge.cli.schema import schema_command
@@ -47,5 +48,5 @@ def root() -> None:
     """The Lambda between Amazon VPC Lattice and tenant-isolated Lambda functions."""
 
 
-for command in (check, compile_command, diff, doctor, event, explain, local, package, schema_command, who):
+for command in (check, compile_command, diff, doctor, event, explain, init, local, package, schema_command, who):
     root.add_command(command)

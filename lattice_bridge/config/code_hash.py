@@ -15,7 +15,9 @@ from typing import Final
 FILE: Final = "code.sha256"
 """The file with the hash in a wheel, in the package's folder; written by hatch_build.py."""
 
-NOT_DEPLOYED: Final = frozenset({"__main__.py", "cli", "deployment", "local", "packaging", "review", "testing"})
+NOT_DEPLOYED: Final = frozenset(
+    {"__main__.py", "cli", "deployment", "local", "packaging", "project", "review", "testing"}
+)
 """Folders and files that are not packaged for Lambda. They decide nothing about a configuration, so they are not
 hashed. This is the only such list: the packaging and the tests of the layers read it here."""
 

@@ -20,7 +20,7 @@ from tests.packaging.test_configuration import MAP
 from tests.support.packages import install_a_package
 
 RUNTIME: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
-FAILED_TEST: Final = '[[test]]\nprincipal = "arn:aws:sts::111122223333:assumed-role/nobody/i"\nexpect = "blue"\n'
+FAILED_TEST: Final = '[[test]]\nprincipal = "arn:aws:sts::111122223333:assumed-role/unknown-api/i"\nexpect = "blue"\n'
 
 
 def no_pip(folder: Path, arch: str, runtime: str, boto3: bool) -> None:

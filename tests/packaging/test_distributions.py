@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from lattice_bridge.cli.init import FRAMEWORKS
 from lattice_bridge.config.code_hash import code_hash, hash_of
 from lattice_bridge.packaging.contents import own_code
 from lattice_bridge.packaging.install import LAMBDA
@@ -23,9 +24,16 @@ from tests.testing.test_strangers_project import environment, run
 SECRETS: Final = (
     *(".env", ".aws/credentials", "id_rsa", "identities.toml", "key.pem", "samconfig.toml", "notes.md", "prod.json"),
     *("lattice_bridge/.env", "lattice_bridge/identities.toml", "lattice_bridge/keys.json", "lattice_bridge/secret.pem"),
+    *("lattice_bridge/project/identities.toml", "lattice_bridge/project/.env", "lattice_bridge/project/none/.env"),
+    *("lattice_bridge/project/samconfig.toml", "lattice_bridge/project/none/key.pem"),
     *("events/.env", "events/identities.toml", "events/v2/key.pem", "tests/x.pem", "docs/.env", "tools/token.txt"),
     "lattice_bridge/packaging/token.txt",
 )
+PROJECT: Final = (
+    *("bridge.toml", "template.yaml", "Makefile", "pytest.ini", "gitignore"),
+    *(f"{framework}/requirements.txt" for framework in FRAMEWORKS if framework != "none"),
+)
+"""Of the project that `lattice-bridge init` writes, the files that are not Python's."""
 SECRET: Final = "hunter2, which must not be published"
 NAME: Final = f"lattice_bridge-{__version__}"
 
@@ -54,6 +62,7 @@ def test_wheel_contains_the_package_the_plugin_and_the_corpus(wheel: Path) -> No
     assert others == {
         *("_lattice_bridge_pytestplugin.py", "lattice_bridge/code.sha256", "lattice_bridge/py.typed"),
         *("lattice_bridge/packaging/requirements-lambda.txt", "lattice_bridge/testing/events.zip"),
+        *(f"lattice_bridge/project/{name}" for name in PROJECT),
     }
 
 
@@ -74,7 +83,9 @@ def test_sdist_contains_what_a_wheel_is_built_from(checkout: Path, tmp_path: Pat
     assert kinds == {
         *(("events", ".json"), ("events", ".toml")),
         *(("lattice_bridge", ".py"), ("lattice_bridge", ".txt"), ("lattice_bridge", ".typed")),
+        *(("lattice_bridge", Path(name).suffix) for name in PROJECT),
     }
+    assert {f"lattice_bridge/project/{name}" for name in PROJECT} <= set(names)
     assert not contain_secret(files)
 
 
@@ -103,6 +114,7 @@ def test_wheel_is_packaged_as_its_checkout_is(checkout: Path, wheel: Path, tmp_p
         code = own_code(tmp_path / name, package)
         found.append({name: file.path.read_bytes() for name, file in code.items()})
     assert found[0] == found[1]
+    assert not [name for name in found[0] if name.startswith("lattice_bridge/project/")]
 
 
 def test_corpus_in_the_wheel_is_events_and_their_map(wheel: Path) -> None:

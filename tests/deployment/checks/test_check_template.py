@@ -174,6 +174,14 @@ def test_certificate_rules_with_a_v1_target_group_are_a_warning(version: str, fo
         assert ("warning: BridgeTargetGroup: its events are of V1, and gateways of bridge.toml" in output) is found
 
 
+@pytest.mark.parametrize(("services", "found"), [("", []), ('services = ["arn:x"]', ["error"])])
+def test_v1_target_group_is_an_error_only_if_the_map_lists_services(services: str, found: list[str]) -> None:
+    """A V1 event does not contain its service. Without a list the bridge reads it as it reads V2."""
+    v1 = edited("orders.yaml", [["LambdaEventStructureVersion: V2", "LambdaEventStructureVersion: V1"]])
+    findings = orders(v1, map_edits=[["[[backend]]", f"[lattice]\n{services}\n[[backend]]"]])
+    assert [(one.level, one.subject) for one in findings] == [(level, "Group") for level in found]
+
+
 def test_alias_fix_depends_on_the_kind_of_function() -> None:
     """AutoPublishAlias is a property of SAM's functions; CloudFormation refuses it."""
     wanted = [['function = "orders"', 'function = "orders:live"']]
