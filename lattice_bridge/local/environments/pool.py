@@ -16,6 +16,7 @@ from typing import Final
 from watchfiles import PythonFilter, awatch
 
 from lattice_bridge.local.environments.environment import Environment, InvocationResult, SharedSettings
+from lattice_bridge.local.environments.installed import PACKAGE
 from lattice_bridge.local.environments.processes import kill_unmarked_children
 from lattice_bridge.local.environments.runtime_api import Invocation
 from lattice_bridge.local.plan.model import Function
@@ -24,9 +25,6 @@ Key = tuple[str, str | None]
 
 REAP_INTERVAL: Final = 1.0
 """Seconds between two searches for environments that have been idle for too long."""
-
-PACKAGE: Final = Path(__file__).resolve().parents[2]
-"""The bridge's own code, which functions import."""
 
 WATCH_MILLISECONDS: Final = 1000
 """Time between two checks whether a watched folder was replaced."""
