@@ -48,7 +48,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "local/environments": {"config", "local/plan", "local/web"},
     "local/aws": {"deployment/cloudformation", "formats", "local/environments", "local/plan", "local/web"},
     "local/front": {
-        *("config", "errors", "formats", "http", "identity", "local/aws", "local/plan", "local/web", "message"),
+        *("config", "errors", "formats", "http", "identity", "local/aws", "local/environments", "local/plan"),
+        *("local/web", "message"),
     },
     "local": {"local/aws", "local/environments", "local/front", "local/plan", "local/web"},
     "testing/strategies": {"config", "formats", "http", "identity", "local/front", "message"},
@@ -210,6 +211,7 @@ OPENS_A_FILE: Final = {
     "cli.compile": "writes the compiled map",
     "config.code_hash": "the package's own modules",
     "local.environments.archive": "entries of a zip that regular_file has read",
+    "local.environments.installed": "metadata of installed packages, by importlib",
     "local.environments.launcher": "writes /proc/self, and mount points in a folder of its own",
     "testing.corpus": "the package's own events, in its zip or in the repository",
     "testing.issuer": "the system's certificates, which OpenSSL names",

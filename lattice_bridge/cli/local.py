@@ -29,12 +29,12 @@ from lattice_bridge.local.environments.package_cache import PackageCache, cache_
 from lattice_bridge.local.environments.package_cache import install as pip_install
 from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_marked, stack_mark
 from lattice_bridge.local.front.identities import BadIdentities, Identity, read_identities
+from lattice_bridge.local.front.recorder import BadRecording
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.plan.reader import read_plan
 from lattice_bridge.local.stack import LAMBDA_PORT, Options, Stack, serve
-from lattice_bridge.local.web.printable import printable
 from lattice_bridge.local.web.server import PortTaken
 
 VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1, "V2": 2}
@@ -90,6 +90,12 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
     show_default=True,
     help="Seconds after which an idle environment is ended.",
 )
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, resolve_path=True),
+    metavar="DIR",
+    help="Write the event and the reply of each request into DIR, without credentials.",
+)
 @click.option("--no-install", is_flag=True, help="Do not install the packages that functions list.")
 @click.option("--reload", is_flag=True, help="Restart environments after their code has changed.")
 @click.option("--json-logs", is_flag=True, help="Print one JSON object a line, for programs.")
@@ -127,10 +133,23 @@ def local(
         asyncio.run(_serve(plan, signers, Options(**options), log, json_logs=json_logs))
     except PortTaken as error:
         raise click.UsageError(f"{error}. Fix: choose another with --port or --lambda-port") from error
-    except (BadDependencies, BadArchive) as error:
-        raise click.UsageError(printable(str(error), keep="\n")) from error
+    except (BadDependencies, BadArchive, BadRecording) as error:
+        raise _NotStarted(str(error)) from error
     finally:
         log.close()
+
+
+class _NotStarted(click.ClickException):
+    """A function's code or packages cannot be provided, or nothing can be recorded.
+
+    The message may have several lines, such as pip's.
+    """
+
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002 - click's own signature
+        for line in f"Error: {self.message}".splitlines():
+            show.say_error(line)
 
 
 def _with_packages(plan: Plan, log: LogWriter, *, install: bool, reload: bool) -> Plan:
@@ -142,7 +161,9 @@ def _with_packages(plan: Plan, log: LogWriter, *, install: bool, reload: bool) -
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         plan = choose(plan, log.info, reload=reload)
-        return provide(plan, PackageCache(cache_folder(os.environ), pip_install, log.info), log.warning, install=install)
+        return provide(
+            plan, PackageCache(cache_folder(os.environ), pip_install, log.info), log.warning, install=install
+        )
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -32,6 +32,7 @@ from lattice_bridge.local.environments.processes import (
 from lattice_bridge.local.environments.storage import Storage, stack_folder
 from lattice_bridge.local.front.data_plane import LatticeDataPlane
 from lattice_bridge.local.front.identities import Identity
+from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Scope, Send
@@ -50,6 +51,7 @@ class Options:
         max_environments: the highest number of environments, busy or idle.
         idle_seconds: after which an idle environment is ended.
         reload: whether environments restart after their code has changed.
+        record: the folder into which requests are recorded; None for no recording.
     """
 
     port: int = 8080
@@ -57,6 +59,7 @@ class Options:
     max_environments: int = 64
     idle_seconds: float = 600.0
     reload: bool = False
+    record: Path | None = None
 
 
 @dataclass(slots=True)
@@ -85,7 +88,9 @@ async def serve(
     Raises:
         PortTaken: one of the ports is in use.
         BadArchive: the zip of a function cannot be unpacked.
+        BadRecording: requests cannot be recorded into the folder.
     """
+    recorder = None if options.record is None else Recorder(options.record)
     stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
     adopt_orphans()
     await asyncio.to_thread(kill_left_behind)
@@ -109,11 +114,11 @@ async def serve(
         running = (*preparing, environments.reap(), service.work())
         tasks = [asyncio.create_task(task) for task in running]
         if options.reload:
-            tasks.append(asyncio.create_task(watch(plan.functions.values(), environments, log.info)))
+            tasks.append(asyncio.create_task(watch(plan.functions.values(), environments, log.info, options.record)))
         started.push_async_callback(environments.close)
         started.push_async_callback(_cancel, tasks)
         started.callback(service.report_waiting)
-        front = LatticeDataPlane(plan, service, identities)
+        front = LatticeDataPlane(plan, service, identities, recorder)
         names = {name for service in plan.services for name in service.names}
         front_server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(front_server.stop)

@@ -180,7 +180,12 @@ class _Installed:
         self._modules = modules
         self._distributions = distributions
 
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,
+        target: object = None,  # noqa: ARG002 - importlib's own signature
+    ) -> ModuleSpec | None:
         from importlib.machinery import PathFinder
 
         folder = self._modules.get(name) if path is None else None

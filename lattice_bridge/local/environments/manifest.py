@@ -55,7 +55,7 @@ def read_manifest(path: Path) -> Manifest:
     """Reads a list of packages.
 
     Raises:
-        BadManifest: the file or one that it includes cannot be read, or it has its packages in a table that is not read.
+        BadManifest: the file, or one that it includes, cannot be read, or its packages are in a table that is not read.
     """
     watched: list[str] = []
     try:
@@ -63,7 +63,9 @@ def read_manifest(path: Path) -> Manifest:
     except BadFile as error:
         raise BadManifest(str(error)) from error
     kept = tuple(line for line in lines if not _BRIDGE.match(line))
-    watched += [_state(path.parent / match[1].removeprefix("file://")) for line in kept if (match := _LOCAL.match(line))]
+    watched += [
+        _state(path.parent / match[1].removeprefix("file://")) for line in kept if (match := _LOCAL.match(line))
+    ]
     return Manifest(path, kept, len(kept) < len(lines), tuple(watched))
 
 
@@ -96,7 +98,7 @@ def _from_pyproject(path: Path) -> list[str]:
     project, tool = _table(document, "project"), _table(document, "tool")
     found = project.get("dependencies", [])
     if not isinstance(found, list) or not all(isinstance(line, str) for line in found):
-        raise BadManifest(f"{path}: project.dependencies is not a list of strings. Fix: write [\"NAME>=VERSION\"]")
+        raise BadManifest(f'{path}: project.dependencies is not a list of strings. Fix: write ["NAME>=VERSION"]')
     if "dependencies" in _list(project, "dynamic") or ("poetry" in tool and "dependencies" not in project):
         raise BadManifest(
             f"{path}: the packages are not under [project] dependencies, and no other table is read. "

@@ -173,7 +173,13 @@ def install(requirements: Path, target: Path, folder: Path) -> None:
 
 def _installer() -> list[str]:
     if find_spec("pip") is not None:
-        return [sys.executable, "-P", "-m", "pip", "install"]  # -P: the function's folder may contain a module that pip imports
+        return [
+            sys.executable,
+            "-P",
+            "-m",
+            "pip",
+            "install",
+        ]  # -P: the function's folder may contain a module that pip imports
     if (uv := shutil.which("uv")) is not None:
         return [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", sys.executable]
     raise InstallFailed(f"neither pip nor uv is there. Fix: {sys.executable} -m ensurepip")

@@ -170,7 +170,12 @@ class EnvironmentPool:
 # ---- restarts after code changes ------------------------------------------------------------------------------------
 
 
-async def watch(functions: Iterable[Function], environments: EnvironmentPool, say: Callable[[str], None]) -> None:
+async def watch(
+    functions: Iterable[Function],
+    environments: EnvironmentPool,
+    say: Callable[[str], None],
+    recorded: Path | None = None,
+) -> None:
     """Watches the functions' code and this package, and restarts environments, until cancelled.
 
     A folder that is deleted and made again (by git or rsync) loses its watch: then watching starts anew.
@@ -179,6 +184,7 @@ async def watch(functions: Iterable[Function], environments: EnvironmentPool, sa
         functions: to watch.
         environments: to restart.
         say: gets one sentence for each restart.
+        recorded: a folder that the stack itself writes to, perhaps inside a function's; absolute, without links.
     """
     functions = list(functions)
     roots = {function.code for function in functions} | {PACKAGE}
@@ -187,7 +193,7 @@ async def watch(functions: Iterable[Function], environments: EnvironmentPool, sa
         if len(before) < len(roots):
             await asyncio.sleep(WATCH_MILLISECONDS / 1000)
             continue
-        watched = PythonFilter(extra_extensions=_WATCHED)
+        watched = PythonFilter(ignore_paths=() if recorded is None else (recorded,), extra_extensions=_WATCHED)
         async for changes in awatch(
             *roots, watch_filter=watched, rust_timeout=WATCH_MILLISECONDS, yield_on_timeout=True
         ):

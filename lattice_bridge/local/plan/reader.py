@@ -75,7 +75,7 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
     _name_other_resources(template, evaluated, left_out)
     if not functions:
         raise BadTemplate(
-            "the template has no Python function with local code. Fix: add an AWS::Serverless::Function with CodeUri, a folder or a zip"
+            "the template has no Python function with local code. Fix: add an AWS::Serverless::Function with CodeUri"
         )
     if not services:
         raise BadTemplate(
@@ -136,10 +136,10 @@ def _not_runnable(resource: Resource, template: Template) -> str | None:
     code = properties.get("CodeUri", properties.get("Code", "."))
     if not isinstance(code, str) or code.startswith("s3://"):
         return "its code is not a local folder or zip"
-    path = template.folder / code
-    if os.path.isdir(path) or (path.suffix == ".zip" and os.path.isfile(path)):  # noqa: PTH112, PTH113 - Path's raise if a name is too long
+    path, is_zip = template.folder / code, code.endswith(".zip")
+    if os.path.isdir(path) or (is_zip and os.path.isfile(path)):  # noqa: PTH112, PTH113 - Path's raise for a long name
         return None
-    return f"there is no {'file' if path.suffix == '.zip' else 'folder'} {code}"
+    return f"there is no {'file' if is_zip else 'folder'} {code}"
 
 
 def _function(resource: Resource, template: Template) -> Function:
