@@ -31,26 +31,31 @@ class BadArchive(Exception):
     """A zip that is not unpacked. The message has the form `where: what is wrong. Fix: …`."""
 
 
-def unpack(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
     """Unpacks a zip into a new folder, with all files read-only.
+
+    Args:
+        archive: the zip.
+        folder: does not exist yet.
+        max_bytes: that its files may have together.
 
     Raises:
         BadArchive: it cannot be read, is too large, or contains an entry that is not safe. The folder is then
             incomplete.
     """
     try:
-        _unpack(archive, read_regular_file(archive, MAX_BYTES), folder)
+        _unpack(archive, read_regular_file(archive, max_bytes), folder, max_bytes)
     except BadFile as error:
         raise BadArchive(str(error)) from error
     except (BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError, zlib.error) as error:
         raise BadArchive(f"{archive}: cannot be unpacked: {error}. Fix: build the zip again") from error
 
 
-def _unpack(archive: Path, data: bytes, folder: Path) -> None:
+def _unpack(archive: Path, data: bytes, folder: Path, max_bytes: int) -> None:
     if data.count(_ENTRY) > MAX_ENTRIES:
         raise BadArchive(f"{archive}: more than {MAX_ENTRIES} files. Fix: package only what the function needs")
     folder.mkdir(mode=0o755)
-    left = MAX_BYTES
+    left = max_bytes
     links: list[tuple[Path, str]] = []
     with ZipFile(BytesIO(data)) as opened:
         for entry in opened.infolist():
@@ -62,9 +67,15 @@ def _unpack(archive: Path, data: bytes, folder: Path) -> None:
             if kind not in (0, stat.S_IFREG, stat.S_IFLNK):
                 raise _unsafe(archive, entry, "neither a file nor a folder nor a link")
             target.parent.mkdir(parents=True, exist_ok=True)  # a real folder: no link exists yet
-            limit = _MAX_LINK if kind == stat.S_IFLNK else left
-            content = b"".join(_chunks(archive, opened, entry, limit))
+            if kind == stat.S_IFLNK and entry.file_size > _MAX_LINK:
+                raise _unsafe(archive, entry, "a link with too long a path")
+            content = b"".join(_chunks(opened, entry, left))
             left -= len(content)
+            if left < 0:
+                raise BadArchive(
+                    f"{archive}: {over(max_bytes)} unpacked, which Lambda refuses. Fix: package only what the function "
+                    "needs"
+                )
             if kind == stat.S_IFLNK:
                 links.append((target, os.fsdecode(content)))
             else:
@@ -85,16 +96,11 @@ def _safe_name(archive: Path, entry: ZipInfo) -> PurePosixPath:
     return path
 
 
-def _chunks(archive: Path, opened: ZipFile, entry: ZipInfo, limit: int) -> Iterator[bytes]:
-    """Gives the content of an entry. The size in the directory may be wrong: what is unpacked counts."""
+def _chunks(opened: ZipFile, entry: ZipInfo, limit: int) -> Iterator[bytes]:
+    """Gives the content of an entry, until it is over the limit. The size in the directory may be wrong."""
     with opened.open(entry) as file:
-        while chunk := file.read(_CHUNK):
+        while limit >= 0 and (chunk := file.read(_CHUNK)):
             limit -= len(chunk)
-            if limit < 0:
-                raise BadArchive(
-                    f"{archive}: {over(MAX_BYTES)} unpacked, which Lambda refuses. Fix: package only what the function "
-                    "needs"
-                )
             yield chunk
 
 
