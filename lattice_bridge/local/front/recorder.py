@@ -71,6 +71,7 @@ class Recorder:
         self._next = max(numbers, default=0) + 1
         self._requests_left = max_requests - len(numbers)
         self._bytes_left = max_bytes
+        self._limits = f"{max_requests} requests in the folder, and {max_bytes // MIB} MiB"
         self._lock = threading.Lock()
 
     def write(self, event: Mapping[str, Any], request: HttpRequest, result: InvocationResult) -> None:
@@ -89,7 +90,7 @@ class Recorder:
             self._bytes_left -= sum(map(len, files))
             self._requests_left -= 1
             if self._requests_left < 0 or self._bytes_left < 0:
-                self._stop(f"it has {MAX_REQUESTS} requests or {MAX_BYTES // MIB} MiB")
+                self._stop(f"the limit is {self._limits}")
                 return
             try:
                 self._write_new(about, *files)

@@ -44,7 +44,12 @@ def test_zip_is_unpacked_read_only(tmp_path: Path) -> None:
     unpack(path, tmp_path / "code")
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "code").rglob("*")}
     assert modes == {
-        **{"app.py": 0o444, "bin": 0o555, "tool": 0o555, "plain": 0o555, "own.py": 0o444, "lib": 0o555},
+        "app.py": 0o444,
+        "bin": 0o555,
+        "tool": 0o555,
+        "plain": 0o555,
+        "own.py": 0o444,
+        "lib": 0o555,
     }
     assert (tmp_path / "code" / "own.py").read_text() == "1"
 

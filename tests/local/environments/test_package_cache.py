@@ -16,7 +16,6 @@ from lattice_bridge.local.environments.package_cache import (
     PackageCache,
     cache_folder,
     error_lines,
-    install,
     key_of,
 )
 
@@ -132,16 +131,6 @@ def test_cache_is_where_the_xdg_specification_has_it() -> None:
 
 
 # ---- pip ------------------------------------------------------------------------------------------------------------
-
-
-def test_pip_installs_into_the_folder_and_reports_its_errors(tmp_path: Path) -> None:
-    """A local package without a build: pip refuses it without asking an index."""
-    (tmp_path / "requirements.txt").write_text("./gone\n")
-    (tmp_path / "packages").mkdir()
-    with pytest.raises(InstallFailed) as caught:
-        install(tmp_path / "requirements.txt", tmp_path / "packages", tmp_path)
-    assert str(caught.value).startswith("ERROR: ")
-    assert "./gone" in str(caught.value)
 
 
 def test_error_lines_contain_no_password() -> None:

@@ -62,7 +62,10 @@ ELSEWHERE: Final = Path("/elsewhere/pyproject.toml")
 @pytest.mark.parametrize(
     ("dependencies", "text"),
     [
-        (Dependencies(), "no requirements.txt lists it, so the import fails on Lambda too. Fix: write the package into"),
+        (
+            Dependencies(),
+            "no requirements.txt lists it, so the import fails on Lambda too. Fix: write the package into",
+        ),
         (
             Dependencies(manifest=ELSEWHERE, folders=(Path("/cache"),)),
             "none of its packages contains it, so the import fails on Lambda too. Fix: write the package into "
