@@ -1,4 +1,4 @@
-"""Where a function's code and packages come from.
+"""The place of a function's code and packages.
 
 Rule: the order is that of docs/reference.md. The first that there is, is used alone, so that a package that is missing
 there is missing here as on Lambda:

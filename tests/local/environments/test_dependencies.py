@@ -1,4 +1,4 @@
-"""Where a function's code and packages come from, in the documented order."""
+"""The place of a function's code and packages, in the documented order."""
 
 from __future__ import annotations
 
