@@ -15,6 +15,7 @@ from lattice_bridge.bridge import check_service
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read, read_events, read_map, read_services
 from lattice_bridge.config.document import parse_document
+from lattice_bridge.config.regular_file import BadFile
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.message import Request
@@ -28,7 +29,11 @@ _STYLES: Final = {"gains": "green", "loses": "red", "changes": "yellow"}
 @click.command(short_help="Say what a new map changes.")
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
-@click.option("--events", type=click.Path(path_type=Path), help="Lattice events to replay, one JSON object a line.")
+@click.option(
+    "--events",
+    type=click.Path(path_type=Path),
+    help="Lattice events to replay: a file with one JSON object a line, or a folder of files.",
+)
 @show.JSON
 def diff(old: Path, new: Path, events: Path | None, *, as_json: bool) -> None:
     """Compare the maps OLD and NEW: which callers gain access, lose it, or get other tenants. With --events, compare
@@ -40,7 +45,7 @@ def diff(old: Path, new: Path, events: Path | None, *, as_json: bool) -> None:
         changes = [*changed_rules(before.rules, after.rules), *changed_tables(*tables)]
     else:
         deciding = (_decide(before, read_services(old)), _decide(after, read_services(new)))
-        decisions = list(changed_decisions(_lines(events), *deciding))
+        decisions = list(changed_decisions(_events(events), *deciding))
         if not decisions:
             raise click.UsageError(f"{events}: contains no Lattice event, so nothing was compared")
         changes = [change for change in decisions if change is not None]
@@ -94,6 +99,21 @@ def _summary(changes: list[Change], what: str) -> str:
     kinds = [change.kind for change in changes]
     counted = ", ".join(f"{kind} {kinds.count(kind)}" for kind in _STYLES)
     return f"{one if len(changes) == 1 else f'{len(changes)} {several}'}: {counted}"
+
+
+def _events(path: Path) -> Iterator[object]:
+    """The events in a file, one a line, or in the files of a folder, as `local --record` writes them."""
+    if not path.is_dir():
+        yield from _lines(path)
+        return
+    from lattice_bridge.testing.corpus import UnknownEvent, all_events
+
+    try:
+        yield from (case.event for case in all_events(folder=path))
+    except UnknownEvent as error:
+        raise click.UsageError(f"{path}: contains no NAME.json. Fix: name a folder of events") from error
+    except (BadFile, ValueError) as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _lines(path: Path) -> Iterator[object]:

@@ -16,15 +16,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.local.environments.archive import BadArchive
+from lattice_bridge.local.environments.dependencies import BadDependencies, choose, provide
+from lattice_bridge.local.environments.package_cache import PackageCache, cache_folder
+from lattice_bridge.local.environments.package_cache import install as pip_install
 from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_marked, stack_mark
 from lattice_bridge.local.front.identities import BadIdentities, Identity, read_identities
+from lattice_bridge.local.front.recorder import BadRecording
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import Plan
@@ -85,6 +90,13 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
     show_default=True,
     help="Seconds after which an idle environment is ended.",
 )
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, resolve_path=True),
+    metavar="DIR",
+    help="Write the event and the reply of each request into DIR, without credentials.",
+)
+@click.option("--no-install", is_flag=True, help="Do not install the packages that functions list.")
 @click.option("--reload", is_flag=True, help="Restart environments after their code has changed.")
 @click.option("--json-logs", is_flag=True, help="Print one JSON object a line, for programs.")
 @click.option("--plan", "plan_only", is_flag=True, help="Print the functions and routes, and exit.")
@@ -95,6 +107,7 @@ def local(
     parameters: tuple[str, ...],
     identities: Path | None,
     event_version: str | None,
+    no_install: bool,
     json_logs: bool,
     plan_only: bool,
     as_json: bool,
@@ -118,11 +131,44 @@ def local(
     log = LogWriter(as_json=json_logs, colour=show.has_colour())
     logging.getLogger().addHandler(WarningHandler(log))
     try:
+        plan = _with_packages(plan, log, install=not no_install, reload=options["reload"])
         asyncio.run(_serve(plan, signers, Options(**options), log, json_logs=json_logs))
     except PortTaken as error:
         raise click.UsageError(f"{error}. Fix: choose another with --port or --lambda-port") from error
+    except (BadDependencies, BadArchive, BadRecording) as error:
+        raise _NotStarted(str(error)) from error
     finally:
         log.close()
+
+
+class _NotStarted(click.ClickException):
+    """A function's code or packages cannot be provided, or nothing can be recorded.
+
+    The message may have several lines, such as pip's.
+    """
+
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002 - click's own signature
+        for line in f"Error: {self.message}".splitlines():
+            show.say_error(line)
+
+
+def _with_packages(plan: Plan, log: LogWriter, *, install: bool, reload: bool) -> Plan:
+    """Finds the code and the packages of every function. SIGTERM and SIGHUP end an installation as Ctrl-C does."""
+
+    def end(number: int, _: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        plan = choose(plan, log.info, reload=reload)
+        return provide(
+            plan, PackageCache(cache_folder(os.environ), pip_install, log.info), log.warning, install=install
+        )
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
@@ -144,7 +190,7 @@ async def _serve(
         if json_logs:
             log.info("listening", front=stack.front_url, **{"lambda": stack.lambda_url})
         else:
-            _print_summary(plan, signers, stack, log)
+            _print_summary(signers, stack, log)
         await stopped.wait()
         log.info("stopping")
     with contextlib.suppress(NotImplementedError):
@@ -166,10 +212,10 @@ def _jsonable(value: object) -> object:
     return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
-def _print_summary(plan: Plan, signers: Mapping[str, Identity], stack: Stack, log: LogWriter) -> None:
+def _print_summary(signers: Mapping[str, Identity], stack: Stack, log: LogWriter) -> None:
     from lattice_bridge.cli.local_summary import commands, tables
 
-    for line in (*tables(plan), *commands(plan, signers, stack.front_url, stack.lambda_url)):
+    for line in (*tables(stack.plan), *commands(stack.plan, signers, stack.front_url, stack.lambda_url)):
         log.info(line)
 
 

@@ -10,12 +10,15 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from lattice_bridge.local.aws.lambda_api import execution_role_variables, lambda_api
 from lattice_bridge.local.aws.lambda_service import LambdaService
+from lattice_bridge.local.environments.archive import unpack
 from lattice_bridge.local.environments.environment import SharedSettings
+from lattice_bridge.local.environments.installed import installed
 from lattice_bridge.local.environments.launcher import TMP
 from lattice_bridge.local.environments.packages import compile_packages
 from lattice_bridge.local.environments.pool import EnvironmentPool, watch
@@ -26,9 +29,10 @@ from lattice_bridge.local.environments.processes import (
     kill_marked,
     stack_mark,
 )
-from lattice_bridge.local.environments.storage import Storage
+from lattice_bridge.local.environments.storage import Storage, stack_folder
 from lattice_bridge.local.front.data_plane import LatticeDataPlane
 from lattice_bridge.local.front.identities import Identity
+from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Scope, Send
@@ -47,6 +51,7 @@ class Options:
         max_environments: the highest number of environments, busy or idle.
         idle_seconds: after which an idle environment is ended.
         reload: whether environments restart after their code has changed.
+        record: the folder into which requests are recorded; None for no recording.
     """
 
     port: int = 8080
@@ -54,6 +59,7 @@ class Options:
     max_environments: int = 64
     idle_seconds: float = 600.0
     reload: bool = False
+    record: Path | None = None
 
 
 @dataclass(slots=True)
@@ -63,11 +69,13 @@ class Stack:
     Attributes:
         front_url: of the front.
         lambda_url: for `--endpoint-url` and AWS_ENDPOINT_URL_LAMBDA.
+        plan: that it serves, with the code of each function in a folder.
         environments: the pool of execution environments.
     """
 
     front_url: str
     lambda_url: str
+    plan: Plan = field(repr=False)
     environments: EnvironmentPool = field(repr=False)
 
 
@@ -79,12 +87,17 @@ async def serve(
 
     Raises:
         PortTaken: one of the ports is in use.
+        BadArchive: the zip of a function cannot be unpacked.
+        BadRecording: requests cannot be recorded into the folder.
     """
+    recorder = None if options.record is None else Recorder(options.record)
     stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
     adopt_orphans()
     await asyncio.to_thread(kill_left_behind)
     async with AsyncExitStack() as started:
-        storage = await started.enter_async_context(Storage.open(plan))
+        folder = await started.enter_async_context(stack_folder())
+        plan = await asyncio.to_thread(_unpacked, plan, folder)
+        storage = Storage(folder, plan)
         started.push_async_callback(asyncio.to_thread, kill_children)
         started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
         # Every environment gets the Lambda API's port, so the server starts before the service exists.
@@ -101,25 +114,46 @@ async def serve(
         running = (*preparing, environments.reap(), service.work())
         tasks = [asyncio.create_task(task) for task in running]
         if options.reload:
-            tasks.append(asyncio.create_task(watch(plan.functions.values(), environments, log.info)))
+            tasks.append(asyncio.create_task(watch(plan.functions.values(), environments, log.info, options.record)))
         started.push_async_callback(environments.close)
         started.push_async_callback(_cancel, tasks)
         started.callback(service.report_waiting)
-        front = LatticeDataPlane(plan, service, identities)
+        front = LatticeDataPlane(plan, service, identities, recorder)
         names = {name for service in plan.services for name in service.names}
         front_server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(front_server.stop)
-        yield Stack(f"http://{HOST}:{front_server.port}", lambda_url, environments)
+        yield Stack(f"http://{HOST}:{front_server.port}", lambda_url, plan, environments)
+
+
+def _unpacked(plan: Plan, folder: Path) -> Plan:
+    """Unpacks the zips of functions into the stack's folder, each once."""
+    unpacked: dict[Path, Path] = {}
+    for function in plan.functions.values():
+        if function.code.is_file() and function.code not in unpacked:
+            unpacked[function.code] = folder / f"code-{len(unpacked) + 1}"
+            unpack(function.code, unpacked[function.code])
+    functions = {
+        name: replace(function, code=unpacked.get(function.code, function.code))
+        for name, function in plan.functions.items()
+    }
+    return replace(plan, functions=functions)
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:
-    reason = await storage.probe()
+    finding = asyncio.to_thread(_find_installed)
+    reason, _ = await asyncio.gather(storage.probe(), finding)
     if reason is not None:
         log.warning(
             f"Tenants share this machine's {TMP} here ({reason}). Each environment has a folder of its own as TMPDIR; "
             "every tenant can read files that a function writes elsewhere."
         )
     await storage.remove_left_behind()
+
+
+def _find_installed() -> None:
+    """Fills the cache, so that the first cold start does not wait for it."""
+    for with_bridge in (True, False):
+        installed(with_bridge=with_bridge)
 
 
 class _LateApplication:

@@ -168,3 +168,37 @@ def test_claims_may_be_stated_in_place_of_a_token(tmp_path: Path) -> None:
 def test_claims_that_are_none_are_told(tmp_path: Path, claims: str, message: str) -> None:
     found = read("explain", "--map", written(tmp_path / "map.toml", WHOLE), "--claims", claims)
     assert (found.exit_code, message in found.stderr) == (2, True), found.stderr
+
+
+# ---- recorded requests ----------------------------------------------------------------------------------------------
+
+
+def test_folder_of_recorded_requests_is_replayed(tmp_path: Path) -> None:
+    """As `local --record` writes it: the event, and the reply beside it."""
+    old = written(tmp_path / "old.toml", MAP)
+    new = written(tmp_path / "new.toml", MAP.replace('tenant = "blue"', 'tenant = "green"'))
+    (tmp_path / "recorded").mkdir()
+    written(tmp_path / "recorded" / "0001-get.json", json.dumps(v2(role("blue-api"))))
+    written(tmp_path / "recorded" / "0001-get.expected.json", '{"reply": {"statusCode": 200}}')
+    done = read("diff", old, new, "--events", str(tmp_path / "recorded"))
+    assert done.output.splitlines() == [
+        "changes\tlattice-1\tblue\tgreen",
+        "1 decision differs: gains 0, loses 0, changes 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("notes.txt", "", "contains no NAME.json. Fix: "),
+        ("a.json", "{", "a.json is not JSON"),
+        ("a.json", "[]", "no Latt"),
+    ],
+)
+def test_folder_without_an_event_is_wrong_usage(tmp_path: Path, name: str, text: str, message: str) -> None:
+    path = written(tmp_path / "map.toml", MAP)
+    (tmp_path / "recorded").mkdir()
+    written(tmp_path / "recorded" / name, text)
+    done = read("diff", path, path, "--events", str(tmp_path / "recorded"))
+    assert done.exit_code == 2
+    assert message in done.stderr

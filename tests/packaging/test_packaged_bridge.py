@@ -1,19 +1,16 @@
 """The zip for this machine, unpacked, as a function of the local stack.
 
-Rule: its execution environments run a Python that has AWS's runtime client, and nothing else that is not its own. The
-stack gets what it needs from elsewhere, by a variable that it does not hand on.
+Rule: its execution environments import what is in the zip, Python's own modules, and what Lambda's runtime has. That is
+how the stack runs every function that brings its packages.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import os
 import platform
-import subprocess
 import sys
 import sysconfig
-import venv
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,39 +23,17 @@ import pytest
 from click.testing import CliRunner
 
 from lattice_bridge.cli.root import root
-from lattice_bridge.packaging.contents import BROUGHT_BY_LAMBDA
-from lattice_bridge.testing import Issuer, lattice_event
+from lattice_bridge.testing import Issuer, LocalStack, lattice_event
 from tests.support.packages import install_from_here
 from tests.support.paths import ROOT
-from tests.testing.test_strangers_project import environment, link, needed, run
+from tests.support.stack import RunningStack
+from tests.testing.test_strangers_project import run
 
 PYTHON: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 LIMIT: Final = 10_000_000
 """Bytes of a zip without boto3."""
 
 BLUE: Final = "arn:aws:sts::111122223333:assumed-role/blue-api/i-0123"
-
-STACK: Final = """
-import json, sys
-from lattice_bridge.testing import LocalStack
-from tests.support.stack import opened, signed
-
-def invoke(url, event):
-    body = json.dumps(event).encode()
-    return opened(url, signed(url, {}, body), body, "POST").json()
-
-asked = json.load(sys.stdin)
-with LocalStack(asked["template"]) as stack:
-    clients = [stack.get(path, identity=identity) for path, identity in asked["clients"]]
-    api = stack.lambda_url + "/2015-03-31/functions/"
-    invoked = [invoke(f"{api}{function}/invocations", event) for function, event in asked["invoke"]]
-print(json.dumps({
-    "clients": [[answer.status, answer.text] for answer in clients],
-    "invoked": invoked,
-    "output": {name: stack.output(name) for name in asked["functions"]},
-}))
-"""
-"""A client, and the stack that it starts. It begins with the bare Python, so the environments get that one as well."""
 
 PROBE: Final = """
 import sys
@@ -166,31 +141,36 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Packaged:
 
 @pytest.fixture(scope="module")
 def bare(packaged: Packaged, tmp_path_factory: pytest.TempPathFactory) -> Answers:
-    """With a runtime that brings AWS's runtime client alone."""
+    """With a boto3 that cannot be imported, in place of the runtime's."""
     folder = tmp_path_factory.mktemp("bare")
     stack = Functions(folder, packaged)
+    (folder / "first").mkdir()
+    written(folder / "first" / "probe.py", PROBE)
+    written(folder / "first" / "boto3.py", "raise ImportError('not there')")
+    first = folder / "first"
     stack.add("bridge", packaged.task)
     stack.add("layered", packaged.config, PYTHONPATH=packaged.layer / "python")
     toml = folder / "alone" / "bridge.toml"  # without bridge.json beside it, and so read by all that reads TOML
     toml.parent.mkdir()
     for name in ("bridge.toml", "keys.json"):
         (toml.parent / name).write_bytes((packaged.config / name).read_bytes())
-    stack.add("probe", packaged.task, handler="probe.handler", LATTICE_BRIDGE_CONFIG=toml)
-    stack.add("needs-boto3", packaged.task, LATTICE_BRIDGE_CONFIG=written(folder / "boto3.toml", BY_BOTO3))
-    stack.add("needs-s3", packaged.task, LATTICE_BRIDGE_CONFIG="s3://maps/bridge.toml")
-    stack.add("needs-ssm", packaged.task, LATTICE_BRIDGE_CONFIG="ssm:/bridge")
-    stack.add("needs-dynamodb", packaged.task, LATTICE_BRIDGE_CONFIG=written(folder / "table.toml", OF_A_REGISTRY))
+    stack.add("probe", packaged.task, handler="probe.handler", LATTICE_BRIDGE_CONFIG=toml, PYTHONPATH=first)
+    config, table = written(folder / "boto3.toml", BY_BOTO3), written(folder / "table.toml", OF_A_REGISTRY)
+    stack.add("needs-boto3", packaged.task, LATTICE_BRIDGE_CONFIG=config, PYTHONPATH=first)
+    stack.add("needs-s3", packaged.task, LATTICE_BRIDGE_CONFIG="s3://maps/bridge.toml", PYTHONPATH=first)
+    stack.add("needs-ssm", packaged.task, LATTICE_BRIDGE_CONFIG="ssm:/bridge", PYTHONPATH=first)
+    stack.add("needs-dynamodb", packaged.task, LATTICE_BRIDGE_CONFIG=table, PYTHONPATH=first)
     clients = [("/orders", "LOCALBLUE"), ("/orders", "LOCALGREEN"), ("/orders", None), ("/orders", "LOCALBLUE")]
     by_token = lattice_event(headers={"authorization": f"Bearer {packaged.token}"})
     signed = lattice_event(principal=BLUE)
     needs = ("needs-boto3", "needs-s3", "needs-ssm", "needs-dynamodb")
     events = [("probe", by_token), ("layered", signed), *((name, signed) for name in needs)]
-    return stack.run(runtime(folder / "runtime", ()), clients, events)
+    return stack.run(clients, events)
 
 
 @pytest.fixture(scope="module")
 def with_boto3(packaged: Packaged, tmp_path_factory: pytest.TempPathFactory) -> Answers:
-    """With a runtime that brings boto3 as well, as Lambda's does."""
+    """With the boto3 that Lambda's runtime has."""
     folder = tmp_path_factory.mktemp("with-boto3")
     stack = Functions(folder, packaged)
     config = written(folder / "boto3.toml", BY_BOTO3)
@@ -198,7 +178,7 @@ def with_boto3(packaged: Packaged, tmp_path_factory: pytest.TempPathFactory) -> 
     old = without_tenants(folder / "models")
     stack.add("too-old", packaged.task, LATTICE_BRIDGE_CONFIG=config, AWS_DATA_PATH=old)
     runs = [("too-old", lattice_event(principal=BLUE))]
-    return stack.run(runtime(folder / "runtime", BROUGHT_BY_LAMBDA), [("/orders", "LOCALBLUE")], runs)
+    return stack.run([("/orders", "LOCALBLUE")], runs)
 
 
 # ---- what it answers ------------------------------------------------------------------------------------------------
@@ -267,7 +247,7 @@ def test_nothing_else_is_on_its_path(bare: Answers, packaged: Packaged) -> None:
     path = bare.invoked[0]["path"]
     assert path[0] in ("", str(packaged.task))
     assert not ours & set(path)
-    assert len([entry for entry in path if entry.endswith("site-packages")]) == 1
+    assert not [entry for entry in path if entry.endswith("site-packages")]
 
 
 # ---- what it does without boto3 -------------------------------------------------------------------------------------
@@ -341,21 +321,17 @@ class Functions:
         self._names.append(name)
 
     def run(
-        self, python: Path, clients: Iterable[tuple[str, str | None]], invoke: Iterable[tuple[str, Mapping[str, Any]]]
+        self, clients: Iterable[tuple[str, str | None]], invoke: Iterable[tuple[str, Mapping[str, Any]]]
     ) -> Answers:
-        """A stack of these functions, each a process of `python`; what signed clients were answered, and functions."""
+        """A stack of these functions; what signed clients were answered, and functions."""
         template = self._folder / "template.yaml"  # JSON is YAML
         template.write_text(json.dumps({"Resources": self._resources}), encoding="utf-8")
-        asked = {"template": str(template), "clients": [*clients], "invoke": [*invoke], "functions": self._names}
-        ours = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(ROOT)])
-        environ = {**environment(), "PYTHONPATH": os.pathsep.join(ours)}
-        command = [str(python), "-c", STACK]
-        done = subprocess.run(
-            command, input=json.dumps(asked), env=environ, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout)
-        return Answers([(status, text) for status, text in found["clients"]], found["invoked"], found["output"])
+        with LocalStack(template) as stack:
+            found = [stack.get(path, identity=identity) for path, identity in clients]
+            api = RunningStack(stack.process.popen, stack.url, stack.lambda_url)
+            invoked = [api.invoke(function, event).json() for function, event in invoke]
+        output = {name: stack.output(name) for name in self._names}
+        return Answers([(answer.status, answer.text) for answer in found], invoked, output)
 
 
 def function(name: str, code: Path, handler: str) -> dict[str, Any]:
@@ -365,15 +341,6 @@ def function(name: str, code: Path, handler: str) -> dict[str, Any]:
 
 def resource(kind: str, **properties: object) -> dict[str, Any]:
     return {"Type": f"AWS::VpcLattice::{kind}", "Properties": properties}
-
-
-def runtime(folder: Path, brought: Iterable[str]) -> Path:
-    """A Python with AWS's runtime client, the probe, and what else Lambda brings; nothing that this one has."""
-    venv.create(folder, symlinks=True)
-    (site,) = folder.glob("lib/python3*/site-packages")
-    link({"awslambdaric", *needed(distribution("awslambdaric"), ()), *brought}, site)
-    (site / "probe.py").write_text(PROBE, encoding="utf-8")
-    return folder / "bin" / "python"
 
 
 def is_pythons_own(file: str) -> bool:

@@ -134,7 +134,7 @@ class Environment:
         self._server = await AsgiServer.start(self._runtime.app, max_head=MAX_HEAD)
         self._folder = self._shared.storage.new(self._number)
         self._process = await asyncio.create_subprocess_exec(
-            *await self._shared.storage.command(self.function.handler, self._folder),
+            *await self._shared.storage.command(self.function, self._folder),
             cwd=self.function.code,  # comes first on sys.path
             env=await self._variables(self._server.port, self._folder),
             stdin=asyncio.subprocess.DEVNULL,

@@ -16,6 +16,7 @@ from typing import Final
 from watchfiles import PythonFilter, awatch
 
 from lattice_bridge.local.environments.environment import Environment, InvocationResult, SharedSettings
+from lattice_bridge.local.environments.installed import PACKAGE
 from lattice_bridge.local.environments.processes import kill_unmarked_children
 from lattice_bridge.local.environments.runtime_api import Invocation
 from lattice_bridge.local.plan.model import Function
@@ -24,9 +25,6 @@ Key = tuple[str, str | None]
 
 REAP_INTERVAL: Final = 1.0
 """Seconds between two searches for environments that have been idle for too long."""
-
-PACKAGE: Final = Path(__file__).resolve().parents[2]
-"""The bridge's own code, which functions import."""
 
 WATCH_MILLISECONDS: Final = 1000
 """Time between two checks whether a watched folder was replaced."""
@@ -172,7 +170,12 @@ class EnvironmentPool:
 # ---- restarts after code changes ------------------------------------------------------------------------------------
 
 
-async def watch(functions: Iterable[Function], environments: EnvironmentPool, say: Callable[[str], None]) -> None:
+async def watch(
+    functions: Iterable[Function],
+    environments: EnvironmentPool,
+    say: Callable[[str], None],
+    recorded: Path | None = None,
+) -> None:
     """Watches the functions' code and this package, and restarts environments, until cancelled.
 
     A folder that is deleted and made again (by git or rsync) loses its watch: then watching starts anew.
@@ -181,6 +184,7 @@ async def watch(functions: Iterable[Function], environments: EnvironmentPool, sa
         functions: to watch.
         environments: to restart.
         say: gets one sentence for each restart.
+        recorded: a folder that the stack itself writes to, perhaps inside a function's; absolute, without links.
     """
     functions = list(functions)
     roots = {function.code for function in functions} | {PACKAGE}
@@ -189,7 +193,7 @@ async def watch(functions: Iterable[Function], environments: EnvironmentPool, sa
         if len(before) < len(roots):
             await asyncio.sleep(WATCH_MILLISECONDS / 1000)
             continue
-        watched = PythonFilter(extra_extensions=_WATCHED)
+        watched = PythonFilter(ignore_paths=() if recorded is None else (recorded,), extra_extensions=_WATCHED)
         async for changes in awatch(
             *roots, watch_filter=watched, rust_timeout=WATCH_MILLISECONDS, yield_on_timeout=True
         ):

@@ -5,6 +5,7 @@ Rule: a request is either passed on exactly as sent, or refused with the reason.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import shlex
@@ -14,15 +15,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import Final
+from typing import Any, Final
 
 from lattice_bridge.formats.assumptions import FRONT_FUNCTION_FAILED, FRONT_FUNCTION_THROTTLED, FRONT_FUNCTION_TIMED_OUT
 from lattice_bridge.formats.payload import SYNC_LIMIT
 from lattice_bridge.local.aws.invoke_checks import LambdaError
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, LambdaService
+from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front import lattice as wire
 from lattice_bridge.local.front.authorization import NotAuthorized, authorize
 from lattice_bridge.local.front.identities import SESSION_NAME, SESSION_PREFIX, Identity
+from lattice_bridge.local.front.recorder import Recorder, without_credentials
 from lattice_bridge.local.plan.listener_rules import TargetGroup, action_for, choose_target_group
 from lattice_bridge.local.plan.model import SOURCE_VPC, Plan, Service
 from lattice_bridge.local.web.admission import Refused, quoted, refusal_line
@@ -41,6 +44,7 @@ class LatticeDataPlane:
         plan: services, rules, target groups.
         service: invokes the functions.
         identities: that may sign, by access key.
+        recorder: records each request that a function has got; None to record none.
         now: the time in UTC, with which signatures are compared.
     """
 
@@ -49,11 +53,13 @@ class LatticeDataPlane:
         plan: Plan,
         service: LambdaService,
         identities: Mapping[str, Identity],
+        recorder: Recorder | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._plan = plan
         self._service = service
         self._identities = identities
+        self._recorder = recorder
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,8 +86,13 @@ class LatticeDataPlane:
         if action.status is not None:
             return wire.HttpResponse(action.status)
         group = choose_target_group(action)
-        payload = _to_payload(request, self._origin(service, group, request_id), signer, group)
-        return await self._invoke(group, payload, request.method)
+        origin = self._origin(service, group, request_id)
+        payload = _to_payload(_event(request, origin, signer, group))
+        result = await self._invoke(group, payload)
+        if self._recorder is not None:
+            event = _event(without_credentials(request), origin, signer, group)
+            await asyncio.to_thread(self._recorder.write, event, request, result)
+        return _to_response(result, group, request.method)
 
     def _service_for(self, host: str) -> Service:
         """Returns the service with this host name. The only service of a plan has every admitted host name."""
@@ -120,7 +131,7 @@ class LatticeDataPlane:
             source_vpc_arn=service.arn.replace(":vpc-lattice:", ":ec2:").rpartition(":")[0] + f":vpc/{SOURCE_VPC}",
         )
 
-    async def _invoke(self, group: TargetGroup, payload: bytes, method: str) -> wire.HttpResponse:
+    async def _invoke(self, group: TargetGroup, payload: bytes) -> InvocationResult:
         try:
             result = await self._service.invoke(InvokeRequest(group.function, payload))
         except LambdaError as error:
@@ -129,15 +140,7 @@ class LatticeDataPlane:
                 raise Refused(FRONT_FUNCTION_THROTTLED, "Service Unavailable", cause) from error
             raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", cause) from error
         assert result is not None  # an invocation of type RequestResponse has one
-        if result.timed_out:
-            raise Refused(FRONT_FUNCTION_TIMED_OUT, "Gateway Timeout", f"{group.function} timed out")
-        if result.error is not None:
-            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", f"{group.function} failed: {result.description}")
-        try:
-            return wire.http_response(result.payload, method)
-        except wire.BadReply as error:
-            cause = f"the response of {group.function} is not one that Lattice accepts: {error}"
-            raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", cause) from error
+        return result
 
 
 def session_name(request: Signed, identity: Identity) -> str:
@@ -160,14 +163,29 @@ def session_name(request: Signed, identity: Identity) -> str:
     return session
 
 
-def _to_payload(
+def _event(
     request: wire.HttpRequest, origin: wire.Origin, signer: wire.Signer | None, group: TargetGroup
-) -> bytes:
-    event = wire.event_v1(request, origin, signer) if group.version == 1 else wire.event_v2(request, origin, signer)
+) -> dict[str, Any]:
+    return wire.event_v1(request, origin, signer) if group.version == 1 else wire.event_v2(request, origin, signer)
+
+
+def _to_payload(event: Mapping[str, Any]) -> bytes:
     payload = wire.to_json(event)
     if len(payload) > SYNC_LIMIT:
         raise Refused(413, f"Content Too Large: the event is {len(payload)} bytes of JSON; Lambda takes {SYNC_LIMIT}")
     return payload
+
+
+def _to_response(result: InvocationResult, group: TargetGroup, method: str) -> wire.HttpResponse:
+    if result.timed_out:
+        raise Refused(FRONT_FUNCTION_TIMED_OUT, "Gateway Timeout", f"{group.function} timed out")
+    if result.error is not None:
+        raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", f"{group.function} failed: {result.description}")
+    try:
+        return wire.http_response(result.payload, method)
+    except wire.BadReply as error:
+        cause = f"the response of {group.function} is not one that Lattice accepts: {error}"
+        raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", cause) from error
 
 
 # ---- HTTP -----------------------------------------------------------------------------------------------------------

@@ -135,10 +135,11 @@ def _not_runnable(resource: Resource, template: Template) -> str | None:
         return "it has no Handler"
     code = properties.get("CodeUri", properties.get("Code", "."))
     if not isinstance(code, str) or code.startswith("s3://"):
-        return "its code is not a local folder"
-    if not os.path.isdir(template.folder / code):  # noqa: PTH112 - Path.is_dir raises if a name is too long
-        return f"there is no folder {code}"
-    return None
+        return "its code is not a local folder or zip"
+    path, is_zip = template.folder / code, code.endswith(".zip")
+    if os.path.isdir(path) or (is_zip and os.path.isfile(path)):  # noqa: PTH112, PTH113 - Path's raise for a long name
+        return None
+    return f"there is no {'file' if is_zip else 'folder'} {code}"
 
 
 def _function(resource: Resource, template: Template) -> Function:
@@ -158,6 +159,7 @@ def _function(resource: Resource, template: Template) -> Function:
         aliases=_aliases(resource, name, template),
         log_format=str(logging.get("LogFormat", "Text")),
         log_level=logging.get("ApplicationLogLevel"),
+        logical_id=resource.id,
     )
 
 

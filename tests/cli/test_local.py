@@ -1,0 +1,40 @@
+"""`lattice-bridge local`, up to the point where it would serve: packages that cannot be provided."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import read
+from tests.support.stack import ONE_FUNCTION
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> str:
+    (tmp_path / "template.yaml").write_text(ONE_FUNCTION)
+    (tmp_path / "app.py").touch()
+    return str(tmp_path / "template.yaml")
+
+
+def test_list_of_packages_that_cannot_be_read_ends_the_start(template: str, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("-r gone\x1b[2J.txt\n")
+    done = read("local", "-t", template)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"Error: Function: {tmp_path}/gone\\x1b[2J.txt: No such file or directory. Fix: ")
+
+
+def test_failed_installation_shows_the_lines_of_pip(
+    template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip itself, which refuses a folder that does not exist without asking an index."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "requirements.txt").write_text("./gone\n")
+    done = read("local", "-t", template)
+    first, *middle, last = done.stderr.splitlines()
+    assert done.exit_code == 2
+    assert first == f"Error: Function: the packages of {tmp_path}/requirements.txt cannot be installed:"
+    assert all(line.startswith("ERROR: ") for line in middle)
+    assert "./gone" in middle[0]
+    assert last == "Fix: correct the file, or start with --no-install"
+    assert list((tmp_path / "cache" / "lattice-bridge" / "packages").iterdir()) == []
