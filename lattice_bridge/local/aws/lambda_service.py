@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -40,6 +40,11 @@ def new_request_id() -> str:
     return str(uuid.uuid4())
 
 
+def new_trace_id() -> str:
+    """Makes a trace id as Lambda does for a caller without one: `Root=1-SECONDS-96 bits`, not sampled."""
+    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Parent={uuid.uuid4().hex[:16]};Sampled=0"
+
+
 @dataclass(frozen=True, slots=True)
 class InvokeRequest:
     """A request to invoke a function.
@@ -65,12 +70,26 @@ class InvokeRequest:
 
 
 class LambdaService:
-    """Invokes the functions of a plan."""
+    """Invokes the functions of a plan.
 
-    def __init__(self, functions: Mapping[str, Function], region: str, environments: EnvironmentPool) -> None:
+    Args:
+        functions: by name.
+        region: of the stack.
+        environments: run the invocations.
+        on_invoke: takes the name of a function that is about to run, and the trace id that its caller sent.
+    """
+
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        region: str,
+        environments: EnvironmentPool,
+        on_invoke: Callable[[str, str], None],
+    ) -> None:
         self._functions = functions
         self._region = region
         self._environments = environments
+        self._on_invoke = on_invoke
         self._advice: dict[str, str] = {}
         self._queue: asyncio.Queue[tuple[Function, InvokeRequest, str]] = asyncio.Queue(QUEUE_LIMIT)
 
@@ -85,6 +104,8 @@ class LambdaService:
         parse_payload(request.payload, request.type)
         if request.type == "DryRun":
             return None
+        if request.trace_id is not None:
+            self._on_invoke(function.name, request.trace_id)
         if request.type == "Event":
             self._enqueue(function, request, arn)
             return None
@@ -146,7 +167,7 @@ class LambdaService:
             payload=request.payload or b"{}",
             arn=arn,
             tenant=request.tenant,
-            trace_id=request.trace_id or _new_trace_id(),
+            trace_id=request.trace_id or new_trace_id(),
             client_context=request.client_context,
         )
         try:
@@ -173,8 +194,3 @@ def _throttled(message: str) -> LambdaError:
     return LambdaError(
         429, "TooManyRequestsException", f"Rate Exceeded: {message}", "ConcurrentInvocationLimitExceeded"
     )
-
-
-def _new_trace_id() -> str:
-    """Makes a trace id as Lambda does for a caller without one: `Root=1-SECONDS-96 bits`, not sampled."""
-    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Parent={uuid.uuid4().hex[:16]};Sampled=0"
