@@ -30,6 +30,11 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def has_colour() -> bool:
+    """Whether standard output shows colour: it is a terminal, and NO_COLOR is not set (https://no-color.org)."""
+    return is_terminal() and not os.environ.get("NO_COLOR")
+
+
 def safe(text: str) -> str:
     """The string with unprintable characters, and those that standard output cannot encode, as escapes: `\\x1b`."""
     encoding = sys.stdout.encoding or "utf-8"
@@ -47,6 +52,12 @@ def say(*fields: str) -> None:
 def say_error(text: str) -> None:
     """Prints one line on standard error."""
     click.echo(safe(text), err=True)
+
+
+def say_fault(text: str) -> None:
+    """Prints one line on standard error, in red on a terminal."""
+    red = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    click.echo(click.style(safe(text), fg="red") if red else safe(text), err=True)
 
 
 def say_json(value: Any, *, compact: bool = False, default: Callable[[Any], Any] | None = None) -> None:

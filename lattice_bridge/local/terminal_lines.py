@@ -61,7 +61,7 @@ class _Progress:
     @property
     def function(self) -> str:
         """The target's name, without the rest of its ARN and without the qualifier."""
-        return (self.target.partition(":function:")[2] or self.target).partition(":")[0]
+        return _name(self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,10 @@ class TerminalLines:
 
     def message(self, level: str, text: str, **_fields: object) -> Iterator[str]:
         """Formats a message of the stack itself."""
-        yield self._styled(printable(text), _MESSAGE_COLOURS.get(level))
+        width, text = self._width(), printable(text)
+        # Only errors are folded: information and warnings may contain commands to paste.
+        folded = _folded(text, width, "  ") if width and level == "error" else [text]
+        yield from (self._styled(line, _MESSAGE_COLOURS.get(level)) for line in folded)
 
     def function_output(self, label: str, line: str) -> Iterator[str]:
         """Formats a line of a function's output. Metric lines are for CloudWatch, and are not shown."""
@@ -158,7 +161,7 @@ class TerminalLines:
         columns = max(_NARROW // 2, width - used - len("200 ")) if width else None
         yield f"{head}{self._styled(str(row.status), colour)} {_layout(row, columns)}"
         text = printable(row.cause[:_LONGEST_CAUSE])
-        folded = textwrap.wrap(text, max(40, width - len(_INDENT)), break_on_hyphens=False) if width else [text]
+        folded = _folded(text, width - len(_INDENT)) if width else [text]
         yield from (f"{_INDENT}{self._styled(part, colour)}" for part in folded if part)
 
     def _styled(self, text: str, colour: str | None) -> str:
@@ -195,8 +198,8 @@ def _bridge_row(found: Mapping[str, Any], status: int, milliseconds: float, reac
     """The facts of a bridge's log line. `function` is in it only if the invocation failed."""
     text = {name: str(found.get(name) or "") for name in ("method", "path", "tenant", "rule", "detail", "function")}
     reason = str(found["reason"])
-    function = reached or text["function"] or str(found.get("backend") or "")
-    words = "" if reason == "ok" else cause(reason, text["detail"], text["rule"], function)
+    words = "" if reason == "ok" else cause(reason, text["detail"], text["rule"], text["function"])
+    function = reached or _name(text["function"]) or str(found.get("backend") or "")
     decided = text["rule"] if reason == "ok" else reason
     return _Row(status, text["method"], text["path"], milliseconds, text["tenant"], decided, function, words)
 
@@ -238,6 +241,11 @@ def _milliseconds(found: Mapping[str, Any]) -> float:
     return float(total) if isinstance(total, int | float) else 0.0
 
 
+def _name(function: str) -> str:
+    """The name of a function, without the rest of its ARN and without the qualifier."""
+    return (function.partition(":function:")[2] or function).partition(":")[0]
+
+
 def _root(trace_id: str) -> str:
     return trace_id.partition(";")[0]
 
@@ -267,6 +275,11 @@ def _layout(row: _Row, columns: int | None) -> str:
             cells[index] = _middle(cells[index], max(_SHORTEST, len(cells[index]) - excess))
         text = _joined(cells)
     return f"{method} {text:<{room}} {last}"
+
+
+def _folded(text: str, columns: int, indent: str = "") -> list[str]:
+    lead = text[: len(text) - len(text.lstrip())]  # of a line in a list
+    return textwrap.wrap(text, max(40, columns), subsequent_indent=lead + indent, break_on_hyphens=False)
 
 
 def _joined(cells: list[str], least: Sequence[int] = (0, 0, 0, 0)) -> str:

@@ -69,6 +69,32 @@ class InvokeRequest:
     request_id: str = field(default_factory=new_request_id)
 
 
+def find_function(
+    text: str, functions: Mapping[str, Function], region: str, qualifier: str | None = None
+) -> tuple[Function, str]:
+    """Returns the function that an Invoke names, and its ARN with the qualifier.
+
+    Args:
+        text: name, partial ARN or ARN, with an optional qualifier.
+        functions: of the stack, by name.
+        region: of the stack.
+        qualifier: from the query, or None.
+
+    Raises:
+        LambdaError: 400, malformed; 404, the stack does not have the function, or the function not this qualifier.
+    """
+    name = parse_function_name(text)
+    function = functions.get(name.name)
+    elsewhere = name.region not in (None, region) or name.account not in (None, ACCOUNT)
+    arn = f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name.name}"
+    if function is None or elsewhere:
+        raise LambdaError(404, "ResourceNotFoundException", f"Function not found: {arn}")
+    chosen = chosen_qualifier(name, qualifier)
+    if chosen not in (None, "$LATEST", *function.aliases):
+        raise LambdaError(404, "ResourceNotFoundException", f"Function not found: {arn}:{chosen}")
+    return function, f"{arn}:{chosen}" if chosen else arn
+
+
 class LambdaService:
     """Invokes the functions of a plan.
 
@@ -99,7 +125,7 @@ class LambdaService:
         Raises:
             LambdaError: Lambda refuses the invocation.
         """
-        function, arn = self._resolve(request)
+        function, arn = find_function(request.function, self._functions, self._region, request.qualifier)
         check_tenant(function.isolated, request.tenant)
         parse_payload(request.payload, request.type)
         if request.type == "DryRun":
@@ -116,19 +142,6 @@ class LambdaService:
         async with asyncio.TaskGroup() as workers:
             for _ in range(WORKERS):
                 workers.create_task(self._worker())
-
-    def _resolve(self, request: InvokeRequest) -> tuple[Function, str]:
-        """Returns the function, and its ARN with the qualifier."""
-        name = parse_function_name(request.function)
-        function = self._functions.get(name.name)
-        elsewhere = name.region not in (None, self._region) or name.account not in (None, ACCOUNT)
-        arn = f"arn:aws:lambda:{self._region}:{ACCOUNT}:function:{name.name}"
-        if function is None or elsewhere:
-            raise LambdaError(404, "ResourceNotFoundException", f"Function not found: {arn}")
-        qualifier = chosen_qualifier(name, request.qualifier)
-        if qualifier not in (None, "$LATEST", *function.aliases):
-            raise LambdaError(404, "ResourceNotFoundException", f"Function not found: {arn}:{qualifier}")
-        return function, f"{arn}:{qualifier}" if qualifier else arn
 
     def _enqueue(self, function: Function, request: InvokeRequest, arn: str) -> None:
         try:
