@@ -194,7 +194,7 @@ def _print_summary(
         log.info(line)
     for fault in faults:
         log.error(fault)
-    for line in addresses(stack.front_url, stack.lambda_url):
+    for line in ([""] if faults else []) + addresses(stack.front_url, stack.lambda_url):
         log.info(line)
 
 

@@ -55,7 +55,7 @@ def tables(plan: Plan, columns: int | None = None) -> list[str]:
             routes.add_row(*map(_cell, row))
     functions = _table("Functions", ("function", "environments", "handler", "timeout"))
     for function in plan.functions.values():
-        environments = "one per tenant" if function.isolated else "shared"
+        environments = "per tenant" if function.isolated else "shared"
         cells = (function.name, environments, function.handler, f"{function.timeout:g} s")
         functions.add_row(*map(_cell, cells))
     return [*_lines(routes, width), *_lines(functions, width)]
@@ -179,9 +179,10 @@ def _cell(text: str) -> Text:
 
 
 def _table(title: str, columns: Iterable[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    padding = (0, 1, 0, 0)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=padding)
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
     return table
 
 
