@@ -1,4 +1,4 @@
-"""What a person reads about a refusal of the bridge: the cause as a sentence, and what to change.
+"""The cause of a refusal of the bridge as a sentence for a person, with the change that fixes it.
 
 Rule: one template for each reason code, from the code, the detail and the rule of the bridge's log line. The causes and
 fixes are those of docs/troubleshooting.md, shortened to a line.

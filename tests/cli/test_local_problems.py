@@ -1,4 +1,4 @@
-"""What `lattice-bridge local` finds before it serves: backends and routed functions that cannot run."""
+"""The problems that `lattice-bridge local` finds before it serves: backends and routed functions that cannot run."""
 
 from __future__ import annotations
 

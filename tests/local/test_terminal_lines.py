@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from dataclasses import replace
 from typing import Any, Final
 
 import click
@@ -11,6 +13,8 @@ import pytest
 from lattice_bridge.local.front.data_plane import AnsweredRequest
 from lattice_bridge.local.terminal_lines import TerminalLines
 from lattice_bridge.local.web.admission import Refused
+from tests.support.paths import ROOT
+from tests.support.written import assert_written
 
 BRIDGE: Final = "arn:aws:lambda:us-east-1:123456789012:function:Bridge:live"
 TRACE: Final = "Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=0"
@@ -207,3 +211,34 @@ def test_error_is_folded_and_a_command_to_paste_is_not() -> None:
     text = "curl " * 40
     assert [*lines_of().message("info", text)] == [text]
     assert max(map(len, lines_of().message("error", text))) <= 80
+
+
+# ---- the sample in the documents ------------------------------------------------------------------------------------
+
+
+def sample() -> list[str]:
+    """A terminal with 80 columns: requests that are allowed, refused by rule or by auth policy, or that fail."""
+    refused = Refused(
+        403,
+        "to the client",
+        "no statement of the auth policy Policy of the service Shop allows it; the request is not signed. Fix: sign it",
+        reason="auth_policy",
+    )
+    slow = {**LINE, "status": 504, "reason": "backend_timeout", "function": "orders:live"}
+    slow["detail"] = "the function ran into its own timeout"
+    output = "Task timed out after 3.00 seconds  RequestId: 8c5a1f0e-2b7d-4c7e-9d43-6a0c1f2e3b4d  TenantId: blue"
+    return [
+        *through_bridge(LINE, answer(path="/orders/17")),
+        *through_bridge(REFUSED, answer(403)),
+        *lines_of().answered(answer(403, refusal=refused)),
+        *lines_of().function_output("orders/blue#1", f"{output}  Duration: 3001.32 ms"),
+        *through_bridge(slow, replace(answer(504), milliseconds=3012.0)),
+        *lines_of().answered(answer(404, "/favicon.ico", fixed="no listener rule of the service shop matches")),
+    ]
+
+
+def test_page_shows_the_written_lines() -> None:
+    """A longer line of a function goes on in the terminal's next line."""
+    shown = [line[start : start + 80] for line in sample() for start in range(0, len(line), 80)]
+    text = "\n".join(["```", *shown, "```"])
+    assert_written(ROOT / "docs" / "reference.md", "terminal", textwrap.indent(text, "  ", lambda _: True))

@@ -1,4 +1,4 @@
-"""What the front reports about each request."""
+"""The front's reports about each request."""
 
 from __future__ import annotations
 
