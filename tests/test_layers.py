@@ -52,7 +52,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("config", "errors", "formats", "http", "identity", "local/aws", "local/environments", "local/plan"),
         *("local/web", "message"),
     },
-    "local": {"local/aws", "local/environments", "local/front", "local/plan", "local/web"},
+    "local": {"errors", "local/aws", "local/environments", "local/front", "local/plan", "local/web"},
     "testing/strategies": {"config", "formats", "http", "identity", "local/front", "message"},
     "testing": {
         *("bridge", "config", "errors", "formats", "http", "identity", "invoke", "local/aws", "local/environments"),

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -21,6 +21,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from lattice_bridge.cli import show
+from lattice_bridge.cli.local_problems import problems
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.environments.archive import BadArchive
@@ -101,6 +102,9 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
 @click.option("--json-logs", is_flag=True, help="Print one JSON object a line, for programs.")
 @click.option("--plan", "plan_only", is_flag=True, help="Print the functions and routes, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON.")
+@click.option(
+    "--strict", is_flag=True, help="Exit with 2, and serve nothing, if a backend or a routed function cannot run."
+)
 def local(
     *,
     template: Path,
@@ -111,6 +115,7 @@ def local(
     json_logs: bool,
     plan_only: bool,
     as_json: bool,
+    strict: bool,
     **options: Any,
 ) -> None:
     """Run the functions and VPC Lattice resources of a SAM or CloudFormation template on this machine. The stack has
@@ -125,14 +130,20 @@ def local(
         signers = read_identities(identities or (beside if beside.exists() else None))
     except (BadTemplate, BadIdentities) as error:
         raise click.UsageError(str(error)) from error
+    faults = problems(plan)
+    refused = strict and bool(faults)
     if plan_only:
         _print_plan(plan, as_json=as_json)
-        return
+    if plan_only or refused:
+        for fault in faults:
+            show.say_fault(fault)
+        click.get_current_context().exit(2 if refused else 0)
     log = LogWriter(as_json=json_logs, colour=show.has_colour())
+    logging.captureWarnings(True)
     logging.getLogger().addHandler(WarningHandler(log))
     try:
         plan = _with_packages(plan, log, install=not no_install, reload=options["reload"])
-        asyncio.run(_serve(plan, signers, Options(**options), log, json_logs=json_logs))
+        asyncio.run(_serve(plan, signers, Options(**options), log, faults, json_logs=json_logs))
     except PortTaken as error:
         raise click.UsageError(f"{error}. Fix: choose another with --port or --lambda-port") from error
     except (BadDependencies, BadArchive, BadRecording) as error:
@@ -180,7 +191,13 @@ def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
 
 
 async def _serve(
-    plan: Plan, signers: Mapping[str, Identity], options: Options, log: LogWriter, *, json_logs: bool
+    plan: Plan,
+    signers: Mapping[str, Identity],
+    options: Options,
+    log: LogWriter,
+    faults: Sequence[str],
+    *,
+    json_logs: bool,
 ) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -189,8 +206,10 @@ async def _serve(
     async with serve(plan, signers, options, log) as stack:
         if json_logs:
             log.info("listening", front=stack.front_url, **{"lambda": stack.lambda_url})
+            for fault in faults:
+                log.error(fault)
         else:
-            _print_summary(signers, stack, log)
+            _print_summary(signers, stack, log, faults)
         await stopped.wait()
         log.info("stopping")
     with contextlib.suppress(NotImplementedError):
@@ -202,9 +221,9 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
     if as_json:
         show.say_json(asdict(plan), default=_jsonable)
         return
-    from lattice_bridge.cli.local_summary import tables
+    from lattice_bridge.cli.local_summary import left_out, tables
 
-    for line in tables(plan):
+    for line in (*tables(plan), *left_out(plan)):
         show.say(line)
 
 
@@ -212,10 +231,16 @@ def _jsonable(value: object) -> object:
     return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
-def _print_summary(signers: Mapping[str, Identity], stack: Stack, log: LogWriter) -> None:
-    from lattice_bridge.cli.local_summary import commands, tables
+def _print_summary(signers: Mapping[str, Identity], stack: Stack, log: LogWriter, faults: Sequence[str]) -> None:
+    from lattice_bridge.cli.local_summary import addresses, commands, left_out_in_short, tables
 
-    for line in (*tables(stack.plan), *commands(stack.plan, signers, stack.front_url, stack.lambda_url)):
+    for line in (*tables(stack.plan), *left_out_in_short(stack.plan)):
+        log.info(line)
+    for line in commands(stack.plan, signers, stack.front_url, stack.lambda_url):
+        log.info(line)
+    for fault in faults:
+        log.error(fault)
+    for line in ([""] if faults else []) + addresses(stack.front_url, stack.lambda_url):
         log.info(line)
 
 

@@ -67,6 +67,12 @@ def say_error(text: str) -> None:
     click.echo(safe(text), err=True)
 
 
+def say_fault(text: str) -> None:
+    """Prints one line on standard error, in red on a terminal."""
+    red = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    click.echo(click.style(safe(text), fg="red") if red else safe(text), err=True)
+
+
 def say_json(value: Any, *, compact: bool = False, default: Callable[[Any], Any] | None = None) -> None:
     """Prints JSON in ASCII, which contains no control character.
 

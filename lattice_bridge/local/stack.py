@@ -107,7 +107,7 @@ async def serve(
         variables = execution_role_variables(lambda_url)
         shared = SharedSettings(stack_id, plan.region, variables, storage, log.function_output)
         environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
-        service = LambdaService(plan.functions, plan.region, environments)
+        service = LambdaService(plan.functions, plan.region, environments, log.invoked)
         late_app.app = lambda_api(service, plan.region)
         # These tasks do not delay the first response, except that environments wait for the storage's test.
         preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
@@ -118,7 +118,7 @@ async def serve(
         started.push_async_callback(environments.close)
         started.push_async_callback(_cancel, tasks)
         started.callback(service.report_waiting)
-        front = LatticeDataPlane(plan, service, identities, recorder)
+        front = LatticeDataPlane(plan, service, identities, log, recorder)
         names = {name for service in plan.services for name in service.names}
         front_server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(front_server.stop)

@@ -157,10 +157,11 @@ class LocalStack:
         Args:
             function: a function (`orders`), one tenant's environments (`orders/blue`), or empty for all functions.
 
-        A line may arrive a moment later than the response: see `printed`.
+        A line may arrive a moment later than the response: see `printed`. A line that is a JSON object is returned
+        without spaces between its parts, and in ASCII.
         """
         lines = [line for line in list(self.process.lines) if "environment" in line]
-        return [line["line"] for line in lines if _belongs_to(line["environment"], function)]
+        return [output_line(line) for line in lines if _belongs_to(line["environment"], function)]
 
     def printed(self, text: str, function: str = "", *, seconds: float = 10.0) -> bool:
         """Waits for a line that contains the text. Returns False after `seconds`. `function` is as for `output`."""
@@ -184,6 +185,11 @@ class LocalStack:
     def _identities(self) -> Mapping[str, Identity]:
         beside = self._template.resolve().parent / "identities.toml"
         return read_identities(beside if beside.exists() else None)
+
+
+def output_line(entry: Mapping[str, Any]) -> str:
+    """A function's line in the log of the stack, decoded from JSON: a string, or an object."""
+    return str(entry["line"]) if "line" in entry else json.dumps(entry["object"], separators=(",", ":"))
 
 
 def _belongs_to(environment: str, function: str) -> bool:

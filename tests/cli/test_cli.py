@@ -38,7 +38,7 @@ def printed_at_start(process: subprocess.Popen[str]) -> str:
     printed = ""
     for line in process.stdout:
         printed += line
-        if line.startswith("Ctrl-C"):
+        if "(Ctrl-C stops the stack)" in line:
             break
     return printed
 
@@ -51,7 +51,8 @@ def test_help_names_the_commands_and_their_options() -> None:
 def test_plan_is_printed_for_people_and_for_machines() -> None:
     people, machines = run("local", "--plan"), run("local", "--plan", "--json")
     assert (people.returncode, machines.returncode) == (0, 0)
-    assert "one environment per tenant" in people.stdout
+    assert "per tenant" in people.stdout
+    assert "  - AWS::SQS::Queue (FailureQueue)" in people.stdout
     assert json.loads(machines.stdout)["functions"]["counter-isolated"]["isolated"] is True
 
 
@@ -115,7 +116,7 @@ def test_what_is_printed_at_start_works_as_it_stands(auth_type: str, commands: i
     printed: list[str] = []
     for line in process.stdout:
         printed.append(line.strip())
-        if line.startswith("Ctrl-C"):
+        if "(Ctrl-C stops the stack)" in line:
             break
     pasted = [line for line in printed if line.startswith(("curl", "AWS_ACCESS_KEY_ID"))]
     assert len(pasted) == commands
@@ -145,13 +146,24 @@ def test_reader_that_is_gone_or_slow_does_not_keep_the_stack_from_stopping() -> 
         process.stdout.close()
 
 
-def test_terminal_that_is_not_utf8_gets_what_it_can_show() -> None:
+def test_person_sees_one_line_for_a_request_and_none_of_its_json() -> None:
+    """The terminal is not UTF-8: it gets what it can show."""
     command = [sys.executable, "-m", "lattice_bridge", "local", "--port", "0", "--lambda-port", "0"]
     environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environ)
-    assert "Lattice front  http" in printed_at_start(process)
+    process = subprocess.Popen(
+        [*command, "-P", "AuthType=NONE"], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environ
+    )
+    last = printed_at_start(process).splitlines()[-1]
+    front = last.split()[2]
+    assert last == f"Lattice front  {front}  (Ctrl-C stops the stack)"
+    for tenant in ("BlueTenant", "PinkTenant"):
+        subprocess.run(["curl", "-s", "-H", f"x-tenant-id: {tenant}", f"{front}/isolated?token=secret"], check=True)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    served, refused, cause, stopping = process.communicate(timeout=20)[0].splitlines()
+    assert served.split()[1:-2] == ["200", "GET", "/isolated", "BlueTenant", "try-it-out", "counter-isolated"]
+    assert refused.split()[1:-2] == ["403", "GET", "/isolated", "-", "tenant_unknown"]
+    assert cause.strip().startswith("The rule try-it-out allows the tenant, but it is not registered.")
+    assert stopping == "stopping"
 
 
 def test_bridge_toml_that_does_not_load_is_told_at_start(tmp_path: Path) -> None:
@@ -163,7 +175,7 @@ def test_bridge_toml_that_does_not_load_is_told_at_start(tmp_path: Path) -> None
     printed = printed_at_start(process)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
-    assert "The bridge will answer every request with 503" in printed
+    assert "BridgeFunction answers every request with 503, because its bridge.toml does not load:" in printed
     assert "tenant 'blue' is not in [tenants]" in printed
 
 

@@ -421,7 +421,7 @@ def test_name_is_no_markup(tmp_path: Path) -> None:
         text.replace("\nResources:", f"\nResources:\n  Named: {function}"), encoding="utf-8"
     )
     done = run("local", "--plan", "--template", str(tmp_path / TEMPLATE))
-    assert [line for line in done.output.splitlines() if line.startswith(" [red]name ")], done.output
+    assert [line for line in done.output.splitlines() if line.startswith("[red]name ")], done.output
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,9 @@ from typing import Final, Literal
 from lattice_bridge.local.plan.auth_policy import AuthPolicy
 from lattice_bridge.local.plan.listener_rules import Rule
 
+BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
+"""The handler of a function that is a bridge."""
+
 SOURCE_VPC: Final = "vpc-0a1b2c3d4e5f60718"
 """The VPC that every request comes from."""
 
@@ -106,6 +109,7 @@ class Plan:
         functions: by name.
         services: with their rules.
         left_out: the parts of the template that the stack does not emulate, one sentence each.
+        not_run: functions of the template that this machine cannot run, by name, with the reason.
     """
 
     folder: Path
@@ -113,6 +117,7 @@ class Plan:
     functions: Mapping[str, Function]
     services: tuple[Service, ...]
     left_out: tuple[str, ...]
+    not_run: Mapping[str, str] = field(default_factory=dict)
 
 
 class LeftOut:
