@@ -124,7 +124,6 @@ def local(
             show.say_fault(fault)
         click.get_current_context().exit(2 if refused else 0)
     log = LogWriter(as_json=json_logs, colour=show.has_colour())
-    logging.captureWarnings(True)
     logging.getLogger().addHandler(WarningHandler(log))
     try:
         asyncio.run(_serve(plan, signers, Options(**options), log, faults, json_logs=json_logs))
