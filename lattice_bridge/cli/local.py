@@ -139,7 +139,6 @@ def local(
             show.say_fault(fault)
         click.get_current_context().exit(2 if refused else 0)
     log = LogWriter(as_json=json_logs, colour=show.has_colour())
-    logging.captureWarnings(True)
     logging.getLogger().addHandler(WarningHandler(log))
     try:
         plan = _with_packages(plan, log, install=not no_install, reload=options["reload"])

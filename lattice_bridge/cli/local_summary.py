@@ -21,7 +21,7 @@ from lattice_bridge.cli import show
 from lattice_bridge.config.options import function_fault
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tenant_map import TenantMap
-from lattice_bridge.errors import BridgeError, InvalidMap
+from lattice_bridge.errors import BridgeError
 from lattice_bridge.identity.principal import Principal
 from lattice_bridge.local.aws.lambda_api import DEVELOPER_KEY
 from lattice_bridge.local.front.authorization import NotAuthorized, authorize
@@ -83,12 +83,11 @@ def addresses(front_url: str, lambda_url: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A path and tenant that the plan's bridge serves, for commands to paste; or the faults of its bridge.toml."""
+    """A path and tenant that the plan's bridge serves, for commands to paste; or stand-ins for them."""
 
     path: str = "/"
     tenant: str = "TENANT"
     header: str = "x-tenant-id"
-    faults: tuple[str, ...] = ()
     tenant_map: TenantMap | None = None
 
     def has_no_rule_for(self, principal: Principal) -> bool:
@@ -104,8 +103,8 @@ def example(plan: Plan) -> Example:
         return Example()
     try:
         settings = Settings.load({**bridge.environment, "LAMBDA_TASK_ROOT": str(bridge.code)})
-    except BridgeError as error:
-        return Example(faults=error.faults if isinstance(error, InvalidMap) else (error.detail,))
+    except BridgeError:
+        return Example()  # `local_problems` shows the faults
     rules = settings.tenant_map.rules
     path = next((backend.path for backend in settings.options.backends if backend.isolated), "/")
     tenant = next((tenant.id for tenant in rules.tenants.values() if tenant.active), "TENANT")

@@ -38,7 +38,6 @@ def test_json_contains_the_original_text(tmp_path: Path) -> None:
         ("lattice_bridge.a", logging.WARNING, "why\n"),
         ("uvicorn.error", logging.ERROR, "uvicorn.error: why\n"),
         ("uvicorn.error", logging.WARNING, ""),
-        ("py.warnings", logging.WARNING, ""),
     ],
 )
 def test_library_is_shown_with_its_errors_and_without_its_advice(

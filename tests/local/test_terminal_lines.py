@@ -221,7 +221,8 @@ def sample() -> list[str]:
     refused = Refused(
         403,
         "to the client",
-        "no statement of the auth policy Policy of the service Shop allows it; the request is not signed. Fix: sign it",
+        "no statement of the auth policy Policy of the service Shop allows it; the request is not signed. "
+        "Fix: sign it, or change the policy",
         reason="auth_policy",
     )
     slow = {**LINE, "status": 504, "reason": "backend_timeout", "function": "orders:live"}

@@ -157,8 +157,7 @@ class LatticeDataPlane:
         try:
             authorize(service, request, signer)
         except NotAuthorized as error:
-            who = f"the caller is {signer.principal}" if signer else "the request is not signed. Fix: sign it"
-            raise Refused(403, error.response, f"{error}; {who}", reason="auth_policy") from error
+            raise Refused(403, error.response, f"{error}; {_advice(service, signer)}", reason="auth_policy") from error
         return signer
 
     def _origin(self, service: Service, group: TargetGroup, request_id: str) -> wire.Origin:
@@ -185,6 +184,15 @@ class LatticeDataPlane:
             raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", cause, reason="invoke_refused") from error
         assert result is not None  # an invocation of type RequestResponse has one
         return result
+
+
+def _advice(service: Service, signer: wire.Signer | None) -> str:
+    """Names the caller that an auth policy refused, and the fix."""
+    if any(policy.name is None for policy in service.policies):
+        fix = "write an AWS::VpcLattice::AuthPolicy for it"
+    else:
+        fix = "change the policy, or sign as another caller" if signer else "sign it, or change the policy"
+    return f"the caller is {signer.principal}. Fix: {fix}" if signer else f"the request is not signed. Fix: {fix}"
 
 
 def _fixed(action: Action, service: Service) -> str:

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from lattice_bridge.deployment.cloudformation.template import read_template
+from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.aws.invoke_checks import LambdaError
 from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.data_plane import AnsweredRequest, LatticeDataPlane
+from lattice_bridge.local.front.data_plane import AnsweredRequest, LatticeDataPlane, _advice
+from lattice_bridge.local.front.lattice import Signer
 from lattice_bridge.local.plan.reader import read_plan
 from lattice_bridge.local.web.admission import Address
 from lattice_bridge.local.web.server import ADDRESS
@@ -35,6 +37,14 @@ Resources:
       Match: {HttpMatch: {PathMatch: {Match: {Prefix: /orders}}}}
       Action: {Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Group}]}}
 """
+POLICY = """
+  Policy:
+    Type: AWS::VpcLattice::AuthPolicy
+    Properties:
+      ResourceIdentifier: !Ref Service
+      Policy: {Statement: [{Effect: Deny, Principal: "*", Action: "*", Resource: "*"}]}
+"""
+CALLER = "arn:aws:sts::111122223333:assumed-role/blue-api/local"
 OK = InvocationResult(b'{"statusCode": 201}')
 
 
@@ -127,7 +137,7 @@ def test_failed_invocation_is_reported_with_a_reason(
 @pytest.mark.parametrize(
     ("target", "auth", "status", "reason", "cause"),
     [
-        ("/orders", "AWS_IAM", 403, "auth_policy", "; the request is not signed. Fix: sign it"),
+        ("/orders", "AWS_IAM", 403, "auth_policy", "; the request is not signed. Fix: write an AWS::VpcLattice::AuthP"),
         (
             "/other",
             "NONE",
@@ -145,6 +155,22 @@ def test_request_that_reaches_no_function_is_reported_with_the_cause(
     assert (request.status, sent_status, observer.invoked) == (status, status, [])
     assert (request.refusal.reason if request.refusal else None) == reason
     assert cause in (request.fixed or request.refusal.cause)
+
+
+@pytest.mark.parametrize(
+    ("signer", "advice"),
+    [
+        (None, "the request is not signed. Fix: sign it, or change the policy"),
+        (
+            Signer(parse_arn(CALLER)),
+            f"the caller is {CALLER}. Fix: change the policy, or sign as another caller",
+        ),
+    ],
+)
+def test_caller_that_the_policy_refused_is_named(tmp_path: Path, signer: Signer | None, advice: str) -> None:
+    (tmp_path / "template.yaml").write_text(TEMPLATE.replace("AUTH", "AWS_IAM") + POLICY, encoding="utf-8")
+    plan = read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
+    assert _advice(plan.services[0], signer) == advice
 
 
 def test_request_with_an_unexpected_error_is_reported_too(tmp_path: Path) -> None:
