@@ -9,7 +9,6 @@ import io
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
@@ -23,6 +22,7 @@ from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.identity.principal import Principal
 from lattice_bridge.local.aws.lambda_api import DEVELOPER_KEY
+from lattice_bridge.local.environments.dependencies import BRIDGE_HANDLER
 from lattice_bridge.local.front.authorization import NotAuthorized, authorize
 from lattice_bridge.local.front.identities import Identity
 from lattice_bridge.local.front.lattice import HttpRequest, Signer
@@ -33,8 +33,6 @@ from lattice_bridge.message import Caller
 from lattice_bridge.review.map_tests import every_tenant
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.subject import Subject
-
-BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 
 
 def tables(plan: Plan) -> list[str]:

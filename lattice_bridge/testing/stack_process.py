@@ -14,13 +14,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution, requires
 from typing import Any, Final
 
+from lattice_bridge.local.environments.package_cache import INSTALLING, WAITING
 from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_group, kill_marked, stack_mark
 
 START_SECONDS: Final = 60.0
+INSTALL_SECONDS: Final = 600.0
+"""Seconds for a start that installs the packages of functions, which happens once for each list of packages."""
 
 _PROGRAM: Final = "from lattice_bridge.cli.local import main_until_stdin_closes; main_until_stdin_closes()"
 _LOCAL_REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)[^;]*;.*\bextra *== *['\"]local['\"]")
@@ -105,12 +108,12 @@ class StackProcess:
             self.errors = self._stderr.read().decode("utf-8", "replace")
 
     def _addresses(self) -> tuple[str, str]:
-        in_time = self._listening.wait(START_SECONDS)
+        in_time = self._listening.wait(START_SECONDS) or self._listening.wait(more_seconds(self.lines))
         for line in self.lines:
             if line.get("message") == "listening":
                 return line["front"], line["lambda"]
         self.end()
-        cause = f"with exit code {self.exit_code}" if in_time else f"within {START_SECONDS:g} seconds"
+        cause = f"with exit code {self.exit_code}" if in_time else "in time"
         raise StackFailed(f"the local stack did not start ({cause}):\n{self.errors or self.lines}")
 
     def _read(self) -> None:
@@ -120,6 +123,12 @@ class StackProcess:
             if self.lines[-1].get("message") == "listening":
                 self._listening.set()
         self._listening.set()
+
+
+def more_seconds(lines: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds to wait beyond START_SECONDS, by the log of the start: some if it installs packages, or else none."""
+    messages = [str(line.get("message", "")) for line in lines]
+    return INSTALL_SECONDS if any(INSTALLING in message or WAITING in message for message in messages) else 0.0
 
 
 def check_installed() -> None:

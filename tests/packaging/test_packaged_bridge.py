@@ -145,19 +145,19 @@ def bare(packaged: Packaged, tmp_path_factory: pytest.TempPathFactory) -> Answer
     (folder / "first").mkdir()
     written(folder / "first" / "probe.py", PROBE)
     written(folder / "first" / "boto3.py", "raise ImportError('not there')")
-    first = {"PYTHONPATH": folder / "first"}
+    first = folder / "first"
     stack.add("bridge", packaged.task)
     stack.add("layered", packaged.config, PYTHONPATH=packaged.layer / "python")
     toml = folder / "alone" / "bridge.toml"  # without bridge.json beside it, and so read by all that reads TOML
     toml.parent.mkdir()
     for name in ("bridge.toml", "keys.json"):
         (toml.parent / name).write_bytes((packaged.config / name).read_bytes())
-    stack.add("probe", packaged.task, handler="probe.handler", LATTICE_BRIDGE_CONFIG=toml, **first)
+    stack.add("probe", packaged.task, handler="probe.handler", LATTICE_BRIDGE_CONFIG=toml, PYTHONPATH=first)
     config, table = written(folder / "boto3.toml", BY_BOTO3), written(folder / "table.toml", OF_A_REGISTRY)
-    stack.add("needs-boto3", packaged.task, LATTICE_BRIDGE_CONFIG=config, **first)
-    stack.add("needs-s3", packaged.task, LATTICE_BRIDGE_CONFIG="s3://maps/bridge.toml", **first)
-    stack.add("needs-ssm", packaged.task, LATTICE_BRIDGE_CONFIG="ssm:/bridge", **first)
-    stack.add("needs-dynamodb", packaged.task, LATTICE_BRIDGE_CONFIG=table, **first)
+    stack.add("needs-boto3", packaged.task, LATTICE_BRIDGE_CONFIG=config, PYTHONPATH=first)
+    stack.add("needs-s3", packaged.task, LATTICE_BRIDGE_CONFIG="s3://maps/bridge.toml", PYTHONPATH=first)
+    stack.add("needs-ssm", packaged.task, LATTICE_BRIDGE_CONFIG="ssm:/bridge", PYTHONPATH=first)
+    stack.add("needs-dynamodb", packaged.task, LATTICE_BRIDGE_CONFIG=table, PYTHONPATH=first)
     clients = [("/orders", "LOCALBLUE"), ("/orders", "LOCALGREEN"), ("/orders", None), ("/orders", "LOCALBLUE")]
     by_token = lattice_event(headers={"authorization": f"Bearer {packaged.token}"})
     signed = lattice_event(principal=BLUE)

@@ -58,7 +58,7 @@ def _chosen(function: Function, folder: Path, built: Mapping[str, Path], say: Ca
             say(f"{function.name}: runs from {OUTPUT / output.name}, the output of `sam build`")
             manifest = find_manifest(function.code)
             return replace(function, code=output, dependencies=Dependencies("sam build", manifest))
-        say(f"{function.name}: the output of `sam build` is not used: {reason}. Fix: run `sam build` again")
+        say(f"{function.name}: the output of `sam build` is not used: {reason}")
     if function.handler == BRIDGE_HANDLER and _is_served_by_installed(function.code):
         return replace(function, dependencies=Dependencies(bridge=True))
     return replace(function, dependencies=Dependencies(manifest=find_manifest(function.code)))
