@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from lattice_bridge.local.front.identities import SESSION_PREFIX, Identity, read_identities
 from lattice_bridge.testing.builders import Headers
-from lattice_bridge.testing.stack_process import StackFailed, StackProcess
+from lattice_bridge.testing.stack_process import StackFailed, StackProcess, output_line
 
 __all__ = ["Answer", "LocalStack", "StackFailed", "UnknownIdentity"]
 
@@ -185,11 +185,6 @@ class LocalStack:
     def _identities(self) -> Mapping[str, Identity]:
         beside = self._template.resolve().parent / "identities.toml"
         return read_identities(beside if beside.exists() else None)
-
-
-def output_line(entry: Mapping[str, Any]) -> str:
-    """A function's line in the log of the stack, decoded from JSON: a string, or an object."""
-    return str(entry["line"]) if "line" in entry else json.dumps(entry["object"], separators=(",", ":"))
 
 
 def _belongs_to(environment: str, function: str) -> bool:

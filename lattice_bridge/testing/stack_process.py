@@ -23,6 +23,8 @@ from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_group
 from lattice_bridge.local.web.printable import printable
 
 START_SECONDS: Final = 60.0
+INSTALL_SECONDS: Final = 600.0
+"""Seconds for a start that installs the packages of functions, which happens once for each list of packages."""
 
 _QUIET_SECONDS: Final = 0.1
 _LONGEST_WAIT: Final = 2.0
@@ -126,12 +128,12 @@ class StackProcess:
             self.errors = self._stderr.read().decode("utf-8", "replace")
 
     def _addresses(self) -> tuple[str, str]:
-        in_time = self._listening.wait(START_SECONDS)
+        in_time = self._listening.wait(START_SECONDS) or self._listening.wait(more_seconds(self.lines))
         for line in self.lines:
             if line.get("message") == "listening":
                 return line["front"], line["lambda"]
         self.end()
-        cause = f"with exit code {self.exit_code}" if in_time else f"within {START_SECONDS:g} seconds"
+        cause = f"with exit code {self.exit_code}" if in_time else "in time"
         raise StackFailed(f"the local stack did not start ({cause}):\n{self.errors}{self.log_since(0)}")
 
     def _read(self) -> None:
@@ -143,14 +145,27 @@ class StackProcess:
         self._listening.set()
 
 
-def _text(line: Mapping[str, Any]) -> Iterator[str]:
+def output_line(entry: Mapping[str, Any]) -> str:
+    """A function's line in the log of the stack, decoded from JSON: a string, or an object."""
+    return str(entry["line"]) if "line" in entry else json.dumps(entry["object"], separators=(",", ":"))
+
+
+def _text(entry: Mapping[str, Any]) -> Iterator[str]:
     """The lines of one entry of the log. Lambda's runtime prints a stack trace as one, indented by U+00A0."""
-    label = f"[{line['environment']}]  " if "environment" in line else f"{line.get('level', '')}: "
-    if str(line.get("line", "")).startswith('{"_aws":'):
+    if "environment" not in entry:
+        label, text = f"{entry.get('level', '')}: ", str(entry.get("message", ""))
+    elif "_aws" in entry.get("object", {}):
         return  # a metric, which is for CloudWatch
-    first, *others = str(line.get("line", line.get("message", ""))).replace("\xa0", " ").split("\n")
+    else:
+        label, text = f"[{entry['environment']}]  ", output_line(entry)
+    first, *others = text.replace("\xa0", " ").split("\n")
     yield printable(label + first, keep="\t")
     yield from (printable(f"  {other}", keep="\t") for other in others)
+
+
+def more_seconds(lines: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds to wait beyond START_SECONDS, by the log of the start: some if it installs packages, or else none."""
+    return INSTALL_SECONDS if any(line.get("installing") for line in lines) else 0.0
 
 
 def check_installed() -> None:

@@ -20,7 +20,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from lattice_bridge.testing import LocalStack
-from lattice_bridge.testing.stack import output_line
+from lattice_bridge.testing.stack_process import output_line
 from tests.support.paths import ROOT
 
 PERSON = Credentials("local", "local")

@@ -25,7 +25,7 @@ _SKIPPED: Final = frozenset({"__pycache__", "node_modules"})
 
 
 def unusable(folder: Path, source: Path, built: Path) -> str | None:
-    """Returns the reason why a function is not run from the output of `sam build`; None if it is.
+    """Returns the reason why a function is not run from the output of `sam build`, with a fix; None if it is.
 
     Args:
         folder: of the template.
@@ -35,9 +35,12 @@ def unusable(folder: Path, source: Path, built: Path) -> str | None:
     made = (folder / OUTPUT / "template.yaml").stat().st_mtime_ns  # `sam build` keeps the times of the other files
     newer = next((path for path in files(source) if _modified(path) > made), None)
     if newer is not None:
-        return f"{newer.relative_to(source)} is newer"
+        return f"{newer.relative_to(source)} is newer. Fix: run `sam build` again"
     foreign = next((path for path in files(built) if path.suffix == ".so" and not _loads(path)), None)
-    return f"{foreign.name} is for another platform or Python version" if foreign is not None else None
+    if foreign is None:
+        return None
+    here = f"Python {sys.version_info.major}.{sys.version_info.minor} on {platform.machine()}"
+    return f"{foreign.name} is for another platform or Python version. Fix: to run it here, build it for {here}"
 
 
 def files(folder: Path) -> Iterator[Path]:

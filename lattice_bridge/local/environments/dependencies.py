@@ -15,16 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from lattice_bridge.local.environments.build_output import unusable
 from lattice_bridge.local.environments.installed import PACKAGE
 from lattice_bridge.local.environments.manifest import BadManifest, Manifest, find_manifest, read_manifest
 from lattice_bridge.local.environments.package_cache import BadCache, InstallFailed, PackageCache
-from lattice_bridge.local.plan.model import Dependencies, Function, Plan
+from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Dependencies, Function, Plan
 from lattice_bridge.local.plan.sam_build import OUTPUT, BadBuild, built_folders
-
-BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 
 
 class BadDependencies(Exception):
@@ -58,7 +55,7 @@ def _chosen(function: Function, folder: Path, built: Mapping[str, Path], say: Ca
             say(f"{function.name}: runs from {OUTPUT / output.name}, the output of `sam build`")
             manifest = find_manifest(function.code)
             return replace(function, code=output, dependencies=Dependencies("sam build", manifest))
-        say(f"{function.name}: the output of `sam build` is not used: {reason}. Fix: run `sam build` again")
+        say(f"{function.name}: the output of `sam build` is not used: {reason}")
     if function.handler == BRIDGE_HANDLER and _is_served_by_installed(function.code):
         return replace(function, dependencies=Dependencies(bridge=True))
     return replace(function, dependencies=Dependencies(manifest=find_manifest(function.code)))

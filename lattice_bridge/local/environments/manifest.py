@@ -20,7 +20,9 @@ _MAX_BYTES: Final = MIB
 _MAX_FILES: Final = 100
 _INCLUDED: Final = re.compile(r"(?:-r|--requirement)[\s=]*(\S+)")
 _CONSTRAINED: Final = re.compile(r"(?:-c|--constraint)[\s=]*(\S+)")
-_LOCAL: Final = re.compile(r"(?:-e\s*|--editable[\s=]+)?((?:file://|\.{0,2}/|\.)[^\s;\[]*)")
+_LOCAL: Final = re.compile(
+    r"(?:-e\s*|--editable[\s=]+|[\w.-]+\s*(?:\[[^\]]*\]\s*)?@\s*)?((?:file://|\.{0,2}/|\.)[^\s;\[]*)"
+)
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*$")
 _BRIDGE: Final = re.compile(r"lattice[-_.]bridge\s*(?:$|[\[<>=!~;@(\s])", re.IGNORECASE)
 

@@ -193,7 +193,7 @@ async def watch(
         if len(before) < len(roots):
             await asyncio.sleep(WATCH_MILLISECONDS / 1000)
             continue
-        watched = PythonFilter(ignore_paths=() if recorded is None else (recorded,), extra_extensions=_WATCHED)
+        watched = restarting(recorded)
         async for changes in awatch(
             *roots, watch_filter=watched, rust_timeout=WATCH_MILLISECONDS, yield_on_timeout=True
         ):
@@ -202,6 +202,12 @@ async def watch(
             if _inodes(roots) != before:
                 _restart(list(roots), functions, environments, say)
                 break
+
+
+def restarting(recorded: Path | None) -> PythonFilter:
+    """A filter for the files whose change restarts environments."""
+    ignored = () if recorded is None else (f"{recorded}/",)  # compared with the beginning of a path
+    return PythonFilter(ignore_paths=ignored, extra_extensions=_WATCHED)
 
 
 def _inodes(roots: Collection[Path]) -> dict[Path, int]:

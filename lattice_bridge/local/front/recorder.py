@@ -164,7 +164,11 @@ def _outcome(result: InvocationResult) -> dict[str, Any]:
         return {"error": {"errorType": "", "errorMessage": "the function's answer is not JSON"}}
     if not isinstance(answer, dict):
         return {"reply": answer}
-    kept = {name: value for name, value in answer.items() if name != reply.COOKIES}
-    if isinstance(headers := kept.get(reply.HEADERS), dict):
-        kept[reply.HEADERS] = {name: value for name, value in headers.items() if not _is_secret(name, value)}
-    return {"reply": kept}
+    return {"reply": {name: _public(name, value) for name, value in answer.items() if name != reply.COOKIES}}
+
+
+def _public(name: str, value: Any) -> Any:
+    """The value of a reply's field. A reply for ALB or API Gateway has `multiValueHeaders` too."""
+    if not isinstance(value, dict) or not name.lower().endswith(reply.HEADERS):
+        return value
+    return {header: text for header, text in value.items() if not _is_secret(header, text)}

@@ -86,7 +86,7 @@ def test_output_for_another_machine_is_not_used(tmp_path: Path, name: str) -> No
     build(tmp_path, name)
     function, (line,) = chosen(plan)
     assert function.code == tmp_path / "src"
-    assert f"{name} is for another platform or Python version" in line
+    assert f"{name} is for another platform or Python version. Fix: to run it here, build it for Python 3." in line
 
 
 def test_output_of_sam_build_is_not_used_with_reload(tmp_path: Path) -> None:

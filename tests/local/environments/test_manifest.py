@@ -62,12 +62,14 @@ def test_included_files_are_part_of_the_list(tmp_path: Path) -> None:
     assert key_of(read_manifest(found.path)) != key_of(found)
 
 
-def test_change_of_a_constraint_or_local_package_changes_the_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("local", ["./own", "-e ./own", "own[extra] @ file://FOLDER/own ; python_version > '3'"])
+def test_change_of_a_constraint_or_local_package_changes_the_key(tmp_path: Path, local: str) -> None:
+    local = local.replace("FOLDER", str(tmp_path))
     limits = written(tmp_path, "limits.txt", "flask<4")
     module = written(tmp_path, "own/own.py", "1")
-    path = written(tmp_path, "requirements.txt", "-c limits.txt\n./own\nflask\n")
+    path = written(tmp_path, "requirements.txt", f"-c limits.txt\n{local}\nflask\n")
     first = read_manifest(path)
-    assert first.requirements == (f"-c {limits}", "./own", "flask")
+    assert first.requirements == (f"-c {limits}", local, "flask")
     keys = {key_of(first), key_of(read_manifest(path))}
     assert len(keys) == 1
     module.write_text("12")

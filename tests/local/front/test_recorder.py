@@ -143,7 +143,8 @@ def test_recorded_event_contains_no_credential_anywhere(tmp_path: Path, version:
     headers = [("authorization", "sEcret"), ("cookie", "sEcret"), ("x-any", f"Bearer {TOKEN}")]
     request = HttpRequest("GET", "/a?X-Amz-Signature=sEcret&b=1", headers)
     write = event_v1 if version == 1 else event_v2
-    reply = {"statusCode": 200, "headers": {"Set-Cookie": "sEcret", "x-auth-token": ["sEcret"]}, "cookies": ["sEcret"]}
+    secret = {"Set-Cookie": "sEcret", "x-auth-token": ["sEcret"]}
+    reply = {"statusCode": 200, "headers": secret, "multiValueHeaders": secret, "cookies": ["sEcret"]}
     Recorder(tmp_path).write(write(without_credentials(request), ORIGIN, SIGNER), request, result(reply))
     text = "".join(file.read_text() for file in tmp_path.iterdir())
     assert "sEcret" not in text
