@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lattice_bridge.local.environments.dependencies import BRIDGE_HANDLER, BadDependencies, choose, provide
+from lattice_bridge.local.environments.dependencies import BadDependencies, choose, provide
 from lattice_bridge.local.environments.package_cache import InstallFailed, PackageCache
-from lattice_bridge.local.plan.model import Dependencies, Function, Plan
+from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Dependencies, Function, Plan
 from lattice_bridge.local.plan.sam_build import OUTPUT
 from tests.support.paths import ROOT
 
