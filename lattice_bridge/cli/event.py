@@ -22,10 +22,11 @@ import click
 from lattice_bridge.cli import show
 from lattice_bridge.config.regular_file import MIB, BadFile, over, read_argument
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.formats.event import Payload
 from lattice_bridge.formats.payload import convert as convert_request
 from lattice_bridge.formats.payload import encode
 from lattice_bridge.formats.recognise import parse_event
-from lattice_bridge.message import Format, Request, is_tenant_id
+from lattice_bridge.message import Request, is_tenant_id
 
 if TYPE_CHECKING:
     from lattice_bridge.testing.departures import Departure
@@ -426,18 +427,21 @@ def _summary(version: int | None, found: list[Departure], *, taken: bool) -> tup
 
 # ---- convert -------------------------------------------------------------------------------------------------------
 
-_FORMATS: Final[dict[str, Format]] = {name.removeprefix("lattice-"): name for name in get_args(Format)}
+_SHORT: Final[dict[str, Payload]] = {"v1": "lattice-v1", "v2": "lattice-v2"}
+_FORMATS: Final[dict[str, Payload]] = {name: name for name in get_args(Payload)} | _SHORT
+"""What `payload` of a backend can be, and short names."""
 
 
 @click.command(short_help="Write an event in another format.")
 @EVENT
-@click.option("--to", "name", type=click.Choice(list(_FORMATS)), required=True, help="The format.")
+@click.option("--to", "name", type=click.Choice(list(_FORMATS)), required=True, help="A payload of bridge.toml.")
 @click.option("--tenant", help="As the bridge forwards it for this tenant, without the client's credentials.")
 @show.JSON_ALWAYS
 @COMPACT
 def convert(file: Path, name: str, *, tenant: str | None, compact: bool) -> None:
     """Print the event in FILE (- for stdin) as another service would have sent it, or as Lattice in its other version.
-    An event that already has the format stays as it is. Exits with 1 if the bridge refuses the event."""
+    With `--to lattice`, and if the event already has the format, it stays as it is. Exits with 1 if the bridge refuses
+    the event."""
     if tenant is not None and not is_tenant_id(tenant):
         raise click.UsageError(f"--tenant {tenant!r} is not a tenant id: 1 to 256 of A-Z a-z 0-9 . _ : / = + - @")
     event = read_event(file)
@@ -453,7 +457,7 @@ def convert(file: Path, name: str, *, tenant: str | None, compact: bool) -> None
     show.say_json(found, compact=compact)
 
 
-def _forwarded(request: Request, payload: Format, tenant: str) -> Document:
+def _forwarded(request: Request, payload: Payload, tenant: str) -> Document:
     written = encode(
         request,
         tenant=tenant,
