@@ -23,7 +23,7 @@ RUNTIME: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
 OTHER: Final = next(one for one in RUNTIMES if one != RUNTIME)
 """A runtime whose Python is not here: without bytecode, the tests are quicker."""
 
-FAILED_TEST: Final = '[[test]]\nprincipal = "arn:aws:sts::111122223333:assumed-role/nobody/i"\nexpect = "blue"\n'
+FAILED_TEST: Final = '[[test]]\nprincipal = "arn:aws:sts::111122223333:assumed-role/other/i"\nexpect = "blue"\n'
 
 
 def no_pip(folder: Path, arch: str, runtime: str, boto3: bool) -> None:
