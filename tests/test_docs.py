@@ -19,6 +19,7 @@ import yaml
 from click.testing import CliRunner
 
 from lattice_bridge import errors
+from lattice_bridge.cli.package import OUTPUT
 from lattice_bridge.cli.root import root
 from lattice_bridge.config import location as place
 from lattice_bridge.config.options import Backend
@@ -273,6 +274,36 @@ def test_table_of_parameters_equals_the_template() -> None:
     for name, (_, _, default) in told.items():
         if re.fullmatch(r"`[^`]+`", default):
             assert default.strip("`") == str(parameters[name]["Default"])
+
+
+def test_table_of_arguments_equals_the_command() -> None:
+    told = {cells[0].strip("`"): cells[2].strip("`") for cells in table("Packages")}
+    parameters = {parameter.opts[0]: parameter for parameter in root.commands["package"].params}
+    assert told.keys() == {"CONFIG", *parameters.keys() - {"config"}}
+    assert (told["CONFIG"], told["--runtime"]) == (str(parameters["config"].default), parameters["--runtime"].default)
+    assert told["--output"] == str(OUTPUT)
+
+
+def test_target_of_the_makefile_calls_the_command(tmp_path: Path) -> None:
+    """As `sam build` does, with a folder whose name has a space."""
+    (makefile,) = blocks(OPERATIONS, "make")
+    (tmp_path / "Makefile").write_text(makefile, encoding="utf-8")
+    (tmp_path / "lattice-bridge").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
+    (tmp_path / "lattice-bridge").chmod(0o755)
+    environ = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "ARTIFACTS_DIR": "a b"}
+    command = ["make", "--silent", "build-BridgeFunction"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+    words = done.stdout.splitlines()
+    assert words == ["package", "--folder", "a b", "--arch", "arm64"]
+    context = root.commands["package"].make_context("package", words[1:])  # the command has these options
+    assert (context.params["folder"], context.params["archs"]) == (Path("a b"), ("arm64",))
+
+
+def test_table_of_resources_to_copy_names_resources_of_the_template() -> None:
+    section = OPERATIONS.partition("### What to copy from the template\n")[2].partition("\n### ")[0]
+    resources = resources_of("Resources")
+    named = {name for row in re.findall(r"^\| .* \|$", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert named - resources.keys() == {"DeploymentPreference"}
 
 
 def test_table_of_alarms_equals_the_template() -> None:

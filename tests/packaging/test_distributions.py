@@ -55,6 +55,11 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built("wheel", checkout, tmp_path_factory.mktemp("wheel"))
 
 
+@pytest.fixture(scope="module")
+def sdist(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built("sdist", checkout, tmp_path_factory.mktemp("sdist"))
+
+
 def test_wheel_contains_the_package_the_plugin_and_the_corpus(wheel: Path) -> None:
     """Trap G6."""
     names = [name for name in files_of(wheel) if ".dist-info/" not in name]
@@ -71,9 +76,9 @@ def test_wheel_contains_the_hash_of_the_code_that_it_was_built_from(wheel: Path)
     assert files_of(wheel)["lattice_bridge/code.sha256"].decode() == code_hash() == hash_of(ROOT / "lattice_bridge")
 
 
-def test_sdist_contains_what_a_wheel_is_built_from(checkout: Path, tmp_path: Path) -> None:
+def test_sdist_contains_what_a_wheel_is_built_from(sdist: Path) -> None:
     """Trap G6."""
-    files = files_of(built("sdist", checkout, tmp_path))
+    files = files_of(sdist)
     names = [name.removeprefix(f"{NAME}/") for name in files]
     assert {name.partition("/")[0] for name in names} == {
         *("CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"),
@@ -89,8 +94,8 @@ def test_sdist_contains_what_a_wheel_is_built_from(checkout: Path, tmp_path: Pat
     assert not contain_secret(files)
 
 
-def test_wheel_that_is_built_of_an_sdist_is_the_same(checkout: Path, wheel: Path, tmp_path: Path) -> None:
-    with tarfile.open(built("sdist", checkout, tmp_path)) as file:
+def test_wheel_that_is_built_of_an_sdist_is_the_same(sdist: Path, wheel: Path, tmp_path: Path) -> None:
+    with tarfile.open(sdist) as file:
         file.extractall(tmp_path, filter="data")
     assert files_of(built("wheel", tmp_path / NAME, tmp_path)) == files_of(wheel)
 

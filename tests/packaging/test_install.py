@@ -59,11 +59,10 @@ def test_wheel_with_another_hash_is_refused(tmp_path: Path, capfd: pytest.Captur
     assert not (tmp_path / "to" / "thing.py").exists()
 
 
-@pytest.mark.parametrize("requires", ["other", "other==1.0"])
-def test_wheel_that_is_needed_and_not_listed_is_refused(tmp_path: Path, requires: str) -> None:
+def test_wheel_that_is_needed_and_not_listed_is_refused(tmp_path: Path) -> None:
     """The dependencies of the bridge have changed without `make lock`."""
     wheel(tmp_path, "other")
-    file = requirements(tmp_path, f"thing==1.0 --hash=sha256:{wheel(tmp_path, 'thing', requires)}")
+    file = requirements(tmp_path, f"thing==1.0 --hash=sha256:{wheel(tmp_path, 'thing', 'other==1.0')}")
     with pytest.raises(CannotPackage, match="pip did not install"):
         install_reviewed(file, tmp_path / "to")
     assert not (tmp_path / "to").exists()

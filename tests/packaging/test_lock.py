@@ -54,18 +54,13 @@ def test_package_with_compiled_code_has_a_hash_for_each_machine() -> None:
 # ---- the tool -------------------------------------------------------------------------------------------------------
 
 
-def test_tool_writes_what_is_needed_with_its_hashes(tmp_path: Path) -> None:
+def test_what_the_tool_writes_is_what_the_packaging_reads(tmp_path: Path) -> None:
+    """The hash of each package that is needed, also if it is needed by another one."""
     thing, other = wheel(tmp_path, "thing", "other_one>=0.5"), wheel(tmp_path, "other_one")
     found = locked(["thing"], requirements(tmp_path, "thing==1.0", "other.one==1.0"))
     assert found == {"thing==1.0": {thing}, "other-one==1.0": {other}}
-
-
-def test_what_the_tool_writes_is_what_the_packaging_reads(tmp_path: Path) -> None:
-    wheel(tmp_path, "thing", "other")
-    wheel(tmp_path, "other")
-    text = written(locked(["thing"], requirements(tmp_path)))
-    install_reviewed(requirements(tmp_path, *text.splitlines()), tmp_path / "to")
-    assert {path.name for path in (tmp_path / "to").glob("*.py")} == {"thing.py", "other.py"}
+    install_reviewed(requirements(tmp_path, *written(found).splitlines()), tmp_path / "to")
+    assert {path.name for path in (tmp_path / "to").glob("*.py")} == {"thing.py", "other_one.py"}
 
 
 def test_missing_version_is_an_error(tmp_path: Path) -> None:

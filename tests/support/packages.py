@@ -46,10 +46,15 @@ def install_a_package(folder: Path, arch: str, runtime: str, boto3: bool) -> Non
 
 def install_from_here(folder: Path, arch: str, runtime: str, boto3: bool) -> None:
     """An installer for `packaging.build`: copies what pip would install from this environment, without a network."""
-    for name in needed(distribution("lattice-bridge"), ()):
-        if boto3 or canonical(name) not in BROUGHT_BY_LAMBDA:
-            package = distribution(name)
-            for file in package.files or ():
-                if not {"..", "__pycache__"} & set(file.parts):
-                    (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(str(package.locate_file(file)), folder / file)
+    names = needed(distribution("lattice-bridge"), ())
+    copy_from_here((name for name in names if boto3 or canonical(name) not in BROUGHT_BY_LAMBDA), folder)
+
+
+def copy_from_here(names: Iterable[str], folder: Path) -> None:
+    """Copies installed packages, without bytecode, as pip installs them into a folder."""
+    for name in names:
+        package = distribution(name)
+        for file in package.files or ():
+            if not {"..", "__pycache__"} & set(file.parts):
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(str(package.locate_file(file)), folder / file)
