@@ -252,6 +252,9 @@ def test_explanation_that_is_piped_is_a_fact_a_line(tenants: str) -> None:
         "reason\tallowed",
         "detail\t-",
         "status\t200",
+        "near_misses_left_out\t0",
+        "log\t-",
+        "missing\t-",
     ]
 
 
@@ -329,14 +332,14 @@ def test_check_says_errors_first_and_counts_them(tmp_path: Path) -> None:
     path = written(tmp_path / "map.toml", MAP + WIDER + wrong)
     levels = [line.split(":")[0] for line in read("check", path).output.splitlines()]
     assert levels == ["error", "warning", path]
-    assert read("check", path).output.splitlines()[-1] == f"{path}: 1 error, 1 warning"
+    assert read("check", path).output.splitlines()[-1] == f"{path}: 6 rules, 3 tenants, 1 test: 1 error, 1 warning"
     screen = seen("check", path)
     assert screen.index("\x1b[1;31merror") < screen.index("\x1b[1;33mwarning")
 
 
 def test_map_without_faults_has_no_errors_and_no_warnings(tmp_path: Path) -> None:
     path = written(tmp_path / "map.toml", MAP)
-    assert read("check", path).output == f"{path}: no errors, no warnings\n"
+    assert read("check", path).output == f"{path}: 5 rules, 3 tenants, no tests: no errors, no warnings\n"
 
 
 # ---- hostile text ---------------------------------------------------------------------------------------------------
@@ -417,6 +420,10 @@ def test_explanation_as_json_is_made_of_values(tenants: str) -> None:
         "reason": "allowed",
         "detail": None,
         "status": 200,
+        "near_misses": [],
+        "near_misses_left_out": 0,
+        "log": None,
+        "missing": None,
     }
 
 

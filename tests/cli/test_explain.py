@@ -1,0 +1,214 @@
+"""`explain` with log lines, and the near misses that it shows."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lattice_bridge import Bridge
+from lattice_bridge.config.options import Backend, LoggedCaller
+from lattice_bridge.config.tenant_map import TenantMap
+from tests.support.builders import ACCOUNT, MAP, OPEN, SERVICE, VPC, role, v2
+from tests.support.commands import explained, read, written
+from tests.support.token_builder import ISSUER, jwk, key_set, token
+
+CONDITION = f'[[rule]]\nid = "job"\nrole = "arn:aws:iam::{ACCOUNT}:role/job"\nvpc = "{VPC}"\ntenant = "blue"\n'
+CORP = f'[jwt.corp]\nissuer = "{ISSUER}"\naudience = ["orders"]\nalgorithms = ["ES256"]\njwks_file = "keys.json"\n'
+CLAIM = '[[rule]]\nid = "users"\njwt = "corp"\ntenant_from = "claim"\nclaim = ["tenant"]\n'
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    (tmp_path / "keys.json").write_bytes(key_set(jwk()))
+    return written(tmp_path / "map.toml", MAP + CONDITION + CORP + CLAIM)
+
+
+def logged(path: str, *events: dict[str, Any], caller: LoggedCaller = "key") -> str:
+    """The log that the bridge writes for these events."""
+    lines: list[str] = []
+    backends = [Backend("/", "orders:live")]
+    bridge = Bridge(
+        TenantMap.from_file(path), lambda _: b"{}", backends=backends, write=lines.append, log_caller=caller
+    )
+    for event in events:
+        bridge(event, None)
+    return "".join(lines)
+
+
+def from_log(path: str, log: str, *arguments: str) -> dict[str, Any]:
+    done = read("explain", "--map", path, "--json", "--log", "-", *arguments, stdin=log)
+    assert done.exit_code in (0, 1), done.output
+    return {**json.loads(done.output), "exit_code": done.exit_code}
+
+
+# ---- near misses ----------------------------------------------------------------------------------------------------
+
+
+def test_near_misses_are_in_json_and_in_text(path: str) -> None:
+    arguments = ("--principal", role("bleu-api"))
+    expected, actual = f"role blue-api of {ACCOUNT}", f"role bleu-api of {ACCOUNT}"
+    assert explained(path, *arguments)["near_misses"] == [
+        {"kind": "spelling", "text": "one letter apart", "rule": "blue-api", "expected": expected, "actual": actual}
+    ]
+    line = f"near_misses\tspelling\tone letter apart\tblue-api\t{expected}\t{actual}"
+    assert line in read("explain", "--map", path, *arguments).output.splitlines()
+
+
+def test_token_of_an_event_is_compared_with_the_issuer(path: str) -> None:
+    now = int(time.time())
+    bearer = f"Bearer {token(aud='billing', iat=now, exp=now + 600)}"
+    found = explained(path, event=v2(headers={"authorization": bearer}))
+    [miss] = found["near_misses"]
+    assert (found["reason"], miss["kind"], miss["expected"], miss["actual"]) == (
+        "token_invalid",
+        "audience",
+        "orders",
+        "billing",
+    )
+    assert bearer[7:40] not in json.dumps(found)
+
+
+def test_service_that_is_not_listed_is_named_with_the_listed_ones(path: str) -> None:
+    services = written(Path(path), Path(path).read_text(encoding="utf-8") + f'[lattice]\nservices = ["{SERVICE}9"]\n')
+    [miss] = explained(services, event=v2(role("blue-api")))["near_misses"]
+    assert (miss["kind"], miss["expected"], miss["actual"]) == ("service", f"{SERVICE}9", SERVICE)
+
+
+# ---- log lines ------------------------------------------------------------------------------------------------------
+
+
+def test_line_is_explained_and_its_gaps_are_named(path: str) -> None:
+    found = from_log(path, logged(path, v2(role("stranger"))))
+    assert (found["reason"], found["caller"], found["exit_code"]) == (
+        "no_rule",
+        f"arn:aws:iam::{ACCOUNT}:role/stranger",
+        1,
+    )
+    assert (found["log"]["requestId"], found["log"]["reason"], found["log"]["same_map"]) == (
+        "lattice-1",
+        "no_rule",
+        True,
+    )
+    assert found["missing"] == ["session", "header", "vpc", "org", "service", "network", "x509_san_uri"]
+
+
+def test_fact_that_the_line_lacks_is_not_called_absent(path: str) -> None:
+    log = logged(path, v2(role("job"), requestContext={"serviceArn": SERVICE, "identity": _identity("job")}))
+    found = from_log(path, log)
+    assert (found["reason"], found["near_misses"][0]["actual"]) == ("condition_failed", "not in the log line")
+    added = from_log(path, log, "--vpc", "vpc-1b8276c84697e7339")
+    assert (added["near_misses"][0]["actual"], "vpc" in added["missing"]) == ("vpc-1b8276c84697e7339", False)
+
+
+def _identity(name: str) -> dict[str, str]:
+    return {"type": "AWS_IAM", "principal": role(name)}
+
+
+def test_refusal_that_the_line_cannot_show_is_no_yes(path: str) -> None:
+    """The requested tenant is not logged, so the caller alone would be allowed."""
+    log = logged(path, v2(role("blue-api"), headers={"x-tenant-id": "green"}))
+    found = from_log(path, log)
+    assert (found["allowed"], found["log"]["reason"], found["exit_code"]) == (True, "tenant_not_allowed", 1)
+    assert from_log(path, log, "--header", "green")["reason"] == "tenant_not_allowed"
+
+
+def test_line_of_another_map_is_explained_by_this_one(path: str, tmp_path: Path) -> None:
+    old = written(tmp_path / "old.toml", MAP.replace("role/blue-api", "role/blue"))
+    found = from_log(path, logged(old, v2(role("blue-api"))))
+    assert (found["log"]["same_map"], found["log"]["reason"], found["tenant"], found["exit_code"]) == (
+        False,
+        "no_rule",
+        "blue",
+        0,
+    )
+
+
+def test_token_of_a_line_has_no_claims_unless_they_are_given(path: str) -> None:
+    now = int(time.time())
+    bearer = f"Bearer {token(tenant='red', sub='ann', iat=now, exp=now + 600)}"
+    log = logged(path, v2(headers={"authorization": bearer}), caller="full")
+    assert "jwt:corp/ann" in log
+    found = from_log(path, log)
+    assert (found["reason"], found["near_misses"][0]["actual"]) == ("source_mismatch", "not in the log line")
+    assert "claim" in found["missing"]
+    assert from_log(path, log, "--claims", 'corp={"tenant": "red"}')["reason"] == "tenant_unknown"
+
+
+def test_full_principal_has_its_session(path: str) -> None:
+    found = from_log(path, logged(path, v2(role("stranger")), caller="full"))
+    assert (found["caller"], "session" in found["missing"]) == (role("stranger"), False)
+
+
+def test_request_is_chosen_by_its_id(path: str, tmp_path: Path) -> None:
+    events = [v2(role(name), requestId=f"r-{name}") for name in ("blue-api", "stranger", "other")]
+    log = written(tmp_path / "bridge.log", logged(path, *events))
+    chosen = read("explain", "--map", path, "--json", "--log", log, "--request-id", "r-other")
+    assert json.loads(chosen.output)["caller"].endswith("role/other")
+    several = read("explain", "--map", path, "--log", log)
+    assert (
+        several.exit_code,
+        "2 requests. Fix: choose one with --request-id: r-other, r-stranger" in several.stderr,
+    ) == (
+        2,
+        True,
+    )
+    none = read("explain", "--map", path, "--log", log, "--request-id", "r-9")
+    assert (none.exit_code, "not in " in none.stderr, "r-blue-api" in none.stderr) == (2, True, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "no log line of a request in it. Fix: "),
+        ({"status": 200, "reason": "ok"}, "the line has no callerKey: only refused requests (4xx) have one. Fix: "),
+        ({"status": 502, "reason": "backend_raised"}, "the line has no callerKey"),
+        (
+            {"status": 403, "callerKey": f"{ACCOUNT}:federated-user"},
+            "does not contain the federated user's name. Fix: ",
+        ),
+        ({"status": 403, "callerKey": "x" * 512}, "the line's callerKey cannot be read. Fix: "),
+        ({"status": 403, "callerKey": 7}, "the line has no callerKey"),
+    ],
+)
+def test_line_without_a_caller_is_wrong_usage_until_one_is_given(path: str, line: Any, message: str) -> None:
+    log = line and json.dumps({"message": "request", "requestId": "r-1", "reason": "no_rule", **line})
+    done = read("explain", "--map", path, "--log", "-", stdin=log)
+    assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
+    if log:
+        assert from_log(path, log, "--principal", role("stranger"))["reason"] == "no_rule"
+
+
+def test_line_about_an_unauthenticated_caller_needs_no_key(tmp_path: Path) -> None:
+    opened = written(tmp_path / "open.toml", MAP + OPEN)
+    assert from_log(opened, logged(opened, v2()))["reason"] == "ambiguous"
+    closed = written(tmp_path / "closed.toml", MAP)
+    assert from_log(closed, logged(closed, v2()))["reason"] == "no_credential"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--request-id", "r-1"), ("event.json", "--log", "-"), ("--request-id", "r", "-")]
+)
+def test_log_and_event_exclude_each_other(path: str, arguments: tuple[str, ...]) -> None:
+    done = read("explain", "--map", path, *arguments, stdin="{}")
+    assert done.exit_code == 2
+
+
+def test_line_acts_on_no_terminal(path: str) -> None:
+    """Trap G3: a line is text from a file."""
+    evil = "\x1b]0;x\x07\u202e"
+    fields = {
+        "message": "request",
+        "requestId": evil,
+        "status": 403,
+        "reason": evil,
+        "callerKey": f"{ACCOUNT}/api",
+        "map": evil,
+    }
+    log = json.dumps(fields, ensure_ascii=False)
+    for arguments in ((), ("--request-id", f"{evil}2")):
+        done = read("explain", "--map", path, "--log", "-", *arguments, stdin=log)
+        assert not set(evil[0:1] + "\x07\u202e") & set(done.output)
