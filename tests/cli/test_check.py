@@ -8,7 +8,7 @@ from pathlib import Path
 from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
 from tests.support.builders import MAP, role
-from tests.support.commands import read, written
+from tests.support.commands import WIDER, read, seen, written
 
 TESTS = f'[[test]]\nprincipal = "{role("blue-api")}"\nexpect = "blue"\n' * 2
 REGISTRY = '[registry]\ndynamodb_table = "tenants"\n'
@@ -45,3 +45,18 @@ def test_numbers_are_a_property_of_the_sarif_run_and_json_stays_a_list(tmp_path:
     [run] = json.loads(read("check", path, "--format", "sarif").output)["runs"]
     assert run["properties"] == {"covered": {"rules": 5, "tenants": 3, "tests": 2}}
     assert json.loads(read("check", path, "--json").output) == []
+
+
+def test_check_says_errors_first_and_counts_them(tmp_path: Path) -> None:
+    wrong = '[[test]]\nvpc = "vpc-1"\nexpect = "blue"\n'
+    path = written(tmp_path / "map.toml", MAP + WIDER + wrong)
+    levels = [line.split(":")[0] for line in read("check", path).output.splitlines()]
+    assert levels == ["error", "warning", path]
+    assert read("check", path).output.splitlines()[-1] == f"{path}: 6 rules, 3 tenants, 1 test: 1 error, 1 warning"
+    screen = seen("check", path)
+    assert screen.index("\x1b[1;31merror") < screen.index("\x1b[1;33mwarning")
+
+
+def test_map_without_faults_has_no_errors_and_no_warnings(tmp_path: Path) -> None:
+    path = written(tmp_path / "map.toml", MAP)
+    assert read("check", path).output == f"{path}: 5 rules, 3 tenants, no tests: no errors, no warnings\n"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,8 @@ import pytest
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.errors import InvalidMap
 from tests.support.builders import ACCOUNT, MAP, SERVICE, VPC, role, v2
-from tests.support.commands import explained, read, written
+from tests.support.commands import BOX, assert_harmless, explained, read, seen, written
+from tests.support.paths import ROOT
 
 # ---- no difference that could allow a caller is left out -------------------------------------------------------------
 
@@ -168,3 +172,76 @@ def test_claims_may_be_stated_in_place_of_a_token(tmp_path: Path) -> None:
 def test_claims_that_are_none_are_told(tmp_path: Path, claims: str, message: str) -> None:
     found = read("explain", "--map", written(tmp_path / "map.toml", WHOLE), "--claims", claims)
     assert (found.exit_code, message in found.stderr) == (2, True), found.stderr
+
+
+# ---- on a terminal and in a pipe ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def before_and_after(tmp_path: Path) -> tuple[str, str]:
+    """One gains, one loses, one changes."""
+    after = MAP.replace('role/leaked"\ndeny = true', 'role/leaked"\ntenant = "blue"')
+    after = after.replace('role/blue-api"\ntenant = "blue"', 'role/blue-api"\ntenant = "green"')
+    after = after.replace('role/leaver"\ntenant = "old"', 'role/leaver"\ndeny = true')
+    return written(tmp_path / "old.toml", MAP), written(tmp_path / "new.toml", after)
+
+
+def test_differences_kind_is_coloured_on_a_terminal(before_and_after: tuple[str, str]) -> None:
+    screen = seen("diff", *before_and_after)
+    for colour, kind in ((32, "gains"), (31, "loses"), (33, "changes")):
+        assert f"\x1b[{colour}m{kind}" in screen
+    assert BOX in screen
+    assert "3 changes: gains 1, loses 1, changes 1" in screen
+
+
+def test_differences_that_are_piped_are_one_a_line(before_and_after: tuple[str, str]) -> None:
+    done = read("diff", *before_and_after)
+    assert done.exit_code == 1
+    assert done.output.splitlines() == [
+        f"changes\trole blue-api of {ACCOUNT}\tblue\tgreen",
+        f"loses\trole leaver of {ACCOUNT}\told\trefused: denied",
+        f"gains\trole leaked of {ACCOUNT}\trefused: denied\tblue",
+        "3 changes: gains 1, loses 1, changes 1",
+    ]
+
+
+def test_no_difference_is_said(before_and_after: tuple[str, str]) -> None:
+    old, _ = before_and_after
+    assert read("diff", old, old).output == "no change\n"
+
+
+def test_what_a_map_says_reaches_no_terminal_raw_in_a_difference(tmp_path: Path) -> None:
+    template = 'tenant_from = "session"\nsession_set_by = "x"\ntemplate = "[bold]\\u001b]0;x\\u0007{tenant}"'
+    old = written(tmp_path / "old.toml", MAP)
+    new = written(tmp_path / "new.toml", MAP.replace('tenants = "*"', template))
+    for shown in (seen("diff", old, new, NO_COLOR="1", columns=200), read("diff", old, new).output):
+        assert_harmless(shown)
+        assert "session as [bold]\\x1b]0;x\\x07" in shown
+
+
+def test_tenant_that_is_suspended_is_a_difference(tmp_path: Path) -> None:
+    tenants, text = written(tmp_path / "map.toml", MAP), MAP
+    new = written(tmp_path / "new.toml", text.replace("blue = {}", 'blue = { status = "suspended" }', 1))
+    assert read("diff", tenants, new).output.splitlines()[:-1] == [
+        "loses\trequests for blue\tactive\trefused: suspended"
+    ]
+
+
+def test_service_that_is_no_longer_listed_is_a_difference_to_its_requests(tmp_path: Path) -> None:
+    backend = '[[backend]]\nfunction = "f"\n'
+    old = written(tmp_path / "old.toml", backend + MAP)
+    new = written(tmp_path / "new.toml", f'[lattice]\nservices = ["{SERVICE}x"]\n{backend}{MAP}')
+    events = written(tmp_path / "events.jsonl", json.dumps(v2(role("blue-api"))) + "\n")
+    assert read("diff", old, new, "--events", events).output.splitlines()[0] == (
+        "loses\tlattice-1\tblue\trefused: service_not_allowed"
+    )
+
+
+def test_pipe_gets_no_colour_and_no_table_however_much_it_is_asked_for(before_and_after: tuple[str, str]) -> None:
+    environ = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    principal = ("--principal", role("blue-api"))
+    for arguments in (("explain", "--map", before_and_after[0], *principal), ("diff", *before_and_after)):
+        command = [sys.executable, "-m", "lattice_bridge.cli", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, timeout=60, check=False)
+        assert done.stdout
+        assert not {"\x1b", BOX} & set(done.stdout)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from lattice_bridge import Bridge
+from lattice_bridge.cli.explain import UNKNOWN
 from lattice_bridge.config.options import Backend, LoggedCaller
 from lattice_bridge.config.tenant_map import TenantMap
 from tests.support.builders import ACCOUNT, MAP, OPEN, SERVICE, VPC, role, v2
-from tests.support.commands import explained, read, written
+from tests.support.commands import BOX, ESCAPES, WIDER, assert_harmless, explained, read, seen, written
 from tests.support.token_builder import ISSUER, jwk, key_set, token
 
 CONDITION = f'[[rule]]\nid = "job"\nrole = "arn:aws:iam::{ACCOUNT}:role/job"\nvpc = "{VPC}"\ntenant = "blue"\n'
@@ -212,3 +213,199 @@ def test_line_acts_on_no_terminal(path: str) -> None:
     for arguments in ((), ("--request-id", f"{evil}2")):
         done = read("explain", "--map", path, "--log", "-", *arguments, stdin=log)
         assert not set(evil[0:1] + "\x07\u202e") & set(done.output)
+
+
+# ---- on a terminal and in a pipe ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tenants(tmp_path: Path) -> str:
+    return written(tmp_path / "map.toml", MAP + WIDER)
+
+
+def test_explanation_on_a_terminal_has_colour_and_a_table(tenants: str) -> None:
+    screen = seen("explain", "--map", tenants, "--principal", role("blue-api"))
+    assert "\x1b[1;32mruns as blue" in screen
+    assert BOX in screen
+    for word in ("owner", "not used", "the backend's answer"):
+        assert word in screen
+
+
+def test_refusal_on_a_terminal_is_red_and_says_what_the_client_sees(tenants: str) -> None:
+    screen = seen("explain", "--map", tenants, "--principal", role("blue-api"), "--header", "green")
+    assert "\x1b[1;31mrefused: tenant_not_allowed" in screen
+    assert "403, with the same body for every reason" in screen
+
+
+def test_explanation_that_is_piped_is_a_fact_a_line(tenants: str) -> None:
+    done = read("explain", "--map", tenants, "--principal", role("blue-api"))
+    assert done.output.splitlines() == [
+        f"caller\t{role('blue-api')}",
+        "authenticated\ttrue",
+        f"looked_for\tsession blue-api, session i-0123 of {ACCOUNT}\t-",
+        f"looked_for\trole blue-api of {ACCOUNT}\tblue-api",
+        f"looked_for\trole-prefix blue- of {ACCOUNT}\t-",
+        f"looked_for\taccount {ACCOUNT}\taccount",
+        "denied_by\t-",
+        "owner\tblue-api",
+        "runner_up\taccount",
+        f"sources\trole blue-api of {ACCOUNT}\tblue-api\tblue",
+        "header\t-",
+        "chosen_by\trule",
+        "allowed\ttrue",
+        "tenant\tblue",
+        "reason\tallowed",
+        "detail\t-",
+        "status\t200",
+        "near_misses_left_out\t0",
+        "log\t-",
+        "missing\t-",
+    ]
+
+
+def test_no_colour_means_none_on_a_terminal_either(tenants: str) -> None:
+    screen = seen("explain", "--map", tenants, "--principal", role("blue-api"), NO_COLOR="1")
+    assert "runs as blue" in screen
+    assert BOX in screen
+    assert "\x1b" not in screen
+
+
+def test_narrow_terminal_shows_all_of_an_id(tenants: str) -> None:
+    tenant = "t" * 200
+    screen = seen("explain", "--map", tenants, "--principal", role("support"), "--header", tenant, columns=50)
+    assert screen.count("t" * 20) >= 5
+    assert "…" not in screen
+
+
+def test_pipe_gets_the_longest_ids_whole(tmp_path: Path) -> None:
+    tenant, named = "t" * 256, "r" * 128
+    rules = f'[[rule]]\nid = "{named}"\nrole = "arn:aws:iam::{ACCOUNT}:role/{"x" * 64}"\ntenants = ["{tenant}", "a"]\n'
+    path = written(tmp_path / "map.toml", f"[tenants]\n{tenant} = {{}}\na = {{}}\n{rules}")
+    caller = role("x" * 64, session="s" * 64)
+    lines = read("explain", "--map", path, "--principal", caller, "--header", tenant).output.splitlines()
+    assert {f"caller\t{caller}", f"owner\t{named}", f"header\t{tenant}", f"tenant\t{tenant}"} <= set(lines)
+
+
+def test_who_is_a_table_on_a_terminal_and_a_way_a_line_in_a_pipe(tenants: str) -> None:
+    screen = seen("who", "blue", "--map", tenants)
+    assert "\x1b[1;32mblue: active" in screen
+    assert BOX in screen
+    assert read("who", "blue", "--map", tenants).output.splitlines() == [
+        "tenant\tblue",
+        "state\tactive",
+        f"ways\tblue-api\trole blue-api of {ACCOUNT}\talways",
+        f"ways\tsupport\trole support of {ACCOUNT}\tif the header chooses it, of blue, green",
+        f"ways\tedge\trole edge-proxy of {ACCOUNT}\tif the header names it, as any registered tenant",
+    ]
+
+
+def events_with(text: str) -> list[dict[str, Any]]:
+    identity = {"sourceVpcArn": VPC, "type": "AWS_IAM", "principal": f"{role('blue-api')}{text}"}
+    return [
+        v2(role("support"), headers={"x-tenant-id": f"blue{text}"}),
+        v2(role("support"), headers={f"x-tenant_id{text}": "blue"}),
+        v2(requestContext={"serviceArn": SERVICE, "identity": identity}),
+        v2(role("support"), method=text),
+    ]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_what_an_event_says_reaches_no_terminal_raw(tenants: str, tmp_path: Path, number: int) -> None:
+    event = written(tmp_path / "event.json", json.dumps(events_with(ESCAPES)[number]))
+    assert_harmless(seen("explain", "--map", tenants, event))
+    piped = read("explain", "--map", tenants, event).output
+    assert_harmless(piped)
+    assert {line.split("\t")[0] for line in piped.splitlines()} <= set(UNKNOWN)  # no line of the event's own
+
+
+def test_terminal_that_is_not_utf8_is_shown_what_it_cannot_write(tenants: str) -> None:
+    screen = seen(
+        *("explain", "--map", tenants, "--principal", role("support"), "--header", "bl\u00fce"),
+        PYTHONIOENCODING="ascii",
+    )
+    assert "x-tenant-id: bl\\xfce" in screen
+
+
+def test_explanation_as_json_is_made_of_values(tenants: str) -> None:
+    found = explained(tenants, "--principal", role("support"), "--header", "green")
+    assert found == {
+        "caller": role("support"),
+        "authenticated": True,
+        "looked_for": [
+            {"key": f"session support, session i-0123 of {ACCOUNT}", "rule": None},
+            {"key": f"role support of {ACCOUNT}", "rule": "support"},
+            {"key": f"account {ACCOUNT}", "rule": "account"},
+        ],
+        "denied_by": None,
+        "owner": "support",
+        "runner_up": "account",
+        "sources": [{"key": f"role support of {ACCOUNT}", "rule": "support", "allows": "blue, green"}],
+        "header": "green",
+        "chosen_by": "header",
+        "allowed": True,
+        "tenant": "green",
+        "reason": "allowed",
+        "detail": None,
+        "status": 200,
+        "near_misses": [],
+        "near_misses_left_out": 0,
+        "log": None,
+        "missing": None,
+    }
+
+
+def test_event_that_cannot_be_read_is_explained_with_the_same_keys(tenants: str) -> None:
+    found = explained(tenants, event={})
+    assert list(found) == list(UNKNOWN)
+    assert {name for name, value in found.items() if value is not None} == {"allowed", "reason", "detail", "status"}
+    assert (found["allowed"], found["reason"], found["status"]) == (False, "not_lattice", 400)
+
+
+def test_refusal_before_any_rule_says_who_asked(tmp_path: Path) -> None:
+    services = f'[lattice]\nservices = ["{SERVICE}9"]\n'
+    path = written(tmp_path / "map.toml", MAP + services)
+    found = explained(path, event=v2(role("support"), headers={"x-tenant-id": "blue"}))
+    assert list(found) == list(UNKNOWN)
+    assert (found["reason"], found["looked_for"]) == ("service_not_allowed", None)
+    assert (found["caller"], found["header"]) == (role("support"), "blue")
+
+
+def test_deny_is_explained_beside_what_it_denies(tmp_path: Path) -> None:
+    path = written(tmp_path / "map.toml", MAP + WIDER)
+    found = explained(path, "--principal", role("leaked"))
+    assert (found["denied_by"], found["owner"], found["reason"]) == ("leaked", "account", "denied")
+    screen = seen("explain", "--map", path, "--principal", role("leaked"), NO_COLOR="1")
+    assert "owner" not in screen  # it was not asked
+    assert "denied by    leaked" in screen
+
+
+def test_accounts_rule_is_no_runner_up_for_its_root_user(tmp_path: Path) -> None:
+    root_user = f"arn:aws:iam::{ACCOUNT}:root"
+    named = f'[[rule]]\nid = "root"\nroot = "{root_user}"\ntenant = "blue"\n'
+    found = explained(written(tmp_path / "map.toml", MAP + WIDER + named), "--principal", root_user)
+    assert (found["owner"], found["runner_up"]) == ("root", None)
+
+
+def test_each_source_is_explained_with_what_it_allows(tmp_path: Path) -> None:
+    issuer = (
+        f'[jwt.corp]\nissuer = "{ISSUER}"\naudience = ["orders"]\nalgorithms = ["ES256"]\njwks_file = "keys.json"\n'
+    )
+    claim = '[[rule]]\nid = "corp"\njwt = "corp"\ntenant_from = "claim"\nclaim = ["tenant"]\n'
+    (tmp_path / "keys.json").write_bytes(key_set(jwk()))
+    path = written(tmp_path / "map.toml", MAP + issuer + claim)
+    now = int(time.time())
+    bearer = f"Bearer {token(tenant='green', iat=now, exp=now + 600)}"
+    event = v2(role("support"), headers={"authorization": bearer})
+    found = explained(path, event=event)
+    assert [source["rule"] for source in found["sources"]] == ["support", "corp"]
+    assert [source["allows"].split(",")[0] for source in found["sources"]] == ["blue", "green"]
+    assert (found["tenant"], found["chosen_by"], found["owner"]) == ("green", "rule", "support")
+    screen = seen("explain", "--map", path, written(tmp_path / "event.json", json.dumps(event)))
+    assert "token corp" in screen
+    bad = explained(path, event=v2(role("support"), headers={"authorization": f"{bearer}x"}))
+    assert (bad["reason"], bad["status"], bad["caller"], bad["sources"]) == (
+        "token_invalid",
+        401,
+        role("support"),
+        None,
+    )
