@@ -15,6 +15,7 @@ from lattice_bridge.errors import InvalidMap
 from tests.support.builders import ACCOUNT, MAP, SERVICE, VPC, role, v2
 from tests.support.commands import BOX, assert_harmless, explained, read, seen, written
 from tests.support.paths import ROOT
+from tests.support.rules import BOTH, HEAD, ROLE, rule
 
 # ---- no difference that could allow a caller is left out -------------------------------------------------------------
 
@@ -245,3 +246,74 @@ def test_pipe_gets_no_colour_and_no_table_however_much_it_is_asked_for(before_an
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, timeout=60, check=False)
         assert done.stdout
         assert not {"\x1b", BOX} & set(done.stdout)
+
+
+# ---- changed rules, and recorded requests ----------------------------------------------------------------------------
+
+ORG = 'org = "o-a1b2c3d4e5"'
+VPCS = 'vpc = "vpc-0b8276c84697e7339"'
+MORE_VPCS = 'vpc = ["vpc-0b8276c84697e7339", "vpc-1b8276c84697e7339"]'
+
+
+def differ(folder: Path, old: str, new: str, *arguments: str) -> tuple[int, list[dict[str, str]]]:
+    (folder / "old.toml").write_text(HEAD + old)
+    (folder / "new.toml").write_text(HEAD + new)
+    done = read("diff", str(folder / "old.toml"), str(folder / "new.toml"), "--json", *arguments)
+    return done.exit_code, json.loads(done.output)
+
+
+def test_same_rules_in_another_order_are_no_difference(tmp_path: Path) -> None:
+    one, two = rule("one", f'{ROLE}one"\ntenant = "blue"'), rule("two", f'{ROLE}two"\ntenant = "green"')
+    assert differ(tmp_path, one + two, two + one) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        ("", f'{ROLE}a"\ntenant = "blue"', "gains"),
+        (f'{ROLE}a"\ntenant = "blue"', "", "loses"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenant = "green"', "changes"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenants = "*"', "gains"),
+        (f'{ROLE}a"\ntenants = "*"', f'{ROLE}a"\ntenant = "blue"', "loses"),
+        (f'{ROLE}a"\ntenants = ["blue", "green"]', f'{ROLE}a"\ntenant = "blue"', "loses"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenant = "blue"\n{ORG}', "loses"),
+        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenant = "blue"', "gains"),
+        (f'{ROLE}a"\ntenants = "*"\n{ORG}', f'{ROLE}a"\ntenants = "*"', "gains"),
+        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenant = "blue"\n{VPCS}', "changes"),
+        (f'{ROLE}a"\ntenant = "blue"\n{VPCS}', f'{ROLE}a"\ntenant = "blue"\n{MORE_VPCS}', "gains"),
+        (f'{ROLE}a"\ntenant = "blue"\n{MORE_VPCS}', f'{ROLE}a"\ntenant = "blue"\n{VPCS}', "loses"),
+        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenant = "green"', "changes"),
+        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenants = ["blue", "green"]', "gains"),
+        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ndeny = true', "loses"),
+        (
+            f'{ROLE}a"\ntenant = "blue"',
+            f'{ROLE}a"\ntenant_from = "session"\nsession_set_by = "x"\ntemplate = "t-{{tenant}}"',
+            "changes",
+        ),
+    ],
+)
+def test_changed_rule_is_a_difference(tmp_path: Path, old: str, new: str, kind: str) -> None:
+    code, changes = differ(tmp_path, BOTH + (rule("a", old) if old else ""), BOTH + (rule("a", new) if new else ""))
+    assert (code, [change["kind"] for change in changes]) == (1, [kind])
+    assert changes[0]["subject"] == f"role a of {ACCOUNT}"
+
+
+def test_recorded_requests_are_replayed(tmp_path: Path) -> None:
+    events = [v2(role("a")), v2(role("b")), {"not": "an event"}, v2(role("both"), headers={"x-tenant-id": "blue"})]
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, events)) + "\n\n")
+    old, new = rule("a", f'{ROLE}a"\ntenant = "blue"'), rule("a", f'{ROLE}a"\ntenant = "green"')
+    more = rule("acct", f'account = "{ACCOUNT}"\ntenant = "blue"')
+    code, changes = differ(tmp_path, BOTH + old, BOTH + new + more, "--events", str(tmp_path / "events.jsonl"))
+    assert code == 1
+    assert [(change["kind"], change["before"], change["after"]) for change in changes] == [
+        ("changes", "blue", "green"),
+        ("gains", "refused: no_rule", "blue"),
+    ]
+
+
+def test_line_that_is_not_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text("{}\nnot json\n")
+    path = written(tmp_path / "map.toml", HEAD + BOTH)
+    done = read("diff", path, path, "--events", str(tmp_path / "events.jsonl"))
+    assert done.exit_code == 2
+    assert "events.jsonl:2: not JSON" in done.output

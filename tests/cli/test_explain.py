@@ -15,6 +15,7 @@ from lattice_bridge.config.options import Backend, LoggedCaller
 from lattice_bridge.config.tenant_map import TenantMap
 from tests.support.builders import ACCOUNT, MAP, OPEN, SERVICE, VPC, role, v2
 from tests.support.commands import BOX, ESCAPES, WIDER, assert_harmless, explained, read, seen, written
+from tests.support.rules import BOTH, HEAD, ROLE, rule
 from tests.support.token_builder import ISSUER, jwk, key_set, token
 
 CONDITION = f'[[rule]]\nid = "job"\nrole = "arn:aws:iam::{ACCOUNT}:role/job"\nvpc = "{VPC}"\ntenant = "blue"\n'
@@ -409,3 +410,77 @@ def test_each_source_is_explained_with_what_it_allows(tmp_path: Path) -> None:
         role("support"),
         None,
     )
+
+
+# ---- from events, and for a tenant -----------------------------------------------------------------------------------
+
+
+def explained_both(folder: Path, *arguments: str, stdin: str | None = None) -> tuple[int, dict[str, Any]]:
+    path = written(folder / "map.toml", HEAD + BOTH + rule("acct", f'account = "{ACCOUNT}"\ntenants = "*"'))
+    done = read("explain", "--map", path, "--json", *arguments, stdin=stdin)
+    return done.exit_code, json.loads(done.output)
+
+
+def test_explanation_names_owner_next_rule_and_outcome(tmp_path: Path) -> None:
+    code, facts = explained_both(tmp_path, "--principal", role("both"), "--header", "blue")
+    assert code == 0
+    assert (facts["owner"], facts["runner_up"], facts["tenant"]) == ("both", "acct", "blue")
+    assert (facts["caller"], facts["sources"][0]["allows"], facts["header"]) == (role("both"), "blue, green", "blue")
+
+
+def test_event_is_explained_from_a_file_and_from_stdin(tmp_path: Path) -> None:
+    event = v2(role("both"), headers={"x-tenant-id": "red"})
+    (tmp_path / "event.json").write_text(json.dumps(event))
+    from_file = explained_both(tmp_path, str(tmp_path / "event.json"))
+    assert from_file == explained_both(tmp_path, "-", stdin=json.dumps(event))
+    assert (from_file[0], from_file[1]["reason"]) == (1, "tenant_not_allowed")
+    assert from_file[1]["status"] == 403
+
+
+def test_event_that_is_refused_before_any_rule_is_explained_too(tmp_path: Path) -> None:
+    assert explained_both(tmp_path, "-", stdin="{}")[1]["reason"] == "not_lattice"
+
+
+def test_condition_that_does_not_hold_is_explained_both(tmp_path: Path) -> None:
+    path = written(tmp_path / "map.toml", HEAD + BOTH + rule("a", f'{ROLE}a"\ntenant = "blue"\norg = "o-a1b2c3d4e5"'))
+    done = read("explain", "--map", path, "--principal", role("a"))
+    assert done.exit_code == 1
+    assert "its condition on org does not hold, and no broader rule is tried" in done.output
+
+
+@pytest.mark.parametrize("arguments", [[], ["event.json", "--principal", "x"], ["-"]])
+def test_explain_wants_either_an_event_or_a_caller(tmp_path: Path, arguments: list[str]) -> None:
+    assert (
+        read("explain", "--map", written(tmp_path / "map.toml", HEAD + BOTH), *arguments, stdin="not json").exit_code
+        == 2
+    )
+
+
+def test_who_lists_every_way_to_become_a_tenant(tmp_path: Path) -> None:
+    parts = [
+        BOTH,
+        rule("one", f'{ROLE}one"\ntenant = "blue"'),
+        rule("all", f'sso = {{ account = "{ACCOUNT}", permission_set = "Ops" }}\ntenants = "*"'),
+        rule("broker", f'{ROLE}broker"\ntenant_from = "session"\ntemplate = "t-{{tenant}}"\nsession_set_by = "x"'),
+        rule("green", f'{ROLE}green"\ntenant = "green"'),
+        rule("no", f'{ROLE}no"\ndeny = true'),
+    ]
+    done = read("who", "blue", "--map", written(tmp_path / "map.toml", HEAD + "".join(parts)))
+    assert done.exit_code == 0
+    ways = [line.split("\t")[1] for line in done.output.splitlines() if line.startswith("ways\t")]
+    assert ways == ["both", "one", "all", "broker"]
+    assert 'if session fits "t-{tenant}"' in done.output
+
+
+def test_who_exits_with_1_for_a_tenant_without_rules(tmp_path: Path) -> None:
+    path = written(tmp_path / "map.toml", HEAD + rule("one", f'{ROLE}one"\ntenant = "blue"'))
+    assert [read("who", tenant, "--map", path).exit_code for tenant in ("blue", "green", "red")] == [0, 1, 1]
+
+
+def test_event_from_an_unlisted_service_is_explained_as_refused(tmp_path: Path) -> None:
+    services = '[lattice]\nservices = ["arn:aws:vpc-lattice:eu-west-1:111122223333:service/svc-9"]\n'
+    path = written(tmp_path / "map.toml", HEAD + BOTH + services)
+    done = read(
+        "explain", "--map", path, "--json", "-", stdin=json.dumps(v2(role("both"), headers={"x-tenant-id": "blue"}))
+    )
+    assert (done.exit_code, json.loads(done.output)["reason"]) == (1, "service_not_allowed")
