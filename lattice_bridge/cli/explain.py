@@ -215,7 +215,7 @@ def _caller_of(line: LogLine, described: Mapping[str, Any], tenant_map: TenantMa
     if key is None:
         if not is_described and line.fields.get("status") != 401 and ANYONE not in tenant_map.rules.owners:
             raise click.UsageError(
-                "the line has no callerKey: only refused requests (4xx) have one. Fix: add --principal or --claims"
+                "the line has no callerKey: its caller was not known or not refused. Fix: add --principal or --claims"
             )
         return NO_CALLER
     logged = caller_in(key)
@@ -236,9 +236,10 @@ def _missing(described: Mapping[str, Any], *, has_session: bool) -> list[str]:
 
 
 def _is_another_outcome(document: Document) -> bool:
-    """Whether the line's request was refused by this very map, so that a fact that the line lacks was the reason."""
+    """Whether this very map refused the line's request, so that a fact that the line lacks was the reason. With other
+    statuses, the refusal came after the decision."""
     log = document["log"]
-    return log is not None and log["same_map"] and log["reason"] not in (None, "ok")
+    return log is not None and log["same_map"] and log["status"] in (400, 401, 403)
 
 
 # ---- for machines ---------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ and tenants. A map is read once, whatever its size, and the number of results is
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -85,7 +86,7 @@ def near_misses(explanation: Explanation, rules: Rules, unknown: Collection[str]
     if explanation.denied_by is not None:
         return NearMisses()
     subject, decision = explanation.subject, explanation.decision
-    others = sorted(_other_keys(subject, rules), key=lambda miss: (_RANKS[miss.kind], miss.rule or ""))
+    others = sorted(_other_keys(subject, rules, unknown), key=lambda miss: (_RANKS[miss.kind], miss.rule or ""))
     shown = tuple(others[:MOST_SHOWN])
     if not decision.allowed:
         owners = [rule for rule in (rules.owner_by_caller(subject), *rules.owners_by_tokens(subject)) if rule]
@@ -114,7 +115,10 @@ def is_one_edit(one: str, other: str) -> bool:
 
 def shortened(value: object) -> str:
     """A value of any type as JSON of bounded length. A string is written without quotes."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    except RecursionError:  # claims may be nested to any depth
+        text = reprlib.repr(value)
     return text if len(text) <= _VALUE_LENGTH else f"{text[:_VALUE_LENGTH]}…"
 
 
@@ -124,7 +128,7 @@ _TEXTS: Final = {
     "spelling": "one letter apart",
     "account": "another account",
     "partition": "another partition",
-    "session": "another session of the role",
+    "session": "a session of the role",
     "principal": "another kind of principal",
 }
 _RANKS: Final = {kind: rank for rank, kind in enumerate(_TEXTS)}
@@ -132,15 +136,19 @@ _NAMED: Final = frozenset({"role", "user", "federated-user"})
 _PARTITION, _ACCOUNT, _NAME, _SESSION = 1, 2, 3, 4
 
 
-def _other_keys(subject: Subject, rules: Rules) -> Iterator[NearMiss]:
+def _other_keys(subject: Subject, rules: Rules, unknown: Collection[str]) -> Iterator[NearMiss]:
     """Rules whose key differs from one of the caller's in one part, and is more specific than the owner's."""
-    similar = _Similar(_keys_before_the_owner(subject, rules))
+    iam = subject.caller.iam
+    any_session = ("session", *iam.role, "") if "session" in unknown and iam is not None and iam.role else None
+    keys = _keys_before_the_owner(subject, rules)
+    similar = _Similar(keys if any_session is None else (*keys, any_session))
     seen: set[str] = set()
     for key, rule in rules.owners.items():
         if ANCHORS[key[0]].evidence == "caller" and (found := similar.to(key)) is not None and rule.id not in seen:
             seen.add(rule.id)
             kind, own = found
-            yield NearMiss(kind, _TEXTS[kind], rule.id, key_in_words(key), key_in_words(own))
+            actual = NOT_KNOWN if own == any_session else key_in_words(own)
+            yield NearMiss(kind, _TEXTS[kind], rule.id, key_in_words(key), actual)
 
 
 def _keys_before_the_owner(subject: Subject, rules: Rules) -> tuple[Key, ...]:

@@ -69,8 +69,9 @@ def _differences(
     listed = given if isinstance(given, list) else [given]
     if not any(isinstance(one, str) and one in issuer.audience for one in listed):
         yield _miss("audience", issuer, audience, " or ".join(sorted(issuer.audience)), given)
-    if header.get("alg") not in issuer.algorithms:
-        yield _miss("algorithm", issuer, "alg", " or ".join(sorted(issuer.algorithms)), header.get("alg"))
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in issuer.algorithms:
+        yield _miss("algorithm", issuer, "alg", " or ".join(sorted(issuer.algorithms)), algorithm)
     for name in ("exp", "iat", "nbf"):
         time = claims.get(name)
         expected = f"{'after' if name == 'exp' else 'before'} {_date(now)}"

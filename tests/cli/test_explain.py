@@ -118,6 +118,14 @@ def test_refusal_that_the_line_cannot_show_is_no_yes(path: str) -> None:
     assert from_log(path, log, "--header", "green")["reason"] == "tenant_not_allowed"
 
 
+def test_request_that_failed_after_the_decision_is_explained_as_allowed(path: str) -> None:
+    log = logged(path, v2(role("blue-api"))).replace(
+        '"status":200,"reason":"ok"', '"status":502,"reason":"backend_raised"'
+    )
+    found = from_log(path, log, "--principal", role("blue-api"))
+    assert (found["log"]["same_map"], found["allowed"], found["exit_code"]) == (True, True, 0)
+
+
 def test_line_of_another_map_is_explained_by_this_one(path: str, tmp_path: Path) -> None:
     old = written(tmp_path / "old.toml", MAP.replace("role/blue-api", "role/blue"))
     found = from_log(path, logged(old, v2(role("blue-api"))))
@@ -166,7 +174,10 @@ def test_request_is_chosen_by_its_id(path: str, tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("", "no log line of a request in it. Fix: "),
-        ({"status": 200, "reason": "ok"}, "the line has no callerKey: only refused requests (4xx) have one. Fix: "),
+        (
+            {"status": 200, "reason": "ok"},
+            "the line has no callerKey: its caller was not known or not refused. Fix: ",
+        ),
         ({"status": 502, "reason": "backend_raised"}, "the line has no callerKey"),
         (
             {"status": 403, "callerKey": f"{ACCOUNT}:federated-user"},

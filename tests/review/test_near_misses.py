@@ -11,7 +11,7 @@ from lattice_bridge import TenantMap
 from lattice_bridge.message import Caller
 from lattice_bridge.review.explain import explain
 from lattice_bridge.review.map_tests import described_subject
-from lattice_bridge.review.near_misses import MOST_SHOWN, NearMisses, is_one_edit, near_misses
+from lattice_bridge.review.near_misses import MOST_SHOWN, NearMisses, is_one_edit, near_misses, shortened
 from lattice_bridge.tenancy.anchors import Key
 from lattice_bridge.tenancy.rules import Rule, Rules, Tenant
 from lattice_bridge.tenancy.subject import Subject
@@ -101,6 +101,18 @@ def test_condition_that_failed_is_named_with_both_values() -> None:
     assert [miss.actual for miss in logged] == ["not in the log line", "not in the log line"]
 
 
+def test_session_that_is_not_known_may_be_that_of_a_rule() -> None:
+    principal = f"arn:aws:iam::{ACCOUNT}:role/job"
+    expected = f"session job, session nightly of {ACCOUNT}"
+    assert only(rule("near", NIGHTLY), ("session",), principal=principal) == (
+        "session",
+        "near",
+        expected,
+        "not in the log line",
+    )
+    assert missed(rule("near", NIGHTLY), principal=principal) == ((), 0)
+
+
 SESSION = 'tenant_from = "session"\ntemplate = "t-{tenant}"\nsession_set_by = "x"'
 CLAIM = 'tenant_from = "claim"\nclaim = ["app", "tenant"]'
 BOTH = 'tenants = ["blue", "green"]'
@@ -166,6 +178,10 @@ def test_values_and_lists_are_bounded() -> None:
     )
     found = near_misses(explain(described_subject(principal=role("api")), rules), rules).found
     assert found[0].expected.endswith(" or 95 more")
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert len(shortened(deep)) < 300
     claims = {"corp": {"app": {"tenant": ["x" * 10_000]}}}
     assert len(missed(CORP + rule("u", 'jwt = "corp"', CLAIM), claims=claims).found[0].actual) < 300
 

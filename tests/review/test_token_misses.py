@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from lattice_bridge.errors import Unauthenticated
 from lattice_bridge.review.token_misses import token_misses
 from tests.support.builders import request
-from tests.support.token_builder import CORP, ISSUER, NOW, token
+from tests.support.token_builder import CORP, ISSUER, NOW, base64url, payload, token
 
 OTHER = replace(CORP, name="other", issuer="https://other.example")
 DETAIL = Unauthenticated("token_invalid", "the signature is not one of the issuer's key")
@@ -40,6 +41,17 @@ def test_claim_that_differs_is_named(claims: dict[str, Any], miss: tuple[str, st
 
 def test_algorithm_that_the_map_does_not_have_is_named() -> None:
     assert missed(f"Bearer {token('PS256')}") == [("algorithm", "alg", "ES256 or RS256", "PS256")]
+
+
+@pytest.mark.parametrize("algorithm", ["none", None, ["ES256"], {}, "é"])
+def test_algorithm_of_another_type_is_named(algorithm: object) -> None:
+    """Trap C1."""
+    segments = [base64url(json.dumps(part).encode()) for part in ({"alg": algorithm}, payload())]
+    [(kind, name, _, actual)] = missed(f"Bearer {'.'.join(segments)}.x")
+    assert (kind, name) == ("algorithm", "alg")
+    assert actual == (
+        algorithm if isinstance(algorithm, str) else "absent" if algorithm is None else json.dumps(algorithm)
+    )
 
 
 def test_only_the_issuer_that_the_token_names_is_compared() -> None:
