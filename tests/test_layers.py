@@ -22,7 +22,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "runtime": {"errors"},
     "aws": {"runtime"},
     "message": {"errors", "http", "identity"},
-    "telemetry": {"errors", "message", "tenancy"},
+    "telemetry": {"errors", "identity", "message", "runtime", "tenancy"},
     # the folders of the bridge
     "http": {"runtime"},
     "identity": {"errors", "http", "runtime"},

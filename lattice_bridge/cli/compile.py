@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import read
+from lattice_bridge.cli.files import base_option, chosen_map, map_argument, read_map
 from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.tenant_map import TenantMap
@@ -23,28 +23,34 @@ from lattice_bridge.review.finding import Finding
 
 
 @click.command(name="compile", short_help="Make a large map quick to load.")
-@click.argument("file", type=click.Path(path_type=Path), default=Path("bridge.toml"))
+@map_argument
+@base_option
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="The file to write; default: FILE with .json; - for stdout."
+    "-o", "--output", type=click.Path(path_type=Path), help="The file to write; default: MAP with .json; - for stdout."
 )
 @show.JSON
-def compile_command(file: Path, output: Path | None, *, as_json: bool) -> None:
-    """Check FILE (default bridge.toml) as `check` does, its own tests included, and write it as JSON that the handler
-    loads without checking it again: name it in LATTICE_BRIDGE_CONFIG. Exits with 1, and writes nothing, if there is an
-    error."""
-    text = read(file)
-    errors = [found for found in findings_of(text, file.parent) if found.level == "error"]
+def compile_command(
+    map_name: str | None, map_option: str | None, base: Path | None, output: Path | None, *, as_json: bool
+) -> None:
+    """Check MAP (default bridge.toml; - for stdin; REVISION:PATH in git) as `check` does, its own tests included, and
+    write it as JSON that the handler loads without checking it again: name it in LATTICE_BRIDGE_CONFIG. Exits with 1,
+    and writes nothing, if there is an error."""
+    given = read_map(chosen_map(map_name, map_option), base)
+    errors = [found for found in findings_of(given.text, given.folder) if found.level == "error"]
     if errors:
         _refuse(errors, as_json=as_json)
-    document = parse_document(text)
-    if document.compiled is not None:
-        raise click.UsageError(f"{file} is compiled already. Fix: name the TOML file")
-    compiled = compile_document(document, file.parent)
+    if given.document.compiled is not None:
+        raise click.UsageError(f"{given.name} is compiled already. Fix: name the TOML file")
+    compiled = compile_document(given.document, given.folder)
     if str(output) == "-":
         show.say(compiled.removesuffix("\n"))  # one line of ASCII
         return
-    target = output or file.with_suffix(".json")
-    if target.exists() and (not target.is_file() or target.samefile(file)):
+    target = output or (given.path.with_suffix(".json") if given.path else None)
+    if target is None:
+        raise click.UsageError(
+            f"{given.name} is not a file, so it has no place for its JSON. Fix: name one with --output"
+        )
+    if target.exists() and (not target.is_file() or (given.path is not None and target.samefile(given.path))):
         raise click.UsageError(f"{target} is the map itself, or not a file. Fix: name another with --output")
     try:
         TenantMap.from_document(parse_document(compiled), target.parent)  # what is written loads where it is written

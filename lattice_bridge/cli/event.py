@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, get_args
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.config.regular_file import MIB, BadFile, over, read_argument
+from lattice_bridge.cli.files import read_input
+from lattice_bridge.config.regular_file import MIB
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.formats.event import Payload
 from lattice_bridge.formats.payload import convert as convert_request
@@ -494,19 +495,7 @@ def read_event(path: Path) -> Any:
 
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file, or of standard input."""
-    try:
-        if str(path) != "-":
-            return read_argument(path, LIMIT)
-        if sys.stdin is None:
-            raise click.UsageError("stdin: closed. Fix: give a file instead of -")
-        content: bytes = sys.stdin.buffer.read(LIMIT + 1)
-    except BadFile as error:
-        raise click.UsageError(str(error)) from error
-    except OSError as error:
-        raise click.UsageError(f"stdin: {error.strerror or error}. Fix: give a file instead of -") from error
-    if len(content) > LIMIT:
-        raise click.UsageError(f"stdin: {over(LIMIT)}. Fix: give one event; Lambda takes events of 6 MB")
-    return content
+    return read_input(path, LIMIT, "give one event; Lambda takes events of 6 MB")
 
 
 def _no_number(text: str) -> NoReturn:

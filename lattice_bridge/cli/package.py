@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import read
+from lattice_bridge.cli.files import base_option, chosen_map, map_argument, read_map
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.packaging.archive import Size, Written
 from lattice_bridge.packaging.build import Install, Request, build_folder, build_zips
@@ -31,7 +31,8 @@ COST: Final = "171 ms of CPU to the first answer instead of about 110"
 
 
 @click.command(name="package", short_help="Build the bridge's zip for Lambda.")
-@click.argument("config", type=click.Path(path_type=Path), default=Path("bridge.toml"))
+@map_argument
+@base_option
 @click.option(
     "--arch",
     "archs",
@@ -57,7 +58,9 @@ COST: Final = "171 ms of CPU to the first answer instead of about 110"
 @click.pass_obj
 def package(
     installer: Install | None,
-    config: Path,
+    map_name: str | None,
+    map_option: str | None,
+    base: Path | None,
     archs: tuple[str, ...],
     runtime: str,
     output: Path | None,
@@ -66,17 +69,17 @@ def package(
     with_boto3: bool,
     as_json: bool,
 ) -> None:
-    """Build the bridge for Lambda with the map in CONFIG (default bridge.toml), its key files, and the version of
-    lattice-bridge that is installed here. pip installs the dependencies as wheels for Lambda's machine, each compared
-    with a SHA-256, so neither Docker nor such a machine is needed. CONFIG is checked as `compile` does, its own tests
-    included. Exits with 1, and writes nothing, if it has an error."""
+    """Build the bridge for Lambda with MAP (default bridge.toml; - for stdin; REVISION:PATH in git), its key files, and
+    the version of lattice-bridge that is installed here. pip installs the dependencies as wheels for Lambda's machine,
+    each compared with a SHA-256, so neither Docker nor such a machine is needed. MAP is checked as `compile` does, its
+    own tests included. Exits with 1, and writes nothing, if it has an error."""
     if folder is not None and (output is not None or len(archs) != 1):
         raise click.UsageError("--folder takes one --arch and no --output. Fix: add --arch arm64 or --arch x86_64")
-    text = read(config)
-    if errors := [found.text for found in findings_of(text, config.parent) if found.level == "error"]:
+    given = read_map(chosen_map(map_name, map_option), base)
+    if errors := [found.text for found in findings_of(given.text, given.folder) if found.level == "error"]:
         _refuse(errors)
     compiler = compiler_for(runtime)
-    request = Request(text, config.parent, runtime, compiler, with_boto3, show.say_error, installer or install)
+    request = Request(given.text, given.folder, runtime, compiler, with_boto3, show.say_error, installer or install)
     try:
         if folder is not None:
             built = [build_folder(request, archs[0], folder)]

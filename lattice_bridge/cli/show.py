@@ -86,7 +86,8 @@ def say_json(value: Any, *, compact: bool = False, default: Callable[[Any], Any]
 
 
 def say_document(document: Mapping[str, Any]) -> None:
-    """Prints the facts of `--json`, one a line: the key, then its value, or a line for each object in its list."""
+    """Prints the facts of `--json`, one a line: the key, then its value, or a line for each object in its list
+    and each member of its object."""
     for name, value in document.items():
         for fields in _values(value):
             say(name, *fields)
@@ -94,9 +95,15 @@ def say_document(document: Mapping[str, Any]) -> None:
 
 def _values(value: Any) -> Iterator[list[str]]:
     if isinstance(value, list):
-        yield from ([_word(field) for field in entry.values()] for entry in value)
+        yield from ([_word(field) for field in _fields(entry)] for entry in value)
+    elif isinstance(value, Mapping):
+        yield from ([name, _word(field)] for name, field in value.items())
     else:
         yield [_word(value)]
+
+
+def _fields(entry: Any) -> Iterable[Any]:
+    return entry.values() if isinstance(entry, Mapping) else [entry]
 
 
 def _word(value: Any) -> str:

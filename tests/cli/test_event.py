@@ -16,8 +16,7 @@ from lattice_bridge.cli import event as event_command
 from lattice_bridge.formats.event import Payload
 from lattice_bridge.testing import all_events, lattice_event, load_event
 from lattice_bridge.testing.departures import departures
-from tests.cli.test_cli import BOX, ESCAPES, assert_harmless, seen
-from tests.support.commands import read, written
+from tests.support.commands import BOX, ESCAPES, assert_harmless, read, seen, written
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:

@@ -24,9 +24,8 @@ from lattice_bridge.local.front.identities import read_identities
 from lattice_bridge.testing import FakeLambda
 from lattice_bridge.testing.builders import lattice_event
 from lattice_bridge.testing.fixtures import BridgeFactory
-from tests.cli.test_cli import seen
 from tests.deployment.checks.test_shipped_template import lint
-from tests.support.commands import read
+from tests.support.commands import read, seen
 from tests.support.paths import ROOT
 
 VERSIONS: Final = ("V1", "V2")

@@ -299,7 +299,7 @@ def test_command_checks_map_and_template() -> None:
     result = check("--template", str(ROOT / "template.yaml"))
     assert result.exit_code == 0
     assert result.output.splitlines()[-1].endswith("template.yaml: no errors, no warnings")
-    assert "bridge.toml: no errors" in result.output
+    assert "bridge.toml: 2 rules, 3 tenants, 3 tests: no errors" in result.output
 
 
 def test_open_service_is_accepted_with_unsigned() -> None:
@@ -350,7 +350,7 @@ def test_sarif_line_is_that_of_the_resource_not_of_its_name_elsewhere(tmp_path: 
 def test_unreadable_template_hides_no_finding_of_the_map(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text("Resources: [", encoding="utf-8")
     result = check("--template", str(tmp_path / "t.yaml"))
-    assert (result.exit_code, "bridge.toml: no errors" in result.output) == (2, True)
+    assert (result.exit_code, "3 tests: no errors" in result.output) == (2, True)
     as_json = check("--template", str(tmp_path / "t.yaml"), "--format", "json")
     found = json.loads(as_json.output)[-1]
     assert (as_json.exit_code, found["level"], "not YAML" in found["text"]) == (2, "error", True)
