@@ -87,7 +87,7 @@ def _folders(folder: Path) -> dict[str, Path]:
     """What each contender's Lambda would have at /var/task."""
     runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
     text = configuration.SHIPPED.read_text(encoding="utf-8")
-    found = {}
+    found: dict[str, Path] = {}
     for name, compiler in ((PACKAGED, compiler_for(runtime)), (NO_BYTECODE, None), (TOML, compiler_for(runtime))):
         found[name] = folder / f"bridge-{len(found)}"
         request = Request(text, folder, runtime, compiler, False, lambda _: None, install_from_here)
