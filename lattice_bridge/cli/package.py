@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -103,7 +103,7 @@ def package(
         show.say_error(NO_BYTECODE.format(here=here, runtime=runtime, release=release, cost=COST))
 
 
-def _refuse(errors: Sequence[str]) -> None:
+def _refuse(errors: Sequence[str]) -> NoReturn:
     for error in errors:
         show.say_error(f"error: {error}")
     sys.exit(1)
