@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -129,7 +130,7 @@ def local(
     log = LogWriter(as_json=json_logs, colour=sys.stdout.isatty())
     logging.getLogger().addHandler(WarningHandler(log))
     try:
-        plan = _with_packages(plan, log, install=not no_install, reload=options["reload"])
+        plan = with_packages(plan, log, install=not no_install, reload=options["reload"])
         asyncio.run(_serve(plan, signers, Options(**options), log, json_logs=json_logs))
     except PortTaken as error:
         raise click.UsageError(f"{error}. Fix: choose another with --port or --lambda-port") from error
@@ -152,7 +153,7 @@ class _NotStarted(click.ClickException):
             show.say_error(line)
 
 
-def _with_packages(plan: Plan, log: LogWriter, *, install: bool, reload: bool) -> Plan:
+def with_packages(plan: Plan, log: LogWriter, *, install: bool, reload: bool) -> Plan:
     """Finds the code and the packages of every function. SIGTERM and SIGHUP end an installation as Ctrl-C does."""
 
     def end(number: int, _: object) -> NoReturn:
@@ -161,9 +162,9 @@ def _with_packages(plan: Plan, log: LogWriter, *, install: bool, reload: bool) -
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         plan = choose(plan, log.info, reload=reload)
-        return provide(
-            plan, PackageCache(cache_folder(os.environ), pip_install, log.info), log.warning, install=install
-        )
+        # The field tells a test that starts a stack why the start takes long.
+        cache = PackageCache(cache_folder(os.environ), pip_install, partial(log.info, installing=True))
+        return provide(plan, cache, log.warning, install=install)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution, requires
 from typing import Any, Final
 
-from lattice_bridge.local.environments.package_cache import INSTALLING, WAITING
 from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_group, kill_marked, stack_mark
 
 START_SECONDS: Final = 60.0
@@ -127,8 +126,7 @@ class StackProcess:
 
 def more_seconds(lines: Sequence[Mapping[str, Any]]) -> float:
     """Seconds to wait beyond START_SECONDS, by the log of the start: some if it installs packages, or else none."""
-    messages = [str(line.get("message", "")) for line in lines]
-    return INSTALL_SECONDS if any(INSTALLING in message or WAITING in message for message in messages) else 0.0
+    return INSTALL_SECONDS if any(line.get("installing") for line in lines) else 0.0
 
 
 def check_installed() -> None:

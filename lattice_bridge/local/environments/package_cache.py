@@ -31,10 +31,6 @@ Installer = Callable[[Path, Path, Path], None]
 """Installs the packages of a requirements file (first) into an empty folder (second); relative paths in the file are
 relative to a third. Raises InstallFailed."""
 
-INSTALLING: Final = "installing the packages of"
-WAITING: Final = "another stack is installing packages"
-"""Parts of the lines after which a start takes as long as the package index does."""
-
 _NEW: Final = ".new"
 _ABANDONED_SECONDS: Final = 24 * 3600
 _SHOWN_LINES: Final = 10
@@ -95,7 +91,7 @@ class PackageCache:
         with self._lock():
             if not found.is_dir():
                 self._remove_abandoned()
-                self._say(f"{functions}: {INSTALLING} {manifest.path} (once) …")
+                self._say(f"{functions}: installing the packages of {manifest.path} (once) …")
                 began = time.monotonic()
                 self._build(manifest, found)
                 self._say(f"{functions}: installed in {time.monotonic() - began:.1f} s")
@@ -120,7 +116,7 @@ class PackageCache:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._say(f"{WAITING}: waiting for it …")
+                self._say("another stack is installing packages: waiting for it …")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
