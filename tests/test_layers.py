@@ -99,7 +99,7 @@ ONLY_IN: Final = {
     "socket": {"http.client"},
     "ssl": {"http.client", "identity.key_set", "invoke.direct"},
     "pydantic": {f"config.tables.{name}" for name in ("jwt", "map", "options", "rule", "table")},
-    "tomllib": {"config.document"},
+    "tomllib": {"config.document", "config.positions"},
 }
 """Outside module → the only modules of the bridge that may import it."""
 

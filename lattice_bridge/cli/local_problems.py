@@ -43,7 +43,7 @@ def _of_configuration(bridge: Function, plan: Plan) -> Iterator[str]:
             return  # in S3 or SSM: only the bridge reads it, with its own credentials
         backends = Settings.load(environ).options.backends
     except BridgeError as error:
-        faults = error.faults if isinstance(error, InvalidMap) else (error.detail,)
+        faults = error.messages if isinstance(error, InvalidMap) else (error.detail,)
         yield f"{bridge.name} answers every request with 503, because its bridge.toml does not load:"
         yield from (f"  - {fault}" for fault in faults)
         return

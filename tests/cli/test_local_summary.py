@@ -52,6 +52,14 @@ def test_identity_without_a_rule_is_reported(tables: str, expected: list[bool], 
     assert [NO_RULE in line for line in printed if line.startswith("  # ")] == expected
 
 
+def test_fault_of_the_map_has_its_place(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(BRIDGE, encoding="utf-8")
+    (tmp_path / "bridge.toml").write_text(MAP + RULE.replace('"blue"', '"bleu"'), encoding="utf-8")
+    found = read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
+    printed = list(commands(found, read_identities(None), "http://front", "http://lambda"))
+    assert any("  - bridge.toml:8:10: rule " in line for line in printed)
+
+
 def test_identity_refused_by_the_auth_policy_is_reported(tmp_path: Path) -> None:
     principal = 'Principal: {AWS: "arn:aws:iam::111122223333:role/blue-api"}, Action: "*"'
     assert ALLOWED in BRIDGE
