@@ -19,6 +19,7 @@ import yaml
 from click.testing import CliRunner
 
 from lattice_bridge import errors
+from lattice_bridge.cli.files import DEFAULT_MAP
 from lattice_bridge.cli.package import OUTPUT
 from lattice_bridge.cli.root import root
 from lattice_bridge.config import location as place
@@ -275,8 +276,8 @@ def test_table_of_parameters_equals_the_template() -> None:
 def test_table_of_arguments_equals_the_command() -> None:
     told = {cells[0].strip("`"): cells[2].strip("`") for cells in table("Packages")}
     parameters = {parameter.opts[0]: parameter for parameter in root.commands["package"].params}
-    assert told.keys() == {"CONFIG", *parameters.keys() - {"config"}}
-    assert (told["CONFIG"], told["--runtime"]) == (str(parameters["config"].default), parameters["--runtime"].default)
+    assert told.keys() == {"MAP`, or `--map", *parameters.keys() - {"map_name", "--map"}}
+    assert (told["MAP`, or `--map"], told["--runtime"]) == (DEFAULT_MAP, parameters["--runtime"].default)
     assert told["--output"] == str(OUTPUT)
 
 
