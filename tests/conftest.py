@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from hypothesis import Phase, settings
 
-settings.register_profile("shrink", report_multiple_bugs=False)
+settings.register_profile("shrink", report_multiple_bugs=False, deadline=None)  # no property measures time
 settings.register_profile("tests", settings.get_profile("shrink"), phases=(Phase.explicit, Phase.reuse, Phase.generate))
 settings.load_profile("tests")  # pytest loads the profile of its option later
