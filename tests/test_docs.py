@@ -472,3 +472,14 @@ def test_table_of_imports_equals_the_layer_test() -> None:
 @pytest.mark.parametrize("place", ["An anchor", "A payload", "A format", "An event source", "A command"])
 def test_architecture_says_where_to_add(place: str) -> None:
     assert f"* **{place}**" in ARCHITECTURE.partition("\n## Where to add what\n")[2]
+
+
+@pytest.mark.parametrize("target", ["test", "quick", "thorough", "coverage", "fuzz", "soak", "bench"])
+def test_make_help_has_the_duration_of_what_takes_long(target: str) -> None:
+    """The measured ones that CONTRIBUTING.md has are the same there."""
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    (line,) = [line for line in lines if line.startswith(f"{target}:") and "## " in line]
+    found = re.search(r"(\d+ min(?: \d+ s)?|\d+ s)\b|takes long", line)
+    assert found
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert target not in ("test", "quick") or f"`make {target}` takes {found[0]} " in contributing
