@@ -62,7 +62,8 @@ _POWERTOOLS: Final[Mapping[str, tuple[str, str]]] = {
     show_default=True,
     help="Event version of the target group. It cannot be changed after a deployment.",
 )
-def init(folder: Path, framework: str, event_version: str) -> None:
+@show.JSON
+def init(folder: Path, framework: str, event_version: str, *, as_json: bool) -> None:
     """Write a project into DIR (default: the current folder): bridge.toml with two tenants, a small template.yaml, one
     isolated function with tests, and what `sam build` needs. The project runs and its tests pass as they are. If one of
     the files exists, nothing is written. Exits with 0 if the project was written, 1 if a file exists, 2 if DIR cannot
@@ -79,7 +80,10 @@ def init(folder: Path, framework: str, event_version: str) -> None:
             show.say_error(f"error: {path}")
         show.say_error(f"{folder}: nothing was written. Fix: name a new folder, as in lattice-bridge init my-service")
         sys.exit(1)
-    _print(folder, files)
+    if as_json:
+        show.say_json({"folder": str(folder), "files": list(files), "next": _next(folder)})
+    else:
+        _print(folder, files)
 
 
 def project_files(framework: str, event_version: str) -> dict[str, str]:
@@ -133,21 +137,29 @@ def write_project(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def _print(folder: Path, files: Mapping[str, str]) -> None:
-    signer = next(iter(read_identities(None).values()))
-    user = f"{signer.access_key}:{signer.secret_key}"
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"  # as `local` has
-    enter = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     facts = [(str(folder / name), _FILES[name][1]) for name in files]
     if show.is_terminal():
         show.draw(show.picture(facts))
     else:
         for fact in facts:
             show.say(*fact)
+    test, serve, ask = _next(folder)
     show.say("")
     show.say("Next:")
-    show.say(f"  {enter}python -m pytest")
-    show.say("  lattice-bridge local  # until Ctrl-C. In another terminal, a request of the tenant blue:")
-    show.say(
-        f"  curl --aws-sigv4 {shlex.quote(f'aws:amz:{region}:vpc-lattice-svcs')} --user {user} "
-        "-H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' http://localhost:8080/orders"
-    )
+    show.say(f"  {test}")
+    show.say(f"  {serve}  # until Ctrl-C. In another terminal, a request of the tenant blue:")
+    show.say(f"  {ask}")
+
+
+def _next(folder: Path) -> list[str]:
+    """The three commands that come next, for a shell."""
+    signer = next(iter(read_identities(None).values()))
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"  # as `local` has
+    enter = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
+    return [
+        f"{enter}python -m pytest",
+        "lattice-bridge local",
+        f"curl --aws-sigv4 {shlex.quote(f'aws:amz:{region}:vpc-lattice-svcs')} "
+        f"--user {signer.access_key}:{signer.secret_key} "
+        "-H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' http://localhost:8080/orders",
+    ]

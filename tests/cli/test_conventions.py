@@ -25,6 +25,7 @@ from lattice_bridge.testing.corpus import all_events
 from lattice_bridge.version import __version__
 from tests.support.builders import MAP
 from tests.support.commands import read, written
+from tests.support.packages import install_a_package
 from tests.support.paths import ROOT
 
 REFERENCE: Final = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8").partition("\n## The command line\n")[2]
@@ -62,7 +63,9 @@ ARGUMENTS: Final[dict[str, list[str]]] = {
     "event parse": [EVENT],
     "event show": ["v2/cookies"],
     "explain": ["--map", "map.toml", EVENT],
+    "init": ["project"],
     "local": ["--plan", "--template", str(ROOT / "template.yaml")],
+    "package": ["--folder", "package", "--arch", "x86_64", "whole.toml"],
     "schema": [],
     "who": ["--map", "map.toml", "blue"],
 }
@@ -74,6 +77,7 @@ WITHOUT_KEYS: Final = {"event convert", "event new", "event show", "schema"}
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     written(tmp_path / "map.toml", MAP)
+    written(tmp_path / "whole.toml", f'[[backend]]\nfunction = "orders"\n{MAP}')
     written(tmp_path / "new.toml", MAP.replace('role/leaver"\ntenant = "old"', 'role/leaver"\ndeny = true'))
     written(tmp_path / "bad.toml", MAP.replace('tenant = "blue"', 'tenant = "bleu"'))
     written(tmp_path / "odd.json", json.dumps({**all_events("v2/cookies")[0].event, "odd": 1}))
@@ -101,7 +105,7 @@ def keys(document: object) -> list[str]:
 @pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"doctor"}))
 def test_json_has_the_documented_keys(command: str) -> None:
     """Whatever is printed without it, standard output is one JSON document with it."""
-    document = json.loads(read(*command.split(), "--json", *ARGUMENTS[command]).stdout)
+    document = json.loads(read(*command.split(), "--json", *ARGUMENTS[command], obj=install_a_package).stdout)
     assert row(command)
     assert document
     if command not in WITHOUT_KEYS:
@@ -171,7 +175,7 @@ def test_only_one_module_asks_whether_there_is_a_terminal() -> None:
 @pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"doctor", "schema"}))
 def test_pipe_gets_no_colour_whatever_is_asked_for(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert "\x1b" not in read(*command.split(), *ARGUMENTS[command]).output
+    assert "\x1b" not in read(*command.split(), *ARGUMENTS[command], obj=install_a_package).output
 
 
 # ---- the command itself ---------------------------------------------------------------------------------------------

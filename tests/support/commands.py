@@ -33,8 +33,8 @@ BOX: Final = "\u2500"
 """The line below a table's head."""
 
 
-def read(*arguments: str, stdin: str | None = None) -> Result:
-    return CliRunner().invoke(root, list(arguments), input=stdin, catch_exceptions=False)
+def read(*arguments: str, stdin: str | None = None, obj: Any = None) -> Result:
+    return CliRunner().invoke(root, list(arguments), input=stdin, obj=obj, catch_exceptions=False)
 
 
 def written(path: Path, text: str) -> str:
