@@ -111,7 +111,7 @@ def test_leftovers_of_a_killed_stack_are_removed_later(tmp_path: Path) -> None:
 
 
 def test_cache_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
-    """Its packages run with the rights of the person who starts the stack."""
+    """Trap G13: its packages run with the rights of the person who starts the stack."""
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache").chmod(0o777)
     with pytest.raises(BadCache, match="Fix: set XDG_CACHE_HOME to a folder of your own"):

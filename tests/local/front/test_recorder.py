@@ -139,6 +139,7 @@ def test_other_query_stays_as_sent(target: str) -> None:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_recorded_event_contains_no_credential_anywhere(tmp_path: Path, version: int) -> None:
+    """Trap G12."""
     headers = [("authorization", "sEcret"), ("cookie", "sEcret"), ("x-any", f"Bearer {TOKEN}")]
     request = HttpRequest("GET", "/a?X-Amz-Signature=sEcret&b=1", headers)
     write = event_v1 if version == 1 else event_v2

@@ -240,6 +240,7 @@ def test_malformed_identity_is_refused(tmp_path: Path, text: str, message: str) 
 
 
 def test_every_fault_of_identities_is_named_with_its_place_and_without_its_secret(tmp_path: Path) -> None:
+    """Trap G14."""
     path = tmp_path / "identities.toml"
     path.write_text(
         "[[identity]]\naccess_key = 'A-A'\nsecret_key = 12345\nprincipal = 'batch'\nsesion = 'x'\n"
