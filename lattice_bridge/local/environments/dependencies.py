@@ -49,14 +49,16 @@ def _chosen(function: Function, folder: Path, built: Mapping[str, Path], say: Ca
     if function.code.is_file():
         return replace(function, dependencies=Dependencies("zip"))
     output = built.get(function.logical_id)
+    installed = function.handler == BRIDGE_HANDLER and _is_served_by_installed(function.code)
     if output is not None:
         reason = unusable(folder, function.code, output)
         if reason is None:
             say(f"{function.name}: runs from {OUTPUT / output.name}, the output of `sam build`")
             manifest = find_manifest(function.code)
             return replace(function, code=output, dependencies=Dependencies("sam build", manifest))
-        say(f"{function.name}: the output of `sam build` is not used: {reason}")
-    if function.handler == BRIDGE_HANDLER and _is_served_by_installed(function.code):
+        if not installed:  # the installed bridge is the same code, so there is nothing to fix
+            say(f"{function.name}: the output of `sam build` is not used: {reason}")
+    if installed:
         return replace(function, dependencies=Dependencies(bridge=True))
     return replace(function, dependencies=Dependencies(manifest=find_manifest(function.code)))
 

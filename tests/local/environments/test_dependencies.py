@@ -89,6 +89,12 @@ def test_output_for_another_machine_is_not_used(tmp_path: Path, name: str) -> No
     assert f"{name} is for another platform or Python version. Fix: to run it here, build it for Python 3." in line
 
 
+def test_bridge_built_for_another_machine_is_served_by_the_installed_one_without_a_word(tmp_path: Path) -> None:
+    build(tmp_path, "core.cpython-313-darwin.so")
+    function, said = chosen(planned(tmp_path, BRIDGE_HANDLER))
+    assert (function.dependencies, said) == (Dependencies(bridge=True), [])
+
+
 def test_output_of_sam_build_is_not_used_with_reload(tmp_path: Path) -> None:
     """A change of the sources would have no effect until the next `sam build`."""
     plan = planned(tmp_path)
