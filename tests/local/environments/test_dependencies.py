@@ -90,8 +90,9 @@ def test_output_for_another_machine_is_not_used(tmp_path: Path, name: str) -> No
 
 
 def test_bridge_built_for_another_machine_is_served_by_the_installed_one_without_a_word(tmp_path: Path) -> None:
+    plan = planned(tmp_path, BRIDGE_HANDLER)
     build(tmp_path, "core.cpython-313-darwin.so")
-    function, said = chosen(planned(tmp_path, BRIDGE_HANDLER))
+    function, said = chosen(plan)
     assert (function.dependencies, said) == (Dependencies(bridge=True), [])
 
 
