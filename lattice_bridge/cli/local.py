@@ -13,22 +13,22 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.local.definition import Definition, read_definition
 from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_marked, stack_mark
-from lattice_bridge.local.front.identities import BadIdentities, Identity, read_identities
+from lattice_bridge.local.front.identities import BadIdentities
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import Plan
-from lattice_bridge.local.plan.reader import read_plan
 from lattice_bridge.local.stack import LAMBDA_PORT, Options, Stack, serve
 from lattice_bridge.local.web.server import PortTaken
 
@@ -63,7 +63,8 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
 @click.option(
     "--identities",
     type=click.Path(path_type=Path),
-    help="Identities that may sign requests. Default: identities.toml beside the template, or else two built-in ones.",
+    help="Identities that may sign requests, beside those that the map names. Default: identities.toml beside the "
+    "template.",
 )
 @click.option(
     "--event-version",
@@ -85,7 +86,7 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
     show_default=True,
     help="Seconds after which an idle environment is ended.",
 )
-@click.option("--reload", is_flag=True, help="Restart environments after their code has changed.")
+@click.option("--reload", is_flag=True, help="Follow changes of code, template, identities and maps.")
 @click.option("--json-logs", is_flag=True, help="Print one JSON object a line, for programs.")
 @click.option("--plan", "plan_only", is_flag=True, help="Print the functions and routes, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON.")
@@ -104,19 +105,25 @@ def local(
     Lattice's front, Lambda's Invoke API, and a process for each function and tenant. It needs no Docker and no AWS
     account."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    read = partial(
+        read_definition,
+        template,
+        _pairs(parameters),
+        region,
+        identities=identities,
+        event_version=VERSIONS[event_version],
+    )
     try:
-        plan = read_plan(read_template(template, _pairs(parameters), region), event_version=VERSIONS[event_version])
-        beside = template.resolve().parent / "identities.toml"
-        signers = read_identities(identities or (beside if beside.exists() else None))
+        definition = read()
     except (BadTemplate, BadIdentities) as error:
         raise click.UsageError(str(error)) from error
     if plan_only:
-        _print_plan(plan, as_json=as_json)
+        _print_plan(definition.plan, as_json=as_json)
         return
     log = LogWriter(as_json=json_logs, colour=sys.stdout.isatty())
     logging.getLogger().addHandler(WarningHandler(log))
     try:
-        asyncio.run(_serve(plan, signers, Options(**options), log, json_logs=json_logs))
+        asyncio.run(_serve(definition, read, Options(**options), log, json_logs=json_logs))
     except PortTaken as error:
         raise click.UsageError(f"{error}. Fix: choose another with --port or --lambda-port") from error
     finally:
@@ -132,17 +139,17 @@ def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
 
 
 async def _serve(
-    plan: Plan, signers: Mapping[str, Identity], options: Options, log: LogWriter, *, json_logs: bool
+    definition: Definition, read: Callable[[], Definition], options: Options, log: LogWriter, *, json_logs: bool
 ) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
-    async with serve(plan, signers, options, log) as stack:
+    async with serve(definition, options, log, read) as stack:
         if json_logs:
             log.info("listening", front=stack.front_url, **{"lambda": stack.lambda_url})
         else:
-            _print_summary(plan, signers, stack, log)
+            _print_summary(definition, stack, log)
         await stopped.wait()
         log.info("stopping")
     with contextlib.suppress(NotImplementedError):
@@ -164,10 +171,11 @@ def _jsonable(value: object) -> object:
     return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
-def _print_summary(plan: Plan, signers: Mapping[str, Identity], stack: Stack, log: LogWriter) -> None:
-    from lattice_bridge.cli.local_summary import commands, tables
+def _print_summary(definition: Definition, stack: Stack, log: LogWriter) -> None:
+    from lattice_bridge.cli.local_commands import commands
+    from lattice_bridge.cli.local_summary import tables
 
-    for line in (*tables(plan), *commands(plan, signers, stack.front_url, stack.lambda_url)):
+    for line in (*tables(definition.plan), *commands(definition, stack.front_url, stack.lambda_url)):
         log.info(line)
 
 

@@ -17,6 +17,7 @@ from lattice_bridge.cli.event import event
 from lattice_bridge.cli.explain import explain, who
 from lattice_bridge.cli.local import local
 from lattice_bridge.cli.schema import schema_command
+from lattice_bridge.cli.token import token
 from lattice_bridge.version import __version__
 
 
@@ -46,5 +47,5 @@ def root() -> None:
     """The Lambda between Amazon VPC Lattice and tenant-isolated Lambda functions."""
 
 
-for command in (check, compile_command, diff, doctor, event, explain, local, schema_command, who):
+for command in (check, compile_command, diff, doctor, event, explain, local, schema_command, token, who):
     root.add_command(command)

@@ -1,6 +1,7 @@
-"""The local stack: starts every part, and stops every part.
+"""The local stack: starts every part, replaces what it serves, and stops every part.
 
-Rule: everything that is started here is stopped here, in the reverse order, also if the start fails half way.
+Rule: everything that is started here is stopped here, in the reverse order, also if the start fails half way. A new
+template, map or list of identities is active as a whole, or the old one stays.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from lattice_bridge.local.aws.lambda_api import execution_role_variables, lambda_api
 from lattice_bridge.local.aws.lambda_service import LambdaService
+from lattice_bridge.local.bridge.trust import LocalTrust
+from lattice_bridge.local.definition import Definition, DoesNotLoad, reread
 from lattice_bridge.local.environments.environment import SharedSettings
 from lattice_bridge.local.environments.launcher import TMP
 from lattice_bridge.local.environments.packages import compile_packages
@@ -28,13 +32,15 @@ from lattice_bridge.local.environments.processes import (
 )
 from lattice_bridge.local.environments.storage import Storage
 from lattice_bridge.local.front.data_plane import LatticeDataPlane
-from lattice_bridge.local.front.identities import Identity
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Scope, Send
 
 LAMBDA_PORT: Final = 9001
 """The default port of the Lambda API, so that clients can be configured once."""
+
+FOLLOW_SECONDS: Final = 1.0
+"""Seconds between two checks whether a file of the definition has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +79,31 @@ class Stack:
 
 @asynccontextmanager
 async def serve(
-    plan: Plan, identities: Mapping[str, Identity], options: Options, log: LogWriter
+    definition: Definition,
+    options: Options,
+    log: LogWriter,
+    read: Callable[[], Definition] | None = None,
 ) -> AsyncIterator[Stack]:
     """Runs the stack, as long as the context lasts.
+
+    Args:
+        definition: of the start.
+        options: of the stack.
+        log: for the developer.
+        read: with `reload`: reads a definition, as `read_definition` does, after one of its files has changed.
 
     Raises:
         PortTaken: one of the ports is in use.
     """
+    plan = definition.plan
     stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
     adopt_orphans()
     await asyncio.to_thread(kill_left_behind)
     async with AsyncExitStack() as started:
         storage = await started.enter_async_context(Storage.open(plan))
+        trust = LocalTrust(storage.shared, log)
+        plan = (await trust.applied(plan)).plan
+        storage.keep(plan)
         started.push_async_callback(asyncio.to_thread, kill_children)
         started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
         # Every environment gets the Lambda API's port, so the server starts before the service exists.
@@ -101,15 +120,101 @@ async def serve(
         running = (*preparing, environments.reap(), service.work())
         tasks = [asyncio.create_task(task) for task in running]
         if options.reload:
-            tasks.append(asyncio.create_task(watch(plan.functions.values(), environments, log.info)))
+            tasks.append(asyncio.create_task(watch(lambda: service.functions.values(), environments, log.info)))
         started.push_async_callback(environments.close)
         started.push_async_callback(_cancel, tasks)
         started.callback(service.report_waiting)
-        front = LatticeDataPlane(plan, service, identities)
-        names = {name for service in plan.services for name in service.names}
+        front = LatticeDataPlane(plan, service, definition.identities)
+        names = _names(plan)
         front_server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(front_server.stop)
+        served = _Served(storage, environments, service, front, names, trust, log)
+        tasks.append(asyncio.create_task(served.follow(definition, read if options.reload else None)))
         yield Stack(f"http://{HOST}:{front_server.port}", lambda_url, environments)
+
+
+class _Served:
+    """Everything that serves the definition, and has to be replaced with it."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        environments: EnvironmentPool,
+        service: LambdaService,
+        front: LatticeDataPlane,
+        names: set[str],
+        trust: LocalTrust,
+        log: LogWriter,
+    ) -> None:
+        self._storage = storage
+        self._environments = environments
+        self._service = service
+        self._front = front
+        self._names = names
+        self._trust = trust
+        self._log = log
+
+    async def follow(self, definition: Definition, read: Callable[[], Definition] | None) -> None:
+        """Replaces the definition after its files have changed, until cancelled.
+
+        Without `read`, only the bridges' copies of their configurations follow (`bridge.trust`), as bridges follow
+        their configuration without the stack.
+        """
+        active = seen = _states(definition.files)
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            now = _states(definition.files)
+            # A file that has just changed may be half written.
+            changed = [path for path in now if now[path] != active[path]] if now == seen else []
+            seen = now
+            if not changed and not self._trust.is_due:
+                continue
+            active = now if changed else active
+            try:
+                found = await asyncio.to_thread(reread, read) if changed and read else definition
+                count = await self._replace(found)
+            except (DoesNotLoad, OSError) as error:
+                self._log.warning(
+                    f"changed: {_listed(changed)}; it does not load, so the old one stays active: {error}"
+                )
+                continue
+            definition, active = found, {path: active.get(path, _state(path)) for path in found.files}
+            if changed and read:
+                restarts = f", and environments restart: {count}" if count else ""
+                self._log.info(f"changed: {_listed(changed)}; active now{restarts}")
+
+    async def _replace(self, definition: Definition) -> int:
+        """Serves another definition from now on. Returns the number of environments that restart."""
+        plan, copied = await self._trust.applied(definition.plan)
+        before = self._service.functions
+        stale = {name for name, function in before.items() if plan.functions.get(name) != function}
+        self._storage.keep(plan)
+        self._service.functions = plan.functions
+        self._front.plan, self._front.identities = plan, definition.identities
+        self._names.clear()
+        self._names.update(_names(plan))
+        return self._environments.mark_stale(stale | copied)
+
+
+def _listed(files: Iterable[Path]) -> str:
+    return ", ".join(file.name for file in files) or "keys of an issuer"
+
+
+def _names(plan: Plan) -> set[str]:
+    return {name for service in plan.services for name in service.names}
+
+
+def _states(files: Iterable[Path]) -> dict[Path, object]:
+    """What changes with a file, by its path."""
+    return {path: _state(path) for path in files}
+
+
+def _state(path: Path) -> object:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

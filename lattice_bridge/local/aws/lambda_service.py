@@ -65,10 +65,14 @@ class InvokeRequest:
 
 
 class LambdaService:
-    """Invokes the functions of a plan."""
+    """Invokes the functions of a plan.
+
+    Attributes:
+        functions: by name. They may be replaced; an invocation that has begun ends with the function that it found.
+    """
 
     def __init__(self, functions: Mapping[str, Function], region: str, environments: EnvironmentPool) -> None:
-        self._functions = functions
+        self.functions = functions
         self._region = region
         self._environments = environments
         self._advice: dict[str, str] = {}
@@ -99,7 +103,7 @@ class LambdaService:
     def _resolve(self, request: InvokeRequest) -> tuple[Function, str]:
         """Returns the function, and its ARN with the qualifier."""
         name = parse_function_name(request.function)
-        function = self._functions.get(name.name)
+        function = self.functions.get(name.name)
         elsewhere = name.region not in (None, self._region) or name.account not in (None, ACCOUNT)
         arn = f"arn:aws:lambda:{self._region}:{ACCOUNT}:function:{name.name}"
         if function is None or elsewhere:

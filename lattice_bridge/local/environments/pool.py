@@ -172,19 +172,20 @@ class EnvironmentPool:
 # ---- restarts after code changes ------------------------------------------------------------------------------------
 
 
-async def watch(functions: Iterable[Function], environments: EnvironmentPool, say: Callable[[str], None]) -> None:
+async def watch(
+    functions: Callable[[], Collection[Function]], environments: EnvironmentPool, say: Callable[[str], None]
+) -> None:
     """Watches the functions' code and this package, and restarts environments, until cancelled.
 
     A folder that is deleted and made again (by git or rsync) loses its watch: then watching starts anew.
 
     Args:
-        functions: to watch.
+        functions: gives those to watch, which may be others after a change of the template.
         environments: to restart.
         say: gets one sentence for each restart.
     """
-    functions = list(functions)
-    roots = {function.code for function in functions} | {PACKAGE}
     while True:
+        roots = _roots(functions())
         before = _inodes(roots)
         if len(before) < len(roots):
             await asyncio.sleep(WATCH_MILLISECONDS / 1000)
@@ -194,10 +195,16 @@ async def watch(functions: Iterable[Function], environments: EnvironmentPool, sa
             *roots, watch_filter=watched, rust_timeout=WATCH_MILLISECONDS, yield_on_timeout=True
         ):
             if changes:
-                _restart([Path(path) for _, path in changes], functions, environments, say)
+                _restart([Path(path) for _, path in changes], functions(), environments, say)
             if _inodes(roots) != before:
-                _restart(list(roots), functions, environments, say)
+                _restart(list(roots), functions(), environments, say)
                 break
+            if _roots(functions()) != roots:
+                break
+
+
+def _roots(functions: Iterable[Function]) -> set[Path]:
+    return {function.code for function in functions} | {PACKAGE}
 
 
 def _inodes(roots: Collection[Path]) -> dict[Path, int]:
@@ -206,7 +213,7 @@ def _inodes(roots: Collection[Path]) -> dict[Path, int]:
 
 
 def _restart(
-    paths: list[Path], functions: list[Function], environments: EnvironmentPool, say: Callable[[str], None]
+    paths: list[Path], functions: Iterable[Function], environments: EnvironmentPool, say: Callable[[str], None]
 ) -> None:
     stale = [function.name for function in functions if any(_is_used_by(function, path) for path in paths)]
     if count := environments.mark_stale(stale):

@@ -41,11 +41,16 @@ _logger: Final = logging.getLogger(__name__)
 
 
 class Storage:
-    """The folders of one stack's environments."""
+    """The folders of one stack's environments.
+
+    Attributes:
+        shared: a folder for the stack's own files. Every environment can read it, if it contains something.
+    """
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder = folder
-        self._kept = tuple(_outermost(_needed(plan)))
+        self.shared = folder / "shared"
+        self.keep(plan)
         self._spared = {os.path.realpath(path) for path in (*_working_directory(), *_needed(plan)) if path}
         self._obstacle = _obstacle(plan, str(folder.parent))
         self._shared: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
@@ -60,11 +65,17 @@ class Storage:
         try:
             lock = _lock(folder)
             try:
+                (folder / "shared").mkdir(mode=0o700)
                 yield cls(folder, plan)
             finally:
                 os.close(lock)
         finally:
             await asyncio.to_thread(remove, folder)
+
+    def keep(self, plan: Plan) -> None:
+        """Keeps what the functions of another plan need visible, for the environments that start from now on."""
+        shared = [str(self.shared)] if self.shared.is_dir() and any(self.shared.iterdir()) else []
+        self._kept = tuple(_outermost((*shared, *_needed(plan))))
 
     async def probe(self) -> str | None:
         """Tests whether this machine allows each process a `/tmp` of its own. Environments wait for the result.

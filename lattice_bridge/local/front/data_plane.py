@@ -37,6 +37,9 @@ class LatticeDataPlane:
 
     Each request that is not answered by a function is logged in one line, with the reason.
 
+    Attributes:
+        plan, identities: may be replaced while requests are served.
+
     Args:
         plan: services, rules, target groups.
         service: invokes the functions.
@@ -51,9 +54,9 @@ class LatticeDataPlane:
         identities: Mapping[str, Identity],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._plan = plan
+        self.plan = plan
         self._service = service
-        self._identities = identities
+        self.identities = identities
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,12 +83,12 @@ class LatticeDataPlane:
         if action.status is not None:
             return wire.HttpResponse(action.status)
         group = choose_target_group(action)
-        payload = _to_payload(request, self._origin(service, group, request_id), signer, group)
+        payload = _to_payload(request, origin_of(service, group, request_id), signer, group)
         return await self._invoke(group, payload, request.method)
 
     def _service_for(self, host: str) -> Service:
         """Returns the service with this host name. The only service of a plan has every admitted host name."""
-        services = self._plan.services
+        services = self.plan.services
         for service in services:
             if host in service.names or len(services) == 1:
                 return service
@@ -100,7 +103,7 @@ class LatticeDataPlane:
         path, _, query = request.target.partition("?")
         signed = Signed(request.method, path, query, request.headers)
         try:
-            identity = lattice_signer(signed, self._identities, region=self._plan.region, now=self._now())
+            identity = lattice_signer(signed, self.identities, region=self.plan.region, now=self._now())
             signer = identity.signer(session_name(signed, identity)) if identity else None
         except SignatureRefused as error:
             raise Refused(403, str(error)) from error
@@ -109,16 +112,6 @@ class LatticeDataPlane:
         except NotAuthorized as error:
             raise Refused(403, error.response, str(error)) from error
         return signer
-
-    def _origin(self, service: Service, group: TargetGroup, request_id: str) -> wire.Origin:
-        return wire.Origin(
-            request_id=request_id,
-            epoch_microseconds=time.time_ns() // 1000,
-            service_arn=service.arn,
-            service_network_arn=service.network_arn,
-            target_group_arn=group.arn,
-            source_vpc_arn=service.arn.replace(":vpc-lattice:", ":ec2:").rpartition(":")[0] + f":vpc/{SOURCE_VPC}",
-        )
 
     async def _invoke(self, group: TargetGroup, payload: bytes, method: str) -> wire.HttpResponse:
         try:
@@ -138,6 +131,18 @@ class LatticeDataPlane:
         except wire.BadReply as error:
             cause = f"the response of {group.function} is not one that Lattice accepts: {error}"
             raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", cause) from error
+
+
+def origin_of(service: Service, group: TargetGroup, request_id: str) -> wire.Origin:
+    """What Lattice adds to a request: the service that received it, the target group, the source VPC, and the time."""
+    return wire.Origin(
+        request_id=request_id,
+        epoch_microseconds=time.time_ns() // 1000,
+        service_arn=service.arn,
+        service_network_arn=service.network_arn,
+        target_group_arn=group.arn,
+        source_vpc_arn=service.arn.replace(":vpc-lattice:", ":ec2:").rpartition(":")[0] + f":vpc/{SOURCE_VPC}",
+    )
 
 
 def session_name(request: Signed, identity: Identity) -> str:

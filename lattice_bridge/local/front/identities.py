@@ -1,4 +1,4 @@
-"""The identities that may sign requests to the local front: those of identities.toml, or two default ones.
+"""The identities that may sign requests to the local front: those of identities.toml, and those that the map names.
 
 Rule: these keys open nothing but this machine's stack. Real credentials do not belong in the file.
 """
@@ -24,6 +24,9 @@ MAX_BYTES: Final = MIB
 
 SESSION_PREFIX: Final = "session="
 """The beginning of an `x-amz-security-token` that chooses the session's name."""
+
+SESSION: Final = "local"
+"""The name of a role's session, unless the identity or the request has another."""
 
 SESSION_NAME: Final = "[A-Za-z0-9_+=,.@-]{2,64}"
 """The session names that IAM allows."""
@@ -84,7 +87,7 @@ class _Identity(_Table):
     access_key: Annotated[str, Field(pattern="^[A-Za-z0-9]{4,128}$")]
     secret_key: Annotated[str, Field(min_length=1)]
     principal: str
-    session: Annotated[str, Field(pattern=f"^{SESSION_NAME}$")] = "local"
+    session: Annotated[str, Field(pattern=f"^{SESSION_NAME}$")] = SESSION
     org: Annotated[str, Field(pattern=r"^o-[a-z0-9]{10,32}$")] | None = None
     x509: _X509 | None = None
 
@@ -136,6 +139,24 @@ def read_identities(path: Path | None) -> Mapping[str, Identity]:
             )
         identities[table.access_key] = _identity(table)
     return identities
+
+
+def stack_identities(path: Path | None, named: Mapping[str, Identity]) -> dict[str, Identity]:
+    """All identities of a stack, by access key.
+
+    Those of the file come first, and replace others with their access keys. Without a file, the two default ones come
+    last, unless the map names callers with these keys.
+
+    Args:
+        path: of identities.toml; None if there is none.
+        named: those that the map's rules name.
+
+    Raises:
+        BadIdentities: as `read_identities`.
+    """
+    written = read_identities(path)
+    first, second = (written, named) if path is not None else (named, written)
+    return {**first, **{key: identity for key, identity in second.items() if key not in first}}
 
 
 def _identity(table: _Identity) -> Identity:

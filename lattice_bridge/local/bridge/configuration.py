@@ -1,0 +1,137 @@
+"""The configuration of a bridge in a plan, read as the bridge itself reads it.
+
+Rule: only a file is read. For a configuration in S3 or SSM the stack would have to sign with the developer's own
+credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lattice_bridge.config.compiled import compile_document, map_of
+from lattice_bridge.config.document import Document, parse_document, sealed
+from lattice_bridge.config.location import CONFIG_VARIABLE, Location
+from lattice_bridge.config.map_settings import IssuerSettings, MapSettings
+from lattice_bridge.config.settings import Settings
+from lattice_bridge.config.tables.map import read_map
+from lattice_bridge.errors import BridgeError, InvalidMap
+from lattice_bridge.local.plan.model import Function, Plan
+
+HANDLER: Final = "lattice_bridge.main.handler"
+"""The handler of a bridge. A function with another handler may read its configuration in its own way."""
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeConfiguration:
+    """The configuration of one bridge.
+
+    Attributes:
+        function: the bridge.
+        address: of the configuration, as LATTICE_BRIDGE_CONFIG has it.
+        file: the configuration; None if it is not a file.
+        text: of the file.
+        settings: None if the configuration does not load, or is not a file.
+        faults: the reasons why it does not load.
+    """
+
+    function: Function
+    address: str
+    file: Path | None = None
+    text: str = ""
+    settings: Settings | None = None
+    faults: tuple[str, ...] = ()
+
+    @property
+    def document(self) -> Document:
+        """The parsed text of a configuration that loads."""
+        return parse_document(self.text)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that a `jwks_file` is relative to."""
+        return Path() if self.file is None else self.file.parent
+
+    @property
+    def files(self) -> Iterator[Path]:
+        """The files that the configuration was read from: its own, and its issuers' keys."""
+        if self.file is not None:
+            yield self.file
+        if self.settings is not None:
+            files = (entry.jwks_file for entry in issuers_of(self.document, self.folder))
+            yield from (self.folder / file for file in files if file is not None)
+
+    @property
+    def written_rules(self) -> list[Mapping[str, Any]]:
+        """The `[[rule]]` tables of a configuration that loads; none if it is compiled."""
+        rules: list[Mapping[str, Any]] = self.document.tables.get("rule", [])
+        return rules
+
+
+def bridges_of(plan: Plan) -> list[Function]:
+    """The functions of a plan that are bridges."""
+    return [function for function in plan.functions.values() if function.handler == HANDLER]
+
+
+def read_configuration(bridge: Function) -> BridgeConfiguration:
+    """Reads a bridge's configuration."""
+    address = bridge.environment.get(CONFIG_VARIABLE) or "bridge.toml"
+    file, text = None, ""
+    try:
+        location = Location.from_environment({**bridge.environment, "LAMBDA_TASK_ROOT": str(bridge.code)})
+        file = location.file
+        if file is None:
+            return BridgeConfiguration(bridge, address)
+        text = location.read()
+        settings = Settings.from_text(
+            text,
+            compiled=location.read_compiled(),
+            function=location.function,
+            folder=location.folder,
+            region=location.region,
+        )
+    except BridgeError as error:
+        faults = error.faults if isinstance(error, InvalidMap) else (error.detail,)
+        return BridgeConfiguration(bridge, address, file, text, faults=tuple(faults))
+    return BridgeConfiguration(bridge, address, file, text, settings)
+
+
+def read_configurations(plan: Plan) -> list[BridgeConfiguration]:
+    """Reads the configuration of each bridge of a plan."""
+    return [read_configuration(bridge) for bridge in bridges_of(plan)]
+
+
+# ---- issuers --------------------------------------------------------------------------------------------------------
+
+
+def issuers_of(document: Document, folder: Path) -> tuple[IssuerSettings, ...]:
+    """The token issuers of a map.
+
+    Raises:
+        InvalidMap: with every fault found.
+    """
+    return _settings_of(document, folder).issuers
+
+
+def with_key_files(document: Document, folder: Path, files: Mapping[str, str]) -> str:
+    """A configuration, compiled, whose issuers have their keys in other files.
+
+    Args:
+        document: of a configuration that loads.
+        folder: the folder that a `jwks_file` is relative to.
+        files: issuer's name → its new `jwks_file`.
+
+    Raises:
+        InvalidMap: with every fault found.
+    """
+    compiled = document.compiled or parse_document(compile_document(document, folder)).compiled or {}
+    around = MapSettings.from_json(compiled["around"])
+    issuers = tuple(IssuerSettings(entry.issuer, None, files[entry.issuer.name]) for entry in around.issuers)
+    changed = MapSettings(around.header, issuers, around.registry)
+    return sealed({**compiled, "around": changed.to_json()})
+
+
+def _settings_of(document: Document, folder: Path) -> MapSettings:
+    return read_map(document.tables, folder).around if document.compiled is None else map_of(document.compiled)[0]
