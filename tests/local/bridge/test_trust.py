@@ -247,7 +247,7 @@ def test_map_that_stops_loading_leaves_the_last_good_copy(project: Project) -> N
         assert project.apply() == (variables, frozenset())
     assert [line[:62] for line in project.log[1:]] == ["Bridge: bridge.toml does not load, so the last good one stays "]
     project.map.write_text(MAP.replace("blue = {}", "blue = {}\nred = {}"))
-    assert project.apply() == (variables, {"Bridge"})
+    assert project.apply() == (variables, frozenset({"Bridge"}))
     assert decided(variables, project.token(tenant="red")) == "red"
 
 
@@ -270,7 +270,7 @@ def test_issuer_that_is_removed_ends_the_copy(project: Project) -> None:
     project.map.write_text(
         MAP.partition("[jwt")[0] + '[[rule]]\nid = "a"\nuser = "arn:aws:iam::111122223333:user/a"\ntenant = "blue"\n'
     )
-    assert project.apply() == ({}, {"Bridge"})
+    assert project.apply() == ({}, frozenset({"Bridge"}))
 
 
 def test_keys_within_the_project_are_not_trusted(project: Project) -> None:
