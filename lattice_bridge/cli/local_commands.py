@@ -25,7 +25,7 @@ from lattice_bridge.http.headers import lower
 from lattice_bridge.identity.token import Issuer
 from lattice_bridge.local.aws.invoke_checks import LambdaError, parse_function_name
 from lattice_bridge.local.aws.lambda_api import DEVELOPER_KEY
-from lattice_bridge.local.bridge.configuration import BridgeConfiguration, issuers_of
+from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.definition import Definition
 from lattice_bridge.local.front.authorization import NotAuthorized, authorize
 from lattice_bridge.local.front.data_plane import origin_of
@@ -198,9 +198,7 @@ def _serves(settings: Settings, path: str) -> bool:
 def _by_tokens(targets: list[Target]) -> Iterator[Outcome | None]:
     """The outcomes for the issuers of the maps, a few."""
     maps = {target.bridge.address: target.bridge for target in targets if target.bridge}
-    issuers = [
-        (bridge, entry.issuer) for bridge in maps.values() for entry in issuers_of(bridge.document, bridge.folder)
-    ]
+    issuers = [(bridge, entry.issuer) for bridge in maps.values() for entry in bridge.issuers]
     for bridge, issuer in issuers[:_MOST]:
         rule = bridge.settings.tenant_map.rules.owners.get(jwt_key(issuer.name)) if bridge.settings else None
         if rule is not None and bridge.settings is not None:

@@ -24,6 +24,9 @@ HANDLER: Final = "lattice_bridge.main.handler"
 """The handler of a bridge. A function with another handler may read its configuration in its own way."""
 
 
+_EMPTY: Final = Document({}, "")
+
+
 @dataclass(frozen=True, slots=True)
 class BridgeConfiguration:
     """The configuration of one bridge.
@@ -32,22 +35,19 @@ class BridgeConfiguration:
         function: the bridge.
         address: of the configuration, as LATTICE_BRIDGE_CONFIG has it.
         file: the configuration; None if it is not a file.
-        text: of the file.
         settings: None if the configuration does not load, or is not a file.
+        document: its content, if it loads.
+        issuers: of its tokens.
         faults: the reasons why it does not load.
     """
 
     function: Function
     address: str
     file: Path | None = None
-    text: str = ""
     settings: Settings | None = None
+    document: Document = _EMPTY
+    issuers: tuple[IssuerSettings, ...] = ()
     faults: tuple[str, ...] = ()
-
-    @property
-    def document(self) -> Document:
-        """The parsed text of a configuration that loads."""
-        return parse_document(self.text)
 
     @property
     def folder(self) -> Path:
@@ -59,13 +59,11 @@ class BridgeConfiguration:
         """The files that the configuration was read from: its own, and its issuers' keys."""
         if self.file is not None:
             yield self.file
-        if self.settings is not None:
-            files = (entry.jwks_file for entry in issuers_of(self.document, self.folder))
-            yield from (self.folder / file for file in files if file is not None)
+        yield from (self.folder / entry.jwks_file for entry in self.issuers if entry.jwks_file is not None)
 
     @property
     def written_rules(self) -> list[Mapping[str, Any]]:
-        """The `[[rule]]` tables of a configuration that loads; none if it is compiled."""
+        """The `[[rule]]` tables; none if the configuration is compiled or does not load."""
         rules: list[Mapping[str, Any]] = self.document.tables.get("rule", [])
         return rules
 
@@ -78,7 +76,7 @@ def bridges_of(plan: Plan) -> list[Function]:
 def read_configuration(bridge: Function) -> BridgeConfiguration:
     """Reads a bridge's configuration."""
     address = bridge.environment.get(CONFIG_VARIABLE) or "bridge.toml"
-    file, text = None, ""
+    file = None
     try:
         location = Location.from_environment({**bridge.environment, "LAMBDA_TASK_ROOT": str(bridge.code)})
         file = location.file
@@ -92,10 +90,12 @@ def read_configuration(bridge: Function) -> BridgeConfiguration:
             folder=location.folder,
             region=location.region,
         )
+        document = parse_document(text)
+        issuers = issuers_of(document, location.folder)
     except BridgeError as error:
         faults = error.faults if isinstance(error, InvalidMap) else (error.detail,)
-        return BridgeConfiguration(bridge, address, file, text, faults=tuple(faults))
-    return BridgeConfiguration(bridge, address, file, text, settings)
+        return BridgeConfiguration(bridge, address, file, faults=tuple(faults))
+    return BridgeConfiguration(bridge, address, file, settings, document, issuers)
 
 
 def read_configurations(plan: Plan) -> list[BridgeConfiguration]:
@@ -112,7 +112,11 @@ def issuers_of(document: Document, folder: Path) -> tuple[IssuerSettings, ...]:
     Raises:
         InvalidMap: with every fault found.
     """
-    return _settings_of(document, folder).issuers
+    if not document.tables.get("jwt"):
+        return ()
+    if document.compiled is not None:
+        return map_of(document.compiled)[0].issuers
+    return read_map(document.tables, folder).around.issuers
 
 
 def with_key_files(document: Document, folder: Path, files: Mapping[str, str]) -> str:
@@ -131,7 +135,3 @@ def with_key_files(document: Document, folder: Path, files: Mapping[str, str]) -
     issuers = tuple(IssuerSettings(entry.issuer, None, files[entry.issuer.name]) for entry in around.issuers)
     changed = MapSettings(around.header, issuers, around.registry)
     return sealed({**compiled, "around": changed.to_json()})
-
-
-def _settings_of(document: Document, folder: Path) -> MapSettings:
-    return read_map(document.tables, folder).around if document.compiled is None else map_of(document.compiled)[0]

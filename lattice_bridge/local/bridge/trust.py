@@ -23,7 +23,6 @@ from lattice_bridge.identity.jwks import parse_key_set
 from lattice_bridge.local.bridge.configuration import (
     BridgeConfiguration,
     bridges_of,
-    issuers_of,
     read_configuration,
     with_key_files,
 )
@@ -127,8 +126,7 @@ class LocalTrust:
     async def _copied(
         self, configuration: BridgeConfiguration, folder: Path, project: Path
     ) -> Mapping[Path, bytes] | None:
-        document = configuration.document
-        issuers = issuers_of(document, configuration.folder)
+        issuers = configuration.issuers
         if not issuers:
             return None
         keys = key_folder(self._environ)
@@ -140,7 +138,7 @@ class LocalTrust:
             contents[folder / _file_of(entry)] = self._merged(entry.issuer.name, own, public)
         files = {entry.issuer.name: _file_of(entry) for entry in issuers}
         # The last one: it names the others.
-        contents[folder / _NAME] = with_key_files(document, configuration.folder, files).encode()
+        contents[folder / _NAME] = with_key_files(configuration.document, configuration.folder, files).encode()
         return contents
 
     def _merged(self, issuer: str, own: bytes | None, public: Mapping[str, str]) -> bytes:
