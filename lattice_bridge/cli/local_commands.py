@@ -128,12 +128,20 @@ def _requests(definition: Definition, front_url: str) -> Iterator[str]:
     allowed = [(signer, outcome) for signer, outcome in signed if outcome and not outcome.refusal]
     for _, outcome in allowed[:1]:
         yield from _printed(outcome, plan, front_url)
-    if more := [f"{_user(signer)} ({_name(signer)})" for signer, _ in allowed[1:]]:
-        rest = f" and {len(more) - _MOST} more" if len(more) > _MOST else ""
-        yield f"  # other values of --user: {', '.join(more[:_MOST])}{rest}"
+        if more := list(_other_users(outcome, allowed[1:])):
+            rest = f" and {len(more) - _MOST} more" if len(more) > _MOST else ""
+            yield f"  # other values of --user: {', '.join(more[:_MOST])}{rest}"
     for other in others:
         if other is not None and not other.refusal:
             yield from _printed(other, plan, front_url)
+
+
+def _other_users(printed: Outcome, allowed: Iterable[tuple[Identity, Outcome]]) -> Iterator[str]:
+    """The keys that work in the printed command: with its path and tenant header."""
+    for signer, outcome in allowed:
+        if replace(outcome.attempt, identity=None) == replace(printed.attempt, identity=None):
+            tenant = f", runs as {outcome.decision.tenant}" if outcome.decision else ""
+            yield f"{_user(signer)} ({_name(signer)}{tenant})"
 
 
 def _callers(identities: Iterable[Identity]) -> Iterator[Identity]:

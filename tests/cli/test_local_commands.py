@@ -216,7 +216,14 @@ def test_identity_of_the_file_is_preferred(tmp_path: Path) -> None:
     )
     (command,) = printed.curls.values()
     assert "--user 'MINE:$(id)'" in command
-    assert "  # other values of --user: LOCALB:b (role b)" in printed.lines
+    assert "  # other values of --user: LOCALB:b (role b, runs as blue)" in printed.lines
+
+
+def test_other_key_that_needs_another_command_is_not_named(tmp_path: Path) -> None:
+    several = ROLE.replace('"blue"', '"two"', 1).replace("blue-api", "b").replace('tenant = "blue"', 'tenants = "*"')
+    tables = MAP.replace("blue = {}", "blue = {}\ngreen = {}") + ROLE + several
+    printed = Printed(tmp_path, tables)
+    assert not [line for line in printed.lines if "other values" in line]
 
 
 def test_service_is_named_if_there_are_several(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from lattice_bridge.cli.local_commands import commands
 from lattice_bridge.local.definition import read_definition
+from lattice_bridge.testing import LocalStack
 from tests.support.paths import ROOT
-from tests.support.stack import RunningStack, running
 
 MAP: Final = """
 [[backend]]
@@ -52,32 +52,32 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stack(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def stack(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         environment.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
-        with running("--reload", template=project / "template.yaml") as stack:
+        with LocalStack(project / "template.yaml", options=["--reload"]) as stack:
             yield stack
 
 
-def said(stack: RunningStack, *words: str) -> bool:
+def said(stack: LocalStack, *words: str) -> bool:
     """Waits for a line of the stack that contains the words."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        messages = [str(line.get("message", "")) for line in list(stack.lines)]
+        messages = [str(line.get("message", "")) for line in list(stack.process.lines)]
         if any(all(word in message for word in words) for message in messages):
             return True
         time.sleep(0.02)
-    raise AssertionError(f"{words} not in {stack.lines}")
+    raise AssertionError(f"{words} not in {stack.process.lines}")
 
 
-def printed(project: Path, stack: RunningStack) -> list[str]:
+def printed(project: Path, stack: LocalStack) -> list[str]:
     definition = read_definition(project / "template.yaml", {}, "us-east-1")
-    lines = commands(definition, stack.front, stack.lambda_url)
+    lines = commands(definition, stack.url, stack.lambda_url)
     return [line.strip() for line in lines if line.startswith("  curl ")]
 
 
-def test_printed_commands_work_when_they_are_pasted(project: Path, stack: RunningStack) -> None:
+def test_printed_commands_work_when_they_are_pasted(project: Path, stack: LocalStack) -> None:
     """Trap G7: a token of the local key is accepted by the stack, although the issuer is out of reach."""
     lines = printed(project, stack)
     assert ["--aws-sigv4" in line for line in lines] == [True, False]
@@ -88,7 +88,13 @@ def test_printed_commands_work_when_they_are_pasted(project: Path, stack: Runnin
     assert said(stack, "corp: the issuer's own keys are not available")
 
 
-def test_changed_files_are_active_as_a_whole_or_not_at_all(project: Path, stack: RunningStack) -> None:
+def test_caller_that_the_map_names_signs_in_a_test(stack: LocalStack) -> None:
+    assert stack.get("/", identity="LOCALBLUEAPI").json() == {"tenant": "blue"}
+    with pytest.raises(KeyError):
+        stack.get("/", identity="LOCALGREENAPI")
+
+
+def test_changed_files_are_active_as_a_whole_or_not_at_all(project: Path, stack: LocalStack) -> None:
     """One test, since each change takes two seconds."""
     template, answer = project / "template.yaml", {"x-tenant-id": "blue"}
     good = template.read_text()
