@@ -25,20 +25,20 @@ help: ## Show this list
 run: $(VENV)/local ## Serve template.yaml on this machine, on $$PORT (8080), until Ctrl-C
 	@exec $(BIN)/lattice-bridge local --parameter AuthType=NONE $(ARGS)
 
-test: check ## Run lint, types and all tests, on all processors
+test: check ## Run lint, types and all tests, on all processors: 7 min 30 s with two slow cores
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
-quick: check ## Run lint, types and the tests of the pure core, in less than a minute
+quick: check ## Run lint, types and the tests of the pure core: 50 s with two slow cores
 	@LATTICE_BRIDGE_EXAMPLES=0.2 $(BIN)/python -m pytest -n auto -q $(CORE) $(ARGS)
 
 format: $(VENV)/dev ## Format the code, and fix what the linter can fix by itself
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
 
-thorough: check ## Run all tests, with twenty times as many examples for each property
-	@LATTICE_BRIDGE_EXAMPLES=20 $(BIN)/python -m pytest -n auto --timeout 1200 $(ARGS)
+thorough: check ## Run all tests, with twenty times as many examples for each property: @THOROUGH
+	@LATTICE_BRIDGE_EXAMPLES=20 $(BIN)/python -m pytest -n auto --timeout 1200 --hypothesis-profile shrink $(ARGS)
 
-coverage: $(VENV)/dev ## All tests with branch coverage; takes half as long again as `make test`
+coverage: $(VENV)/dev ## Run all tests with branch coverage: 11 min with two slow cores
 	@$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
 
 check: $(VENV)/dev ## Run lint and types, and check the maps and the template of this repository
@@ -49,25 +49,25 @@ check: $(VENV)/dev ## Run lint and types, and check the maps and the template of
 	@$(BIN)/lattice-bridge check examples/open.toml
 
 docs: $(VENV)/dev ## Write the tables in docs/ that come from the code and the tests
-	@LATTICE_BRIDGE_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/test_docs.py tests/formats/test_frameworks.py tests/formats/test_powertools_reads.py tests/test_log_samples.py $(ARGS)
+	@LATTICE_BRIDGE_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/test_docs.py tests/formats/test_frameworks.py tests/formats/test_powertools_reads.py tests/test_log_samples.py tests/local/test_terminal_lines.py $(ARGS)
 
-fuzz: $(VENV)/dev ## Run 100,000 examples of the testing strategies against the bridge, in five minutes at most
+fuzz: $(VENV)/dev ## Run 100,000 examples of the testing strategies against the bridge: 2 min with two slow cores, 5 at most
 	@$(BIN)/python -m fuzz $(ARGS)
 
-soak: $(VENV)/dev ## Send 20,000 requests through the whole local stack, and measure its memory
+soak: $(VENV)/dev ## Send 20,000 requests through the whole local stack, and measure its memory: 4 min with two busy cores
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
-bench: $(VENV)/dev ## Measure the bridge and its alternatives, and write benchmarks/RESULTS.md
+bench: $(VENV)/dev ## Measure the bridge and its alternatives, and write benchmarks/RESULTS.md: @BENCH
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
-lock: $(VENV)/local ## Write the hashes of the packages for Lambda into requirements-*.txt
+lock: $(VENV)/local ## Write the hashes of the packages for Lambda into requirements-lambda.txt
 	@$(BIN)/python -m tools.lock
 
 package: $(VENV)/local ## Build dist/bridge-ARCH.zip and dist/layer-ARCH.zip for Lambda, without Docker
-	@$(BIN)/python -m tools.package $(ARGS)
+	@$(BIN)/lattice-bridge package $(ARGS)
 
 build-BridgeFunction: $(VENV)/local
-	@$(BIN)/python -m tools.package --folder "$(ARTIFACTS_DIR)" --arch $(BRIDGE_ARCH) $(ARGS)
+	@$(BIN)/lattice-bridge package --folder "$(ARTIFACTS_DIR)" --arch $(BRIDGE_ARCH) $(ARGS)
 
 clean: ## Remove the files that the other targets made
 	rm -rf $(VENV) dist build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -6,7 +6,8 @@ the package installed. It is therefore outside the package: importing it would i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ MARKER = (
     "lattice_events(*patterns): run the test once for each event of the corpus whose name matches one of the patterns "
     '("v2/*"; without patterns: for all events), as the argument lattice_case'
 )
+
+_STACK: pytest.StashKey[LocalStack] = pytest.StashKey()
+"""In the stash of pytest's configuration: the stack of `local_stack`, after its start."""
+_BEGAN: pytest.StashKey[float] = pytest.StashKey()
+"""In the stash of a test: when its set-up began, in seconds since 1970."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,6 +58,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("lattice_case", found, ids=[case.name for case in found], indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[_BEGAN] = time.time()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds the stack's output since the test began to the report of a failed test that uses `local_stack`."""
+    report = yield
+    if report.failed and "local_stack" in getattr(item, "fixturenames", ()):
+        stack = item.config.stash.get(_STACK, None)
+        if stack is not None:
+            output = stack.process.log_since(item.stash.get(_BEGAN, time.time()))
+            report.sections.append(("local_stack: output since the test began", output or "(nothing)"))
+    return report
+
+
+# ---- fixtures -------------------------------------------------------------------------------------------------------
+
+
 @pytest.fixture
 def lattice_case(request: pytest.FixtureRequest) -> Case:
     """One event of the marker lattice_events, with its expected result."""
@@ -71,11 +97,17 @@ def lattice_event() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def fake_lambda() -> Iterator[FakeLambda]:
-    """A fake Lambda on a loopback port that answers as the test says, and records the calls."""
-    from lattice_bridge.testing import FakeLambda
+    """A fake Lambda on a loopback port that answers as the test says, and records the calls.
 
-    with FakeLambda() as fake:
-        yield fake
+    If the test has set no reply for a function that was invoked, it fails at its teardown.
+    """
+    from lattice_bridge.testing.fakes import FakeLambda, UnscriptedCalls
+
+    try:
+        with FakeLambda() as fake:
+            yield fake
+    except UnscriptedCalls as error:
+        pytest.fail(f"fake_lambda: {error}", pytrace=False)
 
 
 @pytest.fixture
@@ -103,4 +135,5 @@ def local_stack(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
     from lattice_bridge.testing.fixtures import stack_of
 
     with stack_of(request.config) as stack:
+        request.config.stash[_STACK] = stack
         yield stack

@@ -28,13 +28,6 @@ def shipped(folder: Path) -> Path:
     return _packaged(folder, "")
 
 
-def toml_alone(folder: Path) -> Path:
-    """The repository's own, without its compiled form."""
-    made = _packaged(folder, "")
-    (made / "bridge.json").unlink()
-    return made
-
-
 def with_issuer(folder: Path) -> Path:
     """A configuration with a rule for tokens. The issuer's private key is beside it."""
     folder.mkdir()

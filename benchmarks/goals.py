@@ -11,6 +11,7 @@ GOALS: Final = (
     ("warm, IAM principal: CPU over Powertools with boto3", "warm over Powertools", 0.20),
     ("warm, IAM principal: CPU over an unsigned POST", "warm over POST", 1.8),
     ("warm, remembered token: CPU over Powertools with boto3", "remembered over Powertools", 0.25),
+    ("start as packaged over Powertools with boto3 as `sam build` packages it", "packaged start", 0.25),
     ("start to first answer over Powertools with boto3", "start over Powertools", 0.45),
     ("start to first answer over import boto3 and a client", "start over boto3", 0.7),
     ("6 MB body: CPU over Powertools with boto3", "6 MB over Powertools", 0.5),

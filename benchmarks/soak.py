@@ -39,9 +39,9 @@ class Stack:
     def read(self, stream: IO[str]) -> None:
         """Keeps the steps of the bridge's log lines, and nothing else, so that memory here stays small."""
         for text in stream:
-            line = json.loads(text).get("line", "")
-            if '"reason":"ok","tenant"' in line:
-                self.milliseconds.append(json.loads(line)["milliseconds"])
+            line = json.loads(text).get("object", {})
+            if line.get("reason") == "ok" and "tenant" in line:
+                self.milliseconds.append(line["milliseconds"])
 
     def resident(self) -> tuple[int, int]:
         """KiB of the stack's process, and of all its environments together."""
@@ -59,7 +59,7 @@ class Stack:
 
 @contextmanager
 def running() -> Iterator[Stack]:
-    command = [sys.executable, "-m", "lattice_bridge.cli", "local", "--parameter", "AuthType=NONE", "--json-logs"]
+    command = [sys.executable, "-m", "lattice_bridge", "local", "--parameter", "AuthType=NONE", "--json-logs"]
     process = subprocess.Popen(
         [*command, "--port", "0", "--lambda-port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import compileall
 import os
+import shutil
 import statistics
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +18,10 @@ from benchmarks.request import EVENT
 from benchmarks.section import Bench, Section
 from benchmarks.side_by_side import spread
 from benchmarks.table import Table
+from lattice_bridge.packaging.build import Request, build_folder
+from lattice_bridge.packaging.bytecode import compiler_for
+from tests.support.packages import copy_from_here, install_from_here
+from tests.testing.test_strangers_project import needed
 
 _FIRST_ANSWER: Final = """
 import sys
@@ -31,25 +38,32 @@ def _first_answer(module: str) -> str:
     return _FIRST_ANSWER.replace("MODULE", module).replace("EVENT", repr(EVENT))
 
 
-COMPILED: Final = "the bridge, as packaged"
-TOML: Final = "the bridge, TOML alone"
+PACKAGED: Final = "the bridge, as packaged"
+NO_BYTECODE: Final = "the bridge, packaged without bytecode"
+TOML: Final = "the bridge, packaged, TOML alone"
 POWERTOOLS: Final = "Powertools' resolver and boto3"
+BUILT_BY_SAM: Final = "the same, as `sam build` packages it"
 CLIENT: Final = "import boto3, and a Lambda client; no request"
 INTERPRETER: Final = "the interpreter alone"
 PROGRAMS: Final = {
-    COMPILED: _first_answer("lattice_bridge.main"),
+    PACKAGED: _first_answer("lattice_bridge.main"),
+    NO_BYTECODE: _first_answer("lattice_bridge.main"),
     TOML: _first_answer("lattice_bridge.main"),
-    POWERTOOLS: _first_answer("benchmarks.powertools"),
+    POWERTOOLS: _first_answer("powertools"),
+    BUILT_BY_SAM: _first_answer("powertools"),
     CLIENT: 'import boto3; boto3.client("lambda")',
     INTERPRETER: "pass",
 }
 ROUNDS: Final = 15
 
 
-def milliseconds(program: str, environ: dict[str, str]) -> float:
-    """CPU of a process from its start to its end, in user and kernel."""
-    command = [sys.executable, "-c", program]
-    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
+def milliseconds(program: str, folder: Path, environ: dict[str, str]) -> float:
+    """CPU of a process from its start to its end, in user and kernel.
+
+    As in Lambda, the folder is the current one and on the path, nothing else is installed, and no bytecode is written.
+    """
+    command = [sys.executable, "-S", "-B", "-c", program]
+    with subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -59,19 +73,40 @@ def milliseconds(program: str, environ: dict[str, str]) -> float:
 
 def _measured(url: str, folders: dict[str, Path], rounds: int) -> list[dict[str, float]]:
     environs = {name: like_lambda(url, folder) for name, folder in folders.items()}
+
+    def measure(name: str) -> float:
+        return milliseconds(PROGRAMS[name], folders[name], environs[name])
+
     names = list(PROGRAMS)
     for name in names:
-        milliseconds(PROGRAMS[name], environs[name])  # writes bytecode, and brings files into memory
-    return [
-        {name: milliseconds(PROGRAMS[name], environs[name]) for name in (names if number % 2 == 0 else names[::-1])}
-        for number in range(rounds)
-    ]
+        measure(name)  # brings files into memory
+    return [{name: measure(name) for name in (names if number % 2 == 0 else names[::-1])} for number in range(rounds)]
+
+
+def _folders(folder: Path) -> dict[str, Path]:
+    """What each contender's Lambda would have at /var/task."""
+    runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    text = configuration.SHIPPED.read_text(encoding="utf-8")
+    found: dict[str, Path] = {}
+    for name, compiler in ((PACKAGED, compiler_for(runtime)), (NO_BYTECODE, None), (TOML, compiler_for(runtime))):
+        found[name] = folder / f"bridge-{len(found)}"
+        request = Request(text, folder, runtime, compiler, False, lambda _: None, install_from_here)
+        build_folder(request, "x86_64", found[name])
+    (found[TOML] / "bridge.json").unlink()
+    packages = {"aws-lambda-powertools", "boto3"}
+    packages |= {name for one in packages for name in needed(distribution(one), ())}
+    for name in (POWERTOOLS, BUILT_BY_SAM):
+        found[name] = folder / f"powertools-{len(found)}"
+        copy_from_here(packages, found[name])
+        shutil.copy(Path(__file__).with_name("powertools.py"), found[name])
+    compileall.compile_dir(found[POWERTOOLS], quiet=1)
+    for path in (path for one in found.values() for path in one.glob("bridge.*")):  # as unzipped, see configuration
+        os.utime(path, (configuration.UNZIPPED, configuration.UNZIPPED))
+    return {**found, CLIENT: found[POWERTOOLS], INTERPRETER: found[POWERTOOLS]}
 
 
 def run(bench: Bench) -> Section:
-    packaged = configuration.shipped(bench.folder / "start")
-    toml = configuration.toml_alone(bench.folder / "start-toml")
-    found = _measured(bench.url, {name: toml if name == TOML else packaged for name in PROGRAMS}, bench.few(ROUNDS))
+    found = _measured(bench.url, _folders(bench.folder / "start"), bench.few(ROUNDS))
 
     def ratio(name: str, other: str) -> float:
         return statistics.median(one[name] / one[other] for one in found)
@@ -79,7 +114,7 @@ def run(bench: Bench) -> Section:
     rows = []
     for name in PROGRAMS:
         more = statistics.median(one[name] - one[INTERPRETER] for one in found)
-        over = (f"{ratio(name, POWERTOOLS):.2f}", f"{ratio(name, CLIENT):.2f}")
+        over = (f"{ratio(name, other):.2f}" for other in (POWERTOOLS, BUILT_BY_SAM, CLIENT))
         rows.append((name, *spread([one[name] for one in found]), f"{more:.0f}", *over))
     columns = (
         "",
@@ -87,13 +122,19 @@ def run(bench: Bench) -> Section:
         "range",
         "over the interpreter",
         "over Powertools",
+        "over `sam build`",
         "over boto3's client",
     )
     note = (
         "User and system time of the whole process, from its start to its end. Ratios are of the whole; the fourth "
-        "column is without the interpreter. All contenders have bytecode; none uses TLS: the responder does not."
+        "column is without the interpreter. Each contender runs from a folder as Lambda unzips it, without TLS: the "
+        "responder has none. All have bytecode, except the second, and what `sam build` packages, which contains none."
     )
     return Section(
         [Table(f"Start to the first answer, {len(found)} rounds", columns, rows, note)],
-        {"start over Powertools": ratio(COMPILED, POWERTOOLS), "start over boto3": ratio(COMPILED, CLIENT)},
+        {
+            "packaged start": ratio(PACKAGED, BUILT_BY_SAM),
+            "start over Powertools": ratio(PACKAGED, POWERTOOLS),
+            "start over boto3": ratio(PACKAGED, CLIENT),
+        },
     )

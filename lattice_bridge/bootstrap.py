@@ -102,6 +102,7 @@ class _Builder:
             scheme=settings.options.scheme,
             write=self._write,
             log_level=self._environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"),
+            log_caller=settings.options.log_caller,
             namespace=self._namespace,
             cold=previous is None,
         )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from lattice_bridge.config.options import Backend, Backends
+from lattice_bridge.config.options import Backend, Backends, LoggedCaller
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
 from lattice_bridge.formats import reply
@@ -46,6 +46,7 @@ class Bridge:
         write: receives the log and metric lines.
         log_level: the lowest level of the log lines that are written, as in `AWS_LAMBDA_LOG_LEVEL`. Metric lines are
             always written.
+        log_caller: what the log line of a refused request contains of its caller.
         namespace: of the metrics.
         clock: monotonic seconds.
         cold: whether its first request is the first one of the execution environment.
@@ -63,6 +64,7 @@ class Bridge:
         scheme: Scheme = FORWARDED_SCHEME,
         write: Callable[[str], object] = to_stdout,
         log_level: str = "INFO",
+        log_caller: LoggedCaller = "key",
         namespace: str = NAMESPACE,
         clock: Callable[[], float] = time.perf_counter,
         cold: bool = True,
@@ -78,6 +80,8 @@ class Bridge:
         self.scheme = scheme
         self._write = write
         self._log_level = log_level
+        self._log_caller = log_caller
+        self._bearer = "authorization" in tenant_map.rules.token_headers
         self._namespace = namespace
         self._clock = clock
         self._cold = cold
@@ -90,7 +94,7 @@ class Bridge:
         except Exception as error:
             record.refusal = (error if isinstance(error, BridgeError) else _bug(error)).without_frames()
             error.__traceback__ = None
-            answer = reply.render(reply.problem(record.refusal, request_id), method_of(event))
+            answer = reply.render(reply.problem(record.refusal, request_id, bearer=self._bearer), method_of(event))
         record.status = answer["statusCode"]
         self._report(record, request_id)
         return answer
@@ -129,7 +133,7 @@ class Bridge:
 
     def _report(self, record: RequestLog, request_id: str) -> None:
         cold, self._cold = self._cold, False
-        around = LogContext(request_id, cold, self.tenant_map.sha256, time.time())
+        around = LogContext(request_id, cold, self.tenant_map.sha256, time.time(), self._log_caller)
         with contextlib.suppress(Exception):  # a log that cannot be written must not fail the request
             self._write(lines(record, around, self._log_level, self._namespace))
 

@@ -1,11 +1,13 @@
 """One log line and one metric line for each request, and for each reload of the configuration.
 
-Rule: an allow-list. No headers, bodies, tokens, queries or claims. Every string is capped and ASCII-escaped, so that a
-caller can neither forge a line nor fill the log. Metrics have no tenant dimension: it would grow without bound.
+Rule: an allow-list. No headers, bodies, tokens, queries or claims; of a refused caller its key, and its token's subject
+only if bridge.toml asks for it. Every string is capped and ASCII-escaped, so that a caller can neither forge a line nor
+fill the log. Metrics have no tenant dimension: it would grow without bound.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -13,10 +15,14 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import quote
 
 from lattice_bridge.errors import BridgeError, InvalidMap
-from lattice_bridge.message import Request
+from lattice_bridge.identity.principal import Principal
+from lattice_bridge.identity.token import Tokens
+from lattice_bridge.message import Caller, Request
+from lattice_bridge.runtime.process import process_secret
 from lattice_bridge.tenancy.decide import Decision
 
 NAMESPACE: Final = "LatticeBridge"
@@ -106,12 +112,14 @@ class LogContext(NamedTuple):
         cold: the first request of this execution environment.
         map_sha256: of the tenant map that decided.
         now: seconds since the epoch.
+        caller: what the line of a refused request contains of its caller, see `caller_key`.
     """
 
     request_id: str
     cold: bool
     map_sha256: str | None
     now: float
+    caller: Literal["key", "full"] = "key"
 
 
 def to_stdout(text: str) -> None:
@@ -198,6 +206,7 @@ def _log(log: RequestLog, context: LogContext, level: str, total: float) -> dict
         "status": log.status,
         "reason": refusal.reason if refusal else "ok",
         "detail": refusal.detail if refusal else None,
+        "callerKey": _refused_caller(log, context) if refusal and log.status < 500 else None,
         "tenant": decision.tenant if decision else None,
         "rule": decision.rule if decision else None,
         "backend": log.backend,
@@ -207,6 +216,14 @@ def _log(log: RequestLog, context: LogContext, level: str, total: float) -> dict
         "cold": context.cold,
         "map": context.map_sha256,
     }
+
+
+def _refused_caller(log: RequestLog, context: LogContext) -> str | None:
+    """The key of the caller, as far as it is known: a token that does not verify has no subject."""
+    if log.request is None:
+        return None
+    subject = log.decision.subject if log.decision else None
+    return caller_key(log.request.caller, subject.tokens if subject else {}, context.caller) or None
 
 
 def _metric(log: RequestLog, context: LogContext, total: float) -> dict[str, Any]:
@@ -224,6 +241,54 @@ def _metric(log: RequestLog, context: LogContext, total: float) -> dict[str, Any
         "requestId": context.request_id,
         "tenant": log.decision.tenant if log.decision else None,
     }
+
+
+# ---- the caller of a refused request --------------------------------------------------------------------------------
+
+
+def caller_key(caller: Caller, tokens: Tokens, form: Literal["key", "full"] = "key") -> str:
+    """The caller in one string without line ends: the principal and each token, with a space between them.
+
+    A principal is `ACCOUNT/ROLE`, or the end of its ARN without the name that a session or federated user chose. The
+    account has its partition in front, `aws-cn:444455556666`, unless that is `aws`. A token is `jwt:ISSUER#HASH`. With
+    `full`, they are the ARN and `jwt:ISSUER/SUBJECT`, percent-encoded. `review/log_line.py` reads it.
+
+    Args:
+        caller: as the platform names it; without a principal, only the tokens are written.
+        tokens: verified claims by the issuer's name.
+        form: `key`, which names no person, or `full`.
+
+    >>> from lattice_bridge.identity.principal import parse_arn
+    >>> caller_key(Caller(True, parse_arn("arn:aws:sts::111122223333:assumed-role/blue-api/ann@example.com")), {})
+    '111122223333/blue-api'
+    """
+    parts = [] if caller.iam is None else [str(caller.iam) if form == "full" else _principal_key(caller.iam)]
+    for issuer, claims in tokens.items():
+        subject = claims.get("sub")
+        if not isinstance(subject, str):
+            parts.append(f"jwt:{issuer}")
+        elif form == "full":
+            parts.append(f"jwt:{issuer}/{quote(subject[:MAX_TEXT], safe='@:/|+=,;', errors='surrogatepass')}")
+        else:
+            parts.append(f"jwt:{issuer}#{_hash_of(subject)}")
+    return " ".join(parts)
+
+
+def _principal_key(iam: Principal) -> str:
+    account = iam.account if iam.partition == "aws" else f"{iam.partition}:{iam.account}"
+    if iam.role is not None:
+        return f"{account}/{iam.name}"
+    return f"{account}:user/{iam.name}" if iam.kind == "user" else f"{account}:{iam.kind}"
+
+
+def _hash_of(subject: str) -> str:
+    """A hash with a key that exists only in this process. Without a key, a list of e-mail addresses would be enough to
+    find the address behind a hash."""
+    data = subject.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=8, key=process_secret()).hexdigest()
+
+
+# ---- encoding -------------------------------------------------------------------------------------------------------
 
 
 def _head(now: float, metrics: str) -> str:

@@ -223,6 +223,39 @@ def test_caller_without_credential_gets_a_challenge() -> None:
     assert World()(v2())["headers"]["www-authenticate"] == "AWS4-HMAC-SHA256"
 
 
+CORP = """
+[jwt.corp]
+issuer = "https://issuer.example"
+audience = ["orders"]
+jwks_url = "https://issuer.example/keys"
+"""
+
+
+def test_challenge_names_bearer_if_an_issuer_reads_authorization() -> None:
+    """Trap D12: with a bad token and without one, the challenge is the same."""
+    world = World(more=CORP)
+    replies = [world(event) for event in (v2(), v2(headers={"authorization": "Bearer a.b.c"}))]
+    assert [reply["headers"]["www-authenticate"] for reply in replies] == ['AWS4-HMAC-SHA256, Bearer realm="api"'] * 2
+    assert replies[0] == replies[1]
+    elsewhere = World(more=f'{CORP}header = "x-token"\n')
+    assert elsewhere(v2())["headers"]["www-authenticate"] == "AWS4-HMAC-SHA256"
+
+
+def test_refused_caller_is_logged_by_its_key_unless_the_configuration_asks_for_more() -> None:
+    stranger = v2(role("stranger", session="ann@example.com"))
+    world, full = World(), World(log_caller="full")
+    for one in (world, full):
+        assert one(stranger)["statusCode"] == 403
+    assert world.log["callerKey"] == "111122223333/stranger"
+    assert full.log["callerKey"] == role("stranger", session="ann@example.com")
+    assert "ann" not in world.written[-1]
+    world(v2(BLUE, headers={"authorization": "Bearer a.b.c"}))
+    assert "callerKey" not in world.log  # allowed: the map has no issuer
+    unverified = World(more=CORP)
+    unverified(v2(BLUE, headers={"authorization": "Bearer a.b.c"}))
+    assert (unverified.log["reason"], unverified.log["callerKey"]) == ("token_invalid", "111122223333/blue-api")
+
+
 def test_event_of_a_service_that_is_not_listed_is_refused() -> None:
     """Trap A8."""
     listed, other = World(services=[SERVICE]), World(services=[SERVICE + "0"])

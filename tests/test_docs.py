@@ -19,6 +19,7 @@ import yaml
 from click.testing import CliRunner
 
 from lattice_bridge import errors
+from lattice_bridge.cli.package import OUTPUT
 from lattice_bridge.cli.root import root
 from lattice_bridge.config import location as place
 from lattice_bridge.config.options import Backend
@@ -34,6 +35,7 @@ from lattice_bridge.formats.event import Payload
 from lattice_bridge.review.check import findings_of
 from lattice_bridge.telemetry import NAMESPACE_VARIABLE
 from lattice_bridge.tenancy.anchors import ANYONE
+from lattice_bridge.testing import lattice_event
 from tests.support.log_samples import samples
 from tests.support.paths import ROOT
 from tests.support.written import assert_written
@@ -77,12 +79,47 @@ def test_table_of_reasons_equals_the_code() -> None:
     assert {int(status) for status, _, _ in rows} == statuses
 
 
-def test_map_of_the_readme_and_the_smallest_map_load() -> None:
-    (readme,) = blocks(README, "toml")
-    for text in (readme, blocks(TENANTS, "toml")[0]):
-        loaded = Settings.from_text(text)
-        assert [found.function for found in loaded.options.backends] == ["orders:live"]
-        assert set(loaded.tenant_map.rules.tenants) == {"blue", "green"}
+def test_smallest_map_loads() -> None:
+    loaded = Settings.from_text(blocks(TENANTS, "toml")[0])
+    assert [found.function for found in loaded.options.backends] == ["orders:live"]
+    assert set(loaded.tenant_map.rules.tenants) == {"blue", "green"}
+
+
+def test_first_screen_of_the_readme_shows_the_first_steps() -> None:
+    """Forty lines. test_strangers_project runs the commands."""
+    screen = README.splitlines()[:40]
+    assert screen.index("## Purpose") <= 40
+    wanted = ("$ pip install ", "$ lattice-bridge init", "$ lattice-bridge local", "$ curl ", "make run ", "make test ")
+    assert [start for start in wanted if not any(line.startswith(start) for line in screen)] == []
+
+
+def test_make_targets_of_the_readme_start_what_it_says() -> None:
+    """Make prints the commands, and runs none: `make test` would run this test."""
+    command = ["make", "--dry-run", "--always-make", "run", "test"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for part in ("-m venv .venv", "lattice-bridge local ", "/ruff check .", "/mypy\n", "-m pytest -n auto"):
+        assert part in printed
+
+
+def test_command_in_a_sentence_of_the_readme_exists() -> None:
+    named = re.findall(r"`lattice-bridge\s+([^`]+)`", README)
+    assert len(named) >= 2
+    for command, *options in map(str.split, named):
+        known = {name for parameter in root.commands[command].params for name in parameter.opts}
+        assert {option for option in options if option.startswith("--")} <= known
+
+
+def test_python_of_the_readme_runs() -> None:
+    (snippet,) = blocks(README, "python")
+    said = re.findall(r"# '(arn:[^']+)'", snippet)
+    found: dict[str, Any] = {"event": lattice_event(principal=said[0])}
+    exec(snippet, found)
+    assert str(found["request"].caller.principal) == said[0]
+
+
+def test_urls_of_the_project_are_of_one_repository() -> None:
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+    assert all(url.startswith(urls["Repository"]) for url in urls.values())
 
 
 def test_recipe_loads_and_its_tests_pass() -> None:
@@ -237,6 +274,36 @@ def test_table_of_parameters_equals_the_template() -> None:
     for name, (_, _, default) in told.items():
         if re.fullmatch(r"`[^`]+`", default):
             assert default.strip("`") == str(parameters[name]["Default"])
+
+
+def test_table_of_arguments_equals_the_command() -> None:
+    told = {cells[0].strip("`"): cells[2].strip("`") for cells in table("Packages")}
+    parameters = {parameter.opts[0]: parameter for parameter in root.commands["package"].params}
+    assert told.keys() == {"CONFIG", *parameters.keys() - {"config"}}
+    assert (told["CONFIG"], told["--runtime"]) == (str(parameters["config"].default), parameters["--runtime"].default)
+    assert told["--output"] == str(OUTPUT)
+
+
+def test_target_of_the_makefile_calls_the_command(tmp_path: Path) -> None:
+    """As `sam build` does, with a folder whose name has a space."""
+    (makefile,) = blocks(OPERATIONS, "make")
+    (tmp_path / "Makefile").write_text(makefile, encoding="utf-8")
+    (tmp_path / "lattice-bridge").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
+    (tmp_path / "lattice-bridge").chmod(0o755)
+    environ = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "ARTIFACTS_DIR": "a b"}
+    command = ["make", "--silent", "build-BridgeFunction"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+    words = done.stdout.splitlines()
+    assert words == ["package", "--folder", "a b", "--arch", "arm64"]
+    context = root.commands["package"].make_context("package", words[1:])  # the command has these options
+    assert (context.params["folder"], context.params["archs"]) == (Path("a b"), ("arm64",))
+
+
+def test_table_of_resources_to_copy_names_resources_of_the_template() -> None:
+    section = OPERATIONS.partition("### What to copy from the template\n")[2].partition("\n### ")[0]
+    resources = resources_of("Resources")
+    named = {name for row in re.findall(r"^\| .* \|$", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert named - resources.keys() == {"DeploymentPreference"}
 
 
 def test_table_of_alarms_equals_the_template() -> None:

@@ -11,6 +11,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -138,3 +139,49 @@ def test_word_of_the_list_is_found(sentence: str) -> None:
 )
 def test_normal_sentence_is_not_found(sentence: str) -> None:
     assert not PATTERN.search(sentence)
+
+
+# ---- plurals --------------------------------------------------------------------------------------------------------
+
+PLURAL: Final = re.compile(
+    r" (?:[a-z]+ ){0,2}(?:calls|changes|characters|cookies|departures|entries|environments|errors|events|files|lines"
+    r"|names|others|packages|requests|rules|tenants|tests|warnings)\b"
+)
+NEVER_ONE: Final = {
+    ("deployment/checks/lattice.py", "targets"): "the finding is about several targets",
+    ("formats/alb.py", "cookies"): "only several cookies are refused",
+    ("local/web/sigv4.py", "names"): "a name that occurs twice, or too many of them",
+    ("local/web/sigv4.py", "lines"): "too many of them",
+    ("testing/departures.py", "pairs"): "more than 100 header lines",
+    ("testing/fakes.py", "calls"): "the title for one call is another",
+}
+"""(file, what is counted) → why there are at least two."""
+
+
+def counted_as_many(tree: ast.Module) -> Iterator[str]:
+    """What a text counts with `len` before a plural, unless the text is chosen by a comparison with 1."""
+    choices = [node for node in ast.walk(tree) if isinstance(node, ast.IfExp) and " 1" in ast.unparse(node.test)]
+    chosen = {id(node) for choice in choices for node in ast.walk(choice)}
+    for text in ast.walk(tree):
+        if isinstance(text, ast.JoinedStr) and id(text) not in chosen:
+            for field, words in pairwise(text.values):
+                if isinstance(field, ast.FormattedValue) and isinstance(words, ast.Constant):
+                    counted = re.fullmatch(r"len\((\w+)\)", ast.unparse(field.value))
+                    if counted and PLURAL.match(str(words.value)):
+                        yield counted[1]
+
+
+def test_one_thing_is_not_counted_in_the_plural() -> None:
+    """`1 environment`, not `1 environments`."""
+    package = ROOT / "lattice_bridge"
+    found = {
+        (path.relative_to(package).as_posix(), what)
+        for path in package.rglob("*.py")
+        for what in counted_as_many(ast.parse(path.read_bytes()))
+    }
+    assert found <= set(NEVER_ONE)
+
+
+def test_plural_of_a_count_is_found() -> None:
+    text = 'f"{len(known)} others"; "1 line" if len(lines) == 1 else f"{len(lines)} lines"; f"{len(a)} bytes"'
+    assert list(counted_as_many(ast.parse(text))) == ["known"]

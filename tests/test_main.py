@@ -138,6 +138,15 @@ def test_every_metric_goes_to_the_namespace_of_the_environment(task: Path) -> No
     assert {line["_aws"]["CloudWatchMetrics"][0]["Namespace"] for line in metrics} == {"Staging"}
 
 
+@pytest.mark.parametrize(
+    ("more", "key"), [("", "111122223333/stranger"), ('[log]\ncaller = "full"\n', role("stranger"))]
+)
+def test_refused_caller_is_logged_as_the_configuration_says(task: Path, more: str, key: str) -> None:
+    written: list[str] = []
+    start(task, BACKEND + MAP + more, written)(v2(role("stranger")), Context())
+    assert json.loads(written[-1].splitlines()[0])["callerKey"] == key
+
+
 def test_fault_is_logged_at_start_and_with_each_request(task: Path) -> None:
     """Trap D3."""
     written: list[str] = []

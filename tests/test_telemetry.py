@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -11,15 +12,23 @@ from hypothesis import strategies as st
 
 from lattice_bridge import Decision, Request
 from lattice_bridge.errors import BackendFailed, BridgeError, Forbidden, InvalidMap, Misconfigured
+from lattice_bridge.identity.principal import parse_arn
+from lattice_bridge.identity.token import Tokens
+from lattice_bridge.message import Caller
+from lattice_bridge.runtime.process import process_secret
 from lattice_bridge.telemetry import (
     MAX_TEXT,
     NAMESPACE_VARIABLE,
     LogContext,
     RequestLog,
+    caller_key,
     lines,
     namespace_of,
     reload_lines,
 )
+from lattice_bridge.tenancy.decide import decide
+from lattice_bridge.tenancy.rules import Rules
+from lattice_bridge.tenancy.subject import Subject
 
 
 class Clock:
@@ -107,6 +116,76 @@ def test_request_id_of_another_form_is_not_logged(request_id: str) -> None:
 )
 def test_level_follows_status_and_refusal(refusal: BridgeError | None, status: int, level: str) -> None:
     assert written(record(refusal=refusal, status=status))[0]["level"] == level
+
+
+# ---- the caller of a refused request --------------------------------------------------------------------------------
+
+STS = "arn:aws:sts::111122223333:"
+IAM = "arn:aws:iam::111122223333:"
+
+
+def signed(principal: str) -> Caller:
+    return Caller(authenticated=True, iam=parse_arn(principal))
+
+
+@pytest.mark.parametrize(
+    ("principal", "key"),
+    [
+        (f"{STS}assumed-role/blue-api/ann@example.com", "111122223333/blue-api"),
+        (f"{IAM}role/team/blue-api", "111122223333/blue-api"),
+        ("arn:aws-cn:sts::444455556666:assumed-role/api/x1", "aws-cn:444455556666/api"),
+        (f"{IAM}user/team/ann", "111122223333:user/ann"),
+        (f"{IAM}root", "111122223333:root"),
+        (f"{STS}federated-user/ann@example.com", "111122223333:federated-user"),
+    ],
+)
+def test_key_of_a_principal_has_no_name_that_a_session_chose(principal: str, key: str) -> None:
+    """Trap D11: the session of a person who signs in with IAM Identity Center is named by an e-mail address."""
+    assert caller_key(signed(principal), {}) == key
+
+
+def test_subject_of_a_token_is_a_hash_that_only_this_process_can_repeat() -> None:
+    """Trap D11: a plain SHA-256 of an e-mail address is found by trying addresses."""
+    tokens: Tokens = {"corp": {"sub": "ann@example.com"}, "other": {}}
+    key = caller_key(signed(f"{IAM}role/api"), tokens)
+    digest = hashlib.blake2b(b"ann@example.com", digest_size=8, key=process_secret()).hexdigest()
+    assert key == f"111122223333/api jwt:corp#{digest} jwt:other"
+    assert digest != hashlib.blake2b(b"ann@example.com", digest_size=8).hexdigest()
+    assert caller_key(Caller(), {"corp": {"sub": "bob@example.com"}}) != caller_key(Caller(), {"corp": tokens["corp"]})
+
+
+@pytest.mark.parametrize(
+    ("subject", "written"),
+    [
+        ("auth0|ann@example.com", "jwt:corp/auth0|ann@example.com"),
+        ("a 111122223333/api\n", "jwt:corp/a%20111122223333/api%0A"),
+        ("\ud800", "jwt:corp/%ED%A0%80"),
+        (17, "jwt:corp"),
+    ],
+)
+def test_full_form_has_the_subject_and_no_second_caller(subject: object, written: str) -> None:
+    """Trap D11: a subject is a string of the issuer's user."""
+    assert caller_key(Caller(), {"corp": {"sub": subject}}, "full") == written
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "logged"),
+    [(None, 200, False), (Forbidden("no_rule"), 403, True), (Misconfigured("internal"), 500, False)],
+)
+def test_only_a_refusal_has_the_caller(reason: BridgeError | None, status: int, logged: bool) -> None:
+    request = Request(2, "GET", "/", caller=signed(f"{IAM}role/api"))
+    assert ("callerKey" in written(record(request=request, refusal=reason, status=status))[0]) is logged
+
+
+def test_decision_keeps_a_refused_subject_and_shows_no_claim() -> None:
+    """Trap D11."""
+    subject = Subject(signed(f"{IAM}role/api"), {"corp": {"sub": "secret"}})
+    decision = decide(subject, Rules.build("x-tenant-id", [], []))
+    assert decision.subject is subject
+    assert "secret" not in repr(decision)
+    request = Request(2, "GET", "/", caller=subject.caller)
+    log = written(record(request=request, decision=decision, refusal=decision.refusal, status=403))[0]
+    assert log["callerKey"].startswith("111122223333/api jwt:corp#")
 
 
 def test_long_string_is_cut() -> None:

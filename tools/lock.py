@@ -1,7 +1,7 @@
-"""Writes the locked requirements: requirements-lambda.txt for the package, requirements-build.txt for its build.
-Each lists the versions, and the SHA-256 of each file that pip may choose.
+"""Writes lattice_bridge/packaging/requirements-lambda.txt: the versions of the dependencies for Lambda, and the SHA-256
+of each file that pip may choose.
 
-Rule: the versions are those of constraints.txt; this only adds hashes. The files name no registry: a hash is right,
+Rule: the versions are those of constraints.txt; this only adds hashes. The file names no registry: a hash is right,
 whatever host the wheel comes from.
 """
 
@@ -18,9 +18,10 @@ from typing import Final
 
 import click
 
-from tools.package_contents import canonical
-from tools.package_install import BUILD, LAMBDA, MACHINES, PYTHONS, ROOT, foreign
+from lattice_bridge.packaging.contents import canonical
+from lattice_bridge.packaging.install import LAMBDA, MACHINES, RUNTIMES, foreign
 
+ROOT: Final = Path(__file__).resolve().parent.parent
 HEADER: Final = "# Written by `make lock`, with the versions of constraints.txt.\n"
 
 
@@ -57,18 +58,16 @@ def written(pins: Mapping[str, Iterable[str]]) -> str:
 
 @click.command()
 def main() -> None:
-    """Write requirements-lambda.txt and requirements-build.txt."""
+    """Write requirements-lambda.txt."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     constraints = ROOT / "constraints.txt"
-    build = locked(project["build-system"]["requires"], constraints)
     deployed: dict[str, set[str]] = {}
     for arch in MACHINES:
-        for python in PYTHONS:
-            for pin, hashes in locked(project["project"]["dependencies"], constraints, foreign(arch, python)).items():
+        for runtime in RUNTIMES:
+            for pin, hashes in locked(project["project"]["dependencies"], constraints, foreign(arch, runtime)).items():
                 deployed.setdefault(pin, set()).update(hashes)
-    for file, pins in ((BUILD, build), (LAMBDA, deployed)):
-        file.write_text(written(pins), encoding="utf-8")
-        click.echo(f"{file.name}: {len(pins)} packages, {sum(map(len, pins.values()))} files")
+    LAMBDA.write_text(written(deployed), encoding="utf-8")
+    click.echo(f"{LAMBDA.relative_to(ROOT)}: {len(deployed)} packages, {sum(map(len, deployed.values()))} files")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from typing import Final
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import read_once
+from lattice_bridge.cli.files import GivenMap, base_option, chosen_map, map_argument, read_input_text, read_map
 from lattice_bridge.config.compiled import map_of, options_of
-from lattice_bridge.config.document import MAX_BYTES, Document, parse_document
+from lattice_bridge.config.document import Document, parse_document
 from lattice_bridge.config.options import Options
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.deployment.checks.run import template_findings
@@ -23,6 +23,7 @@ from lattice_bridge.deployment.cloudformation.text import MAX_BYTES as MAX_TEMPL
 from lattice_bridge.deployment.cloudformation.text import BadTemplate, lines_of
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.review.check import findings_of
+from lattice_bridge.review.coverage import Coverage, coverage_of
 from lattice_bridge.review.finding import Finding, line_of, sarif
 from lattice_bridge.tenancy.rules import TenantFrom
 
@@ -40,16 +41,19 @@ class _Checked:
         findings: in their order.
         line: gives the line that a finding is about.
         readable: whether the file could be checked.
+        coverage: the parts of a map; None for a template, and for a map that is not TOML.
     """
 
     path: Path
     findings: Sequence[Finding]
     line: Callable[[str | None], int]
     readable: bool = True
+    coverage: Coverage | None = None
 
 
 @click.command(short_help="Find what is wrong with a map, and with a template.")
-@click.argument("file", type=click.Path(path_type=Path), default=Path("bridge.toml"))
+@map_argument
+@base_option
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
@@ -66,14 +70,30 @@ class _Checked:
 )
 @click.option("--unsigned", is_flag=True, help="The template's service is meant to allow unsigned requests.")
 def check(
-    file: Path, form: str, *, strict: bool, template: Path | None, parameters: tuple[str, ...], unsigned: bool
+    map_name: str | None,
+    map_option: str | None,
+    base: Path | None,
+    form: str,
+    *,
+    strict: bool,
+    template: Path | None,
+    parameters: tuple[str, ...],
+    unsigned: bool,
 ) -> None:
-    """Check the map in FILE (default bridge.toml): errors that keep it from loading, its own [[test]] tables, and
-    warnings about what is probably not intended. With --template, also compare the template, with these parameter
-    values, with FILE: its functions, permissions and Lattice resources. No AWS service is called. Exits with 0 if all
-    is good, 1 if not, 2 if a file cannot be checked."""
-    text = read_once(file, MAX_BYTES)
-    checked = [_Checked(file, findings_of(text, file.parent), lambda subject: line_of(text, subject))]
+    """Check the map MAP (default bridge.toml; - for stdin; REVISION:PATH in git): errors that keep it from loading, its
+    own [[test]] tables, and warnings about what is probably not intended. With --template, also compare the template,
+    with these parameter values, with MAP: its functions, permissions and Lattice resources. No AWS service is called.
+    Exits with 0 if all is good, 1 if not, 2 if a file cannot be checked."""
+    given = read_map(chosen_map(map_name, map_option), base)
+    file, text = Path(given.name), given.text
+    checked = [
+        _Checked(
+            file,
+            findings_of(text, given.folder),
+            lambda subject: line_of(text, subject),
+            coverage=_coverage(given),
+        )
+    ]
     if template is not None:
         checked.append(_template(template, file, text, _pairs(parameters), unsigned=unsigned))
     elif parameters or unsigned:
@@ -85,21 +105,28 @@ def check(
         located = [
             (finding, one.path.as_posix(), one.line(finding.subject)) for one in checked for finding in one.findings
         ]
-        show.say_json(sarif(located))
+        show.say_json(sarif(located, checked[0].coverage))
     else:
         for one in checked:
-            _print(one.findings, one.path)
+            _print(one)
     if not all(one.readable for one in checked):
         sys.exit(2)
     bad = [finding for one in checked for finding in one.findings if strict or finding.level == "error"]
     sys.exit(1 if bad else 0)
 
 
+def _coverage(given: GivenMap) -> Coverage | None:
+    try:
+        return coverage_of(given.document)
+    except InvalidMap:
+        return None
+
+
 def _template(path: Path, config: Path, written: str, parameters: dict[str, str], *, unsigned: bool) -> _Checked:
     """Checks a template. If it cannot be checked, that is its one finding. `written` is the map's text."""
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     known = {"AWS::Region": region, **parameters} if region else parameters
-    text = read_once(path, MAX_TEMPLATE_BYTES)
+    text = read_input_text(path, MAX_TEMPLATE_BYTES)
     try:
         options, certified = _beside(written)
         findings = template_findings(
@@ -156,10 +183,11 @@ def _line_of(lines: Mapping[str, int], resource: str | None) -> int:
     return lines[max(sources, key=len)] if sources else 1
 
 
-def _print(findings: Sequence[Finding], file: Path) -> None:
-    errors = [finding for finding in findings if finding.level == "error"]
-    warnings = [finding for finding in findings if finding.level != "error"]
-    summary = f"{file}: {_counted(len(errors), 'error')}, {_counted(len(warnings), 'warning')}"
+def _print(checked: _Checked) -> None:
+    errors = [finding for finding in checked.findings if finding.level == "error"]
+    warnings = [finding for finding in checked.findings if finding.level != "error"]
+    covered = "" if checked.coverage is None else f"{_in_words(checked.coverage)}: "
+    summary = f"{checked.path}: {covered}{show.counted(len(errors), 'error')}, {show.counted(len(warnings), 'warning')}"
     if not show.is_terminal():
         for finding in (*errors, *warnings):
             show.say(f"{finding.level}: {finding.text}")
@@ -170,5 +198,8 @@ def _print(findings: Sequence[Finding], file: Path) -> None:
     show.draw((summary, styles["error"] if errors else styles["warning"] if warnings else "bold green"))
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+def _in_words(coverage: Coverage) -> str:
+    """`5 rules, 1 tenant, no tests`, or without tests, and with `the tenants of a registry`."""
+    tenants = "the tenants of a registry" if coverage.tenants is None else show.counted(coverage.tenants, "tenant")
+    tests = "" if coverage.tests is None else f", {show.counted(coverage.tests, 'test')}"
+    return f"{show.counted(coverage.rules, 'rule')}, {tenants}{tests}"

@@ -6,50 +6,69 @@ import os
 import stat
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import read
+from lattice_bridge.cli.files import base_option, chosen_map, map_argument, read_map
 from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.review.check import findings_of
+from lattice_bridge.review.finding import Finding
 
 
 @click.command(name="compile", short_help="Make a large map quick to load.")
-@click.argument("file", type=click.Path(path_type=Path), default=Path("bridge.toml"))
+@map_argument
+@base_option
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="The file to write; default: FILE with .json; - for stdout."
+    "-o", "--output", type=click.Path(path_type=Path), help="The file to write; default: MAP with .json; - for stdout."
 )
-def compile_command(file: Path, output: Path | None) -> None:
-    """Check FILE (default bridge.toml) as `check` does, its own tests included, and write it as JSON that the handler
-    loads without checking it again: name it in LATTICE_BRIDGE_CONFIG. Exits with 1, and writes nothing, if there is an
-    error."""
-    text = read(file)
-    errors = [found.text for found in findings_of(text, file.parent) if found.level == "error"]
-    for error in errors:
-        show.say_error(f"error: {error}")
+@show.JSON
+def compile_command(
+    map_name: str | None, map_option: str | None, base: Path | None, output: Path | None, *, as_json: bool
+) -> None:
+    """Check MAP (default bridge.toml; - for stdin; REVISION:PATH in git) as `check` does, its own tests included, and
+    write it as JSON that the handler loads without checking it again: name it in LATTICE_BRIDGE_CONFIG. Exits with 1,
+    and writes nothing, if there is an error."""
+    given = read_map(chosen_map(map_name, map_option), base)
+    errors = [found for found in findings_of(given.text, given.folder) if found.level == "error"]
     if errors:
-        sys.exit(1)
-    document = parse_document(text)
-    if document.compiled is not None:
-        raise click.UsageError(f"{file} is compiled already. Fix: name the TOML file")
-    compiled = compile_document(document, file.parent)
+        _refuse(errors, as_json=as_json)
+    if given.document.compiled is not None:
+        raise click.UsageError(f"{given.name} is compiled already. Fix: name the TOML file")
+    compiled = compile_document(given.document, given.folder)
     if str(output) == "-":
         show.say(compiled.removesuffix("\n"))  # one line of ASCII
         return
-    target = output or file.with_suffix(".json")
-    if target.exists() and (not target.is_file() or target.samefile(file)):
+    target = output or (given.path.with_suffix(".json") if given.path else None)
+    if target is None:
+        raise click.UsageError(
+            f"{given.name} is not a file, so it has no place for its JSON. Fix: name one with --output"
+        )
+    if target.exists() and (not target.is_file() or (given.path is not None and target.samefile(given.path))):
         raise click.UsageError(f"{target} is the map itself, or not a file. Fix: name another with --output")
     try:
         TenantMap.from_document(parse_document(compiled), target.parent)  # what is written loads where it is written
     except InvalidMap as error:
         raise click.UsageError(f"{target}: {error.detail}") from error
     _write(target, compiled)
-    show.say(f"{target}: {len(compiled):,} bytes")
+    if as_json:
+        show.say_json({"file": str(target), "bytes": len(compiled), "errors": []})
+    else:
+        show.say(f"{target}: {len(compiled):,} bytes")
+
+
+def _refuse(errors: list[Finding], *, as_json: bool) -> NoReturn:
+    if as_json:
+        show.say_json({"file": None, "bytes": None, "errors": [asdict(error) for error in errors]})
+    for error in () if as_json else errors:
+        show.say_error(f"error: {error.text}")
+    sys.exit(1)
 
 
 def _write(path: Path, text: str) -> None:

@@ -13,8 +13,8 @@ import click
 
 from lattice_bridge.bridge import check_service
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import read, read_events, read_map, read_services
-from lattice_bridge.config.document import parse_document
+from lattice_bridge.cli.files import MAX_EVENTS_BYTES, base_option, read_input_text, read_map
+from lattice_bridge.config.regular_file import BadFile
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.message import Request
@@ -26,21 +26,28 @@ _STYLES: Final = {"gains": "green", "loses": "red", "changes": "yellow"}
 
 
 @click.command(short_help="Say what a new map changes.")
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
-@click.option("--events", type=click.Path(path_type=Path), help="Lattice events to replay, one JSON object a line.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def diff(old: Path, new: Path, events: Path | None, *, as_json: bool) -> None:
-    """Compare the maps OLD and NEW: which callers gain access, lose it, or get other tenants. With --events, compare
-    the decisions for recorded requests; a registry is not asked, and its tenants count as active. Exits with 0 if
-    nothing changes, 1 if something does."""
-    before, after = read_map(old), read_map(new)
+@click.argument("old", type=click.Path())
+@click.argument("new", type=click.Path())
+@base_option
+@click.option(
+    "--events",
+    type=click.Path(),
+    help="Lattice events to replay: a file with one JSON object a line, - for stdin, or a folder of files.",
+)
+@show.JSON
+def diff(old: str, new: str, base: Path | None, events: str | None, *, as_json: bool) -> None:
+    """Compare the maps OLD and NEW: which callers gain access, lose it, or get other tenants. Each is a file, - for
+    stdin, or REVISION:PATH in git, as in `diff HEAD:bridge.toml bridge.toml`. With --events, compare the decisions for
+    recorded requests; a registry is not asked, and its tenants count as active. Exits with 0 if nothing changes, 1 if
+    something does."""
+    given = [read_map(name, base) for name in (old, new)]
+    before, after = (one.load() for one in given)
     if events is None:
-        tables = (parse_document(read(path)).tables for path in (old, new))
+        tables = (one.document.tables for one in given)
         changes = [*changed_rules(before.rules, after.rules), *changed_tables(*tables)]
     else:
-        deciding = (_decide(before, read_services(old)), _decide(after, read_services(new)))
-        decisions = list(changed_decisions(_lines(events), *deciding))
+        deciding = (_decide(before, given[0].services), _decide(after, given[1].services))
+        decisions = list(changed_decisions(_events(events), *deciding))
         if not decisions:
             raise click.UsageError(f"{events}: contains no Lattice event, so nothing was compared")
         changes = [change for change in decisions if change is not None]
@@ -96,8 +103,23 @@ def _summary(changes: list[Change], what: str) -> str:
     return f"{one if len(changes) == 1 else f'{len(changes)} {several}'}: {counted}"
 
 
-def _lines(path: Path) -> Iterator[object]:
-    for number, line in enumerate(read_events(path).split("\n"), 1):
+def _events(path: str) -> Iterator[object]:
+    """The events in a file, one a line, or in the files of a folder, as `local --record` writes them."""
+    if not Path(path).is_dir():
+        yield from _lines(path)
+        return
+    from lattice_bridge.testing.corpus import UnknownEvent, all_events
+
+    try:
+        yield from (case.event for case in all_events(folder=Path(path)))
+    except UnknownEvent as error:
+        raise click.UsageError(f"{path}: contains no NAME.json. Fix: name a folder of events") from error
+    except (BadFile, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _lines(path: str) -> Iterator[object]:
+    for number, line in enumerate(read_input_text(path, MAX_EVENTS_BYTES).split("\n"), 1):
         if line.strip():
             try:
                 yield json.loads(line)

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import read, read_map
-from lattice_bridge.config.document import parse_document
+from lattice_bridge.cli.files import base_option, map_option, read_map
 from lattice_bridge.deployment.doctor.configuration import read_configuration
 from lattice_bridge.deployment.doctor.facts import FunctionName, Unread
 from lattice_bridge.deployment.doctor.findings import LEVELS, Finding
@@ -32,29 +31,29 @@ _STYLES: Final = {"error": "bold red", "warning": "bold yellow", "unknown": "bol
 @click.command(short_help="Find what is wrong with a deployed stack.")
 @click.option("--function", required=True, metavar="NAME[:ALIAS]", help="The bridge's function, by name or ARN.")
 @click.option("--service", metavar="ID|ARN", help="The Lattice service. Default: those that forward to the bridge.")
-@click.option(
-    "--config", type=click.Path(path_type=Path), default=Path("bridge.toml"), show_default=True, help="The map."
-)
+@map_option("--config")
+@base_option
 @click.option("--region", help="AWS Region. Default: the one that AWS SDKs use.")
 @click.option("--profile", help="AWS profile to use.")
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@show.JSON
 def doctor(
     function: str,
     service: str | None,
-    config: Path,
+    map_name: str,
+    base: Path | None,
     region: str | None,
     profile: str | None,
     *,
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Compare a deployed bridge, the services in front of it and the functions behind it with the map in --config.
+    """Compare a deployed bridge, the services in front of it and the functions behind it with the map in --map.
 
     The command reads and never writes. Each line names what is, what is expected, and the fix. The exit code is 0 if
     nothing is wrong, 1 if something is wrong or could not be read, and 2 if the map does not load, or if there are no
     credentials or no such function."""
-    configuration = _configuration(config)
+    configuration = _configuration(map_name, base)
     session = _session(region, profile)
     aws = Aws(lambda name: _client(session, name))
     name, account = _name(aws, function, session.region_name)
@@ -68,14 +67,14 @@ def doctor(
     sys.exit(1 if bad else 0)
 
 
-def _configuration(config: Path) -> Configuration:
+def _configuration(name: str, base: Path | None) -> Configuration:
     """The requirements of the map. If it does not load, its faults are printed, and nothing is read from AWS."""
-    text = read(config)
+    given = read_map(name, base)
     try:
-        tenant_map = read_map(config)
+        tenant_map = given.load()
     except SystemExit:  # its code 1 would mean a fault of the stack
         sys.exit(2)
-    return read_configuration(config, parse_document(text), tenant_map)
+    return read_configuration(Path(given.name), given.document, tenant_map)
 
 
 def _session(region: str | None, profile: str | None) -> Any:

@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, get_args
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.config.regular_file import MIB, BadFile, over, read_argument
+from lattice_bridge.cli.files import read_input
+from lattice_bridge.config.regular_file import MIB
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.formats.event import Payload
 from lattice_bridge.formats.payload import convert as convert_request
 from lattice_bridge.formats.payload import encode
 from lattice_bridge.formats.recognise import parse_event
-from lattice_bridge.message import Format, Request, is_tenant_id
+from lattice_bridge.message import Request, is_tenant_id
 
 if TYPE_CHECKING:
     from lattice_bridge.testing.departures import Departure
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 EVENT = click.argument("file", type=click.Path(path_type=Path))
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 COMPACT = click.option("--compact", is_flag=True, help="Print JSON on one line.")
 
 _EVIDENCE: Final = {"documented": "cyan", "observed": "green", "assumed": "yellow"}
@@ -52,7 +53,7 @@ def event() -> None:
 
 @click.command(name="list", short_help="List the events of the corpus.")
 @click.argument("pattern", default="*")
-@JSON
+@show.JSON
 def list_command(pattern: str, *, as_json: bool) -> None:
     """List the events that come with lattice-bridge, or those whose names match PATTERN ('v2/*', '*/query-*'): what is
     special about each, and how well that is known. Exits with 1 if none matches."""
@@ -82,6 +83,7 @@ def _case(name: str, expected: Mapping[str, Any]) -> dict[str, Any]:
 @click.command(name="show", short_help="Print an event of the corpus.")
 @click.argument("name")
 @click.option("--expected", is_flag=True, help="Print the expected reading instead of the event.")
+@show.JSON_ALWAYS
 @COMPACT
 def show_command(name: str, *, expected: bool, compact: bool) -> None:
     """Print the event NAME as bare JSON, as `sam local invoke -e` takes it: lattice-bridge event show v2/cookies."""
@@ -148,6 +150,7 @@ def _version(_: click.Context, __: click.Parameter, text: str) -> Literal[1, 2]:
 @click.option("--region", help="The Region, if it is not in the service's ARN.")
 @click.option("--request-id", help="Lattice's id of the request.")
 @click.option("--time", help="When Lattice received it: 2025-11-21T00:00:00Z, or microseconds since 1970.")
+@show.JSON_ALWAYS
 @COMPACT
 def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **asked: Any) -> None:
     """Print the event that Lattice would make of a request: lattice-bridge event new --path '/orders?id=7' --principal
@@ -235,7 +238,7 @@ _HEX: Final = 16
 
 @click.command(short_help="Show what is read from an event.")
 @EVENT
-@JSON
+@show.JSON
 def parse(file: Path, *, as_json: bool) -> None:
     """Show what lattice-bridge reads from the event in FILE (- for stdin), or why it refuses it. Exits with 0 if it
     accepts it, 1 if not. With --json the fields are those of `request` in the corpus' .expected.json, and some more."""
@@ -345,8 +348,8 @@ def _body(document: Document) -> show.Cell:
         return "none", "dim"
     if text is None:
         shown = base64.b64decode(document["body_base64"])[:_HEX].hex(" ")
-        return f"{length} bytes: {shown}{' …' if length > _HEX else ''}"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({length} bytes)"
+        return f"{show.counted(length, 'byte')}: {shown}{' …' if length > _HEX else ''}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({show.counted(length, 'byte')})"
 
 
 # ---- parse: for pipes -----------------------------------------------------------------------------------------------
@@ -380,7 +383,7 @@ def _content(document: Document) -> Iterator[str]:
 
 @click.command(name="check", short_help="Find where an event departs from what Lattice sends.")
 @EVENT
-@JSON
+@show.JSON
 def check_command(file: Path, *, as_json: bool) -> None:
     """Find where the event in FILE (- for stdin) departs from what Lattice is documented, or was observed, to send; how
     well that is known, with its row in docs/wire.md; and whether the bridge accepts it all the same. Exits with 0 if it
@@ -418,24 +421,28 @@ def _departure_lines(found: list[Departure]) -> Iterator[tuple[str, ...]]:
 
 def _summary(version: int | None, found: list[Departure], *, taken: bool) -> tuple[str, str]:
     kind = "no event of Lattice's" if version is None else f"a V{version} event"
-    number = f"{len(found) or 'no'} departure{'' if len(found) == 1 else 's'} from what Lattice sends"
+    number = f"{show.counted(len(found), 'departure')} from what Lattice sends"
     style = "bold red" if not taken else "bold yellow" if found else "bold green"
     return f"{kind}: {number}; the bridge {'takes' if taken else 'refuses'} it", style
 
 
 # ---- convert -------------------------------------------------------------------------------------------------------
 
-_FORMATS: Final[dict[str, Format]] = {name.removeprefix("lattice-"): name for name in get_args(Format)}
+_SHORT: Final[dict[str, Payload]] = {"v1": "lattice-v1", "v2": "lattice-v2"}
+_FORMATS: Final[dict[str, Payload]] = {name: name for name in get_args(Payload)} | _SHORT
+"""What `payload` of a backend can be, and short names."""
 
 
 @click.command(short_help="Write an event in another format.")
 @EVENT
-@click.option("--to", "name", type=click.Choice(list(_FORMATS)), required=True, help="The format.")
+@click.option("--to", "name", type=click.Choice(list(_FORMATS)), required=True, help="A payload of bridge.toml.")
 @click.option("--tenant", help="As the bridge forwards it for this tenant, without the client's credentials.")
+@show.JSON_ALWAYS
 @COMPACT
 def convert(file: Path, name: str, *, tenant: str | None, compact: bool) -> None:
     """Print the event in FILE (- for stdin) as another service would have sent it, or as Lattice in its other version.
-    An event that already has the format stays as it is. Exits with 1 if the bridge refuses the event."""
+    With `--to lattice`, and if the event already has the format, it stays as it is. Exits with 1 if the bridge refuses
+    the event."""
     if tenant is not None and not is_tenant_id(tenant):
         raise click.UsageError(f"--tenant {tenant!r} is not a tenant id: 1 to 256 of A-Z a-z 0-9 . _ : / = + - @")
     event = read_event(file)
@@ -451,7 +458,7 @@ def convert(file: Path, name: str, *, tenant: str | None, compact: bool) -> None
     show.say_json(found, compact=compact)
 
 
-def _forwarded(request: Request, payload: Format, tenant: str) -> Document:
+def _forwarded(request: Request, payload: Payload, tenant: str) -> Document:
     written = encode(
         request,
         tenant=tenant,
@@ -488,19 +495,7 @@ def read_event(path: Path) -> Any:
 
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file, or of standard input."""
-    try:
-        if str(path) != "-":
-            return read_argument(path, LIMIT)
-        if sys.stdin is None:
-            raise click.UsageError("stdin: closed. Fix: give a file instead of -")
-        content: bytes = sys.stdin.buffer.read(LIMIT + 1)
-    except BadFile as error:
-        raise click.UsageError(str(error)) from error
-    except OSError as error:
-        raise click.UsageError(f"stdin: {error.strerror or error}. Fix: give a file instead of -") from error
-    if len(content) > LIMIT:
-        raise click.UsageError(f"stdin: {over(LIMIT)}. Fix: give one event; Lambda takes events of 6 MB")
-    return content
+    return read_input(path, LIMIT, "give one event; Lambda takes events of 6 MB")
 
 
 def _no_number(text: str) -> NoReturn:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,23 +15,23 @@ import click
 from lattice_bridge.bridge import check_service
 from lattice_bridge.cli import show
 from lattice_bridge.cli.event import read_event
-from lattice_bridge.cli.files import read, read_map, read_services
-from lattice_bridge.config.document import parse_document
+from lattice_bridge.cli.files import GivenMap, base_option, map_option, read_input_text, read_map
+from lattice_bridge.config.regular_file import MIB
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.formats.recognise import parse_event
 from lattice_bridge.message import Caller, Request
 from lattice_bridge.review.explain import Explanation, explain_request, key_in_words, ways_to
 from lattice_bridge.review.explain import explain as explain_subject
+from lattice_bridge.review.log_line import NO_CALLER, NOT_LOGGED, LoggedCaller, LogLine, caller_in, request_lines
 from lattice_bridge.review.map_tests import described_subject
+from lattice_bridge.review.near_misses import NOT_KNOWN, NearMiss, NearMisses, near_misses
+from lattice_bridge.review.token_misses import token_misses
+from lattice_bridge.tenancy.anchors import ANYONE
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_MAP = click.option(
-    "--map", "map_file", type=click.Path(path_type=Path), default=Path("bridge.toml"), show_default=True
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 Document = dict[str, Any]
 
@@ -37,51 +39,80 @@ UNKNOWN: Final[Mapping[str, None]] = dict.fromkeys(
     (
         *("caller", "authenticated", "looked_for", "denied_by", "owner", "runner_up", "sources"),
         *("header", "chosen_by", "allowed", "tenant", "reason", "detail", "status"),
+        *("near_misses", "near_misses_left_out", "log", "missing"),
     )
 )
 """The keys of an explanation as JSON. Each explanation has all of them; what was not read is null."""
 
+MAX_LOG_BYTES: Final = 64 * MIB
+"""Bytes of a log: some hundred thousand lines."""
+_IDS_SHOWN: Final = 5
+
 
 @click.command(short_help="Say why a request runs as a tenant, or is refused.")
 @click.argument("event", type=click.Path(path_type=Path), required=False)
-@_MAP
+@map_option()
+@base_option
+@click.option("--log", type=click.Path(), metavar="FILE", help="The bridge's log, or - for stdin, instead of an event.")
+@click.option("--request-id", metavar="ID", help="The request in --log. Default: the only one that was refused.")
 @click.option("--principal", help="An IAM ARN, instead of an event.")
 @click.option("--session", help="The session's name, if the principal does not contain it.")
 @click.option("--header", help="The tenant header's value.")
 @click.option("--vpc", help="The source VPC's ARN.")
 @click.option("--org", help="The organisation, o-….")
+@click.option("--service", help="The Lattice service's ARN.")
+@click.option("--network", help="The service network's ARN.")
 @click.option("--x509-san-uri", help="The SPIFFE id in the certificate.")
 @click.option(
     "--claims", multiple=True, metavar="ISSUER=JSON", help="The claims of an issuer's token, which counts as verified."
 )
-@_JSON
-def explain(event: Path | None, map_file: Path, *, as_json: bool, claims: tuple[str, ...], **described: Any) -> None:
-    """Explain the decision for the Lattice event in EVENT (- for stdin), or for a caller described by options. Exits
-    with 0 if the request is allowed, 1 if it is refused."""
-    tenant_map = read_map(map_file)
-    described["claims"] = _claims(claims, map_file)
-    if (event is None) == (not any(described.values())):
-        raise click.UsageError("give either an event, or a caller by --principal, --claims or similar options")
-    document = (
-        _of_description(described, tenant_map)
-        if event is None
-        else _of_event(event, tenant_map, read_services(map_file))
-    )
+@show.JSON
+def explain(
+    event: Path | None,
+    map_name: str,
+    base: Path | None,
+    log: str | None,
+    request_id: str | None,
+    *,
+    as_json: bool,
+    claims: tuple[str, ...],
+    **described: Any,
+) -> None:
+    """Explain the decision for the Lattice event in EVENT (- for stdin), for a caller described by options, or for a
+    request in the bridge's log; options add to the log what its line does not contain. Names the rules that the request
+    almost fitted. Exits with 0 if the request is allowed, 1 if it is refused."""
+    given = read_map(map_name, base)
+    tenant_map = given.load()
+    described["claims"] = _claims(claims, given)
+    if request_id is not None and log is None:
+        raise click.UsageError("--request-id needs the log that has the request. Fix: add --log FILE")
+    if sum((event is not None, log is not None or any(described.values()))) != 1:
+        raise click.UsageError(
+            "give either an event, or a caller by --principal, --claims or similar options, or --log"
+        )
+    if event is not None:
+        document = _of_event(event, tenant_map, given.services)
+    elif log is not None:
+        document = _of_log(_line(log, request_id), described, tenant_map)
+    else:
+        document = _of_description(described, tenant_map)
     if as_json:
         show.say_json(document)
     elif show.is_terminal():
         show.draw(show.picture(_facts(document, tenant_map.rules.header)))
     else:
         show.say_document(document)
-    sys.exit(0 if document["allowed"] else 1)
+    sys.exit(0 if document["allowed"] and not _is_another_outcome(document) else 1)
 
 
-def _of_description(described: Mapping[str, Any], tenant_map: TenantMap) -> Document:
+def _of_description(
+    described: Mapping[str, Any], tenant_map: TenantMap, unknown: frozenset[str] = frozenset()
+) -> Document:
     try:
         subject = described_subject(**described)
     except BridgeError as refusal:
         return _refused(refusal)
-    return _decided(explain_subject(subject, tenant_map.rules, tenant_map.find))
+    return _decided(explain_subject(subject, tenant_map.rules, tenant_map.find), tenant_map, unknown)
 
 
 def _of_event(event: Path, tenant_map: TenantMap, services: frozenset[str]) -> Document:
@@ -91,18 +122,32 @@ def _of_event(event: Path, tenant_map: TenantMap, services: frozenset[str]) -> D
         check_service(request, services)
         tokens = tenant_map.tokens_of(request)
     except BridgeError as refusal:  # before any rule was read
-        known = {} if request is None else {**_caller(request.caller), "header": _header_in(request, tenant_map)}
-        return _refused(refusal, known)
-    return _decided(explain_request(request, tenant_map.rules, tokens, tenant_map.find))
+        if request is None:
+            return _refused(refusal)
+        known = {**_caller(request.caller), "header": _header_in(request, tenant_map)}
+        return {**_refused(refusal, known), **_near(NearMisses(_before_rules(request, refusal, tenant_map, services)))}
+    return _decided(explain_request(request, tenant_map.rules, tokens, tenant_map.find), tenant_map)
+
+
+def _before_rules(
+    request: Request, refusal: BridgeError, tenant_map: TenantMap, services: frozenset[str]
+) -> tuple[NearMiss, ...]:
+    """The near misses of a request for which no rule was read."""
+    if refusal.reason == "token_invalid":
+        return token_misses(request, tenant_map.issuers, refusal, time.time())
+    if refusal.reason == "service_not_allowed":
+        text, actual = "service is not in [lattice] services", request.service_arn or "absent"
+        return (NearMiss("service", text, None, " or ".join(sorted(services)), actual),)
+    return ()
 
 
 def _header_in(request: Request, tenant_map: TenantMap) -> str | None:
     return next((value for name, value in request.headers if name == tenant_map.rules.header), None)
 
 
-def _claims(claims: tuple[str, ...], map_file: Path) -> dict[str, dict[str, Any]]:
+def _claims(claims: tuple[str, ...], given: GivenMap) -> dict[str, dict[str, Any]]:
     """The claims by the names of their issuers in the map."""
-    issuers = parse_document(read(map_file)).tables.get("jwt", {})
+    issuers = given.document.tables.get("jwt", {})
     found: dict[str, dict[str, Any]] = {}
     for name, _, text in (one.partition("=") for one in claims):
         if name not in issuers:
@@ -119,10 +164,87 @@ def _claims(claims: tuple[str, ...], map_file: Path) -> dict[str, dict[str, Any]
     return found
 
 
+# ---- from a log -----------------------------------------------------------------------------------------------------
+
+
+def _line(log: str, request_id: str | None) -> LogLine:
+    """The line of a request in a log."""
+    place = "stdin" if log == "-" else log
+    lines = list(request_lines(read_input_text(log, MAX_LOG_BYTES)))
+    if not lines:
+        raise click.UsageError(f'{place}: no log line of a request in it. Fix: give lines with "message":"request"')
+    if request_id is not None:
+        found = [line for line in lines if line.text("requestId") == request_id]
+        if not found:
+            raise click.UsageError(f'--request-id "{request_id}": not in {place}, which has {_ids(lines)}')
+        return found[-1]
+    refused = [line for line in lines if line.is_refused] or lines
+    if len({line.text("requestId") for line in refused}) > 1:
+        raise click.UsageError(f"{place}: {len(refused)} requests. Fix: choose one with --request-id: {_ids(refused)}")
+    return refused[-1]
+
+
+def _ids(lines: list[LogLine]) -> str:
+    ids = list(dict.fromkeys((line.text("requestId") or "-")[:64] for line in reversed(lines)))
+    more = f", and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
+    return f"{', '.join(ids[:_IDS_SHOWN])}{more}"
+
+
+def _of_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap) -> Document:
+    """Explains a line with what it contains, and what the options add."""
+    logged = _caller_of(line, described, tenant_map)
+    has_session = described["principal"] is None and logged.has_session
+    described = {
+        **described,
+        "principal": described["principal"] or logged.principal,
+        "claims": {**logged.claims, **described["claims"]},
+    }
+    missing = _missing(described, has_session=has_session)
+    document = _of_description(described, tenant_map, frozenset(missing))
+    fields = ("requestId", "timestamp", "method", "path", "status", "reason", "detail", "rule", "callerKey", "map")
+    known = {name: line.fields.get(name) for name in fields}
+    same_map = tenant_map.sha256 is not None and line.text("map") == tenant_map.sha256
+    return {**document, "log": {**known, "same_map": same_map}, "missing": missing}
+
+
+def _caller_of(line: LogLine, described: Mapping[str, Any], tenant_map: TenantMap) -> LoggedCaller:
+    """The caller in a line. A line without one is about an unauthenticated caller if the map allows such a caller, or
+    if the caller was asked for a credential."""
+    key, is_described = line.text("callerKey"), bool(described["principal"] or described["claims"])
+    if key is None:
+        if not is_described and line.fields.get("status") != 401 and ANYONE not in tenant_map.rules.owners:
+            raise click.UsageError(
+                "the line has no callerKey: its caller was not known or not refused. Fix: add --principal or --claims"
+            )
+        return NO_CALLER
+    logged = caller_in(key)
+    if (logged is None or not logged.is_whole) and not described["principal"]:
+        what = "cannot be read" if logged is None else "does not contain the federated user's name"
+        raise click.UsageError(f"the line's callerKey {what}. Fix: add --principal with the whole ARN")
+    return logged or NO_CALLER
+
+
+def _missing(described: Mapping[str, Any], *, has_session: bool) -> list[str]:
+    """The facts that neither the line nor an option contains. A caller without a token has no claims."""
+    known = {"session"} if has_session or described["principal"] is None else set()
+    known |= {name for name in NOT_LOGGED if described.get(name)}
+    stated = [claims for claims in described["claims"].values() if claims.keys() - {"sub"}]
+    if stated or not described["claims"]:
+        known.add("claim")
+    return [name for name in NOT_LOGGED if name not in known]
+
+
+def _is_another_outcome(document: Document) -> bool:
+    """Whether this very map refused the line's request, so that a fact that the line lacks was the reason. With other
+    statuses, the refusal came after the decision."""
+    log = document["log"]
+    return log is not None and log["same_map"] and log["status"] in (400, 401, 403)
+
+
 # ---- for machines ---------------------------------------------------------------------------------------------------
 
 
-def _decided(explanation: Explanation) -> Document:
+def _decided(explanation: Explanation, tenant_map: TenantMap, unknown: frozenset[str] = frozenset()) -> Document:
     decision = explanation.decision
     keys = {rule: key_in_words(key) for key, rule in explanation.keys}
     return {
@@ -140,7 +262,12 @@ def _decided(explanation: Explanation) -> Document:
         "reason": decision.reason,
         "detail": decision.refusal.detail if decision.refusal else None,
         "status": decision.status,
+        **_near(near_misses(explanation, tenant_map.rules, unknown)),
     }
+
+
+def _near(found: NearMisses) -> Document:
+    return {"near_misses": [asdict(miss) for miss in found.found], "near_misses_left_out": found.left_out}
 
 
 def _refused(refusal: BridgeError, known: Mapping[str, Any] = UNKNOWN) -> Document:
@@ -156,6 +283,8 @@ def _caller(caller: Caller) -> Document:
 
 
 def _facts(document: Document, header: str) -> Iterator[tuple[show.Cell, show.Cell | Table]]:
+    if document["log"] is not None:
+        yield from _logged(document)
     if document["authenticated"] is not None:
         yield "caller", (document["caller"] or "an unauthenticated caller", "bold")
     if document["looked_for"]:
@@ -168,11 +297,36 @@ def _facts(document: Document, header: str) -> Iterator[tuple[show.Cell, show.Ce
     if document["denied_by"]:
         yield "denied by", (document["denied_by"], "red")
     if document["authenticated"] is not None:
-        yield "header", _header(document["header"], header)
+        is_known = "header" not in (document["missing"] or ())
+        yield "header", _header(document["header"], header) if is_known else (NOT_KNOWN, "dim")
     yield "outcome", _outcome(document)
     if document["detail"]:
         yield "because", document["detail"]
+    if document["near_misses"]:
+        yield "", ""
+        yield "near misses", show.table(("", "rule", "expected", "actual"), _misses(document))
+        yield "", ""
     yield "client sees", _seen(document)
+
+
+def _logged(document: Document) -> Iterator[tuple[show.Cell, show.Cell]]:
+    log = document["log"]
+    yield "log line", f"{log['requestId']} {log['timestamp'] or ''}".strip()
+    rule = f" by rule {log['rule']}" if log["rule"] else ""
+    yield "outcome then", (f"{log['status']} {log['reason']}{rule}", "bold")
+    if not log["same_map"]:
+        yield "map", ("another one decided then: its sha256 differs", "yellow")
+    if document["missing"]:
+        options = ", ".join(NOT_LOGGED[name] for name in document["missing"])
+        yield "not in the line", f"{options}: add those that you know"
+    yield "", ""
+
+
+def _misses(document: Document) -> Iterator[tuple[show.Cell, ...]]:
+    for miss in document["near_misses"]:
+        yield miss["text"], miss["rule"] or ("-", "dim"), (miss["expected"], "green"), (miss["actual"], "yellow")
+    if document["near_misses_left_out"]:
+        yield f"and {document['near_misses_left_out']} more rules", "", "", ""
 
 
 def _keys(document: Document) -> Iterator[tuple[show.Cell, ...]]:
@@ -200,11 +354,18 @@ def _header(value: str | None, name: str) -> show.Cell:
 def _outcome(document: Document) -> show.Cell:
     if not document["allowed"]:
         return f"refused: {document['reason']}", "bold red"
+    if _is_another_outcome(document):
+        return (
+            f"with this alone it would run as {document['tenant']}: the line lacks the fact that decided",
+            "bold yellow",
+        )
     how = "chosen by the header" if document["chosen_by"] == "header" else "the only tenant that is allowed"
     return f"runs as {document['tenant']}, {how}", "bold green"
 
 
 def _seen(document: Document) -> show.Cell:
+    if _is_another_outcome(document):
+        document = {**document, "allowed": False, "status": document["log"]["status"]}
     return (
         "the backend's answer" if document["allowed"] else f"{document['status']}, with the same body for every reason"
     )
@@ -222,12 +383,13 @@ _STATES: Final = {
 
 @click.command(short_help="List every way to become a tenant.")
 @click.argument("tenant")
-@_MAP
-@_JSON
-def who(tenant: str, map_file: Path, *, as_json: bool) -> None:
+@map_option()
+@base_option
+@show.JSON
+def who(tenant: str, map_name: str, base: Path | None, *, as_json: bool) -> None:
     """List every rule that can lead to TENANT. Exits with 1 if no rule does, if it is not registered, or if the
     registry does not answer."""
-    found = read_map(map_file)
+    found = read_map(map_name, base).load()
     ways = [
         {"rule": rule.id, "callers": key_in_words(rule.key), "how": how} for rule, how in ways_to(tenant, found.rules)
     ]

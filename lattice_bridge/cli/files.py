@@ -1,66 +1,188 @@
-"""The files that commands read: maps, events, templates.
+"""The files that commands read: maps, events, logs, templates.
 
-Rule: a file that cannot be read is wrong usage (exit code 2); a map that does not load is a no (exit code 1).
+Rule: a file that cannot be read is wrong usage (exit code 2); a map that does not load is a no (exit code 1). Every
+command names its map in the same way: a file, `-` for standard input, or `REVISION:PATH` for a file of a git revision.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.config.document import parse_document, read_text
-from lattice_bridge.config.regular_file import MIB, BadFile, decoded, read_argument, read_regular_text
+from lattice_bridge.cli.git_revision import is_revision, read_revision
+from lattice_bridge.config.document import MAX_BYTES, Document, parse_document
+from lattice_bridge.config.regular_file import MIB, BadFile, decoded, over, read_argument
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import InvalidMap
 
 MAX_EVENTS_BYTES: Final = 256 * MIB
 """Bytes of a file of events: some hundred thousand events."""
+DEFAULT_MAP: Final = "bridge.toml"
+STDIN: Final = "-"
+
+_STDIN_WAS_READ: Final = "lattice_bridge.stdin"
+
+# ---- bytes and text -------------------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> str:
-    """The text of a map."""
+def read_input(name: str | Path, limit: int, hint: str = "check that it is the file you mean") -> bytes:
+    """The content of a file that the command line names, or of standard input (`-`), which is read once at most.
+
+    Args:
+        name: as it was given.
+        limit: bytes that the content may have.
+        hint: the fix for too long an input.
+
+    Raises:
+        click.UsageError: it cannot be read, or is over the limit.
+    """
     try:
-        return read_text(path)
-    except InvalidMap as error:
-        raise click.UsageError(error.detail) from error
-
-
-def read_events(path: Path) -> str:
-    """The text of a file of events, one a line."""
-    try:
-        return read_regular_text(path, MAX_EVENTS_BYTES)
+        return _read_stdin(limit, hint) if str(name) == STDIN else read_argument(name, limit)
     except BadFile as error:
         raise click.UsageError(str(error)) from error
 
 
-def read_once(path: Path, limit: int) -> str:
-    """The text of a file that the command reads only once, which may be a pipe."""
+def _read_stdin(limit: int, hint: str) -> bytes:
+    context = click.get_current_context(silent=True)
+    if context is not None and context.meta.setdefault(_STDIN_WAS_READ, False):
+        raise click.UsageError("stdin: can be read only once. Fix: write - once, and files for the others")
+    if context is not None:
+        context.meta[_STDIN_WAS_READ] = True
+    if sys.stdin is None:
+        raise click.UsageError("stdin: closed. Fix: give a file instead of -")
     try:
-        return decoded(path, read_argument(path, limit))
+        content: bytes = sys.stdin.buffer.read(limit + 1)
+    except OSError as error:
+        raise click.UsageError(f"stdin: {error.strerror or error}. Fix: give a file instead of -") from error
+    if len(content) > limit:
+        raise BadFile("stdin", over(limit), hint)
+    return content
+
+
+def read_input_text(name: str | Path, limit: int) -> str:
+    """The text of a file that the command line names, or of standard input (`-`)."""
+    content = read_input(name, limit)
+    try:
+        return decoded("stdin" if str(name) == STDIN else name, content)
     except BadFile as error:
         raise click.UsageError(str(error)) from error
 
 
-def read_map(path: Path) -> TenantMap:
-    """The map in a file. If it does not load, or the other tables of the file do not, the command ends with 1."""
+# ---- maps -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GivenMap:
+    """A map that the command line names. It is read once.
+
+    Attributes:
+        name: for messages: as it was given, or `stdin`.
+        text: its text.
+        folder: the files that it names are relative to it.
+        path: of the file; None for standard input and git.
+    """
+
+    name: str
+    text: str
+    folder: Path
+    path: Path | None = None
+
+    @cached_property
+    def document(self) -> Document:
+        """The parsed text.
+
+        Raises:
+            InvalidMap: neither TOML nor a compiled map.
+        """
+        return parse_document(self.text)
+
+    @property
+    def services(self) -> frozenset[str]:
+        """The `[lattice] services` of a configuration that loads; none for a map in a file of its own."""
+        return read_options(self.document.tables, []).services
+
+    def load(self) -> TenantMap:
+        """The map. If it does not load, or the other tables of the file do not, the command ends with 1."""
+        try:
+            faults = list[str]()
+            read_options(self.document.tables, faults)
+            if faults:
+                raise InvalidMap(faults)
+            return TenantMap.from_document(self.document, self.folder, region=os.environ.get("AWS_REGION"))
+        except InvalidMap as error:
+            for fault in error.faults:
+                show.say_error(f"error: {fault}")
+            sys.exit(1)
+
+
+def read_map(name: str, base: Path | None = None) -> GivenMap:
+    """Reads a map.
+
+    Args:
+        name: a file, `-`, or `REVISION:PATH` if there is no such file.
+        base: the folder that a `jwks_file` is relative to; the map's own if None.
+
+    Raises:
+        click.UsageError: it cannot be read.
+    """
+    if name == STDIN:
+        return GivenMap("stdin", read_input_text(name, MAX_BYTES), base or Path())
+    if not is_revision(name):
+        path = Path(name)
+        return GivenMap(name, read_input_text(name, MAX_BYTES), base or path.parent, path)
     try:
-        document, faults = parse_document(read(path)), list[str]()
-        read_options(document.tables, faults)
-        if faults:
-            raise InvalidMap(faults)
-        return TenantMap.from_document(document, path.parent, region=os.environ.get("AWS_REGION"))
-    except InvalidMap as error:
-        for fault in error.faults:
-            show.say_error(f"error: {fault}")
-        sys.exit(1)
+        found = read_revision(name, MAX_BYTES)
+        return GivenMap(name, decoded(name, found.content), base or found.folder)
+    except BadFile as error:
+        raise click.UsageError(str(error)) from error
 
 
-def read_services(path: Path) -> frozenset[str]:
-    """The `[lattice] services` of a configuration that loads; none for a map in a file of its own."""
-    return read_options(parse_document(read(path)).tables, []).services
+# ---- options that name maps -----------------------------------------------------------------------------------------
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+MAP_HELP: Final = "The map: a file, - for stdin, or REVISION:PATH in git."
+
+
+def map_option(*spellings: str) -> Callable[[_Command], _Command]:
+    """`--map`, which every command that reads one map has; `spellings` are further names of it."""
+    return click.option(
+        "--map",
+        *spellings,
+        "map_name",
+        type=click.Path(),
+        metavar="MAP",
+        default=DEFAULT_MAP,
+        show_default=True,
+        help=MAP_HELP,
+    )
+
+
+def map_argument(command: _Command) -> _Command:
+    """`[MAP]`, for commands that are about the map alone: another spelling of `--map`."""
+    option = click.option("--map", "map_option", type=click.Path(), metavar="MAP", help="The same as the argument.")
+    return click.argument("map_name", metavar="[MAP]", type=click.Path(), required=False)(option(command))
+
+
+base_option = click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The folder that a jwks_file is relative to. Default: the map's own; for stdin, this folder.",
+)
+
+
+def chosen_map(argument: str | None, option: str | None) -> str:
+    """The name of the map of a command with `map_argument`."""
+    if argument is not None and option is not None:
+        raise click.UsageError("the map is given twice. Fix: give it as the argument or with --map")
+    return argument or option or DEFAULT_MAP

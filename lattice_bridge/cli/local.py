@@ -13,19 +13,25 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
 from lattice_bridge.cli import show
+from lattice_bridge.cli.local_problems import problems
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
-from lattice_bridge.local.definition import Definition, read_definition
+from lattice_bridge.local.definition import Definition, read_definition, reread
+from lattice_bridge.local.environments.archive import BadArchive
+from lattice_bridge.local.environments.dependencies import BadDependencies, choose, provide
+from lattice_bridge.local.environments.package_cache import PackageCache, cache_folder
+from lattice_bridge.local.environments.package_cache import install as pip_install
 from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_marked, stack_mark
 from lattice_bridge.local.front.identities import BadIdentities
+from lattice_bridge.local.front.recorder import BadRecording
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import Plan
@@ -86,24 +92,38 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
     show_default=True,
     help="Seconds after which an idle environment is ended.",
 )
-@click.option("--reload", is_flag=True, help="Follow changes of code, template, identities and maps.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, resolve_path=True),
+    metavar="DIR",
+    help="Write the event and the reply of each request into DIR, without credentials.",
+)
+@click.option("--no-install", is_flag=True, help="Do not install the packages that functions list.")
+@click.option("--reload", is_flag=True, help="Follow changes of code, packages, template, identities and maps.")
 @click.option("--json-logs", is_flag=True, help="Print one JSON object a line, for programs.")
 @click.option("--plan", "plan_only", is_flag=True, help="Print the functions and routes, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON.")
+@click.option(
+    "--strict", is_flag=True, help="Exit with 2, and serve nothing, if a backend or a routed function cannot run."
+)
 def local(
     *,
     template: Path,
     parameters: tuple[str, ...],
     identities: Path | None,
     event_version: str | None,
+    no_install: bool,
     json_logs: bool,
     plan_only: bool,
     as_json: bool,
+    strict: bool,
     **options: Any,
 ) -> None:
     """Run the functions and VPC Lattice resources of a SAM or CloudFormation template on this machine. The stack has
     Lattice's front, Lambda's Invoke API, and a process for each function and tenant. It needs no Docker and no AWS
     account."""
+    if as_json and not plan_only:
+        raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     read = partial(
         read_definition,
@@ -117,17 +137,71 @@ def local(
         definition = read()
     except (BadTemplate, BadIdentities) as error:
         raise click.UsageError(str(error)) from error
+    faults = problems(definition.plan, definition.configurations)
+    refused = strict and bool(faults)
     if plan_only:
         _print_plan(definition.plan, as_json=as_json)
-        return
-    log = LogWriter(as_json=json_logs, colour=sys.stdout.isatty())
+    if plan_only or refused:
+        for fault in faults:
+            show.say_fault(fault)
+        click.get_current_context().exit(2 if refused else 0)
+    log = LogWriter(as_json=json_logs, colour=show.has_colour())
     logging.getLogger().addHandler(WarningHandler(log))
+    provided = partial(with_packages, log=log, install=not no_install, reload=options["reload"])
     try:
-        asyncio.run(_serve(definition, read, Options(**options), log, json_logs=json_logs))
+        with _ended_by_signals():
+            definition = replace(definition, plan=provided(definition.plan))
+        again = partial(reread, read, partial(_prepared, provided, log))
+        asyncio.run(_serve(definition, again, Options(**options), log, faults, json_logs=json_logs))
     except PortTaken as error:
         raise click.UsageError(f"{error}. Fix: choose another with --port or --lambda-port") from error
+    except (BadDependencies, BadArchive, BadRecording) as error:
+        raise _NotStarted(str(error)) from error
     finally:
         log.close()
+
+
+class _NotStarted(click.ClickException):
+    """A function's code or packages cannot be provided, or nothing can be recorded.
+
+    The message may have several lines, such as pip's.
+    """
+
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002 - click's own signature
+        for line in f"Error: {self.message}".splitlines():
+            show.say_error(line)
+
+
+def with_packages(plan: Plan, log: LogWriter, *, install: bool, reload: bool) -> Plan:
+    """Finds the code and the packages of every function."""
+    plan = choose(plan, log.info, reload=reload)
+    # The field tells a test that starts a stack why the start takes long.
+    cache = PackageCache(cache_folder(os.environ), pip_install, partial(log.info, installing=True))
+    return provide(plan, cache, log.warning, install=install)
+
+
+def _prepared(provided: Callable[[Plan], Plan], log: LogWriter, definition: Definition) -> Definition:
+    """Takes the steps of the start with a changed definition."""
+    for fault in problems(definition.plan, definition.configurations):
+        log.error(fault)
+    return replace(definition, plan=provided(definition.plan))
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end an installation as Ctrl-C does."""
+
+    def end(number: int, _: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
@@ -139,7 +213,13 @@ def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
 
 
 async def _serve(
-    definition: Definition, read: Callable[[], Definition], options: Options, log: LogWriter, *, json_logs: bool
+    definition: Definition,
+    read: Callable[[], Definition],
+    options: Options,
+    log: LogWriter,
+    faults: Sequence[str],
+    *,
+    json_logs: bool,
 ) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -148,8 +228,10 @@ async def _serve(
     async with serve(definition, options, log, read) as stack:
         if json_logs:
             log.info("listening", front=stack.front_url, **{"lambda": stack.lambda_url})
+            for fault in faults:
+                log.error(fault)
         else:
-            _print_summary(definition, stack, log)
+            _print_summary(definition, stack, log, faults)
         await stopped.wait()
         log.info("stopping")
     with contextlib.suppress(NotImplementedError):
@@ -161,9 +243,9 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
     if as_json:
         show.say_json(asdict(plan), default=_jsonable)
         return
-    from lattice_bridge.cli.local_summary import tables
+    from lattice_bridge.cli.local_summary import left_out, tables
 
-    for line in tables(plan):
+    for line in (*tables(plan), *left_out(plan)):
         show.say(line)
 
 
@@ -171,11 +253,17 @@ def _jsonable(value: object) -> object:
     return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
-def _print_summary(definition: Definition, stack: Stack, log: LogWriter) -> None:
+def _print_summary(definition: Definition, stack: Stack, log: LogWriter, faults: Sequence[str]) -> None:
     from lattice_bridge.cli.local_commands import commands
-    from lattice_bridge.cli.local_summary import tables
+    from lattice_bridge.cli.local_summary import addresses, left_out_in_short, tables
 
-    for line in (*tables(definition.plan), *commands(definition, stack.front_url, stack.lambda_url)):
+    for line in (*tables(definition.plan), *left_out_in_short(definition.plan)):
+        log.info(line)
+    for line in commands(definition, stack.front_url, stack.lambda_url):
+        log.info(line)
+    for fault in faults:
+        log.error(fault)
+    for line in ([""] if faults else []) + addresses(stack.front_url, stack.lambda_url):
         log.info(line)
 
 

@@ -96,25 +96,14 @@ class Outcome(NamedTuple):
 
 
 def commands(definition: Definition, front_url: str, lambda_url: str) -> Iterator[str]:
-    """Gives the addresses of the stack, and commands to paste."""
-    yield f"Lattice front  {front_url}"
-    yield f"Lambda API     {lambda_url}"
-    yield ""
+    """Gives commands to paste."""
     for configuration in definition.configurations:
-        yield from _faults(configuration)
+        if configuration.settings is None and not configuration.faults:
+            name, address = configuration.function.name, configuration.address
+            yield f"No commands for requests to {name}: its map is not a file, but {address}."
     yield from _requests(definition, front_url)
     yield from _invoke_command(definition, lambda_url)
     yield ""
-    yield "Ctrl-C stops the stack."
-
-
-def _faults(configuration: BridgeConfiguration) -> Iterator[str]:
-    name, address = configuration.function.name, configuration.address
-    if configuration.faults:
-        yield f"{name} will answer every request with 503: {address} does not load."
-        yield from (f"  - {fault}" for fault in configuration.faults)
-    elif configuration.settings is None:
-        yield f"No commands for requests to {name}: its map is not a file, but {address}."
 
 
 def _requests(definition: Definition, front_url: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The summary that `lattice-bridge local` prints at its start: routes, functions, parts left out.
+"""The summary that `lattice-bridge local` prints at its start: routes, functions, parts left out, addresses.
 
 Rule: text of a template is data, and never read as markup.
 """
@@ -6,6 +6,9 @@ Rule: text of a template is data, and never read as markup.
 from __future__ import annotations
 
 import io
+import shutil
+from collections.abc import Iterable
+from typing import Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
@@ -14,37 +17,53 @@ from rich.text import Text
 
 from lattice_bridge.cli import show
 from lattice_bridge.local.plan.auth_policy import admitted_callers
-from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Action, Rule
+from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Action
 from lattice_bridge.local.plan.model import Plan
 
+WIDEST: Final = 120
+"""Columns that a table has at most."""
 
-def tables(plan: Plan) -> list[str]:
-    """Returns lines of text: the routes, the functions, and the parts of the template that are not emulated."""
-    routes = Table(title="Routes", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("service", "request", "goes to", "event", "callers"):
-        routes.add_column(column)
+
+def tables(plan: Plan, columns: int | None = None) -> list[str]:
+    """Returns lines of text: the routes and the functions.
+
+    Args:
+        plan: of the stack.
+        columns: of the terminal; None for those of standard output. A table has WIDEST at most.
+    """
+    width = min(WIDEST, columns or shutil.get_terminal_size((WIDEST, 24)).columns)
+    routes = _table("Routes", ("service", "rule", "requests", "go to", "event", "callers"))
     for service in plan.services:
         for rule in service.rules:
-            row = (service.name, _request(rule), *_target(rule.action), admitted_callers(service.policies))
+            order = "default" if rule.priority == DEFAULT_PRIORITY else str(rule.priority)
+            row = (service.name, order, rule.requests, *_target(rule.action), admitted_callers(service.policies))
             routes.add_row(*map(_cell, row))
-    functions = Table(title="Functions", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in ("function", "tenant isolation", "handler", "timeout", "memory"):
-        functions.add_column(column)
+    functions = _table("Functions", ("function", "environments", "handler", "timeout"))
     for function in plan.functions.values():
-        isolation = "one environment per tenant" if function.isolated else "none"
-        cells = (function.name, isolation, function.handler, f"{function.timeout:g} s", f"{function.memory} MB")
+        environments = "per tenant" if function.isolated else "shared"
+        cells = (function.name, environments, function.handler, f"{function.timeout:g} s")
         functions.add_row(*map(_cell, cells))
-    left_out = [f"  - {line}" for line in plan.left_out]
-    title = ["In the template, but not emulated here:"] if left_out else []
-    return [*_lines(routes), *_lines(functions), *title, *left_out, ""]
+    return [*_lines(routes, width), *_lines(functions, width)]
 
 
-def _request(rule: Rule) -> str:
-    match = rule.match
-    path = f"{match.path}*" if match.path_how == "Prefix" else match.path
-    headers = "".join(f" {header.name} {header.how.lower()} {header.text}" for header in match.headers)
-    priority = "default" if rule.priority == DEFAULT_PRIORITY else f"priority {rule.priority}"
-    return f"{match.method or 'any'} {path}{headers} ({priority})"
+def left_out(plan: Plan) -> list[str]:
+    """Returns lines of text: every part of the template that is not emulated."""
+    title = ["In the template, but not emulated here:"] if plan.left_out else []
+    return [*title, *(f"  - {line}" for line in plan.left_out)]
+
+
+def left_out_in_short(plan: Plan) -> list[str]:
+    """Returns the number of these parts in one line, and an empty line; nothing if everything is emulated."""
+    count = len(plan.left_out)
+    if not count:
+        return []
+    parts = "1 part is" if count == 1 else f"{count} parts are"
+    return [f"{parts} not emulated; `lattice-bridge local --plan` lists {'it' if count == 1 else 'them'}.", ""]
+
+
+def addresses(front_url: str, lambda_url: str) -> list[str]:
+    """Returns the last lines: where the stack listens. The front's URL is the last word that a person needs."""
+    return [f"Lambda API     {lambda_url}", f"Lattice front  {front_url}  (Ctrl-C stops the stack)"]
 
 
 def _target(action: Action) -> tuple[str, str]:
@@ -59,7 +78,15 @@ def _cell(text: str) -> Text:
     return Text(show.safe(text))
 
 
-def _lines(table: Table) -> list[str]:
+def _table(title: str, columns: Iterable[str]) -> Table:
+    padding = (0, 1, 0, 0)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=padding)
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
+    return table
+
+
+def _lines(table: Table, width: int) -> list[str]:
     text = io.StringIO()
-    RichConsole(file=text, width=140).print(table)
-    return [line.rstrip() for line in text.getvalue().splitlines()]
+    RichConsole(file=text, width=width, color_system=None).print(table)
+    return [*(line.rstrip() for line in text.getvalue().splitlines()), ""]

@@ -10,7 +10,7 @@ from pydantic import Field
 from lattice_bridge.cli import show
 from lattice_bridge.config.tables.jwt import JwtTable
 from lattice_bridge.config.tables.map import HeaderTable, RegistryTable, TenantTable, TestTable
-from lattice_bridge.config.tables.options import BackendTable, LatticeTable, MapTable, ReplyTable, TopTable
+from lattice_bridge.config.tables.options import BackendTable, LatticeTable, LogTable, MapTable, ReplyTable, TopTable
 from lattice_bridge.config.tables.outcome import OUTCOMES
 from lattice_bridge.config.tables.rule import WRITTEN_ANCHORS, RuleTable
 
@@ -28,6 +28,7 @@ class File(TopTable):
     lattice: LatticeTable = Field(
         default=LatticeTable(), description="The events that are accepted, and the form of replies."
     )
+    log: LogTable = Field(default=LogTable(), description="What log lines contain.")
     map: MapTable = Field(default=MapTable(), description="How the bridge follows changes of this configuration.")
     registry: RegistryTable | None = Field(
         default=None, description="The tenants, in a table of DynamoDB. Instead of [tenants]."
@@ -70,6 +71,7 @@ def _is_title(key: str, value: Any) -> bool:
 
 
 @click.command(name="schema", short_help="Print the JSON Schema of bridge.toml.")
+@show.JSON_ALWAYS
 def schema_command() -> None:
     """Print the JSON Schema of bridge.toml, for editors: see docs/tenants.md."""
     show.say_json(schema())

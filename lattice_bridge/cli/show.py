@@ -24,10 +24,28 @@ if TYPE_CHECKING:
 Cell = str | tuple[str, str]
 """A string, or a string and its style."""
 
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+"""The option of a command that prints a table or lines otherwise."""
+
+JSON_ALWAYS = click.option(
+    "--json", is_flag=True, expose_value=False, help="Changes nothing: the command always prints JSON."
+)
+"""The option of a command that prints nothing but JSON, so that a program can pass it to every command."""
+
 
 def is_terminal() -> bool:
     """Whether standard output is a terminal."""
     return sys.stdout.isatty()
+
+
+def has_colour() -> bool:
+    """Whether standard output shows colours: a terminal, without the variable `NO_COLOR` (https://no-color.org)."""
+    return is_terminal() and not os.environ.get("NO_COLOR")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts: `no errors`, `1 error`, `2 errors`."""
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 def safe(text: str) -> str:
@@ -49,6 +67,12 @@ def say_error(text: str) -> None:
     click.echo(safe(text), err=True)
 
 
+def say_fault(text: str) -> None:
+    """Prints one line on standard error, in red on a terminal."""
+    red = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    click.echo(click.style(safe(text), fg="red") if red else safe(text), err=True)
+
+
 def say_json(value: Any, *, compact: bool = False, default: Callable[[Any], Any] | None = None) -> None:
     """Prints JSON in ASCII, which contains no control character.
 
@@ -62,7 +86,8 @@ def say_json(value: Any, *, compact: bool = False, default: Callable[[Any], Any]
 
 
 def say_document(document: Mapping[str, Any]) -> None:
-    """Prints the facts of `--json`, one a line: the key, then its value, or a line for each object in its list."""
+    """Prints the facts of `--json`, one a line: the key, then its value, or a line for each object in its list
+    and each member of its object."""
     for name, value in document.items():
         for fields in _values(value):
             say(name, *fields)
@@ -70,9 +95,15 @@ def say_document(document: Mapping[str, Any]) -> None:
 
 def _values(value: Any) -> Iterator[list[str]]:
     if isinstance(value, list):
-        yield from ([_word(field) for field in entry.values()] for entry in value)
+        yield from ([_word(field) for field in _fields(entry)] for entry in value)
+    elif isinstance(value, Mapping):
+        yield from ([name, _word(field)] for name, field in value.items())
     else:
         yield [_word(value)]
+
+
+def _fields(entry: Any) -> Iterable[Any]:
+    return entry.values() if isinstance(entry, Mapping) else [entry]
 
 
 def _word(value: Any) -> str:
@@ -113,7 +144,7 @@ def draw(*parts: Cell | Table) -> None:
     """Draws the parts on the terminal, one below the other."""
     from rich.console import Console
 
-    console = Console(color_system=None if os.environ.get("NO_COLOR") else "auto", highlight=False)
+    console = Console(color_system="auto" if has_colour() else None, highlight=False)
     for part in parts:
         console.print(_drawn(part) if isinstance(part, str | tuple) else part)
 

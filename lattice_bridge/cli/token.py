@@ -15,8 +15,7 @@ from typing import Any, Final
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import read
-from lattice_bridge.config.document import parse_document
+from lattice_bridge.cli.files import GivenMap, base_option, map_option, read_map
 from lattice_bridge.errors import InvalidMap, Unauthenticated
 from lattice_bridge.identity.token import Issuer
 from lattice_bridge.local.bridge.configuration import issuers_of
@@ -42,8 +41,11 @@ LONGEST: Final = 86_400
     show_default=True,
     help="Seconds for which the token is valid.",
 )
-@click.option("--map", "map_file", type=click.Path(path_type=Path), default=Path("bridge.toml"), show_default=True)
-def token(*, issuer: str, claims: tuple[str, ...], subject: str, expires: int, map_file: Path) -> None:
+@map_option()
+@base_option
+def token(
+    *, issuer: str, claims: tuple[str, ...], subject: str, expires: int, map_name: str, base: Path | None
+) -> None:
     """Make a token of an issuer of the map, and print it. It has the iss, aud and algorithm of the issuer's table.
 
     `lattice-bridge local` accepts it beside the issuer's own tokens, also if the issuer cannot be reached. A deployed
@@ -52,9 +54,10 @@ def token(*, issuer: str, claims: tuple[str, ...], subject: str, expires: int, m
     from lattice_bridge.local.bridge.local_token import make_token
     from lattice_bridge.local.bridge.signing_key import KeyFault, algorithm_of, key_folder, local_key
 
-    found, given, now = _issuer(issuer, map_file), _claims(claims), time.time()
+    read, given, now = read_map(map_name, base), _claims(claims), time.time()
+    found = _issuer(issuer, read)
     try:
-        key = local_key(algorithm_of(found), key_folder(os.environ), map_file.resolve().parent)
+        key = local_key(algorithm_of(found), key_folder(os.environ), read.folder.resolve())
     except KeyFault as error:
         raise click.UsageError(str(error)) from error
     text = make_token(found, key, given, now=now, subject=subject, lifetime=expires)
@@ -65,18 +68,16 @@ def token(*, issuer: str, claims: tuple[str, ...], subject: str, expires: int, m
     show.say(text)
 
 
-def _issuer(name: str, map_file: Path) -> Issuer:
+def _issuer(name: str, read: GivenMap) -> Issuer:
     try:
-        issuers = {
-            entry.issuer.name: entry.issuer for entry in issuers_of(parse_document(read(map_file)), map_file.parent)
-        }
+        issuers = {entry.issuer.name: entry.issuer for entry in issuers_of(read.document, read.folder)}
     except InvalidMap as error:
         for fault in error.faults:
             show.say_error(f"error: {fault}")
         sys.exit(1)
     if name not in issuers:
         fix = f"write one of {', '.join(issuers)}" if issuers else "add a table, as in [jwt.corp]"
-        raise click.UsageError(f'--issuer: "{name}" is not an issuer of {map_file}. Fix: {fix}')
+        raise click.UsageError(f'--issuer: "{name}" is not an issuer of {read.name}. Fix: {fix}')
     return issuers[name]
 
 

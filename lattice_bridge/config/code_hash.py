@@ -15,9 +15,11 @@ from typing import Final
 FILE: Final = "code.sha256"
 """The file with the hash in a wheel, in the package's folder; written by hatch_build.py."""
 
-NOT_DEPLOYED: Final = frozenset({"cli", "deployment", "local", "packaging", "review", "testing"})
-"""Folders that are not packaged for Lambda. They decide nothing about a configuration, so they are not hashed. This is
-the only such list: the packaging and the tests of the layers read it here."""
+NOT_DEPLOYED: Final = frozenset(
+    {"__main__.py", "cli", "deployment", "local", "packaging", "project", "review", "testing"}
+)
+"""Folders and files that are not packaged for Lambda. They decide nothing about a configuration, so they are not
+hashed. This is the only such list: the packaging and the tests of the layers read it here."""
 
 _SKIPPED: Final = NOT_DEPLOYED | {"__pycache__"}
 
@@ -41,18 +43,25 @@ def hash_of(package: Path) -> str:
     Args:
         package: the package's folder.
     """
-    modules = sorted(_modules(package, ""))
+    found = modules(package)
     digest = hashlib.sha256()
-    for name, path in modules:
+    for name, path in found:
         code = path.read_bytes()
         digest.update(f"{name} {len(code)}\n".encode())
         digest.update(code)
-    return digest.hexdigest() if modules else ""
+    return digest.hexdigest() if found else ""
+
+
+def modules(package: Path) -> list[tuple[str, Path]]:
+    """The modules that are hashed and deployed: the name of each in the package, and its file. Sorted by name."""
+    return sorted(_modules(package, ""))
 
 
 def _modules(folder: Path, within: str) -> Iterator[tuple[str, Path]]:
     for path in folder.iterdir():
+        if path.name in _SKIPPED:
+            continue
         if path.suffix == ".py":
             yield f"{within}{path.name}", path
-        elif path.name not in _SKIPPED and path.is_dir():
+        elif path.is_dir():
             yield from _modules(path, f"{within}{path.name}/")

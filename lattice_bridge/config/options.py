@@ -18,6 +18,7 @@ from lattice_bridge.formats.reply import SetCookie
 from lattice_bridge.invoke.call import Invocation
 
 Invoker = Literal["direct", "boto3"]
+LoggedCaller = Literal["key", "full"]
 
 DEFAULT_TIMEOUT: Final = 28.0
 DEFAULT_REFRESH: Final = 60.0
@@ -104,6 +105,8 @@ class Options:
         scheme: of the connection between clients and Lattice.
         refresh: seconds between two reloads of the configuration.
         invoker: `direct` signs and sends requests itself, `boto3` leaves that to boto3.
+        log_caller: what the log line of a refused request contains of its caller: the `key`, which names no person, or
+            the `full` principal and the subjects of tokens.
     """
 
     backends: tuple[Backend, ...] = ()
@@ -113,6 +116,7 @@ class Options:
     scheme: Scheme = FORWARDED_SCHEME
     refresh: float = DEFAULT_REFRESH
     invoker: Invoker = "direct"
+    log_caller: LoggedCaller = "key"
 
     def with_function(self, function: str | None) -> Options:
         """These options with another function for the backend whose path is `/`, which is added if there is none."""

@@ -56,6 +56,19 @@ def read_regular_file(path: str | Path, limit: int, *, within: Path | None = Non
     Raises:
         BadFile: there is none, it is not readable, not a regular file, over the limit, or outside of `within`.
     """
+    return _bounded(path, _read(path, limit + 1, within), limit)
+
+
+def read_head(path: str | Path, count: int) -> bytes:
+    """The first bytes of a regular file, or all if it has fewer.
+
+    Raises:
+        BadFile: as `read_regular_file`, whatever its size.
+    """
+    return _read(path, count, None)
+
+
+def _read(path: str | Path, count: int, within: Path | None) -> bytes:
     place: str | Path = path
     try:
         if within is not None:
@@ -67,12 +80,11 @@ def read_regular_file(path: str | Path, limit: int, *, within: Path | None = Non
         descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             _refuse_other_kinds(path, os.fstat(file.fileno()))
-            content = file.read(limit + 1)
+            return file.read(count)
     except OSError as error:
         raise BadFile(path, error.strerror or type(error).__name__, "name a file that you can read") from error
     except ValueError as error:  # a NUL or a lone surrogate in the path
         raise BadFile(path, "not a file's name", "name a file that you can read") from error
-    return _bounded(path, content, limit)
 
 
 def read_argument(path: str | Path, limit: int) -> bytes:

@@ -21,7 +21,7 @@ from lattice_bridge.config.map_settings import (
     read_key_file,
 )
 from lattice_bridge.errors import BridgeError, InvalidMap
-from lattice_bridge.identity.token import NO_TOKENS, TokenReader, Tokens
+from lattice_bridge.identity.token import NO_TOKENS, Issuer, TokenReader, Tokens
 from lattice_bridge.message import Request
 from lattice_bridge.tenancy.decide import Decision, decide
 from lattice_bridge.tenancy.rules import Find, Rules
@@ -145,6 +145,11 @@ class TenantMap:
             _check_key_files(settings, folder)
         lookups = _taken_over(settings, folder, previous.lookups if previous else Lookups(), region)
         return cls(rules, document.sha256, _token_reader(settings, folder, lookups.key_sets), lookups)
+
+    @property
+    def issuers(self) -> tuple[Issuer, ...]:
+        """The issuers of `[jwt]`."""
+        return () if self._token_reader is None else self._token_reader.issuers
 
     def warm(self) -> None:
         """Connects to the registry and fetches the key sets. Waits for them for `WARM_TIMEOUT` seconds at most."""

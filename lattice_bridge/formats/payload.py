@@ -2,6 +2,11 @@
 
 Rule: a header that the backend reads as the bridge's is the bridge's. Every spelling of a reserved header is dropped,
 then ours is set. The caller's credentials are not forwarded, neither in headers nor in the query.
+
+Added are the decided tenant, the request's id, and how often the request has passed the bridge. Left out are a client's
+headers whose names read as one of these; credentials that the configuration does not keep; hop-by-hop headers
+(`connection: x-tenant-id` tells a proxy behind the function to drop ours); and, unless the event is V1,
+`x-amzn-lattice-*`.
 """
 
 from __future__ import annotations
@@ -33,6 +38,32 @@ _BODY: Final = "body"
 """The field of the body, in all formats."""
 
 
+class _Form(NamedTuple):
+    """The parts of a request for which a format has no field, or a field of its own.
+
+    Attributes:
+        caller_in_headers: headers name the caller, so its fields must be such that no reader finds two fields in one.
+        identity_headers: the format has no field for the caller, so the backend gets the headers of V1.
+        is_proxied: the format is that of a service that adds `x-forwarded-*`, and perhaps headers of its own.
+        has_authorizer: the context of an authorizer contains the tenant and the caller.
+    """
+
+    caller_in_headers: bool = False
+    identity_headers: bool = False
+    is_proxied: bool = False
+    has_authorizer: bool = False
+
+
+_FORMS: Final[Mapping[str, _Form]] = {
+    "lattice-v1": _Form(caller_in_headers=True),
+    "lattice-v2": _Form(),
+    "apigateway-v1": _Form(is_proxied=True, has_authorizer=True),
+    "apigateway-v2": _Form(is_proxied=True, has_authorizer=True),
+    "alb": _Form(is_proxied=True, caller_in_headers=True, identity_headers=True),
+}
+"""Each payload but `lattice`, which is written as the event came."""
+
+
 def encode(
     request: Request,
     *,
@@ -48,16 +79,9 @@ def encode(
 ) -> bytes:
     """The event for the backend, as JSON.
 
-    Added are the decided tenant, the request's id, and how often the request has passed the bridge. Left out are a
-    client's headers whose names read as one of these; credentials that `keep` does not name; hop-by-hop headers
-    (`connection: x-tenant-id` tells a proxy behind the function to drop ours); and, unless the event is V1,
-    `x-amzn-lattice-*`.
-
     Args:
-        request: as it was parsed.
-        tenant: the decided tenant.
-        tenant_header: the header that names it, in lower case.
-        request_id: Lattice's id of the request, or Lambda's.
+        request, request_id: as it was parsed; Lattice's id of it, or Lambda's.
+        tenant, tenant_header: the decided tenant, and the header that names it, in lower case.
         keep: headers with credentials that are forwarded all the same.
         credentials: further headers with credentials: those that carry tokens.
         limit: bytes of JSON.
@@ -84,7 +108,7 @@ def encode(
     return written
 
 
-def convert(request: Request, payload: Format, now: float) -> dict[str, Any]:
+def convert(request: Request, payload: Payload, now: float) -> dict[str, Any]:
     """The event in another format, for the request alone: the bridge adds nothing, and leaves out only a client's
     headers that read as `x-amzn-lattice-*`.
 
@@ -92,7 +116,7 @@ def convert(request: Request, payload: Format, now: float) -> dict[str, Any]:
         BadRequest, Forbidden: as for `encode`.
     """
     screen = _Screen(frozenset(), frozenset(), frozenset(), request.format)
-    if payload == request.format:
+    if payload in ("lattice", request.format):
         return _as_it_came(request, screen, {})
     headers = tuple(pair for pair in request.headers if screen.passes(pair[0]))
     request_id = request.request_id or ""
@@ -101,7 +125,7 @@ def convert(request: Request, payload: Format, now: float) -> dict[str, Any]:
 
 def load_format(payload: Payload) -> None:
     """Imports the modules of a format, so that the first request does not wait for it."""
-    if payload not in ("lattice", "lattice-v1", "lattice-v2"):  # which are always imported
+    if (form := _FORMS.get(payload)) is not None and form.is_proxied:  # the others are always imported
         module_of(payload)
         _gateway()
 
@@ -141,14 +165,14 @@ def _write(
     tenant: str | None,
 ) -> dict[str, Any]:
     """The event in another format than the request came in, with these headers and this query."""
-    module, caller = module_of(payload), request.caller
-    if payload in ("lattice-v1", "alb"):  # formats that name the caller in headers
+    form, module, caller = _FORMS[payload], module_of(payload), request.caller
+    if form.caller_in_headers:
         caller = lattice_v1.without_ambiguous_fields(caller)
-    if payload not in ("lattice-v1", "lattice-v2"):
+    if form.is_proxied:
         if own := module.OWN_HEADERS:
             headers = tuple(pair for pair in headers if not names.fold(pair[0]).startswith(own))
         headers = _gateway().forwarded_headers(request, headers, scheme)
-    if payload == "alb":  # has no field for the caller, so the backend gets the headers of V1
+    if form.identity_headers:
         headers = (*headers, *lattice_v1.identity_headers(caller).items())
     outgoing = with_fields(
         request,
@@ -158,7 +182,7 @@ def _write(
         caller=caller,
         time_epoch=request.time_epoch or int(now * 1_000_000),
     )
-    if payload not in ("apigateway-v1", "apigateway-v2"):
+    if not form.has_authorizer:
         return dict(module.write(outgoing))
     decided = {} if tenant is None else {"tenantId": tenant}  # the name that authorizers commonly use
     written: dict[str, Any] = module.write(outgoing, {**decided, **lattice_v2.identity(caller)})

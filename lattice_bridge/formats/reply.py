@@ -335,19 +335,29 @@ def _too_large(size: int, limit: int) -> BackendFailed:
     return BackendFailed("reply_too_large", f"the reply would be {size} bytes of JSON; at most {limit} are accepted")
 
 
-def problem(refusal: BridgeError, request_id: str) -> Response:
+def problem(refusal: BridgeError, request_id: str, *, bearer: bool = False) -> Response:
     """The response for a refusal, as RFC 9457 describes it.
 
     It does not contain the reason: a caller that learns why it was refused learns about other callers and tenants.
+
+    Args:
+        refusal: the error that ended the request.
+        request_id: as in the log.
+        bearer: whether a token in `authorization` may be accepted. The challenge is the same with and without a token:
+            RFC 6750's `error` and `error_description` would contain the reason.
     """
     body = {"title": refusal.title, "status": refusal.status, "requestId": request_id}
     headers = [("content-type", "application/problem+json"), ("cache-control", "no-store")]
     if refusal.status == 401:  # RFC 9110 §11.6.1 requires a challenge; Lattice accepts this one
-        headers.append(("www-authenticate", "AWS4-HMAC-SHA256"))
+        headers.append(("www-authenticate", _BOTH_CHALLENGES if bearer else _CHALLENGE))
     if refusal.retry_after is not None:
         headers.append(("retry-after", str(refusal.retry_after)))
     return Response(refusal.status, tuple(headers), json.dumps(body).encode())
 
+
+_CHALLENGE: Final = "AWS4-HMAC-SHA256"
+_BOTH_CHALLENGES: Final = f'{_CHALLENGE}, Bearer realm="api"'
+"""RFC 6750 §3 requires a parameter after `Bearer`. The realm is constant, so it says nothing."""
 
 ACCEPTED: Final = Response(202)
 """The answer to a request whose backend is invoked asynchronously."""

@@ -417,6 +417,11 @@ class TokenReader:
         for issuer, key_for in issuers:
             self._by_header.setdefault(issuer.header, []).append(VerifiedTokenCache(issuer, key_for))
 
+    @property
+    def issuers(self) -> tuple[Issuer, ...]:
+        """The issuers whose tokens are accepted."""
+        return tuple(cache.issuer for caches in self._by_header.values() for cache in caches)
+
     def tokens_in(self, header: Callable[[str], str | None]) -> Tokens:
         """The tokens in a request's headers, verified.
 

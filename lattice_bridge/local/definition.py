@@ -5,17 +5,19 @@ Rule: read as a whole. If a file of a changed definition does not load, the old 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration, read_configurations
+from lattice_bridge.local.environments.dependencies import BadDependencies
+from lattice_bridge.local.environments.manifest import MANIFESTS
 from lattice_bridge.local.front.identities import BadIdentities, Identity, stack_identities
 from lattice_bridge.local.front.rule_identities import rule_identities
 from lattice_bridge.local.plan.listener_rules import EventVersion
-from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Plan
 from lattice_bridge.local.plan.reader import read_plan
 
 
@@ -31,13 +33,26 @@ class Definition:
         plan: of the template.
         configurations: of the plan's bridges.
         identities: that may sign, by access key.
-        files: the files that it was read from, whether they exist or not.
+        sources: the template, the identities and the maps that it was read from, whether they exist or not.
     """
 
     plan: Plan
     configurations: tuple[BridgeConfiguration, ...]
     identities: Mapping[str, Identity]
-    files: tuple[Path, ...]
+    sources: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files whose change makes another definition: the sources, zips, and lists of packages."""
+        found = (file for function in self.plan.functions.values() for file in _files_of(function))
+        return tuple(dict.fromkeys((*self.sources, *found)))
+
+
+def _files_of(function: Function) -> Iterator[Path]:
+    if function.code.is_file():
+        yield function.code
+    elif function.handler != BRIDGE_HANDLER:  # the installed bridge serves it, or its own code, which is not installed
+        yield from (function.code / name for name in MANIFESTS)
 
 
 def read_definition(
@@ -70,17 +85,21 @@ def read_definition(
     return Definition(plan, configurations, signers, (template, file or beside, *dict.fromkeys(maps)))
 
 
-def reread(read: Callable[[], Definition]) -> Definition:
+def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Definition]) -> Definition:
     """Reads a definition again, after a file has changed.
 
+    Args:
+        read: as `read_definition`.
+        prepare: provides the packages of the functions.
+
     Raises:
-        DoesNotLoad: the template, the identities, or a map.
+        DoesNotLoad: the template, the identities, a map, or the packages of a function.
     """
     try:
         found = read()
-    except (BadTemplate, BadIdentities) as error:
+        for configuration in found.configurations:
+            if configuration.faults:
+                raise DoesNotLoad(f"{configuration.address}: {'; '.join(configuration.faults)}")
+        return prepare(found)
+    except (BadTemplate, BadIdentities, BadDependencies) as error:
         raise DoesNotLoad(str(error)) from error
-    for configuration in found.configurations:
-        if configuration.faults:
-            raise DoesNotLoad(f"{configuration.address}: {'; '.join(configuration.faults)}")
-    return found

@@ -1,4 +1,4 @@
-"""Writes the log of the stack: lines for a person, or JSON for a machine.
+"""Writes the log of the stack: lines for a person, or JSON for a program.
 
 Rule: the stack never waits for the log. A thread writes it. If functions print faster than the terminal shows, or the
 reader has gone, lines are dropped and counted.
@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import queue
 import sys
 import threading
-import time
+from collections.abc import Iterable
 from typing import Final, TextIO
 
-import click
-
-from lattice_bridge.local.web.printable import printable
+from lattice_bridge.local.front.data_plane import AnsweredRequest
+from lattice_bridge.local.json_lines import JsonLines
+from lattice_bridge.local.terminal_lines import TerminalLines
 
 QUEUE_LINES: Final = 10_000
 CLOSE_SECONDS: Final = 2.0
 
-TAB: Final = "\t"
-_COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
-
 
 class WarningHandler(logging.Handler):
-    """Writes the warnings of Python's logging to the stack's log.
+    """Writes the warnings of the stack's own modules to its log, and the errors of libraries.
 
-    The stack's own modules log there, and uvicorn: requests that it could not read, and errors of an application.
+    The warnings of libraries are not written. They advise on an application that uses the library, as in "No supported
+    WebSocket library detected. Please use pip install 'uvicorn[standard]'", and no advice of them fits the stack.
     """
 
     def __init__(self, log: LogWriter) -> None:
@@ -42,13 +39,16 @@ class WarningHandler(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, asyncio.CancelledError):
             return  # a request that was running when the stack stopped
+        is_own = record.name.startswith("lattice_bridge.")
+        if not is_own and record.levelno < logging.ERROR:
+            return
         cause = f": {type(error).__name__}: {error}" if error else ""
-        source = "" if record.name.startswith("lattice_bridge.") else f"{record.name}: "
+        source = "" if is_own else f"{record.name}: "
         self._log.warning(f"{source}{record.getMessage().strip()}{cause}")
 
 
 class LogWriter:
-    """Writes lines from any thread.
+    """Writes lines from any thread, and observes the requests of the front.
 
     Args:
         stream: must have a file descriptor, which is written to directly.
@@ -61,8 +61,7 @@ class LogWriter:
         # waits for.
         self._descriptor = stream.fileno()
         self._encoding = stream.encoding or "utf-8"
-        self._as_json = as_json
-        self._colour = colour
+        self._form = JsonLines() if as_json else TerminalLines(colour=colour, width=self._columns)
         self._lines: queue.Queue[str] = queue.Queue(QUEUE_LINES)
         self._dropped = 0
         self._closing = threading.Event()
@@ -70,42 +69,51 @@ class LogWriter:
         self._writer.start()
 
     def function_output(self, label: str, line: str) -> None:
-        """Writes a line of a function's output. Metric lines are for CloudWatch, and are not shown to a person."""
-        if self._as_json:
-            self._put(json.dumps({"time": time.time(), "environment": label, "line": line}))
-        elif not line.startswith('{"_aws":'):
-            self._put(f"{self._coloured(label)}  {printable(line, keep=TAB)}")
+        """Writes a line of a function's output."""
+        self._put(self._form.function_output(label, line))
+
+    def invoking(self, request_id: str, function: str, trace_id: str) -> None:
+        """Takes a request that the front passes to a target."""
+        self._form.invoking(request_id, function, trace_id)
+
+    def invoked(self, function: str, trace_id: str) -> None:
+        """Takes an invocation, with the trace id that its caller sent."""
+        self._form.invoked(function, trace_id)
+
+    def answered(self, request: AnsweredRequest) -> None:
+        """Writes a request of the front."""
+        self._put(self._form.answered(request))
+
+    def error(self, text: str) -> None:
+        """Writes a fault that the developer has to fix."""
+        self._put(self._form.message("error", text))
 
     def warning(self, text: str) -> None:
         """Writes a warning for the developer."""
-        self._put(self._formatted("warning", text))
+        self._put(self._form.message("warning", text))
 
     def info(self, text: str, **fields: object) -> None:
         """Writes what the stack itself does. `fields` are added to the JSON."""
-        self._put(self._formatted("info", text, **fields))
+        self._put(self._form.message("info", text, **fields))
 
     def close(self) -> None:
         """Writes the remaining lines, if a reader takes them."""
         self._closing.set()
         self._writer.join(CLOSE_SECONDS)
 
-    def _formatted(self, level: str, text: str, **fields: object) -> str:
-        if self._as_json:
-            return json.dumps({"time": time.time(), "level": level, "message": text, **fields})
-        text = printable(text)
-        return click.style(text, fg="yellow") if self._colour and level == "warning" else text
-
-    def _coloured(self, label: str) -> str:
-        label = printable(label)
-        if not self._colour:
-            return f"[{label}]"
-        return click.style(f"[{label}]", fg=_COLOURS[sum(label.partition("#")[0].encode()) % len(_COLOURS)])
-
-    def _put(self, line: str) -> None:
+    def _columns(self) -> int | None:
+        """The width of the terminal; None if the stream is none. A terminal that does not know it has 80 columns."""
         try:
-            self._lines.put_nowait(line)
-        except queue.Full:
-            self._dropped += 1
+            return os.get_terminal_size(self._descriptor).columns or 80
+        except OSError:
+            return None
+
+    def _put(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            try:
+                self._lines.put_nowait(line)
+            except queue.Full:
+                self._dropped += 1
 
     def _write(self) -> None:
         with contextlib.suppress(OSError):  # the reader has gone: the queue fills, and lines are dropped
@@ -114,7 +122,9 @@ class LogWriter:
                     self._send(self._lines.get(timeout=0.1))
                 if self._dropped and self._lines.empty():
                     dropped, self._dropped = self._dropped, 0
-                    self._send(self._formatted("warning", f"… {dropped} lines dropped: printed faster than shown"))
+                    lines = "1 line" if dropped == 1 else f"{dropped} lines"
+                    for line in self._form.message("warning", f"… {lines} dropped: printed faster than shown"):
+                        self._send(line)
 
     def _send(self, line: str) -> None:
         data = f"{line}\n".encode(self._encoding, "backslashreplace")

@@ -18,11 +18,13 @@ from typing import Final
 from lattice_bridge.local.aws.lambda_api import execution_role_variables, lambda_api
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.bridge.trust import LocalTrust
-from lattice_bridge.local.definition import Definition, DoesNotLoad, reread
+from lattice_bridge.local.definition import Definition, DoesNotLoad
+from lattice_bridge.local.environments.archive import BadArchive, Zips
 from lattice_bridge.local.environments.environment import SharedSettings
+from lattice_bridge.local.environments.installed import installed
 from lattice_bridge.local.environments.launcher import TMP
 from lattice_bridge.local.environments.packages import compile_packages
-from lattice_bridge.local.environments.pool import EnvironmentPool, watch
+from lattice_bridge.local.environments.pool import EnvironmentPool, counted, watch
 from lattice_bridge.local.environments.processes import (
     adopt_orphans,
     kill_children,
@@ -30,8 +32,9 @@ from lattice_bridge.local.environments.processes import (
     kill_marked,
     stack_mark,
 )
-from lattice_bridge.local.environments.storage import Storage
+from lattice_bridge.local.environments.storage import Storage, stack_folder
 from lattice_bridge.local.front.data_plane import LatticeDataPlane
+from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Scope, Send
@@ -52,7 +55,8 @@ class Options:
         lambda_port: of the Lambda API; 0 for a free one, None for LAMBDA_PORT or, if that is in use, a free one.
         max_environments: the highest number of environments, busy or idle.
         idle_seconds: after which an idle environment is ended.
-        reload: whether environments restart after their code has changed.
+        reload: whether environments restart after their code has changed, and a changed definition is served.
+        record: the folder into which requests are recorded; None for no recording.
     """
 
     port: int = 8080
@@ -60,6 +64,7 @@ class Options:
     max_environments: int = 64
     idle_seconds: float = 600.0
     reload: bool = False
+    record: Path | None = None
 
 
 @dataclass(slots=True)
@@ -90,17 +95,22 @@ async def serve(
         definition: of the start.
         options: of the stack.
         log: for the developer.
-        read: with `reload`: reads a definition, as `read_definition` does, after one of its files has changed.
+        read: with `reload`: reads the definition after one of its files has changed, as `reread` does, in a thread.
 
     Raises:
         PortTaken: one of the ports is in use.
+        BadArchive: the zip of a function cannot be unpacked.
+        BadRecording: requests cannot be recorded into the folder.
     """
-    plan = definition.plan
+    recorder = None if options.record is None else Recorder(options.record)
     stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
     adopt_orphans()
     await asyncio.to_thread(kill_left_behind)
     async with AsyncExitStack() as started:
-        storage = await started.enter_async_context(Storage.open(plan))
+        folder = await started.enter_async_context(stack_folder())
+        zips = Zips(folder)
+        plan = await asyncio.to_thread(zips.unpacked, definition.plan)
+        storage = Storage(folder, plan)
         trust = LocalTrust(storage.shared, log)
         plan = (await trust.applied(plan)).plan
         storage.keep(plan)
@@ -113,22 +123,23 @@ async def serve(
         variables = execution_role_variables(lambda_url)
         shared = SharedSettings(stack_id, plan.region, variables, storage, log.function_output)
         environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
-        service = LambdaService(plan.functions, plan.region, environments)
+        service = LambdaService(plan.functions, plan.region, environments, log.invoked)
         late_app.app = lambda_api(service, plan.region)
         # These tasks do not delay the first response, except that environments wait for the storage's test.
         preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
         running = (*preparing, environments.reap(), service.work())
         tasks = [asyncio.create_task(task) for task in running]
         if options.reload:
-            tasks.append(asyncio.create_task(watch(lambda: service.functions.values(), environments, log.info)))
+            watching = watch(lambda: service.functions.values(), environments, log.info, options.record)
+            tasks.append(asyncio.create_task(watching))
         started.push_async_callback(environments.close)
         started.push_async_callback(_cancel, tasks)
         started.callback(service.report_waiting)
-        front = LatticeDataPlane(plan, service, definition.identities)
+        front = LatticeDataPlane(plan, service, definition.identities, log, recorder)
         names = _names(plan)
         front_server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(front_server.stop)
-        served = _Served(storage, environments, service, front, names, trust, log)
+        served = _Served(zips, storage, environments, service, front, names, trust, log)
         tasks.append(asyncio.create_task(served.follow(definition, read if options.reload else None)))
         yield Stack(f"http://{HOST}:{front_server.port}", lambda_url, environments)
 
@@ -138,6 +149,7 @@ class _Served:
 
     def __init__(
         self,
+        zips: Zips,
         storage: Storage,
         environments: EnvironmentPool,
         service: LambdaService,
@@ -146,6 +158,7 @@ class _Served:
         trust: LocalTrust,
         log: LogWriter,
     ) -> None:
+        self._zips = zips
         self._storage = storage
         self._environments = environments
         self._service = service
@@ -171,21 +184,22 @@ class _Served:
                 continue
             active = now if changed else active
             try:
-                found = await asyncio.to_thread(reread, read) if changed and read else definition
+                found = await asyncio.to_thread(read) if changed and read else definition
                 count = await self._replace(found)
-            except (DoesNotLoad, OSError) as error:
-                self._log.warning(
-                    f"changed: {_listed(changed)}; it does not load, so the old one stays active: {error}"
-                )
+            except (DoesNotLoad, BadArchive, OSError) as error:
+                text = f"changed: {_listed(changed)}; it does not load, so the old one stays active: {error}"
+                for line in text.splitlines():  # pip's messages have several
+                    self._log.warning(line)
                 continue
             definition, active = found, {path: active.get(path, _state(path)) for path in found.files}
             if changed and read:
-                restarts = f", and environments restart: {count}" if count else ""
+                restarts = f"; {counted(count)} will restart" if count else ""
                 self._log.info(f"changed: {_listed(changed)}; active now{restarts}")
 
     async def _replace(self, definition: Definition) -> int:
         """Serves another definition from now on. Returns the number of environments that restart."""
-        plan, copied = await self._trust.applied(definition.plan)
+        unpacked = await asyncio.to_thread(self._zips.unpacked, definition.plan)
+        plan, copied = await self._trust.applied(unpacked)
         before = self._service.functions
         stale = {name for name, function in before.items() if plan.functions.get(name) != function}
         self._storage.keep(plan)
@@ -218,13 +232,20 @@ def _state(path: Path) -> object:
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:
-    reason = await storage.probe()
+    finding = asyncio.to_thread(_find_installed)
+    reason, _ = await asyncio.gather(storage.probe(), finding)
     if reason is not None:
         log.warning(
             f"Tenants share this machine's {TMP} here ({reason}). Each environment has a folder of its own as TMPDIR; "
             "every tenant can read files that a function writes elsewhere."
         )
     await storage.remove_left_behind()
+
+
+def _find_installed() -> None:
+    """Fills the cache, so that the first cold start does not wait for it."""
+    for with_bridge in (True, False):
+        installed(with_bridge=with_bridge)
 
 
 class _LateApplication:

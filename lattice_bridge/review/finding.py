@@ -6,9 +6,11 @@ Rule: a finding names a rule, a tenant or a table, what follows from it, and the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from urllib.parse import quote
+
+from lattice_bridge.review.coverage import Coverage
 
 Level = Literal["error", "warning"]
 
@@ -42,12 +44,14 @@ def line_of(text: str, subject: str | None) -> int:
     return 1
 
 
-def sarif(findings: Iterable[tuple[Finding, str, int]]) -> Mapping[str, Any]:
+def sarif(findings: Iterable[tuple[Finding, str, int]], coverage: Coverage | None = None) -> Mapping[str, Any]:
     """One run of the tool as SARIF 2.1.0, which code hosts accept.
 
     Args:
         findings: each with the path of its file, and the line in it, counted from 1.
+        coverage: the parts of the map that were checked, which become a property of the run.
     """
+    covered = {} if coverage is None else {"properties": {"covered": asdict(coverage)}}
     return {
         "version": "2.1.0",
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -55,6 +59,7 @@ def sarif(findings: Iterable[tuple[Finding, str, int]]) -> Mapping[str, Any]:
             {
                 "tool": {"driver": {"name": "lattice-bridge check"}},
                 "results": [_result(finding, path, line) for finding, path, line in findings],
+                **covered,
             }
         ],
     }

@@ -1,4 +1,4 @@
-"""This process: how much time has passed, background threads, forks, and the garbage collector.
+"""This process: how much time has passed, its secret, background threads, forks, and the garbage collector.
 
 Rule: nothing here waits. A background thread never keeps the process alive, a pause of the collector always ends, and
 an object that holds connections, a lock or the mark of a thread's work gives them up in a forked child.
@@ -13,6 +13,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 # ---- forks ----------------------------------------------------------------------------------------------------------
 
@@ -38,6 +39,15 @@ def _reset() -> None:
 
 
 os.register_at_fork(after_in_child=_reset)
+
+
+# ---- a secret -------------------------------------------------------------------------------------------------------
+
+
+@cache
+def process_secret() -> bytes:
+    """32 random bytes, made at the first call. They are never written anywhere, and end with the process."""
+    return os.urandom(32)
 
 
 # ---- threads --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ grants nothing: it chooses one of the tenants that the evidence allows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lattice_bridge.errors import BadRequest, BridgeError, Forbidden, Unauthenticated
 from lattice_bridge.message import is_tenant_id
@@ -24,6 +24,7 @@ class Decision:
         rule: the id of the rule that decided, also if it refused; None if no rule was reached.
         refusal: the reason of the refusal; None if allowed.
         chosen_by: what selected the tenant: the `rule`, because it allows only one, or the `header`.
+        subject: what was refused, for the log line; None if allowed, or if the request was refused before.
 
     >>> decision = Decision(refusal=Forbidden("no_rule"))
     >>> decision.allowed, decision.reason, decision.status
@@ -34,6 +35,7 @@ class Decision:
     rule: str | None = None
     refusal: BridgeError | None = None
     chosen_by: str | None = None
+    subject: Subject | None = field(default=None, repr=False, compare=False)  # contains claims, so it is never printed
 
     @property
     def allowed(self) -> bool:
@@ -88,7 +90,7 @@ def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision
         tenant = _registered(_select(subject, _agreed(subject, owners), rules), find or rules.tenants.get)
         return Decision(tenant, rule.id, chosen_by="rule" if subject.requested_tenant is None else "header")
     except BridgeError as refusal:
-        return Decision(None, rule.id if rule else None, refusal)
+        return Decision(None, rule.id if rule else None, refusal, subject=subject)
 
 
 def _check_requested_tenant(subject: Subject) -> None:

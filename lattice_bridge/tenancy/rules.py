@@ -3,7 +3,7 @@
 Rule: no file formats, no I/O, no order, no patterns. A rule is found by the key of its anchor. If several keys of a
 caller have rules, the most specific one is the owner of the request, and no broader rule is tried.
 
-To add a condition, add an entry to `_FACTS`.
+To add a condition, add an entry to `FACTS`.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class Condition:
     values: frozenset[str]
 
     def holds(self, subject: Subject) -> bool:
-        return any(fact in self.values for fact in _FACTS[self.kind](subject))
+        return any(fact in self.values for fact in FACTS[self.kind](subject))
 
     def may_hold(self, subject: Subject) -> bool:
         """Whether it holds, or the event does not contain the fact. A V1 event contains no service: it must not escape
         a deny rule by that."""
-        return not _FACTS[self.kind](subject) or self.holds(subject)
+        return not FACTS[self.kind](subject) or self.holds(subject)
 
 
 def _vpc(subject: Subject) -> tuple[str, ...]:
@@ -64,13 +64,14 @@ def _if_present(value: str | None) -> tuple[str, ...]:
     return () if value is None else (value,)
 
 
-_FACTS: Final[Mapping[ConditionKind, Callable[[Subject], tuple[str, ...]]]] = {
+FACTS: Final[Mapping[ConditionKind, Callable[[Subject], tuple[str, ...]]]] = {
     "vpc": _vpc,
     "org": lambda subject: _if_present(subject.caller.org_id),
     "service": lambda subject: _if_present(subject.service_arn),
     "network": lambda subject: _if_present(subject.service_network_arn),
     "jwt": lambda subject: tuple(subject.tokens),
 }
+"""Kind of condition → the facts of a subject that are compared with its values."""
 
 
 # ---- outcomes -------------------------------------------------------------------------------------------------------
@@ -96,14 +97,15 @@ class TenantFrom:
     def tenants(self, subject: Subject) -> frozenset[str]:
         """The names, read through the pattern. Empty if one of them is missing, is not a string, or does not fit: a
         list that is only partly understood may mean something else to its issuer."""
-        value = self._value(subject)
+        value = self.value(subject)
         values = value if self.is_list else [value]
         if not isinstance(values, list):
             return frozenset()
         names = [self.pattern.tenant_in(one) if isinstance(one, str) else None for one in values]
         return frozenset() if None in names else frozenset(name for name in names if name is not None)
 
-    def _value(self, subject: Subject) -> object:
+    def value(self, subject: Subject) -> object:
+        """The evidence that contains the name; None if it is absent."""
         if self.source == "session":
             return subject.caller.session_name
         if self.source == "x509_san_uri":

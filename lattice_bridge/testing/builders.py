@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from json import dumps
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict, Unpack
 from urllib.parse import quote
 
 from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS
@@ -28,6 +28,7 @@ HOST: Final = "orders.example.com"
 ACCOUNT: Final = "111122223333"
 REGION: Final = "eu-west-1"
 VPC: Final = "vpc-0a1b2c3d4e5f60718"
+CLIENT_ADDRESS: Final = "10.0.1.20"
 SESSION: Final = "i-0123456789abcdef0"
 """The default session of a role: the sessions of an instance have its id as their name."""
 
@@ -41,6 +42,37 @@ _SESSION: Final = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}")
 _TARGET: Final = re.compile(r"/[!-\"$-~]*")
 
 
+class EventOptions(TypedDict, total=False):
+    """The arguments of `lattice_event` about the caller and about Lattice. Each may be left out.
+
+    Attributes:
+        principal: the ARN of the caller that Lattice authenticated, in any spelling: the role
+            `arn:aws:iam::111122223333:role/blue-api` signs as one of its sessions. None for an unsigned request.
+        session_name: the name of the role's session; by default the one in the ARN, or an instance's.
+        org_id: the principal's organisation, `o-…`.
+        x509: fields of the certificate, with IAM Roles Anywhere: `{"san_uri": "spiffe://…"}`; fields as in `X509`.
+        source_vpc: `vpc-…`, or an ARN.
+        client_address: the address that Lattice saw.
+        service_arn, service_network_arn, target_group_arn: not in a V1 event.
+        region: the service's Region; by default the one in `service_arn`.
+        request_id: Lattice's id of the request.
+        time: when Lattice received it: microseconds since 1970, or a datetime with a zone. Not in a V1 event.
+    """
+
+    principal: str | None
+    session_name: str | None
+    org_id: str | None
+    x509: X509 | Mapping[str, str] | None
+    source_vpc: str
+    client_address: str
+    service_arn: str | None
+    service_network_arn: str | None
+    target_group_arn: str | None
+    region: str | None
+    request_id: str
+    time: int | datetime
+
+
 def lattice_event(
     version: Literal[1, 2] = 2,
     method: str = "GET",
@@ -49,18 +81,7 @@ def lattice_event(
     headers: Headers = (),
     body: bytes | str = b"",
     json: Any = ...,
-    principal: str | None = None,
-    session_name: str | None = None,
-    org_id: str | None = None,
-    x509: X509 | Mapping[str, str] | None = None,
-    source_vpc: str = VPC,
-    client_address: str = "10.0.1.20",
-    service_arn: str | None = None,
-    service_network_arn: str | None = None,
-    target_group_arn: str | None = None,
-    region: str | None = None,
-    request_id: str = REQUEST_ID,
-    time: int | datetime = TIME,
+    **options: Unpack[EventOptions],
 ) -> dict[str, Any]:
     """The event that a function behind a Lattice target group receives. The same arguments make the same event.
 
@@ -74,36 +95,19 @@ def lattice_event(
         headers: those of the client. `host` is added if it is missing; `x-forwarded-for` always, as Lattice does.
         body: bytes, or text as UTF-8. Base64 in the event unless the `content-type` is one for text: docs/wire.md §1.
         json: a value to send as JSON instead of `body`. Adds the `content-type` if it is missing.
-        principal: the ARN of the caller that Lattice authenticated, in any spelling: the role
-            `arn:aws:iam::111122223333:role/blue-api` signs as one of its sessions. None for an unsigned request.
-        session_name: the name of the role's session; by default the one in the ARN, or an instance's.
-        org_id: the principal's organisation, `o-…`.
-        x509: fields of the certificate, with IAM Roles Anywhere: `{"san_uri": "spiffe://…"}`; fields as in `X509`.
-        source_vpc: `vpc-…`, or an ARN.
-        client_address: the address that Lattice saw.
-        service_arn, service_network_arn, target_group_arn: not in a V1 event.
-        region: the service's Region; by default the one in `service_arn`.
-        request_id: Lattice's id of the request.
-        time: when Lattice received it: microseconds since 1970, or a datetime with a zone. Not in a V1 event.
+        options: the caller and what Lattice adds, see `EventOptions`: `principal="arn:…"`.
 
     Raises:
         ValueError: no client can send this, or Lattice does not write it; the message has the fix.
     """
     _check_version(version)
+    _check_names(options)
     pairs, content = _content(_pairs(headers), body, json)
     if not any(name == "host" for name, _ in pairs):
         pairs = [("host", HOST), *pairs]
-    signer = _signer(version, principal, session_name, org_id, x509)
-    request = wire.HttpRequest(_method(method), _target(path), pairs, content, _address(client_address))
-    home = _home(service_arn, region)
-    origin = wire.Origin(
-        request_id=request_id,
-        epoch_microseconds=_microseconds(time),
-        service_arn=home.arn,
-        service_network_arn=_arn_or(service_network_arn, home.sibling("servicenetwork/sn"), "service_network_arn"),
-        target_group_arn=_arn_or(target_group_arn, home.sibling("targetgroup/tg"), "target_group_arn"),
-        source_vpc_arn=_vpc(source_vpc, home),
-    )
+    signer, address = _signer(version, options), _address(options.get("client_address", CLIENT_ADDRESS))
+    request = wire.HttpRequest(_method(method), _target(path), pairs, content, address)
+    origin = _origin(options)
     return wire.event_v1(request, origin, signer) if version == 1 else wire.event_v2(request, origin, signer)
 
 
@@ -128,6 +132,12 @@ def lattice_headers(headers: Headers, version: Literal[1, 2] = 2) -> dict[str, A
 def _check_version(version: object) -> None:
     if version not in (1, 2) or isinstance(version, bool):
         raise ValueError(f"version {version!r}: Lattice has events of version 1 and 2")
+
+
+def _check_names(options: EventOptions) -> None:
+    known = EventOptions.__annotations__
+    if unknown := sorted(set(options) - set(known)):
+        raise TypeError(f"lattice_event: no argument {unknown[0]!r}. Fix: write one of {', '.join(known)}")
 
 
 # ---- what the client sent -------------------------------------------------------------------------------------------
@@ -214,13 +224,9 @@ def _address(client_address: str) -> str:
 # ---- who is calling -------------------------------------------------------------------------------------------------
 
 
-def _signer(
-    version: int,
-    principal: str | None,
-    session_name: str | None,
-    org_id: str | None,
-    x509: X509 | Mapping[str, str] | None,
-) -> wire.Signer | None:
+def _signer(version: int, options: EventOptions) -> wire.Signer | None:
+    principal, session_name = options.get("principal"), options.get("session_name")
+    org_id, x509 = options.get("org_id"), options.get("x509")
     if principal is None:
         if session_name is not None or org_id is not None or x509 is not None:
             raise ValueError("session_name, org_id and x509 belong to a principal. Fix: write principal=… too")
@@ -279,6 +285,19 @@ def _field(version: int, name: str, value: str | None) -> str | None:
 
 
 # ---- where in Lattice -----------------------------------------------------------------------------------------------
+
+
+def _origin(options: EventOptions) -> wire.Origin:
+    home = _home(options.get("service_arn"), options.get("region"))
+    network, group = home.sibling("servicenetwork/sn"), home.sibling("targetgroup/tg")
+    return wire.Origin(
+        request_id=options.get("request_id", REQUEST_ID),
+        epoch_microseconds=_microseconds(options.get("time", TIME)),
+        service_arn=home.arn,
+        service_network_arn=_arn_or(options.get("service_network_arn"), network, "service_network_arn"),
+        target_group_arn=_arn_or(options.get("target_group_arn"), group, "target_group_arn"),
+        source_vpc_arn=_vpc(options.get("source_vpc", VPC), home),
+    )
 
 
 class _Home:

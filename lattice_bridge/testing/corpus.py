@@ -151,9 +151,8 @@ def _fitting(pattern: str, place: str, known: list[str]) -> list[str]:
 
 def _unknown(what: str, name: str, known: list[str]) -> UnknownEvent:
     near = list(dict.fromkeys([*get_close_matches(name, known, 5), *_endings(name, known)]))[:8]
-    return UnknownEvent(
-        f"{what}; similar names: {', '.join(near)}" if near else f"{what}; there are {len(known)} others"
-    )
+    others = "there is 1 other" if len(known) == 1 else f"there are {len(known)} others"
+    return UnknownEvent(f"{what}; similar names: {', '.join(near)}" if near else f"{what}; {others}")
 
 
 def _endings(name: str, known: list[str]) -> Iterator[str]:

@@ -10,12 +10,14 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from lattice_bridge.errors import BridgeError
+from lattice_bridge.formats.recognise import format_of, parse_as
 from lattice_bridge.invoke.call import Invoke
 from lattice_bridge.invoke.direct import DirectInvoker, direct_invoker
 from lattice_bridge.local.aws.invoke_checks import (
@@ -30,6 +32,7 @@ from lattice_bridge.local.aws.invoke_checks import (
     parse_qualifier,
     single_tenant,
 )
+from lattice_bridge.local.web.printable import printable
 from lattice_bridge.testing.loopback import LoopbackHandler, LoopbackServer
 
 REGION: Final = "us-east-1"
@@ -73,6 +76,10 @@ class _Script:
     runs: bool = True
 
 
+class UnscriptedCalls(AssertionError):
+    """Functions were invoked that had no reply. The message lists the calls, and the fix."""
+
+
 class FakeLambda:
     """A Lambda that a test scripts, for every client that invokes over HTTP: boto3, the AWS CLI, the bridge.
 
@@ -83,8 +90,10 @@ class FakeLambda:
     ...     json.load(answer["Payload"]), fake.calls[0].tenant
     ({'total': 12}, 'blue')
 
-    Without a script, every function answers `{}`. A script for one function (`orders`, or `orders:live` for one
-    qualifier) takes precedence over a script for all functions. A later script replaces an earlier one.
+    A script for one function (`orders`, or `orders:live` for one qualifier) takes precedence over a script for all
+    functions, such as `fake.reply({})`. A later script replaces an earlier one. A call without a script gets a function
+    error, and the end of the `with` block raises UnscriptedCalls, unless another error ends the block. An asynchronous
+    call needs no script: no client reads the reply.
 
     Args:
         isolated: the functions with tenant isolation: an invocation of these without a tenant id is refused, and an
@@ -93,8 +102,9 @@ class FakeLambda:
 
     def __init__(self, isolated: Collection[str] | None = None) -> None:
         self._isolated = None if isolated is None else frozenset(_named(function)[0] for function in isolated)
-        self._scripts: dict[str | None, _Script] = {None: _always(_success({}))}
+        self._scripts: dict[str | None, _Script] = {}
         self._calls: list[Invocation] = []
+        self._unscripted: list[Invocation] = []
         self._lock = threading.Lock()
         self._server: LoopbackServer | None = None
         self._invoker: DirectInvoker | None = None
@@ -118,6 +128,8 @@ class FakeLambda:
         for client in self._clients:
             client.close()
         self._started().stop()
+        if self._unscripted and kind is None:
+            raise UnscriptedCalls(_report(self._unscripted, [name for name in self._scripts if name is not None]))
 
     # ---- clients ----
 
@@ -232,7 +244,9 @@ class FakeLambda:
         with self._lock:
             self._calls.append(call)
             keys = (f"{call.function}:{call.qualifier}", call.function, None)
-            script = next(self._scripts[key] for key in keys if key in self._scripts)
+            script = next((self._scripts[key] for key in keys if key in self._scripts), _UNSCRIPTED)
+            if script is _UNSCRIPTED and call.invocation_type == "RequestResponse":
+                self._unscripted.append(call)
         if script.runs and call.invocation_type != "RequestResponse":
             return _Response(STATUS[call.invocation_type], {}, b"")  # the client does not wait for the function
         return script.respond(call)
@@ -296,6 +310,49 @@ def _refusal(status: int, code: str, message: str, headers: Mapping[str, str]) -
     lowered = {name.lower() for name in headers}
     kept = {name: value for name, value in given.items() if name.lower() not in lowered}
     return _Response(status, {**kept, **headers}, json.dumps(fields).encode())
+
+
+_UNSCRIPTED: Final = _always(
+    _failure("FakeLambda.Unscripted", "the test has set no reply for this function. Fix: fake.reply(VALUE, FUNCTION)")
+)
+"""The answer to a call without a script: a function error, which no client repeats."""
+
+
+# ---- the report of calls without a script ---------------------------------------------------------------------------
+
+_LISTED: Final = 10
+"""Calls that a report lists."""
+_LONGEST: Final = 120
+"""Characters of a method or a path that a report contains."""
+
+
+def _report(calls: Sequence[Invocation], scripted: Sequence[str]) -> str:
+    function = calls[0].function
+    lines = [f"  {_described(call)}" for call in calls[:_LISTED]]
+    if len(calls) > _LISTED:
+        lines.append(f"  … and {len(calls) - _LISTED} more")
+    known = f"The test has set a reply for {', '.join(scripted)}." if scripted else "The test has set no reply."
+    fix = f'Fix: write fake.reply({{"statusCode": 200}}, "{function}"), or fake.reply({{"statusCode": 200}}) for all'
+    title = "a call had no reply" if len(calls) == 1 else f"{len(calls)} calls had no reply"
+    return "\n".join([f"{title}:", *lines, f"{known} {fix}"])
+
+
+def _described(call: Invocation) -> str:
+    """A call in words: the function, the tenant, and the method and the path in the payload, without the query."""
+    name = f"{call.function}:{call.qualifier}" if call.qualifier else call.function
+    tenant = "without a tenant" if call.tenant is None else f"as tenant {call.tenant}"
+    return f"{name} {tenant}: {_asked(call.payload)}"
+
+
+def _asked(payload: Any) -> str:
+    name = format_of(payload)
+    try:
+        request = parse_as(name, payload) if name else None
+    except BridgeError:
+        request = None
+    if request is None:
+        return "a payload that is not an HTTP event"
+    return printable(f"{request.method[:_LONGEST]} {request.path[:_LONGEST]}")
 
 
 class _Handler(LoopbackHandler):

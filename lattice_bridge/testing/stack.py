@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from email.message import Message
 from functools import cached_property
 from http.client import HTTPConnection
@@ -20,9 +21,9 @@ from urllib.parse import urlsplit
 
 from lattice_bridge.local.front.identities import SESSION_PREFIX, Identity
 from lattice_bridge.testing.builders import Headers
-from lattice_bridge.testing.stack_process import StackFailed, StackProcess
+from lattice_bridge.testing.stack_process import StackFailed, StackProcess, output_line
 
-__all__ = ["Answer", "LocalStack", "StackFailed"]
+__all__ = ["Answer", "LocalStack", "StackFailed", "UnknownIdentity"]
 
 REGION: Final = "us-east-1"
 _PATIENCE: Final = 60.0
@@ -51,6 +52,13 @@ class Answer:
     def json(self) -> Any:
         """The body, parsed as JSON."""
         return json.loads(self.body)
+
+
+class UnknownIdentity(KeyError):
+    """No identity has this access key."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would put quotes around it
 
 
 class LocalStack:
@@ -134,11 +142,11 @@ class LocalStack:
 
         Raises:
             StackFailed: the stack has ended.
-            KeyError: no identity has this access key.
+            UnknownIdentity: a KeyError; no identity has this access key. The message lists those there are.
         """
         pairs = list(_pairs(headers))
         if identity is not None:
-            pairs = _signed(self.url + path, method, pairs, self._identities[identity], session)
+            pairs = _signed(self.url + path, method, pairs, self._identity(identity), session)
         try:
             return _exchange(self.url, method, path, pairs, body.encode() if isinstance(body, str) else body)
         except OSError:
@@ -151,10 +159,11 @@ class LocalStack:
         Args:
             function: a function (`orders`), one tenant's environments (`orders/blue`), or empty for all functions.
 
-        A line may arrive a moment later than the response: see `printed`.
+        A line may arrive a moment later than the response: see `printed`. A line that is a JSON object is returned
+        without spaces between its parts, and in ASCII.
         """
         lines = [line for line in list(self.process.lines) if "environment" in line]
-        return [line["line"] for line in lines if _belongs_to(line["environment"], function)]
+        return [output_line(line) for line in lines if _belongs_to(line["environment"], function)]
 
     def printed(self, text: str, function: str = "", *, seconds: float = 10.0) -> bool:
         """Waits for a line that contains the text. Returns False after `seconds`. `function` is as for `output`."""
@@ -164,6 +173,15 @@ class LocalStack:
                 return False
             time.sleep(0.01)
         return True
+
+    def _identity(self, name: str) -> Identity:
+        if name not in self._identities:
+            near = sorted(self._identities, key=lambda other: SequenceMatcher(None, name, other).ratio(), reverse=True)
+            raise UnknownIdentity(
+                f"identity {name!r}: no identity has this access key. "
+                f"Fix: write one of {', '.join(near)}, or add it to identities.toml beside the template"
+            )
+        return self._identities[name]
 
     @cached_property
     def _identities(self) -> Mapping[str, Identity]:

@@ -14,13 +14,21 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution, requires
 from typing import Any, Final
 
 from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_group, kill_marked, stack_mark
+from lattice_bridge.local.web.printable import printable
 
 START_SECONDS: Final = 60.0
+INSTALL_SECONDS: Final = 600.0
+"""Seconds for a start that installs the packages of functions, which happens once for each list of packages."""
+
+_QUIET_SECONDS: Final = 0.1
+_LONGEST_WAIT: Final = 2.0
+"""`log_since` waits until no line has arrived for the first time, and no longer than the second."""
 
 _PROGRAM: Final = "from lattice_bridge.cli.local import main_until_stdin_closes; main_until_stdin_closes()"
 _LOCAL_REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)[^;]*;.*\bextra *== *['\"]local['\"]")
@@ -76,6 +84,21 @@ class StackProcess:
             self.end()
             raise StackFailed(f"the local stack has ended, with exit code {self.exit_code}\n{self.errors}")
 
+    def log_since(self, began: float) -> str:
+        """Returns what functions printed and what the stack itself logged since a time, as lines for a person.
+
+        It first waits a moment for lines that are on their way. A line counts by the time at which the stack logged
+        it, so a line that arrives late belongs to the test that caused it.
+
+        Args:
+            began: seconds since 1970.
+        """
+        latest, known = time.monotonic() + _LONGEST_WAIT, -1
+        while known != len(self.lines) and time.monotonic() < latest:
+            known = len(self.lines)
+            time.sleep(_QUIET_SECONDS)
+        return "\n".join(text for line in list(self.lines) if line.get("time", began) >= began for text in _text(line))
+
     def end(self, number: signal.Signals = signal.SIGTERM, seconds: float = STOP_SECONDS) -> None:
         """Asks the process to end. After `seconds`, kills it and every process that it started.
 
@@ -105,13 +128,13 @@ class StackProcess:
             self.errors = self._stderr.read().decode("utf-8", "replace")
 
     def _addresses(self) -> tuple[str, str]:
-        in_time = self._listening.wait(START_SECONDS)
+        in_time = self._listening.wait(START_SECONDS) or self._listening.wait(more_seconds(self.lines))
         for line in self.lines:
             if line.get("message") == "listening":
                 return line["front"], line["lambda"]
         self.end()
-        cause = f"with exit code {self.exit_code}" if in_time else f"within {START_SECONDS:g} seconds"
-        raise StackFailed(f"the local stack did not start ({cause}):\n{self.errors or self.lines}")
+        cause = f"with exit code {self.exit_code}" if in_time else "in time"
+        raise StackFailed(f"the local stack did not start ({cause}):\n{self.errors}{self.log_since(0)}")
 
     def _read(self) -> None:
         assert self.popen.stdout is not None
@@ -120,6 +143,29 @@ class StackProcess:
             if self.lines[-1].get("message") == "listening":
                 self._listening.set()
         self._listening.set()
+
+
+def output_line(entry: Mapping[str, Any]) -> str:
+    """A function's line in the log of the stack, decoded from JSON: a string, or an object."""
+    return str(entry["line"]) if "line" in entry else json.dumps(entry["object"], separators=(",", ":"))
+
+
+def _text(entry: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of one entry of the log. Lambda's runtime prints a stack trace as one, indented by U+00A0."""
+    if "environment" not in entry:
+        label, text = f"{entry.get('level', '')}: ", str(entry.get("message", ""))
+    elif "_aws" in entry.get("object", {}):
+        return  # a metric, which is for CloudWatch
+    else:
+        label, text = f"[{entry['environment']}]  ", output_line(entry)
+    first, *others = text.replace("\xa0", " ").split("\n")
+    yield printable(label + first, keep="\t")
+    yield from (printable(f"  {other}", keep="\t") for other in others)
+
+
+def more_seconds(lines: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds to wait beyond START_SECONDS, by the log of the start: some if it installs packages, or else none."""
+    return INSTALL_SECONDS if any(line.get("installing") for line in lines) else 0.0
 
 
 def check_installed() -> None:

@@ -7,16 +7,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from lattice_bridge import parse_event
 from lattice_bridge.cli import event as event_command
+from lattice_bridge.formats.event import Payload
 from lattice_bridge.testing import all_events, lattice_event, load_event
 from lattice_bridge.testing.departures import departures
-from tests.cli.test_cli import BOX, ESCAPES, assert_harmless, seen
-from tests.support.commands import read, written
+from tests.support.commands import BOX, ESCAPES, assert_harmless, read, seen, written
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_utf8_text_survives_an_ascii_terminal() -> None:
     command = [
         sys.executable,
         "-m",
-        "lattice_bridge.cli",
+        "lattice_bridge",
         "event",
         "new",
         "--body",
@@ -308,7 +308,8 @@ def test_what_is_no_event_of_lattices_is_said_not_to_be() -> None:
 
 # ---- convert --------------------------------------------------------------------------------------------------------
 
-FORMATS = ["v1", "v2", "apigateway-v2", "apigateway-v1", "alb"]
+FORMATS = ["v1", "v2", *get_args(Payload)]
+"""Short names, and what a backend's `payload` can be: each is offered."""
 CREDENTIAL = {"authorization": "Bearer x", "x-tenant-id": "green"}
 
 
@@ -343,7 +344,8 @@ def test_convert_writes_the_other_version() -> None:
 def test_an_event_stays_as_it_is_in_its_own_format() -> None:
     for version in (1, 2):
         found = lattice_event(version, "PUT", "/a", body=b"\x00", principal=ROLE) | {"later": 1}
-        assert converted(found, "--to", f"v{version}") == found
+        for form in (f"v{version}", f"lattice-v{version}", "lattice"):
+            assert converted(found, "--to", form) == found
 
 
 def test_missing_service_of_v1_is_noted() -> None:
@@ -415,7 +417,7 @@ def test_a_device_without_end_is_not_read() -> None:
 
 
 def test_a_closed_stdin_is_wrong_usage() -> None:
-    command = f"exec {sys.executable} -m lattice_bridge.cli event parse - <&-"
+    command = f"exec {sys.executable} -m lattice_bridge event parse - <&-"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert (done.returncode, "stdin: closed" in done.stderr) == (2, True)
 

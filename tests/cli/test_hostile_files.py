@@ -39,11 +39,13 @@ SECONDS: Final = 30
 COMMANDS: Final[dict[str, Callable[[str], list[str]]]] = {
     "check": lambda file: ["check", file],
     "compile": lambda file: ["compile", file],
+    "package": lambda file: ["package", file],
     "diff old": lambda file: ["diff", file, str(ROOT / MAP)],
     "diff new": lambda file: ["diff", str(ROOT / MAP), file],
     "diff events": lambda file: ["diff", str(ROOT / MAP), str(ROOT / MAP), "--events", file],
     "explain map": lambda file: ["explain", "--map", file, "--principal", "arn:aws:iam::111122223333:role/x"],
     "explain": lambda file: ["explain", "--map", str(ROOT / MAP), file],
+    "explain log": lambda file: ["explain", "--map", str(ROOT / MAP), "--log", file],
     "who": lambda file: ["who", "blue", "--map", file],
     "token": lambda file: ["token", "--issuer", "corp", "--map", file],
     "doctor": lambda file: ["doctor", "--function", "bridge", "--config", file],
@@ -336,7 +338,12 @@ def words(folder: Path) -> list[list[str]]:
     return [
         [EVIL],
         [f"--{EVIL}"],
-        *([command, EVIL] for command in ("check", "compile", "explain", "schema", "who", "local", "doctor", "token")),
+        *(
+            [command, EVIL]
+            for command in (
+                *("check", "compile", "explain", "init", "schema", "who", "local", "doctor", "package", "token"),
+            )
+        ),
         *(["check", bad, "--format", form] for form in ("text", "json", "sarif")),
         *(["check", undecodable(folder), "--format", form] for form in ("text", "json", "sarif")),
         ["check", good, "--template", template, "-P", EVIL],
@@ -345,6 +352,9 @@ def words(folder: Path) -> list[list[str]]:
         ["compile", bad],
         ["compile", good],
         ["compile", good, "-o", "-"],
+        ["package", bad],
+        ["package", good],
+        ["package", good, "--output", EVIL, "--arch", EVIL],
         ["diff", bad, good],
         ["diff", good, str(ROOT / MAP)],
         ["diff", good, str(ROOT / MAP), "--json"],
@@ -352,6 +362,10 @@ def words(folder: Path) -> list[list[str]]:
         ["diff", good, good, "--events", template],
         ["explain", "--map", good, event],
         ["explain", "--map", good, *principal],
+        ["explain", "--map", good, "--log", event],
+        ["explain", "--map", good, "--log", event, "--request-id", EVIL],
+        ["check", f"HEAD:{EVIL}"],
+        ["diff", f"{EVIL}:{MAP}", good],
         ["explain", "--map", good, *principal, "--json", "--header", EVIL],
         ["explain", "--map", good, *principal, "--claims", f"{EVIL}={{}}"],
         ["who", "blue", "--map", good],
@@ -393,7 +407,7 @@ def test_every_command_is_tried_with_hostile_names(tmp_path: Path) -> None:
     """A command that is missing here escapes traps G3 and G4."""
     tried = {arguments[0] for arguments in words(tmp_path)}
     assert set(root.commands) <= tried
-    assert set(root.commands) - {name.split()[0] for name in COMMANDS} <= {"schema"}, "schema reads no file"
+    assert set(root.commands) - {name.split()[0] for name in COMMANDS} <= {"schema", "init"}, "these read no file"
 
 
 def test_no_command_prints_a_control_character_of_what_it_reads(tmp_path: Path) -> None:
@@ -419,7 +433,7 @@ def test_name_is_no_markup(tmp_path: Path) -> None:
         text.replace("\nResources:", f"\nResources:\n  Named: {function}"), encoding="utf-8"
     )
     done = run("local", "--plan", "--template", str(tmp_path / TEMPLATE))
-    assert [line for line in done.output.splitlines() if line.startswith(" [red]name ")], done.output
+    assert [line for line in done.output.splitlines() if line.startswith("[red]name ")], done.output
 
 
 @pytest.mark.parametrize(

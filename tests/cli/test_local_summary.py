@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lattice_bridge.cli.local_summary import tables
+from lattice_bridge.cli.local_summary import addresses, left_out, left_out_in_short, tables
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.local.plan.reader import read_plan
 from tests.cli.test_local_commands import ALLOWED, BRIDGE
+from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize(
@@ -20,3 +22,30 @@ def test_callers_that_a_service_admits_are_listed(policy: str, callers: str, tmp
     (tmp_path / "template.yaml").write_text(BRIDGE.replace(ALLOWED, policy), encoding="utf-8")
     found = read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
     assert [line.split()[-1] for line in tables(found) if "default" in line] == [callers]
+
+
+@pytest.mark.parametrize(
+    "template", ["template.yaml", "tests/functions/template.yaml", "tests/frameworks/template.yaml"]
+)
+@pytest.mark.parametrize(("columns", "most"), [(80, 80), (120, 120), (300, 120)])
+def test_table_fits_the_terminal(template: str, columns: int, most: int) -> None:
+    plan = read_plan(read_template(ROOT / template, {}, "us-east-1"))
+    printed = tables(plan, columns)
+    assert max(map(len, printed)) <= most
+    rows = [line.split()[0] for line in printed if line.strip()]
+    assert set(plan.functions) <= set(rows), "no name is folded"
+
+
+def test_what_is_not_emulated_is_one_line_and_a_list() -> None:
+    plan = read_plan(read_template(ROOT / "template.yaml", {}, "us-east-1"))
+    title, *listed = left_out(plan)
+    assert title == "In the template, but not emulated here:"
+    (line, empty) = left_out_in_short(plan)
+    assert line == f"{len(listed)} parts are not emulated; `lattice-bridge local --plan` lists them."
+    assert (len(line) <= 80, empty) == (True, "")
+    assert left_out_in_short(replace(plan, left_out=("a",)))[0].startswith("1 part is not emulated; ")
+    assert left_out_in_short(replace(plan, left_out=())) == left_out(replace(plan, left_out=())) == []
+
+
+def test_url_of_the_front_is_last() -> None:
+    assert addresses("http://front", "http://lambda")[-1] == "Lattice front  http://front  (Ctrl-C stops the stack)"

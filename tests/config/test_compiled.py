@@ -35,6 +35,9 @@ set_cookie = "headers"
 [reply]
 drop_headers = ["set-cookie", "etag"]
 
+[log]
+caller = "full"
+
 [header]
 name = "x-customer"
 
@@ -154,6 +157,7 @@ def test_settings_of_a_compiled_configuration_are_the_same() -> None:
     assert made.options == written.options
     assert made.options.set_cookie == "headers"
     assert made.options.drop_headers == {"set-cookie", "etag"}
+    assert made.options.log_caller == "full"
 
 
 def test_compiled_prefix_for_several_permission_sets_does_not_load() -> None:
@@ -170,6 +174,12 @@ def test_compiled_prefix_for_several_permission_sets_does_not_load() -> None:
         else:
             with pytest.raises(InvalidMap, match="has another format"):
                 Settings.from_text(sealed(members))
+
+
+def test_map_that_was_compiled_before_the_log_table_logs_keys_only() -> None:
+    members = json.loads(compiled())
+    del members["options"]["log_caller"], members["sha256"]
+    assert Settings.from_text(sealed(members)).options.log_caller == "key"
 
 
 def test_map_that_was_compiled_before_drop_headers_drops_none() -> None:

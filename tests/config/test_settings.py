@@ -43,6 +43,18 @@ def test_lattice_settings_are_read() -> None:
     assert (settings.options.set_cookie, settings.options.scheme) == ("headers", "http")
 
 
+def test_log_settings_are_read_and_name_no_person_by_default() -> None:
+    """Trap D11."""
+    assert loaded(BACKEND).options.log_caller == "key"
+    assert loaded(f'{BACKEND}[log]\ncaller = "full"\n').options.log_caller == "full"
+    for wrong, where in (
+        ('caller = "all"', "log: caller: "),
+        ("callers = 1", "log: callers: unknown key; did you mean caller?"),
+    ):
+        [fault] = faults(f"{BACKEND}[log]\n{wrong}\n")
+        assert fault.startswith(where)
+
+
 def test_headers_to_drop_are_lowered() -> None:
     settings = loaded(f'{BACKEND}[reply]\ndrop_headers = ["Set-Cookie", "etag"]\n')
     assert settings.options.drop_headers == {"set-cookie", "etag"}

@@ -9,6 +9,7 @@ import asyncio
 import http.client
 import json
 import pkgutil
+import sysconfig
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +30,7 @@ from tests.support.stack import running
 from tests.support.written import assert_written
 
 FOLDER: Final = ROOT / "tests" / "frameworks"
+PACKAGES: Final = sysconfig.get_path("purelib")
 CALLER: Final = builders.role("blue-api")
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -60,7 +62,7 @@ def id_of(value: object) -> str | None:
 
 @pytest.fixture(scope="module")
 def front() -> Iterator[http.client.HTTPConnection]:
-    with running(template=FOLDER / "template.yaml") as stack:
+    with running(f"--parameter=Packages={PACKAGES}", template=FOLDER / "template.yaml") as stack:
         address = urlsplit(stack.front)
         connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=60)
         yield connection

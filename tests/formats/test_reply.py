@@ -300,6 +300,9 @@ def test_problem_has_no_reason() -> None:
 
 def test_problem_has_challenge_and_retry_after() -> None:
     assert dict(problem(Unauthenticated("no_credential"), "r").headers)["www-authenticate"] == "AWS4-HMAC-SHA256"
+    both = dict(problem(Unauthenticated("token_invalid", "aud is not for us"), "r", bearer=True).headers)
+    assert both["www-authenticate"] == 'AWS4-HMAC-SHA256, Bearer realm="api"'
+    assert "www-authenticate" not in dict(problem(Forbidden("no_rule"), "r", bearer=True).headers)
     assert dict(problem(Unavailable("throttled", retry_after=7), "r").headers)["retry-after"] == "7"
 
 

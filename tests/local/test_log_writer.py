@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from lattice_bridge.local.front.data_plane import AnsweredRequest
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
+from lattice_bridge.local.web.admission import Refused
 
 
 def printed(path: Path, text: str, *, as_json: bool) -> str:
@@ -30,10 +32,40 @@ def test_json_contains_the_original_text(tmp_path: Path) -> None:
     assert [json.loads(line)["message"] for line in lines] == ["\x1b[2J", "\x1b[2J"]
 
 
-@pytest.mark.parametrize(("logger", "line"), [("uvicorn.error", "uvicorn.error: why\n"), ("lattice_bridge.a", "why\n")])
-def test_library_warning_is_prefixed_with_its_name(tmp_path: Path, logger: str, line: str) -> None:
+@pytest.mark.parametrize(
+    ("logger", "level", "line"),
+    [
+        ("lattice_bridge.a", logging.WARNING, "why\n"),
+        ("uvicorn.error", logging.ERROR, "uvicorn.error: why\n"),
+        ("uvicorn.error", logging.WARNING, ""),
+    ],
+)
+def test_library_is_shown_with_its_errors_and_without_its_advice(
+    tmp_path: Path, logger: str, level: int, line: str
+) -> None:
     with (tmp_path / "out").open("w", encoding="utf-8") as stream:
         log = LogWriter(stream)
-        WarningHandler(log).emit(logging.LogRecord(logger, logging.WARNING, "", 0, "why", None, None))
+        WarningHandler(log).emit(logging.LogRecord(logger, level, "", 0, "why", None, None))
         log.close()
     assert (tmp_path / "out").read_text() == line
+
+
+def test_requests_and_output_are_written_in_the_chosen_form(tmp_path: Path) -> None:
+    def written(*, as_json: bool) -> list[str]:
+        with (tmp_path / "out").open("w", encoding="utf-8") as stream:
+            log = LogWriter(stream, as_json=as_json)
+            log.invoking("id", "orders", "Root=1-a")
+            log.invoked("orders", "Root=1-a")
+            log.function_output("orders#1", '{"a": 1}')
+            log.answered(AnsweredRequest("id", "GET", "/", 504, 3.0, Refused(504, "late")))
+            log.error("broken")
+            log.close()
+        return (tmp_path / "out").read_text().splitlines()
+
+    output, request, cause, broken = written(as_json=False)
+    assert (output, cause.strip(), broken) == ('[orders#1]  {"a": 1}', "Late", "broken")
+    assert request.split()[1:4] == ["504", "GET", "/"]
+    found = [json.loads(line) for line in written(as_json=True)]
+    assert [one.get("level") for one in found] == [None, "warning", "error"]
+    assert found[0]["object"] == {"a": 1}
+    assert found[1]["message"] == "front: GET /: 504: late"

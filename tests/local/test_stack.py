@@ -1,4 +1,4 @@
-"""The stack with the project's own template, used with curl as in the README."""
+"""The stack with the project's own template, used with curl."""
 
 from __future__ import annotations
 

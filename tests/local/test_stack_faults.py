@@ -108,6 +108,26 @@ def test_unended_last_line_is_shown_after_the_invocation(stack: RunningStack, th
         wait_until(partial(printed, text))
 
 
+@pytest.mark.parametrize(
+    ("function", "tenant", "line"),
+    [
+        ("isolated-hangs", "blue", "Task timed out after 1.00 seconds\tRequestId: ID\tTenantId: blue\tDuration: 1"),
+        ("exits", None, "Runtime exited with error: exit status 7\tRequestId: ID\tDuration: "),
+        ("raises", None, "Task failed with RuntimeError\tRequestId: ID\tDuration: "),
+        ("broken", None, "Task failed with Runtime.ImportModuleError\tRequestId: ID\tDuration: 0.00 ms"),
+    ],
+)
+def test_failure_has_a_line_as_in_lambdas_log(
+    stack: RunningStack, function: str, tenant: str | None, line: str
+) -> None:
+    answer = stack.invoke(function, None, tenant, X_Amz_Log_Type="Tail")
+    expected = line.replace("ID", answer.headers["x-amzn-requestid"])
+    wait_until(lambda: any(shown.startswith(expected) for shown in stack.output_of(function)))
+    tail = base64.b64decode(answer.headers["x-amz-log-result"]).decode()
+    assert expected in tail
+    assert tail.index(expected) < tail.index("END RequestId: ") < tail.index("REPORT RequestId: ")
+
+
 def test_missing_requirement_is_reported_once(stack: RunningStack) -> None:
     def advice() -> list[str]:
         return [line["message"] for line in stack.lines if line.get("message", "").startswith("broken: ")]
@@ -118,10 +138,10 @@ def test_missing_requirement_is_reported_once(stack: RunningStack) -> None:
     failed = "failed: Runtime.ImportModuleError: Unable to import module 'broken': No module named 'a_module_that_is"
     wait_until(lambda: any(failed in line.get("message", "") for line in stack.lines))
     (line,) = advice()
-    assert line.endswith("-m pip install a_module_that_is_not_there")
+    assert "the import fails on Lambda too. Fix: write the package into" in line
     printed = stack.output_of("broken")
     assert printed
-    assert all(len(line) < 150 and "Traceback" not in line for line in printed)
+    assert all(len(line) < 170 and "Traceback" not in line for line in printed)
 
 
 def test_child_in_another_group_ends_with_its_environment(short_idle_stack: RunningStack) -> None:
@@ -240,6 +260,11 @@ NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--fork")
 @pytest.mark.parametrize("own_proc", [(), ("--mount-proc",)], ids=["the machine's /proc", "its own /proc"])
 def test_stack_of_another_pid_namespace_is_kept(own_proc: tuple[str, ...]) -> None:
     """Trap G10: the machine's `/proc` shows processes of containers, whose marks contain pids of another namespace."""
+    # Any stack that starts on this machine meanwhile, such as another test's, ends the process of a dead stack as well.
+    assert any(is_kept_in_another_namespace(own_proc) for _ in range(5))
+
+
+def is_kept_in_another_namespace(own_proc: tuple[str, ...]) -> bool:
     command = [sys.executable, "-I", "-c", "import time; time.sleep(60)"]
     here = subprocess.Popen(command, env={MARK: stack_mark(NO_SUCH_PID) + "x/1."})  # of a dead stack
     program = INSIDE.replace("NO_SUCH_PID", str(NO_SUCH_PID))
@@ -247,11 +272,11 @@ def test_stack_of_another_pid_namespace_is_kept(own_proc: tuple[str, ...]) -> No
     with subprocess.Popen(inside, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as there:
         assert there.stdout is not None
         assert there.stdout.readline() == "started\n"
-        assert alive(here.pid)
+        kept = here.poll() is None
         kill_left_behind()
         assert there.communicate("")[0] == "None\n"
-    here.wait()
-    assert not alive(here.pid)
+    here.wait(timeout=30)  # ended by this namespace's own `kill_left_behind`
+    return kept
 
 
 def test_cold_start_does_not_count_against_the_timeout(stack: RunningStack) -> None:

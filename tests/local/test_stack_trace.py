@@ -58,6 +58,7 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalStack
     (tmp_path / "template.yaml").write_text(template)
     (tmp_path / "bridge.toml").write_text(CONFIG.replace("INVOKER", request.param))
     (tmp_path / "app.py").write_text(BRIDGE)
+    (tmp_path / "requirements.txt").write_text("lattice-bridge\n")
     (tmp_path / "orders").mkdir()
     (tmp_path / "orders" / "app.py").write_text(BACKEND)
     with LocalStack(tmp_path / "template.yaml", {"AuthType": "NONE"}) as running:

@@ -1,31 +1,18 @@
-"""Warnings, the map's own tests, explanations, and the commands that show them."""
+"""Warnings and the map's own tests, and the command that shows them."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from lattice_bridge.cli.root import root
 from lattice_bridge.review.check import findings_of
-from tests.support.builders import ACCOUNT, role, v2
+from tests.support.builders import ACCOUNT, role
 from tests.support.paths import ROOT
-
-HEAD = "[tenants]\nblue = {}\ngreen = {}\n"
-ROLE = f'role = "arn:aws:iam::{ACCOUNT}:role/'
-
-
-def rule(id_: str, body: str) -> str:
-    return f'[[rule]]\nid = "{id_}"\n{body}\n'
-
-
-ORG = 'org = "o-a1b2c3d4e5"'
-VPCS = 'vpc = "vpc-0b8276c84697e7339"'
-MORE_VPCS = 'vpc = ["vpc-0b8276c84697e7339", "vpc-1b8276c84697e7339"]'
-BOTH = rule("both", f'{ROLE}both"\ntenants = ["blue", "green"]')
+from tests.support.rules import BOTH, HEAD, ROLE, rule
 
 
 def said(*parts: str) -> list[tuple[str, str]]:
@@ -191,147 +178,12 @@ def test_check_prints_json_and_sarif(tmp_path: Path) -> None:
     assert Path(path).read_text().splitlines()[line - 1] == 'id = "a"'
 
 
-def explained(folder: Path, *arguments: str, stdin: str | None = None) -> tuple[int, dict[str, Any]]:
-    path = written(folder, BOTH, rule("acct", f'account = "{ACCOUNT}"\ntenants = "*"'))
-    done = run("explain", "--map", path, "--json", *arguments, stdin=stdin)
-    return done.exit_code, json.loads(done.output)
-
-
-def test_explanation_names_owner_next_rule_and_outcome(tmp_path: Path) -> None:
-    code, facts = explained(tmp_path, "--principal", role("both"), "--header", "blue")
-    assert code == 0
-    assert (facts["owner"], facts["runner_up"], facts["tenant"]) == ("both", "acct", "blue")
-    assert (facts["caller"], facts["sources"][0]["allows"], facts["header"]) == (role("both"), "blue, green", "blue")
-
-
-def test_event_is_explained_from_a_file_and_from_stdin(tmp_path: Path) -> None:
-    event = v2(role("both"), headers={"x-tenant-id": "red"})
-    (tmp_path / "event.json").write_text(json.dumps(event))
-    from_file = explained(tmp_path, str(tmp_path / "event.json"))
-    assert from_file == explained(tmp_path, "-", stdin=json.dumps(event))
-    assert (from_file[0], from_file[1]["reason"]) == (1, "tenant_not_allowed")
-    assert from_file[1]["status"] == 403
-
-
-def test_event_that_is_refused_before_any_rule_is_explained_too(tmp_path: Path) -> None:
-    assert explained(tmp_path, "-", stdin="{}")[1]["reason"] == "not_lattice"
-
-
-def test_condition_that_does_not_hold_is_explained(tmp_path: Path) -> None:
-    path = written(tmp_path, BOTH, rule("a", f'{ROLE}a"\ntenant = "blue"\norg = "o-a1b2c3d4e5"'))
-    done = run("explain", "--map", path, "--principal", role("a"))
-    assert done.exit_code == 1
-    assert "its condition on org does not hold, and no broader rule is tried" in done.output
-
-
-@pytest.mark.parametrize("arguments", [[], ["event.json", "--principal", "x"], ["-"]])
-def test_explain_wants_either_an_event_or_a_caller(tmp_path: Path, arguments: list[str]) -> None:
-    assert run("explain", "--map", written(tmp_path, BOTH), *arguments, stdin="not json").exit_code == 2
-
-
-def test_who_lists_every_way_to_become_a_tenant(tmp_path: Path) -> None:
-    parts = [
-        BOTH,
-        rule("one", f'{ROLE}one"\ntenant = "blue"'),
-        rule("all", f'sso = {{ account = "{ACCOUNT}", permission_set = "Ops" }}\ntenants = "*"'),
-        rule("broker", f'{ROLE}broker"\ntenant_from = "session"\ntemplate = "t-{{tenant}}"\nsession_set_by = "x"'),
-        rule("green", f'{ROLE}green"\ntenant = "green"'),
-        rule("no", f'{ROLE}no"\ndeny = true'),
-    ]
-    done = run("who", "blue", "--map", written(tmp_path, *parts))
-    assert done.exit_code == 0
-    ways = [line.split("\t")[1] for line in done.output.splitlines() if line.startswith("ways\t")]
-    assert ways == ["both", "one", "all", "broker"]
-    assert 'if session fits "t-{tenant}"' in done.output
-
-
-def test_who_exits_with_1_for_a_tenant_without_rules(tmp_path: Path) -> None:
-    path = written(tmp_path, rule("one", f'{ROLE}one"\ntenant = "blue"'))
-    assert [run("who", tenant, "--map", path).exit_code for tenant in ("blue", "green", "red")] == [0, 1, 1]
-
-
-# ---- diff -----------------------------------------------------------------------------------------------------------
-
-
-def differ(folder: Path, old: str, new: str, *arguments: str) -> tuple[int, list[dict[str, str]]]:
-    (folder / "old.toml").write_text(HEAD + old)
-    (folder / "new.toml").write_text(HEAD + new)
-    done = run("diff", str(folder / "old.toml"), str(folder / "new.toml"), "--json", *arguments)
-    return done.exit_code, json.loads(done.output)
-
-
-def test_same_rules_in_another_order_are_no_difference(tmp_path: Path) -> None:
-    one, two = rule("one", f'{ROLE}one"\ntenant = "blue"'), rule("two", f'{ROLE}two"\ntenant = "green"')
-    assert differ(tmp_path, one + two, two + one) == (0, [])
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "kind"),
-    [
-        ("", f'{ROLE}a"\ntenant = "blue"', "gains"),
-        (f'{ROLE}a"\ntenant = "blue"', "", "loses"),
-        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenant = "green"', "changes"),
-        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenants = "*"', "gains"),
-        (f'{ROLE}a"\ntenants = "*"', f'{ROLE}a"\ntenant = "blue"', "loses"),
-        (f'{ROLE}a"\ntenants = ["blue", "green"]', f'{ROLE}a"\ntenant = "blue"', "loses"),
-        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ntenant = "blue"\n{ORG}', "loses"),
-        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenant = "blue"', "gains"),
-        (f'{ROLE}a"\ntenants = "*"\n{ORG}', f'{ROLE}a"\ntenants = "*"', "gains"),
-        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenant = "blue"\n{VPCS}', "changes"),
-        (f'{ROLE}a"\ntenant = "blue"\n{VPCS}', f'{ROLE}a"\ntenant = "blue"\n{MORE_VPCS}', "gains"),
-        (f'{ROLE}a"\ntenant = "blue"\n{MORE_VPCS}', f'{ROLE}a"\ntenant = "blue"\n{VPCS}', "loses"),
-        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenant = "green"', "changes"),
-        (f'{ROLE}a"\ntenant = "blue"\n{ORG}', f'{ROLE}a"\ntenants = ["blue", "green"]', "gains"),
-        (f'{ROLE}a"\ntenant = "blue"', f'{ROLE}a"\ndeny = true', "loses"),
-        (
-            f'{ROLE}a"\ntenant = "blue"',
-            f'{ROLE}a"\ntenant_from = "session"\nsession_set_by = "x"\ntemplate = "t-{{tenant}}"',
-            "changes",
-        ),
-    ],
-)
-def test_changed_rule_is_a_difference(tmp_path: Path, old: str, new: str, kind: str) -> None:
-    code, changes = differ(tmp_path, BOTH + (rule("a", old) if old else ""), BOTH + (rule("a", new) if new else ""))
-    assert (code, [change["kind"] for change in changes]) == (1, [kind])
-    assert changes[0]["subject"] == f"role a of {ACCOUNT}"
-
-
-def test_recorded_requests_are_replayed(tmp_path: Path) -> None:
-    events = [v2(role("a")), v2(role("b")), {"not": "an event"}, v2(role("both"), headers={"x-tenant-id": "blue"})]
-    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, events)) + "\n\n")
-    old, new = rule("a", f'{ROLE}a"\ntenant = "blue"'), rule("a", f'{ROLE}a"\ntenant = "green"')
-    more = rule("acct", f'account = "{ACCOUNT}"\ntenant = "blue"')
-    code, changes = differ(tmp_path, BOTH + old, BOTH + new + more, "--events", str(tmp_path / "events.jsonl"))
-    assert code == 1
-    assert [(change["kind"], change["before"], change["after"]) for change in changes] == [
-        ("changes", "blue", "green"),
-        ("gains", "refused: no_rule", "blue"),
-    ]
-
-
-def test_line_that_is_not_json_is_named(tmp_path: Path) -> None:
-    (tmp_path / "events.jsonl").write_text("{}\nnot json\n")
-    path = written(tmp_path, BOTH)
-    done = run("diff", path, path, "--events", str(tmp_path / "events.jsonl"))
-    assert done.exit_code == 2
-    assert "events.jsonl:2: not JSON" in done.output
-
-
 def test_check_finds_faults_in_other_tables(tmp_path: Path) -> None:
     """A file that the bridge would answer 503 for is not a good one."""
     path = written(tmp_path, BOTH, '[[backend]]\nfuncton = "x"\n')
     done = run("check", path)
     assert done.exit_code == 1
     assert "did you mean function?" in done.output
-
-
-def test_event_from_an_unlisted_service_is_explained_as_refused(tmp_path: Path) -> None:
-    services = '[lattice]\nservices = ["arn:aws:vpc-lattice:eu-west-1:111122223333:service/svc-9"]\n'
-    path = written(tmp_path, BOTH, services)
-    done = run(
-        "explain", "--map", path, "--json", "-", stdin=json.dumps(v2(role("both"), headers={"x-tenant-id": "blue"}))
-    )
-    assert (done.exit_code, json.loads(done.output)["reason"]) == (1, "service_not_allowed")
 
 
 def test_test_with_deep_claims_is_described_briefly() -> None:

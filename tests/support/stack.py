@@ -20,6 +20,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from lattice_bridge.testing import LocalStack
+from lattice_bridge.testing.stack_process import output_line
 from tests.support.paths import ROOT
 
 PERSON = Credentials("local", "local")
@@ -97,7 +98,7 @@ class RunningStack:
         return opened(url, signed(url, given, body), body, "POST")
 
     def output_of(self, function: str) -> list[str]:
-        return [line["line"] for line in self.lines if line.get("environment", "").startswith(function)]
+        return [output_line(line) for line in self.lines if line.get("environment", "").startswith(function)]
 
     def processes(self) -> list[int]:
         """Returns the process ids of the execution environments."""

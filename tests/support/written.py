@@ -17,7 +17,7 @@ WRITE: Final = "LATTICE_BRIDGE_WRITE_DOCS"
 def assert_written(page: Path, name: str, content: str) -> None:
     """The section of the page is this content."""
     text = page.read_text(encoding="utf-8")
-    marks = re.compile(rf"(<!-- {name}: written by [^>]+ -->\n).*(\n<!-- /{name} -->)", re.DOTALL)
+    marks = re.compile(rf"(<!-- {name}: written by [^>]+ -->\n).*(\n *<!-- /{name} -->)", re.DOTALL)
     written, found = marks.subn(lambda marked: f"{marked[1]}\n{content}\n{marked[2]}", text)
     assert found == 1, f"{page.name} has no section {name}"
     if os.environ.get(WRITE) == "1":

@@ -237,3 +237,8 @@ def test_it_needs_nothing_but_the_bridge() -> None:
     ]
     done = subprocess.run([sys.executable, "-c", program, *heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_unknown_argument_is_a_type_error_with_the_known_ones() -> None:
+    with pytest.raises(TypeError, match=r"no argument 'principle'. Fix: write one of principal, session_name, "):
+        lattice_event(principle="arn:aws:iam::111122223333:role/blue-api")  # type: ignore[call-arg] # the point

@@ -148,3 +148,11 @@ def test_a_file_that_is_not_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ValueError, match=r"broken\.json is not JSON"):
         all_events(folder=tmp_path)
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "there is 1 other"), (2, "there are 2 others")])
+def test_events_of_a_folder_are_counted(tmp_path: Path, count: int, words: str) -> None:
+    for number in range(count):
+        (tmp_path / f"{number}.json").write_text("{}")
+    with pytest.raises(UnknownEvent, match=words):
+        all_events("unlike/any", tmp_path)

@@ -9,10 +9,11 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import boto3
 import pytest
@@ -21,8 +22,11 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from lattice_bridge import Bridge
 from lattice_bridge.config.options import Backend
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.formats.payload import convert
+from lattice_bridge.formats.recognise import parse_event
+from lattice_bridge.message import Format
 from lattice_bridge.testing import FakeLambda, lattice_event
-from lattice_bridge.testing.fakes import Invocation
+from lattice_bridge.testing.fakes import Invocation, UnscriptedCalls
 from tests.support.builders import tenant_map
 from tests.support.invokers import SHORT, call
 from tests.support.stack import FAULTS, RunningStack, opened, running, signed
@@ -63,6 +67,7 @@ def test_scripted_reply_reaches_boto3_and_the_call_is_recorded(fake: FakeLambda)
 def test_variables_lead_boto3_to_the_fake(fake: FakeLambda, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in fake.environ.items():
         monkeypatch.setenv(name, value)
+    fake.reply({})
     session: Any = boto3.session.Session()
     client = session.client("lambda")
     assert read(client.invoke(FunctionName="orders")) == {}
@@ -70,6 +75,7 @@ def test_variables_lead_boto3_to_the_fake(fake: FakeLambda, monkeypatch: pytest.
 
 
 def test_aws_cli_invokes(fake: FakeLambda, tmp_path: Path) -> None:
+    fake.reply({})
     aws = str(Path(sys.executable).with_name("aws"))
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **fake.environ}
     answer = tmp_path / "answer.json"
@@ -199,6 +205,80 @@ def test_asynchronous_call_is_accepted_despite_failures(
         fake.client().invoke(FunctionName="echo", InvocationType=kind)
 
 
+# ---- without a reply ------------------------------------------------------------------------------------------------
+
+
+def report_of(calls: Callable[[FakeLambda], Any]) -> str:
+    """The message of the error that ends the block of a fake."""
+
+    def block() -> None:
+        with FakeLambda() as fake:
+            calls(fake)
+
+    with pytest.raises(UnscriptedCalls) as raised:
+        block()
+    return str(raised.value)
+
+
+def test_call_without_a_reply_fails_and_its_block_raises() -> None:
+    """The client gets an answer at once, which it does not repeat; the thread of the test gets the error."""
+
+    def calls(fake: FakeLambda) -> None:
+        answer = fake.client().invoke(FunctionName=f"{ARN}:live", Payload=b'{"n": 1}')
+        assert (answer["FunctionError"], read(answer)["errorType"]) == ("Unhandled", "FakeLambda.Unscripted")
+        assert len(fake.calls) == 1
+
+    lines = report_of(calls).split("\n")
+    assert lines[:2] == ["a call had no reply:", "  orders:live without a tenant: a payload that is not an HTTP event"]
+    assert lines[2].startswith("The test has set no reply. Fix: write fake.reply(")
+
+
+FORMATS: Final = get_args(Format)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_report_contains_function_tenant_method_and_path(name: Format) -> None:
+    """It contains no query, in which there may be a token."""
+    event = convert(parse_event(lattice_event(method="PUT", path="/orders/7?token=secret")), name, 0)
+
+    def calls(fake: FakeLambda) -> None:
+        fake.reply({}, "billing")
+        with pytest.raises(BridgeError):
+            fake.invoke(call(payload=json.dumps(event).encode()))
+
+    lines = report_of(calls).split("\n")
+    assert lines[1] == "  orders:live as tenant blue: PUT /orders/7"
+    assert lines[2].startswith(
+        'The test has set a reply for billing. Fix: write fake.reply({"statusCode": 200}, "orders"'
+    )
+
+
+def test_report_of_many_calls_is_short() -> None:
+    def calls(fake: FakeLambda) -> None:
+        for _ in range(12):
+            with suppress(BridgeError):
+                fake.invoke(call())
+
+    lines = report_of(calls).split("\n")
+    assert (lines[0], len(lines), lines[11]) == ("12 calls had no reply:", 13, "  … and 2 more")
+
+
+def test_error_of_the_block_is_not_replaced() -> None:
+    def block() -> None:
+        with FakeLambda() as fake:
+            fake.client().invoke(FunctionName="orders")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        block()
+
+
+def test_default_reply_or_an_asynchronous_call_needs_no_script(fake: FakeLambda) -> None:
+    fake.client().invoke(FunctionName="orders", InvocationType="Event")
+    fake.reply({})
+    assert read(fake.client().invoke(FunctionName="orders")) == {}
+
+
 # ---- as a test scripts it -------------------------------------------------------------------------------------------
 
 
@@ -239,6 +319,7 @@ def test_headers_of_a_refusal_replace_the_defaults(fake: FakeLambda) -> None:
 
 
 def test_unknown_isolation_accepts_every_call(fake: FakeLambda) -> None:
+    fake.reply({})
     for tenant in ({}, {"TenantId": "blue"}):
         fake.client().invoke(FunctionName="orders", **tenant)
     assert [call.tenant for call in fake.calls] == [None, "blue"]

@@ -19,7 +19,7 @@ import pytest
 from lattice_bridge.errors import InvalidMap, Unavailable
 from lattice_bridge.testing import Case, FakeLambda, Issuer, lattice_event, load_event
 from lattice_bridge.testing.fixtures import BridgeFactory
-from tests.support.paths import ROOT
+from tests.support.stack import FORWARDED_FUNCTION
 
 PLUGIN: Final = "_lattice_bridge_pytestplugin"
 BLUE: Final = "arn:aws:iam::111122223333:role/blue-api"
@@ -218,16 +218,35 @@ def test_log_contains_the_reason_and_is_printed(bridge: BridgeFactory, capsys: p
 
 
 def test_default_bridge_is_the_projects_own(bridge: BridgeFactory, fake_lambda: FakeLambda) -> None:
+    fake_lambda.reply({"statusCode": 200})
     assert bridge()(lattice_event(path="/history", principal=BLUE))["statusCode"] == 200
     assert [(call.function, call.tenant) for call in fake_lambda.calls] == [("history", "BlueTenant")]
 
 
 def test_path_is_relative_to_the_projects_root(
-    bridge: BridgeFactory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bridge: BridgeFactory, fake_lambda: FakeLambda, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    fake_lambda.reply({"statusCode": 200})
     monkeypatch.chdir(tmp_path)
     handler = bridge("examples/open.toml")
     assert handler(lattice_event(path="/history", headers={"x-tenant-id": "BlueTenant"}))["statusCode"] == 200
+
+
+def test_call_without_a_reply_fails_the_test_that_made_it(tmp_path: Path) -> None:
+    """The set-up of the next test begins with a new fake."""
+    text = """
+def test_unscripted(fake_lambda, lattice_event):
+    fake_lambda.client().invoke(FunctionName="orders", TenantId="blue", Payload=__import__("json").dumps(
+        lattice_event(method="PUT", path="/orders/7?token=secret")))
+def test_scripted(fake_lambda):
+    fake_lambda.reply({})
+    fake_lambda.client().invoke(FunctionName="orders")
+"""
+    done = pytest_in(tmp_path, text)
+    assert "2 passed, 1 error" in done.stdout
+    assert "ERROR at teardown of test_unscripted" in done.stdout
+    assert "fake_lambda: a call had no reply:\n  orders as tenant blue: PUT /orders/7\n" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_faulty_map_raises_its_faults(bridge: BridgeFactory) -> None:
@@ -251,6 +270,7 @@ def test_every_option_reaches_the_bridge(bridge: BridgeFactory) -> None:
 def test_bridge_accepts_tokens_of_the_issuer(
     bridge: BridgeFactory, token_issuer: Issuer, fake_lambda: FakeLambda
 ) -> None:
+    fake_lambda.reply({"statusCode": 200})
     handler = bridge(CONFIG + USERS + token_issuer.table())
     token = token_issuer.token(tenant="blue")
     assert handler(lattice_event(headers={"authorization": f"Bearer {token}"}))["statusCode"] == 200
@@ -312,12 +332,87 @@ def test_failed_stack_is_an_error_of_each_test(tmp_path: Path, files: dict[str, 
     assert "lattice_bridge/testing" not in done.stdout
 
 
-def test_settings_name_template_and_parameters(tmp_path: Path) -> None:
-    (tmp_path / "conf").mkdir()
-    template = (ROOT / "tests" / "stranger" / "bridge" / "template.yaml").read_text(encoding="utf-8")
-    (tmp_path / "conf" / "t.yaml").write_text(template)
-    (tmp_path / "conf" / "orders").mkdir()
+# ---- the stack's output ---------------------------------------------------------------------------------------------
+
+RAISES: Final = """
+def handler(event, context):
+    print("asked for", event["path"], chr(27) + "[2J")
+    if event["path"].startswith("/raise"):
+        raise ValueError("no such order")
+    return {"statusCode": 200, "body": ""}
+"""
+USES_STACK: Final = """
+import pytest
+
+@pytest.fixture
+def prepared(local_stack):
+    assert local_stack.get("/raise-in-set-up").status == 200
+
+@pytest.fixture
+def tidied(local_stack):
+    yield
+    assert local_stack.get("/raise-in-teardown").status == 200
+
+def test_passes(local_stack): assert local_stack.get("/passes").status == 200
+def test_fails(local_stack): assert local_stack.get("/raise-in-call").status == 200
+def test_set_up_fails(prepared): pass
+def test_teardown_fails(tidied): pass
+def test_asks_nothing(local_stack): assert False
+def test_without_stack(): assert False
+"""
+
+
+@pytest.fixture(scope="module")
+def stack_run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The output of a run whose template and parameters are named by settings."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "conf").mkdir()
+    service = "  Service: {Type: AWS::VpcLattice::Service, Properties: {AuthType: !Ref AuthType}}\n"
+    parameters = "Parameters: {AuthType: {Type: String, Default: AWS_IAM}}\n"
+    (folder / "conf" / "t.yaml").write_text(f"{parameters}{FORWARDED_FUNCTION}{service}")
+    (folder / "conf" / "app.py").write_text(RAISES)
     settings = ["lattice_bridge_template = conf/t.yaml", "lattice_bridge_parameters =", "  AuthType=NONE"]
-    (tmp_path / "pytest.ini").write_text("\n".join(["[pytest]", *settings, ""]))
-    text = "def test_it(local_stack): assert local_stack.get('/').status == 503  # the bridge has no bridge.toml\n"
-    assert "1 passed" in pytest_in(tmp_path, text).stdout
+    (folder / "pytest.ini").write_text("\n".join(["[pytest]", *settings, ""]))
+    return pytest_in(folder, USES_STACK, "--tb=short", "-rA").stdout
+
+
+def section(run: str, test: str) -> str:
+    """The part of a run's output about one test."""
+    return re.split(r"(?m)^_{3,} .*\b" + test + r" _{3,}$", run)[1].partition("\n___")[0].partition("\n===")[0]
+
+
+def test_settings_name_template_and_parameters(stack_run: str) -> None:
+    """The template's default, AWS_IAM, would refuse the request."""
+    assert "PASSED test_it.py::test_passes" in stack_run
+
+
+TRACE: Final = r"""
+\[Function#1\]  asked for /{path} \\x1b\[2J
+\[Function#1\]  \[ERROR\] ValueError: no such order
+  Traceback \(most recent call last\):
+    File "[^\n]+/app.py", line 5, in handler
+      raise ValueError\("no such order"\)
+warning: front: GET /{path}: 502: [^\n]+: ValueError: no such order"""
+
+
+@pytest.mark.parametrize(
+    ("test", "path"),
+    [
+        ("test_fails", "raise-in-call"),
+        ("test_set_up_fails", "raise-in-set-up"),
+        ("test_teardown_fails", "raise-in-teardown"),
+    ],
+)
+def test_failed_test_shows_the_stacks_output_since_it_began(stack_run: str, test: str, path: str) -> None:
+    """Traces are included, control characters are escaped, and earlier tests' output is not repeated."""
+    title, output = re.split(r"-+ (local_stack: .*) -+", section(stack_run, test))[1:]
+    assert title == "local_stack: output since the test began"
+    assert re.fullmatch(TRACE.replace("{path}", path), output.rstrip("\n"))
+
+
+def test_failed_test_that_caused_no_output_shows_none(stack_run: str) -> None:
+    assert section(stack_run, "test_asks_nothing").rstrip().endswith("began -------------------\n(nothing)")
+
+
+def test_failed_test_without_the_stack_shows_no_output(stack_run: str) -> None:
+    assert "local_stack" not in section(stack_run, "test_without_stack")

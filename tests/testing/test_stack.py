@@ -93,9 +93,11 @@ def test_parameters_and_options_reach_the_stack(configured_stack: LocalStack) ->
     assert configured_stack.get("/a").json()["event"]["raw_path"] == "/a"
 
 
-def test_unknown_identity_is_a_key_error(stack: LocalStack) -> None:
-    with pytest.raises(KeyError, match="UNKNOWN"):
-        stack.get("/", identity="UNKNOWN")
+@pytest.mark.parametrize(("name", "nearest"), [("LOCALGREN", "LOCALGREEN, LOCALBLUE"), ("blue", "LOCALBLUE, LOCALGR")])
+def test_unknown_identity_lists_those_there_are_nearest_first(stack: LocalStack, name: str, nearest: str) -> None:
+    with pytest.raises(KeyError) as unknown:
+        stack.get("/", identity=name)
+    assert f"identity '{name}': no identity has this access key. Fix: write one of {nearest}" in str(unknown.value)
     assert stack.get("/").status == 403
 
 

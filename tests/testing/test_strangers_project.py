@@ -5,14 +5,18 @@ Rule: of this repository, an environment contains only the wheel, and otherwise 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import venv
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from importlib.metadata import Distribution, PathDistribution, distribution
 from pathlib import Path
 from typing import Final
@@ -26,6 +30,14 @@ from tests.support.paths import ROOT
 STRANGER: Final = ROOT / "tests" / "stranger"
 PLUGIN: Final = ROOT / "_lattice_bridge_pytestplugin.py"
 POWERTOOLS: Final = "aws-lambda-powertools"
+README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+SHOWN: Final = [
+    step
+    for block in re.findall(r"^```console\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    for step in re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+]
+"""The README's commands, in order, each with the output that it shows."""
+COMMANDS: Final = [command for command, _ in SHOWN]
 FIXTURES: Final = re.findall(r"^@pytest\.fixture.*\ndef (\w+)", PLUGIN.read_text(encoding="utf-8"), re.MULTILINE)
 
 
@@ -65,7 +77,9 @@ def plain(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 @pytest.fixture(scope="module")
 def full(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    return Installed(tmp_path_factory.mktemp("full"), wheel, "local,testing")
+    """What the second command of the README installs."""
+    (extras,) = re.findall(r"^pip install '\.\./lattice-bridge\[([a-z,]+)\]'$", "\n".join(COMMANDS), re.MULTILINE)
+    return Installed(tmp_path_factory.mktemp("full"), wheel, extras)
 
 
 # ---- the wheel ------------------------------------------------------------------------------------------------------
@@ -122,6 +136,14 @@ def test_stack_needs_the_extra_local(full: Installed, tmp_path: Path) -> None:
     assert passed(done) >= 6
 
 
+def test_stack_does_not_need_the_extra_template(full: Installed) -> None:
+    program = (
+        "import sys; sys.modules['samtranslator'] = None; from lattice_bridge.cli import main;"
+        "sys.argv = ['lattice-bridge', 'local', '--plan']; main()"
+    )
+    assert "app.handler" in run([str(full.python), "-c", program], STRANGER / "bridge")
+
+
 def test_missing_extra_local_is_an_error_with_a_fix(plain: Installed, tmp_path: Path) -> None:
     done = plain.pytest("bridge", tmp_path)
     assert done.returncode == 1
@@ -157,6 +179,60 @@ def test_every_snippet_for_the_four_readers_is_run() -> None:
 
 def test_fixtures_are_found() -> None:
     assert {"lattice_event", "fake_lambda", "bridge", "token_issuer", "local_stack"} <= set(FIXTURES)
+
+
+# ---- a project of one's own, as in the README ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def outputs(full: Installed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the README's commands print in an empty folder, in its order. `full` has run the first two in its way:
+    it makes the environment, and installs the wheel, without a network."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    variables = {**environment(), "PATH": f"{full.python.parent}:{os.environ['PATH']}", "PORT": port}
+    folder = tmp_path_factory.mktemp("own")
+    found = {}
+    with ExitStack() as stack:
+        for command in COMMANDS[2:]:
+            given = command.replace("localhost:8080", f"localhost:{port}")
+            process = stack.enter_context(started(given, folder, variables))
+            if command == "lattice-bridge local":
+                assert process.stdout is not None
+                found[command] = next((line for line in process.stdout if f":{port}" in line), "")
+                assert found[command], "the stack ended"
+                stack.callback(process.send_signal, signal.SIGINT)
+            else:
+                found[command], _ = process.communicate(timeout=100)
+                assert process.returncode == 0, found[command]
+    return found
+
+
+def started(command: str, folder: Path, variables: Mapping[str, str]) -> subprocess.Popen[str]:
+    shell = ["/bin/sh", "-c", f"exec {command}"]
+    return subprocess.Popen(
+        shell, cwd=folder, env=dict(variables), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize(("command", "shown"), SHOWN[2:], ids=lambda text: " ".join(text.split()[:4]))
+def test_command_of_the_readme_prints_what_it_shows(outputs: dict[str, str], command: str, shown: str) -> None:
+    """`…` is any text."""
+    pattern = re.escape(shown.strip()).replace("…", ".*")
+    assert re.search(pattern, outputs[command], re.DOTALL)
+
+
+def test_six_commands_lead_to_an_answer_as_ones_own_tenant(outputs: dict[str, str]) -> None:
+    """From an empty folder with Python and the wheel: an environment, the package, a project, its tests, the stack."""
+    environment_, install, *rest = COMMANDS[:6]
+    assert environment_ == "python3 -m venv .venv && . .venv/bin/activate"
+    assert install.startswith("pip install ")
+    assert [command.partition(" --aws")[0] for command in rest] == [
+        *("lattice-bridge init", "python -m pytest", "lattice-bridge local", "curl"),
+    ]
+    assert re.search(r"=+ [0-9]+ passed in ", outputs["python -m pytest"])
+    assert json.loads(outputs[rest[-1]]) == {"tenant": "blue", "request": 1}
 
 
 # ---- helpers --------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from lattice_bridge.config.options import (
     DEFAULT_REFRESH,
     DEFAULT_TIMEOUT,
     Backend,
+    LoggedCaller,
     Options,
     function_fault,
 )
@@ -89,6 +90,16 @@ class TopTable(Table):
     )
 
 
+class LogTable(Table):
+    """`[log]`: what log lines contain."""
+
+    caller: LoggedCaller = Field(
+        default="key",
+        description="What the line of a refused request contains of its caller: key is the account and role, or the "
+        "issuer and a hash of the subject; full is the principal's ARN and the subject.",
+    )
+
+
 class MapTable(Table):
     """`[map]`: how the bridge follows changes of its configuration."""
 
@@ -101,6 +112,7 @@ def read_options(tables: Mapping[str, Any], faults: list[str]) -> Options:
     """The options that the tables describe. Everything wrong with them is added to `faults`."""
     lattice = fit(LatticeTable, tables.get("lattice", {}), "lattice", faults) or LatticeTable()
     reply = fit(ReplyTable, tables.get("reply", {}), "reply", faults) or ReplyTable()
+    log = fit(LogTable, tables.get("log", {}), "log", faults) or LogTable()
     followed = fit(MapTable, tables.get("map", {}), "map", faults) or MapTable()
     named = {key: tables[key] for key in TopTable.model_fields if key in tables}
     top = fit(TopTable, named, "bridge.toml", faults) or TopTable()
@@ -121,6 +133,7 @@ def read_options(tables: Mapping[str, Any], faults: list[str]) -> Options:
         scheme=lattice.scheme,
         refresh=followed.refresh,
         invoker=top.invoker,
+        log_caller=log.caller,
     )
 
 

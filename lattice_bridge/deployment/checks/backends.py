@@ -103,7 +103,7 @@ def _alias(
 def _backend_timeout(function: Resource, backend: Backend) -> Iterator[TemplateFinding]:
     seconds = seconds_of(function, "Timeout", 3.0)
     if backend.invocation == "sync" and seconds is not None and seconds > backend.timeout:
-        actual = f'Timeout is {seconds:g} seconds, and bridge.toml waits {backend.timeout:g} for "{backend.function}"'
+        actual = f'Timeout is {seconds:g} s, and bridge.toml waits {backend.timeout:g} s for "{backend.function}"'
         expected = "A function ends before the bridge answers 504: otherwise its work goes on unnoticed"
         fix = f"write Timeout: {backend.timeout:g} at most, or a longer timeout in bridge.toml"
         yield warning(function.id, actual, expected, fix)
@@ -157,7 +157,7 @@ def bridge_findings(bridge: Bridge, checked: Path | None) -> Iterator[TemplateFi
     if seconds is None:
         yield warning(function.id, f"Timeout is {function.properties['Timeout']}", NOT_KNOWN, fix)
     elif slowest and seconds < slowest + _SPARE_SECONDS:
-        actual = f"Timeout is {seconds:g} seconds, and the slowest backend in bridge.toml has {slowest:g}"
+        actual = f"Timeout is {seconds:g} s, and the slowest backend in bridge.toml has {slowest:g} s"
         expected = "Otherwise Lambda stops the bridge before it can answer for a backend that is late"
         yield finding(function.id, actual, expected, f"{fix}; or shorter timeouts in bridge.toml")
 

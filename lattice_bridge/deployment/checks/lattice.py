@@ -1,7 +1,7 @@
 """Target groups and services of VPC Lattice: how events reach the bridge, and which callers Lattice authenticates.
 
-Rule: events reach a bridge from its own target groups alone, on its alias, in version 2. Lattice authenticates callers,
-and waits at least as long as the bridge may take.
+Rule: events reach a bridge from its own target groups alone, on its alias, in a version that the template names.
+Lattice authenticates callers, and waits at least as long as the bridge may take.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def group_findings(stack: Stack) -> Iterator[TemplateFinding]:
             yield from _shape(group)
         for target in targets_of(group):
             if unresolved(target) and not stack.names_function(target):
-                yield from _version(group, "warning")  # the target may be a bridge
+                yield from _version(group, "warning", stack)  # the target may be a bridge
             for bridge in stack.bridges:
                 if refers_to(target, bridge.function):
                     yield from _of_a_bridge(group, target, bridge.function, stack)
@@ -89,7 +89,7 @@ def _of_a_bridge(group: Resource, target: str, bridge: Resource, stack: Stack) -
         expected = "Lattice registers a function only in a target group of type LAMBDA"
         yield finding(group.id, actual, expected, "write Type: LAMBDA")
         return
-    yield from _version(group, "error")
+    yield from _version(group, "error", stack)
     yield from _certificates(group, stack.certified)
     name = parse_reference(target)
     if name is not None and name.qualifier in (None, _LATEST, *_aliases_of_latest(bridge, stack.template)):
@@ -105,17 +105,22 @@ def _aliases_of_latest(bridge: Resource, template: Template) -> list[object]:
     return [one.get("Name") for one in aliases if one.get("FunctionVersion") == _LATEST]
 
 
-def _version(group: Resource, level: Level) -> Iterator[TemplateFinding]:
+def _version(group: Resource, level: Level, stack: Stack) -> Iterator[TemplateFinding]:
     if isinstance(group.properties.get("Config"), str):
         return  # unresolved, which is a finding of its own
     version = part_of(group, "Config").get("LambdaEventStructureVersion")
-    if version != "V2":
+    if version == "V1" and stack.from_services:
+        actual = "LambdaEventStructureVersion is V1, whose events do not contain their service"
+        expected = "With [lattice] services in bridge.toml, the bridge refuses every event that contains none"
+        yield finding(group.id, actual, expected, f"{_WRITE_V2}, or remove services", level)
+    elif version not in ("V1", "V2"):
         actual = f"LambdaEventStructureVersion is {version or 'missing, which is V1'}"
         expected = (
-            "The bridge needs V2: in V1 the caller's identity is a header, and repeated headers are joined. "
-            "A target group cannot change its version later"
+            "In V1 the caller's identity is a header, and repeated headers are joined: V2 is better for a new target "
+            "group. A target group cannot change its version later"
         )
-        yield finding(group.id, actual, expected, _WRITE_V2, "warning" if unresolved(version) else level)
+        fix = f"{_WRITE_V2}, or V1 if your target group has it"
+        yield finding(group.id, actual, expected, fix, "warning" if unresolved(version) else level)
 
 
 def _certificates(group: Resource, rules: tuple[str, ...]) -> Iterator[TemplateFinding]:

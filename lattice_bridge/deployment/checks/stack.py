@@ -172,12 +172,14 @@ class Stack:
         bridges: functions with the bridge's handler; if there are none, those in Lattice's target groups.
         compared: whether a bridge.toml loads, so that the backends are known.
         certified: ids of the rules that read the caller's certificate.
+        from_services: whether bridge.toml lists the services that events may come from.
     """
 
     template: Template
     bridges: tuple[Bridge, ...]
     compared: bool
     certified: tuple[str, ...] = ()
+    from_services: bool = False
 
     @property
     def functions(self) -> list[Resource]:
@@ -235,6 +237,7 @@ def stack_of(template: Template, options: Options | None, certified: Iterable[st
         ),
         options is not None,
         tuple(certified),
+        bool(known.services),
     )
 
 

@@ -99,7 +99,7 @@ def _fault(text: str, declaration: Mapping[str, Any]) -> str | None:
             return f"is not between {least} and {most}"
     if not int(declaration.get("MinLength", 0)) <= len(text) <= int(declaration.get("MaxLength", len(text))):
         least, most = declaration.get("MinLength", 0), declaration.get("MaxLength", "any number")
-        return f"has {len(text)} characters, and may have {least} to {most}"
+        return f"has {len(text)} character{'' if len(text) == 1 else 's'}, and may have {least} to {most}"
     pattern = declaration.get("AllowedPattern")
     with contextlib.suppress(re.error, FutureWarning), warnings.catch_warnings():
         warnings.simplefilter("error", FutureWarning)  # for Java's syntax that Python reads differently

@@ -274,7 +274,9 @@ def principal_findings(deployment: Deployment, configuration: Configuration) -> 
         else:
             good.append(principal.name)
     if good:
-        yield Finding("ok", "roles in the map", f"{len(good)} exist: {listed(good)}", expected)
+        yield Finding(
+            "ok", "roles in the map", f"{len(good)} exist{'s' if len(good) == 1 else ''}: {listed(good)}", expected
+        )
     left = len(configuration.principals) - len(deployment.principals) - len(deployment.foreign_principals)
     if left > 0:
         yield Finding("unknown", "roles in the map", f"{left} more, which were not read", expected)

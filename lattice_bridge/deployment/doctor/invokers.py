@@ -106,7 +106,8 @@ def _unread_findings(function: DeployedFunction, expected: str) -> Iterator[Find
         if isinstance(policy.statements, Unread):
             by_cause.setdefault(policy.statements.cause, []).append((policy.name, policy.statements))
     for (name, unread), *others in by_cause.values():
-        subject = f"invoke permission {name.label}" + (f" and {len(others)} other names of it" if others else "")
+        more = f" and {len(others)} other name{'' if len(others) == 1 else 's'} of it" if others else ""
+        subject = f"invoke permission {name.label}{more}"
         yield unread_finding(subject, replace(unread, resource=f"{name.arn}*") if others else unread, expected)
     subject, left = f"versions of {function.name.name}", function.versions_left
     if isinstance(left, Unread):

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -40,6 +40,11 @@ def new_request_id() -> str:
     return str(uuid.uuid4())
 
 
+def new_trace_id() -> str:
+    """Makes a trace id as Lambda does for a caller without one: `Root=1-SECONDS-96 bits`, not sampled."""
+    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Parent={uuid.uuid4().hex[:16]};Sampled=0"
+
+
 @dataclass(frozen=True, slots=True)
 class InvokeRequest:
     """A request to invoke a function.
@@ -64,17 +69,53 @@ class InvokeRequest:
     request_id: str = field(default_factory=new_request_id)
 
 
+def find_function(
+    text: str, functions: Mapping[str, Function], region: str, qualifier: str | None = None
+) -> tuple[Function, str]:
+    """Returns the function that an Invoke names, and its ARN with the qualifier.
+
+    Args:
+        text: name, partial ARN or ARN, with an optional qualifier.
+        functions: of the stack, by name.
+        region: of the stack.
+        qualifier: from the query, or None.
+
+    Raises:
+        LambdaError: 400, malformed; 404, the stack does not have the function, or the function not this qualifier.
+    """
+    name = parse_function_name(text)
+    function = functions.get(name.name)
+    elsewhere = name.region not in (None, region) or name.account not in (None, ACCOUNT)
+    arn = f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name.name}"
+    if function is None or elsewhere:
+        raise LambdaError(404, "ResourceNotFoundException", f"Function not found: {arn}")
+    chosen = chosen_qualifier(name, qualifier)
+    if chosen not in (None, "$LATEST", *function.aliases):
+        raise LambdaError(404, "ResourceNotFoundException", f"Function not found: {arn}:{chosen}")
+    return function, f"{arn}:{chosen}" if chosen else arn
+
+
 class LambdaService:
     """Invokes the functions of a plan.
 
-    Attributes:
-        functions: by name. They may be replaced; an invocation that has begun ends with the function that it found.
+    Args:
+        functions: by name. Others may be set; an invocation that has begun ends with the function that it found.
+        region: of the stack.
+        environments: run the invocations.
+        on_invoke: takes the name of a function that is about to run, and the trace id that its caller sent.
     """
 
-    def __init__(self, functions: Mapping[str, Function], region: str, environments: EnvironmentPool) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        region: str,
+        environments: EnvironmentPool,
+        on_invoke: Callable[[str, str], None],
+    ) -> None:
         self.functions = functions
         self._region = region
         self._environments = environments
+        self._on_invoke = on_invoke
         self._advice: dict[str, str] = {}
         self._queue: asyncio.Queue[tuple[Function, InvokeRequest, str]] = asyncio.Queue(QUEUE_LIMIT)
 
@@ -84,11 +125,13 @@ class LambdaService:
         Raises:
             LambdaError: Lambda refuses the invocation.
         """
-        function, arn = self._resolve(request)
+        function, arn = find_function(request.function, self.functions, self._region, request.qualifier)
         check_tenant(function.isolated, request.tenant)
         parse_payload(request.payload, request.type)
         if request.type == "DryRun":
             return None
+        if request.trace_id is not None:
+            self._on_invoke(function.name, request.trace_id)
         if request.type == "Event":
             self._enqueue(function, request, arn)
             return None
@@ -99,19 +142,6 @@ class LambdaService:
         async with asyncio.TaskGroup() as workers:
             for _ in range(WORKERS):
                 workers.create_task(self._worker())
-
-    def _resolve(self, request: InvokeRequest) -> tuple[Function, str]:
-        """Returns the function, and its ARN with the qualifier."""
-        name = parse_function_name(request.function)
-        function = self.functions.get(name.name)
-        elsewhere = name.region not in (None, self._region) or name.account not in (None, ACCOUNT)
-        arn = f"arn:aws:lambda:{self._region}:{ACCOUNT}:function:{name.name}"
-        if function is None or elsewhere:
-            raise LambdaError(404, "ResourceNotFoundException", f"Function not found: {arn}")
-        qualifier = chosen_qualifier(name, request.qualifier)
-        if qualifier not in (None, "$LATEST", *function.aliases):
-            raise LambdaError(404, "ResourceNotFoundException", f"Function not found: {arn}:{qualifier}")
-        return function, f"{arn}:{qualifier}" if qualifier else arn
 
     def _enqueue(self, function: Function, request: InvokeRequest, arn: str) -> None:
         try:
@@ -150,7 +180,7 @@ class LambdaService:
             payload=request.payload or b"{}",
             arn=arn,
             tenant=request.tenant,
-            trace_id=request.trace_id or _new_trace_id(),
+            trace_id=request.trace_id or new_trace_id(),
             client_context=request.client_context,
         )
         try:
@@ -177,8 +207,3 @@ def _throttled(message: str) -> LambdaError:
     return LambdaError(
         429, "TooManyRequestsException", f"Rate Exceeded: {message}", "ConcurrentInvocationLimitExceeded"
     )
-
-
-def _new_trace_id() -> str:
-    """Makes a trace id as Lambda does for a caller without one: `Root=1-SECONDS-96 bits`, not sampled."""
-    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Parent={uuid.uuid4().hex[:16]};Sampled=0"

@@ -7,8 +7,9 @@ credentials.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from lattice_bridge.config.compiled import compile_document, map_of
@@ -18,11 +19,8 @@ from lattice_bridge.config.map_settings import IssuerSettings, MapSettings
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tables.map import read_map
 from lattice_bridge.errors import BridgeError, InvalidMap
-from lattice_bridge.local.plan.model import Function, Plan
-
-HANDLER: Final = "lattice_bridge.main.handler"
-"""The handler of a bridge. A function with another handler may read its configuration in its own way."""
-
+from lattice_bridge.local.environments.archive import BadArchive, unpack
+from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Plan
 
 _EMPTY: Final = Document({}, "")
 
@@ -69,12 +67,28 @@ class BridgeConfiguration:
 
 
 def bridges_of(plan: Plan) -> list[Function]:
-    """The functions of a plan that are bridges."""
-    return [function for function in plan.functions.values() if function.handler == HANDLER]
+    """The functions of a plan that are bridges. One with another handler may read its configuration in its own way."""
+    return [function for function in plan.functions.values() if function.handler == BRIDGE_HANDLER]
 
 
 def read_configuration(bridge: Function) -> BridgeConfiguration:
-    """Reads a bridge's configuration."""
+    """Reads a bridge's configuration. That of a bridge in a zip has paths within the zip."""
+    if not bridge.code.is_file():
+        return _read(bridge)
+    with TemporaryDirectory(prefix="lattice-bridge-") as parent:
+        code = Path(parent).resolve() / "code"
+        try:
+            unpack(bridge.code, code)
+        except BadArchive as error:
+            return BridgeConfiguration(bridge, bridge.code.name, faults=(str(error),))
+        found = _read(replace(bridge, code=code))
+    within = found.file is not None and found.file.is_relative_to(code)
+    file = bridge.code / found.file.relative_to(code) if found.file and within else found.file
+    faults = tuple(fault.replace(str(code), str(bridge.code)) for fault in found.faults)
+    return replace(found, function=bridge, file=file, faults=faults)
+
+
+def _read(bridge: Function) -> BridgeConfiguration:
     address = bridge.environment.get(CONFIG_VARIABLE) or "bridge.toml"
     file = None
     try:

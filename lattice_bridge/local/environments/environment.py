@@ -36,6 +36,8 @@ _WARNING: Final = "LAMBDA_WARNING: Unhandled exception."
 """The beginning of 600 characters about runtime updates on AWS, which the runtime client prints with every error of the
 init phase. They are not shown: they hide the error."""
 _NO_FRAMES: Final = "\nTraceback (most recent call last):"
+_ERROR_OF: Final = "RequestId: {} Error: "
+"""The beginning of the messages with which Lambda itself reports a timeout, or the end of a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,14 @@ class InvocationResult:
         error: the value of `X-Amz-Function-Error`, or None.
         timed_out: the function ran past its timeout.
         tail: the end of its log.
+        milliseconds: that the function ran; 0 if its init phase failed.
     """
 
     payload: bytes
     error: str | None = None
     timed_out: bool = False
     tail: bytes = b""
+    milliseconds: float = 0.0
 
     @property
     def description(self) -> str:
@@ -70,6 +74,20 @@ class InvocationResult:
         if not isinstance(error, dict):
             return "", ""
         return str(error.get("errorType", "")), str(error.get("errorMessage", ""))
+
+    def failure_line(self, invocation: Invocation) -> str:
+        """Describes a failure in one line, with the words of Lambda's log: `Task timed out after 3.00 seconds`.
+
+        The function's own error is only named: the runtime client prints it with its stack trace.
+        """
+        kind, message = self.error_type_and_message()
+        _, is_of_lambda, ending = message.partition(_ERROR_OF.format(invocation.request_id))
+        fields = [ending if is_of_lambda else f"Task failed with {kind or 'an error'}"]
+        fields += [
+            f"RequestId: {invocation.request_id}",
+            *([f"TenantId: {invocation.tenant}"] if invocation.tenant else []),
+        ]
+        return "\t".join(printable(field[:_SHOWN]) for field in [*fields, f"Duration: {self.milliseconds:.2f} ms"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +152,7 @@ class Environment:
         self._server = await AsgiServer.start(self._runtime.app, max_head=MAX_HEAD)
         self._folder = self._shared.storage.new(self._number)
         self._process = await asyncio.create_subprocess_exec(
-            *await self._shared.storage.command(self.function.handler, self._folder),
+            *await self._shared.storage.command(self.function, self._folder),
             cwd=self.function.code,  # comes first on sys.path
             env=await self._variables(self._server.port, self._folder),
             stdin=asyncio.subprocess.DEVNULL,
@@ -151,13 +169,14 @@ class Environment:
         """Runs one invocation to its end. The process may answer, fail, hang or die."""
         self._busy = True
         self._log.begin()
+        self._log.note(f"START RequestId: {invocation.request_id} Version: $LATEST")
         try:
-            return self._init_failure(invocation) or await self._run(invocation)
+            result = self._init_failure(invocation) or await self._run(invocation)
         finally:
             self._log.finish()
+        return self._reported(result, invocation)
 
     async def _run(self, invocation: Invocation) -> InvocationResult:
-        self._log.note(f"START RequestId: {invocation.request_id} Version: $LATEST")
         began = time.monotonic()
         deadline_ms = int((time.time() + self.function.timeout) * 1000)
         response = self._runtime.dispatch(replace(invocation, deadline_ms=deadline_ms))
@@ -169,8 +188,16 @@ class Environment:
             # client's next request could find this environment busy, and start another.
             await self._until(self._runtime.ready, seconds=_RETURN_TIMEOUT)
             self._busy = not self._runtime.ready.done()
+        return replace(result, milliseconds=milliseconds)
+
+    def _reported(self, result: InvocationResult, invocation: Invocation) -> InvocationResult:
+        """Adds Lambda's own lines to the end of the log. That of a failure is also shown, behind the function's."""
+        if result.error is not None:
+            line = result.failure_line(invocation)
+            self._log.note(line)
+            self._show(line)
         self._log.note(f"END RequestId: {invocation.request_id}")
-        self._log.note(f"REPORT RequestId: {invocation.request_id}\tDuration: {milliseconds:.2f} ms")
+        self._log.note(f"REPORT RequestId: {invocation.request_id}\tDuration: {result.milliseconds:.2f} ms")
         return replace(result, tail=self._log.tail())
 
     async def stop(self) -> None:
@@ -228,17 +255,17 @@ class Environment:
         return self._timed_out(invocation, "Task", self.function.timeout)
 
     def _timed_out(self, invocation: Invocation, phase: str, seconds: float) -> InvocationResult:
-        message = f"RequestId: {invocation.request_id} Error: {phase} timed out after {seconds:.2f} seconds"
+        message = f"{_ERROR_OF.format(invocation.request_id)}{phase} timed out after {seconds:.2f} seconds"
         return replace(self._failed(error_json("Sandbox.Timedout", message)), timed_out=True)
 
     def _failed(self, payload: bytes) -> InvocationResult:
-        return InvocationResult(payload, "Unhandled", tail=self._log.tail())
+        return InvocationResult(payload, "Unhandled")
 
     def _exit_error(self, invocation: Invocation) -> bytes:
         code = self._exit_code() or 0
         ending = f"with error: signal: {-code}" if code < 0 else f"with error: exit status {code}"
         cause = ending if code else "without providing a reason"
-        return error_json("Runtime.ExitError", f"RequestId: {invocation.request_id} Error: Runtime exited {cause}")
+        return error_json("Runtime.ExitError", f"{_ERROR_OF.format(invocation.request_id)}Runtime exited {cause}")
 
     def _exit_code(self) -> int | None:
         return self._process.returncode if self._process else None

@@ -1,10 +1,12 @@
-"""Launcher of an environment's process: sets up the file system as Lambda does, then becomes the runtime client.
+"""Launcher of an environment's process: sets up files and modules as Lambda does, then becomes the runtime client.
 
 Rule: `/tmp` is the process's own and the only place that it can write to. A step that fails ends the process, before
-any code of the function runs.
+any code of the function runs. No package of the stack's own Python can be imported, except those in SEARCH.
 
-Run as a script: `launcher.py HANDLER FOLDER KEPT…`, with the task root as the working directory. With an empty HANDLER
-it only tests the steps. It needs Linux 5.12 or later, for mount_setattr(2). docs/why.md explains why this is Python.
+Run as a script with `python -P -S`: `launcher.py HANDLER FOLDER SEARCH KEPT…`, with the task root as the working
+directory. SEARCH is JSON, see installed.py. With an empty HANDLER it only tests the steps. With an empty FOLDER it
+leaves the file system as it is. A `/tmp` of its own needs Linux 5.12 or later, for mount_setattr(2). docs/why.md
+explains why this is Python.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import sys
 
 TYPE_CHECKING = False  # `typing` itself would be 4 ms of every cold start, and `runpy` 7
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from importlib.machinery import ModuleSpec
+    from importlib.metadata import Distribution, DistributionFinder
     from typing import Any, Final
 
 TMP: Final = "/tmp"  # noqa: S108 - Lambda's own path
@@ -163,14 +167,64 @@ def _call(what: str, function: Callable[..., int], *arguments: Any) -> None:
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def main(handler: str, folder: str, *kept: str) -> None:
-    try:
-        enter(folder, kept)
-    except OSError as error:
-        sys.exit(f"lattice-bridge: no private {TMP}: {error.strerror}")
+# ---- modules ---------------------------------------------------------------------------------------------------------
+
+
+class _Installed:
+    """Finds modules among the packages that are installed for the stack, after all other places.
+
+    The folder of these packages is not on `sys.path`, because it contains others too.
+    """
+
+    def __init__(self, modules: Mapping[str, str], distributions: Mapping[str, str]) -> None:
+        self._modules = modules
+        self._distributions = distributions
+
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,
+        target: object = None,  # noqa: ARG002 - importlib's own signature
+    ) -> ModuleSpec | None:
+        from importlib.machinery import PathFinder
+
+        folder = self._modules.get(name) if path is None else None
+        return None if folder is None else PathFinder.find_spec(name, [folder])
+
+    def find_distributions(self, context: DistributionFinder.Context) -> Iterator[Distribution]:
+        import re
+        from importlib.metadata import Distribution
+
+        if context.path is not sys.path:  # the caller searches a folder of its own
+            return
+        wanted = context.name and re.sub(r"[-_.]+", "-", context.name).lower()
+        for name, folder in self._distributions.items():
+            if wanted in (None, name):
+                yield Distribution.at(folder)
+
+
+def search(text: str) -> None:
+    """Sets the places where modules are searched for: the task root, the function's packages, Python's own modules,
+    and some of the installed packages."""
+    import json
+    import site  # with -S it adds no folder
+
+    for define in (site.setquit, site.setcopyright, site.sethelper):  # `exit`, `help` and others, as on Lambda
+        define()
+    found = json.loads(text)
+    sys.path[:0] = [os.getcwd(), *found["folders"]]
+    sys.meta_path.append(_Installed(found["modules"], found["distributions"]))
+
+
+def main(handler: str, folder: str, places: str, *kept: str) -> None:
+    if folder:
+        try:
+            enter(folder, kept)
+        except OSError as error:
+            sys.exit(f"lattice-bridge: no private {TMP}: {error.strerror}")
     if handler:
-        sys.path.insert(0, os.getcwd())  # as `python -m` does
-        from awslambdaric.__main__ import main as run  # installed with the stack; the test does not need it
+        search(places)
+        from awslambdaric.__main__ import main as run  # of the stack, unless the function has its own
 
         sys.argv[1:] = [handler]
         run(sys.argv)

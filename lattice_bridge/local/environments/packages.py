@@ -1,11 +1,10 @@
-"""The installed Python packages that functions import: their bytecode, and advice if one is missing.
+"""The packages that functions import: the bytecode of installed ones, and advice if one is missing.
 
 Rules:
 * An environment's process writes no bytecode. On Lambda a function's folder is read-only, and in a cache that tenants
   share, one tenant could put code that another runs. The stack compiles in the background, into the packages' own
   `__pycache__`, as pip does at installation; uv and editable installations do not.
-* A suggested command can be pasted: paths are quoted, and a name is part of it only if it can be a module's name. The
-  name comes from the function's error; nothing shows that a package of this name is the missing one.
+* The advice is what the function needs on Lambda too. It never suggests to install a package for the stack's Python.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shlex
 import sys
 from collections.abc import Iterator
 from importlib.util import cache_from_source, find_spec
@@ -90,10 +88,25 @@ def import_advice(function: Function, message: str) -> str | None:
     package = missing.partition(".")[0]
     if _NAME.fullmatch(package) is None or len(package) > _LONGEST or (function.code / package).exists():
         return None
-    return (
-        f"{function.name}: the module {missing!r} is not installed in the Python that runs the stack and its "
-        f"functions. Fix: {_install(function, package)}"
-    )
+    return f"{function.name}: the module {missing!r} {_fault_and_fix(function, package)}"
+
+
+def _fault_and_fix(function: Function, package: str) -> str:
+    found = function.dependencies
+    place = str(found.manifest or function.code / "requirements.txt")
+    # The name is the module's; its package may have another name (`yaml` is in PyYAML).
+    line = f"write the package into {place} (it may have another name than {package!r})"
+    if found.built == "zip":
+        return "is not in the zip, so the import fails on Lambda too. Fix: add its package to the zip"
+    if found.built:
+        return f"is not in the output of `sam build`. Fix: {line}, and run `sam build` again"
+    if found.manifest is not None and not found.folders and not found.bridge:
+        return (
+            f"is not found, and the packages of {place} are not installed. Fix: if it is listed there, start without "
+            f"--no-install, else {line}"
+        )
+    listed = "no requirements.txt lists" if found.manifest is None else "none of its packages contains"
+    return f"is not in the function's folder, and {listed} it, so the import fails on Lambda too. Fix: {line}"
 
 
 def _no_handler(function: Function, module: str) -> str:
@@ -112,14 +125,3 @@ def _modules(code: Path) -> list[Path]:
 
 def _module_of(path: Path) -> str:
     return ".".join(path.with_suffix("").parts)
-
-
-def _install(function: Function, package: str) -> str:
-    python = shlex.quote(sys.executable)
-    command = f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"
-    beside_handler = (function.code / function.handler.rpartition(".")[0].replace(".", "/")).parent
-    for folder in (beside_handler, function.code):
-        if (folder / "requirements.txt").is_file():
-            return f"{command} -r {shlex.quote(str(folder / 'requirements.txt'))}"
-    # The name is the module's; its package may have another name (`yaml` is in PyYAML).
-    return f"if the package has the same name: {command} {shlex.quote(package)}"

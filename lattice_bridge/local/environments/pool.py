@@ -16,6 +16,7 @@ from typing import Final
 from watchfiles import PythonFilter, awatch
 
 from lattice_bridge.local.environments.environment import Environment, InvocationResult, SharedSettings
+from lattice_bridge.local.environments.installed import PACKAGE
 from lattice_bridge.local.environments.processes import kill_unmarked_children
 from lattice_bridge.local.environments.runtime_api import Invocation
 from lattice_bridge.local.plan.model import Function
@@ -24,9 +25,6 @@ Key = tuple[str, str | None]
 
 REAP_INTERVAL: Final = 1.0
 """Seconds between two searches for environments that have been idle for too long."""
-
-PACKAGE: Final = Path(__file__).resolve().parents[2]
-"""The bridge's own code, which functions import."""
 
 WATCH_MILLISECONDS: Final = 1000
 """Time between two checks whether a watched folder was replaced."""
@@ -118,7 +116,7 @@ class EnvironmentPool:
         while len(self) >= self._limit and self._endings and not self._closed:
             await asyncio.wait(self._endings.values(), return_when=asyncio.FIRST_COMPLETED)
         if self._closed or len(self) >= self._limit:
-            raise QuotaReached(f"{len(self)} of {self._limit} environments exist")
+            raise QuotaReached(f"the limit is {counted(self._limit)}")
         key = (function.name, tenant)
         siblings = self._all.setdefault(key, set())
         taken = {environment.slot for environment in siblings}
@@ -169,11 +167,19 @@ class EnvironmentPool:
             self._endings.pop(environment, None)
 
 
+def counted(count: int) -> str:
+    """A number of environments, for people."""
+    return f"{count} environment{'' if count == 1 else 's'}"
+
+
 # ---- restarts after code changes ------------------------------------------------------------------------------------
 
 
 async def watch(
-    functions: Callable[[], Collection[Function]], environments: EnvironmentPool, say: Callable[[str], None]
+    functions: Callable[[], Collection[Function]],
+    environments: EnvironmentPool,
+    say: Callable[[str], None],
+    recorded: Path | None = None,
 ) -> None:
     """Watches the functions' code and this package, and restarts environments, until cancelled.
 
@@ -183,6 +189,7 @@ async def watch(
         functions: gives those to watch, which may be others after a change of the template.
         environments: to restart.
         say: gets one sentence for each restart.
+        recorded: a folder that the stack itself writes to, perhaps inside a function's; absolute, without links.
     """
     while True:
         roots = _roots(functions())
@@ -190,7 +197,7 @@ async def watch(
         if len(before) < len(roots):
             await asyncio.sleep(WATCH_MILLISECONDS / 1000)
             continue
-        watched = PythonFilter(extra_extensions=_WATCHED)
+        watched = restarting(recorded)
         async for changes in awatch(
             *roots, watch_filter=watched, rust_timeout=WATCH_MILLISECONDS, yield_on_timeout=True
         ):
@@ -207,6 +214,12 @@ def _roots(functions: Iterable[Function]) -> set[Path]:
     return {function.code for function in functions} | {PACKAGE}
 
 
+def restarting(recorded: Path | None) -> PythonFilter:
+    """A filter for the files whose change restarts environments."""
+    ignored = () if recorded is None else (f"{recorded}/",)  # compared with the beginning of a path
+    return PythonFilter(ignore_paths=ignored, extra_extensions=_WATCHED)
+
+
 def _inodes(roots: Collection[Path]) -> dict[Path, int]:
     """Returns the inode of each folder that exists. A folder that was made again has another one."""
     return {root: root.stat().st_ino for root in roots if root.exists()}
@@ -217,7 +230,7 @@ def _restart(
 ) -> None:
     stale = [function.name for function in functions if any(_is_used_by(function, path) for path in paths)]
     if count := environments.mark_stale(stale):
-        say(f"changed: {paths[0].name}; {count} environments of {', '.join(stale)} restart")
+        say(f"changed: {paths[0].name}; {counted(count)} of {', '.join(stale)} will restart")
 
 
 def _is_used_by(function: Function, path: Path) -> bool:

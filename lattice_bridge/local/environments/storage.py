@@ -23,14 +23,17 @@ from pathlib import Path
 from typing import Final
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
+from lattice_bridge.local.environments.installed import PACKAGE, search_path
 from lattice_bridge.local.environments.launcher import TMP
-from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.plan.model import Function, Plan
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
-PACKAGE: Final = Path(__file__).resolve().parents[2]
 PREFIX: Final = "lattice-bridge-stack-"
 MARKER: Final = ".lattice-bridge-stack"
 """File in each stack's folder. A folder without it does not belong to a stack: its name may be a coincidence."""
+
+SHARED: Final = "shared"
+"""Folder in each stack's folder, for the stack's own files."""
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _PROBE_TIMEOUT: Final = 10.0
@@ -40,8 +43,29 @@ _PATHS: Final = ("PYTHONPATH", CONFIG_VARIABLE)
 _logger: Final = logging.getLogger(__name__)
 
 
+@asynccontextmanager
+async def stack_folder() -> AsyncIterator[Path]:
+    """Makes a stack's folder beneath the machine's `/tmp`, and removes it with its contents."""
+    # Beneath /tmp no process with a /tmp of its own sees the others' folders.
+    parent = TMP if os.access(TMP, os.W_OK | os.X_OK) else tempfile.gettempdir()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    try:
+        lock = _lock(folder)
+        try:
+            (folder / SHARED).mkdir(mode=0o700)
+            yield folder
+        finally:
+            os.close(lock)
+    finally:
+        await asyncio.to_thread(remove, folder)
+
+
 class Storage:
     """The folders of one stack's environments.
+
+    Args:
+        folder: of the stack.
+        plan: with the code of all functions in folders.
 
     Attributes:
         shared: a folder for the stack's own files. Every environment can read it, if it contains something.
@@ -49,28 +73,11 @@ class Storage:
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder = folder
-        self.shared = folder / "shared"
+        self.shared = folder / SHARED
         self.keep(plan)
         self._spared = {os.path.realpath(path) for path in (*_working_directory(), *_needed(plan)) if path}
         self._obstacle = _obstacle(plan, str(folder.parent))
         self._shared: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, plan: Plan) -> AsyncIterator[Storage]:
-        """Makes a folder beneath the machine's `/tmp`, and removes it with its contents."""
-        # Beneath /tmp no process with a /tmp of its own sees the others' folders.
-        parent = TMP if os.access(TMP, os.W_OK | os.X_OK) else tempfile.gettempdir()
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        try:
-            lock = _lock(folder)
-            try:
-                (folder / "shared").mkdir(mode=0o700)
-                yield cls(folder, plan)
-            finally:
-                os.close(lock)
-        finally:
-            await asyncio.to_thread(remove, folder)
 
     def keep(self, plan: Plan) -> None:
         """Keeps what the functions of another plan need visible, for the environments that start from now on."""
@@ -100,12 +107,13 @@ class Storage:
         folder.mkdir(mode=0o700)
         return folder
 
-    async def command(self, handler: str, folder: Path) -> list[str]:
+    async def command(self, function: Function, folder: Path) -> list[str]:
         """Returns the command that runs the runtime client with `folder` as its storage."""
-        if await asyncio.shield(self._shared) is not None:
-            return [sys.executable, "-m", "awslambdaric", handler]
+        private = await asyncio.shield(self._shared) is None
         # -P keeps the launcher's folder off sys.path: a function could import its modules in place of others.
-        return [sys.executable, "-P", str(LAUNCHER), handler, str(folder), *self._kept]
+        # -S keeps the stack's packages off it.
+        launcher = (sys.executable, "-P", "-S", str(LAUNCHER), function.handler)
+        return [*launcher, str(folder) if private else "", search_path(function), *(self._kept if private else ())]
 
     async def variables(self, folder: Path) -> Mapping[str, str]:
         """Returns TMPDIR if the process has no `/tmp` of its own."""
@@ -242,7 +250,7 @@ def _needed(plan: Plan) -> Iterator[str]:
     """Gives the paths that a process must find unchanged: its code, and the Python that runs it."""
     searched = list(sys.path)
     for function in plan.functions.values():
-        yield str(function.code)
+        yield from map(str, (function.code, *function.dependencies.folders))
         for name in _PATHS:
             searched += function.environment.get(name, "").split(os.pathsep)
     yield str(plan.folder)  # links in a function's folder may lead elsewhere in the project
@@ -290,7 +298,7 @@ async def _refusal(folder: Path, kept: tuple[str, ...]) -> str | None:
     """Tests a private `/tmp`. Returns the reason if a container, a policy, or an old kernel refuses it."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(LAUNCHER), "", str(folder), *kept),
+            *(sys.executable, "-I", "-S", str(LAUNCHER), "", str(folder), "", *kept),
             env={},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,

@@ -66,6 +66,14 @@ class Rule:
     match: Match
     action: Action
 
+    @property
+    def requests(self) -> str:
+        """The requests that it is for, as in `GET /orders*`."""
+        match = self.match
+        path = f"{match.path}*" if match.path_how == "Prefix" else match.path
+        headers = "".join(f" {header.name} {header.how.lower()} {header.text}" for header in match.headers)
+        return f"{match.method or 'any'} {path}{headers}"
+
 
 def action_for(rules: Sequence[Rule], method: str, path: str, headers: Headers) -> Action:
     """Returns the action of the first rule that matches.

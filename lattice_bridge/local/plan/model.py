@@ -8,13 +8,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from lattice_bridge.local.plan.auth_policy import AuthPolicy
 from lattice_bridge.local.plan.listener_rules import Rule
 
+BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
+"""The handler of a function that is a bridge."""
+
 SOURCE_VPC: Final = "vpc-0a1b2c3d4e5f60718"
 """The VPC that every request comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """The packages of a function: where they are, and where its developer lists them.
+
+    Attributes:
+        built: whether the code is the output of a build, which contains its packages: `zip`, or `sam build`.
+        manifest: the requirements.txt or pyproject.toml that lists the packages; None if the function has none.
+        folders: searched for modules after the task root, and before Python's own.
+        bridge: the installed lattice_bridge and its requirements serve the function.
+    """
+
+    built: Literal["", "zip", "sam build"] = ""
+    manifest: Path | None = None
+    folders: tuple[Path, ...] = ()
+    bridge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +45,7 @@ class Function:
         name: `FunctionName`, or the logical id.
         arn: without a qualifier.
         handler: as in `app.handler`.
-        code: the task root.
+        code: the task root; a zip, until the stack unpacks it.
         environment: the template's variables.
         timeout: seconds.
         memory: MiB; shown, not enforced.
@@ -33,6 +53,8 @@ class Function:
         aliases: names that resolve to `$LATEST` here.
         log_format: `Text` or `JSON`.
         log_level: for JSON logs, or None.
+        logical_id: in the template.
+        dependencies: its packages.
     """
 
     name: str
@@ -46,6 +68,8 @@ class Function:
     aliases: frozenset[str] = frozenset()
     log_format: str = "Text"
     log_level: str | None = None
+    logical_id: str = ""
+    dependencies: Dependencies = Dependencies()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +109,7 @@ class Plan:
         functions: by name.
         services: with their rules.
         left_out: the parts of the template that the stack does not emulate, one sentence each.
+        not_run: functions of the template that this machine cannot run, by name, with the reason.
     """
 
     folder: Path
@@ -92,6 +117,7 @@ class Plan:
     functions: Mapping[str, Function]
     services: tuple[Service, ...]
     left_out: tuple[str, ...]
+    not_run: Mapping[str, str] = field(default_factory=dict)
 
 
 class LeftOut:

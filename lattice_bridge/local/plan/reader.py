@@ -69,7 +69,8 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
     left_out = LeftOut()
     for name, place in template.unresolved:
         left_out.add(f"{name} is not computed", place)
-    functions = {function.name: function for function in read_functions(template, left_out)}
+    not_run: dict[str, str] = {}
+    functions = {function.name: function for function in read_functions(template, left_out, not_run)}
     services = tuple(read_services(template, event_version, left_out))
     evaluated = {policy.name for service in services for policy in service.policies}
     _name_other_resources(template, evaluated, left_out)
@@ -81,7 +82,7 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
         raise BadTemplate(
             "the template has no AWS::VpcLattice::Service with a listener. Fix: add the service that takes requests"
         )
-    return Plan(template.folder.resolve(), template.region, functions, services, tuple(left_out))
+    return Plan(template.folder.resolve(), template.region, functions, services, tuple(left_out), not_run)
 
 
 def _name_other_resources(template: Template, evaluated: Set[str | None], left_out: LeftOut) -> None:
@@ -101,8 +102,8 @@ def _name_other_resources(template: Template, evaluated: Set[str | None], left_o
 # ---- functions ------------------------------------------------------------------------------------------------------
 
 
-def read_functions(template: Template, left_out: LeftOut) -> Iterator[Function]:
-    """Reads the functions that this machine can run, and names the others in `left_out`.
+def read_functions(template: Template, left_out: LeftOut, not_run: dict[str, str]) -> Iterator[Function]:
+    """Reads the functions that this machine can run. `left_out` and `not_run` get the others.
 
     Raises:
         BadTemplate: a function is malformed, or two have the same name.
@@ -113,6 +114,7 @@ def read_functions(template: Template, left_out: LeftOut) -> Iterator[Function]:
             reason = _not_runnable(resource, template)
             if reason:
                 left_out.add(f"not run: {reason}", resource.id)
+                not_run[str(resource.properties.get("FunctionName", resource.id))] = reason
                 continue
             function = _function(resource, template)
         if function.name in seen:
@@ -135,10 +137,11 @@ def _not_runnable(resource: Resource, template: Template) -> str | None:
         return "it has no Handler"
     code = properties.get("CodeUri", properties.get("Code", "."))
     if not isinstance(code, str) or code.startswith("s3://"):
-        return "its code is not a local folder"
-    if not os.path.isdir(template.folder / code):  # noqa: PTH112 - Path.is_dir raises if a name is too long
-        return f"there is no folder {code}"
-    return None
+        return "its code is not a local folder or zip"
+    path, is_zip = template.folder / code, code.endswith(".zip")
+    if os.path.isdir(path) or (is_zip and os.path.isfile(path)):  # noqa: PTH112, PTH113 - Path's raise for a long name
+        return None
+    return f"there is no {'file' if is_zip else 'folder'} {code}"
 
 
 def _function(resource: Resource, template: Template) -> Function:
@@ -158,6 +161,7 @@ def _function(resource: Resource, template: Template) -> Function:
         aliases=_aliases(resource, name, template),
         log_format=str(logging.get("LogFormat", "Text")),
         log_level=logging.get("ApplicationLogLevel"),
+        logical_id=resource.id,
     )
 
 

@@ -32,13 +32,15 @@ class Refused(Exception):
 
     Attributes:
         status: of the response. The message is its text.
-        cause: the text for the stack's log; None for the message.
+        cause: the text for the stack's log.
+        reason: a short code for the stack's log.
     """
 
-    def __init__(self, status: int, message: str, cause: str | None = None) -> None:
+    def __init__(self, status: int, message: str, cause: str | None = None, *, reason: str = "not_served") -> None:
         super().__init__(message)
         self.status = status
-        self.cause = cause
+        self.cause = message if cause is None else cause
+        self.reason = reason
 
     @property
     def body(self) -> bytes:
@@ -138,15 +140,15 @@ def check_admitted(address: Address, headers: Headers, own_names: Collection[str
 
 
 def refusal_line(request: str, refusal: Refused) -> str:
-    """Describes a refused request in one line for the log, without control characters.
+    """Describes a refused request in one line for the log, without control characters, and without the query.
 
     Args:
-        request: method and target, as far as they are known.
+        request: method and target, as far as they are known. A query may contain credentials.
         refusal: with its status and cause.
     """
+    request = request.partition("?")[0]
     shown = request if len(request) <= _SHOWN else f"{request[:_SHOWN]}…"
-    line = f"{shown}: {refusal.status}: {refusal if refusal.cause is None else refusal.cause}"
-    return printable(line)
+    return printable(f"{shown}: {refusal.status}: {refusal.cause}")
 
 
 def quoted(value: str) -> str:

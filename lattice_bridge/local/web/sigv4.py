@@ -174,7 +174,7 @@ def _signed_lines(names: Sequence[str], request: Signed) -> list[tuple[str, str]
     """
     if len(set(names)) < len(names) or len(names) > MAX_SIGNED:
         raise SignatureRefused(
-            f"InvalidSignatureException: SignedHeaders has {len(names)} names, {len(set(names))} different ones",
+            f"InvalidSignatureException: SignedHeaders has {len(names)} names, of which {len(set(names))} differ",
             f"sign each header once, and at most {MAX_SIGNED}",
         )
     lines = [(name, value) for name in names for value in request.values(name)]

@@ -174,6 +174,14 @@ def test_certificate_rules_with_a_v1_target_group_are_a_warning(version: str, fo
         assert ("warning: BridgeTargetGroup: its events are of V1, and gateways of bridge.toml" in output) is found
 
 
+@pytest.mark.parametrize(("services", "found"), [("", []), ('services = ["arn:x"]', ["error"])])
+def test_v1_target_group_is_an_error_only_if_the_map_lists_services(services: str, found: list[str]) -> None:
+    """A V1 event does not contain its service. Without a list the bridge reads it as it reads V2."""
+    v1 = edited("orders.yaml", [["LambdaEventStructureVersion: V2", "LambdaEventStructureVersion: V1"]])
+    findings = orders(v1, map_edits=[["[[backend]]", f"[lattice]\n{services}\n[[backend]]"]])
+    assert [(one.level, one.subject) for one in findings] == [(level, "Group") for level in found]
+
+
 def test_alias_fix_depends_on_the_kind_of_function() -> None:
     """AutoPublishAlias is a property of SAM's functions; CloudFormation refuses it."""
     wanted = [['function = "orders"', 'function = "orders:live"']]
@@ -291,7 +299,7 @@ def test_command_checks_map_and_template() -> None:
     result = check("--template", str(ROOT / "template.yaml"))
     assert result.exit_code == 0
     assert result.output.splitlines()[-1].endswith("template.yaml: no errors, no warnings")
-    assert "bridge.toml: no errors" in result.output
+    assert "bridge.toml: 2 rules, 3 tenants, 3 tests: no errors" in result.output
 
 
 def test_open_service_is_accepted_with_unsigned() -> None:
@@ -342,7 +350,7 @@ def test_sarif_line_is_that_of_the_resource_not_of_its_name_elsewhere(tmp_path: 
 def test_unreadable_template_hides_no_finding_of_the_map(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text("Resources: [", encoding="utf-8")
     result = check("--template", str(tmp_path / "t.yaml"))
-    assert (result.exit_code, "bridge.toml: no errors" in result.output) == (2, True)
+    assert (result.exit_code, "3 tests: no errors" in result.output) == (2, True)
     as_json = check("--template", str(tmp_path / "t.yaml"), "--format", "json")
     found = json.loads(as_json.output)[-1]
     assert (as_json.exit_code, found["level"], "not YAML" in found["text"]) == (2, "error", True)
@@ -416,7 +424,7 @@ def test_plain_cloudformation_needs_no_translator(tmp_path: Path) -> None:
 
 def test_translator_prints_nothing() -> None:
     """AWS's translator logs warnings about features of AWS's own."""
-    command = [sys.executable, "-m", "lattice_bridge.cli", "check", "bridge.toml", "--template", "template.yaml"]
+    command = [sys.executable, "-m", "lattice_bridge", "check", "bridge.toml", "--template", "template.yaml"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert found.stderr == ""
 

@@ -305,7 +305,7 @@ def test_given_pseudo_parameters_are_used() -> None:
         ("Type: Number, MaxValue: 600", "601", "'601' is not between -inf and 600"),
         ("Type: Number", "soon", "'soon' is not a number"),
         ("Type: List<Number>", "1,x", "'x' is not a number"),
-        ("Type: String, MinLength: 2", "a", "'a' has 1 characters, and may have 2 to any number"),
+        ("Type: String, MinLength: 2", "a", "'a' has 1 character, and may have 2 to any number"),
         ("Type: String, MaxLength: 2", "abc", "'abc' has 3 characters, and may have 0 to 2"),
         ("Type: String, AllowedPattern: '[a-z]+'", "a1", "'a1' does not match [a-z]+"),
         ("Type: CommaDelimitedList, AllowedPattern: '[a-z]+'", "a, 1", "'1' does not match [a-z]+"),

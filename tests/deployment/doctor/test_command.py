@@ -121,7 +121,7 @@ def test_terminal_gets_a_table_with_whole_fixes_below(stack: Stack) -> None:
     urls = list_urls(BRIDGE, BRIDGE.qualified)
     leader, follower = pty.openpty()
     with RecordedAws((*RECORDED, text, urls)) as recorded:
-        command = [sys.executable, "-m", "lattice_bridge.cli", "doctor", "--function", "bridge"]
+        command = [sys.executable, "-m", "lattice_bridge", "doctor", "--function", "bridge"]
         environment = {**os.environ, **stack.environment(recorded), "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "100"}
         process = subprocess.Popen(command, cwd=stack.folder, stdout=follower, env=environment)
         os.close(follower)

@@ -154,11 +154,14 @@ def test_named_versions_are_read_if_the_list_is_denied(roles: AwsServer) -> None
     assert evil_subjects(found) == ["invoke permission bridge:7"]
 
 
-def test_denied_policies_are_one_finding(roles: AwsServer) -> None:
-    names = [FunctionName(BRIDGE.arn, qualifier) for qualifier in (None, "live", "7", "6")]
+@pytest.mark.parametrize(
+    ("qualifiers", "others"), [((None, "live"), "1 other name"), ((None, "live", "7", "6"), "3 other names")]
+)
+def test_denied_policies_are_one_finding(roles: AwsServer, qualifiers: tuple[str | None, ...], others: str) -> None:
+    names = [FunctionName(BRIDGE.arn, qualifier) for qualifier in qualifiers]
     found = read(roles, *(replace(get_policy(name, EVIL), fails="AccessDeniedException") for name in names))
     (line,) = [one for one in findings_of(found, configured()) if one.needs == "lambda:GetPolicy"]
-    assert line.subject == "invoke permission bridge and 3 other names of it"
+    assert line.subject == f"invoke permission bridge and {others} of it"
     assert line.fix == f"grant lambda:GetPolicy on {BRIDGE.arn}* to the role or user that runs doctor"
 
 

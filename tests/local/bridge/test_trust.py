@@ -16,12 +16,11 @@ from lattice_bridge.bootstrap import make_handler
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.errors import Unavailable
 from lattice_bridge.identity.token import Issuer
-from lattice_bridge.local.bridge.configuration import HANDLER
 from lattice_bridge.local.bridge.issuer_keys import REFRESH, RETRY, IssuerKeys
 from lattice_bridge.local.bridge.local_token import make_token
 from lattice_bridge.local.bridge.signing_key import LocalKey, key_folder, local_key
 from lattice_bridge.local.bridge.trust import LocalTrust
-from lattice_bridge.local.plan.model import Function, Plan
+from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Plan
 from lattice_bridge.testing import lattice_event
 from tests.support.token_builder import jwk, key_set, payload, sign
 
@@ -81,7 +80,7 @@ class Project:
         self.fetcher, self.log, self.now = Fetcher(), Lines(), 1000.0
         keys = IssuerKeys(self.log.warning, fetch=self.fetcher, clock=lambda: self.now)
         self.trust = LocalTrust(folder / "stack", self.log, self.environ, keys)
-        bridge = Function("Bridge", "arn", HANDLER, self.folder, {})
+        bridge = Function("Bridge", "arn", BRIDGE_HANDLER, self.folder, {})
         self.plan = Plan(self.folder, "us-east-1", {"Bridge": bridge}, (), ())
 
     def apply(self) -> tuple[Mapping[str, str], frozenset[str]]:
@@ -260,7 +259,7 @@ def test_bridge_without_issuers_reads_its_own_configuration(text: str, tmp_path:
 
 @pytest.mark.parametrize("address", ["s3://bucket/bridge.toml", "ssm:/bridge/map", "https://map.example"])
 def test_map_that_is_not_a_file_is_not_read(address: str, project: Project) -> None:
-    bridge = Function("Bridge", "arn", HANDLER, project.folder, {CONFIG_VARIABLE: address})
+    bridge = Function("Bridge", "arn", BRIDGE_HANDLER, project.folder, {CONFIG_VARIABLE: address})
     project.plan = Plan(project.folder, "us-east-1", {"Bridge": bridge}, (), ())
     assert project.apply() == ({CONFIG_VARIABLE: address}, frozenset())
 
@@ -287,6 +286,6 @@ def test_compiled_map_gets_a_copy_too(project: Project) -> None:
 
     text = compile_document(parse_document(MAP), project.folder)
     (project.folder / "map.json").write_text(text)
-    bridge = Function("Bridge", "arn", HANDLER, project.folder, {CONFIG_VARIABLE: "map.json"})
+    bridge = Function("Bridge", "arn", BRIDGE_HANDLER, project.folder, {CONFIG_VARIABLE: "map.json"})
     project.plan = Plan(project.folder, "us-east-1", {"Bridge": bridge}, (), ())
     assert decided(project.apply()[0], project.token()) == "blue"

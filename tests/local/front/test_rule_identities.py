@@ -8,10 +8,10 @@ from typing import Final
 
 import pytest
 
-from lattice_bridge.local.bridge.configuration import HANDLER, read_configuration
+from lattice_bridge.local.bridge.configuration import read_configuration
 from lattice_bridge.local.front.identities import Identity, stack_identities
 from lattice_bridge.local.front.rule_identities import rule_identities
-from lattice_bridge.local.plan.model import Function
+from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function
 
 ACCOUNT: Final = "arn:aws:iam::111122223333"
 MAP: Final = '[[backend]]\nfunction = "orders"\n[tenants]\nblue = {}\n'
@@ -23,7 +23,7 @@ AWS_KEY: Final = re.compile("A[A-Z]{3}[A-Z0-9]{16}")
 def identities(folder: Path, *rules: str) -> dict[str, Identity]:
     tables = "".join(f'[[rule]]\nid = "r{number}"\n{rule}\n' for number, rule in enumerate(rules))
     (folder / "bridge.toml").write_text(MAP + tables)
-    configuration = read_configuration(Function("Bridge", "arn", HANDLER, folder, {}))
+    configuration = read_configuration(Function("Bridge", "arn", BRIDGE_HANDLER, folder, {}))
     assert configuration.faults == ()
     return rule_identities([configuration])
 

@@ -80,11 +80,15 @@ def test_event_version_can_be_overridden(tmp_path: Path) -> None:
         ),
         (
             "  N: {Type: AWS::Lambda::Function, Properties: {Runtime: python3.13, Handler: a.b, Code: {ZipFile: x}}}\n",
-            "not run: its code is not a local folder (N)",
+            "not run: its code is not a local folder or zip (N)",
         ),
         (
             "  N: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13, Handler: a.b, CodeUri: gone}}\n",
             "not run: there is no folder gone (N)",
+        ),
+        (
+            "  N: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13, Handler: a.b, CodeUri: g.zip}}\n",
+            "not run: there is no file g.zip (N)",
         ),
         (
             "  N: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13, Handler: a.b, Layers: [x]}}\n",

@@ -155,3 +155,8 @@ def test_connect_is_refused(target: str) -> None:
     """What follows a CONNECT is not HTTP."""
     with pytest.raises(Refused, match="CONNECT: this server is not a proxy"):
         address_of("CONNECT", target, [("host", "localhost")])
+
+
+def test_query_of_a_refused_request_is_not_in_the_log() -> None:
+    """Trap D11: it may contain a token."""
+    assert refusal_line("GET /a?token=secret", Refused(403, "no")) == "GET /a: 403: no"

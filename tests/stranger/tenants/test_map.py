@@ -41,6 +41,7 @@ def test_other_callers_are_refused(tenant_map, lattice_case):
 def test_token_decides_the_tenant(bridge, token_issuer, lattice_event, fake_lambda):
     handler = bridge(FILE.read_text().replace("https://issuer.example/keys", token_issuer.jwks_url))
     token = token_issuer.token(iss="https://issuer.example", aud="orders", tenant="green")
+    fake_lambda.reply({"statusCode": 200})
     assert handler(lattice_event(headers={"authorization": f"Bearer {token}"}))["statusCode"] == 200
     assert fake_lambda.calls[0].tenant == "green"
 

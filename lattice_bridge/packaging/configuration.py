@@ -8,40 +8,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-
-import click
+from typing import Final
 
 from lattice_bridge.config.compiled import compile_document
-from lattice_bridge.config.document import Document, parse_document, read_text
+from lattice_bridge.config.document import Document, parse_document
 from lattice_bridge.config.map_settings import read_key_file
 from lattice_bridge.config.regular_file import BadFile
+from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.identity.jwks import key_set_fault
+from lattice_bridge.packaging.contents import File
+
+TITLE: Final = "bridge.toml"
+"""The name under which the configuration's files are counted."""
 
 
-def configure(config: Path, folder: Path) -> None:
+def configure(text: str, beside: Path, folder: Path) -> dict[str, File]:
     """Writes bridge.toml, its compiled form bridge.json, and the key sets that it names into the folder.
 
-    The configuration itself may be a symbolic link, since the operator named it. Its key sets are relative to the
-    folder of the link, as they are when the bridge runs.
+    Args:
+        text: of the configuration.
+        beside: the folder to which its key sets are relative: that of the file that the operator named, also if this
+            file is a symbolic link, as when the bridge runs.
+        folder: receives the files.
+
+    Returns:
+        The files, by their names in the package.
 
     Raises:
-        ClickException: the configuration does not load, or names a key set that must not be packaged.
+        InvalidMap: the configuration does not load, or names a key set that must not be packaged.
     """
-    try:
-        text = read_text(config)
-        document = parse_document(text)
-        if document.compiled is not None:
-            raise InvalidMap(["is compiled already. Fix: name the bridge.toml that it was compiled from"])
-        compiled = compile_document(document, config.parent)
-        key_sets = dict(_key_sets(document, config.parent))
-    except InvalidMap as error:
-        raise click.ClickException("\n".join((f"{config} does not load:", *error.faults))) from error
-    for name, data in key_sets.items():
+    document = parse_document(text)
+    if document.compiled is not None:
+        raise InvalidMap(["is compiled already. Fix: name the bridge.toml that it was compiled from"])
+    compiled = compile_document(document, beside)
+    if not read_options(document.tables, []).backends:  # a map in a file of its own may have none
+        raise InvalidMap(['no [[backend]]. Fix: write one with function = "…"'])
+    made = {"bridge.toml": text.encode(), "bridge.json": compiled.encode()}
+    for name, data in _key_sets(document, beside):
+        if made.setdefault(name, data) != data:
+            raise InvalidMap([f'jwks_file "{name}" has the name of another packaged file. Fix: rename it'])
+    for name, data in made.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-    (folder / "bridge.toml").write_bytes(text.encode())
-    (folder / "bridge.json").write_text(compiled, encoding="utf-8")
+    return {name: File(folder / name, TITLE) for name in made}
 
 
 def _key_sets(document: Document, folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -63,4 +73,4 @@ def _key_sets(document: Document, folder: Path) -> Iterator[tuple[str, bytes]]:
             raise InvalidMap([f"{place}: {error.what}. Fix: {error.fix}"]) from error
         if fault := key_set_fault(data):
             raise InvalidMap([f"{place}: {fault}"])
-        yield name, data
+        yield PurePosixPath(name).as_posix(), data

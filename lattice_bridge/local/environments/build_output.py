@@ -1,0 +1,76 @@
+"""Whether a function is run from the output of `sam build`.
+
+Rule: it is, if `sam build` would make the same again, and if this Python can load it. Otherwise the reason is given.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import Final
+
+from lattice_bridge.config.regular_file import BadFile, read_head
+from lattice_bridge.local.plan.sam_build import OUTPUT
+
+_ELF: Final = b"\x7fELF"
+_MACHINES: Final = {"x86_64": 62, "aarch64": 183}
+"""Machine → `e_machine` of its ELF files (elf.h)."""
+_TAGGED: Final = re.compile(r"\.(?:cpython|pypy)[^.]*\.so")
+_SKIPPED: Final = frozenset({"__pycache__", "node_modules"})
+
+
+def unusable(folder: Path, source: Path, built: Path) -> str | None:
+    """Returns the reason why a function is not run from the output of `sam build`, with a fix; None if it is.
+
+    Args:
+        folder: of the template.
+        source: the function's code in the template.
+        built: the function's folder in the output.
+    """
+    made = (folder / OUTPUT / "template.yaml").stat().st_mtime_ns  # `sam build` keeps the times of the other files
+    newer = next((path for path in files(source) if _modified(path) > made), None)
+    if newer is not None:
+        return f"{newer.relative_to(source)} is newer. Fix: run `sam build` again"
+    foreign = next((path for path in files(built) if path.suffix == ".so" and not _loads(path)), None)
+    if foreign is None:
+        return None
+    here = f"Python {sys.version_info.major}.{sys.version_info.minor} on {platform.machine()}"
+    return f"{foreign.name} is for another platform or Python version. Fix: to run it here, build it for {here}"
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """The files in a folder, without hidden ones, caches and virtual environments. Follows no link to a folder."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and name not in _SKIPPED and not Path(parent, name, "pyvenv.cfg").exists()
+        ]
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # a link to nothing
+        return 0
+
+
+def _loads(extension: Path) -> bool:
+    """Whether this Python can load an extension module, by its name and its first bytes. A library has no such name."""
+    tag = _TAGGED.search(extension.name)
+    if tag is not None and tag[0] not in EXTENSION_SUFFIXES:
+        return False
+    try:
+        head = read_head(extension, 20)
+    except BadFile:  # a link to nothing: Python cannot load it anywhere
+        return True
+    if sys.platform != "linux":
+        return not head.startswith(_ELF)
+    machine = _MACHINES.get(platform.machine())
+    return head.startswith(_ELF) and machine in (None, int.from_bytes(head[18:20], "little"))

@@ -1,0 +1,96 @@
+"""The cause of a refusal of the bridge as a sentence for a person, with the change that fixes it.
+
+Rule: one template for each reason code, from the code, the detail and the rule of the bridge's log line. The causes and
+fixes are those of docs/troubleshooting.md, shortened to a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from lattice_bridge.errors import REASONS
+
+_TEMPLATES: Final[Mapping[str, str]] = {
+    "not_lattice": "{detail}. Fix: send the request to the front, or make an event with `lattice-bridge event new`",
+    "malformed_event": "The event cannot be read: {detail}",
+    "malformed_header": "A header cannot be read: {detail}",
+    "header_repeated": "{detail}. Fix: send it once",
+    "reserved_spelling": "{detail}, which is reserved. Fix: rename the header",
+    "tenant_malformed": "{detail}",
+    "no_credential": "{detail}. Fix: sign the request, send a token, or write a rule with anyone = true",
+    "token_invalid": "The token is not accepted: {detail}. Fix: compare the token with [jwt] in bridge.toml",
+    "identity_invalid": "The caller's identity cannot be used: {detail}",
+    "service_not_allowed": "{detail}. Fix: add the service's ARN to this list in bridge.toml",
+    "no_rule": "{detail}. Fix: write a [[rule]] for this caller; `lattice-bridge explain` lists the possible keys",
+    "denied": "{detail}. Fix: if this caller is not meant, make the rule narrower",
+    "condition_failed": "{detail}. Fix: compare the rule's vpc, org, service, network and jwt with the request",
+    "source_mismatch": "{detail}. Fix: correct the rule's template, or the value that the caller has",
+    "conflict": "{detail}. Fix: use the token of the tenant that the caller works for",
+    "ambiguous": "The rule{rule} allows several tenants, and the request chooses none. Fix: send the tenant header",
+    "tenant_not_allowed": (
+        "The rule{rule} does not allow the tenant that the tenant header asks for. "
+        "Fix: send another tenant, or add this one to the rule"
+    ),
+    "tenant_unknown": (
+        "The rule{rule} allows the tenant, but it is not registered. "
+        "Fix: add it to [tenants], or to the registry; upper and lower case differ"
+    ),
+    "tenant_suspended": '{detail}. Fix: set its status to "active"',
+    "no_backend": "{detail}. Fix: write a [[backend]] for the path in bridge.toml",
+    "request_too_large": "The request is too large: {detail}. Fix: send less, or a presigned URL",
+    "config_invalid": "bridge.toml does not load, so every request is refused: {detail}",
+    "config_unreachable": "The configuration cannot be read, so every request is refused: {detail}",
+    "boto3_too_old": "{detail}",
+    "tenant_id_rejected": "{detail}",
+    "function_not_found": (
+        "The template has no function {function}, or not this alias. Fix: compare `function` in bridge.toml with it"
+    ),
+    "access_denied": "The bridge may not invoke {function}: {detail}",
+    "tenancy_mismatch": (
+        "`isolated` of the backend {function} in bridge.toml and the function's TenancyConfig in the template differ. "
+        "Fix: change one of them"
+    ),
+    "invoke_rejected": "{function} was not invoked: {detail}",
+    "internal": "A bug in the bridge: {detail}. Please report it",
+    "backend_raised": "{function} failed ({detail}). Its own lines are above",
+    "backend_unreadable": "The answer of {function} is not a reply: {detail}. Fix: return a dict with statusCode",
+    "reply_too_large": "The reply of {function} is too large: {detail}. Fix: return less, or a presigned URL",
+    "connection_lost": "The connection to {function} was lost: {detail}",
+    "keys_unavailable": "The keys of the token's issuer cannot be fetched: {detail}",
+    "registry_unavailable": "The tenant registry cannot be read: {detail}",
+    "throttled": "{function} was throttled: {detail}. Fix: start the stack with more --max-environments",
+    "unreachable": "{function} was not reached: {detail}",
+    "backend_timeout": (
+        "{function} did not answer in time: {detail}. "
+        "Fix: make it faster, or raise its Timeout, and `timeout` of the backend in bridge.toml"
+    ),
+    "no_time_left": "{detail}. Fix: raise the Timeout of the bridge in the template",
+    "loop": "The request passed through the bridge too often. Fix: no backend may call the bridge's own service",
+}
+"""Reason code → sentence. `{rule}` is empty or a space and the rule's id; `{function}` is the backend's function."""
+
+
+def cause(reason: str, detail: str = "", rule: str = "", function: str = "") -> str:
+    """Returns the sentence for a refusal of the bridge.
+
+    Args:
+        reason: its code. A bridge of another version may have one that is unknown here.
+        detail, rule, function: fields of its log line; empty if the line does not have them.
+
+    >>> cause("tenant_suspended", "the tenant is suspended")
+    'The tenant is suspended. Fix: set its status to "active"'
+    """
+    fields = {
+        "detail": detail or REASONS.get(reason, reason),
+        "rule": f" {rule}" if rule else "",
+        "function": function or "the function",
+    }
+    template = _TEMPLATES.get(reason, "{detail}")
+    sentence = template.format_map(fields)
+    return sentence if template.startswith("{function}") else capitalised(sentence)
+
+
+def capitalised(sentence: str) -> str:
+    """The sentence with its first letter in upper case."""
+    return f"{sentence[:1].upper()}{sentence[1:]}"

@@ -1,0 +1,294 @@
+"""The log of the stack for a person: one line for each request, and below a refused one its cause in words.
+
+Rule: no line contains a control character, a query or a header. The bridge's JSON lines and metric lines become part of
+a request's line. A function cannot forge such a line: all that it prints stands behind its label.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import click
+
+from lattice_bridge.local.front.data_plane import AnsweredRequest
+from lattice_bridge.local.json_lines import json_object
+from lattice_bridge.local.refusal_words import capitalised, cause
+from lattice_bridge.local.web.printable import printable
+
+TAB: Final = "\t"
+
+_LABEL_COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
+_MESSAGE_COLOURS: Final = {"warning": "yellow", "error": "red"}
+_STATUS_COLOURS: Final = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
+
+_PIPE_COLUMNS: Final = 100
+_NARROW: Final = 67
+"""Columns that are left behind time and status in a terminal of 80."""
+_MOST_SPARE: Final = 40
+_INDENT: Final = " " * 9
+"""As wide as the time and a space: a cause begins below the status."""
+_SHORTEST: Final = 12
+"""Characters to which a path, a rule's id or a function's name may be shortened. A tenant id never is."""
+_LONGEST_CAUSE: Final = 1000
+
+_REQUEST_ID: Final = re.compile(r"RequestId: [0-9a-f-]{36} Error: ")
+"""The beginning of Lambda's own errors. The function's line above the request's has the id."""
+_NO_BREAK_SPACE: Final = "\xa0"
+"""The runtime client indents stack traces with it."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """A request that was passed to a target and is not answered yet.
+
+    Attributes:
+        target: as in the target group.
+        trace: the root of its trace id.
+        reached: the function that was invoked last with this trace, beside the target.
+        bridge: the bridge's log line, if the target is a bridge and has written it.
+    """
+
+    target: str
+    trace: str
+    reached: str | None = None
+    bridge: Mapping[str, Any] | None = None
+
+    @property
+    def function(self) -> str:
+        """The target's name, without the rest of its ARN and without the qualifier."""
+        return _name(self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The fields of a request's line, as they are shown."""
+
+    status: int
+    method: str
+    path: str
+    milliseconds: float
+    tenant: str = ""
+    decided: str = ""
+    function: str = ""
+    cause: str = ""
+
+
+class TerminalLines:
+    """Formats the log for a person. It joins what the front, Lambda and the bridge know about a request.
+
+    Args:
+        colour: uses ANSI colours.
+        width: columns of the terminal; None if the output is no terminal. Then nothing is shortened or folded.
+        clock: the time of day.
+    """
+
+    def __init__(
+        self,
+        *,
+        colour: bool = False,
+        width: Callable[[], int | None] = lambda: None,
+        clock: Callable[[], str] = lambda: time.strftime("%H:%M:%S"),
+    ) -> None:
+        self._colour = colour
+        self._width = width
+        self._clock = clock
+        self._requests: dict[str, _Progress] = {}
+
+    def message(self, level: str, text: str, **_fields: object) -> Iterator[str]:
+        """Formats a message of the stack itself."""
+        width, text = self._width(), printable(text)
+        # Only errors are folded: information and warnings may contain commands to paste.
+        folded = _folded(text, width, "  ") if width and level == "error" else [text]
+        yield from (self._styled(line, _MESSAGE_COLOURS.get(level)) for line in folded)
+
+    def function_output(self, label: str, line: str) -> Iterator[str]:
+        """Formats a line of a function's output. Metric lines are for CloudWatch, and are not shown."""
+        found = json_object(line)
+        if found is None:
+            yield from self._output(label, line.replace(_NO_BREAK_SPACE, " ").split("\n"))
+        elif _is_metric(found):
+            return
+        elif _is_request(found):
+            yield from self._request_line(label, found)
+        elif _is_configuration(found):
+            yield from self._output(label, _configuration_lines(found), "red" if found["reason"] != "ok" else None)
+        else:
+            yield from self._output(label, [line])
+
+    def invoking(self, request_id: str, function: str, trace_id: str) -> None:
+        """Takes a request that the front passes to a target."""
+        self._requests[request_id] = _Progress(function, _root(trace_id))
+
+    def invoked(self, function: str, trace_id: str) -> None:
+        """Takes an invocation. Its trace leads to the request that caused it."""
+        root = _root(trace_id)
+        for request in self._requests.values():
+            if request.trace == root and function != request.function:
+                request.reached = function
+
+    def answered(self, request: AnsweredRequest) -> Iterator[str]:
+        """Formats a request of the front."""
+        progress = self._requests.pop(request.id, None)
+        yield from self._lines("", _row(request, progress))
+
+    def _request_line(self, label: str, found: Mapping[str, Any]) -> Iterator[str]:
+        """Keeps a bridge's line for a request of the front. Formats one for another event, such as a direct Invoke."""
+        request = self._requests.get(str(found["requestId"]))
+        if request is not None and label.startswith(f"{request.function}#"):
+            request.bridge = found
+            return
+        yield from self._lines(label, _bridge_row(found, found["status"], _milliseconds(found)))
+
+    def _output(self, label: str, lines: list[str], colour: str | None = None) -> Iterator[str]:
+        first, *others = (self._styled(printable(line, keep=TAB), colour) for line in lines)
+        yield f"{self._label(label)}  {first}"
+        yield from (f"  {line}" for line in others)
+
+    def _label(self, label: str) -> str:
+        colour = _LABEL_COLOURS[sum(label.partition("#")[0].encode("utf-8", "replace")) % len(_LABEL_COLOURS)]
+        return self._styled(f"[{printable(label)}]", colour)
+
+    def _lines(self, label: str, row: _Row) -> Iterator[str]:
+        """The line of a request, behind the label of the function that wrote it if the front did not; the cause."""
+        width, colour = self._width(), _STATUS_COLOURS.get(row.status // 100)
+        head = f"{self._label(label)}  " if label else f"{self._clock()} "
+        used = len(printable(label)) + 4 if label else len(_INDENT)
+        columns = max(_NARROW // 2, width - used - len("200 ")) if width else None
+        yield f"{head}{self._styled(str(row.status), colour)} {_layout(row, columns)}"
+        text = printable(row.cause[:_LONGEST_CAUSE])
+        folded = _folded(text, width - len(_INDENT)) if width else [text]
+        yield from (f"{_INDENT}{self._styled(part, colour)}" for part in folded if part)
+
+    def _styled(self, text: str, colour: str | None) -> str:
+        return click.style(text, fg=colour) if self._colour and colour else text
+
+
+# ---- the facts of a line --------------------------------------------------------------------------------------------
+
+
+def _row(request: AnsweredRequest, progress: _Progress | None) -> _Row:
+    """The front's facts, and those of the bridge if it served the request."""
+    if progress is not None and progress.bridge is not None and request.refusal is None:
+        row = _bridge_row(progress.bridge, request.status, request.milliseconds, progress.reached or "")
+        return replace(row, method=request.method, path=request.path)
+    row = _Row(request.status, request.method, request.path, request.milliseconds)
+    if progress is not None:
+        row = replace(row, function=progress.function)
+    if request.refusal is not None:
+        return replace(row, decided=request.refusal.reason, cause=_in_words(request.refusal.cause, progress))
+    if request.fixed is not None:
+        return replace(row, decided="fixed_response", cause=capitalised(request.fixed))
+    return row
+
+
+def _in_words(sentence: str, progress: _Progress | None) -> str:
+    """A cause of the front, with the target's name in place of its ARN."""
+    if progress is None:
+        return capitalised(sentence)
+    words = _REQUEST_ID.sub("", sentence.replace(progress.target, progress.function))
+    return words if sentence.startswith(progress.target) else capitalised(words)
+
+
+def _bridge_row(found: Mapping[str, Any], status: int, milliseconds: float, reached: str = "") -> _Row:
+    """The facts of a bridge's log line. `function` is in it only if the invocation failed."""
+    text = {name: str(found.get(name) or "") for name in ("method", "path", "tenant", "rule", "detail", "function")}
+    reason = str(found["reason"])
+    words = "" if reason == "ok" else cause(reason, text["detail"], text["rule"], text["function"])
+    function = reached or _name(text["function"]) or str(found.get("backend") or "")
+    decided = text["rule"] if reason == "ok" else reason
+    return _Row(status, text["method"], text["path"], milliseconds, text["tenant"], decided, function, words)
+
+
+def _is_metric(found: Mapping[str, Any]) -> bool:
+    return isinstance(found.get("_aws"), dict) and "CloudWatchMetrics" in found["_aws"]
+
+
+def _is_request(found: Mapping[str, Any]) -> bool:
+    """Whether an object has what the bridge's log line of a request always has; see `telemetry`."""
+    return (
+        found.get("message") == "request"
+        and isinstance(found.get("requestId"), str)
+        and isinstance(found.get("reason"), str)
+        and type(found.get("status")) is int
+        and isinstance(found.get("milliseconds"), dict)
+    )
+
+
+def _is_configuration(found: Mapping[str, Any]) -> bool:
+    """Whether an object is the bridge's log line of a configuration that was loaded, or that did not load."""
+    is_known = found.get("message") in ("map", "closed") and isinstance(found.get("reason"), str)
+    return is_known and ("faults" in found or "map" in found)
+
+
+def _configuration_lines(found: Mapping[str, Any]) -> list[str]:
+    if found["reason"] == "ok":
+        return ["bridge.toml was loaded again" if "replaces" in found else "bridge.toml was loaded"]
+    active = "the last one that loaded stays active" if found["message"] == "map" else "every request gets a 503"
+    faults = found.get("faults")
+    return [
+        f"bridge.toml does not load; {active}:",
+        *(f"- {fault}" for fault in (faults if isinstance(faults, list) else [])),
+    ]
+
+
+def _milliseconds(found: Mapping[str, Any]) -> float:
+    total = found["milliseconds"].get("total")
+    return float(total) if isinstance(total, int | float) else 0.0
+
+
+def _name(function: str) -> str:
+    """The name of a function, without the rest of its ARN and without the qualifier."""
+    return (function.partition(":function:")[2] or function).partition(":")[0]
+
+
+def _root(trace_id: str) -> str:
+    return trace_id.partition(";")[0]
+
+
+# ---- the layout of a line -------------------------------------------------------------------------------------------
+
+
+def _layout(row: _Row, columns: int | None) -> str:
+    """Method, path, tenant, rule or reason, function, and at the right the milliseconds.
+
+    The cells are aligned as long as they fit. If they do not, the path is shortened first.
+
+    Args:
+        row: the facts.
+        columns: that the line may have; None if its end does not matter.
+    """
+    method, last = printable(row.method) or "-", f"{row.milliseconds:.0f} ms"
+    cells = [*(printable(cell) or "-" for cell in (row.path, row.tenant, row.decided)), printable(row.function)]
+    room = columns or _PIPE_COLUMNS
+    spare = min(max(0, room - _NARROW), _MOST_SPARE)
+    aligned = [12 + spare // 2 - max(0, len(method) - 3), 11, 10 + spare // 4, 0]
+    room -= len(method) + len(last) + 2
+    text = _joined(cells, aligned)
+    if columns is not None and len(text) > room:
+        for index in (0, 3, 2):
+            excess = max(0, len(_joined(cells)) - room)
+            cells[index] = _middle(cells[index], max(_SHORTEST, len(cells[index]) - excess))
+        text = _joined(cells)
+    return f"{method} {text:<{room}} {last}"
+
+
+def _folded(text: str, columns: int, indent: str = "") -> list[str]:
+    lead = text[: len(text) - len(text.lstrip())]  # of a line in a list
+    return textwrap.wrap(text, max(40, columns), subsequent_indent=lead + indent, break_on_hyphens=False)
+
+
+def _joined(cells: list[str], least: Sequence[int] = (0, 0, 0, 0)) -> str:
+    return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, least, strict=True)).rstrip()
+
+
+def _middle(text: str, length: int) -> str:
+    """The text in so many characters: its beginning and its end."""
+    if len(text) <= length:
+        return text
+    end = (length - 1) // 2
+    return f"{text[: length - 1 - end]}…{text[len(text) - end :]}"

@@ -1,0 +1,144 @@
+"""The problems that `lattice-bridge local` finds before it serves: backends and routed functions that cannot run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lattice_bridge.cli.local_problems import problems
+from lattice_bridge.cli.root import root
+from lattice_bridge.local.definition import read_definition
+
+TEMPLATE: Final = """
+Resources:
+  Bridge:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: lattice_bridge.main.handler, Runtime: python3.13, CodeUri: .}
+  Orders:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: orders
+      Handler: app.handler
+      Runtime: python3.13
+      CodeUri: .
+      AutoPublishAlias: live
+      TenancyConfig: {TenantIsolationMode: PER_TENANT}
+  Node: {Type: "AWS::Serverless::Function", Properties: {FunctionName: node, Handler: a.b, Runtime: nodejs22.x}}
+  Empty:
+    Type: AWS::Serverless::Function
+    Properties: {FunctionName: empty, Handler: a.b, Runtime: python3.13, CodeUri: nowhere}
+  Targets: {Type: "AWS::VpcLattice::TargetGroup", Properties: {Type: LAMBDA, Targets: [{Id: TARGET}]}}
+  Service: {Type: "AWS::VpcLattice::Service", Properties: {Name: shop, AuthType: NONE}}
+  Listener:
+    Type: AWS::VpcLattice::Listener
+    Properties:
+      ServiceIdentifier: !Ref Service
+      DefaultAction: {Forward: {TargetGroups: [{TargetGroupIdentifier: !Ref Targets, Weight: 1}]}}
+"""
+TARGET: Final = "!GetAtt Bridge.Arn"
+MAP: Final = """
+[[backend]]
+function = "orders:live"
+[tenants]
+blue = {}
+[[rule]]
+id = "blue"
+role = "arn:aws:iam::111122223333:role/blue-api"
+tenant = "blue"
+"""
+BACKEND: Final = 'bridge.toml: [[backend]] path = "/": '
+ROUTE: Final = "service shop: the rule for any *: "
+
+
+def write(folder: Path, *, target: str = TARGET, bridge: str = MAP) -> Path:
+    template = folder / "template.yaml"
+    template.write_text(TEMPLATE.replace("TARGET", target), encoding="utf-8")
+    (folder / "bridge.toml").write_text(bridge, encoding="utf-8")
+    return template
+
+
+def found(template: Path) -> list[str]:
+    found = read_definition(template, {}, "us-east-1")
+    return problems(found.plan, found.configurations)
+
+
+def test_plan_that_works_has_no_problem(tmp_path: Path) -> None:
+    assert found(write(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        ("order:live", "the template has no function 'order'; did you mean 'orders'?"),
+        ("stock", "the template has no function 'stock'; it has 'Bridge', 'orders'"),
+        ("node", "the function 'node' cannot run here: Runtime nodejs22.x is not Python"),
+        ("empty", "the function 'empty' cannot run here: there is no folder nowhere"),
+        (
+            "orders:beta",
+            "the function 'orders' has no alias 'beta'; it has live. "
+            "Fix: write AutoPublishAlias: beta in the template, or a function without an alias",
+        ),
+        (
+            "arn:aws:lambda:eu-west-1:111122223333:function:orders",
+            "'arn:aws:lambda:eu-west-1:111122223333:function:orders' is in another account or Region, "
+            "and the stack does not run it",
+        ),
+        (
+            'orders"\nisolated = false\n#"',
+            "the function 'orders' has a TenancyConfig. Fix: write isolated = true, or change it",
+        ),
+        ("Bridge", "the function 'Bridge' does not have a TenancyConfig. Fix: write isolated = false, or change it"),
+    ],
+)
+def test_backend_that_cannot_be_invoked_is_a_problem(tmp_path: Path, function: str, problem: str) -> None:
+    assert found(write(tmp_path, bridge=MAP.replace("orders:live", function))) == [BACKEND + problem]
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [
+        ("!GetAtt Node.Arn", "the function 'node' cannot run here: Runtime nodejs22.x is not Python"),
+        ("!GetAtt Empty.Arn", "the function 'empty' cannot run here: there is no folder nowhere"),
+        ("elsewhere", "the template has no function 'elsewhere'; it has 'Bridge', 'orders'"),
+    ],
+)
+def test_routed_function_that_cannot_run_is_a_problem(tmp_path: Path, target: str, problem: str) -> None:
+    assert found(write(tmp_path, target=target)) == [ROUTE + problem]
+
+
+def test_bridge_toml_that_does_not_load_is_a_problem_with_all_its_faults(tmp_path: Path) -> None:
+    first, *faults = found(write(tmp_path, bridge="[tenants]\nblue = 1\n"))
+    assert first == "Bridge answers every request with 503, because its bridge.toml does not load:"
+    assert len(faults) >= 2
+    assert all(fault.startswith("  - ") for fault in faults)
+
+
+def test_configuration_in_s3_is_left_to_the_bridge(tmp_path: Path) -> None:
+    template = write(tmp_path, bridge="[")
+    variables = "CodeUri: ., Environment: {Variables: {LATTICE_BRIDGE_CONFIG: s3://bucket/key}}}"
+    template.write_text(template.read_text().replace("CodeUri: .}", variables, 1))
+    assert found(template) == []
+
+
+def local(template: Path, *options: str) -> Result:
+    return CliRunner().invoke(root, ["local", "-t", str(template), *options])
+
+
+def test_strict_exits_with_2_before_anything_is_served(tmp_path: Path) -> None:
+    done = local(write(tmp_path, target="!GetAtt Node.Arn"), "--strict", "--port", "0", "--lambda-port", "0")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == f"{ROUTE}the function 'node' cannot run here: Runtime nodejs22.x is not Python\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "code"),
+    [(TARGET, ["--strict"], 0), ("!GetAtt Node.Arn", [], 0), ("!GetAtt Node.Arn", ["--strict"], 2)],
+)
+def test_plan_shows_problems_and_is_strict_if_asked(tmp_path: Path, target: str, options: list[str], code: int) -> None:
+    done = local(write(tmp_path, target=target), "--plan", *options)
+    assert done.exit_code == code
+    assert "Functions" in done.stdout
+    assert ("'node' cannot run here" in done.stderr) == (target != TARGET)

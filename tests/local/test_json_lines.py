@@ -1,0 +1,48 @@
+"""The log of the stack for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from lattice_bridge.local.front.data_plane import AnsweredRequest
+from lattice_bridge.local.json_lines import JsonLines
+from lattice_bridge.local.web.admission import Refused
+
+
+def output(line: str) -> dict[str, Any]:
+    (written,) = JsonLines().function_output("orders/blue#1", line)
+    assert written.isascii()
+    found: dict[str, Any] = json.loads(written)
+    assert found.pop("time") > 0
+    return found
+
+
+@pytest.mark.parametrize("line", ['{"reason":"ok","n":{"a":[1,2.5,null]}}', '{"é": "\\ud800"}', "{}"])
+def test_json_line_of_a_function_is_an_object(line: str) -> None:
+    assert output(line) == {"environment": "orders/blue#1", "object": json.loads(line)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("hello", "", "[1]", '"a"', "{", '{"a": 1} x', '{"a": NaN}', '{"a": 1e999}', '{"a": 1, "a": 2}'),
+        '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
+        '{"a": ' + "9" * 5000 + "}",
+    ],
+)
+def test_other_line_stays_a_string(line: str) -> None:
+    """An object would lose a part of it, or would not be JSON."""
+    assert output(line) == {"environment": "orders/blue#1", "line": line}
+
+
+def test_request_is_written_if_the_front_refused_it() -> None:
+    lines = JsonLines()
+    refusal = Refused(403, "sent to the client", "the cause", reason="auth_policy")
+    (line,) = lines.answered(AnsweredRequest("id", "GET", "/a", 403, 1.0, refusal))
+    found = json.loads(line)
+    assert (found["level"], found["message"]) == ("warning", "front: GET /a: 403: the cause")
+    assert [*lines.answered(AnsweredRequest("id", "GET", "/a", 200, 1.0))] == []
+    assert [*lines.answered(AnsweredRequest("id", "GET", "/a", 404, 1.0, fixed="no rule"))] == []

@@ -1,0 +1,245 @@
+"""The log of the stack for a person."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import replace
+from typing import Any, Final
+
+import click
+import pytest
+
+from lattice_bridge.local.front.data_plane import AnsweredRequest
+from lattice_bridge.local.terminal_lines import TerminalLines
+from lattice_bridge.local.web.admission import Refused
+from tests.support.paths import ROOT
+from tests.support.written import assert_written
+
+BRIDGE: Final = "arn:aws:lambda:us-east-1:123456789012:function:Bridge:live"
+TRACE: Final = "Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=0"
+LINE: Final = {
+    "level": "INFO",
+    "message": "request",
+    "requestId": "id-1",
+    "method": "GET",
+    "path": "/orders",
+    "status": 200,
+    "reason": "ok",
+    "tenant": "blue",
+    "rule": "blue-api",
+    "backend": "/orders",
+    "milliseconds": {"total": 7.2},
+}
+REFUSED: Final = {**LINE, "status": 403, "reason": "tenant_not_allowed", "detail": "d", "tenant": None, "backend": None}
+
+
+def lines_of(*, width: int | None = 80, colour: bool = False) -> TerminalLines:
+    return TerminalLines(colour=colour, width=lambda: width, clock=lambda: "12:00:03")
+
+
+def answer(status: int = 200, path: str = "/orders", **more: Any) -> AnsweredRequest:
+    return AnsweredRequest("id-1", "GET", path, status, 12.4, **more)
+
+
+def through_bridge(bridge: dict[str, Any], request: AnsweredRequest, width: int | None = 80) -> list[str]:
+    """The lines of a request that a bridge served, and whose trace reached the function `orders`."""
+    lines = lines_of(width=width)
+    lines.invoking("id-1", BRIDGE, TRACE)
+    lines.invoked("Bridge", TRACE)
+    if bridge["reason"] == "ok":
+        lines.invoked("orders", TRACE.replace("Parent=5", "Parent=6"))
+    assert [*lines.function_output("Bridge#1", json.dumps(bridge))] == []
+    return [*lines.answered(request)]
+
+
+def test_request_through_the_bridge_is_one_line() -> None:
+    (line,) = through_bridge(LINE, answer())
+    assert line.split() == ["12:00:03", "200", "GET", "/orders", "blue", "blue-api", "orders", "12", "ms"]
+    assert len(line) == 80
+
+
+def test_refusal_of_the_bridge_has_its_cause_in_words_below() -> None:
+    line, *cause = through_bridge(REFUSED, answer(403))
+    assert line.split() == ["12:00:03", "403", "GET", "/orders", "-", "tenant_not_allowed", "12", "ms"]
+    assert " ".join(map(str.strip, cause)) == (
+        "The rule blue-api does not allow the tenant that the tenant header asks for. "
+        "Fix: send another tenant, or add this one to the rule"
+    )
+    assert all(len(part) <= 80 and part.startswith(" " * 9) for part in cause)
+
+
+def test_pipe_gets_the_whole_cause_in_one_line() -> None:
+    assert len(through_bridge(REFUSED, answer(403), width=None)) == 2
+
+
+@pytest.mark.parametrize(
+    ("request_", "shown", "cause"),
+    [
+        (answer(), ["200", "GET", "/orders", "-", "-", "Bridge"], ""),
+        (
+            answer(504, refusal=Refused(504, "Gateway Timeout", f"{BRIDGE} timed out", reason="function_timeout")),
+            ["504", "GET", "/orders", "-", "function_timeout", "Bridge"],
+            "Bridge timed out",
+        ),
+    ],
+    ids=["answered", "timed out"],
+)
+def test_function_without_a_bridge_is_shown_without_a_tenant(
+    request_: AnsweredRequest, shown: list[str], cause: str
+) -> None:
+    lines = lines_of()
+    lines.invoking("id-1", BRIDGE, TRACE)
+    lines.invoked("other", TRACE)  # it invokes another function itself
+    line, *words = lines.answered(request_)
+    assert (line.split()[1:-2], " ".join(words).strip()) == (shown, cause)
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason", "cause"),
+    [
+        (
+            answer(403, refusal=Refused(403, "to the client", "no statement allows it", reason="auth_policy")),
+            "auth_policy",
+            "No statement allows it",
+        ),
+        (answer(404, fixed="no listener rule matches"), "fixed_response", "No listener rule matches"),
+    ],
+    ids=["auth policy", "no route"],
+)
+def test_request_that_reached_no_function_has_its_cause(request_: AnsweredRequest, reason: str, cause: str) -> None:
+    line, words = lines_of().answered(request_)
+    assert (line.split()[1:-2], words.strip()) == ([str(request_.status), "GET", "/orders", "-", reason], cause)
+
+
+@pytest.mark.parametrize("label", ["orders/blue#1", "Bridge/blue#1", "Bridge2#1"])
+def test_line_of_another_function_is_not_the_bridges(label: str) -> None:
+    """Trap D11: a backend knows the request's id, and could name another tenant in the request's line."""
+    lines = lines_of()
+    lines.invoking("id-1", BRIDGE, TRACE)
+    (forged,) = lines.function_output(label, json.dumps({**LINE, "tenant": "green"}))
+    assert forged.startswith(f"[{label}]  200 ")
+    (line,) = lines.answered(answer())
+    assert "green" not in line
+
+
+def test_direct_invocation_of_the_bridge_is_shown_behind_its_label() -> None:
+    line, cause, _ = lines_of().function_output("Bridge#1", json.dumps(REFUSED))
+    assert line.split() == ["[Bridge#1]", "403", "GET", "/orders", "-", "tenant_not_allowed", "7", "ms"]
+    assert len(line) <= 80
+    assert cause.startswith("         The rule blue-api")
+
+
+def test_answered_request_is_forgotten() -> None:
+    """Trap D9: what is kept of requests has a bound, that of the requests in progress."""
+    lines = lines_of()
+    lines.invoking("id-1", BRIDGE, TRACE)
+    assert [*lines.answered(answer())]
+    assert [*lines.function_output("Bridge#1", json.dumps(LINE))], "the line of an unknown request is shown"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_long_names_are_shortened_to_the_terminal_and_a_tenant_is_not(width: int) -> None:
+    """Trap D11: two tenants whose names differ in the middle never look the same."""
+    tenant = "customer-00000001-eu"
+    bridge = {**LINE, "tenant": tenant, "rule": "a-rule-with-a-long-name"}
+    (line,) = through_bridge(bridge, answer(path="/orders/" + "x" * 200 + "/end"), width)
+    assert len(line) == width
+    assert tenant in line.split()
+    assert line.split()[3].startswith("/orde")
+    assert "…" in line.split()[3]
+
+
+def test_control_characters_of_a_caller_are_escaped() -> None:
+    """Trap G3."""
+    bridge = {**REFUSED, "reason": "new\x1b[2J", "detail": "d\x9b", "rule": "\u202e"}
+    for line in through_bridge(bridge, answer(403, "/\x1b]0;title\x07")):
+        assert line.isprintable()
+
+
+@pytest.mark.parametrize("status", [200, 302, 404, 503])
+def test_status_has_the_colour_of_its_class(status: int) -> None:
+    colour = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}[status // 100]
+    (line,) = lines_of(colour=True).answered(answer(status))
+    assert f" {click.style(str(status), fg=colour)} " in line
+    assert "\x1b" not in "".join(lines_of().answered(answer(status)))
+
+
+@pytest.mark.parametrize("text", ['{"_aws":{"CloudWatchMetrics":[]}}', '{"a": 1, "_aws": {"CloudWatchMetrics": []}}'])
+def test_metric_line_is_not_shown(text: str) -> None:
+    assert [*lines_of().function_output("orders#1", text)] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["hello", '{"message": "request"}', '{"message":"map","map":1}', '{"_aws": 1}', "\t{", "{"]
+)
+def test_other_output_is_shown_as_it_is(text: str) -> None:
+    assert [*lines_of().function_output("orders#1", text)] == [f"[orders#1]  {text}"]
+
+
+def test_stack_trace_has_lines() -> None:
+    """The runtime client prints one with carriage returns and no-break spaces."""
+    text = "[ERROR] KeyError\nTraceback:\n\xa0\xa0File x\x1b"
+    assert [*lines_of().function_output("orders#1", text)] == [
+        "[orders#1]  [ERROR] KeyError",
+        "  Traceback:",
+        "    File x\\x1b",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"message": "map", "reason": "ok", "map": "a"}, ["bridge.toml was loaded"]),
+        ({"message": "map", "reason": "ok", "map": "a", "replaces": "b"}, ["bridge.toml was loaded again"]),
+        (
+            {"message": "map", "reason": "config_invalid", "map": "a", "faults": ["tenants: x"]},
+            ["bridge.toml does not load; the last one that loaded stays active:", "- tenants: x"],
+        ),
+        (
+            {"message": "closed", "reason": "config_invalid", "faults": ["a", "b"]},
+            ["bridge.toml does not load; every request gets a 503:", "- a", "- b"],
+        ),
+    ],
+)
+def test_bridges_line_about_its_configuration_is_a_sentence(fields: dict[str, Any], shown: list[str]) -> None:
+    found = [*lines_of().function_output("Bridge#1", json.dumps(fields))]
+    assert found == [f"[Bridge#1]  {shown[0]}", *(f"  {line}" for line in shown[1:])]
+
+
+def test_error_is_folded_and_a_command_to_paste_is_not() -> None:
+    text = "curl " * 40
+    assert [*lines_of().message("info", text)] == [text]
+    assert max(map(len, lines_of().message("error", text))) <= 80
+
+
+# ---- the sample in the documents ------------------------------------------------------------------------------------
+
+
+def sample() -> list[str]:
+    """A terminal with 80 columns: requests that are allowed, refused by rule or by auth policy, or that fail."""
+    refused = Refused(
+        403,
+        "to the client",
+        "no statement of the auth policy Policy of the service Shop allows it; the request is not signed. "
+        "Fix: sign it, or change the policy",
+        reason="auth_policy",
+    )
+    slow = {**LINE, "status": 504, "reason": "backend_timeout", "function": "orders:live"}
+    slow["detail"] = "the function ran into its own timeout"
+    output = "Task timed out after 3.00 seconds  RequestId: 8c5a1f0e-2b7d-4c7e-9d43-6a0c1f2e3b4d  TenantId: blue"
+    return [
+        *through_bridge(LINE, answer(path="/orders/17")),
+        *through_bridge(REFUSED, answer(403)),
+        *lines_of().answered(answer(403, refusal=refused)),
+        *lines_of().function_output("orders/blue#1", f"{output}  Duration: 3001.32 ms"),
+        *through_bridge(slow, replace(answer(504), milliseconds=3012.0)),
+        *lines_of().answered(answer(404, "/favicon.ico", fixed="no listener rule of the service shop matches")),
+    ]
+
+
+def test_page_shows_the_written_lines() -> None:
+    """A longer line of a function goes on in the terminal's next line."""
+    shown = [line[start : start + 80] for line in sample() for start in range(0, len(line), 80)]
+    text = "\n".join(["```", *shown, "```"])
+    assert_written(ROOT / "docs" / "reference.md", "terminal", textwrap.indent(text, "  ", lambda _: True))
