@@ -35,7 +35,7 @@ format: $(VENV)/dev ## Format the code, and fix what the linter can fix by itsel
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
 
-thorough: check ## Run all tests, with twenty times as many examples for each property: @THOROUGH
+thorough: check ## Run all tests, with twenty times as many examples for each property; takes long
 	@LATTICE_BRIDGE_EXAMPLES=20 $(BIN)/python -m pytest -n auto --timeout 1200 --hypothesis-profile shrink $(ARGS)
 
 coverage: $(VENV)/dev ## Run all tests with branch coverage: 11 min with two slow cores
@@ -57,7 +57,7 @@ fuzz: $(VENV)/dev ## Run 100,000 examples of the testing strategies against the 
 soak: $(VENV)/dev ## Send 20,000 requests through the whole local stack, and measure its memory: 4 min with two busy cores
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
-bench: $(VENV)/dev ## Measure the bridge and its alternatives, and write benchmarks/RESULTS.md: @BENCH
+bench: $(VENV)/dev ## Measure the bridge and its alternatives, and write benchmarks/RESULTS.md; takes long
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 lock: $(VENV)/local ## Write the hashes of the packages for Lambda into requirements-lambda.txt

@@ -86,6 +86,7 @@ class _Builder:
         previous = replaced.handler if replaced is not None and isinstance(replaced.handler, Bridge) else None
         settings = Settings.from_text(
             text,
+            name=self._location.name,
             compiled=self._location.read_compiled(),
             function=self._location.function,
             folder=self._location.folder,
@@ -152,7 +153,7 @@ def _report(write: Callable[[str], object], namespace: str, result: ReloadResult
 
 def _closed(refusal: BridgeError, write: Callable[[str], object], namespace: str) -> Handler:
     """A handler that answers 503 to every request, with the usual two lines, so that the usual alarms see it."""
-    faults = getattr(refusal, "faults", (refusal.detail,))
+    faults = refusal.messages if isinstance(refusal, InvalidMap) else (refusal.detail,)
     closed = Unavailable(refusal.reason, faults[0] if faults else "", retry_after=RETRY_AFTER)
 
     def handler(event: object, context: object) -> dict[str, Any]:

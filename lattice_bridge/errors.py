@@ -23,7 +23,7 @@ to the caller, who gets the status and its title.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 REASONS: dict[str, str] = {
     "not_lattice": "the event is neither a Lattice V1 nor a Lattice V2 event, or carries marks of both",
@@ -138,16 +138,51 @@ class Misconfigured(BridgeError):
     title = "Internal Server Error"
 
 
+class Fault(NamedTuple):
+    """One fault of a configuration, and its place.
+
+    Attributes:
+        text: what is wrong, and the fix.
+        path: the keys and indexes that lead to it from the top of the file; None if it is not about the file.
+        at_key: it is about the name of the last key, not about its value.
+        given: keys of the same table without which it would not be a fault. If one of them cannot be read, it is only
+            a consequence, and is left out.
+        line, column: counted from 1; None before the fault is located.
+    """
+
+    text: str
+    path: tuple[str | int, ...] | None = ()
+    at_key: bool = False
+    given: tuple[str, ...] = ()
+    line: int | None = None
+    column: int | None = None
+
+    def within(self, where: str, path: tuple[str | int, ...]) -> Self:
+        """This fault, of the table at a path that messages call `where`."""
+        return self._replace(text=f"{where}: {self.text}", path=path + (self.path or ()))
+
+
 class InvalidMap(Misconfigured):
     """A configuration that does not load.
 
     Attributes:
-        faults: every fault found, each with its table or rule and the fix.
+        found: every fault found, with its place.
+        faults: their texts, each with its table or rule and the fix.
+        messages: their texts, each after its place: `bridge.toml:18:3: rule "blue-api": …`.
     """
 
-    def __init__(self, faults: Iterable[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("config_invalid", "; ".join(self.faults))
+    def __init__(self, faults: Iterable[Fault | str], name: str = "bridge.toml") -> None:
+        self.found = tuple(one if isinstance(one, Fault) else Fault(one, None) for one in faults)
+        self.faults = tuple(fault.text for fault in self.found)
+        self.messages = tuple(
+            fault.text if fault.line is None else f"{name}:{fault.line}:{fault.column}: {fault.text}"
+            for fault in self.found
+        )
+        super().__init__("config_invalid", "; ".join(self.messages))
+
+    def __str__(self) -> str:
+        """The messages, one a line: a traceback shows them to the author of a test."""
+        return "\n  ".join((f"{self.reason}:", *self.messages)) if len(self.messages) > 1 else super().__str__()
 
 
 class BackendFailed(BridgeError):

@@ -165,7 +165,7 @@ def reload_lines(
         now: seconds since the epoch.
         namespace: of the metric.
     """
-    faults = list(refusal.faults if isinstance(refusal, InvalidMap) else [refusal.detail] if refusal else [])
+    faults = list(refusal.messages if isinstance(refusal, InvalidMap) else [refusal.detail] if refusal else [])
     log = {
         "timestamp": _timestamp(now),
         "level": "ERROR" if refusal else "INFO",

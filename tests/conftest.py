@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 STARTS_PROCESSES: Final = ("local", "packaging", "testing", "cli")
 
-settings.register_profile("shrink", report_multiple_bugs=False)
+settings.register_profile("shrink", report_multiple_bugs=False, deadline=None)  # no property measures time
 settings.register_profile("tests", settings.get_profile("shrink"), phases=(Phase.explicit, Phase.reuse, Phase.generate))
 settings.load_profile("tests")  # pytest loads the profile of its option later
 

@@ -51,7 +51,7 @@ SERVING: Final = {
 
 READING_TOML: Final = {
     *("config.tables", "config.tables.jwt", "config.tables.map", "config.tables.options", "config.tables.outcome"),
-    *("config.tables.rule", "config.tables.table"),
+    *("config.tables.rule", "config.tables.table", "config.words"),
 }
 """What a bridge imports besides if it reads TOML."""
 

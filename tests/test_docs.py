@@ -19,6 +19,7 @@ import yaml
 from click.testing import CliRunner
 
 from lattice_bridge import errors
+from lattice_bridge.cli.files import DEFAULT_MAP
 from lattice_bridge.cli.package import OUTPUT
 from lattice_bridge.cli.root import root
 from lattice_bridge.config import location as place
@@ -132,18 +133,14 @@ def test_recipe_loads_and_its_tests_pass() -> None:
 
 
 def test_quoted_faults_are_those_of_the_loader() -> None:
-    one = (
+    text = (
         '[tenants]\nblue = {}\n[[rule]]\nid = "blue-api"\nrole = "arn:aws:iam::111122223333:role/b"\ntenant = "bleu"\n'
+        '[[rule]]\nid = "try"\nanyone = true\ntenant = "blue"\n[[rule]]\nid = "edge"\nroles = "x"\ntenants = "*"\n'
     )
-    two = one.replace("bleu", "blue") + '[[rule]]\nid = "try"\nanyone = true\ntenant = "blue"\n'
-    three = one.replace("bleu", "blue") + '[[rule]]\nid = "edge"\nroles = "x"\ntenants = "*"\n'
-    found: list[str] = []
-    for text in (one, two, three):
-        with pytest.raises(InvalidMap) as caught:
-            TenantMap.from_toml(text)
-        found += caught.value.faults
+    with pytest.raises(InvalidMap) as caught:
+        TenantMap.from_toml(text)
     (quoted,) = [block for block in blocks(TENANTS, "text") if "did you mean" in block]
-    assert quoted.splitlines() == found
+    assert quoted.splitlines() == list(caught.value.messages)
 
 
 @pytest.mark.parametrize("variable", [place.CONFIG_VARIABLE, place.FUNCTION_VARIABLE, NAMESPACE_VARIABLE])
@@ -279,8 +276,8 @@ def test_table_of_parameters_equals_the_template() -> None:
 def test_table_of_arguments_equals_the_command() -> None:
     told = {cells[0].strip("`"): cells[2].strip("`") for cells in table("Packages")}
     parameters = {parameter.opts[0]: parameter for parameter in root.commands["package"].params}
-    assert told.keys() == {"CONFIG", *parameters.keys() - {"config"}}
-    assert (told["CONFIG"], told["--runtime"]) == (str(parameters["config"].default), parameters["--runtime"].default)
+    assert told.keys() == {"MAP`, or `--map", *parameters.keys() - {"map_name", "--map"}}
+    assert (told["MAP`, or `--map"], told["--runtime"]) == (DEFAULT_MAP, parameters["--runtime"].default)
     assert told["--output"] == str(OUTPUT)
 
 
@@ -475,3 +472,14 @@ def test_table_of_imports_equals_the_layer_test() -> None:
 @pytest.mark.parametrize("place", ["An anchor", "A payload", "A format", "An event source", "A command"])
 def test_architecture_says_where_to_add(place: str) -> None:
     assert f"* **{place}**" in ARCHITECTURE.partition("\n## Where to add what\n")[2]
+
+
+@pytest.mark.parametrize("target", ["test", "quick", "thorough", "coverage", "fuzz", "soak", "bench"])
+def test_make_help_has_the_duration_of_what_takes_long(target: str) -> None:
+    """The measured ones that CONTRIBUTING.md has are the same there."""
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    (line,) = [line for line in lines if line.startswith(f"{target}:") and "## " in line]
+    found = re.search(r"(\d+ min(?: \d+ s)?|\d+ s)\b|takes long", line)
+    assert found
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert target not in ("test", "quick") or f"`make {target}` takes {found[0]} " in contributing

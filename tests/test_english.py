@@ -148,6 +148,8 @@ PLURAL: Final = re.compile(
     r"|names|others|packages|requests|rules|tenants|tests|warnings)\b"
 )
 NEVER_ONE: Final = {
+    ("cli/explain.py", "refused"): "one request is chosen without a question",
+    ("config/tables/table.py", "value"): "too many of them",
     ("deployment/checks/lattice.py", "targets"): "the finding is about several targets",
     ("formats/alb.py", "cookies"): "only several cookies are refused",
     ("local/web/sigv4.py", "names"): "a name that occurs twice, or too many of them",

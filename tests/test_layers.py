@@ -104,7 +104,7 @@ ONLY_IN: Final = {
     "socket": {"http.client"},
     "ssl": {"http.client", "identity.key_set", "invoke.direct"},
     "pydantic": {f"config.tables.{name}" for name in ("jwt", "map", "options", "rule", "table")},
-    "tomllib": {"config.document"},
+    "tomllib": {"config.document", "config.positions"},
 }
 """Outside module → the only modules of the bridge that may import it."""
 
@@ -261,3 +261,14 @@ def test_commands_print_in_one_module() -> None:
             if name in ("print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"):
                 printing.add(path.stem)
     assert printing == {"show", "__init__"}, "__init__ has one constant sentence, for want of click"
+
+
+def test_no_function_is_longer_than_40_lines() -> None:
+    """Without decorators: options of a command are a table."""
+    functions = (
+        (f"{module}.{node.name}", (node.end_lineno or 0) - node.lineno + 1)
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    assert [found for found in functions if found[1] > 40] == []

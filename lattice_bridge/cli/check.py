@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import GivenMap, base_option, chosen_map, map_argument, read_input_text, read_map
+from lattice_bridge.cli.files import (
+    GivenMap,
+    base_option,
+    chosen_map,
+    located_line,
+    map_argument,
+    read_input_text,
+    read_map,
+)
 from lattice_bridge.config.compiled import map_of, options_of
 from lattice_bridge.config.document import Document, parse_document
 from lattice_bridge.config.options import Options
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.deployment.cloudformation.text import MAX_BYTES as MAX_TEMPLATE_BYTES
-from lattice_bridge.deployment.cloudformation.text import BadTemplate, lines_of
-from lattice_bridge.errors import InvalidMap
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, places_of
+from lattice_bridge.errors import Fault, InvalidMap
 from lattice_bridge.review.check import findings_of
 from lattice_bridge.review.coverage import Coverage, coverage_of
-from lattice_bridge.review.finding import Finding, line_of, sarif
+from lattice_bridge.review.finding import Finding, sarif
 from lattice_bridge.tenancy.rules import TenantFrom
 
 DEFAULT_REGION: Final = "us-east-1"
@@ -39,14 +46,12 @@ class _Checked:
     Attributes:
         path: the path of the file.
         findings: in their order.
-        line: gives the line that a finding is about.
         readable: whether the file could be checked.
         coverage: the parts of a map; None for a template, and for a map that is not TOML.
     """
 
     path: Path
     findings: Sequence[Finding]
-    line: Callable[[str | None], int]
     readable: bool = True
     coverage: Coverage | None = None
 
@@ -86,14 +91,7 @@ def check(
     Exits with 0 if all is good, 1 if not, 2 if a file cannot be checked."""
     given = read_map(chosen_map(map_name, map_option), base)
     file, text = Path(given.name), given.text
-    checked = [
-        _Checked(
-            file,
-            findings_of(text, given.folder),
-            lambda subject: line_of(text, subject),
-            coverage=_coverage(given),
-        )
-    ]
+    checked = [_Checked(file, findings_of(text, given.folder), coverage=_coverage(given))]
     if template is not None:
         checked.append(_template(template, file, text, _pairs(parameters), unsigned=unsigned))
     elif parameters or unsigned:
@@ -102,9 +100,7 @@ def check(
         found = [{"file": str(one.path), **asdict(finding)} for one in checked for finding in one.findings]
         show.say_json(found)
     elif form == "sarif":
-        located = [
-            (finding, one.path.as_posix(), one.line(finding.subject)) for one in checked for finding in one.findings
-        ]
+        located = [(finding, one.path.as_posix()) for one in checked for finding in one.findings]
         show.say_json(sarif(located, checked[0].coverage))
     else:
         for one in checked:
@@ -139,16 +135,17 @@ def _template(path: Path, config: Path, written: str, parameters: dict[str, str]
             config=config,
             certified=certified,
         )
-        lines = cache(lambda: lines_of(text))
-        return _Checked(path, findings, lambda subject: _line_of(lines(), subject))
     except BadTemplate as error:
-        return _Checked(path, [Finding("error", None, str(error))], lambda _: 1, readable=False)
+        what = str(error).removeprefix(f"{path}: ")
+        return _Checked(path, [Finding("error", None, what, line=error.line, column=error.column)], readable=False)
+    places = places_of(text) if findings else {}
+    return _Checked(path, [_placed(finding, places) for finding in findings])
 
 
 def _beside(text: str) -> tuple[Options | None, list[str]]:
     """The options of a map's file, and the ids of its rules that read a certificate, to compare a template with them.
     None and an empty list for a file that does not load: its faults are findings already."""
-    faults: list[str] = []
+    faults: list[Fault] = []
     try:
         document = parse_document(text)
         options = read_options(document.tables, faults) if document.compiled is None else options_of(document.compiled)
@@ -177,10 +174,12 @@ def _pairs(parameters: Iterable[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _line_of(lines: Mapping[str, int], resource: str | None) -> int:
-    """The line where a resource begins. If SAM made it, that of its source, whose id is the beginning of its own."""
-    sources = [name for name in lines if (resource or "").startswith(name)]
-    return lines[max(sources, key=len)] if sources else 1
+def _placed(finding: Finding, places: Mapping[str, tuple[int, int]]) -> Finding:
+    """The finding at the place of its resource. If SAM made the resource, that is the place of its source, whose id is
+    the beginning of its own."""
+    sources = [name for name in places if (finding.subject or "").startswith(name)]
+    line, column = places[max(sources, key=len)] if sources else (1, 1)
+    return replace(finding, line=line, column=column)
 
 
 def _print(checked: _Checked) -> None:
@@ -190,11 +189,13 @@ def _print(checked: _Checked) -> None:
     summary = f"{checked.path}: {covered}{show.counted(len(errors), 'error')}, {show.counted(len(warnings), 'warning')}"
     if not show.is_terminal():
         for finding in (*errors, *warnings):
-            show.say(f"{finding.level}: {finding.text}")
+            show.say(located_line(checked.path, finding.line, finding.column, finding.level, finding.text))
         show.say(summary)
         return
     styles = {"error": "bold red", "warning": "bold yellow"}
-    show.draw(show.picture(((found.level, styles[found.level]), found.text) for found in (*errors, *warnings)))
+    for found in (*errors, *warnings):
+        place = f"{checked.path}:{found.line}:{found.column}"
+        show.draw_finding(place, (found.level, styles[found.level]), found.text)
     show.draw((summary, styles["error"] if errors else styles["warning"] if warnings else "bold green"))
 
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import base_option, chosen_map, map_argument, read_map
+from lattice_bridge.cli.files import base_option, chosen_map, located_line, map_argument, read_map
 from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.tenant_map import TenantMap
@@ -38,7 +38,7 @@ def compile_command(
     given = read_map(chosen_map(map_name, map_option), base)
     errors = [found for found in findings_of(given.text, given.folder) if found.level == "error"]
     if errors:
-        _refuse(errors, as_json=as_json)
+        _refuse(given.name, errors, as_json=as_json)
     if given.document.compiled is not None:
         raise click.UsageError(f"{given.name} is compiled already. Fix: name the TOML file")
     compiled = compile_document(given.document, given.folder)
@@ -63,11 +63,11 @@ def compile_command(
         show.say(f"{target}: {len(compiled):,} bytes")
 
 
-def _refuse(errors: list[Finding], *, as_json: bool) -> NoReturn:
+def _refuse(name: str, errors: list[Finding], *, as_json: bool) -> NoReturn:
     if as_json:
         show.say_json({"file": None, "bytes": None, "errors": [asdict(error) for error in errors]})
     for error in () if as_json else errors:
-        show.say_error(f"error: {error.text}")
+        show.say_error(located_line(name, error.line, error.column, "error", error.text))
     sys.exit(1)
 
 

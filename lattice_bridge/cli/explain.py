@@ -18,6 +18,7 @@ from lattice_bridge.cli.event import read_event
 from lattice_bridge.cli.files import GivenMap, base_option, map_option, read_input_text, read_map
 from lattice_bridge.config.regular_file import MIB
 from lattice_bridge.config.tenant_map import TenantMap
+from lattice_bridge.config.words import nearest, quoted, suggestion
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.formats.recognise import parse_event
 from lattice_bridge.message import Caller, Request
@@ -151,8 +152,8 @@ def _claims(claims: tuple[str, ...], given: GivenMap) -> dict[str, dict[str, Any
     found: dict[str, dict[str, Any]] = {}
     for name, _, text in (one.partition("=") for one in claims):
         if name not in issuers:
-            known = ", ".join(issuers) or "none"
-            raise click.UsageError(f'--claims: "{name}" is not an issuer of this map. Fix: write one of {known}')
+            hint = suggestion(name, issuers) if issuers else ". Fix: add a table [jwt.NAME] to the map"
+            raise click.UsageError(f"--claims: {quoted(name)} is not an issuer of this map{hint}")
         try:
             found[name] = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -411,4 +412,8 @@ def _state(tenant: str, found: TenantMap) -> str:
     except BridgeError as error:
         show.say_error(f"error: {error.detail}")
         return "not known"
-    return "not registered" if known is None else "active" if known.active else "suspended"
+    if known is None:
+        if near := nearest(tenant, found.rules.tenants):
+            show.say_error(f"error: tenant {quoted(tenant)} is not registered; did you mean {quoted(near)}?")
+        return "not registered"
+    return "active" if known.active else "suspended"

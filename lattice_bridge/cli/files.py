@@ -22,7 +22,7 @@ from lattice_bridge.config.document import MAX_BYTES, Document, parse_document
 from lattice_bridge.config.regular_file import MIB, BadFile, decoded, over, read_argument
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.config.tenant_map import TenantMap
-from lattice_bridge.errors import InvalidMap
+from lattice_bridge.errors import Fault, InvalidMap
 
 MAX_EVENTS_BYTES: Final = 256 * MIB
 """Bytes of a file of events: some hundred thousand events."""
@@ -103,7 +103,7 @@ class GivenMap:
         Raises:
             InvalidMap: neither TOML nor a compiled map.
         """
-        return parse_document(self.text)
+        return parse_document(self.text, name=self.name)
 
     @property
     def services(self) -> frozenset[str]:
@@ -113,15 +113,22 @@ class GivenMap:
     def load(self) -> TenantMap:
         """The map. If it does not load, or the other tables of the file do not, the command ends with 1."""
         try:
-            faults = list[str]()
-            read_options(self.document.tables, faults)
-            if faults:
-                raise InvalidMap(faults)
-            return TenantMap.from_document(self.document, self.folder, region=os.environ.get("AWS_REGION"))
+            return self._loaded()
         except InvalidMap as error:
-            for fault in error.faults:
-                show.say_error(f"error: {fault}")
+            for fault in error.found:
+                show.say_error(located_line(self.name, fault.line or 1, fault.column or 1, "error", fault.text))
             sys.exit(1)
+
+    def _loaded(self) -> TenantMap:
+        faults: list[Fault] = []
+        read_options(self.document.tables, faults)
+        try:
+            found = TenantMap.from_document(self.document, self.folder, region=os.environ.get("AWS_REGION"))
+        except InvalidMap as error:
+            raise self.document.invalid([*faults, *error.found]) from error
+        if faults:
+            raise self.document.invalid(faults)
+        return found
 
 
 def read_map(name: str, base: Path | None = None) -> GivenMap:
@@ -186,3 +193,8 @@ def chosen_map(argument: str | None, option: str | None) -> str:
     if argument is not None and option is not None:
         raise click.UsageError("the map is given twice. Fix: give it as the argument or with --map")
     return argument or option or DEFAULT_MAP
+
+
+def located_line(name: str | Path, line: int, column: int, level: str, text: str) -> str:
+    """A finding as compilers print it, which editors and terminals open: `bridge.toml:18:3: error: …`."""
+    return f"{name}:{line}:{column}: {level}: {text}"

@@ -125,14 +125,8 @@ def local(
     if as_json and not plan_only:
         raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    read = partial(
-        read_definition,
-        template,
-        _pairs(parameters),
-        region,
-        identities=identities,
-        event_version=VERSIONS[event_version],
-    )
+    version = VERSIONS[event_version]
+    read = partial(read_definition, template, _pairs(parameters), region, identities=identities, event_version=version)
     try:
         definition = read()
     except (BadTemplate, BadIdentities) as error:
@@ -145,14 +139,27 @@ def local(
         for fault in faults:
             show.say_fault(fault)
         click.get_current_context().exit(2 if refused else 0)
+    _run(definition, read, Options(**options), faults, install=not no_install, json_logs=json_logs)
+
+
+def _run(
+    definition: Definition,
+    read: Callable[[], Definition],
+    options: Options,
+    faults: Sequence[str],
+    *,
+    install: bool,
+    json_logs: bool,
+) -> None:
+    """Provides the packages, and runs the stack until it is interrupted."""
     log = LogWriter(as_json=json_logs, colour=show.has_colour())
     logging.getLogger().addHandler(WarningHandler(log))
-    provided = partial(with_packages, log=log, install=not no_install, reload=options["reload"])
+    provided = partial(with_packages, log=log, install=install, reload=options.reload)
     try:
         with _ended_by_signals():
             definition = replace(definition, plan=provided(definition.plan))
         again = partial(reread, read, partial(_prepared, provided, log))
-        asyncio.run(_serve(definition, again, Options(**options), log, faults, json_logs=json_logs))
+        asyncio.run(_serve(definition, again, options, log, faults, json_logs=json_logs))
     except PortTaken as error:
         raise click.UsageError(f"{error}. Fix: choose another with --port or --lambda-port") from error
     except (BadDependencies, BadArchive, BadRecording) as error:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import base_option, chosen_map, map_argument, read_map
+from lattice_bridge.cli.files import base_option, chosen_map, located_line, map_argument, read_map
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.packaging.archive import Size, Written
 from lattice_bridge.packaging.build import Install, Request, build_folder, build_zips
@@ -76,8 +76,8 @@ def package(
     if folder is not None and (output is not None or len(archs) != 1):
         raise click.UsageError("--folder takes one --arch and no --output. Fix: add --arch arm64 or --arch x86_64")
     given = read_map(chosen_map(map_name, map_option), base)
-    if errors := [found.text for found in findings_of(given.text, given.folder) if found.level == "error"]:
-        _refuse(errors)
+    if errors := [found for found in findings_of(given.text, given.folder) if found.level == "error"]:
+        _refuse([located_line(given.name, found.line, found.column, "error", found.text) for found in errors])
     compiler = compiler_for(runtime)
     request = Request(given.text, given.folder, runtime, compiler, with_boto3, show.say_error, installer or install)
     try:
@@ -86,9 +86,9 @@ def package(
         else:
             built = build_zips(request, list(dict.fromkeys(archs)) or list(MACHINES), output or OUTPUT)
     except InvalidMap as error:
-        _refuse(error.faults)
+        _refuse([f"error: {fault}" for fault in error.messages])
     except CannotPackage as error:
-        _refuse([str(error)])
+        _refuse([f"error: {error}"])
     except OSError as error:
         raise click.UsageError(f"{error.filename}: {error.strerror}. Fix: name a folder that you can write") from error
     if as_json:
@@ -103,9 +103,9 @@ def package(
         show.say_error(NO_BYTECODE.format(here=here, runtime=runtime, release=release, cost=COST))
 
 
-def _refuse(errors: Sequence[str]) -> None:
+def _refuse(errors: Sequence[str]) -> NoReturn:
     for error in errors:
-        show.say_error(f"error: {error}")
+        show.say_error(error)
     sys.exit(1)
 
 

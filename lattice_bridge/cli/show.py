@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,26 @@ def draw(*parts: Cell | Table) -> None:
     console = Console(color_system="auto" if has_colour() else None, highlight=False)
     for part in parts:
         console.print(_drawn(part) if isinstance(part, str | tuple) else part)
+
+
+def draw_finding(place: str, level: tuple[str, str], text: str) -> None:
+    """Draws a finding as compilers print it, `bridge.toml:18:3: error: …`. Its further lines are indented.
+
+    Args:
+        place: the file, line and column.
+        level: the level, and its style.
+        text: the finding.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(color_system=None if os.environ.get("NO_COLOR") else "auto", highlight=False)
+    line = f"{safe(place)}: {level[0]}: {safe(text)}"
+    wrapped = textwrap.wrap(line, console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    drawn = Text("\n".join(wrapped), overflow="fold")
+    start = len(safe(place)) + 2
+    drawn.stylize(level[1], start, start + len(level[0]))
+    console.print(drawn)
 
 
 def _drawn(cell: Cell) -> RenderableType:

@@ -1,6 +1,6 @@
 """The command `lattice-bridge token`: makes a token of one of the map's issuers, for the local stack.
 
-Rule: standard output contains the token and nothing else. The private key is never printed.
+Rule: without --json, standard output contains the token and nothing else. The private key is never printed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import GivenMap, base_option, map_option, read_map
+from lattice_bridge.cli.files import GivenMap, base_option, located_line, map_option, read_map
 from lattice_bridge.errors import InvalidMap, Unauthenticated
 from lattice_bridge.identity.token import Issuer
 from lattice_bridge.local.bridge.configuration import issuers_of
@@ -43,8 +43,9 @@ LONGEST: Final = 86_400
 )
 @map_option()
 @base_option
+@show.JSON
 def token(
-    *, issuer: str, claims: tuple[str, ...], subject: str, expires: int, map_name: str, base: Path | None
+    *, issuer: str, claims: tuple[str, ...], subject: str, expires: int, map_name: str, base: Path | None, as_json: bool
 ) -> None:
     """Make a token of an issuer of the map, and print it. It has the iss, aud and algorithm of the issuer's table.
 
@@ -61,19 +62,24 @@ def token(
     except KeyFault as error:
         raise click.UsageError(str(error)) from error
     text = make_token(found, key, given, now=now, subject=subject, lifetime=expires)
+    refused = None
     try:
         verify(text, found, lambda _: key.verifying, now)
     except Unauthenticated as error:
-        show.say_error(f"note: the bridge will refuse this token: {error.detail}")
-    show.say(text)
+        refused = error.detail
+        show.say_error(f"note: the bridge will refuse this token: {refused}")
+    if as_json:
+        show.say_json({"token": text, "header": found.header, "refused": refused})
+    else:
+        show.say(text)
 
 
 def _issuer(name: str, read: GivenMap) -> Issuer:
     try:
         issuers = {entry.issuer.name: entry.issuer for entry in issuers_of(read.document, read.folder)}
     except InvalidMap as error:
-        for fault in error.faults:
-            show.say_error(f"error: {fault}")
+        for fault in error.found:
+            show.say_error(located_line(read.name, fault.line or 1, fault.column or 1, "error", fault.text))
         sys.exit(1)
     if name not in issuers:
         fix = f"write one of {', '.join(issuers)}" if issuers else "add a table, as in [jwt.corp]"

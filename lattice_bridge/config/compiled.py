@@ -18,7 +18,7 @@ from lattice_bridge.config.code_hash import code_hash
 from lattice_bridge.config.document import FORMAT, Document, sealed
 from lattice_bridge.config.map_settings import MapSettings
 from lattice_bridge.config.options import Options
-from lattice_bridge.errors import InvalidMap
+from lattice_bridge.errors import Fault, InvalidMap
 from lattice_bridge.runtime.process import no_collection
 from lattice_bridge.tenancy.anchors import ANCHORS, Key
 from lattice_bridge.tenancy.name_pattern import NamePattern
@@ -43,14 +43,14 @@ def compile_document(document: Document, folder: Path) -> str:
     from lattice_bridge.config.tables.map import read_map
     from lattice_bridge.config.tables.options import read_options
 
-    faults: list[str] = []
+    faults: list[Fault] = []
     options = read_options(document.tables, faults)
     try:
-        read = read_map(document.tables, folder)
+        read = read_map(document, folder)
     except InvalidMap as error:
-        raise InvalidMap([*faults, *error.faults]) from error
+        raise document.invalid([*faults, *error.found]) from error
     if faults:
-        raise InvalidMap(faults)
+        raise document.invalid(faults)
     return _compiled(document, read.around, read.rules, options)
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from lattice_bridge.config.code_hash import code_hash
 from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
-from lattice_bridge.errors import InvalidMap
+from lattice_bridge.errors import Fault, InvalidMap
 
 MAX_BYTES: Final = 64 * MIB
 """Bytes that a configuration may have."""
@@ -43,28 +43,41 @@ class Document(NamedTuple):
         tables: by name, as in TOML.
         sha256: of the text, as hex.
         compiled: of a compiled document, its members, with the tenants and rules that are not among the tables.
+        text: the TOML; an empty string for a compiled document.
+        name: the file's name, for messages.
     """
 
     tables: Mapping[str, Any]
     sha256: str
     compiled: Mapping[str, Any] | None = None
+    text: str = ""
+    name: str = "bridge.toml"
+
+    def invalid(self, faults: Iterable[Fault]) -> InvalidMap:
+        """The error for a document with faults: with the line and column of each, in the order of the file."""
+        if self.compiled is not None:
+            return InvalidMap(faults, self.name)
+        from lattice_bridge.config.positions import located  # here: a map that loads needs no positions
+
+        return InvalidMap(located(faults, self.text), self.name)
 
 
-def parse_document(text: str, compiled: str | None = None) -> Document:
+def parse_document(text: str, compiled: str | None = None, name: str = "bridge.toml") -> Document:
     """Parses TOML or a compiled document, which begins with a brace, as no TOML does.
 
     Args:
         text: the configuration.
         compiled: a compiled document. It is read instead of the text if this code compiled it from this text, because
             it loads faster, and ignored otherwise.
+        name: of the configuration, for messages.
 
     Raises:
         InvalidMap: neither form, or a compiled document that was changed since.
     """
     sha256 = sha256_of(text)
     if not text.startswith("{"):
-        return _compiled_from(sha256, compiled) or Document(parse_toml(text), sha256)
-    return _compiled_document(text, sha256)
+        return _compiled_from(sha256, compiled) or Document(parse_toml(text, name), sha256, text=text, name=name)
+    return _compiled_document(text, sha256)._replace(name=name)
 
 
 def _compiled_from(sha256: str, compiled: str | None) -> Document | None:
@@ -102,8 +115,12 @@ def read_text(path: str | Path) -> str:
         raise InvalidMap([str(error)]) from error
 
 
-def parse_toml(text: str) -> dict[str, Any]:
+def parse_toml(text: str, name: str = "bridge.toml") -> dict[str, Any]:
     """Parses TOML that is nested at most 32 levels deep.
+
+    Args:
+        text: the TOML.
+        name: of its file, for messages.
 
     Raises:
         InvalidMap: not TOML, or nested more deeply.
@@ -111,17 +128,27 @@ def parse_toml(text: str) -> dict[str, Any]:
     import tomllib  # here: a compiled configuration does not need it
 
     for number, line in enumerate(text.split("\n"), 1):
-        if line.count(".") >= MOST_LEVELS and re.search(_LONG_KEY, line):  # the count is cheap
-            raise InvalidMap([f"line {number}: a key, a string or a comment with dots between {_TOO_MANY}"])
+        if line.count(".") >= MOST_LEVELS and (found := re.search(_LONG_KEY, line)):  # the count is cheap
+            what = f"a key, a string or a comment with dots between {_TOO_MANY}"
+            raise InvalidMap([Fault(what, line=number, column=found.start() + 1)], name)
     try:
         tables = tomllib.loads(text)
     except RecursionError as error:
-        raise InvalidMap([f"a value of {_TOO_DEEP}"]) from error
+        raise _too_deep(text, name) from error
     except ValueError as error:  # also for a number of 5,000 digits
-        raise InvalidMap([f"not TOML: {str(error)[:200]}"]) from error
+        from lattice_bridge.config.syntax import syntax_fault  # here: TOML needs no explanation
+
+        raise InvalidMap([syntax_fault(text, error)], name) from error
     if _is_deep(tables):
-        raise InvalidMap([f"a value of {_TOO_DEEP}"])
+        raise _too_deep(text, name)
     return tables
+
+
+def _too_deep(text: str, name: str) -> InvalidMap:
+    from lattice_bridge.config.positions import first_below
+
+    line, column = first_below(text, MOST_LEVELS)
+    return InvalidMap([Fault(f"a value of {_TOO_DEEP}", line=line, column=column)], name)
 
 
 def _is_deep(tables: Mapping[str, Any]) -> bool:

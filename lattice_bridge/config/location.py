@@ -28,6 +28,7 @@ class Location(NamedTuple):
         function: replaces the function of the default backend.
         region: of the AWS services that the configuration names; boto3's own if None.
         file: the configuration, if it is a file.
+        name: of the configuration in messages: the path or address as it was given.
     """
 
     store: Store
@@ -35,6 +36,7 @@ class Location(NamedTuple):
     function: str | None = None
     region: str | None = None
     file: Path | None = None
+    name: str = "bridge.toml"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Location:
@@ -49,7 +51,8 @@ class Location(NamedTuple):
         file = None if address.startswith(_ADDRESSES) else root / address
         folder = file.parent if file else root
         region = environ.get("AWS_REGION")  # boto3 does not read this variable
-        return cls(store_at(address, root, region=region), folder, environ.get(FUNCTION_VARIABLE), region, file)
+        function = environ.get(FUNCTION_VARIABLE)
+        return cls(store_at(address, root, region=region), folder, function, region, file, address)
 
     def read(self) -> str:
         """The configuration's text.

@@ -6,18 +6,16 @@ imported for TOML alone; a start with a compiled configuration does not need the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from lattice_bridge.config.compiled import options_of
 from lattice_bridge.config.document import Document, parse_document
 from lattice_bridge.config.location import FUNCTION_VARIABLE, Location
 from lattice_bridge.config.options import Options, function_fault
 from lattice_bridge.config.tenant_map import HERE, TenantMap
-from lattice_bridge.errors import InvalidMap
-
-NO_RULE: Final = "no [[rule]]: no caller is allowed. Fix: write one; was the file cut off or emptied?"
+from lattice_bridge.errors import Fault, InvalidMap
 
 
 class Settings(NamedTuple):
@@ -42,6 +40,7 @@ class Settings(NamedTuple):
         location = Location.from_environment(environ)
         return cls.from_text(
             location.read(),
+            name=location.name,
             compiled=location.read_compiled(),
             function=location.function,
             folder=location.folder,
@@ -53,6 +52,7 @@ class Settings(NamedTuple):
         cls,
         text: str,
         *,
+        name: str = "bridge.toml",
         compiled: str | None = None,
         function: str | None = None,
         folder: Path = HERE,
@@ -63,6 +63,7 @@ class Settings(NamedTuple):
 
         Args:
             text: TOML, or the output of `lattice-bridge compile`.
+            name: of the text, for messages.
             compiled: a compiled configuration, used if this code compiled it from this text.
             function: replaces the function of the backend with path `/`, which is added if there is none.
             folder: a `jwks_file` is relative to it.
@@ -72,24 +73,47 @@ class Settings(NamedTuple):
         Raises:
             InvalidMap: with every fault found, of the settings and of the map.
         """
-        document, faults = parse_document(text, compiled), list[str]()
+        document, faults = parse_document(text, compiled, name), list[Fault]()
         options = _options(document, faults).with_function(function)
         if function and (fault := function_fault(function)):
-            faults.append(f"{FUNCTION_VARIABLE}: {fault}")
-        if not options.backends and not faults:
-            faults.append(f'no [[backend]]. Fix: write one with function = "…", or set {FUNCTION_VARIABLE}')
+            faults.append(Fault(f"{FUNCTION_VARIABLE}: {fault}", None))
+        faults += missing_faults(document, function)
         try:
             tenant_map = TenantMap.from_document(document, folder, previous=previous, region=region)
         except InvalidMap as error:
-            raise InvalidMap([*faults, *error.faults]) from error
-        if not (tenant_map.rules.owners or tenant_map.rules.denials):
-            faults.append(NO_RULE)
+            raise document.invalid([*faults, *error.found]) from error
         if faults:
-            raise InvalidMap(faults)
+            raise document.invalid(faults)
         return cls(tenant_map, options)
 
 
-def _options(document: Document, faults: list[str]) -> Options:
+def missing_faults(document: Document, function: str | None = None) -> Iterator[Fault]:
+    """The tables that a bridge cannot serve without. A misspelt one has a fault of its own.
+
+    Args:
+        document: the configuration.
+        function: of the default backend, if the environment names it.
+    """
+    compiled = document.compiled
+    has_rule = compiled is not None and bool(compiled.get("owners") or compiled.get("denials"))
+    if document.tables.get("backend", []) == [] and not function and not _is_misspelt("backend", document):
+        yield Fault(f'no [[backend]]. Fix: write one with function = "…", or set {FUNCTION_VARIABLE}')
+    if not has_rule and document.tables.get("rule", []) == [] and not _is_misspelt("rule", document):
+        yield Fault("no [[rule]]: no caller is allowed. Fix: write one; was the file cut off or emptied?")
+
+
+def _is_misspelt(name: str, document: Document) -> bool:
+    """Whether the document probably contains a table under another name."""
+    if document.compiled is not None:
+        return False
+    from lattice_bridge.config.tables.map import ELSEWHERE, TABLES
+    from lattice_bridge.config.words import nearest
+
+    known = TABLES | ELSEWHERE
+    return name in {nearest(key, known) for key in document.tables if key not in known}
+
+
+def _options(document: Document, faults: list[Fault]) -> Options:
     if document.compiled is not None:
         return options_of(document.compiled)
     from lattice_bridge.config.tables.options import read_options

@@ -97,7 +97,7 @@ class TenantMap:
         Raises:
             InvalidMap: with every fault found.
         """
-        return cls.from_document(parse_document(read_text(path)), Path(path).parent)
+        return cls.from_document(parse_document(read_text(path), name=str(path)), Path(path).parent)
 
     @classmethod
     def from_toml(cls, text: str, folder: Path = HERE) -> TenantMap:
@@ -109,9 +109,9 @@ class TenantMap:
             folder: a `jwks_file` is relative to it.
 
         Raises:
-            InvalidMap: with every fault found, each with its rule, the fault, and the fix.
+            InvalidMap: with every fault found, each with its place, its rule, the fault, and the fix.
         """
-        return cls.from_document(Document(parse_toml(text), sha256_of(text)), folder)
+        return cls.from_document(Document(parse_toml(text), sha256_of(text), text=text), folder)
 
     @classmethod
     def from_document(
@@ -138,7 +138,7 @@ class TenantMap:
                 read_map,  # here: its import takes longer than the rest of the bridge together
             )
 
-            read = read_map(document.tables, folder)
+            read = read_map(document, folder)
             settings, rules = read.around, read.rules
         else:
             settings, rules = map_of(document.compiled)

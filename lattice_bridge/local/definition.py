@@ -99,7 +99,7 @@ def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Defin
         found = read()
         for configuration in found.configurations:
             if configuration.faults:
-                raise DoesNotLoad(f"{configuration.address}: {'; '.join(configuration.faults)}")
+                raise DoesNotLoad("\n".join(configuration.faults))
         return prepare(found)
     except (BadTemplate, BadIdentities, BadDependencies) as error:
         raise DoesNotLoad(str(error)) from error

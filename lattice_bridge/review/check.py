@@ -5,18 +5,21 @@ Rule: the faults are found by the code that loads the map. A warning never keeps
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from lattice_bridge.config.document import Document, parse_document
-from lattice_bridge.config.settings import NO_RULE
-from lattice_bridge.config.tables.map import ELSEWHERE, read_map, rule_of
+from lattice_bridge.config.positions import located
+from lattice_bridge.config.settings import missing_faults
+from lattice_bridge.config.tables.map import ELSEWHERE, MapFile, named_tenants, read_map, rule_of
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.config.tables.rule import RuleTable, anchors_of
 from lattice_bridge.config.tenant_map import HERE, TenantMap
-from lattice_bridge.errors import InvalidMap
-from lattice_bridge.review.finding import Finding
+from lattice_bridge.config.words import quoted
+from lattice_bridge.errors import Fault, InvalidMap
+from lattice_bridge.review.finding import Finding, Level
 from lattice_bridge.review.map_tests import every_tenant, failed_tests
 from lattice_bridge.tenancy.anchors import Key, broader_keys
 from lattice_bridge.tenancy.rules import AnyTenant, Rule, Rules, TenantFrom
@@ -36,67 +39,75 @@ def findings_of(text: str, folder: Path = HERE) -> list[Finding]:
     try:
         document = parse_document(text)
     except InvalidMap as error:
-        return _errors(error.faults)
+        return _errors(error)
     if document.compiled is not None:
         return _of_compiled(document, folder)
-    return [*_errors(_option_faults(document)), *_of_map(document, folder)]
-
-
-def _option_faults(document: Document) -> list[str]:
-    faults: list[str] = []
-    options = read_options(document.tables, faults)
-    if ELSEWHERE & set(document.tables):
-        if not options.backends and not faults:
-            faults.append('no [[backend]]. Fix: write one with function = "…"')
-        if not document.tables.get("rule"):
-            faults.append(NO_RULE)
-    return faults
+    return _of_map(document, folder)
 
 
 def _of_map(document: Document, folder: Path) -> list[Finding]:
+    faults: list[Fault] = []
+    read_options(document.tables, faults)
+    if ELSEWHERE & set(document.tables):
+        faults += missing_faults(document)
     try:
-        read = read_map(document.tables, folder)
+        read = read_map(document, folder)
     except InvalidMap as error:
-        return _errors(error.faults)
-    find = every_tenant if read.around.registry else None
-    issuers = [source.issuer.name for source in read.around.issuers]
-    return [*failed_tests(read.tests, read.rules, issuers, find), *_warnings(read.written, read.rules)]
+        return _errors(document.invalid([*faults, *error.found]), document.tables)
+    failed = [*faults, *failed_tests(read, every_tenant if read.around.registry else None)]
+    levels: tuple[tuple[Level, Iterable[Fault]], ...] = (("error", failed), ("warning", _warnings(read)))
+    return [
+        _finding(level, fault, document.tables) for level, found in levels for fault in located(found, document.text)
+    ]
 
 
 def _of_compiled(document: Document, folder: Path) -> list[Finding]:
     try:
         TenantMap.from_document(document, folder)
     except InvalidMap as error:
-        return _errors(error.faults)
+        return _errors(error)
     return []
 
 
-def _errors(faults: list[str] | tuple[str, ...]) -> list[Finding]:
-    return [Finding("error", _rule_in(fault), fault) for fault in faults]
+def _errors(error: InvalidMap, tables: Mapping[str, Any] = MappingProxyType({})) -> list[Finding]:
+    return [_finding("error", fault, tables) for fault in error.found]
 
 
-def _rule_in(fault: str) -> str | None:
-    """The id of the rule that a fault begins with."""
-    return fault.split('"')[1] if fault.startswith('rule "') else None
+def _finding(level: Level, fault: Fault, tables: Mapping[str, Any]) -> Finding:
+    subject = _subject(fault.path or (), tables)
+    return Finding(level, subject, fault.text, line=fault.line or 1, column=fault.column or 1)
+
+
+def _subject(path: tuple[str | int, ...], tables: Mapping[str, Any]) -> str | None:
+    """The id of the rule or tenant at a path, or else the name of the table."""
+    if len(path) > 1 and path[0] == "rule" and isinstance(path[1], int):
+        table = tables["rule"][path[1]]
+        found = table.get("id") if isinstance(table, Mapping) else None
+        return found if isinstance(found, str) else None
+    if len(path) > 1 and path[0] == "tenants":
+        return str(path[1])
+    return str(path[0]) if path else None
 
 
 # ---- warnings -------------------------------------------------------------------------------------------------------
 
 
-def _warnings(written: list[RuleTable], rules: Rules) -> Iterator[Finding]:
-    for table in written:
-        for text in _rule_warnings(table, rules):
-            yield Finding("warning", table.id, f'rule "{table.id}": {text}')
-    yield from _similar_tenants(rules)
-    yield from _unreached_tenants(rules)
+def _warnings(read: MapFile) -> Iterator[Fault]:
+    for index, table in enumerate(read.written):
+        for fault in _rule_warnings(table, read.rules):
+            yield fault.within(f"rule {quoted(table.id)}", ("rule", index))
+    yield from _similar_tenants(read)
+    yield from _unreached_tenants(read.rules)
 
 
-def _rule_warnings(table: RuleTable, rules: Rules) -> Iterator[str]:
+def _rule_warnings(table: RuleTable, rules: Rules) -> Iterator[Fault]:
     for anchor in anchors_of(table):
-        yield from anchor.warnings(table)
+        yield from (Fault(text, (anchor.name,)) for text in anchor.warnings(table))
     rule = rule_of(table)
     if rule.outcome is not None and (denial := _denial_of_all(rule, rules)) is not None:
-        yield f'is never reached, since rule "{denial.id}" denies all its callers. Fix: remove one of the two'
+        yield Fault(
+            f"is never reached, since rule {quoted(denial.id)} denies all its callers. Fix: remove one of the two"
+        )
 
 
 def _denial_of_all(rule: Rule, rules: Rules) -> Rule | None:
@@ -109,23 +120,32 @@ def _denial_of_all(rule: Rule, rules: Rules) -> Rule | None:
 _SIMILAR: Final = str.maketrans({"l": "1", "i": "1", "o": "0", "_": "-", ".": "-"})
 
 
-def _similar_tenants(rules: Rules) -> Iterator[Finding]:
+def _similar_tenants(read: MapFile) -> Iterator[Fault]:
     """Tenant ids that a person may confuse: they differ only by case, or by l/1/i, o/0, _/-/. ."""
     groups: dict[str, list[str]] = {}
-    for tenant in rules.tenants or sorted(_named_tenants(rules)):  # with a registry, those that rules name
+    for tenant in read.rules.tenants or sorted(_named_tenants(read.rules)):  # with a registry, those that rules name
         groups.setdefault(tenant.lower().translate(_SIMILAR), []).append(tenant)
     for similar in groups.values():
         if len(similar) > 1:
-            yield Finding("warning", similar[0], f"tenants {', '.join(similar)} are easy to confuse")
+            path = _path_of(similar[0], read)
+            yield Fault(f"tenants {', '.join(similar)} are easy to confuse", path, at_key=True)
 
 
-def _unreached_tenants(rules: Rules) -> Iterator[Finding]:
+def _path_of(tenant: str, read: MapFile) -> tuple[str | int, ...]:
+    """The path of a tenant, or else of the first rule that names it."""
+    if tenant in read.rules.tenants:
+        return "tenants", tenant
+    return next(("rule", index) for index, table in enumerate(read.written) if tenant in named_tenants(table))
+
+
+def _unreached_tenants(rules: Rules) -> Iterator[Fault]:
     if any(isinstance(rule.outcome, (AnyTenant, TenantFrom)) for rule in rules.owners.values()):
         return
     reached = _named_tenants(rules)
     for tenant in rules.tenants:
         if tenant not in reached:
-            yield Finding("warning", tenant, f"tenant {tenant} is registered, but no rule allows it")
+            path = ("tenants", tenant)
+            yield Fault(f"tenant {tenant} is registered, but no rule allows it", path, at_key=True)
 
 
 def _named_tenants(rules: Rules) -> set[str]:

@@ -6,7 +6,7 @@ Rule: a finding names a rule, a tenant or a table, what follows from it, and the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -23,32 +23,21 @@ class Finding:
         level: an `error` keeps a map from loading, or is a `[[test]]` that fails.
         subject: the id of a rule or tenant, or the name of a table or resource; None if there is none.
         text: what is wrong, and the fix.
+        line, column: of what it is about, counted from 1 in characters.
     """
 
     level: Level
     subject: str | None
     text: str
+    line: int = field(default=1, kw_only=True)
+    column: int = field(default=1, kw_only=True)
 
 
-def line_of(text: str, subject: str | None) -> int:
-    """The line of a map's text that a finding is about, counted from 1: the first one with the subject's name.
-
-    >>> line_of('[[rule]]\\nid = "api"\\n', "api")
-    2
-    """
-    lines = text.splitlines()
-    for needle in (f'id = "{subject}"', subject or ""):
-        for number, line in enumerate(lines, 1):
-            if needle and needle in line:
-                return number
-    return 1
-
-
-def sarif(findings: Iterable[tuple[Finding, str, int]], coverage: Coverage | None = None) -> Mapping[str, Any]:
+def sarif(findings: Iterable[tuple[Finding, str]], coverage: Coverage | None = None) -> Mapping[str, Any]:
     """One run of the tool as SARIF 2.1.0, which code hosts accept.
 
     Args:
-        findings: each with the path of its file, and the line in it, counted from 1.
+        findings: each with the path of its file.
         coverage: the parts of the map that were checked, which become a property of the run.
     """
     covered = {} if coverage is None else {"properties": {"covered": asdict(coverage)}}
@@ -58,17 +47,19 @@ def sarif(findings: Iterable[tuple[Finding, str, int]], coverage: Coverage | Non
         "runs": [
             {
                 "tool": {"driver": {"name": "lattice-bridge check"}},
-                "results": [_result(finding, path, line) for finding, path, line in findings],
+                "columnKind": "unicodeCodePoints",
+                "results": [_result(finding, path) for finding, path in findings],
                 **covered,
             }
         ],
     }
 
 
-def _result(finding: Finding, path: str, line: int) -> dict[str, Any]:
-    location = {"artifactLocation": {"uri": quote(path, errors="surrogateescape")}, "region": {"startLine": line}}
+def _result(finding: Finding, path: str) -> dict[str, Any]:
+    artifact = {"uri": quote(path, errors="surrogateescape")}
+    region = {"startLine": finding.line, "startColumn": finding.column}
     return {
         "level": finding.level,
         "message": {"text": finding.text},
-        "locations": [{"physicalLocation": location}],
+        "locations": [{"physicalLocation": {"artifactLocation": artifact, "region": region}}],
     }

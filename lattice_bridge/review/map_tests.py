@@ -5,15 +5,15 @@ Rule: a test calls the same `decide` as a request does, and never a part of it.
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from lattice_bridge.config.tables.map import TestTable
+from lattice_bridge.config.tables.map import MapFile, TestTable
+from lattice_bridge.config.words import quoted, shown_key, suggestion
+from lattice_bridge.errors import REASONS, Fault
 from lattice_bridge.identity.principal import BadPrincipal, parse_arn
 from lattice_bridge.identity.token import NO_TOKENS, Tokens
 from lattice_bridge.message import X509, Caller
-from lattice_bridge.review.finding import Finding
 from lattice_bridge.tenancy.decide import Decision, decide
 from lattice_bridge.tenancy.rules import Find, Rules, Tenant
 from lattice_bridge.tenancy.subject import Subject
@@ -65,43 +65,61 @@ def every_tenant(name: str) -> Tenant:
     return Tenant(name)
 
 
-def failed_tests(
-    tests: list[TestTable], rules: Rules, issuers: Collection[str], find: Find | None = None
-) -> Iterator[Finding]:
-    """Runs a map's tests: yields those that fail, and those whose request could not happen."""
-    for number, test in enumerate(tests, 1):
-        where = f"test number {number} ({_described(test)})"
-        for fault in _contradictions(test, issuers):
-            yield Finding("error", None, f"{where}: {fault}")
-        try:
-            subject = described_subject(**{name: getattr(test, name) for name in _SUBJECT_KEYS})
-            actual = described_outcome(decide(subject, rules, find))
-        except BadPrincipal as error:
-            actual = f"no decision: {error.detail}"
-        if actual != test.expect and not (test.expect == "refused" and actual.startswith("refused: ")):
-            yield Finding("error", None, f"{where}: expects {test.expect}, gets {actual}")
+def failed_tests(read: MapFile, find: Find | None = None) -> Iterator[Fault]:
+    """Runs a map's tests: yields those that fail, and those whose request could not happen.
+
+    Args:
+        read: the map.
+        find: finds a tenant; None to find it among the map's own.
+    """
+    issuers = [source.issuer.name for source in read.around.issuers]
+    for index, test in enumerate(read.tests):
+        where = f"test number {index + 1} ({_described(test)})"
+        found = [*_contradictions(test, issuers), *_outcome_faults(test, read.rules, find)]
+        yield from (fault.within(where, ("test", index)) for fault in found)
+
+
+def _outcome_faults(test: TestTable, rules: Rules, find: Find | None) -> Iterator[Fault]:
+    try:
+        subject = described_subject(**{name: getattr(test, name) for name in _SUBJECT_KEYS})
+        actual = described_outcome(decide(subject, rules, find))
+    except BadPrincipal as error:
+        actual = f"no decision: {error.detail}"
+    if actual != test.expect and not (test.expect == "refused" and actual.startswith("refused: ")):
+        hint = _expectation_hint(test.expect, rules, find)
+        yield Fault(f"expects {test.expect}, gets {actual}{hint}", ("expect",))
+
+
+def _expectation_hint(expect: str, rules: Rules, find: Find | None) -> str:
+    """Names the tenant or the reason that was probably meant, if `expect` is neither."""
+    outcome, mark, reason = expect.partition(": ")
+    if mark and outcome == "refused":
+        return "" if reason in REASONS else f"; {quoted(reason)} is not a reason{suggestion(reason, REASONS)}"
+    if expect == "refused" or find is not None or expect in rules.tenants:
+        return ""
+    return f"; {quoted(expect)} is not in [tenants]{suggestion(expect, [*rules.tenants, 'refused'])}"
 
 
 _SUBJECT_KEYS = tuple(name for name in TestTable.model_fields if name != "expect")
 
 
-def _contradictions(test: TestTable, issuers: Collection[str]) -> Iterator[str]:
+def _contradictions(test: TestTable, issuers: Collection[str]) -> Iterator[Fault]:
     """Why no such request can happen."""
     if test.principal is None and (test.session or test.org or test.x509_san_uri):
-        yield "session, org and x509_san_uri need an authenticated caller. Fix: write its principal"
+        yield Fault("session, org and x509_san_uri need an authenticated caller. Fix: write its principal")
     own = (test.principal or "").partition(":assumed-role/")[2].partition("/")[2]
     if own and test.session not in (None, own):
-        yield f'session "{test.session}" is not the one in the ARN of the principal. Fix: leave session out'
+        what = f"session {quoted(test.session)} is not the one in the ARN of the principal. Fix: leave session out"
+        yield Fault(what, ("session",))
     for name in test.claims:
         if name not in issuers:
-            yield f'claims: "{name}" is not an issuer of this map. It has {", ".join(issuers) or "none"}'
+            hint = suggestion(name, issuers) if issuers else f". Fix: add the table [jwt.{shown_key(name)}]"
+            what = f"claims: {quoted(name)} is not an issuer of this map{hint}"
+            yield Fault(what, ("claims", name), at_key=True)
 
 
 def _described(test: TestTable) -> str:
     given: dict[str, Any] = test.model_dump(exclude_defaults=True, exclude={"expect"})
-    return ", ".join(f"{name} {_shortened(value)}" for name, value in given.items()) or "no credential"
-
-
-def _shortened(value: object) -> str:
-    """A value of bounded length. Claims may be nested to any depth (trap D9)."""
-    return value if isinstance(value, str) else reprlib.repr(value)
+    # Claims may be nested to any depth (trap D9): `quoted` shortens them.
+    shown = {name: value if isinstance(value, str) else quoted(value) for name, value in given.items()}
+    return ", ".join(f"{name} {value}" for name, value in shown.items()) or "no credential"

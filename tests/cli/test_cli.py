@@ -168,7 +168,7 @@ def test_bridge_toml_that_does_not_load_is_told_at_start(tmp_path: Path) -> None
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
     assert "BridgeFunction answers every request with 503, because its bridge.toml does not load:" in printed
-    assert "tenant 'blue' is not in [tenants]" in printed
+    assert "bridge.toml:1:1: no [tenants]: rules name blue. Fix: " in printed
 
 
 # ---- hostile text ---------------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ def test_hostile_contents_are_refused_by_every_command(command: str, content: st
 def test_dotted_key_is_not_hidden_by_a_text_over_several_lines() -> None:
     """Trap G4: to a reader of lines, what follows `\"\"\"` looks like a text."""
     key = ".".join(["a"] * 30_000)
-    with pytest.raises(InvalidMap, match="line 2: a key, a string or a comment with dots between more than 32 words"):
+    with pytest.raises(InvalidMap, match=r":2:\d+: a key, a string or a comment with dots between more than 32 words"):
         parse_toml(f'a = {{b = """\n x""" , {key} = "1"}}')
 
 

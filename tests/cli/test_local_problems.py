@@ -142,3 +142,8 @@ def test_plan_shows_problems_and_is_strict_if_asked(tmp_path: Path, target: str,
     assert done.exit_code == code
     assert "Functions" in done.stdout
     assert ("'node' cannot run here" in done.stderr) == (target != TARGET)
+
+
+def test_fault_of_the_map_has_its_place(tmp_path: Path) -> None:
+    template = write(tmp_path, bridge=MAP.replace('tenant = "blue"', 'tenant = "bleu"'))
+    assert any(line.startswith("  - bridge.toml:9:10: rule ") for line in found(template))

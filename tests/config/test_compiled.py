@@ -261,7 +261,7 @@ def test_compile_writes_what_the_handler_loads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('tenant = "blue"', 'tenant = "bleu"', "did you mean 'blue'?"),
+        ('tenant = "blue"', 'tenant = "bleu"', 'did you mean "blue"?'),
         ('expect = "blue"', 'expect = "green"', "expects green, gets blue"),
         ('function = "orders:live"', 'function = "orders live"', "is not a Lambda function"),
     ],

@@ -115,7 +115,7 @@ def test_malformed_function_is_a_fault(function: str) -> None:
 @pytest.mark.parametrize("path", ["", "a", "/a/", "//", "/a//b", "/a?b", "/a b", "/a#\\n", "/é", "*"])
 def test_malformed_path_prefix_is_a_fault(path: str) -> None:
     assert (
-        "is not a path of whole segments. Fix: write it as in /orders"
+        "is not a path of whole segments. Fix: write it as in /"
         in faults(f'[[backend]]\npath = "{path}"\nfunction = "f"\n')[0]
     )
 

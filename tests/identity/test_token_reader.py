@@ -204,7 +204,7 @@ def test_unsafe_issuer_does_not_load(folder: Path, old: str, new: str, message: 
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        (USERS.replace('"corp"', '"crop"'), 'jwt "crop" is not an issuer of this map. Fix: write one of corp'),
+        (USERS.replace('"corp"', '"crop"'), 'jwt "crop" is not an issuer of this map; did you mean "corp"?'),
         (USERS.replace('claim = ["tenant"]', ""), "needs the path to the claim"),
         (USERS.replace('claim = ["tenant"]', 'claim = ["email"]'), "claim_is_admin_set"),
         (USERS.replace('claim = ["tenant"]', 'claim = ["user_metadata", "tenant"]'), "claim_is_admin_set"),

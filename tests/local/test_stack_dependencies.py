@@ -114,7 +114,7 @@ def test_output_of_sam_build_is_run(stack: RunningStack, project: Path) -> None:
 
 
 def test_requests_are_recorded_without_credentials(stack: RunningStack, project: Path) -> None:
-    """Trap G3. The files are there when the response is."""
+    """The files are there when the response is."""
     answer = stack.get("/orders?X-Amz-Signature=sEcret&a=1", {"cookie": "sEcret", "x-tenant-id": "blue"})
     assert (answer.status, answer.body) == (201, b"/orders?X-Amz-Signature=sEcret&a=1")
     (case,) = all_events(folder=project / "recorded")

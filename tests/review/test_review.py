@@ -100,7 +100,7 @@ def test_unreached_tenant_is_a_warning() -> None:
 
 def test_map_that_does_not_load_has_its_faults_and_no_warnings() -> None:
     found = said(rule("a", f'{ROLE}a"\ntenant = "bleu"'))
-    assert found == [("error", "rule \"a\": tenant 'bleu' is not in [tenants]; did you mean 'blue'?")]
+    assert found == [("error", 'rule "a": tenant "bleu" is not in [tenants]; did you mean "blue"?')]
 
 
 # ---- the map's own tests --------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_check_exits_with_0_for_a_good_map_and_1_for_a_bad_one(tmp_path: Path) -
     assert (good.exit_code, good.output.strip().rpartition(": ")[2]) == (0, "no errors, no warnings")
     bad = run("check", written(tmp_path, BOTH, rule("a", f'{ROLE}a"\ntenant = "bleu"')))
     assert bad.exit_code == 1
-    assert "did you mean 'blue'?" in bad.output
+    assert 'did you mean "blue"?' in bad.output
     assert run("check", str(tmp_path / "nothing.toml")).exit_code == 2
 
 
@@ -171,11 +171,13 @@ def test_warnings_fail_only_with_strict(tmp_path: Path) -> None:
 def test_check_prints_json_and_sarif(tmp_path: Path) -> None:
     path = written(tmp_path, BOTH, rule("a", f'account = "{ACCOUNT}"\ntenant = "blue"'))
     (found,) = json.loads(run("check", path, "--format", "json").output)
-    assert (found["level"], found["subject"]) == ("warning", "a")
+    assert (found["level"], found["subject"], found["file"]) == ("warning", "a", path)
     report = json.loads(run("check", path, "--format", "sarif").output)
     (result,) = report["runs"][0]["results"]
-    line = result["locations"][0]["physicalLocation"]["region"]["startLine"]
-    assert Path(path).read_text().splitlines()[line - 1] == 'id = "a"'
+    region = result["locations"][0]["physicalLocation"]["region"]
+    assert (region["startLine"], region["startColumn"]) == (found["line"], found["column"])
+    line = Path(path).read_text().splitlines()[found["line"] - 1]
+    assert line[found["column"] - 1 :] == f'"{ACCOUNT}"'
 
 
 def test_check_finds_faults_in_other_tables(tmp_path: Path) -> None:

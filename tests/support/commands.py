@@ -56,7 +56,7 @@ def seen(*arguments: str, columns: int = 100, **environ: str) -> str:
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "FORCE_COLOR")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "lattice_bridge.cli", *arguments],
+        [sys.executable, "-m", "lattice_bridge", *arguments],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=follower,

@@ -9,15 +9,13 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Final, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
-PATIENCE: Final = 20.0
-"""Seconds a scripted silence lasts at most, should a test forget to end it."""
+from lattice_bridge.testing.loopback import LoopbackServer
+from tests.support.scripted_server import ScriptedHandler, ScriptedServer
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,19 @@ def failure(status: int, code: str, message: str = "", **headers: str) -> Says:
     return Says(body, status, {"x-amzn-errortype": code, "content-type": "application/json", **fields})
 
 
-class FakeLambda:
+class _Server(LoopbackServer):
+    """Sets an event when it has closed a connection."""
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None = None) -> None:
+        self.hung_up = threading.Event()
+        super().__init__(handler, context)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.hung_up.set()
+
+
+class FakeLambda(ScriptedServer):
     """Answers in the order of the script; the last answer is repeated.
 
     Attributes:
@@ -91,35 +101,19 @@ class FakeLambda:
         hung_up: set once a connection was closed from this side.
     """
 
+    server_class = _Server
+    server: _Server
+
     def __init__(self, *script: Answer, context: ssl.SSLContext | None = None) -> None:
         self.heard: list[Heard] = []
         self.connections = 0
-        self.hung_up = threading.Event()
         self._script = list(script) or [Says()]
         self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), self._handler())
-        self._server.hung_up = self.hung_up
-        self._scheme = "http" if context is None else "https"
-        if context is not None:
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        super().__init__(_Handler, context)
 
     @property
-    def url(self) -> str:
-        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closed.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def hung_up(self) -> threading.Event:
+        return self.server.hung_up
 
     def connected(self) -> int:
         with self._lock:
@@ -131,49 +125,20 @@ class FakeLambda:
             self.heard.append(heard)
             return self._script.pop(0) if len(self._script) > 1 else self._script[0]
 
-    def wait(self, seconds: float = PATIENCE) -> None:
-        self._closed.wait(seconds)
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        fake = self
-
-        class Handler(_Handler):
-            lambda_ = fake
-
-        return Handler
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128  # the default of 5 resets what 32 threads open at once
-    hung_up: threading.Event
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Says nothing: some tests are about clients that do not trust this server."""
-
-    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
-        super().shutdown_request(request)
-        self.hung_up.set()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    lambda_: FakeLambda
+class _Handler(ScriptedHandler):
+    script: FakeLambda
     number = 0
 
     def setup(self) -> None:
         super().setup()
-        self.number = self.lambda_.connected()
+        self.number = self.script.connected()
 
-    def handle(self) -> None:
-        with suppress(ConnectionError):  # the client may hang up at any time
-            super().handle()
-
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the base class's name
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
         headers = {name.lower(): value for name, value in self.headers.items()}
         heard = Heard(self.path, headers, body, self.number)
-        answer = self.lambda_.take(heard)
+        answer = self.script.take(heard)
         self._answer(answer(heard) if callable(answer) else answer)
 
     def _answer(self, answer: Says | Truncated | Reset | Silence | Raw) -> None:
@@ -188,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(answer, Truncated):
             self._send(200, {}, answer.body, answer.promised)
         elif isinstance(answer, Silence):
-            self.lambda_.wait()
+            self.script.wait()
         else:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             # The buffered files hold the socket open: a close alone would send nothing.
@@ -200,19 +165,12 @@ class _Handler(BaseHTTPRequestHandler):
             if isinstance(piece, bytes):
                 self.wfile.write(piece)
             else:
-                self.lambda_.wait(piece)
+                self.script.wait(piece)
         self.close_connection = self.close_connection or answer.hang_up
 
     def _send(self, status: int, headers: dict[str, str], body: bytes, length: int) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(length))
-        self.end_headers()
+        self.begin(status, headers, length)
         self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Iterable[object]) -> None:  # noqa: A002 - the base class's name
-        """Says nothing: pytest shows what a test needs."""
 
 
 def unused_port() -> int:

@@ -10,12 +10,9 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Final, Self
 
-PATIENCE: Final = 20.0
-"""Seconds a hanging answer lasts at most, should a test forget to end it."""
+from tests.support.scripted_server import PATIENCE, ScriptedHandler, ScriptedServer
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Raw:
 Answer = Says | Hangs | Drips | Raw
 
 
-class KeyServer:
+class KeyServer(ScriptedServer):
     """Answers as `answer` says, which a test may set at any time.
 
     Attributes:
@@ -65,59 +62,35 @@ class KeyServer:
         self.requests: list[str] = []
         self.asked = threading.Event()
         self.release = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), self._handler())
-        if context is not None:
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._scheme = "http" if context is None else "https"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        super().__init__(_Handler, context)
 
     @property
     def url(self) -> str:
-        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/keys"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        return f"{super().url}/keys"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
-
-        class Handler(_Handler):
-            keys = server
-
-        return Handler
+        super().__exit__(kind, error, trace)
 
 
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
+class _Handler(ScriptedHandler):
+    protocol_version = "HTTP/1.0"  # the connection ends with the answer
+    script: KeyServer
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Says nothing: some tests are about clients that close the connection or do not trust this server."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    keys: KeyServer
-
-    def do_GET(self) -> None:
-        self.keys.requests.append(self.path)
-        self.keys.asked.set()
+    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        self.script.requests.append(self.path)
+        self.script.asked.set()
         with suppress(OSError):
-            self._answer(self.keys.answer)
+            self._answer(self.script.answer)
 
     def _answer(self, answer: Answer) -> None:
         if isinstance(answer, Says):
-            self._begin(answer.status, answer.headers, len(answer.body) if answer.promised is None else answer.promised)
+            self.begin(answer.status, answer.headers, len(answer.body) if answer.promised is None else answer.promised)
             self.wfile.write(answer.body)
         elif isinstance(answer, Hangs):
-            self.keys.release.wait(PATIENCE)
+            self.script.release.wait(PATIENCE)
         elif isinstance(answer, Raw):
             self.wfile.write(answer.data)
         else:
@@ -127,19 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.in_header:
             self.wfile.write(b"HTTP/1.1 200 OK\r\nx-slow: ")
         else:
-            self._begin(200, {}, len(answer.body))
+            self.begin(200, {}, len(answer.body))
         for byte in answer.body:
-            if self.keys.release.is_set():
+            if self.script.release.is_set():
                 return
             self.wfile.write(bytes([byte]))
             time.sleep(answer.pause)
-
-    def _begin(self, status: int, headers: dict[str, str], length: int) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(length))
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Says nothing: pytest shows what a test needs."""

@@ -68,7 +68,7 @@ def _request(event: dict[str, Any], failure: Exception | None = None) -> list[st
 def _reloads(folder: Path) -> dict[str, list[str]]:
     """A start without a good configuration, and a request to it; then a good one, another good one, and a bad one."""
     file, written, now = folder / "bridge.toml", list[str](), [0.0]
-    environ = {"LATTICE_BRIDGE_CONFIG": str(file), "AWS_REGION": "eu-west-1"}
+    environ = {"LAMBDA_TASK_ROOT": str(folder), "AWS_REGION": "eu-west-1"}
 
     def after(text: str, seconds: float) -> list[str]:
         file.write_text(text, encoding="utf-8")

@@ -250,7 +250,7 @@ def test_scripted(fake_lambda):
 
 
 def test_faulty_map_raises_its_faults(bridge: BridgeFactory) -> None:
-    with pytest.raises(InvalidMap, match="tenant 'bleu'"):
+    with pytest.raises(InvalidMap, match='tenant "bleu"'):
         bridge(CONFIG.replace('"blue"', '"bleu"'))
 
 

@@ -13,6 +13,8 @@ from pydantic import Field
 
 from lattice_bridge.config.map_settings import IssuerSettings
 from lattice_bridge.config.tables.table import Table
+from lattice_bridge.config.words import quoted, suggestion
+from lattice_bridge.errors import Fault
 from lattice_bridge.http import headers as names
 from lattice_bridge.identity.token import ALGORITHMS, Issuer, Profile
 
@@ -39,40 +41,60 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _URL: Final = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?")
 
 
-def jwt_faults(tables: Mapping[str, JwtTable], tenant_header: str) -> Iterator[str]:
-    """Everything wrong with a map's issuers, given the tenant header's name."""
+def jwt_faults(name: str, table: JwtTable, tenant_header: str) -> Iterator[Fault]:
+    """Everything wrong with one issuer of a map, given the tenant header's name."""
+    if _NAME.fullmatch(name) is None:
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:64]
+        fix = "write letters, digits, - and _" + (f", as in [jwt.{plain}]" if plain else "")
+        yield Fault(f"is not a name. Fix: {fix}", at_key=True)
+    if not table.issuer.strip():
+        yield Fault("issuer is empty. Fix: write the value of iss, which is often an https URL", ("issuer",))
+    yield from _audience_faults(table)
+    if not table.algorithms:
+        yield Fault('algorithms is empty. Fix: write algorithms = ["RS256"]', ("algorithms",))
+    for index, algorithm in enumerate(table.algorithms):
+        if algorithm not in ALGORITHMS:
+            hint = suggestion(algorithm, ALGORITHMS)
+            yield Fault(f"algorithm {quoted(algorithm)} is not accepted{hint}", ("algorithms", index))
+    yield from _key_faults(table)
+    yield from _header_faults(table, tenant_header)
+
+
+def _audience_faults(table: JwtTable) -> Iterator[Fault]:
+    if not table.audience or not all(text.strip() for text in table.audience):
+        what = "audience is empty, so a token for another service would be accepted"
+        yield Fault(f'{what}. Fix: write the value of aud: audience = ["…"]', ("audience",))
+
+
+def _key_faults(table: JwtTable) -> Iterator[Fault]:
+    own = table.issuer.rstrip("/") if _URL.fullmatch(table.issuer) else "https://HOST"
+    if (table.jwks_url is None) == (table.jwks_file is None):
+        what = "needs exactly one of jwks_url, jwks_file"
+        fix = f'write one of the two, as in jwks_url = "{own}/…"' if table.jwks_url is None else "remove one of the two"
+        yield Fault(f"{what}. Fix: {fix}", given=("jwks_url", "jwks_file"))
+    if table.jwks_url is not None and _URL.fullmatch(table.jwks_url) is None:
+        path = re.sub(r"[^!-~]", "", table.jwks_url.partition("://")[2] or table.jwks_url)[:200]
+        fix = f'write jwks_url = "https://{path}"' if _URL.fullmatch(f"https://{path}") else f"write one, as in {own}/…"
+        yield Fault(f"jwks_url {quoted(table.jwks_url)} is not an https URL. Fix: {fix}", ("jwks_url",))
+
+
+def _header_faults(table: JwtTable, tenant_header: str) -> Iterator[Fault]:
+    header, found = names.lower(table.header), quoted(table.header)
+    if not _can_carry_a_token(header):
+        fix = "write authorization, or a name such as x-id-token"
+        yield Fault(f"header {found} cannot contain a token. Fix: {fix}", ("header",))
+    if header == tenant_header:
+        yield Fault(f"header {found} is the tenant header. Fix: use another header for the token", ("header",))
+
+
+def same_issuer_faults(tables: Mapping[str, JwtTable]) -> Iterator[tuple[str, Fault]]:
+    """Each issuer whose `issuer` another one has too, by its name, and the fault."""
     seen: dict[str, str] = {}
     for name, table in tables.items():
-        for fault in _faults_of(name, table):
-            yield f'jwt "{name}": {fault}'
-        if names.lower(table.header) == tenant_header:
-            yield f'jwt "{name}": header "{table.header}" is the tenant header. Fix: use another header for the token'
         if table.issuer in seen:
-            yield (f'jwt "{name}": jwt "{seen[table.issuer]}" has this issuer too. Fix: write one with both audiences')
+            what = f'jwt "{seen[table.issuer]}" has this issuer too. Fix: write one with both audiences'
+            yield name, Fault(what, ("issuer",))
         seen.setdefault(table.issuer, name)
-
-
-def _faults_of(name: str, table: JwtTable) -> Iterator[str]:
-    if _NAME.fullmatch(name) is None:
-        yield "is not a name. Fix: write letters, digits, - and _, as in corp"
-    if not table.issuer.strip():
-        yield "issuer is empty. Fix: write the value of iss, as in https://issuer.example"
-    if not table.audience or not all(text.strip() for text in table.audience):
-        yield (
-            "audience is empty, so a token for another service would be accepted. Fix: write it as in "
-            'audience = ["orders"]'
-        )
-    if not table.algorithms:
-        yield 'algorithms is empty. Fix: write it as in algorithms = ["RS256"]'
-    for algorithm in table.algorithms:
-        if algorithm not in ALGORITHMS:
-            yield f'algorithm "{algorithm}" is not accepted. Fix: write one of {", ".join(sorted(ALGORITHMS))}'
-    if (table.jwks_url is None) == (table.jwks_file is None):
-        yield "needs exactly one of jwks_url, jwks_file. Fix: write one of the two"
-    if table.jwks_url is not None and _URL.fullmatch(table.jwks_url) is None:
-        yield f'jwks_url "{table.jwks_url}" is not an https URL. Fix: write one, as in https://issuer.example/keys'
-    if not _can_carry_a_token(names.lower(table.header)):
-        yield f'header "{table.header}" cannot contain a token. Fix: write authorization, or a name such as x-id-token'
 
 
 def _can_carry_a_token(header: str) -> bool:

@@ -7,19 +7,21 @@ the whole map. A condition that were ignored could allow a caller, so nothing is
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import Field
 
+from lattice_bridge.config.document import Document
 from lattice_bridge.config.map_settings import MapSettings, RegistrySettings, key_file_fault
-from lattice_bridge.config.tables.jwt import JwtTable, jwt_faults, source_of
+from lattice_bridge.config.tables.jwt import JwtTable, jwt_faults, same_issuer_faults, source_of
 from lattice_bridge.config.tables.outcome import TENANT_ID_GRAMMAR, acknowledgement_faults, outcome_faults, outcome_of
 from lattice_bridge.config.tables.rule import RuleTable, anchor_faults, anchors_of, condition_faults, conditions_of
-from lattice_bridge.config.tables.table import Table, fit, fit_each, fit_named, unknown_key
-from lattice_bridge.errors import InvalidMap
+from lattice_bridge.config.tables.table import OwnNames, Reader, Table, label, unknown_key
+from lattice_bridge.config.words import listed, quoted, shown_key
+from lattice_bridge.errors import Fault
 from lattice_bridge.http import headers as names
 from lattice_bridge.message import is_tenant_id
 from lattice_bridge.tenancy.anchors import Key
@@ -97,86 +99,117 @@ class MapFile:
     tests: list[TestTable]
 
 
-def read_map(tables: Mapping[str, Any], folder: Path) -> MapFile:
-    """Reads a map. First each table's keys and types are checked, then its meaning. A table that does not fit is left
-    out, so that the faults of the others are found as well.
+def read_map(document: Document, folder: Path) -> MapFile:
+    """Reads a map. First each table's keys and types are checked, then its meaning. A key that cannot be read hides no
+    other fault, neither in its table nor in others.
 
     Args:
-        tables: by name; those in `ELSEWHERE` are ignored.
+        document: in TOML; the tables in `ELSEWHERE` are ignored.
         folder: the folder that a `jwks_file` is relative to.
 
     Raises:
         InvalidMap: with every fault found.
     """
-    faults = [unknown_key(name, name, TABLES | ELSEWHERE) for name in tables if name not in TABLES | ELSEWHERE]
-    if not TABLES & set(tables):
-        faults.append("the map is empty, so the file may be cut off. Fix: write [tenants] and a [[rule]]")
-    issuers = _issuers(tables, folder, faults)
-    around = _surroundings(tables, issuers, faults)
-    tenants = fit_named(TenantTable, tables.get("tenants", {}), "tenants", faults)
-    written = fit_each(RuleTable, tables.get("rule", []), "rule", faults)
-    tests = fit_each(TestTable, tables.get("test", []), "test", faults)
-    faults += [*_tenant_faults(tenants), *_repeated_ids(written)]
-    rules = _rules(written, _registered(tables), issuers, faults)
-    if faults:
-        raise InvalidMap(faults)
+    tables, reader = document.tables, Reader()
+    own = OwnNames(tables)
+    _find_unknown_tables(tables, reader)
+    issuers = _issuers(tables, folder, reader)
+    around = _surroundings(tables, issuers, reader)
+    tenants = reader.named(TenantTable, tables.get("tenants", {}), "tenants")
+    reader.add("tenants", ("tenants",), _tenant_faults(tenants))
+    written = reader.each(RuleTable, tables.get("rule", []), "rule")
+    tests = reader.each(TestTable, tables.get("test", []), "test")
+    _find_missing_tenants(tables, written, reader)
+    rules = _rules(written, issuers, tables, own, reader)
+    if reader.faults:
+        raise document.invalid(reader.faults)
     registered = (Tenant(name, entry.status == "active") for name, entry in tenants.items())
-    return MapFile(around, Rules.build(around.header, registered, rules, around.token_headers), written, tests)
+    built = Rules.build(around.header, registered, rules, around.token_headers)
+    return MapFile(around, built, list(written.values()), list(tests.values()))
+
+
+def _find_unknown_tables(tables: Mapping[str, Any], reader: Reader) -> None:
+    unknown = [unknown_key(name, TABLES | ELSEWHERE) for name in tables if name not in TABLES | ELSEWHERE]
+    reader.faults += unknown
+    reader.unread_tables |= {f"[{near}]" for fault in unknown for near in fault.given}
+    if not TABLES & set(tables):
+        reader.faults.append(Fault("the map is empty, so the file may be cut off. Fix: write [tenants] and a [[rule]]"))
 
 
 # ---- header, issuers, registry, tenants -----------------------------------------------------------------------------
 
 
-def _issuers(tables: Mapping[str, Any], folder: Path, faults: list[str]) -> dict[str, JwtTable]:
-    issuers = fit_named(JwtTable, tables.get("jwt", {}), "jwt", faults)
+def _issuers(tables: Mapping[str, Any], folder: Path, reader: Reader) -> dict[str, JwtTable]:
+    issuers = reader.named(JwtTable, tables.get("jwt", {}), "jwt")
     for name, issuer in issuers.items():
         if issuer.jwks_file is not None and (fault := key_file_fault(folder / issuer.jwks_file)):
-            faults.append(f'jwt "{name}": jwks_file "{issuer.jwks_file}": {fault}')
+            what = f"jwks_file {quoted(issuer.jwks_file)}: {fault}"
+            reader.add(f"jwt {quoted(name)}", ("jwt", name), [Fault(what, ("jwks_file",))])
     return issuers
 
 
-def _surroundings(tables: Mapping[str, Any], issuers: Mapping[str, JwtTable], faults: list[str]) -> MapSettings:
-    header = fit(HeaderTable, tables.get("header", {}), "header", faults) or HeaderTable()
+def _surroundings(tables: Mapping[str, Any], issuers: Mapping[str, JwtTable], reader: Reader) -> MapSettings:
+    header = reader.fit(HeaderTable, tables.get("header", {}), "header", ("header",)) or HeaderTable()
+    reader.add("header", ("header",), _header_faults(header))
     name = names.lower(header.name)
-    faults += [*_header_faults(header), *jwt_faults(issuers, name)]
-    registry = fit(RegistryTable, tables["registry"], "registry", faults) if "registry" in tables else None
+    for key, table in issuers.items():
+        reader.add(f"jwt {quoted(key)}", ("jwt", key), jwt_faults(key, table, name))
+    for key, fault in same_issuer_faults(issuers):
+        reader.add(f"jwt {quoted(key)}", ("jwt", key), [fault])
+    registry = None
+    if "registry" in tables:
+        registry = reader.fit(RegistryTable, tables["registry"], "registry", ("registry",))
     if registry is not None:
-        faults += _registry_faults(registry, tables)
+        reader.add("registry", ("registry",), _registry_faults(registry, tables))
     sources = tuple(source_of(key, table) for key, table in issuers.items())
     return MapSettings(name, sources, RegistrySettings(**registry.model_dump()) if registry else None)
 
 
-def _header_faults(header: HeaderTable) -> Iterator[str]:
+def _header_faults(header: HeaderTable) -> Iterator[Fault]:
     name = names.lower(header.name)
     if not names.is_token(name) or names.fold(name) != name:
-        yield f'header: name "{header.name}" is not a header name. Fix: write letters, digits and -, as in x-tenant-id'
+        plain = re.sub(r"[^a-z0-9-]+", "-", name).strip("-")
+        fix = f"write letters, digits and -, as in {plain or 'x-tenant-id'}"
+        yield Fault(f"name {quoted(header.name)} is not a header name. Fix: {fix}", ("name",))
     elif names.has_other_meaning(name):
-        yield f'header: name "{header.name}" has another meaning. Fix: write a name of your own, as in x-tenant-id'
+        fix = "write a name of your own, as in x-tenant-id"
+        yield Fault(f"name {quoted(header.name)} has another meaning. Fix: {fix}", ("name",))
 
 
-def _registry_faults(registry: RegistryTable, tables: Mapping[str, Any]) -> Iterator[str]:
+def _registry_faults(registry: RegistryTable, tables: Mapping[str, Any]) -> Iterator[Fault]:
     if "tenants" in tables:
-        yield "registry: the map has [tenants] as well. Fix: keep one of the two"
+        yield Fault("the map has [tenants] as well. Fix: keep one of the two")
     if _TABLE_NAME.fullmatch(registry.dynamodb_table) is None:
-        yield (
-            f'registry: dynamodb_table "{registry.dynamodb_table}" is not the name or ARN of a table. Fix: write one, '
-            "as in tenants"
-        )
+        what = f"dynamodb_table {quoted(registry.dynamodb_table)} is not the name or ARN of a table"
+        fix = "write a name of 3 to 255 of A-Z a-z 0-9 _ . -, or the table's ARN"
+        yield Fault(f"{what}. Fix: {fix}", ("dynamodb_table",))
     if registry.max_stale < registry.ttl:
-        yield "registry: max_stale is shorter than ttl. Fix: write at least the ttl"
+        what = f"max_stale is shorter than ttl. Fix: write at least max_stale = {registry.ttl:g}"
+        yield Fault(what, ("max_stale",), given=("ttl",))
 
 
-def _tenant_faults(tenants: Mapping[str, TenantTable]) -> Iterator[str]:
+def _tenant_faults(tenants: Iterable[str]) -> Iterator[Fault]:
     for name in tenants:
         if not is_tenant_id(name):
-            yield f"tenants: {name!r} is not a tenant id. Fix: write {TENANT_ID_GRAMMAR}"
+            yield Fault(f"{quoted(name)} is not a tenant id. Fix: write {TENANT_ID_GRAMMAR}", (name,), at_key=True)
 
 
-def _registered(tables: Mapping[str, Any]) -> Collection[str] | None:
-    """The registered tenants' names, also of those whose table has faults; None if only a registry has them."""
-    if "registry" in tables:
-        return None
-    return set(tables["tenants"]) if isinstance(tables.get("tenants"), Mapping) else set()
+def _find_missing_tenants(tables: Mapping[str, Any], written: Mapping[int, RuleTable], reader: Reader) -> None:
+    """One fault for a map without tenants, instead of one for each rule that names one."""
+    if {"tenants", "registry"} & set(tables) or "[tenants]" in reader.unread_tables:
+        return
+    named = dict.fromkeys(name for table in written.values() for name in named_tenants(table) if is_tenant_id(name))
+    if named:
+        lines = ", ".join(f"{shown_key(name)} = {{}}" for name in list(named)[:3])
+        what = f"no [tenants]: rules name {listed(named)}"
+        reader.faults.append(Fault(f"{what}. Fix: write [tenants], and below it a line for each, as in {lines}"))
+        reader.unread_tables.add("[tenants]")
+
+
+def named_tenants(table: RuleTable) -> list[str]:
+    """The tenants that a rule lists."""
+    several = table.tenants if isinstance(table.tenants, list) else []
+    return [*([table.tenant] if table.tenant else []), *several]
 
 
 # ---- rules ----------------------------------------------------------------------------------------------------------
@@ -188,36 +221,51 @@ def rule_of(table: RuleTable) -> Rule:
 
 
 def _rules(
-    written: list[RuleTable], tenants: Collection[str] | None, issuers: Mapping[str, JwtTable], faults: list[str]
+    written: Mapping[int, RuleTable],
+    issuers: Mapping[str, JwtTable],
+    tables: Mapping[str, Any],
+    own: OwnNames,
+    reader: Reader,
 ) -> list[Rule]:
-    rules: list[Rule] = []
-    for table in written:
-        found = [
-            *anchor_faults(table),
-            *condition_faults(table, issuers),
-            *outcome_faults(table, tenants),
+    tenants = _registered(tables)
+    rules: dict[int, Rule] = {}
+    for index, table in written.items():
+        found = (
+            *anchor_faults(table, own),
+            *condition_faults(table, own),
+            *outcome_faults(table, tenants, own),
             *acknowledgement_faults(table, issuers),
-        ]
-        faults += [f'rule "{table.id}": {fault}' for fault in found]
-        if not found:
-            rules.append(rule_of(table))
-    faults += _same_callers_faults(rules)
-    return rules
+        )
+        where = f"rule {label(tables['rule'][index], index)}" if found else ""
+        is_good = reader.add(where, ("rule", index), found)
+        if is_good:
+            rules[index] = rule_of(table)
+    for index, fault in (*_repeated_ids(written), *_same_callers_faults(rules)):
+        reader.add(f"rule {quoted(written[index].id)}", ("rule", index), [fault])
+    return list(rules.values())
 
 
-def _repeated_ids(rules: list[RuleTable]) -> Iterator[str]:
+def _registered(tables: Mapping[str, Any]) -> Collection[str] | None:
+    """The registered tenants' names, also of those whose table has faults; None if only a registry has them."""
+    if "registry" in tables:
+        return None
+    return set(tables["tenants"]) if isinstance(tables.get("tenants"), Mapping) else set()
+
+
+def _repeated_ids(rules: Mapping[int, RuleTable]) -> Iterator[tuple[int, Fault]]:
     seen: set[str] = set()
-    for rule in rules:
+    for index, rule in rules.items():
         if rule.id in seen:
-            yield f'rule "{rule.id}": another rule has this id. Fix: give each rule its own, since explanations name it'
+            fix = "give each rule its own, since explanations name it"
+            yield index, Fault(f"another rule has this id. Fix: {fix}", ("id",))
         seen.add(rule.id)
 
 
-def _same_callers_faults(rules: list[Rule]) -> Iterator[str]:
+def _same_callers_faults(rules: Mapping[int, Rule]) -> Iterator[tuple[int, Fault]]:
     """Two rules that allow the same callers: the map does not say which one decides. A deny rule beside a rule that
     allows is clear, and the quickest way to lock a caller out, so it must not keep the map from loading."""
     seen: dict[tuple[Key, tuple[Condition, ...] | None], Rule] = {}
-    for rule in rules:
+    for index, rule in rules.items():
         first = seen.setdefault((rule.key, rule.conditions if rule.outcome is None else None), rule)
         if first is not rule:
-            yield f'rule "{rule.id}": rule "{first.id}" is for the same callers. Fix: make one rule of the two'
+            yield index, Fault(f"rule {quoted(first.id)} is for the same callers. Fix: make one rule of the two")

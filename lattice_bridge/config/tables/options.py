@@ -19,7 +19,9 @@ from lattice_bridge.config.options import (
     Options,
     function_fault,
 )
-from lattice_bridge.config.tables.table import Table, fit, fit_each
+from lattice_bridge.config.tables.table import Reader, Table, label
+from lattice_bridge.config.words import quoted
+from lattice_bridge.errors import Fault
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.formats.event import Payload, Scheme
 from lattice_bridge.http import headers as names
@@ -108,25 +110,23 @@ class MapTable(Table):
     )
 
 
-def read_options(tables: Mapping[str, Any], faults: list[str]) -> Options:
-    """The options that the tables describe. Everything wrong with them is added to `faults`."""
-    lattice = fit(LatticeTable, tables.get("lattice", {}), "lattice", faults) or LatticeTable()
-    reply = fit(ReplyTable, tables.get("reply", {}), "reply", faults) or ReplyTable()
-    log = fit(LogTable, tables.get("log", {}), "log", faults) or LogTable()
-    followed = fit(MapTable, tables.get("map", {}), "map", faults) or MapTable()
+def read_options(tables: Mapping[str, Any], faults: list[Fault]) -> Options:
+    """The options that the tables describe. Everything wrong with them is added to `faults`; if there is something, the
+    options are only those that could be read."""
+    reader = Reader()
+    lattice = reader.fit(LatticeTable, tables.get("lattice", {}), "lattice", ("lattice",)) or LatticeTable()
+    reply = reader.fit(ReplyTable, tables.get("reply", {}), "reply", ("reply",)) or ReplyTable()
+    log = reader.fit(LogTable, tables.get("log", {}), "log", ("log",)) or LogTable()
+    followed = reader.fit(MapTable, tables.get("map", {}), "map", ("map",)) or MapTable()
     named = {key: tables[key] for key in TopTable.model_fields if key in tables}
-    top = fit(TopTable, named, "bridge.toml", faults) or TopTable()
-    written = fit_each(BackendTable, tables.get("backend", []), "backend", faults)
-    backends = tuple(
-        Backend(**{**table.model_dump(), "keep_headers": frozenset(table.keep_headers)}) for table in written
-    )
-    faults += [
-        *_backend_faults(backends),
-        *_service_faults(lattice.services),
-        *_drop_headers_faults(reply.drop_headers),
-    ]
+    top = reader.fit(TopTable, named, "bridge.toml", ()) or TopTable()
+    written = reader.each(BackendTable, tables.get("backend", []), "backend")
+    _check_backends(written, tables, reader)
+    reader.add("lattice", ("lattice",), _service_faults(lattice.services))
+    reader.add("reply", ("reply",), _drop_headers_faults(reply.drop_headers))
+    faults += reader.faults
     return Options(
-        backends=backends,
+        backends=tuple(map(_backend, written.values())),
         services=frozenset(lattice.services),
         set_cookie=lattice.set_cookie,
         drop_headers=frozenset(map(names.lower, reply.drop_headers)),
@@ -137,34 +137,51 @@ def read_options(tables: Mapping[str, Any], faults: list[str]) -> Options:
     )
 
 
-def _backend_faults(backends: Iterable[Backend]) -> Iterator[str]:
+def _backend(table: BackendTable) -> Backend:
+    return Backend(**{**table.model_dump(), "keep_headers": frozenset(table.keep_headers)})
+
+
+def _check_backends(written: Mapping[int, BackendTable], tables: Mapping[str, Any], reader: Reader) -> None:
     seen: set[str] = set()
-    for backend in backends:
-        where = f'backend "{backend.path}"'
-        if _PATH.fullmatch(backend.path) is None or {".", ".."} & set(backend.path.split("/")):
-            yield f"{where} is not a path of whole segments. Fix: write it as in /orders, without *, ?, . and .."
-        if backend.path in seen:
-            yield f"{where}: another backend has this path. Fix: give each backend its own"
+    for index, backend in written.items():
+        where = f"backend {label(tables['backend'][index], index)}"
+        is_repeated = backend.path in seen
+        reader.add(where, ("backend", index), _backend_faults(backend, is_repeated=is_repeated))
         seen.add(backend.path)
-        if fault := function_fault(backend.function):
-            yield f"{where}: {fault}"
 
 
-def _service_faults(services: Iterable[str]) -> Iterator[str]:
-    yield from (fault for service in services if (fault := service_fault(service)) is not None)
+def _backend_faults(backend: BackendTable, *, is_repeated: bool) -> Iterator[Fault]:
+    if _PATH.fullmatch(backend.path) is None or {".", ".."} & set(backend.path.split("/")):
+        segments = [part for part in re.split(rf"(?:(?!{_SEGMENT}).)+", backend.path) if part not in ("", ".", "..")]
+        what = f"path {quoted(backend.path)} is not a path of whole segments"
+        fix = f"write it as in {'/' + '/'.join(segments)}, without *, ?, . and .."
+        yield Fault(f"{what}. Fix: {fix}", ("path",))
+    if is_repeated:
+        yield Fault("another backend has this path. Fix: give each backend its own", ("path",))
+    if function_fault(backend.function):
+        what = f"function {quoted(backend.function)} is not a Lambda function name or ARN"
+        yield Fault(f"{what}. Fix: write its name or its ARN, with an optional :ALIAS", ("function",))
+
+
+def _service_faults(services: Iterable[str]) -> Iterator[Fault]:
+    for index, service in enumerate(services):
+        if fault := service_fault(service):
+            yield Fault(fault, ("services", index))
 
 
 def service_fault(arn: str) -> str | None:
     """The fault of an entry of `[lattice] services`, or None."""
     if _SERVICE.fullmatch(arn) is not None:
         return None
-    example = "arn:aws:vpc-lattice:us-east-1:111122223333:service/svc-0a40eebed65f8d69c"
-    return f'lattice: services: "{arn}" is not the ARN of a VPC Lattice service. Fix: write it as in {example}'
+    form = "arn:aws:vpc-lattice:REGION:ACCOUNT:service/svc-ID"
+    return f"services: {quoted(arn)} is not the ARN of a VPC Lattice service. Fix: write it in the form {form}"
 
 
-def _drop_headers_faults(dropped: Iterable[str]) -> Iterator[str]:
-    for name in dropped:
+def _drop_headers_faults(dropped: Iterable[str]) -> Iterator[Fault]:
+    for index, name in enumerate(dropped):
+        path = ("drop_headers", index)
         if not names.is_token(name):
-            yield f'reply: drop_headers: "{name}" is not a header name. Fix: write one, such as set-cookie'
+            what = f"drop_headers: {quoted(name)} is not a header name. Fix: write one, such as set-cookie"
+            yield Fault(what, path)
         elif names.lower(name) == "content-type":
-            yield 'reply: drop_headers: a browser guesses the type without "content-type". Fix: leave it out'
+            yield Fault('drop_headers: a browser guesses the type without "content-type". Fix: leave it out', path)

@@ -5,22 +5,21 @@ Rule: a rule has one outcome. If a caller could choose what the outcome reads, t
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from lattice_bridge.config.tables.jwt import JwtTable
-from lattice_bridge.config.tables.rule import Acknowledgement, RuleTable, anchors_of
+from lattice_bridge.config.tables.rule import WRITTEN_ANCHORS, Acknowledgement, RuleTable, WrittenAnchor, anchors_of
+from lattice_bridge.config.tables.table import OwnNames, Path
+from lattice_bridge.config.words import quoted
+from lattice_bridge.errors import Fault
 from lattice_bridge.http import headers as names
 from lattice_bridge.message import is_tenant_id
 from lattice_bridge.tenancy.name_pattern import NamePattern
 from lattice_bridge.tenancy.rules import ANY_TENANT, Allowed, TenantFrom
 
 OUTCOMES: Final = ("tenant", "tenants", "tenant_from", "deny")
-
-_MAX_COMPARED: Final = 1000
-"""Tenants that a misspelt one is compared with: with ten thousand, it takes a hundred milliseconds."""
 
 
 def outcome_of(table: RuleTable) -> Allowed | TenantFrom | None:
@@ -33,15 +32,22 @@ def outcome_of(table: RuleTable) -> Allowed | TenantFrom | None:
     return _allowed(table)
 
 
-def outcome_faults(table: RuleTable, tenants: Collection[str] | None) -> Iterator[str]:
-    """Everything wrong with the outcome of a rule, given the registered tenants (None if only a registry has them)."""
+def outcome_faults(table: RuleTable, tenants: Collection[str] | None, own: OwnNames) -> Iterator[Fault]:
+    """Everything wrong with the outcome of a rule.
+
+    Args:
+        table: the rule.
+        tenants: the registered tenants; None if the map does not list them.
+        own: the names in the map.
+    """
     found = [name for name in OUTCOMES if getattr(table, name) not in (None, False)]
     if len(found) != 1:
         written = " and ".join(found) or "none"
-        yield f"has {written} as its outcome. Fix: write exactly one of {', '.join(OUTCOMES)}"
-    yield from _tenant_faults(table, tenants)
-    yield from _template_faults(table)
-    yield from _claim_faults(table)
+        fix = f"write exactly one of {', '.join(OUTCOMES)}"
+        yield Fault(f"has {written} as its outcome. Fix: {fix}", given=OUTCOMES)
+    yield from _tenant_faults(table, tenants, own)
+    yield from _template_faults(table, own)
+    yield from _claim_faults(table, own)
 
 
 # ---- tenants that the rule names ------------------------------------------------------------------------------------
@@ -55,26 +61,37 @@ def _allowed(table: RuleTable) -> Allowed:
     return frozenset(table.tenants or ())
 
 
-def _tenant_faults(table: RuleTable, tenants: Collection[str] | None) -> Iterator[str]:
+def _tenant_faults(table: RuleTable, tenants: Collection[str] | None, own: OwnNames) -> Iterator[Fault]:
     if isinstance(table.tenants, str) and table.tenants != "*":
-        yield (
-            f'tenants = "{table.tenants}" is neither a list nor "*". Fix: for one tenant, write '
-            f'tenant = "{table.tenants}"'
-        )
+        fix = f"for one tenant, write tenant = {quoted(table.tenants)}"
+        yield Fault(f'tenants = {quoted(table.tenants)} is neither a list nor "*". Fix: {fix}', ("tenants",))
         return
     if table.tenants == []:
-        yield "tenants is empty. Fix: to refuse these callers, write deny = true"
-    if isinstance(table.tenants, list) and len(set(table.tenants)) < len(table.tenants):
-        yield "tenants contains one tenant twice. Fix: write it once"
-    allowed = _allowed(table)
-    for tenant in sorted(allowed) if isinstance(allowed, frozenset) else ():
-        if tenants is None:
-            if not is_tenant_id(tenant):
-                yield f"tenant {tenant!r} is not a tenant id. Fix: write {TENANT_ID_GRAMMAR}"
-        elif tenant not in tenants:
-            near = difflib.get_close_matches(tenant, tenants, 1) if len(tenants) <= _MAX_COMPARED else []
-            fix = f"; did you mean {near[0]!r}?" if near else ". Fix: register it there, or write another tenant"
-            yield f"tenant {tenant!r} is not in [tenants]{fix}"
+        yield Fault("tenants is empty. Fix: to refuse these callers, write deny = true", ("tenants",))
+    if table.tenant is not None:
+        yield from _tenant_fault(table.tenant, ("tenant",), tenants, own)
+    seen: set[str] = set()
+    for index, tenant in enumerate(table.tenants if isinstance(table.tenants, list) else ()):
+        if tenant in seen:
+            yield Fault(f"tenants contains {quoted(tenant)}, one tenant twice. Fix: write it once", ("tenants", index))
+        else:
+            yield from _tenant_fault(tenant, ("tenants", index), tenants, own)
+        seen.add(tenant)
+
+
+def _tenant_fault(tenant: str, path: Path, tenants: Collection[str] | None, own: OwnNames) -> Iterator[Fault]:
+    if tenants is None:
+        if not is_tenant_id(tenant):
+            yield Fault(f"tenant {quoted(tenant)} is not a tenant id. Fix: write {TENANT_ID_GRAMMAR}", path)
+    elif tenant not in tenants:
+        near = own.nearest_tenant(tenant)
+        if near is not None:
+            fix = f"; did you mean {quoted(near)}?"
+        elif tenant == "*":
+            fix = '. Fix: for every registered tenant, write tenants = "*", without brackets'
+        else:
+            fix = ". Fix: register it there, or write another tenant"
+        yield Fault(f"tenant {quoted(tenant)} is not in [tenants]{fix}", path, given=("[tenants]",))
 
 
 TENANT_ID_GRAMMAR: Final = "1 to 256 of A-Z a-z 0-9 . _ : / = + @ -, the first a letter or digit"
@@ -87,37 +104,44 @@ def _pattern(table: RuleTable) -> NamePattern:
     return NamePattern.parse(table.template or "{tenant}", spiffe=table.tenant_from == "x509_san_uri")
 
 
-def _template_faults(table: RuleTable) -> Iterator[str]:
+def _template_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
     if table.tenant_from is None:
         if table.template is not None:
-            yield "template is only used with tenant_from. Fix: remove it, or write tenant_from"
+            what = "template is only used with tenant_from. Fix: remove it, or write tenant_from"
+            yield Fault(what, ("template",), at_key=True, given=("tenant_from",))
         return
     try:
         _pattern(table)
     except ValueError as error:
-        yield f'template "{table.template or "{tenant}"}": {error}'
-    where = f'tenant_from = "{table.tenant_from}"'
+        yield Fault(f"template {quoted(table.template or '{tenant}')}: {error}", ("template",), given=("tenant_from",))
+    where, path = f'tenant_from = "{table.tenant_from}"', ("tenant_from",)
     if table.tenant_from == "session" and table.role is None and table.sso is None:
-        yield f"{where}: only a role has sessions. Fix: write role or sso as the anchor"
+        fix = "write role or sso as the anchor"
+        yield Fault(f"{where}: only a role has sessions. Fix: {fix}", path, given=("role", "sso"))
     if table.tenant_from == "session" and table.session is not None:
-        yield f'{where}: one session is one tenant. Fix: write tenant = "…" instead'
+        fix = f"write tenant = {own.tenant()} instead"
+        yield Fault(f"{where}: one session is one tenant. Fix: {fix}", path, given=("session",))
     if table.tenant_from == "x509_san_uri" and (table.role is None or table.role.endswith("*")):
-        yield f"{where} needs a role that is named exactly. Fix: write the role that IAM Roles Anywhere gives out"
+        fix = "write the role that IAM Roles Anywhere gives out"
+        yield Fault(f"{where} needs a role that is named exactly. Fix: {fix}", path, given=("role",))
 
 
-def _claim_faults(table: RuleTable) -> Iterator[str]:
+def _claim_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
     if table.tenant_from != "claim":
         for name in ("claim", "claim_is_list"):
             if getattr(table, name) not in (None, False):
-                yield f'{name} is only used with tenant_from = "claim". Fix: remove it, or write tenant_from'
+                what = f'{name} is only used with tenant_from = "claim". Fix: remove it, or write tenant_from'
+                yield Fault(what, (name,), at_key=True, given=("tenant_from",))
         return
     if table.jwt is None:
-        yield 'tenant_from = "claim" needs the issuer of the token. Fix: write jwt = "…"'
-    if not table.claim or not all(table.claim):
-        yield (
-            'tenant_from = "claim" needs the path to the claim. Fix: write one element a level, as in '
-            'claim = ["custom:tenant_id"]'
+        fix = f"write jwt = {own.issuer()}"
+        yield Fault(
+            f'tenant_from = "claim" needs the issuer of the token. Fix: {fix}', ("tenant_from",), given=("jwt",)
         )
+    if not table.claim or not all(table.claim):
+        fix = 'write one element a level, as in claim = ["…"]'
+        what = f'tenant_from = "claim" needs the path to the claim. Fix: {fix}'
+        yield Fault(what, ("tenant_from",) if table.claim is None else ("claim",), given=("claim",))
 
 
 # ---- acknowledgements -----------------------------------------------------------------------------------------------
@@ -140,21 +164,30 @@ _USER_WRITABLE: Final = frozenset(
 """Claims that users can often change, or that may later belong to another person."""
 
 
-def acknowledgement_faults(table: RuleTable, issuers: Mapping[str, JwtTable]) -> Iterator[str]:
-    """The risks of a rule that it does not acknowledge, and acknowledgements without a risk."""
-    needed = {} if table.deny else dict(_risks(table, issuers.get(table.jwt or "")))
+def acknowledgement_faults(table: RuleTable, issuers: Mapping[str, JwtTable]) -> Iterator[Fault]:
+    """The risks of a rule that it does not acknowledge, and acknowledgements without a risk. Without one anchor, the
+    risks are not known."""
+    anchors = anchors_of(table)
+    if len(anchors) != 1:
+        return
+    needed = {} if table.deny else dict(_risks(table, anchors[0], issuers.get(table.jwt or "")))
     for name, risk in needed.items():
         if not (getattr(table, name) or "").strip():
-            yield f"{risk}. Fix: {_ACKNOWLEDGEMENTS[name]}"
+            path = () if getattr(table, name) is None else (name,)
+            yield Fault(f"{risk}. Fix: {_ACKNOWLEDGEMENTS[name]}", path, given=(name, *_GIVE_RISKS))
     for name in _ACKNOWLEDGEMENTS:
         if getattr(table, name) is not None and name not in needed:
-            yield f"{name} acknowledges nothing here. Fix: remove it"
+            what = f"{name} acknowledges nothing here. Fix: remove it"
+            yield Fault(what, (name,), at_key=True, given=(*WRITTEN_ANCHORS, *_GIVE_RISKS))
 
 
-def _risks(table: RuleTable, issuer: JwtTable | None) -> Iterator[Acknowledgement]:
+_GIVE_RISKS: Final = ("session", "claim", *OUTCOMES)
+"""Keys on which the risks of a rule depend."""
+
+
+def _risks(table: RuleTable, anchor: WrittenAnchor, issuer: JwtTable | None) -> Iterator[Acknowledgement]:
     """What a rule that allows has to acknowledge: the key, and the risk."""
-    for anchor in anchors_of(table):
-        yield from anchor.risks(table)
+    yield from anchor.risks(table)
     if table.session is not None or table.tenant_from == "session":
         yield "session_set_by", "the caller who assumes a role chooses the name of its session"
     if table.tenant_from == "x509_san_uri":

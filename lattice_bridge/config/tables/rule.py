@@ -8,13 +8,15 @@ An anchor is one record in `WRITTEN_ANCHORS`, and one key of `RuleTable` whose d
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from pydantic import Field
 
-from lattice_bridge.config.tables.table import Table
+from lattice_bridge.config.tables.table import OwnNames, Table
+from lattice_bridge.config.words import quoted, suggestion
+from lattice_bridge.errors import Fault
 from lattice_bridge.http import headers as names
 from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
 from lattice_bridge.tenancy.anchors import ANYONE, PREFIX_ENDS, SSO_ROLE, Key, jwt_key, principal_key, role_key
@@ -96,7 +98,11 @@ Acknowledgement = tuple[str, str]
 """The key that a rule needs, and the risk that it acknowledges."""
 
 
-def _nothing(_table: RuleTable) -> Iterator[str]:
+def _no_fault(_table: RuleTable, _own: OwnNames) -> Iterator[Fault]:
+    return iter(())
+
+
+def _no_warning(_table: RuleTable) -> Iterator[str]:
     return iter(())
 
 
@@ -111,7 +117,7 @@ class WrittenAnchor:
     Attributes:
         name: its key in the table.
         key: the key of the rule, see `tenancy.anchors`. For a table without faults.
-        faults: everything that is wrong with it.
+        faults: everything that is wrong with it, given the names in the map.
         risks: what a rule that allows has to acknowledge.
         warnings: what `check` warns about, of a table without faults.
         is_condition: the key is a further condition if the rule has another anchor.
@@ -119,9 +125,9 @@ class WrittenAnchor:
 
     name: str
     key: Callable[[RuleTable], Key]
-    faults: Callable[[RuleTable], Iterator[str]] = _nothing
+    faults: Callable[[RuleTable, OwnNames], Iterator[Fault]] = _no_fault
     risks: Callable[[RuleTable], Iterator[Acknowledgement]] = _no_risk
-    warnings: Callable[[RuleTable], Iterator[str]] = _nothing
+    warnings: Callable[[RuleTable], Iterator[str]] = _no_warning
     is_condition: bool = False
 
 
@@ -129,34 +135,46 @@ class WrittenAnchor:
 
 _SESSION: Final = re.compile(r"[A-Za-z0-9_+=,.@-]{2,64}")
 _PERMISSION_SET: Final = re.compile(r"[A-Za-z0-9+=,.@_-]{1,32}")
-_ROLE_FIX: Final = "Fix: write it as IAM does, as in arn:aws:iam::111122223333:role/blue-api"
 _ANY_TENANT: Final = "each of these callers may name any registered tenant"
 
 
-def _role_faults(table: RuleTable) -> Iterator[str]:
+def _role_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
     role = table.role or ""
     exact = role.removesuffix("*")
     if "*" in exact:
-        yield f'role "{role}" has a * that is not at its end. {_ROLE_FIX}'
+        fix = f"write it as IAM does, as in {own.arn('role', role.replace('*', ''))}"
+        yield Fault(f"role {quoted(role)} has a * that is not at its end. Fix: {fix}", ("role",))
     elif exact != role and (exact[-1:] not in PREFIX_ENDS or exact[-1:] == ""):
-        fix = f"Fix: end it in one of {' '.join(PREFIX_ENDS)} before the *, as in role/green-dev-*"
-        yield f'role "{role}": the prefix does not end in a delimiter. {fix}'
+        example = f", as in {exact}-*" if exact[-1:].isalnum() else ""
+        fix = f"end it in one of {' '.join(PREFIX_ENDS)} before the *{example}"
+        yield Fault(f"role {quoted(role)}: the prefix does not end in a delimiter. Fix: {fix}", ("role",))
     elif exact != role and not table.deny and names.lower(exact.rpartition("/")[2]).startswith(SSO_ROLE):
-        yield (
-            f'role "{role}": a prefix of a role of IAM Identity Center also matches other permission sets, such as '
-            'Support_ReadOnly. Fix: write sso = { account = "111122223333", permission_set = "Support" }'
+        what = "a prefix of a role of IAM Identity Center also matches other permission sets"
+        account, permission_set = _sso_of(exact)
+        fix = f'write sso = {{ account = "{account}", permission_set = "{permission_set}" }}'
+        yield Fault(
+            f"role {quoted(role)}: {what}, such as {permission_set}_ReadOnly. Fix: {fix}", ("role",), given=("deny",)
         )
     else:
-        yield from _principal_faults(exact, "role", _ROLE_FIX)
+        yield from _principal_faults(exact, "role", own)
     if table.session is not None:
-        yield from _session_faults(table)
+        yield from _session_faults(table, own)
 
 
-def _session_faults(table: RuleTable) -> Iterator[str]:
+def _sso_of(prefix: str) -> tuple[str, str]:
+    """The account and the permission set that a prefix of a role of IAM Identity Center names."""
+    account = re.search(r"[0-9]{12}", prefix)
+    name = prefix.rpartition("/")[2][len(SSO_ROLE) :].strip("_")
+    return account[0] if account else "ACCOUNT", name or "NAME"
+
+
+def _session_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
     if table.role is None or table.role.endswith("*"):
-        yield "session needs a role that is named exactly. Fix: write the role's whole name"
+        fix = "write the role's whole name" if table.role else f'write role = "{own.arn("role", "")}" as well'
+        yield Fault(f"session needs a role that is named exactly. Fix: {fix}", ("session",), given=("role",))
     if _SESSION.fullmatch(table.session or "") is None:
-        yield f'session "{table.session}" is not a session name. Fix: write 2 to 64 of A-Z a-z 0-9 _ + = , . @ -'
+        fix = "write 2 to 64 of A-Z a-z 0-9 _ + = , . @ -"
+        yield Fault(f"session {quoted(table.session)} is not a session name. Fix: {fix}", ("session",))
 
 
 def _role_key(table: RuleTable) -> Key:
@@ -180,11 +198,14 @@ def _path_warning(arn: str | None) -> Iterator[str]:
         yield f'the path in "{arn}" is ignored: events contain no path, so the same name with another path matches too'
 
 
-def _sso_faults(table: RuleTable) -> Iterator[str]:
+def _sso_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
     assert table.sso is not None  # it is the anchor
-    yield from _account_faults(table.sso.account, "sso: account")
+    for fault in _account_faults(table.sso.account, own):
+        yield fault.within("sso", ("sso",))
     if _PERMISSION_SET.fullmatch(table.sso.permission_set) is None:
-        yield f'sso: permission_set "{table.sso.permission_set}" is not the name of one. Fix: write it as in Support'
+        fix = "write 1 to 32 of A-Z a-z 0-9 + = , . @ _ -"
+        found = quoted(table.sso.permission_set)
+        yield Fault(f"sso: permission_set {found} is not the name of one. Fix: {fix}", ("sso", "permission_set"))
 
 
 def _sso_key(table: RuleTable) -> Key:
@@ -197,15 +218,25 @@ def _sso_key(table: RuleTable) -> Key:
 _ACCOUNT: Final = re.compile(r"(?:(aws(?:-[a-z]+)*):)?([0-9]{12})")
 
 
-def _principal_faults(text: str | None, kind: str, fix: str) -> Iterator[str]:
+def _principal_faults(text: str | None, kind: str, own: OwnNames) -> Iterator[Fault]:
     """The faults of an ARN that has to name a principal of one kind."""
+    key, service = (kind.replace("-", "_"), "sts" if kind == "federated-user" else "iam")
+    fix = (
+        f"write it as {service.upper() if service == 'sts' else 'IAM'} does, as in {own.arn(kind, text or '', service)}"
+    )
     try:
         found = parse_arn(text or "")
     except BadPrincipal as error:
-        yield f'{kind} "{text}": {error.detail}. {fix}'
+        yield Fault(f"{key} {quoted(text or '')}: {error.detail}. Fix: {fix}", (key,))
         return
     if found.kind != kind:
-        yield f'{kind} "{text}" is of the kind {found.kind}. {fix}'
+        other = found.kind.replace("-", "_")
+        fix = (
+            f"write {other} = {quoted(text)}, or a {kind} {fix.removeprefix('write it ')}"
+            if other in WRITTEN_ANCHORS
+            else fix
+        )
+        yield Fault(f"{key} {quoted(text or '')} is of the kind {found.kind}. Fix: {fix}", (key,))
 
 
 def _principal_key(text: str | None) -> Key:
@@ -217,12 +248,12 @@ def _user_warnings(table: RuleTable) -> Iterator[str]:
     return _path_warning(table.user)
 
 
-def _account_faults(text: str | None, where: str) -> Iterator[str]:
+def _account_faults(text: str | None, own: OwnNames) -> Iterator[Fault]:
     if _ACCOUNT.fullmatch(text or "") is None:
-        yield (
-            f'{where} "{text}" is not twelve digits. Fix: write "111122223333", or "aws-cn:111122223333" in another '
-            "partition"
-        )
+        digits = re.sub("[^0-9]", "", text or "")
+        example = digits if len(digits) == 12 else own.partition_and_account[1]
+        fix = f'write account = "{example}", or "aws-cn:{example}" in another partition'
+        yield Fault(f"account {quoted(text or '')} is not twelve digits. Fix: {fix}", ("account",))
 
 
 def _split_account(text: str | None) -> tuple[str, str]:
@@ -249,11 +280,13 @@ def _any_tenant_warnings(table: RuleTable) -> Iterator[str]:
 # ---- callers that are not named -------------------------------------------------------------------------------------
 
 
-def _anyone_faults(table: RuleTable) -> Iterator[str]:
+def _anyone_faults(table: RuleTable, _own: OwnNames) -> Iterator[Fault]:
     if table.org is not None:
-        yield "org never holds for anyone, since an unauthenticated caller has no organisation. Fix: remove it"
+        what = "org never holds for anyone, since an unauthenticated caller has no organisation"
+        yield Fault(f"{what}. Fix: remove it", ("org",), at_key=True)
     if table.jwt is not None:
-        yield "jwt never holds for anyone, since a token is a credential. Fix: remove one of the two"
+        what = "jwt never holds for anyone, since a token is a credential"
+        yield Fault(f"{what}. Fix: remove one of the two", ("jwt",), at_key=True)
 
 
 def _anyone_risks(_table: RuleTable) -> Iterator[Acknowledgement]:
@@ -294,34 +327,26 @@ WRITTEN_ANCHORS: Final[Mapping[str, WrittenAnchor]] = {
         WrittenAnchor(
             "user",
             lambda table: _principal_key(table.user),
-            lambda table: _principal_faults(
-                table.user, "user", "Fix: write it as IAM does, as in arn:aws:iam::111122223333:user/ann"
-            ),
+            lambda table, own: _principal_faults(table.user, "user", own),
             warnings=_user_warnings,
         ),
         WrittenAnchor("sso", _sso_key, _sso_faults, warnings=_any_tenant_warnings),
         WrittenAnchor(
             "account",
             lambda table: ("account", *_split_account(table.account)),
-            lambda table: _account_faults(table.account, "account"),
+            lambda table, own: _account_faults(table.account, own),
             warnings=_account_warnings,
         ),
         WrittenAnchor(
             "root",
             lambda table: _principal_key(table.root),
-            lambda table: _principal_faults(
-                table.root, "root", "Fix: write it as IAM does, as in arn:aws:iam::111122223333:root"
-            ),
+            lambda table, own: _principal_faults(table.root, "root", own),
             warnings=_any_tenant_warnings,
         ),
         WrittenAnchor(
             "federated_user",
             lambda table: _principal_key(table.federated_user),
-            lambda table: _principal_faults(
-                table.federated_user,
-                "federated-user",
-                "Fix: write it as STS does, as in arn:aws:sts::111122223333:federated-user/ann",
-            ),
+            lambda table, own: _principal_faults(table.federated_user, "federated-user", own),
             _federated_user_risks,
             _any_tenant_warnings,
         ),
@@ -346,57 +371,67 @@ def anchors_of(table: RuleTable) -> list[WrittenAnchor]:
     return [one for one in found if not one.is_condition] or found[:1]
 
 
-def anchor_faults(table: RuleTable) -> Iterator[str]:
+def anchor_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
     """Everything wrong with the anchor of a rule."""
     anchors = anchors_of(table)
     if len(anchors) != 1:
         found = " and ".join(anchor.name for anchor in anchors) or "none"
-        yield f"has {found} as its anchor. Fix: write exactly one of {', '.join(WRITTEN_ANCHORS)}"
+        fix = f"write exactly one of {', '.join(WRITTEN_ANCHORS)}"
+        yield Fault(f"has {found} as its anchor. Fix: {fix}", given=tuple(WRITTEN_ANCHORS))
     for anchor in anchors:
-        yield from anchor.faults(table)
+        yield from anchor.faults(table, own)
     if table.session is not None and table.role is None:
-        yield from _session_faults(table)
+        yield from _session_faults(table, own)
 
 
 # ---- conditions -----------------------------------------------------------------------------------------------------
 
 _GRAMMARS: Final[Mapping[ConditionKind, tuple[re.Pattern[str], str]]] = {
-    "vpc": (re.compile(r"(arn:aws[a-z-]*:ec2:[a-z0-9-]+:[0-9]{12}:vpc/)?vpc-[0-9a-f]{8,17}"), "vpc-0b8276c84697e7339"),
-    "org": (re.compile(r"o-[a-z0-9]{10,32}"), "o-a1b2c3d4e5"),
+    "vpc": (re.compile(r"(arn:aws[a-z-]*:ec2:[a-z0-9-]+:[0-9]{12}:vpc/)?vpc-[0-9a-f]{8,17}"), "vpc-ID"),
+    "org": (re.compile(r"o-[a-z0-9]{10,32}"), "o-ID"),
     "service": (
         re.compile(r"arn:aws[a-z-]*:vpc-lattice:[a-z0-9-]+:[0-9]{12}:service/svc-[0-9a-z]+"),
-        "arn:aws:vpc-lattice:us-east-1:111122223333:service/svc-0a40eebed65f8d69c",
+        "arn:aws:vpc-lattice:REGION:ACCOUNT:service/svc-ID",
     ),
     "network": (
         re.compile(r"arn:aws[a-z-]*:vpc-lattice:[a-z0-9-]+:[0-9]{12}:servicenetwork/sn-[0-9a-z]+"),
-        "arn:aws:vpc-lattice:us-east-1:111122223333:servicenetwork/sn-0bf3f2882e9cc805a",
+        "arn:aws:vpc-lattice:REGION:ACCOUNT:servicenetwork/sn-ID",
     ),
-    "jwt": (re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"), "corp"),
+    "jwt": (re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"), "letters, digits, - and _"),
 }
-"""Kind → its grammar, and an example."""
+"""Kind → its grammar, and its form."""
 
 
-def condition_faults(table: RuleTable, issuers: Collection[str]) -> Iterator[str]:
+def condition_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
     """Everything wrong with the further conditions of a rule, given the names of the map's issuers."""
-    for kind, (grammar, example) in _GRAMMARS.items():
+    for kind, (grammar, form) in _GRAMMARS.items():
         values = table.values(kind)
         if getattr(table, kind) is not None and not values:
-            yield f"{kind} is an empty list, which never holds. Fix: remove it, or write a value as in {example}"
-        for value in values:
+            fix = f"remove it, or write a value of the form {form}"
+            yield Fault(f"{kind} is an empty list, which never holds. Fix: {fix}", (kind,))
+        for index, value in enumerate(values):
             if grammar.fullmatch(value) is None:
-                yield f'{kind} "{value}" is not a valid value. Fix: write it as in {example}'
-    if table.jwt is not None and table.jwt not in issuers:
-        fix = f"write one of {', '.join(issuers)}" if issuers else f"add the table [jwt.{table.jwt}]"
-        yield f'jwt "{table.jwt}" is not an issuer of this map. Fix: {fix}'
+                path = (kind, index) if isinstance(getattr(table, kind), list) else (kind,)
+                yield Fault(f"{kind} {quoted(value)} is not a valid value. Fix: write it in the form {form}", path)
+    yield from _issuer_faults(table, own)
     anchors = [anchor.name for anchor in anchors_of(table)]
-    if table.deny and table.jwt is not None and anchors != ["jwt"]:
-        yield (
-            "jwt: a deny rule with this condition does not apply to a caller who leaves the token out. Fix: deny the "
-            "callers without it, or deny the issuer alone"
-        )
     for kind in _GRAMMARS:
         if anchors == [kind] and len(table.values(kind)) > 1:
-            yield f"{kind} is the anchor of this rule. Fix: write one value, and a rule for each of the others"
+            fix = "write one value, and a rule for each of the others"
+            yield Fault(f"{kind} is the anchor of this rule. Fix: {fix}", (kind,), given=tuple(WRITTEN_ANCHORS))
+
+
+def _issuer_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
+    if table.jwt is None:
+        return
+    if table.jwt not in own.issuers and _GRAMMARS["jwt"][0].fullmatch(table.jwt):
+        add = f"write one of {', '.join(own.issuers)}" if own.issuers else f"add the table [jwt.{table.jwt}]"
+        hint = suggestion(table.jwt, own.issuers, add)
+        yield Fault(f"jwt {quoted(table.jwt)} is not an issuer of this map{hint}", ("jwt",), given=("[jwt]",))
+    if table.deny and [anchor.name for anchor in anchors_of(table)] != ["jwt"]:
+        what = "jwt: a deny rule with this condition does not apply to a caller who leaves the token out"
+        fix = "deny the callers without it, or deny the issuer alone"
+        yield Fault(f"{what}. Fix: {fix}", ("jwt",), at_key=True, given=("deny", *WRITTEN_ANCHORS))
 
 
 def conditions_of(table: RuleTable) -> tuple[Condition, ...]:

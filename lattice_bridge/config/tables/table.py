@@ -1,16 +1,32 @@
 """The tables of a configuration file: their keys and types are checked, and faults name them as the file does.
 
-Rule: pydantic is used in this folder only, and only to read TOML. A table that does not fit is reported and left out,
-so that the faults of the others are found as well.
+Rule: pydantic is used in this folder only, and only to read TOML. It says which keys are wrong; the words are ours. A
+key that cannot be read does not hide the faults of the others, and no fault is only a consequence of another.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+import math
+import re
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lattice_bridge.config.words import listed, nearest, quoted, shown, suggestion
+from lattice_bridge.errors import Fault
+from lattice_bridge.message import is_tenant_id
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+Path = tuple[str | int, ...]
+
+
+SECRET: Final[dict[str, Any]] = {"writeOnly": True}
+"""Marks a string whose value no message may quote, in the words of JSON Schema."""
 
 
 class Table(BaseModel):
@@ -22,51 +38,330 @@ class Table(BaseModel):
 _Model = TypeVar("_Model", bound=Table)
 
 
-def fit(model: type[_Model], table: object, where: str, faults: list[str]) -> _Model | None:
-    """The table as `model`; None if it does not fit, with every reason added to `faults`."""
-    try:
-        return model.model_validate(table)
-    except ValidationError as error:
-        for found in error.errors(include_url=False, include_context=False):
-            # For a union, pydantic also names the branch that it tried. The file does not contain that step.
-            keys = [str(step) for step in found["loc"] if isinstance(step, int) or step in model.model_fields]
-            if found["type"] == "extra_forbidden":
-                faults.append(unknown_key(f"{where}: {found['loc'][-1]}", str(found["loc"][-1]), model.model_fields))
-            else:
-                is_no_table = found["type"] == "model_type"
-                fault = "is not a table. Fix: write it as in { key = … }" if is_no_table else found["msg"]
-                faults.append(": ".join([where, *keys, fault]))
-        return None
+class Reader:
+    """Reads the tables of one configuration, and collects their faults.
+
+    Attributes:
+        faults: every fault found.
+        unread_tables: tables that cannot be read, in brackets: `[jwt]`. Faults that follow from this are left out.
+    """
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self.unread_tables: set[str] = set()
+        self._unread: dict[Path, frozenset[str]] = {}
+
+    def add(self, where: str, path: Path, found: Iterable[Fault]) -> bool:
+        """Adds faults of the table at a path, except those that are consequences of keys that could not be read.
+
+        Returns:
+            Whether the table has no fault at all.
+        """
+        unread = self._unread.get(path, frozenset())
+        new = [fault for fault in found if not self._follows(fault, unread)]
+        self.faults += [fault.within(where, path) for fault in new]
+        return not new and not unread
+
+    def _follows(self, fault: Fault, unread: frozenset[str]) -> bool:
+        """Whether a fault is a consequence of something that could not be read."""
+        keys = {*map(str, (fault.path or ())[:1]), *fault.given}
+        return not (unread.isdisjoint(keys) and self.unread_tables.isdisjoint(keys))
+
+    def fit(self, model: type[_Model], table: object, where: str, path: Path) -> _Model | None:
+        """The table as `model`. A key that cannot be read has its default, or an empty value, and a fault; `add` then
+        leaves out the faults that follow from it. None if it is not a table."""
+        try:
+            return model.model_validate(table)
+        except ValidationError as error:
+            if not isinstance(table, Mapping):
+                self.faults.append(Fault(f"{where}: {_not_a_table(model, table, path)}", path))
+                return None
+            wrong = {str(found["loc"][0]) for found in error.errors(include_url=False, include_input=False)}
+        found_faults = list(_faults_of(model, table, wrong))
+        if not found_faults:  # a check of pydantic's without words of ours: what was refused never loads
+            keys = listed(wrong)
+            found_faults = [
+                Fault(f"{keys}: cannot be read. Fix: compare it with the output of `lattice-bridge schema`")
+            ]
+        self.faults += [fault.within(where, path) for fault in found_faults]
+        self._unread[path] = frozenset(wrong | {one for fault in found_faults for one in fault.given})
+        return model.model_construct(**_readable(model, table, wrong))
+
+    def each(self, model: type[_Model], value: object, name: str) -> dict[int, _Model]:
+        """An array of tables by index; each is named in faults by its `id` or the like, or else by its number."""
+        if not isinstance(value, list):
+            self.faults.append(Fault(f"{name}: {_not_an_array(name, value)}", (name,)))
+            self.unread_tables.add(f"[{name}]")
+            return {}
+        found = {
+            index: self.fit(model, table, f"{name} {label(table, index)}", (name, index))
+            for index, table in enumerate(value)
+        }
+        return {index: table for index, table in found.items() if table is not None}
+
+    def named(self, model: type[_Model], value: object, name: str) -> dict[str, _Model]:
+        """A table of tables, by name."""
+        if not isinstance(value, Mapping):
+            self.faults.append(Fault(f"{name}: {quoted(value)} is not a table. Fix: write [{name}]", (name,)))
+            self.unread_tables.add(f"[{name}]")
+            return {}
+        found = {key: self.fit(model, table, f"{name} {quoted(key)}", (name, key)) for key, table in value.items()}
+        return {key: table for key, table in found.items() if table is not None}
 
 
-def unknown_key(where: str, key: str, known: Iterable[str]) -> str:
+def label(table: object, index: int) -> str:
+    """The name of one table of an array in messages."""
+    for key in ("id", "path", "access_key"):
+        if isinstance(table, Mapping) and isinstance(table.get(key), str) and table[key]:
+            return quoted(table[key])
+    return f"number {index + 1}"
+
+
+def unknown_key(key: str, known: Iterable[str]) -> Fault:
     """The fault for an unknown key, with the nearest known one, or else all of them."""
-    near = difflib.get_close_matches(key, list(known), 1)
-    return f"{where}: unknown key; " + (
-        f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
+    names = list(known)
+    near = nearest(key, names)
+    hint = f"did you mean {near}?" if near else f"known keys: {listed(names)}"
+    return Fault(f"{shown(key)}: unknown key; {hint}", (key,), at_key=True, given=(near,) if near else ())
+
+
+def _not_a_table(model: type[Table], value: object, path: Path) -> str:
+    required = [name for name, field in model.model_fields.items() if field.is_required()]
+    body = f"{{ {', '.join(f'{name} = …' for name in required)} }}" if required else "{}"
+    if isinstance(path[-1], str) and len(path) == 1:
+        fix = f"[{path[0]}]"
+    else:
+        fix = f"{shown(path[-1])} = {body}" if isinstance(path[-1], str) else f"[[{path[0]}]]"
+    return f"{quoted(value)} is not a table. Fix: write {fix}"
+
+
+def _not_an_array(name: str, value: object) -> str:
+    what = f"[{name}] is one table" if isinstance(value, Mapping) else f"{quoted(value)} is not an array of tables"
+    return f"{what}. Fix: write [[{name}]], with two brackets"
+
+
+class OwnNames:
+    """Names in the map itself, so that an example in a message is the user's own. They are read when the first fault
+    asks for them.
+
+    Args:
+        tables: of the configuration, as it is written.
+    """
+
+    def __init__(self, tables: Mapping[str, Any]) -> None:
+        self._tables = tables
+        self._nearest: dict[str, str | None] = {}
+
+    @cached_property
+    def partition_and_account(self) -> tuple[str, str]:
+        """Those of the first ARN in a rule, or its first account; `aws` and `ACCOUNT` if there is none."""
+        accounts: list[str] = []
+        rules = self._tables.get("rule")
+        for table in rules if isinstance(rules, list) else ():
+            for value in table.values() if isinstance(table, Mapping) else ():
+                found = _OWN_ARN.match(value) if isinstance(value, str) else None
+                if found is not None:
+                    return found[1], found[2]
+                accounts += re.findall("^[0-9]{12}$", value) if isinstance(value, str) else ()
+        return "aws", next(iter(accounts), "ACCOUNT")
+
+    @cached_property
+    def tenants(self) -> list[str]:
+        """The names in `[tenants]`."""
+        tenants = self._tables.get("tenants")
+        return [name for name in tenants if is_tenant_id(name)] if isinstance(tenants, Mapping) else []
+
+    @cached_property
+    def issuers(self) -> list[str]:
+        """The names of the `[jwt.…]` tables, also of those with faults."""
+        issuers = self._tables.get("jwt")
+        return list(issuers) if isinstance(issuers, Mapping) else []
+
+    def tenant(self) -> str:
+        """A tenant of the map, in quotes."""
+        return quoted(self.tenants[0]) if self.tenants else '"…"'
+
+    def issuer(self) -> str:
+        """An issuer of the map, in quotes."""
+        return quoted(self.issuers[0]) if self.issuers else '"…"'
+
+    def nearest_tenant(self, word: str) -> str | None:
+        """The tenant that was probably meant. A word that many rules have is compared once."""
+        if word not in self._nearest:
+            self._nearest[word] = nearest(word, self.tenants)
+        return self._nearest[word]
+
+    def arn(self, kind: str, written: str, service: str = "iam") -> str:
+        """The ARN of a principal that was written in another form: with the account in it, or else that of the map."""
+        partition, account = self.partition_and_account
+        if found := _ANY_ARN.match(written):
+            partition, account = found[1], found[2]
+        elif found := re.search(r"(?<![0-9])[0-9]{12}(?![0-9])", written):
+            account = found[0]
+        arn = f"arn:{partition}:{service}::{account}:{kind}"
+        if kind == "root":
+            return arn
+        resource = written.rpartition(":")[2]
+        parts = [_NOT_A_NAME.sub("", part) for part in resource.split("/")]
+        if parts[0] in ("role", "assumed-role", "user", "federated-user") and len(parts) > 1:
+            parts = parts[1:2] if parts[0] == "assumed-role" else parts[-1:]
+        return f"{arn}/{parts[-1] or 'NAME'}"
+
+
+_OWN_ARN: Final = re.compile(r"arn:(aws[a-z-]*):(?:iam|sts)::([0-9]{12}):")
+_ANY_ARN: Final = re.compile(r"arn:(aws[a-z-]*):[a-z-]*:[^:]*:([0-9]{12}):")
+_NOT_A_NAME: Final = re.compile(r"[^A-Za-z0-9_+=,.@-]")
+
+
+# ---- keys -----------------------------------------------------------------------------------------------------------
+
+
+def _faults_of(model: type[Table], table: Mapping[str, Any], wrong: Iterable[str]) -> Iterator[Fault]:
+    """The faults of the wrong keys of a table, in the order of the file; a missing key comes last."""
+    unknown = {key: unknown_key(key, model.model_fields) for key in table if key not in model.model_fields}
+    meant = {key for fault in unknown.values() for key in fault.given}
+    for key in table:
+        if key in unknown:
+            yield unknown[key]
+        elif key in wrong:
+            field = model.model_fields[key]
+            if field.json_schema_extra == SECRET:
+                yield Fault(f'{key}: is not a string. Fix: write {key} = "…"', (key,))
+            else:
+                yield from (_at(key, fault) for fault in _value_faults(key, field, table[key]))
+    for key, field in model.model_fields.items():
+        if field.is_required() and key not in table and key not in meant:
+            kind = '["…"]' if get_origin(field.annotation) is list else '"…"'
+            purpose = f": {_phrase(field.description)}" if field.description else ""
+            yield Fault(f"has no {key}{purpose}. Fix: write {key} = {kind}", given=(key,))
+
+
+def _phrase(description: str) -> str:
+    """A description as the end of a sentence."""
+    first, rest = description[:2], description[2:].rstrip(".")
+    return (first.lower() if first[1:].islower() or first[1:] == " " else first) + rest
+
+
+def _at(key: str, fault: Fault) -> Fault:
+    return fault._replace(text=f"{key}: {fault.text}", path=(key, *(fault.path or ())))
+
+
+def _readable(model: type[Table], table: Mapping[str, Any], wrong: set[str]) -> dict[str, Any]:
+    """The values that can be read, and an empty one for each required key that cannot."""
+    kept = {key: table[key] for key in model.model_fields if key in table and key not in wrong}
+    for key, value in kept.items():
+        kinds = _kinds(model.model_fields[key])
+        if _is_table(kinds[0]):
+            kept[key] = kinds[0].model_validate(value)
+        elif get_origin(kinds[0]) is tuple:
+            kept[key] = tuple(value)
+    empty = {
+        key: [] if get_origin(field.annotation) is list else ""
+        for key, field in model.model_fields.items()
+        if field.is_required() and key not in kept
+    }
+    return {**kept, **empty}
+
+
+# ---- values ---------------------------------------------------------------------------------------------------------
+
+_STRING_LIST: Final = "a list of strings"
+
+
+def _kinds(field: FieldInfo) -> list[Any]:
+    """The types that a key accepts, without None."""
+    annotation = field.annotation
+    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    return [option for option in options if option is not types.NoneType]
+
+
+def _is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Table)
+
+
+def _value_faults(key: str, field: FieldInfo, value: object) -> Iterator[Fault]:
+    """What is wrong with the value of a key that pydantic refused."""
+    kinds = _kinds(field)
+    lists = [kind for kind in kinds if get_origin(kind) in (list, tuple)]
+    if lists and isinstance(value, list):
+        yield from _element_faults(get_args(lists[0])[0], value)
+    elif _is_table(kinds[0]) and isinstance(value, Mapping):
+        reader = Reader()
+        reader.fit(kinds[0], value, "", ())
+        yield from (fault._replace(text=fault.text.removeprefix(": ")) for fault in reader.faults)
+    elif get_origin(kinds[0]) is dict and isinstance(value, Mapping):
+        for name, entry in value.items():
+            if not isinstance(entry, Mapping):
+                yield Fault(f"{shown(name)}: {quoted(entry)} is not a table. Fix: write {shown(name)} = {{}}", (name,))
+    else:
+        yield Fault(_wrong_value(key, kinds, field, value))
+
+
+def _element_faults(kind: Any, value: list[Any]) -> Iterator[Fault]:
+    for index, element in enumerate(value):
+        if get_origin(kind) is Literal:
+            if not isinstance(element, str) or element not in get_args(kind):
+                yield Fault(_not_one_of(element, get_args(kind)), (index,))
+        elif not isinstance(element, str):
+            yield Fault(f"{quoted(element)} is not a string. Fix: {_string_fix(element)}", (index,))
+
+
+def _wrong_value(key: str, kinds: list[Any], field: FieldInfo, value: object) -> str:
+    if get_origin(kinds[0]) is Literal:
+        return _not_one_of(value, get_args(kinds[0]))
+    if _is_table(kinds[0]):
+        return _not_a_table(kinds[0], value, ("", key))
+    if bool in kinds:
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            return f"{quoted(value)} is a string. Fix: write {key} = {value.lower()}, without quotes"
+        return f"{quoted(value)} is neither true nor false. Fix: write {key} = true or {key} = false"
+    if float in kinds:
+        return _wrong_number(key, field, value)
+    if str in kinds:
+        return _wrong_string(key, kinds, field, value)
+    if get_origin(kinds[0]) is dict:
+        return f"{quoted(value)} is not a table. Fix: write {key} = {{}}"
+    brackets = f"{key} = [{quoted(value)}]" if isinstance(value, str) else f'{key} = ["…"]'
+    return f"{quoted(value)} is not {_STRING_LIST}. Fix: write {brackets}"
+
+
+def _not_one_of(value: object, accepted: tuple[str, ...]) -> str:
+    hint = suggestion(value, accepted) if isinstance(value, str) else f". Fix: write one of {listed(accepted)}"
+    fix = "" if hint.startswith(".") else f" Accepted: {listed(accepted)}"
+    return f"{quoted(value)} is not an accepted value{hint}{fix}"
+
+
+def _wrong_number(key: str, field: FieldInfo, value: object) -> str:
+    low, high = (
+        next((getattr(one, name) for one in field.metadata if hasattr(one, name)), None) for name in ("ge", "le")
     )
+    between = f"from {low:g} to {high:g}" if low is not None and high is not None else ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{quoted(value)} is not a number {between}. Fix: write one in this range"
+    try:
+        number = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        number = math.nan
+    if math.isfinite(number):
+        return f"{quoted(value)} is a string. Fix: write {key} = {number:g}, without quotes"
+    return f"{quoted(value)} is not a number. Fix: write one {between}, without quotes"
 
 
-def fit_each(model: type[_Model], value: object, name: str, faults: list[str]) -> list[_Model]:
-    """An array of tables; each is named in faults by its `id` or `path`, or else by its number."""
-    if not isinstance(value, list):
-        faults.append(f"{name}: is not an array of tables. Fix: write [[{name}]], with two brackets")
-        return []
-    found = [fit(model, table, f"{name} {_label(table, number)}", faults) for number, table in enumerate(value, 1)]
-    return [table for table in found if table is not None]
+def _wrong_string(key: str, kinds: list[Any], field: FieldInfo, value: object) -> str:
+    if isinstance(value, str):
+        most = next((one.max_length for one in field.metadata if getattr(one, "max_length", None)), None)
+        if not value:
+            purpose = f": {_phrase(field.description)}" if field.description else ""
+            return f'"" is empty{purpose}. Fix: write {key} = "…"'
+        return f"has {len(value)} characters. Fix: write {most} at most"
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+        return f"{quoted(value)} is a list. Fix: write {key} = {quoted(value[0])}, without brackets"
+    what = f"neither a string nor {_STRING_LIST}" if len(kinds) > 1 else "not a string"
+    return f"{quoted(value)} is {what}. Fix: {_string_fix(value, key)}"
 
 
-def fit_named(model: type[_Model], value: object, name: str, faults: list[str]) -> dict[str, _Model]:
-    """A table of tables, by name."""
-    if not isinstance(value, Mapping):
-        faults.append(f"{name}: is not a table. Fix: write [{name}]")
-        return {}
-    found = {key: fit(model, table, f"{name}: {key}", faults) for key, table in value.items()}
-    return {key: table for key, table in found.items() if table is not None}
-
-
-def _label(table: object, number: int) -> str:
-    for key in ("id", "path"):
-        if isinstance(table, Mapping) and isinstance(table.get(key), str):
-            return f'"{table[key]}"'
-    return f"number {number}"
+def _string_fix(value: object, key: str | None = None) -> str:
+    if isinstance(value, Mapping | list):
+        return "write one string, in quotes"
+    written = quoted(str(value).lower() if isinstance(value, bool) else str(value))
+    return f"write {f'{key} = ' if key else ''}{written}, in quotes"

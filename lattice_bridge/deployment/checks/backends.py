@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.config.options import Backend
+from lattice_bridge.config.words import nearest
 from lattice_bridge.deployment.checks.invokers import ONLY_AT_CREATION, WRITE_TENANCY
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
@@ -22,11 +23,13 @@ from lattice_bridge.deployment.checks.stack import (
     TemplateFinding,
     alias_fix,
     finding,
+    has_name,
     has_tenancy,
     is_function,
     is_generated,
     is_logical_id,
     maps_in,
+    name_of,
     parse_reference,
     part_of,
     resources_of,
@@ -50,6 +53,7 @@ def backend_findings(stack: Stack) -> Iterator[TemplateFinding]:
         name = parse_reference(backend.function)
         if name is None:
             continue
+        yield from _misspelt(name, backend, stack)
         for function in stack.functions:
             yield from _name(function, name, backend)
             if is_function(name, function, stack.template):
@@ -57,6 +61,23 @@ def backend_findings(stack: Stack) -> Iterator[TemplateFinding]:
                 yield from _alias(function, name, backend, stack.template)
                 yield from _backend_timeout(function, backend)
                 yield from _failures(function, name, backend, stack.template)
+
+
+_MISSPELT: Final = 0.85
+"""The least similarity of a misspelt name. A name that is less similar may be that of a function of another stack."""
+
+
+def _misspelt(name: FunctionReference, backend: Backend, stack: Stack) -> Iterator[TemplateFinding]:
+    """A warning for a function that the template does not have, if it has one whose name is nearly the same."""
+    functions = {name_of(function): function for function in stack.functions if has_name(function)}
+    named = name.name in functions or any(is_logical_id(name, function) for function in stack.functions)
+    if named or any(is_function(name, function, stack.template) for function in stack.functions):
+        return
+    near = nearest(name.name, functions, _MISSPELT)
+    if near is not None:
+        actual = f'bridge.toml has "{backend.function}", and the template has no such function, but "{near}"'
+        expected = "If the function does not exist in another stack either, every request is a 500 (function_not_found)"
+        yield warning(functions[near].id, actual, expected, f'if it is meant, write "{near}"')
 
 
 def _name(function: Resource, name: FunctionReference, backend: Backend) -> Iterator[TemplateFinding]:

@@ -25,7 +25,16 @@ _MAX_DIGITS: Final = 4300
 
 
 class BadTemplate(Exception):
-    """The template cannot be read, or refers to something that does not exist. The message contains the place."""
+    """The template cannot be read, or refers to something that does not exist. The message contains the place.
+
+    Attributes:
+        line, column: of the fault in the file, counted from 1; both are 1 if they are not known.
+    """
+
+    def __init__(self, text: str, line: int = 1, column: int = 1) -> None:
+        super().__init__(text)
+        self.line = line
+        self.column = column
 
 
 @contextmanager
@@ -82,9 +91,11 @@ def read_yaml(text: str, place: str) -> Any:
         _weigh(node, {})
         return None if node is None else loader.construct_document(node)
     except _Refused as error:
-        raise BadTemplate(f"{place}: line {error.line}: {error}") from error
+        raise BadTemplate(f"{place}: line {error.line}: {error}", error.line, error.column) from error
     except yaml.YAMLError as error:
-        raise BadTemplate(f"{place}: not YAML: {' '.join(str(error).split())}") from error
+        mark = getattr(error, "problem_mark", None)
+        at = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        raise BadTemplate(f"{place}: not YAML: {' '.join(str(error).split())}", *at) from error
     except (ValueError, ArithmeticError, LookupError, TypeError) as error:  # `!!int ''`, `!!bool maybe`, `1:1:…:1.0`
         raise BadTemplate(f"{place}: a value is malformed: {error}") from error
     except RecursionError as error:
@@ -96,14 +107,21 @@ class _Refused(Exception):
 
     def __init__(self, text: str, node: yaml.Node) -> None:
         super().__init__(text)
-        self.line = node.start_mark.line + 1
+        self.line, self.column = _place(node)
 
 
-def lines_of(text: str) -> dict[str, int]:
-    """The line of each resource, rule and condition by name, counted from 1. The text has to be readable."""
+def places_of(text: str) -> dict[str, tuple[int, int]]:
+    """The line and column of each section, resource, rule and condition by name, counted from 1. The text has to be
+    readable."""
     sections = _entries(_Loader(_without_tabs(text)).get_single_node())
-    found = (sections[name][1] for name in ("Conditions", "Rules", "Resources") if name in sections)
-    return {name: key.start_mark.line + 1 for section in found for name, (key, _) in _entries(section).items()}
+    places = {name: _place(key) for name, (key, _) in sections.items()}
+    for section in (sections[name][1] for name in ("Conditions", "Rules", "Resources") if name in sections):
+        places |= {name: _place(key) for name, (key, _) in _entries(section).items()}
+    return places
+
+
+def _place(node: yaml.Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
 
 
 def _entries(node: yaml.Node | None) -> dict[str, tuple[yaml.Node, yaml.Node]]:

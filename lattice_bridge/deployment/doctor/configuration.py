@@ -67,7 +67,7 @@ def _spellings(document: Document, folder: Path) -> dict[_Key, str]:
     if document.compiled is not None:
         return {}
     names: dict[_Key, str] = {}
-    for table in read_map(document.tables, folder).written:
+    for table in read_map(document, folder).written:
         for text in (table.role, table.user):
             if text and not text.endswith("*"):
                 try:

@@ -108,16 +108,17 @@ def lambda_api(
             return Response(status_code=STATUS[invoke_request.type])
         return _response(result, with_log=request.headers.get("x-amz-log-type") == "Tail")
 
-    async def not_found(request: Request) -> Response:
-        message = f"{request.method} {request.url.path}: this local API has Invoke only"
-        return _error(LambdaError(404, "UnknownOperationException", message))
-
     return Starlette(
         routes=[
             Route("/2015-03-31/functions/{function:path}/invocations", invoke, methods=["POST"]),
-            Route("/{path:path}", not_found, methods=["GET", "POST", "PUT", "DELETE", "PATCH"]),
+            Route("/{path:path}", _not_found, methods=["GET", "POST", "PUT", "DELETE", "PATCH"]),
         ]
     )
+
+
+async def _not_found(request: Request) -> Response:
+    message = f"{request.method} {request.url.path}: this local API has Invoke only"
+    return _error(LambdaError(404, "UnknownOperationException", message))
 
 
 def _authenticate(request: Request, digest: str, region: str, now: datetime) -> None:

@@ -103,11 +103,12 @@ def _read(bridge: Function) -> BridgeConfiguration:
             function=location.function,
             folder=location.folder,
             region=location.region,
+            name=location.name,
         )
-        document = parse_document(text)
+        document = parse_document(text, name=location.name)
         issuers = issuers_of(document, location.folder)
     except BridgeError as error:
-        faults = error.faults if isinstance(error, InvalidMap) else (error.detail,)
+        faults = error.messages if isinstance(error, InvalidMap) else (error.detail,)
         return BridgeConfiguration(bridge, address, file, faults=tuple(faults))
     return BridgeConfiguration(bridge, address, file, settings, document, issuers)
 
@@ -130,7 +131,7 @@ def issuers_of(document: Document, folder: Path) -> tuple[IssuerSettings, ...]:
         return ()
     if document.compiled is not None:
         return map_of(document.compiled)[0].issuers
-    return read_map(document.tables, folder).around.issuers
+    return read_map(document, folder).around.issuers
 
 
 def with_key_files(document: Document, folder: Path, files: Mapping[str, str]) -> str:

@@ -33,7 +33,7 @@ MARKER: Final = ".lattice-bridge-stack"
 """File in each stack's folder. A folder without it does not belong to a stack: its name may be a coincidence."""
 
 SHARED: Final = "shared"
-"""Folder in each stack's folder, for the stack's own files."""
+"""Folder in each stack's folder, for the stack's own files. Every environment can read it, if it contains something."""
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _PROBE_TIMEOUT: Final = 10.0
@@ -66,14 +66,10 @@ class Storage:
     Args:
         folder: of the stack.
         plan: with the code of all functions in folders.
-
-    Attributes:
-        shared: a folder for the stack's own files. Every environment can read it, if it contains something.
     """
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder = folder
-        self.shared = folder / SHARED
         self.keep(plan)
         self._spared = {os.path.realpath(path) for path in (*_working_directory(), *_needed(plan)) if path}
         self._obstacle = _obstacle(plan, str(folder.parent))
@@ -81,8 +77,9 @@ class Storage:
 
     def keep(self, plan: Plan) -> None:
         """Keeps what the functions of another plan need visible, for the environments that start from now on."""
-        shared = [str(self.shared)] if self.shared.is_dir() and any(self.shared.iterdir()) else []
-        self._kept = tuple(_outermost((*shared, *_needed(plan))))
+        shared = self._folder / SHARED
+        own = [str(shared)] if shared.is_dir() and any(shared.iterdir()) else []
+        self._kept = tuple(_outermost((*own, *_needed(plan))))
 
     async def probe(self) -> str | None:
         """Tests whether this machine allows each process a `/tmp` of its own. Environments wait for the result.

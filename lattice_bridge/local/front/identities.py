@@ -5,16 +5,20 @@ Rule: these keys open nothing but this machine's stack. Real credentials do not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from lattice_bridge.config.document import parse_toml
+from lattice_bridge.config.positions import located
 from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
-from lattice_bridge.errors import InvalidMap
+from lattice_bridge.config.tables.table import SECRET, OwnNames, Reader, Table, label, unknown_key
+from lattice_bridge.config.words import quoted
+from lattice_bridge.errors import Fault, InvalidMap
 from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
 from lattice_bridge.local.front.lattice import Signer
 from lattice_bridge.message import X509
@@ -33,7 +37,7 @@ SESSION_NAME: Final = "[A-Za-z0-9_+=,.@-]{2,64}"
 
 
 class BadIdentities(Exception):
-    """identities.toml cannot be used. The message names the entry."""
+    """identities.toml cannot be used. The message has a line for each fault, with its place and its entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,34 +70,28 @@ class Identity:
         return Signer(in_session, session, self.org, self.x509, self.arn)
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _X509Table(Table):
+    issuer_ou: str | None = None
+    san_dns: str | None = None
+    san_name_cn: str | None = None
+    san_uri: str | None = None
+    subject_cn: str | None = None
 
 
-# V1's identity header can contain visible ASCII and spaces. `;` is excluded: how Lattice escapes it was never captured.
-# (pydantic's `$` matches only at the end, unlike Python's.)
-_Text = Annotated[str, Field(pattern=r"^[ -:<-~]{1,512}$")]
+class _IdentityTable(Table):
+    access_key: str = Field(description="The first part of curl's --user KEY:SECRET.")
+    secret_key: str = Field(description="The second part of curl's --user KEY:SECRET.", json_schema_extra=SECRET)
+    principal: str = Field(description="The ARN of a role, a session or a user.")
+    session: str = Field(default=SESSION, description="The session's name, if the request names none.")
+    org: str | None = Field(default=None, description="The organisation.")
+    x509: _X509Table | None = Field(default=None, description="What IAM Roles Anywhere reads from a certificate.")
 
 
-class _X509(_Table):
-    issuer_ou: _Text | None = None
-    san_dns: _Text | None = None
-    san_name_cn: _Text | None = None
-    san_uri: _Text | None = None
-    subject_cn: _Text | None = None
-
-
-class _Identity(_Table):
-    access_key: Annotated[str, Field(pattern="^[A-Za-z0-9]{4,128}$")]
-    secret_key: Annotated[str, Field(min_length=1)]
-    principal: str
-    session: Annotated[str, Field(pattern=f"^{SESSION_NAME}$")] = SESSION
-    org: Annotated[str, Field(pattern=r"^o-[a-z0-9]{10,32}$")] | None = None
-    x509: _X509 | None = None
-
-
-class _File(_Table):
-    identity: list[_Identity] = []
+_ACCESS_KEY: Final = re.compile(r"[A-Za-z0-9]{4,128}")
+_ORG: Final = re.compile(r"o-[a-z0-9]{10,32}")
+_VISIBLE: Final = re.compile(r"[ -:<-~]{1,512}")
+"""V1's identity header can contain visible ASCII and spaces. `;` is excluded: how Lattice escapes it was never
+captured."""
 
 
 DEFAULT_IDENTITIES: Final = """
@@ -119,26 +117,15 @@ def read_identities(path: Path | None) -> Mapping[str, Identity]:
         path: of identities.toml; None for the default ones.
 
     Raises:
-        BadIdentities: not readable, not TOML, or an entry that cannot sign.
+        BadIdentities: not readable, not TOML, or entries that cannot sign: with every fault found.
     """
     try:
         text = DEFAULT_IDENTITIES if path is None else read_regular_text(path, MAX_BYTES)
-        tables = _File.model_validate(parse_toml(text)).identity
+        return _parsed(text, str(path))
     except BadFile as error:
         raise BadIdentities(str(error)) from error
     except InvalidMap as error:
-        raise BadIdentities(f"{path}: {error.detail}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BadIdentities(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    identities: dict[str, Identity] = {}
-    for table in tables:
-        if table.access_key in identities:
-            raise BadIdentities(
-                f"{path}: two identities have the access key {table.access_key}. Fix: give each its own"
-            )
-        identities[table.access_key] = _identity(table)
-    return identities
+        raise BadIdentities("\n".join(error.messages)) from error
 
 
 def stack_identities(path: Path | None, named: Mapping[str, Identity]) -> dict[str, Identity]:
@@ -159,11 +146,51 @@ def stack_identities(path: Path | None, named: Mapping[str, Identity]) -> dict[s
     return {**first, **{key: identity for key, identity in second.items() if key not in first}}
 
 
-def _identity(table: _Identity) -> Identity:
+def _parsed(text: str, name: str) -> Mapping[str, Identity]:
+    tables, reader = parse_toml(text, name), Reader()
+    reader.faults += [unknown_key(key, ["identity"]) for key in tables if key != "identity"]
+    written = reader.each(_IdentityTable, tables.get("identity", []), "identity")
+    seen: set[str] = set()
+    for index, table in written.items():
+        is_repeated = table.access_key in seen
+        where = f"identity {label(tables['identity'][index], index)}"
+        reader.add(where, ("identity", index), _faults_of(table, is_repeated=is_repeated))
+        seen.add(table.access_key)
+    if reader.faults:
+        raise InvalidMap(located(reader.faults, text), name)
+    return {table.access_key: _identity(table) for table in written.values()}
+
+
+def _faults_of(table: _IdentityTable, *, is_repeated: bool) -> Iterator[Fault]:
+    """Everything wrong with one entry. A message never quotes the secret key."""
+    if _ACCESS_KEY.fullmatch(table.access_key) is None:
+        fix = "write 4 to 128 letters and digits"
+        yield Fault(f"access_key {quoted(table.access_key)} is not an access key. Fix: {fix}", ("access_key",))
+    if is_repeated:
+        yield Fault("two identities have this access key. Fix: give each its own", ("access_key",))
+    if not table.secret_key:
+        yield Fault("secret_key is empty. Fix: write any string; it opens nothing but this stack", ("secret_key",))
     try:
-        principal = parse_arn(table.principal)
+        parse_arn(table.principal)
     except BadPrincipal as error:
-        raise BadIdentities(f"identity {table.access_key}: {table.principal}: {error.detail}") from error
+        example = OwnNames({"rule": [{"role": table.principal}]}).arn("role", table.principal)
+        what = f"principal {quoted(table.principal)}: {error.detail}"
+        yield Fault(f"{what}. Fix: write it as IAM does, as in {example}", ("principal",))
+    if re.fullmatch(SESSION_NAME, table.session) is None:
+        fix = "write 2 to 64 of A-Z a-z 0-9 _ + = , . @ -"
+        yield Fault(f"session {quoted(table.session)} is not a session name. Fix: {fix}", ("session",))
+    if table.org is not None and _ORG.fullmatch(table.org) is None:
+        fix = "write o- and 10 to 32 lower-case letters and digits"
+        yield Fault(f"org {quoted(table.org)} is not the id of an organisation. Fix: {fix}", ("org",))
+    for key, value in (table.x509.model_dump() if table.x509 else {}).items():
+        if value is not None and _VISIBLE.fullmatch(value) is None:
+            what = f"x509: {key} {quoted(value)} is not a value that Lattice sends"
+            yield Fault(f"{what}. Fix: write 1 to 512 visible characters of ASCII without ;", ("x509", key))
+
+
+def _identity(table: _IdentityTable) -> Identity:
+    """The signer of an entry without faults."""
+    principal = parse_arn(table.principal)
     x509 = X509(**table.x509.model_dump()) if table.x509 else None
     session = principal.session or table.session
     of_session = principal.kind == "assumed-role"

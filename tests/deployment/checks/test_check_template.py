@@ -302,6 +302,18 @@ def test_command_checks_map_and_template() -> None:
     assert "bridge.toml: 2 rules, 3 tenants, 3 tests: no errors" in result.output
 
 
+@pytest.mark.parametrize(
+    ("written", "is_near"), [("ordrs", True), ("Orders", True), ("billing", False), ("orders", False)]
+)
+def test_backend_with_nearly_the_name_of_a_function_is_a_warning(written: str, *, is_near: bool) -> None:
+    found = [
+        one
+        for one in orders(edited("orders.yaml", []), map_edits=[['function = "orders"', f'function = "{written}"']])
+        if "has no such function" in one.text
+    ]
+    assert [(one.level, one.fix) for one in found] == [("warning", 'if it is meant, write "orders"')] * is_near
+
+
 def test_open_service_is_accepted_with_unsigned() -> None:
     template = ["--template", str(ROOT / "template.yaml"), "--parameter", "AuthType=NONE"]
     refused = check(*template)
@@ -313,8 +325,11 @@ def test_json_finding_has_all_fields(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text(changed(MISTAKES[0]), encoding="utf-8")
     result = check("--template", str(tmp_path / "t.yaml"), "--format", "json")
     (found,) = [one for one in json.loads(result.output) if one["level"] == "error"]
-    assert (result.exit_code, set(found)) == (1, {"file", "level", "subject", "text", "actual", "expected", "fix"})
+    fields = {"file", "level", "subject", "text", "line", "column", "actual", "expected", "fix"}
+    assert (result.exit_code, set(found)) == (1, fields)
     assert found["file"] == str(tmp_path / "t.yaml")
+    line = (tmp_path / "t.yaml").read_text(encoding="utf-8").splitlines()[found["line"] - 1]
+    assert line[found["column"] - 1 :] == f"{found['subject']}:"
 
 
 def written(folder: Path, text: str, name: str = "t.yaml") -> str:

@@ -72,7 +72,7 @@ def test_zip_is_unpacked_read_only(tmp_path: Path) -> None:
     ],
 )
 def test_unsafe_entry_is_refused(tmp_path: Path, entries: list[tuple[ZipInfo, str]], message: str) -> None:
-    """Trap G8: a template that someone sends names a zip that writes into the developer's home."""
+    """A template that someone sends names a zip that writes into the developer's home."""
     with pytest.raises(BadArchive) as caught:
         unpack(zipped(tmp_path, *entries), tmp_path / "code")
     assert message in str(caught.value)

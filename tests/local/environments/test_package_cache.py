@@ -111,7 +111,7 @@ def test_leftovers_of_a_killed_stack_are_removed_later(tmp_path: Path) -> None:
 
 
 def test_cache_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
-    """Trap G8: its packages run with the rights of the person who starts the stack."""
+    """Its packages run with the rights of the person who starts the stack."""
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache").chmod(0o777)
     with pytest.raises(BadCache, match="Fix: set XDG_CACHE_HOME to a folder of your own"):
@@ -134,7 +134,7 @@ def test_cache_is_where_the_xdg_specification_has_it() -> None:
 
 
 def test_error_lines_contain_no_password() -> None:
-    """Trap G3: the URL of a private index often contains a token."""
+    """The URL of a private index often contains a token."""
     output = "Collecting x\nERROR: Could not fetch https://user:s3cret@pip.example.com/simple/x\n  note: more\n"
     assert error_lines(output) == "ERROR: Could not fetch https://pip.example.com/simple/x"
 

@@ -43,7 +43,7 @@ def test_event_and_reply_are_read_by_the_testing_kit(tmp_path: Path) -> None:
 
 
 def test_no_other_user_can_read_a_recording(tmp_path: Path) -> None:
-    """Trap G8: bodies may be personal."""
+    """Bodies may be personal."""
     recorded(tmp_path / "new", result({}))
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "new").iterdir()} == {0o600}
@@ -114,7 +114,7 @@ def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_header_with_a_credential_is_left_out(header: tuple[str, str]) -> None:
-    """Trap G3: a recording is committed as a test case."""
+    """A recording is committed as a test case."""
     request = HttpRequest("GET", "/", [("accept", "*/*"), header, ("x-tenant-id", "blue")])
     assert without_credentials(request).headers == [("accept", "*/*"), ("x-tenant-id", "blue")]
 
@@ -127,7 +127,7 @@ def test_header_with_a_credential_is_left_out(header: tuple[str, str]) -> None:
     ],
 )
 def test_query_parameter_with_a_credential_is_left_out(parameter: str) -> None:
-    """Trap G3: also under an encoded name."""
+    """Also under an encoded name."""
     assert without_credentials(HttpRequest("GET", f"/a?x=1&{parameter}&y", [])).target == "/a?x=1&y"
     assert without_credentials(HttpRequest("GET", f"/a?{parameter}", [])).target == "/a"
 
@@ -139,7 +139,6 @@ def test_other_query_stays_as_sent(target: str) -> None:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_recorded_event_contains_no_credential_anywhere(tmp_path: Path, version: int) -> None:
-    """Trap G3."""
     headers = [("authorization", "sEcret"), ("cookie", "sEcret"), ("x-any", f"Bearer {TOKEN}")]
     request = HttpRequest("GET", "/a?X-Amz-Signature=sEcret&b=1", headers)
     write = event_v1 if version == 1 else event_v2

@@ -225,10 +225,10 @@ def test_target_group_is_chosen_by_weight() -> None:
     ("text", "message"),
     [
         ("[[identity]", "not TOML"),
-        ("[[identity]]\naccess_key = 'AAAA'\nprincipal = 'x'", "secret_key: Field required"),
-        ("[[identity]]\naccess_key = 'AAAA'\nsecret_key = 's'\nprincipal = 'x'", "AAAA: x: the principal is not"),
-        (2 * f"[[identity]]\naccess_key='AAAA'\nsecret_key='s'\nprincipal='{USER}'\n", "two identities"),
-        ("[[identity]]\naccess_key='AAAA'\nsecret_key='s'\nprincipal='p'\nrole='r'", "role: Extra inputs"),
+        ("[[identity]]\naccess_key = 'AAAA'\nprincipal = 'x'", "has no secret_key"),
+        ("[[identity]]\naccess_key='AAAA'\nsecret_key='s'\nprincipal='x'", '"AAAA": principal "x": the principal is'),
+        (2 * f"[[identity]]\naccess_key='AAAA'\nsecret_key='s'\nprincipal='{USER}'\n", "two identities have this"),
+        ("[[identity]]\naccess_key='AAAA'\nsecret_key='s'\nprincipal='p'\nrole='r'", "role: unknown key; known keys: "),
     ],
 )  # fmt: skip
 def test_malformed_identity_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -237,3 +237,26 @@ def test_malformed_identity_is_refused(tmp_path: Path, text: str, message: str) 
     with pytest.raises(BadIdentities) as caught:
         read_identities(path)
     assert message in str(caught.value)
+
+
+def test_every_fault_of_identities_is_named_with_its_place_and_without_its_secret(tmp_path: Path) -> None:
+    path = tmp_path / "identities.toml"
+    path.write_text(
+        "[[identity]]\naccess_key = 'A-A'\nsecret_key = 12345\nprincipal = 'batch'\nsesion = 'x'\n"
+        f"[[identity]]\naccess_key = 'BBBB'\nsecret_key = ''\nprincipal = '{USER}'\norg = 'x'\n"
+        "x509 = { san_uri = 'a;b', sanuri = 1 }\n"
+        "[[identities]]\n"
+    )
+    with pytest.raises(BadIdentities) as caught:
+        read_identities(path)
+    lines = str(caught.value).splitlines()
+    assert [line.removeprefix(f"{path}:").partition(". Fix")[0] for line in lines] == [
+        '2:14: identity "A-A": access_key "A-A" is not an access key',
+        '3:14: identity "A-A": secret_key: is not a string',
+        '4:13: identity "A-A": principal "batch": the principal is not an IAM or STS ARN with a 12-digit account',
+        '5:1: identity "A-A": sesion: unknown key; did you mean session?',
+        '8:14: identity "BBBB": secret_key is empty',
+        '10:7: identity "BBBB": org "x" is not the id of an organisation',
+        '11:27: identity "BBBB": x509: sanuri: unknown key; did you mean san_uri?',
+        "12:3: identities: unknown key; did you mean identity?",
+    ]
