@@ -13,8 +13,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -23,19 +23,18 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.cli.local_problems import problems
-from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.local.definition import Definition, read_definition, reread
 from lattice_bridge.local.environments.archive import BadArchive
 from lattice_bridge.local.environments.dependencies import BadDependencies, choose, provide
 from lattice_bridge.local.environments.package_cache import PackageCache, cache_folder
 from lattice_bridge.local.environments.package_cache import install as pip_install
 from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_marked, stack_mark
-from lattice_bridge.local.front.identities import BadIdentities, Identity, read_identities
+from lattice_bridge.local.front.identities import BadIdentities
 from lattice_bridge.local.front.recorder import BadRecording
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import Plan
-from lattice_bridge.local.plan.reader import read_plan
 from lattice_bridge.local.stack import LAMBDA_PORT, Options, Stack, serve
 from lattice_bridge.local.web.server import PortTaken
 
@@ -70,7 +69,8 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
 @click.option(
     "--identities",
     type=click.Path(path_type=Path),
-    help="Identities that may sign requests. Default: identities.toml beside the template, or else two built-in ones.",
+    help="Identities that may sign requests, beside those that the map names. Default: identities.toml beside the "
+    "template.",
 )
 @click.option(
     "--event-version",
@@ -99,7 +99,7 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
     help="Write the event and the reply of each request into DIR, without credentials.",
 )
 @click.option("--no-install", is_flag=True, help="Do not install the packages that functions list.")
-@click.option("--reload", is_flag=True, help="Restart environments after their code has changed.")
+@click.option("--reload", is_flag=True, help="Follow changes of code, packages, template, identities and maps.")
 @click.option("--json-logs", is_flag=True, help="Print one JSON object a line, for programs.")
 @click.option("--plan", "plan_only", is_flag=True, help="Print the functions and routes, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON.")
@@ -125,25 +125,41 @@ def local(
     if as_json and not plan_only:
         raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    version = VERSIONS[event_version]
+    read = partial(read_definition, template, _pairs(parameters), region, identities=identities, event_version=version)
     try:
-        plan = read_plan(read_template(template, _pairs(parameters), region), event_version=VERSIONS[event_version])
-        beside = template.resolve().parent / "identities.toml"
-        signers = read_identities(identities or (beside if beside.exists() else None))
+        definition = read()
     except (BadTemplate, BadIdentities) as error:
         raise click.UsageError(str(error)) from error
-    faults = problems(plan)
+    faults = problems(definition.plan, definition.configurations)
     refused = strict and bool(faults)
     if plan_only:
-        _print_plan(plan, as_json=as_json)
+        _print_plan(definition.plan, as_json=as_json)
     if plan_only or refused:
         for fault in faults:
             show.say_fault(fault)
         click.get_current_context().exit(2 if refused else 0)
+    _run(definition, read, Options(**options), faults, install=not no_install, json_logs=json_logs)
+
+
+def _run(
+    definition: Definition,
+    read: Callable[[], Definition],
+    options: Options,
+    faults: Sequence[str],
+    *,
+    install: bool,
+    json_logs: bool,
+) -> None:
+    """Provides the packages, and runs the stack until it is interrupted."""
     log = LogWriter(as_json=json_logs, colour=show.has_colour())
     logging.getLogger().addHandler(WarningHandler(log))
+    provided = partial(with_packages, log=log, install=install, reload=options.reload)
     try:
-        plan = with_packages(plan, log, install=not no_install, reload=options["reload"])
-        asyncio.run(_serve(plan, signers, Options(**options), log, faults, json_logs=json_logs))
+        with _ended_by_signals():
+            definition = replace(definition, plan=provided(definition.plan))
+        again = partial(reread, read, partial(_prepared, provided, log))
+        asyncio.run(_serve(definition, again, options, log, faults, json_logs=json_logs))
     except PortTaken as error:
         raise click.UsageError(f"{error}. Fix: choose another with --port or --lambda-port") from error
     except (BadDependencies, BadArchive, BadRecording) as error:
@@ -166,17 +182,30 @@ class _NotStarted(click.ClickException):
 
 
 def with_packages(plan: Plan, log: LogWriter, *, install: bool, reload: bool) -> Plan:
-    """Finds the code and the packages of every function. SIGTERM and SIGHUP end an installation as Ctrl-C does."""
+    """Finds the code and the packages of every function."""
+    plan = choose(plan, log.info, reload=reload)
+    # The field tells a test that starts a stack why the start takes long.
+    cache = PackageCache(cache_folder(os.environ), pip_install, partial(log.info, installing=True))
+    return provide(plan, cache, log.warning, install=install)
+
+
+def _prepared(provided: Callable[[Plan], Plan], log: LogWriter, definition: Definition) -> Definition:
+    """Takes the steps of the start with a changed definition."""
+    for fault in problems(definition.plan, definition.configurations):
+        log.error(fault)
+    return replace(definition, plan=provided(definition.plan))
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end an installation as Ctrl-C does."""
 
     def end(number: int, _: object) -> NoReturn:
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        plan = choose(plan, log.info, reload=reload)
-        # The field tells a test that starts a stack why the start takes long.
-        cache = PackageCache(cache_folder(os.environ), pip_install, partial(log.info, installing=True))
-        return provide(plan, cache, log.warning, install=install)
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -191,8 +220,8 @@ def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
 
 
 async def _serve(
-    plan: Plan,
-    signers: Mapping[str, Identity],
+    definition: Definition,
+    read: Callable[[], Definition],
     options: Options,
     log: LogWriter,
     faults: Sequence[str],
@@ -203,13 +232,13 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
-    async with serve(plan, signers, options, log) as stack:
+    async with serve(definition, options, log, read) as stack:
         if json_logs:
             log.info("listening", front=stack.front_url, **{"lambda": stack.lambda_url})
             for fault in faults:
                 log.error(fault)
         else:
-            _print_summary(signers, stack, log, faults)
+            _print_summary(definition, stack, log, faults)
         await stopped.wait()
         log.info("stopping")
     with contextlib.suppress(NotImplementedError):
@@ -231,12 +260,13 @@ def _jsonable(value: object) -> object:
     return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
-def _print_summary(signers: Mapping[str, Identity], stack: Stack, log: LogWriter, faults: Sequence[str]) -> None:
-    from lattice_bridge.cli.local_summary import addresses, commands, left_out_in_short, tables
+def _print_summary(definition: Definition, stack: Stack, log: LogWriter, faults: Sequence[str]) -> None:
+    from lattice_bridge.cli.local_commands import commands
+    from lattice_bridge.cli.local_summary import addresses, left_out_in_short, tables
 
-    for line in (*tables(stack.plan), *left_out_in_short(stack.plan)):
+    for line in (*tables(definition.plan), *left_out_in_short(definition.plan)):
         log.info(line)
-    for line in commands(stack.plan, signers, stack.front_url, stack.lambda_url):
+    for line in commands(definition, stack.front_url, stack.lambda_url):
         log.info(line)
     for fault in faults:
         log.error(fault)

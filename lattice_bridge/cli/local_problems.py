@@ -7,24 +7,26 @@ listener or the backend in bridge.toml that is wrong.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from lattice_bridge.config.location import Location
 from lattice_bridge.config.options import Backend
-from lattice_bridge.config.settings import Settings
-from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, parse_function_name
 from lattice_bridge.local.aws.lambda_service import find_function
-from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Plan
+from lattice_bridge.local.bridge.configuration import BridgeConfiguration
+from lattice_bridge.local.plan.model import Plan
 
 
-def problems(plan: Plan) -> list[str]:
+def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
     """Returns a line for each routed function that cannot run, each backend that cannot be invoked, and each fault of
-    a bridge.toml."""
+    a bridge.toml.
+
+    Args:
+        plan: of the template.
+        configurations: of its bridges.
+    """
     found = [*_of_routes(plan)]
-    for function in plan.functions.values():
-        if function.handler == BRIDGE_HANDLER:
-            found += _of_configuration(function, plan)
+    for configuration in configurations:
+        found += _of_configuration(configuration, plan)
     return list(dict.fromkeys(found))
 
 
@@ -36,18 +38,13 @@ def _of_routes(plan: Plan) -> Iterator[str]:
                     yield f"service {service.name}: the rule for {rule.requests}: {fault}"
 
 
-def _of_configuration(bridge: Function, plan: Plan) -> Iterator[str]:
-    environ = {**bridge.environment, "LAMBDA_TASK_ROOT": str(bridge.code)}
-    try:
-        if Location.from_environment(environ).file is None:
-            return  # in S3 or SSM: only the bridge reads it, with its own credentials
-        backends = Settings.load(environ).options.backends
-    except BridgeError as error:
-        faults = error.messages if isinstance(error, InvalidMap) else (error.detail,)
-        yield f"{bridge.name} answers every request with 503, because its bridge.toml does not load:"
-        yield from (f"  - {fault}" for fault in faults)
-        return
-    for backend in backends:
+def _of_configuration(configuration: BridgeConfiguration, plan: Plan) -> Iterator[str]:
+    name, settings = configuration.function.name, configuration.settings
+    if configuration.faults:
+        yield f"{name} answers every request with 503, because its bridge.toml does not load:"
+        yield from (f"  - {fault}" for fault in configuration.faults)
+    # In S3 or SSM, only the bridge reads it, with its own credentials.
+    for backend in settings.options.backends if settings else ():
         fault = _fault(backend.function, plan) or _tenancy_fault(backend, plan)
         if fault:
             yield f'bridge.toml: [[backend]] path = "{backend.path}": {fault}'

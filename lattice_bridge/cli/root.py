@@ -19,6 +19,7 @@ from lattice_bridge.cli.init import init
 from lattice_bridge.cli.local import local
 from lattice_bridge.cli.package import package
 from lattice_bridge.cli.schema import schema_command
+from lattice_bridge.cli.token import token
 from lattice_bridge.version import __version__
 
 
@@ -48,5 +49,7 @@ def root() -> None:
     """The Lambda between Amazon VPC Lattice and tenant-isolated Lambda functions."""
 
 
-for command in (check, compile_command, diff, doctor, event, explain, init, local, package, schema_command, who):
+for command in (
+    *(check, compile_command, diff, doctor, event, explain, init, local, package, schema_command, token, who),
+):
     root.add_command(command)

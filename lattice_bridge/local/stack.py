@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from lattice_bridge.local.aws.lambda_api import execution_role_variables, lambda_api
 from lattice_bridge.local.aws.lambda_service import LambdaService
-from lattice_bridge.local.environments.archive import unpack
+from lattice_bridge.local.definition import Definition
 from lattice_bridge.local.environments.environment import SharedSettings
 from lattice_bridge.local.environments.installed import installed
 from lattice_bridge.local.environments.launcher import TMP
@@ -31,10 +31,10 @@ from lattice_bridge.local.environments.processes import (
 )
 from lattice_bridge.local.environments.storage import Storage, stack_folder
 from lattice_bridge.local.front.data_plane import LatticeDataPlane
-from lattice_bridge.local.front.identities import Identity
 from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.served import Preparation, Served, names_of
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Scope, Send
 
 LAMBDA_PORT: Final = 9001
@@ -50,7 +50,7 @@ class Options:
         lambda_port: of the Lambda API; 0 for a free one, None for LAMBDA_PORT or, if that is in use, a free one.
         max_environments: the highest number of environments, busy or idle.
         idle_seconds: after which an idle environment is ended.
-        reload: whether environments restart after their code has changed.
+        reload: whether environments restart after their code has changed, and a changed definition is served.
         record: the folder into which requests are recorded; None for no recording.
     """
 
@@ -69,21 +69,25 @@ class Stack:
     Attributes:
         front_url: of the front.
         lambda_url: for `--endpoint-url` and AWS_ENDPOINT_URL_LAMBDA.
-        plan: that it serves, with the code of each function in a folder.
         environments: the pool of execution environments.
     """
 
     front_url: str
     lambda_url: str
-    plan: Plan = field(repr=False)
     environments: EnvironmentPool = field(repr=False)
 
 
 @asynccontextmanager
 async def serve(
-    plan: Plan, identities: Mapping[str, Identity], options: Options, log: LogWriter
+    definition: Definition, options: Options, log: LogWriter, read: Callable[[], Definition] | None = None
 ) -> AsyncIterator[Stack]:
     """Runs the stack, as long as the context lasts.
+
+    Args:
+        definition: of the start.
+        options: of the stack.
+        log: for the developer.
+        read: with `reload`: reads the definition after one of its files has changed, as `reread` does, in a thread.
 
     Raises:
         PortTaken: one of the ports is in use.
@@ -91,52 +95,64 @@ async def serve(
         BadRecording: requests cannot be recorded into the folder.
     """
     recorder = None if options.record is None else Recorder(options.record)
-    stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
     adopt_orphans()
     await asyncio.to_thread(kill_left_behind)
     async with AsyncExitStack() as started:
         folder = await started.enter_async_context(stack_folder())
-        plan = await asyncio.to_thread(_unpacked, plan, folder)
+        preparation = Preparation(folder, log)
+        plan = (await preparation.ready(definition.plan)).plan
         storage = Storage(folder, plan)
-        started.push_async_callback(asyncio.to_thread, kill_children)
-        started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
-        # Every environment gets the Lambda API's port, so the server starts before the service exists.
-        late_app = _LateApplication()
-        api_server = await _start_lambda_api(started, late_app, options.lambda_port, log)
-        lambda_url = f"http://{HOST}:{api_server.port}"
-        variables = execution_role_variables(lambda_url)
-        shared = SharedSettings(stack_id, plan.region, variables, storage, log.function_output)
-        environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
-        service = LambdaService(plan.functions, plan.region, environments, log.invoked)
-        late_app.app = lambda_api(service, plan.region)
-        # These tasks do not delay the first response, except that environments wait for the storage's test.
-        preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
-        running = (*preparing, environments.reap(), service.work())
-        tasks = [asyncio.create_task(task) for task in running]
-        if options.reload:
-            tasks.append(asyncio.create_task(watch(plan.functions.values(), environments, log.info, options.record)))
-        started.push_async_callback(environments.close)
-        started.push_async_callback(_cancel, tasks)
-        started.callback(service.report_waiting)
-        front = LatticeDataPlane(plan, service, identities, log, recorder)
-        names = {name for service in plan.services for name in service.names}
-        front_server = await AsgiServer.start(front, options.port, names=names)
-        started.push_async_callback(front_server.stop)
-        yield Stack(f"http://{HOST}:{front_server.port}", lambda_url, plan, environments)
+        functions = await _start_functions(started, plan, storage, options, log)
+        front, names = LatticeDataPlane(plan, functions.service, definition.identities, log, recorder), names_of(plan)
+        server = await AsgiServer.start(front, options.port, names=names)
+        started.push_async_callback(server.stop)
+        served = Served(preparation, storage, functions.environments, functions.service, front, names, log)
+        following = asyncio.create_task(served.follow(definition, read if options.reload else None))
+        started.push_async_callback(_cancel, [following])
+        yield Stack(f"http://{HOST}:{server.port}", functions.lambda_url, functions.environments)
 
 
-def _unpacked(plan: Plan, folder: Path) -> Plan:
-    """Unpacks the zips of functions into the stack's folder, each once."""
-    unpacked: dict[Path, Path] = {}
-    for function in plan.functions.values():
-        if function.code.is_file() and function.code not in unpacked:
-            unpacked[function.code] = folder / f"code-{len(unpacked) + 1}"
-            unpack(function.code, unpacked[function.code])
-    functions = {
-        name: replace(function, code=unpacked.get(function.code, function.code))
-        for name, function in plan.functions.items()
-    }
-    return replace(plan, functions=functions)
+@dataclass(frozen=True, slots=True)
+class _Functions:
+    """What runs the functions.
+
+    Attributes:
+        service: invokes them.
+        environments: run them.
+        lambda_url: of the Lambda API.
+    """
+
+    service: LambdaService
+    environments: EnvironmentPool
+    lambda_url: str
+
+
+async def _start_functions(
+    started: AsyncExitStack, plan: Plan, storage: Storage, options: Options, log: LogWriter
+) -> _Functions:
+    stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
+    started.push_async_callback(asyncio.to_thread, kill_children)
+    started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
+    # Every environment gets the Lambda API's port, so the server starts before the service exists.
+    late_app = _LateApplication()
+    api_server = await _start_lambda_api(started, late_app, options.lambda_port, log)
+    lambda_url = f"http://{HOST}:{api_server.port}"
+    variables = execution_role_variables(lambda_url)
+    shared = SharedSettings(stack_id, plan.region, variables, storage, log.function_output)
+    environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
+    service = LambdaService(plan.functions, plan.region, environments, log.invoked)
+    late_app.app = lambda_api(service, plan.region)
+    # These tasks do not delay the first response, except that environments wait for the storage's test.
+    preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
+    running = (*preparing, environments.reap(), service.work())
+    tasks = [asyncio.create_task(task) for task in running]
+    if options.reload:
+        watching = watch(lambda: service.functions.values(), environments, log.info, options.record)
+        tasks.append(asyncio.create_task(watching))
+    started.push_async_callback(environments.close)
+    started.push_async_callback(_cancel, tasks)
+    started.callback(service.report_waiting)
+    return _Functions(service, environments, lambda_url)
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from lattice_bridge.local.front.identities import SESSION_PREFIX, Identity, read_identities
+from lattice_bridge.local.front.identities import SESSION_PREFIX, Identity
 from lattice_bridge.testing.builders import Headers
 from lattice_bridge.testing.stack_process import StackFailed, StackProcess, output_line
 
@@ -83,7 +83,8 @@ class LocalStack:
         options: Sequence[str] = (),
     ) -> None:
         self._template = Path(template).absolute()
-        given = [f"--parameter={name}={value}" for name, value in (parameters or {}).items()]
+        self._parameters = dict(parameters or {})
+        given = [f"--parameter={name}={value}" for name, value in self._parameters.items()]
         self._arguments = [f"--template={self._template}", *given, *options]
         self._process: StackProcess | None = None
 
@@ -134,8 +135,9 @@ class LocalStack:
             path: as sent, with the query.
             headers: a mapping of names to one value or several, or pairs. The front must admit the `host`.
             body: bytes, or text as UTF-8.
-            identity: access key of the identity that signs: of the identities.toml beside the template, or if there is
-                none, LOCALBLUE or LOCALGREEN.
+            identity: access key of the identity that signs: of the identities.toml beside the template, or LOCAL and
+                the name of a role of the map, as in LOCALBLUEAPI for blue-api. Without an identities.toml also
+                LOCALBLUE or LOCALGREEN.
             session: the name of the role's session, if not the identity's own.
 
         Raises:
@@ -183,8 +185,11 @@ class LocalStack:
 
     @cached_property
     def _identities(self) -> Mapping[str, Identity]:
-        beside = self._template.resolve().parent / "identities.toml"
-        return read_identities(beside if beside.exists() else None)
+        from lattice_bridge.local.definition import (
+            read_definition,
+        )  # pydantic and PyYAML, which only tests that sign pay
+
+        return read_definition(self._template, self._parameters, REGION).identities
 
 
 def _belongs_to(environment: str, function: str) -> bool:

@@ -67,8 +67,15 @@ ARGUMENTS: Final[dict[str, list[str]]] = {
     "local": ["--plan", "--template", str(ROOT / "template.yaml")],
     "package": ["--folder", "package", "--arch", "x86_64", "whole.toml"],
     "schema": [],
+    "token": ["--map", "map.toml", "--issuer", "corp"],
     "who": ["--map", "map.toml", "blue"],
 }
+ISSUER: Final = """
+[jwt.corp]
+issuer = "https://issuer.example"
+audience = ["orders"]
+jwks_url = "https://issuer.example/keys"
+"""
 WITHOUT_KEYS: Final = {"event convert", "event new", "event show", "schema"}
 """Commands that print an event or a schema, whose keys other pages describe."""
 
@@ -76,7 +83,8 @@ WITHOUT_KEYS: Final = {"event convert", "event new", "event show", "schema"}
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    written(tmp_path / "map.toml", MAP)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
+    written(tmp_path / "map.toml", MAP + ISSUER)
     written(tmp_path / "whole.toml", f'[[backend]]\nfunction = "orders"\n{MAP}')
     written(tmp_path / "new.toml", MAP.replace('role/leaver"\ntenant = "old"', 'role/leaver"\ndeny = true'))
     written(tmp_path / "bad.toml", MAP.replace('tenant = "blue"', 'tenant = "bleu"'))

@@ -47,6 +47,7 @@ COMMANDS: Final[dict[str, Callable[[str], list[str]]]] = {
     "explain": lambda file: ["explain", "--map", str(ROOT / MAP), file],
     "explain log": lambda file: ["explain", "--map", str(ROOT / MAP), "--log", file],
     "who": lambda file: ["who", "blue", "--map", file],
+    "token": lambda file: ["token", "--issuer", "corp", "--map", file],
     "doctor": lambda file: ["doctor", "--function", "bridge", "--config", file],
     "event parse": lambda file: ["event", "parse", file],
     "event check": lambda file: ["event", "check", file],
@@ -339,7 +340,9 @@ def words(folder: Path) -> list[list[str]]:
         [f"--{EVIL}"],
         *(
             [command, EVIL]
-            for command in ("check", "compile", "explain", "init", "schema", "who", "local", "doctor", "package")
+            for command in (
+                *("check", "compile", "explain", "init", "schema", "who", "local", "doctor", "package", "token"),
+            )
         ),
         *(["check", bad, "--format", form] for form in ("text", "json", "sarif")),
         *(["check", undecodable(folder), "--format", form] for form in ("text", "json", "sarif")),
@@ -367,6 +370,10 @@ def words(folder: Path) -> list[list[str]]:
         ["explain", "--map", good, *principal, "--claims", f"{EVIL}={{}}"],
         ["who", "blue", "--map", good],
         ["who", EVIL, "--map", good],
+        ["token", "--issuer", EVIL, "--map", bad],
+        ["token", "--issuer", EVIL, "--map", good],
+        ["token", "--issuer", "corp", "--claim", EVIL, "--map", good],
+        ["token", "--issuer", "corp", "--claim", f"{EVIL}:={EVIL}", "--map", good],
         ["doctor", "--function", EVIL, "--config", bad],
         ["event", "parse", event],
         ["event", "check", event],

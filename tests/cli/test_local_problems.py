@@ -10,8 +10,7 @@ from click.testing import CliRunner, Result
 
 from lattice_bridge.cli.local_problems import problems
 from lattice_bridge.cli.root import root
-from lattice_bridge.deployment.cloudformation.template import read_template
-from lattice_bridge.local.plan.reader import read_plan
+from lattice_bridge.local.definition import read_definition
 
 TEMPLATE: Final = """
 Resources:
@@ -62,7 +61,8 @@ def write(folder: Path, *, target: str = TARGET, bridge: str = MAP) -> Path:
 
 
 def found(template: Path) -> list[str]:
-    return problems(read_plan(read_template(template, {}, "us-east-1")))
+    found = read_definition(template, {}, "us-east-1")
+    return problems(found.plan, found.configurations)
 
 
 def test_plan_that_works_has_no_problem(tmp_path: Path) -> None:
@@ -142,3 +142,8 @@ def test_plan_shows_problems_and_is_strict_if_asked(tmp_path: Path, target: str,
     assert done.exit_code == code
     assert "Functions" in done.stdout
     assert ("'node' cannot run here" in done.stderr) == (target != TARGET)
+
+
+def test_fault_of_the_map_has_its_place(tmp_path: Path) -> None:
+    template = write(tmp_path, bridge=MAP.replace('tenant = "blue"', 'tenant = "bleu"'))
+    assert any(line.startswith("  - bridge.toml:9:10: rule ") for line in found(template))

@@ -99,7 +99,7 @@ class LambdaService:
     """Invokes the functions of a plan.
 
     Args:
-        functions: by name.
+        functions: by name. Others may be set; an invocation that has begun ends with the function that it found.
         region: of the stack.
         environments: run the invocations.
         on_invoke: takes the name of a function that is about to run, and the trace id that its caller sent.
@@ -112,7 +112,7 @@ class LambdaService:
         environments: EnvironmentPool,
         on_invoke: Callable[[str, str], None],
     ) -> None:
-        self._functions = functions
+        self.functions = functions
         self._region = region
         self._environments = environments
         self._on_invoke = on_invoke
@@ -125,7 +125,7 @@ class LambdaService:
         Raises:
             LambdaError: Lambda refuses the invocation.
         """
-        function, arn = find_function(request.function, self._functions, self._region, request.qualifier)
+        function, arn = find_function(request.function, self.functions, self._region, request.qualifier)
         check_tenant(function.isolated, request.tenant)
         parse_payload(request.payload, request.type)
         if request.type == "DryRun":

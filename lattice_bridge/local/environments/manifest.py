@@ -16,6 +16,9 @@ from typing import Any, Final
 from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_text
 from lattice_bridge.local.environments.build_output import files
 
+MANIFESTS: Final = ("requirements.txt", "pyproject.toml")
+"""The files that can list the packages of a function, the first one first."""
+
 _MAX_BYTES: Final = MIB
 _MAX_FILES: Final = 100
 _INCLUDED: Final = re.compile(r"(?:-r|--requirement)[\s=]*(\S+)")
@@ -50,7 +53,7 @@ class Manifest:
 
 def find_manifest(folder: Path) -> Path | None:
     """The file that lists the packages of the code in a folder: requirements.txt, else pyproject.toml, else None."""
-    return next((path for name in ("requirements.txt", "pyproject.toml") if (path := folder / name).is_file()), None)
+    return next((path for name in MANIFESTS if (path := folder / name).is_file()), None)
 
 
 def read_manifest(path: Path) -> Manifest:

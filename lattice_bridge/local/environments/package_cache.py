@@ -25,12 +25,14 @@ from pathlib import Path
 from typing import Final
 
 from lattice_bridge.local.environments.manifest import Manifest
+from lattice_bridge.local.environments.processes import MARK, stack_mark
 from lattice_bridge.local.environments.storage import remove
 
 Installer = Callable[[Path, Path, Path], None]
 """Installs the packages of a requirements file (first) into an empty folder (second); relative paths in the file are
 relative to a third. Raises InstallFailed."""
 
+_SETTINGS: Final = {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 _NEW: Final = ".new"
 _ABANDONED_SECONDS: Final = 24 * 3600
 _SHOWN_LINES: Final = 10
@@ -161,7 +163,7 @@ def install(requirements: Path, target: Path, folder: Path) -> None:
     done = subprocess.run(  # noqa: S603 - this Python's pip, and arguments that are paths
         [*_installer(), "--target", str(target), "--requirement", str(requirements)],
         cwd=folder,
-        env={**os.environ, "PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        env={**os.environ, **_SETTINGS, MARK: stack_mark(os.getpid())},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

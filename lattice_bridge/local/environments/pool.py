@@ -116,7 +116,7 @@ class EnvironmentPool:
         while len(self) >= self._limit and self._endings and not self._closed:
             await asyncio.wait(self._endings.values(), return_when=asyncio.FIRST_COMPLETED)
         if self._closed or len(self) >= self._limit:
-            raise QuotaReached(f"the limit is {self._limit} environment{'' if self._limit == 1 else 's'}")
+            raise QuotaReached(f"the limit is {counted(self._limit)}")
         key = (function.name, tenant)
         siblings = self._all.setdefault(key, set())
         taken = {environment.slot for environment in siblings}
@@ -167,11 +167,16 @@ class EnvironmentPool:
             self._endings.pop(environment, None)
 
 
+def counted(count: int) -> str:
+    """A number of environments, for people."""
+    return f"{count} environment{'' if count == 1 else 's'}"
+
+
 # ---- restarts after code changes ------------------------------------------------------------------------------------
 
 
 async def watch(
-    functions: Iterable[Function],
+    functions: Callable[[], Collection[Function]],
     environments: EnvironmentPool,
     say: Callable[[str], None],
     recorded: Path | None = None,
@@ -181,14 +186,13 @@ async def watch(
     A folder that is deleted and made again (by git or rsync) loses its watch: then watching starts anew.
 
     Args:
-        functions: to watch.
+        functions: gives those to watch, which may be others after a change of the template.
         environments: to restart.
         say: gets one sentence for each restart.
         recorded: a folder that the stack itself writes to, perhaps inside a function's; absolute, without links.
     """
-    functions = list(functions)
-    roots = {function.code for function in functions} | {PACKAGE}
     while True:
+        roots = _roots(functions())
         before = _inodes(roots)
         if len(before) < len(roots):
             await asyncio.sleep(WATCH_MILLISECONDS / 1000)
@@ -198,10 +202,16 @@ async def watch(
             *roots, watch_filter=watched, rust_timeout=WATCH_MILLISECONDS, yield_on_timeout=True
         ):
             if changes:
-                _restart([Path(path) for _, path in changes], functions, environments, say)
+                _restart([Path(path) for _, path in changes], functions(), environments, say)
             if _inodes(roots) != before:
-                _restart(list(roots), functions, environments, say)
+                _restart(list(roots), functions(), environments, say)
                 break
+            if _roots(functions()) != roots:
+                break
+
+
+def _roots(functions: Iterable[Function]) -> set[Path]:
+    return {function.code for function in functions} | {PACKAGE}
 
 
 def restarting(recorded: Path | None) -> PythonFilter:
@@ -216,12 +226,11 @@ def _inodes(roots: Collection[Path]) -> dict[Path, int]:
 
 
 def _restart(
-    paths: list[Path], functions: list[Function], environments: EnvironmentPool, say: Callable[[str], None]
+    paths: list[Path], functions: Iterable[Function], environments: EnvironmentPool, say: Callable[[str], None]
 ) -> None:
     stale = [function.name for function in functions if any(_is_used_by(function, path) for path in paths)]
     if count := environments.mark_stale(stale):
-        which = "1 environment" if count == 1 else f"{count} environments"
-        say(f"changed: {paths[0].name}; {which} of {', '.join(stale)} will restart")
+        say(f"changed: {paths[0].name}; {counted(count)} of {', '.join(stale)} will restart")
 
 
 def _is_used_by(function: Function, path: Path) -> bool:

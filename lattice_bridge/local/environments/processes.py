@@ -63,11 +63,14 @@ def kill_left_behind() -> None:
 
 
 def kill_unmarked_children(mark: str) -> None:
-    """Kills this process's children whose mark does not begin with `mark`: they were adopted, and removed theirs."""
+    """Kills this process's children whose mark does not begin with `mark`: they were adopted, and removed theirs.
+
+    An installation of packages, which this process has started, has its stack's mark without a number.
+    """
 
     def is_unmarked(pid: int) -> bool:
         found = _mark_of(pid)
-        return found is not None and not found.startswith(mark)
+        return found not in (None, stack_mark(os.getpid())) and not found.startswith(mark)
 
     _end_all(lambda: [pid for pid in _children() if is_unmarked(pid)])
 

@@ -32,6 +32,9 @@ PREFIX: Final = "lattice-bridge-stack-"
 MARKER: Final = ".lattice-bridge-stack"
 """File in each stack's folder. A folder without it does not belong to a stack: its name may be a coincidence."""
 
+SHARED: Final = "shared"
+"""Folder in each stack's folder, for the stack's own files. Every environment can read it, if it contains something."""
+
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _PROBE_TIMEOUT: Final = 10.0
 _PATHS: Final = ("PYTHONPATH", CONFIG_VARIABLE)
@@ -49,6 +52,7 @@ async def stack_folder() -> AsyncIterator[Path]:
     try:
         lock = _lock(folder)
         try:
+            (folder / SHARED).mkdir(mode=0o700)
             yield folder
         finally:
             os.close(lock)
@@ -66,10 +70,16 @@ class Storage:
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder = folder
-        self._kept = tuple(_outermost(_needed(plan)))
+        self.keep(plan)
         self._spared = {os.path.realpath(path) for path in (*_working_directory(), *_needed(plan)) if path}
         self._obstacle = _obstacle(plan, str(folder.parent))
         self._shared: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+
+    def keep(self, plan: Plan) -> None:
+        """Keeps what the functions of another plan need visible, for the environments that start from now on."""
+        shared = self._folder / SHARED
+        own = [str(shared)] if shared.is_dir() and any(shared.iterdir()) else []
+        self._kept = tuple(_outermost((*own, *_needed(plan))))
 
     async def probe(self) -> str | None:
         """Tests whether this machine allows each process a `/tmp` of its own. Environments wait for the result.

@@ -68,6 +68,9 @@ class RequestObserver(Protocol):
 class LatticeDataPlane:
     """Serves one plan as VPC Lattice does, as an ASGI application.
 
+    Attributes:
+        plan, identities: may be replaced while requests are served.
+
     Args:
         plan: services, rules, target groups.
         service: invokes the functions.
@@ -86,9 +89,9 @@ class LatticeDataPlane:
         recorder: Recorder | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._plan = plan
+        self.plan = plan
         self._service = service
-        self._identities = identities
+        self.identities = identities
         self._observer = observer
         self._recorder = recorder
         self._now = now
@@ -124,7 +127,7 @@ class LatticeDataPlane:
         if action.status is not None:
             return wire.HttpResponse(action.status), _fixed(action, service)
         group = choose_target_group(action)
-        origin = self._origin(service, group, request_id)
+        origin = origin_of(service, group, request_id)
         payload = _to_payload(_event(request, origin, signer, group))
         result = await self._invoke(group, payload, request_id)
         if self._recorder is not None:
@@ -134,7 +137,7 @@ class LatticeDataPlane:
 
     def _service_for(self, host: str) -> Service:
         """Returns the service with this host name. The only service of a plan has every admitted host name."""
-        services = self._plan.services
+        services = self.plan.services
         for service in services:
             if host in service.names or len(services) == 1:
                 return service
@@ -150,7 +153,7 @@ class LatticeDataPlane:
         path, _, query = request.target.partition("?")
         signed = Signed(request.method, path, query, request.headers)
         try:
-            identity = lattice_signer(signed, self._identities, region=self._plan.region, now=self._now())
+            identity = lattice_signer(signed, self.identities, region=self.plan.region, now=self._now())
             signer = identity.signer(session_name(signed, identity)) if identity else None
         except SignatureRefused as error:
             raise Refused(403, str(error), reason="signature_refused") from error
@@ -159,16 +162,6 @@ class LatticeDataPlane:
         except NotAuthorized as error:
             raise Refused(403, error.response, f"{error}; {_advice(service, signer)}", reason="auth_policy") from error
         return signer
-
-    def _origin(self, service: Service, group: TargetGroup, request_id: str) -> wire.Origin:
-        return wire.Origin(
-            request_id=request_id,
-            epoch_microseconds=time.time_ns() // 1000,
-            service_arn=service.arn,
-            service_network_arn=service.network_arn,
-            target_group_arn=group.arn,
-            source_vpc_arn=service.arn.replace(":vpc-lattice:", ":ec2:").rpartition(":")[0] + f":vpc/{SOURCE_VPC}",
-        )
 
     async def _invoke(self, group: TargetGroup, payload: bytes, request_id: str) -> InvocationResult:
         trace_id = new_trace_id()
@@ -199,6 +192,18 @@ def _fixed(action: Action, service: Service) -> str:
     if action is service.rules[-1].action:
         return f"no listener rule of the service {service.name} matches, and its default action invokes no function"
     return f"the listener rule of the service {service.name} that matches invokes no function"
+
+
+def origin_of(service: Service, group: TargetGroup, request_id: str) -> wire.Origin:
+    """What Lattice adds to a request: the service that received it, the target group, the source VPC, and the time."""
+    return wire.Origin(
+        request_id=request_id,
+        epoch_microseconds=time.time_ns() // 1000,
+        service_arn=service.arn,
+        service_network_arn=service.network_arn,
+        target_group_arn=group.arn,
+        source_vpc_arn=service.arn.replace(":vpc-lattice:", ":ec2:").rpartition(":")[0] + f":vpc/{SOURCE_VPC}",
+    )
 
 
 def session_name(request: Signed, identity: Identity) -> str:

@@ -1,4 +1,4 @@
-"""The identities that may sign requests to the local front: those of identities.toml, or two default ones.
+"""The identities that may sign requests to the local front: those of identities.toml, and those that the map names.
 
 Rule: these keys open nothing but this machine's stack. Real credentials do not belong in the file.
 """
@@ -28,6 +28,9 @@ MAX_BYTES: Final = MIB
 
 SESSION_PREFIX: Final = "session="
 """The beginning of an `x-amz-security-token` that chooses the session's name."""
+
+SESSION: Final = "local"
+"""The name of a role's session, unless the identity or the request has another."""
 
 SESSION_NAME: Final = "[A-Za-z0-9_+=,.@-]{2,64}"
 """The session names that IAM allows."""
@@ -79,7 +82,7 @@ class _IdentityTable(Table):
     access_key: str = Field(description="The first part of curl's --user KEY:SECRET.")
     secret_key: str = Field(description="The second part of curl's --user KEY:SECRET.", json_schema_extra=SECRET)
     principal: str = Field(description="The ARN of a role, a session or a user.")
-    session: str = Field(default="local", description="The session's name, if the request names none.")
+    session: str = Field(default=SESSION, description="The session's name, if the request names none.")
     org: str | None = Field(default=None, description="The organisation.")
     x509: _X509Table | None = Field(default=None, description="What IAM Roles Anywhere reads from a certificate.")
 
@@ -123,6 +126,24 @@ def read_identities(path: Path | None) -> Mapping[str, Identity]:
         raise BadIdentities(str(error)) from error
     except InvalidMap as error:
         raise BadIdentities("\n".join(error.messages)) from error
+
+
+def stack_identities(path: Path | None, named: Mapping[str, Identity]) -> dict[str, Identity]:
+    """All identities of a stack, by access key.
+
+    Those of the file come first, and replace others with their access keys. Without a file, the two default ones come
+    last, unless the map names callers with these keys.
+
+    Args:
+        path: of identities.toml; None if there is none.
+        named: those that the map's rules name.
+
+    Raises:
+        BadIdentities: as `read_identities`.
+    """
+    written = read_identities(path)
+    first, second = (written, named) if path is not None else (named, written)
+    return {**first, **{key: identity for key, identity in second.items() if key not in first}}
 
 
 def _parsed(text: str, name: str) -> Mapping[str, Identity]:

@@ -55,7 +55,7 @@ class AsgiServer:
         Args:
             app: an ASGI application. It gets the admitted requests, each with its ADDRESS in the scope.
             port: to listen on.
-            names: further host names that are admitted, in lower case.
+            names: further host names that are admitted, in lower case. A change of it has an effect at once.
             max_head: bytes of a target and all headers together.
 
         Raises:
@@ -63,7 +63,7 @@ class AsgiServer:
         """
         listener = _bind(port)
         config = uvicorn.Config(
-            _admitted(app, frozenset(names)),
+            _admitted(app, names),
             http=StrictProtocol,
             h11_max_incomplete_event_size=max_head,  # StrictProtocol's limit too
             ws="none",
@@ -104,7 +104,7 @@ def _bind(port: int) -> socket.socket:
     return listener
 
 
-def _admitted(app: Application, names: frozenset[str]) -> Application:
+def _admitted(app: Application, names: Collection[str]) -> Application:
     """Wraps the application: refuses requests before it runs or reads anything."""
 
     async def admitted(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,105 @@
+"""The definition of a stack: the template's plan, the maps of its bridges, and the identities that may sign.
+
+Rule: read as a whole. If a file of a changed definition does not load, the old definition stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lattice_bridge.deployment.cloudformation.template import read_template
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.local.bridge.configuration import BridgeConfiguration, read_configurations
+from lattice_bridge.local.environments.dependencies import BadDependencies
+from lattice_bridge.local.environments.manifest import MANIFESTS
+from lattice_bridge.local.front.identities import BadIdentities, Identity, stack_identities
+from lattice_bridge.local.front.rule_identities import rule_identities
+from lattice_bridge.local.plan.listener_rules import EventVersion
+from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Plan
+from lattice_bridge.local.plan.reader import read_plan
+
+
+class DoesNotLoad(Exception):
+    """A file of a changed definition cannot be used. The message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a stack serves.
+
+    Attributes:
+        plan: of the template.
+        configurations: of the plan's bridges.
+        identities: that may sign, by access key.
+        sources: the template, the identities and the maps that it was read from, whether they exist or not.
+    """
+
+    plan: Plan
+    configurations: tuple[BridgeConfiguration, ...]
+    identities: Mapping[str, Identity]
+    sources: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files whose change makes another definition: the sources, zips, and lists of packages."""
+        found = (file for function in self.plan.functions.values() for file in _files_of(function))
+        return tuple(dict.fromkeys((*self.sources, *found)))
+
+
+def _files_of(function: Function) -> Iterator[Path]:
+    if function.code.is_file():
+        yield function.code
+    elif function.handler != BRIDGE_HANDLER:  # the installed bridge serves it, or its own code, which is not installed
+        yield from (function.code / name for name in MANIFESTS)
+
+
+def read_definition(
+    template: Path,
+    parameters: Mapping[str, str],
+    region: str,
+    *,
+    identities: Path | None = None,
+    event_version: EventVersion | None = None,
+) -> Definition:
+    """Reads a definition. A map that does not load is part of it: its bridge answers every request with 503.
+
+    Args:
+        template: of SAM or CloudFormation.
+        parameters: of the template.
+        region: of the stack.
+        identities: the file with identities; `identities.toml` beside the template, if there is one, if None.
+        event_version: replaces every target group's own; None for what the template has.
+
+    Raises:
+        BadTemplate: the template cannot be served.
+        BadIdentities: the file with identities cannot be used.
+    """
+    plan = read_plan(read_template(template, parameters, region), event_version=event_version)
+    configurations = tuple(read_configurations(plan))
+    beside = template.resolve().parent / "identities.toml"
+    file = identities or (beside if beside.exists() else None)
+    signers = stack_identities(file, rule_identities(configurations))
+    maps = (file for configuration in configurations for file in configuration.files)
+    return Definition(plan, configurations, signers, (template, file or beside, *dict.fromkeys(maps)))
+
+
+def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Definition]) -> Definition:
+    """Reads a definition again, after a file has changed.
+
+    Args:
+        read: as `read_definition`.
+        prepare: provides the packages of the functions.
+
+    Raises:
+        DoesNotLoad: the template, the identities, a map, or the packages of a function.
+    """
+    try:
+        found = read()
+        for configuration in found.configurations:
+            if configuration.faults:
+                raise DoesNotLoad("\n".join(configuration.faults))
+        return prepare(found)
+    except (BadTemplate, BadIdentities, BadDependencies) as error:
+        raise DoesNotLoad(str(error)) from error

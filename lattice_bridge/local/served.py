@@ -1,0 +1,132 @@
+"""What a running stack serves: makes a definition ready to run, and replaces it after its files have changed.
+
+Rule: a new template, map or list of identities is active as a whole, or the old one stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lattice_bridge.local.aws.lambda_service import LambdaService
+from lattice_bridge.local.bridge.trust import LocalTrust, TrustedPlan
+from lattice_bridge.local.definition import Definition, DoesNotLoad
+from lattice_bridge.local.environments.archive import BadArchive, Zips
+from lattice_bridge.local.environments.pool import EnvironmentPool, counted
+from lattice_bridge.local.environments.storage import SHARED, Storage
+from lattice_bridge.local.front.data_plane import LatticeDataPlane
+from lattice_bridge.local.log_writer import LogWriter
+from lattice_bridge.local.plan.model import Plan
+
+FOLLOW_SECONDS: Final = 1.0
+"""Seconds between two checks whether a file of the definition has changed."""
+
+
+class Preparation:
+    """Makes plans ready to run, in a stack's folder: with zips unpacked, and bridges that trust the local key."""
+
+    def __init__(self, folder: Path, log: LogWriter) -> None:
+        self._zips = Zips(folder)
+        self._trust = LocalTrust(folder / SHARED, log)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the plan should be made ready again, because keys of an issuer may have changed."""
+        return self._trust.is_due
+
+    async def ready(self, plan: Plan) -> TrustedPlan:
+        """A plan that can run.
+
+        Raises:
+            BadArchive: the zip of a function cannot be unpacked.
+        """
+        return await self._trust.applied(await asyncio.to_thread(self._zips.unpacked, plan))
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Everything that serves the definition, and has to be replaced with it.
+
+    Attributes:
+        preparation: makes the new plan ready.
+        storage: of the environments.
+        environments: restart if their function has changed.
+        service: invokes the functions.
+        front: has the routes and the identities.
+        names: the host names that the front's server admits.
+        log: for the developer.
+    """
+
+    preparation: Preparation
+    storage: Storage
+    environments: EnvironmentPool
+    service: LambdaService
+    front: LatticeDataPlane
+    names: set[str]
+    log: LogWriter
+
+    async def follow(self, definition: Definition, read: Callable[[], Definition] | None) -> None:
+        """Replaces the definition after its files have changed, until cancelled.
+
+        Without `read`, only the bridges' copies of their configurations follow (`bridge.trust`), as bridges follow
+        their configuration without the stack.
+        """
+        active = seen = _states(definition.files)
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            now = _states(definition.files)
+            # A file that has just changed may be half written.
+            changed = [path for path in now if now[path] != active[path]] if now == seen else []
+            seen = now
+            if not changed and not self.preparation.is_due:
+                continue
+            active = now if changed else active
+            try:
+                found = await asyncio.to_thread(read) if changed and read else definition
+                count = await self.replace(found)
+            except (DoesNotLoad, BadArchive, OSError) as error:
+                text = f"changed: {_listed(changed)}; it does not load, so the old one stays active: {error}"
+                for line in text.splitlines():  # pip's messages have several
+                    self.log.warning(line)
+                continue
+            definition, active = found, {path: active.get(path, _state(path)) for path in found.files}
+            if changed and read:
+                restarts = f"; {counted(count)} will restart" if count else ""
+                self.log.info(f"changed: {_listed(changed)}; active now{restarts}")
+
+    async def replace(self, definition: Definition) -> int:
+        """Serves another definition from now on. Returns the number of environments that restart."""
+        plan, copied = await self.preparation.ready(definition.plan)
+        before = self.service.functions
+        stale = {name for name, function in before.items() if plan.functions.get(name) != function}
+        self.storage.keep(plan)
+        self.service.functions = plan.functions
+        self.front.plan, self.front.identities = plan, definition.identities
+        self.names.clear()
+        self.names.update(names_of(plan))
+        return self.environments.mark_stale(stale | copied)
+
+
+def names_of(plan: Plan) -> set[str]:
+    """The host names of a plan's services."""
+    return {name for service in plan.services for name in service.names}
+
+
+def _listed(files: Iterable[Path]) -> str:
+    return ", ".join(file.name for file in files) or "keys of an issuer"
+
+
+def _states(files: Iterable[Path]) -> dict[Path, object]:
+    """What changes with a file, by its path."""
+    return {path: _state(path) for path in files}
+
+
+def _state(path: Path) -> object:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
