@@ -80,17 +80,7 @@ def package(
         _refuse([located_line(given.name, found.line, found.column, "error", found.text) for found in errors])
     compiler = compiler_for(runtime)
     request = Request(given.text, given.folder, runtime, compiler, with_boto3, show.say_error, installer or install)
-    try:
-        if folder is not None:
-            built = [build_folder(request, archs[0], folder)]
-        else:
-            built = build_zips(request, list(dict.fromkeys(archs)) or list(MACHINES), output or OUTPUT)
-    except InvalidMap as error:
-        _refuse([f"error: {fault}" for fault in error.messages])
-    except CannotPackage as error:
-        _refuse([f"error: {error}"])
-    except OSError as error:
-        raise click.UsageError(f"{error.filename}: {error.strerror}. Fix: name a folder that you can write") from error
+    built = _build(request, archs, output, folder)
     if as_json:
         bytecode = None if compiler is None else compiler.version
         show.say_json({"runtime": runtime, "bytecode": bytecode, "built": [_facts(one) for one in built]})
@@ -101,6 +91,20 @@ def package(
     if compiler is None:
         here, release = ".".join(map(str, sys.version_info[:2])), runtime.removeprefix("python")
         show.say_error(NO_BYTECODE.format(here=here, runtime=runtime, release=release, cost=COST))
+
+
+def _build(request: Request, archs: Sequence[str], output: Path | None, folder: Path | None) -> list[Written]:
+    """Builds into the folder, or else the zips. If nothing can be built, the command ends."""
+    try:
+        if folder is not None:
+            return [build_folder(request, archs[0], folder)]
+        return build_zips(request, list(dict.fromkeys(archs)) or list(MACHINES), output or OUTPUT)
+    except InvalidMap as error:
+        _refuse([f"error: {fault}" for fault in error.messages])
+    except CannotPackage as error:
+        _refuse([f"error: {error}"])
+    except OSError as error:
+        raise click.UsageError(f"{error.filename}: {error.strerror}. Fix: name a folder that you can write") from error
 
 
 def _refuse(errors: Sequence[str]) -> NoReturn:

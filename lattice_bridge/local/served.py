@@ -1,4 +1,4 @@
-"""What a running stack serves: makes a definition ready to run, and replaces it after its files have changed.
+"""The definition that a stack serves: makes it ready to run, and replaces it after its files have changed.
 
 Rule: a new template, map or list of identities is active as a whole, or the old one stays.
 """
