@@ -5,7 +5,7 @@ Rule: read as a whole. If a file of a changed definition does not load, the old 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,15 @@ from lattice_bridge.local.plan.reader import read_plan
 
 
 class DoesNotLoad(Exception):
-    """A file of a changed definition cannot be used. The message names it."""
+    """A file of a changed definition cannot be used. The message names it.
+
+    Attributes:
+        files: of the changed definition, as far as they are known: one of them has to change.
+    """
+
+    def __init__(self, text: str, files: Iterable[Path] = ()) -> None:
+        super().__init__(text)
+        self.files = tuple(files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +103,13 @@ def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Defin
     Raises:
         DoesNotLoad: the template, the identities, a map, or the packages of a function.
     """
+    files: tuple[Path, ...] = ()
     try:
         found = read()
+        files = found.files
         for configuration in found.configurations:
             if configuration.faults:
-                raise DoesNotLoad("\n".join(configuration.faults))
+                raise DoesNotLoad("\n".join(configuration.faults), files)
         return prepare(found)
-    except (BadTemplate, BadIdentities, BadDependencies) as error:
-        raise DoesNotLoad(str(error)) from error
+    except (BadTemplate, BadIdentities, BadDependencies, OSError) as error:
+        raise DoesNotLoad(str(error), files) from error

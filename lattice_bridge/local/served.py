@@ -6,7 +6,7 @@ Rule: a new template, map or list of identities is active as a whole, or the old
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -77,7 +77,7 @@ class Served:
         active = seen = _states(definition.files)
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
-            now = _states(definition.files)
+            now = _states(active)
             # A file that has just changed may be half written.
             changed = [path for path in now if now[path] != active[path]] if now == seen else []
             seen = now
@@ -87,19 +87,27 @@ class Served:
             try:
                 found = await asyncio.to_thread(read) if changed and read else definition
                 count = await self.replace(found)
-            except (DoesNotLoad, BadArchive, OSError) as error:
+            except DoesNotLoad as error:
                 text = f"changed: {_listed(changed)}; it does not load, so the old one stays active: {error}"
                 for line in text.splitlines():  # pip's messages have several
                     self.log.warning(line)
+                active = _extended(active, (*definition.files, *error.files))
                 continue
-            definition, active = found, {path: active.get(path, _state(path)) for path in found.files}
+            definition, active = found, _extended(active, found.files)
             if changed and read:
                 restarts = f"; {counted(count)} will restart" if count else ""
                 self.log.info(f"changed: {_listed(changed)}; active now{restarts}")
 
     async def replace(self, definition: Definition) -> int:
-        """Serves another definition from now on. Returns the number of environments that restart."""
-        plan, copied = await self.preparation.ready(definition.plan)
+        """Serves another definition from now on. Returns the number of environments that restart.
+
+        Raises:
+            DoesNotLoad: it cannot be made ready. The old one stays.
+        """
+        try:
+            plan, copied = await self.preparation.ready(definition.plan)
+        except (BadArchive, OSError) as error:
+            raise DoesNotLoad(str(error), definition.files) from error
         before = self.service.functions
         stale = {name for name, function in before.items() if plan.functions.get(name) != function}
         self.storage.keep(plan)
@@ -122,6 +130,11 @@ def _listed(files: Iterable[Path]) -> str:
 def _states(files: Iterable[Path]) -> dict[Path, object]:
     """What changes with a file, by its path."""
     return {path: _state(path) for path in files}
+
+
+def _extended(active: Mapping[Path, object], files: Iterable[Path]) -> dict[Path, object]:
+    """The states of these files when they were read: those that are known, and now for the others."""
+    return {path: active[path] if path in active else _state(path) for path in files}
 
 
 def _state(path: Path) -> object:

@@ -10,11 +10,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from zipfile import ZipFile
 
 import pytest
 
 from lattice_bridge.cli.local_commands import commands
 from lattice_bridge.local.definition import read_definition
+from lattice_bridge.local.environments.manifest import read_manifest
+from lattice_bridge.local.environments.package_cache import PackageCache, cache_folder
 from lattice_bridge.testing import LocalStack
 from tests.support.paths import ROOT
 
@@ -52,9 +55,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stack(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def stack(project: Path, cache: Path) -> Iterator[LocalStack]:
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        environment.setenv("XDG_CACHE_HOME", str(cache))
         environment.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
         with LocalStack(project / "template.yaml", options=["--reload"]) as stack:
             yield stack
@@ -117,3 +125,33 @@ def test_changed_files_are_active_as_a_whole_or_not_at_all(project: Path, stack:
     assert "--user MINE:s" in signed
     found = subprocess.run(["bash", "-c", f"{signed} --silent"], capture_output=True, check=True)
     assert json.loads(found.stdout) == {"tenant": "green"}
+
+
+def installs(requirements: Path, target: Path, folder: Path) -> None:
+    (target / "listed.py").write_text("PLACE = 'listed'")
+
+
+def test_changed_packages_and_zips_take_the_steps_of_the_start(project: Path, cache: Path, stack: LocalStack) -> None:
+    """With an environment in the cache already, so that nothing is asked of a package index."""
+    app, listed = project / "orders" / "app.py", project / "orders" / "requirements.txt"
+    listed.write_text("./gone\n")
+    assert said(stack, "changed: requirements.txt; it does not load, so the old one stays active: orders: the packages")
+    assert said(stack, "Fix: correct the file, or start with --no-install")
+    assert stack.get("/", identity="LOCALBLUEAPI").status == 200
+    (project / "same.txt").write_text("listed==1\n")
+    same = read_manifest(project / "same.txt")
+    PackageCache(cache_folder({"XDG_CACHE_HOME": str(cache)}), installs, print).make(same, "orders")
+    listed.write_text("listed==1\n")
+    assert said(stack, "changed: requirements.txt; active now; ", "will restart")
+    app.write_text("import listed\ndef handler(event, context):\n    return {'body': listed.PLACE}\n")
+    assert said(stack, "changed: app.py")
+    assert "listed" in stack.get("/", identity="LOCALBLUEAPI").text
+    (project / "orders.zip").write_bytes(b"no zip")
+    template = project / "template.yaml"
+    template.write_text(template.read_text().replace("CodeUri: orders", "CodeUri: orders.zip"))
+    assert said(stack, "changed: template.yaml; it does not load", "orders.zip")
+    assert "listed" in stack.get("/", identity="LOCALBLUEAPI").text
+    with ZipFile(project / "orders.zip", "w") as opened:
+        opened.writestr("app.py", "def handler(event, context):\n    return {'body': __file__}\n")
+    assert said(stack, "changed: orders.zip; active now")
+    assert "lattice-bridge-stack-" in stack.get("/", identity="LOCALBLUEAPI").text

@@ -208,24 +208,25 @@ def test_runtime_api_serves_only_its_own_environment() -> None:
         assert warning.startswith("isolated-files/blue#1: refused another process")
 
 
-def test_process_without_an_environment_yet_is_not_killed() -> None:
-    """A starting process has no environment for a moment. It was killed then, once in a few thousand starts."""
+def test_process_without_an_environment_yet_or_that_installs_is_not_killed() -> None:
+    """A starting process has no environment for a moment. It was killed then, once in a few thousand starts. Neither is
+    an installation of packages, which `--reload` starts while environments end."""
     script = """
 import subprocess, sys, time
-from lattice_bridge.local.environments.processes import kill_unmarked_children
+import os
+from lattice_bridge.local.environments.processes import kill_unmarked_children, stack_mark
 sleep = [sys.executable, "-I", "-c", "import time; time.sleep(60)"]
-bare, stranger, ours = (
-    subprocess.Popen(sleep, env=env) for env in ({}, {"A": "1"}, {"LATTICE_BRIDGE_STACK": "7.x/1."})
-)
+marks = [{"LATTICE_BRIDGE_STACK": mark} for mark in ("7.x/1.", stack_mark(os.getpid()))]
+bare, stranger, ours, installing = (subprocess.Popen(sleep, env=env) for env in ({}, {"A": "1"}, *marks))
 time.sleep(0.5)
 kill_unmarked_children("7.x")
 time.sleep(0.2)
-print([child.poll() is None for child in (bare, stranger, ours)])
-for child in (bare, ours):
+print([child.poll() is None for child in (bare, stranger, ours, installing)])
+for child in (bare, ours, installing):
     child.kill()
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.strip() == "[True, False, True]"
+    assert done.stdout.strip() == "[True, False, True, True]"
 
 
 def test_processes_of_a_killed_stack_end_with_the_next_start(stack: RunningStack) -> None:

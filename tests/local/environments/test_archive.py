@@ -10,7 +10,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import pytest
 
 from lattice_bridge.config.regular_file import MIB
-from lattice_bridge.local.environments.archive import MAX_ENTRIES, BadArchive, unpack
+from lattice_bridge.local.environments.archive import MAX_ENTRIES, BadArchive, Zips, unpack
+from lattice_bridge.local.plan.model import Function, Plan
 
 
 def entry(name: str, kind: int = stat.S_IFREG, mode: int = 0o644) -> ZipInfo:
@@ -117,3 +118,20 @@ def test_file_that_is_no_zip_is_refused(tmp_path: Path, make: Callable[[Path], N
     make(tmp_path / "code.zip")
     with pytest.raises(BadArchive, match=message):
         unpack(tmp_path / "code.zip", tmp_path / "code")
+
+
+def test_each_version_of_a_zip_is_unpacked_once(tmp_path: Path) -> None:
+    """An environment that still runs the old version keeps its code."""
+    path = zipped(tmp_path, (entry("app.py"), "1"))
+    functions = {name: Function(name, "arn", "app.handler", path, {}) for name in ("one", "two")}
+    functions["folder"] = Function("folder", "arn", "app.handler", tmp_path, {})
+    plan, zips = Plan(tmp_path, "us-east-1", functions, (), ()), Zips(tmp_path)
+    first = zips.unpacked(plan)
+    assert first == zips.unpacked(plan)
+    assert {function.code for function in first.functions.values()} == {tmp_path / "code-1", tmp_path}
+    zipped(tmp_path, (entry("app.py"), "longer"))
+    second = zips.unpacked(plan).functions["one"].code
+    path.write_bytes(b"no zip")
+    with pytest.raises(BadArchive):
+        zips.unpacked(plan)
+    assert [folder.joinpath("app.py").read_text() for folder in (tmp_path / "code-1", second)] == ["1", "longer"]
