@@ -1,4 +1,4 @@
-"""The order of the tests, and the settings of all properties.
+"""The order of the tests, the settings of all properties, and the AWS that several files use.
 
 Rules: files that start processes run first, so that no processor waits for a long file at the end.
 
@@ -9,14 +9,16 @@ begins with the example that failed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+import pytest
 from hypothesis import Phase, settings
 
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
-    import pytest
+    from tests.support.aws_server import AwsServer
 
 STARTS_PROCESSES: Final = ("local", "packaging", "testing", "cli")
 
@@ -28,3 +30,19 @@ settings.load_profile("tests")  # pytest loads the profile of its option later
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Moves the folders in STARTS_PROCESSES to the front; otherwise keeps the order."""
     items.sort(key=lambda item: item.path.relative_to(ROOT / "tests").parts[0] not in STARTS_PROCESSES)
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[AwsServer]:
+    """moto's server, for all files of a process. A file uses the fixture `aws`."""
+    from tests.support.aws_server import AwsServer  # boto3, which most files do not need
+
+    with AwsServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def aws(aws_server: AwsServer) -> AwsServer:
+    """DynamoDB, S3, SSM and the rest of moto, empty when a file begins."""
+    aws_server.reset()
+    return aws_server

@@ -44,12 +44,6 @@ class Context:
     aws_request_id = "lambda-1"
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[AwsServer]:
-    with AwsServer() as server:
-        yield server
-
-
 @pytest.fixture
 def backend(aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLambda]:
     """A Lambda that answers, in an environment in which boto3 finds it, and moto for all other services."""

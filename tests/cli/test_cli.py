@@ -11,17 +11,24 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.support.builders import MAP, role, v2
-from tests.support.commands import WIDER, assert_harmless, read, seen, written
+from tests.support.commands import WIDER, assert_harmless, read, seen, seen_of_process, written
 from tests.support.paths import ROOT
 
+if TYPE_CHECKING:
+    from click.testing import Result
 
-def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+LOCAL: Final = ("local", "--template", str(ROOT / "template.yaml"))
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own. `read` is faster, where the process is not the point."""
     command = [sys.executable, "-m", "lattice_bridge", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
 
 
 def printed_at_start(process: subprocess.Popen[str]) -> str:
@@ -35,14 +42,22 @@ def printed_at_start(process: subprocess.Popen[str]) -> str:
     return printed
 
 
-def test_help_names_the_commands_and_their_options() -> None:
+def test_help_names_commands_and_options() -> None:
     assert "local" in run("--help").stdout
-    assert "--reload" in run("local", "--help").stdout
+    assert "--reload" in read("local", "--help").stdout
 
 
-def test_plan_is_printed_for_people_and_for_machines() -> None:
-    people, machines = run("local", "--plan"), run("local", "--plan", "--json")
-    assert (people.returncode, machines.returncode) == (0, 0)
+def test_process_prints_on_its_terminal_what_the_called_command_does(tmp_path: Path) -> None:
+    """The other tests call a command in their own process, and set the width by a variable."""
+    arguments = ("explain", "--map", written(tmp_path / "map.toml", MAP), "--principal", role("blue-api"))
+    shown = seen_of_process(*arguments, columns=70)
+    assert shown == seen(*arguments, columns=70)
+    assert "\x1b[" in shown
+
+
+def test_plan_is_printed_as_lines_or_json() -> None:
+    people, machines = read(*LOCAL, "--plan"), read(*LOCAL, "--plan", "--json")
+    assert (people.exit_code, machines.exit_code) == (0, 0)
     assert "per tenant" in people.stdout
     assert "  - AWS::SQS::Queue (FailureQueue)" in people.stdout
     assert json.loads(machines.stdout)["functions"]["counter-isolated"]["isolated"] is True
@@ -52,16 +67,22 @@ def test_plan_is_printed_for_people_and_for_machines() -> None:
     ("arguments", "message"),
     [
         (["local", "--template", "nothing.yaml"], "nothing.yaml: No such file or directory"),
-        (["local", "--parameter", "AuthType"], "write NAME=VALUE"),
-        (["local", "--parameter", "AuthType=MAYBE"], "'MAYBE' is not one of AWS_IAM, NONE"),
-        (["local", "--identities", "nothing.toml"], "nothing.toml: No such file"),
+        ([*LOCAL, "--parameter", "AuthType"], "write NAME=VALUE"),
+        ([*LOCAL, "--parameter", "AuthType=MAYBE"], "'MAYBE' is not one of AWS_IAM, NONE"),
+        ([*LOCAL, "--identities", "nothing.toml"], "nothing.toml: No such file"),
         (["nothing"], "No such command"),
     ],
 )
-def test_wrong_usage_exits_with_2_and_says_what_is_wrong(arguments: list[str], message: str) -> None:
-    done = run(*arguments)
-    assert done.returncode == 2
+def test_wrong_usage_exits_with_2_and_a_message(arguments: list[str], message: str) -> None:
+    done = read(*arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
     assert message in done.stderr
+
+
+def test_wrong_usage_of_a_process_exits_with_2_and_no_trace() -> None:
+    done = run("local", "--template", "nothing.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nothing.yaml: No such file or directory" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -189,18 +210,17 @@ def test_rules_id_is_no_markup_and_no_escape_sequence(tmp_path: Path) -> None:
 REGISTRY = '[registry]\ndynamodb_table = "tenants"\n'
 
 
-def out_of_reach(*arguments: str) -> subprocess.CompletedProcess[str]:
+def out_of_reach(*arguments: str) -> Result:
     """A command in an environment in which DynamoDB does not answer."""
     environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        **{name: None for name in os.environ if name.startswith("AWS_")},
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_REGION": "eu-west-1",
         "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:1",
     }
-    command = [sys.executable, "-m", "lattice_bridge", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, timeout=60, check=False)
+    return read(*arguments, environ=environ)
 
 
 @pytest.fixture
@@ -209,17 +229,17 @@ def registered(tmp_path: Path) -> str:
     return written(tmp_path / "map.toml", REGISTRY + "[[rule]]" + MAP.partition("[[rule]]")[2])
 
 
-def test_registry_that_cannot_be_asked_is_no_yes_and_the_ways_are_shown_all_the_same(registered: str) -> None:
+def test_unreachable_registry_is_no_yes_and_hides_no_way(registered: str) -> None:
     done = out_of_reach("who", "blue", "--map", registered)
-    assert (done.returncode, "state\tnot known" in done.stdout, "blue-api" in done.stdout) == (1, True, True)
+    assert (done.exit_code, "state\tnot known" in done.stdout, "blue-api" in done.stdout) == (1, True, True)
     assert "EndpointConnectionError" in done.stderr
     done = out_of_reach("explain", "--map", registered, "--principal", role("blue-api"))
-    assert (done.returncode, "reason\tregistry_unavailable" in done.stdout) == (1, True)
+    assert (done.exit_code, "reason\tregistry_unavailable" in done.stdout) == (1, True)
 
 
 def test_check_and_diff_ask_no_registry(registered: str, tmp_path: Path) -> None:
     test = f'[[test]]\nprincipal = "{role("blue-api")}"\nexpect = "blue"\n'
     path = written(tmp_path / "tested.toml", Path(registered).read_text(encoding="utf-8") + test)
-    assert out_of_reach("check", path).returncode == 0
+    assert out_of_reach("check", path).exit_code == 0
     events = written(tmp_path / "events.jsonl", json.dumps(v2(role("blue-api"))) + "\n")
     assert out_of_reach("diff", registered, path, "--events", events).stdout == "no decision differs\n"

@@ -272,14 +272,15 @@ def test_service_that_is_no_longer_listed_is_a_difference_to_its_requests(tmp_pa
     )
 
 
-def test_pipe_gets_no_colour_and_no_table_however_much_it_is_asked_for(before_and_after: tuple[str, str]) -> None:
+def test_pipe_gets_no_colour_and_no_table(before_and_after: tuple[str, str]) -> None:
+    """In a process of its own, with variables that ask for colour; tests/cli/test_conventions.py has all commands."""
     environ = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color"}
-    principal = ("--principal", role("blue-api"))
-    for arguments in (("explain", "--map", before_and_after[0], *principal), ("diff", *before_and_after)):
-        command = [sys.executable, "-m", "lattice_bridge", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, timeout=60, check=False)
-        assert done.stdout
-        assert not {"\x1b", BOX} & set(done.stdout)
+    command = [sys.executable, "-m", "lattice_bridge", "diff", *before_and_after]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, timeout=60, check=False)
+    explained = read("explain", "--map", before_and_after[0], "--principal", role("blue-api"), environ=environ)
+    for shown in (done.stdout, explained.output):
+        assert shown
+        assert not {"\x1b", BOX} & set(shown)
 
 
 # ---- changed rules, and recorded requests ----------------------------------------------------------------------------

@@ -333,7 +333,7 @@ def test_what_an_event_says_reaches_no_terminal_raw(tenants: str, tmp_path: Path
 def test_terminal_that_is_not_utf8_is_shown_what_it_cannot_write(tenants: str) -> None:
     screen = seen(
         *("explain", "--map", tenants, "--principal", role("support"), "--header", "bl\u00fce"),
-        PYTHONIOENCODING="ascii",
+        encoding="ascii",
     )
     assert "x-tenant-id: bl\\xfce" in screen
 

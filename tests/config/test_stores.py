@@ -263,12 +263,6 @@ def test_aws_store_imports_nothing_until_it_is_read() -> None:
 # ---- AWS ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[AwsServer]:
-    with AwsServer() as server:
-        yield server
-
-
 At = Callable[..., Store]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
@@ -11,6 +10,9 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,8 +35,18 @@ BOX: Final = "\u2500"
 """The line below a table's head."""
 
 
-def read(*arguments: str, stdin: str | None = None, obj: Any = None) -> Result:
-    return CliRunner().invoke(root, list(arguments), input=stdin, obj=obj, catch_exceptions=False)
+def read(
+    *arguments: str, stdin: str | None = None, environ: Mapping[str, str | None] | None = None, obj: Any = None
+) -> Result:
+    """Calls a command in this process.
+
+    Args:
+        arguments: of the command.
+        stdin: its standard input.
+        environ: further variables; one whose value is None is removed from the environment.
+        obj: what the command gets as the object of its context.
+    """
+    return CliRunner().invoke(root, list(arguments), input=stdin, env=environ, obj=obj, catch_exceptions=False)
 
 
 def written(path: Path, text: str) -> str:
@@ -50,27 +62,78 @@ def explained(path: str, *arguments: str, event: Any = None) -> dict[str, Any]:
     return found
 
 
-def seen(*arguments: str, columns: int = 100, **environ: str) -> str:
-    """What a command writes to a real terminal."""
+def seen(*arguments: str, columns: int = 100, encoding: str = "utf-8", **environ: str) -> str:
+    """What a command, called in this process, writes to a real terminal.
+
+    The variable COLUMNS has the width: rich would ask the terminal of this process, which is another one.
+    """
+    with (
+        screen(columns) as (terminal, shown),
+        open(terminal, "w", encoding=encoding, closefd=False) as stream,
+        environment({**of_terminal(), "COLUMNS": str(columns), **environ}),
+        redirect_stdout(stream),
+        redirect_stderr(stream),
+        suppress(SystemExit),
+    ):
+        root.main(arguments, prog_name="lattice-bridge")
+    return b"".join(shown).decode()
+
+
+def seen_of_process(*arguments: str, columns: int = 100) -> str:
+    """What the command, in a process of its own, writes to a real terminal."""
+    with screen(columns) as (terminal, shown):
+        subprocess.run(
+            [sys.executable, "-m", "lattice_bridge", *arguments],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=terminal,
+            env=of_terminal(),
+            timeout=60,
+            check=False,
+        )
+    return b"".join(shown).decode()
+
+
+def of_terminal() -> dict[str, str]:
+    """The variables of this process, with those of a terminal with colours."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "FORCE_COLOR")}
+    return {**kept, "TERM": "xterm-256color"}
+
+
+@contextmanager
+def screen(columns: int) -> Iterator[tuple[int, list[bytes]]]:
+    """A real terminal: its file descriptor, and after the block what was written to it."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "FORCE_COLOR")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lattice_bridge", *arguments],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=follower,
-        stderr=subprocess.STDOUT,
-        env={**kept, "TERM": "xterm-256color", **environ},
-    )
-    os.close(follower)
-    output = b""
-    with contextlib.suppress(OSError):  # Linux reports a closed other end as an error
-        while data := os.read(leader, 65536):
-            output += data
-    os.close(leader)
-    process.wait(timeout=60)
-    return output.decode()
+    shown: list[bytes] = []
+
+    def read_all() -> None:
+        with suppress(OSError):  # Linux reports a closed other end as an error
+            while data := os.read(leader, 65536):
+                shown.append(data)
+
+    reader = threading.Thread(target=read_all)
+    reader.start()
+    try:
+        yield follower, shown
+    finally:
+        os.close(follower)
+        reader.join()
+        os.close(leader)
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Replaces the variables of this process until the block ends, as click's own runner does."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def assert_harmless(shown: str) -> None:

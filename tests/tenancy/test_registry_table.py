@@ -14,12 +14,6 @@ from tests.support.aws_server import REGION, AwsServer
 from tests.support.registry import Clock, item, unavailable
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[AwsServer]:
-    with AwsServer() as server:
-        yield server
-
-
 class Stored:
     """A table on moto's server, and a way to write to it."""
 

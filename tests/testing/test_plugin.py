@@ -1,6 +1,7 @@
 """The pytest plugin: fixtures, marker and options, and its cost for projects that do not use it.
 
-These tests use the plugin's own fixtures, and start pytest where a whole run is tested.
+These tests use the plugin's own fixtures. A whole run of pytest is in this process, except where the test is about what
+pytest imports, or several tests read the output of one run.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from lattice_bridge.errors import InvalidMap, Unavailable
 from lattice_bridge.testing import Case, FakeLambda, Issuer, lattice_event, load_event
 from lattice_bridge.testing.fixtures import BridgeFactory
 from tests.support.stack import FORWARDED_FUNCTION
+
+pytest_plugins: Final = ("pytester",)
 
 PLUGIN: Final = "_lattice_bridge_pytestplugin"
 BLUE: Final = "arn:aws:iam::111122223333:role/blue-api"
@@ -42,12 +45,21 @@ claim = ["tenant"]
 """
 
 
-def pytest_in(folder: Path, text: str = "", *arguments: str, **files: str) -> subprocess.CompletedProcess[str]:
-    """Runs pytest on a test file, without plugins of this repository's configuration."""
+ARGUMENTS: Final = ("-q", "-p", "no:cacheprovider", "-W", "error")
+
+
+def pytest_process(folder: Path, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs pytest on a test file in a process of its own, without this repository's configuration."""
     (folder / "test_it.py").write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *arguments]
+    command = [sys.executable, "-m", "pytest", *ARGUMENTS, *arguments]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+
+
+def output_of(pytester: pytest.Pytester, text: str, *arguments: str) -> str:
+    """Runs pytest on a test file in this process, without this repository's configuration."""
+    pytester.makepyfile(test_it=text)
+    return pytester.runpytest_inprocess(*ARGUMENTS, *arguments).stdout.str()
 
 
 # ---- projects that do not use it ------------------------------------------------------------------------------------
@@ -60,7 +72,7 @@ def test_modules():
 
 
 def modules_of_a_run(folder: Path, *arguments: str) -> set[str]:
-    done = pytest_in(folder, MODULES, *arguments)
+    done = pytest_process(folder, MODULES, *arguments)
     assert done.returncode == 0, done.stdout
     return set(json.loads((folder / "modules.json").read_text()))
 
@@ -72,7 +84,7 @@ def test_unused_plugin_imports_one_file_only(tmp_path: Path) -> None:
 
 
 def test_event_fixture_imports_no_server_and_no_sdk(tmp_path: Path) -> None:
-    done = pytest_in(
+    done = pytest_process(
         tmp_path,
         """
 import sys
@@ -95,17 +107,17 @@ def test_marked_test_gets_the_named_events(lattice_case: Case, request: pytest.F
     assert lattice_case.expected["request"]["version"] == int(lattice_case.name[1])
 
 
-def test_patterns_add_events_without_repetition(tmp_path: Path) -> None:
+def test_patterns_add_events_without_repetition(pytester: pytest.Pytester) -> None:
     text = """
 import pytest
 @pytest.mark.lattice_events("v2/query-r*", "v1/query-in-path", "v2/query-repeated")
 def test_it(lattice_case): pass
 """
-    done = pytest_in(tmp_path, text, "--collect-only")
-    assert re.findall(r"test_it\[(.*)\]", done.stdout) == ["v2/query-repeated", "v1/query-in-path"]
+    output = output_of(pytester, text, "--collect-only")
+    assert re.findall(r"test_it\[(.*)\]", output) == ["v2/query-repeated", "v1/query-in-path"]
 
 
-def test_changed_event_does_not_affect_other_tests(tmp_path: Path) -> None:
+def test_changed_event_does_not_affect_other_tests(pytester: pytest.Pytester) -> None:
     text = """
 import pytest
 @pytest.mark.parametrize("time", [1, 2])
@@ -114,11 +126,11 @@ def test_it(lattice_case, time):
     assert lattice_case.event["requestContext"].pop("identity")
     lattice_case.expected.clear()
 """
-    done = pytest_in(tmp_path, text)
-    assert "2 passed" in done.stdout
+    output = output_of(pytester, text)
+    assert "2 passed" in output
 
 
-def test_function_marker_overrides_its_class(tmp_path: Path) -> None:
+def test_function_marker_overrides_its_class(pytester: pytest.Pytester) -> None:
     text = """
 import pytest
 @pytest.mark.lattice_events("v1/*")
@@ -126,8 +138,8 @@ class TestIt:
     @pytest.mark.lattice_events("v2/unsigned")
     def test_it(self, lattice_case): pass
 """
-    done = pytest_in(tmp_path, text, "--collect-only")
-    assert re.findall(r"test_it\[(.*)\]", done.stdout) == ["v2/unsigned"]
+    output = output_of(pytester, text, "--collect-only")
+    assert re.findall(r"test_it\[(.*)\]", output) == ["v2/unsigned"]
 
 
 @pytest.mark.parametrize(
@@ -145,16 +157,15 @@ class TestIt:
     ],
     ids=["no such event", "a keyword", "a number", "no argument", "no marker"],
 )
-def test_faulty_marker_is_an_error_with_a_fix(tmp_path: Path, marker: str, argument: str, said: str) -> None:
-    done = pytest_in(tmp_path, f"import pytest\n@pytest.mark.{marker}\ndef test_it({argument}): pass\n")
-    assert done.returncode in (1, 2)
-    assert said in done.stdout
-    assert "1 error" in done.stdout
+def test_faulty_marker_is_an_error_with_a_fix(pytester: pytest.Pytester, marker: str, argument: str, said: str) -> None:
+    output = output_of(pytester, f"import pytest\n@pytest.mark.{marker}\ndef test_it({argument}): pass\n")
+    assert said in output
+    assert "1 error" in output
 
 
-def test_marker_is_registered(tmp_path: Path) -> None:
+def test_marker_is_registered(pytester: pytest.Pytester) -> None:
     text = 'import pytest\n@pytest.mark.lattice_events("v2/unsigned")\ndef test_it(lattice_case): pass\n'
-    assert "1 passed" in pytest_in(tmp_path, text, "--strict-markers").stdout
+    assert "1 passed" in output_of(pytester, text, "--strict-markers")
 
 
 # ---- events of one's own --------------------------------------------------------------------------------------------
@@ -167,22 +178,21 @@ def test_it(lattice_case):
 """
 
 
-def test_own_folder_replaces_the_corpus(tmp_path: Path) -> None:
-    (tmp_path / "own" / "deep").mkdir(parents=True)
-    (tmp_path / "own" / "deep" / "one.json").write_text('{"mine": 1}')
-    done = pytest_in(tmp_path, OWN, "--lattice-events", "own", "-vv")
-    assert "test_it[deep/one] PASSED" in done.stdout
-    assert "1 passed" in done.stdout
+def test_own_folder_replaces_the_corpus(pytester: pytest.Pytester) -> None:
+    (pytester.path / "own" / "deep").mkdir(parents=True)
+    (pytester.path / "own" / "deep" / "one.json").write_text('{"mine": 1}')
+    output = output_of(pytester, OWN, "--lattice-events", "own", "-vv")
+    assert "test_it[deep/one] PASSED" in output
+    assert "1 passed" in output
 
 
-def test_missing_or_malformed_events_are_an_error(tmp_path: Path) -> None:
-    assert (
-        f"--lattice-events: {tmp_path / 'own'} is not a folder"
-        in pytest_in(tmp_path, OWN, "--lattice-events", "own").stdout
+def test_missing_or_malformed_events_are_an_error(pytester: pytest.Pytester) -> None:
+    assert f"--lattice-events: {pytester.path / 'own'} is not a folder" in output_of(
+        pytester, OWN, "--lattice-events", "own"
     )
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "one.json").write_text("{")
-    assert "one.json is not JSON" in pytest_in(tmp_path, OWN, "--lattice-events", "own").stdout
+    (pytester.path / "own").mkdir()
+    (pytester.path / "own" / "one.json").write_text("{")
+    assert "one.json is not JSON" in output_of(pytester, OWN, "--lattice-events", "own")
 
 
 # ---- fixtures -------------------------------------------------------------------------------------------------------
@@ -232,7 +242,7 @@ def test_path_is_relative_to_the_projects_root(
     assert handler(lattice_event(path="/history", headers={"x-tenant-id": "BlueTenant"}))["statusCode"] == 200
 
 
-def test_call_without_a_reply_fails_the_test_that_made_it(tmp_path: Path) -> None:
+def test_call_without_a_reply_fails_the_test_that_made_it(pytester: pytest.Pytester) -> None:
     """The set-up of the next test begins with a new fake."""
     text = """
 def test_unscripted(fake_lambda, lattice_event):
@@ -242,11 +252,11 @@ def test_scripted(fake_lambda):
     fake_lambda.reply({})
     fake_lambda.client().invoke(FunctionName="orders")
 """
-    done = pytest_in(tmp_path, text)
-    assert "2 passed, 1 error" in done.stdout
-    assert "ERROR at teardown of test_unscripted" in done.stdout
-    assert "fake_lambda: a call had no reply:\n  orders as tenant blue: PUT /orders/7\n" in done.stdout
-    assert "Traceback" not in done.stdout
+    output = output_of(pytester, text)
+    assert "2 passed, 1 error" in output
+    assert "ERROR at teardown of test_unscripted" in output
+    assert "fake_lambda: a call had no reply:\n  orders as tenant blue: PUT /orders/7\n" in output
+    assert "Traceback" not in output
 
 
 def test_faulty_map_raises_its_faults(bridge: BridgeFactory) -> None:
@@ -277,14 +287,14 @@ def test_bridge_accepts_tokens_of_the_issuer(
     assert [call.tenant for call in fake_lambda.calls] == ["blue"]
 
 
-def test_issuer_is_trusted_during_its_test_only(tmp_path: Path) -> None:
+def test_issuer_is_trusted_during_its_test_only(pytester: pytest.Pytester) -> None:
     text = """
 import os
 before = os.environ.get("SSL_CERT_FILE")
 def test_one(token_issuer): assert os.environ["SSL_CERT_FILE"] == str(token_issuer.ca_file)
 def test_two(): assert os.environ.get("SSL_CERT_FILE") == before
 """
-    assert "2 passed" in pytest_in(tmp_path, text).stdout
+    assert "2 passed" in output_of(pytester, text)
 
 
 # ---- settings -------------------------------------------------------------------------------------------------------
@@ -292,18 +302,18 @@ def test_two(): assert os.environ.get("SSL_CERT_FILE") == before
 USES: Final = "def test_it(bridge): bridge()\n"
 
 
-def test_setting_names_the_projects_bridge(tmp_path: Path) -> None:
-    (tmp_path / "conf").mkdir()
-    (tmp_path / "conf" / "b.toml").write_text(CONFIG)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nlattice_bridge_config = conf/b.toml\n")
-    assert "1 passed" in pytest_in(tmp_path, USES).stdout
+def test_setting_names_the_projects_bridge(pytester: pytest.Pytester) -> None:
+    (pytester.path / "conf").mkdir()
+    (pytester.path / "conf" / "b.toml").write_text(CONFIG)
+    (pytester.path / "pytest.ini").write_text("[pytest]\nlattice_bridge_config = conf/b.toml\n")
+    assert "1 passed" in output_of(pytester, USES)
 
 
-def test_missing_configuration_is_an_error_with_the_setting(tmp_path: Path) -> None:
-    done = pytest_in(tmp_path, USES)
+def test_missing_configuration_is_an_error_with_the_setting(pytester: pytest.Pytester) -> None:
+    output = output_of(pytester, USES)
     assert (
-        f"there is no {tmp_path / 'bridge.toml'}. Fix: name the file in pytest's setting lattice_bridge_config"
-        in done.stdout
+        f"there is no {pytester.path / 'bridge.toml'}. Fix: name the file in pytest's setting lattice_bridge_config"
+        in output
     )
 
 
@@ -322,14 +332,14 @@ STACK: Final = "def test_one(local_stack): pass\ndef test_two(local_stack): pass
     ],
     ids=["no template", "a bad template", "a bad parameter"],
 )
-def test_failed_stack_is_an_error_of_each_test(tmp_path: Path, files: dict[str, str], said: str) -> None:
+def test_failed_stack_is_an_error_of_each_test(pytester: pytest.Pytester, files: dict[str, str], said: str) -> None:
     for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    done = pytest_in(tmp_path, STACK, "-rE")
-    assert "2 errors" in done.stdout
-    assert done.stdout.count(said.removeprefix("Failed: ")) >= 2
-    assert "Traceback" not in done.stdout
-    assert "lattice_bridge/testing" not in done.stdout
+        (pytester.path / name).write_text(text)
+    output = output_of(pytester, STACK, "-rE")
+    assert "2 errors" in output
+    assert output.count(said.removeprefix("Failed: ")) >= 2
+    assert "Traceback" not in output
+    assert "lattice_bridge/testing" not in output
 
 
 # ---- the stack's output ---------------------------------------------------------------------------------------------
@@ -373,7 +383,7 @@ def stack_run(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "conf" / "app.py").write_text(RAISES)
     settings = ["lattice_bridge_template = conf/t.yaml", "lattice_bridge_parameters =", "  AuthType=NONE"]
     (folder / "pytest.ini").write_text("\n".join(["[pytest]", *settings, ""]))
-    return pytest_in(folder, USES_STACK, "--tb=short", "-rA").stdout
+    return pytest_process(folder, USES_STACK, "--tb=short", "-rA").stdout
 
 
 def section(run: str, test: str) -> str:
@@ -392,6 +402,7 @@ TRACE: Final = r"""
   Traceback \(most recent call last\):
     File "[^\n]+/app.py", line 5, in handler
       raise ValueError\("no such order"\)
+\[Function#1\]  Task failed with ValueError\tRequestId: [^\n]+
 warning: front: GET /{path}: 502: [^\n]+: ValueError: no such order"""
 
 

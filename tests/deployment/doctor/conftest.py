@@ -1,9 +1,8 @@
-"""Fixtures that read from AWS: moto, and the recorded stack with its roles in moto."""
+"""The recorded stack's roles, in moto."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,16 +12,10 @@ from tests.support.recorded_aws import client
 
 
 @pytest.fixture(scope="module")
-def moto() -> Iterator[AwsServer]:
-    with AwsServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def roles(moto: AwsServer) -> AwsServer:
+def roles(aws: AwsServer) -> AwsServer:
     """moto with the bridge's role and a role of the map."""
-    iam = client("iam", moto.url)
+    iam = client("iam", aws.url)
     for name in ("bridge-role", "Blue-Api"):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
     iam.put_role_policy(RoleName="bridge-role", PolicyName="invoke", PolicyDocument=json.dumps(RIGHTS))
-    return moto
+    return aws

@@ -324,8 +324,8 @@ def test_function_of_moto_is_read(roles: AwsServer) -> None:
     ]
 
 
-def test_service_of_moto_is_read(moto: AwsServer) -> None:
-    made = client("vpc-lattice", moto.url)
+def test_service_of_moto_is_read(aws: AwsServer) -> None:
+    made = client("vpc-lattice", aws.url)
     service = made.create_service(name="bridge", authType="AWS_IAM")
     group = made.create_target_group(name="bridge", type="LAMBDA", config={"lambdaEventStructureVersion": "V2"})
     forward = {"forward": {"targetGroups": [{"targetGroupIdentifier": group["id"], "weight": 100}]}}
@@ -333,12 +333,12 @@ def test_service_of_moto_is_read(moto: AwsServer) -> None:
         serviceIdentifier=service["id"], name="https", protocol="HTTPS", port=443, defaultAction=forward
     )
     made.put_auth_policy(resourceIdentifier=service["id"], policy=json.dumps(SIGNED_ONLY))
-    found = read_service(Aws(lambda one: client(one, moto.url)), service["id"])
+    found = read_service(Aws(lambda one: client(one, aws.url)), service["id"])
     assert isinstance(found, Service)
     assert (found.auth_type, found.name) == ("AWS_IAM", "bridge")
     assert not isinstance(found.listeners, Unread)
     assert [(one.protocol, one.port) for one in found.listeners] == [("HTTPS", 443)]
-    assert read_service(Aws(lambda one: client(one, moto.url)), SERVICE) is None
+    assert read_service(Aws(lambda one: client(one, aws.url)), SERVICE) is None
 
 
 def test_policies_and_boundary_of_a_role_are_read(roles: AwsServer) -> None:
@@ -383,16 +383,16 @@ def test_date_of_a_role_or_user_is_read(roles: AwsServer) -> None:
         assert read_created(aws, replace(principal, name="gone")) is None
 
 
-def test_date_of_the_map_is_that_of_its_place(moto: AwsServer) -> None:
-    client("s3", moto.url).create_bucket(Bucket="maps", CreateBucketConfiguration={"LocationConstraint": REGION})
-    client("s3", moto.url).put_object(Bucket="maps", Key="live/bridge.toml", Body=b"x")
-    client("ssm", moto.url).put_parameter(Name="/bridge", Value="x", Type="String")
+def test_date_of_the_map_is_that_of_its_place(aws: AwsServer) -> None:
+    client("s3", aws.url).create_bucket(Bucket="maps", CreateBucketConfiguration={"LocationConstraint": REGION})
+    client("s3", aws.url).put_object(Bucket="maps", Key="live/bridge.toml", Body=b"x")
+    client("ssm", aws.url).put_parameter(Name="/bridge", Value="x", Type="String")
+    reader = Aws(lambda one: client(one, aws.url))
     for place in ("s3://maps/live/bridge.toml", "ssm:/bridge"):
-        assert isinstance(read_map_modified(Aws(lambda one: client(one, moto.url)), _reading(place)), datetime)
-    aws = Aws(lambda one: client(one, moto.url))
+        assert isinstance(read_map_modified(reader, _reading(place)), datetime)
     for place in ("s3://maps/live/bridge.tom", "s3://no-such-bucket/bridge.toml", "ssm:/bridg"):
-        assert read_map_modified(aws, _reading(place)) is None
-    assert read_map_modified(aws, _reading("bridge.toml")) == FUNCTION.modified
+        assert read_map_modified(reader, _reading(place)) is None
+    assert read_map_modified(reader, _reading("bridge.toml")) == FUNCTION.modified
 
 
 def test_bucket_has_the_partition_of_the_function() -> None:
