@@ -13,13 +13,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lattice_bridge.config.positions import NotToml, Scanner, TooDeep, line_and_column
-from lattice_bridge.config.words import quoted
+from lattice_bridge.config.words import quoted, visible
 from lattice_bridge.errors import Fault
+
+_MOST: Final = 400
+"""Characters of an explanation. It may quote a line several times, and a line may be the whole file."""
 
 _STOPPED: Final = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 _SECRET: Final = re.compile("secret|password|token", re.IGNORECASE)
 _WORD: Final = re.compile(r"[^\s,\]}#=]+")
 _HEADER: Final = re.compile(r"""\s*(\[[^\[\]"']+\]|\[\[[^\[\]"']+\]\])\s*(#.*)?""")
+_AFTER_KEY: Final = re.compile(r""":=|[:=]|(?=["'\[{])""")
+_QUOTED_KEY: Final = re.compile(r"""(?:"([^"]+)"|'([^']+)')\s*(?::=|[:=])?""")
 _WORDS: Final = {
     **dict.fromkeys(("True", "TRUE", "yes", "Yes", "on"), "write true"),
     **dict.fromkeys(("False", "FALSE", "no", "No", "off"), "write false"),
@@ -43,7 +48,7 @@ def syntax_fault(text: str, error: ValueError) -> Fault:
     reading = _Reading(text, stop)
     at, words = _explained(reading, found[1])
     line, column = line_and_column(at, newlines)
-    return Fault(f"not TOML: {words}", line=line, column=column)
+    return Fault(f"not TOML: {visible(words, _MOST)}", line=line, column=column)
 
 
 @dataclass
@@ -147,7 +152,7 @@ def _after_value(reading: _Reading) -> Explained:
     if reading.text[value : value + 1] not in "\"'[{" and not reading.text[reading.stop - 1].isspace():
         return _unquoted(reading, value)  # begins as a number: 012345678901, 1111-2222
     pair = re.match(r"""[\s,;]*([A-Za-z0-9_-]+)\s*=""", reading.rest)
-    if pair is not None:
+    if pair is not None and not _SECRET.search(reading.key):
         return reading.stop + pair.start(1), f"{pair[1]} is on the line of {reading.key}. Fix: begin a new line"
     if reading.text[value] == '"':
         fix = r"write \" for a quote inside of a string, or # before a comment"
@@ -192,24 +197,35 @@ def _escape(reading: _Reading) -> Explained:
 
 def _no_equals(reading: _Reading) -> Explained:
     start, line = reading.line
-    found = re.match(r"\s*(-\s+)?(.*?)\s*(?::=|[:=]|=>|(?=[\"'\[{])|$)\s*(.*)", line)
-    key, value = (found[2], found[3]) if found else (line, "")
+    key, value = _key_and_value(line.strip())
     at = start + len(line) - len(line.lstrip())
     if line.lstrip().startswith("- "):
         return at, 'an element of a list begins with -, as in YAML. Fix: write a list in brackets: key = ["…", "…"]'
+    value = "" if _SECRET.search(line) else value
     if reading.rest.startswith(":"):
         return reading.stop, f"{key} is followed by :, as in YAML. Fix: write {_pair(key, value)}"
-    if " " in key and value and reading.rest.partition("=")[1]:
+    words = key.split(None, 1)
+    if len(words) > 1 and value and reading.rest.partition("=")[1]:
         return at, f'the key {key} contains a space. Fix: write one word, or "{key}" in quotes'
-    if not value and " " in key:
-        key, _, value = key.partition(" ")
+    if not value and len(words) > 1:
+        key, value = words[0], "" if _SECRET.search(line) else words[1]
     return at, f"{key} is not followed by =. Fix: write {_pair(key, value)}"
+
+
+def _key_and_value(line: str) -> tuple[str, str]:
+    """The key and the value that were meant. Not by one pattern for the whole line: with many spaces, its time is the
+    square of their number."""
+    found = _QUOTED_KEY.match(line) or _AFTER_KEY.search(line)
+    if found is None:
+        return line, ""
+    key = found[1] or found[2] if found.re is _QUOTED_KEY else line[: found.start()]
+    return key.strip(), line[found.end() :].lstrip()
 
 
 def _pair(key: str, value: str) -> str:
     """`key = value`, with quotes around the value if it needs them."""
     value = _until_comment(value)
-    if not value or _SECRET.search(key):
+    if not value:
         return f'{key} = "…"'
     plain = value[0] in "\"'[{" or value in ("true", "false") or re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?", value)
     return f"{key} = {value if plain else quoted(value)}"[:120]

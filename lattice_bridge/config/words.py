@@ -24,8 +24,16 @@ def quoted(value: object) -> str:
     >>> quoted("a\x1bb"), quoted(True), quoted(["x", 1])
     ('"a\\u001bb"', 'true', '["x", 1]')
     """
-    text = _written(value, 3)
-    text = text if len(text) <= MOST else f"{text[: MOST - 1]}…"
+    return visible(_written(value, 3), MOST)
+
+
+def visible(text: str, most: int) -> str:
+    r"""A text that quotes a file, shortened, and with escapes for all characters that are not printable.
+
+    >>> visible("a\x1bb", 80), visible("abcdef", 4)
+    ('a\\u001bb', 'abc…')
+    """
+    text = text if len(text) <= most else f"{text[: most - 1]}…"
     return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
 
 

@@ -35,6 +35,8 @@ _INDENT: Final = " " * 9
 _SHORTEST: Final = 12
 """Characters to which a path, a rule's id or a function's name may be shortened. A tenant id never is."""
 _LONGEST_CAUSE: Final = 1000
+_MOST_MILLISECONDS: Final = 1e9
+"""A function may print any number, also one that no float can have."""
 
 _REQUEST_ID: Final = re.compile(r"RequestId: [0-9a-f-]{36} Error: ")
 """The beginning of Lambda's own errors. The function's line above the request's has the id."""
@@ -238,7 +240,7 @@ def _configuration_lines(found: Mapping[str, Any]) -> list[str]:
 
 def _milliseconds(found: Mapping[str, Any]) -> float:
     total = found["milliseconds"].get("total")
-    return float(total) if isinstance(total, int | float) else 0.0
+    return float(total) if isinstance(total, int | float) and abs(total) < _MOST_MILLISECONDS else 0.0
 
 
 def _name(function: str) -> str:

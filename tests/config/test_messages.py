@@ -106,6 +106,23 @@ def test_value_that_pydantic_refuses_for_another_reason_never_loads() -> None:
     assert fault.text.startswith("names: names: cannot be read. Fix: ")
 
 
+def test_path_of_a_megabyte_is_refused_at_once_and_in_few_words() -> None:
+    """Trap D9: a reload is in a background thread of a bridge that serves requests. Its time may not be the square of a
+    value's length: a path of 50,000 letters took half a minute."""
+    text = f'[[backend]]\nfunction = "f"\npath = "{"x" * 1_000_000}"\n'
+    (fault,) = [finding.text for finding in findings_of(text) if "whole segments" in finding.text]
+    assert len(fault) < 500
+
+
+def test_only_the_first_of_very_many_unknown_tenants_are_compared_with_all_tenants() -> None:
+    """Trap D9: each comparison takes up to a hundred milliseconds."""
+    rule = '[[rule]]\nid = "{0}"\nrole = "arn:aws:iam::444455556666:role/r{0}"\ntenant = "t{0}x"\n'
+    text = "[tenants]\n" + "".join(f"t{n} = {{}}\n" for n in range(30)) + "".join(map(rule.format, range(30)))
+    unknown = [finding.text for finding in findings_of(text) if "is not in [tenants]" in finding.text]
+    assert len(unknown) == 30
+    assert sum("did you mean" in one for one in unknown) == 20
+
+
 # ---- words ----------------------------------------------------------------------------------------------------------
 
 

@@ -57,6 +57,42 @@ def test_value_of_a_secret_is_not_quoted(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "secret_key\thunter2",
+        "secret_key\u00a0hunter2",
+        '"secret_key": "hunter2"',
+        '"secret_key" "hunter2"',
+        "'secret_key': 'hunter2'",
+        '[[identity]]\nx = { "secret_key": "hunter2" }',
+        'secret_key = "a"hunter2=b"',
+    ],
+)
+def test_value_of_a_secret_that_is_not_written_as_in_toml_is_not_quoted(text: str) -> None:
+    """Trap G14: a file that was JSON or YAML, or whose columns are aligned with tabs."""
+    fault = fault_of(f"{text}\n")
+    assert fault is not None
+    assert "hunter2" not in fault.text
+
+
+@pytest.mark.parametrize("text", ["[a\x1b[2J\n", "a\x1b[2J: b\n", "a = b\x1b[2J\n", "\u202ea b\n"])
+def test_explanation_contains_no_control_character_of_the_file(text: str) -> None:
+    """Trap D11: a map's faults are also in tracebacks and in the log of the deployed bridge."""
+    fault = fault_of(text)
+    assert fault is not None
+    assert fault.text.isprintable()
+
+
+def test_line_of_very_many_spaces_is_explained_at_once_and_in_few_words() -> None:
+    """Trap D9: a configuration that is not TOML is refused in a background thread of a bridge that serves requests. The
+    time of the explanation may not be the square of the line's length: 50,000 spaces took more than a minute."""
+    for text in ("a" + " " * 1_000_000 + "b\n", "[" + "a" * 1_000_000 + "\n"):
+        fault = fault_of(text)
+        assert fault is not None
+        assert len(fault.text) < 500
+
+
+@pytest.mark.parametrize(
     ("text", "place", "words"),
     [
         ("a = 1\r\nb = x\r\n", (2, 5), 'x has no quotes. Fix: write b = "x"'),
@@ -77,6 +113,7 @@ def test_value_of_a_secret_is_not_quoted(text: str) -> None:
         ("- blue\n", (1, 1), "as in YAML"),
         ('a = "\x01"\n', (1, 6), "the control character U+0001"),
         ('a = "x"y"\n', (1, 8), "the value of a has ended before this"),
+        ('"a" : "b"\n', (1, 5), 'a is followed by :, as in YAML. Fix: write a = "b"'),
         ("my key = 1\n", (1, 1), "the key my key contains a space"),
         ("a = " + "9" * 5000, (1, 1), "too many digits"),
     ],

@@ -130,6 +130,14 @@ def test_direct_invocation_of_the_bridge_is_shown_behind_its_label() -> None:
     assert cause.startswith("         The rule blue-api")
 
 
+@pytest.mark.parametrize("total", [10**400, -(10**400), 1e300, True, None, "1"], ids=lambda total: repr(total)[:9])
+def test_line_with_any_milliseconds_is_shown(total: object) -> None:
+    """Trap D11: a function prints what it likes. A line that fails would end the reading of its output."""
+    line, *_ = lines_of().function_output("orders#1", json.dumps({**LINE, "milliseconds": {"total": total}}))
+    assert line.startswith("[orders#1]  200 GET")
+    assert len(line) <= 80
+
+
 def test_answered_request_is_forgotten() -> None:
     """Trap D9: what is kept of requests has a bound, that of the requests in progress."""
     lines = lines_of()

@@ -20,7 +20,7 @@ from lattice_bridge.config.options import (
     function_fault,
 )
 from lattice_bridge.config.tables.table import Reader, Table, label
-from lattice_bridge.config.words import quoted
+from lattice_bridge.config.words import MOST, quoted
 from lattice_bridge.errors import Fault
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.formats.event import Payload, Scheme
@@ -29,6 +29,7 @@ from lattice_bridge.invoke.call import Invocation
 
 _SERVICE: Final = re.compile(r"arn:aws(-[a-z]+)*:vpc-lattice:[a-z0-9-]+:[0-9]{12}:service/svc-[0-9a-z]+")
 _SEGMENT: Final = r"[!-)+-.0->@-~]+"  # visible ASCII without / ? and *
+_NOT_A_SEGMENT: Final = r"[^!-)+-.0->@-~]+"
 _PATH: Final = re.compile(rf"/({_SEGMENT}(/{_SEGMENT})*)?")
 
 
@@ -152,7 +153,7 @@ def _check_backends(written: Mapping[int, BackendTable], tables: Mapping[str, An
 
 def _backend_faults(backend: BackendTable, *, is_repeated: bool) -> Iterator[Fault]:
     if _PATH.fullmatch(backend.path) is None or {".", ".."} & set(backend.path.split("/")):
-        segments = [part for part in re.split(rf"(?:(?!{_SEGMENT}).)+", backend.path) if part not in ("", ".", "..")]
+        segments = [part for part in re.split(_NOT_A_SEGMENT, backend.path[:MOST]) if part not in ("", ".", "..")]
         what = f"path {quoted(backend.path)} is not a path of whole segments"
         fix = f"write it as in {'/' + '/'.join(segments)}, without *, ?, . and .."
         yield Fault(f"{what}. Fix: {fix}", ("path",))

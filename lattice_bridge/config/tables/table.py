@@ -186,10 +186,11 @@ class OwnNames:
         return quoted(self.issuers[0]) if self.issuers else '"…"'
 
     def nearest_tenant(self, word: str) -> str | None:
-        """The tenant that was probably meant. A word that many rules have is compared once."""
-        if word not in self._nearest:
+        """The tenant that was probably meant. A word that many rules have is compared once. Of very many wrong words,
+        only the first ones are compared: each comparison takes up to a hundred milliseconds."""
+        if word not in self._nearest and len(self._nearest) < _MOST_SUGGESTIONS:
             self._nearest[word] = nearest(word, self.tenants)
-        return self._nearest[word]
+        return self._nearest.get(word)
 
     def arn(self, kind: str, written: str, service: str = "iam") -> str:
         """The ARN of a principal that was written in another form: with the account in it, or else that of the map."""
@@ -208,6 +209,7 @@ class OwnNames:
         return f"{arn}/{parts[-1] or 'NAME'}"
 
 
+_MOST_SUGGESTIONS: Final = 20
 _OWN_ARN: Final = re.compile(r"arn:(aws[a-z-]*):(?:iam|sts)::([0-9]{12}):")
 _ANY_ARN: Final = re.compile(r"arn:(aws[a-z-]*):[a-z-]*:[^:]*:([0-9]{12}):")
 _NOT_A_NAME: Final = re.compile(r"[^A-Za-z0-9_+=,.@-]")

@@ -28,7 +28,7 @@ from lattice_bridge.local.bridge.configuration import (
 )
 from lattice_bridge.local.bridge.issuer_keys import IssuerKeys
 from lattice_bridge.local.bridge.signing_key import KeyFault, algorithm_of, key_folder, local_key
-from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.plan.model import Function, Plan
 
 _NAME: Final = "bridge.json"
 
@@ -74,6 +74,7 @@ class LocalTrust:
         self._environ = environ
         self._issuer_keys = issuer_keys or IssuerKeys(log.warning)
         self._copies: dict[str, Mapping[Path, bytes]] = {}
+        self._numbers: dict[str, int] = {}
         self._said: dict[str, str] = {}
 
     @property
@@ -88,22 +89,27 @@ class LocalTrust:
         stops loading later, the last good copy stays, as a bridge keeps its last good map.
         """
         functions, copies = dict(plan.functions), dict[str, Mapping[Path, bytes]]()
-        for number, bridge in enumerate(bridges_of(plan)):
+        for bridge in bridges_of(plan):
             configuration = await asyncio.to_thread(read_configuration, bridge)
-            folder = self._folder / str(number)
+            folder = self._folder_of(bridge)
             if contents := await self._contents(configuration, folder, plan.folder):
-                before = self._copies.get(bridge.name, {})
-                await asyncio.to_thread(
-                    _write, {path: new for path, new in contents.items() if before.get(path) != new}
-                )
                 copies[bridge.name] = contents
                 variables = {**bridge.environment, CONFIG_VARIABLE: str(folder / _NAME)}
                 functions[bridge.name] = replace(bridge, environment=variables)
+        # After all maps were read and all keys fetched: a running bridge reads its copy at any time.
+        for name, contents in copies.items():
+            before = self._copies.get(name, {})
+            await asyncio.to_thread(_write, {path: new for path, new in contents.items() if before.get(path) != new})
         names = copies.keys() | self._copies.keys()
         changed = frozenset(name for name in names if copies.get(name) != self._copies.get(name))
         self._copies = copies
         self._issuer_keys.forget_due()
         return TrustedPlan(replace(plan, functions=functions), changed)
+
+    def _folder_of(self, bridge: Function) -> Path:
+        """The folder of a bridge's copies. It stays the same as long as the stack runs: a running bridge of the
+        definition before would read the map of another one in it."""
+        return self._folder / str(self._numbers.setdefault(bridge.name, len(self._numbers)))
 
     async def _contents(
         self, configuration: BridgeConfiguration, folder: Path, project: Path

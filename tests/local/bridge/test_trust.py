@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -248,6 +249,21 @@ def test_map_that_stops_loading_leaves_the_last_good_copy(project: Project) -> N
     project.map.write_text(MAP.replace("blue = {}", "blue = {}\nred = {}"))
     assert project.apply() == (variables, frozenset({"Bridge"}))
     assert decided(variables, project.token(tenant="red")) == "red"
+
+
+def test_running_bridge_never_finds_the_map_of_another_one_in_its_copy(project: Project, tmp_path: Path) -> None:
+    """Trap D3: it reads its copy again at any time, also while a changed template is made ready."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "bridge.toml").write_text(MAP.replace('tenant_from = "claim"\nclaim = ["tenant"]', 'tenant = "blue"'))
+    variables, _ = project.apply()
+    added = Function("Added", "arn", BRIDGE_HANDLER, other, {})
+    project.plan = replace(project.plan, functions={"Added": added, **project.plan.functions})
+    assert project.apply() == (variables, frozenset({"Added"}))
+    assert decided(variables, project.token(tenant="green")) == "tenant_suspended"
+    project.plan = replace(project.plan, functions={"Added": added})
+    asyncio.run(project.trust.applied(project.plan))
+    assert decided(variables, project.token(tenant="green")) == "tenant_suspended"
 
 
 @pytest.mark.parametrize("text", ["[", MAP.partition("[jwt")[0], ""], ids=["not TOML", "no issuer", "empty"])
