@@ -25,7 +25,7 @@ from lattice_bridge.cli import show
 from lattice_bridge.cli.local_problems import problems
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.definition import Definition, read_definition, reread
-from lattice_bridge.local.environments.archive import BadArchive
+from lattice_bridge.local.environments.code_zip import BadArchive
 from lattice_bridge.local.environments.dependencies import BadDependencies, choose, provide
 from lattice_bridge.local.environments.package_cache import PackageCache, cache_folder
 from lattice_bridge.local.environments.package_cache import install as pip_install
