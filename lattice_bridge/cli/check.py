@@ -59,11 +59,22 @@ class _Checked:
 @click.command(short_help="Find what is wrong with a map, and with a template.")
 @map_argument
 @base_option
-@click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
-@click.option("--json", "form", flag_value="json", help="The same as --format json.")
-@click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option(
-    "--template", "-t", type=click.Path(path_type=Path), help="Check this SAM or CloudFormation template as well."
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    default="text",
+    show_default=True,
+    help="The form of the output.",
+)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
+@click.option(
+    "--template",
+    "-t",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Check this SAM or CloudFormation template as well.",
 )
 @click.option(
     "--parameter",
@@ -71,7 +82,7 @@ class _Checked:
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A template parameter; also AWS::StackName, AWS::AccountId, AWS::Region.",
+    help="A template parameter, or AWS::StackName, AWS::AccountId, AWS::Region. Repeatable.",
 )
 @click.option("--unsigned", is_flag=True, help="The template's service is meant to allow unsigned requests.")
 def check(

@@ -26,15 +26,19 @@ from lattice_bridge.review.finding import Finding
 @map_argument
 @base_option
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="The file to write; default: MAP with .json; - for stdout."
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file to write, or - for stdout. Default: MAP with .json.",
 )
 @show.JSON
 def compile_command(
     map_name: str | None, map_option: str | None, base: Path | None, output: Path | None, *, as_json: bool
 ) -> None:
     """Check MAP (default bridge.toml; - for stdin; REVISION:PATH in git) as `check` does, its own tests included, and
-    write it as JSON that the handler loads without checking it again: name it in LATTICE_BRIDGE_CONFIG. Exits with 1,
-    and writes nothing, if there is an error."""
+    write it as JSON that the handler loads without checking it again: name it in LATTICE_BRIDGE_CONFIG. Exits with 0
+    if the map is compiled, 1 if it has an error: then nothing is written."""
     given = read_map(chosen_map(map_name, map_option), base)
     errors = [found for found in findings_of(given.text, given.folder) if found.level == "error"]
     if errors:

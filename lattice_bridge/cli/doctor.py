@@ -33,8 +33,8 @@ _STYLES: Final = {"error": "bold red", "warning": "bold yellow", "unknown": "bol
 @click.option("--service", metavar="ID|ARN", help="The Lattice service. Default: those that forward to the bridge.")
 @map_option("--config")
 @base_option
-@click.option("--region", help="AWS Region. Default: the one that AWS SDKs use.")
-@click.option("--profile", help="AWS profile to use.")
+@click.option("--region", metavar="NAME", help="The AWS Region. Default: the one that AWS SDKs use.")
+@click.option("--profile", metavar="NAME", help="The AWS profile. Default: the one that AWS SDKs use.")
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @show.JSON
 def doctor(
@@ -50,9 +50,8 @@ def doctor(
 ) -> None:
     """Compare a deployed bridge, the services in front of it and the functions behind it with the map in --map.
 
-    The command reads and never writes. Each line names what is, what is expected, and the fix. The exit code is 0 if
-    nothing is wrong, 1 if something is wrong or could not be read, and 2 if the map does not load, or if there are no
-    credentials or no such function."""
+    The command reads and never writes. Each line names what is, what is expected, and the fix. Exits with 0 if nothing
+    is wrong, 1 if something is wrong or could not be read, 2 if there are no credentials or no such function."""
     configuration = _configuration(map_name, base)
     session = _session(region, profile)
     aws = Aws(lambda name: _client(session, name))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 EVENT = click.argument("file", type=click.Path(path_type=Path))
-COMPACT = click.option("--compact", is_flag=True, help="Print JSON on one line.")
+COMPACT = click.option("--compact", is_flag=True, help="Print the JSON on one line.")
 
 _EVIDENCE: Final = {"documented": "cyan", "observed": "green", "assumed": "yellow"}
 """How well a fact is known → the colour of the word on a terminal."""
@@ -56,7 +56,7 @@ def event() -> None:
 @show.JSON
 def list_command(pattern: str, *, as_json: bool) -> None:
     """List the events that come with lattice-bridge, or those whose names match PATTERN ('v2/*', '*/query-*'): what is
-    special about each, and how well that is known. Exits with 1 if none matches."""
+    special about each, and how well that is known. Exits with 0 if one matches, 1 if none does."""
     from lattice_bridge.testing.corpus import UnknownEvent, all_events
 
     try:
@@ -86,7 +86,13 @@ def _case(name: str, expected: Mapping[str, Any]) -> dict[str, Any]:
 @show.JSON_ALWAYS
 @COMPACT
 def show_command(name: str, *, expected: bool, compact: bool) -> None:
-    """Print the event NAME as bare JSON, as `sam local invoke -e` takes it: lattice-bridge event show v2/cookies."""
+    """Print the event NAME of the corpus as JSON. Exits with 0, or with 2 if there is no such event.
+
+    \b
+    Example, with a function of yours:
+      lattice-bridge event show v2/cookies > event.json
+      sam local invoke -e event.json
+    """
     from lattice_bridge.testing.corpus import UnknownEvent, all_events, load_event
 
     try:
@@ -130,32 +136,58 @@ def _version(_: click.Context, __: click.Parameter, text: str) -> Literal[1, 2]:
 
 
 @click.command(short_help="Make an event.")
-@click.option("--version", default="2", show_default=True, callback=_version, help="1 or 2.")
-@click.option("--method", "-X", help="GET unless there is a body, and then POST.")
-@click.option("--path", default="/", show_default=True, help="As sent, with the query: '/orders?a=1&a=2'.")
-@click.option("--header", "-H", "headers", multiple=True, help="'name: value'. Repeated names are kept.")
-@click.option("--body", help="Text, or @FILE for the bytes in a file.")
-@click.option("--json-body", help="Text or @FILE, sent as application/json unless a header has another content-type.")
+@click.option("--version", metavar="1|2", default="2", show_default=True, callback=_version, help="The event version.")
+@click.option("--method", "-X", metavar="NAME", help="Default: GET, or POST if there is a body.")
+@click.option("--path", metavar="TARGET", default="/", show_default=True, help="The path and query, as sent.")
 @click.option(
-    "--principal", help="The ARN of the caller that Lattice authenticated. Without it the request is unsigned."
+    "--header",
+    "-H",
+    "headers",
+    metavar="'NAME: VALUE'",
+    multiple=True,
+    help="A header. Repeatable, also with one name.",
 )
-@click.option("--session-name", help="The name of the role's session, if it is not in the ARN.")
-@click.option("--org", "org_id", help="The principal's organisation, o-….")
-@click.option("--x509", multiple=True, help="'san_uri=spiffe://…': a field of the certificate, with Roles Anywhere.")
-@click.option("--source-vpc", help="vpc-… or an ARN.")
-@click.option("--client-address", help="The address that Lattice saw.")
-@click.option("--service-arn", help="The Lattice service.")
-@click.option("--service-network-arn", help="Its network.")
-@click.option("--target-group-arn", help="The function's target group.")
-@click.option("--region", help="The Region, if it is not in the service's ARN.")
-@click.option("--request-id", help="Lattice's id of the request.")
-@click.option("--time", help="When Lattice received it: 2025-11-21T00:00:00Z, or microseconds since 1970.")
+@click.option("--body", metavar="TEXT|@FILE", help="The body: text, or the bytes of a file.")
+@click.option(
+    "--json-body",
+    metavar="TEXT|@FILE",
+    help="As --body, with the content-type application/json unless a header has one.",
+)
+@click.option(
+    "--principal",
+    metavar="ARN",
+    help="The caller that Lattice authenticated. Default: none, the request is unsigned.",
+)
+@click.option("--session-name", metavar="NAME", help="The name of the role's session, if it is not in the ARN.")
+@click.option("--org", "org_id", metavar="ID", help="The principal's organisation, o-….")
+@click.option(
+    "--x509",
+    metavar="FIELD=VALUE",
+    multiple=True,
+    help="A field of the certificate, as in san_uri=spiffe://…. Repeatable.",
+)
+@click.option("--source-vpc", metavar="ID|ARN", help="The VPC that the request comes from.")
+@click.option("--client-address", metavar="IP", help="The address that Lattice saw.")
+@click.option("--service-arn", metavar="ARN", help="The Lattice service.")
+@click.option("--service-network-arn", metavar="ARN", help="The service network.")
+@click.option("--target-group-arn", metavar="ARN", help="The function's target group.")
+@click.option("--region", metavar="NAME", help="The Region, if it is not in the service's ARN.")
+@click.option("--request-id", metavar="ID", help="Lattice's id of the request.")
+@click.option(
+    "--time", metavar="TIME", help="When Lattice received it: 2025-11-21T00:00:00Z, or microseconds since 1970."
+)
 @show.JSON_ALWAYS
 @COMPACT
 def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **asked: Any) -> None:
-    """Print the event that Lattice would make of a request: lattice-bridge event new --path '/orders?id=7' --principal
-    arn:aws:iam::111122223333:role/blue-api. The same options make the same event. As in Lattice's events, --body is
-    base64 unless the content-type is one for text."""
+    """Print the event that Lattice would make of a request. The same options make the same event. As in Lattice's
+    events, the body is in base64 unless the content-type is one for text. Exits with 0, or with 2 if an option has a
+    value that Lattice cannot send.
+
+    \b
+    Example:
+      lattice-bridge event new --path '/orders?id=7' -H 'x-tenant-id: blue' \\
+        --principal arn:aws:iam::111122223333:role/blue-api
+    """
     from lattice_bridge.testing.builders import lattice_event
 
     pairs = [_header(text) for text in headers]
@@ -435,14 +467,22 @@ _FORMATS: Final[dict[str, Payload]] = {name: name for name in get_args(Payload)}
 
 @click.command(short_help="Write an event in another format.")
 @EVENT
-@click.option("--to", "name", type=click.Choice(list(_FORMATS)), required=True, help="A payload of bridge.toml.")
-@click.option("--tenant", help="As the bridge forwards it for this tenant, without the client's credentials.")
+@click.option(
+    "--to",
+    "name",
+    type=click.Choice(list(_FORMATS)),
+    required=True,
+    help="A value of `payload` in bridge.toml; v1 and v2 are Lattice's.",
+)
+@click.option(
+    "--tenant", metavar="TENANT", help="As the bridge forwards it for this tenant, without the client's credentials."
+)
 @show.JSON_ALWAYS
 @COMPACT
 def convert(file: Path, name: str, *, tenant: str | None, compact: bool) -> None:
     """Print the event in FILE (- for stdin) as another service would have sent it, or as Lattice in its other version.
-    With `--to lattice`, and if the event already has the format, it stays as it is. Exits with 1 if the bridge refuses
-    the event."""
+    With `--to lattice`, and if the event already has the format, it stays as it is. Exits with 0 if the event is
+    converted, 1 if the bridge refuses it."""
     if tenant is not None and not is_tenant_id(tenant):
         raise click.UsageError(f"--tenant {tenant!r} is not a tenant id: 1 to 256 of A-Z a-z 0-9 . _ : / = + - @")
     event = read_event(file)

@@ -50,20 +50,20 @@ MAX_LOG_BYTES: Final = 64 * MIB
 _IDS_SHOWN: Final = 5
 
 
-@click.command(short_help="Say why a request runs as a tenant, or is refused.")
+@click.command(short_help="Show why a request runs as a tenant, or is refused.")
 @click.argument("event", type=click.Path(path_type=Path), required=False)
 @map_option()
 @base_option
 @click.option("--log", type=click.Path(), metavar="FILE", help="The bridge's log, or - for stdin, instead of an event.")
 @click.option("--request-id", metavar="ID", help="The request in --log. Default: the only one that was refused.")
-@click.option("--principal", help="An IAM ARN, instead of an event.")
-@click.option("--session", help="The session's name, if the principal does not contain it.")
-@click.option("--header", help="The tenant header's value.")
-@click.option("--vpc", help="The source VPC's ARN.")
-@click.option("--org", help="The organisation, o-….")
-@click.option("--service", help="The Lattice service's ARN.")
-@click.option("--network", help="The service network's ARN.")
-@click.option("--x509-san-uri", help="The SPIFFE id in the certificate.")
+@click.option("--principal", metavar="ARN", help="The caller's IAM ARN, instead of an event.")
+@click.option("--session", metavar="NAME", help="The session's name, if the principal does not contain it.")
+@click.option("--header", metavar="TENANT", help="The tenant header's value.")
+@click.option("--vpc", metavar="ID|ARN", help="The source VPC.")
+@click.option("--org", metavar="ID", help="The principal's organisation, o-….")
+@click.option("--service", metavar="ARN", help="The Lattice service.")
+@click.option("--network", metavar="ARN", help="The service network.")
+@click.option("--x509-san-uri", metavar="URI", help="The SPIFFE id in the certificate.")
 @click.option(
     "--claims", multiple=True, metavar="ISSUER=JSON", help="The claims of an issuer's token, which counts as verified."
 )
@@ -80,8 +80,17 @@ def explain(
     **described: Any,
 ) -> None:
     """Explain the decision for the Lattice event in EVENT (- for stdin), for a caller described by options, or for a
-    request in the bridge's log; options add to the log what its line does not contain. Names the rules that the request
-    almost fitted. Exits with 0 if the request is allowed, 1 if it is refused."""
+    request in the bridge's log. With --log, options add what its line does not contain. The output also has the rules
+    that the request almost fitted. Exits with 0 if the request is allowed, 1 if it is refused.
+
+    \b
+    Examples:
+      lattice-bridge explain event.json
+      lattice-bridge explain --header green \\
+        --principal arn:aws:sts::111122223333:assumed-role/blue-api/i-0123
+      lattice-bridge explain --claims 'corp={"tenant": "blue"}'
+      lattice-bridge explain --log bridge.log --request-id 4f0e6a58
+    """
     given = read_map(map_name, base)
     tenant_map = given.load()
     described["claims"] = _claims(claims, given)
@@ -388,8 +397,8 @@ _STATES: Final = {
 @base_option
 @show.JSON
 def who(tenant: str, map_name: str, base: Path | None, *, as_json: bool) -> None:
-    """List every rule that can lead to TENANT. Exits with 1 if no rule does, if it is not registered, or if the
-    registry does not answer."""
+    """List every rule that can lead to TENANT. Exits with 0 if a rule does, 1 if none does, if the tenant is not
+    registered, or if the registry cannot be read."""
     found = read_map(map_name, base).load()
     ways = [
         {"rule": rule.id, "callers": key_in_words(rule.key), "how": how} for rule, how in ways_to(tenant, found.rules)

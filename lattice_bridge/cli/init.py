@@ -60,7 +60,7 @@ _POWERTOOLS: Final[Mapping[str, tuple[str, str]]] = {
     type=click.Choice(["V1", "V2"]),
     default="V2",
     show_default=True,
-    help="Event version of the target group. It cannot be changed after a deployment.",
+    help="The event version of the target group. It cannot be changed after a deployment.",
 )
 @show.JSON
 def init(folder: Path, framework: str, event_version: str, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The command `lattice-bridge local`: runs the stack on this machine, until interrupted.
+"""`lattice-bridge local`: runs the stack on this machine, until interrupted.
 
 Rule: the stack stops on SIGINT, SIGTERM and SIGHUP, and, if a test started it, when that test's process ends.
 """
@@ -25,7 +25,7 @@ from lattice_bridge.cli import show
 from lattice_bridge.cli.local_problems import problems
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.definition import Definition, read_definition, reread
-from lattice_bridge.local.environments.archive import BadArchive
+from lattice_bridge.local.environments.code_zip import BadArchive
 from lattice_bridge.local.environments.dependencies import BadDependencies, choose, provide
 from lattice_bridge.local.environments.package_cache import PackageCache, cache_folder
 from lattice_bridge.local.environments.package_cache import install as pip_install
@@ -42,17 +42,26 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
 
 
 @click.command(short_help="Run template.yaml on this machine.")
-@click.option("--template", "-t", type=click.Path(path_type=Path), default=Path("template.yaml"), show_default=True)
+@click.option(
+    "--template",
+    "-t",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    default=Path("template.yaml"),
+    show_default=True,
+    help="The SAM or CloudFormation template.",
+)
 @click.option(
     "--parameter",
     "-P",
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A template parameter; repeatable.",
+    help="A template parameter. Repeatable.",
 )
 @click.option(
     "--port",
+    metavar="PORT",
     type=click.IntRange(0, 65535),
     default=8080,
     envvar="PORT",
@@ -62,6 +71,7 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
 )
 @click.option(
     "--lambda-port",
+    metavar="PORT",
     type=click.IntRange(0, 65535),
     show_default=f"{LAMBDA_PORT}, or a free one if that is in use",
     help="The Lambda API's port; 0 for a free one.",
@@ -69,16 +79,18 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
 @click.option(
     "--identities",
     type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Identities that may sign requests, beside those that the map names. Default: identities.toml beside the "
     "template.",
 )
 @click.option(
     "--event-version",
     type=click.Choice(["V1", "V2"]),
-    help="Event version of all target groups. Default: the template's.",
+    help="The event version of all target groups. Default: the template's.",
 )
 @click.option(
     "--max-environments",
+    metavar="NUMBER",
     type=click.IntRange(1, 2500),
     default=64,
     show_default=True,
@@ -87,6 +99,7 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
 @click.option(
     "--idle",
     "idle_seconds",
+    metavar="SECONDS",
     type=click.FloatRange(1),
     default=600,
     show_default=True,
@@ -100,7 +113,7 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
 )
 @click.option("--no-install", is_flag=True, help="Do not install the packages that functions list.")
 @click.option("--reload", is_flag=True, help="Follow changes of code, packages, template, identities and maps.")
-@click.option("--json-logs", is_flag=True, help="Print one JSON object a line, for programs.")
+@click.option("--json-logs", is_flag=True, help="Write the log as one JSON object on each line.")
 @click.option("--plan", "plan_only", is_flag=True, help="Print the functions and routes, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON.")
 @click.option(
@@ -120,8 +133,8 @@ def local(
     **options: Any,
 ) -> None:
     """Run the functions and VPC Lattice resources of a SAM or CloudFormation template on this machine. The stack has
-    Lattice's front, Lambda's Invoke API, and a process for each function and tenant. It needs no Docker and no AWS
-    account."""
+    Lattice's front, Lambda's Invoke API, and a process for each function and tenant. It needs neither Docker nor an AWS
+    account. It runs until Ctrl-C. Exits with 2 if the template or another file cannot be used."""
     if as_json and not plan_only:
         raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"

@@ -38,7 +38,7 @@ COST: Final = "171 ms of CPU to the first answer instead of about 110"
     "archs",
     type=click.Choice(list(MACHINES)),
     multiple=True,
-    help="The function's architecture; repeatable. Default: both.",
+    help="The function's architecture. Repeatable. Default: both.",
 )
 @click.option(
     "--runtime", type=click.Choice(RUNTIMES), default="python3.13", show_default=True, help="The function's Runtime."
@@ -47,14 +47,16 @@ COST: Final = "171 ms of CPU to the first answer instead of about 110"
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help=f"Write bridge-ARCH.zip and layer-ARCH.zip into this folder. Default: {OUTPUT}.",
+    metavar="DIR",
+    help=f"Write bridge-ARCH.zip and layer-ARCH.zip into DIR. Default: {OUTPUT}.",
 )
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write no zips, but the unpacked bridge for one --arch into this empty folder, as `sam build` expects.",
+    metavar="DIR",
+    help="Write no zips, but the unpacked bridge for one --arch into the empty folder DIR, as `sam build` expects.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@show.JSON
 @click.pass_obj
 def package(
     installer: Install | None,
@@ -71,8 +73,8 @@ def package(
 ) -> None:
     """Build the bridge for Lambda with MAP (default bridge.toml; - for stdin; REVISION:PATH in git), its key files, and
     the version of lattice-bridge that is installed here. pip installs the dependencies as wheels for Lambda's machine,
-    each compared with a SHA-256, so neither Docker nor such a machine is needed. MAP is checked as `compile` does, its
-    own tests included. Exits with 1, and writes nothing, if it has an error."""
+    each compared with a SHA-256, so neither Docker nor such a machine is needed. MAP is checked as `check` does, its
+    own tests included. Exits with 0 if the bridge is built, 1 if not: then nothing is written."""
     if folder is not None and (output is not None or len(archs) != 1):
         raise click.UsageError("--folder takes one --arch and no --output. Fix: add --arch arm64 or --arch x86_64")
     given = read_map(chosen_map(map_name, map_option), base)

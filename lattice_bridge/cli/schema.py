@@ -73,5 +73,10 @@ def _is_title(key: str, value: Any) -> bool:
 @click.command(name="schema", short_help="Print the JSON Schema of bridge.toml.")
 @show.JSON_ALWAYS
 def schema_command() -> None:
-    """Print the JSON Schema of bridge.toml, for editors: see docs/tenants.md."""
+    """Print the JSON Schema of bridge.toml, with which editors complete keys and mark faults. Exits with 0.
+
+    \b
+    Example:
+      lattice-bridge schema > bridge.schema.json
+    """
     show.say_json(schema())

@@ -1,4 +1,4 @@
-"""The command `lattice-bridge token`: makes a token of one of the map's issuers, for the local stack.
+"""`lattice-bridge token`: makes a token of one of the map's issuers, for the local stack.
 
 Rule: without --json, standard output contains the token and nothing else. The private key is never printed.
 """
@@ -31,11 +31,12 @@ LONGEST: Final = 86_400
     "claims",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A claim, with a string as its value; NAME:=JSON for another value. Repeatable.",
+    help="A claim with a string; NAME:=JSON for another value. Repeatable.",
 )
-@click.option("--subject", default="local", show_default=True, help="The value of sub.")
+@click.option("--subject", metavar="NAME", default="local", show_default=True, help="The value of sub.")
 @click.option(
     "--expires",
+    metavar="SECONDS",
     type=click.IntRange(1, LONGEST),
     default=3600,
     show_default=True,
@@ -50,7 +51,14 @@ def token(
     """Make a token of an issuer of the map, and print it. It has the iss, aud and algorithm of the issuer's table.
 
     `lattice-bridge local` accepts it beside the issuer's own tokens, also if the issuer cannot be reached. A deployed
-    bridge refuses it: the key that signs it is on this machine only, and is in no key set but the local stack's."""
+    bridge refuses it: the key that signs it is on this machine only, and is in no key set but the local stack's. Exits
+    with 0 if a token is printed, 1 if the map does not load.
+
+    \b
+    Examples:
+      lattice-bridge token --issuer corp --claim tenant=blue
+      lattice-bridge token --issuer corp --claim 'groups:=["blue", "green"]'
+    """
     from lattice_bridge.identity.token import verify
     from lattice_bridge.local.bridge.local_token import make_token
     from lattice_bridge.local.bridge.signing_key import KeyFault, algorithm_of, key_folder, local_key

@@ -14,7 +14,7 @@ from typing import Final
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.bridge.trust import LocalTrust, TrustedPlan
 from lattice_bridge.local.definition import Definition, DoesNotLoad
-from lattice_bridge.local.environments.archive import BadArchive, Zips
+from lattice_bridge.local.environments.code_zip import BadArchive, Zips
 from lattice_bridge.local.environments.pool import EnvironmentPool, counted
 from lattice_bridge.local.environments.storage import SHARED, Storage
 from lattice_bridge.local.front.data_plane import LatticeDataPlane

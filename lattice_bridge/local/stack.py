@@ -17,10 +17,9 @@ from typing import Final
 from lattice_bridge.local.aws.lambda_api import execution_role_variables, lambda_api
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.definition import Definition
+from lattice_bridge.local.environments.bytecode import compile_packages
 from lattice_bridge.local.environments.environment import SharedSettings
-from lattice_bridge.local.environments.installed import installed
 from lattice_bridge.local.environments.launcher import TMP
-from lattice_bridge.local.environments.packages import compile_packages
 from lattice_bridge.local.environments.pool import EnvironmentPool, watch
 from lattice_bridge.local.environments.processes import (
     adopt_orphans,
@@ -29,6 +28,7 @@ from lattice_bridge.local.environments.processes import (
     kill_marked,
     stack_mark,
 )
+from lattice_bridge.local.environments.runtime_packages import installed
 from lattice_bridge.local.environments.storage import Storage, stack_folder
 from lattice_bridge.local.front.data_plane import LatticeDataPlane
 from lattice_bridge.local.front.recorder import Recorder

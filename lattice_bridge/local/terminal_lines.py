@@ -17,7 +17,7 @@ import click
 
 from lattice_bridge.local.front.data_plane import AnsweredRequest
 from lattice_bridge.local.json_lines import json_object
-from lattice_bridge.local.refusal_words import capitalised, cause
+from lattice_bridge.local.refusal_causes import capitalised, cause
 from lattice_bridge.local.web.printable import printable
 
 TAB: Final = "\t"

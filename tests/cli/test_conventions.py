@@ -42,6 +42,29 @@ def commands(group: click.Group, names: str = "") -> Iterator[tuple[str, click.C
 COMMANDS: Final = dict(commands(root))
 
 
+# ---- help -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_the_exit_codes_and_a_sentence_for_each_option(command: str) -> None:
+    found = COMMANDS[command]
+    options = [param for param in found.params if isinstance(param, click.Option)]
+    assert not [param.opts[0] for param in options if not (param.help or "").endswith(".")]
+    assert "Exits with " in " ".join((found.help or "").split())
+
+
+CLICKS_OWN: Final = ("TEXT", "PATH", "DIRECTORY", "INTEGER RANGE", "FLOAT RANGE")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_value_of_an_option_has_a_name_that_says_what_it_is(command: str) -> None:
+    """FILE, DIR, MAP, ARN and so on, and not the type that click reads."""
+    found = COMMANDS[command]
+    values = [param for param in found.params if not isinstance(param, click.Option) or not param.is_flag]
+    shown = {param.opts[0]: param.make_metavar(click.Context(found)) for param in values}
+    assert not {name: value for name, value in shown.items() if value in CLICKS_OWN}
+
+
 # ---- JSON -----------------------------------------------------------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ from lattice_bridge.local.aws.invoke_checks import (
     parse_payload,
 )
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.environments.packages import IMPORT_ERROR, import_advice
+from lattice_bridge.local.environments.import_advice import IMPORT_ERROR, import_advice
 from lattice_bridge.local.environments.pool import EnvironmentPool, QuotaReached
 from lattice_bridge.local.environments.runtime_api import Invocation
 from lattice_bridge.local.plan.model import Function

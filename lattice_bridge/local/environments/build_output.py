@@ -1,6 +1,7 @@
-"""Whether a function is run from the output of `sam build`.
+"""Decides whether the output of `sam build` can be run in place of a function's sources.
 
-Rule: it is, if `sam build` would make the same again, and if this Python can load it. Otherwise the reason is given.
+Rule: it can, if `sam build` would make the same again, and if this Python can load it. Otherwise the reason is given.
+The folder of each function in this output is in plan/sam_build.py.
 """
 
 from __future__ import annotations

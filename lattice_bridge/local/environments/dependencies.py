@@ -1,13 +1,15 @@
-"""The place of a function's code and packages.
+"""Chooses the code and the packages of each function.
 
-Rule: the order is that of docs/reference.md. The first that there is, is used alone, so that a package that is missing
-there is missing here as on Lambda:
+Rule: only the first source that a function has is used, as docs/reference.md lists them. So a package that is missing
+on Lambda is missing here too:
 
-1. a zip as CodeUri: it contains the packages.
-2. the output of `sam build`, if it is newer than the sources, and for this machine.
-3. the code in its folder, with a cached environment of its requirements.txt, or else of its pyproject.toml.
+1. a zip as CodeUri (code_zip.py): it contains the packages.
+2. the output of `sam build` (build_output.py), if it is newer than the sources, and for this machine.
+3. the code in its folder, with the cached packages (package_cache.py) that its requirements.txt, or else its
+   pyproject.toml lists (manifest.py).
 
-After these come the packages of Lambda's runtime, and for the bridge the installed lattice_bridge; see installed.py.
+After these come the packages of Lambda's runtime, and for the bridge the installed lattice_bridge
+(runtime_packages.py).
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from lattice_bridge.local.environments.build_output import unusable
-from lattice_bridge.local.environments.installed import PACKAGE
 from lattice_bridge.local.environments.manifest import BadManifest, Manifest, find_manifest, read_manifest
 from lattice_bridge.local.environments.package_cache import BadCache, InstallFailed, PackageCache
+from lattice_bridge.local.environments.runtime_packages import PACKAGE
 from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Dependencies, Function, Plan
 from lattice_bridge.local.plan.sam_build import OUTPUT, BadBuild, built_folders
 

@@ -287,7 +287,7 @@ class Environment:
             "LANG": "C.UTF-8",
             "TZ": ":UTC",
             "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",  # see packages.py
+            "PYTHONDONTWRITEBYTECODE": "1",  # see bytecode.py
             **await shared.storage.variables(folder),
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{python}",
             "AWS_LAMBDA_FUNCTION_NAME": function.name,

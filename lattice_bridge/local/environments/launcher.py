@@ -4,8 +4,8 @@ Rule: `/tmp` is the process's own and the only place that it can write to. A ste
 any code of the function runs. No package of the stack's own Python can be imported, except those in SEARCH.
 
 Run as a script with `python -P -S`: `launcher.py HANDLER FOLDER SEARCH KEPT…`, with the task root as the working
-directory. SEARCH is JSON, see installed.py. With an empty HANDLER it only tests the steps. With an empty FOLDER it
-leaves the file system as it is. A `/tmp` of its own needs Linux 5.12 or later, for mount_setattr(2). docs/why.md
+directory. SEARCH is JSON, see runtime_packages.py. With an empty HANDLER it only tests the steps. With an empty FOLDER
+it leaves the file system as it is. A `/tmp` of its own needs Linux 5.12 or later, for mount_setattr(2). docs/why.md
 explains why this is Python.
 """
 

@@ -1,4 +1,4 @@
-"""A function's list of packages: requirements.txt or pyproject.toml, as lines for an installer.
+"""Reads a function's list of packages, requirements.txt or pyproject.toml, into lines for an installer.
 
 Rule: the lines contain everything that decides which packages are installed, except what the package index has. The
 lines of included files are part of them, so a change in one of those is noticed.

@@ -1,4 +1,4 @@
-"""The cached environments: the packages of functions, installed once for each list of packages.
+"""The cache of listed packages: each list is installed once, into a folder of its own (a cached environment).
 
 Rule: an environment is complete or absent. It is built beside its place and moved there in one step, by one process at
 a time. An environment that exists is never changed: another list has another key.

@@ -16,9 +16,9 @@ from typing import Final
 from watchfiles import PythonFilter, awatch
 
 from lattice_bridge.local.environments.environment import Environment, InvocationResult, SharedSettings
-from lattice_bridge.local.environments.installed import PACKAGE
 from lattice_bridge.local.environments.processes import kill_unmarked_children
 from lattice_bridge.local.environments.runtime_api import Invocation
+from lattice_bridge.local.environments.runtime_packages import PACKAGE
 from lattice_bridge.local.plan.model import Function
 
 Key = tuple[str, str | None]

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Final
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
-from lattice_bridge.local.environments.installed import PACKAGE, search_path
 from lattice_bridge.local.environments.launcher import TMP
+from lattice_bridge.local.environments.runtime_packages import PACKAGE, search_path
 from lattice_bridge.local.plan.model import Function, Plan
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")

@@ -10,7 +10,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import pytest
 
 from lattice_bridge.config.regular_file import MIB
-from lattice_bridge.local.environments.archive import MAX_ENTRIES, BadArchive, Zips, unpack
+from lattice_bridge.local.environments.code_zip import MAX_ENTRIES, BadArchive, Zips, unpack
 from lattice_bridge.local.plan.model import Function, Plan
 
 

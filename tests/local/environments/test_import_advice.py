@@ -1,50 +1,15 @@
-"""The packages that functions import: bytecode, and advice for a missing one."""
+"""Advice for a function whose module cannot be imported."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from lattice_bridge.local.environments.packages import import_advice
+from lattice_bridge.local.environments.import_advice import import_advice
 from lattice_bridge.local.plan.model import Dependencies, Function
-from tests.support.paths import ROOT
-
-PROGRAM = """
-import asyncio, sys
-from lattice_bridge.local.environments.packages import compile_packages, uncompiled
-before = uncompiled()
-asyncio.run(compile_packages("0.0.x/0."))
-print(len(before), len(uncompiled()))
-"""
-
-
-def test_packages_without_bytecode_are_compiled_once(tmp_path: Path) -> None:
-    """uv and editable installations write no bytecode."""
-    copy = tmp_path / "lattice_bridge"
-    shutil.copytree(ROOT / "lattice_bridge", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    for counts in ("1 0", "0 0"):
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM], cwd=tmp_path, env={}, capture_output=True, text=True, check=True
-        )
-        assert done.stdout.strip() == counts
-    assert list(copy.glob("__pycache__/main.*.pyc"))
-
-
-def test_python_that_writes_no_bytecode_compiles_nothing(tmp_path: Path) -> None:
-    copy = tmp_path / "lattice_bridge"
-    shutil.copytree(ROOT / "lattice_bridge", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    done = subprocess.run([sys.executable, "-B", "-c", PROGRAM], cwd=tmp_path, capture_output=True, check=True)
-    assert done.stdout.split() == [b"0", b"0"]
-    assert not list(copy.glob("**/__pycache__"))
-
-
-# ---- advice ----------------------------------------------------------------------------------------------------------
 
 
 def function(code: Path, handler: str = "app.handler") -> Function:

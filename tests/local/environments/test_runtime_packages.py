@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.local.environments.installed import BRIDGE, installed, search_path
+from lattice_bridge.local.environments.runtime_packages import BRIDGE, installed, search_path
 from lattice_bridge.local.environments.storage import LAUNCHER
 from lattice_bridge.local.plan.model import Dependencies, Function
 from tests.support.paths import ROOT

@@ -1,7 +1,7 @@
-"""The packages of the stack's own Python that functions may import: those of Lambda's runtime, and the bridge's.
+"""The packages that Lambda's runtime provides, and those of the bridge: found in the Python that runs the stack.
 
-Rule: a function imports no other package that is installed here. A missing line in its requirements.txt would be found
-on Lambda only.
+Rule: a function imports no other package of this Python. Otherwise a missing line in its requirements.txt would be
+noticed on Lambda only.
 """
 
 from __future__ import annotations

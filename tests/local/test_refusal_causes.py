@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lattice_bridge.errors import REASONS
-from lattice_bridge.local.refusal_words import _TEMPLATES, cause
+from lattice_bridge.local.refusal_causes import _TEMPLATES, cause
 
 
 def test_every_reason_code_has_a_sentence() -> None:
