@@ -25,7 +25,14 @@ from lattice_bridge.tenancy.decide import Decision
 _STYLES: Final = {"gains": "green", "loses": "red", "changes": "yellow"}
 
 
-@click.command(short_help="Show what a new map changes.")
+_EXAMPLES: Final = """\b
+Examples:
+  lattice-bridge diff HEAD:bridge.toml bridge.toml
+  lattice-bridge diff bridge.toml new.toml --events recorded
+"""
+
+
+@click.command(epilog=_EXAMPLES, short_help="Show what a new map changes.")
 @click.argument("old", type=click.Path())
 @click.argument("new", type=click.Path())
 @base_option
@@ -39,13 +46,7 @@ _STYLES: Final = {"gains": "green", "loses": "red", "changes": "yellow"}
 def diff(old: str, new: str, base: Path | None, events: str | None, *, as_json: bool) -> None:
     """Compare the maps OLD and NEW: which callers gain access, lose it, or get other tenants. Each is a file, - for
     stdin, or REVISION:PATH in git. With --events, compare the decisions for recorded requests; a registry is not read,
-    and its tenants count as active. Exits with 0 if nothing changes, 1 if something does.
-
-    \b
-    Examples:
-      lattice-bridge diff HEAD:bridge.toml bridge.toml
-      lattice-bridge diff bridge.toml new.toml --events recorded
-    """
+    and its tenants count as active. Exits with 0 if nothing changes, 1 if something does."""
     given = [read_map(name, base) for name in (old, new)]
     before, after = (one.load() for one in given)
     if events is None:

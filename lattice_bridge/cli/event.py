@@ -80,19 +80,20 @@ def _case(name: str, expected: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": name, **facts, "reason": expected.get("reason")}
 
 
-@click.command(name="show", short_help="Print an event of the corpus.")
+_SHOW_EXAMPLES: Final = """\b
+Example, with a function of yours:
+  lattice-bridge event show v2/cookies > event.json
+  sam local invoke -e event.json
+"""
+
+
+@click.command(epilog=_SHOW_EXAMPLES, name="show", short_help="Print an event of the corpus.")
 @click.argument("name")
 @click.option("--expected", is_flag=True, help="Print the expected reading instead of the event.")
 @show.JSON_ALWAYS
 @COMPACT
 def show_command(name: str, *, expected: bool, compact: bool) -> None:
-    """Print the event NAME of the corpus as JSON. Exits with 0, or with 2 if there is no such event.
-
-    \b
-    Example, with a function of yours:
-      lattice-bridge event show v2/cookies > event.json
-      sam local invoke -e event.json
-    """
+    """Print the event NAME of the corpus as JSON. Exits with 0, or with 2 if there is no such event."""
     from lattice_bridge.testing.corpus import UnknownEvent, all_events, load_event
 
     try:
@@ -135,7 +136,14 @@ def _version(_: click.Context, __: click.Parameter, text: str) -> Literal[1, 2]:
     raise click.BadParameter(f"{text!r} is not a version of Lattice's events: write 1 or 2")
 
 
-@click.command(short_help="Make an event.")
+_NEW_EXAMPLES: Final = """\b
+Example:
+  lattice-bridge event new --path '/orders?id=7' -H 'x-tenant-id: blue' \\
+    --principal arn:aws:iam::111122223333:role/blue-api
+"""
+
+
+@click.command(epilog=_NEW_EXAMPLES, short_help="Make an event.")
 @click.option("--version", metavar="1|2", default="2", show_default=True, callback=_version, help="The event version.")
 @click.option("--method", "-X", metavar="NAME", help="Default: GET, or POST if there is a body.")
 @click.option("--path", metavar="TARGET", default="/", show_default=True, help="The path and query, as sent.")
@@ -181,13 +189,7 @@ def _version(_: click.Context, __: click.Parameter, text: str) -> Literal[1, 2]:
 def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **asked: Any) -> None:
     """Print the event that Lattice would make of a request. The same options make the same event. As in Lattice's
     events, the body is in base64 unless the content-type is one for text. Exits with 0, or with 2 if an option has a
-    value that Lattice cannot send.
-
-    \b
-    Example:
-      lattice-bridge event new --path '/orders?id=7' -H 'x-tenant-id: blue' \\
-        --principal arn:aws:iam::111122223333:role/blue-api
-    """
+    value that Lattice cannot send."""
     from lattice_bridge.testing.builders import lattice_event
 
     pairs = [_header(text) for text in headers]

@@ -50,7 +50,17 @@ MAX_LOG_BYTES: Final = 64 * MIB
 _IDS_SHOWN: Final = 5
 
 
-@click.command(short_help="Show why a request runs as a tenant, or is refused.")
+_EXAMPLES: Final = """\b
+Examples:
+  lattice-bridge explain event.json
+  lattice-bridge explain --header green \\
+    --principal arn:aws:sts::111122223333:assumed-role/blue-api/i-0123
+  lattice-bridge explain --claims 'corp={"tenant": "blue"}'
+  lattice-bridge explain --log bridge.log --request-id 4f0e6a58
+"""
+
+
+@click.command(epilog=_EXAMPLES, short_help="Show why a request runs as a tenant, or is refused.")
 @click.argument("event", type=click.Path(path_type=Path), required=False)
 @map_option()
 @base_option
@@ -81,16 +91,7 @@ def explain(
 ) -> None:
     """Explain the decision for the Lattice event in EVENT (- for stdin), for a caller described by options, or for a
     request in the bridge's log. With --log, options add what its line does not contain. The output also has the rules
-    that the request almost fitted. Exits with 0 if the request is allowed, 1 if it is refused.
-
-    \b
-    Examples:
-      lattice-bridge explain event.json
-      lattice-bridge explain --header green \\
-        --principal arn:aws:sts::111122223333:assumed-role/blue-api/i-0123
-      lattice-bridge explain --claims 'corp={"tenant": "blue"}'
-      lattice-bridge explain --log bridge.log --request-id 4f0e6a58
-    """
+    that the request almost fitted. Exits with 0 if the request is allowed, 1 if it is refused."""
     given = read_map(map_name, base)
     tenant_map = given.load()
     described["claims"] = _claims(claims, given)

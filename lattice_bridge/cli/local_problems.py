@@ -6,10 +6,10 @@ listener or the backend in bridge.toml that is wrong.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 
 from lattice_bridge.config.options import Backend
+from lattice_bridge.config.words import nearest
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, parse_function_name
 from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
@@ -65,8 +65,8 @@ def _not_found(text: str, plan: Plan) -> str:
         return f"the function {name.name!r} cannot run here: {reason}"
     function = plan.functions.get(name.name)
     if function is None:
-        near = difflib.get_close_matches(name.name, plan.functions, 1)
-        fix = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(repr, plan.functions))}"
+        near = nearest(name.name, plan.functions)
+        fix = f"did you mean {near!r}?" if near else f"it has {', '.join(map(repr, plan.functions))}"
         return f"the template has no function {name.name!r}; {fix}"
     if name.qualifier is not None and name.qualifier not in function.aliases:
         known = f"it has {', '.join(sorted(function.aliases))}" if function.aliases else "it has none"
@@ -82,5 +82,6 @@ def _tenancy_fault(backend: Backend, plan: Plan) -> str | None:
     except LambdaError:
         has = "has" if function.isolated else "does not have"
         value = "true" if function.isolated else "false"
-        return f"the function {function.name!r} {has} a TenancyConfig. Fix: write isolated = {value}, or change it"
+        fix = f"write isolated = {value}, or change the template"
+        return f"the function {function.name!r} {has} a TenancyConfig. Fix: {fix}"
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 from pydantic import Field
@@ -70,13 +70,14 @@ def _is_title(key: str, value: Any) -> bool:
     return key == "title" and isinstance(value, str)
 
 
-@click.command(name="schema", short_help="Print the JSON Schema of bridge.toml.")
+_EXAMPLES: Final = """\b
+Example:
+  lattice-bridge schema > bridge.schema.json
+"""
+
+
+@click.command(epilog=_EXAMPLES, name="schema", short_help="Print the JSON Schema of bridge.toml.")
 @show.JSON_ALWAYS
 def schema_command() -> None:
-    """Print the JSON Schema of bridge.toml, with which editors complete keys and mark faults. Exits with 0.
-
-    \b
-    Example:
-      lattice-bridge schema > bridge.schema.json
-    """
+    """Print the JSON Schema of bridge.toml, with which editors complete keys and mark faults. Exits with 0."""
     show.say_json(schema())

@@ -24,7 +24,14 @@ LONGEST: Final = 86_400
 """Seconds for which a token may be valid."""
 
 
-@click.command(short_help="Make a token that only the local stack accepts.")
+_EXAMPLES: Final = """\b
+Examples:
+  lattice-bridge token --issuer corp --claim tenant=blue
+  lattice-bridge token --issuer corp --claim 'groups:=["blue", "green"]'
+"""
+
+
+@click.command(epilog=_EXAMPLES, short_help="Make a token that only the local stack accepts.")
 @click.option("--issuer", required=True, metavar="NAME", help="The issuer's name in the map: corp for [jwt.corp].")
 @click.option(
     "--claim",
@@ -52,13 +59,7 @@ def token(
 
     `lattice-bridge local` accepts it beside the issuer's own tokens, also if the issuer cannot be reached. A deployed
     bridge refuses it: the key that signs it is on this machine only, and is in no key set but the local stack's. Exits
-    with 0 if a token is printed, 1 if the map does not load.
-
-    \b
-    Examples:
-      lattice-bridge token --issuer corp --claim tenant=blue
-      lattice-bridge token --issuer corp --claim 'groups:=["blue", "green"]'
-    """
+    with 0 if a token is printed, 1 if the map does not load."""
     from lattice_bridge.identity.token import verify
     from lattice_bridge.local.bridge.local_token import make_token
     from lattice_bridge.local.bridge.signing_key import KeyFault, algorithm_of, key_folder, local_key

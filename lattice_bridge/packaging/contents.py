@@ -64,7 +64,7 @@ def own_code(folder: Path, package: Path = PACKAGE) -> dict[str, File]:
         installed = distribution("lattice-bridge")
     except PackageNotFoundError as error:
         raise CannotPackage(
-            "lattice-bridge: runs here and is not installed. Fix: pip install 'lattice-bridge[local]'"
+            "lattice-bridge: runs here and is not installed. Fix: install it with pip, as in README.md"
         ) from error
     title = f"{installed.name} {installed.version}"
     found = {name: file for name, file in contents([installed], boto3=False).items() if ".dist-info/" in name}

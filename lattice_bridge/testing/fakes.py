@@ -313,7 +313,10 @@ def _refusal(status: int, code: str, message: str, headers: Mapping[str, str]) -
 
 
 _UNSCRIPTED: Final = _always(
-    _failure("FakeLambda.Unscripted", "the test has set no reply for this function. Fix: fake.reply(VALUE, FUNCTION)")
+    _failure(
+        "FakeLambda.Unscripted",
+        "the test has set no reply for this function. Fix: write fake_lambda.reply(VALUE, FUNCTION)",
+    )
 )
 """The answer to a call without a script: a function error, which no client repeats."""
 
@@ -332,7 +335,8 @@ def _report(calls: Sequence[Invocation], scripted: Sequence[str]) -> str:
     if len(calls) > _LISTED:
         lines.append(f"  … and {len(calls) - _LISTED} more")
     known = f"The test has set a reply for {', '.join(scripted)}." if scripted else "The test has set no reply."
-    fix = f'Fix: write fake.reply({{"statusCode": 200}}, "{function}"), or fake.reply({{"statusCode": 200}}) for all'
+    reply = 'fake_lambda.reply({"statusCode": 200}'
+    fix = f'Fix: write {reply}, "{function}"), or {reply}) for all functions'
     title = "a call had no reply" if len(calls) == 1 else f"{len(calls)} calls had no reply"
     return "\n".join([f"{title}:", *lines, f"{known} {fix}"])
 

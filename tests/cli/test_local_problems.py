@@ -88,9 +88,12 @@ def test_plan_that_works_has_no_problem(tmp_path: Path) -> None:
         ),
         (
             'orders"\nisolated = false\n#"',
-            "the function 'orders' has a TenancyConfig. Fix: write isolated = true, or change it",
+            "the function 'orders' has a TenancyConfig. Fix: write isolated = true, or change the template",
         ),
-        ("Bridge", "the function 'Bridge' does not have a TenancyConfig. Fix: write isolated = false, or change it"),
+        (
+            "Bridge",
+            "the function 'Bridge' does not have a TenancyConfig. Fix: write isolated = false, or change the template",
+        ),
     ],
 )
 def test_backend_that_cannot_be_invoked_is_a_problem(tmp_path: Path, function: str, problem: str) -> None:

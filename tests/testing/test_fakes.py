@@ -230,7 +230,7 @@ def test_call_without_a_reply_fails_and_its_block_raises() -> None:
 
     lines = report_of(calls).split("\n")
     assert lines[:2] == ["a call had no reply:", "  orders:live without a tenant: a payload that is not an HTTP event"]
-    assert lines[2].startswith("The test has set no reply. Fix: write fake.reply(")
+    assert lines[2].startswith("The test has set no reply. Fix: write fake_lambda.reply(")
 
 
 FORMATS: Final = get_args(Format)
@@ -249,7 +249,7 @@ def test_report_contains_function_tenant_method_and_path(name: Format) -> None:
     lines = report_of(calls).split("\n")
     assert lines[1] == "  orders:live as tenant blue: PUT /orders/7"
     assert lines[2].startswith(
-        'The test has set a reply for billing. Fix: write fake.reply({"statusCode": 200}, "orders"'
+        'The test has set a reply for billing. Fix: write fake_lambda.reply({"statusCode": 200}, "orders"'
     )
 
 
