@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Final
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -33,20 +34,21 @@ class BadArchive(Exception):
     """A zip that is not unpacked. The message has the form `where: what is wrong. Fix: …`."""
 
 
-def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
+def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_folders: int = MAX_ENTRIES) -> None:
     """Unpacks a zip into a new folder, with all files read-only.
 
     Args:
         archive: the zip.
         folder: does not exist yet.
         max_bytes: that its files may have together.
+        max_folders: that may be made for them.
 
     Raises:
         BadArchive: it cannot be read, is too large, or contains an entry that is not safe. The folder is then
             incomplete.
     """
     try:
-        _unpack(archive, read_regular_file(archive, max_bytes), folder, max_bytes)
+        _unpack(archive, read_regular_file(archive, max_bytes), folder, max_bytes, max_folders)
     except BadFile as error:
         raise BadArchive(str(error)) from error
     except (BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError, zlib.error) as error:
@@ -84,15 +86,22 @@ class Zips:
         return self._found[version]
 
 
-def _unpack(archive: Path, data: bytes, folder: Path, max_bytes: int) -> None:
+def _unpack(archive: Path, data: bytes, folder: Path, max_bytes: int, max_folders: int) -> None:
     if data.count(_ENTRY) > MAX_ENTRIES:
         raise BadArchive(f"{archive}: more than {MAX_ENTRIES} files. Fix: package only what the function needs")
     folder.mkdir(mode=0o755)
     left = max_bytes
     links: list[tuple[Path, str]] = []
+    folders: set[PurePosixPath] = set()
     with ZipFile(BytesIO(data)) as opened:
         for entry in opened.infolist():
-            target = folder / _safe_name(archive, entry)
+            name = _safe_name(archive, entry)
+            target = folder / name
+            folders.update(takewhile(lambda parent: parent not in folders, name.parents))
+            if len(folders) > max_folders:
+                raise BadArchive(
+                    f"{archive}: more than {max_folders} folders. Fix: package only what the function needs"
+                )
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if entry.is_dir():
                 target.mkdir(parents=True, exist_ok=True)
@@ -113,13 +122,17 @@ def _unpack(archive: Path, data: bytes, folder: Path, max_bytes: int) -> None:
                 links.append((target, os.fsdecode(content)))
             else:
                 _write(target, content, executable=bool(entry.external_attr >> 16 & 0o111))
+    _make_links(archive, folder, links)
+    for parent, _, _ in os.walk(folder, topdown=False):
+        Path(parent).chmod(0o555)
+
+
+def _make_links(archive: Path, folder: Path, links: list[tuple[Path, str]]) -> None:
     for link, destination in links:
         link.symlink_to(destination)
     for link, destination in links:  # when all are there: one link may lead through another
         if not Path(os.path.realpath(link)).is_relative_to(os.path.realpath(folder)):
             raise BadArchive(f"{archive}: the link {link.name!r} leads to {destination!r}, outside. Fix: remove it")
-    for parent, _, _ in os.walk(folder, topdown=False):
-        Path(parent).chmod(0o555)
 
 
 def _safe_name(archive: Path, entry: ZipInfo) -> PurePosixPath:

@@ -37,7 +37,7 @@ _NEW: Final = ".new"
 _ABANDONED_SECONDS: Final = 24 * 3600
 _SHOWN_LINES: Final = 10
 _SHOWN_CHARACTERS: Final = 500
-_PASSWORD: Final = re.compile(r"(?<=://)[^/\s@]+@")
+_PASSWORD: Final = re.compile(r"(?<=://)[^/\s]+@")
 """Name and password in the URL of a package index. pip hides the password in most of its messages, not in all."""
 
 
@@ -125,20 +125,21 @@ class PackageCache:
             os.close(lock)
 
     def _check_folder(self) -> None:
-        """Makes the folder, and refuses one in which another user could put code."""
+        """Makes the folder, and refuses one in which another user could put code, or that this user could replace."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = self._folder.stat()
+            checked = [(folder, folder.stat()) for folder in (self._folder, *self._folder.resolve().parents[:2])]
         except OSError as error:
             raise BadCache(
                 f"{self._folder}: {error.strerror}. Fix: set XDG_CACHE_HOME to a folder that you can write to, "
                 "or start with --no-install"
             ) from error
-        if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o022:
-            raise BadCache(
-                f"{self._folder}: another user owns it or may write to it, and functions would run that user's code. "
-                "Fix: set XDG_CACHE_HOME to a folder of your own"
-            )
+        for folder, found in checked:
+            if _is_open(found) if folder == self._folder else _is_replaceable(found):
+                raise BadCache(
+                    f"{folder}: another user owns it or may write to it, and functions would run that user's code. "
+                    "Fix: set XDG_CACHE_HOME to a folder of your own"
+                )
 
     def _remove_abandoned(self) -> None:
         """Removes what a killed process has left half-built. It was never used."""
@@ -146,6 +147,18 @@ class PackageCache:
             with suppress(OSError):
                 if time.time() - entry.lstat().st_mtime > _ABANDONED_SECONDS:
                     remove(entry)
+
+
+def _is_open(folder: os.stat_result) -> bool:
+    """Whether another user may write to a folder, or change its mode."""
+    return folder.st_uid != os.getuid() or bool(folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _is_replaceable(parent: os.stat_result) -> bool:
+    """Whether another user may replace the folders in a folder. Not if it is sticky, as /tmp is. A group is not
+    refused: on many machines, that of `~/.cache` is the user's own."""
+    is_sticky = parent.st_mode & stat.S_ISVTX
+    return parent.st_uid not in (os.getuid(), 0) or bool(parent.st_mode & stat.S_IWOTH and not is_sticky)
 
 
 def key_of(manifest: Manifest) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import Field
 
@@ -87,6 +87,12 @@ class _IdentityTable(Table):
     x509: _X509Table | None = Field(default=None, description="What IAM Roles Anywhere reads from a certificate.")
 
 
+_WORD: Final = re.compile(r"[A-Za-z0-9+/_-]{2,}")
+_KEYS: Final = frozenset({"identity", *_IdentityTable.model_fields, *_X509Table.model_fields})
+_PREFIX: Final = 6
+"""Characters of a word that a message may not contain. It may shorten a long one."""
+_NOT_TOML: Final = 'not TOML. Fix: write one key and its value in quotes in each line, as in access_key = "LOCALBLUE"'
+
 _ACCESS_KEY: Final = re.compile(r"[A-Za-z0-9]{4,128}")
 _ORG: Final = re.compile(r"o-[a-z0-9]{10,32}")
 _VISIBLE: Final = re.compile(r"[ -:<-~]{1,512}")
@@ -146,8 +152,25 @@ def stack_identities(path: Path | None, named: Mapping[str, Identity]) -> dict[s
     return {**first, **{key: identity for key, identity in second.items() if key not in first}}
 
 
+def _tables(text: str, name: str) -> Mapping[str, Any]:
+    """The tables of the file.
+
+    Raises:
+        InvalidMap: not TOML. The message quotes nothing of the file but known keys: with a misspelt key or a missing
+            quote, any word may be part of a secret.
+    """
+    try:
+        return parse_toml(text, name)
+    except InvalidMap as error:
+        words = {word for word in _WORD.findall(text) if word not in _KEYS}
+        is_quoted = any(word[:_PREFIX] in fault.text for fault in error.found for word in words)
+        if not is_quoted:
+            raise
+        raise InvalidMap([fault._replace(text=_NOT_TOML) for fault in error.found], name) from None
+
+
 def _parsed(text: str, name: str) -> Mapping[str, Identity]:
-    tables, reader = parse_toml(text, name), Reader()
+    tables, reader = _tables(text, name), Reader()
     reader.faults += [unknown_key(key, ["identity"]) for key in tables if key != "identity"]
     written = reader.each(_IdentityTable, tables.get("identity", []), "identity")
     seen: set[str] = set()

@@ -105,6 +105,14 @@ def test_zip_with_too_many_entries_is_refused_before_they_are_parsed(tmp_path: P
         unpack(path, tmp_path / "code")
 
 
+def test_zip_with_too_many_folders_is_refused(tmp_path: Path) -> None:
+    """Trap G11: one entry of 4 KB has up to 2,000 folders in its path, and a zip has 100,000 entries."""
+    entries = [(entry(f"{number}/{'a/' * 400}x"), "") for number in range(4)]
+    with pytest.raises(BadArchive, match="more than 1000 folders"):
+        unpack(zipped(tmp_path, *entries), tmp_path / "code", max_folders=1000)
+    assert len(list((tmp_path / "code").rglob("*"))) < 1000
+
+
 def as_text(path: Path) -> None:
     path.write_text("not a zip")
 

@@ -118,6 +118,20 @@ def test_cache_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
         PackageCache(tmp_path / "cache", installs, lambda _: None).make(manifest(tmp_path, "flask"), "orders")
 
 
+@pytest.mark.parametrize("mode", [0o1777, 0o777])
+def test_cache_that_others_may_replace_is_refused(mode: int, tmp_path: Path) -> None:
+    """Trap G13: who may write to the parent of a folder may put another one in its place. In a sticky parent, as /tmp
+    is, they may not."""
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(mode)
+    cache = PackageCache(tmp_path / "shared" / "packages", installs, lambda _: None)
+    if mode == 0o1777:
+        assert cache.make(manifest(tmp_path, "flask"), "orders").is_dir()
+        return
+    with pytest.raises(BadCache, match="shared: another user owns it or may write to it"):
+        cache.make(manifest(tmp_path, "flask"), "orders")
+
+
 def test_cache_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadCache, match=r"file/cache: Not a directory. Fix: set XDG_CACHE_HOME"):
@@ -135,7 +149,7 @@ def test_cache_is_where_the_xdg_specification_has_it() -> None:
 
 def test_error_lines_contain_no_password() -> None:
     """The URL of a private index often contains a token."""
-    output = "Collecting x\nERROR: Could not fetch https://user:s3cret@pip.example.com/simple/x\n  note: more\n"
+    output = "Collecting x\nERROR: Could not fetch https://user:s3@cret@pip.example.com/simple/x\n  note: more\n"
     assert error_lines(output) == "ERROR: Could not fetch https://pip.example.com/simple/x"
 
 

@@ -239,6 +239,29 @@ def test_malformed_identity_is_refused(tmp_path: Path, text: str, message: str) 
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'secret_key = "a"hunter2=b"',
+        "scret_key = hunter2",
+        "secret\thunter2",
+        '[secret_key = "hunter2"',
+        '"secret_key": "hunter2"',
+        "secret_key = {a = hunter2}",
+        'sec{ret_key = "hunter2',
+        f"scret_key: {'hunter2' * 100}",
+    ],
+)
+def test_identities_that_are_not_toml_are_refused_without_a_word_of_a_secret(line: str, tmp_path: Path) -> None:
+    """Trap G14: a misspelt key is no sign of a secret."""
+    (tmp_path / "identities.toml").write_text(f'[[identity]]\naccess_key = "LOCALBLUE"\n{line}\n')
+    with pytest.raises(BadIdentities) as error:
+        read_identities(tmp_path / "identities.toml")
+    assert "hunter" not in str(error.value)
+    assert "identities.toml:3:" in str(error.value)
+    assert "not TOML" in str(error.value)
+
+
 def test_every_fault_of_identities_is_named_with_its_place_and_without_its_secret(tmp_path: Path) -> None:
     """Trap G14."""
     path = tmp_path / "identities.toml"
