@@ -47,7 +47,7 @@ def test_help_names_commands_and_options() -> None:
     assert "--reload" in read("local", "--help").stdout
 
 
-def test_process_prints_on_its_terminal_what_the_called_command_does(tmp_path: Path) -> None:
+def test_process_prints_the_same_as_the_called_command(tmp_path: Path) -> None:
     """The other tests call a command in their own process, and set the width by a variable."""
     arguments = ("explain", "--map", written(tmp_path / "map.toml", MAP), "--principal", role("blue-api"))
     shown = seen_of_process(*arguments, columns=70)
@@ -229,7 +229,7 @@ def registered(tmp_path: Path) -> str:
     return written(tmp_path / "map.toml", REGISTRY + "[[rule]]" + MAP.partition("[[rule]]")[2])
 
 
-def test_unreachable_registry_is_no_yes_and_hides_no_way(registered: str) -> None:
+def test_unreachable_registry_exits_with_1_and_shows_the_ways(registered: str) -> None:
     done = out_of_reach("who", "blue", "--map", registered)
     assert (done.exit_code, "state\tnot known" in done.stdout, "blue-api" in done.stdout) == (1, True, True)
     assert "EndpointConnectionError" in done.stderr

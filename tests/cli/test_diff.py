@@ -69,7 +69,7 @@ API_RULE = WHOLE[WHOLE.index('[[rule]]\nid = "api"') : WHOLE.index('[[rule]]\nid
         ("[tenants]", "[map]\nrefresh = 86400\n[tenants]", "map.refresh"),
     ],
 )
-def test_change_that_lets_somebody_in_is_a_difference(tmp_path: Path, old: str, new: str, subject: str) -> None:
+def test_change_that_admits_a_caller_is_a_difference(tmp_path: Path, old: str, new: str, subject: str) -> None:
     assert old in WHOLE
     before = written(tmp_path / "old.toml", WHOLE)
     after = written(tmp_path / "new.toml", WHOLE.replace(old, new, 1))
@@ -79,18 +79,18 @@ def test_change_that_lets_somebody_in_is_a_difference(tmp_path: Path, old: str, 
     assert read("diff", before, before).exit_code == 0
 
 
-def test_who_falls_to_a_broader_rule_is_said_to_gain_what_it_gives(tmp_path: Path) -> None:
+def test_role_that_falls_to_a_broader_rule_gains_its_tenants(tmp_path: Path) -> None:
     before, after = written(tmp_path / "old.toml", WHOLE), written(tmp_path / "new.toml", WHOLE.replace(API_RULE, ""))
     assert f"gains\trole api of {ACCOUNT}\tblue\tany registered tenant" in read("diff", before, after).output
 
 
-def test_deny_of_the_account_that_goes_gives_its_roles_their_own_back(tmp_path: Path) -> None:
+def test_removed_deny_of_an_account_restores_its_roles(tmp_path: Path) -> None:
     denied = f'[[rule]]\nid = "no"\naccount = "{ACCOUNT}"\ndeny = true\n'
     before, after = written(tmp_path / "old.toml", WHOLE + denied), written(tmp_path / "new.toml", WHOLE)
     assert f"gains\trole api of {ACCOUNT}\trefused: denied\tblue" in read("diff", before, after).output
 
 
-def test_vpc_that_takes_in_who_lost_a_rule_is_told(tmp_path: Path) -> None:
+def test_role_that_falls_to_a_vpc_rule_is_reported(tmp_path: Path) -> None:
     base = "[tenants]\nblue = {}\ngreen = {}\n"
     base += f'[[rule]]\nid = "vpc"\nvpc = "{VPC}"\ntenant = "green"\naccept_risk = "x"\n'
     before, after = written(tmp_path / "old.toml", base + API_RULE), written(tmp_path / "new.toml", base)
@@ -99,12 +99,12 @@ def test_vpc_that_takes_in_who_lost_a_rule_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}\n", '{"not": "an event"}\n\n'])
-def test_events_of_which_none_could_be_compared_are_no_proof(tmp_path: Path, text: str) -> None:
+def test_events_that_cannot_be_compared_exit_with_2(tmp_path: Path, text: str) -> None:
     path, events = written(tmp_path / "map.toml", WHOLE), written(tmp_path / "events.jsonl", text)
     assert read("diff", path, path, "--events", events).exit_code == 2
 
 
-def test_event_may_hold_what_some_call_a_line_end(tmp_path: Path) -> None:
+def test_line_separator_inside_an_event_is_no_line_end(tmp_path: Path) -> None:
     line = json.dumps(v2(role("api"), path="/\u2028"), ensure_ascii=False)
     path, events = written(tmp_path / "map.toml", WHOLE), written(tmp_path / "events.jsonl", line + "\n")
     assert read("diff", path, path, "--events", events).exit_code in (0, 2)
@@ -114,7 +114,7 @@ def test_event_may_hold_what_some_call_a_line_end(tmp_path: Path) -> None:
 # ---- commands read what the bridge reads ----------------------------------------------------------------------------
 
 
-def test_line_end_that_toml_does_not_know_is_none_to_the_commands_either(tmp_path: Path) -> None:
+def test_carriage_return_alone_is_no_line_end(tmp_path: Path) -> None:
     """A comment that the bridge calls invalid must not be a rule for `check`."""
     hidden = f'# note\r[[rule]]\rid = "x"\rrole = "arn:aws:iam::{ACCOUNT}:role/evil"\rtenant = "green"\r\n'
     path = tmp_path / "map.toml"
@@ -132,7 +132,7 @@ def test_configuration_without_a_rule_is_no_good_one(tmp_path: Path) -> None:
     assert not (tmp_path / "bridge.json").exists()
 
 
-def test_empty_list_of_backends_is_no_good_one_either(tmp_path: Path) -> None:
+def test_empty_list_of_backends_is_refused(tmp_path: Path) -> None:
     """check and compile say what the bridge says."""
     path = written(tmp_path / "bridge.toml", "backend = []\n" + MAP)
     for command in ("check", "compile"):
@@ -143,7 +143,7 @@ def test_empty_list_of_backends_is_no_good_one_either(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lattice", ['service = ["x"]', 'services = [["x"]]', 'services = "x"', "set_cookie = 3"])
-def test_nothing_is_explained_by_a_configuration_that_does_not_load(tmp_path: Path, lattice: str) -> None:
+def test_invalid_configuration_explains_nothing(tmp_path: Path, lattice: str) -> None:
     path = written(tmp_path / "bridge.toml", f"{MAP}\n[lattice]\n{lattice}\n")
     event = written(tmp_path / "event.json", json.dumps(v2(role("blue-api"))))
     for command in (("explain", event, "--map", path), ("who", "blue", "--map", path), ("diff", path, path)):
@@ -245,7 +245,7 @@ def test_no_difference_is_said(before_and_after: tuple[str, str]) -> None:
     assert read("diff", old, old).output == "no change\n"
 
 
-def test_what_a_map_says_reaches_no_terminal_raw_in_a_difference(tmp_path: Path) -> None:
+def test_control_characters_of_a_map_are_escaped(tmp_path: Path) -> None:
     template = 'tenant_from = "session"\nsession_set_by = "x"\ntemplate = "[bold]\\u001b]0;x\\u0007{tenant}"'
     old = written(tmp_path / "old.toml", MAP)
     new = written(tmp_path / "new.toml", MAP.replace('tenants = "*"', template))
@@ -262,7 +262,7 @@ def test_tenant_that_is_suspended_is_a_difference(tmp_path: Path) -> None:
     ]
 
 
-def test_service_that_is_no_longer_listed_is_a_difference_to_its_requests(tmp_path: Path) -> None:
+def test_removed_service_is_a_difference_of_its_requests(tmp_path: Path) -> None:
     backend = '[[backend]]\nfunction = "f"\n'
     old = written(tmp_path / "old.toml", backend + MAP)
     new = written(tmp_path / "new.toml", f'[lattice]\nservices = ["{SERVICE}x"]\n{backend}{MAP}')

@@ -50,7 +50,7 @@ def made(*arguments: str) -> dict[str, Any]:
     return found
 
 
-def test_a_new_event_is_the_builders() -> None:
+def test_new_event_is_the_builders() -> None:
     assert made() == lattice_event()
     assert made("--version", "V1", "--path", "/a?b=1") == lattice_event(1, "GET", "/a?b=1")
     assert made("--principal", ROLE, "--session-name", "s-1", "--org", "o-1", "--x509", "san_uri=spiffe://a=b") == (
@@ -71,13 +71,13 @@ def test_repeated_headers_are_kept_in_their_order() -> None:
     }
 
 
-def test_a_body_of_json_is_posted_as_it_was_written() -> None:
+def test_json_body_is_posted_unchanged() -> None:
     found = made("--json-body", '{"b": 1,\n "a":2}')
     assert (found["method"], found["headers"]["content-type"]) == ("POST", ["application/json"])
     assert found["body"] == '{"b": 1,\n "a":2}'
 
 
-def test_a_file_of_bytes_becomes_base64(tmp_path: Path) -> None:
+def test_binary_file_becomes_base64(tmp_path: Path) -> None:
     (tmp_path / "image.png").write_bytes(b"\x89PNG\x00")
     found = made("--body", f"@{tmp_path / 'image.png'}", "-H", "content-type: image/png", "-X", "PUT")
     assert (found["method"], found["isBase64Encoded"], parse_event(found).body) == ("PUT", True, b"\x89PNG\x00")
@@ -100,7 +100,7 @@ def test_utf8_text_survives_an_ascii_terminal() -> None:
     assert json.loads(done.stdout)["body"] == "Zoë"
 
 
-def test_a_compact_event_is_one_line() -> None:
+def test_compact_event_is_one_line() -> None:
     assert event("new", "--compact").output == json.dumps(lattice_event(), separators=(",", ":")) + "\n"
 
 
@@ -141,7 +141,7 @@ def test_list_shows_about_and_evidence() -> None:
     assert ["v2/cookies", "observed", "Cookies are a header, a list of one; there is no cookies key."] in lines
 
 
-def test_a_list_may_be_of_some_and_for_machines() -> None:
+def test_list_takes_a_pattern_and_json() -> None:
     found = json.loads(event("list", "*/query-repeated", "--json").output)
     assert [(case["name"], case["evidence"], case["reason"]) for case in found] == [
         ("v2/query-repeated", "documented", None)
@@ -150,28 +150,28 @@ def test_a_list_may_be_of_some_and_for_machines() -> None:
     assert json.loads(event("list", "invalid/alb", "--json").output)[0]["reason"] == "not_lattice"
 
 
-def test_a_list_on_a_terminal_is_a_table_with_colour() -> None:
+def test_list_on_a_terminal_is_a_coloured_table() -> None:
     screen = seen("event", "list", "v2/*")
     assert BOX in screen
     assert "\x1b[32mobserved" in screen
 
 
-def test_a_pattern_that_fits_nothing_is_a_no_that_says_so() -> None:
+def test_pattern_without_a_match_exits_with_1() -> None:
     done = event("list", "v3/*")
     assert (done.exit_code, "fits 'v3/*'" in done.output) == (1, True)
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_case_is_shown_as_it_is(name: str) -> None:
+def test_case_is_shown_unchanged(name: str) -> None:
     assert json.loads(event("show", name).output) == load_event(name)
 
 
-def test_what_a_case_must_be_read_as_is_shown_beside_it() -> None:
+def test_expected_result_is_shown_with_the_case() -> None:
     found = json.loads(event("show", "v2/cookies", "--expected").output)
     assert found["request"]["headers"][-1] == ["cookie", "a=1; b=2"]
 
 
-def test_an_unknown_name_is_answered_with_near_ones() -> None:
+def test_unknown_name_lists_similar_ones() -> None:
     done = event("show", "v2/cookie")
     assert (done.exit_code, "v2/cookies" in done.output, "event list" in done.output) == (2, True, True)
 
@@ -180,7 +180,7 @@ def test_an_unknown_name_is_answered_with_near_ones() -> None:
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_what_is_read_from_a_case_is_what_stands_beside_it(name: str) -> None:
+def test_parsed_case_equals_its_expected_result(name: str) -> None:
     """So that `parse --json` writes the `request` of one's own .expected.json."""
     [case] = all_events(name)
     done = on("parse", case.event, "--json")
@@ -189,7 +189,7 @@ def test_what_is_read_from_a_case_is_what_stands_beside_it(name: str) -> None:
     assert {key: found[key] for key in case.expected["request"]} == case.expected["request"]
 
 
-def test_what_is_read_is_a_fact_a_line_in_a_pipe() -> None:
+def test_pipe_gets_one_fact_a_line() -> None:
     found = lattice_event(
         2, "POST", "/a%20b?x=1&x=%2F", headers={"accept": ["a", "b"]}, body=b"\xff\x00", principal=ROLE
     )
@@ -218,7 +218,7 @@ def test_what_is_read_is_a_fact_a_line_in_a_pipe() -> None:
     ]
 
 
-def test_what_is_read_is_a_table_on_a_terminal(tmp_path: Path) -> None:
+def test_terminal_gets_a_table(tmp_path: Path) -> None:
     path = saved(tmp_path, lattice_event(2, "POST", "/orders?q=1", headers={"a": "b"}, body=bytes(200), principal=ROLE))
     screen = seen("event", "parse", path)
     assert BOX in screen
@@ -238,7 +238,7 @@ def test_long_text_is_shortened_on_a_terminal_only(tmp_path: Path) -> None:
     assert "x" * 5000 in on("parse", found).output
 
 
-def test_a_refused_event_is_a_no_with_every_fault() -> None:
+def test_refused_event_exits_with_1_and_lists_every_fault() -> None:
     found = lattice_event() | {"method": "GET /", "path": "orders", "body": 1}
     done = on("parse", found, "--json")
     document = json.loads(done.output)
@@ -273,7 +273,7 @@ def test_departures_are_one_a_line_in_a_pipe() -> None:
     ]
 
 
-def test_departures_for_machines_say_what_the_bridge_does() -> None:
+def test_departures_in_json_contain_the_bridges_result() -> None:
     found = json.loads(on("check", lattice_event(1) | {"isBase64Encoded": False}, "--json").output)
     assert (found["version"], found["taken"]) == (1, False)
     assert found["departures"] == [
@@ -288,20 +288,20 @@ def test_departures_for_machines_say_what_the_bridge_does() -> None:
     ]
 
 
-def test_departures_on_a_terminal_are_a_table_with_colour(tmp_path: Path) -> None:
+def test_departures_on_a_terminal_are_a_coloured_table(tmp_path: Path) -> None:
     screen = seen("event", "check", saved(tmp_path, load_event("invalid/both-markers")), columns=160)
     assert BOX in screen
     assert "\x1b[1;31mrefuses" in screen
     assert "/is_base64_encoded" in screen
 
 
-def test_an_event_that_departs_nowhere_is_said_to_be_one() -> None:
+def test_event_without_departures_is_confirmed() -> None:
     assert on("check", lattice_event(1)).output == (
         "a V1 event: no departures from what Lattice sends; the bridge takes it\n"
     )
 
 
-def test_what_is_no_event_of_lattices_is_said_not_to_be() -> None:
+def test_value_that_is_no_event_is_reported() -> None:
     lines = on("check", load_event("invalid/alb")).output.splitlines()
     assert lines[-1] == "no event of Lattice's: 1 departure from what Lattice sends; the bridge refuses it"
 
@@ -322,7 +322,7 @@ def converted(value: Any, *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_conversion_adds_no_tenant_and_takes_nothing_out(form: str, version: Any) -> None:
+def test_conversion_adds_no_tenant_and_removes_nothing(form: str, version: Any) -> None:
     found = lattice_event(version, "POST", "/a?b=1", headers=CREDENTIAL, json={}, principal=ROLE)
     text = json.dumps(converted(found, "--to", form))
     assert "Bearer x" in text
@@ -341,7 +341,7 @@ def test_convert_writes_the_other_version() -> None:
     assert back["headers"] == {**two["headers"], "x-tag": ["a,b"]}  # V1 has joined them
 
 
-def test_an_event_stays_as_it_is_in_its_own_format() -> None:
+def test_event_in_its_own_format_is_unchanged() -> None:
     for version in (1, 2):
         found = lattice_event(version, "PUT", "/a", body=b"\x00", principal=ROLE) | {"later": 1}
         for form in (f"v{version}", f"lattice-v{version}", "lattice"):
@@ -355,20 +355,20 @@ def test_missing_service_of_v1_is_noted() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_for_a_tenant_an_event_is_what_the_bridge_passes_on(form: str) -> None:
+def test_event_for_a_tenant_is_what_the_bridge_sends(form: str) -> None:
     text = json.dumps(converted(lattice_event(headers=CREDENTIAL), "--to", form, "--tenant", "blue"))
     assert '"x-tenant-id": ["blue"]' in text or '"x-tenant-id": "blue"' in text
     assert "Bearer x" not in text
     assert "green" not in text
 
 
-def test_a_refused_event_is_not_converted() -> None:
+def test_refused_event_is_not_converted() -> None:
     done = on("convert", load_event("invalid/header-null"), "--to", "v1")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "400 malformed_header" in done.stderr
 
 
-def test_a_tenant_that_lambda_would_not_take_is_wrong_usage() -> None:
+def test_invalid_tenant_id_is_wrong_usage() -> None:
     done = on("convert", lattice_event(), "--to", "v1", "--tenant", " blue")
     assert (done.exit_code, "is not a tenant id" in done.output) == (2, True)
 
@@ -391,9 +391,7 @@ COMMANDS = [["parse"], ["check"], ["convert", "--to", "v1"]]
         (b'{"a": ' + b"1" * 10_000 + b"}", "not JSON"),
     ],
 )
-def test_a_file_that_is_no_json_is_wrong_usage(
-    tmp_path: Path, command: list[str], content: bytes, message: str
-) -> None:
+def test_file_without_json_is_wrong_usage(tmp_path: Path, command: list[str], content: bytes, message: str) -> None:
     (tmp_path / "event.json").write_bytes(content)
     done = event(*command, str(tmp_path / "event.json"))
     assert done.exit_code == 2
@@ -401,7 +399,7 @@ def test_a_file_that_is_no_json_is_wrong_usage(
     assert "Traceback" not in done.output
 
 
-def test_what_is_no_file_is_wrong_usage(tmp_path: Path) -> None:
+def test_folder_or_missing_file_is_wrong_usage(tmp_path: Path) -> None:
     for path, message in (
         (tmp_path, "not a regular file but a folder"),
         (tmp_path / "nothing", "No such file or directory"),
@@ -410,19 +408,19 @@ def test_what_is_no_file_is_wrong_usage(tmp_path: Path) -> None:
         assert (done.exit_code, message in done.output) == (2, True)
 
 
-def test_a_device_without_end_is_not_read() -> None:
+def test_endless_device_is_not_read() -> None:
     """Trap G4."""
     done = event("check", "/dev/zero")
     assert (done.exit_code, "/dev/zero: not a regular file but a device" in done.output) == (2, True)
 
 
-def test_a_closed_stdin_is_wrong_usage() -> None:
+def test_closed_stdin_is_wrong_usage() -> None:
     command = f"exec {sys.executable} -m lattice_bridge event parse - <&-"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert (done.returncode, "stdin: closed" in done.stderr) == (2, True)
 
 
-def test_what_notepad_puts_before_a_file_is_passed_over(tmp_path: Path) -> None:
+def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "event.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(lattice_event()).encode())
     assert event("check", str(tmp_path / "event.json")).exit_code == 0
 
@@ -451,7 +449,7 @@ def hostile() -> list[Any]:
 
 @pytest.mark.parametrize("number", range(5))
 @pytest.mark.parametrize("command", [*COMMANDS, ["parse", "--json"], ["check", "--json"]], ids=" ".join)
-def test_what_an_event_says_reaches_no_terminal_raw(tmp_path: Path, command: list[str], number: int) -> None:
+def test_control_characters_of_an_event_are_escaped(tmp_path: Path, command: list[str], number: int) -> None:
     path = saved(tmp_path, hostile()[number])
     assert_harmless(event(*command, path).output)
     if len(command) == 1:  # the others print on a terminal what they print in a pipe
@@ -459,7 +457,7 @@ def test_what_an_event_says_reaches_no_terminal_raw(tmp_path: Path, command: lis
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_no_line_is_an_events_own(tmp_path: Path, number: int) -> None:
+def test_event_adds_no_line(tmp_path: Path, number: int) -> None:
     path = saved(tmp_path, hostile()[number])
     known = {"refused", "taken", "status", "detail", "query", "header", "body"}
     known |= set(json.loads(on("parse", lattice_event(), "--json").output))
@@ -479,14 +477,14 @@ def test_option_with_control_characters_is_escaped() -> None:
 # ---- help -----------------------------------------------------------------------------------------------------------
 
 
-def test_help_names_the_commands_and_what_they_take() -> None:
+def test_help_names_commands_and_arguments() -> None:
     printed = event("--help").output
     for command in ("new", "list", "show", "parse", "check", "convert"):
         assert f"  {command} " in printed
         assert event(command, "--help").exit_code == 0
 
 
-def test_start_and_help_import_no_library_that_another_command_needs() -> None:
+def test_start_and_help_import_no_unused_library() -> None:
     code = (
         "import sys; from lattice_bridge.cli.root import root\n"
         "root.main(['doctor', '--help'], standalone_mode=False)\n"

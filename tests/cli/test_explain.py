@@ -74,7 +74,7 @@ def test_token_of_an_event_is_compared_with_the_issuer(path: str) -> None:
     assert bearer[7:40] not in json.dumps(found)
 
 
-def test_service_that_is_not_listed_is_named_with_the_listed_ones(path: str) -> None:
+def test_unlisted_service_is_named_with_the_listed_ones(path: str) -> None:
     services = written(Path(path), Path(path).read_text(encoding="utf-8") + f'[lattice]\nservices = ["{SERVICE}9"]\n')
     [miss] = explained(services, event=v2(role("blue-api")))["near_misses"]
     assert (miss["kind"], miss["expected"], miss["actual"]) == ("service", f"{SERVICE}9", SERVICE)
@@ -118,7 +118,7 @@ def test_refusal_that_the_line_cannot_show_is_no_yes(path: str) -> None:
     assert from_log(path, log, "--header", "green")["reason"] == "tenant_not_allowed"
 
 
-def test_request_that_failed_after_the_decision_is_explained_as_allowed(path: str) -> None:
+def test_request_that_failed_after_the_decision_is_allowed(path: str) -> None:
     log = logged(path, v2(role("blue-api"))).replace(
         '"status":200,"reason":"ok"', '"status":502,"reason":"backend_raised"'
     )
@@ -187,7 +187,7 @@ def test_request_is_chosen_by_its_id(path: str, tmp_path: Path) -> None:
         ({"status": 403, "callerKey": 7}, "the line has no callerKey"),
     ],
 )
-def test_line_without_a_caller_is_wrong_usage_until_one_is_given(path: str, line: Any, message: str) -> None:
+def test_line_without_a_caller_needs_one(path: str, line: Any, message: str) -> None:
     log = line and json.dumps({"message": "request", "requestId": "r-1", "reason": "no_rule", **line})
     done = read("explain", "--map", path, "--log", "-", stdin=log)
     assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
@@ -243,13 +243,13 @@ def test_explanation_on_a_terminal_has_colour_and_a_table(tenants: str) -> None:
         assert word in screen
 
 
-def test_refusal_on_a_terminal_is_red_and_says_what_the_client_sees(tenants: str) -> None:
+def test_refusal_on_a_terminal_is_red_with_the_clients_status(tenants: str) -> None:
     screen = seen("explain", "--map", tenants, "--principal", role("blue-api"), "--header", "green")
     assert "\x1b[1;31mrefused: tenant_not_allowed" in screen
     assert "403, with the same body for every reason" in screen
 
 
-def test_explanation_that_is_piped_is_a_fact_a_line(tenants: str) -> None:
+def test_piped_explanation_is_one_fact_a_line(tenants: str) -> None:
     done = read("explain", "--map", tenants, "--principal", role("blue-api"))
     assert done.output.splitlines() == [
         f"caller\t{role('blue-api')}",
@@ -298,7 +298,7 @@ def test_pipe_gets_the_longest_ids_whole(tmp_path: Path) -> None:
     assert {f"caller\t{caller}", f"owner\t{named}", f"header\t{tenant}", f"tenant\t{tenant}"} <= set(lines)
 
 
-def test_who_is_a_table_on_a_terminal_and_a_way_a_line_in_a_pipe(tenants: str) -> None:
+def test_who_prints_a_table_or_lines(tenants: str) -> None:
     screen = seen("who", "blue", "--map", tenants)
     assert "\x1b[1;32mblue: active" in screen
     assert BOX in screen
@@ -322,7 +322,7 @@ def events_with(text: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_what_an_event_says_reaches_no_terminal_raw(tenants: str, tmp_path: Path, number: int) -> None:
+def test_control_characters_of_an_event_are_escaped(tenants: str, tmp_path: Path, number: int) -> None:
     event = written(tmp_path / "event.json", json.dumps(events_with(ESCAPES)[number]))
     assert_harmless(seen("explain", "--map", tenants, event))
     piped = read("explain", "--map", tenants, event).output
@@ -330,7 +330,7 @@ def test_what_an_event_says_reaches_no_terminal_raw(tenants: str, tmp_path: Path
     assert {line.split("\t")[0] for line in piped.splitlines()} <= set(UNKNOWN)  # no line of the event's own
 
 
-def test_terminal_that_is_not_utf8_is_shown_what_it_cannot_write(tenants: str) -> None:
+def test_ascii_terminal_gets_escapes(tenants: str) -> None:
     screen = seen(
         *("explain", "--map", tenants, "--principal", role("support"), "--header", "bl\u00fce"),
         encoding="ascii",
@@ -448,7 +448,7 @@ def test_event_is_explained_from_a_file_and_from_stdin(tmp_path: Path) -> None:
     assert from_file[1]["status"] == 403
 
 
-def test_event_that_is_refused_before_any_rule_is_explained_too(tmp_path: Path) -> None:
+def test_event_refused_before_any_rule_is_explained(tmp_path: Path) -> None:
     assert explained_both(tmp_path, "-", stdin="{}")[1]["reason"] == "not_lattice"
 
 

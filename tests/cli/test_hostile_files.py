@@ -89,7 +89,7 @@ KINDS: Final[dict[str, Callable[[Path], None]]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("command", COMMANDS | READS_BYTES)
-def test_what_is_no_regular_file_is_refused_by_every_command(command: str, kind: str, tmp_path: Path) -> None:
+def test_other_than_a_regular_file_is_refused(command: str, kind: str, tmp_path: Path) -> None:
     """Trap G4."""
     KINDS[kind](tmp_path / "file")
     done = run(*(COMMANDS | READS_BYTES)[command](str(tmp_path / "file")))
@@ -249,7 +249,7 @@ BOTH: Final = ("check template", "local")
 
 
 @pytest.mark.parametrize(("command", "bomb"), [(command, bomb) for bomb in BOMBS for command in SLOW.get(bomb, BOTH)])
-def test_template_that_grows_when_it_is_read_is_refused(command: str, bomb: str, tmp_path: Path) -> None:
+def test_growing_template_is_refused(command: str, bomb: str, tmp_path: Path) -> None:
     """Trap G4."""
     (tmp_path / "file").write_text(BOMBS[bomb], encoding="utf-8")
     refused(run(*COMMANDS[command](str(tmp_path / "file"))))
@@ -422,7 +422,7 @@ def test_every_command_is_tried_with_hostile_names(tmp_path: Path) -> None:
     assert set(root.commands) - {name.split()[0] for name in COMMANDS} <= {"schema", "init"}, "these read no file"
 
 
-def test_no_command_prints_a_control_character_of_what_it_reads(tmp_path: Path) -> None:
+def test_no_command_prints_control_characters(tmp_path: Path) -> None:
     """Trap G3: names of files, maps, rules, functions, events and arguments; on standard output and error."""
     given = json.dumps(words(tmp_path))
     command = [sys.executable, "-c", PROGRAM]
@@ -461,7 +461,7 @@ def test_name_is_no_markup(tmp_path: Path) -> None:
         ("a\tb\nc", r"a\tb\nc"),
     ],
 )
-def test_what_is_not_printable_is_escaped(text: str, shown: str) -> None:
+def test_unprintable_character_is_escaped(text: str, shown: str) -> None:
     """Trap G3."""
     assert printable(text) == shown
     assert printable("a\tb", keep="\t") == "a\tb"

@@ -24,7 +24,6 @@ from lattice_bridge.local.front.identities import read_identities
 from lattice_bridge.testing import FakeLambda
 from lattice_bridge.testing.builders import lattice_event
 from lattice_bridge.testing.fixtures import BridgeFactory
-from tests.deployment.checks.test_shipped_template import lint
 from tests.support.commands import read, seen
 from tests.support.paths import ROOT
 
@@ -71,13 +70,9 @@ def test_plan_of_the_project_is_one_service_and_two_functions(framework: str, ve
     assert f"V{group['version']}" == version
 
 
-def test_cfn_lint_accepts_the_template_for_both_event_versions(tmp_path: Path) -> None:
-    for version in VERSIONS:
-        made(tmp_path / version, version=version)
-    found = lint(tmp_path / "*" / "template.yaml")
-    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
-    templates = {project_files(framework, "V2")["template.yaml"] for framework in FRAMEWORKS}
-    assert templates == {(tmp_path / "V2" / "template.yaml").read_text(encoding="utf-8")}
+def test_template_is_the_same_for_every_framework() -> None:
+    """tests/deployment/checks/test_shipped_template.py shows that cfn-lint accepts it."""
+    assert len({project_files(framework, "V2")["template.yaml"] for framework in FRAMEWORKS}) == 1
 
 
 @pytest.mark.parametrize(("framework", "version"), EVERY)

@@ -260,11 +260,15 @@ def places(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
 
 
 def test_imported_part_is_never_malformed() -> None:
+    """Alarms, which are more than half of the template, are all read in one way: each part of them is tried once."""
     plain = json.loads(translated())
-    known, tried = options(), 0
+    known, tried = options(), set()
     for name, resource in plain["Resources"].items():
         for path in places(resource["Properties"]):
-            tried += 1
+            part = ("an alarm" if resource["Type"] == "AWS::CloudWatch::Alarm" else name, *path)
+            if part in tried:
+                continue
+            tried.add(part)
             parent = resource["Properties"]
             for part in path[:-1]:
                 parent = parent[part]
@@ -273,7 +277,7 @@ def test_imported_part_is_never_malformed() -> None:
             with malformed(f"{name} {path}"):
                 list(findings_of(template, known))
             parent[path[-1]] = before
-    assert tried > 300
+    assert len(tried) > 300
 
 
 def test_map_that_does_not_load_is_the_only_finding() -> None:

@@ -21,6 +21,7 @@ from lattice_bridge.deployment.cloudformation.sam import translate
 from lattice_bridge.deployment.cloudformation.template import Resource, Template, read_translated
 from lattice_bridge.errors import REASONS
 from lattice_bridge.telemetry import LogContext, RequestLog, lines, reload_lines
+from tests.support.commands import read
 from tests.support.paths import ROOT
 
 TEMPLATE: Final = ROOT / "template.yaml"
@@ -62,25 +63,30 @@ def alarms() -> list[Resource]:
 # ---- AWS's tools ----------------------------------------------------------------------------------------------------
 
 
-def lint(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def lint(*paths: Path) -> subprocess.CompletedProcess[str]:
     """Runs cfn-lint offline: every request it may make ends at a closed port."""
     nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:1")
-    command = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", REGION, *options, "--", str(path)]
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--regions", REGION, "--", *map(str, paths)]
     return subprocess.run(command, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False)
 
 
-def test_cfn_lint_accepts_the_template() -> None:
-    found = lint(TEMPLATE)
-    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+def written_by_init(folder: Path, version: str) -> Path:
+    assert read("init", str(folder / version), "--event-version", version).exit_code == 0
+    return folder / version / "template.yaml"
 
 
-def test_cfn_lint_accepts_the_translated_template(tmp_path: Path) -> None:
-    translated = tmp_path / "translated.json"
-    translated.write_text(json.dumps(translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)), encoding="utf-8")
-    found = lint(
-        translated, "--ignore-checks", "W2001"
-    )  # the parameter Rollout is gone: the translator put in its value
-    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+def test_cfn_lint_accepts_every_template(tmp_path: Path) -> None:
+    """The shipped one, what AWS makes of it, and those of `init`; in one process, because it starts slowly."""
+    translated = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)
+    unused = {"config": {"ignore_checks": ["W2001"]}}  # the parameter Rollout: the translator put in its value
+    translated["Metadata"] = {"cfn-lint": unused}
+    (tmp_path / "translated.json").write_text(json.dumps(translated), encoding="utf-8")
+    projects = [written_by_init(tmp_path, version) for version in ("V1", "V2")]
+    wrong = tmp_path / "wrong.yaml"  # found after the others, so all of them are read
+    wrong.write_text("Resources: {Topic: {Type: AWS::SNS::Topic, Properties: {Wrong: a}}}\n")
+    found = lint(TEMPLATE, tmp_path / "translated.json", *projects, wrong)
+    places = re.findall(r"^(\S+):\d+:\d+$", found.stdout, re.MULTILINE)
+    assert (places, found.stderr) == ([str(wrong)], "")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import pytest
 import yaml
 
 from lattice_bridge.deployment.cloudformation.template import read_template, resolve
-from lattice_bridge.deployment.cloudformation.text import BadTemplate, read_document
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, places_of, read_document
 from lattice_bridge.deployment.cloudformation.values import parameter_values
+from tests.support.paths import ROOT
 
 
 def properties(folder: Path, text: str, resource: str = "R", **parameters: str) -> Any:
@@ -331,3 +334,32 @@ def test_disallowed_parameter_value_is_refused(declared: str, value: str, fault:
 def test_allowed_parameter_value_is_accepted(declared: str, value: str) -> None:
     """AWS reads patterns as Java's; one that Python cannot read is not tried here."""
     assert parameter_values({"P": yaml.safe_load(f"{{{declared}}}")}, {"P": value}, deployed=False)
+
+
+# ---- the two parsers ------------------------------------------------------------------------------------------------
+
+WITHOUT_LIBYAML = """
+import json, sys
+sys.modules["yaml._yaml"] = None
+from pathlib import Path
+from lattice_bridge.deployment.cloudformation.text import places_of, read_document
+texts = [Path(path).read_text("utf-8") for path in sys.argv[1:]]
+print(json.dumps([[read_document(text, "t"), places_of(text)] for text in texts]))
+"""
+
+
+def test_document_and_places_are_those_of_pyyaml_without_libyaml() -> None:
+    paths = [ROOT / "template.yaml", *(ROOT / "tests").rglob("template.yaml"), ROOT / "tests/templates/orders.yaml"]
+    command = [sys.executable, "-c", WITHOUT_LIBYAML, *map(str, paths)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    texts = [path.read_text("utf-8") for path in paths]
+    assert json.loads(done.stdout) == json.loads(
+        json.dumps([[read_document(text, "t"), places_of(text)] for text in texts])
+    )
+
+
+def test_text_that_only_pyyaml_reads_is_read() -> None:
+    """libyaml refuses both halves of a character of JSON."""
+    with pytest.raises(yaml.YAMLError):
+        yaml.load('["\\ud83d\\ude00"]', yaml.CSafeLoader)
+    assert read_document('{"Resources": {}, "Description": "\\ud83d\\ude00"}', "t")["Resources"] == {}

@@ -160,6 +160,7 @@ def test_project_in_tmp_is_run_and_read_only(tmp_path: Path) -> None:
         )
         assert "Read-only file system" in wrote.json()["err"]
         assert tmp_path.parts[2] in wrote.json()["out"]
+        assert not [*tmp_path.glob("**/__pycache__"), *elsewhere.glob("**/__pycache__")]
     assert (tmp_path / "code" / "faults.py").exists()
 
 
@@ -213,13 +214,11 @@ def test_user_namespace_isolates_and_ends_with_the_stack() -> None:
     assert (lived, left, warnings) == ([True] * 4, [False] * 4, [])
 
 
-refuses_mounts: Final = pytest.mark.skipif(
-    not allowed(*WITHOUT_MOUNTS, NO_MOUNTS), reason="needs a user namespace to refuse mounts in"
-)
+can_refuse_mounts: Final = allowed(*WITHOUT_MOUNTS, NO_MOUNTS)
 UNDER_REFUSAL: Final = (*WITHOUT_MOUNTS, f'{NO_MOUNTS} && exec "$0" "$@"')
 
 
-@refuses_mounts
+@pytest.mark.skipif(not can_refuse_mounts, reason="needs a user namespace to refuse mounts in")
 def test_machine_without_private_mounts_is_reported() -> None:
     try:
         first, second, lived, left, warnings = outcome(*UNDER_REFUSAL, sys.executable, "-c", PROGRAM)
@@ -243,8 +242,9 @@ with running(template=Path(sys.argv[1])) as stack:
 """
 
 
-@pytest.mark.parametrize("wrapper", [(), pytest.param(UNDER_REFUSAL, marks=refuses_mounts)], ids=["", "no mounts"])
-def test_function_writes_no_bytecode(tmp_path: Path, wrapper: tuple[str, ...]) -> None:
+def test_function_writes_no_bytecode(tmp_path: Path) -> None:
+    """Without private mounts, which make the project read-only."""
+    wrapper = UNDER_REFUSAL if can_refuse_mounts else ()
     (tmp_path / "helper.py").write_text("WORD = 'found'\n")
     (tmp_path / "app.py").write_text("import helper\ndef handler(event, context):\n    return helper.WORD\n")
     template = tmp_path / "template.yaml"
