@@ -270,8 +270,8 @@ def test_imported_part_is_never_malformed() -> None:
                 continue
             tried.add(part)
             parent = resource["Properties"]
-            for part in path[:-1]:
-                parent = parent[part]
+            for key in path[:-1]:
+                parent = parent[key]
             before, parent[path[-1]] = parent[path[-1]], {"Fn::ImportValue": "x"}
             template = resolve(plain, Path("t.json"), {}, REGION, deployed=True)
             with malformed(f"{name} {path}"):
