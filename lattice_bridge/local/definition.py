@@ -22,7 +22,19 @@ from lattice_bridge.local.plan.reader import read_plan
 
 
 class DoesNotLoad(Exception):
-    """A file of a changed definition cannot be used. The message names it."""
+    """A file of a changed definition cannot be used. The message names it.
+
+    Attributes:
+        consequence: what is active now.
+    """
+
+    consequence = "the old one stays active"
+
+
+class MapDoesNotLoad(DoesNotLoad):
+    """A map cannot be used. The stack keeps its copy for the identities; a bridge reads the file itself."""
+
+    consequence = "a bridge that starts from now on answers every request with 503, as on Lambda"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +111,7 @@ def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Defin
         found = read()
         for configuration in found.configurations:
             if configuration.faults:
-                raise DoesNotLoad("\n".join(configuration.faults))
+                raise MapDoesNotLoad("\n".join(configuration.faults))
         return prepare(found)
     except (BadTemplate, BadIdentities, BadDependencies) as error:
         raise DoesNotLoad(str(error)) from error

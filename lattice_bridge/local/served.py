@@ -88,7 +88,8 @@ class Served:
                 found = await asyncio.to_thread(read) if changed and read else definition
                 count = await self.replace(found)
             except (DoesNotLoad, BadArchive, OSError) as error:
-                text = f"changed: {_listed(changed)}; it does not load, so the old one stays active: {error}"
+                active_now = error.consequence if isinstance(error, DoesNotLoad) else DoesNotLoad.consequence
+                text = f"changed: {_listed(changed)}; it does not load, so {active_now}: {error}"
                 for line in text.splitlines():  # pip's messages have several
                     self.log.warning(line)
                 continue

@@ -173,6 +173,15 @@ def test_own_folder_replaces_the_corpus(tmp_path: Path) -> None:
     done = pytest_in(tmp_path, OWN, "--lattice-events", "own", "-vv")
     assert "test_it[deep/one] PASSED" in done.stdout
     assert "1 passed" in done.stdout
+    assert "no event was replayed" not in done.stdout
+
+
+def test_own_folder_that_no_test_replays_is_reported(tmp_path: Path) -> None:
+    """Without a word, the run looks as if the events had been replayed."""
+    (tmp_path / "own").mkdir()
+    done = pytest_in(tmp_path, "def test_it(): pass", "--lattice-events", "own")
+    assert done.returncode == 0
+    assert "--lattice-events own: no event was replayed, because no collected test has the marker. Fix:" in done.stdout
 
 
 def test_missing_or_malformed_events_are_an_error(tmp_path: Path) -> None:
