@@ -27,6 +27,9 @@ _STACK: pytest.StashKey[LocalStack] = pytest.StashKey()
 _BEGAN: pytest.StashKey[float] = pytest.StashKey()
 """In the stash of a test: when its set-up began, in seconds since 1970."""
 
+_REPLAYED = pytest.StashKey[bool]()
+"""In the stash of a run: whether a collected test has the marker lattice_events."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("lattice-bridge", "lattice-bridge: events, functions and callers of VPC Lattice")
@@ -55,6 +58,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         from lattice_bridge.testing.fixtures import cases
 
         found = cases(marker, metafunc)
+        metafunc.config.stash[_REPLAYED] = True
         metafunc.parametrize("lattice_case", found, ids=[case.name for case in found], indirect=True)
 
 
@@ -73,6 +77,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             output = stack.process.log_since(item.stash.get(_BEGAN, time.time()))
             report.sections.append(("local_stack: output since the test began", output or "(nothing)"))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Warns if the events of --lattice-events were replayed by no test."""
+    folder = config.getoption("--lattice-events")
+    collected_here = not config.pluginmanager.hasplugin("dsession")  # with pytest-xdist, other processes collect
+    if folder is not None and collected_here and not config.stash.get(_REPLAYED, False):
+        terminalreporter.write_line(
+            f"--lattice-events {folder}: no event was replayed, because no collected test has the marker. Fix: write a "
+            "test with @pytest.mark.lattice_events and the argument lattice_case",
+            yellow=True,
+        )
 
 
 # ---- fixtures -------------------------------------------------------------------------------------------------------

@@ -183,7 +183,10 @@ def _line(log: str, request_id: str | None) -> LogLine:
     place = "stdin" if log == "-" else log
     lines = list(request_lines(read_input_text(log, MAX_LOG_BYTES)))
     if not lines:
-        raise click.UsageError(f'{place}: no log line of a request in it. Fix: give lines with "message":"request"')
+        raise click.UsageError(
+            f"{place}: no log line of a request in it. Fix: give the log of the bridge's function, or what "
+            '`lattice-bridge local --json-logs` printed: lines with "message": "request"'
+        )
     if request_id is not None:
         found = [line for line in lines if line.text("requestId") == request_id]
         if not found:

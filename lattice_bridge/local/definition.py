@@ -25,12 +25,21 @@ class DoesNotLoad(Exception):
     """A file of a changed definition cannot be used. The message names it.
 
     Attributes:
+        consequence: what is active now.
         files: of the changed definition, as far as they are known: one of them has to change.
     """
+
+    consequence = "the old one stays active"
 
     def __init__(self, text: str, files: Iterable[Path] = ()) -> None:
         super().__init__(text)
         self.files = tuple(files)
+
+
+class MapDoesNotLoad(DoesNotLoad):
+    """A map cannot be used. The stack keeps its copy for the identities; a bridge reads the file itself."""
+
+    consequence = "a bridge that starts from now on answers every request with 503, as on Lambda"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Defin
         files = found.files
         for configuration in found.configurations:
             if configuration.faults:
-                raise DoesNotLoad("\n".join(configuration.faults), files)
+                raise MapDoesNotLoad("\n".join(configuration.faults), files)
         return prepare(found)
     except (BadTemplate, BadIdentities, BadDependencies, OSError) as error:
         raise DoesNotLoad(str(error), files) from error

@@ -25,7 +25,7 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "no_rule": "{detail}. Fix: write a [[rule]] for this caller; `lattice-bridge explain` lists the possible keys",
     "denied": "{detail}. Fix: if this caller is not meant, make the rule narrower",
     "condition_failed": "{detail}. Fix: compare the rule's vpc, org, service, network and jwt with the request",
-    "source_mismatch": "{detail}. Fix: correct the rule's template, or the value that the caller has",
+    "source_mismatch": "{detail}. Fix: send a value that fits, or correct tenant_from and its keys in the rule",
     "conflict": "{detail}. Fix: use the token of the tenant that the caller works for",
     "ambiguous": "The rule{rule} allows several tenants, and the request chooses none. Fix: send the tenant header",
     "tenant_not_allowed": (
@@ -39,7 +39,7 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "tenant_suspended": '{detail}. Fix: set its status to "active"',
     "no_backend": "{detail}. Fix: write a [[backend]] for the path in bridge.toml",
     "request_too_large": "The request is too large: {detail}. Fix: send less, or a presigned URL",
-    "config_invalid": "bridge.toml does not load, so every request is refused: {detail}",
+    "config_invalid": "Every request is refused, because bridge.toml does not load: {detail}",
     "config_unreachable": "The configuration cannot be read, so every request is refused: {detail}",
     "boto3_too_old": "{detail}",
     "tenant_id_rejected": "{detail}",

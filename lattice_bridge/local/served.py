@@ -88,10 +88,10 @@ class Served:
                 found = await asyncio.to_thread(read) if changed and read else definition
                 count = await self.replace(found)
             except DoesNotLoad as error:
-                text = f"changed: {_listed(changed)}; it does not load, so the old one stays active: {error}"
+                active = _extended(active, (*definition.files, *error.files))  # before a person is asked to change one
+                text = f"changed: {_listed(changed)}; it does not load, so {error.consequence}: {error}"
                 for line in text.splitlines():  # pip's messages have several
                     self.log.warning(line)
-                active = _extended(active, (*definition.files, *error.files))
                 continue
             definition, active = found, _extended(active, found.files)
             if changed and read:

@@ -90,8 +90,12 @@ def install_reviewed(requirements: Path, target: Path, options: Sequence[str] = 
     command = [sys.executable, "-P", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     command += ["--require-hashes", "--only-binary", ":all:", "--target", str(target.absolute()), *options]
     command += ["--requirement", str(requirements)]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - pip of this Python
+    # stderr: pip compares the wheels for Lambda with this environment, and prints conflicts that are none.
+    done = subprocess.run(  # noqa: S603 - pip of this Python
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode:
+        sys.stderr.write(done.stderr)
         raise CannotPackage(
             f"{requirements.name}: pip did not install what it lists, for the reason above; nothing was packaged. "
             "Fix: if pip did not reach its index, check the network and pip's settings. If a hash differs, find out "

@@ -129,7 +129,10 @@ def _given(subject: Subject, rule: Rule) -> Allowed:
         return frozenset() if rule.outcome is None else rule.outcome
     tenants = rule.outcome.tenants(subject)
     if not tenants or not all(map(is_tenant_id, tenants)):
-        raise Forbidden("source_mismatch", f"{rule.outcome.source} does not fit the template of rule {rule.id}")
+        source = f"{rule.outcome.source} {'/'.join(rule.outcome.claim)}".strip()
+        if rule.outcome.value(subject) is None:
+            raise Forbidden("source_mismatch", f"rule {rule.id} takes the tenant from {source}, which is missing")
+        raise Forbidden("source_mismatch", f"{source} does not fit the template of rule {rule.id}")
     return tenants
 
 

@@ -173,7 +173,10 @@ def test_request_is_chosen_by_its_id(path: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "no log line of a request in it. Fix: "),
+        (
+            "",
+            "no log line of a request in it. Fix: give the log of the bridge's function, or what `lattice-bridge local",
+        ),
         (
             {"status": 200, "reason": "ok"},
             "the line has no callerKey: its caller was not known or not refused. Fix: ",

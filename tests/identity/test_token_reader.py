@@ -115,7 +115,10 @@ def test_header_chooses_only_what_the_token_allows(folder: Path) -> None:
 def test_claim_that_is_not_one_registered_tenant_is_refused(folder: Path, value: Any) -> None:
     """Trap C7."""
     assert decide(folder, with_token(token(tenant=value)), CORP, USERS).status == 403
-    assert decide(folder, with_token(token(tenant=...)), CORP, USERS).reason == "source_mismatch"
+    decision = decide(folder, with_token(token(tenant=...)), CORP, USERS)
+    assert decision.reason == "source_mismatch"
+    assert decision.refusal is not None
+    assert "takes the tenant from claim tenant, which is missing" in str(decision.refusal)
 
 
 def test_claim_is_found_by_a_path_one_element_a_level(folder: Path) -> None:

@@ -15,7 +15,7 @@ from zipfile import ZipFile
 import pytest
 
 from lattice_bridge.cli.local_commands import commands
-from lattice_bridge.local.definition import read_definition
+from lattice_bridge.local.definition import MapDoesNotLoad, read_definition, reread
 from lattice_bridge.local.environments.manifest import read_manifest
 from lattice_bridge.local.environments.package_cache import PackageCache, cache_folder
 from lattice_bridge.testing import LocalStack
@@ -94,6 +94,15 @@ def test_printed_commands_work_when_they_are_pasted(project: Path, stack: LocalS
         answer = subprocess.run(pasted, cwd=project, capture_output=True, check=True)
         assert json.loads(answer.stdout) == {"tenant": "blue"}, answer
     assert said(stack, "corp: the issuer's own keys are not available")
+
+
+def test_changed_map_that_does_not_load_is_not_called_harmless(project: Path, tmp_path: Path) -> None:
+    """The old map does not stay active: the bridge restarts with the file, and answers 503."""
+    folder = shutil.copytree(project, tmp_path / "project")
+    (folder / "bridge.toml").write_text(MAP.replace('tenant = "blue"', 'tenant = "bleu"'))
+    with pytest.raises(MapDoesNotLoad, match='tenant "bleu" is not in') as caught:
+        reread(lambda: read_definition(folder / "template.yaml", {}, "us-east-1"), lambda found: found)
+    assert "503" in caught.value.consequence
 
 
 def test_caller_that_the_map_names_signs_in_a_test(stack: LocalStack) -> None:

@@ -48,6 +48,13 @@ def test_wheel_with_the_listed_hash_is_installed(tmp_path: Path) -> None:
     assert (tmp_path / "to" / "thing.py").is_file()
 
 
+def test_conflict_with_this_environment_is_not_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The wheels are for Lambda. Packages of this environment need other versions, which is no fault."""
+    file = requirements(tmp_path, f"pydantic==1.0 --hash=sha256:{wheel(tmp_path, 'pydantic')}")
+    install_reviewed(file, tmp_path / "to")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_wheel_with_another_hash_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A registry sends another file than the one that was reviewed."""
     digest = wheel(tmp_path, "thing")

@@ -58,6 +58,11 @@ def test_rule_that_allows_more_than_it_seems_is_a_warning(parts: list[str], text
     assert found[0][1].startswith(text)
 
 
+def test_fix_of_a_role_with_a_path_is_the_role_without_it() -> None:
+    ((_, warned),) = said(BOTH, rule("a", f'{ROLE}team/a"\ntenant = "blue"'))
+    assert warned.endswith(f'Fix: write "arn:aws:iam::{ACCOUNT}:role/a"')
+
+
 @pytest.mark.parametrize(
     ("allowed", "denied"),
     [

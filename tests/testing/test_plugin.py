@@ -184,6 +184,14 @@ def test_own_folder_replaces_the_corpus(pytester: pytest.Pytester) -> None:
     output = output_of(pytester, OWN, "--lattice-events", "own", "-vv")
     assert "test_it[deep/one] PASSED" in output
     assert "1 passed" in output
+    assert "no event was replayed" not in output
+
+
+def test_own_folder_that_no_test_replays_is_reported(pytester: pytest.Pytester) -> None:
+    """Without a word, the run looks as if the events had been replayed."""
+    (pytester.path / "own").mkdir()
+    output = output_of(pytester, "def test_it(): pass", "--lattice-events", "own")
+    assert "--lattice-events own: no event was replayed, because no collected test has the marker. Fix:" in output
 
 
 def test_missing_or_malformed_events_are_an_error(pytester: pytest.Pytester) -> None:

@@ -195,7 +195,11 @@ def _role_warnings(table: RuleTable) -> Iterator[str]:
 def _path_warning(arn: str | None) -> Iterator[str]:
     """Trap B5."""
     if arn is not None and arn.count("/") > 1:
-        yield f'the path in "{arn}" is ignored: events contain no path, so the same name with another path matches too'
+        start, _, rest = arn.partition("/")
+        yield (
+            f'the path in "{arn}" is ignored: events contain no path, so the same name with another path matches too. '
+            f'Fix: write "{start}/{rest.rpartition("/")[2]}"'
+        )
 
 
 def _sso_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from lattice_bridge.config.options import Backend
+from lattice_bridge.config.words import nearest
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     ONLY_LATTICE,
@@ -296,12 +297,16 @@ def _of_a_bridge(bridge: Bridge, rights: list[_Right], stack: Stack) -> Iterator
     own = [one for one in rights if name in one.roles]
     parts = [part for policy in _policies_of(template) if name in policy.roles for part in policy.unread]
     unread = [part.reason for part in parts if not part.is_malformed]
+    surplus = _surplus(own, stack)
     for backend in bridge.backends:
         wanted = parse_reference(backend.function)
         if wanted is not None and not any(is_logical_id(wanted, one) for one in stack.functions):
-            yield from _right(backend, wanted, own, unread, role.id, template)
+            yield from _right(backend, wanted, own, unread, role.id, stack, surplus)
     if stack.compared:
-        yield from _surplus(own, role.id, stack)
+        for written in surplus:
+            actual = f'lambda:InvokeFunction is allowed on "{written}", which bridge.toml does not name'
+            fix = "remove it from the Resource"
+            yield warning(role.id, actual, "The bridge needs no right that it does not use", fix)
 
 
 def _policies_elsewhere(role: Resource, template: Template) -> list[str]:
@@ -311,8 +316,15 @@ def _policies_elsewhere(role: Resource, template: Template) -> list[str]:
 
 
 def _right(
-    backend: Backend, wanted: FunctionReference, own: list[_Right], unread: list[str], role: str, template: Template
+    backend: Backend,
+    wanted: FunctionReference,
+    own: list[_Right],
+    unread: list[str],
+    role: str,
+    stack: Stack,
+    surplus: list[str],
 ) -> Iterator[TemplateFinding]:
+    template = stack.template
     needed = f"Without the right, every request to {backend.path} is a 500 (access_denied)"
     about = [(one, reached) for one in own if (reached := one.reaches(wanted, template)) is not False]
     for right, reached in ((one, reached) for one, reached in about if one.statement.effect == "Deny"):
@@ -330,20 +342,25 @@ def _right(
         yield warning(role, actual, NOT_KNOWN, "write an ARN in the template, or check that it is this one")
     else:
         actual = f'no statement allows lambda:InvokeFunction on "{backend.function}", which bridge.toml names'
-        yield finding(role, actual, needed, f"add the ARN that ends in :function:{wanted} to a Resource")
+        fix = f"add the ARN that ends in :function:{wanted} to a Resource"
+        same = next((text for text in surplus if text.partition(":")[0] == wanted.name), None)
+        meant = (same or nearest(str(wanted), surplus)) if stack.compared else None
+        instead = f'. If "{meant}" is meant, which the bridge may invoke, write function = "{meant}" in bridge.toml'
+        yield finding(role, actual, needed, f"{fix}{instead}" if meant else fix)
 
 
-def _surplus(own: list[_Right], role: str, stack: Stack) -> Iterator[TemplateFinding]:
+def _surplus(own: list[_Right], stack: Stack) -> list[str]:
+    """The functions that the bridge may invoke and that bridge.toml does not name."""
     wanted = [found for backend in stack.backends if (found := parse_reference(backend.function)) is not None]
     allowed = [text for one in own if one.statement.effect == "Allow" for text in one.functions]
     single = {text for text in allowed if text.startswith("arn:") and not _has_wildcard(text)}
     misnamed = [one for one in stack.functions if any(is_logical_id(name, one) for name in wanted)]
-    for text in sorted(single):
-        covered = any(_covers(text, one, stack.template) is not False for one in wanted)
-        if not covered and not any(refers_to(text, one) for one in misnamed):
-            written = parse_reference(text) or text
-            actual = f'lambda:InvokeFunction is allowed on "{written}", which bridge.toml does not name'
-            yield warning(role, actual, "The bridge needs no right that it does not use", "remove it from the Resource")
+    return [
+        str(parse_reference(text) or text)
+        for text in sorted(single)
+        if not any(_covers(text, one, stack.template) is not False for one in wanted)
+        and not any(refers_to(text, one) for one in misnamed)
+    ]
 
 
 # ---- rights that are too wide ---------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
+from lattice_bridge.config.words import nearest
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.values import (
     FUNCTIONS,
@@ -157,9 +158,11 @@ class Resolver:
             return self._values[name]
         owner, dot, attribute = str(name).partition(".")
         if owner not in self._resources:
-            return self._nowhere(f"{place}: Ref {name}: no such parameter or resource", str(name))
+            fix = self._suggestion(owner, [*self._resources, *self._values])
+            return self._nowhere(f"{place}: Ref {name}: no such parameter or resource. {fix}", str(name))
         if dot and attribute == "Alias":  # SAM: the alias that AutoPublishAlias makes
-            return f"{self.arn(owner)}:{self.resolve(self.properties(owner).get('AutoPublishAlias'), place)}"
+            alias = self.resolve(self.properties(owner).get("AutoPublishAlias"), place)
+            return self.arn(owner) if alias is None else f"{self.arn(owner)}:{alias}"  # a fault of the functions
         kind = self._kind(owner)
         if kind in FUNCTIONS:
             return self._function_name(owner)
@@ -175,7 +178,10 @@ class Resolver:
         parts = argument.split(".", 1) if isinstance(argument, str) else argument
         owner, attribute = (as_text(self.resolve(part, place)) for part in parts)
         if owner not in self._resources:
-            return self._nowhere(f"{place}: GetAtt {owner}.{attribute}: no such resource", f"{owner}.{attribute}")
+            fix = self._suggestion(owner, [*self._resources])
+            return self._nowhere(
+                f"{place}: GetAtt {owner}.{attribute}: no such resource. {fix}", f"{owner}.{attribute}"
+            )
         kind = self._kind(owner)
         if attribute == "Arn" and not (self._deployed and _is_custom(kind)):
             return self.arn(owner)
@@ -188,6 +194,10 @@ class Resolver:
         if (kind, attribute) == ("AWS::IAM::ManagedPolicy", "PolicyArn"):
             return self.arn(owner)
         return self.placeholders.attribute(owner, attribute)
+
+    def _suggestion(self, name: str, known: list[str]) -> str:
+        near = nearest(name, known)
+        return f"Fix: write {near}, if that is meant" if near else "Fix: write the logical id of one in this template"
 
     def _nowhere(self, fault: str, reference: str) -> str:
         if not self._expands:

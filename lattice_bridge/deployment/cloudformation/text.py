@@ -103,11 +103,21 @@ def read_yaml(text: str, place: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         at = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        raise BadTemplate(f"{place}: not YAML: {' '.join(str(error).split())}", *at) from error
+        raise BadTemplate(f"{place}: not YAML: {_fault_of(error)}", *at) from error
     except (ValueError, ArithmeticError, LookupError, TypeError) as error:  # `!!int ''`, `!!bool maybe`, `1:1:…:1.0`
         raise BadTemplate(f"{place}: a value is malformed: {error}") from error
     except RecursionError as error:
         raise BadTemplate(f"{place}: nested too deeply") from error
+
+
+def _fault_of(error: yaml.YAMLError) -> str:
+    """PyYAML's fault on one line, without its excerpts: `expected ',' or '}', but got ':', while parsing …`."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    begun = error.context_mark
+    since = "" if begun is None else f" that begins at line {begun.line + 1}, column {begun.column + 1}"
+    context = f", {error.context}{since}" if error.context else ""
+    return " ".join(f"{error.problem or 'malformed'}{context}".split())
 
 
 class _Refused(Exception):

@@ -194,6 +194,22 @@ def test_alias_fix_depends_on_the_kind_of_function() -> None:
         assert alias.fix.startswith(begins)
 
 
+def test_right_on_another_qualifier_is_offered_as_the_name() -> None:
+    """The likelier mistake is in bridge.toml: the template's own right names the alias."""
+    aliased = [["Resource: !GetAtt Orders.Arn", 'Resource: !Sub "${Orders.Arn}:live"']]
+    right = next(one for one in orders(edited("orders.yaml", aliased)) if one.level == "error")
+    assert right.fix == (
+        'add the ARN that ends in :function:orders to a Resource. If "orders:live" is meant, which the bridge may '
+        'invoke, write function = "orders:live" in bridge.toml'
+    )
+
+
+def test_alias_that_no_function_has_is_not_named_none() -> None:
+    """`!Ref Orders.Alias` of a function without AutoPublishAlias."""
+    aliased = edited("orders.sam.yaml", [["Resource: !GetAtt Orders.Arn", "Resource: !Ref Orders.Alias"]])
+    assert not [one.text for one in orders(aliased) if "None" in one.text]
+
+
 def test_bridge_with_its_own_handler_is_found_by_its_target_group(tmp_path: Path) -> None:
     own = TEMPLATE.replace("lattice_bridge.main.handler", "app.handler")
     assert of(tmp_path / "template.yaml", own) == []

@@ -148,7 +148,8 @@ Resources:
         ("Resources: [", {}, "not YAML"),
         ("a: 1", {}, "no Resources"),
         ("Resources: {R: {}}", {}, "resource R: no Type"),
-        (HEAD + "!Ref Missing", {}, "R.X: Ref Missing: no such parameter or resource"),
+        (HEAD + "!Ref Missing", {}, "R.X: Ref Missing: no such parameter or resource. Fix: "),
+        (HEAD + "!Ref r.Alias", {}, "no such parameter or resource. Fix: write R, if that is meant"),
         (HEAD + "!GetAtt Missing.Arn", {}, "R.X: GetAtt Missing.Arn: no such resource"),
         (HEAD + "!GetAtt [!Ref AWS::NoValue, Arn]", {}, "R.X: GetAtt AWS::NoValue.Arn: no such resource"),
         (HEAD + "!Sub '${Missing}'", {}, "R.X: Ref Missing"),
@@ -197,9 +198,13 @@ def test_fault_is_reported_with_its_place(tmp_path: Path, text: str, parameters:
 
 
 def test_yaml_fault_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(BadTemplate, match="not YAML: while parsing a flow node ") as caught:
+    with pytest.raises(
+        BadTemplate,
+        match=r"not YAML: expected the node content.*, while parsing a flow node that begins at line 1, column ",
+    ) as caught:
         properties(tmp_path, "Resources: [")
     assert "\n" not in str(caught.value)
+    assert "<unicode string>" not in str(caught.value)
 
 
 def test_map_with_a_key_like_a_reference_is_merged(tmp_path: Path) -> None:
