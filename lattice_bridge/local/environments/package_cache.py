@@ -135,7 +135,7 @@ class PackageCache:
                 "or start with --no-install"
             ) from error
         for folder, found in checked:
-            if _is_open(found) if folder == self._folder else _is_replaceable(found):
+            if is_open(found) if folder == self._folder else is_replaceable(found):
                 raise BadCache(
                     f"{folder}: another user owns it or may write to it, and functions would run that user's code. "
                     "Fix: set XDG_CACHE_HOME to a folder of your own"
@@ -149,12 +149,12 @@ class PackageCache:
                     remove(entry)
 
 
-def _is_open(folder: os.stat_result) -> bool:
+def is_open(folder: os.stat_result) -> bool:
     """Whether another user may write to a folder, or change its mode."""
     return folder.st_uid != os.getuid() or bool(folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
-def _is_replaceable(parent: os.stat_result) -> bool:
+def is_replaceable(parent: os.stat_result) -> bool:
     """Whether another user may replace the folders in a folder. Not if it is sticky, as /tmp is. A group is not
     refused: on many machines, that of `~/.cache` is the user's own."""
     is_sticky = parent.st_mode & stat.S_ISVTX

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -103,6 +104,18 @@ def test_zip_with_too_many_entries_is_refused_before_they_are_parsed(tmp_path: P
     path.write_bytes(b"PK\x01\x02" * (MAX_ENTRIES + 1))
     with pytest.raises(BadArchive, match="more than 100000 files"):
         unpack(path, tmp_path / "code")
+
+
+def test_entry_over_the_quota_is_not_inflated_to_its_end(tmp_path: Path) -> None:
+    """Trap G11: 64 MiB of zeros are 64 KB in a zip, and would be in memory before they are counted."""
+    path = zipped(tmp_path, (entry("zeros"), bytes(64 * MIB)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadArchive, match="over 1 MiB unpacked"):
+            unpack(path, tmp_path / "code", max_bytes=MIB)
+        assert tracemalloc.get_traced_memory()[1] < 16 * MIB
+    finally:
+        tracemalloc.stop()
 
 
 def test_zip_with_too_many_folders_is_refused(tmp_path: Path) -> None:

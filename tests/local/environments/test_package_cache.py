@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -16,6 +17,8 @@ from lattice_bridge.local.environments.package_cache import (
     PackageCache,
     cache_folder,
     error_lines,
+    is_open,
+    is_replaceable,
     key_of,
 )
 
@@ -116,6 +119,30 @@ def test_cache_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cache").chmod(0o777)
     with pytest.raises(BadCache, match="Fix: set XDG_CACHE_HOME to a folder of your own"):
         PackageCache(tmp_path / "cache", installs, lambda _: None).make(manifest(tmp_path, "flask"), "orders")
+
+
+OWN: Final = os.getuid()
+OTHER: Final = OWN + 1
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "open_", "replaceable"),
+    [
+        (OWN, 0o700, False, False),
+        (OWN, 0o755, False, False),
+        (OWN, 0o775, True, False),
+        (OWN, 0o757, True, True),
+        (OWN, 0o1777, True, False),
+        (OTHER, 0o700, True, True),
+        (OTHER, 0o1777, True, True),
+    ],
+)
+def test_owner_and_mode_tell_who_may_put_code_into_the_cache(
+    *, owner: int, mode: int, open_: bool, replaceable: bool
+) -> None:
+    """Trap G13: each of owner, group and others alone is enough."""
+    found = os.stat_result((mode, 0, 0, 0, owner, 0, 0, 0, 0, 0))
+    assert (is_open(found), is_replaceable(found)) == (open_, replaceable)
 
 
 @pytest.mark.parametrize("mode", [0o1777, 0o777])
