@@ -401,6 +401,7 @@ TRACE: Final = r"""
   Traceback \(most recent call last\):
     File "[^\n]+/app.py", line 5, in handler
       raise ValueError\("no such order"\)
+\[Function#1\]  Task failed with ValueError\tRequestId: [^\n]+
 warning: front: GET /{path}: 502: [^\n]+: ValueError: no such order"""
 
 
