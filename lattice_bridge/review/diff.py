@@ -31,7 +31,7 @@ class Change:
 
     Attributes:
         kind: a caller `gains` access, `loses` it, or access `changes` in another way.
-        subject: the callers' key, the tenant, the table's key, or the request's id.
+        subject: the callers' key, the tenant, the table's key, or the request: method, path and id.
         before, after: in words.
     """
 
@@ -217,7 +217,7 @@ def changed_decisions(
         except BridgeError:
             continue
         before, after = described_outcome(old(request)), described_outcome(new(request))
-        subject = request.request_id or f"event number {number}"
+        subject = f"{request.method} {request.path} ({request.request_id or f'event number {number}'})"
         yield Change(_kind_of_words(before, after), subject, before, after) if before != after else None
 
 

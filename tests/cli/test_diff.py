@@ -187,7 +187,7 @@ def test_folder_of_recorded_requests_is_replayed(tmp_path: Path) -> None:
     written(tmp_path / "recorded" / "0001-get.expected.json", '{"reply": {"statusCode": 200}}')
     done = read("diff", old, new, "--events", str(tmp_path / "recorded"))
     assert done.output.splitlines() == [
-        "changes\tlattice-1\tblue\tgreen",
+        "changes\tGET /orders (lattice-1)\tblue\tgreen",
         "1 decision differs: gains 0, loses 0, changes 1",
     ]
 
@@ -268,7 +268,7 @@ def test_removed_service_is_a_difference_of_its_requests(tmp_path: Path) -> None
     new = written(tmp_path / "new.toml", f'[lattice]\nservices = ["{SERVICE}x"]\n{backend}{MAP}')
     events = written(tmp_path / "events.jsonl", json.dumps(v2(role("blue-api"))) + "\n")
     assert read("diff", old, new, "--events", events).output.splitlines()[0] == (
-        "loses\tlattice-1\tblue\trefused: service_not_allowed"
+        "loses\tGET /orders (lattice-1)\tblue\trefused: service_not_allowed"
     )
 
 
