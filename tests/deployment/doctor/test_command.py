@@ -117,7 +117,7 @@ def test_terminal_gets_a_table_with_whole_fixes_below(stack: Stack) -> None:
     urls = list_urls(BRIDGE, BRIDGE.qualified)
     with RecordedAws((*RECORDED, text, urls)) as recorded:
         words = ("doctor", "--function", "bridge", "--config", str(stack.folder / "bridge.toml"))
-        lines = seen(*words, **stack.environment(recorded), NO_COLOR="1").splitlines()
+        lines = seen(*words, columns=100, **stack.environment(recorded), NO_COLOR="1").splitlines()
     assert lines[0].split() == ["subject", "actual", "expected", "fix"]
     assert any(
         line.startswith(f"1: aws lambda delete-function-url-config --function-name {BRIDGE.arn}") for line in lines
