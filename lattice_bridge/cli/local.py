@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from lattice_bridge.cli import show
+from lattice_bridge.cli.group import SafeGroup
 from lattice_bridge.cli.local_problems import problems
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.definition import Definition, read_definition, reread
@@ -291,16 +292,18 @@ def _print_summary(definition: Definition, stack: Stack, log: LogWriter, faults:
 
 
 def main_until_stdin_closes() -> None:
-    """Runs `lattice-bridge` with the arguments of the process, and ends it when standard input is closed.
+    """Runs `lattice-bridge local` with the arguments of the process, and ends it when standard input is closed.
 
     `lattice_bridge.testing` starts it so. A process that is killed cleans nothing up, but the kernel closes its end of
     the pipe: the stack then stops by itself, or kills its own processes after STOP_SECONDS.
     """
     threading.Thread(target=_stop_when_stdin_closes, daemon=True).start()
-    from lattice_bridge.cli import main
-
     sys.argv[0] = "lattice-bridge"
-    main()
+    only_local()
+
+
+# A quarter of the start of the whole command is the import of the other commands.
+only_local: Final = SafeGroup("lattice-bridge", commands=[local])
 
 
 def _stop_when_stdin_closes() -> None:

@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -36,6 +37,9 @@ from lattice_bridge.local.web.printable import printable
 from lattice_bridge.testing.loopback import LoopbackHandler, LoopbackServer
 
 REGION: Final = "us-east-1"
+
+_MAKING_CLIENT: Final = threading.Lock()
+"""boto3's session makes clients in one thread at a time."""
 
 _PATH: Final = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 
@@ -156,13 +160,13 @@ class FakeLambda:
         It makes one attempt a call, and waits 5 seconds for the response. `config` are arguments of botocore's Config
         that change this.
         """
-        from boto3.session import Session  # a quarter of a second, which only tests with a client pay
-        from botocore.config import Config
+        from botocore.config import Config  # a quarter of a second, which only tests with a client pay
 
         options = {"retries": {"total_max_attempts": 1}, "connect_timeout": 5, "read_timeout": 5, "proxies": {}}
-        session: Any = Session("testing", "testing", "testing", region_name=REGION)
-        self._clients.append(session.client("lambda", endpoint_url=self.url, config=Config(**{**options, **config})))
-        return self._clients[-1]
+        with _MAKING_CLIENT:
+            client = _session().client("lambda", endpoint_url=self.url, config=Config(**{**options, **config}))
+        self._clients.append(client)
+        return client
 
     @property
     def invoke(self) -> Invoke:
@@ -273,6 +277,14 @@ class FakeLambda:
             headers={name: ", ".join(values) for name, values in headers.items()},
             invocation_type=invocation_type,
         )
+
+
+@cache
+def _session() -> Any:
+    """One session for all fakes: each reads the description of Lambda again, which takes longer than most tests."""
+    from boto3.session import Session
+
+    return Session("testing", "testing", "testing", region_name=REGION)
 
 
 def _named(function: str) -> tuple[str, str | None]:

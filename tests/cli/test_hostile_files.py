@@ -89,7 +89,7 @@ KINDS: Final[dict[str, Callable[[Path], None]]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("command", COMMANDS | READS_BYTES)
-def test_other_than_a_regular_file_is_refused(command: str, kind: str, tmp_path: Path) -> None:
+def test_what_is_no_regular_file_is_refused_by_every_command(command: str, kind: str, tmp_path: Path) -> None:
     """Trap G4."""
     KINDS[kind](tmp_path / "file")
     done = run(*(COMMANDS | READS_BYTES)[command](str(tmp_path / "file")))
@@ -422,7 +422,7 @@ def test_every_command_is_tried_with_hostile_names(tmp_path: Path) -> None:
     assert set(root.commands) - {name.split()[0] for name in COMMANDS} <= {"schema", "init"}, "these read no file"
 
 
-def test_no_command_prints_control_characters(tmp_path: Path) -> None:
+def test_no_command_prints_a_control_character_of_what_it_reads(tmp_path: Path) -> None:
     """Trap G3: names of files, maps, rules, functions, events and arguments; on standard output and error."""
     given = json.dumps(words(tmp_path))
     command = [sys.executable, "-c", PROGRAM]

@@ -44,7 +44,7 @@ def stack() -> Iterator[RunningStack]:
         yield stack
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(stack: RunningStack) -> Any:
     session = boto3.session.Session("local", "local", region_name="us-east-1")
     return session.client("lambda", endpoint_url=stack.lambda_url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -46,8 +45,9 @@ accept_risk = "a test"
 """
 
 
-@pytest.fixture(params=["direct", "boto3"])
-def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalStack]:
+@pytest.fixture(scope="module", params=["direct", "boto3"])
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    folder = tmp_path_factory.mktemp("traced")
     template = (ROOT / "tests" / "stranger" / "bridge" / "template.yaml").read_text(encoding="utf-8")
     for old, new in {
         "lattice_bridge.main.handler": "app.handler",
@@ -55,13 +55,13 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalStack
     }.items():
         assert old in template
         template = template.replace(old, new)
-    (tmp_path / "template.yaml").write_text(template)
-    (tmp_path / "bridge.toml").write_text(CONFIG.replace("INVOKER", request.param))
-    (tmp_path / "app.py").write_text(BRIDGE)
-    (tmp_path / "requirements.txt").write_text("lattice-bridge\n")
-    (tmp_path / "orders").mkdir()
-    (tmp_path / "orders" / "app.py").write_text(BACKEND)
-    with LocalStack(tmp_path / "template.yaml", {"AuthType": "NONE"}) as running:
+    (folder / "template.yaml").write_text(template)
+    (folder / "bridge.toml").write_text(CONFIG.replace("INVOKER", request.param))
+    (folder / "app.py").write_text(BRIDGE)
+    (folder / "requirements.txt").write_text("lattice-bridge\n")
+    (folder / "orders").mkdir()
+    (folder / "orders" / "app.py").write_text(BACKEND)
+    with LocalStack(folder / "template.yaml", {"AuthType": "NONE"}) as running:
         yield running
 
 

@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
 from tests.support.builders import MAP
@@ -32,11 +30,11 @@ def imported(path: Path) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("module", ["pydantic", "boto3", "botocore", "jwt", "cryptography", "tomllib", "click", "rich"])
-def test_compiled_configuration_imports_no_toml_modules(module: str, tmp_path: Path) -> None:
+def test_compiled_configuration_imports_no_toml_modules(tmp_path: Path) -> None:
     path = tmp_path / "bridge.json"
     path.write_text(compile_document(parse_document(MAP + BACKEND), tmp_path), encoding="utf-8")
-    assert module not in imported(path)
+    unwanted = {"pydantic", "boto3", "botocore", "jwt", "cryptography", "tomllib", "click", "rich"}
+    assert unwanted & imported(path) == set()
 
 
 def test_toml_imports_nothing_of_issuers_and_registries(tmp_path: Path) -> None:

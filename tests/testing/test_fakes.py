@@ -279,6 +279,15 @@ def test_default_reply_or_an_asynchronous_call_needs_no_script(fake: FakeLambda)
     assert read(fake.client().invoke(FunctionName="orders")) == {}
 
 
+def test_clients_of_two_fakes_reach_their_own(fake: FakeLambda) -> None:
+    """They share what boto3 has read about Lambda, also if several threads make them."""
+    with FakeLambda() as other, ThreadPoolExecutor(4) as pool:
+        fake.reply("one")
+        other.reply("other")
+        clients = list(pool.map(lambda each: each.client(read_timeout=3), [fake, other] * 4))
+        assert [read(client.invoke(FunctionName="orders")) for client in clients] == ["one", "other"] * 4
+
+
 # ---- as a test scripts it -------------------------------------------------------------------------------------------
 
 

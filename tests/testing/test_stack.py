@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -204,9 +205,25 @@ def test_no_process_is_left_after_pytest_ends(tmp_path: Path, number: signal.Sig
     (tmp_path / "test_it.py").write_text(TEST)
     (tmp_path / "app.py").write_text(HANDLER)
     (tmp_path / "template.yaml").write_text(SIGNED.replace("AWS_IAM", "NONE"))
-    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-s",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "_lattice_bridge_pytestplugin",
+    ]
     with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=_heeds_interrupts
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # the others are half of the start
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_heeds_interrupts,
     ) as run:
         try:
             assert run.stdout is not None

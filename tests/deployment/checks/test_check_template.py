@@ -278,13 +278,14 @@ def places(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
 def test_imported_part_is_never_malformed() -> None:
     """Alarms, which are more than half of the template, are all read in one way: each part of them is tried once."""
     plain = json.loads(translated())
-    known, tried = options(), set()
+    known = options()
+    tried: set[tuple[str | int, ...]] = set()
     for name, resource in plain["Resources"].items():
         for path in places(resource["Properties"]):
-            part = ("an alarm" if resource["Type"] == "AWS::CloudWatch::Alarm" else name, *path)
-            if part in tried:
+            where = ("an alarm" if resource["Type"] == "AWS::CloudWatch::Alarm" else name, *path)
+            if where in tried:
                 continue
-            tried.add(part)
+            tried.add(where)
             parent = resource["Properties"]
             for key in path[:-1]:
                 parent = parent[key]

@@ -1,0 +1,34 @@
+"""A group of commands whose usage errors cannot harm a terminal.
+
+Rule: it imports no command, so that a program which needs one command does not wait for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from lattice_bridge.cli import show
+
+
+class SafeGroup(click.Group):
+    """Prints usage errors with escapes: they quote file names, arguments and the content of files."""
+
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        with _printed_safely():
+            return super().make_context(*arguments, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _printed_safely():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _printed_safely() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.UsageError(show.safe(error.format_message()), error.ctx) from error
