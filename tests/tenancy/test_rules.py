@@ -202,9 +202,9 @@ def test_most_specific_anchor_owns_the_request(name: str, between: list[dict[str
         ({"role": iam("role/a-*"), "session": "s-1", "session_set_by": "x"}, "named exactly"),
         ({"account": ONE, "session": "s-1", "session_set_by": "x"}, "session needs a role"),
         ({"role": iam("role/a"), "session": "a/b", "session_set_by": "x"}, "write 2 to 64"),
-        ({"role": iam("role/a"), "vpc": "vpc-1"}, "is not a valid value. Fix: write it as in vpc-"),
+        ({"role": iam("role/a"), "vpc": "vpc-1"}, "is not a valid value. Fix: write it in the form vpc-"),
         ({"role": iam("role/a"), "org": []}, "an empty list"),
-        ({"role": iam("role/a"), "service": "svc-1"}, "is not a valid value. Fix: write it as in arn"),
+        ({"role": iam("role/a"), "service": "svc-1"}, "is not a valid value. Fix: write it in the form arn"),
         ({"anyone": True, "accept_risk": "x", "org": "o-a1b2c3d4e5"}, "org never holds for anyone"),
         (
             {"vpc": ["vpc-0b8276c8", "vpc-0b8276c9"], "accept_risk": "x"},

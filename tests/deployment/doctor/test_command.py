@@ -179,4 +179,4 @@ def test_map_that_does_not_load_exits_with_2(stack: Stack, tmp_path: Path, text:
 
 def test_help_names_the_exit_codes() -> None:
     """tests/cli/test_event.py shows that help does not wait for boto3."""
-    assert "The exit code is 0 if" in read("doctor", "--help").output
+    assert "Exits with 0 if" in read("doctor", "--help").output
