@@ -1,4 +1,4 @@
-"""The order of the tests, the settings of all properties, and the AWS that several files use.
+"""The order of the tests, the settings of all properties, and fixtures that several folders use.
 
 Rules: files that start processes run first, so that no processor waits for a long file at the end.
 
@@ -9,6 +9,7 @@ begins with the example that failed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -46,3 +47,13 @@ def aws(aws_server: AwsServer) -> AwsServer:
     """DynamoDB, S3, SSM and the rest of moto, empty when a file begins."""
     aws_server.reset()
     return aws_server
+
+
+@pytest.fixture(scope="module")
+def event_loop_of_main() -> Iterator[None]:
+    """Mangum asks for the thread's loop, which pytest has none of, and since Python 3.12 a warning."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()

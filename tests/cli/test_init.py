@@ -75,6 +75,7 @@ def test_template_is_the_same_for_every_framework() -> None:
     assert len({project_files(framework, "V2")["template.yaml"] for framework in FRAMEWORKS}) == 1
 
 
+@pytest.mark.usefixtures("event_loop_of_main")
 @pytest.mark.parametrize(("framework", "version"), EVERY)
 def test_function_answers_as_its_tenant_behind_the_bridge(
     framework: str, version: str, tmp_path: Path, bridge: BridgeFactory, fake_lambda: FakeLambda

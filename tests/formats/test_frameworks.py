@@ -5,7 +5,6 @@ Rule: a case comes out right, or exactly as `losses` says the framework has it, 
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import json
 import pkgutil
@@ -96,16 +95,6 @@ def test_it_comes_out_right_or_as_the_framework_has_it(
 
 
 # ---- in this process, without it ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def event_loop_of_main() -> Iterator[None]:
-    """Mangum asks for the thread's loop, which pytest has none of, and since Python 3.12 a warning."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    asyncio.set_event_loop(None)
-    loop.close()
 
 
 def handler_of(framework: str, payload: str) -> Handler:
