@@ -13,6 +13,7 @@ from lattice_bridge.config.words import nearest
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, parse_function_name
 from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
+from lattice_bridge.local.environments.import_advice import handler_fault
 from lattice_bridge.local.plan.model import Plan
 
 
@@ -53,10 +54,10 @@ def _of_configuration(configuration: BridgeConfiguration, plan: Plan) -> Iterato
 def _fault(text: str, plan: Plan) -> str | None:
     """Returns why the stack cannot invoke a function; None if it can."""
     try:
-        find_function(text, plan.functions, plan.region)
+        function, _ = find_function(text, plan.functions, plan.region)
     except LambdaError as error:
         return f"{error}" if error.status == 400 else _not_found(text, plan)
-    return None
+    return handler_fault(function)
 
 
 def _not_found(text: str, plan: Plan) -> str:

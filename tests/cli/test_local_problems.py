@@ -57,6 +57,7 @@ def write(folder: Path, *, target: str = TARGET, bridge: str = MAP) -> Path:
     template = folder / "template.yaml"
     template.write_text(TEMPLATE.replace("TARGET", target), encoding="utf-8")
     (folder / "bridge.toml").write_text(bridge, encoding="utf-8")
+    (folder / "app.py").touch()
     return template
 
 
@@ -98,6 +99,25 @@ def test_plan_that_works_has_no_problem(tmp_path: Path) -> None:
 )
 def test_backend_that_cannot_be_invoked_is_a_problem(tmp_path: Path, function: str, problem: str) -> None:
     assert found(write(tmp_path, bridge=MAP.replace("orders:live", function))) == [BACKEND + problem]
+
+
+@pytest.mark.parametrize("handler", ["ap.handler", "src/app.handler", "app.deep.handler"])
+def test_handler_whose_module_is_missing_is_a_problem(tmp_path: Path, handler: str) -> None:
+    template = write(tmp_path)
+    template.write_text(template.read_text().replace("app.handler", handler), encoding="utf-8")
+    (problem,) = found(template)
+    assert problem.startswith(f"{BACKEND}orders: Handler {handler!r}: there is no module ")
+    assert problem.endswith("The folder contains 'app'.")
+
+
+@pytest.mark.parametrize("file", ["ap.py", "ap/__init__.py", "ap.cpython-313-x86_64-linux-gnu.so", "requirements.txt"])
+def test_handler_whose_module_is_or_may_be_there_is_no_problem(tmp_path: Path, file: str) -> None:
+    """A package of requirements.txt may contain it, as Datadog's does."""
+    template = write(tmp_path)
+    template.write_text(template.read_text().replace("app.handler", "ap.handler"), encoding="utf-8")
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    assert found(template) == []
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ Python.
 
 from __future__ import annotations
 
+import glob
 import re
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from lattice_bridge.local.plan.model import Function
+from lattice_bridge.local.environments.manifest import find_manifest
+from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function
 
 IMPORT_ERROR: Final = "Runtime.ImportModuleError"
 """The error type of a function whose module cannot be imported."""
@@ -39,6 +41,21 @@ def import_advice(function: Function, message: str) -> str | None:
     if _NAME.fullmatch(package) is None or len(package) > _LONGEST or (function.code / package).exists():
         return None
     return f"{function.name}: the module {missing!r} {_fault_and_fix(function, package)}"
+
+
+def handler_fault(function: Function) -> str | None:
+    """Returns one line if the module of a function's handler cannot be anywhere; None if it is, or may be.
+
+    It may be in a package of a requirements.txt, in a folder of PYTHONPATH, or in a zip.
+    """
+    module = function.handler.rpartition(".")[0].replace("/", ".")
+    elsewhere = function.dependencies.manifest or find_manifest(function.code) or function.environment.get("PYTHONPATH")
+    if function.handler == BRIDGE_HANDLER or elsewhere or not function.code.is_dir():
+        return None
+    path = function.code.joinpath(*module.split("."))
+    if path.is_dir() or next(path.parent.glob(f"{glob.escape(path.name)}.*"), None) is not None:
+        return None
+    return _no_handler(function, module)
 
 
 def _fault_and_fix(function: Function, package: str) -> str:
