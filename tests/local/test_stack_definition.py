@@ -112,17 +112,20 @@ def test_caller_that_the_map_names_signs_in_a_test(stack: LocalStack) -> None:
 
 
 def test_changed_files_are_active_as_a_whole_or_not_at_all(project: Path, stack: LocalStack) -> None:
-    """One test, since each change takes two seconds."""
+    """Trap G1: also the host names that every port admits. One test, since each change takes two seconds."""
     template, answer = project / "template.yaml", {"x-tenant-id": "blue"}
+    named = {**answer, "host": "shop.example.com"}
     good = template.read_text()
     assert stack.get("/", answer).status == 401
     template.write_text(f"{good}\n[")
     assert said(stack, "changed: template.yaml; it does not load, so the old one stays active")
     assert stack.get("/", answer).status == 401
+    assert stack.get("/", named).status == 403
     start = good.index("DefaultAction:")
-    template.write_text(f"{good[:start]}DefaultAction: {{FixedResponse: {{StatusCode: 404}}}}\n")
+    changed = f"{good[:start]}DefaultAction: {{FixedResponse: {{StatusCode: 404}}}}\n"
+    template.write_text(changed.replace("AuthType: NONE", "AuthType: NONE, CustomDomainName: shop.example.com"))
     assert said(stack, "changed: template.yaml; active now")
-    assert stack.get("/", answer).status == 404
+    assert [stack.get("/", headers).status for headers in (answer, named)] == [404, 404]
     template.write_text(good)
     identity = (
         '[[identity]]\naccess_key = "MINE"\nsecret_key = "s"\nprincipal = "arn:aws:iam::111122223333:role/blue-api"\n'
@@ -134,6 +137,7 @@ def test_changed_files_are_active_as_a_whole_or_not_at_all(project: Path, stack:
     assert "--user MINE:s" in signed
     found = subprocess.run(["bash", "-c", f"{signed} --silent"], capture_output=True, check=True)
     assert json.loads(found.stdout) == {"tenant": "green"}
+    assert stack.get("/", named).status == 403
 
 
 def installs(requirements: Path, target: Path, folder: Path) -> None:
