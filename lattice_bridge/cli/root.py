@@ -25,7 +25,7 @@ def root() -> None:
     """The Lambda between Amazon VPC Lattice and tenant-isolated Lambda functions."""
 
 
-for command in (
-    *(check, compile_command, diff, doctor, event, explain, init, local, package, schema_command, token, who),
-):
+for command in (check, compile_command, diff, doctor, event, explain):
+    root.add_command(command)
+for command in (init, local, package, schema_command, token, who):
     root.add_command(command)

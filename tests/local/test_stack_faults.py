@@ -86,10 +86,10 @@ def test_failed_function_gives_the_client_a_status_only(stack: RunningStack, pat
 
 def test_flood_of_output_blocks_no_function(stack: RunningStack) -> None:
     with ThreadPoolExecutor(2) as pool:
-        flood = pool.submit(stack.invoke, "floods", {"bytes": 10_000_000}, None, X_Amz_Log_Type="Tail")
+        flood = pool.submit(stack.invoke, "floods", {"bytes": 30_000_000}, None, X_Amz_Log_Type="Tail")
         assert healthy(stack)
         answer = flood.result(timeout=60)
-    assert answer.json() == {"written": 10_000_000}
+    assert answer.json() == {"written": 30_000_000}
     tail = base64.b64decode(answer.headers["x-amz-log-result"])
     assert len(tail) <= 4096
     assert b"the last line" in tail
@@ -141,7 +141,8 @@ def test_missing_requirement_is_reported_once(stack: RunningStack) -> None:
     assert "the import fails on Lambda too. Fix: write the package into" in line
     printed = stack.output_of("broken")
     assert printed
-    assert all(len(line) < 170 and "Traceback" not in line for line in printed)
+    assert all("Traceback" not in line for line in printed)
+    assert all(len(line) < 150 for line in printed if not line.startswith("Task failed with "))
 
 
 def test_child_in_another_group_ends_with_its_environment(short_idle_stack: RunningStack) -> None:
@@ -285,9 +286,9 @@ def test_cold_start_does_not_count_against_the_timeout(stack: RunningStack) -> N
 
 
 def test_burst_of_cold_starts_succeeds(stack: RunningStack) -> None:
-    with ThreadPoolExecutor(12) as pool:
-        statuses = list(pool.map(lambda number: stack.invoke("isolated", None, f"burst-{number}").status, range(12)))
-    assert statuses == [200] * 12
+    with ThreadPoolExecutor(24) as pool:
+        statuses = list(pool.map(lambda number: stack.invoke("isolated", None, f"burst-{number}").status, range(24)))
+    assert statuses == [200] * 24
 
 
 def test_deleted_code_folder_is_an_error_with_its_cause(tmp_path: Path) -> None:
@@ -319,9 +320,13 @@ def test_hanging_environment_blocks_no_other(stack: RunningStack) -> None:
         assert hanging.result(timeout=30).json()["errorType"] == "Sandbox.Timedout"
 
 
-def test_quota_counts_idle_environments_but_no_failed_ones() -> None:
+def test_sequence_of_failures_does_not_reach_the_quota() -> None:
+    with running("--max-environments", "1", template=FAULTS) as stack:
+        assert [stack.invoke("exits").status for _ in range(10)] == [200] * 10
+
+
+def test_quota_counts_idle_environments() -> None:
     with running("--max-environments", "2", template=FAULTS) as stack:
-        assert [stack.invoke("exits").status for _ in range(5)] == [200] * 5
         assert stack.invoke("isolated", None, "blue").status == 200
         assert stack.invoke("isolated", None, "green").status == 200
         answer = stack.invoke("isolated", None, "red")

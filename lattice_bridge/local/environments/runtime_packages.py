@@ -105,8 +105,8 @@ def _read(name: str) -> _Distribution | None:
 
 def _requires(found: Distribution) -> tuple[str, ...]:
     """The requirements of a distribution. Its own property parses the whole description, for milliseconds."""
-    head, blank, _ = (found.read_text("METADATA") or "").partition("\n\n")
-    return tuple(_REQUIRES.findall(head) if blank else found.requires or ())
+    head, ended, _ = (found.read_text("METADATA") or "").partition("\n\n")
+    return tuple(_REQUIRES.findall(head) if ended else found.requires or ())
 
 
 def _applies(requirement: str, extras: set[str]) -> bool:

@@ -124,6 +124,7 @@ def test_terminal_gets_a_table_with_whole_fixes_below(stack: Stack) -> None:
     )
     assert any(line.startswith("2: deploy bridge with a timeout of 31 s, publish a version") for line in lines)
     assert lines[-1].strip() == "error 1, warning 1, unknown 1, ok 19"
+    assert stack.run("--function", "bridge", others=(text, urls)).exit_code == 1
 
 
 def test_control_characters_of_an_answer_are_escaped(stack: Stack) -> None:
