@@ -25,7 +25,7 @@ help: ## Show this list
 run: $(VENV)/local ## Serve template.yaml on this machine, on $$PORT (8080), until Ctrl-C
 	@exec $(BIN)/lattice-bridge local --parameter AuthType=NONE $(ARGS)
 
-test: check ## Run lint, types and all tests, on all processors: 6 min 50 s with two slow cores
+test: check ## Run lint, types and all tests, on all processors: 7 min 20 s with two slow cores
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 quick: check ## Run lint, types and the tests of the pure core: 50 s with two slow cores
