@@ -6,17 +6,15 @@ ignored works on this machine and fails in an AWS account.
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from typing import Final
 
-from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
-from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed
-from lattice_bridge.deployment.cloudformation.values import as_text
+from lattice_bridge.deployment.cloudformation.template import Template
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.local.plan.functions import read_functions
 from lattice_bridge.local.plan.lattice import read_services
 from lattice_bridge.local.plan.listener_rules import EventVersion
-from lattice_bridge.local.plan.model import Function, LeftOut, Plan
+from lattice_bridge.local.plan.model import LeftOut, Plan
 
 _SERVED: Final = frozenset(
     {
@@ -37,23 +35,6 @@ _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::Lambda::Permission": "Lattice may invoke every function",
     "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
 }
-_READ_PROPERTIES: Final = frozenset(
-    {
-        "FunctionName",
-        "Handler",
-        "CodeUri",
-        "Code",
-        "Runtime",
-        "Timeout",
-        "MemorySize",
-        "Environment",
-        "TenancyConfig",
-        "AutoPublishAlias",
-        "LoggingConfig",
-        "Description",
-        "PackageType",
-    }
-)
 
 
 def read_plan(template: Template, *, event_version: EventVersion | None = None) -> Plan:
@@ -97,91 +78,3 @@ def _name_other_resources(template: Template, evaluated: Set[str | None], left_o
         if resource.type not in _SERVED and resource.id not in evaluated:
             meaning = _WITHOUT_MEANING_HERE.get(resource.type)
             left_out.add(f"{resource.type}: {meaning}" if meaning else resource.type, resource.id)
-
-
-# ---- functions ------------------------------------------------------------------------------------------------------
-
-
-def read_functions(template: Template, left_out: LeftOut, not_run: dict[str, str]) -> Iterator[Function]:
-    """Reads the functions that this machine can run. `left_out` and `not_run` get the others.
-
-    Raises:
-        BadTemplate: a function is malformed, or two have the same name.
-    """
-    seen: set[str] = set()
-    for resource in template.of_type("AWS::Serverless::Function", "AWS::Lambda::Function"):
-        with malformed(f"function {resource.id}"):
-            reason = _not_runnable(resource, template)
-            if reason:
-                left_out.add(f"not run: {reason}", resource.id)
-                not_run[str(resource.properties.get("FunctionName", resource.id))] = reason
-                continue
-            function = _function(resource, template)
-        if function.name in seen:
-            raise BadTemplate(f"function {resource.id}: another function has the name {function.name}. Fix: rename one")
-        seen.add(function.name)
-        for name in sorted(set(resource.properties) - _READ_PROPERTIES):
-            left_out.add(f"property {name} has no effect", function.name)
-        runtime = str(resource.properties.get("Runtime", ""))
-        here = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        if runtime != here:
-            left_out.add(f"Runtime {runtime} runs on this machine's {here}", function.name)
-        yield function
-
-
-def _not_runnable(resource: Resource, template: Template) -> str | None:
-    properties = resource.properties
-    if not str(properties.get("Runtime", "")).startswith("python"):
-        return f"Runtime {properties.get('Runtime')} is not Python"
-    if not isinstance(properties.get("Handler"), str):
-        return "it has no Handler"
-    code = properties.get("CodeUri", properties.get("Code", "."))
-    if not isinstance(code, str) or code.startswith("s3://"):
-        return "its code is not a local folder or zip"
-    path, is_zip = template.folder / code, code.endswith(".zip")
-    if os.path.isdir(path) or (is_zip and os.path.isfile(path)):  # noqa: PTH112, PTH113 - Path's raise for a long name
-        return None
-    return f"there is no {'file' if is_zip else 'folder'} {code}"
-
-
-def _function(resource: Resource, template: Template) -> Function:
-    properties = resource.properties
-    name = str(properties.get("FunctionName", resource.id))
-    logging = properties.get("LoggingConfig") or {}
-    variables = (properties.get("Environment") or {}).get("Variables") or {}
-    return Function(
-        name=name,
-        arn=resource.arn,
-        handler=str(properties["Handler"]),
-        code=(template.folder / str(properties.get("CodeUri", properties.get("Code", ".")))).resolve(),
-        environment={str(key): as_text(value) for key, value in variables.items()},
-        timeout=number(properties.get("Timeout", 3), resource.id, "Timeout"),
-        memory=int(number(properties.get("MemorySize", 128), resource.id, "MemorySize")),
-        isolated=_isolated(resource),
-        aliases=_aliases(resource, name, template),
-        log_format=str(logging.get("LogFormat", "Text")),
-        log_level=logging.get("ApplicationLogLevel"),
-        logical_id=resource.id,
-    )
-
-
-def _isolated(resource: Resource) -> bool:
-    """A misspelt mode is refused: the function would run without isolation here, and fail to deploy on AWS."""
-    tenancy = resource.properties.get("TenancyConfig")
-    if tenancy is None:
-        return False
-    mode = tenancy.get("TenantIsolationMode") if isinstance(tenancy, dict) else tenancy
-    if mode != "PER_TENANT":
-        raise BadTemplate(
-            f"{resource.id}.TenancyConfig.TenantIsolationMode: {mode!r} is unknown. Fix: write PER_TENANT"
-        )
-    return True
-
-
-def _aliases(resource: Resource, name: str, template: Template) -> frozenset[str]:
-    found = {resource.properties.get("AutoPublishAlias")}
-    for alias in template.of_type("AWS::Lambda::Alias"):
-        function = str(alias.properties.get("FunctionName", ""))
-        if function == name or function.endswith(f":function:{name}"):
-            found.add(alias.properties.get("Name"))
-    return frozenset(str(alias) for alias in found if alias)
