@@ -94,6 +94,7 @@ def _function(resource: Resource, template: Template) -> Function:
         log_format=str(logging.get("LogFormat", "Text")),
         log_level=logging.get("ApplicationLogLevel"),
         logical_id=resource.id,
+        runtime=str(properties.get("Runtime", "")),
     )
 
 

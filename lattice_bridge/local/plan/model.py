@@ -55,6 +55,10 @@ class Function:
         log_level: for JSON logs, or None.
         logical_id: in the template.
         dependencies: its packages.
+        runtime: as in `nodejs22.x`.
+        layers: folders that are `/opt` on Lambda, in the order of the template: a later one overwrites a file of an
+            earlier one.
+        command: starts the process of a runtime that the stack does not know; empty for the others.
     """
 
     name: str
@@ -70,6 +74,9 @@ class Function:
     log_level: str | None = None
     logical_id: str = ""
     dependencies: Dependencies = Dependencies()
+    runtime: str = ""
+    layers: tuple[Path, ...] = ()
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
