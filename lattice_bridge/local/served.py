@@ -17,7 +17,7 @@ from lattice_bridge.local.definition import Definition, DoesNotLoad
 from lattice_bridge.local.environments.code_zip import BadArchive, Zips
 from lattice_bridge.local.environments.pool import EnvironmentPool, counted
 from lattice_bridge.local.environments.storage import SHARED, Storage
-from lattice_bridge.local.front.data_plane import LatticeDataPlane
+from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 
@@ -64,7 +64,7 @@ class Served:
     storage: Storage
     environments: EnvironmentPool
     service: LambdaService
-    front: LatticeDataPlane
+    front: Front
     names: set[str]
     log: LogWriter
 

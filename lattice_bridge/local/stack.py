@@ -30,7 +30,7 @@ from lattice_bridge.local.environments.processes import (
 )
 from lattice_bridge.local.environments.runtime_packages import installed
 from lattice_bridge.local.environments.storage import Storage, stack_folder
-from lattice_bridge.local.front.data_plane import LatticeDataPlane
+from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
@@ -103,7 +103,7 @@ async def serve(
         plan = (await preparation.ready(definition.plan)).plan
         storage = Storage(folder, plan)
         functions = await _start_functions(started, plan, storage, options, log)
-        front, names = LatticeDataPlane(plan, functions.service, definition.identities, log, recorder), names_of(plan)
+        front, names = Front(plan, functions.service, definition.identities, log, recorder), names_of(plan)
         server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(server.stop)
         served = Served(preparation, storage, functions.environments, functions.service, front, names, log)

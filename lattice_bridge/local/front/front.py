@@ -65,7 +65,7 @@ class RequestObserver(Protocol):
         """The front has a response for a request. It is called once for each, also if the client has gone."""
 
 
-class LatticeDataPlane:
+class Front:
     """Serves one plan as VPC Lattice does, as an ASGI application.
 
     Attributes:

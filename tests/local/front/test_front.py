@@ -13,7 +13,7 @@ from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.aws.invoke_checks import LambdaError
 from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.data_plane import AnsweredRequest, LatticeDataPlane, _advice
+from lattice_bridge.local.front.front import AnsweredRequest, Front, _advice
 from lattice_bridge.local.front.lattice import Signer
 from lattice_bridge.local.plan.reader import read_plan
 from lattice_bridge.local.web.admission import Address
@@ -94,7 +94,7 @@ def sent(
     async def send(message: Any) -> None:
         messages.append(message)
 
-    front = LatticeDataPlane(plan, service, {}, observer)  # type: ignore[arg-type] # a fake of the one method it uses
+    front = Front(plan, service, {}, observer)  # type: ignore[arg-type] # a fake of the one method it uses
     scope = {"method": "GET", "http_version": "1.1", "headers": [], ADDRESS: Address(target, "shop", "shop")}
     asyncio.run(front(scope, receive, send))
     return observer, service, messages[0]["status"]
