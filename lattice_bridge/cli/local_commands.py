@@ -28,9 +28,10 @@ from lattice_bridge.local.aws.lambda_api import DEVELOPER_KEY
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.definition import Definition
 from lattice_bridge.local.front.authorization import NotAuthorized, authorize
-from lattice_bridge.local.front.front import origin_of
+from lattice_bridge.local.front.http_message import HttpRequest
 from lattice_bridge.local.front.identities import SESSION, Identity
-from lattice_bridge.local.front.lattice import HttpRequest, event_v1, event_v2
+from lattice_bridge.local.front.lattice import event_v1, event_v2
+from lattice_bridge.local.front.lattice_service import origin_of
 from lattice_bridge.local.plan.listener_rules import TargetGroup, action_for
 from lattice_bridge.local.plan.model import Plan, Service
 from lattice_bridge.review.map_tests import every_tenant

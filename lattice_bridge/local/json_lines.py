@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from lattice_bridge.local.front.front import AnsweredRequest
+from lattice_bridge.local.front.exchange import AnsweredRequest
 from lattice_bridge.local.web.admission import refusal_line
 
 

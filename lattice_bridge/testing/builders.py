@@ -19,6 +19,7 @@ from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS
 from lattice_bridge.http import headers as names
 from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
 from lattice_bridge.local.front import lattice as wire
+from lattice_bridge.local.front.http_message import HttpRequest, Signer
 from lattice_bridge.message import X509
 
 Headers = Mapping[str, str | Sequence[str]] | Iterable[tuple[str, str]]
@@ -106,7 +107,7 @@ def lattice_event(
     if not any(name == "host" for name, _ in pairs):
         pairs = [("host", HOST), *pairs]
     signer, address = _signer(version, options), _address(options.get("client_address", CLIENT_ADDRESS))
-    request = wire.HttpRequest(_method(method), _target(path), pairs, content, address)
+    request = HttpRequest(_method(method), _target(path), pairs, content, address)
     origin = _origin(options)
     return wire.event_v1(request, origin, signer) if version == 1 else wire.event_v2(request, origin, signer)
 
@@ -224,7 +225,7 @@ def _address(client_address: str) -> str:
 # ---- who is calling -------------------------------------------------------------------------------------------------
 
 
-def _signer(version: int, options: EventOptions) -> wire.Signer | None:
+def _signer(version: int, options: EventOptions) -> Signer | None:
     principal, session_name = options.get("principal"), options.get("session_name")
     org_id, x509 = options.get("org_id"), options.get("x509")
     if principal is None:
@@ -244,7 +245,7 @@ def _signer(version: int, options: EventOptions) -> wire.Signer | None:
         found = replace(found, kind="assumed-role", session=session)
     elif x509 is not None:
         raise ValueError("x509: certificate fields come with IAM Roles Anywhere, whose principal is a role's session")
-    return wire.Signer(found, session, _field(version, "org_id", org_id), _x509(version, x509))
+    return Signer(found, session, _field(version, "org_id", org_id), _x509(version, x509))
 
 
 _AS_IN: Final = f"as in arn:aws:iam::{ACCOUNT}:role/blue-api"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lattice_bridge.local.front.front import AnsweredRequest
+from lattice_bridge.local.front.exchange import AnsweredRequest
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.web.admission import Refused
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from lattice_bridge import BridgeError, parse_event
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.local.front.lattice import HttpRequest, Origin, Signer, event_v1, event_v2, to_json
+from lattice_bridge.local.front.http_message import HttpRequest, Signer, to_json
+from lattice_bridge.local.front.lattice import Origin, event_v1, event_v2
 from lattice_bridge.message import X509
 from lattice_bridge.testing import departures as departures_module
 from lattice_bridge.testing.builders import lattice_event

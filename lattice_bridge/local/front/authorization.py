@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 from lattice_bridge.formats.assumptions import FRONT_POLICY_PATH_IS_DECODED, FRONT_POLICY_QUERY_NAMES_HAVE_CASE
-from lattice_bridge.local.front.lattice import HttpRequest, Signer, query_pairs
+from lattice_bridge.local.front.http_message import HttpRequest, Signer
+from lattice_bridge.local.front.lattice import query_pairs
 from lattice_bridge.local.plan.auth_policy import (
     HEADER_KEY,
     INVOKE,

@@ -20,7 +20,7 @@ from lattice_bridge.config.tables.table import SECRET, OwnNames, Reader, Table, 
 from lattice_bridge.config.words import quoted
 from lattice_bridge.errors import Fault, InvalidMap
 from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
-from lattice_bridge.local.front.lattice import Signer
+from lattice_bridge.local.front.http_message import Signer
 from lattice_bridge.message import X509
 
 MAX_BYTES: Final = MIB

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -17,52 +17,12 @@ from lattice_bridge.formats import lattice_v1, lattice_v2, reply
 from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS, FRONT_TYPE_PARAMETERS_COUNT
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
-from lattice_bridge.identity.principal import Principal
-from lattice_bridge.message import X509, Caller, Request
-
-Pairs = Sequence[tuple[str, str]]
+from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, Signer, connection_options
+from lattice_bridge.message import Caller, Request
 
 BODY_LIMIT: Final = 6 * 1024 * 1024
 
 _TEXT_TYPES: Final = ("application/json", "application/xml", "application/javascript")
-
-
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """The principal that Lattice authenticated.
-
-    Attributes:
-        principal: for a role, the role's session.
-        session: the name of the session.
-        org: the id of the organisation.
-        x509: fields of the certificate, with IAM Roles Anywhere.
-        arn: `aws:PrincipalArn`: for a session the ARN of its role, with the path. No event contains it.
-    """
-
-    principal: Principal
-    session: str | None = None
-    org: str | None = None
-    x509: X509 | None = None
-    arn: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """A request as it arrived on the wire.
-
-    Attributes:
-        method: as sent.
-        target: path and query as sent.
-        headers: in order, names in lower case.
-        body: the whole body.
-        client_address: the address of the other end of the connection.
-    """
-
-    method: str
-    target: str
-    headers: Pairs
-    body: bytes = b""
-    client_address: str = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +35,6 @@ class Origin:
     service_network_arn: str
     target_group_arn: str
     source_vpc_arn: str
-
-
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """A response as it is written to the wire."""
-
-    status: int
-    headers: Pairs = ()
-    body: bytes = b""
 
 
 class BadReply(Exception):
@@ -146,12 +97,6 @@ def _headers(request: HttpRequest) -> tuple[tuple[str, str], ...]:
     return (*others, ("x-forwarded-for", ",".join([*forwarded, request.client_address])))
 
 
-def connection_options(headers: Pairs) -> frozenset[str]:
-    """The options in `Connection`, in lower case: options such as `close`, and names of headers for this connection."""
-    values = ",".join(value for name, value in headers if name == "connection")
-    return frozenset(option.strip(" \t").lower() for option in values.split(","))
-
-
 def query_pairs(target: str) -> Pairs:
     """Names and values of the query, in order, as Lattice writes them into an event."""
     return parts.query_pairs(target.partition("?")[2])
@@ -171,11 +116,6 @@ def _body(request: HttpRequest) -> str | Base64:
         except UnicodeDecodeError:
             pass  # these bytes cannot be a JSON string
     return Base64(base64.b64encode(request.body).decode("ascii"))
-
-
-def to_json(event: Mapping[str, Any]) -> bytes:
-    """An event as JSON, as Lambda receives it."""
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
 # ---- reply → HTTP ---------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from lattice_bridge.formats import reply
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.query import parse_query
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.lattice import HttpRequest
+from lattice_bridge.local.front.http_message import HttpRequest
 
 MAX_REQUESTS: Final = 1000
 """Requests in a folder, with those of earlier runs."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from lattice_bridge.local.plan.auth_policy import AuthPolicy
 from lattice_bridge.local.plan.listener_rules import Rule
@@ -79,6 +79,21 @@ class Function:
     command: tuple[str, ...] = ()
 
 
+class WayIn(Protocol):
+    """Takes HTTP requests for functions.
+
+    Attributes:
+        name: for people.
+        names: its host names, in lower case.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A Lattice service with its listener's rules, in order of priority.
@@ -125,6 +140,11 @@ class Plan:
     services: tuple[Service, ...]
     left_out: tuple[str, ...]
     not_run: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ways_in(self) -> tuple[WayIn, ...]:
+        """Everything that takes HTTP requests, in the order of the template."""
+        return self.services
 
 
 class LeftOut:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from hypothesis import strategies as st
 
 from lattice_bridge.local.front import lattice as wire
+from lattice_bridge.local.front.http_message import HttpRequest, Signer
 from lattice_bridge.message import X509, Caller
 from lattice_bridge.testing.strategies.who import (
     ORIGINS,
@@ -44,8 +45,8 @@ class Sent:
     """
 
     version: Version
-    http: wire.HttpRequest
-    signer: wire.Signer | None
+    http: HttpRequest
+    signer: Signer | None
     origin: wire.Origin
 
     @property
@@ -195,17 +196,17 @@ def _sent(
     lines: Pairs,
     more: Pairs,
     body: tuple[Pairs, bytes],
-    signer: wire.Signer | None,
+    signer: Signer | None,
 ) -> Sent:
     """Adds the header with the length of a body, unless the body is chunked."""
     (version, method, host, address, origin), (about, content) = around, body
     if content and not any(name == "transfer-encoding" for name, _ in about):
         about = [*about, ("content-length", str(len(content)))]
-    http = wire.HttpRequest(method, target, [("host", host), *lines, *more, *about], content, address)
+    http = HttpRequest(method, target, [("host", host), *lines, *more, *about], content, address)
     return Sent(version, http, signer if version == 2 or signer is None else _without_odd_certificate(signer), origin)
 
 
-def _without_odd_certificate(signer: wire.Signer) -> wire.Signer:
+def _without_odd_certificate(signer: Signer) -> Signer:
     """The signer without a certificate that V1 writes in an unknown way."""
     fields = (getattr(signer.x509, name, None) for name in X509.__slots__)
     return replace(signer, x509=None) if any(text in X509_TEXTS_OF_V2 for text in fields) else signer

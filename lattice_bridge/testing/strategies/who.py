@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lattice_bridge.identity.principal import Principal, parse_arn
 from lattice_bridge.local.front import lattice as wire
+from lattice_bridge.local.front.http_message import Signer
 from lattice_bridge.message import X509, Caller
 from lattice_bridge.testing.strategies.ids import ALPHANUMERIC
 
@@ -100,16 +101,16 @@ def _several(texts: Sequence[str]) -> Iterator[X509]:
     return (X509(*(texts[(start + step) % len(texts)] for step in range(5))) for start in range(len(texts)))
 
 
-def _signer(arn: str, named: tuple[str, str | None], x509: X509 | None) -> wire.Signer:
+def _signer(arn: str, named: tuple[str, str | None], x509: X509 | None) -> Signer:
     """A signer as in the front: a role signs as one of its sessions, and only a role's session has a certificate."""
     principal, (session, org) = parse_arn(arn), named
     if principal.role is None:
-        return wire.Signer(principal, None, org, None)
+        return Signer(principal, None, org, None)
     known: Principal = replace(principal, kind="assumed-role", session=principal.session or session)
-    return wire.Signer(known, known.session, org, x509 if x509 != X509() else None)
+    return Signer(known, known.session, org, x509 if x509 != X509() else None)
 
 
-def _signers(arns: SearchStrategy[str]) -> SearchStrategy[wire.Signer]:
+def _signers(arns: SearchStrategy[str]) -> SearchStrategy[Signer]:
     orgs = (None, "o-a1b2c3d4e5", "o-" + "z9" * 16)
     named = st.sampled_from([*product(_SESSIONS, orgs)])
     return st.builds(_signer, arns, named, st.none() | _certificates())
@@ -130,13 +131,13 @@ def callers(signed: bool | None = None) -> SearchStrategy[Caller]:
     return st.builds(caller, signed_or_not(signed, PRINCIPALS), vpcs)
 
 
-def caller(signer: wire.Signer | None, vpc: str | None) -> Caller:
+def caller(signer: Signer | None, vpc: str | None) -> Caller:
     if signer is None:
         return Caller(source_vpc_arn=vpc)
     return Caller(True, signer.principal, signer.session, signer.org, vpc, signer.x509)
 
 
-def signed_or_not(signed: bool | None, arns: SearchStrategy[str]) -> SearchStrategy[wire.Signer | None]:
+def signed_or_not(signed: bool | None, arns: SearchStrategy[str]) -> SearchStrategy[Signer | None]:
     if signed is False:
         return st.none()
     return _signers(arns) if signed else st.none() | _signers(arns)

@@ -14,8 +14,8 @@ from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.iam.policy import read_policy
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.front.authorization import NotAuthorized, authorize
+from lattice_bridge.local.front.http_message import HttpRequest
 from lattice_bridge.local.front.identities import Identity, read_identities
-from lattice_bridge.local.front.lattice import HttpRequest
 from lattice_bridge.local.plan.auth_policy import AuthPolicy, admitted_callers
 from lattice_bridge.local.plan.model import Plan, Service
 from lattice_bridge.local.plan.reader import read_plan

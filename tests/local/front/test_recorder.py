@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.lattice import HttpRequest, event_v1, event_v2
+from lattice_bridge.local.front.http_message import HttpRequest
+from lattice_bridge.local.front.lattice import event_v1, event_v2
 from lattice_bridge.local.front.recorder import BadRecording, Recorder, without_credentials
 from lattice_bridge.testing import all_events
 from tests.local.front.test_lattice import ORIGIN, SIGNER

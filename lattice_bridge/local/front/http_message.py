@@ -1,0 +1,71 @@
+"""HTTP messages as they are on the wire, and the caller that signed one: what every way in shares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lattice_bridge.identity.principal import Principal
+from lattice_bridge.message import X509
+
+Pairs = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request as it arrived on the wire.
+
+    Attributes:
+        method: as sent.
+        target: path and query as sent.
+        headers: in order, names in lower case.
+        body: the whole body.
+        client_address: the address of the other end of the connection.
+    """
+
+    method: str
+    target: str
+    headers: Pairs
+    body: bytes = b""
+    client_address: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A response as it is written to the wire."""
+
+    status: int
+    headers: Pairs = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """The principal whose signature the front verified.
+
+    Attributes:
+        principal: for a role, the role's session.
+        session: the name of the session.
+        org: the id of the organisation.
+        x509: fields of the certificate, with IAM Roles Anywhere.
+        arn: `aws:PrincipalArn`: for a session the ARN of its role, with the path. No event contains it.
+    """
+
+    principal: Principal
+    session: str | None = None
+    org: str | None = None
+    x509: X509 | None = None
+    arn: str | None = None
+
+
+def connection_options(headers: Pairs) -> frozenset[str]:
+    """The options in `Connection`, in lower case: options such as `close`, and names of headers for this connection."""
+    values = ",".join(value for name, value in headers if name == "connection")
+    return frozenset(option.strip(" \t").lower() for option in values.split(","))
+
+
+def to_json(event: Mapping[str, Any]) -> bytes:
+    """An event as JSON, as Lambda receives it."""
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
