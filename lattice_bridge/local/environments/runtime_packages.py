@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -47,7 +49,15 @@ class Installed:
 def search_path(function: Function) -> str:
     """Returns, as JSON for the launcher, where a function's process searches for modules after its task root."""
     found = installed(with_bridge=function.dependencies.bridge)
-    return json.dumps({"folders": [str(folder) for folder in function.dependencies.folders], **asdict(found)})
+    folders = (*function.dependencies.folders, *_in_layers(function))
+    return json.dumps({"folders": [str(folder) for folder in folders], **asdict(found)})
+
+
+def _in_layers(function: Function) -> Iterator[Path]:
+    """Gives the folders with modules in the layers: those that are searched first come first."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for name in (f"python/lib/{version}/site-packages", "python"):
+        yield from (folder for layer in reversed(function.layers) if (folder := layer / name).is_dir())
 
 
 @cache
