@@ -30,6 +30,9 @@ INIT_TIMEOUT: Final = 10.0
 
 _logger: Final = logging.getLogger(__name__)
 _RETURN_TIMEOUT: Final = 5.0
+_EXIT_SECONDS: Final = 1.0
+"""Seconds in which a process that has reported an error of its init phase may print about it, and end."""
+
 _SHOWN: Final = 500
 _WARNING: Final = "LAMBDA_WARNING: Unhandled exception."
 """The beginning of 600 characters about runtime updates on AWS, which the runtime client prints with every error of the
@@ -169,6 +172,8 @@ class Environment:
         self._log.started()
         self._exited = asyncio.create_task(self._process.wait())
         await self._until(self._runtime.ready, self._runtime.init_error, seconds=INIT_TIMEOUT)
+        if self._runtime.init_error.done():
+            await self._until(seconds=_EXIT_SECONDS)
 
     async def run(self, invocation: Invocation) -> InvocationResult:
         """Runs one invocation to its end. The process may answer, fail, hang or die."""

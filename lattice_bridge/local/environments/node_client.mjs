@@ -70,6 +70,14 @@ function describe(error) {
   }
 }
 
+// Removes this client's own calls from a stack trace, which end every trace.
+function withoutClient(error) {
+  if (typeof error?.stack === "string" && Object.getOwnPropertyDescriptor(error, "stack")?.writable) {
+    error.stack = error.stack.split("\n").filter((line) => !line.includes(import.meta.url)).join("\n");
+  }
+  return error;
+}
+
 // An error of another realm, such as Jest's, is no instance of this Error.
 function isError(value) {
   return value instanceof Error || ["name", "message", "stack"].every((key) => typeof value?.[key] === "string");
@@ -261,7 +269,7 @@ async function invoke(handler, { headers, body }) {
     const run = handler[STREAMING] ? streamed : async (...given) => serialised(await resultOf(...given));
     await call("POST", `${route}/response`, await run(handler, event, context));
   } catch (error) {
-    console.error("Invoke Error", error);
+    console.error("Invoke Error", withoutClient(error));
     await postError(`${route}/error`, error);
   }
 }
@@ -270,10 +278,20 @@ async function invoke(handler, { headers, body }) {
 
 // Reports an error that no code of the function has caught, and ends the process, as Lambda does.
 async function end(title, error, code) {
-  console.error(title, error);
+  console.error(title, withoutClient(error));
   if (current !== null) await postError(`invocation/${current.id}/error`, error).catch(() => {});
   else if (!isLoaded) await postError("init/error", error).catch(() => {});
   process.exit(code);
+}
+
+function reportUncaught() {
+  process.on("uncaughtException", (error) => end("Uncaught Exception", error, 129));
+  process.on("unhandledRejection", (reason) => {
+    const error = new RuntimeError("UnhandledPromiseRejection", String(reason));
+    if (isError(reason)) error.stack = `${error.name}: ${reason.stack}`; // says where, and its own does not
+    end("Unhandled Promise Rejection", error, 128);
+  });
+  process.on("beforeExit", () => current?.idle());
 }
 
 let isLoaded = false;
@@ -281,12 +299,7 @@ let isLoaded = false;
 async function main(text) {
   patchConsole();
   setGlobals();
-  process.on("uncaughtException", (error) => end("Uncaught Exception", error, 129));
-  process.on("unhandledRejection", (reason) => {
-    const error = Object.assign(new RuntimeError("UnhandledPromiseRejection", String(reason)), { reason });
-    end("Unhandled Promise Rejection", error, 128);
-  });
-  if (HAS_CALLBACKS) process.on("beforeExit", () => current?.idle());
+  if (HAS_CALLBACKS) reportUncaught(); // else Node.js itself prints the error and ends
   const handler = await load(process.cwd(), text);
   checkHandler(handler);
   isLoaded = true;
@@ -302,11 +315,10 @@ async function main(text) {
 
 main(process.argv[2]).catch(async (error) => {
   if (isLoaded) process.exit(1); // the Runtime API has gone
+  const cause = error?.name === "Runtime.UserCodeSyntaxError" ? error.cause : null;
+  if (cause === null) console.error("Uncaught Exception", withoutClient(error));
   await postError("init/error", error).catch(() => {});
-  if (error.name === "Runtime.UserCodeSyntaxError") {
-    process.removeAllListeners("uncaughtException");
-    throw error.cause; // Node.js prints file and line, which no property of a syntax error has
-  }
-  console.error("Uncaught Exception", error);
-  process.exit(129);
+  if (cause === null) process.exit(129);
+  process.removeAllListeners("unhandledRejection").removeAllListeners("uncaughtException");
+  throw cause; // Node.js prints its file and line, which no property of a syntax error has
 });
