@@ -17,6 +17,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -98,10 +99,9 @@ def _inode(client: Address, server: Address) -> int:
 def _family(pid: int) -> Iterator[int]:
     """Gives a process, and then its descendants."""
     found = [pid]
-    for each in found:
+    for each in found:  # the list grows meanwhile
         yield each
-        if len(found) <= _DESCENDANTS:
-            found += _children(each)
+        found += islice(_children(each), _DESCENDANTS + 1 - len(found))
 
 
 def _children(pid: int) -> Iterator[int]:
