@@ -68,7 +68,7 @@ def test_descendant_of_a_process_counts_as_the_process(server: socket.socket) ->
 
 
 def test_process_of_another_connection_is_refused(server: socket.socket) -> None:
-    """Trap D15: the process of another environment, its descendant, and the parent of both."""
+    """Trap G8: the process of another environment, its descendant, and the parent of both."""
     with (
         connected(server) as (first, of_first),
         connected(server, "grandchild") as (second, of_second),
@@ -82,13 +82,13 @@ def test_process_of_another_connection_is_refused(server: socket.socket) -> None
 
 
 def test_mark_in_the_variables_of_a_process_proves_nothing(server: socket.socket) -> None:
-    """Trap D15: a process chooses its own variables."""
+    """Trap G8: a process chooses its own variables."""
     with connected(server, mark="stack/1.") as (first, _), connected(server, mark="stack/1.") as (_, address):
         assert not PeerProcess(first).owns(address, server.getsockname())
 
 
 def test_orphan_of_a_process_is_not_counted_as_anybodys(server: socket.socket) -> None:
-    """Trap D15: after a double fork, the stack is the parent, as of the orphans of every other environment."""
+    """Trap G8: after a double fork, the stack is the parent, as of the orphans of every other environment."""
     with connected(server) as (other, _), connected(server, "orphan") as (pid, address):
         assert not PeerProcess(pid).owns(address, server.getsockname())
         assert not PeerProcess(other).owns(address, server.getsockname())
