@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_file
 from lattice_bridge.local.environments.manifest import find_manifest
 from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function
 
@@ -140,8 +141,8 @@ def _node_advice(function: Function, message: str) -> str | None:
 def _listed(code: Path) -> frozenset[str]:
     """The packages that a package.json lists."""
     try:
-        found = json.loads((code / "package.json").read_bytes())["dependencies"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        found = json.loads(read_regular_file(code / "package.json", MIB))["dependencies"]
+    except (BadFile, ValueError, KeyError, TypeError, RecursionError):
         return frozenset()
     return frozenset(found) if isinstance(found, dict) else frozenset()
 

@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from lattice_bridge.config.regular_file import MIB, BadFile, read_head, read_regular_file
 from lattice_bridge.local.environments.runtime_packages import search_path
 from lattice_bridge.local.plan.model import Function
 
@@ -37,6 +38,8 @@ _NODE_SUFFIXES: Final = frozenset({".js", ".mjs", ".cjs", ".node", ".wasm"})
 _PYTHON_SUFFIXES: Final = frozenset({".py", ".pyx", ".pyd"})
 _DATA_SUFFIXES: Final = frozenset({".toml", ".json", ".yaml", ".yml"})
 
+_HEAD: Final = 128
+"""Bytes of a program that say what it is: Linux reads twice as many of the line of a script."""
 _ELF: Final = b"\x7fELF"
 _MACHINES: Final = {62: "x86_64", 183: "arm64"}
 """`e_machine` of elf.h → the name that Lambda has for it. These are Lambda's two."""
@@ -51,7 +54,7 @@ class CannotStart(Exception):
 
 def start_fault(function: Function) -> str | None:
     """Returns why the process of a function cannot start, with its fix; None if it can, or if that is not known yet."""
-    if function.code.is_file():  # a zip, which is unpacked later
+    if any(path.is_file() for path in (function.code, *function.layers)):  # a zip, which is unpacked later
         return None
     try:
         command(function)
@@ -84,7 +87,7 @@ def command(function: Function) -> tuple[str, ...]:
         return (_program(function), *function.command[1:])
     if function.runner == "provided":
         return (str(_bootstrap(function)),)
-    return () if function.runner == "python" else _node(function)
+    return _node(function) if function.runner == "nodejs" else ()
 
 
 def _program(function: Function) -> str:
@@ -117,8 +120,10 @@ def _bootstrap(function: Function) -> Path:
 
 def _format_fault(program: Path) -> str | None:
     """Returns why the kernel cannot start an executable file, with a fix; None if it can."""
-    with program.open("rb") as file:
-        head = file.read(128)
+    try:
+        head = read_head(program, _HEAD)
+    except BadFile as error:
+        return f"cannot be read: {error.what}. Fix: {error.fix}"
     if head.startswith(b"#!"):
         interpreter = os.fsdecode(head[2:].partition(b"\n")[0].strip(b" \t").partition(b" ")[0])
         if Path(interpreter).exists():
@@ -162,8 +167,8 @@ def _official_client(code: Path) -> Path | None:
     if not any(native.is_file() for native in natives):
         return None
     try:
-        script = json.loads((folder / "package.json").read_bytes())["bin"]["aws-lambda-ric"]
-    except (OSError, ValueError, KeyError, TypeError):
+        script = json.loads(read_regular_file(folder / "package.json", MIB))["bin"]["aws-lambda-ric"]
+    except (BadFile, ValueError, RecursionError, KeyError, TypeError):
         return None
     found = folder / str(script)
     return found if found.is_file() else None

@@ -75,8 +75,8 @@ def test_event_version_can_be_overridden(tmp_path: Path) -> None:
         ("  Table: {Type: AWS::DynamoDB::Table}\n", "AWS::DynamoDB::Table (Table)"),
         ("  G: {Type: AWS::VpcLattice::TargetGroup, Properties: {Type: IP}}\n", "target groups of type IP (G)"),
         (
-            "  N: {Type: AWS::Lambda::Function, Properties: {Runtime: nodejs22.x}}\n",
-            "not run: Runtime nodejs22.x is not Python (N)",
+            "  N: {Type: AWS::Lambda::Function, Properties: {Runtime: go1.x}}\n",
+            "not run: Runtime go1.x has no command. Fix: write one in [local.runtimes] of local.toml (N)",
         ),
         (
             "  N: {Type: AWS::Lambda::Function, Properties: {Runtime: python3.13, Handler: a.b, Code: {ZipFile: x}}}\n",

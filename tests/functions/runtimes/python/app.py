@@ -1,4 +1,4 @@
-"""What the functions of the other runtimes beside this one do, in Python."""
+"""The function of this folder in Python. The others do the same, in other runtimes."""
 
 from __future__ import annotations
 
