@@ -47,7 +47,11 @@ function call(method, route, body, headers = {}) {
       response.on("error", reject);
       response.on("end", () => resolve({ status, headers, body: Buffer.concat(chunks) }));
     });
-    calling.on("error", reject);
+    calling.on("error", (error) => {
+      // The server closes a connection that was idle for a minute, perhaps at this moment.
+      const isStale = calling.reusedSocket && error.code === "ECONNRESET";
+      resolve(isStale ? call(method, route, body, headers) : Promise.reject(error));
+    });
     calling.end(body);
   });
 }

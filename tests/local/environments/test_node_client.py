@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socket import SO_LINGER, SOL_SOCKET
 from threading import Thread
 from typing import Any
 
@@ -57,14 +59,15 @@ def run(
     headers: Mapping[str, str] | None = None,
     release: int = 22,
     environ: Mapping[str, str] | None = None,
+    resets: int = 0,
 ) -> Run:
-    """Runs a function for each event. Then the environment ends."""
+    """Runs a function for each event. Then the environment ends. The first `resets` results meet a reset."""
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     found = Run()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _api(found, list(events), headers or {}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _api(found, list(events), headers or {}, resets))
     Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
         done = subprocess.run(
@@ -89,7 +92,9 @@ def run(
     return found
 
 
-def _api(found: Run, events: list[Any], headers: Mapping[str, str]) -> type[BaseHTTPRequestHandler]:
+def _api(found: Run, events: list[Any], headers: Mapping[str, str], resets: int) -> type[BaseHTTPRequestHandler]:
+    left = [None] * resets
+
     class Api(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -106,6 +111,11 @@ def _api(found: Run, events: list[Any], headers: Mapping[str, str]) -> type[Base
             self._answer(200, json.dumps(events.pop(0)).encode(), {**fields, **headers})
 
         def do_POST(self) -> None:
+            if left:
+                left.pop()
+                self.connection.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+                self.close_connection = True
+                return
             body = self.rfile.read(int(self.headers["content-length"]))
             try:
                 decoded = json.loads(body)
@@ -211,6 +221,11 @@ def test_context_has_the_names_of_the_developer_guide(tmp_path: Path) -> None:
         "callbackWaitsForEmptyEventLoop": True,
         "trace": "Root=1-5759e988-bd862e3fe1be46a994272793",
     }
+
+
+def test_result_is_sent_again_if_the_idle_connection_was_closed(tmp_path: Path) -> None:
+    """The server closes a connection after a minute, in which a handler may run."""
+    assert run(tmp_path, {"app.mjs": ESM}, 1, 2, resets=1).results == [{"got": 1}, {"got": 2}]
 
 
 def test_streaming_handler_answers_with_the_whole_stream(tmp_path: Path) -> None:
