@@ -38,6 +38,7 @@ _NODE_SUFFIXES: Final = frozenset({".js", ".mjs", ".cjs", ".node", ".wasm"})
 _PYTHON_SUFFIXES: Final = frozenset({".py", ".pyx", ".pyd"})
 _DATA_SUFFIXES: Final = frozenset({".toml", ".json", ".yaml", ".yml"})
 
+_NODE_SECONDS: Final = 10.0
 _HEAD: Final = 128
 """Bytes of a program that say what it is: Linux reads twice as many of the line of a script."""
 _ELF: Final = b"\x7fELF"
@@ -148,13 +149,36 @@ def _is_emulated(machine: str) -> bool:
 
 
 def _node(function: Function) -> tuple[str, ...]:
-    node = shutil.which("node", path=_path(function))
-    if node is None:
+    name = shutil.which("node", path=_path(function))
+    if name is None:
         raise CannotStart(
             f"Runtime {function.runtime} needs Node.js, and there is no program 'node' on PATH. "
             f"Fix: install Node.js, or write a command for {function.runtime} {_COMMAND}"
         )
-    return (node, str(_official_client(function.code) or NODE_CLIENT), function.handler)
+    program, _ = _node_behind(name)
+    return (program, str(_official_client(function.code) or NODE_CLIENT), function.handler)
+
+
+@cache
+def _node_behind(name: str) -> tuple[str, str]:
+    """Returns the program and the version of Node.js that a name starts.
+
+    The name may belong to a version manager (asdf, nodenv, Volta), which needs the variables of this shell.
+
+    Raises:
+        CannotStart: it does not start.
+    """
+    asked = "JSON.stringify([process.execPath, process.version])"
+    try:
+        done = subprocess.run(  # noqa: S603 - a program on PATH, which also runs the functions
+            [name, "-p", asked], stdin=subprocess.DEVNULL, capture_output=True, timeout=_NODE_SECONDS, check=True
+        )
+        program, version = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise CannotStart(
+            f"{name!r} does not start Node.js ({type(error).__name__}). Fix: try `{shlex.quote(name)} --version`"
+        ) from error
+    return str(program), str(version)
 
 
 def _official_client(code: Path) -> Path | None:
@@ -176,22 +200,16 @@ def _official_client(code: Path) -> Path | None:
 
 def notes(functions: Iterable[Function]) -> Iterator[str]:
     """Gives one sentence for each Node.js runtime that runs on another release of Node.js here."""
-    for runtime in sorted({function.runtime for function in functions if function.runner == "nodejs"}):
-        node = shutil.which("node")
-        version = None if node is None else _version(node)
-        if version is not None and f"nodejs{version.removeprefix('v').partition('.')[0]}.x" != runtime:
-            yield f"Runtime {runtime} runs on this machine's node {version}"
-
-
-@cache
-def _version(node: str) -> str | None:
+    runtimes = sorted({function.runtime for function in functions if function.runner == "nodejs"})
+    name = shutil.which("node") if runtimes else None
+    if name is None:
+        return
     try:
-        done = subprocess.run(  # noqa: S603 - a program on PATH, which also runs the functions
-            [node, "--version"], capture_output=True, text=True, timeout=10, check=True, env={}
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+        _, version = _node_behind(name)
+    except CannotStart:  # a fault of each function
+        return
+    here = f"nodejs{version.removeprefix('v').partition('.')[0]}.x"
+    yield from (f"Runtime {runtime} runs on this machine's node {version}" for runtime in runtimes if runtime != here)
 
 
 # ---- variables -------------------------------------------------------------------------------------------------------

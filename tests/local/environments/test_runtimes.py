@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from lattice_bridge.local.environments.dependencies import choose
 from lattice_bridge.local.environments.runtimes import (
     NODE_CLIENT,
     CannotStart,
@@ -22,7 +23,7 @@ from lattice_bridge.local.environments.runtimes import (
     start_fault,
     variables,
 )
-from lattice_bridge.local.plan.model import Function
+from lattice_bridge.local.plan.model import Function, Plan
 
 HERE: Final = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}.get(os.uname().machine)
 MACHINES: Final = {"x86_64": 62, "arm64": 183}
@@ -104,17 +105,47 @@ def test_zip_has_no_fault_until_it_is_unpacked(tmp_path: Path) -> None:
 # ---- Node.js ---------------------------------------------------------------------------------------------------------
 
 
-def test_node_is_searched_on_path_and_its_absence_is_a_fault(tmp_path: Path) -> None:
+def manager(folder: Path, program: str) -> Path:
+    """Makes a `node` of a version manager, which needs HOME to find the program."""
+    version = f'["{program}", "v4.3.0"]'
+    return written(folder / "node", f'#!/bin/sh\n[ -n "$HOME" ] && [ "$1" = -p ] && echo \'{version}\'\n')
+
+
+def test_node_of_a_version_manager_is_replaced_by_the_program_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A function does not get the variables of this shell that the manager needs."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(manager(tmp_path / "shims", "/real/node").parent))
+    node = function(tmp_path, "nodejs22.x")
+    assert command(node) == ("/real/node", str(NODE_CLIENT), "app.handler")
+    assert list(notes([node, node])) == ["Runtime nodejs22.x runs on this machine's node v4.3.0"]
+    assert list(notes([replace(node, runtime="nodejs4.x"), function(tmp_path)])) == []
+
+
+def test_machine_without_node_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PATH has the layers' `bin` folders, as on Lambda."""
-    node = written(tmp_path / "layer" / "bin" / "node", "#!/bin/sh\n")
-    layered = replace(function(tmp_path, "nodejs22.x"), layers=(tmp_path / "layer",))
-    assert variables(layered)["PATH"] == f"{os.environ['PATH']}:{node.parent}"
-    assert command(layered)[1:] == (str(NODE_CLIENT), "app.handler")
-    if shutil.which("node") is None:
-        assert command(layered)[0] == str(node)
-        assert "there is no program 'node' on PATH. Fix: install Node.js" in str(
-            start_fault(replace(layered, layers=()))
-        )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    node = function(tmp_path, "nodejs22.x")
+    assert start_fault(node) == (
+        "Runtime nodejs22.x needs Node.js, and there is no program 'node' on PATH. "
+        "Fix: install Node.js, or write a command for nodejs22.x in [local.runtimes] of local.toml"
+    )
+    layer = tmp_path / "layer"
+    manager(layer / "bin", "/layer/node")
+    layered = replace(node, layers=(layer,))
+    assert (variables(layered)["PATH"], command(layered)[0]) == (f"{tmp_path}:{layer}/bin", "/layer/node")
+
+
+def test_node_that_does_not_start_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = written(tmp_path / "a b" / "node", "#!/bin/sh\nexit 1\n")
+    monkeypatch.setenv("PATH", str(broken.parent))
+    node = function(tmp_path, "nodejs22.x")
+    assert start_fault(node) == (
+        f"{str(broken)!r} does not start Node.js (CalledProcessError). Fix: try `'{broken}' --version`"
+    )
+    assert list(notes([node])) == []
 
 
 @HAS_NODE
@@ -140,11 +171,13 @@ def test_official_client_is_used_if_npm_has_compiled_it(
     assert command(function(tmp_path, "nodejs22.x"))[1:] == (str(client if official else NODE_CLIENT), "app.handler")
 
 
-@HAS_NODE
-def test_another_release_of_node_is_named_once(tmp_path: Path) -> None:
-    functions = [function(tmp_path, "nodejs4.3"), function(tmp_path, "nodejs4.3"), function(tmp_path, "python3.13")]
-    (note,) = notes(functions)
-    assert note.startswith("Runtime nodejs4.3 runs on this machine's node v")
+def test_packages_are_installed_for_python_only(tmp_path: Path) -> None:
+    """A repository may have a requirements.txt beside the code of another language."""
+    written(tmp_path / "requirements.txt", "requests", 0o644)
+    functions = {runtime: function(tmp_path, runtime) for runtime in ("python3.13", "nodejs22.x", "provided.al2023")}
+    chosen = choose(Plan(tmp_path, "us-east-1", functions, (), ()), lambda _: None, reload=False).functions
+    listed = {name: found.dependencies.manifest is not None for name, found in chosen.items()}
+    assert listed == {"python3.13": True, "nodejs22.x": False, "provided.al2023": False}
 
 
 # ---- commands --------------------------------------------------------------------------------------------------------
