@@ -76,8 +76,12 @@ function describe(error) {
 
 // Removes this client's own calls from a stack trace, which end every trace.
 function withoutClient(error) {
-  if (typeof error?.stack === "string" && Object.getOwnPropertyDescriptor(error, "stack")?.writable) {
-    error.stack = error.stack.split("\n").filter((line) => !line.includes(import.meta.url)).join("\n");
+  if (typeof error?.stack !== "string") return error;
+  const lines = error.stack.split("\n").filter((line) => !line.includes(import.meta.url));
+  try {
+    error.stack = lines.join("\n");
+  } catch {
+    // frozen: it is shown as it is
   }
   return error;
 }

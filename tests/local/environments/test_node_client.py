@@ -145,6 +145,10 @@ def chosen(handlers: Iterable[str]) -> str:
     return f"const handlers = [{', '.join(handlers)}]; exports.handler = (e, c, cb) => handlers[e](e, c, cb);"
 
 
+HANDLED = (
+    "callback called with Error argument, but there was a problem while retrieving one or more of its message, name, "
+    "and stack"
+)
 MODULE = '{"type": "module"}'
 ESM = "export const handler = async (event) => ({ got: event });"
 COMMON = "exports.handler = async (event) => ({ got: event });"
@@ -251,6 +255,8 @@ def test_error_of_a_handler_is_reported_and_the_process_serves_on(tmp_path: Path
         "(event, context, callback) => callback(new TypeError('no'))": ("TypeError", "no"),
         "() => { throw new TypeError('no') }": ("TypeError", "no"),
         "async () => { throw 'no' }": ("string", "no"),
+        "async () => { throw Object.freeze(new RangeError('no')) }": ("RangeError", "no"),
+        "async () => { throw { name: 'x', get message() { throw 1 } } }": ("handled", HANDLED),
         "() => Promise.reject()": ("string", "handled"),
         "async () => 1n": ("Runtime.JSONStringifyError", "Unable to stringify response body"),
     }
