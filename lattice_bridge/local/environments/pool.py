@@ -181,6 +181,8 @@ async def watch(
 ) -> None:
     """Watches the functions' code and this package, and restarts environments, until cancelled.
 
+    It ends with a sentence if the system watches no more folders: `node_modules` may contain thousands.
+
     A folder that is deleted and made again (by git or rsync) loses its watch: then watching starts anew.
 
     Args:
@@ -189,23 +191,34 @@ async def watch(
         say: gets one sentence for each restart.
         recorded: a folder that the stack itself writes to, perhaps inside a function's; absolute, without links.
     """
-    while True:
-        roots = _roots(functions())
-        before = _inodes(roots)
-        if len(before) < len(roots):
-            await asyncio.sleep(WATCH_MILLISECONDS / 1000)
-            continue
-        watched = restarting(functions, recorded)
-        async for changes in awatch(
-            *roots, watch_filter=watched, rust_timeout=WATCH_MILLISECONDS, yield_on_timeout=True
-        ):
-            if changes:
-                _restart([Path(path) for _, path in changes], functions(), environments, say)
-            if _inodes(roots) != before:
-                _restart(list(roots), functions(), environments, say)
-                break
-            if _roots(functions()) != roots:
-                break
+    watched = restarting(functions, recorded)
+    try:
+        while True:
+            await _follow(functions, environments, say, watched)
+    except OSError as error:
+        say(f"changes of code are not followed: {error}. Fix: sysctl fs.inotify.max_user_watches=1048576")
+
+
+async def _follow(
+    functions: Callable[[], Collection[Function]],
+    environments: EnvironmentPool,
+    say: Callable[[str], None],
+    watched: Callable[[Change, str], bool],
+) -> None:
+    """Watches until a folder is made again, or other folders are to be watched."""
+    roots = _roots(functions())
+    before = _inodes(roots)
+    if len(before) < len(roots):
+        await asyncio.sleep(WATCH_MILLISECONDS / 1000)
+        return
+    async for changes in awatch(*roots, watch_filter=watched, rust_timeout=WATCH_MILLISECONDS, yield_on_timeout=True):
+        if changes:
+            _restart([Path(path) for _, path in changes], functions(), environments, say)
+        if _inodes(roots) != before:
+            _restart(list(roots), functions(), environments, say)
+            return
+        if _roots(functions()) != roots:
+            return
 
 
 def _roots(functions: Iterable[Function]) -> set[Path]:
