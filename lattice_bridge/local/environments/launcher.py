@@ -217,16 +217,17 @@ def search(found: Mapping[str, Any]) -> None:
 # ---- the process -----------------------------------------------------------------------------------------------------
 
 
-def become(command: Sequence[str], libraries: str) -> None:
+def become(command: Sequence[str], variables: Mapping[str, str]) -> None:
     """Replaces this program with another one. The process keeps its id, its `/tmp` and its variables.
 
     Args:
         command: begins with a path.
-        libraries: the value of LD_LIBRARY_PATH, if the template has none.
+        variables: that the template does not have.
     """
     import signal
 
-    os.environ.setdefault("LD_LIBRARY_PATH", libraries)
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python. The other program would inherit it
         signal.signal(ignored, signal.SIG_DFL)
     try:
@@ -246,7 +247,7 @@ def main(handler: str, folder: str, runtime: str, *kept: str) -> None:
 
         found = json.loads(runtime)
         if "command" in found:
-            become(found["command"], found["libraries"])
+            become(found["command"], found["variables"])
         search(found)
         from awslambdaric.__main__ import main as run  # of the stack, unless the function has its own
 

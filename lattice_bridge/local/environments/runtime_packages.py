@@ -28,6 +28,9 @@ RUNTIME: Final = ("awslambdaric", "boto3")
 BRIDGE: Final = ("boto3>=1.41", "pydantic>=2.7", "pyjwt[crypto]>=2.13")
 """The requirements of lattice-bridge itself, as in pyproject.toml. Its extras are the stack's."""
 
+PYTHON: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
+"""The Python that runs the stack, as Lambda would name it."""
+
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[([^\]]*)\])?[^;]*(?:;(.*))?", re.DOTALL)
 _REQUIRES: Final = re.compile(r"^Requires-Dist: *(.*)$", re.MULTILINE)
 _EXTRA: Final = re.compile(r"\bextra\s*==\s*['\"]([^'\"]+)['\"]")
@@ -49,13 +52,12 @@ class Installed:
 def search_path(function: Function) -> str:
     """Returns, as JSON for the launcher, where a function's process searches for modules after its task root."""
     found = installed(with_bridge=function.dependencies.bridge)
-    folders = (*function.dependencies.folders, *_in_layers(function))
+    folders = (*function.dependencies.folders, *modules_in_layers(function, PYTHON))
     return json.dumps({"folders": [str(folder) for folder in folders], **asdict(found)})
 
 
-def _in_layers(function: Function) -> Iterator[Path]:
-    """Gives the folders with modules in the layers: those that are searched first come first."""
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+def modules_in_layers(function: Function, version: str) -> Iterator[Path]:
+    """Gives the folders with modules in the layers, for a version of Python. The first one is searched first."""
     for name in (f"python/lib/{version}/site-packages", "python"):
         yield from (folder for layer in reversed(function.layers) if (folder := layer / name).is_dir())
 

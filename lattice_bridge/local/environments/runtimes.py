@@ -14,14 +14,13 @@ import platform
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from lattice_bridge.config.regular_file import MIB, BadFile, read_head, read_regular_file
-from lattice_bridge.local.environments.runtime_packages import search_path
+from lattice_bridge.local.environments.runtime_packages import PYTHON, modules_in_layers, search_path
 from lattice_bridge.local.plan.model import Function
 
 NODE_CLIENT: Final = Path(__file__).with_name("node_client.mjs")
@@ -73,9 +72,11 @@ def launch(function: Function) -> str:
     found = command(function)
     if not found:
         return search_path(function)
-    # Not among the variables of the launcher, which would load the function's libraries.
-    libraries = _joined((function.code, function.code / "lib", *_in_layers(function, "lib")))
-    return json.dumps({"command": found, "libraries": libraries})
+    # Not among the variables of the launcher, which would load the function's libraries and modules.
+    places = {"LD_LIBRARY_PATH": _joined((function.code, function.code / "lib", *_in_layers(function, "lib")))}
+    if function.runtime.startswith("python"):  # and has a command
+        places["PYTHONPATH"] = _joined(modules_in_layers(function, function.runtime))
+    return json.dumps({"command": found, "variables": {name: value for name, value in places.items() if value}})
 
 
 def command(function: Function) -> tuple[str, ...]:
@@ -219,10 +220,9 @@ def variables(function: Function) -> Mapping[str, str]:
     """Returns the variables that depend on the runtime and the layers. The template's own replace them."""
     found = {"PATH": _path(function)}
     if function.runner == "python":
-        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         return {
             **found,
-            "AWS_EXECUTION_ENV": f"AWS_Lambda_{version}",
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{PYTHON}",
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",  # see bytecode.py
         }
@@ -240,7 +240,7 @@ def _path(function: Function) -> str:
 
 
 def _in_layers(function: Function, *names: str) -> Iterator[Path]:
-    """Gives the folders of these names in the layers: those that are searched first come first."""
+    """Gives the folders of these names in the layers: the first one is searched first."""
     for name in names:
         yield from (folder for layer in reversed(function.layers) if (folder := layer / name).is_dir())
 

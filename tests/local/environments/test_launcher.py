@@ -13,7 +13,7 @@ from lattice_bridge.local.environments.storage import LAUNCHER
 
 
 def launched(folder: Path, program: Path, environ: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    runtime = json.dumps({"command": [str(program), "a", "b c"], "libraries": "/task/lib"})
+    runtime = json.dumps({"command": [str(program), "a", "b c"], "variables": {"LD_LIBRARY_PATH": "/task/lib"}})
     command = [sys.executable, "-P", "-S", str(LAUNCHER), "app.handler", "", runtime]
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
 

@@ -217,10 +217,12 @@ def test_variables_are_lambdas_for_each_runtime(tmp_path: Path) -> None:
         "NODE_PATH": f"{second}/nodejs/node22/node_modules:{first}/nodejs/node22/node_modules"
         f":{second}/nodejs/node_modules:{first}/nodejs/node_modules",
     }
-    assert json.loads(launch(node))["libraries"] == f"{code}:{code}/lib:{second}/lib:{first}/lib"
+    assert json.loads(launch(node))["variables"]["LD_LIBRARY_PATH"] == f"{code}:{code}/lib:{second}/lib:{first}/lib"
     assert variables(function(code)) == {"PATH": os.environ["PATH"]}
     python = replace(function(code, "python3.13"), layers=(first, second))
     assert json.loads(launch(python))["folders"] == [f"{second}/python", f"{first}/python"]
+    other = replace(python, command=("sh",))
+    assert json.loads(launch(other))["variables"]["PYTHONPATH"] == f"{second}/python:{first}/python"
     assert variables(python)["PYTHONDONTWRITEBYTECODE"] == "1"
 
 
