@@ -200,13 +200,14 @@ function contextOf(headers) {
 
 // The handler's result, whichever way it gives it. Only the first result counts.
 function resultOf(handler, event, context) {
+  const mine = current; // a late callback of this invocation may come during the next one
   return new Promise((resolve, reject) => {
-    current.idle = () => resolve(null); // neither a promise nor a callback will come
+    mine.idle = () => resolve(null); // neither a promise nor a callback will come
     const done = (error, result) => (error === undefined || error === null ? resolve(result) : reject(error));
     const callback = (error, result) => {
       const waits = context.callbackWaitsForEmptyEventLoop && (error === undefined || error === null);
       if (!waits) return done(error, result);
-      current.idle = () => resolve(result);
+      mine.idle = () => resolve(result);
     };
     if (HAS_CALLBACKS) {
       const fail = (error) => done(error ?? "handled");

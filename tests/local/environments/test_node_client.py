@@ -97,6 +97,7 @@ def _api(found: Run, events: list[Any], headers: Mapping[str, str], resets: int)
 
     class Api(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # in two pieces, a response would wait 40 ms for a delayed acknowledgement
 
         def do_GET(self) -> None:
             assert self.path == "/2018-06-01/runtime/invocation/next"
@@ -204,6 +205,16 @@ def test_callback_waits_for_the_event_loop_unless_told_not_to(tmp_path: Path, wa
       else setTimeout(() => callback(null, mine), 100);
     };"""
     assert run(tmp_path, {"app.js": code % waits}, 1, 2).results == seen
+
+
+def test_late_callback_does_not_disturb_the_next_invocation(tmp_path: Path) -> None:
+    """Trap D10."""
+    code = """
+    exports.handler = (event, context, callback) => {
+      if (event === 1) { context.succeed("first"); setTimeout(callback, 200, null, "late"); }
+      else setTimeout(callback, 50, null, "second");
+    };"""
+    assert run(tmp_path, {"app.js": code}, 1, 2).results == ["first", "second"]
 
 
 def test_context_has_the_names_of_the_developer_guide(tmp_path: Path) -> None:
