@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from lattice_bridge.local.environments.function_log import FunctionLog
 from lattice_bridge.local.environments.peer_process import Address, PeerProcess
-from lattice_bridge.local.environments.processes import MARK, kill_group, kill_marked
+from lattice_bridge.local.environments.processes import MARK, kill_group, kill_marked, kill_session
 from lattice_bridge.local.environments.runtime_api import MAX_HEAD, FunctionResponse, Invocation, RuntimeApi, error_json
 from lattice_bridge.local.environments.runtimes import INVALID_ENTRYPOINT, CannotStart, variables
 from lattice_bridge.local.environments.storage import Storage, remove
@@ -218,6 +218,7 @@ class Environment:
                 kill_group(self._process.pid)
                 await self._exited
                 await asyncio.to_thread(kill_marked, self._mark)
+                await asyncio.to_thread(kill_session, self._process.pid)
             if self._folder is not None:
                 await asyncio.to_thread(remove, self._folder)
         finally:
