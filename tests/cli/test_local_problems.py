@@ -135,12 +135,13 @@ def test_routed_function_that_cannot_run_is_a_problem(tmp_path: Path, target: st
 
 def test_function_whose_process_cannot_start_is_a_problem_once(tmp_path: Path) -> None:
     """The line of a rule or of a backend contains it, or it has a line of its own."""
-    fault = f"go: there is no file 'bootstrap' in {str(tmp_path.resolve())!r}, which Runtime provided.al2023 starts. "
+    program = tmp_path.resolve() / "bootstrap"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o644)
     for target, start in (("!GetAtt Go.Arn", ROUTE), (TARGET, "")):
         template = write(tmp_path, target=target)
         template.write_text(template.read_text().replace("go1.x", "provided.al2023"), encoding="utf-8")
-        (problem,) = found(template)
-        assert problem.startswith(f"{start}{fault}Fix: build the function, or set CodeUri ")
+        assert found(template) == [f"{start}go: {str(program)!r} is not executable. Fix: chmod +x {program}"]
 
 
 def test_bridge_toml_that_does_not_load_is_a_problem_with_all_its_faults(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the functions, which a test may change."""
     folder = tmp_path_factory.mktemp("runtimes") / "project"
     shutil.copytree(FUNCTIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "unstarted").mkdir()
+    (folder / "unstarted" / "bootstrap").write_text("#!/bin/sh\n", encoding="utf-8")
     return folder
 
 
@@ -113,15 +115,18 @@ def test_program_starts_with_the_signals_of_a_shell(stack: RunningStack, functio
     assert stack.invoke(function, {}, "signals").json()["ignored"] == "0" * 16
 
 
-def test_function_without_its_program_is_named_at_the_start(stack: RunningStack, code: Path) -> None:
-    fault = (
-        f"there is no file 'bootstrap' in {str(code / 'python')!r}, which Runtime provided.al2023 starts. Fix: build"
+def test_process_that_cannot_start_is_named_at_the_start_and_by_an_invocation(stack: RunningStack, code: Path) -> None:
+    """The function is served after the next build."""
+    program = code / "unstarted" / "bootstrap"
+    fault = f"{str(program)!r} is not executable. Fix: chmod +x {program}"
+    assert [line["message"] for line in stack.lines if line.get("level") == "error"] == [f"unstarted: {fault}"]
+    answer = stack.invoke("unstarted", {}, "blue").json()
+    assert (answer["errorType"], answer["errorMessage"].partition(" Error: ")[2]) == (
+        "Runtime.InvalidEntrypoint",
+        fault,
     )
-    (line,) = [line["message"] for line in stack.lines if line.get("level") == "error"]
-    assert line.startswith(f"unbuilt: {fault}")
-    answer = stack.invoke("unbuilt", {}, "blue").json()
-    assert answer["errorType"] == "Runtime.InvalidEntrypoint"
-    assert f" Error: {fault}" in answer["errorMessage"]
+    program.chmod(0o755)
+    assert stack.invoke("unstarted", {}, "blue").json()["errorType"] == "Runtime.ExitError"
 
 
 @pytest.mark.parametrize(

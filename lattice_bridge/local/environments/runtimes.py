@@ -199,7 +199,7 @@ def _official_client(code: Path) -> Path | None:
     return found if found.is_file() else None
 
 
-def notes(functions: Iterable[Function]) -> Iterator[str]:
+def runtime_notes(functions: Iterable[Function]) -> Iterator[str]:
     """Gives one sentence for each Node.js runtime that runs on another release of Node.js here."""
     runtimes = sorted({function.runtime for function in functions if function.runner == "nodejs"})
     name = shutil.which("node") if runtimes else None

@@ -18,8 +18,8 @@ from lattice_bridge.local.environments.runtimes import (
     CannotStart,
     command,
     launch,
-    notes,
     restarts,
+    runtime_notes,
     start_fault,
     variables,
 )
@@ -119,8 +119,8 @@ def test_node_of_a_version_manager_is_replaced_by_the_program_behind_it(
     monkeypatch.setenv("PATH", str(manager(tmp_path / "shims", "/real/node").parent))
     node = function(tmp_path, "nodejs22.x")
     assert command(node) == ("/real/node", str(NODE_CLIENT), "app.handler")
-    assert list(notes([node, node])) == ["Runtime nodejs22.x runs on this machine's node v4.3.0"]
-    assert list(notes([replace(node, runtime="nodejs4.x"), function(tmp_path)])) == []
+    assert list(runtime_notes([node, node])) == ["Runtime nodejs22.x runs on this machine's node v4.3.0"]
+    assert list(runtime_notes([replace(node, runtime="nodejs4.x"), function(tmp_path)])) == []
 
 
 def test_machine_without_node_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_node_that_does_not_start_is_a_fault(tmp_path: Path, monkeypatch: pytest
     assert start_fault(node) == (
         f"{str(broken)!r} does not start Node.js (CalledProcessError). Fix: try `'{broken}' --version`"
     )
-    assert list(notes([node])) == []
+    assert list(runtime_notes([node])) == []
 
 
 @HAS_NODE
