@@ -13,22 +13,44 @@ from lattice_bridge.config.words import nearest
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, parse_function_name
 from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
-from lattice_bridge.local.environments.import_advice import handler_fault
+from lattice_bridge.local.environments.code_faults import code_fault, command_fault
 from lattice_bridge.local.plan.model import Plan
 
 
 def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
-    """Returns a line for each routed function that cannot run, each backend that cannot be invoked, and each fault of
-    a bridge.toml.
+    """Returns a line for each command that cannot be executed, each routed function that cannot run, each backend that
+    cannot be invoked, and each fault of a bridge.toml.
 
     Args:
         plan: of the template.
         configurations: of its bridges.
     """
-    found = [*_of_routes(plan)]
+    found = [*_of_commands(plan), *_of_routes(plan)]
     for configuration in configurations:
         found += _of_configuration(configuration, plan)
     return list(dict.fromkeys(found))
+
+
+def not_run(plan: Plan) -> list[str]:
+    """Returns a line for each reason why functions of the template are not run."""
+    names: dict[str, list[str]] = {}
+    for name, reason in plan.not_run.items():
+        names.setdefault(reason, []).append(name)
+    return [f"{', '.join(found)}: not run: {reason}" for reason, found in names.items()]
+
+
+def shared_tenants(plan: Plan) -> list[str]:
+    """Returns a line for each function whose tenants share a process that the stack has not started."""
+    return [
+        f"{function.name}: its tenants share the process at {function.url}, which receives the tenant id of each "
+        "invocation. Nothing here keeps its tenants apart."
+        for function in plan.functions.values()
+        if function.isolated and function.url
+    ]
+
+
+def _of_commands(plan: Plan) -> Iterator[str]:
+    yield from filter(None, map(command_fault, plan.functions.values()))
 
 
 def _of_routes(plan: Plan) -> Iterator[str]:
@@ -57,13 +79,13 @@ def _fault(text: str, plan: Plan) -> str | None:
         function, _ = find_function(text, plan.functions, plan.region)
     except LambdaError as error:
         return f"{error}" if error.status == 400 else _not_found(text, plan)
-    return handler_fault(function)
+    return code_fault(function)
 
 
 def _not_found(text: str, plan: Plan) -> str:
     name = parse_function_name(text)
-    if reason := plan.not_run.get(name.name):
-        return f"the function {name.name!r} cannot run here: {reason}"
+    if name.name in plan.not_run:
+        return f"the function {name.name!r} cannot run here; its own line has the reason"
     function = plan.functions.get(name.name)
     if function is None:
         near = nearest(name.name, plan.functions)

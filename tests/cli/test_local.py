@@ -10,7 +10,7 @@ import pytest
 
 from lattice_bridge.cli.local import with_packages
 from lattice_bridge.deployment.cloudformation.template import read_template
-from lattice_bridge.local.environments.dependencies import BadDependencies
+from lattice_bridge.local.environments.dependencies import BadDependencies, choose
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.reader import read_plan
 from tests.support.commands import read
@@ -43,7 +43,7 @@ def test_failed_installation_shows_the_lines_of_pip(
         closing(LogWriter(stream, as_json=True)) as log,
         pytest.raises(BadDependencies) as caught,
     ):
-        with_packages(plan, log, install=True, reload=False)
+        with_packages(choose(plan, print, reload=False), log, install=True)
     first, *middle, last = str(caught.value).splitlines()
     assert first == f"Function: the packages of {tmp_path}/requirements.txt cannot be installed:"
     assert all(line.startswith("ERROR: ") for line in middle)

@@ -46,11 +46,12 @@ def import_advice(function: Function, message: str) -> str | None:
 def handler_fault(function: Function) -> str | None:
     """Returns one line if the module of a function's handler cannot be anywhere; None if it is, or may be.
 
-    It may be in a package of a requirements.txt, in a folder of PYTHONPATH, or in a zip.
+    It may be in a package of a requirements.txt, in a folder of PYTHONPATH, in a layer, or in a zip.
     """
     module = function.handler.rpartition(".")[0].replace("/", ".")
     elsewhere = function.dependencies.manifest or find_manifest(function.code) or function.environment.get("PYTHONPATH")
-    if function.handler == BRIDGE_HANDLER or elsewhere or not function.code.is_dir():
+    in_layer = function.layers or function.remote_layers
+    if function.handler == BRIDGE_HANDLER or elsewhere or in_layer or not function.code.is_dir():
         return None
     path = function.code.joinpath(*module.split("."))
     if path.is_dir() or next(path.parent.glob(f"{glob.escape(path.name)}.*"), None) is not None:
@@ -72,6 +73,9 @@ def _fault_and_fix(function: Function, package: str) -> str:
             f"is not found, and the packages of {place} are not installed. Fix: if it is listed there, start without "
             f"--no-install, else {line}"
         )
+    if function.remote_layers:
+        named = ", ".join(function.remote_layers)
+        return f"is not in the function's folder. It may be in a layer that is not loaded: {named}. Fix: {line}"
     listed = "no requirements.txt lists" if found.manifest is None else "none of its packages contains"
     return f"is not in the function's folder, and {listed} it, so the import fails on Lambda too. Fix: {line}"
 

@@ -211,7 +211,8 @@ async def watch(
 
 
 def _roots(functions: Iterable[Function]) -> set[Path]:
-    return {function.code for function in functions} | {PACKAGE}
+    run_here = [function for function in functions if not function.url]
+    return {folder for function in run_here for folder in (function.code, *function.layers)} | {PACKAGE}
 
 
 def restarting(recorded: Path | None) -> PythonFilter:
@@ -234,4 +235,4 @@ def _restart(
 
 
 def _is_used_by(function: Function, path: Path) -> bool:
-    return path.is_relative_to(function.code) or path.is_relative_to(PACKAGE)
+    return any(path.is_relative_to(folder) for folder in (function.code, *function.layers, PACKAGE))

@@ -247,7 +247,7 @@ def _needed(plan: Plan) -> Iterator[str]:
     """Gives the paths that a process must find unchanged: its code, and the Python that runs it."""
     searched = list(sys.path)
     for function in plan.functions.values():
-        yield from map(str, (function.code, *function.dependencies.folders))
+        yield from map(str, (function.code, *function.dependencies.folders, *function.layers))
         for name in _PATHS:
             searched += function.environment.get(name, "").split(os.pathsep)
     yield str(plan.folder)  # links in a function's folder may lead elsewhere in the project

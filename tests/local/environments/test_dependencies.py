@@ -99,8 +99,18 @@ def test_bridge_built_for_another_machine_is_served_by_the_installed_one_without
 def test_output_of_sam_build_is_not_used_with_reload(tmp_path: Path) -> None:
     """A change of the sources would have no effect until the next `sam build`."""
     plan = planned(tmp_path)
+    (tmp_path / "src" / "app.py").touch()
     build(tmp_path, "app.py")
     assert chosen(plan, reload=True)[0].code == tmp_path / "src"
+
+
+def test_output_of_sam_build_is_used_with_reload_if_the_sources_cannot_run(tmp_path: Path) -> None:
+    """The only other choice would be a function that never starts."""
+    plan = planned(tmp_path)
+    output = build(tmp_path, "app.py")
+    function, said = chosen(plan, reload=True)
+    assert function.code == output
+    assert said[0].endswith("the output of `sam build`. After a change, run `sam build` again")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""The folders that a stack makes of code, and the commands that name them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from lattice_bridge.local.environments.code_folders import CodeFolders
+from lattice_bridge.local.plan.model import Function, Plan
+
+FUNCTION = Function("orders", "arn", "index.handler", Path(), {}, runtime="python3.13")
+
+
+def made(folders: CodeFolders, function: Function) -> Function:
+    return folders.made(Plan(Path(), "us-east-1", {"orders": function}, (), ())).functions["orders"]
+
+
+@pytest.mark.parametrize(("runtime", "name"), [("python3.13", "index.py"), ("nodejs22.x", "index.js")])
+@pytest.mark.parametrize("command", [(), ("run",)])
+def test_inline_code_is_written_as_lambda_does(
+    tmp_path: Path, runtime: str, name: str, command: tuple[str, ...]
+) -> None:
+    """Each version has a folder: an environment that still runs the old one keeps it."""
+    folders, function = CodeFolders(tmp_path), replace(FUNCTION, code=tmp_path, runtime=runtime, command=command)
+    first, again, second = (made(folders, replace(function, inline=text)) for text in ("ä", "ä", "b"))
+    assert first == again
+    assert [(found.code / name).read_text() for found in (first, second)] == ["ä", "b"]
+
+
+def test_single_file_is_the_only_one_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("a = 1")
+    found = made(CodeFolders(tmp_path), replace(FUNCTION, code=tmp_path / "app.py"))
+    assert [path.name for path in found.code.iterdir()] == ["app.py"]
+
+
+def test_layers_are_unpacked_and_merged_once(tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "layer.zip", "w") as archive:
+        archive.writestr("python/a.py", "zip")
+    (tmp_path / "folder" / "python").mkdir(parents=True)
+    (tmp_path / "folder" / "python" / "b.py").touch()
+    folders = CodeFolders(tmp_path)
+    function = replace(FUNCTION, code=tmp_path, layers=(tmp_path / "layer.zip", tmp_path / "folder"))
+    found = made(folders, function)
+    assert found == made(folders, function)
+    assert found.opt is not None
+    assert sorted(path.name for path in (found.opt / "python").iterdir()) == ["a.py", "b.py"]
+    assert found.layers[1] == tmp_path / "folder"
+
+
+def test_single_layer_is_its_own_folder(tmp_path: Path) -> None:
+    """A file that is added to it is visible at once."""
+    assert made(CodeFolders(tmp_path), replace(FUNCTION, code=tmp_path, layers=(tmp_path,))).opt == tmp_path
+    assert made(CodeFolders(tmp_path), replace(FUNCTION, code=tmp_path)).opt is None
+
+
+def test_command_gets_the_handler_and_the_folder_of_the_code(tmp_path: Path) -> None:
+    function = replace(FUNCTION, code=tmp_path, command=("java", "-cp", "{code}/*:{code}", "Client", "{handler}"))
+    assert made(CodeFolders(tmp_path), function).command[2:] == (f"{tmp_path}/*:{tmp_path}", "Client", "index.handler")

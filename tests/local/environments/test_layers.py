@@ -1,0 +1,112 @@
+"""Layers: one merged folder, the variables that lead into it, and layers that cannot be used."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lattice_bridge.local.environments.layers import layer_fault, layer_variables, merge, python_folders
+from lattice_bridge.local.environments.runtime_packages import search_path
+from lattice_bridge.local.plan.model import Function
+
+POWERTOOLS = "arn:aws:lambda:eu-west-1:017000801446:layer:AWSLambdaPowertoolsPythonV3-python313-x86_64:7"
+
+
+def files(folder: Path, *names: str) -> Path:
+    """A folder whose files contain its name."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(folder.name)
+    return folder
+
+
+def function(folder: Path, runtime: str = "python3.13", **more: object) -> Function:
+    found = Function("orders", "arn", "app.handler", folder / "src", {}, runtime=runtime)
+    return replace(found, **more)  # type: ignore[arg-type] # of mixed fields
+
+
+def test_later_layer_overwrites_files_of_an_earlier_one(tmp_path: Path) -> None:
+    one = files(tmp_path / "one", "python/shared/a.py", "python/shared/b.py", "bin/tool", "kind")
+    two = files(tmp_path / "two", "python/shared/b.py", "python/own/c.py", "kind/inner")
+    merge([one, tmp_path / "gone", two], tmp_path / "opt")
+    found = {name: (tmp_path / "opt" / name).read_text() for name in ("python/shared/a.py", "python/shared/b.py")}
+    assert found == {"python/shared/a.py": "one", "python/shared/b.py": "two"}
+    assert (tmp_path / "opt/python/own/c.py").read_text() == (tmp_path / "opt/kind/inner").read_text() == "two"
+    assert (tmp_path / "opt/bin/tool").read_text() == "one"
+
+
+def test_change_of_a_layer_is_a_change_of_the_merged_folder(tmp_path: Path) -> None:
+    one, two = files(tmp_path / "one", "python/a.py"), files(tmp_path / "two", "python/own/b.py")
+    merge([one, two], tmp_path / "opt")
+    (one / "python/a.py").write_text("changed")
+    files(two, "python/own/new.py")
+    assert (tmp_path / "opt/python/a.py").read_text() == "changed"
+    assert (tmp_path / "opt/python/own/new.py").read_text() == "two"
+
+
+def test_python_searches_the_layers_after_the_packages_of_the_function(tmp_path: Path) -> None:
+    opt = files(tmp_path / "opt", "python/a.py", "python/lib/python3.13/site-packages/b.py")
+    found = function(tmp_path, opt=opt)
+    inner = [opt / "python/lib/python3.13/site-packages", opt / "python"]
+    assert list(python_folders(found)) == inner
+    assert json.loads(search_path(found))["folders"] == list(map(str, inner))
+    assert list(python_folders(function(tmp_path))) == []
+
+
+def test_variables_lead_into_the_layers(tmp_path: Path) -> None:
+    found = layer_variables(function(tmp_path, "nodejs22.x", opt=tmp_path), "/usr/bin")
+    assert found["PATH"] == f"/usr/bin:{tmp_path}/bin"
+    assert found["LD_LIBRARY_PATH"] == f"{tmp_path}/lib"
+    assert found["NODE_PATH"] == f"{tmp_path}/nodejs/node22/node_modules:{tmp_path}/nodejs/node_modules"
+    assert layer_variables(function(tmp_path, opt=tmp_path), "", Path("/opt"))["LD_LIBRARY_PATH"] == "/opt/lib"
+    assert layer_variables(function(tmp_path), "/usr/bin") == {}
+
+
+def test_command_for_python_gets_the_layers_as_pythonpath(tmp_path: Path) -> None:
+    """The launcher, which extends `sys.path`, does not run."""
+    opt = files(tmp_path / "opt", "python/a.py")
+    assert layer_variables(function(tmp_path, opt=opt, command=("py",)), "")["PYTHONPATH"] == f"{opt}/python"
+
+
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        ([], "does not exist. Fix: build it, or correct its ContentUri"),
+        (["requirements.txt"], "lists packages in requirements.txt, and does not contain them. Fix: write BuildMethod"),
+        (["python/requirements.txt"], "lists packages in python/requirements.txt, and does not contain them. Fix: "),
+        (["python/requirements.txt", "python/a-1.dist-info/RECORD"], None),
+        (["requirements.txt", "python/lib/python3.13/site-packages/a-1.dist-info/RECORD"], None),
+        (["package.json"], 'lists "uuid" in package.json, and does not contain it. Fix: write BuildMethod'),
+        (["nodejs/package.json", "nodejs/node_modules/uuid/index.js"], None),
+        (["nodejs/package.json", "nodejs/node22/node_modules/uuid/index.js"], None),
+        (["python/a.py"], None),
+    ],
+)
+def test_layer_that_has_to_be_built_is_a_fault(tmp_path: Path, names: list[str], fault: str | None) -> None:
+    layer = files(tmp_path / "layer", *names)
+    for path in layer.rglob("package.json"):
+        path.write_text('{"dependencies": {"uuid": "^9"}}')
+    found = layer_fault(function(tmp_path, layers=(layer,)))
+    assert (found is None) == (fault is None)
+    assert fault is None or f"the layer {str(layer)!r} {fault}" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("listed", "arn", "runtime", "is_fault"),
+    [
+        ("", POWERTOOLS, "python3.13", True),
+        ("aws_lambda_powertools[tracer]>=3", POWERTOOLS, "python3.13", False),
+        ("", POWERTOOLS, "provided.al2023", False),
+        ("", POWERTOOLS.replace("Powertools", "Other"), "python3.13", False),
+    ],
+)
+def test_managed_layer_whose_package_is_not_listed_is_a_fault(
+    tmp_path: Path, listed: str, arn: str, runtime: str, is_fault: bool
+) -> None:
+    files(tmp_path / "src", "requirements.txt").joinpath("requirements.txt").write_text(listed)
+    found = layer_fault(function(tmp_path, runtime, remote_layers=(arn,)))
+    assert (found is not None) == is_fault
+    assert not is_fault or "Fix: for the local run, write aws-lambda-powertools into " in str(found)
