@@ -153,23 +153,10 @@ def local(
     if as_json and not plan_only:
         raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    version = VERSIONS[event_version]
-    given = _pairs(parameters, "--parameter")
-    read = partial(
-        read_definition,
-        template,
-        given,
-        region,
-        identities=identities,
-        event_version=version,
-        urls=_urls(functions),
-    )
+    given, version, urls = _pairs(parameters, "--parameter"), VERSIONS[event_version], _urls(functions)
+    read = partial(read_definition, template, given, region, identities=identities, event_version=version, urls=urls)
     notes: list[str] = []
-    try:
-        definition = read()
-    except (BadTemplate, BadLocalFile, BadIdentities) as error:
-        raise click.UsageError(str(error)) from error
-    definition = replace(definition, plan=choose(definition.plan, notes.append, reload=options["reload"]))
+    definition = _first(read, notes.append, reload=options["reload"])
     faults = problems(definition.plan, definition.configurations)
     refused = strict and bool(faults)
     if plan_only:
@@ -179,6 +166,15 @@ def local(
             show.say_fault(fault)
         click.get_current_context().exit(2 if refused else 0)
     _run(definition, read, Options(**options), notes, faults, install=not no_install, json_logs=json_logs)
+
+
+def _first(read: Callable[[], Definition], say: Callable[[str], None], *, reload: bool) -> Definition:
+    """The definition of the start, with the code of each function chosen."""
+    try:
+        definition = read()
+    except (BadTemplate, BadLocalFile, BadIdentities) as error:
+        raise click.UsageError(str(error)) from error
+    return replace(definition, plan=choose(definition.plan, say, reload=reload))
 
 
 def _run(

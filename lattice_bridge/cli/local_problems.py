@@ -13,19 +13,19 @@ from lattice_bridge.config.words import nearest
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, parse_function_name
 from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
-from lattice_bridge.local.environments.code_faults import code_fault, command_fault
+from lattice_bridge.local.environments.code_faults import code_fault
 from lattice_bridge.local.plan.model import Plan
 
 
 def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
-    """Returns a line for each command that cannot be executed, each routed function that cannot run, each backend that
-    cannot be invoked, and each fault of a bridge.toml.
+    """Returns a line for each routed function that cannot run, each backend that cannot be invoked, and each fault of
+    a bridge.toml.
 
     Args:
         plan: of the template.
         configurations: of its bridges.
     """
-    found = [*_of_commands(plan), *_of_routes(plan)]
+    found = [*_of_routes(plan)]
     for configuration in configurations:
         found += _of_configuration(configuration, plan)
     return list(dict.fromkeys(found))
@@ -47,10 +47,6 @@ def shared_tenants(plan: Plan) -> list[str]:
         for function in plan.functions.values()
         if function.isolated and function.url
     ]
-
-
-def _of_commands(plan: Plan) -> Iterator[str]:
-    yield from filter(None, map(command_fault, plan.functions.values()))
 
 
 def _of_routes(plan: Plan) -> Iterator[str]:

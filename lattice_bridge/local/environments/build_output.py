@@ -43,7 +43,7 @@ def unusable(folder: Path, source: Path, built: Path, runner: Runner) -> str | N
         return f"{newer.relative_to(source)} is newer. Fix: run `sam build` again"
     if runner != "python":
         bootstrap = built / "bootstrap"
-        if not bootstrap.is_file() or runs_here(bootstrap):
+        if not bootstrap.is_file() or _runs_here(bootstrap):
             return None
         return f"bootstrap is for another platform. Fix: to run it here, build it for {platform.machine()}"
     foreign = next((path for path in files(built) if path.suffix == ".so" and not _loads(path)), None)
@@ -81,7 +81,7 @@ def _loads(extension: Path) -> bool:
     return head is None or (head.startswith(_ELF) is (sys.platform == "linux") and _is_for_this_machine(head))
 
 
-def runs_here(program: Path) -> bool:
+def _runs_here(program: Path) -> bool:
     """Whether this machine can execute a file, by its first bytes. A script can run anywhere."""
     head = _head(program)
     if head is None or not head.startswith(_ELF):

@@ -5,15 +5,10 @@ Rule: each fault is one that a first invocation would meet, and names the comman
 
 from __future__ import annotations
 
-import os
-import platform
-import re
-import shutil
 from pathlib import Path
 from typing import Final
 
 from lattice_bridge.config.words import quoted
-from lattice_bridge.local.environments.build_output import runs_here
 from lattice_bridge.local.environments.import_advice import handler_fault
 from lattice_bridge.local.environments.layers import layer_fault
 from lattice_bridge.local.environments.node_packages import missing_packages
@@ -22,8 +17,6 @@ from lattice_bridge.local.plan.model import Function
 BOOTSTRAP: Final = "bootstrap"
 """The file of a `provided.*` function that Lambda runs."""
 
-_NODE_SUFFIXES: Final = (".js", ".mjs", ".cjs")
-_TYPESCRIPT: Final = (".ts", ".mts", ".cts", ".tsx")
 _SOURCES: Final = {
     "java": ("pom.xml", "build.gradle", "build.gradle.kts"),
     "dotnet": ("*.csproj", "*.fsproj"),
@@ -53,16 +46,13 @@ def code_fault(function: Function) -> str | None:
 
 def _folder_fault(function: Function) -> str | None:
     match function.runner:
-        case "python":
-            return handler_fault(function)
         case "nodejs":
-            return _node_fault(function)
+            return handler_fault(function) or _package_fault(function)
         case "provided":
             return _bootstrap_fault(function)
-    if Path(function.command[0]).name not in ("java", "dotnet") or "run" in function.command:
-        return None
-    source = _source_file(function)
-    return f"{str(function.code)!r} has only sources ({source}), and no build of them. {_BUILD}" if source else None
+        case "command":
+            return _build_fault(function)
+    return handler_fault(function)
 
 
 def _inline_fault(function: Function) -> str | None:
@@ -80,31 +70,25 @@ def _source_file(function: Function) -> str | None:
     return next((path.name for pattern in patterns for path in function.code.glob(pattern)), None)
 
 
+def _build_fault(function: Function) -> str | None:
+    """The fault of sources that the program of a command cannot run. Another program may build them itself."""
+    if Path(function.command[0]).name not in ("java", "dotnet") or "run" in function.command:
+        return None
+    source = _source_file(function)
+    return f"{str(function.code)!r} has only sources ({source}), and no build of them. {_BUILD}" if source else None
+
+
 def _bootstrap_fault(function: Function) -> str | None:
-    found = [path for folder in (function.code, *function.layers) if (path := folder / BOOTSTRAP).is_file()]
-    if not found and not any(layer.is_file() for layer in function.layers):
-        source = _source_file(function)
-        what = f"only sources ({source})" if source else "no file bootstrap"
-        return f"{str(function.code)!r} has {what}, and Runtime {function.runtime} runs a file bootstrap. {_BUILD}"
-    if found and not os.access(found[0], os.X_OK):
-        return f"{str(found[0])!r} is not executable. Fix: chmod +x it"
-    if found and not runs_here(found[0]):
-        return f"{str(found[0])!r} is for another platform. Fix: build it for {platform.machine()}"
-    return None
+    folders = (function.code, *function.layers)
+    if any(folder.is_file() or (folder / BOOTSTRAP).exists() for folder in folders):  # a layer's zip may contain it
+        return None
+    source = _source_file(function)
+    what = f"only sources ({source})" if source else f"no file {BOOTSTRAP}"
+    return f"{str(function.code)!r} has {what}, and Runtime {function.runtime} runs a file {BOOTSTRAP}. {_BUILD}"
 
 
-def _node_fault(function: Function) -> str | None:
-    folder, stem = function.code, function.handler.rpartition(".")[0]
-    module = _inside(folder, stem)
-    if module is not None and not _has_one(module, _NODE_SUFFIXES):
-        if _has_one(module, _TYPESCRIPT):
-            return f"Handler {quoted(function.handler)}: {stem} is TypeScript, and no JavaScript is built. {_BUILD}"
-        names = sorted(path.name for path in folder.iterdir() if path.suffix in _NODE_SUFFIXES)[:10]
-        has = ", ".join(map(repr, names)) or "no JavaScript file"
-        return (
-            f"Handler {quoted(function.handler)}: there is no file {stem}.js, .mjs or .cjs in {str(folder)!r}. "
-            f"Fix: correct Handler or CodeUri in the template. The folder contains {has}."
-        )
+def _package_fault(function: Function) -> str | None:
+    folder = function.code
     layers = [path for layer in function.layers for path in (layer / "nodejs", *layer.glob("nodejs/node*"))]
     missing = missing_packages(folder / "package.json", [folder, *folder.parents, *layers])
     if not missing or any(layer.is_file() for layer in function.layers):
@@ -113,29 +97,3 @@ def _node_fault(function: Function) -> str | None:
     command = "npm ci" if (folder / "package-lock.json").is_file() else "npm install"
     where = "are not" if len(missing) > 1 else "is not"
     return f"package.json lists {what}, which {where} installed. Fix: run `{command}` in {str(folder)!r}"
-
-
-def _inside(folder: Path, stem: str) -> Path | None:
-    """The path of a module without its suffix; None if the handler names none in the folder."""
-    if not stem or re.fullmatch(r"[A-Za-z0-9_./-]+", stem) is None or ".." in Path(stem).parts:
-        return None
-    return folder / stem
-
-
-def _has_one(module: Path, suffixes: tuple[str, ...]) -> bool:
-    return any(module.with_name(module.name + suffix).is_file() for suffix in suffixes)
-
-
-def command_fault(function: Function) -> str | None:
-    """Returns what is wrong with the first word of a function's command; None if it can be executed, or may be."""
-    if function.runner != "command":
-        return None
-    program = function.command[0].replace("{code}", str(function.code))
-    if shutil.which(program) is not None or (function.code.is_file() and "{code}" in function.command[0]):
-        return None
-    if os.sep in program:
-        why = "is not executable. Fix: chmod +x it" if Path(program).is_file() else "does not exist"
-    else:
-        why = "is not in PATH"
-    fix = "" if "Fix:" in why else ". Fix: install it, or correct the command"
-    return f"local.toml: the command for Runtime {function.runtime}: {quoted(program)} {why}{fix}"

@@ -48,8 +48,7 @@ class CodeFolders:
         elif code.is_file():
             code = self._unpacked(code)
         layers = tuple(self._unpacked(layer) if layer.is_file() else layer for layer in function.layers)
-        words = (word.replace("{code}", str(code)).replace("{handler}", function.handler) for word in function.command)
-        return replace(function, code=code, layers=layers, opt=self._merged(layers), command=tuple(words))
+        return with_command(replace(function, code=code, layers=self._with_merged(layers)))
 
     def _inline(self, text: str, name: str) -> Path:
         def write(folder: Path) -> None:
@@ -62,10 +61,11 @@ class CodeFolders:
         found = file.stat()
         return self._once((file, found.st_mtime_ns, found.st_size), "code", lambda folder: _unpack(file, folder))
 
-    def _merged(self, layers: tuple[Path, ...]) -> Path | None:
+    def _with_merged(self, layers: tuple[Path, ...]) -> tuple[Path, ...]:
+        """Adds a folder with all layers merged. The others stay, since a change of their files restarts functions."""
         if len(layers) < 2:
-            return layers[0] if layers else None
-        return self._once(layers, "opt", lambda folder: merge(layers, folder))
+            return layers
+        return (*layers, self._once(layers, "opt", lambda folder: merge(layers, folder)))
 
     def _once(self, version: object, name: str, make: Callable[[Path], None]) -> Path:
         if version not in self._found:
@@ -74,6 +74,12 @@ class CodeFolders:
             make(folder)
             self._found[version] = folder
         return self._found[version]
+
+
+def with_command(function: Function) -> Function:
+    """A function whose command has the folder of its code and its handler in place of `{code}` and `{handler}`."""
+    words = (word.replace("{code}", str(function.code)) for word in function.command)
+    return replace(function, command=tuple(word.replace("{handler}", function.handler) for word in words))
 
 
 def _unpack(file: Path, folder: Path) -> None:

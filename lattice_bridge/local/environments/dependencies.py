@@ -20,6 +20,7 @@ from pathlib import Path
 
 from lattice_bridge.local.environments.build_output import unusable
 from lattice_bridge.local.environments.code_faults import code_fault
+from lattice_bridge.local.environments.code_folders import with_command
 from lattice_bridge.local.environments.layers import layer_fault
 from lattice_bridge.local.environments.manifest import BadManifest, Manifest, find_manifest, read_manifest
 from lattice_bridge.local.environments.package_cache import BadCache, InstallFailed, PackageCache
@@ -74,7 +75,10 @@ class _Choice:
         """A function with its code, packages and layers."""
         if function.runner == "url" or function.inline is not None:
             return function
-        function = replace(function, layers=tuple(layers.get(path, path) for path in function.layers))
+        found = self._with_code(replace(function, layers=tuple(layers.get(path, path) for path in function.layers)))
+        return found if found.code.is_file() else with_command(found)
+
+    def _with_code(self, function: Function) -> Function:
         if function.code.is_file():
             return replace(function, dependencies=Dependencies("zip"))
         is_bridge = function.handler == BRIDGE_HANDLER and _is_served_by_installed(function.code)

@@ -51,7 +51,9 @@ def handler_fault(function: Function) -> str | None:
     module = function.handler.rpartition(".")[0].replace("/", ".")
     elsewhere = function.dependencies.manifest or find_manifest(function.code) or function.environment.get("PYTHONPATH")
     in_layer = function.layers or function.remote_layers
-    if function.handler == BRIDGE_HANDLER or elsewhere or in_layer or not function.code.is_dir():
+    if function.runner != "python" or function.handler == BRIDGE_HANDLER or elsewhere or in_layer:
+        return None
+    if not function.code.is_dir():
         return None
     path = function.code.joinpath(*module.split("."))
     if path.is_dir() or next(path.parent.glob(f"{glob.escape(path.name)}.*"), None) is not None:

@@ -1,4 +1,4 @@
-"""Layers: their folders merged into one, and the variables by which a process finds what is in it.
+"""Layers: their folders merged into one, and the layers that a function cannot use here.
 
 Rule: a later layer overwrites a file of an earlier one, as when Lambda unpacks them into `/opt`. Nothing is copied: the
 merged folder has links, so that a change of a layer's file is a change of the merged folder.
@@ -6,8 +6,7 @@ merged folder has links, so that a change of a layer's file is a change of the m
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -45,38 +44,6 @@ def merge(layers: Sequence[Path], folder: Path) -> None:
             merge(entries, folder / name)
         else:
             (folder / name).symlink_to(entries[-1])
-
-
-def python_folders(function: Function) -> Iterator[Path]:
-    """The folders of a function's layers that Python searches, after the function's own packages."""
-    if function.opt is not None:
-        inner = (Path("python", "lib", function.runtime, "site-packages"), Path("python"))
-        yield from (path for name in inner if (path := function.opt / name).is_dir())
-
-
-def layer_variables(function: Function, path: str, root: Path | None = None) -> Mapping[str, str]:
-    """The variables by which a process finds what is in the layers. Lambda sets them for every runtime.
-
-    Args:
-        function: with merged layers; without layers, it has no such variables.
-        path: the value of PATH so far.
-        root: where the process sees the merged folder, if it is not at its own path.
-    """
-    opt = root or function.opt
-    if function.opt is None or opt is None:
-        return {}
-    version = function.runtime.removesuffix(".x").replace("nodejs", "node")
-    modules = (opt / "nodejs" / version / "node_modules", opt / "nodejs" / "node_modules")
-    variables = {
-        "PATH": f"{path}{os.pathsep}{opt / 'bin'}",
-        "LD_LIBRARY_PATH": str(opt / "lib"),
-        "NODE_PATH": os.pathsep.join(map(str, modules)),
-        "RUBYLIB": str(opt / "ruby" / "lib"),
-        "CLASSPATH": str(opt / "java" / "lib" / "*"),
-    }
-    if function.runner == "command" and function.runtime.startswith("python"):  # launcher.py adds them to sys.path
-        variables["PYTHONPATH"] = os.pathsep.join(map(str, python_folders(function)))
-    return variables
 
 
 def layer_fault(function: Function) -> str | None:

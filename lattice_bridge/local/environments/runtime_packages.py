@@ -15,7 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from lattice_bridge.local.environments.layers import python_folders
 from lattice_bridge.local.plan.model import Function
 
 PACKAGE: Final = Path(__file__).resolve().parents[2]
@@ -48,8 +47,7 @@ class Installed:
 def search_path(function: Function) -> str:
     """Returns, as JSON for the launcher, where a function's process searches for modules after its task root."""
     found = installed(with_bridge=function.dependencies.bridge)
-    folders = (*function.dependencies.folders, *python_folders(function))
-    return json.dumps({"folders": list(map(str, folders)), **asdict(found)})
+    return json.dumps({"folders": [str(folder) for folder in function.dependencies.folders], **asdict(found)})
 
 
 @cache

@@ -70,11 +70,10 @@ def read_functions(
     """
     seen: set[str] = set()
     for resource in template.of_type("AWS::Serverless::Function", "AWS::Lambda::Function"):
-        name = str(resource.properties.get("FunctionName", resource.id))
-        url = runners.urls.get(name) or runners.urls.get(resource.id, "")
+        name = _name(resource)
         with malformed(f"function {resource.id}"):
             try:
-                function = _function(resource, name, template, runners, url, layers, left_out)
+                function = _function(resource, template, runners, layers, left_out)
             except NotLocal as error:
                 not_run[name] = str(error)
                 continue
@@ -89,27 +88,20 @@ def read_functions(
         yield function
 
 
-def _function(
-    resource: Resource,
-    name: str,
-    template: Template,
-    runners: Runners,
-    url: str,
-    layers: Layers,
-    left_out: LeftOut,
-) -> Function:
+def _function(resource: Resource, template: Template, runners: Runners, layers: Layers, left_out: LeftOut) -> Function:
     """Reads one function.
 
     Raises:
         NotLocal: this machine cannot run it.
     """
     properties = resource.properties
-    runtime = str(properties.get("Runtime", ""))
+    name, runtime = _name(resource), str(properties.get("Runtime", ""))
+    url = runners.urls.get(name) or runners.urls.get(resource.id, "")
     command = () if url else runners.command(runtime)
-    code = Code(template.folder.resolve()) if url else _code(resource, name, template, command)
+    code = Code(template.folder.resolve()) if url else _code(resource, template, command)
+    local, remote = ((), ()) if url else layers.of(resource, left_out)
     logging = properties.get("LoggingConfig") or {}
     variables = (properties.get("Environment") or {}).get("Variables") or {}
-    local, remote = ((), ()) if url else layers.of(resource, left_out)
     return Function(
         name=name,
         arn=resource.arn,
@@ -132,7 +124,11 @@ def _function(
     )
 
 
-def _code(resource: Resource, name: str, template: Template, command: tuple[str, ...]) -> Code:
+def _name(resource: Resource) -> str:
+    return str(resource.properties.get("FunctionName", resource.id))
+
+
+def _code(resource: Resource, template: Template, command: tuple[str, ...]) -> Code:
     """The code of a function that runs on this machine.
 
     Raises:
@@ -145,7 +141,7 @@ def _code(resource: Resource, name: str, template: Template, command: tuple[str,
             raise NotLocal("it has no Runtime. Fix: write one, as in Runtime: python3.13")
         raise NotLocal(
             f'Runtime {runtime} has no command. Fix: write {runtime} = ["COMMAND", …] under [local.runtimes] in '
-            f"local.toml, or start with --function {name}=URL"
+            f"local.toml, or start with --function {_name(resource)}=URL"
         )
     needs_handler = any("{handler}" in word for word in command) if command else not runtime.startswith("provided")
     if needs_handler and not isinstance(resource.properties.get("Handler"), str):

@@ -62,11 +62,11 @@ class Function:
         dependencies: its packages.
         runtime: as in `nodejs22.x`.
         layers: folders that are `/opt` on Lambda, in the order of the template: a later one overwrites a file of an
-            earlier one. They may be zips, until the stack unpacks them.
+            earlier one. They may be zips, until the stack unpacks them. If there are several, it adds a last one: all
+            of them merged.
         command: starts the process in place of the stack's own runtime client; empty for the others. `{handler}` and
             `{code}` in it are replaced when the stack has the code.
         inline: the text of code that is in the template; None for code in files.
-        opt: the folder with all layers merged, until the stack has merged them None.
         remote_layers: ARNs of layers in AWS, which are not loaded.
         url: receives the invocations of a function that runs elsewhere; empty for the others.
     """
@@ -88,7 +88,6 @@ class Function:
     layers: tuple[Path, ...] = ()
     command: tuple[str, ...] = ()
     inline: str | None = None
-    opt: Path | None = None
     remote_layers: tuple[str, ...] = ()
     url: str = ""
 

@@ -45,15 +45,16 @@ def test_layers_are_unpacked_and_merged_once(tmp_path: Path) -> None:
     function = replace(FUNCTION, code=tmp_path, layers=(tmp_path / "layer.zip", tmp_path / "folder"))
     found = made(folders, function)
     assert found == made(folders, function)
-    assert found.opt is not None
-    assert sorted(path.name for path in (found.opt / "python").iterdir()) == ["a.py", "b.py"]
-    assert found.layers[1] == tmp_path / "folder"
+    unpacked, folder, merged = found.layers
+    assert [path.name for path in (unpacked / "python").iterdir()] == ["a.py"]
+    assert folder == tmp_path / "folder"
+    assert sorted(path.name for path in (merged / "python").iterdir()) == ["a.py", "b.py"]
 
 
-def test_single_layer_is_its_own_folder(tmp_path: Path) -> None:
-    """A file that is added to it is visible at once."""
-    assert made(CodeFolders(tmp_path), replace(FUNCTION, code=tmp_path, layers=(tmp_path,))).opt == tmp_path
-    assert made(CodeFolders(tmp_path), replace(FUNCTION, code=tmp_path)).opt is None
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_than_two_layers_need_no_merged_folder(tmp_path: Path, count: int) -> None:
+    layers = (tmp_path,) * count
+    assert made(CodeFolders(tmp_path), replace(FUNCTION, code=tmp_path, layers=layers)).layers == layers
 
 
 def test_command_gets_the_handler_and_the_folder_of_the_code(tmp_path: Path) -> None:

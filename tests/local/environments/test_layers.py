@@ -1,15 +1,13 @@
-"""Layers: one merged folder, the variables that lead into it, and layers that cannot be used."""
+"""Layers: one merged folder, and layers that cannot be used."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lattice_bridge.local.environments.layers import layer_fault, layer_variables, merge, python_folders
-from lattice_bridge.local.environments.runtime_packages import search_path
+from lattice_bridge.local.environments.layers import layer_fault, merge
 from lattice_bridge.local.plan.model import Function
 
 POWERTOOLS = "arn:aws:lambda:eu-west-1:017000801446:layer:AWSLambdaPowertoolsPythonV3-python313-x86_64:7"
@@ -45,30 +43,6 @@ def test_change_of_a_layer_is_a_change_of_the_merged_folder(tmp_path: Path) -> N
     files(two, "python/own/new.py")
     assert (tmp_path / "opt/python/a.py").read_text() == "changed"
     assert (tmp_path / "opt/python/own/new.py").read_text() == "two"
-
-
-def test_python_searches_the_layers_after_the_packages_of_the_function(tmp_path: Path) -> None:
-    opt = files(tmp_path / "opt", "python/a.py", "python/lib/python3.13/site-packages/b.py")
-    found = function(tmp_path, opt=opt)
-    inner = [opt / "python/lib/python3.13/site-packages", opt / "python"]
-    assert list(python_folders(found)) == inner
-    assert json.loads(search_path(found))["folders"] == list(map(str, inner))
-    assert list(python_folders(function(tmp_path))) == []
-
-
-def test_variables_lead_into_the_layers(tmp_path: Path) -> None:
-    found = layer_variables(function(tmp_path, "nodejs22.x", opt=tmp_path), "/usr/bin")
-    assert found["PATH"] == f"/usr/bin:{tmp_path}/bin"
-    assert found["LD_LIBRARY_PATH"] == f"{tmp_path}/lib"
-    assert found["NODE_PATH"] == f"{tmp_path}/nodejs/node22/node_modules:{tmp_path}/nodejs/node_modules"
-    assert layer_variables(function(tmp_path, opt=tmp_path), "", Path("/opt"))["LD_LIBRARY_PATH"] == "/opt/lib"
-    assert layer_variables(function(tmp_path), "/usr/bin") == {}
-
-
-def test_command_for_python_gets_the_layers_as_pythonpath(tmp_path: Path) -> None:
-    """The launcher, which extends `sys.path`, does not run."""
-    opt = files(tmp_path / "opt", "python/a.py")
-    assert layer_variables(function(tmp_path, opt=opt, command=("py",)), "")["PYTHONPATH"] == f"{opt}/python"
 
 
 @pytest.mark.parametrize(
