@@ -8,8 +8,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
@@ -17,60 +15,16 @@ from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.environments.external import PATH, ExternalFunctions, Unreachable, url_fault
 from lattice_bridge.local.environments.runtime_api import RESPONSE_LIMIT, Invocation
 from lattice_bridge.local.plan.model import Function
+from tests.support.emulator import Emulator
 from tests.support.paths import ROOT
 
 INVOCATION = Invocation("11111111-2222-3333-4444-555555555555", b'{"a": 1}', "arn", trace_id="Root=1-2-3")
 
 
-class Emulator(ThreadingHTTPServer):
-    """Answers as `answers` says, by the payload; without an entry, with what it received."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers: dict[bytes, tuple[int, bytes, dict[str, str]]] = {}
-        self.running = self.most = 0
-        self.lock = threading.Lock()
-        self.released = threading.Event()
-
-    def handle_error(self, *_: Any) -> None:
-        """Ignores that the client of a hanging function has left."""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        server = self.server
-        assert isinstance(server, Emulator)
-        with server.lock:
-            server.running += 1
-            server.most = max(server.most, server.running)
-        payload = self.rfile.read(int(self.headers["content-length"]))
-        if payload == b'"hang"':
-            server.released.wait()
-        received = {"path": self.path, "payload": payload.decode(), **{k.lower(): v for k, v in self.headers.items()}}
-        status, body, headers = server.answers.get(payload, (200, json.dumps(received).encode(), {}))
-        with server.lock:
-            server.running -= 1
-        self.send_response(status)
-        for name, value in {**headers, "content-length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Writes no log."""
-
-
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
     with Emulator() as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
-        server.released.set()
-        server.shutdown()
 
 
 def function(url: str, timeout: float = 10.0) -> Function:
