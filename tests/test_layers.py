@@ -45,7 +45,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "deployment/checks": {"config", "deployment/cloudformation", "deployment/iam", "review", "telemetry"},
     "deployment/doctor": {"aws", "config", "deployment/iam", "http", "identity", "tenancy"},
     "local/web": set(),
-    "local/plan": {"deployment/cloudformation", "deployment/iam", "identity"},
+    "local/plan": {"config", "deployment/cloudformation", "deployment/iam", "identity"},
     "local/environments": {"config", "http", "local/plan", "local/web"},
     "local/bridge": {"config", "errors", "identity", "local/environments", "local/plan", "runtime"},
     "local/aws": {"deployment/cloudformation", "formats", "local/environments", "local/plan", "local/web"},

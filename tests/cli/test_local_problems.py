@@ -156,7 +156,7 @@ def test_strict_exits_with_2_before_anything_is_served(tmp_path: Path) -> None:
     assert done.stderr.splitlines() == [
         'go: not run: Runtime go1.x has no command. Fix: write go1.x = ["COMMAND", …] under [local.runtimes] in '
         "local.toml, or start with --function go=URL",
-        "empty: not run: there is no folder 'nowhere'. Fix: correct CodeUri, or run the build that makes it",
+        'empty: not run: there is no folder "nowhere". Fix: correct CodeUri, or run the build that makes it',
         f"{ROUTE}the function 'go' cannot run here; its own line has the reason",
     ]
 

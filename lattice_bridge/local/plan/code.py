@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from lattice_bridge.config.words import quoted, visible
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import as_text
 from lattice_bridge.local.plan.model import LeftOut
@@ -20,6 +21,8 @@ LAYERS: Final = ("AWS::Serverless::LayerVersion", "AWS::Lambda::LayerVersion")
 """The types of layers."""
 
 _INLINE_RUNTIMES: Final = ("python", "nodejs")
+_MOST: Final = 200
+"""Characters of a layer's ARN that a sentence quotes."""
 _LAYER: Final = re.compile(r"arn:[^:]*:lambda:[^:]*:(?P<account>[^:]*):layer:(?P<name>[^:]+)(?::[^:]*)?")
 
 
@@ -65,7 +68,7 @@ def find_code(resource: Resource, template: Template) -> Code:
     if os.path.exists(path):  # noqa: PTH110 - Path's raises for a long name
         return Code(path.resolve())
     what = "file" if code.endswith((".zip", ".jar")) else "folder"
-    raise NotLocal(f"there is no {what} {code!r}. Fix: correct CodeUri, or run the build that makes it")
+    raise NotLocal(f"there is no {what} {quoted(code)}. Fix: correct CodeUri, or run the build that makes it")
 
 
 def _has(code: object, key: str) -> bool:
@@ -106,7 +109,7 @@ class Layers:
             name = self._local(text)
             if name is None:
                 remote.append(text)
-                left_out.add(f"the layer {text} is in AWS, and not loaded", function.id)
+                left_out.add(f"the layer {visible(text, _MOST)} is in AWS, and not loaded", function.id)
             elif name in self.paths:
                 local.append(self.paths[name])
         return tuple(local), tuple(remote)
