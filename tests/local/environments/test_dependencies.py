@@ -130,8 +130,10 @@ def test_output_of_sam_build_runs_for_every_runtime(tmp_path: Path, runtime: str
     for name in (source, "requirements.txt"):
         (tmp_path / "src" / name).touch()
     output = build(tmp_path, built)
-    (tmp_path / "src" / "target").mkdir()
-    os.utime((tmp_path / "src" / "target"), (1e10, 1e10))
+    if runtime != "nodejs22.x":
+        (tmp_path / "src" / "target").mkdir()
+        (tmp_path / "src" / "target" / "new").touch()
+        os.utime(tmp_path / "src" / "target" / "new", (1e10, 1e10))
     found, said = chosen(replace(plan, functions={"orders": function}))
     assert (found.code, found.dependencies) == (output, Dependencies("sam build"))
     assert said == ["orders: runs from .aws-sam/build/Orders, the output of `sam build`"]
