@@ -18,8 +18,8 @@ from lattice_bridge.local.plan.model import Plan
 
 
 def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
-    """Returns a line for each routed function that cannot run, each backend that cannot be invoked, and each fault of
-    a bridge.toml.
+    """Returns a line for each routed function that cannot run, each backend that cannot be invoked, each fault of a
+    bridge.toml, and each other function that cannot run.
 
     Args:
         plan: of the template.
@@ -28,6 +28,8 @@ def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[
     found = [*_of_routes(plan)]
     for configuration in configurations:
         found += _of_configuration(configuration, plan)
+    faults = filter(None, map(code_fault, plan.functions.values()))
+    found += [fault for fault in faults if not any(fault in line for line in found)]
     return list(dict.fromkeys(found))
 
 
