@@ -131,7 +131,7 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
 @click.option("--plan", "plan_only", is_flag=True, help="Print the functions and routes, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON.")
 @click.option(
-    "--strict", is_flag=True, help="Exit with 2, and serve nothing, if a backend or a routed function cannot run."
+    "--strict", is_flag=True, help="Exit with 2, and serve nothing, if a backend or a function has a problem."
 )
 def local(
     *,

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from tests.support.emulator import Emulator
-from tests.support.stack import RunningStack, running
+from tests.support.stack import RunningStack, running, wait_until
 
 TEMPLATE: Final = """
 Resources:
@@ -90,10 +90,10 @@ def test_error_of_a_function_at_a_url_is_a_function_error(stack: RunningStack, e
     emulator.answers[b'{"b": 1}'] = (200, b'{"errorType": "E", "errorMessage": "m"}', {})
     answer = stack.invoke("Elsewhere", {"b": 1}, tenant="blue")
     assert (answer.status, answer.headers["x-amz-function-error"]) == (200, "Unhandled")
-    assert any("Task failed with E" in line for line in stack.output_of("Elsewhere/blue"))
+    wait_until(lambda: any("Task failed with E" in line for line in stack.output_of("Elsewhere/blue")))
 
 
 def test_url_without_a_server_is_a_502_with_a_line_in_the_log(stack: RunningStack) -> None:
     assert stack.get("/gone").status == 502
     line = "Gone: http://127.0.0.1:1: Connection refused. Fix: start it, or start the stack without --function Gone="
-    assert line in [found.get("message") for found in stack.lines]
+    wait_until(lambda: line in [found.get("message") for found in list(stack.lines)])

@@ -19,12 +19,11 @@ from lattice_bridge.local.plan.model import Function
 _REQUIREMENTS: Final = ("requirements.txt", "python/requirements.txt")
 _PACKAGE_JSON: Final = ("package.json", "nodejs/package.json")
 _BUILD: Final = "Fix: write BuildMethod into its Metadata and run `sam build`"
-_MANAGED: Final[Mapping[str, tuple[str, str]]] = {
-    "AWSLambdaPowertoolsPython": ("python", "aws-lambda-powertools"),
-    "AWSSDKPandas-Python": ("python", "awswrangler"),
-    "AWSLambdaPowertoolsTypeScript": ("nodejs", "@aws-lambda-powertools"),
+_MANAGED: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
+    "python": (("AWSLambdaPowertoolsPython", "aws-lambda-powertools"), ("AWSSDKPandas-Python", "awswrangler")),
+    "nodejs": (("AWSLambdaPowertoolsTypeScript", "@aws-lambda-powertools/…"),),
 }
-"""The beginning of a managed layer's name → the runtime, and the package, or the scope of packages, in it."""
+"""Runner → the beginnings of the names of AWS's own layers, each with the package in it."""
 
 
 def merge(layers: Sequence[Path], folder: Path) -> None:
@@ -79,17 +78,23 @@ def _has_distributions(folder: Path) -> bool:
 def _managed_fault(function: Function, arn: str) -> str | None:
     """The fault for a layer in AWS whose packages can be installed instead; None for another, or if they are listed."""
     name = arn.partition(":layer:")[2].partition(":")[0]
-    for start, (runner, package) in _MANAGED.items():
-        if name.startswith(start) and function.runner == runner:
-            file = function.code / ("requirements.txt" if runner == "python" else "package.json")
-            if not _mentions(file, package):
-                fix = f"write {package} into {str(file)!r}" if runner == "python" else f"npm install {package}/… there"
-                return f"the layer {name} is in AWS, and not loaded. Fix: for the local run, {fix}"
-    return None
+    package = next((found for start, found in _MANAGED.get(function.runner, ()) if name.startswith(start)), None)
+    if package is None:
+        return None
+    listed = "requirements.txt" if function.runner == "python" else "package.json"
+    if function.inline is not None:
+        fix = f"move the code into a folder whose {listed} lists {package}"
+    elif _mentions(function.code / listed, package):
+        return None
+    elif function.runner == "python":
+        fix = f"write {package} into {str(function.code / listed)!r}"
+    else:
+        fix = f"run `npm install {package}` in {str(function.code)!r}"
+    return f"the layer {name} is in AWS, and not loaded. Fix: for the local run, {fix}"
 
 
 def _mentions(file: Path, package: str) -> bool:
     try:
-        return package in read_regular_text(file, MIB).lower().replace("_", "-")
+        return package.removesuffix("/…") in read_regular_text(file, MIB).lower().replace("_", "-")
     except BadFile:
         return False

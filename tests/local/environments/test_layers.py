@@ -84,3 +84,11 @@ def test_managed_layer_whose_package_is_not_listed_is_a_fault(
     found = layer_fault(function(tmp_path, runtime, remote_layers=(arn,)))
     assert (found is not None) == is_fault
     assert not is_fault or "Fix: for the local run, write aws-lambda-powertools into " in str(found)
+
+
+def test_managed_layer_of_node_and_of_code_in_the_template_has_its_own_fix(tmp_path: Path) -> None:
+    arn = "arn:aws:lambda:eu-west-1:094274105915:layer:AWSLambdaPowertoolsTypeScriptV2:29"
+    found = layer_fault(function(tmp_path, "nodejs22.x", remote_layers=(arn,)))
+    assert str(found).endswith(f"run `npm install @aws-lambda-powertools/…` in '{tmp_path}/src'")
+    found = layer_fault(function(tmp_path, remote_layers=(POWERTOOLS,), inline="x"))
+    assert str(found).endswith("move the code into a folder whose requirements.txt lists aws-lambda-powertools")
