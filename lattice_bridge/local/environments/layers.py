@@ -20,10 +20,17 @@ _REQUIREMENTS: Final = ("requirements.txt", "python/requirements.txt")
 _PACKAGE_JSON: Final = ("package.json", "nodejs/package.json")
 _BUILD: Final = "Fix: write BuildMethod into its Metadata and run `sam build`"
 _MANAGED: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
-    "python": (("AWSLambdaPowertoolsPython", "aws-lambda-powertools"), ("AWSSDKPandas-Python", "awswrangler")),
-    "nodejs": (("AWSLambdaPowertoolsTypeScript", "@aws-lambda-powertools/…"),),
+    "python": (
+        (":layer:AWSLambdaPowertoolsPython", "aws-lambda-powertools"),
+        ("/aws/service/powertools/python/", "aws-lambda-powertools"),
+        (":layer:AWSSDKPandas-Python", "awswrangler"),
+    ),
+    "nodejs": (
+        (":layer:AWSLambdaPowertoolsTypeScript", "@aws-lambda-powertools/…"),
+        ("/aws/service/powertools/typescript/", "@aws-lambda-powertools/…"),
+    ),
 }
-"""Runner → the beginnings of the names of AWS's own layers, each with the package in it."""
+"""Runner → a part of the ARN, or of the SSM parameter, of each layer of AWS's own, with the package in it."""
 
 
 def merge(layers: Sequence[Path], folder: Path) -> None:
@@ -77,8 +84,8 @@ def _has_distributions(folder: Path) -> bool:
 
 def _managed_fault(function: Function, arn: str) -> str | None:
     """The fault for a layer in AWS whose packages can be installed instead; None for another, or if they are listed."""
-    name = arn.partition(":layer:")[2].partition(":")[0]
-    package = next((found for start, found in _MANAGED.get(function.runner, ()) if name.startswith(start)), None)
+    name = arn.partition(":layer:")[2].partition(":")[0] or quoted(arn)
+    package = next((found for part, found in _MANAGED.get(function.runner, ()) if part in arn), None)
     if package is None:
         return None
     listed = "requirements.txt" if function.runner == "python" else "package.json"

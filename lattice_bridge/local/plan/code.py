@@ -104,7 +104,8 @@ class Layers:
         """The paths of a function's local layers, and the ARNs of the others."""
         local: list[Path] = []
         remote: list[str] = []
-        for value in function.properties.get("Layers") or ():
+        written = function.properties.get("Layers") or []
+        for value in written if isinstance(written, list) else [written]:
             text = as_text(value)
             name = self._local(text)
             if name is None:

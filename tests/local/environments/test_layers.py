@@ -73,6 +73,7 @@ def test_layer_that_has_to_be_built_is_a_fault(tmp_path: Path, names: list[str],
     [
         ("", POWERTOOLS, "python3.13", True),
         ("aws_lambda_powertools[tracer]>=3", POWERTOOLS, "python3.13", False),
+        ("", "{{resolve:ssm:/aws/service/powertools/python/x86_64/python3.13/latest}}", "python3.13", True),
         ("", POWERTOOLS, "provided.al2023", False),
         ("", POWERTOOLS.replace("Powertools", "Other"), "python3.13", False),
     ],
