@@ -7,7 +7,6 @@ ignored works on this machine and fails in an AWS account.
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from itertools import islice
 from typing import Final
 
 from lattice_bridge.deployment.cloudformation.template import Template
@@ -40,8 +39,8 @@ _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
 }
 _NO_RUNNERS: Final = Runners()
-_SHOWN: Final = 3
-"""Functions whose reasons are in a message."""
+_MAX_NAMED: Final = 3
+"""Functions that an error names."""
 
 
 def read_plan(template: Template, *, event_version: EventVersion | None = None, runners: Runners = _NO_RUNNERS) -> Plan:
@@ -71,14 +70,23 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
         raise BadTemplate(
             "the template has no AWS::VpcLattice::Service with a listener. Fix: add the service that takes requests"
         )
-    return Plan(template.folder.resolve(), template.region, functions, services, tuple(left_out), not_run, layers.paths)
+    return Plan(
+        template.folder.resolve(),
+        template.region,
+        functions,
+        services,
+        tuple(left_out),
+        not_run=not_run,
+        layers=layers.paths,
+    )
 
 
 def _no_functions(not_run: Mapping[str, str]) -> str:
     if not not_run:
         return "the template has no function. Fix: add an AWS::Serverless::Function with CodeUri"
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in islice(not_run.items(), _SHOWN))
-    return f"the template has no function that can run here: {reasons}"
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(not_run.items())[:_MAX_NAMED])
+    more = f"; and {len(not_run) - _MAX_NAMED} more" if len(not_run) > _MAX_NAMED else ""
+    return f"no function of the template can run here ({reasons}{more}). Fix: give one of them local code"
 
 
 def _name_other_resources(template: Template, evaluated: Set[str | None], left_out: LeftOut) -> None:

@@ -101,7 +101,7 @@ def test_part_that_is_not_emulated_is_reported(tmp_path: Path, resources: str, s
         ("Handler: a.b,", "Handler: a.b, Timeout: .nan,", "not a positive number"),
         ("Handler: a.b,", "Handler: a.b, MemorySize: .inf,", "not a positive number"),
         ("Handler: a.b,", "Handler: a.b, Environment: x,", "function Fn: malformed"),
-        ("Runtime: python3.13", "Runtime: go1.x", "no function that can run here: Fn: Runtime go1.x has no command"),
+        ("Runtime: python3.13", "Runtime: go1.x", "no function of the template can run here (Fn: Runtime go1.x "),
         ("AWS::VpcLattice::Service\"", "AWS::VpcLattice::Other\"", "no AWS::VpcLattice::Service with a listener"),
     ],
 )  # fmt: skip
