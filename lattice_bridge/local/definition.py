@@ -112,8 +112,7 @@ def read_definition(
     local_path = template.resolve().parent / LOCAL_FILE
     local = read_local_file(local_path)
     resolved = read_template(template, parameters, region)
-    _check_names(resolved, local, urls)
-    runners = Runners(local.runtimes, {**local.functions, **urls})
+    runners = Runners(local.runtimes, _urls(resolved, local, urls))
     plan = read_plan(resolved, event_version=event_version, runners=runners)
     configurations = tuple(read_configurations(plan))
     beside = template.resolve().parent / "identities.toml"
@@ -123,13 +122,19 @@ def read_definition(
     return Definition(plan, configurations, signers, (template, local_path, file or beside, *dict.fromkeys(maps)))
 
 
-def _check_names(template: Template, local: LocalFile, urls: Mapping[str, str]) -> None:
-    resources = template.of_type(*FUNCTIONS)
-    names = {str(resource.properties.get("FunctionName", resource.id)) for resource in resources}
-    local.check_names(template.resources.keys(), names)
-    for name in urls:
-        if name not in names and name not in {resource.id for resource in resources}:
-            raise BadLocalFile(f"--function {shown(name)}: the template has no such function{suggestion(name, names)}")
+def _urls(template: Template, local: LocalFile, given: Mapping[str, str]) -> dict[str, str]:
+    """The URLs of functions that run elsewhere, by logical id: those of the file, and before them the given ones.
+
+    Raises:
+        BadLocalFile: a name of the file, or a given one, is not in the template.
+    """
+    functions = template.of_type(*FUNCTIONS)
+    ids = {str(resource.properties.get("FunctionName", resource.id)): resource.id for resource in functions}
+    local.check_names(template.resources.keys(), ids.keys())
+    for name in given:
+        if name not in ids and name not in ids.values():
+            raise BadLocalFile(f"--function {shown(name)}: the template has no such function{suggestion(name, ids)}")
+    return {ids.get(name, name): url for urls in (local.functions, given) for name, url in urls.items()}
 
 
 def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Definition]) -> Definition:

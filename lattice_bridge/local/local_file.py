@@ -28,7 +28,8 @@ _TABLE: Final = "local"
 _TABLES: Final = ("runtimes", "functions", "ids")
 _RUNTIME: Final = re.compile(r"[a-z][a-z0-9.]{0,63}")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:-]{2,127}")
-_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+_PLACEHOLDER: Final = re.compile(r"(?<!\$)\{([A-Za-z_]+)\}")
+"""Not `${NAME}`, which a shell in the command would read."""
 _PLACEHOLDERS: Final = ("code", "handler")
 
 

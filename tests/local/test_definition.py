@@ -37,10 +37,12 @@ def test_local_toml_that_does_not_exist_is_followed(template: Path) -> None:
 
 
 def test_url_of_the_command_line_comes_before_that_of_the_file(template: Path) -> None:
-    template.with_name("local.toml").write_text(f'[local.functions]\nFunction = "{URL}"\n', encoding="utf-8")
-    assert read_definition(template, {}, "us-east-1").plan.functions["Function"].url == URL
+    """One may have the function's name, and the other its logical id."""
+    template.write_text(template.read_text().replace("Handler:", "FunctionName: orders, Handler:"), encoding="utf-8")
+    template.with_name("local.toml").write_text(f'[local.functions]\norders = "{URL}"\n', encoding="utf-8")
+    assert read_definition(template, {}, "us-east-1").plan.functions["orders"].url == URL
     found = read_definition(template, {}, "us-east-1", urls={"Function": f"{URL}/a"})
-    assert found.plan.functions["Function"].url == f"{URL}/a"
+    assert found.plan.functions["orders"].url == f"{URL}/a"
 
 
 def test_function_of_the_command_line_that_does_not_exist_is_refused(template: Path) -> None:

@@ -12,7 +12,7 @@ WHOLE = """
 [local.runtimes]
 java21 = ["java", "-cp", "{code}/lib/*:{code}", "AWSLambda", "{handler}"]
 ruby = ["tools/ruby", "{handler}"]
-"python3.9" = ["{code}/run"]
+"python3.9" = ["{code}/run", "${HOME}"]
 
 [local.functions]
 Orders = "http://127.0.0.1:9002"
@@ -38,7 +38,7 @@ def test_whole_file_is_read(tmp_path: Path) -> None:
     found = read(tmp_path, WHOLE)
     assert found.runtimes["java21"][0] == "java"
     assert found.runtimes["ruby"] == (f"{tmp_path}/tools/ruby", "{handler}")
-    assert found.runtimes["python3.9"] == ("{code}/run",)
+    assert found.runtimes["python3.9"] == ("{code}/run", "${HOME}")
     assert (found.functions, found.ids) == ({"Orders": "http://127.0.0.1:9002"}, {"OrdersApi": "a1b2c3d4e5"})
 
 

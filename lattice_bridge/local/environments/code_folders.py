@@ -6,15 +6,14 @@ its code, and a function without a change is equal to what it was.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from lattice_bridge.config.regular_file import BadFile, read_head
+from lattice_bridge.config.regular_file import BadFile, read_head, read_regular_file
 from lattice_bridge.local.environments.code_faults import inline_file
-from lattice_bridge.local.environments.code_zip import BadArchive, unpack
+from lattice_bridge.local.environments.code_zip import MAX_BYTES, BadArchive, unpack
 from lattice_bridge.local.environments.layers import merge
 from lattice_bridge.local.plan.model import Function, Plan
 
@@ -89,7 +88,9 @@ def _unpack(file: Path, folder: Path) -> None:
         if is_zip:
             unpack(file, folder)
             return
+        content = read_regular_file(file, MAX_BYTES)
         folder.mkdir(mode=0o755)
-        shutil.copy2(file, folder / file.name)
+        (folder / file.name).write_bytes(content)
+        (folder / file.name).chmod(file.stat().st_mode & 0o555)
     except BadFile as error:
         raise BadArchive(str(error)) from error

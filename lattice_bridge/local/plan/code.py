@@ -65,7 +65,7 @@ def find_code(resource: Resource, template: Template) -> Code:
     if not isinstance(code, str) or code.startswith("s3://"):
         raise NotLocal(f"its code is {_elsewhere(code)}. Fix: write the folder of its sources as CodeUri")
     path = template.folder / code
-    if os.path.exists(path):  # noqa: PTH110 - Path's raises for a long name
+    if os.path.isdir(path) or os.path.isfile(path):  # noqa: PTH112, PTH113 - Path's raise for a long name
         return Code(path.resolve())
     what = "file" if code.endswith((".zip", ".jar")) else "folder"
     raise NotLocal(f"there is no {what} {quoted(code)}. Fix: correct CodeUri, or run the build that makes it")

@@ -48,7 +48,7 @@ class Runners:
 
     Attributes:
         commands: by the beginning of a runtime; the longest one that matches is used.
-        urls: by the name or the logical id of a function that runs elsewhere.
+        urls: by the logical id of a function that runs elsewhere.
     """
 
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -96,7 +96,7 @@ def _function(resource: Resource, template: Template, runners: Runners, layers: 
     """
     properties = resource.properties
     name, runtime = _name(resource), str(properties.get("Runtime", ""))
-    url = runners.urls.get(name) or runners.urls.get(resource.id, "")
+    url = runners.urls.get(resource.id, "")
     command = () if url else runners.command(runtime)
     code = Code(template.folder.resolve()) if url else _code(resource, template, command)
     local, remote = ((), ()) if url else layers.of(resource, left_out)

@@ -31,9 +31,10 @@ def test_inline_code_is_written_as_lambda_does(
 
 
 def test_single_file_is_the_only_one_of_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "app.py").write_text("a = 1")
-    found = made(CodeFolders(tmp_path), replace(FUNCTION, code=tmp_path / "app.py"))
-    assert [path.name for path in found.code.iterdir()] == ["app.py"]
+    (tmp_path / "bootstrap").write_text("#!/bin/sh")
+    (tmp_path / "bootstrap").chmod(0o755)
+    found = made(CodeFolders(tmp_path), replace(FUNCTION, code=tmp_path / "bootstrap"))
+    assert [(path.name, path.stat().st_mode & 0o777) for path in found.code.iterdir()] == [("bootstrap", 0o555)]
 
 
 def test_layers_are_unpacked_and_merged_once(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_inline_code_is_in_the_plan(tmp_path: Path, kind: str, code: str) -> Non
         ("Lambda", "Code: {S3Bucket: b, S3Key: k}", "its code is in S3, and nothing is downloaded"),
         ("Lambda", "Code: [x]", "its code is neither a local path nor inline"),
         ("Serverless", "CodeUri: gone", 'there is no folder "gone"'),
+        ("Serverless", "CodeUri: /dev/zero", 'there is no folder "/dev/zero"'),
         ("Serverless", "CodeUri: gone.zip", 'there is no file "gone.zip"'),
         ("Serverless", f"CodeUri: {'x' * 5000}", 'there is no folder "xxx'),
         ("Serverless", "PackageType: Image", "it is a container image"),
@@ -136,10 +137,9 @@ def test_function_whose_command_takes_no_handler_needs_none(tmp_path: Path, prop
     assert read(tmp_path, properties, runners=Runners({"java": ("run",)})).runner == runner
 
 
-@pytest.mark.parametrize("name", ["Fn", "orders"])
 @pytest.mark.parametrize("properties", ["PackageType: Image", "Runtime: java21, CodeUri: s3://b/k", "CodeUri: gone"])
-def test_function_at_a_url_needs_no_code_and_no_runtime(tmp_path: Path, name: str, properties: str) -> None:
-    runners = Runners(urls={name: "http://127.0.0.1:9002"})
+def test_function_at_a_url_needs_no_code_and_no_runtime(tmp_path: Path, properties: str) -> None:
+    runners = Runners(urls={"Fn": "http://127.0.0.1:9002"})
     plan = planned(tmp_path, function(f"FunctionName: orders, {properties}"), runners)
     assert (plan.functions["orders"].runner, plan.functions["orders"].url) == ("url", "http://127.0.0.1:9002")
 
