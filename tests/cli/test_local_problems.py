@@ -76,8 +76,8 @@ def test_plan_that_works_has_no_problem(tmp_path: Path) -> None:
     [
         ("order:live", "the template has no function 'order'; did you mean 'orders'?"),
         ("stock", "the template has no function 'stock'; it has 'Bridge', 'orders'"),
-        ("go", f"the function 'go' cannot run here: {NO_COMMAND}"),
-        ("empty", "the function 'empty' cannot run here: there is no folder nowhere"),
+        ("go", "the function 'go' cannot run here; its own line has the reason"),
+        ("empty", "the function 'empty' cannot run here; its own line has the reason"),
         (
             "orders:beta",
             "the function 'orders' has no alias 'beta'; it has live. "
@@ -124,8 +124,8 @@ def test_handler_whose_module_is_or_may_be_there_is_no_problem(tmp_path: Path, f
 @pytest.mark.parametrize(
     ("target", "problem"),
     [
-        ("!GetAtt Go.Arn", f"the function 'go' cannot run here: {NO_COMMAND}"),
-        ("!GetAtt Empty.Arn", "the function 'empty' cannot run here: there is no folder nowhere"),
+        ("!GetAtt Go.Arn", "the function 'go' cannot run here; its own line has the reason"),
+        ("!GetAtt Empty.Arn", "the function 'empty' cannot run here; its own line has the reason"),
         ("elsewhere", "the template has no function 'elsewhere'; it has 'Bridge', 'orders'"),
     ],
 )
@@ -165,7 +165,12 @@ def local(template: Path, *options: str) -> Result:
 def test_strict_exits_with_2_before_anything_is_served(tmp_path: Path) -> None:
     done = local(write(tmp_path, target="!GetAtt Go.Arn"), "--strict", "--port", "0", "--lambda-port", "0")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == f"{ROUTE}the function 'go' cannot run here: {NO_COMMAND}\n"
+    assert done.stderr.splitlines() == [
+        'go: not run: Runtime go1.x has no command. Fix: write go1.x = ["COMMAND", …] under [local.runtimes] in '
+        "local.toml, or start with --function go=URL",
+        'empty: not run: there is no folder "nowhere". Fix: correct CodeUri, or run the build that makes it',
+        f"{ROUTE}the function 'go' cannot run here; its own line has the reason",
+    ]
 
 
 @pytest.mark.parametrize(

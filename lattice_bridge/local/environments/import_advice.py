@@ -61,7 +61,7 @@ def handler_fault(function: Function) -> str | None:
 
     It may be in a package of a requirements.txt, in a folder of PYTHONPATH, in a layer, or in a zip.
     """
-    if function.layers or not function.code.is_dir():
+    if function.layers or function.remote_layers or not function.code.is_dir():
         return None
     if function.runner == "nodejs":
         return _node_handler_fault(function)
@@ -91,6 +91,9 @@ def _fault_and_fix(function: Function, package: str) -> str:
             f"is not found, and the packages of {place} are not installed. Fix: if it is listed there, start without "
             f"--no-install, else {line}"
         )
+    if function.remote_layers:
+        named = ", ".join(function.remote_layers)
+        return f"is not in the function's folder. It may be in a layer that is not loaded: {named}. Fix: {line}"
     listed = "no requirements.txt lists" if found.manifest is None else "none of its packages contains"
     return f"is not in the function's folder, and {listed} it, so the import fails on Lambda too. Fix: {line}"
 

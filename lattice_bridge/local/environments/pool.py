@@ -222,7 +222,8 @@ async def _follow(
 
 
 def _roots(functions: Iterable[Function]) -> set[Path]:
-    return {folder for function in functions for folder in (function.code, *function.layers)} | {PACKAGE}
+    run_here = [function for function in functions if not function.url]
+    return {folder for function in run_here for folder in (function.code, *function.layers)} | {PACKAGE}
 
 
 def restarting(functions: Callable[[], Collection[Function]], recorded: Path | None) -> Callable[[Change, str], bool]:
