@@ -79,12 +79,17 @@ def _build_fault(function: Function) -> str | None:
 
 
 def _bootstrap_fault(function: Function) -> str | None:
+    """The fault of sources without a program. A folder without either is for the start of the process to report."""
+    source = None if has_program(function) else _source_file(function)
+    what = f"only sources ({source}), and Runtime {function.runtime} runs a file {BOOTSTRAP}"
+    return f"{str(function.code)!r} has {what}. {_BUILD}" if source else None
+
+
+def has_program(function: Function) -> bool:
+    """Whether a function of a custom runtime has its program; a function of another runtime needs none."""
     folders = (function.code, *function.layers)
-    if any(folder.is_file() or (folder / BOOTSTRAP).exists() for folder in folders):  # a layer's zip may contain it
-        return None
-    source = _source_file(function)
-    what = f"only sources ({source})" if source else f"no file {BOOTSTRAP}"
-    return f"{str(function.code)!r} has {what}, and Runtime {function.runtime} runs a file {BOOTSTRAP}. {_BUILD}"
+    found = any(folder.is_file() or (folder / BOOTSTRAP).exists() for folder in folders)  # a layer's zip may contain it
+    return found or function.runner != "provided"
 
 
 def _package_fault(function: Function) -> str | None:

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lattice_bridge.local.environments.build_output import unusable
-from lattice_bridge.local.environments.code_faults import code_fault
+from lattice_bridge.local.environments.code_faults import code_fault, has_program
 from lattice_bridge.local.environments.code_folders import with_command
 from lattice_bridge.local.environments.layers import layer_fault
 from lattice_bridge.local.environments.manifest import BadManifest, Manifest, find_manifest, read_manifest
@@ -85,7 +85,7 @@ class _Choice:
         manifest = find_manifest(function.code) if function.runner == "python" else None
         output = self._built.get(function.logical_id)
         if output is not None:
-            runs = is_bridge or code_fault(function) is None
+            runs = is_bridge or (code_fault(function) is None and has_program(function))
             found = self._output(function.name, function.code, output, function.runner, runs=runs, quiet=is_bridge)
             if found is not None:
                 return replace(function, code=found, dependencies=Dependencies("sam build", manifest))

@@ -51,10 +51,10 @@ def test_package_json_without_dependencies_is_no_fault(tmp_path: Path, text: str
 
 
 @pytest.mark.parametrize("place", [None, "src", "layer"])
-def test_custom_runtime_has_a_bootstrap_in_its_code_or_in_a_layer(tmp_path: Path, place: str | None) -> None:
-    write(tmp_path, "src/main.rs", "layer/bin/tool", *([f"{place}/bootstrap"] if place else []))
+def test_sources_of_a_custom_runtime_need_a_bootstrap_in_code_or_layer(tmp_path: Path, place: str | None) -> None:
+    write(tmp_path, "src/Cargo.toml", "layer/bin/tool", *([f"{place}/bootstrap"] if place else []))
     found = code_fault(function(tmp_path / "src", "provided.al2023", layers=(tmp_path / "layer",)))
-    what = "has no file bootstrap, and Runtime provided.al2023 runs a file bootstrap. Fix: run `sam build`"
+    what = "has only sources (Cargo.toml), and Runtime provided.al2023 runs a file bootstrap. Fix: run `sam build`"
     assert (found is None) == (place is not None)
     assert place is not None or what in str(found)
 

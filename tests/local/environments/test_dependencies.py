@@ -140,6 +140,17 @@ def test_output_of_sam_build_runs_for_every_runtime(tmp_path: Path, runtime: str
     assert found.command == (("java", str(output)) if command else ())
 
 
+@pytest.mark.parametrize("has_bootstrap", [False, True])
+def test_custom_runtime_without_a_program_runs_from_the_output_with_reload(tmp_path: Path, has_bootstrap: bool) -> None:
+    plan = planned(tmp_path)
+    function = replace(plan.functions["orders"], runtime="provided.al2023")
+    if has_bootstrap:
+        (tmp_path / "src" / "bootstrap").touch()
+    output = build(tmp_path, "data.bin")
+    found, _ = chosen(replace(plan, functions={"orders": function}), reload=True)
+    assert found.code == (tmp_path / "src" if has_bootstrap else output)
+
+
 def test_bootstrap_for_another_machine_is_not_used(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     function = replace(plan.functions["orders"], runtime="provided.al2023")
