@@ -45,8 +45,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "deployment/checks": {"config", "deployment/cloudformation", "deployment/iam", "review", "telemetry"},
     "deployment/doctor": {"aws", "config", "deployment/iam", "http", "identity", "tenancy"},
     "local/web": set(),
-    "local/plan": {"deployment/cloudformation", "deployment/iam", "identity"},
-    "local/environments": {"config", "local/plan", "local/web"},
+    "local/plan": {"config", "deployment/cloudformation", "deployment/iam", "identity"},
+    "local/environments": {"config", "http", "local/plan", "local/web"},
     "local/bridge": {"config", "errors", "identity", "local/environments", "local/plan", "runtime"},
     "local/aws": {"deployment/cloudformation", "formats", "local/environments", "local/plan", "local/web"},
     "local/front": {
@@ -54,8 +54,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("local/plan", "local/web", "message", "tenancy"),
     },
     "local": {
-        *("deployment/cloudformation", "errors", "local/aws", "local/bridge", "local/environments", "local/front"),
-        *("local/plan", "local/web"),
+        *("config", "deployment/cloudformation", "errors", "local/aws", "local/bridge", "local/environments"),
+        *("local/front", "local/plan", "local/web"),
     },
     "testing/strategies": {"config", "formats", "http", "identity", "local/front", "message"},
     "testing": {
@@ -234,6 +234,7 @@ OPENS_A_FILE: Final = {
     "testing.corpus": "the package's own events, in its zip or in the repository",
     "testing.issuer": "the system's certificates, which OpenSSL names",
     "local.environments.processes": "/proc, of processes that the stack has started",
+    "local.environments.peer_process": "/proc, of processes that the stack has started",
 }
 """Module → why it may open a file itself."""
 

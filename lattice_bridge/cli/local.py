@@ -23,16 +23,20 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.cli.group import SafeGroup
-from lattice_bridge.cli.local_problems import problems
+from lattice_bridge.cli.local_problems import not_run, problems, shared_tenants
+from lattice_bridge.config.words import quoted
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.definition import Definition, read_definition, reread
 from lattice_bridge.local.environments.code_zip import BadArchive
 from lattice_bridge.local.environments.dependencies import BadDependencies, choose, provide
+from lattice_bridge.local.environments.external import url_fault
 from lattice_bridge.local.environments.package_cache import PackageCache, cache_folder
 from lattice_bridge.local.environments.package_cache import install as pip_install
 from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_marked, stack_mark
+from lattice_bridge.local.environments.runtimes import runtime_notes
 from lattice_bridge.local.front.identities import BadIdentities
 from lattice_bridge.local.front.recorder import BadRecording
+from lattice_bridge.local.local_file import BadLocalFile
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import Plan
@@ -90,6 +94,14 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
     help="The event version of all target groups. Default: the template's.",
 )
 @click.option(
+    "--function",
+    "functions",
+    multiple=True,
+    metavar="NAME=URL",
+    help="Send the invocations of a function to a URL of this machine that speaks the protocol of Lambda's runtime "
+    "interface emulator. Repeatable.",
+)
+@click.option(
     "--max-environments",
     metavar="NUMBER",
     type=click.IntRange(1, 2500),
@@ -113,12 +125,14 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
     help="Write the event and the reply of each request into DIR, without credentials.",
 )
 @click.option("--no-install", is_flag=True, help="Do not install the packages that functions list.")
-@click.option("--reload", is_flag=True, help="Follow changes of code, packages, template, identities and maps.")
+@click.option(
+    "--reload", is_flag=True, help="Follow changes of code, packages, template, local.toml, identities and maps."
+)
 @click.option("--json-logs", is_flag=True, help="Write the log as one JSON object on each line.")
 @click.option("--plan", "plan_only", is_flag=True, help="Print the functions and routes, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON.")
 @click.option(
-    "--strict", is_flag=True, help="Exit with 2, and serve nothing, if a backend or a routed function cannot run."
+    "--strict", is_flag=True, help="Exit with 2, and serve nothing, if a backend or a function has a problem."
 )
 def local(
     *,
@@ -126,6 +140,7 @@ def local(
     parameters: tuple[str, ...],
     identities: Path | None,
     event_version: str | None,
+    functions: tuple[str, ...],
     no_install: bool,
     json_logs: bool,
     plan_only: bool,
@@ -139,27 +154,38 @@ def local(
     if as_json and not plan_only:
         raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    version = VERSIONS[event_version]
-    read = partial(read_definition, template, _pairs(parameters), region, identities=identities, event_version=version)
-    try:
-        definition = read()
-    except (BadTemplate, BadIdentities) as error:
-        raise click.UsageError(str(error)) from error
+    given, version, urls = _pairs(parameters, "--parameter"), VERSIONS[event_version], _urls(functions)
+    read = partial(read_definition, template, given, region, identities=identities, event_version=version, urls=urls)
+    notes: list[str] = []
+    definition = _first(read, notes.append, reload=options["reload"])
     faults = problems(definition.plan, definition.configurations)
     refused = strict and bool(faults)
     if plan_only:
-        _print_plan(definition.plan, as_json=as_json)
+        _print_plan(definition.plan, notes, as_json=as_json)
     if plan_only or refused:
-        for fault in faults:
+        for fault in (*not_run(definition.plan), *faults):
             show.say_fault(fault)
         click.get_current_context().exit(2 if refused else 0)
-    _run(definition, read, Options(**options), faults, install=not no_install, json_logs=json_logs)
+    _run(definition, read, Options(**options), notes, faults, install=not no_install, json_logs=json_logs)
+
+
+def _first(read: Callable[[], Definition], say: Callable[[str], None], *, reload: bool) -> Definition:
+    """The definition of the start, with the code of each function chosen."""
+    try:
+        definition = read()
+    except (BadTemplate, BadLocalFile, BadIdentities) as error:
+        raise click.UsageError(str(error)) from error
+    plan = choose(definition.plan, say, reload=reload)
+    for note in runtime_notes(plan.functions.values()):
+        say(note)
+    return replace(definition, plan=plan)
 
 
 def _run(
     definition: Definition,
     read: Callable[[], Definition],
     options: Options,
+    notes: Sequence[str],
     faults: Sequence[str],
     *,
     install: bool,
@@ -168,11 +194,13 @@ def _run(
     """Provides the packages, and runs the stack until it is interrupted."""
     log = LogWriter(as_json=json_logs, colour=show.has_colour())
     logging.getLogger().addHandler(WarningHandler(log))
-    provided = partial(with_packages, log=log, install=install, reload=options.reload)
+    for note in notes:
+        log.info(note)
+    provided = partial(with_packages, log=log, install=install)
     try:
         with _ended_by_signals():
             definition = replace(definition, plan=provided(definition.plan))
-        again = partial(reread, read, partial(_prepared, provided, log))
+        again = partial(reread, read, partial(_prepared, provided, log, options))
         asyncio.run(_serve(definition, again, options, log, faults, json_logs=json_logs))
     except PortTaken as error:
         raise click.UsageError(f"{error}. Fix: choose another with --port or --lambda-port") from error
@@ -195,19 +223,19 @@ class _NotStarted(click.ClickException):
             show.say_error(line)
 
 
-def with_packages(plan: Plan, log: LogWriter, *, install: bool, reload: bool) -> Plan:
-    """Finds the code and the packages of every function."""
-    plan = choose(plan, log.info, reload=reload)
+def with_packages(plan: Plan, log: LogWriter, *, install: bool) -> Plan:
+    """Provides the packages of every function, whose code is chosen."""
     # The field tells a test that starts a stack why the start takes long.
     cache = PackageCache(cache_folder(os.environ), pip_install, partial(log.info, installing=True))
     return provide(plan, cache, log.warning, install=install)
 
 
-def _prepared(provided: Callable[[Plan], Plan], log: LogWriter, definition: Definition) -> Definition:
+def _prepared(provided: Callable[[Plan], Plan], log: LogWriter, options: Options, definition: Definition) -> Definition:
     """Takes the steps of the start with a changed definition."""
-    for fault in problems(definition.plan, definition.configurations):
+    plan = choose(definition.plan, log.info, reload=options.reload)
+    for fault in (*not_run(plan), *problems(plan, definition.configurations)):
         log.error(fault)
-    return replace(definition, plan=provided(definition.plan))
+    return replace(definition, plan=provided(plan))
 
 
 @contextlib.contextmanager
@@ -225,12 +253,23 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
-    pairs = [parameter.partition("=") for parameter in parameters]
+def _pairs(given: tuple[str, ...], option: str, form: str = "NAME=VALUE") -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in given]
     for name, mark, _ in pairs:
         if not mark:
-            raise click.UsageError(f"--parameter {name}: no value. Fix: write NAME=VALUE")
+            raise click.UsageError(f"{option} {name}: no value. Fix: write {form}")
     return {name: value for name, _, value in pairs}
+
+
+def _urls(functions: tuple[str, ...]) -> dict[str, str]:
+    """The functions that run elsewhere, with their URLs."""
+    urls = _pairs(functions, "--function", "NAME=URL")
+    if len(urls) < len(functions):
+        raise click.UsageError("--function: a function occurs twice. Fix: write each once")
+    for name, url in urls.items():
+        if fault := url_fault(url):
+            raise click.UsageError(f"--function {name}: {quoted(url)} {fault}")
+    return urls
 
 
 async def _serve(
@@ -249,8 +288,7 @@ async def _serve(
     async with serve(definition, options, log, read) as stack:
         if json_logs:
             log.info("listening", front=stack.front_url, **{"lambda": stack.lambda_url})
-            for fault in faults:
-                log.error(fault)
+            _log_faults(definition.plan, log, faults)
         else:
             _print_summary(definition, stack, log, faults)
         await stopped.wait()
@@ -260,13 +298,20 @@ async def _serve(
             loop.remove_signal_handler(number)
 
 
-def _print_plan(plan: Plan, *, as_json: bool) -> None:
+def _log_faults(plan: Plan, log: LogWriter, faults: Sequence[str]) -> None:
+    for line in shared_tenants(plan):
+        log.warning(line)
+    for line in (*not_run(plan), *faults):
+        log.error(line)
+
+
+def _print_plan(plan: Plan, notes: Sequence[str], *, as_json: bool) -> None:
     if as_json:
         show.say_json(asdict(plan), default=_jsonable)
         return
     from lattice_bridge.cli.local_summary import left_out, tables
 
-    for line in (*tables(plan), *left_out(plan)):
+    for line in (*tables(plan), *notes, *shared_tenants(plan), *left_out(plan)):
         show.say(line)
 
 
@@ -282,9 +327,8 @@ def _print_summary(definition: Definition, stack: Stack, log: LogWriter, faults:
         log.info(line)
     for line in commands(definition, stack.front_url, stack.lambda_url):
         log.info(line)
-    for fault in faults:
-        log.error(fault)
-    for line in ([""] if faults else []) + addresses(stack.front_url, stack.lambda_url):
+    _log_faults(definition.plan, log, faults)
+    for line in ([""] if faults or definition.plan.not_run else []) + addresses(stack.front_url, stack.lambda_url):
         log.info(line)
 
 

@@ -13,13 +13,14 @@ from lattice_bridge.config.words import nearest
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, parse_function_name
 from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
-from lattice_bridge.local.environments.import_advice import handler_fault
-from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.environments.code_faults import code_fault
+from lattice_bridge.local.environments.runtimes import start_fault
+from lattice_bridge.local.plan.model import Function, Plan
 
 
 def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
-    """Returns a line for each routed function that cannot run, each backend that cannot be invoked, and each fault of
-    a bridge.toml.
+    """Returns a line for each routed function that cannot run, each backend that cannot be invoked, each fault of a
+    bridge.toml, and each other function that cannot run.
 
     Args:
         plan: of the template.
@@ -28,7 +29,27 @@ def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[
     found = [*_of_routes(plan)]
     for configuration in configurations:
         found += _of_configuration(configuration, plan)
+    faults = filter(None, map(_function_fault, plan.functions.values()))
+    found += [fault for fault in faults if not any(fault in line for line in found)]
     return list(dict.fromkeys(found))
+
+
+def not_run(plan: Plan) -> list[str]:
+    """Returns a line for each reason why functions of the template are not run."""
+    names: dict[str, list[str]] = {}
+    for name, reason in plan.not_run.items():
+        names.setdefault(reason, []).append(name)
+    return [f"{', '.join(found)}: not run: {reason}" for reason, found in names.items()]
+
+
+def shared_tenants(plan: Plan) -> list[str]:
+    """Returns a line for each function whose tenants share a process that the stack has not started."""
+    return [
+        f"{function.name}: its tenants share the process at {function.url}, which receives the tenant id of each "
+        "invocation. Nothing here keeps its tenants apart."
+        for function in plan.functions.values()
+        if function.isolated and function.url
+    ]
 
 
 def _of_routes(plan: Plan) -> Iterator[str]:
@@ -57,13 +78,21 @@ def _fault(text: str, plan: Plan) -> str | None:
         function, _ = find_function(text, plan.functions, plan.region)
     except LambdaError as error:
         return f"{error}" if error.status == 400 else _not_found(text, plan)
-    return handler_fault(function)
+    return _function_fault(function)
+
+
+def _function_fault(function: Function) -> str | None:
+    """Why a function cannot run as it is: its code, or else its process."""
+    if fault := code_fault(function):
+        return fault
+    fault = start_fault(function)
+    return None if fault is None else f"{function.name}: {fault}"
 
 
 def _not_found(text: str, plan: Plan) -> str:
     name = parse_function_name(text)
-    if reason := plan.not_run.get(name.name):
-        return f"the function {name.name!r} cannot run here: {reason}"
+    if name.name in plan.not_run:
+        return f"the function {name.name!r} cannot run here; its own line has the reason"
     function = plan.functions.get(name.name)
     if function is None:
         near = nearest(name.name, plan.functions)

@@ -18,7 +18,7 @@ from rich.text import Text
 from lattice_bridge.cli import show
 from lattice_bridge.local.plan.auth_policy import admitted_callers
 from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Action
-from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.plan.model import Function, Plan
 
 WIDEST: Final = 120
 """Columns that a table has at most."""
@@ -38,12 +38,23 @@ def tables(plan: Plan, columns: int | None = None) -> list[str]:
             order = "default" if rule.priority == DEFAULT_PRIORITY else str(rule.priority)
             row = (service.name, order, rule.requests, *_target(rule.action), admitted_callers(service.policies))
             routes.add_row(*map(_cell, row))
-    functions = _table("Functions", ("function", "environments", "handler", "timeout"))
+    functions = _table("Functions", ("function", "environments", "runtime", "runs", "timeout"))
     for function in plan.functions.values():
-        environments = "per tenant" if function.isolated else "shared"
-        cells = (function.name, environments, function.handler, f"{function.timeout:g} s")
+        environments = "per tenant" if function.isolated and not function.url else "shared"
+        cells = (function.name, environments, function.runtime, what_runs(function, plan), f"{function.timeout:g} s")
         functions.add_row(*map(_cell, cells))
     return [*_lines(routes, width), *_lines(functions, width)]
+
+
+def what_runs(function: Function, plan: Plan) -> str:
+    """The handler of a function, and where its code comes from: a path, relative to the template if it is below it."""
+    if function.url:
+        return function.url
+    if function.inline is not None:
+        return f"{function.handler} in the template"
+    inside = function.code.is_relative_to(plan.folder)
+    place = function.code.relative_to(plan.folder) if inside else function.code
+    return f"{function.handler if function.runner != 'provided' else 'bootstrap'} in {place}"
 
 
 def left_out(plan: Plan) -> list[str]:

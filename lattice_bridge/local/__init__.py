@@ -9,7 +9,8 @@ Each folder imports only folders above it in this list:
 web            one HTTP server on a loopback port; admission of requests; signatures
 plan           the functions, services, listener rules and auth policies of a template
 bridge         the bridge's configuration; the local signing key, and the trust in it
-environments   the pool of execution environments, their processes, Runtime API, storage and log
+environments   the pool of execution environments, their processes, Runtime API, storage and log; functions at a URL;
+               the folders of code and layers, and the faults of code that are visible before it runs
 aws            the Lambda API and its service: checks, queue, retries
 front          VPC Lattice: identities, authorization, and events for functions
 

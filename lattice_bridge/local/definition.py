@@ -1,4 +1,5 @@
-"""The definition of a stack: the template's plan, the maps of its bridges, and the identities that may sign.
+"""The definition of a stack: the template's plan with local.toml, the maps of its bridges, and the identities that may
+sign.
 
 Rule: read as a whole. If a file of a changed definition does not load, the old definition stays.
 """
@@ -8,17 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from lattice_bridge.deployment.cloudformation.template import read_template
+from lattice_bridge.config.words import shown, suggestion
+from lattice_bridge.deployment.cloudformation.template import Template, read_template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.deployment.cloudformation.values import FUNCTIONS
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration, read_configurations
 from lattice_bridge.local.environments.dependencies import BadDependencies
 from lattice_bridge.local.environments.manifest import MANIFESTS
 from lattice_bridge.local.front.identities import BadIdentities, Identity, stack_identities
 from lattice_bridge.local.front.rule_identities import rule_identities
+from lattice_bridge.local.local_file import NAME as LOCAL_FILE
+from lattice_bridge.local.local_file import BadLocalFile, LocalFile, read_local_file
+from lattice_bridge.local.plan.functions import Runners
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Plan
 from lattice_bridge.local.plan.reader import read_plan
+from lattice_bridge.local.plan.sam_build import OUTPUT
 
 
 class DoesNotLoad(Exception):
@@ -50,7 +58,7 @@ class Definition:
         plan: of the template.
         configurations: of the plan's bridges.
         identities: that may sign, by access key.
-        sources: the template, the identities and the maps that it was read from, whether they exist or not.
+        sources: the template, local.toml, the identities and the maps that it was read from, whether they exist or not.
     """
 
     plan: Plan
@@ -61,15 +69,20 @@ class Definition:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files whose change makes another definition: the sources, zips, and lists of packages."""
-        found = (file for function in self.plan.functions.values() for file in _files_of(function))
+        found = (file for function in self.plan.functions.values() for file in _files_of(function, self.plan))
         return tuple(dict.fromkeys((*self.sources, *found)))
 
 
-def _files_of(function: Function) -> Iterator[Path]:
+def _files_of(function: Function, plan: Plan) -> Iterator[Path]:
+    yield from (layer for layer in function.layers if layer.is_file())
+    if function.runner == "url" or function.inline is not None:
+        return
     if function.code.is_file():
         yield function.code
-    elif function.handler != BRIDGE_HANDLER:  # the installed bridge serves it, or its own code, which is not installed
-        yield from (function.code / name for name in MANIFESTS)
+    elif function.dependencies.built or function.runner != "python":  # it may have to be built
+        yield plan.folder / OUTPUT / "template.yaml"
+    elif function.runner == "python" and function.handler != BRIDGE_HANDLER:  # the installed bridge serves it, or its
+        yield from (function.code / name for name in MANIFESTS)  # own code, which is not installed
 
 
 def read_definition(
@@ -79,6 +92,7 @@ def read_definition(
     *,
     identities: Path | None = None,
     event_version: EventVersion | None = None,
+    urls: Mapping[str, str] = MappingProxyType({}),
 ) -> Definition:
     """Reads a definition. A map that does not load is part of it: its bridge answers every request with 503.
 
@@ -88,18 +102,39 @@ def read_definition(
         region: of the stack.
         identities: the file with identities; `identities.toml` beside the template, if there is one, if None.
         event_version: replaces every target group's own; None for what the template has.
+        urls: of functions that run elsewhere, by name or logical id; before those of local.toml.
 
     Raises:
         BadTemplate: the template cannot be served.
+        BadLocalFile: local.toml beside the template cannot be used, or a function of `urls` does not exist.
         BadIdentities: the file with identities cannot be used.
     """
-    plan = read_plan(read_template(template, parameters, region), event_version=event_version)
+    local_path = template.resolve().parent / LOCAL_FILE
+    local = read_local_file(local_path)
+    resolved = read_template(template, parameters, region)
+    runners = Runners(local.runtimes, _urls(resolved, local, urls))
+    plan = read_plan(resolved, event_version=event_version, runners=runners)
     configurations = tuple(read_configurations(plan))
     beside = template.resolve().parent / "identities.toml"
     file = identities or (beside if beside.exists() else None)
     signers = stack_identities(file, rule_identities(configurations))
     maps = (file for configuration in configurations for file in configuration.files)
-    return Definition(plan, configurations, signers, (template, file or beside, *dict.fromkeys(maps)))
+    return Definition(plan, configurations, signers, (template, local_path, file or beside, *dict.fromkeys(maps)))
+
+
+def _urls(template: Template, local: LocalFile, given: Mapping[str, str]) -> dict[str, str]:
+    """The URLs of functions that run elsewhere, by logical id: those of the file, and before them the given ones.
+
+    Raises:
+        BadLocalFile: a name of the file, or a given one, is not in the template.
+    """
+    functions = template.of_type(*FUNCTIONS)
+    ids = {str(resource.properties.get("FunctionName", resource.id)): resource.id for resource in functions}
+    local.check_names(template.resources.keys(), ids.keys())
+    for name in given:
+        if name not in ids and name not in ids.values():
+            raise BadLocalFile(f"--function {shown(name)}: the template has no such function{suggestion(name, ids)}")
+    return {ids.get(name, name): url for urls in (local.functions, given) for name, url in urls.items()}
 
 
 def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Definition]) -> Definition:
@@ -110,7 +145,7 @@ def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Defin
         prepare: provides the packages of the functions.
 
     Raises:
-        DoesNotLoad: the template, the identities, a map, or the packages of a function.
+        DoesNotLoad: the template, local.toml, the identities, a map, or the packages of a function.
     """
     files: tuple[Path, ...] = ()
     try:
@@ -120,5 +155,5 @@ def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Defin
             if configuration.faults:
                 raise MapDoesNotLoad("\n".join(configuration.faults), files)
         return prepare(found)
-    except (BadTemplate, BadIdentities, BadDependencies, OSError) as error:
+    except (BadTemplate, BadLocalFile, BadIdentities, BadDependencies, OSError) as error:
         raise DoesNotLoad(str(error), files) from error

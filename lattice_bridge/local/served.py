@@ -14,7 +14,8 @@ from typing import Final
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.bridge.trust import LocalTrust, TrustedPlan
 from lattice_bridge.local.definition import Definition, DoesNotLoad
-from lattice_bridge.local.environments.code_zip import BadArchive, Zips
+from lattice_bridge.local.environments.code_folders import CodeFolders
+from lattice_bridge.local.environments.code_zip import BadArchive
 from lattice_bridge.local.environments.pool import EnvironmentPool, counted
 from lattice_bridge.local.environments.storage import SHARED, Storage
 from lattice_bridge.local.front.front import Front
@@ -26,10 +27,10 @@ FOLLOW_SECONDS: Final = 1.0
 
 
 class Preparation:
-    """Makes plans ready to run, in a stack's folder: with zips unpacked, and bridges that trust the local key."""
+    """Makes plans ready to run, in a stack's folder: with all code in folders, and bridges that trust the local key."""
 
     def __init__(self, folder: Path, log: LogWriter) -> None:
-        self._zips = Zips(folder)
+        self._folders = CodeFolders(folder)
         self._trust = LocalTrust(folder / SHARED, log)
 
     @property
@@ -43,7 +44,7 @@ class Preparation:
         Raises:
             BadArchive: the zip of a function cannot be unpacked.
         """
-        return await self._trust.applied(await asyncio.to_thread(self._zips.unpacked, plan))
+        return await self._trust.applied(await asyncio.to_thread(self._folders.made, plan))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.definition import Definition
 from lattice_bridge.local.environments.bytecode import compile_packages
 from lattice_bridge.local.environments.environment import SharedSettings
+from lattice_bridge.local.environments.external import ExternalFunctions
 from lattice_bridge.local.environments.launcher import TMP
 from lattice_bridge.local.environments.pool import EnvironmentPool, watch
 from lattice_bridge.local.environments.processes import (
@@ -140,7 +141,8 @@ async def _start_functions(
     variables = execution_role_variables(lambda_url)
     shared = SharedSettings(stack_id, plan.region, variables, storage, log.function_output)
     environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
-    service = LambdaService(plan.functions, plan.region, environments, log.invoked)
+    external = ExternalFunctions(log.function_output)
+    service = LambdaService(plan.functions, plan.region, environments, external, log.invoked)
     late_app.app = lambda_api(service, plan.region)
     # These tasks do not delay the first response, except that environments wait for the storage's test.
     preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))

@@ -26,7 +26,7 @@ Resources:
       CodeUri: .
       AutoPublishAlias: live
       TenancyConfig: {TenantIsolationMode: PER_TENANT}
-  Node: {Type: "AWS::Serverless::Function", Properties: {FunctionName: node, Handler: a.b, Runtime: nodejs22.x}}
+  Go: {Type: "AWS::Serverless::Function", Properties: {FunctionName: go, Handler: a.b, Runtime: go1.x}}
   Empty:
     Type: AWS::Serverless::Function
     Properties: {FunctionName: empty, Handler: a.b, Runtime: python3.13, CodeUri: nowhere}
@@ -51,6 +51,7 @@ tenant = "blue"
 """
 BACKEND: Final = 'bridge.toml: [[backend]] path = "/": '
 ROUTE: Final = "service shop: the rule for any *: "
+NO_COMMAND: Final = "Runtime go1.x has no command. Fix: write one in [local.runtimes] of local.toml"
 
 
 def write(folder: Path, *, target: str = TARGET, bridge: str = MAP) -> Path:
@@ -75,8 +76,8 @@ def test_plan_that_works_has_no_problem(tmp_path: Path) -> None:
     [
         ("order:live", "the template has no function 'order'; did you mean 'orders'?"),
         ("stock", "the template has no function 'stock'; it has 'Bridge', 'orders'"),
-        ("node", "the function 'node' cannot run here: Runtime nodejs22.x is not Python"),
-        ("empty", "the function 'empty' cannot run here: there is no folder nowhere"),
+        ("go", "the function 'go' cannot run here; its own line has the reason"),
+        ("empty", "the function 'empty' cannot run here; its own line has the reason"),
         (
             "orders:beta",
             "the function 'orders' has no alias 'beta'; it has live. "
@@ -123,13 +124,24 @@ def test_handler_whose_module_is_or_may_be_there_is_no_problem(tmp_path: Path, f
 @pytest.mark.parametrize(
     ("target", "problem"),
     [
-        ("!GetAtt Node.Arn", "the function 'node' cannot run here: Runtime nodejs22.x is not Python"),
-        ("!GetAtt Empty.Arn", "the function 'empty' cannot run here: there is no folder nowhere"),
+        ("!GetAtt Go.Arn", "the function 'go' cannot run here; its own line has the reason"),
+        ("!GetAtt Empty.Arn", "the function 'empty' cannot run here; its own line has the reason"),
         ("elsewhere", "the template has no function 'elsewhere'; it has 'Bridge', 'orders'"),
     ],
 )
 def test_routed_function_that_cannot_run_is_a_problem(tmp_path: Path, target: str, problem: str) -> None:
     assert found(write(tmp_path, target=target)) == [ROUTE + problem]
+
+
+def test_function_whose_process_cannot_start_is_a_problem_once(tmp_path: Path) -> None:
+    """The line of a rule or of a backend contains it, or it has a line of its own."""
+    program = tmp_path.resolve() / "bootstrap"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o644)
+    for target, start in (("!GetAtt Go.Arn", ROUTE), (TARGET, "")):
+        template = write(tmp_path, target=target)
+        template.write_text(template.read_text().replace("go1.x", "provided.al2023"), encoding="utf-8")
+        assert found(template) == [f"{start}go: {str(program)!r} is not executable. Fix: chmod +x {program}"]
 
 
 def test_bridge_toml_that_does_not_load_is_a_problem_with_all_its_faults(tmp_path: Path) -> None:
@@ -151,20 +163,25 @@ def local(template: Path, *options: str) -> Result:
 
 
 def test_strict_exits_with_2_before_anything_is_served(tmp_path: Path) -> None:
-    done = local(write(tmp_path, target="!GetAtt Node.Arn"), "--strict", "--port", "0", "--lambda-port", "0")
+    done = local(write(tmp_path, target="!GetAtt Go.Arn"), "--strict", "--port", "0", "--lambda-port", "0")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == f"{ROUTE}the function 'node' cannot run here: Runtime nodejs22.x is not Python\n"
+    assert done.stderr.splitlines() == [
+        'go: not run: Runtime go1.x has no command. Fix: write go1.x = ["COMMAND", …] under [local.runtimes] in '
+        "local.toml, or start with --function go=URL",
+        'empty: not run: there is no folder "nowhere". Fix: correct CodeUri, or run the build that makes it',
+        f"{ROUTE}the function 'go' cannot run here; its own line has the reason",
+    ]
 
 
 @pytest.mark.parametrize(
     ("target", "options", "code"),
-    [(TARGET, ["--strict"], 0), ("!GetAtt Node.Arn", [], 0), ("!GetAtt Node.Arn", ["--strict"], 2)],
+    [(TARGET, ["--strict"], 0), ("!GetAtt Go.Arn", [], 0), ("!GetAtt Go.Arn", ["--strict"], 2)],
 )
 def test_plan_shows_problems_and_is_strict_if_asked(tmp_path: Path, target: str, options: list[str], code: int) -> None:
     done = local(write(tmp_path, target=target), "--plan", *options)
     assert done.exit_code == code
     assert "Functions" in done.stdout
-    assert ("'node' cannot run here" in done.stderr) == (target != TARGET)
+    assert ("'go' cannot run here" in done.stderr) == (target != TARGET)
 
 
 def test_fault_of_the_map_has_its_place(tmp_path: Path) -> None:

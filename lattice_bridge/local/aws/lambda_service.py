@@ -24,7 +24,8 @@ from lattice_bridge.local.aws.invoke_checks import (
     parse_payload,
 )
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.environments.import_advice import IMPORT_ERROR, import_advice
+from lattice_bridge.local.environments.external import ExternalFunctions, Unreachable
+from lattice_bridge.local.environments.import_advice import import_advice
 from lattice_bridge.local.environments.pool import EnvironmentPool, QuotaReached
 from lattice_bridge.local.environments.runtime_api import Invocation
 from lattice_bridge.local.plan.model import Function
@@ -102,6 +103,7 @@ class LambdaService:
         functions: by name. Others may be set; an invocation that has begun ends with the function that it found.
         region: of the stack.
         environments: run the invocations.
+        external: run those of functions that have a URL.
         on_invoke: takes the name of a function that is about to run, and the trace id that its caller sent.
     """
 
@@ -110,11 +112,13 @@ class LambdaService:
         functions: Mapping[str, Function],
         region: str,
         environments: EnvironmentPool,
+        external: ExternalFunctions,
         on_invoke: Callable[[str, str], None],
     ) -> None:
         self.functions = functions
         self._region = region
         self._environments = environments
+        self._external = external
         self._on_invoke = on_invoke
         self._advice: dict[str, str] = {}
         self._queue: asyncio.Queue[tuple[Function, InvokeRequest, str]] = asyncio.Queue(QUEUE_LIMIT)
@@ -184,9 +188,13 @@ class LambdaService:
             client_context=request.client_context,
         )
         try:
-            result = await self._environments.run(function, invocation)
+            runs = self._external if function.runner == "url" else self._environments
+            result = await runs.run(function, invocation)
         except QuotaReached as error:
             raise _throttled(str(error)) from error
+        except Unreachable as error:
+            _logger.warning("%s: %s", function.name, error)
+            raise LambdaError(502, "ServiceException", "The function does not answer at its URL.") from error
         except (OSError, ValueError) as error:  # its folder is gone, or a variable contains a null character
             _logger.warning("%s: cannot be started: %s", function.name, error)
             raise LambdaError(500, "ServiceException", "The function's process cannot be started.") from error
@@ -196,8 +204,7 @@ class LambdaService:
 
     def _advise(self, function: Function, result: InvocationResult) -> None:
         """Logs advice once for each function, and again if it changes."""
-        kind, message = result.error_type_and_message()
-        advice = import_advice(function, message) if kind == IMPORT_ERROR else None
+        advice = import_advice(function, *result.error_type_and_message())
         if advice is not None and self._advice.get(function.name) != advice:
             self._advice[function.name] = advice
             _logger.warning("%s", advice)

@@ -1,4 +1,4 @@
-"""Unpacks a zip that is a function's code.
+"""Unpacks a zip that is a function's code, or a layer.
 
 Rule: nothing of a zip is written outside the folder, and no link of it leads there. What Lambda refuses, too large or
 with too many files, is refused before it fills the disk.
@@ -10,7 +10,6 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from io import BytesIO
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,6 @@ from typing import Final
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from lattice_bridge.config.regular_file import MIB, BadFile, over, read_regular_file
-from lattice_bridge.local.plan.model import Plan
 
 MAX_BYTES: Final = 250 * MIB
 """The most that Lambda unpacks (quota "Deployment package size")."""
@@ -53,37 +51,6 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES, max_folde
         raise BadArchive(str(error)) from error
     except (BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError, zlib.error) as error:
         raise BadArchive(f"{archive}: cannot be unpacked: {error}. Fix: build the zip again") from error
-
-
-class Zips:
-    """The zips of a stack's functions, unpacked into its folder, each version once."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._found: dict[tuple[Path, int, int], Path] = {}
-        self._tried = 0
-
-    def unpacked(self, plan: Plan) -> Plan:
-        """A plan with the code of all functions in folders.
-
-        Raises:
-            BadArchive: as `unpack`.
-        """
-        functions = {
-            name: replace(function, code=self._folder_of(function.code)) if function.code.is_file() else function
-            for name, function in plan.functions.items()
-        }
-        return replace(plan, functions=functions)
-
-    def _folder_of(self, archive: Path) -> Path:
-        found = archive.stat()
-        version = (archive, found.st_mtime_ns, found.st_size)
-        if version not in self._found:
-            self._tried += 1
-            folder = self._folder / f"code-{self._tried}"
-            unpack(archive, folder)
-            self._found[version] = folder
-        return self._found[version]
 
 
 def _unpack(archive: Path, data: bytes, folder: Path, max_bytes: int, max_folders: int) -> None:

@@ -56,6 +56,14 @@ def find_manifest(folder: Path) -> Path | None:
     return next((path for name in MANIFESTS if (path := folder / name).is_file()), None)
 
 
+def lists_packages(path: Path) -> bool:
+    """Whether a file exists and lists a package, as far as it can be read."""
+    try:
+        return path.is_file() and bool(read_manifest(path).requirements)
+    except BadManifest:
+        return True
+
+
 def read_manifest(path: Path) -> Manifest:
     """Reads a list of packages.
 

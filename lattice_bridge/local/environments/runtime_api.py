@@ -151,7 +151,7 @@ class RuntimeApi:
         try:
             response, status = FunctionResponse(await _body(request), failed=failed), 202
         except _TooLarge:
-            response, status = FunctionResponse(_too_large(), failed=True), 413
+            response, status = FunctionResponse(too_large(), failed=True), 413
         except ClientDisconnect:
             return Response()  # the process died in the middle of its response: the environment reports how it died
         return self._accept(request, response, status)
@@ -192,7 +192,8 @@ async def _body(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-def _too_large() -> bytes:
+def too_large() -> bytes:
+    """The error for a response over the limit, in Lambda's own words."""
     return error_json(
         "Function.ResponseSizeTooLarge",
         f"Response payload size exceeded maximum allowed payload size ({RESPONSE_LIMIT} bytes).",

@@ -5,14 +5,15 @@ Rule: a property that has no effect here is named.
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
 from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed
 from lattice_bridge.deployment.cloudformation.values import as_text
+from lattice_bridge.local.plan.code import Code, Layers, NotLocal, find_code
 from lattice_bridge.local.plan.model import Function, LeftOut
 
 _READ_PROPERTIES: Final = frozenset(
@@ -21,6 +22,9 @@ _READ_PROPERTIES: Final = frozenset(
         "Handler",
         "CodeUri",
         "Code",
+        "InlineCode",
+        "ImageUri",
+        "Layers",
         "Runtime",
         "Timeout",
         "MemorySize",
@@ -34,7 +38,31 @@ _READ_PROPERTIES: Final = frozenset(
 )
 
 
-def read_functions(template: Template, left_out: LeftOut, not_run: dict[str, str]) -> Iterator[Function]:
+_KNOWN_RUNTIMES: Final = ("python", "nodejs", "provided")
+"""The beginnings of the runtimes that the stack starts by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runners:
+    """What runs functions in place of the stack's own runtime clients.
+
+    Attributes:
+        commands: by the beginning of a runtime; the longest one that matches is used.
+        urls: by the logical id of a function that runs elsewhere.
+    """
+
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    urls: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, runtime: str) -> tuple[str, ...]:
+        """The command for a runtime; empty if there is none."""
+        prefixes = [prefix for prefix in self.commands if runtime.startswith(prefix)]
+        return self.commands[max(prefixes, key=len)] if prefixes else ()
+
+
+def read_functions(
+    template: Template, runners: Runners, layers: Layers, left_out: LeftOut, not_run: dict[str, str]
+) -> Iterator[Function]:
     """Reads the functions that this machine can run. `left_out` and `not_run` get the others.
 
     Raises:
@@ -42,50 +70,43 @@ def read_functions(template: Template, left_out: LeftOut, not_run: dict[str, str
     """
     seen: set[str] = set()
     for resource in template.of_type("AWS::Serverless::Function", "AWS::Lambda::Function"):
+        name = _name(resource)
         with malformed(f"function {resource.id}"):
-            reason = _not_runnable(resource, template)
-            if reason:
-                left_out.add(f"not run: {reason}", resource.id)
-                not_run[str(resource.properties.get("FunctionName", resource.id))] = reason
+            try:
+                function = _function(resource, template, runners, layers, left_out)
+            except NotLocal as error:
+                not_run[name] = str(error)
                 continue
-            function = _function(resource, template)
-        if function.name in seen:
-            raise BadTemplate(f"function {resource.id}: another function has the name {function.name}. Fix: rename one")
-        seen.add(function.name)
-        for name in sorted(set(resource.properties) - _READ_PROPERTIES):
-            left_out.add(f"property {name} has no effect", function.name)
-        runtime = str(resource.properties.get("Runtime", ""))
+        if name in seen:
+            raise BadTemplate(f"function {resource.id}: another function has the name {name}. Fix: rename one")
+        seen.add(name)
+        for left in sorted(set(resource.properties) - _READ_PROPERTIES):
+            left_out.add(f"property {left} has no effect", name)
         here = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        if runtime != here:
-            left_out.add(f"Runtime {runtime} runs on this machine's {here}", function.name)
+        if function.runner == "python" and function.runtime != here:
+            left_out.add(f"Runtime {function.runtime} runs on this machine's {here}", name)
         yield function
 
 
-def _not_runnable(resource: Resource, template: Template) -> str | None:
-    properties = resource.properties
-    if not str(properties.get("Runtime", "")).startswith("python"):
-        return f"Runtime {properties.get('Runtime')} is not Python"
-    if not isinstance(properties.get("Handler"), str):
-        return "it has no Handler"
-    code = properties.get("CodeUri", properties.get("Code", "."))
-    if not isinstance(code, str) or code.startswith("s3://"):
-        return "its code is not a local folder or zip"
-    path, is_zip = template.folder / code, code.endswith(".zip")
-    if os.path.isdir(path) or (is_zip and os.path.isfile(path)):  # noqa: PTH112, PTH113 - Path's raise for a long name
-        return None
-    return f"there is no {'file' if is_zip else 'folder'} {code}"
+def _function(resource: Resource, template: Template, runners: Runners, layers: Layers, left_out: LeftOut) -> Function:
+    """Reads one function.
 
-
-def _function(resource: Resource, template: Template) -> Function:
+    Raises:
+        NotLocal: this machine cannot run it.
+    """
     properties = resource.properties
-    name = str(properties.get("FunctionName", resource.id))
+    name, runtime = _name(resource), str(properties.get("Runtime", ""))
+    url = runners.urls.get(resource.id, "")
+    command = () if url else runners.command(runtime)
+    code = Code(template.folder.resolve()) if url else _code(resource, template, command)
+    local, remote = ((), ()) if url else layers.of(resource, left_out)
     logging = properties.get("LoggingConfig") or {}
     variables = (properties.get("Environment") or {}).get("Variables") or {}
     return Function(
         name=name,
         arn=resource.arn,
-        handler=str(properties["Handler"]),
-        code=(template.folder / str(properties.get("CodeUri", properties.get("Code", ".")))).resolve(),
+        handler=str(properties.get("Handler", "bootstrap")),
+        code=code.path,
         environment={str(key): as_text(value) for key, value in variables.items()},
         timeout=number(properties.get("Timeout", 3), resource.id, "Timeout"),
         memory=int(number(properties.get("MemorySize", 128), resource.id, "MemorySize")),
@@ -94,8 +115,38 @@ def _function(resource: Resource, template: Template) -> Function:
         log_format=str(logging.get("LogFormat", "Text")),
         log_level=logging.get("ApplicationLogLevel"),
         logical_id=resource.id,
-        runtime=str(properties.get("Runtime", "")),
+        runtime=runtime,
+        layers=local,
+        command=command,
+        inline=code.inline,
+        remote_layers=remote,
+        url=url,
     )
+
+
+def _name(resource: Resource) -> str:
+    return str(resource.properties.get("FunctionName", resource.id))
+
+
+def _code(resource: Resource, template: Template, command: tuple[str, ...]) -> Code:
+    """The code of a function that runs on this machine.
+
+    Raises:
+        NotLocal: it has none here, or nothing starts its runtime.
+    """
+    code = find_code(resource, template)
+    runtime = str(resource.properties.get("Runtime", ""))
+    if not command and not runtime.startswith(_KNOWN_RUNTIMES):
+        if not runtime:
+            raise NotLocal("it has no Runtime. Fix: write one, as in Runtime: python3.13")
+        raise NotLocal(
+            f'Runtime {runtime} has no command. Fix: write {runtime} = ["COMMAND", …] under [local.runtimes] in '
+            f"local.toml, or start with --function {_name(resource)}=URL"
+        )
+    needs_handler = any("{handler}" in word for word in command) if command else not runtime.startswith("provided")
+    if needs_handler and not isinstance(resource.properties.get("Handler"), str):
+        raise NotLocal("it has no Handler. Fix: write one, as in Handler: app.handler")
+    return code
 
 
 def _isolated(resource: Resource) -> bool:

@@ -20,6 +20,10 @@ SOURCE_VPC: Final = "vpc-0a1b2c3d4e5f60718"
 """The VPC that every request comes from."""
 
 
+Runner = Literal["python", "nodejs", "provided", "command", "url"]
+"""What runs a function: the stack's own client of a runtime, a command of local.toml, or something at a URL."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dependencies:
     """The packages of a function: where they are, and where its developer lists them.
@@ -45,7 +49,8 @@ class Function:
         name: `FunctionName`, or the logical id.
         arn: without a qualifier.
         handler: as in `app.handler`.
-        code: the task root; a zip, until the stack unpacks it.
+        code: the task root; a zip, until the stack unpacks it; the template's folder for inline code, until the stack
+            writes it into a folder.
         environment: the template's variables.
         timeout: seconds.
         memory: MiB; shown, not enforced.
@@ -57,8 +62,13 @@ class Function:
         dependencies: its packages.
         runtime: as in `nodejs22.x`.
         layers: folders that are `/opt` on Lambda, in the order of the template: a later one overwrites a file of an
-            earlier one.
-        command: starts the process of a runtime that the stack does not know; empty for the others.
+            earlier one. They may be zips, until the stack unpacks them. If there are several, it adds a last one: all
+            of them merged.
+        command: starts the process in place of the stack's own runtime client; empty for the others. `{handler}` and
+            `{code}` in it are replaced when the stack has the code.
+        inline: the text of code that is in the template; None for code in files.
+        remote_layers: ARNs of layers in AWS, which are not loaded.
+        url: receives the invocations of a function that runs elsewhere; empty for the others.
     """
 
     name: str
@@ -77,6 +87,20 @@ class Function:
     runtime: str = ""
     layers: tuple[Path, ...] = ()
     command: tuple[str, ...] = ()
+    inline: str | None = None
+    remote_layers: tuple[str, ...] = ()
+    url: str = ""
+
+    @property
+    def runner(self) -> Runner:
+        """What runs the function."""
+        if self.url:
+            return "url"
+        if self.command:
+            return "command"
+        if self.runtime.startswith("nodejs"):
+            return "nodejs"
+        return "provided" if self.runtime.startswith("provided") else "python"
 
 
 class WayIn(Protocol):
@@ -131,7 +155,8 @@ class Plan:
         functions: by name.
         services: with their rules.
         left_out: the parts of the template that the stack does not emulate, one sentence each.
-        not_run: functions of the template that this machine cannot run, by name, with the reason.
+        not_run: functions of the template that this machine cannot run, by name, with the reason and a fix.
+        layers: the folder or zip of each layer of the template, by logical id.
     """
 
     folder: Path
@@ -140,6 +165,7 @@ class Plan:
     services: tuple[Service, ...]
     left_out: tuple[str, ...]
     not_run: Mapping[str, str] = field(default_factory=dict)
+    layers: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:

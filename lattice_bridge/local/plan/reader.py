@@ -11,7 +11,8 @@ from typing import Final
 
 from lattice_bridge.deployment.cloudformation.template import Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
-from lattice_bridge.local.plan.functions import read_functions
+from lattice_bridge.local.plan.code import LAYERS, Layers
+from lattice_bridge.local.plan.functions import Runners, read_functions
 from lattice_bridge.local.plan.lattice import read_services
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import LeftOut, Plan
@@ -22,6 +23,7 @@ _SERVED: Final = frozenset(
         "AWS::Lambda::Function",
         "AWS::Lambda::Alias",
         "AWS::Lambda::Version",
+        *LAYERS,
         "AWS::VpcLattice::Service",
         "AWS::VpcLattice::ServiceNetwork",
         "AWS::VpcLattice::ServiceNetworkServiceAssociation",
@@ -33,16 +35,21 @@ _SERVED: Final = frozenset(
 _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
     "AWS::Lambda::Permission": "Lattice may invoke every function",
+    "AWS::Lambda::LayerVersionPermission": "the layer is used by this stack only",
     "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
 }
+_NO_RUNNERS: Final = Runners()
+_MAX_NAMED: Final = 3
+"""Functions that an error names."""
 
 
-def read_plan(template: Template, *, event_version: EventVersion | None = None) -> Plan:
+def read_plan(template: Template, *, event_version: EventVersion | None = None, runners: Runners = _NO_RUNNERS) -> Plan:
     """Reads the functions and services that the stack serves.
 
     Args:
         template: resolved.
         event_version: replaces every target group's own; None for what the template has.
+        runners: run functions in place of the stack's own runtime clients.
 
     Raises:
         BadTemplate: it contains nothing to serve, or a part that would be served is malformed.
@@ -51,19 +58,35 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
     for name, place in template.unresolved:
         left_out.add(f"{name} is not computed", place)
     not_run: dict[str, str] = {}
-    functions = {function.name: function for function in read_functions(template, left_out, not_run)}
+    layers = Layers(template, left_out)
+    found = read_functions(template, runners, layers, left_out, not_run)
+    functions = {function.name: function for function in found}
     services = tuple(read_services(template, event_version, left_out))
     evaluated = {policy.name for service in services for policy in service.policies}
     _name_other_resources(template, evaluated, left_out)
     if not functions:
-        raise BadTemplate(
-            "the template has no Python function with local code. Fix: add an AWS::Serverless::Function with CodeUri"
-        )
+        raise BadTemplate(_no_functions(not_run))
     if not services:
         raise BadTemplate(
             "the template has no AWS::VpcLattice::Service with a listener. Fix: add the service that takes requests"
         )
-    return Plan(template.folder.resolve(), template.region, functions, services, tuple(left_out), not_run)
+    return Plan(
+        template.folder.resolve(),
+        template.region,
+        functions,
+        services,
+        tuple(left_out),
+        not_run=not_run,
+        layers=layers.paths,
+    )
+
+
+def _no_functions(not_run: Mapping[str, str]) -> str:
+    if not not_run:
+        return "the template has no function. Fix: add an AWS::Serverless::Function with CodeUri"
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(not_run.items())[:_MAX_NAMED])
+    more = f"; and {len(not_run) - _MAX_NAMED} more" if len(not_run) > _MAX_NAMED else ""
+    return f"no function of the template can run here ({reasons}{more}). Fix: give one of them local code"
 
 
 def _name_other_resources(template: Template, evaluated: Set[str | None], left_out: LeftOut) -> None:

@@ -1,4 +1,4 @@
-"""The output of `sam build`: the folder of each function.
+"""The output of `sam build`: the folder of each function and layer.
 
 Rule: only the output's own template says which folder is whose. Functions with the same code share one.
 """
@@ -14,13 +14,15 @@ from lattice_bridge.deployment.cloudformation.text import BadTemplate, read_docu
 OUTPUT: Final = Path(".aws-sam", "build")
 """The default of `sam build`, beside the template."""
 
+_CODE: Final = ("CodeUri", "Code", "ContentUri", "Content")
+
 
 class BadBuild(Exception):
     """The output of `sam build` cannot be read."""
 
 
 def built_folders(folder: Path) -> Mapping[str, Path]:
-    """The folder of each function in the output beside a template, by logical id; empty if there is no output.
+    """The folder of each function and layer in the output beside a template, by logical id; empty without output.
 
     Raises:
         BadBuild: the output's template cannot be read.
@@ -35,7 +37,8 @@ def built_folders(folder: Path) -> Mapping[str, Path]:
     found = {}
     for name, body in resources.items():
         properties = body.get("Properties") if isinstance(body, dict) else None
-        code = (properties.get("CodeUri") or properties.get("Code")) if isinstance(properties, dict) else None
+        found_code = (properties.get(key) for key in _CODE) if isinstance(properties, dict) else ()
+        code = next(filter(None, found_code), None)
         if isinstance(code, str) and (path := (folder / OUTPUT / code).resolve()).is_dir():
             found[str(name)] = path
     return found

@@ -11,7 +11,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import pytest
 
 from lattice_bridge.config.regular_file import MIB
-from lattice_bridge.local.environments.code_zip import MAX_ENTRIES, BadArchive, Zips, unpack
+from lattice_bridge.local.environments.code_folders import CodeFolders
+from lattice_bridge.local.environments.code_zip import MAX_ENTRIES, BadArchive, unpack
 from lattice_bridge.local.plan.model import Function, Plan
 
 
@@ -146,13 +147,13 @@ def test_each_version_of_a_zip_is_unpacked_once(tmp_path: Path) -> None:
     path = zipped(tmp_path, (entry("app.py"), "1"))
     functions = {name: Function(name, "arn", "app.handler", path, {}) for name in ("one", "two")}
     functions["folder"] = Function("folder", "arn", "app.handler", tmp_path, {})
-    plan, zips = Plan(tmp_path, "us-east-1", functions, (), ()), Zips(tmp_path)
-    first = zips.unpacked(plan)
-    assert first == zips.unpacked(plan)
+    plan, zips = Plan(tmp_path, "us-east-1", functions, (), ()), CodeFolders(tmp_path)
+    first = zips.made(plan)
+    assert first == zips.made(plan)
     assert {function.code for function in first.functions.values()} == {tmp_path / "code-1", tmp_path}
     zipped(tmp_path, (entry("app.py"), "longer"))
-    second = zips.unpacked(plan).functions["one"].code
+    second = zips.made(plan).functions["one"].code
     path.write_bytes(b"no zip")
     with pytest.raises(BadArchive):
-        zips.unpacked(plan)
+        zips.made(plan)
     assert [folder.joinpath("app.py").read_text() for folder in (tmp_path / "code-1", second)] == ["1", "longer"]

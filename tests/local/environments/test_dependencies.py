@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -99,8 +100,88 @@ def test_bridge_built_for_another_machine_is_served_by_the_installed_one_without
 def test_output_of_sam_build_is_not_used_with_reload(tmp_path: Path) -> None:
     """A change of the sources would have no effect until the next `sam build`."""
     plan = planned(tmp_path)
+    (tmp_path / "src" / "app.py").touch()
     build(tmp_path, "app.py")
     assert chosen(plan, reload=True)[0].code == tmp_path / "src"
+
+
+def test_output_of_sam_build_is_used_with_reload_if_the_sources_cannot_run(tmp_path: Path) -> None:
+    """The only other choice would be a function that never starts."""
+    plan = planned(tmp_path)
+    output = build(tmp_path, "app.py")
+    function, said = chosen(plan, reload=True)
+    assert function.code == output
+    assert said[0].endswith("the output of `sam build`. After a change, run `sam build` again")
+
+
+@pytest.mark.parametrize(
+    ("runtime", "source", "built"),
+    [
+        ("provided.al2023", "Cargo.toml", "bootstrap"),
+        ("nodejs22.x", "app.ts", "app.js"),
+        ("java21", "pom.xml", "lib.jar"),
+    ],
+)
+def test_output_of_sam_build_runs_for_every_runtime(tmp_path: Path, runtime: str, source: str, built: str) -> None:
+    """Trees that a build writes beside the sources are not newer sources. Only Python has a list of packages here."""
+    plan = planned(tmp_path)
+    command = ("java", "{code}") if runtime == "java21" else ()
+    function = replace(plan.functions["orders"], runtime=runtime, command=command)
+    for name in (source, "requirements.txt"):
+        (tmp_path / "src" / name).touch()
+    output = build(tmp_path, built)
+    if runtime != "nodejs22.x":
+        (tmp_path / "src" / "target").mkdir()
+        (tmp_path / "src" / "target" / "new").touch()
+        os.utime(tmp_path / "src" / "target" / "new", (1e10, 1e10))
+    found, said = chosen(replace(plan, functions={"orders": function}))
+    assert (found.code, found.dependencies) == (output, Dependencies("sam build"))
+    assert said == ["orders: runs from .aws-sam/build/Orders, the output of `sam build`"]
+    assert found.command == (("java", str(output)) if command else ())
+
+
+@pytest.mark.parametrize("has_bootstrap", [False, True])
+def test_custom_runtime_without_a_program_runs_from_the_output_with_reload(tmp_path: Path, has_bootstrap: bool) -> None:
+    plan = planned(tmp_path)
+    function = replace(plan.functions["orders"], runtime="provided.al2023")
+    if has_bootstrap:
+        (tmp_path / "src" / "bootstrap").touch()
+    output = build(tmp_path, "data.bin")
+    found, _ = chosen(replace(plan, functions={"orders": function}), reload=True)
+    assert found.code == (tmp_path / "src" if has_bootstrap else output)
+
+
+def test_bootstrap_for_another_machine_is_not_used(tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    function = replace(plan.functions["orders"], runtime="provided.al2023")
+    (build(tmp_path) / "bootstrap").write_bytes(b"\x7fELF" + bytes(14) + b"\xf3\x00")  # RISC-V
+    found, (line,) = chosen(replace(plan, functions={"orders": function}))
+    assert found.code == tmp_path / "src"
+    assert "not used: bootstrap is for another platform. Fix: to run it here, build it for " in line
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_layer_runs_from_the_output_of_sam_build(tmp_path: Path, newer: bool) -> None:
+    plan, layer = planned(tmp_path), tmp_path / "layer"
+    layer.mkdir()
+    (layer / "requirements.txt").write_text("flask")
+    build(tmp_path, template="Resources: {Common: {Type: X, Properties: {ContentUri: Orders}}}")
+    if newer:
+        os.utime(layer / "requirements.txt", (1e10, 1e10))
+    function = replace(plan.functions["orders"], layers=(layer,))
+    found, (line,) = chosen(replace(plan, functions={"orders": function}, layers={"Common": layer}))
+    assert found.layers == (layer if newer else tmp_path / OUTPUT / "Orders",)
+    assert line.startswith("layer Common: the output of `sam build` is not" if newer else "layer Common: runs from ")
+
+
+@pytest.mark.parametrize("changed", [{"inline": "x"}, {"url": "http://127.0.0.1:1"}])
+def test_code_in_the_template_or_at_a_url_has_no_packages(tmp_path: Path, changed: dict[str, str]) -> None:
+    """The folder of such a function is that of the template, which may list packages for something else."""
+    plan = planned(tmp_path)
+    (tmp_path / "src" / "requirements.txt").write_text("flask")
+    build(tmp_path, "app.py")
+    function = replace(plan.functions["orders"], **changed)  # type: ignore[arg-type] # one of two strings
+    assert chosen(replace(plan, functions={"orders": function})) == (function, [])
 
 
 @pytest.mark.parametrize(

@@ -75,24 +75,8 @@ def test_event_version_can_be_overridden(tmp_path: Path) -> None:
         ("  Table: {Type: AWS::DynamoDB::Table}\n", "AWS::DynamoDB::Table (Table)"),
         ("  G: {Type: AWS::VpcLattice::TargetGroup, Properties: {Type: IP}}\n", "target groups of type IP (G)"),
         (
-            "  N: {Type: AWS::Lambda::Function, Properties: {Runtime: nodejs22.x}}\n",
-            "not run: Runtime nodejs22.x is not Python (N)",
-        ),
-        (
-            "  N: {Type: AWS::Lambda::Function, Properties: {Runtime: python3.13, Handler: a.b, Code: {ZipFile: x}}}\n",
-            "not run: its code is not a local folder or zip (N)",
-        ),
-        (
-            "  N: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13, Handler: a.b, CodeUri: gone}}\n",
-            "not run: there is no folder gone (N)",
-        ),
-        (
-            "  N: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13, Handler: a.b, CodeUri: g.zip}}\n",
-            "not run: there is no file g.zip (N)",
-        ),
-        (
-            "  N: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13, Handler: a.b, Layers: [x]}}\n",
-            "property Layers has no effect (N)",
+            "  N: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13, Handler: a.b, SnapStart: {}}}\n",
+            "property SnapStart has no effect (N)",
         ),
     ],
 )
@@ -117,7 +101,7 @@ def test_part_that_is_not_emulated_is_reported(tmp_path: Path, resources: str, s
         ("Handler: a.b,", "Handler: a.b, Timeout: .nan,", "not a positive number"),
         ("Handler: a.b,", "Handler: a.b, MemorySize: .inf,", "not a positive number"),
         ("Handler: a.b,", "Handler: a.b, Environment: x,", "function Fn: malformed"),
-        ("Runtime: python3.13", "Runtime: go1.x", "no Python function with local code"),
+        ("Runtime: python3.13", "Runtime: go1.x", "no function of the template can run here (Fn: Runtime go1.x "),
         ("AWS::VpcLattice::Service\"", "AWS::VpcLattice::Other\"", "no AWS::VpcLattice::Service with a listener"),
     ],
 )  # fmt: skip
