@@ -57,7 +57,7 @@ def test_tenant_id_is_a_header(emulator: Emulator) -> None:
 
 
 def test_tenant_id_that_http_would_shorten_is_refused(emulator: Emulator) -> None:
-    """Lambda's grammar has spaces, and HTTP drops those at the ends: " blue" would run as blue."""
+    """Trap A10: Lambda's grammar has spaces, and HTTP drops those at the ends: " blue" would run as blue."""
     with pytest.raises(Unreachable, match="a space at an end"):
         run(function(emulator.url), replace(INVOCATION, tenant=" blue"))
 
