@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 TMP: Final = "/tmp"  # noqa: S108 - Lambda's own path
+OPT: Final = "/opt"
 
 _CLONE_NEWNS: Final = 0x00020000
 _CLONE_NEWUSER: Final = 0x10000000
@@ -42,12 +43,13 @@ _OF_FILES: Final = range(5)
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
-def enter(folder: str, kept: Sequence[str]) -> None:
-    """Makes `folder` this process's `/tmp`, and everything else read-only.
+def enter(folder: str, kept: Sequence[str], opt: str = "") -> None:
+    """Makes `folder` this process's `/tmp`, `opt` its `/opt`, and everything else read-only.
 
     Args:
         folder: exists, and is empty.
         kept: absolute paths beneath `/tmp` that stay visible, none within another. Missing paths are skipped.
+        opt: the folder of the function's layers; empty to leave `/opt` as it is.
 
     Raises:
         OSError: a step was refused. The message names the step.
@@ -58,6 +60,8 @@ def enter(folder: str, kept: Sequence[str]) -> None:
     for path in kept:
         if os.path.exists(path):
             _mount(path, _mount_point(folder, path), _MS_BIND | _MS_REC)
+    if opt:
+        _mount(opt, OPT, _MS_BIND | _MS_REC)
     _mount(folder, TMP, _MS_BIND | _MS_REC)
     _set_read_only("/", _AT_RECURSIVE, read_only=True)
     _set_read_only(TMP, 0, read_only=False)
@@ -237,15 +241,15 @@ def become(command: Sequence[str], variables: Mapping[str, str]) -> None:
 
 
 def main(handler: str, folder: str, runtime: str, *kept: str) -> None:
+    import json
+
+    found = json.loads(runtime) if runtime else {}
     if folder:
         try:
-            enter(folder, kept)
+            enter(folder, kept, found.get("opt", ""))
         except OSError as error:
             sys.exit(f"lattice-bridge: no private {TMP}: {error.strerror}")
     if handler:
-        import json
-
-        found = json.loads(runtime)
         if "command" in found:
             become(found["command"], found["variables"])
         search(found)

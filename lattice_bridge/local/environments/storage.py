@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import json
 import logging
 import os
 import secrets
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
-from lattice_bridge.local.environments.launcher import TMP
+from lattice_bridge.local.environments.launcher import OPT, TMP
 from lattice_bridge.local.environments.runtime_packages import PACKAGE
 from lattice_bridge.local.environments.runtimes import launch
 from lattice_bridge.local.plan.model import Function, Plan
@@ -81,6 +82,7 @@ class Storage:
         shared = self._folder / SHARED
         own = [str(shared)] if shared.is_dir() and any(shared.iterdir()) else []
         self._kept = tuple(_outermost((*own, *_needed(plan))))
+        self._opt_is_free = _opt_is_free(plan)
 
     async def probe(self) -> str | None:
         """Tests whether this machine allows each process a `/tmp` of its own. Environments wait for the result.
@@ -115,7 +117,12 @@ class Storage:
         # -P keeps the launcher's folder off sys.path: a function could import its modules in place of others.
         # -S keeps the stack's packages off it.
         launcher = (sys.executable, "-P", "-S", str(LAUNCHER), function.handler)
-        return [*launcher, str(folder) if private else "", launch(function), *(self._kept if private else ())]
+        runtime = json.dumps({**json.loads(launch(function)), "opt": self._opt_of(function) if private else ""})
+        return [*launcher, str(folder) if private else "", runtime, *(self._kept if private else ())]
+
+    def _opt_of(self, function: Function) -> str:
+        """The folder that is `/opt` of a function's processes; empty if `/opt` of this machine is needed."""
+        return str(function.layers[-1]) if function.layers and self._opt_is_free else ""
 
     async def variables(self, folder: Path) -> Mapping[str, str]:
         """Returns TMPDIR if the process has no `/tmp` of its own."""
@@ -283,6 +290,12 @@ def _outermost(paths: Iterable[str]) -> Iterator[str]:
     for path in sorted(beneath):
         if not any(str(above) in beneath for above in Path(path).parents):
             yield path
+
+
+def _opt_is_free(plan: Plan) -> bool:
+    """Whether `/opt` exists, and has nothing that a process needs: some machines install Python or Node.js there."""
+    needed = {os.path.realpath(path) for path in _needed(plan) if path.startswith("/")}
+    return os.path.isdir(OPT) and not any(path == OPT or path.startswith(f"{OPT}/") for path in needed)  # noqa: PTH112
 
 
 def _obstacle(plan: Plan, parent: str) -> str | None:
