@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -22,6 +23,19 @@ Resources:
       InlineCode: |
         def handler(event, context):
             return [context.tenant_id, __file__.rpartition("/")[2]]
+  Model: {Type: "AWS::Serverless::LayerVersion", Properties: {ContentUri: model}}
+  Layered:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: index.handler
+      Runtime: python3.13
+      Layers: [!Ref Model]
+      InlineCode: |
+        import os
+
+        def handler(event, context):
+            with open("/opt/model.txt") as file:
+                return [file.read(), os.access("/opt", os.W_OK)]
   Elsewhere:
     Type: AWS::Serverless::Function
     Properties: {PackageType: Image, ImageUri: image, TenancyConfig: {TenantIsolationMode: PER_TENANT}}
@@ -56,6 +70,8 @@ def emulator() -> Iterator[Emulator]:
 def stack(tmp_path_factory: pytest.TempPathFactory, emulator: Emulator) -> Iterator[RunningStack]:
     folder = tmp_path_factory.mktemp("project")
     (folder / "template.yaml").write_text(TEMPLATE, encoding="utf-8")
+    (folder / "model").mkdir()
+    (folder / "model" / "model.txt").write_text("layer", encoding="utf-8")
     (folder / "local.toml").write_text(f'[local.functions]\nImage = "{emulator.url}/image"\n', encoding="utf-8")
     given = (f"--function=Elsewhere={emulator.url}", "--function=Gone=http://127.0.0.1:1")
     with running(*given, template=folder / "template.yaml") as stack:
@@ -67,6 +83,15 @@ def test_code_in_the_template_runs_in_a_process_for_each_tenant(stack: RunningSt
         ["blue", "index.py"],
         ["green", "index.py"],
     ]
+
+
+def test_layers_are_at_opt_and_read_only(stack: RunningStack) -> None:
+    if any("Tenants share this machine's /tmp" in line.get("message", "") for line in stack.lines):
+        pytest.skip("no private mounts on this machine, so no /opt of a function's own")
+    if not Path("/opt").is_dir():
+        pytest.skip("no /opt on this machine")
+    assert stack.invoke("Layered").json() == ["layer", False]
+    assert not Path("/opt/model.txt").exists()
 
 
 def test_function_at_a_url_gets_the_tenant_of_each_invocation(stack: RunningStack) -> None:
