@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from lattice_bridge.deployment.cloudformation.expansion import Includes, Loops, has_loops
+from lattice_bridge.deployment.cloudformation.parameters import hides, stand_ins
 from lattice_bridge.deployment.cloudformation.resolver import Resolver
 from lattice_bridge.deployment.cloudformation.sam import is_sam, transforms_of, translated
 from lattice_bridge.deployment.cloudformation.served_sam import generates, translated_to_serve
@@ -27,6 +29,8 @@ from lattice_bridge.deployment.cloudformation.values import ACCOUNT, as_text
 
 _FOLLOWED: Final = ("AWS::LanguageExtensions", "AWS::Serverless-2016-10-31")
 """Transforms that are followed here, or whose effect is visible where it is used."""
+
+_STAND_IN: Final = "a parameter without a value has a stand-in. Fix: --parameter NAME=VALUE gives it one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +105,16 @@ def read_template(
     repeated: RepeatedKeys = []
     document = read_document(read_text(path), str(path), repeated)
     notes = [(f"{key} occurs twice, and the last one is used, as on AWS", f"line {line}") for key, line in repeated]
+    with malformed(str(path)):
+        made = stand_ins(document.get("Parameters") or {}, parameters)
+        notes += [(_STAND_IN, name if hides(document, name) else f"{name}={value}") for name, value in made.items()]
+    parameters = {**made, **parameters}
+    left = _expand(document, path, parameters, region, deployed=False)
     if generates(document):
         document, refused = translated_to_serve(document, path.parent, str(path), parameters, region)
         notes += refused
-    return replace(resolve(document, path, parameters, region, ids=ids), notes=tuple(notes))
+    template = resolve(document, path, parameters, region, ids=ids)
+    return replace(template, unresolved=(*left, *template.unresolved), notes=tuple(notes))
 
 
 def read_translated(
@@ -125,7 +135,7 @@ def read_translated(
     """
     document = read_document(read_text(path) if text is None else text, str(path))
     left = [(name, "Transform") for name in transforms_of(document) if name not in _FOLLOWED]
-    left += _set_aside(document)
+    left += _expand(document, path, parameters, region, deployed=deployed)
     expands = bool(left)
     if is_sam(document):
         document, unread = translated(document, path.parent, str(path), parameters, region)
@@ -134,13 +144,23 @@ def read_translated(
     return replace(template, unresolved=(*left, *template.unresolved))
 
 
-def _set_aside(document: dict[str, Any]) -> list[tuple[str, str]]:
-    """Takes the functions out of Resources that only AWS expands. Returns them, each with its place."""
+def _expand(
+    document: dict[str, Any], path: Path, parameters: Mapping[str, str], region: str, *, deployed: bool
+) -> list[tuple[str, str]]:
+    """Puts included files and the copies of loops into a template. Returns what only AWS expands, with its place."""
+    with malformed(str(path)):
+        includes = Includes(path.parent)
+        includes.expand(document)
+        left = [*includes.unread]
+        if has_loops(document):
+            resolver = Resolver({**document, "Resources": {}}, parameters, region, deployed=deployed)
+            loops = Loops(resolver.resolve, resolver.count)
+            loops.expand(document)
     resources = document["Resources"]
     names = [name for name in resources if isinstance(name, str) and name.startswith("Fn::")]
     for name in names:
         del resources[name]
-    return [(name, "Resources") for name in names]
+    return left + [(name, "Resources") for name in names]
 
 
 def resolve(

@@ -71,7 +71,7 @@ def test_event_version_can_be_overridden(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("resources", "sentence"),
     [
-        ("  T: {Type: Test, Properties: {X: !Base64 y}}\n", "Fn::Base64 is not computed (T.X)"),
+        ("  T: {Type: Test, Properties: {X: !ImportValue y}}\n", "Fn::ImportValue is not computed (T.X)"),
         ("  Table: {Type: AWS::DynamoDB::Table}\n", "AWS::DynamoDB::Table (Table)"),
         ("  G: {Type: AWS::VpcLattice::TargetGroup, Properties: {Type: IP}}\n", "target groups of type IP (G)"),
         (
