@@ -37,12 +37,14 @@ class Includes:
 
     Attributes:
         unread: files that are not read.
+        files: that are read.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._left = MAX_BYTES
         self.unread: Unread = []
+        self.files: list[Path] = []
 
     def expand(self, document: dict[str, Any]) -> None:
         """Changes a template. Included files include nothing, as on AWS."""
@@ -76,6 +78,7 @@ class Includes:
             self.unread.append((f"{INCLUDE}: {error}", place))
             return None
         self._left -= len(text)
+        self.files.append(self._folder / location)
         if not isinstance(found, dict):
             self.unread.append((f"{INCLUDE}: {location} is not a map", place))
             return None

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from lattice_bridge.config.words import nearest
 from lattice_bridge.deployment.cloudformation.functions import COMPUTED
 from lattice_bridge.deployment.cloudformation.identifiers import Identifiers, shape_of
+from lattice_bridge.deployment.cloudformation.nested import OUTPUTS, STACKS, Stacks
 from lattice_bridge.deployment.cloudformation.parameters import parameter_values
 from lattice_bridge.deployment.cloudformation.sam import with_globals
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
@@ -54,6 +55,8 @@ class Resolver:
         deployed: what only a deployment knows is unresolved; otherwise a placeholder replaces it.
         expands: AWS adds resources when it deploys, so a reference to an unknown resource may be to one of them.
         ids: ids of deployed resources, by logical id, in place of generated ones.
+        prefix: of the names of a nested stack's resources.
+        stacks: the nested stacks of the template; None if they are not read.
 
     Attributes:
         placeholders: for the names that a deployment would give.
@@ -73,8 +76,11 @@ class Resolver:
         deployed: bool,
         expands: bool = False,
         ids: Mapping[str, str] = MappingProxyType({}),
+        prefix: str = "",
+        stacks: Stacks | None = None,
     ) -> None:
         self._document = document
+        self._stacks = stacks
         self._deployed = deployed
         self._expands = expands
         self._resources: Mapping[str, Any] = document["Resources"]
@@ -84,7 +90,7 @@ class Resolver:
             document.get("Conditions") or {}, self._decided, lambda what, place: self.unresolved.append((what, place))
         )
         pseudo = {name: value for name, value in parameters.items() if name.startswith("AWS::")}
-        self.placeholders = Placeholders(region, pseudo, deployed=deployed, ids=ids)
+        self.placeholders = Placeholders(region, pseudo, deployed=deployed, ids=ids, prefix=prefix)
         own = {name: value for name, value in parameters.items() if name not in self.placeholders.pseudo}
         self._values = {
             **self.placeholders.pseudo,
@@ -208,6 +214,10 @@ class Resolver:
             return self._qualified(owner, place)
         if (kind, attribute) == ("AWS::Lambda::Version", "Version"):
             return self.placeholders.version(owner)
+        if self._stacks is not None and kind in STACKS and attribute.startswith(OUTPUTS):
+            return as_text(
+                self._stacks.output(owner, kind, lambda: self.resolve(self.properties(owner), owner), attribute)
+            )
         made = self.identifiers(owner)
         found = made.attributes.get(attribute)
         compared = found == made.arn or (kind.startswith("AWS::VpcLattice::") and attribute == "Id")

@@ -100,6 +100,17 @@ def _is_call(value: Mapping[str, Any]) -> bool:
     return len(value) == 1 and (key == "Ref" or key.startswith("Fn::"))
 
 
+def definition_files(document: Mapping[str, Any], folder: Path) -> list[Path]:
+    """The local definitions that a template names: OpenAPI, and Step Functions."""
+    found = []
+    for resource in document["Resources"].values():
+        if isinstance(resource, dict) and resource.get("Type") in _DEFINITIONS:
+            path = (resource.get("Properties") or {}).get("DefinitionUri")
+            if isinstance(path, str) and not path.startswith("s3://"):
+                found.append(folder / path)
+    return found
+
+
 def translate(text: str, parameters: Mapping[str, str], region: str) -> dict[str, Any]:
     """The CloudFormation of a SAM template whose definitions are in it.
 

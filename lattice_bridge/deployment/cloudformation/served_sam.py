@@ -115,8 +115,7 @@ def translated_to_serve(
     rest = copy.deepcopy(dict(document))
     with malformed(place):
         for resource in rest["Resources"].values():
-            if isinstance(resource, dict) and resource.get("Type") == "AWS::Serverless::LayerVersion":
-                _as_layer(resource)
+            _as_cloudformation(resource)
     aside: dict[str, Any] = {}
     notes: list[tuple[str, str]] = []
     try:
@@ -176,13 +175,20 @@ def _owner(name: str | None, resources: Mapping[str, Any]) -> str | None:
     return max(candidates, key=len, default=None)
 
 
-def _as_layer(resource: dict[str, Any]) -> None:
-    """Makes a layer of CloudFormation out of SAM's: the translator would add a hash to its logical id."""
-    properties = dict(resource.get("Properties") or {})
-    properties.pop("RetentionPolicy", None)
-    if "ContentUri" in properties:
-        properties["Content"] = properties.pop("ContentUri")
-    resource |= {"Type": "AWS::Lambda::LayerVersion", "Properties": properties}
+def _as_cloudformation(resource: Any) -> None:
+    """Makes a layer or a nested application one of CloudFormation: the translator would add a hash to the layer's
+    logical id, and a local template has to stay one."""
+    if not isinstance(resource, dict):
+        return
+    kind, properties = resource.get("Type"), dict(resource.get("Properties") or {})
+    if kind == "AWS::Serverless::LayerVersion":
+        properties.pop("RetentionPolicy", None)
+        if "ContentUri" in properties:
+            properties["Content"] = properties.pop("ContentUri")
+        resource |= {"Type": "AWS::Lambda::LayerVersion", "Properties": properties}
+    elif kind == "AWS::Serverless::Application" and isinstance(properties.get("Location"), str):
+        properties["TemplateURL"] = properties.pop("Location")
+        resource |= {"Type": "AWS::CloudFormation::Stack", "Properties": properties}
 
 
 def _restore_code(source: Mapping[str, Any], resources: Mapping[str, Any]) -> None:

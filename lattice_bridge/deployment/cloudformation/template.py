@@ -7,18 +7,21 @@ stable placeholder, or unresolved. Nothing is requested from AWS.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from lattice_bridge.config.regular_file import BadFile, read_regular_text
 from lattice_bridge.deployment.cloudformation.expansion import Includes, Loops, has_loops
+from lattice_bridge.deployment.cloudformation.nested import STACKS, Budget, Stack, Stacks, code_from
 from lattice_bridge.deployment.cloudformation.parameters import hides, stand_ins
 from lattice_bridge.deployment.cloudformation.resolver import Resolver
-from lattice_bridge.deployment.cloudformation.sam import is_sam, transforms_of, translated
+from lattice_bridge.deployment.cloudformation.sam import definition_files, is_sam, transforms_of, translated
 from lattice_bridge.deployment.cloudformation.served_sam import generates, translated_to_serve
 from lattice_bridge.deployment.cloudformation.text import (
+    MAX_BYTES,
     BadTemplate,
     RepeatedKeys,
     malformed,
@@ -68,6 +71,7 @@ class Template:
         failed: assertions of the section Rules that do not hold, as (rule, description) pairs.
         given: the pseudo parameters that are known, with their values; the others are placeholders.
         notes: what a person who serves the template should know, as (sentence, place) pairs.
+        files: that were read beside the template: included files, definitions, nested templates.
     """
 
     folder: Path
@@ -77,6 +81,7 @@ class Template:
     failed: tuple[tuple[str, str], ...] = ()
     given: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[tuple[str, str], ...] = ()
+    files: tuple[Path, ...] = ()
 
     @property
     def account(self) -> str:
@@ -91,30 +96,126 @@ class Template:
 def read_template(
     path: Path, parameters: Mapping[str, str], region: str, *, ids: Mapping[str, str] = MappingProxyType({})
 ) -> Template:
-    """The template in a file, for the local stack. SAM is translated if it generates resources that are served.
+    """The template in a file, for the local stack, with the nested stacks that are files beside it.
+
+    SAM is translated if it generates resources that are served.
 
     Args:
         path: YAML or JSON.
-        parameters: values for the template's parameters; the others have their defaults.
+        parameters: values for the template's parameters; the others have their defaults, or stand-ins.
         region: the value of `AWS::Region`.
         ids: ids of deployed resources, by logical id, in place of generated ones.
 
     Raises:
         BadTemplate: with the place of the fault, or the translator is needed and not installed.
     """
-    repeated: RepeatedKeys = []
-    document = read_document(read_text(path), str(path), repeated)
-    notes = [(f"{key} occurs twice, and the last one is used, as on AWS", f"line {line}") for key, line in repeated]
-    with malformed(str(path)):
-        made = stand_ins(document.get("Parameters") or {}, parameters)
-        notes += [(_STAND_IN, name if hides(document, name) else f"{name}={value}") for name, value in made.items()]
-    parameters = {**made, **parameters}
-    left = _expand(document, path, parameters, region, deployed=False)
-    if generates(document):
-        document, refused = translated_to_serve(document, path.parent, str(path), parameters, region)
-        notes += refused
-    template = resolve(document, path, parameters, region, ids=ids)
-    return replace(template, unresolved=(*left, *template.unresolved), notes=tuple(notes))
+    reader = _Served(path.resolve().parent, region, ids)
+    stack, resolver = reader.read(path, read_text(path), parameters)
+    given = {name: value for name, value in parameters.items() if name.startswith("AWS::")}
+    return Template(
+        path.resolve().parent,
+        resolver.placeholders.region,
+        stack.resources,
+        tuple(reader.unresolved),
+        given=given,
+        notes=tuple(reader.notes),
+        files=tuple(dict.fromkeys(reader.files)),
+    )
+
+
+class _Served:
+    """Reads a template for the local stack, and the stacks that it nests.
+
+    Attributes:
+        unresolved, notes, files: as of the template.
+    """
+
+    def __init__(self, root: Path, region: str, ids: Mapping[str, str]) -> None:
+        self._root, self._region, self._ids = root, region, ids
+        self._budget = Budget()
+        self.unresolved: list[tuple[str, str]] = []
+        self.notes: list[tuple[str, str]] = []
+        self.files: list[Path] = []
+
+    def read(
+        self, path: Path, text: str, parameters: Mapping[str, str], prefix: str = "", depth: int = 0
+    ) -> tuple[Stack, Resolver]:
+        """Reads one template.
+
+        Args:
+            path: of its file.
+            text: of it.
+            parameters: values for its parameters.
+            prefix: of the logical ids of its resources.
+            depth: the number of templates around it.
+        """
+        document, given = self._document(path, text, parameters, prefix)
+
+        def read_nested(name: str, file: Path, values: Mapping[str, str]) -> Stack:
+            return self._nested(file, values, f"{prefix}{name}-", depth + 1)
+
+        stacks = Stacks(path.parent, self._root, depth, self._budget, read_nested)
+        with malformed(str(path)):
+            resolver = Resolver(
+                document, given, self._region, deployed=False, ids=self._ids, prefix=prefix, stacks=stacks
+            )
+            rules = resolver.conditions.failed(document.get("Rules") or {})
+            self.notes += [(f"an assertion of Rules does not hold: {why}", f"{prefix}{name}") for name, why in rules]
+        resources: dict[str, Resource] = {}
+        for name, resource in _resources(document["Resources"], resolver).items():
+            known = resource.properties
+            stack = stacks.stack(name, resource.type, lambda known=known: known) if resource.type in STACKS else None
+            if stack is not None:
+                resources |= stack.resources
+                continue
+            properties = code_from(path.resolve().parent, self._root, resource.type, resource.properties)
+            resources[f"{prefix}{name}"] = replace(resource, id=f"{prefix}{name}", properties=properties)
+        self.notes += [(reason, f"{prefix}{name}") for reason, name in stacks.unread]
+        self.unresolved += [(what, f"{prefix}{place}") for what, place in resolver.unresolved]
+        return Stack(resources, _outputs(document, resolver)), resolver
+
+    def _document(
+        self, path: Path, text: str, parameters: Mapping[str, str], prefix: str
+    ) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """A template, expanded and translated, and the values of its parameters."""
+        repeated: RepeatedKeys = []
+        document = read_document(text, str(path), repeated)
+        notes = [
+            (f"{key} occurs twice, and the last one is used, as on AWS", f"line {line} of {path.name}")
+            for key, line in repeated
+        ]
+        with malformed(str(path)):
+            made = stand_ins(document.get("Parameters") or {}, parameters)
+            notes += [(_STAND_IN, name if hides(document, name) else f"{name}={value}") for name, value in made.items()]
+            self.files += definition_files(document, path.parent)
+        given = {**made, **parameters}
+        left = _expand(document, path, given, self._region, deployed=False, files=self.files)
+        if generates(document):
+            document, refused = translated_to_serve(document, path.parent, str(path), given, self._region)
+            notes += refused
+        self.notes += [(sentence, f"{prefix}{place}") for sentence, place in notes]
+        self.unresolved += [(what, f"{prefix}{place}") for what, place in left]
+        return document, given
+
+    def _nested(self, path: Path, parameters: Mapping[str, str], prefix: str, depth: int) -> Stack:
+        try:
+            text = read_regular_text(path, MAX_BYTES, within=self._root)
+        except BadFile as error:
+            raise BadTemplate(str(error)) from error
+        self.files.append(path)
+        return self.read(path, text, parameters, prefix, depth)[0]
+
+
+def _outputs(document: Mapping[str, Any], resolver: Resolver) -> Callable[[str], Any]:
+    written = document.get("Outputs") or {}
+
+    def output(name: str) -> Any:
+        if name not in written:
+            raise BadTemplate(f"a nested stack has no output {name}; it has {', '.join(map(str, written)) or 'none'}")
+        with malformed(f"Outputs.{name}"):
+            return resolver.resolve(written[name]["Value"], f"Outputs.{name}")
+
+    return output
 
 
 def read_translated(
@@ -135,7 +236,7 @@ def read_translated(
     """
     document = read_document(read_text(path) if text is None else text, str(path))
     left = [(name, "Transform") for name in transforms_of(document) if name not in _FOLLOWED]
-    left += _expand(document, path, parameters, region, deployed=deployed)
+    left += _expand(document, path, parameters, region, deployed=deployed, files=[])
     expands = bool(left)
     if is_sam(document):
         document, unread = translated(document, path.parent, str(path), parameters, region)
@@ -145,12 +246,22 @@ def read_translated(
 
 
 def _expand(
-    document: dict[str, Any], path: Path, parameters: Mapping[str, str], region: str, *, deployed: bool
+    document: dict[str, Any],
+    path: Path,
+    parameters: Mapping[str, str],
+    region: str,
+    *,
+    deployed: bool,
+    files: list[Path],
 ) -> list[tuple[str, str]]:
-    """Puts included files and the copies of loops into a template. Returns what only AWS expands, with its place."""
+    """Puts included files and the copies of loops into a template. Returns what only AWS expands, with its place.
+
+    `files` gets the included files.
+    """
     with malformed(str(path)):
         includes = Includes(path.parent)
         includes.expand(document)
+        files += includes.files
         left = [*includes.unread]
         if has_loops(document):
             resolver = Resolver({**document, "Resources": {}}, parameters, region, deployed=deployed)
@@ -171,7 +282,6 @@ def resolve(
     *,
     deployed: bool = False,
     expands: bool = False,
-    ids: Mapping[str, str] = MappingProxyType({}),
 ) -> Template:
     """A template that is read already, with every reference resolved.
 
@@ -182,13 +292,12 @@ def resolve(
         region: the value of `AWS::Region`, unless `parameters` has another.
         deployed: what only a deployment knows is unresolved; otherwise a placeholder replaces it.
         expands: AWS adds resources when it deploys, so a reference to an unknown resource may be to one of them.
-        ids: ids of deployed resources, by logical id, in place of generated ones.
 
     Raises:
         BadTemplate: with the place of the fault.
     """
     with malformed(str(path)):
-        resolver = Resolver(document, parameters, region, deployed=deployed, expands=expands, ids=ids)
+        resolver = Resolver(document, parameters, region, deployed=deployed, expands=expands)
         failed = tuple(resolver.conditions.failed(document.get("Rules") or {})) if deployed else ()
     resources = _resources(document["Resources"], resolver)
     given = {name: value for name, value in parameters.items() if name.startswith("AWS::")}

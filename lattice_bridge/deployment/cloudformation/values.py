@@ -77,8 +77,10 @@ class Placeholders:
         given: pseudo parameters, such as `AWS::StackName`, that are known.
         deployed: names that CloudFormation would choose are unresolved; otherwise the local stack's names replace them.
         ids: ids of deployed resources, by logical id, in place of generated ones.
+        prefix: of the names of a nested stack's resources.
 
     Attributes:
+        prefix: as given.
         pseudo: the pseudo parameters with their values.
         undecided: markers for the pseudo parameters that were not given, so that a placeholder decides no condition.
 
@@ -87,10 +89,17 @@ class Placeholders:
     """
 
     def __init__(
-        self, region: str, given: Mapping[str, str], *, deployed: bool, ids: Mapping[str, str] = MappingProxyType({})
+        self,
+        region: str,
+        given: Mapping[str, str],
+        *,
+        deployed: bool,
+        ids: Mapping[str, str] = MappingProxyType({}),
+        prefix: str = "",
     ) -> None:
         self._deployed = deployed
         self._ids = ids
+        self.prefix = prefix
         self.region = given.get("AWS::Region", region)
         self._partition = next((name for start, name in _PARTITIONS if self.region.startswith(start)), "aws")
         self.account = given.get("AWS::AccountId", ACCOUNT)
@@ -119,7 +128,7 @@ class Placeholders:
 
     def function_name(self, name: str) -> str:
         """The name of a function without FunctionName."""
-        return f"{self._stack}-{name}-{GENERATED}" if self._deployed else name
+        return f"{self._stack}-{name}-{GENERATED}" if self._deployed else f"{self.prefix}{name}"
 
     def function_arn(self, function: str) -> str:
         return f"arn:{self._partition}:lambda:{self._here}:function:{function}"
@@ -140,9 +149,10 @@ class Placeholders:
             shape: of its type.
             own_name: the value of the property that names it; None if it has none.
         """
-        generated = bucket_name(name) if shape.name == "BucketName" else name
+        own_id = f"{self.prefix}{name}"
+        generated = bucket_name(own_id) if shape.name == "BucketName" else own_id
         own = generated if own_name is None else as_text(own_name)
-        return identifiers(shape, name, own, self._scope, self._ids.get(name))
+        return identifiers(shape, own_id, own, self._scope, self._ids.get(own_id))
 
     @property
     def _here(self) -> str:

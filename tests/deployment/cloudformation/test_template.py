@@ -253,7 +253,9 @@ def test_last_of_a_repeated_key_is_used_and_named(tmp_path: Path) -> None:
     """CloudFormation does so without a word."""
     assert properties(tmp_path, REPEATED) == {"X": 3}
     notes = read_template(tmp_path / "template.yaml", {}, "us-east-1").notes
-    assert notes == tuple((f"{key} occurs twice, and the last one is used, as on AWS", "line 3") for key in "RX")
+    assert notes == tuple(
+        (f"{key} occurs twice, and the last one is used, as on AWS", "line 3 of template.yaml") for key in "RX"
+    )
 
 
 def test_check_refuses_a_repeated_key(tmp_path: Path) -> None:
