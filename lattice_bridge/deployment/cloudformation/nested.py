@@ -77,13 +77,15 @@ class Stacks:
         self.unread: list[tuple[str, str]] = []
 
     def stack(self, name: str, kind: str, properties: Callable[[], Mapping[str, Any]]) -> Stack | None:
-        """A nested stack; None if it is not read.
+        """A nested stack; None if it is not read, or if the resource is no stack.
 
         Args:
             name: its logical id.
             kind: its type.
             properties: gives them resolved.
         """
+        if kind not in STACKS:
+            return None
         if name not in self._found:
             self._found[name] = None  # for a stack that needs its own output
             try:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from lattice_bridge.config.regular_file import BadFile, read_regular_text
 from lattice_bridge.deployment.cloudformation.expansion import Includes, Loops, has_loops
-from lattice_bridge.deployment.cloudformation.nested import STACKS, Budget, Stack, Stacks, code_from
+from lattice_bridge.deployment.cloudformation.nested import Budget, Stack, Stacks, code_from
 from lattice_bridge.deployment.cloudformation.parameters import hides, stand_ins
 from lattice_bridge.deployment.cloudformation.resolver import Resolver
 from lattice_bridge.deployment.cloudformation.sam import definition_files, is_sam, transforms_of, translated
@@ -163,8 +164,7 @@ class _Served:
             self.notes += [(f"an assertion of Rules does not hold: {why}", f"{prefix}{name}") for name, why in rules]
         resources: dict[str, Resource] = {}
         for name, resource in _resources(document["Resources"], resolver).items():
-            known = resource.properties
-            stack = stacks.stack(name, resource.type, lambda known=known: known) if resource.type in STACKS else None
+            stack = stacks.stack(name, resource.type, partial(dict, resource.properties))
             if stack is not None:
                 resources |= stack.resources
                 continue

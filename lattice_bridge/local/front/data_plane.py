@@ -26,8 +26,8 @@ from lattice_bridge.local.front.authorization import NotAuthorized, authorize
 from lattice_bridge.local.front.identities import SESSION_NAME, SESSION_PREFIX, Identity
 from lattice_bridge.local.front.recorder import Recorder, without_credentials
 from lattice_bridge.local.plan.listener_rules import Action, TargetGroup, action_for, choose_target_group
-from lattice_bridge.local.plan.model import SOURCE_VPC, Plan, Service
-from lattice_bridge.local.web.admission import Refused, quoted
+from lattice_bridge.local.plan.model import SOURCE_VPC, Plan, Service, service_for
+from lattice_bridge.local.web.admission import Address, Refused, quoted
 from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed, lattice_signer
 
@@ -105,7 +105,7 @@ class LatticeDataPlane:
             request = _head(scope)
             body = await _body(receive)
             body_read = True
-            service = self._service_for(scope[ADDRESS].host)
+            service = self._service_for(scope[ADDRESS])
             response, fixed = await self._serve(replace(request, body=body), service, answered.id)
             answered = replace(answered, status=response.status, fixed=fixed)
         except Refused as refusal:
@@ -135,16 +135,17 @@ class LatticeDataPlane:
             await asyncio.to_thread(self._recorder.write, event, request, result)
         return _to_response(result, group, request.method), None
 
-    def _service_for(self, host: str) -> Service:
-        """Returns the service with this host name. The only service of a plan has every admitted host name."""
+    def _service_for(self, address: Address) -> Service:
+        """Returns the service with this host name, at the listener with this port."""
         services = self.plan.services
-        for service in services:
-            if host in service.names or len(services) == 1:
-                return service
+        if (found := service_for(services, address.authority.lower())) is not None:
+            return found
+        if not services:
+            raise Refused(404, "Not Found: the template has no service that takes HTTP requests", reason="no_service")
         known = ", ".join(service.names[0] for service in services)
         raise Refused(
             404,
-            f"Not Found: no service has the host name {quoted(host)}; there are {known}. "
+            f"Not Found: no service has the host name {quoted(address.host)}; there are {known}. "
             f"Fix: send one of them, as in curl -H {shlex.quote(f'Host: {services[0].names[0]}')}",
             reason="no_service",
         )

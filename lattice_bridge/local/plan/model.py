@@ -5,7 +5,7 @@ Rule: values only. `reader` makes them from a template, and everything else only
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -81,13 +81,14 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A Lattice service with its listener's rules, in order of priority.
+    """A Lattice service at one of its listeners, with the listener's rules in order of priority.
 
     Attributes:
-        name: for people.
+        name: for people; with the port, if the service has several listeners.
         arn: of the service.
         network_arn: of the service network that its requests come through.
-        names: its host names, in lower case: its custom domain if it has one, its logical id, its name.
+        names: its host names, in lower case: its custom domain if it has one, its logical id, its name. If the service
+            has several listeners, each name occurs with the listener's port, and without one for the first listener.
         rules: the default action last.
         policies: each of them must allow a request. If there is none, no caller is authenticated.
         port: of the listener.
@@ -104,6 +105,27 @@ class Service:
     port: int = 443
     encrypted: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def service_for(services: Sequence[Service], authority: str) -> Service | None:
+    """The service, at one of its listeners, that a request is for; None if there is none.
+
+    If only one service takes requests that name no port, it takes those for every host name.
+
+    Args:
+        services: of a plan.
+        authority: `host[:port]` as in the Host header, in lower case.
+    """
+    host, _, port = authority.partition(":")
+    plain = host.rstrip(".").removesuffix(".localhost")
+    for name in (f"{plain}:{port}", plain):
+        if (found := next((service for service in services if name in service.names), None)) is not None:
+            return found
+    first = [service for service in services if ":" not in service.names[0]]
+    if len(first) != 1:
+        return None
+    with_port = f"{first[0].names[0]}:{port}"
+    return next((service for service in services if with_port in service.names), first[0])
 
 
 @dataclass(frozen=True, slots=True)
