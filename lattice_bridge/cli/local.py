@@ -264,9 +264,9 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
     if as_json:
         show.say_json(asdict(plan), default=_jsonable)
         return
-    from lattice_bridge.cli.local_summary import left_out, tables
+    from lattice_bridge.cli.local_summary import left_out, tables, warnings
 
-    for line in (*tables(plan), *left_out(plan)):
+    for line in (*tables(plan), *warnings(plan), *left_out(plan)):
         show.say(line)
 
 
@@ -276,9 +276,9 @@ def _jsonable(value: object) -> object:
 
 def _print_summary(definition: Definition, stack: Stack, log: LogWriter, faults: Sequence[str]) -> None:
     from lattice_bridge.cli.local_commands import commands
-    from lattice_bridge.cli.local_summary import addresses, left_out_in_short, tables
+    from lattice_bridge.cli.local_summary import addresses, left_out_in_short, tables, warnings
 
-    for line in (*tables(definition.plan), *left_out_in_short(definition.plan)):
+    for line in (*tables(definition.plan), *warnings(definition.plan), *left_out_in_short(definition.plan)):
         log.info(line)
     for line in commands(definition, stack.front_url, stack.lambda_url):
         log.info(line)

@@ -50,7 +50,8 @@ class Definition:
         plan: of the template.
         configurations: of the plan's bridges.
         identities: that may sign, by access key.
-        sources: the template, the identities and the maps that it was read from, whether they exist or not.
+        sources: the template and the files that it includes, the identities and the maps that it was read from,
+            whether they exist or not.
     """
 
     plan: Plan
@@ -93,13 +94,14 @@ def read_definition(
         BadTemplate: the template cannot be served.
         BadIdentities: the file with identities cannot be used.
     """
-    plan = read_plan(read_template(template, parameters, region), event_version=event_version)
+    found = read_template(template, parameters, region)
+    plan = read_plan(found, event_version=event_version)
     configurations = tuple(read_configurations(plan))
     beside = template.resolve().parent / "identities.toml"
     file = identities or (beside if beside.exists() else None)
     signers = stack_identities(file, rule_identities(configurations))
     maps = (file for configuration in configurations for file in configuration.files)
-    return Definition(plan, configurations, signers, (template, file or beside, *dict.fromkeys(maps)))
+    return Definition(plan, configurations, signers, (template, *found.files, file or beside, *dict.fromkeys(maps)))
 
 
 def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Definition]) -> Definition:

@@ -138,6 +138,7 @@ class Plan:
         functions: by name.
         services: with their rules.
         left_out: the parts of the template that the stack does not emulate, one sentence each.
+        warnings: what the stack assumes about the template, one sentence each.
         not_run: functions of the template that this machine cannot run, by name, with the reason.
     """
 
@@ -146,7 +147,12 @@ class Plan:
     functions: Mapping[str, Function]
     services: tuple[Service, ...]
     left_out: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     not_run: Mapping[str, str] = field(default_factory=dict)
+
+
+_MAX_NAMED: Final = 8
+"""Resources that a sentence names."""
 
 
 class LeftOut:
@@ -164,4 +170,6 @@ class LeftOut:
 
     def __iter__(self) -> Iterator[str]:
         for sentence, resources in self._resources.items():
-            yield f"{sentence} ({', '.join(resources)})"
+            more = len(resources) - _MAX_NAMED
+            named = [*resources[:_MAX_NAMED], *([f"and {more} more"] if more > 0 else [])]
+            yield f"{sentence} ({', '.join(named)})"
