@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration, read_configurations
 from lattice_bridge.local.environments.dependencies import BadDependencies
 from lattice_bridge.local.environments.manifest import MANIFESTS
@@ -80,6 +81,7 @@ def read_definition(
     *,
     identities: Path | None = None,
     event_version: EventVersion | None = None,
+    translations: TranslationCache | None = None,
 ) -> Definition:
     """Reads a definition. A map that does not load is part of it: its bridge answers every request with 503.
 
@@ -89,12 +91,13 @@ def read_definition(
         region: of the stack.
         identities: the file with identities; `identities.toml` beside the template, if there is one, if None.
         event_version: replaces every target group's own; None for what the template has.
+        translations: of SAM templates; None to translate each time.
 
     Raises:
         BadTemplate: the template cannot be served.
         BadIdentities: the file with identities cannot be used.
     """
-    found = read_template(template, parameters, region)
+    found = read_template(template, parameters, region, cache=translations)
     plan = read_plan(found, event_version=event_version)
     configurations = tuple(read_configurations(plan))
     beside = template.resolve().parent / "identities.toml"

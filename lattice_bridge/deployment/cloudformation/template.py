@@ -19,7 +19,7 @@ from lattice_bridge.deployment.cloudformation.expansion import Includes, Loops, 
 from lattice_bridge.deployment.cloudformation.nested import Budget, Stack, Stacks, code_from
 from lattice_bridge.deployment.cloudformation.parameters import hides, stand_ins
 from lattice_bridge.deployment.cloudformation.resolver import Resolver
-from lattice_bridge.deployment.cloudformation.sam import definition_files, is_sam, transforms_of, translated
+from lattice_bridge.deployment.cloudformation.sam import Translator, definition_files, is_sam, transforms_of
 from lattice_bridge.deployment.cloudformation.served_sam import generates, translated_to_serve
 from lattice_bridge.deployment.cloudformation.text import (
     MAX_BYTES,
@@ -29,6 +29,7 @@ from lattice_bridge.deployment.cloudformation.text import (
     read_document,
     read_text,
 )
+from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT, as_text
 
 _FOLLOWED: Final = ("AWS::LanguageExtensions", "AWS::Serverless-2016-10-31")
@@ -95,7 +96,12 @@ class Template:
 
 
 def read_template(
-    path: Path, parameters: Mapping[str, str], region: str, *, ids: Mapping[str, str] = MappingProxyType({})
+    path: Path,
+    parameters: Mapping[str, str],
+    region: str,
+    *,
+    ids: Mapping[str, str] = MappingProxyType({}),
+    cache: TranslationCache | None = None,
 ) -> Template:
     """The template in a file, for the local stack, with the nested stacks that are files beside it.
 
@@ -106,11 +112,12 @@ def read_template(
         parameters: values for the template's parameters; the others have their defaults, or stand-ins.
         region: the value of `AWS::Region`.
         ids: ids of deployed resources, by logical id, in place of generated ones.
+        cache: of translations, because importing the translator takes long; None to keep none.
 
     Raises:
         BadTemplate: with the place of the fault, or the translator is needed and not installed.
     """
-    reader = _Served(path.resolve().parent, region, ids)
+    reader = _Served(path.resolve().parent, region, ids, cache)
     stack, resolver = reader.read(path, read_text(path), parameters)
     given = {name: value for name, value in parameters.items() if name.startswith("AWS::")}
     return Template(
@@ -131,7 +138,8 @@ class _Served:
         unresolved, notes, files: as of the template.
     """
 
-    def __init__(self, root: Path, region: str, ids: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, region: str, ids: Mapping[str, str], cache: TranslationCache | None) -> None:
+        self._cache = cache
         self._root, self._region, self._ids = root, region, ids
         self._budget = Budget()
         self.unresolved: list[tuple[str, str]] = []
@@ -150,7 +158,7 @@ class _Served:
             prefix: of the logical ids of its resources.
             depth: the number of templates around it.
         """
-        document, given = self._document(path, text, parameters, prefix)
+        document, given, complete = self._document(path, text, parameters, prefix)
 
         def read_nested(name: str, file: Path, values: Mapping[str, str]) -> Stack:
             return self._nested(file, values, f"{prefix}{name}-", depth + 1)
@@ -158,26 +166,40 @@ class _Served:
         stacks = Stacks(path.parent, self._root, depth, self._budget, read_nested)
         with malformed(str(path)):
             resolver = Resolver(
-                document, given, self._region, deployed=False, ids=self._ids, prefix=prefix, stacks=stacks
+                document,
+                given,
+                self._region,
+                deployed=False,
+                expands=not complete,
+                ids=self._ids,
+                prefix=prefix,
+                stacks=stacks,
             )
             rules = resolver.conditions.failed(document.get("Rules") or {})
             self.notes += [(f"an assertion of Rules does not hold: {why}", f"{prefix}{name}") for name, why in rules]
-        resources: dict[str, Resource] = {}
-        for name, resource in _resources(document["Resources"], resolver).items():
-            stack = stacks.stack(name, resource.type, partial(dict, resource.properties))
-            if stack is not None:
-                resources |= stack.resources
-                continue
-            properties = code_from(path.resolve().parent, self._root, resource.type, resource.properties)
-            resources[f"{prefix}{name}"] = replace(resource, id=f"{prefix}{name}", properties=properties)
+        resources = self._with_nested(path, _resources(document["Resources"], resolver), stacks, prefix)
         self.notes += [(reason, f"{prefix}{name}") for reason, name in stacks.unread]
         self.unresolved += [(what, f"{prefix}{place}") for what, place in resolver.unresolved]
         return Stack(resources, _outputs(document, resolver)), resolver
 
+    def _with_nested(
+        self, path: Path, resources: Mapping[str, Resource], stacks: Stacks, prefix: str
+    ) -> dict[str, Resource]:
+        """The resources of a template, with those of its nested stacks in place of the stacks."""
+        found: dict[str, Resource] = {}
+        for name, resource in resources.items():
+            stack = stacks.stack(name, resource.type, partial(dict, resource.properties))
+            if stack is not None:
+                found |= stack.resources
+                continue
+            properties = code_from(path.resolve().parent, self._root, resource.type, resource.properties)
+            found[f"{prefix}{name}"] = replace(resource, id=f"{prefix}{name}", properties=properties)
+        return found
+
     def _document(
         self, path: Path, text: str, parameters: Mapping[str, str], prefix: str
-    ) -> tuple[dict[str, Any], Mapping[str, str]]:
-        """A template, expanded and translated, and the values of its parameters."""
+    ) -> tuple[dict[str, Any], Mapping[str, str], bool]:
+        """A template, expanded and translated, the values of its parameters, and whether all of it was translated."""
         repeated: RepeatedKeys = []
         document = read_document(text, str(path), repeated)
         notes = [
@@ -190,12 +212,14 @@ class _Served:
             self.files += definition_files(document, path.parent)
         given = {**made, **parameters}
         left = _expand(document, path, given, self._region, deployed=False, files=self.files)
+        refused: list[tuple[str, str]] = []
         if generates(document):
-            document, refused = translated_to_serve(document, path.parent, str(path), given, self._region)
-            notes += refused
+            translator = Translator(path.parent, str(path), given, self._region, self._cache)
+            document, refused = translated_to_serve(document, translator)
+        notes += refused
         self.notes += [(sentence, f"{prefix}{place}") for sentence, place in notes]
         self.unresolved += [(what, f"{prefix}{place}") for what, place in left]
-        return document, given
+        return document, given, not (refused or left)
 
     def _nested(self, path: Path, parameters: Mapping[str, str], prefix: str, depth: int) -> Stack:
         try:
@@ -239,7 +263,7 @@ def read_translated(
     left += _expand(document, path, parameters, region, deployed=deployed, files=[])
     expands = bool(left)
     if is_sam(document):
-        document, unread = translated(document, path.parent, str(path), parameters, region)
+        document, unread = Translator(path.parent, str(path), parameters, region).translate(document)
         left += unread
     template = resolve(document, path, parameters, region, deployed=deployed, expands=expands)
     return replace(template, unresolved=(*left, *template.unresolved))

@@ -80,7 +80,6 @@ class Placeholders:
         prefix: of the names of a nested stack's resources.
 
     Attributes:
-        prefix: as given.
         pseudo: the pseudo parameters with their values.
         undecided: markers for the pseudo parameters that were not given, so that a placeholder decides no condition.
 
@@ -99,7 +98,7 @@ class Placeholders:
     ) -> None:
         self._deployed = deployed
         self._ids = ids
-        self.prefix = prefix
+        self._prefix = prefix
         self.region = given.get("AWS::Region", region)
         self._partition = next((name for start, name in _PARTITIONS if self.region.startswith(start)), "aws")
         self.account = given.get("AWS::AccountId", ACCOUNT)
@@ -128,7 +127,7 @@ class Placeholders:
 
     def function_name(self, name: str) -> str:
         """The name of a function without FunctionName."""
-        return f"{self._stack}-{name}-{GENERATED}" if self._deployed else f"{self.prefix}{name}"
+        return f"{self._stack}-{name}-{GENERATED}" if self._deployed else f"{self._prefix}{name}"
 
     def function_arn(self, function: str) -> str:
         return f"arn:{self._partition}:lambda:{self._here}:function:{function}"
@@ -149,7 +148,7 @@ class Placeholders:
             shape: of its type.
             own_name: the value of the property that names it; None if it has none.
         """
-        own_id = f"{self.prefix}{name}"
+        own_id = f"{self._prefix}{name}"
         generated = bucket_name(own_id) if shape.name == "BucketName" else own_id
         own = generated if own_name is None else as_text(own_name)
         return identifiers(shape, own_id, own, self._scope, self._ids.get(own_id))
