@@ -275,6 +275,15 @@ def test_yaml_fault_is_one_line(tmp_path: Path) -> None:
     assert "<unicode string>" not in str(caught.value)
 
 
+def test_lists_are_added_to_those_of_globals(tmp_path: Path) -> None:
+    """As the SAM specification describes."""
+    text = """
+Globals: {Function: {Layers: [common]}}
+Resources: {R: {Type: "AWS::Serverless::Function", Properties: {Layers: [own]}}}
+"""
+    assert properties(tmp_path, text) == {"Layers": ["common", "own"]}
+
+
 def test_map_with_a_key_like_a_reference_is_merged(tmp_path: Path) -> None:
     text = """
 Globals: {Function: {Environment: {Variables: {A: one}}}}
