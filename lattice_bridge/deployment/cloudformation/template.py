@@ -187,13 +187,16 @@ class _Served:
     ) -> dict[str, Resource]:
         """The resources of a template, with those of its nested stacks in place of the stacks."""
         found: dict[str, Resource] = {}
-        for name, resource in resources.items():
+        for name, written in resources.items():
+            resource = written
             stack = stacks.stack(name, resource.type, partial(dict, resource.properties))
             if stack is not None:
                 found |= stack.resources
                 continue
-            properties = code_from(path.resolve().parent, self._root, resource.type, resource.properties)
-            found[f"{prefix}{name}"] = replace(resource, id=f"{prefix}{name}", properties=properties)
+            if prefix:
+                properties = code_from(path.resolve().parent, self._root, resource.type, resource.properties)
+                resource = replace(resource, id=f"{prefix}{name}", properties=properties)
+            found[f"{prefix}{name}"] = resource
         return found
 
     def _document(
@@ -213,7 +216,9 @@ class _Served:
         given = {**made, **parameters}
         left = _expand(document, path, given, self._region, deployed=False, files=self.files)
         refused: list[tuple[str, str]] = []
-        if generates(document):
+        with malformed(str(path)):
+            needs_translation = generates(document)
+        if needs_translation:
             translator = Translator(path.parent, str(path), given, self._region, self._cache)
             document, refused = translated_to_serve(document, translator)
         notes += refused

@@ -214,6 +214,10 @@ Resources:
         (HEAD + "!Sub [a, b]", {}, "R"),
         ("Resources: {R: {Type: T, Properties: text}}", {}, "resource R: malformed"),
         ("Parameters: {P: text}\nResources: {}", {}, "malformed"),
+        ("Globals: x\nResources: {R: {Type: 'AWS::Serverless::Function'}}", {}, "malformed"),
+        ("Resources: {R: {Type: 'AWS::Serverless::Function', Properties: [x]}}", {}, "malformed"),
+        ("Resources: {R: {Type: 'AWS::CloudFormation::Stack', Properties: [x]}}", {}, "malformed"),
+        ("Resources: {R: {Type: 'AWS::Serverless::Api', Properties: x}}", {}, "malformed"),
         (
             "Resources: {R: &a {Type: T, Properties: {X: *a}}}",
             {},
