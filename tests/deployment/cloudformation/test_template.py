@@ -232,7 +232,7 @@ Resources:
         (
             "Parameters: {P: {Type: String, AllowedPattern: 'x{9}'}}\nResources: {}",
             {},
-            "parameter P: no value and no default. Fix: --parameter P=…",
+            "parameter P: no value and no default. Fix: --parameter P=…, which has to match x{9}",
         ),
         (HEAD + "!Cidr [10.0.0.0/16, 257, 8]", {}, "R.X: Fn::Cidr is malformed: 257 subnets, and it makes 1 to 256"),
         (HEAD + "!Cidr [10.0.0.0/16, 2, 17]", {}, "R.X: Fn::Cidr is malformed"),
