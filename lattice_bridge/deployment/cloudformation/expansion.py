@@ -38,7 +38,7 @@ class Includes:
         folder: contains the template, and the files.
 
     Attributes:
-        unread: files that are not read.
+        unread: local files that are not read.
         files: that are read.
     """
 
@@ -71,8 +71,7 @@ class Includes:
     def _read(self, call: Mapping[str, Any], place: str) -> dict[str, Any] | None:
         location = (call.get("Parameters") or {}).get("Location")
         if not isinstance(location, str) or location.startswith("s3://"):
-            self.unread.append((f"{INCLUDE} of a file that is not local", place))
-            return None
+            return None  # the call stays, and is reported where its value is needed
         if len(self.files) >= _MAX_FILES:
             self.unread.append((f"{INCLUDE}: more than {_MAX_FILES} files", place))
             return None

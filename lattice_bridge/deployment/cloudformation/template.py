@@ -270,8 +270,7 @@ def read_translated(
         NotTranslated: the translator refuses it.
     """
     document = read_document(read_text(path) if text is None else text, str(path))
-    left = [(name, "Transform") for name in transforms_of(document) if name not in _FOLLOWED]
-    left += _expand(document, path, parameters, region, deployed=deployed, files=[])
+    left = _expand(document, path, parameters, region, deployed=deployed, files=[])
     expands = bool(left)
     if is_sam(document):
         document, unread = Translator(path.parent, str(path), parameters, region).translate(document)
@@ -297,7 +296,7 @@ def _expand(
         includes = Includes(path.parent)
         includes.expand(document)
         files += includes.files
-        left = [*includes.unread]
+        left = [(name, "Transform") for name in transforms_of(document) if name not in _FOLLOWED] + includes.unread
         if has_loops(document):
             resolver = Resolver({**document, "Resources": {}}, parameters, region, deployed=deployed)
             loops = Loops(resolver.resolve, resolver.count)

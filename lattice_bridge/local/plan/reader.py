@@ -44,6 +44,8 @@ _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
 
 _MAX_NAMED: Final = 3
 """Functions or resources that an error names."""
+_MAX_CHARACTERS: Final = 200
+"""Of a function's reason in an error: the reason may quote a path of the template."""
 
 
 def read_plan(template: Template, *, event_version: EventVersion | None = None) -> Plan:
@@ -87,7 +89,7 @@ def _nothing(not_run: Mapping[str, str], template: Template) -> str:
         return f"the template has nothing to serve: conditions leave out {names}. Fix: change them with --parameter"
     if not not_run:
         return "the template has nothing to serve. Fix: add an AWS::Serverless::Function with CodeUri"
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(not_run.items())[:_MAX_NAMED])
+    reasons = "; ".join(f"{name}: {reason}"[:_MAX_CHARACTERS] for name, reason in sorted(not_run.items())[:_MAX_NAMED])
     more = f"; and {len(not_run) - _MAX_NAMED} more" if len(not_run) > _MAX_NAMED else ""
     return f"no function of the template can run here ({reasons}{more}). Fix: give one of them local code"
 

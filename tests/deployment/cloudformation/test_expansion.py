@@ -149,4 +149,13 @@ def test_file_outside_of_the_folder_is_not_included(tmp_path: Path, location: st
     (folder / "template.yaml").write_text(f"Resources: {{R: {{Type: T, Properties: {{Body: {include(location)}}}}}}}")
     found = read_template(folder / "template.yaml", {}, "us-east-1")
     assert "s3cret" not in str(found)
-    assert any(what.startswith("AWS::Include") for what, _ in found.unresolved)
+    assert any(what.startswith(("AWS::Include", "Fn::Transform")) for what, _ in found.unresolved)
+
+
+def test_macro_of_the_whole_template_is_named(tmp_path: Path) -> None:
+    """A reference may be to a resource that it adds."""
+    path = tmp_path / "template.yaml"
+    path.write_text("Transform: [Ours]\nResources: {R: {Type: T, Properties: {X: !Ref Added}}}")
+    found = read_template(path, {}, "us-east-1")
+    assert found.unresolved == (("Ours", "Transform"),)
+    assert found.resources["R"].properties == {"X": "{Added is not resolved locally}"}
