@@ -26,6 +26,7 @@ from lattice_bridge.cli.group import SafeGroup
 from lattice_bridge.cli.local_problems import not_run, problems, shared_tenants
 from lattice_bridge.config.words import quoted
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
 from lattice_bridge.local.definition import Definition, read_definition, reread
 from lattice_bridge.local.environments.code_zip import BadArchive
 from lattice_bridge.local.environments.dependencies import BadDependencies, choose, provide
@@ -155,7 +156,8 @@ def local(
         raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     given, version, urls = _pairs(parameters, "--parameter"), VERSIONS[event_version], _urls(functions)
-    read = partial(read_definition, template, given, region, identities=identities, event_version=version, urls=urls)
+    read = partial(read_definition, template, given, region, translations=_translations())
+    read = partial(read, identities=identities, event_version=version, urls=urls)
     notes: list[str] = []
     definition = _first(read, notes.append, reload=options["reload"])
     faults = problems(definition.plan, definition.configurations)
@@ -305,13 +307,17 @@ def _log_faults(plan: Plan, log: LogWriter, faults: Sequence[str]) -> None:
         log.error(line)
 
 
+def _translations() -> TranslationCache:
+    return TranslationCache(cache_folder(os.environ).with_name("translations"))
+
+
 def _print_plan(plan: Plan, notes: Sequence[str], *, as_json: bool) -> None:
     if as_json:
         show.say_json(asdict(plan), default=_jsonable)
         return
-    from lattice_bridge.cli.local_summary import left_out, tables
+    from lattice_bridge.cli.local_summary import left_out, tables, warnings
 
-    for line in (*tables(plan), *notes, *shared_tenants(plan), *left_out(plan)):
+    for line in (*tables(plan), *notes, *shared_tenants(plan), *warnings(plan), *left_out(plan)):
         show.say(line)
 
 
@@ -321,9 +327,9 @@ def _jsonable(value: object) -> object:
 
 def _print_summary(definition: Definition, stack: Stack, log: LogWriter, faults: Sequence[str]) -> None:
     from lattice_bridge.cli.local_commands import commands
-    from lattice_bridge.cli.local_summary import addresses, left_out_in_short, tables
+    from lattice_bridge.cli.local_summary import addresses, left_out_in_short, tables, warnings
 
-    for line in (*tables(definition.plan), *left_out_in_short(definition.plan)):
+    for line in (*tables(definition.plan), *warnings(definition.plan), *left_out_in_short(definition.plan)):
         log.info(line)
     for line in commands(definition, stack.front_url, stack.lambda_url):
         log.info(line)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from lattice_bridge.config.words import shown, suggestion
 from lattice_bridge.deployment.cloudformation.template import Template, read_template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
 from lattice_bridge.deployment.cloudformation.values import FUNCTIONS
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration, read_configurations
 from lattice_bridge.local.environments.dependencies import BadDependencies
@@ -58,7 +59,8 @@ class Definition:
         plan: of the template.
         configurations: of the plan's bridges.
         identities: that may sign, by access key.
-        sources: the template, local.toml, the identities and the maps that it was read from, whether they exist or not.
+        sources: the template and the files that it includes, local.toml, the identities and the maps that it was read
+            from, whether they exist or not.
     """
 
     plan: Plan
@@ -93,6 +95,7 @@ def read_definition(
     identities: Path | None = None,
     event_version: EventVersion | None = None,
     urls: Mapping[str, str] = MappingProxyType({}),
+    translations: TranslationCache | None = None,
 ) -> Definition:
     """Reads a definition. A map that does not load is part of it: its bridge answers every request with 503.
 
@@ -103,6 +106,7 @@ def read_definition(
         identities: the file with identities; `identities.toml` beside the template, if there is one, if None.
         event_version: replaces every target group's own; None for what the template has.
         urls: of functions that run elsewhere, by name or logical id; before those of local.toml.
+        translations: of SAM templates; None to translate each time.
 
     Raises:
         BadTemplate: the template cannot be served.
@@ -111,7 +115,7 @@ def read_definition(
     """
     local_path = template.resolve().parent / LOCAL_FILE
     local = read_local_file(local_path)
-    resolved = read_template(template, parameters, region)
+    resolved = read_template(template, parameters, region, ids=local.ids, cache=translations)
     runners = Runners(local.runtimes, _urls(resolved, local, urls))
     plan = read_plan(resolved, event_version=event_version, runners=runners)
     configurations = tuple(read_configurations(plan))
@@ -119,7 +123,8 @@ def read_definition(
     file = identities or (beside if beside.exists() else None)
     signers = stack_identities(file, rule_identities(configurations))
     maps = (file for configuration in configurations for file in configuration.files)
-    return Definition(plan, configurations, signers, (template, local_path, file or beside, *dict.fromkeys(maps)))
+    sources = (template, *resolved.files, local_path, file or beside, *dict.fromkeys(maps))
+    return Definition(plan, configurations, signers, sources)
 
 
 def _urls(template: Template, local: LocalFile, given: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A stack's definition: the files that it is read from, with local.toml among them."""
+"""A stack's definition: the files that it is read from, with local.toml and what a template includes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,18 @@ from lattice_bridge.local.plan.sam_build import OUTPUT
 from tests.support.stack import ONE_FUNCTION
 
 URL = "http://127.0.0.1:9002"
+INCLUDING = """
+Resources:
+  Fn:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: a.b
+      Runtime: python3.13
+      Environment: {Variables: {Fn::Transform: {Name: AWS::Include, Parameters: {Location: variables.yaml}}}}
+  Machine: {Type: "AWS::StepFunctions::StateMachine"}
+  Nested: {Type: "AWS::CloudFormation::Stack", Properties: {TemplateURL: nested.yaml}}
+  Api: {Type: "AWS::Serverless::Api", Properties: {StageName: prod, DefinitionUri: api.yaml}}
+"""
 
 
 @pytest.fixture
@@ -63,3 +75,15 @@ def test_new_output_of_sam_build_is_followed_if_the_function_needs_it(template: 
     found = read_definition(template, {}, "us-east-1")
     found = replace(found, plan=choose(found.plan, print, reload=True))
     assert template.parent / OUTPUT / "template.yaml" in found.files
+
+
+def test_files_that_a_template_reads_are_sources(tmp_path: Path) -> None:
+    """`--reload` follows them."""
+    (tmp_path / "template.yaml").write_text(INCLUDING)
+    (tmp_path / "variables.yaml").write_text("A: included")
+    (tmp_path / "nested.yaml").write_text("Resources: {}")
+    (tmp_path / "api.yaml").write_text("openapi: 3.0.1\npaths: {}")
+    found = read_definition(tmp_path / "template.yaml", {}, "us-east-1")
+    assert found.plan.functions["Fn"].environment == {"A": "included"}
+    names = {"template.yaml", "variables.yaml", "nested.yaml", "api.yaml", "local.toml", "identities.toml"}
+    assert {path.name for path in found.sources} == names

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from lattice_bridge.config.words import nearest
+from lattice_bridge.deployment.cloudformation.functions import COMPUTED
+from lattice_bridge.deployment.cloudformation.identifiers import Identifiers, shape_of
+from lattice_bridge.deployment.cloudformation.nested import OUTPUTS, STACKS, Stacks
+from lattice_bridge.deployment.cloudformation.parameters import parameter_values
+from lattice_bridge.deployment.cloudformation.sam import with_globals
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.values import (
     FUNCTIONS,
-    REFS_ARE_ARNS,
     Placeholders,
     as_text,
     marker,
-    parameter_values,
     split,
     unresolved,
     without_dynamic,
@@ -39,7 +43,6 @@ _MAX_CHARACTERS: Final = 64_000_000
 name is resolved at each reference."""
 
 _SUB: Final = re.compile(r"\$\{(!?)([A-Za-z0-9_.:]+)\}")
-_NAME_OF: Final[Mapping[str, str]] = {"AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName"}
 
 
 class Resolver:
@@ -51,6 +54,9 @@ class Resolver:
         region: the value of `AWS::Region`, unless `parameters` has another.
         deployed: what only a deployment knows is unresolved; otherwise a placeholder replaces it.
         expands: AWS adds resources when it deploys, so a reference to an unknown resource may be to one of them.
+        ids: ids of deployed resources, by logical id, in place of generated ones.
+        prefix: of the names of a nested stack's resources.
+        stacks: the nested stacks of the template; None if they are not read.
 
     Attributes:
         placeholders: for the names that a deployment would give.
@@ -69,8 +75,12 @@ class Resolver:
         *,
         deployed: bool,
         expands: bool = False,
+        ids: Mapping[str, str] = MappingProxyType({}),
+        prefix: str = "",
+        stacks: Stacks | None = None,
     ) -> None:
         self._document = document
+        self._stacks = stacks
         self._deployed = deployed
         self._expands = expands
         self._resources: Mapping[str, Any] = document["Resources"]
@@ -80,7 +90,7 @@ class Resolver:
             document.get("Conditions") or {}, self._decided, lambda what, place: self.unresolved.append((what, place))
         )
         pseudo = {name: value for name, value in parameters.items() if name.startswith("AWS::")}
-        self.placeholders = Placeholders(region, pseudo, deployed=deployed)
+        self.placeholders = Placeholders(region, pseudo, deployed=deployed, ids=ids, prefix=prefix)
         own = {name: value for name, value in parameters.items() if name not in self.placeholders.pseudo}
         self._values = {
             **self.placeholders.pseudo,
@@ -94,11 +104,11 @@ class Resolver:
         Raises:
             BadTemplate: a function in it is malformed, or refers to something that does not exist.
         """
-        self._count(values=1, characters=len(value) if isinstance(value, str) else 0)
+        self.count(1, len(value) if isinstance(value, str) else 0)
         if isinstance(value, list):
             return [item for entry in value if (item := self.resolve(entry, place)) is not ABSENT]
-        if isinstance(value, str) and self._deployed:
-            return without_dynamic(value)
+        if isinstance(value, str):
+            return self._without_dynamic(value, place)
         if not isinstance(value, dict):
             return value
         if len(value) == 1:
@@ -108,7 +118,7 @@ class Resolver:
         resolved = {key: self.resolve(entry, f"{place}.{key}") for key, entry in value.items()}
         return {key: entry for key, entry in resolved.items() if entry is not ABSENT}
 
-    def _count(self, *, values: int = 0, characters: int = 0) -> None:
+    def count(self, values: int, characters: int = 0) -> None:
         """Counts each value and text before it is made, so that a small template cannot fill the memory.
 
         Raises:
@@ -122,6 +132,13 @@ class Resolver:
                 f"{_MAX_CHARACTERS:,} characters. Fix: nest fewer functions, and refer to fewer names "
                 "that contain other names"
             )
+
+    def _without_dynamic(self, text: str, place: str) -> str:
+        """A text with a marker for each `{{resolve:…}}`, which AWS fills in."""
+        found = without_dynamic(text)
+        if found != text and not self._deployed:
+            self.unresolved.append(("{{resolve:…}}", place))
+        return found
 
     def _decided(self, value: Any, place: str) -> Any:
         """The value of an expression, with markers for placeholders: a placeholder must not decide a condition."""
@@ -142,14 +159,22 @@ class Resolver:
             "Fn::Select": self._select,
             "Fn::FindInMap": self._find_in_map,
             "Fn::Split": self._split,
+            "Fn::GetAZs": self._zones,
         }
-        if name not in functions:
-            self.unresolved.append((name, place))
-            return marker(f"{name} {argument}" if isinstance(argument, str) else f"{name} at {place}")
         try:
-            return functions[name](argument, place)
+            if name in functions:
+                return functions[name](argument, place)
+            if name in COMPUTED and not unresolved(known := self.resolve(argument, place)):
+                computed = COMPUTED[name](known)
+                self.count(1, len(computed) if isinstance(computed, str) else 0)
+                return computed
         except (LookupError, TypeError, ValueError) as error:
             raise BadTemplate(f"{place}: {name} is malformed: {error}") from error
+        return self._not_computed(name, argument, place)
+
+    def _not_computed(self, name: str, argument: Any, place: str) -> str:
+        self.unresolved.append((name, place))
+        return marker(f"{name} {argument}" if isinstance(argument, str) else f"{name} at {place}")
 
     # ---- references
 
@@ -168,11 +193,11 @@ class Resolver:
             return self._function_name(owner)
         if kind in ("AWS::Lambda::Alias", "AWS::Lambda::Version"):
             return self._qualified(owner, place)
-        if kind.startswith("AWS::VpcLattice::") or kind == "AWS::IAM::ManagedPolicy":
-            return self.arn(owner)
-        if not self._deployed or kind.startswith("AWS::IAM::"):
-            return self._own_name(owner)
-        return self.arn(owner) if kind in REFS_ARE_ARNS else marker(owner)
+        if kind == "AWS::Lambda::Url" and not self._deployed:
+            return self._required(owner, "TargetFunctionArn", place)
+        if not self._deployed or kind.startswith("AWS::IAM::") or shape_of(kind).ref_is_arn:
+            return self.identifiers(owner).ref
+        return marker(owner)
 
     def _get_att(self, argument: Any, place: str) -> str:
         parts = argument.split(".", 1) if isinstance(argument, str) else argument
@@ -185,14 +210,19 @@ class Resolver:
         kind = self._kind(owner)
         if attribute == "Arn" and not (self._deployed and _is_custom(kind)):
             return self.arn(owner)
-        if attribute == "Id" and (kind.startswith("AWS::VpcLattice::") or not self._deployed):
-            return self.arn(owner).rpartition("/")[2]
         if (kind, attribute) in (("AWS::Lambda::Alias", "AliasArn"), ("AWS::Lambda::Version", "FunctionArn")):
             return self._qualified(owner, place)
         if (kind, attribute) == ("AWS::Lambda::Version", "Version"):
             return self.placeholders.version(owner)
-        if (kind, attribute) == ("AWS::IAM::ManagedPolicy", "PolicyArn"):
-            return self.arn(owner)
+        if self._stacks is not None and kind in STACKS and attribute.startswith(OUTPUTS):
+            return as_text(
+                self._stacks.output(owner, kind, lambda: self.resolve(self.properties(owner), owner), attribute)
+            )
+        made = self.identifiers(owner)
+        found = made.attributes.get(attribute)
+        compared = found == made.arn or (kind.startswith("AWS::VpcLattice::") and attribute == "Id")
+        if found is not None and (compared or not self._deployed):  # a check only compares ARNs and Lattice's ids
+            return found
         return self.placeholders.attribute(owner, attribute)
 
     def _suggestion(self, name: str, known: list[str]) -> str:
@@ -221,27 +251,28 @@ class Resolver:
         kind = self._kind(name)
         if kind in FUNCTIONS:
             return self.placeholders.function_arn(self._function_name(name))
-        return self.placeholders.arn(name, kind, self._own_name(name))
+        return self.identifiers(name).arn
+
+    def identifiers(self, name: str) -> Identifiers:
+        """The identifiers of a resource that is not a function."""
+        written = self.properties(name)
+        shape = shape_of(self._kind(name), written.get("ProtocolType"))
+        own = self.resolve(written.get(shape.name), name) if shape.name else None
+        return self.placeholders.identifiers(name, shape, None if own is ABSENT else own)
 
     def _function_name(self, name: str) -> str:
         given = self.resolve(self.properties(name).get("FunctionName"), name)
         return self.placeholders.function_name(name) if given is None or given is ABSENT else as_text(given)
 
-    def _own_name(self, name: str) -> str:
-        given = self.resolve(self.properties(name).get(_NAME_OF.get(self._kind(name), "")), name)
-        return name if given is None or given is ABSENT else as_text(given)
-
     def _kind(self, name: str) -> str:
         return str(self._resources[name].get("Type", ""))
 
     def properties(self, name: str) -> dict[str, Any]:
-        """A resource's properties as written. SAM: a function's own over `Globals.Function`; maps are merged."""
-        own = self._resources[name].get("Properties") or {}
-        if self._kind(name) != "AWS::Serverless::Function":
-            return dict(own)
-        common = (self._document.get("Globals") or {}).get("Function") or {}
-        self._count(values=sum(len(value) for value in common.values() if isinstance(value, dict)))
-        return _merge(common, own)
+        """A resource's properties as written, with SAM's Globals."""
+        if self._kind(name) == "AWS::Serverless::Function":
+            common = (self._document.get("Globals") or {}).get("Function") or {}
+            self.count(sum(len(value) for value in common.values() if isinstance(value, dict)))
+        return with_globals(self._document, name)
 
     # ---- texts, lists, maps
 
@@ -259,24 +290,22 @@ class Resolver:
             else:
                 found = self._get_att(name, place) if attribute else self._ref(name, place)
             text = as_text(found)
-            self._count(values=1, characters=len(text))
+            self.count(1, len(text))
             return text
 
-        found = _SUB.sub(replace, as_text(text))
-        return without_dynamic(found) if self._deployed else found
+        return self._without_dynamic(_SUB.sub(replace, as_text(text)), place)
 
     def _join(self, argument: Any, place: str) -> str:
         separator, parts = argument
         found = self.resolve(parts, place)
         texts = list(map(as_text, found)) if isinstance(found, list) else [as_text(found)]
         between = as_text(separator)
-        self._count(characters=sum(map(len, texts)) + len(between) * len(texts))
-        text = between.join(texts)
-        return without_dynamic(text) if self._deployed else text
+        self.count(0, sum(map(len, texts)) + len(between) * len(texts))
+        return self._without_dynamic(between.join(texts), place)
 
     def _split(self, argument: Any, place: str) -> Any:
         separator, text = (as_text(self.resolve(part, place)) for part in argument)
-        self._count(values=text.count(separator) if separator else 0)
+        self.count(text.count(separator) if separator else 0)
         parts = split(text, separator)
         return text if unresolved(text) and len(parts) == 1 else parts
 
@@ -284,15 +313,24 @@ class Resolver:
         index, found = (self.resolve(part, place) for part in argument)
         if unresolved(index) or (unresolved(found) and not (isinstance(found, list) and int(index) < len(found))):
             return marker(f"Fn::Select at {place}")
+        fits = isinstance(found, list) and 0 <= int(index) < len(found)
+        if not fits and not self._deployed and not isinstance(argument[1], list):  # only a placeholder is too short
+            return self._not_computed("Fn::Select", argument, place)
         if not isinstance(found, list):
             raise TypeError("the second part is not a list")
         return found[int(index)]
 
+    def _zones(self, argument: Any, place: str) -> Any:
+        if self._deployed:
+            return self._not_computed("Fn::GetAZs", argument, place)
+        region = as_text(self.resolve(argument, place) or self.placeholders.region)
+        return [f"{region}{letter}" for letter in "abc"]
+
     def _find_in_map(self, argument: Any, place: str) -> Any:
         mapping, first, second = (self.resolve(part, place) for part in argument[:3])
-        entry = (self._document.get("Mappings") or {}).get(mapping, {}).get(first) or {}
-        if second in entry:
-            return self.resolve(entry[second], place)
+        entry = _entry(_entry(_entry(self._document, "Mappings"), mapping), first)
+        if (value := _entry(entry, second)) is not None:
+            return self.resolve(value, place)
         default = argument[3] if len(argument) == 4 else {}
         if "DefaultValue" in default:
             return self.resolve(default["DefaultValue"], place)
@@ -306,26 +344,16 @@ class Resolver:
         return self.resolve(yes if self.conditions.holds(condition) else no, place)
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        under = merged.get(key)
-        merged[key] = (
-            _merge(under, value)
-            if isinstance(under, dict) and isinstance(value, dict) and not _is_call(value)
-            else value
-        )
-    return merged
+def _entry(mapping: Any, key: object) -> Any:
+    """An entry of a map whose keys are texts for CloudFormation, and may be numbers for YAML."""
+    if not isinstance(mapping, dict):
+        return None
+    return mapping.get(key, next((value for name, value in mapping.items() if as_text(name) == as_text(key)), None))
 
 
 def _is_custom(kind: str) -> bool:
     """Whether a type is custom, so that its author defines its attributes."""
     return not kind.startswith("AWS::") or kind == "AWS::CloudFormation::CustomResource"
-
-
-def _is_call(value: Mapping[str, Any]) -> bool:
-    key = str(next(iter(value), ""))
-    return len(value) == 1 and (key == "Ref" or key.startswith("Fn::"))
 
 
 # ---- conditions ------------------------------------------------------------------------------------------------------

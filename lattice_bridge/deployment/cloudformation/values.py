@@ -1,4 +1,4 @@
-"""A template's values: scalars, parameters, and placeholders for what only a deployed stack knows.
+"""A template's values: scalars, and placeholders for what only a deployed stack knows.
 
 Rule: an unresolved value stays visible in every text that contains it, as a marker. A marker has neither `:` nor `/`,
 so that a partly known name can still be taken out of an ARN.
@@ -6,13 +6,12 @@ so that a partly known name can still be taken out of an ARN.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import re
-import warnings
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
+from lattice_bridge.deployment.cloudformation.identifiers import Identifiers, Shape, bucket_name, identifiers
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 
 # ---- scalars and markers ---------------------------------------------------------------------------------------------
@@ -57,89 +56,6 @@ def without_dynamic(text: str) -> str:
     return _DYNAMIC.sub(lambda match: marker(match[1]), text)
 
 
-# ---- parameters -----------------------------------------------------------------------------------------------------
-
-_LISTS: Final = ("CommaDelimitedList", "List<")
-_MAX_CHARACTERS: Final = 4096
-"""Of a parameter's value, as in CloudFormation."""
-_MAX_STEPS: Final = 10**8
-"""Of the search that an AllowedPattern may need."""
-_IN_SSM: Final = "AWS::SSM::Parameter::Value"
-
-
-def parameter_values(declared: Mapping[str, Any], given: Mapping[str, str], *, deployed: bool) -> dict[str, Any]:
-    """The value of each parameter: a text, or a list of texts.
-
-    Args:
-        declared: the section Parameters.
-        given: values; the other parameters have their defaults.
-        deployed: values in SSM are unresolved. Otherwise the parameter's own text replaces them.
-
-    Raises:
-        BadTemplate: a parameter has no value, or one that is not allowed; or `given` names an unknown one.
-    """
-    unknown = sorted(set(given) - set(declared))
-    if unknown:
-        raise BadTemplate(f"no parameter {unknown[0]} in the template; it has {', '.join(declared) or 'none'}")
-    return {name: _value(name, declaration, given, deployed=deployed) for name, declaration in declared.items()}
-
-
-def _fault(text: str, declaration: Mapping[str, Any]) -> str | None:
-    """The reason why CloudFormation refuses a value, or an item of a list; None if it accepts it."""
-    allowed = [as_text(option) for option in declaration.get("AllowedValues") or []]
-    if allowed and text not in allowed:
-        return f"is not one of {', '.join(allowed)}"
-    if str(declaration.get("Type")) in ("Number", "List<Number>"):
-        try:
-            number = float(text)
-        except ValueError:
-            return "is not a number"
-        least, most = declaration.get("MinValue", "-inf"), declaration.get("MaxValue", "inf")
-        if not float(least) <= number <= float(most):
-            return f"is not between {least} and {most}"
-    if not int(declaration.get("MinLength", 0)) <= len(text) <= int(declaration.get("MaxLength", len(text))):
-        least, most = declaration.get("MinLength", 0), declaration.get("MaxLength", "any number")
-        return f"has {len(text)} character{'' if len(text) == 1 else 's'}, and may have {least} to {most}"
-    pattern = declaration.get("AllowedPattern")
-    with contextlib.suppress(re.error, FutureWarning), warnings.catch_warnings():
-        warnings.simplefilter("error", FutureWarning)  # for Java's syntax that Python reads differently
-        if pattern is not None and _is_quick(str(pattern), text) and not re.fullmatch(str(pattern), text):
-            return f"does not match {pattern}"
-    return None
-
-
-def _is_quick(pattern: str, text: str) -> bool:
-    """Whether a pattern can be tried. Python may need years for `(a+)+b`, so AWS alone tries such a pattern.
-
-    Each repetition may match any number of the text's characters, and each choice doubles the number of attempts.
-    """
-    loops = len(re.findall(r"[*+]|\{[0-9]*,[0-9]*\}", pattern))
-    choices = len(re.findall(r"[?|]", pattern))
-    nested = re.search(r"\)[*+{]", pattern) is not None
-    return not nested and (len(text) + 1) ** min(loops, 30) * 2 ** min(choices, 30) <= _MAX_STEPS
-
-
-def _value(name: str, declaration: Mapping[str, Any], given: Mapping[str, str], *, deployed: bool) -> Any:
-    value = given.get(name, declaration.get("Default"))
-    if value is None:
-        raise BadTemplate(f"parameter {name}: no value and no default. Fix: --parameter {name}=…")
-    kind = str(declaration.get("Type"))
-    is_list = any(one in kind for one in _LISTS)
-    if (length := len(as_text(value))) > _MAX_CHARACTERS:
-        raise BadTemplate(f"parameter {name}: has {length:,} characters. Fix: give {_MAX_CHARACTERS:,} at most")
-    parts = [part.strip() for part in as_text(value).split(",")] if is_list else [as_text(value)]
-    for part in parts:
-        if (fault := _fault(part, declaration)) is not None:
-            raise BadTemplate(f"parameter {name}: {part!r} {fault}")
-    if deployed and kind.startswith(_IN_SSM):
-        return marker(f"SSM parameter {value}")
-    if deployed:
-        parts = [without_dynamic(part) for part in parts]
-    if is_list:
-        return parts
-    return parts[0] if isinstance(value, bool | str) else value
-
-
 # ---- placeholders ---------------------------------------------------------------------------------------------------
 
 ACCOUNT: Final = "123456789012"
@@ -147,33 +63,6 @@ GENERATED: Final = marker("what CloudFormation appends")
 """The end of a name that CloudFormation generates."""
 
 FUNCTIONS: Final = ("AWS::Serverless::Function", "AWS::Lambda::Function")
-_LATTICE: Final[Mapping[str, tuple[str, str]]] = {
-    "AWS::VpcLattice::Service": ("service", "svc"),
-    "AWS::VpcLattice::ServiceNetwork": ("servicenetwork", "sn"),
-    "AWS::VpcLattice::TargetGroup": ("targetgroup", "tg"),
-    "AWS::VpcLattice::Listener": ("listener", "listener"),
-    "AWS::VpcLattice::Rule": ("rule", "rule"),
-}
-_IAM: Final[Mapping[str, str]] = {"AWS::IAM::Role": "role", "AWS::IAM::ManagedPolicy": "policy"}
-REFS_ARE_ARNS: Final = frozenset(
-    {
-        "AWS::Batch::JobDefinition",
-        "AWS::Batch::JobQueue",
-        "AWS::CertificateManager::Certificate",
-        "AWS::ECS::Service",
-        "AWS::ECS::TaskDefinition",
-        "AWS::ElasticLoadBalancingV2::Listener",
-        "AWS::ElasticLoadBalancingV2::LoadBalancer",
-        "AWS::ElasticLoadBalancingV2::TargetGroup",
-        "AWS::SNS::Subscription",
-        "AWS::SNS::Topic",
-        "AWS::SecretsManager::Secret",
-        "AWS::Serverless::StateMachine",
-        "AWS::StepFunctions::Activity",
-        "AWS::StepFunctions::StateMachine",
-    }
-)
-"""Types whose `!Ref` is an ARN in a deployed stack, beside those of Lambda, Lattice and IAM."""
 _PARTITIONS: Final = (
     *(("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-isob-", "aws-iso-b"), ("us-iso-", "aws-iso")),
     ("eusc-", "aws-eusc"),
@@ -187,6 +76,8 @@ class Placeholders:
         region: the value of `AWS::Region`, unless `given` has another.
         given: pseudo parameters, such as `AWS::StackName`, that are known.
         deployed: names that CloudFormation would choose are unresolved; otherwise the local stack's names replace them.
+        ids: ids of deployed resources, by logical id, in place of generated ones.
+        prefix: of the names of a nested stack's resources.
 
     Attributes:
         pseudo: the pseudo parameters with their values.
@@ -196,8 +87,18 @@ class Placeholders:
         BadTemplate: the account is not 12 digits.
     """
 
-    def __init__(self, region: str, given: Mapping[str, str], *, deployed: bool) -> None:
+    def __init__(
+        self,
+        region: str,
+        given: Mapping[str, str],
+        *,
+        deployed: bool,
+        ids: Mapping[str, str] = MappingProxyType({}),
+        prefix: str = "",
+    ) -> None:
         self._deployed = deployed
+        self._ids = ids
+        self._prefix = prefix
         self.region = given.get("AWS::Region", region)
         self._partition = next((name for start, name in _PARTITIONS if self.region.startswith(start)), "aws")
         self.account = given.get("AWS::AccountId", ACCOUNT)
@@ -215,12 +116,18 @@ class Placeholders:
             "AWS::NotificationARNs": marker("AWS::NotificationARNs"),
         }
         self.pseudo: Mapping[str, Any] = {name: given.get(name, value) for name, value in chosen.items()}
+        self._scope: Mapping[str, str] = {
+            "partition": self._partition,
+            "region": self.region,
+            "account": self.account,
+            "suffix": as_text(self.pseudo["AWS::URLSuffix"]),
+        }
         guessed = [name for name in ("AWS::AccountId", "AWS::Region") if deployed and name not in given]
         self.undecided: Mapping[str, Any] = {name: marker(name) for name in guessed}
 
     def function_name(self, name: str) -> str:
         """The name of a function without FunctionName."""
-        return f"{self._stack}-{name}-{GENERATED}" if self._deployed else name
+        return f"{self._stack}-{name}-{GENERATED}" if self._deployed else f"{self._prefix}{name}"
 
     def function_arn(self, function: str) -> str:
         return f"arn:{self._partition}:lambda:{self._here}:function:{function}"
@@ -233,15 +140,18 @@ class Placeholders:
         """The value of an attribute that is not computed here."""
         return marker(f"{name}.{attribute}") if self._deployed else f"{name}.{attribute}"
 
-    def arn(self, name: str, kind: str, own_name: str) -> str:
-        """The ARN of a resource that is not a function."""
-        if kind in _LATTICE:
-            path, prefix = _LATTICE[kind]
-            unique = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()[:17]
-            return f"arn:{self._partition}:vpc-lattice:{self._here}:{path}/{prefix}-{unique}"
-        if kind in _IAM:
-            return f"arn:{self._partition}:iam::{self.account}:{_IAM[kind]}/{own_name}"
-        return f"arn:{self._partition}:local:{self._here}:{name}"
+    def identifiers(self, name: str, shape: Shape, own_name: object) -> Identifiers:
+        """The identifiers of a resource that is not a function.
+
+        Args:
+            name: its logical id.
+            shape: of its type.
+            own_name: the value of the property that names it; None if it has none.
+        """
+        own_id = f"{self._prefix}{name}"
+        generated = bucket_name(own_id) if shape.name == "BucketName" else own_id
+        own = generated if own_name is None else as_text(own_name)
+        return identifiers(shape, own_id, own, self._scope, self._ids.get(own_id))
 
     @property
     def _here(self) -> str:

@@ -32,15 +32,23 @@ _SERVED: Final = frozenset(
         "AWS::VpcLattice::Rule",
     }
 )
+_RIGHTS: Final = "no right of a function is checked"
 _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
+    "AWS::IAM::ManagedPolicy": _RIGHTS,
+    "AWS::IAM::Policy": _RIGHTS,
+    "AWS::IAM::Role": _RIGHTS,
+    "AWS::Lambda::EventSourceMapping": "no event of a queue or stream invokes its function",
     "AWS::Lambda::Permission": "Lattice may invoke every function",
     "AWS::Lambda::LayerVersionPermission": "the layer is used by this stack only",
+    "AWS::Logs::LogGroup": "logs are printed",
     "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
 }
 _NO_RUNNERS: Final = Runners()
 _MAX_NAMED: Final = 3
-"""Functions that an error names."""
+"""Functions or resources that an error names."""
+_MAX_CHARACTERS: Final = 400
+"""Of a function's reason in an error: the reason may quote a path of the template."""
 
 
 def read_plan(template: Template, *, event_version: EventVersion | None = None, runners: Runners = _NO_RUNNERS) -> Plan:
@@ -54,9 +62,13 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
     Raises:
         BadTemplate: it contains nothing to serve, or a part that would be served is malformed.
     """
-    left_out = LeftOut()
+    left_out, warnings = LeftOut(), LeftOut()
+    for sentence, place in template.notes:
+        warnings.add(sentence, place)
     for name, place in template.unresolved:
         left_out.add(f"{name} is not computed", place)
+    for name in template.absent:
+        left_out.add("its condition is false", name)
     not_run: dict[str, str] = {}
     layers = Layers(template, left_out)
     found = read_functions(template, runners, layers, left_out, not_run)
@@ -64,27 +76,27 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
     services = tuple(read_services(template, event_version, left_out))
     evaluated = {policy.name for service in services for policy in service.policies}
     _name_other_resources(template, evaluated, left_out)
-    if not functions:
-        raise BadTemplate(_no_functions(not_run))
-    if not services:
-        raise BadTemplate(
-            "the template has no AWS::VpcLattice::Service with a listener. Fix: add the service that takes requests"
-        )
+    if not functions and not services:
+        raise BadTemplate(_nothing(not_run, template))
     return Plan(
         template.folder.resolve(),
         template.region,
         functions,
         services,
         tuple(left_out),
+        warnings=tuple(warnings),
         not_run=not_run,
         layers=layers.paths,
     )
 
 
-def _no_functions(not_run: Mapping[str, str]) -> str:
+def _nothing(not_run: Mapping[str, str], template: Template) -> str:
+    if not not_run and template.absent:
+        names = ", ".join(template.absent[:_MAX_NAMED])
+        return f"the template has nothing to serve: conditions leave out {names}. Fix: change them with --parameter"
     if not not_run:
-        return "the template has no function. Fix: add an AWS::Serverless::Function with CodeUri"
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(not_run.items())[:_MAX_NAMED])
+        return "the template has nothing to serve. Fix: add an AWS::Serverless::Function with CodeUri"
+    reasons = "; ".join(f"{name}: {reason}"[:_MAX_CHARACTERS] for name, reason in sorted(not_run.items())[:_MAX_NAMED])
     more = f"; and {len(not_run) - _MAX_NAMED} more" if len(not_run) > _MAX_NAMED else ""
     return f"no function of the template can run here ({reasons}{more}). Fix: give one of them local code"
 

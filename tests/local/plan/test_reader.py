@@ -71,8 +71,10 @@ def test_event_version_can_be_overridden(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("resources", "sentence"),
     [
-        ("  T: {Type: Test, Properties: {X: !Base64 y}}\n", "Fn::Base64 is not computed (T.X)"),
+        ("  T: {Type: Test, Properties: {X: !ImportValue y}}\n", "Fn::ImportValue is not computed (T.X)"),
         ("  Table: {Type: AWS::DynamoDB::Table}\n", "AWS::DynamoDB::Table (Table)"),
+        ("  Gone: {Type: T, Condition: Never}\nConditions: {Never: !Equals [a, b]}\n", "its condition is false (Gone)"),
+        ("  Role: {Type: AWS::IAM::Role}\n", "AWS::IAM::Role: no right of a function is checked (Role)"),
         ("  G: {Type: AWS::VpcLattice::TargetGroup, Properties: {Type: IP}}\n", "target groups of type IP (G)"),
         (
             "  N: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.13, Handler: a.b, SnapStart: {}}}\n",
@@ -101,14 +103,62 @@ def test_part_that_is_not_emulated_is_reported(tmp_path: Path, resources: str, s
         ("Handler: a.b,", "Handler: a.b, Timeout: .nan,", "not a positive number"),
         ("Handler: a.b,", "Handler: a.b, MemorySize: .inf,", "not a positive number"),
         ("Handler: a.b,", "Handler: a.b, Environment: x,", "function Fn: malformed"),
-        ("Runtime: python3.13", "Runtime: go1.x", "no function of the template can run here (Fn: Runtime go1.x "),
-        ("AWS::VpcLattice::Service\"", "AWS::VpcLattice::Other\"", "no AWS::VpcLattice::Service with a listener"),
     ],
 )  # fmt: skip
 def test_malformed_part_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in SERVED
     with pytest.raises(BadTemplate) as caught:
         planned(tmp_path, SERVED.replace(old, new))
+    assert message in str(caught.value)
+
+
+def test_sentence_names_eight_resources_at_most(tmp_path: Path) -> None:
+    """Some templates have hundreds."""
+    tables = "".join(f"  T{n}: {{Type: AWS::DynamoDB::Table}}\n" for n in range(300))
+    names = ", ".join(f"T{n}" for n in range(8))
+    assert f"AWS::DynamoDB::Table ({names}, and 292 more)" in planned(tmp_path, SERVED + tables).left_out
+
+
+def test_assumptions_about_a_template_are_warnings(tmp_path: Path) -> None:
+    """They change what the stack does, and the parts that are not emulated only miss."""
+    path = tmp_path / "template.yaml"
+    rule = "Rules: {R: {Assertions: [{Assert: !Equals [!Ref Name, x], AssertDescription: it is x}]}}"
+    path.write_text(f"Parameters: {{Name: {{Type: String}}}}\n{rule}\nResources:\n  Fn: {{Type: T}}{SERVED}")
+    assert read_plan(read_template(path, {}, "us-east-1")).warnings == (
+        "Fn occurs twice, and the last one is used, as on AWS (line 12 of template.yaml)",
+        "a parameter without a value has a stand-in. Fix: --parameter NAME=VALUE gives it one (Name=name)",
+        "an assertion of Rules does not hold: it is x (R)",
+    )
+
+
+def test_template_with_only_a_function_is_served(tmp_path: Path) -> None:
+    """Its Lambda API is enough."""
+    found = planned(
+        tmp_path, "\n  Fn: {Type: AWS::Serverless::Function, Properties: {Handler: a.b, Runtime: python3.13}}\n"
+    )
+    assert (list(found.functions), found.services) == (["Fn"], ())
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        (
+            "\n  Q: {Type: AWS::SQS::Queue}\n",
+            "the template has nothing to serve. Fix: add an AWS::Serverless::Function",
+        ),
+        (
+            "".join(f"\n  F{n}: {{Type: AWS::Lambda::Function, Properties: {{Runtime: x}}}}" for n in range(5)),
+            "start with --function F2=URL; and 2 more). Fix: give one of them local code",
+        ),
+        (
+            "\n  F: {Type: AWS::Lambda::Function, Condition: Never}\nConditions: {Never: !Equals [a, b]}\n",
+            "nothing to serve: conditions leave out F. Fix: change them with --parameter",
+        ),
+    ],
+)
+def test_template_with_nothing_to_serve_is_refused(tmp_path: Path, resources: str, message: str) -> None:
+    with pytest.raises(BadTemplate) as caught:
+        planned(tmp_path, resources)
     assert message in str(caught.value)
 
 
