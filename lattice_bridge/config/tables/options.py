@@ -103,7 +103,7 @@ class FunctionUrlTable(Table):
     """`[function_url]`: whether the bridge's own function URL may send events."""
 
     enabled: bool = Field(
-        description="The URL needs AuthType AWS_IAM: only a rule with anyone is for unsigned requests."
+        description="Its AuthType has to be AWS_IAM: an unsigned request is refused unless a rule has anyone."
     )
 
 
