@@ -482,7 +482,7 @@ def random_request(chance: random.Random) -> Sent:
 
 @EACH
 def test_no_http_request_gives_a_caller_or_a_tenant(front: str) -> None:
-    """Traps A1, F2, F3, F5: 2,000 requests in all, as each front writes them. The map has rules for all evidence, and none
+    """Traps A1, F2, F3, F5: 2,000 requests in all, as each front writes them. The map has rules for all evidence, none
     for callers without."""
     found, chance = world(LAMBDA + CERT), random.Random(front)
     for _ in range(334):
