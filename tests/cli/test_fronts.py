@@ -194,6 +194,17 @@ def test_rule_for_every_caller_of_an_api_is_a_warning() -> None:
     assert found == ['rule "r": allows every caller that an authorizer of the API verified']
 
 
+def test_rule_for_an_api_that_is_not_listed_is_a_warning(path: str) -> None:
+    text = Path(path).read_text(encoding="utf-8")
+    assert not [one for one in findings_of(text) if "apigateway" in one.text]
+    other = text.replace(f'apis = ["{API}"]', 'apis = ["b1b2c3d4e5"]')
+    [found] = [one for one in findings_of(other) if one.subject == "users"]
+    assert (found.level, found.text.partition(". Fix: ")[0]) == (
+        "warning",
+        f'rule "users": api "{API}" is not in [apigateway] apis, so every event of it is refused',
+    )
+
+
 # ---- events ---------------------------------------------------------------------------------------------------------
 
 
