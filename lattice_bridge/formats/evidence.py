@@ -80,15 +80,19 @@ def caller_of(identity: Mapping[str, str]) -> Caller:
 
 
 def read_authorizer(answer: Mapping[str, Any], field: str, faults: parts.Faults) -> Authorizer | None:
-    """The answer of an authorizer, with `claims` beside what a Lambda authorizer returned; None if none answered."""
+    """The answer of an authorizer: `claims` alone is a token's, other values a Lambda authorizer's. None without an answer.
+
+    In payload 1.0 both are in one object, and a Lambda authorizer of an HTTP API may return a value `claims` too. So
+    claims beside other values are not read: a rule for a token's claims must not be fulfilled by a function.
+    """
     claims = answer.get(CLAIMS)  # a Lambda authorizer of a REST API may return a string of this name
     claims = read_object(claims, f"{field}.{CLAIMS}", faults) if isinstance(claims, Mapping) else {}
     context = {
         name: value for name, value in answer.items() if name not in _NO_ANSWER and name != CLAIMS and value is not None
     }
-    if not claims and all(value == "" for value in context.values()):
-        return None
-    return Authorizer(claims or None, context)
+    if any(value != "" for value in context.values()):
+        return Authorizer(None, context)
+    return Authorizer(claims) if claims else None
 
 
 def read_subject(certificate: object, field: str, faults: parts.Faults) -> str | None:

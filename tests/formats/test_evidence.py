@@ -185,6 +185,14 @@ def test_lambda_authorizer_of_an_http_api_cannot_write_claims() -> None:
     assert authorizer.at(["claims", "custom:tenant"]) is None
 
 
+@BOTH
+def test_claims_beside_other_values_are_a_lambda_authorizers(kind: str) -> None:
+    """Trap F4: with payload 1.0 both are in one object."""
+    authorizer = read(answered(kind, {"claims": {"custom:tenant": "green"}, "tenantId": "blue"})).authorizer
+    assert authorizer is not None
+    assert (authorizer.at(["claims", "custom:tenant"]), authorizer.at(["tenantId"])) == (None, "blue")
+
+
 @pytest.mark.parametrize("authorizer", [5, "x", [], {"iam": 5}, {"jwt": "x"}, {"lambda": []}])
 def test_authorizer_that_is_no_object_is_refused(authorizer: Any) -> None:
     event = http_api()
