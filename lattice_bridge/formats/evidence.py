@@ -79,20 +79,27 @@ def caller_of(identity: Mapping[str, str]) -> Caller:
     )
 
 
-def read_authorizer(answer: Mapping[str, Any], field: str, faults: parts.Faults) -> Authorizer | None:
-    """The answer of an authorizer: `claims` alone is a token's, other values a Lambda authorizer's. None without an answer.
+def read_authorizer(
+    answer: Mapping[str, Any], field: str, faults: parts.Faults, *, may_be_a_functions: bool
+) -> Authorizer | None:
+    """The answer of an authorizer: a token's `claims`, and the values of a Lambda authorizer. None without an answer.
 
-    In payload 1.0 both are in one object, and a Lambda authorizer of an HTTP API may return a value `claims` too. So
-    claims beside other values are not read: a rule for a token's claims must not be fulfilled by a function.
+    Args:
+        answer: both in one object.
+        field: its name.
+        faults: receives what is malformed.
+        may_be_a_functions: whether a Lambda authorizer can return an object as the value `claims`. Then claims beside
+            other values are not read: a rule for a token's claims must not be fulfilled by a function. A REST API takes
+            no objects from one.
     """
-    claims = answer.get(CLAIMS)  # a Lambda authorizer of a REST API may return a string of this name
+    claims = answer.get(CLAIMS)
     claims = read_object(claims, f"{field}.{CLAIMS}", faults) if isinstance(claims, Mapping) else {}
     context = {
         name: value for name, value in answer.items() if name not in _NO_ANSWER and name != CLAIMS and value is not None
     }
-    if any(value != "" for value in context.values()):
-        return Authorizer(None, context)
-    return Authorizer(claims) if claims else None
+    if all(value == "" for value in context.values()):
+        return Authorizer(claims) if claims else None
+    return Authorizer(None if may_be_a_functions else claims or None, context)
 
 
 def read_subject(certificate: object, field: str, faults: parts.Faults) -> str | None:
