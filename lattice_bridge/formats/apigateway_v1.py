@@ -112,6 +112,11 @@ def _read_evidence(
     )
 
 
+def with_value(context: Mapping[str, Any], name: str, value: str) -> dict[str, Any]:
+    """A `requestContext` with another value in the answer of a Lambda authorizer."""
+    return {**context, "authorizer": {**context["authorizer"], name: value}}
+
+
 # ---- Request → event ------------------------------------------------------------------------------------------------
 
 

@@ -137,6 +137,12 @@ def _read_cookies(value: object, headers: Pairs, faults: parts.Faults) -> Pairs:
     return (*others, ("cookie", joined)) if line else others
 
 
+def with_value(context: Mapping[str, Any], name: str, value: str) -> dict[str, Any]:
+    """A `requestContext` with another value in the answer of a Lambda authorizer."""
+    found = context["authorizer"]
+    return {**context, "authorizer": {**found, "lambda": {**found["lambda"], name: value}}}
+
+
 # ---- Request → event ------------------------------------------------------------------------------------------------
 
 

@@ -52,11 +52,13 @@ class OtherFront(LatticeFront):
         self._module = module_of(name)
 
     def method_of(self, event: object) -> str:
+        """The method of an event of this front, which may be malformed."""
         assert isinstance(event, Mapping)  # its format is known
         method = self._module.method_of(event)
         return method if isinstance(method, str) else ""
 
     def request_id_of(self, event: object) -> str | None:
+        """API Gateway's id of the request; a load balancer has none."""
         assert isinstance(event, Mapping)
         return parts.read_request_id(self._module.request_id_of(event))
 
@@ -68,6 +70,11 @@ class OtherFront(LatticeFront):
         set_cookie: reply.SetCookie = SET_COOKIE,  # noqa: ARG002 - see LatticeFront
         drop: frozenset[str] = frozenset(),
     ) -> reply.Reply:
+        """The reply in this front's form. A load balancer's depends on the event.
+
+        Raises:
+            BackendFailed: the reply is larger than the front accepts.
+        """
         assert isinstance(event, Mapping)
         form = {"multi_value": self._module.is_multi_value(event)} if self._name == "alb" else {}
         found: reply.Reply = self._module.render(response, method, drop, **form)

@@ -440,33 +440,45 @@ def gateway_event(
     _check_verified(front, verified)
     pairs, content = _content(_pairs(headers), body, json)
     home = URL_ID if front == "function-url" else sent_by or API
-    service = f"lambda-url.{REGION}.on.aws" if front == "function-url" else f"execute-api.{REGION}.amazonaws.com"
-    domain = f"{home}.{service}"
-    host = () if any(name == "host" for name, _ in pairs) else (("host", HOST if front == "alb" else domain),)
-    target, _, raw_query = _target(path).partition("?")
-    answer = verified.get("authorizer")
-    request = Request(
-        version=2 if _FORMATS[front] == "apigateway-v2" else 1,
-        method=_method(method),
-        path=target,
-        raw_query=raw_query,
-        headers=(*host, *pairs, ("x-forwarded-for", CLIENT_ADDRESS)),
-        content=_text_or_base64(content),
-        caller=_gateway_caller(verified),
-        request_id=REQUEST_ID,
-        target_group_arn=sent_by or BALANCER_GROUP,
-        time_epoch=TIME,
-        api_id=home,
-        authorizer=Authorizer.of(answer) if answer else None,
-        client_cert=verified.get("client_cert"),
-    )
+    domain = f"{home}.{'lambda-url' if front == 'function-url' else 'execute-api'}.{REGION}.{_SUFFIXES[front]}"
+    if not any(name == "host" for name, _ in pairs):
+        pairs = [("host", HOST if front == "alb" else domain), *pairs]
+    request = _gateway_request(front, _method(method), _target(path), pairs, content, verified)
+    request = replace(request, api_id=home, target_group_arn=sent_by or BALANCER_GROUP)
     if front == "alb":
         return dict(module_of("alb").write(request))
     event: dict[str, Any] = module_of(_FORMATS[front]).write(request, {})
-    context = event["requestContext"]
-    context |= {"accountId": ACCOUNT, "domainName": domain, "domainPrefix": home}
-    _only_what_answered(front, context, answer)
+    event["requestContext"] |= {"accountId": ACCOUNT, "domainName": domain, "domainPrefix": home}
+    _only_what_answered(front, event["requestContext"], verified.get("authorizer"))
     return event
+
+
+_SUFFIXES: Final[Mapping[Front, str]] = {
+    "http-api": "amazonaws.com",
+    "rest-api": "amazonaws.com",
+    "function-url": "on.aws",
+    "alb": "amazonaws.com",
+}
+
+
+def _gateway_request(
+    front: Front, method: str, path: str, pairs: list[tuple[str, str]], content: bytes, verified: Verified
+) -> Request:
+    target, _, raw_query = path.partition("?")
+    answer = verified.get("authorizer")
+    return Request(
+        version=2 if _FORMATS[front] == "apigateway-v2" else 1,
+        method=method,
+        path=target,
+        raw_query=raw_query,
+        headers=(*pairs, ("x-forwarded-for", CLIENT_ADDRESS)),
+        content=_text_or_base64(content),
+        caller=_gateway_caller(verified),
+        request_id=REQUEST_ID,
+        time_epoch=TIME,
+        authorizer=Authorizer.of(answer) if answer else None,
+        client_cert=verified.get("client_cert"),
+    )
 
 
 def _check_verified(front: str, verified: Verified) -> None:
