@@ -34,8 +34,12 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     },
     # the two ends of the bridge
     "bridge": {"config", "errors", "formats", "invoke", "message", "runtime", "telemetry", "tenancy"},
-    "bootstrap": {"bridge", "config", "errors", "formats", "invoke", "runtime", "telemetry"},
+    "environment": {"config", "errors", "runtime", "telemetry"},
+    "bootstrap": {"bridge", "config", "environment", "errors", "formats", "invoke", "runtime", "telemetry"},
     "main": {"bootstrap"},
+    # the authorizer, which is packaged with the bridge and imports none of its two ends
+    "authorize": {"config", "environment", "errors", "formats", "message", "runtime", "telemetry"},
+    "authorizer": {"authorize"},
     "__init__": {"bridge", "config", "errors", "formats", "message", "tenancy"},
     # what is not deployed
     "review": {"config", "errors", "formats", "identity", "message", "tenancy"},
@@ -98,8 +102,8 @@ NOT_PURE: Final = {
 ONLY_IN: Final = {
     "boto3": {"aws", "invoke.boto3"},
     "botocore": {"aws", "invoke.boto3", "invoke.credentials"},
-    "gc": {"bootstrap", "runtime.process"},
-    "os": {"config.regular_file", "config.stores", "main", "runtime.process"},
+    "gc": {"environment", "runtime.process"},
+    "os": {"authorizer", "config.regular_file", "config.stores", "main", "runtime.process"},
     "random": {"invoke.retry"},
     "socket": {"http.client"},
     "ssl": {"http.client", "identity.key_set", "invoke.direct"},
