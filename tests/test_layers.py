@@ -33,7 +33,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("aws", "errors", "formats", "http", "identity", "invoke", "message", "runtime", "tenancy", "version"),
     },
     # the two ends of the bridge
-    "bridge": {"config", "errors", "formats", "invoke", "message", "runtime", "telemetry", "tenancy"},
+    "bridge": {"config", "errors", "formats", "invoke", "message", "runtime", "telemetry"},
     "environment": {"config", "errors", "runtime", "telemetry"},
     "bootstrap": {"bridge", "config", "environment", "errors", "formats", "invoke", "runtime", "telemetry"},
     "main": {"bootstrap"},
