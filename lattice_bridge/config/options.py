@@ -111,6 +111,9 @@ class Options:
 
     backends: tuple[Backend, ...] = ()
     services: frozenset[str] = frozenset()
+    apis: frozenset[str] = frozenset()
+    target_groups: frozenset[str] = frozenset()
+    function_url: bool = False
     set_cookie: SetCookie = SET_COOKIE
     drop_headers: frozenset[str] = frozenset()
     scheme: Scheme = FORWARDED_SCHEME

@@ -43,8 +43,9 @@ from lattice_bridge.telemetry import NAMESPACE, NAMESPACE_VARIABLE
 
 _SPARE_SECONDS: Final = 3.0
 """Seconds that the bridge needs beyond its slowest backend: two to connect, and some to answer."""
-_NO_BACKEND: Final = "none"
-"""The value of the dimension Backend if a request is refused before a backend is chosen."""
+_NO_BACKEND: Final = frozenset({"none", "authorizer"})
+"""Values of the dimension Backend that are no path: of requests that are refused before a backend is chosen, and of the
+map as an authorizer."""
 
 
 def backend_findings(stack: Stack) -> Iterator[TemplateFinding]:
@@ -197,7 +198,7 @@ def alarm_findings(stack: Stack) -> Iterator[TemplateFinding]:
     for alarm in stack.template.of_type("AWS::CloudWatch::Alarm"):
         for metric, path in _watched_by(alarm, namespaces):
             watched.setdefault(metric, set()).add(path)
-            if path not in paths and path != _NO_BACKEND:
+            if path not in paths and path not in _NO_BACKEND:
                 actual = f'it watches {metric} of the backend "{path}", which bridge.toml does not have'
                 expected = "Missing data counts as healthy, so this alarm never fires"
                 fix = f"write a dimension Backend that is one of {', '.join(sorted(paths))}"
