@@ -20,7 +20,7 @@ from lattice_bridge.config.regular_file import MIB
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.config.words import nearest, quoted, suggestion
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.recognise import parse_event
+from lattice_bridge.formats.recognise import Enabled, receive
 from lattice_bridge.message import Caller, Request
 from lattice_bridge.review.explain import Explanation, explain_request, key_in_words, ways_to
 from lattice_bridge.review.explain import explain as explain_subject
@@ -102,7 +102,7 @@ def explain(
             "give either an event, or a caller by --principal, --claims or similar options, or --log"
         )
     if event is not None:
-        document = _of_event(event, tenant_map, given.services)
+        document = _of_event(event, tenant_map, given.enabled)
     elif log is not None:
         document = _of_log(_line(log, request_id), described, tenant_map)
     else:
@@ -126,17 +126,20 @@ def _of_description(
     return _decided(explain_subject(subject, tenant_map.rules, tenant_map.find), tenant_map, unknown)
 
 
-def _of_event(event: Path, tenant_map: TenantMap, services: frozenset[str]) -> Document:
+def _of_event(event: Path, tenant_map: TenantMap, enabled: Enabled) -> Document:
     request: Request | None = None
     try:
-        request = parse_event(read_event(event))
-        check_service(request, services)
+        request = receive(read_event(event), enabled)
+        check_service(request, enabled.services)
         tokens = tenant_map.tokens_of(request)
     except BridgeError as refusal:  # before any rule was read
         if request is None:
             return _refused(refusal)
         known = {**_caller(request.caller), "header": _header_in(request, tenant_map)}
-        return {**_refused(refusal, known), **_near(NearMisses(_before_rules(request, refusal, tenant_map, services)))}
+        return {
+            **_refused(refusal, known),
+            **_near(NearMisses(_before_rules(request, refusal, tenant_map, enabled.services))),
+        }
     return _decided(explain_request(request, tenant_map.rules, tokens, tenant_map.find), tenant_map)
 
 

@@ -47,6 +47,16 @@ def recognises(event: Mapping[str, Any]) -> bool:
     return isinstance(context, Mapping) and isinstance(context.get(BALANCER), Mapping) and METHOD in event
 
 
+def method_of(event: Mapping[str, Any]) -> object:
+    """The method of an event of this format, which may be malformed."""
+    return event.get(METHOD)
+
+
+def request_id_of(_event: Mapping[str, Any]) -> object:
+    """None: a load balancer numbers no requests."""
+    return None
+
+
 # ---- event → Request ------------------------------------------------------------------------------------------------
 
 

@@ -44,6 +44,16 @@ def recognises(event: Mapping[str, Any]) -> bool:
     return is_1_0 and METHOD in event and RESOURCE in event and isinstance(context, Mapping)
 
 
+def method_of(event: Mapping[str, Any]) -> object:
+    """The method of an event of this format, which may be malformed."""
+    return event.get(METHOD)
+
+
+def request_id_of(event: Mapping[str, Any]) -> object:
+    """API Gateway's id of the request, which may be malformed."""
+    return event[CONTEXT].get(REQUEST_ID)
+
+
 # ---- event → Request ------------------------------------------------------------------------------------------------
 
 

@@ -46,6 +46,16 @@ def recognises(event: Mapping[str, Any]) -> bool:
     return event.get(VERSION) == "2.0" and isinstance(context, Mapping) and isinstance(context.get(HTTP), Mapping)
 
 
+def method_of(event: Mapping[str, Any]) -> object:
+    """The method of an event of this format, which may be malformed."""
+    return event[CONTEXT][HTTP].get(METHOD)
+
+
+def request_id_of(event: Mapping[str, Any]) -> object:
+    """API Gateway's id of the request, which may be malformed."""
+    return event[CONTEXT].get(REQUEST_ID)
+
+
 # ---- event → Request ------------------------------------------------------------------------------------------------
 
 

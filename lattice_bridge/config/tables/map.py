@@ -28,7 +28,9 @@ from lattice_bridge.tenancy.anchors import Key
 from lattice_bridge.tenancy.rules import Condition, Rule, Rules, Tenant
 
 TABLES: Final = frozenset({"header", "jwt", "registry", "rule", "tenants", "test"})
-ELSEWHERE: Final = frozenset({"backend", "invoker", "lattice", "log", "map", "reply"})
+ELSEWHERE: Final = frozenset(
+    {"alb", "apigateway", "backend", "function_url", "invoker", "lattice", "log", "map", "reply"}
+)
 """Tables of bridge.toml that `options.py` reads."""
 
 _TABLE_NAME: Final = re.compile(
