@@ -16,9 +16,8 @@ from lattice_bridge.config.options import LoggedCaller
 from lattice_bridge.config.reload import ActiveConfiguration, Handler
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.environment import Build, Environment, handler_of
-from lattice_bridge.errors import BridgeError, Forbidden, internal_error
+from lattice_bridge.errors import BridgeError, internal_error
 from lattice_bridge.formats import authorizer as form
-from lattice_bridge.message import Request
 from lattice_bridge.runtime.process import elapsed
 from lattice_bridge.telemetry import NAMESPACE, LogContext, RequestLog, lines, to_stdout
 
@@ -93,8 +92,7 @@ class Authorizer:
 
     def _decide(self, event: object, record: RequestLog, *, simple: bool) -> dict[str, Any]:
         record.step("parse")
-        record.request = request = form.parse(event)
-        check_api(request, self.apis)
+        record.request = request = form.parse(event, self.apis)
         record.step("decide")
         record.decision = decision = self.tenant_map.decide(request)
         return form.allow(request, decision.granted(), simple=simple)
@@ -104,16 +102,6 @@ class Authorizer:
         around = LogContext(request_id, cold, self.tenant_map.sha256, time.time(), self._log_caller)
         with contextlib.suppress(Exception):  # a log that cannot be written must not fail the request
             self._write(lines(record, around, self._log_level, self._namespace))
-
-
-def check_api(request: Request, apis: Collection[str]) -> None:
-    """Refuses an event that is not from one of the APIs. An empty collection refuses all.
-
-    Raises:
-        Forbidden: the event is from another API.
-    """
-    if request.api_id not in apis:
-        raise Forbidden("service_not_allowed", "the event is not from an API in [apigateway] apis")
 
 
 def id_for(event: object, context: object) -> str:

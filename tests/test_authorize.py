@@ -160,8 +160,8 @@ def test_event_of_an_api_that_is_not_listed_is_refused(make: Make) -> None:
     world = World()
     assert world(event) == deny()
     assert (world.log["reason"], world.log["detail"]) == (
-        "service_not_allowed",
-        "the event is not from an API in [apigateway] apis",
+        "not_enabled",
+        "an event of the API z9y8x7w6v5, which is not in [apigateway] apis",
     )
 
 

@@ -38,7 +38,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "bootstrap": {"bridge", "config", "environment", "errors", "formats", "invoke", "runtime", "telemetry"},
     "main": {"bootstrap"},
     # the authorizer, which is packaged with the bridge and imports none of its two ends
-    "authorize": {"config", "environment", "errors", "formats", "message", "runtime", "telemetry"},
+    "authorize": {"config", "environment", "errors", "formats", "runtime", "telemetry"},
     "authorizer": {"authorize"},
     "__init__": {"bridge", "config", "errors", "formats", "message", "tenancy"},
     # what is not deployed
@@ -46,7 +46,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "packaging": {"config", "errors", "identity"},
     "deployment/cloudformation": {"config"},
     "deployment/iam": set(),
-    "deployment/checks": {"config", "deployment/cloudformation", "deployment/iam", "review", "telemetry"},
+    "deployment/checks": {"config", "deployment/cloudformation", "deployment/iam", "review", "telemetry", "tenancy"},
     "deployment/doctor": {"aws", "config", "deployment/iam", "http", "identity", "tenancy"},
     "local/web": set(),
     "local/plan": {"deployment/cloudformation", "deployment/iam", "identity"},

@@ -7,7 +7,7 @@ authorizers". Nothing that a client wrote becomes part of an answer: a path with
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -55,14 +55,18 @@ def recognises(event: object) -> bool:
 # ---- event → Request ------------------------------------------------------------------------------------------------
 
 
-def parse(event: object) -> Request:
+def parse(event: object, apis: Collection[str]) -> Request:
     """The request in the event of an authorizer of type REQUEST: of a REST API, or of an HTTP API with either format.
 
-    No IAM principal exists behind a Lambda authorizer: API Gateway does both only for one method at a time. So fields
-    that name one are not read.
+    API Gateway verifies no IAM principal before it calls a Lambda authorizer, so fields that name one are not read.
+
+    Args:
+        event: may be anything.
+        apis: ids of the APIs that events may come from, as in `[apigateway] apis`.
 
     Raises:
-        BadRequest: not such an event, marks of another one, or malformed; the detail lists the faults.
+        BadRequest: not such an event, one of another API, marks of another event, or malformed; the detail lists the
+            faults.
     """
     if not isinstance(event, Mapping) or not recognises(event):
         raise BadRequest("malformed_event", "not the event of a Lambda authorizer: no methodArn and no routeArn")
@@ -71,14 +75,18 @@ def parse(event: object) -> Request:
     version = 2 if ROUTE_ARN in event else 1
     if mixed := [name for name in _NEVER[version] if name in event]:
         raise BadRequest("malformed_event", f"an authorizer's event with {', '.join(mixed)}, which it never has")
+    arn = _arn(event)
+    if arn is None:
+        raise BadRequest("malformed_event", "methodArn or routeArn is not the ARN of a method")
+    if arn["api"] not in apis:
+        raise BadRequest("not_enabled", f"an event of the API {arn['api']}, which is not in [apigateway] apis")
     module = (apigateway_v1, apigateway_v2)[version - 1]
     if not module.recognises(event):
         raise BadRequest("malformed_event", f"the event lacks fields of payload format {version}.0")
     if AUTHORIZER in event[CONTEXT]:
         raise BadRequest("malformed_event", "requestContext.authorizer is there before the authorizer has run")
     request: Request = module.parse(event)
-    arn = _arn(event)
-    if arn is None or arn["api"] != request.api_id:
+    if arn["api"] != request.api_id:
         raise BadRequest("malformed_event", "requestContext.apiId is not the API of methodArn or routeArn")
     return replace(request, caller=Caller())
 

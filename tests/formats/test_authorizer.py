@@ -11,17 +11,24 @@ import pytest
 
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.formats import authorizer as form
+from lattice_bridge.message import Request
 from tests.support.authorizer_events import API, FORMS, STAGE_ARN, http_1, http_2, rest, with_context
 
 Make = Callable[..., dict[str, Any]]
 HEADERS: Final = {"Authorization": "Bearer t", "X-Tenant-Id": "blue"}
 
+APIS: Final = frozenset({API})
+
 every_form = pytest.mark.parametrize("make", FORMS, ids=lambda make: make.__name__)
+
+
+def read(event: object) -> Request:
+    return form.parse(event, APIS)
 
 
 def refusal(event: object) -> str:
     with pytest.raises(BadRequest) as caught:
-        form.parse(event)
+        read(event)
     return caught.value.detail
 
 
@@ -31,7 +38,7 @@ def arn_field(event: dict[str, Any]) -> str:
 
 @every_form
 def test_request_has_the_headers_method_and_api_of_the_event(make: Make) -> None:
-    request = form.parse(make(HEADERS))
+    request = read(make(HEADERS))
     assert (request.method, request.api_id, request.source) == ("GET", API, "apigateway")
     assert request.path.endswith("/orders/7")
     assert (request.header("authorization"), request.header("x-tenant-id")) == ("Bearer t", "blue")
@@ -42,7 +49,7 @@ def test_principal_in_an_authorizers_event_is_not_read(make: Make) -> None:
     """Trap F5: API Gateway verifies no IAM principal before a Lambda authorizer, so only a direct Invoke has one."""
     identity = {"userArn": "arn:aws:sts::111122223333:assumed-role/blue-api/i-1", "accountId": "111122223333"}
     for more in ({"identity": identity}, {"authentication": identity}):
-        assert not form.parse(with_context(make(), **more)).caller.authenticated
+        assert not read(with_context(make(), **more)).caller.authenticated
 
 
 @pytest.mark.parametrize("fields", [{"authorizer": {"tenantId": "blue"}}, {"authorizer": None}])
@@ -55,7 +62,7 @@ def test_result_of_an_authorizer_before_it_has_run_is_refused(make: Make, fields
 @every_form
 def test_repeated_header_is_seen(make: Make) -> None:
     """Trap A3: with payload format 2.0 the values are joined, and no tenant id contains a comma."""
-    request = form.parse(make({"X-Tenant-Id": ["blue", "green"]}))
+    request = read(make({"X-Tenant-Id": ["blue", "green"]}))
     values = [value for name, value in request.headers if name == "x-tenant-id"]
     assert values == (["blue,green"] if make is http_2 else ["blue", "green"])
 
@@ -69,7 +76,7 @@ def test_maps_of_headers_that_disagree_are_refused(make: Make) -> None:
 @every_form
 def test_lattice_header_of_a_client_is_dropped_unread(make: Make) -> None:
     """Trap A7."""
-    request = form.parse(make({"x-amzn-lattice-identity": "Principal=arn:aws:iam::111122223333:role/a; Type=AWS_IAM"}))
+    request = read(make({"x-amzn-lattice-identity": "Principal=arn:aws:iam::111122223333:role/a; Type=AWS_IAM"}))
     assert [name for name, _ in request.headers] == ["host"]
 
 
@@ -78,8 +85,19 @@ def test_arn_of_another_api_is_refused(make: Make) -> None:
     """Trap F5: the two places where API Gateway writes the API must agree."""
     event = make()
     other = event[arn_field(event)].replace(API, "z9y8x7w6v5")
-    assert "is not the API of" in refusal({**event, arn_field(event): other})
-    assert "is not the API of" in refusal(with_context(event, apiId="z9y8x7w6v5"))
+    assert refusal({**event, arn_field(event): other}) == (
+        "an event of the API z9y8x7w6v5, which is not in [apigateway] apis"
+    )
+    for api in ("z9y8x7w6v5", None, [API], ""):
+        assert refusal(with_context(event, apiId=api)) == "requestContext.apiId is not the API of methodArn or routeArn"
+
+
+@every_form
+def test_nothing_is_read_from_the_event_of_an_api_that_is_not_listed(make: Make) -> None:
+    """Trap F1."""
+    with pytest.raises(BadRequest) as caught:
+        form.parse(make({"x-a": "\x00"}, requestContext=7), frozenset())
+    assert caught.value.reason == "not_enabled"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +139,7 @@ def test_mark_of_another_event_beside_format_1_is_refused(make: Make, field: str
 @pytest.mark.parametrize("field", ["methodArn", "httpMethod", "resource", "multiValueHeaders", "raw_path", "method"])
 def test_mark_of_another_event_beside_format_2_is_refused(field: str) -> None:
     """Trap F6."""
-    assert "which it never has" in refusal(http_2(**{field: f"{STAGE_ARN}/GET/orders"}))
+    assert "which it never has" in refusal(http_2({}, **{field: f"{STAGE_ARN}/GET/orders"}))
 
 
 @pytest.mark.parametrize("event", [None, [], "x", {}, {"type": "REQUEST"}, {"type": "REQUEST", "methodArn": "x"}])
@@ -135,9 +153,10 @@ def test_event_with_a_field_of_another_type_is_read_or_refused(make: Make) -> No
     """Trap D13: any other exception would be a bug, whose text may quote the request."""
     event = make()
     for field in event:
-        for value in (None, 7, [], {}, {"a": {}}, "\x00", True):
+        values: tuple[object, ...] = (None, 7, [], {}, {"a": {}}, "\x00", True)
+        for value in values:
             with contextlib.suppress(BadRequest):
-                assert form.parse({**event, field: value}).api_id == API
+                assert read({**event, field: value}).api_id == API
 
 
 # ---- answers --------------------------------------------------------------------------------------------------------
@@ -146,7 +165,7 @@ def test_event_with_a_field_of_another_type_is_read_or_refused(make: Make) -> No
 @every_form
 def test_policy_allows_every_method_of_the_stage_and_nothing_else(make: Make) -> None:
     """Trap D8: API Gateway applies a cached policy to other methods, and the decision depends on none of them."""
-    answer = form.allow(form.parse(make()), "blue")
+    answer = form.allow(read(make()), "blue")
     assert answer == {
         "principalId": "blue",
         "policyDocument": {
@@ -162,18 +181,18 @@ def test_policy_allows_every_method_of_the_stage_and_nothing_else(make: Make) ->
 def test_path_of_the_client_is_no_part_of_the_policy(make: Make, path: str) -> None:
     """Trap F2: `*` in a path is a pattern in a policy, and API Gateway refuses a Resource of over 512 characters."""
     event = make()
-    answer = form.allow(form.parse({**event, arn_field(event): f"{STAGE_ARN}/GET/{path}"}), "blue")
+    answer = form.allow(read({**event, arn_field(event): f"{STAGE_ARN}/GET/{path}"}), "blue")
     assert answer["policyDocument"]["Statement"][0]["Resource"] == f"{STAGE_ARN}/*"
 
 
 def test_default_stage_and_default_route_have_a_policy() -> None:
     arn = STAGE_ARN.replace("prod", "$default")
-    answer = form.allow(form.parse(http_2(routeArn=f"{arn}/$default")), "blue")
+    answer = form.allow(read(http_2(routeArn=f"{arn}/$default")), "blue")
     assert answer["policyDocument"]["Statement"][0]["Resource"] == f"{arn}/*"
 
 
 def test_simple_response_has_the_tenant_only_if_it_is_allowed() -> None:
-    assert form.allow(form.parse(http_2()), "blue", simple=True) == {
+    assert form.allow(read(http_2()), "blue", simple=True) == {
         "isAuthorized": True,
         "context": {"tenantId": "blue"},
     }
@@ -202,5 +221,5 @@ def test_only_format_2_has_simple_responses(event: object, setting: str | None, 
 
 
 def test_answers_are_json() -> None:
-    for answer in (form.deny(), form.deny(simple=True), form.allow(form.parse(rest()), "blue")):
+    for answer in (form.deny(), form.deny(simple=True), form.allow(read(rest()), "blue")):
         assert json.loads(json.dumps(answer)) == answer

@@ -107,10 +107,8 @@ def findings_of(
         yield from trust_findings(stack)
         if stack.compared:
             yield from alarm_findings(stack)
-        for bridge in stack.bridges:
+        for bridge in (*stack.bridges, *(Bridge(one, ()) for one in stack.authorizers)):
             yield from bridge_findings(bridge, config)
-        for function in stack.authorizers:
-            yield from bridge_findings(Bridge(function, ()), config)
     else:
         actual = (
             "no bridge: no function with the handler lattice_bridge.main.handler, and none in a LAMBDA target group"
