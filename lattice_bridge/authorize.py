@@ -84,7 +84,7 @@ class Authorizer:
         except Exception as error:
             record.refusal = (error if isinstance(error, BridgeError) else internal_error(error)).without_frames()
             error.__traceback__ = None
-            record.status, answer = _status(record.refusal, event), form.deny(simple=simple)
+            record.status, answer = form.status_of(record.refusal, event), form.deny(simple=simple)
         self._report(record, id_for(event, context))
         if record.status in (401, 500):
             _fail(record.status)
@@ -107,14 +107,6 @@ class Authorizer:
 def id_for(event: object, context: object) -> str:
     """API Gateway's id of the request, so that both logs can be joined; Lambda's id if there is none."""
     return form.request_id_of(event) or str(getattr(context, "aws_request_id", None) or "unknown")
-
-
-def _status(refusal: BridgeError, event: object) -> int:
-    """The status that API Gateway answers with: an authorizer can choose between 401, which only a REST API has for it,
-    403 and 500."""
-    if refusal.status >= 500:
-        return 500
-    return 401 if refusal.status == 401 and form.is_rest(event) else 403
 
 
 def _fail(status: int) -> NoReturn:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import gc
 import json
+import os
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -15,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lattice_bridge import TenantMap
-from lattice_bridge.authorize import Authorizer, AuthorizerFailure
+from lattice_bridge.authorize import Authorizer, AuthorizerFailure, make_authorizer
+from lattice_bridge.config.reload import Handler
 from lattice_bridge.errors import Unavailable
 from lattice_bridge.formats.authorizer import deny
 from lattice_bridge.identity.token import TokenReader
@@ -374,3 +377,55 @@ def test_any_event_is_denied_or_runs_as_a_tenant_that_its_token_allows(event: ob
     if answer != deny():
         assert (effect(answer), answer["context"]) == ("Allow", {"tenantId": "blue"})
         assert BLUE["Authorization"] in json.dumps(event)
+
+
+# ---- from an environment --------------------------------------------------------------------------------------------
+
+MAP: Final = f'[apigateway]\napis = ["{API}"]\n[tenants]\nblue = {{}}\ngreen = {{}}\n{OPEN}'
+
+
+def start(folder: Path, text: str | None, written: list[str], **variables: str) -> Handler:
+    if text is not None:
+        (folder / "bridge.toml").write_text(text, encoding="utf-8")
+    environ = {"LAMBDA_TASK_ROOT": str(folder), "AWS_REGION": "eu-west-1", **variables}
+    return make_authorizer(environ, written.append)
+
+
+def test_map_without_a_backend_serves(tmp_path: Path) -> None:
+    handler = start(tmp_path, MAP, [], LATTICE_BRIDGE_SIMPLE_RESPONSES="true")
+    assert handler(rest({"x-tenant-id": "green"}), None)["context"] == {"tenantId": "green"}
+    assert handler(http_2({"x-tenant-id": "blue"}), None) == {"isAuthorized": True, "context": {"tenantId": "blue"}}
+
+
+@pytest.mark.parametrize("text", [None, "", "a = ", MAP.replace(OPEN, ""), MAP + "[[rule]]\n", MAP.replace(API, "x")])
+def test_no_configuration_ends_every_event_without_an_answer(tmp_path: Path, text: str | None) -> None:
+    """Trap D4: API Gateway answers 500."""
+    written: list[str] = []
+    handler = start(tmp_path, text, written)
+    for event in (rest(), http_2(), None):
+        with pytest.raises(AuthorizerFailure) as caught:
+            handler(event, None)
+        assert str(caught.value) == "no decision is possible; the log line has the reason"
+    log, metric = map(json.loads, written[-1].splitlines())
+    assert (log["status"], log["level"], metric["Errors"]) == (503, "ERROR", 1)
+
+
+def test_newer_map_replaces_the_active_one_and_a_bad_one_does_not(tmp_path: Path) -> None:
+    """Trap D3."""
+    now, written = [0.0], list[str]()
+    (tmp_path / "bridge.toml").write_text(MAP, encoding="utf-8")
+    handler = make_authorizer({"LAMBDA_TASK_ROOT": str(tmp_path)}, written.append, clock=lambda: now[0])
+    asks_green = rest({"x-tenant-id": "green"})
+    for text, allowed in ((MAP.replace("green = {}\n", ""), "Deny"), ("[[rule", "Deny"), (MAP, "Allow")):
+        now[0] += 600  # long overdue, so the event itself waits for the reload
+        (tmp_path / "bridge.toml").write_text(text, encoding="utf-8")
+        os.utime(tmp_path / "bridge.toml", (now[0], now[0]))  # a file that was just written may be half written
+        assert effect(handler(asks_green, None)) == allowed
+
+
+def test_first_event_of_an_environment_is_cold(tmp_path: Path) -> None:
+    written: list[str] = []
+    handler = start(tmp_path, MAP, written)
+    for _ in range(2):
+        handler(rest({"x-tenant-id": "green"}), None)
+    assert [json.loads(text.splitlines()[0])["cold"] for text in written] == [True, False]

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from lattice_bridge.errors import BadRequest
+from lattice_bridge.errors import BadRequest, BridgeError
 from lattice_bridge.formats import apigateway_v1, apigateway_v2
 from lattice_bridge.formats import event as parts
 from lattice_bridge.message import Caller, Request
@@ -55,14 +55,14 @@ def recognises(event: object) -> bool:
 # ---- event → Request ------------------------------------------------------------------------------------------------
 
 
-def parse(event: object, apis: Collection[str]) -> Request:
+def parse(event: object, apis: Collection[str] | None) -> Request:
     """The request in the event of an authorizer of type REQUEST: of a REST API, or of an HTTP API with either format.
 
     API Gateway verifies no IAM principal before it calls a Lambda authorizer, so fields that name one are not read.
 
     Args:
         event: may be anything.
-        apis: ids of the APIs that events may come from, as in `[apigateway] apis`.
+        apis: ids of the APIs that events may come from, as in `[apigateway] apis`; None for any.
 
     Raises:
         BadRequest: not such an event, one of another API, marks of another event, or malformed; the detail lists the
@@ -75,20 +75,30 @@ def parse(event: object, apis: Collection[str]) -> Request:
     version = 2 if ROUTE_ARN in event else 1
     if mixed := [name for name in _NEVER[version] if name in event]:
         raise BadRequest("malformed_event", f"an authorizer's event with {', '.join(mixed)}, which it never has")
-    arn = _arn(event)
-    if arn is None:
-        raise BadRequest("malformed_event", "methodArn or routeArn is not the ARN of a method")
-    if arn["api"] not in apis:
-        raise BadRequest("not_enabled", f"an event of the API {arn['api']}, which is not in [apigateway] apis")
+    api = check_enabled(event, apis)
     module = (apigateway_v1, apigateway_v2)[version - 1]
     if not module.recognises(event):
         raise BadRequest("malformed_event", f"the event lacks fields of payload format {version}.0")
     if AUTHORIZER in event[CONTEXT]:
         raise BadRequest("malformed_event", "requestContext.authorizer is there before the authorizer has run")
     request: Request = module.parse(event)
-    if arn["api"] != request.api_id:
+    if api != request.api_id:
         raise BadRequest("malformed_event", "requestContext.apiId is not the API of methodArn or routeArn")
     return replace(request, caller=Caller())
+
+
+def check_enabled(event: Mapping[str, Any], apis: Collection[str] | None) -> str:
+    """Refuses an event of an API that is not listed. Returns the id of the API.
+
+    Raises:
+        BadRequest: as said; or the event names no API.
+    """
+    arn = _arn(event)
+    if arn is None:
+        raise BadRequest("malformed_event", "methodArn or routeArn is not the ARN of a method")
+    if apis is not None and arn["api"] not in apis:
+        raise BadRequest("not_enabled", f"an event of the API {arn['api']}, which is not in [apigateway] apis")
+    return arn["api"]
 
 
 def _type_fault(kind: object) -> str:
@@ -123,9 +133,15 @@ def is_simple(event: object, setting: str | None) -> bool:
     return wanted and isinstance(event, Mapping) and event.get(VERSION) == "2.0"
 
 
-def is_rest(event: object) -> bool:
-    """Whether an event that may be anything is a REST API's. Only there does the error `Unauthorized` become a 401."""
-    return isinstance(event, Mapping) and METHOD_ARN in event and event.get(VERSION) is None
+def status_of(refusal: BridgeError, event: object) -> int:
+    """The status that API Gateway answers a refused event with, which may be anything: 401, 403 or 500.
+
+    401 needs the error `Unauthorized`, which AWS documents for REST APIs only.
+    """
+    is_rest = isinstance(event, Mapping) and METHOD_ARN in event and event.get(VERSION) is None
+    if refusal.status >= 500:
+        return 500
+    return 401 if refusal.status == 401 and is_rest else 403
 
 
 def allow(request: Request, tenant: str, *, simple: bool = False) -> dict[str, Any]:

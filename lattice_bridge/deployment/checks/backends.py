@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from lattice_bridge.config.location import CONFIG_VARIABLE
+from lattice_bridge.config.location import CONFIG_VARIABLE, FUNCTION_VARIABLE
 from lattice_bridge.config.options import Backend
 from lattice_bridge.config.words import nearest
 from lattice_bridge.deployment.checks.invokers import ONLY_AT_CREATION, WRITE_TENANCY
@@ -50,6 +50,11 @@ map as an authorizer."""
 
 def backend_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """Differences between bridge.toml's backends and the template's functions."""
+    for bridge in stack.bridges if stack.compared else ():
+        if not bridge.backends and FUNCTION_VARIABLE not in variables_of(bridge.function):
+            expected = "The bridge answers 503 to every request: only the authorizer needs no backend"
+            fix = f"write a [[backend]] in bridge.toml, or set {FUNCTION_VARIABLE}"
+            yield finding(bridge.function.id, "bridge.toml has no [[backend]]", expected, fix)
     for backend in stack.backends:
         name = parse_reference(backend.function)
         if name is None:
