@@ -40,8 +40,8 @@ def test_status_is_one_that_an_authorizer_has(path: str, tmp_path: Path) -> None
     found = explain(path, tmp_path, rest({"x-tenant-id": "a b"}))
     assert (found["reason"], found["status"]) == ("tenant_malformed", 403)
     signed = {"authorization": "AWS4-HMAC-SHA256 Credential=x"}
-    found = [explain(path, tmp_path, make(signed))["status"] for make in (rest, http_2)]
-    assert found == [401, 403]
+    statuses = [explain(path, tmp_path, make(signed))["status"] for make in (rest, http_2)]
+    assert statuses == [401, 403]
 
 
 def test_type_token_is_explained_with_its_fix(path: str, tmp_path: Path) -> None:
