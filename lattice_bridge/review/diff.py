@@ -163,9 +163,11 @@ def _outcome(rule: Rule) -> str:
 
 
 def _tenant_from(outcome: TenantFrom) -> str:
+    path = json.dumps(outcome.claim, ensure_ascii=False)
+    if outcome.source == "authorizer":
+        return f"{path} of the API's authorizer as {outcome.pattern}"
     if outcome.source != "claim":
         return f"{outcome.source} as {outcome.pattern}"
-    path = json.dumps(outcome.claim, ensure_ascii=False)
     return f"claim {path} of {outcome.issuer}{', a list,' if outcome.is_list else ''} as {outcome.pattern}"
 
 
