@@ -51,9 +51,11 @@ SERVING: Final = {
 """What a bridge with a compiled map imports."""
 
 AUTHORIZING: Final = (
-    SERVING - {"bootstrap", "main", *("invoke.credentials", "invoke.direct", "invoke.endpoint", "invoke.signing")}
-    | {"authorize", "authorizer", *("formats.authorizer", "formats.apigateway_v1", "formats.apigateway_v2")}
-    | {"formats.gateway"}
+    SERVING
+    - {"bootstrap", "main", "http.client", "http.http1", "invoke.credentials", "invoke.direct", "invoke.endpoint"}
+    - {"invoke.retry", "invoke.signing"}
+    | {"authorize", "authorizer", "formats.authorizer", "formats.apigateway_v1", "formats.apigateway_v2"}
+    | {"formats.evidence", "formats.gateway"}
 )
 """What an authorizer with a compiled map imports. `lattice_bridge/__init__.py` imports the bridge's public names."""
 

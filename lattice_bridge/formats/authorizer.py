@@ -58,7 +58,8 @@ def recognises(event: object) -> bool:
 def parse(event: object, apis: Collection[str] | None) -> Request:
     """The request in the event of an authorizer of type REQUEST: of a REST API, or of an HTTP API with either format.
 
-    API Gateway verifies no IAM principal before it calls a Lambda authorizer, so fields that name one are not read.
+    API Gateway verifies no IAM principal before it calls a Lambda authorizer, so one that the event names is left out.
+    The client's certificate and the VPC of a private API are evidence, as behind the bridge.
 
     Args:
         event: may be anything.
@@ -84,7 +85,7 @@ def parse(event: object, apis: Collection[str] | None) -> Request:
     request: Request = module.parse(event)
     if api != request.api_id:
         raise BadRequest("malformed_event", "requestContext.apiId is not the API of methodArn or routeArn")
-    return replace(request, caller=Caller())
+    return replace(request, caller=Caller(source_vpc_arn=request.caller.source_vpc_arn))
 
 
 def check_enabled(event: Mapping[str, Any], apis: Collection[str] | None) -> str:

@@ -52,6 +52,20 @@ def test_principal_in_an_authorizers_event_is_not_read(make: Make) -> None:
         assert not read(with_context(make(), **more)).caller.authenticated
 
 
+@every_form
+def test_certificate_of_the_client_is_evidence(make: Make) -> None:
+    certificate = {"clientCert": {"subjectDN": "CN=blue", "issuerDN": "CN=ca"}}
+    fields = {"authentication": certificate} if make is http_2 else {"identity": certificate}
+    assert read(with_context(make(), **fields)).client_cert == "CN=blue"
+    assert read(make({"clientCert": "CN=blue"})).client_cert is None
+
+
+def test_vpc_of_a_private_api_is_evidence_and_its_principal_is_not() -> None:
+    identity = {"vpcId": "vpc-0a1b2c3d4e5f60718", "userArn": "arn:aws:iam::111122223333:user/ann"}
+    caller = read(with_context(rest(), identity=identity)).caller
+    assert (caller.source_vpc_arn, caller.iam) == ("vpc-0a1b2c3d4e5f60718", None)
+
+
 @pytest.mark.parametrize("fields", [{"authorizer": {"tenantId": "blue"}}, {"authorizer": None}])
 @every_form
 def test_result_of_an_authorizer_before_it_has_run_is_refused(make: Make, fields: dict[str, Any]) -> None:
