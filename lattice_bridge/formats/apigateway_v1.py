@@ -13,7 +13,7 @@ from typing import Any, Final
 from lattice_bridge.formats import event as parts
 from lattice_bridge.formats import evidence, gateway, reply
 from lattice_bridge.http.query import escape, parse_form_query
-from lattice_bridge.message import CLAIMS, Request, Response
+from lattice_bridge.message import CLAIMS, Authorizer, Request, Response
 
 METHOD: Final = "httpMethod"
 PATH: Final = "path"
@@ -79,11 +79,7 @@ def parse(event: Mapping[str, Any]) -> Request:
     headers = parts.read_headers(lines, faults)
     content = parts.read_body(event.get(BODY), event.get(IS_BASE64), faults)
     faults.refuse_if_any()
-    identity = evidence.read_object(context.get("identity"), "identity", faults)
-    principal = evidence.read_identity(identity, "identity", faults)
-    client_cert = evidence.read_subject(identity.get("clientCert"), "clientCert", faults)
-    answer = evidence.read_object(context.get("authorizer"), "authorizer", faults)
-    authorizer = evidence.read_authorizer(answer, "authorizer", faults)
+    principal, authorizer, client_cert = _read_evidence(context, faults)
     faults.refuse_if_any()
     return Request(
         version=1,
@@ -100,6 +96,19 @@ def parse(event: Mapping[str, Any]) -> Request:
         api_id=parts.read_name(context.get(API_ID)),
         authorizer=authorizer,
         client_cert=client_cert,
+    )
+
+
+def _read_evidence(
+    context: Mapping[str, Any], faults: parts.Faults
+) -> tuple[dict[str, str], Authorizer | None, str | None]:
+    """The fields of the principal that signed, an authorizer's answer, and the subject of a certificate."""
+    identity = evidence.read_object(context.get("identity"), "identity", faults)
+    answer = evidence.read_object(context.get("authorizer"), "authorizer", faults)
+    return (
+        evidence.read_identity(identity, "identity", faults),
+        evidence.read_authorizer(answer, "authorizer", faults),
+        evidence.read_subject(identity.get("clientCert"), "clientCert", faults),
     )
 
 

@@ -107,8 +107,10 @@ _DECODED: Final = re.compile(r"[\x00-\x20\x7f?#]")
 
 
 def encoded_path(value: object) -> object:
-    """A path that API Gateway decoded, as one that can have been sent. HTTP APIs are reported to decode it, and a request
-    for `/a%20b` must not be refused. A `%` stays as it is: whether it was sent as `%25` cannot be known.
+    """A path that API Gateway decoded, as one that can have been sent.
+
+    HTTP APIs are reported to decode it, and a request for `/a%20b` must not be refused. A `%` stays: whether it
+    was sent as `%25` cannot be known.
 
     >>> encoded_path("/a b?c")
     '/a%20b%3Fc'

@@ -50,24 +50,10 @@ def described_subject(
         BadPrincipal: `principal` is not an ARN of a known shape.
     """
     iam = None if principal is None else parse_arn(principal)
-    caller = Caller(
-        authenticated=iam is not None,
-        iam=iam,
-        session_name=session or (iam.session if iam else None),
-        org_id=org,
-        source_vpc_arn=vpc,
-        x509=None if x509_san_uri is None else X509(san_uri=x509_san_uri),
-    )
-    return Subject(
-        caller,
-        claims,
-        header,
-        service,
-        network,
-        authorizer=Authorizer.of(authorizer) if authorizer else None,
-        client_cert=client_cert,
-        api_id=api,
-    )
+    name, x509 = session or (iam.session if iam else None), X509(san_uri=x509_san_uri) if x509_san_uri else None
+    caller = Caller(iam is not None, iam, name, org, vpc, x509)
+    answer = Authorizer.of(authorizer) if authorizer else None
+    return Subject(caller, claims, header, service, network, authorizer=answer, client_cert=client_cert, api_id=api)
 
 
 def described_outcome(decision: Decision) -> str:

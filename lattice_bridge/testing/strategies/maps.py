@@ -57,7 +57,7 @@ def maps() -> SearchStrategy[WrittenMap]:
 
 _ANCHORS: Final = (
     *("role", "role", "role", "role*", "session", "user", "root", "federated_user", "account", "sso", "jwt", "vpc"),
-    "anyone",
+    *("anyone", "api", "client_cert"),
 )
 _OUTCOMES: Final = (
     *("tenant", "tenants", "*", "deny", "tenant", "session", "session-template", "x509", "claim", "claim-list"),
@@ -105,6 +105,8 @@ def _anchor(who: str, place: tuple[str, str], name: str, session: str, issuer: s
         "sso": {"sso": {"account": numbered, "permission_set": "Support"}},
         "vpc": {"vpc": ORIGINS[0].source_vpc_arn.rpartition("/")[2], "accept_risk": "a test"},
         "anyone": {"anyone": True, "accept_risk": "a test"},
+        "api": {"api": "a1b2c3d4e5"},
+        "client_cert": {"client_cert": f"CN={name.replace('+', '-')},O=Example", "client_cert_issued_by": "a test"},
     }
     return found.get(who) or ({"anyone": True, "accept_risk": "a test"} if issuer is None else {"jwt": issuer})
 
