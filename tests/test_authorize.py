@@ -176,7 +176,7 @@ def test_no_listed_api_refuses_every_event() -> None:
 
 
 def test_unsigned_caller_with_an_unverified_signature_is_not_anonymous() -> None:
-    """Trap C11: the signature was meant for somebody, and API Gateway has not checked it."""
+    """Trap C11: the request has a signature, and API Gateway has not checked it."""
     world = World(TOKENS + OPEN)
     with pytest.raises(AuthorizerFailure):
         world(rest({"Authorization": "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261130/eu-west-1/execute-api"}))

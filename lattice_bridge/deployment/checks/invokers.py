@@ -156,7 +156,7 @@ def _url(url: Resource, bridge: Resource, stack: Stack) -> Iterator[TemplateFind
         yield warning(url.id, f"AuthType is {kind}", NOT_KNOWN, "write AuthType: AWS_IAM")
     elif kind != "AWS_IAM":
         actual = f"the function URL of {name_of(bridge)} has AuthType {kind}"
-        expected = "Nobody authenticates its callers: anyone on the internet may call it, without a principal"
+        expected = "Lambda authenticates no caller of it: anyone on the internet may call it, without a principal"
         level: Level = "warning" if stack.needs.admits_anyone else "error"
         yield finding(url.id, actual, expected, "write AuthType: AWS_IAM", level)
 

@@ -1,4 +1,4 @@
-"""What a map reads of a request, for the checks of a template beside it.
+"""The parts of a request that a map reads, for the checks of a template beside it.
 
 Rule: the map need not load: its faults are findings of their own, and its readable parts are compared all the same.
 """

@@ -76,7 +76,7 @@ def test_listed_source_is_right_and_lattice_is_not_needed(principal: Any, condit
     ],
 )
 def test_source_that_is_not_listed_is_an_error(principal: Any, condition: dict[str, Any], actual: str) -> None:
-    """Trap F5: whoever owns the API writes the caller's identity into the event."""
+    """Trap F5: the owner of the API writes the caller's identity into the event."""
     found = only_problem(by(principal, Condition=condition), CONFIGURATION)
     assert (found.level, found.subject) == ("error", "invoke permission bridge:live")
     assert actual in found.actual
