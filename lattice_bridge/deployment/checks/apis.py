@@ -44,6 +44,7 @@ class Authorizer:
         sources: the identity sources, in one text; None if they are unresolved.
         ttl: seconds that answers are cached; None if they are unresolved.
         simple: whether the API expects a simple response; None if that is unresolved.
+        keys: the names of the keys for the cache's time and the identity sources, as its template writes them.
     """
 
     resource: Resource
@@ -55,6 +56,7 @@ class Authorizer:
     sources: str | None
     ttl: int | None
     simple: bool | None
+    keys: tuple[str, str]
 
     @property
     def headers(self) -> frozenset[str]:
@@ -133,6 +135,7 @@ def _authorizer(one: Resource, label: str, kind: Kind, found: Mapping[str, Any],
         _known_text(found.get(sources)),
         _seconds(found.get(ttl, DEFAULT_TTL)),
         None if unresolved(found.get(simple)) else str(found.get(simple)).lower() == "true",
+        (ttl, sources),
     )
 
 

@@ -28,7 +28,6 @@ SIMPLE_VARIABLE: Final = "LATTICE_BRIDGE_SIMPLE_RESPONSES"
 TENANT: Final = "tenantId"
 """The field of the context that the authorizer sets, as in `formats.authorizer`."""
 TENANT_HEADER: Final = "integration.request.header.x-amz-tenant-id"
-NO_CACHE: Final = "write AuthorizerResultTtlInSeconds: 0 (in SAM: ReauthorizeEvery: 0)"
 WRITE_APIS: Final = 'write [apigateway] with apis = ["the API\'s id"] in bridge.toml'
 _REQUEST: Final = "method.request."
 _CONTEXT: Final = "context.authorizer."
@@ -52,30 +51,32 @@ def authorizer_findings(stack: Stack) -> Iterator[TemplateFinding]:
 
 
 def _type_and_cache(one: Authorizer, stack: Stack) -> Iterator[TemplateFinding]:
-    needs = stack.needs
+    needs, (ttl, identity_sources) = stack.needs, one.keys
+    no_cache = f"write {ttl}: 0 (with SAM's Auth: ReauthorizeEvery: 0)"
     if one.is_token:
         actual = f"the authorizer {one.label} is of type TOKEN"
         expected = "Its events contain one header, so the map cannot decide, and every request is refused"
         yield finding(one.resource.id, actual, expected, "write Type: REQUEST, and an IdentitySource for each header")
     elif one.ttl is None or one.sources is None:
         actual = f"the cache of the authorizer {one.label} is not known"
-        yield warning(one.resource.id, actual, NOT_KNOWN, NO_CACHE)
+        yield warning(one.resource.id, actual, NOT_KNOWN, no_cache)
     elif one.ttl > 0 and (one.sources or one.kind == "REST"):
         missing = sorted(needs.headers - one.headers)
         if missing:
             what = f"the header{'s' if len(missing) > 1 else ''} {' and '.join(missing)}"
             actual = f"the authorizer {one.label} caches answers for {one.ttl} s, and its identity sources lack {what}"
+            them = "them" if len(missing) > 1 else "it"
             expected = (
-                "bridge.toml reads them, and API Gateway answers from its cache without them: "
+                f"bridge.toml reads {them}, and the cache does not compare {them}: "
                 "a request would run as the tenant of an earlier one"
             )
             added = ", ".join(map(one.source_of, missing))
-            yield finding(one.resource.id, actual, expected, f"{NO_CACHE}, or add {added} to IdentitySource")
+            yield finding(one.resource.id, actual, expected, f"{no_cache}, or add {added} to {identity_sources}")
         if needs.certificates:
             actual = f"the authorizer {one.label} caches answers for {one.ttl} s, without the client's certificate"
             rules = ", ".join(needs.certificates)
             expected = f"Rules read the certificate ({rules}), and a cached answer would be used for another one"
-            yield finding(one.resource.id, actual, expected, NO_CACHE)
+            yield finding(one.resource.id, actual, expected, no_cache)
 
 
 def _answers(one: Authorizer, function: Resource) -> Iterator[TemplateFinding]:
@@ -122,7 +123,9 @@ def _tenant(one: Operation, function: Resource, *, is_secured: bool, is_own: boo
     if value.startswith(_REQUEST):
         actual = f"a REST API ({one.label}) sends {value} as the tenant"
         expected = "Every client names its own tenant: it reads the data of any other"
-        fix = f"write {_CONTEXT} and the name of a value that your authorizer sets; with the map, {_CONTEXT}{TENANT}"
+        fix = f"write {_CONTEXT}{TENANT}, with the map as the API's authorizer"
+        if not is_own:
+            fix = f"{fix}; or {_CONTEXT}NAME, if your own authorizer sets NAME from what it verified"
         yield finding(function.id, actual, expected, fix, "error" if is_secured else "warning")
     elif value.startswith(_CONTEXT) and one.is_open:
         actual = f"a REST API ({one.label}) sends {value} as the tenant, and has no authorizer there"

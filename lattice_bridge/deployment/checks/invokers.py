@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+from lattice_bridge.config.options import Options
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     ONLY_LATTICE,
@@ -108,9 +109,18 @@ def _other_front(permission: Resource, bridge: Resource, stack: Stack) -> Iterat
             yield warning(permission.id, actual, "The map is then the only guard", fix)
     else:
         setting = {_GATEWAY: "[apigateway] apis", _BALANCER: "[alb] target_groups"}.get(str(principal))
-        fix = f"write Principal: {LATTICE} alone"
+        fix = "remove this permission" if _has_fronts(options) else f"write Principal: {LATTICE} alone"
         more = f", or write {setting} in bridge.toml" if setting else ""
-        yield _stranger(permission, bridge, stack.template, ONLY_LATTICE, f"{fix}{more}")
+        yield _stranger(permission, bridge, stack.template, _expected(options), f"{fix}{more}")
+
+
+def _has_fronts(options: Options) -> bool:
+    """Whether bridge.toml enables another front than Lattice."""
+    return bool(options.apis or options.target_groups or options.function_url)
+
+
+def _expected(options: Options) -> str:
+    return _ONLY_FRONTS if _has_fronts(options) else ONLY_LATTICE
 
 
 def _gateway_source(permission: Resource, function: Resource, stack: Stack, expected: str) -> Iterator[TemplateFinding]:
@@ -151,7 +161,7 @@ def _url(url: Resource, bridge: Resource, stack: Stack) -> Iterator[TemplateFind
     kind = url.properties.get("AuthType")
     if not stack.options.function_url:
         fix = "remove FunctionUrlConfig, or write [function_url] with enabled = true in bridge.toml"
-        yield finding(url.id, f"{name_of(bridge)} has a function URL", ONLY_LATTICE, fix)
+        yield finding(url.id, f"{name_of(bridge)} has a function URL", _expected(stack.options), fix)
     elif unresolved(kind):
         yield warning(url.id, f"AuthType is {kind}", NOT_KNOWN, "write AuthType: AWS_IAM")
     elif kind != "AWS_IAM":

@@ -58,7 +58,7 @@ def test_fix_for_the_cache_names_the_identity_source() -> None:
     edits = [["AuthorizerResultTtlInSeconds: 0", f"AuthorizerResultTtlInSeconds: 60\n      {sources}"]]
     (finding,) = found_in("apis", {"edits": edits})
     assert finding.fix == (
-        "write AuthorizerResultTtlInSeconds: 0 (in SAM: ReauthorizeEvery: 0), "
+        "write AuthorizerResultTtlInSeconds: 0 (with SAM's Auth: ReauthorizeEvery: 0), "
         "or add method.request.header.x-tenant-id to IdentitySource"
     )
 
