@@ -26,7 +26,7 @@ from lattice_bridge.tenancy.rules import Tenant
 from tests.support.authorizer_events import API, FORMS, STAGE_ARN, http_1, http_2, rest, with_context
 from tests.support.builders import OPEN, role
 from tests.support.examples import examples
-from tests.support.token_builder import CORP, NOW, public_key, token
+from tests.support.token_builder import CORP, NOW, payload, private_key, public_key, sign, token
 
 TOKENS: Final = """
 [tenants]
@@ -85,6 +85,14 @@ BLUE, OLD = bearer(), bearer(tenant="old")
 def effect(answer: dict[str, Any]) -> str:
     (statement,) = answer["policyDocument"]["Statement"]
     return str(statement["Effect"])
+
+
+def is_refused(world: World, event: object) -> bool:
+    """Whether the answer denies, or is the 401 of a REST API."""
+    try:
+        return world(event) == deny()
+    except AuthorizerFailure:
+        return bool(world.log["status"] == 401)
 
 
 # ---- decisions ------------------------------------------------------------------------------------------------------
@@ -186,6 +194,40 @@ def test_unsigned_caller_with_an_unverified_signature_is_not_anonymous() -> None
 @every_form
 def test_open_map_lets_the_header_choose(make: Make) -> None:
     assert World(TOKENS + OPEN)(make({"X-Tenant-Id": "green"}))["context"] == {"tenantId": "green"}
+
+
+@every_form
+def test_token_that_another_key_signed_is_no_evidence(make: Make) -> None:
+    """Traps F3 and C1."""
+    forged = sign(payload(), key=private_key("ES256", 1))
+    world = World(TOKENS + OPEN)
+    for value in (forged, f"{forged.rpartition('.')[0]}."):
+        with pytest.raises(AuthorizerFailure) if make is rest else nullcontext():
+            assert world(make({"Authorization": f"Bearer {value}", "X-Tenant-Id": "blue"})) == deny()
+        assert world.log["reason"] == "token_invalid"
+
+
+DEVICES: Final = """
+[[rule]]
+id = "devices"
+client_cert = "CN=blue,O=Example"
+client_cert_issued_by = "our own authority alone is in the truststore"
+tenant = "blue"
+"""
+
+
+@every_form
+def test_certificate_of_the_client_decides_and_its_headers_do_not(make: Make) -> None:
+    """Trap F7."""
+    world = World(TOKENS + DEVICES)
+
+    def asked(subject: str, **headers: str) -> dict[str, Any]:
+        place = "authentication" if make is http_2 else "identity"
+        return with_context(make(headers), **{place: {"clientCert": {"subjectDN": subject}}})
+
+    assert world(asked("CN=blue,O=Example"))["context"] == {"tenantId": "blue"}
+    for event in (asked("CN=green,O=Example"), make({"clientCert": "CN=blue,O=Example", "x-client-cert": "CN=blue"})):
+        assert is_refused(world, event)
 
 
 # ---- statuses -------------------------------------------------------------------------------------------------------

@@ -76,6 +76,65 @@ def test_certificate_of_a_client_allows_no_cache() -> None:
     assert finding.actual.endswith("caches answers for 60 s, without the client's certificate")
 
 
+SAM: Final = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Guard:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: lattice_bridge.authorizer.handler, Runtime: python3.13, CodeUri: .}
+  Rest:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: prod
+      Auth:
+        DefaultAuthorizer: map
+        Authorizers:
+          map:
+            FunctionArn: !GetAtt Guard.Arn
+            FunctionPayloadType: KIND
+            Identity: {HEADERS, ReauthorizeEvery: 300}
+  Web:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      Auth:
+        DefaultAuthorizer: map
+        Authorizers:
+          map:
+            FunctionArn: !GetAtt Guard.Arn
+            EnableFunctionDefaultPermissions: true
+            AuthorizerPayloadFormatVersion: "2.0"
+            Identity: {Headers: [Authorization], ReauthorizeEvery: 300}
+  Orders:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: app.handler
+      Runtime: python3.13
+      CodeUri: .
+      Events:
+        Rest: {Type: Api, Properties: {RestApiId: !Ref Rest, Path: /, Method: GET}}
+        Web: {Type: HttpApi, Properties: {ApiId: !Ref Web, Path: /, Method: GET}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "headers", "found"),
+    [
+        ("REQUEST", "Headers: [Authorization]", "caches answers for 300 s, and its identity sources lack the header"),
+        ("REQUEST", "Headers: [Authorization, X-Tenant-Id]", None),
+        ("TOKEN", "Header: Authorization", "is of type TOKEN"),
+    ],
+)
+def test_authorizers_of_sam_are_read(kind: str, headers: str, found: str | None) -> None:
+    document = parse_document(edited("apis.toml", []))
+    options, needs = read_options(document.tables, []), needs_of(document)
+    text = SAM.replace("KIND", kind).replace("HEADERS", headers)
+    findings = template_findings(FOLDER / "sam.yaml", options, {}, "us-east-1", text=text, needs=needs)
+    by_resource = {one.subject: one.actual for one in findings if one.level == "error"}
+    assert by_resource.keys() == {"Web", *(["Rest"] if found else [])}, [one.text for one in findings]
+    assert "lack the header x-tenant-id" in by_resource["Web"]
+    assert found is None or found in by_resource["Rest"]
+
+
 def test_names_are_those_of_the_authorizer() -> None:
     assert authorizers.SIMPLE_VARIABLE == authorize.SIMPLE_VARIABLE
     assert authorizers.TENANT == form.TENANT
