@@ -1,4 +1,4 @@
-"""What API Gateway and function URLs verified about a caller, and everything that is no evidence."""
+"""The evidence about a caller in events of API Gateway and function URLs, and all that is no evidence."""
 
 from __future__ import annotations
 

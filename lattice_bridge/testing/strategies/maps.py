@@ -123,13 +123,13 @@ def _outcome(kind: str, anchor: Table, names: list[str], number: int, issuer: st
     if kind == "x509" and named:
         template = "spiffe://example.org/t/{tenant}"
         return {"tenant_from": "x509_san_uri", "template": template, "x509_set_by": "a test"}
-    if kind.startswith("claim") and issuer is not None and not {"anyone", "vpc"} & set(anchor):
+    if kind.startswith("claim") and issuer is not None and not {"anyone", "vpc", "api"} & set(anchor):
         listed = {"claim_is_list": True} if kind == "claim-list" else {}
         return {"tenant_from": "claim", "claim": ["app", "tenant"], "jwt": issuer, **listed}
     if kind == "deny":
         return {"deny": True}
     if kind == "*":
-        return {"tenants": "*", **({"accept_risk": "a test"} if "jwt" in anchor else {})}
+        return {"tenants": "*", **({"accept_risk": "a test"} if {"jwt", "api"} & set(anchor) else {})}
     return {"tenants": sorted({name, *names[:number]})} if kind == "tenants" else {"tenant": name}
 
 
@@ -142,8 +142,12 @@ def _rule(choice: tuple[Any, ...], names: list[str], issuer: str | None) -> Tabl
     table = {key: value for key, value in conditions.items() if key not in {*anchor, *never}}
     table = {**table, **anchor, **outcome}
     if "deny" in table:
-        table = {key: value for key, value in table.items() if key not in ("accept_risk", "session_set_by")}
+        table = {key: value for key, value in table.items() if key not in _ACKNOWLEDGEMENTS}
     return table
+
+
+_ACKNOWLEDGEMENTS: Final = ("accept_risk", "session_set_by", "client_cert_issued_by")
+"""Keys that a deny rule has not: it allows nothing."""
 
 
 def _same_anchor(table: Table) -> tuple[Any, ...]:
@@ -154,7 +158,7 @@ def _same_anchor(table: Table) -> tuple[Any, ...]:
     return anchor, str(spelled).lower(), table.get("session"), "deny" in table
 
 
-_UNNAMED: Final = ("account", "sso", "anyone", "jwt", "vpc")
+_UNNAMED: Final = ("account", "sso", "client_cert", "anyone", "jwt", "api", "vpc")
 
 
 def _principal_for(rule: Table) -> str | None:
