@@ -17,7 +17,7 @@ from lattice_bridge.local.environments.manifest import MANIFESTS
 from lattice_bridge.local.front.identities import BadIdentities, Identity, stack_identities
 from lattice_bridge.local.front.rule_identities import rule_identities
 from lattice_bridge.local.plan.listener_rules import EventVersion
-from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Plan
+from lattice_bridge.local.plan.model import OWN_HANDLERS, Function, Plan
 from lattice_bridge.local.plan.reader import read_plan
 
 
@@ -68,7 +68,7 @@ class Definition:
 def _files_of(function: Function) -> Iterator[Path]:
     if function.code.is_file():
         yield function.code
-    elif function.handler != BRIDGE_HANDLER:  # the installed bridge serves it, or its own code, which is not installed
+    elif function.handler not in OWN_HANDLERS:  # the installed package serves it, or its own code
         yield from (function.code / name for name in MANIFESTS)
 
 

@@ -22,7 +22,7 @@ from lattice_bridge.local.environments.build_output import unusable
 from lattice_bridge.local.environments.manifest import BadManifest, Manifest, find_manifest, read_manifest
 from lattice_bridge.local.environments.package_cache import BadCache, InstallFailed, PackageCache
 from lattice_bridge.local.environments.runtime_packages import PACKAGE
-from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Dependencies, Function, Plan
+from lattice_bridge.local.plan.model import OWN_HANDLERS, Dependencies, Function, Plan
 from lattice_bridge.local.plan.sam_build import OUTPUT, BadBuild, built_folders
 
 
@@ -51,7 +51,7 @@ def _chosen(function: Function, folder: Path, built: Mapping[str, Path], say: Ca
     if function.code.is_file():
         return replace(function, dependencies=Dependencies("zip"))
     output = built.get(function.logical_id)
-    installed = function.handler == BRIDGE_HANDLER and _is_served_by_installed(function.code)
+    installed = function.handler in OWN_HANDLERS and _is_served_by_installed(function.code)
     if output is not None:
         reason = unusable(folder, function.code, output)
         if reason is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from lattice_bridge.local.environments.manifest import find_manifest
-from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function
+from lattice_bridge.local.plan.model import OWN_HANDLERS, Function
 
 IMPORT_ERROR: Final = "Runtime.ImportModuleError"
 """The error type of a function whose module cannot be imported."""
@@ -50,7 +50,7 @@ def handler_fault(function: Function) -> str | None:
     """
     module = function.handler.rpartition(".")[0].replace("/", ".")
     elsewhere = function.dependencies.manifest or find_manifest(function.code) or function.environment.get("PYTHONPATH")
-    if function.handler == BRIDGE_HANDLER or elsewhere or not function.code.is_dir():
+    if function.handler in OWN_HANDLERS or elsewhere or not function.code.is_dir():
         return None
     path = function.code.joinpath(*module.split("."))
     if path.is_dir() or next(path.parent.glob(f"{glob.escape(path.name)}.*"), None) is not None:
