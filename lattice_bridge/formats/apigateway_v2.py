@@ -115,7 +115,8 @@ def _read_authorizer(context: Mapping[str, Any], faults: parts.Faults) -> tuple[
     if is_function_url(context) and (token or returned):
         faults.add("malformed_event", "an event of a function URL with an authorizer other than iam")
     answer = {name: value for name, value in returned.items() if name != CLAIMS}
-    return identity, evidence.read_authorizer({**answer, CLAIMS: token.get(CLAIMS)}, "authorizer", faults)
+    both = {**answer, CLAIMS: token.get(CLAIMS)}
+    return identity, evidence.read_authorizer(both, "authorizer", faults, may_be_a_functions=True)
 
 
 def _read_cookies(value: object, headers: Pairs, faults: parts.Faults) -> Pairs:

@@ -185,6 +185,21 @@ def test_lambda_authorizer_of_an_http_api_cannot_write_claims() -> None:
     assert authorizer.at(["claims", "custom:tenant"]) is None
 
 
+@pytest.mark.parametrize("kind", ["http-api", "http-api-1.0"])
+def test_claims_beside_other_values_are_a_lambda_authorizers(kind: str) -> None:
+    """Trap F4: a Lambda authorizer of an HTTP API can return objects; with payload 1.0 both are in one object."""
+    authorizer = read(answered(kind, {"claims": {"custom:tenant": "green"}, "tenantId": "blue"})).authorizer
+    assert authorizer is not None
+    assert (authorizer.at(["claims", "custom:tenant"]), authorizer.at(["tenantId"])) == (None, "blue")
+
+
+def test_claims_of_a_rest_api_may_have_values_beside_them() -> None:
+    """A Lambda authorizer of a REST API can return no object."""
+    authorizer = read(rest_api(authorizer={"claims": {"custom:tenant": "blue"}, "principalId": "ann"})).authorizer
+    assert authorizer is not None
+    assert authorizer.at(["claims", "custom:tenant"]) == "blue"
+
+
 @pytest.mark.parametrize("authorizer", [5, "x", [], {"iam": 5}, {"jwt": "x"}, {"lambda": []}])
 def test_authorizer_that_is_no_object_is_refused(authorizer: Any) -> None:
     event = http_api()
