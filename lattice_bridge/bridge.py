@@ -12,7 +12,7 @@ from typing import Final
 
 from lattice_bridge.config.options import Backend, Backends, LoggedCaller
 from lattice_bridge.config.tenant_map import TenantMap
-from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
+from lattice_bridge.errors import BridgeError, Forbidden, internal_error
 from lattice_bridge.formats import reply
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.formats.event import Scheme
@@ -23,7 +23,6 @@ from lattice_bridge.invoke.call import Call, Invoke
 from lattice_bridge.message import Request, Response
 from lattice_bridge.runtime.process import no_collection
 from lattice_bridge.telemetry import NAMESPACE, LogContext, RequestLog, lines, to_stdout
-from lattice_bridge.tenancy.decide import Decision
 
 MARGIN: Final = 0.5
 """Seconds of the bridge's own time that it keeps to build and send the reply."""
@@ -108,7 +107,7 @@ class Bridge:
         try:
             answer = self._serve(event, context, front, request_id, record)
         except Exception as error:
-            record.refusal = (error if isinstance(error, BridgeError) else _bug(error)).without_frames()
+            record.refusal = (error if isinstance(error, BridgeError) else internal_error(error)).without_frames()
             error.__traceback__ = None
             problem = reply.problem(record.refusal, request_id, bearer=self._bearer)
             answer = front.render(problem, front.method_of(event), event)
@@ -122,7 +121,7 @@ class Bridge:
         check_service(request, self.enabled.services)
         record.step("decide")
         record.decision = decision = self.tenant_map.decide(request)
-        tenant = _tenant(decision)
+        tenant = decision.granted()
         backend = self.backends.serving(request.path)
         record.backend = backend.path
         record.step("encode")
@@ -165,14 +164,6 @@ def check_service(request: Request, services: Collection[str]) -> None:
         raise Forbidden("service_not_allowed", "the event is not from a service in [lattice] services")
 
 
-def _tenant(decision: Decision) -> str:
-    if decision.refusal is not None:
-        raise decision.refusal
-    if decision.tenant is None:
-        raise Forbidden("no_rule", "the decision names no tenant")
-    return decision.tenant
-
-
 def _call(backend: Backend, tenant: str, payload: bytes, context: object, record: RequestLog) -> Call:
     """A function without tenant isolation is invoked without a tenant id, since Lambda refuses one."""
     return Call(
@@ -205,18 +196,3 @@ def _left(context: object) -> float:
     """Seconds until the bridge must answer."""
     remaining = getattr(context, "get_remaining_time_in_millis", None)
     return (remaining() / 1000 if callable(remaining) else _LONGEST) - MARGIN
-
-
-def _bug(error: Exception) -> BridgeError:
-    """Reports only the error's type and place, such as `KeyError at formats/reply.py:88 in decode`.
-
-    The error's message may quote the request.
-    """
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    if frame is None:
-        return Misconfigured("internal", type(error).__name__)
-    code = frame.tb_frame.f_code
-    file = "/".join(code.co_filename.split("/")[-2:])
-    return Misconfigured("internal", f"{type(error).__name__} at {file}:{frame.tb_lineno} in {code.co_name}")

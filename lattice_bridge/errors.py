@@ -204,3 +204,18 @@ class TimedOut(BridgeError):
 class LoopDetected(BridgeError):
     status = 508
     title = "Loop Detected"
+
+
+def internal_error(error: Exception) -> Misconfigured:
+    """The refusal for a bug: its detail is the error's type and place, `KeyError at formats/reply.py:88 in decode`.
+
+    The error's message may quote the request, so it is left out.
+    """
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    if frame is None:
+        return Misconfigured("internal", type(error).__name__)
+    code = frame.tb_frame.f_code
+    file = "/".join(code.co_filename.split("/")[-2:])
+    return Misconfigured("internal", f"{type(error).__name__} at {file}:{frame.tb_lineno} in {code.co_name}")

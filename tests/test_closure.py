@@ -10,25 +10,26 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
-from tests.support.builders import MAP, role, v2
+from tests.support.authorizer_events import API, rest
+from tests.support.builders import MAP, OPEN, role, v2
 from tests.support.paths import ROOT
 
 PROGRAM: Final = """
-import json, sys
-from lattice_bridge.main import handler
-status = handler(json.loads(sys.argv[1]), None)["statusCode"]
-print(json.dumps([status, sorted(sys.modules)]))
+import importlib, json, sys
+answer = importlib.import_module(sys.argv[1]).handler(json.loads(sys.argv[2]), None)
+print(json.dumps([answer, sorted(sys.modules)]))
 """
+APIS: Final = f'[apigateway]\napis = ["{API}"]\n'
 BACKEND: Final = '[[backend]]\nfunction = "orders:live"\n'
 
 SERVING: Final = {
-    *("__init__", "aws", "bootstrap", "bridge", "errors", "main", "message", "telemetry", "version"),
+    *("__init__", "aws", "bootstrap", "bridge", "environment", "errors", "main", "message", "telemetry", "version"),
     *("config", "config.code_hash", "config.compiled", "config.document", "config.location", "config.map_settings"),
     *(
         "config.options",
@@ -49,6 +50,15 @@ SERVING: Final = {
 }
 """What a bridge with a compiled map imports."""
 
+AUTHORIZING: Final = (
+    SERVING
+    - {"bootstrap", "main", "http.client", "http.http1", "invoke.credentials", "invoke.direct", "invoke.endpoint"}
+    - {"invoke.retry", "invoke.signing"}
+    | {"authorize", "authorizer", "formats.authorizer", "formats.apigateway_v1", "formats.apigateway_v2"}
+    | {"formats.evidence", "formats.gateway"}
+)
+"""What an authorizer with a compiled map imports. `lattice_bridge/__init__.py` imports the bridge's public names."""
+
 READING_TOML: Final = {
     *("config.tables", "config.tables.jwt", "config.tables.map", "config.tables.options", "config.tables.outcome"),
     *("config.tables.rule", "config.tables.table", "config.words"),
@@ -60,7 +70,14 @@ DEVELOPMENT: Final = {"boto3", "botocore", "click", "cryptography", "jwt", "rich
 
 
 def imported(configuration: Path) -> set[str]:
-    """Every module after the first answer of a fresh process. The function cannot be reached: the answer is a 503."""
+    """Every module after the bridge's first answer. The function cannot be reached: the answer is a 503."""
+    answer, modules = first_answer("lattice_bridge.main", configuration, v2(role("blue-api")))
+    assert answer["statusCode"] == 503
+    return modules
+
+
+def first_answer(entry: str, configuration: Path, event: Any) -> tuple[Any, set[str]]:
+    """The first answer of a fresh process, and every module after it."""
     environ = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
@@ -70,11 +87,10 @@ def imported(configuration: Path) -> set[str]:
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:1",
     }
-    command = [sys.executable, "-c", PROGRAM, json.dumps(v2(role("blue-api")))]
+    command = [sys.executable, "-c", PROGRAM, entry, json.dumps(event)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
-    status, modules = json.loads(done.stdout.splitlines()[-1])
-    assert status == 503
-    return set(modules)
+    answer, modules = json.loads(done.stdout.splitlines()[-1])
+    return answer, set(modules)
 
 
 def ours(modules: set[str]) -> set[str]:
@@ -94,6 +110,23 @@ def from_compiled(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     path = tmp_path_factory.mktemp("compiled") / "bridge.json"
     path.write_text(compile_document(parse_document(MAP + BACKEND), path.parent), encoding="utf-8")
     return imported(path)
+
+
+@pytest.fixture(scope="module")
+def from_authorizer(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    path = tmp_path_factory.mktemp("authorizer") / "bridge.json"
+    path.write_text(compile_document(parse_document(MAP + OPEN + APIS), path.parent), encoding="utf-8")
+    answer, modules = first_answer("lattice_bridge.authorizer", path, rest({"x-tenant-id": "blue"}))
+    assert answer["context"] == {"tenantId": "blue"}
+    return modules
+
+
+def test_authorizer_imports_what_it_decides_with(from_authorizer: set[str]) -> None:
+    assert ours(from_authorizer) == AUTHORIZING
+
+
+def test_authorizer_needs_no_package_but_the_standard_library(from_authorizer: set[str]) -> None:
+    assert {name.split(".")[0] for name in from_authorizer} & {*DEVELOPMENT, "pydantic", "tomllib"} == set()
 
 
 def test_compiled_map_imports_what_it_serves_with(from_compiled: set[str]) -> None:

@@ -54,8 +54,9 @@ def test_the_package_says_that_it_is_typed() -> None:
     assert (PACKAGE / "py.typed").is_file()
 
 
-def test_the_handler_has_its_name() -> None:
-    assert callable(importlib.import_module("lattice_bridge.main").handler)
+@pytest.mark.parametrize("module", ["main", "authorizer"])
+def test_the_handler_has_its_name(module: str) -> None:
+    assert callable(importlib.import_module(f"lattice_bridge.{module}").handler)
 
 
 @pytest.mark.parametrize("module", [module for module in CORE if module != "version"])

@@ -21,18 +21,19 @@ from lattice_bridge.cli.files import (
     read_input_text,
     read_map,
 )
-from lattice_bridge.config.compiled import map_of, options_of
-from lattice_bridge.config.document import Document, parse_document
+from lattice_bridge.config.compiled import options_of
+from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.options import Options
 from lattice_bridge.config.tables.options import read_options
+from lattice_bridge.deployment.checks.needs import needs_of
 from lattice_bridge.deployment.checks.run import template_findings
+from lattice_bridge.deployment.checks.stack import NO_NEEDS, MapNeeds
 from lattice_bridge.deployment.cloudformation.text import MAX_BYTES as MAX_TEMPLATE_BYTES
 from lattice_bridge.deployment.cloudformation.text import BadTemplate, places_of
 from lattice_bridge.errors import Fault, InvalidMap
 from lattice_bridge.review.check import findings_of
 from lattice_bridge.review.coverage import Coverage, coverage_of
 from lattice_bridge.review.finding import Finding, sarif
-from lattice_bridge.tenancy.rules import TenantFrom
 
 DEFAULT_REGION: Final = "us-east-1"
 """The value of `AWS::Region` if no option and no environment variable names a region. The names of other regions in the
@@ -135,7 +136,7 @@ def _template(path: Path, config: Path, written: str, parameters: dict[str, str]
     known = {"AWS::Region": region, **parameters} if region else parameters
     text = read_input_text(path, MAX_TEMPLATE_BYTES)
     try:
-        options, certified = _beside(written)
+        options, needs = _beside(written)
         findings = template_findings(
             path,
             options,
@@ -144,7 +145,7 @@ def _template(path: Path, config: Path, written: str, parameters: dict[str, str]
             unsigned=unsigned,
             text=text,
             config=config,
-            certified=certified,
+            needs=needs,
         )
     except BadTemplate as error:
         what = str(error).removeprefix(f"{path}: ")
@@ -153,28 +154,17 @@ def _template(path: Path, config: Path, written: str, parameters: dict[str, str]
     return _Checked(path, [_placed(finding, places) for finding in findings])
 
 
-def _beside(text: str) -> tuple[Options | None, list[str]]:
-    """The options of a map's file, and the ids of its rules that read a certificate, to compare a template with them.
-    None and an empty list for a file that does not load: its faults are findings already."""
+def _beside(text: str) -> tuple[Options | None, MapNeeds]:
+    """The options of a map's file, and what its map reads of a request, to compare a template with them. None and no
+    needs for a file that does not load: its faults are findings already."""
     faults: list[Fault] = []
     try:
         document = parse_document(text)
         options = read_options(document.tables, faults) if document.compiled is None else options_of(document.compiled)
-        certified = _reading_certificates(document)
+        needs = needs_of(document)
     except InvalidMap:
-        return None, []
-    return (None if faults else options), certified
-
-
-def _reading_certificates(document: Document) -> list[str]:
-    if document.compiled is not None:
-        owners = map_of(document.compiled)[1].owners.values()
-        return [
-            one.id for one in owners if isinstance(one.outcome, TenantFrom) and one.outcome.source == "x509_san_uri"
-        ]
-    written = document.tables.get("rule")
-    tables = [table for table in written if isinstance(table, Mapping)] if isinstance(written, list) else []
-    return [str(table.get("id")) for table in tables if table.get("tenant_from") == "x509_san_uri"]
+        return None, NO_NEEDS
+    return (None if faults else options), needs
 
 
 def _pairs(parameters: Iterable[str]) -> dict[str, str]:

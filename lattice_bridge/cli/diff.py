@@ -17,10 +17,11 @@ from lattice_bridge.cli.files import MAX_EVENTS_BYTES, base_option, read_input_t
 from lattice_bridge.config.regular_file import BadFile
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.recognise import Enabled, check_enabled
+from lattice_bridge.formats.recognise import Enabled
 from lattice_bridge.message import Request
 from lattice_bridge.review.diff import Change, changed_decisions, changed_rules, changed_tables
 from lattice_bridge.review.map_tests import every_tenant
+from lattice_bridge.review.requests import check_enabled
 from lattice_bridge.tenancy.decide import Decision
 
 _STYLES: Final = {"gains": "green", "loses": "red", "changes": "yellow"}
@@ -73,7 +74,7 @@ def _decide(found: TenantMap, enabled: Enabled) -> Callable[[Request], Decision]
 
     def decide(request: Request) -> Decision:
         try:
-            check_enabled(request.event, enabled)
+            check_enabled(request, enabled)
             check_service(request, enabled.services)
         except BridgeError as refusal:
             return Decision(refusal=refusal)

@@ -20,13 +20,14 @@ from lattice_bridge.config.regular_file import MIB
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.config.words import nearest, quoted, suggestion
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.recognise import Enabled, receive
+from lattice_bridge.formats.recognise import Enabled
 from lattice_bridge.message import Caller, Request
 from lattice_bridge.review.explain import Explanation, explain_request, key_in_words, ways_to
 from lattice_bridge.review.explain import explain as explain_subject
 from lattice_bridge.review.log_line import NO_CALLER, NOT_LOGGED, LoggedCaller, LogLine, caller_in, request_lines
 from lattice_bridge.review.map_tests import described_subject
 from lattice_bridge.review.near_misses import NOT_KNOWN, NearMiss, NearMisses, near_misses
+from lattice_bridge.review.requests import receive, status_of
 from lattice_bridge.review.token_misses import token_misses
 from lattice_bridge.tenancy.anchors import ANYONE
 
@@ -131,20 +132,26 @@ def _of_description(
 
 
 def _of_event(event: Path, tenant_map: TenantMap, enabled: Enabled) -> Document:
+    found = read_event(event)
     request: Request | None = None
     try:
-        request = receive(read_event(event), enabled)
+        request = receive(found, enabled)
         check_service(request, enabled.services)
         tokens = tenant_map.tokens_of(request)
     except BridgeError as refusal:  # before any rule was read
+        refused = {**_refused(refusal), "status": status_of(refusal, found)}
         if request is None:
-            return _refused(refusal)
+            return refused
         known = {**_caller(request.caller), "header": _header_in(request, tenant_map)}
         return {
-            **_refused(refusal, known),
+            **refused,
+            **known,
             **_near(NearMisses(_before_rules(request, refusal, tenant_map, enabled.services))),
         }
-    return _decided(explain_request(request, tenant_map.rules, tokens, tenant_map.find), tenant_map)
+    explanation = explain_request(request, tenant_map.rules, tokens, tenant_map.find)
+    document = _decided(explanation, tenant_map)
+    denied = explanation.decision.refusal
+    return document if denied is None else {**document, "status": status_of(denied, found)}
 
 
 def _before_rules(

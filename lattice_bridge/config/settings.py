@@ -58,6 +58,7 @@ class Settings(NamedTuple):
         folder: Path = HERE,
         previous: TenantMap | None = None,
         region: str | None = None,
+        needs_backend: bool = True,
     ) -> Settings:
         """Loads the text of a configuration.
 
@@ -69,6 +70,7 @@ class Settings(NamedTuple):
             folder: a `jwks_file` is relative to it.
             previous: the map that is replaced.
             region: of a registry; boto3's own if None.
+            needs_backend: whether a configuration without a backend is refused. An authorizer invokes nothing.
 
         Raises:
             InvalidMap: with every fault found, of the settings and of the map.
@@ -77,7 +79,7 @@ class Settings(NamedTuple):
         options = _options(document, faults).with_function(function)
         if function and (fault := function_fault(function)):
             faults.append(Fault(f"{FUNCTION_VARIABLE}: {fault}", None))
-        faults += missing_faults(document, function)
+        faults += missing_faults(document, function, needs_backend=needs_backend)
         try:
             tenant_map = TenantMap.from_document(document, folder, previous=previous, region=region)
         except InvalidMap as error:
@@ -87,16 +89,18 @@ class Settings(NamedTuple):
         return cls(tenant_map, options)
 
 
-def missing_faults(document: Document, function: str | None = None) -> Iterator[Fault]:
-    """The tables that a bridge cannot serve without. A misspelt one has a fault of its own.
+def missing_faults(document: Document, function: str | None = None, *, needs_backend: bool = True) -> Iterator[Fault]:
+    """The tables that a handler cannot serve without. A misspelt one has a fault of its own.
 
     Args:
         document: the configuration.
         function: of the default backend, if the environment names it.
+        needs_backend: whether the handler invokes backends.
     """
     compiled = document.compiled
     has_rule = compiled is not None and bool(compiled.get("owners") or compiled.get("denials"))
-    if document.tables.get("backend", []) == [] and not function and not _is_misspelt("backend", document):
+    has_backend = document.tables.get("backend", []) != [] or bool(function) or _is_misspelt("backend", document)
+    if needs_backend and not has_backend:
         yield Fault(f'no [[backend]]. Fix: write one with function = "…", or set {FUNCTION_VARIABLE}')
     if not has_rule and document.tables.get("rule", []) == [] and not _is_misspelt("rule", document):
         yield Fault("no [[rule]]: no caller is allowed. Fix: write one; was the file cut off or emptied?")

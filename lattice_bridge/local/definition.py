@@ -25,7 +25,7 @@ from lattice_bridge.local.local_file import NAME as LOCAL_FILE
 from lattice_bridge.local.local_file import BadLocalFile, LocalFile, read_local_file
 from lattice_bridge.local.plan.functions import Runners
 from lattice_bridge.local.plan.listener_rules import EventVersion
-from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Plan
+from lattice_bridge.local.plan.model import OWN_HANDLERS, Function, Plan
 from lattice_bridge.local.plan.reader import read_plan
 from lattice_bridge.local.plan.sam_build import OUTPUT
 
@@ -83,8 +83,8 @@ def _files_of(function: Function, plan: Plan) -> Iterator[Path]:
         yield function.code
     elif function.dependencies.built or function.runner != "python":  # it may have to be built
         yield plan.folder / OUTPUT / "template.yaml"
-    elif function.runner == "python" and function.handler != BRIDGE_HANDLER:  # the installed bridge serves it, or its
-        yield from (function.code / name for name in MANIFESTS)  # own code, which is not installed
+    elif function.handler not in OWN_HANDLERS:  # the installed package serves it, or its own code
+        yield from (function.code / name for name in MANIFESTS)
 
 
 def read_definition(

@@ -42,7 +42,8 @@ def configure(text: str, beside: Path, folder: Path) -> dict[str, File]:
     if document.compiled is not None:
         raise InvalidMap(["is compiled already. Fix: name the bridge.toml that it was compiled from"])
     compiled = compile_document(document, beside)
-    if not read_options(document.tables, []).backends:  # a map in a file of its own may have none
+    options = read_options(document.tables, [])
+    if not (options.backends or options.apis):  # a map in a file of its own may have none, and so may an authorizer's
         raise InvalidMap(['no [[backend]]. Fix: write one with function = "…"'])
     made = {"bridge.toml": text.encode(), "bridge.json": compiled.encode()}
     for name, data in _key_sets(document, beside):

@@ -25,13 +25,17 @@ from lattice_bridge.review.map_tests import every_tenant, failed_tests
 from lattice_bridge.tenancy.anchors import Key, broader_keys
 from lattice_bridge.tenancy.rules import AnyTenant, Rule, Rules, TenantFrom
 
+_OF_AN_AUTHORIZER: Final = frozenset({"apigateway", "log", "map"})
+"""Tables that are enough for the map as a Lambda authorizer, which invokes nothing."""
+
 
 def findings_of(text: str, folder: Path = HERE) -> list[Finding]:
     """Everything that is wrong with a configuration, and everything in it that is probably not intended.
 
     Errors keep it from loading, except those of `[[test]]` tables. No AWS service is called: with a registry, a test
     treats every tenant as registered. For a compiled configuration, the only finding is that it does not load. A map
-    may be a file of its own: a file without any of the other tables needs no backend.
+    may be a file of its own: a file without any of the other tables needs no backend, and neither does a file with
+    those of a Lambda authorizer alone.
 
     Args:
         text: TOML, or a compiled configuration.
@@ -49,8 +53,8 @@ def findings_of(text: str, folder: Path = HERE) -> list[Finding]:
 def _of_map(document: Document, folder: Path) -> list[Finding]:
     faults: list[Fault] = []
     options = read_options(document.tables, faults)
-    if ELSEWHERE & set(document.tables):
-        faults += missing_faults(document)
+    if others := ELSEWHERE & set(document.tables):
+        faults += missing_faults(document, needs_backend=not others <= _OF_AN_AUTHORIZER)
     try:
         read = read_map(document, folder)
     except InvalidMap as error:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.recognise import parse_any
 from lattice_bridge.message import Request
 from lattice_bridge.review.explain import key_in_words
 from lattice_bridge.review.map_tests import described_outcome
+from lattice_bridge.review.requests import parse_any
 from lattice_bridge.tenancy.anchors import ANCHORS, Key, broader_keys
 from lattice_bridge.tenancy.decide import Decision
 from lattice_bridge.tenancy.rules import AnyTenant, Condition, Rule, Rules, TenantFrom

@@ -51,6 +51,18 @@ class Decision:
         """The HTTP status that the caller would get for the decision alone; 200 if allowed."""
         return 200 if self.refusal is None else self.refusal.status
 
+    def granted(self) -> str:
+        """The tenant.
+
+        Raises:
+            BridgeError: the refusal.
+        """
+        if self.refusal is not None:
+            raise self.refusal
+        if self.tenant is None:
+            raise Forbidden("no_rule", "the decision names no tenant")
+        return self.tenant
+
 
 def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision:
     """Decides which tenant a subject may run as. Never raises for a refusal.

@@ -46,7 +46,9 @@ def test_build_without_a_compiler_has_no_bytecode(tmp_path: Path) -> None:
     asked, said = request(tmp_path)
     bridge, layer = build_zips(asked, ["x86_64"], tmp_path)
     found = names(bridge.path)
-    assert {"lattice_bridge/main.py", "a/x.py", "bridge.toml", "bridge.json"} <= set(found)
+    assert {"lattice_bridge/main.py", "lattice_bridge/authorizer.py", "a/x.py", "bridge.toml", "bridge.json"} <= set(
+        found
+    )
     assert not [name for name in found if name.endswith(".pyc")]
     assert said == [
         f"x86_64: installing the dependencies for {RUNTIME}",

@@ -31,6 +31,11 @@ def test_compiled_configuration_is_packaged(tmp_path: Path) -> None:
     assert parse_document(text, (tmp_path / "bridge.json").read_text(encoding="utf-8")).compiled is not None
 
 
+def test_map_of_an_authorizer_is_packaged_without_a_backend(tmp_path: Path) -> None:
+    found = configure(f'[apigateway]\napis = ["a1b2c3d4e5"]\n{builders.MAP}', tmp_path, tmp_path)
+    assert sorted(found) == ["bridge.json", "bridge.toml"]
+
+
 def test_key_sets_of_the_configuration_are_packaged(tmp_path: Path) -> None:
     with_key_set(tmp_path, "./keys//corp.json")
     assert "keys/corp.json" in configured(tmp_path, tmp_path / "to")

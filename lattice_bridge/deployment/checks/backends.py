@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from lattice_bridge.config.location import CONFIG_VARIABLE
+from lattice_bridge.config.location import CONFIG_VARIABLE, FUNCTION_VARIABLE
 from lattice_bridge.config.options import Backend
 from lattice_bridge.config.words import nearest
 from lattice_bridge.deployment.checks.invokers import ONLY_AT_CREATION, WRITE_TENANCY
@@ -43,12 +43,18 @@ from lattice_bridge.telemetry import NAMESPACE, NAMESPACE_VARIABLE
 
 _SPARE_SECONDS: Final = 3.0
 """Seconds that the bridge needs beyond its slowest backend: two to connect, and some to answer."""
-_NO_BACKEND: Final = "none"
-"""The value of the dimension Backend if a request is refused before a backend is chosen."""
+_NO_BACKEND: Final = frozenset({"none", "authorizer"})
+"""Values of the dimension Backend that are no path: of requests that are refused before a backend is chosen, and of the
+map as an authorizer."""
 
 
 def backend_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """Differences between bridge.toml's backends and the template's functions."""
+    for bridge in stack.bridges if stack.compared else ():
+        if not bridge.backends and FUNCTION_VARIABLE not in variables_of(bridge.function):
+            expected = "The bridge answers 503 to every request: only the authorizer needs no backend"
+            fix = f"write a [[backend]] in bridge.toml, or set {FUNCTION_VARIABLE}"
+            yield finding(bridge.function.id, "bridge.toml has no [[backend]]", expected, fix)
     for backend in stack.backends:
         name = parse_reference(backend.function)
         if name is None:
@@ -197,7 +203,7 @@ def alarm_findings(stack: Stack) -> Iterator[TemplateFinding]:
     for alarm in stack.template.of_type("AWS::CloudWatch::Alarm"):
         for metric, path in _watched_by(alarm, namespaces):
             watched.setdefault(metric, set()).add(path)
-            if path not in paths and path != _NO_BACKEND:
+            if path not in paths and path not in _NO_BACKEND:
                 actual = f'it watches {metric} of the backend "{path}", which bridge.toml does not have'
                 expected = "Missing data counts as healthy, so this alarm never fires"
                 fix = f"write a dimension Backend that is one of {', '.join(sorted(paths))}"

@@ -13,14 +13,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+from lattice_bridge.config.options import Options
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     ONLY_LATTICE,
     Stack,
     TemplateFinding,
+    entries_of,
     finding,
     holds,
     lambda_groups,
+    mentions,
     name_of,
     part_of,
     refers_to,
@@ -32,6 +35,7 @@ from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import as_text, marker, unresolved
 from lattice_bridge.deployment.iam.access import LATTICE, account_of
 from lattice_bridge.deployment.iam.policy import is_pattern, matches
+from lattice_bridge.review.finding import Level
 
 SINGLE_GROUP: Final = re.compile(r"arn:[^:]*:vpc-lattice:[^:]*:[^:]*:targetgroup/[^*?]+")
 """The ARN of one target group."""
@@ -47,23 +51,124 @@ _REFERS: Final = ((_PERMISSION, "FunctionName"), ("AWS::Lambda::EventSourceMappi
 
 
 def permission_findings(stack: Stack) -> Iterator[TemplateFinding]:
-    """Faults in the permissions on bridges and isolated functions, and the references that are not known."""
+    """Faults in the permissions on bridges, authorizers and isolated functions, and the references that are not
+    known."""
     for bridge in (one.function for one in stack.bridges):
         for one in resources_of(bridge, stack.template, _PERMISSION):
             if one.properties.get("Principal") == LATTICE:
                 yield from _source(one, bridge, stack)
             elif invokes(one):
-                yield _stranger(one, bridge, stack.template, ONLY_LATTICE, f"write Principal: {LATTICE} alone")
+                yield from _other_front(one, bridge, stack)
         for one in resources_of(bridge, stack.template, *_URL):
-            yield finding(one.id, f"{name_of(bridge)} has a function URL", ONLY_LATTICE, "remove FunctionUrlConfig")
+            yield from _url(one, bridge, stack)
         for one in resources_of(bridge, stack.template, "AWS::Lambda::EventSourceMapping"):
             actual = f"it sends other events to the bridge, {name_of(bridge)}"
             yield finding(one.id, actual, ONLY_LATTICE, "map the source to another function")
+    for function in stack.authorizers:
+        for one in resources_of(function, stack.template, _PERMISSION):
+            if invokes(one):
+                is_gateway = one.properties.get("Principal") == _GATEWAY
+                fix = f"write Principal: {_GATEWAY}"
+                yield from (
+                    _gateway_source(one, function, stack, _ONLY_APIS)
+                    if is_gateway
+                    else [_stranger(one, function, stack.template, _ONLY_APIS, fix)]
+                )
+        for one in resources_of(function, stack.template, *_URL):
+            yield finding(one.id, f"{name_of(function)} has a function URL", _ONLY_APIS, "remove FunctionUrlConfig")
     for function in stack.isolated:
         for one in resources_of(function, stack.template, _PERMISSION):
             if invokes(one) and not _is_excused(one, function, stack.template):
                 yield _stranger(one, function, stack.template, _NO_TENANT, "remove this permission")
     yield from _unknown_references(stack)
+
+
+_GATEWAY: Final = "apigateway.amazonaws.com"
+_BALANCER: Final = "elasticloadbalancing.amazonaws.com"
+_ONLY_APIS: Final = (
+    "Only its own APIs may ask the authorizer: any other caller learns which tenants a token is good for"
+)
+_ONLY_FRONTS: Final = (
+    "Only the listed fronts may invoke the bridge: any other writes the caller's identity into the event"
+)
+_API: Final = re.compile(r"arn:[^:]*:execute-api:[^:]*:[^:]*:(?P<api>[^:/*?]+)/.*")
+_BALANCER_GROUP: Final = re.compile(r"arn:[^:]*:elasticloadbalancing:[^:]*:[^:]*:targetgroup/[^*?]+")
+
+
+def _other_front(permission: Resource, bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
+    """Faults in a permission on the bridge for another principal than Lattice."""
+    principal, options = permission.properties.get("Principal"), stack.options
+    if principal == _GATEWAY and options.apis:
+        yield from _gateway_source(permission, bridge, stack, _ONLY_FRONTS)
+    elif principal == _BALANCER and options.target_groups:
+        yield from _balancer_source(permission, stack)
+    elif _is_for_url(permission) and options.function_url:
+        if principal == "*":
+            actual = f"every AWS principal may call the function URL of {name_of(bridge)}"
+            fix = "write the account, or the role, of the callers"
+            yield warning(permission.id, actual, "The map is then the only guard", fix)
+    else:
+        setting = {_GATEWAY: "[apigateway] apis", _BALANCER: "[alb] target_groups"}.get(str(principal))
+        fix = "remove this permission" if _has_fronts(options) else f"write Principal: {LATTICE} alone"
+        more = f", or write {setting} in bridge.toml" if setting else ""
+        yield _stranger(permission, bridge, stack.template, _expected(options), f"{fix}{more}")
+
+
+def _has_fronts(options: Options) -> bool:
+    """Whether bridge.toml enables another front than Lattice."""
+    return bool(options.apis or options.target_groups or options.function_url)
+
+
+def _expected(options: Options) -> str:
+    return _ONLY_FRONTS if _has_fronts(options) else ONLY_LATTICE
+
+
+def _gateway_source(permission: Resource, function: Resource, stack: Stack, expected: str) -> Iterator[TemplateFinding]:
+    """Faults in the SourceArn of a permission for API Gateway: it has to name one API of bridge.toml."""
+    source = permission.properties.get("SourceArn")
+    fix = 'write SourceArn: !Sub "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"'
+    found = _API.fullmatch(str(source))
+    if source is None:
+        actual = f"any API of any account may invoke {name_of(function)}: no SourceArn"
+        yield finding(permission.id, actual, expected, fix)
+    elif found is None and unresolved(source):
+        yield warning(permission.id, f"SourceArn is {source}", NOT_KNOWN, fix)
+    elif found is None:
+        yield finding(permission.id, f"SourceArn is {source}, which is not one API", expected, fix)
+    elif not unresolved(found["api"]) and stack.compared and found["api"] not in stack.options.apis:
+        actual = f"SourceArn is the API {found['api']}, which [apigateway] apis of bridge.toml does not list"
+        yield finding(permission.id, actual, expected, "remove this permission, or list the API")
+
+
+def _balancer_source(permission: Resource, stack: Stack) -> Iterator[TemplateFinding]:
+    """Faults in the SourceArn of a permission for load balancers: it has to be one target group of bridge.toml."""
+    source = permission.properties.get("SourceArn")
+    fix = "write SourceArn: !Ref of the AWS::ElasticLoadBalancingV2::TargetGroup"
+    if source is None:
+        actual = "any load balancer of any account may invoke it: no SourceArn"
+        yield finding(permission.id, actual, _ONLY_FRONTS, fix)
+    elif unresolved(source):
+        return
+    elif _BALANCER_GROUP.fullmatch(str(source)) is None:
+        yield finding(permission.id, f"SourceArn is {source}, which is not one target group", _ONLY_FRONTS, fix)
+    elif str(source) not in stack.options.target_groups:
+        actual = f"SourceArn is {source}, which [alb] target_groups of bridge.toml does not list"
+        yield finding(permission.id, actual, _ONLY_FRONTS, "remove this permission, or list the target group")
+
+
+def _url(url: Resource, bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
+    """Faults in a function URL of the bridge."""
+    kind = url.properties.get("AuthType")
+    if not stack.options.function_url:
+        fix = "remove FunctionUrlConfig, or write [function_url] with enabled = true in bridge.toml"
+        yield finding(url.id, f"{name_of(bridge)} has a function URL", _expected(stack.options), fix)
+    elif unresolved(kind):
+        yield warning(url.id, f"AuthType is {kind}", NOT_KNOWN, "write AuthType: AWS_IAM")
+    elif kind != "AWS_IAM":
+        actual = f"the function URL of {name_of(bridge)} has AuthType {kind}"
+        expected = "Lambda authenticates no caller of it: anyone on the internet may call it, without a principal"
+        level: Level = "warning" if stack.needs.admits_anyone else "error"
+        yield finding(url.id, actual, expected, "write AuthType: AWS_IAM", level)
 
 
 def invokes(permission: Resource) -> bool:
@@ -109,12 +214,17 @@ def _is_excused(permission: Resource, function: Resource, template: Template) ->
     """Whether a permission needs no finding: it is for a REST API that sends the tenant, or for a URL, which is a
     finding of its own."""
     properties = permission.properties
-    if properties.get("Principal") == "apigateway.amazonaws.com":
+    if properties.get("Principal") == _GATEWAY:
         return _is_for_sending_api(str(properties.get("SourceArn")), function, template)
-    for_url = as_text(properties.get("InvokedViaFunctionUrl")).lower() == "true" or (
+    return _is_for_url(permission) and bool(resources_of(function, template, *_URL))
+
+
+def _is_for_url(permission: Resource) -> bool:
+    """Whether a permission allows calls of a function URL only."""
+    properties = permission.properties
+    return as_text(properties.get("InvokedViaFunctionUrl")).lower() == "true" or (
         "FunctionUrlAuthType" in properties and str(properties.get("Action")).lower() == "lambda:invokefunctionurl"
     )
-    return for_url and bool(resources_of(function, template, *_URL))
 
 
 def _is_for_sending_api(source: str, function: Resource, template: Template) -> bool:
@@ -189,7 +299,7 @@ def _direct_invoker(function: Resource, resource: Resource) -> Iterator[Template
         "ProvisionedConcurrencyConfig"
     )
     if (provisioned and refers_to(properties.get("FunctionName"), function)) or (
-        kind == "AWS::ApplicationAutoScaling::ScalableTarget" and _mentions(properties, function)
+        kind == "AWS::ApplicationAutoScaling::ScalableTarget" and mentions(properties, function)
     ):
         actual = f"it has provisioned concurrency ({resource.id})"
         expected = "Lambda creates an environment for one tenant, so it cannot create one in advance"
@@ -251,18 +361,19 @@ def _other_invoker(function: Resource, resource: Resource) -> Iterator[TemplateF
     own = "FunctionName" if kind == "AWS::Lambda::EventInvokeConfig" else None
     properties = {key: value for key, value in resource.properties.items() if key != own}
     by_name = kind == _STATE_MACHINE and bool(_tasks_of(resource, function))
-    if kind.startswith((*_NO_INVOKERS, *_CHECKED_ABOVE)) or not (by_name or _mentions(properties, function)):
+    if kind.startswith((*_NO_INVOKERS, *_CHECKED_ABOVE)) or not (by_name or mentions(properties, function)):
         return
     if _sends_tenant(resource, function):
-        yield from _tenant_from_request(function, resource)
-    elif kind.startswith(_HTTP_API):
-        fix = "write a [[backend]] in bridge.toml, or use a REST API that maps the tenant to X-Amz-Tenant-Id"
+        return  # `authorizers` judges the value that it sends
+    if kind.startswith(_HTTP_API):
+        fix = "let the bridge receive its requests, or use a REST API that maps the tenant to X-Amz-Tenant-Id"
         actual = f"it is behind an HTTP API ({resource.id})"
-        yield finding(function.id, actual, "HTTP APIs cannot send a tenant id", fix)
+        expected = "HTTP APIs cannot send a tenant id, so Lambda refuses every request"
+        yield finding(function.id, actual, expected, fix)
     elif kind in _SENDS:
         what, _, fix = _SENDS[kind]
         yield finding(function.id, f"it is invoked by {what} ({resource.id}) without a tenant id", _NO_TENANT, fix)
-    elif kind in _PUSHES or _mentions(properties.get("ServiceToken"), function):
+    elif kind in _PUSHES or mentions(properties.get("ServiceToken"), function):
         actual = f"it is the target of {_PUSHES.get(kind, 'a custom resource')} ({resource.id})"
         fix = f"let a function without tenancy receive the event and invoke {name_of(function)} with a tenant id"
         yield finding(function.id, actual, _NO_TENANT, fix)
@@ -270,16 +381,6 @@ def _other_invoker(function: Resource, resource: Resource) -> Iterator[TemplateF
         expected = "Whatever invokes an isolated function has to send a tenant id, and this may not"
         fix = "check that it sends a tenant id, or that it does not invoke the function"
         yield warning(function.id, f"{resource.id} of type {kind} refers to it", expected, fix)
-
-
-def _tenant_from_request(function: Resource, resource: Resource) -> Iterator[TemplateFinding]:
-    """A warning for a REST API that sends a part of the request as the tenant."""
-    for scope in _maps_with(resource.properties, function):
-        for key, value in _entries(scope):
-            if key.lower() == _TENANT_HEADER and str(value).startswith("method.request."):
-                actual = f"a REST API ({resource.id}) sends {value} as the tenant"
-                fix = "write context.authorizer and the name of a value that your authorizer sets"
-                yield warning(function.id, actual, "A caller must not choose the tenant", fix)
 
 
 def _sends_tenant(resource: Resource, function: Resource) -> bool:
@@ -292,7 +393,7 @@ def _sends_tenant(resource: Resource, function: Resource) -> bool:
     wanted, is_machine = _SENDS[resource.type][1], resource.type == _STATE_MACHINE
     scopes = _tasks_of(resource, function) if is_machine else list(_maps_with(resource.properties, function))
     return bool(scopes) and all(
-        wanted in [key.removesuffix(".$").lower() for key, _ in _entries(scope)]
+        wanted in [key.removesuffix(".$").lower() for key, _ in entries_of(scope)]
         or wanted in str(scope.get("DefinitionString", "")).lower()
         for scope in scopes
     )
@@ -301,25 +402,10 @@ def _sends_tenant(resource: Resource, function: Resource) -> bool:
 def _maps_with(value: Any, function: Resource) -> Iterator[Mapping[str, Any]]:
     """The innermost maps that contain the function's ARN."""
     parts = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list) else []
-    if isinstance(value, Mapping) and any(isinstance(one, str) and _mentions(one, function) for one in parts):
+    if isinstance(value, Mapping) and any(isinstance(one, str) and mentions(one, function) for one in parts):
         yield value
     for part in parts:
         yield from _maps_with(part, function)
-
-
-def _mentions(value: Any, function: Resource) -> bool:
-    """Whether a value contains the function's ARN, or the end of one, at any depth."""
-    wanted = re.compile(rf"(?<![A-Za-z0-9_-])function:{re.escape(name_of(function))}(?![A-Za-z0-9_-])")
-    texts = [value] if isinstance(value, str) else [text for pair in _entries(value) for text in pair]
-    return any(isinstance(text, str) and wanted.search(text) for text in texts)
-
-
-def _entries(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key in a value with its entry, at any depth. The items of a list have the empty key."""
-    items = [("", one) for one in value] if isinstance(value, list) else []
-    for key, entry in value.items() if isinstance(value, dict) else items:
-        yield str(key), entry
-        yield from _entries(entry)
 
 
 # ---- state machines -------------------------------------------------------------------------------------------------
@@ -339,17 +425,17 @@ def _tasks_of(machine: Resource, function: Resource) -> list[Mapping[str, Any]]:
         definition = definition or json.loads(str(machine.properties.get("DefinitionString")))
     substitutions = machine.properties.get("DefinitionSubstitutions")
     filled = _filled(definition, substitutions if isinstance(substitutions, dict) else {})
-    tasks = [entry for _, entry in _entries([filled]) if isinstance(entry, dict) and entry.get("Type") == "Task"]
+    tasks = [entry for _, entry in entries_of([filled]) if isinstance(entry, dict) and entry.get("Type") == "Task"]
     found: list[Mapping[str, Any]] = [
         task
         for task in tasks
-        if _mentions(task, function)
+        if mentions(task, function)
         or any(
             key.removesuffix(".$") in ("FunctionName", "Resource") and refers_to(text, function)
-            for key, text in _entries(task)
+            for key, text in entries_of(task)
         )
     ]
-    return found or ([machine.properties] if _mentions(dict(machine.properties), function) else [])
+    return found or ([machine.properties] if mentions(dict(machine.properties), function) else [])
 
 
 def _filled(value: Any, substitutions: Mapping[str, Any]) -> Any:

@@ -90,7 +90,7 @@ def _of_a_bridge(group: Resource, target: str, bridge: Resource, stack: Stack) -
         yield finding(group.id, actual, expected, "write Type: LAMBDA")
         return
     yield from _version(group, "error", stack)
-    yield from _certificates(group, stack.certified)
+    yield from _certificates(group, stack.needs.certified)
     name = parse_reference(target)
     if name is not None and name.qualifier in (None, _LATEST, *_aliases_of_latest(bridge, stack.template)):
         by_alias = f", by its alias {name.qualifier}" if name.qualifier not in (None, _LATEST) else ""
@@ -109,7 +109,7 @@ def _version(group: Resource, level: Level, stack: Stack) -> Iterator[TemplateFi
     if isinstance(group.properties.get("Config"), str):
         return  # unresolved, which is a finding of its own
     version = part_of(group, "Config").get("LambdaEventStructureVersion")
-    if version == "V1" and stack.from_services:
+    if version == "V1" and stack.options.services:
         actual = "LambdaEventStructureVersion is V1, whose events do not contain their service"
         expected = "With [lattice] services in bridge.toml, the bridge refuses every event that contains none"
         yield finding(group.id, actual, expected, f"{_WRITE_V2}, or remove services", level)
@@ -166,7 +166,8 @@ def _held(bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
     if has_tenancy(bridge):
         expected = "Lattice sends no tenant id, so Lambda refuses every event for an isolated function"
         yield finding(bridge.id, "the bridge is isolated", expected, "remove its TenancyConfig")
-    if not any(holds(group, bridge) for group in lambda_groups(stack.template)):
+    elsewhere = stack.options.apis or stack.options.target_groups or stack.options.function_url
+    if not elsewhere and not any(holds(group, bridge) for group in lambda_groups(stack.template)):
         actual = f"no target group of this template holds {name_of(bridge)}"
         fix = "write an AWS::VpcLattice::TargetGroup with its alias as target, or check the group yourself"
         yield warning(bridge.id, actual, NOT_KNOWN, fix)

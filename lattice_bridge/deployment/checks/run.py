@@ -6,18 +6,23 @@ refuse it later, or nothing does. Each part that could not be checked is a warni
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from lattice_bridge.config.location import FUNCTION_VARIABLE
 from lattice_bridge.config.options import Options
+from lattice_bridge.deployment.checks.authorizers import authorizer_findings, operation_findings
 from lattice_bridge.deployment.checks.backends import alarm_findings, backend_findings, bridge_findings
 from lattice_bridge.deployment.checks.invokers import permission_findings, tenancy_findings
 from lattice_bridge.deployment.checks.lattice import group_findings, service_findings
 from lattice_bridge.deployment.checks.rights import right_findings, trust_findings, unread_findings
 from lattice_bridge.deployment.checks.stack import (
+    AUTHORIZER_HANDLER,
+    NO_NEEDS,
     NOT_KNOWN,
+    Bridge,
+    MapNeeds,
     Stack,
     TemplateFinding,
     finding,
@@ -48,7 +53,7 @@ def template_findings(
     unsigned: bool = False,
     text: str | None = None,
     config: Path | None = None,
-    certified: Iterable[str] = (),
+    needs: MapNeeds = NO_NEEDS,
 ) -> list[TemplateFinding]:
     """The findings about the template in a file; an empty list means none.
 
@@ -60,7 +65,7 @@ def template_findings(
         unsigned: whether a service is intended to admit unsigned requests.
         text: of the file, if it is read already.
         config: the file of the options, if they are from a file.
-        certified: ids of the rules that read the caller's certificate.
+        needs: what the map reads of a request.
 
     Raises:
         BadTemplate: it cannot be read, or the translator is not installed.
@@ -74,7 +79,7 @@ def template_findings(
             for resource, fault in error.faults
         ]
     with malformed(str(path)):
-        return list(findings_of(template, options, unsigned=unsigned, config=config, certified=certified))
+        return list(findings_of(template, options, unsigned=unsigned, config=config, needs=needs))
 
 
 def findings_of(
@@ -83,31 +88,38 @@ def findings_of(
     *,
     unsigned: bool = False,
     config: Path | None = None,
-    certified: Iterable[str] = (),
+    needs: MapNeeds = NO_NEEDS,
 ) -> Iterator[TemplateFinding]:
     """The findings about a template that is translated and resolved. Arguments as for `template_findings`."""
     for rule, description in template.failed:
         expected = "CloudFormation refuses a deployment if a rule's assertion does not hold"
         yield finding(rule, description.rstrip("."), expected, "give parameters that meet the rule")
-    stack = stack_of(template, options, certified)
-    if stack.bridges:
+    stack = stack_of(template, options, needs)
+    if stack.bridges or stack.authorizers:
         yield from backend_findings(stack)
         yield from tenancy_findings(stack)
         yield from group_findings(stack)
         yield from permission_findings(stack)
+        yield from authorizer_findings(stack)
+        yield from operation_findings(stack)
         yield from service_findings(stack, unsigned=unsigned)
         yield from right_findings(stack)
         yield from trust_findings(stack)
         if stack.compared:
             yield from alarm_findings(stack)
-        for bridge in stack.bridges:
+        for bridge in (*stack.bridges, *(Bridge(one, ()) for one in stack.authorizers)):
             yield from bridge_findings(bridge, config)
     else:
         actual = (
             "no bridge: no function with the handler lattice_bridge.main.handler, and none in a LAMBDA target group"
         )
         expected = "A template is compared with bridge.toml through its bridge"
-        yield finding("Resources", actual, expected, "write Handler: lattice_bridge.main.handler for one function")
+        yield finding(
+            "Resources",
+            actual,
+            expected,
+            f"write Handler: lattice_bridge.main.handler for one function, or {AUTHORIZER_HANDLER}",
+        )
     yield from _not_checked(stack)
 
 

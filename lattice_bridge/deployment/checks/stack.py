@@ -7,7 +7,7 @@ compared if both are known; a placeholder is not.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from lattice_bridge.deployment.iam.policy import is_pattern, matches
 from lattice_bridge.review.finding import Finding, Level
 
 _GENERATED: Final = re.compile(rf"(?:{MARKER.pattern}|[\w-]+)-(\w+)-{re.escape(GENERATED)}")
+AUTHORIZER_HANDLER: Final = "lattice_bridge.authorizer.handler"
 NOT_KNOWN: Final = "Only a deployed stack knows this, so it was not checked"
 ONLY_LATTICE: Final = "Only Lattice may invoke the bridge: any other caller writes the caller's identity into the event"
 
@@ -164,6 +165,28 @@ class Bridge:
 
 
 @dataclass(frozen=True, slots=True)
+class MapNeeds:
+    """What a map reads of a request, as far as a template decides whether it is there.
+
+    Attributes:
+        certified: ids of the rules that read the certificate in a Lattice event.
+        headers: names of the headers that choose or prove a tenant, in lower case.
+        from_authorizer: ids of the rules that read the result of an API's authorizer.
+        certificates: ids of the rules that read the certificate of an API's client.
+        admits_anyone: a rule is for callers without a credential.
+    """
+
+    certified: tuple[str, ...] = ()
+    headers: frozenset[str] = frozenset()
+    from_authorizer: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
+    admits_anyone: bool = False
+
+
+NO_NEEDS: Final = MapNeeds()
+
+
+@dataclass(frozen=True, slots=True)
 class Stack:
     """A translated and resolved template beside bridge.toml.
 
@@ -171,15 +194,17 @@ class Stack:
         template: the template.
         bridges: functions with the bridge's handler; if there are none, those in Lattice's target groups.
         compared: whether a bridge.toml loads, so that the backends are known.
-        certified: ids of the rules that read the caller's certificate.
-        from_services: whether bridge.toml lists the services that events may come from.
+        options: of bridge.toml; the defaults if it does not load.
+        needs: what the map in bridge.toml reads of a request.
+        authorizers: functions with the authorizer's handler.
     """
 
     template: Template
     bridges: tuple[Bridge, ...]
     compared: bool
-    certified: tuple[str, ...] = ()
-    from_services: bool = False
+    options: Options = field(default_factory=Options)
+    needs: MapNeeds = NO_NEEDS
+    authorizers: tuple[Resource, ...] = ()
 
     @property
     def functions(self) -> list[Resource]:
@@ -198,8 +223,8 @@ class Stack:
     def isolated(self) -> list[Resource]:
         """Functions that are isolated, or that bridge.toml calls isolated."""
         isolated = [backend.function for backend in self.backends if backend.isolated]
-        bridges = {bridge.function.id for bridge in self.bridges}
-        others = [one for one in self.functions if one.id not in bridges]
+        own = {*(bridge.function.id for bridge in self.bridges), *(one.id for one in self.authorizers)}
+        others = [one for one in self.functions if one.id not in own]
         return [
             one for one in others if has_tenancy(one) or any(is_named(one, text, self.template) for text in isolated)
         ]
@@ -219,16 +244,17 @@ class Stack:
         return any(refers_to(text, one) for one in self.functions)
 
 
-def stack_of(template: Template, options: Options | None, certified: Iterable[str] = ()) -> Stack:
+def stack_of(template: Template, options: Options | None, needs: MapNeeds = NO_NEEDS) -> Stack:
     """The stack that a template makes.
 
     Args:
         template: translated and resolved.
         options: of bridge.toml; None if it does not load.
-        certified: ids of the rules that read the caller's certificate.
+        needs: what the map reads of a request.
     """
     known = options or Options()
     bridges = [one for one in template.of_type("AWS::Lambda::Function") if has_bridge_handler(one)]
+    authorizers = tuple(one for one in template.of_type("AWS::Lambda::Function") if has_authorizer_handler(one))
     return Stack(
         template,
         tuple(
@@ -236,8 +262,9 @@ def stack_of(template: Template, options: Options | None, certified: Iterable[st
             for one in bridges or held_by_lattice(template, known.backends)
         ),
         options is not None,
-        tuple(certified),
-        bool(known.services),
+        known,
+        needs,
+        authorizers,
     )
 
 
@@ -253,10 +280,19 @@ def held_by_lattice(template: Template, backends: Iterable[Backend]) -> list[Res
 
 
 def has_bridge_handler(function: Resource) -> bool:
-    """Whether a function's handler is one of this package."""
+    """Whether a function's handler is one of this package, and not the authorizer's."""
+    return _handler_of(function).startswith("lattice_bridge.") and not has_authorizer_handler(function)
+
+
+def has_authorizer_handler(function: Resource) -> bool:
+    """Whether a function is the map as a Lambda authorizer."""
+    return _handler_of(function) == AUTHORIZER_HANDLER
+
+
+def _handler_of(function: Resource) -> str:
     command = part_of(function, "ImageConfig").get("Command")
     image = command[0] if isinstance(command, list) and command else ""
-    return str(function.properties.get("Handler", image)).startswith("lattice_bridge.")
+    return str(function.properties.get("Handler", image))
 
 
 def is_named(function: Resource, text: str, template: Template) -> bool:
@@ -330,6 +366,24 @@ def seconds_of(resource: Resource, key: str, default: float) -> float | None:
     """
     value = resource.properties.get(key, default)
     return None if unresolved(value) else number(value, resource.id, key)
+
+
+# ---- what a value mentions ------------------------------------------------------------------------------------------
+
+
+def mentions(value: Any, function: Resource) -> bool:
+    """Whether a value contains the function's ARN, or the end of one, at any depth."""
+    wanted = re.compile(rf"(?<![A-Za-z0-9_-])function:{re.escape(name_of(function))}(?![A-Za-z0-9_-])")
+    texts = [value] if isinstance(value, str) else [text for pair in entries_of(value) for text in pair]
+    return any(isinstance(text, str) and wanted.search(text) for text in texts)
+
+
+def entries_of(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key in a value with its entry, at any depth. The items of a list have the empty key."""
+    items = [("", one) for one in value] if isinstance(value, list) else []
+    for key, entry in value.items() if isinstance(value, dict) else items:
+        yield str(key), entry
+        yield from entries_of(entry)
 
 
 _BY_SAM: Final = {"Key": "lambda:createdBy", "Value": "SAM"}

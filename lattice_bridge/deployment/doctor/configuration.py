@@ -99,6 +99,7 @@ def _principals(rules: Rules, spellings: Mapping[_Key, str]) -> tuple[MapPrincip
 # ---- the bridge's function ------------------------------------------------------------------------------------------
 
 HANDLER: Final = "lattice_bridge.main.handler"
+AUTHORIZER_HANDLER: Final = "lattice_bridge.authorizer.handler"
 SPARE: Final = 3
 """Seconds that the bridge needs besides its slowest backend: two to connect, and one to answer."""
 MOST_SECONDS: Final = 900
@@ -130,7 +131,10 @@ def _settings_findings(
     name: FunctionName, function: Function, deployment: Deployment, configuration: Configuration
 ) -> Iterator[Finding]:
     yield from _state_findings(name, function)
-    if function.runtime is not None and function.handler != HANDLER:  # an image has its handler inside
+    if function.handler == AUTHORIZER_HANDLER:
+        actual = f"{function.handler}: the map as a Lambda authorizer, which doctor does not read"
+        yield Finding("warning", "handler", actual, HANDLER, "name the bridge with --function")
+    elif function.runtime is not None and function.handler != HANDLER:  # an image has its handler inside
         actual = f"{function.handler}: another program, or one around the bridge, which sees and changes every request"
         yield Finding("warning", "handler", actual, HANDLER, f"make sure that {name.label} is the bridge")
     replaced = function.variables.get(FUNCTION_VARIABLE)

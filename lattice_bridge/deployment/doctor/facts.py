@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from lattice_bridge.config.options import Backend, Options
 from lattice_bridge.deployment.iam.policy import Statement
@@ -165,6 +165,18 @@ class ResourcePolicy:
     statements: Read[tuple[Statement, ...]]
 
 
+class FunctionUrl(NamedTuple):
+    """A function URL.
+
+    Attributes:
+        arn: of the function, with the qualifier that the URL invokes.
+        auth_type: `AWS_IAM`, or `NONE`: anyone on the internet may call it.
+    """
+
+    arn: str
+    auth_type: str = "AWS_IAM"
+
+
 @dataclass(frozen=True, slots=True)
 class DeployedFunction:
     """A function with everything through which it can be invoked.
@@ -175,7 +187,7 @@ class DeployedFunction:
         aliases: all aliases of the function.
         policies: the resource policies of the bare name, of the aliases and of versions.
         versions_left: the number of versions whose policies were not read.
-        urls: the ARNs, with qualifiers, of its names that have a function URL.
+        urls: its function URLs.
     """
 
     name: FunctionName
@@ -183,7 +195,7 @@ class DeployedFunction:
     aliases: Read[tuple[Alias, ...]] = ()
     policies: tuple[ResourcePolicy, ...] = ()
     versions_left: Read[int] = 0
-    urls: Read[tuple[str, ...]] = ()
+    urls: Read[tuple[FunctionUrl, ...]] = ()
 
     @property
     def own_policy(self) -> Read[tuple[Statement, ...]] | None:

@@ -1,8 +1,8 @@
 """Invokers: every principal that may run the bridge, a backend, or code with the bridge's role.
 
-Rule: no policy restricts which tenant an invoker names, and an invoker of the bridge writes the event. So Lattice alone
-may invoke the bridge, from its target groups; the bridge's role alone may invoke a backend; Lambda alone may assume the
-role. A principal that may change a function may do all that the function may.
+Rule: no policy restricts which tenant an invoker names, and an invoker of the bridge writes the event. So Lattice and
+the fronts of bridge.toml alone may invoke the bridge; the bridge's role alone may invoke a backend; Lambda alone may
+assume the role. A principal that may change a function may do all that the function may.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from lattice_bridge.config.options import Options
 from lattice_bridge.deployment.doctor.facts import (
     BackendFunction,
+    Configuration,
     DeployedFunction,
     Deployment,
     Function,
@@ -33,6 +35,12 @@ from lattice_bridge.deployment.doctor.findings import (
     function_command,
     listed,
     unread_finding,
+)
+from lattice_bridge.deployment.doctor.fronts import (
+    enabled_fronts,
+    expected_fronts,
+    front_problem,
+    is_only_for_url,
 )
 from lattice_bridge.deployment.iam.access import (
     ASSUME,
@@ -117,35 +125,48 @@ def _unread_findings(function: DeployedFunction, expected: str) -> Iterator[Find
         yield Finding("unknown", subject, f"{left} more, whose policies were not read", "no unused versions", fix)
 
 
-def _url_findings(function: DeployedFunction, expected: str) -> Iterator[Finding]:
+def _url_findings(function: DeployedFunction, expected: str, *, is_enabled: bool = False) -> Iterator[Finding]:
+    """Judges the function URLs: none is expected, unless bridge.toml enables that of the bridge."""
     subject = f"function URL {function.name.name}"
     if isinstance(function.urls, Unread):
         yield unread_finding(subject, function.urls, expected)
     elif not function.urls:
         yield Finding("ok", subject, "none", expected)
     else:
-        for arn in function.urls:
+        for arn, auth_type in function.urls:
             name = FunctionName(function.name.arn, arn.removeprefix(function.name.arn).removeprefix(":") or None)
+            if is_enabled and auth_type == "AWS_IAM":
+                yield Finding("ok", subject, f"{name.label} has one, with AWS_IAM", expected)
+                continue
             fix = function_command("lambda delete-function-url-config", name)
-            yield Finding("error", subject, f"{name.label} has one", expected, fix)
+            if is_enabled:
+                fix = f"set the AuthType of the function URL of {name.label} to AWS_IAM"
+            actual = f"{name.label} has one"
+            if auth_type != "AWS_IAM":
+                actual = f"{actual}, with AuthType {auth_type}: anyone on the internet may call it"
+            yield Finding("error", subject, actual, expected, fix)
 
 
 # ---- the bridge -----------------------------------------------------------------------------------------------------
 
+_NO_URL: Final = "none: its callers write the event"
 _PERMITTED: Final = Permitted(frozenset({("Service", LATTICE)}))
 _SOURCE: Final = "aws:sourcearn"
 _ACCOUNT: Final = "aws:sourceaccount"
 
 
-def bridge_invoker_findings(deployment: Deployment) -> Iterator[Finding]:
+def bridge_invoker_findings(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:
     """Judges the bridge's resource policies, function URLs and event sources."""
     groups = [group.arn for group in deployment.known_groups]
-    expected = f"{LATTICE} only, from {listed(groups) or 'its target group'}"
+    options = configuration.options
+    fronts = "".join(f"; and {one}" for one in expected_fronts(options))
+    expected = f"{LATTICE} only, from {listed(groups) or 'its target group'}{fronts}"
     yield from _unread_findings(deployment.bridge, expected)
     for policy in deployment.bridge.policies:
         if not isinstance(policy.statements, Unread) and not deployment.lacks(policy.name):
-            yield from _policy_findings(policy.name, policy.statements, deployment, expected)
-    yield from _url_findings(deployment.bridge, "none: its callers write the event")
+            yield from _policy_findings(policy.name, policy.statements, deployment, options, expected)
+    urls = "AWS_IAM: Lambda verifies the caller's signature" if options.function_url else _NO_URL
+    yield from _url_findings(deployment.bridge, urls, is_enabled=options.function_url)
     yield from _event_source_findings(deployment)
 
 
@@ -162,12 +183,16 @@ def _event_source_findings(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _policy_findings(
-    name: FunctionName, statements: tuple[Statement, ...], deployment: Deployment, expected: str
+    name: FunctionName,
+    statements: tuple[Statement, ...],
+    deployment: Deployment,
+    options: Options,
+    expected: str,
 ) -> Iterator[Finding]:
     """Judges one resource policy of the bridge. What is missing comes before what must be removed."""
     subject = f"invoke permission {name.label}"
     sending = [group for group in deployment.known_groups if _may_send_to(group, name, deployment)]
-    problems = [(statement, _problem(statement, name, deployment)) for statement in statements]
+    problems = [(statement, _problem(statement, name, deployment, options)) for statement in statements]
     good = [statement for statement, problem in problems if problem is None]
     right = [group.arn for group in sending if any(admits_group(statement, group.arn) for statement in good)]
     if right:
@@ -227,12 +252,22 @@ def _wide_statements(name: FunctionName, deployment: Deployment) -> list[Stateme
     return [one for one in wide if one.may_name_resource(name.qualified)]
 
 
-def _problem(statement: Statement, name: FunctionName, deployment: Deployment) -> tuple[Level, str] | None:
+def _problem(
+    statement: Statement, name: FunctionName, deployment: Deployment, options: Options
+) -> tuple[Level, str] | None:
     """The worst that a statement allows, with its level; None if it allows nothing but the expected."""
-    if (excess := _excess(statement, _PERMITTED)) is not None:
+    if options.function_url and statement.effect == "Allow" and is_only_for_url(statement):
+        everyone = statement.all_but or ("*", "*") in statement.principals
+        actual = f"every AWS principal may call the function URL: the map is the only guard{_by(statement)}"
+        return ("warning", actual) if everyone else None
+    permitted = replace(_PERMITTED, principals=_PERMITTED.principals | enabled_fronts(options))
+    if (excess := _excess(statement, permitted)) is not None:
         return excess[0], f"{excess[1]} may {_actions_text(statement)}{_by(statement)}"
     if statement.effect == "Deny" or statement.only_reads:
         return None
+    if not includes_lattice(statement):
+        problem = front_problem(statement, name, options)
+        return None if problem is None else ("error", f"{problem}{_by(statement)}")
     sources = statement.values(_SOURCE)
     if () in (sources, statement.values(_ACCOUNT)):
         actual = f"{LATTICE} is never admitted: no target group meets the conditions (StringEquals has no wildcards)"

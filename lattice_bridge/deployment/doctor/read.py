@@ -21,6 +21,7 @@ from lattice_bridge.deployment.doctor.facts import (
     DeployedFunction,
     Function,
     FunctionName,
+    FunctionUrl,
     Listener,
     MapPrincipal,
     Read,
@@ -286,9 +287,13 @@ def _policy(aws: Aws, name: FunctionName) -> ResourcePolicy:
     return ResourcePolicy(name, aws.read(parse, "lambda", "get_policy", name.qualified, **_named(name)) or ())
 
 
-def read_urls(aws: Aws, name: FunctionName) -> Read[tuple[str, ...]]:
-    """The ARNs, with qualifiers, of the names of a function that have a function URL."""
-    parse = _texts("FunctionUrlConfigs", "FunctionArn", is_required=True)
+def read_urls(aws: Aws, name: FunctionName) -> Read[tuple[FunctionUrl, ...]]:
+    """The function URLs of a function, under all of its names."""
+
+    def parse(answer: Answer) -> tuple[FunctionUrl, ...]:
+        found = _items(answer, "FunctionUrlConfigs", is_required=True)
+        return tuple(FunctionUrl(text_of(one, "FunctionArn"), text_of(one, "AuthType")) for one in found)
+
     return aws.read(parse, "lambda", "list_function_url_configs", name.arn, FunctionName=name.arn) or ()
 
 

@@ -180,7 +180,7 @@ def findings_of(deployment: Deployment, configuration: Configuration, profile: s
 def _judged(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:
     yield from service_findings(deployment, configuration)
     yield from target_group_findings(deployment, configuration)
-    yield from bridge_invoker_findings(deployment)
+    yield from bridge_invoker_findings(deployment, configuration)
     yield from allow_list_findings(deployment, configuration)
     yield from function_findings(deployment, configuration)
     yield from role_findings(deployment, configuration)

@@ -20,7 +20,7 @@ from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tables.map import read_map
 from lattice_bridge.errors import BridgeError, InvalidMap
 from lattice_bridge.local.environments.code_zip import BadArchive, unpack
-from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function, Plan
+from lattice_bridge.local.plan.model import BRIDGE_HANDLER, OWN_HANDLERS, Function, Plan
 
 _EMPTY: Final = Document({}, "")
 
@@ -67,8 +67,9 @@ class BridgeConfiguration:
 
 
 def bridges_of(plan: Plan) -> list[Function]:
-    """The functions of a plan that are bridges. One with another handler may read its configuration in its own way."""
-    return [function for function in plan.functions.values() if function.handler == BRIDGE_HANDLER]
+    """The functions of a plan that read a map: bridges, and the map as an authorizer. A function with another handler
+    may read its configuration in its own way."""
+    return [function for function in plan.functions.values() if function.handler in OWN_HANDLERS]
 
 
 def read_configuration(bridge: Function) -> BridgeConfiguration:
@@ -104,6 +105,7 @@ def _read(bridge: Function) -> BridgeConfiguration:
             folder=location.folder,
             region=location.region,
             name=location.name,
+            needs_backend=bridge.handler == BRIDGE_HANDLER,
         )
         document = parse_document(text, name=location.name)
         issuers = issuers_of(document, location.folder)

@@ -25,7 +25,7 @@ from lattice_bridge.local.environments.layers import layer_fault
 from lattice_bridge.local.environments.manifest import BadManifest, Manifest, find_manifest, read_manifest
 from lattice_bridge.local.environments.package_cache import BadCache, InstallFailed, PackageCache
 from lattice_bridge.local.environments.runtime_packages import PACKAGE
-from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Dependencies, Function, Plan, Runner
+from lattice_bridge.local.plan.model import OWN_HANDLERS, Dependencies, Function, Plan, Runner
 from lattice_bridge.local.plan.sam_build import OUTPUT, BadBuild, built_folders
 
 
@@ -81,7 +81,7 @@ class _Choice:
     def _with_code(self, function: Function) -> Function:
         if function.code.is_file():
             return replace(function, dependencies=Dependencies("zip"))
-        is_bridge = function.handler == BRIDGE_HANDLER and _is_served_by_installed(function.code)
+        is_bridge = function.handler in OWN_HANDLERS and _is_served_by_installed(function.code)
         manifest = find_manifest(function.code) if function.runner == "python" else None
         output = self._built.get(function.logical_id)
         if output is not None:

@@ -16,7 +16,7 @@ from typing import Final
 
 from lattice_bridge.config.regular_file import MIB, BadFile, read_regular_file
 from lattice_bridge.local.environments.manifest import find_manifest
-from lattice_bridge.local.plan.model import BRIDGE_HANDLER, Function
+from lattice_bridge.local.plan.model import OWN_HANDLERS, Function
 
 _IMPORT_ERROR: Final = "Runtime.ImportModuleError"
 _NODE_IMPORT_ERRORS: Final = (_IMPORT_ERROR, "Error")
@@ -69,7 +69,7 @@ def handler_fault(function: Function) -> str | None:
         return None
     module = function.handler.rpartition(".")[0].replace("/", ".")
     elsewhere = function.dependencies.manifest or find_manifest(function.code) or function.environment.get("PYTHONPATH")
-    if function.handler == BRIDGE_HANDLER or elsewhere:
+    if function.handler in OWN_HANDLERS or elsewhere:
         return None
     path = function.code.joinpath(*module.split("."))
     if path.is_dir() or next(path.parent.glob(f"{glob.escape(path.name)}.*"), None) is not None:

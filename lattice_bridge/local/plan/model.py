@@ -14,6 +14,8 @@ from lattice_bridge.local.plan.auth_policy import AuthPolicy
 from lattice_bridge.local.plan.listener_rules import Rule
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
+OWN_HANDLERS: Final = frozenset({BRIDGE_HANDLER, "lattice_bridge.authorizer.handler"})
+"""The handlers of the installed package: both read a map."""
 """The handler of a function that is a bridge."""
 
 SOURCE_VPC: Final = "vpc-0a1b2c3d4e5f60718"

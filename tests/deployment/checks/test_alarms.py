@@ -66,6 +66,12 @@ def of(path: Path, text: str, *backends: Backend) -> list[tuple[str, str | None,
             ],
             id="a path among several metrics",
         ),
+        pytest.param(
+            "Dimensions: [{ Name: Backend, Value: none }, { Name: Reason, Value: keys_unavailable }]",
+            "Dimensions: [{ Name: Backend, Value: authorizer }, { Name: Reason, Value: keys_unavailable }]",
+            [],
+            id="the map as an authorizer",
+        ),
         pytest.param('{"Schema": {"Name"', '{"Schema"; {"Name"', [], id="a rule that is no JSON"),
     ],
 )

@@ -13,6 +13,7 @@ from lattice_bridge.deployment.doctor.facts import (
     DeployedFunction,
     Deployment,
     FunctionName,
+    FunctionUrl,
     ResourcePolicy,
     Unread,
 )
@@ -192,7 +193,7 @@ def test_second_condition_does_not_excuse_the_first(
 
 
 def test_function_url_of_a_backend_is_an_error() -> None:
-    found = only_problem(with_backend(urls=(ORDERS.qualified,)))
+    found = only_problem(with_backend(urls=(FunctionUrl(ORDERS.qualified),)))
     assert (found.level, found.actual) == ("error", "orders:live has one")
     assert f"delete-function-url-config --function-name {ORDERS.arn} --qualifier live" in str(found.fix)
 
@@ -204,7 +205,7 @@ def test_versions_of_a_backend_beyond_the_limit_are_counted() -> None:
 def test_invokers_are_judged_if_the_configuration_of_a_backend_could_not_be_read() -> None:
     unread = Unread("lambda:GetFunctionConfiguration", ORDERS.qualified, "AccessDeniedException")
     policies = (ResourcePolicy(ORDERS, read_policy(policy(allows("*", sid="all")))),)
-    lines = problems(with_backend(configuration=unread, policies=policies, urls=(ORDERS.qualified,)))
+    lines = problems(with_backend(configuration=unread, policies=policies, urls=(FunctionUrl(ORDERS.qualified),)))
     assert [(one.level, one.subject) for one in lines] == [
         ("unknown", "backend / orders:live"),
         ("error", "invoke permission orders:live"),

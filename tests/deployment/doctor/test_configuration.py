@@ -54,6 +54,11 @@ from tests.support.doctor_stack import (
 DENIED = Unread("x:GetY", "arn", "AccessDeniedException")
 
 
+def test_authorizer_is_not_the_bridge() -> None:
+    found = only_problem(with_settings(handler="lattice_bridge.authorizer.handler"))
+    assert (found.level, found.subject, found.fix) == ("warning", "handler", "name the bridge with --function")
+
+
 def test_stack_without_a_fault_has_only_ok_findings_without_a_fix() -> None:
     found = findings_of(DEPLOYMENT, CONFIGURATION)
     assert problems(DEPLOYMENT) == []

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
-from lattice_bridge.deployment.doctor.facts import FunctionName, Listener, ResourcePolicy, RolePolicies
+from lattice_bridge.deployment.doctor.facts import FunctionName, FunctionUrl, Listener, ResourcePolicy, RolePolicies
 from lattice_bridge.deployment.doctor.findings import Command, Finding, command, function_command
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.iam.policy import read_policy
@@ -85,7 +85,7 @@ def test_command_names_the_region_and_the_qualifier_of_its_function() -> None:
 
 
 def test_profile_is_quoted() -> None:
-    deployment = with_bridge(urls=(BRIDGE.qualified,))
+    deployment = with_bridge(urls=(FunctionUrl(BRIDGE.qualified),))
     (found,) = [one for one in findings_of(deployment, CONFIGURATION, "two words; id") if one.fix]
     assert shlex.split(str(found.fix))[-2:] == ["--profile", "two words; id"]
 
@@ -129,7 +129,7 @@ WRONG: Final = replace(
         configuration=replace(
             FUNCTION, timeout=3, log_format="Text", runtime="python3.9", variables={CONFIG_VARIABLE: "ssm:/map"}
         ),
-        urls=(BRIDGE.qualified,),
+        urls=(FunctionUrl(BRIDGE.qualified),),
         policies=(ResourcePolicy(BRIDGE, read_policy(policy(allows({"AWS": "999999999999"}, sid="evil")))),),
     ),
     event_sources=(("0f1e", "arn:aws:sqs:eu-west-1:1:q"),),
@@ -138,7 +138,9 @@ WRONG: Final = replace(
     backends=(
         replace(
             BEHIND,
-            function=replace(BEHIND.function, configuration=FUNCTION, urls=(ORDERS.qualified,), policies=(STRANGER,)),
+            function=replace(
+                BEHIND.function, configuration=FUNCTION, urls=(FunctionUrl(ORDERS.qualified),), policies=(STRANGER,)
+            ),
         ),
     ),
     role_policies=RolePolicies((), trust=()),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.deployment.doctor.facts import Deployment, FunctionName, ResourcePolicy, Unread
+from lattice_bridge.deployment.doctor.facts import Deployment, FunctionName, FunctionUrl, ResourcePolicy, Unread
 from lattice_bridge.deployment.doctor.findings import Command
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.iam.policy import read_policy
@@ -374,7 +374,7 @@ def test_versions_beyond_the_limit_are_counted() -> None:
 
 
 def test_function_url_is_an_error() -> None:
-    found = only_problem(with_bridge(urls=(BRIDGE.qualified,)))
+    found = only_problem(with_bridge(urls=(FunctionUrl(BRIDGE.qualified),)))
     assert (found.level, found.actual) == ("error", "bridge:live has one")
     assert found.fix == (
         f"aws lambda delete-function-url-config --function-name {BRIDGE.arn} --qualifier live --region eu-west-1"
@@ -394,7 +394,7 @@ def test_command_names_the_function_by_its_arn() -> None:
     """A bare name would mean the function of that name in the account of the operator's credentials."""
     there = FunctionName(BRIDGE.arn.replace(ACCOUNT, "999999999999"), "live")
     other = ResourcePolicy(there, read_policy(policy(allows("*", sid="x"))))
-    deployment = replace(with_bridge(name=there, policies=(other,), urls=(there.qualified,)), groups=())
+    deployment = replace(with_bridge(name=there, policies=(other,), urls=(FunctionUrl(there.qualified),)), groups=())
     fixes = [str(one.fix) for one in findings_of(deployment, CONFIGURATION) if one.fix]
     assert not [fix for fix in fixes if "--function-name bridge" in fix]
     assert [fix for fix in fixes if f"remove-permission --function-name {there.arn} --qualifier live" in fix]

@@ -15,7 +15,15 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from lattice_bridge.deployment.doctor.facts import Function, FunctionName, RolePolicies, Service, TargetGroup, Unread
+from lattice_bridge.deployment.doctor.facts import (
+    Function,
+    FunctionName,
+    FunctionUrl,
+    RolePolicies,
+    Service,
+    TargetGroup,
+    Unread,
+)
 from lattice_bridge.deployment.doctor.read import (
     MOST_PAGES,
     PAGED,
@@ -137,7 +145,7 @@ def test_urls_and_event_sources_are_read() -> None:
     source = {"UUID": UUID, "EventSourceArn": "arn:aws:sqs:eu-west-1:123456789012:q"}
     with RecordedAws((*RECORDED, list_urls(BRIDGE, BRIDGE.qualified), list_sources(BRIDGE, source))) as recorded:
         aws = Aws(recorded.client)
-        assert read_urls(aws, BRIDGE) == (BRIDGE.qualified,)
+        assert read_urls(aws, BRIDGE) == (FunctionUrl(BRIDGE.qualified, "NONE"),)
         assert read_event_sources(aws, [BRIDGE]) == ((UUID, "arn:aws:sqs:eu-west-1:123456789012:q"),)
 
 

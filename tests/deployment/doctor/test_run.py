@@ -17,6 +17,7 @@ from lattice_bridge.deployment.doctor.facts import (
     Deployment,
     Function,
     FunctionName,
+    FunctionUrl,
     Service,
     TargetGroup,
     Unread,
@@ -236,7 +237,7 @@ def test_target_group_of_another_account_is_not_read(roles: AwsServer) -> None:
 
 def test_function_url_of_a_backend_is_read(roles: AwsServer) -> None:
     (backend,) = read(roles, list_urls(ORDERS, ORDERS.qualified)).backends
-    assert backend.function.urls == (ORDERS.qualified,)
+    assert backend.function.urls == (FunctionUrl(ORDERS.qualified, "NONE"),)
 
 
 def test_backend_of_another_region_is_unread(roles: AwsServer) -> None:

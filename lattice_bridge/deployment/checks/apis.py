@@ -1,0 +1,213 @@
+"""A template's APIs: their operations, each with its integration, and their Lambda authorizers.
+
+Rule: REST and HTTP APIs, as resources and as OpenAPI definitions, become the same values here. Nothing is judged.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from lattice_bridge.deployment.checks.stack import items_of, mentions, part_of
+from lattice_bridge.deployment.cloudformation.template import Resource, Template
+from lattice_bridge.deployment.cloudformation.values import marker, unresolved
+
+Kind = Literal["REST", "HTTP"]
+
+DEFAULT_TTL: Final = 300
+"""Seconds that API Gateway caches an authorizer's answer if a template does not say. For HTTP APIs, AWS does not
+document a default, so the one of REST APIs is assumed."""
+
+_BODIES: Final[Mapping[str, Kind]] = {"AWS::ApiGateway::RestApi": "REST", "AWS::ApiGatewayV2::Api": "HTTP"}
+_METHODS: Final = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
+_ANY_METHOD: Final = "x-amazon-apigateway-any-method"
+_INTEGRATION: Final = "x-amazon-apigateway-integration"
+_AUTHORIZER: Final = "x-amazon-apigateway-authorizer"
+_HEADER: Final = re.compile(r"(?:method\.request|\$request)\.header\.([A-Za-z0-9_-]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizer:
+    """A Lambda authorizer of an API.
+
+    Attributes:
+        resource: the resource that contains it.
+        label: its name in findings.
+        kind: of its API.
+        api: the API, as `!Ref` of it is resolved.
+        is_token: whether its type is TOKEN.
+        uri: contains the function's ARN.
+        sources: the identity sources, in one text; None if they are unresolved.
+        ttl: seconds that answers are cached; None if they are unresolved.
+        simple: whether the API expects a simple response; None if that is unresolved.
+        keys: the names of the keys for the cache's time and the identity sources, as its template writes them.
+    """
+
+    resource: Resource
+    label: str
+    kind: Kind
+    api: str
+    is_token: bool
+    uri: str
+    sources: str | None
+    ttl: int | None
+    simple: bool | None
+    keys: tuple[str, str]
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """The names of the headers among the identity sources, in lower case."""
+        return frozenset(name.lower() for name in _HEADER.findall(self.sources or ""))
+
+    def source_of(self, header: str) -> str:
+        """The identity source for a header, as a template writes it."""
+        return f"method.request.header.{header}" if self.kind == "REST" else f"$request.header.{header}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A method or route of an API, with the function that it invokes.
+
+    Attributes:
+        resource: the resource that contains it.
+        label: its name in findings.
+        kind: of its API.
+        api: the API, as `!Ref` of it is resolved.
+        uri: contains the function's ARN.
+        parameters: the parameter mapping of the integration, with keys in lower case.
+        is_open: whether no authorizer is in front of it.
+    """
+
+    resource: Resource
+    label: str
+    kind: Kind
+    api: str
+    uri: str
+    parameters: Mapping[str, str]
+    is_open: bool
+
+    def invokes(self, function: Resource) -> bool:
+        """Whether it invokes a function, under any of its names."""
+        return mentions(self.uri, function)
+
+
+# ---- authorizers ----------------------------------------------------------------------------------------------------
+
+
+def authorizers_of(template: Template) -> Iterator[Authorizer]:
+    """The Lambda authorizers of all APIs of a template."""
+    for one in template.of_type("AWS::ApiGateway::Authorizer"):
+        if one.properties.get("Type") in ("TOKEN", "REQUEST"):
+            yield _authorizer(one, one.id, "REST", one.properties, _CLOUDFORMATION)
+    for one in template.of_type("AWS::ApiGatewayV2::Authorizer"):
+        if one.properties.get("AuthorizerType") == "REQUEST":
+            yield _authorizer(one, one.id, "HTTP", one.properties, _CLOUDFORMATION)
+    for one, kind, body in _bodies(template):
+        for name, scheme in _schemes(body):
+            found = scheme.get(_AUTHORIZER)
+            if isinstance(found, dict) and found.get("authorizerUri"):
+                yield _authorizer(one, f"{one.id}, {name}", kind, {**found, "api": marker(one.id)}, _OPENAPI)
+
+
+_CLOUDFORMATION: Final = (
+    *("RestApiId", "ApiId", "Type", "AuthorizerUri", "IdentitySource", "AuthorizerResultTtlInSeconds"),
+    "EnableSimpleResponses",
+)
+_OPENAPI: Final = (
+    *("api", "api", "type", "authorizerUri", "identitySource", "authorizerResultTtlInSeconds"),
+    "enableSimpleResponses",
+)
+
+
+def _authorizer(one: Resource, label: str, kind: Kind, found: Mapping[str, Any], names: tuple[str, ...]) -> Authorizer:
+    rest, http, type_, uri, sources, ttl, simple = names
+    return Authorizer(
+        one,
+        label,
+        kind,
+        str(found.get(rest, found.get(http))),
+        str(found.get(type_)).upper() == "TOKEN",
+        str(found.get(uri)),
+        _known_text(found.get(sources)),
+        _seconds(found.get(ttl, DEFAULT_TTL)),
+        None if unresolved(found.get(simple)) else str(found.get(simple)).lower() == "true",
+        (ttl, sources),
+    )
+
+
+def _known_text(value: object) -> str | None:
+    text = ", ".join(map(str, items_of(value)))
+    return None if unresolved(text) else text
+
+
+def _seconds(value: object) -> int | None:
+    return None if unresolved(value) or not str(value).isdigit() else int(str(value))
+
+
+# ---- operations -----------------------------------------------------------------------------------------------------
+
+
+def operations_of(template: Template) -> Iterator[Operation]:
+    """The operations of all APIs of a template that have an integration."""
+    for one in template.of_type("AWS::ApiGateway::Method"):
+        found = part_of(one, "Integration")
+        mapping = found.get("RequestParameters")
+        is_open = one.properties.get("AuthorizationType", "NONE") == "NONE"
+        api = str(one.properties.get("RestApiId"))
+        yield Operation(one, one.id, "REST", api, str(found.get("Uri")), _mapping(mapping), is_open)
+    integrations = template.of_type("AWS::ApiGatewayV2::Integration")
+    for route in template.of_type("AWS::ApiGatewayV2::Route"):
+        target = str(route.properties.get("Target"))
+        for one in integrations:
+            if target in (f"integrations/{marker(one.id)}", f"integrations/{one.id}"):
+                is_open = route.properties.get("AuthorizationType", "NONE") == "NONE"
+                api, uri = str(route.properties.get("ApiId")), str(one.properties.get("IntegrationUri"))
+                yield Operation(route, route.id, "HTTP", api, uri, {}, is_open)
+    for one, kind, body in _bodies(template):
+        yield from _operations_in(one, kind, body)
+
+
+def _operations_in(one: Resource, kind: Kind, body: Mapping[str, Any]) -> Iterator[Operation]:
+    for path, methods in _maps(body.get("paths")):
+        for method, operation in _maps(methods):
+            found = operation.get(_INTEGRATION)
+            if (method.lower() in _METHODS or method == _ANY_METHOD) and isinstance(found, dict):
+                verb = "ANY" if method == _ANY_METHOD else method.upper()
+                security = operation.get("security", body.get("security"))
+                parameters = _mapping(found.get("requestParameters"))
+                label = f"{one.id}, {verb} {path}"
+                yield Operation(one, label, kind, marker(one.id), str(found.get("uri")), parameters, not security)
+
+
+def _mapping(value: object) -> dict[str, str]:
+    return {str(key).lower(): str(entry) for key, entry in value.items()} if isinstance(value, dict) else {}
+
+
+# ---- OpenAPI definitions --------------------------------------------------------------------------------------------
+
+
+def _bodies(template: Template) -> Iterator[tuple[Resource, Kind, Mapping[str, Any]]]:
+    for type_, kind in _BODIES.items():
+        for one in template.of_type(type_):
+            body = one.properties.get("Body")
+            if isinstance(body, str):
+                with suppress(ValueError, RecursionError):
+                    body = json.loads(body)
+            if isinstance(body, dict):
+                yield one, kind, body
+
+
+def _schemes(body: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The security schemes of OpenAPI 2 and 3."""
+    yield from _maps(body.get("securityDefinitions"))
+    components = body.get("components")
+    yield from _maps(components.get("securitySchemes") if isinstance(components, dict) else None)
+
+
+def _maps(value: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(value, dict):
+        yield from ((str(key), entry) for key, entry in value.items() if isinstance(entry, dict))

@@ -1,0 +1,155 @@
+"""The map as a Lambda authorizer, and APIs in front of the bridge and of isolated functions.
+
+Rule: API Gateway caches an authorizer's answer by its identity sources. If a header that the map reads is not one of
+them, one tenant's request runs as another. A client's word never reaches an isolated function as its tenant id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from lattice_bridge.deployment.checks.apis import Authorizer, Operation, authorizers_of, operations_of
+from lattice_bridge.deployment.checks.stack import (
+    NOT_KNOWN,
+    Stack,
+    TemplateFinding,
+    finding,
+    mentions,
+    name_of,
+    variables_of,
+    warning,
+)
+from lattice_bridge.deployment.cloudformation.template import Resource
+from lattice_bridge.deployment.cloudformation.values import unresolved
+
+SIMPLE_VARIABLE: Final = "LATTICE_BRIDGE_SIMPLE_RESPONSES"
+"""As in `authorize`, which the checks do not import: a test compares the two."""
+TENANT: Final = "tenantId"
+"""The field of the context that the authorizer sets, as in `formats.authorizer`."""
+TENANT_HEADER: Final = "integration.request.header.x-amz-tenant-id"
+WRITE_APIS: Final = 'write [apigateway] with apis = ["the API\'s id"] in bridge.toml'
+_REQUEST: Final = "method.request."
+_CONTEXT: Final = "context.authorizer."
+
+
+def authorizer_findings(stack: Stack) -> Iterator[TemplateFinding]:
+    """Faults of the map as an authorizer: its type, its cache, its answers, and the list of APIs."""
+    every = list(authorizers_of(stack.template))
+    for function in stack.authorizers:
+        uses = [one for one in every if mentions(one.uri, function)]
+        for one in uses:
+            yield from _type_and_cache(one, stack)
+            yield from _answers(one, function)
+        if not uses:
+            actual = f"no authorizer of this template invokes {name_of(function)}"
+            fix = "write an AWS::ApiGateway::Authorizer of type REQUEST, or check its identity sources yourself"
+            yield warning(function.id, actual, NOT_KNOWN, fix)
+        if stack.compared and not stack.options.apis:
+            expected = "The authorizer refuses every event of an API that is not listed (not_enabled)"
+            yield finding(function.id, "bridge.toml lists no API", expected, WRITE_APIS)
+
+
+def _type_and_cache(one: Authorizer, stack: Stack) -> Iterator[TemplateFinding]:
+    needs, (ttl, identity_sources) = stack.needs, one.keys
+    no_cache = f"write {ttl}: 0 (with SAM's Auth: ReauthorizeEvery: 0)"
+    if one.is_token:
+        actual = f"the authorizer {one.label} is of type TOKEN"
+        expected = "Its events contain one header, so the map cannot decide, and every request is refused"
+        yield finding(one.resource.id, actual, expected, "write Type: REQUEST, and an IdentitySource for each header")
+    elif one.ttl is None or one.sources is None:
+        actual = f"the cache of the authorizer {one.label} is not known"
+        yield warning(one.resource.id, actual, NOT_KNOWN, no_cache)
+    elif one.ttl > 0 and (one.sources or one.kind == "REST"):
+        missing = sorted(needs.headers - one.headers)
+        if missing:
+            what = f"the header{'s' if len(missing) > 1 else ''} {' and '.join(missing)}"
+            actual = f"the authorizer {one.label} caches answers for {one.ttl} s, and its identity sources lack {what}"
+            them = "them" if len(missing) > 1 else "it"
+            expected = (
+                f"bridge.toml reads {them}, and the cache does not compare {them}: "
+                "a request would run as the tenant of an earlier one"
+            )
+            added = ", ".join(map(one.source_of, missing))
+            yield finding(one.resource.id, actual, expected, f"{no_cache}, or add {added} to {identity_sources}")
+        if needs.certificates:
+            actual = f"the authorizer {one.label} caches answers for {one.ttl} s, without the client's certificate"
+            rules = ", ".join(needs.certificates)
+            expected = f"Rules read the certificate ({rules}), and a cached answer would be used for another one"
+            yield finding(one.resource.id, actual, expected, no_cache)
+
+
+def _answers(one: Authorizer, function: Resource) -> Iterator[TemplateFinding]:
+    """A fault if the function and the API do not agree on simple responses. No event contains the API's setting."""
+    if one.kind != "HTTP":
+        return
+    variable = variables_of(function).get(SIMPLE_VARIABLE)
+    if one.simple is None or unresolved(variable):
+        fix = "write both values in the template"
+        yield warning(one.resource.id, f"EnableSimpleResponses of {one.label} is not known", NOT_KNOWN, fix)
+        return
+    answers_simple = str(variable).lower() in ("true", "1")
+    if one.simple != answers_simple:
+        actual = f"EnableSimpleResponses of {one.label} is {one.simple}, and {SIMPLE_VARIABLE} is {variable}"
+        expected = "API Gateway answers 500 to every request if an authorizer's answer has the other form"
+        fix = f'write {SIMPLE_VARIABLE}: "{str(one.simple).lower()}" in the variables of {function.id}'
+        yield finding(one.resource.id, actual.replace("None", "not set"), expected, fix)
+
+
+# ---- in front of isolated functions ---------------------------------------------------------------------------------
+
+
+def operation_findings(stack: Stack) -> Iterator[TemplateFinding]:
+    """Faults in the operations in front of isolated functions, and of the bridge."""
+    every = list(operations_of(stack.template))
+    secured = {one.api for one in every if not one.is_open} | {one.api for one in authorizers_of(stack.template)}
+    own = {
+        one.api
+        for one in authorizers_of(stack.template)
+        for function in stack.authorizers
+        if mentions(one.uri, function)
+    }
+    for function in stack.isolated:
+        for one in every:
+            if one.kind == "REST" and one.invokes(function) and TENANT_HEADER in one.parameters:
+                yield from _tenant(one, function, is_secured=one.api in secured, is_own=one.api in own)
+    for bridge in (one.function for one in stack.bridges):
+        yield from _before_bridge([one for one in every if one.invokes(bridge)], bridge, stack)
+
+
+def _tenant(one: Operation, function: Resource, *, is_secured: bool, is_own: bool) -> Iterator[TemplateFinding]:
+    """Faults in the value that an operation sends as the tenant."""
+    value = one.parameters[TENANT_HEADER]
+    if value.startswith(_REQUEST):
+        actual = f"a REST API ({one.label}) sends {value} as the tenant"
+        expected = "Every client names its own tenant: it reads the data of any other"
+        fix = f"write {_CONTEXT}{TENANT}, with the map as the API's authorizer"
+        if not is_own:
+            fix = f"{fix}; or {_CONTEXT}NAME, if your own authorizer sets NAME from what it verified"
+        yield finding(function.id, actual, expected, fix, "error" if is_secured else "warning")
+    elif value.startswith(_CONTEXT) and one.is_open:
+        actual = f"a REST API ({one.label}) sends {value} as the tenant, and has no authorizer there"
+        expected = "The value is then empty, and Lambda refuses every request"
+        yield finding(function.id, actual, expected, "write AuthorizationType: CUSTOM and an AuthorizerId")
+    elif value.startswith(_CONTEXT) and is_own and value != f"{_CONTEXT}{TENANT}":
+        actual = f"a REST API ({one.label}) sends {value} as the tenant"
+        expected = f"The map as an authorizer sets {TENANT} alone, so Lambda refuses every request"
+        yield finding(function.id, actual, expected, f"write {_CONTEXT}{TENANT}")
+
+
+# ---- in front of the bridge -----------------------------------------------------------------------------------------
+
+
+def _before_bridge(operations: list[Operation], bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
+    if operations and stack.compared and not stack.options.apis:
+        actual = f"it sends requests to {name_of(bridge)}, and bridge.toml lists no API"
+        expected = "The bridge answers 400 to every event of an API that is not listed (not_enabled)"
+        for resource in dict.fromkeys(one.resource.id for one in operations):
+            yield finding(resource, actual, expected, WRITE_APIS)
+    for one in operations if stack.needs.from_authorizer else ():
+        if one.is_open:
+            rules = ", ".join(stack.needs.from_authorizer)
+            actual = f"{one.label} has no authorizer, and {rules} of bridge.toml read its result"
+            expected = "Without an authorizer, nothing verified says which tenant the client may be"
+            fix = "write an authorizer for it"
+            yield warning(one.resource.id, actual, expected, fix)

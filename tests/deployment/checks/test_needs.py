@@ -1,0 +1,81 @@
+"""The parts of a request that a map reads: the same from TOML and from a compiled map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from lattice_bridge.config.compiled import compile_document
+from lattice_bridge.config.document import parse_document
+from lattice_bridge.deployment.checks.needs import needs_of
+from lattice_bridge.deployment.checks.stack import MapNeeds
+
+MAP: Final = """
+[apigateway]
+apis = ["a1b2c3d4e5"]
+
+[header]
+name = "x-customer"
+
+[tenants]
+blue = {}
+
+[jwt.corp]
+issuer = "https://issuer.example"
+audience = ["orders"]
+jwks_url = "https://issuer.example/keys"
+header = "X-Id-Token"
+
+[[rule]]
+id = "tokens"
+jwt = "corp"
+tenant_from = "claim"
+claim = ["tenant"]
+
+[[rule]]
+id = "verified"
+api = "a1b2c3d4e5"
+tenant_from = "authorizer"
+path = ["tenantId"]
+authorizer_set_by = "our authorizer sets it from the token"
+
+[[rule]]
+id = "devices"
+client_cert = "CN=blue"
+client_cert_issued_by = "our own authority"
+tenant = "blue"
+
+[[rule]]
+id = "gateways"
+role = "arn:aws:iam::111122223333:role/gateway"
+tenant_from = "x509_san_uri"
+template = "spiffe://devices.example/tenant/{tenant}/gateway"
+x509_set_by = "only Roles Anywhere may assume the role"
+
+[[rule]]
+id = "open"
+anyone = true
+tenant = "blue"
+accept_risk = "a test"
+"""
+EXPECTED: Final = MapNeeds(
+    certified=("gateways",),
+    headers=frozenset({"x-customer", "x-id-token"}),
+    from_authorizer=("verified",),
+    certificates=("devices",),
+    admits_anyone=True,
+)
+
+
+def test_needs_of_toml_and_of_a_compiled_map_are_the_same(tmp_path: Path) -> None:
+    document = parse_document(MAP)
+    assert needs_of(document) == EXPECTED
+    assert needs_of(parse_document(compile_document(document, tmp_path))) == EXPECTED
+
+
+@pytest.mark.parametrize("text", ["", "rule = 7", "jwt = 7\nheader = 7", "[[rule]]\nid = 7", "[jwt]\ncorp = 7"])
+def test_map_that_does_not_load_has_needs_all_the_same(text: str) -> None:
+    """Its faults are findings of their own."""
+    assert needs_of(parse_document(text)).headers >= {"x-tenant-id"}
