@@ -168,7 +168,7 @@ def test_person_sees_one_line_for_a_request_and_none_of_its_json() -> None:
     )
     last = printed_at_start(process).splitlines()[-1]
     front = last.split()[2]
-    assert last == f"Lattice front  {front}  (Ctrl-C stops the stack)"
+    assert last == f"HTTP front  {front}  (Ctrl-C stops the stack)"
     for tenant in ("BlueTenant", "PinkTenant"):
         subprocess.run(["curl", "-s", "-H", f"x-tenant-id: {tenant}", f"{front}/isolated?token=secret"], check=True)
     process.send_signal(signal.SIGINT)
