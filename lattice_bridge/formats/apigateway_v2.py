@@ -141,9 +141,7 @@ def write(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
     """
     account, domain = gateway.account(request), gateway.domain_name(request)
     found = _authorizer(request, authorizer)
-    return write_received(
-        request, Gateway(account, gateway.api_id(request), domain, gateway.source_ip(request), found)
-    )
+    return write_received(request, Gateway(account, gateway.api_id(request), domain, gateway.source_ip(request), found))
 
 
 def write_received(request: Request, received: Gateway) -> dict[str, Any]:

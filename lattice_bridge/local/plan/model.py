@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from lattice_bridge.local.plan.auth_policy import AuthPolicy, admitted_callers
 from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Rule
+
+if TYPE_CHECKING:  # they need Route
+    from lattice_bridge.local.plan.function_url import FunctionUrl
+    from lattice_bridge.local.plan.http_api import HttpApi
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 """The handler of a function that is a bridge."""
@@ -187,6 +191,8 @@ class Plan:
         services: with their rules.
         left_out: the parts of the template that the stack does not emulate, one sentence each.
         not_run: functions of the template that this machine cannot run, by name, with the reason.
+        http_apis: of API Gateway.
+        function_urls: of functions.
     """
 
     folder: Path
@@ -195,11 +201,13 @@ class Plan:
     services: tuple[Service, ...]
     left_out: tuple[str, ...]
     not_run: Mapping[str, str] = field(default_factory=dict)
+    http_apis: tuple[HttpApi, ...] = ()
+    function_urls: tuple[FunctionUrl, ...] = ()
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:
-        """Everything that takes HTTP requests, in the order of the template."""
-        return self.services
+        """Everything that takes HTTP requests, by kind and in the order of the template."""
+        return (*self.services, *self.http_apis, *self.function_urls)
 
 
 class LeftOut:

@@ -11,7 +11,9 @@ from typing import Final
 
 from lattice_bridge.deployment.cloudformation.template import Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.local.plan.function_url import read_function_urls
 from lattice_bridge.local.plan.functions import read_functions
+from lattice_bridge.local.plan.http_api_reader import read_http_apis
 from lattice_bridge.local.plan.lattice import read_services
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import LeftOut, Plan
@@ -28,11 +30,20 @@ _SERVED: Final = frozenset(
         "AWS::VpcLattice::TargetGroup",
         "AWS::VpcLattice::Listener",
         "AWS::VpcLattice::Rule",
+        "AWS::ApiGatewayV2::Api",
+        "AWS::ApiGatewayV2::ApiMapping",
+        "AWS::ApiGatewayV2::Authorizer",
+        "AWS::ApiGatewayV2::Deployment",
+        "AWS::ApiGatewayV2::DomainName",
+        "AWS::ApiGatewayV2::Integration",
+        "AWS::ApiGatewayV2::Route",
+        "AWS::ApiGatewayV2::Stage",
+        "AWS::Lambda::Url",
     }
 )
 _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
-    "AWS::Lambda::Permission": "Lattice may invoke every function",
+    "AWS::Lambda::Permission": "Lattice and API Gateway may invoke every function",
     "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
 }
 
@@ -58,11 +69,22 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
     not_run: dict[str, str] = {}
     functions = {function.name: function for function in read_functions(template, left_out, not_run)}
     services = tuple(read_services(template, event_version, left_out))
+    http_apis = tuple(read_http_apis(template, left_out))
+    function_urls = tuple(read_function_urls(template, left_out))
     evaluated = {policy.name for service in services for policy in service.policies}
     _name_other_resources(template, evaluated, left_out)
     if not functions and not services:
         raise BadTemplate(_nothing(not_run))
-    return Plan(template.folder.resolve(), template.region, functions, services, tuple(left_out), not_run)
+    return Plan(
+        template.folder.resolve(),
+        template.region,
+        functions,
+        services,
+        tuple(left_out),
+        not_run,
+        http_apis,
+        function_urls,
+    )
 
 
 def _nothing(not_run: Mapping[str, str]) -> str:
