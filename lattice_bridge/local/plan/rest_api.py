@@ -1,0 +1,303 @@
+"""A REST API of API Gateway: its resources, methods, integrations, authorizers and stages.
+
+Rule: values, and the choice of the method for a request. `rest_api_reader` makes them from a template.
+Sources: the API Gateway developer guide. Where LocalStack's tests recorded AWS, the recording decides: a resource
+without the request's method does not end the search, and a slash at the end of a path does not count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from lattice_bridge.deployment.iam.policy import Statement
+from lattice_bridge.local.plan.model import Route
+from lattice_bridge.local.plan.parameters import Source
+
+ANY: Final = "ANY"
+TENANT_HEADER: Final = "x-amz-tenant-id"
+"""Header of Lambda's Invoke that contains the tenant id."""
+TIMEOUT: Final = 29.0
+"""Seconds that an integration has, unless the template says less."""
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaAuthorizer:
+    """A Lambda authorizer, of a REST API or an HTTP API.
+
+    Attributes:
+        name: in the API.
+        function: name or ARN; it may contain `${stageVariables.NAME}`.
+        kind: a `token` is the value of one header; a `request` is the whole request.
+        sources: identity sources. If one has no value, the request is refused, and the function does not run.
+        pattern: that a token must match; None for any.
+        ttl: seconds that a result is cached; 0 for none.
+        payload: the version of the event, `1.0` or `2.0`.
+        simple: the function answers with `isAuthorized` in place of a policy.
+    """
+
+    name: str
+    function: str
+    kind: Literal["token", "request"] = "request"
+    sources: tuple[Source, ...] = ()
+    pattern: str | None = None
+    ttl: float = 300.0
+    payload: Literal["1.0", "2.0"] = "1.0"
+    simple: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """An authorizer or integration that the stack names, and does not serve. Each request to it is refused.
+
+    Attributes:
+        what: for people, as in `an integration of type http`.
+    """
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaProxy:
+    """An integration of type `aws_proxy` with a Lambda function.
+
+    Attributes:
+        function: name or ARN; it may contain `${stageVariables.NAME}`.
+        headers: of the Invoke, by name in lower case, with where the value is read.
+        timeout: seconds.
+    """
+
+    function: str
+    headers: Mapping[str, Source] = field(default_factory=dict)
+    timeout: float = TIMEOUT
+
+
+@dataclass(frozen=True, slots=True)
+class Mock:
+    """An integration of type `mock`, as for CORS.
+
+    Attributes:
+        status: of the response.
+        headers: of the response.
+        body: of the response.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""
+
+
+Integration: TypeAlias = LambdaProxy | Mock | Unserved
+Authorization: TypeAlias = Literal["NONE", "AWS_IAM"] | LambdaAuthorizer | Unserved
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of a resource.
+
+    Attributes:
+        name: as in `GET`, or `ANY`.
+        resource: its resource's path, as in `/orders/{id}`.
+        resource_id: as in `requestContext.resourceId`.
+        integration: what answers.
+        authorization: who may call it.
+        required: parameters without which a validator refuses a request.
+        api_key: it requires an API key, which is not checked.
+    """
+
+    name: str
+    resource: str
+    resource_id: str
+    integration: Integration
+    authorization: Authorization = "NONE"
+    required: tuple[Source, ...] = ()
+    api_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of an API.
+
+    Attributes:
+        name: the first segment of the path.
+        variables: its stage variables.
+        deployment_id: as in `requestContext.deploymentId`.
+        generated: AWS's SAM makes this stage beside the one of the template.
+    """
+
+    name: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    deployment_id: str = ""
+    generated: bool = False
+
+
+class DomainMapping(NamedTuple):
+    """A base path of a custom domain name.
+
+    Attributes:
+        host: the domain name, in lower case.
+        base_path: its first segments, without slashes around them; empty for the whole domain.
+        stage: of the API; None if the next segment of the path names it.
+    """
+
+    host: str
+    base_path: str
+    stage: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayResponse:
+    """What the template changes in the responses of API Gateway itself.
+
+    Attributes:
+        status: None for the usual one.
+        headers: added ones.
+        template: of a JSON body, with `$context.error.messageString`; empty for the usual body.
+    """
+
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    template: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RestApi:
+    """A REST API, as it is deployed.
+
+    Attributes:
+        name: its logical id.
+        id: the first label of its host name on AWS.
+        region, account: of the stack.
+        names: its host names, in lower case.
+        stages: by name.
+        methods: of all resources.
+        domains: custom domain names that lead here.
+        binary_types: media types whose bodies are binary.
+        policy: the resource policy; None if it has none.
+        responses: by type, as in `DEFAULT_4XX`.
+    """
+
+    name: str
+    id: str
+    region: str
+    account: str
+    names: tuple[str, ...]
+    stages: Mapping[str, Stage]
+    methods: tuple[Method, ...]
+    domains: tuple[DomainMapping, ...] = ()
+    binary_types: frozenset[str] = frozenset()
+    policy: tuple[Statement, ...] | None = None
+    responses: Mapping[str, GatewayResponse] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """For people."""
+        return "REST API"
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """One for each method, with the stage of the template."""
+        stages = [stage.name for stage in self.stages.values() if not stage.generated] or [*self.stages]
+        return tuple(
+            _route(self, stage, method)
+            for stage in stages
+            for method in self.methods
+            if not (method.name == "OPTIONS" and isinstance(method.integration, Mock))
+        )
+
+
+def _route(api: RestApi, stage: str, method: Method) -> Route:
+    integration = method.integration
+    requests = f"{'any' if method.name == ANY else method.name} /{stage}{method.resource}"
+    if not isinstance(integration, LambdaProxy):
+        answer = f"mock {integration.status}" if isinstance(integration, Mock) else f"not served: {integration.what}"
+        return Route(requests, answer=answer, callers=_callers(api, method))
+    source = integration.headers.get(TENANT_HEADER)
+    function = with_variables(integration.function, api.stages[stage].variables)
+    tenant = source.described if source else ""
+    return Route(requests, (function,), event="1.0", callers=_callers(api, method), tenant=tenant)
+
+
+def _callers(api: RestApi, method: Method) -> str:
+    if isinstance(method.authorization, LambdaAuthorizer):
+        return method.authorization.name
+    if isinstance(method.authorization, Unserved):
+        return "none"
+    if method.authorization == "AWS_IAM":
+        return "signed only"
+    return "anyone" if api.policy is None else "by policy"
+
+
+_VARIABLE: Final = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
+
+
+def with_variables(text: str, variables: Mapping[str, str]) -> str:
+    """A text with the stage variables in it. An unknown one is empty."""
+    return _VARIABLE.sub(lambda match: variables.get(match[1], ""), text)
+
+
+# ---- the method for a request ---------------------------------------------------------------------------------------
+
+
+class Found(NamedTuple):
+    """A method with the path parameters of a request, as sent: API Gateway does not decode them."""
+
+    method: Method
+    parameters: Mapping[str, str]
+
+
+def find_method(api: RestApi, method: str, path: str) -> Found | None:
+    """The most specific method for a request: a literal segment before a parameter, and a greedy parameter last.
+
+    Args:
+        api: with its methods.
+        method: as sent.
+        path: without the stage, as sent.
+    """
+    segments = path.strip("/").split("/") if path.strip("/") else []
+    candidates = [
+        (_rank(one.resource, segments), one.name == ANY, one, parameters)
+        for one in api.methods
+        if one.name in (method, ANY) and (parameters := _parameters(one.resource, segments)) is not None
+    ]
+    if not candidates:
+        return None
+    _, _, found, parameters = min(candidates, key=lambda candidate: candidate[:2])
+    return Found(found, parameters)
+
+
+def _parts(resource: str) -> list[str]:
+    return resource.strip("/").split("/") if resource.strip("/") else []
+
+
+def _parameters(resource: str, segments: list[str]) -> dict[str, str] | None:
+    """The path parameters; None if the path is not one of the resource's. No parameter is empty."""
+    parts, found = _parts(resource), dict[str, str]()
+    for index, part in enumerate(parts):
+        if part.startswith("{") and part.endswith("+}"):
+            rest = "/".join(segments[index:])
+            return {**found, part[1:-2]: rest} if rest and index == len(parts) - 1 else None
+        if index >= len(segments):
+            return None
+        if part.startswith("{") and part.endswith("}"):
+            if not segments[index]:
+                return None
+            found[part[1:-1]] = segments[index]
+        elif part != segments[index]:
+            return None
+    return found if len(parts) == len(segments) else None
+
+
+def _rank(resource: str, segments: list[str]) -> tuple[int, ...]:
+    """Lower is more specific, segment by segment."""
+    ranks = [2 if part.endswith("+}") else 1 if part.startswith("{") else 0 for part in _parts(resource)]
+    return (*ranks, *[3] * (len(segments) - len(ranks)))
+
+
+def near_methods(api: RestApi, path: str) -> Iterator[str]:
+    """What there is for people: the methods of this path, or else all of them."""
+    segments = path.strip("/").split("/") if path.strip("/") else []
+    here = [one for one in api.methods if _parameters(one.resource, segments) is not None]
+    yield from (f"{one.name} {one.resource}" for one in here or api.methods)
