@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, LambdaService, new_trace_id
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.front.identities import SESSION_NAME, SESSION_PREFIX, Identity
+from lattice_bridge.local.front.jwt_authorizer import TokenKeys
 from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.web.admission import Refused
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed
@@ -76,6 +78,8 @@ class Exchange:
         region: for which requests must be signed.
         identities: that may sign, by access key.
         now: the time in UTC, with which signatures are compared.
+        tokens: the keys that verify tokens.
+        project: the folder of the template.
     """
 
     id: str
@@ -85,19 +89,24 @@ class Exchange:
     service: LambdaService
     observer: RequestObserver
     recorder: Recorder | None = None
+    tokens: TokenKeys = field(default_factory=TokenKeys)
+    project: Path = Path()
 
-    async def invoke(self, function: str, payload: bytes, *, tenant: str | None = None) -> InvocationResult:
+    async def invoke(
+        self, function: str, payload: bytes, *, tenant: str | None = None, trace_id: str | None = None
+    ) -> InvocationResult:
         """Invokes a function and waits for its answer.
 
         Args:
             function: name or ARN, with a qualifier if it has one.
             payload: the event as JSON.
             tenant: the tenant id of the invocation; None for none.
+            trace_id: of the invocation; None for a new one.
 
         Raises:
             LambdaError: Lambda refuses the invocation.
         """
-        trace_id = new_trace_id()
+        trace_id = trace_id or new_trace_id()
         self.observer.invoking(self.id, function, trace_id)
         result = await self.service.invoke(InvokeRequest(function, payload, tenant=tenant, trace_id=trace_id))
         assert result is not None  # an invocation of type RequestResponse has one

@@ -15,12 +15,15 @@ from email.utils import formatdate
 from typing import Any, Final
 
 from lattice_bridge.local.aws.lambda_service import LambdaService
+from lattice_bridge.local.front import function_url, http_api, lattice_service
 from lattice_bridge.local.front import lattice as wire
-from lattice_bridge.local.front import lattice_service
 from lattice_bridge.local.front.exchange import Answer, AnsweredRequest, Exchange, RequestObserver
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, connection_options
 from lattice_bridge.local.front.identities import Identity
+from lattice_bridge.local.front.jwt_authorizer import TokenKeys
 from lattice_bridge.local.front.recorder import Recorder
+from lattice_bridge.local.plan.function_url import FunctionUrl
+from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain
 from lattice_bridge.local.plan.model import Plan, Service, WayIn
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain
@@ -33,14 +36,19 @@ class Kind:
     Attributes:
         serve: answers a request, or raises Refused.
         body_limit: bytes of a request's body.
+        refused: a refusal of the front itself in the words of the way in.
     """
 
     serve: Callable[[HttpRequest, Any, Exchange], Awaitable[Answer]]
     body_limit: int
+    refused: Callable[[Refused], Refused] = lambda refusal: refusal
 
 
 _KINDS: Final[Mapping[type, Kind]] = {
     Service: Kind(lattice_service.serve, wire.BODY_LIMIT),
+    HttpApi: Kind(http_api.serve, http_api.BODY_LIMIT, http_api.refused),
+    HttpDomain: Kind(http_api.serve_domain, http_api.BODY_LIMIT, http_api.refused),
+    FunctionUrl: Kind(function_url.serve, function_url.BODY_LIMIT, http_api.refused),
 }
 
 
@@ -57,6 +65,7 @@ class Front:
         observer: receives each request.
         recorder: records each request that a function has got; None to record none.
         now: the time in UTC, with which signatures are compared.
+        tokens: the keys that verify tokens.
     """
 
     def __init__(
@@ -67,6 +76,7 @@ class Front:
         observer: RequestObserver,
         recorder: Recorder | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tokens: TokenKeys | None = None,
     ) -> None:
         self.plan = plan
         self._service = service
@@ -74,12 +84,13 @@ class Front:
         self._observer = observer
         self._recorder = recorder
         self._now = now
+        self._tokens = tokens or TokenKeys()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         method, path = scope["method"], scope[ADDRESS].target.partition("?")[0]
         answered = AnsweredRequest(str(uuid.uuid4()), method, path, 500, 0.0)
-        body_read = False
+        body_read, kind = False, None
         try:
             way_in = self._way_in(scope[ADDRESS].host)
             kind = _KINDS[type(way_in)]
@@ -89,7 +100,8 @@ class Front:
             answer = await kind.serve(replace(request, body=body), way_in, self._exchange(answered.id))
             response = answer.response
             answered = replace(answered, status=response.status, fixed=answer.fixed)
-        except Refused as refusal:
+        except Refused as error:
+            refusal = kind.refused(error) if kind else error
             answered = replace(answered, status=refusal.status, refusal=refusal)
             response = HttpResponse(refusal.status, refusal.headers, refusal.body)
         finally:
@@ -100,7 +112,17 @@ class Front:
 
     def _exchange(self, request_id: str) -> Exchange:
         region, now = self.plan.region, self._now()
-        return Exchange(request_id, region, self.identities, now, self._service, self._observer, self._recorder)
+        return Exchange(
+            request_id,
+            region,
+            self.identities,
+            now,
+            self._service,
+            self._observer,
+            self._recorder,
+            self._tokens,
+            self.plan.folder,
+        )
 
     def _way_in(self, host: str) -> WayIn:
         """Returns the way in with this host name. The only one of a plan has every admitted host name."""

@@ -134,9 +134,7 @@ def _grants(function: str, auth_type: AuthType, template: Template) -> Iterator[
     for resource in template.of_type("AWS::Lambda::Permission"):
         properties = resource.properties
         action = str(properties.get("Action", ""))
-        actions = frozenset(
-            BOTH if action in ("lambda:*", "*") else BOTH[:2] if action == "lambda:Invoke*" else [action]
-        )
+        actions = frozenset(BOTH if action in ("lambda:*", "lambda:InvokeFunction*", "*") else [action])
         if _arn(str(properties.get("FunctionName", "")), template) != function or not actions & set(BOTH):
             continue
         wanted = properties.get("FunctionUrlAuthType")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from lattice_bridge.local.plan.model import Route
+from lattice_bridge.local.plan.rest_api import LambdaAuthorizer
 
 DEFAULT_ROUTE: Final = "$default"
 DEFAULT_STAGE: Final = "$default"
@@ -61,7 +62,7 @@ class JwtAuthorizer:
     source: tuple[str, str] = ("header", "authorization")
 
 
-Access: TypeAlias = Literal["NONE", "AWS_IAM"] | JwtAuthorizer
+Access: TypeAlias = Literal["NONE", "AWS_IAM"] | JwtAuthorizer | LambdaAuthorizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +238,44 @@ class HttpApi:
         return path if stage.name == DEFAULT_STAGE else f"/{stage.name}{path}"
 
 
+@dataclass(frozen=True, slots=True)
+class HttpDomain:
+    """A custom domain whose paths lead to several APIs. That of one API is one of its names.
+
+    Attributes:
+        name: of the domain, in lower case.
+        apis: with their paths.
+    """
+
+    name: str
+    apis: tuple[HttpApi, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its host name."""
+        return (self.name,)
+
+    @property
+    def kind(self) -> str:
+        """For people."""
+        return "custom domain"
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """None: the APIs list theirs."""
+        return ()
+
+
 def _described(stage: Stage, entry: HttpRoute) -> Route:
     path = "every other path" if entry.path == DEFAULT_ROUTE else entry.path
     prefix = "" if stage.name == DEFAULT_STAGE else f"/{stage.name}"
     requests = f"{prefix} {path}".strip() if entry.path == DEFAULT_ROUTE else f"{entry.method} {prefix}{path}"
-    callers = entry.access if isinstance(entry.access, str) else f"token of {entry.access.name}"
-    callers = {"NONE": "anyone", "AWS_IAM": "signed only"}.get(callers, callers)
+    if isinstance(entry.access, JwtAuthorizer):
+        callers = f"token of {entry.access.name}"
+    elif isinstance(entry.access, LambdaAuthorizer):
+        callers = entry.access.name
+    else:
+        callers = "anyone" if entry.access == "NONE" else "signed only"
     if isinstance(entry.integration, str):
         return Route(requests, answer="501: not served", callers=callers)
     return Route(requests, (entry.integration.function,), event=entry.integration.version, callers=callers)

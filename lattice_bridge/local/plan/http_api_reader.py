@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
@@ -23,12 +24,15 @@ from lattice_bridge.local.plan.http_api import (
     Cors,
     DomainPath,
     HttpApi,
+    HttpDomain,
     HttpRoute,
     Integration,
     JwtAuthorizer,
     Stage,
 )
 from lattice_bridge.local.plan.model import LeftOut
+from lattice_bridge.local.plan.parameters import BadSource, parse_source
+from lattice_bridge.local.plan.rest_api import LambdaAuthorizer
 
 _METHODS: Final = ("get", "head", "post", "put", "delete", "options", "patch")
 _ANY_METHOD: Final = "x-amazon-apigateway-any-method"
@@ -46,8 +50,8 @@ _RESERVED: Final = re.compile(
 _CHANGE: Final = re.compile(r"(append|overwrite|remove):(header|querystring)\.(.+)|(overwrite):(path|statuscode)")
 
 
-def read_http_apis(template: Template, left_out: LeftOut) -> Iterator[HttpApi]:
-    """Reads the HTTP APIs, in the order of the template.
+def read_http_apis(template: Template, left_out: LeftOut) -> Iterator[HttpApi | HttpDomain]:
+    """Reads the HTTP APIs, in the order of the template, and after them the custom domains of several APIs.
 
     Args:
         template: resolved; SAM is translated.
@@ -56,12 +60,22 @@ def read_http_apis(template: Template, left_out: LeftOut) -> Iterator[HttpApi]:
     Raises:
         BadTemplate: AWS would refuse a part that is served.
     """
+    apis: list[HttpApi] = []
     for resource in template.of_type("AWS::ApiGatewayV2::Api"):
         if resource.properties.get("ProtocolType") == "WEBSOCKET":
             left_out.add("WebSocket APIs are not served", resource.id)
             continue
         with malformed(f"HTTP API {resource.id}"):
-            yield _Reader(resource, template, left_out).api()
+            apis.append(_Reader(resource, template, left_out).api())
+    of_domain: dict[str, list[HttpApi]] = {}
+    for api in apis:
+        for domain in dict.fromkeys(path.domain for path in api.paths):
+            of_domain.setdefault(domain, []).append(api)
+    shared = {domain for domain, found in of_domain.items() if len(found) > 1}
+    for api in apis:
+        yield replace(api, names=tuple(name for name in api.names if name not in shared))
+    for domain in sorted(shared):
+        yield HttpDomain(domain, tuple(of_domain[domain]))
 
 
 class _Reader:
@@ -233,6 +247,8 @@ class _Reader:
         kind = str(found.get("type", found.get("authorizerType", ""))).lower()
         if kind == "jwt":
             return _jwt_authorizer(name, found)
+        if kind == "request":
+            return _lambda_authorizer(name, found)
         raise BadTemplate(f"{place}: the authorizer {name} is of type {kind!r}. Fix: write JWT or REQUEST")
 
     # ---- stages and domains
@@ -277,9 +293,28 @@ def _jwt_authorizer(name: str, found: Mapping[str, Any]) -> JwtAuthorizer:
             f"authorizer {name}: IdentitySource {', '.join(written)}. "
             "Fix: write one place of the token, as in $request.header.Authorization"
         )
-    kind, field_name = source.groups()
-    return JwtAuthorizer(
-        name, issuer, frozenset(audience), (kind, field_name.lower() if kind == "header" else field_name)
+    kind, name_of = source.groups()
+    return JwtAuthorizer(name, issuer, frozenset(audience), (kind, name_of.lower() if kind == "header" else name_of))
+
+
+def _lambda_authorizer(name: str, found: Mapping[str, Any]) -> LambdaAuthorizer:
+    function = function_of(found.get("authorizerUri"))
+    if function is None:
+        raise BadTemplate(f"authorizer {name}: its AuthorizerUri names no Lambda function. Fix: write the URI of one")
+    version = str(found.get("authorizerPayloadFormatVersion", "1.0"))
+    if version not in ("1.0", "2.0"):
+        raise BadTemplate(f"authorizer {name}: AuthorizerPayloadFormatVersion {version!r}. Fix: write '1.0' or '2.0'")
+    try:
+        sources = tuple(parse_source(one) for one in _texts(found.get("identitySource")))
+    except BadSource as error:
+        raise BadTemplate(f"authorizer {name}: IdentitySource: {error}") from error
+    return LambdaAuthorizer(
+        name=name,
+        function=function,
+        sources=sources,
+        ttl=float(found.get("authorizerResultTtlInSeconds") or 0),
+        payload="1.0" if version == "1.0" else "2.0",
+        simple=found.get("enableSimpleResponses") in (True, "true"),
     )
 
 

@@ -15,7 +15,7 @@ from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Rule
 
 if TYPE_CHECKING:  # they need Route
     from lattice_bridge.local.plan.function_url import FunctionUrl
-    from lattice_bridge.local.plan.http_api import HttpApi
+    from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 """The handler of a function that is a bridge."""
@@ -191,7 +191,7 @@ class Plan:
         services: with their rules.
         left_out: the parts of the template that the stack does not emulate, one sentence each.
         not_run: functions of the template that this machine cannot run, by name, with the reason.
-        http_apis: of API Gateway.
+        http_apis: of API Gateway, with the custom domains of several of them.
         function_urls: of functions.
     """
 
@@ -201,7 +201,7 @@ class Plan:
     services: tuple[Service, ...]
     left_out: tuple[str, ...]
     not_run: Mapping[str, str] = field(default_factory=dict)
-    http_apis: tuple[HttpApi, ...] = ()
+    http_apis: tuple[HttpApi | HttpDomain, ...] = ()
     function_urls: tuple[FunctionUrl, ...] = ()
 
     @property
