@@ -20,6 +20,7 @@ from lattice_bridge.local.front import lattice_service
 from lattice_bridge.local.front.exchange import Answer, AnsweredRequest, Exchange, RequestObserver
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, connection_options
 from lattice_bridge.local.front.identities import Identity
+from lattice_bridge.local.front.lambda_authorizer import AuthorizerCache
 from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.plan.model import Plan, Service, WayIn
 from lattice_bridge.local.web.admission import Refused, quoted
@@ -74,6 +75,7 @@ class Front:
         self._observer = observer
         self._recorder = recorder
         self._now = now
+        self._authorizers = AuthorizerCache()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -100,7 +102,16 @@ class Front:
 
     def _exchange(self, request_id: str) -> Exchange:
         region, now = self.plan.region, self._now()
-        return Exchange(request_id, region, self.identities, now, self._service, self._observer, self._recorder)
+        return Exchange(
+            request_id,
+            region,
+            self.identities,
+            now,
+            self._service,
+            self._observer,
+            self._recorder,
+            self._authorizers,
+        )
 
     def _way_in(self, host: str) -> WayIn:
         """Returns the way in with this host name. The only one of a plan has every admitted host name."""
