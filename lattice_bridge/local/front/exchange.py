@@ -18,6 +18,7 @@ from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.front.identities import SESSION_NAME, SESSION_PREFIX, Identity
 from lattice_bridge.local.front.jwt_authorizer import TokenKeys
+from lattice_bridge.local.front.lambda_authorizer import AuthorizerCache
 from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.web.admission import Refused
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed
@@ -80,6 +81,7 @@ class Exchange:
         now: the time in UTC, with which signatures are compared.
         tokens: the keys that verify tokens.
         project: the folder of the template.
+        authorizers: cached results of Lambda authorizers.
     """
 
     id: str
@@ -91,9 +93,16 @@ class Exchange:
     recorder: Recorder | None = None
     tokens: TokenKeys = field(default_factory=TokenKeys)
     project: Path = Path()
+    authorizers: AuthorizerCache = field(default_factory=AuthorizerCache)
 
     async def invoke(
-        self, function: str, payload: bytes, *, tenant: str | None = None, trace_id: str | None = None
+        self,
+        function: str,
+        payload: bytes,
+        *,
+        tenant: str | None = None,
+        trace_id: str | None = None,
+        target: bool = True,
     ) -> InvocationResult:
         """Invokes a function and waits for its answer.
 
@@ -102,15 +111,29 @@ class Exchange:
             payload: the event as JSON.
             tenant: the tenant id of the invocation; None for none.
             trace_id: of the invocation; None for a new one.
+            target: whether the function answers the request. An authorizer does not.
 
         Raises:
             LambdaError: Lambda refuses the invocation.
         """
         trace_id = trace_id or new_trace_id()
-        self.observer.invoking(self.id, function, trace_id)
+        if target:
+            self.observer.invoking(self.id, function, trace_id)
         result = await self.service.invoke(InvokeRequest(function, payload, tenant=tenant, trace_id=trace_id))
         assert result is not None  # an invocation of type RequestResponse has one
         return result
+
+    async def send(self, function: str, payload: bytes, *, tenant: str | None = None, trace_id: str) -> None:
+        """Queues an invocation of type Event, whose answer is discarded.
+
+        Args:
+            function, payload, tenant, trace_id: as for `invoke`.
+
+        Raises:
+            LambdaError: Lambda refuses the invocation.
+        """
+        self.observer.invoking(self.id, function, trace_id)
+        await self.service.invoke(InvokeRequest(function, payload, type="Event", tenant=tenant, trace_id=trace_id))
 
     async def record(self, event: Mapping[str, Any], request: HttpRequest, result: InvocationResult) -> None:
         """Records a request, if requests are recorded. The event is made of a request without credentials."""

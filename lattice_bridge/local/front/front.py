@@ -21,6 +21,7 @@ from lattice_bridge.local.front.exchange import Answer, AnsweredRequest, Exchang
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, connection_options
 from lattice_bridge.local.front.identities import Identity
 from lattice_bridge.local.front.jwt_authorizer import TokenKeys
+from lattice_bridge.local.front.lambda_authorizer import AuthorizerCache
 from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.plan.function_url import FunctionUrl
 from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain
@@ -85,6 +86,7 @@ class Front:
         self._recorder = recorder
         self._now = now
         self._tokens = tokens or TokenKeys()
+        self._authorizers = AuthorizerCache()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -122,6 +124,7 @@ class Front:
             self._recorder,
             self._tokens,
             self.plan.folder,
+            self._authorizers,
         )
 
     def _way_in(self, host: str) -> WayIn:

@@ -31,6 +31,13 @@ from lattice_bridge.local.front.caller import iam_fields, iam_identity, signed_c
 from lattice_bridge.local.front.exchange import Answer, Exchange
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, connection_options, to_json
 from lattice_bridge.local.front.jwt_authorizer import TokenRefused, scopes_of, token_of, verified_claims, written
+from lattice_bridge.local.front.lambda_authorizer import (
+    AccessDenied,
+    AuthorizerFailed,
+    Question,
+    Unauthorized,
+    authorize,
+)
 from lattice_bridge.local.front.lattice import content_of
 from lattice_bridge.local.front.parameter_mapping import Values, mapped_request, mapped_response
 from lattice_bridge.local.front.proxy_reply import NotAReply, http_response
@@ -46,6 +53,7 @@ from lattice_bridge.local.plan.http_api import (
     JwtAuthorizer,
     Stage,
 )
+from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
 from lattice_bridge.local.plan.rest_api import with_variables
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.sigv4 import SignatureRefused
@@ -180,24 +188,17 @@ async def serve(request: HttpRequest, api: HttpApi, exchange: Exchange) -> Answe
 
 async def _answer(request: HttpRequest, api: HttpApi, exchange: Exchange) -> Answer:
     located = _located(request, api)
-    if api.cors is not None and cors.is_preflight(request):
-        # A route for OPTIONS, such as ANY or $default, with an authorizer refuses preflights: http-api-cors.html.
-        for entry in api.entries:
-            if entry.match(request.method, located.path) is not None:
-                await _authorized(request, located, entry, {}, exchange)
-                break
+    preflight = api.cors is not None and cors.is_preflight(request)
+    found = _route(request, located)
+    if found is None and not preflight:
+        raise _no_route(request, located)
+    # A route that matches a preflight, such as ANY or $default, authorizes it too: http-api-cors.html.
+    context = None if found is None else await _authorized(_context(located, found, exchange), request, exchange)
+    if api.cors is not None and preflight:
         headers = cors.preflight_headers(api.cors, request)
-        return Answer(
-            HttpResponse(204, headers), f"the CORS configuration of the HTTP API {api.name} answers preflights"
-        )
-    entry, parameters = _route(request, located)
-    verified = await _authorized(request, located, entry, parameters, exchange)
-    integration = entry.integration
-    if isinstance(integration, str):
-        cause = f"the route {entry.key} of the HTTP API {api.name}: {integration}. Fix: send requests to another route"
-        raise JsonRefused(501, "Not Implemented", cause, reason="not_served")
-    context = _Context(located, entry, parameters, verified, exchange.id, new_trace_id(), time.time_ns() // 1000)
-    response = await _integrated(request, context, integration, exchange)
+        return Answer(HttpResponse(204, headers), f"the CORS configuration of the HTTP API {api.name} answers it")
+    assert context is not None  # a request that is no preflight has a route
+    response = await _integrated(request, context, exchange)
     return Answer(cors.with_cors(api.cors, request, response))
 
 
@@ -271,16 +272,20 @@ def _deployed(located: Located) -> Located:
     return located
 
 
-def _route(request: HttpRequest, located: Located) -> tuple[HttpRoute, Mapping[str, str]]:
-    """The route of a request with the path parameters, which API Gateway decodes."""
+def _route(request: HttpRequest, located: Located) -> tuple[HttpRoute, Mapping[str, str]] | None:
+    """The route of a request with the path parameters, which API Gateway decodes. None if there is none."""
     for entry in located.api.entries:
         found = entry.match(request.method, located.path)
         if found is not None:
             return entry, {name: _decoded(value) for name, value in found.items()}
+    return None
+
+
+def _no_route(request: HttpRequest, located: Located) -> JsonRefused:
     keys = [entry.key for entry in located.api.entries]
     near = [entry.key for entry in located.api.entries if entry.match(entry.method, located.path) is not None] or keys
     more = f" and {len(near) - _NAMED} more" if len(near) > _NAMED else ""
-    raise _not_found(
+    return _not_found(
         f"no route of the HTTP API {located.api.name} matches {request.method} {quoted(located.path)}; it has "
         f"{', '.join(near[:_NAMED]) or 'none'}{more}. Fix: send one of them, or add the route",
         "no_route",
@@ -302,18 +307,43 @@ def _decoded(text: str) -> str:
 # ---- authorizers ----------------------------------------------------------------------------------------------------
 
 
-async def _authorized(
-    request: HttpRequest, located: Located, entry: HttpRoute, parameters: Mapping[str, str], exchange: Exchange
-) -> Verified:
-    access = entry.access
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """Everything that `requestContext` is made of.
+
+    Attributes:
+        located: the API and its stage.
+        entry: the route.
+        parameters: of the path, decoded.
+        request_id, trace_id: of the request.
+        epoch: microseconds since 1970.
+        verified: what the authorizer verified.
+    """
+
+    located: Located
+    entry: HttpRoute
+    parameters: Mapping[str, str]
+    request_id: str
+    trace_id: str
+    epoch: int
+    verified: Verified = field(default_factory=Verified)
+
+
+def _context(located: Located, found: tuple[HttpRoute, Mapping[str, str]], exchange: Exchange) -> _Context:
+    entry, parameters = found
+    return _Context(located, entry, parameters, exchange.id, new_trace_id(), time.time_ns() // 1000)
+
+
+async def _authorized(context: _Context, request: HttpRequest, exchange: Exchange) -> _Context:
+    """The context with what the route's authorizer verified."""
+    access = context.entry.access
     if isinstance(access, JwtAuthorizer):
-        return await _by_token(request, access, entry, exchange)
+        return replace(context, verified=await _by_token(request, access, context.entry, exchange))
+    if isinstance(access, LambdaAuthorizer):
+        return replace(context, verified=await _by_function(request, access, context, exchange))
     if access == "AWS_IAM":
-        return _by_signature(request, located, entry, exchange)
-    if access == "NONE":
-        return Verified()
-    cause = f"the authorizer {access.name} of {located.api.name} with {sorted(parameters)} is not served"
-    raise JsonRefused(500, "Internal Server Error", cause, reason="not_served")
+        return replace(context, verified=_by_signature(request, context, exchange))
+    return context
 
 
 async def _by_token(request: HttpRequest, access: JwtAuthorizer, entry: HttpRoute, exchange: Exchange) -> Verified:
@@ -347,8 +377,8 @@ async def _by_token(request: HttpRequest, access: JwtAuthorizer, entry: HttpRout
     return Verified({"claims": as_text, "scopes": scopes}, {"jwt": {"claims": as_text, "scopes": scopes}})
 
 
-def _by_signature(request: HttpRequest, located: Located, entry: HttpRoute, exchange: Exchange) -> Verified:
-    where = f"the route {entry.key} of the HTTP API {located.api.name}"
+def _by_signature(request: HttpRequest, context: _Context, exchange: Exchange) -> Verified:
+    where = f"the route {context.entry.key} of the HTTP API {context.located.api.name}"
     try:
         found = signed_caller(request, exchange, "execute-api")
     except SignatureRefused as error:
@@ -356,38 +386,64 @@ def _by_signature(request: HttpRequest, located: Located, entry: HttpRoute, exch
         raise JsonRefused(403, "Forbidden", cause, reason="signature_refused") from error
     if found is None:
         fix = f"sign it, as with curl --aws-sigv4 aws:amz:{exchange.region}:execute-api"
-        raise JsonRefused(
-            403,
-            "Forbidden",
-            f"{where} has AuthorizationType AWS_IAM, and the request is not signed. Fix: {fix}",
-            reason="signature_refused",
-        )
+        cause = f"{where} has AuthorizationType AWS_IAM, and the request is not signed. Fix: {fix}"
+        raise JsonRefused(403, "Forbidden", cause, reason="signature_refused")
     return Verified(v2={"iam": iam_fields(found)}, identity=iam_identity(found))
+
+
+async def _by_function(
+    request: HttpRequest, access: LambdaAuthorizer, context: _Context, exchange: Exchange
+) -> Verified:
+    question = _question(request, access, context)
+    try:
+        result = await authorize(access, question, exchange)
+    except Unauthorized as error:
+        raise JsonRefused(401, "Unauthorized", str(error), reason="authorizer_refused") from error
+    except AccessDenied as error:
+        raise JsonRefused(403, "Forbidden", str(error), reason="authorizer_refused") from error
+    except AuthorizerFailed as error:
+        raise JsonRefused(500, "Internal Server Error", str(error), reason="authorizer_failed") from error
+    principal = {"principalId": result.principal} if result.principal else {}
+    return Verified({**result.context, **principal}, {"lambda": dict(result.context)})
+
+
+def _question(request: HttpRequest, access: LambdaAuthorizer, context: _Context) -> Question:
+    located, values = context.located, _values(request, context)
+    identity = tuple(values.read(source.written.removeprefix("$")) for source in access.sources)
+    stage = located.stage.name
+    api = f"arn:aws:execute-api:{located.api.region}:{located.api.account}:{located.api.id}"
+    arn = f"{api}/{stage}/{request.method}{_decoded(located.path)}"
+    given = [value or "" for value in identity]
+    event: dict[str, Any]
+    if access.payload == "2.0":
+        event = _event_v2(_received(request, context), request, context)
+        own = {"version": "2.0", "type": "REQUEST", "routeArn": arn, "identitySource": given or None}
+    else:
+        event = _event_v1(_received(request, context), request, context)
+        del event[v1.CONTEXT]["authorizer"], event[v1.MULTI_HEADERS], event[v1.MULTI_QUERY]
+        joined = ",".join(given)
+        own = {"version": "1.0", "type": "REQUEST", "methodArn": arn, "identitySource": joined}
+        own["authorizationToken"] = joined
+    event = {name: value for name, value in event.items() if name not in (v2.BODY, v2.IS_BASE64)}
+    keys = {
+        "aws:sourceip": (request.client_address,),
+        "aws:useragent": tuple(value for name, value in request.headers if name == "user-agent"),
+        "aws:requestedregion": (located.api.region,),
+        "aws:securetransport": ("true",),
+    }
+    function = with_variables(access.function, located.stage.variables)
+    return Question(f"{located.api.id}/{stage}", function, identity, {**own, **event, **own}, arn, keys)
 
 
 # ---- integration ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """Everything that `requestContext` is made of.
-
-    Attributes:
-        epoch: microseconds since 1970.
-    """
-
-    located: Located
-    entry: HttpRoute
-    parameters: Mapping[str, str]
-    verified: Verified
-    request_id: str
-    trace_id: str
-    epoch: int
-
-
-async def _integrated(
-    request: HttpRequest, context: _Context, integration: Integration, exchange: Exchange
-) -> HttpResponse:
+async def _integrated(request: HttpRequest, context: _Context, exchange: Exchange) -> HttpResponse:
+    integration = context.entry.integration
+    if isinstance(integration, str):
+        where = f"the route {context.entry.key} of the HTTP API {context.located.api.name}"
+        cause = f"{where}: {integration}. Fix: send requests to another route"
+        raise JsonRefused(501, "Not Implemented", cause, reason="not_served")
     function = with_variables(integration.function, context.located.stage.variables)
     payload = to_json(_event(request, context, integration))
     if len(payload) > SYNC_LIMIT:
@@ -448,25 +504,32 @@ def _response(result: InvocationResult, function: str, integration: Integration)
 
 
 def _event(request: HttpRequest, context: _Context, integration: Integration) -> dict[str, Any]:
+    received = _received(request, context)
+    if integration.request:
+        received = mapped_request(received, integration.request, _values(request, context))
+    write = _event_v1 if integration.version == "1.0" else _event_v2
+    return write(received, request, context)
+
+
+def _received(request: HttpRequest, context: _Context) -> Request:
+    """The request as events contain it: with the name of the stage in the path, and the headers that AWS adds."""
     located = context.located
     stage = "" if located.stage.name == DEFAULT_STAGE else f"/{located.stage.name}"
     # API Gateway decodes the path, and ends it at a decoded `?` (captures in middleapi/standard-server#93).
-    path = _decoded(located.path).partition("?")[0]
-    query = request.target.partition("?")[2]
-    received = Request(
+    return Request(
         version=2,
         method=request.method,
-        path=stage + path,
-        raw_query=query,
+        path=stage + _decoded(located.path).partition("?")[0],
+        raw_query=request.target.partition("?")[2],
         headers=tuple(received_headers(request, context.trace_id)),
         content=content_of(request),
         request_id=context.request_id,
         time_epoch=context.epoch,
     )
-    if integration.request:
-        received = mapped_request(received, integration.request, _values(request, context))
-    if integration.version == "1.0":
-        return _event_v1(received, request, context, f"/{located.key}{path}" if located.key else stage + path)
+
+
+def _event_v2(received: Request, request: HttpRequest, context: _Context) -> dict[str, Any]:
+    located = context.located
     return v2.write_received(
         received,
         v2.Gateway(
@@ -483,9 +546,13 @@ def _event(request: HttpRequest, context: _Context, integration: Integration) ->
     )
 
 
-def _event_v1(received: Request, request: HttpRequest, context: _Context, path: str) -> dict[str, Any]:
-    """Payload format 1.0 of an HTTP API: unlike a REST API's, it has `version`, and fewer fields of the identity."""
+def _event_v1(received: Request, request: HttpRequest, context: _Context) -> dict[str, Any]:
+    """Payload format 1.0 of an HTTP API: unlike a REST API's, it has `version`, and fewer fields of the identity.
+
+    Its path contains the key of a custom domain in place of the stage's name.
+    """
     located, entry = context.located, context.entry
+    path = f"/{located.key}{_decoded(located.path)}" if located.key else received.path
     resource = DEFAULT_ROUTE if entry.path == DEFAULT_ROUTE else entry.path
     query = parse_form_query(received.raw_query)
     found: dict[str, Any] = {

@@ -42,6 +42,24 @@ class Values:
     context: Mapping[str, str]
     variables: Mapping[str, str]
 
+    def read(self, expression: str, response: HttpResponse | None = None) -> str | None:
+        """The value of an expression without its `$`, as in `request.header.x-tag`. None if there is none."""
+        root, _, path = expression.partition(".")
+        if root == "context":
+            return self.context.get(path)
+        if root == "stageVariables":
+            return self.variables.get(path)
+        place, _, name = path.partition(".")
+        if root == "response":
+            return None if response is None else _in_response(place, name, response)
+        if place == "header":
+            return _joined(self.request.headers, name.lower())
+        if place == "querystring":
+            return _joined(parse_form_query(self.request.target.partition("?")[2]), name)
+        if place == "path":
+            return self.parameters.get(name) if name else self.path
+        return _in_body(name, self.request.body) if place == "body" else None
+
 
 def mapped_request(request: Request, changes: Sequence[Change], values: Values) -> Request:
     """The request with the changes, in order. A change without a value is left out."""
@@ -81,27 +99,8 @@ def _value(text: str, values: Values, response: HttpResponse | None) -> str | No
     """The value of an expression, or a text with expressions in `${…}`. None if there is nothing."""
     whole = _EXPRESSION.fullmatch(text)
     if whole is not None:
-        return _read(whole[1], whole[2][1:], values, response)
-    return _EXPRESSION.sub(lambda match: _read(match[1], match[2][1:], values, response) or "", text)
-
-
-def _read(root: str, path: str, values: Values, response: HttpResponse | None) -> str | None:
-    if root == "context":
-        return values.context.get(path)
-    if root == "stageVariables":
-        return values.variables.get(path)
-    place, _, name = path.partition(".")
-    if root == "response":
-        if response is None:
-            return None
-        return _joined(response.headers, name.lower()) if place == "header" else _in_body(place, name, response.body)
-    if place == "header":
-        return _joined(values.request.headers, name.lower())
-    if place == "querystring":
-        return _joined(parse_form_query(values.request.target.partition("?")[2]), name)
-    if place == "path":
-        return values.parameters.get(name) if name else values.path
-    return _in_body(place, name, values.request.body)
+        return values.read(whole[1], response)
+    return _EXPRESSION.sub(lambda match: values.read(match[1], response) or "", text)
 
 
 def _joined(pairs: Sequence[tuple[str, str]], name: str) -> str | None:
@@ -109,10 +108,12 @@ def _joined(pairs: Sequence[tuple[str, str]], name: str) -> str | None:
     return ",".join(found) if found else None
 
 
-def _in_body(place: str, path: str, body: bytes) -> str | None:
+def _in_response(place: str, name: str, response: HttpResponse) -> str | None:
+    return _joined(response.headers, name.lower()) if place == "header" else _in_body(name, response.body)
+
+
+def _in_body(path: str, body: bytes) -> str | None:
     """A value of a JSON body, by names and indexes."""
-    if place != "body":
-        return None
     try:
         found: Any = json.loads(body)
     except (ValueError, RecursionError):

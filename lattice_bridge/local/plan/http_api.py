@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
 from lattice_bridge.local.plan.model import Route
-from lattice_bridge.local.plan.rest_api import LambdaAuthorizer
 
 DEFAULT_ROUTE: Final = "$default"
 DEFAULT_STAGE: Final = "$default"

@@ -30,9 +30,9 @@ from lattice_bridge.local.plan.http_api import (
     JwtAuthorizer,
     Stage,
 )
+from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
 from lattice_bridge.local.plan.model import LeftOut
 from lattice_bridge.local.plan.parameters import BadSource, parse_source
-from lattice_bridge.local.plan.rest_api import LambdaAuthorizer
 
 _METHODS: Final = ("get", "head", "post", "put", "delete", "options", "patch")
 _ANY_METHOD: Final = "x-amazon-apigateway-any-method"
@@ -308,13 +308,19 @@ def _lambda_authorizer(name: str, found: Mapping[str, Any]) -> LambdaAuthorizer:
         sources = tuple(parse_source(one) for one in _texts(found.get("identitySource")))
     except BadSource as error:
         raise BadTemplate(f"authorizer {name}: IdentitySource: {error}") from error
+    ttl, simple = float(found.get("authorizerResultTtlInSeconds") or 0), found.get("enableSimpleResponses")
+    if ttl and not sources:
+        raise BadTemplate(
+            f"authorizer {name}: AuthorizerResultTtlInSeconds {ttl:g} without an IdentitySource, which AWS refuses. "
+            "Fix: write one, or 0 seconds"
+        )
     return LambdaAuthorizer(
         name=name,
         function=function,
         sources=sources,
-        ttl=float(found.get("authorizerResultTtlInSeconds") or 0),
+        ttl=ttl,
         payload="1.0" if version == "1.0" else "2.0",
-        simple=found.get("enableSimpleResponses") in (True, "true"),
+        simple=simple in (True, "true"),
     )
 
 

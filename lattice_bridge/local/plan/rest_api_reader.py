@@ -10,12 +10,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
 from lattice_bridge.deployment.cloudformation.text import malformed
-from lattice_bridge.deployment.cloudformation.values import unresolved
 from lattice_bridge.deployment.iam.policy import BadPolicy, read_policy
+from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
 from lattice_bridge.local.plan.model import LeftOut
 from lattice_bridge.local.plan.parameters import BadSource, Source, parse_source
 from lattice_bridge.local.plan.rest_api import (
@@ -26,7 +27,6 @@ from lattice_bridge.local.plan.rest_api import (
     DomainMapping,
     GatewayResponse,
     Integration,
-    LambdaAuthorizer,
     LambdaProxy,
     Method,
     Mock,
@@ -54,7 +54,9 @@ WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
 
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch")
 _ANY_METHOD: Final = "x-amazon-apigateway-any-method"
-_FUNCTION_URI: Final = re.compile(r"arn:[^:]+:apigateway:[^:]*:lambda:path//?[0-9-]+/functions/(?P<function>.+)/invocations")
+_FUNCTION_URI: Final = re.compile(
+    r"arn:[^:]+:apigateway:[^:]*:lambda:path//?[0-9-]+/functions/(?P<function>.+)/invocations"
+)
 _INVOCATION_TYPE: Final = "x-amz-invocation-type"
 _LITERAL: Final = re.compile(r"'(?P<text>[^']*)'")
 _ERROR: Final = re.compile(r"\$(?:context\.error\.(?:messageString|message|responseType)|context\.requestId)")
@@ -137,7 +139,9 @@ class _Reader:
         for one in written:
             properties = one.properties
             yield Stage(
-                str(properties["StageName"]), _texts(properties.get("Variables")), str(properties.get("DeploymentId", ""))
+                str(properties["StageName"]),
+                _texts(properties.get("Variables")),
+                str(properties.get("DeploymentId", "")),
             )
             for name in ("CacheClusterEnabled", "CanarySetting"):
                 if properties.get(name):
@@ -173,7 +177,10 @@ class _Reader:
     def _responses(self) -> Iterator[tuple[str, GatewayResponse]]:
         written = (self._body.get("x-amazon-apigateway-gateway-responses") or {}).items()
         for kind, one in written:
-            yield kind, self._response(one.get("statusCode"), one.get("responseParameters"), one.get("responseTemplates"))
+            yield (
+                kind,
+                self._response(one.get("statusCode"), one.get("responseParameters"), one.get("responseTemplates")),
+            )
         for resource in self._own("GatewayResponse"):
             of = resource.properties
             yield (
@@ -203,8 +210,8 @@ class _Reader:
             if one.get("validateRequestBody") is True:
                 self._name("request bodies are not compared with models")
         for resource in self._own("RequestValidator"):
-            yield resource.ref, str(resource.properties.get("ValidateRequestParameters")).lower() == "true"
-            if str(resource.properties.get("ValidateRequestBody")).lower() == "true":
+            yield resource.ref, _is_true(resource.properties.get("ValidateRequestParameters"))
+            if _is_true(resource.properties.get("ValidateRequestBody")):
                 self._name("request bodies are not compared with models", resource.id)
 
     def _read_authorizers(self) -> Iterator[tuple[str, Authorization]]:
@@ -223,7 +230,9 @@ class _Reader:
         kind = str(of.get("type", "")).lower()
         match = _FUNCTION_URI.fullmatch(str(of.get("authorizerUri", "")))
         if kind not in ("token", "request") or match is None:
-            what = f"an authorizer of type {kind}" if match or kind not in ("token", "request") else "an authorizer whose"
+            what = (
+                f"an authorizer of type {kind}" if match or kind not in ("token", "request") else "an authorizer whose"
+            )
             self._name(f"{what} is not served: every request that needs it gets 401", name)
             return Unserved(f"the authorizer {name} of type {kind}")
         found = [part.strip() for part in sources.split(",") if part.strip()]
@@ -261,8 +270,7 @@ class _Reader:
         written = operation.get("x-amazon-apigateway-integration")
         integration: Integration = Unserved("a method without an integration")
         if isinstance(written, dict):
-            of = {key: value for key, value in written.items()}
-            integration = self._integration(of, of.get("responses") or {}, declared, place)
+            integration = self._integration(written, written.get("responses") or {}, declared, place)
         required_schemes = [
             str(scheme)
             for one in operation.get("security", self._body.get("security")) or []
@@ -320,7 +328,9 @@ class _Reader:
 
     def _method(self, resource: Resource, path: str) -> Method:
         of = resource.properties
-        declared = {str(name): str(value).lower() == "true" for name, value in _map(of.get("RequestParameters")).items()}
+        declared = {
+            str(name): str(value).lower() == "true" for name, value in _map(of.get("RequestParameters")).items()
+        }
         written = {name[:1].lower() + name[1:]: value for name, value in _map(of.get("Integration")).items()}
         responses = {
             str(one.get("SelectionPattern") or "default"): {
@@ -330,7 +340,7 @@ class _Reader:
             }
             for one in written.get("integrationResponses") or []
         }
-        if str(of.get("ApiKeyRequired")).lower() == "true":
+        if _is_true(of.get("ApiKeyRequired")):
             self._name("API keys are not checked", resource.id)
         return Method(
             name=str(of["HttpMethod"]).upper(),
@@ -339,7 +349,7 @@ class _Reader:
             integration=self._integration(written, responses, declared, resource.id),
             authorization=self._authorization(resource),
             required=_required(declared) if self._validators.get(str(of.get("RequestValidatorId"))) else (),
-            api_key=str(of.get("ApiKeyRequired")).lower() == "true",
+            api_key=_is_true(of.get("ApiKeyRequired")),
         )
 
     def _authorization(self, resource: Resource) -> Authorization:
@@ -402,7 +412,9 @@ class _Reader:
         templates = _map(of.get("requestTemplates"))
         request = str(templates.get("application/json") or next(iter(templates.values()), ""))
         status = _static_status(request)
-        chosen = next((one for pattern, one in responses.items() if _selects(pattern, status)), responses.get("default"))
+        chosen = next(
+            (one for pattern, one in responses.items() if _selects(pattern, status)), responses.get("default")
+        )
         if status is None or not isinstance(chosen, dict):
             self._name("a mock integration whose templates are not static is not served: its requests get 501", place)
             return Unserved("a mock integration whose templates are not static")
@@ -424,6 +436,10 @@ class _Reader:
 
 def _map(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() == "true"
 
 
 def _texts(value: Any) -> dict[str, str]:
@@ -455,7 +471,6 @@ def _static_status(template: str) -> int | None:
 
 def _with_whole_resources(statement: Any, prefix: str) -> Any:
     """A statement whose resources are whole ARNs. AWS completes `execute-api:/STAGE/METHOD/PATH` so."""
-    from dataclasses import replace
 
     def whole(text: str) -> str:
         return prefix + text.removeprefix("execute-api:/") if text.startswith("execute-api:/") else text
