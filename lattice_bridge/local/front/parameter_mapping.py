@@ -11,16 +11,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import quote
 
 from lattice_bridge.http.query import escape, parse_form_query, split_query
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.plan.http_api import Change
 from lattice_bridge.message import Request
 
-_EXPRESSION: Final = re.compile(
-    r"\$(?:\{)?(request|response|context|stageVariables)((?:\.[A-Za-z0-9_$\[\]:-]+)+)(?:\})?"
-)
+_NAMES: Final = r"((?:request|response|context|stageVariables)(?:\.[A-Za-z0-9_$\[\]:-]+)+)"
+_EXPRESSION: Final = re.compile(rf"\$\{{?{_NAMES}\}}?")
 _STEP: Final = re.compile(r"([A-Za-z0-9_$:-]+)|\[([0-9]+)\]")
 
 
@@ -66,7 +64,7 @@ def mapped_request(request: Request, changes: Sequence[Change], values: Values) 
     for change in changes:
         value = _value(change.value, values, None)
         if change.part == "path" and value:
-            request = replace(request, path=quote(value, safe="/~@:!$&'()*+,;=%"))
+            request = replace(request, path=f"/{value.removeprefix('/')}")
         elif change.part == "header" and (value is not None or change.action == "remove"):
             kept = [pair for pair in request.headers if change.action == "append" or pair[0] != change.name]
             added = [] if change.action == "remove" or value is None else [(change.name, value)]
