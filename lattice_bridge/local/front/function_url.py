@@ -189,22 +189,14 @@ def _response(result: InvocationResult, url: FunctionUrl) -> HttpResponse:
         cause = f"{url.function} failed: {result.description}"
         if result.timed_out:
             cause = f"{url.function} timed out. Fix: make it faster, or raise its Timeout in the template"
-        raise _Failed(cause, "function_timeout" if result.timed_out else "function_failed")
+        raise _failed(cause, "function_timeout" if result.timed_out else "function_failed")
     try:
         response = http_response(result.payload, "2.0", _TYPE)
     except NotAReply as error:
         cause = f"the response of {url.function} is not one of payload format 2.0: {error}"
-        raise _Failed(cause, "not_a_reply") from error
+        raise _failed(cause, "not_a_reply") from error
     return replace(response, body=b"") if response.status in (204, 304) else response
 
 
-class _Failed(JsonRefused):
-    """A function that failed. The body is a text, although its content type says JSON."""
-
-    def __init__(self, cause: str, reason: str) -> None:
-        super().__init__(FUNCTION_URL_FAILED, "Internal Server Error", cause, reason=reason)
-
-    @property
-    def body(self) -> bytes:
-        """The message alone."""
-        return str(self).encode()
+def _failed(cause: str, reason: str) -> JsonRefused:
+    return JsonRefused(FUNCTION_URL_FAILED, "Internal Server Error", cause, reason=reason, key="")

@@ -82,7 +82,7 @@ class JsonRefused(Refused):
         cause: for the stack's log.
         reason: a short code for the stack's log.
         headers: further ones of the response.
-        key: of the message.
+        key: of the message; empty for the message alone, as Lambda answers if a function behind a URL failed.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class JsonRefused(Refused):
     @property
     def body(self) -> bytes:
         """The message, as AWS writes it."""
-        return json.dumps({self._key: str(self)}, separators=(",", ":")).encode()
+        return (json.dumps({self._key: str(self)}, separators=(",", ":")) if self._key else str(self)).encode()
 
     @property
     def headers(self) -> Pairs:
