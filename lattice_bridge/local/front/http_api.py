@@ -624,14 +624,14 @@ def _values(request: HttpRequest, context: _Context) -> Values:
     """What parameter mappings read."""
     located = context.located
     variables = {
-        "requestId": context.request_id,
+        v1.REQUEST_ID: context.request_id,
         "extendedRequestId": context.request_id,
         "apiId": located.api.id,
         "accountId": located.api.account,
         "stage": located.stage.name,
         "domainName": located.domain,
         "domainPrefix": located.domain.partition(".")[0],
-        "httpMethod": request.method,
+        v1.METHOD: request.method,
         "path": located.path,
         "protocol": gateway.PROTOCOL,
         "routeKey": context.entry.key,

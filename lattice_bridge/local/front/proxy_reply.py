@@ -10,12 +10,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from lattice_bridge.formats import reply
+from lattice_bridge.formats import apigateway_v1, reply
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
 from lattice_bridge.local.front.http_message import HttpResponse, Pairs
-
-_MULTI_HEADERS = "multiValueHeaders"
 
 
 class NotAReply(Exception):
@@ -60,7 +58,7 @@ def _headers(answer: Mapping[str, Any], version: Literal["1.0", "2.0"]) -> Itera
     """The headers. In 1.0, a name in `multiValueHeaders` replaces the one in `headers`; 2.0 has cookies beside them."""
     found = dict(_object(answer, reply.HEADERS))
     if version == "1.0":
-        found |= _object(answer, _MULTI_HEADERS)
+        found |= _object(answer, apigateway_v1.MULTI_HEADERS)
     cookies = answer.get(reply.COOKIES) if version == "2.0" else None
     if cookies is not None and not isinstance(cookies, list):
         raise NotAReply("cookies is not a list. Fix: return a list of strings")
