@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from lattice_bridge.cli import show
+from lattice_bridge.cli.files import parameter_values, stack_region
 from lattice_bridge.cli.group import SafeGroup
 from lattice_bridge.cli.local_problems import problems
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
@@ -138,9 +139,11 @@ def local(
     account. It runs until Ctrl-C. Exits with 2 if the template or another file cannot be used."""
     if as_json and not plan_only:
         raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    region = stack_region(os.environ)
     version = VERSIONS[event_version]
-    read = partial(read_definition, template, _pairs(parameters), region, identities=identities, event_version=version)
+    read = partial(
+        read_definition, template, parameter_values(parameters), region, identities=identities, event_version=version
+    )
     try:
         definition = read()
     except (BadTemplate, BadIdentities) as error:
@@ -223,14 +226,6 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
-    pairs = [parameter.partition("=") for parameter in parameters]
-    for name, mark, _ in pairs:
-        if not mark:
-            raise click.UsageError(f"--parameter {name}: no value. Fix: write NAME=VALUE")
-    return {name: value for name, _, value in pairs}
 
 
 async def _serve(

@@ -232,10 +232,10 @@ class HttpApi:
         """One for each stage and route."""
         return tuple(_described(stage, entry) for stage in self.stages for entry in self.entries)
 
-    def target(self, entry: HttpRoute, stage: Stage) -> str:
-        """The path of requests for a route, with the name of the stage."""
-        path = "/{any path}" if entry.path == DEFAULT_ROUTE else entry.path
-        return path if stage.name == DEFAULT_STAGE else f"/{stage.name}{path}"
+    @property
+    def jwt_authorizers(self) -> Mapping[str, JwtAuthorizer]:
+        """The JWT authorizers of its routes, by name."""
+        return {entry.access.name: entry.access for entry in self.entries if isinstance(entry.access, JwtAuthorizer)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +264,11 @@ class HttpDomain:
     def routes(self) -> tuple[Route, ...]:
         """None: the APIs list theirs."""
         return ()
+
+    @property
+    def jwt_authorizers(self) -> Mapping[str, JwtAuthorizer]:
+        """None: the APIs list theirs."""
+        return {}
 
 
 def _described(stage: Stage, entry: HttpRoute) -> Route:

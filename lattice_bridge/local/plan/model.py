@@ -15,7 +15,7 @@ from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Rule
 
 if TYPE_CHECKING:  # they need Route
     from lattice_bridge.local.plan.function_url import FunctionUrl
-    from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain
+    from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain, JwtAuthorizer
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 """The handler of a function that is a bridge."""
@@ -208,6 +208,16 @@ class Plan:
     def ways_in(self) -> tuple[WayIn, ...]:
         """Everything that takes HTTP requests, by kind and in the order of the template."""
         return (*self.services, *self.http_apis, *self.function_urls)
+
+    @property
+    def jwt_authorizers(self) -> Mapping[str, JwtAuthorizer]:
+        """The JWT authorizers by name. The name of two that differ has its API's before it, as in `Orders.Corp`."""
+        found: dict[str, JwtAuthorizer] = {}
+        for api in self.http_apis:
+            for name, authorizer in api.jwt_authorizers.items():
+                unique = name if found.get(name, authorizer) == authorizer else f"{api.name}.{name}"
+                found[unique] = authorizer
+        return found
 
 
 class LeftOut:
