@@ -16,14 +16,16 @@ from typing import Any, Final
 
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.front import lattice as wire
-from lattice_bridge.local.front import lattice_service
+from lattice_bridge.local.front import lattice_service, rest_api
 from lattice_bridge.local.front.exchange import Answer, AnsweredRequest, Exchange, RequestObserver
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, connection_options
 from lattice_bridge.local.front.identities import Identity
 from lattice_bridge.local.front.lambda_authorizer import AuthorizerCache
 from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.plan.model import Plan, Service, WayIn
+from lattice_bridge.local.plan.rest_api import RestApi
 from lattice_bridge.local.web.admission import Refused, quoted
+from lattice_bridge.local.web.http_protocol import NAMES
 from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain
 
 
@@ -34,14 +36,17 @@ class Kind:
     Attributes:
         serve: answers a request, or raises Refused.
         body_limit: bytes of a request's body.
+        refused: words a refusal of the front, such as one for a body over the limit, as this kind does.
     """
 
     serve: Callable[[HttpRequest, Any, Exchange], Awaitable[Answer]]
     body_limit: int
+    refused: Callable[[Refused], Refused] = lambda refusal: refusal
 
 
 _KINDS: Final[Mapping[type, Kind]] = {
     Service: Kind(lattice_service.serve, wire.BODY_LIMIT),
+    RestApi: Kind(rest_api.serve, rest_api.BODY_LIMIT, rest_api.refused),
 }
 
 
@@ -81,7 +86,7 @@ class Front:
         began = time.perf_counter()
         method, path = scope["method"], scope[ADDRESS].target.partition("?")[0]
         answered = AnsweredRequest(str(uuid.uuid4()), method, path, 500, 0.0)
-        body_read = False
+        body_read, kind = False, None
         try:
             way_in = self._way_in(scope[ADDRESS].host)
             kind = _KINDS[type(way_in)]
@@ -90,8 +95,9 @@ class Front:
             body_read = True
             answer = await kind.serve(replace(request, body=body), way_in, self._exchange(answered.id))
             response = answer.response
-            answered = replace(answered, status=response.status, fixed=answer.fixed)
-        except Refused as refusal:
+            answered = replace(answered, status=response.status, fixed=answer.fixed, tenant=answer.tenant)
+        except Refused as error:
+            refusal = kind.refused(error) if kind else error
             answered = replace(answered, status=refusal.status, refusal=refusal)
             response = HttpResponse(refusal.status, refusal.headers, refusal.body)
         finally:
@@ -147,7 +153,8 @@ def _head(scope: Scope, body_limit: int) -> HttpRequest:
         if name == "content-length" and value.isdigit() and int(value) > body_limit:
             raise Refused(413, f"Content Too Large: {value} bytes; a Lambda target takes {body_limit} here")
     client = scope.get("client") or ("127.0.0.1", 0)
-    return HttpRequest(scope["method"], scope[ADDRESS].target, headers, b"", client[0])
+    spelled = {name.lower().decode("latin-1"): name.decode("latin-1") for name in reversed(scope.get(NAMES, ()))}
+    return HttpRequest(scope["method"], scope[ADDRESS].target, headers, b"", client[0], spelled)
 
 
 def _asks_for_websocket(headers: Pairs) -> bool:

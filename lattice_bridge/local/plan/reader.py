@@ -11,6 +11,7 @@ from typing import Final
 
 from lattice_bridge.deployment.cloudformation.template import Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.local.plan import rest_api_reader
 from lattice_bridge.local.plan.functions import read_functions
 from lattice_bridge.local.plan.lattice import read_services
 from lattice_bridge.local.plan.listener_rules import EventVersion
@@ -28,12 +29,14 @@ _SERVED: Final = frozenset(
         "AWS::VpcLattice::TargetGroup",
         "AWS::VpcLattice::Listener",
         "AWS::VpcLattice::Rule",
+        *rest_api_reader.SERVED,
     }
 )
 _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
-    "AWS::Lambda::Permission": "Lattice may invoke every function",
+    "AWS::Lambda::Permission": "every way in may invoke every function",
     "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
+    **rest_api_reader.WITHOUT_MEANING_HERE,
 }
 
 _MAX_NAMED: Final = 3
@@ -58,11 +61,14 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
     not_run: dict[str, str] = {}
     functions = {function.name: function for function in read_functions(template, left_out, not_run)}
     services = tuple(read_services(template, event_version, left_out))
+    rest_apis = tuple(rest_api_reader.read_rest_apis(template, left_out))
     evaluated = {policy.name for service in services for policy in service.policies}
     _name_other_resources(template, evaluated, left_out)
-    if not functions and not services:
+    if not functions and not services and not rest_apis:
         raise BadTemplate(_nothing(not_run))
-    return Plan(template.folder.resolve(), template.region, functions, services, tuple(left_out), not_run)
+    return Plan(
+        template.folder.resolve(), template.region, functions, services, tuple(left_out), not_run, rest_apis=rest_apis
+    )
 
 
 def _nothing(not_run: Mapping[str, str]) -> str:
