@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -106,8 +106,11 @@ class Gateway:
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        clock = lambda: NOW + timedelta(seconds=self.seconds)  # noqa: E731 - it needs the current value
-        self.front = Front(self.plan, self, read_identities(None), self, self.recorder, clock)  # type: ignore[arg-type] # a fake of the two methods that it uses
+        identities = read_identities(None)
+        self.front = Front(self.plan, self, identities, self, self.recorder, self.now)  # type: ignore[arg-type] # a fake of the one method that it uses
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.seconds)
 
     def events(self, function: str) -> list[Any]:
         return [json.loads(one.payload) for one in self.invoked if f":{function}" in one.function]
@@ -128,7 +131,7 @@ class Gateway:
         self.invoked.append(request)
         made = self.functions.get(function.name, lambda _: {"statusCode": 200, "body": "ok"})
         answer = made(json.loads(request.payload))
-        if asyncio.iscoroutine(answer):
+        if isinstance(answer, Awaitable):
             answer = await answer
         if isinstance(answer, LambdaError):
             raise answer

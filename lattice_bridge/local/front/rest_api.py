@@ -430,7 +430,7 @@ async def _invoke(
 def _finished(task: asyncio.Task[InvocationResult]) -> None:
     _running.discard(task)
     if not task.cancelled():
-        task.exception()  # it is read: asyncio would log one that nobody reads
+        task.exception()  # asyncio logs an exception that is never read
 
 
 def _as(function: str, tenant: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Who may call a method of a REST API: signatures, Lambda authorizers with their cache, resource policies."""
+"""Authorization of requests to a REST API: signatures, Lambda authorizers with their cache, resource policies."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def test_cache_is_bounded() -> None:
 
 # ---- signatures -----------------------------------------------------------------------------------------------------
 
-SIGNED: Final = {
+SIGNED: Final[dict[str, Any]] = {
     "components": {"securitySchemes": {"sigv4": {"type": "apiKey", "x-amazon-apigateway-authtype": "awsSigv4"}}}
 }
 SIGNED_PATHS: Final = {"/orders": {"x-amazon-apigateway-any-method": {**to("orders"), "security": [{"sigv4": []}]}}}
@@ -308,7 +308,7 @@ def test_signed_caller_is_in_the_event(tmp_path: Path) -> None:
         ({}, b"", "MissingAuthenticationTokenException", "Missing Authentication Token"),
         ({"authorization": "Bearer x"}, b"", "MissingAuthenticationTokenException", "Missing Authentication Token"),
         (
-            {"key": "NOBODY"},
+            {"key": "LOCALNONE"},
             b"",
             "UnrecognizedClientException",
             "The security token included in the request is invalid",
@@ -333,7 +333,7 @@ def test_wrong_signature_is_refused(
 ) -> None:
     made = Gateway(write(tmp_path, api(SIGNED_PATHS, **SIGNED)))
     signs = bool(headers) and "authorization" not in headers
-    options = {name: value for name, value in headers.items() if name != "signed"}
+    options: dict[str, Any] = {name: value for name, value in headers.items() if name != "signed"}
     sent = signature("/prod/orders", **options) if signs else headers
     refused = made.get("/prod/orders", sent, method="POST", body=body)
     assert (refused.status, refused.header("x-amzn-errortype")) == (403, error)
@@ -349,7 +349,8 @@ def test_wrong_signature_is_refused(
 def with_policy(folder: Path, *statements: dict[str, Any], signed: bool = False) -> Gateway:
     paths = SIGNED_PATHS if signed else {"/orders": {"x-amazon-apigateway-any-method": to("orders")}}
     document = {"Version": "2012-10-17", "Statement": list(statements)}
-    return Gateway(write(folder, api(paths, **SIGNED, **{"x-amazon-apigateway-policy": document})))
+    more: dict[str, Any] = {**SIGNED, "x-amazon-apigateway-policy": document}
+    return Gateway(write(folder, api(paths, **more)))
 
 
 def statement(effect: str, resource: str = "execute-api:/*", principal: Any = "*", **more: Any) -> dict[str, Any]:
