@@ -94,6 +94,7 @@ class Route:
         callers: that may send them, as in `anyone` or `signed only`.
         order: the priority of a rule; empty for a default action, and where the most specific route decides.
         tenant: the source of the invocation's tenant id, as in `header x-tenant-id`; empty if it has none.
+        authorizer: the function that decides who may send them; empty for none.
     """
 
     requests: str
@@ -103,6 +104,7 @@ class Route:
     callers: str = "anyone"
     order: str = ""
     tenant: str = ""
+    authorizer: str = ""
 
 
 class WayIn(Protocol):
