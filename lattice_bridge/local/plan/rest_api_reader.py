@@ -165,7 +165,7 @@ class _Reader:
 
     def _policy(self) -> Any:
         document = self._resource.properties.get("Policy") or self._body.get("x-amazon-apigateway-policy")
-        if document is None:
+        if not document:
             return None
         try:
             statements = read_policy(document)
