@@ -74,13 +74,24 @@ class Front:
         recorder: Recorder | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.plan = plan
+        self._plan = plan
         self._service = service
         self.identities = identities
         self._observer = observer
         self._recorder = recorder
         self._now = now
         self._authorizers = AuthorizerCache()
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that is served."""
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        """Serves another plan. Cached results of authorizers are forgotten, as after a deployment on AWS."""
+        self._plan = plan
+        self._authorizers.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()

@@ -5,7 +5,7 @@ Rule: a value is a client's only if its source is. `context` contains what API G
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,14 +23,14 @@ class Parameters:
         query: decoded.
         path: path parameters, as sent.
         stage_variables: of the stage.
-        context: the request context of the event.
+        context: gives the request context of the event.
     """
 
     headers: Pairs
     query: Pairs
     path: Mapping[str, str]
     stage_variables: Mapping[str, str]
-    context: Mapping[str, Any]
+    context: Callable[[], Mapping[str, Any]]
 
     def value(self, source: Source) -> str | None:
         """The value at a source; None if the request has none there."""
@@ -49,7 +49,7 @@ class Parameters:
         return ",".join(values) if source.multi else values[FRONT_MAPPED_VALUE]
 
     def _context_value(self, name: str) -> str | None:
-        found: Any = self.context
+        found: Any = self.context()
         for part in name.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
         return as_string(found) if isinstance(found, str | int | float) else None

@@ -112,7 +112,6 @@ class _Call:
         api, stage: that received it.
         path: without the stage and the base path, as sent.
         found: its method.
-        parameters: for mappings and identity sources.
         origin: for the event.
         trace_id: of its invocation.
         exchange_id: its id.
@@ -125,7 +124,6 @@ class _Call:
     stage: Stage
     path: str
     found: Found
-    parameters: Parameters
     origin: apigateway_v1.Origin
     trace_id: str
     exchange_id: str
@@ -143,6 +141,17 @@ class _Call:
         api = self.api
         whole = f"arn:aws:execute-api:{api.region}:{api.account}:{api.id}/{self.stage.name}"
         return f"{whole}/{self.request.method}/{self.path.removeprefix('/')}"
+
+    @property
+    def parameters(self) -> Parameters:
+        """For mappings and identity sources."""
+        query = parse_form_query(self.request.target.partition("?")[2])
+        variables = self.stage.variables
+        return Parameters(self.request.headers, query, self.found.parameters, variables, self._context)
+
+    def _context(self) -> Mapping[str, Any]:
+        context: Mapping[str, Any] = self.event()[apigateway_v1.CONTEXT]
+        return context
 
     @property
     def keys(self) -> dict[str, tuple[str, ...]]:
@@ -216,15 +225,7 @@ def _call(request: HttpRequest, api: RestApi, exchange: Exchange) -> _Call:
         deployment_id=stage.deployment_id,
         spelled={**request.spelled, **_SPELLED},
     )
-    query = parse_form_query(request.target.partition("?")[2])
-    parameters = Parameters(request.headers, query, found.parameters, stage.variables, {})
-    return _with_context(_Call(request, api, stage, path, found, parameters, origin, trace_id, exchange.id, now))
-
-
-def _with_context(call: _Call) -> _Call:
-    """The call with the request context of its event, which mappings may read."""
-    context = call.event()[apigateway_v1.CONTEXT]
-    return replace(call, parameters=replace(call.parameters, context=context))
+    return _Call(request, api, stage, path, found, origin, trace_id, exchange.id, now)
 
 
 def _host(request: HttpRequest) -> str:
@@ -310,11 +311,11 @@ async def _authorized(call: _Call, exchange: Exchange) -> _Call:
         raise call.refusal("UNAUTHORIZED", "Unauthorized", cause, "not_served")
     if isinstance(authorization, LambdaAuthorizer):
         context = await _lambda_authorized(call, authorization, exchange)
-        return _with_context(replace(call, authorizer=context))
+        return replace(call, authorizer=context)
     if signer is None:
         return call
     identity = {**call.origin.identity, **_identity(signer, call.request)}
-    return _with_context(replace(call, origin=replace(call.origin, identity=identity)))
+    return replace(call, origin=replace(call.origin, identity=identity))
 
 
 def _signer(call: _Call, exchange: Exchange) -> Signer:
@@ -353,7 +354,8 @@ def _identity(signer: Signer, request: HttpRequest) -> dict[str, str | None]:
 
 
 async def _lambda_authorized(call: _Call, authorizer: LambdaAuthorizer, exchange: Exchange) -> dict[str, Any]:
-    identity = tuple(call.parameters.value(source) for source in authorizer.sources)
+    parameters = call.parameters
+    identity = tuple(parameters.value(source) for source in authorizer.sources)
     if authorizer.kind == "token":
         event = apigateway_v1.token_event(call.arn, identity[0] or "" if identity else "")
     else:
@@ -377,7 +379,8 @@ async def _lambda_authorized(call: _Call, authorizer: LambdaAuthorizer, exchange
 
 
 def _check_required(call: _Call) -> None:
-    missing = [source for source in call.found.method.required if call.parameters.value(source) is None]
+    parameters = call.parameters
+    missing = [source for source in call.found.method.required if parameters.value(source) is None]
     if missing:
         listed = ", ".join(source.written.rpartition(".")[2] for source in missing)
         said = f"Missing required request parameters: [{listed}]"
@@ -395,7 +398,8 @@ def _mock_response(mock: Mock) -> HttpResponse:
 
 
 async def _proxied(call: _Call, integration: LambdaProxy, exchange: Exchange) -> Answer:
-    values = {name: call.parameters.value(source) for name, source in integration.headers.items()}
+    parameters = call.parameters
+    values = {name: parameters.value(source) for name, source in integration.headers.items()}
     tenant = values.get(TENANT_HEADER)
     function = with_variables(integration.function, call.stage.variables)
     payload = to_json(call.event())

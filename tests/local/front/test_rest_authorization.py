@@ -255,6 +255,14 @@ def test_authorizer_with_ttl_zero_is_run_for_each_request(tmp_path: Path) -> Non
     assert len(made.events("guard")) == 2
 
 
+def test_new_plan_forgets_the_results(tmp_path: Path) -> None:
+    made = guarded(tmp_path, TOKEN, policy())
+    for _ in range(2):
+        assert made.get("/prod/orders", {"x-token": "t-a"}).status == 200
+        made.front.plan = made.plan
+    assert len(made.events("guard")) == 2
+
+
 def test_cache_is_bounded() -> None:
     """Trap D9: callers with many tokens replace the oldest result."""
     cache, result = AuthorizerCache(), Result("user", {})

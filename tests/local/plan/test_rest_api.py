@@ -210,7 +210,8 @@ def test_function_may_be_chosen_by_a_stage_variable(tmp_path: Path) -> None:
 
 
 def test_policy_that_cannot_be_read_refuses_everything(tmp_path: Path) -> None:
-    made = Gateway(write(tmp_path, api({"/a": {"get": to("orders")}}, **{"x-amazon-apigateway-policy": {}})))
+    empty: dict[str, Any] = {"x-amazon-apigateway-policy": {}}
+    made = Gateway(write(tmp_path, api({"/a": {"get": to("orders")}}, **empty)))
     assert made.get("/prod/a").status == 200, "an empty policy is none"
     broken: dict[str, Any] = {"x-amazon-apigateway-policy": {"Statement": [{"Effect": "Maybe"}]}}
     made = Gateway(write(tmp_path, api({"/a": {"get": to("orders")}}, **broken)))
