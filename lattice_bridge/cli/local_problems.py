@@ -14,7 +14,7 @@ from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, pa
 from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.import_advice import handler_fault
-from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.plan.model import Plan, Route, WayIn
 
 
 def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
@@ -34,9 +34,27 @@ def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[
 def _of_routes(plan: Plan) -> Iterator[str]:
     for way in plan.ways_in:
         for route in way.routes:
+            if route.authorizer and (fault := _fault(route.authorizer, plan)):
+                yield f"{way.kind} {way.name}: {route.requests}: the authorizer: {fault}"
             for function in route.functions:
-                if fault := _fault(function, plan):
+                if fault := _fault(function, plan) or _direct_fault(way, route, function, plan):
                     yield f"{way.kind} {way.name}: {route.requests}: {fault}"
+
+
+def _direct_fault(way: WayIn, route: Route, text: str, plan: Plan) -> str | None:
+    """Returns why Lambda would refuse every request of a route that invokes a function directly; None if it may not."""
+    function, _ = find_function(text, plan.functions, plan.region)
+    if function.isolated and not route.tenant:
+        fix = (
+            "map X-Amz-Tenant-Id in the integration's RequestParameters"
+            if way.kind == "REST API"
+            else "put a bridge before it"
+        )
+        return f"the function {function.name!r} has a TenancyConfig, and gets no tenant id. Fix: {fix}"
+    if route.tenant and not function.isolated:
+        fix = "remove the mapping, or add a TenancyConfig"
+        return f"the function {function.name!r} has no TenancyConfig, and gets a tenant id. Fix: {fix}"
+    return None
 
 
 def _of_configuration(configuration: BridgeConfiguration, plan: Plan) -> Iterator[str]:

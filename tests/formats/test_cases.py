@@ -284,6 +284,7 @@ ALLOWED: Final = {
     "local/aws/lambda_api.py": "`raw_path` of ASGI",
     "local/plan/function_url.py": "`PrincipalOrgID` of AWS::Lambda::Permission",
     "local/environments/runtime_api.py": "`request_id` in a route of Starlette",
+    "local/plan/rest_api_reader.py": "`httpMethod` of an integration",
     "local/terminal_lines.py": "`requestId` of the bridge's log line",
     "testing/builders.py": "`request_id` is an option of lattice_event",
 }

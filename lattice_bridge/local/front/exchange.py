@@ -36,6 +36,7 @@ class AnsweredRequest:
         milliseconds: from the head of the request to the response.
         refusal: the front's own, or None.
         fixed: why the way in answered by itself and invoked no function; None if it did not.
+        tenant: the tenant id with which the way in invoked the function; empty for none.
     """
 
     id: str
@@ -45,6 +46,7 @@ class AnsweredRequest:
     milliseconds: float
     refusal: Refused | None = None
     fixed: str | None = None
+    tenant: str = ""
 
 
 class RequestObserver(Protocol):
@@ -63,11 +65,12 @@ class Answer:
 
     Attributes:
         response: for the client.
-        fixed: as in `AnsweredRequest`.
+        fixed, tenant: as in `AnsweredRequest`.
     """
 
     response: HttpResponse
     fixed: str | None = None
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)

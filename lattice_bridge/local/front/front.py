@@ -15,7 +15,7 @@ from email.utils import formatdate
 from typing import Any, Final
 
 from lattice_bridge.local.aws.lambda_service import LambdaService
-from lattice_bridge.local.front import function_url, http_api, lattice_service
+from lattice_bridge.local.front import function_url, http_api, lattice_service, rest_api
 from lattice_bridge.local.front import lattice as wire
 from lattice_bridge.local.front.exchange import Answer, AnsweredRequest, Exchange, RequestObserver
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, connection_options
@@ -26,7 +26,9 @@ from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.plan.function_url import FunctionUrl
 from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain
 from lattice_bridge.local.plan.model import Plan, Service, WayIn
+from lattice_bridge.local.plan.rest_api import RestApi
 from lattice_bridge.local.web.admission import Refused, quoted
+from lattice_bridge.local.web.http_protocol import NAMES
 from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain
 
 
@@ -37,7 +39,7 @@ class Kind:
     Attributes:
         serve: answers a request, or raises Refused.
         body_limit: bytes of a request's body.
-        refused: a refusal of the front itself in the words of the way in.
+        refused: words a refusal of the front, such as one for a body over the limit, as this kind does.
     """
 
     serve: Callable[[HttpRequest, Any, Exchange], Awaitable[Answer]]
@@ -47,6 +49,7 @@ class Kind:
 
 _KINDS: Final[Mapping[type, Kind]] = {
     Service: Kind(lattice_service.serve, wire.BODY_LIMIT),
+    RestApi: Kind(rest_api.serve, rest_api.BODY_LIMIT, rest_api.refused),
     HttpApi: Kind(http_api.serve, http_api.BODY_LIMIT, http_api.refused),
     HttpDomain: Kind(http_api.serve_domain, http_api.BODY_LIMIT, http_api.refused),
     FunctionUrl: Kind(function_url.serve, function_url.BODY_LIMIT, http_api.refused),
@@ -79,7 +82,7 @@ class Front:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         tokens: TokenKeys | None = None,
     ) -> None:
-        self.plan = plan
+        self._plan = plan
         self._service = service
         self.identities = identities
         self._observer = observer
@@ -87,6 +90,17 @@ class Front:
         self._now = now
         self._tokens = tokens or TokenKeys()
         self._authorizers = AuthorizerCache()
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that is served."""
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        """Serves another plan. Cached results of authorizers are forgotten, as after a deployment on AWS."""
+        self._plan = plan
+        self._authorizers.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -101,7 +115,7 @@ class Front:
             body_read = True
             answer = await kind.serve(replace(request, body=body), way_in, self._exchange(answered.id))
             response = answer.response
-            answered = replace(answered, status=response.status, fixed=answer.fixed)
+            answered = replace(answered, status=response.status, fixed=answer.fixed, tenant=answer.tenant)
         except Refused as error:
             refusal = kind.refused(error) if kind else error
             answered = replace(answered, status=refusal.status, refusal=refusal)
@@ -161,7 +175,8 @@ def _head(scope: Scope, body_limit: int) -> HttpRequest:
         if name == "content-length" and value.isdigit() and int(value) > body_limit:
             raise Refused(413, f"Content Too Large: {value} bytes; a Lambda target takes {body_limit} here")
     client = scope.get("client") or ("127.0.0.1", 0)
-    return HttpRequest(scope["method"], scope[ADDRESS].target, headers, b"", client[0])
+    spelled = {name.lower().decode("latin-1"): name.decode("latin-1") for name in reversed(scope.get(NAMES, ()))}
+    return HttpRequest(scope["method"], scope[ADDRESS].target, headers, b"", client[0], spelled)
 
 
 def _asks_for_websocket(headers: Pairs) -> bool:

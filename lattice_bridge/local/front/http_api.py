@@ -18,7 +18,6 @@ from urllib.parse import unquote
 
 from lattice_bridge.formats import apigateway_v1 as v1
 from lattice_bridge.formats import apigateway_v2 as v2
-from lattice_bridge.formats import event as parts
 from lattice_bridge.formats import gateway
 from lattice_bridge.formats.assumptions import HTTP_API_THROTTLED, HTTP_API_TIMED_OUT, HTTP_API_TOO_LARGE_FOR_LAMBDA
 from lattice_bridge.formats.payload import SYNC_LIMIT
@@ -547,61 +546,26 @@ def _event_v2(received: Request, request: HttpRequest, context: _Context) -> dic
 
 
 def _event_v1(received: Request, request: HttpRequest, context: _Context) -> dict[str, Any]:
-    """Payload format 1.0 of an HTTP API: unlike a REST API's, it has `version`, and fewer fields of the identity.
+    """Payload format 1.0 of an HTTP API: a REST API's, with `version`.
 
     Its path contains the key of a custom domain in place of the stage's name.
     """
     located, entry = context.located, context.entry
     path = f"/{located.key}{_decoded(located.path)}" if located.key else received.path
-    resource = DEFAULT_ROUTE if entry.path == DEFAULT_ROUTE else entry.path
-    query = parse_form_query(received.raw_query)
-    found: dict[str, Any] = {
-        "version": "1.0",
-        v1.RESOURCE: resource,
-        v1.PATH: path,
-        v1.METHOD: received.method,
-        v1.HEADERS: parts.as_last(received.headers),
-        v1.MULTI_HEADERS: parts.as_lists(received.headers),
-        v1.QUERY: parts.as_last(query) or None,
-        v1.MULTI_QUERY: parts.as_lists(query) or None,
-    }
-    identity = dict.fromkeys(
-        (
-            *("accessKey", "accountId", "caller", "cognitoAmr", "cognitoAuthenticationProvider"),
-            *("cognitoAuthenticationType", "cognitoIdentityId", "cognitoIdentityPoolId", "principalOrgId"),
-        )
+    origin = v1.Origin(
+        resource=DEFAULT_ROUTE if entry.path == DEFAULT_ROUTE else entry.path,
+        resource_id=entry.key,
+        path_parameters=context.parameters,
+        account=located.api.account,
+        api_id=located.api.id,
+        domain_name=located.domain,
+        extended_request_id=context.request_id,
+        context_path=path,
+        identity={"cognitoAmr": None, "sourceIp": request.client_address, **context.verified.identity},
+        stage=located.stage.name,
+        stage_variables=located.stage.variables,
     )
-    found[v1.CONTEXT] = {
-        "accountId": located.api.account,
-        v1.API_ID: located.api.id,
-        "authorizer": dict(context.verified.v1),
-        "domainName": located.domain,
-        "domainPrefix": located.domain.partition(".")[0],
-        "extendedRequestId": context.request_id,
-        v1.METHOD: received.method,
-        "identity": {
-            **identity,
-            "sourceIp": request.client_address,
-            "user": None,
-            "userAgent": gateway.user_agent(received),
-            "userArn": None,
-            **context.verified.identity,
-        },
-        v1.PATH: path,
-        "protocol": gateway.PROTOCOL,
-        v1.REQUEST_ID: context.request_id,
-        "requestTime": gateway.log_time(context.epoch),
-        v1.TIME: context.epoch // 1000,
-        "resourceId": entry.key,
-        "resourcePath": resource,
-        "stage": located.stage.name,
-    }
-    return found | {
-        "pathParameters": dict(context.parameters) or None,
-        "stageVariables": dict(located.stage.variables) or None,
-        v1.BODY: received.text or None,
-        v1.IS_BASE64: received.is_base64,
-    }
+    return {"version": "1.0", **v1.write(replace(received, path=path), context.verified.v1, origin)}
 
 
 def received_headers(request: HttpRequest, trace_id: str) -> Pairs:

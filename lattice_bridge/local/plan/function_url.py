@@ -30,11 +30,13 @@ class Grant:
     """A statement of a function's resource policy that is about its URL.
 
     Attributes:
+        name: the logical id of the permission.
         actions: of `BOTH`.
         principal: `*`, an account, or an ARN.
         organisation: that the caller must belong to; None for any.
     """
 
+    name: str
     actions: frozenset[str]
     principal: str
     organisation: str | None = None
@@ -141,7 +143,7 @@ def _grants(function: str, auth_type: AuthType, template: Template) -> Iterator[
         if wanted not in (None, auth_type) or any(key in properties for key in ("SourceArn", "SourceAccount")):
             continue  # a request through a URL has no source
         organisation = properties.get("PrincipalOrgID")
-        yield Grant(actions, str(properties.get("Principal", "")), organisation and str(organisation))
+        yield Grant(resource.id, actions, str(properties.get("Principal", "")), organisation and str(organisation))
 
 
 def _arn(function: str, template: Template) -> str:

@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
 from lattice_bridge.local.plan.model import Route
+from lattice_bridge.local.plan.rest_api import with_variables
 
 DEFAULT_ROUTE: Final = "$default"
 DEFAULT_STAGE: Final = "$default"
@@ -272,15 +273,18 @@ class HttpDomain:
 
 
 def _described(stage: Stage, entry: HttpRoute) -> Route:
-    path = "every other path" if entry.path == DEFAULT_ROUTE else entry.path
     prefix = "" if stage.name == DEFAULT_STAGE else f"/{stage.name}"
-    requests = f"{prefix} {path}".strip() if entry.path == DEFAULT_ROUTE else f"{entry.method} {prefix}{path}"
+    method = "any" if entry.method == ANY else entry.method
+    of_stage = f" of {prefix}" if prefix else ""
+    requests = f"every other path{of_stage}" if entry.path == DEFAULT_ROUTE else f"{method} {prefix}{entry.path}"
+    authorizer = ""
     if isinstance(entry.access, JwtAuthorizer):
         callers = f"token of {entry.access.name}"
     elif isinstance(entry.access, LambdaAuthorizer):
-        callers = entry.access.name
+        callers, authorizer = entry.access.name, with_variables(entry.access.function, stage.variables)
     else:
         callers = "anyone" if entry.access == "NONE" else "signed only"
     if isinstance(entry.integration, str):
-        return Route(requests, answer="501: not served", callers=callers)
-    return Route(requests, (entry.integration.function,), event=entry.integration.version, callers=callers)
+        return Route(requests, answer="not served", callers=callers, authorizer=authorizer)
+    function = with_variables(entry.integration.function, stage.variables)
+    return Route(requests, (function,), event=entry.integration.version, callers=callers, authorizer=authorizer)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 from lattice_bridge.local.plan.auth_policy import AuthPolicy, admitted_callers
 from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Rule
 
-if TYPE_CHECKING:  # they need Route
+if TYPE_CHECKING:  # they have routes
     from lattice_bridge.local.plan.function_url import FunctionUrl
     from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain, JwtAuthorizer
+    from lattice_bridge.local.plan.rest_api import RestApi
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 """The handler of a function that is a bridge."""
@@ -95,6 +96,7 @@ class Route:
         callers: that may send them, as in `anyone` or `signed only`.
         order: the priority of a rule; empty for a default action, and where the most specific route decides.
         tenant: the source of the invocation's tenant id, as in `header x-tenant-id`; empty if it has none.
+        authorizer: the function that decides who may send them; empty for none.
     """
 
     requests: str
@@ -104,6 +106,7 @@ class Route:
     callers: str = "anyone"
     order: str = ""
     tenant: str = ""
+    authorizer: str = ""
 
 
 class WayIn(Protocol):
@@ -191,6 +194,7 @@ class Plan:
         services: with their rules.
         left_out: the parts of the template that the stack does not emulate, one sentence each.
         not_run: functions of the template that this machine cannot run, by name, with the reason.
+        rest_apis: of API Gateway.
         http_apis: of API Gateway, with the custom domains of several of them.
         function_urls: of functions.
     """
@@ -201,13 +205,14 @@ class Plan:
     services: tuple[Service, ...]
     left_out: tuple[str, ...]
     not_run: Mapping[str, str] = field(default_factory=dict)
+    rest_apis: tuple[RestApi, ...] = ()
     http_apis: tuple[HttpApi | HttpDomain, ...] = ()
     function_urls: tuple[FunctionUrl, ...] = ()
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:
         """Everything that takes HTTP requests, by kind and in the order of the template."""
-        return (*self.services, *self.http_apis, *self.function_urls)
+        return (*self.services, *self.rest_apis, *self.http_apis, *self.function_urls)
 
     @property
     def jwt_authorizers(self) -> Mapping[str, JwtAuthorizer]:

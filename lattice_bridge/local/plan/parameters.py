@@ -1,4 +1,4 @@
-"""Where a parameter mapping or an authorizer of API Gateway reads a value, as in `method.request.header.x-tenant-id`.
+"""Expressions by which API Gateway reads a value of a request, as in `method.request.header.x-tenant-id`.
 
 Rule: an expression becomes one value, whether a REST API or an HTTP API wrote it. An unknown one is refused.
 Sources: "Parameter mapping source reference for REST APIs" and "Lambda authorizers for HTTP APIs" of the API Gateway

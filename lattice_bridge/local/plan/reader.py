@@ -11,6 +11,7 @@ from typing import Final
 
 from lattice_bridge.deployment.cloudformation.template import Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.local.plan import rest_api_reader
 from lattice_bridge.local.plan.function_url import read_function_urls
 from lattice_bridge.local.plan.functions import read_functions
 from lattice_bridge.local.plan.http_api_reader import read_http_apis
@@ -30,6 +31,7 @@ _SERVED: Final = frozenset(
         "AWS::VpcLattice::TargetGroup",
         "AWS::VpcLattice::Listener",
         "AWS::VpcLattice::Rule",
+        *rest_api_reader.SERVED,
         "AWS::ApiGatewayV2::Api",
         "AWS::ApiGatewayV2::ApiMapping",
         "AWS::ApiGatewayV2::Authorizer",
@@ -43,8 +45,9 @@ _SERVED: Final = frozenset(
 )
 _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
-    "AWS::Lambda::Permission": "Lattice and API Gateway may invoke every function",
+    "AWS::Lambda::Permission": "every way in may invoke every function",
     "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
+    **rest_api_reader.WITHOUT_MEANING_HERE,
 }
 
 _MAX_NAMED: Final = 3
@@ -69,11 +72,13 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
     not_run: dict[str, str] = {}
     functions = {function.name: function for function in read_functions(template, left_out, not_run)}
     services = tuple(read_services(template, event_version, left_out))
+    rest_apis = tuple(rest_api_reader.read_rest_apis(template, left_out))
     http_apis = tuple(read_http_apis(template, left_out))
     function_urls = tuple(read_function_urls(template, left_out))
     evaluated = {policy.name for service in services for policy in service.policies}
+    evaluated |= {grant.name for url in function_urls for grant in url.grants}
     _name_other_resources(template, evaluated, left_out)
-    if not functions and not services:
+    if not functions and not services and not rest_apis and not http_apis:
         raise BadTemplate(_nothing(not_run))
     return Plan(
         template.folder.resolve(),
@@ -82,6 +87,7 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
         services,
         tuple(left_out),
         not_run,
+        rest_apis,
         http_apis,
         function_urls,
     )
@@ -100,7 +106,7 @@ def _name_other_resources(template: Template, evaluated: Set[str | None], left_o
 
     Args:
         template: resolved.
-        evaluated: logical ids of auth policies.
+        evaluated: logical ids of auth policies and permissions.
         left_out: gets the sentences.
     """
     for resource in template.resources.values():

@@ -186,14 +186,18 @@ class RestApi:
 
 def _route(api: RestApi, stage: str, method: Method) -> Route:
     integration = method.integration
+    authorizer = method.authorization.function if isinstance(method.authorization, LambdaAuthorizer) else ""
+    authorizer = with_variables(authorizer, api.stages[stage].variables)
     requests = f"{'any' if method.name == ANY else method.name} /{stage}{method.resource}"
     if not isinstance(integration, LambdaProxy):
         answer = f"mock {integration.status}" if isinstance(integration, Mock) else f"not served: {integration.what}"
-        return Route(requests, answer=answer, callers=_callers(api, method))
+        return Route(requests, answer=answer, callers=_callers(api, method), authorizer=authorizer)
     source = integration.headers.get(TENANT_HEADER)
     function = with_variables(integration.function, api.stages[stage].variables)
     tenant = source.described if source else ""
-    return Route(requests, (function,), event="1.0", callers=_callers(api, method), tenant=tenant)
+    return Route(
+        requests, (function,), event="1.0", callers=_callers(api, method), tenant=tenant, authorizer=authorizer
+    )
 
 
 def _callers(api: RestApi, method: Method) -> str:

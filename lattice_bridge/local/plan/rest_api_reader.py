@@ -92,11 +92,13 @@ class _Reader:
         properties = self._resource.properties
         if "BodyS3Location" in properties:
             self._name("its definition in S3 is not read")
-        for name in ("EndpointConfiguration", "MinimumCompressionSize", "DisableExecuteApiEndpoint"):
-            if name == "MinimumCompressionSize" and properties.get(name) is not None:
-                self._name("responses are not compressed")
-        stages = {stage.name: stage for stage in self._stages()}
-        methods = (*self._methods_of_body(), *self._methods_of_resources())
+        if properties.get("MinimumCompressionSize") is not None:
+            self._name("responses are not compressed")
+        if _is_true(properties.get("DisableExecuteApiEndpoint")):
+            self._name("DisableExecuteApiEndpoint has no effect")
+        stages = {stage.name: stage for stage in sorted(self._stages(), key=lambda stage: stage.generated)}
+        found = (*self._methods_of_body(), *self._methods_of_resources())
+        methods = tuple(sorted(found, key=lambda method: (method.resource, method.name)))
         if not stages or not methods:
             self._name(f"a REST API without {'a stage' if methods else 'a method'} is not served")
             return None
@@ -163,7 +165,7 @@ class _Reader:
 
     def _policy(self) -> Any:
         document = self._resource.properties.get("Policy") or self._body.get("x-amazon-apigateway-policy")
-        if document is None:
+        if not document:
             return None
         try:
             statements = read_policy(document)
