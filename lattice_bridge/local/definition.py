@@ -6,7 +6,7 @@ Rule: read as a whole. If a file of a changed definition does not load, the old 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lattice_bridge.deployment.cloudformation.template import read_template
@@ -51,12 +51,14 @@ class Definition:
         configurations: of the plan's bridges.
         identities: that may sign, by access key.
         sources: the template, the identities and the maps that it was read from, whether they exist or not.
+        parameters: of the template, as they were given.
     """
 
     plan: Plan
     configurations: tuple[BridgeConfiguration, ...]
     identities: Mapping[str, Identity]
     sources: tuple[Path, ...]
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -99,7 +101,7 @@ def read_definition(
     file = identities or (beside if beside.exists() else None)
     signers = stack_identities(file, rule_identities(configurations))
     maps = (file for configuration in configurations for file in configuration.files)
-    return Definition(plan, configurations, signers, (template, file or beside, *dict.fromkeys(maps)))
+    return Definition(plan, configurations, signers, (template, file or beside, *dict.fromkeys(maps)), parameters)
 
 
 def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Definition]) -> Definition:
