@@ -569,18 +569,22 @@ def _event_v1(received: Request, request: HttpRequest, context: _Context) -> dic
 
 
 def received_headers(request: HttpRequest, trace_id: str) -> Pairs:
-    """The headers of an event: the client's, without those of the connection, and those that AWS adds."""
+    """The headers of an event: the client's, without those of the connection, and those that AWS adds.
+
+    Scheme and port are those of this stack and not `https` and 443, so that links lead here, as with a REST API.
+    """
     dropped = _WITHIN_CONNECTION | (connection_options(request.headers) - {"host"})
     added = ("x-amzn-trace-id", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "content-length")
     kept = [pair for pair in request.headers if pair[0] not in dropped and pair[0] not in added]
     addresses = [value for name, value in request.headers if name == "x-forwarded-for"]
+    host = next((value for name, value in request.headers if name == "host"), "")
     return [
         *kept,
         ("content-length", str(len(request.body))),
         ("x-amzn-trace-id", trace_id.partition(";")[0]),
         ("x-forwarded-for", ", ".join([*addresses, request.client_address])),
-        ("x-forwarded-port", "443"),
-        ("x-forwarded-proto", "https"),
+        ("x-forwarded-port", host.rpartition(":")[2] if ":" in host else "80"),
+        ("x-forwarded-proto", "http"),
     ]
 
 

@@ -257,8 +257,8 @@ def test_event_of_payload_2_0(stack: Stack) -> None:
         "host": "localhost",
         "content-length": "0",
         "x-forwarded-for": "1.2.3.4, 127.0.0.1",
-        "x-forwarded-port": "443",
-        "x-forwarded-proto": "https",
+        "x-forwarded-port": "80",
+        "x-forwarded-proto": "http",
     }
     assert event == {
         "version": "2.0",
