@@ -53,7 +53,7 @@ from lattice_bridge.local.plan.http_api import (
     Stage,
 )
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.rest_api import with_variables
+from lattice_bridge.local.plan.rest_api import Unserved, with_variables
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.sigv4 import SignatureRefused
 from lattice_bridge.message import Request
@@ -340,6 +340,9 @@ async def _authorized(context: _Context, request: HttpRequest, exchange: Exchang
         return replace(context, verified=await _by_token(request, access, context.entry, exchange))
     if isinstance(access, LambdaAuthorizer):
         return replace(context, verified=await _by_function(request, access, context, exchange))
+    if isinstance(access, Unserved):
+        cause = f"the route {context.entry.key} of the HTTP API {context.located.api.name} has {access.what}"
+        raise JsonRefused(500, "Internal Server Error", f"{cause}. Fix: add it to the template", reason="not_served")
     if access == "AWS_IAM":
         return replace(context, verified=_by_signature(request, context, exchange))
     return context
