@@ -21,8 +21,9 @@ from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front import cors
 from lattice_bridge.local.front.caller import SignedCaller, iam_fields, signed_caller
 from lattice_bridge.local.front.exchange import Answer, Exchange
-from lattice_bridge.local.front.http_api import JsonRefused, received_headers
+from lattice_bridge.local.front.http_api_event import received_headers
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, to_json
+from lattice_bridge.local.front.json_refused import JsonRefused
 from lattice_bridge.local.front.lattice import content_of
 from lattice_bridge.local.front.proxy_reply import NotAReply, http_response
 from lattice_bridge.local.front.recorder import without_credentials
