@@ -244,6 +244,7 @@ OPENS_A_FILE: Final = {
     "testing.corpus": "the package's own events, in its zip or in the repository",
     "testing.issuer": "the system's certificates, which OpenSSL names",
     "local.environments.processes": "/proc, of processes that the stack has started",
+    "local.environments.peer_process": "/proc, of processes that the stack has started",
 }
 """Module → why it may open a file itself."""
 

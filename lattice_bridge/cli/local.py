@@ -32,6 +32,7 @@ from lattice_bridge.local.environments.dependencies import BadDependencies, choo
 from lattice_bridge.local.environments.package_cache import PackageCache, cache_folder
 from lattice_bridge.local.environments.package_cache import install as pip_install
 from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_marked, stack_mark
+from lattice_bridge.local.environments.runtimes import runtime_notes
 from lattice_bridge.local.front.identities import BadIdentities
 from lattice_bridge.local.front.recorder import BadRecording
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
@@ -201,6 +202,8 @@ class _NotStarted(click.ClickException):
 def with_packages(plan: Plan, log: LogWriter, *, install: bool, reload: bool) -> Plan:
     """Finds the code and the packages of every function."""
     plan = choose(plan, log.info, reload=reload)
+    for note in runtime_notes(plan.functions.values()):
+        log.info(note)
     # The field tells a test that starts a stack why the start takes long.
     cache = PackageCache(cache_folder(os.environ), pip_install, partial(log.info, installing=True))
     return provide(plan, cache, log.warning, install=install)

@@ -14,12 +14,13 @@ from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, pa
 from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.import_advice import handler_fault
-from lattice_bridge.local.plan.model import Plan, Route, WayIn
+from lattice_bridge.local.environments.runtimes import start_fault
+from lattice_bridge.local.plan.model import Function, Plan, Route, WayIn
 
 
 def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
-    """Returns a line for each routed function that cannot run, each backend that cannot be invoked, and each fault of
-    a bridge.toml.
+    """Returns a line for each routed function that cannot run, each backend that cannot be invoked, each fault of a
+    bridge.toml, and each other function whose process cannot start.
 
     Args:
         plan: of the template.
@@ -28,6 +29,8 @@ def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[
     found = [*_of_routes(plan)]
     for configuration in configurations:
         found += _of_configuration(configuration, plan)
+    faults = filter(None, map(_start_fault, plan.functions.values()))
+    found += [fault for fault in faults if not any(fault in line for line in found)]
     return list(dict.fromkeys(found))
 
 
@@ -75,7 +78,12 @@ def _fault(text: str, plan: Plan) -> str | None:
         function, _ = find_function(text, plan.functions, plan.region)
     except LambdaError as error:
         return f"{error}" if error.status == 400 else _not_found(text, plan)
-    return handler_fault(function)
+    return _start_fault(function) or handler_fault(function)
+
+
+def _start_fault(function: Function) -> str | None:
+    fault = start_fault(function)
+    return None if fault is None else f"{function.name}: {fault}"
 
 
 def _not_found(text: str, plan: Plan) -> str:

@@ -40,6 +40,8 @@ _MOST_MILLISECONDS: Final = 1e9
 
 _REQUEST_ID: Final = re.compile(r"RequestId: [0-9a-f-]{36} Error: ")
 """The beginning of Lambda's own errors. The function's line above the request's has the id."""
+_NODE_LINE: Final = re.compile(r"\A\d{4}-\d\d-\d\dT[0-9:.]{12}Z\t(?:[0-9a-f-]{36}|undefined|-|)\t(?=[A-Z]{4,5}\t)")
+"""Time and request id before the level, with which Node's clients begin each line of the console."""
 _NO_BREAK_SPACE: Final = "\xa0"
 """The runtime client indents stack traces with it."""
 
@@ -112,7 +114,8 @@ class TerminalLines:
         """Formats a line of a function's output. Metric lines are for CloudWatch, and are not shown."""
         found = json_object(line)
         if found is None:
-            yield from self._output(label, line.replace(_NO_BREAK_SPACE, " ").split("\n"))
+            lines = _NODE_LINE.sub("", line.replace(_NO_BREAK_SPACE, " "), count=1).split("\n")
+            yield from self._output(label, lines)
         elif _is_metric(found):
             return
         elif _is_request(found):

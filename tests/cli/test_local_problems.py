@@ -27,7 +27,7 @@ Resources:
       CodeUri: .
       AutoPublishAlias: live
       TenancyConfig: {TenantIsolationMode: PER_TENANT}
-  Node: {Type: "AWS::Serverless::Function", Properties: {FunctionName: node, Handler: a.b, Runtime: nodejs22.x}}
+  Go: {Type: "AWS::Serverless::Function", Properties: {FunctionName: go, Handler: a.b, Runtime: go1.x}}
   Empty:
     Type: AWS::Serverless::Function
     Properties: {FunctionName: empty, Handler: a.b, Runtime: python3.13, CodeUri: nowhere}
@@ -52,6 +52,7 @@ tenant = "blue"
 """
 BACKEND: Final = 'bridge.toml: [[backend]] path = "/": '
 ROUTE: Final = "Lattice shop: any *: "
+NO_COMMAND: Final = "Runtime go1.x has no command. Fix: write one in [local.runtimes] of local.toml"
 
 
 def write(folder: Path, *, target: str = TARGET, bridge: str = MAP) -> Path:
@@ -76,7 +77,7 @@ def test_plan_that_works_has_no_problem(tmp_path: Path) -> None:
     [
         ("order:live", "the template has no function 'order'; did you mean 'orders'?"),
         ("stock", "the template has no function 'stock'; it has 'Bridge', 'orders'"),
-        ("node", "the function 'node' cannot run here: Runtime nodejs22.x is not Python"),
+        ("go", f"the function 'go' cannot run here: {NO_COMMAND}"),
         ("empty", "the function 'empty' cannot run here: there is no folder nowhere"),
         (
             "orders:beta",
@@ -124,7 +125,7 @@ def test_handler_whose_module_is_or_may_be_there_is_no_problem(tmp_path: Path, f
 @pytest.mark.parametrize(
     ("target", "problem"),
     [
-        ("!GetAtt Node.Arn", "the function 'node' cannot run here: Runtime nodejs22.x is not Python"),
+        ("!GetAtt Go.Arn", f"the function 'go' cannot run here: {NO_COMMAND}"),
         ("!GetAtt Empty.Arn", "the function 'empty' cannot run here: there is no folder nowhere"),
         ("elsewhere", "the template has no function 'elsewhere'; it has 'Bridge', 'orders'"),
     ],
@@ -160,6 +161,17 @@ def test_method_of_a_rest_api_that_lambda_would_refuse_is_a_problem(
     assert found == [] if problem is None else found[0].startswith(f"REST API Api: GET /prod/a: {problem}")
 
 
+def test_function_whose_process_cannot_start_is_a_problem_once(tmp_path: Path) -> None:
+    """The line of a rule or of a backend contains it, or it has a line of its own."""
+    program = tmp_path.resolve() / "bootstrap"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o644)
+    for target, start in (("!GetAtt Go.Arn", ROUTE), (TARGET, "")):
+        template = write(tmp_path, target=target)
+        template.write_text(template.read_text().replace("go1.x", "provided.al2023"), encoding="utf-8")
+        assert found(template) == [f"{start}go: {str(program)!r} is not executable. Fix: chmod +x {program}"]
+
+
 def test_bridge_toml_that_does_not_load_is_a_problem_with_all_its_faults(tmp_path: Path) -> None:
     first, *faults = found(write(tmp_path, bridge="[tenants]\nblue = 1\n"))
     assert first == "Bridge answers every request with 503, because its bridge.toml does not load:"
@@ -179,20 +191,20 @@ def local(template: Path, *options: str) -> Result:
 
 
 def test_strict_exits_with_2_before_anything_is_served(tmp_path: Path) -> None:
-    done = local(write(tmp_path, target="!GetAtt Node.Arn"), "--strict", "--port", "0", "--lambda-port", "0")
+    done = local(write(tmp_path, target="!GetAtt Go.Arn"), "--strict", "--port", "0", "--lambda-port", "0")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == f"{ROUTE}the function 'node' cannot run here: Runtime nodejs22.x is not Python\n"
+    assert done.stderr == f"{ROUTE}the function 'go' cannot run here: {NO_COMMAND}\n"
 
 
 @pytest.mark.parametrize(
     ("target", "options", "code"),
-    [(TARGET, ["--strict"], 0), ("!GetAtt Node.Arn", [], 0), ("!GetAtt Node.Arn", ["--strict"], 2)],
+    [(TARGET, ["--strict"], 0), ("!GetAtt Go.Arn", [], 0), ("!GetAtt Go.Arn", ["--strict"], 2)],
 )
 def test_plan_shows_problems_and_is_strict_if_asked(tmp_path: Path, target: str, options: list[str], code: int) -> None:
     done = local(write(tmp_path, target=target), "--plan", *options)
     assert done.exit_code == code
     assert "Functions" in done.stdout
-    assert ("'node' cannot run here" in done.stderr) == (target != TARGET)
+    assert ("'go' cannot run here" in done.stderr) == (target != TARGET)
 
 
 def test_fault_of_the_map_has_its_place(tmp_path: Path) -> None:

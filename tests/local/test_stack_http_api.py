@@ -1,7 +1,11 @@
-"""Acceptance: an HTTP API with a JWT authorizer, in front of a bridge, in front of an isolated function."""
+"""Acceptance: an HTTP API with a JWT authorizer, a bridge and an isolated function; and AWS's example for Swift.
+
+Its shape is a REST API that maps a query parameter to the tenant id of a function with a `bootstrap`.
+"""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +49,40 @@ Resources:
       TenancyConfig: {TenantIsolationMode: PER_TENANT}
       Events:
         Direct: {Type: HttpApi, Properties: {ApiId: !Ref Api, Path: /direct, Method: GET}}
+  Shell:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: bootstrap
+      Runtime: provided.al2023
+      CodeUri: shell
+      TenancyConfig: {TenantIsolationMode: PER_TENANT}
+  MultiTenantApi:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: Prod
+      DefinitionBody:
+        openapi: 3.0.1
+        paths:
+          /:
+            get:
+              parameters: [{name: tenant-id, in: query, required: true, schema: {type: string}}]
+              x-amazon-apigateway-integration:
+                type: aws_proxy
+                httpMethod: POST
+                uri: !Sub "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Shell.Arn}/invocations"
+                requestParameters:
+                  integration.request.header.X-Amz-Tenant-Id: method.request.querystring.tenant-id
+"""
+BOOTSTRAP: Final = r"""#!/bin/sh
+count=0
+api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation"
+while true; do
+  head=$(curl -sS -D - -o /dev/null "$api/next" | tr -d '\r')
+  id=$(echo "$head" | sed -n 's/^lambda-runtime-aws-request-id: //Ip')
+  tenant=$(echo "$head" | sed -n 's/^lambda-runtime-aws-tenant-id: //Ip')
+  count=$((count + 1))
+  curl -sS -o /dev/null -d "{\"statusCode\": 200, \"body\": \"$tenant $count\"}" "$api/$id/response"
+done
 """
 MAP: Final = """
 [apigateway]
@@ -80,6 +118,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("http-api")
     (folder / "template.yaml").write_text(TEMPLATE)
     (folder / "app.py").write_text(APP)
+    (folder / "shell").mkdir()
+    (folder / "shell" / "bootstrap").write_text(BOOTSTRAP)
+    (folder / "shell" / "bootstrap").chmod(0o755)
     plan = read_plan(read_template(folder / "template.yaml", {}, "us-east-1"))
     (folder / "bridge.toml").write_text(MAP.replace("API", plan.http_apis[0].names[1]))
     return folder
@@ -157,3 +198,14 @@ def test_open_function_url_is_refused_by_the_bridge(stack: RunningStack, blue: s
     """Trap F8: Lambda admits every caller to the URL, and the bridge none without evidence."""
     answer = get(stack, "/orders/7", blue, host="bridgeurl", tenant="blue")
     assert (answer.status, answer.json()["title"]) == (401, "Unauthorized")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="this machine has no curl")
+def test_query_parameter_chooses_the_tenant_of_a_shell_script(stack: RunningStack) -> None:
+    """The requests of the README of AWS's example for Swift."""
+    found = [
+        get(stack, f"/Prod?tenant-id={tenant}", host="multitenantapi").body
+        for tenant in ("alice", "alice", "bob", "alice")
+    ]
+    assert found == [b"alice 1", b"alice 2", b"bob 1", b"alice 3"]
+    assert get(stack, "/Prod", host="multitenantapi").status == 500, "an isolated function needs a tenant id"

@@ -195,6 +195,14 @@ def test_stack_trace_has_lines() -> None:
     ]
 
 
+def test_line_of_node_is_shown_without_time_and_request_id() -> None:
+    """The terminal has both elsewhere. Only the beginning of a line is such a prefix."""
+    prefix = "2026-01-02T03:04:05.678Z\t0f8fad5b-d9cb-469f-a165-70867728950e\t"
+    shown = lines_of().function_output
+    assert [*shown("orders#1", f"{prefix}INFO\thello {prefix}INFO\t")] == [f"[orders#1]  INFO\thello {prefix}INFO\t"]
+    assert [*shown("orders#1", f"{prefix}hello")] == [f"[orders#1]  {prefix}hello"]
+
+
 @pytest.mark.parametrize(
     ("fields", "shown"),
     [

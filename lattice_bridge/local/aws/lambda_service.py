@@ -24,7 +24,7 @@ from lattice_bridge.local.aws.invoke_checks import (
     parse_payload,
 )
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.environments.import_advice import IMPORT_ERROR, import_advice
+from lattice_bridge.local.environments.import_advice import import_advice
 from lattice_bridge.local.environments.pool import EnvironmentPool, QuotaReached
 from lattice_bridge.local.environments.runtime_api import Invocation
 from lattice_bridge.local.plan.model import Function
@@ -196,8 +196,7 @@ class LambdaService:
 
     def _advise(self, function: Function, result: InvocationResult) -> None:
         """Logs advice once for each function, and again if it changes."""
-        kind, message = result.error_type_and_message()
-        advice = import_advice(function, message) if kind == IMPORT_ERROR else None
+        advice = import_advice(function, *result.error_type_and_message())
         if advice is not None and self._advice.get(function.name) != advice:
             self._advice[function.name] = advice
             _logger.warning("%s", advice)

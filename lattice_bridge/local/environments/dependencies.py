@@ -56,13 +56,18 @@ def _chosen(function: Function, folder: Path, built: Mapping[str, Path], say: Ca
         reason = unusable(folder, function.code, output)
         if reason is None:
             say(f"{function.name}: runs from {OUTPUT / output.name}, the output of `sam build`")
-            manifest = find_manifest(function.code)
+            manifest = _manifest(function)
             return replace(function, code=output, dependencies=Dependencies("sam build", manifest))
         if not installed:  # the installed bridge is the same code, so there is nothing to fix
             say(f"{function.name}: the output of `sam build` is not used: {reason}")
     if installed:
         return replace(function, dependencies=Dependencies(bridge=True))
-    return replace(function, dependencies=Dependencies(manifest=find_manifest(function.code)))
+    return replace(function, dependencies=Dependencies(manifest=_manifest(function)))
+
+
+def _manifest(function: Function) -> Path | None:
+    """The list of a function's packages. The stack installs none for other runtimes than Python."""
+    return find_manifest(function.code) if function.runner == "python" else None
 
 
 def _is_served_by_installed(code: Path) -> bool:

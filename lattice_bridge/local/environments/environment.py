@@ -1,4 +1,4 @@
-"""One execution environment: an operating-system process that runs AWS's own runtime client.
+"""One execution environment: an operating-system process that runs a client of Lambda's Runtime API.
 
 Rule: an environment serves one function, one tenant, and one request at a time. A process that failed, hung or died is
 never used again.
@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,18 +17,22 @@ from typing import Any, Final
 
 from lattice_bridge.local.environments.function_log import FunctionLog
 from lattice_bridge.local.environments.peer_process import Address, PeerProcess
-from lattice_bridge.local.environments.processes import MARK, kill_group, kill_marked
+from lattice_bridge.local.environments.processes import MARK, kill_group, kill_marked, kill_session
 from lattice_bridge.local.environments.runtime_api import MAX_HEAD, FunctionResponse, Invocation, RuntimeApi, error_json
+from lattice_bridge.local.environments.runtimes import INVALID_ENTRYPOINT, CannotStart, variables
 from lattice_bridge.local.environments.storage import Storage, remove
 from lattice_bridge.local.plan.model import Function
 from lattice_bridge.local.web.printable import printable
 from lattice_bridge.local.web.server import HOST, AsgiServer
 
 INIT_TIMEOUT: Final = 10.0
-"""Seconds to import a handler's module: Lambda's own limit of the init phase."""
+"""Seconds until a process asks for its first invocation: Lambda's own limit of the init phase."""
 
 _logger: Final = logging.getLogger(__name__)
 _RETURN_TIMEOUT: Final = 5.0
+_EXIT_SECONDS: Final = 1.0
+"""Seconds in which a process that has reported an error of its init phase may print about it, and end."""
+
 _SHOWN: Final = 500
 _WARNING: Final = "LAMBDA_WARNING: Unhandled exception."
 """The beginning of 600 characters about runtime updates on AWS, which the runtime client prints with every error of the
@@ -137,6 +139,7 @@ class Environment:
         self._process: asyncio.subprocess.Process | None = None
         self._exited: asyncio.Task[int] | None = None
         self._busy = False
+        self._fault: str | None = None
 
     @property
     def usable(self) -> bool:
@@ -148,11 +151,16 @@ class Environment:
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        """Starts the process, and waits until it has imported the handler or failed to. `run` reports which."""
+        """Starts the process, and waits until it asks for an invocation or fails. `run` reports which."""
         self._server = await AsgiServer.start(self._runtime.app, max_head=MAX_HEAD)
         self._folder = self._shared.storage.new(self._number)
+        try:
+            command = await self._shared.storage.command(self.function, self._folder)
+        except CannotStart as error:
+            self._fault = str(error)
+            return
         self._process = await asyncio.create_subprocess_exec(
-            *await self._shared.storage.command(self.function, self._folder),
+            *command,
             cwd=self.function.code,  # comes first on sys.path
             env=await self._variables(self._server.port, self._folder),
             stdin=asyncio.subprocess.DEVNULL,
@@ -164,6 +172,8 @@ class Environment:
         self._log.started()
         self._exited = asyncio.create_task(self._process.wait())
         await self._until(self._runtime.ready, self._runtime.init_error, seconds=INIT_TIMEOUT)
+        if self._runtime.init_error.done():
+            await self._until(seconds=_EXIT_SECONDS)
 
     async def run(self, invocation: Invocation) -> InvocationResult:
         """Runs one invocation to its end. The process may answer, fail, hang or die."""
@@ -208,6 +218,7 @@ class Environment:
                 kill_group(self._process.pid)
                 await self._exited
                 await asyncio.to_thread(kill_marked, self._mark)
+                await asyncio.to_thread(kill_session, self._process.pid)
             if self._folder is not None:
                 await asyncio.to_thread(remove, self._folder)
         finally:
@@ -237,6 +248,10 @@ class Environment:
 
     def _init_failure(self, invocation: Invocation) -> InvocationResult | None:
         """Returns the result if no process can take the invocation; None if one can."""
+        if self._fault is not None:
+            return self._failed(
+                error_json(INVALID_ENTRYPOINT, f"{_ERROR_OF.format(invocation.request_id)}{self._fault}")
+            )
         runtime = self._runtime
         if runtime.init_error.done():
             return self._failed(runtime.init_error.result())
@@ -281,15 +296,11 @@ class Environment:
         No variable of this shell is passed on except PATH: no secret of it reaches a handler.
         """
         function, shared = self.function, self._shared
-        python = f"python{sys.version_info.major}.{sys.version_info.minor}"
         return {
-            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            **variables(function),
             "LANG": "C.UTF-8",
             "TZ": ":UTC",
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",  # see bytecode.py
             **await shared.storage.variables(folder),
-            "AWS_EXECUTION_ENV": f"AWS_Lambda_{python}",
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),

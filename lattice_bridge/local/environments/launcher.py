@@ -1,12 +1,12 @@
 """Launcher of an environment's process: sets up files and modules as Lambda does, then becomes the runtime client.
 
 Rule: `/tmp` is the process's own and the only place that it can write to. A step that fails ends the process, before
-any code of the function runs. No package of the stack's own Python can be imported, except those in SEARCH.
+any code of the function runs. No package of the stack's own Python can be imported, except those in RUNTIME.
 
-Run as a script with `python -P -S`: `launcher.py HANDLER FOLDER SEARCH KEPT…`, with the task root as the working
-directory. SEARCH is JSON, see runtime_packages.py. With an empty HANDLER it only tests the steps. With an empty FOLDER
-it leaves the file system as it is. A `/tmp` of its own needs Linux 5.12 or later, for mount_setattr(2). docs/why.md
-explains why this is Python.
+Run as a script with `python -P -S`: `launcher.py HANDLER FOLDER RUNTIME KEPT…`, with the task root as the working
+directory. RUNTIME is JSON: the command of a process, see runtimes.py, or for Python the places of its modules, see
+runtime_packages.py. With an empty HANDLER it only tests the steps. With an empty FOLDER it leaves the file system as it
+is. A `/tmp` of its own needs Linux 5.12 or later, for mount_setattr(2). docs/why.md explains why this is Python.
 """
 
 from __future__ import annotations
@@ -203,27 +203,52 @@ class _Installed:
                 yield Distribution.at(folder)
 
 
-def search(text: str) -> None:
+def search(found: Mapping[str, Any]) -> None:
     """Sets the places where modules are searched for: the task root, the function's packages, Python's own modules,
     and some of the installed packages."""
-    import json
     import site  # with -S it adds no folder
 
     for define in (site.setquit, site.setcopyright, site.sethelper):  # `exit`, `help` and others, as on Lambda
         define()
-    found = json.loads(text)
     sys.path[:0] = [os.getcwd(), *found["folders"]]
     sys.meta_path.append(_Installed(found["modules"], found["distributions"]))
 
 
-def main(handler: str, folder: str, places: str, *kept: str) -> None:
+# ---- the process -----------------------------------------------------------------------------------------------------
+
+
+def become(command: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Replaces this program with another one. The process keeps its id, its `/tmp` and its variables.
+
+    Args:
+        command: begins with a path.
+        variables: that the template does not have.
+    """
+    import signal
+
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python. The other program would inherit it
+        signal.signal(ignored, signal.SIG_DFL)
+    try:
+        os.execv(command[0], list(command))  # noqa: S606 - see runtimes.py
+    except OSError as error:
+        sys.exit(f"lattice-bridge: {command[0]}: {error.strerror}")
+
+
+def main(handler: str, folder: str, runtime: str, *kept: str) -> None:
     if folder:
         try:
             enter(folder, kept)
         except OSError as error:
             sys.exit(f"lattice-bridge: no private {TMP}: {error.strerror}")
     if handler:
-        search(places)
+        import json
+
+        found = json.loads(runtime)
+        if "command" in found:
+            become(found["command"], found["variables"])
+        search(found)
         from awslambdaric.__main__ import main as run  # of the stack, unless the function has its own
 
         sys.argv[1:] = [handler]

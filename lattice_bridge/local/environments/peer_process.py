@@ -1,10 +1,12 @@
-"""Finds out whether a process has the other end of a loopback connection.
+"""Finds out whether a process, or one of its descendants, has the other end of a loopback connection.
 
-Rule: only the kernel's answer counts. A port number or a header proves nothing: every process on this machine may
-connect to a loopback port, and `/proc/net/tcp` shows every port.
+Rule: only the kernel's answer counts. A port number, a header or a variable proves nothing: every process on this
+machine may connect to a loopback port, `/proc/net/tcp` shows every port, and a process chooses its own variables.
 
-Linux only. sock_diag(7) gives the inode of the client's socket, and the process must have a descriptor of that inode.
-Reading `/proc/net/tcp` was rejected: the kernel walks its whole table of connections for it.
+Linux only. sock_diag(7) gives the inode of the client's socket, and the process must have a descriptor of that inode,
+or else one of its descendants, such as the `curl` of a shell script. A process whose parent has ended is a child of
+the stack, and no descendant any more. Reading `/proc/net/tcp` was rejected: the kernel walks its whole table of
+connections for it.
 """
 
 from __future__ import annotations
@@ -13,13 +15,19 @@ import contextlib
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from functools import cache
+from itertools import islice
+from pathlib import Path
 from typing import Final
 
 Address = tuple[str, int]
 
 _KNOWN: Final = 16
 """Number of a process's connections that are cached."""
+
+_DESCENDANTS: Final = 64
+"""Descendants that are searched. A function that has started thousands must not stop the stack."""
 
 _NETLINK_SOCK_DIAG: Final = 4
 _SOCK_DIAG_BY_FAMILY: Final = 20
@@ -34,14 +42,14 @@ _INODE_AT: Final = _HEADER.size + 4 + 48 + 16
 
 
 class PeerProcess:
-    """A process that connects to loopback ports of the stack."""
+    """A process that connects to loopback ports of the stack, with all that it has started."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._known: set[int] = set()
 
     def owns(self, client: Address, server: Address) -> bool:
-        """Whether the process has the client's end of a connection between two IPv4 addresses.
+        """Whether the process or a descendant has the client's end of a connection between two IPv4 addresses.
 
         False if the client has closed its end. True if this machine cannot find out; see `is_supported`.
         """
@@ -49,7 +57,7 @@ class PeerProcess:
             return True
         inode = _inode(client, server)
         if inode not in self._known:  # a process may have thousands of descriptors: they are read once a connection
-            if not _has_socket(self._pid, inode):
+            if not any(_has_socket(pid, inode) for pid in _family(self._pid)):
                 return False
             if len(self._known) == _KNOWN:
                 self._known.clear()
@@ -86,6 +94,22 @@ def _inode(client: Address, server: Address) -> int:
     start = _HEADER.size + 4
     found = len(answer) >= _INODE_AT + 4 and answer[start : start + _ENDS.size] == ends
     return int(struct.unpack_from("=I", answer, _INODE_AT)[0]) if found else 0
+
+
+def _family(pid: int) -> Iterator[int]:
+    """Gives a process, and then its descendants."""
+    found = [pid]
+    for each in found:  # the list grows meanwhile
+        yield each
+        found += islice(_children(each), _DESCENDANTS + 1 - len(found))
+
+
+def _children(pid: int) -> Iterator[int]:
+    """Gives the processes that any thread of a process has started."""
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - see `_target`
+            with contextlib.suppress(OSError):
+                yield from map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
 
 
 def _has_socket(pid: int, inode: int) -> bool:

@@ -13,12 +13,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from watchfiles import PythonFilter, awatch
+from watchfiles import Change, DefaultFilter, awatch
 
 from lattice_bridge.local.environments.environment import Environment, InvocationResult, SharedSettings
 from lattice_bridge.local.environments.processes import kill_unmarked_children
 from lattice_bridge.local.environments.runtime_api import Invocation
 from lattice_bridge.local.environments.runtime_packages import PACKAGE
+from lattice_bridge.local.environments.runtimes import NODE_CLIENT, restarts
 from lattice_bridge.local.plan.model import Function
 
 Key = tuple[str, str | None]
@@ -28,9 +29,6 @@ REAP_INTERVAL: Final = 1.0
 
 WATCH_MILLISECONDS: Final = 1000
 """Time between two checks whether a watched folder was replaced."""
-
-_WATCHED: Final = (".toml", ".json", ".yaml", ".yml")
-"""Suffixes of files, beside Python's, whose change restarts environments."""
 
 
 class QuotaReached(Exception):
@@ -183,6 +181,8 @@ async def watch(
 ) -> None:
     """Watches the functions' code and this package, and restarts environments, until cancelled.
 
+    It ends with a sentence if the system watches no more folders: `node_modules` may contain thousands.
+
     A folder that is deleted and made again (by git or rsync) loses its watch: then watching starts anew.
 
     Args:
@@ -191,33 +191,52 @@ async def watch(
         say: gets one sentence for each restart.
         recorded: a folder that the stack itself writes to, perhaps inside a function's; absolute, without links.
     """
-    while True:
-        roots = _roots(functions())
-        before = _inodes(roots)
-        if len(before) < len(roots):
-            await asyncio.sleep(WATCH_MILLISECONDS / 1000)
-            continue
-        watched = restarting(recorded)
-        async for changes in awatch(
-            *roots, watch_filter=watched, rust_timeout=WATCH_MILLISECONDS, yield_on_timeout=True
-        ):
-            if changes:
-                _restart([Path(path) for _, path in changes], functions(), environments, say)
-            if _inodes(roots) != before:
-                _restart(list(roots), functions(), environments, say)
-                break
-            if _roots(functions()) != roots:
-                break
+    watched = restarting(functions, recorded)
+    try:
+        while True:
+            await _follow(functions, environments, say, watched)
+    except OSError as error:
+        say(f"changes of code are not followed: {error}. Fix: sysctl fs.inotify.max_user_watches=1048576")
+
+
+async def _follow(
+    functions: Callable[[], Collection[Function]],
+    environments: EnvironmentPool,
+    say: Callable[[str], None],
+    watched: Callable[[Change, str], bool],
+) -> None:
+    """Watches until a folder is made again, or other folders are to be watched."""
+    roots = _roots(functions())
+    before = _inodes(roots)
+    if len(before) < len(roots):
+        await asyncio.sleep(WATCH_MILLISECONDS / 1000)
+        return
+    async for changes in awatch(*roots, watch_filter=watched, rust_timeout=WATCH_MILLISECONDS, yield_on_timeout=True):
+        if changes:
+            _restart([Path(path) for _, path in changes], functions(), environments, say)
+        if _inodes(roots) != before:
+            _restart(list(roots), functions(), environments, say)
+            return
+        if _roots(functions()) != roots:
+            return
 
 
 def _roots(functions: Iterable[Function]) -> set[Path]:
-    return {function.code for function in functions} | {PACKAGE}
+    return {folder for function in functions for folder in (function.code, *function.layers)} | {PACKAGE}
 
 
-def restarting(recorded: Path | None) -> PythonFilter:
-    """A filter for the files whose change restarts environments."""
+def restarting(functions: Callable[[], Collection[Function]], recorded: Path | None) -> Callable[[Change, str], bool]:
+    """Returns a filter for the files whose change restarts environments.
+
+    No change in a folder as `.git`, `node_modules` and `__pycache__` does, nor that of an editor's temporary file.
+    """
     ignored = () if recorded is None else (f"{recorded}/",)  # compared with the beginning of a path
-    return PythonFilter(ignore_paths=ignored, extra_extensions=_WATCHED)
+    relevant = DefaultFilter(ignore_paths=ignored)
+
+    def is_watched(change: Change, path: str) -> bool:
+        return relevant(change, path) and any(_is_used_by(function, Path(path)) for function in functions())
+
+    return is_watched
 
 
 def _inodes(roots: Collection[Path]) -> dict[Path, int]:
@@ -234,4 +253,6 @@ def _restart(
 
 
 def _is_used_by(function: Function, path: Path) -> bool:
-    return path.is_relative_to(function.code) or path.is_relative_to(PACKAGE)
+    """Whether a change of a file, or the replacement of a whole folder, restarts a function's environments."""
+    is_own = path.is_relative_to(PACKAGE) and (path.suffix == ".py" or path in (PACKAGE, NODE_CLIENT))
+    return is_own or path in (function.code, *function.layers) or restarts(function, path)

@@ -75,6 +75,14 @@ def kill_unmarked_children(mark: str) -> None:
     _end_all(lambda: [pid for pid in _children() if is_unmarked(pid)])
 
 
+def kill_session(leader: int) -> None:
+    """Kills and reaps this process's children that are in the session of an ended process: they were adopted.
+
+    A shell that is killed leaves the program that it waits for, which is killed with it, and which nothing else reaps.
+    """
+    _end_all(lambda: [pid for pid in _children() if pid != leader and _session_of(pid) == leader])
+
+
 def kill_children() -> None:
     """Kills this process's children, and reaps the dead ones. It is the last step of a stop."""
     _end_all(_children)
@@ -134,6 +142,13 @@ def _mark_of(pid: int) -> str | None:
         return None
     found = next((field for field in environ.split(b"\0") if field.startswith(f"{MARK}=".encode())), b"")
     return None if dead or not environ else found.partition(b"=")[2].decode("utf-8", "replace")
+
+
+def _session_of(pid: int) -> int | None:
+    """Returns the session of a process, also of a dead one that was not reaped; None if there is no such process."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[3])
+    return None
 
 
 def _end(pid: int) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -25,6 +27,9 @@ RUNTIME: Final = ("awslambdaric", "boto3")
 
 BRIDGE: Final = ("boto3>=1.41", "pydantic>=2.7", "pyjwt[crypto]>=2.13")
 """The requirements of lattice-bridge itself, as in pyproject.toml. Its extras are the stack's."""
+
+PYTHON: Final = f"python{sys.version_info.major}.{sys.version_info.minor}"
+"""The Python that runs the stack, as Lambda would name it."""
 
 _REQUIREMENT: Final = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[([^\]]*)\])?[^;]*(?:;(.*))?", re.DOTALL)
 _REQUIRES: Final = re.compile(r"^Requires-Dist: *(.*)$", re.MULTILINE)
@@ -47,7 +52,14 @@ class Installed:
 def search_path(function: Function) -> str:
     """Returns, as JSON for the launcher, where a function's process searches for modules after its task root."""
     found = installed(with_bridge=function.dependencies.bridge)
-    return json.dumps({"folders": [str(folder) for folder in function.dependencies.folders], **asdict(found)})
+    folders = (*function.dependencies.folders, *modules_in_layers(function, PYTHON))
+    return json.dumps({"folders": [str(folder) for folder in folders], **asdict(found)})
+
+
+def modules_in_layers(function: Function, version: str) -> Iterator[Path]:
+    """Gives the folders with modules in the layers, for a version of Python. The first one is searched first."""
+    for name in (f"python/lib/{version}/site-packages", "python"):
+        yield from (folder for layer in reversed(function.layers) if (folder := layer / name).is_dir())
 
 
 @cache

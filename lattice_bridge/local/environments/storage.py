@@ -24,7 +24,8 @@ from typing import Final
 
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.local.environments.launcher import TMP
-from lattice_bridge.local.environments.runtime_packages import PACKAGE, search_path
+from lattice_bridge.local.environments.runtime_packages import PACKAGE
+from lattice_bridge.local.environments.runtimes import launch
 from lattice_bridge.local.plan.model import Function, Plan
 
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
@@ -105,12 +106,16 @@ class Storage:
         return folder
 
     async def command(self, function: Function, folder: Path) -> list[str]:
-        """Returns the command that runs the runtime client with `folder` as its storage."""
+        """Returns the command that runs the runtime client with `folder` as its storage.
+
+        Raises:
+            CannotStart: this machine cannot start it.
+        """
         private = await asyncio.shield(self._shared) is None
         # -P keeps the launcher's folder off sys.path: a function could import its modules in place of others.
         # -S keeps the stack's packages off it.
         launcher = (sys.executable, "-P", "-S", str(LAUNCHER), function.handler)
-        return [*launcher, str(folder) if private else "", search_path(function), *(self._kept if private else ())]
+        return [*launcher, str(folder) if private else "", launch(function), *(self._kept if private else ())]
 
     async def variables(self, folder: Path) -> Mapping[str, str]:
         """Returns TMPDIR if the process has no `/tmp` of its own."""
@@ -244,10 +249,11 @@ def _lock(folder: Path) -> int:
 
 
 def _needed(plan: Plan) -> Iterator[str]:
-    """Gives the paths that a process must find unchanged: its code, and the Python that runs it."""
+    """Gives the paths that a process must find unchanged: its code, and the programs that run it."""
     searched = list(sys.path)
     for function in plan.functions.values():
-        yield from map(str, (function.code, *function.dependencies.folders))
+        yield from map(str, (function.code, *function.layers, *function.dependencies.folders))
+        yield from function.command[:1]
         for name in _PATHS:
             searched += function.environment.get(name, "").split(os.pathsep)
     yield str(plan.folder)  # links in a function's folder may lead elsewhere in the project

@@ -33,6 +33,9 @@ _READ_PROPERTIES: Final = frozenset(
     }
 )
 
+_KNOWN_RUNTIMES: Final = ("python", "nodejs", "provided")
+"""The beginnings of the runtimes that the stack starts by itself."""
+
 
 def read_functions(template: Template, left_out: LeftOut, not_run: dict[str, str]) -> Iterator[Function]:
     """Reads the functions that this machine can run. `left_out` and `not_run` get the others.
@@ -54,17 +57,17 @@ def read_functions(template: Template, left_out: LeftOut, not_run: dict[str, str
         seen.add(function.name)
         for name in sorted(set(resource.properties) - _READ_PROPERTIES):
             left_out.add(f"property {name} has no effect", function.name)
-        runtime = str(resource.properties.get("Runtime", ""))
         here = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        if runtime != here:
-            left_out.add(f"Runtime {runtime} runs on this machine's {here}", function.name)
+        if function.runner == "python" and function.runtime != here:
+            left_out.add(f"Runtime {function.runtime} runs on this machine's {here}", function.name)
         yield function
 
 
 def _not_runnable(resource: Resource, template: Template) -> str | None:
     properties = resource.properties
-    if not str(properties.get("Runtime", "")).startswith("python"):
-        return f"Runtime {properties.get('Runtime')} is not Python"
+    runtime = str(properties.get("Runtime", ""))
+    if not runtime.startswith(_KNOWN_RUNTIMES):
+        return f"Runtime {runtime} has no command. Fix: write one in [local.runtimes] of local.toml"
     if not isinstance(properties.get("Handler"), str):
         return "it has no Handler"
     code = properties.get("CodeUri", properties.get("Code", "."))

@@ -25,6 +25,10 @@ SOURCE_VPC: Final = "vpc-0a1b2c3d4e5f60718"
 """The VPC that every request comes from."""
 
 
+Runner = Literal["python", "nodejs", "provided", "command"]
+"""What runs a function: the stack's own client of a runtime, or a command of local.toml."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dependencies:
     """The packages of a function: where they are, and where its developer lists them.
@@ -63,7 +67,7 @@ class Function:
         runtime: as in `nodejs22.x`.
         layers: folders that are `/opt` on Lambda, in the order of the template: a later one overwrites a file of an
             earlier one.
-        command: starts the process of a runtime that the stack does not know; empty for the others.
+        command: starts the process in place of the stack's own runtime client; empty for the others.
     """
 
     name: str
@@ -82,6 +86,15 @@ class Function:
     runtime: str = ""
     layers: tuple[Path, ...] = ()
     command: tuple[str, ...] = ()
+
+    @property
+    def runner(self) -> Runner:
+        """What runs the function."""
+        if self.command:
+            return "command"
+        if self.runtime.startswith("nodejs"):
+            return "nodejs"
+        return "provided" if self.runtime.startswith("provided") else "python"
 
 
 @dataclass(frozen=True, slots=True)

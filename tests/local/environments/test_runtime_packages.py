@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 PROGRAM = """
 import json, runpy, sys
 launcher, places, *names = sys.argv[1:]
-runpy.run_path(launcher)["search"](places)
+runpy.run_path(launcher)["search"](json.loads(places))
 from importlib import import_module, metadata
 found = {}
 for name in names:

@@ -75,8 +75,8 @@ def test_event_version_can_be_overridden(tmp_path: Path) -> None:
         ("  Table: {Type: AWS::DynamoDB::Table}\n", "AWS::DynamoDB::Table (Table)"),
         ("  G: {Type: AWS::VpcLattice::TargetGroup, Properties: {Type: IP}}\n", "target groups of type IP (G)"),
         (
-            "  N: {Type: AWS::Lambda::Function, Properties: {Runtime: nodejs22.x}}\n",
-            "not run: Runtime nodejs22.x is not Python (N)",
+            "  N: {Type: AWS::Lambda::Function, Properties: {Runtime: go1.x}}\n",
+            "not run: Runtime go1.x has no command. Fix: write one in [local.runtimes] of local.toml (N)",
         ),
         (
             "  N: {Type: AWS::Lambda::Function, Properties: {Runtime: python3.13, Handler: a.b, Code: {ZipFile: x}}}\n",
@@ -143,8 +143,8 @@ def test_template_with_only_a_function_is_served(tmp_path: Path) -> None:
         ),
         (
             "".join(f"\n  F{n}: {{Type: AWS::Lambda::Function, Properties: {{Runtime: x}}}}" for n in range(5)),
-            "no function of the template can run here (F0: Runtime x is not Python; F1: Runtime x is not Python; "
-            "F2: Runtime x is not Python; and 2 more). Fix: give one of them local code",
+            "no function of the template can run here (F0: Runtime x has no command. Fix: write one in "
+            "[local.runtimes] of local.toml; F1: Runtime x has no command.",
         ),
     ],
 )
