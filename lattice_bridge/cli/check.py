@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from lattice_bridge.cli.files import (
     chosen_map,
     located_line,
     map_argument,
+    parameter_values,
     read_input_text,
     read_map,
 )
@@ -104,7 +105,7 @@ def check(
     file, text = Path(given.name), given.text
     checked = [_Checked(file, findings_of(text, given.folder), coverage=_coverage(given))]
     if template is not None:
-        checked.append(_template(template, file, text, _pairs(parameters), unsigned=unsigned))
+        checked.append(_template(template, file, text, parameter_values(parameters), unsigned=unsigned))
     elif parameters or unsigned:
         raise click.UsageError("--parameter and --unsigned need --template. Fix: add --template FILE")
     if form == "json":
@@ -175,14 +176,6 @@ def _reading_certificates(document: Document) -> list[str]:
     written = document.tables.get("rule")
     tables = [table for table in written if isinstance(table, Mapping)] if isinstance(written, list) else []
     return [str(table.get("id")) for table in tables if table.get("tenant_from") == "x509_san_uri"]
-
-
-def _pairs(parameters: Iterable[str]) -> dict[str, str]:
-    pairs = [parameter.partition("=") for parameter in parameters]
-    for name, mark, _ in pairs:
-        if not mark:
-            raise click.UsageError(f"--parameter {name}: no value. Fix: write NAME=VALUE")
-    return {name: value for name, _, value in pairs}
 
 
 def _placed(finding: Finding, places: Mapping[str, tuple[int, int]]) -> Finding:

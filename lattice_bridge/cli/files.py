@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from lattice_bridge.config.regular_file import MIB, BadFile, decoded, over, read
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import Fault, InvalidMap
+from lattice_bridge.formats.recognise import Enabled
 
 MAX_EVENTS_BYTES: Final = 256 * MIB
 """Bytes of a file of events: some hundred thousand events."""
@@ -106,9 +107,9 @@ class GivenMap:
         return parse_document(self.text, name=self.name)
 
     @property
-    def services(self) -> frozenset[str]:
-        """The `[lattice] services` of a configuration that loads; none for a map in a file of its own."""
-        return read_options(self.document.tables, []).services
+    def enabled(self) -> Enabled:
+        """The events that a configuration that loads accepts; Lattice's alone for a map in a file of its own."""
+        return read_options(self.document.tables, []).enabled
 
     def load(self) -> TenantMap:
         """The map. If it does not load, or the other tables of the file do not, the command ends with 1."""
@@ -198,3 +199,24 @@ def chosen_map(argument: str | None, option: str | None) -> str:
 def located_line(name: str | Path, line: int, column: int, level: str, text: str) -> str:
     """A finding as compilers print it, which editors and terminals open: `bridge.toml:18:3: error: …`."""
     return f"{name}:{line}:{column}: {level}: {text}"
+
+
+# ---- templates ------------------------------------------------------------------------------------------------------
+
+
+def parameter_values(written: Iterable[str]) -> dict[str, str]:
+    """The values of a template's parameters, written as NAME=VALUE.
+
+    Raises:
+        click.UsageError: one has no value.
+    """
+    pairs = [parameter.partition("=") for parameter in written]
+    for name, mark, _ in pairs:
+        if not mark:
+            raise click.UsageError(f"--parameter {name}: no value. Fix: write NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+def stack_region(environ: Mapping[str, str]) -> str:
+    """The region of the local stack: the one that AWS's own tools would use, or us-east-1."""
+    return environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"

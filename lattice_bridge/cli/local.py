@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from lattice_bridge.cli import show
+from lattice_bridge.cli.files import parameter_values, stack_region
 from lattice_bridge.cli.group import SafeGroup
 from lattice_bridge.cli.local_problems import problems
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
@@ -139,8 +140,8 @@ def local(
     account. It runs until Ctrl-C. Exits with 2 if the template or another file cannot be used."""
     if as_json and not plan_only:
         raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    read = partial(read_definition, template, _pairs(parameters), region, translations=_translations())
+    region = stack_region(os.environ)
+    read = partial(read_definition, template, parameter_values(parameters), region, translations=_translations())
     read = partial(read, identities=identities, event_version=VERSIONS[event_version])
     try:
         definition = read()
@@ -224,14 +225,6 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _pairs(parameters: tuple[str, ...]) -> dict[str, str]:
-    pairs = [parameter.partition("=") for parameter in parameters]
-    for name, mark, _ in pairs:
-        if not mark:
-            raise click.UsageError(f"--parameter {name}: no value. Fix: write NAME=VALUE")
-    return {name: value for name, _, value in pairs}
 
 
 async def _serve(

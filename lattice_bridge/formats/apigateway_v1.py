@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any, Final
 
 from lattice_bridge.formats import event as parts
-from lattice_bridge.formats import gateway, reply
+from lattice_bridge.formats import evidence, gateway, reply
 from lattice_bridge.http.query import escape, parse_form_query
-from lattice_bridge.message import Request, Response
+from lattice_bridge.message import CLAIMS, Authorizer, Request, Response
 
 METHOD: Final = "httpMethod"
 PATH: Final = "path"
@@ -30,6 +30,9 @@ REQUEST_ID: Final = "requestId"
 API_ID: Final = "apiId"
 TIME: Final = "requestTimeEpoch"
 FIELDS: Final = (RESOURCE, PATH, METHOD, HEADERS, MULTI_HEADERS, QUERY, MULTI_QUERY, BODY, IS_BASE64, CONTEXT)
+HEADER_MAPS: Final = ((HEADERS, False), (MULTI_HEADERS, True))
+"""Each map of headers, and whether its values are lists."""
+QUERY_MAPS: Final = (QUERY, MULTI_QUERY)
 MARKS: Final = (RESOURCE, METHOD)
 """Fields by which readers take an event for a REST API's."""
 
@@ -45,27 +48,39 @@ def recognises(event: Mapping[str, Any]) -> bool:
     return is_1_0 and METHOD in event and RESOURCE in event and isinstance(context, Mapping)
 
 
+def method_of(event: Mapping[str, Any]) -> object:
+    """The method of an event of this format, which may be malformed."""
+    return event.get(METHOD)
+
+
+def request_id_of(event: Mapping[str, Any]) -> object:
+    """API Gateway's id of the request, which may be malformed."""
+    return event[CONTEXT].get(REQUEST_ID)
+
+
 # ---- event → Request ------------------------------------------------------------------------------------------------
 
 
 def parse(event: Mapping[str, Any]) -> Request:
     """The request in an event of payload format 1.0.
 
-    `context.authorizer` is not read yet, so the caller is not authenticated. The order between different query names is
-    lost in the event.
+    The order between different query names is lost in the event.
 
     Raises:
         BadRequest: the event is malformed; the detail lists every fault.
+        Forbidden: the identity contradicts itself, or has no known shape.
     """
     context = event[CONTEXT]
     faults = parts.Faults()
     method = parts.read_method(event.get(METHOD), faults)
     query = gateway.values_of(event.get(QUERY), event.get(MULTI_QUERY), QUERY, faults)
     raw_query = parts.query_of_map(query, partial(escape, form=True), faults)
-    path, raw_query = parts.read_path(event.get(PATH), raw_query, PATH, faults)
+    path, raw_query = parts.read_path(gateway.encoded_path(event.get(PATH)), raw_query, PATH, faults)
     lines = gateway.values_of(event.get(HEADERS), event.get(MULTI_HEADERS), HEADERS, faults)
     headers = parts.read_headers(lines, faults)
     content = parts.read_body(event.get(BODY), event.get(IS_BASE64), faults)
+    faults.refuse_if_any()
+    principal, authorizer, client_cert = _read_evidence(context, faults)
     faults.refuse_if_any()
     return Request(
         version=1,
@@ -74,11 +89,27 @@ def parse(event: Mapping[str, Any]) -> Request:
         raw_query=raw_query,
         headers=parts.without_lattice_headers(headers),
         content=content,
+        caller=evidence.caller_of(principal),
         request_id=parts.read_request_id(context.get(REQUEST_ID)),
         time_epoch=parts.read_time(context.get(TIME), 1000),
         event=event,
         source="apigateway",
         api_id=parts.read_name(context.get(API_ID)),
+        authorizer=authorizer,
+        client_cert=client_cert,
+    )
+
+
+def _read_evidence(
+    context: Mapping[str, Any], faults: parts.Faults
+) -> tuple[dict[str, str], Authorizer | None, str | None]:
+    """The fields of the principal that signed, an authorizer's answer, and the subject of a certificate."""
+    identity = evidence.read_object(context.get("identity"), "identity", faults)
+    answer = evidence.read_object(context.get("authorizer"), "authorizer", faults)
+    return (
+        evidence.read_identity(identity, "identity", faults),
+        evidence.read_authorizer(answer, "authorizer", faults),
+        evidence.read_subject(identity.get("clientCert"), "clientCert", faults),
     )
 
 
@@ -107,7 +138,7 @@ class Origin:
     domain_name: str
     extended_request_id: str
     context_path: str
-    identity: Mapping[str, str | None]
+    identity: Mapping[str, Any]
     resource_id: str = ""
     stage: str = gateway.STAGE
     stage_variables: Mapping[str, str] = field(default_factory=dict)
@@ -122,13 +153,15 @@ def write(request: Request, authorizer: Mapping[str, Any] | None, origin: Origin
 
     Args:
         request: with the headers as the backend receives them.
-        authorizer: the context of an authorizer; None if no authorizer ran.
+        authorizer: the context of an authorizer; None if no authorizer ran. For a backend behind the bridge, values
+            beside those that an authorizer returned; they win.
         origin: what the API knows; None for a backend behind the bridge, which receives a request without an API.
     """
     if origin is None:
         origin = _behind_the_bridge(request)
         # Typed readers require these two fields of a Lambda authorizer. No authorizer ran, so it took no time.
-        authorizer = {"principalId": request.caller.principal or "", "integrationLatency": 0, **(authorizer or {})}
+        required = {"principalId": request.caller.principal or "", "integrationLatency": 0}
+        authorizer = {**required, **_answer(request), **(authorizer or {})}
     query = parse_form_query(request.raw_query)
     headers = [(origin.spelled.get(name, name), value) for name, value in request.headers]
     return {
@@ -175,7 +208,8 @@ def _behind_the_bridge(request: Request) -> Origin:
         context_path=request.path,
         identity={
             # Fields that a REST API's event has with an API key, or a client certificate, only.
-            **dict.fromkeys(("apiKey", "apiKeyId", "clientCert")),
+            **dict.fromkeys(("apiKey", "apiKeyId")),
+            "clientCert": None if request.client_cert is None else {"subjectDN": request.client_cert},
             "accountId": request.caller.iam.account if request.caller.iam else None,
             "principalOrgId": request.caller.org_id,
             "sourceIp": gateway.source_ip(request),
@@ -205,6 +239,14 @@ def _context(request: Request, authorizer: Mapping[str, Any] | None, origin: Ori
         "resourcePath": origin.resource,
         "stage": origin.stage,
     }
+
+
+def _answer(request: Request) -> dict[str, Any]:
+    """What the authorizer of another format returned, in this format's form."""
+    if request.authorizer is None:
+        return {}
+    claims = request.authorizer.claims
+    return {**request.authorizer.context, **({} if claims is None else {CLAIMS: dict(claims)})}
 
 
 _NO_IDENTITY: Final[Mapping[str, str | None]] = dict.fromkeys(

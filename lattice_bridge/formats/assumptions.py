@@ -75,6 +75,18 @@ ASYNC_RETRY_SECONDS: Final = (1.0, 2.0)
 Lambda waits one minute, then two: too long for a developer.
 """
 
+HTTP_API_TIMED_OUT: Final = 503
+"""Local front: an HTTP API's integration did not answer in time. AWS's pages have 503 and 504; reports have 503."""
+
+HTTP_API_THROTTLED: Final = 503
+"""Local front: Lambda throttled the invocation of an HTTP API. Not documented."""
+
+HTTP_API_TOO_LARGE_FOR_LAMBDA: Final = 413
+"""Local front: a request that an HTTP API takes (10 MB), but Lambda does not (6 MB). Not documented."""
+
+FUNCTION_URL_FAILED: Final = 502
+"""Local front: the function behind a function URL raised, died, timed out, or its answer is no reply."""
+
 FRONT_MAPPED_VALUE: Final = -1
 """Local REST API: of a repeated header or query parameter, a mapping reads the last value.
 

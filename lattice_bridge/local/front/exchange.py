@@ -10,12 +10,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, LambdaService, new_trace_id
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.front.identities import SESSION_NAME, SESSION_PREFIX, Identity
+from lattice_bridge.local.front.jwt_authorizer import TokenKeys
 from lattice_bridge.local.front.lambda_authorizer import AuthorizerCache
 from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.web.admission import Refused
@@ -80,6 +82,8 @@ class Exchange:
         region: for which requests must be signed.
         identities: that may sign, by access key.
         now: the time in UTC, with which signatures are compared.
+        tokens: the keys that verify tokens.
+        project: the folder of the template.
         authorizers: cached results of Lambda authorizers.
     """
 
@@ -90,6 +94,8 @@ class Exchange:
     service: LambdaService
     observer: RequestObserver
     recorder: Recorder | None = None
+    tokens: TokenKeys = field(default_factory=TokenKeys)
+    project: Path = Path()
     authorizers: AuthorizerCache = field(default_factory=AuthorizerCache)
 
     async def invoke(

@@ -15,13 +15,16 @@ from email.utils import formatdate
 from typing import Any, Final
 
 from lattice_bridge.local.aws.lambda_service import LambdaService
+from lattice_bridge.local.front import function_url, http_api, lattice_service, rest_api
 from lattice_bridge.local.front import lattice as wire
-from lattice_bridge.local.front import lattice_service, rest_api
 from lattice_bridge.local.front.exchange import Answer, AnsweredRequest, Exchange, RequestObserver
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, connection_options
 from lattice_bridge.local.front.identities import Identity
+from lattice_bridge.local.front.jwt_authorizer import TokenKeys
 from lattice_bridge.local.front.lambda_authorizer import AuthorizerCache
 from lattice_bridge.local.front.recorder import Recorder
+from lattice_bridge.local.plan.function_url import FunctionUrl
+from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain
 from lattice_bridge.local.plan.model import Plan, Service, WayIn, way_in_for
 from lattice_bridge.local.plan.rest_api import RestApi
 from lattice_bridge.local.web.admission import Address, Refused, quoted
@@ -47,6 +50,9 @@ class Kind:
 _KINDS: Final[Mapping[type, Kind]] = {
     Service: Kind(lattice_service.serve, wire.BODY_LIMIT),
     RestApi: Kind(rest_api.serve, rest_api.BODY_LIMIT, rest_api.refused),
+    HttpApi: Kind(http_api.serve, http_api.BODY_LIMIT, http_api.refused),
+    HttpDomain: Kind(http_api.serve_domain, http_api.BODY_LIMIT, http_api.refused),
+    FunctionUrl: Kind(function_url.serve, function_url.BODY_LIMIT, http_api.refused),
 }
 
 
@@ -63,6 +69,7 @@ class Front:
         observer: receives each request.
         recorder: records each request that a function has got; None to record none.
         now: the time in UTC, with which signatures are compared.
+        tokens: the keys that verify tokens.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class Front:
         observer: RequestObserver,
         recorder: Recorder | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tokens: TokenKeys | None = None,
     ) -> None:
         self._plan = plan
         self._service = service
@@ -80,6 +88,7 @@ class Front:
         self._observer = observer
         self._recorder = recorder
         self._now = now
+        self._tokens = tokens or TokenKeys()
         self._authorizers = AuthorizerCache()
 
     @property
@@ -127,6 +136,8 @@ class Front:
             self._service,
             self._observer,
             self._recorder,
+            self._tokens,
+            self.plan.folder,
             self._authorizers,
         )
 

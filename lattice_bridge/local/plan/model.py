@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 from lattice_bridge.local.plan.auth_policy import AuthPolicy, admitted_callers
 from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Rule
 
-if TYPE_CHECKING:  # it has routes
+if TYPE_CHECKING:  # they have routes
+    from lattice_bridge.local.plan.function_url import FunctionUrl
+    from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain, JwtAuthorizer
     from lattice_bridge.local.plan.rest_api import RestApi
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
@@ -195,6 +197,8 @@ class Plan:
         warnings: what the stack assumes about the template, one sentence each.
         not_run: functions of the template that this machine cannot run, by name, with the reason.
         rest_apis: of API Gateway.
+        http_apis: of API Gateway, with the custom domains of several of them.
+        function_urls: of functions.
     """
 
     folder: Path
@@ -205,11 +209,23 @@ class Plan:
     warnings: tuple[str, ...] = ()
     not_run: Mapping[str, str] = field(default_factory=dict)
     rest_apis: tuple[RestApi, ...] = ()
+    http_apis: tuple[HttpApi | HttpDomain, ...] = ()
+    function_urls: tuple[FunctionUrl, ...] = ()
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:
         """Everything that takes HTTP requests, by kind and in the order of the template."""
-        return (*self.services, *self.rest_apis)
+        return (*self.services, *self.rest_apis, *self.http_apis, *self.function_urls)
+
+    @property
+    def jwt_authorizers(self) -> Mapping[str, JwtAuthorizer]:
+        """The JWT authorizers by name. The name of two that differ has its API's before it, as in `Orders.Corp`."""
+        found: dict[str, JwtAuthorizer] = {}
+        for api in self.http_apis:
+            for name, authorizer in api.jwt_authorizers.items():
+                unique = name if found.get(name, authorizer) == authorizer else f"{api.name}.{name}"
+                found[unique] = authorizer
+        return found
 
 
 _Way = TypeVar("_Way", bound=WayIn)

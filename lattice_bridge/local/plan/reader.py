@@ -12,7 +12,9 @@ from typing import Final
 from lattice_bridge.deployment.cloudformation.template import Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan import rest_api_reader
+from lattice_bridge.local.plan.function_url import read_function_urls
 from lattice_bridge.local.plan.functions import read_functions
+from lattice_bridge.local.plan.http_api_reader import read_http_apis
 from lattice_bridge.local.plan.lattice import read_services
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import LeftOut, Plan
@@ -30,6 +32,15 @@ _SERVED: Final = frozenset(
         "AWS::VpcLattice::Listener",
         "AWS::VpcLattice::Rule",
         *rest_api_reader.SERVED,
+        "AWS::ApiGatewayV2::Api",
+        "AWS::ApiGatewayV2::ApiMapping",
+        "AWS::ApiGatewayV2::Authorizer",
+        "AWS::ApiGatewayV2::Deployment",
+        "AWS::ApiGatewayV2::DomainName",
+        "AWS::ApiGatewayV2::Integration",
+        "AWS::ApiGatewayV2::Route",
+        "AWS::ApiGatewayV2::Stage",
+        "AWS::Lambda::Url",
     }
 )
 _RIGHTS: Final = "no right of a function is checked"
@@ -68,9 +79,12 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
     functions = {function.name: function for function in read_functions(template, left_out, not_run)}
     services = tuple(read_services(template, event_version, left_out))
     rest_apis = tuple(rest_api_reader.read_rest_apis(template, left_out))
+    http_apis = tuple(read_http_apis(template, left_out))
+    function_urls = tuple(read_function_urls(template, left_out))
     evaluated = {policy.name for service in services for policy in service.policies}
+    evaluated |= {grant.name for url in function_urls for grant in url.grants}
     _name_other_resources(template, evaluated, left_out)
-    if not functions and not services and not rest_apis:
+    if not functions and not services and not rest_apis and not http_apis:
         raise BadTemplate(_nothing(not_run))
     return Plan(
         template.folder.resolve(),
@@ -81,6 +95,8 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
         warnings=tuple(warnings),
         not_run=not_run,
         rest_apis=rest_apis,
+        http_apis=http_apis,
+        function_urls=function_urls,
     )
 
 
@@ -97,7 +113,7 @@ def _name_other_resources(template: Template, evaluated: Set[str | None], left_o
 
     Args:
         template: resolved.
-        evaluated: logical ids of auth policies.
+        evaluated: logical ids of auth policies and permissions.
         left_out: gets the sentences.
     """
     for resource in template.resources.values():
