@@ -53,7 +53,7 @@ from lattice_bridge.local.plan.http_api import (
     Stage,
 )
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.rest_api import with_variables
+from lattice_bridge.local.plan.parameters import with_variables
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.sigv4 import SignatureRefused
 from lattice_bridge.message import Request

@@ -221,7 +221,7 @@ class Plan:
     def jwt_authorizers(self) -> Mapping[str, JwtAuthorizer]:
         """The JWT authorizers by name. The name of two that differ has its API's before it, as in `Orders.Corp`."""
         found: dict[str, JwtAuthorizer] = {}
-        for api in self.http_apis:
+        for api in (*self.http_apis, *self.rest_apis):
             for name, authorizer in api.jwt_authorizers.items():
                 unique = name if found.get(name, authorizer) == authorizer else f"{api.name}.{name}"
                 found[unique] = authorizer

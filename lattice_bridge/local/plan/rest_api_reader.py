@@ -16,6 +16,7 @@ from typing import Any, Final
 from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
 from lattice_bridge.deployment.cloudformation.text import malformed
 from lattice_bridge.deployment.iam.policy import BadPolicy, read_policy
+from lattice_bridge.local.plan.http_api import JwtAuthorizer
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
 from lattice_bridge.local.plan.model import LeftOut
 from lattice_bridge.local.plan.parameters import BadSource, Source, parse_source
@@ -33,6 +34,7 @@ from lattice_bridge.local.plan.rest_api import (
     RestApi,
     Stage,
     Unserved,
+    UserPools,
 )
 
 SERVED: Final = frozenset(
@@ -57,6 +59,7 @@ _ANY_METHOD: Final = "x-amazon-apigateway-any-method"
 _FUNCTION_URI: Final = re.compile(
     r"arn:[^:]+:apigateway:[^:]*:lambda:path//?[0-9-]+/functions/(?P<function>.+)/invocations"
 )
+_USER_POOL: Final = re.compile(r"arn:[^:]+:cognito-idp:(?P<region>[a-z0-9-]+):[0-9]*:userpool/(?P<pool>[A-Za-z0-9_-]+)")
 _INVOCATION_TYPE: Final = "x-amz-invocation-type"
 _LITERAL: Final = re.compile(r"'(?P<text>[^']*)'")
 _ERROR: Final = re.compile(r"\$(?:context\.error\.(?:messageString|message|responseType)|context\.requestId)")
@@ -230,6 +233,8 @@ class _Reader:
 
     def _authorizer(self, name: str, of: Mapping[str, Any], sources: str) -> Authorization:
         kind = str(of.get("type", "")).lower()
+        if kind == "cognito_user_pools":
+            return self._user_pools(name, of, sources)
         match = _FUNCTION_URI.fullmatch(str(of.get("authorizerUri", "")))
         if kind not in ("token", "request") or match is None:
             what = (
@@ -254,6 +259,26 @@ class _Reader:
             ttl=300.0 if ttl is None else float(ttl),
         )
 
+    def _user_pools(self, name: str, of: Mapping[str, Any], sources: str) -> Authorization:
+        header = sources.rpartition(".")[2].lower() or "authorization"
+        arns = [str(arn) for arn in of.get("providerARNs") or []]
+        matches = [_USER_POOL.fullmatch(arn) for arn in arns]
+        if not matches or not all(matches):
+            what = f"the authorizer {name} with the user pool {', '.join(arns) or 'of no ARN'}"
+            self._name(f"{what} is not served: every request that needs it gets 401", name)
+            return Unserved(what)
+        if of.get("identityValidationExpression"):
+            self._name("IdentityValidationExpression of a user pool has no effect", name)
+        issuers = [f"https://cognito-idp.{one['region']}.amazonaws.com/{one['pool']}" for one in matches if one]
+        names = [name] if len(issuers) == 1 else [f"{name}.{number}" for number in range(1, len(issuers) + 1)]
+        return UserPools(
+            name,
+            tuple(
+                JwtAuthorizer(pool, issuer, None, ("header", header))
+                for pool, issuer in zip(names, issuers, strict=True)
+            ),
+        )
+
     # ---- methods of an OpenAPI definition
 
     def _methods_of_body(self) -> Iterator[Method]:
@@ -273,13 +298,19 @@ class _Reader:
         integration: Integration = Unserved("a method without an integration")
         if isinstance(written, dict):
             integration = self._integration(written, written.get("responses") or {}, declared, place)
-        required_schemes = [
-            str(scheme)
+        required_schemes = {
+            str(scheme): scopes
             for one in operation.get("security", self._body.get("security")) or []
             if isinstance(one, dict)
-            for scheme in one
+            for scheme, scopes in one.items()
+        }
+        found = [
+            (self._authorizers[scheme], scopes)
+            for scheme, scopes in required_schemes.items()
+            if scheme in self._authorizers
         ]
-        found = [self._authorizers[scheme] for scheme in required_schemes if scheme in self._authorizers]
+        none: tuple[Authorization, Any] = ("NONE", ())
+        authorization, scopes = found[0] if found else none
         validator = operation.get(
             "x-amazon-apigateway-request-validator", self._body.get("x-amazon-apigateway-request-validator")
         )
@@ -291,7 +322,8 @@ class _Reader:
             resource=path,
             resource_id=_resource_id(path),
             integration=integration,
-            authorization=found[0] if found else "NONE",
+            authorization=authorization,
+            scopes=tuple(map(str, scopes or ())),
             required=_required(declared) if self._validators.get(str(validator)) else (),
             api_key=api_key,
         )
@@ -350,6 +382,7 @@ class _Reader:
             resource_id=str(of.get("ResourceId", "")),
             integration=self._integration(written, responses, declared, resource.id),
             authorization=self._authorization(resource),
+            scopes=tuple(map(str, of.get("AuthorizationScopes") or ())),
             required=_required(declared) if self._validators.get(str(of.get("RequestValidatorId"))) else (),
             api_key=_is_true(of.get("ApiKeyRequired")),
         )
