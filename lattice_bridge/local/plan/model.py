@@ -97,6 +97,7 @@ class Route:
         order: the priority of a rule; empty for a default action, and where the most specific route decides.
         tenant: the source of the invocation's tenant id, as in `header x-tenant-id`; empty if it has none.
         authorizer: the function that decides who may send them; empty for none.
+        always_a_tenant: each invocation has a tenant id, whatever the request contains.
     """
 
     requests: str
@@ -107,6 +108,7 @@ class Route:
     order: str = ""
     tenant: str = ""
     authorizer: str = ""
+    always_a_tenant: bool = False
 
 
 class WayIn(Protocol):

@@ -217,7 +217,13 @@ def _route(api: RestApi, stage: str, method: Method) -> Route:
     function = with_variables(integration.function, api.stages[stage].variables)
     tenant = source.described if source else ""
     return Route(
-        requests, (function,), event="1.0", callers=_callers(api, method), tenant=tenant, authorizer=authorizer
+        requests,
+        (function,),
+        event="1.0",
+        callers=_callers(api, method),
+        tenant=tenant,
+        authorizer=authorizer,
+        always_a_tenant=source is not None and source.place in ("literal", "stageVariables"),
     )
 
 
