@@ -60,6 +60,8 @@ _FUNCTION_URI: Final = re.compile(
     r"arn:[^:]+:apigateway:[^:]*:lambda:path//?[0-9-]+/functions/(?P<function>.+)/invocations"
 )
 _USER_POOL: Final = re.compile(r"arn:[^:]+:cognito-idp:(?P<region>[a-z0-9-]+):[0-9]*:userpool/(?P<pool>[A-Za-z0-9_-]+)")
+_NO_SCHEME: Final = "NONE"
+"""The scheme that SAM writes, and does not define, for a method without an authorizer."""
 _INVOCATION_TYPE: Final = "x-amz-invocation-type"
 _LITERAL: Final = re.compile(r"'(?P<text>[^']*)'")
 _ERROR: Final = re.compile(r"\$(?:context\.error\.(?:messageString|message|responseType)|context\.requestId)")
@@ -88,6 +90,7 @@ class _Reader:
         body = resource.properties.get("Body")
         self._body: Mapping[str, Any] = body if isinstance(body, dict) else {}
         self._components = self._body.get("components") or {}
+        self._schemes = _map(self._body.get("securityDefinitions") or self._components.get("securitySchemes"))
         self._validators = dict(self._read_validators())
         self._authorizers = dict(self._read_authorizers())
 
@@ -220,8 +223,7 @@ class _Reader:
                 self._name("request bodies are not compared with models", resource.id)
 
     def _read_authorizers(self) -> Iterator[tuple[str, Authorization]]:
-        schemes = self._body.get("securityDefinitions") or self._components.get("securitySchemes") or {}
-        for name, scheme in schemes.items():
+        for name, scheme in self._schemes.items():
             if scheme.get("x-amazon-apigateway-authtype") == "awsSigv4":
                 yield str(name), "AWS_IAM"
             elif (one := scheme.get("x-amazon-apigateway-authorizer")) is not None:
@@ -298,35 +300,42 @@ class _Reader:
         integration: Integration = Unserved("a method without an integration")
         if isinstance(written, dict):
             integration = self._integration(written, written.get("responses") or {}, declared, place)
-        required_schemes = {
-            str(scheme): scopes
-            for one in operation.get("security", self._body.get("security")) or []
-            if isinstance(one, dict)
-            for scheme, scopes in one.items()
-        }
-        found = [
-            (self._authorizers[scheme], scopes)
-            for scheme, scopes in required_schemes.items()
-            if scheme in self._authorizers
-        ]
-        none: tuple[Authorization, Any] = ("NONE", ())
-        authorization, scopes = found[0] if found else none
+        authorization, scopes, api_key = self._security(operation, place)
         validator = operation.get(
             "x-amazon-apigateway-request-validator", self._body.get("x-amazon-apigateway-request-validator")
         )
-        api_key = "api_key" in required_schemes
-        if api_key:
-            self._name("API keys are not checked", place)
         return Method(
             name=name,
             resource=path,
             resource_id=_resource_id(path),
             integration=integration,
             authorization=authorization,
-            scopes=tuple(map(str, scopes or ())),
+            scopes=scopes,
             required=_required(declared) if self._validators.get(str(validator)) else (),
             api_key=api_key,
         )
+
+    def _security(self, operation: Mapping[str, Any], place: str) -> tuple[Authorization, tuple[str, ...], bool]:
+        """Who may call a method, with which scopes, and whether it needs an API key. An undefined scheme admits
+        no caller, except SAM's `NONE`."""
+        found: list[tuple[Authorization, tuple[str, ...]]] = []
+        api_key = False
+        written = operation.get("security", self._body.get("security")) or []
+        for name, scopes in (pair for one in written if isinstance(one, dict) for pair in one.items()):
+            scheme = self._schemes.get(name)
+            if name in self._authorizers:
+                found.append((self._authorizers[name], tuple(map(str, scopes or ()))))
+            elif scheme is None and name != _NO_SCHEME:
+                what = f"the security scheme {name}, which is not defined"
+                self._name(f"{what}: every request gets 401", place)
+                found.append((Unserved(what), ()))
+            elif scheme is not None and str(scheme.get("name", "")).lower() == "x-api-key":
+                api_key = True
+                self._name("API keys are not checked", place)
+            elif scheme is not None:
+                self._name(f"the security scheme {name} has no authorizer, and no effect, as on AWS", place)
+        authorization, scopes_of_it = found[0] if found else ("NONE", ())
+        return authorization, scopes_of_it, api_key
 
     def _declared_parameters(self, parameters: list[Any]) -> Iterator[tuple[str, bool]]:
         """The declared parameters by their expressions, and whether each is required."""

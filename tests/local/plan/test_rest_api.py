@@ -227,6 +227,23 @@ def test_security_of_the_whole_definition_is_the_default(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("scheme", "sentence", "status"),
+    [
+        ({}, "the security scheme guard, which is not defined: every request gets 401", 401),
+        ({"guard": {"type": "http"}}, "the security scheme guard has no authorizer, and no effect, as on AWS", 200),
+        ({"guard": {"type": "apiKey", "name": "X-API-Key"}}, "API keys are not checked", 200),
+    ],
+)
+def test_security_scheme_without_an_authorizer_is_named(
+    scheme: dict[str, Any], sentence: str, status: int, tmp_path: Path
+) -> None:
+    paths = {"/a": {"get": {**to("orders"), "security": [{"guard": []}]}}}
+    made = Gateway(write(tmp_path, api(paths, components={"securitySchemes": scheme})))
+    assert f"{sentence} (Api GET /a)" in made.plan.left_out
+    assert made.get("/prod/a").status == status
+
+
+@pytest.mark.parametrize(
     ("text", "described"),
     [
         ("method.request.header.X-Tenant", "header x-tenant"),
