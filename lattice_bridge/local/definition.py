@@ -6,7 +6,7 @@ Rule: read as a whole. If a file of a changed definition does not load, the old 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lattice_bridge.deployment.cloudformation.template import read_template
@@ -53,12 +53,14 @@ class Definition:
         identities: that may sign, by access key.
         sources: the template and the files that it includes, the identities and the maps that it was read from,
             whether they exist or not.
+        parameters: of the template, as they were given.
     """
 
     plan: Plan
     configurations: tuple[BridgeConfiguration, ...]
     identities: Mapping[str, Identity]
     sources: tuple[Path, ...]
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -104,7 +106,8 @@ def read_definition(
     file = identities or (beside if beside.exists() else None)
     signers = stack_identities(file, rule_identities(configurations))
     maps = (file for configuration in configurations for file in configuration.files)
-    return Definition(plan, configurations, signers, (template, *found.files, file or beside, *dict.fromkeys(maps)))
+    sources = (template, *found.files, file or beside, *dict.fromkeys(maps))
+    return Definition(plan, configurations, signers, sources, parameters)
 
 
 def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Definition]) -> Definition:

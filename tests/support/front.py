@@ -157,9 +157,14 @@ class _Observer:
 
 
 def stack_of(
-    template: str, folder: Path, *, tokens: TokenKeys | None = None, recorder: Recorder | None = None
+    template: str,
+    folder: Path,
+    *,
+    tokens: TokenKeys | None = None,
+    recorder: Recorder | None = None,
+    now: Callable[[], datetime] = lambda: NOW,
 ) -> Stack:
-    """Makes a front for a template. Its clock stands still at NOW."""
+    """Makes a front for a template. Its clock stands still at NOW, unless another is given."""
     (folder / "template.yaml").write_text(template, encoding="utf-8")
     plan = read_plan(read_template(folder / "template.yaml", {}, "us-east-1"))
     service, observer = _Lambda(), _Observer()
@@ -169,7 +174,7 @@ def stack_of(
         read_identities(None),
         observer,
         recorder,
-        now=lambda: NOW,
+        now=now,
         tokens=tokens,
     )
     service.stack = observer.stack = Stack(front)
@@ -185,11 +190,12 @@ def signed(
     user: tuple[str, str] = ("LOCALBLUE", "blue"),
     region: str = "us-east-1",
     host: str = "localhost",
+    at: datetime = NOW,
 ) -> dict[str, str]:
-    """The headers of a request that botocore signs at NOW."""
+    """The headers of a request that botocore signs."""
     request = AWSRequest(method, f"http://{host}{target}", data=body)
     auth = SigV4Auth(Credentials(*user), service, region)
-    stamp = NOW.strftime("%Y%m%dT%H%M%SZ")
+    stamp = at.strftime("%Y%m%dT%H%M%SZ")
     request.headers["host"] = host
     request.headers["x-amz-date"] = stamp
     request.context["timestamp"] = stamp

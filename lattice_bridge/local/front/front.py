@@ -15,7 +15,7 @@ from email.utils import formatdate
 from typing import Any, Final
 
 from lattice_bridge.local.aws.lambda_service import LambdaService
-from lattice_bridge.local.front import function_url, http_api, lattice_service, rest_api
+from lattice_bridge.local.front import function_url, http_api, json_refused, lattice_service, rest_api
 from lattice_bridge.local.front import lattice as wire
 from lattice_bridge.local.front.exchange import Answer, AnsweredRequest, Exchange, RequestObserver
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, connection_options
@@ -50,9 +50,9 @@ class Kind:
 _KINDS: Final[Mapping[type, Kind]] = {
     Service: Kind(lattice_service.serve, wire.BODY_LIMIT),
     RestApi: Kind(rest_api.serve, rest_api.BODY_LIMIT, rest_api.refused),
-    HttpApi: Kind(http_api.serve, http_api.BODY_LIMIT, http_api.refused),
-    HttpDomain: Kind(http_api.serve_domain, http_api.BODY_LIMIT, http_api.refused),
-    FunctionUrl: Kind(function_url.serve, function_url.BODY_LIMIT, http_api.refused),
+    HttpApi: Kind(http_api.serve, http_api.BODY_LIMIT, json_refused.refused),
+    HttpDomain: Kind(http_api.serve_domain, http_api.BODY_LIMIT, json_refused.refused),
+    FunctionUrl: Kind(function_url.serve, function_url.BODY_LIMIT, json_refused.refused),
 }
 
 

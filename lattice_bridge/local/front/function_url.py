@@ -21,8 +21,9 @@ from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front import cors
 from lattice_bridge.local.front.caller import SignedCaller, iam_fields, signed_caller
 from lattice_bridge.local.front.exchange import Answer, Exchange
-from lattice_bridge.local.front.http_api import JsonRefused, received_headers
+from lattice_bridge.local.front.http_api_event import received_headers
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, to_json
+from lattice_bridge.local.front.json_refused import JsonRefused
 from lattice_bridge.local.front.lattice import content_of
 from lattice_bridge.local.front.proxy_reply import NotAReply, http_response
 from lattice_bridge.local.front.recorder import without_credentials
@@ -105,20 +106,27 @@ def _caller(request: HttpRequest, url: FunctionUrl, exchange: Exchange) -> Signe
 
 
 def _check_permission(caller: SignedCaller | None, url: FunctionUrl) -> None:
-    """Checks the function's resource policy.
+    """Checks the function's resource policy."""
+    if cause := missing_permission(caller, url):
+        raise _forbidden(cause)
+
+
+def missing_permission(caller: SignedCaller | None, url: FunctionUrl) -> str | None:
+    """The reason why the function's resource policy refuses a caller; None if it does not.
 
     A caller of the function's own account needs a permission there or in its own policies, which are not evaluated.
     """
     if caller is not None and caller.signer.principal.account == url.account:
-        return
+        return None
     granted = {action for grant in url.grants if _names(grant, caller) for action in grant.actions}
     missing = [action for action in BOTH if action not in granted]
-    if missing:
-        who = "*" if caller is None else str(caller.signer.principal)
-        raise _forbidden(
-            f"no AWS::Lambda::Permission of {url.function} allows {' and '.join(missing)} to {who} "
-            f"with FunctionUrlAuthType {url.auth_type}. Fix: add one for each action"
-        )
+    if not missing:
+        return None
+    who = "*" if caller is None else str(caller.signer.principal)
+    return (
+        f"no AWS::Lambda::Permission of {url.function} allows {' and '.join(missing)} to {who} "
+        f"with FunctionUrlAuthType {url.auth_type}. Fix: add one for each action"
+    )
 
 
 def _names(grant: Grant, caller: SignedCaller | None) -> bool:

@@ -89,7 +89,7 @@ class TokenKeys:
         except KeyFault as error:
             raise TokenRefused(f"the local key cannot be read: {error}", _UNVERIFIED) from error
         except BridgeError as error:
-            fix = "use a token of `lattice-bridge token --template`, or make the issuer reachable"
+            fix = "use a token of `lattice-bridge token --template FILE`, or make the issuer reachable"
             raise TokenRefused(f"the keys of {issuer}: {error.detail}. Fix: {fix}", _UNVERIFIED) from error
 
     def _key_set(self, issuer: str) -> bytes:

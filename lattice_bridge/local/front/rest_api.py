@@ -35,6 +35,7 @@ from lattice_bridge.local.front.parameters import Parameters, as_string
 from lattice_bridge.local.front.recorder import is_secret, without_credentials
 from lattice_bridge.local.front.rest_refusal import GatewayRefusal
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
+from lattice_bridge.local.plan.model import Unserved
 from lattice_bridge.local.plan.parameters import with_variables
 from lattice_bridge.local.plan.rest_api import (
     TENANT_HEADER,
@@ -44,7 +45,6 @@ from lattice_bridge.local.plan.rest_api import (
     Mock,
     RestApi,
     Stage,
-    Unserved,
     UserPools,
     find_method,
     near_methods,

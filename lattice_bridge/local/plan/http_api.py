@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.model import Route
+from lattice_bridge.local.plan.model import Route, Unserved
 from lattice_bridge.local.plan.parameters import with_variables
 
 DEFAULT_ROUTE: Final = "$default"
@@ -64,7 +64,8 @@ class JwtAuthorizer:
     source: tuple[str, str] = ("header", "authorization")
 
 
-Access: TypeAlias = Literal["NONE", "AWS_IAM"] | JwtAuthorizer | LambdaAuthorizer
+Access: TypeAlias = Literal["NONE", "AWS_IAM"] | JwtAuthorizer | LambdaAuthorizer | Unserved
+"""Who may send requests to a route. An authorizer that is not known refuses all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +284,8 @@ def _described(stage: Stage, entry: HttpRoute) -> Route:
         callers = f"token of {entry.access.name}"
     elif isinstance(entry.access, LambdaAuthorizer):
         callers, authorizer = entry.access.name, with_variables(entry.access.function, stage.variables)
+    elif isinstance(entry.access, Unserved):
+        callers = "none"
     else:
         callers = "anyone" if entry.access == "NONE" else "signed only"
     if isinstance(entry.integration, str):

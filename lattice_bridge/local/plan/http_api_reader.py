@@ -31,7 +31,7 @@ from lattice_bridge.local.plan.http_api import (
     Stage,
 )
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.model import LeftOut
+from lattice_bridge.local.plan.model import LeftOut, Unserved
 from lattice_bridge.local.plan.parameters import BadSource, parse_source
 
 _METHODS: Final = ("get", "head", "post", "put", "delete", "options", "patch")
@@ -67,6 +67,7 @@ def read_http_apis(template: Template, left_out: LeftOut) -> Iterator[HttpApi | 
             continue
         with malformed(f"HTTP API {resource.id}"):
             apis.append(_Reader(resource, template, left_out).api())
+    _name_strangers(template, left_out)
     of_domain: dict[str, list[HttpApi]] = {}
     for api in apis:
         for domain in dict.fromkeys(path.domain for path in api.paths):
@@ -76,6 +77,17 @@ def read_http_apis(template: Template, left_out: LeftOut) -> Iterator[HttpApi | 
         yield replace(api, names=tuple(name for name in api.names if name not in shared))
     for domain in sorted(shared):
         yield HttpDomain(domain, tuple(of_domain[domain]))
+
+
+_PARTS: Final = ("ApiMapping", "Authorizer", "Deployment", "Integration", "Route", "Stage")
+
+
+def _name_strangers(template: Template, left_out: LeftOut) -> None:
+    """Names the parts of APIs that the template does not have, such as those of another stack."""
+    known = {one.ref for one in template.of_type("AWS::ApiGatewayV2::Api", "AWS::ApiGateway::RestApi")}
+    for resource in template.of_type(*(f"AWS::ApiGatewayV2::{part}" for part in _PARTS)):
+        if resource.properties.get("ApiId") not in known:
+            left_out.add("a part of an API that the template does not have", resource.id)
 
 
 class _Reader:
@@ -237,6 +249,11 @@ class _Reader:
         for resource in self._own("AWS::ApiGatewayV2::Authorizer"):
             if resource.ref == authorizer:
                 return self._authorizer(resource.id, resource.properties, place)
+        if unresolved(authorizer):
+            self._left_out.add(
+                "a route of an HTTP API: its authorizer is not in the template", f"{self._api.id}: {place}"
+            )
+            return Unserved("an authorizer that is not in the template")
         raise BadTemplate(
             f"{place}: AuthorizationType {kind!r} with the AuthorizerId {authorizer!r}, which is no authorizer of "
             f"{self._api.id}. Fix: write NONE, AWS_IAM, or JWT or CUSTOM with a !Ref to an authorizer of this API"

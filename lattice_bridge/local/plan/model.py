@@ -111,6 +111,17 @@ class Route:
     always_a_tenant: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """An authorizer or integration that the stack names, and does not serve. Each request to it is refused.
+
+    Attributes:
+        what: for people, as in `an integration of type http`.
+    """
+
+    what: str
+
+
 class WayIn(Protocol):
     """Takes HTTP requests for functions.
 

@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from lattice_bridge.deployment.iam.policy import Statement
 from lattice_bridge.local.plan.http_api import JwtAuthorizer
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.model import Route
+from lattice_bridge.local.plan.model import Route, Unserved
 from lattice_bridge.local.plan.parameters import Source, with_variables
 
 ANY: Final = "ANY"
@@ -35,17 +35,6 @@ class UserPools:
 
     name: str
     pools: tuple[JwtAuthorizer, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Unserved:
-    """An authorizer or integration that the stack names, and does not serve. Each request to it is refused.
-
-    Attributes:
-        what: for people, as in `an integration of type http`.
-    """
-
-    what: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from lattice_bridge.deployment.cloudformation.text import malformed
 from lattice_bridge.deployment.iam.policy import BadPolicy, read_policy
 from lattice_bridge.local.plan.http_api import JwtAuthorizer
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.model import LeftOut
+from lattice_bridge.local.plan.model import LeftOut, Unserved
 from lattice_bridge.local.plan.parameters import BadSource, Source, parse_source
 from lattice_bridge.local.plan.rest_api import (
     ANY,
@@ -33,7 +33,6 @@ from lattice_bridge.local.plan.rest_api import (
     Mock,
     RestApi,
     Stage,
-    Unserved,
     UserPools,
 )
 

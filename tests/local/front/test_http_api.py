@@ -221,44 +221,18 @@ def test_quick_create_serves_every_request(tmp_path: Path) -> None:
 
 def test_event_of_payload_2_0(stack: Stack) -> None:
     """The fields of the documented example, without those that have no value."""
-    headers = [
-        ("x-tag", "a"),
-        ("x-tag", "b"),
-        ("cookie", "s=1; t=2"),
-        ("user-agent", "curl"),
-        ("x-forwarded-for", "1.2.3.4"),
-    ]
-    answer = stack.send("GET", "/orders/7?x=1&x=2&y=%20", headers)
-    event = stack.event
-    api = stack.api
-    context = event.pop("requestContext")
-    assert (context.pop("requestId"), len(context.pop("time"))) == (answer["apigw-requestid"], 26)
-    assert context.pop("timeEpoch") > 1_700_000_000_000
-    assert context == {
-        "accountId": "123456789012",
-        "apiId": api.id,
-        "domainName": f"{api.id}.execute-api.us-east-1.amazonaws.com",
-        "domainPrefix": api.id,
-        "http": {
-            "method": "GET",
-            "path": "/orders/7",
-            "protocol": "HTTP/1.1",
-            "sourceIp": "127.0.0.1",
-            "userAgent": "curl",
-        },
-        "routeKey": "GET /orders/{id}",
-        "stage": "$default",
-    }
+    headers = [("x-tag", "a"), ("x-tag", "b"), ("cookie", "s=1; t=2"), ("x-forwarded-for", "1.2.3.4")]
+    stack.send("GET", "/orders/7?x=1&x=2&y=%20", headers)
+    event = {name: value for name, value in stack.event.items() if name != "requestContext"}
     sent = event.pop("headers")
     assert sent.pop("x-amzn-trace-id").startswith("Root=1-")
     assert sent == {
         "x-tag": "a,b",
-        "user-agent": "curl",
         "host": "localhost",
         "content-length": "0",
         "x-forwarded-for": "1.2.3.4, 127.0.0.1",
-        "x-forwarded-port": "443",
-        "x-forwarded-proto": "https",
+        "x-forwarded-port": "80",
+        "x-forwarded-proto": "http",
     }
     assert event == {
         "version": "2.0",
@@ -270,6 +244,28 @@ def test_event_of_payload_2_0(stack: Stack) -> None:
         "pathParameters": {"id": "7"},
         "stageVariables": {"colour": "blue"},
         "isBase64Encoded": False,
+    }
+
+
+def test_request_context_of_payload_2_0(stack: Stack) -> None:
+    answer = stack.send("GET", "/orders/7", {"user-agent": "curl"})
+    context, identifier = stack.event["requestContext"], stack.api.id
+    assert (context.pop("requestId"), len(context.pop("time"))) == (answer["apigw-requestid"], 26)
+    assert context.pop("timeEpoch") > 1_700_000_000_000
+    assert context.pop("http") == {
+        "method": "GET",
+        "path": "/orders/7",
+        "protocol": "HTTP/1.1",
+        "sourceIp": "127.0.0.1",
+        "userAgent": "curl",
+    }
+    assert context == {
+        "accountId": "123456789012",
+        "apiId": identifier,
+        "domainName": f"{identifier}.execute-api.us-east-1.amazonaws.com",
+        "domainPrefix": identifier,
+        "routeKey": "GET /orders/{id}",
+        "stage": "$default",
     }
 
 

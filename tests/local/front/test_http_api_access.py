@@ -211,6 +211,20 @@ def test_unknown_authorizer_is_refused(tmp_path: Path, kind: str, authorizer: st
         stack_of(template, tmp_path)
 
 
+def test_authorizer_of_another_stack_refuses_every_request(tmp_path: Path) -> None:
+    """It is not known, so the route is not open."""
+    more = {"AuthorizationType": "JWT", "AuthorizerId": "!ImportValue shared"}
+    stack = stack_of(API + route("Get", "GET /x", **more), tmp_path)
+    assert stack.send("GET", "/x").status == 500
+    assert "has an authorizer that is not in the template" in stack.refusal.cause
+    assert "a route of an HTTP API: its authorizer is not in the template (Api: Get)" in stack.front.plan.left_out
+
+
+def test_parts_of_an_api_of_another_stack_are_named(tmp_path: Path) -> None:
+    stack = stack_of(API + route("Get", "GET /x").replace("!Ref Api", "!ImportValue api"), tmp_path)
+    assert "a part of an API that the template does not have (Get)" in stack.front.plan.left_out
+
+
 # ---- CORS -----------------------------------------------------------------------------------------------------------
 
 ORIGIN: Final = "http://localhost:3000"

@@ -237,7 +237,7 @@ def test_issuer_out_of_reach_is_named_with_the_fix(stack: Stack, web: Web) -> No
     answer = send(stack, token())
     assert (answer.status, stack.invoked) == (401, [])
     assert f"the keys of {ISSUER}: the key set could not be fetched" in stack.refusal.cause
-    assert "Fix: use a token of `lattice-bridge token --template`" in stack.refusal.cause
+    assert "Fix: use a token of `lattice-bridge token --template FILE`" in stack.refusal.cause
 
 
 def test_bad_token_causes_no_fetch(stack: Stack, web: Web) -> None:

@@ -12,10 +12,10 @@ from lattice_bridge.cli.local_summary import tables
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.plan.model import Plan, Unserved
 from lattice_bridge.local.plan.parameters import BadSource, Source, parse_source
 from lattice_bridge.local.plan.reader import read_plan
-from lattice_bridge.local.plan.rest_api import LambdaProxy, Method, Mock, RestApi, Unserved, find_method
+from lattice_bridge.local.plan.rest_api import LambdaProxy, Method, Mock, RestApi, find_method
 from tests.support.paths import ROOT
 from tests.support.rest import Gateway, api, tenant_from, to, write
 
