@@ -26,6 +26,7 @@ from lattice_bridge.cli.files import parameter_values, stack_region
 from lattice_bridge.cli.group import SafeGroup
 from lattice_bridge.cli.local_problems import problems
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
 from lattice_bridge.local.definition import Definition, read_definition, reread
 from lattice_bridge.local.environments.code_zip import BadArchive
 from lattice_bridge.local.environments.dependencies import BadDependencies, choose, provide
@@ -141,10 +142,8 @@ def local(
     if as_json and not plan_only:
         raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
     region = stack_region(os.environ)
-    version = VERSIONS[event_version]
-    read = partial(
-        read_definition, template, parameter_values(parameters), region, identities=identities, event_version=version
-    )
+    read = partial(read_definition, template, parameter_values(parameters), region, translations=_translations())
+    read = partial(read, identities=identities, event_version=VERSIONS[event_version])
     try:
         definition = read()
     except (BadTemplate, BadIdentities) as error:
@@ -258,13 +257,17 @@ async def _serve(
             loop.remove_signal_handler(number)
 
 
+def _translations() -> TranslationCache:
+    return TranslationCache(cache_folder(os.environ).with_name("translations"))
+
+
 def _print_plan(plan: Plan, *, as_json: bool) -> None:
     if as_json:
         show.say_json(asdict(plan), default=_jsonable)
         return
-    from lattice_bridge.cli.local_summary import left_out, tables
+    from lattice_bridge.cli.local_summary import left_out, tables, warnings
 
-    for line in (*tables(plan), *left_out(plan)):
+    for line in (*tables(plan), *warnings(plan), *left_out(plan)):
         show.say(line)
 
 
@@ -274,9 +277,9 @@ def _jsonable(value: object) -> object:
 
 def _print_summary(definition: Definition, stack: Stack, log: LogWriter, faults: Sequence[str]) -> None:
     from lattice_bridge.cli.local_commands import commands
-    from lattice_bridge.cli.local_summary import addresses, left_out_in_short, tables
+    from lattice_bridge.cli.local_summary import addresses, left_out_in_short, tables, warnings
 
-    for line in (*tables(definition.plan), *left_out_in_short(definition.plan)):
+    for line in (*tables(definition.plan), *warnings(definition.plan), *left_out_in_short(definition.plan)):
         log.info(line)
     for line in commands(definition, stack.front_url, stack.lambda_url):
         log.info(line)

@@ -277,7 +277,7 @@ def decided(attempt: Attempt) -> Outcome:
 
 def _verified(attempt: Attempt, authorizer: JwtAuthorizer) -> dict[str, Any]:
     """The claims of a local token that the authorizer passes on."""
-    return {"iss": authorizer.issuer, "aud": min(authorizer.audience), "sub": "local", **attempt.claims}
+    return {"iss": authorizer.issuer, "aud": min(authorizer.audience or {"local"}), "sub": "local", **attempt.claims}
 
 
 # ---- as text --------------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def _direct_fault(way: WayIn, route: Route, text: str, plan: Plan) -> str | None
             else "put a bridge before it"
         )
         return f"the function {function.name!r} has a TenancyConfig, and gets no tenant id. Fix: {fix}"
-    if route.tenant and not function.isolated:
+    if route.always_a_tenant and not function.isolated:
         fix = "remove the mapping, or add a TenancyConfig"
         return f"the function {function.name!r} has no TenancyConfig, and gets a tenant id. Fix: {fix}"
     return None

@@ -50,6 +50,12 @@ def left_out(plan: Plan) -> list[str]:
     return [*title, *(f"  - {line}" for line in plan.left_out)]
 
 
+def warnings(plan: Plan) -> list[str]:
+    """Returns lines of text: what the stack assumes about the template, and an empty line after them."""
+    lines = [f"warning: {line}" for line in plan.warnings]
+    return [*lines, ""] if lines else []
+
+
 def left_out_in_short(plan: Plan) -> list[str]:
     """Returns the number of these parts in one line, and an empty line; nothing if everything is emulated."""
     count = len(plan.left_out)

@@ -36,8 +36,8 @@ from lattice_bridge.local.plan.http_api import (
 )
 from lattice_bridge.local.plan.listener_rules import TargetGroup, action_for
 from lattice_bridge.local.plan.model import Plan, Service, WayIn
-from lattice_bridge.local.plan.parameters import Source
-from lattice_bridge.local.plan.rest_api import TENANT_HEADER, LambdaProxy, Method, RestApi, with_variables
+from lattice_bridge.local.plan.parameters import Source, with_variables
+from lattice_bridge.local.plan.rest_api import TENANT_HEADER, LambdaProxy, Method, RestApi
 from lattice_bridge.message import Request
 
 Caller = tuple[Identity | None, Mapping[str, Any]]

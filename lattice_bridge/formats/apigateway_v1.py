@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from time import gmtime
 from typing import Any, Final
 
 from lattice_bridge.formats import event as parts
@@ -194,6 +195,17 @@ def authorizer_event(arn: str, event: Mapping[str, Any]) -> dict[str, Any]:
 def token_event(arn: str, token: str) -> dict[str, str]:
     """The event for a Lambda authorizer of type TOKEN."""
     return {"type": "TOKEN", "methodArn": arn, "authorizationToken": token}
+
+
+def date_of(seconds: float) -> str:
+    """A time as the claims of a Cognito token contain it. Not strftime, whose names depend on the locale.
+
+    >>> date_of(1519418628)
+    'Fri Feb 23 20:43:48 UTC 2018'
+    """
+    at = gmtime(int(seconds))
+    time = f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02}"
+    return f"{gateway.DAYS[at.tm_wday]} {gateway.MONTHS[at.tm_mon - 1]} {at.tm_mday:02} {time} UTC {at.tm_year}"
 
 
 def _behind_the_bridge(request: Request) -> Origin:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration, read_configurations
 from lattice_bridge.local.environments.dependencies import BadDependencies
 from lattice_bridge.local.environments.manifest import MANIFESTS
@@ -50,7 +51,8 @@ class Definition:
         plan: of the template.
         configurations: of the plan's bridges.
         identities: that may sign, by access key.
-        sources: the template, the identities and the maps that it was read from, whether they exist or not.
+        sources: the template and the files that it includes, the identities and the maps that it was read from,
+            whether they exist or not.
         parameters: of the template, as they were given.
     """
 
@@ -81,6 +83,7 @@ def read_definition(
     *,
     identities: Path | None = None,
     event_version: EventVersion | None = None,
+    translations: TranslationCache | None = None,
 ) -> Definition:
     """Reads a definition. A map that does not load is part of it: its bridge answers every request with 503.
 
@@ -90,18 +93,21 @@ def read_definition(
         region: of the stack.
         identities: the file with identities; `identities.toml` beside the template, if there is one, if None.
         event_version: replaces every target group's own; None for what the template has.
+        translations: of SAM templates; None to translate each time.
 
     Raises:
         BadTemplate: the template cannot be served.
         BadIdentities: the file with identities cannot be used.
     """
-    plan = read_plan(read_template(template, parameters, region), event_version=event_version)
+    found = read_template(template, parameters, region, cache=translations)
+    plan = read_plan(found, event_version=event_version)
     configurations = tuple(read_configurations(plan))
     beside = template.resolve().parent / "identities.toml"
     file = identities or (beside if beside.exists() else None)
     signers = stack_identities(file, rule_identities(configurations))
     maps = (file for configuration in configurations for file in configuration.files)
-    return Definition(plan, configurations, signers, (template, file or beside, *dict.fromkeys(maps)), parameters)
+    sources = (template, *found.files, file or beside, *dict.fromkeys(maps))
+    return Definition(plan, configurations, signers, sources, parameters)
 
 
 def reread(read: Callable[[], Definition], prepare: Callable[[Definition], Definition]) -> Definition:

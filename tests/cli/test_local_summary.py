@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lattice_bridge.cli.local_summary import addresses, left_out, left_out_in_short, tables
+from lattice_bridge.cli.local_summary import addresses, left_out, left_out_in_short, tables, warnings
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.local.plan.reader import read_plan
 from tests.cli.test_local_commands import ALLOWED, BRIDGE
@@ -51,6 +51,12 @@ def test_what_is_not_emulated_is_one_line_and_a_list() -> None:
     assert (len(line) <= 80, empty) == (True, "")
     assert left_out_in_short(replace(plan, left_out=("a",)))[0].startswith("1 part is not emulated; ")
     assert left_out_in_short(replace(plan, left_out=())) == left_out(replace(plan, left_out=())) == []
+
+
+def test_assumptions_about_the_template_are_warnings() -> None:
+    plan = read_plan(read_template(ROOT / "template.yaml", {}, "us-east-1"))
+    assert warnings(plan) == []
+    assert warnings(replace(plan, warnings=("a (b)",))) == ["warning: a (b)", ""]
 
 
 def test_url_of_the_front_is_last() -> None:

@@ -17,6 +17,7 @@ from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.exchange import AnsweredRequest
 from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.front.identities import read_identities
+from lattice_bridge.local.front.jwt_authorizer import TokenKeys
 from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.plan.reader import read_plan
@@ -104,10 +105,11 @@ class Gateway:
     invoked: list[InvokeRequest] = field(default_factory=list)
     requests: list[AnsweredRequest] = field(default_factory=list)
     seconds: float = 0.0
+    tokens: TokenKeys | None = None
 
     def __post_init__(self) -> None:
         identities = read_identities(None)
-        self.front = Front(self.plan, self, identities, self, self.recorder, self.now)  # type: ignore[arg-type] # a fake of the one method that it uses
+        self.front = Front(self.plan, self, identities, self, self.recorder, self.now, self.tokens)  # type: ignore[arg-type] # a fake of the one method that it uses
 
     def now(self) -> datetime:
         return NOW + timedelta(seconds=self.seconds)

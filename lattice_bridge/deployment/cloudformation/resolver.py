@@ -12,7 +12,10 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from lattice_bridge.config.words import nearest
+from lattice_bridge.deployment.cloudformation.functions import COMPUTED
 from lattice_bridge.deployment.cloudformation.identifiers import Identifiers, shape_of
+from lattice_bridge.deployment.cloudformation.nested import OUTPUTS, STACKS, Stacks
+from lattice_bridge.deployment.cloudformation.parameters import parameter_values
 from lattice_bridge.deployment.cloudformation.sam import with_globals
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.values import (
@@ -20,7 +23,6 @@ from lattice_bridge.deployment.cloudformation.values import (
     Placeholders,
     as_text,
     marker,
-    parameter_values,
     split,
     unresolved,
     without_dynamic,
@@ -53,6 +55,8 @@ class Resolver:
         deployed: what only a deployment knows is unresolved; otherwise a placeholder replaces it.
         expands: AWS adds resources when it deploys, so a reference to an unknown resource may be to one of them.
         ids: ids of deployed resources, by logical id, in place of generated ones.
+        prefix: of the names of a nested stack's resources.
+        stacks: the nested stacks of the template; None if they are not read.
 
     Attributes:
         placeholders: for the names that a deployment would give.
@@ -72,8 +76,11 @@ class Resolver:
         deployed: bool,
         expands: bool = False,
         ids: Mapping[str, str] = MappingProxyType({}),
+        prefix: str = "",
+        stacks: Stacks | None = None,
     ) -> None:
         self._document = document
+        self._stacks = stacks
         self._deployed = deployed
         self._expands = expands
         self._resources: Mapping[str, Any] = document["Resources"]
@@ -83,7 +90,7 @@ class Resolver:
             document.get("Conditions") or {}, self._decided, lambda what, place: self.unresolved.append((what, place))
         )
         pseudo = {name: value for name, value in parameters.items() if name.startswith("AWS::")}
-        self.placeholders = Placeholders(region, pseudo, deployed=deployed, ids=ids)
+        self.placeholders = Placeholders(region, pseudo, deployed=deployed, ids=ids, prefix=prefix)
         own = {name: value for name, value in parameters.items() if name not in self.placeholders.pseudo}
         self._values = {
             **self.placeholders.pseudo,
@@ -97,11 +104,11 @@ class Resolver:
         Raises:
             BadTemplate: a function in it is malformed, or refers to something that does not exist.
         """
-        self._count(values=1, characters=len(value) if isinstance(value, str) else 0)
+        self.count(1, len(value) if isinstance(value, str) else 0)
         if isinstance(value, list):
             return [item for entry in value if (item := self.resolve(entry, place)) is not ABSENT]
-        if isinstance(value, str) and self._deployed:
-            return without_dynamic(value)
+        if isinstance(value, str):
+            return self._without_dynamic(value, place)
         if not isinstance(value, dict):
             return value
         if len(value) == 1:
@@ -111,7 +118,7 @@ class Resolver:
         resolved = {key: self.resolve(entry, f"{place}.{key}") for key, entry in value.items()}
         return {key: entry for key, entry in resolved.items() if entry is not ABSENT}
 
-    def _count(self, *, values: int = 0, characters: int = 0) -> None:
+    def count(self, values: int, characters: int = 0) -> None:
         """Counts each value and text before it is made, so that a small template cannot fill the memory.
 
         Raises:
@@ -125,6 +132,13 @@ class Resolver:
                 f"{_MAX_CHARACTERS:,} characters. Fix: nest fewer functions, and refer to fewer names "
                 "that contain other names"
             )
+
+    def _without_dynamic(self, text: str, place: str) -> str:
+        """A text with a marker for each `{{resolve:…}}`, which AWS fills in."""
+        found = without_dynamic(text)
+        if found != text and not self._deployed:
+            self.unresolved.append(("{{resolve:…}}", place))
+        return found
 
     def _decided(self, value: Any, place: str) -> Any:
         """The value of an expression, with markers for placeholders: a placeholder must not decide a condition."""
@@ -145,14 +159,22 @@ class Resolver:
             "Fn::Select": self._select,
             "Fn::FindInMap": self._find_in_map,
             "Fn::Split": self._split,
+            "Fn::GetAZs": self._zones,
         }
-        if name not in functions:
-            self.unresolved.append((name, place))
-            return marker(f"{name} {argument}" if isinstance(argument, str) else f"{name} at {place}")
         try:
-            return functions[name](argument, place)
+            if name in functions:
+                return functions[name](argument, place)
+            if name in COMPUTED and not unresolved(known := self.resolve(argument, place)):
+                computed = COMPUTED[name](known)
+                self.count(1, len(computed) if isinstance(computed, str) else 0)
+                return computed
         except (LookupError, TypeError, ValueError) as error:
             raise BadTemplate(f"{place}: {name} is malformed: {error}") from error
+        return self._not_computed(name, argument, place)
+
+    def _not_computed(self, name: str, argument: Any, place: str) -> str:
+        self.unresolved.append((name, place))
+        return marker(f"{name} {argument}" if isinstance(argument, str) else f"{name} at {place}")
 
     # ---- references
 
@@ -192,6 +214,10 @@ class Resolver:
             return self._qualified(owner, place)
         if (kind, attribute) == ("AWS::Lambda::Version", "Version"):
             return self.placeholders.version(owner)
+        if self._stacks is not None and kind in STACKS and attribute.startswith(OUTPUTS):
+            return as_text(
+                self._stacks.output(owner, kind, lambda: self.resolve(self.properties(owner), owner), attribute)
+            )
         made = self.identifiers(owner)
         found = made.attributes.get(attribute)
         compared = found == made.arn or (kind.startswith("AWS::VpcLattice::") and attribute == "Id")
@@ -245,7 +271,7 @@ class Resolver:
         """A resource's properties as written, with SAM's Globals."""
         if self._kind(name) == "AWS::Serverless::Function":
             common = (self._document.get("Globals") or {}).get("Function") or {}
-            self._count(values=sum(len(value) for value in common.values() if isinstance(value, dict)))
+            self.count(sum(len(value) for value in common.values() if isinstance(value, dict)))
         return with_globals(self._document, name)
 
     # ---- texts, lists, maps
@@ -264,24 +290,22 @@ class Resolver:
             else:
                 found = self._get_att(name, place) if attribute else self._ref(name, place)
             text = as_text(found)
-            self._count(values=1, characters=len(text))
+            self.count(1, len(text))
             return text
 
-        found = _SUB.sub(replace, as_text(text))
-        return without_dynamic(found) if self._deployed else found
+        return self._without_dynamic(_SUB.sub(replace, as_text(text)), place)
 
     def _join(self, argument: Any, place: str) -> str:
         separator, parts = argument
         found = self.resolve(parts, place)
         texts = list(map(as_text, found)) if isinstance(found, list) else [as_text(found)]
         between = as_text(separator)
-        self._count(characters=sum(map(len, texts)) + len(between) * len(texts))
-        text = between.join(texts)
-        return without_dynamic(text) if self._deployed else text
+        self.count(0, sum(map(len, texts)) + len(between) * len(texts))
+        return self._without_dynamic(between.join(texts), place)
 
     def _split(self, argument: Any, place: str) -> Any:
         separator, text = (as_text(self.resolve(part, place)) for part in argument)
-        self._count(values=text.count(separator) if separator else 0)
+        self.count(text.count(separator) if separator else 0)
         parts = split(text, separator)
         return text if unresolved(text) and len(parts) == 1 else parts
 
@@ -289,15 +313,24 @@ class Resolver:
         index, found = (self.resolve(part, place) for part in argument)
         if unresolved(index) or (unresolved(found) and not (isinstance(found, list) and int(index) < len(found))):
             return marker(f"Fn::Select at {place}")
+        fits = isinstance(found, list) and 0 <= int(index) < len(found)
+        if not fits and not self._deployed and not isinstance(argument[1], list):  # only a placeholder is too short
+            return self._not_computed("Fn::Select", argument, place)
         if not isinstance(found, list):
             raise TypeError("the second part is not a list")
         return found[int(index)]
 
+    def _zones(self, argument: Any, place: str) -> Any:
+        if self._deployed:
+            return self._not_computed("Fn::GetAZs", argument, place)
+        region = as_text(self.resolve(argument, place) or self.placeholders.region)
+        return [f"{region}{letter}" for letter in "abc"]
+
     def _find_in_map(self, argument: Any, place: str) -> Any:
         mapping, first, second = (self.resolve(part, place) for part in argument[:3])
-        entry = (self._document.get("Mappings") or {}).get(mapping, {}).get(first) or {}
-        if second in entry:
-            return self.resolve(entry[second], place)
+        entry = _entry(_entry(_entry(self._document, "Mappings"), mapping), first)
+        if (value := _entry(entry, second)) is not None:
+            return self.resolve(value, place)
         default = argument[3] if len(argument) == 4 else {}
         if "DefaultValue" in default:
             return self.resolve(default["DefaultValue"], place)
@@ -309,6 +342,13 @@ class Resolver:
     def _if(self, argument: Any, place: str) -> Any:
         condition, yes, no = argument
         return self.resolve(yes if self.conditions.holds(condition) else no, place)
+
+
+def _entry(mapping: Any, key: object) -> Any:
+    """An entry of a map whose keys are texts for CloudFormation, and may be numbers for YAML."""
+    if not isinstance(mapping, dict):
+        return None
+    return mapping.get(key, next((value for name, value in mapping.items() if as_text(name) == as_text(key)), None))
 
 
 def _is_custom(kind: str) -> bool:

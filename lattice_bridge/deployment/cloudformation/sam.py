@@ -10,10 +10,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 from lattice_bridge.config.regular_file import BadFile, read_regular_text
+from lattice_bridge.deployment.cloudformation.parameters import hides
 from lattice_bridge.deployment.cloudformation.text import (
     MAX_BYTES,
     BadTemplate,
@@ -21,6 +24,7 @@ from lattice_bridge.deployment.cloudformation.text import (
     read_document,
     read_yaml,
 )
+from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
 
 DEFINITION: Final = "DefinitionUri of "
 """How the place of a definition that was not read begins; its resource follows."""
@@ -100,6 +104,17 @@ def _is_call(value: Mapping[str, Any]) -> bool:
     return len(value) == 1 and (key == "Ref" or key.startswith("Fn::"))
 
 
+def definition_files(document: Mapping[str, Any], folder: Path) -> list[Path]:
+    """The local definitions that a template names: OpenAPI, and Step Functions."""
+    found = []
+    for resource in document["Resources"].values():
+        if isinstance(resource, dict) and resource.get("Type") in _DEFINITIONS:
+            path = (resource.get("Properties") or {}).get("DefinitionUri")
+            if isinstance(path, str) and not path.startswith("s3://"):
+                found.append(folder / path)
+    return found
+
+
 def translate(text: str, parameters: Mapping[str, str], region: str) -> dict[str, Any]:
     """The CloudFormation of a SAM template whose definitions are in it.
 
@@ -113,43 +128,78 @@ def translate(text: str, parameters: Mapping[str, str], region: str) -> dict[str
         BadTemplate: not YAML, or the translator is not installed.
     """
     document = read_document(text, "the template")
-    return translated(document, Path(), "the template", parameters, region)[0]
+    return Translator(Path(), "the template", parameters, region).translate(document)[0]
 
 
-def translated(
-    document: dict[str, Any], folder: Path, place: str, parameters: Mapping[str, str], region: str
-) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """The CloudFormation of a SAM template, and the definitions that were not read, as (reason, place) pairs.
+@dataclass(frozen=True, slots=True)
+class Translator:
+    """AWS's translator, for the template of one file.
 
-    Args:
-        document: the template; changed by this.
-        folder: what its local paths are relative to. A definition outside of it is not read, because the author of a
-            template is not always the person who checks it.
+    Attributes:
+        folder: what the template's local paths are relative to. A definition outside of it is not read, because the
+            author of a template is not always the person who checks it.
         place: the file's name, for messages.
         parameters: values for the template's parameters and pseudo parameters; the others have their defaults.
         region: the value of `AWS::Region`, unless `parameters` has another.
-
-    Raises:
-        NotTranslated: the translator found faults.
-        BadTemplate: of another shape, or the translator is not installed.
+        cache: of translations; None to import AWS's translator each time, which takes long.
     """
-    with malformed(place):
-        unread = _package(document, folder)
-    with malformed(place):
-        tenancy = _without_tenancy(document)
+
+    folder: Path
+    place: str
+    parameters: Mapping[str, str]
+    region: str
+    cache: TranslationCache | None = None
+
+    def translate(self, document: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """The CloudFormation of a SAM template, and the definitions that were not read, as (reason, place) pairs.
+
+        Args:
+            document: the template; changed by this.
+
+        Raises:
+            NotTranslated: the translator found faults.
+            BadTemplate: of another shape, or the translator is not installed.
+        """
+        with malformed(self.place):
+            unread = _package(document, self.folder)
+            tenancy = _without_tenancy(document)
+            found = self._output(document)
+            for name, config in tenancy.items():
+                found["Resources"][name]["Properties"]["TenancyConfig"] = config
+        return found, unread
+
+    def _output(self, document: dict[str, Any]) -> dict[str, Any]:
+        """The translator's output, or the one that it had for the same input."""
+        region = self.parameters.get("AWS::Region", self.region)
         declared = document.get("Parameters") or {}
-        given = {name: value for name, value in parameters.items() if name in declared}
-        found = _translator_output(document, given, parameters.get("AWS::Region", region))
-        for name, config in tenancy.items():
-            found["Resources"][name]["Properties"]["TenancyConfig"] = config
-    return found, unread
+        given = {name: value for name, value in self.parameters.items() if name in declared}
+        try:
+            inputs = (version("aws-sam-translator"), document, given, region)
+        except PackageNotFoundError as error:
+            raise NoTranslator(_NO_TRANSLATOR) from error
+        hidden = any(hides(document, name) for name in declared)  # the output may contain its value
+        key = None if self.cache is None or hidden else self.cache.key(*inputs)
+        if self.cache is None or key is None:
+            return _translator_output(document, given, region)
+        outcome = self.cache.get(key) or {}
+        if isinstance(faults := outcome.get("faults"), list):
+            raise NotTranslated([(name, text) for name, text in faults])
+        if isinstance(found := outcome.get("template"), dict) and isinstance(found.get("Resources"), dict):
+            return found
+        try:
+            made = _translator_output(document, given, region)
+        except NotTranslated as error:
+            self.cache.put(key, {"faults": error.faults})
+            raise
+        self.cache.put(key, {"template": made})
+        return made
 
 
 def _translator_output(document: dict[str, Any], given: Mapping[str, str], region: str) -> dict[str, Any]:
     try:
         from samtranslator.model.exceptions import InvalidDocumentException
         from samtranslator.parser.parser import Parser
-        from samtranslator.translator.translator import Translator
+        from samtranslator.translator import translator
     except ImportError as error:
         raise NoTranslator(_NO_TRANSLATOR) from error
     import boto3
@@ -157,7 +207,7 @@ def _translator_output(document: dict[str, Any], given: Mapping[str, str], regio
     logging.getLogger("samtranslator").addHandler(logging.NullHandler())  # it warns of features of AWS's own
     session = boto3.session.Session(region_name=region)
     try:
-        found: dict[str, Any] = Translator({}, Parser(), boto_session=session).translate(
+        found: dict[str, Any] = translator.Translator({}, Parser(), boto_session=session).translate(
             document, given, passthrough_metadata=True
         )
     except InvalidDocumentException as error:

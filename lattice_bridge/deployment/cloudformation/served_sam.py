@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from lattice_bridge.deployment.cloudformation.sam import (
@@ -17,7 +16,7 @@ from lattice_bridge.deployment.cloudformation.sam import (
     INLINE,
     NoTranslator,
     NotTranslated,
-    translated,
+    Translator,
     with_globals,
 )
 from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed
@@ -95,16 +94,9 @@ def _references(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def translated_to_serve(
-    document: Mapping[str, Any], folder: Path, place: str, parameters: Mapping[str, str], region: str
+    document: Mapping[str, Any], translator: Translator
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """The CloudFormation of a SAM template as the local stack serves it.
-
-    Args:
-        document: the template.
-        folder: what its local paths are relative to.
-        place: the file's name, for messages.
-        parameters: values for the template's parameters; the others have their defaults.
-        region: the value of `AWS::Region`.
 
     Returns:
         The template, and the parts that were not translated as (reason, logical id) pairs.
@@ -113,24 +105,23 @@ def translated_to_serve(
         BadTemplate: of another shape, or the translator is not installed.
     """
     rest = copy.deepcopy(dict(document))
-    with malformed(place):
+    with malformed(translator.place):
         for resource in rest["Resources"].values():
-            if isinstance(resource, dict) and resource.get("Type") == "AWS::Serverless::LayerVersion":
-                _as_layer(resource)
+            _as_cloudformation(resource)
     aside: dict[str, Any] = {}
     notes: list[tuple[str, str]] = []
     try:
         for _ in range(_MAX_ROUNDS):
             try:
-                found, unread = translated(copy.deepcopy(rest), folder, place, parameters, region)
+                found, unread = translator.translate(copy.deepcopy(rest))
             except NotTranslated as error:
                 notes += _take_out(error.faults, rest, aside)
                 continue
             _restore_code(document, found["Resources"])
-            notes += [(f"{DEFINITION}{name}: {why}", name) for why, at in unread for name in (at[len(DEFINITION) :],)]
+            notes += [(f"{place}: {why}", place.removeprefix(DEFINITION)) for why, place in unread]
             return {**found, "Resources": found["Resources"] | aside}, notes
     except NoTranslator as error:
-        raise NoTranslator(f"{place}: {error}") from error
+        raise NoTranslator(f"{translator.place}: {error}") from error
     except (BadTemplate, NotTranslated) as error:
         notes = [(_refusal(str(error)), "the template")]
     return dict(document), notes
@@ -176,13 +167,20 @@ def _owner(name: str | None, resources: Mapping[str, Any]) -> str | None:
     return max(candidates, key=len, default=None)
 
 
-def _as_layer(resource: dict[str, Any]) -> None:
-    """Makes a layer of CloudFormation out of SAM's: the translator would add a hash to its logical id."""
-    properties = dict(resource.get("Properties") or {})
-    properties.pop("RetentionPolicy", None)
-    if "ContentUri" in properties:
-        properties["Content"] = properties.pop("ContentUri")
-    resource |= {"Type": "AWS::Lambda::LayerVersion", "Properties": properties}
+def _as_cloudformation(resource: Any) -> None:
+    """Makes a layer or a nested application one of CloudFormation: the translator would add a hash to the layer's
+    logical id, and a local template has to stay one."""
+    if not isinstance(resource, dict):
+        return
+    kind, properties = resource.get("Type"), dict(resource.get("Properties") or {})
+    if kind == "AWS::Serverless::LayerVersion":
+        properties.pop("RetentionPolicy", None)
+        if "ContentUri" in properties:
+            properties["Content"] = properties.pop("ContentUri")
+        resource |= {"Type": "AWS::Lambda::LayerVersion", "Properties": properties}
+    elif kind == "AWS::Serverless::Application" and isinstance(properties.get("Location"), str):
+        properties["TemplateURL"] = properties.pop("Location")
+        resource |= {"Type": "AWS::CloudFormation::Stack", "Properties": properties}
 
 
 def _restore_code(source: Mapping[str, Any], resources: Mapping[str, Any]) -> None:

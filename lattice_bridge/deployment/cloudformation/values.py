@@ -1,4 +1,4 @@
-"""A template's values: scalars, parameters, and placeholders for what only a deployed stack knows.
+"""A template's values: scalars, and placeholders for what only a deployed stack knows.
 
 Rule: an unresolved value stays visible in every text that contains it, as a marker. A marker has neither `:` nor `/`,
 so that a partly known name can still be taken out of an ARN.
@@ -6,9 +6,7 @@ so that a partly known name can still be taken out of an ARN.
 
 from __future__ import annotations
 
-import contextlib
 import re
-import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -58,89 +56,6 @@ def without_dynamic(text: str) -> str:
     return _DYNAMIC.sub(lambda match: marker(match[1]), text)
 
 
-# ---- parameters -----------------------------------------------------------------------------------------------------
-
-_LISTS: Final = ("CommaDelimitedList", "List<")
-_MAX_CHARACTERS: Final = 4096
-"""Of a parameter's value, as in CloudFormation."""
-_MAX_STEPS: Final = 10**8
-"""Of the search that an AllowedPattern may need."""
-_IN_SSM: Final = "AWS::SSM::Parameter::Value"
-
-
-def parameter_values(declared: Mapping[str, Any], given: Mapping[str, str], *, deployed: bool) -> dict[str, Any]:
-    """The value of each parameter: a text, or a list of texts.
-
-    Args:
-        declared: the section Parameters.
-        given: values; the other parameters have their defaults.
-        deployed: values in SSM are unresolved. Otherwise the parameter's own text replaces them.
-
-    Raises:
-        BadTemplate: a parameter has no value, or one that is not allowed; or `given` names an unknown one.
-    """
-    unknown = sorted(set(given) - set(declared))
-    if unknown:
-        raise BadTemplate(f"no parameter {unknown[0]} in the template; it has {', '.join(declared) or 'none'}")
-    return {name: _value(name, declaration, given, deployed=deployed) for name, declaration in declared.items()}
-
-
-def _fault(text: str, declaration: Mapping[str, Any]) -> str | None:
-    """The reason why CloudFormation refuses a value, or an item of a list; None if it accepts it."""
-    allowed = [as_text(option) for option in declaration.get("AllowedValues") or []]
-    if allowed and text not in allowed:
-        return f"is not one of {', '.join(allowed)}"
-    if str(declaration.get("Type")) in ("Number", "List<Number>"):
-        try:
-            number = float(text)
-        except ValueError:
-            return "is not a number"
-        least, most = declaration.get("MinValue", "-inf"), declaration.get("MaxValue", "inf")
-        if not float(least) <= number <= float(most):
-            return f"is not between {least} and {most}"
-    if not int(declaration.get("MinLength", 0)) <= len(text) <= int(declaration.get("MaxLength", len(text))):
-        least, most = declaration.get("MinLength", 0), declaration.get("MaxLength", "any number")
-        return f"has {len(text)} character{'' if len(text) == 1 else 's'}, and may have {least} to {most}"
-    pattern = declaration.get("AllowedPattern")
-    with contextlib.suppress(re.error, FutureWarning), warnings.catch_warnings():
-        warnings.simplefilter("error", FutureWarning)  # for Java's syntax that Python reads differently
-        if pattern is not None and _is_quick(str(pattern), text) and not re.fullmatch(str(pattern), text):
-            return f"does not match {pattern}"
-    return None
-
-
-def _is_quick(pattern: str, text: str) -> bool:
-    """Whether a pattern can be tried. Python may need years for `(a+)+b`, so AWS alone tries such a pattern.
-
-    Each repetition may match any number of the text's characters, and each choice doubles the number of attempts.
-    """
-    loops = len(re.findall(r"[*+]|\{[0-9]*,[0-9]*\}", pattern))
-    choices = len(re.findall(r"[?|]", pattern))
-    nested = re.search(r"\)[*+{]", pattern) is not None
-    return not nested and (len(text) + 1) ** min(loops, 30) * 2 ** min(choices, 30) <= _MAX_STEPS
-
-
-def _value(name: str, declaration: Mapping[str, Any], given: Mapping[str, str], *, deployed: bool) -> Any:
-    value = given.get(name, declaration.get("Default"))
-    if value is None:
-        raise BadTemplate(f"parameter {name}: no value and no default. Fix: --parameter {name}=…")
-    kind = str(declaration.get("Type"))
-    is_list = any(one in kind for one in _LISTS)
-    if (length := len(as_text(value))) > _MAX_CHARACTERS:
-        raise BadTemplate(f"parameter {name}: has {length:,} characters. Fix: give {_MAX_CHARACTERS:,} at most")
-    parts = [part.strip() for part in as_text(value).split(",")] if is_list else [as_text(value)]
-    for part in parts:
-        if (fault := _fault(part, declaration)) is not None:
-            raise BadTemplate(f"parameter {name}: {part!r} {fault}")
-    if deployed and kind.startswith(_IN_SSM):
-        return marker(f"SSM parameter {value}")
-    if deployed:
-        parts = [without_dynamic(part) for part in parts]
-    if is_list:
-        return parts
-    return parts[0] if isinstance(value, bool | str) else value
-
-
 # ---- placeholders ---------------------------------------------------------------------------------------------------
 
 ACCOUNT: Final = "123456789012"
@@ -162,6 +77,7 @@ class Placeholders:
         given: pseudo parameters, such as `AWS::StackName`, that are known.
         deployed: names that CloudFormation would choose are unresolved; otherwise the local stack's names replace them.
         ids: ids of deployed resources, by logical id, in place of generated ones.
+        prefix: of the names of a nested stack's resources.
 
     Attributes:
         pseudo: the pseudo parameters with their values.
@@ -172,10 +88,17 @@ class Placeholders:
     """
 
     def __init__(
-        self, region: str, given: Mapping[str, str], *, deployed: bool, ids: Mapping[str, str] = MappingProxyType({})
+        self,
+        region: str,
+        given: Mapping[str, str],
+        *,
+        deployed: bool,
+        ids: Mapping[str, str] = MappingProxyType({}),
+        prefix: str = "",
     ) -> None:
         self._deployed = deployed
         self._ids = ids
+        self._prefix = prefix
         self.region = given.get("AWS::Region", region)
         self._partition = next((name for start, name in _PARTITIONS if self.region.startswith(start)), "aws")
         self.account = given.get("AWS::AccountId", ACCOUNT)
@@ -204,7 +127,7 @@ class Placeholders:
 
     def function_name(self, name: str) -> str:
         """The name of a function without FunctionName."""
-        return f"{self._stack}-{name}-{GENERATED}" if self._deployed else name
+        return f"{self._stack}-{name}-{GENERATED}" if self._deployed else f"{self._prefix}{name}"
 
     def function_arn(self, function: str) -> str:
         return f"arn:{self._partition}:lambda:{self._here}:function:{function}"
@@ -225,9 +148,10 @@ class Placeholders:
             shape: of its type.
             own_name: the value of the property that names it; None if it has none.
         """
-        generated = bucket_name(name) if shape.name == "BucketName" else name
+        own_id = f"{self._prefix}{name}"
+        generated = bucket_name(own_id) if shape.name == "BucketName" else own_id
         own = generated if own_name is None else as_text(own_name)
-        return identifiers(shape, name, own, self._scope, self._ids.get(name))
+        return identifiers(shape, own_id, own, self._scope, self._ids.get(own_id))
 
     @property
     def _here(self) -> str:

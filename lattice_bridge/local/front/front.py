@@ -25,9 +25,9 @@ from lattice_bridge.local.front.lambda_authorizer import AuthorizerCache
 from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.plan.function_url import FunctionUrl
 from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain
-from lattice_bridge.local.plan.model import Plan, Service, WayIn
+from lattice_bridge.local.plan.model import Plan, Service, WayIn, way_in_for
 from lattice_bridge.local.plan.rest_api import RestApi
-from lattice_bridge.local.web.admission import Refused, quoted
+from lattice_bridge.local.web.admission import Address, Refused, quoted
 from lattice_bridge.local.web.http_protocol import NAMES
 from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain
 
@@ -108,7 +108,7 @@ class Front:
         answered = AnsweredRequest(str(uuid.uuid4()), method, path, 500, 0.0)
         body_read, kind = False, None
         try:
-            way_in = self._way_in(scope[ADDRESS].host)
+            way_in = self._way_in(scope[ADDRESS])
             kind = _KINDS[type(way_in)]
             request = _head(scope, kind.body_limit)
             body = await _body(receive, kind.body_limit)
@@ -141,18 +141,17 @@ class Front:
             self._authorizers,
         )
 
-    def _way_in(self, host: str) -> WayIn:
-        """Returns the way in with this host name. The only one of a plan has every admitted host name."""
+    def _way_in(self, address: Address) -> WayIn:
+        """Returns the way in with this host name, at this port."""
         ways = self.plan.ways_in
-        for way in ways:
-            if len(ways) == 1 or host in way.names or host.removesuffix(".localhost") in way.names:
-                return way
+        if (found := way_in_for(ways, address.authority.lower())) is not None:
+            return found
         if not ways:
             raise Refused(404, "Not Found: the template has no way in for HTTP requests", reason="no_way_in")
         known = ", ".join(way.names[0] for way in ways)
         raise Refused(
             404,
-            f"Not Found: nothing has the host name {quoted(host)}; there are {known}. "
+            f"Not Found: nothing has the host name {quoted(address.host)}; there are {known}. "
             f"Fix: send one of them, as in curl -H {shlex.quote(f'Host: {ways[0].names[0]}')}",
             reason="no_way_in",
         )

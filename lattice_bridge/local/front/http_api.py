@@ -44,7 +44,8 @@ from lattice_bridge.local.plan.http_api import (
     JwtAuthorizer,
 )
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.rest_api import Unserved, with_variables
+from lattice_bridge.local.plan.model import Unserved
+from lattice_bridge.local.plan.parameters import with_variables
 from lattice_bridge.local.web.admission import quoted
 from lattice_bridge.local.web.sigv4 import SignatureRefused
 

@@ -20,7 +20,7 @@ from lattice_bridge.local.front.lattice import content_of
 from lattice_bridge.local.front.parameter_mapping import Values, mapped_request
 from lattice_bridge.local.plan.http_api import DEFAULT_ROUTE, DEFAULT_STAGE, HttpApi, HttpRoute, Integration, Stage
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.rest_api import with_variables
+from lattice_bridge.local.plan.parameters import with_variables
 from lattice_bridge.message import Request
 
 _WITHIN_CONNECTION: Final = frozenset(

@@ -28,6 +28,8 @@ ALGORITHMS: Final = frozenset({"RS256", "RS384", "RS512"})
 """API Gateway verifies only RSA-based algorithms."""
 
 _LOCAL: Final = "RS256"
+_ANY: Final = "local"
+"""The audience of a local token if any is accepted."""
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 
 
@@ -104,7 +106,8 @@ _UNVERIFIED: Final = "the token could not be verified"
 
 def issuer_of(authorizer: JwtAuthorizer) -> Issuer:
     """The issuer for which local tokens are made."""
-    return Issuer(authorizer.name, authorizer.issuer, authorizer.audience, frozenset({_LOCAL}))
+    audience = frozenset({_ANY}) if authorizer.audience is None else authorizer.audience
+    return Issuer(authorizer.name, authorizer.issuer, audience, frozenset({_LOCAL}))
 
 
 async def verified_claims(
@@ -135,7 +138,7 @@ async def verified_claims(
         raise TokenRefused("the token has no kid", "the token does not have a kid")
     if claims.get("iss") != authorizer.issuer:
         raise TokenRefused(f"iss is not {authorizer.issuer}", "the token does not have a valid issuer")
-    if not _is_for(claims, authorizer.audience):
+    if authorizer.audience is not None and not _is_for(claims, authorizer.audience):
         listed = ", ".join(sorted(authorizer.audience))
         raise TokenRefused(f"neither aud nor client_id is one of {listed}", "the token does not have a valid audience")
     _check_times(claims, now)

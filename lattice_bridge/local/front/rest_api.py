@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
+import json
 import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -27,13 +26,17 @@ from lattice_bridge.local.aws.lambda_service import new_trace_id
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front import lambda_authorizer, rest_reply
 from lattice_bridge.local.front.api_policy import NotAllowed, check_policy
-from lattice_bridge.local.front.exchange import Answer, Exchange, session_name
-from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, Signer, to_json
+from lattice_bridge.local.front.caller import SignedCaller, iam_identity, signed_caller
+from lattice_bridge.local.front.exchange import Answer, Exchange
+from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, to_json
+from lattice_bridge.local.front.jwt_authorizer import TokenRefused, scopes_of, token_of, verified_claims
 from lattice_bridge.local.front.lambda_authorizer import AccessDenied, AuthorizerFailed, Question, Unauthorized
 from lattice_bridge.local.front.parameters import Parameters, as_string
 from lattice_bridge.local.front.recorder import is_secret, without_credentials
 from lattice_bridge.local.front.rest_refusal import GatewayRefusal
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
+from lattice_bridge.local.plan.model import Unserved
+from lattice_bridge.local.plan.parameters import with_variables
 from lattice_bridge.local.plan.rest_api import (
     TENANT_HEADER,
     DomainMapping,
@@ -42,19 +45,16 @@ from lattice_bridge.local.plan.rest_api import (
     Mock,
     RestApi,
     Stage,
-    Unserved,
+    UserPools,
     find_method,
     near_methods,
-    with_variables,
 )
 from lattice_bridge.local.web.admission import Refused, quoted
-from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed, signer_of
+from lattice_bridge.local.web.sigv4 import SignatureRefused
 from lattice_bridge.message import Request
 
 BODY_LIMIT: Final = 10 * 1024 * 1024
 
-_SERVICE: Final = "execute-api"
-"""The service that requests are signed for."""
 _INVOCATION_TYPE: Final = "x-amz-invocation-type"
 _DROPPED: Final = frozenset(
     {
@@ -71,6 +71,8 @@ _SPELLED: Final = {
 } | {"x-amzn-trace-id": "X-Amzn-Trace-Id"}
 """Names that API Gateway spells so, whatever the client sent."""
 _MOST_NAMED: Final = 8
+_LATEST: Final = 10**11
+"""Seconds since 1970 in the year 5138. A later time has no date here."""
 _running: Final[set[asyncio.Task[InvocationResult]]] = set()
 """Invocations that go on although their integration has timed out."""
 
@@ -301,7 +303,8 @@ def _extended_id() -> str:
 async def _authorized(call: _Call, exchange: Exchange) -> _Call:
     """The call with what the authorizer found out."""
     authorization = call.found.method.authorization
-    signer = _signer(call, exchange) if authorization == "AWS_IAM" else None
+    caller = _signed(call, exchange) if authorization == "AWS_IAM" else None
+    signer = caller.signer if caller else None
     try:
         check_policy(call.api, call.arn, call.keys, signer, signed=authorization == "AWS_IAM")
     except NotAllowed as error:
@@ -309,48 +312,29 @@ async def _authorized(call: _Call, exchange: Exchange) -> _Call:
     if isinstance(authorization, Unserved):
         cause = f"{call.route} needs {authorization.what}, which this stack does not serve"
         raise call.refusal("UNAUTHORIZED", "Unauthorized", cause, "not_served")
+    if isinstance(authorization, UserPools):
+        return replace(call, authorizer={"claims": await _claims(call, authorization, exchange)})
     if isinstance(authorization, LambdaAuthorizer):
         context = await _lambda_authorized(call, authorization, exchange)
         return replace(call, authorizer=context)
-    if signer is None:
+    if caller is None:
         return call
-    identity = {**call.origin.identity, **_identity(signer, call.request)}
+    identity = {**call.origin.identity, **iam_identity(caller)}
     return replace(call, origin=replace(call.origin, identity=identity))
 
 
-def _signer(call: _Call, exchange: Exchange) -> Signer:
-    request = call.request
-    path, _, query = request.target.partition("?")
-    signed = Signed(request.method, path, query, request.headers)
-    verify = partial(signer_of, service=_SERVICE, region=exchange.region, now=exchange.now)
+def _signed(call: _Call, exchange: Exchange) -> SignedCaller:
     try:
-        identity = verify(signed, exchange.identities, payload=hashlib.sha256(request.body).hexdigest())
-        if identity is None:
-            scope = f"aws:amz:{exchange.region}:{_SERVICE}"
-            cause = f"{call.route} needs a signature. Fix: sign it, as in curl --aws-sigv4 {scope} --user KEY:SECRET"
-            raise call.refusal("MISSING_AUTHENTICATION_TOKEN", None, cause, "not_signed")
-        return identity.signer(session_name(signed, identity))
+        caller = signed_caller(call.request, exchange, "execute-api")
     except SignatureRefused as error:
         code, _, message = str(error).partition(": ")
         said = message.partition(". Fix: ")[0]
         raise call.refusal("INVALID_SIGNATURE", said, str(error), "signature_refused", error=code) from error
-
-
-def _identity(signer: Signer, request: HttpRequest) -> dict[str, str | None]:
-    """The caller's fields. The unique id that AWS gives a role or user is made from its name."""
-    principal = signer.principal
-    unique = hashlib.sha256(f"{principal.account}/{principal.name}".encode()).hexdigest()[:17].upper()
-    caller = f"AROA{unique}:{principal.session}" if principal.session else f"AIDA{unique}"
-    authorization = next(value for name, value in request.headers if name == "authorization")
-    access_key = authorization.partition("Credential=")[2].partition("/")[0]
-    return {
-        "accessKey": access_key,
-        "accountId": principal.account,
-        "caller": caller,
-        "principalOrgId": signer.org,
-        "user": caller,
-        "userArn": str(principal),
-    }
+    if caller is None:
+        scope = f"aws:amz:{exchange.region}:execute-api"
+        cause = f"{call.route} needs a signature. Fix: sign it, as in curl --aws-sigv4 {scope} --user KEY:SECRET"
+        raise call.refusal("MISSING_AUTHENTICATION_TOKEN", None, cause, "not_signed")
+    return caller
 
 
 async def _lambda_authorized(call: _Call, authorizer: LambdaAuthorizer, exchange: Exchange) -> dict[str, Any]:
@@ -376,6 +360,50 @@ async def _lambda_authorized(call: _Call, authorizer: LambdaAuthorizer, exchange
     latency = int((time.perf_counter() - began) * 1000)
     context = {name: as_string(value) for name, value in result.context.items()}
     return {**context, "principalId": result.principal, "integrationLatency": latency}
+
+
+async def _claims(call: _Call, authorizer: UserPools, exchange: Exchange) -> dict[str, str]:
+    """The claims of a token of one of the user pools: an access token if the method has scopes, or an identity token.
+
+    A local token that does not say what it is for is both.
+    """
+    header = authorizer.pools[0].source[1]
+    refusal = TokenRefused("there is no user pool", None)
+    for pool in authorizer.pools:
+        try:
+            token = token_of([value for name, value in call.request.headers if name == header])
+            claims = await verified_claims(token, pool, exchange.tokens, exchange.project, exchange.now.timestamp())
+            _check_use(claims, call.found.method.scopes)
+        except TokenRefused as error:
+            refusal = error
+        else:
+            return {name: _as_cognito(name, value) for name, value in claims.items()}
+    command = f"lattice-bridge token --template --issuer {authorizer.pools[0].name}"
+    cause = f"the authorizer {authorizer.name} requires a token in the header {header}: {refusal}. Fix: `{command}`"
+    raise call.refusal("UNAUTHORIZED", "Unauthorized", cause, "token_invalid") from refusal
+
+
+def _check_use(claims: Mapping[str, Any], scopes: tuple[str, ...]) -> None:
+    wanted = "access" if scopes else "id"
+    if claims.get("token_use", wanted) != wanted:
+        raise TokenRefused(f"token_use is not {wanted}, which the method requires", None)
+    if scopes and not set(scopes) & set(scopes_of(claims)):
+        raise TokenRefused(f"the token has none of the scopes {' '.join(scopes)}", None)
+
+
+def _as_cognito(name: str, value: Any) -> str:
+    """A claim as events of REST APIs contain it: a string, and `exp` and `iat` as dates.
+
+    >>> _as_cognito("exp", 1519418628), _as_cognito("cognito:groups", ["a", "b"])
+    ('Fri Feb 23 20:43:48 UTC 2018', 'a,b')
+    """
+    if name in ("exp", "iat") and isinstance(value, int | float) and 0 <= value < _LATEST:
+        return apigateway_v1.date_of(value)
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return as_string(value) if isinstance(value, str | int | float) else ""
 
 
 def _check_required(call: _Call) -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.model import Route
-from lattice_bridge.local.plan.rest_api import Unserved, with_variables
+from lattice_bridge.local.plan.model import Route, Unserved
+from lattice_bridge.local.plan.parameters import with_variables
 
 DEFAULT_ROUTE: Final = "$default"
 DEFAULT_STAGE: Final = "$default"
@@ -53,13 +53,14 @@ class JwtAuthorizer:
     Attributes:
         name: in the template.
         issuer: what `iss` must equal.
-        audience: one of these must be in `aud` or, if the token has no `aud`, in `client_id`.
+        audience: one of these must be in `aud` or, if the token has no `aud`, in `client_id`; None for any, as for a
+            user pool of a REST API.
         source: where the token is: a kind (`header` or `querystring`), and a name.
     """
 
     name: str
     issuer: str
-    audience: frozenset[str]
+    audience: frozenset[str] | None
     source: tuple[str, str] = ("header", "authorization")
 
 

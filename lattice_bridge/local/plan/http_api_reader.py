@@ -31,9 +31,8 @@ from lattice_bridge.local.plan.http_api import (
     Stage,
 )
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.model import LeftOut
+from lattice_bridge.local.plan.model import LeftOut, Unserved
 from lattice_bridge.local.plan.parameters import BadSource, parse_source
-from lattice_bridge.local.plan.rest_api import Unserved
 
 _METHODS: Final = ("get", "head", "post", "put", "delete", "options", "patch")
 _ANY_METHOD: Final = "x-amazon-apigateway-any-method"

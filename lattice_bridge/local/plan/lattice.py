@@ -27,7 +27,7 @@ from lattice_bridge.local.plan.model import LeftOut, Service
 
 
 def read_services(template: Template, event_version: EventVersion | None, left_out: LeftOut) -> Iterator[Service]:
-    """Reads the services that have a listener, with its rules.
+    """Reads the services that have listeners: one value for each listener, with its rules.
 
     Args:
         template: resolved.
@@ -48,9 +48,8 @@ def read_services(template: Template, event_version: EventVersion | None, left_o
     services = template.of_type("AWS::VpcLattice::Service")
     for resource in services:
         with malformed(f"service {resource.id}"):
-            service = _service(resource, template, groups, left_out)
-        if service is not None:
-            yield service
+            found = list(_listeners(resource, template, groups, left_out))
+        yield from found
 
 
 def _target_group(resource: Resource, forced: EventVersion | None) -> TargetGroup:
@@ -67,36 +66,46 @@ def _target_group(resource: Resource, forced: EventVersion | None) -> TargetGrou
     return TargetGroup(resource.arn, str(targets[0]["Id"]), forced or (1 if version == "V1" else 2))
 
 
-def _service(
+def _listeners(
     resource: Resource, template: Template, groups: Mapping[str, TargetGroup], left_out: LeftOut
-) -> Service | None:
+) -> Iterator[Service]:
+    """Reads the listeners of a service. The first is the one for requests that name no port: of HTTPS before HTTP, and
+    of port 443 before others."""
     listeners = template.of_type("AWS::VpcLattice::Listener")
     own = [listener for listener in listeners if _refers_to(listener, "Service", resource.arn)]
     if not own:
         left_out.add("services without a listener", resource.id)
-        return None
-    for extra in own[1:]:
-        left_out.add(f"only the listener {own[0].id} of its service is served", extra.id)
+        return
     name = str(resource.properties.get("Name", resource.id))
     host_names = (str(resource.properties.get("CustomDomainName", resource.id)), resource.id, name)
+    hosts = tuple(dict.fromkeys(each.lower() for each in host_names))
     network_arn, network = _network(resource, template, left_out)
-    encrypted, port = own[0].properties.get("Protocol", "HTTPS") != "HTTP", own[0].properties.get("Port")
+    policies = (
+        *_auth_policy("network", network, template, left_out),
+        *_auth_policy("service", resource, template, left_out),
+    )
+    found = sorted(((*_protocol(listener), listener) for listener in own), key=lambda one: (not one[0], one[1] != 443))
+    for position, (encrypted, port, listener) in enumerate(found):
+        with_port = tuple(f"{host}:{port}" for host in hosts) if len(found) > 1 else ()
+        yield Service(
+            name=f"{name}:{port}" if len(found) > 1 else name,
+            arn=resource.arn,
+            network_arn=network_arn,
+            names=(*hosts, *with_port) if position == 0 else with_port,
+            rules=tuple(_rules(listener, template, groups, left_out)),
+            policies=policies,
+            port=port,
+            encrypted=encrypted,
+            tags={str(tag["Key"]): str(tag.get("Value", "")) for tag in resource.properties.get("Tags") or []},
+        )
+
+
+def _protocol(listener: Resource) -> tuple[bool, int]:
+    """Whether a listener speaks HTTPS, and its port."""
+    encrypted, port = listener.properties.get("Protocol", "HTTPS") != "HTTP", listener.properties.get("Port")
     if port is None or unresolved(port):
         port = 443 if encrypted else 80
-    return Service(
-        name=name,
-        arn=resource.arn,
-        network_arn=network_arn,
-        names=tuple(dict.fromkeys(each.lower() for each in host_names)),
-        rules=tuple(_rules(own[0], template, groups, left_out)),
-        policies=(
-            *_auth_policy("network", network, template, left_out),
-            *_auth_policy("service", resource, template, left_out),
-        ),
-        port=int(number(port, own[0].id, "Port")),
-        encrypted=encrypted,
-        tags={str(tag["Key"]): str(tag.get("Value", "")) for tag in resource.properties.get("Tags") or []},
-    )
+    return encrypted, int(number(port, listener.id, "Port"))
 
 
 def _network(service: Resource, template: Template, left_out: LeftOut) -> tuple[str, Resource | None]:

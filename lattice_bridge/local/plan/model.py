@@ -5,10 +5,10 @@ Rule: values only. `reader` makes them from a template, and everything else only
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 from lattice_bridge.local.plan.auth_policy import AuthPolicy, admitted_callers
 from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Rule
@@ -110,6 +110,7 @@ class Route:
         order: the priority of a rule; empty for a default action, and where the most specific route decides.
         tenant: the source of the invocation's tenant id, as in `header x-tenant-id`; empty if it has none.
         authorizer: the function that decides who may send them; empty for none.
+        always_a_tenant: each invocation has a tenant id, whatever the request contains.
     """
 
     requests: str
@@ -120,6 +121,18 @@ class Route:
     order: str = ""
     tenant: str = ""
     authorizer: str = ""
+    always_a_tenant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """An authorizer or integration that the stack names, and does not serve. Each request to it is refused.
+
+    Attributes:
+        what: for people, as in `an integration of type http`.
+    """
+
+    what: str
 
 
 class WayIn(Protocol):
@@ -147,13 +160,14 @@ class WayIn(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A Lattice service with its listener's rules, in order of priority.
+    """A Lattice service at one of its listeners, with the listener's rules in order of priority.
 
     Attributes:
-        name: for people.
+        name: for people; with the port, if the service has several listeners.
         arn: of the service.
         network_arn: of the service network that its requests come through.
-        names: its host names, in lower case: its custom domain if it has one, its logical id, its name.
+        names: its host names, in lower case: its custom domain if it has one, its logical id, its name. If the service
+            has several listeners, each name occurs with the listener's port, and without one for the first listener.
         rules: the default action last.
         policies: each of them must allow a request. If there is none, no caller is authenticated.
         port: of the listener.
@@ -206,6 +220,7 @@ class Plan:
         functions: by name.
         services: with their rules.
         left_out: the parts of the template that the stack does not emulate, one sentence each.
+        warnings: what the stack assumes about the template, one sentence each.
         not_run: functions of the template that this machine cannot run, by name, with the reason.
         rest_apis: of API Gateway.
         http_apis: of API Gateway, with the custom domains of several of them.
@@ -217,6 +232,7 @@ class Plan:
     functions: Mapping[str, Function]
     services: tuple[Service, ...]
     left_out: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     not_run: Mapping[str, str] = field(default_factory=dict)
     rest_apis: tuple[RestApi, ...] = ()
     http_apis: tuple[HttpApi | HttpDomain, ...] = ()
@@ -231,11 +247,40 @@ class Plan:
     def jwt_authorizers(self) -> Mapping[str, JwtAuthorizer]:
         """The JWT authorizers by name. The name of two that differ has its API's before it, as in `Orders.Corp`."""
         found: dict[str, JwtAuthorizer] = {}
-        for api in self.http_apis:
+        for api in (*self.http_apis, *self.rest_apis):
             for name, authorizer in api.jwt_authorizers.items():
                 unique = name if found.get(name, authorizer) == authorizer else f"{api.name}.{name}"
                 found[unique] = authorizer
         return found
+
+
+_Way = TypeVar("_Way", bound=WayIn)
+
+
+def way_in_for(ways: Sequence[_Way], authority: str) -> _Way | None:
+    """The way in that a request is for; None if there is none.
+
+    If only one takes requests that name no port, it takes those for every host name. A Lattice service with several
+    listeners has a way in for each.
+
+    Args:
+        ways: of a plan.
+        authority: `host[:port]` as in the Host header, in lower case.
+    """
+    host, _, port = authority.partition(":")
+    plain = host.rstrip(".").removesuffix(".localhost")
+    for name in (f"{plain}:{port}", plain):
+        if (found := next((way for way in ways if name in way.names), None)) is not None:
+            return found
+    first = [way for way in ways if ":" not in way.names[0]]
+    if len(first) != 1:
+        return None
+    with_port = f"{first[0].names[0]}:{port}"
+    return next((way for way in ways if with_port in way.names), first[0])
+
+
+_MAX_NAMED: Final = 8
+"""Resources that a sentence names."""
 
 
 class LeftOut:
@@ -253,4 +298,6 @@ class LeftOut:
 
     def __iter__(self) -> Iterator[str]:
         for sentence, resources in self._resources.items():
-            yield f"{sentence} ({', '.join(resources)})"
+            more = len(resources) - _MAX_NAMED
+            named = [*resources[:_MAX_NAMED], *([f"and {more} more"] if more > 0 else [])]
+            yield f"{sentence} ({', '.join(named)})"

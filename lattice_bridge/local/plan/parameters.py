@@ -8,6 +8,7 @@ guide.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -67,3 +68,11 @@ def parse_source(text: str) -> Source:
         raise BadSource(f"{text!r} is not served; there are {known}, context.NAME, stageVariables.NAME and 'TEXT'")
     place, name = match["place"], match["name"]
     return Source(place, name.lower() if place == "header" else name, bool(match.groupdict().get("multi")), text)  # type: ignore[arg-type] # the expressions contain no other place
+
+
+_VARIABLE: Final = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
+
+
+def with_variables(text: str, variables: Mapping[str, str]) -> str:
+    """A text with the stage variables in it. An unknown one is empty."""
+    return _VARIABLE.sub(lambda match: variables.get(match[1], ""), text)

@@ -43,9 +43,15 @@ _SERVED: Final = frozenset(
         "AWS::Lambda::Url",
     }
 )
+_RIGHTS: Final = "no right of a function is checked"
 _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
+    "AWS::IAM::ManagedPolicy": _RIGHTS,
+    "AWS::IAM::Policy": _RIGHTS,
+    "AWS::IAM::Role": _RIGHTS,
+    "AWS::Lambda::EventSourceMapping": "no event of a queue or stream invokes its function",
     "AWS::Lambda::Permission": "every way in may invoke every function",
+    "AWS::Logs::LogGroup": "logs are printed",
     "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
     **rest_api_reader.WITHOUT_MEANING_HERE,
 }
@@ -64,9 +70,9 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
     Raises:
         BadTemplate: it contains nothing to serve, or a part that would be served is malformed.
     """
-    left_out = LeftOut()
+    left_out, warnings = LeftOut(), LeftOut()
     for sentence, place in template.notes:
-        left_out.add(sentence, place)
+        warnings.add(sentence, place)
     for name, place in template.unresolved:
         left_out.add(f"{name} is not computed", place)
     not_run: dict[str, str] = {}
@@ -86,10 +92,11 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
         functions,
         services,
         tuple(left_out),
-        not_run,
-        rest_apis,
-        http_apis,
-        function_urls,
+        warnings=tuple(warnings),
+        not_run=not_run,
+        rest_apis=rest_apis,
+        http_apis=http_apis,
+        function_urls=function_urls,
     )
 
 

@@ -7,15 +7,15 @@ without the request's method does not end the search, and a slash at the end of 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from lattice_bridge.deployment.iam.policy import Statement
+from lattice_bridge.local.plan.http_api import JwtAuthorizer
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.model import Route
-from lattice_bridge.local.plan.parameters import Source
+from lattice_bridge.local.plan.model import Route, Unserved
+from lattice_bridge.local.plan.parameters import Source, with_variables
 
 ANY: Final = "ANY"
 TENANT_HEADER: Final = "x-amz-tenant-id"
@@ -25,14 +25,16 @@ TIMEOUT: Final = 29.0
 
 
 @dataclass(frozen=True, slots=True)
-class Unserved:
-    """An authorizer or integration that the stack names, and does not serve. Each request to it is refused.
+class UserPools:
+    """An authorizer of type COGNITO_USER_POOLS.
 
     Attributes:
-        what: for people, as in `an integration of type http`.
+        name: in the API.
+        pools: a token must be of one of them.
     """
 
-    what: str
+    name: str
+    pools: tuple[JwtAuthorizer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Mock:
 
 
 Integration: TypeAlias = LambdaProxy | Mock | Unserved
-Authorization: TypeAlias = Literal["NONE", "AWS_IAM"] | LambdaAuthorizer | Unserved
+Authorization: TypeAlias = Literal["NONE", "AWS_IAM"] | LambdaAuthorizer | UserPools | Unserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Method:
         resource_id: as in `requestContext.resourceId`.
         integration: what answers.
         authorization: who may call it.
+        scopes: with user pools: an access token must have one of them; without any, an identity token is required.
         required: parameters without which a validator refuses a request.
         api_key: it requires an API key, which is not checked.
     """
@@ -88,6 +91,7 @@ class Method:
     resource_id: str
     integration: Integration
     authorization: Authorization = "NONE"
+    scopes: tuple[str, ...] = ()
     required: tuple[Source, ...] = ()
     api_key: bool = False
 
@@ -183,6 +187,12 @@ class RestApi:
             if not (method.name == "OPTIONS" and isinstance(method.integration, Mock))
         )
 
+    @property
+    def jwt_authorizers(self) -> Mapping[str, JwtAuthorizer]:
+        """The user pools of its methods, by name."""
+        found = (one.authorization for one in self.methods if isinstance(one.authorization, UserPools))
+        return {pool.name: pool for authorizer in found for pool in authorizer.pools}
+
 
 def _route(api: RestApi, stage: str, method: Method) -> Route:
     integration = method.integration
@@ -196,26 +206,26 @@ def _route(api: RestApi, stage: str, method: Method) -> Route:
     function = with_variables(integration.function, api.stages[stage].variables)
     tenant = source.described if source else ""
     return Route(
-        requests, (function,), event="1.0", callers=_callers(api, method), tenant=tenant, authorizer=authorizer
+        requests,
+        (function,),
+        event="1.0",
+        callers=_callers(api, method),
+        tenant=tenant,
+        authorizer=authorizer,
+        always_a_tenant=source is not None and source.place in ("literal", "stageVariables"),
     )
 
 
 def _callers(api: RestApi, method: Method) -> str:
     if isinstance(method.authorization, LambdaAuthorizer):
         return method.authorization.name
+    if isinstance(method.authorization, UserPools):
+        return f"token of {method.authorization.name}"
     if isinstance(method.authorization, Unserved):
         return "none"
     if method.authorization == "AWS_IAM":
         return "signed only"
     return "anyone" if api.policy is None else "by policy"
-
-
-_VARIABLE: Final = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
-
-
-def with_variables(text: str, variables: Mapping[str, str]) -> str:
-    """A text with the stage variables in it. An unknown one is empty."""
-    return _VARIABLE.sub(lambda match: variables.get(match[1], ""), text)
 
 
 # ---- the method for a request ---------------------------------------------------------------------------------------

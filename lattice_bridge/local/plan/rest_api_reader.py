@@ -16,8 +16,9 @@ from typing import Any, Final
 from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
 from lattice_bridge.deployment.cloudformation.text import malformed
 from lattice_bridge.deployment.iam.policy import BadPolicy, read_policy
+from lattice_bridge.local.plan.http_api import JwtAuthorizer
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.model import LeftOut
+from lattice_bridge.local.plan.model import LeftOut, Unserved
 from lattice_bridge.local.plan.parameters import BadSource, Source, parse_source
 from lattice_bridge.local.plan.rest_api import (
     ANY,
@@ -32,7 +33,7 @@ from lattice_bridge.local.plan.rest_api import (
     Mock,
     RestApi,
     Stage,
-    Unserved,
+    UserPools,
 )
 
 SERVED: Final = frozenset(
@@ -57,6 +58,9 @@ _ANY_METHOD: Final = "x-amazon-apigateway-any-method"
 _FUNCTION_URI: Final = re.compile(
     r"arn:[^:]+:apigateway:[^:]*:lambda:path//?[0-9-]+/functions/(?P<function>.+)/invocations"
 )
+_USER_POOL: Final = re.compile(r"arn:[^:]+:cognito-idp:(?P<region>[a-z0-9-]+):[0-9]*:userpool/(?P<pool>[A-Za-z0-9_-]+)")
+_NO_SCHEME: Final = "NONE"
+"""The scheme that SAM writes, and does not define, for a method without an authorizer."""
 _INVOCATION_TYPE: Final = "x-amz-invocation-type"
 _LITERAL: Final = re.compile(r"'(?P<text>[^']*)'")
 _ERROR: Final = re.compile(r"\$(?:context\.error\.(?:messageString|message|responseType)|context\.requestId)")
@@ -85,6 +89,7 @@ class _Reader:
         body = resource.properties.get("Body")
         self._body: Mapping[str, Any] = body if isinstance(body, dict) else {}
         self._components = self._body.get("components") or {}
+        self._schemes = _map(self._body.get("securityDefinitions") or self._components.get("securitySchemes"))
         self._validators = dict(self._read_validators())
         self._authorizers = dict(self._read_authorizers())
 
@@ -217,8 +222,7 @@ class _Reader:
                 self._name("request bodies are not compared with models", resource.id)
 
     def _read_authorizers(self) -> Iterator[tuple[str, Authorization]]:
-        schemes = self._body.get("securityDefinitions") or self._components.get("securitySchemes") or {}
-        for name, scheme in schemes.items():
+        for name, scheme in self._schemes.items():
             if scheme.get("x-amazon-apigateway-authtype") == "awsSigv4":
                 yield str(name), "AWS_IAM"
             elif (one := scheme.get("x-amazon-apigateway-authorizer")) is not None:
@@ -230,6 +234,8 @@ class _Reader:
 
     def _authorizer(self, name: str, of: Mapping[str, Any], sources: str) -> Authorization:
         kind = str(of.get("type", "")).lower()
+        if kind == "cognito_user_pools":
+            return self._user_pools(name, of, sources)
         match = _FUNCTION_URI.fullmatch(str(of.get("authorizerUri", "")))
         if kind not in ("token", "request") or match is None:
             what = (
@@ -254,6 +260,26 @@ class _Reader:
             ttl=300.0 if ttl is None else float(ttl),
         )
 
+    def _user_pools(self, name: str, of: Mapping[str, Any], sources: str) -> Authorization:
+        header = sources.rpartition(".")[2].lower() or "authorization"
+        arns = [str(arn) for arn in of.get("providerARNs") or []]
+        matches = [_USER_POOL.fullmatch(arn) for arn in arns]
+        if not matches or not all(matches):
+            what = f"the authorizer {name} with the user pool {', '.join(arns) or 'of no ARN'}"
+            self._name(f"{what} is not served: every request that needs it gets 401", name)
+            return Unserved(what)
+        if of.get("identityValidationExpression"):
+            self._name("IdentityValidationExpression of a user pool has no effect", name)
+        issuers = [f"https://cognito-idp.{one['region']}.amazonaws.com/{one['pool']}" for one in matches if one]
+        names = [name] if len(issuers) == 1 else [f"{name}.{number}" for number in range(1, len(issuers) + 1)]
+        return UserPools(
+            name,
+            tuple(
+                JwtAuthorizer(pool, issuer, None, ("header", header))
+                for pool, issuer in zip(names, issuers, strict=True)
+            ),
+        )
+
     # ---- methods of an OpenAPI definition
 
     def _methods_of_body(self) -> Iterator[Method]:
@@ -273,28 +299,42 @@ class _Reader:
         integration: Integration = Unserved("a method without an integration")
         if isinstance(written, dict):
             integration = self._integration(written, written.get("responses") or {}, declared, place)
-        required_schemes = [
-            str(scheme)
-            for one in operation.get("security", self._body.get("security")) or []
-            if isinstance(one, dict)
-            for scheme in one
-        ]
-        found = [self._authorizers[scheme] for scheme in required_schemes if scheme in self._authorizers]
+        authorization, scopes, api_key = self._security(operation, place)
         validator = operation.get(
             "x-amazon-apigateway-request-validator", self._body.get("x-amazon-apigateway-request-validator")
         )
-        api_key = "api_key" in required_schemes
-        if api_key:
-            self._name("API keys are not checked", place)
         return Method(
             name=name,
             resource=path,
             resource_id=_resource_id(path),
             integration=integration,
-            authorization=found[0] if found else "NONE",
+            authorization=authorization,
+            scopes=scopes,
             required=_required(declared) if self._validators.get(str(validator)) else (),
             api_key=api_key,
         )
+
+    def _security(self, operation: Mapping[str, Any], place: str) -> tuple[Authorization, tuple[str, ...], bool]:
+        """Who may call a method, with which scopes, and whether it needs an API key. An undefined scheme admits
+        no caller, except SAM's `NONE`."""
+        found: list[tuple[Authorization, tuple[str, ...]]] = []
+        api_key = False
+        written = operation.get("security", self._body.get("security")) or []
+        for name, scopes in (pair for one in written if isinstance(one, dict) for pair in one.items()):
+            scheme = self._schemes.get(name)
+            if name in self._authorizers:
+                found.append((self._authorizers[name], tuple(map(str, scopes or ()))))
+            elif scheme is None and name != _NO_SCHEME:
+                what = f"the security scheme {name}, which is not defined"
+                self._name(f"{what}: every request gets 401", place)
+                found.append((Unserved(what), ()))
+            elif scheme is not None and str(scheme.get("name", "")).lower() == "x-api-key":
+                api_key = True
+                self._name("API keys are not checked", place)
+            elif scheme is not None:
+                self._name(f"the security scheme {name} has no authorizer, and no effect, as on AWS", place)
+        authorization, scopes_of_it = found[0] if found else ("NONE", ())
+        return authorization, scopes_of_it, api_key
 
     def _declared_parameters(self, parameters: list[Any]) -> Iterator[tuple[str, bool]]:
         """The declared parameters by their expressions, and whether each is required."""
@@ -350,6 +390,7 @@ class _Reader:
             resource_id=str(of.get("ResourceId", "")),
             integration=self._integration(written, responses, declared, resource.id),
             authorization=self._authorization(resource),
+            scopes=tuple(map(str, of.get("AuthorizationScopes") or ())),
             required=_required(declared) if self._validators.get(str(of.get("RequestValidatorId"))) else (),
             api_key=_is_true(of.get("ApiKeyRequired")),
         )

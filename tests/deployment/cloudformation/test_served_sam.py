@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from lattice_bridge.deployment.cloudformation.served_sam import generates
 from lattice_bridge.deployment.cloudformation.template import Template, read_template
 from lattice_bridge.deployment.cloudformation.text import read_document
+from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
 from tests.support.paths import ROOT
 
 FUNCTION = "Type: AWS::Serverless::Function, Properties: {Handler: a.b, Runtime: python3.13, CodeUri: src"
@@ -145,6 +147,11 @@ def test_part_that_the_translator_refuses_is_named_and_the_rest_is_served(tmp_pa
     )
 
 
+def test_reference_to_what_a_refused_part_generates_is_a_marker(tmp_path: Path) -> None:
+    found = read(tmp_path, f"{REFUSED}  R: {{Type: T, Properties: {{X: !GetAtt BadPropertyRole.Arn}}}}")
+    assert found.resources["R"].properties == {"X": "{BadPropertyRole.Arn is not resolved locally}"}
+
+
 def test_template_that_the_translator_refuses_as_a_whole_is_read_as_it_is_written(tmp_path: Path) -> None:
     found = read(tmp_path, REFUSED, "Globals: {Nonsense: {}}")
     assert found.resources["Good"].type == "AWS::Serverless::Function"
@@ -165,3 +172,65 @@ def test_missing_translator_is_named_with_the_fix(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "NoTranslator" in done.stderr
     assert "Fix: pip install 'lattice-bridge[local,template]'" in done.stderr
+
+
+# ---- the cache -------------------------------------------------------------------------------------------------------
+
+
+def read_with(cache: Path, folder: Path, resources: str, hidden: str = "false") -> Template:
+    path = folder / "template.yaml"
+    declared = f"Parameters: {{S: {{Type: String, NoEcho: {hidden}}}}}"
+    path.write_text(f"{declared}\n{GLOBALS}\nResources:{resources}")
+    return read_template(path, {"S": "s3cret"}, "eu-west-1", cache=TranslationCache(cache))
+
+
+def test_cached_translation_is_that_of_the_translator(tmp_path: Path) -> None:
+    first = read_with(tmp_path / "cache", tmp_path, GENERATED)
+    (file,) = (tmp_path / "cache").iterdir()
+    assert read_with(tmp_path / "cache", tmp_path, GENERATED) == first
+    stored = json.loads(file.read_text("utf-8"))
+    stored["template"]["Resources"]["Added"] = {"Type": "T"}
+    file.write_text(json.dumps(stored))
+    assert "Added" in read_with(tmp_path / "cache", tmp_path, GENERATED).resources  # the file is what is read
+
+
+def test_cached_refusal_is_that_of_the_translator(tmp_path: Path) -> None:
+    first = read_with(tmp_path / "cache", tmp_path, REFUSED)
+    assert read_with(tmp_path / "cache", tmp_path, REFUSED).notes == first.notes
+
+
+def test_changed_template_is_translated_again(tmp_path: Path) -> None:
+    read_with(tmp_path / "cache", tmp_path, GENERATED)
+    changed = read_with(tmp_path / "cache", tmp_path, GENERATED.replace("Path: /x", "Path: /y"))
+    assert list(changed.resources["ServerlessRestApi"].properties["Body"]["paths"]) == ["/y"]
+
+
+def test_template_with_a_hidden_parameter_is_not_stored(tmp_path: Path) -> None:
+    """Trap D11: the translation may contain its value."""
+    read_with(tmp_path / "cache", tmp_path, GENERATED, hidden="true")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_cache_that_another_user_may_write_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    read_with(tmp_path / "cache", tmp_path, GENERATED)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"template": 1}', '{"template": {}}', "[" * 100_000])
+def test_damaged_file_is_replaced(tmp_path: Path, content: str) -> None:
+    cache = TranslationCache(tmp_path / "cache")
+    first = read_with(tmp_path / "cache", tmp_path, GENERATED)
+    (file,) = (tmp_path / "cache").iterdir()
+    file.write_text(content)
+    assert read_with(tmp_path / "cache", tmp_path, GENERATED) == first
+    assert "template" in (cache.get(file.stem) or {})
+
+
+def test_oldest_translations_are_removed(tmp_path: Path) -> None:
+    """Trap D9: the folder does not grow with what a user serves."""
+    cache = TranslationCache(tmp_path / "cache")
+    for number in range(40):
+        cache.put(str(number), {})
+    assert len(list((tmp_path / "cache").iterdir())) == 32

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from lattice_bridge.deployment.cloudformation.parameters import parameter_values
 from lattice_bridge.deployment.cloudformation.template import read_template, read_translated, resolve
 from lattice_bridge.deployment.cloudformation.text import BadTemplate, places_of, read_document
-from lattice_bridge.deployment.cloudformation.values import parameter_values
 from tests.support.paths import ROOT
 
 
@@ -27,6 +27,7 @@ def properties(folder: Path, text: str, resource: str = "R", **parameters: str) 
 HEAD = """
 Mappings:
   Sizes: {orders: {small: 7}}
+  Accounts: {123456789012: {x: y}}
 Parameters:
   Name: {Type: String, Default: orders}
   Names: {Type: CommaDelimitedList, Default: "a, b"}
@@ -88,7 +89,15 @@ FN = "arn:aws:lambda:eu-west-1:123456789012:function:orders-fn"
         ("{A: !If [NotProd, !Ref AWS::NoValue, 1], B: 2}", {"B": 2}),
         ("[!Ref AWS::NoValue, 1]", [1]),
         ("!FindInMap [Sizes, !Ref Name, small]", 7),
-        ("!Base64 text", "{Base64 text is not resolved locally}"),
+        ("!Base64 text", "dGV4dA=="),
+        ("{Fn::Length: !Ref Names}", 2),
+        ("{Fn::ToJsonString: {a: !Ref Size, b: [!Ref Name]}}", '{"a":3,"b":["orders"]}'),
+        ("!Select [1, !Cidr [10.0.0.0/16, 2, 8]]", "10.0.1.0/24"),
+        ("!Select [1, !GetAZs '']", "eu-west-1b"),
+        ("!Select [0, !GetAZs {Ref: AWS::Region}]", "eu-west-1a"),
+        ("!FindInMap [Accounts, '123456789012', x]", "y"),
+        ("!Select [1, !Split ['/', !GetAtt Custom.Name]]", "{Select at R.X is not resolved locally}"),
+        ("'{{resolve:ssm:/a/b}}-c'", "{resolve ssm a b is not resolved locally}-c"),
         ("{Fn::GetAtt: Fn.Arn}", FN),
         ("!GetAtt Alias.AliasArn", f"{FN}:green"),
         ("!Ref Version", f"{FN}:1"),
@@ -217,10 +226,13 @@ Resources:
         (HEAD + "!Select [9, [a]]", {}, "R.X: Fn::Select is malformed"),
         (HEAD + "1", {"Nmae": "x"}, "no parameter Nmae in the template; it has Name, Names, Size, Flag"),
         (
-            "Parameters: {P: {Type: String}}\nResources: {}",
+            "Parameters: {P: {Type: String, AllowedPattern: 'x{9}'}}\nResources: {}",
             {},
             "parameter P: no value and no default. Fix: --parameter P=…",
         ),
+        (HEAD + "!Cidr [10.0.0.0/16, 257, 8]", {}, "R.X: Fn::Cidr is malformed: 257 subnets, and it makes 1 to 256"),
+        (HEAD + "!Cidr [10.0.0.0/16, 2, 17]", {}, "R.X: Fn::Cidr is malformed"),
+        (HEAD + "{Fn::Length: text}", {}, "R.X: Fn::Length is malformed: the argument is not a list"),
         (
             "Parameters: {P: {Type: String, AllowedValues: [a, b]}}\nResources: {}",
             {"P": "c"},
@@ -241,7 +253,9 @@ def test_last_of_a_repeated_key_is_used_and_named(tmp_path: Path) -> None:
     """CloudFormation does so without a word."""
     assert properties(tmp_path, REPEATED) == {"X": 3}
     notes = read_template(tmp_path / "template.yaml", {}, "us-east-1").notes
-    assert notes == tuple((f"{key} occurs twice, and the last one is used, as on AWS", "line 3") for key in "RX")
+    assert notes == tuple(
+        (f"{key} occurs twice, and the last one is used, as on AWS", "line 3 of template.yaml") for key in "RX"
+    )
 
 
 def test_check_refuses_a_repeated_key(tmp_path: Path) -> None:
@@ -259,6 +273,15 @@ def test_yaml_fault_is_one_line(tmp_path: Path) -> None:
         properties(tmp_path, "Resources: [")
     assert "\n" not in str(caught.value)
     assert "<unicode string>" not in str(caught.value)
+
+
+def test_lists_are_added_to_those_of_globals(tmp_path: Path) -> None:
+    """As the SAM specification describes."""
+    text = """
+Globals: {Function: {Layers: [common]}}
+Resources: {R: {Type: "AWS::Serverless::Function", Properties: {Layers: [own]}}}
+"""
+    assert properties(tmp_path, text) == {"Layers": ["common", "own"]}
 
 
 def test_map_with_a_key_like_a_reference_is_merged(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from lattice_bridge.errors import Unavailable
+from lattice_bridge.local.bridge.local_token import make_token
+from lattice_bridge.local.bridge.signing_key import key_folder, local_key
 from lattice_bridge.local.environments.environment import InvocationResult
+from lattice_bridge.local.front.jwt_authorizer import TokenKeys, issuer_of
 from lattice_bridge.local.front.lambda_authorizer import MAX_CACHED, AuthorizerCache, Result
 from tests.support.rest import NOW, Answered, Gateway, api, tenant_from, to, write
 
@@ -405,15 +410,93 @@ def test_resource_policy_names_signed_callers(statements: list[dict[str, Any]], 
     assert made.get("/prod/orders", signature("/prod/orders"), method="POST").status == status
 
 
-def test_authorizer_that_is_not_served_refuses_every_request(tmp_path: Path) -> None:
-    pool = scheme(
-        "cognito_user_pools", providerARNs=["arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_a"]
-    )
-    made = guarded(tmp_path, pool, policy())
+# ---- Cognito user pools ---------------------------------------------------------------------------------------------
+
+POOL: Final = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_a"
+POOLS: Final[dict[str, Any]] = {
+    "components": {"securitySchemes": {"pool": scheme("cognito_user_pools", "X-Id", providerARNs=[POOL])}}
+}
+POOL_PATHS: Final = {
+    "/me": {"get": {**to("orders"), "security": [{"pool": []}]}},
+    "/orders": {"get": {**to("orders"), "security": [{"pool": ["orders/read", "admin"]}]}},
+}
+
+
+@pytest.fixture(scope="module")
+def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+
+
+def pooled(folder: Path, environ: dict[str, str]) -> Gateway:
+    def offline(_url: str) -> bytes:
+        raise Unavailable("keys_unavailable", "the key set could not be fetched (OSError)")
+
+    return Gateway(write(folder, api(POOL_PATHS, **POOLS)), tokens=TokenKeys(environ, offline))
+
+
+def token(made: Gateway, environ: dict[str, str], *, issuer: str = "", **claims: Any) -> str:
+    pool = issuer_of(made.plan.jwt_authorizers["pool"])
+    pool = replace(pool, issuer=issuer) if issuer else pool
+    key = local_key("RS256", key_folder(environ), made.plan.folder)
+    return make_token(pool, key, claims, now=NOW.timestamp(), subject="ann", lifetime=600)
+
+
+@pytest.mark.parametrize("scheme_of_http", ["", "Bearer "])
+def test_token_of_a_user_pool_is_verified_and_its_claims_are_in_the_event(
+    scheme_of_http: str, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    made = pooled(tmp_path, environ)
+    claims: dict[str, Any] = {
+        "token_use": "id",
+        "cognito:groups": ["a", "b"],
+        "email_verified": True,
+        "custom:tenant": "blue",
+    }
+    assert made.get("/prod/me", {"x-id": scheme_of_http + token(made, environ, **claims)}).status == 200
+    found = made.events("orders")[0]["requestContext"]["authorizer"]["claims"]
+    assert found["iss"] == "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_a"
+    assert (found["sub"], found["cognito:groups"], found["email_verified"]) == ("ann", "a,b", "true")
+    assert (found["custom:tenant"], found["exp"]) == ("blue", "Mon Nov 30 12:10:00 UTC 2026")
+
+
+@pytest.mark.parametrize(
+    ("path", "claims", "status"),
+    [
+        ("/me", {"token_use": "access"}, 401),
+        ("/orders", {"token_use": "id", "scope": "orders/read"}, 401),
+        ("/orders", {"token_use": "access", "scope": "openid"}, 401),
+        ("/orders", {"token_use": "access", "scope": "openid orders/read"}, 200),
+        ("/orders", {"scope": "admin"}, 200),
+        ("/me", {"issuer": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_b"}, 401),
+    ],
+)
+def test_scopes_of_the_method_require_an_access_token(
+    path: str, claims: dict[str, Any], status: int, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    made = pooled(tmp_path, environ)
+    answer = made.get(f"/prod{path}", {"x-id": token(made, environ, **claims)})
+    assert answer.status == status
+    assert len(made.invoked) == (status == 200)
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"x-id": "nothing"}, {"x-id": "Basic YTpi"}, {"authorization": "Bearer x.y.z"}]
+)
+def test_request_without_a_token_of_the_pool_is_a_401(
+    headers: dict[str, str], tmp_path: Path, environ: dict[str, str]
+) -> None:
+    refused = pooled(tmp_path, environ).get("/prod/me", headers)
+    assert outcome(refused) == UNAUTHORIZED
+    assert refused.cause.startswith("the authorizer pool requires a token in the header x-id: ")
+    assert refused.cause.endswith("Fix: `lattice-bridge token --template --issuer pool`")
+
+
+def test_user_pool_of_no_known_arn_refuses_every_request(tmp_path: Path) -> None:
+    made = guarded(tmp_path, scheme("cognito_user_pools", providerARNs=["pool"]), policy())
     refused = made.get("/prod/orders", {"Authorization": "x"})
     assert outcome(refused) == UNAUTHORIZED
-    assert "the authorizer guard of type cognito_user_pools, which this stack does not serve" in refused.cause
-    assert any("cognito_user_pools is not served" in line for line in made.plan.left_out)
+    assert "the authorizer guard with the user pool pool, which this stack does not serve" in refused.cause
+    assert any("the user pool pool is not served" in line for line in made.plan.left_out)
 
 
 def test_json_of_the_policy_may_be_a_string(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from lattice_bridge.local.plan.http_api import Cors, HttpApi, HttpRoute, Integra
 from lattice_bridge.local.plan.http_api_reader import function_of
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
 from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.plan.parameters import with_variables
 from lattice_bridge.local.plan.reader import read_plan
-from lattice_bridge.local.plan.rest_api import with_variables
 
 ARN: Final = "arn:aws:lambda:us-east-1:123456789012:function:orders"
 URI: Final = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{ARN}/invocations"

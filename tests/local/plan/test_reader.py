@@ -71,8 +71,9 @@ def test_event_version_can_be_overridden(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("resources", "sentence"),
     [
-        ("  T: {Type: Test, Properties: {X: !Base64 y}}\n", "Fn::Base64 is not computed (T.X)"),
+        ("  T: {Type: Test, Properties: {X: !ImportValue y}}\n", "Fn::ImportValue is not computed (T.X)"),
         ("  Table: {Type: AWS::DynamoDB::Table}\n", "AWS::DynamoDB::Table (Table)"),
+        ("  Role: {Type: AWS::IAM::Role}\n", "AWS::IAM::Role: no right of a function is checked (Role)"),
         ("  G: {Type: AWS::VpcLattice::TargetGroup, Properties: {Type: IP}}\n", "target groups of type IP (G)"),
         (
             "  N: {Type: AWS::Lambda::Function, Properties: {Runtime: go1.x}}\n",
@@ -124,6 +125,25 @@ def test_malformed_part_is_refused(tmp_path: Path, old: str, new: str, message: 
     with pytest.raises(BadTemplate) as caught:
         planned(tmp_path, SERVED.replace(old, new))
     assert message in str(caught.value)
+
+
+def test_sentence_names_eight_resources_at_most(tmp_path: Path) -> None:
+    """Some templates have hundreds."""
+    tables = "".join(f"  T{n}: {{Type: AWS::DynamoDB::Table}}\n" for n in range(300))
+    names = ", ".join(f"T{n}" for n in range(8))
+    assert f"AWS::DynamoDB::Table ({names}, and 292 more)" in planned(tmp_path, SERVED + tables).left_out
+
+
+def test_assumptions_about_a_template_are_warnings(tmp_path: Path) -> None:
+    """They change what the stack does, and the parts that are not emulated only miss."""
+    path = tmp_path / "template.yaml"
+    rule = "Rules: {R: {Assertions: [{Assert: !Equals [!Ref Name, x], AssertDescription: it is x}]}}"
+    path.write_text(f"Parameters: {{Name: {{Type: String}}}}\n{rule}\nResources:\n  Fn: {{Type: T}}{SERVED}")
+    assert read_plan(read_template(path, {}, "us-east-1")).warnings == (
+        "Fn occurs twice, and the last one is used, as on AWS (line 12 of template.yaml)",
+        "a parameter without a value has a stand-in. Fix: --parameter NAME=VALUE gives it one (Name=name)",
+        "an assertion of Rules does not hold: it is x (R)",
+    )
 
 
 def test_template_with_only_a_function_is_served(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from lattice_bridge.cli.local_summary import tables
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.plan.model import Plan, Unserved
 from lattice_bridge.local.plan.parameters import BadSource, Source, parse_source
 from lattice_bridge.local.plan.reader import read_plan
-from lattice_bridge.local.plan.rest_api import LambdaProxy, Method, Mock, RestApi, Unserved, find_method
+from lattice_bridge.local.plan.rest_api import LambdaProxy, Method, Mock, RestApi, find_method
 from tests.support.paths import ROOT
 from tests.support.rest import Gateway, api, tenant_from, to, write
 
@@ -224,6 +224,23 @@ def test_security_of_the_whole_definition_is_the_default(tmp_path: Path) -> None
     more: dict[str, Any] = {"security": [{"sigv4": []}], "components": {"securitySchemes": schemes}}
     (found,) = write(tmp_path, api(paths, **more)).rest_apis
     assert [one.authorization for one in found.methods] == ["AWS_IAM", "NONE"]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "sentence", "status"),
+    [
+        ({}, "the security scheme guard, which is not defined: every request gets 401", 401),
+        ({"guard": {"type": "http"}}, "the security scheme guard has no authorizer, and no effect, as on AWS", 200),
+        ({"guard": {"type": "apiKey", "name": "X-API-Key"}}, "API keys are not checked", 200),
+    ],
+)
+def test_security_scheme_without_an_authorizer_is_named(
+    scheme: dict[str, Any], sentence: str, status: int, tmp_path: Path
+) -> None:
+    paths = {"/a": {"get": {**to("orders"), "security": [{"guard": []}]}}}
+    made = Gateway(write(tmp_path, api(paths, components={"securitySchemes": scheme})))
+    assert f"{sentence} (Api GET /a)" in made.plan.left_out
+    assert made.get("/prod/a").status == status
 
 
 @pytest.mark.parametrize(
