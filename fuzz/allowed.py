@@ -65,8 +65,8 @@ def _conditions(rule: Table) -> set[str]:
 
 
 def is_for(rule: Table, asking: Asking) -> bool:
-    """Whether a rule applies to the caller. No request here has a token."""
-    if "jwt" in rule:
+    """Whether a rule applies to the caller. No request here has a token, or came through API Gateway."""
+    if not {"jwt", "api", "client_cert"}.isdisjoint(rule):
         return False
     if rule.get("anyone"):
         return asking.arn is None

@@ -16,7 +16,7 @@ from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
 from lattice_bridge.formats import reply
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.formats.event import Scheme
-from lattice_bridge.formats.front import LATTICE, LatticeFront, front_of
+from lattice_bridge.formats.front import LATTICE, Front, front_of
 from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT, encode, load_format
 from lattice_bridge.formats.recognise import Enabled, module_of, receive
 from lattice_bridge.invoke.call import Call, Invoke
@@ -116,9 +116,7 @@ class Bridge:
         self._report(record, request_id)
         return answer
 
-    def _serve(
-        self, event: object, context: object, front: LatticeFront, request_id: str, record: RequestLog
-    ) -> reply.Reply:
+    def _serve(self, event: object, context: object, front: Front, request_id: str, record: RequestLog) -> reply.Reply:
         record.step("parse")
         record.request = request = receive(event, self.enabled)
         check_service(request, self.enabled.services)
@@ -198,7 +196,7 @@ def _decoded(answer: bytes) -> Response:
 _LARGE: Final = 64 * 1024
 
 
-def id_for(event: object, context: object, front: LatticeFront = LATTICE) -> str:
+def id_for(event: object, context: object, front: Front = LATTICE) -> str:
     """The front's id of the request, so that both logs can be joined; Lambda's id if there is none."""
     return front.request_id_of(event) or str(getattr(context, "aws_request_id", None) or "unknown")
 

@@ -88,8 +88,8 @@ class Authorizer:
     """What an authorizer of API Gateway verified about the caller. It is never printed: it contains claims.
 
     Attributes:
-        claims: of the token that a JWT or Cognito authorizer verified. API Gateway writes each as a string: a list is
-            `[a b]`, a number `7`. None if another authorizer ran.
+        claims: of the token that a JWT or Cognito authorizer verified. A REST API's JWT authorizer keeps types; the
+            others write each as a string: a list is `[a b]`, a number `7`. None if another authorizer ran.
         context: the values that a Lambda authorizer returned, by name.
     """
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
 
+from lattice_bridge import Bridge
 from lattice_bridge.config.options import Backend
-from tests.support.builders import OPEN, v2
+from lattice_bridge.config.tenant_map import TenantMap
+from tests.support.builders import MAP, OPEN, v2
 from tests.support.fronts import (
     ACCOUNT,
     API,
@@ -29,6 +32,7 @@ from tests.support.fronts import (
     rest_api,
 )
 from tests.support.hostile import LOOK_ALIKES
+from tests.support.token_builder import ISSUER, jwk, key_set, token
 from tests.test_bridge import OK, Answer, World
 
 EACH: Final = pytest.mark.parametrize("front", FRONTS)
@@ -276,6 +280,70 @@ def test_condition_on_the_api_does_not_hold_elsewhere() -> None:
     assert outcome(SIGNED["rest-api"](Sent(), arn), rule)[0] == 200
     assert outcome(function_url(Sent(), arn), rule)[:2] == (403, "condition_failed")
     assert outcome(v2(arn), rule)[:2] == (403, "condition_failed")
+
+
+# ---- tokens that the bridge verifies ---------------------------------------------------------------------------------
+
+CORP: Final = f"""
+[jwt.corp]
+issuer = "{ISSUER}"
+audience = ["orders"]
+algorithms = ["ES256"]
+jwks_file = "keys.json"
+
+[[rule]]
+id = "users"
+jwt = "corp"
+tenant_from = "claim"
+claim = ["tenant"]
+"""
+
+
+@pytest.fixture(scope="module")
+def with_issuer(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("keys")
+    (folder / "keys.json").write_bytes(key_set(jwk()))
+    found = world()
+    found.bridge = Bridge(
+        TenantMap.from_toml(MAP + CORP + LAMBDA, folder),
+        found.behind,
+        backends=[Backend("/", "orders:live")],
+        write=found.written.append,
+        **ENABLED,
+    )
+    return found
+
+
+def bearer(**claims: Any) -> str:
+    now = int(time.time())
+    return f"Bearer {token(iat=now, exp=now + 600, **claims)}"
+
+
+@EACH
+def test_token_in_a_header_is_verified_behind_every_front(front: str, with_issuer: World) -> None:
+    """Trap F3: the bridge verifies it, whatever is in front."""
+    good = FRONTS[front](Sent(headers=(("authorization", bearer(tenant="blue")),)))
+    assert with_issuer(good)["statusCode"] == 200
+    assert with_issuer.behind.calls[-1].tenant == "blue"
+    assert "Bearer" not in json.dumps(with_issuer.behind.received)
+    forged = FRONTS[front](Sent(headers=(("authorization", bearer(tenant="blue")[:-4] + "AAAA"),)))
+    assert (with_issuer(forged)["statusCode"], with_issuer.log["reason"]) == (401, "token_invalid")
+
+
+@EACH
+def test_two_tokens_are_refused_behind_every_front(front: str, with_issuer: World) -> None:
+    """Trap C11: an HTTP API joins them by a comma."""
+    headers = (("authorization", bearer(tenant="blue")), ("authorization", bearer(tenant="green")))
+    if front != "alb-single-value":  # keeps the last one
+        assert with_issuer(FRONTS[front](Sent(headers=headers)))["statusCode"] in (400, 401)
+
+
+def test_token_and_authorizer_that_disagree_are_refused(with_issuer: World) -> None:
+    """Trap A2, F4: neither is preferred."""
+    sent = Sent(headers=(("authorization", bearer(tenant="blue")),))
+    for make in (http_api(sent, {"lambda": {"tenantId": "green"}}), rest_api(sent, {"tenantId": "green"})):
+        assert (with_issuer(make)["statusCode"], with_issuer.log["reason"]) == (403, "conflict")
+    assert with_issuer(rest_api(sent, {"tenantId": "blue"}))["statusCode"] == 200
 
 
 # ---- certificates and VPCs ------------------------------------------------------------------------------------------

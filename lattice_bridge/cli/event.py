@@ -26,7 +26,7 @@ from lattice_bridge.errors import BridgeError
 from lattice_bridge.formats.event import Payload
 from lattice_bridge.formats.payload import convert as convert_request
 from lattice_bridge.formats.payload import encode
-from lattice_bridge.formats.recognise import parse_event
+from lattice_bridge.formats.recognise import parse_any, parse_event
 from lattice_bridge.message import Request, is_tenant_id
 
 if TYPE_CHECKING:
@@ -144,7 +144,16 @@ Example:
 
 
 @click.command(epilog=_NEW_EXAMPLES, short_help="Make an event.")
-@click.option("--version", metavar="1|2", default="2", show_default=True, callback=_version, help="The event version.")
+@click.option(
+    "--front",
+    type=click.Choice(["lattice", "http-api", "rest-api", "function-url", "alb"]),
+    default="lattice",
+    show_default=True,
+    help="What is in front of the function.",
+)
+@click.option(
+    "--version", metavar="1|2", default="2", show_default=True, callback=_version, help="The event version of Lattice."
+)
 @click.option("--method", "-X", metavar="NAME", help="Default: GET, or POST if there is a body.")
 @click.option("--path", metavar="TARGET", default="/", show_default=True, help="The path and query, as sent.")
 @click.option(
@@ -184,14 +193,17 @@ Example:
 @click.option(
     "--time", metavar="TIME", help="When Lattice received it: 2025-11-21T00:00:00Z, or microseconds since 1970."
 )
+@click.option("--sent-by", metavar="ID|ARN", help="The API, or the load balancer's target group.")
+@click.option(
+    "--authorizer", metavar="JSON", help='What the API\'s authorizer returned, as in \'{"tenantId": "blue"}\'.'
+)
+@click.option("--client-cert", metavar="SUBJECT", help="The subject of the certificate that API Gateway verified.")
 @show.JSON_ALWAYS
 @COMPACT
 def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **asked: Any) -> None:
-    """Print the event that Lattice would make of a request. The same options make the same event. As in Lattice's
-    events, the body is in base64 unless the content-type is one for text. Exits with 0, or with 2 if an option has a
-    value that Lattice cannot send."""
-    from lattice_bridge.testing.builders import lattice_event
-
+    """Print the event that Lattice, or another front, would make of a request. The same options make the same event. As
+    in Lattice's events, the body is in base64 unless the content-type is one for text. Exits with 0, or with 2 if an
+    option has a value that the front cannot send."""
     pairs = [_header(text) for text in headers]
     text, json_text = asked.pop("body"), asked.pop("json_body")
     if text is not None and json_text is not None:
@@ -206,10 +218,34 @@ def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **ask
     asked["x509"] = dict(_fields(x509)) or None
     given = {name: value for name, value in asked.items() if value is not None}
     try:
-        event = lattice_event(headers=pairs, body=body, **given)
+        event = _made(given, headers=pairs, body=body)
     except ValueError as error:
         raise click.UsageError(_in_flags(str(error))) from error
     show.say_json(event, compact=compact)
+
+
+_OF_GATEWAYS: Final = ("sent_by", "authorizer", "client_cert")
+_OF_BOTH: Final = ("method", "path", "principal", "session_name", "org_id")
+
+
+def _made(given: dict[str, Any], **content: Any) -> Document:
+    """The event of the front that was asked for. An option of another front is refused: it would have no effect."""
+    from lattice_bridge.testing.builders import gateway_event, lattice_event
+
+    front, version = given.pop("front"), given.pop("version")
+    allowed = _OF_BOTH + (_OF_GATEWAYS if front != "lattice" else tuple(name for name in _FLAGS if name != "version"))
+    if wrong := [name for name in given if name not in allowed]:
+        raise click.UsageError(f"--{wrong[0].replace('_', '-')} is no option for --front {front}. Fix: leave it out")
+    if front == "lattice":
+        return lattice_event(version, **given, **content)
+    if (text := given.get("authorizer")) is not None:
+        try:
+            given["authorizer"] = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise click.UsageError(f"--authorizer: not JSON: {error}") from error
+        if not isinstance(given["authorizer"], dict):
+            raise click.UsageError("""--authorizer: not an object. Fix: write one, as in '{"tenantId": "blue"}'""")
+    return gateway_event(front, **given, **content)
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -482,20 +518,20 @@ _FORMATS: Final[dict[str, Payload]] = {name: name for name in get_args(Payload)}
 @show.JSON_ALWAYS
 @COMPACT
 def convert(file: Path, name: str, *, tenant: str | None, compact: bool) -> None:
-    """Print the event in FILE (- for stdin) as another service would have sent it, or as Lattice in its other version.
-    With `--to lattice`, and if the event already has the format, it stays as it is. Exits with 0 if the event is
-    converted, 1 if the bridge refuses it."""
+    """Print the event in FILE (- for stdin), of any of the formats, as another service would have sent it, or as
+    Lattice in its other version. With `--to lattice`, and if the event already has the format, it stays as it is. Exits
+    with 0 if the event is converted, 1 if the bridge refuses it."""
     if tenant is not None and not is_tenant_id(tenant):
         raise click.UsageError(f"--tenant {tenant!r} is not a tenant id: 1 to 256 of A-Z a-z 0-9 . _ : / = + - @")
     event = read_event(file)
     try:
-        request = parse_event(event)
+        request = parse_any(event)
         form = _FORMATS[name]
         found = convert_request(request, form, time.time()) if tenant is None else _forwarded(request, form, tenant)
     except BridgeError as refusal:
         show.say_error(f"error: {refusal.status} {refusal.reason}: {refusal.detail}")
         sys.exit(1)
-    if form == "lattice-v2" and request.version == 1:
+    if form == "lattice-v2" and request.format == "lattice-v1":
         show.say_error("note: a V1 event does not name its service, so its three ARNs in V2 are empty, also serviceArn")
     show.say_json(found, compact=compact)
 

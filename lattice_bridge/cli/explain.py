@@ -98,7 +98,7 @@ def explain(
     given = read_map(map_name, base)
     tenant_map = given.load()
     described["claims"] = _claims(claims, given)
-    described["authorizer"] = _authorizer(described)
+    described["authorizer"] = _authorizer(described, has_log=log is not None)
     if request_id is not None and log is None:
         raise click.UsageError("--request-id needs the log that has the request. Fix: add --log FILE")
     if sum((event is not None, log is not None or any(described.values()))) != 1:
@@ -182,8 +182,8 @@ def _claims(claims: tuple[str, ...], given: GivenMap) -> dict[str, dict[str, Any
     return found
 
 
-def _authorizer(described: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The authorizer's answer that the options describe."""
+def _authorizer(described: Mapping[str, Any], *, has_log: bool) -> dict[str, Any] | None:
+    """The authorizer's answer that the options describe. A log line contains the API."""
     text = described["authorizer"]
     if text is None:
         return None
@@ -194,7 +194,7 @@ def _authorizer(described: Mapping[str, Any]) -> dict[str, Any] | None:
     if not isinstance(found, dict):
         example = """--authorizer '{"claims": {"custom:tenant": "blue"}}'"""
         raise click.UsageError(f"--authorizer: not an object. Fix: write one, as in {example}")
-    if described["api"] is None:
+    if described["api"] is None and not has_log:
         raise click.UsageError("--authorizer: needs the API whose authorizer answers. Fix: add --api ID")
     return found
 

@@ -81,7 +81,7 @@ def parse(event: Mapping[str, Any]) -> Request:
     headers = parts.read_headers(lines, faults)
     content = parts.read_body(event.get(BODY), event.get(IS_BASE64), faults)
     faults.refuse_if_any()
-    principal, authorizer, client_cert = _read_evidence(context, faults)
+    principal, authorizer, client_cert = _read_evidence(context, faults, is_http=event.get("version") == "1.0")
     faults.refuse_if_any()
     return Request(
         version=1,
@@ -102,16 +102,21 @@ def parse(event: Mapping[str, Any]) -> Request:
 
 
 def _read_evidence(
-    context: Mapping[str, Any], faults: parts.Faults
+    context: Mapping[str, Any], faults: parts.Faults, *, is_http: bool
 ) -> tuple[dict[str, str], Authorizer | None, str | None]:
     """The fields of the principal that signed, an authorizer's answer, and the subject of a certificate."""
     identity = evidence.read_object(context.get("identity"), "identity", faults)
     answer = evidence.read_object(context.get("authorizer"), "authorizer", faults)
     return (
         evidence.read_identity(identity, "identity", faults),
-        evidence.read_authorizer(answer, "authorizer", faults),
+        evidence.read_authorizer(answer, "authorizer", faults, may_be_a_functions=is_http),
         evidence.read_subject(identity.get("clientCert"), "clientCert", faults),
     )
+
+
+def with_value(context: Mapping[str, Any], name: str, value: str) -> dict[str, Any]:
+    """A `requestContext` with another value in the answer of a Lambda authorizer."""
+    return {**context, "authorizer": {**context["authorizer"], name: value}}
 
 
 # ---- Request → event ------------------------------------------------------------------------------------------------

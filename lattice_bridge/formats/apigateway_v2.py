@@ -116,7 +116,8 @@ def _read_authorizer(context: Mapping[str, Any], faults: parts.Faults) -> tuple[
     if is_function_url(context) and (token or returned):
         faults.add("malformed_event", "an event of a function URL with an authorizer other than iam")
     answer = {name: value for name, value in returned.items() if name != CLAIMS}
-    return identity, evidence.read_authorizer({**answer, CLAIMS: token.get(CLAIMS)}, "authorizer", faults)
+    both = {**answer, CLAIMS: token.get(CLAIMS)}
+    return identity, evidence.read_authorizer(both, "authorizer", faults, may_be_a_functions=True)
 
 
 def _read_cookies(value: object, headers: Pairs, faults: parts.Faults) -> Pairs:
@@ -135,6 +136,12 @@ def _read_cookies(value: object, headers: Pairs, faults: parts.Faults) -> Pairs:
         faults.add("malformed_header", f"header cookie is longer than {parts.MAX_HEADER_BYTES} bytes")
     others = tuple(pair for pair in headers if pair[0] != "cookie")
     return (*others, ("cookie", joined)) if line else others
+
+
+def with_value(context: Mapping[str, Any], name: str, value: str) -> dict[str, Any]:
+    """A `requestContext` with another value in the answer of a Lambda authorizer."""
+    found = context["authorizer"]
+    return {**context, "authorizer": {**found, "lambda": {**found["lambda"], name: value}}}
 
 
 # ---- Request → event ------------------------------------------------------------------------------------------------

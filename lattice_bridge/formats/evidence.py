@@ -79,16 +79,27 @@ def caller_of(identity: Mapping[str, str]) -> Caller:
     )
 
 
-def read_authorizer(answer: Mapping[str, Any], field: str, faults: parts.Faults) -> Authorizer | None:
-    """The answer of an authorizer, with `claims` beside what a Lambda authorizer returned; None if none answered."""
-    claims = answer.get(CLAIMS)  # a Lambda authorizer of a REST API may return a string of this name
+def read_authorizer(
+    answer: Mapping[str, Any], field: str, faults: parts.Faults, *, may_be_a_functions: bool
+) -> Authorizer | None:
+    """The answer of an authorizer: a token's `claims`, and the values of a Lambda authorizer. None without an answer.
+
+    Args:
+        answer: both in one object.
+        field: its name.
+        faults: receives what is malformed.
+        may_be_a_functions: whether a Lambda authorizer can return an object as the value `claims`. Then claims beside
+            other values are not read: a rule for a token's claims must not be fulfilled by a function. A REST API takes
+            no objects from one.
+    """
+    claims = answer.get(CLAIMS)
     claims = read_object(claims, f"{field}.{CLAIMS}", faults) if isinstance(claims, Mapping) else {}
     context = {
         name: value for name, value in answer.items() if name not in _NO_ANSWER and name != CLAIMS and value is not None
     }
-    if not claims and all(value == "" for value in context.values()):
-        return None
-    return Authorizer(claims or None, context)
+    if all(value == "" for value in context.values()):
+        return Authorizer(claims) if claims else None
+    return Authorizer(None if may_be_a_functions else claims or None, context)
 
 
 def read_subject(certificate: object, field: str, faults: parts.Faults) -> str | None:

@@ -33,6 +33,9 @@ ASYNC_LIMIT: Final = 1024 * 1024
 MAX_HOPS: Final = 4
 """How often a request may pass the bridge."""
 
+TENANT_ID: Final = "tenantId"
+"""The name under which Lambda authorizers commonly return the tenant."""
+
 _HOPS: Final = re.compile(r"[0-9]{1,2}")
 _BODY: Final = "body"
 """The field of the body, in all formats."""
@@ -105,7 +108,7 @@ def encode(
     ours = {names.REQUEST_ID: request_id, names.HOPS: str(_hops(request) + 1), tenant_header: tenant}
     screen = _screen(tenant_header, credentials, keep, request.format)
     if payload in ("lattice", request.format):
-        event = _as_it_came(request, screen, ours)
+        event = _as_it_came(request, screen, ours, tenant)
     else:
         headers = (*[pair for pair in request.headers if screen.passes(pair[0])], *ours.items())
         event = _write(payload, request, headers, screen.query(request.raw_query), request_id, now, scheme, tenant)
@@ -124,7 +127,7 @@ def convert(request: Request, payload: Payload, now: float) -> dict[str, Any]:
     """
     screen = _Screen(frozenset(), frozenset(), frozenset(), request.format)
     if payload in ("lattice", request.format):
-        return _as_it_came(request, screen, {})
+        return _as_it_came(request, screen, {}, None)
     headers = tuple(pair for pair in request.headers if screen.passes(pair[0]))
     request_id = request.request_id or ""
     return _write(payload, request, headers, request.raw_query, request_id, now, FORWARDED_SCHEME, None)
@@ -140,14 +143,14 @@ def load_format(payload: Payload) -> None:
 # ---- the formats ----------------------------------------------------------------------------------------------------
 
 
-def _as_it_came(request: Request, screen: _Screen, ours: Mapping[str, str]) -> dict[str, Any]:
+def _as_it_came(request: Request, screen: _Screen, ours: Mapping[str, str], tenant: str | None) -> dict[str, Any]:
     """The event that arrived, with our headers in place of the client's, and without credentials in the query.
 
     Nothing else is changed: if Lattice adds a field one day, the backend receives it that day. Header names keep their
     spelling. The query map repeats the query of the path, so both are screened.
     """
     if request.source != "lattice":
-        return _other_as_it_came(request, screen, ours)
+        return _other_as_it_came(request, screen, ours, tenant)
     fields = lattice_v1 if request.version == 1 else lattice_v2
     event = request.event
     given = event.get(fields.HEADERS) or {}
@@ -163,8 +166,9 @@ def _as_it_came(request: Request, screen: _Screen, ours: Mapping[str, str]) -> d
     return {**event, **changed}
 
 
-def _other_as_it_came(request: Request, screen: _Screen, ours: Mapping[str, str]) -> dict[str, Any]:
-    """The same for the other formats, in which a header or a parameter may be in two maps and in a query string."""
+def _other_as_it_came(request: Request, screen: _Screen, ours: Mapping[str, str], tenant: str | None) -> dict[str, Any]:
+    """The same for the other formats, in which a header or a parameter may be in two maps and in a query string. If a
+    Lambda authorizer returned a value `tenantId`, from which backends read the tenant, it becomes the decided one."""
     module, event = module_of(request.format), request.event
     maps = [(field, is_list) for field, is_list in module.HEADER_MAPS if isinstance(event.get(field), Mapping)]
     changed: dict[str, Any] = {}
@@ -178,6 +182,8 @@ def _other_as_it_came(request: Request, screen: _Screen, ours: Mapping[str, str]
     raw_field = getattr(module, "RAW_QUERY", None)
     if raw_field is not None and isinstance(event.get(raw_field), str):
         changed[raw_field] = screen.query(event[raw_field])
+    if tenant is not None and request.authorizer is not None and TENANT_ID in request.authorizer.context:
+        changed[module.CONTEXT] = module.with_value(event[module.CONTEXT], TENANT_ID, tenant)
     return {**event, **changed}
 
 
@@ -212,7 +218,7 @@ def _write(
     )
     if not form.has_authorizer:
         return dict(module.write(outgoing))
-    decided = {} if tenant is None else {"tenantId": tenant}  # the name that authorizers commonly use
+    decided = {} if tenant is None else {TENANT_ID: tenant}
     written: dict[str, Any] = module.write(outgoing, {**decided, **lattice_v2.identity(caller)})
     return written
 

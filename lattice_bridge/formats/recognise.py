@@ -31,8 +31,8 @@ _FOREIGN: Final = (
 NEVER: Final = {1: frozenset((*lattice_v2.MARKS, *_FOREIGN)), 2: frozenset((*lattice_v1.MARKS, *_FOREIGN))}
 """Version of a Lattice event → fields with which it is refused."""
 
+_NEVER_IN_V2_CONTEXT: Final = frozenset({"apiId", "authentication", "authorizer", "elb", "http"})
 _NEVER_IN_CONTEXT: Final[Mapping[str, frozenset[str]]] = {
-    "lattice-v2": frozenset({"apiId", "authentication", "authorizer", "elb", "http"}),
     "apigateway-v2": frozenset({"elb", "identity", lattice_v2.SERVICE_ARN}),
     "apigateway-v1": frozenset({"elb", "http", lattice_v2.SERVICE_ARN}),
     "alb": frozenset({"apiId", "authentication", "authorizer", "http", "identity", lattice_v2.SERVICE_ARN}),
@@ -168,7 +168,7 @@ def _refuse_fields(event: Mapping[str, Any], version: int) -> None:
     if not never.isdisjoint(event):
         mixed = ", ".join(name for name in event if name in never)
         raise BadRequest("not_lattice", f"a V{version} event with {mixed}, which it never has")
-    if version == 2 and not _NEVER_IN_CONTEXT["lattice-v2"].isdisjoint(event[lattice_v2.CONTEXT]):
+    if version == 2 and not _NEVER_IN_V2_CONTEXT.isdisjoint(event[lattice_v2.CONTEXT]):
         raise BadRequest("not_lattice", "a V2 event with a field of another service in requestContext")
 
 

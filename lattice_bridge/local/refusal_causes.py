@@ -25,7 +25,7 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "service_not_allowed": "{detail}. Fix: add the service's ARN to this list in bridge.toml",
     "no_rule": "{detail}. Fix: write a [[rule]] for this caller; `lattice-bridge explain` lists the possible keys",
     "denied": "{detail}. Fix: if this caller is not meant, make the rule narrower",
-    "condition_failed": "{detail}. Fix: compare the rule's vpc, org, service, network and jwt with the request",
+    "condition_failed": "{detail}. Fix: compare the rule's vpc, org, service, network, api and jwt with the request",
     "source_mismatch": "{detail}. Fix: send a value that fits, or correct tenant_from and its keys in the rule",
     "conflict": "{detail}. Fix: use the token of the tenant that the caller works for",
     "ambiguous": "The rule{rule} allows several tenants, and the request chooses none. Fix: send the tenant header",

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from lattice_bridge.config.document import Document, parse_document
+from lattice_bridge.config.options import Options
 from lattice_bridge.config.positions import located
 from lattice_bridge.config.settings import missing_faults
 from lattice_bridge.config.tables.map import ELSEWHERE, MapFile, named_tenants, read_map, rule_of
@@ -47,7 +48,7 @@ def findings_of(text: str, folder: Path = HERE) -> list[Finding]:
 
 def _of_map(document: Document, folder: Path) -> list[Finding]:
     faults: list[Fault] = []
-    read_options(document.tables, faults)
+    options = read_options(document.tables, faults)
     if ELSEWHERE & set(document.tables):
         faults += missing_faults(document)
     try:
@@ -55,7 +56,8 @@ def _of_map(document: Document, folder: Path) -> list[Finding]:
     except InvalidMap as error:
         return _errors(document.invalid([*faults, *error.found]), document.tables)
     failed = [*faults, *failed_tests(read, every_tenant if read.around.registry else None)]
-    levels: tuple[tuple[Level, Iterable[Fault]], ...] = (("error", failed), ("warning", _warnings(read)))
+    warnings = [*_warnings(read), *(_unlisted_apis(read, options) if ELSEWHERE & set(document.tables) else ())]
+    levels: tuple[tuple[Level, Iterable[Fault]], ...] = (("error", failed), ("warning", warnings))
     return [
         _finding(level, fault, document.tables) for level, found in levels for fault in located(found, document.text)
     ]
@@ -115,6 +117,16 @@ def _denial_of_all(rule: Rule, rules: Rules) -> Rule | None:
     keys: tuple[Key, ...] = (rule.key, *broader_keys(rule.key))
     found = (denial for key in keys for denial in rules.denials.get(key, ()))
     return next((denial for denial in found if not denial.conditions), None)
+
+
+def _unlisted_apis(read: MapFile, options: Options) -> Iterator[Fault]:
+    """Rules for an API from which no event is accepted."""
+    for index, table in enumerate(read.written):
+        for api in table.values("api"):
+            if api not in options.apis:
+                what = f"api {quoted(api)} is not in [apigateway] apis, so every event of it is refused"
+                fault = Fault(f"{what}. Fix: list it there, or correct the id", ("api",))
+                yield fault.within(f"rule {quoted(table.id)}", ("rule", index))
 
 
 _SIMILAR: Final = str.maketrans({"l": "1", "i": "1", "o": "0", "_": "-", ".": "-"})

@@ -16,7 +16,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lattice_bridge.testing.builders import lattice_event, lattice_headers
+from lattice_bridge.testing.builders import gateway_event, lattice_event, lattice_headers
 from lattice_bridge.testing.corpus import Case, all_events, load_event
 from lattice_bridge.testing.replies import assert_valid_reply
 
@@ -32,6 +32,7 @@ __all__ = [
     "LocalStack",
     "all_events",
     "assert_valid_reply",
+    "gateway_event",
     "lattice_event",
     "lattice_headers",
     "load_event",

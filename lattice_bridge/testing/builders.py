@@ -7,6 +7,7 @@ send, or that Lattice writes in an unknown way, is refused. For a forged event, 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -16,11 +17,13 @@ from typing import Any, Final, Literal, TypedDict, Unpack
 from urllib.parse import quote
 
 from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS
+from lattice_bridge.formats.recognise import module_of
 from lattice_bridge.http import headers as names
+from lattice_bridge.http.base64 import Base64
 from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
 from lattice_bridge.local.front import lattice as wire
 from lattice_bridge.local.front.http_message import HttpRequest, Signer
-from lattice_bridge.message import X509
+from lattice_bridge.message import X509, Authorizer, Caller, Format, Request
 
 Headers = Mapping[str, str | Sequence[str]] | Iterable[tuple[str, str]]
 """Names with one value or several; or pairs in the order in which they were sent."""
@@ -373,3 +376,158 @@ def _microseconds(time: int | datetime) -> int:
     if isinstance(time, bool) or not isinstance(time, int) or time < 0:
         raise ValueError(f"time {time!r} is not microseconds since 1970, nor a datetime")
     return time
+
+
+# ---- API Gateway, function URLs, load balancers ---------------------------------------------------------------------
+
+Front = Literal["http-api", "rest-api", "function-url", "alb"]
+"""What can be in front of the bridge instead of Lattice."""
+
+API: Final = "a1b2c3d4e5"
+URL_ID: Final = "a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6"
+BALANCER_GROUP: Final = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:targetgroup/bridge/0123456789abcdef"
+
+_FORMATS: Final[Mapping[Front, Format]] = {
+    "http-api": "apigateway-v2",
+    "rest-api": "apigateway-v1",
+    "function-url": "apigateway-v2",
+    "alb": "alb",
+}
+
+
+class Verified(TypedDict, total=False):
+    """The arguments of `gateway_event` about what the front verified. Each may be left out.
+
+    Attributes:
+        principal: the ARN of the caller that signed, as in `lattice_event`.
+        session_name, org_id: of the principal.
+        authorizer: what a JWT, Cognito or Lambda authorizer returned: `{"claims": {…}}`, or values by name.
+        client_cert: the subject of the client's certificate.
+    """
+
+    principal: str | None
+    session_name: str | None
+    org_id: str | None
+    authorizer: Mapping[str, Any] | None
+    client_cert: str | None
+
+
+def gateway_event(
+    front: Front = "http-api",
+    method: str = "GET",
+    path: str = "/",
+    *,
+    headers: Headers = (),
+    body: bytes | str = b"",
+    json: Any = ...,
+    sent_by: str | None = None,
+    **verified: Unpack[Verified],
+) -> dict[str, Any]:
+    """The event that a function behind API Gateway, a function URL or a load balancer receives.
+
+    >>> event = gateway_event("rest-api", path="/orders", authorizer={"claims": {"custom:tenant_id": "blue"}})
+    >>> event["requestContext"]["authorizer"]
+    {'claims': {'custom:tenant_id': 'blue'}}
+
+    Args:
+        front: a REST API sends payload 1.0, an HTTP API and a function URL 2.0.
+        method, path, headers, body, json: as for `lattice_event`.
+        sent_by: the id of the API, or the ARN of the target group; by default `API` or `BALANCER_GROUP`.
+        verified: see `Verified`: `principal="arn:…"`.
+
+    Raises:
+        ValueError: no client can send this, or the front verifies no such evidence; the message has the fix.
+    """
+    _check_verified(front, verified)
+    pairs, content = _content(_pairs(headers), body, json)
+    home = URL_ID if front == "function-url" else sent_by or API
+    domain = f"{home}.{'lambda-url' if front == 'function-url' else 'execute-api'}.{REGION}.{_SUFFIXES[front]}"
+    if not any(name == "host" for name, _ in pairs):
+        pairs = [("host", HOST if front == "alb" else domain), *pairs]
+    request = _gateway_request(front, _method(method), _target(path), pairs, content, verified)
+    request = replace(request, api_id=home, target_group_arn=sent_by or BALANCER_GROUP)
+    if front == "alb":
+        return dict(module_of("alb").write(request))
+    event: dict[str, Any] = module_of(_FORMATS[front]).write(request, {})
+    event["requestContext"] |= {"accountId": ACCOUNT, "domainName": domain, "domainPrefix": home}
+    _only_what_answered(front, event["requestContext"], verified.get("authorizer"))
+    return event
+
+
+_SUFFIXES: Final[Mapping[Front, str]] = {
+    "http-api": "amazonaws.com",
+    "rest-api": "amazonaws.com",
+    "function-url": "on.aws",
+    "alb": "amazonaws.com",
+}
+
+
+def _gateway_request(
+    front: Front, method: str, path: str, pairs: list[tuple[str, str]], content: bytes, verified: Verified
+) -> Request:
+    target, _, raw_query = path.partition("?")
+    answer = verified.get("authorizer")
+    return Request(
+        version=2 if _FORMATS[front] == "apigateway-v2" else 1,
+        method=method,
+        path=target,
+        raw_query=raw_query,
+        headers=(*pairs, ("x-forwarded-for", CLIENT_ADDRESS)),
+        content=_text_or_base64(content),
+        caller=_gateway_caller(verified),
+        request_id=REQUEST_ID,
+        time_epoch=TIME,
+        authorizer=Authorizer.of(answer) if answer else None,
+        client_cert=verified.get("client_cert"),
+    )
+
+
+def _check_verified(front: str, verified: Verified) -> None:
+    if front not in _FORMATS:
+        raise ValueError(f"front {front!r} is not one of {', '.join(_FORMATS)}")
+    if unknown := sorted(set(verified) - set(Verified.__annotations__)):
+        known = ", ".join(Verified.__annotations__)
+        raise TypeError(f"gateway_event: no argument {unknown[0]!r}. Fix: write one of {known}")
+    given = [name for name, value in verified.items() if value is not None]
+    if front == "alb" and given:
+        raise ValueError(f"{given[0]}: a load balancer verifies no caller. Fix: leave it out")
+    if front == "function-url" and {"authorizer", "client_cert"} & set(given):
+        raise ValueError("authorizer and client_cert: a function URL has IAM's authorizer only. Fix: write principal=…")
+    if {"authorizer", "principal"} <= set(given):
+        raise ValueError("authorizer and principal: a route has one authorizer. Fix: leave one of them out")
+
+
+def _gateway_caller(verified: Verified) -> Caller:
+    principal = verified.get("principal")
+    if principal is None:
+        return Caller()
+    options: EventOptions = {
+        "principal": principal,
+        "session_name": verified.get("session_name"),
+        "org_id": verified.get("org_id"),
+    }
+    signer = _signer(2, options)
+    assert signer is not None  # there is a principal
+    return Caller(True, signer.principal, signer.session, signer.org)
+
+
+def _text_or_base64(content: bytes) -> str | Base64:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return Base64(b64encode(content).decode())
+
+
+def _only_what_answered(front: Front, context: dict[str, Any], answer: Mapping[str, Any] | None) -> None:
+    """Leaves in `authorizer` what one authorizer writes: a payload of the bridge has the fields of several."""
+    if front == "rest-api":
+        context.pop("authorizer")
+        if answer:
+            values = {} if "claims" in answer else {"principalId": "user", "integrationLatency": 7}
+            context["authorizer"] = {**values, **answer}
+        return
+    found = context.pop("authorizer")
+    if answer:
+        context["authorizer"] = {kind: found[kind] for kind in ("jwt" if "claims" in answer else "lambda",)}
+    elif "iam" in found:
+        context["authorizer"] = {"iam": found["iam"]}

@@ -1,4 +1,4 @@
-"""What API Gateway and function URLs verified about a caller, and everything that is no evidence."""
+"""The evidence about a caller in events of API Gateway and function URLs, and all that is no evidence."""
 
 from __future__ import annotations
 
@@ -183,6 +183,21 @@ def test_lambda_authorizer_of_an_http_api_cannot_write_claims() -> None:
     authorizer = read(http_api(authorizer={"lambda": {"claims": {"custom:tenant": "green"}, "a": "b"}})).authorizer
     assert authorizer is not None
     assert authorizer.at(["claims", "custom:tenant"]) is None
+
+
+@pytest.mark.parametrize("kind", ["http-api", "http-api-1.0"])
+def test_claims_beside_other_values_are_a_lambda_authorizers(kind: str) -> None:
+    """Trap F4: a Lambda authorizer of an HTTP API can return objects; with payload 1.0 both are in one object."""
+    authorizer = read(answered(kind, {"claims": {"custom:tenant": "green"}, "tenantId": "blue"})).authorizer
+    assert authorizer is not None
+    assert (authorizer.at(["claims", "custom:tenant"]), authorizer.at(["tenantId"])) == (None, "blue")
+
+
+def test_claims_of_a_rest_api_may_have_values_beside_them() -> None:
+    """A Lambda authorizer of a REST API can return no object."""
+    authorizer = read(rest_api(authorizer={"claims": {"custom:tenant": "blue"}, "principalId": "ann"})).authorizer
+    assert authorizer is not None
+    assert authorizer.at(["claims", "custom:tenant"]) == "blue"
 
 
 @pytest.mark.parametrize("authorizer", [5, "x", [], {"iam": 5}, {"jwt": "x"}, {"lambda": []}])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lattice_bridge import BridgeError, Caller, Decision, Request, TenantMap
 from lattice_bridge.config.document import Document
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.message import X509
+from lattice_bridge.message import X509, Authorizer
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.rules import Tenant
 from lattice_bridge.tenancy.subject import subject_of
@@ -31,6 +31,8 @@ ORGS: Final = ("o-a1b2c3d4e5", "o-a1b2c3d4e6")
 SERVICES: Final = tuple(f"arn:aws:vpc-lattice:eu-west-1:{ONE}:service/svc-{end}" for end in ("01", "02"))
 NETWORKS: Final = tuple(f"arn:aws:vpc-lattice:eu-west-1:{ONE}:servicenetwork/sn-{end}" for end in ("01", "02"))
 ISSUERS: Final = ("corp", "lab")
+APIS: Final = ("a1b2c3d4e5", "b1b2c3d4e5")
+CERTIFICATES: Final = ("CN=blue,O=Example", "CN=green,O=Example")
 URI: Final = "spiffe://example.org/t/{tenant}/api"
 
 Table = dict[str, Any]
@@ -81,6 +83,9 @@ class Asked:
     uri: str | None = None
     tokens: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     headers: Headers = ()
+    api: str | None = None
+    answer: Mapping[str, Any] | None = None
+    cert: str | None = None
 
     @property
     def request(self) -> Request:
@@ -96,6 +101,10 @@ class Asked:
             caller=who,
             service_arn=self.service,
             service_network_arn=self.network,
+            source="lattice" if self.api is None else "apigateway",
+            api_id=self.api,
+            authorizer=None if self.answer is None else Authorizer.of(self.answer),
+            client_cert=self.cert,
         )
 
     def decide(self, found: TenantMap) -> Decision:
@@ -131,6 +140,8 @@ def anchors(accounts: tuple[str, ...], *, nobody: bool = True) -> st.SearchStrat
         st.builds(lambda v: {"vpc": v}, st.sampled_from([VPCS[0], VPCS[0].rpartition("/")[2]])),
         st.builds(lambda i: {"jwt": i}, st.sampled_from(ISSUERS)),
         st.just({"anyone": True}),
+        st.builds(lambda api: {"api": api}, st.sampled_from(APIS)),
+        st.builds(lambda cert: {"client_cert": cert}, st.sampled_from(CERTIFICATES)),
     ]
     return st.one_of(named + (others * 2 if nobody else []))
 
@@ -150,6 +161,8 @@ OUTCOMES: Final[list[Table]] = [
     {"tenant_from": "claim", "claim": ["tenant"], "template": "t-{tenant}"},
     {"tenant_from": "claim", "claim": ["tenant"], "claim_is_list": True},
     {"tenant_from": "claim", "claim": ["app", "tenant"], "claim_is_list": True, "template": "t-{tenant}"},
+    {"tenant_from": "authorizer", "path": ["tenant"]},
+    {"tenant_from": "authorizer", "path": ["claims", "tenant"], "template": "t-{tenant}"},
 ]
 CONDITIONS: Final[list[Table]] = [
     *([{}] * 12),
@@ -161,6 +174,8 @@ CONDITIONS: Final[list[Table]] = [
     {"network": NETWORKS[0]},
     {"jwt": "corp"},
     {"jwt": "lab", "org": ORGS[0]},
+    {"api": APIS[0]},
+    {"api": list(APIS)},
 ]
 
 
@@ -171,26 +186,36 @@ def sensible(anchor: Table, outcome: Table, condition: Table) -> Table:
         "session": "session" not in anchor and ("role" in anchor or "sso" in anchor),
         "x509_san_uri": exact,
         "claim": "anyone" not in anchor,
+        "authorizer": "api" in anchor and "jwt" not in condition,
     }
     if not fits.get(outcome.get("tenant_from", ""), True):
         outcome = {"tenant": "blue"}
     table = {**condition, **anchor, **outcome}
+    if "api" in condition and anchor_of(table) == "api" and "api" not in anchor:  # the anchor is the VPC
+        table.pop("api")
     if "anyone" in anchor:
         table = {key: value for key, value in table.items() if key not in ("org", "jwt")}
     if "deny" in table:
         return {key: value for key, value in table.items() if key != "jwt" or anchor_of(table) == "jwt"}
     if table.get("tenant_from") == "claim":
         table.setdefault("jwt", "corp")
-    if anchor_of(table) in ("anyone", "vpc") or (anchor_of(table) == "jwt" and table.get("tenants") == "*"):
+    if anchor_of(table) in ("anyone", "vpc") or (anchor_of(table) in ("jwt", "api") and table.get("tenants") == "*"):
         table["accept_risk"] = "a test"
     if "session" in anchor or "federated_user" in anchor or table.get("tenant_from") == "session":
         table["session_set_by"] = "a test"
     if table.get("tenant_from") == "x509_san_uri":
         table["x509_set_by"] = "a test"
+    if table.get("tenant_from") == "authorizer":
+        table["authorizer_set_by"] = "a test"
+    if "client_cert" in anchor:
+        table["client_cert_issued_by"] = "a test"
     return table
 
 
-ANCHOR_NAMES: Final = ("role", "sso", "account", "user", "root", "federated_user", "anyone", "jwt", "vpc")
+ANCHOR_NAMES: Final = (
+    *("role", "sso", "account", "user", "root", "federated_user", "client_cert", "anyone"),
+    *("jwt", "api", "vpc"),
+)
 """Those that are conditions too come last: a rule's anchor is the first that it has."""
 
 
@@ -295,7 +320,30 @@ def callers(arn: st.SearchStrategy[str | None]) -> st.SearchStrategy[Asked]:
 
 theirs = arns([*[("aws", ONE)] * 6, ("aws", TWO), ("aws-cn", ONE)])
 in_the_crowd = st.sampled_from([f"arn:aws:sts::{ONE}:assumed-role/{SET_ROLE}/{name}" for name in SESSIONS])
-anybody = callers(st.one_of(theirs, theirs, in_the_crowd, in_the_crowd, st.none()))
+Way = tuple[str | None, Mapping[str, Any] | None, str | None]
+WAYS: Final[tuple[Way, ...]] = (
+    *([(None, None, None)] * 6),
+    *((api, None, None) for api in APIS),
+    *((APIS[0], {"tenant": value}, None) for value in ("blue", "green", "[blue]", ["blue"], 7, "unknown")),
+    (APIS[1], {"tenant": "blue"}, None),
+    *((APIS[0], {"claims": {"tenant": value}}, None) for value in ("t-blue", "t-green", "blue")),
+    *((APIS[0], None, cert) for cert in (*CERTIFICATES, "CN=other")),
+    (APIS[0], {"tenant": "blue"}, CERTIFICATES[0]),
+    (APIS[1], {"claims": {"tenant": "t-blue"}}, CERTIFICATES[1]),
+)
+"""Ways in: an API or None for Lattice, what its authorizer returned, and the subject of a certificate."""
+
+
+def _through(asked: Asked, way: Way) -> Asked:
+    api, answer, cert = way
+    return asked if api is None else replace(asked, service=None, network=None, api=api, answer=answer, cert=cert)
+
+
+anybody = st.builds(
+    _through,
+    callers(st.one_of(theirs, theirs, in_the_crowd, in_the_crowd, st.none())),
+    st.sampled_from(WAYS),
+)
 claim_values = st.sampled_from(
     [
         *("blue", "blue", "green", "t-blue", "unknown", None, 1, {"tenant": "blue"}),
@@ -353,18 +401,26 @@ def in_grammar(text: object) -> bool:
 def _owners(one: Map, asked: Asked) -> list[Table]:
     """The most specific rule for the caller, and the rule for each token. Empty if one is missing."""
     allowing = [table for table in one.rules if "deny" not in table]
-    by_token = [table for table in allowing if anchor_of(table) == "jwt" and rank(table, asked) is not None]
+    matching = [table for table in allowing if anchor_of(table) in BESIDE and rank(table, asked) is not None]
+    by_token = [table for table in matching if anchor_of(table) != "api" or asked.answer is not None]
+    for kind, is_there in (("api", asked.answer is not None), ("client_cert", asked.cert is not None)):
+        if is_there and kind in map(anchor_of, allowing) and kind not in map(anchor_of, by_token):
+            return []
     fitting: list[tuple[int, int]] = []
     for number, table in enumerate(allowing):
         own_only = asked.who is not None and (":root" in asked.who or ":federated-user/" in asked.who)
-        if anchor_of(table) == "jwt" or (own_only and anchor_of(table) not in ("root", "federated_user")):
+        if anchor_of(table) in BESIDE or (own_only and anchor_of(table) not in ("root", "federated_user")):
             continue
         if (found := rank(table, asked)) is not None:
             fitting.append((found, number))
     if not fitting and asked.who is not None:
-        are_for_callers = any(anchor_of(table) not in ("jwt", "anyone") for table in allowing)
+        are_for_callers = any(anchor_of(table) not in (*BESIDE, "anyone") for table in allowing)
         return [] if are_for_callers else by_token
     return [*(allowing[number] for _, number in sorted(fitting)[:1]), *by_token]
+
+
+BESIDE: Final = ("jwt", "api", "client_cert")
+"""Anchors of evidence that stands beside the caller's own: all that match have to agree."""
 
 
 def rank(table: Table, asked: Asked) -> int | None:
@@ -372,8 +428,13 @@ def rank(table: Table, asked: Asked) -> int | None:
     anchor = anchor_of(table)
     if anchor == "jwt":
         return 0 if table["jwt"] in asked.tokens else None
+    if anchor == "api":
+        return 0 if table["api"] == asked.api else None
+    if anchor == "client_cert":
+        return 0 if table["client_cert"] == asked.cert else None
     if anchor == "anyone":
-        return None if asked.who is not None or asked.tokens else 900
+        has_other = asked.tokens or asked.answer is not None or asked.cert is not None
+        return None if asked.who is not None or has_other else 900
     if anchor == "vpc":
         return 800 if asked.vpc is not None and asked.vpc.split("/")[-1] == table["vpc"].split("/")[-1] else None
     if asked.who is None:
@@ -406,12 +467,13 @@ def _seen(kind: str, asked: Asked) -> list[str]:
         return [] if asked.vpc is None else [asked.vpc, asked.vpc.split("/")[-1]]
     if kind == "jwt":
         return list(asked.tokens)
-    value = {"org": asked.org, "service": asked.service, "network": asked.network}[kind]
+    value = {"org": asked.org, "service": asked.service, "network": asked.network, "api": asked.api}[kind]
     return [] if value is None else [value]
 
 
 def conditions_in(table: Table) -> Iterator[str]:
-    return (kind for kind in ("vpc", "org", "service", "network", "jwt") if kind in table and kind != anchor_of(table))
+    kinds = ("vpc", "org", "service", "network", "jwt", "api")
+    return (kind for kind in kinds if kind in table and kind != anchor_of(table))
 
 
 def _holds(table: Table, asked: Asked) -> bool:
@@ -429,9 +491,9 @@ def _names(table: Table, asked: Asked) -> set[str] | None:
     if "tenant_from" not in table:
         return None if table.get("tenants") == "*" else set(table.get("tenants", [table.get("tenant")]))
     source = table["tenant_from"]
-    value: Any = (
-        asked.session if source == "session" else asked.uri if source == "x509_san_uri" else _claim(table, asked)
-    )
+    readers = {"claim": _claim, "authorizer": _answered}
+    value: Any = asked.session if source == "session" else asked.uri
+    value = readers[source](table, asked) if source in readers else value
     if not table.get("claim_is_list"):
         value = [value]
     if not isinstance(value, list):
@@ -443,6 +505,13 @@ def _names(table: Table, asked: Asked) -> set[str] | None:
 def _claim(table: Table, asked: Asked) -> Any:
     value: Any = asked.tokens.get(table["jwt"])
     for element in table["claim"]:
+        value = value.get(element) if isinstance(value, dict) else None
+    return value
+
+
+def _answered(table: Table, asked: Asked) -> Any:
+    value: Any = asked.answer
+    for element in table["path"]:
         value = value.get(element) if isinstance(value, dict) else None
     return value
 

@@ -75,7 +75,7 @@ class RuleTable(Table):
     network: str | list[str] | None = Field(default=None, description="Condition: the Lattice service network.")
     api: str | list[str] | None = Field(
         default=None,
-        description="Condition: the API that the request came through. Alone, an anchor: callers whom its authorizer "
+        description="Condition: the API that the request came through. Alone, an anchor: callers that its authorizer "
         "verified.",
     )
     # outcomes, one a rule
@@ -112,7 +112,7 @@ class RuleTable(Table):
         default=None, description="What sets the value that the API's authorizer returns, and from which evidence."
     )
     client_cert_issued_by: str | None = Field(
-        default=None, description="What ensures that nobody else gets a certificate with this subject."
+        default=None, description="What ensures that only its holder gets a certificate with this subject."
     )
 
     def values(self, kind: ConditionKind) -> list[str]:
@@ -336,12 +336,12 @@ def _jwt_risks(table: RuleTable) -> Iterator[Acknowledgement]:
 
 def _api_risks(table: RuleTable) -> Iterator[Acknowledgement]:
     if table.tenants == "*":
-        yield "accept_risk", "every caller whom the API's authorizer verified may name any tenant"
+        yield "accept_risk", "every caller that the API's authorizer verified may name any tenant"
 
 
 def _api_warnings(table: RuleTable) -> Iterator[str]:
     if not table.deny and table.tenant_from is None:
-        yield "allows every caller whom an authorizer of the API verified"
+        yield "allows every caller that an authorizer of the API verified"
     yield from _any_tenant_warnings(table)
 
 

@@ -57,7 +57,7 @@ def maps() -> SearchStrategy[WrittenMap]:
 
 _ANCHORS: Final = (
     *("role", "role", "role", "role*", "session", "user", "root", "federated_user", "account", "sso", "jwt", "vpc"),
-    "anyone",
+    *("anyone", "api", "client_cert"),
 )
 _OUTCOMES: Final = (
     *("tenant", "tenants", "*", "deny", "tenant", "session", "session-template", "x509", "claim", "claim-list"),
@@ -105,6 +105,8 @@ def _anchor(who: str, place: tuple[str, str], name: str, session: str, issuer: s
         "sso": {"sso": {"account": numbered, "permission_set": "Support"}},
         "vpc": {"vpc": ORIGINS[0].source_vpc_arn.rpartition("/")[2], "accept_risk": "a test"},
         "anyone": {"anyone": True, "accept_risk": "a test"},
+        "api": {"api": "a1b2c3d4e5"},
+        "client_cert": {"client_cert": f"CN={name.replace('+', '-')},O=Example", "client_cert_issued_by": "a test"},
     }
     return found.get(who) or ({"anyone": True, "accept_risk": "a test"} if issuer is None else {"jwt": issuer})
 
@@ -121,13 +123,13 @@ def _outcome(kind: str, anchor: Table, names: list[str], number: int, issuer: st
     if kind == "x509" and named:
         template = "spiffe://example.org/t/{tenant}"
         return {"tenant_from": "x509_san_uri", "template": template, "x509_set_by": "a test"}
-    if kind.startswith("claim") and issuer is not None and not {"anyone", "vpc"} & set(anchor):
+    if kind.startswith("claim") and issuer is not None and not {"anyone", "vpc", "api"} & set(anchor):
         listed = {"claim_is_list": True} if kind == "claim-list" else {}
         return {"tenant_from": "claim", "claim": ["app", "tenant"], "jwt": issuer, **listed}
     if kind == "deny":
         return {"deny": True}
     if kind == "*":
-        return {"tenants": "*", **({"accept_risk": "a test"} if "jwt" in anchor else {})}
+        return {"tenants": "*", **({"accept_risk": "a test"} if {"jwt", "api"} & set(anchor) else {})}
     return {"tenants": sorted({name, *names[:number]})} if kind == "tenants" else {"tenant": name}
 
 
@@ -140,8 +142,12 @@ def _rule(choice: tuple[Any, ...], names: list[str], issuer: str | None) -> Tabl
     table = {key: value for key, value in conditions.items() if key not in {*anchor, *never}}
     table = {**table, **anchor, **outcome}
     if "deny" in table:
-        table = {key: value for key, value in table.items() if key not in ("accept_risk", "session_set_by")}
+        table = {key: value for key, value in table.items() if key not in _ACKNOWLEDGEMENTS}
     return table
+
+
+_ACKNOWLEDGEMENTS: Final = ("accept_risk", "session_set_by", "client_cert_issued_by")
+"""Keys that a deny rule has not: it allows nothing."""
 
 
 def _same_anchor(table: Table) -> tuple[Any, ...]:
@@ -152,7 +158,7 @@ def _same_anchor(table: Table) -> tuple[Any, ...]:
     return anchor, str(spelled).lower(), table.get("session"), "deny" in table
 
 
-_UNNAMED: Final = ("account", "sso", "anyone", "jwt", "vpc")
+_UNNAMED: Final = ("account", "sso", "client_cert", "anyone", "jwt", "api", "vpc")
 
 
 def _principal_for(rule: Table) -> str | None:
