@@ -21,7 +21,16 @@ from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front import cors
 from lattice_bridge.local.front.caller import iam_fields, iam_identity, signed_caller
 from lattice_bridge.local.front.exchange import Answer, Exchange
-from lattice_bridge.local.front.http_api_event import Context, Located, Verified, decoded, event, question, values
+from lattice_bridge.local.front.http_api_event import (
+    Context,
+    Located,
+    Verified,
+    decoded,
+    event,
+    question,
+    recorded,
+    values,
+)
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, to_json
 from lattice_bridge.local.front.json_refused import JsonRefused
 from lattice_bridge.local.front.jwt_authorizer import TokenRefused, scopes_of, token_of, verified_claims, written
@@ -33,7 +42,6 @@ from lattice_bridge.local.front.lambda_authorizer import (
 )
 from lattice_bridge.local.front.parameter_mapping import mapped_response
 from lattice_bridge.local.front.proxy_reply import NotAReply, http_response
-from lattice_bridge.local.front.recorder import without_credentials
 from lattice_bridge.local.plan.http_api import (
     DEFAULT_STAGE,
     DomainPath,
@@ -309,7 +317,7 @@ async def _integrated(request: HttpRequest, context: Context, exchange: Exchange
         raise JsonRefused(HTTP_API_TOO_LARGE_FOR_LAMBDA, "Request Entity Too Large", cause, reason="request_too_large")
     result = await _invoked(exchange, function, payload, context, integration.timeout)
     if exchange.recorder is not None:
-        await exchange.record(event(without_credentials(request), context, integration), request, result)
+        await exchange.record(recorded(request, context, integration), request, result)
     response = _response(result, function, integration)
     changes = integration.response.get(str(response.status), ())
     return mapped_response(response, changes, values(request, context)) if changes else response

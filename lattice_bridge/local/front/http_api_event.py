@@ -18,6 +18,7 @@ from lattice_bridge.local.front.http_message import HttpRequest, Pairs, connecti
 from lattice_bridge.local.front.lambda_authorizer import Question
 from lattice_bridge.local.front.lattice import content_of
 from lattice_bridge.local.front.parameter_mapping import Values, mapped_request
+from lattice_bridge.local.front.recorder import is_secret, without_credentials
 from lattice_bridge.local.plan.http_api import DEFAULT_ROUTE, DEFAULT_STAGE, HttpApi, HttpRoute, Integration, Stage
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
 from lattice_bridge.local.plan.parameters import with_variables
@@ -87,7 +88,21 @@ class Context:
 # ---- events ---------------------------------------------------------------------------------------------------------
 
 
+def recorded(request: HttpRequest, context: Context, integration: Integration) -> dict[str, Any]:
+    """The event for a function, without credentials of the request and of what a Lambda authorizer returned."""
+    of_v1, of_v2 = context.verified.v1, dict(context.verified.v2)
+    if "lambda" in of_v2:
+        of_v2["lambda"] = _public(of_v2["lambda"])
+    verified = replace(context.verified, v1=_public(of_v1), v2=of_v2)
+    return event(without_credentials(request), replace(context, verified=verified), integration)
+
+
+def _public(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if not is_secret(name, value)}
+
+
 def event(request: HttpRequest, context: Context, integration: Integration) -> dict[str, Any]:
+    """The event for a function."""
     received = _received(request, context)
     if integration.request:
         received = mapped_request(received, integration.request, values(request, context))

@@ -68,6 +68,11 @@ def read_http_apis(template: Template, left_out: LeftOut) -> Iterator[HttpApi | 
         with malformed(f"HTTP API {resource.id}"):
             apis.append(_Reader(resource, template, left_out).api())
     _name_strangers(template, left_out)
+    for resource in template.of_type("AWS::ApiGatewayV2::DomainName"):
+        if resource.properties.get("MutualTlsAuthentication"):
+            left_out.add(
+                "mutual TLS: the front speaks HTTP only, so no event contains a client certificate", resource.id
+            )
     of_domain: dict[str, list[HttpApi]] = {}
     for api in apis:
         for domain in dict.fromkeys(path.domain for path in api.paths):
@@ -79,6 +84,8 @@ def read_http_apis(template: Template, left_out: LeftOut) -> Iterator[HttpApi | 
         yield HttpDomain(domain, tuple(of_domain[domain]))
 
 
+_WITHOUT_EFFECT: Final = frozenset({"AccessLogSettings", "DefaultRouteSettings", "RouteSettings"})
+"""Properties of a stage."""
 _PARTS: Final = ("ApiMapping", "Authorizer", "Deployment", "Integration", "Route", "Stage")
 
 
@@ -126,8 +133,14 @@ class _Reader:
             stages=tuple(self._stages()),
             cors=None if cors is None else read_cors(cors),
             paths=paths,
-            closed=properties.get("DisableExecuteApiEndpoint") is True,
+            closed=self._is_closed(),
         )
+
+    def _is_closed(self) -> bool:
+        """Whether only custom domains lead to the API."""
+        endpoint = self._body.get("x-amazon-apigateway-endpoint-configuration") or {}
+        written = self._api.properties.get("DisableExecuteApiEndpoint", endpoint.get("disableExecuteApiEndpoint"))
+        return written in (True, "true")
 
     # ---- routes
 
@@ -275,6 +288,8 @@ class _Reader:
             yield Stage(DEFAULT_STAGE)
         for resource in self._own("AWS::ApiGatewayV2::Stage"):
             properties = resource.properties
+            for name in _WITHOUT_EFFECT & properties.keys():
+                self._left_out.add(f"property {name} has no effect", resource.id)
             variables = {str(key): str(value) for key, value in (properties.get("StageVariables") or {}).items()}
             deployed = properties.get("AutoDeploy") is True or properties.get("DeploymentId") is not None
             yield Stage(str(properties["StageName"]), variables, deployed)

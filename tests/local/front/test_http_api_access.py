@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.local.front.recorder import Recorder
 from tests.local.front.test_http_api import API, route
 from tests.support.front import Stack, signed, stack_of
 
@@ -185,6 +186,17 @@ def test_result_is_cached_by_all_identity_sources(tmp_path: Path) -> None:
     for key in ("k", "k", "other", "k"):
         assert ask(stack, key) == 200
     assert [event["identitySource"][0] for _, event in stack.invoked if "identitySource" in event] == ["k", "other"]
+
+
+def test_recorded_event_has_no_credential_of_the_authorizers_answer(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "recorded")
+    stack = stack_of(by_function("2.0", **SIMPLE), tmp_path, recorder=recorder)
+    answering(stack, {"isAuthorized": True, "context": {"tenantId": "blue", "accessToken": "secret"}})
+    assert ask(stack, "secret-key") == 200
+    assert stack.event["requestContext"]["authorizer"]["lambda"]["accessToken"] == "secret"
+    text = "".join(file.read_text() for file in (tmp_path / "recorded").iterdir())
+    assert '"tenantId": "blue"' in text
+    assert '"secret"' not in text
 
 
 def test_cache_without_an_identity_source_is_refused(tmp_path: Path) -> None:

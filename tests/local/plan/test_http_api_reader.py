@@ -176,6 +176,30 @@ def test_openapi_document_in_s3_is_named(tmp_path: Path) -> None:
     assert "routes of an OpenAPI document in S3 (Api)" in plan.left_out
 
 
+def test_endpoint_may_be_disabled_in_the_document(tmp_path: Path) -> None:
+    """SAM writes it so."""
+    assert api_of(tmp_path, {"x-amazon-apigateway-endpoint-configuration": {"disableExecuteApiEndpoint": True}}).closed
+    assert not api_of(tmp_path, {}).closed
+
+
+def test_parts_without_an_effect_are_named(tmp_path: Path) -> None:
+    template = """
+Resources:
+  Fn: {Type: "AWS::Lambda::Function", Properties: {Handler: a.b, Runtime: python3.13}}
+  Api: {Type: "AWS::ApiGatewayV2::Api", Properties: {ProtocolType: HTTP, Name: shop, Target: !GetAtt Fn.Arn}}
+  Stage:
+    Type: AWS::ApiGatewayV2::Stage
+    Properties: {ApiId: !Ref Api, StageName: v1, AutoDeploy: true, DefaultRouteSettings: {ThrottlingRateLimit: 1}}
+  Domain:
+    Type: AWS::ApiGatewayV2::DomainName
+    Properties: {DomainName: a.example, MutualTlsAuthentication: {TruststoreUri: "s3://a/b"}}
+"""
+    (tmp_path / "template.yaml").write_text(template)
+    left_out = read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1")).left_out
+    assert "property DefaultRouteSettings has no effect (Stage)" in left_out
+    assert any(line.startswith("mutual TLS: the front speaks HTTP only") for line in left_out)
+
+
 @pytest.mark.parametrize(
     ("uri", "function"),
     [
