@@ -14,6 +14,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from lattice_bridge import parse_event
 from lattice_bridge.errors import Unavailable
 from lattice_bridge.local.bridge.local_token import make_token
 from lattice_bridge.local.bridge.signing_key import key_folder, local_key
@@ -313,6 +314,9 @@ def test_signed_caller_is_in_the_event(tmp_path: Path) -> None:
     assert identity["caller"] == identity["user"]
     assert identity["caller"].startswith("AROA")
     assert identity["caller"].endswith(":local")
+    (api_id,) = [one.id for one in made.plan.rest_apis]
+    parsed = parse_event(made.events("orders")[0], apis=[api_id])
+    assert (parsed.caller.authenticated, parsed.caller.principal) == (True, identity["userArn"])
 
 
 @pytest.mark.parametrize(
