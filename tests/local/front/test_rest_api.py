@@ -54,6 +54,7 @@ TREE: Final = {
         ("DELETE /prod/orders/7", "/orders/{id}", {"id": "7"}),
         ("DELETE /prod/orders/new", "/orders/{id}", {"id": "new"}),
         ("GET /prod/files/a/b.txt", "/files/{path+}", {"path": "a/b.txt"}),
+        ("GET /prod//", "/", None),
         ("GET /prod/files/a//b", "/files/{path+}", {"path": "a//b"}),
         ("GET /prod/orders/a%2Fb%20c", "/orders/{id}", {"id": "a%2Fb%20c"}),  # as sent
         ("GET /prod/files/../orders", "/files/{path+}", {"path": "../orders"}),
@@ -77,6 +78,9 @@ def test_most_specific_method_serves_a_request(
         "GET /prod/files/",
         "GET /prod/nowhere",
         "GET /prod/orders//x",
+        "GET /prod//test",
+        "GET /prod/test//",
+        "GET /prod//orders/new",
         "GET /prod/orders/7/8",
         "GET /prod/%6frders/7",
         "GET /prod/../prod/orders/7",

@@ -148,6 +148,27 @@ def test_policy_that_does_not_allow_the_method_is_a_403(answer: Any, message: st
     assert made.events("orders") == []
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/prod/admin/7", 403),
+        ("/prod/admin/7/", 403),
+        ("/prod//admin/7", 403),
+        ("/prod/admin//7", 403),
+        ("/prod/orders", 200),
+    ],
+)
+def test_spelling_of_a_path_does_not_avoid_a_deny(target: str, status: int, tmp_path: Path) -> None:
+    answer = policy()
+    denied = {
+        "Effect": "Deny",
+        "Action": "execute-api:Invoke",
+        "Resource": "arn:aws:execute-api:*:*:*/prod/GET/admin/7",
+    }
+    answer["policyDocument"]["Statement"].append(denied)
+    assert guarded(tmp_path, TOKEN, answer).get(target, {"x-token": "t-a"}).status == status
+
+
 def test_condition_that_is_not_decided_allows_nothing(tmp_path: Path) -> None:
     answer = policy()
     statement = answer["policyDocument"]["Statement"][0]
