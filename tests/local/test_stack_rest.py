@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.stack import RunningStack, running
+from tests.support.stack import RunningStack, running, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,11 @@ def test_page_of_another_site_reaches_no_api(headers: dict[str, str], stack: Run
 
 def test_log_has_the_cause_of_a_refusal_without_the_query(stack: RunningStack) -> None:
     stack.get("/dev/nowhere?token=secret")
-    (line,) = [line["message"] for line in stack.lines if "GET /dev/nowhere" in str(line.get("message"))]
+
+    def found() -> list[str]:
+        return [line["message"] for line in stack.lines if "GET /dev/nowhere" in str(line.get("message"))]
+
+    wait_until(found)
+    (line,) = found()
     assert line.startswith("front: GET /dev/nowhere: 403: the API Api has no method GET '/nowhere' in the stage dev; ")
     assert "secret" not in str(stack.lines)

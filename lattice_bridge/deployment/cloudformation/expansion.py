@@ -18,6 +18,8 @@ from lattice_bridge.deployment.cloudformation.text import MAX_BYTES, BadTemplate
 from lattice_bridge.deployment.cloudformation.values import as_text, unresolved
 
 INCLUDE: Final = "AWS::Include"
+_MAX_FILES: Final = 20
+"""Each may have as many values as a template."""
 _CALL: Final = "Fn::Transform"
 _LOOP: Final = "Fn::ForEach::"
 _SECTIONS: Final = ("Conditions", "Resources", "Outputs")
@@ -70,6 +72,9 @@ class Includes:
         location = (call.get("Parameters") or {}).get("Location")
         if not isinstance(location, str) or location.startswith("s3://"):
             self.unread.append((f"{INCLUDE} of a file that is not local", place))
+            return None
+        if len(self.files) >= _MAX_FILES:
+            self.unread.append((f"{INCLUDE}: more than {_MAX_FILES} files", place))
             return None
         try:
             text = read_regular_text(self._folder / location, self._left, within=self._folder)

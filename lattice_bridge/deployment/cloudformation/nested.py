@@ -128,8 +128,6 @@ def code_from(folder: Path, root: Path, kind: str, properties: Mapping[str, Any]
         properties: resolved.
     """
     found = dict(properties)
-    if folder == root:
-        return found
     for key in _CODE.get(kind, ()):
         if isinstance(code := found.get(key), str) and "://" not in code:
             found[key] = str(PurePosixPath(folder.relative_to(root).as_posix(), code))

@@ -79,7 +79,8 @@ def _is_quick(pattern: str, text: str) -> bool:
 def _value(name: str, declaration: Mapping[str, Any], given: Mapping[str, str], *, deployed: bool) -> Any:
     value = given.get(name, declaration.get("Default"))
     if value is None:
-        raise BadTemplate(f"parameter {name}: no value and no default. Fix: --parameter {name}=…")
+        pattern = f", which has to match {declaration['AllowedPattern']}" if "AllowedPattern" in declaration else ""
+        raise BadTemplate(f"parameter {name}: no value and no default. Fix: --parameter {name}=…{pattern}")
     kind = str(declaration.get("Type"))
     if (length := len(as_text(value))) > _MAX_CHARACTERS:
         raise BadTemplate(f"parameter {name}: has {length:,} characters. Fix: give {_MAX_CHARACTERS:,} at most")

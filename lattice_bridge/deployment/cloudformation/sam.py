@@ -46,6 +46,7 @@ _DEFINITIONS: Final[Mapping[str, str]] = {
 }
 INLINE: Final = ("InlineCode", "ImageUri", "SchemaInline")
 """Properties of code that is not a local path."""
+_MAX_VALUES: Final = 1_000_000
 _RESOURCE: Final = re.compile(r"with id \[(\w+)\]")
 
 
@@ -162,6 +163,7 @@ class Translator:
         """
         with malformed(self.place):
             unread = _package(document, self.folder)
+            _refuse_huge(document)
             tenancy = _without_tenancy(document)
             found = self._output(document)
             for name, config in tenancy.items():
@@ -213,6 +215,22 @@ def _translator_output(document: dict[str, Any], given: Mapping[str, str], regio
     except InvalidDocumentException as error:
         raise NotTranslated([_fault(cause) for cause in error.causes]) from error
     return found
+
+
+def _refuse_huge(document: Mapping[str, Any]) -> None:
+    """Refuses a template that is huge with its definitions, each of which may have as many values as a template.
+
+    Raises:
+        BadTemplate: it has too many values, with every alias expanded.
+    """
+    left, values = _MAX_VALUES, [iter(document.values())]
+    while values:
+        for value in values.pop():
+            left -= 1
+            if isinstance(value, dict | list):
+                values.append(iter(value.values() if isinstance(value, dict) else value))
+        if left < 0:
+            raise BadTemplate(f"with its definitions, the template has more than {_MAX_VALUES:,} values")
 
 
 def _without_tenancy(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class Template:
         given: the pseudo parameters that are known, with their values; the others are placeholders.
         notes: what a person who serves the template should know, as (sentence, place) pairs.
         files: that were read beside the template: included files, definitions, nested templates.
+        absent: logical ids of the resources whose condition is false.
     """
 
     folder: Path
@@ -84,6 +85,7 @@ class Template:
     given: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[tuple[str, str], ...] = ()
     files: tuple[Path, ...] = ()
+    absent: tuple[str, ...] = ()
 
     @property
     def account(self) -> str:
@@ -128,6 +130,7 @@ def read_template(
         given=given,
         notes=tuple(reader.notes),
         files=tuple(dict.fromkeys(reader.files)),
+        absent=tuple(reader.absent),
     )
 
 
@@ -135,7 +138,7 @@ class _Served:
     """Reads a template for the local stack, and the stacks that it nests.
 
     Attributes:
-        unresolved, notes, files: as of the template.
+        unresolved, notes, files, absent: as of the template.
     """
 
     def __init__(self, root: Path, region: str, ids: Mapping[str, str], cache: TranslationCache | None) -> None:
@@ -145,6 +148,7 @@ class _Served:
         self.unresolved: list[tuple[str, str]] = []
         self.notes: list[tuple[str, str]] = []
         self.files: list[Path] = []
+        self.absent: list[str] = []
 
     def read(
         self, path: Path, text: str, parameters: Mapping[str, str], prefix: str = "", depth: int = 0
@@ -177,7 +181,9 @@ class _Served:
             )
             rules = resolver.conditions.failed(document.get("Rules") or {})
             self.notes += [(f"an assertion of Rules does not hold: {why}", f"{prefix}{name}") for name, why in rules]
-        resources = self._with_nested(path, _resources(document["Resources"], resolver), stacks, prefix)
+        own = _resources(document["Resources"], resolver)
+        self.absent += [f"{prefix}{name}" for name in document["Resources"] if name not in own]
+        resources = self._with_nested(path, own, stacks, prefix)
         self.notes += [(reason, f"{prefix}{name}") for reason, name in stacks.unread]
         self.unresolved += [(what, f"{prefix}{place}") for what, place in resolver.unresolved]
         return Stack(resources, _outputs(document, resolver)), resolver
@@ -187,13 +193,16 @@ class _Served:
     ) -> dict[str, Resource]:
         """The resources of a template, with those of its nested stacks in place of the stacks."""
         found: dict[str, Resource] = {}
-        for name, resource in resources.items():
+        for name, written in resources.items():
+            resource = written
             stack = stacks.stack(name, resource.type, partial(dict, resource.properties))
             if stack is not None:
                 found |= stack.resources
                 continue
-            properties = code_from(path.resolve().parent, self._root, resource.type, resource.properties)
-            found[f"{prefix}{name}"] = replace(resource, id=f"{prefix}{name}", properties=properties)
+            if prefix:
+                properties = code_from(path.resolve().parent, self._root, resource.type, resource.properties)
+                resource = replace(resource, id=f"{prefix}{name}", properties=properties)
+            found[f"{prefix}{name}"] = resource
         return found
 
     def _document(
@@ -213,7 +222,9 @@ class _Served:
         given = {**made, **parameters}
         left = _expand(document, path, given, self._region, deployed=False, files=self.files)
         refused: list[tuple[str, str]] = []
-        if generates(document):
+        with malformed(str(path)):
+            needs_translation = generates(document)
+        if needs_translation:
             translator = Translator(path.parent, str(path), given, self._region, self._cache)
             document, refused = translated_to_serve(document, translator)
         notes += refused

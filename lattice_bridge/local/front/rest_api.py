@@ -139,10 +139,11 @@ class _Call:
 
     @property
     def arn(self) -> str:
-        """The method's ARN, with the path as sent."""
+        """The method's ARN, with the path as sent. A slash at its end does not choose another method, so a policy's
+        `…/GET/orders` is about it too."""
         api = self.api
         whole = f"arn:aws:execute-api:{api.region}:{api.account}:{api.id}/{self.stage.name}"
-        return f"{whole}/{self.request.method}/{self.path.removeprefix('/')}"
+        return f"{whole}/{self.request.method}/{self.path.removeprefix('/').removesuffix('/')}"
 
     @property
     def parameters(self) -> Parameters:
@@ -198,7 +199,7 @@ class _Call:
 
 def _call(request: HttpRequest, api: RestApi, exchange: Exchange) -> _Call:
     raw_path = request.target.partition("?")[0]
-    host = _host(request)
+    host, _ = _host_and_port(request)
     stage, path = _stage_and_path(api, host, raw_path)
     found = find_method(api, request.method, path)
     if found is None:
@@ -230,9 +231,10 @@ def _call(request: HttpRequest, api: RestApi, exchange: Exchange) -> _Call:
     return _Call(request, api, stage, path, found, origin, trace_id, exchange.id, now)
 
 
-def _host(request: HttpRequest) -> str:
+def _host_and_port(request: HttpRequest) -> tuple[str, str]:
     host = next((value for name, value in request.headers if name == "host"), "")
-    return host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+    name, colon, port = host.rpartition(":")
+    return (name, port) if colon and not host.endswith("]") else (host, "80")
 
 
 def _stage_and_path(api: RestApi, host: str, raw_path: str) -> tuple[Stage, str]:
@@ -272,13 +274,11 @@ def _headers(request: HttpRequest, trace_id: str) -> tuple[tuple[str, str], ...]
     """The headers that the function gets. A client's address is written behind what it claims to be."""
     kept = [pair for pair in request.headers if pair[0] not in _DROPPED and pair[0] not in _WRITTEN]
     claimed = [value for name, value in request.headers if name == "x-forwarded-for"]
-    host = next((value for name, value in request.headers if name == "host"), "")
-    port = host.rpartition(":")[2] if ":" in host else "80"
     return (
         *kept,
         ("x-amzn-trace-id", trace_id.partition(";")[0]),
         ("x-forwarded-for", ", ".join([*claimed, request.client_address])),
-        ("x-forwarded-port", port),
+        ("x-forwarded-port", _host_and_port(request)[1]),
         ("x-forwarded-proto", "http"),
     )
 

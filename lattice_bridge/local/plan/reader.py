@@ -57,7 +57,7 @@ _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
 }
 
 _MAX_NAMED: Final = 3
-"""Functions that an error names."""
+"""Functions or resources that an error names."""
 
 
 def read_plan(template: Template, *, event_version: EventVersion | None = None) -> Plan:
@@ -75,6 +75,8 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
         warnings.add(sentence, place)
     for name, place in template.unresolved:
         left_out.add(f"{name} is not computed", place)
+    for name in template.absent:
+        left_out.add("its condition is false", name)
     not_run: dict[str, str] = {}
     functions = {function.name: function for function in read_functions(template, left_out, not_run)}
     services = tuple(read_services(template, event_version, left_out))
@@ -85,7 +87,7 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
     evaluated |= {grant.name for url in function_urls for grant in url.grants}
     _name_other_resources(template, evaluated, left_out)
     if not functions and not services and not rest_apis and not http_apis:
-        raise BadTemplate(_nothing(not_run))
+        raise BadTemplate(_nothing(not_run, template))
     return Plan(
         template.folder.resolve(),
         template.region,
@@ -100,7 +102,10 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
     )
 
 
-def _nothing(not_run: Mapping[str, str]) -> str:
+def _nothing(not_run: Mapping[str, str], template: Template) -> str:
+    if not not_run and template.absent:
+        names = ", ".join(template.absent[:_MAX_NAMED])
+        return f"the template has nothing to serve: conditions leave out {names}. Fix: change them with --parameter"
     if not not_run:
         return "the template has nothing to serve. Fix: add an AWS::Serverless::Function with CodeUri"
     reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(not_run.items())[:_MAX_NAMED])

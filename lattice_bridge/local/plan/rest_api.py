@@ -246,7 +246,7 @@ def find_method(api: RestApi, method: str, path: str) -> Found | None:
         method: as sent.
         path: without the stage, as sent.
     """
-    segments = path.strip("/").split("/") if path.strip("/") else []
+    segments = _segments(path)
     candidates = [
         (_rank(one.resource, segments), one.name == ANY, one, parameters)
         for one in api.methods
@@ -258,13 +258,15 @@ def find_method(api: RestApi, method: str, path: str) -> Found | None:
     return Found(found, parameters)
 
 
-def _parts(resource: str) -> list[str]:
-    return resource.strip("/").split("/") if resource.strip("/") else []
+def _segments(path: str) -> list[str]:
+    """The segments of a path. A slash at its end does not count; `//` is an empty segment, which no literal equals."""
+    inner = path.removeprefix("/").removesuffix("/")
+    return inner.split("/") if inner else []
 
 
 def _parameters(resource: str, segments: list[str]) -> dict[str, str] | None:
     """The path parameters; None if the path is not one of the resource's. No parameter is empty."""
-    parts, found = _parts(resource), dict[str, str]()
+    parts, found = _segments(resource), dict[str, str]()
     for index, part in enumerate(parts):
         if part.startswith("{") and part.endswith("+}"):
             rest = "/".join(segments[index:])
@@ -282,12 +284,12 @@ def _parameters(resource: str, segments: list[str]) -> dict[str, str] | None:
 
 def _rank(resource: str, segments: list[str]) -> tuple[int, ...]:
     """Lower is more specific, segment by segment."""
-    ranks = [2 if part.endswith("+}") else 1 if part.startswith("{") else 0 for part in _parts(resource)]
+    ranks = [2 if part.endswith("+}") else 1 if part.startswith("{") else 0 for part in _segments(resource)]
     return (*ranks, *[3] * (len(segments) - len(ranks)))
 
 
 def near_methods(api: RestApi, path: str) -> Iterator[str]:
     """What there is for people: the methods of this path, or else all of them."""
-    segments = path.strip("/").split("/") if path.strip("/") else []
+    segments = _segments(path)
     here = [one for one in api.methods if _parameters(one.resource, segments) is not None]
     yield from (f"{one.name} {one.resource}" for one in here or api.methods)

@@ -131,6 +131,14 @@ def test_included_file_is_merged_under_what_is_beside_it(tmp_path: Path) -> None
     assert properties(tmp_path, written) == {"A": 1, "B": 3}
 
 
+def test_included_files_are_bounded(tmp_path: Path) -> None:
+    """Trap D9: aliases make many values of a small file, once for each time that it is included."""
+    (tmp_path / "part.yaml").write_text("A: 1")
+    written = ", ".join(f"P{n}: {include('part.yaml')}" for n in range(25))
+    found = properties(tmp_path, f"{{{written}}}")
+    assert len([value for value in found.values() if value == {"A": 1}]) == 20
+
+
 @pytest.mark.parametrize("location", ["../secret.yaml", "/etc/hostname", "link.yaml", "s3://bucket/part.yaml", "gone"])
 def test_file_outside_of_the_folder_is_not_included(tmp_path: Path, location: str) -> None:
     """Trap G4: a template of a stranger reads nothing outside of its folder."""

@@ -160,6 +160,17 @@ def test_template_that_the_translator_refuses_as_a_whole_is_read_as_it_is_writte
     assert "Nonsense" in sentence
 
 
+def test_definitions_that_are_huge_together_are_refused(tmp_path: Path) -> None:
+    """Trap D9: each has fewer values than a template may have, and they are copied for the translator."""
+    levels = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 5))
+    (tmp_path / "api.yaml").write_text(f"a0: &a0 [x, x, x, x, x]\n{levels}")
+    apis = "".join(
+        f"  A{n}: {{Type: AWS::Serverless::Api, Properties: {{DefinitionUri: api.yaml}}}}\n" for n in range(40)
+    )
+    found = read(tmp_path, apis)
+    assert "more than 1,000,000 values" in found.notes[0][0]
+
+
 def test_missing_translator_is_named_with_the_fix(tmp_path: Path) -> None:
     (tmp_path / "template.yaml").write_text(yaml.safe_dump({"Resources": {"A": {"Type": "AWS::Serverless::Api"}}}))
     code = (
@@ -218,7 +229,7 @@ def test_cache_that_another_user_may_write_is_not_used(tmp_path: Path) -> None:
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"template": 1}', '{"template": {}}', "[" * 100_000])
+@pytest.mark.parametrize("content", ["", "[]", '{"template": {}}', "[" * 100_000])
 def test_damaged_file_is_replaced(tmp_path: Path, content: str) -> None:
     cache = TranslationCache(tmp_path / "cache")
     first = read_with(tmp_path / "cache", tmp_path, GENERATED)

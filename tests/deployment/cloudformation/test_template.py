@@ -214,6 +214,10 @@ Resources:
         (HEAD + "!Sub [a, b]", {}, "R"),
         ("Resources: {R: {Type: T, Properties: text}}", {}, "resource R: malformed"),
         ("Parameters: {P: text}\nResources: {}", {}, "malformed"),
+        ("Globals: x\nResources: {R: {Type: 'AWS::Serverless::Function'}}", {}, "malformed"),
+        ("Resources: {R: {Type: 'AWS::Serverless::Function', Properties: [x]}}", {}, "malformed"),
+        ("Resources: {R: {Type: 'AWS::CloudFormation::Stack', Properties: [x]}}", {}, "malformed"),
+        ("Resources: {R: {Type: 'AWS::Serverless::Api', Properties: x}}", {}, "malformed"),
         (
             "Resources: {R: &a {Type: T, Properties: {X: *a}}}",
             {},
@@ -228,7 +232,7 @@ Resources:
         (
             "Parameters: {P: {Type: String, AllowedPattern: 'x{9}'}}\nResources: {}",
             {},
-            "parameter P: no value and no default. Fix: --parameter P=…",
+            "parameter P: no value and no default. Fix: --parameter P=…, which has to match x{9}",
         ),
         (HEAD + "!Cidr [10.0.0.0/16, 257, 8]", {}, "R.X: Fn::Cidr is malformed: 257 subnets, and it makes 1 to 256"),
         (HEAD + "!Cidr [10.0.0.0/16, 2, 17]", {}, "R.X: Fn::Cidr is malformed"),

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.formats import apigateway_v1
+from lattice_bridge import parse_event
+from lattice_bridge.errors import BadRequest
 from lattice_bridge.local.aws.invoke_checks import LambdaError
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.recorder import Recorder
@@ -53,6 +54,7 @@ TREE: Final = {
         ("DELETE /prod/orders/7", "/orders/{id}", {"id": "7"}),
         ("DELETE /prod/orders/new", "/orders/{id}", {"id": "new"}),
         ("GET /prod/files/a/b.txt", "/files/{path+}", {"path": "a/b.txt"}),
+        ("GET /prod//", "/", None),
         ("GET /prod/files/a//b", "/files/{path+}", {"path": "a//b"}),
         ("GET /prod/orders/a%2Fb%20c", "/orders/{id}", {"id": "a%2Fb%20c"}),  # as sent
         ("GET /prod/files/../orders", "/files/{path+}", {"path": "../orders"}),
@@ -76,6 +78,9 @@ def test_most_specific_method_serves_a_request(
         "GET /prod/files/",
         "GET /prod/nowhere",
         "GET /prod/orders//x",
+        "GET /prod//test",
+        "GET /prod/test//",
+        "GET /prod//orders/new",
         "GET /prod/orders/7/8",
         "GET /prod/%6frders/7",
         "GET /prod/../prod/orders/7",
@@ -178,8 +183,28 @@ def test_event_has_the_fields_that_aws_was_recorded_with(tmp_path: Path) -> None
     assert context["identity"]["userArn"] is None
     assert "authorizer" not in context
     assert context["requestId"] == made.requests[0].id
-    parsed = apigateway_v1.parse(event)
-    assert (parsed.path, parsed.api_id) == (event["path"], context["apiId"])
+
+
+def test_two_spellings_of_a_header_are_one_name_with_both_values(tmp_path: Path) -> None:
+    """Trap A5: a reader of one spelling does not see another value than a reader of the other."""
+    made = gateway(tmp_path, PROXY)
+    made.get("/prod/a", [("X-Tenant-Id", "green"), ("x-tenant-id", "blue")])
+    (event,) = made.events("orders")
+    assert event["multiValueHeaders"]["X-Tenant-Id"] == ["green", "blue"]
+    assert [name for name in event["headers"] if name.lower() == "x-tenant-id"] == ["X-Tenant-Id"]
+    with pytest.raises(BadRequest, match="x-tenant-id occurs 2 times"):
+        parse_event(event, apis=[event["requestContext"]["apiId"]]).header("x-tenant-id")
+
+
+def test_bridge_accepts_the_event_of_a_listed_api_only(tmp_path: Path) -> None:
+    """Trap F1: the id in the event has to be one that the bridge lists."""
+    made = gateway(tmp_path, PROXY)
+    made.get("/prod/a%2Fb?x=1")
+    (event,) = made.events("orders")
+    parsed = parse_event(event, apis=[event["requestContext"]["apiId"]])
+    assert (parsed.path, parsed.raw_query, parsed.caller.authenticated) == ("/a%2Fb", "x=1", False)
+    with pytest.raises(BadRequest):
+        parse_event(event, apis=["a1b2c3d4e5"])
 
 
 @pytest.mark.parametrize(

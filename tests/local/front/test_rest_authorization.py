@@ -14,6 +14,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from lattice_bridge import parse_event
 from lattice_bridge.errors import Unavailable
 from lattice_bridge.local.bridge.local_token import make_token
 from lattice_bridge.local.bridge.signing_key import key_folder, local_key
@@ -145,6 +146,27 @@ def test_policy_that_does_not_allow_the_method_is_a_403(answer: Any, message: st
     assert outcome(refused) == (403, {"Message": message}, "AccessDeniedException")
     assert cause in refused.cause
     assert made.events("orders") == []
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/prod/admin/7", 403),
+        ("/prod/admin/7/", 403),
+        ("/prod//admin/7", 403),
+        ("/prod/admin//7", 403),
+        ("/prod/orders", 200),
+    ],
+)
+def test_spelling_of_a_path_does_not_avoid_a_deny(target: str, status: int, tmp_path: Path) -> None:
+    answer = policy()
+    denied = {
+        "Effect": "Deny",
+        "Action": "execute-api:Invoke",
+        "Resource": "arn:aws:execute-api:*:*:*/prod/GET/admin/7",
+    }
+    answer["policyDocument"]["Statement"].append(denied)
+    assert guarded(tmp_path, TOKEN, answer).get(target, {"x-token": "t-a"}).status == status
 
 
 def test_condition_that_is_not_decided_allows_nothing(tmp_path: Path) -> None:
@@ -313,6 +335,9 @@ def test_signed_caller_is_in_the_event(tmp_path: Path) -> None:
     assert identity["caller"] == identity["user"]
     assert identity["caller"].startswith("AROA")
     assert identity["caller"].endswith(":local")
+    (api_id,) = [one.id for one in made.plan.rest_apis]
+    parsed = parse_event(made.events("orders")[0], apis=[api_id])
+    assert (parsed.caller.authenticated, parsed.caller.principal) == (True, identity["userArn"])
 
 
 @pytest.mark.parametrize(

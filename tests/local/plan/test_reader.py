@@ -73,6 +73,7 @@ def test_event_version_can_be_overridden(tmp_path: Path) -> None:
     [
         ("  T: {Type: Test, Properties: {X: !ImportValue y}}\n", "Fn::ImportValue is not computed (T.X)"),
         ("  Table: {Type: AWS::DynamoDB::Table}\n", "AWS::DynamoDB::Table (Table)"),
+        ("  Gone: {Type: T, Condition: Never}\nConditions: {Never: !Equals [a, b]}\n", "its condition is false (Gone)"),
         ("  Role: {Type: AWS::IAM::Role}\n", "AWS::IAM::Role: no right of a function is checked (Role)"),
         ("  G: {Type: AWS::VpcLattice::TargetGroup, Properties: {Type: IP}}\n", "target groups of type IP (G)"),
         (
@@ -165,6 +166,10 @@ def test_template_with_only_a_function_is_served(tmp_path: Path) -> None:
             "".join(f"\n  F{n}: {{Type: AWS::Lambda::Function, Properties: {{Runtime: x}}}}" for n in range(5)),
             "no function of the template can run here (F0: Runtime x has no command. Fix: write one in "
             "[local.runtimes] of local.toml; F1: Runtime x has no command.",
+        ),
+        (
+            "\n  F: {Type: AWS::Lambda::Function, Condition: Never}\nConditions: {Never: !Equals [a, b]}\n",
+            "nothing to serve: conditions leave out F. Fix: change them with --parameter",
         ),
     ],
 )
