@@ -43,6 +43,7 @@ _MOST: Final = 3
 
 _ABOUT: Final = "  # "
 """The beginning of a command's description."""
+_CLAIMS: Final = "authorizer.claims."
 _OTHERS: Final = "  # other values of --user:"
 
 _TRIED: Final = 100
@@ -114,7 +115,7 @@ def _of_way(way: WayIn, definition: Definition, front_url: str) -> Iterator[str]
     ]
     unsigned = [target for target in targets if not target.signed]
     others = [
-        *_by_authorizers(unsigned),
+        *_by_authorizers(unsigned, _all_tenants(definition)),
         *_by_tokens([target for target in unsigned if target.authorizer is None]),
         _best(Attempt(target) for target in unsigned if target.authorizer is None),
     ]
@@ -172,17 +173,19 @@ def _invoke_command(definition: Definition, lambda_url: str) -> Iterator[str]:
 # ---- what could be printed ------------------------------------------------------------------------------------------
 
 
-def _by_authorizers(targets: list[Target]) -> Iterator[Outcome | None]:
+def _by_authorizers(targets: list[Target], tenants: list[str]) -> Iterator[Outcome | None]:
     """The outcomes for the JWT authorizers of the way in, a few."""
     authorizers = dict.fromkeys(target.authorizer for target in targets if target.authorizer)
     for authorizer in islice(authorizers, _MOST):
         own = [target for target in targets if target.authorizer == authorizer]
-        yield _best(Attempt(target, claims=claims) for target in own for claims in _authorizer_claims(target))
+        yield _best(Attempt(target, claims=claims) for target in own for claims in _authorizer_claims(target, tenants))
 
 
-def _authorizer_claims(target: Target) -> Iterator[Mapping[str, Any]]:
-    """Claims that the route requires, and those that the map's rule for the API reads."""
+def _authorizer_claims(target: Target, tenants: list[str]) -> Iterator[Mapping[str, Any]]:
+    """Claims that the route requires, and those that a mapping, or the map's rule for the API, reads."""
     scope = {"scope": target.scopes[0]} if target.scopes else {}
+    if target.tenant is not None and target.tenant.name.startswith(_CLAIMS):
+        scope[target.tenant.name.removeprefix(_CLAIMS)] = tenants[0]
     settings = target.bridge.settings if target.bridge else None
     rule = settings.tenant_map.rules.owners.get(api_key(target.api)) if settings else None
     if rule is None or settings is None:
@@ -226,6 +229,12 @@ def _tenants(settings: Settings) -> list[str]:
         return list(islice((tenant.id for tenant in rules.tenants.values() if tenant.active), _TRIED))
     named = (rule.outcome for rule in rules.owners.values() if isinstance(rule.outcome, frozenset))
     return list(islice((tenant for outcome in named for tenant in sorted(outcome)), _TRIED))
+
+
+def _all_tenants(definition: Definition) -> list[str]:
+    """Tenants of the maps, or an example."""
+    maps = [configuration.settings for configuration in definition.configurations if configuration.settings]
+    return [tenant for settings in maps for tenant in _tenants(settings)] or ["blue"]
 
 
 # ---- whether it is allowed ------------------------------------------------------------------------------------------
@@ -344,8 +353,7 @@ def _tenant_of_invocation(attempt: Attempt, definition: Definition) -> tuple[str
     source = target.tenant
     if source is None or source.place not in ("header", "querystring"):
         return target.path, []
-    maps = [configuration.settings for configuration in definition.configurations if configuration.settings]
-    tenant = next((tenant for settings in maps for tenant in _tenants(settings)), "blue")
+    tenant = _all_tenants(definition)[0]
     if source.place == "header":
         return target.path, [(source.name, tenant)]
     return f"{target.path}?{quote(source.name)}={quote(tenant)}", []

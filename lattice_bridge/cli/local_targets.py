@@ -37,7 +37,7 @@ from lattice_bridge.local.plan.http_api import (
 from lattice_bridge.local.plan.listener_rules import TargetGroup, action_for
 from lattice_bridge.local.plan.model import Plan, Service, WayIn
 from lattice_bridge.local.plan.parameters import Source, with_variables
-from lattice_bridge.local.plan.rest_api import TENANT_HEADER, LambdaProxy, Method, RestApi
+from lattice_bridge.local.plan.rest_api import TENANT_HEADER, LambdaProxy, Method, RestApi, UserPools
 from lattice_bridge.message import Request
 
 Caller = tuple[Identity | None, Mapping[str, Any]]
@@ -250,7 +250,8 @@ def _of_rest_api(api: RestApi, bridges: _Bridges) -> Iterator[Target]:
     """The methods of an API without a resource policy, which would have to be evaluated for each request."""
     for stage in api.stages.values() if api.policy is None else ():
         for method in api.methods if not stage.generated else ():
-            if not isinstance(method.integration, LambdaProxy) or method.authorization not in ("NONE", "AWS_IAM"):
+            access = method.authorization
+            if not isinstance(method.integration, LambdaProxy) or not isinstance(access, str | UserPools):
                 continue
             function = with_variables(method.integration.function, stage.variables)
             yield Target(
@@ -260,7 +261,9 @@ def _of_rest_api(api: RestApi, bridges: _Bridges) -> Iterator[Target]:
                 function=function,
                 bridge=_known(function, bridges),
                 event=partial(_rest_event, api),
-                signed=method.authorization == "AWS_IAM",
+                signed=access == "AWS_IAM",
+                authorizer=access.pools[0] if isinstance(access, UserPools) else None,
+                scopes=method.scopes,
                 tenant=method.integration.headers.get(TENANT_HEADER),
                 api=api.id,
             )
@@ -278,7 +281,9 @@ def _rest_path(method: Method, bridges: _Bridges) -> str:
 def _rest_event(api: RestApi, request: HttpRequest, caller: Caller) -> Mapping[str, Any]:
     without_stage = f"/{request.target.removeprefix('/').partition('/')[2]}"
     inner = HttpRequest(request.method, without_stage, request.headers)
-    return _event_v1(api.account, api.id, api.names[0], inner, _signed(caller[0]), None)
+    identity, claims = caller
+    context = {"claims": {name: written(value) for name, value in claims.items()}} if claims else None
+    return _event_v1(api.account, api.id, api.names[0], inner, _signed(identity), context)
 
 
 def _event_v1(

@@ -100,7 +100,8 @@ class Printed:
         folder.mkdir()
         self.environ = {"XDG_CACHE_HOME": str(CACHE.name), "AWS_REGION": "us-east-1"}
         self.stack: Stack = stack_of(text, folder, tokens=TokenKeys(self.environ), now=lambda: datetime.now(UTC))
-        (folder / "bridge.toml").write_text(tables.replace("API", self.stack.api.id), encoding="utf-8")
+        if tables:
+            (folder / "bridge.toml").write_text(tables.replace("API", self.stack.api.id), encoding="utf-8")
         definition = read_definition(folder / "template.yaml", parameters or {}, "us-east-1")
         self.lines = list(commands(definition, "http://front", "http://lambda"))
         self.curls = [line.strip() for line in self.lines if line.startswith("  curl ")]
@@ -206,3 +207,63 @@ def test_isolated_function_without_a_bridge_gets_no_command(tmp_path: Path) -> N
 def test_parameters_of_the_stack_are_in_the_token_command(tmp_path: Path) -> None:
     (command,) = Printed(tmp_path, template(access=BY_TOKEN), parameters={"Audience": "admin"}).curls
     assert "--parameter Audience=admin" in command
+
+
+# ---- REST APIs ------------------------------------------------------------------------------------------------------
+
+REST: Final = """
+Resources:
+  Isolated:
+    Type: AWS::Lambda::Function
+    Properties: {Handler: a.b, Runtime: python3.13, TenancyConfig: {TenantIsolationMode: PER_TENANT}}
+  Api:
+    Type: AWS::ApiGateway::RestApi
+    Properties:
+      Body:
+        openapi: 3.0.1
+        paths:
+          /orders/{id}:
+            get:
+              parameters:
+                - {name: tenant, in: PLACE, schema: {type: string}}
+                - {name: id, in: path, required: true, schema: {type: string}}
+              SECURITY
+              x-amazon-apigateway-integration:
+                type: aws_proxy
+                httpMethod: POST
+                uri: !Sub arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/${Isolated.Arn}/invocations
+                requestParameters: {integration.request.header.X-Amz-Tenant-Id: SOURCE}
+        components:
+          securitySchemes:
+            Pool:
+              type: apiKey
+              name: Authorization
+              in: header
+              x-amazon-apigateway-authtype: cognito_user_pools
+              x-amazon-apigateway-authorizer:
+                type: cognito_user_pools
+                providerARNs: ["arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_a1B2c3D4e"]
+  Deployment: {Type: "AWS::ApiGateway::Deployment", Properties: {RestApiId: !Ref Api}}
+  Stage:
+    Type: AWS::ApiGateway::Stage
+    Properties: {RestApiId: !Ref Api, DeploymentId: !Ref Deployment, StageName: prod}
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "source", "security", "part"),
+    [
+        ("header", "method.request.header.tenant", "", "-H 'tenant: blue' http://front/prod/orders/1"),
+        ("query", "method.request.querystring.tenant", "", "'http://front/prod/orders/1?tenant=blue'"),
+        ("query", "context.authorizer.claims.tenant", "security: [{Pool: []}]", "--claim tenant=blue"),
+    ],
+)
+def test_command_for_a_method_chooses_the_tenant_of_the_isolated_function(
+    tmp_path: Path, place: str, source: str, security: str, part: str
+) -> None:
+    """Without a bridge, the mapping reads it: here an example, since no map has tenants."""
+    text = REST.replace("PLACE", place).replace("SOURCE", source).replace("SECURITY", security or "responses: {}")
+    printed = Printed(tmp_path, text)
+    (command,) = printed.curls
+    assert part in command
+    assert printed.status(command) == 200

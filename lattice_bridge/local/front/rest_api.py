@@ -378,7 +378,7 @@ async def _claims(call: _Call, authorizer: UserPools, exchange: Exchange) -> dic
             refusal = error
         else:
             return {name: _as_cognito(name, value) for name, value in claims.items()}
-    command = f"lattice-bridge token --template --issuer {authorizer.pools[0].name}"
+    command = f"lattice-bridge token --template FILE --issuer {authorizer.pools[0].name}"
     cause = f"the authorizer {authorizer.name} requires a token in the header {header}: {refusal}. Fix: `{command}`"
     raise call.refusal("UNAUTHORIZED", "Unauthorized", cause, "token_invalid") from refusal
 

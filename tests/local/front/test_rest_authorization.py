@@ -513,7 +513,7 @@ def test_request_without_a_token_of_the_pool_is_a_401(
     refused = pooled(tmp_path, environ).get("/prod/me", headers)
     assert outcome(refused) == UNAUTHORIZED
     assert refused.cause.startswith("the authorizer pool requires a token in the header x-id: ")
-    assert refused.cause.endswith("Fix: `lattice-bridge token --template --issuer pool`")
+    assert refused.cause.endswith("Fix: `lattice-bridge token --template FILE --issuer pool`")
 
 
 def test_user_pool_of_no_known_arn_refuses_every_request(tmp_path: Path) -> None:
