@@ -215,7 +215,9 @@ def _not_found(cause: str, reason: str) -> JsonRefused:
 
 
 def _host(request: HttpRequest) -> str:
-    return next((value for name, value in request.headers if name == "host"), "").partition(":")[0].lower()
+    """The host name without the port. `NAME.localhost` is NAME."""
+    host = next((value for name, value in request.headers if name == "host"), "")
+    return host.partition(":")[0].lower().removesuffix(".localhost")
 
 
 # ---- authorizers ----------------------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ def _name_strangers(template: Template, left_out: LeftOut) -> None:
     """Names the parts of APIs that the template does not have, such as those of another stack."""
     known = {one.ref for one in template.of_type("AWS::ApiGatewayV2::Api", "AWS::ApiGateway::RestApi")}
     for resource in template.of_type(*(f"AWS::ApiGatewayV2::{part}" for part in _PARTS)):
-        if resource.properties.get("ApiId") not in known:
+        if str(resource.properties.get("ApiId")) not in known:
             left_out.add("a part of an API that the template does not have", resource.id)
 
 
@@ -288,7 +288,7 @@ class _Reader:
             yield Stage(DEFAULT_STAGE)
         for resource in self._own("AWS::ApiGatewayV2::Stage"):
             properties = resource.properties
-            for name in _WITHOUT_EFFECT & properties.keys():
+            for name in sorted(_WITHOUT_EFFECT & properties.keys()):
                 self._left_out.add(f"property {name} has no effect", resource.id)
             variables = {str(key): str(value) for key, value in (properties.get("StageVariables") or {}).items()}
             deployed = properties.get("AutoDeploy") is True or properties.get("DeploymentId") is not None

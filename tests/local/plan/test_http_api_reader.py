@@ -171,6 +171,24 @@ def test_integration_that_is_not_served_is_named(tmp_path: Path, changed: dict[s
     assert any(reason in line and "(Api: GET /x)" in line for line in plan.left_out)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"paths": [1]},
+        {"paths": {"/x": None}},
+        {"paths": {"/x": {"get": 1}}},
+        {"paths": {"/x": {"get": {"security": 1}}}},
+        {"components": [], "paths": {"/x": {"get": {**integration(), "security": [{"a": []}]}}}},
+        {"x-amazon-apigateway-cors": [1], "paths": {}},
+        {"x-amazon-apigateway-cors": {"maxAge": "x"}, "paths": {}},
+    ],
+)
+def test_document_of_another_shape_is_refused(tmp_path: Path, body: dict[str, Any]) -> None:
+    """A stranger's template ends in a sentence, and not in a traceback."""
+    with pytest.raises(BadTemplate, match="Api|security names"):
+        plan_of(tmp_path, body)
+
+
 def test_openapi_document_in_s3_is_named(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, {}, BodyS3Location={"Bucket": "b", "Key": "k"})
     assert "routes of an OpenAPI document in S3 (Api)" in plan.left_out
