@@ -54,7 +54,17 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "local/bridge": {"config", "errors", "identity", "local/environments", "local/plan", "runtime"},
     "local/aws": {"deployment/cloudformation", "formats", "local/environments", "local/plan", "local/web"},
     "local/front": {
-        *("config", "errors", "formats", "http", "identity", "local/aws", "local/bridge", "local/environments"),
+        *(
+            "config",
+            "deployment/iam",
+            "errors",
+            "formats",
+            "http",
+            "identity",
+            "local/aws",
+            "local/bridge",
+            "local/environments",
+        ),
         *("local/plan", "local/web", "message", "tenancy"),
     },
     "local": {

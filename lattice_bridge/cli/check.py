@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from lattice_bridge.cli.files import (
     chosen_map,
     located_line,
     map_argument,
+    named_values,
     read_input_text,
     read_map,
 )
@@ -105,7 +106,7 @@ def check(
     file, text = Path(given.name), given.text
     checked = [_Checked(file, findings_of(text, given.folder), coverage=_coverage(given))]
     if template is not None:
-        checked.append(_template(template, file, text, _pairs(parameters), unsigned=unsigned))
+        checked.append(_template(template, file, text, named_values(parameters), unsigned=unsigned))
     elif parameters or unsigned:
         raise click.UsageError("--parameter and --unsigned need --template. Fix: add --template FILE")
     if form == "json":
@@ -165,14 +166,6 @@ def _beside(text: str) -> tuple[Options | None, MapNeeds]:
     except InvalidMap:
         return None, NO_NEEDS
     return (None if faults else options), needs
-
-
-def _pairs(parameters: Iterable[str]) -> dict[str, str]:
-    pairs = [parameter.partition("=") for parameter in parameters]
-    for name, mark, _ in pairs:
-        if not mark:
-            raise click.UsageError(f"--parameter {name}: no value. Fix: write NAME=VALUE")
-    return {name: value for name, _, value in pairs}
 
 
 def _placed(finding: Finding, places: Mapping[str, tuple[int, int]]) -> Finding:

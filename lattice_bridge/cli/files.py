@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -199,3 +199,24 @@ def chosen_map(argument: str | None, option: str | None) -> str:
 def located_line(name: str | Path, line: int, column: int, level: str, text: str) -> str:
     """A finding as compilers print it, which editors and terminals open: `bridge.toml:18:3: error: …`."""
     return f"{name}:{line}:{column}: {level}: {text}"
+
+
+# ---- templates ------------------------------------------------------------------------------------------------------
+
+
+def named_values(written: Iterable[str], option: str = "--parameter", form: str = "NAME=VALUE") -> dict[str, str]:
+    """The values of an option that is repeated, written as NAME=VALUE.
+
+    Raises:
+        click.UsageError: one has no value.
+    """
+    pairs = [one.partition("=") for one in written]
+    for name, mark, _ in pairs:
+        if not mark:
+            raise click.UsageError(f"{option} {name}: no value. Fix: write {form}")
+    return {name: value for name, _, value in pairs}
+
+
+def stack_region(environ: Mapping[str, str]) -> str:
+    """The region of the local stack: the one that AWS's own tools would use, or us-east-1."""
+    return environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"

@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from lattice_bridge.cli import show
+from lattice_bridge.cli.files import named_values, stack_region
 from lattice_bridge.cli.group import SafeGroup
 from lattice_bridge.cli.local_problems import not_run, problems, shared_tenants
 from lattice_bridge.config.words import quoted
@@ -154,9 +155,8 @@ def local(
     account. It runs until Ctrl-C. Exits with 2 if the template or another file cannot be used."""
     if as_json and not plan_only:
         raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    given, version, urls = _pairs(parameters, "--parameter"), VERSIONS[event_version], _urls(functions)
-    read = partial(read_definition, template, given, region, translations=_translations())
+    region, version, urls = stack_region(os.environ), VERSIONS[event_version], _urls(functions)
+    read = partial(read_definition, template, named_values(parameters), region, translations=_translations())
     read = partial(read, identities=identities, event_version=version, urls=urls)
     notes: list[str] = []
     definition = _first(read, notes.append, reload=options["reload"])
@@ -255,17 +255,9 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _pairs(given: tuple[str, ...], option: str, form: str = "NAME=VALUE") -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in given]
-    for name, mark, _ in pairs:
-        if not mark:
-            raise click.UsageError(f"{option} {name}: no value. Fix: write {form}")
-    return {name: value for name, _, value in pairs}
-
-
 def _urls(functions: tuple[str, ...]) -> dict[str, str]:
     """The functions that run elsewhere, with their URLs."""
-    urls = _pairs(functions, "--function", "NAME=URL")
+    urls = named_values(functions, "--function", "NAME=URL")
     if len(urls) < len(functions):
         raise click.UsageError("--function: a function occurs twice. Fix: write each once")
     for name, url in urls.items():

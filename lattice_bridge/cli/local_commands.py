@@ -15,27 +15,25 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from lattice_bridge.bridge import check_service
+from lattice_bridge.cli.local_targets import Target, targets_of
 from lattice_bridge.config.options import function_fault
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.recognise import parse_event
+from lattice_bridge.formats.recognise import receive
 from lattice_bridge.http.headers import lower
 from lattice_bridge.identity.token import Issuer
-from lattice_bridge.local.aws.invoke_checks import LambdaError, parse_function_name
 from lattice_bridge.local.aws.lambda_api import DEVELOPER_KEY
-from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.definition import Definition
-from lattice_bridge.local.front.authorization import NotAuthorized, authorize
 from lattice_bridge.local.front.http_message import HttpRequest
 from lattice_bridge.local.front.identities import SESSION, Identity
-from lattice_bridge.local.front.lattice import event_v1, event_v2
-from lattice_bridge.local.front.lattice_service import origin_of
-from lattice_bridge.local.plan.listener_rules import TargetGroup, action_for
-from lattice_bridge.local.plan.model import Plan, Service
+from lattice_bridge.local.plan.http_api import JwtAuthorizer
+from lattice_bridge.local.plan.model import WayIn
+from lattice_bridge.local.web.sigv4 import SERVICE
 from lattice_bridge.review.map_tests import every_tenant
-from lattice_bridge.tenancy.anchors import jwt_key
+from lattice_bridge.tenancy.anchors import api_key, jwt_key
 from lattice_bridge.tenancy.decide import Decision, decide
 from lattice_bridge.tenancy.rules import Find, Rule, TenantFrom
 from lattice_bridge.tenancy.subject import subject_of
@@ -43,24 +41,13 @@ from lattice_bridge.tenancy.subject import subject_of
 _MOST: Final = 3
 """Issuers with a command, and further keys that are named."""
 
+_ABOUT: Final = "  # "
+"""The beginning of a command's description."""
+_CLAIMS: Final = "authorizer.claims."
+_OTHERS: Final = "  # other values of --user:"
+
 _TRIED: Final = 100
 """Identities, and tenants, that are tried."""
-
-
-class Target(NamedTuple):
-    """A service and a path whose requests reach a function.
-
-    Attributes:
-        service: receives the request.
-        path: of the request.
-        group: the target group of the function.
-        bridge: the configuration of the function, if it is a bridge whose map is known.
-    """
-
-    service: Service
-    path: str
-    group: TargetGroup
-    bridge: BridgeConfiguration | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +57,7 @@ class Attempt:
     Attributes:
         target: of the request.
         identity: signs it; None for an unsigned request.
-        issuer: of its token; None for a request without one.
+        issuer: of its token, which the map's rules verify; None for a request without one.
         claims: of the token.
         tenant: the value of the tenant header; None for a request without it.
     """
@@ -108,22 +95,42 @@ def commands(definition: Definition, front_url: str, lambda_url: str) -> Iterato
 
 
 def _requests(definition: Definition, front_url: str) -> Iterator[str]:
-    plan, targets = definition.plan, list(islice(_targets(definition), _TRIED))
+    """Commands for each way in. Its name is in their descriptions if there are several."""
+    ways = definition.plan.ways_in
+    for way in ways:
+        name = f"{way.kind} {way.name}: " if len(ways) > 1 else ""
+        for line in _of_way(way, definition, front_url):
+            if line.startswith(_ABOUT) and not line.startswith(_OTHERS):
+                yield line.replace(_ABOUT, f"{_ABOUT}{name}", 1)
+            else:
+                yield line if line.startswith(" ") else f"{name}{line}"
+
+
+def _of_way(way: WayIn, definition: Definition, front_url: str) -> Iterator[str]:
+    targets = list(islice(targets_of(way, definition), _TRIED))
     signers = list(islice(_callers(definition.identities.values()), _TRIED))
-    signed = [(signer, _best(Attempt(target, signer) for target in targets)) for signer in signers]
-    others = [*_by_tokens(targets), _best(Attempt(target) for target in targets)]
+    signed = [
+        (signer, _best(Attempt(target, signer) for target in targets if target.signed is not False))
+        for signer in signers
+    ]
+    unsigned = [target for target in targets if not target.signed]
+    others = [
+        *_by_authorizers(unsigned, _all_tenants(definition)),
+        *_by_tokens([target for target in unsigned if target.authorizer is None]),
+        _best(Attempt(target) for target in unsigned if target.authorizer is None),
+    ]
     outcomes = [outcome for outcome in (*(outcome for _, outcome in signed), *others) if outcome is not None]
     if outcomes and all(outcome.refusal for outcome in outcomes):
         yield f"No request is allowed yet: {outcomes[0].refusal}"
     allowed = [(signer, outcome) for signer, outcome in signed if outcome and not outcome.refusal]
     for _, outcome in allowed[:1]:
-        yield from _printed(outcome, plan, front_url)
+        yield from _printed(outcome, definition, front_url)
         if more := list(_other_users(outcome, allowed[1:])):
             rest = f" and {len(more) - _MOST} more" if len(more) > _MOST else ""
-            yield f"  # other values of --user: {', '.join(more[:_MOST])}{rest}"
+            yield f"{_OTHERS} {', '.join(more[:_MOST])}{rest}"
     for other in others:
         if other is not None and not other.refusal:
-            yield from _printed(other, plan, front_url)
+            yield from _printed(other, definition, front_url)
 
 
 def _other_users(printed: Outcome, allowed: Iterable[tuple[Identity, Outcome]]) -> Iterator[str]:
@@ -144,9 +151,9 @@ def _callers(identities: Iterable[Identity]) -> Iterator[Identity]:
             yield identity
 
 
-def _printed(outcome: Outcome, plan: Plan, front_url: str) -> Iterator[str]:
-    yield f"  # {_described(outcome)}"
-    yield f"  {_curl(outcome.attempt, plan, front_url)}"
+def _printed(outcome: Outcome, definition: Definition, front_url: str) -> Iterator[str]:
+    yield f"{_ABOUT}{_described(outcome)}"
+    yield f"  {_curl(outcome.attempt, definition, front_url)}"
 
 
 def _invoke_command(definition: Definition, lambda_url: str) -> Iterator[str]:
@@ -166,31 +173,30 @@ def _invoke_command(definition: Definition, lambda_url: str) -> Iterator[str]:
 # ---- what could be printed ------------------------------------------------------------------------------------------
 
 
-def _targets(definition: Definition) -> Iterator[Target]:
-    """The paths of the bridges' backends, the isolated ones first; `/` for a function that is not a bridge."""
-    bridges = {configuration.function.name: configuration for configuration in definition.configurations}
-    paths = ["/"]
-    for configuration in bridges.values():
-        backends = configuration.settings.options.backends if configuration.settings else ()
-        paths[:0] = [backend.path for backend in sorted(backends, key=lambda backend: not backend.isolated)]
-    for path in dict.fromkeys(paths):
-        for service in definition.plan.services:
-            for group, _ in action_for(service.rules, "GET", path, []).forward:
-                name = _function_name(group.function)
-                bridge = bridges.get(name)
-                if bridge is None or (bridge.settings and _serves(bridge.settings, path)):
-                    yield Target(service, path, group, bridge)
+def _by_authorizers(targets: list[Target], tenants: list[str]) -> Iterator[Outcome | None]:
+    """The outcomes for the JWT authorizers of the way in, a few."""
+    authorizers = dict.fromkeys(target.authorizer for target in targets if target.authorizer)
+    for authorizer in islice(authorizers, _MOST):
+        own = [target for target in targets if target.authorizer == authorizer]
+        yield _best(Attempt(target, claims=claims) for target in own for claims in _authorizer_claims(target, tenants))
 
 
-def _function_name(function: str) -> str:
-    try:
-        return parse_function_name(function).name
-    except LambdaError:
-        return function
-
-
-def _serves(settings: Settings, path: str) -> bool:
-    return any(backend.serves(path) for backend in settings.options.backends)
+def _authorizer_claims(target: Target, tenants: list[str]) -> Iterator[Mapping[str, Any]]:
+    """Claims that the route requires, and those that a mapping, or the map's rule for the API, reads."""
+    scope = {"scope": target.scopes[0]} if target.scopes else {}
+    if target.tenant is not None and target.tenant.name.startswith(_CLAIMS):
+        scope[target.tenant.name.removeprefix(_CLAIMS)] = tenants[0]
+    settings = target.bridge.settings if target.bridge else None
+    rule = settings.tenant_map.rules.owners.get(api_key(target.api)) if settings else None
+    if rule is None or settings is None:
+        yield scope
+        return
+    outcome = rule.outcome
+    if isinstance(outcome, TenantFrom) and outcome.source == "authorizer" and outcome.claim[:1] == ("claims",):
+        for tenant in _tenants(settings):
+            yield {**scope, outcome.claim[-1]: f"{outcome.pattern.before}{tenant}{outcome.pattern.after}"}
+    else:
+        yield scope
 
 
 def _by_tokens(targets: list[Target]) -> Iterator[Outcome | None]:
@@ -225,6 +231,12 @@ def _tenants(settings: Settings) -> list[str]:
     return list(islice((tenant for outcome in named for tenant in sorted(outcome)), _TRIED))
 
 
+def _all_tenants(definition: Definition) -> list[str]:
+    """Tenants of the maps, or an example."""
+    maps = [configuration.settings for configuration in definition.configurations if configuration.settings]
+    return [tenant for settings in maps for tenant in _tenants(settings)] or ["blue"]
+
+
 # ---- whether it is allowed ------------------------------------------------------------------------------------------
 
 
@@ -245,30 +257,36 @@ def _best(attempts: Iterable[Attempt]) -> Outcome | None:
 
 
 def decided(attempt: Attempt) -> Outcome:
-    """The outcome of an attempt: the auth policies decide first, then the map."""
-    target, identity = attempt.target, attempt.identity
-    signer = identity.signer(identity.session) if identity else None
-    rules = target.bridge.settings.tenant_map.rules if target.bridge and target.bridge.settings else None
-    headers = [("host", target.service.names[0])]
+    """The outcome of an attempt: the way in decides first, then the map."""
+    target = attempt.target
+    settings = target.bridge.settings if target.bridge else None
+    rules = settings.tenant_map.rules if settings else None
+    headers = [("host", target.way.names[0])]
     if attempt.tenant is not None and rules is not None:
         headers.append((rules.header, attempt.tenant))
-    request = HttpRequest("GET", target.path, headers)
+    request = HttpRequest(target.method, target.path, headers)
     try:
-        authorize(target.service, request, signer)
-        if target.bridge is None or target.bridge.settings is None or rules is None:
+        if refusal := target.refusal(request, attempt.identity):
+            return Outcome(attempt, refusal)
+        if settings is None or rules is None:
             return Outcome(attempt, "")
-        write = event_v1 if target.group.version == 1 else event_v2
-        parsed = parse_event(write(request, origin_of(target.service, target.group, ""), signer))
-        check_service(parsed, target.bridge.settings.options.services)
+        claims = _verified(attempt, target.authorizer) if target.authorizer else {}
+        parsed = receive(target.event(request, (attempt.identity, claims)), settings.options.enabled)
+        check_service(parsed, settings.options.services)
         tokens = {attempt.issuer.name: attempt.claims} if attempt.issuer else {}
         subject = subject_of(parsed, tokens, rules.header, rules.token_headers)
         # The tenants of a registry are not read: the stack has no DynamoDB.
-        find: Find | None = None if target.bridge.settings.tenant_map.lookups.registry is None else every_tenant
+        find: Find | None = None if settings.tenant_map.lookups.registry is None else every_tenant
         decision = decide(subject, rules, find)
-    except (NotAuthorized, BridgeError) as error:
-        return Outcome(attempt, error.detail if isinstance(error, BridgeError) else str(error))
+    except BridgeError as error:
+        return Outcome(attempt, error.detail)
     detail = decision.refusal.detail if decision.refusal else ""
     return Outcome(attempt, "" if decision.allowed else f"{decision.reason}: {detail}", decision)
+
+
+def _verified(attempt: Attempt, authorizer: JwtAuthorizer) -> dict[str, Any]:
+    """The claims of a local token that the authorizer passes on."""
+    return {"iss": authorizer.issuer, "aud": min(authorizer.audience or {"local"}), "sub": "local", **attempt.claims}
 
 
 # ---- as text --------------------------------------------------------------------------------------------------------
@@ -278,6 +296,8 @@ def _described(outcome: Outcome) -> str:
     attempt, decision = outcome.attempt, outcome.decision
     if attempt.identity is not None:
         caller = f"signed as the {_name(attempt.identity)}"
+    elif attempt.target.authorizer is not None:
+        caller = f"with a token for the authorizer {attempt.target.authorizer.name}"
     else:
         caller = f"with a token of the issuer {attempt.issuer.name}" if attempt.issuer else "without a credential"
     return f"{caller}, runs as {decision.tenant} (rule {decision.rule})" if decision else caller
@@ -294,37 +314,65 @@ def _user(identity: Identity) -> str:
     return shlex.quote(f"{identity.access_key}:{identity.secret_key}")
 
 
-def _curl(attempt: Attempt, plan: Plan, front_url: str) -> str:
+def _curl(attempt: Attempt, definition: Definition, front_url: str) -> str:
+    plan, target = definition.plan, attempt.target
     words = ["curl"]
     if attempt.identity is not None:
-        scope = shlex.quote(f"aws:amz:{plan.region}:vpc-lattice-svcs")
-        words += [
-            "--aws-sigv4",
-            scope,
-            "-H 'x-amz-content-sha256: UNSIGNED-PAYLOAD'",
-            "--user",
-            _user(attempt.identity),
-        ]
-    if attempt.issuer is not None:
-        scheme = "Bearer " if attempt.issuer.header == "authorization" else ""
-        # The name has letters, digits and - only: the map's checks refuse every other one.
-        words += ["-H", f'"{attempt.issuer.header}: {scheme}$({_token_command(attempt)})"']
-    settings = attempt.target.bridge.settings if attempt.target.bridge else None
-    if attempt.tenant is not None and settings is not None:
-        words += ["-H", shlex.quote(f"{settings.tenant_map.rules.header}: {attempt.tenant}")]
-    if len(plan.services) > 1:
-        words += ["-H", shlex.quote(f"Host: {attempt.target.service.names[0]}")]
-    path = attempt.target.path
+        words += ["--aws-sigv4", shlex.quote(f"aws:amz:{plan.region}:{target.scope}")]
+        if target.scope == SERVICE:
+            words.append("-H 'x-amz-content-sha256: UNSIGNED-PAYLOAD'")
+        words += ["--user", _user(attempt.identity)]
+    target_path, headers = _tenant_of_invocation(attempt, definition)
+    command = _token_command(attempt, definition)
+    if target.authorizer is not None and target.authorizer.source[0] == "querystring":
+        target_path += f"{'&' if '?' in target_path else '?'}{quote(target.authorizer.source[1])}="
+    elif command:
+        name = target.authorizer.source[1] if target.authorizer else attempt.issuer.header if attempt.issuer else ""
+        scheme = "Bearer " if name == "authorization" else ""
+        # The name has letters, digits and - only: the checks of map and template refuse every other one.
+        words += ["-H", f'"{name}: {scheme}$({command})"']
+    for name, value in headers:
+        words += ["-H", shlex.quote(f"{name}: {value}")]
+    if len(plan.ways_in) > 1:
+        words += ["-H", shlex.quote(f"Host: {target.way.names[0]}")]
+    if target.method != "GET":
+        words += ["-X", shlex.quote(target.method)]
     # Without -g, curl reads brackets and braces in a URL as a pattern.
-    return " ".join([*words, *(["-g"] if set("[]{}") & set(path) else []), shlex.quote(f"{front_url}{path}")])
+    url = shlex.quote(f"{front_url}{target_path}")
+    if command and target.authorizer is not None and target.authorizer.source[0] == "querystring":
+        url += f'"$({command})"'
+    return " ".join([*words, *(["-g"] if set("[]{}") & set(target_path) else []), url])
 
 
-def _token_command(attempt: Attempt) -> str:
-    assert attempt.issuer is not None  # the attempt has a token
-    words = [_program(), "token", "--issuer", attempt.issuer.name]
-    file = attempt.target.bridge.file if attempt.target.bridge else None
-    if file is not None and file.resolve() != Path("bridge.toml").resolve():
-        words += ["--map", str(file)]
+def _tenant_of_invocation(attempt: Attempt, definition: Definition) -> tuple[str, list[tuple[str, str]]]:
+    """The path with its query, and the headers, that choose a tenant: for a map, or for a REST API's mapping."""
+    target = attempt.target
+    settings = target.bridge.settings if target.bridge else None
+    if attempt.tenant is not None and settings is not None:
+        return target.path, [(settings.tenant_map.rules.header, attempt.tenant)]
+    source = target.tenant
+    if source is None or source.place not in ("header", "querystring"):
+        return target.path, []
+    tenant = _all_tenants(definition)[0]
+    if source.place == "header":
+        return target.path, [(source.name, tenant)]
+    return f"{target.path}?{quote(source.name)}={quote(tenant)}", []
+
+
+def _token_command(attempt: Attempt, definition: Definition) -> str:
+    """The command that makes the request's token; empty for a request without one."""
+    target, words = attempt.target, [_program(), "token"]
+    if target.authorizer is not None:
+        names = {authorizer: name for name, authorizer in definition.plan.jwt_authorizers.items()}
+        words += ["--template", str(definition.sources[0]), "--issuer", names[target.authorizer]]
+        words += [word for name, value in definition.parameters.items() for word in ("--parameter", f"{name}={value}")]
+    elif attempt.issuer is not None:
+        words += ["--issuer", attempt.issuer.name]
+        file = target.bridge.file if target.bridge else None
+        if file is not None and file.resolve() != Path("bridge.toml").resolve():
+            words += ["--map", str(file)]
+    else:
+        return ""
     for name, value in attempt.claims.items():
         words += ["--claim", f"{name}={value}" if isinstance(value, str) else f"{name}:={json.dumps(value)}"]
     return shlex.join(words)

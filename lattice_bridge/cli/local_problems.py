@@ -15,7 +15,7 @@ from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.code_faults import code_fault
 from lattice_bridge.local.environments.runtimes import start_fault
-from lattice_bridge.local.plan.model import Function, Plan
+from lattice_bridge.local.plan.model import Function, Plan, Route, WayIn
 
 
 def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
@@ -53,11 +53,29 @@ def shared_tenants(plan: Plan) -> list[str]:
 
 
 def _of_routes(plan: Plan) -> Iterator[str]:
-    for service in plan.services:
-        for rule in service.rules:
-            for group, _ in rule.action.forward:
-                if fault := _fault(group.function, plan):
-                    yield f"service {service.name}: the rule for {rule.requests}: {fault}"
+    for way in plan.ways_in:
+        for route in way.routes:
+            if route.authorizer and (fault := _fault(route.authorizer, plan)):
+                yield f"{way.kind} {way.name}: {route.requests}: the authorizer: {fault}"
+            for function in route.functions:
+                if fault := _fault(function, plan) or _direct_fault(way, route, function, plan):
+                    yield f"{way.kind} {way.name}: {route.requests}: {fault}"
+
+
+def _direct_fault(way: WayIn, route: Route, text: str, plan: Plan) -> str | None:
+    """Returns why Lambda would refuse every request of a route that invokes a function directly; None if it may not."""
+    function, _ = find_function(text, plan.functions, plan.region)
+    if function.isolated and not route.tenant:
+        fix = (
+            "map X-Amz-Tenant-Id in the integration's RequestParameters"
+            if way.kind == "REST API"
+            else "put a bridge before it"
+        )
+        return f"the function {function.name!r} has a TenancyConfig, and gets no tenant id. Fix: {fix}"
+    if route.always_a_tenant and not function.isolated:
+        fix = "remove the mapping, or add a TenancyConfig"
+        return f"the function {function.name!r} has no TenancyConfig, and gets a tenant id. Fix: {fix}"
+    return None
 
 
 def _of_configuration(configuration: BridgeConfiguration, plan: Plan) -> Iterator[str]:

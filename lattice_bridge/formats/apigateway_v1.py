@@ -7,7 +7,9 @@ the event as an HTTP API's. An HTTP API with payload format 1.0 has the same fie
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from time import gmtime
 from typing import Any, Final
 
 from lattice_bridge.formats import event as parts
@@ -120,55 +122,139 @@ def with_value(context: Mapping[str, Any], name: str, value: str) -> dict[str, A
 # ---- Request → event ------------------------------------------------------------------------------------------------
 
 
-def write(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a REST API knows of a request beside the request.
+
+    Attributes:
+        resource, resource_id: of the method.
+        path_parameters: as sent.
+        stage, stage_variables, deployment_id: of the stage.
+        account, api_id, domain_name: of the API.
+        extended_request_id: a second id of the request.
+        context_path: with the stage or the base path.
+        identity: of the caller.
+        spelled: names of headers, as the event has them, by their names in lower case.
+    """
+
+    resource: str
+    path_parameters: Mapping[str, str]
+    account: str
+    api_id: str
+    domain_name: str
+    extended_request_id: str
+    context_path: str
+    identity: Mapping[str, Any]
+    resource_id: str = ""
+    stage: str = gateway.STAGE
+    stage_variables: Mapping[str, str] = field(default_factory=dict)
+    deployment_id: str = ""
+    spelled: Mapping[str, str] = field(default_factory=dict)
+
+
+def write(request: Request, authorizer: Mapping[str, Any] | None, origin: Origin | None = None) -> dict[str, Any]:
     """The event that a REST API would send: headers and query with every value, and with the last; null for nothing.
 
     The format cannot express the order between different query names, and whether a name without a value had a `=`.
 
     Args:
         request: with the headers as the backend receives them.
-        authorizer: values beside those that an authorizer returned; they win.
+        authorizer: the context of an authorizer; None if no authorizer ran. For a backend behind the bridge, values
+            beside those that an authorizer returned; they win.
+        origin: what the API knows; None for a backend behind the bridge, which receives a request without an API.
     """
+    if origin is None:
+        origin = _behind_the_bridge(request)
+        # Typed readers require these two fields of a Lambda authorizer. No authorizer ran, so it took no time.
+        required = {"principalId": request.caller.principal or "", "integrationLatency": 0}
+        authorizer = {**required, **_answer(request), **(authorizer or {})}
     query = parse_form_query(request.raw_query)
-    proxy = request.path.removeprefix("/")
+    headers = [(origin.spelled.get(name, name), value) for name, value in request.headers]
     return {
-        RESOURCE: "/{proxy+}" if proxy else "/",
+        RESOURCE: origin.resource,
         PATH: request.path,
         METHOD: request.method,
-        HEADERS: parts.as_last(request.headers),
-        MULTI_HEADERS: parts.as_lists(request.headers),
+        HEADERS: parts.as_last(headers),
+        MULTI_HEADERS: parts.as_lists(headers),
         QUERY: parts.as_last(query) or None,
         MULTI_QUERY: parts.as_lists(query) or None,
-        "pathParameters": {"proxy": proxy} if proxy else None,
-        "stageVariables": None,
-        CONTEXT: _context(request, authorizer, "/{proxy+}" if proxy else "/"),
+        "pathParameters": dict(origin.path_parameters) or None,
+        "stageVariables": dict(origin.stage_variables) or None,
+        CONTEXT: _context(request, authorizer, origin),
         BODY: request.text or None,
         IS_BASE64: request.is_base64,
     }
 
 
-def _context(request: Request, authorizer: Mapping[str, str], resource: str) -> dict[str, Any]:
+def authorizer_event(arn: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The event for a Lambda authorizer of type REQUEST: that of the function, without the body.
+
+    Args:
+        arn: of the method.
+        event: for the function.
+    """
+    without_body = {name: value for name, value in event.items() if name not in (BODY, IS_BASE64)}
+    return {"type": "REQUEST", "methodArn": arn, **without_body}
+
+
+def token_event(arn: str, token: str) -> dict[str, str]:
+    """The event for a Lambda authorizer of type TOKEN."""
+    return {"type": "TOKEN", "methodArn": arn, "authorizationToken": token}
+
+
+def date_of(seconds: float) -> str:
+    """A time as the claims of a Cognito token contain it. Not strftime, whose names depend on the locale.
+
+    >>> date_of(1519418628)
+    'Fri Feb 23 20:43:48 UTC 2018'
+    """
+    at = gmtime(int(seconds))
+    time = f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02}"
+    return f"{gateway.DAYS[at.tm_wday]} {gateway.MONTHS[at.tm_mon - 1]} {at.tm_mday:02} {time} UTC {at.tm_year}"
+
+
+def _behind_the_bridge(request: Request) -> Origin:
+    proxy = request.path.removeprefix("/")
+    return Origin(
+        resource="/{proxy+}" if proxy else "/",
+        path_parameters={"proxy": proxy} if proxy else {},
+        account=gateway.account(request),
+        api_id=gateway.api_id(request),
+        domain_name=gateway.domain_name(request),
+        extended_request_id=request.request_id or "",
+        context_path=request.path,
+        identity={
+            # Fields that a REST API's event has with an API key, or a client certificate, only.
+            **dict.fromkeys(("apiKey", "apiKeyId")),
+            "clientCert": None if request.client_cert is None else {"subjectDN": request.client_cert},
+            "accountId": request.caller.iam.account if request.caller.iam else None,
+            "principalOrgId": request.caller.org_id,
+            "sourceIp": gateway.source_ip(request),
+            "userArn": request.caller.principal,
+        },
+    )
+
+
+def _context(request: Request, authorizer: Mapping[str, Any] | None, origin: Origin) -> dict[str, Any]:
     at = request.time_epoch or 0
-    domain = gateway.domain_name(request)
-    # Typed readers require these two fields of a Lambda authorizer. No authorizer ran, so it took no time.
-    required = {"principalId": request.caller.principal or "", "integrationLatency": 0}
     return {
-        "accountId": gateway.account(request),
-        API_ID: gateway.api_id(request),
-        "authorizer": {**required, **_answer(request), **authorizer},
-        "domainName": domain,
-        "domainPrefix": domain.partition(".")[0],
-        "extendedRequestId": request.request_id or "",
+        "accountId": origin.account,
+        API_ID: origin.api_id,
+        **({} if authorizer is None else {"authorizer": dict(authorizer)}),
+        **({"deploymentId": origin.deployment_id} if origin.deployment_id else {}),
+        "domainName": origin.domain_name,
+        "domainPrefix": origin.domain_name.partition(".")[0],
+        "extendedRequestId": origin.extended_request_id,
         METHOD: request.method,
-        "identity": _identity(request),
-        PATH: request.path,
+        "identity": {**_NO_IDENTITY, "userAgent": gateway.user_agent(request) or None, **origin.identity},
+        PATH: origin.context_path,
         "protocol": gateway.PROTOCOL,
         REQUEST_ID: request.request_id or "",
         "requestTime": gateway.log_time(at),
         TIME: at // 1000,
-        "resourceId": "",
-        "resourcePath": resource,
-        "stage": gateway.STAGE,
+        "resourceId": origin.resource_id,
+        "resourcePath": origin.resource,
+        "stage": origin.stage,
     }
 
 
@@ -180,26 +266,13 @@ def _answer(request: Request) -> dict[str, Any]:
     return {**request.authorizer.context, **({} if claims is None else {CLAIMS: dict(claims)})}
 
 
-def _identity(request: Request) -> dict[str, Any]:
-    """The caller. A field that Lattice does not tell is null, as in a REST API for a caller that did not sign."""
-    caller = request.caller
-    return {
-        "accessKey": None,
-        "accountId": caller.iam.account if caller.iam else None,
-        "apiKey": None,
-        "apiKeyId": None,
-        "caller": None,
-        "clientCert": None if request.client_cert is None else {"subjectDN": request.client_cert},
-        "cognitoAuthenticationProvider": None,
-        "cognitoAuthenticationType": None,
-        "cognitoIdentityId": None,
-        "cognitoIdentityPoolId": None,
-        "principalOrgId": caller.org_id,
-        "sourceIp": gateway.source_ip(request),
-        "user": None,
-        "userAgent": gateway.user_agent(request) or None,
-        "userArn": caller.principal,
-    }
+_NO_IDENTITY: Final[Mapping[str, str | None]] = dict.fromkeys(
+    (
+        *("accessKey", "accountId", "caller", "cognitoAuthenticationProvider", "cognitoAuthenticationType"),
+        *("cognitoIdentityId", "cognitoIdentityPoolId", "principalOrgId", "sourceIp", "user", "userAgent", "userArn"),
+    )
+)
+"""The fields of a caller that did not sign, as LocalStack's tests recorded them on AWS."""
 
 
 # ---- Response → reply -----------------------------------------------------------------------------------------------

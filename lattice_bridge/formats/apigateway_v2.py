@@ -7,6 +7,7 @@ API Gateway is reported to decode it; Mangum and apig-wsgi would then decode it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -146,28 +147,64 @@ def with_value(context: Mapping[str, Any], name: str, value: str) -> dict[str, A
 # ---- Request → event ------------------------------------------------------------------------------------------------
 
 
-def write(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
-    """The event that an HTTP API would send: headers joined by `,`, cookies beside them.
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What an HTTP API or a function URL knows of a request, beside the request itself.
 
-    A field without a value is absent: serverless-wsgi treats null as a value. The format cannot express which of
-    several values a header had that contain commas.
+    Attributes:
+        account: of the API; `anonymous` for a function URL without authentication.
+        api_id: of the API or function URL.
+        domain: the host name that the request came through.
+        source_ip: of the client.
+        authorizer: what the authorizer verified, by its kind: `jwt`, `lambda` or `iam`. Without one it is empty.
+        route: the route key, as in `GET /orders/{id}`.
+        stage: its name.
+        path_parameters, stage_variables: decoded.
+    """
+
+    account: str
+    api_id: str
+    domain: str
+    source_ip: str
+    authorizer: Mapping[str, Any] = field(default_factory=dict)
+    route: str = _ROUTE
+    stage: str = gateway.STAGE
+    path_parameters: Mapping[str, str] = field(default_factory=dict)
+    stage_variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def write(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
+    """The event that an HTTP API would send a backend of a request that came through Lattice.
 
     Args:
         request: with the headers as the backend receives them.
         authorizer: values beside those that an authorizer returned; they win.
     """
+    account, domain = gateway.account(request), gateway.domain_name(request)
+    found = _authorizer(request, authorizer)
+    return write_received(request, Gateway(account, gateway.api_id(request), domain, gateway.source_ip(request), found))
+
+
+def write_received(request: Request, received: Gateway) -> dict[str, Any]:
+    """The event that an HTTP API or a function URL sends: headers joined by `,`, cookies beside them.
+
+    A field without a value is absent: serverless-wsgi treats null as a value. The format cannot express which of
+    several values a header had that contain commas.
+    """
     optional: dict[str, Any] = {
         COOKIES: split_cookies(value for name, value in request.headers if name == "cookie"),
         QUERY: parts.as_joined(parse_form_query(request.raw_query)),
+        "pathParameters": dict(received.path_parameters),
+        "stageVariables": dict(received.stage_variables),
         BODY: request.text,
     }
     return {
         VERSION: "2.0",
-        ROUTE_KEY: _ROUTE,
+        ROUTE_KEY: received.route,
         PATH: request.path,
         RAW_QUERY: request.raw_query,
         HEADERS: parts.as_joined([pair for pair in request.headers if pair[0] != "cookie"]),
-        CONTEXT: _context(request, authorizer),
+        CONTEXT: _context(request, received),
         IS_BASE64: request.is_base64,
         **{key: value for key, value in optional.items() if value},
     }
@@ -182,27 +219,26 @@ def split_cookies(lines: Iterable[str]) -> list[str]:
     return [cookie for line in lines for part in line.split(";") if (cookie := part.strip(" \t"))]
 
 
-def _context(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
+def _context(request: Request, received: Gateway) -> dict[str, Any]:
     at = request.time_epoch or 0
-    domain = gateway.domain_name(request)
     certificate = {} if request.client_cert is None else {"clientCert": {"subjectDN": request.client_cert}}
     return {
-        "accountId": gateway.account(request),
-        API_ID: gateway.api_id(request),
+        "accountId": received.account,
+        API_ID: received.api_id,
         **({"authentication": certificate} if certificate else {}),
-        "authorizer": _authorizer(request, authorizer),
-        "domainName": domain,
-        "domainPrefix": domain.partition(".")[0],
+        **({"authorizer": dict(received.authorizer)} if received.authorizer else {}),
+        "domainName": received.domain,
+        "domainPrefix": received.domain.partition(".")[0],
         HTTP: {
             METHOD: request.method,
             "path": request.path,
             "protocol": gateway.PROTOCOL,
-            "sourceIp": gateway.source_ip(request),
+            "sourceIp": received.source_ip,
             "userAgent": gateway.user_agent(request),
         },
         REQUEST_ID: request.request_id or "",
-        ROUTE_KEY: _ROUTE,
-        "stage": gateway.STAGE,
+        ROUTE_KEY: received.route,
+        "stage": received.stage,
         "time": gateway.log_time(at),
         TIME: at // 1000,
     }

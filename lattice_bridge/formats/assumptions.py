@@ -74,3 +74,34 @@ ASYNC_RETRY_SECONDS: Final = (1.0, 2.0)
 
 Lambda waits one minute, then two: too long for a developer.
 """
+
+HTTP_API_TIMED_OUT: Final = 503
+"""Local front: an HTTP API's integration did not answer in time. AWS's pages have 503 and 504; reports have 503."""
+
+HTTP_API_THROTTLED: Final = 503
+"""Local front: Lambda throttled the invocation of an HTTP API. Not documented."""
+
+HTTP_API_TOO_LARGE_FOR_LAMBDA: Final = 413
+"""Local front: a request that an HTTP API takes (10 MB), but Lambda does not (6 MB). Not documented."""
+
+FUNCTION_URL_FAILED: Final = 502
+"""Local front: the function behind a function URL raised, died, timed out, or its answer is no reply."""
+
+FRONT_MAPPED_VALUE: Final = -1
+"""Local REST API: of a repeated header or query parameter, a mapping reads the last value.
+
+The last one is in `headers` and `queryStringParameters` of recorded events. For mappings it is not documented. A
+mapping with `multivalueheader` joins all of them with a comma.
+"""
+
+FRONT_REST_ASYNC_STATUS: Final = 202
+"""Local REST API: the answer of a proxy integration that maps X-Amz-Invocation-Type to Event, with an empty body.
+
+AWS documents it for integrations without a proxy only. 202 is what Lambda answers.
+"""
+
+FRONT_REST_PATH_PARAMETERS_ARE_DECODED: Final = False
+"""Local REST API: path parameters are as sent, percent-encoded.
+
+So it is with a greedy parameter in LocalStack's recordings of AWS. For others, and for mappings, it is not documented.
+"""

@@ -30,7 +30,8 @@ UNKNOWN_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - nothing is bound to it
 _LONGEST_ADDRESS: Final = 45
 """Characters of an IPv6 address that ends in an IPv4 address."""
 
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _FOR, _PROTO, _PORT = "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"
 _FORWARDED: Final = (_FOR, _PROTO, _PORT)
 _PORT_NUMBER: Final = re.compile(r"[1-9][0-9]{0,4}")
@@ -140,7 +141,7 @@ def log_time(microseconds: int) -> str:
     '12/Mar/2020:19:03:58 +0000'
     """
     at = gmtime(microseconds // 1_000_000)
-    return f"{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
+    return f"{at.tm_mday:02}/{MONTHS[at.tm_mon - 1]}/{at.tm_year}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
 
 
 def values_of(single: object, multi: object, field: str, faults: parts.Faults) -> object:

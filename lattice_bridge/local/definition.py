@@ -7,7 +7,7 @@ Rule: read as a whole. If a file of a changed definition does not load, the old 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -61,12 +61,14 @@ class Definition:
         identities: that may sign, by access key.
         sources: the template and the files that it includes, local.toml, the identities and the maps that it was read
             from, whether they exist or not.
+        parameters: of the template, as they were given.
     """
 
     plan: Plan
     configurations: tuple[BridgeConfiguration, ...]
     identities: Mapping[str, Identity]
     sources: tuple[Path, ...]
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -124,7 +126,7 @@ def read_definition(
     signers = stack_identities(file, rule_identities(configurations))
     maps = (file for configuration in configurations for file in configuration.files)
     sources = (template, *resolved.files, local_path, file or beside, *dict.fromkeys(maps))
-    return Definition(plan, configurations, signers, sources)
+    return Definition(plan, configurations, signers, sources, parameters)
 
 
 def _urls(template: Template, local: LocalFile, given: Mapping[str, str]) -> dict[str, str]:

@@ -181,7 +181,7 @@ def _row(request: AnsweredRequest, progress: _Progress | None) -> _Row:
     if progress is not None and progress.bridge is not None and request.refusal is None:
         row = _bridge_row(progress.bridge, request.status, request.milliseconds, progress.reached or "")
         return replace(row, method=request.method, path=request.path)
-    row = _Row(request.status, request.method, request.path, request.milliseconds)
+    row = _Row(request.status, request.method, request.path, request.milliseconds, request.tenant)
     if progress is not None:
         row = replace(row, function=progress.function)
     if request.refusal is not None:

@@ -16,7 +16,7 @@ from functools import cached_property
 from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from lattice_bridge.local.front.identities import SESSION_PREFIX, Identity
@@ -24,6 +24,8 @@ from lattice_bridge.testing.builders import Headers
 from lattice_bridge.testing.stack_process import StackFailed, StackProcess, output_line
 
 __all__ = ["Answer", "LocalStack", "StackFailed", "UnknownIdentity"]
+
+SigningService = Literal["vpc-lattice-svcs", "execute-api", "lambda"]
 
 REGION: Final = "us-east-1"
 _PATIENCE: Final = 60.0
@@ -127,6 +129,7 @@ class LocalStack:
         *,
         identity: str | None = None,
         session: str | None = None,
+        service: SigningService = "vpc-lattice-svcs",
     ) -> Answer:
         """Sends one request to the front. Follows no redirection, and uses no proxy.
 
@@ -139,16 +142,19 @@ class LocalStack:
                 the name of a role of the map, as in LOCALBLUEAPI for blue-api. Without an identities.toml also
                 LOCALBLUE or LOCALGREEN.
             session: the name of the role's session, if not the identity's own.
+            service: that the request is signed for: `execute-api` for an API of API Gateway, `lambda` for a function
+                URL.
 
         Raises:
             StackFailed: the stack has ended.
             UnknownIdentity: a KeyError; no identity has this access key. The message lists those there are.
         """
-        pairs = list(_pairs(headers))
+        pairs, content = list(_pairs(headers)), body.encode() if isinstance(body, str) else body
         if identity is not None:
-            pairs = _signed(self.url + path, method, pairs, self._identity(identity), session)
+            signing = _Signing(self._identity(identity), session, service)
+            pairs = _signed(self.url + path, method, pairs, content, signing)
         try:
-            return _exchange(self.url, method, path, pairs, body.encode() if isinstance(body, str) else body)
+            return _exchange(self.url, method, path, pairs, content)
         except OSError:
             self.process.check_runs()
             raise
@@ -203,8 +209,22 @@ def _pairs(headers: Headers) -> Iterator[tuple[str, str]]:
         yield from [(name, value)] if isinstance(value, str) else ((name, each) for each in value)
 
 
+class _Signing(NamedTuple):
+    """How a request is signed.
+
+    Attributes:
+        identity: signs it.
+        session: the name of its session; None for its own.
+        service: that the request is for.
+    """
+
+    identity: Identity
+    session: str | None
+    service: SigningService
+
+
 def _signed(
-    url: str, method: str, pairs: list[tuple[str, str]], identity: Identity, session: str | None
+    url: str, method: str, pairs: list[tuple[str, str]], body: bytes, signing: _Signing
 ) -> list[tuple[str, str]]:
     """Adds a signature. It does not cover the client's own headers: botocore would join repeated ones."""
     from botocore.auth import SigV4Auth  # a tenth of a second, which only tests that sign pay
@@ -214,9 +234,12 @@ def _signed(
     from lattice_bridge.local.web.sigv4 import SERVICE, UNSIGNED
 
     host = next((value for name, value in pairs if name.lower() == "host"), urlsplit(url).netloc)
-    token = f"{SESSION_PREFIX}{session}" if session else None
-    request = AWSRequest(method, url, headers={"host": host, "x-amz-content-sha256": UNSIGNED})
-    SigV4Auth(Credentials(identity.access_key, identity.secret_key, token), SERVICE, REGION).add_auth(request)
+    token = f"{SESSION_PREFIX}{signing.session}" if signing.session else None
+    # Lattice does not verify bodies. The others do, without this header.
+    headers = {"host": host} | ({"x-amz-content-sha256": UNSIGNED} if signing.service == SERVICE else {})
+    request = AWSRequest(method, url, headers=headers, data=body)
+    credentials = Credentials(signing.identity.access_key, signing.identity.secret_key, token)
+    SigV4Auth(credentials, signing.service, REGION).add_auth(request)
     return [*(pair for pair in pairs if pair[0].lower() != "host"), *request.headers.items()]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner, Result
@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from lattice_bridge.cli.local_problems import problems
 from lattice_bridge.cli.root import root
 from lattice_bridge.local.definition import read_definition
+from tests.support import rest
 
 TEMPLATE: Final = """
 Resources:
@@ -50,7 +51,7 @@ role = "arn:aws:iam::111122223333:role/blue-api"
 tenant = "blue"
 """
 BACKEND: Final = 'bridge.toml: [[backend]] path = "/": '
-ROUTE: Final = "service shop: the rule for any *: "
+ROUTE: Final = "Lattice shop: any *: "
 NO_COMMAND: Final = "Runtime go1.x has no command. Fix: write one in [local.runtimes] of local.toml"
 
 
@@ -131,6 +132,33 @@ def test_handler_whose_module_is_or_may_be_there_is_no_problem(tmp_path: Path, f
 )
 def test_routed_function_that_cannot_run_is_a_problem(tmp_path: Path, target: str, problem: str) -> None:
     assert found(write(tmp_path, target=target)) == [ROUTE + problem]
+
+
+@pytest.mark.parametrize(
+    ("operation", "problem"),
+    [
+        (
+            rest.to("isolated"),
+            "the function 'isolated' has a TenancyConfig, and gets no tenant id. Fix: map X-Amz-Tenant-Id",
+        ),
+        (rest.to("isolated", requestParameters=rest.tenant_from("'blue'")), None),
+        (
+            rest.to("orders", requestParameters=rest.tenant_from("'blue'")),
+            "the function 'orders' has no TenancyConfig, and gets a tenant id. Fix: remove the mapping",
+        ),
+        (rest.to("order"), "the template has no function 'order'; did you mean 'orders'?"),
+        ({**rest.to("orders"), "security": [{"guard": []}]}, "the authorizer: the template has no function 'gard'"),
+    ],
+)
+def test_method_of_a_rest_api_that_lambda_would_refuse_is_a_problem(
+    operation: dict[str, Any], problem: str | None, tmp_path: Path
+) -> None:
+    uri = rest.to("gard")["x-amazon-apigateway-integration"]["uri"]
+    guard = {"name": "X", "x-amazon-apigateway-authorizer": {"type": "token", "authorizerUri": uri}}
+    plan = rest.write(tmp_path, rest.api({"/a": {"get": operation}}, components={"securitySchemes": {"guard": guard}}))
+    (tmp_path / "a.py").touch()
+    found = problems(plan, ())
+    assert found == [] if problem is None else found[0].startswith(f"REST API Api: GET /prod/a: {problem}")
 
 
 def test_function_whose_process_cannot_start_is_a_problem_once(tmp_path: Path) -> None:

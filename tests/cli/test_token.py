@@ -144,3 +144,61 @@ def test_private_key_is_never_printed(run: Run, tmp_path: Path) -> None:
     )
     assert not [line for line in lines if line in result.output + refused.output]
     assert not list((tmp_path / "project").rglob("*.pem"))
+
+
+# ---- authorizers of a template --------------------------------------------------------------------------------------
+
+TEMPLATE: Final = """
+Parameters: {Audience: {Type: String, Default: orders}}
+Resources:
+  Fn: {Type: "AWS::Lambda::Function", Properties: {Handler: a.b, Runtime: python3.13}}
+  Api: {Type: "AWS::ApiGatewayV2::Api", Properties: {ProtocolType: HTTP, Name: shop}}
+  Corp:
+    Type: AWS::ApiGatewayV2::Authorizer
+    Properties:
+      ApiId: !Ref Api
+      AuthorizerType: JWT
+      IdentitySource: [$request.header.X-Token]
+      JwtConfiguration: {Issuer: "https://id.example.com", Audience: [!Ref Audience]}
+  Integration:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties: {ApiId: !Ref Api, IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt Fn.Arn}
+  Route:
+    Type: AWS::ApiGatewayV2::Route
+    Properties:
+      ApiId: !Ref Api
+      RouteKey: GET /orders
+      Target: !Sub integrations/${Integration}
+      AuthorizationType: JWT
+      AuthorizerId: !Ref Corp
+"""
+
+
+def of_template(tmp_path: Path, *arguments: str) -> Result:
+    (tmp_path / "project").mkdir(exist_ok=True)
+    file = tmp_path / "project" / "template.yaml"
+    file.write_text(TEMPLATE)
+    environ = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "AWS_REGION": "us-east-1"}
+    return CliRunner().invoke(root, ["token", "--template", str(file), *arguments], env=environ)
+
+
+def test_token_of_an_authorizer_has_its_issuer_and_audience(tmp_path: Path) -> None:
+    """API Gateway verifies RSA only."""
+    header, claims = parts(of_template(tmp_path, "--issuer", "Corp", "--claim", "scope=read", "-P", "Audience=admin"))
+    assert header["alg"] == "RS256"
+    assert (claims["iss"], claims["aud"], claims["scope"]) == ("https://id.example.com", "admin", "read")
+    found = json.loads(of_template(tmp_path, "--issuer", "Corp", "--json").stdout)
+    assert (found["header"], found["refused"]) == ("x-token", None)
+
+
+def test_token_that_the_api_will_refuse_is_made_with_a_note(tmp_path: Path) -> None:
+    result = of_template(tmp_path, "--issuer", "Corp", "--claim", "aud=other")
+    assert result.stderr == "note: the API will refuse this token: neither aud nor client_id is one of orders\n"
+
+
+def test_unknown_authorizer_is_wrong_usage(tmp_path: Path, run: Run) -> None:
+    result = of_template(tmp_path, "--issuer", "corp")
+    assert result.exit_code == 2
+    assert "is not a JWT authorizer of" in result.stderr
+    assert "Fix: write one of Corp" in result.stderr
+    assert "--parameter needs --template" in run("--issuer", "corp", "-P", "A=b").stderr

@@ -277,13 +277,16 @@ NAMES: Final = {
 }
 ALLOWED: Final = {
     "formats/recognise.py": "the marks of other services with which a Lattice event is refused",
+    "formats/authorizer.py": "the marks of other events with which an authorizer's is refused, and an id to log",
     "formats/reply.py": "the fields of a reply, and of a problem's body",
     "testing/replies.py": "the fields of a reply",
     "testing/strategies/replies.py": "replies as frameworks write them",
     "local/web/server.py": "`raw_path` of ASGI",
     "local/aws/lambda_api.py": "`raw_path` of ASGI",
+    "local/plan/function_url.py": "`PrincipalOrgID` of AWS::Lambda::Permission",
     "local/environments/runtime_api.py": "`request_id` in a route of Starlette",
     "local/environments/external.py": "`requestId` of an error that Lambda reports",
+    "local/plan/rest_api_reader.py": "`httpMethod` of an integration",
     "local/terminal_lines.py": "`requestId` of the bridge's log line",
     "testing/builders.py": "`request_id` is an option of lattice_event",
 }

@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import pytest
 
+from lattice_bridge.local.front.identities import read_identities
 from lattice_bridge.testing import LocalStack
-from lattice_bridge.testing.stack import StackFailed
+from lattice_bridge.testing.stack import StackFailed, _signed, _Signing
+from tests.support.front import stack_of
 from tests.support.stack import FORWARDED_FUNCTION, alive, wait_until
 
 SIGNED: Final = (
@@ -29,6 +32,37 @@ SIGNED: Final = (
       Policy: {Statement: [{Effect: Allow, Principal: {AWS: "111122223333"}, Action: "*", Resource: "*"}]}
 """
 )
+SIGNED_API: Final = """
+Resources:
+  Fn: {Type: "AWS::Lambda::Function", Properties: {Handler: a.b, Runtime: python3.13}}
+  Api: {Type: "AWS::ApiGatewayV2::Api", Properties: {ProtocolType: HTTP, Name: shop}}
+  Stage: {Type: "AWS::ApiGatewayV2::Stage", Properties: {ApiId: !Ref Api, StageName: $default, AutoDeploy: true}}
+  Behind:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Api
+      IntegrationType: AWS_PROXY
+      IntegrationUri: !GetAtt Fn.Arn
+      PayloadFormatVersion: "2.0"
+  Route:
+    Type: AWS::ApiGatewayV2::Route
+    Properties:
+      ApiId: !Ref Api
+      RouteKey: POST /orders
+      Target: !Sub integrations/${Behind}
+      AuthorizationType: AWS_IAM
+"""
+FUNCTION_URL: Final = """
+Resources:
+  Fn: {Type: "AWS::Lambda::Function", Properties: {Handler: a.b, Runtime: python3.13}}
+  Url: {Type: "AWS::Lambda::Url", Properties: {TargetFunctionArn: !GetAtt Fn.Arn, AuthType: AWS_IAM}}
+  One:
+    Type: AWS::Lambda::Permission
+    Properties: {FunctionName: !Ref Fn, Action: "lambda:InvokeFunctionUrl", Principal: "111122223333"}
+  Two:
+    Type: AWS::Lambda::Permission
+    Properties: {FunctionName: !Ref Fn, Action: "lambda:InvokeFunction", Principal: "111122223333"}
+"""
 HANDLER: Final = """
 import json, subprocess, sys, time
 def handler(event, context):
@@ -70,6 +104,21 @@ def test_request_is_signed_by_an_identity(stack: LocalStack) -> None:
     identity = event["requestContext"]["identity"]
     assert (answer.status, event["method"], event["path"]) == (200, "POST", "/a%20b?x=1&x=%2F")
     assert identity["principal"] == "arn:aws:sts::111122223333:assumed-role/green-api/me"
+
+
+@pytest.mark.parametrize("service", ["execute-api", "lambda"])
+def test_request_may_be_signed_for_an_api_or_a_function_url(
+    service: Literal["execute-api", "lambda"], tmp_path: Path
+) -> None:
+    """The signature covers the body."""
+    signing = _Signing(read_identities(None)["LOCALGREEN"], "me", service)
+    url = FUNCTION_URL if service == "lambda" else SIGNED_API
+    front = stack_of(url, tmp_path, now=lambda: datetime.now(UTC))
+    for body, status in ((b"{}", 200), (b"[]", 403)):
+        headers = _signed("http://front/orders?x=%20", "POST", [], b"{}", signing)
+        assert front.send("POST", "/orders?x=%20", [(n.lower(), v) for n, v in headers], body).status == status
+    arn = front.event["requestContext"]["authorizer"]["iam"]["userArn"]
+    assert arn == "arn:aws:sts::111122223333:assumed-role/green-api/me"
 
 
 @pytest.fixture(scope="module")

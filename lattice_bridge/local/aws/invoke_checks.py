@@ -142,6 +142,11 @@ def check_tenant(isolated: bool | None, tenant: str | None) -> None:
         raise LambdaError(400, "ValidationException", MALFORMED)
 
 
+def is_about_the_tenant(error: LambdaError) -> bool:
+    """Whether Lambda refused an invocation for its tenant id, or for the lack of one."""
+    return str(error) in (MISSING, UNWANTED, MALFORMED)
+
+
 def parse_payload(payload: bytes, invocation_type: InvocationType) -> Any:
     """Parses the payload of an invocation as JSON. An empty payload is `{}`.
 

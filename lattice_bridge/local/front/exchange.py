@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, LambdaService, new_trace_id
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.front.identities import SESSION_NAME, SESSION_PREFIX, Identity
+from lattice_bridge.local.front.jwt_authorizer import TokenKeys
+from lattice_bridge.local.front.lambda_authorizer import AuthorizerCache
 from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.web.admission import Refused
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed
@@ -33,6 +36,7 @@ class AnsweredRequest:
         milliseconds: from the head of the request to the response.
         refusal: the front's own, or None.
         fixed: why the way in answered by itself and invoked no function; None if it did not.
+        tenant: the tenant id with which the way in invoked the function; empty for none.
     """
 
     id: str
@@ -42,6 +46,7 @@ class AnsweredRequest:
     milliseconds: float
     refusal: Refused | None = None
     fixed: str | None = None
+    tenant: str = ""
 
 
 class RequestObserver(Protocol):
@@ -60,11 +65,12 @@ class Answer:
 
     Attributes:
         response: for the client.
-        fixed: as in `AnsweredRequest`.
+        fixed, tenant: as in `AnsweredRequest`.
     """
 
     response: HttpResponse
     fixed: str | None = None
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,9 @@ class Exchange:
         region: for which requests must be signed.
         identities: that may sign, by access key.
         now: the time in UTC, with which signatures are compared.
+        tokens: the keys that verify tokens.
+        project: the folder of the template.
+        authorizers: cached results of Lambda authorizers.
     """
 
     id: str
@@ -85,23 +94,49 @@ class Exchange:
     service: LambdaService
     observer: RequestObserver
     recorder: Recorder | None = None
+    tokens: TokenKeys = field(default_factory=TokenKeys)
+    project: Path = Path()
+    authorizers: AuthorizerCache = field(default_factory=AuthorizerCache)
 
-    async def invoke(self, function: str, payload: bytes, *, tenant: str | None = None) -> InvocationResult:
+    async def invoke(
+        self,
+        function: str,
+        payload: bytes,
+        *,
+        tenant: str | None = None,
+        trace_id: str | None = None,
+        target: bool = True,
+    ) -> InvocationResult:
         """Invokes a function and waits for its answer.
 
         Args:
             function: name or ARN, with a qualifier if it has one.
             payload: the event as JSON.
             tenant: the tenant id of the invocation; None for none.
+            trace_id: of the invocation; None for a new one.
+            target: whether the function answers the request. An authorizer does not.
 
         Raises:
             LambdaError: Lambda refuses the invocation.
         """
-        trace_id = new_trace_id()
-        self.observer.invoking(self.id, function, trace_id)
+        trace_id = trace_id or new_trace_id()
+        if target:
+            self.observer.invoking(self.id, function, trace_id)
         result = await self.service.invoke(InvokeRequest(function, payload, tenant=tenant, trace_id=trace_id))
         assert result is not None  # an invocation of type RequestResponse has one
         return result
+
+    async def send(self, function: str, payload: bytes, *, tenant: str | None = None, trace_id: str) -> None:
+        """Queues an invocation of type Event, whose answer is discarded.
+
+        Args:
+            function, payload, tenant, trace_id: as for `invoke`.
+
+        Raises:
+            LambdaError: Lambda refuses the invocation.
+        """
+        self.observer.invoking(self.id, function, trace_id)
+        await self.service.invoke(InvokeRequest(function, payload, type="Event", tenant=tenant, trace_id=trace_id))
 
     async def record(self, event: Mapping[str, Any], request: HttpRequest, result: InvocationResult) -> None:
         """Records a request, if requests are recorded. The event is made of a request without credentials."""

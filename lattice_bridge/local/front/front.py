@@ -15,14 +15,20 @@ from email.utils import formatdate
 from typing import Any, Final
 
 from lattice_bridge.local.aws.lambda_service import LambdaService
+from lattice_bridge.local.front import function_url, http_api, json_refused, lattice_service, rest_api
 from lattice_bridge.local.front import lattice as wire
-from lattice_bridge.local.front import lattice_service
 from lattice_bridge.local.front.exchange import Answer, AnsweredRequest, Exchange, RequestObserver
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, connection_options
 from lattice_bridge.local.front.identities import Identity
+from lattice_bridge.local.front.jwt_authorizer import TokenKeys
+from lattice_bridge.local.front.lambda_authorizer import AuthorizerCache
 from lattice_bridge.local.front.recorder import Recorder
+from lattice_bridge.local.plan.function_url import FunctionUrl
+from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain
 from lattice_bridge.local.plan.model import Plan, Service, WayIn, way_in_for
+from lattice_bridge.local.plan.rest_api import RestApi
 from lattice_bridge.local.web.admission import Address, Refused, quoted
+from lattice_bridge.local.web.http_protocol import NAMES
 from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain
 
 
@@ -33,14 +39,20 @@ class Kind:
     Attributes:
         serve: answers a request, or raises Refused.
         body_limit: bytes of a request's body.
+        refused: words a refusal of the front, such as one for a body over the limit, as this kind does.
     """
 
     serve: Callable[[HttpRequest, Any, Exchange], Awaitable[Answer]]
     body_limit: int
+    refused: Callable[[Refused], Refused] = lambda refusal: refusal
 
 
 _KINDS: Final[Mapping[type, Kind]] = {
     Service: Kind(lattice_service.serve, wire.BODY_LIMIT),
+    RestApi: Kind(rest_api.serve, rest_api.BODY_LIMIT, rest_api.refused),
+    HttpApi: Kind(http_api.serve, http_api.BODY_LIMIT, json_refused.refused),
+    HttpDomain: Kind(http_api.serve_domain, http_api.BODY_LIMIT, json_refused.refused),
+    FunctionUrl: Kind(function_url.serve, function_url.BODY_LIMIT, json_refused.refused),
 }
 
 
@@ -57,6 +69,7 @@ class Front:
         observer: receives each request.
         recorder: records each request that a function has got; None to record none.
         now: the time in UTC, with which signatures are compared.
+        tokens: the keys that verify tokens.
     """
 
     def __init__(
@@ -67,19 +80,33 @@ class Front:
         observer: RequestObserver,
         recorder: Recorder | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        tokens: TokenKeys | None = None,
     ) -> None:
-        self.plan = plan
+        self._plan = plan
         self._service = service
         self.identities = identities
         self._observer = observer
         self._recorder = recorder
         self._now = now
+        self._tokens = tokens or TokenKeys()
+        self._authorizers = AuthorizerCache()
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that is served."""
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        """Serves another plan. Cached results of authorizers are forgotten, as after a deployment on AWS."""
+        self._plan = plan
+        self._authorizers.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         method, path = scope["method"], scope[ADDRESS].target.partition("?")[0]
         answered = AnsweredRequest(str(uuid.uuid4()), method, path, 500, 0.0)
-        body_read = False
+        body_read, kind = False, None
         try:
             way_in = self._way_in(scope[ADDRESS])
             kind = _KINDS[type(way_in)]
@@ -88,8 +115,9 @@ class Front:
             body_read = True
             answer = await kind.serve(replace(request, body=body), way_in, self._exchange(answered.id))
             response = answer.response
-            answered = replace(answered, status=response.status, fixed=answer.fixed)
-        except Refused as refusal:
+            answered = replace(answered, status=response.status, fixed=answer.fixed, tenant=answer.tenant)
+        except Refused as error:
+            refusal = kind.refused(error) if kind else error
             answered = replace(answered, status=refusal.status, refusal=refusal)
             response = HttpResponse(refusal.status, refusal.headers, refusal.body)
         finally:
@@ -100,7 +128,18 @@ class Front:
 
     def _exchange(self, request_id: str) -> Exchange:
         region, now = self.plan.region, self._now()
-        return Exchange(request_id, region, self.identities, now, self._service, self._observer, self._recorder)
+        return Exchange(
+            request_id,
+            region,
+            self.identities,
+            now,
+            self._service,
+            self._observer,
+            self._recorder,
+            self._tokens,
+            self.plan.folder,
+            self._authorizers,
+        )
 
     def _way_in(self, address: Address) -> WayIn:
         """Returns the way in with this host name, at this port."""
@@ -135,7 +174,8 @@ def _head(scope: Scope, body_limit: int) -> HttpRequest:
         if name == "content-length" and value.isdigit() and int(value) > body_limit:
             raise Refused(413, f"Content Too Large: {value} bytes; a Lambda target takes {body_limit} here")
     client = scope.get("client") or ("127.0.0.1", 0)
-    return HttpRequest(scope["method"], scope[ADDRESS].target, headers, b"", client[0])
+    spelled = {name.lower().decode("latin-1"): name.decode("latin-1") for name in reversed(scope.get(NAMES, ()))}
+    return HttpRequest(scope["method"], scope[ADDRESS].target, headers, b"", client[0], spelled)
 
 
 def _asks_for_websocket(headers: Pairs) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lattice_bridge.identity.principal import Principal
@@ -23,6 +23,7 @@ class HttpRequest:
         headers: in order, names in lower case.
         body: the whole body.
         client_address: the address of the other end of the connection.
+        spelled: names of headers as the client spelled them, by their names in lower case.
     """
 
     method: str
@@ -30,6 +31,7 @@ class HttpRequest:
     headers: Pairs
     body: bytes = b""
     client_address: str = "127.0.0.1"
+    spelled: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

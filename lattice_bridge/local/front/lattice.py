@@ -65,7 +65,7 @@ def _as_received(version: Literal[1, 2], request: HttpRequest, origin: Origin, s
         path=path,
         raw_query=raw_query,
         headers=_headers(request),
-        content=_body(request),
+        content=content_of(request),
         caller=_caller(origin, signer),
         request_id=origin.request_id,
         service_arn=origin.service_arn,
@@ -102,7 +102,7 @@ def query_pairs(target: str) -> Pairs:
     return parts.query_pairs(target.partition("?")[2])
 
 
-def _body(request: HttpRequest) -> str | Base64:
+def content_of(request: HttpRequest) -> str | Base64:
     """AWS's rule: base64 unless the content type is `text/*` or one of three, and always with a content encoding."""
     if not request.body:
         return ""

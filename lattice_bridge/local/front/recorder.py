@@ -142,12 +142,13 @@ def without_credentials(request: HttpRequest) -> HttpRequest:
     HttpRequest(method='GET', target='/a?b=1', headers=[('accept', '*/*')], body=b'', client_address='127.0.0.1')
     """
     path, mark, query = request.target.partition("?")
-    kept = "&".join(part for part in query.split("&") if not any(_is_secret(*pair) for pair in parse_query(part)))
-    headers = [pair for pair in request.headers if not _is_secret(*pair)]
+    kept = "&".join(part for part in query.split("&") if not any(is_secret(*pair) for pair in parse_query(part)))
+    headers = [pair for pair in request.headers if not is_secret(*pair)]
     return replace(request, target=f"{path}?{kept}" if kept or (mark and not query) else path, headers=headers)
 
 
-def _is_secret(name: str, value: object) -> bool:
+def is_secret(name: str, value: object) -> bool:
+    """Whether a field, by its name or its value, contains a credential."""
     texts = value if isinstance(value, list) else [value]
     found = any(isinstance(text, str) and _CREDENTIAL.match(text) for text in texts)
     return found or _SECRET.search(names.fold(name)) is not None
@@ -171,4 +172,4 @@ def _public(name: str, value: Any) -> Any:
     """The value of a reply's field. A reply for ALB or API Gateway has `multiValueHeaders` too."""
     if not isinstance(value, dict) or not name.lower().endswith(reply.HEADERS):
         return value
-    return {header: text for header, text in value.items() if not _is_secret(header, text)}
+    return {header: text for header, text in value.items() if not is_secret(header, text)}

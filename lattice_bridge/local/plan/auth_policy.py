@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from lattice_bridge.deployment.iam.policy import Statement, condition_holds
 from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
@@ -72,11 +72,19 @@ class RequestContext:
         resource: the service's ARN and the path.
         keys: condition keys in lower case, with their values. A value of None means that Lattice's value is not known.
             A known key that is not in the mapping is absent from the request.
+        action: that the request asks for.
+        known: the keys of another service than Lattice whose value, or absence, is known; None for Lattice's.
     """
 
     principal: Principal | None
     resource: str
     keys: Mapping[str, tuple[str, ...] | None]
+    action: str = INVOKE
+    known: frozenset[str] | None = None
+
+    def is_known(self, key: str) -> bool:
+        """Whether a key's value, or absence, is known of every request."""
+        return _is_known(key) if self.known is None else key in self.known
 
 
 def admitted_callers(policies: Iterable[AuthPolicy]) -> str:
@@ -125,22 +133,50 @@ def evaluate(policy: AuthPolicy, context: RequestContext) -> tuple[str, str]:
     owner = f"the service{' network' if policy.level == 'network' else ''} {policy.owner}"
     if policy.name is None:
         return "", f"AuthType of {owner} is AWS_IAM, and the template has no auth policy for it"
-    found = [
-        (one, f"statement {one.sid!r}" if one.sid else f"statement {number}", _applies(one, context))
-        for number, one in enumerate(policy.statements, 1)
-    ]
     of_policy = f"of the auth policy {policy.name} of {owner}"
-    for one, which, truth in found:
+    decision = decide(policy.statements, context)
+    if decision.statement is None:
+        return "", f"no statement {of_policy} allows it"
+    which, doubt = f"{decision.which} {of_policy}", _doubt(decision.statement)
+    if decision.effect == "Deny":
+        return "Deny", f"{which} denies it{'' if decision.certain else f', as {doubt} is not decided here'}"
+    if decision.effect == "Allow":
+        return "Allow", f"{which} allows it"
+    return "", f"{which} does not allow it, as {doubt} is not decided here"
+
+
+class PolicyDecision(NamedTuple):
+    """What statements decide about a request.
+
+    Attributes:
+        effect: `Allow`, `Deny`, or `""` if nothing allows it.
+        which: the statement that decided, for people; empty if none is about the request.
+        statement: the same; of the effect `""`, one that would allow it if a part of it were decided here.
+        certain: whether every part of it was decided.
+    """
+
+    effect: Literal["Allow", "Deny", ""]
+    which: str = ""
+    statement: Statement | None = None
+    certain: bool = True
+
+
+def decide(statements: Iterable[Statement], context: RequestContext) -> PolicyDecision:
+    """Evaluates statements: an explicit deny first, then an allow."""
+    found = [
+        (f"statement {one.sid!r}" if one.sid else f"statement {number}", one, _applies(one, context))
+        for number, one in enumerate(statements, 1)
+    ]
+    for which, one, truth in found:
         if one.effect == "Deny" and truth is not False:
-            because = "" if truth else f", as {_doubt(one)} is not decided here"
-            return "Deny", f"{which} {of_policy} denies it{because}"
-    for one, which, truth in found:
+            return PolicyDecision("Deny", which, one, truth is True)
+    for which, one, truth in found:
         if one.effect == "Allow" and truth:
-            return "Allow", f"{which} {of_policy} allows it"
-    for one, which, truth in found:
+            return PolicyDecision("Allow", which, one)
+    for which, one, truth in found:
         if one.effect == "Allow" and truth is None:
-            return "", f"{which} {of_policy} does not allow it, as {_doubt(one)} is not decided here"
-    return "", f"no statement {of_policy} allows it"
+            return PolicyDecision("", which, one, certain=False)
+    return PolicyDecision("")
 
 
 def _doubt(statement: Statement) -> str:
@@ -150,11 +186,11 @@ def _doubt(statement: Statement) -> str:
 def _applies(statement: Statement, context: RequestContext) -> _Truth:
     return _all(
         _names_caller(statement, context.principal),
-        statement.names_action(INVOKE),
+        statement.names_action(context.action),
         statement.names_resource(context.resource)
         or (None if statement.may_name_resource(context.resource) else False),
         *(
-            condition_holds(operator, values, found) if _is_known(key) and found is not None else None
+            condition_holds(operator, values, found) if context.is_known(key) and found is not None else None
             for operator, key, values in statement.conditions
             for found in (context.keys.get(key, ()),)
         ),

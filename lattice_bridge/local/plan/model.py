@@ -8,15 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
-from lattice_bridge.local.plan.auth_policy import AuthPolicy
-from lattice_bridge.local.plan.listener_rules import Rule
+from lattice_bridge.local.plan.auth_policy import AuthPolicy, admitted_callers
+from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Rule
+
+if TYPE_CHECKING:  # they have routes
+    from lattice_bridge.local.plan.function_url import FunctionUrl
+    from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain, JwtAuthorizer
+    from lattice_bridge.local.plan.rest_api import RestApi
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
+"""The handler of a function that is a bridge."""
+
 OWN_HANDLERS: Final = frozenset({BRIDGE_HANDLER, "lattice_bridge.authorizer.handler"})
 """The handlers of the installed package: both read a map."""
-"""The handler of a function that is a bridge."""
 
 SOURCE_VPC: Final = "vpc-0a1b2c3d4e5f60718"
 """The VPC that every request comes from."""
@@ -105,12 +111,52 @@ class Function:
         return "provided" if self.runtime.startswith("provided") else "python"
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Requests that a way in passes to a function, or answers itself, in the words of the summary.
+
+    Attributes:
+        requests: as in `GET /prod/orders/{id}`.
+        functions: that get them, each as name or ARN; several if their weights decide.
+        answer: what the way in answers without a function, as in `fixed response 404`; empty if a function does.
+        event: the format of the event, as in `V2` or `1.0`; empty without a function.
+        callers: that may send them, as in `anyone` or `signed only`.
+        order: the priority of a rule; empty for a default action, and where the most specific route decides.
+        tenant: the source of the invocation's tenant id, as in `header x-tenant-id`; empty if it has none.
+        authorizer: the function that decides who may send them; empty for none.
+        always_a_tenant: each invocation has a tenant id, whatever the request contains.
+    """
+
+    requests: str
+    functions: tuple[str, ...] = ()
+    answer: str = ""
+    event: str = ""
+    callers: str = "anyone"
+    order: str = ""
+    tenant: str = ""
+    authorizer: str = ""
+    always_a_tenant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """An authorizer or integration that the stack names, and does not serve. Each request to it is refused.
+
+    Attributes:
+        what: for people, as in `an integration of type http`.
+    """
+
+    what: str
+
+
 class WayIn(Protocol):
     """Takes HTTP requests for functions.
 
     Attributes:
         name: for people.
         names: its host names, in lower case.
+        kind: for people, as in `Lattice` or `REST API`.
+        routes: what it does with which requests, the first that matches first.
     """
 
     @property
@@ -118,6 +164,12 @@ class WayIn(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def routes(self) -> tuple[Route, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +199,30 @@ class Service:
     encrypted: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def kind(self) -> str:
+        """For people."""
+        return "Lattice"
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """One for each rule."""
+        callers = admitted_callers(self.policies)
+        return tuple(_route(rule, callers) for rule in self.rules)
+
+
+def _route(rule: Rule, callers: str) -> Route:
+    order = "" if rule.priority == DEFAULT_PRIORITY else str(rule.priority)
+    groups = [group for group, _ in rule.action.forward]
+    return Route(
+        rule.requests,
+        tuple(group.function for group in groups),
+        "" if rule.action.status is None else f"fixed response {rule.action.status}",
+        ", ".join(f"V{group.version}" for group in groups),
+        callers,
+        order,
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -161,21 +237,37 @@ class Plan:
         warnings: what the stack assumes about the template, one sentence each.
         not_run: functions of the template that this machine cannot run, by name, with the reason and a fix.
         layers: the folder or zip of each layer of the template, by logical id.
+        rest_apis: of API Gateway.
+        http_apis: of API Gateway, with the custom domains of several of them.
+        function_urls: of functions.
     """
 
     folder: Path
     region: str
     functions: Mapping[str, Function]
     services: tuple[Service, ...]
-    left_out: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     not_run: Mapping[str, str] = field(default_factory=dict)
     layers: Mapping[str, Path] = field(default_factory=dict)
+    rest_apis: tuple[RestApi, ...] = ()
+    http_apis: tuple[HttpApi | HttpDomain, ...] = ()
+    function_urls: tuple[FunctionUrl, ...] = ()
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:
-        """Everything that takes HTTP requests, in the order of the template."""
-        return self.services
+        """Everything that takes HTTP requests, by kind and in the order of the template."""
+        return (*self.services, *self.rest_apis, *self.http_apis, *self.function_urls)
+
+    @property
+    def jwt_authorizers(self) -> Mapping[str, JwtAuthorizer]:
+        """The JWT authorizers by name. The name of two that differ has its API's before it, as in `Orders.Corp`."""
+        found: dict[str, JwtAuthorizer] = {}
+        for api in (*self.http_apis, *self.rest_apis):
+            for name, authorizer in api.jwt_authorizers.items():
+                unique = name if found.get(name, authorizer) == authorizer else f"{api.name}.{name}"
+                found[unique] = authorizer
+        return found
 
 
 _Way = TypeVar("_Way", bound=WayIn)

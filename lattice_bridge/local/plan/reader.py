@@ -6,13 +6,17 @@ ignored works on this machine and fails in an AWS account.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from lattice_bridge.deployment.cloudformation.template import Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.local.plan import rest_api_reader
 from lattice_bridge.local.plan.code import LAYERS, Layers
+from lattice_bridge.local.plan.function_url import read_function_urls
 from lattice_bridge.local.plan.functions import Runners, read_functions
+from lattice_bridge.local.plan.http_api_reader import read_http_apis
 from lattice_bridge.local.plan.lattice import read_services
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import LeftOut, Plan
@@ -30,6 +34,16 @@ _SERVED: Final = frozenset(
         "AWS::VpcLattice::TargetGroup",
         "AWS::VpcLattice::Listener",
         "AWS::VpcLattice::Rule",
+        *rest_api_reader.SERVED,
+        "AWS::ApiGatewayV2::Api",
+        "AWS::ApiGatewayV2::ApiMapping",
+        "AWS::ApiGatewayV2::Authorizer",
+        "AWS::ApiGatewayV2::Deployment",
+        "AWS::ApiGatewayV2::DomainName",
+        "AWS::ApiGatewayV2::Integration",
+        "AWS::ApiGatewayV2::Route",
+        "AWS::ApiGatewayV2::Stage",
+        "AWS::Lambda::Url",
     }
 )
 _RIGHTS: Final = "no right of a function is checked"
@@ -39,10 +53,11 @@ _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::IAM::Policy": _RIGHTS,
     "AWS::IAM::Role": _RIGHTS,
     "AWS::Lambda::EventSourceMapping": "no event of a queue or stream invokes its function",
-    "AWS::Lambda::Permission": "Lattice may invoke every function",
+    "AWS::Lambda::Permission": "every way in may invoke every function",
     "AWS::Lambda::LayerVersionPermission": "the layer is used by this stack only",
     "AWS::Logs::LogGroup": "logs are printed",
     "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
+    **rest_api_reader.WITHOUT_MEANING_HERE,
 }
 _NO_RUNNERS: Final = Runners()
 _MAX_NAMED: Final = 3
@@ -62,32 +77,40 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
     Raises:
         BadTemplate: it contains nothing to serve, or a part that would be served is malformed.
     """
-    left_out, warnings = LeftOut(), LeftOut()
-    for sentence, place in template.notes:
-        warnings.add(sentence, place)
-    for name, place in template.unresolved:
-        left_out.add(f"{name} is not computed", place)
-    for name in template.absent:
-        left_out.add("its condition is false", name)
-    not_run: dict[str, str] = {}
+    left_out, not_run = _unknown_parts(template), dict[str, str]()
     layers = Layers(template, left_out)
-    found = read_functions(template, runners, layers, left_out, not_run)
-    functions = {function.name: function for function in found}
-    services = tuple(read_services(template, event_version, left_out))
-    evaluated = {policy.name for service in services for policy in service.policies}
-    _name_other_resources(template, evaluated, left_out)
-    if not functions and not services:
-        raise BadTemplate(_nothing(not_run, template))
-    return Plan(
+    plan = Plan(
         template.folder.resolve(),
         template.region,
-        functions,
-        services,
-        tuple(left_out),
-        warnings=tuple(warnings),
+        {function.name: function for function in read_functions(template, runners, layers, left_out, not_run)},
+        tuple(read_services(template, event_version, left_out)),
+        warnings=tuple(_assumptions(template)),
         not_run=not_run,
         layers=layers.paths,
+        rest_apis=tuple(rest_api_reader.read_rest_apis(template, left_out)),
+        http_apis=tuple(read_http_apis(template, left_out)),
+        function_urls=tuple(read_function_urls(template, left_out)),
     )
+    if not plan.functions and not plan.ways_in:
+        raise BadTemplate(_nothing(not_run, template))
+    _name_other_resources(template, plan, left_out)
+    return replace(plan, left_out=tuple(left_out))
+
+
+def _assumptions(template: Template) -> LeftOut:
+    found = LeftOut()
+    for sentence, place in template.notes:
+        found.add(sentence, place)
+    return found
+
+
+def _unknown_parts(template: Template) -> LeftOut:
+    found = LeftOut()
+    for name, place in template.unresolved:
+        found.add(f"{name} is not computed", place)
+    for name in template.absent:
+        found.add("its condition is false", name)
+    return found
 
 
 def _nothing(not_run: Mapping[str, str], template: Template) -> str:
@@ -101,14 +124,10 @@ def _nothing(not_run: Mapping[str, str], template: Template) -> str:
     return f"no function of the template can run here ({reasons}{more}). Fix: give one of them local code"
 
 
-def _name_other_resources(template: Template, evaluated: Set[str | None], left_out: LeftOut) -> None:
-    """Names each resource type that is not served, with the consequence of its absence.
-
-    Args:
-        template: resolved.
-        evaluated: logical ids of auth policies.
-        left_out: gets the sentences.
-    """
+def _name_other_resources(template: Template, plan: Plan, left_out: LeftOut) -> None:
+    """Names each resource type that is not served, with the consequence of its absence."""
+    evaluated = {policy.name for service in plan.services for policy in service.policies}
+    evaluated |= {grant.name for url in plan.function_urls for grant in url.grants}
     for resource in template.resources.values():
         if resource.type not in _SERVED and resource.id not in evaluated:
             meaning = _WITHOUT_MEANING_HERE.get(resource.type)

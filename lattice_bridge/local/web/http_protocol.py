@@ -22,6 +22,9 @@ from lattice_bridge.local.web.admission import Refused, refusal_line
 TARGET: Final = "lattice_bridge.target"
 """Key of the ASGI scope with the request target as sent. uvicorn's own parsing loses a `?` at its end."""
 
+NAMES: Final = "lattice_bridge.names"
+"""Key of the ASGI scope with the names of the headers as sent. ASGI's own are in lower case."""
+
 LINGER_SECONDS: Final = 1.0
 """Seconds in which a refused request is read and discarded. If the connection were closed at once, a client that is
 still sending would get a reset, and not the reason."""
@@ -99,6 +102,7 @@ class StrictProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_body = False
         self._head_size = 0
+        self.scope[NAMES] = []  # type: ignore[typeddict-unknown-key] # ASGI allows further keys
 
     def on_url(self, url: bytes) -> None:
         if self._repeats_head:
@@ -114,6 +118,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._head_size += len(name) + len(value)
         if self._head_size > self._limit:
             raise self._head_too_large()
+        self.scope[NAMES].append(name)  # type: ignore[typeddict-item] # see above
         super().on_header(name, value.strip(b" \t"))  # spaces around a value are not part of it: RFC 9110 §5.5
 
     def on_headers_complete(self) -> None:

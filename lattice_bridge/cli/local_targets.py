@@ -1,0 +1,317 @@
+"""The requests that can reach a function through each way in of the local stack, for the commands that are printed.
+
+Rule: a target makes the event that the front would make, and refuses the callers that the front would refuse. What an
+authorizer's own function decides is not known before it runs, so its routes are no targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from lattice_bridge.config.settings import Settings
+from lattice_bridge.formats import apigateway_v1, apigateway_v2
+from lattice_bridge.local.aws.invoke_checks import LambdaError, parse_function_name
+from lattice_bridge.local.bridge.configuration import BridgeConfiguration
+from lattice_bridge.local.definition import Definition
+from lattice_bridge.local.front.authorization import NotAuthorized, authorize
+from lattice_bridge.local.front.caller import SignedCaller, iam_fields, iam_identity
+from lattice_bridge.local.front.function_url import missing_permission
+from lattice_bridge.local.front.http_message import HttpRequest
+from lattice_bridge.local.front.identities import Identity
+from lattice_bridge.local.front.jwt_authorizer import written
+from lattice_bridge.local.front.lattice import event_v1, event_v2
+from lattice_bridge.local.front.lattice_service import origin_of
+from lattice_bridge.local.plan.function_url import FunctionUrl
+from lattice_bridge.local.plan.http_api import (
+    DEFAULT_ROUTE,
+    DEFAULT_STAGE,
+    HttpApi,
+    HttpRoute,
+    Integration,
+    JwtAuthorizer,
+    Stage,
+)
+from lattice_bridge.local.plan.listener_rules import TargetGroup, action_for
+from lattice_bridge.local.plan.model import Plan, Service, WayIn
+from lattice_bridge.local.plan.parameters import Source, with_variables
+from lattice_bridge.local.plan.rest_api import TENANT_HEADER, LambdaProxy, Method, RestApi, UserPools
+from lattice_bridge.message import Request
+
+Caller = tuple[Identity | None, Mapping[str, Any]]
+"""The identity that signs, and the claims that an authorizer verified."""
+
+_ADDRESS: Final = "127.0.0.1"
+_VALUE: Final = "1"
+"""The value of a path parameter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A request that reaches a function.
+
+    Attributes:
+        way: receives it.
+        method, path: of the request.
+        function: name or ARN.
+        bridge: the configuration of the function, if it is a bridge whose map is known.
+        event: makes the event of a request by a caller.
+        refusal: the reason why the way in refuses a caller; empty if it does not.
+        scope: the service that requests are signed for.
+        signed: whether requests must be signed; None if they may be.
+        authorizer: verifies their token.
+        scopes: of which the token needs one.
+        tenant: where the tenant id of the invocation is read.
+        api: the id with which a map's rules name it.
+    """
+
+    way: WayIn
+    method: str
+    path: str
+    function: str
+    bridge: BridgeConfiguration | None
+    event: Callable[[HttpRequest, Caller], Mapping[str, Any]]
+    refusal: Callable[[HttpRequest, Identity | None], str] = lambda _request, _identity: ""
+    scope: str = "execute-api"
+    signed: bool | None = False
+    authorizer: JwtAuthorizer | None = None
+    scopes: tuple[str, ...] = ()
+    tenant: Source | None = None
+    api: str = ""
+
+
+def targets_of(way: WayIn, definition: Definition) -> Iterator[Target]:
+    """The requests that reach a function through a way in: those to the isolated backends of a bridge first.
+
+    A bridge whose map is not known, and an isolated function that would get no tenant id, are no targets.
+    """
+    bridges = {configuration.function.name: configuration for configuration in definition.configurations}
+    kind = _KINDS.get(type(way))
+    for target in kind(way, bridges) if kind else ():
+        bridge, name = target.bridge, _function_name(target.function)
+        if bridge is None and name in bridges:
+            continue
+        if bridge is not None and not (bridge.settings and _serves(bridge.settings, target.path)):
+            continue
+        if bridge is None and _lacks_tenant(target, name, definition.plan):
+            continue
+        yield target
+
+
+def _lacks_tenant(target: Target, function: str, plan: Plan) -> bool:
+    known = plan.functions.get(function)
+    return known is not None and known.isolated and target.tenant is None and not isinstance(target.way, Service)
+
+
+def _function_name(function: str) -> str:
+    try:
+        return parse_function_name(function).name
+    except LambdaError:
+        return function
+
+
+def _serves(settings: Settings, path: str) -> bool:
+    return any(backend.serves(path) for backend in settings.options.backends)
+
+
+_Bridges = Mapping[str, BridgeConfiguration]
+
+
+def _paths(bridges: _Bridges) -> list[str]:
+    """The paths of the bridges' backends, the isolated ones first; `/` for a function that is not a bridge."""
+    paths = ["/"]
+    for configuration in bridges.values():
+        backends = configuration.settings.options.backends if configuration.settings else ()
+        paths[:0] = [backend.path for backend in sorted(backends, key=lambda backend: not backend.isolated)]
+    return list(dict.fromkeys(paths))
+
+
+# ---- Lattice --------------------------------------------------------------------------------------------------------
+
+
+def _of_service(service: Service, bridges: _Bridges) -> Iterator[Target]:
+    for path in _paths(bridges):
+        for group, _ in action_for(service.rules, "GET", path, []).forward:
+            yield Target(
+                way=service,
+                method="GET",
+                path=path,
+                function=group.function,
+                bridge=_known(group.function, bridges),
+                event=partial(_lattice_event, service, group),
+                refusal=partial(_lattice_refusal, service),
+                scope="vpc-lattice-svcs",
+                signed=None,
+            )
+
+
+def _known(function: str, bridges: _Bridges) -> BridgeConfiguration | None:
+    found = bridges.get(_function_name(function))
+    return found if found is not None and found.settings is not None else None
+
+
+def _lattice_event(service: Service, group: TargetGroup, request: HttpRequest, caller: Caller) -> Mapping[str, Any]:
+    identity, _ = caller
+    signer = identity.signer(identity.session) if identity else None
+    write = event_v1 if group.version == 1 else event_v2
+    return write(request, origin_of(service, group, ""), signer)
+
+
+def _lattice_refusal(service: Service, request: HttpRequest, identity: Identity | None) -> str:
+    try:
+        authorize(service, request, identity.signer(identity.session) if identity else None)
+    except NotAuthorized as error:
+        return str(error)
+    return ""
+
+
+# ---- API Gateway ----------------------------------------------------------------------------------------------------
+
+
+def _of_http_api(api: HttpApi, bridges: _Bridges) -> Iterator[Target]:
+    for stage in api.stages if not api.closed else ():
+        for entry in api.entries if stage.deployed else ():
+            access, integration = entry.access, entry.integration
+            if not isinstance(integration, Integration) or not isinstance(access, str | JwtAuthorizer):
+                continue
+            function = with_variables(integration.function, stage.variables)
+            for path in _route_paths(entry, stage, bridges):
+                yield Target(
+                    way=api,
+                    method="GET" if entry.method in ("GET", "ANY") else entry.method,
+                    path=path,
+                    function=function,
+                    bridge=_known(function, bridges),
+                    event=partial(_http_api_event, api, integration),
+                    signed=access == "AWS_IAM",
+                    authorizer=access if isinstance(access, JwtAuthorizer) else None,
+                    scopes=entry.scopes,
+                    api=api.id,
+                )
+
+
+def _route_paths(entry: HttpRoute, stage: Stage, bridges: _Bridges) -> Iterator[str]:
+    """The paths of backends that a route serves, and one of the route's own."""
+    prefix = "" if stage.name == DEFAULT_STAGE else f"/{stage.name}"
+    for path in _paths(bridges):
+        rest = path.removeprefix(prefix)
+        if path.startswith(prefix) and entry.match("GET", rest) is not None and rest.startswith("/"):
+            yield path
+    yield prefix + ("/" if entry.path == DEFAULT_ROUTE else _filled(entry.path))
+
+
+def _filled(path: str) -> str:
+    """A path of a route: each parameter has a value."""
+    return "/".join(_VALUE if segment.startswith("{") else segment for segment in path.split("/"))
+
+
+def _http_api_event(api: HttpApi, integration: Integration, request: HttpRequest, caller: Caller) -> Mapping[str, Any]:
+    identity, claims = caller
+    signer = _signed(identity)
+    if integration.version == "1.0":
+        context = {"claims": {name: written(value) for name, value in claims.items()}} if claims else None
+        return {"version": "1.0", **_event_v1(api.account, api.id, api.domain, request, signer, context)}
+    authorizer: dict[str, Any] = {} if signer is None else {"iam": iam_fields(signer)}
+    if claims:
+        authorizer["jwt"] = {"claims": {name: written(value) for name, value in claims.items()}}
+    gateway = apigateway_v2.Gateway(api.account, api.id, api.domain, _ADDRESS, authorizer)
+    return apigateway_v2.write_received(_received(request), gateway)
+
+
+def _of_url(url: FunctionUrl, bridges: _Bridges) -> Iterator[Target]:
+    for path in _paths(bridges):
+        yield Target(
+            way=url,
+            method="GET",
+            path=path,
+            function=url.function,
+            bridge=_known(url.function, bridges),
+            event=partial(_url_event, url),
+            refusal=partial(_url_refusal, url),
+            scope="lambda",
+            signed=url.auth_type == "AWS_IAM",
+        )
+
+
+def _url_event(url: FunctionUrl, request: HttpRequest, caller: Caller) -> Mapping[str, Any]:
+    signer = _signed(caller[0])
+    authorizer = {} if signer is None else {"iam": iam_fields(signer)}
+    gateway = apigateway_v2.Gateway(url.account, url.id, url.domain, _ADDRESS, authorizer)
+    return apigateway_v2.write_received(_received(request), gateway)
+
+
+def _url_refusal(url: FunctionUrl, _request: HttpRequest, identity: Identity | None) -> str:
+    return missing_permission(_signed(identity), url) or ""
+
+
+def _of_rest_api(api: RestApi, bridges: _Bridges) -> Iterator[Target]:
+    """The methods of an API without a resource policy, which would have to be evaluated for each request."""
+    for stage in api.stages.values() if api.policy is None else ():
+        for method in api.methods if not stage.generated else ():
+            access = method.authorization
+            if not isinstance(method.integration, LambdaProxy) or not isinstance(access, str | UserPools):
+                continue
+            function = with_variables(method.integration.function, stage.variables)
+            yield Target(
+                way=api,
+                method="GET" if method.name == "ANY" else method.name,
+                path=f"/{stage.name}{_rest_path(method, bridges)}",
+                function=function,
+                bridge=_known(function, bridges),
+                event=partial(_rest_event, api),
+                signed=access == "AWS_IAM",
+                authorizer=access.pools[0] if isinstance(access, UserPools) else None,
+                scopes=method.scopes,
+                tenant=method.integration.headers.get(TENANT_HEADER),
+                api=api.id,
+            )
+
+
+def _rest_path(method: Method, bridges: _Bridges) -> str:
+    """A path of a method: of a backend, if it has a greedy parameter."""
+    if method.resource.endswith("+}"):
+        beginning = method.resource.rpartition("{")[0]
+        backend = next((path for path in _paths(bridges) if path.startswith(beginning) and path != "/"), "")
+        return backend or f"{beginning}{_VALUE}"
+    return _filled(method.resource)
+
+
+def _rest_event(api: RestApi, request: HttpRequest, caller: Caller) -> Mapping[str, Any]:
+    without_stage = f"/{request.target.removeprefix('/').partition('/')[2]}"
+    inner = HttpRequest(request.method, without_stage, request.headers)
+    identity, claims = caller
+    context = {"claims": {name: written(value) for name, value in claims.items()}} if claims else None
+    return _event_v1(api.account, api.id, api.names[0], inner, _signed(identity), context)
+
+
+def _event_v1(
+    account: str,
+    api: str,
+    domain: str,
+    request: HttpRequest,
+    signer: SignedCaller | None,
+    authorizer: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    identity = {"sourceIp": _ADDRESS, **(iam_identity(signer) if signer else {})}
+    path = request.target.partition("?")[0]
+    origin = apigateway_v1.Origin("/{proxy+}", {}, account, api, domain, "", path, identity)
+    return apigateway_v1.write(_received(request), authorizer, origin)
+
+
+def _received(request: HttpRequest) -> Request:
+    path, _, query = request.target.partition("?")
+    return Request(2, request.method, path, query, tuple(request.headers))
+
+
+def _signed(identity: Identity | None) -> SignedCaller | None:
+    return None if identity is None else SignedCaller(identity.access_key, identity.signer(identity.session))
+
+
+_KINDS: Final[Mapping[type, Callable[[Any, _Bridges], Iterator[Target]]]] = {
+    Service: _of_service,
+    RestApi: _of_rest_api,
+    HttpApi: _of_http_api,
+    FunctionUrl: _of_url,
+}

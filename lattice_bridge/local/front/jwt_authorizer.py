@@ -1,0 +1,231 @@
+"""Verifies tokens as the JWT authorizer of an HTTP API does, and writes their claims as it does.
+
+Rule: the issuer and its key set come from the template, never from the token. `identity.token` is not used: it is
+stricter than API Gateway (it requires `iat`, and refuses the `x5t` of Entra), so it would refuse tokens here that AWS
+accepts. Sources: http-api-jwt-authorizer.html for what is checked, and captured events for how claims are written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+
+from lattice_bridge.errors import BridgeError, Unauthenticated, Unavailable
+from lattice_bridge.identity.jwks import SigningKey
+from lattice_bridge.identity.key_set import KeySet, fetch_https
+from lattice_bridge.identity.token import Issuer, token_in
+from lattice_bridge.local.bridge.signing_key import KID_PREFIX, KeyFault, LocalKey, key_folder, local_key
+from lattice_bridge.local.plan.http_api import JwtAuthorizer
+
+ALGORITHMS: Final = frozenset({"RS256", "RS384", "RS512"})
+"""API Gateway verifies only RSA-based algorithms."""
+
+_LOCAL: Final = "RS256"
+_ANY: Final = "local"
+"""The audience of a local token if any is accepted."""
+_DISCOVERY: Final = "/.well-known/openid-configuration"
+
+
+class TokenRefused(Exception):
+    """A token that is missing or not accepted. The message is for the log, and contains no part of the token.
+
+    Attributes:
+        description: for the client, as API Gateway words it; None if there is no token.
+    """
+
+    def __init__(self, cause: str, description: str | None) -> None:
+        super().__init__(cause)
+        self.description = description
+
+
+class TokenKeys:
+    """The keys that verify tokens: the stack's own, and those that issuers publish.
+
+    Args:
+        environ: names the folder of the local keys.
+        fetch: fetches a document over https, as `fetch_https` does.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str] = os.environ,
+        fetch: Callable[[str], bytes] = fetch_https,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._environ = environ
+        self._fetch = fetch
+        self._clock = clock
+        self._local: LocalKey | None = None
+        self._published: dict[str, KeySet] = {}
+
+    async def key(self, issuer: str, kid: str, project: Path) -> SigningKey | None:
+        """The key with an id: the local one, or one that the issuer publishes.
+
+        Args:
+            issuer: of the template. Its configuration is fetched when the first token of its own arrives, so that a
+                start without a network does not wait.
+            kid: of the token.
+            project: the folder of the template, which may not contain the local key.
+
+        Raises:
+            TokenRefused: the key cannot be read or fetched.
+        """
+        try:
+            if kid.startswith(KID_PREFIX):
+                if self._local is None:
+                    self._local = await asyncio.to_thread(local_key, _LOCAL, key_folder(self._environ), project)
+                return self._local.verifying if self._local.kid == kid else None
+            if issuer not in self._published:
+                self._published[issuer] = KeySet(lambda: self._key_set(issuer), clock=self._clock)
+            return await asyncio.to_thread(self._published[issuer].key, kid)
+        except KeyFault as error:
+            raise TokenRefused(f"the local key cannot be read: {error}", _UNVERIFIED) from error
+        except BridgeError as error:
+            fix = "use a token of `lattice-bridge token --template FILE`, or make the issuer reachable"
+            raise TokenRefused(f"the keys of {issuer}: {error.detail}. Fix: {fix}", _UNVERIFIED) from error
+
+    def _key_set(self, issuer: str) -> bytes:
+        """The key set that an issuer's OpenID configuration names."""
+        try:
+            url = json.loads(self._fetch(issuer.rstrip("/") + _DISCOVERY))["jwks_uri"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise Unavailable("keys_unavailable", "the issuer's configuration has no jwks_uri") from error
+        return self._fetch(str(url))
+
+
+_UNVERIFIED: Final = "the token could not be verified"
+
+
+def issuer_of(authorizer: JwtAuthorizer) -> Issuer:
+    """The issuer for which local tokens are made."""
+    audience = frozenset({_ANY}) if authorizer.audience is None else authorizer.audience
+    return Issuer(authorizer.name, authorizer.issuer, audience, frozenset({_LOCAL}))
+
+
+async def verified_claims(
+    token: str, authorizer: JwtAuthorizer, keys: TokenKeys, project: Path, now: float
+) -> Mapping[str, Any]:
+    """The claims of a token that the authorizer accepts.
+
+    The signature is verified last, so that only a token that passes the other checks can cause a fetch of keys.
+
+    Args:
+        token: without `Bearer `.
+        authorizer: of the template.
+        keys: that verify it.
+        project: the folder of the template.
+        now: seconds since 1970.
+
+    Raises:
+        TokenRefused: with the check that failed.
+    """
+    header, claims = _unverified(token)
+    algorithm, kid = header.get("alg"), header.get("kid")
+    if algorithm not in ALGORITHMS:
+        raise TokenRefused(
+            f"alg is not one of {', '.join(sorted(ALGORITHMS))}, which API Gateway verifies",
+            "the token uses an unsupported signing algorithm",
+        )
+    if not isinstance(kid, str):
+        raise TokenRefused("the token has no kid", "the token does not have a kid")
+    if claims.get("iss") != authorizer.issuer:
+        raise TokenRefused(f"iss is not {authorizer.issuer}", "the token does not have a valid issuer")
+    if authorizer.audience is not None and not _is_for(claims, authorizer.audience):
+        listed = ", ".join(sorted(authorizer.audience))
+        raise TokenRefused(f"neither aud nor client_id is one of {listed}", "the token does not have a valid audience")
+    _check_times(claims, now)
+    key = await keys.key(authorizer.issuer, kid, project)
+    if key is None:
+        raise TokenRefused(f"{authorizer.issuer} has no key with the token's kid", _UNVERIFIED)
+    try:
+        jwt.PyJWS().decode_complete(token, key.key, algorithms=[str(algorithm)])
+    except (jwt.PyJWTError, ValueError, TypeError):
+        raise TokenRefused("the signature is not one of the issuer's key", _UNVERIFIED) from None
+    return claims
+
+
+def _unverified(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    try:
+        found = jwt.PyJWS().decode_complete(token, options={"verify_signature": False})
+        claims = json.loads(found["payload"], object_pairs_hook=_members)
+    except (jwt.PyJWTError, ValueError, RecursionError):  # their messages may quote the token
+        claims = None
+    if not isinstance(claims, dict):
+        raise TokenRefused("the token is not a JSON Web Token", "the token could not be parsed") from None
+    return found["header"], claims
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member occurs twice")
+    return members
+
+
+def _is_for(claims: Mapping[str, Any], audience: frozenset[str]) -> bool:
+    """`client_id` counts only in a token without `aud`, such as an access token of Cognito."""
+    found = claims.get("aud", claims.get("client_id"))
+    return any(isinstance(one, str) and one in audience for one in (found if isinstance(found, list) else [found]))
+
+
+def _check_times(claims: Mapping[str, Any], now: float) -> None:
+    times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in times.values()):
+        raise TokenRefused("exp, nbf or iat is not a number", "the token has an invalid time")
+    if "exp" not in times or not times["exp"] > now:
+        raise TokenRefused("the token has no exp, or has expired", "the token has expired")
+    if not all(times.get(name, 0) <= now for name in ("nbf", "iat")):
+        raise TokenRefused("nbf or iat is in the future", "the token is not yet valid")
+
+
+# ---- a request ------------------------------------------------------------------------------------------------------
+
+
+def token_of(values: list[str]) -> str:
+    """The token in the values of an identity source.
+
+    Raises:
+        TokenRefused: there is none, or more than one.
+    """
+    if not values:
+        raise TokenRefused("the request has no token", None)
+    try:
+        token = token_in(values[0]) if len(values) == 1 else None
+    except Unauthenticated as error:
+        raise TokenRefused(error.detail, "the token could not be parsed") from None
+    if token is None:
+        raise TokenRefused("the identity source occurs twice, or is an AWS signature", None)
+    return token
+
+
+def scopes_of(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """The scopes of a token: `scope`, separated by spaces, or `scp`, which may be a list."""
+    found = claims.get("scope", claims.get("scp", ""))
+    if isinstance(found, list):
+        return tuple(one for one in found if isinstance(one, str))
+    return tuple(found.split()) if isinstance(found, str) else ()
+
+
+def written(claim: object) -> str:
+    """A claim as events contain it: a string, in Go's notation if it is not one.
+
+    >>> [written(claim) for claim in (True, 1754640000, ["a", "b"], {"k": 1}, None)]
+    ['true', '1754640000', '[a b]', 'map[k:1]', '<nil>']
+    """
+    if isinstance(claim, str):
+        return claim
+    if isinstance(claim, bool):
+        return "true" if claim else "false"
+    if isinstance(claim, list):
+        return f"[{' '.join(map(written, claim))}]"
+    if isinstance(claim, dict):
+        return f"map[{' '.join(f'{name}:{written(value)}' for name, value in sorted(claim.items()))}]"
+    return "<nil>" if claim is None else str(claim)
