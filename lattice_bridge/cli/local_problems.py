@@ -53,13 +53,23 @@ def shared_tenants(plan: Plan) -> list[str]:
 
 
 def _of_routes(plan: Plan) -> Iterator[str]:
+    """A line for each way in and fault: an API may have one function behind thirty routes."""
+    found: dict[tuple[str, str], list[str]] = {}
     for way in plan.ways_in:
         for route in way.routes:
-            if route.authorizer and (fault := _fault(route.authorizer, plan)):
-                yield f"{way.kind} {way.name}: {route.requests}: the authorizer: {fault}"
-            for function in route.functions:
-                if fault := _fault(function, plan) or _direct_fault(way, route, function, plan):
-                    yield f"{way.kind} {way.name}: {route.requests}: {fault}"
+            for fault in _route_faults(way, route, plan):
+                found.setdefault((f"{way.kind} {way.name}", fault), []).append(route.requests)
+    for (way_in, fault), (first, *others) in found.items():
+        more = f" and {len(others)} more" if others else ""
+        yield f"{way_in}: {first}{more}: {fault}"
+
+
+def _route_faults(way: WayIn, route: Route, plan: Plan) -> Iterator[str]:
+    if route.authorizer and (fault := _fault(route.authorizer, plan)):
+        yield f"the authorizer: {fault}"
+    for function in route.functions:
+        if fault := _fault(function, plan) or _direct_fault(way, route, function, plan):
+            yield fault
 
 
 def _direct_fault(way: WayIn, route: Route, text: str, plan: Plan) -> str | None:

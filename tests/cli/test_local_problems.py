@@ -172,6 +172,12 @@ def test_function_whose_process_cannot_start_is_a_problem_once(tmp_path: Path) -
         assert found(template) == [f"{start}go: {str(program)!r} is not executable. Fix: chmod +x {program}"]
 
 
+def test_fault_of_several_routes_is_one_line(tmp_path: Path) -> None:
+    paths = {f"/{name}": {"get": rest.to("nowhere")} for name in "abc"}
+    (problem,) = problems(rest.write(tmp_path, rest.api(paths)), ())
+    assert problem.startswith("REST API Api: GET /prod/a and 2 more: the template has no function 'nowhere'")
+
+
 def test_bridge_toml_that_does_not_load_is_a_problem_with_all_its_faults(tmp_path: Path) -> None:
     first, *faults = found(write(tmp_path, bridge="[tenants]\nblue = 1\n"))
     assert first == "Bridge answers every request with 503, because its bridge.toml does not load:"
