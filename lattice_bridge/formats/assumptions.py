@@ -70,7 +70,7 @@ In IAM's guide, names of condition keys are not case-sensitive; on Lattice's pag
 """
 
 ASYNC_RETRY_SECONDS: Final = (1.0, 2.0)
-"""Local Lambda API: pauses before the second and third try of an `Event` invocation.
+"""Local Lambda: pauses before the second and third try of an `Event` invocation.
 
 Lambda waits one minute, then two: too long for a developer.
 """

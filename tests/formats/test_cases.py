@@ -283,7 +283,6 @@ ALLOWED: Final = {
     "testing/replies.py": "the fields of a reply",
     "testing/strategies/replies.py": "replies as frameworks write them",
     "local/web/server.py": "`raw_path` of ASGI",
-    "local/aws/lambda_api.py": "`raw_path` of ASGI",
     "local/environments/runtime_api.py": "`request_id` in a route of Starlette",
     "local/terminal_lines.py": "`requestId` of the bridge's log line",
     "testing/builders.py": "`request_id` is an option of lattice_event",

@@ -39,7 +39,7 @@ class PortTaken(Exception):
 
 
 class AsgiServer:
-    """One listening socket. The front and the Lambda API have one each, every execution environment has its own."""
+    """One listening socket. The front and the AWS endpoint have one each, every execution environment has its own."""
 
     def __init__(self, server: uvicorn.Server, listener: socket.socket) -> None:
         self._server = server

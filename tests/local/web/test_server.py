@@ -87,7 +87,7 @@ def seen(answer: tuple[int, bytes]) -> dict[str, Any]:
     ],
 )
 def test_foreign_host_or_origin_reaches_no_application(port: int, lines: list[str], status: int) -> None:
-    """Trap G1: the front, the Lambda API and the Runtime APIs share this implementation."""
+    """Trap G1: the front, the AWS endpoint and the Runtime APIs share this implementation."""
     ((got, _),) = answers(port, "\r\n".join([*lines, "connection: close", "", ""]).encode())
     assert got == status
 
