@@ -32,11 +32,11 @@ def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[
 
 
 def _of_routes(plan: Plan) -> Iterator[str]:
-    for service in plan.services:
-        for rule in service.rules:
-            for group, _ in rule.action.forward:
-                if fault := _fault(group.function, plan):
-                    yield f"service {service.name}: the rule for {rule.requests}: {fault}"
+    for way in plan.ways_in:
+        for route in way.routes:
+            for function in route.functions:
+                if fault := _fault(function, plan):
+                    yield f"{way.kind} {way.name}: {route.requests}: {fault}"
 
 
 def _of_configuration(configuration: BridgeConfiguration, plan: Plan) -> Iterator[str]:

@@ -16,9 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lattice_bridge.cli import show
-from lattice_bridge.local.plan.auth_policy import admitted_callers
-from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Action
-from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.plan.model import Plan, Route
 
 WIDEST: Final = 120
 """Columns that a table has at most."""
@@ -32,11 +30,11 @@ def tables(plan: Plan, columns: int | None = None) -> list[str]:
         columns: of the terminal; None for those of standard output. A table has WIDEST at most.
     """
     width = min(WIDEST, columns or shutil.get_terminal_size((WIDEST, 24)).columns)
-    routes = _table("Routes", ("service", "rule", "requests", "go to", "event", "callers"))
-    for service in plan.services:
-        for rule in service.rules:
-            order = "default" if rule.priority == DEFAULT_PRIORITY else str(rule.priority)
-            row = (service.name, order, rule.requests, *_target(rule.action), admitted_callers(service.policies))
+    routes = _table("Routes", ("way in", "kind", "requests", "go to", "event", "callers"))
+    for way in plan.ways_in:
+        for route in way.routes:
+            kind = f"{way.kind} {route.order}".rstrip()
+            row = (way.name, kind, route.requests, _target(route), route.event or "-", route.callers)
             routes.add_row(*map(_cell, row))
     functions = _table("Functions", ("function", "environments", "handler", "timeout"))
     for function in plan.functions.values():
@@ -63,19 +61,18 @@ def left_out_in_short(plan: Plan) -> list[str]:
 
 def addresses(front_url: str, lambda_url: str) -> list[str]:
     """Returns the last lines: where the stack listens. The front's URL is the last word that a person needs."""
-    return [f"Lambda API     {lambda_url}", f"Lattice front  {front_url}  (Ctrl-C stops the stack)"]
+    return [f"Lambda API  {lambda_url}", f"HTTP front  {front_url}  (Ctrl-C stops the stack)"]
 
 
-def _target(action: Action) -> tuple[str, str]:
-    if action.status is not None:
-        return f"fixed response {action.status}", "-"
-    names = [group.function.partition(":function:")[2] or group.function for group, _ in action.forward]
-    return ", ".join(names), ", ".join(f"V{group.version}" for group, _ in action.forward)
+def _target(route: Route) -> str:
+    names = ", ".join(function.partition(":function:")[2] or function for function in route.functions)
+    tenant = f"\ntenant: {route.tenant}" if route.tenant else ""
+    return f"{names or route.answer}{tenant}"
 
 
 def _cell(text: str) -> Text:
     """Makes a cell in which rich reads no markup: the text comes from a template."""
-    return Text(show.safe(text))
+    return Text("\n".join(map(show.safe, text.split("\n"))))
 
 
 def _table(title: str, columns: Iterable[str]) -> Table:

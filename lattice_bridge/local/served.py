@@ -119,8 +119,8 @@ class Served:
 
 
 def names_of(plan: Plan) -> set[str]:
-    """The host names of a plan's services."""
-    return {name for service in plan.services for name in service.names}
+    """The host names of a plan's ways in."""
+    return {name for way in plan.ways_in for name in way.names}
 
 
 def _listed(files: Iterable[Path]) -> str:

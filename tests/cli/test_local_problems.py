@@ -50,7 +50,7 @@ role = "arn:aws:iam::111122223333:role/blue-api"
 tenant = "blue"
 """
 BACKEND: Final = 'bridge.toml: [[backend]] path = "/": '
-ROUTE: Final = "service shop: the rule for any *: "
+ROUTE: Final = "Lattice shop: any *: "
 
 
 def write(folder: Path, *, target: str = TARGET, bridge: str = MAP) -> Path:

@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 def test_callers_that_a_service_admits_are_listed(policy: str, callers: str, tmp_path: Path) -> None:
     (tmp_path / "template.yaml").write_text(BRIDGE.replace(ALLOWED, policy), encoding="utf-8")
     found = read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
-    assert [line.split()[-1] for line in tables(found) if "default" in line] == [callers]
+    assert [line.split()[-1] for line in tables(found) if "any *" in line] == [callers]
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,12 @@ def test_table_fits_the_terminal(template: str, columns: int, most: int) -> None
     assert set(plan.functions) <= set(rows), "no name is folded"
 
 
+def test_kind_of_a_way_in_and_the_priority_of_its_rules_are_listed() -> None:
+    plan = read_plan(read_template(ROOT / "template.yaml", {}, "us-east-1"))
+    rows = [line.split() for line in tables(plan) if line.startswith("lattice-bridge ")]
+    assert [row[1:3] for row in rows] == [["Lattice", "10"], ["Lattice", "any"]]
+
+
 def test_what_is_not_emulated_is_one_line_and_a_list() -> None:
     plan = read_plan(read_template(ROOT / "template.yaml", {}, "us-east-1"))
     title, *listed = left_out(plan)
@@ -48,4 +54,4 @@ def test_what_is_not_emulated_is_one_line_and_a_list() -> None:
 
 
 def test_url_of_the_front_is_last() -> None:
-    assert addresses("http://front", "http://lambda")[-1] == "Lattice front  http://front  (Ctrl-C stops the stack)"
+    assert addresses("http://front", "http://lambda")[-1] == "HTTP front  http://front  (Ctrl-C stops the stack)"

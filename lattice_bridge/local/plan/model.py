@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-from lattice_bridge.local.plan.auth_policy import AuthPolicy
-from lattice_bridge.local.plan.listener_rules import Rule
+from lattice_bridge.local.plan.auth_policy import AuthPolicy, admitted_callers
+from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Rule
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 """The handler of a function that is a bridge."""
@@ -79,12 +79,37 @@ class Function:
     command: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Requests that a way in passes to a function, or answers itself, in the words of the summary.
+
+    Attributes:
+        requests: as in `GET /prod/orders/{id}`.
+        functions: that get them, each as name or ARN; several if their weights decide.
+        answer: what the way in answers without a function, as in `fixed response 404`; empty if a function does.
+        event: the format of the event, as in `V2` or `1.0`; empty without a function.
+        callers: that may send them, as in `anyone` or `signed only`.
+        order: the priority of a rule; empty for a default action, and where the most specific route decides.
+        tenant: the source of the invocation's tenant id, as in `header x-tenant-id`; empty if it has none.
+    """
+
+    requests: str
+    functions: tuple[str, ...] = ()
+    answer: str = ""
+    event: str = ""
+    callers: str = "anyone"
+    order: str = ""
+    tenant: str = ""
+
+
 class WayIn(Protocol):
     """Takes HTTP requests for functions.
 
     Attributes:
         name: for people.
         names: its host names, in lower case.
+        kind: for people, as in `Lattice` or `REST API`.
+        routes: what it does with which requests, the first that matches first.
     """
 
     @property
@@ -92,6 +117,12 @@ class WayIn(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def routes(self) -> tuple[Route, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +150,30 @@ class Service:
     port: int = 443
     encrypted: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """For people."""
+        return "Lattice"
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """One for each rule."""
+        callers = admitted_callers(self.policies)
+        return tuple(_route(rule, callers) for rule in self.rules)
+
+
+def _route(rule: Rule, callers: str) -> Route:
+    order = "" if rule.priority == DEFAULT_PRIORITY else str(rule.priority)
+    groups = [group for group, _ in rule.action.forward]
+    return Route(
+        rule.requests,
+        tuple(group.function for group in groups),
+        "" if rule.action.status is None else f"fixed response {rule.action.status}",
+        ", ".join(f"V{group.version}" for group in groups),
+        callers,
+        order,
+    )
 
 
 @dataclass(frozen=True, slots=True)
