@@ -54,4 +54,4 @@ def test_what_is_not_emulated_is_one_line_and_a_list() -> None:
 
 
 def test_url_of_the_front_is_last() -> None:
-    assert addresses("http://front", "http://lambda")[-1] == "HTTP front  http://front  (Ctrl-C stops the stack)"
+    assert addresses("http://front", "http://lambda")[-1] == "HTTP front    http://front  (Ctrl-C stops the stack)"
