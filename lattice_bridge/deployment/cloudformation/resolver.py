@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from lattice_bridge.config.words import nearest
+from lattice_bridge.deployment.cloudformation.identifiers import Identifiers, shape_of
+from lattice_bridge.deployment.cloudformation.sam import with_globals
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.values import (
     FUNCTIONS,
-    REFS_ARE_ARNS,
     Placeholders,
     as_text,
     marker,
@@ -39,7 +41,6 @@ _MAX_CHARACTERS: Final = 64_000_000
 name is resolved at each reference."""
 
 _SUB: Final = re.compile(r"\$\{(!?)([A-Za-z0-9_.:]+)\}")
-_NAME_OF: Final[Mapping[str, str]] = {"AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName"}
 
 
 class Resolver:
@@ -51,6 +52,7 @@ class Resolver:
         region: the value of `AWS::Region`, unless `parameters` has another.
         deployed: what only a deployment knows is unresolved; otherwise a placeholder replaces it.
         expands: AWS adds resources when it deploys, so a reference to an unknown resource may be to one of them.
+        ids: ids of deployed resources, by logical id, in place of generated ones.
 
     Attributes:
         placeholders: for the names that a deployment would give.
@@ -69,6 +71,7 @@ class Resolver:
         *,
         deployed: bool,
         expands: bool = False,
+        ids: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._document = document
         self._deployed = deployed
@@ -80,7 +83,7 @@ class Resolver:
             document.get("Conditions") or {}, self._decided, lambda what, place: self.unresolved.append((what, place))
         )
         pseudo = {name: value for name, value in parameters.items() if name.startswith("AWS::")}
-        self.placeholders = Placeholders(region, pseudo, deployed=deployed)
+        self.placeholders = Placeholders(region, pseudo, deployed=deployed, ids=ids)
         own = {name: value for name, value in parameters.items() if name not in self.placeholders.pseudo}
         self._values = {
             **self.placeholders.pseudo,
@@ -168,11 +171,11 @@ class Resolver:
             return self._function_name(owner)
         if kind in ("AWS::Lambda::Alias", "AWS::Lambda::Version"):
             return self._qualified(owner, place)
-        if kind.startswith("AWS::VpcLattice::") or kind == "AWS::IAM::ManagedPolicy":
-            return self.arn(owner)
-        if not self._deployed or kind.startswith("AWS::IAM::"):
-            return self._own_name(owner)
-        return self.arn(owner) if kind in REFS_ARE_ARNS else marker(owner)
+        if kind == "AWS::Lambda::Url" and not self._deployed:
+            return self._required(owner, "TargetFunctionArn", place)
+        if not self._deployed or kind.startswith("AWS::IAM::") or shape_of(kind).ref_is_arn:
+            return self.identifiers(owner).ref
+        return marker(owner)
 
     def _get_att(self, argument: Any, place: str) -> str:
         parts = argument.split(".", 1) if isinstance(argument, str) else argument
@@ -185,14 +188,15 @@ class Resolver:
         kind = self._kind(owner)
         if attribute == "Arn" and not (self._deployed and _is_custom(kind)):
             return self.arn(owner)
-        if attribute == "Id" and (kind.startswith("AWS::VpcLattice::") or not self._deployed):
-            return self.arn(owner).rpartition("/")[2]
         if (kind, attribute) in (("AWS::Lambda::Alias", "AliasArn"), ("AWS::Lambda::Version", "FunctionArn")):
             return self._qualified(owner, place)
         if (kind, attribute) == ("AWS::Lambda::Version", "Version"):
             return self.placeholders.version(owner)
-        if (kind, attribute) == ("AWS::IAM::ManagedPolicy", "PolicyArn"):
-            return self.arn(owner)
+        made = self.identifiers(owner)
+        found = made.attributes.get(attribute)
+        compared = found == made.arn or (kind.startswith("AWS::VpcLattice::") and attribute == "Id")
+        if found is not None and (compared or not self._deployed):  # a check only compares ARNs and Lattice's ids
+            return found
         return self.placeholders.attribute(owner, attribute)
 
     def _suggestion(self, name: str, known: list[str]) -> str:
@@ -221,27 +225,28 @@ class Resolver:
         kind = self._kind(name)
         if kind in FUNCTIONS:
             return self.placeholders.function_arn(self._function_name(name))
-        return self.placeholders.arn(name, kind, self._own_name(name))
+        return self.identifiers(name).arn
+
+    def identifiers(self, name: str) -> Identifiers:
+        """The identifiers of a resource that is not a function."""
+        written = self.properties(name)
+        shape = shape_of(self._kind(name), written.get("ProtocolType"))
+        own = self.resolve(written.get(shape.name), name) if shape.name else None
+        return self.placeholders.identifiers(name, shape, None if own is ABSENT else own)
 
     def _function_name(self, name: str) -> str:
         given = self.resolve(self.properties(name).get("FunctionName"), name)
         return self.placeholders.function_name(name) if given is None or given is ABSENT else as_text(given)
 
-    def _own_name(self, name: str) -> str:
-        given = self.resolve(self.properties(name).get(_NAME_OF.get(self._kind(name), "")), name)
-        return name if given is None or given is ABSENT else as_text(given)
-
     def _kind(self, name: str) -> str:
         return str(self._resources[name].get("Type", ""))
 
     def properties(self, name: str) -> dict[str, Any]:
-        """A resource's properties as written. SAM: a function's own over `Globals.Function`; maps are merged."""
-        own = self._resources[name].get("Properties") or {}
-        if self._kind(name) != "AWS::Serverless::Function":
-            return dict(own)
-        common = (self._document.get("Globals") or {}).get("Function") or {}
-        self._count(values=sum(len(value) for value in common.values() if isinstance(value, dict)))
-        return _merge(common, own)
+        """A resource's properties as written, with SAM's Globals."""
+        if self._kind(name) == "AWS::Serverless::Function":
+            common = (self._document.get("Globals") or {}).get("Function") or {}
+            self._count(values=sum(len(value) for value in common.values() if isinstance(value, dict)))
+        return with_globals(self._document, name)
 
     # ---- texts, lists, maps
 
@@ -306,26 +311,9 @@ class Resolver:
         return self.resolve(yes if self.conditions.holds(condition) else no, place)
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        under = merged.get(key)
-        merged[key] = (
-            _merge(under, value)
-            if isinstance(under, dict) and isinstance(value, dict) and not _is_call(value)
-            else value
-        )
-    return merged
-
-
 def _is_custom(kind: str) -> bool:
     """Whether a type is custom, so that its author defines its attributes."""
     return not kind.startswith("AWS::") or kind == "AWS::CloudFormation::CustomResource"
-
-
-def _is_call(value: Mapping[str, Any]) -> bool:
-    key = str(next(iter(value), ""))
-    return len(value) == 1 and (key == "Ref" or key.startswith("Fn::"))
 
 
 # ---- conditions ------------------------------------------------------------------------------------------------------

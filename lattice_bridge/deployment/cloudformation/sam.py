@@ -25,8 +25,8 @@ from lattice_bridge.deployment.cloudformation.text import (
 DEFINITION: Final = "DefinitionUri of "
 """How the place of a definition that was not read begins; its resource follows."""
 _NO_TRANSLATOR: Final = (
-    "a SAM template is checked as the CloudFormation that AWS makes of it, and the translator is not installed. "
-    "Fix: pip install 'lattice-bridge[template]' (or aws-sam-translator)"
+    "this SAM template is read as the CloudFormation that AWS makes of it, and the translator is not installed. "
+    "Fix: pip install 'lattice-bridge[local,template]' (or aws-sam-translator)"
 )
 _PACKAGED: Final = "s3://packaged/code"
 _IMAGE: Final = "123456789012.dkr.ecr.us-east-1.amazonaws.com/packaged:1"
@@ -40,7 +40,8 @@ _DEFINITIONS: Final[Mapping[str, str]] = {
     "AWS::Serverless::Api": "DefinitionBody",
     "AWS::Serverless::HttpApi": "DefinitionBody",
 }
-_INLINE: Final = ("InlineCode", "ImageUri", "SchemaInline")
+INLINE: Final = ("InlineCode", "ImageUri", "SchemaInline")
+"""Properties of code that is not a local path."""
 _RESOURCE: Final = re.compile(r"with id \[(\w+)\]")
 
 
@@ -56,6 +57,10 @@ class NotTranslated(Exception):
         super().__init__("; ".join(fault for _, fault in faults))
 
 
+class NoTranslator(BadTemplate):
+    """The translator is not installed."""
+
+
 def is_sam(document: Mapping[str, Any]) -> bool:
     """Whether a template is one that AWS translates."""
     return any(re.fullmatch(r"AWS::Serverless-\d{4}-\d\d-\d\d", name) for name in transforms_of(document))
@@ -66,6 +71,33 @@ def transforms_of(document: Mapping[str, Any]) -> list[str]:
     found = document.get("Transform") or []
     every = found if isinstance(found, list) else [found]
     return [str(one.get("Name")) if isinstance(one, dict) else str(one) for one in every]
+
+
+def with_globals(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A resource's properties as written. SAM: a function's own over `Globals.Function`. Maps are merged, and lists are
+    added to the common ones, as the SAM specification describes ("Globals", "Overridable globals")."""
+    own = document["Resources"][name].get("Properties") or {}
+    if document["Resources"][name].get("Type") != "AWS::Serverless::Function":
+        return dict(own)
+    return _merge((document.get("Globals") or {}).get("Function") or {}, own)
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        if isinstance(under, list) and isinstance(value, list):
+            merged[key] = [*under, *value]
+        elif isinstance(under, dict) and isinstance(value, dict) and not _is_call(value):
+            merged[key] = _merge(under, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _is_call(value: Mapping[str, Any]) -> bool:
+    key = str(next(iter(value), ""))
+    return len(value) == 1 and (key == "Ref" or key.startswith("Fn::"))
 
 
 def translate(text: str, parameters: Mapping[str, str], region: str) -> dict[str, Any]:
@@ -103,27 +135,34 @@ def translated(
     """
     with malformed(place):
         unread = _package(document, folder)
+    with malformed(place):
+        tenancy = _without_tenancy(document)
+        declared = document.get("Parameters") or {}
+        given = {name: value for name, value in parameters.items() if name in declared}
+        found = _translator_output(document, given, parameters.get("AWS::Region", region))
+        for name, config in tenancy.items():
+            found["Resources"][name]["Properties"]["TenancyConfig"] = config
+    return found, unread
+
+
+def _translator_output(document: dict[str, Any], given: Mapping[str, str], region: str) -> dict[str, Any]:
     try:
         from samtranslator.model.exceptions import InvalidDocumentException
         from samtranslator.parser.parser import Parser
         from samtranslator.translator.translator import Translator
     except ImportError as error:
-        raise BadTemplate(_NO_TRANSLATOR) from error
+        raise NoTranslator(_NO_TRANSLATOR) from error
     import boto3
 
     logging.getLogger("samtranslator").addHandler(logging.NullHandler())  # it warns of features of AWS's own
-    with malformed(place):
-        tenancy = _without_tenancy(document)
-        session = boto3.session.Session(region_name=parameters.get("AWS::Region", region))
-        declared = document.get("Parameters") or {}
-        given = {name: value for name, value in parameters.items() if name in declared}
-        try:
-            found: dict[str, Any] = Translator({}, Parser(), boto_session=session).translate(document, given)
-        except InvalidDocumentException as error:
-            raise NotTranslated([_fault(cause) for cause in error.causes]) from error
-        for name, config in tenancy.items():
-            found["Resources"][name]["Properties"]["TenancyConfig"] = config
-    return found, unread
+    session = boto3.session.Session(region_name=region)
+    try:
+        found: dict[str, Any] = Translator({}, Parser(), boto_session=session).translate(
+            document, given, passthrough_metadata=True
+        )
+    except InvalidDocumentException as error:
+        raise NotTranslated([_fault(cause) for cause in error.causes]) from error
+    return found
 
 
 def _without_tenancy(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,7 +209,7 @@ def _package(document: Mapping[str, Any], folder: Path) -> list[tuple[str, str]]
 
 
 def _package_code(properties: dict[str, Any], key: str, common: Mapping[str, Any]) -> None:
-    if set(_INLINE) & set(properties):
+    if set(INLINE) & set(properties):
         return
     if "Image" in (properties.get("PackageType"), common.get("PackageType")):
         properties.pop(key, None)

@@ -10,12 +10,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from lattice_bridge.deployment.cloudformation.resolver import Resolver
 from lattice_bridge.deployment.cloudformation.sam import is_sam, transforms_of, translated
-from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed, read_document, read_text
-from lattice_bridge.deployment.cloudformation.values import ACCOUNT
+from lattice_bridge.deployment.cloudformation.served_sam import generates, translated_to_serve
+from lattice_bridge.deployment.cloudformation.text import (
+    BadTemplate,
+    RepeatedKeys,
+    malformed,
+    read_document,
+    read_text,
+)
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT, as_text
 
 _FOLLOWED: Final = ("AWS::LanguageExtensions", "AWS::Serverless-2016-10-31")
 """Transforms that are followed here, or whose effect is visible where it is used."""
@@ -30,12 +38,18 @@ class Resource:
         type: as in `AWS::Lambda::Function`.
         arn: the value of `!GetAtt X.Arn`.
         properties: plain values.
+        ref: the value of `!Ref X`.
+        attributes: values of `!GetAtt`, such as `ApiEndpoint` and `DNSName`, as far as they are known.
+        metadata: of the resource, such as its `BuildMethod`.
     """
 
     id: str
     type: str
     arn: str
     properties: Mapping[str, Any]
+    ref: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,7 @@ class Template:
         unresolved: intrinsic functions that are not computed, and undecided conditions, as (what, place) pairs.
         failed: assertions of the section Rules that do not hold, as (rule, description) pairs.
         given: the pseudo parameters that are known, with their values; the others are placeholders.
+        notes: what a person who serves the template should know, as (sentence, place) pairs.
     """
 
     folder: Path
@@ -57,6 +72,7 @@ class Template:
     unresolved: tuple[tuple[str, str], ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
     given: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[tuple[str, str], ...] = ()
 
     @property
     def account(self) -> str:
@@ -68,18 +84,27 @@ class Template:
         return [resource for resource in self.resources.values() if resource.type in types]
 
 
-def read_template(path: Path, parameters: Mapping[str, str], region: str) -> Template:
-    """The template in a file, for the local stack: SAM is read as it is, without the translator.
+def read_template(
+    path: Path, parameters: Mapping[str, str], region: str, *, ids: Mapping[str, str] = MappingProxyType({})
+) -> Template:
+    """The template in a file, for the local stack. SAM is translated if it generates resources that are served.
 
     Args:
         path: YAML or JSON.
         parameters: values for the template's parameters; the others have their defaults.
         region: the value of `AWS::Region`.
+        ids: ids of deployed resources, by logical id, in place of generated ones.
 
     Raises:
-        BadTemplate: with the place of the fault.
+        BadTemplate: with the place of the fault, or the translator is needed and not installed.
     """
-    return resolve(read_document(read_text(path), str(path)), path, parameters, region)
+    repeated: RepeatedKeys = []
+    document = read_document(read_text(path), str(path), repeated)
+    notes = [(f"{key} occurs twice, and the last one is used, as on AWS", f"line {line}") for key, line in repeated]
+    if generates(document):
+        document, refused = translated_to_serve(document, path.parent, str(path), parameters, region)
+        notes += refused
+    return replace(resolve(document, path, parameters, region, ids=ids), notes=tuple(notes))
 
 
 def read_translated(
@@ -126,6 +151,7 @@ def resolve(
     *,
     deployed: bool = False,
     expands: bool = False,
+    ids: Mapping[str, str] = MappingProxyType({}),
 ) -> Template:
     """A template that is read already, with every reference resolved.
 
@@ -136,12 +162,13 @@ def resolve(
         region: the value of `AWS::Region`, unless `parameters` has another.
         deployed: what only a deployment knows is unresolved; otherwise a placeholder replaces it.
         expands: AWS adds resources when it deploys, so a reference to an unknown resource may be to one of them.
+        ids: ids of deployed resources, by logical id, in place of generated ones.
 
     Raises:
         BadTemplate: with the place of the fault.
     """
     with malformed(str(path)):
-        resolver = Resolver(document, parameters, region, deployed=deployed, expands=expands)
+        resolver = Resolver(document, parameters, region, deployed=deployed, expands=expands, ids=ids)
         failed = tuple(resolver.conditions.failed(document.get("Rules") or {})) if deployed else ()
     resources = _resources(document["Resources"], resolver)
     given = {name: value for name, value in parameters.items() if name.startswith("AWS::")}
@@ -158,7 +185,16 @@ def _resources(written: Mapping[str, Any], resolver: Resolver) -> dict[str, Reso
             if "Condition" in body and not resolver.conditions.holds(body["Condition"]):
                 continue
             properties = resolver.resolve(resolver.properties(name), name)
-            found[name] = Resource(str(name), body["Type"], resolver.arn(name), properties)
+            known = resolver.identifiers(name)
+            found[name] = Resource(
+                str(name),
+                body["Type"],
+                resolver.arn(name),
+                properties,
+                as_text(resolver.resolve({"Ref": name}, name)),
+                known.attributes,
+                body.get("Metadata") or {},
+            )
     return found
 
 

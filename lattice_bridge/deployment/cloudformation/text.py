@@ -1,7 +1,7 @@
 """A template's file: its text, and the YAML or JSON in it.
 
-Rule: YAML as CloudFormation reads it: a date is text, a key occurs once, and aliases cannot fill the memory. JSON is
-YAML, except for its tabs.
+Rule: YAML as CloudFormation reads it: a date is text, and aliases cannot fill the memory. JSON is YAML, except for its
+tabs. CloudFormation accepts a key that occurs twice, and the last one wins. So a repeated key is reported, or refused.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import yaml
 from yaml.composer import Composer
@@ -31,6 +31,9 @@ _MAX_VALUES: Final = 100_000
 _NUMBERS: Final = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _MAX_DIGITS: Final = 4300
 """As in Python. YAML's `1:30` is a number to base 60, and parsing two million such digits takes hours."""
+
+RepeatedKeys: TypeAlias = list[tuple[str, int]]
+"""(key, line) pairs."""
 
 
 class BadTemplate(Exception):
@@ -68,35 +71,37 @@ def read_text(path: Path) -> str:
         raise BadTemplate(str(error)) from error
 
 
-def read_document(text: str, place: str) -> dict[str, Any]:
+def read_document(text: str, place: str, repeated: RepeatedKeys | None = None) -> dict[str, Any]:
     """The template in a text, as a map with `Resources`.
 
     Args:
         text: YAML or JSON.
         place: the file's name, for messages.
+        repeated: gets each key that occurs twice in a map; None to refuse such a key.
 
     Raises:
         BadTemplate: with the line of the fault.
     """
-    document = read_yaml(text, place)
+    document = read_yaml(text, place, repeated)
     if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
         raise BadTemplate(f"{place}: no Resources. Fix: name a CloudFormation or SAM template")
     return document
 
 
-def read_yaml(text: str, place: str) -> Any:
+def read_yaml(text: str, place: str, repeated: RepeatedKeys | None = None) -> Any:
     """The value in a text, with `!Sub x` as `{"Fn::Sub": "x"}`.
 
     Args:
         text: YAML or JSON.
         place: the file's name, for messages.
+        repeated: gets each key that occurs twice in a map; None to refuse such a key.
 
     Raises:
         BadTemplate: with the line of the fault.
     """
     try:
         loader, node = _composed(_without_tabs(text))
-        _weigh(node, {})
+        _weigh(node, {}, repeated)
         return None if node is None else loader.construct_document(node)
     except _Refused as error:
         raise BadTemplate(f"{place}: line {error.line}: {error}", error.line, error.column) from error
@@ -152,7 +157,7 @@ def _without_tabs(text: str) -> str:
     return text.replace("\t", " ") if text.lstrip("\ufeff \t\r\n").startswith("{") else text
 
 
-def _weigh(node: yaml.Node | None, weights: dict[int, int]) -> int:
+def _weigh(node: yaml.Node | None, weights: dict[int, int], repeated: RepeatedKeys | None) -> int:
     """The number of values in a node, with every alias expanded."""
     if not isinstance(node, yaml.CollectionNode):
         if node is not None and node.tag in _NUMBERS and len(node.value) > _MAX_DIGITS:
@@ -163,21 +168,25 @@ def _weigh(node: yaml.Node | None, weights: dict[int, int]) -> int:
     weights[id(node)] = _MAX_VALUES + 1  # an alias of a node inside that node has no end
     parts = node.value
     if isinstance(node, yaml.MappingNode):
-        _refuse_repeated_keys(node)
+        for key in _repeated_keys(node):
+            if repeated is None:
+                raise _Refused(f"{key.value} occurs twice", key)
+            repeated.append((key.value, _place(key)[0]))
         parts = [part for pair in node.value for part in pair]
-    weight = 1 + sum(_weigh(part, weights) for part in parts)
+    weight = 1 + sum(_weigh(part, weights, repeated) for part in parts)
     if weight > _MAX_VALUES:
         raise _Refused(f"with its aliases expanded, this has more than {_MAX_VALUES:,} values", node)
     weights[id(node)] = weight
     return weight
 
 
-def _refuse_repeated_keys(node: yaml.MappingNode) -> None:
+def _repeated_keys(node: yaml.MappingNode) -> Iterator[yaml.ScalarNode]:
+    """The keys of a map that an earlier key of it equals."""
     seen: set[str] = set()
     for key, _ in node.value:
-        if isinstance(key, yaml.ScalarNode) and key.value in seen:
-            raise _Refused(f"{key.value} occurs twice", key)
         if isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
+                yield key
             seen.add(key.value)
 
 

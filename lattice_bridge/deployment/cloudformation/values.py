@@ -7,12 +7,13 @@ so that a partly known name can still be taken out of an ARN.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import warnings
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
+from lattice_bridge.deployment.cloudformation.identifiers import Identifiers, Shape, bucket_name, identifiers
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 
 # ---- scalars and markers ---------------------------------------------------------------------------------------------
@@ -147,33 +148,6 @@ GENERATED: Final = marker("what CloudFormation appends")
 """The end of a name that CloudFormation generates."""
 
 FUNCTIONS: Final = ("AWS::Serverless::Function", "AWS::Lambda::Function")
-_LATTICE: Final[Mapping[str, tuple[str, str]]] = {
-    "AWS::VpcLattice::Service": ("service", "svc"),
-    "AWS::VpcLattice::ServiceNetwork": ("servicenetwork", "sn"),
-    "AWS::VpcLattice::TargetGroup": ("targetgroup", "tg"),
-    "AWS::VpcLattice::Listener": ("listener", "listener"),
-    "AWS::VpcLattice::Rule": ("rule", "rule"),
-}
-_IAM: Final[Mapping[str, str]] = {"AWS::IAM::Role": "role", "AWS::IAM::ManagedPolicy": "policy"}
-REFS_ARE_ARNS: Final = frozenset(
-    {
-        "AWS::Batch::JobDefinition",
-        "AWS::Batch::JobQueue",
-        "AWS::CertificateManager::Certificate",
-        "AWS::ECS::Service",
-        "AWS::ECS::TaskDefinition",
-        "AWS::ElasticLoadBalancingV2::Listener",
-        "AWS::ElasticLoadBalancingV2::LoadBalancer",
-        "AWS::ElasticLoadBalancingV2::TargetGroup",
-        "AWS::SNS::Subscription",
-        "AWS::SNS::Topic",
-        "AWS::SecretsManager::Secret",
-        "AWS::Serverless::StateMachine",
-        "AWS::StepFunctions::Activity",
-        "AWS::StepFunctions::StateMachine",
-    }
-)
-"""Types whose `!Ref` is an ARN in a deployed stack, beside those of Lambda, Lattice and IAM."""
 _PARTITIONS: Final = (
     *(("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-isob-", "aws-iso-b"), ("us-iso-", "aws-iso")),
     ("eusc-", "aws-eusc"),
@@ -187,6 +161,7 @@ class Placeholders:
         region: the value of `AWS::Region`, unless `given` has another.
         given: pseudo parameters, such as `AWS::StackName`, that are known.
         deployed: names that CloudFormation would choose are unresolved; otherwise the local stack's names replace them.
+        ids: ids of deployed resources, by logical id, in place of generated ones.
 
     Attributes:
         pseudo: the pseudo parameters with their values.
@@ -196,8 +171,11 @@ class Placeholders:
         BadTemplate: the account is not 12 digits.
     """
 
-    def __init__(self, region: str, given: Mapping[str, str], *, deployed: bool) -> None:
+    def __init__(
+        self, region: str, given: Mapping[str, str], *, deployed: bool, ids: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._deployed = deployed
+        self._ids = ids
         self.region = given.get("AWS::Region", region)
         self._partition = next((name for start, name in _PARTITIONS if self.region.startswith(start)), "aws")
         self.account = given.get("AWS::AccountId", ACCOUNT)
@@ -215,6 +193,12 @@ class Placeholders:
             "AWS::NotificationARNs": marker("AWS::NotificationARNs"),
         }
         self.pseudo: Mapping[str, Any] = {name: given.get(name, value) for name, value in chosen.items()}
+        self._scope: Mapping[str, str] = {
+            "partition": self._partition,
+            "region": self.region,
+            "account": self.account,
+            "suffix": as_text(self.pseudo["AWS::URLSuffix"]),
+        }
         guessed = [name for name in ("AWS::AccountId", "AWS::Region") if deployed and name not in given]
         self.undecided: Mapping[str, Any] = {name: marker(name) for name in guessed}
 
@@ -233,15 +217,17 @@ class Placeholders:
         """The value of an attribute that is not computed here."""
         return marker(f"{name}.{attribute}") if self._deployed else f"{name}.{attribute}"
 
-    def arn(self, name: str, kind: str, own_name: str) -> str:
-        """The ARN of a resource that is not a function."""
-        if kind in _LATTICE:
-            path, prefix = _LATTICE[kind]
-            unique = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()[:17]
-            return f"arn:{self._partition}:vpc-lattice:{self._here}:{path}/{prefix}-{unique}"
-        if kind in _IAM:
-            return f"arn:{self._partition}:iam::{self.account}:{_IAM[kind]}/{own_name}"
-        return f"arn:{self._partition}:local:{self._here}:{name}"
+    def identifiers(self, name: str, shape: Shape, own_name: object) -> Identifiers:
+        """The identifiers of a resource that is not a function.
+
+        Args:
+            name: its logical id.
+            shape: of its type.
+            own_name: the value of the property that names it; None if it has none.
+        """
+        generated = bucket_name(name) if shape.name == "BucketName" else name
+        own = generated if own_name is None else as_text(own_name)
+        return identifiers(shape, name, own, self._scope, self._ids.get(name))
 
     @property
     def _here(self) -> str:

@@ -36,6 +36,9 @@ _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
 }
 
+_MAX_NAMED: Final = 3
+"""Functions that an error names."""
+
 
 def read_plan(template: Template, *, event_version: EventVersion | None = None) -> Plan:
     """Reads the functions and services that the stack serves.
@@ -48,6 +51,8 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
         BadTemplate: it contains nothing to serve, or a part that would be served is malformed.
     """
     left_out = LeftOut()
+    for sentence, place in template.notes:
+        left_out.add(sentence, place)
     for name, place in template.unresolved:
         left_out.add(f"{name} is not computed", place)
     not_run: dict[str, str] = {}
@@ -55,15 +60,17 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
     services = tuple(read_services(template, event_version, left_out))
     evaluated = {policy.name for service in services for policy in service.policies}
     _name_other_resources(template, evaluated, left_out)
-    if not functions:
-        raise BadTemplate(
-            "the template has no Python function with local code. Fix: add an AWS::Serverless::Function with CodeUri"
-        )
-    if not services:
-        raise BadTemplate(
-            "the template has no AWS::VpcLattice::Service with a listener. Fix: add the service that takes requests"
-        )
+    if not functions and not services:
+        raise BadTemplate(_nothing(not_run))
     return Plan(template.folder.resolve(), template.region, functions, services, tuple(left_out), not_run)
+
+
+def _nothing(not_run: Mapping[str, str]) -> str:
+    if not not_run:
+        return "the template has nothing to serve. Fix: add an AWS::Serverless::Function with CodeUri"
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(not_run.items())[:_MAX_NAMED])
+    more = f"; and {len(not_run) - _MAX_NAMED} more" if len(not_run) > _MAX_NAMED else ""
+    return f"no function of the template can run here ({reasons}{more}). Fix: give one of them local code"
 
 
 def _name_other_resources(template: Template, evaluated: Set[str | None], left_out: LeftOut) -> None:

@@ -444,7 +444,7 @@ def without_translator(template: Path) -> subprocess.CompletedProcess[str]:
 def test_sam_without_the_translator_names_the_package() -> None:
     found = without_translator(ROOT / "template.yaml")
     assert found.returncode == 2
-    assert "pip install 'lattice-bridge[template]'" in found.stdout
+    assert "pip install 'lattice-bridge[local,template]'" in found.stdout
 
 
 def test_plain_cloudformation_needs_no_translator(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lattice_bridge.deployment.cloudformation.template import read_template, resolve
+from lattice_bridge.deployment.cloudformation.template import read_template, read_translated, resolve
 from lattice_bridge.deployment.cloudformation.text import BadTemplate, places_of, read_document
 from lattice_bridge.deployment.cloudformation.values import parameter_values
 from tests.support.paths import ROOT
@@ -105,7 +105,7 @@ FN = "arn:aws:lambda:eu-west-1:123456789012:function:orders-fn"
         ("!Select [5, !Split [':', !ImportValue x]]", "{Select at R.X is not resolved locally}"),
         ("!FindInMap [Sizes, large, small, {DefaultValue: 9}]", 9),
         ("2012-99-99", "2012-99-99"),
-        ("!Ref Topic", "Topic"),
+        ("!Ref Topic", "arn:aws:sns:eu-west-1:123456789012:Topic"),
         ("!GetAtt Custom.Arn", "arn:aws:local:eu-west-1:123456789012:Custom"),
     ],
 )
@@ -118,6 +118,44 @@ def test_lattice_resource_has_a_stable_arn(tmp_path: Path) -> None:
     assert first == properties(tmp_path, HEAD + "!Ref Svc")["X"]
     assert first.startswith("arn:aws:vpc-lattice:eu-west-1:123456789012:service/svc-")
     assert properties(tmp_path, HEAD + "!GetAtt Svc.Id")["X"] == first.rpartition("/")[2]
+
+
+@pytest.mark.parametrize(
+    ("written", "expression", "pattern"),
+    [
+        ("ApiGateway::RestApi", "!Ref N", "[a-z][a-z0-9]{9}"),
+        ("ApiGateway::RestApi", "!GetAtt N.RootResourceId", "[a-z0-9]{10}"),
+        ("ApiGatewayV2::Api", "!GetAtt N.ApiEndpoint", r"https://[a-z0-9]{10}\.execute-api\.eu-west-1\.amazonaws\.com"),
+        ("ApiGatewayV2::Stage, Properties: {StageName: prod}", "!Ref N", "prod"),
+        ("SQS::Queue", "!Ref N", "https://sqs.eu-west-1.amazonaws.com/123456789012/N"),
+        ("SQS::Queue, Properties: {QueueName: q.fifo}", "!GetAtt N.Arn", "arn:aws:sqs:eu-west-1:123456789012:q.fifo"),
+        ("SQS::Queue, Properties: {QueueName: q.fifo}", "!GetAtt N.QueueName", "q.fifo"),
+        ("DynamoDB::Table", "!Select [1, !Split [':table/', !GetAtt N.Arn]]", "N"),
+        ("Lambda::Function", "!Select [1, !Split [':function:', !GetAtt N.Arn]]", "N"),
+        ("S3::Bucket", "!GetAtt N.Arn", "arn:aws:s3:::n00"),
+        ("StepFunctions::StateMachine", "!Ref N", "arn:aws:states:eu-west-1:123456789012:stateMachine:N"),
+        ("Cognito::UserPool", "!Ref N", "eu-west-1_[a-z0-9]{9}"),
+        ("Cognito::UserPool", "!GetAtt N.ProviderURL", "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_.{9}"),
+        ("EC2::Subnet", "!Ref N", "subnet-[0-9a-f]{17}"),
+        ("ElasticLoadBalancingV2::LoadBalancer", "!GetAtt N.DNSName", r"N-\d+\.eu-west-1\.elb\.amazonaws\.com"),
+    ],
+)
+def test_placeholder_has_the_shape_of_the_real_value(
+    tmp_path: Path, written: str, expression: str, pattern: str
+) -> None:
+    """Functions take names out of ARNs, and verify issuers."""
+    text = f"Resources:\n  N: {{Type: AWS::{written}}}\n  R: {{Type: T, Properties: {{X: {expression}}}}}"
+    assert re.fullmatch(pattern, properties(tmp_path, text)["X"])
+
+
+def test_resource_with_a_given_id_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text("Resources: {Api: {Type: 'AWS::ApiGatewayV2::Api'}}")
+    api = read_template(path, {}, "us-east-1", ids={"Api": "a1b2c3d4e5"}).resources["Api"]
+    assert (api.ref, api.attributes["ApiEndpoint"]) == (
+        "a1b2c3d4e5",
+        "https://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com",
+    )
 
 
 def test_resource_with_a_false_condition_is_left_out(tmp_path: Path) -> None:
@@ -174,7 +212,6 @@ Resources:
         ),
         ("Resources: {R: {Type: T}}\nX: " + "[" * 3000, {}, "nested too deeply"),
         ("Resources: {}\nX: " + "1" * 5000, {}, "a number of more than 4,300 digits"),
-        ("Resources:\n  R: {Type: T}\n  R: {Type: T}\n", {}, "line 3: R occurs twice"),
         (HEAD + "1", {"AWS::Colour": "x"}, "no parameter AWS::Colour"),
         (HEAD + "!If [Nothing, 1, 2]", {}, "no condition Nothing"),
         (HEAD + "!Select [9, [a]]", {}, "R.X: Fn::Select is malformed"),
@@ -195,6 +232,23 @@ def test_fault_is_reported_with_its_place(tmp_path: Path, text: str, parameters:
     with pytest.raises(BadTemplate) as caught:
         properties(tmp_path, text, **parameters)
     assert message in str(caught.value)
+
+
+REPEATED = "Resources:\n  R: {Type: T, Properties: {X: 1}}\n  R: {Type: T, Properties: {X: 2, X: 3}}\n"
+
+
+def test_last_of_a_repeated_key_is_used_and_named(tmp_path: Path) -> None:
+    """CloudFormation does so without a word."""
+    assert properties(tmp_path, REPEATED) == {"X": 3}
+    notes = read_template(tmp_path / "template.yaml", {}, "us-east-1").notes
+    assert notes == tuple((f"{key} occurs twice, and the last one is used, as on AWS", "line 3") for key in "RX")
+
+
+def test_check_refuses_a_repeated_key(tmp_path: Path) -> None:
+    """A reviewer reads the first one, and CloudFormation deploys the last one."""
+    (tmp_path / "template.yaml").write_text(REPEATED)
+    with pytest.raises(BadTemplate, match="line 3: R occurs twice"):
+        read_translated(tmp_path / "template.yaml", {}, "us-east-1")
 
 
 def test_yaml_fault_is_one_line(tmp_path: Path) -> None:
@@ -288,7 +342,7 @@ def deployed(expression: str, **parameters: str) -> Any:
         ("!GetAtt Custom.Arn", "{Custom.Arn is not resolved locally}"),
         ("!GetAtt Made.Arn", "{Made.Arn is not resolved locally}"),
         ("!Ref Bucket", "{Bucket is not resolved locally}"),
-        ("!Ref Topic", "arn:aws:local:eu-west-1:123456789012:Topic"),
+        ("!Ref Topic", "arn:aws:sns:eu-west-1:123456789012:Topic"),
         ("!Ref Nameless", f"{FN}:{{Nameless.Name is not resolved locally}}"),
         ("!If [NotHere, 1, 2]", 2),
         ("!If [HereOrOn, 1, 2]", 1),

@@ -117,14 +117,40 @@ def test_part_that_is_not_emulated_is_reported(tmp_path: Path, resources: str, s
         ("Handler: a.b,", "Handler: a.b, Timeout: .nan,", "not a positive number"),
         ("Handler: a.b,", "Handler: a.b, MemorySize: .inf,", "not a positive number"),
         ("Handler: a.b,", "Handler: a.b, Environment: x,", "function Fn: malformed"),
-        ("Runtime: python3.13", "Runtime: go1.x", "no Python function with local code"),
-        ("AWS::VpcLattice::Service\"", "AWS::VpcLattice::Other\"", "no AWS::VpcLattice::Service with a listener"),
     ],
 )  # fmt: skip
 def test_malformed_part_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in SERVED
     with pytest.raises(BadTemplate) as caught:
         planned(tmp_path, SERVED.replace(old, new))
+    assert message in str(caught.value)
+
+
+def test_template_with_only_a_function_is_served(tmp_path: Path) -> None:
+    """Its Lambda API is enough."""
+    found = planned(
+        tmp_path, "\n  Fn: {Type: AWS::Serverless::Function, Properties: {Handler: a.b, Runtime: python3.13}}\n"
+    )
+    assert (list(found.functions), found.services) == (["Fn"], ())
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        (
+            "\n  Q: {Type: AWS::SQS::Queue}\n",
+            "the template has nothing to serve. Fix: add an AWS::Serverless::Function",
+        ),
+        (
+            "".join(f"\n  F{n}: {{Type: AWS::Lambda::Function, Properties: {{Runtime: x}}}}" for n in range(5)),
+            "no function of the template can run here (F0: Runtime x is not Python; F1: Runtime x is not Python; "
+            "F2: Runtime x is not Python; and 2 more). Fix: give one of them local code",
+        ),
+    ],
+)
+def test_template_with_nothing_to_serve_is_refused(tmp_path: Path, resources: str, message: str) -> None:
+    with pytest.raises(BadTemplate) as caught:
+        planned(tmp_path, resources)
     assert message in str(caught.value)
 
 
