@@ -14,7 +14,7 @@ from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, pa
 from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.environments.import_advice import handler_fault
-from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.plan.model import Plan, Route
 
 
 def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
@@ -35,8 +35,19 @@ def _of_routes(plan: Plan) -> Iterator[str]:
     for way in plan.ways_in:
         for route in way.routes:
             for function in route.functions:
-                if fault := _fault(function, plan):
+                if fault := _fault(function, plan) or _untenanted(route, function, plan):
                     yield f"{way.kind} {way.name}: {route.requests}: {fault}"
+
+
+def _untenanted(route: Route, text: str, plan: Plan) -> str | None:
+    """Returns why Lambda refuses every request of a route: its function is isolated, and the route has no tenant id."""
+    function, _ = find_function(text, plan.functions, plan.region)
+    if not function.isolated or route.tenant:
+        return None
+    return (
+        f"the function {function.name!r} has a TenancyConfig, and these requests have no tenant id. "
+        "Fix: make a bridge the target, and this function a [[backend]] of its bridge.toml"
+    )
 
 
 def _of_configuration(configuration: BridgeConfiguration, plan: Plan) -> Iterator[str]:

@@ -75,6 +75,11 @@ def test_plan_that_works_has_no_problem(tmp_path: Path) -> None:
     [
         ("order:live", "the template has no function 'order'; did you mean 'orders'?"),
         ("stock", "the template has no function 'stock'; it has 'Bridge', 'orders'"),
+        (
+            "orders",
+            "the function 'orders' has a TenancyConfig, and these requests have no tenant id. "
+            "Fix: make a bridge the target, and this function a [[backend]] of its bridge.toml",
+        ),
         ("node", "the function 'node' cannot run here: Runtime nodejs22.x is not Python"),
         ("empty", "the function 'empty' cannot run here: there is no folder nowhere"),
         (

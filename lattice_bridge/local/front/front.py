@@ -16,11 +16,12 @@ from typing import Any, Final
 
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.front import lattice as wire
-from lattice_bridge.local.front import lattice_service
+from lattice_bridge.local.front import lattice_service, load_balancer
 from lattice_bridge.local.front.exchange import Answer, AnsweredRequest, Exchange, RequestObserver
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, connection_options
 from lattice_bridge.local.front.identities import Identity
 from lattice_bridge.local.front.recorder import Recorder
+from lattice_bridge.local.plan.load_balancer import LoadBalancer
 from lattice_bridge.local.plan.model import Plan, Service, WayIn
 from lattice_bridge.local.web.admission import Refused, quoted
 from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain
@@ -41,6 +42,7 @@ class Kind:
 
 _KINDS: Final[Mapping[type, Kind]] = {
     Service: Kind(lattice_service.serve, wire.BODY_LIMIT),
+    LoadBalancer: Kind(load_balancer.serve, load_balancer.BODY_LIMIT),
 }
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from lattice_bridge.local.plan.auth_policy import AuthPolicy, admitted_callers
 from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Rule
+
+if TYPE_CHECKING:  # it needs Route
+    from lattice_bridge.local.plan.load_balancer import LoadBalancer
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 """The handler of a function that is a bridge."""
@@ -187,6 +190,7 @@ class Plan:
         services: with their rules.
         left_out: the parts of the template that the stack does not emulate, one sentence each.
         not_run: functions of the template that this machine cannot run, by name, with the reason.
+        load_balancers: with their listeners.
     """
 
     folder: Path
@@ -195,11 +199,12 @@ class Plan:
     services: tuple[Service, ...]
     left_out: tuple[str, ...]
     not_run: Mapping[str, str] = field(default_factory=dict)
+    load_balancers: tuple[LoadBalancer, ...] = ()
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:
         """Everything that takes HTTP requests, in the order of the template."""
-        return self.services
+        return (*self.services, *self.load_balancers)
 
 
 class LeftOut:

@@ -14,6 +14,8 @@ from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan.functions import read_functions
 from lattice_bridge.local.plan.lattice import read_services
 from lattice_bridge.local.plan.listener_rules import EventVersion
+from lattice_bridge.local.plan.load_balancer_reader import TYPES as LOAD_BALANCER_TYPES
+from lattice_bridge.local.plan.load_balancer_reader import read_load_balancers
 from lattice_bridge.local.plan.model import LeftOut, Plan
 
 _SERVED: Final = frozenset(
@@ -28,11 +30,12 @@ _SERVED: Final = frozenset(
         "AWS::VpcLattice::TargetGroup",
         "AWS::VpcLattice::Listener",
         "AWS::VpcLattice::Rule",
+        *LOAD_BALANCER_TYPES,
     }
 )
 _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
-    "AWS::Lambda::Permission": "Lattice may invoke every function",
+    "AWS::Lambda::Permission": "every way in may invoke every function",
     "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
 }
 
@@ -58,11 +61,14 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None) 
     not_run: dict[str, str] = {}
     functions = {function.name: function for function in read_functions(template, left_out, not_run)}
     services = tuple(read_services(template, event_version, left_out))
+    load_balancers = tuple(read_load_balancers(template, left_out))
     evaluated = {policy.name for service in services for policy in service.policies}
     _name_other_resources(template, evaluated, left_out)
     if not functions and not services:
         raise BadTemplate(_nothing(not_run))
-    return Plan(template.folder.resolve(), template.region, functions, services, tuple(left_out), not_run)
+    return Plan(
+        template.folder.resolve(), template.region, functions, services, tuple(left_out), not_run, load_balancers
+    )
 
 
 def _nothing(not_run: Mapping[str, str]) -> str:
