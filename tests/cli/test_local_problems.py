@@ -75,11 +75,6 @@ def test_plan_that_works_has_no_problem(tmp_path: Path) -> None:
     [
         ("order:live", "the template has no function 'order'; did you mean 'orders'?"),
         ("stock", "the template has no function 'stock'; it has 'Bridge', 'orders'"),
-        (
-            "orders",
-            "the function 'orders' has a TenancyConfig, and these requests have no tenant id. "
-            "Fix: make a bridge the target, and this function a [[backend]] of its bridge.toml",
-        ),
         ("node", "the function 'node' cannot run here: Runtime nodejs22.x is not Python"),
         ("empty", "the function 'empty' cannot run here: there is no folder nowhere"),
         (
@@ -104,6 +99,12 @@ def test_plan_that_works_has_no_problem(tmp_path: Path) -> None:
 )
 def test_backend_that_cannot_be_invoked_is_a_problem(tmp_path: Path, function: str, problem: str) -> None:
     assert found(write(tmp_path, bridge=MAP.replace("orders:live", function))) == [BACKEND + problem]
+
+
+def test_isolated_function_without_a_bridge_in_front_is_a_problem(tmp_path: Path) -> None:
+    (problem,) = found(write(tmp_path, target="!GetAtt Orders.Arn"))
+    fix = "Fix: make a bridge the target, and this function a [[backend]] of its bridge.toml"
+    assert problem == f"{ROUTE}the function 'orders' has a TenancyConfig, and these requests have no tenant id. {fix}"
 
 
 @pytest.mark.parametrize("handler", ["ap.handler", "src/app.handler", "app.deep.handler"])
