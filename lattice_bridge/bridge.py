@@ -16,8 +16,9 @@ from lattice_bridge.errors import BridgeError, Forbidden, Misconfigured
 from lattice_bridge.formats import reply
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.formats.event import Scheme
+from lattice_bridge.formats.front import LATTICE, LatticeFront, front_of
 from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT, encode, load_format
-from lattice_bridge.formats.recognise import method_of, parse_event, request_id_of
+from lattice_bridge.formats.recognise import Enabled, module_of, receive
 from lattice_bridge.invoke.call import Call, Invoke
 from lattice_bridge.message import Request, Response
 from lattice_bridge.runtime.process import no_collection
@@ -32,7 +33,8 @@ _LONGEST: Final = 900.0
 
 
 class Bridge:
-    """A Lambda handler between VPC Lattice and tenant-isolated functions. It never raises, and threads may share it.
+    """A Lambda handler between VPC Lattice, or API Gateway, a load balancer or a function URL, and tenant-isolated
+    functions. It never raises, and threads may share it.
 
     Args:
         tenant_map: decides which tenant a request runs as.
@@ -40,7 +42,10 @@ class Bridge:
         backends: the functions behind the bridge.
         services: ARNs of the Lattice services that events may come from; empty for any. V1 events contain no service,
             so a list refuses all of them.
-        set_cookie: the part of a reply that contains its cookies.
+        apis: ids of the REST and HTTP APIs that events may come from; empty for none.
+        target_groups: ARNs of the load balancers' target groups that events may come from; empty for none.
+        function_url: whether events may come from the function's own URL.
+        set_cookie: the part of a reply to Lattice that contains its cookies.
         drop_headers: names of a backend's headers that the bridge drops from replies, in lower case.
         scheme: the scheme that clients use with Lattice, for payload formats that contain it.
         write: receives the log and metric lines.
@@ -59,6 +64,9 @@ class Bridge:
         *,
         backends: Iterable[Backend],
         services: Collection[str] = (),
+        apis: Collection[str] = (),
+        target_groups: Collection[str] = (),
+        function_url: bool = False,
         set_cookie: reply.SetCookie = SET_COOKIE,
         drop_headers: Collection[str] = (),
         scheme: Scheme = FORWARDED_SCHEME,
@@ -74,7 +82,9 @@ class Bridge:
         self.backends = Backends(backends)
         for backend in self.backends:  # a format is loaded now, so that its first request does not wait for it
             load_format(backend.payload)
-        self.services = frozenset(services)
+        self.enabled = Enabled(frozenset(services), frozenset(apis), frozenset(target_groups), function_url)
+        for name in self.enabled.formats:
+            module_of(name)
         self.set_cookie = set_cookie
         self.drop_headers = frozenset(drop_headers)
         self.scheme = scheme
@@ -86,23 +96,32 @@ class Bridge:
         self._clock = clock
         self._cold = cold
 
+    @property
+    def services(self) -> frozenset[str]:
+        """ARNs of the Lattice services that events may come from; empty for any."""
+        return self.enabled.services
+
     def __call__(self, event: object, context: object) -> reply.Reply:
-        """Answers one Lattice event with a reply that Lattice accepts, also if a step fails."""
-        record, request_id = RequestLog(self._clock), id_for(event, context)
+        """Answers one event with a reply that its front accepts, also if a step fails."""
+        record, front = RequestLog(self._clock), front_of(event, self.enabled)
+        request_id = id_for(event, context, front)
         try:
-            answer = self._serve(event, context, request_id, record)
+            answer = self._serve(event, context, front, request_id, record)
         except Exception as error:
             record.refusal = (error if isinstance(error, BridgeError) else _bug(error)).without_frames()
             error.__traceback__ = None
-            answer = reply.render(reply.problem(record.refusal, request_id, bearer=self._bearer), method_of(event))
+            problem = reply.problem(record.refusal, request_id, bearer=self._bearer)
+            answer = front.render(problem, front.method_of(event), event)
         record.status = answer["statusCode"]
         self._report(record, request_id)
         return answer
 
-    def _serve(self, event: object, context: object, request_id: str, record: RequestLog) -> reply.Reply:
+    def _serve(
+        self, event: object, context: object, front: LatticeFront, request_id: str, record: RequestLog
+    ) -> reply.Reply:
         record.step("parse")
-        record.request = request = parse_event(event)
-        check_service(request, self.services)
+        record.request = request = receive(event, self.enabled)
+        check_service(request, self.enabled.services)
         record.step("decide")
         record.decision = decision = self.tenant_map.decide(request)
         tenant = _tenant(decision)
@@ -115,7 +134,7 @@ class Bridge:
         answer = self.invoke(_call(backend, tenant, payload, context, record))
         record.step("reply")
         response = reply.ACCEPTED if backend.invocation == "async" else _decoded(answer)
-        return reply.render(response, request.method, self.set_cookie, self.drop_headers)
+        return front.render(response, request.method, event, self.set_cookie, self.drop_headers)
 
     def _encode(self, request: Request, tenant: str, backend: Backend, request_id: str) -> bytes:
         return encode(
@@ -139,12 +158,12 @@ class Bridge:
 
 
 def check_service(request: Request, services: Collection[str]) -> None:
-    """Refuses an event that is not from one of the services; an empty collection allows all.
+    """Refuses a Lattice event that is not from one of the services; an empty collection allows all.
 
     Raises:
         Forbidden: the event is from another service, or names none, as a V1 event does.
     """
-    if services and request.service_arn not in services:
+    if services and request.source == "lattice" and request.service_arn not in services:
         raise Forbidden("service_not_allowed", "the event is not from a service in [lattice] services")
 
 
@@ -179,9 +198,9 @@ def _decoded(answer: bytes) -> Response:
 _LARGE: Final = 64 * 1024
 
 
-def id_for(event: object, context: object) -> str:
-    """Lattice's id of the request, so that both logs can be joined; Lambda's id if there is none."""
-    return request_id_of(event) or str(getattr(context, "aws_request_id", None) or "unknown")
+def id_for(event: object, context: object, front: LatticeFront = LATTICE) -> str:
+    """The front's id of the request, so that both logs can be joined; Lambda's id if there is none."""
+    return front.request_id_of(event) or str(getattr(context, "aws_request_id", None) or "unknown")
 
 
 def _left(context: object) -> float:

@@ -26,7 +26,8 @@ from collections.abc import Iterable
 from typing import ClassVar, NamedTuple, Self
 
 REASONS: dict[str, str] = {
-    "not_lattice": "the event is neither a Lattice V1 nor a Lattice V2 event, or carries marks of both",
+    "not_lattice": "the event has no format that the bridge reads, or carries marks of two",
+    "not_enabled": "the event is from an API, a load balancer or a function URL that bridge.toml does not list",
     "malformed_event": "a field of the event has the wrong type or cannot be decoded",
     "malformed_header": "a header name or value no HTTP client can have sent, one over 8 KiB, or over 100 lines",
     "header_repeated": "a header that may occur once occurred twice",

@@ -6,7 +6,7 @@ Rule: no field name of an event or of a reply occurs here. Formats translate at 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
@@ -16,7 +16,7 @@ from lattice_bridge.http.headers import lower
 from lattice_bridge.http.query import Pairs, parse_query
 from lattice_bridge.identity.principal import Principal
 
-__all__ = ["X509", "Caller", "Format", "Pairs", "Request", "Response", "is_tenant_id"]
+__all__ = ["X509", "Authorizer", "Caller", "Format", "Pairs", "Request", "Response", "is_tenant_id"]
 
 Format = Literal["lattice-v1", "lattice-v2", "apigateway-v1", "apigateway-v2", "alb"]
 """The wire formats of HTTP events that a Lambda function can receive."""
@@ -55,7 +55,7 @@ class Caller:
         iam: the principal that signed, as one value.
         session_name: the role session's name. Who chose it depends on how the role was assumed.
         org_id: the principal's AWS organisation, `o-…`.
-        source_vpc_arn: the VPC that the request came from.
+        source_vpc_arn: the VPC that the request came from. A private REST API knows its id only.
         x509: certificate fields, with IAM Roles Anywhere.
 
     >>> from lattice_bridge import parse_event
@@ -80,6 +80,46 @@ class Caller:
         return None if self.iam is None else str(self.iam)
 
 
+CLAIMS: Final = "claims"
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizer:
+    """What an authorizer of API Gateway verified about the caller. It is never printed: it contains claims.
+
+    Attributes:
+        claims: of the token that a JWT or Cognito authorizer verified. API Gateway writes each as a string: a list is
+            `[a b]`, a number `7`. None if another authorizer ran.
+        context: the values that a Lambda authorizer returned, by name.
+    """
+
+    claims: Mapping[str, Any] | None = field(default=None, repr=False)
+    context: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Authorizer:
+        """An answer in the form of a REST API's event: `claims` beside the values of a Lambda authorizer."""
+        claims = values.get(CLAIMS)
+        context = {name: value for name, value in values.items() if name != CLAIMS}
+        return cls(claims if isinstance(claims, Mapping) else None, context)
+
+    def at(self, path: Sequence[str]) -> object:
+        """The value at a path, one element a level; None if there is none. A path that begins with `claims` reads the
+        token's claims, any other one what a Lambda authorizer returned.
+
+        >>> Authorizer({"custom:tenant": "blue"}).at(["claims", "custom:tenant"])
+        'blue'
+        >>> Authorizer(None, {"tenantId": "blue"}).at(["tenantId"])
+        'blue'
+        """
+        value: object = {CLAIMS: self.claims} if path and path[0] == CLAIMS else self.context
+        for name in path:
+            if not isinstance(value, Mapping):
+                return None
+            value = value.get(name)
+        return value if path else None
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """An HTTP request as Lattice, API Gateway or a load balancer received it.
@@ -93,7 +133,7 @@ class Request:
             into one value, which is not split: a comma may be part of the value. `x-amzn-lattice-*` is never here:
             Lattice's own headers are in `caller`, and a client's are dropped.
         content: the body as in the event: text, or base64 that was checked.
-        caller: who is calling, as Lattice verified it. For other sources the caller is not authenticated.
+        caller: who is calling, as Lattice or API Gateway verified it. A load balancer verifies no caller.
         request_id: the source's id for the request, or None.
         service_arn, service_network_arn, target_group_arn: the Lattice service that the request came through, its
             network, and the function's target group; None in a V1 event, which does not contain them. A load balancer
@@ -103,6 +143,8 @@ class Request:
         event: the event itself, for a backend that receives it unchanged. Must not be changed.
         source: the service that made the event.
         api_id: the id of the API or function URL that the request came through, for API Gateway's formats.
+        authorizer: what an authorizer of the API verified; None if none did. IAM's is in `caller`.
+        client_cert: the subject of the client's certificate, which API Gateway verified, as it writes it.
 
     >>> request = Request(version=2, method="GET", path="/", raw_query="id=7&id=8", headers=(("accept", "text/html"),))
     >>> request.query_all
@@ -126,6 +168,8 @@ class Request:
     event: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     source: Literal["lattice", "apigateway", "alb"] = "lattice"
     api_id: str | None = None
+    authorizer: Authorizer | None = None
+    client_cert: str | None = None
 
     @property
     def format(self) -> Format:

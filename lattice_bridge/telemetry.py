@@ -12,7 +12,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple
@@ -206,6 +206,7 @@ def _log(log: RequestLog, context: LogContext, level: str, total: float) -> dict
         "status": log.status,
         "reason": refusal.reason if refusal else "ok",
         "detail": refusal.detail if refusal else None,
+        "api": request.api_id if request else None,
         "callerKey": _refused_caller(log, context) if refusal and log.status < 500 else None,
         "tenant": decision.tenant if decision else None,
         "rule": decision.rule if decision else None,
@@ -223,7 +224,17 @@ def _refused_caller(log: RequestLog, context: LogContext) -> str | None:
     if log.request is None:
         return None
     subject = log.decision.subject if log.decision else None
-    return caller_key(log.request.caller, subject.tokens if subject else {}, context.caller) or None
+    found = caller_key(log.request.caller, subject.tokens if subject else {}, context.caller)
+    return " ".join(part for part in (found, *_gateway_keys(log.request)) if part) or None
+
+
+def _gateway_keys(request: Request) -> Iterator[str]:
+    """The evidence of API Gateway beside a principal: that an authorizer of the API answered, and a hash of the subject
+    of the certificate. Neither claims nor names are written."""
+    if request.authorizer is not None:
+        yield f"api:{request.api_id}"
+    if request.client_cert is not None:
+        yield f"cert#{_hash_of(request.client_cert)}"
 
 
 def _metric(log: RequestLog, context: LogContext, total: float) -> dict[str, Any]:

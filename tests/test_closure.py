@@ -39,7 +39,7 @@ SERVING: Final = {
         "config.tenant_map",
     ),
     *("formats", "formats.assumptions", "formats.event", "formats.lattice_v1", "formats.lattice_v2", "formats.payload"),
-    *("formats.recognise", "formats.reply"),
+    *("formats.front", "formats.recognise", "formats.reply"),
     *("http", "http.base64", "http.client", "http.headers", "http.http1", "http.query"),
     *("identity", "identity.principal", "identity.token"),
     *("invoke", "invoke.call", "invoke.credentials", "invoke.direct", "invoke.endpoint", "invoke.retry"),

@@ -17,6 +17,7 @@ from lattice_bridge.cli.files import MAX_EVENTS_BYTES, base_option, read_input_t
 from lattice_bridge.config.regular_file import BadFile
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.formats.recognise import Enabled, check_enabled
 from lattice_bridge.message import Request
 from lattice_bridge.review.diff import Change, changed_decisions, changed_rules, changed_tables
 from lattice_bridge.review.map_tests import every_tenant
@@ -40,7 +41,7 @@ Examples:
     "--events",
     type=click.Path(),
     metavar="FILE|DIR",
-    help="Lattice events to replay: a file with one JSON object on each line, - for stdin, or a folder of files.",
+    help="Events to replay: a file with one JSON object on each line, - for stdin, or a folder of files.",
 )
 @show.JSON
 def diff(old: str, new: str, base: Path | None, events: str | None, *, as_json: bool) -> None:
@@ -53,10 +54,10 @@ def diff(old: str, new: str, base: Path | None, events: str | None, *, as_json: 
         tables = (one.document.tables for one in given)
         changes = [*changed_rules(before.rules, after.rules), *changed_tables(*tables)]
     else:
-        deciding = (_decide(before, given[0].services), _decide(after, given[1].services))
+        deciding = (_decide(before, given[0].enabled), _decide(after, given[1].enabled))
         decisions = list(changed_decisions(_events(events), *deciding))
         if not decisions:
-            raise click.UsageError(f"{events}: contains no Lattice event, so nothing was compared")
+            raise click.UsageError(f"{events}: contains no event, so nothing was compared")
         changes = [change for change in decisions if change is not None]
     if as_json:
         show.say_json([asdict(change) for change in changes])
@@ -65,14 +66,15 @@ def diff(old: str, new: str, base: Path | None, events: str | None, *, as_json: 
     sys.exit(1 if changes else 0)
 
 
-def _decide(found: TenantMap, services: frozenset[str]) -> Callable[[Request], Decision]:
+def _decide(found: TenantMap, enabled: Enabled) -> Callable[[Request], Decision]:
     """Decides as the bridge would, except for the registry: its content belongs to neither map."""
     if found.lookups.registry is not None:
         found.find = every_tenant
 
     def decide(request: Request) -> Decision:
         try:
-            check_service(request, services)
+            check_enabled(request.event, enabled)
+            check_service(request, enabled.services)
         except BridgeError as refusal:
             return Decision(refusal=refusal)
         return found.decide(request)

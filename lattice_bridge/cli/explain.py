@@ -20,7 +20,7 @@ from lattice_bridge.config.regular_file import MIB
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.config.words import nearest, quoted, suggestion
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.recognise import parse_event
+from lattice_bridge.formats.recognise import Enabled, receive
 from lattice_bridge.message import Caller, Request
 from lattice_bridge.review.explain import Explanation, explain_request, key_in_words, ways_to
 from lattice_bridge.review.explain import explain as explain_subject
@@ -74,6 +74,9 @@ Examples:
 @click.option("--service", metavar="ARN", help="The Lattice service.")
 @click.option("--network", metavar="ARN", help="The service network.")
 @click.option("--x509-san-uri", metavar="URI", help="The SPIFFE id in the certificate.")
+@click.option("--api", metavar="ID", help="The API that the request came through.")
+@click.option("--authorizer", metavar="JSON", help="What the API's authorizer returned; it counts as verified.")
+@click.option("--client-cert", metavar="SUBJECT", help="The subject of the certificate that API Gateway verified.")
 @click.option(
     "--claims", multiple=True, metavar="ISSUER=JSON", help="The claims of an issuer's token, which counts as verified."
 )
@@ -89,12 +92,13 @@ def explain(
     claims: tuple[str, ...],
     **described: Any,
 ) -> None:
-    """Explain the decision for the Lattice event in EVENT (- for stdin), for a caller described by options, or for a
+    """Explain the decision for the event in EVENT (- for stdin), for a caller described by options, or for a
     request in the bridge's log. With --log, options add what its line does not contain. The output also has the rules
     that the request almost fitted. Exits with 0 if the request is allowed, 1 if it is refused."""
     given = read_map(map_name, base)
     tenant_map = given.load()
     described["claims"] = _claims(claims, given)
+    described["authorizer"] = _authorizer(described)
     if request_id is not None and log is None:
         raise click.UsageError("--request-id needs the log that has the request. Fix: add --log FILE")
     if sum((event is not None, log is not None or any(described.values()))) != 1:
@@ -102,7 +106,7 @@ def explain(
             "give either an event, or a caller by --principal, --claims or similar options, or --log"
         )
     if event is not None:
-        document = _of_event(event, tenant_map, given.services)
+        document = _of_event(event, tenant_map, given.enabled)
     elif log is not None:
         document = _of_log(_line(log, request_id), described, tenant_map)
     else:
@@ -126,17 +130,20 @@ def _of_description(
     return _decided(explain_subject(subject, tenant_map.rules, tenant_map.find), tenant_map, unknown)
 
 
-def _of_event(event: Path, tenant_map: TenantMap, services: frozenset[str]) -> Document:
+def _of_event(event: Path, tenant_map: TenantMap, enabled: Enabled) -> Document:
     request: Request | None = None
     try:
-        request = parse_event(read_event(event))
-        check_service(request, services)
+        request = receive(read_event(event), enabled)
+        check_service(request, enabled.services)
         tokens = tenant_map.tokens_of(request)
     except BridgeError as refusal:  # before any rule was read
         if request is None:
             return _refused(refusal)
         known = {**_caller(request.caller), "header": _header_in(request, tenant_map)}
-        return {**_refused(refusal, known), **_near(NearMisses(_before_rules(request, refusal, tenant_map, services)))}
+        return {
+            **_refused(refusal, known),
+            **_near(NearMisses(_before_rules(request, refusal, tenant_map, enabled.services))),
+        }
     return _decided(explain_request(request, tenant_map.rules, tokens, tenant_map.find), tenant_map)
 
 
@@ -175,6 +182,23 @@ def _claims(claims: tuple[str, ...], given: GivenMap) -> dict[str, dict[str, Any
     return found
 
 
+def _authorizer(described: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The authorizer's answer that the options describe."""
+    text = described["authorizer"]
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise click.UsageError(f"--authorizer: not JSON: {error}") from error
+    if not isinstance(found, dict):
+        example = """--authorizer '{"claims": {"custom:tenant": "blue"}}'"""
+        raise click.UsageError(f"--authorizer: not an object. Fix: write one, as in {example}")
+    if described["api"] is None:
+        raise click.UsageError("--authorizer: needs the API whose authorizer answers. Fix: add --api ID")
+    return found
+
+
 # ---- from a log -----------------------------------------------------------------------------------------------------
 
 
@@ -210,10 +234,11 @@ def _of_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap) -> 
     has_session = described["principal"] is None and logged.has_session
     described = {
         **described,
+        "api": described["api"] or line.text("api"),
         "principal": described["principal"] or logged.principal,
         "claims": {**logged.claims, **described["claims"]},
     }
-    missing = _missing(described, has_session=has_session)
+    missing = _missing(described, logged, has_session=has_session)
     document = _of_description(described, tenant_map, frozenset(missing))
     fields = ("requestId", "timestamp", "method", "path", "status", "reason", "detail", "rule", "callerKey", "map")
     known = {name: line.fields.get(name) for name in fields}
@@ -238,9 +263,11 @@ def _caller_of(line: LogLine, described: Mapping[str, Any], tenant_map: TenantMa
     return logged or NO_CALLER
 
 
-def _missing(described: Mapping[str, Any], *, has_session: bool) -> list[str]:
+def _missing(described: Mapping[str, Any], logged: LoggedCaller, *, has_session: bool) -> list[str]:
     """The facts that neither the line nor an option contains. A caller without a token has no claims."""
     known = {"session"} if has_session or described["principal"] is None else set()
+    known |= set() if logged.has_authorizer else {"authorizer"}
+    known |= set() if logged.has_certificate else {"client_cert"}
     known |= {name for name in NOT_LOGGED if described.get(name)}
     stated = [claims for claims in described["claims"].values() if claims.keys() - {"sub"}]
     if stated or not described["claims"]:
@@ -358,7 +385,8 @@ def _keys(document: Document) -> Iterator[tuple[show.Cell, ...]]:
 def _sources(document: Document) -> Iterator[tuple[show.Cell, ...]]:
     for source in document["sources"]:
         kind, _, issuer = source["key"].partition(" ")
-        yield f"token {issuer}" if kind == "jwt" else "caller", source["rule"], source["allows"]
+        by = {"jwt": f"token {issuer}", "api": "authorizer", "client-cert": "certificate"}.get(kind, "caller")
+        yield by, source["rule"], source["allows"]
 
 
 def _header(value: str | None, name: str) -> show.Cell:

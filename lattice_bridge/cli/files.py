@@ -23,6 +23,7 @@ from lattice_bridge.config.regular_file import MIB, BadFile, decoded, over, read
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import Fault, InvalidMap
+from lattice_bridge.formats.recognise import Enabled
 
 MAX_EVENTS_BYTES: Final = 256 * MIB
 """Bytes of a file of events: some hundred thousand events."""
@@ -106,9 +107,9 @@ class GivenMap:
         return parse_document(self.text, name=self.name)
 
     @property
-    def services(self) -> frozenset[str]:
-        """The `[lattice] services` of a configuration that loads; none for a map in a file of its own."""
-        return read_options(self.document.tables, []).services
+    def enabled(self) -> Enabled:
+        """The events that a configuration that loads accepts; Lattice's alone for a map in a file of its own."""
+        return read_options(self.document.tables, []).enabled
 
     def load(self) -> TenantMap:
         """The map. If it does not load, or the other tables of the file do not, the command ends with 1."""

@@ -10,7 +10,17 @@ from pydantic import Field
 from lattice_bridge.cli import show
 from lattice_bridge.config.tables.jwt import JwtTable
 from lattice_bridge.config.tables.map import HeaderTable, RegistryTable, TenantTable, TestTable
-from lattice_bridge.config.tables.options import BackendTable, LatticeTable, LogTable, MapTable, ReplyTable, TopTable
+from lattice_bridge.config.tables.options import (
+    AlbTable,
+    ApiGatewayTable,
+    BackendTable,
+    FunctionUrlTable,
+    LatticeTable,
+    LogTable,
+    MapTable,
+    ReplyTable,
+    TopTable,
+)
 from lattice_bridge.config.tables.outcome import OUTCOMES
 from lattice_bridge.config.tables.rule import WRITTEN_ANCHORS, RuleTable
 
@@ -18,8 +28,17 @@ from lattice_bridge.config.tables.rule import WRITTEN_ANCHORS, RuleTable
 class File(TopTable):
     """bridge.toml"""
 
+    alb: AlbTable | None = Field(
+        default=None, description="The load balancers whose events are accepted, beside Lattice's."
+    )
+    apigateway: ApiGatewayTable | None = Field(
+        default=None, description="The REST and HTTP APIs whose events are accepted, beside Lattice's."
+    )
     backend: list[BackendTable] = Field(
         default_factory=list, description="The functions behind the bridge. The longest path prefix wins."
+    )
+    function_url: FunctionUrlTable | None = Field(
+        default=None, description="Whether events of the bridge's own function URL are accepted."
     )
     header: HeaderTable = Field(
         default=HeaderTable(), description="The header that chooses one of the tenants that a caller's rule allows."

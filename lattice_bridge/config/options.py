@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from lattice_bridge.errors import NotFound
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.formats.event import Payload, Scheme
+from lattice_bridge.formats.recognise import Enabled
 from lattice_bridge.formats.reply import SetCookie
 from lattice_bridge.invoke.call import Invocation
 
@@ -100,7 +101,10 @@ class Options:
     Attributes:
         backends: in the configuration's order.
         services: ARNs of the Lattice services that events may come from; empty for any.
-        set_cookie: the place of cookies in a reply.
+        apis: ids of the REST and HTTP APIs that events may come from; empty for none.
+        target_groups: ARNs of the target groups that events may come from; empty for none.
+        function_url: whether events may come from the function's own URL.
+        set_cookie: the place of cookies in a reply to Lattice.
         drop_headers: names of a backend's headers that do not reach the caller, in lower case.
         scheme: of the connection between clients and Lattice.
         refresh: seconds between two reloads of the configuration.
@@ -111,12 +115,20 @@ class Options:
 
     backends: tuple[Backend, ...] = ()
     services: frozenset[str] = frozenset()
+    apis: frozenset[str] = frozenset()
+    target_groups: frozenset[str] = frozenset()
+    function_url: bool = False
     set_cookie: SetCookie = SET_COOKIE
     drop_headers: frozenset[str] = frozenset()
     scheme: Scheme = FORWARDED_SCHEME
     refresh: float = DEFAULT_REFRESH
     invoker: Invoker = "direct"
     log_caller: LoggedCaller = "key"
+
+    @property
+    def enabled(self) -> Enabled:
+        """The events that are accepted."""
+        return Enabled(self.services, self.apis, self.target_groups, self.function_url)
 
     def with_function(self, function: str | None) -> Options:
         """These options with another function for the backend whose path is `/`, which is added if there is none."""
@@ -129,13 +141,17 @@ class Options:
     def to_json(self) -> dict[str, Any]:
         """As values of JSON."""
         backends = [{**asdict(one), "keep_headers": sorted(one.keep_headers)} for one in self.backends]
-        sets = {"services": sorted(self.services), "drop_headers": sorted(self.drop_headers)}
+        sets = {name: sorted(getattr(self, name)) for name in _SETS}
         return {**asdict(self), **sets, "backends": backends}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Options:
         """The options that `to_json` wrote. Raises a built-in exception for other values."""
         backends = (Backend(**{**one, "keep_headers": frozenset(one["keep_headers"])}) for one in found["backends"])
-        # `drop_headers` is newer than the others: maps that were compiled before do not have it.
-        sets = {"services": frozenset(found["services"]), "drop_headers": frozenset(found.get("drop_headers", ()))}
+        # Maps that were compiled before a set was new do not have it.
+        sets = {name: frozenset(found.get(name, ())) for name in _SETS}
         return cls(**{**found, **sets, "backends": tuple(backends)})
+
+
+_SETS: Final = ("services", "apis", "target_groups", "drop_headers")
+"""The options that are sets. JSON has none, so a compiled map contains sorted lists."""

@@ -28,6 +28,9 @@ CONTEXT: Final = "requestContext"
 BALANCER: Final = "elb"
 TARGET_GROUP_ARN: Final = "targetGroupArn"
 FIELDS: Final = (METHOD, PATH, HEADERS, MULTI_HEADERS, QUERY, MULTI_QUERY, BODY, IS_BASE64, CONTEXT)
+HEADER_MAPS: Final = ((HEADERS, False), (MULTI_HEADERS, True))
+"""Each map of headers, and whether its values are lists. An event has one of them."""
+QUERY_MAPS: Final = (QUERY, MULTI_QUERY)
 MARKS: Final = (MULTI_HEADERS, MULTI_QUERY)
 """Fields by which readers take an event for a load balancer's or a REST API's."""
 
@@ -45,6 +48,16 @@ def recognises(event: Mapping[str, Any]) -> bool:
     """Whether an event has the mark of a load balancer."""
     context = event.get(CONTEXT)
     return isinstance(context, Mapping) and isinstance(context.get(BALANCER), Mapping) and METHOD in event
+
+
+def method_of(event: Mapping[str, Any]) -> object:
+    """The method of an event of this format, which may be malformed."""
+    return event.get(METHOD)
+
+
+def request_id_of(_event: Mapping[str, Any]) -> object:
+    """None: a load balancer numbers no requests."""
+    return None
 
 
 # ---- event → Request ------------------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, Final
 
 from lattice_bridge.formats import event as parts
-from lattice_bridge.formats import gateway, reply
+from lattice_bridge.formats import evidence, gateway, reply
 from lattice_bridge.http.query import escape, parse_form_query
-from lattice_bridge.message import Request, Response
+from lattice_bridge.message import CLAIMS, Authorizer, Request, Response
 
 METHOD: Final = "httpMethod"
 PATH: Final = "path"
@@ -29,6 +29,9 @@ REQUEST_ID: Final = "requestId"
 API_ID: Final = "apiId"
 TIME: Final = "requestTimeEpoch"
 FIELDS: Final = (RESOURCE, PATH, METHOD, HEADERS, MULTI_HEADERS, QUERY, MULTI_QUERY, BODY, IS_BASE64, CONTEXT)
+HEADER_MAPS: Final = ((HEADERS, False), (MULTI_HEADERS, True))
+"""Each map of headers, and whether its values are lists."""
+QUERY_MAPS: Final = (QUERY, MULTI_QUERY)
 MARKS: Final = (RESOURCE, METHOD)
 """Fields by which readers take an event for a REST API's."""
 
@@ -44,27 +47,39 @@ def recognises(event: Mapping[str, Any]) -> bool:
     return is_1_0 and METHOD in event and RESOURCE in event and isinstance(context, Mapping)
 
 
+def method_of(event: Mapping[str, Any]) -> object:
+    """The method of an event of this format, which may be malformed."""
+    return event.get(METHOD)
+
+
+def request_id_of(event: Mapping[str, Any]) -> object:
+    """API Gateway's id of the request, which may be malformed."""
+    return event[CONTEXT].get(REQUEST_ID)
+
+
 # ---- event → Request ------------------------------------------------------------------------------------------------
 
 
 def parse(event: Mapping[str, Any]) -> Request:
     """The request in an event of payload format 1.0.
 
-    `context.authorizer` is not read yet, so the caller is not authenticated. The order between different query names is
-    lost in the event.
+    The order between different query names is lost in the event.
 
     Raises:
         BadRequest: the event is malformed; the detail lists every fault.
+        Forbidden: the identity contradicts itself, or has no known shape.
     """
     context = event[CONTEXT]
     faults = parts.Faults()
     method = parts.read_method(event.get(METHOD), faults)
     query = gateway.values_of(event.get(QUERY), event.get(MULTI_QUERY), QUERY, faults)
     raw_query = parts.query_of_map(query, partial(escape, form=True), faults)
-    path, raw_query = parts.read_path(event.get(PATH), raw_query, PATH, faults)
+    path, raw_query = parts.read_path(gateway.encoded_path(event.get(PATH)), raw_query, PATH, faults)
     lines = gateway.values_of(event.get(HEADERS), event.get(MULTI_HEADERS), HEADERS, faults)
     headers = parts.read_headers(lines, faults)
     content = parts.read_body(event.get(BODY), event.get(IS_BASE64), faults)
+    faults.refuse_if_any()
+    principal, authorizer, client_cert = _read_evidence(context, faults)
     faults.refuse_if_any()
     return Request(
         version=1,
@@ -73,11 +88,27 @@ def parse(event: Mapping[str, Any]) -> Request:
         raw_query=raw_query,
         headers=parts.without_lattice_headers(headers),
         content=content,
+        caller=evidence.caller_of(principal),
         request_id=parts.read_request_id(context.get(REQUEST_ID)),
         time_epoch=parts.read_time(context.get(TIME), 1000),
         event=event,
         source="apigateway",
         api_id=parts.read_name(context.get(API_ID)),
+        authorizer=authorizer,
+        client_cert=client_cert,
+    )
+
+
+def _read_evidence(
+    context: Mapping[str, Any], faults: parts.Faults
+) -> tuple[dict[str, str], Authorizer | None, str | None]:
+    """The fields of the principal that signed, an authorizer's answer, and the subject of a certificate."""
+    identity = evidence.read_object(context.get("identity"), "identity", faults)
+    answer = evidence.read_object(context.get("authorizer"), "authorizer", faults)
+    return (
+        evidence.read_identity(identity, "identity", faults),
+        evidence.read_authorizer(answer, "authorizer", faults),
+        evidence.read_subject(identity.get("clientCert"), "clientCert", faults),
     )
 
 
@@ -91,7 +122,7 @@ def write(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
 
     Args:
         request: with the headers as the backend receives them.
-        authorizer: the context that a Lambda authorizer would have returned.
+        authorizer: values beside those that an authorizer returned; they win.
     """
     query = parse_form_query(request.raw_query)
     proxy = request.path.removeprefix("/")
@@ -119,7 +150,7 @@ def _context(request: Request, authorizer: Mapping[str, str], resource: str) -> 
     return {
         "accountId": gateway.account(request),
         API_ID: gateway.api_id(request),
-        "authorizer": {**required, **authorizer},
+        "authorizer": {**required, **_answer(request), **authorizer},
         "domainName": domain,
         "domainPrefix": domain.partition(".")[0],
         "extendedRequestId": request.request_id or "",
@@ -136,7 +167,15 @@ def _context(request: Request, authorizer: Mapping[str, str], resource: str) -> 
     }
 
 
-def _identity(request: Request) -> dict[str, str | None]:
+def _answer(request: Request) -> dict[str, Any]:
+    """What the authorizer of another format returned, in this format's form."""
+    if request.authorizer is None:
+        return {}
+    claims = request.authorizer.claims
+    return {**request.authorizer.context, **({} if claims is None else {CLAIMS: dict(claims)})}
+
+
+def _identity(request: Request) -> dict[str, Any]:
     """The caller. A field that Lattice does not tell is null, as in a REST API for a caller that did not sign."""
     caller = request.caller
     return {
@@ -145,7 +184,7 @@ def _identity(request: Request) -> dict[str, str | None]:
         "apiKey": None,
         "apiKeyId": None,
         "caller": None,
-        "clientCert": None,
+        "clientCert": None if request.client_cert is None else {"subjectDN": request.client_cert},
         "cognitoAuthenticationProvider": None,
         "cognitoAuthenticationType": None,
         "cognitoIdentityId": None,

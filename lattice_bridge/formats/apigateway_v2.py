@@ -11,9 +11,10 @@ from functools import partial
 from typing import Any, Final
 
 from lattice_bridge.formats import event as parts
-from lattice_bridge.formats import gateway, reply
+from lattice_bridge.formats import evidence, gateway, reply
+from lattice_bridge.formats.recognise import is_function_url
 from lattice_bridge.http.query import escape, parse_form_query
-from lattice_bridge.message import Pairs, Request, Response
+from lattice_bridge.message import CLAIMS, Authorizer, Pairs, Request, Response
 
 VERSION: Final = "version"
 PATH: Final = "rawPath"
@@ -30,6 +31,9 @@ REQUEST_ID: Final = "requestId"
 API_ID: Final = "apiId"
 TIME: Final = "timeEpoch"
 ROUTE_KEY: Final = "routeKey"
+HEADER_MAPS: Final = ((HEADERS, False),)
+"""Each map of headers, and whether its values are lists."""
+QUERY_MAPS: Final = (QUERY,)
 FIELDS: Final = (VERSION, ROUTE_KEY, PATH, RAW_QUERY, QUERY, HEADERS, COOKIES, BODY, IS_BASE64, CONTEXT)
 MARKS: Final = (PATH, RAW_QUERY, COOKIES)
 """Fields that only an event of payload format 2.0 has."""
@@ -46,6 +50,16 @@ def recognises(event: Mapping[str, Any]) -> bool:
     return event.get(VERSION) == "2.0" and isinstance(context, Mapping) and isinstance(context.get(HTTP), Mapping)
 
 
+def method_of(event: Mapping[str, Any]) -> object:
+    """The method of an event of this format, which may be malformed."""
+    return event[CONTEXT][HTTP].get(METHOD)
+
+
+def request_id_of(event: Mapping[str, Any]) -> object:
+    """API Gateway's id of the request, which may be malformed."""
+    return event[CONTEXT].get(REQUEST_ID)
+
+
 # ---- event → Request ------------------------------------------------------------------------------------------------
 
 
@@ -53,10 +67,10 @@ def parse(event: Mapping[str, Any]) -> Request:
     """The request in an event of payload format 2.0.
 
     The query is `rawQueryString`; the map of parameters is read only if that is absent, as in hand-made events.
-    `requestContext.authorizer` is not read yet, so the caller is not authenticated.
 
     Raises:
         BadRequest: the event is malformed; the detail lists every fault.
+        Forbidden: the identity contradicts itself, or has no known shape.
     """
     context = event[CONTEXT]
     faults = parts.Faults()
@@ -65,9 +79,13 @@ def parse(event: Mapping[str, Any]) -> Request:
         raw_query = parts.query_of_map(event.get(QUERY), partial(escape, form=True), faults)
     else:
         raw_query = parts.read_raw_query(event[RAW_QUERY], RAW_QUERY, faults)
-    path, raw_query = parts.read_path(event.get(PATH), raw_query, PATH, faults)
+    path, raw_query = parts.read_path(gateway.encoded_path(event.get(PATH)), raw_query, PATH, faults)
     headers = _read_cookies(event.get(COOKIES), parts.read_headers(event.get(HEADERS), faults), faults)
     content = parts.read_body(event.get(BODY), event.get(IS_BASE64), faults)
+    faults.refuse_if_any()
+    identity, authorizer = _read_authorizer(context, faults)
+    authentication = evidence.read_object(context.get("authentication"), "authentication", faults)
+    client_cert = evidence.read_subject(authentication.get("clientCert"), "clientCert", faults)
     faults.refuse_if_any()
     return Request(
         version=2,
@@ -76,12 +94,28 @@ def parse(event: Mapping[str, Any]) -> Request:
         raw_query=raw_query,
         headers=parts.without_lattice_headers(headers),
         content=content,
+        caller=evidence.caller_of(identity),
         request_id=parts.read_request_id(context.get(REQUEST_ID)),
         time_epoch=parts.read_time(context.get(TIME), 1000),
         event=event,
         source="apigateway",
         api_id=parts.read_name(context.get(API_ID)),
+        authorizer=authorizer,
+        client_cert=client_cert,
     )
+
+
+def _read_authorizer(context: Mapping[str, Any], faults: parts.Faults) -> tuple[dict[str, str], Authorizer | None]:
+    """The fields of the principal that signed, and the answer of a JWT or Lambda authorizer. Each is an object of its
+    own, so that a Lambda authorizer cannot write into the claims of a token. A function URL has IAM's only."""
+    found = evidence.read_object(context.get("authorizer"), "authorizer", faults)
+    identity = evidence.read_identity(evidence.read_object(found.get("iam"), "iam", faults), "iam", faults)
+    token = evidence.read_object(found.get("jwt"), "jwt", faults)
+    returned = evidence.read_object(found.get("lambda"), "lambda", faults)
+    if is_function_url(context) and (token or returned):
+        faults.add("malformed_event", "an event of a function URL with an authorizer other than iam")
+    answer = {name: value for name, value in returned.items() if name != CLAIMS}
+    return identity, evidence.read_authorizer({**answer, CLAIMS: token.get(CLAIMS)}, "authorizer", faults)
 
 
 def _read_cookies(value: object, headers: Pairs, faults: parts.Faults) -> Pairs:
@@ -113,7 +147,7 @@ def write(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
 
     Args:
         request: with the headers as the backend receives them.
-        authorizer: the context that a Lambda authorizer would have returned.
+        authorizer: values beside those that an authorizer returned; they win.
     """
     optional: dict[str, Any] = {
         COOKIES: split_cookies(value for name, value in request.headers if name == "cookie"),
@@ -144,9 +178,11 @@ def split_cookies(lines: Iterable[str]) -> list[str]:
 def _context(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
     at = request.time_epoch or 0
     domain = gateway.domain_name(request)
+    certificate = {} if request.client_cert is None else {"clientCert": {"subjectDN": request.client_cert}}
     return {
         "accountId": gateway.account(request),
         API_ID: gateway.api_id(request),
+        **({"authentication": certificate} if certificate else {}),
         "authorizer": _authorizer(request, authorizer),
         "domainName": domain,
         "domainPrefix": domain.partition(".")[0],
@@ -166,12 +202,15 @@ def _context(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _authorizer(request: Request, authorizer: Mapping[str, str]) -> dict[str, Any]:
-    """The context of a Lambda authorizer and, for a caller that signed, IAM's.
+    """The context of a Lambda authorizer, the claims of a token, and, for a caller that signed, IAM's.
 
     IAM's has no fields for what Lattice does not tell: typed readers of 2.0 expect ids to be strings.
     """
     caller = request.caller
-    found: dict[str, Any] = {"lambda": dict(authorizer)}
+    answer = request.authorizer or Authorizer()
+    found: dict[str, Any] = {"lambda": {**answer.context, **authorizer}}
+    if answer.claims is not None:
+        found["jwt"] = {CLAIMS: dict(answer.claims), "scopes": None}
     if caller.iam is not None:
         found["iam"] = {
             "accountId": caller.iam.account,

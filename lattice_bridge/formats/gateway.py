@@ -100,6 +100,26 @@ def forwarded_headers(request: Request, headers: Pairs, scheme: parts.Scheme) ->
     return (*others, *(pair for pair in added if pair[1]))
 
 
+# ---- the path -------------------------------------------------------------------------------------------------------
+
+_DECODED: Final = re.compile(r"[\x00-\x20\x7f?#]")
+"""Characters that a path as sent cannot contain."""
+
+
+def encoded_path(value: object) -> object:
+    """A path that API Gateway decoded, as one that can have been sent.
+
+    HTTP APIs are reported to decode it, and a request for `/a%20b` must not be refused. A `%` stays: whether it
+    was sent as `%25` cannot be known.
+
+    >>> encoded_path("/a b?c")
+    '/a%20b%3Fc'
+    """
+    if not isinstance(value, str) or len(value) > parts.MAX_TARGET:
+        return value
+    return _DECODED.sub(lambda match: f"%{ord(match[0]):02X}", value)
+
+
 # ---- the API, the time, the values of repeated names ----------------------------------------------------------------
 
 

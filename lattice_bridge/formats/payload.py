@@ -146,6 +146,8 @@ def _as_it_came(request: Request, screen: _Screen, ours: Mapping[str, str]) -> d
     Nothing else is changed: if Lattice adds a field one day, the backend receives it that day. Header names keep their
     spelling. The query map repeats the query of the path, so both are screened.
     """
+    if request.source != "lattice":
+        return _other_as_it_came(request, screen, ours)
     fields = lattice_v1 if request.version == 1 else lattice_v2
     event = request.event
     given = event.get(fields.HEADERS) or {}
@@ -158,6 +160,24 @@ def _as_it_came(request: Request, screen: _Screen, ours: Mapping[str, str]) -> d
     query_map = event.get(fields.QUERY)
     if isinstance(query_map, Mapping) and not all(map(screen.passes_in_query, query_map)):
         changed[fields.QUERY] = {name: value for name, value in query_map.items() if screen.passes_in_query(name)}
+    return {**event, **changed}
+
+
+def _other_as_it_came(request: Request, screen: _Screen, ours: Mapping[str, str]) -> dict[str, Any]:
+    """The same for the other formats, in which a header or a parameter may be in two maps and in a query string."""
+    module, event = module_of(request.format), request.event
+    maps = [(field, is_list) for field, is_list in module.HEADER_MAPS if isinstance(event.get(field), Mapping)]
+    changed: dict[str, Any] = {}
+    for field, is_list in maps or module.HEADER_MAPS[:1]:
+        kept = {name: value for name, value in (event.get(field) or {}).items() if screen.passes(name)}
+        changed[field] = {**kept, **({name: [value] for name, value in ours.items()} if is_list else ours)}
+    for field in module.QUERY_MAPS:
+        query = event.get(field)
+        if isinstance(query, Mapping) and not all(map(screen.passes_in_query, query)):
+            changed[field] = {name: value for name, value in query.items() if screen.passes_in_query(name)}
+    raw_field = getattr(module, "RAW_QUERY", None)
+    if raw_field is not None and isinstance(event.get(raw_field), str):
+        changed[raw_field] = screen.query(event[raw_field])
     return {**event, **changed}
 
 
@@ -178,7 +198,8 @@ def _write(
     if form.is_proxied:
         if own := module.OWN_HEADERS:
             headers = tuple(pair for pair in headers if not names.fold(pair[0]).startswith(own))
-        headers = _gateway().forwarded_headers(request, headers, scheme)
+        if request.source == "lattice":  # the others have written these headers themselves
+            headers = _gateway().forwarded_headers(request, headers, scheme)
     if form.identity_headers:
         headers = (*headers, *lattice_v1.identity_headers(caller).items())
     outgoing = with_fields(
@@ -216,6 +237,8 @@ def with_fields(
         event=request.event,
         source=request.source,
         api_id=request.api_id,
+        authorizer=request.authorizer,
+        client_cert=request.client_cert,
     )
 
 

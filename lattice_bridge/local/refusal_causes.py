@@ -13,6 +13,7 @@ from lattice_bridge.errors import REASONS
 
 _TEMPLATES: Final[Mapping[str, str]] = {
     "not_lattice": "{detail}. Fix: send the request to the front, or make an event with `lattice-bridge event new`",
+    "not_enabled": "{detail}. Fix: list it in bridge.toml, in [apigateway] apis, [alb] target_groups or [function_url]",
     "malformed_event": "The event cannot be read: {detail}",
     "malformed_header": "A header cannot be read: {detail}",
     "header_repeated": "{detail}. Fix: send it once",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.recognise import parse_event
+from lattice_bridge.formats.recognise import parse_any
 from lattice_bridge.message import Request
 from lattice_bridge.review.explain import key_in_words
 from lattice_bridge.review.map_tests import described_outcome
@@ -163,9 +163,11 @@ def _outcome(rule: Rule) -> str:
 
 
 def _tenant_from(outcome: TenantFrom) -> str:
+    path = json.dumps(outcome.claim, ensure_ascii=False)
+    if outcome.source == "authorizer":
+        return f"{path} of the API's authorizer as {outcome.pattern}"
     if outcome.source != "claim":
         return f"{outcome.source} as {outcome.pattern}"
-    path = json.dumps(outcome.claim, ensure_ascii=False)
     return f"claim {path} of {outcome.issuer}{', a list,' if outcome.is_list else ''} as {outcome.pattern}"
 
 
@@ -210,10 +212,10 @@ def changed_decisions(
     events: Iterable[object], old: Callable[[Request], Decision], new: Callable[[Request], Decision]
 ) -> Iterator[Change | None]:
     """For each event, the difference between the maps' decisions, or None. What is not an event is left out, since both
-    maps refuse it."""
+    maps refuse it. Whether a map accepts the event is for `old` and `new` to decide."""
     for number, event in enumerate(events, 1):
         try:
-            request = parse_event(event)
+            request = parse_any(event)
         except BridgeError:
             continue
         before, after = described_outcome(old(request)), described_outcome(new(request))

@@ -74,8 +74,8 @@ def _owners(subject: Subject, rules: Rules, decision: Decision) -> tuple[Rule | 
     decision then read no other rule."""
     if decision.reason in ("no_rule", "no_credential"):
         return None, []
-    by_caller, by_tokens = rules.owner_by_caller(subject), rules.owners_by_tokens(subject)
-    return by_caller, [rule for rule in (by_caller, *by_tokens) if rule is not None]
+    by_caller, by_others = rules.owner_by_caller(subject), rules.other_owners(subject)
+    return by_caller, [rule for rule in (by_caller, *by_others) if rule is not None]
 
 
 def _next(owner: Rule, keys: Iterable[Key], subject: Subject, rules: Rules) -> Rule | None:

@@ -21,6 +21,8 @@ _PRINCIPAL: Final = re.compile(
     r"(?:/(?P<role>[\w+=,.@-]{1,64})|:(?P<kind>root|federated-user)|:user/(?P<user>[\w+=,.@-]{1,64}))",
     re.ASCII,
 )
+_API: Final = re.compile(r"api:(?P<api>[a-z0-9]{1,64})")
+_CERTIFICATE: Final = re.compile(r"cert#[0-9a-f]{16}")
 _TOKEN: Final = re.compile(r"jwt:(?P<issuer>[A-Za-z0-9][A-Za-z0-9_-]{0,63})(?:#[0-9a-f]{16}|/(?P<subject>.*))?")
 
 NOT_LOGGED: Final = {
@@ -32,6 +34,8 @@ NOT_LOGGED: Final = {
     "network": "--network",
     "x509_san_uri": "--x509-san-uri",
     "claim": "--claims",
+    "authorizer": "--authorizer",
+    "client_cert": "--client-cert",
 }
 """Facts that a line lacks → the option of `explain` that adds them."""
 
@@ -62,6 +66,7 @@ class LoggedCaller(NamedTuple):
         principal: an ARN; None if there is none, or if a part of it was not logged.
         claims: the claims that were logged, by the issuer's name.
         has_session: whether the principal contains its session.
+        has_authorizer, has_certificate: whether the line names an API whose authorizer answered, and a certificate.
         is_whole: False if the line names a principal whose ARN cannot be made of it.
     """
 
@@ -69,6 +74,8 @@ class LoggedCaller(NamedTuple):
     claims: Mapping[str, Mapping[str, Any]]
     has_session: bool
     is_whole: bool
+    has_authorizer: bool = False
+    has_certificate: bool = False
 
 
 NO_CALLER: Final = LoggedCaller(None, {}, has_session=False, is_whole=True)
@@ -142,10 +149,15 @@ def caller_in(key: str) -> LoggedCaller | None:
     """
     principal: str | None = None
     is_whole, claims = True, dict[str, dict[str, Any]]()
+    has_authorizer = has_certificate = False
     for part in key.split(" "):
         if match := _TOKEN.fullmatch(part):
             subject = match["subject"]
             claims[match["issuer"]] = {} if subject is None else {"sub": unquote(subject)}
+        elif _API.fullmatch(part):
+            has_authorizer = True
+        elif _CERTIFICATE.fullmatch(part):
+            has_certificate = True
         elif part.startswith("arn:") and principal is None:
             principal = part
         elif (match := _PRINCIPAL.fullmatch(part)) and principal is None:
@@ -153,7 +165,8 @@ def caller_in(key: str) -> LoggedCaller | None:
             is_whole = principal is not None
         else:
             return None
-    return LoggedCaller(principal, claims, ":assumed-role/" in (principal or ""), is_whole)
+    has_session = ":assumed-role/" in (principal or "")
+    return LoggedCaller(principal, claims, has_session, is_whole, has_authorizer, has_certificate)
 
 
 def _arn(match: re.Match[str]) -> str | None:

@@ -5,7 +5,7 @@ Rule: a test calls the same `decide` as a request does, and never a part of it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from lattice_bridge.config.tables.map import MapFile, TestTable
@@ -13,7 +13,7 @@ from lattice_bridge.config.words import quoted, shown_key, suggestion
 from lattice_bridge.errors import REASONS, Fault
 from lattice_bridge.identity.principal import BadPrincipal, parse_arn
 from lattice_bridge.identity.token import NO_TOKENS, Tokens
-from lattice_bridge.message import X509, Caller
+from lattice_bridge.message import X509, Authorizer, Caller
 from lattice_bridge.tenancy.decide import Decision, decide
 from lattice_bridge.tenancy.rules import Find, Rules, Tenant
 from lattice_bridge.tenancy.subject import Subject
@@ -30,6 +30,9 @@ def described_subject(
     network: str | None = None,
     x509_san_uri: str | None = None,
     claims: Tokens = NO_TOKENS,
+    api: str | None = None,
+    authorizer: Mapping[str, Any] | None = None,
+    client_cert: str | None = None,
 ) -> Subject:
     """Makes a subject from the keys of a `[[test]]`, which are also the options of `explain`.
 
@@ -39,20 +42,18 @@ def described_subject(
         header: the tenant that the caller asks for.
         vpc, org, service, network, x509_san_uri: as Lattice's events contain them.
         claims: verified claims by the issuer's name.
+        api: the id of the API that the request came through.
+        authorizer: what the API's authorizer returned: `{"claims": {…}}`, or the values of a Lambda authorizer.
+        client_cert: the subject of the certificate that API Gateway verified.
 
     Raises:
         BadPrincipal: `principal` is not an ARN of a known shape.
     """
     iam = None if principal is None else parse_arn(principal)
-    caller = Caller(
-        authenticated=iam is not None,
-        iam=iam,
-        session_name=session or (iam.session if iam else None),
-        org_id=org,
-        source_vpc_arn=vpc,
-        x509=None if x509_san_uri is None else X509(san_uri=x509_san_uri),
-    )
-    return Subject(caller, claims, header, service, network)
+    name, x509 = session or (iam.session if iam else None), X509(san_uri=x509_san_uri) if x509_san_uri else None
+    caller = Caller(iam is not None, iam, name, org, vpc, x509)
+    answer = Authorizer.of(authorizer) if authorizer else None
+    return Subject(caller, claims, header, service, network, authorizer=answer, client_cert=client_cert, api_id=api)
 
 
 def described_outcome(decision: Decision) -> str:
@@ -111,6 +112,11 @@ def _contradictions(test: TestTable, issuers: Collection[str]) -> Iterator[Fault
     if own and test.session not in (None, own):
         what = f"session {quoted(test.session)} is not the one in the ARN of the principal. Fix: leave session out"
         yield Fault(what, ("session",))
+    if test.authorizer and test.api is None:
+        yield Fault('authorizer needs the API whose authorizer answers. Fix: write its id, as in api = "a1b2c3d4e5"')
+    if test.authorizer and test.principal is not None:
+        what = "principal and authorizer: a route of an API has one authorizer, IAM or another"
+        yield Fault(f"{what}. Fix: leave one of them out", ("authorizer",), at_key=True)
     for name in test.claims:
         if name not in issuers:
             hint = suggestion(name, issuers) if issuers else f". Fix: add the table [jwt.{shown_key(name)}]"

@@ -89,7 +89,7 @@ def near_misses(explanation: Explanation, rules: Rules, unknown: Collection[str]
     others = sorted(_other_keys(subject, rules, unknown), key=lambda miss: (_RANKS[miss.kind], miss.rule or ""))
     shown = tuple(others[:MOST_SHOWN])
     if not decision.allowed:
-        owners = [rule for rule in (rules.owner_by_caller(subject), *rules.owners_by_tokens(subject)) if rule]
+        owners = [rule for rule in (rules.owner_by_caller(subject), *rules.other_owners(subject)) if rule]
         given = (name for rule in owners for name in sorted(_tenants(rule, subject) or ()))
         refused = _Refused(subject, explanation.header or next(given, ""), owners, rules, unknown)
         of_reason = _OF_REASONS.get(decision.reason)
@@ -223,10 +223,19 @@ def _excluded(subject: Subject, rules: Rules) -> Iterator[NearMiss]:
     if (
         anyone is not None
         and not subject.caller.authenticated
-        and (subject.tokens or subject.has_unverified_credential)
+        and (subject.has_other_evidence or subject.has_unverified_credential)
     ):
-        actual = "a token" if subject.tokens else "a signature that Lattice did not verify"
+        actual = _credential(subject)
         yield NearMiss("excluded", "anyone is for callers without one", anyone.id, "no credential", actual)
+
+
+def _credential(subject: Subject) -> str:
+    """The credential because of which `anyone` does not apply, in words."""
+    if subject.tokens:
+        return "a token"
+    if subject.authorizer is not None:
+        return "an authorizer's answer"
+    return "a certificate" if subject.client_cert is not None else "a signature that the platform did not verify"
 
 
 # ---- the owner's conditions and tenants -----------------------------------------------------------------------------

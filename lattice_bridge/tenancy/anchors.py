@@ -23,7 +23,7 @@ from lattice_bridge.tenancy.subject import Subject
 Key = tuple[str, ...]
 """The name of an anchor, and the parts that its callers have in common."""
 
-Evidence = Literal["caller", "token", "none"]
+Evidence = Literal["caller", "token", "authorizer", "certificate", "none"]
 
 
 def any_key(_key: Key) -> bool:
@@ -37,8 +37,8 @@ class Anchor(NamedTuple):
     Attributes:
         name: the first part of its keys.
         keys: the keys of this kind that a subject has, the most specific first.
-        evidence: what vouches for these callers: the platform (`caller`), a token's issuer (`token`), or nothing
-            (`none`).
+        evidence: what vouches for these callers: the platform (`caller`), a token's issuer (`token`), an authorizer of
+            an API (`authorizer`), the issuer of the client's certificate (`certificate`), or nothing (`none`).
         example: a caller that has a key of this kind; None if a key does not name a principal. It gives the broader
             keys that every caller with the key has as well.
         is_exclusive: callers of this kind are allowed by rules of this kind only. Deny rules of broader kinds still
@@ -156,13 +156,34 @@ def _vpc_keys(subject: Subject) -> Iterator[Key]:
 
 
 def _anyone_keys(subject: Subject) -> Iterator[Key]:
-    """For callers without any credential. A token is a credential."""
-    if not subject.caller.authenticated and not subject.tokens:
+    """For callers without any credential. A token is a credential, and so is what API Gateway verified."""
+    if not subject.caller.authenticated and not subject.has_other_evidence:
         yield ANYONE
 
 
 def _jwt_keys(subject: Subject) -> Iterator[Key]:
     return map(jwt_key, subject.tokens)
+
+
+def api_key(api_id: str) -> Key:
+    """The key of rules for callers that an authorizer of an API verified."""
+    return ("api", api_id)
+
+
+def _api_keys(subject: Subject) -> Iterator[Key]:
+    """A rule that allows needs an authorizer's answer, see `owning_keys`. A deny rule is for all callers of the API."""
+    if subject.api_id is not None:
+        yield api_key(subject.api_id)
+
+
+def client_cert_key(subject_name: str) -> Key:
+    """The key of rules for callers with a certificate of this subject, as API Gateway wrote it."""
+    return ("client-cert", subject_name)
+
+
+def _client_cert_keys(subject: Subject) -> Iterator[Key]:
+    if subject.client_cert is not None:
+        yield client_cert_key(subject.client_cert)
 
 
 # ---- the table ------------------------------------------------------------------------------------------------------
@@ -191,12 +212,14 @@ ANCHORS: Final[Mapping[str, Anchor]] = {
         Anchor("vpc", _vpc_keys),
         Anchor("anyone", _anyone_keys, evidence="none"),
         Anchor("jwt", _jwt_keys, evidence="token"),
+        Anchor("api", _api_keys, evidence="authorizer"),
+        Anchor("client-cert", _client_cert_keys, evidence="certificate"),
     )
 }
 """The anchors by name, the most specific first."""
 
-_OF_CALLERS: Final = tuple(anchor for anchor in ANCHORS.values() if anchor.evidence != "token")
-_OF_TOKENS: Final = tuple(anchor for anchor in ANCHORS.values() if anchor.evidence == "token")
+_OF_CALLERS: Final = tuple(anchor for anchor in ANCHORS.values() if anchor.evidence in ("caller", "none"))
+_OF_OTHERS: Final = tuple(anchor for anchor in ANCHORS.values() if anchor.evidence not in ("caller", "none"))
 
 
 # ---- the keys of a subject ------------------------------------------------------------------------------------------
@@ -215,18 +238,18 @@ class CallerKeys(NamedTuple):
 
 
 def caller_keys(subject: Subject) -> CallerKeys:
-    """The keys of a subject, without those of its tokens.
+    """The keys of a subject by its caller alone, without those of its tokens and of what API Gateway verified.
 
     They are cached by the caller without its certificate, which no anchor reads. If a caller's names are longer than
     AWS allows, its keys are not cached, so that the cache is bounded in bytes as well as in entries (trap D9).
     """
     caller = subject.caller if subject.caller.x509 is None else replace(subject.caller, x509=None)
     length = sum(len(name) for name in (caller.session_name, caller.org_id, caller.source_vpc_arn) if name)
-    return (_cached_caller_keys if length <= _MAX_CACHED else _caller_keys)(caller, bool(subject.tokens))
+    return (_cached_caller_keys if length <= _MAX_CACHED else _caller_keys)(caller, subject.has_other_evidence)
 
 
-def _caller_keys(caller: Caller, has_token: bool) -> CallerKeys:
-    subject = Subject(caller, _A_TOKEN if has_token else {})
+def _caller_keys(caller: Caller, has_other_evidence: bool) -> CallerKeys:
+    subject = Subject(caller, _A_TOKEN if has_other_evidence else {})
     every = tuple(key for anchor in _OF_CALLERS for key in anchor.keys(subject))
     return CallerKeys(every, tuple(key for key in every if ANCHORS[key[0]].is_exclusive) or every)
 
@@ -238,15 +261,21 @@ _A_TOKEN: Final[Mapping[str, Mapping[str, object]]] = {"": {}}
 _cached_caller_keys = lru_cache(1024)(_caller_keys)
 
 
-def token_keys(subject: Subject) -> Iterator[Key]:
-    """The key of each of a subject's tokens."""
-    return (key for anchor in _OF_TOKENS for key in anchor.keys(subject))
+def other_keys(subject: Subject) -> Iterator[Key]:
+    """The key of each of a subject's tokens, of its API and of its certificate."""
+    return (key for anchor in _OF_OTHERS for key in anchor.keys(subject))
+
+
+def owning_keys(subject: Subject) -> Iterator[Key]:
+    """Those of `other_keys` whose rules may allow the subject: an API allows nothing unless its authorizer answered."""
+    has_answer = subject.authorizer is not None
+    return (key for key in other_keys(subject) if has_answer or ANCHORS[key[0]].evidence != "authorizer")
 
 
 def keys_of(subject: Subject) -> Iterator[Key]:
-    """Every key under which a rule for the subject could be: its caller's, then its tokens'."""
+    """Every key under which a rule for the subject could be: its caller's, then the others."""
     yield from caller_keys(subject).every
-    yield from token_keys(subject)
+    yield from other_keys(subject)
 
 
 def broader_keys(key: Key) -> tuple[Key, ...]:

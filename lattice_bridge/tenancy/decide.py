@@ -57,7 +57,8 @@ def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision
 
     1. A requested tenant that is not a tenant id is refused.
     2. A deny rule that applies wins.
-    3. For each kind of evidence (the caller, each token), the most specific rule is the owner of the request.
+    3. For each kind of evidence (the caller, each token, an API's authorizer, a certificate), the most specific rule is
+       the owner of the request.
     4. The owners have to agree: the tenants that they allow are intersected.
     5. The requested tenant chooses one of them. If it is not one of them, the request is refused, even if only one
        tenant is allowed.
@@ -101,24 +102,36 @@ def _check_requested_tenant(subject: Subject) -> None:
 
 
 def _owners(subject: Subject, rules: Rules) -> list[Rule]:
-    """The owner by the caller, and the owner by each token. At least one.
+    """The owner by the caller, and the owner by each other evidence. At least one.
 
     Evidence that is absent decides nothing, and neither does evidence of a kind that the map has no rules for. If
     evidence is present and the map has rules for its kind, but none for this caller, the request is refused.
     """
     if subject.has_unverified_credential:
         raise Unauthenticated("no_credential", "the request is signed, but the platform authenticated no caller")
-    by_caller, by_tokens = rules.owner_by_caller(subject), rules.owners_by_tokens(subject)
-    if subject.caller.authenticated and by_caller is None and (rules.has_caller_rules or not by_tokens):
+    by_caller, others = rules.owner_by_caller(subject), rules.other_owners(subject)
+    if subject.caller.authenticated and by_caller is None and ("caller" in rules.evidence or not others):
         raise Forbidden("no_rule", "no rule matches the caller's principal")
-    owners = [rule for rule in (by_caller, *by_tokens) if rule is not None]
+    owners = [rule for rule in (by_caller, *others) if rule is not None]
+    if subject.has_other_evidence:
+        _refuse_unmatched(subject, rules, others, has_owner=bool(owners))
     if not owners:
-        if subject.tokens:
-            raise Forbidden("no_rule", "no rule is for tokens of the issuer")
         raise Unauthenticated(
             "no_credential", "the caller has no credential that a rule is for, and no rule has `anyone`"
         )
     return owners
+
+
+def _refuse_unmatched(subject: Subject, rules: Rules, others: Sequence[Rule], *, has_owner: bool) -> None:
+    """Refuses evidence that no rule is for, if the map has rules for its kind or if there is no other."""
+    matched = {rule.key[0] for rule in others}
+    has_answer, has_certificate = subject.authorizer is not None, subject.client_cert is not None
+    if has_answer and "api" not in matched and ("authorizer" in rules.evidence or not has_owner):
+        raise Forbidden("no_rule", "no rule is for what an authorizer of the API verified")
+    if has_certificate and "client-cert" not in matched and ("certificate" in rules.evidence or not has_owner):
+        raise Forbidden("no_rule", "no rule is for the subject of the client's certificate")
+    if not has_owner:
+        raise Forbidden("no_rule", "no rule is for tokens of the issuer")
 
 
 def _given(subject: Subject, rule: Rule) -> Allowed:

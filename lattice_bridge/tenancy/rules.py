@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final, Literal
 
 from lattice_bridge.identity.token import claim_at
-from lattice_bridge.tenancy.anchors import ANCHORS, Key, caller_keys, keys_of, token_keys
+from lattice_bridge.tenancy.anchors import ANCHORS, Evidence, Key, caller_keys, keys_of, owning_keys
 from lattice_bridge.tenancy.name_pattern import NamePattern
 from lattice_bridge.tenancy.subject import Subject
 
@@ -28,8 +28,8 @@ class AnyTenant(Enum):
 ANY_TENANT: Final = AnyTenant.TENANT
 Allowed = frozenset[str] | AnyTenant
 
-ConditionKind = Literal["vpc", "org", "service", "network", "jwt"]
-NameSource = Literal["session", "x509_san_uri", "claim"]
+ConditionKind = Literal["vpc", "org", "service", "network", "jwt", "api"]
+NameSource = Literal["session", "x509_san_uri", "claim", "authorizer"]
 
 
 # ---- conditions -----------------------------------------------------------------------------------------------------
@@ -51,11 +51,16 @@ class Condition:
     def may_hold(self, subject: Subject) -> bool:
         """Whether it holds, or the event does not contain the fact. A V1 event contains no service: it must not escape
         a deny rule by that."""
-        return not FACTS[self.kind](subject) or self.holds(subject)
+        facts = FACTS[self.kind](subject)
+        return not facts or self.holds(subject) or (self.kind == "vpc" and self._names_the_vpc(facts[0]))
+
+    def _names_the_vpc(self, fact: str) -> bool:
+        """Whether a value may be the VPC of which only the id is known: a value may be an ARN, which has more."""
+        return ":" not in fact and any(value.rpartition("/")[2] == fact for value in self.values)
 
 
 def _vpc(subject: Subject) -> tuple[str, ...]:
-    """Both spellings, since a map may contain either."""
+    """Both spellings, since a map may contain either. A private REST API knows the id only."""
     arn = subject.caller.source_vpc_arn
     return (arn, arn.rpartition("/")[2]) if arn else ()
 
@@ -70,6 +75,7 @@ FACTS: Final[Mapping[ConditionKind, Callable[[Subject], tuple[str, ...]]]] = {
     "service": lambda subject: _if_present(subject.service_arn),
     "network": lambda subject: _if_present(subject.service_network_arn),
     "jwt": lambda subject: tuple(subject.tokens),
+    "api": lambda subject: _if_present(subject.api_id),
 }
 """Kind of condition → the facts of a subject that are compared with its values."""
 
@@ -82,9 +88,10 @@ class TenantFrom:
     """The outcome `tenant_from`: the tenant's name is read from the evidence.
 
     Attributes:
-        source: the evidence: a session name, a certificate's URI, or a token's claim.
+        source: the evidence: a session name, a certificate's URI, a token's claim, or an authorizer's answer.
         pattern: the position of the name in it.
-        issuer, claim: for the source `claim`: the token's issuer, and the path to the claim, one element a level.
+        issuer: for the source `claim`: the token's issuer.
+        claim: for the sources `claim` and `authorizer`: the path to the value, one element a level.
         is_list: the claim is a list of such strings, and the requested tenant chooses one.
     """
 
@@ -110,6 +117,8 @@ class TenantFrom:
             return subject.caller.session_name
         if self.source == "x509_san_uri":
             return subject.caller.x509.san_uri if subject.caller.x509 else None
+        if self.source == "authorizer":
+            return subject.authorizer.at(self.claim) if subject.authorizer else None
         return claim_at(subject.tokens.get(self.issuer, {}), self.claim)
 
 
@@ -162,7 +171,7 @@ class Rules:
         owners: key → the one rule that allows callers with this key.
         denials: key → the deny rules of this key.
         token_headers: the headers that contain issuers' tokens.
-        has_caller_rules: a rule is for callers that the platform identifies, and not only for tokens or for anyone.
+        evidence: the kinds of evidence for which there is a rule that allows.
     """
 
     header: str
@@ -170,7 +179,7 @@ class Rules:
     owners: Mapping[Key, Rule]
     denials: Mapping[Key, tuple[Rule, ...]]
     token_headers: frozenset[str] = frozenset()
-    has_caller_rules: bool = False
+    evidence: frozenset[Evidence] = frozenset()
 
     @classmethod
     def build(
@@ -185,8 +194,8 @@ class Rules:
             else:
                 owners.setdefault(rule.key, rule)
         registered = {tenant.id: tenant for tenant in tenants}
-        has_caller_rules = any(ANCHORS[key[0]].evidence == "caller" for key in owners)
-        return cls(header, registered, owners, denials, frozenset(token_headers), has_caller_rules)
+        evidence = frozenset(ANCHORS[name].evidence for name in {key[0] for key in owners})
+        return cls(header, registered, owners, denials, frozenset(token_headers), evidence)
 
     def denial_of(self, subject: Subject) -> Rule | None:
         """A deny rule that applies, at any key of the subject."""
@@ -199,8 +208,8 @@ class Rules:
         """The rule of the caller's most specific key that has one, whether or not its conditions hold."""
         return next((self.owners[key] for key in caller_keys(subject).allowing if key in self.owners), None)
 
-    def owners_by_tokens(self, subject: Subject) -> list[Rule]:
-        """The rule for each of the subject's tokens that has one."""
-        if not subject.tokens:
+    def other_owners(self, subject: Subject) -> list[Rule]:
+        """The rule for each of the subject's tokens, for its API's authorizer and for its certificate that has one."""
+        if not subject.has_other_evidence:
             return []
-        return [self.owners[key] for key in token_keys(subject) if key in self.owners]
+        return [self.owners[key] for key in owning_keys(subject) if key in self.owners]

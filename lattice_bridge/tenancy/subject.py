@@ -13,7 +13,7 @@ from typing import Final
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.http import headers as names
 from lattice_bridge.identity.token import NO_TOKENS, Tokens
-from lattice_bridge.message import Caller, Request
+from lattice_bridge.message import Authorizer, Caller, Request
 
 ANONYMOUS: Final = Caller()
 
@@ -28,6 +28,9 @@ class Subject:
         requested_tenant: the tenant id that the caller asks for, not decoded and not trimmed; None if it asks for none.
         service_arn, service_network_arn: the Lattice service and network that the request came through; None if the
             event does not contain them.
+        authorizer: evidence of API Gateway: what an authorizer of the API `api_id` verified; None if none did.
+        client_cert: evidence of API Gateway: the subject of the client's certificate.
+        api_id: the API that the request came through; None if it did not come through one.
         has_unverified_credential: the caller presents a credential that the platform did not verify. Such a caller is
             not a caller without a credential, so a rule with `anyone` does not apply.
     """
@@ -38,6 +41,14 @@ class Subject:
     service_arn: str | None = None
     service_network_arn: str | None = None
     has_unverified_credential: bool = False
+    authorizer: Authorizer | None = None
+    client_cert: str | None = None
+    api_id: str | None = None
+
+    @property
+    def has_other_evidence(self) -> bool:
+        """Whether something but the platform's own check of a signature vouches for the caller."""
+        return bool(self.tokens) or self.authorizer is not None or self.client_cert is not None
 
 
 def subject_of(request: Request, tokens: Tokens, tenant_header: str, token_headers: frozenset[str]) -> Subject:
@@ -70,6 +81,9 @@ def evidence_of(request: Request, tokens: Tokens, requested_tenant: str | None =
         request.service_arn,
         request.service_network_arn,
         not request.caller.authenticated and _is_signed(request),
+        request.authorizer,
+        request.client_cert,
+        request.api_id,
     )
 
 

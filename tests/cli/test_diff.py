@@ -197,7 +197,7 @@ def test_folder_of_recorded_requests_is_replayed(tmp_path: Path) -> None:
     [
         ("notes.txt", "", "contains no NAME.json. Fix: "),
         ("a.json", "{", "a.json is not JSON"),
-        ("a.json", "[]", "no Latt"),
+        ("a.json", "[]", "contains no event"),
     ],
 )
 def test_folder_without_an_event_is_wrong_usage(tmp_path: Path, name: str, text: str, message: str) -> None:

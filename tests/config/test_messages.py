@@ -14,7 +14,15 @@ from pydantic_core._pydantic_core import list_all_errors  # the oracle; it has n
 
 from lattice_bridge.config.tables.jwt import JwtTable
 from lattice_bridge.config.tables.map import HeaderTable, RegistryTable, TenantTable, TestTable
-from lattice_bridge.config.tables.options import BackendTable, LatticeTable, MapTable, ReplyTable
+from lattice_bridge.config.tables.options import (
+    AlbTable,
+    ApiGatewayTable,
+    BackendTable,
+    FunctionUrlTable,
+    LatticeTable,
+    MapTable,
+    ReplyTable,
+)
 from lattice_bridge.config.tables.rule import RuleTable, SsoTable
 from lattice_bridge.config.tables.table import Reader, Table
 from lattice_bridge.config.words import MOST, listed, nearest, quoted
@@ -33,6 +41,9 @@ PLACES: Final[dict[str, type[Table]]] = {
     "[[backend]]": BackendTable,
     "[lattice]": LatticeTable,
     "[reply]": ReplyTable,
+    "[apigateway]": ApiGatewayTable,
+    "[alb]": AlbTable,
+    "[function_url]": FunctionUrlTable,
     "[map]": MapTable,
 }
 KEYS: Final = [(header, key) for header, model in PLACES.items() for key in model.model_fields]

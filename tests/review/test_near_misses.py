@@ -204,7 +204,7 @@ def sessions(number: int) -> Iterator[Rule]:
 def test_large_map_is_read_once_and_few_rules_are_shown() -> None:
     """Trap D9: a role may have a rule for each of its sessions."""
     owners = CountedRules({one.key: one for one in sessions(20_000)})
-    rules = Rules("x-tenant-id", {"blue": Tenant("blue")}, owners, {}, has_caller_rules=True)
+    rules = Rules("x-tenant-id", {"blue": Tenant("blue")}, owners, {}, evidence=frozenset({"caller"}))
     subject = described_subject(principal=role("job", session="s12x"))
     found = near_misses(explain(subject, rules), rules)
     assert (owners.passes, len(found.found), found.left_out) == (1, MOST_SHOWN, 20_000 - MOST_SHOWN)

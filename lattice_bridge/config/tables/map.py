@@ -28,7 +28,9 @@ from lattice_bridge.tenancy.anchors import Key
 from lattice_bridge.tenancy.rules import Condition, Rule, Rules, Tenant
 
 TABLES: Final = frozenset({"header", "jwt", "registry", "rule", "tenants", "test"})
-ELSEWHERE: Final = frozenset({"backend", "invoker", "lattice", "log", "map", "reply"})
+ELSEWHERE: Final = frozenset(
+    {"alb", "apigateway", "backend", "function_url", "invoker", "lattice", "log", "map", "reply"}
+)
 """Tables of bridge.toml that `options.py` reads."""
 
 _TABLE_NAME: Final = re.compile(
@@ -77,6 +79,13 @@ class TestTable(Table):
     service: str | None = Field(default=None, description="The Lattice service's ARN.")
     network: str | None = Field(default=None, description="The service network's ARN.")
     x509_san_uri: str | None = Field(default=None, description="The URI in the certificate.")
+    api: str | None = Field(default=None, description="The id of the API that the request came through.")
+    authorizer: dict[str, Any] = Field(
+        default_factory=dict, description='What the API\'s authorizer returned, as in { claims = { tenant = "blue" } }.'
+    )
+    client_cert: str | None = Field(
+        default=None, description="The subject of the certificate that API Gateway verified."
+    )
     claims: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="The claims of a verified token, by its issuer's name."
     )

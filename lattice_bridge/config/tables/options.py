@@ -6,7 +6,7 @@ Rule: all faults are found at start, and all of them at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 from pydantic import Field
@@ -28,6 +28,11 @@ from lattice_bridge.http import headers as names
 from lattice_bridge.invoke.call import Invocation
 
 _SERVICE: Final = re.compile(r"arn:aws(-[a-z]+)*:vpc-lattice:[a-z0-9-]+:[0-9]{12}:service/svc-[0-9a-z]+")
+_API: Final = re.compile(r"[a-z0-9]{8,16}")
+_HOST_OF_API: Final = re.compile(r"(?:https://)?([a-z0-9]{8,16})\.execute-api\.")
+_TARGET_GROUP: Final = re.compile(
+    r"arn:aws(-[a-z]+)*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:targetgroup/[A-Za-z0-9-]{1,32}/[0-9a-f]{16}"
+)
 _SEGMENT: Final = r"[!-)+-.0->@-~]+"  # visible ASCII without / ? and *
 _NOT_A_SEGMENT: Final = r"[^!-)+-.0->@-~]+"
 _PATH: Final = re.compile(rf"/({_SEGMENT}(/{_SEGMENT})*)?")
@@ -73,6 +78,32 @@ class LatticeTable(Table):
     scheme: Scheme = Field(
         default=FORWARDED_SCHEME,
         description="The scheme that clients use, for backends with another format than Lattice's.",
+    )
+
+
+class ApiGatewayTable(Table):
+    """`[apigateway]`: the APIs whose events are accepted, beside Lattice's."""
+
+    apis: tuple[str, ...] = Field(
+        strict=False,
+        description="Ids of the REST and HTTP APIs that events may come from.",
+    )
+
+
+class AlbTable(Table):
+    """`[alb]`: the load balancers whose events are accepted, beside Lattice's."""
+
+    target_groups: tuple[str, ...] = Field(
+        strict=False,
+        description="ARNs of the target groups that events may come from.",
+    )
+
+
+class FunctionUrlTable(Table):
+    """`[function_url]`: whether the bridge's own function URL may send events."""
+
+    enabled: bool = Field(
+        description="Its AuthType has to be AWS_IAM: an unsigned request is refused unless a rule has anyone."
     )
 
 
@@ -124,11 +155,13 @@ def read_options(tables: Mapping[str, Any], faults: list[Fault]) -> Options:
     written = reader.each(BackendTable, tables.get("backend", []), "backend")
     _check_backends(written, tables, reader)
     reader.add("lattice", ("lattice",), _service_faults(lattice.services))
+    ways_in = _ways_in(tables, reader)
     reader.add("reply", ("reply",), _drop_headers_faults(reply.drop_headers))
     faults += reader.faults
     return Options(
         backends=tuple(map(_backend, written.values())),
         services=frozenset(lattice.services),
+        **ways_in,
         set_cookie=lattice.set_cookie,
         drop_headers=frozenset(map(names.lower, reply.drop_headers)),
         scheme=lattice.scheme,
@@ -136,6 +169,61 @@ def read_options(tables: Mapping[str, Any], faults: list[Fault]) -> Options:
         invoker=top.invoker,
         log_caller=log.caller,
     )
+
+
+def _ways_in(tables: Mapping[str, Any], reader: Reader) -> dict[str, Any]:
+    """The options of the tables that enable events of others than Lattice. Each table is absent, or enables something:
+    an empty list would look like `services`, which allows every service if it is empty."""
+    found: dict[str, Any] = {}
+    if "apigateway" in tables:
+        gateway = reader.fit(ApiGatewayTable, tables["apigateway"], "apigateway", ("apigateway",))
+        if gateway is not None:
+            reader.add("apigateway", ("apigateway",), _list_faults("apis", gateway.apis, api_fault))
+            found["apis"] = frozenset(gateway.apis)
+    if "alb" in tables:
+        alb = reader.fit(AlbTable, tables["alb"], "alb", ("alb",))
+        if alb is not None:
+            reader.add("alb", ("alb",), _list_faults("target_groups", alb.target_groups, target_group_fault))
+            found["target_groups"] = frozenset(alb.target_groups)
+    if "function_url" in tables:
+        url = reader.fit(FunctionUrlTable, tables["function_url"], "function_url", ("function_url",))
+        found["function_url"] = url is not None and url.enabled is True
+    return found
+
+
+def _list_faults(key: str, values: tuple[str, ...], fault_of: Callable[[str], str | None]) -> Iterator[Fault]:
+    if not values:
+        yield Fault(
+            f"{key} is empty, so nothing is accepted. Fix: write one, or remove the table", (key,), given=(key,)
+        )
+    for index, value in enumerate(values):
+        if fault := fault_of(value):
+            yield Fault(fault, (key, index))
+        elif value in values[:index]:
+            yield Fault(f"{key}: {quoted(value)} occurs twice. Fix: write it once", (key, index))
+
+
+def api_fault(api: str) -> str | None:
+    """The fault of an entry of `[apigateway] apis`, or None.
+
+    >>> api_fault("a1b2c3d4e5")
+    >>> api_fault("https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/prod").partition("Fix: ")[2]
+    'write apis = ["a1b2c3d4e5"]'
+    """
+    if _API.fullmatch(api) is not None:
+        return None
+    host = _HOST_OF_API.match(api)
+    fix = f'write apis = ["{host[1]}"]' if host else "write the id alone, as in a1b2c3d4e5"
+    return f"apis: {quoted(api)} is not the id of an API. Fix: {fix}"
+
+
+def target_group_fault(arn: str) -> str | None:
+    """The fault of an entry of `[alb] target_groups`, or None."""
+    if _TARGET_GROUP.fullmatch(arn) is not None:
+        return None
+    form = "arn:aws:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/ID"
+    what = f"target_groups: {quoted(arn)} is not the ARN of a load balancer's target group"
+    return f"{what}. Fix: write it in the form {form}"
 
 
 def _backend(table: BackendTable) -> Backend:

@@ -27,7 +27,7 @@ def outcome_of(table: RuleTable) -> Allowed | TenantFrom | None:
     if table.deny:
         return None
     if table.tenant_from is not None:
-        claim = tuple(table.claim or ())
+        claim = tuple((table.path if table.tenant_from == "authorizer" else table.claim) or ())
         return TenantFrom(table.tenant_from, _pattern(table), table.jwt or "", claim, is_list=table.claim_is_list)
     return _allowed(table)
 
@@ -48,6 +48,7 @@ def outcome_faults(table: RuleTable, tenants: Collection[str] | None, own: OwnNa
     yield from _tenant_faults(table, tenants, own)
     yield from _template_faults(table, own)
     yield from _claim_faults(table, own)
+    yield from _authorizer_faults(table)
 
 
 # ---- tenants that the rule names ------------------------------------------------------------------------------------
@@ -144,12 +145,30 @@ def _claim_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
         yield Fault(what, ("tenant_from",) if table.claim is None else ("claim",), given=("claim",))
 
 
+def _authorizer_faults(table: RuleTable) -> Iterator[Fault]:
+    if table.tenant_from != "authorizer":
+        if table.path is not None:
+            what = 'path is only used with tenant_from = "authorizer". Fix: remove it, or write tenant_from'
+            yield Fault(what, ("path",), at_key=True, given=("tenant_from",))
+        return
+    if [anchor.name for anchor in anchors_of(table)] != ["api"]:
+        fix = 'write the API\'s id as the anchor, as in api = "a1b2c3d4e5", and no other anchor'
+        what = f'tenant_from = "authorizer" needs the API whose authorizer answers. Fix: {fix}'
+        yield Fault(what, ("tenant_from",), given=tuple(WRITTEN_ANCHORS))
+    if not table.path or not all(table.path):
+        fix = 'write one element a level, as in path = ["claims", "custom:tenant_id"] or path = ["tenantId"]'
+        what = f'tenant_from = "authorizer" needs the path to the value. Fix: {fix}'
+        yield Fault(what, ("tenant_from",) if table.path is None else ("path",), given=("path",))
+
+
 # ---- acknowledgements -----------------------------------------------------------------------------------------------
 
 _ACKNOWLEDGEMENTS: Final = {
     "accept_risk": 'if this is intended, set accept_risk = "reason"',
     "session_set_by": 'if something else chooses it, set session_set_by = "what chooses it"',
     "x509_set_by": 'if only IAM Roles Anywhere can assume it, set x509_set_by = "what ensures this"',
+    "authorizer_set_by": 'if no caller chooses it, set authorizer_set_by = "what sets it, and from which evidence"',
+    "client_cert_issued_by": 'if only its holder gets one, set client_cert_issued_by = "what ensures this"',
     "claim_is_admin_set": 'if they cannot change it here, set claim_is_admin_set = "what ensures this"',
 }
 """Key → the fix that asks for it."""
@@ -181,7 +200,7 @@ def acknowledgement_faults(table: RuleTable, issuers: Mapping[str, JwtTable]) ->
             yield Fault(what, (name,), at_key=True, given=(*WRITTEN_ANCHORS, *_GIVE_RISKS))
 
 
-_GIVE_RISKS: Final = ("session", "claim", *OUTCOMES)
+_GIVE_RISKS: Final = ("session", "claim", "path", *OUTCOMES)
 """Keys on which the risks of a rule depend."""
 
 
@@ -194,6 +213,11 @@ def _risks(table: RuleTable, anchor: WrittenAnchor, issuer: JwtTable | None) -> 
         yield "x509_set_by", "a role that can be assumed in another way gives no certificate to check"
     if table.tenant_from == "claim" and _is_user_writable(table.claim or (), issuer):
         yield "claim_is_admin_set", f"users can often change the claim {'/'.join(table.claim or ())}"
+    if table.tenant_from == "authorizer":
+        path = table.path or ()
+        yield "authorizer_set_by", "a Lambda authorizer can return what a caller wrote into a header"
+        if _is_user_writable(path, issuer) or any(names.lower(part).startswith("custom:") for part in path):
+            yield "claim_is_admin_set", f"users can often change the claim {'/'.join(path)}"
 
 
 def _is_user_writable(path: Collection[str], issuer: JwtTable | None) -> bool:

@@ -19,7 +19,17 @@ from lattice_bridge.config.words import quoted, suggestion
 from lattice_bridge.errors import Fault
 from lattice_bridge.http import headers as names
 from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
-from lattice_bridge.tenancy.anchors import ANYONE, PREFIX_ENDS, SSO_ROLE, Key, jwt_key, principal_key, role_key
+from lattice_bridge.tenancy.anchors import (
+    ANYONE,
+    PREFIX_ENDS,
+    SSO_ROLE,
+    Key,
+    api_key,
+    client_cert_key,
+    jwt_key,
+    principal_key,
+    role_key,
+)
 from lattice_bridge.tenancy.rules import Condition, ConditionKind
 
 
@@ -52,6 +62,9 @@ class RuleTable(Table):
     jwt: str | None = Field(
         default=None, description="Callers with a token of this issuer; beside another anchor, a condition."
     )
+    client_cert: str | None = Field(
+        default=None, description="Callers with a certificate of this subject, which API Gateway verified."
+    )
     anyone: bool = Field(default=False, description="Callers without any credential.")
     # further conditions
     vpc: str | list[str] | None = Field(
@@ -60,12 +73,17 @@ class RuleTable(Table):
     org: str | list[str] | None = Field(default=None, description="Condition: the caller's organisation.")
     service: str | list[str] | None = Field(default=None, description="Condition: the Lattice service.")
     network: str | list[str] | None = Field(default=None, description="Condition: the Lattice service network.")
+    api: str | list[str] | None = Field(
+        default=None,
+        description="Condition: the API that the request came through. Alone, an anchor: callers whom its authorizer "
+        "verified.",
+    )
     # outcomes, one a rule
     tenant: str | None = Field(default=None, description="The tenant.")
     tenants: list[str] | str | None = Field(
         default=None, description='The header chooses one of these; "*" is every registered tenant.'
     )
-    tenant_from: Literal["session", "x509_san_uri", "claim"] | None = Field(
+    tenant_from: Literal["session", "x509_san_uri", "claim", "authorizer"] | None = Field(
         default=None, description="The evidence that contains the tenant's name."
     )
     template: str | None = Field(default=None, description="The position of the name in it, as in t-{tenant}.")
@@ -73,6 +91,9 @@ class RuleTable(Table):
     claim_is_list: bool = Field(
         default=False,
         description="The claim is a list, and the header chooses one of its elements.",
+    )
+    path: list[str] | None = Field(
+        default=None, description="The path to a value that the API's authorizer returned, one element a level."
     )
     deny: bool = Field(
         default=False,
@@ -87,6 +108,12 @@ class RuleTable(Table):
         default=None, description="Why the role can only be assumed through IAM Roles Anywhere."
     )
     claim_is_admin_set: str | None = Field(default=None, description="Why users cannot change the claim.")
+    authorizer_set_by: str | None = Field(
+        default=None, description="What sets the value that the API's authorizer returns, and from which evidence."
+    )
+    client_cert_issued_by: str | None = Field(
+        default=None, description="What ensures that nobody else gets a certificate with this subject."
+    )
 
     def values(self, kind: ConditionKind) -> list[str]:
         """The values of a condition, which may be written as one string; empty if the rule does not have it."""
@@ -307,6 +334,39 @@ def _jwt_risks(table: RuleTable) -> Iterator[Acknowledgement]:
         yield "accept_risk", "every caller with a token of the issuer may name any tenant"
 
 
+def _api_risks(table: RuleTable) -> Iterator[Acknowledgement]:
+    if table.tenants == "*":
+        yield "accept_risk", "every caller whom the API's authorizer verified may name any tenant"
+
+
+def _api_warnings(table: RuleTable) -> Iterator[str]:
+    if not table.deny and table.tenant_from is None:
+        yield "allows every caller whom an authorizer of the API verified"
+    yield from _any_tenant_warnings(table)
+
+
+_SUBJECT: Final = re.compile(
+    r"[A-Za-z][A-Za-z0-9.-]*=[^,=\\\x00-\x1f\x7f]+(?:, ?[A-Za-z][A-Za-z0-9.-]*=[^,=\\\x00-\x1f\x7f]+)*"
+)
+"""A distinguished name. A value with a comma, an equals sign or a backslash is refused: how API Gateway escapes them is
+not documented, so such a name could be another one's."""
+
+
+def _client_cert_faults(table: RuleTable, _own: OwnNames) -> Iterator[Fault]:
+    """Trap F7: a subject is not a SPIFFE id, and is not read as one."""
+    text = table.client_cert or ""
+    if text.startswith("spiffe:"):
+        what = f"client_cert {quoted(text)} is a SPIFFE id, which API Gateway does not pass on"
+        yield Fault(f"{what}. Fix: write the certificate's subject, as in CN=blue,O=Example", ("client_cert",))
+    elif len(text) > 1024 or _SUBJECT.fullmatch(text) is None:
+        fix = "write the whole subject as in the event, as in CN=blue,O=Example; no value may contain , = or \\"
+        yield Fault(f"client_cert {quoted(text)} is not the subject of a certificate. Fix: {fix}", ("client_cert",))
+
+
+def _client_cert_risks(_table: RuleTable) -> Iterator[Acknowledgement]:
+    yield "client_cert_issued_by", "every authority in the API's truststore can issue a certificate with this subject"
+
+
 def _vpc_key(table: RuleTable) -> Key:
     """The VPC's id, which both spellings contain. An ARN stays a condition as well, see `conditions_of`."""
     return ("vpc", table.values("vpc")[0].rpartition("/")[2])
@@ -354,12 +414,26 @@ WRITTEN_ANCHORS: Final[Mapping[str, WrittenAnchor]] = {
             _federated_user_risks,
             _any_tenant_warnings,
         ),
+        WrittenAnchor(
+            "client_cert",
+            lambda table: client_cert_key(table.client_cert or ""),
+            _client_cert_faults,
+            _client_cert_risks,
+            _any_tenant_warnings,
+        ),
         WrittenAnchor("anyone", lambda _table: ANYONE, _anyone_faults, _anyone_risks, _anyone_warnings),
         WrittenAnchor(
             "jwt",
             lambda table: jwt_key(table.jwt or ""),
             risks=_jwt_risks,
             warnings=_any_tenant_warnings,
+            is_condition=True,
+        ),
+        WrittenAnchor(
+            "api",
+            lambda table: api_key(table.values("api")[0]),
+            risks=_api_risks,
+            warnings=_api_warnings,
             is_condition=True,
         ),
         WrittenAnchor("vpc", _vpc_key, risks=_vpc_risks, warnings=_vpc_warnings, is_condition=True),
@@ -402,6 +476,7 @@ _GRAMMARS: Final[Mapping[ConditionKind, tuple[re.Pattern[str], str]]] = {
         "arn:aws:vpc-lattice:REGION:ACCOUNT:servicenetwork/sn-ID",
     ),
     "jwt": (re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"), "letters, digits, - and _"),
+    "api": (re.compile(r"[a-z0-9]{8,16}"), "a1b2c3d4e5"),
 }
 """Kind → its grammar, and its form."""
 

@@ -233,7 +233,8 @@ def _faults_of(model: type[Table], table: Mapping[str, Any], wrong: Iterable[str
                 yield from (_at(key, fault) for fault in _value_faults(key, field, table[key]))
     for key, field in model.model_fields.items():
         if field.is_required() and key not in table and key not in meant:
-            kind = '["…"]' if get_origin(field.annotation) is list else '"…"'
+            kind = '["…"]' if get_origin(field.annotation) in (list, tuple) else '"…"'
+            kind = "true" if field.annotation is bool else kind
             purpose = f": {_phrase(field.description)}" if field.description else ""
             yield Fault(f"has no {key}{purpose}. Fix: write {key} = {kind}", given=(key,))
 
@@ -258,11 +259,14 @@ def _readable(model: type[Table], table: Mapping[str, Any], wrong: set[str]) -> 
         elif get_origin(kinds[0]) is tuple:
             kept[key] = tuple(value)
     empty = {
-        key: [] if get_origin(field.annotation) is list else ""
+        key: _EMPTY.get(get_origin(field.annotation) or field.annotation, "")
         for key, field in model.model_fields.items()
         if field.is_required() and key not in kept
     }
     return {**kept, **empty}
+
+
+_EMPTY: Final[Mapping[Any, Any]] = {list: [], tuple: (), bool: False}
 
 
 # ---- values ---------------------------------------------------------------------------------------------------------

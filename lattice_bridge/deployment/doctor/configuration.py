@@ -56,7 +56,7 @@ def read_configuration(file: Path, document: Document, tenant_map: TenantMap) ->
         file.as_posix(),
         options_of(document.compiled) if document.compiled else read_options(document.tables, []),
         _principals(rules, _spellings(document, file.parent)),
-        rules.has_caller_rules,
+        "caller" in rules.evidence,
         any(key == ANYONE or key[0] == "jwt" for key in rules.owners),
         registry[0].dynamodb_table if registry else None,
     )
