@@ -20,7 +20,7 @@ from typing import Final
 from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY, EXECUTION_ROLE_KEY, AccessKey
 from lattice_bridge.local.aws.lambda_service import new_request_id
 from lattice_bridge.local.aws.protocol import AwsError, AwsRequest, AwsResponse, error_response
-from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain
+from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain, respond
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed, signer_of
 
 _CREDENTIAL: Final = re.compile(r"Credential=([^/,\s]+)/[0-9]{8}/[^/,\s]+/([a-z0-9-]{1,64})/aws4_request")
@@ -164,5 +164,4 @@ async def _send(response: AwsResponse, request: AwsRequest, send: Send, *, close
         headers.append((b"content-length", str(len(response.body)).encode()))
     if close:
         headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else response.body})
+    await respond(send, response.status, headers, b"" if request.method == "HEAD" else response.body)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from lattice_bridge.local.web.http_protocol import _OneWrite
 from lattice_bridge.local.web.server import ADDRESS, MAX_HEAD, AsgiServer, PortTaken, Receive, Scope, Send
 
 GOOD = b"GET /after HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
@@ -67,6 +68,34 @@ def seen(answer: tuple[int, bytes]) -> dict[str, Any]:
     found = json.loads(answer[1])
     assert isinstance(found, dict)
     return found
+
+
+class Written:
+    """A transport that keeps what is written to it."""
+
+    def __init__(self) -> None:
+        self.calls: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.calls.append(data)
+
+    def close(self) -> None:
+        self.calls.append(b"closed")
+
+
+def test_head_and_body_of_a_response_leave_with_one_call() -> None:
+    async def run() -> list[bytes]:
+        written = Written()
+        transport = _OneWrite(written, asyncio.get_running_loop())  # type: ignore[arg-type] # a fake
+        for part in (b"head", b"body"):
+            transport.write(part)
+        await asyncio.sleep(0)
+        transport.write(b"last")
+        transport.close()
+        await asyncio.sleep(0)
+        return written.calls
+
+    assert asyncio.run(run()) == [b"headbody", b"last", b"closed"]
 
 
 # ---- admission ------------------------------------------------------------------------------------------------------
