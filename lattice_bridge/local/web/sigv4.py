@@ -142,11 +142,8 @@ def signer_of(
         )
     signing_key = _signing_key(key.secret_key, day, region, service)
     scope = f"{day}/{region}/{service}/aws4_request"
-    own = (
-        _signature(signing_key, timestamp, scope, canonical)
-        for canonical in _canonical_requests(request, signed_lines, payload)
-    )
-    if not any(hmac.compare_digest(signature, one) for one in own):
+    forms = _canonical_requests(request, signed_lines, payload)
+    if not any(hmac.compare_digest(signature, _signature(signing_key, timestamp, scope, form)) for form in forms):
         raise SignatureRefused(
             "InvalidSignatureException: The request signature we calculated does not match the signature you provided.",
             "use this access key's own secret, and send what was signed: method, path, query and signed headers",
