@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import statistics
 import subprocess
@@ -27,6 +28,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 TENANTS = ("BlueTenant", "GreenTenant")
+TICKS = os.sysconf("SC_CLK_TCK")
 STEPS = ("parse", "decide", "encode", "invoke", "reply", "total")
 
 
@@ -55,6 +57,25 @@ class Stack:
             own += pages * 4 if int(entry.name) == self.pid else 0
             others += pages * 4 if parent == self.pid else 0
         return own, others
+
+    def processor_seconds(self) -> dict[str, float]:
+        """Processor time so far, of the stack's own process and of the environments of each function."""
+        found = {"stack": _processor_seconds(self.pid)}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                environ = (entry / "environ").read_bytes().decode("utf-8", "replace").split("\0")
+            except OSError:
+                continue
+            variables = dict(pair.partition("=")[::2] for pair in environ)
+            if parent == self.pid and (name := variables.get("AWS_LAMBDA_FUNCTION_NAME")):
+                found[name] = found.get(name, 0.0) + _processor_seconds(int(entry.name))
+        return found
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 @contextmanager
@@ -115,9 +136,9 @@ def main(requests: int) -> None:
         time.sleep(0.2)
         steps = list(stack.milliseconds)
         together, wrong = load(stack, 8, requests // 2)
-        before = stack.resident()
+        before, began_with = stack.resident(), stack.processor_seconds()
         more, also_wrong = load(stack, 8, requests // 2)
-        after = stack.resident()
+        after, ended_with = stack.resident(), stack.processor_seconds()
     table = Table(title=f"The whole stack, {requests} requests of two tenants, Python {sys.version.split()[0]}")
     table.add_column("")
     table.add_column("", justify="right")
@@ -127,6 +148,9 @@ def main(requests: int) -> None:
     table.add_row("resident, one bridge and one backend", f"{one[0] / 1024:.0f} + {one[1] / 1024:.0f} MiB")
     table.add_row("requests a second, one client", f"{alone:.0f}")
     table.add_row("requests a second, eight clients", f"{together:.0f}, then {more:.0f}")
+    for name, seconds in ended_with.items():
+        spent = (seconds - began_with.get(name, 0.0)) * 1000 / (requests // 2)
+        table.add_row(f"processor ms a request, eight clients: {name}", f"{spent:.2f}")
     table.add_row(
         "the stack's own process, half way and at the end", f"{before[0] / 1024:.1f}, {after[0] / 1024:.1f} MiB"
     )

@@ -28,6 +28,7 @@ from lattice_bridge.cli.local_problems import not_run, problems, shared_tenants
 from lattice_bridge.config.words import quoted
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
+from lattice_bridge.local.aws.access_keys import NoCredentials, OwnCredentials
 from lattice_bridge.local.definition import Definition, read_definition, reread
 from lattice_bridge.local.environments.code_zip import BadArchive
 from lattice_bridge.local.environments.dependencies import BadDependencies, choose, provide
@@ -42,9 +43,12 @@ from lattice_bridge.local.local_file import BadLocalFile
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import Plan
-from lattice_bridge.local.stack import LAMBDA_PORT, Options, Stack, serve
+from lattice_bridge.local.stack import AWS_PORT, Options, Stack, serve
 from lattice_bridge.local.web.server import PortTaken
 
+PASSED_THROUGH: Final = (
+    "--passthrough: functions have your AWS credentials, and use the real AWS for every service but Lambda"
+)
 VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1, "V2": 2}
 
 
@@ -77,11 +81,18 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
     help="The front's port; 0 for a free one.",
 )
 @click.option(
+    "--aws-port",
     "--lambda-port",
     metavar="PORT",
     type=click.IntRange(0, 65535),
-    show_default=f"{LAMBDA_PORT}, or a free one if that is in use",
-    help="The Lambda API's port; 0 for a free one.",
+    show_default=f"{AWS_PORT}, or a free one if that is in use",
+    help="The AWS endpoint's port; 0 for a free one.",
+)
+@click.option(
+    "--passthrough",
+    is_flag=True,
+    help="Give functions your own AWS credentials, and the real AWS for every service that the AWS endpoint does not "
+    "have.",
 )
 @click.option(
     "--identities",
@@ -148,11 +159,12 @@ def local(
     plan_only: bool,
     as_json: bool,
     strict: bool,
+    passthrough: bool,
     **options: Any,
 ) -> None:
     """Run the functions and VPC Lattice resources of a SAM or CloudFormation template on this machine. The stack has
-    Lattice's front, Lambda's Invoke API, and a process for each function and tenant. It needs neither Docker nor an AWS
-    account. It runs until Ctrl-C. Exits with 2 if the template or another file cannot be used."""
+    Lattice's front, an AWS endpoint with Lambda's API, and a process for each function and tenant. It needs neither
+    Docker nor an AWS account. It runs until Ctrl-C. Exits with 2 if the template or another file cannot be used."""
     if as_json and not plan_only:
         raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
     region, version, urls = stack_region(os.environ), VERSIONS[event_version], _urls(functions)
@@ -168,7 +180,8 @@ def local(
         for fault in (*not_run(definition.plan), *faults):
             show.say_fault(fault)
         click.get_current_context().exit(2 if refused else 0)
-    _run(definition, read, Options(**options), notes, faults, install=not no_install, json_logs=json_logs)
+    chosen = Options(**options, own_credentials=_own_credentials() if passthrough else None)
+    _run(definition, read, chosen, notes, faults, install=not no_install, json_logs=json_logs)
 
 
 def _first(read: Callable[[], Definition], say: Callable[[str], None], *, reload: bool) -> Definition:
@@ -181,6 +194,16 @@ def _first(read: Callable[[], Definition], say: Callable[[str], None], *, reload
     for note in runtime_notes(plan.functions.values()):
         say(note)
     return replace(definition, plan=plan)
+
+
+def _own_credentials() -> OwnCredentials:
+    """The person's AWS credentials. A start without any is refused here, and not by the first function."""
+    found = OwnCredentials()
+    try:
+        found()
+    except NoCredentials as error:
+        raise click.UsageError(str(error)) from error
+    return found
 
 
 def _run(
@@ -205,7 +228,7 @@ def _run(
         again = partial(reread, read, partial(_prepared, provided, log, options))
         asyncio.run(_serve(definition, again, options, log, faults, json_logs=json_logs))
     except PortTaken as error:
-        raise click.UsageError(f"{error}. Fix: choose another with --port or --lambda-port") from error
+        raise click.UsageError(f"{error}. Fix: choose another with --port or --aws-port") from error
     except (BadDependencies, BadArchive, BadRecording) as error:
         raise _NotStarted(str(error)) from error
     finally:
@@ -280,8 +303,11 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
     async with serve(definition, options, log, read) as stack:
+        if options.own_credentials is not None:
+            log.warning(PASSED_THROUGH)
         if json_logs:
-            log.info("listening", front=stack.front_url, **{"lambda": stack.lambda_url})
+            # `lambda` was the only name before the endpoint had other services.
+            log.info("listening", front=stack.front_url, aws=stack.aws_url, **{"lambda": stack.aws_url})
             _log_faults(definition.plan, log, faults)
         else:
             _print_summary(definition, stack, log, faults)
@@ -323,10 +349,10 @@ def _print_summary(definition: Definition, stack: Stack, log: LogWriter, faults:
 
     for line in (*tables(definition.plan), *warnings(definition.plan), *left_out_in_short(definition.plan)):
         log.info(line)
-    for line in commands(definition, stack.front_url, stack.lambda_url):
+    for line in commands(definition, stack.front_url, stack.aws_url):
         log.info(line)
     _log_faults(definition.plan, log, faults)
-    for line in ([""] if faults or definition.plan.not_run else []) + addresses(stack.front_url, stack.lambda_url):
+    for line in ([""] if faults or definition.plan.not_run else []) + addresses(stack.front_url, stack.aws_url):
         log.info(line)
 
 

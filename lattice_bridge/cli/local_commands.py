@@ -25,7 +25,7 @@ from lattice_bridge.errors import BridgeError
 from lattice_bridge.formats.recognise import receive
 from lattice_bridge.http.headers import lower
 from lattice_bridge.identity.token import Issuer
-from lattice_bridge.local.aws.lambda_api import DEVELOPER_KEY
+from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY
 from lattice_bridge.local.definition import Definition
 from lattice_bridge.local.front.http_message import HttpRequest
 from lattice_bridge.local.front.identities import SESSION, Identity
@@ -83,14 +83,14 @@ class Outcome(NamedTuple):
     decision: Decision | None = None
 
 
-def commands(definition: Definition, front_url: str, lambda_url: str) -> Iterator[str]:
+def commands(definition: Definition, front_url: str, aws_url: str) -> Iterator[str]:
     """Gives commands to paste."""
     for configuration in definition.configurations:
         if configuration.settings is None and not configuration.faults:
             name, address = configuration.function.name, configuration.address
             yield f"No commands for requests to {name}: its map is not a file, but {address}."
     yield from _requests(definition, front_url)
-    yield from _invoke_command(definition, lambda_url)
+    yield from _invoke_command(definition, aws_url)
     yield ""
 
 
@@ -156,14 +156,14 @@ def _printed(outcome: Outcome, definition: Definition, front_url: str) -> Iterat
     yield f"  {_curl(outcome.attempt, definition, front_url)}"
 
 
-def _invoke_command(definition: Definition, lambda_url: str) -> Iterator[str]:
+def _invoke_command(definition: Definition, aws_url: str) -> Iterator[str]:
     plan = definition.plan
     isolated = next((function for function in plan.functions.values() if function.isolated), None)
     if isolated is None or function_fault(isolated.name) is not None:
         return
     maps = [configuration.settings for configuration in definition.configurations if configuration.settings]
     tenant = next((tenant for settings in maps for tenant in _tenants(settings)), "TENANT")
-    where = ("--endpoint-url", lambda_url, "--region", plan.region)
+    where = ("--endpoint-url", aws_url, "--region", plan.region)
     which = ("--function-name", isolated.name, f"--tenant-id={tenant}", "/dev/stdout")
     credentials = f"AWS_ACCESS_KEY_ID={DEVELOPER_KEY.access_key} AWS_SECRET_ACCESS_KEY={DEVELOPER_KEY.secret_key}"
     yield "  # directly to a function, as the bridge does"

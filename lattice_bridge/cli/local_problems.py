@@ -79,7 +79,7 @@ def _direct_fault(way: WayIn, route: Route, text: str, plan: Plan) -> str | None
         fix = (
             "map X-Amz-Tenant-Id in the integration's RequestParameters"
             if way.kind == "REST API"
-            else "put a bridge before it"
+            else "make a bridge the target, and this function a [[backend]] of its bridge.toml"
         )
         return f"the function {function.name!r} has a TenancyConfig, and gets no tenant id. Fix: {fix}"
     if route.always_a_tenant and not function.isolated:

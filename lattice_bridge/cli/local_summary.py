@@ -76,9 +76,9 @@ def left_out_in_short(plan: Plan) -> list[str]:
     return [f"{parts} not emulated; `lattice-bridge local --plan` lists {'it' if count == 1 else 'them'}.", ""]
 
 
-def addresses(front_url: str, lambda_url: str) -> list[str]:
+def addresses(front_url: str, aws_url: str) -> list[str]:
     """Returns the last lines: where the stack listens. The front's URL is the last word that a person needs."""
-    return [f"Lambda API  {lambda_url}", f"HTTP front  {front_url}  (Ctrl-C stops the stack)"]
+    return [f"AWS endpoint  {aws_url}", f"HTTP front    {front_url}  (Ctrl-C stops the stack)"]
 
 
 def _target(route: Route) -> str:

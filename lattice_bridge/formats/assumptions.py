@@ -57,6 +57,15 @@ FRONT_DROPPED_HEADERS: Final = frozenset(
 
 No captured event has one: in an event the body is complete."""
 
+ALB_DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
+"""Local front: the content type of a load balancer's response, if the reply of the function has none.
+
+Reported by people whose browser saved a page as a file. The user guide has only replies with a content type.
+"""
+
+ALB_IDLE_TIMEOUT: Final = 504
+"""Local front: the load balancer's idle timeout ended before the function answered. Documented for other targets."""
+
 FRONT_POLICY_PATH_IS_DECODED: Final = False
 """Local front: an auth policy's Resource and vpc-lattice-svcs:RequestPath are compared with the decoded path.
 
@@ -70,7 +79,7 @@ In IAM's guide, names of condition keys are not case-sensitive; on Lattice's pag
 """
 
 ASYNC_RETRY_SECONDS: Final = (1.0, 2.0)
-"""Local Lambda API: pauses before the second and third try of an `Event` invocation.
+"""Local Lambda: pauses before the second and third try of an `Event` invocation.
 
 Lambda waits one minute, then two: too long for a developer.
 """

@@ -1,8 +1,8 @@
-"""The local stack: VPC Lattice's front, Lambda's Invoke API, and execution environments, on one machine.
+"""The local stack: VPC Lattice's front, an AWS endpoint, and execution environments, on one machine.
 
 curl ──HTTP──▶ front ──event──▶ lambda_service ──▶ pool ──Runtime API──▶ one process per (function, tenant, slot)
                                      ▲
-boto3, aws, the bridge ──Invoke──▶ lambda_api
+boto3, aws, the bridge ──Invoke──▶ endpoint ──▶ lambda_api
 
 Each folder imports only folders above it in this list:
 
@@ -11,7 +11,7 @@ plan           the functions, services, listener rules and auth policies of a te
 bridge         the bridge's configuration; the local signing key, and the trust in it
 environments   the pool of execution environments, their processes, Runtime API, storage and log; functions at a URL;
                the folders of code and layers, and the faults of code that are visible before it runs
-aws            the Lambda API and its service: checks, queue, retries
+aws            the AWS endpoint: signatures, Lambda's API and its service (checks, queue, retries), STS
 front          VPC Lattice: identities, authorization, and events for functions
 
 `stack` starts and stops all of it, and `log_writer` writes the log.

@@ -22,6 +22,8 @@ from lattice_bridge.local.terminal_lines import TerminalLines
 
 QUEUE_LINES: Final = 10_000
 CLOSE_SECONDS: Final = 2.0
+BATCH_SECONDS: Final = 0.005
+BATCH_LINES: Final = 256
 
 
 class WarningHandler(logging.Handler):
@@ -62,7 +64,7 @@ class LogWriter:
         self._descriptor = stream.fileno()
         self._encoding = stream.encoding or "utf-8"
         self._form = JsonLines() if as_json else TerminalLines(colour=colour, width=self._columns)
-        self._lines: queue.Queue[str] = queue.Queue(QUEUE_LINES)
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()  # C: each request has lines, and Queue's locks cost
         self._dropped = 0
         self._closing = threading.Event()
         self._writer = threading.Thread(target=self._write, name="log writer", daemon=True)
@@ -110,21 +112,30 @@ class LogWriter:
 
     def _put(self, lines: Iterable[str]) -> None:
         for line in lines:
-            try:
-                self._lines.put_nowait(line)
-            except queue.Full:
+            if self._lines.qsize() < QUEUE_LINES:
+                self._lines.put(line)
+            else:
                 self._dropped += 1
 
     def _write(self) -> None:
         with contextlib.suppress(OSError):  # the reader has gone: the queue fills, and lines are dropped
             while not (self._closing.is_set() and self._lines.empty()):
                 with contextlib.suppress(queue.Empty):
-                    self._send(self._lines.get(timeout=0.1))
+                    self._send(self._waiting(self._lines.get(timeout=0.1)))
                 if self._dropped and self._lines.empty():
                     dropped, self._dropped = self._dropped, 0
                     lines = "1 line" if dropped == 1 else f"{dropped} lines"
                     for line in self._form.message("warning", f"… {lines} dropped: printed faster than shown"):
                         self._send(line)
+
+    def _waiting(self, first: str) -> str:
+        """Returns a line and those that arrive within BATCH_SECONDS, so that they leave with one system call."""
+        self._closing.wait(BATCH_SECONDS)
+        lines = [first]
+        with contextlib.suppress(queue.Empty):
+            while len(lines) < BATCH_LINES:
+                lines.append(self._lines.get_nowait())
+        return "\n".join(lines)
 
     def _send(self, line: str) -> None:
         data = f"{line}\n".encode(self._encoding, "backslashreplace")

@@ -11,10 +11,13 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from lattice_bridge.local.aws.lambda_api import execution_role_variables, lambda_api
+from lattice_bridge.local.aws import lambda_api, sts_api
+from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
+from lattice_bridge.local.aws.endpoint import AwsEndpoint
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.definition import Definition
 from lattice_bridge.local.environments.bytecode import compile_packages
@@ -38,8 +41,8 @@ from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.served import Preparation, Served, names_of
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Scope, Send
 
-LAMBDA_PORT: Final = 9001
-"""The default port of the Lambda API, so that clients can be configured once."""
+AWS_PORT: Final = 9001
+"""The default port of the AWS endpoint, so that clients can be configured once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +51,21 @@ class Options:
 
     Attributes:
         port: of the front; 0 for a free one.
-        lambda_port: of the Lambda API; 0 for a free one, None for LAMBDA_PORT or, if that is in use, a free one.
+        aws_port: of the AWS endpoint; 0 for a free one, None for AWS_PORT or, if that is in use, a free one.
         max_environments: the highest number of environments, busy or idle.
         idle_seconds: after which an idle environment is ended.
         reload: whether environments restart after their code has changed, and a changed definition is served.
         record: the folder into which requests are recorded; None for no recording.
+        own_credentials: returns a person's AWS credentials, for functions; None if no function gets them.
     """
 
     port: int = 8080
-    lambda_port: int | None = None
+    aws_port: int | None = None
     max_environments: int = 64
     idle_seconds: float = 600.0
     reload: bool = False
     record: Path | None = None
+    own_credentials: Callable[[], AccessKey] | None = None
 
 
 @dataclass(slots=True)
@@ -69,12 +74,12 @@ class Stack:
 
     Attributes:
         front_url: of the front.
-        lambda_url: for `--endpoint-url` and AWS_ENDPOINT_URL_LAMBDA.
+        aws_url: of the AWS endpoint, for `--endpoint-url` and AWS_ENDPOINT_URL.
         environments: the pool of execution environments.
     """
 
     front_url: str
-    lambda_url: str
+    aws_url: str
     environments: EnvironmentPool = field(repr=False)
 
 
@@ -110,7 +115,7 @@ async def serve(
         served = Served(preparation, storage, functions.environments, functions.service, front, names, log)
         following = asyncio.create_task(served.follow(definition, read if options.reload else None))
         started.push_async_callback(_cancel, [following])
-        yield Stack(f"http://{HOST}:{server.port}", functions.lambda_url, functions.environments)
+        yield Stack(f"http://{HOST}:{server.port}", functions.aws_url, functions.environments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +125,12 @@ class _Functions:
     Attributes:
         service: invokes them.
         environments: run them.
-        lambda_url: of the Lambda API.
+        aws_url: of the AWS endpoint.
     """
 
     service: LambdaService
     environments: EnvironmentPool
-    lambda_url: str
+    aws_url: str
 
 
 async def _start_functions(
@@ -134,16 +139,17 @@ async def _start_functions(
     stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
     started.push_async_callback(asyncio.to_thread, kill_children)
     started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
-    # Every environment gets the Lambda API's port, so the server starts before the service exists.
-    late_app = _LateApplication()
-    api_server = await _start_lambda_api(started, late_app, options.lambda_port, log)
-    lambda_url = f"http://{HOST}:{api_server.port}"
-    variables = execution_role_variables(lambda_url)
+    # Every environment gets the AWS endpoint's port, so the server starts before the services exist.
+    late_app, keys = _LateApplication(), AccessKeys(options.own_credentials)
+    server = await _start_aws_endpoint(started, late_app, options.aws_port, log)
+    aws_url = f"http://{HOST}:{server.port}"
+    variables = partial(keys.variables, aws_url)
     shared = SharedSettings(stack_id, plan.region, variables, storage, log.function_output)
     environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
     external = ExternalFunctions(log.function_output)
     service = LambdaService(plan.functions, plan.region, environments, external, log.invoked)
-    late_app.app = lambda_api(service, plan.region)
+    services = {lambda_api.SERVICE: lambda_api.lambda_api(service), sts_api.SERVICE: sts_api.sts_api()}
+    late_app.app = AwsEndpoint(services, keys.known, plan.region)
     # These tasks do not delay the first response, except that environments wait for the storage's test.
     preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
     running = (*preparing, environments.reap(), service.work())
@@ -154,7 +160,7 @@ async def _start_functions(
     started.push_async_callback(environments.close)
     started.push_async_callback(_cancel, tasks)
     started.callback(service.report_waiting)
-    return _Functions(service, environments, lambda_url)
+    return _Functions(service, environments, aws_url)
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:
@@ -184,14 +190,16 @@ class _LateApplication:
         await self.app(scope, receive, send)
 
 
-async def _start_lambda_api(started: AsyncExitStack, app: Application, port: int | None, log: LogWriter) -> AsgiServer:
+async def _start_aws_endpoint(
+    started: AsyncExitStack, app: Application, port: int | None, log: LogWriter
+) -> AsgiServer:
     try:
-        server = await AsgiServer.start(app, LAMBDA_PORT if port is None else port)
+        server = await AsgiServer.start(app, AWS_PORT if port is None else port)
     except PortTaken:
         if port is not None:
             raise
         server = await AsgiServer.start(app)
-        log.info(f"Port {LAMBDA_PORT} is in use: the Lambda API listens on port {server.port} instead.")
+        log.info(f"Port {AWS_PORT} is in use: the AWS endpoint listens on port {server.port} instead.")
     started.push_async_callback(server.stop)
     return server
 

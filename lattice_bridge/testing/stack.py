@@ -113,7 +113,7 @@ class LocalStack:
 
     @property
     def lambda_url(self) -> str:
-        """The URL of the Lambda API, for `endpoint_url` and AWS_ENDPOINT_URL_LAMBDA."""
+        """The URL of the AWS endpoint, which has Lambda's API, for `endpoint_url` and AWS_ENDPOINT_URL."""
         return self.process.lambda_url
 
     def get(self, path: str, headers: Headers = (), **more: Any) -> Answer:

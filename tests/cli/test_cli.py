@@ -95,13 +95,13 @@ def test_port_in_use_is_named() -> None:
     assert "choose another with --port" in done.stderr
 
 
-def test_lambda_apis_usual_port_in_use_is_no_fault_unless_it_was_asked_for() -> None:
+def test_aws_endpoints_usual_port_in_use_is_no_fault_unless_it_was_asked_for() -> None:
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with contextlib.suppress(OSError):  # in use already, which is as good
             other.bind(("127.0.0.1", 9001))
             other.listen()
-        asked_for = run("local", "--port", "0", "--lambda-port", "9001")
+        asked_for = run("local", "--port", "0", "--aws-port", "9001")
         process = subprocess.Popen(
             [sys.executable, "-m", "lattice_bridge", "local", "--port", "0"],
             cwd=ROOT,
@@ -112,9 +112,9 @@ def test_lambda_apis_usual_port_in_use_is_no_fault_unless_it_was_asked_for() -> 
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
     assert (asked_for.returncode, "port 9001: " in asked_for.stderr) == (2, True)
-    said = re.fullmatch(r"Port 9001 is in use: the Lambda API listens on port ([0-9]+) instead\.", first)
+    said = re.fullmatch(r"Port 9001 is in use: the AWS endpoint listens on port ([0-9]+) instead\.", first)
     assert said is not None
-    assert f"Lambda API  http://127.0.0.1:{said[1]}\n" in rest
+    assert f"AWS endpoint  http://127.0.0.1:{said[1]}\n" in rest
     assert process.returncode == 0
 
 
@@ -168,7 +168,7 @@ def test_person_sees_one_line_for_a_request_and_none_of_its_json() -> None:
     )
     last = printed_at_start(process).splitlines()[-1]
     front = last.split()[2]
-    assert last == f"HTTP front  {front}  (Ctrl-C stops the stack)"
+    assert last == f"HTTP front    {front}  (Ctrl-C stops the stack)"
     for tenant in ("BlueTenant", "PinkTenant"):
         subprocess.run(["curl", "-s", "-H", f"x-tenant-id: {tenant}", f"{front}/isolated?token=secret"], check=True)
     process.send_signal(signal.SIGINT)

@@ -103,6 +103,12 @@ def test_backend_that_cannot_be_invoked_is_a_problem(tmp_path: Path, function: s
     assert found(write(tmp_path, bridge=MAP.replace("orders:live", function))) == [BACKEND + problem]
 
 
+def test_isolated_function_without_a_bridge_in_front_is_a_problem(tmp_path: Path) -> None:
+    (problem,) = found(write(tmp_path, target="!GetAtt Orders.Arn"))
+    fix = "Fix: make a bridge the target, and this function a [[backend]] of its bridge.toml"
+    assert problem == f"{ROUTE}the function 'orders' has a TenancyConfig, and these requests have no tenant id. {fix}"
+
+
 @pytest.mark.parametrize("handler", ["ap.handler", "src/app.handler", "app.deep.handler"])
 def test_handler_whose_module_is_missing_is_a_problem(tmp_path: Path, handler: str) -> None:
     template = write(tmp_path)

@@ -60,4 +60,4 @@ def test_assumptions_about_the_template_are_warnings() -> None:
 
 
 def test_url_of_the_front_is_last() -> None:
-    assert addresses("http://front", "http://lambda")[-1] == "HTTP front  http://front  (Ctrl-C stops the stack)"
+    assert addresses("http://front", "http://lambda")[-1] == "HTTP front    http://front  (Ctrl-C stops the stack)"

@@ -282,7 +282,6 @@ ALLOWED: Final = {
     "testing/replies.py": "the fields of a reply",
     "testing/strategies/replies.py": "replies as frameworks write them",
     "local/web/server.py": "`raw_path` of ASGI",
-    "local/aws/lambda_api.py": "`raw_path` of ASGI",
     "local/plan/function_url.py": "`PrincipalOrgID` of AWS::Lambda::Permission",
     "local/environments/runtime_api.py": "`request_id` in a route of Starlette",
     "local/environments/external.py": "`requestId` of an error that Lambda reports",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,17 @@ def test_library_is_shown_with_its_errors_and_without_its_advice(
         WarningHandler(log).emit(logging.LogRecord(logger, level, "", 0, "why", None, None))
         log.close()
     assert (tmp_path / "out").read_text() == line
+
+
+def test_lines_that_come_together_are_written_at_once() -> None:
+    """Each request has several lines, and each system call of the writer's thread stops the others."""
+    reader, writer = os.pipe2(os.O_DIRECT)  # a read returns what one call has written
+    with os.fdopen(reader, "rb", 0) as packets, os.fdopen(writer, "w", encoding="utf-8") as stream:
+        log = LogWriter(stream, as_json=False)
+        for text in ("one", "two", "three"):
+            log.info(text)
+        log.close()
+        assert packets.read(1000) == b"one\ntwo\nthree\n"
 
 
 def test_requests_and_output_are_written_in_the_chosen_form(tmp_path: Path) -> None:

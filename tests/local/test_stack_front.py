@@ -252,7 +252,7 @@ def test_page_of_this_machine_reaches_the_front(stack: RunningStack) -> None:
 
 
 def test_service_name_is_a_host_of_the_front_only(stack: RunningStack) -> None:
-    """Trap G1: the Lambda API and the Runtime APIs admit no names of the template."""
+    """Trap G1: the AWS endpoint and the Runtime APIs admit no names of the template."""
     status = {server: opened(url, {"host": "faults"}, None, "POST").status for server, url in ports(stack).items()}
     assert status == {"front": 200, "lambda": 403, "runtime": 403}
 

@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from lattice_bridge.invoke.call import Call
 from lattice_bridge.invoke.direct import direct_invoker
 from lattice_bridge.testing import FakeLambda
-from tests.support.stack import FAULTS, PERSON, RunningStack, opened, running, signed
+from tests.support.stack import FAULTS, PERSON, RunningStack, opened, person_with_credentials, running, signed
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:echo"
 PLATFORM = {
@@ -39,9 +39,13 @@ PLATFORM = {
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[RunningStack]:
-    with running(template=FAULTS) as stack:
-        yield stack
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Of a person who has AWS credentials."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("HOME", str(person_with_credentials(home)))
+        with running(template=FAULTS) as stack:
+            yield stack
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +202,8 @@ def test_environment_has_lambdas_variables_and_none_of_the_shell(stack: RunningS
     assert environ["AWS_LAMBDA_FUNCTION_NAME"] == "echo"
     assert environ["AWS_LAMBDA_LOG_FORMAT"] == "JSON"
     assert environ["AWS_LAMBDA_LOG_LEVEL"] == "DEBUG"
-    assert environ["AWS_ENDPOINT_URL_LAMBDA"] == stack.lambda_url
+    assert environ["AWS_ENDPOINT_URL"] == environ["AWS_ENDPOINT_URL_LAMBDA"] == stack.lambda_url
+    assert environ["AWS_ACCESS_KEY_ID"] == "LOCALEXECUTIONROLE"
     assert environ["FROM_GLOBALS"] == "yes"
     assert 19_000 < answer["remaining"] <= 20_000
     assert "AWS_LAMBDA_MAX_CONCURRENCY" not in environ
@@ -219,10 +224,48 @@ def test_repeated_tenant_header_is_refused(stack: RunningStack) -> None:
         assert says in json.dumps(answer)
 
 
-def test_unknown_operation_is_a_404(stack: RunningStack) -> None:
-    command = ["curl", "-s", f"{stack.lambda_url}/2015-03-31/functions"]
-    answer = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    assert "Invoke only" in answer["Message"]
+# ---- operations that read functions ---------------------------------------------------------------------------------
+
+
+def test_configuration_of_a_function_says_whether_it_is_isolated(client: Any) -> None:
+    found = client.get_function_configuration(FunctionName="isolated")
+    assert found["TenancyConfig"] == {"TenantIsolationMode": "PER_TENANT"}
+    assert (found["FunctionArn"], found["Timeout"]) == (ARN.replace("echo", "isolated"), 20)
+    assert "TenancyConfig" not in client.get_function_configuration(FunctionName="echo")
+
+
+def test_function_is_read_with_its_variables_and_its_alias(client: Any) -> None:
+    found = client.get_function(FunctionName="echo", Qualifier="live")["Configuration"]
+    assert (found["FunctionArn"], found["Version"], found["State"]) == (f"{ARN}:live", "$LATEST", "Active")
+    assert found["Environment"] == {"Variables": {"FROM_GLOBALS": "yes"}}
+    assert (found["LoggingConfig"]["LogFormat"], found["LoggingConfig"]["ApplicationLogLevel"]) == ("JSON", "DEBUG")
+    client.get_waiter("function_active_v2").wait(FunctionName="echo", WaiterConfig={"Delay": 0, "MaxAttempts": 1})
+
+
+def test_functions_are_listed_in_pages(client: Any) -> None:
+    pages = list(client.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 5}))
+    names = [function["FunctionName"] for page in pages for function in page["Functions"]]
+    assert len(pages) > 1
+    assert len(pages[0]["Functions"]) == 5
+    assert names == sorted({*names})
+    assert {"echo", "isolated", "slow"} < {*names}
+
+
+def test_unknown_function_is_not_found(client: Any) -> None:
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_function(FunctionName="unknown")
+
+
+def test_response_stream_is_refused_with_the_alternative(client: Any) -> None:
+    with pytest.raises(
+        ClientError, match=r"\(NotImplemented\).* this local stack streams no response. Fix: send Invoke"
+    ):
+        client.invoke_with_response_stream(FunctionName="echo")
+
+
+def test_unknown_operation_names_those_there_are(client: Any) -> None:
+    with pytest.raises(ClientError, match=r"\(UnknownOperationException\).* this local stack has Invoke, GetFunction"):
+        client.delete_function(FunctionName="echo")
 
 
 # ---- signatures -----------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ class RunningStack:
     """A running stack.
 
     Attributes:
-        front, lambda_url: the URLs of the front and of the Lambda API.
+        front, lambda_url: the URLs of the front and of the AWS endpoint.
         lines: its log, decoded from JSON.
     """
 
@@ -111,6 +111,15 @@ class RunningStack:
             if parent == self.process.pid:
                 found.append(int(entry.parent.name))
         return found
+
+
+def person_with_credentials(home: Path) -> Path:
+    """Writes AWS credentials into a home folder, and returns the folder."""
+    (home / ".aws").mkdir()
+    (home / ".aws" / "credentials").write_text(
+        "[default]\naws_access_key_id = AKIAPERSON\naws_secret_access_key = own-secret\naws_session_token = own-token\n"
+    )
+    return home
 
 
 def allowed(*command: str) -> bool:

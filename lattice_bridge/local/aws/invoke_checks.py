@@ -1,6 +1,6 @@
 """Checks an Invoke request as Lambda does, before any function runs.
 
-Rule: the local Lambda API and FakeLambda both call these functions, so they refuse the same requests with the same
+Rule: the local stack and FakeLambda both call these functions, so they refuse the same requests with the same
 messages. The messages about tenancy are AWS's own, as SAM CLI repeats them. Lambda's grammar of tenant ids allows
 spaces, which the bridge refuses.
 """

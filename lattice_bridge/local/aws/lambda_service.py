@@ -123,13 +123,21 @@ class LambdaService:
         self._advice: dict[str, str] = {}
         self._queue: asyncio.Queue[tuple[Function, InvokeRequest, str]] = asyncio.Queue(QUEUE_LIMIT)
 
+    def find(self, text: str, qualifier: str | None = None) -> tuple[Function, str]:
+        """Returns the function that a request names, and its ARN; see `find_function`.
+
+        Raises:
+            LambdaError: 400 or 404.
+        """
+        return find_function(text, self.functions, self._region, qualifier)
+
     async def invoke(self, request: InvokeRequest) -> InvocationResult | None:
         """Runs or queues an invocation. Returns None for a queued invocation and for a dry run.
 
         Raises:
             LambdaError: Lambda refuses the invocation.
         """
-        function, arn = find_function(request.function, self.functions, self._region, request.qualifier)
+        function, arn = self.find(request.function, request.qualifier)
         check_tenant(function.isolated, request.tenant)
         parse_payload(request.payload, request.type)
         if request.type == "DryRun":

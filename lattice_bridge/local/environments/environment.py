@@ -99,14 +99,14 @@ class SharedSettings:
     Attributes:
         stack_id: marks the stack's processes.
         region: of the stack.
-        variables: by which a function's SDK finds the local Lambda API, and signs for it.
+        variables: returns those by which a function's SDK finds the AWS endpoint, and signs for it. It may block.
         storage: the folders that environments may write to.
         show: takes an environment's label and a line of its output.
     """
 
     stack_id: str
     region: str
-    variables: Mapping[str, str]
+    variables: Callable[[], Mapping[str, str]]
     storage: Storage
     show: Callable[[str, str], None]
 
@@ -314,7 +314,7 @@ class Environment:
             "AWS_REGION": shared.region,
             "AWS_DEFAULT_REGION": shared.region,
             "AWS_EC2_METADATA_DISABLED": "true",
-            **shared.variables,
+            **await asyncio.to_thread(shared.variables),
             **({"AWS_LAMBDA_LOG_LEVEL": function.log_level} if function.log_level else {}),
             **function.environment,
             MARK: self._mark,

@@ -61,8 +61,7 @@ class FunctionLog:
         self._show_rest()
 
     def tail(self) -> bytes:
-        """Returns the last 4 KB of this invocation, including bytes that are still in the pipe."""
-        self.drain()
+        """Returns the last 4 KB of this invocation, which `finish` has ended."""
         return b"".join(self._tail)[-TAIL_BYTES:]
 
     def drain(self) -> None:
@@ -79,6 +78,8 @@ class FunctionLog:
                 return
             self._keep(data)
             self._lines(data)
+            if len(data) < _CHUNK:
+                return  # the pipe is empty
 
     def close(self) -> None:
         """Reads the rest, and closes both ends."""

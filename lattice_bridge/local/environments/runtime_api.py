@@ -15,17 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import weakref
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
-
 from lattice_bridge.local.environments.peer_process import Address
-from lattice_bridge.local.web.server import Receive, Scope, Send
+from lattice_bridge.local.web.http_protocol import CONNECTION
+from lattice_bridge.local.web.server import Receive, Scope, Send, respond
 
 RESPONSE_LIMIT: Final = 6_291_556
 """Bytes of a response, from Lambda's own error message: 100 more than 6 MiB."""
@@ -33,6 +30,8 @@ RESPONSE_LIMIT: Final = 6_291_556
 MAX_HEAD: Final = 2 * 1024 * 1024
 """Bytes of a head. awslambdaric repeats an error, up to 1 MiB of it, in `Lambda-Runtime-Function-XRay-Error-Cause`."""
 
+_RUNTIME: Final = "/2018-06-01/runtime"
+_INVOCATION: Final = f"{_RUNTIME}/invocation"
 _ACCEPTED: Final = b'{"status":"OK"}'
 _FOREIGN: Final = b'{"errorType":"Forbidden","errorMessage":"This Runtime API serves its own environment only."}'
 
@@ -86,6 +85,15 @@ class FunctionResponse:
     failed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response of the API."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class RuntimeApi:
     """The Runtime API of one process.
 
@@ -104,22 +112,40 @@ class RuntimeApi:
         self._current: Invocation | None = None
         self._response: asyncio.Future[FunctionResponse] | None = None
         self.init_error: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        runtime = "/2018-06-01/runtime"
-        self._routes = Starlette(
-            routes=[
-                Route(f"{runtime}/invocation/next", self._next, methods=["GET"]),
-                Route(f"{runtime}/invocation/{{request_id}}/response", self._take_response, methods=["POST"]),
-                Route(f"{runtime}/invocation/{{request_id}}/error", self._take_error, methods=["POST"]),
-                Route(f"{runtime}/init/error", self._take_init_error, methods=["POST"]),
-            ]
-        )
+        self._admitted: weakref.WeakSet[Any] = weakref.WeakSet()
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The API as an ASGI application."""
-        if await self._admits(scope["client"], scope["server"]):
-            await self._routes(scope, receive, send)
+        if not await self._is_admitted(scope):
+            answer = Answer(403, _FOREIGN)
         else:
-            await Response(_FOREIGN, status_code=403)(scope, receive, send)
+            try:
+                answer = await self._answer(scope["method"], scope["path"], receive)
+            except _Disconnected:
+                return  # the process died in the middle of its response: the environment reports how it died
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+        await respond(send, answer.status, headers, answer.body)
+
+    async def _is_admitted(self, scope: Scope) -> bool:
+        """Whether the connection belongs to the process. Its other end stays the same, so it is checked once."""
+        connection = scope[CONNECTION]
+        if connection not in self._admitted:
+            if not await self._admits(scope["client"], scope["server"]):
+                return False
+            self._admitted.add(connection)
+        return True
+
+    async def _answer(self, method: str, path: str, receive: Receive) -> Answer:
+        start, _, operation = path.rpartition("/")
+        if (method, path) == ("GET", f"{_INVOCATION}/next"):
+            return await self._next()
+        if (method, path) == ("POST", f"{_RUNTIME}/init/error"):
+            return await self._take_init_error(receive)
+        before, _, request_id = start.rpartition("/")
+        if (method, before) == ("POST", _INVOCATION) and operation in ("response", "error"):
+            return await self._take(request_id, receive, failed=operation == "error")
+        return Answer(404, b'{"errorType":"NotFound"}')
 
     def dispatch(self, invocation: Invocation) -> asyncio.Future[FunctionResponse]:
         """Hands an invocation to the process. The caller awaits the response before it dispatches the next one."""
@@ -133,57 +159,54 @@ class RuntimeApi:
         """Ends the request of a process that waits for an invocation."""
         self._dispatched.put_nowait(None)
 
-    async def _next(self, _request: Request) -> Response:
+    async def _next(self) -> Answer:
         if not self.ready.done():
             self.ready.set_result(None)
         invocation = await self._dispatched.get()
         if invocation is None:
-            return Response(status_code=410)
-        return Response(invocation.payload, media_type="application/json", headers=invocation.headers())
+            return Answer(410)
+        return Answer(200, invocation.payload, {"content-type": "application/json", **invocation.headers()})
 
-    async def _take_response(self, request: Request) -> Response:
-        return await self._read(request, failed=False)
-
-    async def _take_error(self, request: Request) -> Response:
-        return await self._read(request, failed=True)
-
-    async def _read(self, request: Request, *, failed: bool) -> Response:
+    async def _take(self, request_id: str, receive: Receive, *, failed: bool) -> Answer:
         try:
-            response, status = FunctionResponse(await _body(request), failed=failed), 202
+            response, status = FunctionResponse(await _body(receive), failed=failed), 202
         except _TooLarge:
             response, status = FunctionResponse(too_large(), failed=True), 413
-        except ClientDisconnect:
-            return Response()  # the process died in the middle of its response: the environment reports how it died
-        return self._accept(request, response, status)
-
-    def _accept(self, request: Request, response: FunctionResponse, status: int) -> Response:
         current = self._current
-        if current is None or self._response is None or request.path_params["request_id"] != current.request_id:
-            return Response(b'{"errorType":"InvalidRequestID"}', status_code=400)
+        if current is None or self._response is None or request_id != current.request_id:
+            return Answer(400, b'{"errorType":"InvalidRequestID"}')
         self._current = None
         if not self._response.done():
             self._response.set_result(response)
-        return Response(_ACCEPTED, status_code=status)
+        return Answer(status, _ACCEPTED)
 
-    async def _take_init_error(self, request: Request) -> Response:
+    async def _take_init_error(self, receive: Receive) -> Answer:
         try:
-            body = await _body(request)
-        except (_TooLarge, ClientDisconnect):
+            body = await _body(receive)
+        except (_TooLarge, _Disconnected):
             body = error_json("Runtime.Unknown", "the error of the init phase was too large, or incomplete")
         if not self.init_error.done():
             self.init_error.set_result(body)
-        return Response(_ACCEPTED, status_code=202)
+        return Answer(202, _ACCEPTED)
 
 
 class _TooLarge(Exception):
     pass
 
 
-async def _body(request: Request) -> bytes:
+class _Disconnected(Exception):
+    pass
+
+
+async def _body(receive: Receive) -> bytes:
     """Reads the whole body. A body over the limit is discarded up to its end, so that the process can continue."""
     chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Disconnected
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         size += len(chunk)
         if size <= RESPONSE_LIMIT:
             chunks.append(chunk)

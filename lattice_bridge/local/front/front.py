@@ -15,7 +15,7 @@ from email.utils import formatdate
 from typing import Any, Final
 
 from lattice_bridge.local.aws.lambda_service import LambdaService
-from lattice_bridge.local.front import function_url, http_api, json_refused, lattice_service, rest_api
+from lattice_bridge.local.front import function_url, http_api, json_refused, lattice_service, load_balancer, rest_api
 from lattice_bridge.local.front import lattice as wire
 from lattice_bridge.local.front.exchange import Answer, AnsweredRequest, Exchange, RequestObserver
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, connection_options
@@ -25,6 +25,7 @@ from lattice_bridge.local.front.lambda_authorizer import AuthorizerCache
 from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.plan.function_url import FunctionUrl
 from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain
+from lattice_bridge.local.plan.load_balancer import LoadBalancer
 from lattice_bridge.local.plan.model import Plan, Service, WayIn, way_in_for
 from lattice_bridge.local.plan.rest_api import RestApi
 from lattice_bridge.local.web.admission import Address, Refused, quoted
@@ -53,6 +54,7 @@ _KINDS: Final[Mapping[type, Kind]] = {
     HttpApi: Kind(http_api.serve, http_api.BODY_LIMIT, json_refused.refused),
     HttpDomain: Kind(http_api.serve_domain, http_api.BODY_LIMIT, json_refused.refused),
     FunctionUrl: Kind(function_url.serve, function_url.BODY_LIMIT, json_refused.refused),
+    LoadBalancer: Kind(load_balancer.serve, load_balancer.BODY_LIMIT),
 }
 
 

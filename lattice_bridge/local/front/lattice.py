@@ -136,7 +136,7 @@ def http_response(payload: bytes, method: str) -> HttpResponse:
     status = answer.get(reply.STATUS)
     if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
         raise BadReply("statusCode is not a number from 200 to 599")
-    body = b"" if method == "HEAD" or status in (204, 304) else _reply_body(answer)
+    body = b"" if method == "HEAD" or status in (204, 304) else reply_body(answer)
     return HttpResponse(status, _reply_headers(answer), body)
 
 
@@ -155,7 +155,12 @@ def _reply_headers(answer: Mapping[str, Any]) -> Pairs:
     return [pair for pair in pairs if pair[0] not in names.HOP_BY_HOP and pair[0] != "content-length"]
 
 
-def _reply_body(answer: Mapping[str, Any]) -> bytes:
+def reply_body(answer: Mapping[str, Any]) -> bytes:
+    """The bytes of a reply's body.
+
+    Raises:
+        BadReply: it is not a string, or not the base64 that it is marked as.
+    """
     body = answer.get(reply.BODY)
     if body is None:
         return b""

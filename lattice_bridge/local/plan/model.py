@@ -16,6 +16,7 @@ from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Rule
 if TYPE_CHECKING:  # they have routes
     from lattice_bridge.local.plan.function_url import FunctionUrl
     from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain, JwtAuthorizer
+    from lattice_bridge.local.plan.load_balancer import LoadBalancer
     from lattice_bridge.local.plan.rest_api import RestApi
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
@@ -240,6 +241,7 @@ class Plan:
         rest_apis: of API Gateway.
         http_apis: of API Gateway, with the custom domains of several of them.
         function_urls: of functions.
+        load_balancers: with their listeners.
     """
 
     folder: Path
@@ -253,11 +255,12 @@ class Plan:
     rest_apis: tuple[RestApi, ...] = ()
     http_apis: tuple[HttpApi | HttpDomain, ...] = ()
     function_urls: tuple[FunctionUrl, ...] = ()
+    load_balancers: tuple[LoadBalancer, ...] = ()
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:
         """Everything that takes HTTP requests, by kind and in the order of the template."""
-        return (*self.services, *self.rest_apis, *self.http_apis, *self.function_urls)
+        return (*self.services, *self.rest_apis, *self.http_apis, *self.function_urls, *self.load_balancers)
 
     @property
     def jwt_authorizers(self) -> Mapping[str, JwtAuthorizer]:

@@ -19,6 +19,8 @@ from lattice_bridge.local.plan.functions import Runners, read_functions
 from lattice_bridge.local.plan.http_api_reader import read_http_apis
 from lattice_bridge.local.plan.lattice import read_services
 from lattice_bridge.local.plan.listener_rules import EventVersion
+from lattice_bridge.local.plan.load_balancer_reader import TYPES as LOAD_BALANCER_TYPES
+from lattice_bridge.local.plan.load_balancer_reader import read_load_balancers
 from lattice_bridge.local.plan.model import LeftOut, Plan
 
 _SERVED: Final = frozenset(
@@ -44,6 +46,7 @@ _SERVED: Final = frozenset(
         "AWS::ApiGatewayV2::Route",
         "AWS::ApiGatewayV2::Stage",
         "AWS::Lambda::Url",
+        *LOAD_BALANCER_TYPES,
     }
 )
 _RIGHTS: Final = "no right of a function is checked"
@@ -90,6 +93,7 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
         rest_apis=tuple(rest_api_reader.read_rest_apis(template, left_out)),
         http_apis=tuple(read_http_apis(template, left_out)),
         function_urls=tuple(read_function_urls(template, left_out)),
+        load_balancers=tuple(read_load_balancers(template, left_out)),
     )
     if not plan.functions and not plan.ways_in:
         raise BadTemplate(_nothing(not_run, template))

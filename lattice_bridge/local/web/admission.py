@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 
@@ -25,6 +26,7 @@ _ORIGIN: Final = re.compile(r"https?://(?P<authority>.*)", re.DOTALL)
 _OWN_SITES: Final = ("same-origin", "same-site", "none")
 _LOOPBACK_NAMES: Final = "localhost, *.localhost, 127.0.0.0/8, [::1]"
 _SHOWN: Final = 200
+_LONGEST_ADDRESS: Final = 64
 
 
 class Refused(Exception):
@@ -162,9 +164,12 @@ def _host_of(authority: str) -> str | None:
 
 
 def _is_own(host: str, own_names: Collection[str]) -> bool:
-    return host in own_names or host == "localhost" or host.endswith(".localhost") or _is_loopback_address(host)
+    if host in own_names or host == "localhost" or host.endswith(".localhost"):
+        return True
+    return len(host) <= _LONGEST_ADDRESS and _is_loopback_address(host)
 
 
+@lru_cache(256)
 def _is_loopback_address(host: str) -> bool:
     try:
         if host.startswith("["):

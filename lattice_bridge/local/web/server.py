@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -39,7 +39,7 @@ class PortTaken(Exception):
 
 
 class AsgiServer:
-    """One listening socket. The front and the Lambda API have one each, every execution environment has its own."""
+    """One listening socket. The front and the AWS endpoint have one each, every execution environment has its own."""
 
     def __init__(self, server: uvicorn.Server, listener: socket.socket) -> None:
         self._server = server
@@ -139,8 +139,13 @@ def _addressed(scope: Scope, address: Address) -> Scope:
 
 async def _send_refusal(refusal: Refused, send: Send) -> None:
     headers = [(name.encode(), value.encode()) for name, value in closing_headers(refusal)]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": refusal.body})
+    await respond(send, refusal.status, headers, refusal.body)
+
+
+async def respond(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+    """Sends a whole response. The headers contain its length."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def drain(receive: Receive, scope: Scope) -> None:

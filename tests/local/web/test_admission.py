@@ -49,7 +49,7 @@ def test_foreign_host_is_refused(host: str) -> None:
 
 
 def test_service_name_is_not_admitted_by_other_servers() -> None:
-    """Trap G1: the Lambda API and the Runtime APIs admit loopback only."""
+    """Trap G1: the AWS endpoint and the Runtime APIs admit loopback only."""
     assert status_of("orders.example.com", names=frozenset()) == 403
 
 

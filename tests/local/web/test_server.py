@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from lattice_bridge.local.web.http_protocol import _OneWrite
 from lattice_bridge.local.web.server import ADDRESS, MAX_HEAD, AsgiServer, PortTaken, Receive, Scope, Send
 
 GOOD = b"GET /after HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
@@ -69,6 +70,34 @@ def seen(answer: tuple[int, bytes]) -> dict[str, Any]:
     return found
 
 
+class Written:
+    """A transport that keeps what is written to it."""
+
+    def __init__(self) -> None:
+        self.calls: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.calls.append(data)
+
+    def close(self) -> None:
+        self.calls.append(b"closed")
+
+
+def test_head_and_body_of_a_response_leave_with_one_call() -> None:
+    async def run() -> list[bytes]:
+        written = Written()
+        transport = _OneWrite(written, asyncio.get_running_loop())  # type: ignore[arg-type] # a fake
+        for part in (b"head", b"body"):
+            transport.write(part)
+        await asyncio.sleep(0)
+        transport.write(b"last")
+        transport.close()
+        await asyncio.sleep(0)
+        return written.calls
+
+    assert asyncio.run(run()) == [b"headbody", b"last", b"closed"]
+
+
 # ---- admission ------------------------------------------------------------------------------------------------------
 
 
@@ -87,7 +116,7 @@ def seen(answer: tuple[int, bytes]) -> dict[str, Any]:
     ],
 )
 def test_foreign_host_or_origin_reaches_no_application(port: int, lines: list[str], status: int) -> None:
-    """Trap G1: the front, the Lambda API and the Runtime APIs share this implementation."""
+    """Trap G1: the front, the AWS endpoint and the Runtime APIs share this implementation."""
     ((got, _),) = answers(port, "\r\n".join([*lines, "connection: close", "", ""]).encode())
     assert got == status
 
