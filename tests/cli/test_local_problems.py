@@ -106,7 +106,7 @@ def test_backend_that_cannot_be_invoked_is_a_problem(tmp_path: Path, function: s
 def test_isolated_function_without_a_bridge_in_front_is_a_problem(tmp_path: Path) -> None:
     (problem,) = found(write(tmp_path, target="!GetAtt Orders.Arn"))
     fix = "Fix: make a bridge the target, and this function a [[backend]] of its bridge.toml"
-    assert problem == f"{ROUTE}the function 'orders' has a TenancyConfig, and these requests have no tenant id. {fix}"
+    assert problem == f"{ROUTE}the function 'orders' has a TenancyConfig, and gets no tenant id. {fix}"
 
 
 @pytest.mark.parametrize("handler", ["ap.handler", "src/app.handler", "app.deep.handler"])
@@ -180,6 +180,7 @@ def test_function_whose_process_cannot_start_is_a_problem_once(tmp_path: Path) -
 
 def test_fault_of_several_routes_is_one_line(tmp_path: Path) -> None:
     paths = {f"/{name}": {"get": rest.to("nowhere")} for name in "abc"}
+    (tmp_path / "a.py").touch()
     (problem,) = problems(rest.write(tmp_path, rest.api(paths)), ())
     assert problem.startswith("REST API Api: GET /prod/a and 2 more: the template has no function 'nowhere'")
 

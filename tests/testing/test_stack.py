@@ -190,7 +190,7 @@ def test_aws_variables_of_the_shell_do_not_reach_the_stack(stack: LocalStack) ->
 
 def test_failed_start_reports_the_cause(tmp_path: Path) -> None:
     (tmp_path / "template.yaml").write_text("Resources: {}")
-    with pytest.raises(StackFailed, match=r"did not start \(with exit code 2\)(.|\n)*no Python function"):
+    with pytest.raises(StackFailed, match=r"did not start \(with exit code 2\)(.|\n)*nothing to serve"):
         LocalStack(tmp_path / "template.yaml").__enter__()
 
 
