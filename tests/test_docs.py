@@ -430,11 +430,11 @@ def test_table_of_resource_types_equals_the_readers() -> None:
 
 
 def test_reason_code_of_the_front_is_in_the_table() -> None:
-    found = set()
+    found: set[str] = set()
     for path in (ROOT / "lattice_bridge" / "local" / "front").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.keyword) and node.arg == "reason" and isinstance(node.value, ast.Constant):
-                found.add(node.value.value)
+                found.add(str(node.value.value))
     assert len(found) > 15
     assert [code for code in sorted(found) if f"`{code}`" not in LOCAL] == []
 
