@@ -27,12 +27,14 @@ from lattice_bridge.config.options import Backend
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.deployment.checks.run import template_findings
+from lattice_bridge.deployment.cloudformation.nested import STACKS
 from lattice_bridge.deployment.cloudformation.sam import translate
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.deployment.doctor.read import READS
 from lattice_bridge.errors import REASONS, InvalidMap
 from lattice_bridge.formats import assumptions
 from lattice_bridge.formats.event import Payload
+from lattice_bridge.local.plan.reader import SERVED, WITHOUT_MEANING_HERE
 from lattice_bridge.review.check import findings_of
 from lattice_bridge.telemetry import NAMESPACE_VARIABLE
 from lattice_bridge.tenancy.anchors import ANYONE
@@ -45,6 +47,7 @@ from tests.test_layers import MAY_IMPORT, MODULES, ours
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 CONCEPTS = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+LOCAL = (ROOT / "docs" / "local.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 TENANTS = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
@@ -228,9 +231,9 @@ def test_every_trap_has_its_tests_and_every_test_of_a_trap_its_row() -> None:
                     for trap in re.findall(r"[A-G][0-9]+", group):
                         named.setdefault(trap, set()).add(f"{module}.{node.name.removeprefix('test_')}")
     text = (ROOT / "docs" / "traps.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([A-G][0-9]+) \| .* \| `([\w.]+)` \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| ([A-G][0-9]+) \| .* \| (`[\w.]+`(?:, `[\w.]+`)*) \|$", text, re.MULTILINE)
     assert {trap for trap, _ in rows} == set(named)
-    assert [trap for trap, test in rows if test not in named[trap]] == []
+    assert [trap for trap, tests in rows if not {*re.findall(r"[\w.]+", tests)} <= named[trap]] == []
 
 
 def test_snippets_of_testing_md_are_run() -> None:
@@ -405,6 +408,35 @@ def test_answers_in_concepts_are_those_of_explain(tmp_path: Path) -> None:
 )
 def test_word_is_introduced_in_concepts(word: str) -> None:
     assert f"**{word}**" in CONCEPTS
+
+
+# ---- local.md ---------------------------------------------------------------------------------------------------
+
+
+def test_table_of_resource_types_equals_the_readers() -> None:
+    """A cell's `::Alias` continues the type before it. SAM's types of APIs are translated before they are read."""
+    translated = {"AWS::Serverless::Api", "AWS::Serverless::HttpApi"}
+    kinds: dict[str, bool] = {}
+    for cell, served in re.findall(r"^\| (`AWS::[^|]+) \| ([^|]*)\|", LOCAL, re.MULTILINE):
+        service = ""
+        for name in re.findall(r"`((?:AWS)?::[\w:]+)`", cell):
+            service = name.rpartition("::")[0] if name.startswith("AWS") else service
+            kinds[f"{service}::{name.rpartition('::')[2]}"] = bool(served.strip())
+    assert set(kinds) == {*SERVED, *WITHOUT_MEANING_HERE, *STACKS, *translated}
+    assert {name for name, served in kinds.items() if not served} == {*WITHOUT_MEANING_HERE} - {
+        "AWS::Lambda::Permission",  # those of function URLs are evaluated,
+        "AWS::VpcLattice::AuthPolicy",  # and that of a service with AuthType AWS_IAM
+    }
+
+
+def test_reason_code_of_the_front_is_in_the_table() -> None:
+    found: set[str] = set()
+    for path in (ROOT / "lattice_bridge" / "local" / "front").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.keyword) and node.arg == "reason" and isinstance(node.value, ast.Constant):
+                found.add(str(node.value.value))
+    assert len(found) > 15
+    assert [code for code in sorted(found) if f"`{code}`" not in LOCAL] == []
 
 
 # ---- troubleshooting.md ---------------------------------------------------------------------------------------------

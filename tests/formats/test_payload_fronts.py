@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, get_args
 
 import pytest
@@ -13,6 +14,7 @@ from lattice_bridge.formats.event import Payload
 from lattice_bridge.formats.payload import encode
 from lattice_bridge.formats.recognise import parse_any
 from tests.support.fronts import ENABLED, FRONTS, ROLE, SIGNED, Event, Sent, http_api, load_balancer, rest_api
+from tests.support.paths import ROOT
 
 PAYLOADS: tuple[Payload, ...] = get_args(Payload)
 EACH = pytest.mark.parametrize("front", FRONTS)
@@ -95,3 +97,42 @@ def test_query_of_nothing_but_credentials_is_empty() -> None:
     ):
         assert "=s" not in json.dumps(told("lattice", event))
         assert '"s"' not in json.dumps(told("lattice", event))
+
+
+# ---- what docs/backends.md says of it -------------------------------------------------------------------------------
+
+ROWS = {
+    "HTTP API with payload 2.0": ("http-api",),
+    "function URL": ("function-url",),
+    "REST API, HTTP API with payload 1.0": ("rest-api", "http-api-1.0"),
+    "load balancer with multi-value headers": ("alb",),
+    "load balancer without multi-value headers": ("alb-single-value",),
+}
+
+
+def test_page_has_the_own_format_of_each_front() -> None:
+    page = (ROOT / "docs" / "backends.md").read_text(encoding="utf-8")
+    assert {front for fronts in ROWS.values() for front in fronts} == set(FRONTS)
+    for name, fronts in ROWS.items():
+        (own,) = re.findall(rf"^\| {name} \| [^|]+ \| `([\w-]+)`", page, re.MULTILINE)
+        for front in fronts:
+            assert told(own, FRONTS[front](SENT)) == told("lattice", FRONTS[front](SENT))
+
+
+def test_written_event_loses_what_the_page_says() -> None:
+    event = http_api(SENT, {"jwt": {"claims": {"sub": "ann"}, "scopes": ["orders"]}}, client_cert="CN=blue")
+    event["requestContext"]["stage"] = "prod"
+    event["stageVariables"] = {"table": "orders"}
+    found = told("apigateway-v1", event)
+    context = found["requestContext"]
+    assert (context["stage"], context["accountId"], found["stageVariables"]) == ("$default", "", None)
+    assert context["apiId"] == event["requestContext"]["apiId"]
+    assert "orders" not in json.dumps(context)
+    for payload in ("lattice-v1", "lattice-v2", "alb"):
+        written = json.dumps({key: value for key, value in told(payload, event).items() if "eader" not in key})
+        assert not any(lost in written for lost in ("CN=blue", "ann", event["requestContext"]["apiId"]))
+
+
+def test_event_in_its_own_format_names_the_tenant_only_in_place_of_an_authorizers_value() -> None:
+    claims = {"jwt": {"claims": {"sub": "ann"}, "scopes": None}}
+    assert told("apigateway-v2", http_api(SENT, claims))["requestContext"]["authorizer"] == claims

@@ -258,4 +258,4 @@ def test_page_shows_the_written_lines() -> None:
     """A longer line of a function goes on in the terminal's next line."""
     shown = [line[start : start + 80] for line in sample() for start in range(0, len(line), 80)]
     text = "\n".join(["```", *shown, "```"])
-    assert_written(ROOT / "docs" / "reference.md", "terminal", textwrap.indent(text, "  ", lambda _: True))
+    assert_written(ROOT / "docs" / "local.md", "terminal", textwrap.indent(text, "  ", lambda _: True))

@@ -23,7 +23,7 @@ from lattice_bridge.local.plan.load_balancer_reader import TYPES as LOAD_BALANCE
 from lattice_bridge.local.plan.load_balancer_reader import read_load_balancers
 from lattice_bridge.local.plan.model import LeftOut, Plan
 
-_SERVED: Final = frozenset(
+SERVED: Final = frozenset(
     {
         "AWS::Serverless::Function",
         "AWS::Lambda::Function",
@@ -49,8 +49,10 @@ _SERVED: Final = frozenset(
         *LOAD_BALANCER_TYPES,
     }
 )
+"""Resource types that are read. A test compares these and the following with the table of docs/local.md."""
+
 _RIGHTS: Final = "no right of a function is checked"
-_WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
+WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
     "AWS::IAM::ManagedPolicy": _RIGHTS,
     "AWS::IAM::Policy": _RIGHTS,
@@ -62,6 +64,8 @@ _WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
     **rest_api_reader.WITHOUT_MEANING_HERE,
 }
+"""Resource type → the consequence of its absence."""
+
 _NO_RUNNERS: Final = Runners()
 _MAX_NAMED: Final = 3
 """Functions or resources that an error names."""
@@ -133,6 +137,6 @@ def _name_other_resources(template: Template, plan: Plan, left_out: LeftOut) -> 
     evaluated = {policy.name for service in plan.services for policy in service.policies}
     evaluated |= {grant.name for url in plan.function_urls for grant in url.grants}
     for resource in template.resources.values():
-        if resource.type not in _SERVED and resource.id not in evaluated:
-            meaning = _WITHOUT_MEANING_HERE.get(resource.type)
+        if resource.type not in SERVED and resource.id not in evaluated:
+            meaning = WITHOUT_MEANING_HERE.get(resource.type)
             left_out.add(f"{resource.type}: {meaning}" if meaning else resource.type, resource.id)

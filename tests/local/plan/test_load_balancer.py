@@ -237,7 +237,7 @@ def test_condition_holds_as_the_user_guide_says(condition: Condition, facts: dic
 
 
 def test_long_path_and_many_wildcards_are_matched_in_time() -> None:
-    """A client must not be able to stop the front with one request."""
+    """Trap G15: one request must not stop the front."""
     condition = Condition("path-pattern", ("/*a*a*a*a*b",))
     assert holds(condition, Facts("GET", "/" + "a" * 200_000, (), (), "", "127.0.0.1")) is False
 
