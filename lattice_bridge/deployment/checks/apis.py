@@ -44,6 +44,7 @@ class Authorizer:
         sources: the identity sources, in one text; None if they are unresolved.
         ttl: seconds that answers are cached; None if they are unresolved.
         simple: whether the API expects a simple response; None if that is unresolved.
+        is_private: whether requests to the API may come from a VPC; True if its endpoint is not known.
         keys: the names of the keys for the cache's time and the identity sources, as its template writes them.
     """
 
@@ -56,6 +57,7 @@ class Authorizer:
     sources: str | None
     ttl: int | None
     simple: bool | None
+    is_private: bool
     keys: tuple[str, str]
 
     @property
@@ -102,7 +104,8 @@ def authorizers_of(template: Template) -> Iterator[Authorizer]:
     """The Lambda authorizers of all APIs of a template."""
     for one in template.of_type("AWS::ApiGateway::Authorizer"):
         if one.properties.get("Type") in ("TOKEN", "REQUEST"):
-            yield _authorizer(one, one.id, "REST", one.properties, _CLOUDFORMATION)
+            is_private = _is_private(str(one.properties.get("RestApiId")), template)
+            yield _authorizer(one, one.id, "REST", one.properties, _CLOUDFORMATION, is_private=is_private)
     for one in template.of_type("AWS::ApiGatewayV2::Authorizer"):
         if one.properties.get("AuthorizerType") == "REQUEST":
             yield _authorizer(one, one.id, "HTTP", one.properties, _CLOUDFORMATION)
@@ -110,7 +113,10 @@ def authorizers_of(template: Template) -> Iterator[Authorizer]:
         for name, scheme in _schemes(body):
             found = scheme.get(_AUTHORIZER)
             if isinstance(found, dict) and found.get("authorizerUri"):
-                yield _authorizer(one, f"{one.id}, {name}", kind, {**found, "api": marker(one.id)}, _OPENAPI)
+                api = marker(one.id)
+                is_private = kind == "REST" and _is_private(api, template)
+                written = {**found, "api": api}
+                yield _authorizer(one, f"{one.id}, {name}", kind, written, _OPENAPI, is_private=is_private)
 
 
 _CLOUDFORMATION: Final = (
@@ -123,7 +129,15 @@ _OPENAPI: Final = (
 )
 
 
-def _authorizer(one: Resource, label: str, kind: Kind, found: Mapping[str, Any], names: tuple[str, ...]) -> Authorizer:
+def _authorizer(
+    one: Resource,
+    label: str,
+    kind: Kind,
+    found: Mapping[str, Any],
+    names: tuple[str, ...],
+    *,
+    is_private: bool = False,
+) -> Authorizer:
     rest, http, type_, uri, sources, ttl, simple = names
     return Authorizer(
         one,
@@ -135,8 +149,18 @@ def _authorizer(one: Resource, label: str, kind: Kind, found: Mapping[str, Any],
         _known_text(found.get(sources)),
         _seconds(found.get(ttl, DEFAULT_TTL)),
         None if unresolved(found.get(simple)) else str(found.get(simple)).lower() == "true",
+        is_private,
         (ttl, sources),
     )
+
+
+def _is_private(api: str, template: Template) -> bool:
+    """Whether a REST API may be private, and its events contain a VPC. An API outside of the template may be."""
+    found = next((one for one in template.of_type("AWS::ApiGateway::RestApi") if marker(one.id) == api), None)
+    if found is None:
+        return True
+    settings = (found.properties.get(name) for name in ("EndpointConfiguration", "Parameters"))
+    return any(unresolved(one) or "PRIVATE" in str(one) for one in settings)
 
 
 def _known_text(value: object) -> str | None:

@@ -29,8 +29,13 @@ TENANT: Final = "tenantId"
 """The field of the context that the authorizer sets, as in `formats.authorizer`."""
 TENANT_HEADER: Final = "integration.request.header.x-amz-tenant-id"
 WRITE_APIS: Final = 'write [apigateway] with apis = ["the API\'s id"] in bridge.toml'
-_REQUEST: Final = "method.request."
 _CONTEXT: Final = "context.authorizer."
+_CHOSEN_BY_CLIENTS: Final = (
+    "method.request.",
+    *("context.domainName", "context.domainPrefix", "context.httpMethod", "context.path", "context.requestOverride."),
+    *("context.identity.sourceIp", "context.identity.userAgent"),
+)
+"""How the sources begin that a client writes. With a wildcard domain, it chooses the host name as well."""
 
 
 def authorizer_findings(stack: Stack) -> Iterator[TemplateFinding]:
@@ -72,11 +77,13 @@ def _type_and_cache(one: Authorizer, stack: Stack) -> Iterator[TemplateFinding]:
             )
             added = ", ".join(map(one.source_of, missing))
             yield finding(one.resource.id, actual, expected, f"{no_cache}, or add {added} to {identity_sources}")
-        if needs.certificates:
-            actual = f"the authorizer {one.label} caches answers for {one.ttl} s, without the client's certificate"
-            rules = ", ".join(needs.certificates)
-            expected = f"Rules read the certificate ({rules}), and a cached answer would be used for another one"
-            yield finding(one.resource.id, actual, expected, no_cache)
+        outside = [("the client's certificate", "the certificate", needs.certificates)]
+        outside += [("the VPC of the request", "the VPC", needs.vpcs)] if one.is_private else []
+        for what, short, rules in outside:
+            if rules:
+                actual = f"the authorizer {one.label} caches answers for {one.ttl} s, without {what}"
+                expected = f"Rules read {short} ({', '.join(rules)}), and a cached answer would be used for another one"
+                yield finding(one.resource.id, actual, expected, no_cache)
 
 
 def _answers(one: Authorizer, function: Resource) -> Iterator[TemplateFinding]:
@@ -120,7 +127,7 @@ def operation_findings(stack: Stack) -> Iterator[TemplateFinding]:
 def _tenant(one: Operation, function: Resource, *, is_secured: bool, is_own: bool) -> Iterator[TemplateFinding]:
     """Faults in the value that an operation sends as the tenant."""
     value = one.parameters[TENANT_HEADER]
-    if value.startswith(_REQUEST):
+    if value.startswith(_CHOSEN_BY_CLIENTS):
         actual = f"a REST API ({one.label}) sends {value} as the tenant"
         expected = "Every client names its own tenant: it reads the data of any other"
         fix = f"write {_CONTEXT}{TENANT}, with the map as the API's authorizer"
