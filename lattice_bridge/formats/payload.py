@@ -225,8 +225,8 @@ def _write(
 
 
 def _without_callers_fields(answer: Authorizer | None) -> Authorizer | None:
-    """A Lambda authorizer's answer without the fields in which a backend behind the bridge reads the caller that signed:
-    for a caller that did not, the function's value would be read as one."""
+    """An answer without the fields in which a backend reads the caller that signed. If none did, a Lambda authorizer's
+    value of such a name would be read as one."""
     if answer is None or _CALLERS_FIELDS.isdisjoint(answer.context):
         return answer
     return Authorizer(answer.claims, {name: one for name, one in answer.context.items() if name not in _CALLERS_FIELDS})

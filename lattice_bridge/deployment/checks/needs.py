@@ -55,9 +55,7 @@ def _of_rules(rules: Rules) -> MapNeeds:
     every = [*allowing, *(one for each in rules.denials.values() for one in each)]
 
     def from_source(source: str) -> tuple[str, ...]:
-        return tuple(
-            one.id for one in allowing if isinstance(one.outcome, TenantFrom) and one.outcome.source == source
-        )
+        return tuple(one.id for one in allowing if isinstance(one.outcome, TenantFrom) and one.outcome.source == source)
 
     def reading(kind: str) -> tuple[str, ...]:
         """A deny rule reads it too: a cached answer would escape it."""
