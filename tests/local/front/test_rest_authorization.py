@@ -282,6 +282,17 @@ def test_authorizer_with_ttl_zero_is_run_for_each_request(tmp_path: Path) -> Non
     assert len(made.events("guard")) == 2
 
 
+def test_authorizer_without_an_identity_source_shares_no_result(tmp_path: Path) -> None:
+    """Trap D8: nothing tells its requests apart, so the second client would run as the first one's tenant."""
+    guard = scheme("request", authorizerResultTtlInSeconds=300, identitySource=" ")
+    made = guarded(tmp_path, guard, by_identity)
+    for name in ("blue", "green"):
+        assert made.get("/prod/tenant", {"Authorization": name}).status == 200
+    assert [one.tenant for one in made.invoked if "isolated" in one.function] == ["blue", "green"]
+    left_out = "results of an authorizer without an identity source are not cached: AWS refuses that (guard)"
+    assert left_out in made.plan.left_out
+
+
 def test_new_plan_forgets_the_results(tmp_path: Path) -> None:
     made = guarded(tmp_path, TOKEN, policy())
     for _ in range(2):
