@@ -194,6 +194,7 @@ def test_condition_that_is_not_decided_allows_nothing(tmp_path: Path) -> None:
         ),
         (InvocationResult(b"{}", "Unhandled", timed_out=True), "the authorizer guard failed"),
         (InvocationResult(b"{"), "it is not JSON"),
+        (InvocationResult(b'{"principalId": "x", "context": {"tenantId": NaN}}'), "it is not JSON"),
     ],
 )
 def test_authorizer_that_fails_is_a_500_with_a_null_message(answer: Any, cause: str, tmp_path: Path) -> None:
