@@ -230,7 +230,7 @@ def test_cache_that_another_user_may_write_is_not_used(tmp_path: Path) -> None:
 
 
 def test_link_in_place_of_the_cache_leads_to_no_other_folder(tmp_path: Path) -> None:
-    """Trap G4: whoever may write to the folder above could have a user's other files read and removed."""
+    """Trap G4: another user who may write to the folder above could have any file of this user read or removed."""
     other = tmp_path / "documents"
     other.mkdir()
     for number in range(40):
