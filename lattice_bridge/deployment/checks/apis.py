@@ -23,6 +23,8 @@ DEFAULT_TTL: Final = 300
 document a default, so the one of REST APIs is assumed."""
 
 _BODIES: Final[Mapping[str, Kind]] = {"AWS::ApiGateway::RestApi": "REST", "AWS::ApiGatewayV2::Api": "HTTP"}
+_PROXY: Final = "AWS_PROXY"
+"""The only type with which an HTTP API invokes a function."""
 _METHODS: Final = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 _ANY_METHOD: Final = "x-amazon-apigateway-any-method"
 _INTEGRATION: Final = "x-amazon-apigateway-integration"
@@ -81,6 +83,7 @@ class Operation:
         api: the API, as `!Ref` of it is resolved.
         uri: contains the function's ARN.
         parameters: the parameter mapping of the integration, with keys in lower case.
+        type: of the integration, in upper case, as in `AWS_PROXY`.
         is_open: whether no authorizer is in front of it.
     """
 
@@ -90,6 +93,7 @@ class Operation:
     api: str
     uri: str
     parameters: Mapping[str, str]
+    type: str
     is_open: bool
 
     def invokes(self, function: Resource) -> bool:
@@ -182,7 +186,8 @@ def operations_of(template: Template) -> Iterator[Operation]:
         mapping = found.get("RequestParameters")
         is_open = one.properties.get("AuthorizationType", "NONE") == "NONE"
         api = str(one.properties.get("RestApiId"))
-        yield Operation(one, one.id, "REST", api, str(found.get("Uri")), _mapping(mapping), is_open)
+        type_ = str(found.get("Type")).upper()
+        yield Operation(one, one.id, "REST", api, str(found.get("Uri")), _mapping(mapping), type_, is_open)
     integrations = template.of_type("AWS::ApiGatewayV2::Integration")
     for route in template.of_type("AWS::ApiGatewayV2::Route"):
         target = str(route.properties.get("Target"))
@@ -190,7 +195,7 @@ def operations_of(template: Template) -> Iterator[Operation]:
             if target in (f"integrations/{marker(one.id)}", f"integrations/{one.id}"):
                 is_open = route.properties.get("AuthorizationType", "NONE") == "NONE"
                 api, uri = str(route.properties.get("ApiId")), str(one.properties.get("IntegrationUri"))
-                yield Operation(route, route.id, "HTTP", api, uri, {}, is_open)
+                yield Operation(route, route.id, "HTTP", api, uri, {}, _PROXY, is_open)
     for one, kind, body in _bodies(template):
         yield from _operations_in(one, kind, body)
 
@@ -204,7 +209,9 @@ def _operations_in(one: Resource, kind: Kind, body: Mapping[str, Any]) -> Iterat
                 security = operation.get("security", body.get("security"))
                 parameters = _mapping(found.get("requestParameters"))
                 label = f"{one.id}, {verb} {path}"
-                yield Operation(one, label, kind, marker(one.id), str(found.get("uri")), parameters, not security)
+                type_ = _PROXY if kind == "HTTP" else str(found.get("type")).upper()
+                uri = str(found.get("uri"))
+                yield Operation(one, label, kind, marker(one.id), uri, parameters, type_, not security)
 
 
 def _mapping(value: object) -> dict[str, str]:

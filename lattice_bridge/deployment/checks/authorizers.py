@@ -153,6 +153,14 @@ def _before_bridge(operations: list[Operation], bridge: Resource, stack: Stack) 
         expected = "The bridge answers 400 to every event of an API that is not listed (not_enabled)"
         for resource in dict.fromkeys(one.resource.id for one in operations):
             yield finding(resource, actual, expected, WRITE_APIS)
+    for one in operations:
+        if one.type == "AWS":
+            actual = f"{one.label} has an integration of type AWS in front of {name_of(bridge)}"
+            expected = (
+                "A mapping template or the client's body is then the whole event, so that a client can write the "
+                "caller's identity into it, and run as any tenant"
+            )
+            yield finding(one.resource.id, actual, expected, "write AWS_PROXY as its type")
     for one in operations if stack.needs.from_authorizer else ():
         if one.is_open:
             rules = ", ".join(stack.needs.from_authorizer)
