@@ -84,6 +84,13 @@ def _type_and_cache(one: Authorizer, stack: Stack) -> Iterator[TemplateFinding]:
                 actual = f"the authorizer {one.label} caches answers for {one.ttl} s, without {what}"
                 expected = f"Rules read {short} ({', '.join(rules)}), and a cached answer would be used for another one"
                 yield finding(one.resource.id, actual, expected, no_cache)
+        if needs.admits_anyone:
+            actual = f"the authorizer {one.label} caches answers for {one.ttl} s, and a rule has anyone"
+            expected = (
+                "One client can send a malformed request with a tenant's header, and its refusal is the answer to all "
+                "clients without a token that send this header"
+            )
+            yield warning(one.resource.id, actual, expected, no_cache)
 
 
 def _answers(one: Authorizer, function: Resource) -> Iterator[TemplateFinding]:

@@ -86,6 +86,13 @@ def test_certificate_of_a_client_allows_no_cache(outcome: str) -> None:
     assert finding.actual.endswith("caches answers for 60 s, without the client's certificate")
 
 
+def test_cached_refusal_of_an_anonymous_client_is_a_warning() -> None:
+    """Trap D8: without a token among the identity sources' values, one client's refusal is that of all."""
+    (finding,) = cached([], 'anyone = true\ntenant = "blue"\naccept_risk = "a test"')
+    assert (finding.level, finding.subject) == ("warning", "Authorizer")
+    assert finding.actual.endswith("caches answers for 60 s, and a rule has anyone")
+
+
 @pytest.mark.parametrize(
     ("endpoint", "found"),
     [
