@@ -14,6 +14,7 @@ from typing import Any, Final
 from lattice_bridge.errors import BadRequest, BridgeError
 from lattice_bridge.formats import apigateway_v1, apigateway_v2
 from lattice_bridge.formats import event as parts
+from lattice_bridge.formats.recognise import NEVER_IN_CONTEXT
 from lattice_bridge.message import Caller, Request
 
 VERSION: Final = "version"
@@ -80,6 +81,9 @@ def parse(event: object, apis: Collection[str] | None) -> Request:
     module = (apigateway_v1, apigateway_v2)[version - 1]
     if not module.recognises(event):
         raise BadRequest("malformed_event", f"the event lacks fields of payload format {version}.0")
+    name = ("apigateway-v1", "apigateway-v2")[version - 1]
+    if mixed := sorted(NEVER_IN_CONTEXT[name].intersection(event[CONTEXT])):
+        raise BadRequest("malformed_event", f"an authorizer's event with {', '.join(mixed)} in {CONTEXT}")
     if AUTHORIZER in event[CONTEXT]:
         raise BadRequest("malformed_event", "requestContext.authorizer is there before the authorizer has run")
     request: Request = module.parse(event)

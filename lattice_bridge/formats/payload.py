@@ -26,7 +26,7 @@ from lattice_bridge.formats.recognise import module_of
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
 from lattice_bridge.http.query import parse_query
-from lattice_bridge.message import Caller, Format, Pairs, Request
+from lattice_bridge.message import Authorizer, Caller, Format, Pairs, Request
 
 SYNC_LIMIT: Final = 6 * 1024 * 1024
 ASYNC_LIMIT: Final = 1024 * 1024
@@ -215,6 +215,7 @@ def _write(
         request_id=request_id,
         caller=caller,
         time_epoch=request.time_epoch or int(now * 1_000_000),
+        authorizer=request.authorizer if tenant is None else _without_callers_fields(request.authorizer),
     )
     if not form.has_authorizer:
         return dict(module.write(outgoing))
@@ -223,8 +224,26 @@ def _write(
     return written
 
 
+def _without_callers_fields(answer: Authorizer | None) -> Authorizer | None:
+    """An answer without the fields in which a backend reads the caller that signed. If none did, a Lambda authorizer's
+    value of such a name would be read as one."""
+    if answer is None or _CALLERS_FIELDS.isdisjoint(answer.context):
+        return answer
+    return Authorizer(answer.claims, {name: one for name, one in answer.context.items() if name not in _CALLERS_FIELDS})
+
+
+_CALLERS_FIELDS: Final = frozenset(lattice_v2.IDENTITY_FIELDS.values())
+
+
 def with_fields(
-    request: Request, *, headers: Pairs, raw_query: str, request_id: str, caller: Caller, time_epoch: int
+    request: Request,
+    *,
+    headers: Pairs,
+    raw_query: str,
+    request_id: str,
+    caller: Caller,
+    time_epoch: int,
+    authorizer: Authorizer | None,
 ) -> Request:
     """The request with other values in these fields. `dataclasses.replace` takes three times as long."""
     return Request(
@@ -243,7 +262,7 @@ def with_fields(
         event=request.event,
         source=request.source,
         api_id=request.api_id,
-        authorizer=request.authorizer,
+        authorizer=authorizer,
         client_cert=request.client_cert,
     )
 

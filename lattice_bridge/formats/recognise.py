@@ -32,7 +32,7 @@ NEVER: Final = {1: frozenset((*lattice_v2.MARKS, *_FOREIGN)), 2: frozenset((*lat
 """Version of a Lattice event → fields with which it is refused."""
 
 _NEVER_IN_V2_CONTEXT: Final = frozenset({"apiId", "authentication", "authorizer", "elb", "http"})
-_NEVER_IN_CONTEXT: Final[Mapping[str, frozenset[str]]] = {
+NEVER_IN_CONTEXT: Final[Mapping[str, frozenset[str]]] = {
     "apigateway-v2": frozenset({"elb", "identity", lattice_v2.SERVICE_ARN}),
     "apigateway-v1": frozenset({"elb", "http", lattice_v2.SERVICE_ARN}),
     "alb": frozenset({"apiId", "authentication", "authorizer", "http", "identity", lattice_v2.SERVICE_ARN}),
@@ -214,7 +214,7 @@ def parse_as(name: Format, event: object) -> Request:
         raise BadRequest("malformed_event", f"not an event of {name}")
     if mixed := [mark for mark in _marks() if mark in event and mark not in module.FIELDS]:
         raise BadRequest("malformed_event", f"an event of {name} with {', '.join(mixed)}, which it never has")
-    if mixed := sorted(_NEVER_IN_CONTEXT[name].intersection(event[module.CONTEXT])):
+    if mixed := sorted(NEVER_IN_CONTEXT[name].intersection(event[module.CONTEXT])):
         where = f"with {', '.join(mixed)} in {module.CONTEXT}"
         raise BadRequest("malformed_event", f"an event of {name} {where}, which it never has")
     request = module.parse(event)

@@ -48,8 +48,8 @@ def test_request_has_the_headers_method_and_api_of_the_event(make: Make) -> None
 def test_principal_in_an_authorizers_event_is_not_read(make: Make) -> None:
     """Trap F5: API Gateway verifies no IAM principal before a Lambda authorizer, so only a direct Invoke has one."""
     identity = {"userArn": "arn:aws:sts::111122223333:assumed-role/blue-api/i-1", "accountId": "111122223333"}
-    for more in ({"identity": identity}, {"authentication": identity}):
-        assert not read(with_context(make(), **more)).caller.authenticated
+    field = "authentication" if make is http_2 else "identity"
+    assert not read(with_context(make(), **{field: identity})).caller.authenticated
 
 
 @every_form
@@ -154,6 +154,15 @@ def test_mark_of_another_event_beside_format_1_is_refused(make: Make, field: str
 def test_mark_of_another_event_beside_format_2_is_refused(field: str) -> None:
     """Trap F6."""
     assert "which it never has" in refusal(http_2({}, **{field: f"{STAGE_ARN}/GET/orders"}))
+
+
+@every_form
+@pytest.mark.parametrize("field", ["elb", "serviceArn", "http", "identity"])
+def test_context_with_a_field_of_another_event_is_refused(make: Make, field: str) -> None:
+    """Trap F6, D5: as in an event for the bridge."""
+    own = {"http"} if make is http_2 else {"identity"}
+    if field not in own:
+        assert f"with {field} in requestContext" in refusal(with_context(make(), **{field: {"a": "b"}}))
 
 
 @pytest.mark.parametrize("event", [None, [], "x", {}, {"type": "REQUEST"}, {"type": "REQUEST", "methodArn": "x"}])

@@ -155,6 +155,7 @@ def test_request_with_other_fields_keeps_the_rest() -> None:
     """Each field has a value of its own, so that a field that is left out, or two that are swapped, differ."""
     made = Request(**{field.name: field.name for field in fields(Request)})  # type: ignore[arg-type] # only copied
     changes: dict[str, Any] = {"headers": (), "raw_query": "", "request_id": "r-1", "caller": Caller(), "time_epoch": 1}
+    changes["authorizer"] = None
     outgoing = with_fields(made, **changes)
     assert outgoing == replace(made, **changes)
     assert outgoing.event == made.event  # not part of `==`

@@ -58,6 +58,20 @@ def test_decided_tenant_wins_over_an_authorizers_value_of_its_name(make: Any, pa
 
 
 @pytest.mark.parametrize("make", [http_api, rest_api])
+@pytest.mark.parametrize("payload", ["lattice-v2", "apigateway-v1", "apigateway-v2"])
+def test_lambda_authorizer_names_no_caller_to_a_backend(make: Any, payload: Payload) -> None:
+    """Trap A15, F4: in another format than it came in, a backend reads the caller that signed from these fields."""
+    answer = {"principal": ROLE, "type": "AWS_IAM", "sessionName": "i-0123", "plan": "gold"}
+    event = make(SENT, {"lambda": answer} if make is http_api else {"principalId": "ann", **answer})
+    found = told(payload, event)
+    if parse_event(event, **ENABLED).format == payload:
+        assert found["requestContext"]["authorizer"] == event["requestContext"]["authorizer"]
+    else:
+        assert "i-0123" not in json.dumps(found)
+        assert ("gold" in json.dumps(found)) is (payload != "lattice-v2")
+
+
+@pytest.mark.parametrize("make", [http_api, rest_api])
 def test_claims_and_certificate_are_translated(make: Any) -> None:
     claims = {"claims": {"sub": "ann"}}
     event = make(SENT, {"jwt": claims} if make is http_api else claims, client_cert="CN=blue")

@@ -23,6 +23,8 @@ DEFAULT_TTL: Final = 300
 document a default, so the one of REST APIs is assumed."""
 
 _BODIES: Final[Mapping[str, Kind]] = {"AWS::ApiGateway::RestApi": "REST", "AWS::ApiGatewayV2::Api": "HTTP"}
+_PROXY: Final = "AWS_PROXY"
+"""The only type with which an HTTP API invokes a function."""
 _METHODS: Final = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 _ANY_METHOD: Final = "x-amazon-apigateway-any-method"
 _INTEGRATION: Final = "x-amazon-apigateway-integration"
@@ -44,6 +46,7 @@ class Authorizer:
         sources: the identity sources, in one text; None if they are unresolved.
         ttl: seconds that answers are cached; None if they are unresolved.
         simple: whether the API expects a simple response; None if that is unresolved.
+        is_private: whether requests to the API may come from a VPC; True if its endpoint is not known.
         keys: the names of the keys for the cache's time and the identity sources, as its template writes them.
     """
 
@@ -56,6 +59,7 @@ class Authorizer:
     sources: str | None
     ttl: int | None
     simple: bool | None
+    is_private: bool
     keys: tuple[str, str]
 
     @property
@@ -79,6 +83,7 @@ class Operation:
         api: the API, as `!Ref` of it is resolved.
         uri: contains the function's ARN.
         parameters: the parameter mapping of the integration, with keys in lower case.
+        type: of the integration, in upper case, as in `AWS_PROXY`.
         is_open: whether no authorizer is in front of it.
     """
 
@@ -88,6 +93,7 @@ class Operation:
     api: str
     uri: str
     parameters: Mapping[str, str]
+    type: str
     is_open: bool
 
     def invokes(self, function: Resource) -> bool:
@@ -102,7 +108,8 @@ def authorizers_of(template: Template) -> Iterator[Authorizer]:
     """The Lambda authorizers of all APIs of a template."""
     for one in template.of_type("AWS::ApiGateway::Authorizer"):
         if one.properties.get("Type") in ("TOKEN", "REQUEST"):
-            yield _authorizer(one, one.id, "REST", one.properties, _CLOUDFORMATION)
+            is_private = _is_private(str(one.properties.get("RestApiId")), template)
+            yield _authorizer(one, one.id, "REST", one.properties, _CLOUDFORMATION, is_private=is_private)
     for one in template.of_type("AWS::ApiGatewayV2::Authorizer"):
         if one.properties.get("AuthorizerType") == "REQUEST":
             yield _authorizer(one, one.id, "HTTP", one.properties, _CLOUDFORMATION)
@@ -110,7 +117,10 @@ def authorizers_of(template: Template) -> Iterator[Authorizer]:
         for name, scheme in _schemes(body):
             found = scheme.get(_AUTHORIZER)
             if isinstance(found, dict) and found.get("authorizerUri"):
-                yield _authorizer(one, f"{one.id}, {name}", kind, {**found, "api": marker(one.id)}, _OPENAPI)
+                api = marker(one.id)
+                is_private = kind == "REST" and _is_private(api, template)
+                written = {**found, "api": api}
+                yield _authorizer(one, f"{one.id}, {name}", kind, written, _OPENAPI, is_private=is_private)
 
 
 _CLOUDFORMATION: Final = (
@@ -123,7 +133,15 @@ _OPENAPI: Final = (
 )
 
 
-def _authorizer(one: Resource, label: str, kind: Kind, found: Mapping[str, Any], names: tuple[str, ...]) -> Authorizer:
+def _authorizer(
+    one: Resource,
+    label: str,
+    kind: Kind,
+    found: Mapping[str, Any],
+    names: tuple[str, ...],
+    *,
+    is_private: bool = False,
+) -> Authorizer:
     rest, http, type_, uri, sources, ttl, simple = names
     return Authorizer(
         one,
@@ -135,8 +153,18 @@ def _authorizer(one: Resource, label: str, kind: Kind, found: Mapping[str, Any],
         _known_text(found.get(sources)),
         _seconds(found.get(ttl, DEFAULT_TTL)),
         None if unresolved(found.get(simple)) else str(found.get(simple)).lower() == "true",
+        is_private,
         (ttl, sources),
     )
+
+
+def _is_private(api: str, template: Template) -> bool:
+    """Whether a REST API may be private, and its events contain a VPC. An API outside of the template may be."""
+    found = next((one for one in template.of_type("AWS::ApiGateway::RestApi") if marker(one.id) == api), None)
+    if found is None:
+        return True
+    settings = (found.properties.get(name) for name in ("EndpointConfiguration", "Parameters"))
+    return any(unresolved(one) or "PRIVATE" in str(one) for one in settings)
 
 
 def _known_text(value: object) -> str | None:
@@ -158,7 +186,8 @@ def operations_of(template: Template) -> Iterator[Operation]:
         mapping = found.get("RequestParameters")
         is_open = one.properties.get("AuthorizationType", "NONE") == "NONE"
         api = str(one.properties.get("RestApiId"))
-        yield Operation(one, one.id, "REST", api, str(found.get("Uri")), _mapping(mapping), is_open)
+        type_ = str(found.get("Type")).upper()
+        yield Operation(one, one.id, "REST", api, str(found.get("Uri")), _mapping(mapping), type_, is_open)
     integrations = template.of_type("AWS::ApiGatewayV2::Integration")
     for route in template.of_type("AWS::ApiGatewayV2::Route"):
         target = str(route.properties.get("Target"))
@@ -166,7 +195,7 @@ def operations_of(template: Template) -> Iterator[Operation]:
             if target in (f"integrations/{marker(one.id)}", f"integrations/{one.id}"):
                 is_open = route.properties.get("AuthorizationType", "NONE") == "NONE"
                 api, uri = str(route.properties.get("ApiId")), str(one.properties.get("IntegrationUri"))
-                yield Operation(route, route.id, "HTTP", api, uri, {}, is_open)
+                yield Operation(route, route.id, "HTTP", api, uri, {}, _PROXY, is_open)
     for one, kind, body in _bodies(template):
         yield from _operations_in(one, kind, body)
 
@@ -180,7 +209,9 @@ def _operations_in(one: Resource, kind: Kind, body: Mapping[str, Any]) -> Iterat
                 security = operation.get("security", body.get("security"))
                 parameters = _mapping(found.get("requestParameters"))
                 label = f"{one.id}, {verb} {path}"
-                yield Operation(one, label, kind, marker(one.id), str(found.get("uri")), parameters, not security)
+                type_ = _PROXY if kind == "HTTP" else str(found.get("type")).upper()
+                uri = str(found.get("uri"))
+                yield Operation(one, label, kind, marker(one.id), uri, parameters, type_, not security)
 
 
 def _mapping(value: object) -> dict[str, str]:

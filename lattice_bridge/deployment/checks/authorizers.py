@@ -29,8 +29,13 @@ TENANT: Final = "tenantId"
 """The field of the context that the authorizer sets, as in `formats.authorizer`."""
 TENANT_HEADER: Final = "integration.request.header.x-amz-tenant-id"
 WRITE_APIS: Final = 'write [apigateway] with apis = ["the API\'s id"] in bridge.toml'
-_REQUEST: Final = "method.request."
 _CONTEXT: Final = "context.authorizer."
+_CHOSEN_BY_CLIENTS: Final = (
+    "method.request.",
+    *("context.domainName", "context.domainPrefix", "context.httpMethod", "context.path", "context.requestOverride."),
+    *("context.identity.sourceIp", "context.identity.userAgent"),
+)
+"""How the sources begin that a client writes. With a wildcard domain, it chooses the host name as well."""
 
 
 def authorizer_findings(stack: Stack) -> Iterator[TemplateFinding]:
@@ -72,11 +77,20 @@ def _type_and_cache(one: Authorizer, stack: Stack) -> Iterator[TemplateFinding]:
             )
             added = ", ".join(map(one.source_of, missing))
             yield finding(one.resource.id, actual, expected, f"{no_cache}, or add {added} to {identity_sources}")
-        if needs.certificates:
-            actual = f"the authorizer {one.label} caches answers for {one.ttl} s, without the client's certificate"
-            rules = ", ".join(needs.certificates)
-            expected = f"Rules read the certificate ({rules}), and a cached answer would be used for another one"
-            yield finding(one.resource.id, actual, expected, no_cache)
+        outside = [("the client's certificate", "the certificate", needs.certificates)]
+        outside += [("the VPC of the request", "the VPC", needs.vpcs)] if one.is_private else []
+        for what, short, rules in outside:
+            if rules:
+                actual = f"the authorizer {one.label} caches answers for {one.ttl} s, without {what}"
+                expected = f"Rules read {short} ({', '.join(rules)}), and a cached answer would be used for another one"
+                yield finding(one.resource.id, actual, expected, no_cache)
+        if needs.admits_anyone:
+            actual = f"the authorizer {one.label} caches answers for {one.ttl} s, and a rule has anyone"
+            expected = (
+                "One client can send a malformed request with a tenant's header, and its refusal is the answer to all "
+                "clients without a token that send this header"
+            )
+            yield warning(one.resource.id, actual, expected, no_cache)
 
 
 def _answers(one: Authorizer, function: Resource) -> Iterator[TemplateFinding]:
@@ -120,7 +134,7 @@ def operation_findings(stack: Stack) -> Iterator[TemplateFinding]:
 def _tenant(one: Operation, function: Resource, *, is_secured: bool, is_own: bool) -> Iterator[TemplateFinding]:
     """Faults in the value that an operation sends as the tenant."""
     value = one.parameters[TENANT_HEADER]
-    if value.startswith(_REQUEST):
+    if value.startswith(_CHOSEN_BY_CLIENTS):
         actual = f"a REST API ({one.label}) sends {value} as the tenant"
         expected = "Every client names its own tenant: it reads the data of any other"
         fix = f"write {_CONTEXT}{TENANT}, with the map as the API's authorizer"
@@ -146,6 +160,14 @@ def _before_bridge(operations: list[Operation], bridge: Resource, stack: Stack) 
         expected = "The bridge answers 400 to every event of an API that is not listed (not_enabled)"
         for resource in dict.fromkeys(one.resource.id for one in operations):
             yield finding(resource, actual, expected, WRITE_APIS)
+    for one in operations:
+        if one.type == "AWS":
+            actual = f"{one.label} has an integration of type AWS in front of {name_of(bridge)}"
+            expected = (
+                "A mapping template or the client's body is then the whole event, so that a client can write the "
+                "caller's identity into it, and run as any tenant"
+            )
+            yield finding(one.resource.id, actual, expected, "write AWS_PROXY as its type")
     for one in operations if stack.needs.from_authorizer else ():
         if one.is_open:
             rules = ", ".join(stack.needs.from_authorizer)

@@ -5,7 +5,7 @@ Rule: the map need not load: its faults are findings of their own, and its reada
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from lattice_bridge.config.compiled import map_of
@@ -40,7 +40,8 @@ def needs_of(document: Document) -> MapNeeds:
         certified=ids(lambda one: one.get("tenant_from") == "x509_san_uri"),
         headers=frozenset(headers),
         from_authorizer=ids(lambda one: one.get("tenant_from") == "authorizer"),
-        certificates=ids(lambda one: "client_cert" in (one.get("tenant_from"), *one)),
+        certificates=ids(lambda one: "client_cert" in one),
+        vpcs=ids(lambda one: "vpc" in one),
         admits_anyone=any(one.get("anyone") is True and not one.get("deny") for one in written),
     )
 
@@ -50,16 +51,21 @@ def _table(value: object) -> Mapping[str, Any]:
 
 
 def _of_rules(rules: Rules) -> MapNeeds:
-    def ids(source: str) -> Iterator[str]:
-        for key, one in rules.owners.items():
-            is_source = isinstance(one.outcome, TenantFrom) and one.outcome.source == source
-            if is_source or key[0].replace("-", "_") == source:
-                yield one.id
+    allowing = [*rules.owners.values()]
+    every = [*allowing, *(one for each in rules.denials.values() for one in each)]
+
+    def from_source(source: str) -> tuple[str, ...]:
+        return tuple(one.id for one in allowing if isinstance(one.outcome, TenantFrom) and one.outcome.source == source)
+
+    def reading(kind: str) -> tuple[str, ...]:
+        """A deny rule reads it too: a cached answer would escape it."""
+        return tuple(one.id for one in every if kind in (one.key[0], *(each.kind for each in one.conditions)))
 
     return MapNeeds(
-        tuple(ids("x509_san_uri")),
-        frozenset({rules.header, *rules.token_headers}),
-        tuple(ids("authorizer")),
-        tuple(ids("client_cert")),
-        ANYONE in rules.owners,
+        certified=from_source("x509_san_uri"),
+        headers=frozenset({rules.header, *rules.token_headers}),
+        from_authorizer=from_source("authorizer"),
+        certificates=reading("client-cert"),
+        vpcs=reading("vpc"),
+        admits_anyone=ANYONE in rules.owners,
     )

@@ -173,6 +173,7 @@ class MapNeeds:
         headers: names of the headers that choose or prove a tenant, in lower case.
         from_authorizer: ids of the rules that read the result of an API's authorizer.
         certificates: ids of the rules that read the certificate of an API's client.
+        vpcs: ids of the rules that read the VPC that a request came from.
         admits_anyone: a rule is for callers without a credential.
     """
 
@@ -180,6 +181,7 @@ class MapNeeds:
     headers: frozenset[str] = frozenset()
     from_authorizer: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
+    vpcs: tuple[str, ...] = ()
     admits_anyone: bool = False
 
 

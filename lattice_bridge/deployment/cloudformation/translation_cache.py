@@ -26,7 +26,8 @@ class TranslationCache:
     """The translations in a folder.
 
     Args:
-        folder: made if there is none. If another user may write to it, nothing is read and nothing is written.
+        folder: made if there is none. If another user may write to it, or if it is a link, which another user may have
+            made, nothing is read and nothing is written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,13 +59,14 @@ class TranslationCache:
             os.close(descriptor)
             Path(name).write_text(text, encoding="utf-8")
             Path(name).replace(self._folder / f"{key}.json")
-            by_age = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime)
+            by_age = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
             for path in by_age[:-_MAX_FILES]:
                 path.unlink()
 
     def _is_own(self) -> bool:
         try:
-            found = self._folder.stat()
+            found = self._folder.lstat()
         except OSError:
             return False
-        return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        is_private = found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        return is_private and stat.S_ISDIR(found.st_mode)

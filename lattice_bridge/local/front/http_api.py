@@ -33,7 +33,14 @@ from lattice_bridge.local.front.http_api_event import (
 )
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, to_json
 from lattice_bridge.local.front.json_refused import JsonRefused
-from lattice_bridge.local.front.jwt_authorizer import TokenRefused, scopes_of, token_of, verified_claims, written
+from lattice_bridge.local.front.jwt_authorizer import (
+    TokenRefused,
+    scopes_of,
+    token_command,
+    token_of,
+    verified_claims,
+    written,
+)
 from lattice_bridge.local.front.lambda_authorizer import (
     AccessDenied,
     AuthorizerFailed,
@@ -253,7 +260,7 @@ async def _by_token(request: HttpRequest, access: JwtAuthorizer, entry: HttpRout
         challenge = "Bearer"
         if error.description is not None:
             challenge += f' scope="" error="invalid_token" error_description="{error.description}"'
-        command = f"lattice-bridge token --template FILE --issuer {access.name}"
+        command = token_command(access)
         cause = f"the authorizer {access.name} refuses the token: {error}. Fix: send one as `{command}` makes it"
         if error.description is None:
             cause = f"the authorizer {access.name} requires a token in the {kind} {name}: {error}. Fix: `{command}`"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -108,6 +109,11 @@ def issuer_of(authorizer: JwtAuthorizer) -> Issuer:
     """The issuer for which local tokens are made."""
     audience = frozenset({_ANY}) if authorizer.audience is None else authorizer.audience
     return Issuer(authorizer.name, authorizer.issuer, audience, frozenset({_LOCAL}))
+
+
+def token_command(authorizer: JwtAuthorizer) -> str:
+    """The command that makes a local token for an authorizer. A template may have any text as its name."""
+    return f"lattice-bridge token --template FILE --issuer {shlex.quote(authorizer.name)}"
 
 
 async def verified_claims(

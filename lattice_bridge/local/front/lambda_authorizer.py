@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from lattice_bridge.deployment.iam.policy import BadPolicy, Statement, read_policy
 from lattice_bridge.local.aws.invoke_checks import LambdaError
@@ -200,7 +200,7 @@ def _parse(authorizer: LambdaAuthorizer, payload: bytes) -> Result:
         return AuthorizerFailed(f"the answer of the authorizer {authorizer.name} is refused: {reason}")
 
     try:
-        answer = json.loads(payload)
+        answer = json.loads(payload, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise refuse("it is not JSON") from error
     if not isinstance(answer, dict):
@@ -224,6 +224,11 @@ def _parse(authorizer: LambdaAuthorizer, payload: bytes) -> Result:
     except BadPolicy as error:
         raise refuse(f"policyDocument: {error}") from error
     return Result(answer["principalId"], context, tuple(replace(one, principals=_EVERYBODY) for one in statements))
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """`NaN` would become a tenant of this name."""
+    raise ValueError(f"{name} is not JSON")
 
 
 def _check(authorizer: LambdaAuthorizer, result: Result, question: Question, cached: str) -> None:

@@ -29,7 +29,7 @@ from lattice_bridge.local.front.api_policy import NotAllowed, check_policy
 from lattice_bridge.local.front.caller import SignedCaller, iam_identity, signed_caller
 from lattice_bridge.local.front.exchange import Answer, Exchange
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, to_json
-from lattice_bridge.local.front.jwt_authorizer import TokenRefused, scopes_of, token_of, verified_claims
+from lattice_bridge.local.front.jwt_authorizer import TokenRefused, scopes_of, token_command, token_of, verified_claims
 from lattice_bridge.local.front.lambda_authorizer import AccessDenied, AuthorizerFailed, Question, Unauthorized
 from lattice_bridge.local.front.parameters import Parameters, as_string
 from lattice_bridge.local.front.recorder import is_secret, without_credentials
@@ -378,7 +378,7 @@ async def _claims(call: _Call, authorizer: UserPools, exchange: Exchange) -> dic
             refusal = error
         else:
             return {name: _as_cognito(name, value) for name, value in claims.items()}
-    command = f"lattice-bridge token --template FILE --issuer {authorizer.pools[0].name}"
+    command = token_command(authorizer.pools[0])
     cause = f"the authorizer {authorizer.name} requires a token in the header {header}: {refusal}. Fix: `{command}`"
     raise call.refusal("UNAUTHORIZED", "Unauthorized", cause, "token_invalid") from refusal
 

@@ -249,7 +249,10 @@ class _Reader:
         except BadSource as error:
             self._name(f"an identity source that is not served ({error}): every request that needs it gets 401", name)
             return Unserved(f"the authorizer {name} with the identity source {', '.join(found)}")
-        ttl = of.get("authorizerResultTtlInSeconds")
+        written = of.get("authorizerResultTtlInSeconds")
+        ttl = 300.0 if written is None else float(written)
+        if ttl and not parsed:  # one result would be for every client (trap D8)
+            self._name("results of an authorizer without an identity source are not cached: AWS refuses that", name)
         pattern = of.get("identityValidationExpression")
         return LambdaAuthorizer(
             name=name,
@@ -257,7 +260,7 @@ class _Reader:
             kind="token" if kind == "token" else "request",
             sources=parsed,
             pattern=str(pattern) if pattern and kind == "token" else None,
-            ttl=300.0 if ttl is None else float(ttl),
+            ttl=ttl if parsed else 0.0,
         )
 
     def _user_pools(self, name: str, of: Mapping[str, Any], sources: str) -> Authorization:

@@ -17,7 +17,7 @@ from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.deployment.checks import authorizers
 from lattice_bridge.deployment.checks.needs import needs_of
 from lattice_bridge.deployment.checks.run import template_findings
-from lattice_bridge.deployment.checks.stack import AUTHORIZER_HANDLER, MapNeeds, TemplateFinding
+from lattice_bridge.deployment.checks.stack import AUTHORIZER_HANDLER, TemplateFinding
 from lattice_bridge.formats import authorizer as form
 from tests.support.paths import ROOT
 
@@ -63,17 +63,60 @@ def test_fix_for_the_cache_names_the_identity_source() -> None:
     )
 
 
-def test_certificate_of_a_client_allows_no_cache() -> None:
+CACHED: Final = [
+    [
+        "AuthorizerResultTtlInSeconds: 0",
+        "AuthorizerResultTtlInSeconds: 60\n"
+        "      IdentitySource: method.request.header.Authorization, method.request.header.X-Tenant-Id",
+    ]
+]
+
+
+def cached(edits: list[list[str]], rule: str) -> list[TemplateFinding]:
+    """The findings for an authorizer whose cache has every header, with one more rule."""
+    more = ["[[rule]]", f'[[rule]]\nid = "more"\n{rule}\n[[rule]]']
+    return found_in("apis", {"edits": [*CACHED, *edits], "map": [more]})
+
+
+@pytest.mark.parametrize("outcome", ["deny = true", 'tenant = "blue"\nclient_cert_issued_by = "us"'])
+def test_certificate_of_a_client_allows_no_cache(outcome: str) -> None:
     """Trap D8: the certificate is no identity source here, so a cached answer would be used for another one."""
-    sources = "method.request.header.Authorization, method.request.header.X-Tenant-Id"
-    edits = [["AuthorizerResultTtlInSeconds: 0", f"AuthorizerResultTtlInSeconds: 60\n      IdentitySource: {sources}"]]
-    text = edited("apis.yaml", edits)
-    document = parse_document(edited("apis.toml", []))
-    known = read_options(document.tables, [])
-    needs = MapNeeds(headers=needs_of(document).headers, certificates=("devices",))
-    (finding,) = template_findings(FOLDER / "apis.yaml", known, {}, "us-east-1", text=text, needs=needs)
+    (finding,) = cached([], f'client_cert = "CN=blue"\n{outcome}')
     assert (finding.level, finding.subject) == ("error", "Authorizer")
     assert finding.actual.endswith("caches answers for 60 s, without the client's certificate")
+
+
+def test_cached_refusal_of_an_anonymous_client_is_a_warning() -> None:
+    """Trap D8: without a token among the identity sources' values, one client's refusal is that of all."""
+    (finding,) = cached([], 'anyone = true\ntenant = "blue"\naccept_risk = "a test"')
+    assert (finding.level, finding.subject) == ("warning", "Authorizer")
+    assert finding.actual.endswith("caches answers for 60 s, and a rule has anyone")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "found"),
+    [
+        ("EndpointConfiguration: {Types: [PRIVATE]}", True),
+        ("Parameters: {endpointConfigurationTypes: PRIVATE}", True),
+        ("EndpointConfiguration: !ImportValue endpoint", True),
+        ("EndpointConfiguration: {Types: [REGIONAL]}", False),
+    ],
+)
+@pytest.mark.parametrize("outcome", ["deny = true", 'tenant = "blue"\naccept_risk = "a test"'])
+def test_vpc_of_a_private_api_allows_no_cache(endpoint: str, outcome: str, *, found: bool) -> None:
+    """Trap D8: the VPC is no identity source, so an answer for one VPC would be used for another."""
+    edits = [["{Name: orders}", f"{{Name: orders, {endpoint}}}"]]
+    findings = cached(edits, f'vpc = "vpc-0a1b2c3d4e5f60718"\n{outcome}')
+    expected = ["the authorizer Authorizer caches answers for 60 s, without the VPC of the request"]
+    assert [one.actual for one in findings if one.level == "error"] == (expected if found else [])
+
+
+@pytest.mark.parametrize("source", ["domainName", "domainPrefix", "path", "identity.userAgent", "identity.sourceIp"])
+def test_context_that_a_client_writes_is_no_tenant(source: str) -> None:
+    """Trap F2: with a wildcard domain, a client chooses the host name and so the tenant."""
+    (finding,) = found_in("apis", {"edits": [["context.authorizer.tenantId", f"context.{source}"]]})
+    assert finding.actual == f"a REST API (Method) sends context.{source} as the tenant"
+    assert (finding.level, finding.expected[:40]) == ("error", "Every client names its own tenant: it re")
 
 
 SAM: Final = """

@@ -55,6 +55,17 @@ template = "spiffe://devices.example/tenant/{tenant}/gateway"
 x509_set_by = "only Roles Anywhere may assume the role"
 
 [[rule]]
+id = "revoked"
+client_cert = "CN=green"
+deny = true
+
+[[rule]]
+id = "elsewhere"
+account = "111122223333"
+vpc = "vpc-0a1b2c3d4e5f60718"
+deny = true
+
+[[rule]]
 id = "open"
 anyone = true
 tenant = "blue"
@@ -64,7 +75,8 @@ EXPECTED: Final = MapNeeds(
     certified=("gateways",),
     headers=frozenset({"x-customer", "x-id-token"}),
     from_authorizer=("verified",),
-    certificates=("devices",),
+    certificates=("devices", "revoked"),
+    vpcs=("elsewhere",),
     admits_anyone=True,
 )
 

@@ -229,6 +229,20 @@ def test_cache_that_another_user_may_write_is_not_used(tmp_path: Path) -> None:
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_link_in_place_of_the_cache_leads_to_no_other_folder(tmp_path: Path) -> None:
+    """Trap G4: another user who may write to the folder above could have any file of this user read or removed."""
+    other = tmp_path / "documents"
+    other.mkdir()
+    for number in range(40):
+        (other / f"{number}.txt").write_text("{}")
+    (tmp_path / "cache").symlink_to(other)
+    cache = TranslationCache(tmp_path / "cache")
+    (other / "key.json").write_text('{"template": {}}')
+    cache.put("new", {})
+    assert cache.get("key") is None
+    assert len(list(other.iterdir())) == 41
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"template": {}}', "[" * 100_000])
 def test_damaged_file_is_replaced(tmp_path: Path, content: str) -> None:
     cache = TranslationCache(tmp_path / "cache")

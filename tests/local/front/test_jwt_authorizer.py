@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import shlex
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,8 @@ import pytest
 from lattice_bridge.errors import Unavailable
 from lattice_bridge.local.bridge.local_token import make_token
 from lattice_bridge.local.bridge.signing_key import key_folder, local_key
-from lattice_bridge.local.front.jwt_authorizer import TokenKeys, issuer_of
+from lattice_bridge.local.front.jwt_authorizer import TokenKeys, issuer_of, token_command
+from lattice_bridge.local.plan.http_api import JwtAuthorizer
 from tests.local.front.test_http_api import API, route
 from tests.support.front import NOW, Response, Stack, stack_of
 from tests.support.token_builder import base64url, jwk, key_set, payload, sign
@@ -252,3 +254,10 @@ def test_configuration_without_a_key_set_is_named(stack: Stack, web: Web) -> Non
     web.documents[f"{ISSUER}/.well-known/openid-configuration"] = b"[]"
     assert send(stack, token()).status == 401
     assert "the issuer's configuration has no jwks_uri" in stack.refusal.cause
+
+
+def test_name_of_an_authorizer_is_one_word_of_the_suggested_command() -> None:
+    """Trap G5: the name of a security scheme may be any text."""
+    command = token_command(JwtAuthorizer("x; touch $(id)", ISSUER, None))
+    assert shlex.split(command)[-1] == "x; touch $(id)"
+    assert token_command(JwtAuthorizer("Corp", ISSUER, None)).endswith(" --issuer Corp")

@@ -194,6 +194,7 @@ def test_condition_that_is_not_decided_allows_nothing(tmp_path: Path) -> None:
         ),
         (InvocationResult(b"{}", "Unhandled", timed_out=True), "the authorizer guard failed"),
         (InvocationResult(b"{"), "it is not JSON"),
+        (InvocationResult(b'{"principalId": "x", "context": {"tenantId": NaN}}'), "it is not JSON"),
     ],
 )
 def test_authorizer_that_fails_is_a_500_with_a_null_message(answer: Any, cause: str, tmp_path: Path) -> None:
@@ -280,6 +281,17 @@ def test_authorizer_with_ttl_zero_is_run_for_each_request(tmp_path: Path) -> Non
     for _ in range(2):
         assert made.get("/prod/orders", {"Authorization": "x"}).status == 200
     assert len(made.events("guard")) == 2
+
+
+def test_authorizer_without_an_identity_source_shares_no_result(tmp_path: Path) -> None:
+    """Trap D8: nothing tells its requests apart, so the second client would run as the first one's tenant."""
+    guard = scheme("request", authorizerResultTtlInSeconds=300, identitySource=" ")
+    made = guarded(tmp_path, guard, by_identity)
+    for name in ("blue", "green"):
+        assert made.get("/prod/tenant", {"Authorization": name}).status == 200
+    assert [one.tenant for one in made.invoked if "isolated" in one.function] == ["blue", "green"]
+    left_out = "results of an authorizer without an identity source are not cached: AWS refuses that (guard)"
+    assert left_out in made.plan.left_out
 
 
 def test_new_plan_forgets_the_results(tmp_path: Path) -> None:
