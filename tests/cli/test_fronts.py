@@ -13,8 +13,9 @@ from lattice_bridge.config.options import Backend
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.review.check import findings_of
 from lattice_bridge.testing import gateway_event
+from tests.support.authorizer_events import FORMS
 from tests.support.builders import ACCOUNT, MAP
-from tests.support.commands import explained, read, written
+from tests.support.commands import explained, read, seen, written
 from tests.support.fronts import API, ENABLED, FRONTS, ROLE, TABLES, Sent, http_api, rest_api
 
 RULES = f"""
@@ -266,3 +267,32 @@ def test_event_of_each_front_is_converted_to_each_format(front: str, to: str) ->
     found = json.loads(done.output)
     assert "/a" in json.dumps(found)
     assert found == event or to != "lattice"
+
+
+@pytest.mark.parametrize("event", [*(front(Sent()) for front in FRONTS.values()), *(form() for form in FORMS)])
+def test_event_of_each_front_is_read_and_checked(event: dict[str, Any]) -> None:
+    text = json.dumps(event)
+    parsed, checked = (read("event", name, "-", "--json", stdin=text) for name in ("parse", "check"))
+    assert (parsed.exit_code, checked.exit_code) == (0, 0), parsed.output + checked.output
+    assert json.loads(parsed.output)["format"] == json.loads(checked.output)["format"] is not None
+    assert "if bridge.toml enables it" in read("event", "check", "-", stdin=text).output
+
+
+def test_answer_of_an_authorizer_is_shown_without_its_values() -> None:
+    """Trap D11."""
+    event = rest_api(authorizer={**BLUE, "level": "secret-level"}, client_cert="CN=blue")
+    done = read("event", "parse", "-", stdin=json.dumps(event))
+    lines = done.output.splitlines()
+    assert {"authorizer\tclaims.sub", "authorizer\tlevel", "client_cert\tCN=blue"} <= set(lines)
+    assert "secret" not in done.output
+
+
+def test_event_of_an_api_is_shown_on_a_terminal(tmp_path: Path) -> None:
+    file = written(tmp_path / "event.json", json.dumps(http_api(authorizer={"jwt": BLUE}, client_cert="CN=blue")))
+    screen = seen("event", "parse", file, NO_COLOR="1")
+    for words in ("apigateway-v2", "verified the caller: claims.custom:tenant, claims.sub", "CN=blue", API):
+        assert words in screen
+    assert "not authenticated" not in screen
+    assert "API Gateway with payload format 2.0: no departures" in " ".join(
+        seen("event", "check", file, NO_COLOR="1", columns=160).split()
+    )
