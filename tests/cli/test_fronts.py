@@ -56,6 +56,23 @@ def test_described_caller_of_an_api_is_explained(path: str) -> None:
     assert explained(path, "--api", API)["reason"] == "no_credential"
 
 
+def test_caller_that_api_gateway_verified_is_named(path: str, tmp_path: Path) -> None:
+    """Trap D11: what vouches for the caller is shown, and no claim."""
+    event = http_api(authorizer={"jwt": BLUE}, client_cert="CN=blue,O=Example")
+    by = [f"the authorizer of the API {API} (a token's claims)", "the client certificate CN=blue,O=Example"]
+    assert explained(path, event=event)["verified_by"] == by
+    assert explained(path, "--api", API, "--authorizer", '{"tenantId": "blue"}')["verified_by"] == [
+        f"the authorizer of the API {API} (a Lambda authorizer's values)"
+    ]
+    assert explained(path, "--api", API)["verified_by"] == []
+    screen = " ".join(
+        seen("explain", "--map", path, written(tmp_path / "e.json", json.dumps(event)), NO_COLOR="1").split()
+    )
+    assert f"a caller that is verified by {by[0]} and {by[1]}" in screen
+    assert "unauthenticated" not in screen
+    assert "secret-subject" not in screen
+
+
 def test_value_that_does_not_fit_is_a_near_miss(path: str) -> None:
     found = explained(path, "--api", API, "--authorizer", '{"claims": {"custom:tenant": "[blue green]"}}')
     [miss] = [one for one in found["near_misses"] if one["kind"] == "source"]

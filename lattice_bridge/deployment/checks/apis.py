@@ -16,7 +16,7 @@ from lattice_bridge.deployment.checks.stack import items_of, mentions, part_of
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import marker, unresolved
 
-Kind = Literal["REST", "HTTP"]
+Kind = Literal["REST", "HTTP", "WebSocket"]
 
 DEFAULT_TTL: Final = 300
 """Seconds that API Gateway caches an authorizer's answer if a template does not say. For HTTP APIs, AWS does not
@@ -80,6 +80,7 @@ class Operation:
         uri: contains the function's ARN.
         parameters: the parameter mapping of the integration, with keys in lower case.
         is_open: whether no authorizer is in front of it.
+        is_proxy: whether API Gateway writes the event. Otherwise the client's body is the event, or a part of it.
     """
 
     resource: Resource
@@ -89,6 +90,7 @@ class Operation:
     uri: str
     parameters: Mapping[str, str]
     is_open: bool
+    is_proxy: bool
 
     def invokes(self, function: Resource) -> bool:
         """Whether it invokes a function, under any of its names."""
@@ -158,7 +160,10 @@ def operations_of(template: Template) -> Iterator[Operation]:
         mapping = found.get("RequestParameters")
         is_open = one.properties.get("AuthorizationType", "NONE") == "NONE"
         api = str(one.properties.get("RestApiId"))
-        yield Operation(one, one.id, "REST", api, str(found.get("Uri")), _mapping(mapping), is_open)
+        is_proxy = _is_proxy(found.get("Type"))
+        yield Operation(one, one.id, "REST", api, str(found.get("Uri")), _mapping(mapping), is_open, is_proxy)
+    apis = template.of_type("AWS::ApiGatewayV2::Api")
+    sockets = {marker(one.id) for one in apis if one.properties.get("ProtocolType") == "WEBSOCKET"}
     integrations = template.of_type("AWS::ApiGatewayV2::Integration")
     for route in template.of_type("AWS::ApiGatewayV2::Route"):
         target = str(route.properties.get("Target"))
@@ -166,9 +171,11 @@ def operations_of(template: Template) -> Iterator[Operation]:
             if target in (f"integrations/{marker(one.id)}", f"integrations/{one.id}"):
                 is_open = route.properties.get("AuthorizationType", "NONE") == "NONE"
                 api, uri = str(route.properties.get("ApiId")), str(one.properties.get("IntegrationUri"))
-                yield Operation(route, route.id, "HTTP", api, uri, {}, is_open)
-    for one, kind, body in _bodies(template):
-        yield from _operations_in(one, kind, body)
+                kind: Kind = "WebSocket" if api in sockets else "HTTP"
+                is_proxy = _is_proxy(one.properties.get("IntegrationType"))
+                yield Operation(route, route.id, kind, api, uri, {}, is_open, is_proxy)
+    for defined, of_body, body in _bodies(template):
+        yield from _operations_in(defined, of_body, body)
 
 
 def _operations_in(one: Resource, kind: Kind, body: Mapping[str, Any]) -> Iterator[Operation]:
@@ -180,7 +187,13 @@ def _operations_in(one: Resource, kind: Kind, body: Mapping[str, Any]) -> Iterat
                 security = operation.get("security", body.get("security"))
                 parameters = _mapping(found.get("requestParameters"))
                 label = f"{one.id}, {verb} {path}"
-                yield Operation(one, label, kind, marker(one.id), str(found.get("uri")), parameters, not security)
+                uri, is_proxy = str(found.get("uri")), _is_proxy(found.get("type"))
+                yield Operation(one, label, kind, marker(one.id), uri, parameters, not security, is_proxy)
+
+
+def _is_proxy(written: object) -> bool:
+    """Whether the type of an integration is not `AWS`. A type that is not known counts as a proxy."""
+    return str(written).upper() != "AWS"
 
 
 def _mapping(value: object) -> dict[str, str]:
