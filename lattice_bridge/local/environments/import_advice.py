@@ -85,7 +85,7 @@ def _of_inline_code(function: Function, module: str) -> str:
     """The advice for the module that Lambda adds to inline code, for custom resources."""
     return (
         f"{function.name}: the module {module!r}, which Lambda adds to inline code, is not provided here. The "
-        "local stack sends no events to custom resources. Fix: if you invoke it here, import the module where it is used"
+        "local stack sends no events to custom resources. Fix: to invoke it here, import the module where it is used"
     )
 
 
