@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from lattice_bridge.cli.root import root
 from tests.support.stack import Answer, RunningStack, opened, running, wait_until
-from tests.test_ways_in import block
+from tests.support.ways_in import block
 
 SECTION: Final = "REST API with the map as its authorizer"
 API: Final = "a1b2c3d4e5"
