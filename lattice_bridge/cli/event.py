@@ -522,8 +522,12 @@ def _summary(event: Any, found: list[Departure], *, taken: bool) -> tuple[str, s
         reader = "the authorizer" if is_authorizers(event) else "the bridge"
         result = f"{reader} {'takes it, if bridge.toml enables it' if taken else 'refuses it'}"
         return f"an event of {sender_of(event, kind)}: {number} from what it sends; {result}", style
-    what = "no event of a known format" if version is None else f"a V{version} event"
-    return f"{what}: {number} from what Lattice sends; the bridge {'takes' if taken else 'refuses'} it", style
+    if version is None:
+        return "no event of a known format: the bridge refuses it", style
+    return (
+        f"a V{version} event: {number} from what Lattice sends; the bridge {'takes' if taken else 'refuses'} it",
+        style,
+    )
 
 
 # ---- convert -------------------------------------------------------------------------------------------------------

@@ -119,6 +119,9 @@ def of_front(event: Fields, kind: Kind, found: Departures) -> None:
     If the bridge refuses the event although it is enabled, or the authorizer does, one of them has `refused`.
     """
     form = _FORMS[kind]
+    if authorizer.recognises(event) and event.get(authorizer.TYPE) != "REQUEST":  # with other fields, if it is TOKEN
+        found.key(event, authorizer.TYPE, "REQUEST, for an authorizer of this type", FORMATS, refused=True)
+        return
     _fields(event, kind, form, found)
     _headers(event, kind, found)
     context = event.get(apigateway_v1.CONTEXT)

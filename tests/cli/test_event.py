@@ -306,7 +306,7 @@ def test_event_without_departures_is_confirmed() -> None:
 
 def test_value_that_is_no_event_is_reported() -> None:
     lines = on("check", {}).output.splitlines()
-    assert lines[-1] == "no event of a known format: 1 departure from what Lattice sends; the bridge refuses it"
+    assert lines[-1] == "no event of a known format: the bridge refuses it"
 
 
 # ---- convert --------------------------------------------------------------------------------------------------------

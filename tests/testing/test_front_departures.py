@@ -50,7 +50,8 @@ def test_made_event_of_a_front_has_no_departures(front: Any) -> None:
         (FRONTS["alb"], {"headers": None, "multiValueHeaders": None}, "/headers", True),
         (FRONTS["alb"], {"requestContext": {"elb": {}}}, "/requestContext/elb/targetGroupArn", False),
         (authorizer_events.rest, {"body": "hi"}, "/body", False),
-        (authorizer_events.rest, {"type": "TOKEN"}, "", True),
+        (authorizer_events.rest, {"type": "TOKEN"}, "/type", True),
+        (authorizer_events.http_1, {"methodArn": "orders"}, "", True),
         (authorizer_events.http_2, {"httpMethod": "GET"}, "/httpMethod", True),
     ],
 )
