@@ -16,14 +16,10 @@ from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.deployment.checks.needs import needs_of
 from lattice_bridge.deployment.checks.run import template_findings
 from tests.support.paths import ROOT
+from tests.support.ways_in import SECTIONS, TEXT, block
 from tests.support.written import assert_written
 
 PAGE: Final = ROOT / "docs" / "ways-in.md"
-TEXT: Final = PAGE.read_text(encoding="utf-8")
-SECTIONS: Final = {
-    title: body for title, _, body in (part.partition("\n") for part in TEXT.split("\n## ")) if "```yaml\n" in body
-}
-"""Title of a section with a template → its text."""
 
 HOURS: Final = 730
 RATES: Final = (10, 100, 1000)
@@ -35,11 +31,6 @@ BRIDGE_SECONDS: Final = 0.010
 AUTHORIZER_SECONDS: Final = 0.002
 REQUEST_GB: Final = 4e-6
 REQUESTS_OF_A_CONNECTION: Final = 10
-
-
-def block(section: str, language: str) -> str:
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```", SECTIONS[section], re.DOTALL | re.MULTILINE)
-    return str(found)
 
 
 @pytest.mark.parametrize("section", SECTIONS)

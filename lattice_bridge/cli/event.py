@@ -1,4 +1,4 @@
-"""`lattice-bridge event`: makes, lists, shows, reads, checks and converts Lattice events.
+"""`lattice-bridge event`: makes, lists, shows, reads, checks and converts events of Lattice and of other fronts.
 
 Rule: a file that cannot be read is wrong usage. The message says where the fault is and how to fix it.
 """
@@ -23,14 +23,16 @@ from lattice_bridge.cli import show
 from lattice_bridge.cli.files import read_input
 from lattice_bridge.config.regular_file import MIB
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.formats import recognise
+from lattice_bridge.formats.authorizer import recognises as is_authorizers
 from lattice_bridge.formats.event import Payload
 from lattice_bridge.formats.payload import convert as convert_request
 from lattice_bridge.formats.payload import encode
-from lattice_bridge.formats.recognise import parse_any, parse_event
-from lattice_bridge.message import Request, is_tenant_id
+from lattice_bridge.message import CLAIMS, Authorizer, Request, is_tenant_id
+from lattice_bridge.review.requests import parse_any
 
 if TYPE_CHECKING:
-    from lattice_bridge.testing.departures import Departure
+    from lattice_bridge.testing.departure import Departure
 
 Document = dict[str, Any]
 
@@ -44,11 +46,11 @@ _EVIDENCE: Final = {"documented": "cyan", "observed": "green", "assumed": "yello
 # ---- the group, list, show ------------------------------------------------------------------------------------------
 
 
-@click.group(short_help="Make, read, check and convert Lattice events.")
+@click.group(short_help="Make, read, check and convert events.")
 def event() -> None:
-    """Events as Lattice sends them to functions: make one, show one of the corpus, see what the bridge reads from one,
-    find where it departs from what Lattice sends, and write it in another format. FILE is a file with an event's JSON,
-    or - for stdin."""
+    """Events as Lattice, API Gateway, function URLs and load balancers send them to functions: make one, show one of
+    the corpus, see what the bridge reads from one, find where it departs from what is sent, and write it in another
+    format. FILE is a file with an event's JSON, or - for stdin."""
 
 
 @click.command(name="list", short_help="List the events of the corpus.")
@@ -310,11 +312,13 @@ _HEX: Final = 16
 @EVENT
 @show.JSON
 def parse(file: Path, *, as_json: bool) -> None:
-    """Show what lattice-bridge reads from the event in FILE (- for stdin), or why it refuses it. Exits with 0 if it
-    accepts it, 1 if not. With --json the fields are those of `request` in the corpus' .expected.json, and some more."""
+    """Show what lattice-bridge reads from the event in FILE (- for stdin), or why it refuses it. The event may be of
+    every format, also that of a Lambda authorizer; whether bridge.toml enables it is not checked. Exits with 0 if it
+    can be read, 1 if not. With --json the fields are those of `request` in the corpus' .expected.json, and some
+    more."""
     event = read_event(file)
     try:
-        document = seen(parse_event(event))
+        document = seen(parse_any(event))
     except BridgeError as refusal:
         _refused(refusal, as_json=as_json)
         sys.exit(1)
@@ -328,9 +332,10 @@ def parse(file: Path, *, as_json: bool) -> None:
 
 
 def seen(request: Request) -> Document:
-    """A request as JSON."""
+    """A request as JSON. Of an authorizer's answer it has the names alone: the values are the caller's claims."""
     caller, body = request.caller, request.body
     return {
+        "format": f"{'authorizer-' if is_authorizers(request.event) else ''}{request.format}",
         "version": request.version,
         "method": request.method,
         "path": request.path,
@@ -352,7 +357,14 @@ def seen(request: Request) -> Document:
         "service_network_arn": request.service_network_arn,
         "target_group_arn": request.target_group_arn,
         "time_epoch": request.time_epoch,
+        "api_id": request.api_id,
+        "authorizer": None if request.authorizer is None else _names(request.authorizer),
+        "client_cert": request.client_cert,
     }
+
+
+def _names(answer: Authorizer) -> list[str]:
+    return [*(f"{CLAIMS}.{name}" for name in answer.claims or ()), *answer.context]
 
 
 def _text(body: bytes) -> str | None:
@@ -385,12 +397,13 @@ _WORDS: Final = {
     "service_arn": "service",
     "service_network_arn": "network",
     "target_group_arn": "target group",
+    "api_id": "API",
     "time_epoch": "time, µs",
 }
 
 
 def _picture(document: Document) -> Iterator[tuple[show.Cell, Any]]:
-    yield "version", f"{document['version']}"
+    yield "format", document["format"]
     yield "method", (document["method"], "bold")
     yield "path", (document["path"], "bold")
     yield "raw query", document["raw_query"] or ("none", "dim")
@@ -402,8 +415,12 @@ def _picture(document: Document) -> Iterator[tuple[show.Cell, Any]]:
     yield "body", _body(document)
     if document["authenticated"]:
         yield "caller", (document["principal"], "bold")
-    else:
+    elif document["authorizer"] is None and document["client_cert"] is None:
         yield "caller", ("not authenticated", "bold")
+    if document["authorizer"] is not None:
+        yield "authorizer", (f"verified the caller: {', '.join(document['authorizer'])}", "bold")
+    if document["client_cert"] is not None:
+        yield "certificate", (document["client_cert"], "bold")
     for key, word in _WORDS.items():
         if document[key] is not None:
             yield word, str(document[key])
@@ -432,6 +449,8 @@ def _facts(document: Document) -> Iterator[tuple[str, ...]]:
             continue
         if key in ("query_all", "headers"):
             yield from (("query" if key == "query_all" else "header", *pair) for pair in value)
+        elif key == "authorizer":
+            yield from ((key, name) for name in value or ())
         elif key == "body_length":
             yield "body", str(value), *_content(document)
         elif key == "x509":
@@ -451,28 +470,31 @@ def _content(document: Document) -> Iterator[str]:
 # ---- check ---------------------------------------------------------------------------------------------------------
 
 
-@click.command(name="check", short_help="Find where an event departs from what Lattice sends.")
+@click.command(name="check", short_help="Find where an event departs from what is sent.")
 @EVENT
 @show.JSON
 def check_command(file: Path, *, as_json: bool) -> None:
     """Find where the event in FILE (- for stdin) departs from what Lattice is documented, or was observed, to send; how
-    well that is known, with its row in docs/wire.md; and whether the bridge accepts it all the same. Exits with 0 if it
-    departs nowhere, 1 if it does."""
+    well that is known, with its row in docs/wire.md; and whether the bridge accepts it all the same. Of an event of API
+    Gateway, a function URL or a load balancer, the fields and their types are checked. Exits with 0 if it departs
+    nowhere, 1 if it does."""
     from lattice_bridge.testing.departures import departures, version_meant
+    from lattice_bridge.testing.front_departures import kind_of
 
     event = read_event(file)
-    found = departures(event)
-    version, taken = version_meant(event), not any(departure.refused for departure in found)
+    found, version, kind = departures(event), version_meant(event), kind_of(event)
+    taken = not any(departure.refused for departure in found)
     if as_json:
-        show.say_json({"version": version, "taken": taken, "departures": [asdict(departure) for departure in found]})
+        fields = {"format": kind, "version": version, "taken": taken}
+        show.say_json({**fields, "departures": [asdict(departure) for departure in found]})
     elif show.is_terminal():
         if found:
-            show.draw(show.table(("where", "actual", "Lattice sends", "known", "bridge"), _departure_rows(found)))
-        show.draw(_summary(version, found, taken=taken))
+            show.draw(show.table(("where", "actual", "expected", "known", "bridge"), _departure_rows(found)))
+        show.draw(_summary(event, found, taken=taken))
     else:
-        for fields in _departure_lines(found):
-            show.say(*fields)
-        show.say(_summary(version, found, taken=taken)[0])
+        for line in _departure_lines(found):
+            show.say(*line)
+        show.say(_summary(event, found, taken=taken)[0])
     sys.exit(1 if found else 0)
 
 
@@ -489,11 +511,23 @@ def _departure_lines(found: list[Departure]) -> Iterator[tuple[str, ...]]:
         yield bridge, departure.where or "-", departure.found, departure.sends, departure.evidence, departure.row
 
 
-def _summary(version: int | None, found: list[Departure], *, taken: bool) -> tuple[str, str]:
-    kind = "no event of Lattice's" if version is None else f"a V{version} event"
-    number = f"{show.counted(len(found), 'departure')} from what Lattice sends"
+def _summary(event: Any, found: list[Departure], *, taken: bool) -> tuple[str, str]:
+    from lattice_bridge.testing.departures import version_meant
+    from lattice_bridge.testing.front_departures import kind_of, sender_of
+
+    version, kind = version_meant(event), kind_of(event)
     style = "bold red" if not taken else "bold yellow" if found else "bold green"
-    return f"{kind}: {number}; the bridge {'takes' if taken else 'refuses'} it", style
+    number = show.counted(len(found), "departure")
+    if version is None and kind is not None:
+        reader = "the authorizer" if is_authorizers(event) else "the bridge"
+        result = f"{reader} {'takes it, if bridge.toml enables it' if taken else 'refuses it'}"
+        return f"an event of {sender_of(event, kind)}: {number} from what it sends; {result}", style
+    if version is None:
+        return "no event of a known format: the bridge refuses it", style
+    return (
+        f"a V{version} event: {number} from what Lattice sends; the bridge {'takes' if taken else 'refuses'} it",
+        style,
+    )
 
 
 # ---- convert -------------------------------------------------------------------------------------------------------
@@ -525,7 +559,7 @@ def convert(file: Path, name: str, *, tenant: str | None, compact: bool) -> None
         raise click.UsageError(f"--tenant {tenant!r} is not a tenant id: 1 to 256 of A-Z a-z 0-9 . _ : / = + - @")
     event = read_event(file)
     try:
-        request = parse_any(event)
+        request = recognise.parse_any(event)
         form = _FORMATS[name]
         found = convert_request(request, form, time.time()) if tenant is None else _forwarded(request, form, tenant)
     except BridgeError as refusal:

@@ -21,7 +21,8 @@ from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.config.words import nearest, quoted, suggestion
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.formats.recognise import Enabled
-from lattice_bridge.message import Caller, Request
+from lattice_bridge.identity.token import NO_TOKENS
+from lattice_bridge.message import Request
 from lattice_bridge.review.explain import Explanation, explain_request, key_in_words, ways_to
 from lattice_bridge.review.explain import explain as explain_subject
 from lattice_bridge.review.log_line import NO_CALLER, NOT_LOGGED, LoggedCaller, LogLine, caller_in, request_lines
@@ -30,6 +31,7 @@ from lattice_bridge.review.near_misses import NOT_KNOWN, NearMiss, NearMisses, n
 from lattice_bridge.review.requests import receive, status_of
 from lattice_bridge.review.token_misses import token_misses
 from lattice_bridge.tenancy.anchors import ANYONE
+from lattice_bridge.tenancy.subject import Subject, evidence_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,7 +41,7 @@ Document = dict[str, Any]
 
 UNKNOWN: Final[Mapping[str, None]] = dict.fromkeys(
     (
-        *("caller", "authenticated", "looked_for", "denied_by", "owner", "runner_up", "sources"),
+        *("caller", "authenticated", "verified_by", "looked_for", "denied_by", "owner", "runner_up", "sources"),
         *("header", "chosen_by", "allowed", "tenant", "reason", "detail", "status"),
         *("near_misses", "near_misses_left_out", "log", "missing"),
     )
@@ -142,7 +144,7 @@ def _of_event(event: Path, tenant_map: TenantMap, enabled: Enabled) -> Document:
         refused = {**_refused(refusal), "status": status_of(refusal, found)}
         if request is None:
             return refused
-        known = {**_caller(request.caller), "header": _header_in(request, tenant_map)}
+        known = {**_caller(evidence_of(request, NO_TOKENS)), "header": _header_in(request, tenant_map)}
         return {
             **refused,
             **known,
@@ -297,7 +299,7 @@ def _decided(explanation: Explanation, tenant_map: TenantMap, unknown: frozenset
     keys = {rule: key_in_words(key) for key, rule in explanation.keys}
     return {
         **UNKNOWN,
-        **_caller(explanation.subject.caller),
+        **_caller(explanation.subject),
         "looked_for": [{"key": key_in_words(key), "rule": rule} for key, rule in explanation.keys],
         "denied_by": explanation.denied_by,
         "owner": explanation.sources[0][0] if explanation.sources else None,
@@ -323,8 +325,23 @@ def _refused(refusal: BridgeError, known: Mapping[str, Any] = UNKNOWN) -> Docume
     return {**UNKNOWN, **known, **outcome}
 
 
-def _caller(caller: Caller) -> Document:
-    return {"caller": caller.principal, "authenticated": caller.authenticated}
+def _caller(subject: Subject) -> Document:
+    caller = subject.caller
+    return {
+        "caller": caller.principal,
+        "authenticated": caller.authenticated,
+        "verified_by": list(_verified_by(subject)),
+    }
+
+
+def _verified_by(subject: Subject) -> Iterator[str]:
+    """What vouches for the caller beside an IAM signature. Neither claims nor values of an authorizer are shown."""
+    yield from (f"a token of {issuer}" for issuer in subject.tokens)
+    if subject.authorizer is not None:
+        kind = "a token's claims" if subject.authorizer.claims is not None else "a Lambda authorizer's values"
+        yield f"the authorizer of the API {subject.api_id} ({kind})"
+    if subject.client_cert is not None:
+        yield f"the client certificate {subject.client_cert}"
 
 
 # ---- for people -----------------------------------------------------------------------------------------------------
@@ -334,7 +351,7 @@ def _facts(document: Document, header: str) -> Iterator[tuple[show.Cell, show.Ce
     if document["log"] is not None:
         yield from _logged(document)
     if document["authenticated"] is not None:
-        yield "caller", (document["caller"] or "an unauthenticated caller", "bold")
+        yield "caller", (_called(document), "bold")
     if document["looked_for"]:
         yield "", ""
         yield "keys", show.table(("in this order", "rule", ""), _keys(document))
@@ -355,6 +372,13 @@ def _facts(document: Document, header: str) -> Iterator[tuple[show.Cell, show.Ce
         yield "near misses", show.table(("", "rule", "expected", "actual"), _misses(document))
         yield "", ""
     yield "client sees", _seen(document)
+
+
+def _called(document: Document) -> str:
+    verified = " and ".join(document["verified_by"])
+    if document["caller"] is None:
+        return f"a caller that is verified by {verified}" if verified else "an unauthenticated caller"
+    return f"{document['caller']}, and verified by {verified}" if verified else str(document["caller"])
 
 
 def _logged(document: Document) -> Iterator[tuple[show.Cell, show.Cell]]:

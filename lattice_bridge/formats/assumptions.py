@@ -63,6 +63,12 @@ ALB_DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 Reported by people whose browser saved a page as a file. The user guide has only replies with a content type.
 """
 
+ALB_TOO_LARGE: Final = "Request Entity Too Large"
+"""Local front: the title of a load balancer's page for a body that is too large. The user guide has the status only.
+
+Its other pages have the titles of nginx, whose title this is.
+"""
+
 ALB_IDLE_TIMEOUT: Final = 504
 """Local front: the load balancer's idle timeout ended before the function answered. Documented for other targets."""
 

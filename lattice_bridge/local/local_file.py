@@ -1,4 +1,4 @@
-"""local.toml: how functions run on this machine, and the ids that resources have in the deployed stack.
+"""local.toml: how functions run on this machine, and the ids or ARNs that resources have in the deployed stack.
 
 Rule: the file is optional, and changes nothing on AWS. It is read as strictly as bridge.toml: each fault has its place,
 and a name that the template does not have is a fault.
@@ -27,7 +27,10 @@ NAME: Final = "local.toml"
 _TABLE: Final = "local"
 _TABLES: Final = ("runtimes", "functions", "ids")
 _RUNTIME: Final = re.compile(r"[a-z][a-z0-9.]{0,63}")
-_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:-]{2,127}")
+_ID: Final = re.compile(
+    r"(?!arn:)[A-Za-z0-9][A-Za-z0-9_:-]{2,127}|arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{0,12}:[A-Za-z0-9_./:-]{1,512}"
+)
+"""An id, or an ARN: that of a load balancer's target group has a hash, and no id."""
 _PLACEHOLDER: Final = re.compile(r"(?<!\$)\{([A-Za-z_]+)\}")
 """Not `${NAME}`, which a shell in the command would read."""
 _PLACEHOLDERS: Final = ("code", "handler")
@@ -44,7 +47,7 @@ class LocalFile:
     Attributes:
         runtimes: the beginning of a runtime → the command that starts a function's process.
         functions: the name or logical id of a function → the URL where it runs.
-        ids: the logical id of a resource → its id in the deployed stack.
+        ids: the logical id of a resource → its id, or its ARN, in the deployed stack.
         path: of the file.
         text: of the file, for the places of faults.
     """
@@ -189,4 +192,5 @@ class _Reading:
 
     def _id_faults(self, name: str, value: Any) -> Iterator[str]:
         if not isinstance(value, str) or _ID.fullmatch(value) is None:
-            yield f'{quoted(value)} is not an id. Fix: write it as AWS shows it, as in {shown_key(name)} = "a1b2c3d4e5"'
+            text = f"{quoted(value)} is not an id or an ARN. Fix: write it as AWS shows it"
+            yield f'{text}, as in {shown_key(name)} = "a1b2c3d4e5"'

@@ -1,20 +1,19 @@
 """Departures: the places where an event differs from what Lattice is documented, or was observed, to send.
 
 Rule: only what a row of docs/wire.md §1 describes can be a departure. Whether the bridge accepts the event all the same
-is a field of each departure, and is what `parse_event` does: a test compares the two.
+is a field of each departure, and is what `parse_event` does: a test compares the two. The events of other fronts are
+compared in `front_departures.py`.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from lattice_bridge.errors import BridgeError, Forbidden
-from lattice_bridge.formats import alb, apigateway_v1, apigateway_v2, lattice_v1, lattice_v2
+from lattice_bridge.formats import apigateway_v2, authorizer, lattice_v1, lattice_v2
 from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS
 from lattice_bridge.formats.event import IAM, MAX_HEADER_BYTES, MAX_HEADER_LINES
 from lattice_bridge.formats.recognise import NEVER, parse_event
@@ -23,10 +22,10 @@ from lattice_bridge.http.base64 import Base64
 from lattice_bridge.http.query import parse_query, split_query
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.message import Pairs
+from lattice_bridge.testing.departure import ABSENT, Departure, Departures, Fields, Known, Words
+from lattice_bridge.testing.front_departures import kind_of, of_front
 
 Version = Literal[1, 2]
-Evidence = Literal["documented", "observed", "assumed"]
-Fields = Mapping[str, Any]
 
 _V1_NAMES: Final = {
     lattice_v1.PATH: lattice_v2.PATH,
@@ -44,17 +43,10 @@ _BODY: Final = lattice_v2.BODY
 _FIELDS: Final = {1: lattice_v1.FIELDS, 2: lattice_v2.FIELDS}
 _TARGET: Final = re.compile(r"/[^\x00-\x20\x7f\ud800-\udfff]*")
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
+_NO_FORMAT: Final = "an object with the marks of no format or of two"
 
 
-# ---- evidence, and the list of departures ----------------------------------------------------------------------------
-
-
-class Known(NamedTuple):
-    """How well something is known, and the row or heading of docs/wire.md §1 that says so."""
-
-    evidence: Evidence
-    row: str
-
+# ---- evidence: rows and headings of docs/wire.md §1 ------------------------------------------------------------------
 
 VERSIONS: Final = Known("documented", "Which version")
 NAMES: Final = Known("observed", "Which version")
@@ -77,90 +69,28 @@ CALLER: Final = Known("observed", "Who is calling")
 CALLER_KEYS: Final = Known("documented", "Who is calling")
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """One difference between an event and what Lattice sends.
-
-    Attributes:
-        where: a JSON pointer (RFC 6901) into the event; for an absent field, where it would be. Empty: the whole event.
-        found: the value in the event, as JSON in ASCII, shortened; or `absent`.
-        sends: what Lattice sends instead.
-        evidence: how well that is known.
-        row: the row or heading of docs/wire.md §1 with the evidence.
-        refused: whether the bridge refuses the event for it.
-    """
-
-    where: str
-    found: str
-    sends: str
-    evidence: Evidence
-    row: str
-    refused: bool = False
-
-
-class _Words(str):
-    """A description or a name, which is shown without quotes; other strings are values of the event."""
-
-    __slots__ = ()
-
-
-ABSENT: Final = _Words("absent")
-
-
-@dataclass(slots=True)
-class _Departures:
-    """The list of departures, and the place in the event to which the next one belongs."""
-
-    all: list[Departure] = field(default_factory=list)
-    under: str = ""
-
-    def inside(self, *keys: str) -> _Departures:
-        """The same list, for a place inside this one."""
-        return _Departures(self.all, self.under + "".join(map(_step, keys)))
-
-    def add(self, value: object, sends: str, known: Known, *, refused: bool = False) -> None:
-        """Adds a departure at this place."""
-        self.all.append(Departure(self.under, _shown(value), sends, known.evidence, known.row, refused))
-
-    def key(self, of: Fields, key: str, sends: str, known: Known, *, refused: bool = False) -> None:
-        """Adds a departure of a key of an object. The key may be absent."""
-        self.inside(str(key)).add(of.get(key, ABSENT), sends, known, refused=refused)
-
-
-def _step(key: str) -> str:
-    return "/" + key.replace("~", "~0").replace("/", "~1")
-
-
-_SHOWN: Final = 80
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, str) and len(value) > _SHOWN:
-        value = type(value)(value[:_SHOWN])
-    try:
-        text = json.dumps(value, default=repr)
-    except (ValueError, RecursionError, TypeError):
-        return f"a {type(value).__name__}"
-    text = text[1:-1] if isinstance(value, _Words) else text
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
 # ---- an event --------------------------------------------------------------------------------------------------------
 
 
 def departures(event: object) -> list[Departure]:
-    """Every departure of a decoded event of either version; empty if there is none.
+    """Every departure of a decoded event from what its sender sends; empty if there is none. The sender is Lattice,
+    unless the event has the marks of API Gateway, a function URL or a load balancer.
 
     If the bridge refuses the event, at least one departure has `refused`. Never raises, whatever the event is.
 
     >>> departures({"raw_path": "/", "method": "GET", "query_string_parameters": {}, "body": None})[0].sends
     'an object'
     """
-    found = _Departures()
+    found = Departures()
     if not isinstance(event, Mapping):
         found.add(event, "an object", VERSIONS, refused=True)
-    elif (stranger := _stranger(event)) is not None:
-        found.add(_Words(stranger), "a V1 or a V2 event of its own", VERSIONS, refused=True)
+    elif (kind := kind_of(event)) not in (None, "lattice-v1", "lattice-v2"):
+        of_front(event, kind, found)
+        return found.all
+    elif _has_no_mark(event):
+        found.add(
+            Words("an object with the marks of no format or of two"), "a V1 or a V2 event", VERSIONS, refused=True
+        )
     elif version_meant(event) == 1:
         _v1(event, found)
     else:
@@ -170,19 +100,19 @@ def departures(event: object) -> list[Departure]:
     return found.all
 
 
-def _refusal(event: object, found: _Departures) -> None:
+def _refusal(event: object, found: Departures) -> None:
     """Adds a departure if the bridge refuses the event for a reason that is not searched for here: a limit, or one of
     the further rules for V1's identity headers."""
     try:
         parse_event(event)
     except BridgeError as refusal:
-        found.add(_Words(refusal.detail), "nothing that can be read in two ways", CALLER, refused=True)
+        found.add(Words(refusal.detail), "nothing that can be read in two ways", CALLER, refused=True)
 
 
 def version_meant(event: object) -> Version | None:
     """The version as which the bridge reads an event; if it reads it as neither, the version of which it has more field
     names. None if it is not an event of Lattice."""
-    if not isinstance(event, Mapping) or _stranger(event) is not None:
+    if not isinstance(event, Mapping) or _has_no_mark(event):
         return None
     says_2 = event.get(lattice_v2.VERSION) == "2.0"
     if says_2 and isinstance(_object(event.get(lattice_v2.CONTEXT)).get(lattice_v2.SERVICE_ARN), str):
@@ -193,26 +123,21 @@ def version_meant(event: object) -> Version | None:
     return 2 if lattice_v2.VERSION in event or twos >= ones else 1
 
 
-def _stranger(event: Fields) -> str | None:
-    """The kind of an event that has no mark of Lattice; None if it has one."""
+def _has_no_mark(event: Fields) -> bool:
+    """Whether an event has no mark of Lattice: it is another front's, or no event."""
     context = _object(event.get(lattice_v2.CONTEXT))
     if lattice_v1.PATH in event or lattice_v2.SERVICE_ARN in context:
-        return None
-    if alb.BALANCER in context:
-        return "an event of an Application Load Balancer"
-    if apigateway_v2.ROUTE_KEY in event or apigateway_v2.PATH in event:
-        return "an event of an API Gateway HTTP API or a function URL"
-    if apigateway_v1.METHOD in event:
-        return "an event of an API Gateway REST API"
-    if not any(key in event for key in (*_OTHERS, lattice_v2.VERSION, lattice_v2.CONTEXT)):
-        return "an object without a mark of either version"
-    return None
+        return False
+    others = (*apigateway_v2.MARKS, apigateway_v2.ROUTE_KEY, "httpMethod", *authorizer.MARKS)
+    if any(key in event for key in others) or "elb" in context:
+        return True
+    return not any(key in event for key in (*_OTHERS, lattice_v2.VERSION, lattice_v2.CONTEXT))
 
 
 # ---- the two versions ------------------------------------------------------------------------------------------------
 
 
-def _v1(event: Fields, found: _Departures) -> None:
+def _v1(event: Fields, found: Departures) -> None:
     _keys(event, 1, found)
     target = _target(event, lattice_v1.PATH, found)
     _method(event, found)
@@ -230,7 +155,7 @@ def _v1(event: Fields, found: _Departures) -> None:
     _caller_of_headers(pairs or (), found)
 
 
-def _v2(event: Fields, found: _Departures) -> None:
+def _v2(event: Fields, found: Departures) -> None:
     _keys(event, 2, found)
     if event.get(lattice_v2.VERSION) != "2.0":
         found.key(event, lattice_v2.VERSION, 'the string "2.0"', VERSIONS, refused=True)
@@ -261,7 +186,7 @@ _ARNS: Final = {
 _MICROSECONDS: Final = re.compile(r"[1-9][0-9]{15}")
 
 
-def _context(event: Fields, found: _Departures) -> None:
+def _context(event: Fields, found: Departures) -> None:
     context = event.get(lattice_v2.CONTEXT)
     if not isinstance(context, Mapping):
         sends = f"an object with {', '.join(lattice_v2.CONTEXT_FIELDS)}"
@@ -287,7 +212,7 @@ def _context(event: Fields, found: _Departures) -> None:
 # ---- what both have --------------------------------------------------------------------------------------------------
 
 
-def _keys(event: Fields, version: Version, found: _Departures) -> None:
+def _keys(event: Fields, version: Version, found: Departures) -> None:
     for key in event:
         if key in _FIELDS[version]:
             continue
@@ -301,7 +226,7 @@ def _keys(event: Fields, version: Version, found: _Departures) -> None:
         found.key(event, key, sends, evidence, refused=key in NEVER[version])
 
 
-def _target(event: Fields, key: str, found: _Departures) -> str | None:
+def _target(event: Fields, key: str, found: Departures) -> str | None:
     """Path and query; None if the value is not a path."""
     value = event.get(key)
     if isinstance(value, str) and _TARGET.fullmatch(value):
@@ -312,19 +237,19 @@ def _target(event: Fields, key: str, found: _Departures) -> str | None:
     return None
 
 
-def _method(event: Fields, found: _Departures) -> None:
+def _method(event: Fields, found: Departures) -> None:
     method = event.get(_METHOD)
     if not isinstance(method, str) or len(method) > 32 or not names.is_token(method):
         found.key(event, _METHOD, "an HTTP method, as GET", VERSIONS, refused=True)
 
 
-def _request_id(event: Fields, key: str, found: _Departures) -> None:
+def _request_id(event: Fields, key: str, found: Departures) -> None:
     value = event.get(key)
     if not isinstance(value, str) or _REQUEST_ID.fullmatch(value) is None:
         found.key(event, key, "an id, as a UUID", REQUEST_ID)
 
 
-def _query(event: Fields, key: str, target: str | None, version: Version, found: _Departures) -> None:
+def _query(event: Fields, key: str, target: str | None, version: Version, found: Departures) -> None:
     """Compares the query map with the path. The bridge reads the map only if the path has no `?`."""
     query, read = event.get(key), target is not None and "?" not in target
     raw_query = (target or "").partition("?")[2]
@@ -345,7 +270,7 @@ def _query(event: Fields, key: str, target: str | None, version: Version, found:
         found.key(event, key, "the names and values that the path has after the ?", QUERY_MAP)
 
 
-def _query_value(query: Fields, name: str, version: Version, found: _Departures, *, read: bool) -> bool:
+def _query_value(query: Fields, name: str, version: Version, found: Departures, *, read: bool) -> bool:
     value = query[name]
     values = value if isinstance(value, list) else [value]
     strings = all(isinstance(text, str) for text in values)
@@ -373,7 +298,7 @@ def _agrees(query: Fields, raw_query: str, version: Version) -> bool:
 # ---- headers ---------------------------------------------------------------------------------------------------------
 
 
-def _headers(event: Fields, version: Version, found: _Departures) -> Pairs | None:
+def _headers(event: Fields, version: Version, found: Departures) -> Pairs | None:
     """The header lines that are strings, names in lower case; None if there are no headers at all."""
     headers = event.get(_HEADERS)
     if not isinstance(headers, Mapping):
@@ -391,24 +316,24 @@ def _headers(event: Fields, version: Version, found: _Departures) -> Pairs | Non
             inside.inside(name).add(line, sends, LIMITS, refused=True)
     if len(pairs) > MAX_HEADER_LINES:
         sends = f"at most {MAX_HEADER_LINES}, as far as is known"
-        inside.add(_Words(f"{len(pairs)} lines"), sends, LIMITS, refused=True)
+        inside.add(Words(f"{len(pairs)} lines"), sends, LIMITS, refused=True)
     _added_headers(pairs, inside)
     return tuple(pairs)
 
 
-def _header_name(name: str, value: object, version: Version, found: _Departures) -> None:
+def _header_name(name: str, value: object, version: Version, found: Departures) -> None:
     lowered = names.lower(name)
     if not names.is_token(name):
-        found.add(_Words(name), "a name that HTTP allows", HTTP_NAMES, refused=True)
+        found.add(Words(name), "a name that HTTP allows", HTTP_NAMES, refused=True)
     elif name != lowered:
-        found.add(_Words(name), f"the name in lower case: {lowered}", HEADER_NAMES)
+        found.add(Words(name), f"the name in lower case: {lowered}", HEADER_NAMES)
     if version == 2 and lowered.startswith(names.LATTICE_PREFIX):
         found.add(value, "no such header: who calls is in requestContext.identity", CALLER)
     if lowered in FRONT_DROPPED_HEADERS:
         found.add(value, "no header that describes one connection", CONNECTION)
 
 
-def _header_value(value: object, lines: list[Any], version: Version, found: _Departures) -> None:
+def _header_value(value: object, lines: list[Any], version: Version, found: Departures) -> None:
     as_sent = "a list of strings, also of one" if version == 2 else "one string; repeated headers are joined by ,"
     if not all(isinstance(line, str) for line in lines):
         found.add(value, as_sent, HEADER_VALUES, refused=True)
@@ -418,7 +343,7 @@ def _header_value(value: object, lines: list[Any], version: Version, found: _Dep
         found.add(value, as_sent, HEADER_VALUES)
 
 
-def _added_headers(pairs: list[tuple[str, str]], found: _Departures) -> None:
+def _added_headers(pairs: list[tuple[str, str]], found: Departures) -> None:
     """Headers that every capture has, whatever the client sent."""
     if not any(name == "host" for name, _ in pairs):
         found.inside("host").add(ABSENT, "the host that the client requested", HEADER_VALUES)
@@ -441,7 +366,7 @@ def _is_address(text: str) -> bool:
 _TEXT_TYPES: Final = ("application/json", "application/xml", "application/javascript")
 
 
-def _body(event: Fields, flag: object, pairs: Pairs | None, found: _Departures) -> None:
+def _body(event: Fields, flag: object, pairs: Pairs | None, found: Departures) -> None:
     """Checks the type of a body that is not empty, and whether Lattice would have encoded it as base64."""
     body = event.get(_BODY)
     if body is None or body == "":
@@ -456,7 +381,7 @@ def _body(event: Fields, flag: object, pairs: Pairs | None, found: _Departures) 
         _form(event, encoded.decoded if encoded else None, pairs, found)
 
 
-def _form(event: Fields, decoded: Callable[[], bytes] | None, pairs: Pairs, found: _Departures) -> None:
+def _form(event: Fields, decoded: Callable[[], bytes] | None, pairs: Pairs, found: Departures) -> None:
     """Checks AWS's rule, where it is clear: it does not say whether `; charset=utf-8` makes a type another type."""
     types = [value for name, value in pairs if name == "content-type"]
     if len(types) > 1 or (types and "," in types[0]):
@@ -498,7 +423,7 @@ _IDENTITY_NAMES: Final = {
 _VPC: Final = re.compile(r"arn:aws[a-z-]*:ec2:[^:]+:[0-9]{12}:vpc/.+")
 
 
-def _caller_of_context(context: Fields, found: _Departures) -> None:
+def _caller_of_context(context: Fields, found: Departures) -> None:
     """V2: `requestContext.identity`."""
     identity = context.get(lattice_v2.IDENTITY)
     if not isinstance(identity, Mapping):
@@ -515,7 +440,7 @@ def _caller_of_context(context: Fields, found: _Departures) -> None:
         elif spelled is None:
             inside.key(identity, name, "no such key", CALLER_KEYS)
         elif name != spelled:
-            inside.inside(name).add(_Words(name), f"the name {spelled}", CALLER_KEYS)
+            inside.inside(name).add(Words(name), f"the name {spelled}", CALLER_KEYS)
         elif not value:
             inside.key(identity, name, "no such key if there is no value", CALLER)
         fields.setdefault(key, value if isinstance(value, str) else "")
@@ -524,7 +449,7 @@ def _caller_of_context(context: Fields, found: _Departures) -> None:
     _caller(caller)
 
 
-def _caller_of_headers(pairs: Pairs, found: _Departures) -> None:
+def _caller_of_headers(pairs: Pairs, found: Departures) -> None:
     """V1: the two headers that Lattice adds. Some captures do not have the header with the network."""
     fields: dict[str, str] = {}
     for header, known in ((names.NETWORK, _NETWORK_NAMES), (names.IDENTITY, _IDENTITY_NAMES[1])):
@@ -537,7 +462,7 @@ def _caller_of_headers(pairs: Pairs, found: _Departures) -> None:
         _caller(_Identity(1, fields, found.inside(_HEADERS, names.IDENTITY)))
 
 
-def _fields_of_header(text: str, known: Mapping[str, str], into: dict[str, str], found: _Departures) -> None:
+def _fields_of_header(text: str, known: Mapping[str, str], into: dict[str, str], found: Departures) -> None:
     """The fields of one of V1's two headers. From the first certificate field on, the bridge reads none."""
     own: set[str] = set()
     behind_certificate = False
@@ -549,13 +474,13 @@ def _fields_of_header(text: str, known: Mapping[str, str], into: dict[str, str],
         if not mark:
             continue
         if key not in known:
-            found.add(_Words(name), "no such field", CALLER_KEYS)
+            found.add(Words(name), "no such field", CALLER_KEYS)
         elif key in own or (key in into and not behind_certificate):
-            found.add(_Words(name), f"the field {known[key]} once", CALLER, refused=not of_certificate)
+            found.add(Words(name), f"the field {known[key]} once", CALLER, refused=not of_certificate)
         elif behind_certificate and not of_certificate:
-            found.add(_Words(name), "no such field behind a certificate's, where the bridge reads none", CALLER)
+            found.add(Words(name), "no such field behind a certificate's, where the bridge reads none", CALLER)
         elif name != known[key]:
-            found.add(_Words(name), f"the field {known[key]}", CALLER_KEYS)
+            found.add(Words(name), f"the field {known[key]}", CALLER_KEYS)
         own.add(key)
         if key in known and not behind_certificate:
             into.setdefault(key, value)
@@ -569,7 +494,7 @@ class _Identity:
         fields: values by names in lower case; an empty value is the same as an absent one.
     """
 
-    def __init__(self, version: Version, fields: Mapping[str, str], found: _Departures) -> None:
+    def __init__(self, version: Version, fields: Mapping[str, str], found: Departures) -> None:
         self.version, self.fields = version, fields
         self._found = found
 
@@ -577,7 +502,7 @@ class _Identity:
         """Adds a departure of a field. V1 has all fields in one header."""
         value, name = self.fields.get(key), _IDENTITY_NAMES[self.version][key]
         if self.version == 1:
-            self._found.add(_Words(f"{name}={value or ''}"), sends, CALLER, refused=refused)
+            self._found.add(Words(f"{name}={value or ''}"), sends, CALLER, refused=refused)
         else:
             self._found.inside(name).add(ABSENT if value is None else value, sends, CALLER, refused=refused)
 

@@ -194,6 +194,7 @@ def test_pipe_gets_one_fact_a_line() -> None:
         2, "POST", "/a%20b?x=1&x=%2F", headers={"accept": ["a", "b"]}, body=b"\xff\x00", principal=ROLE
     )
     assert on("parse", found).output.splitlines() == [
+        "format\tlattice-v2",
         "version\t2",
         "method\tPOST",
         "path\t/a%20b",
@@ -215,6 +216,8 @@ def test_pipe_gets_one_fact_a_line() -> None:
         "service_network_arn\tarn:aws:vpc-lattice:eu-west-1:111122223333:servicenetwork/sn-0a1b2c3d4e5f60718",
         "target_group_arn\tarn:aws:vpc-lattice:eu-west-1:111122223333:targetgroup/tg-0a1b2c3d4e5f60718",
         "time_epoch\t1763683200123456",
+        "api_id\t-",
+        "client_cert\t-",
     ]
 
 
@@ -302,8 +305,8 @@ def test_event_without_departures_is_confirmed() -> None:
 
 
 def test_value_that_is_no_event_is_reported() -> None:
-    lines = on("check", load_event("invalid/alb")).output.splitlines()
-    assert lines[-1] == "no event of Lattice's: 1 departure from what Lattice sends; the bridge refuses it"
+    lines = on("check", {}).output.splitlines()
+    assert lines[-1] == "no event of a known format: the bridge refuses it"
 
 
 # ---- convert --------------------------------------------------------------------------------------------------------

@@ -346,6 +346,7 @@ def test_explanation_as_json_is_made_of_values(tenants: str) -> None:
     assert found == {
         "caller": role("support"),
         "authenticated": True,
+        "verified_by": [],
         "looked_for": [
             {"key": f"session support, session i-0123 of {ACCOUNT}", "rule": None},
             {"key": f"role support of {ACCOUNT}", "rule": "support"},

@@ -13,8 +13,9 @@ from lattice_bridge.config.options import Backend
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.review.check import findings_of
 from lattice_bridge.testing import gateway_event
+from tests.support.authorizer_events import FORMS
 from tests.support.builders import ACCOUNT, MAP
-from tests.support.commands import explained, read, written
+from tests.support.commands import explained, read, seen, written
 from tests.support.fronts import API, ENABLED, FRONTS, ROLE, TABLES, Sent, http_api, rest_api
 
 RULES = f"""
@@ -53,6 +54,23 @@ def test_described_caller_of_an_api_is_explained(path: str) -> None:
     assert explained(path, "--api", API, "--authorizer", json.dumps(BLUE))["tenant"] == "blue"
     assert explained(path, "--client-cert", "CN=blue,O=Example")["owner"] == "device"
     assert explained(path, "--api", API)["reason"] == "no_credential"
+
+
+def test_caller_that_api_gateway_verified_is_named(path: str, tmp_path: Path) -> None:
+    """Trap D11: what vouches for the caller is shown, and no claim."""
+    event = http_api(authorizer={"jwt": BLUE}, client_cert="CN=blue,O=Example")
+    by = [f"the authorizer of the API {API} (a token's claims)", "the client certificate CN=blue,O=Example"]
+    assert explained(path, event=event)["verified_by"] == by
+    assert explained(path, "--api", API, "--authorizer", '{"tenantId": "blue"}')["verified_by"] == [
+        f"the authorizer of the API {API} (a Lambda authorizer's values)"
+    ]
+    assert explained(path, "--api", API)["verified_by"] == []
+    screen = " ".join(
+        seen("explain", "--map", path, written(tmp_path / "e.json", json.dumps(event)), NO_COLOR="1").split()
+    )
+    assert f"a caller that is verified by {by[0]} and {by[1]}" in screen
+    assert "unauthenticated" not in screen
+    assert "secret-subject" not in screen
 
 
 def test_value_that_does_not_fit_is_a_near_miss(path: str) -> None:
@@ -266,3 +284,32 @@ def test_event_of_each_front_is_converted_to_each_format(front: str, to: str) ->
     found = json.loads(done.output)
     assert "/a" in json.dumps(found)
     assert found == event or to != "lattice"
+
+
+@pytest.mark.parametrize("event", [*(front(Sent()) for front in FRONTS.values()), *(form() for form in FORMS)])
+def test_event_of_each_front_is_read_and_checked(event: dict[str, Any]) -> None:
+    text = json.dumps(event)
+    parsed, checked = (read("event", name, "-", "--json", stdin=text) for name in ("parse", "check"))
+    assert (parsed.exit_code, checked.exit_code) == (0, 0), parsed.output + checked.output
+    assert json.loads(parsed.output)["format"] == json.loads(checked.output)["format"] is not None
+    assert "if bridge.toml enables it" in read("event", "check", "-", stdin=text).output
+
+
+def test_answer_of_an_authorizer_is_shown_without_its_values() -> None:
+    """Trap D11."""
+    event = rest_api(authorizer={**BLUE, "level": "secret-level"}, client_cert="CN=blue")
+    done = read("event", "parse", "-", stdin=json.dumps(event))
+    lines = done.output.splitlines()
+    assert {"authorizer\tclaims.sub", "authorizer\tlevel", "client_cert\tCN=blue"} <= set(lines)
+    assert "secret" not in done.output
+
+
+def test_event_of_an_api_is_shown_on_a_terminal(tmp_path: Path) -> None:
+    file = written(tmp_path / "event.json", json.dumps(http_api(authorizer={"jwt": BLUE}, client_cert="CN=blue")))
+    screen = seen("event", "parse", file, NO_COLOR="1")
+    for words in ("apigateway-v2", "verified the caller: claims.custom:tenant, claims.sub", "CN=blue", API):
+        assert words in screen
+    assert "not authenticated" not in screen
+    assert "API Gateway with payload format 2.0: no departures" in " ".join(
+        seen("event", "check", file, NO_COLOR="1", columns=160).split()
+    )

@@ -42,6 +42,17 @@ def test_whole_file_is_read(tmp_path: Path) -> None:
     assert (found.functions, found.ids) == ({"Orders": "http://127.0.0.1:9002"}, {"OrdersApi": "a1b2c3d4e5"})
 
 
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/bridge/0123456789abcdef",
+        "arn:aws:vpc-lattice:eu-west-1:111122223333:service/svc-0123456789abcdef0",
+    ],
+)
+def test_resource_can_have_an_arn(arn: str, tmp_path: Path) -> None:
+    assert read(tmp_path, f'[local.ids]\nTargets = "{arn}"').ids == {"Targets": arn}
+
+
 def test_missing_and_empty_file_change_nothing(tmp_path: Path) -> None:
     assert read_local_file(tmp_path / "local.toml") == LocalFile()
     found = read(tmp_path, "")
@@ -76,7 +87,8 @@ def test_missing_and_empty_file_change_nothing(tmp_path: Path) -> None:
             "[local.functions]\nA = 'http://x'",
             '2:5: functions: A: "http://x" is not an http URL on this machine',
         ),
-        ("[local.ids]\nA = 'a/b'", '2:5: ids: A: "a/b" is not an id. Fix: write it as AWS shows it, as in A = "a1b2'),
+        ("[local.ids]\nA = 'a/b'", '2:5: ids: A: "a/b" is not an id or an ARN. Fix: write it as AWS shows it, as in'),
+        ("[local.ids]\nA = 'arn:aws:x'", '2:5: ids: A: "arn:aws:x" is not an id or an ARN. Fix: write it as AWS shows'),
         ("[local.ids]\nA = 'abcd'\nB = 'abcd'", "3:5: ids: B: A has this id too. Fix: give each resource its own"),
         ("[local.ids]\nA = 'abcd'\nA = 'abce'", "local.toml:3:1: "),
         ("[local", "local.toml:1:"),

@@ -16,14 +16,13 @@ from lattice_bridge.deployment.checks.stack import items_of, mentions, part_of
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import marker, unresolved
 
-Kind = Literal["REST", "HTTP"]
+Kind = Literal["REST", "HTTP", "WebSocket"]
 
 DEFAULT_TTL: Final = 300
 """Seconds that API Gateway caches an authorizer's answer if a template does not say. For HTTP APIs, AWS does not
 document a default, so the one of REST APIs is assumed."""
 
 _BODIES: Final[Mapping[str, Kind]] = {"AWS::ApiGateway::RestApi": "REST", "AWS::ApiGatewayV2::Api": "HTTP"}
-_PROXY: Final = "AWS_PROXY"
 """The only type with which an HTTP API invokes a function."""
 _METHODS: Final = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 _ANY_METHOD: Final = "x-amazon-apigateway-any-method"
@@ -83,8 +82,8 @@ class Operation:
         api: the API, as `!Ref` of it is resolved.
         uri: contains the function's ARN.
         parameters: the parameter mapping of the integration, with keys in lower case.
-        type: of the integration, in upper case, as in `AWS_PROXY`.
         is_open: whether no authorizer is in front of it.
+        is_proxy: whether API Gateway writes the event. Otherwise the client's body is the event, or a part of it.
     """
 
     resource: Resource
@@ -93,8 +92,8 @@ class Operation:
     api: str
     uri: str
     parameters: Mapping[str, str]
-    type: str
     is_open: bool
+    is_proxy: bool
 
     def invokes(self, function: Resource) -> bool:
         """Whether it invokes a function, under any of its names."""
@@ -186,8 +185,10 @@ def operations_of(template: Template) -> Iterator[Operation]:
         mapping = found.get("RequestParameters")
         is_open = one.properties.get("AuthorizationType", "NONE") == "NONE"
         api = str(one.properties.get("RestApiId"))
-        type_ = str(found.get("Type")).upper()
-        yield Operation(one, one.id, "REST", api, str(found.get("Uri")), _mapping(mapping), type_, is_open)
+        is_proxy = _is_proxy(found.get("Type"))
+        yield Operation(one, one.id, "REST", api, str(found.get("Uri")), _mapping(mapping), is_open, is_proxy)
+    apis = template.of_type("AWS::ApiGatewayV2::Api")
+    sockets = {marker(one.id) for one in apis if one.properties.get("ProtocolType") == "WEBSOCKET"}
     integrations = template.of_type("AWS::ApiGatewayV2::Integration")
     for route in template.of_type("AWS::ApiGatewayV2::Route"):
         target = str(route.properties.get("Target"))
@@ -195,9 +196,11 @@ def operations_of(template: Template) -> Iterator[Operation]:
             if target in (f"integrations/{marker(one.id)}", f"integrations/{one.id}"):
                 is_open = route.properties.get("AuthorizationType", "NONE") == "NONE"
                 api, uri = str(route.properties.get("ApiId")), str(one.properties.get("IntegrationUri"))
-                yield Operation(route, route.id, "HTTP", api, uri, {}, _PROXY, is_open)
-    for one, kind, body in _bodies(template):
-        yield from _operations_in(one, kind, body)
+                kind: Kind = "WebSocket" if api in sockets else "HTTP"
+                is_proxy = _is_proxy(one.properties.get("IntegrationType"))
+                yield Operation(route, route.id, kind, api, uri, {}, is_open, is_proxy)
+    for defined, of_body, body in _bodies(template):
+        yield from _operations_in(defined, of_body, body)
 
 
 def _operations_in(one: Resource, kind: Kind, body: Mapping[str, Any]) -> Iterator[Operation]:
@@ -209,9 +212,13 @@ def _operations_in(one: Resource, kind: Kind, body: Mapping[str, Any]) -> Iterat
                 security = operation.get("security", body.get("security"))
                 parameters = _mapping(found.get("requestParameters"))
                 label = f"{one.id}, {verb} {path}"
-                type_ = _PROXY if kind == "HTTP" else str(found.get("type")).upper()
-                uri = str(found.get("uri"))
-                yield Operation(one, label, kind, marker(one.id), uri, parameters, type_, not security)
+                uri, is_proxy = str(found.get("uri")), _is_proxy(found.get("type"))
+                yield Operation(one, label, kind, marker(one.id), uri, parameters, not security, is_proxy)
+
+
+def _is_proxy(written: object) -> bool:
+    """Whether the type of an integration is not `AWS`. A type that is not known counts as a proxy."""
+    return str(written).upper() != "AWS"
 
 
 def _mapping(value: object) -> dict[str, str]:

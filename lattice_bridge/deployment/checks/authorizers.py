@@ -154,20 +154,15 @@ def _tenant(one: Operation, function: Resource, *, is_secured: bool, is_own: boo
 # ---- in front of the bridge -----------------------------------------------------------------------------------------
 
 
-def _before_bridge(operations: list[Operation], bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
+def _before_bridge(every: list[Operation], bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
+    for one in every:
+        yield from _form(one, bridge)
+    operations = [one for one in every if one.kind != "WebSocket"]
     if operations and stack.compared and not stack.options.apis:
         actual = f"it sends requests to {name_of(bridge)}, and bridge.toml lists no API"
         expected = "The bridge answers 400 to every event of an API that is not listed (not_enabled)"
         for resource in dict.fromkeys(one.resource.id for one in operations):
             yield finding(resource, actual, expected, WRITE_APIS)
-    for one in operations:
-        if one.type == "AWS":
-            actual = f"{one.label} has an integration of type AWS in front of {name_of(bridge)}"
-            expected = (
-                "A mapping template or the client's body is then the whole event, so that a client can write the "
-                "caller's identity into it, and run as any tenant"
-            )
-            yield finding(one.resource.id, actual, expected, "write AWS_PROXY as its type")
     for one in operations if stack.needs.from_authorizer else ():
         if one.is_open:
             rules = ", ".join(stack.needs.from_authorizer)
@@ -175,3 +170,16 @@ def _before_bridge(operations: list[Operation], bridge: Resource, stack: Stack) 
             expected = "Without an authorizer, nothing verified says which tenant the client may be"
             fix = "write an authorizer for it"
             yield warning(one.resource.id, actual, expected, fix)
+
+
+def _form(one: Operation, bridge: Resource) -> Iterator[TemplateFinding]:
+    """Faults in what the bridge receives as its event."""
+    what = f"a {one.kind} API ({one.label}) sends requests to {name_of(bridge)}"
+    if not one.is_proxy:
+        actual = f"{what} with an integration of type AWS"
+        expected = "A client's body is then the event: it writes the caller, the authorizer's answer and the API itself"
+        yield finding(one.resource.id, actual, expected, "write AWS_PROXY as the type of the integration")
+    elif one.kind == "WebSocket":
+        expected = "The bridge serves HTTP requests, and refuses every event of a WebSocket API"
+        fix = "write another function for it, or an HTTP or REST API in its place"
+        yield finding(one.resource.id, what, expected, fix)

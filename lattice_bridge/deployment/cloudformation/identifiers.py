@@ -331,11 +331,12 @@ def identifiers(
         logical_id: what its hashes are made from.
         name: what names it.
         scope: `partition`, `region`, `account` and `suffix`.
-        given: the id of the deployed resource; None to make one.
+        given: the id or the ARN of the deployed resource; None to make one.
     """
     values = {**scope, "here": f"{scope['region']}:{scope['account']}", "name": name, **_hashes(logical_id)}
-    values["id"] = shape.id.format(**values) if given is None else given
-    values["arn"] = f"arn:{scope['partition']}:{shape.arn.format(**values)}"
+    is_arn = given is not None and given.startswith("arn:")
+    values["id"] = shape.id.format(**values) if given is None else re.split("[:/]", given)[-1] if is_arn else given
+    values["arn"] = given if given and is_arn else f"arn:{scope['partition']}:{shape.arn.format(**values)}"
     attributes = {attribute: written.format(**values) for attribute, written in shape.attributes.items()}
     return Identifiers(shape.ref.format(**values), values["arn"], attributes)
 

@@ -335,6 +335,8 @@ class Configuration:
         knows_callers: a rule is for callers that Lattice authenticates.
         admits_anonymous: a rule is for tokens or for anyone, so callers that Lattice calls anonymous must be allowed.
         table: the registry's table, by name or ARN.
+        headers: that the map reads of a request, in lower case.
+        certificates: ids of the rules that read the subject of a client's certificate.
     """
 
     file: str
@@ -343,6 +345,68 @@ class Configuration:
     knows_callers: bool = True
     admits_anonymous: bool = False
     table: str | None = None
+    headers: frozenset[str] = frozenset()
+    certificates: tuple[str, ...] = ()
+
+
+# ---- API Gateway ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ApiAuthorizer:
+    """A Lambda authorizer of an API.
+
+    Attributes:
+        name: in the API.
+        function: that it invokes; None if there is no such function.
+        is_token: whether its type is TOKEN.
+        ttl: seconds that its answers are cached.
+        sources: the identity sources, as API Gateway writes them.
+        simple: whether the API expects a simple response.
+    """
+
+    name: str
+    function: Read[Function | None]
+    is_token: bool
+    ttl: int
+    sources: tuple[str, ...]
+    simple: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApiMethod:
+    """A method of a REST API.
+
+    Attributes:
+        label: method and path.
+        type: of the integration, as in `AWS_PROXY`.
+        uri: of the integration. It contains the ARN of a function.
+        tenant: what is mapped to the tenant id of the invocation; None if nothing is.
+        is_open: whether no authorizer is in front of it.
+    """
+
+    label: str
+    type: str
+    uri: str
+    tenant: str | None
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """An API that bridge.toml lists.
+
+    Attributes:
+        id: as in `[apigateway] apis`.
+        kind: None if there is no such API.
+        authorizers: its Lambda authorizers.
+        methods: of a REST API. An HTTP API cannot map a tenant id, and writes every event itself.
+    """
+
+    id: str
+    kind: Literal["REST", "HTTP"] | None
+    authorizers: Read[tuple[ApiAuthorizer, ...]] = ()
+    methods: Read[tuple[ApiMethod, ...]] = ()
 
 
 # ---- the stack ------------------------------------------------------------------------------------------------------
@@ -377,6 +441,7 @@ class Deployment:
         principals: the roles and users of the map in this account, with their dates of creation; None for one that
             does not exist. Cut off after a limit.
         foreign_principals: the roles and users of the map in other accounts.
+        apis: the REST and HTTP APIs that bridge.toml lists.
     """
 
     account: str
@@ -392,6 +457,7 @@ class Deployment:
     map_modified: Read[datetime | None]
     principals: tuple[tuple[MapPrincipal, Read[datetime | None]], ...]
     foreign_principals: tuple[MapPrincipal, ...]
+    apis: tuple[Api, ...] = ()
 
     @property
     def known_groups(self) -> tuple[TargetGroup, ...]:

@@ -17,6 +17,9 @@ from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.deployment.doctor.facts import (
     LATEST,
     Alias,
+    Api,
+    ApiAuthorizer,
+    ApiMethod,
     AuthPolicy,
     DeployedFunction,
     Function,
@@ -48,6 +51,9 @@ READS: Final[Mapping[tuple[str, str], str]] = {
     ("vpc-lattice", "list_listeners"): "vpc-lattice:ListListeners",
     ("vpc-lattice", "list_target_groups"): "vpc-lattice:ListTargetGroups",
     ("vpc-lattice", "list_targets"): "vpc-lattice:ListTargets",
+    ("apigateway", "get_authorizers"): "apigateway:GET",
+    ("apigateway", "get_resources"): "apigateway:GET",
+    ("apigatewayv2", "get_authorizers"): "apigateway:GET",
     ("iam", "get_policy"): "iam:GetPolicy",
     ("iam", "get_policy_version"): "iam:GetPolicyVersion",
     ("iam", "get_role"): "iam:GetRole",
@@ -66,10 +72,11 @@ PAGED: Final = frozenset(
         *("list_aliases", "list_event_source_mappings", "list_function_url_configs", "list_versions_by_function"),
         *("list_listeners", "list_target_groups", "list_targets"),
         *("list_attached_role_policies", "list_role_policies", "describe_parameters"),
+        *("get_authorizers", "get_resources"),
     }
 )
 
-ABSENT: Final = frozenset({"ResourceNotFoundException", "NoSuchEntity", "NoSuchBucket"})
+ABSENT: Final = frozenset({"ResourceNotFoundException", "NotFoundException", "NoSuchEntity", "NoSuchBucket"})
 
 MOST_PAGES: Final = 200
 """Pages of one answer: twenty thousand target groups, ten thousand versions. A faulty server could send them for
@@ -522,3 +529,76 @@ def _date_in(items: str, key: str, name: str, date: str) -> Callable[[Answer], d
         return None if found is None else _moment(found, date)
 
     return parse
+
+
+# ---- API Gateway ----------------------------------------------------------------------------------------------------
+
+_URI: Final = re.compile(r".*/functions/(?P<arn>arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[^/]+)/invocations")
+_TENANT: Final = "integration.request.header.x-amz-tenant-id"
+DEFAULT_TTL: Final = 300
+"""Seconds that a REST API caches answers if its authorizer does not say."""
+
+
+def read_api(aws: Aws, api: str, bridge: FunctionName) -> Api:
+    """An API in the bridge's account and Region: a REST API if there is one with this id, or else an HTTP API."""
+    arn = f"arn:{bridge.partition}:apigateway:{bridge.region}::/restapis/{api}"
+
+    def rest(answer: Answer) -> tuple[ApiAuthorizer, ...]:
+        found = [one for one in _items(answer, "items") if one.get("type") in ("TOKEN", "REQUEST")]
+        return tuple(_rest_authorizer(aws, one, bridge) for one in found)
+
+    def http(answer: Answer) -> tuple[ApiAuthorizer, ...]:
+        found = [one for one in _items(answer, "Items") if one.get("AuthorizerType") == "REQUEST"]
+        return tuple(_http_authorizer(aws, one, bridge) for one in found)
+
+    authorizers = aws.read(rest, "apigateway", "get_authorizers", f"{arn}/authorizers", restApiId=api)
+    if authorizers is not None:
+        resources = {"restApiId": api, "embed": ["methods"]}
+        methods = aws.read(_methods, "apigateway", "get_resources", f"{arn}/resources", **resources)
+        return Api(api, "REST", authorizers, methods or ())
+    arn = arn.replace("/restapis/", "/apis/")
+    authorizers = aws.read(http, "apigatewayv2", "get_authorizers", f"{arn}/authorizers", ApiId=api)
+    return Api(api, None) if authorizers is None else Api(api, "HTTP", authorizers)
+
+
+def _rest_authorizer(aws: Aws, found: Answer, bridge: FunctionName) -> ApiAuthorizer:
+    ttl = found.get("authorizerResultTtlInSeconds", DEFAULT_TTL)
+    sources = tuple(one.strip() for one in str(found.get("identitySource") or "").split(",") if one.strip())
+    function = _invoked(aws, found.get("authorizerUri"), bridge)
+    return ApiAuthorizer(text_of(found, "name"), function, found["type"] == "TOKEN", int(ttl), sources)
+
+
+def _http_authorizer(aws: Aws, found: Answer, bridge: FunctionName) -> ApiAuthorizer:
+    ttl, sources = found.get("AuthorizerResultTtlInSeconds", 0), tuple(map(str, _items(found, "IdentitySource")))
+    function, simple = _invoked(aws, found.get("AuthorizerUri"), bridge), found.get("EnableSimpleResponses") is True
+    return ApiAuthorizer(text_of(found, "Name"), function, is_token=False, ttl=int(ttl), sources=sources, simple=simple)
+
+
+def _invoked(aws: Aws, uri: object, bridge: FunctionName) -> Read[Function | None]:
+    """The function in the URI of an authorizer; None if it names none."""
+    match = _URI.fullmatch(uri) if isinstance(uri, str) else None
+    name = FunctionName.parse(match["arn"], bridge.partition, bridge.region, bridge.account) if match else None
+    if name is None:
+        return None
+    if (name.region, name.account) != (bridge.region, bridge.account):
+        cause = "it is in another account or Region"
+        return Unread("lambda:GetFunctionConfiguration", name.qualified, cause, out_of_reach=True)
+    return read_function(aws, name)
+
+
+def _methods(answer: Answer) -> tuple[ApiMethod, ...]:
+    found = []
+    for resource in _items(answer, "items"):
+        for verb, method in _object(resource, "resourceMethods").items():
+            integration = _object(method, "methodIntegration")
+            mapping = {str(key).lower(): str(one) for key, one in _object(integration, "requestParameters").items()}
+            found.append(
+                ApiMethod(
+                    f"{verb} {text_of(resource, 'path')}",
+                    str(integration.get("type")),
+                    str(integration.get("uri")),
+                    mapping.get(_TENANT),
+                    method.get("authorizationType", "NONE") == "NONE",
+                )
+            )
+    return tuple(found)

@@ -13,6 +13,7 @@ from typing import Final
 from lattice_bridge.config.location import FUNCTION_VARIABLE
 from lattice_bridge.config.options import Backend, function_fault
 from lattice_bridge.deployment.doctor import read
+from lattice_bridge.deployment.doctor.apis import api_findings
 from lattice_bridge.deployment.doctor.configuration import function_findings, principal_findings, tenancy_findings
 from lattice_bridge.deployment.doctor.facts import (
     Alias,
@@ -43,6 +44,10 @@ from lattice_bridge.deployment.iam.access import admits_group
 
 MOST_PRINCIPALS: Final = 500
 """Roles and users of the map that are read: each takes one call."""
+
+
+MOST_APIS: Final = 50
+"""APIs of bridge.toml that are read: each takes two calls, and one for each authorizer."""
 
 
 class NoSuchFunction(Exception):
@@ -87,6 +92,7 @@ def read_deployment(
         map_modified=read.read_map_modified(aws, function),
         principals=tuple((one, read.read_created(aws, one)) for one in here[:MOST_PRINCIPALS]),
         foreign_principals=tuple(one for one in configuration.principals if one not in here),
+        apis=tuple(read.read_api(aws, one, name) for one in sorted(configuration.options.apis)[:MOST_APIS]),
     )
 
 
@@ -182,6 +188,7 @@ def _judged(deployment: Deployment, configuration: Configuration) -> Iterator[Fi
     yield from target_group_findings(deployment, configuration)
     yield from bridge_invoker_findings(deployment, configuration)
     yield from allow_list_findings(deployment, configuration)
+    yield from api_findings(deployment, configuration)
     yield from function_findings(deployment, configuration)
     yield from role_findings(deployment, configuration)
     yield from trust_findings(deployment)

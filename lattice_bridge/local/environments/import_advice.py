@@ -30,6 +30,8 @@ _NODE_NAME: Final = re.compile(r"(@[a-z0-9~][a-z0-9._~-]*/)?[a-z0-9~][a-z0-9._~-
 _NODE_SUFFIXES: Final = ("", ".js", ".mjs", ".cjs")
 _IN_NODE_RUNTIMES: Final = ("@aws-sdk/", "@smithy/")
 """Packages that Lambda's Node.js runtimes contain: the AWS SDK for JavaScript."""
+_OF_INLINE_CODE: Final = ("cfnresponse", "cfn-response")
+"""Modules of AWS's "cfn-response module", which inline code of CloudFormation has and other code has not."""
 _LONGEST: Final = 100
 _SHOWN: Final = 10
 
@@ -48,6 +50,8 @@ def import_advice(function: Function, kind: str, message: str) -> str | None:
     if found is None:
         return None
     missing, module = found[1], function.handler.rpartition(".")[0].replace("/", ".")
+    if function.inline is not None and missing in _OF_INLINE_CODE:
+        return _of_inline_code(function, missing)
     if f"{module}.".startswith(f"{missing}."):
         return _no_handler(function, module)
     package = missing.partition(".")[0]
@@ -75,6 +79,14 @@ def handler_fault(function: Function) -> str | None:
     if path.is_dir() or next(path.parent.glob(f"{glob.escape(path.name)}.*"), None) is not None:
         return None
     return _no_handler(function, module)
+
+
+def _of_inline_code(function: Function, module: str) -> str:
+    """The advice for the module that Lambda adds to inline code, for custom resources."""
+    return (
+        f"{function.name}: the module {module!r}, which Lambda adds to inline code, is not provided here. The "
+        "local stack sends no events to custom resources. Fix: to invoke it here, import the module where it is used"
+    )
 
 
 def _fault_and_fix(function: Function, package: str) -> str:
@@ -124,6 +136,8 @@ def _node_advice(function: Function, message: str) -> str | None:
     if found is None:
         return None
     missing = found[1]
+    if function.inline is not None and missing in _OF_INLINE_CODE:
+        return _of_inline_code(function, missing)
     if missing == _node_module(function.handler).rpartition("/")[2]:
         return _node_handler_fault(function)
     name = _NODE_NAME.match(missing)

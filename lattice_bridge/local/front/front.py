@@ -54,7 +54,7 @@ _KINDS: Final[Mapping[type, Kind]] = {
     HttpApi: Kind(http_api.serve, http_api.BODY_LIMIT, json_refused.refused),
     HttpDomain: Kind(http_api.serve_domain, http_api.BODY_LIMIT, json_refused.refused),
     FunctionUrl: Kind(function_url.serve, function_url.BODY_LIMIT, json_refused.refused),
-    LoadBalancer: Kind(load_balancer.serve, load_balancer.BODY_LIMIT),
+    LoadBalancer: Kind(load_balancer.serve, load_balancer.BODY_LIMIT, load_balancer.refused),
 }
 
 

@@ -14,7 +14,12 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from lattice_bridge.formats import alb, reply
-from lattice_bridge.formats.assumptions import ALB_DEFAULT_CONTENT_TYPE, ALB_IDLE_TIMEOUT, FRONT_DROPPED_HEADERS
+from lattice_bridge.formats.assumptions import (
+    ALB_DEFAULT_CONTENT_TYPE,
+    ALB_IDLE_TIMEOUT,
+    ALB_TOO_LARGE,
+    FRONT_DROPPED_HEADERS,
+)
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.query import split_query
 from lattice_bridge.local.aws.invoke_checks import MISSING, LambdaError
@@ -43,7 +48,7 @@ BODY_LIMIT: Final = 1024 * 1024
 
 _HOST: Final = re.compile(r"(?P<host>.*?)(?::(?P<port>[0-9]{0,5}))?")
 _PLACEHOLDER: Final = re.compile(r"#\{(protocol|host|port|path|query)\}")
-_PHRASES: Final = {503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
+_PHRASES: Final = {413: ALB_TOO_LARGE, 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
 """The phrases of a load balancer that are not those of RFC 9110."""
 _SERVER: Final = ("server", "awselb/2.0")
 
@@ -60,6 +65,13 @@ class BalancerRefused(Refused):
     def headers(self) -> Headers:
         """The headers that describe it."""
         return [_SERVER, ("content-type", "text/html")]
+
+
+def refused(refusal: Refused) -> Refused:
+    """A refusal of the front itself, with the page of a load balancer."""
+    if isinstance(refusal, BalancerRefused):
+        return refusal
+    return BalancerRefused(refusal.status, str(refusal), refusal.cause, reason=refusal.reason)
 
 
 def _page(status: int) -> bytes:

@@ -19,7 +19,10 @@ _REST: Final = re.compile(
     rf"method\.request\.(?P<multi>multivalue)?(?P<place>header|querystring|path)\.{_NAME}", re.ASCII
 )
 _HTTP: Final = re.compile(rf"\$request\.(?P<place>header|querystring|path)\.{_NAME}", re.ASCII)
-_OTHER: Final = re.compile(rf"\$?(?P<place>context|stageVariables)\.{_NAME}", re.ASCII)
+_OTHER: Final = re.compile(r"\$?(?P<place>context|stageVariables)\.(?P<name>[A-Za-z0-9._$!#%&*+^`|~:-]+)", re.ASCII)
+"""With a colon, which names of Cognito's claims have. Public projects deploy mappings from
+`context.authorizer.claims.custom:company`."""
+_BRACKETS: Final = re.compile(r"\$?(context\.[A-Za-z0-9._:-]+)\[(['\"])([A-Za-z0-9_:-]+)\2\]", re.ASCII)
 
 
 class BadSource(ValueError):
@@ -63,6 +66,9 @@ def parse_source(text: str) -> Source:
     if len(text) > 1 and text[0] == text[-1] == "'":
         return Source("literal", text[1:-1], written=text)
     match = _REST.fullmatch(text) or _HTTP.fullmatch(text) or _OTHER.fullmatch(text)
+    if match is None and (brackets := _BRACKETS.fullmatch(text)):
+        fix = f"{brackets[1]}.{brackets[3]}"
+        raise BadSource(f"{text!r} is not served: brackets are for code and templates of bodies. Fix: write {fix}")
     if match is None:
         known = "method.request.header.NAME, method.request.querystring.NAME, method.request.path.NAME"
         raise BadSource(f"{text!r} is not served; there are {known}, context.NAME, stageVariables.NAME and 'TEXT'")

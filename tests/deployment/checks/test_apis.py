@@ -1,6 +1,6 @@
 """`check --template` for APIs: the map as an authorizer, APIs before the bridge, and APIs before isolated functions.
 
-Traps D8, F2, F4, F5 and F8, one case each in tests/templates.
+Traps D8, F2, F4, F5 and F8, cases of each in tests/templates.
 """
 
 from __future__ import annotations

@@ -65,6 +65,25 @@ def test_misspelt_handler_gets_the_list_of_modules(tmp_path: Path, handler: str,
     assert advice.endswith("The folder contains '\\x1b[2J', 'api.app', 'app'.")
 
 
+@pytest.mark.parametrize(
+    ("runtime", "kind", "message", "module"),
+    [
+        ("python3.13", IMPORT_ERROR, missing("cfnresponse", "index"), "cfnresponse"),
+        ("nodejs22.x", "Error", "Cannot find module 'cfn-response'", "cfn-response"),
+    ],
+)
+def test_module_that_lambda_adds_to_inline_code_is_named(
+    tmp_path: Path, runtime: str, kind: str, message: str, module: str
+) -> None:
+    custom = replace(function(tmp_path, "index.handler"), runtime=runtime, inline="")
+    advice = import_advice(custom, kind, message)
+    assert advice is not None
+    assert advice.startswith(f"orders: the module '{module}', which Lambda adds to inline code, is not provided here.")
+    in_a_folder = import_advice(replace(custom, inline=None), kind, message)
+    assert in_a_folder is not None
+    assert "so the import fails on Lambda too" in in_a_folder
+
+
 def test_folder_without_modules_is_reported(tmp_path: Path) -> None:
     assert str(import_advice(function(tmp_path), IMPORT_ERROR, missing("app"))).endswith(
         "The folder contains no module at all."

@@ -274,11 +274,21 @@ def test_rule_that_authenticates_is_refused_and_not_forwarded(tmp_path: Path) ->
     action = "{Type: authenticate-oidc, Order: 1}, {Type: forward, Order: 2, TargetGroupArn: !Ref Group}"
     sent = Sent(tmp_path, "/", resources=ruled(action), headers=[(b"x-amzn-oidc-identity", b"ann")])
     assert (sent.status, sent.service.seen) == (501, [])
-    assert b"the action authenticate-oidc of Shop authenticates users; this stack cannot. Fix: " in sent.body
+    assert "the action authenticate-oidc of Shop authenticates users; this stack cannot. Fix: " in sent.cause
 
 
-def test_body_over_one_megabyte_is_a_413(tmp_path: Path) -> None:
-    assert Sent(tmp_path, "/", method="POST", body=b"x" * (2**20 + 1)).status == 413
+def test_body_over_one_megabyte_is_a_413_with_the_page_of_a_load_balancer(tmp_path: Path) -> None:
+    sent = Sent(tmp_path, "/", method="POST", body=b"x" * (2**20 + 1))
+    assert (sent.status, b"<h1>413 Request Entity Too Large</h1>" in sent.body) == (413, True)
+    assert {("server", "awselb/2.0"), ("content-type", "text/html")} <= set(sent.headers)
+    assert "1048576 bytes" in sent.cause
+
+
+def test_request_that_the_front_refuses_gets_the_page_too(tmp_path: Path) -> None:
+    sent = Sent(tmp_path, "/", headers=[(b"transfer-encoding", b"gzip")])
+    assert (sent.status, b"<h1>400 Bad Request</h1>" in sent.body) == (400, True)
+    assert "gzip" in sent.cause
+    assert b"gzip" not in sent.body
 
 
 def test_port_of_the_host_chooses_the_listener(tmp_path: Path) -> None:

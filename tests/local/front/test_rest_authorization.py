@@ -456,6 +456,12 @@ POOLS: Final[dict[str, Any]] = {
 POOL_PATHS: Final = {
     "/me": {"get": {**to("orders"), "security": [{"pool": []}]}},
     "/orders": {"get": {**to("orders"), "security": [{"pool": ["orders/read", "admin"]}]}},
+    "/tenant": {
+        "get": {
+            **to("isolated", requestParameters=tenant_from("context.authorizer.claims.custom:tenant")),
+            "security": [{"pool": []}],
+        }
+    },
 }
 
 
@@ -494,6 +500,13 @@ def test_token_of_a_user_pool_is_verified_and_its_claims_are_in_the_event(
     assert found["iss"] == "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_a"
     assert (found["sub"], found["cognito:groups"], found["email_verified"]) == ("ann", "a,b", "true")
     assert (found["custom:tenant"], found["exp"]) == ("blue", "Mon Nov 30 12:10:00 UTC 2026")
+
+
+def test_claim_with_a_colon_in_its_name_is_mapped_to_the_tenant(tmp_path: Path, environ: dict[str, str]) -> None:
+    made = pooled(tmp_path, environ)
+    bearer = token(made, environ, token_use="id", **{"custom:tenant": "blue"})
+    assert made.get("/prod/tenant", {"x-id": bearer, "x-amz-tenant-id": "green"}).status == 200
+    assert [one.tenant for one in made.invoked] == ["blue"]
 
 
 @pytest.mark.parametrize(

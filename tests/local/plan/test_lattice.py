@@ -34,6 +34,17 @@ def test_every_listener_of_a_service_is_served(tmp_path: Path) -> None:
     assert {one.arn for one in found} == {found[0].arn}
 
 
+@pytest.mark.parametrize("given", ["svc-0123456789abcdef0", None])
+def test_service_can_have_the_id_or_the_arn_of_its_deployed_twin(given: str | None, tmp_path: Path) -> None:
+    """So `[lattice] services` of a bridge.toml works unchanged."""
+    services(tmp_path, "HTTPS 443")
+    arn = "arn:aws:vpc-lattice:eu-west-1:111122223333:service/svc-0123456789abcdef0"
+    template = read_template(tmp_path / "template.yaml", {}, "us-east-1", ids={"Orders": given or arn})
+    (found,) = read_plan(template).services
+    assert found.arn.endswith("service/svc-0123456789abcdef0")
+    assert found.arn == arn or given
+
+
 @pytest.mark.parametrize(
     ("authority", "port"),
     [

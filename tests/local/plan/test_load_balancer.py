@@ -61,6 +61,17 @@ def planned(folder: Path, resources: str) -> Plan:
     return read_plan(read_template(path, {}, "us-east-1"))
 
 
+def test_target_group_can_have_the_arn_of_its_deployed_twin(tmp_path: Path) -> None:
+    """So `[alb] target_groups` of a bridge.toml works unchanged: the ARN ends with a hash that AWS chooses."""
+    arn = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/bridge/0123456789abcdef"
+    (tmp_path / "template.yaml").write_text(f"Resources:{BALANCER}")
+    resolved = read_template(tmp_path / "template.yaml", {}, "us-east-1", ids={"Group": arn})
+    (found,) = read_plan(resolved).load_balancers
+    forward = found.listeners[0].rules[-1].action
+    assert isinstance(forward, Forward)
+    assert [group.arn for group, _ in forward.groups] == [arn]
+
+
 def balancer(folder: Path, *, condition: str = PATH, action: str = FIXED) -> LoadBalancer:
     (found,) = planned(folder, BALANCER + RULE.replace("CONDITION", condition).replace("ACTION", action)).load_balancers
     return found

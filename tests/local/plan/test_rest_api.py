@@ -252,6 +252,7 @@ def test_security_scheme_without_an_authorizer_is_named(
         ("$request.querystring.q", "query parameter q"),
         ("$context.identity.sourceIp", "context identity.sourceIp"),
         ("stageVariables.who", "stage variable who"),
+        ("context.authorizer.claims.custom:tenant_id", "context authorizer.claims.custom:tenant_id"),
         ("'a b'", "literal a b"),
     ],
 )
@@ -265,6 +266,12 @@ def test_expression_is_a_source(text: str, described: str) -> None:
 def test_other_expression_is_refused(text: str) -> None:
     with pytest.raises(BadSource, match="is not served; there are"):
         parse_source(text)
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_name_in_brackets_is_refused_with_the_form_of_mappings(quote: str) -> None:
+    with pytest.raises(BadSource, match=r"Fix: write context\.authorizer\.claims\.custom:tenant$"):
+        parse_source(f"context.authorizer.claims[{quote}custom:tenant{quote}]")
 
 
 def test_plan_without_functions_of_its_own_may_have_a_mock(tmp_path: Path) -> None:
