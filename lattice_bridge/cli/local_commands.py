@@ -261,7 +261,7 @@ def decided(attempt: Attempt) -> Outcome:
     target = attempt.target
     settings = target.bridge.settings if target.bridge else None
     rules = settings.tenant_map.rules if settings else None
-    headers = [("host", target.way.names[0])]
+    headers = [("host", target.host or target.way.names[0]), *target.headers]
     if attempt.tenant is not None and rules is not None:
         headers.append((rules.header, attempt.tenant))
     request = HttpRequest(target.method, target.path, headers)
@@ -331,10 +331,10 @@ def _curl(attempt: Attempt, definition: Definition, front_url: str) -> str:
         scheme = "Bearer " if name == "authorization" else ""
         # The name has letters, digits and - only: the checks of map and template refuse every other one.
         words += ["-H", f'"{name}: {scheme}$({command})"']
-    for name, value in headers:
+    for name, value in (*target.headers, *headers):
         words += ["-H", shlex.quote(f"{name}: {value}")]
-    if len(plan.ways_in) > 1:
-        words += ["-H", shlex.quote(f"Host: {target.way.names[0]}")]
+    if target.host or len(plan.ways_in) > 1:
+        words += ["-H", shlex.quote(f"Host: {target.host or target.way.names[0]}")]
     if target.method != "GET":
         words += ["-X", shlex.quote(target.method)]
     # Without -g, curl reads brackets and braces in a URL as a pattern.

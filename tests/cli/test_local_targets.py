@@ -17,6 +17,9 @@ from lattice_bridge.cli.local_commands import commands
 from lattice_bridge.cli.root import root
 from lattice_bridge.local.definition import read_definition
 from lattice_bridge.local.front.jwt_authorizer import TokenKeys
+from lattice_bridge.local.plan.load_balancer import Forward
+from tests.cli.test_local_commands import ANYONE
+from tests.local.plan.test_load_balancer import BALANCER, FIXED, RULE
 from tests.support.front import Stack, signed, stack_of
 
 TEMPLATE: Final = """
@@ -101,10 +104,13 @@ class Printed:
         self.environ = {"XDG_CACHE_HOME": str(CACHE.name), "AWS_REGION": "us-east-1"}
         self.stack: Stack = stack_of(text, folder, tokens=TokenKeys(self.environ), now=lambda: datetime.now(UTC))
         if tables:
-            (folder / "bridge.toml").write_text(tables.replace("API", self.stack.api.id), encoding="utf-8")
+            (folder / "bridge.toml").write_text(self._named(tables), encoding="utf-8")
         definition = read_definition(folder / "template.yaml", parameters or {}, "us-east-1")
         self.lines = list(commands(definition, "http://front", "http://lambda"))
         self.curls = [line.strip() for line in self.lines if line.startswith("  curl ")]
+
+    def _named(self, tables: str) -> str:
+        return tables.replace("API", self.stack.api.id) if "API" in tables else tables
 
     def status(self, command: str) -> int:
         """Sends what curl would send."""
@@ -267,3 +273,85 @@ def test_command_for_a_method_chooses_the_tenant_of_the_isolated_function(
     (command,) = printed.curls
     assert part in command
     assert printed.status(command) == 200
+
+
+# ---- load balancers -------------------------------------------------------------------------------------------------
+
+FORWARD: Final = "{Type: forward, TargetGroupArn: !Ref Group}"
+SECOND: Final = """
+  Second:
+    Type: AWS::ElasticLoadBalancingV2::Listener
+    Properties: {LoadBalancerArn: !Ref Balancer, Port: 8443, Protocol: HTTP, DefaultActions: [ACTION]}
+"""
+OTHER_WAY: Final = """
+  Url: {Type: "AWS::Lambda::Url", Properties: {TargetFunctionArn: !GetAtt Fn.Arn, AuthType: NONE}}
+"""
+
+
+def balancer(condition: str = "", second: str = "", default: str = FORWARD) -> str:
+    rule = RULE.replace("CONDITION", condition).replace("ACTION", FORWARD) if condition else ""
+    own = BALANCER.replace("{Type: forward, TargetGroupArn: !Ref Group}", default)
+    return f"Resources:{own}{rule}{SECOND.replace('ACTION', second) if second else ''}"
+
+
+@pytest.mark.parametrize(
+    ("condition", "command"),
+    [
+        ("", "curl http://front/"),
+        ("{Field: path-pattern, Values: [/shop, /orders/*]}", "curl http://front/shop"),
+        ("{Field: path-pattern, Values: ['/orders/*/?']}", "curl http://front/orders/1/1"),
+        ("{Field: http-request-method, HttpRequestMethodConfig: {Values: [PUT]}}", "curl -X PUT http://front/"),
+        ("{Field: host-header, Values: [shop.example.com]}", "curl -H 'Host: shop.example.com' http://front/"),
+        ("{Field: host-header, Values: ['*.example.com']}", "curl -H 'Host: 1.example.com.localhost' http://front/"),
+        (
+            "{Field: http-header, HttpHeaderConfig: {HttpHeaderName: X-Kind, Values: ['b*']}}",
+            "curl -H 'x-kind: b1' http://front/",
+        ),
+        (
+            "{Field: query-string, QueryStringConfig: {Values: [{Key: kind, Value: big}]}}",
+            "curl 'http://front/?kind=big'",
+        ),
+    ],
+)
+def test_command_for_a_load_balancer_meets_the_conditions_of_a_rule(
+    tmp_path: Path, condition: str, command: str
+) -> None:
+    printed = Printed(tmp_path, balancer(condition, default=FIXED if condition else FORWARD))
+    assert printed.curls == [command]
+    assert printed.status(command) == 200
+    assert len(printed.stack.invoked) == 1
+
+
+def test_load_balancer_names_the_port_if_two_listeners_forward(tmp_path: Path) -> None:
+    (command,) = Printed(tmp_path, balancer(second=FORWARD)).curls
+    assert "-H 'Host: balancer:443'" in command
+
+
+def test_listener_that_forwards_is_preferred_to_one_that_redirects(tmp_path: Path) -> None:
+    redirect = "{Type: redirect, RedirectConfig: {StatusCode: HTTP_301, Protocol: HTTPS}}"
+    assert Printed(tmp_path, balancer(second=redirect)).curls == ["curl http://front/"]
+
+
+@pytest.mark.parametrize("condition", ["{Field: source-ip, SourceIpConfig: {Values: [10.0.0.0/8]}}"])
+def test_rule_that_no_local_request_meets_gets_no_command(tmp_path: Path, condition: str) -> None:
+    assert Printed(tmp_path, balancer(condition, default=FIXED)).curls == []
+
+
+def test_host_that_leads_to_no_way_in_gets_no_command(tmp_path: Path) -> None:
+    """Beside another way in, a host below localhost is not the load balancer's."""
+    rule = "{Field: host-header, Values: ['*.example.com']}"
+    printed = Printed(tmp_path, balancer(rule, default=FIXED) + OTHER_WAY)
+    assert not any("example.com" in command for command in printed.curls)
+
+
+def test_bridge_behind_a_load_balancer_gets_its_path(tmp_path: Path) -> None:
+    """The path is that of the map's backend."""
+    bridge = "FunctionName: orders, Handler: lattice_bridge.main.handler"
+    text = balancer().replace("FunctionName: orders, Handler: a.b", bridge)
+    action = Printed(tmp_path, text).stack.front.plan.load_balancers[0].listeners[0].rules[0].action
+    assert isinstance(action, Forward)
+    (tmp_path / "second").mkdir()
+    tables = MAP.replace("[apigateway]\napis", "[alb]\ntarget_groups").replace("API", action.groups[0][0].arn)
+    printed = Printed(tmp_path / "second", text, tables + ANYONE)
+    assert "  # without a credential, runs as blue (rule open)" in printed.lines
+    assert printed.curls == ["curl -H 'x-tenant-id: blue' http://front/v1/orders"]
