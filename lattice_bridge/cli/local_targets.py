@@ -1,7 +1,7 @@
 """The requests that can reach a function through each way in of the local stack, for the commands that are printed.
 
 Rule: a target makes the event that the front would make, and refuses the callers that the front would refuse. What an
-authorizer's own function decides is not known before it runs, so its routes are no targets.
+authorizer's own function or a resource policy decides is not known before a request, so such a target has a condition.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
+from urllib.parse import quote
 
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.formats import apigateway_v1, apigateway_v2
@@ -36,6 +37,7 @@ from lattice_bridge.local.plan.http_api import (
     JwtAuthorizer,
     Stage,
 )
+from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
 from lattice_bridge.local.plan.listener_rules import TargetGroup, action_for
 from lattice_bridge.local.plan.load_balancer import (
     Condition,
@@ -46,7 +48,7 @@ from lattice_bridge.local.plan.load_balancer import (
     rule_for,
 )
 from lattice_bridge.local.plan.load_balancer import Rule as BalancerRule
-from lattice_bridge.local.plan.model import Plan, Service, WayIn, way_in_for
+from lattice_bridge.local.plan.model import Plan, Service, Unserved, WayIn, way_in_for
 from lattice_bridge.local.plan.parameters import Source, with_variables
 from lattice_bridge.local.plan.rest_api import TENANT_HEADER, LambdaProxy, Method, RestApi, UserPools
 from lattice_bridge.message import Request
@@ -78,6 +80,8 @@ class Target:
         api: the id with which a map's rules name it.
         host: the Host header that it needs, as in `shop.example.com:8443`; empty if it needs none of its own.
         headers: further ones that it needs.
+        condition: on which it is allowed, for people, if that is decided by what is not known before it is sent;
+            else empty.
     """
 
     way: WayIn
@@ -95,6 +99,7 @@ class Target:
     api: str = ""
     host: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    condition: str = ""
 
 
 def targets_of(way: WayIn, definition: Definition) -> Iterator[Target]:
@@ -191,14 +196,15 @@ def _of_http_api(api: HttpApi, bridges: _Bridges) -> Iterator[Target]:
     for stage in api.stages if not api.closed else ():
         for entry in api.entries if stage.deployed else ():
             access, integration = entry.access, entry.integration
-            if not isinstance(integration, Integration) or not isinstance(access, str | JwtAuthorizer):
+            if not isinstance(integration, Integration) or isinstance(access, Unserved):
                 continue
             function = with_variables(integration.function, stage.variables)
+            condition, query, headers = _of_authorizer(access)
             for path in _route_paths(entry, stage, bridges):
                 yield Target(
                     way=api,
                     method="GET" if entry.method in ("GET", "ANY") else entry.method,
-                    path=path,
+                    path=path + query,
                     function=function,
                     bridge=_known(function, bridges),
                     event=partial(_http_api_event, api, integration),
@@ -206,7 +212,20 @@ def _of_http_api(api: HttpApi, bridges: _Bridges) -> Iterator[Target]:
                     authorizer=access if isinstance(access, JwtAuthorizer) else None,
                     scopes=entry.scopes,
                     api=api.id,
+                    headers=headers,
+                    condition=condition,
                 )
+
+
+def _of_authorizer(access: object) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    """The condition of a Lambda authorizer, and the query and headers that are its identity sources."""
+    if not isinstance(access, LambdaAuthorizer):
+        return "", "", ()
+    query = "&".join(f"{quote(source.name)}=VALUE" for source in access.sources if source.place == "querystring")
+    headers = tuple((source.name, "VALUE") for source in access.sources if source.place == "header")
+    value = "VALUE" if query or headers else "it"
+    condition = f"if the function of the authorizer {access.name} accepts {value}"
+    return condition, f"?{query}" if query else "", headers
 
 
 def _route_paths(entry: HttpRoute, stage: Stage, bridges: _Bridges) -> Iterator[str]:
@@ -264,17 +283,21 @@ def _url_refusal(url: FunctionUrl, _request: HttpRequest, identity: Identity | N
 
 
 def _of_rest_api(api: RestApi, bridges: _Bridges) -> Iterator[Target]:
-    """The methods of an API without a resource policy, which would have to be evaluated for each request."""
-    for stage in api.stages.values() if api.policy is None else ():
+    """The methods of an API. A resource policy would have to be evaluated for each request."""
+    for stage in api.stages.values():
         for method in api.methods if not stage.generated else ():
             access = method.authorization
-            if not isinstance(method.integration, LambdaProxy) or not isinstance(access, str | UserPools):
+            if not isinstance(method.integration, LambdaProxy) or isinstance(access, Unserved):
                 continue
+            condition, query, headers = _of_authorizer(access)
+            if api.policy is not None:
+                also = f", and {condition}" if condition else ""
+                condition = f"if the API's resource policy allows it{also}"
             function = with_variables(method.integration.function, stage.variables)
             yield Target(
                 way=api,
                 method="GET" if method.name == "ANY" else method.name,
-                path=f"/{stage.name}{_rest_path(method, bridges)}",
+                path=f"/{stage.name}{_rest_path(method, bridges)}{query}",
                 function=function,
                 bridge=_known(function, bridges),
                 event=partial(_rest_event, api),
@@ -283,6 +306,8 @@ def _of_rest_api(api: RestApi, bridges: _Bridges) -> Iterator[Target]:
                 scopes=method.scopes,
                 tenant=method.integration.headers.get(TENANT_HEADER),
                 api=api.id,
+                headers=headers,
+                condition=condition,
             )
 
 

@@ -275,6 +275,46 @@ def test_command_for_a_method_chooses_the_tenant_of_the_isolated_function(
     assert printed.status(command) == 200
 
 
+AUTHORIZER: Final = """
+  Custom:
+    Type: AWS::ApiGatewayV2::Authorizer
+    Properties:
+      ApiId: !Ref Api
+      AuthorizerType: REQUEST
+      AuthorizerPayloadFormatVersion: "2.0"
+      AuthorizerUri:
+        !Sub "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/${Fn.Arn}/invocations"
+      IdentitySource: [$request.header.X-Key, $request.querystring.tenant]
+"""
+
+
+def test_route_with_a_lambda_authorizer_gets_a_command_with_its_sources(tmp_path: Path) -> None:
+    text = template(access="AuthorizationType: CUSTOM, AuthorizerId: !Ref Custom") + AUTHORIZER
+    printed = Printed(tmp_path, text)
+    assert "  # if the function of the authorizer Custom accepts VALUE" in printed.lines
+    assert printed.curls == ["curl -H 'x-key: VALUE' 'http://front/v1/orders/1?tenant=VALUE'"]
+
+
+def test_api_with_a_resource_policy_gets_a_command_with_a_condition(tmp_path: Path) -> None:
+    policy = "{Version: '2012-10-17', Statement: [{Effect: Allow, Principal: '*', Action: '*', Resource: '*'}]}"
+    text = REST.replace("SOURCE", "method.request.header.tenant").replace("PLACE", "header")
+    text = text.replace("SECURITY", "responses: {}").replace(
+        "Properties:\n      Body:", f"Properties:\n      Policy: {policy}\n      Body:"
+    )
+    printed = Printed(tmp_path, text)
+    assert "  # if the API's resource policy allows it" in printed.lines
+    assert [printed.status(command) for command in printed.curls] == [200]
+
+
+def test_request_that_changes_nothing_is_preferred(tmp_path: Path) -> None:
+    second = """
+  First:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: "GET /orders", Target: !Sub "integrations/${Behind}"}
+"""
+    assert Printed(tmp_path, template("DELETE /a") + second).curls == ["curl http://front/v1/orders"]
+
+
 # ---- load balancers -------------------------------------------------------------------------------------------------
 
 FORWARD: Final = "{Type: forward, TargetGroupArn: !Ref Group}"
