@@ -106,7 +106,7 @@ def test_backend_that_cannot_be_invoked_is_a_problem(tmp_path: Path, function: s
 def test_isolated_function_without_a_bridge_in_front_is_a_problem(tmp_path: Path) -> None:
     (problem,) = found(write(tmp_path, target="!GetAtt Orders.Arn"))
     fix = "Fix: make a bridge the target, and this function a [[backend]] of its bridge.toml"
-    assert problem == f"{ROUTE}the function 'orders' has a TenancyConfig, and these requests have no tenant id. {fix}"
+    assert problem == f"{ROUTE}the function 'orders' has a TenancyConfig, and gets no tenant id. {fix}"
 
 
 @pytest.mark.parametrize("handler", ["ap.handler", "src/app.handler", "app.deep.handler"])
@@ -180,8 +180,20 @@ def test_function_whose_process_cannot_start_is_a_problem_once(tmp_path: Path) -
 
 def test_fault_of_several_routes_is_one_line(tmp_path: Path) -> None:
     paths = {f"/{name}": {"get": rest.to("nowhere")} for name in "abc"}
-    (problem,) = problems(rest.write(tmp_path, rest.api(paths)), ())
+    found = problems(rest.write(tmp_path, rest.api(paths)), ())
+    (problem,) = [line for line in found if "nowhere" in line]
     assert problem.startswith("REST API Api: GET /prod/a and 2 more: the template has no function 'nowhere'")
+
+
+def test_fault_of_several_functions_is_one_line(tmp_path: Path) -> None:
+    """Functions of one folder lack the same packages, and a template may have thirty of them."""
+    one = "Fn{n}: {{Type: 'AWS::Lambda::Function', Properties: {{Handler: a.b, Runtime: nodejs20.x, Code: .}}}}"
+    functions = "".join(f"  {one.format(n=number)}\n" for number in range(6))
+    (tmp_path / "template.yaml").write_text(f"Resources:\n{functions}", encoding="utf-8")
+    (tmp_path / "a.js").touch()
+    (tmp_path / "package.json").write_text('{"dependencies": {"left-pad": "^1"}}', encoding="utf-8")
+    (problem,) = found(tmp_path / "template.yaml")
+    assert problem.startswith('Fn0, Fn1, Fn2 and 3 more: package.json lists "left-pad", which is not installed.')
 
 
 def test_bridge_toml_that_does_not_load_is_a_problem_with_all_its_faults(tmp_path: Path) -> None:
