@@ -129,9 +129,9 @@ def _make(path: Path, algorithm: str) -> None:
 def _new(algorithm: str) -> Any:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-    curves = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}
+    curves = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
     if algorithm in curves:
-        return ec.generate_private_key(curves[algorithm]())
+        return ec.generate_private_key(curves[algorithm])
     if algorithm == "EdDSA":
         return ed25519.Ed25519PrivateKey.generate()
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
