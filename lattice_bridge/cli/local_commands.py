@@ -133,8 +133,10 @@ def _of_way(way: WayIn, definition: Definition, front_url: str) -> Iterator[str]
         if other is not None and not other.refusal:
             yield from _printed(other, definition, front_url)
     for target in {target.condition: target for target in reversed(found) if target.condition}.values():
+        claims = next(_authorizer_claims(target, _all_tenants(definition))) if target.authorizer else {}
+        attempt = Attempt(target, signers[0] if target.signed and signers else None, claims=claims)
         yield f"{_ABOUT}{target.condition}"
-        yield f"  {_curl(Attempt(target, signers[0] if target.signed and signers else None), definition, front_url)}"
+        yield f"  {_curl(attempt, definition, front_url)}"
 
 
 def _preference(target: Target) -> tuple[bool, bool]:
