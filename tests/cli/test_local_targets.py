@@ -180,6 +180,14 @@ def test_url_without_a_permission_gets_the_reason(tmp_path: Path) -> None:
     text = template() + URL.partition("  One:")[0].replace("TARGET", "Fn").replace("AUTH", "NONE")
     (reason,) = [line for line in Printed(tmp_path, text).lines if line.startswith("function URL Url: No request")]
     assert "no AWS::Lambda::Permission of" in reason
+    assert "identities.toml" not in reason, "an unsigned caller has no account"
+
+
+def test_url_for_signed_callers_of_another_account_gets_both_fixes(tmp_path: Path) -> None:
+    """As on AWS, a caller of the function's own account needs no permission of the function."""
+    text = template() + URL.partition("  One:")[0].replace("TARGET", "Fn").replace("AUTH", "AWS_IAM")
+    (reason,) = [line for line in Printed(tmp_path, text).lines if line.startswith("function URL Url: No request")]
+    assert reason.endswith("or sign as an identity of the account 123456789012 in identities.toml")
 
 
 def test_token_for_a_bridge_has_the_claim_of_its_rule(tmp_path: Path) -> None:
