@@ -6,6 +6,11 @@ Rule: exit codes are 0 yes, 1 no, 2 wrong usage. A command imports the libraries
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from click import Group
 
 
 def main() -> None:
@@ -16,7 +21,18 @@ def main() -> None:
         sys.stderr.write("lattice-bridge: the commands need an extra. Fix: pip install 'lattice-bridge[local]'\n")
         sys.exit(2)
     try:
-        from lattice_bridge.cli.root import root
+        group = group_for(sys.argv[1:])
     except KeyboardInterrupt:  # while the libraries are imported
         sys.exit(130)
-    root()
+    group()
+
+
+def group_for(arguments: Sequence[str]) -> Group:
+    """The group that has the command. A person waits for the start of `local`: it does not import the others."""
+    if arguments[:1] == ["local"]:
+        from lattice_bridge.cli.local import only_local
+
+        return only_local
+    from lattice_bridge.cli.root import root
+
+    return root

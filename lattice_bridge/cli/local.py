@@ -23,7 +23,7 @@ import click
 
 from lattice_bridge.cli import show
 from lattice_bridge.cli.files import named_values, stack_region
-from lattice_bridge.cli.group import SafeGroup
+from lattice_bridge.cli.group import CONTEXT, SafeGroup
 from lattice_bridge.cli.local_problems import not_run, problems, shared_tenants
 from lattice_bridge.config.words import quoted
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
@@ -371,7 +371,7 @@ def main_until_stdin_closes() -> None:
 
 
 # A quarter of the start of the whole command is the import of the other commands.
-only_local: Final = SafeGroup("lattice-bridge", commands=[local])
+only_local: Final = SafeGroup("lattice-bridge", commands=[local], context_settings=CONTEXT)
 
 
 def _stop_when_stdin_closes() -> None:

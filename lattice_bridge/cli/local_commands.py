@@ -1,7 +1,7 @@
 """The commands that `lattice-bridge local` prints at its start, to paste: one for each kind of caller.
 
 Rule: a printed command works. The auth policies and the map decide it here as they will decide the request, and a kind
-of caller that they do not allow gets no command.
+of caller that they do not allow gets no command. What cannot be decided here is a condition in the description.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def _requests(definition: Definition, front_url: str) -> Iterator[str]:
 
 
 def _of_way(way: WayIn, definition: Definition, front_url: str) -> Iterator[str]:
-    targets = list(islice(targets_of(way, definition), _TRIED))
+    found = sorted(islice(targets_of(way, definition), _TRIED), key=_preference)
+    targets = [target for target in found if not target.condition]
     signers = list(islice(_callers(definition.identities.values()), _TRIED))
     signed = [
         (signer, _best(Attempt(target, signer) for target in targets if target.signed is not False))
@@ -131,6 +132,16 @@ def _of_way(way: WayIn, definition: Definition, front_url: str) -> Iterator[str]
     for other in others:
         if other is not None and not other.refusal:
             yield from _printed(other, definition, front_url)
+    for target in {target.condition: target for target in reversed(found) if target.condition}.values():
+        claims = next(_authorizer_claims(target, _all_tenants(definition))) if target.authorizer else {}
+        attempt = Attempt(target, signers[0] if target.signed and signers else None, claims=claims)
+        yield f"{_ABOUT}{target.condition}"
+        yield f"  {_curl(attempt, definition, front_url)}"
+
+
+def _preference(target: Target) -> tuple[bool, bool]:
+    """Requests to a bridge come first, and of those the ones that change nothing."""
+    return target.bridge is None, target.method != "GET"
 
 
 def _other_users(printed: Outcome, allowed: Iterable[tuple[Identity, Outcome]]) -> Iterator[str]:
@@ -157,17 +168,22 @@ def _printed(outcome: Outcome, definition: Definition, front_url: str) -> Iterat
 
 
 def _invoke_command(definition: Definition, aws_url: str) -> Iterator[str]:
+    """The command that invokes an isolated function, or the first one of a template that has nothing in front."""
     plan = definition.plan
-    isolated = next((function for function in plan.functions.values() if function.isolated), None)
-    if isolated is None or function_fault(isolated.name) is not None:
+    function = next((function for function in plan.functions.values() if function.isolated), None)
+    if function is None and not plan.ways_in:
+        function = next(iter(plan.functions.values()), None)
+    if function is None or function_fault(function.name) is not None:
         return
-    maps = [configuration.settings for configuration in definition.configurations if configuration.settings]
-    tenant = next((tenant for settings in maps for tenant in _tenants(settings)), "TENANT")
+    if not plan.ways_in:
+        yield "The template has no API, load balancer, function URL or Lattice service. Invoke its functions directly:"
     where = ("--endpoint-url", aws_url, "--region", plan.region)
-    which = ("--function-name", isolated.name, f"--tenant-id={tenant}", "/dev/stdout")
+    tenant = (f"--tenant-id={_all_tenants(definition)[0]}",) if function.isolated else ()
+    # The AWS CLI takes JSON as an argument only with an option that its first version does not have.
+    which = ("--function-name", function.name, *tenant, "--payload", "fileb:///dev/stdin", "/dev/stdout")
     credentials = f"AWS_ACCESS_KEY_ID={DEVELOPER_KEY.access_key} AWS_SECRET_ACCESS_KEY={DEVELOPER_KEY.secret_key}"
-    yield "  # directly to a function, as the bridge does"
-    yield f"  {credentials} {shlex.join(('aws', 'lambda', 'invoke', *where, *which))}"
+    yield f"  # directly to a function{', as the bridge does' if definition.configurations else ''}"
+    yield f"  echo '{{}}' | {credentials} {shlex.join(('aws', 'lambda', 'invoke', *where, *which))}"
 
 
 # ---- what could be printed ------------------------------------------------------------------------------------------
@@ -261,7 +277,7 @@ def decided(attempt: Attempt) -> Outcome:
     target = attempt.target
     settings = target.bridge.settings if target.bridge else None
     rules = settings.tenant_map.rules if settings else None
-    headers = [("host", target.way.names[0])]
+    headers = [("host", target.host or target.way.names[0]), *target.headers]
     if attempt.tenant is not None and rules is not None:
         headers.append((rules.header, attempt.tenant))
     request = HttpRequest(target.method, target.path, headers)
@@ -331,10 +347,10 @@ def _curl(attempt: Attempt, definition: Definition, front_url: str) -> str:
         scheme = "Bearer " if name == "authorization" else ""
         # The name has letters, digits and - only: the checks of map and template refuse every other one.
         words += ["-H", f'"{name}: {scheme}$({command})"']
-    for name, value in headers:
+    for name, value in (*target.headers, *headers):
         words += ["-H", shlex.quote(f"{name}: {value}")]
-    if len(plan.ways_in) > 1:
-        words += ["-H", shlex.quote(f"Host: {target.way.names[0]}")]
+    if target.host or len(plan.ways_in) > 1:
+        words += ["-H", shlex.quote(f"Host: {target.host or target.way.names[0]}")]
     if target.method != "GET":
         words += ["-X", shlex.quote(target.method)]
     # Without -g, curl reads brackets and braces in a URL as a pattern.

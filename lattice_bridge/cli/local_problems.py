@@ -7,6 +7,7 @@ listener or the backend in bridge.toml that is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from lattice_bridge.config.options import Backend
 from lattice_bridge.config.words import nearest
@@ -17,6 +18,9 @@ from lattice_bridge.local.environments.code_faults import code_fault
 from lattice_bridge.local.environments.runtimes import start_fault
 from lattice_bridge.local.plan.model import Function, Plan, Route, WayIn
 
+_MOST: Final = 3
+"""Functions that a line names."""
+
 
 def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
     """Returns a line for each routed function that cannot run, each backend that cannot be invoked, each fault of a
@@ -26,11 +30,18 @@ def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[
         plan: of the template.
         configurations: of its bridges.
     """
-    found = [*_of_routes(plan)]
+    routed = [
+        (f"{way.kind} {way.name}", route.requests, fault)
+        for way in plan.ways_in
+        for route in way.routes
+        for fault in _route_faults(way, route, plan)
+    ]
+    found = [*_of_routes(routed, plan)]
     for configuration in configurations:
         found += _of_configuration(configuration, plan)
-    faults = filter(None, map(_function_fault, plan.functions.values()))
-    found += [fault for fault in faults if not any(fault in line for line in found)]
+    named = {fault for _, _, fault in routed}
+    faults = [fault for fault in map(_function_fault, plan.functions.values()) if fault and fault not in named]
+    found += _of_functions([fault for fault in faults if not any(fault in line for line in found)], plan)
     return list(dict.fromkeys(found))
 
 
@@ -52,16 +63,42 @@ def shared_tenants(plan: Plan) -> list[str]:
     ]
 
 
-def _of_routes(plan: Plan) -> Iterator[str]:
-    """A line for each way in and fault: an API may have one function behind thirty routes."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for way in plan.ways_in:
-        for route in way.routes:
-            for fault in _route_faults(way, route, plan):
-                found.setdefault((f"{way.kind} {way.name}", fault), []).append(route.requests)
-    for (way_in, fault), (first, *others) in found.items():
-        more = f" and {len(others)} more" if others else ""
-        yield f"{way_in}: {first}{more}: {fault}"
+def _of_routes(routed: Iterable[tuple[str, str, str]], plan: Plan) -> Iterator[str]:
+    """A line for each way in and fault: an API may have one function, or one missing package, behind thirty routes."""
+    found: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+    for way_in, requests, fault in routed:
+        function, text = _split(fault, plan)
+        routes, functions = found.setdefault((way_in, text), ([], []))
+        routes.append(requests)
+        functions.append(function)
+    for (way_in, text), (routes, functions) in found.items():
+        yield f"{way_in}: {_some(routes, 1)}: {_with_names(functions, text)}"
+
+
+def _of_functions(faults: Iterable[str], plan: Plan) -> Iterator[str]:
+    """A line for each fault that functions have in common."""
+    found: dict[str, list[str]] = {}
+    for fault in faults:
+        function, text = _split(fault, plan)
+        found.setdefault(text, []).append(function)
+    yield from (_with_names(functions, text) for text, functions in found.items())
+
+
+def _split(fault: str, plan: Plan) -> tuple[str, str]:
+    """The function that a fault begins with, and the rest; no function if it begins otherwise."""
+    function, _, text = fault.partition(": ")
+    return (function, text) if function in plan.functions else ("", fault)
+
+
+def _with_names(functions: Iterable[str], text: str) -> str:
+    names = _some(list(dict.fromkeys(filter(None, functions))), _MOST)
+    return f"{names}: {text}" if names else text
+
+
+def _some(texts: list[str], most: int) -> str:
+    """The first texts, and the number of the others."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return f"{', '.join(texts[:most])}{more}"
 
 
 def _route_faults(way: WayIn, route: Route, plan: Plan) -> Iterator[str]:

@@ -23,25 +23,31 @@ WIDEST: Final = 120
 
 
 def tables(plan: Plan, columns: int | None = None) -> list[str]:
-    """Returns lines of text: the routes and the functions.
+    """Returns lines of text: the routes of each way in, and the functions.
 
     Args:
         plan: of the stack.
         columns: of the terminal; None for those of standard output. A table has WIDEST at most.
     """
     width = min(WIDEST, columns or shutil.get_terminal_size((WIDEST, 24)).columns)
-    routes = _table("Routes", ("way in", "kind", "requests", "go to", "event", "callers"))
+    found: list[str] = []
     for way in plan.ways_in:
+        ordered = any(route.order for route in way.routes)
+        columns_of_way = (*(["order"] if ordered else []), "requests", "go to", "event", "callers")
+        routes = _table(f"{way.kind} {show.safe(way.name)}", columns_of_way)
         for route in way.routes:
-            kind = f"{way.kind} {route.order}".rstrip()
-            row = (way.name, kind, route.requests, _target(route), route.event or "-", route.callers)
+            order = [route.order or "default"] if ordered else []
+            row = (*order, route.requests, _target(route), route.event or "-", route.callers)
             routes.add_row(*map(_cell, row))
-    functions = _table("Functions", ("function", "environments", "runtime", "runs", "timeout"))
+        found += _lines(routes, width)
+    isolated = any(function.isolated for function in plan.functions.values())
+    header = ("function", *(["environments"] if isolated else []), "runtime", "runs", "timeout")
+    functions = _table("Functions", header, whole="function")
     for function in plan.functions.values():
-        environments = "per tenant" if function.isolated and not function.url else "shared"
-        cells = (function.name, environments, function.runtime, what_runs(function, plan), f"{function.timeout:g} s")
+        environments = ["per tenant" if function.isolated and not function.url else "shared"] if isolated else []
+        cells = (function.name, *environments, function.runtime, what_runs(function, plan), f"{function.timeout:g} s")
         functions.add_row(*map(_cell, cells))
-    return [*_lines(routes, width), *_lines(functions, width)]
+    return [*found, *_lines(functions, width)]
 
 
 def what_runs(function: Function, plan: Plan) -> str:
@@ -92,11 +98,12 @@ def _cell(text: str) -> Text:
     return Text("\n".join(map(show.safe, text.split("\n"))))
 
 
-def _table(title: str, columns: Iterable[str]) -> Table:
+def _table(title: str, columns: Iterable[str], whole: str = "") -> Table:
+    """A table without rows. The cells of one column may be kept whole: no line of theirs is broken."""
     padding = (0, 1, 0, 0)
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=padding)
-    for number, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=number == 0)
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column == whole)
     return table
 
 

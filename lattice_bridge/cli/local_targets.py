@@ -1,15 +1,17 @@
 """The requests that can reach a function through each way in of the local stack, for the commands that are printed.
 
 Rule: a target makes the event that the front would make, and refuses the callers that the front would refuse. What an
-authorizer's own function decides is not known before it runs, so its routes are no targets.
+authorizer's own function or a resource policy decides is not known before a request, so such a target has a condition.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
+from urllib.parse import quote
 
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.formats import apigateway_v1, apigateway_v2
@@ -24,6 +26,7 @@ from lattice_bridge.local.front.identities import Identity
 from lattice_bridge.local.front.jwt_authorizer import written
 from lattice_bridge.local.front.lattice import event_v1, event_v2
 from lattice_bridge.local.front.lattice_service import origin_of
+from lattice_bridge.local.front.load_balancer import event_of, facts_of
 from lattice_bridge.local.plan.function_url import FunctionUrl
 from lattice_bridge.local.plan.http_api import (
     DEFAULT_ROUTE,
@@ -34,8 +37,18 @@ from lattice_bridge.local.plan.http_api import (
     JwtAuthorizer,
     Stage,
 )
+from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
 from lattice_bridge.local.plan.listener_rules import TargetGroup, action_for
-from lattice_bridge.local.plan.model import Plan, Service, WayIn
+from lattice_bridge.local.plan.load_balancer import (
+    Condition,
+    Forward,
+    LambdaTargets,
+    Listener,
+    LoadBalancer,
+    rule_for,
+)
+from lattice_bridge.local.plan.load_balancer import Rule as BalancerRule
+from lattice_bridge.local.plan.model import Plan, Service, Unserved, WayIn, way_in_for
 from lattice_bridge.local.plan.parameters import Source, with_variables
 from lattice_bridge.local.plan.rest_api import TENANT_HEADER, LambdaProxy, Method, RestApi, UserPools
 from lattice_bridge.message import Request
@@ -65,6 +78,10 @@ class Target:
         scopes: of which the token needs one.
         tenant: where the tenant id of the invocation is read.
         api: the id with which a map's rules name it.
+        host: the Host header that it needs, as in `shop.example.com:8443`; empty if it needs none of its own.
+        headers: further ones that it needs.
+        condition: on which it is allowed, for people, if that is decided by what is not known before it is sent;
+            else empty.
     """
 
     way: WayIn
@@ -80,6 +97,9 @@ class Target:
     scopes: tuple[str, ...] = ()
     tenant: Source | None = None
     api: str = ""
+    host: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    condition: str = ""
 
 
 def targets_of(way: WayIn, definition: Definition) -> Iterator[Target]:
@@ -96,6 +116,8 @@ def targets_of(way: WayIn, definition: Definition) -> Iterator[Target]:
         if bridge is not None and not (bridge.settings and _serves(bridge.settings, target.path)):
             continue
         if bridge is None and _lacks_tenant(target, name, definition.plan):
+            continue
+        if target.host and way_in_for(definition.plan.ways_in, target.host) is not way:
             continue
         yield target
 
@@ -174,14 +196,15 @@ def _of_http_api(api: HttpApi, bridges: _Bridges) -> Iterator[Target]:
     for stage in api.stages if not api.closed else ():
         for entry in api.entries if stage.deployed else ():
             access, integration = entry.access, entry.integration
-            if not isinstance(integration, Integration) or not isinstance(access, str | JwtAuthorizer):
+            if not isinstance(integration, Integration) or isinstance(access, Unserved):
                 continue
             function = with_variables(integration.function, stage.variables)
+            condition, query, headers = _of_authorizer(access)
             for path in _route_paths(entry, stage, bridges):
                 yield Target(
                     way=api,
                     method="GET" if entry.method in ("GET", "ANY") else entry.method,
-                    path=path,
+                    path=path + query,
                     function=function,
                     bridge=_known(function, bridges),
                     event=partial(_http_api_event, api, integration),
@@ -189,7 +212,20 @@ def _of_http_api(api: HttpApi, bridges: _Bridges) -> Iterator[Target]:
                     authorizer=access if isinstance(access, JwtAuthorizer) else None,
                     scopes=entry.scopes,
                     api=api.id,
+                    headers=headers,
+                    condition=condition,
                 )
+
+
+def _of_authorizer(access: object) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    """The condition of a Lambda authorizer, and the query and headers that are its identity sources."""
+    if not isinstance(access, LambdaAuthorizer):
+        return "", "", ()
+    query = "&".join(f"{quote(source.name)}=VALUE" for source in access.sources if source.place == "querystring")
+    headers = tuple((source.name, "VALUE") for source in access.sources if source.place == "header")
+    value = "VALUE" if query or headers else "it"
+    condition = f"if the function of the authorizer {access.name} accepts {value}"
+    return condition, f"?{query}" if query else "", headers
 
 
 def _route_paths(entry: HttpRoute, stage: Stage, bridges: _Bridges) -> Iterator[str]:
@@ -247,17 +283,21 @@ def _url_refusal(url: FunctionUrl, _request: HttpRequest, identity: Identity | N
 
 
 def _of_rest_api(api: RestApi, bridges: _Bridges) -> Iterator[Target]:
-    """The methods of an API without a resource policy, which would have to be evaluated for each request."""
-    for stage in api.stages.values() if api.policy is None else ():
+    """The methods of an API. A resource policy would have to be evaluated for each request."""
+    for stage in api.stages.values():
         for method in api.methods if not stage.generated else ():
             access = method.authorization
-            if not isinstance(method.integration, LambdaProxy) or not isinstance(access, str | UserPools):
+            if not isinstance(method.integration, LambdaProxy) or isinstance(access, Unserved):
                 continue
+            condition, query, headers = _of_authorizer(access)
+            if api.policy is not None:
+                also = f", and {condition}" if condition else ""
+                condition = f"if the API's resource policy allows it{also}"
             function = with_variables(method.integration.function, stage.variables)
             yield Target(
                 way=api,
                 method="GET" if method.name == "ANY" else method.name,
-                path=f"/{stage.name}{_rest_path(method, bridges)}",
+                path=f"/{stage.name}{_rest_path(method, bridges)}{query}",
                 function=function,
                 bridge=_known(function, bridges),
                 event=partial(_rest_event, api),
@@ -266,6 +306,8 @@ def _of_rest_api(api: RestApi, bridges: _Bridges) -> Iterator[Target]:
                 scopes=method.scopes,
                 tenant=method.integration.headers.get(TENANT_HEADER),
                 api=api.id,
+                headers=headers,
+                condition=condition,
             )
 
 
@@ -309,9 +351,90 @@ def _signed(identity: Identity | None) -> SignedCaller | None:
     return None if identity is None else SignedCaller(identity.access_key, identity.signer(identity.session))
 
 
+# ---- load balancers -------------------------------------------------------------------------------------------------
+
+
+def _of_balancer(balancer: LoadBalancer, bridges: _Bridges) -> Iterator[Target]:
+    """Requests that a rule forwards. A rule that another one precedes for its example gets no target."""
+    for listener in balancer.listeners:
+        for rule in listener.rules:
+            for group in _groups(rule):
+                for path in (*_paths(bridges), ""):
+                    target = _balancer_target(balancer, listener, rule, group, path)
+                    if target is not None:
+                        yield replace(target, bridge=_known(target.function, bridges))
+
+
+def _groups(rule: BalancerRule) -> list[LambdaTargets]:
+    """The target groups that may get a request; none if one of them has no function."""
+    groups = [group for group, weight in rule.action.groups if weight] if isinstance(rule.action, Forward) else []
+    return groups if all(group.function for group in groups) else []
+
+
+def _balancer_target(
+    balancer: LoadBalancer, listener: Listener, rule: BalancerRule, group: LambdaTargets, path: str
+) -> Target | None:
+    """The request to a path, or to one that the rule names if that is empty; None if another rule decides it."""
+    example = _Example()
+    for condition in rule.conditions:
+        example.meet(condition)
+    target = f"{path or example.path}{'?' if example.query else ''}{'&'.join(example.query)}"
+    forwarding = [each for each in balancer.listeners if any(map(_groups, each.rules))]
+    port = "" if forwarding == [listener] else f":{listener.port}"
+    host = f"{example.host or balancer.names[0]}{port}" if example.host or port else ""
+    name = example.host or balancer.names[0]
+    facts = facts_of(HttpRequest(example.method, target, [("host", name), *example.headers]), name)
+    if rule_for(listener, facts) is not rule:
+        return None
+    return Target(
+        way=balancer,
+        method=example.method,
+        path=target,
+        function=group.function or "",
+        bridge=None,
+        event=lambda request, _caller: event_of(request, listener, group),
+        host=host,
+        headers=tuple(example.headers),
+    )
+
+
+@dataclass(slots=True)
+class _Example:
+    """A request that meets conditions: the first value of each, with a value for its wildcards."""
+
+    method: str = "GET"
+    path: str = "/"
+    host: str = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    query: list[str] = field(default_factory=list)
+
+    def meet(self, condition: Condition) -> None:
+        """Makes the request meet one more condition. That of an address is left to the stack's own."""
+        value = _without_wildcards(condition.values[0]) if condition.values else ""
+        match condition.field:
+            case "path-pattern":
+                self.path = value if value.startswith("/") else f"/{value}"
+            case "host-header":
+                # This machine admits any name below localhost, and of others only those that the template names.
+                self.host = value if value == condition.values[0] else f"{value}.localhost"
+            case "http-header":
+                self.headers.append((condition.name, value))
+            case "http-request-method":
+                self.method = "GET" if "GET" in condition.values else value
+            case "query-string":
+                key = condition.keys[0]
+                self.query.append(f"{_VALUE if key is None else _without_wildcards(key)}={value}")
+
+
+def _without_wildcards(pattern: str) -> str:
+    """A text that a pattern matches: each wildcard has a value, and `\\*` is the character."""
+    return re.sub(r"\\([*?])|[*?]", lambda match: match[1] or _VALUE, pattern)
+
+
 _KINDS: Final[Mapping[type, Callable[[Any, _Bridges], Iterator[Target]]]] = {
     Service: _of_service,
     RestApi: _of_rest_api,
     HttpApi: _of_http_api,
     FunctionUrl: _of_url,
+    LoadBalancer: _of_balancer,
 }

@@ -10,7 +10,7 @@ from lattice_bridge.cli.diff import diff
 from lattice_bridge.cli.doctor import doctor
 from lattice_bridge.cli.event import event
 from lattice_bridge.cli.explain import explain, who
-from lattice_bridge.cli.group import SafeGroup
+from lattice_bridge.cli.group import CONTEXT, SafeGroup
 from lattice_bridge.cli.init import init
 from lattice_bridge.cli.local import local
 from lattice_bridge.cli.package import package
@@ -19,7 +19,7 @@ from lattice_bridge.cli.token import token
 from lattice_bridge.version import __version__
 
 
-@click.group(cls=SafeGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=SafeGroup, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="lattice-bridge")
 def root() -> None:
     """The Lambda between Amazon VPC Lattice and tenant-isolated Lambda functions."""

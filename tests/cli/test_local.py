@@ -60,7 +60,7 @@ def test_function_at_a_url_is_in_the_plan(template: Path) -> None:
     done = read(*given)
     assert (done.exit_code, done.stderr) == (0, "")
     (row,) = [line for line in done.stdout.splitlines() if line.startswith("Function ")]
-    assert row.split() == ["Function", "shared", "python3.13", "http://127.0.0.1:9002", "3", "s"]
+    assert row.split() == ["Function", "python3.13", "http://127.0.0.1:9002", "3", "s"]
     assert json.loads(read(*given, "--json").stdout)["functions"]["Function"]["url"] == "http://127.0.0.1:9002"
 
 

@@ -274,3 +274,16 @@ def test_function_without_a_bridge_gets_a_command(tmp_path: Path) -> None:
         "  # without a credential",
         "  curl http://front/",
     ]
+
+
+def test_template_without_a_way_in_gets_the_command_that_invokes(tmp_path: Path) -> None:
+    function = "Fn: {Type: 'AWS::Lambda::Function', Properties: {Handler: a.b, Runtime: python3.13TENANCY}}"
+    tenancy = ", TenancyConfig: {TenantIsolationMode: PER_TENANT}"
+    printed = Printed(tmp_path, "", f"Resources:\n  {function.replace('TENANCY', '')}\n")
+    title, about, command, _ = printed.lines
+    assert title.startswith("The template has no API, load balancer, function URL or Lattice service. ")
+    assert about == "  # directly to a function"
+    assert "aws lambda invoke --endpoint-url http://lambda --region us-east-1 --function-name Fn --payload" in command
+    (tmp_path / "second").mkdir()
+    isolated = Printed(tmp_path / "second", "", f"Resources:\n  {function.replace('TENANCY', tenancy)}\n")
+    assert "--function-name Fn --tenant-id=blue " in isolated.lines[2]

@@ -185,6 +185,17 @@ def test_fault_of_several_routes_is_one_line(tmp_path: Path) -> None:
     assert problem.startswith("REST API Api: GET /prod/a and 2 more: the template has no function 'nowhere'")
 
 
+def test_fault_of_several_functions_is_one_line(tmp_path: Path) -> None:
+    """Functions of one folder lack the same packages, and a template may have thirty of them."""
+    one = "Fn{n}: {{Type: 'AWS::Lambda::Function', Properties: {{Handler: a.b, Runtime: nodejs20.x, Code: .}}}}"
+    functions = "".join(f"  {one.format(n=number)}\n" for number in range(6))
+    (tmp_path / "template.yaml").write_text(f"Resources:\n{functions}", encoding="utf-8")
+    (tmp_path / "a.js").touch()
+    (tmp_path / "package.json").write_text('{"dependencies": {"left-pad": "^1"}}', encoding="utf-8")
+    (problem,) = found(tmp_path / "template.yaml")
+    assert problem.startswith('Fn0, Fn1, Fn2 and 3 more: package.json lists "left-pad", which is not installed.')
+
+
 def test_bridge_toml_that_does_not_load_is_a_problem_with_all_its_faults(tmp_path: Path) -> None:
     first, *faults = found(write(tmp_path, bridge="[tenants]\nblue = 1\n"))
     assert first == "Bridge answers every request with 503, because its bridge.toml does not load:"

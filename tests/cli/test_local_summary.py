@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -36,10 +37,50 @@ def test_table_fits_the_terminal(template: str, columns: int, most: int) -> None
     assert set(plan.functions) <= set(rows), "no name is folded"
 
 
-def test_kind_of_a_way_in_and_the_priority_of_its_rules_are_listed() -> None:
+def test_way_in_is_a_heading_and_the_priority_of_its_rules_is_listed() -> None:
     plan = read_plan(read_template(ROOT / "template.yaml", {}, "us-east-1"))
-    rows = [line.split() for line in tables(plan) if line.startswith("lattice-bridge ")]
-    assert [row[1:3] for row in rows] == [["Lattice", "10"], ["Lattice", "any"]]
+    title, header, _, *rows = tables(plan)
+    assert (title, header.split()[:2]) == ("Lattice lattice-bridge", ["order", "requests"])
+    assert [row.split()[0] for row in rows[:2]] == ["10", "default"]
+
+
+MANY: Final = """
+Resources:
+  Api: {Type: "AWS::ApiGatewayV2::Api", Properties: {ProtocolType: HTTP, Name: shop-of-the-whole-company}}
+  Stage: {Type: "AWS::ApiGatewayV2::Stage", Properties: {ApiId: !Ref Api, StageName: $default, AutoDeploy: true}}
+"""
+ROUTE: Final = """
+  OrdersOfCustomersFunction{n}:
+    Type: AWS::Lambda::Function
+    Properties: {{Handler: orders.handlers.customers.handler, Runtime: python3.13, Code: .}}
+  Behind{n}:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Api
+      IntegrationType: AWS_PROXY
+      IntegrationUri: !GetAtt OrdersOfCustomersFunction{n}.Arn
+      PayloadFormatVersion: "2.0"
+  Route{n}:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {{ApiId: !Ref Api, RouteKey: "GET /customers/{{id}}/o{n}", Target: !Sub "integrations/${{Behind{n}}}"}}
+"""
+
+
+def test_forty_routes_have_a_line_each_in_80_columns(tmp_path: Path) -> None:
+    """What all routes or functions have in common is not repeated: the way in, and that environments are shared."""
+    template = MANY + "".join(ROUTE.format(n=number) for number in range(40))
+    (tmp_path / "template.yaml").write_text(template, encoding="utf-8")
+    printed = tables(read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1")), 80)
+    routes, functions = "\n".join(printed).split("Functions\n")
+    assert len([line for line in routes.splitlines() if line]) == 3 + 40
+    assert "environments" not in functions
+    assert max(map(len, printed)) <= 80
+
+
+def test_template_without_a_way_in_has_no_table_of_routes(tmp_path: Path) -> None:
+    function = 'Fn: {Type: "AWS::Lambda::Function", Properties: {Handler: a.b, Runtime: python3.13, Code: .}}'
+    (tmp_path / "template.yaml").write_text(f"Resources:\n  {function}\n", encoding="utf-8")
+    assert tables(read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1")))[0] == "Functions"
 
 
 def test_what_is_not_emulated_is_one_line_and_a_list() -> None:

@@ -17,6 +17,9 @@ from lattice_bridge.cli.local_commands import commands
 from lattice_bridge.cli.root import root
 from lattice_bridge.local.definition import read_definition
 from lattice_bridge.local.front.jwt_authorizer import TokenKeys
+from lattice_bridge.local.plan.load_balancer import Forward
+from tests.cli.test_local_commands import ANYONE
+from tests.local.plan.test_load_balancer import BALANCER, FIXED, RULE
 from tests.support.front import Stack, signed, stack_of
 
 TEMPLATE: Final = """
@@ -101,10 +104,13 @@ class Printed:
         self.environ = {"XDG_CACHE_HOME": str(CACHE.name), "AWS_REGION": "us-east-1"}
         self.stack: Stack = stack_of(text, folder, tokens=TokenKeys(self.environ), now=lambda: datetime.now(UTC))
         if tables:
-            (folder / "bridge.toml").write_text(tables.replace("API", self.stack.api.id), encoding="utf-8")
+            (folder / "bridge.toml").write_text(self._named(tables), encoding="utf-8")
         definition = read_definition(folder / "template.yaml", parameters or {}, "us-east-1")
         self.lines = list(commands(definition, "http://front", "http://lambda"))
         self.curls = [line.strip() for line in self.lines if line.startswith("  curl ")]
+
+    def _named(self, tables: str) -> str:
+        return tables.replace("API", self.stack.api.id) if "API" in tables else tables
 
     def status(self, command: str) -> int:
         """Sends what curl would send."""
@@ -174,6 +180,14 @@ def test_url_without_a_permission_gets_the_reason(tmp_path: Path) -> None:
     text = template() + URL.partition("  One:")[0].replace("TARGET", "Fn").replace("AUTH", "NONE")
     (reason,) = [line for line in Printed(tmp_path, text).lines if line.startswith("function URL Url: No request")]
     assert "no AWS::Lambda::Permission of" in reason
+    assert "identities.toml" not in reason, "an unsigned caller has no account"
+
+
+def test_url_for_signed_callers_of_another_account_gets_both_fixes(tmp_path: Path) -> None:
+    """As on AWS, a caller of the function's own account needs no permission of the function."""
+    text = template() + URL.partition("  One:")[0].replace("TARGET", "Fn").replace("AUTH", "AWS_IAM")
+    (reason,) = [line for line in Printed(tmp_path, text).lines if line.startswith("function URL Url: No request")]
+    assert reason.endswith("or sign as an identity of the account 123456789012 in identities.toml")
 
 
 def test_token_for_a_bridge_has_the_claim_of_its_rule(tmp_path: Path) -> None:
@@ -267,3 +281,128 @@ def test_command_for_a_method_chooses_the_tenant_of_the_isolated_function(
     (command,) = printed.curls
     assert part in command
     assert printed.status(command) == 200
+
+
+AUTHORIZER: Final = """
+  Custom:
+    Type: AWS::ApiGatewayV2::Authorizer
+    Properties:
+      ApiId: !Ref Api
+      AuthorizerType: REQUEST
+      AuthorizerPayloadFormatVersion: "2.0"
+      AuthorizerUri:
+        !Sub "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/${Fn.Arn}/invocations"
+      IdentitySource: [$request.header.X-Key, $request.querystring.tenant]
+"""
+
+
+def test_route_with_a_lambda_authorizer_gets_a_command_with_its_sources(tmp_path: Path) -> None:
+    text = template(access="AuthorizationType: CUSTOM, AuthorizerId: !Ref Custom") + AUTHORIZER
+    printed = Printed(tmp_path, text)
+    assert "  # if the function of the authorizer Custom accepts VALUE" in printed.lines
+    assert printed.curls == ["curl -H 'x-key: VALUE' 'http://front/v1/orders/1?tenant=VALUE'"]
+
+
+@pytest.mark.parametrize(("security", "part"), [("responses: {}", ""), ("security: [{Pool: [read]}]", "scope=read")])
+def test_api_with_a_resource_policy_gets_a_command_with_a_condition(tmp_path: Path, security: str, part: str) -> None:
+    policy = "Policy: {Statement: [{Effect: Allow, Principal: '*', Action: '*', Resource: '*'}]}"
+    text = REST.replace("SOURCE", "method.request.header.tenant").replace("PLACE", "header")
+    text = text.replace("SECURITY", security).replace(
+        "Properties:\n      Body:", f"Properties:\n      {policy}\n      Body:"
+    )
+    printed = Printed(tmp_path, text)
+    assert "  # if the API's resource policy allows it" in printed.lines
+    (command,) = printed.curls
+    assert part in command
+    assert printed.status(command) == 200
+
+
+def test_request_that_changes_nothing_is_preferred(tmp_path: Path) -> None:
+    second = """
+  First:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Api, RouteKey: "GET /orders", Target: !Sub "integrations/${Behind}"}
+"""
+    assert Printed(tmp_path, template("DELETE /a") + second).curls == ["curl http://front/v1/orders"]
+
+
+# ---- load balancers -------------------------------------------------------------------------------------------------
+
+FORWARD: Final = "{Type: forward, TargetGroupArn: !Ref Group}"
+SECOND: Final = """
+  Second:
+    Type: AWS::ElasticLoadBalancingV2::Listener
+    Properties: {LoadBalancerArn: !Ref Balancer, Port: 8443, Protocol: HTTP, DefaultActions: [ACTION]}
+"""
+OTHER_WAY: Final = """
+  Url: {Type: "AWS::Lambda::Url", Properties: {TargetFunctionArn: !GetAtt Fn.Arn, AuthType: NONE}}
+"""
+
+
+def balancer(condition: str = "", second: str = "", default: str = FORWARD) -> str:
+    rule = RULE.replace("CONDITION", condition).replace("ACTION", FORWARD) if condition else ""
+    own = BALANCER.replace("{Type: forward, TargetGroupArn: !Ref Group}", default)
+    return f"Resources:{own}{rule}{SECOND.replace('ACTION', second) if second else ''}"
+
+
+@pytest.mark.parametrize(
+    ("condition", "command"),
+    [
+        ("", "curl http://front/"),
+        ("{Field: path-pattern, Values: [/shop, /orders/*]}", "curl http://front/shop"),
+        ("{Field: path-pattern, Values: ['/orders/*/?']}", "curl http://front/orders/1/1"),
+        ("{Field: http-request-method, HttpRequestMethodConfig: {Values: [PUT]}}", "curl -X PUT http://front/"),
+        ("{Field: host-header, Values: [shop.example.com]}", "curl -H 'Host: shop.example.com' http://front/"),
+        ("{Field: host-header, Values: ['*.example.com']}", "curl -H 'Host: 1.example.com.localhost' http://front/"),
+        (
+            "{Field: http-header, HttpHeaderConfig: {HttpHeaderName: X-Kind, Values: ['b*']}}",
+            "curl -H 'x-kind: b1' http://front/",
+        ),
+        (
+            "{Field: query-string, QueryStringConfig: {Values: [{Key: kind, Value: big}]}}",
+            "curl 'http://front/?kind=big'",
+        ),
+    ],
+)
+def test_command_for_a_load_balancer_meets_the_conditions_of_a_rule(
+    tmp_path: Path, condition: str, command: str
+) -> None:
+    printed = Printed(tmp_path, balancer(condition, default=FIXED if condition else FORWARD))
+    assert printed.curls == [command]
+    assert printed.status(command) == 200
+    assert len(printed.stack.invoked) == 1
+
+
+def test_load_balancer_names_the_port_if_two_listeners_forward(tmp_path: Path) -> None:
+    (command,) = Printed(tmp_path, balancer(second=FORWARD)).curls
+    assert "-H 'Host: balancer:443'" in command
+
+
+def test_listener_that_forwards_is_preferred_to_one_that_redirects(tmp_path: Path) -> None:
+    redirect = "{Type: redirect, RedirectConfig: {StatusCode: HTTP_301, Protocol: HTTPS}}"
+    assert Printed(tmp_path, balancer(second=redirect)).curls == ["curl http://front/"]
+
+
+@pytest.mark.parametrize("condition", ["{Field: source-ip, SourceIpConfig: {Values: [10.0.0.0/8]}}"])
+def test_rule_that_no_local_request_meets_gets_no_command(tmp_path: Path, condition: str) -> None:
+    assert Printed(tmp_path, balancer(condition, default=FIXED)).curls == []
+
+
+def test_host_that_leads_to_no_way_in_gets_no_command(tmp_path: Path) -> None:
+    """Beside another way in, a host below localhost is not the load balancer's."""
+    rule = "{Field: host-header, Values: ['*.example.com']}"
+    printed = Printed(tmp_path, balancer(rule, default=FIXED) + OTHER_WAY)
+    assert not any("example.com" in command for command in printed.curls)
+
+
+def test_bridge_behind_a_load_balancer_gets_its_path(tmp_path: Path) -> None:
+    """The path is that of the map's backend."""
+    bridge = "FunctionName: orders, Handler: lattice_bridge.main.handler"
+    text = balancer().replace("FunctionName: orders, Handler: a.b", bridge)
+    action = Printed(tmp_path, text).stack.front.plan.load_balancers[0].listeners[0].rules[0].action
+    assert isinstance(action, Forward)
+    (tmp_path / "second").mkdir()
+    tables = MAP.replace("[apigateway]\napis", "[alb]\ntarget_groups").replace("API", action.groups[0][0].arn)
+    printed = Printed(tmp_path / "second", text, tables + ANYONE)
+    assert "  # without a credential, runs as blue (rule open)" in printed.lines
+    assert printed.curls == ["curl -H 'x-tenant-id: blue' http://front/v1/orders"]

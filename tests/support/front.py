@@ -100,7 +100,7 @@ class Stack:
         pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
         if not any(name == "host" for name, _ in pairs):
             pairs.append(("host", host))
-        name = next(value for key, value in pairs if key == "host").partition(":")[0]
+        authority = next(value for key, value in pairs if key == "host")
         messages: list[Any] = []
 
         async def receive() -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Stack:
             "http_version": "1.1",
             "headers": [(key.encode(), value.encode()) for key, value in pairs],
             "client": ("127.0.0.1", 50000),
-            ADDRESS: Address(target, name, name),
+            ADDRESS: Address(target, authority, authority.partition(":")[0]),
         }
         asyncio.run(self.front(scope, receive, send))
         start, content = messages

@@ -101,6 +101,7 @@ def _value(name: str, declaration: Mapping[str, Any], given: Mapping[str, str], 
 _MAX_PARAMETERS: Final = 200
 """As in CloudFormation. Each candidate is compared with the pattern of its parameter, which takes time."""
 _ID: Final = "0a1b2c3d4e5f60718"
+_USER_POOL: Final = "us-east-1_a1B2c3D4e"
 _AWS_TYPES: Final[Mapping[str, str]] = {
     "AWS::EC2::AvailabilityZone::Name": "us-east-1{letter}",
     "AWS::EC2::Image::Id": f"ami-{_ID}",
@@ -131,6 +132,8 @@ _SAMPLES: Final = (
 """Tried for a String whose AllowedPattern does not match its name."""
 _HINTS: Final = (
     (re.compile(r"e-?mail", re.IGNORECASE), "user@example.com"),
+    (re.compile(r"user_?pool_?arn$", re.IGNORECASE), f"arn:aws:cognito-idp:us-east-1:{ACCOUNT}:userpool/{_USER_POOL}"),
+    (re.compile(r"user_?pool_?(id)?$", re.IGNORECASE), _USER_POOL),
     (re.compile(r"arn$", re.IGNORECASE), f"arn:aws:local:us-east-1:{ACCOUNT}:{{name}}"),
     (re.compile(r"(url|uri)$", re.IGNORECASE), "https://example.com/"),
     (re.compile(r"(domain|domain_?name|host|host_?name|endpoint)$", re.IGNORECASE), "example.com"),

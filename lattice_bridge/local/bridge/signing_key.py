@@ -19,15 +19,6 @@ from json import dumps
 from pathlib import Path
 from typing import Any, Final
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-
 from lattice_bridge.identity.jwks import SigningKey, parse_key_set
 from lattice_bridge.identity.token import Issuer
 
@@ -35,11 +26,6 @@ KID_PREFIX: Final = "lattice-bridge-local-"
 """The beginning of the `kid` of a local key, so that it is recognised wherever it is found."""
 
 _MAX_BYTES: Final = 16 * 1024
-_CURVES: Final[Mapping[str, type[ec.EllipticCurve]]] = {
-    "ES256": ec.SECP256R1,
-    "ES384": ec.SECP384R1,
-    "ES512": ec.SECP521R1,
-}
 _PREFERRED: Final = ("ES256", "EdDSA", "ES384", "ES512", "RS256", "PS256", "RS384", "PS384", "RS512", "PS512")
 """Algorithms, the fastest signature first. An issuer's table has at least one of them."""
 
@@ -126,6 +112,9 @@ def _family(algorithm: str) -> str:
 
 def _make(path: Path, algorithm: str) -> None:
     """Makes a file with a new key. If another process was faster, its key stays."""
+    # Here and below: the import takes 100 ms, and most stacks need no key.
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
     new = path.with_name(f".{secrets.token_hex(8)}")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
@@ -138,8 +127,11 @@ def _make(path: Path, algorithm: str) -> None:
 
 
 def _new(algorithm: str) -> Any:
-    if algorithm in _CURVES:
-        return ec.generate_private_key(_CURVES[algorithm]())
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    curves = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
+    if algorithm in curves:
+        return ec.generate_private_key(curves[algorithm])
     if algorithm == "EdDSA":
         return ed25519.Ed25519PrivateKey.generate()
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -158,6 +150,9 @@ def _read(path: Path) -> bytes:
 
 
 def _key(algorithm: str, path: Path) -> LocalKey:
+    import jwt
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     pem = _read(path)
     try:
         private: Any = load_pem_private_key(pem, password=None)

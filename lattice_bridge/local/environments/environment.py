@@ -62,9 +62,13 @@ class InvocationResult:
 
     @property
     def description(self) -> str:
-        """Type and message of an error, without control characters; the payload if it has none."""
+        """Type and message of an error, without control characters; the payload if it has none.
+
+        Of a message, the first line is enough: the process has printed the others, such as Node.js's require stack.
+        """
         kind, message = self.error_type_and_message()
-        text = f"{kind}: {message}" if kind else self.payload[:_SHOWN].decode("utf-8", "replace")
+        first_line = message.strip().partition("\n")[0]
+        text = f"{kind}: {first_line}" if kind else self.payload[:_SHOWN].decode("utf-8", "replace")
         return printable(text[:_SHOWN])
 
     def error_type_and_message(self) -> tuple[str, str]:

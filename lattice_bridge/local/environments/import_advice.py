@@ -1,4 +1,4 @@
-"""Advice for a function whose module cannot be imported, in Python and in Node.js.
+"""Advice for a function whose module cannot be imported, or has no handler, in Python and in Node.js.
 
 Rule: the advice is what the function needs on Lambda too. It never suggests to install a package for the stack's
 Python.
@@ -19,6 +19,7 @@ from lattice_bridge.local.environments.manifest import find_manifest
 from lattice_bridge.local.plan.model import OWN_HANDLERS, Function
 
 _IMPORT_ERROR: Final = "Runtime.ImportModuleError"
+_NO_HANDLER: Final = "Runtime.HandlerNotFound"
 _NODE_IMPORT_ERRORS: Final = (_IMPORT_ERROR, "Error")
 """For an ES module that is missing, Node's client reports an ordinary error."""
 
@@ -44,6 +45,8 @@ def import_advice(function: Function, kind: str, message: str) -> str | None:
         kind: the type of the error.
         message: of the error, as the runtime client reports it.
     """
+    if kind == _NO_HANDLER and function.runner in ("python", "nodejs"):
+        return _no_function(function)
     if function.runner == "nodejs":
         return _node_advice(function, message) if kind in _NODE_IMPORT_ERRORS else None
     found = _MISSING.search(message) if function.runner == "python" and kind == _IMPORT_ERROR else None
@@ -108,6 +111,13 @@ def _fault_and_fix(function: Function, package: str) -> str:
         return f"is not in the function's folder. It may be in a layer that is not loaded: {named}. Fix: {line}"
     listed = "no requirements.txt lists" if found.manifest is None else "none of its packages contains"
     return f"is not in the function's folder, and {listed} it, so the import fails on Lambda too. Fix: {line}"
+
+
+def _no_function(function: Function) -> str:
+    module, _, name = function.handler.rpartition(".")
+    has = "exports no function" if function.runner == "nodejs" else "has no function"
+    fix = "correct Handler in the template, or the name in the code"
+    return f"{function.name}: Handler {function.handler!r}: the module {module!r} {has} {name!r}. Fix: {fix}"
 
 
 def _no_handler(function: Function, module: str) -> str:

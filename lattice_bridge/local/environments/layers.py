@@ -18,7 +18,7 @@ from lattice_bridge.local.plan.model import Function
 
 _REQUIREMENTS: Final = ("requirements.txt", "python/requirements.txt")
 _PACKAGE_JSON: Final = ("package.json", "nodejs/package.json")
-_BUILD: Final = "Fix: write BuildMethod into its Metadata and run `sam build`"
+_BUILD: Final = "Fix: run `sam build`, which builds a layer with a BuildMethod in its Metadata"
 _MANAGED: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "python": (
         (":layer:AWSLambdaPowertoolsPython", "aws-lambda-powertools"),

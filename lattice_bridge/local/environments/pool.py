@@ -19,7 +19,7 @@ from lattice_bridge.local.environments.environment import Environment, Invocatio
 from lattice_bridge.local.environments.processes import kill_unmarked_children
 from lattice_bridge.local.environments.runtime_api import Invocation
 from lattice_bridge.local.environments.runtime_packages import PACKAGE
-from lattice_bridge.local.environments.runtimes import NODE_CLIENT, restarts
+from lattice_bridge.local.environments.runtimes import NODE_CLIENT, is_installation, restarts
 from lattice_bridge.local.plan.model import Function
 
 Key = tuple[str, str | None]
@@ -229,13 +229,15 @@ def _roots(functions: Iterable[Function]) -> set[Path]:
 def restarting(functions: Callable[[], Collection[Function]], recorded: Path | None) -> Callable[[Change, str], bool]:
     """Returns a filter for the files whose change restarts environments.
 
-    No change in a folder as `.git`, `node_modules` and `__pycache__` does, nor that of an editor's temporary file.
+    No change in a folder as `.git`, `node_modules` and `__pycache__` does, nor that of an editor's temporary file. The
+    installation of packages does.
     """
     ignored = () if recorded is None else (f"{recorded}/",)  # compared with the beginning of a path
     relevant = DefaultFilter(ignore_paths=ignored)
 
     def is_watched(change: Change, path: str) -> bool:
-        return relevant(change, path) and any(_is_used_by(function, Path(path)) for function in functions())
+        followed = relevant(change, path) or is_installation(Path(path))
+        return followed and any(_is_used_by(function, Path(path)) for function in functions())
 
     return is_watched
 

@@ -88,7 +88,8 @@ def command(function: Function) -> tuple[str, ...]:
     if function.runner == "command":
         return (_program(function), *function.command[1:])
     if function.runner == "provided":
-        return (str(_bootstrap(function)),)
+        program = _bootstrap(function)
+        return (*lambda_shell(program, shutil.which("bash", path=_path(function))), str(program))
     return _node(function) if function.runner == "nodejs" else ()
 
 
@@ -118,6 +119,21 @@ def _bootstrap(function: Function) -> Path:
     if fault := _format_fault(found):
         raise CannotStart(f"{str(found)!r} {fault}, {otherwise}")
     return found
+
+
+def lambda_shell(program: Path, bash: str | None, shell: Path = Path("/bin/sh")) -> tuple[str, ...]:
+    """The command of a script that names /bin/sh: on Lambda this is bash, and the tutorial's `set -o pipefail` ends
+    another shell, as that of Debian. Empty for every other program, and if this machine's own one is right.
+
+    Args:
+        program: a script or a program.
+        bash: on PATH, or None.
+        shell: this machine's /bin/sh.
+    """
+    words = read_head(program, _HEAD).partition(b"\n")[0].removeprefix(b"#!").split()
+    if bash is None or words[:1] != [b"/bin/sh"] or shell.resolve().name == "bash":
+        return ()
+    return (bash, "--posix", *map(os.fsdecode, words[1:]))
 
 
 def _format_fault(program: Path) -> str | None:
@@ -253,8 +269,8 @@ def _joined(folders: Iterable[Path]) -> str:
 
 
 def restarts(function: Function, path: Path) -> bool:
-    """Whether a change of a file ends the environments of a function. Folders as `.git` and `node_modules` are not
-    asked about.
+    """Whether a change of a file ends the environments of a function. Files in folders as `.git` and `node_modules` are
+    not asked about, except `is_installation`.
 
     Of Python and Node.js, the suffixes of code and of data are known. Another runtime may read any file.
     """
@@ -266,7 +282,17 @@ def restarts(function: Function, path: Path) -> bool:
         return False
     if function.runner == "command":
         return True
+    if is_installation(path):
+        return function.runner == "nodejs"
     if function.runner == "provided":
         return "target" not in inside.parts[:-1]  # where cargo writes thousands of files during a build
     suffixes = _PYTHON_SUFFIXES if function.runner == "python" else _NODE_SUFFIXES
     return path.suffix in suffixes | _DATA_SUFFIXES
+
+
+def is_installation(path: Path) -> bool:
+    """Whether a change of a path is that of all packages: npm writes one file after it has installed or removed some,
+    and a person deletes the whole folder. The thousands of other files are not followed.
+    """
+    inside = path.name == ".package-lock.json" and path.parent.name == "node_modules"
+    return (inside or path.name == "node_modules") and path.parts.count("node_modules") == 1

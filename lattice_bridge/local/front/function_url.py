@@ -123,9 +123,10 @@ def missing_permission(caller: SignedCaller | None, url: FunctionUrl) -> str | N
     if not missing:
         return None
     who = "*" if caller is None else str(caller.signer.principal)
+    own = f", or sign as an identity of the account {url.account} in identities.toml" if caller else ""
     return (
         f"no AWS::Lambda::Permission of {url.function} allows {' and '.join(missing)} to {who} "
-        f"with FunctionUrlAuthType {url.auth_type}. Fix: add one for each action"
+        f"with FunctionUrlAuthType {url.auth_type}. Fix: add one for each action{own}"
     )
 
 

@@ -95,7 +95,7 @@ async def serve(request: HttpRequest, balancer: LoadBalancer, exchange: Exchange
     """
     host, port = _host_and_port(request)
     listener = balancer.listener_for(port)
-    rule = rule_for(listener, _facts(request, host))
+    rule = rule_for(listener, facts_of(request, host))
     action = rule.action
     if isinstance(action, Fixed):
         headers = [_SERVER, ("content-type", action.content_type)]
@@ -110,10 +110,10 @@ async def serve(request: HttpRequest, balancer: LoadBalancer, exchange: Exchange
     if group is None or group.function is None:
         cause = f"no target group of the rule has a function. Fix: register one in {balancer.name}'s target group"
         raise BalancerRefused(503, "Service Unavailable", cause, reason="no_target")
-    event = _event(request, listener, group)
+    event = event_of(request, listener, group)
     result = await _invoke(exchange, group.function, event, balancer.idle_seconds)
     if exchange.recorder is not None:
-        await exchange.record(_event(without_credentials(request), listener, group), request, result)
+        await exchange.record(event_of(without_credentials(request), listener, group), request, result)
     return Answer(_to_response(result, group, request.method))
 
 
@@ -123,8 +123,13 @@ def _host_and_port(request: HttpRequest) -> tuple[str, int | None]:
     return match["host"].lower().removesuffix("."), int(match["port"]) if match["port"] else None
 
 
-def _facts(request: HttpRequest, host: str) -> Facts:
-    """What the conditions are on. `NAME.localhost` is NAME: this machine resolves only the former."""
+def facts_of(request: HttpRequest, host: str) -> Facts:
+    """What the conditions are on. `NAME.localhost` is NAME: this machine resolves only the former.
+
+    Args:
+        request: as received.
+        host: of its Host header, without the port.
+    """
     path, _, query = request.target.partition("?")
     host = host.removesuffix(".localhost")
     return Facts(request.method, path, split_query(query), request.headers, host, request.client_address)
@@ -149,7 +154,8 @@ def _redirected(action: Redirect, request: HttpRequest, host_name: str, listener
 # ---- HTTP → event ---------------------------------------------------------------------------------------------------
 
 
-def _event(request: HttpRequest, listener: Listener, group: LambdaTargets) -> dict[str, Any]:
+def event_of(request: HttpRequest, listener: Listener, group: LambdaTargets) -> dict[str, Any]:
+    """The event of a request to a listener, for the function of a target group."""
     path, _, query = request.target.partition("?")
     received = Request(
         version=1,

@@ -21,6 +21,8 @@ from lattice_bridge.deployment.cloudformation.text import BadTemplate
         ("Debug", "Type: String, AllowedValues: [true, false]", "true"),
         ("NotificationEmail", "Type: String", "user@example.com"),
         ("RoleArn", "Type: String", "arn:aws:local:us-east-1:123456789012:role-arn"),
+        ("UserPoolArn", "Type: String", "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_[0-9A-Za-z]+"),
+        ("CognitoUserPoolId", "Type: String", "us-east-1_[0-9A-Za-z]+"),
         ("Code", "Type: String, AllowedPattern: '[0-9]{12}'", "123456789012"),
         ("Long", "Type: String, MinLength: 20", "long0{16}"),
         ("Short", "Type: String, MaxLength: 3", "sho|1|..."),

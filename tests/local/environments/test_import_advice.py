@@ -108,6 +108,16 @@ def test_sufficient_message_gets_no_advice(tmp_path: Path, message: str) -> None
     assert import_advice(function(tmp_path), IMPORT_ERROR, message) is None
 
 
+@pytest.mark.parametrize(("runtime", "has"), [("python3.13", "has no function"), ("nodejs22.x", "exports no function")])
+def test_handler_that_the_module_does_not_have_gets_the_fix(tmp_path: Path, runtime: str, has: str) -> None:
+    """The messages of the runtimes name no fix: "app.handler is undefined or not exported"."""
+    found = import_advice(replace(function(tmp_path), runtime=runtime), "Runtime.HandlerNotFound", "any")
+    fix = "Fix: correct Handler in the template, or the name in the code"
+    assert found == f"orders: Handler 'app.handler': the module 'app' {has} 'handler'. {fix}"
+    command = replace(function(tmp_path), command=("java",), runtime="java21")
+    assert import_advice(command, "Runtime.HandlerNotFound", "any") is None
+
+
 def test_other_errors_get_no_advice(tmp_path: Path) -> None:
     assert import_advice(function(tmp_path), "ValueError", missing("requests")) is None
     command = replace(function(tmp_path), command=("java",), runtime="java21")

@@ -49,11 +49,11 @@ def test_change_of_a_layer_is_a_change_of_the_merged_folder(tmp_path: Path) -> N
     ("names", "fault"),
     [
         ([], "does not exist. Fix: build it, or correct its ContentUri"),
-        (["requirements.txt"], "lists packages in requirements.txt, and does not contain them. Fix: write BuildMethod"),
+        (["requirements.txt"], "lists packages in requirements.txt, and does not contain them. Fix: run `sam build`"),
         (["python/requirements.txt"], "lists packages in python/requirements.txt, and does not contain them. Fix: "),
         (["python/requirements.txt", "python/a-1.dist-info/RECORD"], None),
         (["requirements.txt", "python/lib/python3.13/site-packages/a-1.dist-info/RECORD"], None),
-        (["package.json"], 'lists "uuid" in package.json, and does not contain it. Fix: write BuildMethod'),
+        (["package.json"], 'lists "uuid" in package.json, and does not contain it. Fix: run `sam build`'),
         (["nodejs/package.json", "nodejs/node_modules/uuid/index.js"], None),
         (["nodejs/package.json", "nodejs/node22/node_modules/uuid/index.js"], None),
         (["python/a.py"], None),

@@ -29,6 +29,8 @@ FUNCTIONS = [
         *(("python3.13/rec/0001-get.json", False), ("python3.13/recorder.py", True), ("python3.13/rec.json", True)),
         *(("nodejs22.x/app.mjs", True), ("nodejs22.x/package.json", True), ("nodejs22.x/app.py", False)),
         *(("nodejs22.x/node_modules/express/index.js", False), ("nodejs22.x/.git/index.json", False)),
+        *(("nodejs22.x/node_modules", True), ("nodejs22.x/node_modules/.package-lock.json", True)),
+        *(("nodejs22.x/node_modules/a/node_modules", False), ("python3.13/node_modules", False)),
         *(("provided.al2023/bootstrap", True), ("provided.al2023/.git/index", False), ("elsewhere/app.py", False)),
         *(("provided.al2023/bootstrap~", False), (str(NODE_CLIENT), True)),
     ],

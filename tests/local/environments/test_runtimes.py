@@ -17,6 +17,7 @@ from lattice_bridge.local.environments.runtimes import (
     NODE_CLIENT,
     CannotStart,
     command,
+    lambda_shell,
     launch,
     restarts,
     runtime_notes,
@@ -54,11 +55,29 @@ def elf(machine: str) -> bytes:
 def test_bootstrap_of_the_code_is_started_before_that_of_a_layer(tmp_path: Path) -> None:
     """Of the layers, the last one counts."""
     code, first, second = (tmp_path / name for name in ("code", "first", "second"))
-    of_first, of_second = (written(layer / "bootstrap", "#!/bin/sh\n") for layer in (first, second))
+    of_first, of_second = (written(layer / "bootstrap", "#!/usr/bin/env sh\n") for layer in (first, second))
     layered = replace(function(code), layers=(first, second))
     assert command(layered) == (str(of_second),)
     assert command(replace(layered, layers=(second, first))) == (str(of_first),)
     assert command(replace(layered, code=first, layers=(second,))) == (str(of_first),)
+
+
+@pytest.mark.parametrize(
+    ("first_line", "begins"),
+    [
+        ("#!/bin/sh", ["--posix"]),
+        ("#! /bin/sh -e", ["--posix", "-e"]),
+        ("#!/bin/bash", None),
+        ("#!/usr/bin/env sh", None),
+    ],
+)
+def test_shell_of_a_bootstrap_is_that_of_lambda(tmp_path: Path, first_line: str, begins: list[str] | None) -> None:
+    """On Lambda, /bin/sh is bash, and the tutorial's script sets pipefail, which Debian's /bin/sh does not know."""
+    program = written(tmp_path / "bootstrap", f"{first_line}\n")
+    dash, bash = written(tmp_path / "dash", ""), written(tmp_path / "bash", "")
+    expected = () if begins is None else (str(bash), *begins)
+    assert lambda_shell(program, str(bash), dash) == expected
+    assert lambda_shell(program, None, dash) == lambda_shell(program, str(bash), bash) == ()
 
 
 @pytest.mark.parametrize(
