@@ -1,6 +1,7 @@
 """The order of the tests, the settings of all properties, and fixtures that several folders use.
 
-Rules: files that start processes run first, so that no processor waits for a long file at the end.
+Rules: the garbage collector does not search what the collection made, 15,000 tests and their modules, again in each
+test. Files that start processes run first, so that no processor waits for a long file at the end.
 
 A failed property is reported with the example that failed first. Shrinking takes up to five minutes, and a test
 that takes two is ended without its example. To shrink: `pytest TEST --hypothesis-profile shrink --timeout 0`, which
@@ -10,6 +11,7 @@ begins with the example that failed.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +28,14 @@ STARTS_PROCESSES: Final = ("local", "packaging", "testing", "cli")
 settings.register_profile("shrink", report_multiple_bugs=False, deadline=None)  # no property measures time
 settings.register_profile("tests", settings.get_profile("shrink"), phases=(Phase.explicit, Phase.reuse, Phase.generate))
 settings.load_profile("tests")  # pytest loads the profile of its option later
+
+gc.disable()  # until the collection is finished
+
+
+def pytest_collection_finish() -> None:
+    """Begins to collect garbage, except what lasts as long as the tests."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

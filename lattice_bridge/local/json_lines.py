@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from lattice_bridge.local.front.exchange import AnsweredRequest
 from lattice_bridge.local.web.admission import refusal_line
@@ -51,7 +51,7 @@ def json_object(line: str) -> dict[str, Any] | None:
     if not line.startswith("{"):
         return None
     try:
-        found = json.loads(line, parse_constant=_refuse_constant, object_pairs_hook=_without_repetition)
+        found = _STRICT.decode(line)
         json.dumps(found, allow_nan=False)  # 1e999 is parsed as infinity, which JSON cannot express
     except (ValueError, RecursionError):
         return None
@@ -67,3 +67,6 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("a name occurs twice")
     return found
+
+
+_STRICT: Final = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_repetition)

@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 _SMALL: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -346,7 +347,9 @@ def bucket_name(logical_id: str) -> str:
     return re.sub(r"[^a-z0-9-]", "-", logical_id.lower())[:63].strip("-").ljust(3, "0")
 
 
-def _hashes(logical_id: str) -> dict[str, str]:
+@lru_cache(1024)
+def _hashes(logical_id: str) -> Mapping[str, str]:
+    """The parts of ids that are made from a logical id. A template refers to a resource many times."""
     digest = hashlib.sha256(logical_id.encode("utf-8", "backslashreplace"))
     hexadecimal, small = digest.hexdigest(), _small(digest.digest())
     uuid = "-".join((hexadecimal[:8], hexadecimal[8:12], f"4{hexadecimal[13:16]}", f"a{hexadecimal[17:20]}"))

@@ -85,6 +85,7 @@ class Resolver:
         self._expands = expands
         self._resources: Mapping[str, Any] = document["Resources"]
         self.unresolved: list[tuple[str, str]] = []
+        self._functions = self._table()
         self._resolved = self._written = 0
         self.conditions = Conditions(
             document.get("Conditions") or {}, self._decided, lambda what, place: self.unresolved.append((what, place))
@@ -96,6 +97,20 @@ class Resolver:
             **self.placeholders.pseudo,
             "AWS::NoValue": ABSENT,
             **parameter_values(document.get("Parameters") or {}, own, deployed=deployed),
+        }
+
+    def _table(self) -> Mapping[str, Callable[[Any, str], Any]]:
+        """The functions that are computed here, by name."""
+        return {
+            "Ref": self._ref,
+            "Fn::GetAtt": self._get_att,
+            "Fn::Sub": self._sub,
+            "Fn::If": self._if,
+            "Fn::Join": self._join,
+            "Fn::Select": self._select,
+            "Fn::FindInMap": self._find_in_map,
+            "Fn::Split": self._split,
+            "Fn::GetAZs": self._zones,
         }
 
     def resolve(self, value: Any, place: str) -> Any:
@@ -150,20 +165,9 @@ class Resolver:
             self._values = before
 
     def _function(self, name: str, argument: Any, place: str) -> Any:
-        functions: dict[str, Callable[[Any, str], Any]] = {
-            "Ref": self._ref,
-            "Fn::GetAtt": self._get_att,
-            "Fn::Sub": self._sub,
-            "Fn::If": self._if,
-            "Fn::Join": self._join,
-            "Fn::Select": self._select,
-            "Fn::FindInMap": self._find_in_map,
-            "Fn::Split": self._split,
-            "Fn::GetAZs": self._zones,
-        }
         try:
-            if name in functions:
-                return functions[name](argument, place)
+            if (function := self._functions.get(name)) is not None:
+                return function(argument, place)
             if name in COMPUTED and not unresolved(known := self.resolve(argument, place)):
                 computed = COMPUTED[name](known)
                 self.count(1, len(computed) if isinstance(computed, str) else 0)

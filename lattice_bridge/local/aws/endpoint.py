@@ -134,11 +134,10 @@ def _head(scope: Scope) -> tuple[AwsRequest, str]:
     """Reads the request without its body, and the access key that its signature names."""
     path, _, query = scope[ADDRESS].target.partition("?")
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-    request = AwsRequest(new_request_id(), scope["method"], path, query, headers)
-    signature = request.header("authorization") or query.replace("%2F", "/")
+    signature = next((value for name, value in headers if name == "authorization"), "") or query.replace("%2F", "/")
     match = _CREDENTIAL.search(signature)
     access_key, service = match.groups() if match else ("", "")
-    return replace(request, service=service), access_key
+    return AwsRequest(new_request_id(), scope["method"], path, query, headers, service), access_key
 
 
 async def _body(receive: Receive, limit: int) -> tuple[bytes, str]:

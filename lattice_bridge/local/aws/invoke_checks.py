@@ -158,7 +158,7 @@ def parse_payload(payload: bytes, invocation_type: InvocationType) -> Any:
         message = f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
         raise LambdaError(413, "RequestTooLargeException", message)
     try:
-        return json.loads((payload or b"{}").decode("utf-8"), parse_constant=_refuse_constant)
+        return _STRICT.decode((payload or b"{}").decode("utf-8"))
     except (ValueError, RecursionError) as error:
         message = f"Could not parse request body into json: {type(error).__name__}"
         raise LambdaError(400, "InvalidRequestContentException", message) from error
@@ -167,3 +167,6 @@ def parse_payload(payload: bytes, invocation_type: InvocationType) -> Any:
 def _refuse_constant(name: str) -> NoReturn:
     """NaN and Infinity, which Python's parser accepts, are not JSON."""
     raise ValueError(f"{name} is not JSON")
+
+
+_STRICT: Final = json.JSONDecoder(parse_constant=_refuse_constant)

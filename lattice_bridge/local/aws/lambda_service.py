@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -43,7 +44,7 @@ def new_request_id() -> str:
 
 def new_trace_id() -> str:
     """Makes a trace id as Lambda does for a caller without one: `Root=1-SECONDS-96 bits`, not sampled."""
-    return f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Parent={uuid.uuid4().hex[:16]};Sampled=0"
+    return f"Root=1-{int(time.time()):08x}-{os.urandom(12).hex()};Parent={os.urandom(8).hex()};Sampled=0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -292,7 +292,25 @@ class Environment:
     async def _until(self, *events: asyncio.Future[Any], seconds: float) -> None:
         """Waits for one of the events, for the process's end, or for the timeout."""
         assert self._exited is not None
-        await asyncio.wait({*events, self._exited}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        awaited = (*events, self._exited)
+        if any(event.done() for event in awaited):
+            return
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[None] = loop.create_future()  # asyncio.wait does the same at twice the cost
+
+        def wake(_: object = None) -> None:
+            if not woken.done():
+                woken.set_result(None)
+
+        timer = loop.call_later(seconds, wake)
+        for event in awaited:
+            event.add_done_callback(wake)
+        try:
+            await woken
+        finally:
+            timer.cancel()
+            for event in awaited:
+                event.remove_done_callback(wake)
 
     async def _variables(self, port: int, folder: Path) -> Mapping[str, str]:
         """Returns the variables that Lambda sets, and the template's.

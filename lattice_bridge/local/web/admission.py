@@ -19,6 +19,9 @@ from lattice_bridge.local.web.printable import printable
 
 Headers = Sequence[tuple[str, str]]
 
+ADMITTING: Final = frozenset({"host", "origin", "sec-fetch-site"})
+"""The headers that an admission depends on."""
+
 _AUTHORITY: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{0,5})?")
 """`host[:port]`. Of RFC 3986's registered names, those that DNS and `/etc/hosts` can contain."""
 _ABSOLUTE: Final = re.compile(r"https?://(?P<authority>[^/?#]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
@@ -76,7 +79,7 @@ def address_of(method: str, target: str, headers: Headers) -> Address:
     Args:
         method: as sent.
         target: as sent.
-        headers: names in lower case.
+        headers: those in ADMITTING, or all; names in lower case.
 
     Raises:
         Refused: 400, the target or the Host header is malformed.
@@ -89,11 +92,13 @@ def address_of(method: str, target: str, headers: Headers) -> Address:
     authority = hosts[0]
     if "#" in target:
         raise Refused(400, "Bad Request: a fragment (#) in the request target. Fix: send the target without it")
-    if absolute := _ABSOLUTE.fullmatch(target):
+    if target.startswith("/"):
+        pass
+    elif absolute := _ABSOLUTE.fullmatch(target):
         authority = absolute["authority"]  # it replaces Host: RFC 9112 §3.2.2
         rest = absolute["rest"]
         target = rest if rest.startswith("/") else "*" if method == "OPTIONS" and not rest else f"/{rest}"
-    elif not target.startswith("/") and (target, method) != ("*", "OPTIONS"):
+    elif (target, method) != ("*", "OPTIONS"):
         raise Refused(
             400,
             f"Bad Request: {method} {quoted(target)}: the request target is neither a path nor an http URL. "
@@ -110,7 +115,7 @@ def check_admitted(address: Address, headers: Headers, own_names: Collection[str
 
     Args:
         address: of the request.
-        headers: of the request, names in lower case.
+        headers: those of the request in ADMITTING, or all; names in lower case.
         own_names: further host names that are admitted, in lower case.
 
     Raises:

@@ -40,30 +40,33 @@ _logger: Final = logging.getLogger(__name__)
 
 
 class _OneWrite:
-    """A transport that sends what is written in one turn of the event loop with one system call.
+    """A transport that sends each response with one system call.
 
     uvicorn writes the head and the body of a response one after the other. Each call of the kernel costs more than all
-    of the stack's own work on a small response.
+    of the stack's own work on a small response. No application here streams: its body follows its head at once.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport, protocol: HttpToolsProtocol) -> None:
         self._transport = transport
-        self._loop = loop
-        self._written: list[bytes] = []
+        self._protocol = protocol
+        self._held: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        if not self._written:
-            self._loop.call_soon(self._flush)
-        self._written.append(data)
+        """Holds a part of a response until `flush`, and sends anything else at once, such as `100 Continue`."""
+        self._held.append(data)
+        cycle = self._protocol.cycle  # of the last request, if a client sends several and reads no response
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            self.flush()
 
     def close(self) -> None:
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
-        if self._written:
-            data = b"".join(self._written)
-            self._written.clear()
+    def flush(self) -> None:
+        """Sends what was held. The protocol calls it when a response is complete."""
+        if self._held:
+            data = b"".join(self._held)
+            self._held.clear()
             self._transport.write(data)
 
     def __getattr__(self, name: str) -> Any:
@@ -74,7 +77,9 @@ class StrictProtocol(HttpToolsProtocol):
     """HTTP/1.1 as uvicorn speaks it, with the rules above."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        super().connection_made(cast("asyncio.Transport", _OneWrite(transport, self.loop)))
+        super().connection_made(cast("asyncio.Transport", _OneWrite(transport, self)))
+        self._limit = self.config.h11_max_incomplete_event_size or 0
+        """Bytes of a head, and of what is between and behind a body's chunks: uvicorn's option for its own parser."""
 
     _in_body = False
     _repeats_head = False
@@ -86,11 +91,6 @@ class StrictProtocol(HttpToolsProtocol):
     small chunks is mostly framing."""
     _ended = False
     _discarded = 0
-
-    @property
-    def _limit(self) -> int:
-        """Bytes of a head, and of what is between and behind a body's chunks: uvicorn's option for its own parser."""
-        return self.config.h11_max_incomplete_event_size or 0
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -140,7 +140,8 @@ class StrictProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_body = False
         self._head_size = 0
-        self.scope[NAMES] = []  # type: ignore[typeddict-unknown-key] # ASGI allows further keys
+        self._names: list[bytes] = []
+        self.scope[NAMES] = self._names  # type: ignore[typeddict-unknown-key] # ASGI allows further keys
 
     def on_url(self, url: bytes) -> None:
         if self._repeats_head:
@@ -156,8 +157,11 @@ class StrictProtocol(HttpToolsProtocol):
         self._head_size += len(name) + len(value)
         if self._head_size > self._limit:
             raise self._head_too_large()
-        self.scope[NAMES].append(name)  # type: ignore[typeddict-item] # see above
-        super().on_header(name, value.strip(b" \t"))  # spaces around a value are not part of it: RFC 9110 §5.5
+        self._names.append(name)
+        name, value = name.lower(), value.strip(b" \t")  # spaces around a value are not part of it: RFC 9110 §5.5
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._repeats_head:
@@ -181,6 +185,10 @@ class StrictProtocol(HttpToolsProtocol):
             return  # only the head is complete
         super().on_message_complete()
         self._framing = 0
+
+    def on_response_complete(self) -> None:
+        cast("_OneWrite", self.transport).flush()
+        super().on_response_complete()
 
     def _refuse(self, refusal: Refused) -> None:
         """Answers a request that cannot be parsed further, or must not be, and ends the connection."""

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import uvicorn
 
-from lattice_bridge.local.web.admission import Address, Refused, address_of, check_admitted, refusal_line
+from lattice_bridge.local.web.admission import ADMITTING, Address, Refused, address_of, check_admitted, refusal_line
 from lattice_bridge.local.web.http_protocol import LINGER_SECONDS, TARGET, StrictProtocol, closing_headers
 
 Scope = MutableMapping[str, Any]
@@ -31,6 +31,7 @@ MAX_HEAD: Final = 256 * 1024
 ADDRESS: Final = "lattice_bridge.address"
 """Key of the ASGI scope with the request's `Address`."""
 
+_ADMITTING: Final = frozenset(name.encode() for name in ADMITTING)
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -109,7 +110,9 @@ def _admitted(app: Application, names: Collection[str]) -> Application:
 
     async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
         target = scope[TARGET].decode("latin-1")
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"] if name in _ADMITTING
+        ]
         try:
             address = address_of(scope["method"], target, headers)
             check_admitted(address, headers, names)
@@ -118,23 +121,25 @@ def _admitted(app: Application, names: Collection[str]) -> Application:
             await drain(receive, scope)
             await _send_refusal(refusal, send)
         else:
-            await app(_addressed(scope, address), receive, send)
+            await app(_addressed(scope, target, address), receive, send)
 
     return admitted
 
 
-def _addressed(scope: Scope, address: Address) -> Scope:
+def _addressed(scope: Scope, sent: str, address: Address) -> Scope:
     """Returns the scope with the target and Host that were read. An absolute target's authority replaces Host."""
     path, _, query = address.target.partition("?")
-    host = address.authority.encode("latin-1")
-    return {
+    addressed = {
         **scope,
         ADDRESS: address,
         "path": unquote(path),
         "raw_path": path.encode("latin-1"),
         "query_string": query.encode("latin-1"),
-        "headers": [(name, host if name == b"host" else value) for name, value in scope["headers"]],
     }
+    if address.target != sent:
+        host = address.authority.encode("latin-1")
+        addressed["headers"] = [(name, host if name == b"host" else value) for name, value in scope["headers"]]
+    return addressed
 
 
 async def _send_refusal(refusal: Refused, send: Send) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from shutil import which
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,18 +85,19 @@ class Written:
 
 
 def test_head_and_body_of_a_response_leave_with_one_call() -> None:
-    async def run() -> list[bytes]:
-        written = Written()
-        transport = _OneWrite(written, asyncio.get_running_loop())  # type: ignore[arg-type] # a fake
-        for part in (b"head", b"body"):
-            transport.write(part)
-        await asyncio.sleep(0)
-        transport.write(b"last")
-        transport.close()
-        await asyncio.sleep(0)
-        return written.calls
-
-    assert asyncio.run(run()) == [b"headbody", b"last", b"closed"]
+    written, connection = Written(), SimpleNamespace(cycle=None)
+    transport = _OneWrite(written, connection)  # type: ignore[arg-type] # fakes
+    transport.write(b"before a request")
+    connection.cycle = SimpleNamespace(response_started=False, response_complete=False)
+    transport.write(b"100 Continue")
+    connection.cycle.response_started = True
+    transport.write(b"head")
+    transport.write(b"body")
+    transport.flush()
+    transport.write(b"head of a response that breaks off")
+    transport.close()
+    sent = [b"before a request", b"100 Continue", b"headbody", b"head of a response that breaks off", b"closed"]
+    assert written.calls == sent
 
 
 # ---- admission ------------------------------------------------------------------------------------------------------
