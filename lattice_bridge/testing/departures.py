@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import Any, Final, Literal
 
 from lattice_bridge.errors import BridgeError, Forbidden
-from lattice_bridge.formats import apigateway_v2, authorizer, lattice_v1, lattice_v2
+from lattice_bridge.formats import apigateway_v1, apigateway_v2, authorizer, lattice_v1, lattice_v2
 from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS
 from lattice_bridge.formats.event import IAM, MAX_HEADER_BYTES, MAX_HEADER_LINES
 from lattice_bridge.formats.recognise import NEVER, parse_event
@@ -128,7 +128,7 @@ def _has_no_mark(event: Fields) -> bool:
     context = _object(event.get(lattice_v2.CONTEXT))
     if lattice_v1.PATH in event or lattice_v2.SERVICE_ARN in context:
         return False
-    others = (*apigateway_v2.MARKS, apigateway_v2.ROUTE_KEY, "httpMethod", *authorizer.MARKS)
+    others = (*apigateway_v2.MARKS, apigateway_v2.ROUTE_KEY, apigateway_v1.METHOD, *authorizer.MARKS)
     if any(key in event for key in others) or "elb" in context:
         return True
     return not any(key in event for key in (*_OTHERS, lattice_v2.VERSION, lattice_v2.CONTEXT))

@@ -57,7 +57,7 @@ _HTTP_ASKS: Final = {
     apigateway_v2.RAW_QUERY: (str, False),
     apigateway_v2.HEADERS: (dict, False),
 }
-_CONTEXT: Final = ("accountId", "apiId", "requestId", "stage")
+_CONTEXT: Final = ("accountId", "apiId", apigateway_v2.REQUEST_ID, "stage")
 _FORMS: Final[Mapping[Kind, _Form]] = {
     "apigateway-v1": _Form(
         "API Gateway with payload format 1.0",
