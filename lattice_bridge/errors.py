@@ -59,7 +59,7 @@ REASONS: dict[str, str] = {
     "internal": "a bug in the bridge",
     "backend_raised": "the function returned an error",
     "backend_unreadable": "the function's answer is not JSON, or not a reply",
-    "reply_too_large": "the reply would pass what Lattice takes: 6 MB",
+    "reply_too_large": "the reply would pass what Lambda or the load balancer takes: 6 MB, or 1 MB",
     "connection_lost": "the connection broke after the request was sent; whether the function ran is unknown",
     "keys_unavailable": "the keys of a token's issuer cannot be fetched, and no cached ones are young enough",
     "registry_unavailable": "the tenant registry cannot be read, and its last answer is too old",

@@ -162,9 +162,10 @@ def local(
     passthrough: bool,
     **options: Any,
 ) -> None:
-    """Run the functions and VPC Lattice resources of a SAM or CloudFormation template on this machine. The stack has
-    Lattice's front, an AWS endpoint with Lambda's API, and a process for each function and tenant. It needs neither
-    Docker nor an AWS account. It runs until Ctrl-C. Exits with 2 if the template or another file cannot be used."""
+    """Run a SAM or CloudFormation template on this machine. The stack serves its VPC Lattice services, APIs, load
+    balancers and function URLs, an AWS endpoint with Lambda's API, and a process for each function and tenant. It needs
+    neither Docker nor an AWS account. It runs until Ctrl-C. Exits with 2 if the template or another file cannot be
+    used."""
     if as_json and not plan_only:
         raise click.UsageError("--json needs --plan. Fix: add --plan, or write --json-logs for the log")
     region, version, urls = stack_region(os.environ), VERSIONS[event_version], _urls(functions)

@@ -1,4 +1,4 @@
-"""The local stack: VPC Lattice's front, an AWS endpoint, and execution environments, on one machine.
+"""The local stack: a front with every way in, an AWS endpoint, and execution environments, on one machine.
 
 curl ──HTTP──▶ front ──event──▶ lambda_service ──▶ pool ──Runtime API──▶ one process per (function, tenant, slot)
                                      ▲
@@ -7,12 +7,12 @@ boto3, aws, the bridge ──Invoke──▶ endpoint ──▶ lambda_api
 Each folder imports only folders above it in this list:
 
 web            one HTTP server on a loopback port; admission of requests; signatures
-plan           the functions, services, listener rules and auth policies of a template
+plan           the functions and the ways in of a template
 bridge         the bridge's configuration; the local signing key, and the trust in it
 environments   the pool of execution environments, their processes, Runtime API, storage and log; functions at a URL;
                the folders of code and layers, and the faults of code that are visible before it runs
 aws            the AWS endpoint: signatures, Lambda's API and its service (checks, queue, retries), STS
-front          VPC Lattice: identities, authorization, and events for functions
+front          the ways in (Lattice, APIs, load balancers, function URLs): callers, authorizers, events, replies
 
 `stack` starts and stops all of it, and `log_writer` writes the log.
 """
