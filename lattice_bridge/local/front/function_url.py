@@ -21,11 +21,12 @@ from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front import cors
 from lattice_bridge.local.front.caller import SignedCaller, iam_fields, signed_caller
 from lattice_bridge.local.front.exchange import Answer, Exchange
+from lattice_bridge.local.front.function_reply import BadReply
 from lattice_bridge.local.front.http_api_event import received_headers
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, to_json
 from lattice_bridge.local.front.json_refused import JsonRefused
 from lattice_bridge.local.front.lattice import content_of
-from lattice_bridge.local.front.proxy_reply import NotAReply, http_response
+from lattice_bridge.local.front.proxy_reply import http_response
 from lattice_bridge.local.front.recorder import without_credentials
 from lattice_bridge.local.plan.function_url import BOTH, FunctionUrl, Grant
 from lattice_bridge.local.web.sigv4 import SignatureRefused
@@ -201,7 +202,7 @@ def _response(result: InvocationResult, url: FunctionUrl) -> HttpResponse:
         raise _failed(cause, "function_timeout" if result.timed_out else "function_failed")
     try:
         response = http_response(result.payload, "2.0", _TYPE)
-    except NotAReply as error:
+    except BadReply as error:
         cause = f"the response of {url.function} is not one of payload format 2.0: {error}"
         raise _failed(cause, "not_a_reply") from error
     return replace(response, body=b"") if response.status in (204, 304) else response

@@ -21,6 +21,7 @@ from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front import cors
 from lattice_bridge.local.front.caller import iam_fields, iam_identity, signed_caller
 from lattice_bridge.local.front.exchange import Answer, Exchange
+from lattice_bridge.local.front.function_reply import BadReply
 from lattice_bridge.local.front.http_api_event import (
     Context,
     Located,
@@ -48,7 +49,7 @@ from lattice_bridge.local.front.lambda_authorizer import (
     authorize,
 )
 from lattice_bridge.local.front.parameter_mapping import mapped_response
-from lattice_bridge.local.front.proxy_reply import NotAReply, http_response
+from lattice_bridge.local.front.proxy_reply import http_response
 from lattice_bridge.local.plan.http_api import (
     DEFAULT_STAGE,
     DomainPath,
@@ -369,7 +370,7 @@ def _response(result: InvocationResult, function: str, integration: Integration)
         raise JsonRefused(500, "Internal Server Error", cause, reason=reason)
     try:
         response = http_response(result.payload, integration.version, TEXT)
-    except NotAReply as error:
+    except BadReply as error:
         cause = f"the response of {function} is not one of payload format {integration.version}: {error}"
         raise JsonRefused(500, "Internal Server Error", cause, reason="not_a_reply") from error
     return replace(response, body=b"") if response.status in (204, 304) else response

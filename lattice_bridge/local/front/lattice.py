@@ -7,7 +7,6 @@ are in `formats`. Pure: the request id, the time and the caller are parameters.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -17,6 +16,7 @@ from lattice_bridge.formats import lattice_v1, lattice_v2, reply
 from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS, FRONT_TYPE_PARAMETERS_COUNT
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
+from lattice_bridge.local.front.function_reply import BadReply, body_of, object_in, status_of
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, Signer, connection_options
 from lattice_bridge.message import Caller, Request
 
@@ -35,10 +35,6 @@ class Origin:
     service_network_arn: str
     target_group_arn: str
     source_vpc_arn: str
-
-
-class BadReply(Exception):
-    """The function's answer is not a reply that Lattice accepts."""
 
 
 # ---- HTTP → event ---------------------------------------------------------------------------------------------------
@@ -127,16 +123,9 @@ def http_response(payload: bytes, method: str) -> HttpResponse:
     Raises:
         BadReply: not JSON, or not a reply; the message says what is wrong with it.
     """
-    try:
-        answer = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise BadReply("the function's answer is not JSON") from error
-    if not isinstance(answer, dict):
-        raise BadReply("the function's answer is not an object")
-    status = answer.get(reply.STATUS)
-    if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
-        raise BadReply("statusCode is not a number from 200 to 599")
-    body = b"" if method == "HEAD" or status in (204, 304) else reply_body(answer)
+    answer = object_in(payload)
+    status = status_of(answer)
+    body = b"" if method == "HEAD" or status in (204, 304) else body_of(answer)
     return HttpResponse(status, _reply_headers(answer), body)
 
 
@@ -153,25 +142,3 @@ def _reply_headers(answer: Mapping[str, Any]) -> Pairs:
                 raise BadReply(f"header {name!r} is not a name with a string")
             pairs.append((names.lower(name), value))
     return [pair for pair in pairs if pair[0] not in names.HOP_BY_HOP and pair[0] != "content-length"]
-
-
-def reply_body(answer: Mapping[str, Any]) -> bytes:
-    """The bytes of a reply's body.
-
-    Raises:
-        BadReply: it is not a string, or not the base64 that it is marked as.
-    """
-    body = answer.get(reply.BODY)
-    if body is None:
-        return b""
-    if not isinstance(body, str):
-        raise BadReply("body is not a string")
-    if answer.get(reply.IS_BASE64) is True:
-        found = Base64.checked(body)  # not binascii: in 3.11 its strict mode accepts "++++===="
-        if found is None:
-            raise BadReply("body is marked as base64 and is not base64")
-        return found.decoded()
-    try:
-        return body.encode()
-    except UnicodeEncodeError as error:
-        raise BadReply("body is not text") from error

@@ -16,6 +16,7 @@ from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front import lattice as wire
 from lattice_bridge.local.front.authorization import NotAuthorized, authorize
 from lattice_bridge.local.front.exchange import Answer, Exchange, session_name
+from lattice_bridge.local.front.function_reply import BadReply
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Signer, to_json
 from lattice_bridge.local.front.recorder import without_credentials
 from lattice_bridge.local.plan.listener_rules import Action, TargetGroup, action_for, choose_target_group
@@ -118,6 +119,6 @@ def _to_response(result: InvocationResult, group: TargetGroup, method: str) -> H
         raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", cause, reason="function_failed")
     try:
         return wire.http_response(result.payload, method)
-    except wire.BadReply as error:
+    except BadReply as error:
         cause = f"the response of {group.function} is not one that Lattice accepts: {error}"
         raise Refused(FRONT_FUNCTION_FAILED, "Bad Gateway", cause, reason="not_a_reply") from error

@@ -7,13 +7,12 @@ Balancers" of the user guide; each guess is a name in `formats.assumptions`. The
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from lattice_bridge.formats import alb, reply
+from lattice_bridge.formats import alb
 from lattice_bridge.formats.assumptions import (
     ALB_DEFAULT_CONTENT_TYPE,
     ALB_IDLE_TIMEOUT,
@@ -26,8 +25,9 @@ from lattice_bridge.local.aws.invoke_checks import MISSING, LambdaError
 from lattice_bridge.local.aws.lambda_service import new_trace_id
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.exchange import Answer, Exchange
+from lattice_bridge.local.front.function_reply import BadReply, body_of, object_in, status_of
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, connection_options, to_json
-from lattice_bridge.local.front.lattice import BadReply, content_of, reply_body
+from lattice_bridge.local.front.lattice import content_of
 from lattice_bridge.local.front.recorder import without_credentials
 from lattice_bridge.local.plan.load_balancer import (
     Facts,
@@ -234,19 +234,12 @@ def _to_response(result: InvocationResult, group: LambdaTargets, method: str) ->
 def _http_response(payload: bytes, method: str, *, multi_value: bool) -> HttpResponse:
     if len(payload) > alb.REPLY_LIMIT:
         raise BadReply(f"it is {len(payload)} bytes of JSON; a load balancer takes {alb.REPLY_LIMIT}")
-    try:
-        answer = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise BadReply("it is not JSON") from error
-    if not isinstance(answer, dict):
-        raise BadReply("it is not an object. Fix: return statusCode, headers, body and isBase64Encoded")
-    status = answer.get(reply.STATUS)
-    if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
-        raise BadReply("statusCode is not a number from 200 to 599")
+    answer = object_in(payload)
+    status = status_of(answer)
     headers = _reply_headers(answer, multi_value=multi_value)
     if not any(name == "content-type" for name, _ in headers):
         headers.append(("content-type", ALB_DEFAULT_CONTENT_TYPE))
-    body = b"" if method == "HEAD" or status in (204, 304) else reply_body(answer)
+    body = b"" if method == "HEAD" or status in (204, 304) else body_of(answer)
     return HttpResponse(status, [_SERVER, *headers], body)
 
 

@@ -12,12 +12,8 @@ from typing import Any, Literal
 
 from lattice_bridge.formats import apigateway_v1, reply
 from lattice_bridge.http import headers as names
-from lattice_bridge.http.base64 import Base64
+from lattice_bridge.local.front.function_reply import BadReply, body_of, object_of, parsed
 from lattice_bridge.local.front.http_message import HttpResponse, Pairs
-
-
-class NotAReply(Exception):
-    """The function's answer is not a reply. The message says what is wrong with it."""
 
 
 def http_response(payload: bytes, version: Literal["1.0", "2.0"], content_type: str) -> HttpResponse:
@@ -29,20 +25,16 @@ def http_response(payload: bytes, version: Literal["1.0", "2.0"], content_type: 
         content_type: for a reply without one.
 
     Raises:
-        NotAReply: with the fault.
+        BadReply: with the fault.
     """
-    try:
-        answer = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise NotAReply("it is not JSON") from error
+    answer = parsed(payload)
     if version == "2.0" and not (isinstance(answer, dict) and reply.STATUS in answer):
         return HttpResponse(200, [("content-type", "application/json")], payload)
-    if not isinstance(answer, dict):
-        raise NotAReply(f"it is {_kind(answer)}. Fix: return an object with statusCode")
+    answer = object_of(answer)
     headers = list(_headers(answer, version))
     if not any(name == "content-type" for name, _ in headers):
         headers.append(("content-type", content_type))
-    return HttpResponse(_status(answer), headers, _body(answer))
+    return HttpResponse(_status(answer), headers, body_of(answer))
 
 
 def _status(answer: Mapping[str, Any]) -> int:
@@ -50,7 +42,7 @@ def _status(answer: Mapping[str, Any]) -> int:
     if isinstance(found, str) and found.isascii() and found.isdigit() and len(found) == 3:
         found = int(found)
     if isinstance(found, bool) or not isinstance(found, int) or not 200 <= found <= 599:
-        raise NotAReply("statusCode is not a number from 200 to 599. Fix: return one")
+        raise BadReply("statusCode is not a number from 200 to 599. Fix: return one")
     return found
 
 
@@ -61,13 +53,13 @@ def _headers(answer: Mapping[str, Any], version: Literal["1.0", "2.0"]) -> Itera
         found |= _object(answer, apigateway_v1.MULTI_HEADERS)
     cookies = answer.get(reply.COOKIES) if version == "2.0" else None
     if cookies is not None and not isinstance(cookies, list):
-        raise NotAReply("cookies is not a list. Fix: return a list of strings")
+        raise BadReply("cookies is not a list. Fix: return a list of strings")
     pairs = [*found.items(), *(("set-cookie", cookie) for cookie in cookies or ())]
     for name, entry in pairs:
         for value in entry if isinstance(entry, list) and version == "1.0" else [entry]:
             text = value if isinstance(value, str) else json.dumps(value)
             if isinstance(value, list | dict) or not names.is_token(name) or not names.is_sendable(text):
-                raise NotAReply(f"header {name[:64]!r} is not a name with a string. Fix: return strings")
+                raise BadReply(f"header {name[:64]!r} is not a name with a string. Fix: return strings")
             lowered = names.lower(name)
             if lowered not in names.HOP_BY_HOP and lowered != "content-length":
                 yield lowered, text
@@ -76,30 +68,8 @@ def _headers(answer: Mapping[str, Any], version: Literal["1.0", "2.0"]) -> Itera
 def _object(answer: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     found = answer.get(field)
     if found is not None and not isinstance(found, dict):
-        raise NotAReply(f"{field} is not an object. Fix: return names with their values")
+        raise BadReply(f"{field} is not an object. Fix: return names with their values")
     return found or {}
-
-
-def _body(answer: Mapping[str, Any]) -> bytes:
-    body = answer.get(reply.BODY)
-    if body is None:
-        return b""
-    if not isinstance(body, str):
-        raise NotAReply(f"body is {_kind(body)}. Fix: return a string, as json.dumps makes one")
-    if answer.get(reply.IS_BASE64) is True:
-        found = Base64.checked(body)
-        if found is None:
-            raise NotAReply("body is marked as base64 and is not base64. Fix: encode it, or remove the mark")
-        return found.decoded()
-    try:
-        return body.encode()
-    except UnicodeEncodeError as error:
-        raise NotAReply("body contains a lone surrogate, which is no character. Fix: return text") from error
-
-
-def _kind(value: object) -> str:
-    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-    return kinds.get(type(value), "a number")
 
 
 def without_body(response: HttpResponse, method: str) -> HttpResponse:

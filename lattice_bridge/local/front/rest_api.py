@@ -28,6 +28,7 @@ from lattice_bridge.local.front import lambda_authorizer, rest_reply
 from lattice_bridge.local.front.api_policy import NotAllowed, check_policy
 from lattice_bridge.local.front.caller import SignedCaller, iam_identity, signed_caller
 from lattice_bridge.local.front.exchange import Answer, Exchange
+from lattice_bridge.local.front.function_reply import BadReply
 from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, to_json
 from lattice_bridge.local.front.jwt_authorizer import TokenRefused, scopes_of, token_command, token_of, verified_claims
 from lattice_bridge.local.front.lambda_authorizer import AccessDenied, AuthorizerFailed, Question, Unauthorized
@@ -489,7 +490,7 @@ def _to_response(call: _Call, result: InvocationResult, function: str, tenant: s
     accept = next((value for header, value in call.request.headers if header == "accept"), "")
     try:
         response = rest_reply.http_response(result.payload, call.request.method, accept, call.api.binary_types)
-    except rest_reply.BadReply as error:
+    except BadReply as error:
         cause = f"the response of {name} is not one that API Gateway accepts: {error}"
         raise call.refusal("DEFAULT_5XX", None, cause, "not_a_reply", status=502) from error
     added: Pairs = [

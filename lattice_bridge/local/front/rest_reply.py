@@ -6,23 +6,18 @@ LocalStack's recordings of AWS decide what a malformed reply is. Pure.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 from lattice_bridge.formats import reply
 from lattice_bridge.formats.apigateway_v1 import MULTI_HEADERS
 from lattice_bridge.http import headers as names
-from lattice_bridge.http.base64 import Base64
+from lattice_bridge.local.front.function_reply import BadReply, body_of, object_in
 from lattice_bridge.local.front.http_message import HttpResponse
 
 _FIELDS: Final = frozenset({reply.STATUS, reply.HEADERS, MULTI_HEADERS, reply.BODY, reply.IS_BASE64})
 _REMAPPED: Final = frozenset({"connection", "content-length", "date", "server"})
 """Headers that API Gateway writes itself. A function's own get the prefix `x-amzn-remapped-`."""
-
-
-class BadReply(Exception):
-    """The function's answer is not a reply that API Gateway accepts."""
 
 
 def http_response(payload: bytes, method: str, accept: str, binary_types: frozenset[str]) -> HttpResponse:
@@ -37,19 +32,14 @@ def http_response(payload: bytes, method: str, accept: str, binary_types: frozen
     Raises:
         BadReply: malformed; the message says what is wrong with it.
     """
-    try:
-        answer = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise BadReply("the function's answer is not JSON") from error
-    if not isinstance(answer, dict):
-        raise BadReply("the function's answer is not an object")
+    answer = object_in(payload)
     if unknown := sorted(map(str, answer.keys() - _FIELDS)):
         raise BadReply(f"it has the field {unknown[0]!r}; the fields are {', '.join(sorted(_FIELDS))}")
     status = _status(answer.get(reply.STATUS))
     headers = _headers(answer.get(reply.HEADERS), answer.get(MULTI_HEADERS))
     if not any(name == "content-type" for name, _ in headers):
         headers.append(("content-type", "application/json"))
-    body = _body(answer, accept, binary_types)
+    body = body_of(answer, decode=is_binary(accept.partition(",")[0], binary_types))
     return HttpResponse(status, headers, b"" if method == "HEAD" or status in (204, 304) else body)
 
 
@@ -85,23 +75,6 @@ def _pairs(found: Any, field: str) -> Iterable[tuple[str, str]]:
             if not isinstance(text, str) or not names.is_token(name) or not names.is_sendable(text):
                 raise BadReply(f"{field}: {name!r} is not the name of a header with a string")
             yield names.lower(name), text
-
-
-def _body(answer: Mapping[str, Any], accept: str, binary_types: frozenset[str]) -> bytes:
-    body = answer.get(reply.BODY)
-    if body is None:
-        return b""
-    if not isinstance(body, str):
-        raise BadReply("body is not a string. Fix: return JSON as a string, as json.dumps makes it")
-    if answer.get(reply.IS_BASE64) is True and is_binary(accept.partition(",")[0], binary_types):
-        found = Base64.checked(body)
-        if found is None:
-            raise BadReply("body is marked as base64 and is not base64")
-        return found.decoded()
-    try:
-        return body.encode()
-    except UnicodeEncodeError as error:
-        raise BadReply("body is not text") from error
 
 
 def is_binary(media_type: str, binary_types: frozenset[str]) -> bool:

@@ -121,7 +121,7 @@ def test_served_request_is_reported_with_the_trace_of_its_invocation(tmp_path: P
             "function_failed",
             "orders failed: KeyError: x",
         ),
-        (InvocationResult(b"[]"), "not_a_reply", "the function's answer is not an object"),
+        (InvocationResult(b"[]"), "not_a_reply", "it is a list. Fix: return an object with statusCode"),
         (LambdaError(429, "TooManyRequestsException", "slow"), "function_throttled", "Exception: slow"),
         (LambdaError(400, "InvalidParameterValueException", "tenant"), "invoke_refused", "Exception: tenant"),
     ],

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from lattice_bridge import parse_event
 from lattice_bridge.identity.principal import parse_arn
+from lattice_bridge.local.front.function_reply import BadReply
 from lattice_bridge.local.front.http_message import HttpRequest, Signer, to_json
-from lattice_bridge.local.front.lattice import BadReply, Origin, event_v1, event_v2, http_response
+from lattice_bridge.local.front.lattice import Origin, event_v1, event_v2, http_response
 from lattice_bridge.message import X509
 
 ORIGIN = Origin(
