@@ -33,8 +33,8 @@ from lattice_bridge.errors import (
 from lattice_bridge.formats.event import Payload
 from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.invoke.call import Call
-from lattice_bridge.local.front.http_message import Signer
-from lattice_bridge.local.front.lattice import http_response
+from lattice_bridge.local.front.exchange.http_message import Signer
+from lattice_bridge.local.front.lattice.events import http_response
 from lattice_bridge.message import X509
 from lattice_bridge.testing import assert_valid_reply
 from lattice_bridge.testing import strategies as lattice

@@ -22,7 +22,7 @@ from lattice_bridge.errors import BackendFailed, BadRequest, LoopDetected
 from lattice_bridge.formats.event import Payload
 from lattice_bridge.formats.payload import encode
 from lattice_bridge.formats.reply import decode, render
-from lattice_bridge.local.front.lattice import http_response
+from lattice_bridge.local.front.lattice.events import http_response
 from lattice_bridge.message import is_tenant_id
 from lattice_bridge.testing import assert_valid_reply
 from lattice_bridge.testing import strategies as lattice

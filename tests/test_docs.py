@@ -34,7 +34,7 @@ from lattice_bridge.deployment.doctor.read import READS
 from lattice_bridge.errors import REASONS, InvalidMap
 from lattice_bridge.formats import assumptions
 from lattice_bridge.formats.event import Payload
-from lattice_bridge.local.plan.reader import SERVED, WITHOUT_MEANING_HERE
+from lattice_bridge.local.plan.readers.template import SERVED, WITHOUT_MEANING_HERE
 from lattice_bridge.review.check import findings_of
 from lattice_bridge.telemetry import NAMESPACE_VARIABLE
 from lattice_bridge.tenancy.anchors import ANYONE

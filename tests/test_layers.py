@@ -241,7 +241,7 @@ OPENS_A_FILE: Final = {
     "packaging.contents": "the package's own modules",
     "packaging.install": "the package's own list of dependencies",
     "packaging.archive": "what pip or this package has just written",
-    "local.environments.code_zip": "entries of a zip that regular_file has read",
+    "local.code.code_zip": "entries of a zip that regular_file has read",
     "local.environments.runtime_packages": "metadata of installed packages, by importlib",
     "local.environments.launcher": "writes /proc/self, and mount points in a folder of its own",
     "local.bridge.signing_key": "the user's own keys, whose owner and rights it checks on the open file",

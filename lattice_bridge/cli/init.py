@@ -17,7 +17,7 @@ from typing import Final
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.local.front.identities import read_identities
+from lattice_bridge.local.front.exchange.identities import read_identities
 
 FRAMEWORKS: Final = ("none", "fastapi", "flask", "powertools")
 

@@ -29,16 +29,16 @@ from lattice_bridge.config.words import quoted
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
 from lattice_bridge.local.aws.access_keys import NoCredentials, OwnCredentials
+from lattice_bridge.local.code.code_zip import BadArchive
+from lattice_bridge.local.code.dependencies import BadDependencies, choose, provide
+from lattice_bridge.local.code.package_cache import PackageCache, cache_folder
+from lattice_bridge.local.code.package_cache import install as pip_install
 from lattice_bridge.local.definition import Definition, read_definition, reread
-from lattice_bridge.local.environments.code_zip import BadArchive
-from lattice_bridge.local.environments.dependencies import BadDependencies, choose, provide
 from lattice_bridge.local.environments.external import url_fault
-from lattice_bridge.local.environments.package_cache import PackageCache, cache_folder
-from lattice_bridge.local.environments.package_cache import install as pip_install
 from lattice_bridge.local.environments.processes import STOP_SECONDS, kill_marked, stack_mark
 from lattice_bridge.local.environments.runtimes import runtime_notes
-from lattice_bridge.local.front.identities import BadIdentities
-from lattice_bridge.local.front.recorder import BadRecording
+from lattice_bridge.local.front.exchange.identities import BadIdentities
+from lattice_bridge.local.front.exchange.recorder import BadRecording
 from lattice_bridge.local.local_file import BadLocalFile
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.plan.listener_rules import EventVersion

@@ -27,8 +27,8 @@ from lattice_bridge.http.headers import lower
 from lattice_bridge.identity.token import Issuer
 from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY
 from lattice_bridge.local.definition import Definition
-from lattice_bridge.local.front.http_message import HttpRequest
-from lattice_bridge.local.front.identities import SESSION, Identity
+from lattice_bridge.local.front.exchange.http_message import HttpRequest
+from lattice_bridge.local.front.exchange.identities import SESSION, Identity
 from lattice_bridge.local.plan.http_api import JwtAuthorizer
 from lattice_bridge.local.plan.model import WayIn
 from lattice_bridge.local.web.sigv4 import SERVICE

@@ -14,7 +14,7 @@ from lattice_bridge.config.words import nearest
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, parse_function_name
 from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
-from lattice_bridge.local.environments.code_faults import code_fault
+from lattice_bridge.local.code.code_faults import code_fault
 from lattice_bridge.local.environments.runtimes import start_fault
 from lattice_bridge.local.plan.model import Function, Plan, Route, WayIn
 

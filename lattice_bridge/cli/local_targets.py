@@ -18,14 +18,14 @@ from lattice_bridge.formats import apigateway_v1, apigateway_v2
 from lattice_bridge.local.aws.invoke_checks import LambdaError, parse_function_name
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
 from lattice_bridge.local.definition import Definition
-from lattice_bridge.local.front.authorization import NotAuthorized, authorize
-from lattice_bridge.local.front.caller import SignedCaller, iam_fields, iam_identity
+from lattice_bridge.local.front.apigateway.jwt_authorizer import written
+from lattice_bridge.local.front.exchange.caller import SignedCaller, iam_fields, iam_identity
+from lattice_bridge.local.front.exchange.http_message import HttpRequest
+from lattice_bridge.local.front.exchange.identities import Identity
 from lattice_bridge.local.front.function_url import missing_permission
-from lattice_bridge.local.front.http_message import HttpRequest
-from lattice_bridge.local.front.identities import Identity
-from lattice_bridge.local.front.jwt_authorizer import written
-from lattice_bridge.local.front.lattice import event_v1, event_v2
-from lattice_bridge.local.front.lattice_service import origin_of
+from lattice_bridge.local.front.lattice.authorization import NotAuthorized, authorize
+from lattice_bridge.local.front.lattice.events import event_v1, event_v2
+from lattice_bridge.local.front.lattice.service import origin_of
 from lattice_bridge.local.front.load_balancer import event_of, facts_of
 from lattice_bridge.local.plan.function_url import FunctionUrl
 from lattice_bridge.local.plan.http_api import (

@@ -156,8 +156,8 @@ def _of_map(name: str, map_name: str, base: Path | None) -> _Source:
 def _of_template(name: str, template: Path, parameters: tuple[str, ...]) -> _Source:
     from lattice_bridge.deployment.cloudformation.template import read_template
     from lattice_bridge.deployment.cloudformation.text import BadTemplate
-    from lattice_bridge.local.front.jwt_authorizer import TokenKeys, TokenRefused, issuer_of, verified_claims
-    from lattice_bridge.local.plan.reader import read_plan
+    from lattice_bridge.local.front.apigateway.jwt_authorizer import TokenKeys, TokenRefused, issuer_of, verified_claims
+    from lattice_bridge.local.plan.readers.template import read_plan
 
     try:
         plan = read_plan(read_template(template, named_values(parameters), stack_region(os.environ)))

@@ -17,17 +17,17 @@ from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
 from lattice_bridge.deployment.cloudformation.values import FUNCTIONS
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration, read_configurations
-from lattice_bridge.local.environments.dependencies import BadDependencies
-from lattice_bridge.local.environments.manifest import MANIFESTS
-from lattice_bridge.local.front.identities import BadIdentities, Identity, stack_identities
-from lattice_bridge.local.front.rule_identities import rule_identities
+from lattice_bridge.local.code.dependencies import BadDependencies
+from lattice_bridge.local.code.manifest import MANIFESTS
+from lattice_bridge.local.front.exchange.identities import BadIdentities, Identity, stack_identities
+from lattice_bridge.local.front.exchange.rule_identities import rule_identities
 from lattice_bridge.local.local_file import NAME as LOCAL_FILE
 from lattice_bridge.local.local_file import BadLocalFile, LocalFile, read_local_file
-from lattice_bridge.local.plan.functions import Runners
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import OWN_HANDLERS, Function, Plan
-from lattice_bridge.local.plan.reader import read_plan
-from lattice_bridge.local.plan.sam_build import OUTPUT
+from lattice_bridge.local.plan.readers.functions import Runners
+from lattice_bridge.local.plan.readers.sam_build import OUTPUT
+from lattice_bridge.local.plan.readers.template import read_plan
 
 
 class DoesNotLoad(Exception):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
-from lattice_bridge.local.front.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.web.admission import refusal_line
 
 

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable
 from typing import Final, TextIO
 
-from lattice_bridge.local.front.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import JsonLines
 from lattice_bridge.local.terminal_lines import TerminalLines
 

@@ -13,9 +13,9 @@ from typing import Final
 
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.bridge.trust import LocalTrust, TrustedPlan
+from lattice_bridge.local.code.code_folders import CodeFolders
+from lattice_bridge.local.code.code_zip import BadArchive
 from lattice_bridge.local.definition import Definition, DoesNotLoad
-from lattice_bridge.local.environments.code_folders import CodeFolders
-from lattice_bridge.local.environments.code_zip import BadArchive
 from lattice_bridge.local.environments.pool import EnvironmentPool, counted
 from lattice_bridge.local.environments.storage import SHARED, Storage
 from lattice_bridge.local.front.front import Front

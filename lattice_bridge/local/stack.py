@@ -19,8 +19,8 @@ from lattice_bridge.local.aws import lambda_api, sts_api
 from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
 from lattice_bridge.local.aws.endpoint import AwsEndpoint
 from lattice_bridge.local.aws.lambda_service import LambdaService
+from lattice_bridge.local.code.bytecode import compile_packages
 from lattice_bridge.local.definition import Definition
-from lattice_bridge.local.environments.bytecode import compile_packages
 from lattice_bridge.local.environments.environment import SharedSettings
 from lattice_bridge.local.environments.external import ExternalFunctions
 from lattice_bridge.local.environments.launcher import TMP
@@ -34,8 +34,8 @@ from lattice_bridge.local.environments.processes import (
 )
 from lattice_bridge.local.environments.runtime_packages import installed
 from lattice_bridge.local.environments.storage import Storage, stack_folder
+from lattice_bridge.local.front.exchange.recorder import Recorder
 from lattice_bridge.local.front.front import Front
-from lattice_bridge.local.front.recorder import Recorder
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.served import Preparation, Served, names_of

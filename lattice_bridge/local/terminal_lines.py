@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import click
 
-from lattice_bridge.local.front.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import json_object
 from lattice_bridge.local.refusal_causes import capitalised, cause
 from lattice_bridge.local.web.printable import printable

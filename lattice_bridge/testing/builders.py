@@ -21,8 +21,8 @@ from lattice_bridge.formats.recognise import module_of
 from lattice_bridge.http import headers as names
 from lattice_bridge.http.base64 import Base64
 from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
-from lattice_bridge.local.front import lattice as wire
-from lattice_bridge.local.front.http_message import HttpRequest, Signer
+from lattice_bridge.local.front.exchange.http_message import HttpRequest, Signer
+from lattice_bridge.local.front.lattice import events as wire
 from lattice_bridge.message import X509, Authorizer, Caller, Format, Request
 
 Headers = Mapping[str, str | Sequence[str]] | Iterable[tuple[str, str]]

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
-from lattice_bridge.local.front.identities import SESSION_PREFIX, Identity
+from lattice_bridge.local.front.exchange.identities import SESSION_PREFIX, Identity
 from lattice_bridge.testing.builders import Headers
 from lattice_bridge.testing.stack_process import StackFailed, StackProcess, output_line
 

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from lattice_bridge.cli.init import FRAMEWORKS, project_files, write_project
 from lattice_bridge.cli.root import root
 from lattice_bridge.config.settings import Settings
-from lattice_bridge.local.front.identities import read_identities
+from lattice_bridge.local.front.exchange.identities import read_identities
 from lattice_bridge.testing import FakeLambda
 from lattice_bridge.testing.builders import lattice_event
 from lattice_bridge.testing.fixtures import BridgeFactory

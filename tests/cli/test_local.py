@@ -11,9 +11,9 @@ import pytest
 
 from lattice_bridge.cli.local import with_packages
 from lattice_bridge.deployment.cloudformation.template import read_template
-from lattice_bridge.local.environments.dependencies import BadDependencies, choose
+from lattice_bridge.local.code.dependencies import BadDependencies, choose
 from lattice_bridge.local.log_writer import LogWriter
-from lattice_bridge.local.plan.reader import read_plan
+from lattice_bridge.local.plan.readers.template import read_plan
 from tests.support.commands import read
 from tests.support.stack import ONE_FUNCTION
 

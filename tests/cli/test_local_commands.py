@@ -17,10 +17,10 @@ from lattice_bridge.cli.root import root
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.local.bridge.trust import LocalTrust
 from lattice_bridge.local.definition import Definition, read_definition
-from lattice_bridge.local.front.authorization import authorize
-from lattice_bridge.local.front.http_message import HttpRequest
-from lattice_bridge.local.front.lattice import event_v2
-from lattice_bridge.local.front.lattice_service import origin_of
+from lattice_bridge.local.front.exchange.http_message import HttpRequest
+from lattice_bridge.local.front.lattice.authorization import authorize
+from lattice_bridge.local.front.lattice.events import event_v2
+from lattice_bridge.local.front.lattice.service import origin_of
 from lattice_bridge.local.plan.listener_rules import action_for
 
 BRIDGE: Final = """

@@ -10,7 +10,7 @@ import pytest
 
 from lattice_bridge.cli.local_summary import addresses, left_out, left_out_in_short, tables, warnings
 from lattice_bridge.deployment.cloudformation.template import read_template
-from lattice_bridge.local.plan.reader import read_plan
+from lattice_bridge.local.plan.readers.template import read_plan
 from tests.cli.test_local_commands import ALLOWED, BRIDGE
 from tests.support.paths import ROOT
 

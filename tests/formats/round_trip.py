@@ -15,8 +15,8 @@ from lattice_bridge import parse_event
 from lattice_bridge.formats.payload import encode
 from lattice_bridge.http.headers import fold
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.local.front.http_message import HttpRequest, Signer
-from lattice_bridge.local.front.lattice import Origin, event_v1, event_v2
+from lattice_bridge.local.front.exchange.http_message import HttpRequest, Signer
+from lattice_bridge.local.front.lattice.events import Origin, event_v1, event_v2
 from lattice_bridge.message import X509
 from tests.support.builders import ACCOUNT, SERVICE, VPC, role, v1, v2
 from tests.support.reference_readers import READERS, Pairs, Read, grouped, load, pairs_of, split_cookies

@@ -285,7 +285,7 @@ ALLOWED: Final = {
     "local/plan/function_url.py": "`PrincipalOrgID` of AWS::Lambda::Permission",
     "local/environments/runtime_api.py": "`request_id` in a route of Starlette",
     "local/environments/external.py": "`requestId` of an error that Lambda reports",
-    "local/plan/rest_api_reader.py": "`httpMethod` of an integration",
+    "local/plan/readers/rest_api.py": "`httpMethod` of an integration",
     "local/terminal_lines.py": "`requestId` of the bridge's log line",
     "testing/builders.py": "`request_id` is an option of lattice_event",
 }

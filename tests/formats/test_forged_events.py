@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from lattice_bridge.errors import TooLarge
-from lattice_bridge.local.front.http_message import HttpRequest
+from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from tests.formats.round_trip import (
     BLUE,
     GATEWAYS,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lattice_bridge import BridgeError, Caller, parse_event
 from lattice_bridge.http.headers import fold
-from lattice_bridge.local.front.http_message import HttpRequest
+from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from tests.formats.round_trip import (
     BLUE,
     FORWARDED,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from lattice_bridge.local.code.dependencies import choose
 from lattice_bridge.local.definition import DoesNotLoad, read_definition, reread
-from lattice_bridge.local.environments.dependencies import choose
 from lattice_bridge.local.local_file import BadLocalFile
-from lattice_bridge.local.plan.sam_build import OUTPUT
+from lattice_bridge.local.plan.readers.sam_build import OUTPUT
 from tests.support.stack import ONE_FUNCTION
 
 URL = "http://127.0.0.1:9002"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge.local.front.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import JsonLines
 from lattice_bridge.local.web.admission import Refused
 

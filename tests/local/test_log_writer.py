@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lattice_bridge.local.front.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.log_writer import LogWriter, WarningHandler
 from lattice_bridge.local.web.admission import Refused
 

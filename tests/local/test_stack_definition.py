@@ -15,9 +15,9 @@ from zipfile import ZipFile
 import pytest
 
 from lattice_bridge.cli.local_commands import commands
+from lattice_bridge.local.code.manifest import read_manifest
+from lattice_bridge.local.code.package_cache import PackageCache, cache_folder
 from lattice_bridge.local.definition import MapDoesNotLoad, read_definition, reread
-from lattice_bridge.local.environments.manifest import read_manifest
-from lattice_bridge.local.environments.package_cache import PackageCache, cache_folder
 from lattice_bridge.testing import LocalStack
 from tests.support.paths import ROOT
 

@@ -10,8 +10,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from lattice_bridge.local.environments.manifest import read_manifest
-from lattice_bridge.local.environments.package_cache import PackageCache, cache_folder
+from lattice_bridge.local.code.manifest import read_manifest
+from lattice_bridge.local.code.package_cache import PackageCache, cache_folder
 from lattice_bridge.testing import LocalStack, all_events
 from tests.support.stack import RunningStack, wait_until
 

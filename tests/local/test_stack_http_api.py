@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from lattice_bridge.cli.root import root
 from lattice_bridge.deployment.cloudformation.template import read_template
-from lattice_bridge.local.plan.reader import read_plan
+from lattice_bridge.local.plan.readers.template import read_plan
 from tests.support.stack import RunningStack, opened, running, wait_until
 
 TEMPLATE: Final = """

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 import pytest
 
-from lattice_bridge.local.front.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.terminal_lines import TerminalLines
 from lattice_bridge.local.web.admission import Refused
 from tests.support.paths import ROOT

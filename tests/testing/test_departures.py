@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from lattice_bridge import BridgeError
 from lattice_bridge.formats.recognise import parse_any
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.local.front.http_message import HttpRequest, Signer, to_json
-from lattice_bridge.local.front.lattice import Origin, event_v1, event_v2
+from lattice_bridge.local.front.exchange.http_message import HttpRequest, Signer, to_json
+from lattice_bridge.local.front.lattice.events import Origin, event_v1, event_v2
 from lattice_bridge.message import X509
 from lattice_bridge.testing import departures as departures_module
 from lattice_bridge.testing import front_departures

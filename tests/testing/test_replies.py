@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from lattice_bridge.errors import BackendFailed
 from lattice_bridge.formats.reply import REPLY_LIMIT, decode, render
 from lattice_bridge.http.base64 import Base64
-from lattice_bridge.local.front.function_reply import BadReply
-from lattice_bridge.local.front.lattice import http_response
+from lattice_bridge.local.front.exchange.function_reply import BadReply
+from lattice_bridge.local.front.lattice.events import http_response
 from lattice_bridge.message import Response
 from lattice_bridge.testing import assert_valid_reply
 from lattice_bridge.testing.corpus import ReplyCase, all_replies

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import pytest
 
-from lattice_bridge.local.front.identities import read_identities
+from lattice_bridge.local.front.exchange.identities import read_identities
 from lattice_bridge.testing import LocalStack
 from lattice_bridge.testing.stack import StackFailed, _signed, _Signing
 from tests.support.front import stack_of

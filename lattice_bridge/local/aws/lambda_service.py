@@ -24,9 +24,9 @@ from lattice_bridge.local.aws.invoke_checks import (
     parse_function_name,
     parse_payload,
 )
+from lattice_bridge.local.code.import_advice import import_advice
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.environments.external import ExternalFunctions, Unreachable
-from lattice_bridge.local.environments.import_advice import import_advice
 from lattice_bridge.local.environments.pool import EnvironmentPool, QuotaReached
 from lattice_bridge.local.environments.runtime_api import Invocation
 from lattice_bridge.local.plan.model import Function

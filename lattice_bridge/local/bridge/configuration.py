@@ -19,7 +19,7 @@ from lattice_bridge.config.map_settings import IssuerSettings, MapSettings
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tables.map import read_map
 from lattice_bridge.errors import BridgeError, InvalidMap
-from lattice_bridge.local.environments.code_zip import BadArchive, unpack
+from lattice_bridge.local.code.code_zip import BadArchive, unpack
 from lattice_bridge.local.plan.model import BRIDGE_HANDLER, OWN_HANDLERS, Function, Plan
 
 _EMPTY: Final = Document({}, "")

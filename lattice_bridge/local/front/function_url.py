@@ -18,16 +18,16 @@ from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
 from lattice_bridge.local.aws.invoke_checks import MISSING, LambdaError
 from lattice_bridge.local.aws.lambda_service import new_trace_id
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front import cors
-from lattice_bridge.local.front.caller import SignedCaller, iam_fields, signed_caller
-from lattice_bridge.local.front.exchange import Answer, Exchange
-from lattice_bridge.local.front.function_reply import BadReply
-from lattice_bridge.local.front.http_api_event import received_headers
-from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, to_json
-from lattice_bridge.local.front.json_refused import JsonRefused
-from lattice_bridge.local.front.lattice import content_of
-from lattice_bridge.local.front.proxy_reply import http_response
-from lattice_bridge.local.front.recorder import without_credentials
+from lattice_bridge.local.front.apigateway import cors
+from lattice_bridge.local.front.apigateway.http_api_event import received_headers
+from lattice_bridge.local.front.apigateway.json_refused import JsonRefused
+from lattice_bridge.local.front.apigateway.proxy_reply import http_response
+from lattice_bridge.local.front.exchange.caller import SignedCaller, iam_fields, signed_caller
+from lattice_bridge.local.front.exchange.exchange import Answer, Exchange
+from lattice_bridge.local.front.exchange.function_reply import BadReply
+from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse, to_json
+from lattice_bridge.local.front.exchange.recorder import without_credentials
+from lattice_bridge.local.front.lattice.events import content_of
 from lattice_bridge.local.plan.function_url import BOTH, FunctionUrl, Grant
 from lattice_bridge.local.web.sigv4 import SignatureRefused
 from lattice_bridge.message import Request

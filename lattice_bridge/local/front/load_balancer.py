@@ -24,11 +24,17 @@ from lattice_bridge.http.query import split_query
 from lattice_bridge.local.aws.invoke_checks import MISSING, LambdaError
 from lattice_bridge.local.aws.lambda_service import new_trace_id
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.exchange import Answer, Exchange
-from lattice_bridge.local.front.function_reply import BadReply, body_of, object_in, status_of
-from lattice_bridge.local.front.http_message import HttpRequest, HttpResponse, Pairs, connection_options, to_json
-from lattice_bridge.local.front.lattice import content_of
-from lattice_bridge.local.front.recorder import without_credentials
+from lattice_bridge.local.front.exchange.exchange import Answer, Exchange
+from lattice_bridge.local.front.exchange.function_reply import BadReply, body_of, object_in, status_of
+from lattice_bridge.local.front.exchange.http_message import (
+    HttpRequest,
+    HttpResponse,
+    Pairs,
+    connection_options,
+    to_json,
+)
+from lattice_bridge.local.front.exchange.recorder import without_credentials
+from lattice_bridge.local.front.lattice.events import content_of
 from lattice_bridge.local.plan.load_balancer import (
     Facts,
     Fixed,

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed
 from lattice_bridge.local.plan.http_api import Cors
-from lattice_bridge.local.plan.http_api_reader import read_cors
 from lattice_bridge.local.plan.model import LeftOut, Route
+from lattice_bridge.local.plan.readers.http_api import read_cors
 
 INVOKE_URL: Final = "lambda:InvokeFunctionUrl"
 INVOKE: Final = "lambda:InvokeFunction"

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from hypothesis import strategies as st
 
-from lattice_bridge.local.front import lattice as wire
-from lattice_bridge.local.front.http_message import HttpRequest, Signer
+from lattice_bridge.local.front.exchange.http_message import HttpRequest, Signer
+from lattice_bridge.local.front.lattice import events as wire
 from lattice_bridge.message import X509, Caller
 from lattice_bridge.testing.strategies.who import (
     ORIGINS,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from hypothesis import strategies as st
 
 from lattice_bridge.identity.principal import Principal, parse_arn
-from lattice_bridge.local.front import lattice as wire
-from lattice_bridge.local.front.http_message import Signer
+from lattice_bridge.local.front.exchange.http_message import Signer
+from lattice_bridge.local.front.lattice import events as wire
 from lattice_bridge.message import X509, Caller
 from lattice_bridge.testing.strategies.ids import ALPHANUMERIC
 

@@ -16,9 +16,9 @@ from lattice_bridge.deployment.iam.access import Permitted, admits_group, grante
 from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_no_caller
 from lattice_bridge.deployment.iam.policy import read_policy
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.local.front.authorization import NotAuthorized, authorize
-from lattice_bridge.local.front.http_message import HttpRequest, Signer
-from lattice_bridge.local.front.identities import Identity
+from lattice_bridge.local.front.exchange.http_message import HttpRequest, Signer
+from lattice_bridge.local.front.exchange.identities import Identity
+from lattice_bridge.local.front.lattice.authorization import NotAuthorized, authorize
 from lattice_bridge.local.plan.auth_policy import AuthPolicy, undecided
 from lattice_bridge.local.plan.model import Service
 from tests.support.examples import examples

@@ -8,8 +8,8 @@ from zipfile import ZipFile
 import pytest
 
 from lattice_bridge.local.bridge.configuration import bridges_of, read_configuration
-from lattice_bridge.local.environments.dependencies import choose
-from lattice_bridge.local.environments.import_advice import handler_fault
+from lattice_bridge.local.code.dependencies import choose
+from lattice_bridge.local.code.import_advice import handler_fault
 from lattice_bridge.local.plan.model import BRIDGE_HANDLER, OWN_HANDLERS, Function, Plan
 from tests.support.builders import MAP
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from lattice_bridge.local.environments.dependencies import choose
+from lattice_bridge.local.code.dependencies import choose
 from lattice_bridge.local.environments.runtimes import (
     NODE_CLIENT,
     CannotStart,

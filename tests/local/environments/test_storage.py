@@ -18,7 +18,7 @@ import pytest
 
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.local.environments.storage import MARKER, PREFIX, Storage, remove, remove_left_behind
-from lattice_bridge.local.plan.reader import read_plan
+from lattice_bridge.local.plan.readers.template import read_plan
 from lattice_bridge.testing import LocalStack
 from tests.support.paths import ROOT
 from tests.support.stack import FAULTS, ONE_FUNCTION, RunningStack, alive, allowed, running, wait_until

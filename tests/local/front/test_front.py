@@ -13,11 +13,11 @@ from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.local.aws.invoke_checks import LambdaError
 from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
+from lattice_bridge.local.front.exchange.http_message import Signer
 from lattice_bridge.local.front.front import Front
-from lattice_bridge.local.front.http_message import Signer
-from lattice_bridge.local.front.lattice_service import _advice
-from lattice_bridge.local.plan.reader import read_plan
+from lattice_bridge.local.front.lattice.service import _advice
+from lattice_bridge.local.plan.readers.template import read_plan
 from lattice_bridge.local.web.admission import Address
 from lattice_bridge.local.web.server import ADDRESS
 

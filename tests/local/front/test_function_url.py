@@ -11,7 +11,7 @@ from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.aws.invoke_checks import LambdaError
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.plan.function_url import FunctionUrl
-from tests.local.front.test_http_api import FUNCTIONS
+from tests.local.front.apigateway.test_http_api import FUNCTIONS
 from tests.support.front import Stack, signed, stack_of
 
 

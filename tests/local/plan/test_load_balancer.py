@@ -25,7 +25,7 @@ from lattice_bridge.local.plan.load_balancer import (
     holds,
 )
 from lattice_bridge.local.plan.model import Plan
-from lattice_bridge.local.plan.reader import read_plan
+from lattice_bridge.local.plan.readers.template import read_plan
 
 BALANCER = """
   Balancer: {Type: "AWS::ElasticLoadBalancingV2::LoadBalancer", Properties: {Name: Shop}}

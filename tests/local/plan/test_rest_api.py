@@ -14,7 +14,7 @@ from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
 from lattice_bridge.local.plan.model import Plan, Unserved
 from lattice_bridge.local.plan.parameters import BadSource, Source, parse_source
-from lattice_bridge.local.plan.reader import read_plan
+from lattice_bridge.local.plan.readers.template import read_plan
 from lattice_bridge.local.plan.rest_api import LambdaProxy, Method, Mock, RestApi, find_method
 from tests.support.paths import ROOT
 from tests.support.rest import Gateway, api, tenant_from, to, write

@@ -13,8 +13,8 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lattice_bridge.local.front.exchange import session_name
-from lattice_bridge.local.front.identities import DEFAULT_IDENTITIES, Identity, read_identities
+from lattice_bridge.local.front.exchange.exchange import session_name
+from lattice_bridge.local.front.exchange.identities import DEFAULT_IDENTITIES, Identity, read_identities
 from lattice_bridge.local.web.sigv4 import SERVICE, SignatureRefused, Signed, lattice_signer
 
 IDENTITIES = read_identities(None)
