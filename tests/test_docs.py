@@ -431,7 +431,7 @@ def test_table_of_resource_types_equals_the_readers() -> None:
 
 def test_reason_code_of_the_front_is_in_the_table() -> None:
     found: set[str] = set()
-    for path in (ROOT / "lattice_bridge" / "local" / "front").glob("*.py"):
+    for path in (ROOT / "lattice_bridge" / "local" / "front").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.keyword) and node.arg == "reason" and isinstance(node.value, ast.Constant):
                 found.add(str(node.value.value))

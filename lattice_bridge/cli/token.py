@@ -156,7 +156,8 @@ def _of_map(name: str, map_name: str, base: Path | None) -> _Source:
 def _of_template(name: str, template: Path, parameters: tuple[str, ...]) -> _Source:
     from lattice_bridge.deployment.cloudformation.template import read_template
     from lattice_bridge.deployment.cloudformation.text import BadTemplate
-    from lattice_bridge.local.front.apigateway.jwt_authorizer import TokenKeys, TokenRefused, issuer_of, verified_claims
+    from lattice_bridge.local.front.apigateway.jwt_authorizer import issuer_of, verified_claims
+    from lattice_bridge.local.front.exchange.token_keys import TokenKeys, TokenRefused
     from lattice_bridge.local.plan.readers.template import read_plan
 
     try:

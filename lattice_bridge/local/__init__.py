@@ -7,12 +7,12 @@ boto3, aws, the bridge ──Invoke──▶ endpoint ──▶ lambda_api
 Each folder imports only folders above it in this list:
 
 web            one HTTP server on a loopback port; admission of requests; signatures
-plan           the functions and the ways in of a template
+plan           what is served, as values: functions, ways in, rules, policies; `plan/readers` reads it from a template
+environments   the pool of execution environments, their processes, Runtime API, storage and log; functions at a URL
+code           the folders of code and layers, their packages, and the faults that are visible before code runs
 bridge         the bridge's configuration; the local signing key, and the trust in it
-environments   the pool of execution environments, their processes, Runtime API, storage and log; functions at a URL;
-               the folders of code and layers, and the faults of code that are visible before it runs
 aws            the AWS endpoint: signatures, Lambda's API and its service (checks, queue, retries), STS
-front          the ways in (Lattice, APIs, load balancers, function URLs): callers, authorizers, events, replies
+front          the ways in: `front/exchange` is what all share (callers, recordings), then `lattice`, `apigateway`
 
 `stack` starts and stops all of it, and `log_writer` writes the log.
 """

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from lattice_bridge.cli.local_commands import commands
 from lattice_bridge.cli.root import root
 from lattice_bridge.local.definition import read_definition
-from lattice_bridge.local.front.apigateway.jwt_authorizer import TokenKeys
+from lattice_bridge.local.front.exchange.token_keys import TokenKeys
 from lattice_bridge.local.plan.load_balancer import Forward
 from tests.cli.test_local_commands import ANYONE
 from tests.local.plan.test_load_balancer import BALANCER, FIXED, RULE

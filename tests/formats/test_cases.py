@@ -282,7 +282,7 @@ ALLOWED: Final = {
     "testing/replies.py": "the fields of a reply",
     "testing/strategies/replies.py": "replies as frameworks write them",
     "local/web/server.py": "`raw_path` of ASGI",
-    "local/plan/function_url.py": "`PrincipalOrgID` of AWS::Lambda::Permission",
+    "local/plan/readers/function_url.py": "`PrincipalOrgID` of AWS::Lambda::Permission",
     "local/environments/runtime_api.py": "`request_id` in a route of Starlette",
     "local/environments/external.py": "`requestId` of an error that Lambda reports",
     "local/plan/readers/rest_api.py": "`httpMethod` of an integration",

@@ -14,10 +14,10 @@ from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, find_function
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.apigateway.jwt_authorizer import TokenKeys
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.front.exchange.identities import read_identities
 from lattice_bridge.local.front.exchange.recorder import Recorder
+from lattice_bridge.local.front.exchange.token_keys import TokenKeys
 from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.plan.readers.template import read_plan

@@ -17,12 +17,12 @@ from typing import Any, Final
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.front import function_url, load_balancer
 from lattice_bridge.local.front.apigateway import http_api, json_refused, rest_api
-from lattice_bridge.local.front.apigateway.jwt_authorizer import TokenKeys
-from lattice_bridge.local.front.apigateway.lambda_authorizer import AuthorizerCache
+from lattice_bridge.local.front.exchange.authorizer_cache import AuthorizerCache
 from lattice_bridge.local.front.exchange.exchange import Answer, AnsweredRequest, Exchange, RequestObserver
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse, Pairs, connection_options
 from lattice_bridge.local.front.exchange.identities import Identity
 from lattice_bridge.local.front.exchange.recorder import Recorder
+from lattice_bridge.local.front.exchange.token_keys import TokenKeys
 from lattice_bridge.local.front.lattice import events as wire
 from lattice_bridge.local.front.lattice import service as lattice_service
 from lattice_bridge.local.plan.function_url import FunctionUrl

@@ -25,9 +25,8 @@ from lattice_bridge.local.front.apigateway.proxy_reply import http_response
 from lattice_bridge.local.front.exchange.caller import SignedCaller, iam_fields, signed_caller
 from lattice_bridge.local.front.exchange.exchange import Answer, Exchange
 from lattice_bridge.local.front.exchange.function_reply import BadReply
-from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse, to_json
+from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse, content_of, to_json
 from lattice_bridge.local.front.exchange.recorder import without_credentials
-from lattice_bridge.local.front.lattice.events import content_of
 from lattice_bridge.local.plan.function_url import BOTH, FunctionUrl, Grant
 from lattice_bridge.local.web.sigv4 import SignatureRefused
 from lattice_bridge.message import Request

@@ -31,10 +31,10 @@ from lattice_bridge.local.front.exchange.http_message import (
     HttpResponse,
     Pairs,
     connection_options,
+    content_of,
     to_json,
 )
 from lattice_bridge.local.front.exchange.recorder import without_credentials
-from lattice_bridge.local.front.lattice.events import content_of
 from lattice_bridge.local.plan.load_balancer import (
     Facts,
     Fixed,

@@ -31,7 +31,6 @@ from lattice_bridge.local.front.apigateway.http_api_event import (
 )
 from lattice_bridge.local.front.apigateway.json_refused import JsonRefused
 from lattice_bridge.local.front.apigateway.jwt_authorizer import (
-    TokenRefused,
     scopes_of,
     token_command,
     token_of,
@@ -50,6 +49,7 @@ from lattice_bridge.local.front.exchange.caller import iam_fields, iam_identity,
 from lattice_bridge.local.front.exchange.exchange import Answer, Exchange
 from lattice_bridge.local.front.exchange.function_reply import BadReply
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse, to_json
+from lattice_bridge.local.front.exchange.token_keys import TokenRefused
 from lattice_bridge.local.plan.http_api import (
     DEFAULT_STAGE,
     DomainPath,

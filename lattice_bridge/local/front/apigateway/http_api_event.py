@@ -16,9 +16,8 @@ from lattice_bridge.formats import apigateway_v2 as v2
 from lattice_bridge.formats import gateway
 from lattice_bridge.local.front.apigateway.lambda_authorizer import Question
 from lattice_bridge.local.front.apigateway.parameter_mapping import Values, mapped_request
-from lattice_bridge.local.front.exchange.http_message import HttpRequest, Pairs, connection_options
+from lattice_bridge.local.front.exchange.http_message import HttpRequest, Pairs, connection_options, content_of
 from lattice_bridge.local.front.exchange.recorder import is_secret, without_credentials
-from lattice_bridge.local.front.lattice.events import content_of
 from lattice_bridge.local.plan.http_api import DEFAULT_ROUTE, DEFAULT_STAGE, HttpApi, HttpRoute, Integration, Stage
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
 from lattice_bridge.local.plan.parameters import with_variables

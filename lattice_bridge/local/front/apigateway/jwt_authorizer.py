@@ -7,106 +7,29 @@ accepts. Sources: http-api-jwt-authorizer.html for what is checked, and captured
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import shlex
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from lattice_bridge.errors import BridgeError, Unauthenticated, Unavailable
+from lattice_bridge.errors import Unauthenticated
 from lattice_bridge.identity.jwks import SigningKey
-from lattice_bridge.identity.key_set import KeySet, fetch_https
 from lattice_bridge.identity.token import Issuer, token_in
-from lattice_bridge.local.bridge.signing_key import KID_PREFIX, KeyFault, LocalKey, key_folder, local_key
+from lattice_bridge.local.front.exchange.token_keys import LOCAL, UNVERIFIED, TokenKeys, TokenRefused
 from lattice_bridge.local.plan.http_api import JwtAuthorizer
 
 ALGORITHMS: Final = frozenset({"RS256", "RS384", "RS512"})
 """API Gateway verifies only RSA-based algorithms."""
 
-_LOCAL: Final = "RS256"
 _ANY: Final = "local"
 """The audience of a local token if any is accepted."""
-_DISCOVERY: Final = "/.well-known/openid-configuration"
-
-
-class TokenRefused(Exception):
-    """A token that is missing or not accepted. The message is for the log, and contains no part of the token.
-
-    Attributes:
-        description: for the client, as API Gateway words it; None if there is no token.
-    """
-
-    def __init__(self, cause: str, description: str | None) -> None:
-        super().__init__(cause)
-        self.description = description
-
-
-class TokenKeys:
-    """The keys that verify tokens: the stack's own, and those that issuers publish.
-
-    Args:
-        environ: names the folder of the local keys.
-        fetch: fetches a document over https, as `fetch_https` does.
-        clock: monotonic seconds.
-    """
-
-    def __init__(
-        self,
-        environ: Mapping[str, str] = os.environ,
-        fetch: Callable[[str], bytes] = fetch_https,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._environ = environ
-        self._fetch = fetch
-        self._clock = clock
-        self._local: LocalKey | None = None
-        self._published: dict[str, KeySet] = {}
-
-    async def key(self, issuer: str, kid: str, project: Path) -> SigningKey | None:
-        """The key with an id: the local one, or one that the issuer publishes.
-
-        Args:
-            issuer: of the template. Its configuration is fetched when the first token of its own arrives, so that a
-                start without a network does not wait.
-            kid: of the token.
-            project: the folder of the template, which may not contain the local key.
-
-        Raises:
-            TokenRefused: the key cannot be read or fetched.
-        """
-        try:
-            if kid.startswith(KID_PREFIX):
-                if self._local is None:
-                    self._local = await asyncio.to_thread(local_key, _LOCAL, key_folder(self._environ), project)
-                return self._local.verifying if self._local.kid == kid else None
-            if issuer not in self._published:
-                self._published[issuer] = KeySet(lambda: self._key_set(issuer), clock=self._clock)
-            return await asyncio.to_thread(self._published[issuer].key, kid)
-        except KeyFault as error:
-            raise TokenRefused(f"the local key cannot be read: {error}", _UNVERIFIED) from error
-        except BridgeError as error:
-            fix = "use a token of `lattice-bridge token --template FILE`, or make the issuer reachable"
-            raise TokenRefused(f"the keys of {issuer}: {error.detail}. Fix: {fix}", _UNVERIFIED) from error
-
-    def _key_set(self, issuer: str) -> bytes:
-        """The key set that an issuer's OpenID configuration names."""
-        try:
-            url = json.loads(self._fetch(issuer.rstrip("/") + _DISCOVERY))["jwks_uri"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise Unavailable("keys_unavailable", "the issuer's configuration has no jwks_uri") from error
-        return self._fetch(str(url))
-
-
-_UNVERIFIED: Final = "the token could not be verified"
 
 
 def issuer_of(authorizer: JwtAuthorizer) -> Issuer:
     """The issuer for which local tokens are made."""
     audience = frozenset({_ANY}) if authorizer.audience is None else authorizer.audience
-    return Issuer(authorizer.name, authorizer.issuer, audience, frozenset({_LOCAL}))
+    return Issuer(authorizer.name, authorizer.issuer, audience, frozenset({LOCAL}))
 
 
 def token_command(authorizer: JwtAuthorizer) -> str:
@@ -148,7 +71,7 @@ async def verified_claims(
     _check_times(claims, now)
     key = await keys.key(authorizer.issuer, kid, project)
     if key is None:
-        raise TokenRefused(f"{authorizer.issuer} has no key with the token's kid", _UNVERIFIED)
+        raise TokenRefused(f"{authorizer.issuer} has no key with the token's kid", UNVERIFIED)
     _check_signature(token, key, str(algorithm))
     return claims
 
@@ -159,7 +82,7 @@ def _check_signature(token: str, key: SigningKey, algorithm: str) -> None:
     try:
         jwt.PyJWS().decode_complete(token, key.key, algorithms=[algorithm])
     except (jwt.PyJWTError, ValueError, TypeError):
-        raise TokenRefused("the signature is not one of the issuer's key", _UNVERIFIED) from None
+        raise TokenRefused("the signature is not one of the issuer's key", UNVERIFIED) from None
 
 
 def _unverified(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

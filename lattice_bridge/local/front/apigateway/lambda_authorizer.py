@@ -11,20 +11,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from datetime import timedelta
+from typing import Any, Final, NoReturn
 
-from lattice_bridge.deployment.iam.policy import BadPolicy, Statement, read_policy
+from lattice_bridge.deployment.iam.policy import BadPolicy, read_policy
 from lattice_bridge.local.aws.invoke_checks import LambdaError
+from lattice_bridge.local.front.exchange.authorizer_cache import Result
+from lattice_bridge.local.front.exchange.exchange import Exchange
 from lattice_bridge.local.front.exchange.http_message import to_json
 from lattice_bridge.local.plan.auth_policy import RequestContext, decide
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
-
-if TYPE_CHECKING:  # it has the cache
-    from lattice_bridge.local.front.exchange.exchange import Exchange
 
 INVOKE: Final = "execute-api:Invoke"
 """The action that every request to API Gateway asks for."""
@@ -37,8 +35,6 @@ KNOWN_KEYS: Final = frozenset(
 )
 """Condition keys whose value, or absence, is known of every request, in lower case."""
 
-MAX_CACHED: Final = 1000
-"""Results of all authorizers (trap D9)."""
 MAX_RESULT: Final = 8 * 1024
 """Bytes of a result that is cached. AWS's quota of a policy is as large."""
 _UNAUTHORIZED: Final = "Unauthorized"
@@ -65,46 +61,6 @@ class AccessDenied(Exception):
 
 class AuthorizerFailed(Exception):
     """500: the function failed, or its answer is not one that API Gateway accepts. The message is for people."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What an authorizer returned.
-
-    Attributes:
-        principal: of a policy; empty in a simple response.
-        context: for the function behind it.
-        statements: of a policy; None in a simple response.
-        authorized: of a simple response.
-    """
-
-    principal: str
-    context: Mapping[str, Any]
-    statements: tuple[Statement, ...] | None = None
-    authorized: bool = False
-
-
-class AuthorizerCache:
-    """Results of authorizers, each until it expires. The oldest one is dropped for a new one."""
-
-    def __init__(self) -> None:
-        self._results: OrderedDict[str, tuple[datetime, Result]] = OrderedDict()
-
-    def get(self, key: str, now: datetime) -> Result | None:
-        """Returns a result that has not expired."""
-        expires, result = self._results.get(key, (now, None))
-        return result if expires > now else None
-
-    def put(self, key: str, result: Result, expires: datetime) -> None:
-        """Keeps a result."""
-        self._results.pop(key, None)
-        while len(self._results) >= MAX_CACHED:
-            self._results.popitem(last=False)
-        self._results[key] = expires, result
-
-    def clear(self) -> None:
-        """Forgets all results, as a deployment does."""
-        self._results.clear()
 
 
 @dataclass(frozen=True, slots=True)

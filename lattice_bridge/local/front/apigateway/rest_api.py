@@ -27,7 +27,6 @@ from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.front.apigateway import lambda_authorizer, rest_reply
 from lattice_bridge.local.front.apigateway.api_policy import NotAllowed, check_policy
 from lattice_bridge.local.front.apigateway.jwt_authorizer import (
-    TokenRefused,
     scopes_of,
     token_command,
     token_of,
@@ -46,6 +45,7 @@ from lattice_bridge.local.front.exchange.exchange import Answer, Exchange
 from lattice_bridge.local.front.exchange.function_reply import BadReply
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse, Pairs, to_json
 from lattice_bridge.local.front.exchange.recorder import is_secret, without_credentials
+from lattice_bridge.local.front.exchange.token_keys import TokenRefused
 from lattice_bridge.local.plan.lambda_authorizer import LambdaAuthorizer
 from lattice_bridge.local.plan.model import Unserved
 from lattice_bridge.local.plan.parameters import with_variables

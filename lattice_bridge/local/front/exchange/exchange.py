@@ -15,11 +15,11 @@ from typing import Any, Protocol
 
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, LambdaService, new_trace_id
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.apigateway.jwt_authorizer import TokenKeys
-from lattice_bridge.local.front.apigateway.lambda_authorizer import AuthorizerCache
+from lattice_bridge.local.front.exchange.authorizer_cache import AuthorizerCache
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.front.exchange.identities import SESSION_NAME, SESSION_PREFIX, Identity
 from lattice_bridge.local.front.exchange.recorder import Recorder
+from lattice_bridge.local.front.exchange.token_keys import TokenKeys
 from lattice_bridge.local.web.admission import Refused
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed
 

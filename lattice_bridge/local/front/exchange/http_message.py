@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from lattice_bridge.formats.assumptions import FRONT_TYPE_PARAMETERS_COUNT
+from lattice_bridge.http.base64 import Base64
 from lattice_bridge.identity.principal import Principal
 from lattice_bridge.message import X509
 
 Pairs = Sequence[tuple[str, str]]
+
+_TEXT_TYPES: Final = ("application/json", "application/xml", "application/javascript")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +76,19 @@ def connection_options(headers: Pairs) -> frozenset[str]:
 def to_json(event: Mapping[str, Any]) -> bytes:
     """An event as JSON, as Lambda receives it."""
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
+def content_of(request: HttpRequest) -> str | Base64:
+    """AWS's rule: base64 unless the content type is `text/*` or one of three, and always with a content encoding."""
+    if not request.body:
+        return ""
+    fields = dict(request.headers)
+    media_type = fields.get("content-type", "").strip().lower()
+    if not FRONT_TYPE_PARAMETERS_COUNT:
+        media_type = media_type.partition(";")[0].strip()
+    if "content-encoding" not in fields and (media_type.startswith("text/") or media_type in _TEXT_TYPES):
+        try:
+            return request.body.decode("utf-8")
+        except UnicodeDecodeError:
+            pass  # these bytes cannot be a JSON string
+    return Base64(base64.b64encode(request.body).decode("ascii"))

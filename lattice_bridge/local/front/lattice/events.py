@@ -6,16 +6,14 @@ are in `formats`. Pure: the request id, the time and the caller are parameters.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from lattice_bridge.formats import event as parts
 from lattice_bridge.formats import lattice_v1, lattice_v2, reply
-from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS, FRONT_TYPE_PARAMETERS_COUNT
+from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS
 from lattice_bridge.http import headers as names
-from lattice_bridge.http.base64 import Base64
 from lattice_bridge.local.front.exchange.function_reply import BadReply, body_of, object_in, status_of
 from lattice_bridge.local.front.exchange.http_message import (
     HttpRequest,
@@ -23,12 +21,11 @@ from lattice_bridge.local.front.exchange.http_message import (
     Pairs,
     Signer,
     connection_options,
+    content_of,
 )
 from lattice_bridge.message import Caller, Request
 
 BODY_LIMIT: Final = 6 * 1024 * 1024
-
-_TEXT_TYPES: Final = ("application/json", "application/xml", "application/javascript")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +99,6 @@ def _headers(request: HttpRequest) -> tuple[tuple[str, str], ...]:
 def query_pairs(target: str) -> Pairs:
     """Names and values of the query, in order, as Lattice writes them into an event."""
     return parts.query_pairs(target.partition("?")[2])
-
-
-def content_of(request: HttpRequest) -> str | Base64:
-    """AWS's rule: base64 unless the content type is `text/*` or one of three, and always with a content encoding."""
-    if not request.body:
-        return ""
-    fields = dict(request.headers)
-    media_type = fields.get("content-type", "").strip().lower()
-    if not FRONT_TYPE_PARAMETERS_COUNT:
-        media_type = media_type.partition(";")[0].strip()
-    if "content-encoding" not in fields and (media_type.startswith("text/") or media_type in _TEXT_TYPES):
-        try:
-            return request.body.decode("utf-8")
-        except UnicodeDecodeError:
-            pass  # these bytes cannot be a JSON string
-    return Base64(base64.b64encode(request.body).decode("ascii"))
 
 
 # ---- reply → HTTP ---------------------------------------------------------------------------------------------------

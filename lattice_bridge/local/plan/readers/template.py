@@ -12,11 +12,11 @@ from typing import Final
 
 from lattice_bridge.deployment.cloudformation.template import Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
-from lattice_bridge.local.plan.function_url import read_function_urls
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import LeftOut, Plan
 from lattice_bridge.local.plan.readers import rest_api as rest_api_reader
 from lattice_bridge.local.plan.readers.code import LAYERS, Layers
+from lattice_bridge.local.plan.readers.function_url import read_function_urls
 from lattice_bridge.local.plan.readers.functions import Runners, read_functions
 from lattice_bridge.local.plan.readers.http_api import read_http_apis
 from lattice_bridge.local.plan.readers.lattice import read_services

@@ -13,7 +13,8 @@ import pytest
 from lattice_bridge.errors import Unavailable
 from lattice_bridge.local.bridge.local_token import make_token
 from lattice_bridge.local.bridge.signing_key import key_folder, local_key
-from lattice_bridge.local.front.apigateway.jwt_authorizer import TokenKeys, issuer_of, token_command
+from lattice_bridge.local.front.apigateway.jwt_authorizer import issuer_of, token_command
+from lattice_bridge.local.front.exchange.token_keys import TokenKeys
 from lattice_bridge.local.plan.http_api import JwtAuthorizer
 from tests.local.front.apigateway.test_http_api import API, route
 from tests.support.front import NOW, Response, Stack, stack_of

@@ -19,8 +19,9 @@ from lattice_bridge.errors import Unavailable
 from lattice_bridge.local.bridge.local_token import make_token
 from lattice_bridge.local.bridge.signing_key import key_folder, local_key
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.front.apigateway.jwt_authorizer import TokenKeys, issuer_of
-from lattice_bridge.local.front.apigateway.lambda_authorizer import MAX_CACHED, AuthorizerCache, Result
+from lattice_bridge.local.front.apigateway.jwt_authorizer import issuer_of
+from lattice_bridge.local.front.exchange.authorizer_cache import MAX_CACHED, AuthorizerCache, Result
+from lattice_bridge.local.front.exchange.token_keys import TokenKeys
 from tests.support.rest import NOW, Answered, Gateway, api, tenant_from, to, write
 
 UNAUTHORIZED: Final = (401, {"message": "Unauthorized"}, "UnauthorizedException")
