@@ -602,7 +602,7 @@ def read_event(path: Path) -> Any:
     except RecursionError as error:
         raise click.UsageError(f"{place}: nested too deeply. Fix: give an event as Lattice sends it") from error
     except ValueError as error:
-        raise click.UsageError(f"{place}: not JSON: {error}") from error
+        raise click.UsageError(f"{place}: not JSON: {error}. Fix: give a file with an event's JSON") from error
 
 
 def read_bytes(path: Path) -> bytes:

@@ -106,7 +106,8 @@ def explain(
         raise click.UsageError("--request-id needs the log that has the request. Fix: add --log FILE")
     if sum((event is not None, log is not None or any(described.values()))) != 1:
         raise click.UsageError(
-            "give either an event, or a caller by --principal, --claims or similar options, or --log"
+            "not exactly one thing to explain. "
+            "Fix: give an event, or a caller by --principal, --claims or similar options, or --log FILE"
         )
     if event is not None:
         document = _of_event(event, tenant_map, given.enabled)
