@@ -1,4 +1,4 @@
-"""The Lambda between Amazon VPC Lattice and tenant-isolated Lambda functions."""
+"""A Lambda function in front of tenant-isolated Lambda functions: it decides which tenant each request runs as."""
 
 from lattice_bridge.bridge import Bridge
 from lattice_bridge.config.tenant_map import TenantMap

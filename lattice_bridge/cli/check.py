@@ -99,9 +99,9 @@ def check(
     unsigned: bool,
 ) -> None:
     """Check the map MAP (default bridge.toml; - for stdin; REVISION:PATH in git): errors that keep it from loading, its
-    own [[test]] tables, and warnings about what is probably not intended. With --template, also compare the template,
-    with these parameter values, with MAP: its functions, permissions and Lattice resources. No AWS service is called.
-    Exits with 0 if all is good, 1 if not, 2 if a file cannot be checked."""
+    own [[test]] tables, and warnings about what is probably not intended. With --template, also compare a template with
+    MAP: its functions, permissions, Lattice resources, APIs and authorizers. The command calls no AWS service. Exits
+    with 0 if it finds nothing, 1 if it finds an error, 2 if a file cannot be checked."""
     given = read_map(chosen_map(map_name, map_option), base)
     file, text = Path(given.name), given.text
     checked = [_Checked(file, findings_of(text, given.folder), coverage=_coverage(given))]

@@ -36,9 +36,9 @@ from lattice_bridge.review.finding import Finding
 def compile_command(
     map_name: str | None, map_option: str | None, base: Path | None, output: Path | None, *, as_json: bool
 ) -> None:
-    """Check MAP (default bridge.toml; - for stdin; REVISION:PATH in git) as `check` does, its own tests included, and
-    write it as JSON that the handler loads without checking it again: name it in LATTICE_BRIDGE_CONFIG. Exits with 0
-    if the map is compiled, 1 if it has an error: then nothing is written."""
+    """Check MAP (default bridge.toml; - for stdin; REVISION:PATH in git) as `check` does, with its own tests. Then
+    write it as JSON, which the handler loads without checking it again. Name this file in LATTICE_BRIDGE_CONFIG. Exits
+    with 0 if the map is compiled, 1 if it has an error: then nothing is written."""
     given = read_map(chosen_map(map_name, map_option), base)
     errors = [found for found in findings_of(given.text, given.folder) if found.level == "error"]
     if errors:

@@ -48,9 +48,9 @@ _EVIDENCE: Final = {"documented": "cyan", "observed": "green", "assumed": "yello
 
 @click.group(short_help="Make, read, check and convert events.")
 def event() -> None:
-    """Events as Lattice, API Gateway, function URLs and load balancers send them to functions: make one, show one of
-    the corpus, see what the bridge reads from one, find where it departs from what is sent, and write it in another
-    format. FILE is a file with an event's JSON, or - for stdin."""
+    """Make, read, check and convert events: those that Lattice, API Gateway, function URLs and load balancers send to
+    functions. The corpus is the collection of example events that comes with lattice-bridge. FILE is a file with an
+    event's JSON, or - for stdin."""
 
 
 @click.command(name="list", short_help="List the events of the corpus.")
@@ -175,7 +175,7 @@ Example:
 @click.option(
     "--principal",
     metavar="ARN",
-    help="The caller that Lattice authenticated. Default: none, the request is unsigned.",
+    help="The caller that the front authenticated. Default: none, the request is unsigned.",
 )
 @click.option("--session-name", metavar="NAME", help="The name of the role's session, if it is not in the ARN.")
 @click.option("--org", "org_id", metavar="ID", help="The principal's organisation, o-….")
@@ -186,14 +186,14 @@ Example:
     help="A field of the certificate, as in san_uri=spiffe://…. Repeatable.",
 )
 @click.option("--source-vpc", metavar="ID|ARN", help="The VPC that the request comes from.")
-@click.option("--client-address", metavar="IP", help="The address that Lattice saw.")
+@click.option("--client-address", metavar="IP", help="The address from which the front received the request.")
 @click.option("--service-arn", metavar="ARN", help="The Lattice service.")
 @click.option("--service-network-arn", metavar="ARN", help="The service network.")
 @click.option("--target-group-arn", metavar="ARN", help="The function's target group.")
 @click.option("--region", metavar="NAME", help="The Region, if it is not in the service's ARN.")
-@click.option("--request-id", metavar="ID", help="Lattice's id of the request.")
+@click.option("--request-id", metavar="ID", help="The front's id of the request.")
 @click.option(
-    "--time", metavar="TIME", help="When Lattice received it: 2025-11-21T00:00:00Z, or microseconds since 1970."
+    "--time", metavar="TIME", help="When the front received it: 2025-11-21T00:00:00Z, or microseconds since 1970."
 )
 @click.option("--sent-by", metavar="ID|ARN", help="The API, or the load balancer's target group.")
 @click.option(
@@ -203,8 +203,8 @@ Example:
 @show.JSON_ALWAYS
 @COMPACT
 def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **asked: Any) -> None:
-    """Print the event that Lattice, or another front, would make of a request. The same options make the same event. As
-    in Lattice's events, the body is in base64 unless the content-type is one for text. Exits with 0, or with 2 if an
+    """Print the event that Lattice, or another front, would make of a request. The same options make the same event.
+    The body is in base64 unless the content-type is one for text, as in Lattice's events. Exits with 0, or with 2 if an
     option has a value that the front cannot send."""
     pairs = [_header(text) for text in headers]
     text, json_text = asked.pop("body"), asked.pop("json_body")
@@ -308,14 +308,13 @@ _HEX: Final = 16
 """Bytes of a body that is not text, which are shown."""
 
 
-@click.command(short_help="Show what is read from an event.")
+@click.command(short_help="Show what the bridge reads from an event.")
 @EVENT
 @show.JSON
 def parse(file: Path, *, as_json: bool) -> None:
-    """Show what lattice-bridge reads from the event in FILE (- for stdin), or why it refuses it. The event may be of
-    every format, also that of a Lambda authorizer; whether bridge.toml enables it is not checked. Exits with 0 if it
-    can be read, 1 if not. With --json the fields are those of `request` in the corpus' .expected.json, and some
-    more."""
+    """Show what lattice-bridge reads from the event in FILE (- for stdin), or why it refuses it. The event may have any
+    format, also that of a Lambda authorizer, whether or not bridge.toml enables it. Exits with 0 if the event can be
+    read, 1 if not. With --json the fields are those of `request` in the corpus' .expected.json, and some more."""
     event = read_event(file)
     try:
         document = seen(parse_any(event))
@@ -474,10 +473,10 @@ def _content(document: Document) -> Iterator[str]:
 @EVENT
 @show.JSON
 def check_command(file: Path, *, as_json: bool) -> None:
-    """Find where the event in FILE (- for stdin) departs from what Lattice is documented, or was observed, to send; how
-    well that is known, with its row in docs/wire.md; and whether the bridge accepts it all the same. Of an event of API
-    Gateway, a function URL or a load balancer, the fields and their types are checked. Exits with 0 if it departs
-    nowhere, 1 if it does."""
+    """Find where the event in FILE (- for stdin) departs from what Lattice sends, as documented or observed. Each line
+    shows whether the bridge accepts the departure, and how well the point is known, with its row in docs/wire.md. Of an
+    event of API Gateway, a function URL or a load balancer, the command checks the fields and their types. Exits with 0
+    if the event departs nowhere, 1 if it does."""
     from lattice_bridge.testing.departures import departures, version_meant
     from lattice_bridge.testing.front_departures import kind_of
 
@@ -547,14 +546,16 @@ _FORMATS: Final[dict[str, Payload]] = {name: name for name in get_args(Payload)}
     help="A value of `payload` in bridge.toml; v1 and v2 are Lattice's.",
 )
 @click.option(
-    "--tenant", metavar="TENANT", help="As the bridge forwards it for this tenant, without the client's credentials."
+    "--tenant",
+    metavar="TENANT",
+    help="Print the event that the bridge sends for this tenant, without the client's credentials.",
 )
 @show.JSON_ALWAYS
 @COMPACT
 def convert(file: Path, name: str, *, tenant: str | None, compact: bool) -> None:
-    """Print the event in FILE (- for stdin), of any of the formats, as another service would have sent it, or as
-    Lattice in its other version. With `--to lattice`, and if the event already has the format, it stays as it is. Exits
-    with 0 if the event is converted, 1 if the bridge refuses it."""
+    """Print the event in FILE (- for stdin) in another format: as another service, or Lattice in its other version,
+    would have sent it. The event may have any format. It stays as it is with `--to lattice`, and if it already has the
+    format. Exits with 0 if the event is converted, 1 if the bridge refuses it."""
     if tenant is not None and not is_tenant_id(tenant):
         raise click.UsageError(f"--tenant {tenant!r} is not a tenant id: 1 to 256 of A-Z a-z 0-9 . _ : / = + - @")
     event = read_event(file)
@@ -602,7 +603,7 @@ def read_event(path: Path) -> Any:
     except RecursionError as error:
         raise click.UsageError(f"{place}: nested too deeply. Fix: give an event as Lattice sends it") from error
     except ValueError as error:
-        raise click.UsageError(f"{place}: not JSON: {error}") from error
+        raise click.UsageError(f"{place}: not JSON: {error}. Fix: give a file with an event's JSON") from error
 
 
 def read_bytes(path: Path) -> bytes:

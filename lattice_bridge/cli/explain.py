@@ -96,8 +96,8 @@ def explain(
     **described: Any,
 ) -> None:
     """Explain the decision for the event in EVENT (- for stdin), for a caller described by options, or for a
-    request in the bridge's log. With --log, options add what its line does not contain. The output also has the rules
-    that the request almost fitted. Exits with 0 if the request is allowed, 1 if it is refused."""
+    request in the bridge's log. With --log, options add what its line does not contain. The output also lists near
+    misses: rules that almost fit the request. Exits with 0 if the request is allowed, 1 if it is refused."""
     given = read_map(map_name, base)
     tenant_map = given.load()
     described["claims"] = _claims(claims, given)
@@ -106,7 +106,8 @@ def explain(
         raise click.UsageError("--request-id needs the log that has the request. Fix: add --log FILE")
     if sum((event is not None, log is not None or any(described.values()))) != 1:
         raise click.UsageError(
-            "give either an event, or a caller by --principal, --claims or similar options, or --log"
+            "not exactly one thing to explain. "
+            "Fix: give an event, or a caller by --principal, --claims or similar options, or --log FILE"
         )
     if event is not None:
         document = _of_event(event, tenant_map, given.enabled)

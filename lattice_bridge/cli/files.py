@@ -28,6 +28,7 @@ from lattice_bridge.formats.recognise import Enabled
 MAX_EVENTS_BYTES: Final = 256 * MIB
 """Bytes of a file of events: some hundred thousand events."""
 DEFAULT_MAP: Final = "bridge.toml"
+DEFAULT_TEMPLATE: Final = "template.yaml"
 STDIN: Final = "-"
 
 _STDIN_WAS_READ: Final = "lattice_bridge.stdin"
@@ -49,7 +50,13 @@ def read_input(name: str | Path, limit: int, hint: str = "check that it is the f
     try:
         return _read_stdin(limit, hint) if str(name) == STDIN else read_argument(name, limit)
     except BadFile as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(f"{error}{first_step(name)}") from error
+
+
+def first_step(name: str | Path) -> str:
+    """The end of a message about a missing file; empty if it is not a default one, as in a folder without a project."""
+    is_default = str(name) in (DEFAULT_MAP, DEFAULT_TEMPLATE)
+    return ", or write a new project with `lattice-bridge init`" if is_default and not Path(name).exists() else ""
 
 
 def _read_stdin(limit: int, hint: str) -> bytes:

@@ -22,7 +22,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import named_values, stack_region
+from lattice_bridge.cli.files import DEFAULT_TEMPLATE, first_step, named_values, stack_region
 from lattice_bridge.cli.group import CONTEXT, SafeGroup
 from lattice_bridge.cli.local_problems import not_run, problems, shared_tenants
 from lattice_bridge.config.words import quoted
@@ -58,7 +58,7 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
     "-t",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    default=Path("template.yaml"),
+    default=Path(DEFAULT_TEMPLATE),
     show_default=True,
     help="The SAM or CloudFormation template.",
 )
@@ -172,7 +172,7 @@ def local(
     read = partial(read_definition, template, named_values(parameters), region, translations=_translations())
     read = partial(read, identities=identities, event_version=version, urls=urls)
     notes: list[str] = []
-    definition = _first(read, notes.append, reload=options["reload"])
+    definition = _first(read, notes.append, template, reload=options["reload"])
     faults = problems(definition.plan, definition.configurations)
     refused = strict and bool(faults)
     if plan_only:
@@ -185,12 +185,12 @@ def local(
     _run(definition, read, chosen, notes, faults, install=not no_install, json_logs=json_logs)
 
 
-def _first(read: Callable[[], Definition], say: Callable[[str], None], *, reload: bool) -> Definition:
+def _first(read: Callable[[], Definition], say: Callable[[str], None], template: Path, *, reload: bool) -> Definition:
     """The definition of the start, with the code of each function chosen."""
     try:
         definition = read()
     except (BadTemplate, BadLocalFile, BadIdentities) as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(f"{error}{first_step(template)}") from error
     plan = choose(definition.plan, say, reload=reload)
     for note in runtime_notes(plan.functions.values()):
         say(note)

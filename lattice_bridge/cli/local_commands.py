@@ -30,7 +30,7 @@ from lattice_bridge.local.definition import Definition
 from lattice_bridge.local.front.exchange.http_message import HttpRequest
 from lattice_bridge.local.front.exchange.identities import SESSION, Identity
 from lattice_bridge.local.plan.http_api import JwtAuthorizer
-from lattice_bridge.local.plan.model import WayIn
+from lattice_bridge.local.plan.model import BRIDGE_HANDLER, WayIn
 from lattice_bridge.local.web.sigv4 import SERVICE
 from lattice_bridge.review.map_tests import every_tenant
 from lattice_bridge.tenancy.anchors import api_key, jwt_key
@@ -182,7 +182,8 @@ def _invoke_command(definition: Definition, aws_url: str) -> Iterator[str]:
     # The AWS CLI takes JSON as an argument only with an option that its first version does not have.
     which = ("--function-name", function.name, *tenant, "--payload", "fileb:///dev/stdin", "/dev/stdout")
     credentials = f"AWS_ACCESS_KEY_ID={DEVELOPER_KEY.access_key} AWS_SECRET_ACCESS_KEY={DEVELOPER_KEY.secret_key}"
-    yield f"  # directly to a function{', as the bridge does' if definition.configurations else ''}"
+    has_bridge = any(found.function.handler == BRIDGE_HANDLER for found in definition.configurations)
+    yield f"  # directly to a function{', as the bridge does' if has_bridge else ''}"
     yield f"  echo '{{}}' | {credentials} {shlex.join(('aws', 'lambda', 'invoke', *where, *which))}"
 
 

@@ -72,9 +72,9 @@ def package(
     as_json: bool,
 ) -> None:
     """Build the bridge for Lambda with MAP (default bridge.toml; - for stdin; REVISION:PATH in git), its key files, and
-    the version of lattice-bridge that is installed here. pip installs the dependencies as wheels for Lambda's machine,
-    each compared with a SHA-256, so neither Docker nor such a machine is needed. MAP is checked as `check` does, its
-    own tests included. Exits with 0 if the bridge is built, 1 if not: then nothing is written."""
+    the version of lattice-bridge that is installed here. pip downloads the dependencies as wheels for Lambda's
+    architecture, and compares each with a SHA-256. This needs no Docker. The command first checks MAP as `check` does,
+    with its own tests. Exits with 0 if the bridge is built, 1 if not: then nothing is written."""
     if folder is not None and (output is not None or len(archs) != 1):
         raise click.UsageError("--folder takes one --arch and no --output. Fix: add --arch arm64 or --arch x86_64")
     given = read_map(chosen_map(map_name, map_option), base)

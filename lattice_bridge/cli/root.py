@@ -22,7 +22,12 @@ from lattice_bridge.version import __version__
 @click.group(cls=SafeGroup, context_settings=CONTEXT)
 @click.version_option(__version__, prog_name="lattice-bridge")
 def root() -> None:
-    """The Lambda between Amazon VPC Lattice and tenant-isolated Lambda functions."""
+    """Decide which tenant each request runs as, in front of tenant-isolated Lambda functions.
+
+    The bridge is a Lambda function behind VPC Lattice, API Gateway, a load balancer or a function URL. These commands
+    write, check and explain its map (bridge.toml), run a template on this machine, and compare a deployment with the
+    map. Begin with `lattice-bridge init`.
+    """
 
 
 for command in (check, compile_command, diff, doctor, event, explain):

@@ -66,7 +66,8 @@ def test_plan_is_printed_as_lines_or_json() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["local", "--template", "nothing.yaml"], "nothing.yaml: No such file or directory"),
+        (["local", "--template", "nothing.yaml"], "nothing.yaml: No such file or directory. Fix: name a file that you"),
+        (["explain"], "Fix: give an event, or a caller by --principal"),
         ([*LOCAL, "--parameter", "AuthType"], "write NAME=VALUE"),
         ([*LOCAL, "--parameter", "AuthType=MAYBE"], "'MAYBE' is not one of AWS_IAM, NONE"),
         ([*LOCAL, "--identities", "nothing.toml"], "nothing.toml: No such file"),
@@ -77,6 +78,19 @@ def test_wrong_usage_exits_with_2_and_a_message(arguments: list[str], message: s
     done = read(*arguments)
     assert (done.exit_code, done.stdout) == (2, "")
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["local"], ["check"], ["who", "blue"]])
+def test_missing_default_file_leads_to_init(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first command of a newcomer, in a folder without a project."""
+    monkeypatch.chdir(tmp_path)
+    done = read(*arguments)
+    assert done.exit_code == 2
+    assert done.stderr.endswith(" that you can read, or write a new project with `lattice-bridge init`\n")
+    other = read(*arguments, "--template" if arguments == ["local"] else "--map", "mine")
+    assert other.stderr.endswith("mine: No such file or directory. Fix: name a file that you can read\n")
 
 
 def test_wrong_usage_of_a_process_exits_with_2_and_no_trace() -> None:

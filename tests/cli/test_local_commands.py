@@ -287,3 +287,13 @@ def test_template_without_a_way_in_gets_the_command_that_invokes(tmp_path: Path)
     (tmp_path / "second").mkdir()
     isolated = Printed(tmp_path / "second", "", f"Resources:\n  {function.replace('TENANCY', tenancy)}\n")
     assert "--function-name Fn --tenant-id=blue " in isolated.lines[2]
+
+
+@pytest.mark.parametrize(("handler", "about"), [("main", ", as the bridge does"), ("authorizer", "")])
+def test_command_that_invokes_mentions_a_bridge_only_if_there_is_one(tmp_path: Path, handler: str, about: str) -> None:
+    isolated = (
+        "  Orders:\n    Type: AWS::Lambda::Function\n    Properties: {Handler: a.b, Runtime: python3.13, "
+        "TenancyConfig: {TenantIsolationMode: PER_TENANT}}\n"
+    )
+    template = BRIDGE.replace("lattice_bridge.main", f"lattice_bridge.{handler}").rstrip("\n") + f"\n{isolated}"
+    assert f"  # directly to a function{about}" in Printed(tmp_path, "", template).lines

@@ -174,7 +174,7 @@ def _head(scope: Scope, body_limit: int) -> HttpRequest:
         if name == "transfer-encoding" and value.strip().lower() != "chunked":
             raise Refused(400, f"Bad Request: transfer-encoding {value[:64]}; this front takes chunked only")
         if name == "content-type" and value.lower().startswith("application/grpc"):
-            raise Refused(400, "Bad Request: no gRPC to a Lambda target; Lattice routes gRPC to HTTP targets only")
+            raise Refused(400, "Bad Request: no gRPC; a Lambda target takes one request and gives one response")
         if name == "content-length" and value.isdigit() and int(value) > body_limit:
             raise Refused(413, f"Content Too Large: {value} bytes; a Lambda target takes {body_limit} here")
     client = scope.get("client") or ("127.0.0.1", 0)

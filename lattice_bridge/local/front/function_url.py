@@ -71,7 +71,7 @@ async def _answer(request: HttpRequest, url: FunctionUrl, exchange: Exchange) ->
 
 
 def _refused_invoke(error: LambdaError, url: FunctionUrl) -> JsonRefused:
-    """Lambda's own answer: a function URL passes it to the client."""
+    """The refusal with Lambda's own answer, which a function URL passes to the client."""
     cause = f"Lambda refused to invoke {url.function}: {error.code}: {error}"
     if str(error) == MISSING:
         cause = (

@@ -130,7 +130,7 @@ def _host_and_port(request: HttpRequest) -> tuple[str, int | None]:
 
 
 def facts_of(request: HttpRequest, host: str) -> Facts:
-    """What the conditions are on. `NAME.localhost` is NAME: this machine resolves only the former.
+    """The facts of a request that conditions test. `NAME.localhost` is NAME: this machine resolves only the former.
 
     Args:
         request: as received.

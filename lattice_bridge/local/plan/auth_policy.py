@@ -72,8 +72,8 @@ class RequestContext:
         resource: the service's ARN and the path.
         keys: condition keys in lower case, with their values. A value of None means that Lattice's value is not known.
             A known key that is not in the mapping is absent from the request.
-        action: that the request asks for.
-        known: the keys of another service than Lattice whose value, or absence, is known; None for Lattice's.
+        action: the action that the request asks for.
+        known: the keys whose value or absence is known, for another service than Lattice; None for Lattice's keys.
     """
 
     principal: Principal | None
@@ -150,9 +150,9 @@ class PolicyDecision(NamedTuple):
 
     Attributes:
         effect: `Allow`, `Deny`, or `""` if nothing allows it.
-        which: the statement that decided, for people; empty if none is about the request.
-        statement: the same; of the effect `""`, one that would allow it if a part of it were decided here.
-        certain: whether every part of it was decided.
+        which: the name of the statement that decided, for messages; empty if no statement is about the request.
+        statement: the statement that decided. If none did, one that would allow it if the stack could decide its parts.
+        certain: whether the stack could decide every part of the statement.
     """
 
     effect: Literal["Allow", "Deny", ""]

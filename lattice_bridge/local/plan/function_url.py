@@ -22,13 +22,13 @@ AuthType = Literal["AWS_IAM", "NONE"]
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A statement of a function's resource policy that is about its URL.
+    """A permission for a function URL: a statement of the function's resource policy.
 
     Attributes:
         name: the logical id of the permission.
         actions: of `BOTH`.
         principal: `*`, an account, or an ARN.
-        organisation: that the caller must belong to; None for any.
+        organisation: the organisation to which the caller must belong; None for any.
     """
 
     name: str
@@ -65,7 +65,7 @@ class FunctionUrl:
 
     @property
     def kind(self) -> str:
-        """For people."""
+        """The kind of way in, as messages name it."""
         return "function URL"
 
     @property

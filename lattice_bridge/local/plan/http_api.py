@@ -1,7 +1,7 @@
 """An HTTP API of API Gateway: its routes, integrations, authorizers, stages, CORS and custom domains.
 
-Rule: values, and the choice of the route for a request. `http_api_reader` makes them from a template. A route that is
-not served keeps its place: otherwise a less specific route would answer its requests.
+Rule: values, and the choice of the route for a request. `plan.readers.http_api` makes them from a template. A route
+that is not served keeps its place: otherwise a less specific route would answer its requests.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Cors:
     """What an API or a function URL answers for CORS.
 
     Attributes:
-        origins: that are allowed; `*`, `https://*` and `http://*` are patterns.
-        methods, headers: that are allowed.
-        exposed: response headers that pages may read.
+        origins: the allowed origins; `*`, `https://*` and `http://*` are patterns.
+        methods, headers: what a page may send.
+        exposed: the response headers that a page may read.
         max_age: seconds for which a browser caches a preflight; None for the browser's own.
-        credentials: pages may send cookies.
+        credentials: whether pages may send cookies.
     """
 
     origins: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class JwtAuthorizer:
 
     Attributes:
         name: in the template.
-        issuer: what `iss` must equal.
+        issuer: the only accepted `iss`.
         audience: one of these must be in `aud` or, if the token has no `aud`, in `client_id`; None for any, as for a
             user pool of a REST API.
         source: where the token is: a kind (`header` or `querystring`), and a name.
@@ -173,7 +173,7 @@ class Stage:
     Attributes:
         name: the first segment of its paths; `$default` for the one without.
         variables: its stage variables.
-        deployed: it has a deployment, or deploys automatically.
+        deployed: whether it has a deployment, or deploys automatically.
     """
 
     name: str
@@ -206,11 +206,11 @@ class HttpApi:
         names: its host names, in lower case: the logical id, the id, its domain, its custom domains.
         domain: `ID.execute-api.REGION.amazonaws.com`.
         account, region: of the stack.
-        entries: its routes, the one that decides first.
-        stages: by the order of the template.
+        entries: its routes, in the order in which they are tried.
+        stages: its stages, in the order of the template.
         cors: None if the functions answer for CORS.
-        paths: of custom domains.
-        closed: its own domain is disabled.
+        paths: the paths of custom domains that lead to it.
+        closed: whether its own domain is disabled, so that only custom domains lead to it.
     """
 
     id: str
@@ -227,7 +227,7 @@ class HttpApi:
 
     @property
     def kind(self) -> str:
-        """For people."""
+        """The kind of way in, as messages name it."""
         return "HTTP API"
 
     @property
@@ -260,7 +260,7 @@ class HttpDomain:
 
     @property
     def kind(self) -> str:
-        """For people."""
+        """The kind of way in, as messages name it."""
         return "custom domain"
 
     @property

@@ -15,12 +15,12 @@ class LambdaAuthorizer:
     Attributes:
         name: in the API.
         function: name or ARN; it may contain `${stageVariables.NAME}`.
-        kind: a `token` is the value of one header; a `request` is the whole request.
+        kind: `token` if its event contains one header, `request` if it contains the whole request.
         sources: identity sources. If one has no value, the request is refused, and the function does not run.
-        pattern: that a token must match; None for any.
+        pattern: the expression that a token must match; None for any token.
         ttl: seconds that a result is cached; 0 for none.
         payload: the version of the event, `1.0` or `2.0`.
-        simple: the function answers with `isAuthorized` in place of a policy.
+        simple: whether the function answers with `isAuthorized` in place of a policy.
     """
 
     name: str

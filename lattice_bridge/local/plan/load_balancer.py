@@ -45,7 +45,7 @@ class Condition:
     """One condition of a rule. It holds if one of the values matches.
 
     Attributes:
-        field: what it is on; None for a condition that is not evaluated here, and never holds.
+        field: the part of the request that it tests; None if the stack does not evaluate it: then it never holds.
         values: patterns; for `source-ip` CIDR blocks.
         name: of the header, in lower case.
         keys: for `query-string`, the pattern of the name for each value; None for every name.
@@ -88,7 +88,7 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class NotServed:
-    """An action that this stack does not take, such as `authenticate-oidc`. Its requests are refused."""
+    """An action that the stack does not serve, such as `authenticate-oidc`. It refuses the requests of such a rule."""
 
     type: str
 
@@ -126,10 +126,10 @@ class LoadBalancer:
     """An Application Load Balancer.
 
     Attributes:
-        name: for people.
+        name: shown in messages.
         names: its host names, in lower case: its logical id, its DNS name, its name, and those of its rules.
         listeners: at least one.
-        idle_seconds: after which a function that has not answered is a 504.
+        idle_seconds: how long it waits for a function. After that, the client gets a 504.
     """
 
     name: str
@@ -139,7 +139,7 @@ class LoadBalancer:
 
     @property
     def kind(self) -> str:
-        """For people."""
+        """The kind of way in, as messages name it."""
         return "ALB"
 
     @property
@@ -183,7 +183,7 @@ def _answer(action: Action) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What conditions are on. The path and the parts of the query are as sent, the host is without its port."""
+    """The facts of a request that conditions test. Path and query are as sent, the host is without its port."""
 
     method: str
     path: str

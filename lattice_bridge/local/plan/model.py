@@ -1,6 +1,6 @@
-"""The plan: the functions and Lattice services that the stack serves.
+"""The plan: the functions and the ways in that the stack serves.
 
-Rule: values only. `reader` makes them from a template, and everything else only reads them.
+Rule: values only. `plan.readers` makes them from a template, and everything else only reads them.
 """
 
 from __future__ import annotations
@@ -118,10 +118,10 @@ class Route:
 
     Attributes:
         requests: as in `GET /prod/orders/{id}`.
-        functions: that get them, each as name or ARN; several if their weights decide.
+        functions: the functions that get them, each as name or ARN; several if their weights decide.
         answer: what the way in answers without a function, as in `fixed response 404`; empty if a function does.
         event: the format of the event, as in `V2` or `1.0`; empty without a function.
-        callers: that may send them, as in `anyone` or `signed only`.
+        callers: the callers that may send them, as in `anyone` or `signed only`.
         order: the priority of a rule; empty for a default action, and where the most specific route decides.
         tenant: the source of the invocation's tenant id, as in `header x-tenant-id`; empty if it has none.
         authorizer: the function that decides who may send them; empty for none.
@@ -144,7 +144,7 @@ class Unserved:
     """An authorizer or integration that the stack names, and does not serve. Each request to it is refused.
 
     Attributes:
-        what: for people, as in `an integration of type http`.
+        what: the part, as in `an integration of type http`.
     """
 
     what: str
@@ -154,9 +154,9 @@ class WayIn(Protocol):
     """Takes HTTP requests for functions.
 
     Attributes:
-        name: for people.
+        name: shown in messages.
         names: its host names, in lower case.
-        kind: for people, as in `Lattice` or `REST API`.
+        kind: shown in messages, as in `Lattice` or `REST API`.
         routes: what it does with which requests, the first that matches first.
     """
 
@@ -178,7 +178,7 @@ class Service:
     """A Lattice service at one of its listeners, with the listener's rules in order of priority.
 
     Attributes:
-        name: for people; with the port, if the service has several listeners.
+        name: shown in messages; with the port, if the service has several listeners.
         arn: of the service.
         network_arn: of the service network that its requests come through.
         names: its host names, in lower case: its custom domain if it has one, its logical id, its name. If the service
@@ -202,7 +202,7 @@ class Service:
 
     @property
     def kind(self) -> str:
-        """For people."""
+        """The kind of way in, as messages name it."""
         return "Lattice"
 
     @property

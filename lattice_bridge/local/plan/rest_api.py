@@ -1,6 +1,6 @@
 """A REST API of API Gateway: its resources, methods, integrations, authorizers and stages.
 
-Rule: values, and the choice of the method for a request. `rest_api_reader` makes them from a template.
+Rule: values, and the choice of the method for a request. `plan.readers.rest_api` makes them from a template.
 Sources: the API Gateway developer guide. Where LocalStack's tests recorded AWS, the recording decides: a resource
 without the request's method does not end the search, and a slash at the end of a path does not count.
 """
@@ -30,7 +30,7 @@ class UserPools:
 
     Attributes:
         name: in the API.
-        pools: a token must be of one of them.
+        pools: the user pools. One of them must have issued the token.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Method:
         authorization: who may call it.
         scopes: with user pools: an access token must have one of them; without any, an identity token is required.
         required: parameters without which a validator refuses a request.
-        api_key: it requires an API key, which is not checked.
+        api_key: whether it requires an API key. The stack does not check the key.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Stage:
         name: the first segment of the path.
         variables: its stage variables.
         deployment_id: as in `requestContext.deploymentId`.
-        generated: AWS's SAM makes this stage beside the one of the template.
+        generated: whether SAM adds this stage beside the one of the template.
     """
 
     name: str
@@ -173,7 +173,7 @@ class RestApi:
 
     @property
     def kind(self) -> str:
-        """For people."""
+        """The kind of way in, as messages name it."""
         return "REST API"
 
     @property
@@ -289,7 +289,7 @@ def _rank(resource: str, segments: list[str]) -> tuple[int, ...]:
 
 
 def near_methods(api: RestApi, path: str) -> Iterator[str]:
-    """What there is for people: the methods of this path, or else all of them."""
+    """The methods for a message about a missing one: those of this path, or else all of the API."""
     segments = _segments(path)
     here = [one for one in api.methods if _parameters(one.resource, segments) is not None]
     yield from (f"{one.name} {one.resource}" for one in here or api.methods)

@@ -15,7 +15,7 @@ from lattice_bridge.local.plan.rest_api import RestApi
 
 
 class NotAllowed(Exception):
-    """The resource policy does not allow a request. The message is for people.
+    """The resource policy does not allow a request. The message is for the stack's log.
 
     Attributes:
         response: the text that API Gateway sends to the client.

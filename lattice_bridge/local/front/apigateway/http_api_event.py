@@ -30,10 +30,10 @@ _WITHIN_CONNECTION: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Where a request arrived.
+    """The API, the stage and the path at which a request arrived.
 
     Attributes:
-        api: that serves it.
+        api: the API that serves it.
         stage: of the API.
         path: without the stage and a custom domain's key, as sent.
         domain: the host name that the event contains.

@@ -44,11 +44,11 @@ _LONGEST_PATTERN: Final = 256
 
 
 class Unauthorized(Exception):
-    """401: no identity, or the function raised `Unauthorized`. The message is for people."""
+    """401: no identity, or the function raised `Unauthorized`. The message is for the stack's log."""
 
 
 class AccessDenied(Exception):
-    """403: the result does not allow the request. The message is for people.
+    """403: the result does not allow the request. The message is for the stack's log.
 
     Attributes:
         explicit: a statement denies it.
@@ -60,7 +60,7 @@ class AccessDenied(Exception):
 
 
 class AuthorizerFailed(Exception):
-    """500: the function failed, or its answer is not one that API Gateway accepts. The message is for people."""
+    """500: the function failed, or API Gateway would not accept its answer. The message is for the stack's log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def _parse(authorizer: LambdaAuthorizer, payload: bytes) -> Result:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    """`NaN` would become a tenant of this name."""
+    """Refuses `NaN` and `Infinity`, which JSON does not have: `NaN` would become a tenant of this name."""
     raise ValueError(f"{name} is not JSON")
 
 

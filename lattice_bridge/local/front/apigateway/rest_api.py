@@ -146,7 +146,7 @@ class _Call:
 
     @property
     def route(self) -> str:
-        """For people."""
+        """The method and the resource, as messages name them."""
         return f"{self.found.method.name} {self.found.method.resource} of {self.api.name}"
 
     @property
@@ -159,7 +159,7 @@ class _Call:
 
     @property
     def parameters(self) -> Parameters:
-        """For mappings and identity sources."""
+        """The values that mappings and identity sources read."""
         query = parse_form_query(self.request.target.partition("?")[2])
         variables = self.stage.variables
         return Parameters(self.request.headers, query, self.found.parameters, variables, self._context)
@@ -313,7 +313,7 @@ def _extended_id() -> str:
 
 
 async def _authorized(call: _Call, exchange: Exchange) -> _Call:
-    """The call with what the authorizer found out."""
+    """The call with what the authorizer verified."""
     authorization = call.found.method.authorization
     caller = _signed(call, exchange) if authorization == "AWS_IAM" else None
     signer = caller.signer if caller else None

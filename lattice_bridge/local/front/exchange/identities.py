@@ -1,6 +1,6 @@
 """The identities that may sign requests to the local front: those of identities.toml, and those that the map names.
 
-Rule: these keys open nothing but this machine's stack. Real credentials do not belong in the file.
+Rule: these keys are accepted by the local stack only. Real credentials do not belong in the file.
 """
 
 from __future__ import annotations
