@@ -482,14 +482,15 @@ def _as(function: str, tenant: str | None) -> str:
 
 
 def _advice(integration: LambdaProxy, error: LambdaError) -> str:
-    """The fix for an invocation without a tenant id, or with one that is not wanted."""
+    """The fix for an invocation without a tenant id, or with one that is not wanted. It never suggests a client's
+    header: every client would then choose its tenant."""
     if not is_about_the_tenant(error):
         return ""
     source = integration.headers.get(TENANT_HEADER)
     if source is not None:
         return f" The integration reads the tenant id from the {source.described}."
-    mapping = "integration.request.header.X-Amz-Tenant-Id: method.request.header.x-tenant-id"
-    return f" Fix: map it in the integration's RequestParameters, as in {mapping}"
+    mapping = "integration.request.header.X-Amz-Tenant-Id: context.authorizer.tenantId"
+    return f" Fix: map what an authorizer verified in the integration's RequestParameters, as in {mapping}"
 
 
 def _to_response(call: _Call, result: InvocationResult, function: str, tenant: str | None) -> HttpResponse:
