@@ -47,6 +47,7 @@ def found_in(base: str, case: dict[str, Any]) -> list[TemplateFinding]:
 
 @pytest.mark.parametrize(("base", "case"), CASES, ids=lambda one: one["name"] if isinstance(one, dict) else one)
 def test_template_has_exactly_these_findings(base: str, case: dict[str, Any]) -> None:
+    """Trap F2: no source of a tenant id is overlooked: stage variables, mapping templates, parts that are in S3."""
     findings = found_in(base, case)
     assert sorted([one.level, one.subject, one.actual] for one in findings) == sorted(case["found"])
     for one in findings:
