@@ -34,7 +34,7 @@ _LAMBDA: Final = ":lambda:path/"
 _OVERRIDE: Final = "requestoverride.header"
 """Part of a mapping template, in lower case, that writes a header of the integration."""
 _CONTEXT: Final = "context.authorizer."
-_CHOSEN_BY_CLIENTS: Final = (
+CHOSEN_BY_CLIENTS: Final = (
     "method.request.",
     *("context.domainName", "context.domainPrefix", "context.httpMethod", "context.path", "context.requestOverride."),
     *("context.identity.sourceIp", "context.identity.userAgent"),
@@ -153,7 +153,7 @@ def _tenant(one: Operation, subject: str, *, is_secured: bool, is_own: bool) -> 
     value = one.parameters.get(TENANT_HEADER)
     if value is None:
         return
-    if value.startswith(_CHOSEN_BY_CLIENTS):
+    if value.startswith(CHOSEN_BY_CLIENTS):
         actual = f"a REST API ({one.label}) sends {value} as the tenant"
         expected = "Every client names its own tenant: it reads the data of any other"
         fix = f"write {_CONTEXT}{TENANT}, with the map as the API's authorizer"

@@ -53,6 +53,7 @@ READS: Final[Mapping[tuple[str, str], str]] = {
     ("vpc-lattice", "list_targets"): "vpc-lattice:ListTargets",
     ("apigateway", "get_authorizers"): "apigateway:GET",
     ("apigateway", "get_resources"): "apigateway:GET",
+    ("apigateway", "get_rest_api"): "apigateway:GET",
     ("apigatewayv2", "get_authorizers"): "apigateway:GET",
     ("iam", "get_policy"): "iam:GetPolicy",
     ("iam", "get_policy_version"): "iam:GetPolicyVersion",
@@ -555,7 +556,8 @@ def read_api(aws: Aws, api: str, bridge: FunctionName) -> Api:
     if authorizers is not None:
         resources = {"restApiId": api, "embed": ["methods"]}
         methods = aws.read(_methods, "apigateway", "get_resources", f"{arn}/resources", **resources)
-        return Api(api, "REST", authorizers, methods or ())
+        is_private = aws.read(_is_private, "apigateway", "get_rest_api", arn, restApiId=api)
+        return Api(api, "REST", authorizers, methods or (), is_private is not False)
     arn = arn.replace("/restapis/", "/apis/")
     authorizers = aws.read(http, "apigatewayv2", "get_authorizers", f"{arn}/authorizers", ApiId=api)
     return Api(api, None) if authorizers is None else Api(api, "HTTP", authorizers)
@@ -584,6 +586,10 @@ def _invoked(aws: Aws, uri: object, bridge: FunctionName) -> Read[Function | Non
         cause = "it is in another account or Region"
         return Unread("lambda:GetFunctionConfiguration", name.qualified, cause, out_of_reach=True)
     return read_function(aws, name)
+
+
+def _is_private(answer: Answer) -> bool:
+    return "PRIVATE" in _items(_object(answer, "endpointConfiguration"), "types", is_required=True)
 
 
 def _methods(answer: Answer) -> tuple[ApiMethod, ...]:
