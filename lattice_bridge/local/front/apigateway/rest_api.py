@@ -272,8 +272,8 @@ def _stage_and_path(api: RestApi, host: str, raw_path: str) -> tuple[Stage, str]
 
 def _domain_mapping(api: RestApi, host: str, path: str) -> DomainMapping | None:
     """The longest base path of a custom domain that a path begins with; None for another host name."""
-    names = {host.lower(), host.lower().removesuffix(".localhost")}
-    mappings = [mapping for mapping in api.domains if mapping.host in names]
+    name = host.lower().rstrip(".")  # as `way_in_for` reads it: a dot at the end leads to no other stage
+    mappings = [one for one in api.domains if one.host in (name, name.removesuffix(".localhost"))]
     fitting = [one for one in mappings if not one.base_path or f"{path}/".startswith(f"/{one.base_path}/")]
     if mappings and not fitting:
         listed = ", ".join(f"/{mapping.base_path}" for mapping in mappings)

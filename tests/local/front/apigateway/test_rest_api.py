@@ -126,7 +126,7 @@ DOMAIN: Final = """
 
 def test_base_path_of_a_domain_replaces_the_stage(tmp_path: Path) -> None:
     made = gateway(tmp_path, PROXY, more=DOMAIN)
-    for host in ("api.example.com", "api.example.com.localhost:8080"):
+    for host in ("api.example.com", "api.example.com.localhost:8080", "api.example.com."):
         assert made.get("/v1/a", host=host).status == 200
         event = made.events("orders")[-1]
         assert (event["path"], event["requestContext"]["path"], event["requestContext"]["stage"]) == (
@@ -141,6 +141,7 @@ def test_base_path_of_a_domain_replaces_the_stage(tmp_path: Path) -> None:
         403,
         "the domain api.example.com has no base path for '/v10/a'; it has /v1, /staged",
     )
+    assert made.get("/prod/a", host="api.example.com.").status == 403, "a dot at the end leads to no other stage"
     assert made.get("/prod/a").status == 200, "the API's own host names still need the stage"
 
 
