@@ -175,6 +175,14 @@ def _is_private(api: str, template: Template) -> bool:
     return any(unresolved(one) or "PRIVATE" in str(one) for one in settings)
 
 
+def has_default_endpoint(api: Resource) -> bool:
+    """Whether clients can reach an API without a custom domain, and so without mutual TLS."""
+    written = [("disableExecuteApiEndpoint", api.properties.get("DisableExecuteApiEndpoint"))]
+    found = (*written, *entries_of(api.properties.get("Body")))
+    disabled = any(key == "disableExecuteApiEndpoint" and str(one).lower() == "true" for key, one in found)
+    return not disabled and "PRIVATE" not in str(api.properties.get("EndpointConfiguration"))
+
+
 def _known_text(value: object) -> str | None:
     text = ", ".join(map(str, items_of(value)))
     return None if unresolved(text) else text

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lattice_bridge.deployment.checks.apis import Authorizer, Operation, authorizers_of, operations_of
+from lattice_bridge.deployment.checks.apis import (
+    API_TYPES,
+    Authorizer,
+    Operation,
+    authorizers_of,
+    has_default_endpoint,
+    operations_of,
+)
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     Stack,
@@ -21,7 +28,7 @@ from lattice_bridge.deployment.checks.stack import (
     warning,
 )
 from lattice_bridge.deployment.cloudformation.template import Resource
-from lattice_bridge.deployment.cloudformation.values import unresolved
+from lattice_bridge.deployment.cloudformation.values import marker, unresolved
 
 SIMPLE_VARIABLE: Final = "LATTICE_BRIDGE_SIMPLE_RESPONSES"
 """As in `authorize`, which the checks do not import: a test compares the two."""
@@ -132,7 +139,21 @@ def operation_findings(stack: Stack) -> Iterator[TemplateFinding]:
             for subject in _subjects(one, stack):
                 yield from _tenant(one, subject, is_secured=one.api in secured, is_own=one.api in own)
     for bridge in (one.function for one in stack.bridges):
-        yield from _before_bridge([one for one in every if one.invokes(bridge)], bridge, stack)
+        before = [one for one in every if one.invokes(bridge)]
+        own |= {one.api for one in before}
+        yield from _before_bridge(before, bridge, stack)
+    for api in stack.template.of_type(*API_TYPES) if stack.needs.certificates else ():
+        if marker(api.id) in own and has_default_endpoint(api):
+            yield _default_endpoint(api, stack.needs.certificates)
+
+
+def _default_endpoint(api: Resource, rules: tuple[str, ...]) -> TemplateFinding:
+    actual = f"clients can use its default endpoint, and rules read their certificates ({', '.join(rules)})"
+    expected = (
+        "Mutual TLS is for custom domains only: a client leaves its certificate out there, so that no rule denies it, "
+        "and a token alone decides"
+    )
+    return warning(api.id, actual, expected, "write DisableExecuteApiEndpoint: true")
 
 
 def _subjects(one: Operation, stack: Stack) -> list[str]:

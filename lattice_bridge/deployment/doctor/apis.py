@@ -49,6 +49,10 @@ def _faults(api: Api, bridge: FunctionName, configuration: Configuration) -> Ite
         actual = "no REST API and no HTTP API of this account and Region has this id"
         fix = f"remove it from [apigateway] apis in {configuration.file}, or give the Region of the API"
         yield Finding("warning", subject, actual, "exists", fix)
+    if api.has_default_endpoint and configuration.certificates:
+        actual = "clients can use its default endpoint, where they leave their certificates out"
+        expected = f"its custom domain only: {', '.join(configuration.certificates)} of the map read the certificate"
+        yield Finding("warning", subject, actual, expected, "set disableExecuteApiEndpoint of the API to true")
     for facts, what in ((api.authorizers, "authorizers"), (api.methods, "methods")):
         if isinstance(facts, Unread):
             yield unread_finding(f"{what} of {subject}", facts, _RIGHT)

@@ -404,6 +404,8 @@ class Api:
         authorizers: its Lambda authorizers.
         methods: of a REST API. An HTTP API cannot map a tenant id, and writes every event itself.
         is_private: whether requests may come from a VPC; True if it cannot be read.
+        has_default_endpoint: whether clients can reach it without a custom domain, and so without mutual TLS; False if
+            it cannot be read.
     """
 
     id: str
@@ -411,6 +413,7 @@ class Api:
     authorizers: Read[tuple[ApiAuthorizer, ...]] = ()
     methods: Read[tuple[ApiMethod, ...]] = ()
     is_private: bool = False
+    has_default_endpoint: bool = False
 
 
 # ---- the stack ------------------------------------------------------------------------------------------------------

@@ -86,10 +86,12 @@ def read(
         ("get_resources", METHODS, {"items": [RESOURCE, {"path": "/"}]}),
         ("get_rest_api", LIST, {"endpointConfiguration": {"types": [endpoint]}}),
     )
+    settings = {"Name": "a", "ProtocolType": "HTTP", "RouteSelectionExpression": "$request.method $request.path"}
+    get_api = ("get_api", {"ApiId": API}, {**settings, "DisableExecuteApiEndpoint": False})
     with RecordedAws([get_configuration(FunctionName(GUARD.arn), Handler=HANDLER)]) as recorded:
         clients = {
             "apigateway": stubbed("apigateway", *rest),
-            "apigatewayv2": stubbed("apigatewayv2", ("get_authorizers", {"ApiId": API}, of_http)),
+            "apigatewayv2": stubbed("apigatewayv2", ("get_authorizers", {"ApiId": API}, of_http), get_api),
             "lambda": recorded.client("lambda"),
         }
         return read_api(Aws(clients.__getitem__), API, BRIDGE)
@@ -104,8 +106,9 @@ def test_rest_api_is_read() -> None:
     assert authorizer.function is not None
     assert authorizer.function.handler == HANDLER
     method = ApiMethod("GET /orders", "AWS_PROXY", uri(BRIDGE), "context.authorizer.tenantId", is_open=False)
-    assert (found.methods, found.is_private) == ((method,), False)
-    assert read({"items": [MAP]}, endpoint="PRIVATE").is_private
+    assert (found.methods, found.is_private, found.has_default_endpoint) == ((method,), False, True)
+    private = read({"items": [MAP]}, endpoint="PRIVATE")
+    assert (private.is_private, private.has_default_endpoint) == (True, False)
 
 
 def test_http_api_is_read_if_there_is_no_rest_api() -> None:
@@ -113,6 +116,7 @@ def test_http_api_is_read_if_there_is_no_rest_api() -> None:
     assert isinstance(found.authorizers, tuple)
     (authorizer,) = found.authorizers
     assert (found.kind, authorizer.ttl, authorizer.simple) == ("HTTP", 60, True)
+    assert found.has_default_endpoint
     assert read() == Api(API, None)
 
 
@@ -180,6 +184,14 @@ def test_cache_of_a_private_api_before_rules_for_vpcs_is_an_error() -> None:
     (found,) = judged(Api(API, "REST", (OURS,), is_private=True), rules)
     assert (found.level, "without the VPC of the request" in found.actual) == ("error", True)
     assert [one.level for one in judged(Api(API, "REST", (OURS,)), rules)] == ["ok"]
+
+
+def test_endpoint_without_mutual_tls_is_a_warning_if_rules_read_certificates() -> None:
+    """Trap D5: a client leaves its certificate out there, so that no rule denies it, and a token alone decides."""
+    api, rules = Api(API, "HTTP", has_default_endpoint=True), replace(CONFIGURATION, certificates=("lost",))
+    (found,) = judged(api, rules)
+    assert (found.level, "default endpoint" in found.actual) == ("warning", True)
+    assert [one.level for one in (*judged(api), *judged(replace(api, has_default_endpoint=False), rules))] == ["ok"] * 2
 
 
 def test_authorizer_of_type_token_is_an_error() -> None:
