@@ -27,6 +27,7 @@ API_TYPES: Final[Mapping[str, Kind]] = {"AWS::ApiGateway::RestApi": "REST", "AWS
 _METHODS: Final = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 _ANY_METHOD: Final = "x-amazon-apigateway-any-method"
 _INTEGRATION: Final = "x-amazon-apigateway-integration"
+_AUTH: Final = "x-amazon-apigateway-auth"
 _AUTHORIZER: Final = "x-amazon-apigateway-authorizer"
 _MAPS: Final = frozenset(
     {
@@ -226,11 +227,25 @@ def _operations_in(one: Resource, kind: Kind, body: Mapping[str, Any]) -> Iterat
             found = operation.get(_INTEGRATION)
             if (method.lower() in _METHODS or method == _ANY_METHOD) and isinstance(found, dict):
                 verb = "ANY" if method == _ANY_METHOD else method.upper()
-                security = operation.get("security", body.get("security"))
                 mapping, templates = _mapping(found.get("requestParameters")), str(found.get("requestTemplates", ""))
                 label = f"{one.id}, {verb} {path}"
                 uri, is_proxy = str(found.get("uri")), _is_proxy(found.get("type"))
-                yield Operation(one, label, kind, marker(one.id), uri, mapping, templates, not security, is_proxy)
+                is_open = not _is_secured(operation, body)
+                yield Operation(one, label, kind, marker(one.id), uri, mapping, templates, is_open, is_proxy)
+
+
+def _is_secured(operation: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Whether an authorizer, or IAM, is in front of an operation. A scheme without either, such as an API key, and the
+    scheme NONE, which SAM names and does not define, verify nothing."""
+    own = operation.get(_AUTH)
+    if isinstance(own, dict) and "type" in own:
+        return str(own["type"]).upper() != "NONE"
+    required = operation.get("security", body.get("security"))
+    if isinstance(required, str):  # unresolved
+        return True
+    schemes, names = dict(_schemes(body)), [name for one in items_of(required) if isinstance(one, dict) for name in one]
+    found = [schemes.get(name, {_AUTHORIZER: name} if name != "NONE" else {}) for name in names]
+    return any(_AUTHORIZER in one or one.get("x-amazon-apigateway-authtype") == "awsSigv4" for one in found)
 
 
 def _is_proxy(written: object) -> bool:
