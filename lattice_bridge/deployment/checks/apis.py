@@ -207,6 +207,9 @@ def operations_of(template: Template) -> Iterator[Operation]:
         yield Operation(one, one.id, "REST", api, str(found.get("Uri")), mapping, templates, is_open, is_proxy)
     apis = template.of_type("AWS::ApiGatewayV2::Api")
     sockets = {marker(one.id) for one in apis if one.properties.get("ProtocolType") == "WEBSOCKET"}
+    for one in apis:
+        if target := one.properties.get("Target"):  # quick create: a route for everything, without an authorizer
+            yield Operation(one, f"{one.id}, $default", "HTTP", marker(one.id), str(target), {}, "", True, True)
     integrations = template.of_type("AWS::ApiGatewayV2::Integration")
     for route in template.of_type("AWS::ApiGatewayV2::Route"):
         target = str(route.properties.get("Target"))
@@ -224,7 +227,7 @@ def operations_of(template: Template) -> Iterator[Operation]:
 def _operations_in(one: Resource, kind: Kind, body: Mapping[str, Any]) -> Iterator[Operation]:
     for path, methods in _maps(body.get("paths")):
         for method, operation in _maps(methods):
-            found = operation.get(_INTEGRATION)
+            found = _integration_of(operation, body)
             if (method.lower() in _METHODS or method == _ANY_METHOD) and isinstance(found, dict):
                 verb = "ANY" if method == _ANY_METHOD else method.upper()
                 mapping, templates = _mapping(found.get("requestParameters")), str(found.get("requestTemplates", ""))
@@ -232,6 +235,14 @@ def _operations_in(one: Resource, kind: Kind, body: Mapping[str, Any]) -> Iterat
                 uri, is_proxy = str(found.get("uri")), _is_proxy(found.get("type"))
                 is_open = not _is_secured(operation, body)
                 yield Operation(one, label, kind, marker(one.id), uri, mapping, templates, is_open, is_proxy)
+
+
+def _integration_of(operation: Mapping[str, Any], body: Mapping[str, Any]) -> object:
+    """The integration of an operation. An HTTP API's may refer to one that several operations share."""
+    found, components = operation.get(_INTEGRATION), body.get("components")
+    name = str(found.get("$ref")).rpartition("/")[2] if isinstance(found, dict) and "$ref" in found else None
+    shared = components.get(f"{_INTEGRATION}s") if isinstance(components, dict) else None
+    return found if name is None or not isinstance(shared, dict) else shared.get(name)
 
 
 def _is_secured(operation: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
