@@ -98,6 +98,12 @@ def test_ec2_has_a_form_of_its_own(url: str) -> None:
     assert (answer.status, answer.body.count(b"<Response><Errors><Error><Code>NotImplemented</Code>")) == (501, 1)
 
 
+def test_long_header_of_a_signature_is_read_in_time(url: str) -> None:
+    """Trap G15: one request, which nothing has verified, must not stop the stack."""
+    answer = opened(url, {"authorization": "Credential=" * 20_000}, None, "GET")
+    assert (answer.status, answer.headers["x-amzn-errortype"]) == (403, "MissingAuthenticationTokenException")
+
+
 def test_long_message_is_written_in_cbor() -> None:
     """A message may quote a header of 256 KiB."""
     request = AwsRequest("id", "POST", "/", "", [("smithy-protocol", "rpc-v2-cbor")])

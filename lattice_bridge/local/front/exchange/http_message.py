@@ -74,8 +74,8 @@ def connection_options(headers: Pairs) -> frozenset[str]:
 
 
 def to_json(event: Mapping[str, Any]) -> bytes:
-    """An event as JSON, as Lambda receives it. A claim, or an authorizer's value, may contain half of a character. UTF-8
-    cannot express it: then the event has escapes."""
+    """An event as JSON, as Lambda receives it. An authorizer's value may contain half of a character, which UTF-8
+    cannot express: then the event has escapes."""
     try:
         return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     except UnicodeEncodeError:
