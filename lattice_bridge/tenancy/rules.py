@@ -197,6 +197,11 @@ class Rules:
         evidence = frozenset(ANCHORS[name].evidence for name in {key[0] for key in owners})
         return cls(header, registered, owners, denials, frozenset(token_headers), evidence)
 
+    def reading(self, kind: str) -> tuple[str, ...]:
+        """The ids of the rules whose anchor or condition is of a kind. Deny rules are among them."""
+        every = (*self.owners.values(), *(rule for each in self.denials.values() for rule in each))
+        return tuple(rule.id for rule in every if kind in (rule.key[0], *(one.kind for one in rule.conditions)))
+
     def denial_of(self, subject: Subject) -> Rule | None:
         """A deny rule that applies, at any key of the subject."""
         if not self.denials:

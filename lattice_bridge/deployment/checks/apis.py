@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from lattice_bridge.deployment.checks.stack import items_of, mentions, part_of
+from lattice_bridge.deployment.checks.stack import entries_of, items_of, mentions, part_of
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import marker, unresolved
 
@@ -22,12 +22,20 @@ DEFAULT_TTL: Final = 300
 """Seconds that API Gateway caches an authorizer's answer if a template does not say. For HTTP APIs, AWS does not
 document a default, so the one of REST APIs is assumed."""
 
-_BODIES: Final[Mapping[str, Kind]] = {"AWS::ApiGateway::RestApi": "REST", "AWS::ApiGatewayV2::Api": "HTTP"}
-"""The only type with which an HTTP API invokes a function."""
+API_TYPES: Final[Mapping[str, Kind]] = {"AWS::ApiGateway::RestApi": "REST", "AWS::ApiGatewayV2::Api": "HTTP"}
+"""Types of resources that may contain an OpenAPI definition → the kind of the API."""
 _METHODS: Final = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 _ANY_METHOD: Final = "x-amazon-apigateway-any-method"
 _INTEGRATION: Final = "x-amazon-apigateway-integration"
+_AUTH: Final = "x-amazon-apigateway-auth"
 _AUTHORIZER: Final = "x-amazon-apigateway-authorizer"
+_MAPS: Final = frozenset(
+    {
+        *(*_METHODS, _ANY_METHOD, _INTEGRATION, _AUTHORIZER, "paths", "requestParameters", "requestTemplates"),
+        *("components", "securityDefinitions", "securitySchemes"),
+    }
+)
+"""Keys of an OpenAPI definition whose values this module reads as maps."""
 _HEADER: Final = re.compile(r"(?:method\.request|\$request)\.header\.([A-Za-z0-9_-]+)")
 
 
@@ -82,6 +90,7 @@ class Operation:
         api: the API, as `!Ref` of it is resolved.
         uri: contains the function's ARN.
         parameters: the parameter mapping of the integration, with keys in lower case.
+        templates: the mapping templates of the integration, in one text.
         is_open: whether no authorizer is in front of it.
         is_proxy: whether API Gateway writes the event. Otherwise the client's body is the event, or a part of it.
     """
@@ -92,6 +101,7 @@ class Operation:
     api: str
     uri: str
     parameters: Mapping[str, str]
+    templates: str
     is_open: bool
     is_proxy: bool
 
@@ -166,6 +176,14 @@ def _is_private(api: str, template: Template) -> bool:
     return any(unresolved(one) or "PRIVATE" in str(one) for one in settings)
 
 
+def has_default_endpoint(api: Resource) -> bool:
+    """Whether clients can reach an API without a custom domain, and so without mutual TLS."""
+    written = [("disableExecuteApiEndpoint", api.properties.get("DisableExecuteApiEndpoint"))]
+    found = (*written, *entries_of(api.properties.get("Body")))
+    disabled = any(key == "disableExecuteApiEndpoint" and str(one).lower() == "true" for key, one in found)
+    return not disabled and "PRIVATE" not in str(api.properties.get("EndpointConfiguration"))
+
+
 def _known_text(value: object) -> str | None:
     text = ", ".join(map(str, items_of(value)))
     return None if unresolved(text) else text
@@ -182,13 +200,16 @@ def operations_of(template: Template) -> Iterator[Operation]:
     """The operations of all APIs of a template that have an integration."""
     for one in template.of_type("AWS::ApiGateway::Method"):
         found = part_of(one, "Integration")
-        mapping = found.get("RequestParameters")
+        mapping, templates = _mapping(found.get("RequestParameters")), str(found.get("RequestTemplates", ""))
         is_open = one.properties.get("AuthorizationType", "NONE") == "NONE"
         api = str(one.properties.get("RestApiId"))
         is_proxy = _is_proxy(found.get("Type"))
-        yield Operation(one, one.id, "REST", api, str(found.get("Uri")), _mapping(mapping), is_open, is_proxy)
+        yield Operation(one, one.id, "REST", api, str(found.get("Uri")), mapping, templates, is_open, is_proxy)
     apis = template.of_type("AWS::ApiGatewayV2::Api")
     sockets = {marker(one.id) for one in apis if one.properties.get("ProtocolType") == "WEBSOCKET"}
+    for one in apis:
+        if target := one.properties.get("Target"):  # quick create: a route for everything, without an authorizer
+            yield Operation(one, f"{one.id}, $default", "HTTP", marker(one.id), str(target), {}, "", True, True)
     integrations = template.of_type("AWS::ApiGatewayV2::Integration")
     for route in template.of_type("AWS::ApiGatewayV2::Route"):
         target = str(route.properties.get("Target"))
@@ -198,7 +219,7 @@ def operations_of(template: Template) -> Iterator[Operation]:
                 api, uri = str(route.properties.get("ApiId")), str(one.properties.get("IntegrationUri"))
                 kind: Kind = "WebSocket" if api in sockets else "HTTP"
                 is_proxy = _is_proxy(one.properties.get("IntegrationType"))
-                yield Operation(route, route.id, kind, api, uri, {}, is_open, is_proxy)
+                yield Operation(route, route.id, kind, api, uri, {}, "", is_open, is_proxy)
     for defined, of_body, body in _bodies(template):
         yield from _operations_in(defined, of_body, body)
 
@@ -206,14 +227,36 @@ def operations_of(template: Template) -> Iterator[Operation]:
 def _operations_in(one: Resource, kind: Kind, body: Mapping[str, Any]) -> Iterator[Operation]:
     for path, methods in _maps(body.get("paths")):
         for method, operation in _maps(methods):
-            found = operation.get(_INTEGRATION)
+            found = _integration_of(operation, body)
             if (method.lower() in _METHODS or method == _ANY_METHOD) and isinstance(found, dict):
                 verb = "ANY" if method == _ANY_METHOD else method.upper()
-                security = operation.get("security", body.get("security"))
-                parameters = _mapping(found.get("requestParameters"))
+                mapping, templates = _mapping(found.get("requestParameters")), str(found.get("requestTemplates", ""))
                 label = f"{one.id}, {verb} {path}"
                 uri, is_proxy = str(found.get("uri")), _is_proxy(found.get("type"))
-                yield Operation(one, label, kind, marker(one.id), uri, parameters, not security, is_proxy)
+                is_open = not _is_secured(operation, body)
+                yield Operation(one, label, kind, marker(one.id), uri, mapping, templates, is_open, is_proxy)
+
+
+def _integration_of(operation: Mapping[str, Any], body: Mapping[str, Any]) -> object:
+    """The integration of an operation. An HTTP API's may refer to one that several operations share."""
+    found, components = operation.get(_INTEGRATION), body.get("components")
+    name = str(found.get("$ref")).rpartition("/")[2] if isinstance(found, dict) and "$ref" in found else None
+    shared = components.get(f"{_INTEGRATION}s") if isinstance(components, dict) else None
+    return found if name is None or not isinstance(shared, dict) else shared.get(name)
+
+
+def _is_secured(operation: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Whether an authorizer, or IAM, is in front of an operation. A scheme without either, such as an API key, and the
+    scheme NONE, which SAM names and does not define, verify nothing."""
+    own = operation.get(_AUTH)
+    if isinstance(own, dict) and "type" in own:
+        return str(own["type"]).upper() != "NONE"
+    required = operation.get("security", body.get("security"))
+    if isinstance(required, str):  # unresolved
+        return True
+    schemes, names = dict(_schemes(body)), [name for one in items_of(required) if isinstance(one, dict) for name in one]
+    found = [schemes.get(name, {_AUTHORIZER: name} if name != "NONE" else {}) for name in names]
+    return any(_AUTHORIZER in one or one.get("x-amazon-apigateway-authtype") == "awsSigv4" for one in found)
 
 
 def _is_proxy(written: object) -> bool:
@@ -228,8 +271,17 @@ def _mapping(value: object) -> dict[str, str]:
 # ---- OpenAPI definitions --------------------------------------------------------------------------------------------
 
 
+def is_whole(body: object) -> bool:
+    """Whether the template contains every part of a definition that names operations and authorizers. The rest of one
+    may be in S3 (`AWS::Include`), or be known to a deployed stack only."""
+    entries = list(entries_of(body))
+    maps = [entry for key, entry in entries if key in _MAPS or key.startswith("/")]
+    is_included = any(key == "Fn::Transform" for key, _ in entries)
+    return not is_included and not any(isinstance(entry, str) and unresolved(entry) for entry in maps)
+
+
 def _bodies(template: Template) -> Iterator[tuple[Resource, Kind, Mapping[str, Any]]]:
-    for type_, kind in _BODIES.items():
+    for type_, kind in API_TYPES.items():
         for one in template.of_type(type_):
             body = one.properties.get("Body")
             if isinstance(body, str):

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lattice_bridge.deployment.checks.apis import Authorizer, Operation, authorizers_of, operations_of
+from lattice_bridge.deployment.checks.apis import (
+    API_TYPES,
+    Authorizer,
+    Operation,
+    authorizers_of,
+    has_default_endpoint,
+    operations_of,
+)
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     Stack,
@@ -21,7 +28,7 @@ from lattice_bridge.deployment.checks.stack import (
     warning,
 )
 from lattice_bridge.deployment.cloudformation.template import Resource
-from lattice_bridge.deployment.cloudformation.values import unresolved
+from lattice_bridge.deployment.cloudformation.values import marker, unresolved
 
 SIMPLE_VARIABLE: Final = "LATTICE_BRIDGE_SIMPLE_RESPONSES"
 """As in `authorize`, which the checks do not import: a test compares the two."""
@@ -29,8 +36,12 @@ TENANT: Final = "tenantId"
 """The field of the context that the authorizer sets, as in `formats.authorizer`."""
 TENANT_HEADER: Final = "integration.request.header.x-amz-tenant-id"
 WRITE_APIS: Final = 'write [apigateway] with apis = ["the API\'s id"] in bridge.toml'
+_LAMBDA: Final = ":lambda:path/"
+"""Part of the URI of an integration that invokes a function."""
+_OVERRIDE: Final = "requestoverride.header"
+"""Part of a mapping template, in lower case, that writes a header of the integration."""
 _CONTEXT: Final = "context.authorizer."
-_CHOSEN_BY_CLIENTS: Final = (
+CHOSEN_BY_CLIENTS: Final = (
     "method.request.",
     *("context.domainName", "context.domainPrefix", "context.httpMethod", "context.path", "context.requestOverride."),
     *("context.identity.sourceIp", "context.identity.userAgent"),
@@ -123,32 +134,68 @@ def operation_findings(stack: Stack) -> Iterator[TemplateFinding]:
         for function in stack.authorizers
         if mentions(one.uri, function)
     }
-    for function in stack.isolated:
-        for one in every:
-            if one.kind == "REST" and one.invokes(function) and TENANT_HEADER in one.parameters:
-                yield from _tenant(one, function, is_secured=one.api in secured, is_own=one.api in own)
+    for one in every:
+        if one.kind == "REST":
+            for subject in _subjects(one, stack):
+                yield from _tenant(one, subject, is_secured=one.api in secured, is_own=one.api in own)
     for bridge in (one.function for one in stack.bridges):
-        yield from _before_bridge([one for one in every if one.invokes(bridge)], bridge, stack)
+        before = [one for one in every if one.invokes(bridge)]
+        own |= {one.api for one in before}
+        yield from _before_bridge(before, bridge, stack)
+    for api in stack.template.of_type(*API_TYPES) if stack.needs.certificates else ():
+        if marker(api.id) in own and has_default_endpoint(api):
+            yield _default_endpoint(api, stack.needs.certificates)
 
 
-def _tenant(one: Operation, function: Resource, *, is_secured: bool, is_own: bool) -> Iterator[TemplateFinding]:
+def _default_endpoint(api: Resource, rules: tuple[str, ...]) -> TemplateFinding:
+    actual = f"clients can use its default endpoint, and rules read their certificates ({', '.join(rules)})"
+    expected = (
+        "Mutual TLS is for custom domains only: a client leaves its certificate out there, so that no rule denies it, "
+        "and a token alone decides"
+    )
+    return warning(api.id, actual, expected, "write DisableExecuteApiEndpoint: true")
+
+
+def _subjects(one: Operation, stack: Stack) -> list[str]:
+    """The ids of the isolated functions that a REST API's operation invokes. If its function is not in the template, or
+    a stage variable names it, it may be isolated: then the id of what contains the operation."""
+    found = [function.id for function in stack.isolated if one.invokes(function)]
+    is_known = any(one.invokes(function) for function in stack.functions)
+    return found or ([] if is_known or _LAMBDA not in one.uri else [one.resource.id])
+
+
+def _tenant(one: Operation, subject: str, *, is_secured: bool, is_own: bool) -> Iterator[TemplateFinding]:
     """Faults in the value that an operation sends as the tenant."""
-    value = one.parameters[TENANT_HEADER]
-    if value.startswith(_CHOSEN_BY_CLIENTS):
+    if not one.is_proxy and _OVERRIDE in one.templates.lower():
+        actual = f"a mapping template of a REST API ({one.label}) writes headers of the integration"
+        expected = "Templates are not checked: if one writes the tenant from the request, every client names its own"
+        fix = f"map the tenant in RequestParameters: {TENANT_HEADER}, and remove the template"
+        yield warning(subject, actual, expected, fix)
+    value = one.parameters.get(TENANT_HEADER)
+    if value is None:
+        return
+    if value.startswith(CHOSEN_BY_CLIENTS):
         actual = f"a REST API ({one.label}) sends {value} as the tenant"
         expected = "Every client names its own tenant: it reads the data of any other"
         fix = f"write {_CONTEXT}{TENANT}, with the map as the API's authorizer"
         if not is_own:
             fix = f"{fix}; or {_CONTEXT}NAME, if your own authorizer sets NAME from what it verified"
-        yield finding(function.id, actual, expected, fix, "error" if is_secured else "warning")
+        yield finding(subject, actual, expected, fix, "error" if is_secured else "warning")
+    elif unresolved(value):
+        actual = f"a REST API ({one.label}) sends {value} as the tenant"
+        yield warning(subject, actual, NOT_KNOWN, f"write {_CONTEXT}{TENANT}, or use a parameter")
+    elif one.is_open and not value.startswith("context."):
+        actual = f"a REST API ({one.label}) sends {value} as the tenant, and has no authorizer there"
+        expected = "Every client that reaches the API runs as this tenant, without a credential"
+        yield warning(subject, actual, expected, "write an AuthorizationType, as in AWS_IAM or CUSTOM")
     elif value.startswith(_CONTEXT) and one.is_open:
         actual = f"a REST API ({one.label}) sends {value} as the tenant, and has no authorizer there"
         expected = "The value is then empty, and Lambda refuses every request"
-        yield finding(function.id, actual, expected, "write AuthorizationType: CUSTOM and an AuthorizerId")
+        yield finding(subject, actual, expected, "write AuthorizationType: CUSTOM and an AuthorizerId")
     elif value.startswith(_CONTEXT) and is_own and value != f"{_CONTEXT}{TENANT}":
         actual = f"a REST API ({one.label}) sends {value} as the tenant"
         expected = f"The map as an authorizer sets {TENANT} alone, so Lambda refuses every request"
-        yield finding(function.id, actual, expected, f"write {_CONTEXT}{TENANT}")
+        yield finding(subject, actual, expected, f"write {_CONTEXT}{TENANT}")
 
 
 # ---- in front of the bridge -----------------------------------------------------------------------------------------

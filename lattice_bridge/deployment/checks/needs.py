@@ -51,21 +51,15 @@ def _table(value: object) -> Mapping[str, Any]:
 
 
 def _of_rules(rules: Rules) -> MapNeeds:
-    allowing = [*rules.owners.values()]
-    every = [*allowing, *(one for each in rules.denials.values() for one in each)]
-
     def from_source(source: str) -> tuple[str, ...]:
+        allowing = rules.owners.values()
         return tuple(one.id for one in allowing if isinstance(one.outcome, TenantFrom) and one.outcome.source == source)
-
-    def reading(kind: str) -> tuple[str, ...]:
-        """A deny rule reads it too: a cached answer would escape it."""
-        return tuple(one.id for one in every if kind in (one.key[0], *(each.kind for each in one.conditions)))
 
     return MapNeeds(
         certified=from_source("x509_san_uri"),
         headers=frozenset({rules.header, *rules.token_headers}),
         from_authorizer=from_source("authorizer"),
-        certificates=reading("client-cert"),
-        vpcs=reading("vpc"),
+        certificates=rules.reading("client-cert"),
+        vpcs=rules.reading("vpc"),
         admits_anyone=ANYONE in rules.owners,
     )

@@ -12,6 +12,7 @@ from typing import Final
 
 from lattice_bridge.config.location import FUNCTION_VARIABLE
 from lattice_bridge.config.options import Options
+from lattice_bridge.deployment.checks.apis import API_TYPES, is_whole
 from lattice_bridge.deployment.checks.authorizers import authorizer_findings, operation_findings
 from lattice_bridge.deployment.checks.backends import alarm_findings, backend_findings, bridge_findings
 from lattice_bridge.deployment.checks.invokers import permission_findings, tenancy_findings
@@ -162,3 +163,7 @@ def _definitions(stack: Stack) -> Iterator[TemplateFinding]:
                 actual = "its definition was not checked"
                 fix = "put the definition beside the template or into it, or check how it invokes isolated functions"
                 yield warning(resource.id, actual, f"It must not invoke without a tenant id: {reason}", fix)
+            elif kind in API_TYPES and not is_whole(body):
+                actual = "a part of its definition was not checked"
+                fix = "write that part into the template, or check that it sends no client's value as the tenant"
+                yield warning(resource.id, actual, "Only AWS fills it in, when it deploys", fix)

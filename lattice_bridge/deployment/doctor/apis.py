@@ -26,6 +26,12 @@ HANDLER: Final = "lattice_bridge.authorizer.handler"
 """Of the map as a Lambda authorizer."""
 SIMPLE_VARIABLE: Final = "LATTICE_BRIDGE_SIMPLE_RESPONSES"
 """As in `authorize`, which doctor does not import: a test compares the two."""
+CHOSEN_BY_CLIENTS: Final = (
+    "method.request.",
+    *("context.domainName", "context.domainPrefix", "context.httpMethod", "context.path", "context.requestOverride."),
+    *("context.identity.sourceIp", "context.identity.userAgent"),
+)
+"""How the sources begin that a client writes, as in `checks.authorizers`: a test compares the two."""
 _HEADER: Final = re.compile(r"(?:method\.request|\$request)\.header\.([A-Za-z0-9_-]+)")
 _RIGHT: Final = "an authorizer whose cache compares all that the map reads, and no tenant that a client writes"
 
@@ -43,6 +49,10 @@ def _faults(api: Api, bridge: FunctionName, configuration: Configuration) -> Ite
         actual = "no REST API and no HTTP API of this account and Region has this id"
         fix = f"remove it from [apigateway] apis in {configuration.file}, or give the Region of the API"
         yield Finding("warning", subject, actual, "exists", fix)
+    if api.has_default_endpoint and configuration.certificates:
+        actual = "clients can use its default endpoint, where they leave their certificates out"
+        expected = f"its custom domain only: {', '.join(configuration.certificates)} of the map read the certificate"
+        yield Finding("warning", subject, actual, expected, "set disableExecuteApiEndpoint of the API to true")
     for facts, what in ((api.authorizers, "authorizers"), (api.methods, "methods")):
         if isinstance(facts, Unread):
             yield unread_finding(f"{what} of {subject}", facts, _RIGHT)
@@ -69,10 +79,13 @@ def _authorizer(one: ApiAuthorizer, function: Function, api: Api, configuration:
         actual = f"caches answers for {one.ttl} s, and its identity sources lack {' and '.join(missing)}"
         expected = "every header that the map reads is one: otherwise a request runs as the tenant of an earlier one"
         yield Finding("error", subject, actual, expected, "set its time to live to 0, or add the identity sources")
-    if is_cached and configuration.certificates:
-        actual = f"caches answers for {one.ttl} s, without the client's certificate"
-        expected = f"no cache: {', '.join(configuration.certificates)} of the map read the certificate"
-        yield Finding("error", subject, actual, expected, "set its time to live to 0")
+    outside = [("the client's certificate", "the certificate", configuration.certificates)]
+    outside += [("the VPC of the request", "the VPC", configuration.vpcs)] if api.is_private else []
+    for what, short, rules in outside if is_cached else ():
+        if rules:
+            actual = f"caches answers for {one.ttl} s, without {what}"
+            expected = f"no cache: {', '.join(rules)} of the map read {short}"
+            yield Finding("error", subject, actual, expected, "set its time to live to 0")
     answers_simple = function.variables.get(SIMPLE_VARIABLE, "").lower() in ("true", "1")
     if api.kind == "HTTP" and one.simple != answers_simple:
         actual = f"expects {_form(is_simple=one.simple)}, and the function returns {_form(is_simple=answers_simple)}"
@@ -86,7 +99,7 @@ def _form(*, is_simple: bool) -> str:
 
 def _method(one: ApiMethod, subject: str, bridge: FunctionName, *, is_secured: bool) -> Iterator[Finding]:
     where = f"{one.label} of {subject}"
-    if one.tenant is not None and one.tenant.startswith("method.request."):
+    if one.tenant is not None and one.tenant.startswith(CHOSEN_BY_CLIENTS):
         actual = f"sends {one.tenant} as the tenant: every client names its own, and reads the data of any other"
         fix = "map context.authorizer.tenantId, with the map as its authorizer"
         yield Finding("error" if is_secured else "warning", where, actual, "what an authorizer verified", fix)

@@ -35,7 +35,7 @@ from lattice_bridge.deployment.doctor.findings import Finding, listed, unread_fi
 from lattice_bridge.http.headers import lower
 from lattice_bridge.identity.principal import BadPrincipal, parse_arn
 from lattice_bridge.tenancy.anchors import ANYONE
-from lattice_bridge.tenancy.rules import Rule, Rules, TenantFrom
+from lattice_bridge.tenancy.rules import Rules
 
 # ---- bridge.toml ----------------------------------------------------------------------------------------------------
 
@@ -60,13 +60,9 @@ def read_configuration(file: Path, document: Document, tenant_map: TenantMap) ->
         any(key == ANYONE or key[0] == "jwt" for key in rules.owners),
         registry[0].dynamodb_table if registry else None,
         frozenset({rules.header, *rules.token_headers}),
-        tuple(rule.id for key, rule in rules.owners.items() if _reads_certificate(key[0], rule)),
+        rules.reading("client-cert"),
+        rules.reading("vpc"),
     )
-
-
-def _reads_certificate(anchor: str, rule: Rule) -> bool:
-    source = rule.outcome.source if isinstance(rule.outcome, TenantFrom) else None
-    return "client_cert" in (source, anchor.replace("-", "_"))
 
 
 def _spellings(document: Document, folder: Path) -> dict[_Key, str]:

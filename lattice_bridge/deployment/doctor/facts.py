@@ -337,6 +337,7 @@ class Configuration:
         table: the registry's table, by name or ARN.
         headers: that the map reads of a request, in lower case.
         certificates: ids of the rules that read the subject of a client's certificate.
+        vpcs: ids of the rules that read the VPC that a request came from.
     """
 
     file: str
@@ -347,6 +348,7 @@ class Configuration:
     table: str | None = None
     headers: frozenset[str] = frozenset()
     certificates: tuple[str, ...] = ()
+    vpcs: tuple[str, ...] = ()
 
 
 # ---- API Gateway ----------------------------------------------------------------------------------------------------
@@ -401,12 +403,17 @@ class Api:
         kind: None if there is no such API.
         authorizers: its Lambda authorizers.
         methods: of a REST API. An HTTP API cannot map a tenant id, and writes every event itself.
+        is_private: whether requests may come from a VPC; True if it cannot be read.
+        has_default_endpoint: whether clients can reach it without a custom domain, and so without mutual TLS; False if
+            it cannot be read.
     """
 
     id: str
     kind: Literal["REST", "HTTP"] | None
     authorizers: Read[tuple[ApiAuthorizer, ...]] = ()
     methods: Read[tuple[ApiMethod, ...]] = ()
+    is_private: bool = False
+    has_default_endpoint: bool = False
 
 
 # ---- the stack ------------------------------------------------------------------------------------------------------

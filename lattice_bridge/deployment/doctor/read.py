@@ -53,6 +53,8 @@ READS: Final[Mapping[tuple[str, str], str]] = {
     ("vpc-lattice", "list_targets"): "vpc-lattice:ListTargets",
     ("apigateway", "get_authorizers"): "apigateway:GET",
     ("apigateway", "get_resources"): "apigateway:GET",
+    ("apigateway", "get_rest_api"): "apigateway:GET",
+    ("apigatewayv2", "get_api"): "apigateway:GET",
     ("apigatewayv2", "get_authorizers"): "apigateway:GET",
     ("iam", "get_policy"): "iam:GetPolicy",
     ("iam", "get_policy_version"): "iam:GetPolicyVersion",
@@ -555,10 +557,15 @@ def read_api(aws: Aws, api: str, bridge: FunctionName) -> Api:
     if authorizers is not None:
         resources = {"restApiId": api, "embed": ["methods"]}
         methods = aws.read(_methods, "apigateway", "get_resources", f"{arn}/resources", **resources)
-        return Api(api, "REST", authorizers, methods or ())
+        endpoint = aws.read(_endpoint, "apigateway", "get_rest_api", arn, restApiId=api)
+        is_private, has_default = (True, False) if endpoint is None or isinstance(endpoint, Unread) else endpoint
+        return Api(api, "REST", authorizers, methods or (), is_private, has_default)
     arn = arn.replace("/restapis/", "/apis/")
     authorizers = aws.read(http, "apigatewayv2", "get_authorizers", f"{arn}/authorizers", ApiId=api)
-    return Api(api, None) if authorizers is None else Api(api, "HTTP", authorizers)
+    if authorizers is None:
+        return Api(api, None)
+    is_disabled = aws.read(_is_disabled, "apigatewayv2", "get_api", arn, ApiId=api)
+    return Api(api, "HTTP", authorizers, has_default_endpoint=is_disabled is False)
 
 
 def _rest_authorizer(aws: Aws, found: Answer, bridge: FunctionName) -> ApiAuthorizer:
@@ -584,6 +591,16 @@ def _invoked(aws: Aws, uri: object, bridge: FunctionName) -> Read[Function | Non
         cause = "it is in another account or Region"
         return Unread("lambda:GetFunctionConfiguration", name.qualified, cause, out_of_reach=True)
     return read_function(aws, name)
+
+
+def _endpoint(answer: Answer) -> tuple[bool, bool]:
+    """Whether a REST API is private, and whether it has a default endpoint that others can use."""
+    is_private = "PRIVATE" in _items(_object(answer, "endpointConfiguration"), "types", is_required=True)
+    return is_private, not is_private and answer.get("disableExecuteApiEndpoint") is not True
+
+
+def _is_disabled(answer: Answer) -> bool:
+    return answer.get("DisableExecuteApiEndpoint") is True
 
 
 def _methods(answer: Answer) -> tuple[ApiMethod, ...]:

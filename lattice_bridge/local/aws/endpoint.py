@@ -23,8 +23,9 @@ from lattice_bridge.local.aws.protocol import AwsError, AwsRequest, AwsResponse,
 from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain, respond
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed, signer_of
 
-_CREDENTIAL: Final = re.compile(r"Credential=([^/,\s]+)/[0-9]{8}/[^/,\s]+/([a-z0-9-]{1,64})/aws4_request")
-"""The access key and the service of a signature in a header, or in a query: there the slashes may be encoded."""
+_CREDENTIAL: Final = re.compile(r"Credential=([^/,\s]{1,128})/[0-9]{8}/[^/,\s]{1,64}/([a-z0-9-]{1,64})/aws4_request")
+"""The access key and the service of a signature in a header, or in a query: there the slashes may be encoded. Each part
+has a limit: it is searched for before the signature is verified, and at every place of a long header."""
 _UNKNOWN: Final = "UnrecognizedClientException"
 _INVALID: Final = "The security token included in the request is invalid."
 _FIX: Final = (

@@ -148,7 +148,7 @@ def _cbor(error: AwsError, _request_id: str) -> tuple[str, bytes]:
 
 
 def _cbor_text(text: bytes) -> bytes:
-    return b"\x79" + len(text).to_bytes(2, "big") + text  # a message is shorter than 64 KiB
+    return b"\x7a" + len(text).to_bytes(4, "big") + text  # a message may quote a head, which has up to 256 KiB
 
 
 _OF_SERVICE: Final[Mapping[str, _Writer]] = {"ec2": _ec2, "s3": _s3, **dict.fromkeys(_REST_XML, _query)}

@@ -102,9 +102,10 @@ class Front:
 
     @plan.setter
     def plan(self, plan: Plan) -> None:
-        """Serves another plan. Cached results of authorizers are forgotten, as after a deployment on AWS."""
+        """Serves another plan. Cached results of authorizers are forgotten, as after a deployment on AWS. An authorizer
+        that still runs has decided by the old map: its result goes into the old cache."""
         self._plan = plan
-        self._authorizers.clear()
+        self._authorizers = AuthorizerCache()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()

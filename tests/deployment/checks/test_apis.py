@@ -47,6 +47,7 @@ def found_in(base: str, case: dict[str, Any]) -> list[TemplateFinding]:
 
 @pytest.mark.parametrize(("base", "case"), CASES, ids=lambda one: one["name"] if isinstance(one, dict) else one)
 def test_template_has_exactly_these_findings(base: str, case: dict[str, Any]) -> None:
+    """Trap F2: no source of a tenant id is overlooked: stage variables, mapping templates, parts that are in S3."""
     findings = found_in(base, case)
     assert sorted([one.level, one.subject, one.actual] for one in findings) == sorted(case["found"])
     for one in findings:
@@ -81,9 +82,37 @@ def cached(edits: list[list[str]], rule: str) -> list[TemplateFinding]:
 @pytest.mark.parametrize("outcome", ["deny = true", 'tenant = "blue"\nclient_cert_issued_by = "us"'])
 def test_certificate_of_a_client_allows_no_cache(outcome: str) -> None:
     """Trap D8: the certificate is no identity source here, so a cached answer would be used for another one."""
-    (finding,) = cached([], f'client_cert = "CN=blue"\n{outcome}')
+    edits = [["{Name: orders}", "{Name: orders, DisableExecuteApiEndpoint: true}"]]
+    (finding,) = cached(edits, f'client_cert = "CN=blue"\n{outcome}')
     assert (finding.level, finding.subject) == ("error", "Authorizer")
     assert finding.actual.endswith("caches answers for 60 s, without the client's certificate")
+
+
+@pytest.mark.parametrize(
+    ("properties", "found"),
+    [
+        ("Name: orders", True),
+        ("Name: orders, DisableExecuteApiEndpoint: false", True),
+        ("Name: orders, DisableExecuteApiEndpoint: true", False),
+        ("Body: {x-amazon-apigateway-endpoint-configuration: {disableExecuteApiEndpoint: true}}", False),
+        ("EndpointConfiguration: {Types: [PRIVATE]}", False),
+    ],
+)
+def test_endpoint_without_mutual_tls_is_a_warning_if_rules_read_certificates(properties: str, *, found: bool) -> None:
+    """Trap D5: a client leaves its certificate out there, so that no rule denies it, and a token alone decides."""
+    more = ["[[rule]]", '[[rule]]\nid = "lost"\nclient_cert = "CN=blue"\ndeny = true\n[[rule]]']
+    findings = found_in("apis", {"edits": [["{Name: orders}", f"{{{properties}}}"]], "map": [more]})
+    expected = [("warning", "Api", "clients can use its default endpoint, and rules read their certificates (lost)")]
+    assert [(one.level, one.subject, one.actual) for one in findings] == (expected if found else [])
+
+
+def test_default_endpoint_of_an_api_before_the_bridge_is_found_too() -> None:
+    """Trap D5."""
+    rule = 'client_cert = "CN=blue"\ntenant = "blue"\nclient_cert_issued_by = "us"'
+    findings = found_in("fronts", {"map": [["[[rule]]", f'[[rule]]\nid = "device"\n{rule}\n[[rule]]']]})
+    assert "clients can use its default endpoint, and rules read their certificates (device)" in [
+        one.actual for one in findings
+    ]
 
 
 def test_cached_refusal_of_an_anonymous_client_is_a_warning() -> None:

@@ -14,8 +14,9 @@ from lattice_bridge import authorize
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.options import Options
 from lattice_bridge.config.tenant_map import TenantMap
+from lattice_bridge.deployment.checks import authorizers
 from lattice_bridge.deployment.checks.stack import AUTHORIZER_HANDLER
-from lattice_bridge.deployment.doctor.apis import HANDLER, SIMPLE_VARIABLE
+from lattice_bridge.deployment.doctor.apis import CHOSEN_BY_CLIENTS, HANDLER, SIMPLE_VARIABLE
 from lattice_bridge.deployment.doctor.configuration import read_configuration
 from lattice_bridge.deployment.doctor.facts import Api, ApiAuthorizer, ApiMethod, Configuration, FunctionName, Unread
 from lattice_bridge.deployment.doctor.findings import Finding
@@ -76,13 +77,21 @@ def stubbed(service: str, *calls: tuple[str, dict[str, Any], dict[str, Any] | st
 
 
 def read(
-    authorizers: dict[str, Any] | str = "NotFoundException", of_http: dict[str, Any] | str = "NotFoundException"
+    authorizers: dict[str, Any] | str = "NotFoundException",
+    of_http: dict[str, Any] | str = "NotFoundException",
+    endpoint: str = "REGIONAL",
 ) -> Api:
-    rest = ("get_authorizers", LIST, authorizers), ("get_resources", METHODS, {"items": [RESOURCE, {"path": "/"}]})
+    rest = (
+        ("get_authorizers", LIST, authorizers),
+        ("get_resources", METHODS, {"items": [RESOURCE, {"path": "/"}]}),
+        ("get_rest_api", LIST, {"endpointConfiguration": {"types": [endpoint]}}),
+    )
+    settings = {"Name": "a", "ProtocolType": "HTTP", "RouteSelectionExpression": "$request.method $request.path"}
+    get_api = ("get_api", {"ApiId": API}, {**settings, "DisableExecuteApiEndpoint": False})
     with RecordedAws([get_configuration(FunctionName(GUARD.arn), Handler=HANDLER)]) as recorded:
         clients = {
             "apigateway": stubbed("apigateway", *rest),
-            "apigatewayv2": stubbed("apigatewayv2", ("get_authorizers", {"ApiId": API}, of_http)),
+            "apigatewayv2": stubbed("apigatewayv2", ("get_authorizers", {"ApiId": API}, of_http), get_api),
             "lambda": recorded.client("lambda"),
         }
         return read_api(Aws(clients.__getitem__), API, BRIDGE)
@@ -97,7 +106,9 @@ def test_rest_api_is_read() -> None:
     assert authorizer.function is not None
     assert authorizer.function.handler == HANDLER
     method = ApiMethod("GET /orders", "AWS_PROXY", uri(BRIDGE), "context.authorizer.tenantId", is_open=False)
-    assert found.methods == (method,)
+    assert (found.methods, found.is_private, found.has_default_endpoint) == ((method,), False, True)
+    private = read({"items": [MAP]}, endpoint="PRIVATE")
+    assert (private.is_private, private.has_default_endpoint) == (True, False)
 
 
 def test_http_api_is_read_if_there_is_no_rest_api() -> None:
@@ -105,6 +116,7 @@ def test_http_api_is_read_if_there_is_no_rest_api() -> None:
     assert isinstance(found.authorizers, tuple)
     (authorizer,) = found.authorizers
     assert (found.kind, authorizer.ttl, authorizer.simple) == ("HTTP", 60, True)
+    assert found.has_default_endpoint
     assert read() == Api(API, None)
 
 
@@ -166,6 +178,22 @@ def test_cache_before_rules_for_certificates_is_an_error() -> None:
     assert (found.level, "without the client's certificate" in found.actual) == ("error", True)
 
 
+def test_cache_of_a_private_api_before_rules_for_vpcs_is_an_error() -> None:
+    """Trap D8: the VPC is no identity source, so an answer for one VPC would be used for another."""
+    rules = replace(CONFIGURATION, vpcs=("branch",))
+    (found,) = judged(Api(API, "REST", (OURS,), is_private=True), rules)
+    assert (found.level, "without the VPC of the request" in found.actual) == ("error", True)
+    assert [one.level for one in judged(Api(API, "REST", (OURS,)), rules)] == ["ok"]
+
+
+def test_endpoint_without_mutual_tls_is_a_warning_if_rules_read_certificates() -> None:
+    """Trap D5: a client leaves its certificate out there, so that no rule denies it, and a token alone decides."""
+    api, rules = Api(API, "HTTP", has_default_endpoint=True), replace(CONFIGURATION, certificates=("lost",))
+    (found,) = judged(api, rules)
+    assert (found.level, "default endpoint" in found.actual) == ("warning", True)
+    assert [one.level for one in (*judged(api), *judged(replace(api, has_default_endpoint=False), rules))] == ["ok"] * 2
+
+
 def test_authorizer_of_type_token_is_an_error() -> None:
     assert faults({"is_token": True}) == [("error", "its type is TOKEN")]
 
@@ -177,12 +205,12 @@ def test_other_form_of_answers_is_an_error() -> None:
     assert faults({"simple": True, "function": simple}, kind="HTTP") == faults()
 
 
-@pytest.mark.parametrize("place", ["header.x-tenant-id", "querystring.tenant", "path.tenant"])
-def test_value_of_the_client_as_the_tenant_is_an_error(place: str) -> None:
+@pytest.mark.parametrize("source", [f"{one}tenant" if one.endswith(".") else one for one in CHOSEN_BY_CLIENTS])
+def test_value_of_the_client_as_the_tenant_is_an_error(source: str) -> None:
     """Trap F2."""
-    (found,) = faults(method={"tenant": f"method.request.{place}"})
-    assert (found[0], place in found[1]) == ("error", True)
-    open_method = replace(METHOD, tenant=f"method.request.{place}", is_open=True)
+    (found,) = faults(method={"tenant": source})
+    assert (found[0], source in found[1]) == ("error", True)
+    open_method = replace(METHOD, tenant=source, is_open=True)
     assert [one.level for one in judged(Api(API, "REST", (), (open_method,)))] == ["warning"]
 
 
@@ -198,7 +226,8 @@ def test_api_that_does_not_exist_is_a_warning() -> None:
     assert (found.level, found.expected) == ("warning", "exists")
 
 
-def test_headers_and_certificates_of_the_map_are_read() -> None:
+def test_headers_certificates_and_vpcs_of_the_map_are_read() -> None:
+    """Trap D8: a deny rule reads a certificate too, and a cached answer would escape it."""
     text = """
 [tenants]
 blue = {}
@@ -212,11 +241,22 @@ id = "device"
 client_cert = "CN=blue,O=Example"
 tenant = "blue"
 client_cert_issued_by = "our authority"
+[[rule]]
+id = "lost"
+client_cert = "CN=green,O=Example"
+deny = true
+[[rule]]
+id = "branch"
+jwt = "corp"
+vpc = "vpc-0a1b2c3d4e5f60718"
+tenant = "blue"
 """
     document = parse_document(text)
     found = read_configuration(Path("bridge.toml"), document, TenantMap.from_document(document))
-    assert (found.headers, found.certificates) == (frozenset({"x-tenant-id", "x-id-token"}), ("device",))
+    assert found.headers == frozenset({"x-tenant-id", "x-id-token"})
+    assert (found.certificates, found.vpcs) == (("device", "lost"), ("branch",))
 
 
 def test_names_are_those_of_the_authorizer() -> None:
     assert (HANDLER, SIMPLE_VARIABLE) == (AUTHORIZER_HANDLER, authorize.SIMPLE_VARIABLE)
+    assert CHOSEN_BY_CLIENTS == authorizers.CHOSEN_BY_CLIENTS

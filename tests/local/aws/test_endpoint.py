@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from lattice_bridge.local.aws import sts_api
 from lattice_bridge.local.aws.access_keys import EXECUTION_ROLE_KEY, AccessKeys
 from lattice_bridge.local.aws.endpoint import AwsEndpoint, AwsService
-from lattice_bridge.local.aws.protocol import AwsError, AwsRequest, AwsResponse
+from lattice_bridge.local.aws.protocol import AwsError, AwsRequest, AwsResponse, error_response
 from lattice_bridge.local.web.server import AsgiServer
 from tests.support.stack import opened
 
@@ -96,6 +96,19 @@ def test_ec2_has_a_form_of_its_own(url: str) -> None:
     headers = {"authorization": f"AWS4-HMAC-SHA256 Credential=local/{scope}, SignedHeaders=host, Signature={'0' * 64}"}
     answer = opened(f"{url}/?Action=DescribeVpcs&Version=2016-11-15", headers, None, "GET")
     assert (answer.status, answer.body.count(b"<Response><Errors><Error><Code>NotImplemented</Code>")) == (501, 1)
+
+
+def test_long_header_of_a_signature_is_read_in_time(url: str) -> None:
+    """Trap G15: one request, which nothing has verified, must not stop the stack."""
+    answer = opened(url, {"authorization": "Credential=" * 20_000}, None, "GET")
+    assert (answer.status, answer.headers["x-amzn-errortype"]) == (403, "MissingAuthenticationTokenException")
+
+
+def test_long_message_is_written_in_cbor() -> None:
+    """A message may quote a header of 256 KiB."""
+    request = AwsRequest("id", "POST", "/", "", [("smithy-protocol", "rpc-v2-cbor")])
+    answer = error_response(request, AwsError(501, "NotImplemented", "a" * 70_000))
+    assert answer.body.endswith(b"message" + b"\x7a" + (70_000).to_bytes(4, "big") + b"a" * 70_000)
 
 
 def test_function_that_calls_another_service_is_told_about_passthrough(url: str) -> None:

@@ -223,9 +223,9 @@ def _not_found(cause: str, reason: str) -> JsonRefused:
 
 
 def _host(request: HttpRequest) -> str:
-    """The host name without the port. `NAME.localhost` is NAME."""
+    """The host name without the port and a dot at its end. `NAME.localhost` is NAME."""
     host = next((value for name, value in request.headers if name == "host"), "")
-    return host.partition(":")[0].lower().removesuffix(".localhost")
+    return host.partition(":")[0].lower().rstrip(".").removesuffix(".localhost")
 
 
 # ---- authorizers ----------------------------------------------------------------------------------------------------

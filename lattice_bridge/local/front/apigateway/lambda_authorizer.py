@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -156,7 +157,7 @@ def _parse(authorizer: LambdaAuthorizer, payload: bytes) -> Result:
         return AuthorizerFailed(f"the answer of the authorizer {authorizer.name} is refused: {reason}")
 
     try:
-        answer = json.loads(payload, parse_constant=_refuse_constant)
+        answer = json.loads(payload, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise refuse("it is not JSON") from error
     if not isinstance(answer, dict):
@@ -185,6 +186,12 @@ def _parse(authorizer: LambdaAuthorizer, payload: bytes) -> Result:
 def _refuse_constant(name: str) -> NoReturn:
     """Refuses `NaN` and `Infinity`, which JSON does not have: `NaN` would become a tenant of this name."""
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """A number. `1e999` would become a tenant `inf`."""
+    number = float(text)
+    return number if math.isfinite(number) else _refuse_constant(text)
 
 
 def _check(authorizer: LambdaAuthorizer, result: Result, question: Question, cached: str) -> None:

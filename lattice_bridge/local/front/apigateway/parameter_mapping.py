@@ -1,7 +1,8 @@
 """Parameter mapping of HTTP APIs: changes of the request before the integration, and of its response.
 
 Rule: as http-api-parameter-mapping.html describes it. The reserved headers, of which `x-amz-*` are some, were refused
-when the template was read.
+when the template was read. A value that no header can carry is no value: with a line break, a client would write
+headers of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from lattice_bridge.http.headers import is_sendable
 from lattice_bridge.http.query import escape, parse_form_query, split_query
 from lattice_bridge.local.front.exchange.http_message import HttpRequest, HttpResponse
 from lattice_bridge.local.plan.http_api import Change
@@ -62,7 +64,7 @@ class Values:
 def mapped_request(request: Request, changes: Sequence[Change], values: Values) -> Request:
     """The request with the changes, in order. A change without a value is left out."""
     for change in changes:
-        value = _value(change.value, values, None)
+        value = _value(change, values, None)
         if change.part == "path" and value:
             request = replace(request, path=f"/{value.removeprefix('/')}")
         elif change.part == "header" and (value is not None or change.action == "remove"):
@@ -83,7 +85,7 @@ def mapped_response(response: HttpResponse, changes: Sequence[Change], values: V
     """The response with the changes for its status, in order."""
     found = response
     for change in changes:
-        value = _value(change.value, values, response)
+        value = _value(change, values, response)
         if change.part == "statuscode" and value is not None and re.fullmatch("[2-5][0-9][0-9]", value):
             found = replace(found, status=int(value))
         elif change.part == "header" and (value is not None or change.action == "remove"):
@@ -93,12 +95,14 @@ def mapped_response(response: HttpResponse, changes: Sequence[Change], values: V
     return found
 
 
-def _value(text: str, values: Values, response: HttpResponse | None) -> str | None:
-    """The value of an expression, or a text with expressions in `${…}`. None if there is nothing."""
-    whole = _EXPRESSION.fullmatch(text)
+def _value(change: Change, values: Values, response: HttpResponse | None) -> str | None:
+    """The value of an expression, or a text with expressions in `${…}`. None if there is nothing that can be sent."""
+    whole = _EXPRESSION.fullmatch(change.value)
     if whole is not None:
-        return values.read(whole[1], response)
-    return _EXPRESSION.sub(lambda match: values.read(match[1], response) or "", text)
+        found = values.read(whole[1], response)
+    else:
+        found = _EXPRESSION.sub(lambda match: values.read(match[1], response) or "", change.value)
+    return None if change.part == "header" and found is not None and not is_sendable(found) else found
 
 
 def _joined(pairs: Sequence[tuple[str, str]], name: str) -> str | None:

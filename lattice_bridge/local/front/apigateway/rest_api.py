@@ -272,8 +272,8 @@ def _stage_and_path(api: RestApi, host: str, raw_path: str) -> tuple[Stage, str]
 
 def _domain_mapping(api: RestApi, host: str, path: str) -> DomainMapping | None:
     """The longest base path of a custom domain that a path begins with; None for another host name."""
-    names = {host.lower(), host.lower().removesuffix(".localhost")}
-    mappings = [mapping for mapping in api.domains if mapping.host in names]
+    name = host.lower().rstrip(".")  # as `way_in_for` reads it: a dot at the end leads to no other stage
+    mappings = [one for one in api.domains if one.host in (name, name.removesuffix(".localhost"))]
     fitting = [one for one in mappings if not one.base_path or f"{path}/".startswith(f"/{one.base_path}/")]
     if mappings and not fitting:
         listed = ", ".join(f"/{mapping.base_path}" for mapping in mappings)
@@ -482,14 +482,15 @@ def _as(function: str, tenant: str | None) -> str:
 
 
 def _advice(integration: LambdaProxy, error: LambdaError) -> str:
-    """The fix for an invocation without a tenant id, or with one that is not wanted."""
+    """The fix for an invocation without a tenant id, or with one that is not wanted. It never suggests a client's
+    header: every client would then choose its tenant."""
     if not is_about_the_tenant(error):
         return ""
     source = integration.headers.get(TENANT_HEADER)
     if source is not None:
         return f" The integration reads the tenant id from the {source.described}."
-    mapping = "integration.request.header.X-Amz-Tenant-Id: method.request.header.x-tenant-id"
-    return f" Fix: map it in the integration's RequestParameters, as in {mapping}"
+    mapping = "integration.request.header.X-Amz-Tenant-Id: context.authorizer.tenantId"
+    return f" Fix: map what an authorizer verified in the integration's RequestParameters, as in {mapping}"
 
 
 def _to_response(call: _Call, result: InvocationResult, function: str, tenant: str | None) -> HttpResponse:

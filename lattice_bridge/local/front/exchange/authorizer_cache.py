@@ -48,7 +48,3 @@ class AuthorizerCache:
         while len(self._results) >= MAX_CACHED:
             self._results.popitem(last=False)
         self._results[key] = expires, result
-
-    def clear(self) -> None:
-        """Forgets all results, as a deployment does."""
-        self._results.clear()

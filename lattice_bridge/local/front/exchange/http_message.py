@@ -74,8 +74,12 @@ def connection_options(headers: Pairs) -> frozenset[str]:
 
 
 def to_json(event: Mapping[str, Any]) -> bytes:
-    """An event as JSON, as Lambda receives it."""
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    """An event as JSON, as Lambda receives it. An authorizer's value may contain half of a character, which UTF-8
+    cannot express: then the event has escapes."""
+    try:
+        return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(event, separators=(",", ":")).encode("ascii")
 
 
 def content_of(request: HttpRequest) -> str | Base64:

@@ -192,6 +192,7 @@ def test_custom_domain_leads_to_its_stage(tmp_path: Path) -> None:
     )
     assert stack.send("GET", "/v1/shop/orders/7", host="api.example.com.localhost:8080").status == 200
     assert stack.send("GET", "/v1/shopping/orders/7", host="api.example.com").status == 404
+    assert stack.send("GET", "/orders/7", host="api.example.com.").status == 404, "a dot at the end is no other name"
     assert stack.send("GET", "/orders/7", host="api").status == 200
 
 

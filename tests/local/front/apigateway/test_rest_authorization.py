@@ -196,6 +196,7 @@ def test_condition_that_is_not_decided_allows_nothing(tmp_path: Path) -> None:
         (InvocationResult(b"{}", "Unhandled", timed_out=True), "the authorizer guard failed"),
         (InvocationResult(b"{"), "it is not JSON"),
         (InvocationResult(b'{"principalId": "x", "context": {"tenantId": NaN}}'), "it is not JSON"),
+        (InvocationResult(b'{"principalId": "x", "context": {"tenantId": 1e999}}'), "it is not JSON"),
     ],
 )
 def test_authorizer_that_fails_is_a_500_with_a_null_message(answer: Any, cause: str, tmp_path: Path) -> None:
@@ -237,6 +238,14 @@ def test_authorizer_without_a_tenant_invokes_no_isolated_function(tmp_path: Path
     refused = made.get("/prod/tenant", {"x-token": "t-a", "X-Amz-Tenant-Id": "green"})
     assert refused.status == 500
     assert "The integration reads the tenant id from the context authorizer.tenantId." in refused.cause
+
+
+def test_half_of_a_character_is_refused_as_a_tenant_and_reaches_a_function_as_an_escape(tmp_path: Path) -> None:
+    """Trap A10: a claim of a token may contain one, and an authorizer may repeat it."""
+    made = guarded(tmp_path, TOKEN, policy(context={"tenantId": "\ud800"}))
+    assert "ValidationException" in made.get("/prod/tenant", {"x-token": "t-a"}).cause
+    assert made.get("/prod/orders", {"x-token": "t-a"}).status == 200
+    assert made.events("orders")[-1]["requestContext"]["authorizer"]["tenantId"] == "\ud800"
 
 
 # ---- the cache of results -------------------------------------------------------------------------------------------
@@ -303,6 +312,20 @@ def test_new_plan_forgets_the_results(tmp_path: Path) -> None:
     assert len(made.events("guard")) == 2
 
 
+def test_result_of_an_authorizer_that_began_before_a_new_plan_is_not_cached(tmp_path: Path) -> None:
+    """Trap D8: it was decided by the old map, which may allow what the new one refuses."""
+
+    def answer(_event: Any) -> dict[str, Any]:
+        if len(made.events("guard")) == 1:
+            made.front.plan = made.plan
+        return policy()
+
+    made = guarded(tmp_path, TOKEN, answer)
+    for _ in range(3):
+        assert made.get("/prod/orders", {"x-token": "t-a"}).status == 200
+    assert len(made.events("guard")) == 2
+
+
 def test_cache_is_bounded() -> None:
     """Trap D9: callers with many tokens replace the oldest result."""
     cache, result = AuthorizerCache(), Result("user", {})
@@ -311,8 +334,6 @@ def test_cache_is_bounded() -> None:
     assert cache.get("0", NOW) is None
     assert cache.get("1", NOW) is result
     assert cache.get("1", NOW.replace(hour=23)) is None
-    cache.clear()
-    assert cache.get("2", NOW) is None
 
 
 # ---- signatures -----------------------------------------------------------------------------------------------------
