@@ -193,7 +193,7 @@ class Environment:
     async def _run(self, invocation: Invocation) -> InvocationResult:
         began = time.monotonic()
         deadline_ms = int((time.time() + self.function.timeout) * 1000)
-        response = self._runtime.dispatch(replace(invocation, deadline_ms=deadline_ms))
+        response = self._runtime.dispatch(invocation, deadline_ms)
         await self._until(response, seconds=self.function.timeout)
         result = self._result(response, invocation)
         milliseconds = (time.monotonic() - began) * 1000

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, Final
 
 from lattice_bridge.local.aws.lambda_service import LambdaService
@@ -32,7 +33,7 @@ from lattice_bridge.local.plan.model import Plan, Service, WayIn, way_in_for
 from lattice_bridge.local.plan.rest_api import RestApi
 from lattice_bridge.local.web.admission import Address, Refused, quoted
 from lattice_bridge.local.web.http_protocol import NAMES
-from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain
+from lattice_bridge.local.web.server import ADDRESS, Receive, Respond, Scope, drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ _KINDS: Final[Mapping[type, Kind]] = {
 
 
 class Front:
-    """Serves every way in of a plan, as an ASGI application.
+    """Serves every way in of a plan, as an application of `AsgiServer`.
 
     Attributes:
         plan, identities: may be replaced while requests are served.
@@ -106,7 +107,7 @@ class Front:
         self._plan = plan
         self._authorizers.clear()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
         began = time.perf_counter()
         method, path = scope["method"], scope[ADDRESS].target.partition("?")[0]
         answered = AnsweredRequest(str(uuid.uuid4()), method, path, 500, 0.0)
@@ -128,7 +129,8 @@ class Front:
             self._observer.answered(replace(answered, milliseconds=(time.perf_counter() - began) * 1000))
         if not body_read:
             await drain(receive, scope)
-        await _send(response, method, answered.id, send, close=not body_read)
+        body = b"" if method == "HEAD" else response.body  # the length of a GET's body is not known
+        await respond(response.status, _headers(response, answered.id, close=not body_read), body)
 
     def _exchange(self, request_id: str) -> Exchange:
         region, now = self.plan.region, self._now()
@@ -218,14 +220,17 @@ async def _body(receive: Receive, limit: int) -> bytes:
             return b"".join(chunks)
 
 
-async def _send(response: HttpResponse, method: str, request_id: str, send: Send, *, close: bool) -> None:
+def _headers(response: HttpResponse, request_id: str, *, close: bool) -> list[tuple[bytes, bytes]]:
     given = [pair for pair in response.headers if pair[0] not in ("x-amzn-requestid", "date")]
     headers = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in given]
     headers.append((b"x-amzn-requestid", request_id.encode()))
-    headers.append((b"date", formatdate(time.time(), usegmt=True).encode()))
-    if response.status not in (204, 304) and method != "HEAD":  # the length of a GET's body is not known
-        headers.append((b"content-length", str(len(response.body)).encode()))
+    headers.append((b"date", _date(int(time.time()))))
     if close:
         headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
+    return headers
+
+
+@lru_cache(1)
+def _date(seconds: int) -> bytes:
+    """The value of the Date header, which is the same for all responses of a second."""
+    return formatdate(seconds, usegmt=True).encode()
