@@ -24,9 +24,9 @@ class JsonLines:
 
     def function_output(self, label: str, line: str) -> Iterator[str]:
         """Formats a line of a function's output."""
-        found = json_object(line)
-        content = {"line": line} if found is None else {"object": found}
-        yield json.dumps({"time": time.time(), "environment": label, **content})
+        found = _object_in(line)
+        content = f'"line": {json.dumps(line)}' if found is None else f'"object": {found[1]}'
+        yield f'{{"time": {time.time()!r}, "environment": {json.dumps(label)}, {content}}}'
 
     def invoking(self, request_id: str, function: str, trace_id: str) -> None:
         """Ignores a request that is not answered yet."""
@@ -48,14 +48,19 @@ def json_object(line: str) -> dict[str, Any] | None:
     >>> json_object('{"a": 1}'), json_object('{"a": NaN}'), json_object("[1]")
     ({'a': 1}, None, None)
     """
+    found = _object_in(line)
+    return None if found is None else found[0]
+
+
+def _object_in(line: str) -> tuple[dict[str, Any], str] | None:
+    """The object of a line, and its JSON in ASCII and without a line break."""
     if not line.startswith("{"):
         return None
     try:
-        found = _STRICT.decode(line)
-        json.dumps(found, allow_nan=False)  # 1e999 is parsed as infinity, which JSON cannot express
+        found: dict[str, Any] = _STRICT.decode(line)
+        return found, _WRITER.encode(found)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -69,4 +74,6 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_WRITER: Final = json.JSONEncoder(allow_nan=False)
+"""Refuses infinity, which 1e999 is parsed as, and which JSON cannot express."""
 _STRICT: Final = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_repetition)

@@ -32,6 +32,8 @@ MAX_HEAD: Final = 2 * 1024 * 1024
 
 _RUNTIME: Final = "/2018-06-01/runtime"
 _INVOCATION: Final = f"{_RUNTIME}/invocation"
+_NEXT: Final = ("GET", f"{_INVOCATION}/next")
+_INIT_ERROR: Final = ("POST", f"{_RUNTIME}/init/error")
 _ACCEPTED: Final = b'{"status":"OK"}'
 _JSON: Final = (b"content-type", b"application/json")
 _FOREIGN: Final = b'{"errorType":"Forbidden","errorMessage":"This Runtime API serves its own environment only."}'
@@ -132,11 +134,11 @@ class RuntimeApi:
         return True
 
     async def _answer(self, method: str, path: str, receive: Receive) -> Answer:
-        start, _, operation = path.rpartition("/")
-        if (method, path) == ("GET", f"{_INVOCATION}/next"):
+        if (method, path) == _NEXT:
             return await self._next()
-        if (method, path) == ("POST", f"{_RUNTIME}/init/error"):
+        if (method, path) == _INIT_ERROR:
             return await self._take_init_error(receive)
+        start, _, operation = path.rpartition("/")
         before, _, request_id = start.rpartition("/")
         if (method, before) == ("POST", _INVOCATION) and operation in ("response", "error"):
             return await self._take(request_id, receive, failed=operation == "error")
