@@ -296,8 +296,9 @@ class Environment:
         """Waits for one of the events, for the process's end, or for the timeout."""
         assert self._exited is not None
         awaited = (*events, self._exited)
-        if any(event.done() for event in awaited):
-            return
+        for event in awaited:
+            if event.done():
+                return
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()  # asyncio.wait does the same at twice the cost
 

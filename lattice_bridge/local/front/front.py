@@ -193,7 +193,8 @@ def _headers_of(scope: Scope, body_limit: int) -> Pairs:
 
 def _request(scope: Scope, headers: Pairs, body: bytes) -> HttpRequest:
     client = scope.get("client") or ("127.0.0.1", 0)
-    spelled = {name.lower().decode("latin-1"): name.decode("latin-1") for name in reversed(scope.get(NAMES, ()))}
+    names = [name.decode("latin-1") for name in scope.get(NAMES, ())]
+    spelled = {name.lower(): name for name in reversed(names)}
     return HttpRequest(scope["method"], scope[ADDRESS].target, headers, body, client[0], spelled)
 
 

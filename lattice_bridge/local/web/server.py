@@ -133,11 +133,8 @@ def _admitted(app: Application, names: Collection[str]) -> Callable[[Scope, Rece
 
 def _set_address(scope: Scope, sent: str, address: Address) -> None:
     """Sets the target and Host that were read. An absolute target's authority replaces Host."""
-    path, _, query = address.target.partition("?")
     scope[ADDRESS] = address
-    scope["path"] = unquote(path)
-    scope["raw_path"] = path.encode("latin-1")
-    scope["query_string"] = query.encode("latin-1")
+    scope["path"] = unquote(address.target.partition("?")[0])
     if address.target != sent:
         host = address.authority.encode("latin-1")
         scope["headers"] = [(name, host if name == b"host" else value) for name, value in scope["headers"]]
