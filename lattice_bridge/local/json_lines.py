@@ -7,6 +7,7 @@ it, and not a string that contains JSON.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
@@ -53,18 +54,26 @@ def json_object(line: str) -> dict[str, Any] | None:
 
 
 def _object_in(line: str) -> tuple[dict[str, Any], str] | None:
-    """The object of a line, and its JSON in ASCII and without a line break."""
+    """The object of a line, and its JSON in ASCII and without a line break: as it is, if it is that already."""
     if not line.startswith("{"):
         return None
     try:
         found: dict[str, Any] = _STRICT.decode(line)
-        return found, _WRITER.encode(found)
+        return found, line if line.isascii() and line.isprintable() else json.dumps(found)
     except (ValueError, RecursionError):
         return None
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    """A number with a fraction or an exponent. 1e999 would become infinity, which JSON cannot express."""
+    found = float(number)
+    if found in (math.inf, -math.inf):
+        raise ValueError(f"{number} is too large")
+    return found
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -74,6 +83,6 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_WRITER: Final = json.JSONEncoder(allow_nan=False)
-"""Refuses infinity, which 1e999 is parsed as, and which JSON cannot express."""
-_STRICT: Final = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_repetition)
+_STRICT: Final = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_without_repetition
+)
