@@ -112,7 +112,7 @@ def _admitted(app: Application, names: Collection[str]) -> Callable[[Scope, Rece
     """Makes an ASGI application of one: refuses requests before it runs or reads anything."""
 
     async def admitted(scope: Scope, receive: Receive, _send: Send) -> None:
-        respond: Respond = scope.pop(RESPOND)  # it refers to the scope: a circle would be left to the garbage collector
+        respond: Respond = scope.pop(RESPOND)  # it refers to the scope, and only the collector frees a circle
         target = scope[TARGET].decode("latin-1")
         headers = [
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"] if name in _ADMITTING
