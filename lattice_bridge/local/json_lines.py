@@ -7,6 +7,7 @@ it, and not a string that contains JSON.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
@@ -24,9 +25,9 @@ class JsonLines:
 
     def function_output(self, label: str, line: str) -> Iterator[str]:
         """Formats a line of a function's output."""
-        found = json_object(line)
-        content = {"line": line} if found is None else {"object": found}
-        yield json.dumps({"time": time.time(), "environment": label, **content})
+        found = _object_in(line)
+        content = f'"line": {json.dumps(line)}' if found is None else f'"object": {found[1]}'
+        yield f'{{"time": {time.time()!r}, "environment": {json.dumps(label)}, {content}}}'
 
     def invoking(self, request_id: str, function: str, trace_id: str) -> None:
         """Ignores a request that is not answered yet."""
@@ -48,18 +49,31 @@ def json_object(line: str) -> dict[str, Any] | None:
     >>> json_object('{"a": 1}'), json_object('{"a": NaN}'), json_object("[1]")
     ({'a': 1}, None, None)
     """
+    found = _object_in(line)
+    return None if found is None else found[0]
+
+
+def _object_in(line: str) -> tuple[dict[str, Any], str] | None:
+    """The object of a line, and its JSON in ASCII and without a line break: as it is, if it is that already."""
     if not line.startswith("{"):
         return None
     try:
-        found = _STRICT.decode(line)
-        json.dumps(found, allow_nan=False)  # 1e999 is parsed as infinity, which JSON cannot express
+        found: dict[str, Any] = _STRICT.decode(line)
+        return found, line if line.isascii() and line.isprintable() else json.dumps(found)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    """A number with a fraction or an exponent. 1e999 would become infinity, which JSON cannot express."""
+    found = float(number)
+    if found in (math.inf, -math.inf):
+        raise ValueError(f"{number} is too large")
+    return found
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -69,4 +83,6 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_STRICT: Final = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_repetition)
+_STRICT: Final = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_without_repetition
+)

@@ -22,8 +22,9 @@ from lattice_bridge.local.terminal_lines import TerminalLines
 
 QUEUE_LINES: Final = 10_000
 CLOSE_SECONDS: Final = 2.0
-BATCH_SECONDS: Final = 0.005
-BATCH_LINES: Final = 256
+BATCH_SECONDS: Final = 0.02
+"""Seconds that a line waits for others. Each time the thread wakes, it takes the interpreter's lock from the stack."""
+BATCH_LINES: Final = 1024
 
 
 class WarningHandler(logging.Handler):

@@ -39,7 +39,7 @@ from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.served import Preparation, Served, names_of
-from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Scope, Send
+from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Respond, Scope
 
 AWS_PORT: Final = 9001
 """The default port of the AWS endpoint, so that clients can be configured once."""
@@ -181,13 +181,13 @@ def _find_installed() -> None:
 
 
 class _LateApplication:
-    """An ASGI application that is set after its server has started, and before any client knows the port."""
+    """An application that is set after its server has started, and before any client knows the port."""
 
     app: Application | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
         assert self.app is not None
-        await self.app(scope, receive, send)
+        await self.app(scope, receive, respond)
 
 
 async def _start_aws_endpoint(

@@ -15,20 +15,35 @@ from lattice_bridge.local.web.admission import Refused
 def output(line: str) -> dict[str, Any]:
     (written,) = JsonLines().function_output("orders/blue#1", line)
     assert written.isascii()
+    assert written.isprintable()
     found: dict[str, Any] = json.loads(written)
     assert found.pop("time") > 0
     return found
 
 
-@pytest.mark.parametrize("line", ['{"reason":"ok","n":{"a":[1,2.5,null]}}', '{"é": "\\ud800"}', "{}"])
+@pytest.mark.parametrize(
+    "line", ['{"reason":"ok","n":{"a":[1,2.5,null]}}', '{"é": "\\ud800"}', "{}", '{"a":\n1e5,\t"b": "\x7f"}']
+)
 def test_json_line_of_a_function_is_an_object(line: str) -> None:
+    """A carriage return in a function's line arrives here as a line break, which would end the stack's own line."""
     assert output(line) == {"environment": "orders/blue#1", "object": json.loads(line)}
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        *("hello", "", "[1]", '"a"', "{", '{"a": 1} x', '{"a": NaN}', '{"a": 1e999}', '{"a": 1, "a": 2}'),
+        *(
+            "hello",
+            "",
+            "[1]",
+            '"a"',
+            "{",
+            '{"a": 1} x',
+            '{"a": NaN}',
+            '{"a": 1e999}',
+            '{"a": -1e999}',
+            '{"a": 1, "a": 2}',
+        ),
         '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
         '{"a": ' + "9" * 5000 + "}",
     ],

@@ -101,13 +101,13 @@ class Stack:
         if not any(name == "host" for name, _ in pairs):
             pairs.append(("host", host))
         authority = next(value for key, value in pairs if key == "host")
-        messages: list[Any] = []
+        sent: list[Response] = []
 
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body}
 
-        async def send(message: Any) -> None:
-            messages.append(message)
+        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+            sent.append(Response(status, [(key.decode(), value.decode()) for key, value in headers], body))
 
         scope = {
             "method": method,
@@ -116,10 +116,9 @@ class Stack:
             "client": ("127.0.0.1", 50000),
             ADDRESS: Address(target, authority, authority.partition(":")[0]),
         }
-        asyncio.run(self.front(scope, receive, send))
-        start, content = messages
-        decoded = [(key.decode(), value.decode()) for key, value in start["headers"]]
-        return Response(start["status"], decoded, content["body"])
+        asyncio.run(self.front(scope, receive, respond))
+        (response,) = sent
+        return response
 
     def invoking(self, request_id: str, function: str, trace_id: str) -> None:
         """Ignores a begun invocation."""

@@ -150,13 +150,14 @@ class Gateway:
     ) -> Answered:
         """Sends a request. Names of headers are as they are sent."""
         sent = [("Host", host), *(headers.items() if isinstance(headers, Mapping) else headers)]
-        messages: list[Any] = []
+        answered: list[Answered] = []
 
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body}
 
-        async def send(message: Any) -> None:
-            messages.append(message)
+        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+            found = [(name.decode(), value.decode()) for name, value in headers]
+            answered.append(Answered(status, found, body, self.requests[-1]))
 
         name = host.partition(":")[0]
         scope = {
@@ -167,6 +168,5 @@ class Gateway:
             "client": ("127.0.0.1", 5),
             ADDRESS: Address(target, host, name),
         }
-        asyncio.run(self.front(scope, receive, send))
-        found = [(name.decode(), value.decode()) for name, value in messages[0]["headers"]]
-        return Answered(messages[0]["status"], found, messages[1]["body"], self.requests[-1])
+        asyncio.run(self.front(scope, receive, respond))
+        return answered[0]

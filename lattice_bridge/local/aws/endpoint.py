@@ -20,7 +20,7 @@ from typing import Final
 from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY, EXECUTION_ROLE_KEY, AccessKey
 from lattice_bridge.local.aws.lambda_service import new_request_id
 from lattice_bridge.local.aws.protocol import AwsError, AwsRequest, AwsResponse, error_response
-from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain, respond
+from lattice_bridge.local.web.server import ADDRESS, Receive, Respond, Scope, drain
 from lattice_bridge.local.web.sigv4 import SignatureRefused, Signed, signer_of
 
 _CREDENTIAL: Final = re.compile(r"Credential=([^/,\s]{1,128})/[0-9]{8}/[^/,\s]{1,64}/([a-z0-9-]{1,64})/aws4_request")
@@ -48,7 +48,7 @@ class AwsService:
 
 
 class AwsEndpoint:
-    """Serves AWS services, as an ASGI application.
+    """Serves AWS services, as an application of `AsgiServer`.
 
     Args:
         services: by the name with which their clients sign, as in `lambda`.
@@ -70,7 +70,7 @@ class AwsEndpoint:
         self._region = region
         self._now = now
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
         request, access_key = _head(scope)
         body_read = False
         try:
@@ -85,7 +85,7 @@ class AwsEndpoint:
             return  # no client reads a response
         if not body_read:
             await drain(receive, scope)
-        await _send(response, request, send, close=not body_read)
+        await respond(response.status, _headers(response, request.id, close=not body_read), response.body)
 
     def _service(self, request: AwsRequest, access_key: str) -> AwsService:
         """Finds the service. A request that names none, which is refused later, is for any."""
@@ -157,11 +157,9 @@ async def _body(receive: Receive, limit: int) -> tuple[bytes, str]:
     return b"".join(chunks), digest.hexdigest()
 
 
-async def _send(response: AwsResponse, request: AwsRequest, send: Send, *, close: bool) -> None:
+def _headers(response: AwsResponse, request_id: str, *, close: bool) -> list[tuple[bytes, bytes]]:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    headers.append((b"x-amzn-requestid", request.id.encode()))
-    if response.status != 204:
-        headers.append((b"content-length", str(len(response.body)).encode()))
+    headers.append((b"x-amzn-requestid", request_id.encode()))
     if close:
         headers.append((b"connection", b"close"))
-    await respond(send, response.status, headers, b"" if request.method == "HEAD" else response.body)
+    return headers

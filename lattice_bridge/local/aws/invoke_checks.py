@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal, NoReturn
 
 from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT
@@ -62,6 +63,7 @@ class FunctionName:
     qualifier: str | None
 
 
+@lru_cache(64)
 def parse_function_name(text: str) -> FunctionName:
     """Parses a function's name, partial ARN or ARN, with an optional qualifier.
 

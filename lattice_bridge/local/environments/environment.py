@@ -193,16 +193,15 @@ class Environment:
     async def _run(self, invocation: Invocation) -> InvocationResult:
         began = time.monotonic()
         deadline_ms = int((time.time() + self.function.timeout) * 1000)
-        response = self._runtime.dispatch(replace(invocation, deadline_ms=deadline_ms))
+        response = self._runtime.dispatch(invocation, deadline_ms)
         await self._until(response, seconds=self.function.timeout)
-        result = self._result(response, invocation)
-        milliseconds = (time.monotonic() - began) * 1000
+        result = self._result(response, invocation, (time.monotonic() - began) * 1000)
         if result.error is None or response.done():
             # The response is passed on only after the process has asked for the next invocation. Otherwise the
             # client's next request could find this environment busy, and start another.
             await self._until(self._runtime.ready, seconds=_RETURN_TIMEOUT)
             self._busy = not self._runtime.ready.done()
-        return replace(result, milliseconds=milliseconds)
+        return result
 
     def _reported(self, result: InvocationResult, invocation: Invocation) -> InvocationResult:
         """Adds Lambda's own lines to the end of the log. That of a failure is also shown, behind the function's."""
@@ -210,8 +209,8 @@ class Environment:
             line = result.failure_line(invocation)
             self._log.note(line)
             self._show(line)
-        self._log.note(f"END RequestId: {invocation.request_id}")
-        self._log.note(f"REPORT RequestId: {invocation.request_id}\tDuration: {result.milliseconds:.2f} ms")
+        request = f"RequestId: {invocation.request_id}"
+        self._log.note(f"END {request}\nREPORT {request}\tDuration: {result.milliseconds:.2f} ms")
         return replace(result, tail=self._log.tail())
 
     async def stop(self) -> None:
@@ -265,13 +264,17 @@ class Environment:
             return self._failed(self._exit_error(invocation))
         return self._timed_out(invocation, "Init", INIT_TIMEOUT)
 
-    def _result(self, response: asyncio.Future[FunctionResponse], invocation: Invocation) -> InvocationResult:
+    def _result(
+        self, response: asyncio.Future[FunctionResponse], invocation: Invocation, milliseconds: float
+    ) -> InvocationResult:
         if response.done():
             found = response.result()
-            return InvocationResult(found.payload, "Unhandled" if found.failed else None)
+            return InvocationResult(found.payload, "Unhandled" if found.failed else None, milliseconds=milliseconds)
         if self._exit_code() is not None:
-            return self._failed(self._exit_error(invocation))
-        return self._timed_out(invocation, "Task", self.function.timeout)
+            failed = self._failed(self._exit_error(invocation))
+        else:
+            failed = self._timed_out(invocation, "Task", self.function.timeout)
+        return replace(failed, milliseconds=milliseconds)
 
     def _timed_out(self, invocation: Invocation, phase: str, seconds: float) -> InvocationResult:
         message = f"{_ERROR_OF.format(invocation.request_id)}{phase} timed out after {seconds:.2f} seconds"
@@ -293,8 +296,9 @@ class Environment:
         """Waits for one of the events, for the process's end, or for the timeout."""
         assert self._exited is not None
         awaited = (*events, self._exited)
-        if any(event.done() for event in awaited):
-            return
+        for event in awaited:
+            if event.done():
+                return
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()  # asyncio.wait does the same at twice the cost
 

@@ -48,9 +48,9 @@ class FunctionLog:
         self._tail.clear()
         self._tail_size = 0
 
-    def note(self, line: str) -> None:
-        """Adds a line of the platform's own to the tail. It is not shown: it would hide the function's lines."""
-        self._keep(line.encode() + b"\n")
+    def note(self, lines: str) -> None:
+        """Adds lines of the platform's own to the tail. They are not shown: they would hide the function's lines."""
+        self._keep(lines.encode() + b"\n")
 
     def finish(self) -> None:
         """Ends an invocation: reads the pipe, and shows the last line although it has no end yet.

@@ -16,13 +16,13 @@ from __future__ import annotations
 import asyncio
 import json
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 from lattice_bridge.local.environments.peer_process import Address
 from lattice_bridge.local.web.http_protocol import CONNECTION
-from lattice_bridge.local.web.server import Receive, Scope, Send, respond
+from lattice_bridge.local.web.server import Receive, Respond, Scope
 
 RESPONSE_LIMIT: Final = 6_291_556
 """Bytes of a response, from Lambda's own error message: 100 more than 6 MiB."""
@@ -32,7 +32,10 @@ MAX_HEAD: Final = 2 * 1024 * 1024
 
 _RUNTIME: Final = "/2018-06-01/runtime"
 _INVOCATION: Final = f"{_RUNTIME}/invocation"
+_NEXT: Final = ("GET", f"{_INVOCATION}/next")
+_INIT_ERROR: Final = ("POST", f"{_RUNTIME}/init/error")
 _ACCEPTED: Final = b'{"status":"OK"}'
+_JSON: Final = (b"content-type", b"application/json")
 _FOREIGN: Final = b'{"errorType":"Forbidden","errorMessage":"This Runtime API serves its own environment only."}'
 
 
@@ -47,8 +50,6 @@ class Invocation:
         tenant: the tenant id, or None.
         trace_id: `X-Amzn-Trace-Id`, or None.
         client_context: JSON, or None.
-        deadline_ms: milliseconds since the epoch. It is set at the dispatch, since a cold start does not count against
-            the function's timeout.
     """
 
     request_id: str
@@ -57,19 +58,18 @@ class Invocation:
     tenant: str | None = None
     trace_id: str | None = None
     client_context: str | None = None
-    deadline_ms: int = 0
 
-    def headers(self) -> dict[str, str]:
-        """Returns the headers of the response to `next`."""
-        fields = {
-            "Lambda-Runtime-Aws-Request-Id": self.request_id,
-            "Lambda-Runtime-Deadline-Ms": str(self.deadline_ms),
-            "Lambda-Runtime-Invoked-Function-Arn": self.arn,
-            "Lambda-Runtime-Trace-Id": self.trace_id,
-            "Lambda-Runtime-Aws-Tenant-Id": self.tenant,
-            "Lambda-Runtime-Client-Context": self.client_context,
-        }
-        return {name: value for name, value in fields.items() if value is not None}
+    def headers(self, deadline_ms: int) -> list[tuple[bytes, bytes]]:
+        """Returns the headers of the response to `next`. The deadline is in milliseconds since the epoch."""
+        fields = (
+            (b"lambda-runtime-aws-request-id", self.request_id),
+            (b"lambda-runtime-deadline-ms", str(deadline_ms)),
+            (b"lambda-runtime-invoked-function-arn", self.arn),
+            (b"lambda-runtime-trace-id", self.trace_id),
+            (b"lambda-runtime-aws-tenant-id", self.tenant),
+            (b"lambda-runtime-client-context", self.client_context),
+        )
+        return [_JSON, *[(name, value.encode("latin-1")) for name, value in fields if value is not None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,12 @@ class FunctionResponse:
     failed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A response of the API."""
 
     status: int
     body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 class RuntimeApi:
@@ -108,14 +107,14 @@ class RuntimeApi:
     def __init__(self, admits: Callable[[Address, Address], Awaitable[bool]]) -> None:
         self._admits = admits
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._dispatched: asyncio.Queue[Invocation | None] = asyncio.Queue()
+        self._dispatched: asyncio.Queue[Answer] = asyncio.Queue()
         self._current: Invocation | None = None
         self._response: asyncio.Future[FunctionResponse] | None = None
         self.init_error: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._admitted: weakref.WeakSet[Any] = weakref.WeakSet()
 
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The API as an ASGI application."""
+    async def app(self, scope: Scope, receive: Receive, respond: Respond) -> None:
+        """The API as an application of `AsgiServer`."""
         if not await self._is_admitted(scope):
             answer = Answer(403, _FOREIGN)
         else:
@@ -123,9 +122,7 @@ class RuntimeApi:
                 answer = await self._answer(scope["method"], scope["path"], receive)
             except _Disconnected:
                 return  # the process died in the middle of its response: the environment reports how it died
-        headers = [(name.encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
-        headers.append((b"content-length", str(len(answer.body)).encode()))
-        await respond(send, answer.status, headers, answer.body)
+        await respond(answer.status, answer.headers, answer.body)
 
     async def _is_admitted(self, scope: Scope) -> bool:
         """Whether the connection belongs to the process. Its other end stays the same, so it is checked once."""
@@ -137,35 +134,37 @@ class RuntimeApi:
         return True
 
     async def _answer(self, method: str, path: str, receive: Receive) -> Answer:
-        start, _, operation = path.rpartition("/")
-        if (method, path) == ("GET", f"{_INVOCATION}/next"):
+        if (method, path) == _NEXT:
             return await self._next()
-        if (method, path) == ("POST", f"{_RUNTIME}/init/error"):
+        if (method, path) == _INIT_ERROR:
             return await self._take_init_error(receive)
+        start, _, operation = path.rpartition("/")
         before, _, request_id = start.rpartition("/")
         if (method, before) == ("POST", _INVOCATION) and operation in ("response", "error"):
             return await self._take(request_id, receive, failed=operation == "error")
         return Answer(404, b'{"errorType":"NotFound"}')
 
-    def dispatch(self, invocation: Invocation) -> asyncio.Future[FunctionResponse]:
-        """Hands an invocation to the process. The caller awaits the response before it dispatches the next one."""
+    def dispatch(self, invocation: Invocation, deadline_ms: int) -> asyncio.Future[FunctionResponse]:
+        """Hands an invocation to the process. The caller awaits the response before it dispatches the next one.
+
+        Args:
+            invocation: for the process.
+            deadline_ms: milliseconds since the epoch. A cold start does not count against the function's timeout.
+        """
         self._current = invocation
         self._response = asyncio.get_running_loop().create_future()
         self.ready = asyncio.get_running_loop().create_future()
-        self._dispatched.put_nowait(invocation)
+        self._dispatched.put_nowait(Answer(200, invocation.payload, invocation.headers(deadline_ms)))
         return self._response
 
     def close(self) -> None:
         """Ends the request of a process that waits for an invocation."""
-        self._dispatched.put_nowait(None)
+        self._dispatched.put_nowait(Answer(410))
 
     async def _next(self) -> Answer:
         if not self.ready.done():
             self.ready.set_result(None)
-        invocation = await self._dispatched.get()
-        if invocation is None:
-            return Answer(410)
-        return Answer(200, invocation.payload, {"content-type": "application/json", **invocation.headers()})
+        return await self._dispatched.get()
 
     async def _take(self, request_id: str, receive: Receive, *, failed: bool) -> Answer:
         try:

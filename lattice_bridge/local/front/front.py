@@ -9,9 +9,10 @@ import shlex
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, Final
 
 from lattice_bridge.local.aws.lambda_service import LambdaService
@@ -32,7 +33,7 @@ from lattice_bridge.local.plan.model import Plan, Service, WayIn, way_in_for
 from lattice_bridge.local.plan.rest_api import RestApi
 from lattice_bridge.local.web.admission import Address, Refused, quoted
 from lattice_bridge.local.web.http_protocol import NAMES
-from lattice_bridge.local.web.server import ADDRESS, Receive, Scope, Send, drain
+from lattice_bridge.local.web.server import ADDRESS, Receive, Respond, Scope, drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,12 @@ _KINDS: Final[Mapping[type, Kind]] = {
 }
 
 
+_FAILED: Final = Answer(HttpResponse(500))
+"""What is logged of a request that ends with a fault of the stack. The server responds."""
+
+
 class Front:
-    """Serves every way in of a plan, as an ASGI application.
+    """Serves every way in of a plan, as an application of `AsgiServer`.
 
     Attributes:
         plan, identities: may be replaced while requests are served.
@@ -107,29 +112,30 @@ class Front:
         self._plan = plan
         self._authorizers = AuthorizerCache()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
         began = time.perf_counter()
-        method, path = scope["method"], scope[ADDRESS].target.partition("?")[0]
-        answered = AnsweredRequest(str(uuid.uuid4()), method, path, 500, 0.0)
-        body_read, kind = False, None
+        request_id, method, path = str(uuid.uuid4()), scope["method"], scope[ADDRESS].target.partition("?")[0]
+        body_read, kind, answer, refusal = False, None, _FAILED, None
         try:
             way_in = self._way_in(scope[ADDRESS])
             kind = _KINDS[type(way_in)]
-            request = _head(scope, kind.body_limit)
+            headers = _headers_of(scope, kind.body_limit)
             body = await _body(receive, kind.body_limit)
             body_read = True
-            answer = await kind.serve(replace(request, body=body), way_in, self._exchange(answered.id))
-            response = answer.response
-            answered = replace(answered, status=response.status, fixed=answer.fixed, tenant=answer.tenant)
+            answer = await kind.serve(_request(scope, headers, body), way_in, self._exchange(request_id))
         except Refused as error:
             refusal = kind.refused(error) if kind else error
-            answered = replace(answered, status=refusal.status, refusal=refusal)
-            response = HttpResponse(refusal.status, refusal.headers, refusal.body)
+            answer = Answer(HttpResponse(refusal.status, refusal.headers, refusal.body))
         finally:
-            self._observer.answered(replace(answered, milliseconds=(time.perf_counter() - began) * 1000))
+            status, milliseconds = answer.response.status, (time.perf_counter() - began) * 1000
+            self._observer.answered(
+                AnsweredRequest(request_id, method, path, status, milliseconds, refusal, answer.fixed, answer.tenant)
+            )
         if not body_read:
             await drain(receive, scope)
-        await _send(response, method, answered.id, send, close=not body_read)
+        response = answer.response
+        body = b"" if method == "HEAD" else response.body  # the length of a GET's body is not known
+        await respond(response.status, _response_headers(response, request_id, close=not body_read), body)
 
     def _exchange(self, request_id: str) -> Exchange:
         region, now = self.plan.region, self._now()
@@ -165,7 +171,12 @@ class Front:
 # ---- HTTP -----------------------------------------------------------------------------------------------------------
 
 
-def _head(scope: Scope, body_limit: int) -> HttpRequest:
+def _headers_of(scope: Scope, body_limit: int) -> Pairs:
+    """Reads the headers of a request that can be served.
+
+    Raises:
+        Refused: it cannot, whatever its body is.
+    """
     if scope["http_version"] not in ("1.0", "1.1"):
         raise Refused(400, f"Bad Request: HTTP/{scope['http_version']}; this front speaks HTTP/1.1 only")
     headers = [(name.decode("latin-1"), _text(value)) for name, value in scope["headers"]]
@@ -178,9 +189,14 @@ def _head(scope: Scope, body_limit: int) -> HttpRequest:
             raise Refused(400, "Bad Request: no gRPC; a Lambda target takes one request and gives one response")
         if name == "content-length" and value.isdigit() and int(value) > body_limit:
             raise Refused(413, f"Content Too Large: {value} bytes; a Lambda target takes {body_limit} here")
+    return headers
+
+
+def _request(scope: Scope, headers: Pairs, body: bytes) -> HttpRequest:
     client = scope.get("client") or ("127.0.0.1", 0)
-    spelled = {name.lower().decode("latin-1"): name.decode("latin-1") for name in reversed(scope.get(NAMES, ()))}
-    return HttpRequest(scope["method"], scope[ADDRESS].target, headers, b"", client[0], spelled)
+    names = [name.decode("latin-1") for name in scope.get(NAMES, ())]
+    spelled = {name.lower(): name for name in reversed(names)}
+    return HttpRequest(scope["method"], scope[ADDRESS].target, headers, body, client[0], spelled)
 
 
 def _asks_for_websocket(headers: Pairs) -> bool:
@@ -219,14 +235,17 @@ async def _body(receive: Receive, limit: int) -> bytes:
             return b"".join(chunks)
 
 
-async def _send(response: HttpResponse, method: str, request_id: str, send: Send, *, close: bool) -> None:
+def _response_headers(response: HttpResponse, request_id: str, *, close: bool) -> list[tuple[bytes, bytes]]:
     given = [pair for pair in response.headers if pair[0] not in ("x-amzn-requestid", "date")]
     headers = [(name.encode("latin-1"), value.encode("utf-8")) for name, value in given]
     headers.append((b"x-amzn-requestid", request_id.encode()))
-    headers.append((b"date", formatdate(time.time(), usegmt=True).encode()))
-    if response.status not in (204, 304) and method != "HEAD":  # the length of a GET's body is not known
-        headers.append((b"content-length", str(len(response.body)).encode()))
+    headers.append((b"date", _date(int(time.time()))))
     if close:
         headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
+    return headers
+
+
+@lru_cache(1)
+def _date(seconds: int) -> bytes:
+    """The value of the Date header, which is the same for all responses of a second."""
+    return formatdate(seconds, usegmt=True).encode()

@@ -128,7 +128,7 @@ def check_admitted(address: Address, headers: Headers, own_names: Collection[str
             f"It admits {', '.join([_LOOPBACK_NAMES, *sorted(own_names)])}. Fix: use one of them"
             + (", or set it as the CustomDomainName of a service in the template" if own_names else ""),
         )
-    for origin in (value for name, value in headers if name == "origin"):
+    for origin in [value for name, value in headers if name == "origin"]:
         match = _ORIGIN.fullmatch(origin)
         host = _host_of(match["authority"]) if match else None
         if host is None or not _is_own(host, own_names):
@@ -137,7 +137,7 @@ def check_admitted(address: Address, headers: Headers, own_names: Collection[str
                 f"Forbidden: Origin {quoted(origin)}: a page of another site may not use this stack. "
                 "Fix: serve the page from localhost, or send the request without a browser",
             )
-    for site in (value for name, value in headers if name == "sec-fetch-site"):
+    for site in [value for name, value in headers if name == "sec-fetch-site"]:
         if site not in _OWN_SITES:
             raise Refused(
                 403,

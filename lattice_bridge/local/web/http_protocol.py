@@ -6,17 +6,27 @@ Rules:
 * All bytes outside a body are bounded while they arrive: the target, each header, the head, a chunk's extensions,
   trailers. httptools itself collects a header until it ends.
 * An offered upgrade is ignored, as RFC 9110 §7.8 allows: the request is served, and the next one follows it.
+
+A response is sent whole, with one system call. uvicorn sends its head and its body one after the other, and each costs
+more than all of the stack's own work on a small response.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from http import HTTPStatus
-from typing import Any, Final, cast
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from lattice_bridge.local.web.admission import Refused, refusal_line
 
@@ -29,6 +39,9 @@ NAMES: Final = "lattice_bridge.names"
 CONNECTION: Final = "lattice_bridge.connection"
 """Key of the ASGI scope with an object that is the same for all requests of a connection, and for no others."""
 
+RESPOND: Final = "lattice_bridge.respond"
+"""Key of the ASGI scope with the function that sends the whole response; see `StrictProtocol.respond`."""
+
 LINGER_SECONDS: Final = 1.0
 """Seconds in which a refused request is read and discarded. If the connection were closed at once, a client that is
 still sending would get a reset, and not the reason."""
@@ -36,48 +49,16 @@ still sending would get a reset, and not the reason."""
 CHUNK_ALLOWANCE: Final = 16
 BODY_ALLOWANCE: Final = 2
 
+_WITHOUT_BODY: Final = (204, 304)
+
 _logger: Final = logging.getLogger(__name__)
-
-
-class _OneWrite:
-    """A transport that sends each response with one system call.
-
-    uvicorn writes the head and the body of a response one after the other. Each call of the kernel costs more than all
-    of the stack's own work on a small response. No application here streams: its body follows its head at once.
-    """
-
-    def __init__(self, transport: asyncio.Transport, protocol: HttpToolsProtocol) -> None:
-        self._transport = transport
-        self._protocol = protocol
-        self._held: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        """Holds a part of a response until `flush`, and sends anything else at once, such as `100 Continue`."""
-        self._held.append(data)
-        cycle = self._protocol.cycle  # of the last request, if a client sends several and reads no response
-        if cycle is None or cycle.response_complete or not cycle.response_started:
-            self.flush()
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-    def flush(self) -> None:
-        """Sends what was held. The protocol calls it when a response is complete."""
-        if self._held:
-            data = b"".join(self._held)
-            self._held.clear()
-            self._transport.write(data)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
 
 
 class StrictProtocol(HttpToolsProtocol):
     """HTTP/1.1 as uvicorn speaks it, with the rules above."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        super().connection_made(cast("asyncio.Transport", _OneWrite(transport, self)))
+        super().connection_made(transport)
         self._limit = self.config.h11_max_incomplete_event_size or 0
         """Bytes of a head, and of what is between and behind a body's chunks: uvicorn's option for its own parser."""
 
@@ -91,9 +72,11 @@ class StrictProtocol(HttpToolsProtocol):
     small chunks is mostly framing."""
     _ended = False
     _discarded = 0
+    _idle_since: float | None = None
+    """The loop's time of the last response, if no request has followed it."""
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         if self._ended:
             self._discard(data)
             return
@@ -172,6 +155,7 @@ class StrictProtocol(HttpToolsProtocol):
         self.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key] # see above
         self.url = b"/"  # uvicorn cannot parse every form of a target; only the server reads TARGET
         super().on_headers_complete()
+        self.scope[RESPOND] = partial(self.respond, self.cycle)  # type: ignore[typeddict-unknown-key] # see above
 
     def on_chunk_header(self) -> None:
         self._framing -= CHUNK_ALLOWANCE
@@ -186,9 +170,62 @@ class StrictProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._framing = 0
 
+    async def respond(
+        self, cycle: RequestResponseCycle, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> None:
+        """Sends the whole response of a request. It has no effect if the client has gone.
+
+        Args:
+            cycle: the request.
+            status: of the response. With 204 and 304, and in response to HEAD, no body is sent.
+            headers: names in lower case, without the body's length.
+            body: the whole body.
+
+        Raises:
+            RuntimeError: a header cannot be sent, or the request has a response already.
+        """
+        if self.flow.write_paused and not cycle.disconnected:
+            await self.flow.drain()
+        if cycle.disconnected:
+            return
+        if cycle.response_started:
+            raise RuntimeError("The request has a response already.")
+        is_head = cycle.scope["method"] == "HEAD"
+        cycle.keep_alive = cycle.keep_alive and (b"connection", b"close") not in headers
+        head = _head(status, headers, len(body) if body or not is_head else None, keep_alive=cycle.keep_alive)
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(head if is_head or status in _WITHOUT_BODY else head + body)
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
     def on_response_complete(self) -> None:
-        cast("_OneWrite", self.transport).flush()
-        super().on_response_complete()
+        """Continues with the next request, or waits for it.
+
+        A timer for each response, which the next request cancels, costs as much as parsing a request. So a connection
+        has one timer, which starts again if it ends too early.
+        """
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._wait(self.timeout_keep_alive)
+
+    def _wait(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return  # the next response starts the timer
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._wait(left)
+        else:
+            super().timeout_keep_alive_handler()
 
     def _refuse(self, refusal: Refused) -> None:
         """Answers a request that cannot be parsed further, or must not be, and ends the connection."""
@@ -206,7 +243,8 @@ class StrictProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if not self._in_body or (unanswered and not self.cycle.response_started):
-            self.transport.write(_http_response(refusal))
+            head = _head(refusal.status, closing_headers(refusal), len(refusal.body), keep_alive=False)
+            self.transport.write(head + refusal.body)
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _discard(self, data: bytes) -> None:
@@ -223,12 +261,32 @@ class StrictProtocol(HttpToolsProtocol):
         return Refused(400, f"Bad Request: chunk extensions or trailers of over {self._limit} bytes")
 
 
-def _http_response(refusal: Refused) -> bytes:
-    lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in closing_headers(refusal)]
-    return "\r\n".join([*lines, "", ""]).encode() + refusal.body
+def _head(status: int, headers: Sequence[tuple[bytes, bytes]], length: int | None, *, keep_alive: bool) -> bytes:
+    """Writes the head of a response.
+
+    Args:
+        status: of the response.
+        headers: names in lower case, without the body's length.
+        length: of the body; None if it is not known.
+        keep_alive: whether the connection stays open.
+
+    Raises:
+        RuntimeError: a header's name or value would end it, and the rest of it would be another header.
+    """
+    names = b"".join([name for name, _ in headers])
+    values = b"".join([value for _, value in headers])
+    if HEADER_RE.search(names) or HEADER_VALUE_RE.search(values):
+        raise RuntimeError("A header of a response contains a byte that HTTP does not allow.")
+    lines = [STATUS_LINE[status], *[b"%s: %s\r\n" % pair for pair in headers]]
+    if length is not None and status not in _WITHOUT_BODY:
+        lines.append(b"content-length: %d\r\n" % length)
+    if not keep_alive and (b"connection", b"close") not in headers:
+        lines.append(b"connection: close\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines)
 
 
-def closing_headers(refusal: Refused) -> list[tuple[str, str]]:
+def closing_headers(refusal: Refused) -> list[tuple[bytes, bytes]]:
     """Returns the headers of a refusal's response that is the last of its connection."""
-    return [*refusal.headers, ("content-length", str(len(refusal.body))), ("connection", "close")]
+    headers = [*refusal.headers, ("connection", "close")]
+    return [(name.encode(), value.encode()) for name, value in headers]

@@ -17,13 +17,16 @@ from urllib.parse import unquote
 import uvicorn
 
 from lattice_bridge.local.web.admission import ADMITTING, Address, Refused, address_of, check_admitted, refusal_line
-from lattice_bridge.local.web.http_protocol import LINGER_SECONDS, TARGET, StrictProtocol, closing_headers
+from lattice_bridge.local.web.http_protocol import LINGER_SECONDS, RESPOND, TARGET, StrictProtocol, closing_headers
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Respond = Callable[[int, Sequence[tuple[bytes, bytes]], bytes], Awaitable[None]]
+"""Sends a whole response: the status, the headers without the body's length, the body."""
+Application = Callable[[Scope, Receive, Respond], Awaitable[None]]
+"""Answers a request as an ASGI application does, but with a whole response: none of them streams."""
 
 HOST: Final = "127.0.0.1"
 MAX_HEAD: Final = 256 * 1024
@@ -54,7 +57,7 @@ class AsgiServer:
         """Listens on `port`, or on a free one if it is 0.
 
         Args:
-            app: an ASGI application. It gets the admitted requests, each with its ADDRESS in the scope.
+            app: gets the admitted requests, each with its ADDRESS in the scope.
             port: to listen on.
             names: further host names that are admitted, in lower case. A change of it has an effect at once.
             max_head: bytes of a target and all headers together.
@@ -105,10 +108,11 @@ def _bind(port: int) -> socket.socket:
     return listener
 
 
-def _admitted(app: Application, names: Collection[str]) -> Application:
-    """Wraps the application: refuses requests before it runs or reads anything."""
+def _admitted(app: Application, names: Collection[str]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Makes an ASGI application of one: refuses requests before it runs or reads anything."""
 
-    async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
+    async def admitted(scope: Scope, receive: Receive, _send: Send) -> None:
+        respond: Respond = scope.pop(RESPOND)  # it refers to the scope, and only the collector frees a circle
         target = scope[TARGET].decode("latin-1")
         headers = [
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"] if name in _ADMITTING
@@ -119,38 +123,21 @@ def _admitted(app: Application, names: Collection[str]) -> Application:
         except Refused as refusal:
             _logger.warning("port %s: %s", scope["server"][1], refusal_line(f"{scope['method']} {target}", refusal))
             await drain(receive, scope)
-            await _send_refusal(refusal, send)
+            await respond(refusal.status, closing_headers(refusal), refusal.body)
         else:
-            await app(_addressed(scope, target, address), receive, send)
+            _set_address(scope, target, address)
+            await app(scope, receive, respond)
 
     return admitted
 
 
-def _addressed(scope: Scope, sent: str, address: Address) -> Scope:
-    """Returns the scope with the target and Host that were read. An absolute target's authority replaces Host."""
-    path, _, query = address.target.partition("?")
-    addressed = {
-        **scope,
-        ADDRESS: address,
-        "path": unquote(path),
-        "raw_path": path.encode("latin-1"),
-        "query_string": query.encode("latin-1"),
-    }
+def _set_address(scope: Scope, sent: str, address: Address) -> None:
+    """Sets the target and Host that were read. An absolute target's authority replaces Host."""
+    scope[ADDRESS] = address
+    scope["path"] = unquote(address.target.partition("?")[0])
     if address.target != sent:
         host = address.authority.encode("latin-1")
-        addressed["headers"] = [(name, host if name == b"host" else value) for name, value in scope["headers"]]
-    return addressed
-
-
-async def _send_refusal(refusal: Refused, send: Send) -> None:
-    headers = [(name.encode(), value.encode()) for name, value in closing_headers(refusal)]
-    await respond(send, refusal.status, headers, refusal.body)
-
-
-async def respond(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-    """Sends a whole response. The headers contain its length."""
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        scope["headers"] = [(name, host if name == b"host" else value) for name, value in scope["headers"]]
 
 
 async def drain(receive: Receive, scope: Scope) -> None:

@@ -171,15 +171,17 @@ def _parse_authorization(request: Signed, service: str, region: str) -> tuple[st
 def _signed_lines(names: Sequence[str], request: Signed) -> list[tuple[str, str]]:
     """Returns the headers that the signature covers, in the order of SignedHeaders.
 
-    Their number is bounded before anything is computed: the stack's keys are public, and each name is compared with
-    each header.
+    Their number is bounded before anything is computed, since the stack's keys are public.
     """
     if len(set(names)) < len(names) or len(names) > MAX_SIGNED:
         raise SignatureRefused(
             f"InvalidSignatureException: SignedHeaders has {len(names)} names, of which {len(set(names))} differ",
             f"sign each header once, and at most {MAX_SIGNED}",
         )
-    lines = [(name, value) for name in names for value in request.values(name)]
+    sent: dict[str, list[tuple[str, str]]] = {}
+    for pair in request.headers:
+        sent.setdefault(pair[0], []).append(pair)
+    lines = [pair for name in names for pair in sent.get(name, ())]
     if len(lines) > MAX_SIGNED:
         raise SignatureRefused(
             f"InvalidSignatureException: {len(lines)} signed header lines", f"send at most {MAX_SIGNED} of them"

@@ -1,8 +1,9 @@
-"""The Runtime API of one environment, called as an ASGI application."""
+"""The Runtime API of one environment, called as its server calls it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from lattice_bridge.local.environments.runtime_api import RESPONSE_LIMIT, Invocation, RuntimeApi
 from lattice_bridge.local.web.http_protocol import CONNECTION
 
-INVOCATION = Invocation("id", b"{}", "arn:orders", "blue", deadline_ms=5)
+INVOCATION = Invocation("id", b"{}", "arn:orders", "blue")
+DEADLINE = 1_750_000_000_000
 
 
 class Connection:
@@ -37,26 +39,27 @@ class Api:
         """Sends a request. Returns the status, the headers and the body; status 0 without a response."""
         messages: list[Any] = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
         messages.append({"type": "http.disconnect"} if gone else {"type": "http.request", "body": b""})
-        sent: list[Any] = []
+        sent: list[tuple[int, dict[bytes, bytes], bytes]] = []
 
         async def receive() -> Any:
             return messages.pop(0)
 
-        async def send(message: Any) -> None:
-            sent.append(message)
+        async def respond(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+            sent.append((status, dict(headers), body))
 
         scope = {"method": method, "path": f"/2018-06-01/runtime{path}", CONNECTION: connection}
-        await self.runtime.app({**scope, "client": connection, "server": None}, receive, send)
-        return (sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]) if sent else (0, {}, b"")
+        await self.runtime.app({**scope, "client": connection, "server": None}, receive, respond)
+        return sent[0] if sent else (0, {}, b"")
 
 
 def test_invocation_is_handed_out_and_its_response_taken() -> None:
     async def run() -> None:
         api, own = Api(), Connection()
-        response = api.runtime.dispatch(INVOCATION)
+        response = api.runtime.dispatch(INVOCATION, DEADLINE)
         status, headers, body = await api.send(own, "GET", "/invocation/next")
-        assert (status, body, headers[b"content-length"]) == (200, b"{}", b"2")
-        assert headers[b"Lambda-Runtime-Aws-Tenant-Id"] == b"blue"
+        assert (status, body, headers[b"content-type"]) == (200, b"{}", b"application/json")
+        assert headers[b"lambda-runtime-aws-tenant-id"] == b"blue"
+        assert headers[b"lambda-runtime-deadline-ms"] == str(DEADLINE).encode()
         assert (await api.send(own, "POST", "/invocation/id/response", b"[1", b"]"))[0] == 202
         assert (response.result().payload, response.result().failed) == (b"[1]", False)
 
@@ -69,7 +72,7 @@ def test_connection_is_checked_once_and_each_new_one_is_checked() -> None:
     async def run() -> None:
         api, own, other = Api(), Connection(), Connection(own=False)
         for _ in range(2):
-            api.runtime.dispatch(INVOCATION)
+            api.runtime.dispatch(INVOCATION, DEADLINE)
             assert (await api.send(own, "GET", "/invocation/next"))[0] == 200
         assert (await api.send(other, "GET", "/invocation/next"))[0] == 403
         assert (await api.send(other, "POST", "/invocation/id/response", b"{}"))[0] == 403
@@ -91,7 +94,7 @@ def test_connection_is_checked_once_and_each_new_one_is_checked() -> None:
 def test_request_that_is_not_one_of_the_current_invocation_is_refused(method: str, path: str, status: int) -> None:
     async def run() -> None:
         api = Api()
-        response = api.runtime.dispatch(INVOCATION)
+        response = api.runtime.dispatch(INVOCATION, DEADLINE)
         assert (await api.send(Connection(), method, path, b"{}"))[0] == status
         assert not response.done()
 
@@ -101,10 +104,10 @@ def test_request_that_is_not_one_of_the_current_invocation_is_refused(method: st
 def test_error_of_a_function_and_a_response_over_the_limit_are_failures() -> None:
     async def run() -> None:
         api = Api()
-        response = api.runtime.dispatch(INVOCATION)
+        response = api.runtime.dispatch(INVOCATION, DEADLINE)
         await api.send(Connection(), "POST", "/invocation/id/error", b"{}")
         assert response.result().failed
-        response = api.runtime.dispatch(INVOCATION)
+        response = api.runtime.dispatch(INVOCATION, DEADLINE)
         status, _, _ = await api.send(Connection(), "POST", "/invocation/id/response", b"x" * RESPONSE_LIMIT, b"x")
         assert (status, response.result().failed) == (413, True)
         assert b"Function.ResponseSizeTooLarge" in response.result().payload
@@ -115,7 +118,7 @@ def test_error_of_a_function_and_a_response_over_the_limit_are_failures() -> Non
 def test_process_that_dies_in_the_middle_of_its_response_has_not_responded() -> None:
     async def run() -> None:
         api = Api()
-        response = api.runtime.dispatch(INVOCATION)
+        response = api.runtime.dispatch(INVOCATION, DEADLINE)
         assert (await api.send(Connection(), "POST", "/invocation/id/response", b"[", gone=True))[0] == 0
         assert not response.done()
 

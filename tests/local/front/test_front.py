@@ -88,18 +88,18 @@ def sent(
     observer = observer or Observer()
     (folder / "template.yaml").write_text(TEMPLATE.replace("AUTH", auth), encoding="utf-8")
     plan = read_plan(read_template(folder / "template.yaml", {}, "us-east-1"))
-    service, messages = Lambda(outcome), list[Any]()
+    service, statuses = Lambda(outcome), list[int]()
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b""}
 
-    async def send(message: Any) -> None:
-        messages.append(message)
+    async def respond(status: int, _headers: Any, _body: bytes) -> None:
+        statuses.append(status)
 
     front = Front(plan, service, {}, observer)  # type: ignore[arg-type] # a fake of the one method it uses
     scope = {"method": "GET", "http_version": "1.1", "headers": [], ADDRESS: Address(target, "shop", "shop")}
-    asyncio.run(front(scope, receive, send))
-    return observer, service, messages[0]["status"]
+    asyncio.run(front(scope, receive, respond))
+    return observer, service, statuses[0]
 
 
 def test_served_request_is_reported_with_the_trace_of_its_invocation(tmp_path: Path) -> None:

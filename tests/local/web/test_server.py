@@ -8,20 +8,32 @@ import json
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from shutil import which
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from uvicorn import Config
+from uvicorn.server import ServerState
 
-from lattice_bridge.local.web.http_protocol import _OneWrite
-from lattice_bridge.local.web.server import ADDRESS, MAX_HEAD, AsgiServer, PortTaken, Receive, Scope, Send
+from lattice_bridge.local.web.http_protocol import StrictProtocol
+from lattice_bridge.local.web.server import (
+    ADDRESS,
+    MAX_HEAD,
+    Application,
+    AsgiServer,
+    PortTaken,
+    Receive,
+    Respond,
+    Scope,
+    _admitted,
+)
 
 GOOD = b"GET /after HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
 
-async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+async def echo(scope: Scope, receive: Receive, respond: Respond) -> None:
     """Answers with what reached it."""
     body, more = b"", True
     while more:
@@ -32,9 +44,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     headers = [(name.decode(), value.decode()) for name, value in scope["headers"]]
     seen = {"target": scope[ADDRESS].target, "path": scope["path"], "headers": headers, "body": body.decode()}
     answer = json.dumps(seen).encode()
-    length = str(len(answer)).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
-    await send({"type": "http.response.body", "body": answer})
+    await respond(200, [], answer)
 
 
 @pytest.fixture(scope="module")
@@ -71,33 +81,163 @@ def seen(answer: tuple[int, bytes]) -> dict[str, Any]:
     return found
 
 
-class Written:
-    """A transport that keeps what is written to it."""
+# ---- the protocol, without a socket ---------------------------------------------------------------------------------
 
-    def __init__(self) -> None:
-        self.calls: list[bytes] = []
+
+class Connection:
+    """A connection to an application: its transport, and the clock and timers of its loop.
+
+    Attributes:
+        sent: what each call of the transport wrote; None is its end.
+        now: the loop's time.
+        timers: the seconds of each timer that was started.
+    """
+
+    def __init__(self, app: Application) -> None:
+        self.sent: list[bytes | None] = []
+        self.now = 100.0
+        self.timers: list[float] = []
+        self._real = asyncio.get_running_loop()
+        config = Config(
+            _admitted(app, ()),
+            http=StrictProtocol,
+            h11_max_incomplete_event_size=MAX_HEAD,
+            ws="none",
+            log_config=None,
+            timeout_keep_alive=60,
+        )
+        config.load()
+        self.protocol = StrictProtocol(config, ServerState(), {}, self)  # type: ignore[arg-type] # the loop's part
+        self.protocol.connection_made(self)  # type: ignore[arg-type] # the transport's part
+
+    async def request(self, head: str = "GET / HTTP/1.1") -> list[bytes | None]:
+        """Sends a request, and returns what was written."""
+        self.sent.clear()
+        self.protocol.data_received(f"{head}\r\nhost: localhost\r\n\r\n".encode())
+        await asyncio.gather(*self.protocol.tasks)
+        return self.sent
+
+    # the transport
 
     def write(self, data: bytes) -> None:
-        self.calls.append(data)
+        self.sent.append(data)
 
     def close(self) -> None:
-        self.calls.append(b"closed")
+        self.sent.append(None)
+
+    def is_closing(self) -> bool:
+        return None in self.sent
+
+    def get_extra_info(self, _name: str) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    # the loop
+
+    def create_task(self, work: Any) -> Any:
+        return self._real.create_task(work)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, _function: Any) -> SimpleNamespace:
+        self.timers.append(seconds)
+        return SimpleNamespace(cancel=lambda: None)
 
 
-def test_head_and_body_of_a_response_leave_with_one_call() -> None:
-    written, connection = Written(), SimpleNamespace(cycle=None)
-    transport = _OneWrite(written, connection)  # type: ignore[arg-type] # fakes
-    transport.write(b"before a request")
-    connection.cycle = SimpleNamespace(response_started=False, response_complete=False)
-    transport.write(b"100 Continue")
-    connection.cycle.response_started = True
-    transport.write(b"head")
-    transport.write(b"body")
-    transport.flush()
-    transport.write(b"head of a response that breaks off")
-    transport.close()
-    sent = [b"before a request", b"100 Continue", b"headbody", b"head of a response that breaks off", b"closed"]
-    assert written.calls == sent
+def answering(status: int, headers: Sequence[tuple[bytes, bytes]] = (), body: bytes = b"ok") -> Application:
+    async def app(_scope: Scope, _receive: Receive, respond: Respond) -> None:
+        await respond(status, headers, body)
+
+    return app
+
+
+def written(app: Application, head: str = "GET / HTTP/1.1") -> list[bytes | None]:
+    """What is written for one request."""
+
+    async def run() -> list[bytes | None]:
+        return await Connection(app).request(head)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("app", "head", "response"),
+    [
+        (answering(200, [(b"a", b"b")]), "GET /", "200 OK\r\na: b\r\ncontent-length: 2\r\n\r\nok"),
+        (answering(299, body=b""), "GET /", "299 \r\ncontent-length: 0\r\n\r\n"),
+        (answering(200), "HEAD /", "200 OK\r\ncontent-length: 2\r\n\r\n"),
+        (answering(200, body=b""), "HEAD /", "200 OK\r\n\r\n"),
+        (answering(204), "GET /", "204 No Content\r\n\r\n"),
+        (answering(304), "GET /", "304 Not Modified\r\n\r\n"),
+    ],
+)
+def test_response_is_written_whole_with_one_call(app: Application, head: str, response: str) -> None:
+    assert written(app, f"{head} HTTP/1.1") == [f"HTTP/1.1 {response}".encode()]
+
+
+@pytest.mark.parametrize(
+    ("headers", "request_line"), [([(b"connection", b"close")], "GET / HTTP/1.1"), ([], "GET / HTTP/1.0")]
+)
+def test_last_response_says_once_that_the_connection_ends(
+    headers: list[tuple[bytes, bytes]], request_line: str
+) -> None:
+    response, end = written(answering(200, headers), request_line)
+    assert response is not None
+    assert (response.count(b"connection: close\r\n"), end) == (1, None)
+
+
+@pytest.mark.parametrize("pair", [(b"a", b"b\r\nset-cookie: c"), (b"a: b\r\nset-cookie", b"c"), (b"a", b"\0")])
+def test_header_that_would_end_itself_is_not_sent(pair: tuple[bytes, bytes]) -> None:
+    """A function's reply chooses headers: one of them must not become two, or the beginning of another response."""
+    sent = b"".join(filter(None, written(answering(200, [pair]))))
+    assert sent.startswith(b"HTTP/1.1 500 ")
+    assert b"set-cookie" not in sent
+
+
+def test_second_response_to_a_request_is_refused() -> None:
+    """It would be the response to the connection's next request, which may be another tenant's."""
+
+    async def twice(_scope: Scope, _receive: Receive, respond: Respond) -> None:
+        await respond(200, [], b"first")
+        with pytest.raises(RuntimeError, match="has a response already"):
+            await respond(200, [], b"second")
+
+    assert len(written(twice)) == 1
+
+
+def test_connection_has_one_timer_and_ends_after_the_whole_time_without_a_request() -> None:
+    async def run() -> None:
+        connection = Connection(answering(200))
+        await connection.request()
+        connection.now += 50
+        await connection.request()
+        assert connection.timers == [60]
+        connection.now += 10
+        connection.protocol.timeout_keep_alive_handler()
+        assert (connection.timers, connection.is_closing()) == ([60, 50], False)
+        connection.now += 50
+        connection.protocol.timeout_keep_alive_handler()
+        assert connection.is_closing()
+
+    asyncio.run(run())
+
+
+def test_timer_that_ends_during_a_request_leaves_the_connection_open() -> None:
+    connections: list[Connection] = []
+
+    async def slow(scope: Scope, receive: Receive, respond: Respond) -> None:
+        connections[0].now += 100
+        connections[0].protocol.timeout_keep_alive_handler()
+        await answering(200)(scope, receive, respond)
+
+    async def run() -> None:
+        connections.append(Connection(slow))
+        await connections[0].request()
+        await connections[0].request()
+        assert (connections[0].timers, connections[0].is_closing()) == ([60, 60], False)
+
+    asyncio.run(run())
 
 
 # ---- admission ------------------------------------------------------------------------------------------------------

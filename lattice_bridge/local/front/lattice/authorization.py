@@ -48,6 +48,8 @@ def authorize(service: Service, request: HttpRequest, signer: Signer | None) -> 
     Raises:
         NotAuthorized: one of the policies does not allow it.
     """
+    if not service.policies:
+        return
     context = _request_context(service, request, signer)
     found = [(policy, evaluate(policy, context)) for policy in service.policies]
     user = "anonymous" if signer is None else signer.principal
