@@ -28,7 +28,7 @@ class AnyTenant(Enum):
 ANY_TENANT: Final = AnyTenant.TENANT
 Allowed = frozenset[str] | AnyTenant
 
-ConditionKind = Literal["vpc", "org", "service", "network", "jwt", "api"]
+ConditionKind = Literal["vpc", "org", "service", "network", "jwt", "api", "source"]
 NameSource = Literal["session", "x509_san_uri", "claim", "authorizer"]
 
 
@@ -76,6 +76,7 @@ FACTS: Final[Mapping[ConditionKind, Callable[[Subject], tuple[str, ...]]]] = {
     "network": lambda subject: _if_present(subject.service_network_arn),
     "jwt": lambda subject: tuple(subject.tokens),
     "api": lambda subject: _if_present(subject.api_id),
+    "source": lambda subject: _if_present(subject.source),
 }
 """Kind of condition → the facts of a subject that are compared with its values."""
 
@@ -209,7 +210,10 @@ class Rules:
         return next((self.owners[key] for key in caller_keys(subject).allowing if key in self.owners), None)
 
     def other_owners(self, subject: Subject) -> list[Rule]:
-        """The rule for each of the subject's tokens, for its API's authorizer and for its certificate that has one."""
+        """The rule for each of the subject's tokens, for its API's authorizer and for its certificate that has one; for
+        a record, the most specific rule for its sender, and the rule for its source."""
         if not subject.has_other_evidence:
             return []
-        return [self.owners[key] for key in owning_keys(subject) if key in self.owners]
+        owners = [self.owners[key] for key in owning_keys(subject) if key in self.owners]
+        senders = [rule for rule in owners if ANCHORS[rule.key[0]].evidence == "sender"]
+        return [rule for rule in owners if rule not in senders[1:]]
