@@ -61,9 +61,6 @@ def permission_findings(stack: Stack) -> Iterator[TemplateFinding]:
                 yield from _other_front(one, bridge, stack)
         for one in resources_of(bridge, stack.template, *_URL):
             yield from _url(one, bridge, stack)
-        for one in resources_of(bridge, stack.template, "AWS::Lambda::EventSourceMapping"):
-            actual = f"it sends other events to the bridge, {name_of(bridge)}"
-            yield finding(one.id, actual, ONLY_LATTICE, "map the source to another function")
     for function in stack.authorizers:
         for one in resources_of(function, stack.template, _PERMISSION):
             if invokes(one):
@@ -306,7 +303,7 @@ def _direct_invoker(function: Resource, resource: Resource) -> Iterator[Template
         yield finding(function.id, actual, expected, "remove ProvisionedConcurrencyConfig and its scaling")
     if kind == "AWS::Lambda::EventSourceMapping" and refers_to(properties.get("FunctionName"), function):
         actual = f"it has an event source mapping ({resource.id})"
-        fix = "map the source to a function without tenancy that invokes this one with each record's tenant id"
+        fix = "map a queue to the bridge, and name this function under [[event_source]] in bridge.toml"
         yield finding(function.id, actual, _NO_TENANT, fix)
 
 

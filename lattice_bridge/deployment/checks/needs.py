@@ -43,6 +43,11 @@ def needs_of(document: Document) -> MapNeeds:
         certificates=ids(lambda one: "client_cert" in one),
         vpcs=ids(lambda one: "vpc" in one),
         admits_anyone=any(one.get("anyone") is True and not one.get("deny") for one in written),
+        trusted_queues=tuple(
+            (str(one["source"]), str(one.get("id")))
+            for one in written
+            if "source" in one and not one.get("deny") and not {"sender"} & one.keys()
+        ),
     )
 
 
@@ -68,4 +73,5 @@ def _of_rules(rules: Rules) -> MapNeeds:
         certificates=reading("client-cert"),
         vpcs=reading("vpc"),
         admits_anyone=ANYONE in rules.owners,
+        trusted_queues=tuple((one.key[1], one.id) for one in allowing if one.key[0] == "source"),
     )

@@ -66,6 +66,17 @@ vpc = "vpc-0a1b2c3d4e5f60718"
 deny = true
 
 [[rule]]
+id = "blue-queue"
+source = "arn:aws:sqs:eu-west-1:111122223333:blue"
+tenant = "blue"
+
+[[rule]]
+id = "order-service"
+sender = { role_id = "AROAEXAMPLE1234567" }
+source = "arn:aws:sqs:eu-west-1:111122223333:orders"
+tenant = "blue"
+
+[[rule]]
 id = "open"
 anyone = true
 tenant = "blue"
@@ -78,6 +89,7 @@ EXPECTED: Final = MapNeeds(
     certificates=("devices", "revoked"),
     vpcs=("elsewhere",),
     admits_anyone=True,
+    trusted_queues=(("arn:aws:sqs:eu-west-1:111122223333:blue", "blue-queue"),),
 )
 
 

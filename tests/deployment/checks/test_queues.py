@@ -1,0 +1,123 @@
+"""Queues in front of the bridge: each mistake in a template has its own finding, and a right template has none."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from textwrap import indent
+from typing import Any, Final
+
+import pytest
+
+from lattice_bridge.config.options import EventSource, Options
+from lattice_bridge.deployment.checks.run import template_findings
+from lattice_bridge.deployment.checks.stack import MapNeeds, TemplateFinding
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from tests.support.paths import ROOT
+
+FOLDER: Final = ROOT / "tests" / "templates"
+CASES: Final[list[dict[str, Any]]] = tomllib.loads((FOLDER / "queues_cases.toml").read_text(encoding="utf-8"))["case"]
+REGION: Final = "us-east-1"
+ORDERS: Final = "arn:aws:sqs:us-east-1:111122223333:orders"
+
+
+def edited(name: str, edits: list[list[str]], add: str = "") -> str:
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text + indent(add, "  ")
+
+
+def sources(edits: list[list[str]]) -> tuple[EventSource, ...]:
+    """The event sources of queues.toml, as values. A claim decides nothing here."""
+    known = {one.name for one in fields(EventSource)} - {"claim"}
+    tables = tomllib.loads(edited("queues.toml", edits))["event_source"]
+    return tuple(EventSource(**{key: value for key, value in one.items() if key in known}) for one in tables)
+
+
+def findings(case: dict[str, Any]) -> list[TemplateFinding]:
+    return template_findings(
+        FOLDER / "queues.yaml",
+        Options(event_sources=sources(case.get("map", []))),
+        case.get("parameters", {}),
+        REGION,
+        text=edited("queues.yaml", case.get("edits", []), case.get("add", "")),
+        needs=MapNeeds(trusted_queues=tuple((ORDERS, rule) for rule in case.get("trusted", ()))),
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_template_with_a_queue_has_exactly_these_findings(case: dict[str, Any]) -> None:
+    found = findings(case)
+    assert sorted([one.level, one.subject, one.actual] for one in found) == sorted(case["found"])
+    for one in found:
+        assert one.text == f"{one.subject}: {one.actual}. {one.expected}. Fix: {one.fix}."
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("VisibilityTimeout: 180", "VisibilityTimeout: soon", "Orders.VisibilityTimeout: 'soon' is not a number"),
+        ("VisibilityTimeout: 180", "VisibilityTimeout: .inf", "Orders.VisibilityTimeout: inf is not a number"),
+        (
+            "orders-dead\n      MessageRetentionPeriod: 1209600",
+            "orders-dead\n      MessageRetentionPeriod: -1",
+            "Dead.MessageRetentionPeriod: -1 is not a number",
+        ),
+    ],
+)
+def test_malformed_number_is_refused_with_its_place(old: str, new: str, fault: str) -> None:
+    with pytest.raises(BadTemplate) as caught:
+        findings({"edits": [[old, new]]})
+    assert fault in str(caught.value)
+
+
+def test_two_bridges_need_one_mapping_and_one_role_with_rights() -> None:
+    """A template may have a bridge for requests beside the one for queues."""
+    second = """
+Second:
+  Type: AWS::Lambda::Function
+  Properties: {FunctionName: second, Handler: lattice_bridge.main.handler, Timeout: 30, Role: !GetAtt SecondRole.Arn}
+SecondRole:
+  Type: AWS::IAM::Role
+  Properties:
+    Policies:
+      - PolicyName: backends
+        PolicyDocument: {Statement: [{Effect: Allow, Action: "lambda:InvokeFunction", Resource: !GetAtt Worker.Arn}]}
+"""
+    assert findings({"add": second}) == []
+
+
+def test_event_of_sam_is_read_as_its_mapping() -> None:
+    """The role that SAM makes has a managed policy of AWS, which allows to receive messages."""
+    text = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Bridge:
+    Type: AWS::Serverless::Function
+    Properties:
+      {FunctionName: bridge, Handler: lattice_bridge.main.handler, Runtime: python3.13, Timeout: 30, CodeUri: s3://b/k,
+       AutoPublishAlias: live,
+       Policies: [{Statement: {Effect: Allow, Action: "lambda:InvokeFunction", Resource: !GetAtt Worker.Arn}},
+         {Statement: {Effect: Allow, Action: "sqs:SendMessage", Resource: !GetAtt Quarantine.Arn}}],
+       Events: {Orders: {Type: SQS, Properties: {Queue: !GetAtt Queue.Arn, BatchSize: 5}}}}
+  Worker:
+    Type: AWS::Lambda::Function
+    Properties: {FunctionName: orders-worker, TenancyConfig: {TenantIsolationMode: PER_TENANT}}
+  Queue:
+    Type: AWS::SQS::Queue
+    Properties: {QueueName: orders, VisibilityTimeout: 180, RedrivePolicy: {maxReceiveCount: 5}}
+  Quarantine: {Type: AWS::SQS::Queue, Properties: {QueueName: orders-quarantine}}
+"""
+    found = template_findings(FOLDER / "t.yaml", Options(event_sources=sources([])), {}, REGION, text=text)
+    assert [
+        (one.level, one.subject, one.actual) for one in found if "sqs" in one.text.lower() or "its " in one.text
+    ] == [
+        ("error", "BridgeOrders", "its FunctionResponseTypes do not contain ReportBatchItemFailures"),
+    ]
+
+
+def test_case_names_are_unique() -> None:
+    names = [case["name"] for case in CASES]
+    assert len(set(names)) == len(names) > 50
