@@ -44,15 +44,21 @@ def needs_of(document: Document) -> MapNeeds:
         vpcs=ids(lambda one: "vpc" in one),
         admits_anyone=any(one.get("anyone") is True and not one.get("deny") for one in written),
         trusted_queues=tuple(
-            (str(one["source"]), str(one.get("id")))
+            (source, str(one.get("id")))
             for one in written
-            if "source" in one and not one.get("deny") and not {"sender"} & one.keys()
+            for source in _texts(one.get("source"))
+            if not one.get("deny") and "sender" not in one
         ),
     )
 
 
 def _table(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _texts(value: object) -> list[str]:
+    """The texts of a value that may be one, or a list of them."""
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 
 def _of_rules(rules: Rules) -> MapNeeds:

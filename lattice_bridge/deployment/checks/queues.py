@@ -38,9 +38,9 @@ from lattice_bridge.deployment.queues.facts import (
     DEFAULT_RETENTION,
     DEFAULT_VISIBILITY,
     Line,
-    Mapping,
     Queue,
     Redrive,
+    SourceMapping,
 )
 from lattice_bridge.deployment.queues.judge import (
     POLL,
@@ -242,12 +242,12 @@ def _source_of(mapping: Resource) -> str:
     return as_text(mapping.properties.get("EventSourceArn", ""))
 
 
-def _mapping(resource: Resource) -> Mapping:
+def _mapping(resource: Resource) -> SourceMapping:
     properties = resource.properties
     types = list(map(as_text, items_of(properties.get("FunctionResponseTypes"))))
     reports = None if any(map(unresolved, types)) else False
     size = _number(resource, "BatchSize", DEFAULT_BATCH)
-    return Mapping(
+    return SourceMapping(
         resource.id,
         _source_of(resource),
         None if size is None else int(size),

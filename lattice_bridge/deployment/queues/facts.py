@@ -56,7 +56,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class SourceMapping:
     """An event source mapping.
 
     Attributes:
@@ -94,7 +94,7 @@ class Line:
     """
 
     source: EventSource
-    mappings: tuple[Mapping, ...]
+    mappings: tuple[SourceMapping, ...]
     bridge: str
     timeout: float | None
     queue: Queue | None = None

@@ -16,7 +16,7 @@ from typing import Final, Literal, NamedTuple
 from lattice_bridge.config.options import EventSource
 from lattice_bridge.config.words import nearest
 from lattice_bridge.deployment.iam.access import Permitted, unexpected
-from lattice_bridge.deployment.queues.facts import Line, Mapping, Queue
+from lattice_bridge.deployment.queues.facts import Line, Queue, SourceMapping
 from lattice_bridge.events.sqs import FIFO
 
 REPORT: Final = "ReportBatchItemFailures"
@@ -56,7 +56,7 @@ def is_queue(arn: str) -> bool:
 # ---- mappings -------------------------------------------------------------------------------------------------------
 
 
-def unconfigured_fault(mapping: Mapping, sources: Sequence[EventSource]) -> Fault:
+def unconfigured_fault(mapping: SourceMapping, sources: Sequence[EventSource]) -> Fault:
     """The fault of a mapping that sends a queue without an `[[event_source]]` to the bridge."""
     name = mapping.source.rpartition(":")[2]
     near = nearest(name, [one.arn.rpartition(":")[2] for one in sources])
@@ -93,7 +93,7 @@ def undelivered_fault(label: str, source: EventSource) -> Fault:
     )
 
 
-def _mapping_faults(mapping: Mapping, line: Line) -> Iterator[Fault]:
+def _mapping_faults(mapping: SourceMapping, line: Line) -> Iterator[Fault]:
     if mapping.reports is False:
         yield Fault(
             "error",
@@ -116,7 +116,7 @@ def _mapping_faults(mapping: Mapping, line: Line) -> Iterator[Fault]:
     yield from _batch_faults(mapping, line)
 
 
-def _batch_faults(mapping: Mapping, line: Line) -> Iterator[Fault]:
+def _batch_faults(mapping: SourceMapping, line: Line) -> Iterator[Fault]:
     """Batches that AWS refuses, and those that cannot end in time."""
     size, window, source = mapping.batch_size, mapping.window, line.source
     is_fifo = source.arn.endswith(FIFO)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import fields
 from textwrap import indent
 from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.config.options import EventSource, Options
+from lattice_bridge.config.document import parse_document
+from lattice_bridge.config.options import Options
+from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.deployment.checks.stack import MapNeeds, TemplateFinding
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.errors import Fault
 from tests.support.paths import ROOT
 
 FOLDER: Final = ROOT / "tests" / "templates"
@@ -29,17 +31,18 @@ def edited(name: str, edits: list[list[str]], add: str = "") -> str:
     return text + indent(add, "  ")
 
 
-def sources(edits: list[list[str]]) -> tuple[EventSource, ...]:
-    """The event sources of queues.toml, as values. A claim decides nothing here."""
-    known = {one.name for one in fields(EventSource)} - {"claim"}
-    tables = tomllib.loads(edited("queues.toml", edits))["event_source"]
-    return tuple(EventSource(**{key: value for key, value in one.items() if key in known}) for one in tables)
+def options(edits: list[list[str]]) -> Options:
+    """The options of queues.toml, edited."""
+    faults: list[Fault] = []
+    found = read_options(parse_document(edited("queues.toml", edits)).tables, faults)
+    assert faults == []
+    return found
 
 
 def findings(case: dict[str, Any]) -> list[TemplateFinding]:
     return template_findings(
         FOLDER / "queues.yaml",
-        Options(event_sources=sources(case.get("map", []))),
+        options(case.get("map", [])),
         case.get("parameters", {}),
         REGION,
         text=edited("queues.yaml", case.get("edits", []), case.get("add", "")),
@@ -110,7 +113,7 @@ Resources:
     Properties: {QueueName: orders, VisibilityTimeout: 180, RedrivePolicy: {maxReceiveCount: 5}}
   Quarantine: {Type: AWS::SQS::Queue, Properties: {QueueName: orders-quarantine}}
 """
-    found = template_findings(FOLDER / "t.yaml", Options(event_sources=sources([])), {}, REGION, text=text)
+    found = template_findings(FOLDER / "t.yaml", options([]), {}, REGION, text=text)
     assert [
         (one.level, one.subject, one.actual) for one in found if "sqs" in one.text.lower() or "its " in one.text
     ] == [

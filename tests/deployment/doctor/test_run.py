@@ -24,6 +24,7 @@ from lattice_bridge.deployment.doctor.facts import (
 )
 from lattice_bridge.deployment.doctor.read import MOST_VERSIONS, Aws
 from lattice_bridge.deployment.doctor.run import NoSuchFunction, findings_of, read_deployment
+from lattice_bridge.deployment.queues.facts import SourceMapping
 from tests.support.aws_server import AwsServer
 from tests.support.doctor_stack import (
     ACCOUNT,
@@ -210,7 +211,7 @@ def test_event_sources_of_aliases_and_targets_are_read(roles: AwsServer, qualifi
     source = {"UUID": UUID, "EventSourceArn": "arn:aws:sqs:eu-west-1:123456789012:q"}
     targets = list_targets(GROUP, BRIDGE.qualified, f"{BRIDGE.arn}:5")
     assert read(roles, aliases, targets, list_sources(name, source)).event_sources == (
-        (UUID, source["EventSourceArn"]),
+        SourceMapping(UUID, source["EventSourceArn"], enabled=None),
     )
 
 
