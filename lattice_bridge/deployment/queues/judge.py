@@ -60,7 +60,7 @@ def unconfigured_fault(mapping: SourceMapping, sources: Sequence[EventSource]) -
     """The fault of a mapping that sends a queue without an `[[event_source]]` to the bridge."""
     name = mapping.source.rpartition(":")[2]
     near = nearest(name, [one.arn.rpartition(":")[2] for one in sources])
-    fix = f'write an [[event_source]] with arn = "{mapping.source}" in bridge.toml, or remove the mapping'
+    fix = "write an [[event_source]] with the ARN of the queue in bridge.toml, or remove the mapping"
     return Fault(
         "error",
         mapping.label,
@@ -171,8 +171,8 @@ def _visibility_faults(queue: Queue, line: Line) -> Iterator[Fault]:
     elif queue.visibility < wanted:
         beside = f", and the batching window of {window:g} s" if window else ""
         expected = (
-            f"AWS advises {VISIBILITY} times the timeout{beside}: otherwise a message that Lambda was throttled for is "
-            "received a second time while it still runs"
+            f"AWS advises {VISIBILITY} times the timeout{beside}: otherwise a message is received again while Lambda "
+            "still tries to run the bridge for it, as after a throttle"
         )
         yield Fault("warning", queue.label, actual, expected, fix)
 
