@@ -190,7 +190,7 @@ class MapNeeds:
         certificates: ids of the rules that read the certificate of an API's client.
         vpcs: ids of the rules that read the VPC that a request came from.
         admits_anyone: a rule is for callers without a credential.
-        trusted_queues: (ARN, id) of the rules that allow by a queue alone, whoever sends to it.
+        trusted_queues: (ARN, id) of the rules that allow by a queue alone, for every sender.
     """
 
     certified: tuple[str, ...] = ()

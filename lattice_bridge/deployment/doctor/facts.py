@@ -340,7 +340,7 @@ class Configuration:
         table: the registry's table, by name or ARN.
         headers: that the map reads of a request, in lower case.
         certificates: ids of the rules that read the subject of a client's certificate.
-        trusted_queues: (ARN, id) of the rules that allow by a queue alone, whoever sends to it.
+        trusted_queues: (ARN, id) of the rules that allow by a queue alone, for every sender.
     """
 
     file: str

@@ -270,7 +270,7 @@ def sender_faults(queue: Queue, account: str, rules: Sequence[str]) -> Iterator[
                 "warning" if statement.conditions else "error",
                 queue.label,
                 f"{who} may send to it{condition}, and the rule {', '.join(rules)} of bridge.toml names no sender",
-                "A rule with `source` gives a tenant to each message of the queue, whoever has sent it",
+                "A rule with `source` gives a tenant to each message of the queue, of every sender",
                 "allow SendMessage to your own roles only, or write rules with `sender` in place of `source`",
             )
 
