@@ -16,6 +16,7 @@ from lattice_bridge.deployment.checks.authorizers import authorizer_findings, op
 from lattice_bridge.deployment.checks.backends import alarm_findings, backend_findings, bridge_findings
 from lattice_bridge.deployment.checks.invokers import permission_findings, tenancy_findings
 from lattice_bridge.deployment.checks.lattice import group_findings, service_findings
+from lattice_bridge.deployment.checks.native_senders import native_findings
 from lattice_bridge.deployment.checks.queues import queue_findings
 from lattice_bridge.deployment.checks.rights import right_findings, trust_findings, unread_findings
 from lattice_bridge.deployment.checks.stack import (
@@ -99,6 +100,7 @@ def findings_of(
     if stack.bridges or stack.authorizers:
         yield from backend_findings(stack)
         yield from tenancy_findings(stack)
+        yield from native_findings(stack)
         yield from group_findings(stack)
         yield from permission_findings(stack)
         yield from queue_findings(stack)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from collections.abc import Iterable, Iterator
 from textwrap import indent
 from typing import Any, Final
 
@@ -11,9 +13,10 @@ import pytest
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.options import Options
 from lattice_bridge.config.tables.options import read_options
-from lattice_bridge.deployment.checks.run import template_findings
+from lattice_bridge.deployment.checks.run import findings_of, template_findings
 from lattice_bridge.deployment.checks.stack import MapNeeds, TemplateFinding
-from lattice_bridge.deployment.cloudformation.text import BadTemplate
+from lattice_bridge.deployment.cloudformation.template import resolve
+from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed, read_document
 from lattice_bridge.errors import Fault
 from tests.support.paths import ROOT
 
@@ -119,6 +122,31 @@ Resources:
     ] == [
         ("error", "BridgeOrders", "its FunctionResponseTypes do not contain ReportBatchItemFailures"),
     ]
+
+
+def places(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+    """The paths in a value where an intrinsic function may be."""
+    items: Iterable[tuple[str | int, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, entry in items:
+        yield (*path, key)
+        if isinstance(entry, dict | list) and not str(next(iter(entry), "")).startswith(("Ref", "Fn::")):
+            yield from places(entry, *path, key)
+
+
+def test_value_that_another_stack_exports_is_never_malformed() -> None:
+    whole = json.dumps(read_document((FOLDER / "queues.yaml").read_text(encoding="utf-8"), "queues.yaml"))
+    known, tried = options([]), 0
+    for name in ("Bridge", "BridgeRole", "Mapping", "Orders", "Dead", "Quarantine"):
+        for path in places(json.loads(whole)["Resources"][name]["Properties"]):
+            document, tried = json.loads(whole), tried + 1
+            parent = document["Resources"][name]["Properties"]
+            for key in path[:-1]:
+                parent = parent[key]
+            parent[path[-1]] = {"Fn::ImportValue": "x"}
+            template = resolve(document, FOLDER / "queues.yaml", {}, REGION, deployed=True)
+            with malformed(f"{name} {path}"):
+                list(findings_of(template, known))
+    assert tried > 40
 
 
 def test_case_names_are_unique() -> None:
