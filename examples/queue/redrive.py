@@ -66,4 +66,4 @@ def copy_of(message: dict[str, Any], note: dict[str, Any]) -> dict[str, Any]:
 if __name__ == "__main__":
     import boto3
 
-    print(redrive(boto3.client("sqs"), *sys.argv[1:]), "messages sent back")
+    print("sent back:", redrive(boto3.client("sqs"), *sys.argv[1:]))

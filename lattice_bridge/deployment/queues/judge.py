@@ -138,8 +138,8 @@ def _batch_faults(mapping: SourceMapping, line: Line) -> Iterator[Fault]:
     rounds = size if is_fifo else ceil(size / source.concurrency)
     seconds = rounds * source.timeout
     if rounds > 1 and seconds > line.timeout:
-        how = "of one group, one after the other," if is_fifo else f"{source.concurrency} at a time,"
-        actual = f"{size} records {how} may take {seconds:g} s, and the bridge has {line.timeout:g} s"
+        how = " of one group, one after the other," if is_fifo else f", {source.concurrency} at a time,"
+        actual = f"{size} records{how} may take {seconds:g} s, and the bridge has {line.timeout:g} s"
         expected = "The bridge reports what it had no time for, and each such return counts as a receive"
         most_that_fit = max(1, int(line.timeout // source.timeout) * (1 if is_fifo else source.concurrency))
         fix = f"write BatchSize: {most_that_fit}, or a shorter timeout under [[event_source]]"
@@ -197,8 +197,8 @@ def _poison_faults(queue: Queue, line: Line) -> Iterator[Fault]:
     receives = queue.redrive.receives
     if receives is not None and receives <= _FEW_RECEIVES:
         expected = (
-            "A throttle, an end of time and a neighbour's failure each count as a receive, so a message may reach the "
-            "dead-letter queue without having run"
+            "A throttle and an end of time count as a receive, so a message may reach the dead-letter queue without "
+            "having run"
         )
         yield Fault("warning", queue.label, f"maxReceiveCount is {receives}", expected, "write maxReceiveCount: 5")
     yield from _dead_letter_faults(queue, line)
