@@ -77,7 +77,7 @@ def written_by_init(folder: Path, version: str) -> Path:
 
 
 def test_cfn_lint_accepts_every_template(tmp_path: Path) -> None:
-    """The shipped one, what AWS makes of it, and those of `init`; in one process, because it starts slowly."""
+    """The shipped ones, what AWS makes of one, and those of `init`; in one process, because it starts slowly."""
     translated = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)
     unused = {"config": {"ignore_checks": ["W2001"]}}  # the parameter Rollout: the translator put in its value
     translated["Metadata"] = {"cfn-lint": unused}
@@ -85,7 +85,8 @@ def test_cfn_lint_accepts_every_template(tmp_path: Path) -> None:
     projects = [written_by_init(tmp_path, version) for version in ("V1", "V2")]
     wrong = tmp_path / "wrong.yaml"  # found after the others, so all of them are read
     wrong.write_text("Resources: {Topic: {Type: AWS::SNS::Topic, Properties: {Wrong: a}}}\n")
-    found = lint(TEMPLATE, tmp_path / "translated.json", *projects, wrong)
+    example = ROOT / "examples" / "queue" / "template.yaml"
+    found = lint(TEMPLATE, tmp_path / "translated.json", example, *projects, wrong)
     places = re.findall(r"^(\S+):\d+:\d+$", found.stdout, re.MULTILINE)
     assert (places, found.stderr) == ([str(wrong)], "")
 
