@@ -211,6 +211,12 @@ def test_timeout_of_an_event_source_counts() -> None:
     assert [one.expected for one in found] == ["at least 43 s: 40 for the slowest function, and 3"]
 
 
+def test_bridge_with_nothing_but_queues_needs_no_target_group() -> None:
+    alone = replace(stack(), groups=(), services=(), backends=())
+    alone = replace(alone, bridge=replace(alone.bridge, policies=()))
+    assert problems(alone, replace(CONFIGURATION, options=Options((), (SOURCE,)))) == []
+
+
 def test_rights_on_queues_and_keys_are_needed_once() -> None:
     keyed = stack(queue=replace(QUEUE, key="arn:key"), quarantine=replace(QUARANTINE, key="arn:key"))
     configured = replace(CONFIGURATION, options=Options((), (SOURCE,)))
