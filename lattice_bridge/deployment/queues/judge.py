@@ -214,8 +214,12 @@ def _dead_letter_faults(queue: Queue, line: Line) -> Iterator[Fault]:
         expected = f"SQS refuses it: the dead-letter queue of {kind} is {kind}"
         yield Fault("error", queue.label, actual, expected, f"name {kind} in RedrivePolicy")
     if target.retention is not None and queue.retention is not None and target.retention < queue.retention:
-        expected = "SQS counts from the day that the message was sent, so it may end there before anyone has read it"
-        yield _short(target, queue, expected)
+        # A FIFO queue counts anew (SQS guide, "Understanding message retention periods for dead-letter queues").
+        counts = "" if queue.arn.endswith(FIFO) else ", and SQS counts from the time that it was sent"
+        yield _short(target, queue, f"{_WAITS}{counts}")
+
+
+_WAITS: Final = "A message there waits for a person, and is lost when its retention ends"
 
 
 def _short(kept: Queue, queue: Queue, expected: str) -> Fault:
@@ -240,8 +244,7 @@ def _quarantine_faults(line: Line) -> Iterator[Fault]:
     if quarantine is None or queue is None or quarantine.retention is None or queue.retention is None:
         return
     if quarantine.retention < queue.retention:
-        expected = "A message in quarantine waits for a person, and is lost when its retention ends"
-        yield _short(quarantine, queue, expected)
+        yield _short(quarantine, queue, _WAITS)
 
 
 # ---- who may send ---------------------------------------------------------------------------------------------------

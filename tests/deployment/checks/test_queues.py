@@ -23,6 +23,7 @@ from tests.support.paths import ROOT
 FOLDER: Final = ROOT / "tests" / "templates"
 CASES: Final[list[dict[str, Any]]] = tomllib.loads((FOLDER / "queues_cases.toml").read_text(encoding="utf-8"))["case"]
 REGION: Final = "us-east-1"
+QUARANTINE: Final = "orders-quarantine"
 ORDERS: Final = "arn:aws:sqs:us-east-1:111122223333:orders"
 
 
@@ -59,6 +60,17 @@ def test_template_with_a_queue_has_exactly_these_findings(case: dict[str, Any]) 
     assert sorted([one.level, one.subject, one.actual] for one in found) == sorted(case["found"])
     for one in found:
         assert one.text == f"{one.subject}: {one.actual}. {one.expected}. Fix: {one.fix}."
+
+
+@pytest.mark.parametrize(("suffix", "counts"), [("", True), (".fifo", False)])
+def test_retention_of_a_fifo_dead_letter_queue_counts_anew(suffix: str, counts: bool) -> None:
+    """SQS keeps the time of sending for standard queues only."""
+    case = next(one for one in CASES if one["name"] == "short retentions")
+    names = [[f"QueueName: {name}\n", f"QueueName: {name}{suffix}\n"] for name in ("orders", "orders-dead", QUARANTINE)]
+    arns = [[f':{name}"', f':{name}{suffix}"'] for name in ("orders", QUARANTINE)]
+    found = findings({"edits": [*case["edits"], *names], "map": [*arns, ["timeout = 20", "timeout = 1"]]})
+    told = {one.subject: "counts from the time" in one.expected for one in found if "Retention" in one.actual}
+    assert told == {"Dead": counts, "Quarantine": False}
 
 
 @pytest.mark.parametrize(
