@@ -114,17 +114,15 @@ def findings_of(
         for bridge in (*stack.bridges, *(Bridge(one, ()) for one in stack.authorizers)):
             yield from bridge_findings(bridge, config)
     else:
-        actual = (
-            "no bridge: no function with the handler lattice_bridge.main.handler, and none in a LAMBDA target group"
-        )
-        expected = "A template is compared with bridge.toml through its bridge"
-        yield finding(
-            "Resources",
-            actual,
-            expected,
-            f"write Handler: lattice_bridge.main.handler for one function, or {AUTHORIZER_HANDLER}",
-        )
+        yield _no_bridge()
     yield from _not_checked(stack)
+
+
+def _no_bridge() -> TemplateFinding:
+    actual = "no bridge: no function with the handler lattice_bridge.main.handler, and none in a LAMBDA target group"
+    expected = "A template is compared with bridge.toml through its bridge"
+    fix = f"write Handler: lattice_bridge.main.handler for one function, or {AUTHORIZER_HANDLER}"
+    return finding("Resources", actual, expected, fix)
 
 
 def _not_checked(stack: Stack) -> Iterator[TemplateFinding]:
