@@ -20,6 +20,7 @@ from lattice_bridge.deployment.queues.judge import (
     unconfigured_fault,
     undelivered_fault,
     unmapped_fault,
+    unreported_fault,
 )
 
 _SUBJECT = "event sources"
@@ -106,7 +107,11 @@ def _line_findings(line: Line, deployment: Deployment, configuration: Configurat
 def _finding(fault: Fault, deployment: Deployment) -> Finding:
     uuids = {one.label for one in known(deployment.event_sources)}
     subject = f"event source mapping {fault.label}" if fault.label in uuids else fault.label
-    return Finding(fault.level, subject, fault.actual, fault.expected, fault.fix)
+    fix = f"{subject}: {fault.fix}"  # doctor lists the fixes below its table
+    if fault == unreported_fault(fault.label):
+        call = f"lambda update-event-source-mapping --function-response-types {REPORT}"
+        fix = command(call, deployment.bridge.name.region, uuid=fault.label)
+    return Finding(fault.level, subject, fault.actual, fault.expected, fix)
 
 
 def _destination_findings(found: SourceFunction) -> Iterator[Finding]:

@@ -81,6 +81,17 @@ def unmapped_fault(source: EventSource, label: str) -> Fault:
     )
 
 
+def unreported_fault(label: str) -> Fault:
+    """The fault of a mapping without partial batch responses (trap E13)."""
+    return Fault(
+        "error",
+        label,
+        f"its FunctionResponseTypes do not contain {REPORT}",
+        "Without it Lambda ignores the bridge's answer and deletes every record, also those that failed",
+        f"write FunctionResponseTypes: [{REPORT}]",
+    )
+
+
 def undelivered_fault(label: str, source: EventSource) -> Fault:
     """The fault of an asynchronous event source whose function has no failure destination."""
     return Fault(
@@ -95,13 +106,7 @@ def undelivered_fault(label: str, source: EventSource) -> Fault:
 
 def _mapping_faults(mapping: SourceMapping, line: Line) -> Iterator[Fault]:
     if mapping.reports is False:
-        yield Fault(
-            "error",
-            mapping.label,
-            f"its FunctionResponseTypes do not contain {REPORT}",
-            "Without it Lambda ignores the bridge's answer and deletes every record, also those that failed",
-            f"write FunctionResponseTypes: [{REPORT}]",
-        )
+        yield unreported_fault(mapping.label)
     if mapping.filters:
         yield Fault(
             "warning",

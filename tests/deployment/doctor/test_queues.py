@@ -162,6 +162,28 @@ def test_fault_is_found_on_its_part(name: str) -> None:
     assert (found.level, found.subject, found.actual) == (level, subject, actual)
 
 
+@pytest.mark.parametrize(
+    ("uuid", "fix"),
+    [
+        (
+            UUID,
+            "aws lambda update-event-source-mapping --function-response-types ReportBatchItemFailures "
+            f"--uuid {UUID} --region {REGION}",
+        ),
+        ("$(id)", "no command is given: the value of --uuid in AWS's answer is malformed"),
+    ],
+)
+def test_mapping_without_reports_is_fixed_by_one_call(uuid: str, fix: str) -> None:
+    """Trap G5: the value of a command has the form that AWS gives it."""
+    (found,) = found_in(stack(replace(MAPPING, label=uuid, reports=False)))
+    assert found.fix == fix
+
+
+def test_fix_names_what_it_is_for() -> None:
+    (found,) = found_in(FAULTS["a short visibility timeout"][0])
+    assert found.fix == "queue orders: write VisibilityTimeout: 210"
+
+
 def test_missing_mapping_is_found_beside_the_one_of_another_queue() -> None:
     found = found_in(FAULTS["no mapping"][0])
     assert [one.actual for one in found] == [
