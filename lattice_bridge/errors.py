@@ -33,6 +33,8 @@ REASONS: dict[str, str] = {
     "header_repeated": "a header that may occur once occurred twice",
     "reserved_spelling": "a header that means the same as a reserved one once `_` is read as `-`",
     "tenant_malformed": "the tenant header is not a tenant id",
+    "claim_missing": "the record does not contain the value that `claim` names",
+    "claim_unreadable": "the value that `claim` names is not a text, or the body is not JSON with each member once",
     "no_credential": "no credential, and no rule for callers without one",
     "token_invalid": "a token is there and does not verify",
     "identity_invalid": "the identity that came with the request contradicts itself or has no known shape",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.http.base64 import Base64
@@ -16,7 +16,7 @@ from lattice_bridge.http.headers import lower
 from lattice_bridge.http.query import Pairs, parse_query
 from lattice_bridge.identity.principal import Principal
 
-__all__ = ["X509", "Authorizer", "Caller", "Format", "Pairs", "Request", "Response", "is_tenant_id"]
+__all__ = ["X509", "Authorizer", "Caller", "Format", "Pairs", "Request", "Response", "Sender", "is_tenant_id"]
 
 Format = Literal["lattice-v1", "lattice-v2", "apigateway-v1", "apigateway-v2", "alb"]
 """The wire formats of HTTP events that a Lambda function can receive."""
@@ -44,6 +44,18 @@ class X509:
     san_name_cn: str | None = None
     san_uri: str | None = None
     subject_cn: str | None = None
+
+
+class Sender(NamedTuple):
+    """The sender of a message, as the queue authenticated it.
+
+    Attributes:
+        id: the unique id of a role (`AROA…`) or a user (`AIDA…`), which IAM never gives again; or an account's number.
+        session: the name of the role's session. Who chose it depends on how the role was assumed.
+    """
+
+    id: str
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -350,6 +350,28 @@ def test_cost_example_adds_up() -> None:
     assert sum(float(dollars) for *_, dollars in rows) == pytest.approx(float(total))
 
 
+def test_costs_of_a_queue_add_up() -> None:
+    section = OPERATIONS.partition("### What a queue costs")[2].partition("\n## ")[0]
+    lines = re.findall(r"^\|(.*\d) \|$", section, re.MULTILINE)
+    *items, (_, _, _, _, *totals) = [[cell.strip() for cell in line.split("|")] for line in lines]
+    assert len(items) == 7
+    for what, one, other, price, *columns in items:
+        prices = [float(each) for each in price.split(", ")]
+        for how_much, each, dollars in zip((one, other), (prices[0], prices[-1]), columns, strict=True):
+            numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", how_much)]
+            assert math.prod(numbers) * each == pytest.approx(float(dollars), abs=0.006), what
+    for total, column in zip(totals, (4, 5), strict=True):
+        assert sum(float(row[column]) for row in items) == pytest.approx(float(total))
+
+
+def test_snippet_of_a_queue_fits_the_template() -> None:
+    """The map of the repository with the snippet, and the template with the parameter."""
+    section = OPERATIONS.partition("\n## Queues\n")[2].partition("\n## ")[0]
+    (snippet,) = blocks(section, "toml")
+    options = Settings.from_text((ROOT / "bridge.toml").read_text(encoding="utf-8") + snippet).options
+    assert template_findings(ROOT / "template.yaml", options, {"Queue": "standard"}, "us-east-1") == []
+
+
 def test_log_lines_have_the_size_in_the_cost_example(tmp_path: Path) -> None:
     served = samples(tmp_path)["A request that was served, the first of its environment"]
     assert 800 < sum(len(line) + 1 for line in served) < 1000

@@ -27,10 +27,23 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "http": {"runtime"},
     "identity": {"errors", "http", "runtime"},
     "formats": {"errors", "http", "identity", "message"},
+    "events": {"errors", "message"},
     "tenancy": {"aws", "errors", "http", "identity", "message", "runtime"},
     "invoke": {"aws", "errors", "http", "message", "runtime", "version"},
     "config": {
-        *("aws", "errors", "formats", "http", "identity", "invoke", "message", "runtime", "tenancy", "version"),
+        *(
+            "aws",
+            "errors",
+            "events",
+            "formats",
+            "http",
+            "identity",
+            "invoke",
+            "message",
+            "runtime",
+            "tenancy",
+            "version",
+        ),
     },
     # the two ends of the bridge
     "bridge": {"config", "errors", "formats", "invoke", "message", "runtime", "telemetry"},
@@ -46,8 +59,19 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "packaging": {"config", "errors", "identity"},
     "deployment/cloudformation": {"config"},
     "deployment/iam": set(),
-    "deployment/checks": {"config", "deployment/cloudformation", "deployment/iam", "review", "telemetry", "tenancy"},
-    "deployment/doctor": {"aws", "config", "deployment/iam", "http", "identity", "tenancy"},
+    "deployment/queues": {"config", "deployment/iam", "events"},
+    "deployment/checks": {
+        *(
+            "config",
+            "deployment/cloudformation",
+            "deployment/iam",
+            "deployment/queues",
+            "review",
+            "telemetry",
+            "tenancy",
+        ),
+    },
+    "deployment/doctor": {"aws", "config", "deployment/iam", "deployment/queues", "http", "identity", "tenancy"},
     "local/web": set(),
     "local/plan": {"deployment/iam", "identity"},
     "local/plan/readers": {"config", "deployment/cloudformation", "deployment/iam", "local/plan"},
@@ -109,7 +133,7 @@ IMPURE: Final = {
 CONVERTS: Final = {"time.gmtime"}
 """Of these, what only turns its argument into something else."""
 
-PURE: Final = {"errors", "formats", "http", "identity", "message", "tenancy"}
+PURE: Final = {"errors", "events", "formats", "http", "identity", "message", "tenancy"}
 """No network, clock, environment variable, file, log or random number."""
 
 NOT_PURE: Final = {

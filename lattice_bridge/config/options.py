@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 from lattice_bridge.errors import NotFound
+from lattice_bridge.events.record import Claim
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
 from lattice_bridge.formats.event import Payload, Scheme
 from lattice_bridge.formats.recognise import Enabled
@@ -23,6 +24,7 @@ LoggedCaller = Literal["key", "full"]
 
 DEFAULT_TIMEOUT: Final = 28.0
 DEFAULT_REFRESH: Final = 60.0
+DEFAULT_CONCURRENCY: Final = 16
 
 # Lambda's NamespacedFunctionName (botocore's service model): a name, a partial ARN or an ARN, each with a qualifier.
 _FUNCTION: Final = re.compile(
@@ -73,6 +75,28 @@ class Backend:
         return path == self.path or path.startswith(self.path if self.path.endswith("/") else self.path + "/")
 
 
+@dataclass(frozen=True, slots=True)
+class EventSource:
+    """One `[[event_source]]`: a queue whose messages the bridge routes.
+
+    Attributes:
+        arn: of the queue.
+        function, isolated, invocation, timeout: as for a backend. `async` returns when Lambda has accepted the event.
+        claim: the place in a record that says which tenant it is for; None if the evidence allows one tenant.
+        concurrency: records that are invoked at the same time, at most.
+        quarantine: ARN of the queue that gets the records with a permanent fault; None if they are reported as failed.
+    """
+
+    arn: str
+    function: str
+    isolated: bool = True
+    claim: Claim | None = None
+    invocation: Invocation = "sync"
+    concurrency: int = DEFAULT_CONCURRENCY
+    quarantine: str | None = None
+    timeout: float = DEFAULT_TIMEOUT
+
+
 class Backends:
     """All backends, from the longest prefix to the shortest."""
 
@@ -100,6 +124,7 @@ class Options:
 
     Attributes:
         backends: in the configuration's order.
+        event_sources: in the configuration's order.
         services: ARNs of the Lattice services that events may come from; empty for any.
         apis: ids of the REST and HTTP APIs that events may come from; empty for none.
         target_groups: ARNs of the target groups that events may come from; empty for none.
@@ -114,6 +139,7 @@ class Options:
     """
 
     backends: tuple[Backend, ...] = ()
+    event_sources: tuple[EventSource, ...] = ()
     services: frozenset[str] = frozenset()
     apis: frozenset[str] = frozenset()
     target_groups: frozenset[str] = frozenset()
@@ -148,9 +174,14 @@ class Options:
     def from_json(cls, found: Mapping[str, Any]) -> Options:
         """The options that `to_json` wrote. Raises a built-in exception for other values."""
         backends = (Backend(**{**one, "keep_headers": frozenset(one["keep_headers"])}) for one in found["backends"])
+        sources = (EventSource(**{**one, "claim": _claim_of(one["claim"])}) for one in found.get("event_sources", ()))
         # Maps that were compiled before a set was new do not have it.
         sets = {name: frozenset(found.get(name, ())) for name in _SETS}
-        return cls(**{**found, **sets, "backends": tuple(backends)})
+        return cls(**{**found, **sets, "backends": tuple(backends), "event_sources": tuple(sources)})
+
+
+def _claim_of(written: Mapping[str, Any] | None) -> Claim | None:
+    return None if written is None else Claim(**{**written, "path": tuple(written["path"])})
 
 
 _SETS: Final = ("services", "apis", "target_groups", "drop_headers")

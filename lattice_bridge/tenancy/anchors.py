@@ -23,7 +23,7 @@ from lattice_bridge.tenancy.subject import Subject
 Key = tuple[str, ...]
 """The name of an anchor, and the parts that its callers have in common."""
 
-Evidence = Literal["caller", "token", "authorizer", "certificate", "none"]
+Evidence = Literal["caller", "token", "authorizer", "certificate", "sender", "source", "none"]
 
 
 def any_key(_key: Key) -> bool:
@@ -38,7 +38,8 @@ class Anchor(NamedTuple):
         name: the first part of its keys.
         keys: the keys of this kind that a subject has, the most specific first.
         evidence: what vouches for these callers: the platform (`caller`), a token's issuer (`token`), an authorizer of
-            an API (`authorizer`), the issuer of the client's certificate (`certificate`), or nothing (`none`).
+            an API (`authorizer`), the issuer of the client's certificate (`certificate`), the queue that authenticated
+            a record's sender (`sender`), the policy of the queue (`source`), or nothing (`none`).
         example: a caller that has a key of this kind; None if a key does not name a principal. It gives the broader
             keys that every caller with the key has as well.
         is_exclusive: callers of this kind are allowed by rules of this kind only. Deny rules of broader kinds still
@@ -186,6 +187,34 @@ def _client_cert_keys(subject: Subject) -> Iterator[Key]:
         yield client_cert_key(subject.client_cert)
 
 
+# ---- records --------------------------------------------------------------------------------------------------------
+
+
+def sender_key(identifier: str, session: str | None = None) -> Key:
+    """The key of rules for records of a sender, by its unique id in IAM, and of one session of it."""
+    return ("sender", identifier) if session is None else ("sender-session", identifier, session)
+
+
+def source_key(arn: str) -> Key:
+    """The key of rules for the records of a queue."""
+    return ("source", arn)
+
+
+def _sender_session_keys(subject: Subject) -> Iterator[Key]:
+    if subject.sender is not None and subject.sender.session is not None:
+        yield sender_key(*subject.sender)
+
+
+def _sender_keys(subject: Subject) -> Iterator[Key]:
+    if subject.sender is not None:
+        yield sender_key(subject.sender.id)
+
+
+def _source_keys(subject: Subject) -> Iterator[Key]:
+    if subject.source is not None:
+        yield source_key(subject.source)
+
+
 # ---- the table ------------------------------------------------------------------------------------------------------
 
 ANCHORS: Final[Mapping[str, Anchor]] = {
@@ -214,6 +243,9 @@ ANCHORS: Final[Mapping[str, Anchor]] = {
         Anchor("jwt", _jwt_keys, evidence="token"),
         Anchor("api", _api_keys, evidence="authorizer"),
         Anchor("client-cert", _client_cert_keys, evidence="certificate"),
+        Anchor("sender-session", _sender_session_keys, evidence="sender"),
+        Anchor("sender", _sender_keys, evidence="sender"),
+        Anchor("source", _source_keys, evidence="source"),
     )
 }
 """The anchors by name, the most specific first."""
@@ -262,7 +294,7 @@ _cached_caller_keys = lru_cache(1024)(_caller_keys)
 
 
 def other_keys(subject: Subject) -> Iterator[Key]:
-    """The key of each of a subject's tokens, of its API and of its certificate."""
+    """The key of each of a subject's tokens, of its API and of its certificate; of a record's sender and source."""
     return (key for anchor in _OF_OTHERS for key in anchor.keys(subject))
 
 

@@ -23,7 +23,8 @@ class Decision:
         tenant: the registry's own spelling of the tenant; None if refused.
         rule: the id of the rule that decided, also if it refused; None if no rule was reached.
         refusal: the reason of the refusal; None if allowed.
-        chosen_by: what selected the tenant: the `rule`, because it allows only one, or the `header`.
+        chosen_by: what selected the tenant: the `rule`, because it allows only one, the `header`, or a record's
+            `claim`.
         subject: what was refused, for the log line; None if allowed, or if the request was refused before.
 
     >>> decision = Decision(refusal=Forbidden("no_rule"))
@@ -101,9 +102,15 @@ def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision
         owners = _owners(subject, rules)
         rule = owners[0]
         tenant = _registered(_select(subject, _agreed(subject, owners), rules), find or rules.tenants.get)
-        return Decision(tenant, rule.id, chosen_by="rule" if subject.requested_tenant is None else "header")
+        return Decision(tenant, rule.id, chosen_by=_chosen_by(subject))
     except BridgeError as refusal:
         return Decision(None, rule.id if rule else None, refusal, subject=subject)
+
+
+def _chosen_by(subject: Subject) -> str:
+    if subject.requested_tenant is None:
+        return "rule"
+    return "header" if subject.source is None else "claim"
 
 
 def _check_requested_tenant(subject: Subject) -> None:
@@ -143,7 +150,11 @@ def _refuse_unmatched(subject: Subject, rules: Rules, others: Sequence[Rule], *,
     if has_certificate and "client-cert" not in matched and ("certificate" in rules.evidence or not has_owner):
         raise Forbidden("no_rule", "no rule is for the subject of the client's certificate")
     if not has_owner:
-        raise Forbidden("no_rule", "no rule is for tokens of the issuer")
+        raise Forbidden("no_rule", f"no rule is for {_unmatched(subject)}")
+
+
+def _unmatched(subject: Subject) -> str:
+    return "tokens of the issuer" if subject.source is None else "the record's sender or source"
 
 
 def _given(subject: Subject, rule: Rule) -> Allowed:

@@ -28,7 +28,7 @@ class AnyTenant(Enum):
 ANY_TENANT: Final = AnyTenant.TENANT
 Allowed = frozenset[str] | AnyTenant
 
-ConditionKind = Literal["vpc", "org", "service", "network", "jwt", "api"]
+ConditionKind = Literal["vpc", "org", "service", "network", "jwt", "api", "source"]
 NameSource = Literal["session", "x509_san_uri", "claim", "authorizer"]
 
 
@@ -76,6 +76,7 @@ FACTS: Final[Mapping[ConditionKind, Callable[[Subject], tuple[str, ...]]]] = {
     "network": lambda subject: _if_present(subject.service_network_arn),
     "jwt": lambda subject: tuple(subject.tokens),
     "api": lambda subject: _if_present(subject.api_id),
+    "source": lambda subject: _if_present(subject.source),
 }
 """Kind of condition → the facts of a subject that are compared with its values."""
 
@@ -88,7 +89,8 @@ class TenantFrom:
     """The outcome `tenant_from`: the tenant's name is read from the evidence.
 
     Attributes:
-        source: the evidence: a session name, a certificate's URI, a token's claim, or an authorizer's answer.
+        source: the evidence: the session name of the caller or of a record's sender, a certificate's URI, a token's
+            claim, or an authorizer's answer.
         pattern: the position of the name in it.
         issuer: for the source `claim`: the token's issuer.
         claim: for the sources `claim` and `authorizer`: the path to the value, one element a level.
@@ -114,7 +116,7 @@ class TenantFrom:
     def value(self, subject: Subject) -> object:
         """The evidence that contains the name; None if it is absent."""
         if self.source == "session":
-            return subject.caller.session_name
+            return subject.caller.session_name if subject.sender is None else subject.sender.session
         if self.source == "x509_san_uri":
             return subject.caller.x509.san_uri if subject.caller.x509 else None
         if self.source == "authorizer":
@@ -214,7 +216,10 @@ class Rules:
         return next((self.owners[key] for key in caller_keys(subject).allowing if key in self.owners), None)
 
     def other_owners(self, subject: Subject) -> list[Rule]:
-        """The rule for each of the subject's tokens, for its API's authorizer and for its certificate that has one."""
+        """The rule for each of the subject's tokens, for its API's authorizer and for its certificate that has one; for
+        a record, the most specific rule for its sender, and the rule for its source."""
         if not subject.has_other_evidence:
             return []
-        return [self.owners[key] for key in owning_keys(subject) if key in self.owners]
+        owners = [self.owners[key] for key in owning_keys(subject) if key in self.owners]
+        senders = [rule for rule in owners if ANCHORS[rule.key[0]].evidence == "sender"]
+        return [rule for rule in owners if rule not in senders[1:]]

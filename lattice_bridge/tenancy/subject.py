@@ -13,7 +13,7 @@ from typing import Final
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.http import headers as names
 from lattice_bridge.identity.token import NO_TOKENS, Tokens
-from lattice_bridge.message import Authorizer, Caller, Request
+from lattice_bridge.message import Authorizer, Caller, Request, Sender
 
 ANONYMOUS: Final = Caller()
 
@@ -25,7 +25,8 @@ class Subject:
     Attributes:
         caller: evidence of the platform: the principal, its session, organisation and certificate, and the source VPC.
         tokens: evidence of token issuers: verified claims by the issuer's name in the map.
-        requested_tenant: the tenant id that the caller asks for, not decoded and not trimmed; None if it asks for none.
+        requested_tenant: the tenant id that the caller, or a record's claim, asks for, not decoded and not trimmed;
+            None if it asks for none.
         service_arn, service_network_arn: the Lattice service and network that the request came through; None if the
             event does not contain them.
         authorizer: evidence of API Gateway: what an authorizer of the API `api_id` verified; None if none did.
@@ -33,6 +34,8 @@ class Subject:
         api_id: the API that the request came through; None if it did not come through one.
         has_unverified_credential: the caller presents a credential that the platform did not verify. Such a caller is
             not a caller without a credential, so a rule with `anyone` does not apply.
+        source: evidence of a record: the ARN of the queue that it came from; None for an HTTP request.
+        sender: evidence of a record: who sent it, as the queue authenticated the sender.
     """
 
     caller: Caller = ANONYMOUS
@@ -44,11 +47,15 @@ class Subject:
     authorizer: Authorizer | None = None
     client_cert: str | None = None
     api_id: str | None = None
+    source: str | None = None
+    sender: Sender | None = None
 
     @property
     def has_other_evidence(self) -> bool:
         """Whether something but the platform's own check of a signature vouches for the caller."""
-        return bool(self.tokens) or self.authorizer is not None or self.client_cert is not None
+        return (
+            bool(self.tokens) or self.authorizer is not None or self.client_cert is not None or self.source is not None
+        )
 
 
 def subject_of(request: Request, tokens: Tokens, tenant_header: str, token_headers: frozenset[str]) -> Subject:

@@ -117,7 +117,7 @@ FUNCTION: Final = Function(
 )
 BACKEND: Final = Backend("/", "orders:live")
 BLUE: Final = MapPrincipal("aws", ACCOUNT, "Blue-Api", ("blue-api",), denies=False)
-CONFIGURATION: Final = Configuration("bridge.toml", Options((BACKEND,), frozenset({SERVICE})), (BLUE,))
+CONFIGURATION: Final = Configuration("bridge.toml", Options((BACKEND,), services=frozenset({SERVICE})), (BLUE,))
 TARGET_GROUP: Final = TargetGroup(GROUP, "bridge", "V2", "ACTIVE", (BRIDGE.qualified,), (SERVICE,))
 IN_FRONT: Final = Service(
     SERVICE,

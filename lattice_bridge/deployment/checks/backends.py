@@ -19,9 +19,11 @@ from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     Bridge,
     FunctionReference,
+    Invoked,
     Stack,
     TemplateFinding,
     alias_fix,
+    consequence,
     finding,
     has_name,
     has_tenancy,
@@ -39,6 +41,7 @@ from lattice_bridge.deployment.checks.stack import (
 )
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import unresolved
+from lattice_bridge.deployment.queues.judge import undelivered_fault
 from lattice_bridge.telemetry import NAMESPACE, NAMESPACE_VARIABLE
 
 _SPARE_SECONDS: Final = 3.0
@@ -51,29 +54,29 @@ map as an authorizer."""
 def backend_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """Differences between bridge.toml's backends and the template's functions."""
     for bridge in stack.bridges if stack.compared else ():
-        if not bridge.backends and FUNCTION_VARIABLE not in variables_of(bridge.function):
+        if not bridge.invoked and FUNCTION_VARIABLE not in variables_of(bridge.function):
             expected = "The bridge answers 503 to every request: only the authorizer needs no backend"
-            fix = f"write a [[backend]] in bridge.toml, or set {FUNCTION_VARIABLE}"
+            fix = f"write a [[backend]] or an [[event_source]] in bridge.toml, or set {FUNCTION_VARIABLE}"
             yield finding(bridge.function.id, "bridge.toml has no [[backend]]", expected, fix)
-    for backend in stack.backends:
-        name = parse_reference(backend.function)
+    for invoked in stack.invoked:
+        name = parse_reference(invoked.function)
         if name is None:
             continue
-        yield from _misspelt(name, backend, stack)
+        yield from _misspelt(name, invoked, stack)
         for function in stack.functions:
-            yield from _name(function, name, backend)
+            yield from _name(function, name, invoked)
             if is_function(name, function, stack.template):
-                yield from _tenancy(function, backend)
-                yield from _alias(function, name, backend, stack.template)
-                yield from _backend_timeout(function, backend)
-                yield from _failures(function, name, backend, stack.template)
+                yield from _tenancy(function, invoked)
+                yield from _alias(function, name, invoked, stack.template)
+                yield from _backend_timeout(function, invoked)
+                yield from _failures(function, name, invoked, stack.template)
 
 
 _MISSPELT: Final = 0.85
 """The least similarity of a misspelt name. A name that is less similar may be that of a function of another stack."""
 
 
-def _misspelt(name: FunctionReference, backend: Backend, stack: Stack) -> Iterator[TemplateFinding]:
+def _misspelt(name: FunctionReference, invoked: Invoked, stack: Stack) -> Iterator[TemplateFinding]:
     """A warning for a function that the template does not have, if it has one whose name is nearly the same."""
     functions = {name_of(function): function for function in stack.functions if has_name(function)}
     named = name.name in functions or any(is_logical_id(name, function) for function in stack.functions)
@@ -81,17 +84,17 @@ def _misspelt(name: FunctionReference, backend: Backend, stack: Stack) -> Iterat
         return
     near = nearest(name.name, functions, _MISSPELT)
     if near is not None:
-        actual = f'bridge.toml has "{backend.function}", and the template has no such function, but "{near}"'
-        expected = "If the function does not exist in another stack either, every request is a 500 (function_not_found)"
+        actual = f'bridge.toml has "{invoked.function}", and the template has no such function, but "{near}"'
+        expected = (
+            f"If the function does not exist in another stack either, {consequence(invoked, 'function_not_found')}"
+        )
         yield warning(functions[near].id, actual, expected, f'if it is meant, write "{near}"')
 
 
-def _name(function: Resource, name: FunctionReference, backend: Backend) -> Iterator[TemplateFinding]:
-    actual = f'bridge.toml has "{backend.function}"'
+def _name(function: Resource, name: FunctionReference, invoked: Invoked) -> Iterator[TemplateFinding]:
+    actual = f'bridge.toml has "{invoked.function}"'
     if is_logical_id(name, function):
-        expected = (
-            f"CloudFormation chooses another name, so every request to {backend.path} is a 500 (function_not_found)"
-        )
+        expected = f"CloudFormation chooses another name, so {consequence(invoked, 'function_not_found')}"
         which = "which is the logical id of a function without FunctionName"
         yield finding(function.id, f"{actual}, {which}", expected, f"write FunctionName: {name.name}")
     elif is_generated(function) and f"-{function.id}-" in name.name:
@@ -100,21 +103,21 @@ def _name(function: Resource, name: FunctionReference, backend: Backend) -> Iter
         yield warning(function.id, f"{actual}, a name that CloudFormation chose", expected, fix)
 
 
-def _tenancy(function: Resource, backend: Backend) -> Iterator[TemplateFinding]:
-    mismatch = "so every request is a 500 (tenancy_mismatch)"
-    if backend.isolated and not has_tenancy(function):
-        actual = f'bridge.toml has "{backend.function}" isolated, and the function has no TenancyConfig'
+def _tenancy(function: Resource, invoked: Invoked) -> Iterator[TemplateFinding]:
+    mismatch = f"so {consequence(invoked, 'tenancy_mismatch')}"
+    if invoked.isolated and not has_tenancy(function):
+        actual = f'bridge.toml has "{invoked.function}" isolated, and the function has no TenancyConfig'
         expected = f"Lambda refuses a tenant id for it, {mismatch}; {ONLY_AT_CREATION}"
         yield finding(function.id, actual, expected, f"write {WRITE_TENANCY}, or isolated = false in bridge.toml")
-    if not backend.isolated and has_tenancy(function):
-        actual = f'bridge.toml has "{backend.function}" with isolated = false, and the function has a TenancyConfig'
+    if not invoked.isolated and has_tenancy(function):
+        actual = f'bridge.toml has "{invoked.function}" with isolated = false, and the function has a TenancyConfig'
         expected = f"Lambda refuses to run it without a tenant id, {mismatch}"
         fix = "remove `isolated = false` from bridge.toml, or the TenancyConfig"
         yield finding(function.id, actual, expected, fix)
 
 
 def _alias(
-    function: Resource, name: FunctionReference, backend: Backend, template: Template
+    function: Resource, name: FunctionReference, invoked: Invoked, template: Template
 ) -> Iterator[TemplateFinding]:
     """A fault if the function lacks the alias. Only a deployed stack knows which versions exist."""
     aliases = {str(one.properties.get("Name")) for one in resources_of(function, template, "AWS::Lambda::Alias")}
@@ -122,25 +125,26 @@ def _alias(
     if alias in (None, "$LATEST", *aliases) or str(alias).isdecimal() or any(map(unresolved, aliases)):
         return
     found = f"only the alias {', '.join(sorted(aliases))}" if aliases else "no alias"
-    actual = f'bridge.toml has "{backend.function}", and the function has {found}'
-    expected = f"Without the alias, every request to {backend.path} is a 500 (function_not_found)"
+    actual = f'bridge.toml has "{invoked.function}", and the function has {found}'
+    expected = f"Without the alias, {consequence(invoked, 'function_not_found')}"
     yield finding(function.id, actual, expected, alias_fix(function, str(alias)))
 
 
-def _backend_timeout(function: Resource, backend: Backend) -> Iterator[TemplateFinding]:
+def _backend_timeout(function: Resource, invoked: Invoked) -> Iterator[TemplateFinding]:
     seconds = seconds_of(function, "Timeout", 3.0)
-    if backend.invocation == "sync" and seconds is not None and seconds > backend.timeout:
-        actual = f'Timeout is {seconds:g} s, and bridge.toml waits {backend.timeout:g} s for "{backend.function}"'
-        expected = "A function ends before the bridge answers 504: otherwise its work goes on unnoticed"
-        fix = f"write Timeout: {backend.timeout:g} at most, or a longer timeout in bridge.toml"
+    if invoked.invocation == "sync" and seconds is not None and seconds > invoked.timeout:
+        actual = f'Timeout is {seconds:g} s, and bridge.toml waits {invoked.timeout:g} s for "{invoked.function}"'
+        expected = "A function ends before the bridge stops waiting: otherwise its work goes on unnoticed"
+        fix = f"write Timeout: {invoked.timeout:g} at most, or a longer timeout in bridge.toml"
         yield warning(function.id, actual, expected, fix)
 
 
 def _failures(
-    function: Resource, name: FunctionReference, backend: Backend, template: Template
+    function: Resource, name: FunctionReference, invoked: Invoked, template: Template
 ) -> Iterator[TemplateFinding]:
-    """A warning if Lambda drops asynchronous requests that failed three times."""
-    if backend.invocation != "async" or function.properties.get("DeadLetterConfig"):
+    """A fault if Lambda drops asynchronous requests that failed three times. A record is lost with that: its queue has
+    deleted it."""
+    if invoked.invocation != "async" or function.properties.get("DeadLetterConfig"):
         return
     qualifier = name.qualifier or "$LATEST"
     for config in resources_of(function, template, "AWS::Lambda::EventInvokeConfig"):
@@ -149,9 +153,14 @@ def _failures(
             to = config.properties.get("DestinationConfig")
             if unresolved(to) or part_of(config, "DestinationConfig").get("OnFailure"):
                 return
-    actual = f'bridge.toml invokes "{backend.function}" asynchronously, and failed requests are not kept'
-    expected = "The caller has its 202, and Lambda drops a request that failed three times"
-    yield warning(function.id, actual, expected, f"write an EventInvokeConfig with OnFailure, for {qualifier}")
+    fix = f"write an EventInvokeConfig with OnFailure, for {qualifier}"
+    if isinstance(invoked, Backend):
+        actual = f'bridge.toml invokes "{invoked.function}" asynchronously, and failed requests are not kept'
+        expected = "The caller has its 202, and Lambda drops a request that failed three times"
+        yield warning(function.id, actual, expected, fix)
+    else:
+        fault = undelivered_fault(function.id, invoked)
+        yield finding(function.id, fault.actual, fault.expected, fix)
 
 
 # ---- the bridge's own settings --------------------------------------------------------------------------------------
@@ -179,13 +188,13 @@ def bridge_findings(bridge: Bridge, checked: Path | None) -> Iterator[TemplateFi
         )
         yield warning(function.id, f"ApplicationLogLevel is {level}", expected, "remove it, or write INFO")
     seconds = seconds_of(function, "Timeout", 3.0)
-    slowest = max((one.timeout for one in bridge.backends if one.invocation == "sync"), default=0.0)
+    slowest = max((one.timeout for one in bridge.invoked if one.invocation == "sync"), default=0.0)
     fix = f"write Timeout: {slowest + _SPARE_SECONDS:g}, or more"
     if seconds is None:
         yield warning(function.id, f"Timeout is {function.properties['Timeout']}", NOT_KNOWN, fix)
     elif slowest and seconds < slowest + _SPARE_SECONDS:
-        actual = f"Timeout is {seconds:g} s, and the slowest backend in bridge.toml has {slowest:g} s"
-        expected = "Otherwise Lambda stops the bridge before it can answer for a backend that is late"
+        actual = f"Timeout is {seconds:g} s, and the slowest function in bridge.toml has {slowest:g} s"
+        expected = "Otherwise Lambda stops the bridge before it can answer for a function that is late"
         yield finding(function.id, actual, expected, f"{fix}; or shorter timeouts in bridge.toml")
 
 
@@ -212,16 +221,30 @@ def alarm_findings(stack: Stack) -> Iterator[TemplateFinding]:
         actual = f'no alarm watches Latency of the backend "{path}"'
         expected = "The other backends have one; without it, a slow backend stays unnoticed"
         yield warning("Resources", actual, expected, f"write an alarm with the dimension Backend: {path}")
+    yield from _watched_queues(stack, namespaces)
     yield from _tenant_counts(stack.template, {path for path, isolated in paths.items() if isolated})
 
 
-def _watched_by(alarm: Resource, namespaces: Collection[str]) -> Iterator[tuple[str, str]]:
-    """The (metric, path) pairs of a bridge's metrics that an alarm watches for one backend."""
+def _watched_queues(stack: Stack, namespaces: Collection[str]) -> Iterator[TemplateFinding]:
+    """Alarms on the records of a queue that bridge.toml does not have."""
+    queues = {one.arn.rpartition(":")[2] for bridge in stack.bridges for one in bridge.sources}
+    unnamed = {one.id for one in stack.template.of_type("AWS::SQS::Queue") if "QueueName" not in one.properties}
+    for alarm in stack.template.of_type("AWS::CloudWatch::Alarm"):
+        for metric, queue in _watched_by(alarm, namespaces, "Source"):
+            if queue.removesuffix(".fifo") not in unnamed and queue not in queues:
+                actual = f'it watches {metric} of the queue "{queue}", which bridge.toml does not have'
+                expected = "Missing data counts as healthy, so this alarm never fires"
+                names = ", ".join(sorted(queues)) or "the name of a queue that has an [[event_source]]"
+                yield finding(alarm.id, actual, expected, f"write a dimension Source that is one of {names}")
+
+
+def _watched_by(alarm: Resource, namespaces: Collection[str], kind: str = "Backend") -> Iterator[tuple[str, str]]:
+    """The (metric, value) pairs of a bridge's metrics that an alarm watches for one value of a dimension."""
     stats = maps_in([one.get("MetricStat") for one in maps_in(alarm.properties.get("Metrics"))])
     for metric in (alarm.properties, *maps_in([stat.get("Metric") for stat in stats])):
         if metric.get("Namespace") in namespaces:
             for dimension in maps_in(metric.get("Dimensions")):
-                if dimension.get("Name") == "Backend" and not unresolved(dimension.get("Value")):
+                if dimension.get("Name") == kind and not unresolved(dimension.get("Value")):
                     yield str(metric.get("MetricName")), str(dimension.get("Value"))
 
 

@@ -61,9 +61,6 @@ def permission_findings(stack: Stack) -> Iterator[TemplateFinding]:
                 yield from _other_front(one, bridge, stack)
         for one in resources_of(bridge, stack.template, *_URL):
             yield from _url(one, bridge, stack)
-        for one in resources_of(bridge, stack.template, "AWS::Lambda::EventSourceMapping"):
-            actual = f"it sends other events to the bridge, {name_of(bridge)}"
-            yield finding(one.id, actual, ONLY_LATTICE, "map the source to another function")
     for function in stack.authorizers:
         for one in resources_of(function, stack.template, _PERMISSION):
             if invokes(one):
@@ -306,13 +303,15 @@ def _direct_invoker(function: Resource, resource: Resource) -> Iterator[Template
         yield finding(function.id, actual, expected, "remove ProvisionedConcurrencyConfig and its scaling")
     if kind == "AWS::Lambda::EventSourceMapping" and refers_to(properties.get("FunctionName"), function):
         actual = f"it has an event source mapping ({resource.id})"
-        fix = "map the source to a function without tenancy that invokes this one with each record's tenant id"
+        fix = "map a queue to the bridge, and name this function under [[event_source]] in bridge.toml"
         yield finding(function.id, actual, _NO_TENANT, fix)
 
 
 # ---- resources that contain a function's ARN ------------------------------------------------------------------------
 
-_STATE_MACHINE: Final = "AWS::StepFunctions::StateMachine"
+STATE_MACHINE: Final = "AWS::StepFunctions::StateMachine"
+SUBSCRIBER: Final = "AWS::EventsV2::Subscriber"
+"""A subscriber of an EventBridge custom event bus."""
 _HTTP_API: Final = "AWS::ApiGatewayV2::"
 _PUSHES: Final[Mapping[str, str]] = {
     "AWS::ApiGateway::Authorizer": "a REST API's authorizer",
@@ -341,7 +340,8 @@ _MAP_HEADER: Final = "map the tenant to integration.request.header.X-Amz-Tenant-
 _SENDS: Final[Mapping[str, tuple[str, str, str]]] = {
     "AWS::ApiGateway::Method": ("a REST API", _TENANT_HEADER, _MAP_HEADER),
     "AWS::ApiGateway::RestApi": ("a REST API", _TENANT_HEADER, _MAP_HEADER),
-    _STATE_MACHINE: ("a state machine", "tenantid", "write TenantId beside the function"),
+    STATE_MACHINE: ("a state machine", "tenantid", "write TenantId beside the function"),
+    SUBSCRIBER: ("a subscriber of an event bus", "tenantid", "write TenantId under LambdaParameters"),
 }
 """Type that can send a tenant id → its name in findings, the key that sends it, and the fix."""
 _NO_INVOKERS: Final = (
@@ -360,11 +360,11 @@ def _other_invoker(function: Resource, resource: Resource) -> Iterator[TemplateF
     kind = resource.type
     own = "FunctionName" if kind == "AWS::Lambda::EventInvokeConfig" else None
     properties = {key: value for key, value in resource.properties.items() if key != own}
-    by_name = kind == _STATE_MACHINE and bool(_tasks_of(resource, function))
+    by_name = kind == STATE_MACHINE and bool(_tasks_of(resource, function))
     if kind.startswith((*_NO_INVOKERS, *_CHECKED_ABOVE)) or not (by_name or mentions(properties, function)):
         return
     if _sends_tenant(resource, function):
-        return  # `authorizers` judges the value that it sends
+        return  # `authorizers` and `native_senders` judge the value that it sends
     if kind.startswith(_HTTP_API):
         fix = "let the bridge receive its requests, or use a REST API that maps the tenant to X-Amz-Tenant-Id"
         actual = f"it is behind an HTTP API ({resource.id})"
@@ -390,7 +390,7 @@ def _sends_tenant(resource: Resource, function: Resource) -> bool:
     """
     if resource.type not in _SENDS:
         return False
-    wanted, is_machine = _SENDS[resource.type][1], resource.type == _STATE_MACHINE
+    wanted, is_machine = _SENDS[resource.type][1], resource.type == STATE_MACHINE
     scopes = _tasks_of(resource, function) if is_machine else list(_maps_with(resource.properties, function))
     return bool(scopes) and all(
         wanted in [key.removesuffix(".$").lower() for key, _ in entries_of(scope)]
@@ -420,12 +420,11 @@ def _tasks_of(machine: Resource, function: Resource) -> list[Mapping[str, Any]]:
 
     If the definition cannot be parsed, the whole machine counts as one task.
     """
-    definition: Any = machine.properties.get("Definition")
-    with suppress(ValueError):
-        definition = definition or json.loads(str(machine.properties.get("DefinitionString")))
-    substitutions = machine.properties.get("DefinitionSubstitutions")
-    filled = _filled(definition, substitutions if isinstance(substitutions, dict) else {})
-    tasks = [entry for _, entry in entries_of([filled]) if isinstance(entry, dict) and entry.get("Type") == "Task"]
+    tasks = [
+        entry
+        for _, entry in entries_of([definition_of(machine)])
+        if isinstance(entry, dict) and entry.get("Type") == "Task"
+    ]
     found: list[Mapping[str, Any]] = [
         task
         for task in tasks
@@ -436,6 +435,15 @@ def _tasks_of(machine: Resource, function: Resource) -> list[Mapping[str, Any]]:
         )
     ]
     return found or ([machine.properties] if mentions(dict(machine.properties), function) else [])
+
+
+def definition_of(machine: Resource) -> Any:
+    """The definition of a state machine, with substitutions filled in; None if it cannot be parsed."""
+    definition: Any = machine.properties.get("Definition")
+    with suppress(ValueError, RecursionError):
+        definition = definition or json.loads(str(machine.properties.get("DefinitionString")))
+    substitutions = machine.properties.get("DefinitionSubstitutions")
+    return _filled(definition, substitutions if isinstance(substitutions, dict) else {})
 
 
 def _filled(value: Any, substitutions: Mapping[str, Any]) -> Any:

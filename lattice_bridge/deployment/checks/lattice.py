@@ -62,7 +62,7 @@ def group_findings(stack: Stack) -> Iterator[TemplateFinding]:
                     yield from _permission(group, target, bridge.function, stack)
     for bridge in stack.bridges:
         yield from _held(bridge.function, stack)
-    for other in held_by_lattice(stack.template, stack.backends):
+    for other in held_by_lattice(stack.template, stack.invoked):
         if all(other.id != bridge.function.id for bridge in stack.bridges):
             actual = f"Lattice also holds {name_of(other)}, whose handler is not the bridge's"
             expected = "A bridge has the bridge's handler; another function was not checked"
@@ -166,7 +166,9 @@ def _held(bridge: Resource, stack: Stack) -> Iterator[TemplateFinding]:
     if has_tenancy(bridge):
         expected = "Lattice sends no tenant id, so Lambda refuses every event for an isolated function"
         yield finding(bridge.id, "the bridge is isolated", expected, "remove its TenancyConfig")
-    elsewhere = stack.options.apis or stack.options.target_groups or stack.options.function_url
+    options = stack.options
+    has_only_queues = bool(options.event_sources) and not options.backends
+    elsewhere = options.apis or options.target_groups or options.function_url or has_only_queues
     if not elsewhere and not any(holds(group, bridge) for group in lambda_groups(stack.template)):
         actual = f"no target group of this template holds {name_of(bridge)}"
         fix = "write an AWS::VpcLattice::TargetGroup with its alias as target, or check the group yourself"

@@ -43,11 +43,22 @@ def needs_of(document: Document) -> MapNeeds:
         certificates=ids(lambda one: "client_cert" in one),
         vpcs=ids(lambda one: "vpc" in one),
         admits_anyone=any(one.get("anyone") is True and not one.get("deny") for one in written),
+        trusted_queues=tuple(
+            (source, str(one.get("id")))
+            for one in written
+            for source in _texts(one.get("source"))
+            if not one.get("deny") and "sender" not in one
+        ),
     )
 
 
 def _table(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _texts(value: object) -> list[str]:
+    """The texts of a value that may be one, or a list of them."""
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 
 def _of_rules(rules: Rules) -> MapNeeds:
@@ -62,4 +73,5 @@ def _of_rules(rules: Rules) -> MapNeeds:
         certificates=rules.reading("client-cert"),
         vpcs=rules.reading("vpc"),
         admits_anyone=ANYONE in rules.owners,
+        trusted_queues=tuple((key[1], rule.id) for key, rule in rules.owners.items() if key[0] == "source"),
     )

@@ -1,6 +1,6 @@
 """IAM rights in a template: which roles may invoke which functions, and who may assume the bridge's role.
 
-Rule: the bridge's role may invoke each backend as bridge.toml names it, and no other function. No other role may invoke
+Rule: the bridge's role may invoke each function as bridge.toml names it, and no other one. No other role may invoke
 the bridge, or a pattern of functions. Every policy counts, wherever it is attached.
 """
 
@@ -12,15 +12,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from lattice_bridge.config.options import Backend
 from lattice_bridge.config.words import nearest
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     ONLY_LATTICE,
     Bridge,
     FunctionReference,
+    Invoked,
     Stack,
     TemplateFinding,
+    consequence,
     finding,
     has_name,
     is_logical_id,
@@ -123,7 +124,7 @@ def _with_known_operands(statement: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Policy:
+class Policy:
     """An identity policy in the template.
 
     Attributes:
@@ -139,12 +140,12 @@ class _Policy:
     unread: list[UncheckedPart]
 
 
-def _policies_of(template: Template) -> Iterator[_Policy]:
+def policies_of(template: Template) -> Iterator[Policy]:
     for holder in template.of_type(*_HOLDERS):
-        roles = frozenset({_role_name(holder.arn)} if holder.type == "AWS::IAM::Role" else ())
+        roles = frozenset({role_name(holder.arn)} if holder.type == "AWS::IAM::Role" else ())
         for policy in items_of(holder.properties.get("Policies")):
             written = policy.get("PolicyDocument") if isinstance(policy, dict) else policy
-            yield _Policy(holder.id, roles, *read_statements(written))
+            yield Policy(holder.id, roles, *read_statements(written))
     for policy in template.of_type(*_POLICIES):
         named = [*items_of(policy.properties.get("Roles")), *items_of(policy.properties.get("RoleName"))]
         attached = [
@@ -152,13 +153,13 @@ def _policies_of(template: Template) -> Iterator[_Policy]:
             for role in template.of_type("AWS::IAM::Role")
             if any(_is_policy(arn, policy) for arn in items_of(role.properties.get("ManagedPolicyArns")))
         ]
-        roles = frozenset(map(_role_name, (*named, *attached)))
-        yield _Policy(policy.id, roles, *read_statements(policy.properties.get("PolicyDocument")))
+        roles = frozenset(map(role_name, (*named, *attached)))
+        yield Policy(policy.id, roles, *read_statements(policy.properties.get("PolicyDocument")))
 
 
 def unread_findings(template: Template) -> Iterator[TemplateFinding]:
     """A warning for each part of an identity policy that was not read."""
-    for policy in _policies_of(template):
+    for policy in policies_of(template):
         for unread in policy.unread:
             yield unread.finding(policy.place)
 
@@ -166,7 +167,7 @@ def unread_findings(template: Template) -> Iterator[TemplateFinding]:
 def _is_policy(arn: object, policy: Resource) -> bool:
     """Whether an ARN is that of a managed policy of the template."""
     own = policy.type == "AWS::IAM::ManagedPolicy" and not _is_of_aws(arn)
-    return own and _role_name(arn) == _role_name(policy.arn)
+    return own and role_name(arn) == role_name(policy.arn)
 
 
 def _is_of_aws(arn: object) -> bool:
@@ -174,7 +175,7 @@ def _is_of_aws(arn: object) -> bool:
     return ":iam::aws:policy/" in str(arn)
 
 
-def _role_name(text: object) -> str:
+def role_name(text: object) -> str:
     """The name of a role or policy, from its ARN or as it is."""
     return str(text).rpartition("/")[2]
 
@@ -266,7 +267,7 @@ def _is_open(resource: str, template: Template) -> bool:
 
 def right_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """Faults in the rights to invoke."""
-    every = [_Right(one.place, one.roles, each) for one in _policies_of(stack.template) for each in one.statements]
+    every = [_Right(one.place, one.roles, each) for one in policies_of(stack.template) for each in one.statements]
     rights = [one for one in every if one.is_about_invoking]
     for right in rights:
         if right.statement.effect == "Allow":
@@ -274,7 +275,7 @@ def right_findings(stack: Stack) -> Iterator[TemplateFinding]:
             yield from _on_a_bridge(right, stack)
     for holder in stack.template.of_type(*_HOLDERS):
         for arn in items_of(holder.properties.get("ManagedPolicyArns")):
-            if _is_of_aws(arn) and _role_name(arn) in _WIDE:
+            if _is_of_aws(arn) and role_name(arn) in _WIDE:
                 fix = "write a statement with lambda:InvokeFunction on each function's ARN"
                 yield finding(holder.id, f"it has the managed policy {arn}", _ONLY_MEANT, fix)
     for bridge in stack.bridges:
@@ -283,8 +284,8 @@ def right_findings(stack: Stack) -> Iterator[TemplateFinding]:
 
 def _of_a_bridge(bridge: Bridge, rights: list[_Right], stack: Stack) -> Iterator[TemplateFinding]:
     template, written = stack.template, bridge.function.properties.get("Role")
-    name = _role_name(written)
-    role = next((one for one in template.of_type("AWS::IAM::Role") if _role_name(one.arn) == name), None)
+    name = role_name(written)
+    role = next((one for one in template.of_type("AWS::IAM::Role") if role_name(one.arn) == name), None)
     elsewhere = [str(written or "it has no Role")] if role is None else _policies_elsewhere(role, template)
     if role is None or elsewhere:
         yield warning(
@@ -295,13 +296,13 @@ def _of_a_bridge(bridge: Bridge, rights: list[_Right], stack: Stack) -> Iterator
         )
         return
     own = [one for one in rights if name in one.roles]
-    parts = [part for policy in _policies_of(template) if name in policy.roles for part in policy.unread]
+    parts = [part for policy in policies_of(template) if name in policy.roles for part in policy.unread]
     unread = [part.reason for part in parts if not part.is_malformed]
     surplus = _surplus(own, stack)
-    for backend in bridge.backends:
-        wanted = parse_reference(backend.function)
-        if wanted is not None and not any(is_logical_id(wanted, one) for one in stack.functions):
-            yield from _right(backend, wanted, own, unread, role.id, stack, surplus)
+    for one in bridge.invoked:
+        wanted = parse_reference(one.function)
+        if wanted is not None and not any(is_logical_id(wanted, each) for each in stack.functions):
+            yield from _right(one, wanted, own, unread, role.id, stack, surplus)
     if stack.compared:
         for written in surplus:
             actual = f'lambda:InvokeFunction is allowed on "{written}", which bridge.toml does not name'
@@ -316,7 +317,7 @@ def _policies_elsewhere(role: Resource, template: Template) -> list[str]:
 
 
 def _right(
-    backend: Backend,
+    invoked: Invoked,
     wanted: FunctionReference,
     own: list[_Right],
     unread: list[str],
@@ -325,23 +326,23 @@ def _right(
     surplus: list[str],
 ) -> Iterator[TemplateFinding]:
     template = stack.template
-    needed = f"Without the right, every request to {backend.path} is a 500 (access_denied)"
+    needed = f"Without the right, {consequence(invoked, 'access_denied')}"
     about = [(one, reached) for one in own if (reached := one.reaches(wanted, template)) is not False]
     for right, reached in ((one, reached) for one, reached in about if one.statement.effect == "Deny"):
         sure = grant_of([(right.statement, reached)]) == "denied"
-        actual = f'lambda:InvokeFunction {"is" if sure else "may be"} denied on "{backend.function}"'
+        actual = f'lambda:InvokeFunction {"is" if sure else "may be"} denied on "{invoked.function}"'
         yield finding(right.place, actual, needed, "remove this Deny", "error" if sure else "warning")
     allowing = [(one, reached) for one, reached in about if one.statement.effect == "Allow"]
     if grant_of((one.statement, reached) for one, reached in allowing) == "allowed":
         return
     if any(reached for _, reached in allowing):
-        actual = f'lambda:InvokeFunction is allowed on "{backend.function}" under a condition only'
+        actual = f'lambda:InvokeFunction is allowed on "{invoked.function}" under a condition only'
         yield warning(role, actual, needed, "remove the Condition, or check that the bridge meets it")
     elif unknown := [one.unknown_in(wanted, template) for one, reached in allowing if reached is None] + unread:
-        actual = f'whether lambda:InvokeFunction is allowed on "{backend.function}" is not known: {unknown[0]}'
+        actual = f'whether lambda:InvokeFunction is allowed on "{invoked.function}" is not known: {unknown[0]}'
         yield warning(role, actual, NOT_KNOWN, "write an ARN in the template, or check that it is this one")
     else:
-        actual = f'no statement allows lambda:InvokeFunction on "{backend.function}", which bridge.toml names'
+        actual = f'no statement allows lambda:InvokeFunction on "{invoked.function}", which bridge.toml names'
         fix = f"add the ARN that ends in :function:{wanted} to a Resource"
         same = next((text for text in surplus if text.partition(":")[0] == wanted.name), None)
         meant = (same or nearest(str(wanted), surplus)) if stack.compared else None
@@ -351,7 +352,7 @@ def _right(
 
 def _surplus(own: list[_Right], stack: Stack) -> list[str]:
     """The functions that the bridge may invoke and that bridge.toml does not name."""
-    wanted = [found for backend in stack.backends if (found := parse_reference(backend.function)) is not None]
+    wanted = [found for one in stack.invoked if (found := parse_reference(one.function)) is not None]
     allowed = [text for one in own if one.statement.effect == "Allow" for text in one.functions]
     single = {text for text in allowed if text.startswith("arn:") and not _has_wildcard(text)}
     misnamed = [one for one in stack.functions if any(is_logical_id(name, one) for name in wanted)]
@@ -393,11 +394,11 @@ def _wide(right: _Right, stack: Stack) -> Iterator[TemplateFinding]:
 
 def _level(pattern: str, right: _Right, stack: Stack) -> Level | None:
     """How bad a pattern is; None if it does not concern the bridge. A bridge named alone is another finding."""
-    if right.roles & {_role_name(one.function.properties.get("Role")) for one in stack.bridges}:
+    if right.roles & {role_name(one.function.properties.get("Role")) for one in stack.bridges}:
         return "error"
     found = parse_reference(pattern)
     if found is not None and not _has_wildcard(found.name):
-        elsewhere = [parse_reference(one.function) for one in stack.backends if one.isolated]
+        elsewhere = [parse_reference(one.function) for one in stack.invoked if one.isolated]
         isolated = [one.name for one in elsewhere if one] + [name_of(one) for one in stack.isolated]
         return "warning" if found.name in isolated else None
     reached = _pattern_reaches(pattern, stack)
@@ -406,7 +407,7 @@ def _level(pattern: str, right: _Right, stack: Stack) -> Level | None:
 
 def _pattern_reaches(pattern: str, stack: Stack) -> bool | None:
     """Whether a pattern is for a bridge, or for what bridge.toml names; None if only a deployed stack knows."""
-    behind = [one.function for one in stack.backends]
+    behind = [one.function for one in stack.invoked]
     own = [one.function for one in stack.bridges]
     own += [one for one in stack.functions if any(is_named(one, text, stack.template) for text in behind)]
     wanted = [FunctionReference(name_of(one)) for one in own]
@@ -452,12 +453,12 @@ def _on_a_bridge(right: _Right, stack: Stack) -> Iterator[TemplateFinding]:
 def trust_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """Faults in who may assume a bridge's role, and which functions run as it."""
     bridges = {bridge.function.id for bridge in stack.bridges}
-    for name in dict.fromkeys(_role_name(one.function.properties.get("Role", "")) for one in stack.bridges):
+    for name in dict.fromkeys(role_name(one.function.properties.get("Role", "")) for one in stack.bridges):
         for role in stack.template.of_type("AWS::IAM::Role"):
-            if _role_name(role.arn) == name:
+            if role_name(role.arn) == name:
                 yield from _assumed(role, stack.template)
         for function in stack.functions:
-            if name and function.id not in bridges and _role_name(function.properties.get("Role", "")) == name:
+            if name and function.id not in bridges and role_name(function.properties.get("Role", "")) == name:
                 yield finding(function.id, "it has the bridge's role", _ONLY_BRIDGE, "give it a role of its own")
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from lattice_bridge.config.location import FUNCTION_VARIABLE
-from lattice_bridge.config.options import Backend, Options
+from lattice_bridge.config.options import Backend, EventSource, Options
 from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT, GENERATED, MARKER, marker, unresolved
@@ -155,13 +155,28 @@ def may_be(pattern: str, text: str) -> bool:
 
 # ---- the stack ------------------------------------------------------------------------------------------------------
 
+Invoked: TypeAlias = Backend | EventSource
+"""A table of bridge.toml that names a function."""
+
+
+def consequence(invoked: Invoked, reason: str) -> str:
+    """What happens to each request, or to each record, for which Lambda refuses an Invoke."""
+    if isinstance(invoked, Backend):
+        return f"every request to {invoked.path} is a 500 ({reason})"
+    return f"every record of {invoked.arn.rpartition(':')[2]} is reported as failed ({reason})"
+
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """A function that is the bridge, and the backends that it invokes."""
+    """A function that is the bridge, and what bridge.toml lets it invoke."""
 
     function: Resource
     backends: tuple[Backend, ...]
+    sources: tuple[EventSource, ...] = ()
+
+    @property
+    def invoked(self) -> tuple[Invoked, ...]:
+        return (*self.backends, *self.sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +190,7 @@ class MapNeeds:
         certificates: ids of the rules that read the certificate of an API's client.
         vpcs: ids of the rules that read the VPC that a request came from.
         admits_anyone: a rule is for callers without a credential.
+        trusted_queues: (ARN, id) of the rules that allow by a queue alone, for every sender.
     """
 
     certified: tuple[str, ...] = ()
@@ -183,6 +199,7 @@ class MapNeeds:
     certificates: tuple[str, ...] = ()
     vpcs: tuple[str, ...] = ()
     admits_anyone: bool = False
+    trusted_queues: tuple[tuple[str, str], ...] = ()
 
 
 NO_NEEDS: Final = MapNeeds()
@@ -222,9 +239,14 @@ class Stack:
         return list(dict.fromkeys(backend for bridge in self.bridges for backend in bridge.backends))
 
     @property
+    def invoked(self) -> list[Invoked]:
+        """The backends and event sources of all bridges, each once."""
+        return list(dict.fromkeys(one for bridge in self.bridges for one in bridge.invoked))
+
+    @property
     def isolated(self) -> list[Resource]:
         """Functions that are isolated, or that bridge.toml calls isolated."""
-        isolated = [backend.function for backend in self.backends if backend.isolated]
+        isolated = [one.function for one in self.invoked if one.isolated]
         own = {*(bridge.function.id for bridge in self.bridges), *(one.id for one in self.authorizers)}
         others = [one for one in self.functions if one.id not in own]
         return [
@@ -236,7 +258,7 @@ class Stack:
         found = parse_reference(text)
         if found is None or unresolved(found.name) or is_pattern(found.name):
             return None
-        others = [parse_reference(backend.function) for backend in self.backends]
+        others = [parse_reference(one.function) for one in self.invoked]
         if found.name in [one.name for one in others if one] or self.names_function(text):
             return None
         return next((one for one in self.bridges if is_function(found, one.function, self.template)), None)
@@ -260,8 +282,8 @@ def stack_of(template: Template, options: Options | None, needs: MapNeeds = NO_N
     return Stack(
         template,
         tuple(
-            Bridge(one, known.with_function(_function_variable(one)).backends)
-            for one in bridges or held_by_lattice(template, known.backends)
+            Bridge(one, known.with_function(_function_variable(one)).backends, known.event_sources)
+            for one in bridges or held_by_lattice(template, (*known.backends, *known.event_sources))
         ),
         options is not None,
         known,
@@ -270,9 +292,10 @@ def stack_of(template: Template, options: Options | None, needs: MapNeeds = NO_N
     )
 
 
-def held_by_lattice(template: Template, backends: Iterable[Backend]) -> list[Resource]:
-    """The functions with another handler in Lattice's target groups that are neither a backend nor isolated."""
-    behind = [backend.function for backend in backends]
+def held_by_lattice(template: Template, invoked: Iterable[Invoked]) -> list[Resource]:
+    """The functions with another handler in Lattice's target groups that bridge.toml does not name, and that are not
+    isolated."""
+    behind = [one.function for one in invoked]
     return [
         one
         for one in template.of_type("AWS::Lambda::Function")

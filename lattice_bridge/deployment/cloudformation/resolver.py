@@ -224,8 +224,10 @@ class Resolver:
             )
         made = self.identifiers(owner)
         found = made.attributes.get(attribute)
-        compared = found == made.arn or (kind.startswith("AWS::VpcLattice::") and attribute == "Id")
-        if found is not None and (compared or not self._deployed):  # a check only compares ARNs and Lattice's ids
+        is_name = (kind, attribute) == ("AWS::SQS::Queue", "QueueName")
+        compared = is_name or found == made.arn or (kind.startswith("AWS::VpcLattice::") and attribute == "Id")
+        # A check only compares ARNs, Lattice's ids, and the names of queues, of which SAM makes ARNs in policies.
+        if found is not None and (compared or not self._deployed):
             return found
         return self.placeholders.attribute(owner, attribute)
 

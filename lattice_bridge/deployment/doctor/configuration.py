@@ -29,6 +29,7 @@ from lattice_bridge.deployment.doctor.facts import (
     FunctionName,
     MapPrincipal,
     Read,
+    SourceFunction,
     Unread,
 )
 from lattice_bridge.deployment.doctor.findings import Finding, listed, unread_finding
@@ -62,6 +63,7 @@ def read_configuration(file: Path, document: Document, tenant_map: TenantMap) ->
         frozenset({rules.header, *rules.token_headers}),
         rules.reading("client-cert"),
         rules.reading("vpc"),
+        tuple((key[1], rule.id) for key, rule in rules.owners.items() if key[0] == "source"),
     )
 
 
@@ -177,15 +179,19 @@ def _state_findings(name: FunctionName, function: Function) -> Iterator[Finding]
 
 
 def _timeout_finding(name: FunctionName, function: Function, configuration: Configuration) -> Finding:
-    slowest = max((backend.timeout for backend in configuration.options.backends), default=0.0)
+    options = configuration.options
+    timeouts = [one.timeout for one in options.backends] + [one.timeout for one in options.event_sources]
+    slowest = max(timeouts, default=0.0)
     least = int(-(-(slowest + SPARE) // 1))
-    expected = f"at least {least} s: {slowest:g} for the slowest backend, and {SPARE}"
+    what = "function" if options.event_sources else "backend"
+    expected = f"at least {least} s: {slowest:g} for the slowest {what}, and {SPARE}"
     if function.timeout >= least:
         return Finding("ok", "timeout", f"{function.timeout} s", expected)
     fix = _setting(name, f"a timeout of {least} s")
     if least > MOST_SECONDS:
+        table = "[[backend]] and [[event_source]]" if options.event_sources else "[[backend]]"
         most = f"at most {MOST_SECONDS - SPARE}, since a function has {MOST_SECONDS} s"
-        fix = f"in {configuration.file}, set the timeout of each [[backend]] to {most}"
+        fix = f"in {configuration.file}, set the timeout of each {table} to {most}"
     return Finding("warning", "timeout", f"{function.timeout} s: it ends before its backends do", expected, fix)
 
 
@@ -233,26 +239,26 @@ def _place_finding(function: Function, deployment: Deployment, configuration: Co
 # ---- the tenancy of a backend ---------------------------------------------------------------------------------------
 
 
-def tenancy_findings(found: BackendFunction, configuration: Configuration) -> Iterator[Finding]:
-    """Compares `isolated` of a `[[backend]]` with the tenancy mode of its function."""
-    backend, name, function = found.backend, found.function.name, found.function.configuration
-    subject = f"backend {backend.path} {name.label}"
-    expected = "PER_TENANT" if backend.isolated else "no tenant isolation"
+def tenancy_findings(found: BackendFunction | SourceFunction, configuration: Configuration) -> Iterator[Finding]:
+    """Compares `isolated` of a `[[backend]]` or `[[event_source]]` with the tenancy mode of its function."""
+    name, function = found.function.name, found.function.configuration
+    subject, outcome = found.label, found.consequence
+    expected = "PER_TENANT" if found.isolated else "no tenant isolation"
     if isinstance(function, Unread):
         yield unread_finding(subject, function, expected)
     elif function is None:
-        actual = "no such function or qualifier: every request is answered with 500"
+        actual = f"no such function or qualifier: {outcome}"
         yield Finding("error", subject, actual, expected, f"create {name.label}, or name another function")
-    elif backend.isolated and not function.isolated:
-        actual = "no tenant isolation: every request is answered with 500"
+    elif found.isolated and not function.isolated:
+        actual = f"no tenant isolation: {outcome}"
         fix = (
             f"create another function in place of {name.label}, in {name.account} and {name.region}, with "
             "TenantIsolationMode=PER_TENANT: Lambda sets the tenancy mode at creation"
         )
         yield Finding("error", subject, actual, expected, fix)
-    elif function.isolated and not backend.isolated:
-        fix = f'in {configuration.file}, [[backend]] path "{backend.path}": isolated = true'
-        yield Finding("error", subject, "PER_TENANT: every request is answered with 500", expected, fix)
+    elif function.isolated and not found.isolated:
+        fix = f"in {configuration.file}, {found.table}: isolated = true"
+        yield Finding("error", subject, f"PER_TENANT: {outcome}", expected, fix)
     elif function.state != "Active":
         fix = "wait until the function is active, or deploy it again"
         yield Finding("warning", subject, function.state, "Active", fix)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
-from lattice_bridge.config.options import Backend, Options
+from lattice_bridge.config.options import Backend, EventSource, Options
 from lattice_bridge.deployment.iam.policy import Statement
+from lattice_bridge.deployment.queues.facts import Queue, SourceMapping
 
 LATEST: Final = "$LATEST"
 
@@ -129,6 +130,7 @@ class Function:
         state: `Active` if it serves.
         last_update: `Successful`, `InProgress` or `Failed`.
         variables: the environment variables whose names begin with LATTICE_BRIDGE_.
+        keeps_failures: whether it has a dead-letter queue for asynchronous events.
     """
 
     runtime: str | None
@@ -142,6 +144,7 @@ class Function:
     state: str
     variables: Mapping[str, str]
     last_update: str = "Successful"
+    keeps_failures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +341,7 @@ class Configuration:
         headers: that the map reads of a request, in lower case.
         certificates: ids of the rules that read the subject of a client's certificate.
         vpcs: ids of the rules that read the VPC that a request came from.
+        trusted_queues: (ARN, id) of the rules that allow by a queue alone, for every sender.
     """
 
     file: str
@@ -349,6 +353,7 @@ class Configuration:
     headers: frozenset[str] = frozenset()
     certificates: tuple[str, ...] = ()
     vpcs: tuple[str, ...] = ()
+    trusted_queues: tuple[tuple[str, str], ...] = ()
 
 
 # ---- API Gateway ----------------------------------------------------------------------------------------------------
@@ -426,6 +431,53 @@ class BackendFunction:
     backend: Backend
     function: DeployedFunction
 
+    @property
+    def isolated(self) -> bool:
+        return self.backend.isolated
+
+    @property
+    def label(self) -> str:
+        return f"backend {self.backend.path} {self.function.name.label}"
+
+    @property
+    def table(self) -> str:
+        return f'[[backend]] path "{self.backend.path}"'
+
+    @property
+    def consequence(self) -> str:
+        """What happens if Lambda refuses the Invoke."""
+        return "every request is answered with 500"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFunction:
+    """An `[[event_source]]` and the function that it names.
+
+    Attributes:
+        destination: where Lambda sends asynchronous events that failed; None for nowhere, and if it was not asked.
+    """
+
+    source: EventSource
+    function: DeployedFunction
+    destination: Read[str | None] = None
+
+    @property
+    def isolated(self) -> bool:
+        return self.source.isolated
+
+    @property
+    def label(self) -> str:
+        return f"event source {self.source.arn.rpartition(':')[2]} {self.function.name.label}"
+
+    @property
+    def table(self) -> str:
+        return f'[[event_source]] arn "{self.source.arn}"'
+
+    @property
+    def consequence(self) -> str:
+        """What happens if Lambda refuses the Invoke."""
+        return "every record is reported as failed"
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -437,7 +489,7 @@ class Deployment:
         name_given: the operator named an alias or version.
         role_policies: of the bridge's role; None if there is no such role.
         serving: the other names of the bridge that receive requests.
-        event_sources: (UUID, source) of its event source mappings.
+        event_sources: its event source mappings, each with its UUID as label.
         groups: the target groups that send to it.
         groups_unread: the call that left a part of the target groups unread; None if all were read.
         services: those that forward to the groups, and the one that the operator named, by ARN or id; None for one
@@ -449,6 +501,9 @@ class Deployment:
             does not exist. Cut off after a limit.
         foreign_principals: the roles and users of the map in other accounts.
         apis: the REST and HTTP APIs that bridge.toml lists.
+        sources: the functions behind the event sources.
+        queues: those of the event sources, their dead-letter queues and quarantines, by ARN; None for one that does
+            not exist.
     """
 
     account: str
@@ -456,7 +511,7 @@ class Deployment:
     name_given: bool
     role_policies: Read[RolePolicies | None]
     serving: tuple[ServingVersion, ...]
-    event_sources: Read[tuple[tuple[str, str], ...]]
+    event_sources: Read[tuple[SourceMapping, ...]]
     groups: tuple[Read[TargetGroup], ...]
     groups_unread: Unread | None
     services: tuple[tuple[str, Read[Service | None]], ...]
@@ -465,6 +520,13 @@ class Deployment:
     principals: tuple[tuple[MapPrincipal, Read[datetime | None]], ...]
     foreign_principals: tuple[MapPrincipal, ...]
     apis: tuple[Api, ...] = ()
+    sources: tuple[SourceFunction, ...] = ()
+    queues: tuple[tuple[str, Read[Queue | None]], ...] = ()
+
+    @property
+    def behind(self) -> tuple[BackendFunction | SourceFunction, ...]:
+        """The functions behind the bridge, as bridge.toml names them."""
+        return (*self.backends, *self.sources)
 
     @property
     def known_groups(self) -> tuple[TargetGroup, ...]:

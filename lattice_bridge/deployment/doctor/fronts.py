@@ -39,6 +39,11 @@ def expected_fronts(options: Options) -> Iterator[str]:
         yield "signed callers of the function URL"
 
 
+def needs_no_lattice(options: Options) -> bool:
+    """Whether bridge.toml has other ways in than Lattice: a front, or nothing but queues."""
+    return any(expected_fronts(options)) or (bool(options.event_sources) and not options.backends)
+
+
 def is_only_for_url(statement: Statement) -> bool:
     """Whether a statement allows calls of a function URL that authenticates, and nothing else."""
     auth = statement.values(_URL_AUTH)

@@ -20,6 +20,7 @@ from lattice_bridge.deployment.doctor.facts import (
     Function,
     FunctionName,
     RolePolicies,
+    SourceFunction,
     TargetGroup,
     Unread,
     known,
@@ -31,7 +32,6 @@ from lattice_bridge.deployment.doctor.findings import (
     Command,
     Finding,
     Level,
-    command,
     function_command,
     listed,
     unread_finding,
@@ -156,7 +156,7 @@ _ACCOUNT: Final = "aws:sourceaccount"
 
 
 def bridge_invoker_findings(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:
-    """Judges the bridge's resource policies, function URLs and event sources."""
+    """Judges the bridge's resource policies and function URLs."""
     groups = [group.arn for group in deployment.known_groups]
     options = configuration.options
     fronts = "".join(f"; and {one}" for one in expected_fronts(options))
@@ -167,19 +167,6 @@ def bridge_invoker_findings(deployment: Deployment, configuration: Configuration
             yield from _policy_findings(policy.name, policy.statements, deployment, options, expected)
     urls = "AWS_IAM: Lambda verifies the caller's signature" if options.function_url else _NO_URL
     yield from _url_findings(deployment.bridge, urls, is_enabled=options.function_url)
-    yield from _event_source_findings(deployment)
-
-
-def _event_source_findings(deployment: Deployment) -> Iterator[Finding]:
-    expected = "none: the producers of the source write the event"
-    if isinstance(deployment.event_sources, Unread):
-        yield unread_finding("event sources", deployment.event_sources, expected)
-    elif not deployment.event_sources:
-        yield Finding("ok", "event sources", "none", expected)
-    else:
-        for uuid, source in deployment.event_sources:
-            fix = command("lambda delete-event-source-mapping", deployment.bridge.name.region, uuid=uuid)
-            yield Finding("error", "event sources", source, expected, fix)
 
 
 def _policy_findings(
@@ -332,12 +319,12 @@ def _denies(statements: Iterable[Statement]) -> list[Statement]:
 _ROLE_ONLY: Final = "the bridge's role only"
 
 
-def backend_invoker_findings(backend: BackendFunction, deployment: Deployment) -> Iterator[Finding]:
-    """Judges the resource policies and function URLs of a backend's function; once for each function."""
+def backend_invoker_findings(backend: BackendFunction | SourceFunction, deployment: Deployment) -> Iterator[Finding]:
+    """Judges the resource policies and function URLs of a function behind the bridge; once for each function."""
     yield from _role_admission_findings(backend.function, deployment)
-    same = [one for one in deployment.backends if one.function.name.arn == backend.function.name.arn]
+    same = [one for one in deployment.behind if one.function.name.arn == backend.function.name.arn]
     if backend is same[0] and backend.function.policies:  # in another Region nothing was read, which was said
-        isolated = any(one.backend.isolated for one in same)
+        isolated = any(one.isolated for one in same)
         yield from _unread_findings(backend.function, _ROLE_ONLY)
         yield from _bypass_findings(backend.function, deployment, ", as any tenant" if isolated else "")
         yield from _url_findings(backend.function, "none: its callers bypass the bridge")

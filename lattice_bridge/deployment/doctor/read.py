@@ -7,6 +7,7 @@ answer has another shape than AWS documents, the fact is an `Unread`; if the thi
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -37,9 +38,12 @@ from lattice_bridge.deployment.doctor.facts import (
     target_name,
 )
 from lattice_bridge.deployment.iam.policy import BadPolicy, Statement, read_policy
+from lattice_bridge.deployment.queues.facts import DEFAULT_BATCH, Queue, Redrive, SourceMapping
+from lattice_bridge.deployment.queues.judge import REPORT
 
 READS: Final[Mapping[tuple[str, str], str]] = {
     ("lambda", "get_function_configuration"): "lambda:GetFunctionConfiguration",
+    ("lambda", "get_function_event_invoke_config"): "lambda:GetFunctionEventInvokeConfig",
     ("lambda", "get_policy"): "lambda:GetPolicy",
     ("lambda", "list_aliases"): "lambda:ListAliases",
     ("lambda", "list_event_source_mappings"): "lambda:ListEventSourceMappings",
@@ -64,6 +68,8 @@ READS: Final[Mapping[tuple[str, str], str]] = {
     ("iam", "list_attached_role_policies"): "iam:ListAttachedRolePolicies",
     ("iam", "list_role_policies"): "iam:ListRolePolicies",
     ("s3", "list_objects_v2"): "s3:ListBucket",
+    ("sqs", "get_queue_attributes"): "sqs:GetQueueAttributes",
+    ("sqs", "get_queue_url"): "sqs:GetQueueUrl",
     ("ssm", "describe_parameters"): "ssm:DescribeParameters",
     ("sts", "get_caller_identity"): "sts:GetCallerIdentity",
 }
@@ -78,7 +84,12 @@ PAGED: Final = frozenset(
     }
 )
 
-ABSENT: Final = frozenset({"ResourceNotFoundException", "NotFoundException", "NoSuchEntity", "NoSuchBucket"})
+ABSENT: Final = frozenset(
+    {
+        *("ResourceNotFoundException", "NotFoundException", "NoSuchEntity", "NoSuchBucket"),
+        *("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"),
+    }
+)
 
 MOST_PAGES: Final = 200
 """Pages of one answer: twenty thousand target groups, ten thousand versions. A faulty server could send them for
@@ -241,6 +252,7 @@ def _function(answer: Answer) -> Function:
         isolated=_object(answer, "TenancyConfig").get("TenantIsolationMode") == "PER_TENANT",
         state=str(answer.get("State") or "Active"),
         last_update=str(answer.get("LastUpdateStatus") or "Successful"),
+        keeps_failures=bool(_object(answer, "DeadLetterConfig").get("TargetArn")),
         variables={name: str(value) for name, value in variables.items() if name.startswith("LATTICE_BRIDGE_")},
     )
 
@@ -313,20 +325,87 @@ def read_deployed_function(aws: Aws, name: FunctionName) -> DeployedFunction:
     return DeployedFunction(name, read_function(aws, name), aliases, policies, left, read_urls(aws, name))
 
 
-def read_event_sources(aws: Aws, names: Iterable[FunctionName]) -> Read[tuple[tuple[str, str], ...]]:
-    """UUID and source of each event source mapping. Lambda lists them by the name that they invoke."""
+def read_destination(aws: Aws, name: FunctionName) -> Read[str | None]:
+    """Where Lambda sends asynchronous events of a function that failed; None for nowhere."""
 
-    def parse(answer: Answer) -> dict[str, str]:
-        found = _items(answer, "EventSourceMappings")
-        return {text_of(one, "UUID"): str(one.get("EventSourceArn") or "a self-managed source") for one in found}
+    def parse(answer: Answer) -> str | None:
+        found = _object(_object(answer, "DestinationConfig"), "OnFailure").get("Destination")
+        return None if found is None else str(found)
 
-    sources: dict[str, str] = {}
+    return aws.read(parse, "lambda", "get_function_event_invoke_config", name.qualified, **_named(name))
+
+
+# ---- queues ---------------------------------------------------------------------------------------------------------
+
+
+def read_event_sources(aws: Aws, names: Iterable[FunctionName]) -> Read[tuple[SourceMapping, ...]]:
+    """Each event source mapping, with its UUID as label. Lambda lists them by the name that they invoke."""
+
+    def parse(answer: Answer) -> dict[str, SourceMapping]:
+        return {text_of(one, "UUID"): _source_mapping(one) for one in _items(answer, "EventSourceMappings")}
+
+    sources: dict[str, SourceMapping] = {}
     for arn in dict.fromkeys(name.qualified for name in names):
         found = aws.read(parse, "lambda", "list_event_source_mappings", arn, FunctionName=arn)
         if isinstance(found, Unread):
             return found
         sources.update(found or {})
-    return tuple(sources.items())
+    return tuple(sources.values())
+
+
+def _source_mapping(found: Answer) -> SourceMapping:
+    state = found.get("State")
+    return SourceMapping(
+        text_of(found, "UUID"),
+        str(found.get("EventSourceArn") or "a self-managed source"),
+        int(found.get("BatchSize", DEFAULT_BATCH)),
+        float(found.get("MaximumBatchingWindowInSeconds", 0)),
+        REPORT in _items(found, "FunctionResponseTypes"),
+        bool(_object(found, "FilterCriteria").get("Filters")),
+        None if state is None else state not in ("Disabled", "Disabling"),
+    )
+
+
+_ATTRIBUTES: Final = ("KmsMasterKeyId", "MessageRetentionPeriod", "Policy", "RedrivePolicy", "VisibilityTimeout")
+"""SQS refuses the attribute FifoQueue for a standard queue, and the name of a queue tells it."""
+
+
+def read_queue(aws: Aws, arn: str, bridge: FunctionName) -> Read[Queue | None]:
+    """A queue of the bridge's Region; None if it does not exist."""
+    _, _, _, region, account, name = arn.split(":", 5)
+    if region != bridge.region:
+        return Unread("sqs:GetQueueAttributes", arn, "it is in another Region", out_of_reach=True)
+    owned = {"QueueName": name, "QueueOwnerAWSAccountId": account}
+    url = aws.read(lambda answer: text_of(answer, "QueueUrl"), "sqs", "get_queue_url", arn, **owned)
+    if url is None or isinstance(url, Unread):
+        return url
+    asked = {"QueueUrl": url, "AttributeNames": list(_ATTRIBUTES)}
+    return aws.read(lambda answer: _queue(arn, answer), "sqs", "get_queue_attributes", arn, **asked)
+
+
+def _queue(arn: str, answer: Answer) -> Queue:
+    attributes = _object(answer, "Attributes")
+    written, policy = attributes.get("RedrivePolicy"), attributes.get("Policy")
+    redrive = json.loads(written) if written else None
+    return Queue(
+        f"queue {arn.rpartition(':')[2]}",
+        arn,
+        float(attributes["VisibilityTimeout"]),
+        float(attributes["MessageRetentionPeriod"]),
+        None if redrive is None else Redrive(text_of(redrive, "deadLetterTargetArn"), int(redrive["maxReceiveCount"])),
+        _key_arn(str(attributes.get("KmsMasterKeyId") or ""), arn),
+        read_policy(policy) if policy else (),
+    )
+
+
+def _key_arn(key: str, queue: str) -> str | None:
+    """The ARN of a queue's own key, which SQS has as an id, an alias or an ARN. An alias may lead to any key."""
+    if ":key/" in key:
+        return key
+    if not key or "alias/" in key:
+        return None
+    _, partition, _, region, account, _ = queue.split(":", 5)
+    return f"arn:{partition}:kms:{region}:{account}:key/{key}"
 
 
 # ---- VPC Lattice ----------------------------------------------------------------------------------------------------

@@ -13,8 +13,10 @@ from typing import Final
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.deployment.doctor.facts import Configuration, Deployment, Function, Read, RolePolicies, Unread
 from lattice_bridge.deployment.doctor.findings import Finding, Level, listed, unread_finding
+from lattice_bridge.deployment.doctor.queues import lines_of
 from lattice_bridge.deployment.iam.access import Grant, granted, is_for_role
 from lattice_bridge.deployment.iam.policy import INVOKE, Statement, covers
+from lattice_bridge.deployment.queues.judge import rights_of
 
 # ---- findings -------------------------------------------------------------------------------------------------------
 
@@ -32,8 +34,9 @@ def needs_of(deployment: Deployment, configuration: Configuration, function: Fun
     """Every action that the bridge takes with its configuration."""
     name = deployment.bridge.name
     here = f"{name.region}:{name.account}"
-    backends = dict.fromkeys(backend.function.name.qualified for backend in deployment.backends)
+    backends = dict.fromkeys(one.function.name.qualified for one in deployment.behind)
     needs = [(INVOKE, arn) for arn in backends]
+    needs += [right for line in lines_of(deployment, configuration) for right in rights_of(line)]
     place = function.variables.get(CONFIG_VARIABLE, "")
     if place.startswith("s3://"):
         needs.append(("s3:GetObject", f"arn:{name.partition}:s3:::{place.removeprefix('s3://')}"))
@@ -107,7 +110,7 @@ def _without_own_policy(role: str, need: Need, deployment: Deployment) -> tuple[
     statements = next(
         (
             function.own_policy
-            for function in (backend.function for backend in deployment.backends)
+            for function in (one.function for one in deployment.behind)
             if need.action == INVOKE and function.name.qualified == need.resource
             if function.name.account == role.split(":")[4]
         ),

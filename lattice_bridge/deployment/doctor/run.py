@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Final
 
 from lattice_bridge.config.location import FUNCTION_VARIABLE
-from lattice_bridge.config.options import Backend, function_fault
+from lattice_bridge.config.options import EventSource, function_fault
 from lattice_bridge.deployment.doctor import read
 from lattice_bridge.deployment.doctor.apis import api_findings
 from lattice_bridge.deployment.doctor.configuration import function_findings, principal_findings, tenancy_findings
@@ -27,6 +27,7 @@ from lattice_bridge.deployment.doctor.facts import (
     ResourcePolicy,
     Service,
     ServingVersion,
+    SourceFunction,
     TargetGroup,
     Unread,
     known,
@@ -38,9 +39,11 @@ from lattice_bridge.deployment.doctor.invokers import (
     bridge_invoker_findings,
     trust_findings,
 )
+from lattice_bridge.deployment.doctor.queues import queue_findings
 from lattice_bridge.deployment.doctor.role import role_findings
 from lattice_bridge.deployment.doctor.service import allow_list_findings, service_findings, target_group_findings
 from lattice_bridge.deployment.iam.access import admits_group
+from lattice_bridge.deployment.queues.facts import Queue
 
 MOST_PRINCIPALS: Final = 500
 """Roles and users of the map that are read: each takes one call."""
@@ -68,9 +71,7 @@ def read_deployment(
         NoSuchFunction: the function does not exist, or has no such alias.
     """
     given, name = name.qualifier is not None, name.policy_name
-    if read.read_function(aws, name) is None:
-        fix = "check --function, --region and --profile"
-        raise NoSuchFunction(f"no function {name.label} in this account and Region. Fix: {fix}")
+    _require(aws, name)
     aliases = read.read_aliases(aws, name)
     policies, left, groups, groups_unread = _entry_points(aws, name, aliases)
     targets = target_names(groups, name)
@@ -88,12 +89,20 @@ def read_deployment(
         groups=groups,
         groups_unread=groups_unread,
         services=tuple(_services(aws, service, groups).items()),
-        backends=tuple(_backend(aws, one, name) for one in _backends(configuration, function)),
+        backends=_backends(aws, configuration, function, name),
         map_modified=read.read_map_modified(aws, function),
         principals=tuple((one, read.read_created(aws, one)) for one in here[:MOST_PRINCIPALS]),
         foreign_principals=tuple(one for one in configuration.principals if one not in here),
         apis=tuple(read.read_api(aws, one, name) for one in sorted(configuration.options.apis)[:MOST_APIS]),
+        sources=tuple(_source(aws, one, name) for one in configuration.options.event_sources),
+        queues=tuple(_queues(aws, configuration.options.event_sources, name).items()),
     )
+
+
+def _require(aws: read.Aws, name: FunctionName) -> None:
+    if read.read_function(aws, name) is None:
+        fix = "check --function, --region and --profile"
+        raise NoSuchFunction(f"no function {name.label} in this account and Region. Fix: {fix}")
 
 
 def _entry_points(
@@ -154,21 +163,43 @@ def _services(aws: read.Aws, given: str | None, groups: Iterable[Read[TargetGrou
     return {arn: read.read_service(aws, arn) for arn in arns}
 
 
-def _backends(configuration: Configuration, function: Read[Function | None]) -> tuple[Backend, ...]:
+def _backends(
+    aws: read.Aws, configuration: Configuration, function: Read[Function | None], bridge: FunctionName
+) -> tuple[BackendFunction, ...]:
     """The backends, with the function that an environment variable of the bridge names for `/`."""
     replaced = function.variables.get(FUNCTION_VARIABLE) if isinstance(function, Function) else None
     valid = replaced if replaced and function_fault(replaced) is None else None
-    return configuration.options.with_function(valid).backends
+    backends = configuration.options.with_function(valid).backends
+    return tuple(BackendFunction(one, _deployed(aws, one.function, bridge)) for one in backends)
 
 
-def _backend(aws: read.Aws, backend: Backend, bridge: FunctionName) -> BackendFunction:
-    name = FunctionName.parse(backend.function, bridge.partition, bridge.region, bridge.account)
+def _deployed(aws: read.Aws, function: str, bridge: FunctionName) -> DeployedFunction:
+    """The function behind the bridge that a table of bridge.toml names."""
+    name = FunctionName.parse(function, bridge.partition, bridge.region, bridge.account)
     assert name is not None  # a configuration that loads names functions
     if name.region == bridge.region:
-        return BackendFunction(backend, read.read_deployed_function(aws, name))
+        return read.read_deployed_function(aws, name)
     cause = "it is in another Region"
-    unread = Unread("lambda:GetFunctionConfiguration", name.qualified, cause, out_of_reach=True)
-    return BackendFunction(backend, DeployedFunction(name, unread))
+    return DeployedFunction(name, Unread("lambda:GetFunctionConfiguration", name.qualified, cause, out_of_reach=True))
+
+
+def _source(aws: read.Aws, source: EventSource, bridge: FunctionName) -> SourceFunction:
+    function = _deployed(aws, source.function, bridge)
+    is_asked = source.invocation == "async" and isinstance(function.configuration, Function)
+    return SourceFunction(source, function, read.read_destination(aws, function.name) if is_asked else None)
+
+
+def _queues(aws: read.Aws, sources: Iterable[EventSource], bridge: FunctionName) -> dict[str, Read[Queue | None]]:
+    """The queues of event sources, with their quarantines and dead-letter queues, by ARN."""
+    found: dict[str, Read[Queue | None]] = {}
+    for source in sources:
+        for arn in filter(None, (source.arn, source.quarantine)):
+            found[arn] = read.read_queue(aws, arn, bridge)
+        queue = found[source.arn]
+        redrive = queue.redrive if isinstance(queue, Queue) else None
+        if redrive is not None and redrive.target is not None:
+            found[redrive.target] = read.read_queue(aws, redrive.target, bridge)
+    return found
 
 
 def findings_of(deployment: Deployment, configuration: Configuration, profile: str | None = None) -> list[Finding]:
@@ -192,7 +223,8 @@ def _judged(deployment: Deployment, configuration: Configuration) -> Iterator[Fi
     yield from function_findings(deployment, configuration)
     yield from role_findings(deployment, configuration)
     yield from trust_findings(deployment)
-    for backend in deployment.backends:
+    yield from queue_findings(deployment, configuration)
+    for backend in deployment.behind:
         yield from tenancy_findings(backend, configuration)
         yield from backend_invoker_findings(backend, deployment)
     yield from principal_findings(deployment, configuration)

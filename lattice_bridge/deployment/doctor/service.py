@@ -24,7 +24,7 @@ from lattice_bridge.deployment.doctor.facts import (
     target_names,
 )
 from lattice_bridge.deployment.doctor.findings import Finding, listed, unread_finding
-from lattice_bridge.deployment.doctor.fronts import expected_fronts
+from lattice_bridge.deployment.doctor.fronts import needs_no_lattice
 from lattice_bridge.deployment.iam.auth_policy import admits_anonymous, admits_no_caller
 
 # ---- services -------------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def target_group_findings(deployment: Deployment, configuration: Configuration) 
     bridge = deployment.bridge.name
     if deployment.groups_unread:
         yield unread_finding("target group", deployment.groups_unread, "one of type LAMBDA that sends to the bridge")
-    elif not deployment.groups and any(expected_fronts(configuration.options)):
+    elif not deployment.groups and needs_no_lattice(configuration.options):
         actual = f"none sends to {bridge.name}: bridge.toml has other ways in"
         yield Finding("ok", "target group", actual, f"none, or one of type LAMBDA, V2, with {bridge.label}")
     elif not deployment.groups:
@@ -219,7 +219,7 @@ def allow_list_findings(deployment: Deployment, configuration: Configuration) ->
     """Compares `[lattice] services` with the services that forward to the bridge. The list excludes other services. It
     does not exclude principals that may invoke the bridge, since they also write the service into the event."""
     subject, allowed = "[lattice] services", configuration.options.services
-    if not allowed and not deployment.groups and any(expected_fronts(configuration.options)):
+    if not allowed and not deployment.groups and needs_no_lattice(configuration.options):
         return  # nothing comes from Lattice
     serving = frozenset(arn for group in deployment.known_groups for arn in group.services)
     entries = sorted(serving | allowed) or ["SERVICE ARN"]

@@ -19,6 +19,14 @@ apis = ["a1b2c3d4e5"]
 [header]
 name = "x-customer"
 
+[[event_source]]
+arn = "arn:aws:sqs:eu-west-1:111122223333:blue"
+function = "worker"
+
+[[event_source]]
+arn = "arn:aws:sqs:eu-west-1:111122223333:orders"
+function = "worker"
+
 [tenants]
 blue = {}
 
@@ -66,6 +74,17 @@ vpc = "vpc-0a1b2c3d4e5f60718"
 deny = true
 
 [[rule]]
+id = "blue-queue"
+source = "arn:aws:sqs:eu-west-1:111122223333:blue"
+tenant = "blue"
+
+[[rule]]
+id = "order-service"
+sender = { role_id = "AROAEXAMPLE123456789" }
+source = "arn:aws:sqs:eu-west-1:111122223333:orders"
+tenant = "blue"
+
+[[rule]]
 id = "open"
 anyone = true
 tenant = "blue"
@@ -78,6 +97,7 @@ EXPECTED: Final = MapNeeds(
     certificates=("devices", "revoked"),
     vpcs=("elsewhere",),
     admits_anyone=True,
+    trusted_queues=(("arn:aws:sqs:eu-west-1:111122223333:blue", "blue-queue"),),
 )
 
 
@@ -87,7 +107,9 @@ def test_needs_of_toml_and_of_a_compiled_map_are_the_same(tmp_path: Path) -> Non
     assert needs_of(parse_document(compile_document(document, tmp_path))) == EXPECTED
 
 
-@pytest.mark.parametrize("text", ["", "rule = 7", "jwt = 7\nheader = 7", "[[rule]]\nid = 7", "[jwt]\ncorp = 7"])
+@pytest.mark.parametrize(
+    "text", ["", "rule = 7", "jwt = 7\nheader = 7", "[[rule]]\nid = 7", "[jwt]\ncorp = 7", "[[rule]]\nsource = [7]"]
+)
 def test_map_that_does_not_load_has_needs_all_the_same(text: str) -> None:
     """Its faults are findings of their own."""
     assert needs_of(parse_document(text)).headers >= {"x-tenant-id"}

@@ -8,13 +8,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.config.options import Options
+from lattice_bridge.config.options import EventSource, Options
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.deployment.cloudformation.sam import translate
@@ -76,7 +77,7 @@ def written_by_init(folder: Path, version: str) -> Path:
 
 
 def test_cfn_lint_accepts_every_template(tmp_path: Path) -> None:
-    """The shipped one, what AWS makes of it, and those of `init`; in one process, because it starts slowly."""
+    """The shipped ones, what AWS makes of one, and those of `init`; in one process, because it starts slowly."""
     translated = translate(TEMPLATE.read_text(encoding="utf-8"), {}, REGION)
     unused = {"config": {"ignore_checks": ["W2001"]}}  # the parameter Rollout: the translator put in its value
     translated["Metadata"] = {"cfn-lint": unused}
@@ -84,7 +85,8 @@ def test_cfn_lint_accepts_every_template(tmp_path: Path) -> None:
     projects = [written_by_init(tmp_path, version) for version in ("V1", "V2")]
     wrong = tmp_path / "wrong.yaml"  # found after the others, so all of them are read
     wrong.write_text("Resources: {Topic: {Type: AWS::SNS::Topic, Properties: {Wrong: a}}}\n")
-    found = lint(TEMPLATE, tmp_path / "translated.json", *projects, wrong)
+    example = ROOT / "examples" / "queue" / "template.yaml"
+    found = lint(TEMPLATE, tmp_path / "translated.json", example, *projects, wrong)
     places = re.findall(r"^(\S+):\d+:\d+$", found.stdout, re.MULTILINE)
     assert (places, found.stderr) == ([str(wrong)], "")
 
@@ -270,6 +272,80 @@ def test_existing_registry_is_read_and_not_created() -> None:
     policies = {one["PolicyName"]: one["PolicyDocument"] for one in found["BridgeRole"].properties["Policies"]}
     (statement,) = policies["tenants"]["Statement"]
     assert statement["Resource"].endswith(":table/our-tenants")
+
+
+# ---- the queue ------------------------------------------------------------------------------------------------------
+
+
+def with_queue(suffix: str) -> Options:
+    """The shipped options with the queue of the template."""
+    arn = "arn:aws:sqs:us-east-1:111122223333:orders"
+    source = EventSource(f"{arn}{suffix}", "counter-isolated:live", quarantine=f"{arn}-quarantine{suffix}")
+    return replace(options(), event_sources=(source,))
+
+
+def test_queue_is_not_made_by_default() -> None:
+    found = template().resources
+    assert [one.id for one in template().of_type("AWS::SQS::Queue")] == ["FailureQueue"]
+    assert not [name for name in found if name.startswith(("Queue", "Source", "DeadLetter", "Quarantine"))]
+    assert template().of_type("AWS::Lambda::EventSourceMapping") == []
+
+
+@pytest.mark.parametrize(("kind", "suffix", "batch"), [("standard", "", 10), ("fifo", ".fifo", 1)])
+def test_queue_has_no_findings_and_the_right_names(kind: str, suffix: str, batch: int) -> None:
+    parameters = {"Queue": kind, "DataKeyArn": CHANGED["DataKeyArn"]}
+    assert template_findings(TEMPLATE, with_queue(suffix), parameters, REGION) == []
+    found = template(**parameters).resources
+    queues = [found[name].properties for name in ("SourceQueue", "DeadLetterQueue", "QuarantineQueue")]
+    names = [f"{name}{suffix}" for name in ("orders", "orders-dead", "orders-quarantine")]
+    assert [one["QueueName"] for one in queues] == names
+    assert [one.get("FifoQueue") for one in queues] == [True if suffix else None] * 3
+    assert {one["KmsMasterKeyId"] for one in queues} == {CHANGED["DataKeyArn"]}
+    assert found["DeadLetterQueue"].properties["RedriveAllowPolicy"]["sourceQueueArns"] == [found["SourceQueue"].arn]
+    assert found["QueueMapping"].properties["BatchSize"] == batch
+
+
+def test_queue_without_an_event_source_is_an_error() -> None:
+    """Its alarms would watch metrics that the bridge then does not write."""
+    found = template_findings(TEMPLATE, options(), {"Queue": "standard"}, REGION)
+    assert {one.level for one in found} == {"error"}
+    assert [one.subject for one in found] == ["QueueMapping", "QuarantineAlarm", "SourceFailureAlarm"]
+
+
+def test_longer_bridge_needs_a_longer_visibility_timeout() -> None:
+    parameters = {"Queue": "standard", "BridgeTimeout": "40"}
+    (found,) = template_findings(TEMPLATE, with_queue(""), parameters, REGION)
+    assert (found.subject, found.fix) == ("SourceQueue", "write VisibilityTimeout: 240")
+
+
+def test_bridge_may_do_no_more_with_the_queue_than_it_has_to() -> None:
+    role = template(Queue="fifo").resources["BridgeRole"]
+    (statements,) = [
+        one["PolicyDocument"]["Statement"] for one in role.properties["Policies"] if one["PolicyName"] == "queue"
+    ]
+    assert [(one["Action"], one["Resource"].rpartition(":")[2]) for one in statements] == [
+        (["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], "orders.fifo"),
+        ("sqs:SendMessage", "orders-quarantine.fifo"),
+    ]
+
+
+def test_alarms_of_the_queue_watch_its_own_metrics() -> None:
+    found = [
+        one.properties for one in template(Queue="standard").of_type("AWS::CloudWatch::Alarm") if one not in alarms()
+    ]
+    watched = {
+        (one["Namespace"], one["MetricName"], each["Name"], each["Value"])
+        for one in found
+        for each in one["Dimensions"]
+    }
+    assert watched == {
+        ("AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", "orders"),
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "orders"),
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "orders-dead"),
+        ("LatticeBridge", "Quarantined", "Source", "orders"),
+        ("LatticeBridge", "Failed", "Source", "orders"),
+    }
+    assert all(one["AlarmDescription"].count(". ") >= 1 for one in found)  # what it means, and what to do
 
 
 def test_each_function_has_a_log_group_with_retention() -> None:

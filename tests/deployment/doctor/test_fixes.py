@@ -15,6 +15,7 @@ from lattice_bridge.deployment.doctor.facts import FunctionName, FunctionUrl, Li
 from lattice_bridge.deployment.doctor.findings import Command, Finding, command, function_command
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.iam.policy import read_policy
+from lattice_bridge.deployment.queues.facts import SourceMapping
 from tests.support.aws_server import REGION
 from tests.support.doctor_stack import (
     AFTER,
@@ -132,7 +133,7 @@ WRONG: Final = replace(
         urls=(FunctionUrl(BRIDGE.qualified),),
         policies=(ResourcePolicy(BRIDGE, read_policy(policy(allows({"AWS": "999999999999"}, sid="evil")))),),
     ),
-    event_sources=(("0f1e", "arn:aws:sqs:eu-west-1:1:q"),),
+    event_sources=(SourceMapping("0f1e", "arn:aws:sqs:eu-west-1:1:q"),),
     groups=(replace(TARGET_GROUP, event_version="V1", status="FAILED", services=()),),
     services=((SERVICE, replace(IN_FRONT, auth_type="NONE", listeners=(Listener("HTTP", 80),))),),
     backends=(

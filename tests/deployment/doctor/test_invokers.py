@@ -12,6 +12,7 @@ from lattice_bridge.deployment.doctor.facts import Deployment, FunctionName, Fun
 from lattice_bridge.deployment.doctor.findings import Command
 from lattice_bridge.deployment.doctor.run import findings_of
 from lattice_bridge.deployment.iam.policy import read_policy
+from lattice_bridge.deployment.queues.facts import SourceMapping
 from tests.support.doctor_stack import (
     ACCOUNT,
     BRIDGE,
@@ -382,7 +383,8 @@ def test_function_url_is_an_error() -> None:
 
 
 def test_event_source_is_an_error() -> None:
-    found = only_problem(replace(DEPLOYMENT, event_sources=(("14e0db71-x", "arn:aws:sqs:eu-west-1:123456789012:q"),)))
+    mapping = SourceMapping("14e0db71-x", "arn:aws:sqs:eu-west-1:123456789012:q")
+    found = only_problem(replace(DEPLOYMENT, event_sources=(mapping,)))
     assert (found.level, "arn:aws:sqs" in found.actual) == ("error", True)
     assert found.fix == "aws lambda delete-event-source-mapping --uuid 14e0db71-x --region eu-west-1"
 

@@ -42,6 +42,7 @@ from lattice_bridge.deployment.doctor.read import (
 )
 from lattice_bridge.deployment.iam.access import granted
 from lattice_bridge.deployment.iam.policy import ConditionValue, read_policy
+from lattice_bridge.deployment.queues.facts import SourceMapping
 from tests.support.aws_server import REGION, AwsServer
 from tests.support.doctor_stack import (
     ACCOUNT,
@@ -149,7 +150,7 @@ def test_urls_and_event_sources_are_read() -> None:
     with RecordedAws((*RECORDED, list_urls(BRIDGE, BRIDGE.qualified), list_sources(BRIDGE, source))) as recorded:
         aws = Aws(recorded.client)
         assert read_urls(aws, BRIDGE) == (FunctionUrl(BRIDGE.qualified, "NONE"),)
-        assert read_event_sources(aws, [BRIDGE]) == ((UUID, "arn:aws:sqs:eu-west-1:123456789012:q"),)
+        assert read_event_sources(aws, [BRIDGE]) == (SourceMapping(UUID, source["EventSourceArn"], enabled=None),)
 
 
 def test_all_pages_are_read() -> None:

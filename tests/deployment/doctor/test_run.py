@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from lattice_bridge.deployment.doctor.facts import (
 )
 from lattice_bridge.deployment.doctor.read import MOST_VERSIONS, Aws
 from lattice_bridge.deployment.doctor.run import NoSuchFunction, findings_of, read_deployment
+from lattice_bridge.deployment.queues.facts import SourceMapping
 from tests.support.aws_server import AwsServer
 from tests.support.doctor_stack import (
     ACCOUNT,
@@ -68,7 +70,7 @@ def read(
 ) -> Deployment:
     """The recorded stack, with some answers replaced."""
     with RecordedAws((*RECORDED, *others)) as recorded:
-        aws = Aws(lambda one: client(one, moto.url) if one in ("iam", "s3", "ssm") else recorded.client(one))
+        aws = Aws(lambda one: client(one, moto.url) if one in ("iam", "s3", "sqs", "ssm") else recorded.client(one))
         return read_deployment(aws, name, configured(configuration_text), account=ACCOUNT, service=service)
 
 
@@ -210,8 +212,46 @@ def test_event_sources_of_aliases_and_targets_are_read(roles: AwsServer, qualifi
     source = {"UUID": UUID, "EventSourceArn": "arn:aws:sqs:eu-west-1:123456789012:q"}
     targets = list_targets(GROUP, BRIDGE.qualified, f"{BRIDGE.arn}:5")
     assert read(roles, aliases, targets, list_sources(name, source)).event_sources == (
-        (UUID, source["EventSourceArn"]),
+        SourceMapping(UUID, source["EventSourceArn"], enabled=None),
     )
+
+
+QUEUES = f"""
+[[event_source]]
+arn = "arn:aws:sqs:eu-west-1:{ACCOUNT}:run-orders"
+function = "orders:live"
+quarantine = "arn:aws:sqs:eu-west-1:{ACCOUNT}:run-quarantine"
+timeout = 20
+
+[[rule]]
+id = "orders-queue"
+source = "arn:aws:sqs:eu-west-1:{ACCOUNT}:run-orders"
+tenant = "blue"
+"""
+
+
+def test_queues_of_the_configuration_are_read_and_judged(roles: AwsServer) -> None:
+    """Trap E13: the mapping of the recorded stack reports nothing, and its quarantine does not exist."""
+    sqs, text = client("sqs", roles.url), TOML + QUEUES
+    sqs.create_queue(QueueName="run-dead")
+    dead = json.dumps({"deadLetterTargetArn": f"arn:aws:sqs:eu-west-1:{ACCOUNT}:run-dead", "maxReceiveCount": "5"})
+    sqs.create_queue(QueueName="run-orders", Attributes={"VisibilityTimeout": "210", "RedrivePolicy": dead})
+    mapping = {"UUID": UUID, "EventSourceArn": f"arn:aws:sqs:eu-west-1:{ACCOUNT}:run-orders", "State": "Enabled"}
+    found = read(roles, list_sources(BRIDGE, mapping), configuration_text=text)
+    assert [arn.rpartition(":")[2] for arn, _ in found.queues] == ["run-orders", "run-quarantine", "run-dead"]
+    told = [
+        (one.level, one.subject, one.actual)
+        for one in findings_of(found, configured(text))
+        if one.level != "ok" and ("queue" in one.subject or "mapping" in one.subject)
+    ]
+    assert told == [
+        ("error", "queue run-quarantine", "no such queue"),
+        (
+            "error",
+            f"event source mapping {UUID}",
+            "its FunctionResponseTypes do not contain ReportBatchItemFailures",
+        ),
+    ]
 
 
 def test_permission_of_an_unread_target_group_is_not_removed(roles: AwsServer) -> None:

@@ -1,0 +1,55 @@
+"""One record of a batch, as the steps after its format see it: its place in an order, its evidence, its claim.
+
+Rule: no field name of an event occurs here. `source` and `sender` are evidence, since the service itself wrote them.
+What a claim reads is the sender's own word: it chooses a tenant, and grants none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lattice_bridge.errors import BadRequest
+from lattice_bridge.message import Sender
+
+ClaimKind = Literal["message_group", "attribute", "body"]
+"""The parts of a record that a claim can read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The place in a record that says which tenant it is for.
+
+    Attributes:
+        kind: the part of the record.
+        name: of the attribute, for the kind `attribute`.
+        path: to the value, one element a level, for the kind `body`.
+    """
+
+    kind: ClaimKind
+    name: str = ""
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of a batch.
+
+    Attributes:
+        id: by which the source is told that the record failed.
+        source: ARN of the queue.
+        group: within which records run one after the other; None if the source keeps no order.
+        sender: that the source authenticated; None if it names none.
+        trace: the X-Ray trace header of the sender; None for none.
+        content: the record as the source wrote it.
+        fault: why the record cannot be used; None if it can.
+    """
+
+    id: str
+    source: str
+    content: Mapping[str, Any]
+    group: str | None = None
+    sender: Sender | None = None
+    trace: str | None = None
+    fault: BadRequest | None = None

@@ -1,0 +1,180 @@
+"""Events of Amazon SQS: a batch of messages → records; failed records → the batch response; a message → its record.
+
+Rule: SQS writes `eventSourceARN` and `SenderId` itself, so they are evidence. The body, the message group and the
+message attributes are the sender's words. The ARN alone tells whether a queue is FIFO: messages of a standard queue can
+have a group too (trap E10).
+Source: the Lambda guide's "Using Lambda with Amazon SQS", and events recorded on AWS.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from lattice_bridge.errors import BadRequest
+from lattice_bridge.events.record import Claim, Record
+from lattice_bridge.message import Sender
+
+SOURCE: Final = "aws:sqs"
+"""The value of `eventSource`."""
+FIFO: Final = ".fifo"
+"""The end of the name of a FIFO queue."""
+
+_SENDER: Final = re.compile(r"([A-Z0-9]{12,128})(?::([\x21-\x7e]{1,128}))?")
+"""A unique id of IAM (`AROA…` of a role, `AIDA…` of a user) or an account's number; a role's has its session's name."""
+
+
+# ---- event → records ------------------------------------------------------------------------------------------------
+
+
+def records_of(event: Mapping[str, Any]) -> list[Record]:
+    """Splits an event into its records, in order.
+
+    Raises:
+        BadRequest: `malformed_event`: a record has no id, so that it could not be reported as failed.
+    """
+    return [_record(index, content) for index, content in enumerate(event["Records"])]
+
+
+def _record(index: int, content: object) -> Record:
+    message_id = content.get("messageId") if isinstance(content, Mapping) else None
+    if not isinstance(content, Mapping) or not isinstance(message_id, str) or not message_id:
+        raise BadRequest("malformed_event", f"record {index + 1} of the event has no messageId")
+    arn, attributes = content.get("eventSourceARN"), content.get("attributes")
+    if content.get("eventSource") != SOURCE or not isinstance(arn, str) or not isinstance(attributes, Mapping):
+        return Record(message_id, str(arn), content, fault=_malformed("eventSource, eventSourceARN or attributes"))
+    if not isinstance(content.get("body"), str):
+        return Record(message_id, arn, content, fault=_malformed("body"))
+    group, sender, trace = (attributes.get(name) for name in ("MessageGroupId", "SenderId", "AWSTraceHeader"))
+    if arn.endswith(FIFO) and not (isinstance(group, str) and group):
+        return Record(message_id, arn, content, fault=_malformed("MessageGroupId"))
+    match = _SENDER.fullmatch(sender) if isinstance(sender, str) else None
+    if match is None:
+        return Record(message_id, arn, content, fault=_malformed("SenderId"))
+    return Record(
+        message_id,
+        arn,
+        content,
+        group=str(group) if arn.endswith(FIFO) else None,
+        sender=Sender(match[1], match[2]),
+        trace=trace if isinstance(trace, str) and trace else None,
+    )
+
+
+def _malformed(field: str) -> BadRequest:
+    return BadRequest("malformed_event", f"the record's {field} is not what SQS writes")
+
+
+# ---- the tenant that a record asks for ------------------------------------------------------------------------------
+
+
+def claimed(record: Record, claim: Claim) -> str:
+    """Reads the tenant that a record asks for. It is not decoded and not trimmed.
+
+    Raises:
+        BadRequest: `claim_missing` if there is none; `claim_unreadable` if it is not a text, or the body is not JSON in
+            which every member has one value.
+    """
+    value = _value(record, claim)
+    if value is None:
+        raise BadRequest("claim_missing", f"the record has no {_named(claim)}")
+    if not isinstance(value, str):
+        raise BadRequest("claim_unreadable", f"{_named(claim)} is not a text")
+    return value
+
+
+def _value(record: Record, claim: Claim) -> object:
+    if claim.kind == "message_group":
+        return record.content["attributes"].get("MessageGroupId")
+    if claim.kind == "attribute":
+        attribute = (record.content.get("messageAttributes") or {}).get(claim.name)
+        if attribute is None:
+            return None
+        # A custom type such as String.tenant is another type, and its values could mean something else.
+        return attribute.get("stringValue") if attribute.get("dataType") == "String" else _OTHER_TYPE
+    value: object = _parsed(record.content["body"])
+    for name in claim.path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+_OTHER_TYPE: Final = object()
+
+
+def _parsed(body: str) -> object:
+    try:
+        return json.loads(body, object_pairs_hook=_members, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("claim_unreadable", "the body is not JSON, or a member occurs twice in it") from error
+
+
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Two readers of a repeated member could take different values, and so different tenants."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member occurs twice")
+    return members
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _named(claim: Claim) -> str:
+    if claim.kind == "message_group":
+        return "message group"
+    return f"attribute {claim.name}" if claim.kind == "attribute" else f"member {'/'.join(claim.path)} in its body"
+
+
+# ---- record → the event of the function; failed records → response --------------------------------------------------
+
+
+def payload(record: Record) -> bytes:
+    """The event that the function receives: the record alone, as SQS wrote it."""
+    return json.dumps({"Records": [record.content]}, separators=(",", ":")).encode()
+
+
+def response(failed: Iterable[str]) -> dict[str, Any]:
+    """The partial batch response: SQS keeps the messages with these ids, and deletes the others."""
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+# ---- message → record -----------------------------------------------------------------------------------------------
+
+
+def write(
+    *,
+    message_id: str,
+    receipt_handle: str,
+    body: str,
+    attributes: Mapping[str, str],
+    message_attributes: Mapping[str, Mapping[str, Any]],
+    md5_of_body: str,
+    md5_of_message_attributes: str | None,
+    arn: str,
+) -> dict[str, Any]:
+    """The record that Lambda makes of a message.
+
+    Args:
+        message_id, receipt_handle, body: of the message.
+        attributes: of the system, as in `SenderId`.
+        message_attributes: of the sender, in the record's form.
+        md5_of_body: hexadecimal.
+        md5_of_message_attributes: hexadecimal; None if there are none.
+        arn: of the queue.
+    """
+    md5 = {} if md5_of_message_attributes is None else {"md5OfMessageAttributes": md5_of_message_attributes}
+    return {
+        "messageId": message_id,
+        "receiptHandle": receipt_handle,
+        "body": body,
+        "attributes": dict(attributes),
+        "messageAttributes": dict(message_attributes),
+        **md5,
+        "md5OfBody": md5_of_body,
+        "eventSource": SOURCE,
+        "eventSourceARN": arn,
+        "awsRegion": arn.split(":")[3],
+    }
