@@ -40,7 +40,7 @@ class Record:
         id: by which the source is told that the record failed.
         source: ARN of the queue.
         group: within which records run one after the other; None if the source keeps no order.
-        sender: that the source authenticated; None if it names none.
+        sender: that the source authenticated; None if it authenticated none.
         trace: the X-Ray trace header of the sender; None for none.
         content: the record as the source wrote it.
         fault: why the record cannot be used; None if it can.

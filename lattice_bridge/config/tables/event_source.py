@@ -81,16 +81,17 @@ class EventSourceTable(Table):
 def read_event_sources(value: object, reader: Reader) -> tuple[EventSource, ...]:
     """The event sources that the tables describe. Everything wrong with them is added to the reader's faults."""
     later: dict[int, list[Fault]] = {}
-    tables = value
+    tables: Any = value
     if isinstance(value, list):
         later = {index: list(_later_faults(table)) for index, table in enumerate(value)}
         tables = [_without(table, later[index]) for index, table in enumerate(value)]
     written = reader.each(EventSourceTable, tables, "event_source")
-    arns = [table.arn for table in written.values()]
+    sources, seen = {table.arn for table in written.values()}, set[str]()
     for index, table in written.items():
-        where, path = f"event_source {label(value[index], index)}", ("event_source", index)  # type: ignore[index]  # a list, or nothing was read
-        is_repeated = table.arn in arns[: list(written).index(index)]
-        reader.add(where, path, (*later[index], *_faults(table, set(arns), is_repeated=is_repeated)))
+        where = f"event_source {label(tables[index], index)}"
+        found = (*later[index], *_faults(table, sources, is_repeated=table.arn in seen))
+        reader.add(where, ("event_source", index), found)
+        seen.add(table.arn)
     return tuple(map(_event_source, written.values()))
 
 
