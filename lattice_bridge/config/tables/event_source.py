@@ -241,6 +241,4 @@ def _path_faults(elements: tuple[str, ...]) -> Iterator[Fault]:
         if not element:
             yield Fault("path has an empty element. Fix: write the name of a member of the JSON body", path)
         elif len(element) > _MOST_CHARACTERS:
-            yield Fault(
-                f"path has an element of {len(element)} characters. Fix: write {_MOST_CHARACTERS} at most", path
-            )
+            yield Fault(f"path has an element that is too long. Fix: write {_MOST_CHARACTERS} characters at most", path)
