@@ -39,6 +39,7 @@ SERVING: Final = {
         "config.stores",
         "config.tenant_map",
     ),
+    *("events", "events.record"),
     *("formats", "formats.assumptions", "formats.event", "formats.lattice_v1", "formats.lattice_v2", "formats.payload"),
     *("formats.front", "formats.recognise", "formats.reply"),
     *("http", "http.base64", "http.client", "http.headers", "http.http1", "http.query"),
@@ -61,7 +62,7 @@ AUTHORIZING: Final = (
 
 READING_TOML: Final = {
     *("config.tables", "config.tables.jwt", "config.tables.map", "config.tables.options", "config.tables.outcome"),
-    *("config.tables.rule", "config.tables.table", "config.words"),
+    *("config.tables.event_source", "config.tables.rule", "config.tables.table", "config.words", "events.sqs"),
 }
 """What a bridge imports besides if it reads TOML."""
 

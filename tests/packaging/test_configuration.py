@@ -120,13 +120,20 @@ def test_only_regular_key_files_are_packaged(tmp_path: Path, target: str) -> Non
     [
         ("[rules]\n", "rules: unknown key"),
         ('{"format":1}\n', "changed after `lattice-bridge compile`"),
-        (builders.MAP, "no [[backend]]. Fix: "),
+        (builders.MAP, "no [[backend]] and no [[event_source]]. Fix: "),
     ],
 )
 def test_configuration_that_does_not_load_is_not_packaged(tmp_path: Path, text: str, fault: str) -> None:
     """A bridge with such a package would answer 503 to every request."""
     (tmp_path / "bridge.toml").write_text(text, encoding="utf-8")
     assert fault in refusal(tmp_path, tmp_path / "to")
+
+
+def test_configuration_with_event_sources_alone_is_packaged(tmp_path: Path) -> None:
+    """A bridge may route records, and serve no requests."""
+    source = '[[event_source]]\narn = "arn:aws:sqs:eu-west-1:111122223333:orders"\nfunction = "orders"\n'
+    files = configure(f"{source}{builders.MAP}", tmp_path, tmp_path)
+    assert set(files) == {"bridge.toml", "bridge.json"}
 
 
 def test_compiled_configuration_is_refused(tmp_path: Path) -> None:
