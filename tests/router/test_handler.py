@@ -109,16 +109,24 @@ def test_event_without_ids_raises_whatever_the_configuration_is(
         World(tmp_path, text)({"Records": records})
 
 
-def test_reload_changes_the_queues_and_keeps_the_threads_and_the_quarantine(tmp_path: Path) -> None:
+def test_reload_changes_the_queues_and_keeps_the_threads_and_the_quarantine(
+    tmp_path: Path, aws: AwsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put(text: str) -> None:
+        aws.client("ssm").put_parameter(Name="/prod/queues", Value=text, Type="String", Overwrite=True)
+
+    aws.environment(monkeypatch)
+    put(QUEUES)
     now = [0.0]
-    world = World(tmp_path, QUEUES, clock=lambda: now[0], AWS_ENDPOINT_URL_LAMBDA="http://127.0.0.1:1")
+    world = World(tmp_path, None, lambda: now[0], LATTICE_BRIDGE_CONFIG="ssm:/prod/queues", AWS_REGION=REGION)
     before = lines_of(world.handler).router
-    assert failed(world(event(record(1, "red", arn=f"{ARN}-new")))) == [1]
-    world.file.write_text(QUEUES.replace(f'"{ARN}"', f'"{ARN}-new"'), encoding="utf-8")
+    put(QUEUES.replace(f'"{ARN}"', f'"{ARN}-new"'))
     now[0] = 1_000.0  # overdue: the reload is in the request
     assert failed(world(event(record(1, "red", arn=ARN)))) == [1]
+    assert world.reasons == ["source_not_configured"]
     after = lines_of(world.handler).router
-    assert set(after.sources) != set(before.sources)
+    assert f"{ARN}-new" in after.sources
+    assert f"{ARN}-new" not in before.sources
     assert after._lanes is before._lanes  # what a reload must not lose
     assert after._quarantine is before._quarantine
 

@@ -66,16 +66,18 @@ def test_error_of_a_lane_is_raised_after_all_others_have_ended() -> None:
 
 
 def test_threads_end_with_their_lanes() -> None:
+    before = set(threading.enumerate())
     lanes = Lanes()
     idents(lanes, 4, 4)
-    threads = [thread for thread in threading.enumerate() if thread.name == "lattice-bridge-lane"]
+    started = set(threading.enumerate()) - before
     gone = weakref.ref(lanes)
     del lanes
     gc.collect()
     assert gone() is None
-    started = [thread for thread in threads if thread.is_alive()]
-    for thread in started[-3:]:
+    assert len(started) == 3
+    for thread in started:
         thread.join(20)
+        assert not thread.is_alive()
 
 
 def test_forked_child_starts_threads_of_its_own() -> None:
