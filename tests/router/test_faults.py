@@ -1,4 +1,4 @@
-"""What becomes of a record that fails: reported, or stored in the quarantine."""
+"""A record that fails: it is reported, or stored in the quarantine."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("answer", UNREADABLE)
 def test_answer_that_is_not_understood_deletes_nothing_and_reports_no_other_record(answer: str) -> None:
-    """Trap E12: an id that is not in the batch would fail all of it."""
+    """Trap E12: an id that is not in the batch would fail every record."""
     world = World(QUIET, functions=Functions({1: answer.encode("utf-8", "surrogateescape")}))
     assert world(record(1, "blue"), record(2, "blue")) == [1]
     assert world.reasons == {1: ("failed", "backend_unreadable"), 2: ("done", "ok")}
