@@ -62,7 +62,7 @@ AUTHORIZING: Final = (
 
 READING_TOML: Final = {
     *("config.tables", "config.tables.jwt", "config.tables.map", "config.tables.options", "config.tables.outcome"),
-    *("config.tables.rule", "config.tables.table", "config.words"),
+    *("config.tables.event_source", "config.tables.rule", "config.tables.table", "config.words", "events.sqs"),
 }
 """What a bridge imports besides if it reads TOML."""
 
