@@ -32,8 +32,8 @@ environment does not notice. Its next request would be lost, and must not be sen
 the price is a handshake for a request that comes alone.
 """
 
-MAX_KEPT: Final = 64
-"""Idle connections in a pool."""
+MAX_KEPT: Final = 256
+"""Idle connections in a pool: as many as an `[[event_source]]` may use at the same time."""
 
 _KEEPALIVE: Final = 60
 _TLS_RECORD: Final = 16 * 1024
