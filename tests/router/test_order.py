@@ -7,7 +7,10 @@ import threading
 import pytest
 
 from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.tables.event_source import EventSourceTable
 from lattice_bridge.errors import BackendFailed, InvalidMap
+from lattice_bridge.http.client import MAX_KEPT
+from lattice_bridge.invoke.boto3 import MAX_CONNECTIONS
 from lattice_bridge.invoke.call import Call
 from lattice_bridge.router import Router
 from tests.support.records import (
@@ -162,6 +165,12 @@ def test_groups_run_side_by_side_and_each_in_its_order() -> None:
     assert world(*(of(number, group) for number, group in enumerate(groups))) == []
     for position in range(3):
         assert [number for number in ran if number % 3 == position] == sorted(range(position, 12, 3))
+
+
+def test_connections_are_kept_for_as_many_records_as_may_run_at_a_time() -> None:
+    """Otherwise each record above that would pay for a handshake."""
+    [most] = [rule.le for rule in EventSourceTable.model_fields["concurrency"].metadata if hasattr(rule, "le")]
+    assert most == MAX_KEPT == MAX_CONNECTIONS
 
 
 def test_concurrency_of_one_needs_no_thread() -> None:
