@@ -36,10 +36,12 @@ class Queues:
         limit: bytes of all messages together.
 
     Attributes:
+        account: of the queues.
         closed: whether the stack stops: no receive waits any longer.
     """
 
     def __init__(self, region: str, account: str, clock: Callable[[], float] = time.time, limit: int = LIMIT) -> None:
+        self.account = account
         self._prefix = f"arn:aws:sqs:{region}:{account}:"
         self._queues: dict[str, Queue] = {}
         self._surroundings = Surroundings(clock, Budget(limit), self.by_arn)
