@@ -90,12 +90,14 @@ class Surroundings:
     Attributes:
         now: seconds since the epoch.
         budget: counts the memory.
+        in_flight: messages of a queue that can be in flight.
         by_arn: finds a queue.
         move: does what is due of the running move tasks. Returns when there will be more, or None.
     """
 
     now: Callable[[], float]
     budget: Budget = field(default_factory=Budget)
+    in_flight: int = MAX_IN_FLIGHT
     by_arn: Callable[[str], Queue | None] = lambda _arn: None
     move: Callable[[float], float | None] = lambda _now: None
 
@@ -234,9 +236,11 @@ class Queue:
                 self._changes.set(stored.number, now + seconds)
             self.wake()
             return [self._message(stored) for stored in repeated]
-        room = MAX_IN_FLIGHT - self._counts[State.IN_FLIGHT]
+        room = self._surroundings.in_flight - self._counts[State.IN_FLIGHT]
         if room <= 0 and not self.is_fifo:
-            raise SqsError("OverLimit", f"{MAX_IN_FLIGHT} messages of this queue are in flight. Fix: delete them")
+            raise SqsError(
+                "OverLimit", f"{self._surroundings.in_flight} messages of this queue are in flight. Fix: delete them"
+            )
         received: list[Stored] = []
         limit = min(limit, room)
         while len(received) < limit and (found := self._order.first(limit - len(received))):
@@ -424,7 +428,7 @@ class Queue:
     async def wait(self, until: float) -> None:
         """Returns when a message may be receivable, or at `until`, in seconds since the epoch."""
         next_change = self.next_change()
-        if self._order.first(1) and self._counts[State.IN_FLIGHT] < MAX_IN_FLIGHT:
+        if self._order.first(1) and self._counts[State.IN_FLIGHT] < self._surroundings.in_flight:
             return
         future = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
