@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY, EXECUTION_ROLE_KEY
-from lattice_bridge.local.aws.protocol import AwsRequest
+from lattice_bridge.local.aws.protocol import AwsError, AwsRequest
 from lattice_bridge.local.aws.sqs.api import SERVICE, sqs_api
 from lattice_bridge.local.aws.sqs.queues import Queues
 from tests.support.endpoint import REGION, client, endpoint
@@ -420,11 +420,14 @@ def test_body_of_another_shape_is_a_client_error(virtual: VirtualQueues, body: s
         *("id", "POST", "/", "", [("x-amz-target", "AmazonSQS.SendMessage")], "sqs"), body=body.encode()
     )
     service = sqs_api(virtual.queues, "http://127.0.0.1:1")
-    try:
-        status = asyncio.run(service.answer(request)).status
-    except Exception as error:
-        status = getattr(error, "status", 500)
-    assert (status, virtual.queues.get("orders").counts().visible) == (400, 0)
+
+    async def status() -> int:
+        try:
+            return (await service.answer(request)).status
+        except AwsError as error:  # the endpoint writes it
+            return error.status
+
+    assert (asyncio.run(status()), virtual.queues.get("orders").counts().visible) == (400, 0)
 
 
 def test_message_of_many_mebibytes_is_refused(url: str, queue: str, sqs: Any) -> None:
