@@ -162,7 +162,7 @@ async def _start_functions(
         sqs_api.SERVICE: sqs_api.sqs_api(queues, aws_url),
         sts_api.SERVICE: sts_api.sts_api(),
     }
-    late_app.app = AwsEndpoint(services, keys.known, plan.region)
+    late_app.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
     # These tasks do not delay the first response, except that environments wait for the storage's test.
     preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
     running = (*preparing, environments.reap(), service.work())

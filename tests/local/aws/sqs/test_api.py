@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY, EXECUTION_ROLE_KEY
+from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY, EXECUTION_ROLE_KEY, AccessKey
 from lattice_bridge.local.aws.protocol import AwsError, AwsRequest
 from lattice_bridge.local.aws.sqs.api import SERVICE, sqs_api
 from lattice_bridge.local.aws.sqs.queues import Queues
-from tests.support.endpoint import REGION, client, endpoint
+from tests.support.endpoint import BLUE, REGION, client, endpoint
 from tests.support.stack import opened
 from tests.support.virtual_queues import VirtualQueues, send
 
@@ -182,12 +182,13 @@ def test_client_gets_the_message_attributes_that_it_names(
     assert "Attributes" not in message
 
 
-def test_function_is_a_session_of_a_role_for_the_queue(url: str, sqs: Any, queue: str) -> None:
-    key = EXECUTION_ROLE_KEY
-    sender = client(url, "sqs", key.access_key, key.secret_key, str(key.token))
+@pytest.mark.parametrize("key", [EXECUTION_ROLE_KEY, BLUE], ids=["function", "identity"])
+def test_sender_is_the_one_that_signed(url: str, sqs: Any, queue: str, key: AccessKey) -> None:
+    token = () if key.token is None else (key.token,)
+    sender = client(url, "sqs", key.access_key, key.secret_key, *token)
     sender.send_message(QueueUrl=queue, MessageBody="a")
     (message,) = sqs.receive_message(QueueUrl=queue, AttributeNames=["SenderId"])["Messages"]
-    assert message["Attributes"] == {"SenderId": "AROALOCAL000000000000:local"}
+    assert message["Attributes"] == {"SenderId": key.user_id}
 
 
 def test_batch_reports_each_entry(sqs: Any, queue: str) -> None:
