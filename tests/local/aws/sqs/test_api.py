@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -350,12 +350,12 @@ def test_aws_cli_sends(url: str, sqs: Any, queue: str, tmp_path: Path) -> None:
     assert message["MessageAttributes"]["tenant"]["StringValue"] == "blue"
 
 
-def curl(url: str, target: str, body: str, *, path: str = "/", user: str = "local:local") -> tuple[int, bytes]:
+def curl(url: str, target: str, body: str, *, path: str = "/", options: Sequence[str] = ()) -> tuple[int, bytes]:
     done = subprocess.run(
         [
-            *("curl", "-s", "--aws-sigv4", f"aws:amz:{REGION}:sqs", "--user", user, "-w", "\n%{http_code}"),
+            *("curl", "-s", "--aws-sigv4", f"aws:amz:{REGION}:sqs", "--user", "local:local", "-w", "\n%{http_code}"),
             *(["-H", f"X-Amz-Target: {target}", "-H", "Content-Type: application/x-amz-json-1.0"] if target else []),
-            *("--data-binary", "@-", url + path),
+            *(*options, "--data-binary", "@-", url + path),
         ],
         input=body.encode(),
         capture_output=True,
@@ -370,6 +370,16 @@ def test_curl_sends_and_receives(url: str, queue: str) -> None:
     assert (status, json.loads(content)["MD5OfMessageBody"]) == (200, "0cc175b9c0f1b6a831c399e269772661")
     status, content = curl(url, "AmazonSQS.ReceiveMessage", json.dumps({"QueueUrl": queue}))
     assert json.loads(content)["Messages"][0]["Body"] == "a"
+
+
+def test_message_does_not_go_to_a_client_that_has_closed_its_connection(url: str, sqs: Any, queue: str) -> None:
+    body = json.dumps({"QueueUrl": queue, "WaitTimeSeconds": 20})
+    with pytest.raises(subprocess.CalledProcessError) as ended:
+        curl(url, "AmazonSQS.ReceiveMessage", body, options=["--max-time", "0.3"])
+    assert ended.value.returncode == 28  # curl's number for its own timeout
+    sqs.send_message(QueueUrl=queue, MessageBody="a")
+    (message,) = sqs.receive_message(QueueUrl=queue, AttributeNames=["ApproximateReceiveCount"])["Messages"]
+    assert message["Attributes"]["ApproximateReceiveCount"] == "1"
 
 
 # ---- hostile input --------------------------------------------------------------------------------------------------
