@@ -124,3 +124,13 @@ def test_checksum_is_the_one_recorded_on_aws(attributes: dict[str, str | bytes],
         name: Attribute("Binary" if isinstance(value, bytes) else "String", value) for name, value in attributes.items()
     }
     assert md5_of_attributes(found) == md5
+
+
+def test_error_writes_no_control_character_to_a_terminal() -> None:
+    found = [
+        fault(Outgoing("a", group="\x1b[2J\u202e")),
+        fault(Outgoing("a", {"\x1b[2J": Attribute("String", "x")})),
+        fault(Outgoing("a", {"a": Attribute("\x1b[2J", "x")})),
+    ]
+    assert all(text.isprintable() for text in found)
+    assert r"Value \x1b[2J\u202e for parameter MessageGroupId" in found[0]
