@@ -66,6 +66,12 @@ def test_what_the_other_type_of_queue_has_is_refused() -> None:
     assert "must contain the parameter MessageGroupId" in fault(Outgoing("a"), is_fifo=True)
 
 
+@pytest.mark.parametrize("value", ["", "a" * 1001, "a\n", "é"])
+def test_trace_header_is_bounded(value: str) -> None:
+    """It counts for no limit of a message, so nothing else bounds its memory."""
+    assert "AWSTraceHeader is invalid" in fault(Outgoing("a", trace_header=value))
+
+
 @pytest.mark.parametrize("delay", [-1, 901])
 def test_delay_is_fifteen_minutes_at_most(delay: int) -> None:
     assert "DelaySeconds must be >= 0 and <= 900" in fault(Outgoing("a", delay=delay))

@@ -256,6 +256,13 @@ def test_memory_of_all_queues_is_bounded() -> None:
     assert virtual.queues.memory_used == 0
 
 
+def test_number_of_queues_is_bounded(virtual: VirtualQueues) -> None:
+    for number in range(1000):
+        virtual.standard(f"queue-{number}")
+    assert "has 1000 queues. Fix: delete some" in fault(virtual, "one-more")
+    assert virtual.standard("queue-1").name == "queue-1"
+
+
 def test_full_memory_is_swept_of_what_has_expired_in_other_queues() -> None:
     virtual = VirtualQueues(memory=10_000)
     idle, busy = virtual.standard("idle", MessageRetentionPeriod=60), virtual.standard("busy")
