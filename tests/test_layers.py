@@ -89,6 +89,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "local/aws": {
         *("deployment/cloudformation", "formats", "local/code", "local/environments", "local/plan", "local/web"),
     },
+    "local/aws/sqs": {"local/aws", "local/web"},
     "local/front/exchange": {
         *("config", "deployment/iam", "errors", "formats", "http", "identity", "message", "tenancy"),
         *("local/aws", "local/bridge", "local/environments", "local/web"),
@@ -107,7 +108,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("local/plan", "local/web"),
     },
     "local": {
-        *("config", "deployment/cloudformation", "errors", "local/aws", "local/bridge", "local/code"),
+        *("config", "deployment/cloudformation", "errors", "local/aws", "local/aws/sqs", "local/bridge", "local/code"),
         *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers", "local/web"),
     },
     "testing/strategies": {

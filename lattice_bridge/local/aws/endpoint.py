@@ -14,6 +14,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -41,10 +42,12 @@ class AwsService:
     Attributes:
         answer: answers a request whose signature is verified, or raises AwsError.
         body_limit: bytes. Of a larger body, the service receives a little more, and refuses it in its own words.
+        for_identities: whether the stack's identities may sign for it, beside developers and functions.
     """
 
     answer: Callable[[AwsRequest], Awaitable[AwsResponse]]
     body_limit: int
+    for_identities: bool = False
 
 
 class AwsEndpoint:
@@ -52,8 +55,9 @@ class AwsEndpoint:
 
     Args:
         services: by the name with which their clients sign, as in `lambda`.
-        keys: that may sign, by access key.
+        keys: that may sign for every service, by access key.
         region: for which requests must be signed.
+        identities: that may sign for some services, by access key. It may change while requests are served.
         now: in UTC.
     """
 
@@ -62,12 +66,14 @@ class AwsEndpoint:
         services: Mapping[str, AwsService],
         keys: Mapping[str, AccessKey],
         region: str,
+        identities: Mapping[str, AccessKey] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._services = services
         self._first = next(iter(services))
         self._keys = keys
         self._region = region
+        self._identities = {} if identities is None else identities
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
@@ -77,8 +83,8 @@ class AwsEndpoint:
             service = self._service(request, access_key)
             body, digest = await _body(receive, service.body_limit)
             body_read = True
-            key = self._signer(request, digest)
-            response = await service.answer(replace(request, body=body, key=key))
+            key = self._signer(request, digest, service)
+            response = await service.answer(replace(request, body=body, key=key, gone=partial(_gone, receive)))
         except AwsError as error:
             response = error_response(request, error)
         except _Disconnected:
@@ -103,17 +109,19 @@ class AwsEndpoint:
         here = " and ".join(self._services)
         raise AwsError(501, "NotImplemented", f"{called}: this local stack has only {here}. Fix: {fix}")
 
-    def _signer(self, request: AwsRequest, digest: str) -> AccessKey:
+    def _signer(self, request: AwsRequest, digest: str, called: AwsService) -> AccessKey:
         """Verifies the signature.
 
         Args:
             request: without its body.
             digest: the body's sha256 as hex.
+            called: the service.
         """
         signed = Signed(request.method, request.path, request.query, request.headers)
         service = request.service or self._first
+        keys = {**self._identities, **self._keys} if called.for_identities else self._keys
         try:
-            key = signer_of(signed, self._keys, service=service, region=self._region, payload=digest, now=self._now())
+            key = signer_of(signed, keys, service=service, region=self._region, payload=digest, now=self._now())
         except SignatureRefused as error:
             code, _, message = str(error).partition(": ")
             raise AwsError(403, code, _INVALID + _FIX if code == _UNKNOWN else message) from error
@@ -129,6 +137,12 @@ class AwsEndpoint:
 
 class _Disconnected(Exception):
     """The client closed the connection before its request was complete."""
+
+
+async def _gone(receive: Receive) -> None:
+    """Returns when the client has closed the connection. The whole body is read before."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _head(scope: Scope) -> tuple[AwsRequest, str]:
