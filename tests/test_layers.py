@@ -87,9 +87,11 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("local/aws", "local/environments", "local/front/apigateway", "local/front/exchange", "local/front/lattice"),
         *("local/plan", "local/web"),
     },
+    "local/sources": {"events", "formats", "local/aws", "local/aws/sqs", "local/environments", "local/plan"},
     "local": {
-        *("config", "deployment/cloudformation", "errors", "local/aws", "local/bridge", "local/code"),
-        *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers", "local/web"),
+        *("config", "deployment/cloudformation", "errors", "local/aws", "local/aws/sqs", "local/bridge", "local/code"),
+        *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers"),
+        *("local/sources", "local/web"),
     },
     "testing/strategies": {
         *("config", "formats", "http", "identity", "local/front/exchange", "local/front/lattice", "message"),
