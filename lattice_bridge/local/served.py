@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,15 +21,19 @@ from lattice_bridge.local.environments.storage import SHARED, Storage
 from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.sources.event_sources import EventSources
+from lattice_bridge.local.sources.template_queues import TemplateQueues
 
 FOLLOW_SECONDS: Final = 1.0
 """Seconds between two checks whether a file of the definition has changed."""
 
 
 class Preparation:
-    """Makes plans ready to run, in a stack's folder: with all code in folders, and bridges that trust the local key."""
+    """Makes plans ready to run, in a stack's folder: with all code in folders, bridges that trust the local key, and
+    variables that have the local URLs of queues."""
 
-    def __init__(self, folder: Path, log: LogWriter) -> None:
+    def __init__(self, folder: Path, aws_url: str, log: LogWriter) -> None:
+        self._aws_url = aws_url
         self._folders = CodeFolders(folder)
         self._trust = LocalTrust(folder / SHARED, log)
 
@@ -44,7 +48,22 @@ class Preparation:
         Raises:
             BadArchive: the zip of a function cannot be unpacked.
         """
-        return await self._trust.applied(await asyncio.to_thread(self._folders.made, plan))
+        return await self._trust.applied(
+            await asyncio.to_thread(self._folders.made, with_local_urls(plan, self._aws_url))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StackQueues:
+    """The queues of the template, and the mappings that poll them."""
+
+    queues: TemplateQueues
+    sources: EventSources
+
+    def replace(self, plan: Plan) -> None:
+        """Makes the queues of a plan, and runs its mappings from now on."""
+        self.queues.replace(plan.queues)
+        self.sources.replace(plan.mappings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,7 @@ class Served:
         service: invokes the functions.
         front: has the routes and the identities.
         names: the host names that the front's server admits.
+        queues: of the template, with their mappings.
         log: for the developer.
     """
 
@@ -67,6 +87,7 @@ class Served:
     service: LambdaService
     front: Front
     names: set[str]
+    queues: StackQueues
     log: LogWriter
 
     async def follow(self, definition: Definition, read: Callable[[], Definition] | None) -> None:
@@ -113,10 +134,28 @@ class Served:
         stale = {name for name, function in before.items() if plan.functions.get(name) != function}
         self.storage.keep(plan)
         self.service.functions = plan.functions
+        self.queues.replace(plan)
         self.front.plan, self.front.identities = plan, definition.identities
         self.names.clear()
         self.names.update(names_of(plan))
         return self.environments.mark_stale(stale | copied)
+
+
+def with_local_urls(plan: Plan, aws_url: str) -> Plan:
+    """The plan whose functions' variables have the URLs of the queues at the AWS endpoint: some SDKs send a request to
+    the host of the queue's URL."""
+    begins = {queue.address.removesuffix(queue.name): queue.path.removesuffix(queue.name) for queue in plan.queues}
+
+    def local(value: str) -> str:
+        for address, path in begins.items():
+            value = value.replace(address, f"{aws_url}{path}")
+        return value
+
+    functions = {
+        name: replace(function, environment={key: local(value) for key, value in function.environment.items()})
+        for name, function in plan.functions.items()
+    }
+    return replace(plan, functions=functions)
 
 
 def names_of(plan: Plan) -> set[str]:
