@@ -8,6 +8,7 @@ import click
 from pydantic import Field
 
 from lattice_bridge.cli import show
+from lattice_bridge.config.tables.event_source import EventSourceTable
 from lattice_bridge.config.tables.jwt import JwtTable
 from lattice_bridge.config.tables.map import HeaderTable, RegistryTable, TenantTable, TestTable
 from lattice_bridge.config.tables.options import (
@@ -36,6 +37,9 @@ class File(TopTable):
     )
     backend: list[BackendTable] = Field(
         default_factory=list, description="The functions behind the bridge. The longest path prefix wins."
+    )
+    event_source: list[EventSourceTable] = Field(
+        default_factory=list, description="The queues whose messages the bridge routes to functions."
     )
     function_url: FunctionUrlTable | None = Field(
         default=None, description="Whether events of the bridge's own function URL are accepted."

@@ -70,7 +70,8 @@ class Settings(NamedTuple):
             folder: a `jwks_file` is relative to it.
             previous: the map that is replaced.
             region: of a registry; boto3's own if None.
-            needs_backend: whether a configuration without a backend is refused. An authorizer invokes nothing.
+            needs_backend: whether a configuration without a backend and without an event source is refused. An
+                authorizer invokes nothing.
 
         Raises:
             InvalidMap: with every fault found, of the settings and of the map.
@@ -95,13 +96,15 @@ def missing_faults(document: Document, function: str | None = None, *, needs_bac
     Args:
         document: the configuration.
         function: of the default backend, if the environment names it.
-        needs_backend: whether the handler invokes backends.
+        needs_backend: whether the handler invokes functions, for requests or for records.
     """
     compiled = document.compiled
     has_rule = compiled is not None and bool(compiled.get("owners") or compiled.get("denials"))
-    has_backend = document.tables.get("backend", []) != [] or bool(function) or _is_misspelt("backend", document)
-    if needs_backend and not has_backend:
-        yield Fault(f'no [[backend]]. Fix: write one with function = "…", or set {FUNCTION_VARIABLE}')
+    invokes = ("backend", "event_source")
+    has_function = bool(function) or any(document.tables.get(name, []) != [] for name in invokes)
+    if needs_backend and not has_function and not any(_is_misspelt(name, document) for name in invokes):
+        what = "no [[backend]] and no [[event_source]]"
+        yield Fault(f'{what}. Fix: write one with function = "…", or set {FUNCTION_VARIABLE}')
     if not has_rule and document.tables.get("rule", []) == [] and not _is_misspelt("rule", document):
         yield Fault("no [[rule]]: no caller is allowed. Fix: write one; was the file cut off or emptied?")
 

@@ -101,7 +101,7 @@ def _expectation_hint(expect: str, rules: Rules, find: Find | None) -> str:
     return f"; {quoted(expect)} is not in [tenants]{suggestion(expect, [*rules.tenants, 'refused'])}"
 
 
-_SUBJECT_KEYS = tuple(name for name in TestTable.model_fields if name != "expect")
+_SUBJECT_KEYS = tuple(name for name in TestTable.model_fields if name not in ("expect", "source", "sender", "claim"))
 
 
 def _contradictions(test: TestTable, issuers: Collection[str]) -> Iterator[Fault]:

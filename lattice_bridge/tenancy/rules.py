@@ -89,7 +89,8 @@ class TenantFrom:
     """The outcome `tenant_from`: the tenant's name is read from the evidence.
 
     Attributes:
-        source: the evidence: a session name, a certificate's URI, a token's claim, or an authorizer's answer.
+        source: the evidence: the session name of the caller or of a record's sender, a certificate's URI, a token's
+            claim, or an authorizer's answer.
         pattern: the position of the name in it.
         issuer: for the source `claim`: the token's issuer.
         claim: for the sources `claim` and `authorizer`: the path to the value, one element a level.
@@ -115,7 +116,7 @@ class TenantFrom:
     def value(self, subject: Subject) -> object:
         """The evidence that contains the name; None if it is absent."""
         if self.source == "session":
-            return subject.caller.session_name
+            return subject.caller.session_name if subject.sender is None else subject.sender.session
         if self.source == "x509_san_uri":
             return subject.caller.x509.san_uri if subject.caller.x509 else None
         if self.source == "authorizer":

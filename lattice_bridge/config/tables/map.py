@@ -18,7 +18,15 @@ from lattice_bridge.config.document import Document
 from lattice_bridge.config.map_settings import MapSettings, RegistrySettings, key_file_fault
 from lattice_bridge.config.tables.jwt import JwtTable, jwt_faults, same_issuer_faults, source_of
 from lattice_bridge.config.tables.outcome import TENANT_ID_GRAMMAR, acknowledgement_faults, outcome_faults, outcome_of
-from lattice_bridge.config.tables.rule import RuleTable, anchor_faults, anchors_of, condition_faults, conditions_of
+from lattice_bridge.config.tables.rule import (
+    RECORD_KEYS,
+    RuleTable,
+    SenderTable,
+    anchor_faults,
+    anchors_of,
+    condition_faults,
+    conditions_of,
+)
 from lattice_bridge.config.tables.table import OwnNames, Reader, Table, label, unknown_key
 from lattice_bridge.config.words import listed, quoted, shown_key
 from lattice_bridge.errors import Fault
@@ -29,7 +37,7 @@ from lattice_bridge.tenancy.rules import Condition, Rule, Rules, Tenant
 
 TABLES: Final = frozenset({"header", "jwt", "registry", "rule", "tenants", "test"})
 ELSEWHERE: Final = frozenset(
-    {"alb", "apigateway", "backend", "function_url", "invoker", "lattice", "log", "map", "reply"}
+    {"alb", "apigateway", "backend", "event_source", "function_url", "invoker", "lattice", "log", "map", "reply"}
 )
 """Tables of bridge.toml that `options.py` reads."""
 
@@ -89,6 +97,11 @@ class TestTable(Table):
     claims: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="The claims of a verified token, by its issuer's name."
     )
+    source: str | None = Field(default=None, description="The ARN of the queue that the record came from.")
+    sender: SenderTable | None = Field(
+        default=None, description='The record\'s sender, as in { role_id = "AROA…", session = "…" }.'
+    )
+    claim: str | None = Field(default=None, description="The tenant that the record asks for.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,7 @@ def read_map(document: Document, folder: Path) -> MapFile:
     written = reader.each(RuleTable, tables.get("rule", []), "rule")
     tests = reader.each(TestTable, tables.get("test", []), "test")
     _find_missing_tenants(tables, written, reader)
+    _find_missing_sources(tables, written, reader)
     rules = _rules(written, issuers, tables, own, reader)
     if reader.faults:
         raise document.invalid(reader.faults)
@@ -213,6 +227,23 @@ def _find_missing_tenants(tables: Mapping[str, Any], written: Mapping[int, RuleT
         what = f"no [tenants]: rules name {listed(named)}"
         reader.faults.append(Fault(f"{what}. Fix: write [tenants], and below it a line for each, as in {lines}"))
         reader.unread_tables.add("[tenants]")
+
+
+def _find_missing_sources(tables: Mapping[str, Any], written: Mapping[int, RuleTable], reader: Reader) -> None:
+    """One fault for a file without event sources, instead of one for each rule for records."""
+    sources = tables.get("event_source", [])
+    is_read = isinstance(sources, list) and all(
+        isinstance(one, Mapping) and isinstance(one.get("arn"), str) for one in sources
+    )
+    if not is_read:  # the faults of these tables are found by `read_options`
+        reader.unread_tables.add("[event_source]")
+    if sources != [] or "[event_source]" in reader.unread_tables:
+        return
+    of_records = [table.id for table in written.values() if any(getattr(table, key) for key in RECORD_KEYS)]
+    if of_records:
+        what = f"no [[event_source]]: rule {quoted(of_records[0])} is for records of a queue, so it never applies"
+        reader.faults.append(Fault(f"{what}. Fix: write one with arn and function, or remove the rule"))
+        reader.unread_tables.add("[event_source]")
 
 
 def named_tenants(table: RuleTable) -> list[str]:

@@ -17,9 +17,9 @@ from lattice_bridge.config.options import (
     Backend,
     LoggedCaller,
     Options,
-    function_fault,
 )
-from lattice_bridge.config.tables.table import Reader, Table, label
+from lattice_bridge.config.tables.event_source import read_event_sources
+from lattice_bridge.config.tables.table import Reader, Table, function_faults, label
 from lattice_bridge.config.words import MOST, quoted
 from lattice_bridge.errors import Fault
 from lattice_bridge.formats.assumptions import FORWARDED_SCHEME, SET_COOKIE
@@ -154,12 +154,14 @@ def read_options(tables: Mapping[str, Any], faults: list[Fault]) -> Options:
     top = reader.fit(TopTable, named, "bridge.toml", ()) or TopTable()
     written = reader.each(BackendTable, tables.get("backend", []), "backend")
     _check_backends(written, tables, reader)
+    event_sources = read_event_sources(tables.get("event_source", []), reader)
     reader.add("lattice", ("lattice",), _service_faults(lattice.services))
     ways_in = _ways_in(tables, reader)
     reader.add("reply", ("reply",), _drop_headers_faults(reply.drop_headers))
     faults += reader.faults
     return Options(
         backends=tuple(map(_backend, written.values())),
+        event_sources=event_sources,
         services=frozenset(lattice.services),
         **ways_in,
         set_cookie=lattice.set_cookie,
@@ -247,9 +249,7 @@ def _backend_faults(backend: BackendTable, *, is_repeated: bool) -> Iterator[Fau
         yield Fault(f"{what}. Fix: {fix}", ("path",))
     if is_repeated:
         yield Fault("another backend has this path. Fix: give each backend its own", ("path",))
-    if function_fault(backend.function):
-        what = f"function {quoted(backend.function)} is not a Lambda function name or ARN"
-        yield Fault(f"{what}. Fix: write its name or its ARN, with an optional :ALIAS", ("function",))
+    yield from function_faults(backend.function)
 
 
 def _service_faults(services: Iterable[str]) -> Iterator[Fault]:

@@ -116,15 +116,20 @@ def _template_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
     except ValueError as error:
         yield Fault(f"template {quoted(table.template or '{tenant}')}: {error}", ("template",), given=("tenant_from",))
     where, path = f'tenant_from = "{table.tenant_from}"', ("tenant_from",)
-    if table.tenant_from == "session" and table.role is None and table.sso is None:
-        fix = "write role or sso as the anchor"
-        yield Fault(f"{where}: only a role has sessions. Fix: {fix}", path, given=("role", "sso"))
-    if table.tenant_from == "session" and table.session is not None:
+    sends_as_role = table.sender is not None and table.sender.role_id is not None
+    if table.tenant_from == "session" and table.role is None and table.sso is None and not sends_as_role:
+        fix = 'write role, sso or sender = { role_id = "AROA…" } as the anchor'
+        yield Fault(f"{where}: only a role has sessions. Fix: {fix}", path, given=("role", "sso", "sender"))
+    if table.tenant_from == "session" and _names_a_session(table):
         fix = f"write tenant = {own.tenant()} instead"
-        yield Fault(f"{where}: one session is one tenant. Fix: {fix}", path, given=("session",))
+        yield Fault(f"{where}: one session is one tenant. Fix: {fix}", path, given=("session", "sender"))
     if table.tenant_from == "x509_san_uri" and (table.role is None or table.role.endswith("*")):
         fix = "write the role that IAM Roles Anywhere gives out"
         yield Fault(f"{where} needs a role that is named exactly. Fix: {fix}", path, given=("role",))
+
+
+def _names_a_session(table: RuleTable) -> bool:
+    return table.session is not None or (table.sender is not None and table.sender.session is not None)
 
 
 def _claim_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
@@ -200,14 +205,14 @@ def acknowledgement_faults(table: RuleTable, issuers: Mapping[str, JwtTable]) ->
             yield Fault(what, (name,), at_key=True, given=(*WRITTEN_ANCHORS, *_GIVE_RISKS))
 
 
-_GIVE_RISKS: Final = ("session", "claim", "path", *OUTCOMES)
+_GIVE_RISKS: Final = ("session", "sender", "claim", "path", *OUTCOMES)
 """Keys on which the risks of a rule depend."""
 
 
 def _risks(table: RuleTable, anchor: WrittenAnchor, issuer: JwtTable | None) -> Iterator[Acknowledgement]:
     """What a rule that allows has to acknowledge: the key, and the risk."""
     yield from anchor.risks(table)
-    if table.session is not None or table.tenant_from == "session":
+    if _names_a_session(table) or table.tenant_from == "session":
         yield "session_set_by", "the caller who assumes a role chooses the name of its session"
     if table.tenant_from == "x509_san_uri":
         yield "x509_set_by", "a role that can be assumed in another way gives no certificate to check"

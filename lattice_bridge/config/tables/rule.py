@@ -14,8 +14,9 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from lattice_bridge.config.tables.event_source import QUEUE_ARN, QUEUE_FORM
 from lattice_bridge.config.tables.table import OwnNames, Table
-from lattice_bridge.config.words import quoted, suggestion
+from lattice_bridge.config.words import listed, quoted, suggestion
 from lattice_bridge.errors import Fault
 from lattice_bridge.http import headers as names
 from lattice_bridge.identity.principal import BadPrincipal, Principal, parse_arn
@@ -29,6 +30,8 @@ from lattice_bridge.tenancy.anchors import (
     jwt_key,
     principal_key,
     role_key,
+    sender_key,
+    source_key,
 )
 from lattice_bridge.tenancy.rules import Condition, ConditionKind
 
@@ -38,6 +41,14 @@ class SsoTable(Table):
 
     account: str = Field(description="Twelve digits, in quotes.")
     permission_set: str = Field(description="Its name, as in Support.")
+
+
+class SenderTable(Table):
+    """`sender = { role_id = "…" }` or `{ user_id = "…" }`: the sender of a record, as the queue authenticated it."""
+
+    role_id: str | None = Field(default=None, description="A role's unique id, AROA…: neither its name nor its ARN.")
+    user_id: str | None = Field(default=None, description="A user's unique id, AIDA…: neither its name nor its ARN.")
+    session: str | None = Field(default=None, description="This session of the role.")
 
 
 class RuleTable(Table):
@@ -65,6 +76,9 @@ class RuleTable(Table):
     client_cert: str | None = Field(
         default=None, description="Callers with a certificate of this subject, which API Gateway verified."
     )
+    sender: SenderTable | None = Field(
+        default=None, description="Records of this sender, by its unique id in IAM, as the queue authenticated it."
+    )
     anyone: bool = Field(default=False, description="Callers without any credential.")
     # further conditions
     vpc: str | list[str] | None = Field(
@@ -77,6 +91,10 @@ class RuleTable(Table):
         default=None,
         description="Condition: the API that the request came through. Alone, an anchor: callers that its authorizer "
         "verified.",
+    )
+    source: str | list[str] | None = Field(
+        default=None,
+        description="Condition: the queue that the record came from, by its ARN. Alone, an anchor: every record of it.",
     )
     # outcomes, one a rule
     tenant: str | None = Field(default=None, description="The tenant.")
@@ -382,6 +400,66 @@ def _vpc_warnings(table: RuleTable) -> Iterator[str]:
     yield from _any_tenant_warnings(table)
 
 
+# ---- records --------------------------------------------------------------------------------------------------------
+
+_UNIQUE_IDS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "role_id": ("AROA", "role", "aws iam get-role --role-name NAME --query Role.RoleId"),
+    "user_id": ("AIDA", "user", "aws iam get-user --user-name NAME --query User.UserId"),
+}
+"""Key of `sender` → how its values begin, what they identify, and the command that prints one. Source: the IAM guide's
+"IAM identifiers"."""
+_REST_OF_ID: Final = re.compile(r"[A-Z0-9]{16,124}")
+
+
+def _sender_faults(table: RuleTable, _own: OwnNames) -> Iterator[Fault]:
+    """Trap E4: a role that is deleted and made again has another unique id, and no other account has the same one."""
+    sender = table.sender or SenderTable()
+    given = [key for key in _UNIQUE_IDS if getattr(sender, key) is not None]
+    if len(given) != 1:
+        what = f"sender has {' and '.join(given) or 'neither role_id nor user_id'}"
+        yield Fault(f'{what}. Fix: write one of the two, as in sender = {{ role_id = "AROA…" }}', ("sender",))
+    for key in given:
+        yield from _unique_id_faults(key, getattr(sender, key))
+    if sender.session is not None and given == ["user_id"]:
+        yield Fault("sender: only a role has sessions. Fix: remove session", ("sender", "session"), at_key=True)
+    elif sender.session is not None and _SESSION.fullmatch(sender.session) is None:
+        fix = "write 2 to 64 of A-Z a-z 0-9 _ + = , . @ -"
+        what = f"sender: session {quoted(sender.session)} is not a session name"
+        yield Fault(f"{what}. Fix: {fix}", ("sender", "session"))
+
+
+def _unique_id_faults(key: str, text: str) -> Iterator[Fault]:
+    start, kind, command = _UNIQUE_IDS[key]
+    if text.startswith(start) and _REST_OF_ID.fullmatch(text[len(start) :]):
+        return
+    what = f"sender: {key} {quoted(text)} is not the unique id of a {kind}"
+    others = [other for other, (begins, *_) in _UNIQUE_IDS.items() if text.startswith(begins) and other != key]
+    bare, _, session = text.partition(":")
+    if others:
+        fix = f"write {others[0]} = {quoted(text)}"
+    elif session and not list(_unique_id_faults(key, bare)):
+        fix = f"write {key} = {quoted(bare)}, and session = {quoted(session)} if only this session is meant"
+    else:
+        fix = f"write what `{command}` prints: {start} and 16 or more of A-Z 0-9; a name or an ARN is none"
+    yield Fault(f"{what}. Fix: {fix}", ("sender", key))
+
+
+def _sender_key(table: RuleTable) -> Key:
+    assert table.sender is not None  # it is the anchor
+    return sender_key(table.sender.role_id or table.sender.user_id or "", table.sender.session)
+
+
+def _source_risks(table: RuleTable) -> Iterator[Acknowledgement]:
+    """Trap E2."""
+    if table.tenants is not None and (table.tenants == "*" or len(table.tenants) > 1):
+        yield "accept_risk", "every sender that the queue admits may name any of these tenants"
+
+
+def _source_warnings(table: RuleTable) -> Iterator[str]:
+    if table.tenants == "*":
+        yield "every sender that the queue admits may name any registered tenant"
+
+
 # ---- the table ------------------------------------------------------------------------------------------------------
 
 WRITTEN_ANCHORS: Final[Mapping[str, WrittenAnchor]] = {
@@ -421,7 +499,15 @@ WRITTEN_ANCHORS: Final[Mapping[str, WrittenAnchor]] = {
             _client_cert_risks,
             _any_tenant_warnings,
         ),
+        WrittenAnchor("sender", _sender_key, _sender_faults, warnings=_any_tenant_warnings),
         WrittenAnchor("anyone", lambda _table: ANYONE, _anyone_faults, _anyone_risks, _anyone_warnings),
+        WrittenAnchor(
+            "source",
+            lambda table: source_key(table.values("source")[0]),
+            risks=_source_risks,
+            warnings=_source_warnings,
+            is_condition=True,
+        ),
         WrittenAnchor(
             "jwt",
             lambda table: jwt_key(table.jwt or ""),
@@ -443,6 +529,10 @@ WRITTEN_ANCHORS: Final[Mapping[str, WrittenAnchor]] = {
 other."""
 
 
+RECORD_KEYS: Final = ("sender", "source")
+"""The anchors and conditions of records. All others are for HTTP requests."""
+
+
 def anchors_of(table: RuleTable) -> list[WrittenAnchor]:
     """The anchors that a rule names. One, if the rule has no faults."""
     found = [one for one in WRITTEN_ANCHORS.values() if getattr(table, one.name) not in (None, False)]
@@ -458,7 +548,10 @@ def anchor_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
         yield Fault(f"has {found} as its anchor. Fix: {fix}", given=tuple(WRITTEN_ANCHORS))
     for anchor in anchors:
         yield from anchor.faults(table, own)
-    if table.session is not None and table.role is None:
+    if table.session is not None and table.sender is not None:
+        fix = f"write it inside of sender, as in {{ role_id = …, session = {quoted(table.session)} }}"
+        yield Fault(f"session is for a role that calls. Fix: {fix}", ("session",), at_key=True, given=("sender",))
+    elif table.session is not None and table.role is None:
         yield from _session_faults(table, own)
 
 
@@ -477,6 +570,7 @@ _GRAMMARS: Final[Mapping[ConditionKind, tuple[re.Pattern[str], str]]] = {
     ),
     "jwt": (re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"), "letters, digits, - and _"),
     "api": (re.compile(r"[a-z0-9]{8,16}"), "a1b2c3d4e5"),
+    "source": (QUEUE_ARN, QUEUE_FORM),
 }
 """Kind → its grammar, and its form."""
 
@@ -493,6 +587,8 @@ def condition_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
                 path = (kind, index) if isinstance(getattr(table, kind), list) else (kind,)
                 yield Fault(f"{kind} {quoted(value)} is not a valid value. Fix: write it in the form {form}", path)
     yield from _issuer_faults(table, own)
+    yield from _source_faults(table, own)
+    yield from _never_faults(table)
     anchors = [anchor.name for anchor in anchors_of(table)]
     for kind in _GRAMMARS:
         if anchors == [kind] and len(table.values(kind)) > 1:
@@ -513,10 +609,36 @@ def _issuer_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
         yield Fault(f"{what}. Fix: {fix}", ("jwt",), at_key=True, given=("deny", *WRITTEN_ANCHORS))
 
 
+def _source_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
+    """Sources that this file does not route: no record of theirs is decided."""
+    for index, arn in enumerate(table.values("source")):
+        if arn in own.event_sources or QUEUE_ARN.fullmatch(arn) is None:
+            continue
+        near = own.nearest_event_source(arn)
+        hint = f"; did you mean {quoted(near)}?" if near else f". Fix: write one of {listed(own.event_sources)}"
+        path = ("source", index) if isinstance(table.source, list) else ("source",)
+        what = f"source {quoted(arn)} is not the arn of an [[event_source]]{hint}"
+        yield Fault(what, path, given=("[event_source]",))
+
+
+def _never_faults(table: RuleTable) -> Iterator[Fault]:
+    """Conditions on what the rule's subjects do not have: a request has no source, and a record nothing but that."""
+    anchors = anchors_of(table)
+    if len(anchors) != 1:
+        return
+    anchor, is_of_records = anchors[0].name, anchors[0].name in RECORD_KEYS
+    for kind in _GRAMMARS:
+        if getattr(table, kind) is None or kind == anchor or (kind in RECORD_KEYS) == is_of_records:
+            continue
+        what = f"{kind} never holds for {'a record of a queue' if is_of_records else 'a request'}"
+        fix = "remove it" if is_of_records else "remove it, or write a rule for sender or source of its own"
+        yield Fault(f"{what}. Fix: {fix}", (kind,), at_key=True, given=tuple(WRITTEN_ANCHORS))
+
+
 def conditions_of(table: RuleTable) -> tuple[Condition, ...]:
     """The conditions of a rule without faults: all but its anchor. If the anchor `vpc` is written as an ARN, which
     contains more than its key does, the whole ARN has to match as well."""
     anchor = anchors_of(table)[0].name
     found = (kind for kind in _GRAMMARS if getattr(table, kind) is not None)
-    kept = (kind for kind in found if kind != anchor or table.values(kind)[0].startswith("arn:"))
+    kept = (kind for kind in found if kind != anchor or (kind == "vpc" and table.values(kind)[0].startswith("arn:")))
     return tuple(Condition(kind, frozenset(table.values(kind))) for kind in kept)

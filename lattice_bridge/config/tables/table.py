@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import re
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lattice_bridge.config.options import function_fault
 from lattice_bridge.config.words import listed, nearest, quoted, shown, suggestion
 from lattice_bridge.errors import Fault
 from lattice_bridge.message import is_tenant_id
@@ -111,10 +112,15 @@ class Reader:
 
 def label(table: object, index: int) -> str:
     """The name of one table of an array in messages."""
-    for key in ("id", "path", "access_key"):
+    for key in ("id", "path", "arn", "access_key"):
         if isinstance(table, Mapping) and isinstance(table.get(key), str) and table[key]:
             return quoted(table[key])
     return f"number {index + 1}"
+
+
+def fields_of(model: type[Table]) -> dict[str, FieldInfo]:
+    """The fields of a table by their keys in TOML, which may be words that Python reserves."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def unknown_key(key: str, known: Iterable[str]) -> Fault:
@@ -126,7 +132,7 @@ def unknown_key(key: str, known: Iterable[str]) -> Fault:
 
 
 def _not_a_table(model: type[Table], value: object, path: Path) -> str:
-    required = [name for name, field in model.model_fields.items() if field.is_required()]
+    required = [name for name, field in fields_of(model).items() if field.is_required()]
     body = f"{{ {', '.join(f'{name} = …' for name in required)} }}" if required else "{}"
     if isinstance(path[-1], str) and len(path) == 1:
         fix = f"[{path[0]}]"
@@ -140,6 +146,13 @@ def _not_an_array(name: str, value: object) -> str:
     return f"{what}. Fix: write [[{name}]], with two brackets"
 
 
+def function_faults(function: str) -> Iterator[Fault]:
+    """Everything wrong with the key `function`."""
+    if function_fault(function):
+        what = f"function {quoted(function)} is not a Lambda function name or ARN"
+        yield Fault(f"{what}. Fix: write its name or its ARN, with an optional :ALIAS", ("function",))
+
+
 class OwnNames:
     """Names in the map itself, so that an example in a message is the user's own. They are read when the first fault
     asks for them.
@@ -150,7 +163,7 @@ class OwnNames:
 
     def __init__(self, tables: Mapping[str, Any]) -> None:
         self._tables = tables
-        self._nearest: dict[str, str | None] = {}
+        self._nearest: dict[tuple[str, str], str | None] = {}
 
     @cached_property
     def partition_and_account(self) -> tuple[str, str]:
@@ -185,12 +198,28 @@ class OwnNames:
         """An issuer of the map, in quotes."""
         return quoted(self.issuers[0]) if self.issuers else '"…"'
 
+    @cached_property
+    def event_sources(self) -> dict[str, None]:
+        """The ARNs in `[[event_source]]` tables, also of those with faults, in the order of the file."""
+        sources = self._tables.get("event_source")
+        tables = sources if isinstance(sources, list) else ()
+        arns = [table.get("arn") for table in tables if isinstance(table, Mapping)]
+        return dict.fromkeys(arn for arn in arns if isinstance(arn, str))
+
     def nearest_tenant(self, word: str) -> str | None:
-        """The tenant that was probably meant. A word that many rules have is compared once. Of very many wrong words,
-        only the first ones are compared: each comparison takes up to a hundred milliseconds."""
-        if word not in self._nearest and len(self._nearest) < _MOST_SUGGESTIONS:
-            self._nearest[word] = nearest(word, self.tenants)
-        return self._nearest.get(word)
+        """The tenant that was probably meant."""
+        return self._nearest_of("tenant", word, self.tenants)
+
+    def nearest_event_source(self, arn: str) -> str | None:
+        """The event source that was probably meant. ARNs of different queues have most characters in common."""
+        return self._nearest_of("event_source", arn, self.event_sources, 0.95)
+
+    def _nearest_of(self, kind: str, word: str, known: Collection[str], cutoff: float = 0.6) -> str | None:
+        """A word that many rules have is compared once. Of very many wrong words, only the first ones are compared:
+        each comparison takes up to a hundred milliseconds."""
+        if (kind, word) not in self._nearest and len(self._nearest) < _MOST_SUGGESTIONS:
+            self._nearest[kind, word] = nearest(word, known, cutoff)
+        return self._nearest.get((kind, word))
 
     def arn(self, kind: str, written: str, service: str = "iam") -> str:
         """The ARN of a principal that was written in another form: with the account in it, or else that of the map."""
@@ -220,20 +249,23 @@ _NOT_A_NAME: Final = re.compile(r"[^A-Za-z0-9_+=,.@-]")
 
 def _faults_of(model: type[Table], table: Mapping[str, Any], wrong: Iterable[str]) -> Iterator[Fault]:
     """The faults of the wrong keys of a table, in the order of the file; a missing key comes last."""
-    unknown = {key: unknown_key(key, model.model_fields) for key in table if key not in model.model_fields}
+    fields = fields_of(model)
+    unknown = {key: unknown_key(key, fields) for key in table if key not in fields}
     meant = {key for fault in unknown.values() for key in fault.given}
     for key in table:
         if key in unknown:
             yield unknown[key]
         elif key in wrong:
-            field = model.model_fields[key]
+            field = fields[key]
             if field.json_schema_extra == SECRET:
                 yield Fault(f'{key}: is not a string. Fix: write {key} = "…"', (key,))
             else:
                 yield from (_at(key, fault) for fault in _value_faults(key, field, table[key]))
-    for key, field in model.model_fields.items():
+    for key, field in fields.items():
         if field.is_required() and key not in table and key not in meant:
             kind = '["…"]' if get_origin(field.annotation) in (list, tuple) else '"…"'
+            if get_origin(field.annotation) is Literal:
+                kind = quoted(get_args(field.annotation)[0])
             kind = "true" if field.annotation is bool else kind
             purpose = f": {_phrase(field.description)}" if field.description else ""
             yield Fault(f"has no {key}{purpose}. Fix: write {key} = {kind}", given=(key,))
@@ -251,16 +283,17 @@ def _at(key: str, fault: Fault) -> Fault:
 
 def _readable(model: type[Table], table: Mapping[str, Any], wrong: set[str]) -> dict[str, Any]:
     """The values that can be read, and an empty one for each required key that cannot."""
-    kept = {key: table[key] for key in model.model_fields if key in table and key not in wrong}
+    fields = fields_of(model)
+    kept = {key: table[key] for key in fields if key in table and key not in wrong}
     for key, value in kept.items():
-        kinds = _kinds(model.model_fields[key])
+        kinds = _kinds(fields[key])
         if _is_table(kinds[0]):
             kept[key] = kinds[0].model_validate(value)
         elif get_origin(kinds[0]) is tuple:
             kept[key] = tuple(value)
     empty = {
         key: _EMPTY.get(get_origin(field.annotation) or field.annotation, "")
-        for key, field in model.model_fields.items()
+        for key, field in fields.items()
         if field.is_required() and key not in kept
     }
     return {**kept, **empty}
@@ -321,8 +354,8 @@ def _wrong_value(key: str, kinds: list[Any], field: FieldInfo, value: object) ->
         if isinstance(value, str) and value.lower() in ("true", "false"):
             return f"{quoted(value)} is a string. Fix: write {key} = {value.lower()}, without quotes"
         return f"{quoted(value)} is neither true nor false. Fix: write {key} = true or {key} = false"
-    if float in kinds:
-        return _wrong_number(key, field, value)
+    if float in kinds or int in kinds:
+        return _wrong_number(key, field, value, "a whole number" if int in kinds else "a number")
     if str in kinds:
         return _wrong_string(key, kinds, field, value)
     if get_origin(kinds[0]) is dict:
@@ -337,20 +370,20 @@ def _not_one_of(value: object, accepted: tuple[str, ...]) -> str:
     return f"{quoted(value)} is not an accepted value{hint}{fix}"
 
 
-def _wrong_number(key: str, field: FieldInfo, value: object) -> str:
+def _wrong_number(key: str, field: FieldInfo, value: object, kind: str) -> str:
     low, high = (
         next((getattr(one, name) for one in field.metadata if hasattr(one, name)), None) for name in ("ge", "le")
     )
     between = f"from {low:g} to {high:g}" if low is not None and high is not None else ""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{quoted(value)} is not a number {between}. Fix: write one in this range"
+        return f"{quoted(value)} is not {kind} {between}. Fix: write one in this range"
     try:
         number = float(value) if isinstance(value, str) else math.nan
     except ValueError:
         number = math.nan
     if math.isfinite(number):
         return f"{quoted(value)} is a string. Fix: write {key} = {number:g}, without quotes"
-    return f"{quoted(value)} is not a number. Fix: write one {between}, without quotes"
+    return f"{quoted(value)} is not {kind}. Fix: write one {between}, without quotes"
 
 
 def _wrong_string(key: str, kinds: list[Any], field: FieldInfo, value: object) -> str:
