@@ -32,10 +32,11 @@ class VirtualQueues:
     """Queues with a clock."""
 
     clock: Clock = field(default_factory=Clock)
-    limit: int = 1024**3
+    memory: int = 1024**3
+    in_flight: int = 120_000
 
     def __post_init__(self) -> None:
-        self.queues = Queues(REGION, ACCOUNT, self.clock, self.limit)
+        self.queues = Queues(REGION, ACCOUNT, self.clock, memory=self.memory, in_flight=self.in_flight)
 
     def standard(self, name: str = "orders", **attributes: object) -> Queue:
         return self.queues.create(name, {key: str(value) for key, value in attributes.items()})

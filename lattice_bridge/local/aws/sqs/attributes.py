@@ -20,6 +20,9 @@ MAX_VISIBILITY: Final = 12 * 3600
 MAX_WAIT: Final = 20
 """Seconds of a long poll."""
 _MAX_SOURCES: Final = 10
+_TWO_KINDS_OF_SSE: Final = (
+    "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE."
+)
 _MAX_TEXT: Final = 64 * 1024
 
 
@@ -123,6 +126,12 @@ def parse(given: Mapping[str, str], *, is_fifo: bool, before: QueueAttributes | 
         if name != FIFO_QUEUE:
             field, parsed = _parse_one(name, value, is_fifo=is_fifo)
             found[field] = parsed
+    if found.get("kms_master_key_id"):
+        if found.get("sqs_managed_sse_enabled"):
+            raise SqsError("InvalidAttributeName", _TWO_KINDS_OF_SSE)
+        found["sqs_managed_sse_enabled"] = False
+    elif found.get("sqs_managed_sse_enabled"):
+        found["kms_master_key_id"] = ""
     attributes: QueueAttributes = replace(before or QueueAttributes(), **found)
     if attributes.fifo_throughput_limit == "perMessageGroupId" and attributes.deduplication_scope != "messageGroup":
         raise _invalid(

@@ -11,7 +11,7 @@ from typing import Final
 
 from lattice_bridge.local.aws.sqs.errors import SqsError
 
-LIMIT: Final = 1024 * 1024 * 1024
+MEMORY: Final = 1024 * 1024 * 1024
 """Bytes, by the measure of `Queue`: 500,000 messages of 1 KB, or 1,000 of 1 MiB."""
 
 
@@ -26,7 +26,7 @@ class Budget:
         sweep: removes what has expired from every queue.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = MEMORY) -> None:
         self._limit = limit
         self.used = 0
         self.sweep: Callable[[], None] = lambda: None

@@ -44,11 +44,17 @@ class Attribute:
 
     def record(self) -> dict[str, Any]:
         """The attribute as a record of an event contains it."""
-        if isinstance(self.value, bytes):
-            value = {"binaryValue": base64.b64encode(self.value).decode("ascii")}
-        else:
-            value = {"stringValue": self.value}
-        return {**value, "stringListValues": [], "binaryListValues": [], "dataType": self.data_type}
+        member = "binaryValue" if isinstance(self.value, bytes) else "stringValue"
+        return {member: self._text, "stringListValues": [], "binaryListValues": [], "dataType": self.data_type}
+
+    def response(self) -> dict[str, str]:
+        """The attribute as the API's responses contain it."""
+        member = "BinaryValue" if isinstance(self.value, bytes) else "StringValue"
+        return {member: self._text, "DataType": self.data_type}
+
+    @property
+    def _text(self) -> str:
+        return base64.b64encode(self.value).decode("ascii") if isinstance(self.value, bytes) else self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ class Message:
         body: as sent.
         md5_of_body: hexadecimal.
         attributes: of the system, all strings.
-        message_attributes: of the sender, by name, as a record of an event contains them.
+        sender_attributes: of the sender, by name.
         md5_of_message_attributes: hexadecimal; None if there are none.
     """
 
@@ -110,8 +116,13 @@ class Message:
     body: str
     md5_of_body: str
     attributes: Mapping[str, str]
-    message_attributes: Mapping[str, Mapping[str, Any]]
+    sender_attributes: Mapping[str, Attribute]
     md5_of_message_attributes: str | None
+
+    @property
+    def message_attributes(self) -> dict[str, dict[str, Any]]:
+        """The sender's attributes, as a record of an event contains them."""
+        return {name: attribute.record() for name, attribute in self.sender_attributes.items()}
 
 
 # ---- checks ---------------------------------------------------------------------------------------------------------

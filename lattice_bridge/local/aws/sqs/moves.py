@@ -115,6 +115,8 @@ class Moves:
 
     def run(self, now: float) -> float | None:
         """Moves what is due. Returns when there will be more, or None."""
+        if not self._running:
+            return None
         times = [time for task in list(self._running) if (time := self._run(task, now)) is not None]
         return min(times, default=None)
 

@@ -9,6 +9,8 @@ in a test. Operations take O(log n).
 Source: the API reference and the developer guide of SQS, and what LocalStack's tests recorded on AWS. Not shown by any
 source, and assumed here:
 * A message of a standard queue that becomes visible again is behind the others.
+* A message of a standard queue whose timeout has ended can be made invisible with its old handle. That AWS accepts the
+  call is recorded, its effect is not.
 * If the dead-letter queue of a redrive policy does not exist, messages are received again, and not lost.
 * A copy in a dead-letter queue is not deduplicated, and gets no delay. In a FIFO queue it has a new sequence number.
 * A receive that is repeated with the same ReceiveRequestAttemptId does not count as another receive.
@@ -88,12 +90,14 @@ class Surroundings:
     Attributes:
         now: seconds since the epoch.
         budget: counts the memory.
+        in_flight: messages of a queue that can be in flight.
         by_arn: finds a queue.
         move: does what is due of the running move tasks. Returns when there will be more, or None.
     """
 
     now: Callable[[], float]
     budget: Budget = field(default_factory=Budget)
+    in_flight: int = MAX_IN_FLIGHT
     by_arn: Callable[[str], Queue | None] = lambda _arn: None
     move: Callable[[float], float | None] = lambda _now: None
 
@@ -232,9 +236,11 @@ class Queue:
                 self._changes.set(stored.number, now + seconds)
             self.wake()
             return [self._message(stored) for stored in repeated]
-        room = MAX_IN_FLIGHT - self._counts[State.IN_FLIGHT]
+        room = self._surroundings.in_flight - self._counts[State.IN_FLIGHT]
         if room <= 0 and not self.is_fifo:
-            raise SqsError("OverLimit", f"{MAX_IN_FLIGHT} messages of this queue are in flight. Fix: delete them")
+            raise SqsError(
+                "OverLimit", f"{self._surroundings.in_flight} messages of this queue are in flight. Fix: delete them"
+            )
         received: list[Stored] = []
         limit = min(limit, room)
         while len(received) < limit and (found := self._order.first(limit - len(received))):
@@ -288,10 +294,11 @@ class Queue:
             attributes["AWSTraceHeader"] = outgoing.trace_header
         if stored.came_from is not None:
             attributes["DeadLetterQueueSourceArn"] = stored.came_from
-        message_attributes = {name: attribute.record() for name, attribute in outgoing.attributes.items()}
-        handle = self._handle(stored)
-        md5 = stored.md5_of_attributes
-        return Message(stored.id, handle, outgoing.body, stored.md5_of_body, attributes, message_attributes, md5)
+        return Message(
+            *(stored.id, self._handle(stored), outgoing.body, stored.md5_of_body, attributes),
+            sender_attributes=outgoing.attributes,
+            md5_of_message_attributes=stored.md5_of_attributes,
+        )
 
     # ---- after a receive --------------------------------------------------------------------------------------------
 
@@ -313,23 +320,24 @@ class Queue:
         """Makes a message invisible for so many seconds from now; 0 makes it visible.
 
         Raises:
-            SqsError: not a handle of this queue, an expired one of a FIFO queue, the message is not in flight, or it
-                would be invisible for more than 12 hours after it was received.
+            SqsError: not a handle of this queue, an expired one of a FIFO queue, the message is deleted, or it would be
+                invisible for more than 12 hours after it was received.
         """
         now = self._advance()
         stored = self._of(receipt_handle)
         if stored is None:
             reason = "Message does not exist or is not available for visibility timeout change."
             raise invalid_value("ReceiptHandle", receipt_handle, reason)
-        if stored.state is not State.IN_FLIGHT:
-            raise SqsError("MessageNotInflight", "The specified message isn't in flight.")
         if now + seconds - stored.last_received > MAX_VISIBILITY:
             reason = f"Total VisibilityTimeout for the message is beyond the limit [{MAX_VISIBILITY} seconds]"
             raise invalid_value("VisibilityTimeout", seconds, reason)
         stored.revision += 1
-        self._changes.set(stored.number, now + seconds)
         if seconds <= 0:
-            self._advance()
+            self._changes.remove(stored.number)
+            self._set_state(stored, State.VISIBLE)
+        else:
+            self._changes.set(stored.number, now + seconds)
+            self._set_state(stored, State.IN_FLIGHT)
         self.wake()
 
     def purge(self) -> None:
@@ -420,7 +428,7 @@ class Queue:
     async def wait(self, until: float) -> None:
         """Returns when a message may be receivable, or at `until`, in seconds since the epoch."""
         next_change = self.next_change()
-        if self._order.first(1) and self._counts[State.IN_FLIGHT] < MAX_IN_FLIGHT:
+        if self._order.first(1) and self._counts[State.IN_FLIGHT] < self._surroundings.in_flight:
             return
         future = asyncio.get_running_loop().create_future()
         self._waiting.add(future)

@@ -18,10 +18,10 @@ from lattice_bridge.local.aws.sqs.attributes import (
     parse,
     written,
 )
-from lattice_bridge.local.aws.sqs.budget import LIMIT, Budget
+from lattice_bridge.local.aws.sqs.budget import MEMORY, Budget
 from lattice_bridge.local.aws.sqs.errors import QueueNotFound, SqsError, invalid_value
 from lattice_bridge.local.aws.sqs.moves import Moves, MoveTask, no_resource
-from lattice_bridge.local.aws.sqs.queue import Queue, Surroundings
+from lattice_bridge.local.aws.sqs.queue import MAX_IN_FLIGHT, Queue, Surroundings
 
 _NAME: Final = re.compile(r"(?=.{1,80}\Z)[A-Za-z0-9_-]+(\.fifo)?")
 _MAX_QUEUES: Final = 10_000
@@ -33,16 +33,27 @@ class Queues:
     Args:
         region, account: of the ARNs.
         clock: seconds since the epoch.
-        limit: bytes of all messages together.
+        memory: bytes of all messages together.
+        in_flight: messages of a queue that can be in flight.
 
     Attributes:
+        account: of the queues.
         closed: whether the stack stops: no receive waits any longer.
     """
 
-    def __init__(self, region: str, account: str, clock: Callable[[], float] = time.time, limit: int = LIMIT) -> None:
+    def __init__(
+        self,
+        region: str,
+        account: str,
+        clock: Callable[[], float] = time.time,
+        *,
+        memory: int = MEMORY,
+        in_flight: int = MAX_IN_FLIGHT,
+    ) -> None:
+        self.account = account
         self._prefix = f"arn:aws:sqs:{region}:{account}:"
         self._queues: dict[str, Queue] = {}
-        self._surroundings = Surroundings(clock, Budget(limit), self.by_arn)
+        self._surroundings = Surroundings(clock, Budget(memory), in_flight, self.by_arn)
         self._moves = Moves(self._surroundings)
         self._surroundings.move = self._moves.run
         self._surroundings.budget.sweep = self._sweep
@@ -58,7 +69,7 @@ class Queues:
         return self._surroundings.now
 
     @property
-    def memory(self) -> int:
+    def memory_used(self) -> int:
         """Bytes that the messages of all queues take."""
         return self._surroundings.budget.used
 
