@@ -1,6 +1,7 @@
 """All queues of a stack, by name, and what is between them: dead-letter queues, move tasks, the shared memory.
 
-Rule: the stack has one region and one account, so a name is enough to find a queue.
+Rule: a name is enough to find a queue. Its region and account are those of the stack, unless local.toml gives it the
+ARN of a deployed queue.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ class Queues:
         in_flight: messages of a queue that can be in flight.
 
     Attributes:
-        account: of the queues.
         closed: whether the stack stops: no receive waits any longer.
     """
 
@@ -50,7 +50,6 @@ class Queues:
         memory: int = MEMORY,
         in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
-        self.account = account
         self._prefix = f"arn:aws:sqs:{region}:{account}:"
         self._queues: dict[str, Queue] = {}
         self._surroundings = Surroundings(clock, Budget(memory), in_flight, self.by_arn)
