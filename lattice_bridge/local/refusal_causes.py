@@ -19,6 +19,10 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "header_repeated": "{detail}. Fix: send it once",
     "reserved_spelling": "{detail}, which is reserved. Fix: rename the header",
     "tenant_malformed": "{detail}",
+    "claim_missing": "{detail}. Fix: send it, or correct `claim` of the [[event_source]] in bridge.toml",
+    "claim_unreadable": "{detail}. Fix: send one text, or correct `claim` of the [[event_source]] in bridge.toml",
+    "source_unsupported": "{detail}. Fix: map this source to a function of its own",
+    "source_not_configured": "{detail}. [local.ids] in local.toml gives a queue the ARN of the deployed one",
     "no_credential": "{detail}. Fix: sign the request, send a token, or write a rule with anyone = true",
     "token_invalid": "The token is not accepted: {detail}. Fix: compare the token with [jwt] in bridge.toml",
     "identity_invalid": "The caller's identity cannot be used: {detail}",
@@ -55,6 +59,7 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "invoke_rejected": "{function} was not invoked: {detail}",
     "internal": "A bug in the bridge: {detail}. Please report it",
     "backend_raised": "{function} failed ({detail}). Its own lines are above",
+    "backend_reported": "{function} reported the record as failed: {detail}. It is delivered again",
     "backend_unreadable": "The answer of {function} is not a reply: {detail}. Fix: return a dict with statusCode",
     "reply_too_large": "The reply of {function} is too large: {detail}. Fix: return less, or a presigned URL",
     "connection_lost": "The connection to {function} was lost: {detail}",
@@ -67,17 +72,44 @@ _TEMPLATES: Final[Mapping[str, str]] = {
         "Fix: make it faster, or raise its Timeout, and `timeout` of the backend in bridge.toml"
     ),
     "no_time_left": "{detail}. Fix: raise the Timeout of the bridge in the template",
+    "behind_failed": "{detail}. It is delivered again, in order",
+    "quarantine_full": "The record is not in the quarantine: {detail}. It is delivered again",
+    "quarantine_failed": "The record is not in the quarantine: {detail}. Fix: compare `quarantine` with the queues",
     "loop": "The request passed through the bridge too often. Fix: no backend may call the bridge's own service",
 }
 """Reason code → sentence. `{rule}` is empty or a space and the rule's id; `{function}` is the backend's function."""
 
+_OF_RECORDS: Final[Mapping[str, str]] = {
+    "malformed_event": "The record cannot be read: {detail}",
+    "no_rule": "{detail}. Fix: write a [[rule]] with this `sender` or `source`",
+    "ambiguous": (
+        "The rule{rule} allows several tenants, and the record chooses none. "
+        "Fix: write `claim` into the [[event_source]] in bridge.toml"
+    ),
+    "tenant_not_allowed": (
+        "The rule{rule} does not allow the tenant that the record's claim asks for. "
+        "Fix: send another tenant, or add this one to the rule"
+    ),
+    "request_too_large": "The record is too large: {detail}. Fix: send less, or the place of an object in S3",
+    "backend_unreadable": (
+        "The answer of {function} is no answer to a batch: {detail}. Fix: return None, or batchItemFailures"
+    ),
+    "backend_timeout": (
+        "{function} did not answer in time: {detail}. "
+        "Fix: make it faster, or raise its Timeout, and `timeout` of the [[event_source]] in bridge.toml"
+    ),
+    "loop": "The record passed through the bridge too often. Fix: no function may send it to the bridge's own queue",
+}
+"""Reason code → sentence for a record, if that for a request does not fit."""
 
-def cause(reason: str, detail: str = "", rule: str = "", function: str = "") -> str:
+
+def cause(reason: str, detail: str = "", rule: str = "", function: str = "", *, of_record: bool = False) -> str:
     """Returns the sentence for a refusal of the bridge.
 
     Args:
         reason: its code. A bridge of another version may have one that is unknown here.
         detail, rule, function: fields of its log line; empty if the line does not have them.
+        of_record: a record of a queue is refused, and not a request.
 
     >>> cause("tenant_suspended", "the tenant is suspended")
     'The tenant is suspended. Fix: set its status to "active"'
@@ -87,7 +119,7 @@ def cause(reason: str, detail: str = "", rule: str = "", function: str = "") -> 
         "rule": f" {rule}" if rule else "",
         "function": function or "the function",
     }
-    template = _TEMPLATES.get(reason, "{detail}")
+    template = (of_record and _OF_RECORDS.get(reason)) or _TEMPLATES.get(reason, "{detail}")
     sentence = template.format_map(fields)
     return sentence if template.startswith("{function}") else capitalised(sentence)
 

@@ -264,7 +264,7 @@ def _record_row(found: Mapping[str, Any], message: Delivered | None) -> _Row:
     """The facts of a bridge's log line for a record, with the message that the queue has delivered."""
     text = {name: str(found.get(name) or "") for name in ("source", "tenant", "rule", "detail", "function")}
     reason, status = str(found["reason"]), found["status"]
-    words = "" if reason == "ok" else cause(reason, text["detail"], text["rule"], text["function"])
+    words = "" if reason == "ok" else cause(reason, text["detail"], text["rule"], text["function"], of_record=True)
     if status == "quarantined":
         words += ". A copy is in the quarantine"
     source = f"{text['source']}/{message.group}" if message is not None and message.group else text["source"]

@@ -51,6 +51,11 @@ class Queue:
         return str(policy["deadLetterTargetArn"]), int(policy["maxReceiveCount"])
 
     @property
+    def deduplicates_content(self) -> bool:
+        """Whether a message needs no deduplication id."""
+        return self.attributes.get("ContentBasedDeduplication") == "true"
+
+    @property
     def path(self) -> str:
         """The path of its URL at an endpoint: `/ACCOUNT/NAME`."""
         return f"/{self.arn.split(':')[4]}/{self.name}"
