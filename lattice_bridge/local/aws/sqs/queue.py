@@ -158,6 +158,11 @@ class Queue:
         counts = self._counts
         return Counts(counts[State.VISIBLE], counts[State.IN_FLIGHT], counts[State.DELAYED])
 
+    def message_ids(self) -> list[str]:
+        """The ids of all messages, in any state, in the order of their arrival."""
+        self._advance()
+        return [stored.id for stored in self._messages.values()]
+
     # ---- sending ----------------------------------------------------------------------------------------------------
 
     def send(self, outgoing: Outgoing) -> Sent:
