@@ -137,7 +137,7 @@ class RecordLog(_Steps):
     """The facts about one record that its line contains, collected while it is processed.
 
     Attributes:
-        id: by which the source is told that the record failed; None for an event whose records have none.
+        id: by which the source learns that the record failed; None for an event whose records have none.
         queue: the ARN in the record; None for such an event.
         receive_count: how often the source has handed it out; None if it does not say.
         source: the ARN of its `[[event_source]]`, once it is found.

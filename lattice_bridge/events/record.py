@@ -37,7 +37,7 @@ class Record:
     """One record of a batch.
 
     Attributes:
-        id: by which the source is told that the record failed.
+        id: by which the source learns that the record failed.
         source: ARN of the queue.
         group: within which records run one after the other; None if the source keeps no order.
         sender: that the source authenticated; None if it names none.

@@ -19,10 +19,10 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "header_repeated": "{detail}. Fix: send it once",
     "reserved_spelling": "{detail}, which is reserved. Fix: rename the header",
     "tenant_malformed": "{detail}",
-    "claim_missing": "{detail}. Fix: send it, or correct `claim` of the [[event_source]] in bridge.toml",
-    "claim_unreadable": "{detail}. Fix: send one text, or correct `claim` of the [[event_source]] in bridge.toml",
-    "source_unsupported": "{detail}. Fix: map this source to a function of its own",
-    "source_not_configured": "{detail}. [local.ids] in local.toml gives a queue the ARN of the deployed one",
+    "claim_missing": "{detail}. Fix: let the sender set it, or remove `claim` where the rules allow one tenant only",
+    "claim_unreadable": "The record's claim cannot be read: {detail}",
+    "source_unsupported": "{detail}. Fix: connect the bridge with queues of SQS only",
+    "source_not_configured": "{detail}",
     "no_credential": "{detail}. Fix: sign the request, send a token, or write a rule with anyone = true",
     "token_invalid": "The token is not accepted: {detail}. Fix: compare the token with [jwt] in bridge.toml",
     "identity_invalid": "The caller's identity cannot be used: {detail}",
@@ -59,8 +59,11 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "invoke_rejected": "{function} was not invoked: {detail}",
     "internal": "A bug in the bridge: {detail}. Please report it",
     "backend_raised": "{function} failed ({detail}). Its own lines are above",
-    "backend_reported": "{function} reported the record as failed: {detail}. It is delivered again",
-    "backend_unreadable": "The answer of {function} is not a reply: {detail}. Fix: return a dict with statusCode",
+    "backend_reported": "{function} reported the record as failed: {detail}. Its own lines are above",
+    "backend_unreadable": (
+        "The answer of {function} is not understood: {detail}. "
+        "Fix: return a dict with statusCode; for a record, return nothing"
+    ),
     "reply_too_large": "The reply of {function} is too large: {detail}. Fix: return less, or a presigned URL",
     "connection_lost": "The connection to {function} was lost: {detail}",
     "keys_unavailable": "The keys of the token's issuer cannot be fetched: {detail}",
@@ -72,10 +75,10 @@ _TEMPLATES: Final[Mapping[str, str]] = {
         "Fix: make it faster, or raise its Timeout, and `timeout` of the backend in bridge.toml"
     ),
     "no_time_left": "{detail}. Fix: raise the Timeout of the bridge in the template",
-    "behind_failed": "{detail}. It is delivered again, in order",
-    "quarantine_full": "The record is not in the quarantine: {detail}. It is delivered again",
-    "quarantine_failed": "The record is not in the quarantine: {detail}. Fix: compare `quarantine` with the queues",
-    "loop": "The request passed through the bridge too often. Fix: no backend may call the bridge's own service",
+    "behind_failed": "{detail}. It waits for that one",
+    "quarantine_full": "The copy for the quarantine is too large: {detail}. Fix: send fewer attributes",
+    "quarantine_failed": "{detail}. Fix: compare `quarantine` in bridge.toml with the queues of the template",
+    "loop": "It passed through the bridge too often. Fix: no backend may call the bridge's own service or queue",
 }
 """Reason code → sentence. `{rule}` is empty or a space and the rule's id; `{function}` is the backend's function."""
 
@@ -91,14 +94,11 @@ _OF_RECORDS: Final[Mapping[str, str]] = {
         "Fix: send another tenant, or add this one to the rule"
     ),
     "request_too_large": "The record is too large: {detail}. Fix: send less, or the place of an object in S3",
-    "backend_unreadable": (
-        "The answer of {function} is no answer to a batch: {detail}. Fix: return None, or batchItemFailures"
-    ),
     "backend_timeout": (
         "{function} did not answer in time: {detail}. "
         "Fix: make it faster, or raise its Timeout, and `timeout` of the [[event_source]] in bridge.toml"
     ),
-    "loop": "The record passed through the bridge too often. Fix: no function may send it to the bridge's own queue",
+    "source_not_configured": "{detail}. [local.ids] in local.toml gives a queue the ARN of the deployed one",
 }
 """Reason code → sentence for a record, if that for a request does not fit."""
 
