@@ -329,7 +329,7 @@ def sample() -> list[str]:
     slow = {**LINE, "status": 504, "reason": "backend_timeout", "function": "orders:live"}
     slow["detail"] = "the function ran into its own timeout"
     broken = {"status": "quarantined", "reason": "claim_missing", "detail": "the record has no attribute tenant"}
-    broken |= {"tenant": None, "id": "m-2"}
+    broken |= {"tenant": "", "id": "m-2"}
     output = "Task timed out after 3.00 seconds  RequestId: 8c5a1f0e-2b7d-4c7e-9d43-6a0c1f2e3b4d  TenantId: blue"
     return [
         *through_bridge(LINE, answer(path="/orders/17")),

@@ -114,10 +114,15 @@ REPORTING = replace(ORDERS, reports_failures=True)
 
 @asynccontextmanager
 async def mapped(
-    function: Function, mapping: EventSourceMapping = ORDERS, *, receives: int = 3, visibility: int = 30
+    function: Function,
+    mapping: EventSourceMapping = ORDERS,
+    *,
+    receives: int = 3,
+    visibility: int = 30,
+    in_flight: int = 120_000,
 ) -> AsyncIterator[World]:
     """Runs a mapping. Messages that are sent before the first `await` are there when it begins to poll."""
-    queues = Queues("us-east-1", "123456789012", now)
+    queues = Queues("us-east-1", "123456789012", now, in_flight=in_flight)
     for ending, more in (("", {}), (".fifo", {"FifoQueue": "true"})):
         name = "steps" if ending else "orders"
         dead = queues.create(f"{name}-dead{ending}", more)

@@ -101,7 +101,13 @@ class Poller:
                 await asyncio.sleep(1)
                 continue
             await self._has_room()
-            if batch := await self._gather(queue):
+            try:
+                batch = await self._gather(queue)
+            except Exception as error:  # as SQS's OverLimit; one message must not end the mapping
+                _logger.warning("%s: %s: %s", self._mapping.id, type(error).__name__, error)
+                await asyncio.sleep(1)
+                continue
+            if batch:
                 task = asyncio.create_task(self._deliver_all(queue, batch, self._now()))
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)

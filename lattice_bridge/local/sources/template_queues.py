@@ -5,11 +5,16 @@ Rule: a change of the template keeps every queue with its messages, also a queue
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
+from typing import Final
 
 from lattice_bridge.local.aws.sqs.attributes import parse
+from lattice_bridge.local.aws.sqs.errors import SqsError
 from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.plan.queues import Queue
+
+_logger: Final = logging.getLogger(__name__)
 
 
 class TemplateQueues:
@@ -32,9 +37,15 @@ class TemplateQueues:
             wanted: the queues, each dead-letter queue before the queues that refer to it.
         """
         for one in wanted:
-            queue = self._queues.by_arn(one.arn)
-            if queue is None:
-                self._queues.create(one.name, one.attributes, one.arn)
-            elif self._made.get(one.arn) != one:
-                queue.set_attributes(parse(one.attributes, is_fifo=one.is_fifo))
+            try:
+                self._make(one)
+            except SqsError as error:  # a client has made a queue that it does not go with
+                _logger.warning("queue %s is not as in the template: %s", one.name, error)
             self._made[one.arn] = one
+
+    def _make(self, one: Queue) -> None:
+        queue = self._queues.by_arn(one.arn)
+        if queue is None:
+            self._queues.create(one.name, one.attributes, one.arn)
+        elif self._made.get(one.arn) != one:
+            queue.set_attributes(parse(one.attributes, is_fifo=one.is_fifo))

@@ -430,6 +430,20 @@ def test_unexpected_error_does_not_end_the_mapping(caplog: pytest.LogCaptureFixt
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_queue_that_refuses_a_receive_does_not_end_the_mapping(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        function = Function(taking(40))
+        async with mapped(function, replace(ORDERS, batch_size=1), in_flight=2) as world:
+            world.send("a", "b", "c")
+            await asyncio.sleep(20)
+            assert function.calls == [["a"], ["b"]]
+            await asyncio.sleep(200)
+            assert ["c"] in function.calls
+
+    lived(scenario())
+    assert "in flight" in caplog.text
+
+
 def test_message_that_was_visible_before_the_answer_is_delivered_again() -> None:
     """The function is slower than the visibility timeout: an expired handle deletes no message of a FIFO queue."""
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lattice_bridge.local.aws.sqs.message import Outgoing
 from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.plan.queues import Queue
 from lattice_bridge.local.sources.template_queues import TemplateQueues
+
+if TYPE_CHECKING:
+    import pytest
 
 ARN = "arn:aws:sqs:us-east-1:123456789012"
 DEAD = Queue("Dead", "dead", f"{ARN}:dead", "https://sqs/dead", {})
@@ -65,3 +69,11 @@ def test_queue_with_a_deployed_arn_is_found_by_it() -> None:
     assert orders is not None
     assert orders.url_path == "/111122223333/orders"
     assert queues.by_arn(f"{ARN}:orders") is None
+
+
+def test_queue_of_a_client_with_the_same_name_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+    queues, template = made()
+    queues.create("orders", {"VisibilityTimeout": "7"})
+    template.replace([DEAD, replace(ORDERS, arn="arn:aws:sqs:eu-west-1:111122223333:orders")])
+    assert queues.get("orders").attributes.visibility_timeout == 7
+    assert "queue orders is not as in the template: A queue already exists" in caplog.text

@@ -18,6 +18,7 @@ from lattice_bridge.events.sqs import FIFO
 from lattice_bridge.local.plan.event_pattern import BadPattern, Pattern, check_pattern
 from lattice_bridge.local.plan.model import LeftOut
 from lattice_bridge.local.plan.queues import EventSourceMapping
+from lattice_bridge.local.plan.readers.queues import known_properties
 
 TYPE: Final = "AWS::Lambda::EventSourceMapping"
 
@@ -85,7 +86,7 @@ def _other_source(resource: Resource) -> str | None:
 
 
 def _mapping(resource: Resource, left_out: LeftOut) -> EventSourceMapping:
-    properties, place = resource.properties, resource.id
+    place, properties = resource.id, known_properties(resource, ("EventSourceArn", "FunctionName"), left_out)
     queue = as_text(properties["EventSourceArn"])
     is_fifo = queue.endswith(FIFO)
     size = _whole(properties.get("BatchSize", 10), f"{place}.BatchSize", 1, _MOST[is_fifo])

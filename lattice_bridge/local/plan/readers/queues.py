@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed
-from lattice_bridge.deployment.cloudformation.values import as_text
+from lattice_bridge.deployment.cloudformation.values import as_text, unresolved
 from lattice_bridge.events.sqs import FIFO
 from lattice_bridge.local.plan.model import LeftOut
 from lattice_bridge.local.plan.queues import Queue
@@ -56,25 +56,28 @@ def read_queues(template: Template, left_out: LeftOut) -> Iterator[Queue]:
     """
     found: dict[str, Queue] = {}
     for resource in template.of_type(TYPE):
+        if unresolved(resource.arn):
+            left_out.add(f"{TYPE}: its name is not known here, so it is not served", resource.id)
+            continue
         with malformed(f"queue {resource.id}"):
             queue = _queue(resource, left_out)
-        if queue.arn in found:
-            other = found[queue.arn].id
+        if queue.name in found:
+            other = found[queue.name].id
             raise BadTemplate(f"queue {resource.id}: the queue {other} has the name {queue.name} too. Fix: rename one")
-        found[queue.arn] = queue
-    served = [_with_known_dead_letters(queue, found, left_out) for queue in found.values()]
+        found[queue.name] = queue
+    by_arn = {queue.arn: queue for queue in found.values()}
+    served = [_with_known_dead_letters(queue, by_arn, left_out) for queue in found.values()]
     yield from sorted(served, key=lambda queue: queue.dead_letters is not None)
 
 
 def _queue(resource: Resource, left_out: LeftOut) -> Queue:
-    properties = resource.properties
+    properties = known_properties(resource, ("QueueName", "RedriveAllowPolicy", "RedrivePolicy"), left_out)
     attributes = {name: _number(resource.id, name, properties[name]) for name in _LIMITS if name in properties}
     attributes |= {name: _choice(resource.id, name, properties[name]) for name in _CHOICES if name in properties}
     if "RedrivePolicy" in properties:
         attributes["RedrivePolicy"] = _redrive(resource.id, properties["RedrivePolicy"])
     if "RedriveAllowPolicy" in properties:
         attributes["RedriveAllowPolicy"] = _redrive_allow(resource.id, properties["RedriveAllowPolicy"])
-    # A name that the template computes with an unknown part is a name of the stack's own.
     name = resource.arn.rpartition(":")[2]
     if not _NAME.fullmatch(name):
         raise BadTemplate(
@@ -90,8 +93,24 @@ def _queue(resource: Resource, left_out: LeftOut) -> Queue:
             raise BadTemplate(
                 f"{resource.id}.{wrong[0]}: the queue is not FIFO. Fix: remove it, or make the queue FIFO"
             )
+    by_group = (attributes.get("FifoThroughputLimit"), attributes.get("DeduplicationScope"))
+    if by_group[0] == "perMessageGroupId" and by_group[1] != "messageGroup":
+        raise BadTemplate(
+            f"{resource.id}.FifoThroughputLimit: needs another scope. Fix: DeduplicationScope: messageGroup"
+        )
     _name_the_rest(resource, left_out)
     return Queue(resource.id, name, resource.arn, resource.ref, attributes)
+
+
+def known_properties(resource: Resource, others: Collection[str], left_out: LeftOut) -> dict[str, Any]:
+    """The properties of a resource without those whose values only a deployed stack knows, and with the `others`."""
+    found = {}
+    for name, value in resource.properties.items():
+        if name not in others and unresolved(value):
+            left_out.add(f"{name} is not known here, and has AWS's default value", resource.id)
+        else:
+            found[name] = value
+    return found
 
 
 def _name_the_rest(resource: Resource, left_out: LeftOut) -> None:

@@ -84,6 +84,15 @@ def test_parts_without_an_effect_are_named(tmp_path: Path) -> None:
     assert "AWS::SQS::QueuePolicy: every caller may use every queue (P)" in left_out
 
 
+def test_value_that_only_a_deployed_stack_has_is_named(tmp_path: Path) -> None:
+    resources = queue("VisibilityTimeout: !ImportValue v, DelaySeconds: 5")
+    resources += "  R: {Type: AWS::SQS::Queue, Properties: {QueueName: !ImportValue name}}\n"
+    plan = planned(tmp_path, resources)
+    assert [one.attributes for one in plan.queues] == [{"DelaySeconds": "5"}]
+    assert "VisibilityTimeout is not known here, and has AWS's default value (Q)" in plan.left_out
+    assert "AWS::SQS::Queue: its name is not known here, so it is not served (R)" in plan.left_out
+
+
 def test_queue_alone_is_a_plan(tmp_path: Path) -> None:
     assert planned(tmp_path, queue("DelaySeconds: 5")).queues[0].attributes == {"DelaySeconds": "5"}
 
@@ -99,6 +108,10 @@ def test_queue_alone_is_a_plan(tmp_path: Path) -> None:
         (queue("QueueName: orders, FifoQueue: true"), r"Fix: end QueueName with \.fifo"),
         (queue("QueueName: orders.fifo"), "Fix: write FifoQueue: true"),
         (queue("ContentBasedDeduplication: true"), r"Q\.ContentBasedDeduplication: the queue is not FIFO"),
+        (
+            queue("FifoQueue: true, FifoThroughputLimit: perMessageGroupId"),
+            r"Q\.FifoThroughputLimit: needs another scope\. Fix: DeduplicationScope: messageGroup",
+        ),
         (queue("RedrivePolicy: {maxReceiveCount: 1}"), "no deadLetterTargetArn"),
         (queue("RedrivePolicy: {deadLetterTargetArn: a, maxReceiveCount: 0}"), "'0' is not from 1 to 1000"),
         (queue("RedrivePolicy: [1]"), "queue Q: malformed"),
