@@ -104,7 +104,7 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
         queues=tuple(queues.read_queues(template, left_out)),
         mappings=tuple(event_source_mappings.read_mappings(template, left_out)),
     )
-    if not plan.functions and not plan.ways_in and not plan.queues:
+    if not plan.functions and not plan.ways_in and (not_run or not plan.queues):
         raise BadTemplate(_nothing(not_run, template))
     _name_other_resources(template, plan, left_out)
     return replace(plan, left_out=tuple(left_out))
