@@ -100,7 +100,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "local": {
         *("config", "deployment/cloudformation", "errors", "local/aws", "local/aws/sqs", "local/bridge", "local/code"),
         *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers"),
-        *("local/sources", "local/web", "message"),
+        *("local/sources", "local/web"),
     },
     "testing/strategies": {
         *("config", "formats", "http", "identity", "local/front/exchange", "local/front/lattice", "message"),

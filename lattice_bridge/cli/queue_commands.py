@@ -96,7 +96,8 @@ def _decided(source: EventSource, settings: Settings, definition: Definition) ->
     """The first message that the map allows, or else the first one, with its decision."""
     rules = settings.tenant_map.rules
     tenants = [None] if source.claim is None else [tenant.id for tenant in rules.tenants.values() if tenant.active]
-    keys = (DEVELOPER_KEY, *definition.senders.values())
+    senders = (key for name, key in definition.endpoint_keys.items() if name not in definition.identities)
+    keys = (DEVELOPER_KEY, *senders)
     find = None if settings.tenant_map.lookups.registry is None else every_tenant
     first = None
     for key, tenant in islice(product(keys, tenants or [None]), _TRIED):

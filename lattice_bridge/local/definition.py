@@ -16,7 +16,6 @@ from lattice_bridge.deployment.cloudformation.template import Template, read_tem
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
 from lattice_bridge.deployment.cloudformation.values import FUNCTIONS
-from lattice_bridge.local.aws.access_keys import AccessKey
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration, read_configurations
 from lattice_bridge.local.code.dependencies import BadDependencies
 from lattice_bridge.local.code.manifest import MANIFESTS
@@ -29,7 +28,6 @@ from lattice_bridge.local.plan.model import OWN_HANDLERS, Function, Plan
 from lattice_bridge.local.plan.readers.functions import Runners
 from lattice_bridge.local.plan.readers.sam_build import OUTPUT
 from lattice_bridge.local.plan.readers.template import read_plan
-from lattice_bridge.local.sender_keys import sender_keys
 
 
 class DoesNotLoad(Exception):
@@ -61,7 +59,6 @@ class Definition:
         plan: of the template.
         configurations: of the plan's bridges.
         identities: that may sign, by access key.
-        senders: the access keys of senders that the maps name.
         sources: the template and the files that it includes, local.toml, the identities and the maps that it was read
             from, whether they exist or not.
         parameters: of the template, as they were given.
@@ -72,7 +69,6 @@ class Definition:
     identities: Mapping[str, Identity]
     sources: tuple[Path, ...]
     parameters: Mapping[str, str] = field(default_factory=dict)
-    senders: Mapping[str, AccessKey] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -130,7 +126,7 @@ def read_definition(
     signers = stack_identities(file, rule_identities(configurations))
     maps = (file for configuration in configurations for file in configuration.files)
     sources = (template, *resolved.files, local_path, file or beside, *dict.fromkeys(maps))
-    return Definition(plan, configurations, signers, sources, parameters, sender_keys(configurations))
+    return Definition(plan, configurations, signers, sources, parameters)
 
 
 def _urls(template: Template, local: LocalFile, given: Mapping[str, str]) -> dict[str, str]:

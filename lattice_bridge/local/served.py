@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.bridge.trust import LocalTrust, TrustedPlan
 from lattice_bridge.local.code.code_folders import CodeFolders
@@ -56,15 +55,13 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True)
 class StackQueues:
-    """The queues of the template, the mappings that poll them, and the keys of those who may send."""
+    """The queues of the template, and the mappings that poll them."""
 
     queues: TemplateQueues
     sources: EventSources
-    keys: AccessKeys
 
-    def replace(self, plan: Plan, senders: Mapping[str, AccessKey]) -> None:
-        """Makes the queues of a plan, runs its mappings from now on, and accepts the keys of these senders."""
-        self.keys.replace_senders(senders)
+    def replace(self, plan: Plan) -> None:
+        """Makes the queues of a plan, and runs its mappings from now on."""
         self.queues.replace(plan.queues)
         self.sources.replace(plan.mappings)
 
@@ -137,7 +134,7 @@ class Served:
         stale = {name for name, function in before.items() if plan.functions.get(name) != function}
         self.storage.keep(plan)
         self.service.functions = plan.functions
-        self.queues.replace(plan, definition.senders)
+        self.queues.replace(plan)
         self.front.plan, self.front.identities = plan, definition.identities
         self.names.clear()
         self.names.update(names_of(plan))

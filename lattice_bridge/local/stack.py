@@ -120,8 +120,8 @@ async def serve(
         started.push_async_callback(server.stop)
         sources = EventSources(functions.queues, functions.service.invoke, time.time, log)
         started.push_async_callback(sources.close)
-        queues = StackQueues(TemplateQueues(functions.queues), sources, functions.keys)
-        queues.replace(plan, definition.senders)
+        queues = StackQueues(TemplateQueues(functions.queues), sources)
+        queues.replace(plan)
         served = Served(preparation, storage, functions.environments, functions.service, front, names, queues, log)
         following = asyncio.create_task(served.follow(definition, read if options.reload else None))
         started.push_async_callback(_cancel, [following])
@@ -136,13 +136,11 @@ class _Functions:
         service: invokes them.
         environments: run them.
         queues: of SQS, at the AWS endpoint.
-        keys: that the AWS endpoint accepts.
     """
 
     service: LambdaService
     environments: EnvironmentPool
     queues: Queues
-    keys: AccessKeys
 
 
 async def _start_functions(
@@ -179,7 +177,7 @@ async def _start_functions(
     started.push_async_callback(_cancel, tasks)
     started.callback(service.report_waiting)
     started.callback(queues.close)
-    return _Functions(service, environments, queues, keys)
+    return _Functions(service, environments, queues)
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

@@ -7,7 +7,7 @@ nothing but this machine's stack: AWS refuses them, so a request that misses the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -65,15 +65,7 @@ class AccessKeys:
 
     def __init__(self, own: Callable[[], AccessKey] | None = None) -> None:
         self._own = own
-        self._senders: Collection[str] = ()
         self.known = {key.access_key: key for key in (DEVELOPER_KEY, EXECUTION_ROLE_KEY)}
-
-    def replace_senders(self, senders: Mapping[str, AccessKey]) -> None:
-        """Accepts these keys from now on, in place of the earlier ones: of senders that a map names."""
-        for access_key in self._senders:
-            del self.known[access_key]
-        self._senders = senders.keys() - self.known.keys()
-        self.known |= {access_key: senders[access_key] for access_key in self._senders}
 
     def variables(self, endpoint: str, *, has_queues: bool = False) -> Mapping[str, str]:
         """Returns the variables of a new execution environment.
