@@ -65,7 +65,19 @@ class AccessKeys:
 
     def __init__(self, own: Callable[[], AccessKey] | None = None) -> None:
         self._own = own
+        self._identities: Mapping[str, AccessKey] = {}
         self.known = {key.access_key: key for key in (DEVELOPER_KEY, EXECUTION_ROLE_KEY)}
+
+    def set_identities(self, keys: Mapping[str, AccessKey]) -> None:
+        """Replaces the keys of the stack's identities. The keys of developers and functions stay.
+
+        Args:
+            keys: by access key.
+        """
+        for name in self._identities:
+            self.known.pop(name, None)
+        self._identities = {name: key for name, key in keys.items() if name not in self.known}
+        self.known.update(self._identities)
 
     def variables(self, endpoint: str, *, has_queues: bool = False) -> Mapping[str, str]:
         """Returns the variables of a new execution environment.
