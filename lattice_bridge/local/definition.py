@@ -81,7 +81,8 @@ class Definition:
     @property
     def endpoint_keys(self) -> Mapping[str, AccessKey]:
         """The keys with which the identities, and the senders of the maps' rules, sign for the AWS endpoint."""
-        rules = (rule for configuration in self.configurations for rule in configuration.written_rules)
+        loaded = (each for each in self.configurations if each.settings is not None)
+        rules = (rule for configuration in loaded for rule in configuration.written_rules)
         return endpoint_keys(self.identities, rules)
 
 

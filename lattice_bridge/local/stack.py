@@ -165,7 +165,7 @@ async def _start_functions(
         sqs_api.SERVICE: sqs_api.sqs_api(queues, endpoint.url),
         sts_api.SERVICE: sts_api.sts_api(),
     }
-    endpoint.app = AwsEndpoint(services, keys.known, plan.region)
+    endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
     # These tasks do not delay the first response, except that environments wait for the storage's test.
     preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
     running = (*preparing, environments.reap(), service.work())

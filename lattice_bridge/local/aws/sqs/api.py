@@ -49,7 +49,7 @@ def sqs_api(queues: Queues, url: str) -> AwsService:
         url: of the AWS endpoint, as it begins a queue's URL.
     """
     operations = _Operations(queues, url)
-    return AwsService(operations.answer, _BODY_LIMIT)
+    return AwsService(operations.answer, _BODY_LIMIT, for_identities=True)
 
 
 class _Operations:
