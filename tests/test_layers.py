@@ -81,8 +81,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     },
     "deployment/doctor": {"aws", "config", "deployment/iam", "deployment/queues", "http", "identity", "tenancy"},
     "local/web": set(),
-    "local/plan": {"deployment/iam", "identity"},
-    "local/plan/readers": {"config", "deployment/cloudformation", "deployment/iam", "local/plan"},
+    "local/plan": {"deployment/iam", "events", "identity"},
+    "local/plan/readers": {"config", "deployment/cloudformation", "deployment/iam", "events", "local/plan"},
     "local/environments": {"config", "http", "local/plan", "local/web"},
     "local/code": {"config", "local/environments", "local/plan", "local/plan/readers"},
     "local/bridge": {"config", "errors", "identity", "local/code", "local/plan", "runtime"},
@@ -107,9 +107,11 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("local/aws", "local/environments", "local/front/apigateway", "local/front/exchange", "local/front/lattice"),
         *("local/plan", "local/web"),
     },
+    "local/sources": {"events", "formats", "local/aws", "local/aws/sqs", "local/environments", "local/plan"},
     "local": {
         *("config", "deployment/cloudformation", "errors", "local/aws", "local/aws/sqs", "local/bridge", "local/code"),
-        *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers", "local/web"),
+        *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers"),
+        *("local/sources", "local/web"),
     },
     "testing/strategies": {
         *("config", "formats", "http", "identity", "local/front/exchange", "local/front/lattice", "message"),

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from lattice_bridge.bridge import check_service
 from lattice_bridge.cli.local_targets import Target, targets_of
+from lattice_bridge.cli.queue_commands import queue_commands
 from lattice_bridge.config.options import function_fault
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.errors import BridgeError
@@ -90,6 +91,7 @@ def commands(definition: Definition, front_url: str, aws_url: str) -> Iterator[s
             name, address = configuration.function.name, configuration.address
             yield f"No commands for requests to {name}: its map is not a file, but {address}."
     yield from _requests(definition, front_url)
+    yield from queue_commands(definition, aws_url)
     yield from _invoke_command(definition, aws_url)
     yield ""
 
@@ -171,11 +173,11 @@ def _invoke_command(definition: Definition, aws_url: str) -> Iterator[str]:
     """The command that invokes an isolated function, or the first one of a template that has nothing in front."""
     plan = definition.plan
     function = next((function for function in plan.functions.values() if function.isolated), None)
-    if function is None and not plan.ways_in:
+    if function is None and not plan.ways_in and not plan.mappings:
         function = next(iter(plan.functions.values()), None)
     if function is None or function_fault(function.name) is not None:
         return
-    if not plan.ways_in:
+    if not plan.ways_in and not plan.mappings:
         yield "The template has no API, load balancer, function URL or Lattice service. Invoke its functions directly:"
     where = ("--endpoint-url", aws_url, "--region", plan.region)
     tenant = (f"--tenant-id={_all_tenants(definition)[0]}",) if function.isolated else ()

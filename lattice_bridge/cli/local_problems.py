@@ -1,7 +1,7 @@
 """The parts of a plan that cannot work: what the command `local` prints in red at its start, or refuses with --strict.
 
-Rule: a problem is one that Lambda's own checks find, before any request needs the function. Each names the rule of the
-listener or the backend in bridge.toml that is wrong.
+Rule: a problem is one that Lambda's own checks find, before any request or message needs the function. Each names the
+rule of the listener, the mapping, or the table in bridge.toml that is wrong.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from lattice_bridge.config.options import Backend
+from lattice_bridge.cli.queue_problems import of_mappings, of_sources
+from lattice_bridge.config.options import Backend, EventSource
 from lattice_bridge.config.words import nearest
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, parse_function_name
 from lattice_bridge.local.aws.lambda_service import find_function
@@ -23,8 +24,8 @@ _MOST: Final = 3
 
 
 def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
-    """Returns a line for each routed function that cannot run, each backend that cannot be invoked, each fault of a
-    bridge.toml, and each other function that cannot run.
+    """Returns a line for each routed function that cannot run, each backend or event source that cannot be used, each
+    mapping of a queue that cannot work, each fault of a bridge.toml, and each other function that cannot run.
 
     Args:
         plan: of the template.
@@ -37,8 +38,11 @@ def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[
         for fault in _route_faults(way, route, plan)
     ]
     found = [*_of_routes(routed, plan)]
-    for configuration in configurations:
+    of_bridges = list(configurations)
+    for configuration in of_bridges:
         found += _of_configuration(configuration, plan)
+    found += of_mappings(plan, of_bridges, lambda function: _fault(function, plan))
+    found += of_sources(plan, of_bridges)
     named = {fault for _, _, fault in routed}
     faults = [fault for fault in map(_function_fault, plan.functions.values()) if fault and fault not in named]
     found += _of_functions([fault for fault in faults if not any(fault in line for line in found)], plan)
@@ -135,6 +139,10 @@ def _of_configuration(configuration: BridgeConfiguration, plan: Plan) -> Iterato
         fault = _fault(backend.function, plan) or _tenancy_fault(backend, plan)
         if fault:
             yield f'bridge.toml: [[backend]] path = "{backend.path}": {fault}'
+    for source in settings.options.event_sources if settings else ():
+        fault = _fault(source.function, plan) or _tenancy_fault(source, plan)
+        if fault:
+            yield f'bridge.toml: [[event_source]] arn = "{source.arn}": {fault}'
 
 
 def _fault(text: str, plan: Plan) -> str | None:
@@ -170,7 +178,7 @@ def _not_found(text: str, plan: Plan) -> str:
     return f"{text!r} is in another account or Region, and the stack does not run it"
 
 
-def _tenancy_fault(backend: Backend, plan: Plan) -> str | None:
+def _tenancy_fault(backend: Backend | EventSource, plan: Plan) -> str | None:
     function, _ = find_function(backend.function, plan.functions, plan.region)
     try:
         check_tenant(function.isolated, "tenant" if backend.isolated else None)

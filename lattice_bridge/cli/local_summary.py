@@ -17,13 +17,14 @@ from rich.text import Text
 
 from lattice_bridge.cli import show
 from lattice_bridge.local.plan.model import Function, Plan, Route
+from lattice_bridge.local.plan.queues import EventSourceMapping
 
 WIDEST: Final = 120
 """Columns that a table has at most."""
 
 
 def tables(plan: Plan, columns: int | None = None) -> list[str]:
-    """Returns lines of text: the routes of each way in, and the functions.
+    """Returns lines of text: the routes of each way in, the functions, and the queues.
 
     Args:
         plan: of the stack.
@@ -47,7 +48,29 @@ def tables(plan: Plan, columns: int | None = None) -> list[str]:
         environments = ["per tenant" if function.isolated and not function.url else "shared"] if isolated else []
         cells = (function.name, *environments, function.runtime, what_runs(function, plan), f"{function.timeout:g} s")
         functions.add_row(*map(_cell, cells))
-    return [*found, *_lines(functions, width)]
+    return [*found, *_lines(functions, width), *(_lines(_queues(plan), width) if plan.queues else [])]
+
+
+def _queues(plan: Plan) -> Table:
+    """The queues in the order of the names, with what reads each of them."""
+    table = _table("Queues", ("queue", "invokes", "hidden for", "dead letters"), whole="queue")
+    names = {queue.arn: queue.name for queue in plan.queues}
+    for queue in sorted(plan.queues, key=lambda queue: queue.name):
+        invoked = [_invoked(mapping) for mapping in plan.mappings if mapping.queue == queue.arn]
+        dead = "-"
+        if queue.dead_letters is not None:
+            arn, receives = queue.dead_letters
+            dead = f"{names[arn]} after {receives}"
+        cells = (queue.name, "\n".join(invoked) or "-", f"{queue.visibility_timeout} s", dead)
+        table.add_row(*map(_cell, cells))
+    return table
+
+
+def _invoked(mapping: EventSourceMapping) -> str:
+    name = mapping.function.partition(":function:")[2] or mapping.function
+    parts = [f"batches of {mapping.batch_size}"] + ([f"{mapping.window:g} s"] if mapping.window else [])
+    parts += ["filtered"] if mapping.filters else []
+    return f"{name} ({', '.join(parts)})" if mapping.enabled else f"{name} (not enabled)"
 
 
 def what_runs(function: Function, plan: Plan) -> str:

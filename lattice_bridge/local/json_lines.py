@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
+from lattice_bridge.local.sources.delivery import Batch, Delivery
 from lattice_bridge.local.web.admission import refusal_line
 
 
@@ -41,6 +42,25 @@ class JsonLines:
             yield from self.message(
                 "warning", f"front: {refusal_line(f'{request.method} {request.path}', request.refusal)}"
             )
+
+    def delivering(self, batch: Batch) -> None:
+        """Ignores a batch that has not ended yet."""
+
+    def delivered(self, delivery: Delivery) -> Iterator[str]:
+        """Formats the end of a batch. No log of a function has it."""
+        batch = delivery.batch
+        yield from self.message(
+            "warning" if delivery.failed or delivery.note else "info",
+            "batch",
+            queue=batch.queue,
+            function=batch.function,
+            requestId=batch.request_id,
+            messages=[message.id for message in batch.messages],
+            failed=[message.id for message in batch.messages if message.id in delivery.failed],
+            milliseconds=round(delivery.milliseconds, 3),
+            **({"error": delivery.error} if delivery.error else {}),
+            **({"note": delivery.note} if delivery.note else {}),
+        )
 
 
 def json_object(line: str) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from typing import Final, TextIO
 
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import JsonLines
+from lattice_bridge.local.sources.delivery import Batch, Delivery
 from lattice_bridge.local.terminal_lines import TerminalLines
 
 QUEUE_LINES: Final = 10_000
@@ -51,7 +52,7 @@ class WarningHandler(logging.Handler):
 
 
 class LogWriter:
-    """Writes lines from any thread, and observes the requests of the front.
+    """Writes lines from any thread, and observes the requests of the front and the batches of queues.
 
     Args:
         stream: must have a file descriptor, which is written to directly.
@@ -86,6 +87,14 @@ class LogWriter:
     def answered(self, request: AnsweredRequest) -> None:
         """Writes a request of the front."""
         self._put(self._form.answered(request))
+
+    def delivering(self, batch: Batch) -> None:
+        """Takes a batch that a function is invoked with."""
+        self._form.delivering(batch)
+
+    def delivered(self, delivery: Delivery) -> None:
+        """Writes the end of a batch."""
+        self._put(self._form.delivered(delivery))
 
     def error(self, text: str) -> None:
         """Writes a fault that the developer has to fix."""

@@ -82,13 +82,34 @@ _TEMPLATES: Final[Mapping[str, str]] = {
 }
 """Reason code → sentence. `{rule}` is empty or a space and the rule's id; `{function}` is the backend's function."""
 
+_OF_RECORDS: Final[Mapping[str, str]] = {
+    "malformed_event": "The record cannot be read: {detail}",
+    "no_rule": "{detail}. Fix: write a [[rule]] with this `sender` or `source`",
+    "ambiguous": (
+        "The rule{rule} allows several tenants, and the record chooses none. "
+        "Fix: write `claim` into the [[event_source]] in bridge.toml"
+    ),
+    "tenant_not_allowed": (
+        "The rule{rule} does not allow the tenant that the record's claim asks for. "
+        "Fix: send another tenant, or add this one to the rule"
+    ),
+    "request_too_large": "The record is too large: {detail}. Fix: send less, or the place of an object in S3",
+    "backend_timeout": (
+        "{function} did not answer in time: {detail}. "
+        "Fix: make it faster, or raise its Timeout, and `timeout` of the [[event_source]] in bridge.toml"
+    ),
+    "source_not_configured": "{detail}. [local.ids] in local.toml gives a queue the ARN of the deployed one",
+}
+"""Reason code → sentence for a record, if that for a request does not fit."""
 
-def cause(reason: str, detail: str = "", rule: str = "", function: str = "") -> str:
+
+def cause(reason: str, detail: str = "", rule: str = "", function: str = "", *, of_record: bool = False) -> str:
     """Returns the sentence for a refusal of the bridge.
 
     Args:
         reason: its code. A bridge of another version may have one that is unknown here.
         detail, rule, function: fields of its log line; empty if the line does not have them.
+        of_record: a record of a queue is refused, and not a request.
 
     >>> cause("tenant_suspended", "the tenant is suspended")
     'The tenant is suspended. Fix: set its status to "active"'
@@ -98,7 +119,7 @@ def cause(reason: str, detail: str = "", rule: str = "", function: str = "") -> 
         "rule": f" {rule}" if rule else "",
         "function": function or "the function",
     }
-    template = _TEMPLATES.get(reason, "{detail}")
+    template = (of_record and _OF_RECORDS.get(reason)) or _TEMPLATES.get(reason, "{detail}")
     sentence = template.format_map(fields)
     return sentence if template.startswith("{function}") else capitalised(sentence)
 

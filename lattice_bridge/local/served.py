@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from lattice_bridge.local.aws.access_keys import AccessKeys
+from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.bridge.trust import LocalTrust, TrustedPlan
 from lattice_bridge.local.code.code_folders import CodeFolders
@@ -22,15 +22,19 @@ from lattice_bridge.local.environments.storage import SHARED, Storage
 from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
+from lattice_bridge.local.sources.event_sources import EventSources
+from lattice_bridge.local.sources.template_queues import TemplateQueues
 
 FOLLOW_SECONDS: Final = 1.0
 """Seconds between two checks whether a file of the definition has changed."""
 
 
 class Preparation:
-    """Makes plans ready to run, in a stack's folder: with all code in folders, and bridges that trust the local key."""
+    """Makes plans ready to run, in a stack's folder: with all code in folders, bridges that trust the local key, and
+    variables that have the local URLs of queues."""
 
-    def __init__(self, folder: Path, log: LogWriter) -> None:
+    def __init__(self, folder: Path, aws_url: str, log: LogWriter) -> None:
+        self._aws_url = aws_url
         self._folders = CodeFolders(folder)
         self._trust = LocalTrust(folder / SHARED, log)
 
@@ -45,7 +49,30 @@ class Preparation:
         Raises:
             BadArchive: the zip of a function cannot be unpacked.
         """
-        return await self._trust.applied(await asyncio.to_thread(self._folders.made, plan))
+        return await self._trust.applied(
+            await asyncio.to_thread(self._folders.made, with_local_urls(plan, self._aws_url))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AwsResources:
+    """What the AWS endpoint has of the definition.
+
+    Attributes:
+        keys: that may sign.
+        queues: of the template.
+        sources: the mappings that poll the queues.
+    """
+
+    keys: AccessKeys
+    queues: TemplateQueues
+    sources: EventSources
+
+    def replace(self, plan: Plan, keys: Mapping[str, AccessKey]) -> None:
+        """Accepts these keys, makes the queues of a plan, and runs its mappings from now on."""
+        self.keys.set_identities(keys)
+        self.queues.replace(plan.queues)
+        self.sources.replace(plan.mappings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +85,8 @@ class Served:
         environments: restart if their function has changed.
         service: invokes the functions.
         front: has the routes and the identities.
-        keys: the AWS endpoint's.
         names: the host names that the front's server admits.
+        aws: the keys, the queues and the mappings of the AWS endpoint.
         log: for the developer.
     """
 
@@ -68,8 +95,8 @@ class Served:
     environments: EnvironmentPool
     service: LambdaService
     front: Front
-    keys: AccessKeys
     names: set[str]
+    aws: AwsResources
     log: LogWriter
 
     async def follow(self, definition: Definition, read: Callable[[], Definition] | None) -> None:
@@ -116,11 +143,28 @@ class Served:
         stale = {name for name, function in before.items() if plan.functions.get(name) != function}
         self.storage.keep(plan)
         self.service.functions = plan.functions
+        self.aws.replace(plan, definition.endpoint_keys)
         self.front.plan, self.front.identities = plan, definition.identities
-        self.keys.set_identities(definition.endpoint_keys)
         self.names.clear()
         self.names.update(names_of(plan))
         return self.environments.mark_stale(stale | copied)
+
+
+def with_local_urls(plan: Plan, aws_url: str) -> Plan:
+    """The plan whose functions' variables have the URLs of the queues at the AWS endpoint: some SDKs send a request to
+    the host of the queue's URL."""
+    begins = {queue.address.removesuffix(queue.name): queue.path.removesuffix(queue.name) for queue in plan.queues}
+
+    def local(value: str) -> str:
+        for address, path in begins.items():
+            value = value.replace(address, f"{aws_url}{path}")
+        return value
+
+    functions = {
+        name: replace(function, environment={key: local(value) for key, value in function.environment.items()})
+        for name, function in plan.functions.items()
+    }
+    return replace(plan, functions=functions)
 
 
 def names_of(plan: Plan) -> set[str]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +41,9 @@ from lattice_bridge.local.front.exchange.recorder import Recorder
 from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
-from lattice_bridge.local.served import Preparation, Served, names_of
+from lattice_bridge.local.served import AwsResources, Preparation, Served, names_of
+from lattice_bridge.local.sources.event_sources import EventSources
+from lattice_bridge.local.sources.template_queues import TemplateQueues
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Respond, Scope
 
 AWS_PORT: Final = 9001
@@ -108,20 +110,20 @@ async def serve(
     await asyncio.to_thread(kill_left_behind)
     async with AsyncExitStack() as started:
         folder = await started.enter_async_context(stack_folder())
-        preparation = Preparation(folder, log)
+        endpoint = await _start_aws_endpoint(started, options.aws_port, log)
+        preparation = Preparation(folder, endpoint.url, log)
         plan = (await preparation.ready(definition.plan)).plan
         storage = Storage(folder, plan)
-        functions = await _start_functions(started, plan, storage, options, log)
+        functions = await _start_functions(started, plan, storage, options, endpoint, log)
         front, names = Front(plan, functions.service, definition.identities, log, recorder), names_of(plan)
         server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(server.stop)
-        functions.keys.set_identities(definition.endpoint_keys)
-        served = Served(
-            *(preparation, storage, functions.environments, functions.service, front, functions.keys, names, log)
-        )
+        aws = _aws_resources(started, functions, log)
+        aws.replace(plan, definition.endpoint_keys)
+        served = Served(preparation, storage, functions.environments, functions.service, front, names, aws, log)
         following = asyncio.create_task(served.follow(definition, read if options.reload else None))
         started.push_async_callback(_cancel, [following])
-        yield Stack(f"http://{HOST}:{server.port}", functions.aws_url, functions.environments)
+        yield Stack(f"http://{HOST}:{server.port}", endpoint.url, functions.environments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,38 +133,39 @@ class _Functions:
     Attributes:
         service: invokes them.
         environments: run them.
-        aws_url: of the AWS endpoint.
+        queues: of SQS, at the AWS endpoint.
         keys: the endpoint's.
     """
 
     service: LambdaService
     environments: EnvironmentPool
-    aws_url: str
+    queues: Queues
     keys: AccessKeys
 
 
 async def _start_functions(
-    started: AsyncExitStack, plan: Plan, storage: Storage, options: Options, log: LogWriter
+    started: AsyncExitStack, plan: Plan, storage: Storage, options: Options, endpoint: _Endpoint, log: LogWriter
 ) -> _Functions:
     stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
     started.push_async_callback(asyncio.to_thread, kill_children)
     started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
-    # Every environment gets the AWS endpoint's port, so the server starts before the services exist.
-    late_app, keys = _LateApplication(), AccessKeys(options.own_credentials)
-    server = await _start_aws_endpoint(started, late_app, options.aws_port, log)
-    aws_url = f"http://{HOST}:{server.port}"
-    variables = partial(keys.variables, aws_url)
-    shared = SharedSettings(stack_id, plan.region, variables, storage, log.function_output)
+    keys, queues = AccessKeys(options.own_credentials), Queues(plan.region, ACCOUNT)
+    shared = SharedSettings(
+        stack_id,
+        plan.region,
+        lambda: keys.variables(endpoint.url, has_queues=any(True for _ in queues)),
+        storage,
+        log.function_output,
+    )
     environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
     external = ExternalFunctions(log.function_output)
     service = LambdaService(plan.functions, plan.region, environments, external, log.invoked)
-    queues = Queues(plan.region, ACCOUNT)
     services = {
         lambda_api.SERVICE: lambda_api.lambda_api(service),
-        sqs_api.SERVICE: sqs_api.sqs_api(queues, aws_url),
+        sqs_api.SERVICE: sqs_api.sqs_api(queues, endpoint.url),
         sts_api.SERVICE: sts_api.sts_api(),
     }
-    late_app.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
+    endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
     # These tasks do not delay the first response, except that environments wait for the storage's test.
     preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
     running = (*preparing, environments.reap(), service.work())
@@ -174,7 +177,14 @@ async def _start_functions(
     started.push_async_callback(_cancel, tasks)
     started.callback(service.report_waiting)
     started.callback(queues.close)
-    return _Functions(service, environments, aws_url, keys)
+    return _Functions(service, environments, queues, keys)
+
+
+def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:
+    """The keys, the queues and the mappings of a definition, without any yet."""
+    sources = EventSources(functions.queues, functions.service.invoke, time.time, log)
+    started.push_async_callback(sources.close)
+    return AwsResources(functions.keys, TemplateQueues(functions.queues), sources)
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:
@@ -194,9 +204,18 @@ def _find_installed() -> None:
         installed(with_bridge=with_bridge)
 
 
-class _LateApplication:
-    """An application that is set after its server has started, and before any client knows the port."""
+class _Endpoint:
+    """The AWS endpoint, an ASGI application that is set after its server has started.
 
+    Every environment, and every URL of a queue, has its port. So it starts before there are any, and no client knows it
+    before it is set.
+
+    Attributes:
+        url: of the endpoint.
+        app: that serves it.
+    """
+
+    url = ""
     app: Application | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
@@ -204,18 +223,18 @@ class _LateApplication:
         await self.app(scope, receive, respond)
 
 
-async def _start_aws_endpoint(
-    started: AsyncExitStack, app: Application, port: int | None, log: LogWriter
-) -> AsgiServer:
+async def _start_aws_endpoint(started: AsyncExitStack, port: int | None, log: LogWriter) -> _Endpoint:
+    endpoint = _Endpoint()
     try:
-        server = await AsgiServer.start(app, AWS_PORT if port is None else port)
+        server = await AsgiServer.start(endpoint, AWS_PORT if port is None else port)
     except PortTaken:
         if port is not None:
             raise
-        server = await AsgiServer.start(app)
+        server = await AsgiServer.start(endpoint)
         log.info(f"Port {AWS_PORT} is in use: the AWS endpoint listens on port {server.port} instead.")
     started.push_async_callback(server.stop)
-    return server
+    endpoint.url = f"http://{HOST}:{server.port}"
+    return endpoint
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

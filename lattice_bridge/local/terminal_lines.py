@@ -1,7 +1,9 @@
-"""The log of the stack for a person: one line for each request, and below a refused one its cause in words.
+"""The log of the stack for a person: one line for each request, each record of a bridge and each other batch, and below
+a refused one its cause in words.
 
-Rule: no line contains a control character, a query or a header. The bridge's JSON lines and metric lines become part of
-a request's line. A function cannot forge such a line: all that it prints stands behind its label.
+Rule: no line contains a control character, a query, a header or the content of a message. The bridge's JSON lines and
+metric lines become part of the line of a request or a record. A function cannot forge such a line: all that it prints
+stands behind its label.
 """
 
 from __future__ import annotations
@@ -18,13 +20,17 @@ import click
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import json_object
 from lattice_bridge.local.refusal_causes import capitalised, cause
+from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery
 from lattice_bridge.local.web.printable import printable
 
 TAB: Final = "\t"
 
 _LABEL_COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
 _MESSAGE_COLOURS: Final = {"warning": "yellow", "error": "red"}
-_STATUS_COLOURS: Final = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
+_STATUS_COLOURS: Final = {"2": "green", "3": "cyan", "4": "yellow", "5": "red", "o": "green", "e": "red"}
+"""By the first character of a status."""
+_SUCCEEDED, _FAILED = "ok ", "err"
+"""The statuses of records and batches, which have no status of HTTP."""
 
 _PIPE_COLUMNS: Final = 100
 _NARROW: Final = 67
@@ -37,6 +43,9 @@ _SHORTEST: Final = 12
 _LONGEST_CAUSE: Final = 1000
 _MOST_MILLISECONDS: Final = 1e9
 """A function may print any number, also one that no float can have."""
+
+_MOST_FAILED: Final = 3
+"""Messages that a line names."""
 
 _REQUEST_ID: Final = re.compile(r"RequestId: [0-9a-f-]{36} Error: ")
 """The beginning of Lambda's own errors. The function's line above the request's has the id."""
@@ -68,11 +77,24 @@ class _Progress:
         return _name(self.target)
 
 
+@dataclass(slots=True)
+class _BatchProgress:
+    """A batch that a function was invoked with and has not answered yet.
+
+    Attributes:
+        batch: of a mapping.
+        has_records: the function is a bridge, and has written the line of a record.
+    """
+
+    batch: Batch
+    has_records: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """The fields of a request's line, as they are shown."""
+    """The fields of the line of a request, a record or a batch, as they are shown."""
 
-    status: int
+    status: str
     method: str
     path: str
     milliseconds: float
@@ -102,6 +124,8 @@ class TerminalLines:
         self._width = width
         self._clock = clock
         self._requests: dict[str, _Progress] = {}
+        self._batches: dict[str, _BatchProgress] = {}
+        self._last_causes: dict[tuple[str, str], str] = {}
 
     def message(self, level: str, text: str, **_fields: object) -> Iterator[str]:
         """Formats a message of the stack itself."""
@@ -120,6 +144,8 @@ class TerminalLines:
             return
         elif _is_request(found):
             yield from self._request_line(label, found)
+        elif _is_record(found):
+            yield from self._record_line(label, found)
         elif _is_configuration(found):
             yield from self._output(label, _configuration_lines(found), "red" if found["reason"] != "ok" else None)
         else:
@@ -141,6 +167,31 @@ class TerminalLines:
         progress = self._requests.pop(request.id, None)
         yield from self._lines("", _row(request, progress))
 
+    def delivering(self, batch: Batch) -> None:
+        """Takes a batch that a function is invoked with."""
+        self._batches[batch.request_id] = _BatchProgress(batch)
+
+    def delivered(self, delivery: Delivery) -> Iterator[str]:
+        """Formats the end of a batch. A bridge has a line for each of its records, so its batch needs none."""
+        progress = self._batches.pop(delivery.batch.request_id, None)
+        if progress is not None and progress.has_records and not delivery.error and not delivery.note:
+            return
+        row = _delivery_row(delivery)
+        key = (delivery.batch.queue, delivery.batch.function)
+        is_known = bool(delivery.error) and self._last_causes.get(key) == row.cause
+        self._last_causes[key] = row.cause
+        yield from self._lines("", replace(row, cause="") if is_known else row)  # a repeated cause hides others
+
+    def _record_line(self, label: str, found: Mapping[str, Any]) -> Iterator[str]:
+        """Formats a bridge's line for a record: of a batch that it was invoked with, or of a direct Invoke."""
+        progress = self._batches.get(str(found["requestId"]))
+        if progress is None or not label.startswith(f"{_name(progress.batch.function)}#"):
+            yield from self._lines(label, _record_row(found, None))
+            return
+        progress.has_records = True
+        message = next((one for one in progress.batch.messages if one.id == found["id"]), None)
+        yield from self._lines("", _record_row(found, message))
+
     def _request_line(self, label: str, found: Mapping[str, Any]) -> Iterator[str]:
         """Keeps a bridge's line for a request of the front. Formats one for another event, such as a direct Invoke."""
         request = self._requests.get(str(found["requestId"]))
@@ -160,11 +211,11 @@ class TerminalLines:
 
     def _lines(self, label: str, row: _Row) -> Iterator[str]:
         """The line of a request, behind the label of the function that wrote it if the front did not; the cause."""
-        width, colour = self._width(), _STATUS_COLOURS.get(row.status // 100)
+        width, colour = self._width(), _STATUS_COLOURS.get(row.status[:1])
         head = f"{self._label(label)}  " if label else f"{self._clock()} "
         used = len(printable(label)) + 4 if label else len(_INDENT)
         columns = max(_NARROW // 2, width - used - len("200 ")) if width else None
-        yield f"{head}{self._styled(str(row.status), colour)} {_layout(row, columns)}"
+        yield f"{head}{self._styled(row.status, colour)} {_layout(row, columns)}"
         text = printable(row.cause[:_LONGEST_CAUSE])
         folded = _folded(text, width - len(_INDENT)) if width else [text]
         yield from (f"{_INDENT}{self._styled(part, colour)}" for part in folded if part)
@@ -181,7 +232,7 @@ def _row(request: AnsweredRequest, progress: _Progress | None) -> _Row:
     if progress is not None and progress.bridge is not None and request.refusal is None:
         row = _bridge_row(progress.bridge, request.status, request.milliseconds, progress.reached or "")
         return replace(row, method=request.method, path=request.path)
-    row = _Row(request.status, request.method, request.path, request.milliseconds, request.tenant)
+    row = _Row(str(request.status), request.method, request.path, request.milliseconds, request.tenant)
     if progress is not None:
         row = replace(row, function=progress.function)
     if request.refusal is not None:
@@ -206,7 +257,43 @@ def _bridge_row(found: Mapping[str, Any], status: int, milliseconds: float, reac
     words = "" if reason == "ok" else cause(reason, text["detail"], text["rule"], text["function"])
     function = reached or _name(text["function"]) or str(found.get("backend") or "")
     decided = text["rule"] if reason == "ok" else reason
-    return _Row(status, text["method"], text["path"], milliseconds, text["tenant"], decided, function, words)
+    return _Row(str(status), text["method"], text["path"], milliseconds, text["tenant"], decided, function, words)
+
+
+def _record_row(found: Mapping[str, Any], message: Delivered | None) -> _Row:
+    """The facts of a bridge's log line for a record, with the message that the queue has delivered."""
+    text = {name: str(found.get(name) or "") for name in ("source", "tenant", "rule", "detail", "function")}
+    reason, status = str(found["reason"]), found["status"]
+    words = "" if reason == "ok" else cause(reason, text["detail"], text["rule"], text["function"], of_record=True)
+    if status == "quarantined":
+        words += ". A copy is in the quarantine"
+    source = f"{text['source']}/{message.group}" if message is not None and message.group else text["source"]
+    shown = _FAILED if status == "failed" or reason != "ok" else _SUCCEEDED
+    decided = text["rule"] if reason == "ok" else reason
+    return _Row(shown, "SQS", source, _milliseconds(found), text["tenant"], decided, _name(text["function"]), words)
+
+
+def _delivery_row(delivery: Delivery) -> _Row:
+    batch, count = delivery.batch, len(delivery.batch.messages)
+    groups = list(dict.fromkeys(message.group for message in batch.messages if message.group))
+    source = f"{batch.queue}/{groups[0]}" if len(groups) == 1 else batch.queue
+    if delivery.failed:
+        decided = f"{len(delivery.failed)} of {count} failed"
+    else:
+        decided = f"{count} message{'' if count == 1 else 's'}"
+    status = _FAILED if delivery.failed or delivery.note else _SUCCEEDED
+    words = ". ".join(capitalised(text).rstrip(".") for text in (delivery.error, delivery.note) if text)
+    if delivery.failed and not words:
+        failed = [message for message in batch.messages if message.id in delivery.failed]
+        words = f"The function reports {', '.join(map(_named, failed[:_MOST_FAILED]))}"
+        words += f" and {len(failed) - _MOST_FAILED} more" if len(failed) > _MOST_FAILED else ""
+    return _Row(status, "SQS", source, delivery.milliseconds, "", decided, _name(batch.function), words)
+
+
+def _named(message: Delivered) -> str:
+    group = f"group {message.group}, " if message.group else ""
+    times = "once" if message.receives == 1 else f"{message.receives} times"
+    return f"{message.id} ({group}received {times})"
 
 
 def _is_metric(found: Mapping[str, Any]) -> bool:
@@ -220,6 +307,16 @@ def _is_request(found: Mapping[str, Any]) -> bool:
         and isinstance(found.get("requestId"), str)
         and isinstance(found.get("reason"), str)
         and type(found.get("status")) is int
+        and isinstance(found.get("milliseconds"), dict)
+    )
+
+
+def _is_record(found: Mapping[str, Any]) -> bool:
+    """Whether an object has what the bridge's log line of a record always has; see `telemetry`."""
+    return (
+        found.get("message") == "record"
+        and all(isinstance(found.get(name), str) for name in ("requestId", "status", "reason"))
+        and "id" in found
         and isinstance(found.get("milliseconds"), dict)
     )
 

@@ -9,6 +9,7 @@ import pytest
 
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import JsonLines
+from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery
 from lattice_bridge.local.web.admission import Refused
 
 
@@ -61,3 +62,22 @@ def test_request_is_written_if_the_front_refused_it() -> None:
     assert (found["level"], found["message"]) == ("warning", "front: GET /a: 403: the cause")
     assert [*lines.answered(AnsweredRequest("id", "GET", "/a", 200, 1.0))] == []
     assert [*lines.answered(AnsweredRequest("id", "GET", "/a", 404, 1.0, fixed="no rule"))] == []
+
+
+def test_batch_is_a_line_without_content_of_its_messages() -> None:
+    """Trap E24: ids, and why they failed."""
+    batch = Batch("orders", "worker", "id-1", (Delivered("m-1", "secret-group", 1), Delivered("m-2", None, 1)))
+    (line,) = JsonLines().delivered(Delivery(batch, 12.3456, frozenset({"m-2"}), note="why"))
+    found = json.loads(line)
+    assert found.pop("time") > 0
+    assert found == {
+        "level": "warning",
+        "message": "batch",
+        "queue": "orders",
+        "function": "worker",
+        "requestId": "id-1",
+        "messages": ["m-1", "m-2"],
+        "failed": ["m-2"],
+        "milliseconds": 12.346,
+        "note": "why",
+    }

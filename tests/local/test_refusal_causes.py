@@ -12,13 +12,19 @@ def test_every_reason_code_has_a_sentence() -> None:
     assert list(_TEMPLATES) == list(REASONS)
 
 
+@pytest.mark.parametrize("of_record", [False, True])
 @pytest.mark.parametrize("reason", REASONS)
-def test_sentence_is_whole_without_any_other_field(reason: str) -> None:
+def test_sentence_is_whole_without_any_other_field(reason: str, of_record: bool) -> None:
     """A line of an older bridge may lack the detail, the rule or the function."""
-    sentence = cause(reason)
+    sentence = cause(reason, of_record=of_record)
     assert sentence[0].isupper() or sentence.startswith(("the function ", "`isolated`", "bridge.toml"))
     assert not set("{}") & set(sentence)
     assert "  " not in sentence
+
+
+def test_record_has_no_header() -> None:
+    sentences = [cause(reason, "d", of_record=True) for reason in ("tenant_not_allowed", "ambiguous", "no_rule")]
+    assert [sentence for sentence in sentences if "header" in sentence] == []
 
 
 def test_function_keeps_its_spelling() -> None:

@@ -11,6 +11,7 @@ import click
 import pytest
 
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
+from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery
 from lattice_bridge.local.terminal_lines import TerminalLines
 from lattice_bridge.local.web.admission import Refused
 from tests.support.paths import ROOT
@@ -229,6 +230,90 @@ def test_error_is_folded_and_a_command_to_paste_is_not() -> None:
     assert max(map(len, lines_of().message("error", text))) <= 80
 
 
+# ---- records and batches --------------------------------------------------------------------------------------------
+
+RECORD: Final = {
+    "message": "record",
+    "requestId": "id-1",
+    "source": "orders.fifo",
+    "id": "m-1",
+    "status": "done",
+    "reason": "ok",
+    "tenant": "blue",
+    "rule": "order-service",
+    "milliseconds": {"total": 7.2},
+}
+REFUSED_RECORD: Final = {**RECORD, "reason": "tenant_not_allowed", "detail": "not one of its tenants", "tenant": None}
+BATCH: Final = Batch(
+    "orders.fifo", BRIDGE, "id-1", tuple(Delivered(f"m-{number}", "g-7", number) for number in (1, 2, 3))
+)
+
+
+def delivered(*records: dict[str, Any], label: str = "Bridge#1", **ended: Any) -> list[str]:
+    """The lines of a batch that a function answers, with the lines that the function has written."""
+    lines = lines_of()
+    lines.delivering(BATCH)
+    written = [line for record in records for line in lines.function_output(label, json.dumps(record))]
+    return [*written, *lines.delivered(Delivery(BATCH, 12.4, **ended))]
+
+
+def test_record_of_a_bridge_is_one_line_with_its_queue_and_group() -> None:
+    (line,) = delivered(RECORD)
+    assert line.split() == ["12:00:03", "ok", "SQS", "orders.fifo/g-7", "blue", "order-service", "7", "ms"]
+    assert len(line) == 80
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("failed", "Not one of its tenants"), ("quarantined", "Not one of its tenants. A copy is in the quarantine")],
+)
+def test_refused_record_has_its_reason_and_its_cause(status: str, words: str) -> None:
+    line, *cause = delivered({**REFUSED_RECORD, "reason": "claim_odd", "status": status})
+    assert line.split() == ["12:00:03", "err", "SQS", "orders.fifo/g-7", "-", "claim_odd", "7", "ms"]
+    assert " ".join(map(str.strip, cause)) == words
+
+
+def test_function_cannot_forge_the_record_of_a_batch() -> None:
+    line, _ = delivered(RECORD, label="worker#1")
+    assert line.startswith("[worker#1]  ok ")
+
+
+def test_batch_of_another_function_is_one_line() -> None:
+    (line,) = delivered()
+    assert line.split() == ["12:00:03", "ok", "SQS", "orders.fifo/g-7", "-", "3", "messages", "Bridge", "12", "ms"]
+
+
+def test_partial_failure_names_the_messages_that_stay_in_the_queue() -> None:
+    line, *cause = delivered(failed=frozenset({"m-2", "m-3"}))
+    assert "err SQS orders.fifo/g-7" in line
+    assert "2 of 3 failed" in line
+    assert " ".join(map(str.strip, cause)) == (
+        "The function reports m-2 (group g-7, received 2 times), m-3 (group g-7, received 3 times)"
+    )
+
+
+def test_cause_of_a_batch_that_failed_is_shown_once() -> None:
+    lines = lines_of()
+    failed = Delivery(BATCH, 12.4, frozenset({"m-1", "m-2", "m-3"}), "add a valid tenant ID")
+    assert [line.strip() for line in lines.delivered(failed)][1:] == ["Add a valid tenant ID"]
+    assert len([*lines.delivered(failed)]) == 1
+    assert len([*lines.delivered(Delivery(BATCH, 12.4))]) == 1
+    assert len([*lines.delivered(failed)]) == 2
+
+
+def test_note_about_a_mapping_is_shown_below_its_batch() -> None:
+    line, *cause = delivered(RECORD, note="the answer is ignored")[1:]
+    assert "err SQS" in line
+    assert cause == ["         The answer is ignored"]
+
+
+def test_group_cannot_write_control_characters() -> None:
+    """Trap G3: a client chooses the message group."""
+    lines = lines_of()
+    batch = replace(BATCH, messages=(Delivered("m", "a\x1b[2J", 1),))
+    assert "orders.fifo/a\\x1b[2J" in next(lines.delivered(Delivery(batch, 1.0)))
+
+
 # ---- the sample in the documents ------------------------------------------------------------------------------------
 
 
@@ -243,6 +328,8 @@ def sample() -> list[str]:
     )
     slow = {**LINE, "status": 504, "reason": "backend_timeout", "function": "orders:live"}
     slow["detail"] = "the function ran into its own timeout"
+    broken = {"status": "quarantined", "reason": "claim_missing", "detail": "the record has no attribute tenant"}
+    broken |= {"tenant": "", "id": "m-2"}
     output = "Task timed out after 3.00 seconds  RequestId: 8c5a1f0e-2b7d-4c7e-9d43-6a0c1f2e3b4d  TenantId: blue"
     return [
         *through_bridge(LINE, answer(path="/orders/17")),
@@ -250,6 +337,7 @@ def sample() -> list[str]:
         *lines_of().answered(answer(403, refusal=refused)),
         *lines_of().function_output("orders/blue#1", f"{output}  Duration: 3001.32 ms"),
         *through_bridge(slow, replace(answer(504), milliseconds=3012.0)),
+        *delivered({**RECORD, "source": "orders"}, {**RECORD, **broken}),
         *lines_of().answered(answer(404, "/favicon.ico", fixed="no listener rule of the service shop matches")),
     ]
 

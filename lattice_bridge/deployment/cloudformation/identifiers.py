@@ -337,9 +337,17 @@ def identifiers(
     values = {**scope, "here": f"{scope['region']}:{scope['account']}", "name": name, **_hashes(logical_id)}
     is_arn = given is not None and given.startswith("arn:")
     values["id"] = shape.id.format(**values) if given is None else re.split("[:/]", given)[-1] if is_arn else given
+    if is_arn and shape.arn.endswith("{name}"):  # a queue's URL has the parts of its ARN
+        values |= {"name": values["id"], **_place_of(str(given))}
     values["arn"] = given if given and is_arn else f"arn:{scope['partition']}:{shape.arn.format(**values)}"
     attributes = {attribute: written.format(**values) for attribute, written in shape.attributes.items()}
     return Identifiers(shape.ref.format(**values), values["arn"], attributes)
+
+
+def _place_of(arn: str) -> dict[str, str]:
+    """The region and the account of an ARN. That of a bucket has neither."""
+    region, account = arn.split(":")[3:5]
+    return {name: value for name, value in (("region", region), ("account", account)) if value}
 
 
 def bucket_name(logical_id: str) -> str:

@@ -42,6 +42,8 @@ _MAX_CHARACTERS: Final = 64_000_000
 """Limits of what resolving a template makes. `!Sub` of `!Sub` of `!Sub` doubles a text at each level, and a function's
 name is resolved at each reference."""
 
+_FIFO: Final = ("FifoQueue", "FifoTopic")
+"""Properties that give a generated name the ending `.fifo`."""
 _SUB: Final = re.compile(r"\$\{(!?)([A-Za-z0-9_.:]+)\}")
 
 
@@ -264,7 +266,9 @@ class Resolver:
         written = self.properties(name)
         shape = shape_of(self._kind(name), written.get("ProtocolType"))
         own = self.resolve(written.get(shape.name), name) if shape.name else None
-        return self.placeholders.identifiers(name, shape, None if own is ABSENT else own)
+        is_fifo = any(as_text(self.resolve(written.get(key), name)) == "true" for key in _FIFO)
+        ending = ".fifo" if is_fifo else ""
+        return self.placeholders.identifiers(name, shape, None if own is ABSENT else own, ending)
 
     def _function_name(self, name: str) -> str:
         given = self.resolve(self.properties(name).get("FunctionName"), name)

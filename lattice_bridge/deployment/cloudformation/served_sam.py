@@ -30,8 +30,8 @@ _READ_AS_WRITTEN: Final = frozenset(
     }
 )
 """Types that become one resource of the same meaning, if no property generates more."""
-_WAYS_IN: Final = frozenset({"Api", "HttpApi"})
-"""Types of a function's events that generate resources which take requests."""
+_SERVED_EVENTS: Final = frozenset({"Api", "HttpApi", "SQS"})
+"""Types of a function's events that generate resources which are served."""
 _IMPLICIT: Final = ("ServerlessRestApi", "ServerlessHttpApi", "ServerlessDeployment")
 """How the names begin of what SAM generates for the template as a whole."""
 _OF_THE_TRANSLATION: Final = ("Role", "Tags")
@@ -41,7 +41,7 @@ _REFERENCE: Final = re.compile(r"\$\{([A-Za-z0-9]+)(?:\.([A-Za-z0-9]+))?")
 
 
 def generates(document: Mapping[str, Any]) -> bool:
-    """Whether SAM generates resources of a template that take requests, or to which the template refers.
+    """Whether SAM generates resources of a template that are served, or to which the template refers.
 
     The other templates are read as they are: importing the translator takes longer than everything else at a start.
     """
@@ -52,7 +52,7 @@ def generates(document: Mapping[str, Any]) -> bool:
             continue
         if kind not in _READ_AS_WRITTEN or "Connectors" in resource:
             return True
-        if kind == "AWS::Serverless::Function" and _has_way_in(with_globals(document, name)):
+        if kind == "AWS::Serverless::Function" and _generates(with_globals(document, name)):
             return True
         names.add(str(name))
     begins = (*_IMPLICIT, *names)
@@ -67,11 +67,11 @@ def generates(document: Mapping[str, Any]) -> bool:
     )
 
 
-def _has_way_in(properties: Mapping[str, Any]) -> bool:
+def _generates(properties: Mapping[str, Any]) -> bool:
     events = properties.get("Events")
     every = events.values() if isinstance(events, dict) else ()
     kinds = {str(event.get("Type")) for event in every if isinstance(event, dict)}
-    return bool(kinds & _WAYS_IN) or "FunctionUrlConfig" in properties
+    return bool(kinds & _SERVED_EVENTS) or "FunctionUrlConfig" in properties
 
 
 def _references(value: Any) -> Iterator[tuple[str, str]]:

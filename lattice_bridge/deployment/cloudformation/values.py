@@ -140,16 +140,17 @@ class Placeholders:
         """The value of an attribute that is not computed here."""
         return marker(f"{name}.{attribute}") if self._deployed else f"{name}.{attribute}"
 
-    def identifiers(self, name: str, shape: Shape, own_name: object) -> Identifiers:
+    def identifiers(self, name: str, shape: Shape, own_name: object, ending: str = "") -> Identifiers:
         """The identifiers of a resource that is not a function.
 
         Args:
             name: its logical id.
             shape: of its type.
             own_name: the value of the property that names it; None if it has none.
+            ending: of a name that CloudFormation generates.
         """
         own_id = f"{self._prefix}{name}"
-        generated = bucket_name(own_id) if shape.name == "BucketName" else own_id
+        generated = bucket_name(own_id) if shape.name == "BucketName" else f"{own_id}{ending}"
         own = generated if own_name is None else as_text(own_name)
         return identifiers(shape, own_id, own, self._scope, self._ids.get(own_id))
 

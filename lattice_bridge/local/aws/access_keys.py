@@ -79,11 +79,16 @@ class AccessKeys:
         self.identities.clear()
         self.identities.update(keys)
 
-    def variables(self, endpoint: str) -> Mapping[str, str]:
+    def variables(self, endpoint: str, *, has_queues: bool = False) -> Mapping[str, str]:
         """Returns the variables of a new execution environment.
 
         Lambda has a variable of its own: a template that sets AWS_ENDPOINT_URL for another service still invokes the
-        stack's functions. With a person's credentials, Lambda's is the only one, and the endpoint accepts them for it.
+        stack's functions. So has SQS if the stack has queues. With a person's credentials, these are the only ones, and
+        the endpoint accepts them.
+
+        Args:
+            endpoint: the URL of the AWS endpoint.
+            has_queues: whether the stack has queues.
 
         Raises:
             NoCredentials: the person's credentials cannot be renewed.
@@ -96,6 +101,7 @@ class AccessKeys:
             **({} if key.token is None else {"AWS_SESSION_TOKEN": key.token}),
             **({"AWS_ENDPOINT_URL": endpoint} if self._own is None else {}),
             "AWS_ENDPOINT_URL_LAMBDA": endpoint,
+            **({"AWS_ENDPOINT_URL_SQS": endpoint} if has_queues else {}),
             **_NO_FILES,
         }
 

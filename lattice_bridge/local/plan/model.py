@@ -1,4 +1,4 @@
-"""The plan: the functions and the ways in that the stack serves.
+"""The plan: the functions, ways in and queues that the stack serves.
 
 Rule: values only. `plan.readers` makes them from a template, and everything else only reads them.
 """
@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # they have routes
     from lattice_bridge.local.plan.function_url import FunctionUrl
     from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain, JwtAuthorizer
     from lattice_bridge.local.plan.load_balancer import LoadBalancer
+    from lattice_bridge.local.plan.queues import EventSourceMapping, Queue
     from lattice_bridge.local.plan.rest_api import RestApi
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
@@ -242,6 +243,8 @@ class Plan:
         http_apis: of API Gateway, with the custom domains of several of them.
         function_urls: of functions.
         load_balancers: with their listeners.
+        queues: of SQS, each dead-letter queue before the queues that refer to it.
+        mappings: of queues to functions.
     """
 
     folder: Path
@@ -256,6 +259,8 @@ class Plan:
     http_apis: tuple[HttpApi | HttpDomain, ...] = ()
     function_urls: tuple[FunctionUrl, ...] = ()
     load_balancers: tuple[LoadBalancer, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    mappings: tuple[EventSourceMapping, ...] = ()
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:

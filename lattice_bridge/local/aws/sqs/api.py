@@ -58,7 +58,6 @@ class _Operations:
     def __init__(self, queues: Queues, url: str) -> None:
         self._queues = queues
         self._url = url
-        self._account = queues.account
         self._operations: Mapping[str, Callable[[Parameters, AwsRequest], Result]] = {
             "CancelMessageMoveTask": self._cancel_move,
             "ChangeMessageVisibility": self._change_visibility,
@@ -110,9 +109,7 @@ class _Operations:
 
     def _get_url(self, given: Parameters, _request: AwsRequest) -> Result:
         owner = given.optional_text("QueueOwnerAWSAccountId")
-        if owner not in (None, self._account):
-            raise QueueNotFound
-        return {"QueueUrl": self._url_of(self._queues.get(given.text("QueueName")))}
+        return {"QueueUrl": self._url_of(self._find(owner, given.text("QueueName")))}
 
     def _list(self, given: Parameters, _request: AwsRequest) -> Result:
         prefix = given.optional_text("QueueNamePrefix") or ""
@@ -181,10 +178,13 @@ class _Operations:
         return {"Tags": tags} if tags else {}
 
     def _queue(self, given: Parameters) -> Queue:
-        name = given.queue_name(self._account)
-        if name is None:
+        return self._find(*given.queue_account_and_name())
+
+    def _find(self, account: str | None, name: str) -> Queue:
+        queue = self._queues.get(name)
+        if account not in (None, queue.account):
             raise QueueNotFound
-        return self._queues.get(name)
+        return queue
 
     def _url_of(self, queue: Queue) -> str:
         return self._url + queue.url_path

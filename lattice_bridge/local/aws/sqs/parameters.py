@@ -108,10 +108,10 @@ class Parameters:
 
     # ---- parts of SQS -----------------------------------------------------------------------------------------------
 
-    def queue_name(self, account: str) -> str | None:
-        """The name in a queue's URL, with any host; None if the URL is of another account.
+    def queue_account_and_name(self) -> tuple[str | None, str]:
+        """The account and the name in a queue's URL, with any host.
 
-        AWS accepts the name in place of the URL, so it is accepted here.
+        AWS accepts the name in place of the URL, so it is accepted here, without an account.
         """
         url = self.text("QueueUrl")
         try:
@@ -120,7 +120,7 @@ class Parameters:
             parts = []
         if not parts or len(url) > 1000:
             raise SqsError("InvalidAddress", f"The address {url[:100]} is not valid for this endpoint.")
-        return parts[-1] if len(parts) == 1 or parts[-2] == account else None
+        return (parts[-2] if len(parts) > 1 else None), parts[-1]
 
     def visibility(self) -> int | None:
         """`VisibilityTimeout`."""

@@ -108,6 +108,7 @@ class Queue:
 
     Attributes:
         name, arn: of the queue.
+        account: of the ARN.
         url_path: `/ACCOUNT/NAME`.
         is_fifo: whether it is a FIFO queue.
         tags: of the queue.
@@ -117,7 +118,8 @@ class Queue:
     def __init__(self, name: str, arn: str, attributes: QueueAttributes, surroundings: Surroundings) -> None:
         self.name = name
         self.arn = arn
-        self.url_path = f"/{arn.split(':')[4]}/{name}"
+        self.account = arn.split(":")[4]
+        self.url_path = f"/{self.account}/{name}"
         self.is_fifo = name.endswith(".fifo")
         self.tags: dict[str, str] = {}
         self._surroundings = surroundings

@@ -1,6 +1,7 @@
 """All queues of a stack, by name, and what is between them: dead-letter queues, move tasks, the shared memory.
 
-Rule: the stack has one region and one account, so a name is enough to find a queue.
+Rule: a name is enough to find a queue. Its region and account are those of the stack, unless local.toml gives it the
+ARN of a deployed queue.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ class Queues:
         in_flight: messages of a queue that can be in flight.
 
     Attributes:
-        account: of the queues.
         closed: whether the stack stops: no receive waits any longer.
     """
 
@@ -50,7 +50,6 @@ class Queues:
         memory: int = MEMORY,
         in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
-        self.account = account
         self._prefix = f"arn:aws:sqs:{region}:{account}:"
         self._queues: dict[str, Queue] = {}
         self._surroundings = Surroundings(clock, Budget(memory), in_flight, self.by_arn)
@@ -75,12 +74,13 @@ class Queues:
 
     # ---- queues -----------------------------------------------------------------------------------------------------
 
-    def create(self, name: str, attributes: Mapping[str, str] | None = None) -> Queue:
+    def create(self, name: str, attributes: Mapping[str, str] | None = None, arn: str | None = None) -> Queue:
         """Creates a queue. If there is one with this name and these attributes, it is returned.
 
         Args:
             name: of the queue; that of a FIFO queue ends with `.fifo`.
             attributes: by the API's names, as strings. A policy is JSON.
+            arn: of a queue that has the ARN of a deployed one; None for one with the stack's region and account.
 
         Raises:
             SqsError: a name, an attribute or a dead-letter queue that AWS refuses, or a queue with this name has other
@@ -98,8 +98,9 @@ class Queues:
             return queue
         if len(self._queues) >= _MAX_QUEUES:
             raise SqsError("OverLimit", f"this local stack has {_MAX_QUEUES} queues. Fix: delete some")
-        self._check_redrive(name, parsed.redrive_policy, is_fifo=is_fifo)
-        queue = self._queues[name] = Queue(name, self._prefix + name, parsed, self._surroundings)
+        own_arn = arn or self._prefix + name
+        self._check_redrive(own_arn, parsed.redrive_policy, is_fifo=is_fifo)
+        queue = self._queues[name] = Queue(name, own_arn, parsed, self._surroundings)
         return queue
 
     def get(self, name: str) -> Queue:
@@ -115,7 +116,8 @@ class Queues:
 
     def by_arn(self, arn: str) -> Queue | None:
         """Finds a queue by its ARN; None if it is not one of this stack."""
-        return self._queues.get(arn.removeprefix(self._prefix)) if arn.startswith(self._prefix) else None
+        queue = self._queues.get(arn.rpartition(":")[2])
+        return queue if queue is not None and queue.arn == arn else None
 
     def set_attributes(self, queue: Queue, given: Mapping[str, str]) -> None:
         """Changes some attributes of a queue.
@@ -130,7 +132,7 @@ class Queues:
             raise SqsError("InvalidAttributeName", f"Unknown Attribute {FIFO_QUEUE}.")
         parsed = parse(given, is_fifo=queue.is_fifo, before=queue.attributes)
         if "RedrivePolicy" in given:
-            self._check_redrive(queue.name, parsed.redrive_policy, is_fifo=queue.is_fifo)
+            self._check_redrive(queue.arn, parsed.redrive_policy, is_fifo=queue.is_fifo)
         queue.set_attributes(parsed)
 
     def delete(self, name: str) -> None:
@@ -150,16 +152,16 @@ class Queues:
             each for each in self if (policy := each.attributes.redrive_policy) and policy.dead_letter_arn == queue.arn
         ]
 
-    def _check_redrive(self, name: str, policy: RedrivePolicy | None, *, is_fifo: bool) -> None:
+    def _check_redrive(self, arn: str, policy: RedrivePolicy | None, *, is_fifo: bool) -> None:
         if policy is None:
             return
         target = self.by_arn(policy.dead_letter_arn)
         reason = None
-        if target is None or target.name == name:
+        if target is None or target.arn == arn:
             reason = "Dead letter target does not exist."
         elif target.is_fifo != is_fifo:
             reason = "Dead-letter queue must be same type of queue as the source."
-        elif (allow := target.attributes.redrive_allow_policy) and not allow.allows(self._prefix + name):
+        elif (allow := target.attributes.redrive_allow_policy) and not allow.allows(arn):
             reason = "The redrive allow policy of the dead-letter queue does not allow this queue."
         if reason is not None:
             raise invalid_value("RedrivePolicy", policy.written(), reason)

@@ -163,9 +163,11 @@ def _isolated(resource: Resource) -> bool:
 
 
 def _aliases(resource: Resource, name: str, template: Template) -> frozenset[str]:
+    """The aliases of a function, and the numbers of its versions. All of them have the code of the template."""
     found = {resource.properties.get("AutoPublishAlias")}
-    for alias in template.of_type("AWS::Lambda::Alias"):
-        function = str(alias.properties.get("FunctionName", ""))
+    for qualified in template.of_type("AWS::Lambda::Alias", "AWS::Lambda::Version"):
+        function = str(qualified.properties.get("FunctionName", ""))
         if function == name or function.endswith(f":function:{name}"):
-            found.add(alias.properties.get("Name"))
+            is_alias = qualified.type == "AWS::Lambda::Alias"
+            found.add(qualified.properties.get("Name") if is_alias else qualified.ref.rpartition(":")[2])
     return frozenset(str(alias) for alias in found if alias)

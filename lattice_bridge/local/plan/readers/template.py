@@ -14,6 +14,7 @@ from lattice_bridge.deployment.cloudformation.template import Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import LeftOut, Plan
+from lattice_bridge.local.plan.readers import event_source_mappings, queues
 from lattice_bridge.local.plan.readers import rest_api as rest_api_reader
 from lattice_bridge.local.plan.readers.code import LAYERS, Layers
 from lattice_bridge.local.plan.readers.function_url import read_function_urls
@@ -47,6 +48,8 @@ SERVED: Final = frozenset(
         "AWS::ApiGatewayV2::Stage",
         "AWS::Lambda::Url",
         *LOAD_BALANCER_TYPES,
+        queues.TYPE,
+        event_source_mappings.TYPE,
     }
 )
 """Resource types that are read. A test compares these and the following with the table of docs/local.md."""
@@ -57,10 +60,10 @@ WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::IAM::ManagedPolicy": _RIGHTS,
     "AWS::IAM::Policy": _RIGHTS,
     "AWS::IAM::Role": _RIGHTS,
-    "AWS::Lambda::EventSourceMapping": "no event of a queue or stream invokes its function",
     "AWS::Lambda::Permission": "every way in may invoke every function",
     "AWS::Lambda::LayerVersionPermission": "the layer is used by this stack only",
     "AWS::Logs::LogGroup": "logs are printed",
+    "AWS::SQS::QueuePolicy": "every caller may use every queue",
     "AWS::VpcLattice::AuthPolicy": "not evaluated: its service or service network has AuthType NONE, or is not served",
     **rest_api_reader.WITHOUT_MEANING_HERE,
 }
@@ -98,8 +101,10 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
         http_apis=tuple(read_http_apis(template, left_out)),
         function_urls=tuple(read_function_urls(template, left_out)),
         load_balancers=tuple(read_load_balancers(template, left_out)),
+        queues=tuple(queues.read_queues(template, left_out)),
+        mappings=tuple(event_source_mappings.read_mappings(template, left_out)),
     )
-    if not plan.functions and not plan.ways_in:
+    if not plan.functions and not plan.ways_in and (not_run or not plan.queues):
         raise BadTemplate(_nothing(not_run, template))
     _name_other_resources(template, plan, left_out)
     return replace(plan, left_out=tuple(left_out))

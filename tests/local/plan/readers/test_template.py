@@ -143,7 +143,7 @@ def test_template_with_only_a_function_is_served(tmp_path: Path) -> None:
     ("resources", "message"),
     [
         (
-            "\n  Q: {Type: AWS::SQS::Queue}\n",
+            "\n  T: {Type: AWS::SNS::Topic}\n",
             "the template has nothing to serve. Fix: add an AWS::Serverless::Function",
         ),
         (

@@ -1,0 +1,65 @@
+"""The batches that event source mappings deliver, as values for the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A message of a batch.
+
+    Attributes:
+        id: of the message.
+        group: its message group; None if it has none.
+        receives: how often it has been received.
+    """
+
+    id: str
+    group: str | None
+    receives: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Messages that a function is invoked with.
+
+    Attributes:
+        queue: the name of the queue.
+        function: as in the mapping.
+        request_id: of the invocation.
+        messages: in order.
+    """
+
+    queue: str
+    function: str
+    request_id: str
+    messages: tuple[Delivered, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The end of a batch.
+
+    Attributes:
+        batch: that was delivered.
+        milliseconds: from the first try to the answer.
+        failed: ids of the messages that stay in the queue. The mapping deletes the others.
+        error: why the whole batch failed; empty if the function's answer was read.
+        note: what the developer has to fix beside that; empty for nothing.
+    """
+
+    batch: Batch
+    milliseconds: float
+    failed: frozenset[str] = frozenset()
+    error: str = ""
+    note: str = ""
+
+
+class Observer(Protocol):
+    """Takes each batch, when it is delivered and when it has ended."""
+
+    def delivering(self, batch: Batch) -> None: ...
+
+    def delivered(self, delivery: Delivery) -> None: ...
