@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from fuzz.allowed import Asking, may_be
 from fuzz.rounds import Prepared
-from lattice_bridge import Bridge
-from lattice_bridge.bootstrap import make_handler
+from lattice_bridge.bootstrap import Lines, make_handler
 from lattice_bridge.config.reload import Handler, ReloadingHandler
 from lattice_bridge.errors import (
     BackendFailed,
@@ -111,9 +110,9 @@ def handler_for(text: str, behind: Behind) -> Handler:
         handler = make_handler(environ, behind.written.append)
     assert isinstance(handler, ReloadingHandler)
     assert handler.active is not None, behind.written
-    bridge = handler.active.handler
-    assert isinstance(bridge, Bridge)
-    bridge.invoke = behind.invoke
+    lines = handler.active.handler
+    assert isinstance(lines, Lines)
+    lines.bridge.invoke = behind.invoke
     return handler
 
 

@@ -15,8 +15,8 @@ from lattice_bridge.config.document import sha256_of
 from lattice_bridge.config.options import LoggedCaller
 from lattice_bridge.config.reload import ActiveConfiguration, Handler
 from lattice_bridge.config.tenant_map import TenantMap
-from lattice_bridge.environment import Build, Environment, handler_of
-from lattice_bridge.errors import BridgeError, internal_error
+from lattice_bridge.environment import Build, Environment, handler_of, log_refused
+from lattice_bridge.errors import BridgeError, Unavailable, internal_error
 from lattice_bridge.formats import authorizer as form
 from lattice_bridge.runtime.process import elapsed
 from lattice_bridge.telemetry import NAMESPACE, LogContext, RequestLog, lines, to_stdout
@@ -127,7 +127,7 @@ def make_authorizer(
         write: takes the log and metric lines.
         clock: seconds; may jump.
     """
-    return handler_of(environ, write, _builder, _refused, id_for, clock)
+    return handler_of(environ, write, _builder, _closed, clock)
 
 
 def _builder(environment: Environment) -> Build:
@@ -150,5 +150,9 @@ def _builder(environment: Environment) -> Build:
     return build
 
 
-def _refused(_refusal: BridgeError, _event: object, _context: object) -> dict[str, Any]:
-    _fail(500)
+def _closed(refusal: Unavailable, write: Callable[[str], object], namespace: str) -> Handler:
+    def handler(event: object, context: object) -> dict[str, Any]:
+        log_refused(refusal, id_for(event, context), write, namespace)
+        _fail(500)
+
+    return handler

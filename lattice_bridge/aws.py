@@ -1,4 +1,4 @@
-"""boto3 clients for the AWS services that a configuration names: S3, SSM, DynamoDB.
+"""boto3 clients for the AWS services that a configuration names: S3, SSM, DynamoDB, SQS.
 
 Rule: a client gives up soon, because requests wait for it, and boto3 is imported only when the first client is made.
 Functions are invoked by `invoke`.
@@ -24,18 +24,30 @@ class AwsClient:
     """Makes a client when it is first called, once a process.
 
     Threads may share a client, but must not make one at the same time. After a fork, a new one is made: the parent goes
-    on using the connections of the old one. A request has two attempts, with a second each to connect.
+    on using the connections of the old one.
 
     Args:
         service: boto3's name of it.
         region: boto3's own if None.
-        read_timeout: seconds, for each of the two attempts.
+        read_timeout: seconds, for each attempt.
+        connect_timeout: seconds, for each attempt.
+        attempts: of a request.
     """
 
-    def __init__(self, service: str, region: str | None, read_timeout: float) -> None:
+    def __init__(
+        self,
+        service: str,
+        region: str | None,
+        read_timeout: float,
+        *,
+        connect_timeout: float = 1,
+        attempts: int = 2,
+    ) -> None:
         self._service = service
         self._region = region
         self._read_timeout = read_timeout
+        self._connect_timeout = connect_timeout
+        self._attempts = attempts
         self._made: Any = None
         self._lock = threading.Lock()
         after_fork(self._forget)
@@ -55,9 +67,9 @@ class AwsClient:
         from botocore.config import Config
 
         config = Config(
-            connect_timeout=1,
+            connect_timeout=self._connect_timeout,
             read_timeout=self._read_timeout,
-            retries={"total_max_attempts": 2, "mode": "standard"},
+            retries={"total_max_attempts": self._attempts, "mode": "standard"},
             max_pool_connections=MAX_CONNECTIONS,
         )
         return boto3.session.Session(region_name=self._region).client(self._service, config=config)

@@ -21,14 +21,8 @@ from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT, encode, load
 from lattice_bridge.formats.recognise import Enabled, module_of, receive
 from lattice_bridge.invoke.call import Call, Invoke
 from lattice_bridge.message import Request, Response
-from lattice_bridge.runtime.process import no_collection
+from lattice_bridge.runtime.process import no_collection, time_left
 from lattice_bridge.telemetry import NAMESPACE, LogContext, RequestLog, lines, to_stdout
-
-MARGIN: Final = 0.5
-"""Seconds of the bridge's own time that it keeps to build and send the reply."""
-
-_LONGEST: Final = 900.0
-"""Seconds that a Lambda function can run at most. Assumed if the context contains no deadline."""
 
 
 class Bridge:
@@ -172,7 +166,7 @@ def _call(backend: Backend, tenant: str, payload: bytes, context: object, record
         payload=payload,
         invocation=backend.invocation,
         timeout=backend.timeout,
-        left=_left(context),
+        left=time_left(context),
         on_request_id=record.set_lambda_request_id,
     )
 
@@ -190,9 +184,3 @@ _LARGE: Final = 64 * 1024
 def id_for(event: object, context: object, front: Front = LATTICE) -> str:
     """The front's id of the request, so that both logs can be joined; Lambda's id if there is none."""
     return front.request_id_of(event) or str(getattr(context, "aws_request_id", None) or "unknown")
-
-
-def _left(context: object) -> float:
-    """Seconds until the bridge must answer."""
-    remaining = getattr(context, "get_remaining_time_in_millis", None)
-    return (remaining() / 1000 if callable(remaining) else _LONGEST) - MARGIN

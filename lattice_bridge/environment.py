@@ -10,7 +10,7 @@ import contextlib
 import gc
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from lattice_bridge.config.location import Location
 from lattice_bridge.config.reload import ActiveConfiguration, Handler, ReloadingHandler, ReloadResult
@@ -81,16 +81,18 @@ class Environment(NamedTuple):
 Build = Callable[[str, ActiveConfiguration | None], ActiveConfiguration]
 """Makes a configuration that serves of a text, given the one that it replaces."""
 
-Refuse = Callable[[BridgeError, object, object], dict[str, Any]]
-"""Answers an event, with Lambda's context, while no configuration is active."""
+Write = Callable[[str], object]
+"""Takes log and metric lines."""
+
+Closed = Callable[[Unavailable, Write, str], Handler]
+"""Makes the handler that serves while no configuration is active, given the refusal, and the namespace of metrics."""
 
 
 def handler_of(
     variables: Mapping[str, str],
-    write: Callable[[str], object],
+    write: Write,
     builder: Callable[[Environment], Build],
-    refuse: Refuse,
-    request_id: Callable[[object, object], str],
+    closed: Closed,
     clock: Callable[[], float] = elapsed,
 ) -> Handler:
     """A handler that reloads its configuration, and refuses every event while none loads.
@@ -99,13 +101,15 @@ def handler_of(
         variables: of the process.
         write: takes the log and metric lines.
         builder: makes the builder of the environment's configurations.
-        refuse: answers while no configuration is active; may raise.
-        request_id: the id of an event with Lambda's context, for the log.
+        closed: makes the handler that refuses.
         clock: seconds; may jump.
     """
 
-    def closed(refusal: BridgeError) -> Handler:
-        return _closed(refusal, write, namespace, refuse, request_id)
+    def refusing(refusal: BridgeError) -> Handler:
+        faults = refusal.messages if isinstance(refusal, InvalidMap) else (refusal.detail,)
+        return closed(
+            Unavailable(refusal.reason, faults[0] if faults else "", retry_after=RETRY_AFTER), write, namespace
+        )
 
     namespace = NAMESPACE
     try:
@@ -113,35 +117,23 @@ def handler_of(
         location = Location.from_environment(variables)
     except InvalidMap as error:  # no reload could fix this
         _report(write, namespace, ReloadResult(None, None, error))
-        return closed(error)
+        return refusing(error)
     build = builder(Environment(variables, location, namespace, write))
     return ReloadingHandler(
-        location.store, build, closed, lambda result: _report(write, namespace, result), clock=clock
+        location.store, build, refusing, lambda result: _report(write, namespace, result), clock=clock
     )
 
 
-def _report(write: Callable[[str], object], namespace: str, result: ReloadResult) -> None:
+def log_refused(refusal: Unavailable, request_id: str, write: Write, namespace: str) -> None:
+    """Writes the usual two lines of a request that is refused because no configuration is active, so that the usual
+    alarms see it."""
+    record = RequestLog()
+    record.refusal, record.status = refusal, refusal.status
     with contextlib.suppress(Exception):  # a failed write to the log must not fail the request
+        around = LogContext(request_id, cold=False, map_sha256=None, now=time.time())
+        write(lines(record, around, namespace=namespace))
+
+
+def _report(write: Write, namespace: str, result: ReloadResult) -> None:
+    with contextlib.suppress(Exception):
         write(reload_lines(result.before, result.after, result.refusal, time.time(), namespace))
-
-
-def _closed(
-    refusal: BridgeError,
-    write: Callable[[str], object],
-    namespace: str,
-    refuse: Refuse,
-    request_id: Callable[[object, object], str],
-) -> Handler:
-    """A handler that refuses every event, with the usual two lines, so that the usual alarms see it."""
-    faults = refusal.messages if isinstance(refusal, InvalidMap) else (refusal.detail,)
-    closed = Unavailable(refusal.reason, faults[0] if faults else "", retry_after=RETRY_AFTER)
-
-    def handler(event: object, context: object) -> dict[str, Any]:
-        record = RequestLog()
-        record.refusal, record.status = closed, closed.status
-        with contextlib.suppress(Exception):
-            around = LogContext(request_id(event, context), cold=False, map_sha256=None, now=time.time())
-            write(lines(record, around, namespace=namespace))
-        return refuse(closed, event, context)
-
-    return handler

@@ -35,6 +35,8 @@ REASONS: dict[str, str] = {
     "tenant_malformed": "the tenant header is not a tenant id",
     "claim_missing": "the record does not contain the value that `claim` names",
     "claim_unreadable": "the value that `claim` names is not a text, or the body is not JSON with each member once",
+    "source_unsupported": "the event contains records of a service that the router does not read",
+    "source_not_configured": "no `[[event_source]]` is for the record's queue",
     "no_credential": "no credential, and no rule for callers without one",
     "token_invalid": "a token is there and does not verify",
     "identity_invalid": "the identity that came with the request contradicts itself or has no known shape",
@@ -60,7 +62,8 @@ REASONS: dict[str, str] = {
     "invoke_rejected": "Lambda refused the invocation for another reason",
     "internal": "a bug in the bridge",
     "backend_raised": "the function returned an error",
-    "backend_unreadable": "the function's answer is not JSON, or not a reply",
+    "backend_reported": "the function reported the record as failed",
+    "backend_unreadable": "the function's answer is not JSON, or neither a reply nor the result of a batch",
     "reply_too_large": "the reply would pass what Lambda or the load balancer takes: 6 MB, or 1 MB",
     "connection_lost": "the connection broke after the request was sent; whether the function ran is unknown",
     "keys_unavailable": "the keys of a token's issuer cannot be fetched, and no cached ones are young enough",
@@ -68,8 +71,11 @@ REASONS: dict[str, str] = {
     "throttled": "Lambda throttled the invocation",
     "unreachable": "no connection to Lambda could be made, or Lambda failed",
     "backend_timeout": "the function did not answer in time",
-    "no_time_left": "too little of the bridge's own time was left to invoke the function",
-    "loop": "the request passed through the bridge more than four times",
+    "no_time_left": "too little of the bridge's own time was left to invoke the function, or to fill the quarantine",
+    "behind_failed": "an earlier record of the same message group was reported as failed",
+    "quarantine_full": "the copy for the quarantine would pass what SQS takes: 10 attributes, or 1 MiB",
+    "quarantine_failed": "SQS did not store the copy for the quarantine",
+    "loop": "the request or the record passed through the bridge more than four times",
 }
 """Reason code → its meaning. A test compares this with the table in docs/reference.md."""
 

@@ -1,17 +1,21 @@
-"""One log line and one metric line for each request, and for each reload of the configuration.
+"""One log line and one metric line for each request, and for each reload of the configuration; one log line for each
+record, and one metric line for each reason in a batch.
 
-Rule: an allow-list. No headers, bodies, tokens, queries or claims; of a refused caller its key, and its token's subject
-only if bridge.toml asks for it. Every string is capped and ASCII-escaped, so that a caller can neither forge a line nor
-fill the log. Metrics have no tenant dimension: it would grow without bound.
+Rule: an allow-list. No headers, bodies, tokens, queries, claims, attributes or message groups; of a refused caller its
+key, and its token's subject only if bridge.toml asks for it. Every string is capped and ASCII-escaped, so that a caller
+can neither forge a line nor fill the log. Metrics have no tenant dimension: it would grow without bound.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -54,37 +58,35 @@ _NAMESPACE: Final = re.compile(r"(?!AWS/)[A-Za-z0-9._/#-]{1,255}")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 """Lambda's request ids are UUIDs. They come from the network, so other strings are not logged."""
 
+RecordStatus = Literal["done", "failed", "quarantined"]
+
+_QUEUE: Final = re.compile(r"[A-Za-z0-9_-]{1,80}(\.fifo)?")
+_RECORD_DIMENSIONS: Final = [["Source"], ["Source", "Reason"]]
+_RECORD_METRICS: Final = (
+    {"Name": "Records", "Unit": "Count"},
+    {"Name": "Failed", "Unit": "Count"},
+    {"Name": "Quarantined", "Unit": "Count"},
+)
+_BATCH_METRICS: Final = ({"Name": "Latency", "Unit": "Milliseconds"}, {"Name": "Overhead", "Unit": "Milliseconds"})
+"""Of the first line of a batch. CloudWatch rejects a line that lacks one of its metrics."""
+
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
-class RequestLog:
-    """The facts about one request that its two lines contain, collected while it is processed.
+class _Steps:
+    """The steps of one piece of work, and how long each took.
 
     Attributes:
         milliseconds: of each step, by name.
-        request: None until the event is parsed.
-        decision: None until the tenant is decided.
-        backend: the path of the chosen backend.
-        function: the backend's function, once it is about to be invoked.
-        lambda_request_id: Lambda's id of the last invocation; empty if Lambda did not answer. Untrusted.
-        refusal: the error that ended the request, or None.
-        status: of the reply.
 
     Args:
         clock: monotonic seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._started = self._last = clock()
         self.milliseconds: dict[str, float] = {}
-        self.request: Request | None = None
-        self.decision: Decision | None = None
-        self.backend: str | None = None
-        self.function: str | None = None
-        self.lambda_request_id = ""
-        self.refusal: BridgeError | None = None
-        self.status = 0
         self._current = ""
 
     def step(self, name: str) -> None:
@@ -98,6 +100,74 @@ class RequestLog:
         """Ends the current step. Returns the milliseconds of all steps together."""
         self.step("")
         return round((self._last - self._started) * 1000, 3)
+
+
+class RequestLog(_Steps):
+    """The facts about one request that its two lines contain, collected while it is processed.
+
+    Attributes:
+        request: None until the event is parsed.
+        decision: None until the tenant is decided.
+        backend: the path of the chosen backend.
+        function: the backend's function, once it is about to be invoked.
+        lambda_request_id: Lambda's id of the last invocation; empty if Lambda did not answer. Untrusted.
+        refusal: the error that ended the request, or None.
+        status: of the reply.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        super().__init__(clock)
+        self.request: Request | None = None
+        self.decision: Decision | None = None
+        self.backend: str | None = None
+        self.function: str | None = None
+        self.lambda_request_id = ""
+        self.refusal: BridgeError | None = None
+        self.status = 0
+
+    def set_lambda_request_id(self, request_id: str) -> None:
+        """Takes Lambda's id of an invocation, as `Call.on_request_id` reports it."""
+        self.lambda_request_id = request_id
+
+
+class RecordLog(_Steps):
+    """The facts about one record that its line contains, collected while it is processed.
+
+    Attributes:
+        id: by which the source is told that the record failed; None for an event whose records have none.
+        queue: the ARN in the record; None for such an event.
+        receive_count: how often the source has handed it out; None if it does not say.
+        source: the ARN of its `[[event_source]]`, once it is found.
+        decision: None until the tenant is decided.
+        function: that is about to be invoked.
+        lambda_request_id: Lambda's id of the last invocation; empty if Lambda did not answer. Untrusted.
+        fault: the error that ended the record, or None.
+        is_stored: a copy is in the quarantine.
+    """
+
+    def __init__(
+        self, id_: str | None, queue: str | None, receive_count: int | None, clock: Callable[[], float]
+    ) -> None:
+        super().__init__(clock)
+        self.id = id_
+        self.queue = queue
+        self.receive_count = receive_count
+        self.source: str | None = None
+        self.decision: Decision | None = None
+        self.function: str | None = None
+        self.lambda_request_id = ""
+        self.fault: BridgeError | None = None
+        self.is_stored = False
+
+    @property
+    def status(self) -> RecordStatus:
+        """What becomes of the record: the source keeps it if it `failed`, and deletes it otherwise."""
+        if self.fault is None:
+            return "done"
+        return "quarantined" if self.is_stored else "failed"
 
     def set_lambda_request_id(self, request_id: str) -> None:
         """Takes Lambda's id of an invocation, as `Call.on_request_id` reports it."""
@@ -185,6 +255,13 @@ def _request_metrics(namespace: str) -> str:
 
 
 @cache
+def _record_metrics(namespace: str, is_first: bool) -> str:
+    metrics = (*_RECORD_METRICS, *_BATCH_METRICS) if is_first else _RECORD_METRICS
+    directive = {"Namespace": namespace, "Dimensions": _RECORD_DIMENSIONS, "Metrics": metrics}
+    return json.dumps(directive, separators=(",", ":"))
+
+
+@cache
 def _reload_metrics(namespace: str) -> str:
     return json.dumps({"Namespace": namespace, **_RELOAD_METRICS}, separators=(",", ":"))
 
@@ -212,11 +289,15 @@ def _log(log: RequestLog, context: LogContext, level: str, total: float) -> dict
         "rule": decision.rule if decision else None,
         "backend": log.backend,
         "function": log.function if failed else None,
-        "lambdaRequestId": log.lambda_request_id if failed and _REQUEST_ID.fullmatch(log.lambda_request_id) else None,
+        "lambdaRequestId": _logged_id(log.lambda_request_id) if failed else None,
         "milliseconds": {**log.milliseconds, "total": total},
         "cold": context.cold,
         "map": context.map_sha256,
     }
+
+
+def _logged_id(request_id: str) -> str | None:
+    return request_id if _REQUEST_ID.fullmatch(request_id) else None
 
 
 def _refused_caller(log: RequestLog, context: LogContext) -> str | None:
@@ -252,6 +333,114 @@ def _metric(log: RequestLog, context: LogContext, total: float) -> dict[str, Any
         "requestId": context.request_id,
         "tenant": log.decision.tenant if log.decision else None,
     }
+
+
+# ---- records --------------------------------------------------------------------------------------------------------
+
+_RECORD_LEVELS: Final[Mapping[RecordStatus, str]] = {"done": "INFO", "quarantined": "WARN", "failed": "ERROR"}
+
+
+class BatchLog:
+    """Writes the line of each record of a batch as the record ends, and the metric lines at the batch's end.
+
+    Threads may share it: lines do not interleave.
+
+    Args:
+        write: takes the lines.
+        context: Lambda's.
+        map_sha256: of the tenant map that decides.
+        log_level: the lowest level of the lines that are written.
+        namespace: of the metrics.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], object],
+        context: object,
+        map_sha256: str | None = None,
+        log_level: str = "INFO",
+        namespace: str = NAMESPACE,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._write = write
+        self._request_id = str(getattr(context, "aws_request_id", None) or "unknown")
+        self._map_sha256 = map_sha256
+        self._least = _LEVELS.get(log_level, 0)
+        self._namespace = namespace
+        self._clock = clock
+        self._began = clock()
+        self._lock = threading.Lock()
+        self._counts: dict[tuple[str, str], Counter[RecordStatus]] = {}
+        self._own_milliseconds = 0.0
+
+    def begin(self, id_: str | None = None, queue: str | None = None, receive_count: int | None = None) -> RecordLog:
+        """Begins a record. Arguments as the attributes of `RecordLog`."""
+        return RecordLog(id_, queue, receive_count, self._clock)
+
+    def end(self, record: RecordLog) -> None:
+        """Ends a record, and writes its line."""
+        total, status = record.end(), record.status
+        outcome = record.fault.reason if record.fault else "ok"
+        level = _RECORD_LEVELS[status]
+        line = f"{_to_line(self._fields(record, level, outcome, total))}\n" if _LEVELS[level] >= self._least else ""
+        with self._lock:
+            # The dimension of a queue that is not in bridge.toml is `none`: an event of a stranger makes no new metric.
+            counts = self._counts.setdefault((_queue_name(record.source) or "none", outcome), Counter())
+            counts[status] += 1
+            self._own_milliseconds += total - record.milliseconds.get("invoke", 0.0)
+            if line:
+                with contextlib.suppress(Exception):  # a log that cannot be written must not fail a record
+                    self._write(line)
+
+    def _fields(self, record: RecordLog, level: str, reason: str, total: float) -> dict[str, Any]:
+        fault, decision = record.fault, record.decision
+        return {
+            "timestamp": _timestamp(time.time()),
+            "level": level,
+            "message": "record",
+            "requestId": self._request_id,
+            "source": _queue_name(record.queue),
+            "id": record.id,
+            "status": record.status,
+            "reason": reason,
+            "detail": fault.detail if fault else None,
+            "tenant": decision.tenant if decision else None,
+            "rule": decision.rule if decision else None,
+            "function": record.function if fault else None,
+            "lambdaRequestId": _logged_id(record.lambda_request_id) if fault else None,
+            "receiveCount": record.receive_count,
+            "milliseconds": {**record.milliseconds, "total": total},
+            "map": self._map_sha256,
+        }
+
+    def close(self) -> None:
+        """Writes the metric lines: one for each source and reason. The first one also has the batch's latency, and how
+        many milliseconds the router itself needed for a record on average."""
+        now, total = time.time(), sum(counts.total() for counts in self._counts.values())
+        latency = round((self._clock() - self._began) * 1000, 3)
+        of_batch = {"Latency": latency, "Overhead": round(self._own_milliseconds / total, 3)} if total else {}
+        written = ""
+        for (source, reason), counts in self._counts.items():
+            metric = {
+                "Source": source,
+                "Reason": reason,
+                "Records": counts.total(),
+                "Failed": counts["failed"],
+                "Quarantined": counts["quarantined"],
+                **of_batch,
+                "requestId": self._request_id,
+            }
+            written += f"{_head(now, _record_metrics(self._namespace, bool(of_batch)))}{_to_line(metric)[1:]}\n"
+            of_batch = {}
+        with contextlib.suppress(Exception):
+            self._write(written)
+
+
+def _queue_name(arn: str | None) -> str | None:
+    """The last part of a queue's ARN; None if it is not the name of a queue."""
+    name = (arn or "").rpartition(":")[2]
+    return name if _QUEUE.fullmatch(name) else None
 
 
 # ---- the caller of a refused request --------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lattice_bridge import Bridge, TenantMap
-from lattice_bridge.bootstrap import make_handler
+from lattice_bridge.bootstrap import Lines, make_handler
 from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.reload import Handler, ReloadingHandler
 from lattice_bridge.errors import Unavailable
@@ -76,8 +76,8 @@ def comes_to(handler: Handler, event: object, wanted: int) -> bool:
 def in_force(handler: Handler) -> Bridge:
     assert isinstance(handler, ReloadingHandler)
     assert handler.active is not None
-    assert isinstance(handler.active.handler, Bridge)
-    return handler.active.handler
+    assert isinstance(handler.active.handler, Lines)
+    return handler.active.handler.bridge
 
 
 def logs(written: list[str]) -> list[dict[str, Any]]:

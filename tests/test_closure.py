@@ -39,7 +39,7 @@ SERVING: Final = {
         "config.stores",
         "config.tenant_map",
     ),
-    *("events", "events.record"),
+    *("events", "events.recognise", "events.record"),
     *("formats", "formats.assumptions", "formats.event", "formats.lattice_v1", "formats.lattice_v2", "formats.payload"),
     *("formats.front", "formats.recognise", "formats.reply"),
     *("http", "http.base64", "http.client", "http.headers", "http.http1", "http.query"),
@@ -54,7 +54,7 @@ SERVING: Final = {
 AUTHORIZING: Final = (
     SERVING
     - {"bootstrap", "main", "http.client", "http.http1", "invoke.credentials", "invoke.direct", "invoke.endpoint"}
-    - {"invoke.retry", "invoke.signing"}
+    - {"events.recognise", "invoke.retry", "invoke.signing"}
     | {"authorize", "authorizer", "formats.authorizer", "formats.apigateway_v1", "formats.apigateway_v2"}
     | {"formats.evidence", "formats.gateway"}
 )

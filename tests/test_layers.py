@@ -47,8 +47,16 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     },
     # the two ends of the bridge
     "bridge": {"config", "errors", "formats", "invoke", "message", "runtime", "telemetry"},
+    "lanes": {"runtime"},
+    "quarantine": {"aws", "errors", "events"},
+    "router": {
+        *("config", "errors", "events", "formats", "invoke", "lanes", "quarantine", "runtime", "telemetry", "tenancy"),
+    },
     "environment": {"config", "errors", "runtime", "telemetry"},
-    "bootstrap": {"bridge", "config", "environment", "errors", "formats", "invoke", "runtime", "telemetry"},
+    "bootstrap": {
+        *("bridge", "config", "environment", "errors", "events", "formats", "invoke", "lanes", "quarantine", "router"),
+        *("runtime", "telemetry"),
+    },
     "main": {"bootstrap"},
     # the authorizer, which is packaged with the bridge and imports none of its two ends
     "authorize": {"config", "environment", "errors", "formats", "runtime", "telemetry"},

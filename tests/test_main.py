@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from lattice_bridge import Bridge, TenantMap
-from lattice_bridge.bootstrap import make_handler
+from lattice_bridge import TenantMap
+from lattice_bridge.bootstrap import Lines, make_handler
 from lattice_bridge.config.reload import Handler, ReloadingHandler
 from lattice_bridge.config.tenant_map import WARM_TIMEOUT, Lookups
 from lattice_bridge.identity.key_set import KeySet
@@ -53,8 +53,8 @@ def start(task: Path, text: str | None, written: list[str], **environ: str) -> H
 def invoker_of(handler: Handler) -> Invoke:
     assert isinstance(handler, ReloadingHandler)
     assert handler.active is not None
-    assert isinstance(handler.active.handler, Bridge)
-    return handler.active.handler.invoke
+    assert isinstance(handler.active.handler, Lines)
+    return handler.active.handler.bridge.invoke
 
 
 def close(handler: Handler) -> None:

@@ -1,4 +1,7 @@
-"""Tells events with records from HTTP events."""
+"""Tells events with records from HTTP events.
+
+Rule: one member decides, so that no event has two ways. It is imported by every start, and imports nothing.
+"""
 
 from __future__ import annotations
 

@@ -42,6 +42,7 @@ class Record:
         group: within which records run one after the other; None if the source keeps no order.
         sender: that the source authenticated; None if it names none.
         trace: the X-Ray trace header of the sender; None for none.
+        receive_count: how often the source has handed it out; None if it does not say.
         content: the record as the source wrote it.
         fault: why the record cannot be used; None if it can.
     """
@@ -52,4 +53,5 @@ class Record:
     group: str | None = None
     sender: Sender | None = None
     trace: str | None = None
+    receive_count: int | None = None
     fault: BadRequest | None = None

@@ -1,4 +1,5 @@
 """Events of Amazon SQS: a batch of messages → records; failed records → the batch response; a message → its record.
+A function's answer is read here too: it is a batch response for one record.
 
 Rule: SQS writes `eventSourceARN` and `SenderId` itself, so they are evidence. The body, the message group and the
 message attributes are the sender's words. The ARN alone tells whether a queue is FIFO: messages of a standard queue can
@@ -13,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from lattice_bridge.errors import BadRequest
+from lattice_bridge.errors import BackendFailed, BadRequest
 from lattice_bridge.events.record import Claim, Record
 from lattice_bridge.message import Sender
 
@@ -45,22 +46,33 @@ def _record(index: int, content: object) -> Record:
     arn, attributes = content.get("eventSourceARN"), content.get("attributes")
     if content.get("eventSource") != SOURCE or not isinstance(arn, str) or not isinstance(attributes, Mapping):
         return Record(message_id, str(arn), content, fault=_malformed("eventSource, eventSourceARN or attributes"))
-    if not isinstance(content.get("body"), str):
-        return Record(message_id, arn, content, fault=_malformed("body"))
     group, sender, trace = (attributes.get(name) for name in ("MessageGroupId", "SenderId", "AWSTraceHeader"))
-    if arn.endswith(FIFO) and not (isinstance(group, str) and group):
-        return Record(message_id, arn, content, fault=_malformed("MessageGroupId"))
     match = _SENDER.fullmatch(sender) if isinstance(sender, str) else None
-    if match is None:
-        return Record(message_id, arn, content, fault=_malformed("SenderId"))
+    in_order = arn.endswith(FIFO)
     return Record(
         message_id,
         arn,
         content,
-        group=str(group) if arn.endswith(FIFO) else None,
-        sender=Sender(match[1], match[2]),
+        # A record that cannot be used keeps its place in the group: what is behind it must not overtake it.
+        group=group if in_order and isinstance(group, str) and group else None,
+        sender=Sender(match[1], match[2]) if match else None,
         trace=trace if isinstance(trace, str) and trace else None,
+        receive_count=_receive_count(attributes),
+        fault=_fault(content, group if in_order else "-", match),
     )
+
+
+def _fault(content: Mapping[str, Any], group: object, sender: object) -> BadRequest | None:
+    if not isinstance(content.get("body"), str):
+        return _malformed("body")
+    if not (isinstance(group, str) and group):
+        return _malformed("MessageGroupId")
+    return None if sender else _malformed("SenderId")
+
+
+def _receive_count(attributes: Mapping[str, Any]) -> int | None:
+    count = attributes.get("ApproximateReceiveCount")
+    return int(count) if isinstance(count, str) and len(count) < 10 and count.isascii() and count.isdigit() else None
 
 
 def _malformed(field: str) -> BadRequest:
@@ -131,14 +143,48 @@ def _named(claim: Claim) -> str:
 # ---- record → the event of the function; failed records → response --------------------------------------------------
 
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+
+
 def payload(record: Record) -> bytes:
     """The event that the function receives: the record alone, as SQS wrote it."""
-    return json.dumps({"Records": [record.content]}, separators=(",", ":")).encode()
+    return _ENCODER.encode({"Records": [record.content]}).encode()
 
 
 def response(failed: Iterable[str]) -> dict[str, Any]:
     """The partial batch response: SQS keeps the messages with these ids, and deletes the others."""
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+_DONE: Final = (b"null", b"{}", b'{"batchItemFailures":[]}', b'{"batchItemFailures": []}')
+"""The usual answers of a function that has processed its record."""
+
+
+def check_answer(answer: bytes, record: Record) -> None:
+    """Reads the answer of a function that received one record, as SQS reads the partial batch response for it.
+
+    `null`, an empty text, list or object, and an object without failures are a success. Everything that is neither a
+    success nor a report of this record is a failure too: a record is never deleted because an answer was not
+    understood.
+
+    Raises:
+        BackendFailed: `backend_reported` if the answer reports the record; `backend_unreadable` if it is not JSON, is
+            another value, or names another record.
+    """
+    if answer in _DONE:
+        return
+    try:
+        found = json.loads(answer, object_pairs_hook=_members, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BackendFailed("backend_unreadable", "the answer is not JSON, or a member occurs twice in it") from error
+    failures = found.get("batchItemFailures") if isinstance(found, dict) else None
+    if failures is None or failures == []:
+        if not isinstance(found, dict) and found not in (None, "", []):
+            raise BackendFailed("backend_unreadable", "the answer is neither a batch response nor empty")
+        return
+    if not isinstance(failures, list) or any(failure != {"itemIdentifier": record.id} for failure in failures):
+        raise BackendFailed("backend_unreadable", "batchItemFailures names another record, or is not a list of records")
+    raise BackendFailed("backend_reported", "batchItemFailures names the record")
 
 
 # ---- message → record -----------------------------------------------------------------------------------------------

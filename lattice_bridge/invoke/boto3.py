@@ -23,6 +23,7 @@ from lattice_bridge.invoke.call import (
     bridge_error,
     checked_tenant,
     function_error,
+    trace_header,
 )
 from lattice_bridge.invoke.retry import SHORTEST, with_retries
 from lattice_bridge.runtime.process import after_fork
@@ -81,6 +82,7 @@ class Boto3Invoker:
             call.on_request_id("")  # not the id of an earlier attempt
             client = self.client_for(time_for(call.timeout, deadline - self._clock()))
             try:
+                _invoking.trace = call.trace
                 return _read(client.invoke(**arguments), call)
             except BridgeError:
                 raise  # of the function, whose answer was read
@@ -144,13 +146,15 @@ class Boto3Clients:
 
     Args:
         region: boto3's own if None.
+        environ: read for each call, for the `Lineage` of a trace header. boto3 itself reads the process's.
 
     Raises:
         Misconfigured: when called: this boto3 is too old to send a tenant id.
     """
 
-    def __init__(self, region: str | None = None) -> None:
+    def __init__(self, region: str | None = None, environ: Mapping[str, str] | None = None) -> None:
         self._region = region
+        self._environ = environ or {}
         self.renew()
 
     def renew(self) -> None:
@@ -176,7 +180,24 @@ class Boto3Clients:
         )
         client: LambdaClient = self._session.client("lambda", config=config)
         check_knows_tenants(client.meta.service_model.operation_model("Invoke").input_shape.members, __version__)
+        client.meta.events.register("before-call.lambda.Invoke", self._add_trace)
         return client
+
+    def _add_trace(self, params: Mapping[str, Any], **_: Any) -> None:
+        """Sets the header before botocore does, which leaves one that is there."""
+        trace = trace_header(_invoking.trace, self._environ)
+        if trace is not None:
+            params["headers"]["X-Amzn-Trace-Id"] = trace
+
+
+class _Invoking(threading.local):
+    """The call that this thread is making. boto3 has no parameter for the trace header, and calls a hook in the thread
+    of the call."""
+
+    trace: str | None = None
+
+
+_invoking: Final = _Invoking()
 
 
 def check_knows_tenants(members: Mapping[str, object], version: str) -> None:

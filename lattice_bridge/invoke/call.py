@@ -7,9 +7,11 @@ not run becomes `DidNotRun`, which may be sent again.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
+from urllib.parse import quote
 
 from lattice_bridge.errors import (
     BackendFailed,
@@ -45,6 +47,7 @@ class Call:
         invocation: `sync` waits for the answer; `async` returns when Lambda has accepted the event.
         timeout: seconds the backend may take.
         left: seconds until the bridge must have answered; retries and slow connections count against it.
+        trace: the X-Ray trace header of the event that the call is for, untrusted; None to pass on the bridge's own.
         on_request_id: receives an empty string when an attempt begins, and Lambda's request id when Lambda answers. The
             id is untrusted.
     """
@@ -55,6 +58,7 @@ class Call:
     invocation: Invocation
     timeout: float
     left: float
+    trace: str | None = field(default=None, repr=False)
     on_request_id: Callable[[str], object] = field(default=_ignore, compare=False, repr=False)
 
 
@@ -89,6 +93,36 @@ def checked_tenant(call: Call) -> str | None:
     if call.tenant is not None and not is_tenant_id(call.tenant):
         raise Misconfigured("tenant_id_rejected", "the decided tenant is not a tenant id; nothing was invoked")
     return call.tenant
+
+
+# ---- the trace header -----------------------------------------------------------------------------------------------
+
+_TRACE_SAFE: Final = "-=;:+&[]{}\"',"  # botocore's, so that the header is the same
+_TRACE: Final = re.compile(r"[A-Za-z]{1,16}=[A-Za-z0-9.:|_/+-]{0,200}(;[A-Za-z]{1,16}=[A-Za-z0-9.:|_/+-]{0,200}){0,7}")
+_ROOT: Final = re.compile(r"(^|;)Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;|$)")
+_LINEAGE: Final = "Lineage="
+
+
+def trace_header(given: str | None, environ: Mapping[str, str]) -> str | None:
+    """The value of `X-Amzn-Trace-Id` for a call, as it is sent; None for no header.
+
+    A call for a message continues the trace of its sender. The `Lineage` in it is the bridge's own if it has one.
+    Lambda counts in it how often a chain of functions came round, and a message that goes round would bring back its
+    old count (trap E28).
+
+    Args:
+        given: the trace header of the event that the call is for. It is ignored if it is not one: it is the sender's
+            word, and becomes a header line.
+        environ: of the process.
+    """
+    own = environ.get("_X_AMZN_TRACE_ID") if "AWS_LAMBDA_FUNCTION_NAME" in environ else None
+    if given is None or _TRACE.fullmatch(given) is None or _ROOT.search(given) is None:
+        return quote(own, safe=_TRACE_SAFE) if own else None
+    lineage = next((part for part in (own or "").split(";") if part.startswith(_LINEAGE)), None)
+    parts = given.split(";")
+    if lineage is not None:
+        parts = [*(part for part in parts if not part.startswith(_LINEAGE)), lineage]
+    return quote(";".join(parts), safe=_TRACE_SAFE)
 
 
 # ---- Lambda's answers -----------------------------------------------------------------------------------------------

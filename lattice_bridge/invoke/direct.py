@@ -27,6 +27,7 @@ from lattice_bridge.invoke.call import (
     bridge_error,
     checked_tenant,
     function_error,
+    trace_header,
 )
 from lattice_bridge.invoke.credentials import BotocoreCredentials, CredentialProvider, from_environment
 from lattice_bridge.invoke.endpoint import endpoint_of, region_of
@@ -41,7 +42,7 @@ WARM_TIMEOUT: Final = 1.0
 """Seconds for the connection that a start opens before the first request."""
 
 _CONNECTING: Final = SHORTEST / 4
-_TRACE_SAFE: Final = "-=;:+&[]{}\"',"  # botocore's, so that the header is the same
+_USER_AGENT: Final = f"lattice-bridge/{__version__}"
 
 
 class DirectInvoker:
@@ -125,14 +126,11 @@ class DirectInvoker:
     def _request(self, call: Call, digest: str) -> tuple[str, dict[str, str]]:
         timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now()))
         path, headers = signed_request(call, digest, self._endpoint, self._signer, self._credentials(), timestamp)
-        return path, {**headers, **self._unsigned()}
-
-    def _unsigned(self) -> dict[str, str]:
-        headers = {"user-agent": f"lattice-bridge/{__version__}"}
-        trace = self._environ.get("_X_AMZN_TRACE_ID")
-        if trace and "AWS_LAMBDA_FUNCTION_NAME" in self._environ:
-            headers["x-amzn-trace-id"] = quote(trace, safe=_TRACE_SAFE)
-        return headers
+        headers["user-agent"] = _USER_AGENT
+        trace = trace_header(call.trace, self._environ)
+        if trace is not None:
+            headers["x-amzn-trace-id"] = trace
+        return path, headers
 
     def _check_time(self, call: Call, deadline: float) -> None:
         left = deadline - self._clock()

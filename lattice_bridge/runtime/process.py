@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Final
 
 # ---- forks ----------------------------------------------------------------------------------------------------------
 
@@ -109,6 +110,19 @@ def is_past(since: float | None, now: float, span: float) -> bool:
     (True, False, True)
     """
     return since is None or not 0 <= now - since < span
+
+
+MARGIN: Final = 0.5
+"""Seconds of the handler's own time that it keeps to build and send its answer."""
+
+_LONGEST: Final = 900.0
+"""Seconds that a Lambda function can run at most. Assumed if the context contains no deadline."""
+
+
+def time_left(context: object) -> float:
+    """Seconds until the handler must begin to answer, by the context that Lambda gave it."""
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    return (remaining() / 1000 if callable(remaining) else _LONGEST) - MARGIN
 
 
 # ---- the garbage collector ------------------------------------------------------------------------------------------

@@ -1,0 +1,154 @@
+"""The quarantine: a queue that gets a copy of each record with a permanent fault, and the reason beside it.
+
+Rule: a record counts as done only if SQS has answered that the copy is stored. The copy has everything that a decision
+reads: body, attributes and group are unchanged, so a message that is sent back to its queue is decided again, and by
+the same evidence (trap E25). Our own attribute grants nothing: it only ends a loop (trap E28).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Protocol
+
+from lattice_bridge.aws import AwsClient, code_of
+from lattice_bridge.errors import BackendFailed, BridgeError, LoopDetected, TimedOut
+from lattice_bridge.events.record import Record
+from lattice_bridge.events.sqs import FIFO
+
+ATTRIBUTE: Final = "lattice-bridge"
+"""The name of our attribute: JSON with `source`, `id`, `group`, `reason`, `tenant` and `hops`."""
+
+MAX_HOPS: Final = 4
+"""How often a record may have been in a quarantine."""
+
+STORE_TIME: Final = 1.5
+"""Seconds that storing a copy takes at most. Without that time left, none is begun."""
+
+_CONNECT_TIMEOUT: Final = 0.5
+_MAX_ATTRIBUTES: Final = 10
+_MAX_BYTES: Final = 1024 * 1024
+"""SQS counts the body, and each attribute's name, type and value."""
+
+
+class SqsClient(Protocol):
+    """The used part of boto3's SQS client."""
+
+    meta: Any
+
+    def send_message(self, **arguments: Any) -> Mapping[str, Any]: ...
+
+
+class Quarantine:
+    """Stores copies of records. Thread-safe.
+
+    Args:
+        connect: makes the client of a region; boto3's if None. It is imported when the first record needs it.
+    """
+
+    def __init__(self, connect: Callable[[str], Callable[[], SqsClient]] | None = None) -> None:
+        self._connect = connect or _boto3
+        self._clients: dict[str, Callable[[], SqsClient]] = {}
+
+    def store(self, arn: str, record: Record, reason: str, tenant: str | None, left: Callable[[], float]) -> None:
+        """Sends the copy of a record, once.
+
+        Args:
+            arn: of the queue that gets it. Its region is where the request goes.
+            record: to copy.
+            reason: of its permanent fault.
+            tenant: that was decided for it; None if none was.
+            left: the seconds until the handler must answer.
+
+        Raises:
+            BridgeError: it is not known to be stored: `quarantine_full`, `quarantine_failed` or `no_time_left`.
+        """
+        region, account, name = arn.split(":")[3:6]
+        try:
+            message = copy_of(record, arn, reason, tenant)
+            client = self._clients.setdefault(region, self._connect(region))()  # may take long: boto3 is imported
+            if left() < STORE_TIME:
+                raise TimedOut("no_time_left", f"less than {STORE_TIME} s are left to fill the quarantine")
+            client.send_message(QueueUrl=f"{client.meta.endpoint_url.rstrip('/')}/{account}/{name}", **message)
+        except BridgeError:
+            raise
+        except Exception as error:
+            raise BackendFailed("quarantine_failed", f"SQS did not store the copy: {code_of(error)}") from error
+
+
+def _boto3(region: str) -> AwsClient:
+    """A client that sends a request once: a record that is not stored is reported, and comes again."""
+    read = STORE_TIME - _CONNECT_TIMEOUT
+    return AwsClient("sqs", region, read, connect_timeout=_CONNECT_TIMEOUT, attempts=1)
+
+
+# ---- record → copy --------------------------------------------------------------------------------------------------
+
+
+def copy_of(record: Record, arn: str, reason: str, tenant: str | None) -> dict[str, Any]:
+    """The arguments of SendMessage, except the queue's URL.
+
+    Raises:
+        BackendFailed: `quarantine_full`: SQS would not take the copy. `quarantine_failed`: a part of the record is not
+            what SQS writes, so that it cannot be copied.
+    """
+    body = record.content.get("body")
+    if not isinstance(body, str) or not body:
+        raise BackendFailed("quarantine_failed", "the record has no body, and SQS takes no message without one")
+    group = record.content["attributes"].get("MessageGroupId")
+    note = {"source": record.source, "id": record.id, "group": group, "reason": reason, "tenant": tenant}
+    ours = json.dumps({**note, "hops": hops_of(record) + 1}, separators=(",", ":"))
+    attributes = dict(_attributes(record)) | {ATTRIBUTE: {"DataType": "String", "StringValue": ours}}
+    if len(attributes) > _MAX_ATTRIBUTES or _size(body) + sum(map(_size_of, attributes.items())) > _MAX_BYTES:
+        raise BackendFailed("quarantine_full", "with our attribute, the message would pass what SQS takes")
+    message: dict[str, Any] = {"MessageBody": body, "MessageAttributes": attributes}
+    if arn.endswith(FIFO):
+        return {**message, "MessageGroupId": group or record.id, "MessageDeduplicationId": record.id}
+    return {**message, "MessageGroupId": group} if group else message
+
+
+def _attributes(record: Record) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The sender's attributes in the form of SendMessage, without one of ours."""
+    for name, attribute in (record.content.get("messageAttributes") or {}).items():
+        if name == ATTRIBUTE:
+            continue
+        kind = attribute["dataType"]
+        if kind.partition(".")[0] == "Binary":
+            yield name, {"DataType": kind, "BinaryValue": base64.b64decode(attribute["binaryValue"], validate=True)}
+        else:
+            yield name, {"DataType": kind, "StringValue": attribute["stringValue"]}
+
+
+def _size_of(attribute: tuple[str, Mapping[str, Any]]) -> int:
+    name, value = attribute
+    return _size(name) + sum(map(_size, value.values()))
+
+
+def _size(part: str | bytes) -> int:
+    return len(part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part)
+
+
+# ---- hops -----------------------------------------------------------------------------------------------------------
+
+
+def hops_of(record: Record) -> int:
+    """How often a record has been in a quarantine, by our attribute. 0 if it has none, or one that is not ours."""
+    attributes = record.content.get("messageAttributes")
+    if not attributes or ATTRIBUTE not in attributes:  # nearly always
+        return 0
+    try:
+        hops = json.loads(attributes[ATTRIBUTE]["stringValue"])["hops"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 0
+    return hops if isinstance(hops, int) and hops > 0 else 0
+
+
+def check_hops(record: Record) -> None:
+    """Checks that a record does not go round between its queue and its quarantine.
+
+    Raises:
+        LoopDetected: it has been in a quarantine more than `MAX_HOPS` times.
+    """
+    if hops_of(record) > MAX_HOPS:
+        raise LoopDetected("loop", f"the record has been in a quarantine more than {MAX_HOPS} times")

@@ -1,0 +1,184 @@
+"""Message groups: what runs one after the other, what runs side by side, and what a failure stops."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from lattice_bridge.config.options import EventSource
+from lattice_bridge.errors import BackendFailed, InvalidMap
+from lattice_bridge.invoke.call import Call
+from lattice_bridge.router import Router
+from tests.support.records import (
+    ARN,
+    BY_ATTRIBUTE,
+    FIFO,
+    STORED_IN_ORDER,
+    Context,
+    Functions,
+    World,
+    event,
+    failed,
+    number_of,
+    record,
+    settings,
+    source,
+    with_sources,
+)
+
+RAISED = BackendFailed("backend_raised", "errorType KeyError")
+
+
+def in_order(*lines: str) -> str:
+    return source(BY_ATTRIBUTE, *lines, arn=FIFO)
+
+
+def of(number: int, group: str, tenant: str = "blue") -> dict[str, object]:
+    return record(number, tenant, arn=FIFO, group=group)
+
+
+def test_record_that_succeeded_is_not_reported_with_its_neighbour_that_failed() -> None:
+    """Trap E8: message 1 is deleted, so it does not run again."""
+    world = World(functions=Functions({2: RAISED}))
+    assert world(record(1, "blue"), record(2, "blue"), record(3, "green")) == [2]
+    assert sorted(world.functions.ran) == [(1, "blue"), (2, "blue"), (3, "green")]
+
+
+@pytest.mark.parametrize("concurrency", [1, 16])
+def test_record_behind_a_failed_one_of_its_group_is_reported_and_not_invoked(concurrency: int) -> None:
+    """Trap E9: other groups go on."""
+    world = World(in_order(f"concurrency = {concurrency}"), functions=Functions({2: RAISED}))
+    assert world(of(1, "a"), of(2, "a"), of(3, "b"), of(4, "a"), of(5, "b"), of(6, "a")) == [2, 4, 6]
+    assert sorted(world.functions.ran) == [(1, "blue"), (2, "blue"), (3, "blue"), (5, "blue")]
+    assert [world.reasons[number] for number in (2, 4, 6)] == [
+        ("failed", "backend_raised"),
+        ("failed", "behind_failed"),
+        ("failed", "behind_failed"),
+    ]
+
+
+def test_record_with_a_permanent_fault_behind_a_failed_one_is_not_quarantined() -> None:
+    """Trap E9: its turn comes when the one before it has been processed."""
+    world = World(in_order(STORED_IN_ORDER), functions=Functions({1: RAISED}))
+    assert world(of(1, "a"), of(2, "a", "red")) == [1, 2]
+    assert world.sqs.sent == []
+
+
+def test_record_in_the_quarantine_does_not_stop_its_group() -> None:
+    """Trap E22: a poison record blocks no group for ever."""
+    world = World(in_order(STORED_IN_ORDER))
+    assert world(of(1, "a", "red"), of(2, "a"), of(3, "a")) == []
+    assert world.functions.ran == [(2, "blue"), (3, "blue")]
+    assert [sent["MessageGroupId"] for sent in world.sqs.sent] == ["a"]
+
+
+def test_poison_record_of_a_standard_queue_does_not_touch_its_neighbours() -> None:
+    """Trap E22: they are not taken to the dead-letter queue with it."""
+    world = World()
+    assert world(*(record(number, "red" if number == 4 else "blue") for number in range(1, 11))) == [4]
+
+
+def test_record_that_cannot_be_read_keeps_its_place_in_its_group() -> None:
+    """Trap E9: what is behind it does not overtake it."""
+    world = World(in_order())
+    broken = {**of(1, "a"), "body": None}
+    assert world(broken, of(2, "a"), of(3, "b")) == [1, 2]
+    assert world.functions.ran == [(3, "blue")]
+
+
+def test_group_of_a_standard_queue_keeps_no_order() -> None:
+    """Trap E10: the ARN decides, since messages of a standard queue can have a group too."""
+    world = World(functions=Functions({1: RAISED}))
+    sent = [record(number, "blue", group="a") for number in (1, 2)]
+    assert world(*sent) == [1]
+    assert sorted(world.functions.ran) == [(1, "blue"), (2, "blue")]
+
+
+def test_groups_of_two_queues_with_one_name_are_two_lanes() -> None:
+    other = FIFO.replace("orders", "others")
+    world = World(in_order(), source(BY_ATTRIBUTE, arn=other), functions=Functions({1: RAISED}))
+    assert world(of(1, "a"), record(2, "blue", arn=other, group="a")) == [1]
+
+
+def test_asynchronous_fifo_queue_does_not_start() -> None:
+    """Trap E17: a 202 says that an event was accepted, not that it was processed."""
+    tenant_map = settings(with_sources(source(BY_ATTRIBUTE))).tenant_map
+    with pytest.raises(InvalidMap, match="keeps no order"):
+        Router(tenant_map, Functions(), sources=[EventSource(FIFO, "orders", invocation="async")])
+
+
+def test_fifo_record_is_invoked_synchronously() -> None:
+    """Trap E17."""
+    world = World(in_order())
+    world(of(1, "a"))
+    assert world.functions.calls[0].invocation == "sync"
+
+
+# ---- side by side ---------------------------------------------------------------------------------------------------
+
+
+def test_records_run_side_by_side_up_to_the_concurrency() -> None:
+    """Each call waits until four are there: with fewer at the same time, the barrier breaks."""
+    together = threading.Barrier(4, timeout=20)
+
+    def meet(_: Call) -> bytes:
+        together.wait()
+        return b"null"
+
+    world = World(source(BY_ATTRIBUTE, "concurrency = 4"), functions=Functions(default=meet))
+    assert world(*(record(number, "blue") for number in range(1, 13))) == []
+    assert len(world.functions.calls) == 12
+
+
+def test_no_more_records_run_at_a_time_than_the_concurrency() -> None:
+    running, most, lock = [0], [0], threading.Lock()
+
+    def count(_: Call) -> bytes:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        threading.Event().wait(0.002)
+        with lock:
+            running[0] -= 1
+        return b"null"
+
+    world = World(source(BY_ATTRIBUTE, "concurrency = 3"), functions=Functions(default=count))
+    world(*(record(number, "blue") for number in range(1, 31)))
+    assert most[0] <= 3
+
+
+def test_groups_run_side_by_side_and_each_in_its_order() -> None:
+    meet = threading.Barrier(3, timeout=20)
+    ran: list[int] = []
+
+    def together(call: Call) -> bytes:
+        meet.wait()  # one record of each group
+        ran.append(number_of(call))
+        return b"null"
+
+    world = World(in_order(), functions=Functions(default=together))
+    groups = ["a", "b", "c"] * 4
+    assert world(*(of(number, group) for number, group in enumerate(groups))) == []
+    for position in range(3):
+        assert [number for number in ran if number % 3 == position] == sorted(range(position, 12, 3))
+
+
+def test_concurrency_of_one_needs_no_thread() -> None:
+    seen: set[int] = set()
+
+    def where(_: Call) -> bytes:
+        seen.add(threading.get_ident())
+        return b"null"
+
+    world = World(source(BY_ATTRIBUTE, "concurrency = 1"), functions=Functions(default=where))
+    world(*(record(number, "blue") for number in range(1, 6)))
+    assert seen == {threading.get_ident()}
+
+
+def test_failures_are_reported_once_and_in_the_order_of_the_event() -> None:
+    """A queue may deliver a message twice in one batch."""
+    world = World(functions=Functions({1: RAISED, 9: RAISED}))
+    sent = [record(9, "blue"), record(1, "blue"), record(5, "blue"), record(9, "blue")]
+    assert failed(world.router(event(*sent), Context())) == [9, 1]
+    assert sent[0]["eventSourceARN"] == ARN
