@@ -78,6 +78,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "local/aws": {
         *("deployment/cloudformation", "formats", "local/code", "local/environments", "local/plan", "local/web"),
     },
+    "local/aws/sqs": {"local/aws"},
     "local/front/exchange": {
         *("config", "deployment/iam", "errors", "formats", "http", "identity", "message", "tenancy"),
         *("local/aws", "local/bridge", "local/environments", "local/web"),
@@ -96,7 +97,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("local/plan", "local/web"),
     },
     "local": {
-        *("config", "deployment/cloudformation", "errors", "local/aws", "local/bridge", "local/code"),
+        *("config", "deployment/cloudformation", "errors", "local/aws", "local/aws/sqs", "local/bridge", "local/code"),
         *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers", "local/web"),
     },
     "testing/strategies": {

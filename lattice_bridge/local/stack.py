@@ -15,10 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 from lattice_bridge.local.aws import lambda_api, sts_api
 from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
 from lattice_bridge.local.aws.endpoint import AwsEndpoint
 from lattice_bridge.local.aws.lambda_service import LambdaService
+from lattice_bridge.local.aws.sqs import api as sqs_api
+from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.code.bytecode import compile_packages
 from lattice_bridge.local.definition import Definition
 from lattice_bridge.local.environments.environment import SharedSettings
@@ -148,7 +151,12 @@ async def _start_functions(
     environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
     external = ExternalFunctions(log.function_output)
     service = LambdaService(plan.functions, plan.region, environments, external, log.invoked)
-    services = {lambda_api.SERVICE: lambda_api.lambda_api(service), sts_api.SERVICE: sts_api.sts_api()}
+    queues = Queues(plan.region, ACCOUNT)
+    services = {
+        lambda_api.SERVICE: lambda_api.lambda_api(service),
+        sqs_api.SERVICE: sqs_api.sqs_api(queues, aws_url),
+        sts_api.SERVICE: sts_api.sts_api(),
+    }
     late_app.app = AwsEndpoint(services, keys.known, plan.region)
     # These tasks do not delay the first response, except that environments wait for the storage's test.
     preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
@@ -160,6 +168,7 @@ async def _start_functions(
     started.push_async_callback(environments.close)
     started.push_async_callback(_cancel, tasks)
     started.callback(service.report_waiting)
+    started.callback(queues.close)
     return _Functions(service, environments, aws_url)
 
 

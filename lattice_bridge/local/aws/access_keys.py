@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from lattice_bridge.deployment.cloudformation.values import ACCOUNT
+
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
@@ -19,6 +21,8 @@ class AccessKey:
     Attributes:
         access_key: as in AWS_ACCESS_KEY_ID.
         secret_key: as in AWS_SECRET_ACCESS_KEY.
+        arn: of the user or the role's session that the key belongs to.
+        user_id: its unique id, as SQS writes it into a message: `AIDA…` of a user, `AROA…:SESSION` of a role's session.
         token: the required AWS_SESSION_TOKEN; None for a key that needs none. A token that comes with such a key is
             ignored: it may be left over in a person's shell.
     """
@@ -26,12 +30,18 @@ class AccessKey:
     access_key: str
     secret_key: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
+    arn: str = f"arn:aws:iam::{ACCOUNT}:user/local"
+    user_id: str = "AIDALOCAL000000000000"
 
 
 DEVELOPER_KEY: Final = AccessKey("local", "local")
 """The key for people and their tools."""
 
-EXECUTION_ROLE_KEY: Final = AccessKey("LOCALEXECUTIONROLE", "local", "local")
+EXECUTION_ROLE_KEY: Final = AccessKey(
+    *("LOCALEXECUTIONROLE", "local", "local"),
+    arn=f"arn:aws:sts::{ACCOUNT}:assumed-role/local-execution-role/local",
+    user_id="AROALOCAL000000000000:local",
+)
 """The key that execution environments have."""
 
 

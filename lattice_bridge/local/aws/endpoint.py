@@ -14,6 +14,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -77,7 +78,7 @@ class AwsEndpoint:
             body, digest = await _body(receive, service.body_limit)
             body_read = True
             key = self._signer(request, digest)
-            response = await service.answer(replace(request, body=body, key=key))
+            response = await service.answer(replace(request, body=body, key=key, gone=partial(_gone, receive)))
         except AwsError as error:
             response = error_response(request, error)
         except _Disconnected:
@@ -128,6 +129,12 @@ class AwsEndpoint:
 
 class _Disconnected(Exception):
     """The client closed the connection before its request was complete."""
+
+
+async def _gone(receive: Receive) -> None:
+    """Returns when the client has closed the connection. The whole body is read before."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _head(scope: Scope) -> tuple[AwsRequest, str]:

@@ -74,7 +74,7 @@ async def _invoke(function: str, request: AwsRequest, service: LambdaService) ->
         type=parse_invocation_type(request.header("x-amz-invocation-type") or "RequestResponse"),
         tenant=single_tenant(request.values("x-amz-tenant-id")),
         qualifier=parse_qualifier(_parameter(request, "Qualifier")),
-        trace_id=_trace_id(request.header("x-amzn-trace-id")),
+        trace_id=request.trace_id,
         client_context=_client_context(request.header("x-amz-client-context")),
         request_id=request.id,
     )
@@ -118,12 +118,6 @@ def _configuration(function: Function, arn: str) -> Mapping[str, Any]:
 def _parameter(request: AwsRequest, name: str) -> str | None:
     """Returns the first value of a query parameter, or None if it is absent."""
     return next(iter(parse_qs(request.query, keep_blank_values=True).get(name, [])), None) if request.query else None
-
-
-def _trace_id(header: str | None) -> str | None:
-    """Decodes the SDK's percent-encoded trace header. Accepts visible ASCII only, since it becomes a header again."""
-    text = unquote(header or "")
-    return text if re.fullmatch("[!-~]+", text) else None
 
 
 def _client_context(header: str | None) -> str | None:

@@ -8,15 +8,22 @@ Source: the error parsers of botocore (`parsers.py`), and Smithy's protocols `aw
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
 from lattice_bridge.local.aws.access_keys import AccessKey
 
 Pairs = Sequence[tuple[str, str]]
+
+
+async def _never() -> None:
+    await asyncio.get_running_loop().create_future()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,7 @@ class AwsRequest:
         service: the signing name of the service that the client asks for; empty if the request has none.
         body: the whole body, or a little more than the service's limit of a larger one.
         key: whose signature was verified; None before that.
+        gone: returns when the client has closed the connection.
     """
 
     id: str
@@ -41,6 +49,7 @@ class AwsRequest:
     service: str = ""
     body: bytes = b""
     key: AccessKey | None = None
+    gone: Callable[[], Awaitable[None]] = field(default=_never, repr=False)
 
     def values(self, name: str) -> list[str]:
         """Returns all values of a header."""
@@ -54,6 +63,12 @@ class AwsRequest:
     def operation(self) -> str:
         """The operation in `X-Amz-Target`, as in `GetItem`; empty for a protocol without this header."""
         return (self.header("x-amz-target") or "").rpartition(".")[2]
+
+    @property
+    def trace_id(self) -> str | None:
+        """The SDK's percent-encoded trace header, decoded. Visible ASCII only, since it becomes a header again."""
+        text = unquote(self.header("x-amzn-trace-id") or "")
+        return text if re.fullmatch("[!-~]{1,1000}", text) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,4 +166,4 @@ def _cbor_text(text: bytes) -> bytes:
     return b"\x79" + len(text).to_bytes(2, "big") + text  # a message is shorter than 64 KiB
 
 
-_OF_SERVICE: Final[Mapping[str, _Writer]] = {"ec2": _ec2, "s3": _s3, **dict.fromkeys(_REST_XML, _query)}
+_OF_SERVICE: Final[Mapping[str, _Writer]] = {"ec2": _ec2, "s3": _s3, "sqs": _query, **dict.fromkeys(_REST_XML, _query)}

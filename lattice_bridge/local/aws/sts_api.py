@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT
-from lattice_bridge.local.aws.access_keys import EXECUTION_ROLE_KEY
+from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY
 from lattice_bridge.local.aws.endpoint import AwsService
 from lattice_bridge.local.aws.protocol import AwsError, AwsRequest, AwsResponse
 
@@ -42,12 +42,9 @@ async def _answer(request: AwsRequest) -> AwsResponse:
 
 
 def _caller_identity(request: AwsRequest) -> str:
-    if request.key is not None and request.key.access_key == EXECUTION_ROLE_KEY.access_key:
-        arn, user_id = f"arn:aws:sts::{ACCOUNT}:assumed-role/local-execution-role/local", "AROALOCAL:local"
-    else:
-        arn, user_id = f"arn:aws:iam::{ACCOUNT}:user/local", "AIDALOCAL"
+    key = request.key or DEVELOPER_KEY
     return (
-        f'<GetCallerIdentityResponse xmlns="{_NAMESPACE}"><GetCallerIdentityResult><Arn>{arn}</Arn>'
-        f"<UserId>{user_id}</UserId><Account>{ACCOUNT}</Account></GetCallerIdentityResult>"
+        f'<GetCallerIdentityResponse xmlns="{_NAMESPACE}"><GetCallerIdentityResult><Arn>{escape(key.arn)}</Arn>'
+        f"<UserId>{escape(key.user_id)}</UserId><Account>{ACCOUNT}</Account></GetCallerIdentityResult>"
         f"<ResponseMetadata><RequestId>{escape(request.id)}</RequestId></ResponseMetadata></GetCallerIdentityResponse>"
     )

@@ -164,7 +164,7 @@ def test_aws_cli_asks_who_it_is(url: str, tmp_path: Path) -> None:
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_DEFAULT_REGION": REGION, **keys}
     command = [aws, "sts", "get-caller-identity", "--output", "text"]
     done = subprocess.run(command, capture_output=True, text=True, env=environ, check=True)
-    assert done.stdout.split() == ["123456789012", "arn:aws:iam::123456789012:user/local", "AIDALOCAL"]
+    assert done.stdout.split() == ["123456789012", "arn:aws:iam::123456789012:user/local", "AIDALOCAL000000000000"]
 
 
 def test_function_is_a_role_for_sts(url: str) -> None:
