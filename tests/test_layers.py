@@ -63,7 +63,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "authorizer": {"authorize"},
     "__init__": {"bridge", "config", "errors", "formats", "message", "tenancy"},
     # what is not deployed
-    "review": {"config", "errors", "formats", "identity", "message", "tenancy"},
+    "review": {"config", "errors", "events", "formats", "identity", "message", "router", "tenancy"},
     "packaging": {"config", "errors", "identity"},
     "deployment/cloudformation": {"config"},
     "deployment/iam": set(),
@@ -113,7 +113,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("http", "identity", "local", "local/aws", "local/bridge", "local/code", "local/environments", "local/front"),
         *("local/front/apigateway", "local/front/exchange", "local/front/lattice", "local/plan", "local/plan/readers"),
         *("local/web",),
-        *("bridge", "message", "packaging", "review", "tenancy", "testing", "version"),
+        *("bridge", "events", "message", "packaging", "review", "router", "tenancy", "testing", "version"),
     },
     "__main__": {"cli"},
 }
