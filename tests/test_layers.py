@@ -104,8 +104,17 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("config", "formats", "http", "identity", "local/front/exchange", "local/front/lattice", "message"),
     },
     "testing": {
-        *("bridge", "config", "errors", "formats", "http", "identity", "invoke", "message"),
-        *("local", "local/aws", "local/environments", "local/front/exchange", "local/front/lattice", "local/web"),
+        *("bridge", "config", "errors", "events", "formats", "http", "identity", "invoke", "lanes", "message"),
+        *("quarantine", "router"),
+        *(
+            "local",
+            "local/aws",
+            "local/aws/sqs",
+            "local/environments",
+            "local/front/exchange",
+            "local/front/lattice",
+            "local/web",
+        ),
     },
     "project": set(),  # the files of a new project
     "cli": {
