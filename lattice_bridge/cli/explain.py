@@ -14,7 +14,7 @@ import click
 
 from lattice_bridge.bridge import check_service
 from lattice_bridge.cli import show
-from lattice_bridge.cli.event import read_event
+from lattice_bridge.cli.event_file import read_event
 from lattice_bridge.cli.explain_record import UNREAD, claim_fact, evidence_facts, outcome_facts
 from lattice_bridge.cli.explain_record import described as of_record
 from lattice_bridge.cli.files import GivenMap, base_option, map_option, read_input_text, read_map

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from lattice_bridge import parse_event
-from lattice_bridge.cli import event as event_command
+from lattice_bridge.cli import event_file
 from lattice_bridge.formats.event import Payload
 from lattice_bridge.testing import all_events, lattice_event, load_event
 from lattice_bridge.testing.departures import departures
@@ -429,7 +429,7 @@ def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
 
 
 def test_limit_allows_an_event_with_every_character_escaped() -> None:
-    assert event_command.LIMIT >= 6 * 5_000_000
+    assert event_file.LIMIT >= 6 * 5_000_000
 
 
 # ---- hostile text ---------------------------------------------------------------------------------------------------
