@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from lattice_bridge.testing import Case, FakeLambda, Issuer, LocalQueue, LocalQueues, LocalStack
+    from lattice_bridge.testing import Case, FakeLambda, Issuer, LocalQueue, LocalStack
     from lattice_bridge.testing.fixtures import BridgeFactory
 
 MARKER = (
@@ -143,19 +143,16 @@ def bridge(request: pytest.FixtureRequest, fake_lambda: FakeLambda) -> BridgeFac
     return BridgeFactory(request.config, fake_lambda)
 
 
-@pytest.fixture(scope="session")
-def _local_queues() -> Iterator[LocalQueues]:
+@pytest.fixture
+def local_queue() -> Iterator[Callable[..., LocalQueue]]:
+    """Makes a queue of the local SQS: `local_queue("orders.fifo")`. No queue outlives its test."""
+    from lattice_bridge.testing.fixtures import check_extra_local
+
+    check_extra_local("local_queue")
     from lattice_bridge.testing import LocalQueues
 
     with LocalQueues() as queues:
-        yield queues
-
-
-@pytest.fixture
-def local_queue(_local_queues: LocalQueues) -> Callable[..., LocalQueue]:
-    """Makes a queue of the local SQS: `local_queue("orders.fifo")`. No queue outlives its test."""
-    _local_queues.clear()
-    return _local_queues.create
+        yield queues.create
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from lattice_bridge.cli import show
 from lattice_bridge.cli.event_file import COMPACT, read_event
 from lattice_bridge.cli.event_new import new
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.events.recognise import source_of
+from lattice_bridge.events.record import Record
 from lattice_bridge.formats import recognise
 from lattice_bridge.formats.authorizer import recognises as is_authorizers
 from lattice_bridge.formats.event import Payload
@@ -28,11 +30,15 @@ from lattice_bridge.formats.payload import convert as convert_request
 from lattice_bridge.formats.payload import encode
 from lattice_bridge.message import CLAIMS, Authorizer, Request, is_tenant_id
 from lattice_bridge.review.requests import parse_any
+from lattice_bridge.router import records_in
 
 if TYPE_CHECKING:
     from lattice_bridge.testing.departure import Departure
 
 Document = dict[str, Any]
+
+SQS: Final = "sqs"
+"""The format of events of queues."""
 
 EVENT = click.argument("file", type=click.Path(path_type=Path))
 
@@ -45,9 +51,9 @@ _EVIDENCE: Final = {"documented": "cyan", "observed": "green", "assumed": "yello
 
 @click.group(short_help="Make, read, check and convert events.")
 def event() -> None:
-    """Events as Lattice, API Gateway, function URLs and load balancers send them to functions: make one, show one of
-    the corpus, see what the bridge reads from one, find where it departs from what is sent, and write it in another
-    format. FILE is a file with an event's JSON, or - for stdin."""
+    """Events as Lattice, API Gateway, function URLs, load balancers and queues send them to functions: make one, show
+    one of the corpus, see what the bridge reads from one, find where it departs from what is sent, and write it in
+    another format. FILE is a file with an event's JSON, or - for stdin."""
 
 
 @click.command(name="list", short_help="List the events of the corpus.")
@@ -56,10 +62,11 @@ def event() -> None:
 def list_command(pattern: str, *, as_json: bool) -> None:
     """List the events that come with lattice-bridge, or those whose names match PATTERN ('v2/*', '*/query-*'): what is
     special about each, and how well that is known. Exits with 0 if one matches, 1 if none does."""
-    from lattice_bridge.testing.corpus import UnknownEvent, all_events
+    from lattice_bridge.testing.corpus import RECORDS, UnknownEvent, all_events
 
     try:
-        cases = [_case(case.name, case.expected) for case in all_events(pattern)]
+        found = [*all_events(pattern), *(all_events(f"{RECORDS}/*") if pattern == "*" else ())]
+        cases = [_case(case.name, case.expected) for case in found]
     except UnknownEvent as error:
         show.say_error(f"error: {error!s}")
         sys.exit(1)
@@ -115,10 +122,13 @@ _HEX: Final = 16
 @show.JSON
 def parse(file: Path, *, as_json: bool) -> None:
     """Show what lattice-bridge reads from the event in FILE (- for stdin), or why it refuses it. The event may be of
-    every format, also that of a Lambda authorizer; whether bridge.toml enables it is not checked. Exits with 0 if it
-    can be read, 1 if not. With --json the fields are those of `request` in the corpus' .expected.json, and some
-    more."""
+    every format, also that of a Lambda authorizer or of a queue; whether bridge.toml enables it is not checked. Exits
+    with 0 if it can be read, 1 if not. With --json the fields are those of `request`, or `records`, in the corpus'
+    .expected.json, and some more."""
     event = read_event(file)
+    if source_of(event) is not None:
+        _parse_records(event, as_json=as_json)
+        return
     try:
         document = seen(parse_any(event))
     except BridgeError as refusal:
@@ -131,6 +141,44 @@ def parse(file: Path, *, as_json: bool) -> None:
     else:
         for fact in _facts(document):
             show.say(*fact)
+
+
+def _parse_records(event: Any, *, as_json: bool) -> None:
+    try:
+        records = [seen_record(record) for record in records_in(event)]
+    except BridgeError as refusal:
+        _refused(refusal, as_json=as_json)
+        sys.exit(1)
+    if as_json:
+        show.say_json({"format": SQS, "records": records})
+    elif show.is_terminal():
+        for record in records:
+            show.draw(show.picture((name.replace("_", " "), _cell(value)) for name, value in record.items()), "")
+    else:
+        show.say_document({"format": SQS, "records": records})
+    sys.exit(1 if any(record["fault"] for record in records) else 0)
+
+
+def _cell(value: Any) -> show.Cell:
+    return ("none", "dim") if value is None else str(value)
+
+
+def seen_record(record: Record) -> Document:
+    """A record as JSON, with the length of its body and the names of its attributes, and without their content."""
+    content = record.content
+    body, attributes = content.get("body"), content.get("messageAttributes")
+    return {
+        "id": record.id,
+        "source": record.source,
+        "group": record.group,
+        "sender": None if record.sender is None else record.sender.id,
+        "session": None if record.sender is None else record.sender.session,
+        "trace": record.trace,
+        "receive_count": record.receive_count,
+        "attributes": ", ".join(map(str, attributes)) or None if isinstance(attributes, Mapping) else None,
+        "body_length": len(body.encode("utf-8", "surrogatepass")) if isinstance(body, str) else None,
+        "fault": None if record.fault is None else record.fault.reason,
+    }
 
 
 def seen(request: Request) -> Document:
@@ -278,13 +326,14 @@ def _content(document: Document) -> Iterator[str]:
 def check_command(file: Path, *, as_json: bool) -> None:
     """Find where the event in FILE (- for stdin) departs from what Lattice is documented, or was observed, to send; how
     well that is known, with its row in docs/wire.md; and whether the bridge accepts it all the same. Of an event of API
-    Gateway, a function URL or a load balancer, the fields and their types are checked. Exits with 0 if it departs
-    nowhere, 1 if it does."""
+    Gateway, a function URL, a load balancer or a queue, the fields and their types are checked. Exits with 0 if it
+    departs nowhere, 1 if it does."""
     from lattice_bridge.testing.departures import departures, version_meant
     from lattice_bridge.testing.front_departures import kind_of
 
     event = read_event(file)
-    found, version, kind = departures(event), version_meant(event), kind_of(event)
+    is_batch = source_of(event) is not None
+    found, version, kind = departures(event), version_meant(event), SQS if is_batch else kind_of(event)
     taken = not any(departure.refused for departure in found)
     if as_json:
         fields = {"format": kind, "version": version, "taken": taken}
@@ -320,6 +369,9 @@ def _summary(event: Any, found: list[Departure], *, taken: bool) -> tuple[str, s
     version, kind = version_meant(event), kind_of(event)
     style = "bold red" if not taken else "bold yellow" if found else "bold green"
     number = show.counted(len(found), "departure")
+    if source_of(event) is not None:
+        result = "takes it, if bridge.toml has its queue" if taken else "refuses a record of it, or all of it"
+        return f"an event of an SQS queue: {number} from what Lambda makes; the router {result}", style
     if version is None and kind is not None:
         reader = "the authorizer" if is_authorizers(event) else "the bridge"
         result = f"{reader} {'takes it, if bridge.toml enables it' if taken else 'refuses it'}"

@@ -52,9 +52,11 @@ def _version(_: click.Context, __: click.Parameter, text: str) -> Literal[1, 2]:
 
 
 _NEW_EXAMPLES: Final = """\b
-Example:
+Examples:
   lattice-bridge event new --path '/orders?id=7' -H 'x-tenant-id: blue' \\
     --principal arn:aws:iam::111122223333:role/blue-api
+  lattice-bridge event new --source sqs --queue orders.fifo --group blue \\
+    --attribute tenant=blue --json-body '{"order": 7}'
 """
 
 
@@ -66,6 +68,7 @@ Example:
     show_default=True,
     help="What is in front of the function.",
 )
+@click.option("--source", type=click.Choice(["sqs"]), help="What sends records to the function, instead of a front.")
 @click.option(
     "--version", metavar="1|2", default="2", show_default=True, callback=_version, help="The event version of Lattice."
 )
@@ -113,12 +116,26 @@ Example:
     "--authorizer", metavar="JSON", help='What the API\'s authorizer returned, as in \'{"tenantId": "blue"}\'.'
 )
 @click.option("--client-cert", metavar="SUBJECT", help="The subject of the certificate that API Gateway verified.")
+@click.option("--queue", metavar="NAME|ARN", help="The queue of --source sqs; FIFO if its name ends in .fifo.")
+@click.option("--sender", metavar="ID[:SESSION]", help="The sender of the message, as SQS writes it.")
+@click.option("--group", metavar="ID", help="The message's group.")
+@click.option(
+    "--attribute", metavar="NAME=VALUE", multiple=True, help="A message attribute of type String. Repeatable."
+)
+@click.option("--message-id", metavar="ID", help="The message's id.")
 @show.JSON_ALWAYS
 @COMPACT
-def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **asked: Any) -> None:
-    """Print the event that Lattice, or another front, would make of a request. The same options make the same event. As
-    in Lattice's events, the body is in base64 unless the content-type is one for text. Exits with 0, or with 2 if an
-    option has a value that the front cannot send."""
+def new(
+    *, headers: tuple[str, ...], x509: tuple[str, ...], attribute: tuple[str, ...], compact: bool, **asked: Any
+) -> None:
+    """Print the event that Lattice, or another front, would make of a request; with --source sqs, the event that Lambda
+    would make of a message. The same options make the same event. As in Lattice's events, the body of a request is in
+    base64 unless the content-type is one for text. Exits with 0, or with 2 if an option has a value that the front or
+    the sender cannot send."""
+    if asked.pop("source") is not None:
+        _new_message({**asked, "headers": headers, "x509": x509, "attribute": attribute}, compact=compact)
+        return
+    asked["attribute"] = attribute or None
     pairs = [_header(text) for text in headers]
     text, json_text = asked.pop("body"), asked.pop("json_body")
     if text is not None and json_text is not None:
@@ -130,7 +147,7 @@ def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **ask
             pairs.append(("content-type", "application/json"))
     asked["method"] = asked["method"] or ("POST" if body else "GET")
     asked["time"] = _time(asked["time"])
-    asked["x509"] = dict(_fields(x509)) or None
+    asked["x509"] = dict(_pairs(x509, "--x509", "san_uri=spiffe://…")) or None
     given = {name: value for name, value in asked.items() if value is not None}
     try:
         event = _made(given, headers=pairs, body=body)
@@ -138,6 +155,56 @@ def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **ask
         raise click.UsageError(_in_flags(str(error))) from error
     show.say_json(event, compact=compact)
 
+
+# ---- messages -------------------------------------------------------------------------------------------------------
+
+_OF_MESSAGES: Final = {
+    "queue": "--queue",
+    "sender": "--sender",
+    "group": "--group",
+    "attributes": "--attribute",
+    "message_id": "--message-id",
+    "sent": "--time",
+    "body": "--body",
+}
+"""`sqs_event`'s arguments, which its error messages name, and the options for them."""
+_CONTENT: Final = ("attribute", "body", "json_body", "time")
+
+
+def _new_message(asked: dict[str, Any], *, compact: bool) -> None:
+    from lattice_bridge.testing.queue_events import sqs_event
+
+    defaults = {"front": "lattice", "version": 2, "path": "/"}
+    given = {name: value for name, value in asked.items() if value not in (None, (), defaults.get(name, ()))}
+    if wrong := [name for name in given if name not in (*_OF_MESSAGES, *_CONTENT)]:
+        option = "--header" if wrong[0] == "headers" else f"--{wrong[0].replace('_', '-')}"
+        raise click.UsageError(f"{option} is for a request, and --source sqs makes a message. Fix: leave it out")
+    text, json_text = given.pop("body", None), given.pop("json_body", None)
+    if text is not None and json_text is not None:
+        raise click.UsageError("give either --body or --json-body")
+    body = "{}" if text is None and json_text is None else _message_text(_bytes(text or json_text))
+    if json_text is not None:
+        _check_json(body.encode())
+    attributes = dict(_pairs(given.pop("attribute", ()), "--attribute", "tenant=blue"))
+    sent = {"sent": _time(given.pop("time"))} if "time" in given else {}
+    try:
+        event = sqs_event(body, attributes=attributes, **given, **sent)
+    except ValueError as error:
+        names = "|".join(_OF_MESSAGES)
+        raise click.UsageError(re.sub(rf"^({names})\b", lambda found: _OF_MESSAGES[found[1]], str(error))) from error
+    show.say_json(event, compact=compact)
+
+
+def _message_text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(
+            f"--body: not UTF-8 at byte {error.start}, and SQS takes text. Fix: send base64"
+        ) from error
+
+
+# ---- requests -------------------------------------------------------------------------------------------------------
 
 _OF_GATEWAYS: Final = ("sent_by", "authorizer", "client_cert")
 _OF_BOTH: Final = ("method", "path", "principal", "session_name", "org_id")
@@ -150,6 +217,8 @@ def _made(given: dict[str, Any], **content: Any) -> Document:
     front, version = given.pop("front"), given.pop("version")
     allowed = _OF_BOTH + (_OF_GATEWAYS if front != "lattice" else tuple(name for name in _FLAGS if name != "version"))
     if wrong := [name for name in given if name not in allowed]:
+        if wrong[0] in (*_OF_MESSAGES, "attribute"):
+            raise click.UsageError(f"--{wrong[0].replace('_', '-')} is for a message. Fix: add --source sqs")
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} is no option for --front {front}. Fix: leave it out")
     if front == "lattice":
         return lattice_event(version, **given, **content)
@@ -185,11 +254,11 @@ def _check_json(body: bytes) -> None:
         raise click.UsageError(f"--json-body is not JSON: {error}") from error
 
 
-def _fields(texts: Iterable[str]) -> Iterable[tuple[str, str]]:
+def _pairs(texts: Iterable[str], option: str, example: str) -> Iterable[tuple[str, str]]:
     for text in texts:
         name, mark, value = text.partition("=")
         if not mark:
-            raise click.UsageError(f"--x509 {text!r}: no = in it. Fix: write 'san_uri=spiffe://…'")
+            raise click.UsageError(f"{option} {text!r}: no = in it. Fix: write '{example}'")
         yield name, value
 
 

@@ -26,6 +26,7 @@ from lattice_bridge.router import Router
 from lattice_bridge.testing.corpus import Case, UnknownEvent, all_events
 from lattice_bridge.testing.fakes import REGION, FakeLambda
 from lattice_bridge.testing.stack import LocalStack, StackFailed
+from lattice_bridge.testing.stack_process import check_installed
 
 _METRICS: Final = '{"_aws":'
 _NOT_OF_BRIDGE: Final = ("refresh", "invoker", "event_sources")
@@ -120,6 +121,14 @@ class Handler:
         lines = [line for line in text.splitlines() if not line.startswith(_METRICS)]
         print(*lines, sep="\n")  # noqa: T201 - pytest shows it with the test that fails
         self.log += map(json.loads, lines)
+
+
+def check_extra_local(fixture: str) -> None:
+    """Fails the test if a package of the extra `local` is missing, which the fixture needs."""
+    try:
+        check_installed()
+    except StackFailed as error:
+        raise pytest.fail.Exception(f"{fixture}: {error}", pytrace=False) from None
 
 
 class _SqsClient:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -28,7 +29,7 @@ _Result = TypeVar("_Result")
 
 
 class LocalQueues:
-    """The local SQS, on a loopback port, without the rest of the local stack.
+    """The local SQS, on a loopback port, without the rest of the local stack. It needs the extra `local` as well.
 
     >>> with LocalQueues() as queues:
     ...     orders = queues.create("orders")
@@ -98,11 +99,9 @@ class LocalQueues:
         """A boto3 client of SQS, the same one each time."""
         if self._client is not None:
             return self._client
-        from boto3.session import Session
         from botocore.config import Config
 
-        session = Session(DEVELOPER_KEY.access_key, DEVELOPER_KEY.secret_key, region_name=REGION)
-        self._client = session.client("sqs", endpoint_url=self.url, config=Config(proxies={}))
+        self._client = _session().client("sqs", endpoint_url=self.url, config=Config(proxies={}))
         return self._client
 
     def create(self, name: str = "orders", attributes: Mapping[str, str] | None = None) -> LocalQueue:
@@ -122,14 +121,13 @@ class LocalQueues:
 
         return LocalQueue(self, self.run(create()))
 
-    def clear(self) -> None:
-        """Deletes all queues."""
 
-        async def clear() -> None:
-            for queue in list(self._queues):
-                self._queues.delete(queue.name)
+@cache
+def _session() -> Any:
+    """One session for all: each reads the description of SQS again, which takes longer than most tests."""
+    from boto3.session import Session
 
-        self.run(clear())
+    return Session(DEVELOPER_KEY.access_key, DEVELOPER_KEY.secret_key, region_name=REGION)
 
 
 class LocalQueue:

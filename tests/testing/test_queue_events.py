@@ -91,7 +91,7 @@ def test_time_is_milliseconds_as_a_string() -> None:
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        ({"body": ""}, "SQS refuses the message"),
+        ({"body": ""}, "body is empty, and SQS takes no message without one. Fix: write one"),
         ({"body": "\x00"}, "Invalid characters found"),
         ({"body": "x" * 1_048_577}, "Message must be shorter than 1048576 bytes"),
         ({"group": "a b"}, "MessageGroupId can only include alphanumeric and punctuation characters"),
@@ -111,13 +111,17 @@ def test_time_is_milliseconds_as_a_string() -> None:
         ({"receive_count": 0}, "receive_count 0: this receive counts too. Fix: write 1 or more"),
         ({"sent": datetime(2026, 1, 1)}, "sent has no zone"),  # noqa: DTZ001 - the fault
         ({"body": "a", "json": 1}, "body and json are both given"),
-        ({"tenant": "blue"}, "tenant is no argument. Fix: write one of queue, sender, group, attributes"),
     ],
 )
 def test_message_that_no_client_can_send_is_refused(arguments: dict[str, Any], fault: str) -> None:
     with pytest.raises(ValueError) as refused:
         sqs_record(**arguments)
     assert fault in str(refused.value)
+
+
+def test_unknown_argument_is_a_type_error_with_the_known_ones() -> None:
+    with pytest.raises(TypeError, match=r"no argument 'tenant'. Fix: write one of queue, sender, group, attributes"):
+        sqs_event("{}", tenant="blue")  # type: ignore[call-arg] # the point
 
 
 def test_two_records_with_one_id_are_refused() -> None:

@@ -116,13 +116,9 @@ def test_queue_delivers_to_the_bridge_and_keeps_what_failed(
 
 
 def test_queue_of_the_test_before_is_gone(local_queue: Make) -> None:
-    assert local_queue("orders").counts == {"visible": 0, "in_flight": 0, "delayed": 0}
-    assert (
-        "VisibilityTimeout"
-        in local_queue("orders").client.get_queue_attributes(
-            QueueUrl=local_queue("orders").url, AttributeNames=["VisibilityTimeout"]
-        )["Attributes"]
-    )
+    orders = local_queue("orders")
+    assert orders.counts == {"visible": 0, "in_flight": 0, "delayed": 0}
+    assert orders.client.list_queues()["QueueUrls"] == [orders.url]
 
 
 def test_groups_of_a_fifo_queue_are_delivered_in_order(local_queue: Make) -> None:
