@@ -186,7 +186,7 @@ def _new_message(asked: dict[str, Any], *, compact: bool) -> None:
     if json_text is not None:
         _check_json(body.encode())
     attributes = dict(_pairs(given.pop("attribute", ()), "--attribute", "tenant=blue"))
-    sent = {"sent": _time(given.pop("time"))} if "time" in given else {}
+    sent: dict[str, Any] = {"sent": _time(given.pop("time"))} if "time" in given else {}
     try:
         event = sqs_event(body, attributes=attributes, **given, **sent)
     except ValueError as error:

@@ -146,14 +146,14 @@ def explain(
         documents = [_of_log(_line(log, request_id), described, tenant_map, given.sources)]
     else:
         documents = [_of_description(described, tenant_map, given.sources)]
-    if as_json:
-        show.say_json({RECORDS: documents} if is_batch else documents[0])
-    else:
-        _print(documents, tenant_map.rules.header)
+    _print(documents, tenant_map.rules.header, is_batch=is_batch, as_json=as_json)
     sys.exit(0 if all(one["allowed"] and not _is_another_outcome(one) for one in documents) else 1)
 
 
-def _print(documents: list[Document], header: str) -> None:
+def _print(documents: list[Document], header: str, *, is_batch: bool, as_json: bool) -> None:
+    if as_json:
+        show.say_json({RECORDS: documents} if is_batch else documents[0])
+        return
     for number, document in enumerate(documents):
         if number:
             show.draw("") if show.is_terminal() else show.say()

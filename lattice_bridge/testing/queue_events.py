@@ -111,17 +111,12 @@ def sqs_record(body: str = "{}", *, json: Any = ..., **options: Unpack[MessageOp
         if body != "{}":
             raise ValueError("body and json are both given. Fix: leave one of them out")
         body = dumps(json, allow_nan=False, ensure_ascii=False)
-    if not body:
-        raise ValueError("body is empty, and SQS takes no message without one. Fix: write one, as in '{}'")
     arn = _arn(options.get("queue", QUEUE))
     is_fifo = arn.endswith(sqs.FIFO)
     attributes = {name: _attribute(name, value) for name, value in options.get("attributes", {}).items()}
     group = options.get("group") or ("group-1" if is_fifo else None)
     message = Outgoing(body, attributes, group=group, deduplication_id=options.get("deduplication_id"))
-    try:
-        check(message, is_fifo=is_fifo, limit=MAX_MESSAGE)
-    except SqsError as error:
-        raise ValueError(f"SQS refuses the message: {error}") from error
+    _check(message, is_fifo=is_fifo)
     message_id = options.get("message_id") or _id(0, body, options)
     return sqs.write(
         message_id=message_id,
@@ -133,6 +128,15 @@ def sqs_record(body: str = "{}", *, json: Any = ..., **options: Unpack[MessageOp
         md5_of_message_attributes=md5_of_attributes(attributes),
         arn=arn,
     )
+
+
+def _check(message: Outgoing, *, is_fifo: bool) -> None:
+    if not message.body:
+        raise ValueError("body is empty, and SQS takes no message without one. Fix: write one, as in '{}'")
+    try:
+        check(message, is_fifo=is_fifo, limit=MAX_MESSAGE)
+    except SqsError as error:
+        raise ValueError(f"SQS refuses the message: {error}") from error
 
 
 def _system(message: Outgoing, message_id: str, options: MessageOptions, *, is_fifo: bool) -> dict[str, str]:

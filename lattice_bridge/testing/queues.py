@@ -131,7 +131,11 @@ def _session() -> Any:
 
 
 class LocalQueue:
-    """One queue.
+    """One queue. `LocalQueues.create` makes it.
+
+    >>> with LocalQueues() as queues:
+    ...     queues.create("orders.fifo").arn
+    'arn:aws:sqs:eu-west-1:111122223333:orders.fifo'
 
     Attributes:
         arn: of the queue, as in `[[event_source]]`.

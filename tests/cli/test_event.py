@@ -136,7 +136,7 @@ def test_impossible_request_is_wrong_usage(arguments: list[str], message: str) -
 
 def test_list_shows_about_and_evidence() -> None:
     lines = [line.split("\t") for line in event("list").output.splitlines()]
-    assert [name for name, _, _ in lines] == EVERY
+    assert [name for name, _, _ in lines] == [*EVERY, *(case.name for case in all_events("sqs/*"))]
     assert {evidence for _, evidence, _ in lines} == {"documented", "observed", "assumed"}
     assert ["v2/cookies", "observed", "Cookies are a header, a list of one; there is no cookies key."] in lines
 

@@ -26,7 +26,7 @@ def record(
     return sqs_record(queue=queue, sender=sender, attributes={} if tenant is None else {"tenant": tenant}, **more)
 
 
-LOOPED: Final = {"attributes": {ATTRIBUTE: '{"hops": 5}', "tenant": "blue"}}
+LOOPED: Final[dict[str, Any]] = {"attributes": {ATTRIBUTE: '{"hops": 5}', "tenant": "blue"}}
 CASES: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
     "allowed": (record(), "invoked", "blue"),
     "by its queue alone": (record(None, BLUE, "AIDAEXAMPLEEXAMPLE123"), "invoked", "blue"),
