@@ -101,7 +101,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers", "local/web"),
     },
     "testing/strategies": {
-        *("config", "formats", "http", "identity", "local/front/exchange", "local/front/lattice", "message"),
+        *("config", "events", "formats", "http", "identity", "message"),
+        *("local/aws/sqs", "local/front/exchange", "local/front/lattice"),
     },
     "testing": {
         *("bridge", "config", "errors", "events", "formats", "http", "identity", "invoke", "lanes", "message"),
