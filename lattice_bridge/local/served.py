@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from lattice_bridge.local.aws.access_keys import AccessKeys
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.bridge.trust import LocalTrust, TrustedPlan
 from lattice_bridge.local.code.code_folders import CodeFolders
@@ -57,6 +58,7 @@ class Served:
         environments: restart if their function has changed.
         service: invokes the functions.
         front: has the routes and the identities.
+        keys: the AWS endpoint's.
         names: the host names that the front's server admits.
         log: for the developer.
     """
@@ -66,6 +68,7 @@ class Served:
     environments: EnvironmentPool
     service: LambdaService
     front: Front
+    keys: AccessKeys
     names: set[str]
     log: LogWriter
 
@@ -114,6 +117,7 @@ class Served:
         self.storage.keep(plan)
         self.service.functions = plan.functions
         self.front.plan, self.front.identities = plan, definition.identities
+        self.keys.set_identities(definition.endpoint_keys)
         self.names.clear()
         self.names.update(names_of(plan))
         return self.environments.mark_stale(stale | copied)

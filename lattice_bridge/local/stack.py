@@ -115,7 +115,10 @@ async def serve(
         front, names = Front(plan, functions.service, definition.identities, log, recorder), names_of(plan)
         server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(server.stop)
-        served = Served(preparation, storage, functions.environments, functions.service, front, names, log)
+        functions.keys.set_identities(definition.endpoint_keys)
+        served = Served(
+            *(preparation, storage, functions.environments, functions.service, front, functions.keys, names, log)
+        )
         following = asyncio.create_task(served.follow(definition, read if options.reload else None))
         started.push_async_callback(_cancel, [following])
         yield Stack(f"http://{HOST}:{server.port}", functions.aws_url, functions.environments)
@@ -129,11 +132,13 @@ class _Functions:
         service: invokes them.
         environments: run them.
         aws_url: of the AWS endpoint.
+        keys: the endpoint's.
     """
 
     service: LambdaService
     environments: EnvironmentPool
     aws_url: str
+    keys: AccessKeys
 
 
 async def _start_functions(
@@ -157,7 +162,7 @@ async def _start_functions(
         sqs_api.SERVICE: sqs_api.sqs_api(queues, aws_url),
         sts_api.SERVICE: sts_api.sts_api(),
     }
-    late_app.app = AwsEndpoint(services, keys.known, plan.region)
+    late_app.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
     # These tasks do not delay the first response, except that environments wait for the storage's test.
     preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
     running = (*preparing, environments.reap(), service.work())
@@ -169,7 +174,7 @@ async def _start_functions(
     started.push_async_callback(_cancel, tasks)
     started.callback(service.report_waiting)
     started.callback(queues.close)
-    return _Functions(service, environments, aws_url)
+    return _Functions(service, environments, aws_url, keys)
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

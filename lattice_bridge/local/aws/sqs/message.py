@@ -18,6 +18,7 @@ from lattice_bridge.local.aws.sqs.errors import SqsError, invalid_value, missing
 _NO_BODY: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """The characters that XML 1.0 does not have. SQS refuses them also in JSON."""
 _ID: Final = re.compile("[!-~]{1,128}")
+_TRACE_HEADER: Final = re.compile("[ -~]{1,1000}")
 _NAME: Final = re.compile(r"(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
 _RESERVED: Final = ("aws.", "amazon.")
 _TYPE: Final = re.compile(r"(String|Number|Binary)(\.[A-Za-z0-9_.-]+)?")
@@ -183,9 +184,21 @@ def _check_queue_type(outgoing: Outgoing, *, is_fifo: bool) -> None:
     if not is_fifo and deduplication_id is not None:
         raise invalid_value("MessageDeduplicationId", deduplication_id, not_for_type)
     for name, value in (("MessageGroupId", group), ("MessageDeduplicationId", deduplication_id)):
-        if value is not None and _ID.fullmatch(value) is None:
-            reason = f"{name} can only include alphanumeric and punctuation characters. 1 to 128 in length."
-            raise invalid_value(name, value, reason)
+        check_id(name, value)
+    if outgoing.trace_header is not None and _TRACE_HEADER.fullmatch(outgoing.trace_header) is None:
+        reason = "A trace header has 1 to 1000 visible ASCII characters."
+        raise invalid_value("AWSTraceHeader", outgoing.trace_header, reason)
+
+
+def check_id(name: str, value: str | None) -> None:
+    """Checks an id that a client chooses.
+
+    Raises:
+        SqsError: it is too long, or has a space or another character that AWS refuses.
+    """
+    if value is not None and _ID.fullmatch(value) is None:
+        reason = f"{name} can only include alphanumeric and punctuation characters. 1 to 128 in length."
+        raise invalid_value(name, value, reason)
 
 
 def _check_attributes(attributes: Mapping[str, Attribute]) -> None:

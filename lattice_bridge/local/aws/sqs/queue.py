@@ -41,6 +41,7 @@ from lattice_bridge.local.aws.sqs.message import (
     Outgoing,
     Sent,
     check,
+    check_id,
     md5_of,
     md5_of_attributes,
 )
@@ -232,8 +233,9 @@ class Queue:
             attempt_id: `ReceiveRequestAttemptId`, of a FIFO queue: a repeated one receives the same messages again.
 
         Raises:
-            SqsError: `OverLimit`: too many messages of a standard queue are in flight.
+            SqsError: `OverLimit`: too many messages of a standard queue are in flight. Or not an attempt's id.
         """
+        check_id("ReceiveRequestAttemptId", attempt_id)
         now = self._advance()
         seconds = self._attributes.visibility_timeout if visibility is None else visibility
         if attempt_id is not None and (repeated := self._repeated(attempt_id)) is not None:

@@ -24,7 +24,7 @@ from lattice_bridge.local.aws.sqs.moves import Moves, MoveTask, no_resource
 from lattice_bridge.local.aws.sqs.queue import MAX_IN_FLIGHT, Queue, Surroundings
 
 _NAME: Final = re.compile(r"(?=.{1,80}\Z)[A-Za-z0-9_-]+(\.fifo)?")
-_MAX_QUEUES: Final = 10_000
+_MAX_QUEUES: Final = 1000
 
 
 class Queues:

@@ -331,6 +331,11 @@ def test_same_attempt_receives_the_same_messages(virtual: VirtualQueues) -> None
     assert bodies(queue.receive(1, attempt_id="x")) == ["b"]
 
 
+def test_id_of_an_attempt_is_bounded(virtual: VirtualQueues) -> None:
+    with pytest.raises(SqsError, match="ReceiveRequestAttemptId can only include"):
+        virtual.fifo().receive(attempt_id="a" * 129)
+
+
 def test_attempt_ends_with_a_changed_visibility(virtual: VirtualQueues) -> None:
     queue = virtual.fifo()
     send(queue, "a")
