@@ -29,6 +29,7 @@ from lattice_bridge.testing import strategies as lattice
 from lattice_bridge.testing.departures import departures
 from lattice_bridge.testing.strategies import Sent, WrittenMap
 from tests.support.reference_readers import READERS, grouped, load
+from tests.support.router_batches import batches, compare
 
 # ---- front → event → parse -------------------------------------------------------------------------------------------
 
@@ -192,6 +193,11 @@ def _maps(_: int) -> Prepared:
     return Prepared(st.tuples(lattice.maps(), st.lists(lattice.requests(), max_size=2)), check)
 
 
+def _batches(_: int) -> Prepared:
+    """The router and a naive one, on random batches of records, maps, functions, quarantines and deadlines."""
+    return Prepared(batches(), compare)
+
+
 class Share(NamedTuple):
     """A target's part of all examples.
 
@@ -215,6 +221,7 @@ TARGETS: Final[Mapping[str, Share]] = {
     "replies": Share(_replies, 91),
     "tenant-ids": Share(_ids, 45),
     "maps": Share(_maps, 45),
+    "batches": Share(_batches, 45, at_once=100),
     "cpu-bombs": Share(bombs, 2, at_once=10),
 }
 

@@ -67,7 +67,8 @@ class Quarantine:
         region, account, name = arn.split(":")[3:6]
         try:
             message = copy_of(record, arn, reason, tenant)
-            client = self._clients.setdefault(region, self._connect(region))()  # may take long: boto3 is imported
+            connect = self._clients.get(region) or self._clients.setdefault(region, self._connect(region))
+            client = connect()  # may take long: the first one imports boto3
             if left() < STORE_TIME:
                 raise TimedOut("no_time_left", f"less than {STORE_TIME} s are left to fill the quarantine")
             client.send_message(QueueUrl=f"{client.meta.endpoint_url.rstrip('/')}/{account}/{name}", **message)
@@ -109,10 +110,8 @@ def copy_of(record: Record, arn: str, reason: str, tenant: str | None) -> dict[s
 
 
 def _attributes(record: Record) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The sender's attributes in the form of SendMessage, without one of ours."""
+    """The record's attributes in the form of SendMessage."""
     for name, attribute in (record.content.get("messageAttributes") or {}).items():
-        if name == ATTRIBUTE:
-            continue
         kind = attribute["dataType"]
         if kind.partition(".")[0] == "Binary":
             yield name, {"DataType": kind, "BinaryValue": base64.b64decode(attribute["binaryValue"], validate=True)}

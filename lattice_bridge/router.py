@@ -73,6 +73,25 @@ class Router:
 
     Raises:
         InvalidMap: a FIFO queue is asynchronous: a 202 says that an event was accepted, not that it was processed.
+
+    >>> from lattice_bridge import Router, TenantMap
+    >>> queue = "arn:aws:sqs:eu-west-1:111122223333:orders"
+    >>> tenant_map = TenantMap.from_toml(f'''
+    ... [tenants]
+    ... blue = {{}}
+    ... [[event_source]]
+    ... arn = "{queue}"
+    ... function = "orders"
+    ... [[rule]]
+    ... id = "orders"
+    ... source = "{queue}"
+    ... tenant = "blue"
+    ... ''')
+    >>> router = Router(tenant_map, lambda call: b"null", sources=[EventSource(queue, "orders")], write=lambda _: None)
+    >>> body, attributes = "{}", {"SenderId": "AIDAEXAMPLEEXAMPLE12"}
+    >>> message = {"messageId": "1", "body": body, "attributes": attributes}
+    >>> router({"Records": [{**message, "eventSource": "aws:sqs", "eventSourceARN": queue}]}, None)
+    {'batchItemFailures': []}
     """
 
     def __init__(
@@ -105,7 +124,7 @@ class Router:
         """Processes one batch, and returns the records that the queue must keep.
 
         Raises:
-            BridgeError: the event is not a batch that can be reported record by record. Lambda then keeps all of it.
+            BridgeError: the event cannot be reported record by record. Lambda then keeps the whole batch.
         """
         deadline = self._clock() + time_left(context)
         log = BatchLog(self._write, context, self.tenant_map.sha256, self._log_level, self._namespace, self._clock)
@@ -165,7 +184,6 @@ class Router:
                 on_request_id=line.set_lambda_request_id,
             )
         )
-        line.step("settle")
         if source.invocation == "sync":
             sqs.check_answer(answer, record)
 

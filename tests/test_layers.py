@@ -61,7 +61,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     # the authorizer, which is packaged with the bridge and imports none of its two ends
     "authorize": {"config", "environment", "errors", "formats", "runtime", "telemetry"},
     "authorizer": {"authorize"},
-    "__init__": {"bridge", "config", "errors", "formats", "message", "tenancy"},
+    "__init__": {"bridge", "config", "errors", "formats", "message", "router", "tenancy"},
     # what is not deployed
     "review": {"config", "errors", "events", "formats", "identity", "message", "router", "tenancy"},
     "packaging": {"config", "errors", "identity"},

@@ -40,6 +40,7 @@ def test_the_names_that_others_import() -> None:
         "Decision",
         "Request",
         "Response",
+        "Router",
         "TenantMap",
         "parse_event",
     ]

@@ -19,6 +19,10 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "header_repeated": "{detail}. Fix: send it once",
     "reserved_spelling": "{detail}, which is reserved. Fix: rename the header",
     "tenant_malformed": "{detail}",
+    "claim_missing": "{detail}. Fix: let the sender set it, or remove `claim` where the rules allow one tenant only",
+    "claim_unreadable": "The record's claim cannot be read: {detail}",
+    "source_unsupported": "{detail}. Fix: connect the bridge with queues of SQS only",
+    "source_not_configured": "{detail}",
     "no_credential": "{detail}. Fix: sign the request, send a token, or write a rule with anyone = true",
     "token_invalid": "The token is not accepted: {detail}. Fix: compare the token with [jwt] in bridge.toml",
     "identity_invalid": "The caller's identity cannot be used: {detail}",
@@ -55,7 +59,11 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "invoke_rejected": "{function} was not invoked: {detail}",
     "internal": "A bug in the bridge: {detail}. Please report it",
     "backend_raised": "{function} failed ({detail}). Its own lines are above",
-    "backend_unreadable": "The answer of {function} is not a reply: {detail}. Fix: return a dict with statusCode",
+    "backend_reported": "{function} reported the record as failed: {detail}. Its own lines are above",
+    "backend_unreadable": (
+        "The answer of {function} is not understood: {detail}. "
+        "Fix: return a dict with statusCode; for a record, return nothing"
+    ),
     "reply_too_large": "The reply of {function} is too large: {detail}. Fix: return less, or a presigned URL",
     "connection_lost": "The connection to {function} was lost: {detail}",
     "keys_unavailable": "The keys of the token's issuer cannot be fetched: {detail}",
@@ -67,7 +75,10 @@ _TEMPLATES: Final[Mapping[str, str]] = {
         "Fix: make it faster, or raise its Timeout, and `timeout` of the backend in bridge.toml"
     ),
     "no_time_left": "{detail}. Fix: raise the Timeout of the bridge in the template",
-    "loop": "The request passed through the bridge too often. Fix: no backend may call the bridge's own service",
+    "behind_failed": "{detail}. It waits for that one",
+    "quarantine_full": "The copy for the quarantine is too large: {detail}. Fix: send fewer attributes",
+    "quarantine_failed": "{detail}. Fix: compare `quarantine` in bridge.toml with the queues of the template",
+    "loop": "It passed through the bridge too often. Fix: no backend may call the bridge's own service or queue",
 }
 """Reason code → sentence. `{rule}` is empty or a space and the rule's id; `{function}` is the backend's function."""
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
+from ipaddress import ip_address
 from json import dumps
 from typing import Any, Final, TypedDict, Unpack
 
@@ -37,7 +38,7 @@ class MessageOptions(TypedDict, total=False):
 
     Attributes:
         queue: its name, or its ARN. If the name ends in `.fifo`, the record has what a FIFO queue adds.
-        sender: as SQS writes it: `AROA…:SESSION` for a role, `AIDA…` for a user.
+        sender: as SQS writes it: `AROA…:SESSION` for a role, `AIDA…` for a user, an IP address for none.
         group: the message group. In a FIFO queue `group-1` if it is left out.
         attributes: the message attributes: `{"tenant": "blue"}`.
         deduplication_id: of a FIFO queue; the SHA-256 of the body if it is left out.
@@ -142,8 +143,11 @@ def _check(message: Outgoing, *, is_fifo: bool) -> None:
 def _system(message: Outgoing, message_id: str, options: MessageOptions, *, is_fifo: bool) -> dict[str, str]:
     """The attributes of the system, all strings."""
     sender, count, trace = options.get("sender", SENDER), options.get("receive_count", 1), options.get("trace")
-    if sqs.parse_sender(sender) is None:
-        fix = f"write the unique id and the session of a role, as in {SENDER!r}, or the unique id of a user"
+    if sqs.parse_sender(sender) is None and not _is_address(sender):
+        fix = (
+            f"write the unique id and the session of a role, as in {SENDER!r}, the unique id of a user, or the IP address "
+            "of an anonymous sender"
+        )
         raise ValueError(f"sender {sender!r} is not what SQS writes. Fix: {fix}")
     if not isinstance(count, int) or count < 1:
         raise ValueError(f"receive_count {count!r}: this receive counts too. Fix: write 1 or more")
@@ -160,6 +164,14 @@ def _system(message: Outgoing, message_id: str, options: MessageOptions, *, is_f
         found["MessageDeduplicationId"] = message.deduplication_id or sha256(message.body.encode()).hexdigest()
         found["SequenceNumber"] = str(_SEQUENCE + uuid.UUID(_id(0, message_id, {})).int % 2**48)
     return found if trace is None else {**found, "AWSTraceHeader": trace}
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _id(number: int, body: str, options: MessageOptions) -> str:

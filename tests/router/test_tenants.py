@@ -200,7 +200,7 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("records", UNREADABLE)
 def test_event_that_cannot_be_reported_record_by_record_raises(records: list[object]) -> None:
-    """Trap E5: the whole batch fails, and Lambda keeps all of it."""
+    """Trap E5: the whole batch fails, and Lambda keeps the event."""
     world = World()
     with pytest.raises(BridgeError, match=r"source_unsupported|malformed_event") as raised:
         world.router({"Records": records}, Context())
@@ -217,7 +217,7 @@ def test_event_that_cannot_be_reported_record_by_record_raises(records: list[obj
     [
         {"eventSource": "aws:kinesis"},
         {"attributes": None},
-        {"attributes": {"SenderId": "green"}},
+        {"attributes": {"SenderId": ""}},
         {"attributes": {}},
         {"body": None},
         {"messageAttributes": {"tenant": text_attribute("blue")}, "attributes": {"SenderId": 7}},

@@ -30,7 +30,14 @@ _GROUPS: Final = st.sampled_from(["blue", "green", "Blue", "a#b", "!", "g" * 128
     st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=128
 )
 _SENDERS: Final = st.sampled_from(
-    [f"{SENDERS[0]}:i-0123", f"{SENDERS[0]}:blue", SENDERS[1], "AROAOTHEREXAMPLE12345:i-0123", "111122223333"]
+    [
+        f"{SENDERS[0]}:i-0123",
+        f"{SENDERS[0]}:blue",
+        SENDERS[1],
+        "AROAOTHEREXAMPLE12345:i-0123",
+        "111122223333",
+        "203.0.113.9",
+    ]
 )
 _BODIES: Final = st.one_of(
     st.builds(lambda tenant: json.dumps({"meta": {"tenant": tenant}}), _CLAIMS),
