@@ -145,8 +145,8 @@ def _system(message: Outgoing, message_id: str, options: MessageOptions, *, is_f
     sender, count, trace = options.get("sender", SENDER), options.get("receive_count", 1), options.get("trace")
     if sqs.parse_sender(sender) is None and not _is_address(sender):
         fix = (
-            f"write the unique id and the session of a role, as in {SENDER!r}, the unique id of a user, or the IP address "
-            "of an anonymous sender"
+            f"write the unique id and the session of a role, as in {SENDER!r}, the unique id of a user, or the IP "
+            "address of an anonymous sender"
         )
         raise ValueError(f"sender {sender!r} is not what SQS writes. Fix: {fix}")
     if not isinstance(count, int) or count < 1:
