@@ -67,6 +67,8 @@ _SENT: Final = "the sender has to write"
 def _fix(explained: RecordExplanation) -> str | None:
     """What allows a record with this fault, if that is meant; None without a fault, or if nothing in the map does."""
     source, reason = explained.source, explained.fault.reason if explained.fault else None
+    if source is None and not explained.record.source.startswith("arn:"):
+        return "write the queue's ARN"
     if source is None:
         return f"write an [[event_source]] with arn = {quoted(explained.record.source)}, or delete its mapping"
     place = claim_in_words(source.claim) if source.claim else ""
@@ -109,6 +111,8 @@ def evidence_facts(record: Document, unknown: set[str]) -> Iterator[tuple[show.C
 
 def claim_fact(record: Document, unknown: set[str]) -> show.Cell:
     """The row about the tenant that the record asks for."""
+    if record["function"] is None:
+        return "not read: the queue has no event source", "dim"
     if record["claim"] is not None:
         return f"{record['claim']}, from {record['claim_from']}"
     if record["claim_from"] is None:

@@ -69,6 +69,7 @@ def test_record_that_is_described_is_explained(path: str) -> None:
             *("no_rule", "quarantined", 'write a [[rule]] with sender = { user_id = "AIDAEXAMPLEEXAMPLE123" }, or a'),
         ),
         (("--source", f"{ORDERS}.fifo"), "source_not_configured", "reported", "write an [[event_source]] with arn = "),
+        (("--source", "orders"), "source_not_configured", "reported", "write the queue's ARN"),
     ],
 )
 def test_fault_says_what_to_write_instead(
