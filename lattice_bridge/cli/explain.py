@@ -376,6 +376,9 @@ def _of_record_log(line: LogLine, described: dict[str, Any], tenant_map: TenantM
     missing += ["record_claim"] if source and source.claim and described["claim"] is None else []
     document = _of_description(described, tenant_map, sources, frozenset(missing))
     document["record"] |= {"id": line.text("id")}
+    if "record_claim" in missing and document["reason"] == "claim_missing":  # of this explanation, not of the record
+        document["detail"] = "the line does not contain the tenant that the record asks for"
+        document["record"] |= {"fix": "add --claim, with what the record asks for"}
     return {**document, "log": _logged_fields(line, tenant_map), "missing": missing}
 
 

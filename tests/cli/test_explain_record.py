@@ -169,6 +169,7 @@ def test_line_of_a_record_is_explained_with_what_options_add(path: str) -> None:
     log = logged(message("pink"), text=QUEUES)
     found = explained(path, "--log", "-", stdin=log)
     assert found["missing"] == ["sender", "record_claim"]
+    assert found["record"]["fix"] == "add --claim, with what the record asks for"
     assert (found["log"]["status"], found["log"]["reason"]) == ("failed", "tenant_not_allowed")
     whole = explained(path, "--log", "-", "--sender", SENDER, "--claim", "pink", stdin=log)
     assert (whole["missing"], whole["reason"]) == ([], "tenant_not_allowed")
