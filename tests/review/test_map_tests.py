@@ -60,7 +60,8 @@ def test_record_that_a_test_describes_is_decided(lines: tuple[str, ...], expect:
         (
             (f'source = "{BLUE}"', 'sender = { role_id = "order-service" }', 'expect = "refused"'),
             'sender: role_id "order-service" is not the unique id of a role. Fix: write what `aws iam get-role '
-            "--role-name order-service --query Role.RoleId` prints: AROA and 16 or more of A-Z 0-9, not a name or an ARN",
+            "--role-name order-service --query Role.RoleId` prints: AROA and 16 or more of A-Z 0-9, not a name or an "
+            "ARN",
         ),
     ],
 )
