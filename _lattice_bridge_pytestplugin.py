@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from lattice_bridge.testing import Case, FakeLambda, Issuer, LocalStack
+    from lattice_bridge.testing import Case, FakeLambda, Issuer, LocalQueue, LocalStack
     from lattice_bridge.testing.fixtures import BridgeFactory
 
 MARKER = (
@@ -112,6 +112,14 @@ def lattice_event() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
+def sqs_event() -> Callable[..., dict[str, Any]]:
+    """Makes the event that a function behind an SQS queue receives: `sqs_event('{"order": 7}', group="blue")`."""
+    from lattice_bridge.testing import sqs_event
+
+    return sqs_event
+
+
+@pytest.fixture
 def fake_lambda() -> Iterator[FakeLambda]:
     """A fake Lambda on a loopback port that answers as the test says, and records the calls.
 
@@ -128,10 +136,23 @@ def fake_lambda() -> Iterator[FakeLambda]:
 
 @pytest.fixture
 def bridge(request: pytest.FixtureRequest, fake_lambda: FakeLambda) -> BridgeFactory:
-    """Makes the bridge of a bridge.toml, in front of `fake_lambda`: `bridge()(event)` returns its reply."""
+    """Makes the bridge of a bridge.toml, in front of `fake_lambda`: `bridge()(event)` returns its reply, or its
+    batch response for an event with records."""
     from lattice_bridge.testing.fixtures import BridgeFactory
 
     return BridgeFactory(request.config, fake_lambda)
+
+
+@pytest.fixture
+def local_queue() -> Iterator[Callable[..., LocalQueue]]:
+    """Makes a queue of the local SQS: `local_queue("orders.fifo")`. No queue outlives its test."""
+    from lattice_bridge.testing.fixtures import check_extra_local
+
+    check_extra_local("local_queue")
+    from lattice_bridge.testing import LocalQueues
+
+    with LocalQueues() as queues:
+        yield queues.create
 
 
 @pytest.fixture

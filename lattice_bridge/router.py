@@ -45,7 +45,7 @@ _PERMANENT: Final = (BadRequest, Unauthenticated, Forbidden, TooLarge)
 """The errors that come again however often the record is tried. All others may pass, and so may a wrong deployment:
 missing rights must not drain a queue into its quarantine."""
 
-_NOT_CONFIGURED: Final = Misconfigured(
+NOT_CONFIGURED: Final = Misconfigured(
     "source_not_configured", "no [[event_source]] has the queue's ARN. Fix: write one, or delete the mapping"
 )
 _BEHIND: Final = Unavailable(
@@ -154,23 +154,22 @@ class Router:
     def _process(self, record: Record, line: RecordLog, deadline: float) -> None:
         source = self.sources.get(record.source)
         if source is None:
-            line.fault = _NOT_CONFIGURED
+            line.fault = NOT_CONFIGURED
             return
         line.source = source.arn
         try:
             self._serve(record, source, line, deadline)
         except Exception as error:
             line.fault = fault = _fault_of(error)
-            if source.quarantine is not None and isinstance(fault, _PERMANENT):
+            if source.quarantine is not None and is_permanent(fault):
                 self._set_aside(record, fault, source.quarantine, line, deadline)
 
     def _serve(self, record: Record, source: EventSource, line: RecordLog, deadline: float) -> None:
         self._check_time(deadline)
         line.step("decide")
-        check_hops(record)
         tenant = self._tenant_of(record, source, line)
         line.step("encode")
-        payload = _payload(record, source)
+        payload = payload_of(record, source)
         line.step("invoke")
         line.function = source.function
         answer = self.invoke(
@@ -189,11 +188,7 @@ class Router:
             sqs.check_answer(answer, record)
 
     def _tenant_of(self, record: Record, source: EventSource, line: RecordLog) -> str:
-        """Evidence allows, the claim chooses. A claim that is configured must be there, also if one tenant is left."""
-        if record.fault is not None:
-            raise record.fault
-        requested = None if source.claim is None else sqs.claimed(record, source.claim)
-        subject = Subject(requested_tenant=requested, source=record.source, sender=record.sender)
+        subject = subject_of(record, source)
         line.decision = decision = decide(subject, self.tenant_map.rules, self.tenant_map.find)
         return decision.granted()
 
@@ -256,17 +251,26 @@ def split(event: Any, log: BatchLog) -> list[Record]:
         BridgeError: they are of another service than SQS, or one has no id. It is logged.
     """
     try:
-        service = source_of(event)
-        if service != sqs.SOURCE:
-            found = ascii(service[:64]) if service else "none"
-            raise BadRequest("source_unsupported", f"the records' eventSource is {found}, and must be '{sqs.SOURCE}'")
-        return sqs.records_of(event)
+        return records_in(event)
     except Exception as error:
         line = log.begin()
         line.fault = _fault_of(error)
         log.end(line)
         log.close()
         raise line.fault from None
+
+
+def records_in(event: Any) -> list[Record]:
+    """The records of an event, in order; at least one.
+
+    Raises:
+        BadRequest: they are of another service than SQS, or one has no id.
+    """
+    service = source_of(event)
+    if service != sqs.SOURCE:
+        found = ascii(service[:64]) if service else "none"
+        raise BadRequest("source_unsupported", f"the records' eventSource is {found}, and must be '{sqs.SOURCE}'")
+    return sqs.records_of(event)
 
 
 def lanes_of(records: Iterable[Record]) -> Collection[list[Record]]:
@@ -281,7 +285,32 @@ def lanes_of(records: Iterable[Record]) -> Collection[list[Record]]:
 # ---- the parts of a record's way ------------------------------------------------------------------------------------
 
 
-def _payload(record: Record, source: EventSource) -> bytes:
+def is_permanent(fault: BridgeError) -> bool:
+    """Whether the fault of a record comes again however often the record is tried."""
+    return isinstance(fault, _PERMANENT)
+
+
+def subject_of(record: Record, source: EventSource) -> Subject:
+    """The subject of a record: evidence allows, the claim chooses. A claim that is configured must be there, also if
+    the evidence allows one tenant.
+
+    Raises:
+        BadRequest: the record cannot be used, or has no such claim.
+        LoopDetected: it was in a quarantine too often.
+    """
+    check_hops(record)
+    if record.fault is not None:
+        raise record.fault
+    requested = None if source.claim is None else sqs.claimed(record, source.claim)
+    return Subject(requested_tenant=requested, source=record.source, sender=record.sender)
+
+
+def payload_of(record: Record, source: EventSource) -> bytes:
+    """The event that the function receives.
+
+    Raises:
+        TooLarge: Lambda takes less.
+    """
     payload, limit = sqs.payload(record), ASYNC_LIMIT if source.invocation == "async" else SYNC_LIMIT
     if len(payload) > limit:
         raise TooLarge("request_too_large", f"the record is {len(payload)} bytes of JSON, over Lambda's {limit}")

@@ -63,7 +63,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "authorizer": {"authorize"},
     "__init__": {"bridge", "config", "errors", "formats", "message", "router", "tenancy"},
     # what is not deployed
-    "review": {"config", "errors", "formats", "identity", "message", "tenancy"},
+    "review": {"config", "errors", "events", "formats", "identity", "message", "router", "tenancy"},
     "packaging": {"config", "errors", "identity"},
     "deployment/cloudformation": {"config"},
     "deployment/iam": set(),
@@ -114,11 +114,21 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("local/sources", "local/web"),
     },
     "testing/strategies": {
-        *("config", "formats", "http", "identity", "local/front/exchange", "local/front/lattice", "message"),
+        *("config", "events", "formats", "http", "identity", "message"),
+        *("local/aws/sqs", "local/front/exchange", "local/front/lattice"),
     },
     "testing": {
-        *("bridge", "config", "errors", "formats", "http", "identity", "invoke", "message"),
-        *("local", "local/aws", "local/environments", "local/front/exchange", "local/front/lattice", "local/web"),
+        *("bridge", "config", "errors", "events", "formats", "http", "identity", "invoke", "lanes", "message"),
+        *("quarantine", "router"),
+        *(
+            "local",
+            "local/aws",
+            "local/aws/sqs",
+            "local/environments",
+            "local/front/exchange",
+            "local/front/lattice",
+            "local/web",
+        ),
     },
     "project": set(),  # the files of a new project
     "cli": {
@@ -126,7 +136,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("http", "identity", "local", "local/aws", "local/bridge", "local/code", "local/environments", "local/front"),
         *("local/front/apigateway", "local/front/exchange", "local/front/lattice", "local/plan", "local/plan/readers"),
         *("local/web",),
-        *("bridge", "message", "packaging", "review", "tenancy", "testing", "version"),
+        *("bridge", "events", "message", "packaging", "review", "router", "tenancy", "testing", "version"),
     },
     "__main__": {"cli"},
 }

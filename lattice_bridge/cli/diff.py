@@ -13,11 +13,11 @@ import click
 
 from lattice_bridge.bridge import check_service
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import MAX_EVENTS_BYTES, base_option, read_input_text, read_map
+from lattice_bridge.cli.files import MAX_EVENTS_BYTES, GivenMap, base_option, read_input_text, read_map
 from lattice_bridge.config.regular_file import BadFile
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.recognise import Enabled
+from lattice_bridge.events.record import Record
 from lattice_bridge.message import Request
 from lattice_bridge.review.diff import Change, changed_decisions, changed_rules, changed_tables
 from lattice_bridge.review.map_tests import every_tenant
@@ -47,15 +47,15 @@ Examples:
 @show.JSON
 def diff(old: str, new: str, base: Path | None, events: str | None, *, as_json: bool) -> None:
     """Compare the maps OLD and NEW: which callers gain access, lose it, or get other tenants. Each is a file, - for
-    stdin, or REVISION:PATH in git. With --events, compare the decisions for recorded requests; a registry is not read,
-    and its tenants count as active. Exits with 0 if nothing changes, 1 if something does."""
+    stdin, or REVISION:PATH in git. With --events, compare the decisions for recorded requests and records of queues; a
+    registry is not read, and its tenants count as active. Exits with 0 if nothing changes, 1 if something does."""
     given = [read_map(name, base) for name in (old, new)]
     before, after = (one.load() for one in given)
     if events is None:
         tables = (one.document.tables for one in given)
         changes = [*changed_rules(before.rules, after.rules), *changed_tables(*tables)]
     else:
-        deciding = (_decide(before, given[0].enabled), _decide(after, given[1].enabled))
+        deciding = (_decide(before, given[0]), _decide(after, given[1]))
         decisions = list(changed_decisions(_events(events), *deciding))
         if not decisions:
             raise click.UsageError(f"{events}: contains no event, so nothing was compared")
@@ -67,12 +67,15 @@ def diff(old: str, new: str, base: Path | None, events: str | None, *, as_json: 
     sys.exit(1 if changes else 0)
 
 
-def _decide(found: TenantMap, enabled: Enabled) -> Callable[[Request], Decision]:
+def _decide(found: TenantMap, given: GivenMap) -> Callable[[Request | Record], Decision]:
     """Decides as the bridge would, except for the registry: its content belongs to neither map."""
+    enabled, sources = given.enabled, given.sources
     if found.lookups.registry is not None:
         found.find = every_tenant
 
-    def decide(request: Request) -> Decision:
+    def decide(request: Request | Record) -> Decision:
+        if isinstance(request, Record):
+            return sources.decide(request, found.rules, found.find)
         try:
             check_enabled(request, enabled)
             check_service(request, enabled.services)
@@ -89,7 +92,7 @@ def _print(changes: list[Change], what: str) -> None:
             show.say(change.kind, change.subject, change.before, change.after)
         show.say(_summary(changes, what))
         return
-    subject = "request" if what == "decision" else "callers"
+    subject = "request or record" if what == "decision" else "callers"
     if changes:
         show.draw(show.table(("", subject, "before", "after"), map(_row, changes)), "")
     show.draw((_summary(changes, what), "bold"))

@@ -1,4 +1,5 @@
-"""`lattice-bridge event`: makes, lists, shows, reads, checks and converts events of Lattice and of other fronts.
+"""`lattice-bridge event`: lists, shows, reads, checks and converts events of Lattice and of other fronts; `event_new`
+makes them.
 
 Rule: a file that cannot be read is wrong usage. The message says where the fault is and how to fix it.
 """
@@ -7,22 +8,21 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
 from lattice_bridge.cli import show
-from lattice_bridge.cli.files import read_input
-from lattice_bridge.config.regular_file import MIB
+from lattice_bridge.cli.event_file import COMPACT, read_event
+from lattice_bridge.cli.event_new import new
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.events.recognise import source_of
+from lattice_bridge.events.record import Record
 from lattice_bridge.formats import recognise
 from lattice_bridge.formats.authorizer import recognises as is_authorizers
 from lattice_bridge.formats.event import Payload
@@ -30,14 +30,17 @@ from lattice_bridge.formats.payload import convert as convert_request
 from lattice_bridge.formats.payload import encode
 from lattice_bridge.message import CLAIMS, Authorizer, Request, is_tenant_id
 from lattice_bridge.review.requests import parse_any
+from lattice_bridge.router import records_in
 
 if TYPE_CHECKING:
     from lattice_bridge.testing.departure import Departure
 
 Document = dict[str, Any]
 
+SQS: Final = "sqs"
+"""The format of events of queues."""
+
 EVENT = click.argument("file", type=click.Path(path_type=Path))
-COMPACT = click.option("--compact", is_flag=True, help="Print the JSON on one line.")
 
 _EVIDENCE: Final = {"documented": "cyan", "observed": "green", "assumed": "yellow"}
 """How well a fact is known → the colour of the word on a terminal."""
@@ -48,9 +51,9 @@ _EVIDENCE: Final = {"documented": "cyan", "observed": "green", "assumed": "yello
 
 @click.group(short_help="Make, read, check and convert events.")
 def event() -> None:
-    """Make, read, check and convert events: those that Lattice, API Gateway, function URLs and load balancers send to
-    functions. The corpus is the collection of example events that comes with lattice-bridge. FILE is a file with an
-    event's JSON, or - for stdin."""
+    """Make, read, check and convert events: those that Lattice, API Gateway, function URLs, load balancers and queues
+    send to functions. The corpus is the collection of example events that comes with lattice-bridge. FILE is a file
+    with an event's JSON, or - for stdin."""
 
 
 @click.command(name="list", short_help="List the events of the corpus.")
@@ -59,10 +62,11 @@ def event() -> None:
 def list_command(pattern: str, *, as_json: bool) -> None:
     """List the events that come with lattice-bridge, or those whose names match PATTERN ('v2/*', '*/query-*'): what is
     special about each, and how well that is known. Exits with 0 if one matches, 1 if none does."""
-    from lattice_bridge.testing.corpus import UnknownEvent, all_events
+    from lattice_bridge.testing.corpus import RECORDS, UnknownEvent, all_events
 
     try:
-        cases = [_case(case.name, case.expected) for case in all_events(pattern)]
+        found = [*all_events(pattern), *(all_events(f"{RECORDS}/*") if pattern == "*" else ())]
+        cases = [_case(case.name, case.expected) for case in found]
     except UnknownEvent as error:
         show.say_error(f"error: {error!s}")
         sys.exit(1)
@@ -105,201 +109,6 @@ def show_command(name: str, *, expected: bool, compact: bool) -> None:
     show.say_json(all_events(name)[0].expected if expected else found, compact=compact)
 
 
-# ---- new -----------------------------------------------------------------------------------------------------------
-
-_FLAGS: Final = {
-    "version": "--version",
-    "path": "--path",
-    "method": "--method",
-    "headers": "--header",
-    "body": "--body",
-    "principal": "--principal",
-    "session_name": "--session-name",
-    "org_id": "--org",
-    "x509": "--x509",
-    "source_vpc": "--source-vpc",
-    "client_address": "--client-address",
-    "service_arn": "--service-arn",
-    "service_network_arn": "--service-network-arn",
-    "target_group_arn": "--target-group-arn",
-    "region": "--region",
-    "request_id": "--request-id",
-    "time": "--time",
-}
-"""`lattice_event`'s arguments, which its error messages name, and the options for them."""
-
-
-def _version(_: click.Context, __: click.Parameter, text: str) -> Literal[1, 2]:
-    match text.lower().removeprefix("v"):
-        case "1":
-            return 1
-        case "2":
-            return 2
-    raise click.BadParameter(f"{text!r} is not a version of Lattice's events: write 1 or 2")
-
-
-_NEW_EXAMPLES: Final = """\b
-Example:
-  lattice-bridge event new --path '/orders?id=7' -H 'x-tenant-id: blue' \\
-    --principal arn:aws:iam::111122223333:role/blue-api
-"""
-
-
-@click.command(epilog=_NEW_EXAMPLES, short_help="Make an event.")
-@click.option(
-    "--front",
-    type=click.Choice(["lattice", "http-api", "rest-api", "function-url", "alb"]),
-    default="lattice",
-    show_default=True,
-    help="What is in front of the function.",
-)
-@click.option(
-    "--version", metavar="1|2", default="2", show_default=True, callback=_version, help="The event version of Lattice."
-)
-@click.option("--method", "-X", metavar="NAME", help="Default: GET, or POST if there is a body.")
-@click.option("--path", metavar="TARGET", default="/", show_default=True, help="The path and query, as sent.")
-@click.option(
-    "--header",
-    "-H",
-    "headers",
-    metavar="'NAME: VALUE'",
-    multiple=True,
-    help="A header. Repeatable, also with one name.",
-)
-@click.option("--body", metavar="TEXT|@FILE", help="The body: text, or the bytes of a file.")
-@click.option(
-    "--json-body",
-    metavar="TEXT|@FILE",
-    help="As --body, with the content-type application/json unless a header has one.",
-)
-@click.option(
-    "--principal",
-    metavar="ARN",
-    help="The caller that the front authenticated. Default: none, the request is unsigned.",
-)
-@click.option("--session-name", metavar="NAME", help="The name of the role's session, if it is not in the ARN.")
-@click.option("--org", "org_id", metavar="ID", help="The principal's organisation, o-….")
-@click.option(
-    "--x509",
-    metavar="FIELD=VALUE",
-    multiple=True,
-    help="A field of the certificate, as in san_uri=spiffe://…. Repeatable.",
-)
-@click.option("--source-vpc", metavar="ID|ARN", help="The VPC that the request comes from.")
-@click.option("--client-address", metavar="IP", help="The address from which the front received the request.")
-@click.option("--service-arn", metavar="ARN", help="The Lattice service.")
-@click.option("--service-network-arn", metavar="ARN", help="The service network.")
-@click.option("--target-group-arn", metavar="ARN", help="The function's target group.")
-@click.option("--region", metavar="NAME", help="The Region, if it is not in the service's ARN.")
-@click.option("--request-id", metavar="ID", help="The front's id of the request.")
-@click.option(
-    "--time", metavar="TIME", help="When the front received it: 2025-11-21T00:00:00Z, or microseconds since 1970."
-)
-@click.option("--sent-by", metavar="ID|ARN", help="The API, or the load balancer's target group.")
-@click.option(
-    "--authorizer", metavar="JSON", help='What the API\'s authorizer returned, as in \'{"tenantId": "blue"}\'.'
-)
-@click.option("--client-cert", metavar="SUBJECT", help="The subject of the certificate that API Gateway verified.")
-@show.JSON_ALWAYS
-@COMPACT
-def new(*, headers: tuple[str, ...], x509: tuple[str, ...], compact: bool, **asked: Any) -> None:
-    """Print the event that Lattice, or another front, would make of a request. The same options make the same event.
-    The body is in base64 unless the content-type is one for text, as in Lattice's events. Exits with 0, or with 2 if an
-    option has a value that the front cannot send."""
-    pairs = [_header(text) for text in headers]
-    text, json_text = asked.pop("body"), asked.pop("json_body")
-    if text is not None and json_text is not None:
-        raise click.UsageError("give either --body or --json-body")
-    body = _bytes(text if json_text is None else json_text)
-    if json_text is not None:
-        _check_json(body)
-        if not any(name.lower() == "content-type" for name, _ in pairs):
-            pairs.append(("content-type", "application/json"))
-    asked["method"] = asked["method"] or ("POST" if body else "GET")
-    asked["time"] = _time(asked["time"])
-    asked["x509"] = dict(_fields(x509)) or None
-    given = {name: value for name, value in asked.items() if value is not None}
-    try:
-        event = _made(given, headers=pairs, body=body)
-    except ValueError as error:
-        raise click.UsageError(_in_flags(str(error))) from error
-    show.say_json(event, compact=compact)
-
-
-_OF_GATEWAYS: Final = ("sent_by", "authorizer", "client_cert")
-_OF_BOTH: Final = ("method", "path", "principal", "session_name", "org_id")
-
-
-def _made(given: dict[str, Any], **content: Any) -> Document:
-    """The event of the front that was asked for. An option of another front is refused: it would have no effect."""
-    from lattice_bridge.testing.builders import gateway_event, lattice_event
-
-    front, version = given.pop("front"), given.pop("version")
-    allowed = _OF_BOTH + (_OF_GATEWAYS if front != "lattice" else tuple(name for name in _FLAGS if name != "version"))
-    if wrong := [name for name in given if name not in allowed]:
-        raise click.UsageError(f"--{wrong[0].replace('_', '-')} is no option for --front {front}. Fix: leave it out")
-    if front == "lattice":
-        return lattice_event(version, **given, **content)
-    if (text := given.get("authorizer")) is not None:
-        try:
-            given["authorizer"] = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise click.UsageError(f"--authorizer: not JSON: {error}") from error
-        if not isinstance(given["authorizer"], dict):
-            raise click.UsageError("""--authorizer: not an object. Fix: write one, as in '{"tenantId": "blue"}'""")
-    return gateway_event(front, **given, **content)
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon:
-        raise click.UsageError(f"--header {text!r}: no colon in it. Fix: write 'name: value'")
-    return name, value.strip(" \t")
-
-
-def _bytes(text: str | None) -> bytes:
-    if text is None:
-        return b""
-    if text.startswith("@"):
-        return read_bytes(Path(text[1:]))
-    return text.encode("utf-8", "surrogateescape")  # the bytes that the shell passed
-
-
-def _check_json(body: bytes) -> None:
-    try:
-        json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"--json-body is not JSON: {error}") from error
-
-
-def _fields(texts: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for text in texts:
-        name, mark, value = text.partition("=")
-        if not mark:
-            raise click.UsageError(f"--x509 {text!r}: no = in it. Fix: write 'san_uri=spiffe://…'")
-        yield name, value
-
-
-def _time(text: str | None) -> int | datetime | None:
-    if text is None:
-        return None
-    if re.fullmatch("[0-9]{1,18}", text):
-        return int(text)
-    with suppress(ValueError):
-        found = datetime.fromisoformat(text)
-        if found.tzinfo is not None:
-            return found
-    raise click.UsageError(f"--time {text!r} is not a time with a zone: write 2025-11-21T00:00:00Z")
-
-
-def _in_flags(text: str) -> str:
-    """A message of `lattice_event` with the names of options. Values, which are in quotes, stay as they are."""
-    names = "|".join(sorted(_FLAGS, key=len, reverse=True))
-    text = re.sub(rf"\b({names})=", lambda found: f"{_FLAGS[found[1]]} ", text)
-    text = re.sub(rf"^({names})\b", lambda found: _FLAGS[found[1]], text)
-    return re.sub(r"(?<!['\w-])(session_name|org_id|source_vpc|service_arn)\b", lambda found: _FLAGS[found[1]], text)
-
-
 # ---- parse ---------------------------------------------------------------------------------------------------------
 
 _SHOWN: Final = 500
@@ -313,9 +122,13 @@ _HEX: Final = 16
 @show.JSON
 def parse(file: Path, *, as_json: bool) -> None:
     """Show what lattice-bridge reads from the event in FILE (- for stdin), or why it refuses it. The event may have any
-    format, also that of a Lambda authorizer, whether or not bridge.toml enables it. Exits with 0 if the event can be
-    read, 1 if not. With --json the fields are those of `request` in the corpus' .expected.json, and some more."""
+    format, also that of a Lambda authorizer or of a queue, whether or not bridge.toml enables it. Exits with 0 if the
+    event can be read, 1 if not. With --json the fields are those of `request`, or `records`, in the corpus'
+    .expected.json, and some more."""
     event = read_event(file)
+    if source_of(event) is not None:
+        _parse_records(event, as_json=as_json)
+        return
     try:
         document = seen(parse_any(event))
     except BridgeError as refusal:
@@ -328,6 +141,44 @@ def parse(file: Path, *, as_json: bool) -> None:
     else:
         for fact in _facts(document):
             show.say(*fact)
+
+
+def _parse_records(event: Any, *, as_json: bool) -> None:
+    try:
+        records = [seen_record(record) for record in records_in(event)]
+    except BridgeError as refusal:
+        _refused(refusal, as_json=as_json)
+        sys.exit(1)
+    if as_json:
+        show.say_json({"format": SQS, "records": records})
+    elif show.is_terminal():
+        for record in records:
+            show.draw(show.picture((name.replace("_", " "), _cell(value)) for name, value in record.items()), "")
+    else:
+        show.say_document({"format": SQS, "records": records})
+    sys.exit(1 if any(record["fault"] for record in records) else 0)
+
+
+def _cell(value: Any) -> show.Cell:
+    return ("none", "dim") if value is None else str(value)
+
+
+def seen_record(record: Record) -> Document:
+    """A record as JSON, with the length of its body and the names of its attributes, and without their content."""
+    content = record.content
+    body, attributes = content.get("body"), content.get("messageAttributes")
+    return {
+        "id": record.id,
+        "source": record.source,
+        "group": record.group,
+        "sender": None if record.sender is None else record.sender.id,
+        "session": None if record.sender is None else record.sender.session,
+        "trace": record.trace,
+        "receive_count": record.receive_count,
+        "attributes": ", ".join(map(str, attributes)) or None if isinstance(attributes, Mapping) else None,
+        "body_length": len(body.encode("utf-8", "surrogatepass")) if isinstance(body, str) else None,
+        "fault": None if record.fault is None else record.fault.reason,
+    }
 
 
 def seen(request: Request) -> Document:
@@ -475,13 +326,14 @@ def _content(document: Document) -> Iterator[str]:
 def check_command(file: Path, *, as_json: bool) -> None:
     """Find where the event in FILE (- for stdin) departs from what Lattice sends, as documented or observed. Each line
     shows whether the bridge accepts the departure, and how well the point is known, with its row in docs/wire.md. Of an
-    event of API Gateway, a function URL or a load balancer, the command checks the fields and their types. Exits with 0
-    if the event departs nowhere, 1 if it does."""
+    event of API Gateway, a function URL, a load balancer or a queue, the command checks the fields and their types.
+    Exits with 0 if the event departs nowhere, 1 if it does."""
     from lattice_bridge.testing.departures import departures, version_meant
     from lattice_bridge.testing.front_departures import kind_of
 
     event = read_event(file)
-    found, version, kind = departures(event), version_meant(event), kind_of(event)
+    is_batch = source_of(event) is not None
+    found, version, kind = departures(event), version_meant(event), SQS if is_batch else kind_of(event)
     taken = not any(departure.refused for departure in found)
     if as_json:
         fields = {"format": kind, "version": version, "taken": taken}
@@ -517,6 +369,9 @@ def _summary(event: Any, found: list[Departure], *, taken: bool) -> tuple[str, s
     version, kind = version_meant(event), kind_of(event)
     style = "bold red" if not taken else "bold yellow" if found else "bold green"
     number = show.counted(len(found), "departure")
+    if source_of(event) is not None:
+        result = "takes it, if bridge.toml has its queue" if taken else "refuses a record of it, or all of it"
+        return f"an event of an SQS queue: {number} from what Lambda makes; the router {result}", style
     if version is None and kind is not None:
         reader = "the authorizer" if is_authorizers(event) else "the bridge"
         result = f"{reader} {'takes it, if bridge.toml enables it' if taken else 'refuses it'}"
@@ -582,37 +437,6 @@ def _forwarded(request: Request, payload: Payload, tenant: str) -> Document:
     )
     found: Document = json.loads(written)
     return found
-
-
-# ---- reading an event ----------------------------------------------------------------------------------------------
-
-LIMIT: Final = 32 * MIB
-"""Bytes of a file. An event has at most 6 MB; hand-written ones have spaces and escapes."""
-
-
-def read_event(path: Path) -> Any:
-    """The JSON in a file, or on standard input."""
-    place = "stdin" if str(path) == "-" else str(path)
-    content = read_bytes(path)
-    if not content.strip():
-        raise click.UsageError(f"{place}: empty. Fix: give a file with an event's JSON")
-    try:
-        return json.loads(content.decode("utf-8-sig"), parse_constant=_no_number)
-    except UnicodeDecodeError as error:
-        raise click.UsageError(f"{place}: not UTF-8 at byte {error.start}. Fix: save it as UTF-8") from error
-    except RecursionError as error:
-        raise click.UsageError(f"{place}: nested too deeply. Fix: give an event as Lattice sends it") from error
-    except ValueError as error:
-        raise click.UsageError(f"{place}: not JSON: {error}. Fix: give a file with an event's JSON") from error
-
-
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file, or of standard input."""
-    return read_input(path, LIMIT, "give one event; Lambda takes events of 6 MB")
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number in JSON")
 
 
 for command in (new, list_command, show_command, parse, check_command, convert):

@@ -14,22 +14,36 @@ import click
 
 from lattice_bridge.bridge import check_service
 from lattice_bridge.cli import show
-from lattice_bridge.cli.event import read_event
+from lattice_bridge.cli.event_file import read_event
+from lattice_bridge.cli.explain_record import UNREAD, claim_fact, evidence_facts, outcome_facts
+from lattice_bridge.cli.explain_record import described as of_record
 from lattice_bridge.cli.files import GivenMap, base_option, map_option, read_input_text, read_map
 from lattice_bridge.config.regular_file import MIB
 from lattice_bridge.config.tenant_map import TenantMap
-from lattice_bridge.config.words import nearest, quoted, suggestion
+from lattice_bridge.config.words import listed, nearest, quoted, suggestion
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.formats.recognise import Enabled
+from lattice_bridge.events.recognise import source_of
+from lattice_bridge.events.sqs import parse_sender
 from lattice_bridge.identity.token import NO_TOKENS
-from lattice_bridge.message import Request
+from lattice_bridge.message import Request, Sender
 from lattice_bridge.review.explain import Explanation, explain_request, key_in_words, ways_to
 from lattice_bridge.review.explain import explain as explain_subject
-from lattice_bridge.review.log_line import NO_CALLER, NOT_LOGGED, LoggedCaller, LogLine, caller_in, request_lines
+from lattice_bridge.review.log_line import (
+    NO_CALLER,
+    NOT_LOGGED,
+    NOT_LOGGED_OF_RECORDS,
+    OF_DECISIONS,
+    LoggedCaller,
+    LogLine,
+    caller_in,
+    request_lines,
+)
 from lattice_bridge.review.map_tests import described_subject
 from lattice_bridge.review.near_misses import NOT_KNOWN, NearMiss, NearMisses, near_misses
+from lattice_bridge.review.records import RecordExplanation, Sources
 from lattice_bridge.review.requests import receive, status_of
 from lattice_bridge.review.token_misses import token_misses
+from lattice_bridge.router import is_permanent, records_in
 from lattice_bridge.tenancy.anchors import ANYONE
 from lattice_bridge.tenancy.subject import Subject, evidence_of
 
@@ -43,10 +57,15 @@ UNKNOWN: Final[Mapping[str, None]] = dict.fromkeys(
     (
         *("caller", "authenticated", "verified_by", "looked_for", "denied_by", "owner", "runner_up", "sources"),
         *("header", "chosen_by", "allowed", "tenant", "reason", "detail", "status"),
-        *("near_misses", "near_misses_left_out", "log", "missing"),
+        *("near_misses", "near_misses_left_out", "record", "log", "missing"),
     )
 )
 """The keys of an explanation as JSON. Each explanation has all of them; what was not read is null."""
+RECORDS: Final = "records"
+"""The key of the explanations of an event with records."""
+
+OF_RECORDS: Final = ("source", "sender", "claim")
+"""The options that describe a record."""
 
 MAX_LOG_BYTES: Final = 64 * MIB
 """Bytes of a log: some hundred thousand lines."""
@@ -60,6 +79,8 @@ Examples:
     --principal arn:aws:sts::111122223333:assumed-role/blue-api/i-0123
   lattice-bridge explain --claims 'corp={"tenant": "blue"}'
   lattice-bridge explain --log bridge.log --request-id 4f0e6a58
+  lattice-bridge explain --source arn:aws:sqs:eu-west-1:111122223333:orders \\
+    --sender AROAEXAMPLEEXAMPLE123:i-0123 --claim blue
 """
 
 
@@ -68,7 +89,9 @@ Examples:
 @map_option()
 @base_option
 @click.option("--log", type=click.Path(), metavar="FILE", help="The bridge's log, or - for stdin, instead of an event.")
-@click.option("--request-id", metavar="ID", help="The request in --log. Default: the only one that was refused.")
+@click.option(
+    "--request-id", metavar="ID", help="The request or message in --log. Default: the only one that was refused."
+)
 @click.option("--principal", metavar="ARN", help="The caller's IAM ARN, instead of an event.")
 @click.option("--session", metavar="NAME", help="The session's name, if the principal does not contain it.")
 @click.option("--header", metavar="TENANT", help="The tenant header's value.")
@@ -83,6 +106,9 @@ Examples:
 @click.option(
     "--claims", multiple=True, metavar="ISSUER=JSON", help="The claims of an issuer's token, which counts as verified."
 )
+@click.option("--source", metavar="ARN", help="The queue that a record came from.")
+@click.option("--sender", metavar="ID[:SESSION]", help="The record's SenderId: AROA…:session, or AIDA… of a user.")
+@click.option("--claim", metavar="TENANT", help="The tenant that the record asks for.")
 @show.JSON
 def explain(
     event: Path | None,
@@ -95,38 +121,55 @@ def explain(
     claims: tuple[str, ...],
     **described: Any,
 ) -> None:
-    """Explain the decision for the event in EVENT (- for stdin), for a caller described by options, or for a
-    request in the bridge's log. With --log, options add what its line does not contain. The output also lists near
-    misses: rules that almost fit the request. Exits with 0 if the request is allowed, 1 if it is refused."""
+    """Explain the decision for the event in EVENT (- for stdin), for a caller or a record described by options, or for
+    a request or a record in the bridge's log. With --log, options add what its line does not contain. The output also
+    lists near misses: rules that almost fit the request. Of an event with records, each is explained. Exits with 0 if
+    all of it is allowed, 1 if something is refused."""
     given = read_map(map_name, base)
     tenant_map = given.load()
     described["claims"] = _claims(claims, given)
     described["authorizer"] = _authorizer(described, has_log=log is not None)
+    described["sender"] = _sender(described["sender"])
     if request_id is not None and log is None:
         raise click.UsageError("--request-id needs the log that has the request. Fix: add --log FILE")
     if sum((event is not None, log is not None or any(described.values()))) != 1:
         raise click.UsageError(
-            "not exactly one thing to explain. "
-            "Fix: give an event, or a caller by --principal, --claims or similar options, or --log FILE"
+            "not exactly one thing to explain. Fix: give an event, or a caller by --principal, --claims or similar "
+            "options, or a record by --source, or --log FILE"
         )
+    is_batch = False
     if event is not None:
-        document = _of_event(event, tenant_map, given.enabled)
+        found = read_event(event)
+        is_batch = source_of(found) is not None
+        documents = _of_batch(found, tenant_map, given.sources) if is_batch else [_of_event(found, tenant_map, given)]
     elif log is not None:
-        document = _of_log(_line(log, request_id), described, tenant_map)
+        documents = [_of_log(_line(log, request_id), described, tenant_map, given.sources)]
     else:
-        document = _of_description(described, tenant_map)
+        documents = [_of_description(described, tenant_map, given.sources)]
+    _print(documents, tenant_map.rules.header, is_batch=is_batch, as_json=as_json)
+    sys.exit(0 if all(one["allowed"] and not _is_another_outcome(one) for one in documents) else 1)
+
+
+def _print(documents: list[Document], header: str, *, is_batch: bool, as_json: bool) -> None:
     if as_json:
-        show.say_json(document)
-    elif show.is_terminal():
-        show.draw(show.picture(_facts(document, tenant_map.rules.header)))
-    else:
-        show.say_document(document)
-    sys.exit(0 if document["allowed"] and not _is_another_outcome(document) else 1)
+        show.say_json({RECORDS: documents} if is_batch else documents[0])
+        return
+    for number, document in enumerate(documents):
+        if number:
+            show.draw("") if show.is_terminal() else show.say()
+        if show.is_terminal():
+            show.draw(show.picture(_facts(document, header)))
+        else:
+            show.say_document(document)
 
 
 def _of_description(
-    described: Mapping[str, Any], tenant_map: TenantMap, unknown: frozenset[str] = frozenset()
+    described: Mapping[str, Any], tenant_map: TenantMap, sources: Sources, unknown: frozenset[str] = frozenset()
 ) -> Document:
+    of_record = {name: described[name] for name in OF_RECORDS}
+    described = {name: value for name, value in described.items() if name not in OF_RECORDS}
+    if any(of_record.values()):
+        return _of_described_record(of_record, described, tenant_map, sources, unknown)
     try:
         subject = described_subject(**described)
     except BridgeError as refusal:
@@ -134,8 +177,57 @@ def _of_description(
     return _decided(explain_subject(subject, tenant_map.rules, tenant_map.find), tenant_map, unknown)
 
 
-def _of_event(event: Path, tenant_map: TenantMap, enabled: Enabled) -> Document:
-    found = read_event(event)
+def _of_described_record(
+    of_record: Mapping[str, Any],
+    of_request: Mapping[str, Any],
+    tenant_map: TenantMap,
+    sources: Sources,
+    unknown: frozenset[str],
+) -> Document:
+    source = of_record["source"]
+    others = [f"--{name.replace('_', '-')}" for name, value in of_request.items() if value]
+    if others:
+        fix = "write --claim instead" if others == ["--header"] else "leave one of the two out"
+        raise click.UsageError(f"{others[0]} is for a request, and a record of a queue has none. Fix: {fix}")
+    if source is None:
+        known = f", as in --source {next(iter(sources.by_arn))}" if sources.by_arn else ""
+        raise click.UsageError(f"--sender and --claim need the queue of the record. Fix: add --source ARN{known}")
+    found = sources.by_arn.get(source)
+    if found is not None and found.claim is None and of_record["claim"] is not None:
+        raise click.UsageError(
+            "--claim is never read: the [[event_source]] of this queue has no claim. Fix: leave it out, or write claim "
+            "in the map"
+        )
+    explained = sources.describe(source, of_record["sender"], of_record["claim"], tenant_map.rules, tenant_map.find)
+    return _of_record(explained, tenant_map, sources, unknown)
+
+
+def _of_batch(event: Any, tenant_map: TenantMap, sources: Sources) -> list[Document]:
+    try:
+        records = records_in(event)
+    except BridgeError as refusal:
+        unread = {**UNREAD, "outcome": "raised", "permanent": is_permanent(refusal)}
+        return [{**_refused(refusal), "status": None, "record": unread}]
+    explained = (sources.explain(record, tenant_map.rules, tenant_map.find) for record in records)
+    return [_of_record(one, tenant_map, sources) for one in explained]
+
+
+def _of_record(
+    explained: RecordExplanation, tenant_map: TenantMap, sources: Sources, unknown: frozenset[str] = frozenset()
+) -> Document:
+    document = {**UNKNOWN, "allowed": False, **_near(NearMisses())}
+    if explained.explanation is not None:
+        document = _decided(explained.explanation, tenant_map, unknown)
+    elif explained.source is None:
+        document |= _near(sources.near(explained.record.source))
+    if (fault := explained.fault) is not None:
+        document |= {"allowed": False, "tenant": None, "reason": fault.reason, "detail": fault.detail or None}
+    of_requests = dict.fromkeys(("caller", "authenticated", "verified_by", "header", "status"))
+    return {**document, **of_requests, "record": of_record(explained)}
+
+
+def _of_event(found: Any, tenant_map: TenantMap, given: GivenMap) -> Document:
+    enabled = given.enabled
     request: Request | None = None
     try:
         request = receive(found, enabled)
@@ -192,6 +284,19 @@ def _claims(claims: tuple[str, ...], given: GivenMap) -> dict[str, dict[str, Any
     return found
 
 
+def _sender(text: str | None) -> Sender | None:
+    """The sender that --sender names."""
+    if text is None:
+        return None
+    if (found := parse_sender(text)) is None:
+        command = "aws iam get-role --role-name NAME --query Role.RoleId"
+        raise click.UsageError(
+            f"--sender: {quoted(text)} is not the SenderId of a record. Fix: write the unique id and the session, as "
+            f"in AROAEXAMPLEEXAMPLE123:i-0123. `{command}` prints the id of a role; its name or ARN is none"
+        )
+    return found
+
+
 def _authorizer(described: Mapping[str, Any], *, has_log: bool) -> dict[str, Any] | None:
     """The authorizer's answer that the options describe. A log line contains the API."""
     text = described["authorizer"]
@@ -219,27 +324,31 @@ def _line(log: str, request_id: str | None) -> LogLine:
     if not lines:
         raise click.UsageError(
             f"{place}: no log line of a request in it. Fix: give the log of the bridge's function, or what "
-            '`lattice-bridge local --json-logs` printed: lines with "message": "request"'
+            '`lattice-bridge local --json-logs` printed: lines with "message": "request" or "record"'
         )
     if request_id is not None:
-        found = [line for line in lines if line.text("requestId") == request_id]
+        found = [line for line in lines if request_id in (line.id, line.text("requestId"))]
+        if len({line.id for line in found}) > 1:  # Lambda's id of a batch
+            found = [line for line in found if line.is_refused] or found
         if not found:
             raise click.UsageError(f'--request-id "{request_id}": not in {place}, which has {_ids(lines)}')
         return found[-1]
     refused = [line for line in lines if line.is_refused] or lines
-    if len({line.text("requestId") for line in refused}) > 1:
+    if len({line.id for line in refused}) > 1:
         raise click.UsageError(f"{place}: {len(refused)} requests. Fix: choose one with --request-id: {_ids(refused)}")
     return refused[-1]
 
 
 def _ids(lines: list[LogLine]) -> str:
-    ids = list(dict.fromkeys((line.text("requestId") or "-")[:64] for line in reversed(lines)))
+    ids = list(dict.fromkeys((line.id or "-")[:64] for line in reversed(lines)))
     more = f", and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
     return f"{', '.join(ids[:_IDS_SHOWN])}{more}"
 
 
-def _of_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap) -> Document:
+def _of_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap, sources: Sources) -> Document:
     """Explains a line with what it contains, and what the options add."""
+    if line.is_of_record:
+        return _of_record_log(line, described, tenant_map, sources)
     logged = _caller_of(line, described, tenant_map)
     has_session = described["principal"] is None and logged.has_session
     described = {
@@ -249,11 +358,35 @@ def _of_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap) -> 
         "claims": {**logged.claims, **described["claims"]},
     }
     missing = _missing(described, logged, has_session=has_session)
-    document = _of_description(described, tenant_map, frozenset(missing))
+    document = _of_description(described, tenant_map, sources, frozenset(missing))
+    return {**document, "log": _logged_fields(line, tenant_map), "missing": missing}
+
+
+def _of_record_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap, sources: Sources) -> Document:
+    """Explains the line of a record, which contains the name of its queue, and neither its sender nor its claim."""
+    name = line.text("source") or ""
+    arns = [described["source"]] if described["source"] else sources.named(name)
+    if len(arns) != 1:
+        which = f"{len(arns)} event sources are" if arns else "no event source is"
+        fix = f"add --source ARN{f': {listed(arns)}' if arns else ''}"
+        raise click.UsageError(f"the line's queue is {quoted(name)}, and {which} of this name. Fix: {fix}")
+    described = {**described, "source": arns[0]}
+    source = sources.by_arn.get(arns[0])
+    missing = [] if described["sender"] else ["sender"]
+    missing += ["record_claim"] if source and source.claim and described["claim"] is None else []
+    document = _of_description(described, tenant_map, sources, frozenset(missing))
+    document["record"] |= {"id": line.text("id")}
+    if "record_claim" in missing and document["reason"] == "claim_missing":  # of this explanation, not of the record
+        document["detail"] = "the line does not contain the tenant that the record asks for"
+        document["record"] |= {"fix": "add --claim, with what the record asks for"}
+    return {**document, "log": _logged_fields(line, tenant_map), "missing": missing}
+
+
+def _logged_fields(line: LogLine, tenant_map: TenantMap) -> Document:
     fields = ("requestId", "timestamp", "method", "path", "status", "reason", "detail", "rule", "callerKey", "map")
     known = {name: line.fields.get(name) for name in fields}
     same_map = tenant_map.sha256 is not None and line.text("map") == tenant_map.sha256
-    return {**document, "log": {**known, "same_map": same_map}, "missing": missing}
+    return {**known, "same_map": same_map}
 
 
 def _caller_of(line: LogLine, described: Mapping[str, Any], tenant_map: TenantMap) -> LoggedCaller:
@@ -289,7 +422,9 @@ def _is_another_outcome(document: Document) -> bool:
     """Whether this very map refused the line's request, so that a fact that the line lacks was the reason. With other
     statuses, the refusal came after the decision."""
     log = document["log"]
-    return log is not None and log["same_map"] and log["status"] in (400, 401, 403)
+    if log is None or not log["same_map"]:
+        return False
+    return log["reason"] in OF_DECISIONS if document["record"] is not None else log["status"] in (400, 401, 403)
 
 
 # ---- for machines ---------------------------------------------------------------------------------------------------
@@ -351,6 +486,9 @@ def _verified_by(subject: Subject) -> Iterator[str]:
 def _facts(document: Document, header: str) -> Iterator[tuple[show.Cell, show.Cell | Table]]:
     if document["log"] is not None:
         yield from _logged(document)
+    record, unknown = document["record"], set(document["missing"] or ())
+    if record is not None:
+        yield from evidence_facts(record, unknown)
     if document["authenticated"] is not None:
         yield "caller", (_called(document), "bold")
     if document["looked_for"]:
@@ -362,8 +500,10 @@ def _facts(document: Document, header: str) -> Iterator[tuple[show.Cell, show.Ce
         yield "", ""
     if document["denied_by"]:
         yield "denied by", (document["denied_by"], "red")
+    if record is not None and record["source"] is not None:
+        yield "claim", claim_fact(record, unknown)
     if document["authenticated"] is not None:
-        is_known = "header" not in (document["missing"] or ())
+        is_known = "header" not in unknown
         yield "header", _header(document["header"], header) if is_known else (NOT_KNOWN, "dim")
     yield "outcome", _outcome(document)
     if document["detail"]:
@@ -372,7 +512,10 @@ def _facts(document: Document, header: str) -> Iterator[tuple[show.Cell, show.Ce
         yield "", ""
         yield "near misses", show.table(("", "rule", "expected", "actual"), _misses(document))
         yield "", ""
-    yield "client sees", _seen(document)
+    if record is not None:
+        yield from outcome_facts(record)
+    else:
+        yield "client sees", _seen(document)
 
 
 def _called(document: Document) -> str:
@@ -390,7 +533,7 @@ def _logged(document: Document) -> Iterator[tuple[show.Cell, show.Cell]]:
     if not log["same_map"]:
         yield "map", ("another one decided then: its sha256 differs", "yellow")
     if document["missing"]:
-        options = ", ".join(NOT_LOGGED[name] for name in document["missing"])
+        options = ", ".join((NOT_LOGGED | NOT_LOGGED_OF_RECORDS)[name] for name in document["missing"])
         yield "not in the line", f"{options}: add those that you know"
     yield "", ""
 
@@ -417,7 +560,13 @@ def _keys(document: Document) -> Iterator[tuple[show.Cell, ...]]:
 def _sources(document: Document) -> Iterator[tuple[show.Cell, ...]]:
     for source in document["sources"]:
         kind, _, issuer = source["key"].partition(" ")
-        by = {"jwt": f"token {issuer}", "api": "authorizer", "client-cert": "certificate"}.get(kind, "caller")
+        by = {
+            "jwt": f"token {issuer}",
+            "api": "authorizer",
+            "client-cert": "certificate",
+            "sender": "sender",
+            "source": "source",
+        }.get(kind, "caller")
         yield by, source["rule"], source["allows"]
 
 
@@ -433,7 +582,8 @@ def _outcome(document: Document) -> show.Cell:
             f"with this alone it would run as {document['tenant']}: the line lacks the fact that decided",
             "bold yellow",
         )
-    how = "chosen by the header" if document["chosen_by"] == "header" else "the only tenant that is allowed"
+    chosen_by = document["chosen_by"]
+    how = "the only tenant that is allowed" if chosen_by == "rule" else f"chosen by the {chosen_by}"
     return f"runs as {document['tenant']}, {how}", "bold green"
 
 

@@ -24,6 +24,7 @@ from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import Fault, InvalidMap
 from lattice_bridge.formats.recognise import Enabled
+from lattice_bridge.review.records import Sources
 
 MAX_EVENTS_BYTES: Final = 256 * MIB
 """Bytes of a file of events: some hundred thousand events."""
@@ -117,6 +118,11 @@ class GivenMap:
     def enabled(self) -> Enabled:
         """The events that a configuration that loads accepts; Lattice's alone for a map in a file of its own."""
         return read_options(self.document.tables, []).enabled
+
+    @property
+    def sources(self) -> Sources:
+        """The event sources of a configuration that loads; none for a map in a file of its own."""
+        return Sources(read_options(self.document.tables, []).event_sources)
 
     def load(self) -> TenantMap:
         """The map. If it does not load, or the other tables of the file do not, the command ends with 1."""

@@ -48,7 +48,7 @@ def _record(index: int, content: object) -> Record:
         return Record(message_id, str(arn), content, fault=_malformed("eventSource, eventSourceARN or attributes"))
     group, sender, trace = (attributes.get(name) for name in ("MessageGroupId", "SenderId", "AWSTraceHeader"))
     # A queue that admits anonymous senders writes an IP address: such a record has no sender, and its source only.
-    match = _SENDER.fullmatch(sender) if isinstance(sender, str) else None
+    sent_by = parse_sender(sender) if isinstance(sender, str) else None
     in_order = arn.endswith(FIFO)
     return Record(
         message_id,
@@ -56,11 +56,21 @@ def _record(index: int, content: object) -> Record:
         content,
         # A record that cannot be used keeps its place in the group: what is behind it must not overtake it.
         group=group if in_order and isinstance(group, str) and group else None,
-        sender=None if match is None else Sender(match[1], match[2]),
+        sender=sent_by,
         trace=trace if isinstance(trace, str) and trace else None,
         receive_count=_receive_count(attributes),
         fault=_fault(content, group if in_order else "-", sender),
     )
+
+
+def parse_sender(text: str) -> Sender | None:
+    """The sender that a `SenderId` names; None if it is no id, such as the IP address of an anonymous sender.
+
+    >>> parse_sender("AROAEXAMPLEEXAMPLE123:i-0123")
+    Sender(id='AROAEXAMPLEEXAMPLE123', session='i-0123')
+    """
+    match = _SENDER.fullmatch(text)
+    return Sender(match[1], match[2]) if match else None
 
 
 def _fault(content: Mapping[str, Any], group: object, sender: object) -> BadRequest | None:

@@ -22,6 +22,7 @@ from lattice_bridge.config.words import quoted
 from lattice_bridge.errors import Fault, InvalidMap
 from lattice_bridge.review.finding import Finding, Level
 from lattice_bridge.review.map_tests import every_tenant, failed_tests
+from lattice_bridge.review.source_warnings import source_warnings
 from lattice_bridge.tenancy.anchors import Key, broader_keys
 from lattice_bridge.tenancy.rules import AnyTenant, Rule, Rules, TenantFrom
 
@@ -59,8 +60,10 @@ def _of_map(document: Document, folder: Path) -> list[Finding]:
         read = read_map(document, folder)
     except InvalidMap as error:
         return _errors(document.invalid([*faults, *error.found]), document.tables)
-    failed = [*faults, *failed_tests(read, every_tenant if read.around.registry else None)]
+    sources = None if faults else options.event_sources
+    failed = [*faults, *failed_tests(read, sources, every_tenant if read.around.registry else None)]
     warnings = [*_warnings(read), *(_unlisted_apis(read, options) if ELSEWHERE & set(document.tables) else ())]
+    warnings += () if sources is None else source_warnings(sources, read.rules)
     levels: tuple[tuple[Level, Iterable[Fault]], ...] = (("error", failed), ("warning", warnings))
     return [
         _finding(level, fault, document.tables) for level, found in levels for fault in located(found, document.text)

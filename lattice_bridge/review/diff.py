@@ -1,4 +1,5 @@
-"""Differences between two maps: for the callers of their rules, in their other tables, and for recorded requests.
+"""Differences between two maps: for the callers of their rules, in their other tables, and for recorded
+requests and records.
 
 Rule: nothing that could allow a caller is left out. Rules are compared by their values, and not by their descriptions.
 A caller without a rule of its own gets what a broader rule gives, as in a decision.
@@ -7,15 +8,18 @@ A caller without a rule of its own gets what a broader rule gives, as in a decis
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.events.recognise import source_of
+from lattice_bridge.events.record import Record
 from lattice_bridge.message import Request
 from lattice_bridge.review.explain import key_in_words
 from lattice_bridge.review.map_tests import described_outcome
 from lattice_bridge.review.requests import parse_any
+from lattice_bridge.router import records_in
 from lattice_bridge.tenancy.anchors import ANCHORS, Key, broader_keys
 from lattice_bridge.tenancy.decide import Decision
 from lattice_bridge.tenancy.rules import AnyTenant, Condition, Rule, Rules, TenantFrom
@@ -27,11 +31,11 @@ _COMPARED_OTHERWISE: Final = frozenset({"rule", "tenants", "test"})
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A difference for some callers, in a table, or for one request.
+    """A difference for some callers, in a table, or for one request or record.
 
     Attributes:
         kind: a caller `gains` access, `loses` it, or access `changes` in another way.
-        subject: the callers' key, the tenant, the table's key, or the request: method, path and id.
+        subject: the callers' key, the tenant, the table's key, or the request: method, path and id; or the record's id.
         before, after: in words.
     """
 
@@ -95,7 +99,7 @@ def _access(key: Key, rules: Rules) -> _Access:
     asked = keys[:1] if anchor.is_exclusive else keys
     owner = next((rules.owners[found] for found in asked if found in rules.owners), None)
     by_origin: tuple[Rule, ...] = ()
-    if owner is None and not anchor.is_exclusive and anchor.example is not None:
+    if owner is None and anchor.evidence == "caller" and not anchor.is_exclusive and anchor.example is not None:
         by_origin = tuple(rule for found, rule in sorted(rules.owners.items()) if _is_origin(found))
     return _Access(
         denied=any(not rule.conditions for rule in denials),
@@ -181,16 +185,33 @@ def _conditions(conditions: Iterable[Condition]) -> str:
 
 def changed_tables(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     """The differences in the tables that are neither rules nor tenants: issuers, the registry, accepted events,
-    backends."""
-    before, after = dict(_values(old)), dict(_values(new))
+    backends, event sources. A whole event source that is added or removed is one difference."""
+    sources, others = _functions_of(old), _functions_of(new)
+    added_or_removed = sources.keys() ^ others.keys()
+    for arn in dict.fromkeys((*sources, *others)):
+        if arn in added_or_removed:
+            was, is_now = sources.get(arn, _NO_SOURCE), others.get(arn, _NO_SOURCE)
+            yield Change(_kind_of_words(was, is_now), f"records of {arn}", was, is_now)
+    before, after = (dict(_values(tables, added_or_removed)) for tables in (old, new))
     for place in dict.fromkeys((*before, *after)):
         if before.get(place) != after.get(place):
             yield Change("changes", place, before.get(place, "not written"), after.get(place, "not written"))
 
 
-def _values(tables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+_NO_SOURCE: Final = f"{REFUSED}: no event source"
+
+
+def _functions_of(tables: Mapping[str, Any]) -> dict[str, str]:
+    """The ARN of each event source → what gets its records, in words."""
+    return {source["arn"]: f"to {source['function']}" for source in tables.get("event_source", ())}
+
+
+def _values(tables: Mapping[str, Any], left_out: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The values of the tables by their places, without the event sources with these ARNs."""
     for name, table in tables.items():
-        if name not in _COMPARED_OTHERWISE:
+        if name == "event_source":
+            yield from _flat(name, [source for source in table if source["arn"] not in left_out])
+        elif name not in _COMPARED_OTHERWISE:
             yield from _flat(name, table)
 
 
@@ -199,8 +220,8 @@ def _flat(place: str, value: Any) -> Iterator[tuple[str, str]]:
         for key, below in value.items():
             yield from _flat(f"{place}.{key}", below)
     elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-        for item in value:  # backends, which differ by their paths
-            yield from _flat(f"{place} {item.get('path', '/')}", item)
+        for item in value:  # backends, which differ by their paths, and event sources, which differ by their ARNs
+            yield from _flat(f"{place} {item.get('arn') or item.get('path', '/')}", item)
     else:
         yield place, json.dumps(value, ensure_ascii=False, default=str)
 
@@ -209,18 +230,29 @@ def _flat(place: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def changed_decisions(
-    events: Iterable[object], old: Callable[[Request], Decision], new: Callable[[Request], Decision]
+    events: Iterable[object],
+    old: Callable[[Request | Record], Decision],
+    new: Callable[[Request | Record], Decision],
 ) -> Iterator[Change | None]:
-    """For each event, the difference between the maps' decisions, or None. What is not an event is left out, since both
-    maps refuse it. Whether a map accepts the event is for `old` and `new` to decide."""
+    """For each request, and each record of a queue, the difference between the maps' decisions, or None. What is not an
+    event is left out, since both maps refuse it. Whether a map accepts the event is for `old` and `new` to decide."""
     for number, event in enumerate(events, 1):
         try:
-            request = parse_any(event)
+            found = list(_named(event, number))
         except BridgeError:
             continue
-        before, after = described_outcome(old(request)), described_outcome(new(request))
-        subject = f"{request.method} {request.path} ({request.request_id or f'event number {number}'})"
-        yield Change(_kind_of_words(before, after), subject, before, after) if before != after else None
+        for subject, one in found:
+            before, after = described_outcome(old(one)), described_outcome(new(one))
+            yield Change(_kind_of_words(before, after), subject, before, after) if before != after else None
+
+
+def _named(event: object, number: int) -> Iterator[tuple[str, Request | Record]]:
+    """The request or the records in an event, each in words."""
+    if source_of(event) is not None:
+        yield from ((f"record {one.id} of {one.source.rpartition(':')[2]}", one) for one in records_in(event))
+        return
+    request = parse_any(event)
+    yield f"{request.method} {request.path} ({request.request_id or f'event number {number}'})", request
 
 
 def _kind_of_words(before: str, after: str) -> str:

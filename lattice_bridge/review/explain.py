@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.identity.token import Tokens
 from lattice_bridge.message import Request
-from lattice_bridge.tenancy.anchors import Key, keys_of
+from lattice_bridge.tenancy.anchors import ANCHORS, Key, keys_of
 from lattice_bridge.tenancy.decide import Decision, decide
 from lattice_bridge.tenancy.rules import AnyTenant, Find, Rule, Rules, TenantFrom
 from lattice_bridge.tenancy.subject import Subject, evidence_of, subject_of
@@ -87,13 +87,14 @@ def _next(owner: Rule, keys: Iterable[Key], subject: Subject, rules: Rules) -> R
 def ways_to(tenant: str, rules: Rules) -> Iterator[tuple[Rule, str]]:
     """Every rule that can lead to a tenant, and its condition in words."""
     for rule in rules.owners.values():
+        asks = "claim" if ANCHORS[rule.key[0]].evidence in ("sender", "source") else "header"
         if isinstance(rule.outcome, AnyTenant):
-            yield rule, "if the header names it, as any registered tenant"
+            yield rule, f"if the {asks} names it, as any registered tenant"
         elif isinstance(rule.outcome, TenantFrom):
             yield rule, f'if {rule.outcome.source} fits "{rule.outcome.pattern}"'
         elif rule.outcome is not None and tenant in rule.outcome:
             alone = len(rule.outcome) == 1
-            yield rule, "always" if alone else f"if the header chooses it, of {', '.join(sorted(rule.outcome))}"
+            yield rule, "always" if alone else f"if the {asks} chooses it, of {', '.join(sorted(rule.outcome))}"
 
 
 def key_in_words(key: Key) -> str:
@@ -103,6 +104,8 @@ def key_in_words(key: Key) -> str:
     'role blue-api of 111122223333'
     """
     kind, *parts = key
+    if kind == "sender-session":
+        return f"sender {parts[0]}, session {parts[1]}"
     if len(parts) < 2:
         return " ".join(key)
     partition, account, *names = parts

@@ -1,4 +1,4 @@
-"""Log lines of the bridge: found in a file, and read for their caller.
+"""Log lines of the bridge: found in a file, and read for their caller. A line is about a request, or about a record.
 
 Rule: a line is found in whatever form it was exported, and no part of it is trusted. What a line lacks is said, and
 never guessed. `telemetry.caller_key` writes the callers that are read here.
@@ -37,11 +37,22 @@ NOT_LOGGED: Final = {
     "authorizer": "--authorizer",
     "client_cert": "--client-cert",
 }
-"""Facts that a line lacks → the option of `explain` that adds them."""
+"""Facts that a request's line lacks → the option of `explain` that adds them."""
+NOT_LOGGED_OF_RECORDS: Final = {"sender": "--sender", "record_claim": "--claim"}
+"""Facts that a record's line lacks → the option of `explain` that adds them."""
+
+OF_DECISIONS: Final = frozenset(
+    {
+        *("malformed_event", "claim_missing", "claim_unreadable", "tenant_malformed", "no_rule", "no_credential"),
+        *("denied", "condition_failed", "source_mismatch", "conflict", "ambiguous", "tenant_not_allowed"),
+        *("tenant_unknown", "tenant_suspended"),
+    }
+)
+"""The reasons of a record's line that depend on its evidence and its claim."""
 
 
 class LogLine(NamedTuple):
-    """A request's log line.
+    """The log line of a request, or of a record of a queue.
 
     Attributes:
         fields: as the bridge wrote them.
@@ -53,6 +64,15 @@ class LogLine(NamedTuple):
         """A field that is a string, or None."""
         value = self.fields.get(name)
         return value if isinstance(value, str) else None
+
+    @property
+    def is_of_record(self) -> bool:
+        return self.fields.get("message") == "record"
+
+    @property
+    def id(self) -> str | None:
+        """The id of the request, or of the message: the records of a batch have the id of one request."""
+        return self.text("id" if self.is_of_record else "requestId")
 
     @property
     def is_refused(self) -> bool:
@@ -85,8 +105,9 @@ NO_CALLER: Final = LoggedCaller(None, {}, has_session=False, is_whole=True)
 
 
 def request_lines(text: str) -> Iterator[LogLine]:
-    """The requests in a log: lines as the bridge wrote them, as the local stack prints them with `--json-logs`, as the
-    AWS CLI and the console of CloudWatch export them (JSON or CSV), and as subscriptions deliver them.
+    """The requests and records in a log: lines as the bridge wrote them, as the local stack prints them with
+    `--json-logs`, as the AWS CLI and the console of CloudWatch export them (JSON or CSV), and as subscriptions deliver
+    them.
 
     >>> line = '{"message":"request","requestId":"r-1","status":403}'
     >>> [found.fields["requestId"] for found in request_lines(f"2026-11-21T09:00:00Z {line}")]
@@ -128,7 +149,7 @@ def _within(value: object, levels: int) -> Iterator[LogLine]:
             except (ValueError, RecursionError):
                 return
     elif isinstance(value, dict):
-        if value.get("message") == "request" and "requestId" in value:
+        if value.get("message") in ("request", "record") and "requestId" in value:
             yield LogLine(value)
             return
         for below in value.values():

@@ -5,15 +5,18 @@ Rule: a test calls the same `decide` as a request does, and never a part of it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Final
 
+from lattice_bridge.config.options import EventSource
 from lattice_bridge.config.tables.map import MapFile, TestTable
-from lattice_bridge.config.words import quoted, shown_key, suggestion
+from lattice_bridge.config.tables.rule import unique_id_faults
+from lattice_bridge.config.words import listed, quoted, shown_key, suggestion
 from lattice_bridge.errors import REASONS, Fault
 from lattice_bridge.identity.principal import BadPrincipal, parse_arn
 from lattice_bridge.identity.token import NO_TOKENS, Tokens
-from lattice_bridge.message import X509, Authorizer, Caller
+from lattice_bridge.message import X509, Authorizer, Caller, Sender
+from lattice_bridge.review.records import Sources
 from lattice_bridge.tenancy.decide import Decision, decide
 from lattice_bridge.tenancy.rules import Find, Rules, Tenant
 from lattice_bridge.tenancy.subject import Subject
@@ -34,7 +37,7 @@ def described_subject(
     authorizer: Mapping[str, Any] | None = None,
     client_cert: str | None = None,
 ) -> Subject:
-    """Makes a subject from the keys of a `[[test]]`, which are also the options of `explain`.
+    """Makes a request's subject from the keys of a `[[test]]`, which are also the options of `explain`.
 
     Args:
         principal: the ARN that the platform authenticated; None for an unauthenticated caller.
@@ -66,26 +69,42 @@ def every_tenant(name: str) -> Tenant:
     return Tenant(name)
 
 
-def failed_tests(read: MapFile, find: Find | None = None) -> Iterator[Fault]:
-    """Runs a map's tests: yields those that fail, and those whose request could not happen.
+def failed_tests(
+    read: MapFile, event_sources: Iterable[EventSource] | None, find: Find | None = None
+) -> Iterator[Fault]:
+    """Runs a map's tests: yields those that fail, and those whose request or record could not happen.
 
     Args:
         read: the map.
+        event_sources: those beside the map; None if they have faults: tests of records are then not run.
         find: finds a tenant; None to find it among the map's own.
     """
     issuers = [source.issuer.name for source in read.around.issuers]
+    sources = Sources(event_sources or ())
     for index, test in enumerate(read.tests):
+        if event_sources is None and _is_of_record(test):
+            continue
         where = f"test number {index + 1} ({_described(test)})"
-        found = [*_contradictions(test, issuers), *_outcome_faults(test, read.rules, find)]
+        wrong = list(_record_contradictions(test, sources) if _is_of_record(test) else _contradictions(test, issuers))
+        actual = _outcome(test, sources, read.rules, find)
+        found = [*wrong, *_outcome_faults(test, actual, read.rules, find)]
         yield from (fault.within(where, ("test", index)) for fault in found)
 
 
-def _outcome_faults(test: TestTable, rules: Rules, find: Find | None) -> Iterator[Fault]:
+def _outcome(test: TestTable, sources: Sources, rules: Rules, find: Find | None) -> str:
     try:
-        subject = described_subject(**{name: getattr(test, name) for name in _SUBJECT_KEYS})
-        actual = described_outcome(decide(subject, rules, find))
+        if test.source is not None:
+            found = sources.describe(test.source, _sender(test), test.claim, rules, find)
+            decision = found.explanation.decision if found.explanation else Decision(refusal=found.fault)
+        else:
+            subject = described_subject(**{name: getattr(test, name) for name in _REQUEST_KEYS})
+            decision = decide(subject, rules, find)
     except BadPrincipal as error:
-        actual = f"no decision: {error.detail}"
+        return f"no decision: {error.detail}"
+    return described_outcome(decision)
+
+
+def _outcome_faults(test: TestTable, actual: str, rules: Rules, find: Find | None) -> Iterator[Fault]:
     if actual != test.expect and not (test.expect == "refused" and actual.startswith("refused: ")):
         hint = _expectation_hint(test.expect, rules, find)
         yield Fault(f"expects {test.expect}, gets {actual}{hint}", ("expect",))
@@ -101,7 +120,59 @@ def _expectation_hint(expect: str, rules: Rules, find: Find | None) -> str:
     return f"; {quoted(expect)} is not in [tenants]{suggestion(expect, [*rules.tenants, 'refused'])}"
 
 
-_SUBJECT_KEYS = tuple(name for name in TestTable.model_fields if name not in ("expect", "source", "sender", "claim"))
+_RECORD_KEYS: Final = ("source", "sender", "claim")
+_REQUEST_KEYS: Final = tuple(name for name in TestTable.model_fields if name not in ("expect", *_RECORD_KEYS))
+
+
+# ---- tests of records -----------------------------------------------------------------------------------------------
+
+
+def _is_of_record(test: TestTable) -> bool:
+    return any(getattr(test, name) is not None for name in _RECORD_KEYS)
+
+
+def _sender(test: TestTable) -> Sender | None:
+    identifier = (test.sender.role_id or test.sender.user_id) if test.sender else None
+    return Sender(identifier, test.sender.session) if test.sender and identifier else None
+
+
+def _record_contradictions(test: TestTable, sources: Sources) -> Iterator[Fault]:
+    """Why no such record can arrive."""
+    of_requests = [name for name in _REQUEST_KEYS if getattr(test, name) not in (None, {})]
+    if of_requests:
+        what = f"{of_requests[0]} is for a request, and {_first_of_record(test)} for a record of a queue"
+        fix = "write claim instead" if of_requests[0] == "header" else "leave one of them out"
+        yield Fault(f"{what}. Fix: {fix}", (of_requests[0],), at_key=True)
+    yield from _sender_faults(test)
+    if test.source is None:
+        fix = f'as in source = "{next(iter(sources.by_arn), "arn:aws:sqs:REGION:ACCOUNT:NAME")}"'
+        yield Fault(f"{_first_of_record(test)} needs the queue that the record came from. Fix: write it, {fix}")
+    elif test.source not in sources.by_arn:
+        near = next((miss.expected for miss in sources.near(test.source).found), None)
+        known = listed(sources.by_arn) if sources.by_arn else "the arn of one"
+        hint = f"; did you mean {quoted(near)}?" if near else f". Fix: write {known}"
+        yield Fault(f"source {quoted(test.source)} is not the arn of an [[event_source]]{hint}", ("source",))
+    elif test.claim is not None and sources.by_arn[test.source].claim is None:
+        what = "claim is never read: the [[event_source]] of this queue has no claim"
+        yield Fault(f"{what}. Fix: leave it out here, or write claim there", ("claim",), at_key=True)
+
+
+def _first_of_record(test: TestTable) -> str:
+    return next(name for name in _RECORD_KEYS if getattr(test, name) is not None)
+
+
+def _sender_faults(test: TestTable) -> Iterator[Fault]:
+    if test.sender is None:
+        return
+    given = [name for name in ("role_id", "user_id") if getattr(test.sender, name) is not None]
+    if len(given) != 1:
+        what = f"sender has {' and '.join(given) or 'neither role_id nor user_id'}"
+        yield Fault(f'{what}. Fix: write one of the two, as in sender = {{ role_id = "AROA…" }}', ("sender",))
+    for name in given:
+        yield from unique_id_faults(name, getattr(test.sender, name))
+
+
+# ---- tests of requests ----------------------------------------------------------------------------------------------
 
 
 def _contradictions(test: TestTable, issuers: Collection[str]) -> Iterator[Fault]:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from lattice_bridge.message import is_tenant_id
 from lattice_bridge.review.explain import Explanation, key_in_words
-from lattice_bridge.tenancy.anchors import ANCHORS, ANYONE, Key, caller_keys
+from lattice_bridge.tenancy.anchors import ANCHORS, ANYONE, Key, caller_keys, other_keys
 from lattice_bridge.tenancy.rules import FACTS, AnyTenant, Rule, Rules, TenantFrom
 from lattice_bridge.tenancy.subject import Subject
 
@@ -134,6 +134,7 @@ _TEXTS: Final = {
 _RANKS: Final = {kind: rank for rank, kind in enumerate(_TEXTS)}
 _NAMED: Final = frozenset({"role", "user", "federated-user"})
 _PARTITION, _ACCOUNT, _NAME, _SESSION = 1, 2, 3, 4
+_SENDER_SESSION = 2
 
 
 def _other_keys(subject: Subject, rules: Rules, unknown: Collection[str]) -> Iterator[NearMiss]:
@@ -144,7 +145,8 @@ def _other_keys(subject: Subject, rules: Rules, unknown: Collection[str]) -> Ite
     similar = _Similar(keys if any_session is None else (*keys, any_session))
     seen: set[str] = set()
     for key, rule in rules.owners.items():
-        if ANCHORS[key[0]].evidence == "caller" and (found := similar.to(key)) is not None and rule.id not in seen:
+        found = similar.to(key) if ANCHORS[key[0]].evidence in ("caller", "sender") else None
+        if found is not None and rule.id not in seen:
             seen.add(rule.id)
             kind, own = found
             actual = NOT_KNOWN if own == any_session else key_in_words(own)
@@ -152,6 +154,9 @@ def _other_keys(subject: Subject, rules: Rules, unknown: Collection[str]) -> Ite
 
 
 def _keys_before_the_owner(subject: Subject, rules: Rules) -> tuple[Key, ...]:
+    if subject.source is not None:
+        senders = tuple(key for key in other_keys(subject) if ANCHORS[key[0]].evidence == "sender")
+        return senders[: next((place for place, key in enumerate(senders) if key in rules.owners), None)]
     owner, keys = rules.owner_by_caller(subject), caller_keys(subject).every
     return keys if owner is None else keys[: keys.index(owner.key)]
 
@@ -199,7 +204,7 @@ def _kind(place: int, key: Key, own: Key) -> str | None:
         return "partition"
     if place == _ACCOUNT and has_name:
         return "account"
-    return "session" if place == _SESSION else None
+    return "session" if place == (_SESSION if key[0] != "sender-session" else _SENDER_SESSION) else None
 
 
 def _cut(key: Key, place: int) -> Key:
@@ -222,6 +227,7 @@ def _excluded(subject: Subject, rules: Rules) -> Iterator[NearMiss]:
     anyone = rules.owners.get(ANYONE)
     if (
         anyone is not None
+        and subject.source is None
         and not subject.caller.authenticated
         and (subject.has_other_evidence or subject.has_unverified_credential)
     ):
@@ -273,11 +279,14 @@ def _not_allowed(refused: _Refused) -> Iterator[NearMiss]:
 
 
 def _not_chosen(refused: _Refused) -> Iterator[NearMiss]:
-    actual = NOT_KNOWN if "header" in refused.unknown else f"no {refused.rules.header}"
+    if refused.subject.source is not None:
+        text, actual, asks = "the record asks for no tenant", "no claim", "record_claim"
+    else:
+        text, actual, asks = "the caller chose no tenant", f"no {refused.rules.header}", "header"
     for rule in refused.owners:
         names = _tenants(rule, refused.subject)
         expected = "any registered tenant" if names is None else _listed(sorted(names))
-        yield NearMiss("choice", "the caller chose no tenant", rule.id, expected, actual)
+        yield NearMiss("choice", text, rule.id, expected, NOT_KNOWN if asks in refused.unknown else actual)
 
 
 def _in_conflict(refused: _Refused) -> Iterator[NearMiss]:

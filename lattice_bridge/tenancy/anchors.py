@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 
 from lattice_bridge.http.headers import lower
 from lattice_bridge.identity.principal import Kind, Principal
-from lattice_bridge.message import Caller
+from lattice_bridge.message import Caller, Sender
 from lattice_bridge.tenancy.subject import Subject
 
 Key = tuple[str, ...]
@@ -40,8 +40,8 @@ class Anchor(NamedTuple):
         evidence: what vouches for these callers: the platform (`caller`), a token's issuer (`token`), an authorizer of
             an API (`authorizer`), the issuer of the client's certificate (`certificate`), the queue that authenticated
             a record's sender (`sender`), the policy of the queue (`source`), or nothing (`none`).
-        example: a caller that has a key of this kind; None if a key does not name a principal. It gives the broader
-            keys that every caller with the key has as well.
+        example: a subject that has a key of this kind; None if a key names neither a principal nor a session of a
+            sender. It gives the broader keys that every subject with the key has as well.
         is_exclusive: callers of this kind are allowed by rules of this kind only. Deny rules of broader kinds still
             apply.
         may_allow: whether a rule with this key may allow, and not only deny.
@@ -50,7 +50,7 @@ class Anchor(NamedTuple):
     name: str
     keys: Callable[[Subject], Iterator[Key]]
     evidence: Evidence = "caller"
-    example: Callable[[Key], Caller] | None = None
+    example: Callable[[Key], Subject] | None = None
     is_exclusive: bool = False
     may_allow: Callable[[Key], bool] = any_key
 
@@ -107,12 +107,12 @@ def _is_within_one_permission_set(key: Key) -> bool:
     return not key[3].startswith(SSO_ROLE)
 
 
-def _principal(kind: Kind, key: Key, name: str) -> Caller:
-    return Caller(authenticated=True, iam=Principal(key[1], key[2], kind, name))
+def _principal(kind: Kind, key: Key, name: str) -> Subject:
+    return Subject(Caller(authenticated=True, iam=Principal(key[1], key[2], kind, name)))
 
 
-def _role_session(key: Key) -> Caller:
-    return Caller(authenticated=True, iam=Principal(key[1], key[2], "role", key[3]), session_name=key[4])
+def _role_session(key: Key) -> Subject:
+    return Subject(Caller(authenticated=True, iam=Principal(key[1], key[2], "role", key[3]), session_name=key[4]))
 
 
 # ---- other principals -----------------------------------------------------------------------------------------------
@@ -243,7 +243,12 @@ ANCHORS: Final[Mapping[str, Anchor]] = {
         Anchor("jwt", _jwt_keys, evidence="token"),
         Anchor("api", _api_keys, evidence="authorizer"),
         Anchor("client-cert", _client_cert_keys, evidence="certificate"),
-        Anchor("sender-session", _sender_session_keys, evidence="sender"),
+        Anchor(
+            "sender-session",
+            _sender_session_keys,
+            evidence="sender",
+            example=lambda key: Subject(sender=Sender(key[1], key[2])),
+        ),
         Anchor("sender", _sender_keys, evidence="sender"),
         Anchor("source", _source_keys, evidence="source"),
     )
@@ -311,9 +316,9 @@ def keys_of(subject: Subject) -> Iterator[Key]:
 
 
 def broader_keys(key: Key) -> tuple[Key, ...]:
-    """The broader keys that every caller with `key` has as well. None for a key that does not name a principal."""
+    """The broader keys that every subject with `key` has as well. None for a key without an example."""
     example = ANCHORS[key[0]].example
     if example is None:
         return ()
-    every = caller_keys(Subject(example(key))).every
+    every = tuple(keys_of(example(key)))
     return every[every.index(key) + 1 :]

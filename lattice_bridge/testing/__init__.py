@@ -3,10 +3,12 @@
 Rule: it gives tests the bridge's and the local stack's own code, and has no second implementation; see docs/testing.md.
 
 builders        the event that Lattice makes of a request
+queue_events    the event that Lambda makes of messages of a queue
 corpus          events and replies as files
 replies         checks of a reply
 departures      checks of an event
 fakes, issuer   servers that a test scripts
+queues          the local SQS, in this process
 stack           the local stack, in a process of its own
 strategies      Hypothesis strategies; imported by their own name, since the rest needs no Hypothesis
 """
@@ -18,17 +20,21 @@ from typing import TYPE_CHECKING, Any
 
 from lattice_bridge.testing.builders import gateway_event, lattice_event, lattice_headers
 from lattice_bridge.testing.corpus import Case, all_events, load_event
+from lattice_bridge.testing.queue_events import sqs_event, sqs_record
 from lattice_bridge.testing.replies import assert_valid_reply
 
 if TYPE_CHECKING:
     from lattice_bridge.testing.fakes import FakeLambda
     from lattice_bridge.testing.issuer import Issuer
+    from lattice_bridge.testing.queues import LocalQueue, LocalQueues
     from lattice_bridge.testing.stack import LocalStack
 
 __all__ = [
     "Case",
     "FakeLambda",
     "Issuer",
+    "LocalQueue",
+    "LocalQueues",
     "LocalStack",
     "all_events",
     "assert_valid_reply",
@@ -36,9 +42,17 @@ __all__ = [
     "lattice_event",
     "lattice_headers",
     "load_event",
+    "sqs_event",
+    "sqs_record",
 ]
 
-_SERVERS = {"FakeLambda": "fakes", "Issuer": "issuer", "LocalStack": "stack"}
+_SERVERS = {
+    "FakeLambda": "fakes",
+    "Issuer": "issuer",
+    "LocalQueue": "queues",
+    "LocalQueues": "queues",
+    "LocalStack": "stack",
+}
 """Class → module that is imported at its first use: most tests need none, and their import is slow."""
 
 

@@ -296,7 +296,7 @@ def _origin(options: EventOptions) -> wire.Origin:
     network, group = home.sibling("servicenetwork/sn"), home.sibling("targetgroup/tg")
     return wire.Origin(
         request_id=options.get("request_id", REQUEST_ID),
-        epoch_microseconds=_microseconds(options.get("time", TIME)),
+        epoch_microseconds=microseconds(options.get("time", TIME)),
         service_arn=home.arn,
         service_network_arn=_arn_or(options.get("service_network_arn"), network, "service_network_arn"),
         target_group_arn=_arn_or(options.get("target_group_arn"), group, "target_group_arn"),
@@ -368,13 +368,14 @@ _RESOURCES: Final = {
 }
 
 
-def _microseconds(time: int | datetime) -> int:
+def microseconds(time: int | datetime, name: str = "time") -> int:
+    """A time in microseconds since 1970. Raises ValueError, which calls it `name`, for a time without a zone."""
     if isinstance(time, datetime):
         if time.tzinfo is None:
-            raise ValueError("time has no zone. Fix: write datetime(…, tzinfo=UTC)")
+            raise ValueError(f"{name} has no zone. Fix: write datetime(…, tzinfo=UTC)")
         return (time - _EPOCH) // timedelta(microseconds=1)
     if isinstance(time, bool) or not isinstance(time, int) or time < 0:
-        raise ValueError(f"time {time!r} is not microseconds since 1970, nor a datetime")
+        raise ValueError(f"{name} {time!r} is not microseconds since 1970, nor a datetime")
     return time
 
 

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from typing import Any, Final, Literal
 
 from lattice_bridge.errors import BridgeError, Forbidden
+from lattice_bridge.events.recognise import source_of
 from lattice_bridge.formats import apigateway_v1, apigateway_v2, authorizer, lattice_v1, lattice_v2
 from lattice_bridge.formats.assumptions import FRONT_DROPPED_HEADERS
 from lattice_bridge.formats.event import IAM, MAX_HEADER_BYTES, MAX_HEADER_LINES
@@ -24,6 +25,7 @@ from lattice_bridge.identity.principal import parse_arn
 from lattice_bridge.message import Pairs
 from lattice_bridge.testing.departure import ABSENT, Departure, Departures, Fields, Known, Words
 from lattice_bridge.testing.front_departures import kind_of, of_front
+from lattice_bridge.testing.record_departures import of_records
 
 Version = Literal[1, 2]
 
@@ -74,7 +76,7 @@ CALLER_KEYS: Final = Known("documented", "Who is calling")
 
 def departures(event: object) -> list[Departure]:
     """Every departure of a decoded event from what its sender sends; empty if there is none. The sender is Lattice,
-    unless the event has the marks of API Gateway, a function URL or a load balancer.
+    unless the event has the marks of API Gateway, a function URL or a load balancer; records are SQS's.
 
     If the bridge refuses the event, at least one departure has `refused`. Never raises, whatever the event is.
 
@@ -84,6 +86,9 @@ def departures(event: object) -> list[Departure]:
     found = Departures()
     if not isinstance(event, Mapping):
         found.add(event, "an object", VERSIONS, refused=True)
+    elif source_of(event) is not None:
+        of_records(event, found)
+        return found.all
     elif (kind := kind_of(event)) not in (None, "lattice-v1", "lattice-v2"):
         of_front(event, kind, found)
         return found.all

@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.events import sqs
 from lattice_bridge.formats.recognise import format_of, parse_as
 from lattice_bridge.invoke.call import Invoke
 from lattice_bridge.invoke.direct import DirectInvoker, direct_invoker
@@ -64,6 +65,13 @@ class Invocation:
     headers: Mapping[str, str] = field(repr=False)
     invocation_type: InvocationType = "RequestResponse"
 
+    @property
+    def records(self) -> list[str]:
+        """The ids of the SQS messages in the payload; the router sends one. Empty for another payload."""
+        records = self.payload.get("Records") if isinstance(self.payload, dict) else None
+        found = [record.get("messageId") for record in records or () if isinstance(record, dict)]
+        return [one for one in found if isinstance(one, str)]
+
 
 @dataclass(frozen=True, slots=True)
 class _Response:
@@ -78,6 +86,10 @@ class _Script:
 
     respond: Callable[[Invocation], _Response | None]
     runs: bool = True
+
+
+_ScriptKey = tuple[str | None, str | None]
+"""The function and the message that a script is for; None for all."""
 
 
 class UnscriptedCalls(AssertionError):
@@ -95,9 +107,10 @@ class FakeLambda:
     ({'total': 12}, 'blue')
 
     A script for one function (`orders`, or `orders:live` for one qualifier) takes precedence over a script for all
-    functions, such as `fake.reply({})`. A later script replaces an earlier one. A call without a script gets a function
-    error, and the end of the `with` block raises UnscriptedCalls, unless another error ends the block. An asynchronous
-    call needs no script: no client reads the reply.
+    functions, such as `fake.reply({})`. A script for one message of a queue (`record="…"`, its id) takes precedence
+    over both. A later script replaces an earlier one. A call without a script gets a function error, and the end of the
+    `with` block raises UnscriptedCalls, unless another error ends the block. An asynchronous call needs no script: no
+    client reads the reply.
 
     Args:
         isolated: the functions with tenant isolation: an invocation of these without a tenant id is refused, and an
@@ -106,7 +119,7 @@ class FakeLambda:
 
     def __init__(self, isolated: Collection[str] | None = None) -> None:
         self._isolated = None if isolated is None else frozenset(_named(function)[0] for function in isolated)
-        self._scripts: dict[str | None, _Script] = {}
+        self._scripts: dict[_ScriptKey, _Script] = {}
         self._calls: list[Invocation] = []
         self._unscripted: list[Invocation] = []
         self._lock = threading.Lock()
@@ -133,7 +146,8 @@ class FakeLambda:
             client.close()
         self._started().stop()
         if self._unscripted and kind is None:
-            raise UnscriptedCalls(_report(self._unscripted, [name for name in self._scripts if name is not None]))
+            known = [function for function, record in self._scripts if function is not None and record is None]
+            raise UnscriptedCalls(_report(self._unscripted, known))
 
     # ---- clients ----
 
@@ -177,9 +191,17 @@ class FakeLambda:
 
     # ---- scripts ----
 
-    def reply(self, payload: Any, function: str | None = None) -> None:
+    def reply(self, payload: Any, function: str | None = None, *, record: str | None = None) -> None:
         """Makes a function return a value, written as JSON. Bytes are returned as they are."""
-        self._script(_always(_success(payload)), function)
+        self._script(_always(_success(payload)), function, record)
+
+    def reports(self, function: str | None = None, *, record: str | None = None) -> None:
+        """Makes a function report the SQS messages that it gets as failed: `batchItemFailures` with their ids."""
+
+        def answered(call: Invocation) -> _Response:
+            return _success(sqs.response(call.records))
+
+        self._script(_Script(answered), function, record)
 
     def answer(self, function: str | None, respond: Callable[[Invocation], Any]) -> None:
         """Makes a function return the result of `respond` for each call, or fail with the error that it raises."""
@@ -192,12 +214,14 @@ class FakeLambda:
 
         self._script(_Script(answered), function)
 
-    def raises(self, error_type: str, message: str = "", function: str | None = None) -> None:
+    def raises(
+        self, error_type: str, message: str = "", function: str | None = None, *, record: str | None = None
+    ) -> None:
         """Makes a function fail: status 200 with `X-Amz-Function-Error`.
 
         `Sandbox.Timedout` is Lambda's error type of a function that ran past its timeout.
         """
-        self._script(_always(_failure(error_type, message)), function)
+        self._script(_always(_failure(error_type, message)), function, record)
 
     def refuses(
         self,
@@ -206,16 +230,18 @@ class FakeLambda:
         message: str = "",
         headers: Mapping[str, str] | None = None,
         function: str | None = None,
+        *,
+        record: str | None = None,
     ) -> None:
         """Makes Lambda refuse, so that no function runs: `404, "ResourceNotFoundException"`.
 
         A 429 has its reason and a `Retry-After` of a second, unless `headers` replace it.
         """
-        self._script(_always(_refusal(status, code, message, headers or {}), runs=False), function)
+        self._script(_always(_refusal(status, code, message, headers or {}), runs=False), function, record)
 
-    def hangs(self, function: str | None = None) -> None:
+    def hangs(self, function: str | None = None, *, record: str | None = None) -> None:
         """Makes a function hang until the client gives up or the fake ends. An asynchronous call is accepted."""
-        self._script(_Script(lambda _: None), function)
+        self._script(_Script(lambda _: None), function, record)
 
     # ---- calls ----
 
@@ -232,12 +258,12 @@ class FakeLambda:
             raise RuntimeError("FakeLambda has not been started. Fix: write `with FakeLambda() as fake:`")
         return self._server
 
-    def _script(self, script: _Script, function: str | None) -> None:
+    def _script(self, script: _Script, function: str | None, record: str | None = None) -> None:
         if function is not None:
             name, qualifier = _named(function)
             function = f"{name}:{qualifier}" if qualifier else name
         with self._lock:
-            self._scripts[function] = script
+            self._scripts[function, record] = script
 
     def serve(self, path: str, headers: Mapping[str, list[str]], body: bytes) -> _Response | None:
         """Returns the response to one POST. The server calls it."""
@@ -247,7 +273,8 @@ class FakeLambda:
             return _refusal(error.status, error.code, str(error), {})
         with self._lock:
             self._calls.append(call)
-            keys = (f"{call.function}:{call.qualifier}", call.function, None)
+            functions = (f"{call.function}:{call.qualifier}", call.function, None)
+            keys = [(function, record) for record in (*call.records, None) for function in functions]
             script = next((self._scripts[key] for key in keys if key in self._scripts), _UNSCRIPTED)
             if script is _UNSCRIPTED and call.invocation_type == "RequestResponse":
                 self._unscripted.append(call)
@@ -347,7 +374,7 @@ def _report(calls: Sequence[Invocation], scripted: Sequence[str]) -> str:
     if len(calls) > _LISTED:
         lines.append(f"  … and {len(calls) - _LISTED} more")
     known = f"The test has set a reply for {', '.join(scripted)}." if scripted else "The test has set no reply."
-    reply = 'fake_lambda.reply({"statusCode": 200}'
+    reply = "fake_lambda.reply({}" if calls[0].records else 'fake_lambda.reply({"statusCode": 200}'
     fix = f'Fix: write {reply}, "{function}"), or {reply}) for all functions'
     title = "a call had no reply" if len(calls) == 1 else f"{len(calls)} calls had no reply"
     return "\n".join([f"{title}:", *lines, f"{known} {fix}"])
@@ -357,10 +384,13 @@ def _described(call: Invocation) -> str:
     """A call in words: the function, the tenant, and the method and the path in the payload, without the query."""
     name = f"{call.function}:{call.qualifier}" if call.qualifier else call.function
     tenant = "without a tenant" if call.tenant is None else f"as tenant {call.tenant}"
-    return f"{name} {tenant}: {_asked(call.payload)}"
+    return f"{name} {tenant}: {_asked(call)}"
 
 
-def _asked(payload: Any) -> str:
+def _asked(call: Invocation) -> str:
+    payload = call.payload
+    if call.records:
+        return printable(f"record {call.records[0][:_LONGEST]}")
     name = format_of(payload)
     try:
         request = parse_as(name, payload) if name else None

@@ -7,23 +7,29 @@ pytest was started.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
 
 from lattice_bridge.bridge import Bridge
 from lattice_bridge.config.settings import Settings
+from lattice_bridge.events.recognise import source_of
 from lattice_bridge.formats.reply import Reply
+from lattice_bridge.lanes import Lanes
+from lattice_bridge.quarantine import Quarantine
+from lattice_bridge.router import Router
 from lattice_bridge.testing.corpus import Case, UnknownEvent, all_events
 from lattice_bridge.testing.fakes import REGION, FakeLambda
 from lattice_bridge.testing.stack import LocalStack, StackFailed
+from lattice_bridge.testing.stack_process import check_installed
 
 _METRICS: Final = '{"_aws":'
-_NOT_OF_BRIDGE: Final = ("refresh", "invoker")
+_NOT_OF_BRIDGE: Final = ("refresh", "invoker", "event_sources")
 """Options of a configuration that Bridge has no argument for."""
 
 
@@ -61,6 +67,7 @@ class BridgeFactory:
     def __init__(self, pytest_config: pytest.Config, fake: FakeLambda) -> None:
         self._pytest_config = pytest_config
         self._fake = fake
+        self._lanes = Lanes()
 
     def __call__(self, config: str | Path | None = None) -> Handler:
         """Makes a bridge.
@@ -74,34 +81,70 @@ class BridgeFactory:
         """
         root = self._pytest_config.rootpath
         if isinstance(config, str) and "=" in config:
-            return Handler(Settings.from_text(config, folder=root, region=REGION), self._fake)
+            return Handler(Settings.from_text(config, folder=root, region=REGION), self._fake, self._lanes)
         path = _setting(self._pytest_config, "lattice_bridge_config") if config is None else root / config
-        return Handler(Settings.load({"LATTICE_BRIDGE_CONFIG": str(path), "AWS_REGION": REGION}), self._fake)
+        settings = Settings.load({"LATTICE_BRIDGE_CONFIG": str(path), "AWS_REGION": REGION})
+        return Handler(settings, self._fake, self._lanes)
 
 
 class Handler:
-    """The handler of a bridge. The context is optional, and the log is kept.
+    """The handler of a bridge: events with records go to its router. The context is optional, and the log is kept.
 
     Attributes:
-        log: its log lines, decoded from JSON, one for each request. `reason` is the reason of a refusal
+        log: its log lines, decoded from JSON, one for each request or record. `reason` is the reason of a refusal
             (docs/reference.md), which the reply does not contain.
+        quarantined: the copies of records that the router stored in quarantines, in their order: the arguments of SQS's
+            SendMessage. No queue is needed.
         bridge: the bridge, with its `tenant_map`.
     """
 
-    def __init__(self, settings: Settings, fake: FakeLambda) -> None:
+    def __init__(self, settings: Settings, fake: FakeLambda, lanes: Lanes) -> None:
         self.log: list[dict[str, Any]] = []
+        self.quarantined: list[dict[str, Any]] = []
         named = {field.name: getattr(settings.options, field.name) for field in fields(settings.options)}
         options: dict[str, Any] = {name: value for name, value in named.items() if name not in _NOT_OF_BRIDGE}
         self.bridge = Bridge(settings.tenant_map, fake.invoke, write=self._write, **options)
+        self._router = Router(
+            settings.tenant_map,
+            fake.invoke,
+            sources=settings.options.event_sources,
+            quarantine=Quarantine(lambda _region: lambda: _SqsClient(self.quarantined.append)),
+            lanes=lanes,
+            write=self._write,
+        )
 
     def __call__(self, event: object, context: object = None) -> Reply:
-        """Returns the reply to an event."""
-        return self.bridge(event, context)
+        """Returns the reply to an event, or the batch response for an event with records."""
+        return self.bridge(event, context) if source_of(event) is None else self._router(event, context)
 
     def _write(self, text: str) -> None:
         lines = [line for line in text.splitlines() if not line.startswith(_METRICS)]
         print(*lines, sep="\n")  # noqa: T201 - pytest shows it with the test that fails
         self.log += map(json.loads, lines)
+
+
+def check_extra_local(fixture: str) -> None:
+    """Fails the test if a package of the extra `local` is missing, which the fixture needs."""
+    try:
+        check_installed()
+    except StackFailed as error:
+        raise pytest.fail.Exception(f"{fixture}: {error}", pytrace=False) from None
+
+
+class _SqsClient:
+    """The used part of boto3's SQS client. It keeps what is sent.
+
+    Args:
+        store: takes the arguments of each SendMessage.
+    """
+
+    def __init__(self, store: Callable[[dict[str, Any]], None]) -> None:
+        self.meta = SimpleNamespace(endpoint_url=f"https://sqs.{REGION}.amazonaws.com")
+        self._store = store
+
+    def send_message(self, **arguments: Any) -> dict[str, Any]:
+        self._store(arguments)
+        return {}
 
 
 @contextmanager

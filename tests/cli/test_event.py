@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from lattice_bridge import parse_event
-from lattice_bridge.cli import event as event_command
+from lattice_bridge.cli import event_file
 from lattice_bridge.formats.event import Payload
 from lattice_bridge.testing import all_events, lattice_event, load_event
 from lattice_bridge.testing.departures import departures
@@ -136,7 +136,7 @@ def test_impossible_request_is_wrong_usage(arguments: list[str], message: str) -
 
 def test_list_shows_about_and_evidence() -> None:
     lines = [line.split("\t") for line in event("list").output.splitlines()]
-    assert [name for name, _, _ in lines] == EVERY
+    assert [name for name, _, _ in lines] == [*EVERY, *(case.name for case in all_events("sqs/*"))]
     assert {evidence for _, evidence, _ in lines} == {"documented", "observed", "assumed"}
     assert ["v2/cookies", "observed", "Cookies are a header, a list of one; there is no cookies key."] in lines
 
@@ -429,7 +429,7 @@ def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
 
 
 def test_limit_allows_an_event_with_every_character_escaped() -> None:
-    assert event_command.LIMIT >= 6 * 5_000_000
+    assert event_file.LIMIT >= 6 * 5_000_000
 
 
 # ---- hostile text ---------------------------------------------------------------------------------------------------

@@ -273,6 +273,7 @@ def test_piped_explanation_is_one_fact_a_line(tenants: str) -> None:
         "detail\t-",
         "status\t200",
         "near_misses_left_out\t0",
+        "record\t-",
         "log\t-",
         "missing\t-",
     ]
@@ -365,6 +366,7 @@ def test_explanation_as_json_is_made_of_values(tenants: str) -> None:
         "status": 200,
         "near_misses": [],
         "near_misses_left_out": 0,
+        "record": None,
         "log": None,
         "missing": None,
     }

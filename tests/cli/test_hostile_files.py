@@ -29,6 +29,7 @@ from lattice_bridge.errors import InvalidMap
 from lattice_bridge.local.web.printable import printable
 from lattice_bridge.testing.builders import lattice_event
 from lattice_bridge.testing.corpus import all_events
+from lattice_bridge.testing.queue_events import sqs_event
 from tests.support.paths import ROOT
 
 MAP: Final = "bridge.toml"
@@ -321,6 +322,13 @@ def evil_event(folder: Path) -> str:
     return f"{EVIL}.json"
 
 
+def evil_batch(folder: Path) -> str:
+    record = {**sqs_event("{}")["Records"][0], "messageId": EVIL, "eventSourceARN": EVIL, EVIL: EVIL}
+    record |= {"attributes": {"SenderId": EVIL, EVIL: EVIL}, "messageAttributes": {EVIL: EVIL}}
+    (folder / f"{EVIL}-batch.json").write_text(json.dumps({"Records": [record]}), encoding="utf-8")
+    return f"{EVIL}-batch.json"
+
+
 def evil_template(folder: Path) -> str:
     text = (ROOT / TEMPLATE).read_text(encoding="utf-8")
     names = {"Type": "AWS::Serverless::Function", "Properties": {"Runtime": "python3.13", "Handler": EVIL}}
@@ -334,6 +342,7 @@ def words(folder: Path) -> list[list[str]]:
     """A command line each, with hostile names for everything."""
     bad, good, event, template = evil_map(folder), good_map(folder), evil_event(folder), evil_template(folder)
     principal = ["--principal", "arn:aws:iam::111122223333:role/blue-api"]
+    batch = evil_batch(folder)
     return [
         [EVIL],
         [f"--{EVIL}"],
@@ -358,6 +367,11 @@ def words(folder: Path) -> list[list[str]]:
         ["explain", "--map", good, *principal],
         ["explain", "--map", good, "--log", event],
         ["explain", "--map", good, "--log", event, "--request-id", EVIL],
+        ["explain", "--map", good, batch],
+        ["explain", "--map", good, "--source", EVIL],
+        ["explain", "--map", good, "--source", EVIL, "--sender", EVIL],
+        ["explain", "--map", good, "--source", EVIL, "--claim", EVIL],
+        ["diff", good, good, "--events", batch],
         ["check", f"HEAD:{EVIL}"],
         ["diff", f"{EVIL}:{MAP}", good],
         ["explain", "--map", good, *principal, "--json", "--header", EVIL],
@@ -374,6 +388,11 @@ def words(folder: Path) -> list[list[str]]:
         ["event", "convert", "--to", "alb", event],
         ["event", "convert", "--to", EVIL, event],
         ["event", "convert", "--to", "alb", "--tenant", EVIL, event],
+        ["event", "parse", batch],
+        ["event", "check", batch],
+        ["event", "new", "--source", "sqs", "--queue", EVIL],
+        ["event", "new", "--source", "sqs", "--sender", EVIL, "--attribute", EVIL],
+        ["event", "new", "--source", "sqs", "--attribute", f"{EVIL}={EVIL}", "--group", EVIL],
         ["event", "new", "--path", EVIL],
         ["event", "new", "--header", EVIL],
         ["event", "new", "--body", f"@{EVIL}"],

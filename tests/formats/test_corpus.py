@@ -11,6 +11,9 @@ from typing import Any, Final
 import pytest
 
 from lattice_bridge import BridgeError, Request, parse_event
+from lattice_bridge.events.record import Record
+from lattice_bridge.router import records_in
+from lattice_bridge.testing import all_events, load_event
 from tests.support.paths import ROOT
 
 EVENTS: Final = ROOT / "events"
@@ -58,7 +61,7 @@ def test_every_folder_has_events(folder: str) -> None:
     assert len(_cases(folder)) >= 10
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", [*FOLDERS, "sqs"])
 def test_every_event_has_an_expected_file(folder: str) -> None:
     names = {path.name for path in (EVENTS / folder).iterdir()}
     expected = {name for name in names if name.endswith(".expected.json")}
@@ -85,3 +88,45 @@ def test_an_invalid_event_is_refused_for_this_reason(path: Path) -> None:
         parse_event(json.loads(path.read_text(encoding="utf-8")))
     assert (refused.value.status, refused.value.reason) == (expected["status"], expected["reason"])
     assert expected["detail_contains"] in refused.value.detail
+
+
+# ---- queues ---------------------------------------------------------------------------------------------------------
+
+
+def _seen_record(record: Record) -> dict[str, Any]:
+    sender = record.sender
+    return {
+        "id": record.id,
+        "source": record.source,
+        "group": record.group,
+        "sender": None if sender is None else sender.id,
+        "session": None if sender is None else sender.session,
+        "trace": record.trace,
+        "receive_count": record.receive_count,
+        "fault": None if record.fault is None else record.fault.reason,
+    }
+
+
+@pytest.mark.parametrize("path", _cases("sqs"))
+def test_event_of_a_queue_becomes_these_records(path: Path) -> None:
+    event, expected = json.loads(path.read_text(encoding="utf-8")), _expected(path)
+    if "records" in expected:
+        assert [_seen_record(record) for record in records_in(event)] == expected["records"]
+        return
+    with pytest.raises(BridgeError) as refused:
+        records_in(event)
+    assert refused.value.reason == expected["reason"]
+
+
+@pytest.mark.parametrize("path", _cases("sqs"))
+def test_every_case_of_a_queue_has_about_and_evidence(path: Path) -> None:
+    expected = _expected(path)
+    assert expected["about"].endswith(".")
+    assert expected["evidence"] in EVIDENCE
+    assert expected["source"].startswith("docs/wire.md §6 ")
+
+
+def test_patterns_of_http_events_fit_no_event_of_a_queue() -> None:
+    assert not [case.name for case in all_events() if case.name.startswith("sqs/")]
+    assert len(all_events("sqs/*")) == len(_cases("sqs")) >= 20
+    assert load_event("sqs/standard")["Records"][0]["eventSource"] == "aws:sqs"

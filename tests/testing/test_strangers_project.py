@@ -133,7 +133,7 @@ def test_extra_testing_is_sufficient(plain: Installed, tmp_path: Path, project: 
 
 def test_stack_needs_the_extra_local(full: Installed, tmp_path: Path) -> None:
     done = full.pytest("bridge", tmp_path)
-    assert passed(done) >= 6
+    assert passed(done) >= 9
 
 
 def test_stack_does_not_need_the_extra_template(full: Installed) -> None:
@@ -149,7 +149,8 @@ def test_missing_extra_local_is_an_error_with_a_fix(plain: Installed, tmp_path: 
     assert done.returncode == 1
     assert re.search(r"needs packages that are not installed: [a-z, ]*uvicorn", done.stdout)
     assert "pip install 'lattice-bridge[local,testing]'" in done.stdout
-    assert "3 passed" in done.stdout
+    assert re.search(r"local_queue: the local stack needs packages that are not installed", done.stdout)
+    assert "5 passed" in done.stdout
 
 
 def test_own_events_replace_the_corpus(plain: Installed, tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_every_fixture_is_used_by_a_project(fixture: str) -> None:
     assert any(re.search(rf"^def test_\w+\(.*\b{fixture}\b.*\)", text, re.MULTILINE) for text in texts)
 
 
-def test_every_snippet_for_the_four_readers_is_run() -> None:
+def test_every_snippet_for_the_five_readers_is_run() -> None:
     text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
     sections = [part for part in text.split("\n## ") if part.startswith(("My handler", "I use", "I test"))]
     theirs = "\0".join(path.read_text(encoding="utf-8") for path in sorted(STRANGER.rglob("*.py")))
@@ -172,13 +173,13 @@ def test_every_snippet_for_the_four_readers_is_run() -> None:
         block for part in sections for block in re.findall(r"^```python\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
     ]
     pieces = [piece.strip("\n") for snippet in snippets for piece in snippet.split("\n\n\n")]
-    assert len(sections) == 4
+    assert len(sections) == 5
     assert len(pieces) >= 12
     assert [piece for piece in pieces if piece not in theirs] == []
 
 
 def test_fixtures_are_found() -> None:
-    assert {"lattice_event", "fake_lambda", "bridge", "token_issuer", "local_stack"} <= set(FIXTURES)
+    assert {"lattice_event", "fake_lambda", "bridge", "token_issuer", "local_stack", "local_queue"} <= set(FIXTURES)
 
 
 # ---- a project of one's own, as in the README ------------------------------------------------------------------------

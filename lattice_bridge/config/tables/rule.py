@@ -425,7 +425,7 @@ def _sender_faults(table: RuleTable, _own: OwnNames) -> Iterator[Fault]:
         what = f"sender has {' and '.join(given) or 'neither role_id nor user_id'}"
         yield Fault(f'{what}. Fix: write one of the two, as in sender = {{ role_id = "AROA…" }}', ("sender",))
     for key in given:
-        yield from _unique_id_faults(key, getattr(sender, key))
+        yield from unique_id_faults(key, getattr(sender, key))
     if sender.session is not None and given == ["user_id"]:
         yield Fault("sender: only a role has sessions. Fix: remove session", ("sender", "session"), at_key=True)
     elif sender.session is not None and _SESSION.fullmatch(sender.session) is None:
@@ -434,7 +434,8 @@ def _sender_faults(table: RuleTable, _own: OwnNames) -> Iterator[Fault]:
         yield Fault(f"{what}. Fix: {fix}", ("sender", "session"))
 
 
-def _unique_id_faults(key: str, text: str) -> Iterator[Fault]:
+def unique_id_faults(key: str, text: str) -> Iterator[Fault]:
+    """The faults of a value that has to be the unique id of a role (`role_id`) or of a user (`user_id`)."""
     start, kind, command = _UNIQUE_IDS[key]
     if text.startswith(start) and _REST_OF_ID.fullmatch(text[len(start) :]):
         return
@@ -443,7 +444,7 @@ def _unique_id_faults(key: str, text: str) -> Iterator[Fault]:
     bare, _, session = text.partition(":")
     if others:
         fix = f"write {others[0]} = {quoted(text)}"
-    elif session and not list(_unique_id_faults(key, bare)):
+    elif session and not list(unique_id_faults(key, bare)):
         fix = f"write {key} = {quoted(bare)}, and session = {quoted(session)} if only this session is meant"
     else:
         name = _NAME_IN_IAM.fullmatch(text)

@@ -2,6 +2,7 @@
 
 Rule: each strategy shrinks towards the simplest value of its kind.
 
+batches     batches: events of SQS queues
 requests    events, requests, Sent: events as Lattice sends them
 who         callers, principals
 ids         tenant_ids, not_tenant_ids
@@ -20,6 +21,7 @@ except ImportError as error:
     ) from error
 
 from lattice_bridge.testing.strategies.anything import Nested, anything
+from lattice_bridge.testing.strategies.batches import batches
 from lattice_bridge.testing.strategies.ids import not_tenant_ids, tenant_ids
 from lattice_bridge.testing.strategies.maps import WrittenMap, maps
 from lattice_bridge.testing.strategies.replies import backend_replies
@@ -32,6 +34,7 @@ __all__ = [
     "WrittenMap",
     "anything",
     "backend_replies",
+    "batches",
     "callers",
     "events",
     "maps",

@@ -1,0 +1,221 @@
+"""Queues of the local SQS in this process, for tests of what sends messages and of what routes them.
+
+Rule: the local stack's own queues answer, on a loopback port. A batch is delivered when the test says so:
+nothing polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cache
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from lattice_bridge.events import sqs
+from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY, EXECUTION_ROLE_KEY
+from lattice_bridge.local.aws.endpoint import AwsEndpoint
+from lattice_bridge.local.aws.sqs.api import SERVICE, sqs_api
+from lattice_bridge.local.aws.sqs.message import Message
+from lattice_bridge.local.aws.sqs.queue import Queue
+from lattice_bridge.local.aws.sqs.queues import Queues
+from lattice_bridge.local.web.server import HOST, AsgiServer, Receive, Respond, Scope
+from lattice_bridge.testing.builders import ACCOUNT, REGION
+
+_SECONDS: Final = 10
+"""For anything that this process does itself. It takes milliseconds."""
+_Result = TypeVar("_Result")
+
+
+class LocalQueues:
+    """The local SQS, on a loopback port, without the rest of the local stack. It needs the extra `local` as well.
+
+    >>> with LocalQueues() as queues:
+    ...     orders = queues.create("orders")
+    ...     sent = orders.client.send_message(QueueUrl=orders.url, MessageBody="{}")
+    ...     orders.deliver(lambda event, context: {"batchItemFailures": []})
+    ...     orders.counts
+    {'batchItemFailures': []}
+    {'visible': 0, 'in_flight': 0, 'delayed': 0}
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._queues = Queues(REGION, ACCOUNT)
+        self._server: AsgiServer | None = None
+        self._client: Any = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._server = self.run(self._serve())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._queues.closed = True
+        if self._client is not None:
+            self._client.close()
+        if self._server is not None:
+            self.run(self._server.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _serve(self) -> AsgiServer:
+        late = _Late()
+        server = await AsgiServer.start(late)
+        keys = {key.access_key: key for key in (DEVELOPER_KEY, EXECUTION_ROLE_KEY)}
+        url = f"http://{HOST}:{server.port}"
+        late.endpoint = AwsEndpoint({SERVICE: sqs_api(self._queues, url)}, keys, REGION)
+        return server
+
+    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Runs a coroutine in the thread of the queues, which no other thread may touch."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_SECONDS)
+
+    @property
+    def url(self) -> str:
+        """The URL for `endpoint_url` and AWS_ENDPOINT_URL_SQS."""
+        if self._server is None:
+            raise RuntimeError("LocalQueues has not been started. Fix: write `with LocalQueues() as queues:`")
+        return f"http://{HOST}:{self._server.port}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Environment variables by which boto3 and the AWS CLI find the queues, with useless keys."""
+        return {
+            "AWS_ENDPOINT_URL_SQS": self.url,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": DEVELOPER_KEY.access_key,
+            "AWS_SECRET_ACCESS_KEY": DEVELOPER_KEY.secret_key,
+        }
+
+    @property
+    def client(self) -> Any:
+        """A boto3 client of SQS, the same one each time."""
+        if self._client is not None:
+            return self._client
+        from botocore.config import Config
+
+        self._client = _session().client("sqs", endpoint_url=self.url, config=Config(proxies={}))
+        return self._client
+
+    def create(self, name: str = "orders", attributes: Mapping[str, str] | None = None) -> LocalQueue:
+        """Creates a queue; a FIFO queue if its name ends in `.fifo`.
+
+        Args:
+            name: of the queue.
+            attributes: as of CreateQueue: `{"VisibilityTimeout": "1"}`.
+
+        Raises:
+            SqsError: SQS refuses the name or an attribute.
+        """
+        given = {**({"FifoQueue": "true"} if name.endswith(sqs.FIFO) else {}), **(attributes or {})}
+
+        async def create() -> Queue:
+            return self._queues.create(name, given)
+
+        return LocalQueue(self, self.run(create()))
+
+
+@cache
+def _session() -> Any:
+    """One session for all: each reads the description of SQS again, which takes longer than most tests."""
+    from boto3.session import Session
+
+    return Session(DEVELOPER_KEY.access_key, DEVELOPER_KEY.secret_key, region_name=REGION)
+
+
+class LocalQueue:
+    """One queue. `LocalQueues.create` makes it.
+
+    >>> with LocalQueues() as queues:
+    ...     queues.create("orders.fifo").arn
+    'arn:aws:sqs:eu-west-1:111122223333:orders.fifo'
+
+    Attributes:
+        arn: of the queue, as in `[[event_source]]`.
+        url: of the queue, for clients.
+    """
+
+    def __init__(self, queues: LocalQueues, queue: Queue) -> None:
+        self._queues = queues
+        self._queue = queue
+        self.arn = queue.arn
+        self.url = queues.url + queue.url_path
+
+    @property
+    def client(self) -> Any:
+        """A boto3 client of SQS."""
+        return self._queues.client
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The numbers of messages: `visible`, `in_flight` (delivered, and neither deleted nor visible again) and
+        `delayed`."""
+
+        async def counts() -> dict[str, int]:
+            found = self._queue.counts()
+            return {"visible": found.visible, "in_flight": found.in_flight, "delayed": found.delayed}
+
+        return self._queues.run(counts())
+
+    def deliver(self, handler: Callable[[Any, Any], Any], limit: int = 10, context: object = None) -> Any:
+        """Delivers one batch to a handler, as an event source mapping with ReportBatchItemFailures does: the messages
+        that the answer does not name are deleted, and so none is if the handler raises.
+
+        Args:
+            handler: takes the event and the context. It is called in this thread, and not at all if there is no
+                message.
+            limit: messages of the batch, at most.
+            context: for the handler.
+
+        Returns:
+            The handler's answer; None if there was no message.
+
+        Raises:
+            ValueError: the answer names what is no message of the batch. Lambda then keeps the whole batch, as here.
+        """
+
+        async def receive() -> list[Message]:
+            return self._queue.receive(limit)
+
+        async def delete(failed: set[str]) -> None:
+            for message in messages:
+                if message.id not in failed:
+                    self._queue.delete(message.receipt_handle)
+
+        messages = self._queues.run(receive())
+        if not messages:
+            return None
+        answer = handler({"Records": [self._record(message) for message in messages]}, context)
+        failed = {item["itemIdentifier"] for item in (answer or {}).get("batchItemFailures") or ()}
+        if strangers := failed - {message.id for message in messages}:
+            raise ValueError(f"batchItemFailures names {ascii(min(map(str, strangers)))[:100]}, which is in no record")
+        self._queues.run(delete(failed))
+        return answer
+
+    def _record(self, message: Message) -> dict[str, Any]:
+        return sqs.write(
+            message_id=message.id,
+            receipt_handle=message.receipt_handle,
+            body=message.body,
+            attributes=message.attributes,
+            message_attributes=message.message_attributes,
+            md5_of_body=message.md5_of_body,
+            md5_of_message_attributes=message.md5_of_message_attributes,
+            arn=self.arn,
+        )
+
+
+class _Late:
+    """The endpoint, whose URL is known once its server listens."""
+
+    endpoint: AwsEndpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, respond: Respond) -> None:
+        await self.endpoint(scope, receive, respond)
