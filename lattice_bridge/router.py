@@ -32,7 +32,7 @@ from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT
 from lattice_bridge.invoke.call import Call, Invoke
 from lattice_bridge.invoke.retry import SHORTEST
 from lattice_bridge.lanes import Lanes
-from lattice_bridge.quarantine import Quarantine, check_hops
+from lattice_bridge.quarantine import Quarantine, check_return
 from lattice_bridge.runtime.process import time_left
 from lattice_bridge.telemetry import NAMESPACE, BatchLog, RecordLog, to_stdout
 from lattice_bridge.tenancy.decide import decide
@@ -167,7 +167,7 @@ class Router:
     def _serve(self, record: Record, source: EventSource, line: RecordLog, deadline: float) -> None:
         self._check_time(deadline)
         line.step("decide")
-        check_hops(record)
+        check_return(record)
         tenant = self._tenant_of(record, source, line)
         line.step("encode")
         payload = _payload(record, source)

@@ -164,6 +164,7 @@ class Sqs:
     def __init__(self, failure: Exception | None = None) -> None:
         self.meta = SimpleNamespace(endpoint_url=f"https://sqs.{REGION}.amazonaws.com")
         self.failure = failure
+        self.answer: dict[str, Any] | None = None
         self.sent: list[dict[str, Any]] = []
         self._lock = threading.Lock()
 
@@ -172,7 +173,7 @@ class Sqs:
             self.sent.append(arguments)
         if self.failure is not None:
             raise self.failure
-        return {"MessageId": "copy"}
+        return self.answer if self.answer is not None else {"MessageId": "copy"}
 
     @property
     def notes(self) -> list[dict[str, Any]]:
