@@ -92,13 +92,14 @@ UNREADABLE = [
     f'{{"BatchItemFailures":[{{"ItemIdentifier":"{id_of(1)}"}}]}}',
     f'{{"batch_item_failures":[{{"itemIdentifier":"{id_of(1)}"}}]}}',
     '{"batchitemfailures":[]}',
+    "[" + "{}," * 100_000 + "{}]",
 ]
 
 
 @pytest.mark.parametrize("answer", UNREADABLE)
 def test_answer_that_is_not_understood_deletes_nothing_and_reports_no_other_record(answer: str) -> None:
     """Trap E12: an id that is not in the batch would fail every record. UTF-16 and other spellings are not understood
-    either: AWS would take `BatchItemFailures` for a success."""
+    either: AWS would take `BatchItemFailures` for a success. An answer of many small parts would use up the memory."""
     world = World(QUIET, functions=Functions({1: answer.encode("utf-8", "surrogateescape")}))
     assert world(record(1, "blue"), record(2, "blue")) == [1]
     assert world.reasons == {1: ("failed", "backend_unreadable"), 2: ("done", "ok")}
