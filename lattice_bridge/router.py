@@ -7,7 +7,7 @@ processed nor stored in the quarantine is reported, so that its queue keeps it: 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -260,6 +260,10 @@ def split(event: Any, log: BatchLog) -> list[Record]:
         if service != sqs.SOURCE:
             found = ascii(service[:64]) if service else "none"
             raise BadRequest("source_unsupported", f"the records' eventSource is {found}, and must be '{sqs.SOURCE}'")
+        if not isinstance(event, Mapping) or not isinstance(event.get("Records"), list):
+            raise BadRequest(
+                "source_unsupported", "the event has no list `Records`, so it is of no event source mapping"
+            )
         return sqs.records_of(event)
     except Exception as error:
         line = log.begin()
