@@ -78,7 +78,7 @@ class Lanes:
                 inbox = SimpleQueue()
                 try:
                     self._start_thread(partial(_take_tasks, inbox, self._idle))
-                except RuntimeError:  # no more threads can be started
+                except (RuntimeError, MemoryError):  # no more threads can be started
                     return started
             inbox.put(task)
         return wanted

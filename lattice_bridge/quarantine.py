@@ -2,7 +2,8 @@
 
 Rule: a record counts as done only if SQS has answered that the copy is stored. The copy has everything that a decision
 reads: body, attributes and group are unchanged, so a message that is sent back to its queue is decided again, and by
-the same evidence (trap E25). Our own attribute grants nothing: it only ends a loop (trap E28).
+the same evidence (trap E25). Our own attribute grants nothing. It only refuses: it ends a loop (trap E28), and keeps a
+message that came from one queue out of another, whose rules could give it another tenant.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import md5
 from typing import Any, Final, Protocol
 
 from lattice_bridge.aws import AwsClient, code_of
-from lattice_bridge.errors import BackendFailed, BridgeError, LoopDetected, TimedOut
+from lattice_bridge.errors import BackendFailed, BridgeError, LoopDetected, Misconfigured, TimedOut
 from lattice_bridge.events.record import Record
 from lattice_bridge.events.sqs import FIFO
 
@@ -71,7 +73,8 @@ class Quarantine:
             client = connect()  # may take long: the first one imports boto3
             if left() < STORE_TIME:
                 raise TimedOut("no_time_left", f"less than {STORE_TIME} s are left to fill the quarantine")
-            client.send_message(QueueUrl=f"{client.meta.endpoint_url.rstrip('/')}/{account}/{name}", **message)
+            url = f"{client.meta.endpoint_url.rstrip('/')}/{account}/{name}"
+            _check_stored(client.send_message(QueueUrl=url, **message), message["MessageBody"])
         except BridgeError:
             raise
         except Exception as error:
@@ -82,6 +85,13 @@ def _boto3(region: str) -> AwsClient:
     """A client that sends a request once: a record that is not stored is reported, and comes again."""
     read = STORE_TIME - _CONNECT_TIMEOUT
     return AwsClient("sqs", region, read, connect_timeout=_CONNECT_TIMEOUT, attempts=1)
+
+
+def _check_stored(answer: Mapping[str, Any], body: str) -> None:
+    """A success that names no message, or the MD5 of another body, is not one of SQS (trap E7)."""
+    digest = md5(body.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+    if not answer.get("MessageId") or answer.get("MD5OfMessageBody", digest) != digest:
+        raise BackendFailed("quarantine_failed", "the answer of SQS does not confirm the copy")
 
 
 # ---- record → copy --------------------------------------------------------------------------------------------------
@@ -99,7 +109,7 @@ def copy_of(record: Record, arn: str, reason: str, tenant: str | None) -> dict[s
         raise BackendFailed("quarantine_failed", "the record has no body, and SQS takes no message without one")
     group = record.content["attributes"].get("MessageGroupId")
     note = {"source": record.source, "id": record.id, "group": group, "reason": reason, "tenant": tenant}
-    ours = json.dumps({**note, "hops": hops_of(record) + 1}, separators=(",", ":"))
+    ours = json.dumps({**note, "hops": _hops_in(_note_of(record)) + 1}, separators=(",", ":"))
     attributes = dict(_attributes(record)) | {ATTRIBUTE: {"DataType": "String", "StringValue": ours}}
     if len(attributes) > _MAX_ATTRIBUTES or _size(body) + sum(map(_size_of, attributes.items())) > _MAX_BYTES:
         raise BackendFailed("quarantine_full", "with our attribute, the message would pass what SQS takes")
@@ -128,26 +138,40 @@ def _size(part: str | bytes) -> int:
     return len(part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part)
 
 
-# ---- hops -----------------------------------------------------------------------------------------------------------
+# ---- a copy that comes back -----------------------------------------------------------------------------------------
 
 
-def hops_of(record: Record) -> int:
-    """How often a record has been in a quarantine, by our attribute. 0 if it has none, or one that is not ours."""
+def _note_of(record: Record) -> Mapping[str, Any]:
+    """Our attribute of a record. Empty if it has none, or one that is not ours."""
     attributes = record.content.get("messageAttributes")
-    if not attributes or ATTRIBUTE not in attributes:  # nearly always
-        return 0
+    if not isinstance(attributes, Mapping) or ATTRIBUTE not in attributes:  # nearly always
+        return {}
     try:
-        hops = json.loads(attributes[ATTRIBUTE]["stringValue"])["hops"]
+        note = json.loads(attributes[ATTRIBUTE]["stringValue"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        return 0
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _hops_in(note: Mapping[str, Any]) -> int:
+    hops = note.get("hops")
     return hops if isinstance(hops, int) and hops > 0 else 0
 
 
-def check_hops(record: Record) -> None:
-    """Checks that a record does not go round between its queue and its quarantine.
+def check_return(record: Record) -> None:
+    """Checks a record that may come from a quarantine: to which queue it returns, and how often it has.
+
+    Neither error is a permanent fault, so no other copy is stored: it would name the wrong queue as its source.
 
     Raises:
-        LoopDetected: it has been in a quarantine more than `MAX_HOPS` times.
+        Misconfigured: `wrong_queue`: it came from another queue. An operator who sends it back chooses the queue, and
+            so the tenant: a rule for the queue would take a message of blue for one of green (trap E25).
+        LoopDetected: `loop`: it has been in a quarantine more than `MAX_HOPS` times (trap E28).
     """
-    if hops_of(record) > MAX_HOPS:
+    note = _note_of(record)
+    if not note:
+        return
+    if note.get("source", record.source) != record.source:
+        raise Misconfigured("wrong_queue", "the record is a copy from the quarantine of another queue")
+    if _hops_in(note) > MAX_HOPS:
         raise LoopDetected("loop", f"the record has been in a quarantine more than {MAX_HOPS} times")

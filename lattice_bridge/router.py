@@ -7,7 +7,7 @@ processed nor stored in the quarantine is reported, so that its queue keeps it: 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT
 from lattice_bridge.invoke.call import Call, Invoke
 from lattice_bridge.invoke.retry import SHORTEST
 from lattice_bridge.lanes import Lanes
-from lattice_bridge.quarantine import Quarantine, check_hops
+from lattice_bridge.quarantine import Quarantine, check_return
 from lattice_bridge.runtime.process import time_left
 from lattice_bridge.telemetry import NAMESPACE, BatchLog, RecordLog, to_stdout
 from lattice_bridge.tenancy.decide import decide
@@ -270,6 +270,8 @@ def records_in(event: Any) -> list[Record]:
     if service != sqs.SOURCE:
         found = ascii(service[:64]) if service else "none"
         raise BadRequest("source_unsupported", f"the records' eventSource is {found}, and must be '{sqs.SOURCE}'")
+    if not isinstance(event, Mapping) or not isinstance(event.get("Records"), list):
+        raise BadRequest("source_unsupported", "the event has no list `Records`, so it is of no event source mapping")
     return sqs.records_of(event)
 
 
@@ -296,9 +298,10 @@ def subject_of(record: Record, source: EventSource) -> Subject:
 
     Raises:
         BadRequest: the record cannot be used, or has no such claim.
+        Misconfigured: it is a copy of another queue's record.
         LoopDetected: it was in a quarantine too often.
     """
-    check_hops(record)
+    check_return(record)
     if record.fault is not None:
         raise record.fault
     requested = None if source.claim is None else sqs.claimed(record, source.claim)

@@ -1,6 +1,8 @@
 """Tells events with records from HTTP events.
 
-Rule: one member decides, so that no event has two ways. It is imported by every start, and imports nothing.
+Rule: the members of the event decide, so that no event has two ways. What no HTTP front sends is never answered as a
+request: to a source of events, each answer is a success, and the event is lost. It is imported by every start, and
+imports nothing.
 """
 
 from __future__ import annotations
@@ -9,11 +11,24 @@ from collections.abc import Mapping
 
 
 def source_of(event: object) -> str | None:
-    """The service that an event's records are from, as in `aws:sqs`; empty if they do not say; None for an event
-    without records."""
-    records = event.get("Records") if isinstance(event, Mapping) else None
-    if not isinstance(records, list):
+    """The service that an event's records are from, as in `aws:sqs`; empty if they do not say; None for an event that
+    may be a request.
+
+    A list is what EventBridge Pipes sends. An event of Kafka or Amazon MQ has one `eventSource` for all its records,
+    and one of EventBridge has a `detail-type`.
+    """
+    if isinstance(event, list):
+        return _text(event[0], "eventSource") if event else ""
+    if not isinstance(event, Mapping):
         return None
-    first = records[0] if records else None
-    source = first.get("eventSource") if isinstance(first, Mapping) else None
-    return source if isinstance(source, str) else ""
+    records = event.get("Records")
+    if isinstance(records, list):
+        return _text(records[0], "eventSource") if records else ""
+    if "eventSource" in event:
+        return _text(event, "eventSource")
+    return _text(event, "source") if "detail-type" in event else None
+
+
+def _text(found: object, name: str) -> str:
+    value = found.get(name) if isinstance(found, Mapping) else None
+    return value if isinstance(value, str) else ""

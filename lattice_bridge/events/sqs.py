@@ -166,19 +166,32 @@ def _named(claim: Claim) -> str:
 # ---- record → the event of the function; failed records → response --------------------------------------------------
 
 
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+_ESCAPING: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 def payload(record: Record) -> bytes:
-    """The event that the function receives: the record alone, as SQS wrote it."""
-    return _ENCODER.encode({"Records": [record.content]}).encode()
+    """The event that the function receives: the record alone, as SQS wrote it.
+
+    It is UTF-8 without escapes: they would make two or three bytes into six, and a message that SQS takes too large for
+    an asynchronous invocation.
+    """
+    event = {"Records": [record.content]}
+    try:
+        return _ENCODER.encode(event).encode()
+    except UnicodeEncodeError:  # a lone surrogate, which only a hand-made event contains
+        return _ESCAPING.encode(event).encode()
 
 
 def response(failed: Iterable[str]) -> dict[str, Any]:
     """The partial batch response: SQS keeps the messages with these ids, and deletes the others."""
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+    return {_FAILURES: [{"itemIdentifier": message_id} for message_id in failed]}
 
 
+_FAILURES: Final = "batchItemFailures"
+_MAX_BRACKETS: Final = 100_000
+"""Opening brackets of an answer that is read. With two million in 6 MB, each takes 130 MB of the router's memory, and
+many are read at a time."""
 _DONE: Final = (b"null", b"{}", b'{"batchItemFailures":[]}', b'{"batchItemFailures": []}')
 """The usual answers of a function that has processed its record."""
 
@@ -188,7 +201,7 @@ def check_answer(answer: bytes, record: Record) -> None:
 
     `null`, an empty text, list or object, and an object without failures are a success. Everything that is neither a
     success nor a report of this record is a failure too: a record is never deleted because an answer was not
-    understood.
+    understood. So `BatchItemFailures`, as some languages write it, is not an object without failures.
 
     Raises:
         BackendFailed: `backend_reported` if the answer reports the record; `backend_unreadable` if it is not JSON, is
@@ -196,11 +209,16 @@ def check_answer(answer: bytes, record: Record) -> None:
     """
     if answer in _DONE:
         return
+    if answer.count(b"[") + answer.count(b"{") > _MAX_BRACKETS:
+        raise BackendFailed("backend_unreadable", f"the answer has more than {_MAX_BRACKETS:,} opening brackets")
     try:
-        found = json.loads(answer, object_pairs_hook=_members, parse_constant=_no_constant)
+        # Decoded here: json would also guess UTF-16, which is no JSON for others.
+        found = json.loads(answer.decode(), object_pairs_hook=_members, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise BackendFailed("backend_unreadable", "the answer is not JSON, or a member occurs twice in it") from error
-    failures = found.get("batchItemFailures") if isinstance(found, dict) else None
+    if isinstance(found, dict) and any(_is_misspelt(name) for name in found):
+        raise BackendFailed("backend_unreadable", f"the answer has {_FAILURES} in another spelling")
+    failures = found.get(_FAILURES) if isinstance(found, dict) else None
     if failures is None or failures == []:
         if not isinstance(found, dict) and found not in (None, "", []):
             raise BackendFailed("backend_unreadable", "the answer is neither a batch response nor empty")
@@ -208,6 +226,10 @@ def check_answer(answer: bytes, record: Record) -> None:
     if not isinstance(failures, list) or any(failure != {"itemIdentifier": record.id} for failure in failures):
         raise BackendFailed("backend_unreadable", "batchItemFailures names another record, or is not a list of records")
     raise BackendFailed("backend_reported", "batchItemFailures names the record")
+
+
+def _is_misspelt(name: str) -> bool:
+    return name != _FAILURES and name.replace("_", "").casefold() == _FAILURES.casefold()
 
 
 # ---- message → record -----------------------------------------------------------------------------------------------

@@ -78,6 +78,7 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "behind_failed": "{detail}. It waits for that one",
     "quarantine_full": "The copy for the quarantine is too large: {detail}. Fix: send fewer attributes",
     "quarantine_failed": "{detail}. Fix: compare `quarantine` in bridge.toml with the queues of the template",
+    "wrong_queue": "{detail}. Fix: send it to the queue that `source` in its attribute names",
     "loop": "It passed through the bridge too often. Fix: no backend may call the bridge's own service or queue",
 }
 """Reason code → sentence. `{rule}` is empty or a space and the rule's id; `{function}` is the backend's function."""

@@ -8,10 +8,25 @@ import pytest
 
 from lattice_bridge.events.recognise import source_of
 from tests.support.builders import v1, v2
+from tests.support.fronts import function_url, http_api, load_balancer, rest_api
 
 
 @pytest.mark.parametrize(
-    "event", [v1(), v2(), {}, None, [], "Records", {"Records": {}}, {"Records": None}, {"records": []}]
+    "event",
+    [
+        v1(),
+        v2(),
+        http_api(),
+        load_balancer(),
+        rest_api(),
+        function_url(),
+        {},
+        None,
+        "Records",
+        {"Records": {}},
+        {"Records": None},
+        {"records": []},
+    ],
 )
 def test_event_without_records_has_no_source(event: Any) -> None:
     assert source_of(event) is None
@@ -21,6 +36,23 @@ def test_event_without_records_has_no_source(event: Any) -> None:
 def test_records_that_do_not_say_where_they_are_from_have_an_empty_source(records: list[Any]) -> None:
     """Trap E5: SNS writes `EventSource`. Such an event is never answered as if it were an HTTP event."""
     assert source_of({"Records": records}) == ""
+
+
+@pytest.mark.parametrize(
+    ("event", "source"),
+    [
+        ([{"messageId": "m", "eventSource": "aws:sqs"}], "aws:sqs"),  # EventBridge Pipes
+        ([], ""),
+        (["x"], ""),
+        ({"eventSource": "aws:kafka", "records": {"orders-0": [{}]}}, "aws:kafka"),
+        ({"eventSource": "aws:mq", "messages": [{}]}, "aws:mq"),
+        ({"version": "0", "detail-type": "order", "source": "shop", "detail": {}}, "shop"),
+        ({"detail-type": "order", "source": None}, ""),
+    ],
+)
+def test_event_that_no_http_front_sends_is_no_request(event: object, source: str) -> None:
+    """Trap E5: a 400 would be a success to its source, and the event would be lost."""
+    assert source_of(event) == source
 
 
 def test_first_record_says_where_all_are_from() -> None:

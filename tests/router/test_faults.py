@@ -19,6 +19,7 @@ from lattice_bridge.errors import (
 from lattice_bridge.invoke.call import DidNotRun
 from tests.support.records import (
     ARN,
+    BLUE_ARN,
     BY_ATTRIBUTE,
     FIFO,
     QUARANTINE,
@@ -86,12 +87,19 @@ UNREADABLE = [
     '{"batchItemFailures":[],"batchItemFailures":[{"itemIdentifier":"x"}]}',
     "[" * 100_000,
     "\udcff",
+    "\ufeffnull",
+    "n\0u\0l\0l\0",
+    f'{{"BatchItemFailures":[{{"ItemIdentifier":"{id_of(1)}"}}]}}',
+    f'{{"batch_item_failures":[{{"itemIdentifier":"{id_of(1)}"}}]}}',
+    '{"batchitemfailures":[]}',
+    "[" + "{}," * 100_000 + "{}]",
 ]
 
 
 @pytest.mark.parametrize("answer", UNREADABLE)
 def test_answer_that_is_not_understood_deletes_nothing_and_reports_no_other_record(answer: str) -> None:
-    """Trap E12: an id that is not in the batch would fail every record."""
+    """Trap E12: an id that is not in the batch would fail every record. UTF-16 and other spellings are not understood
+    either: AWS would take `BatchItemFailures` for a success. An answer of many small parts would use up the memory."""
     world = World(QUIET, functions=Functions({1: answer.encode("utf-8", "surrogateescape")}))
     assert world(record(1, "blue"), record(2, "blue")) == [1]
     assert world.reasons == {1: ("failed", "backend_unreadable"), 2: ("done", "ok")}
@@ -200,6 +208,21 @@ def test_record_too_large_for_lambda_is_quarantined_with_its_tenant() -> None:
     assert [(one["reason"], one["tenant"]) for one in world.sqs.notes] == [("request_too_large", "blue")]
 
 
+def test_record_is_sent_without_escapes_which_would_make_it_too_large() -> None:
+    """Trap E6: SQS counts two bytes for such a letter, and an escape has six."""
+    world = World(source(BY_ATTRIBUTE, STORED, 'invocation = "async"'))
+    assert world(record(1, "blue", body="é" * 400_000)) == []
+    assert world.reasons == {1: ("done", "ok")}
+    assert len(world.functions.calls[0].payload) < 810_000
+
+
+def test_record_with_half_a_character_is_sent_with_escapes() -> None:
+    """Only a hand-made event has one: it cannot be encoded as UTF-8."""
+    world = World()
+    assert world(record(1, "blue", body="é\ud800")) == []
+    assert json.loads(world.functions.calls[0].payload)["Records"][0]["body"] == "é\ud800"
+
+
 def test_record_that_lambda_finds_too_large_is_quarantined() -> None:
     world = World(QUIET, functions=Functions({1: TooLarge("request_too_large")}))
     assert world(record(1, "blue")) == []
@@ -223,6 +246,24 @@ def test_copy_that_is_not_known_to_be_stored_leaves_the_record_reported(failure:
     [detail] = [line["detail"] for line in world.lines if line["reason"] == "quarantine_failed"]
     assert detail.startswith("after tenant_not_allowed: ")
     assert "secret" not in "".join(world.written)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"MessageId": ""}, {"MessageId": None}, {"MessageId": "copy", "MD5OfMessageBody": "0" * 32}],
+)
+def test_success_that_does_not_confirm_the_copy_leaves_the_record_reported(answer: dict[str, Any]) -> None:
+    """Trap E7: it is not an answer of SQS, or SQS has stored another body."""
+    world = World(QUIET)
+    world.sqs.answer = answer
+    assert world(record(1, "red")) == [1]
+    assert world.reasons[1] == ("failed", "quarantine_failed")
+
+
+def test_success_with_the_digest_of_the_body_confirms_the_copy() -> None:
+    world = World(QUIET)
+    world.sqs.answer = {"MessageId": "copy", "MD5OfMessageBody": "99914b932bd37a50b983c5e7c90ae93b"}
+    assert world(record(1, "red", body="{}")) == []
 
 
 def test_copy_that_fails_ends_its_group() -> None:
@@ -300,6 +341,16 @@ def test_message_that_is_sent_back_from_the_quarantine_is_decided_again() -> Non
     assert world(record(1, "green", sender="AROAOPERATOR12345678:ann", attributes=back)) == []
     assert world.functions.calls == []
     assert world.reasons[1] == ("quarantined", "no_rule")
+
+
+def test_copy_that_is_sent_to_another_queue_is_reported_and_neither_invoked_nor_stored() -> None:
+    """Trap E25: a shared quarantine is redriven to one queue. The rule `blue-queue` would run every message as blue,
+    and a second copy would name that queue as the one where the message belongs."""
+    world = World(source(STORED, arn=BLUE_ARN), source(BY_ATTRIBUTE))
+    sources = ((1, ARN), (2, None), (3, BLUE_ARN))
+    assert world(*(record(n, arn=BLUE_ARN, attributes=note(1, source=one)) for n, one in sources)) == [1, 2]
+    assert world.reasons[1] == world.reasons[2] == ("failed", "wrong_queue")
+    assert (world.functions.ran, world.sqs.sent) == ([(3, "blue")], [])
 
 
 # ---- log and metric lines -------------------------------------------------------------------------------------------

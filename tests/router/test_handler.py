@@ -99,14 +99,21 @@ def test_records_are_reported_while_no_configuration_is_active(tmp_path: Path, t
     assert len(world.reasons) == 2
 
 
-@pytest.mark.parametrize("records", [[], [{"eventSource": "aws:s3"}], [{**record(), "messageId": None}]])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *({"Records": records} for records in ([], [{"eventSource": "aws:s3"}], [{**record(), "messageId": None}])),
+        [record()],  # EventBridge Pipes
+        {"eventSource": "aws:sqs"},
+        {"eventSource": "aws:kafka", "records": {}},
+        {"version": "0", "detail-type": "order", "source": "shop", "detail": {}},
+    ],
+)
 @pytest.mark.parametrize("text", [None, ONLY_HTTP, QUEUES])
-def test_event_without_ids_raises_whatever_the_configuration_is(
-    tmp_path: Path, text: str | None, records: list[object]
-) -> None:
+def test_event_without_ids_raises_whatever_the_configuration_is(tmp_path: Path, text: str | None, sent: object) -> None:
     """Trap E5."""
-    with pytest.raises(BridgeError):
-        World(tmp_path, text)({"Records": records})
+    with pytest.raises(BridgeError, match=r"source_unsupported|malformed_event"):
+        World(tmp_path, text)(sent)
 
 
 def test_reload_changes_the_queues_and_keeps_the_threads_and_the_quarantine(

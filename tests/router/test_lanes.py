@@ -68,12 +68,14 @@ def test_error_of_a_lane_is_raised_after_all_others_have_ended() -> None:
 
 
 @pytest.mark.parametrize("possible", [0, 2])
-def test_work_is_done_by_the_threads_that_can_be_started(possible: int) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()], ids=repr)
+def test_work_is_done_by_the_threads_that_can_be_started(possible: int, error: Exception) -> None:
+    """Trap E9: if `run` raised, the started threads would work on after the handler, beside the next delivery."""
     started: list[object] = []
 
     def start(work: Callable[[], None]) -> None:
         if len(started) == possible:
-            raise RuntimeError("can't start new thread")
+            raise error
         started.append(work)
         in_background(work)
 

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import random
 import threading
+from collections.abc import Callable
+from typing import Final, Literal
 
 import pytest
 
 from lattice_bridge.config.options import EventSource
 from lattice_bridge.config.tables.event_source import EventSourceTable
-from lattice_bridge.errors import BackendFailed, InvalidMap
+from lattice_bridge.errors import BackendFailed, InvalidMap, TimedOut
 from lattice_bridge.http.client import MAX_KEPT
 from lattice_bridge.invoke.boto3 import MAX_CONNECTIONS
-from lattice_bridge.invoke.call import Call
+from lattice_bridge.invoke.call import Call, DidNotRun
+from lattice_bridge.lanes import Lanes
 from lattice_bridge.router import Router
+from lattice_bridge.runtime.process import in_background
 from tests.support.records import (
     ARN,
     BY_ATTRIBUTE,
     FIFO,
     STORED_IN_ORDER,
+    Answer,
     Context,
     Functions,
     World,
     event,
     failed,
+    id_of,
     number_of,
     record,
     settings,
@@ -116,6 +123,65 @@ def test_fifo_record_is_invoked_synchronously() -> None:
     world = World(in_order())
     world(of(1, "a"))
     assert world.functions.calls[0].invocation == "sync"
+
+
+# ---- whatever fails --------------------------------------------------------------------------------------------------
+
+
+class Storm:
+    """A batch of a FIFO queue in which records fail in every way, with as many threads as a number says."""
+
+    def __init__(self, seed: int) -> None:
+        pick = random.Random(seed)
+        numbers = range(1, pick.randint(2, 40))
+        self.groups = {number: f"g{pick.randint(1, 6)}" for number in numbers}
+        self.outcomes = {number: pick.choice(OUTCOMES) for number in numbers}
+        self.left = pick.choice((30.0, 30.0, 0.76, 0.7))
+        self._threads = pick.choice((0, 1, 3, 99))
+        lines = (STORED_IN_ORDER, f"concurrency = {pick.choice((1, 2, 16))}")
+        functions = Functions({n: one for n, one in self.outcomes.items() if not isinstance(one, str)})
+        self.world = World(in_order(*lines), functions=functions, lanes=Lanes(self._start))
+        self.world.sqs.refuses = {id_of(number) for number, one in self.outcomes.items() if one == "not stored"}
+
+    def _start(self, work: Callable[[], None]) -> None:
+        if self._threads == 0:
+            raise RuntimeError("can't start new thread")
+        self._threads -= 1
+        in_background(work)
+
+    def run(self) -> tuple[set[int], list[int], set[int]]:
+        """The numbers of the records that were reported, invoked in this order, and stored."""
+        sent = (
+            of(n, group, "red" if isinstance(self.outcomes[n], str) else "blue") for n, group in self.groups.items()
+        )
+        reported = self.world(*sent, context=Context(self.left))
+        stored = {note["id"] for note in self.world.sqs.notes} - self.world.sqs.refuses
+        return set(reported), [n for n, _ in self.world.functions.ran], {n for n in self.groups if id_of(n) in stored}
+
+
+OUTCOMES: Final[tuple[Answer | Literal["stored", "not stored"], ...]] = (
+    *(b"null",) * 6,
+    *(RAISED, TimedOut("backend_timeout"), DidNotRun("throttled", ""), MemoryError(), b"[1]"),
+    *("stored", "not stored"),
+)
+
+
+def test_no_record_of_a_group_runs_behind_a_reported_one_and_none_is_lost_whatever_fails() -> None:
+    """Trap E9, trap E6: also if threads cannot be started, or the time ends."""
+    for seed in range(150):
+        storm = Storm(seed)
+        reported, ran, stored = storm.run()
+        assert len(ran) == len(set(ran)), seed
+        for group in set(storm.groups.values()):
+            members = [number for number, one in storm.groups.items() if one == group]
+            in_group = [number for number in ran if number in members]
+            first = next((number for number in members if number in reported), len(storm.groups) + 1)
+            assert in_group == sorted(in_group), seed
+            assert reported.issuperset(number for number in members if number >= first), seed
+            assert not [number for number in in_group if number > first], seed
+            assert not [number for number in stored if number in members and number >= first], seed
+            for number in set(members) - reported:
+                assert number in (ran if storm.outcomes[number] == b"null" else stored), seed
 
 
 # ---- side by side ---------------------------------------------------------------------------------------------------

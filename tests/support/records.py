@@ -159,11 +159,18 @@ def number_of(call: Call) -> int:
 
 
 class Sqs:
-    """A client of SQS that keeps what it is sent, or fails as a test says."""
+    """A client of SQS that keeps what it is sent, or fails as a test says.
+
+    Attributes:
+        answer: of each call.
+        refuses: deduplication ids of copies that it does not store.
+    """
 
     def __init__(self, failure: Exception | None = None) -> None:
         self.meta = SimpleNamespace(endpoint_url=f"https://sqs.{REGION}.amazonaws.com")
         self.failure = failure
+        self.answer: dict[str, Any] = {"MessageId": "copy"}
+        self.refuses: set[str] = set()
         self.sent: list[dict[str, Any]] = []
         self._lock = threading.Lock()
 
@@ -172,7 +179,7 @@ class Sqs:
             self.sent.append(arguments)
         if self.failure is not None:
             raise self.failure
-        return {"MessageId": "copy"}
+        return {} if arguments.get("MessageDeduplicationId") in self.refuses else self.answer
 
     @property
     def notes(self) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from lattice_bridge.deployment.checks.stack import (
 )
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
-from lattice_bridge.deployment.cloudformation.values import MARKER, as_text, unresolved
+from lattice_bridge.deployment.cloudformation.values import MARKER, as_text, marker, unresolved
 from lattice_bridge.deployment.iam.access import Grant, grant_of
 from lattice_bridge.deployment.iam.policy import Statement
 from lattice_bridge.deployment.queues.facts import (
@@ -57,7 +57,7 @@ from lattice_bridge.deployment.queues.judge import (
 
 _MAPPING: Final = "AWS::Lambda::EventSourceMapping"
 _QUEUE: Final = "AWS::SQS::Queue"
-_POLICY: Final = "AWS::SQS::QueuePolicy"
+_POLICIES: Final = ("AWS::SQS::QueuePolicy", "AWS::SQS::QueueInlinePolicy")
 _KEY: Final = "AWS::KMS::Key"
 _MANAGED: Final = {"AWSLambdaSQSQueueExecutionRole": POLL, "AmazonSQSFullAccess": (*POLL, SEND)}
 """Managed policy of AWS → the actions that it allows on every queue."""
@@ -147,10 +147,11 @@ def _judged(line: Line, stack: Stack) -> Iterator[TemplateFinding]:
         actual = f"the quarantine {quarantine.rpartition(':')[2]} of {line.name} is not in this template"
         expected = "If no other stack has it either, the bridge reports each record with a permanent fault as failed"
         yield warning(line.bridge, actual, expected, "write the queue into this template, or check that it exists")
-    if line.queue is not None:
-        rules = [rule for arn, rule in stack.needs.trusted_queues if arn == line.source.arn]
-        for fault in sender_faults(line.queue, stack.template.account, rules):
-            yield _finding(fault)
+    rules = [rule for arn, rule in stack.needs.trusted_queues if arn == line.source.arn]
+    if line.queue is not None and rules:
+        accounts = {stack.template.account, line.source.arn.split(":")[4]}
+        yield from map(_finding, sender_faults(line.queue, accounts, rules))
+        yield from _unread_policies(stack.template.resources[line.queue.label], stack.template)
 
 
 def _finding(fault: Fault) -> TemplateFinding:
@@ -314,9 +315,37 @@ def _key(queue: Resource, template: Template) -> str | None:
 
 
 def _queue_policy(queue: Resource, template: Template) -> Iterator[Statement]:
-    for policy in template.of_type(_POLICY):
-        if queue.ref in map(as_text, items_of(policy.properties.get("Queues"))):
+    for policy in template.of_type(*_POLICIES):
+        if any(_is_url_of(text, queue, template) for text in _queues_of(policy)):
             yield from read_statements(policy.properties.get("PolicyDocument"))[0]
+
+
+def _unread_policies(queue: Resource, template: Template) -> Iterator[TemplateFinding]:
+    """The policies, and the parts of them, by which others may send to a queue and that were not read."""
+    for policy in template.of_type(*_POLICIES):
+        named = {text: _is_url_of(text, queue, template) for text in _queues_of(policy)}
+        for text in (text for text, is_named in named.items() if is_named is None):
+            yield warning(policy.id, f"its queue is {text}", NOT_KNOWN, f"write !Ref {queue.id} if it is this queue")
+        if any(named.values()):
+            for part in read_statements(policy.properties.get("PolicyDocument"))[1]:
+                yield part.finding(policy.id)
+
+
+def _queues_of(policy: Resource) -> list[str]:
+    """The URLs of the queues that have a policy."""
+    return [as_text(one) for key in ("Queues", "Queue") for one in items_of(policy.properties.get(key))]
+
+
+def _is_url_of(text: str, queue: Resource, template: Template) -> bool | None:
+    """Whether a text is the URL of a queue, of which the account may be written out; None if that is not known."""
+    if any(text in _urls_of(one) for one in template.of_type(_QUEUE)):
+        return text in _urls_of(queue)
+    return None if unresolved(text) else text.rpartition("/")[2] == queue.arn.rpartition(":")[2]
+
+
+def _urls_of(queue: Resource) -> tuple[str, ...]:
+    """`!Ref` and `!GetAtt` of a queue, which both give its URL."""
+    return queue.ref, marker(f"{queue.id}.QueueUrl")
 
 
 # ---- rights ---------------------------------------------------------------------------------------------------------

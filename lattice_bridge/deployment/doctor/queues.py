@@ -98,7 +98,7 @@ def _line_findings(line: Line, deployment: Deployment, configuration: Configurat
         faults.append(unmapped_fault(line.source, subject))
     if line.queue is not None:
         rules = [rule for arn, rule in configuration.trusted_queues if arn == line.source.arn]
-        faults += sender_faults(line.queue, deployment.account, rules)
+        faults += sender_faults(line.queue, {deployment.account}, rules)
     yield from (_finding(fault, deployment) for fault in faults)
     if not faults and line.mappings and line.queue is not None:
         yield Finding("ok", subject, f"sent to the bridge, with {REPORT}", f"sent to the bridge, with {REPORT}")

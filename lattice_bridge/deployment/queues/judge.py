@@ -9,7 +9,7 @@ sqs-dead-letter-queues and sqs-visibility-timeout of the SQS guide.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
 from typing import Final, Literal, NamedTuple
 
@@ -255,17 +255,17 @@ def _quarantine_faults(line: Line) -> Iterator[Fault]:
 # ---- who may send ---------------------------------------------------------------------------------------------------
 
 
-def sender_faults(queue: Queue, account: str, rules: Sequence[str]) -> Iterator[Fault]:
+def sender_faults(queue: Queue, accounts: Iterable[str], rules: Sequence[str]) -> Iterator[Fault]:
     """Faults in a queue policy whose senders the map trusts.
 
     Args:
         queue: a configured queue.
-        account: its operator's own: principals of it may send.
+        accounts: its operator's own: principals of them may send.
         rules: ids of the rules that allow by the queue alone, without naming a sender.
     """
     if not rules:
         return
-    permitted = Permitted(frozenset(), frozenset({account}), SEND.lower())
+    permitted = Permitted(frozenset(), frozenset(accounts), SEND.lower())
     for statement in queue.policy:
         if not statement.names_action(SEND):
             continue
