@@ -16,12 +16,20 @@ Table = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The caller of an event. `arn` is None for an unsigned request."""
+    """The caller of an event, or the sender of a record of a queue. `arn` is None for an unsigned request."""
 
     arn: str | None = None
     session: str | None = None
     vpc: str | None = None
     uri: str | None = None
+    queue: str | None = None
+    sender: str | None = None
+
+    @classmethod
+    def of_record(cls, record: Table) -> Asking:
+        """The sender and the queue of a record that SQS can send. Only a role's id has a session behind it."""
+        sender, _, session = str(record["attributes"]["SenderId"]).partition(":")
+        return cls(session=session or None, queue=record["eventSourceARN"], sender=sender)
 
     @classmethod
     def of(cls, event: Table) -> Asking:
@@ -60,12 +68,18 @@ def may_be(
 
 
 def _conditions(rule: Table) -> set[str]:
+    if "sender" in rule:
+        return {"source"} & set(rule)
     anchored = any(key in rule for key in ("role", "user", "root", "federated_user", "account", "sso", "anyone", "jwt"))
     return {"vpc", "org", "service", "network"} & set(rule) if anchored else {"org", "service", "network"} & set(rule)
 
 
 def is_for(rule: Table, asking: Asking) -> bool:
     """Whether a rule applies to the caller. No request here has a token, or came through API Gateway."""
+    if asking.queue is not None:
+        return _is_for_record(rule, asking)
+    if not {"sender", "source"}.isdisjoint(rule):
+        return False
     if not {"jwt", "api", "client_cert"}.isdisjoint(rule):
         return False
     if rule.get("anyone"):
@@ -92,6 +106,20 @@ def is_for(rule: Table, asking: Asking) -> bool:
         fits = name.startswith(its_name[:-1]) if its_name.endswith("*") else name == its_name
         return kind == "assumed-role" and fits and rule.get("session", asking.session) == asking.session
     return kind == its_kind and (kind == "root" or name == its_name)
+
+
+def _is_for_record(rule: Table, asking: Asking) -> bool:
+    sender = rule.get("sender")
+    if sender is None:
+        return asking.queue == rule.get("source")
+    if asking.queue not in _listed(rule.get("source", asking.queue)):
+        return False
+    is_sender = asking.sender in (sender.get("role_id"), sender.get("user_id"))
+    return is_sender and sender.get("session", asking.session) == asking.session
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 def _numbered(account: str) -> str:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # imported if the configuration needs them: a start does not 
     from lattice_bridge.config.options import EventSource
     from lattice_bridge.config.tenant_map import TenantMap
     from lattice_bridge.invoke.boto3 import Boto3Invoker
+    from lattice_bridge.lanes import Lanes
+    from lattice_bridge.quarantine import Quarantine
     from lattice_bridge.router import Router
 
 
@@ -88,7 +90,7 @@ class _Builder:
         self._environment = environment
         self._direct: DirectInvoker | None = None
         self._boto3: Boto3Invoker | None = None
-        self._of_routers: dict[str, Any] | None = None
+        self._of_routers: tuple[Lanes, Quarantine] | None = None
 
     def build(self, text: str, replaced: ActiveConfiguration | None) -> ActiveConfiguration:
         """Makes a configuration that serves of its text."""
@@ -122,15 +124,17 @@ class _Builder:
         from lattice_bridge.quarantine import Quarantine
         from lattice_bridge.router import Router
 
-        self._of_routers = self._of_routers or {"lanes": Lanes(), "quarantine": Quarantine()}
+        self._of_routers = self._of_routers or (Lanes(), Quarantine())
+        lanes, quarantine = self._of_routers
         return Router(
             tenant_map,
             invoke,
             sources=sources,
+            lanes=lanes,
+            quarantine=quarantine,
             write=self._environment.write,
             log_level=self._environment.log_level,
             namespace=self._environment.namespace,
-            **self._of_routers,
         )
 
     def _invoker_for(self, settings: Settings) -> Invoke:
@@ -142,8 +146,9 @@ class _Builder:
             variables = self._environment.variables
             clients = Boto3Clients(variables.get("AWS_REGION"), variables)
             self._boto3 = Boto3Invoker(clients, renew=clients.renew)
-        for served in (*settings.options.backends, *settings.options.event_sources):
-            self._boto3.client_for(served.timeout)
+        backends, sources = settings.options.backends, settings.options.event_sources
+        for timeout in {one.timeout for one in backends} | {one.timeout for one in sources}:
+            self._boto3.client_for(timeout)
         return self._boto3
 
     def _direct_invoker(self) -> DirectInvoker:

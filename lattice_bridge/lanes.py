@@ -5,14 +5,14 @@ Rule: nothing runs on after `run` has returned. Threads wait for the next `run`;
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from lattice_bridge.runtime.process import after_fork
+from lattice_bridge.runtime.process import after_fork, in_background
 
 Lane = TypeVar("Lane")
 
@@ -29,9 +29,13 @@ class Lanes:
 
     A thread that was started waits for the next run, also while Lambda freezes the execution environment. In a forked
     child there are none, and it starts its own.
+
+    Args:
+        start: runs its argument in a thread; raises RuntimeError if no more can be started.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, start: Callable[[Callable[[], None]], None] = in_background) -> None:
+        self._start_thread = start
         self._idle: list[_Inbox] = []
         after_fork(self._forget_threads)
         weakref.finalize(self, _end, self._idle)
@@ -73,7 +77,7 @@ class Lanes:
             except IndexError:
                 inbox = SimpleQueue()
                 try:
-                    _thread(inbox, self._idle)
+                    self._start_thread(partial(_take_tasks, inbox, self._idle))
                 except RuntimeError:  # no more threads can be started
                     return started
             inbox.put(task)
@@ -105,19 +109,15 @@ class _Turns(Generic[Lane]):
         return first
 
 
-def _thread(inbox: _Inbox, idle: list[_Inbox]) -> None:
-    """Starts a thread. It refers to the list and not to its `Lanes`, so that it ends with them."""
-
-    def wait_for_tasks() -> None:
-        while (task := inbox.get()) is not None:
-            turns, ended = task
-            error = turns()
-            del task, turns  # they refer to a batch, and the next one may be hours away
-            idle.append(inbox)  # first, so that the next run finds this thread
-            ended.put(error)
-            del ended, error
-
-    threading.Thread(target=wait_for_tasks, name="lattice-bridge-lane", daemon=True).start()
+def _take_tasks(inbox: _Inbox, idle: list[_Inbox]) -> None:
+    """The work of a thread. It refers to the list and not to its `Lanes`, so that it ends with them."""
+    while (task := inbox.get()) is not None:
+        turns, ended = task
+        error = turns()
+        del task, turns  # they refer to a batch, and the next one may be hours away
+        idle.append(inbox)  # first, so that the next run finds this thread
+        ended.put(error)
+        del ended, error
 
 
 def _end(idle: list[_Inbox]) -> None:

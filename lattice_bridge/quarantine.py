@@ -67,7 +67,8 @@ class Quarantine:
         region, account, name = arn.split(":")[3:6]
         try:
             message = copy_of(record, arn, reason, tenant)
-            client = self._clients.setdefault(region, self._connect(region))()  # may take long: boto3 is imported
+            connect = self._clients.get(region) or self._clients.setdefault(region, self._connect(region))
+            client = connect()  # may take long: the first one imports boto3
             if left() < STORE_TIME:
                 raise TimedOut("no_time_left", f"less than {STORE_TIME} s are left to fill the quarantine")
             client.send_message(QueueUrl=f"{client.meta.endpoint_url.rstrip('/')}/{account}/{name}", **message)

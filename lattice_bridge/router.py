@@ -124,7 +124,7 @@ class Router:
         """Processes one batch, and returns the records that the queue must keep.
 
         Raises:
-            BridgeError: the event is not a batch that can be reported record by record. Lambda then keeps the whole batch.
+            BridgeError: the event cannot be reported record by record. Lambda then keeps the whole batch.
         """
         deadline = self._clock() + time_left(context)
         log = BatchLog(self._write, context, self.tenant_map.sha256, self._log_level, self._namespace, self._clock)

@@ -19,6 +19,7 @@ from lattice_bridge.config.document import parse_document
 from tests.support.authorizer_events import API, rest
 from tests.support.builders import MAP, OPEN, role, v2
 from tests.support.paths import ROOT
+from tests.support.records import BY_ATTRIBUTE, STORED, event, record, source, with_sources
 
 PROGRAM: Final = """
 import importlib, json, sys
@@ -51,6 +52,9 @@ SERVING: Final = {
 }
 """What a bridge with a compiled map imports."""
 
+ROUTING: Final = {"events.sqs", "lanes", "quarantine", "router"}
+"""What a bridge imports besides if its map has event sources."""
+
 AUTHORIZING: Final = (
     SERVING
     - {"bootstrap", "main", "http.client", "http.http1", "invoke.credentials", "invoke.direct", "invoke.endpoint"}
@@ -62,7 +66,7 @@ AUTHORIZING: Final = (
 
 READING_TOML: Final = {
     *("config.tables", "config.tables.jwt", "config.tables.map", "config.tables.options", "config.tables.outcome"),
-    *("config.tables.rule", "config.tables.table", "config.words"),
+    *("config.tables.event_source", "config.tables.rule", "config.tables.table", "config.words", "events.sqs"),
 }
 """What a bridge imports besides if it reads TOML."""
 
@@ -136,6 +140,17 @@ def test_compiled_map_imports_what_it_serves_with(from_compiled: set[str]) -> No
 
 def test_toml_map_imports_what_it_serves_and_reads_with(from_toml: set[str]) -> None:
     assert ours(from_toml) == SERVING | READING_TOML
+
+
+def test_compiled_map_with_event_sources_imports_the_router_and_no_boto3(tmp_path: Path) -> None:
+    """Also after a batch: boto3 is imported when the first copy is stored."""
+    path = tmp_path / "bridge.json"
+    text = with_sources(source(BY_ATTRIBUTE, STORED))
+    path.write_text(compile_document(parse_document(text), path.parent), encoding="utf-8")
+    answer, modules = first_answer("lattice_bridge.main", path, event(record(1, "blue")))
+    assert len(answer["batchItemFailures"]) == 1
+    assert ours(modules) == SERVING | ROUTING
+    assert {name.split(".")[0] for name in modules} & {*DEVELOPMENT, "pydantic", "tomllib"} == set()
 
 
 def test_compiled_map_needs_no_package_but_the_standard_library(from_compiled: set[str]) -> None:

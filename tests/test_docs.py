@@ -23,7 +23,7 @@ from lattice_bridge.cli.files import DEFAULT_MAP
 from lattice_bridge.cli.package import OUTPUT
 from lattice_bridge.cli.root import root
 from lattice_bridge.config import location as place
-from lattice_bridge.config.options import Backend
+from lattice_bridge.config.options import Backend, EventSource
 from lattice_bridge.config.settings import Settings
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.deployment.checks.run import template_findings
@@ -161,6 +161,20 @@ def test_payload_has_its_row(page: str, payload: str) -> None:
 @pytest.mark.parametrize("field", Backend.__slots__)
 def test_key_of_a_backend_is_documented(field: str) -> None:
     assert f"| `{field}` |" in REFERENCE
+
+
+@pytest.mark.parametrize("field", EventSource.__slots__)
+def test_key_of_an_event_source_is_documented(field: str) -> None:
+    rows = REFERENCE.partition("| `[[event_source]]` |")[2].partition("\n| `[")[0]
+    assert re.search(rf"(?:^|\n\| )[^|]*\|? ?[^|]*`{field}`[^|]*\|", rows)
+
+
+def test_example_of_event_sources_loads() -> None:
+    """`check` runs its tests."""
+    (text,) = [block for block in blocks(TENANTS, "toml") if "[[event_source]]" in block]
+    loaded = Settings.from_text(text)
+    assert [source.claim is None for source in loaded.options.event_sources] == [False, True]
+    assert {rule.id for rule in loaded.tenant_map.rules.owners.values()} == {"order-service", "blue-queue"}
 
 
 @pytest.mark.parametrize(

@@ -17,5 +17,5 @@ def test_page_shows_the_written_lines(tmp_path: Path) -> None:
 def test_each_sample_has_a_log_line_and_a_metric_line(tmp_path: Path) -> None:
     for lines in samples(tmp_path).values():
         log, metric = map(json.loads, lines)
-        assert log["message"] in ("request", "map", "closed")
+        assert log["message"] in ("request", "record", "map", "closed")
         assert metric["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "LatticeBridge"

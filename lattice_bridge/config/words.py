@@ -12,7 +12,7 @@ from typing import Final
 MOST: Final = 80
 """Characters of a value that a message quotes."""
 
-_MOST_LISTED: Final = 30
+_MOST_LISTED: Final = 40
 
 _MOST_COMPARED: Final = 1000
 """Names that a wrong one is compared with: ten thousand take a hundred milliseconds."""
@@ -111,7 +111,7 @@ def shown_key(name: str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names with commas, at most thirty of them."""
+    """Names with commas, at most forty of them."""
     found = sorted(names)
     more = f" and {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
     return ", ".join(shown(name) for name in found[:_MOST_LISTED]) + more

@@ -37,10 +37,10 @@ class Record:
     """One record of a batch.
 
     Attributes:
-        id: by which the source learns that the record failed.
+        id: its name in the batch response.
         source: ARN of the queue.
         group: within which records run one after the other; None if the source keeps no order.
-        sender: that the source authenticated; None if it names none.
+        sender: that the source authenticated; None if it authenticated none.
         trace: the X-Ray trace header of the sender; None for none.
         receive_count: how often the source has handed it out; None if it does not say.
         content: the record as the source wrote it.

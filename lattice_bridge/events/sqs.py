@@ -47,6 +47,7 @@ def _record(index: int, content: object) -> Record:
     if content.get("eventSource") != SOURCE or not isinstance(arn, str) or not isinstance(attributes, Mapping):
         return Record(message_id, str(arn), content, fault=_malformed("eventSource, eventSourceARN or attributes"))
     group, sender, trace = (attributes.get(name) for name in ("MessageGroupId", "SenderId", "AWSTraceHeader"))
+    # A queue that admits anonymous senders writes an IP address: such a record has no sender, and its source only.
     match = _SENDER.fullmatch(sender) if isinstance(sender, str) else None
     in_order = arn.endswith(FIFO)
     return Record(
@@ -55,10 +56,10 @@ def _record(index: int, content: object) -> Record:
         content,
         # A record that cannot be used keeps its place in the group: what is behind it must not overtake it.
         group=group if in_order and isinstance(group, str) and group else None,
-        sender=Sender(match[1], match[2]) if match else None,
+        sender=None if match is None else Sender(match[1], match[2]),
         trace=trace if isinstance(trace, str) and trace else None,
         receive_count=_receive_count(attributes),
-        fault=_fault(content, group if in_order else "-", match),
+        fault=_fault(content, group if in_order else "-", sender),
     )
 
 
@@ -67,7 +68,7 @@ def _fault(content: Mapping[str, Any], group: object, sender: object) -> BadRequ
         return _malformed("body")
     if not (isinstance(group, str) and group):
         return _malformed("MessageGroupId")
-    return None if sender else _malformed("SenderId")
+    return None if isinstance(sender, str) and sender else _malformed("SenderId")
 
 
 def _receive_count(attributes: Mapping[str, Any]) -> int | None:
@@ -87,7 +88,7 @@ def claimed(record: Record, claim: Claim) -> str:
 
     Raises:
         BadRequest: `claim_missing` if there is none; `claim_unreadable` if it is not a text, or the body is not JSON in
-            which every member has one value.
+            which every member has one value, or a member on the path occurs in another spelling as well.
     """
     value = _value(record, claim)
     if value is None:
@@ -101,15 +102,26 @@ def _value(record: Record, claim: Claim) -> object:
     if claim.kind == "message_group":
         return record.content["attributes"].get("MessageGroupId")
     if claim.kind == "attribute":
-        attribute = (record.content.get("messageAttributes") or {}).get(claim.name)
-        if attribute is None:
-            return None
+        attributes = record.content.get("messageAttributes")
+        attribute = attributes.get(claim.name) if isinstance(attributes, Mapping) else None
+        if not isinstance(attribute, Mapping):
+            return None if attribute is None else _OTHER_TYPE
         # A custom type such as String.tenant is another type, and its values could mean something else.
         return attribute.get("stringValue") if attribute.get("dataType") == "String" else _OTHER_TYPE
     value: object = _parsed(record.content["body"])
     for name in claim.path:
-        value = value.get(name) if isinstance(value, dict) else None
+        value = _member(value, name)
     return value
+
+
+def _member(value: object, name: str) -> object:
+    """Some readers of JSON ignore case: for them `tenant` and `Tenant` are one member that occurs twice."""
+    if not isinstance(value, dict):
+        return None
+    folded = name.casefold()
+    if any(other.casefold() == folded for other in value if other != name):
+        raise BadRequest("claim_unreadable", "a member on the claim's path occurs in two spellings")
+    return value.get(name)
 
 
 _OTHER_TYPE: Final = object()
@@ -117,7 +129,8 @@ _OTHER_TYPE: Final = object()
 
 def _parsed(body: str) -> object:
     try:
-        return json.loads(body, object_pairs_hook=_members, parse_constant=_no_constant)
+        # As floats, integers of any length are read in no time. No claim is a number.
+        return json.loads(body, object_pairs_hook=_members, parse_constant=_no_constant, parse_int=float)
     except (ValueError, RecursionError) as error:
         raise BadRequest("claim_unreadable", "the body is not JSON, or a member occurs twice in it") from error
 

@@ -32,8 +32,8 @@ environment does not notice. Its next request would be lost, and must not be sen
 the price is a handshake for a request that comes alone.
 """
 
-MAX_KEPT: Final = 64
-"""Idle connections in a pool."""
+MAX_KEPT: Final = 256
+"""Idle connections in a pool, at most: as many as an `[[event_source]]` may use at the same time."""
 
 _KEEPALIVE: Final = 60
 _TLS_RECORD: Final = 16 * 1024
@@ -255,10 +255,12 @@ class ConnectionPool:
 
     Args:
         now: seconds of the wall clock, which also counts the time that an execution environment is frozen.
+        limit: idle connections that are kept, at most.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, now: Callable[[], float] = time.time, limit: int = MAX_KEPT) -> None:
         self._now = now
+        self._limit = limit
         self._kept: deque[Connection] = deque()
         self._lock = threading.Lock()
         after_fork(self._drop_parents)
@@ -281,7 +283,7 @@ class ConnectionPool:
         if connection.reusable:
             connection.idle_since = self._now()
             with self._lock:
-                if len(self._kept) < MAX_KEPT:
+                if len(self._kept) < self._limit:
                     self._kept.append(connection)
                     return
         connection.close()

@@ -29,7 +29,8 @@ from lattice_bridge.invoke.retry import SHORTEST, with_retries
 from lattice_bridge.runtime.process import after_fork
 
 CONNECT_TIMEOUT: Final = 2.0
-MAX_CONNECTIONS: Final = 64
+MAX_CONNECTIONS: Final = 256
+"""As many as an `[[event_source]]` may use at the same time. urllib3 logs a warning for each one above."""
 
 
 class LambdaClient(Protocol):

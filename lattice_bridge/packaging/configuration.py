@@ -43,8 +43,9 @@ def configure(text: str, beside: Path, folder: Path) -> dict[str, File]:
         raise InvalidMap(["is compiled already. Fix: name the bridge.toml that it was compiled from"])
     compiled = compile_document(document, beside)
     options = read_options(document.tables, [])
-    if not (options.backends or options.apis):  # a map in a file of its own may have none, and so may an authorizer's
-        raise InvalidMap(['no [[backend]]. Fix: write one with function = "…"'])
+    if not (options.backends or options.event_sources or options.apis):
+        # A map in a file of its own may have none, and so may an authorizer's.
+        raise InvalidMap(['no [[backend]] and no [[event_source]]. Fix: write one with function = "…"'])
     made = {"bridge.toml": text.encode(), "bridge.json": compiled.encode()}
     for name, data in _key_sets(document, beside):
         if made.setdefault(name, data) != data:

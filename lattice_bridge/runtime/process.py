@@ -55,7 +55,7 @@ def process_secret() -> bytes:
 
 
 def in_background(work: Callable[[], None]) -> None:
-    """Runs `work` in a thread of its own. In Lambda the thread is frozen between requests and continues in the next.
+    """Runs `work` in a thread of its own. In Lambda the thread is frozen between events and continues in the next.
 
     Raises:
         RuntimeError: no more threads can be started.

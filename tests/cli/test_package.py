@@ -120,7 +120,10 @@ def test_folder_is_for_one_architecture_and_no_zip(tmp_path: Path, arguments: tu
     [
         (MAP.replace("tenant =", "tennant ="), "error: "),
         (MAP + FAILED_TEST, "error: test number 1 "),
-        (MAP.partition("[tenants]")[1] + MAP.partition("[tenants]")[2], "error: no [[backend]]. Fix: "),
+        (
+            MAP.partition("[tenants]")[1] + MAP.partition("[tenants]")[2],
+            "error: no [[backend]] and no [[event_source]]. Fix: ",
+        ),
     ],
     ids=["does not load", "test fails", "no backend"],
 )

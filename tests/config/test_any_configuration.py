@@ -18,16 +18,18 @@ from lattice_bridge import TenantMap
 from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import FORMAT, parse_document, sealed
 from lattice_bridge.config.settings import Settings
+from lattice_bridge.config.tables.event_source import ClaimTable, EventSourceTable
 from lattice_bridge.config.tables.jwt import JwtTable
 from lattice_bridge.config.tables.map import ELSEWHERE, TABLES, RegistryTable, TestTable
 from lattice_bridge.config.tables.options import BackendTable, LatticeTable
-from lattice_bridge.config.tables.rule import RuleTable
+from lattice_bridge.config.tables.rule import RuleTable, SenderTable
+from lattice_bridge.config.tables.table import fields_of
 from lattice_bridge.errors import (
     InvalidMap,
 )
 from lattice_bridge.review.check import findings_of
 from tests.support.builders import role
-from tests.support.decision_reference import ISSUERS, NAMES, ONE, ROLES, SERVICES, VPCS
+from tests.support.decision_reference import ISSUERS, NAMES, ONE, QUEUES, ROLES, SENDERS, SERVICES, VPCS
 from tests.support.examples import examples
 from tests.support.hostile import json_values
 
@@ -41,6 +43,13 @@ isolated = false
 invocation = "async"
 timeout = 28
 keep_headers = ["authorization"]
+[[event_source]]
+arn = "{QUEUES[0]}"
+function = "orders-worker:live"
+claim = {{ from = "body", path = ["meta", "tenant"] }}
+concurrency = 4
+quarantine = "{QUEUES[0]}-quarantine"
+timeout = 20
 [lattice]
 services = ["{SERVICES[0]}"]
 set_cookie = "cookies"
@@ -78,6 +87,12 @@ id = "open"
 anyone = true
 tenants = "*"
 accept_risk = "a test"
+[[rule]]
+id = "shop"
+sender = {{ role_id = "{SENDERS[0]}", session = "i-0123" }}
+session_set_by = "a test"
+source = ["{QUEUES[0]}"]
+tenants = ["blue", "old"]
 [[test]]
 principal = "{role("blue-api", session="i-0123")}"
 vpc = "vpc-0b8276c84697e7339"
@@ -137,13 +152,17 @@ def _damaged(text: str, changes: list[str], piece: str, dice: random.Random) -> 
 
 
 CHANGES: Final = ("cut", "doubled", "lost", "moved", "typed", "typed", "inserted")
-MODELS: Final = (RuleTable, TestTable, JwtTable, RegistryTable, BackendTable, LatticeTable)
+MODELS: Final = (
+    *(RuleTable, SenderTable, TestTable, JwtTable, RegistryTable, BackendTable, LatticeTable),
+    *(EventSourceTable, ClaimTable),
+)
 KEYS: Final = sorted(
-    {key for model in MODELS for key in model.model_fields} | {"blue", "corp", "name", "refresh", "status"}
+    {key for model in MODELS for key in fields_of(model)} | {"blue", "corp", "name", "refresh", "status"}
 )
 plain = (
     st.text(max_size=8)
-    | st.sampled_from([*NAMES, *ROLES, *ISSUERS, *VPCS, *SERVICES, ONE, role("a"), f"arn:aws:iam::{ONE}:role/a-*", "*"])
+    | st.sampled_from([*NAMES, *ROLES, *ISSUERS, *VPCS, *SERVICES, *QUEUES, *SENDERS])
+    | st.sampled_from([ONE, role("a"), f"arn:aws:iam::{ONE}:role/a-*", "*"])
     | st.booleans()
     | st.integers(-(2**70), 2**70)
     | st.floats()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 from pydantic_core._pydantic_core import list_all_errors  # the oracle; it has no public name
 
+from lattice_bridge.config.tables.event_source import ClaimTable, EventSourceTable
 from lattice_bridge.config.tables.jwt import JwtTable
 from lattice_bridge.config.tables.map import HeaderTable, RegistryTable, TenantTable, TestTable
 from lattice_bridge.config.tables.options import (
@@ -23,8 +24,8 @@ from lattice_bridge.config.tables.options import (
     MapTable,
     ReplyTable,
 )
-from lattice_bridge.config.tables.rule import RuleTable, SsoTable
-from lattice_bridge.config.tables.table import Reader, Table
+from lattice_bridge.config.tables.rule import RuleTable, SenderTable, SsoTable
+from lattice_bridge.config.tables.table import Reader, Table, fields_of
 from lattice_bridge.config.words import MOST, listed, nearest, quoted
 from lattice_bridge.review.check import findings_of
 from tests.config.test_any_configuration import to_toml, toml_values
@@ -37,8 +38,11 @@ PLACES: Final[dict[str, type[Table]]] = {
     "[registry]": RegistryTable,
     "[[rule]]": RuleTable,
     "[rule.sso]": SsoTable,
+    "[rule.sender]": SenderTable,
     "[[test]]": TestTable,
     "[[backend]]": BackendTable,
+    "[[event_source]]": EventSourceTable,
+    "[event_source.claim]": ClaimTable,
     "[lattice]": LatticeTable,
     "[reply]": ReplyTable,
     "[apigateway]": ApiGatewayTable,
@@ -46,7 +50,7 @@ PLACES: Final[dict[str, type[Table]]] = {
     "[function_url]": FunctionUrlTable,
     "[map]": MapTable,
 }
-KEYS: Final = [(header, key) for header, model in PLACES.items() for key in model.model_fields]
+KEYS: Final = [(header, key) for header, model in PLACES.items() for key in fields_of(model)]
 
 
 def fragments() -> Iterator[str]:
@@ -65,7 +69,8 @@ PYDANTIC: Final = re.compile(
 
 
 def texts(header: str, key: str, value: Any) -> list[str]:
-    prefix = "[[rule]]\nid = 'r'\n" if header == "[rule.sso]" else ""
+    outer = header[1:].partition(".")[0]
+    prefix = f"[[{outer}]]\n" if outer in ("rule", "event_source") and "." in header else ""
     return [finding.text for finding in findings_of(f"{prefix}{header}\n{key} = {to_toml(value)}\n")]
 
 
@@ -164,4 +169,4 @@ def test_nearest_name_is_the_one_that_was_meant(word: str, known: list[str], nea
 
 
 def test_long_list_of_names_is_cut() -> None:
-    assert listed(map(str, range(40))).endswith(" and 10 more")
+    assert listed(map(str, range(50))).endswith(" and 10 more")

@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from lattice_bridge.http.client import MAX_KEPT, Connection, ConnectionPool, Endpoint, connect
+from lattice_bridge.http.client import Connection, ConnectionPool, Endpoint, connect
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
@@ -93,12 +93,12 @@ def test_ambiguous_path_or_header_is_refused_unsent(
 
 def test_pool_keeps_a_limited_number() -> None:
     """Trap D9."""
-    with closing(socket.create_server(("127.0.0.1", 0), backlog=128)) as listener, closing(ConnectionPool()) as idle:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, closing(ConnectionPool(limit=4)) as idle:
         endpoint = Endpoint(False, "127.0.0.1", listener.getsockname()[1])
-        made = [connect(endpoint, None, 1000, time.monotonic() + 5) for _ in range(MAX_KEPT + 3)]
+        made = [connect(endpoint, None, 1000, time.monotonic() + 5) for _ in range(7)]
         for connection in made:
             idle.put(connection)
-        assert sum(connection.is_quiet() for connection in made) == MAX_KEPT
+        assert sum(connection.is_quiet() for connection in made) == 4
 
 
 def test_latest_connection_is_used_first() -> None:

@@ -120,7 +120,7 @@ def test_only_regular_key_files_are_packaged(tmp_path: Path, target: str) -> Non
     [
         ("[rules]\n", "rules: unknown key"),
         ('{"format":1}\n', "changed after `lattice-bridge compile`"),
-        (builders.MAP, "no [[backend]]. Fix: "),
+        (builders.MAP, "no [[backend]] and no [[event_source]]. Fix: "),
     ],
 )
 def test_configuration_that_does_not_load_is_not_packaged(tmp_path: Path, text: str, fault: str) -> None:

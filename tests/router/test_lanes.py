@@ -6,10 +6,12 @@ import gc
 import os
 import threading
 import weakref
+from collections.abc import Callable
 
 import pytest
 
 from lattice_bridge.lanes import Lanes
+from lattice_bridge.runtime.process import in_background
 
 
 def idents(lanes: Lanes, count: int, concurrency: int) -> set[int]:
@@ -63,6 +65,22 @@ def test_error_of_a_lane_is_raised_after_all_others_have_ended() -> None:
         with pytest.raises(KeyError):
             Lanes().run(range(8), work, concurrency)
     assert sorted(done) == sorted([0, 2, 3, 4, 5, 6, 7] * 2)
+
+
+@pytest.mark.parametrize("possible", [0, 2])
+def test_work_is_done_by_the_threads_that_can_be_started(possible: int) -> None:
+    started: list[object] = []
+
+    def start(work: Callable[[], None]) -> None:
+        if len(started) == possible:
+            raise RuntimeError("can't start new thread")
+        started.append(work)
+        in_background(work)
+
+    done: list[int] = []
+    Lanes(start).run(range(20), done.append, 8)
+    assert sorted(done) == list(range(20))
+    assert len(started) == possible
 
 
 def test_threads_end_with_their_lanes() -> None:

@@ -7,7 +7,10 @@ import threading
 import pytest
 
 from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.tables.event_source import EventSourceTable
 from lattice_bridge.errors import BackendFailed, InvalidMap
+from lattice_bridge.http.client import MAX_KEPT
+from lattice_bridge.invoke.boto3 import MAX_CONNECTIONS
 from lattice_bridge.invoke.call import Call
 from lattice_bridge.router import Router
 from tests.support.records import (
@@ -132,20 +135,21 @@ def test_records_run_side_by_side_up_to_the_concurrency() -> None:
 
 
 def test_no_more_records_run_at_a_time_than_the_concurrency() -> None:
-    running, most, lock = [0], [0], threading.Lock()
+    """Three wait for each other in each turn. A fourth one would be counted meanwhile."""
+    running, most, lock, together = [0], [0], threading.Lock(), threading.Barrier(3, timeout=20)
 
     def count(_: Call) -> bytes:
         with lock:
             running[0] += 1
             most[0] = max(most[0], running[0])
-        threading.Event().wait(0.002)
+        together.wait()
         with lock:
             running[0] -= 1
         return b"null"
 
     world = World(source(BY_ATTRIBUTE, "concurrency = 3"), functions=Functions(default=count))
     world(*(record(number, "blue") for number in range(1, 31)))
-    assert most[0] <= 3
+    assert most[0] == 3
 
 
 def test_groups_run_side_by_side_and_each_in_its_order() -> None:
@@ -162,6 +166,12 @@ def test_groups_run_side_by_side_and_each_in_its_order() -> None:
     assert world(*(of(number, group) for number, group in enumerate(groups))) == []
     for position in range(3):
         assert [number for number in ran if number % 3 == position] == sorted(range(position, 12, 3))
+
+
+def test_connections_are_kept_for_as_many_records_as_may_run_at_a_time() -> None:
+    """Otherwise each record above that would pay for a handshake."""
+    [most] = [rule.le for rule in EventSourceTable.model_fields["concurrency"].metadata if hasattr(rule, "le")]
+    assert most == MAX_KEPT == MAX_CONNECTIONS
 
 
 def test_concurrency_of_one_needs_no_thread() -> None:

@@ -217,7 +217,7 @@ def test_event_that_cannot_be_reported_record_by_record_raises(records: list[obj
     [
         {"eventSource": "aws:kinesis"},
         {"attributes": None},
-        {"attributes": {"SenderId": "green"}},
+        {"attributes": {"SenderId": ""}},
         {"attributes": {}},
         {"body": None},
         {"messageAttributes": {"tenant": text_attribute("blue")}, "attributes": {"SenderId": 7}},

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from lattice_bridge import BridgeError, Caller, Decision, Request, TenantMap
 from lattice_bridge.config.document import Document
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.message import X509, Authorizer
+from lattice_bridge.message import X509, Authorizer, Sender
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.rules import Tenant
-from lattice_bridge.tenancy.subject import subject_of
+from lattice_bridge.tenancy.subject import Subject, subject_of
 
 ONE, TWO = "111122223333", "444455556666"
 SET_ROLE: Final = "AWSReservedSSO_Set_0123456789abcdef"
@@ -33,6 +33,8 @@ NETWORKS: Final = tuple(f"arn:aws:vpc-lattice:eu-west-1:{ONE}:servicenetwork/sn-
 ISSUERS: Final = ("corp", "lab")
 APIS: Final = ("a1b2c3d4e5", "b1b2c3d4e5")
 CERTIFICATES: Final = ("CN=blue,O=Example", "CN=green,O=Example")
+QUEUES: Final = tuple(f"arn:aws:sqs:eu-west-1:{ONE}:{name}" for name in ("orders", "blue-orders.fifo"))
+SENDERS: Final = ("AROADBQP57FF2AEXAMPLE", "AIDACKCEVSQ6C2EXAMPLE")
 URI: Final = "spiffe://example.org/t/{tenant}/api"
 
 Table = dict[str, Any]
@@ -58,7 +60,8 @@ class Map:
         }
         listed = {name: {} if active else {"status": "suspended"} for name, active in self.tenants.items()}
         where: Table = {"tenants": listed} if self.closed else {"registry": {"dynamodb_table": "tenants"}}
-        return {"jwt": issuers, "rule": list(self.rules), **where}
+        sources = [{"arn": arn, "function": "orders"} for arn in QUEUES]
+        return {"jwt": issuers, "rule": list(self.rules), "event_source": sources, **where}
 
     def load(self) -> TenantMap:
         found = TenantMap.from_document(Document(self.tables, ""))
@@ -72,7 +75,8 @@ class Map:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request in the words that the reference reads. `who` is an ARN, None for an unauthenticated caller."""
+    """A request, or a record, in the words that the reference reads. `who` is an ARN, None for an unauthenticated
+    caller. A record has a queue and a sender with its session; the first tenant header is its claim."""
 
     who: str | None = None
     session: str | None = None
@@ -86,6 +90,12 @@ class Asked:
     api: str | None = None
     answer: Mapping[str, Any] | None = None
     cert: str | None = None
+    queue: str | None = None
+    sender: tuple[str, str | None] | None = None
+
+    @property
+    def claim(self) -> str | None:
+        return next((value for name, value in self.headers if name == "x-tenant-id"), None)
 
     @property
     def request(self) -> Request:
@@ -109,6 +119,9 @@ class Asked:
 
     def decide(self, found: TenantMap) -> Decision:
         rules = found.rules
+        if self.queue is not None:
+            sender = None if self.sender is None else Sender(*self.sender)
+            return decide(Subject(requested_tenant=self.claim, source=self.queue, sender=sender), rules, found.find)
         try:
             subject = subject_of(self.request, self.tokens, rules.header, rules.token_headers)
         except BridgeError as refusal:
@@ -136,6 +149,7 @@ def anchors(accounts: tuple[str, ...], *, nobody: bool = True) -> st.SearchStrat
         st.builds(lambda a: {"root": f"arn:aws:iam::{a}:root"}, where),
         st.builds(lambda a: {"federated_user": f"arn:aws:sts::{a}:federated-user/a"}, where),
     ]
+    of_records = [st.sampled_from(SENDER_ANCHORS), st.sampled_from(SOURCE_ANCHORS)]
     others = [
         st.builds(lambda v: {"vpc": v}, st.sampled_from([VPCS[0], VPCS[0].rpartition("/")[2]])),
         st.builds(lambda i: {"jwt": i}, st.sampled_from(ISSUERS)),
@@ -143,9 +157,15 @@ def anchors(accounts: tuple[str, ...], *, nobody: bool = True) -> st.SearchStrat
         st.builds(lambda api: {"api": api}, st.sampled_from(APIS)),
         st.builds(lambda cert: {"client_cert": cert}, st.sampled_from(CERTIFICATES)),
     ]
-    return st.one_of(named + (others * 2 if nobody else []))
+    return st.one_of(named + (others * 2 + of_records if nobody else []))
 
 
+SENDER_ANCHORS: Final[list[Table]] = [
+    {"sender": {"role_id": SENDERS[0]}},
+    *({"sender": {"role_id": SENDERS[0], "session": name}} for name in ("blue", "s-1")),
+    {"sender": {"user_id": SENDERS[1]}},
+]
+SOURCE_ANCHORS: Final[list[Table]] = [{"source": arn} for arn in QUEUES]
 OUTCOMES: Final[list[Table]] = [
     {"deny": True},
     {"tenants": "*"},
@@ -176,16 +196,20 @@ CONDITIONS: Final[list[Table]] = [
     {"jwt": "lab", "org": ORGS[0]},
     {"api": APIS[0]},
     {"api": list(APIS)},
+    {"source": QUEUES[0]},
 ]
 
 
 def sensible(anchor: Table, outcome: Table, condition: Table) -> Table:
     """A rule of the three that loads: without what does not go together, and with what it has to acknowledge."""
     exact = "role" in anchor and not anchor["role"].endswith("*")
+    sends = set(anchor.get("sender", ())) == {"role_id"}
+    kinds = {"source"} if "sender" in anchor else {"vpc", "org", "service", "network", "jwt", "api"}
+    condition = {key: value for key, value in condition.items() if key in kinds and "source" not in anchor}
     fits = {
-        "session": "session" not in anchor and ("role" in anchor or "sso" in anchor),
+        "session": "session" not in anchor and ("role" in anchor or "sso" in anchor or sends),
         "x509_san_uri": exact,
-        "claim": "anyone" not in anchor,
+        "claim": {"anyone", "sender", "source"}.isdisjoint(anchor),
         "authorizer": "api" in anchor and "jwt" not in condition,
     }
     if not fits.get(outcome.get("tenant_from", ""), True):
@@ -201,7 +225,10 @@ def sensible(anchor: Table, outcome: Table, condition: Table) -> Table:
         table.setdefault("jwt", "corp")
     if anchor_of(table) in ("anyone", "vpc") or (anchor_of(table) in ("jwt", "api") and table.get("tenants") == "*"):
         table["accept_risk"] = "a test"
-    if "session" in anchor or "federated_user" in anchor or table.get("tenant_from") == "session":
+    if "source" in anchor and "tenants" in table:
+        table["accept_risk"] = "a test"
+    names_session = "session" in anchor or "session" in anchor.get("sender", ())
+    if names_session or "federated_user" in anchor or table.get("tenant_from") == "session":
         table["session_set_by"] = "a test"
     if table.get("tenant_from") == "x509_san_uri":
         table["x509_set_by"] = "a test"
@@ -213,8 +240,8 @@ def sensible(anchor: Table, outcome: Table, condition: Table) -> Table:
 
 
 ANCHOR_NAMES: Final = (
-    *("role", "sso", "account", "user", "root", "federated_user", "client_cert", "anyone"),
-    *("jwt", "api", "vpc"),
+    *("role", "sso", "account", "user", "root", "federated_user", "client_cert", "sender", "anyone"),
+    *("source", "jwt", "api", "vpc"),
 )
 """Those that are conditions too come last: a rule's anchor is the first that it has."""
 
@@ -344,6 +371,25 @@ anybody = st.builds(
     callers(st.one_of(theirs, theirs, in_the_crowd, in_the_crowd, st.none())),
     st.sampled_from(WAYS),
 )
+records = st.builds(
+    lambda queue, sender: Asked(queue=queue, sender=sender),
+    st.sampled_from([*QUEUES, *QUEUES, QUEUES[0].replace(ONE, TWO)]),
+    st.sampled_from(
+        [
+            *((SENDERS[0], name) for name in SESSIONS),
+            *((SENDERS[0], None), (SENDERS[1], None), ("AROADBQP57FF2AEXAMPLF", "blue"), (ONE, None), None),
+        ]
+    ),
+)
+record_maps = maps_of(
+    st.builds(
+        sensible,
+        st.one_of(st.sampled_from(SENDER_ANCHORS), st.sampled_from(SOURCE_ANCHORS), anchors((ONE,))),
+        st.sampled_from(OUTCOMES),
+        st.sampled_from([{}, {"source": QUEUES[0]}, {"source": list(QUEUES)}]),
+    ),
+    mostly,
+)
 claim_values = st.sampled_from(
     [
         *("blue", "blue", "green", "t-blue", "unknown", None, 1, {"tenant": "blue"}),
@@ -370,6 +416,8 @@ LETTERS: Final = set(string.ascii_letters + string.digits)
 
 def expected(one: Map, asked: Asked) -> str | None:
     """The tenant, by looking at every rule."""
+    if asked.queue is not None:
+        return _expected_of_record(one, asked)
     wanted = [value for name, value in asked.headers if name == "x-tenant-id"]
     if any(name in ("x_tenant_id", "x-tenant_id") for name, _ in asked.headers):
         return None
@@ -389,6 +437,26 @@ def expected(one: Map, asked: Asked) -> str | None:
     allowed = set.intersection(*sets) if sets else set(one.tenants) if one.closed or wanted else set()
     chosen = wanted[0] if wanted else next(iter(allowed)) if len(allowed) == 1 else None
     return chosen if chosen in allowed and one.tenants.get(chosen) else None
+
+
+def _expected_of_record(one: Map, asked: Asked) -> str | None:
+    """The sender's own rules decide, those with its session first, and the queue's: a tenant has to be in both."""
+    if asked.claim is not None and not in_grammar(asked.claim):
+        return None
+    matching = [table for table in one.rules if rank(table, asked) is not None]
+    if any("deny" in table and _holds(table, asked) for table in matching):
+        return None
+    allowing = sorted(
+        (table for table in matching if "deny" not in table), key=lambda table: "session" not in table.get("sender", ())
+    )
+    of_sender = [table for table in allowing if "sender" in table][:1]
+    owners = [*of_sender, *(table for table in allowing if "sender" not in table)]
+    if not owners or not all(_holds(table, asked) for table in owners):
+        return None
+    sets = [names for table in owners if (names := _names(table, asked)) is not None]
+    allowed = set.intersection(*sets) if sets else set(one.tenants) if one.closed or asked.claim else set()
+    chosen = asked.claim or (next(iter(allowed)) if len(allowed) == 1 else None)
+    return chosen if all(sets) and chosen in allowed and one.tenants.get(chosen) else None
 
 
 def in_grammar(text: object) -> bool:
@@ -419,13 +487,15 @@ def _owners(one: Map, asked: Asked) -> list[Table]:
     return [*(allowing[number] for _, number in sorted(fitting)[:1]), *by_token]
 
 
-BESIDE: Final = ("jwt", "api", "client_cert")
+BESIDE: Final = ("jwt", "api", "client_cert", "sender", "source")
 """Anchors of evidence that stands beside the caller's own: all that match have to agree."""
 
 
 def rank(table: Table, asked: Asked) -> int | None:
     """How specific a rule is for a caller, the smaller the more. None if it does not match."""
     anchor = anchor_of(table)
+    if asked.queue is not None or anchor in ("sender", "source"):
+        return 0 if _is_for_record(table, asked) else None
     if anchor == "jwt":
         return 0 if table["jwt"] in asked.tokens else None
     if anchor == "api":
@@ -462,17 +532,28 @@ def rank(table: Table, asked: Asked) -> int | None:
     return 1 if "session" in table else 2
 
 
+def _is_for_record(table: Table, asked: Asked) -> bool:
+    anchor = anchor_of(table)
+    if anchor != "sender":
+        return anchor == "source" and table["source"] == asked.queue
+    if asked.sender is None:
+        return False
+    whom, (name, session) = table["sender"], asked.sender
+    return name in (whom.get("role_id"), whom.get("user_id")) and whom.get("session", session) == session
+
+
 def _seen(kind: str, asked: Asked) -> list[str]:
     if kind == "vpc":
         return [] if asked.vpc is None else [asked.vpc, asked.vpc.split("/")[-1]]
     if kind == "jwt":
         return list(asked.tokens)
-    value = {"org": asked.org, "service": asked.service, "network": asked.network, "api": asked.api}[kind]
+    values = {"org": asked.org, "service": asked.service, "network": asked.network, "api": asked.api}
+    value = values.get(kind, asked.queue)
     return [] if value is None else [value]
 
 
 def conditions_in(table: Table) -> Iterator[str]:
-    kinds = ("vpc", "org", "service", "network", "jwt", "api")
+    kinds = ("vpc", "org", "service", "network", "jwt", "api", "source")
     return (kind for kind in kinds if kind in table and kind != anchor_of(table))
 
 
@@ -492,7 +573,8 @@ def _names(table: Table, asked: Asked) -> set[str] | None:
         return None if table.get("tenants") == "*" else set(table.get("tenants", [table.get("tenant")]))
     source = table["tenant_from"]
     readers = {"claim": _claim, "authorizer": _answered}
-    value: Any = asked.session if source == "session" else asked.uri
+    session = asked.sender[1] if asked.sender else asked.session
+    value: Any = session if source == "session" else asked.uri
     value = readers[source](table, asked) if source in readers else value
     if not table.get("claim_is_list"):
         value = [value]

@@ -17,6 +17,7 @@ from lattice_bridge.config.options import Backend
 from lattice_bridge.errors import BackendFailed
 from lattice_bridge.invoke.call import Call
 from tests.support.builders import MAP, role, tenant_map, v2
+from tests.support.records import BY_ATTRIBUTE, STORED, Functions, World, record, source
 
 _TIMES = (
     (r'"timestamp":"[^"]+"', '"timestamp":"2026-11-21T09:00:00.000+00:00"'),
@@ -43,7 +44,22 @@ def samples(folder: Path) -> dict[str, list[str]]:
         "A request that was served, the first of its environment": served,
         "… that was refused: the caller sees a bare 403": refused,
         "… whose function failed. Look for `lambdaRequestId` in the log of `function`": failed,
+        **_records(),
         **_reloads(folder),
+    }
+
+
+def _records() -> dict[str, list[str]]:
+    """A batch of three records: done, failed, quarantined."""
+    raised = BackendFailed("backend_raised", "errorType KeyError")
+    sources = source(BY_ATTRIBUTE, STORED, "concurrency = 1")
+    world = World(sources, functions=Functions({2: raised}), clock=_Clock())
+    world(record(1, "blue"), record(2, "green"), record(3, "red"))
+    lines = _timeless("".join(world.written))
+    return {
+        "A record that was processed": [lines[0], lines[3]],
+        "… whose function failed: the queue keeps it": [lines[1], lines[4]],
+        "… that is in the quarantine": [lines[2], lines[5]],
     }
 
 

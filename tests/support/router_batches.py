@@ -154,7 +154,7 @@ def _record(batch: Batch, message: Message) -> dict[str, Any]:
         message.number,
         message.claimed,
         arn=batch.queue,
-        sender="7" if message.is_broken else f"{message.sender}:{message.session}",
+        sender="" if message.is_broken else f"{message.sender}:{message.session}",
         group=message.group,
         attributes=hops,
     )

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from lattice_bridge import Caller, Decision, Request, TenantMap
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.identity.principal import BadPrincipal, parse_arn
-from lattice_bridge.message import X509
+from lattice_bridge.message import X509, Sender
 from lattice_bridge.tenancy.anchors import ANCHORS, _cached_caller_keys, caller_keys, keys_of
+from lattice_bridge.tenancy.decide import decide as decide_subject
 from lattice_bridge.tenancy.subject import Subject
 from tests.support.examples import examples
 
@@ -23,12 +24,17 @@ TENANTS: Final = "[tenants]\nblue = {}\ngreen = {}\nold = { status = 'suspended'
 VPC = "arn:aws:ec2:eu-west-1:111122223333:vpc/vpc-0b8276c84697e7339"
 SERVICE = "arn:aws:vpc-lattice:eu-west-1:111122223333:service/svc-0a40eebed65f8d69c"
 NETWORK = "arn:aws:vpc-lattice:eu-west-1:111122223333:servicenetwork/sn-0bf3f2882e9cc805a"
+QUEUE = "arn:aws:sqs:eu-west-1:111122223333:orders"
+OTHER_QUEUE = "arn:aws:sqs:eu-west-1:111122223333:other"
+SENDER = "AROADBQP57FF2AEXAMPLE"
 SUPPORT = "AWSReservedSSO_Support_0123456789abcdef"
 
 
 def rules(*tables: dict[str, Any]) -> TenantMap:
     """A map of rules given as tables; ids are made up where none is given."""
     lines = [TENANTS]
+    if any({"sender", "source"} & set(table) for table in tables):
+        lines += [f"[[event_source]]\narn = '{arn}'\nfunction = 'orders'" for arn in (QUEUE, OTHER_QUEUE)]
     for number, table in enumerate(tables):
         lines.append("[[rule]]")
         for key, value in {"id": f"r{number}", **table}.items():
@@ -455,6 +461,9 @@ anchors = st.one_of(
     st.builds(lambda a: {"account": a}, st.sampled_from([ONE, TWO, f"aws-cn:{ONE}"])),
     st.builds(lambda a: {"user": iam("user/a", a)}, st.sampled_from([ONE, TWO])),
     st.just({"root": iam("root")}),
+    st.just({"sender": {"role_id": SENDER}}),
+    st.just({"sender": {"role_id": SENDER, "session": "blue"}, "session_set_by": "x"}),
+    st.builds(lambda arn: {"source": arn, "accept_risk": "x"}, st.sampled_from([QUEUE, OTHER_QUEUE])),
     st.just({"vpc": VPC, "accept_risk": "x"}),
     st.just({"anyone": True, "accept_risk": "x"}),
 )
@@ -482,6 +491,8 @@ principals = st.one_of(
 
 def anchor_fits(table: dict[str, Any], who: Caller) -> tuple[int, int] | None:
     """How specific a rule is for a caller, the smaller the more; None if it is not for it."""
+    if {"sender", "source"} & set(table):
+        return None
     iam_ = who.iam
     if table.get("anyone"):
         return None if who.authenticated else (LADDER.index("anyone"), 0)
@@ -538,12 +549,31 @@ def naive(tables: list[dict[str, Any]], who: Caller, header: str | None) -> str 
     return chosen if chosen in allowed and chosen != "old" else None
 
 
+def naive_of_record(
+    tables: list[dict[str, Any]], source: str, sender: tuple[str, str | None], claim: str | None
+) -> str | None:
+    """The tenant of a record, by looking at every rule. No rule here is for a sender in one queue only."""
+    of_queue = [table for table in tables if table.get("source") == source]
+    of_sender = [table for table in tables if table.get("sender") == {"role_id": sender[0]}]
+    of_session = [table for table in tables if table.get("sender") == {"role_id": sender[0], "session": sender[1]}]
+    if any(table.get("deny") for table in (*of_queue, *of_sender, *of_session)):
+        return None
+    owners = [*of_queue, *(of_session or of_sender)]
+    allowed = set(TENANT_IDS) if owners else set()
+    for table in owners:
+        allowed &= {*TENANT_IDS} if table.get("tenants") == "*" else {*table.get("tenants", [table.get("tenant")])}
+    chosen = claim if claim is not None else next(iter(allowed)) if len(allowed) == 1 else None
+    return chosen if chosen in allowed and chosen != "old" else None
+
+
 def unambiguous(tables: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Without the rules that the map would refuse beside an earlier one."""
     kept: dict[str, dict[str, Any]] = {}
     for table in tables:
         parts = {
-            key: table[key] for key in sorted(table) if key in ("role", "session", "sso", "account", "user", "root")
+            key: table[key]
+            for key in sorted(table)
+            if key in ("role", "session", "sso", "account", "user", "root", "sender", "source")
         }
         parts |= {"vpc": table.get("vpc"), "anyone": table.get("anyone")}
         if table.get("deny"):
@@ -553,7 +583,10 @@ def unambiguous(tables: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _table(anchor: dict[str, Any], outcome: dict[str, Any], condition: dict[str, Any]) -> dict[str, Any]:
-    given_ = {**anchor, **outcome, **condition}
+    of_records = bool({"sender", "source"} & set(anchor))
+    given_ = {**anchor, **outcome, **({} if of_records else condition)}
+    if "source" in anchor and len(outcome.get("tenants", [])) < 2 and outcome.get("tenants") != "*":
+        given_.pop("accept_risk")
     if outcome.get("deny"):
         given_ = {key: value for key, value in given_.items() if key not in ("accept_risk", "session_set_by")}
     if anchor.get("anyone"):
@@ -577,12 +610,24 @@ maps = st.lists(st.builds(_table, anchors, outcomes, conditions), min_size=1, ma
         min_size=14,
         max_size=14,
     ),
+    st.lists(
+        st.tuples(
+            st.sampled_from([QUEUE, OTHER_QUEUE, f"{QUEUE}.fifo"]),
+            st.sampled_from([(SENDER, "blue"), (SENDER, "s-1"), (SENDER, None), (SENDER[:-1], "blue")]),
+            st.sampled_from([None, *TENANT_IDS, "unknown"]),
+        ),
+        min_size=4,
+        max_size=4,
+    ),
     st.randoms(use_true_random=False),
 )
 def test_index_decides_as_a_scan_of_all_rules(
-    tables: list[dict[str, Any]], asked: list[tuple[str | None, str | None, str | None, str | None]], dice: Any
+    tables: list[dict[str, Any]],
+    asked: list[tuple[str | None, str | None, str | None, str | None]],
+    of_records: list[tuple[str, tuple[str, str | None], str | None]],
+    dice: Any,
 ) -> None:
-    """Each map with 14 callers."""
+    """Each map with 14 callers and 4 records."""
     named = [{"id": f"r{number}", **table} for number, table in enumerate(tables)]
     found = rules(*named)
     shuffled = list(named)
@@ -594,6 +639,12 @@ def test_index_decides_as_a_scan_of_all_rules(
         assert decided.tenant == naive(tables, caller(principal, **fields), header)
         other = decide(again, principal, header, **fields)
         assert (other.tenant, other.rule, other.reason) == (decided.tenant, decided.rule, decided.reason)
+    for source, sender, claim in of_records:
+        subject = Subject(requested_tenant=claim, source=source, sender=Sender(*sender))
+        of_record = decide_subject(subject, found.rules)
+        assert of_record.tenant == naive_of_record(tables, source, sender, claim)
+        other = decide_subject(subject, again.rules)
+        assert (other.tenant, other.rule, other.reason) == (of_record.tenant, of_record.rule, of_record.reason)
 
 
 @pytest.mark.parametrize("field", [one.name for one in fields(Caller) if one.type == "str | None"])

@@ -28,10 +28,13 @@ from lattice_bridge.errors import BackendFailed
 from lattice_bridge.formats.reply import decode, render
 from lattice_bridge.http.headers import is_sendable
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.message import is_tenant_id
+from lattice_bridge.message import Sender, is_tenant_id
+from lattice_bridge.tenancy.decide import decide
+from lattice_bridge.tenancy.subject import Subject
 from lattice_bridge.testing import assert_valid_reply, strategies
 from lattice_bridge.testing.departures import departures
 from lattice_bridge.testing.strategies import Nested, Sent, WrittenMap
+from lattice_bridge.testing.strategies.maps import QUEUE, SENDERS
 from tests.support.examples import examples
 from tests.support.paths import ROOT
 
@@ -420,7 +423,8 @@ def _rules(written: WrittenMap, *keys: str) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "anchor", ["role", "session", "user", "root", "federated_user", "account", "sso", "jwt", "anyone"]
+    "anchor",
+    ["role", "session", "user", "root", "federated_user", "account", "sso", "jwt", "anyone", "sender", "source"],
 )
 def test_a_map_can_have_a_rule_for(anchor: str) -> None:
     assert reaches("maps", lambda written: any(_rules(written, anchor)))
@@ -465,6 +469,20 @@ def test_allowed_caller_has_a_rule(data: st.DataObject) -> None:
     decision = written.load().decide(parse_event(event))
     if decision.tenant is not None:
         assert may_be(decision.tenant, Asking.of(event), None, written.rules, written.tenants)
+
+
+@settings(QUICK, max_examples=80)
+@given(
+    strategies.maps(), st.sampled_from([*SENDERS, f"{SENDERS[0]}:blue", "111122223333"]), st.none() | st.just("blue")
+)
+def test_allowed_record_has_a_rule(written: WrittenMap, sender_id: str, claim: str | None) -> None:
+    """Trap E2: the queue and the sender, and not the claim, give the tenant."""
+    asking = Asking.of_record({"attributes": {"SenderId": sender_id}, "eventSourceARN": QUEUE})
+    sender = Sender(str(asking.sender), asking.session)
+    loaded = written.load()
+    decision = decide(Subject(requested_tenant=claim, source=QUEUE, sender=sender), loaded.rules)
+    if decision.tenant is not None:
+        assert may_be(decision.tenant, asking, claim, written.rules, written.tenants)
 
 
 # ---- anything --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final, get_args
+from typing import Any, ClassVar, Final, get_args
 
 from pydantic import Field
 
@@ -28,6 +28,8 @@ QUEUE_FORM: Final = "arn:aws:sqs:REGION:ACCOUNT:NAME"
 
 class ClaimTable(Table):
     """`claim = { from = "message_group" }`: the place in a record that says which tenant it is for."""
+
+    example: ClassVar = '{ from = "message_group" }'
 
     kind: ClaimKind = Field(alias="from", description="The part of the record.")
     name: str | None = Field(
@@ -79,16 +81,17 @@ class EventSourceTable(Table):
 def read_event_sources(value: object, reader: Reader) -> tuple[EventSource, ...]:
     """The event sources that the tables describe. Everything wrong with them is added to the reader's faults."""
     later: dict[int, list[Fault]] = {}
-    tables = value
+    tables: Any = value
     if isinstance(value, list):
         later = {index: list(_later_faults(table)) for index, table in enumerate(value)}
         tables = [_without(table, later[index]) for index, table in enumerate(value)]
     written = reader.each(EventSourceTable, tables, "event_source")
-    arns = [table.arn for table in written.values()]
+    sources, seen = {table.arn for table in written.values()}, set[str]()
     for index, table in written.items():
-        where, path = f"event_source {label(value[index], index)}", ("event_source", index)  # type: ignore[index]  # a list, or nothing was read
-        is_repeated = table.arn in arns[: list(written).index(index)]
-        reader.add(where, path, (*later[index], *_faults(table, set(arns), is_repeated=is_repeated)))
+        where = f"event_source {label(tables[index], index)}"
+        found = (*later[index], *_faults(table, sources, is_repeated=table.arn in seen))
+        reader.add(where, ("event_source", index), found)
+        seen.add(table.arn)
     return tuple(map(_event_source, written.values()))
 
 
@@ -172,7 +175,7 @@ def queue_fault(key: str, arn: str) -> str | None:
         return f"{key} {quoted(arn)} is the URL of a queue, not its ARN. Fix: {fix}"
     what = f"{key} {quoted(arn)} is not the ARN of an SQS queue"
     other = _OTHER_ARN.match(arn)
-    if other is not None and other[1] != "sqs":
+    if key == "arn" and other is not None and other[1] != "sqs":
         what += f", {_ONLY_QUEUES}"
     return f"{what}. Fix: write it in the form {QUEUE_FORM}"
 
@@ -184,14 +187,14 @@ def _quarantine_faults(arn: str, quarantine: str, sources: Collection[str]) -> I
     if fault := queue_fault("quarantine", quarantine):
         yield Fault(fault, path)
     elif quarantine == arn:
-        what = "quarantine is the event source itself, so a record with a permanent fault would come back for ever"
+        what = "quarantine is the event source itself, so a record with a permanent fault would come back forever"
         yield Fault(f"{what}. Fix: write another queue", path, given=given)
     elif quarantine in sources:
         what = f"quarantine {quoted(quarantine)} is an event source itself, so its records would be routed again"
         yield Fault(f"{what}. Fix: write a queue that nothing reads", path, given=given)
     elif own is not None and other is not None and own["partition"] != other["partition"]:
         what = f"quarantine {quoted(quarantine)} is in another partition than the event source"
-        yield Fault(f"{what}. Fix: write a queue in {own['partition']}", path, given=given)
+        yield Fault(f"{what}. Fix: write a queue in the partition {own['partition']}", path, given=given)
     elif own is not None and arn.endswith(FIFO) and not quarantine.endswith(FIFO):
         what = "quarantine is a standard queue, and the event source is FIFO: the group and the order would be lost"
         yield Fault(f"{what}. Fix: write a queue whose name ends in {FIFO}", path, given=given)
@@ -238,6 +241,4 @@ def _path_faults(elements: tuple[str, ...]) -> Iterator[Fault]:
         if not element:
             yield Fault("path has an empty element. Fix: write the name of a member of the JSON body", path)
         elif len(element) > _MOST_CHARACTERS:
-            yield Fault(
-                f"path has an element of {len(element)} characters. Fix: write {_MOST_CHARACTERS} at most", path
-            )
+            yield Fault(f"path has an element that is too long. Fix: write {_MOST_CHARACTERS} characters at most", path)

@@ -10,7 +10,14 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from lattice_bridge.config.tables.jwt import JwtTable
-from lattice_bridge.config.tables.rule import WRITTEN_ANCHORS, Acknowledgement, RuleTable, WrittenAnchor, anchors_of
+from lattice_bridge.config.tables.rule import (
+    WRITTEN_ANCHORS,
+    Acknowledgement,
+    RuleTable,
+    WrittenAnchor,
+    anchors_of,
+    is_for_records,
+)
 from lattice_bridge.config.tables.table import OwnNames, Path
 from lattice_bridge.config.words import quoted
 from lattice_bridge.errors import Fault
@@ -46,6 +53,11 @@ def outcome_faults(table: RuleTable, tenants: Collection[str] | None, own: OwnNa
         fix = f"write exactly one of {', '.join(OUTCOMES)}"
         yield Fault(f"has {written} as its outcome. Fix: {fix}", given=OUTCOMES)
     yield from _tenant_faults(table, tenants, own)
+    if table.tenant_from not in (None, "session") and is_for_records(table):
+        what = f'tenant_from = "{table.tenant_from}" reads a request, and the rule is for records of a queue'
+        fix = f"write tenants = [{own.tenant()}], and in the [[event_source]] a claim that chooses one of them"
+        yield Fault(f"{what}. Fix: {fix}", ("tenant_from",), given=tuple(WRITTEN_ANCHORS))
+        return
     yield from _template_faults(table, own)
     yield from _claim_faults(table, own)
     yield from _authorizer_faults(table)
@@ -129,7 +141,7 @@ def _template_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
 
 
 def _names_a_session(table: RuleTable) -> bool:
-    return table.session is not None or (table.sender is not None and table.sender.session is not None)
+    return (table.session if table.sender is None else table.sender.session) is not None
 
 
 def _claim_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
@@ -214,6 +226,8 @@ def _risks(table: RuleTable, anchor: WrittenAnchor, issuer: JwtTable | None) -> 
     yield from anchor.risks(table)
     if _names_a_session(table) or table.tenant_from == "session":
         yield "session_set_by", "the caller who assumes a role chooses the name of its session"
+    if is_for_records(table):  # of requests' evidence nothing is read
+        return
     if table.tenant_from == "x509_san_uri":
         yield "x509_set_by", "a role that can be assumed in another way gives no certificate to check"
     if table.tenant_from == "claim" and _is_user_writable(table.claim or (), issuer):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -45,6 +45,8 @@ class SsoTable(Table):
 
 class SenderTable(Table):
     """`sender = { role_id = "…" }` or `{ user_id = "…" }`: the sender of a record, as the queue authenticated it."""
+
+    example: ClassVar = '{ role_id = "AROA…" }'
 
     role_id: str | None = Field(default=None, description="A role's unique id, AROA…: neither its name nor its ARN.")
     user_id: str | None = Field(default=None, description="A user's unique id, AIDA…: neither its name nor its ARN.")
@@ -409,6 +411,10 @@ _UNIQUE_IDS: Final[Mapping[str, tuple[str, str, str]]] = {
 """Key of `sender` → how its values begin, what they identify, and the command that prints one. Source: the IAM guide's
 "IAM identifiers"."""
 _REST_OF_ID: Final = re.compile(r"[A-Z0-9]{16,124}")
+_NAME_IN_IAM: Final = re.compile(
+    r"(?:arn:aws[a-z-]*:iam::[0-9]{12}:(?:role|user)/(?:[^:]*/)?)?(?!AROA|AIDA)([A-Za-z0-9][A-Za-z0-9_+=,.@-]{0,63})"
+)
+"""A role's or a user's name, alone or in its ARN. It is safe in a suggested command (trap G5)."""
 
 
 def _sender_faults(table: RuleTable, _own: OwnNames) -> Iterator[Fault]:
@@ -440,13 +446,20 @@ def _unique_id_faults(key: str, text: str) -> Iterator[Fault]:
     elif session and not list(_unique_id_faults(key, bare)):
         fix = f"write {key} = {quoted(bare)}, and session = {quoted(session)} if only this session is meant"
     else:
-        fix = f"write what `{command}` prints: {start} and 16 or more of A-Z 0-9; a name or an ARN is none"
+        name = _NAME_IN_IAM.fullmatch(text)
+        command = command.replace("NAME", name[1] if name else "NAME")
+        fix = f"write what `{command}` prints: {start} and 16 or more of A-Z 0-9, not a name or an ARN"
     yield Fault(f"{what}. Fix: {fix}", ("sender", key))
 
 
 def _sender_key(table: RuleTable) -> Key:
     assert table.sender is not None  # it is the anchor
     return sender_key(table.sender.role_id or table.sender.user_id or "", table.sender.session)
+
+
+def _sender_warnings(table: RuleTable) -> Iterator[str]:
+    if table.tenants == "*":
+        yield "the sender may name any registered tenant"
 
 
 def _source_risks(table: RuleTable) -> Iterator[Acknowledgement]:
@@ -499,7 +512,7 @@ WRITTEN_ANCHORS: Final[Mapping[str, WrittenAnchor]] = {
             _client_cert_risks,
             _any_tenant_warnings,
         ),
-        WrittenAnchor("sender", _sender_key, _sender_faults, warnings=_any_tenant_warnings),
+        WrittenAnchor("sender", _sender_key, _sender_faults, warnings=_sender_warnings),
         WrittenAnchor("anyone", lambda _table: ANYONE, _anyone_faults, _anyone_risks, _anyone_warnings),
         WrittenAnchor(
             "source",
@@ -537,6 +550,11 @@ def anchors_of(table: RuleTable) -> list[WrittenAnchor]:
     """The anchors that a rule names. One, if the rule has no faults."""
     found = [one for one in WRITTEN_ANCHORS.values() if getattr(table, one.name) not in (None, False)]
     return [one for one in found if not one.is_condition] or found[:1]
+
+
+def is_for_records(table: RuleTable) -> bool:
+    """Whether the one anchor of a rule is of records, so that no request matches it."""
+    return [anchor.name in RECORD_KEYS for anchor in anchors_of(table)] == [True]
 
 
 def anchor_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
@@ -597,7 +615,7 @@ def condition_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
 
 
 def _issuer_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
-    if table.jwt is None:
+    if table.jwt is None or is_for_records(table):
         return
     if table.jwt not in own.issuers and _GRAMMARS["jwt"][0].fullmatch(table.jwt):
         add = f"write one of {', '.join(own.issuers)}" if own.issuers else f"add the table [jwt.{table.jwt}]"
@@ -626,12 +644,12 @@ def _never_faults(table: RuleTable) -> Iterator[Fault]:
     anchors = anchors_of(table)
     if len(anchors) != 1:
         return
-    anchor, is_of_records = anchors[0].name, anchors[0].name in RECORD_KEYS
+    is_of_records = is_for_records(table)
     for kind in _GRAMMARS:
-        if getattr(table, kind) is None or kind == anchor or (kind in RECORD_KEYS) == is_of_records:
+        if getattr(table, kind) is None or kind == anchors[0].name or (kind in RECORD_KEYS) == is_of_records:
             continue
         what = f"{kind} never holds for {'a record of a queue' if is_of_records else 'a request'}"
-        fix = "remove it" if is_of_records else "remove it, or write a rule for sender or source of its own"
+        fix = "remove it" if is_of_records else "remove it, and write another rule for the records"
         yield Fault(f"{what}. Fix: {fix}", (kind,), at_key=True, given=tuple(WRITTEN_ANCHORS))
 
 

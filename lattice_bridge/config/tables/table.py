@@ -11,7 +11,7 @@ import re
 import types
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -34,6 +34,8 @@ class Table(BaseModel):
     """A table with known keys and strict types: a string is not a number, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    example: ClassVar[str | None] = None
+    """For messages; None for an empty table, or one with the required keys."""
 
 
 _Model = TypeVar("_Model", bound=Table)
@@ -133,7 +135,7 @@ def unknown_key(key: str, known: Iterable[str]) -> Fault:
 
 def _not_a_table(model: type[Table], value: object, path: Path) -> str:
     required = [name for name, field in fields_of(model).items() if field.is_required()]
-    body = f"{{ {', '.join(f'{name} = …' for name in required)} }}" if required else "{}"
+    body = model.example or (f"{{ {', '.join(f'{name} = …' for name in required)} }}" if required else "{}")
     if isinstance(path[-1], str) and len(path) == 1:
         fix = f"[{path[0]}]"
     else:

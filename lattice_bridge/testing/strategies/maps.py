@@ -28,7 +28,7 @@ class WrittenMap:
     """A tenant map as a person writes it.
 
     Attributes:
-        text: TOML; for a bridge.toml, append a `[[backend]]`.
+        text: TOML; for a bridge.toml, append a `[[backend]]`. It has an `[[event_source]]` if a rule is for records.
         tenants: the registered ones, and whether they are active. At least one.
         rules: the `[[rule]]` tables as in the text. At least one.
         header: the tenant header's name, in lower case.
@@ -57,7 +57,7 @@ def maps() -> SearchStrategy[WrittenMap]:
 
 _ANCHORS: Final = (
     *("role", "role", "role", "role*", "session", "user", "root", "federated_user", "account", "sso", "jwt", "vpc"),
-    *("anyone", "api", "client_cert"),
+    *("anyone", "api", "client_cert", "sender", "sender-session", "source"),
 )
 _OUTCOMES: Final = (
     *("tenant", "tenants", "*", "deny", "tenant", "session", "session-template", "x509", "claim", "claim-list"),
@@ -86,6 +86,12 @@ _RULES: Final = st.lists(
 _HEADERS: Final = ("x-tenant-id", "x-tenant-id", "X-Tenant-Id", "x-customer")
 
 
+QUEUE: Final = "arn:aws:sqs:eu-west-1:111122223333:orders"
+"""The queue of every rule for records."""
+SENDERS: Final = ("AROADBQP57FF2AEXAMPLE", "AIDACKCEVSQ6C2EXAMPLE")
+"""The unique ids of the role and the user of every rule for senders."""
+
+
 def _anchor(who: str, place: tuple[str, str], name: str, session: str, issuer: str | None) -> Table:
     """The anchor's keys of a rule."""
     partition, account = place
@@ -107,6 +113,9 @@ def _anchor(who: str, place: tuple[str, str], name: str, session: str, issuer: s
         "anyone": {"anyone": True, "accept_risk": "a test"},
         "api": {"api": "a1b2c3d4e5"},
         "client_cert": {"client_cert": f"CN={name.replace('+', '-')},O=Example", "client_cert_issued_by": "a test"},
+        "sender": {"sender": {"user_id": SENDERS[1]} if name == "support" else {"role_id": SENDERS[0]}},
+        "sender-session": {"sender": {"role_id": SENDERS[0], "session": session}, "session_set_by": "a test"},
+        "source": {"source": QUEUE},
     }
     return found.get(who) or ({"anyone": True, "accept_risk": "a test"} if issuer is None else {"jwt": issuer})
 
@@ -123,22 +132,31 @@ def _outcome(kind: str, anchor: Table, names: list[str], number: int, issuer: st
     if kind == "x509" and named:
         template = "spiffe://example.org/t/{tenant}"
         return {"tenant_from": "x509_san_uri", "template": template, "x509_set_by": "a test"}
-    if kind.startswith("claim") and issuer is not None and not {"anyone", "vpc", "api"} & set(anchor):
+    if kind == "session" and "session_set_by" not in anchor and "role_id" in anchor.get("sender", {}):
+        return {"tenant_from": "session", **acknowledged}
+    if kind.startswith("claim") and issuer is not None and not _WITHOUT_TOKEN & set(anchor):
         listed = {"claim_is_list": True} if kind == "claim-list" else {}
         return {"tenant_from": "claim", "claim": ["app", "tenant"], "jwt": issuer, **listed}
     if kind == "deny":
         return {"deny": True}
     if kind == "*":
-        return {"tenants": "*", **({"accept_risk": "a test"} if {"jwt", "api"} & set(anchor) else {})}
-    return {"tenants": sorted({name, *names[:number]})} if kind == "tenants" else {"tenant": name}
+        return {"tenants": "*", **({"accept_risk": "a test"} if {"jwt", "api", "source"} & set(anchor) else {})}
+    if kind == "tenants":
+        several = sorted({name, *names[:number]})
+        return {"tenants": several, **({"accept_risk": "a test"} if "source" in anchor and len(several) > 1 else {})}
+    return {"tenant": name}
+
+
+_WITHOUT_TOKEN: Final = frozenset({"anyone", "vpc", "api", "sender", "source"})
+"""Anchors beside which no claim of a token is read."""
 
 
 def _rule(choice: tuple[Any, ...], names: list[str], issuer: str | None) -> Table:
     who, place, name, session, kind, conditions, number = choice
     anchor = _anchor(who, place, name, session, issuer)
     outcome = _outcome(kind, anchor, names, number, issuer)
-    # `anyone` has no organisation; a VPC that is the anchor is no condition
-    never = {"org"} if "anyone" in anchor else set()
+    # `anyone` has no organisation, and a record nothing that a request has; a VPC that is the anchor is no condition
+    never = {"org"} if "anyone" in anchor else set(conditions) if {"sender", "source"} & set(anchor) else set()
     table = {key: value for key, value in conditions.items() if key not in {*anchor, *never}}
     table = {**table, **anchor, **outcome}
     if "deny" in table:
@@ -158,7 +176,7 @@ def _same_anchor(table: Table) -> tuple[Any, ...]:
     return anchor, str(spelled).lower(), table.get("session"), "deny" in table
 
 
-_UNNAMED: Final = ("account", "sso", "client_cert", "anyone", "jwt", "api", "vpc")
+_UNNAMED: Final = ("account", "sso", "client_cert", "sender", "anyone", "source", "jwt", "api", "vpc")
 
 
 def _principal_for(rule: Table) -> str | None:
@@ -186,6 +204,8 @@ def _map(
     tenants = {name: number != suspended for number, name in enumerate(names)}
     lines = [] if header == "x-tenant-id" else ["[header]", f"name = {_toml(header)}", ""]
     lines += ["[tenants]", *(f"{_toml(name)} = {_toml({} if tenants[name] else _SUSPENDED)}" for name in names)]
+    if any({"sender", "source"} & set(rule) for rule in rules.values()):
+        lines += ["", "[[event_source]]", *_lines({"arn": QUEUE, "function": "orders"})]
     if issuer is not None:
         lines += ["", f"[jwt.{issuer}]", *_lines(_ISSUER)]
     for rule in rules.values():

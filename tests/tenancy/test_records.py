@@ -1,0 +1,211 @@
+"""Decisions for records: the sender and the queue are evidence, and a claim chooses one of the tenants they allow."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lattice_bridge import Decision, TenantMap
+from lattice_bridge.config.compiled import compile_document
+from lattice_bridge.config.document import Document, parse_document
+from lattice_bridge.message import Sender
+from lattice_bridge.tenancy.decide import decide
+from lattice_bridge.tenancy.subject import Subject
+from tests.support.decision_reference import (
+    CONDITIONS,
+    SENDER_ANCHORS,
+    Asked,
+    Headers,
+    Map,
+    Table,
+    anybody,
+    expected,
+    is_rival,
+    record_maps,
+    records,
+    sensible,
+    tenant_headers,
+)
+from tests.support.examples import examples
+
+ORDERS: Final = "arn:aws:sqs:eu-west-1:111122223333:orders"
+BLUE_ORDERS: Final = "arn:aws:sqs:eu-west-1:111122223333:blue-orders"
+ROLE, USER = "AROADBQP57FF2AEXAMPLE", "AIDACKCEVSQ6C2EXAMPLE"
+HEAD: Final = f"""
+[tenants]
+blue = {{}}
+green = {{}}
+old = {{ status = "suspended" }}
+[[event_source]]
+arn = "{ORDERS}"
+function = "orders"
+[[event_source]]
+arn = "{BLUE_ORDERS}"
+function = "orders"
+"""
+
+
+def record_map(*rules: str) -> TenantMap:
+    """A map with two queues, and a rule of each text."""
+    tables = (f'[[rule]]\nid = "r{number}"\n{text}\n' for number, text in enumerate(rules))
+    return TenantMap.from_toml(HEAD + "".join(tables))
+
+
+def decided(
+    found: TenantMap, claim: str | None = None, *, source: str = ORDERS, sender: Sender | None = None
+) -> Decision:
+    return decide(Subject(requested_tenant=claim, source=source, sender=sender), found.rules)
+
+
+SHOP: Final = f'sender = {{ role_id = "{ROLE}" }}\ntenants = ["blue", "green"]'
+BLUE_QUEUE: Final = f'source = "{BLUE_ORDERS}"\ntenant = "blue"'
+
+
+@pytest.mark.parametrize(
+    ("claim", "tenant", "reason"),
+    [
+        ("blue", "blue", "allowed"),
+        ("green", "green", "allowed"),
+        (None, None, "ambiguous"),
+        ("old", None, "tenant_not_allowed"),
+        ("red", None, "tenant_not_allowed"),
+    ],
+)
+def test_claim_chooses_among_the_tenants_of_the_sender(claim: str | None, tenant: str | None, reason: str) -> None:
+    """Trap E2: it is the sender's word, so it grants nothing."""
+    decision = decided(record_map(SHOP), claim, sender=Sender(ROLE, "i-1"))
+    assert (decision.tenant, decision.reason) == (tenant, reason)
+
+
+def test_claim_without_evidence_is_refused() -> None:
+    """Trap E2: neither the sender nor the queue has a rule."""
+    found = record_map(SHOP)
+    for sender in (None, Sender(USER), Sender(ROLE[:-1] + "F", "i-1"), Sender("111122223333")):
+        assert decided(found, "blue", sender=sender).reason == "no_rule"
+
+
+@pytest.mark.parametrize("claim", ["blue", "green"])
+def test_claim_of_another_tenant_than_the_senders_runs_as_neither(claim: str) -> None:
+    """Trap E3."""
+    other = {"blue": "green", "green": "blue"}[claim]
+    found = record_map(f'sender = {{ role_id = "{ROLE}" }}\ntenant = "{other}"')
+    decision = decided(found, claim, sender=Sender(ROLE, "i-1"))
+    assert (decision.tenant, decision.reason) == (None, "tenant_not_allowed")
+
+
+def test_queue_of_one_tenant_never_runs_another_whoever_sends() -> None:
+    """Trap E3: where rules for the sender and the queue both match, only their common tenants remain."""
+    found = record_map(SHOP, BLUE_QUEUE, f'sender = {{ user_id = "{USER}" }}\ntenant = "green"')
+    assert decided(found, source=BLUE_ORDERS, sender=Sender(ROLE, "i-1")).tenant == "blue"
+    assert decided(found, "green", source=BLUE_ORDERS, sender=Sender(ROLE, "i-1")).reason == "tenant_not_allowed"
+    assert decided(found, source=BLUE_ORDERS, sender=Sender(USER)).reason == "conflict"
+    assert decided(found, source=BLUE_ORDERS, sender=Sender("111122223333")).tenant == "blue"
+
+
+def test_source_is_compared_in_full() -> None:
+    """Trap E10: `blue-orders` is neither `blue-orders.fifo` nor the queue of this name in another account or region."""
+    found = record_map(BLUE_QUEUE)
+    assert decided(found, source=BLUE_ORDERS).tenant == "blue"
+    for other in (f"{BLUE_ORDERS}.fifo", BLUE_ORDERS.replace("1111", "2222"), BLUE_ORDERS.replace("west", "east")):
+        assert decided(found, source=other).reason == "no_rule"
+
+
+def test_session_of_a_sender_goes_before_its_role() -> None:
+    """Trap E4: another role, or a session of another role, has neither."""
+    session = f'sender = {{ role_id = "{ROLE}", session = "i-1" }}\nsession_set_by = "EC2"\ntenant = "green"'
+    found = record_map(SHOP, session)
+    assert decided(found, sender=Sender(ROLE, "i-1")).tenant == "green"
+    assert decided(found, "blue", sender=Sender(ROLE, "i-1")).reason == "tenant_not_allowed"
+    assert decided(found, "blue", sender=Sender(ROLE, "I-1")).tenant == "blue"
+    assert decided(found, "green", sender=Sender("AROADBQP57FF2AEXAMPLF", "i-1")).reason == "no_rule"
+
+
+def test_tenant_from_the_session_of_a_sender() -> None:
+    """Trap E4: a broker gives each tenant's session its name. A claim may only repeat it."""
+    outcome = 'tenant_from = "session"\ntemplate = "t-{tenant}"\nsession_set_by = "broker"'
+    found = record_map(f'sender = {{ role_id = "{ROLE}" }}\n{outcome}')
+    assert decided(found, sender=Sender(ROLE, "t-blue")).tenant == "blue"
+    assert decided(found, "blue", sender=Sender(ROLE, "t-blue")).tenant == "blue"
+    assert decided(found, "green", sender=Sender(ROLE, "t-blue")).reason == "tenant_not_allowed"
+    assert decided(found, sender=Sender(ROLE, "blue")).reason == "source_mismatch"
+    assert decided(found, sender=Sender(ROLE)).reason == "source_mismatch"
+    assert decided(found, sender=Sender(ROLE, "t-old")).reason == "tenant_suspended"
+
+
+def test_source_beside_a_sender_limits_the_rule_to_the_queue() -> None:
+    """The owner's condition decides: no broader rule is tried, and the queue's own rule does not replace it."""
+    found = record_map(f'{SHOP}\nsource = ["{ORDERS}"]', BLUE_QUEUE)
+    assert decided(found, "green", sender=Sender(ROLE, "i-1")).tenant == "green"
+    assert decided(found, "blue", source=BLUE_ORDERS, sender=Sender(ROLE, "i-1")).reason == "condition_failed"
+
+
+@pytest.mark.parametrize(
+    "deny", [f'sender = {{ role_id = "{ROLE}" }}\ndeny = true', f'source = "{ORDERS}"\ndeny = true']
+)
+def test_deny_wins_over_every_rule_that_allows(deny: str) -> None:
+    """Trap E4: the quickest way to lock a sender or a queue out."""
+    found = record_map(SHOP, deny)
+    assert decided(found, "blue", sender=Sender(ROLE, "i-1")).reason == "denied"
+
+
+@pytest.mark.parametrize(
+    "claim", ["a#b", "blue\n", " blue", "blue ", "", "b" * 257, "blue\x00", "ｂｌｕｅ", "blue,green", "*", "BLUE"]
+)
+def test_claim_outside_of_the_grammar_is_never_cut_into_a_tenant(claim: str) -> None:
+    """Trap E21."""
+    found = record_map(f'source = "{ORDERS}"\ntenants = "*"\naccept_risk = "a test"')
+    assert decided(found, claim).reason == ("tenant_unknown" if claim == "BLUE" else "tenant_malformed")
+
+
+def test_rules_for_callers_never_match_a_record() -> None:
+    """A record has no caller, so `anyone` and a token's issuer mean nothing for it."""
+    found = record_map('anyone = true\ntenant = "blue"\naccept_risk = "a test"')
+    assert decided(found, "blue", sender=Sender(ROLE, "i-1")).reason == "no_rule"
+
+
+# ---- every map ------------------------------------------------------------------------------------------------------
+
+several: Final = st.lists(tenant_headers, min_size=4, max_size=4)
+
+
+def asked_with(who: list[Asked], headers: list[Headers]) -> list[Asked]:
+    return [replace(one, headers=lines) for one in who for lines in headers]
+
+
+@settings(max_examples=examples(80), deadline=None)
+@given(record_maps, st.lists(records | records | anybody, min_size=5, max_size=5), several, st.randoms())
+def test_decision_equals_a_scan_of_all_rules(
+    one: Map, who: list[Asked], headers: list[Headers], dice: random.Random
+) -> None:
+    """1,600 pairs of a map and a record. Neither the order of rules changes one, nor compiling the map."""
+    found = one.load()
+    shuffled = replace(one, rules=tuple(dice.sample(one.rules, len(one.rules)))).load()
+    compiled = TenantMap.from_document(parse_document(compile_document(Document(one.tables, ""), Path())))
+    compiled.find = found.find if not one.closed else compiled.find
+    for asked in asked_with(who, headers):
+        decision = asked.decide(found)
+        assert decision.tenant == expected(one, asked)
+        assert decision.allowed == (decision.tenant is not None)
+        for other in (asked.decide(shuffled), asked.decide(compiled)):
+            assert (other.tenant, other.rule, other.reason) == (decision.tenant, decision.rule, decision.reason)
+
+
+denies = st.builds(sensible, st.sampled_from(SENDER_ANCHORS), st.just({"deny": True}), st.sampled_from(CONDITIONS))
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(record_maps, denies, st.lists(records, min_size=5, max_size=5), several)
+def test_adding_a_deny_never_allows_anything(one: Map, deny: Table, who: list[Asked], headers: list[Headers]) -> None:
+    before = one.load()
+    if any(is_rival(deny, table) for table in one.rules):
+        return
+    after = replace(one, rules=(*one.rules, {"id": "extra", **deny})).load()
+    for asked in asked_with(who, headers):
+        now, then = asked.decide(after), asked.decide(before)
+        assert now.tenant in (None, then.tenant)
