@@ -14,7 +14,7 @@ from typing import Final
 import click
 from rich.console import Console
 
-from benchmarks import authorizer, body, goals, payloads, rules, size, start, threads, tokens, warm
+from benchmarks import authorizer, body, goals, payloads, queues, rules, size, start, threads, tokens, warm
 from benchmarks.responder import responding
 from benchmarks.section import Bench, Section
 from benchmarks.table import Table
@@ -30,6 +30,7 @@ SECTIONS: Final[Mapping[str, Callable[[Bench], Section]]] = {
     "rules": rules.run,
     "tokens": tokens.run,
     "authorizer": authorizer.run,
+    "queues": queues.run,
 }
 _HOW: Final = """# What the bridge costs
 

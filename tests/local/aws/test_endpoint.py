@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from lattice_bridge.local.aws import sts_api
-from lattice_bridge.local.aws.access_keys import EXECUTION_ROLE_KEY, AccessKeys
-from lattice_bridge.local.aws.endpoint import AwsEndpoint, AwsService
+from lattice_bridge.local.aws.access_keys import EXECUTION_ROLE_KEY
+from lattice_bridge.local.aws.endpoint import AwsService
 from lattice_bridge.local.aws.protocol import AwsError, AwsRequest, AwsResponse
-from lattice_bridge.local.web.server import AsgiServer
+from tests.support.endpoint import REGION, client, endpoint
 from tests.support.stack import opened
 
-REGION = "us-east-1"
 JSON = ("content-type", "application/json")
 
 
@@ -35,33 +30,10 @@ async def echo(request: AwsRequest) -> AwsResponse:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """An endpoint with STS and a table of its own, in another thread."""
+    """An endpoint with STS and a table of its own."""
     services = {"lambda": AwsService(echo, 10), sts_api.SERVICE: sts_api.sts_api(), "dynamodb": AwsService(echo, 1000)}
-    loop, started = asyncio.new_event_loop(), threading.Event()
-    servers: list[AsgiServer] = []
-
-    async def start() -> None:
-        servers.append(await AsgiServer.start(AwsEndpoint(services, AccessKeys().known, REGION)))
-        started.set()
-
-    def run() -> None:
-        asyncio.set_event_loop(loop)
-        loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(servers[0].stop())
-        loop.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert started.wait(20)
-    yield f"http://127.0.0.1:{servers[0].port}"
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-
-
-def client(url: str, service: str, *keys: str, **config: Any) -> Any:
-    session = boto3.session.Session(*(keys or ("local", "local")), region_name=REGION)
-    return session.client(service, endpoint_url=url, config=Config(retries={"total_max_attempts": 1}, **config))
+    with endpoint(lambda _url: services) as found:
+        yield found
 
 
 def test_service_is_found_by_the_signature_and_the_operation_by_the_target(url: str) -> None:

@@ -19,8 +19,9 @@ from lattice_bridge.local.aws.sqs.queue import Counts, Queue
 from tests.support.examples import examples
 from tests.support.virtual_queues import VirtualQueues, redrive
 
-VISIBILITY, RETENTION, MOST_RECEIVES, FIVE_MINUTES = 30, 600, 3, 300
-SECONDS = st.sampled_from([0, 1, 10, 29, 30, 31, 100, 301])
+VISIBILITY, RETENTION, MOST_RECEIVES, FIVE_MINUTES = 30, 600, 2, 300
+LIMITS, TIMEOUTS = st.sampled_from([1, 2, 10]), st.sampled_from([None, 0, 5])
+SECONDS = st.sampled_from([0, 5, 10, 29, 30, 31, 100, 295])
 
 
 @dataclass
@@ -67,23 +68,28 @@ class Machine(RuleBasedStateMachine):
 
     # ---- calls ------------------------------------------------------------------------------------------------------
 
-    @rule(body=st.sampled_from("abcdef"), group=st.sampled_from("xyz"), delay=st.sampled_from([None, 0, 5]))
-    def send(self, body: str, group: str, delay: int | None) -> None:
-        delay = None if self.fifo else delay
+    @rule(group=st.sampled_from("xy"), delay=st.sampled_from([None, None, 0, 5]), count=st.integers(1, 4))
+    def send(self, group: str, delay: int | None, count: int) -> None:
+        for _ in range(count):
+            self.send_one(str(len(self.known)), group, None if self.fifo else delay)
+
+    @rule(body=st.integers(0, 3), group=st.sampled_from("xy"))
+    def send_again(self, body: int, group: str) -> None:
+        self.send_one(str(body), group, None)
+
+    def send_one(self, body: str, group: str, delay: int | None) -> None:
         sent = self.queue.send(Outgoing(body, group=group, delay=delay))
         ends, first = self.accepted.get(body, (0.0, ""))
-        if self.fifo and self.clock.now < ends:
+        now = self.clock.now
+        if self.fifo and now < ends:
             assert sent.message_id == first
             return
         assert sent.message_id not in self.known
-        self.accepted[body] = (self.clock.now + FIVE_MINUTES, sent.message_id)
-        now = self.clock.now
-        arrival = self.arrive()
-        self.known[sent.message_id] = Known(
-            sent.message_id, body, group, now, now + (delay or 0), arrival, delayed=bool(delay)
-        )
+        self.accepted[body] = (now + FIVE_MINUTES, sent.message_id)
+        arrival, visible_at = self.arrive(), now + (delay or 0)
+        self.known[sent.message_id] = Known(sent.message_id, body, group, now, visible_at, arrival, delayed=bool(delay))
 
-    @rule(target=handles, limit=st.integers(1, 10), visibility=st.sampled_from([None, 0, 5, 100]), dead=st.booleans())
+    @rule(target=handles, limit=LIMITS, visibility=TIMEOUTS, dead=st.sampled_from([False, False, True]))
     def receive(self, limit: int, visibility: int | None, dead: bool) -> object:
         queue, place = (self.dead, "dead") if dead else (self.queue, "queue")
         before = {key: (each.place, each.visible_at) for key, each in self.known.items()}
@@ -230,6 +236,6 @@ class StandardMachine(Machine):
 
 
 TestStandardQueue = StandardMachine.TestCase
-TestStandardQueue.settings = settings(max_examples=examples(40), stateful_step_count=30, deadline=None)
+TestStandardQueue.settings = settings(max_examples=examples(40), stateful_step_count=40, deadline=None)
 TestFifoQueue = FifoMachine.TestCase
-TestFifoQueue.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)
+TestFifoQueue.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)

@@ -1,0 +1,59 @@
+"""An AWS endpoint without a stack, in another thread, so that blocking clients can call it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+
+from lattice_bridge.local.aws.access_keys import AccessKeys
+from lattice_bridge.local.aws.endpoint import AwsEndpoint, AwsService
+from lattice_bridge.local.web.server import AsgiServer, Receive, Scope, Send
+
+REGION: Final = "us-east-1"
+
+
+@contextmanager
+def endpoint(services: Callable[[str], Mapping[str, AwsService]]) -> Iterator[str]:
+    """Serves services, and gives the URL.
+
+    Args:
+        services: makes them, by the names with which their clients sign, from the URL.
+    """
+    loop, started = asyncio.new_event_loop(), threading.Event()
+    urls: list[str] = []
+
+    async def start() -> AsgiServer:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await served(scope, receive, send)
+
+        server = await AsgiServer.start(app)
+        urls.append(f"http://127.0.0.1:{server.port}")
+        served = AwsEndpoint(services(urls[0]), AccessKeys().known, REGION)
+        started.set()
+        return server
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        server = loop.run_until_complete(start())
+        loop.run_forever()
+        loop.run_until_complete(server.stop())
+        loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert started.wait(20)
+    yield urls[0]
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+
+
+def client(url: str, service: str, *keys: str, **config: Any) -> Any:
+    """A boto3 client that repeats no request."""
+    session = boto3.session.Session(*(keys or ("local", "local")), region_name=REGION)
+    return session.client(service, endpoint_url=url, config=Config(retries={"total_max_attempts": 1}, **config))
