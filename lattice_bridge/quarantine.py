@@ -110,10 +110,8 @@ def copy_of(record: Record, arn: str, reason: str, tenant: str | None) -> dict[s
 
 
 def _attributes(record: Record) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The sender's attributes in the form of SendMessage, without one of ours."""
+    """The record's attributes in the form of SendMessage."""
     for name, attribute in (record.content.get("messageAttributes") or {}).items():
-        if name == ATTRIBUTE:
-            continue
         kind = attribute["dataType"]
         if kind.partition(".")[0] == "Binary":
             yield name, {"DataType": kind, "BinaryValue": base64.b64decode(attribute["binaryValue"], validate=True)}

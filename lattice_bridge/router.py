@@ -185,7 +185,6 @@ class Router:
                 on_request_id=line.set_lambda_request_id,
             )
         )
-        line.step("settle")
         if source.invocation == "sync":
             sqs.check_answer(answer, record)
 

@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -267,7 +267,14 @@ def _reload_metrics(namespace: str) -> str:
 
 
 def _timestamp(now: float) -> str:
-    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
+    """ISO 8601 with milliseconds. The part that changes once a second is made once a second: a batch has many lines."""
+    second, milliseconds = divmod(int(now * 1000), 1000)
+    return f"{_second(second)}.{milliseconds:03}+00:00"
+
+
+@lru_cache(2)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _log(log: RequestLog, context: LogContext, level: str, total: float) -> dict[str, Any]:
@@ -373,6 +380,7 @@ class BatchLog:
         self._lock = threading.Lock()
         self._counts: dict[tuple[str, str], Counter[RecordStatus]] = {}
         self._own_milliseconds = 0.0
+        self._names: dict[str | None, str | None] = {}
 
     def begin(self, id_: str | None = None, queue: str | None = None, receive_count: int | None = None) -> RecordLog:
         """Begins a record. Arguments as the attributes of `RecordLog`."""
@@ -384,35 +392,47 @@ class BatchLog:
         outcome = record.fault.reason if record.fault else "ok"
         level = _RECORD_LEVELS[status]
         line = f"{_to_line(self._fields(record, level, outcome, total))}\n" if _LEVELS[level] >= self._least else ""
+        # The dimension of a queue that is not in bridge.toml is `none`: an event of a stranger makes no new metric.
+        key = (self._name_of(record.source) or "none", outcome)
         with self._lock:
-            # The dimension of a queue that is not in bridge.toml is `none`: an event of a stranger makes no new metric.
-            counts = self._counts.setdefault((_queue_name(record.source) or "none", outcome), Counter())
+            counts = self._counts.get(key)
+            if counts is None:
+                counts = self._counts[key] = Counter()
             counts[status] += 1
             self._own_milliseconds += total - record.milliseconds.get("invoke", 0.0)
             if line:
                 with contextlib.suppress(Exception):  # a log that cannot be written must not fail a record
                     self._write(line)
 
-    def _fields(self, record: RecordLog, level: str, reason: str, total: float) -> dict[str, Any]:
+    def _fields(self, record: RecordLog, level: str, outcome: str, total: float) -> dict[str, Any]:
         fault, decision = record.fault, record.decision
-        return {
+        fields: dict[str, Any] = {
             "timestamp": _timestamp(time.time()),
             "level": level,
             "message": "record",
             "requestId": self._request_id,
-            "source": _queue_name(record.queue),
+            "source": self._name_of(record.queue),
             "id": record.id,
             "status": record.status,
-            "reason": reason,
-            "detail": fault.detail if fault else None,
-            "tenant": decision.tenant if decision else None,
-            "rule": decision.rule if decision else None,
-            "function": record.function if fault else None,
-            "lambdaRequestId": _logged_id(record.lambda_request_id) if fault else None,
-            "receiveCount": record.receive_count,
-            "milliseconds": {**record.milliseconds, "total": total},
-            "map": self._map_sha256,
+            "reason": outcome,
         }
+        if fault is not None:
+            fields["detail"] = fault.detail
+            fields["function"] = record.function
+            fields["lambdaRequestId"] = _logged_id(record.lambda_request_id)
+        if decision is not None:
+            fields["tenant"] = decision.tenant
+            fields["rule"] = decision.rule
+        fields["receiveCount"] = record.receive_count
+        fields["milliseconds"] = {**record.milliseconds, "total": total}
+        fields["map"] = self._map_sha256
+        return fields
+
+    def _name_of(self, arn: str | None) -> str | None:
+        """The name of a queue. It is the same for all records of a batch."""
+        if arn not in self._names:
+            self._names[arn] = _queue_name(arn)
+        return self._names[arn]
 
     def close(self) -> None:
         """Writes the metric lines: one for each source and reason. The first one also has the batch's latency, and how

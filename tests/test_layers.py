@@ -78,7 +78,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "local/aws": {
         *("deployment/cloudformation", "formats", "local/code", "local/environments", "local/plan", "local/web"),
     },
-    "local/aws/sqs": {"local/aws"},
+    "local/aws/sqs": {"local/aws", "local/web"},
     "local/front/exchange": {
         *("config", "deployment/iam", "errors", "formats", "http", "identity", "message", "tenancy"),
         *("local/aws", "local/bridge", "local/environments", "local/web"),

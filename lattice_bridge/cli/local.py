@@ -47,7 +47,8 @@ from lattice_bridge.local.stack import AWS_PORT, Options, Stack, serve
 from lattice_bridge.local.web.server import PortTaken
 
 PASSED_THROUGH: Final = (
-    "--passthrough: functions have your AWS credentials, and use the real AWS for every service but Lambda"
+    "--passthrough: functions have your AWS credentials, and use the real AWS for every service but Lambda and the "
+    "stack's own queues"
 )
 VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1, "V2": 2}
 

@@ -68,6 +68,8 @@ def _of_mapping(mapping: EventSourceMapping, queue: Queue, definition: Definitio
         function, _ = find_function(mapping.function, definition.plan.functions, definition.plan.region)
     except LambdaError:
         return  # a problem of its own
+    if function.isolated:
+        return  # a problem of its own
     about = f"  # to the queue {queue.name}, which invokes {function.name}"
     settings = _settings_of(function, definition)
     if settings is None:

@@ -11,7 +11,8 @@ plan           what is served, as values: functions, ways in, rules, policies; `
 environments   the pool of execution environments, their processes, Runtime API, storage and log; functions at a URL
 code           the folders of code and layers, their packages, and the faults that are visible before code runs
 bridge         the bridge's configuration; the local signing key, and the trust in it
-aws            the AWS endpoint: signatures, Lambda's API and its service (checks, queue, retries), STS; `aws/sqs`: SQS
+aws            the AWS endpoint: signatures, Lambda's API and its service (checks, queue, retries), STS; `aws/sqs` has
+               the queues and SQS's API
 sources        event source mappings: they poll queues, and invoke functions with batches of messages
 front          the ways in: `front/exchange` is what all share (callers, recordings), then `lattice`, `apigateway`
 

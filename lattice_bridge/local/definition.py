@@ -16,9 +16,11 @@ from lattice_bridge.deployment.cloudformation.template import Template, read_tem
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
 from lattice_bridge.deployment.cloudformation.values import FUNCTIONS
+from lattice_bridge.local.aws.access_keys import AccessKey
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration, read_configurations
 from lattice_bridge.local.code.dependencies import BadDependencies
 from lattice_bridge.local.code.manifest import MANIFESTS
+from lattice_bridge.local.endpoint_keys import endpoint_keys
 from lattice_bridge.local.front.exchange.identities import BadIdentities, Identity, stack_identities
 from lattice_bridge.local.front.exchange.rule_identities import rule_identities
 from lattice_bridge.local.local_file import NAME as LOCAL_FILE
@@ -75,6 +77,13 @@ class Definition:
         """The files whose change makes another definition: the sources, zips, and lists of packages."""
         found = (file for function in self.plan.functions.values() for file in _files_of(function, self.plan))
         return tuple(dict.fromkeys((*self.sources, *found)))
+
+    @property
+    def endpoint_keys(self) -> Mapping[str, AccessKey]:
+        """The keys with which the identities, and the senders of the maps' rules, sign for the AWS endpoint."""
+        loaded = (each for each in self.configurations if each.settings is not None)
+        rules = (rule for configuration in loaded for rule in configuration.written_rules)
+        return endpoint_keys(self.identities, rules)
 
 
 def _files_of(function: Function, plan: Plan) -> Iterator[Path]:

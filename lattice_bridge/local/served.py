@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.bridge.trust import LocalTrust, TrustedPlan
 from lattice_bridge.local.code.code_folders import CodeFolders
@@ -54,14 +55,22 @@ class Preparation:
 
 
 @dataclass(frozen=True, slots=True)
-class StackQueues:
-    """The queues of the template, and the mappings that poll them."""
+class AwsResources:
+    """What the AWS endpoint has of the definition.
 
+    Attributes:
+        keys: that may sign.
+        queues: of the template.
+        sources: the mappings that poll the queues.
+    """
+
+    keys: AccessKeys
     queues: TemplateQueues
     sources: EventSources
 
-    def replace(self, plan: Plan) -> None:
-        """Makes the queues of a plan, and runs its mappings from now on."""
+    def replace(self, plan: Plan, keys: Mapping[str, AccessKey]) -> None:
+        """Accepts these keys, makes the queues of a plan, and runs its mappings from now on."""
+        self.keys.set_identities(keys)
         self.queues.replace(plan.queues)
         self.sources.replace(plan.mappings)
 
@@ -77,7 +86,7 @@ class Served:
         service: invokes the functions.
         front: has the routes and the identities.
         names: the host names that the front's server admits.
-        queues: of the template, with their mappings.
+        aws: the keys, the queues and the mappings of the AWS endpoint.
         log: for the developer.
     """
 
@@ -87,7 +96,7 @@ class Served:
     service: LambdaService
     front: Front
     names: set[str]
-    queues: StackQueues
+    aws: AwsResources
     log: LogWriter
 
     async def follow(self, definition: Definition, read: Callable[[], Definition] | None) -> None:
@@ -134,7 +143,7 @@ class Served:
         stale = {name for name, function in before.items() if plan.functions.get(name) != function}
         self.storage.keep(plan)
         self.service.functions = plan.functions
-        self.queues.replace(plan)
+        self.aws.replace(plan, definition.endpoint_keys)
         self.front.plan, self.front.identities = plan, definition.identities
         self.names.clear()
         self.names.update(names_of(plan))

@@ -41,7 +41,7 @@ from lattice_bridge.local.front.exchange.recorder import Recorder
 from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
-from lattice_bridge.local.served import Preparation, Served, StackQueues, names_of
+from lattice_bridge.local.served import AwsResources, Preparation, Served, names_of
 from lattice_bridge.local.sources.event_sources import EventSources
 from lattice_bridge.local.sources.template_queues import TemplateQueues
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Scope, Send
@@ -118,11 +118,9 @@ async def serve(
         front, names = Front(plan, functions.service, definition.identities, log, recorder), names_of(plan)
         server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(server.stop)
-        sources = EventSources(functions.queues, functions.service.invoke, time.time, log)
-        started.push_async_callback(sources.close)
-        queues = StackQueues(TemplateQueues(functions.queues), sources)
-        queues.replace(plan)
-        served = Served(preparation, storage, functions.environments, functions.service, front, names, queues, log)
+        aws = _aws_resources(started, functions, log)
+        aws.replace(plan, definition.endpoint_keys)
+        served = Served(preparation, storage, functions.environments, functions.service, front, names, aws, log)
         following = asyncio.create_task(served.follow(definition, read if options.reload else None))
         started.push_async_callback(_cancel, [following])
         yield Stack(f"http://{HOST}:{server.port}", endpoint.url, functions.environments)
@@ -136,11 +134,13 @@ class _Functions:
         service: invokes them.
         environments: run them.
         queues: of SQS, at the AWS endpoint.
+        keys: the endpoint's.
     """
 
     service: LambdaService
     environments: EnvironmentPool
     queues: Queues
+    keys: AccessKeys
 
 
 async def _start_functions(
@@ -165,7 +165,7 @@ async def _start_functions(
         sqs_api.SERVICE: sqs_api.sqs_api(queues, endpoint.url),
         sts_api.SERVICE: sts_api.sts_api(),
     }
-    endpoint.app = AwsEndpoint(services, keys.known, plan.region)
+    endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
     # These tasks do not delay the first response, except that environments wait for the storage's test.
     preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
     running = (*preparing, environments.reap(), service.work())
@@ -177,7 +177,14 @@ async def _start_functions(
     started.push_async_callback(_cancel, tasks)
     started.callback(service.report_waiting)
     started.callback(queues.close)
-    return _Functions(service, environments, queues)
+    return _Functions(service, environments, queues, keys)
+
+
+def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:
+    """The keys, the queues and the mappings of a definition, without any yet."""
+    sources = EventSources(functions.queues, functions.service.invoke, time.time, log)
+    started.push_async_callback(sources.close)
+    return AwsResources(functions.keys, TemplateQueues(functions.queues), sources)
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

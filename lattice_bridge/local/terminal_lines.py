@@ -282,7 +282,7 @@ def _delivery_row(delivery: Delivery) -> _Row:
     else:
         decided = f"{count} message{'' if count == 1 else 's'}"
     status = _FAILED if delivery.failed or delivery.note else _SUCCEEDED
-    words = ". ".join(filter(None, (delivery.error and capitalised(delivery.error), capitalised(delivery.note))))
+    words = ". ".join(capitalised(text).rstrip(".") for text in (delivery.error, delivery.note) if text)
     if delivery.failed and not words:
         failed = [message for message in batch.messages if message.id in delivery.failed]
         words = f"The function reports {', '.join(map(_named, failed[:_MOST_FAILED]))}"

@@ -107,6 +107,13 @@ def test_fifo_queue_of_a_plain_function_has_a_group_and_an_id_of_each_run(tmp_pa
     assert command.endswith('--message-deduplication-id "$(date +%s)"')
 
 
+def test_queue_of_an_isolated_function_gets_no_command(tmp_path: Path) -> None:
+    """Lambda refuses every batch, and the start says so."""
+    isolated = FIFO.replace("Handler: app.handler", "TenancyConfig: {TenantIsolationMode: PER_TENANT}, Handler: a.b")
+    lines = printed(tmp_path, f"{SOURCE}{TENANTS}{RULE}", TEMPLATE + isolated)
+    assert [line for line in lines if "Steps" in line] == []
+
+
 def test_queues_are_a_table_with_what_reads_them(tmp_path: Path) -> None:
     found = tables(definition_of(tmp_path, f"{SOURCE}{TENANTS}{RULE}").plan, 80)
     begin = found.index("Queues")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.endpoint import client
 from tests.support.stack import RunningStack, running
 
 BLUE = ("LOCALBLUE:blue", "arn:aws:sts::111122223333:assumed-role/blue-api/local")
@@ -122,6 +124,15 @@ def test_log_contains_the_request_id_of_the_response(stack: RunningStack) -> Non
     answer = stack.get("/isolated", {"x-tenant-id": "RedTenant"})
     line = logged(stack, answer.headers["x-amzn-requestid"])
     assert (line["status"], line["reason"], line["rule"]) == (403, "tenant_suspended", "try-it-out")
+
+
+def test_stack_has_queues_and_its_identities_send(stack: RunningStack) -> None:
+    sqs, blue = client(stack.lambda_url, "sqs"), client(stack.lambda_url, "sqs", "LOCALBLUE", "blue")
+    queue = sqs.create_queue(QueueName="orders")["QueueUrl"]
+    assert queue == f"{stack.lambda_url}/123456789012/orders"
+    blue.send_message(QueueUrl=queue, MessageBody="a")
+    (message,) = sqs.receive_message(QueueUrl=queue, AttributeNames=["SenderId"])["Messages"]
+    assert re.fullmatch("AROA[A-Z2-7]{17}:local", message["Attributes"]["SenderId"])
 
 
 @pytest.fixture(scope="module")

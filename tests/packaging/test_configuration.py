@@ -129,6 +129,13 @@ def test_configuration_that_does_not_load_is_not_packaged(tmp_path: Path, text: 
     assert fault in refusal(tmp_path, tmp_path / "to")
 
 
+def test_configuration_with_event_sources_alone_is_packaged(tmp_path: Path) -> None:
+    """A bridge may route records, and serve no requests."""
+    source = '[[event_source]]\narn = "arn:aws:sqs:eu-west-1:111122223333:orders"\nfunction = "orders"\n'
+    files = configure(f"{source}{builders.MAP}", tmp_path, tmp_path)
+    assert set(files) == {"bridge.toml", "bridge.json"}
+
+
 def test_compiled_configuration_is_refused(tmp_path: Path) -> None:
     configure(MAP, tmp_path, tmp_path / "once")
     (tmp_path / "bridge.toml").write_bytes((tmp_path / "once" / "bridge.json").read_bytes())

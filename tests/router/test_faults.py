@@ -335,7 +335,7 @@ def test_line_of_a_record_has_these_fields() -> None:
     assert set(stored) == common | {"detail"}
     assert [line["level"] for line in (done, raised, stored)] == ["INFO", "ERROR", "WARN"]
     assert (raised["receiveCount"], raised["function"], raised["source"]) == (3, "orders-worker:live", "orders")
-    assert set(done["milliseconds"]) == {"decide", "encode", "invoke", "settle", "total"}
+    assert set(done["milliseconds"]) == {"decide", "encode", "invoke", "total"}
 
 
 def test_metrics_of_a_batch_have_a_line_for_each_reason_and_no_tenant() -> None:

@@ -288,10 +288,20 @@ def rules_for(accounts: tuple[str, ...], *, nobody: bool = True) -> st.SearchStr
     return st.builds(sensible, anchors(accounts, nobody=nobody), st.sampled_from(OUTCOMES), st.sampled_from(CONDITIONS))
 
 
-def maps_of(rules: st.SearchStrategy[Table], closed: st.SearchStrategy[bool]) -> st.SearchStrategy[Map]:
+def maps_of(
+    rules: st.SearchStrategy[Table],
+    closed: st.SearchStrategy[bool],
+    first: st.SearchStrategy[tuple[Table, ...]] | None = None,
+) -> st.SearchStrategy[Map]:
+    """Maps with the rules of `first`, and some more."""
     names = st.just({*NAMES}) | st.sets(st.sampled_from(NAMES))
     suspended = st.sampled_from([{"old"}, {"old"}, {"old", "blue"}, set[str]()])
-    return st.builds(_map, st.lists(rules, min_size=2, max_size=9), names, suspended, closed)
+    tables = st.builds(
+        lambda these, more: [*these, *more],
+        st.just(()) if first is None else first,
+        st.lists(rules, min_size=2, max_size=9),
+    )
+    return st.builds(_map, tables, names, suspended, closed)
 
 
 ANYWHERE: Final = (ONE, ONE, ONE, TWO)
@@ -376,20 +386,25 @@ records = st.builds(
     st.sampled_from([*QUEUES, *QUEUES, QUEUES[0].replace(ONE, TWO)]),
     st.sampled_from(
         [
-            *((SENDERS[0], name) for name in SESSIONS),
-            *((SENDERS[0], None), (SENDERS[1], None), ("AROADBQP57FF2AEXAMPLF", "blue"), (ONE, None), None),
+            *((SENDERS[0], name) for name in ("blue", "blue", "s-1", "s-1", "t-green", None)),
+            *((SENDERS[1], None), ("AROADBQP57FF2AEXAMPLF", "blue"), (ONE, None), None),
         ]
     ),
 )
+
+
+def _record_rules(anchor: st.SearchStrategy[Table]) -> st.SearchStrategy[Table]:
+    outcome = st.sampled_from([one for one in OUTCOMES if one.get("tenant_from") in (None, "session")])
+    condition = st.sampled_from([{}, {}, {"source": QUEUES[0]}, {"source": list(QUEUES)}])
+    return st.builds(sensible, anchor, outcome, condition)
+
+
 record_maps = maps_of(
-    st.builds(
-        sensible,
-        st.one_of(st.sampled_from(SENDER_ANCHORS), st.sampled_from(SOURCE_ANCHORS), anchors((ONE,))),
-        st.sampled_from(OUTCOMES),
-        st.sampled_from([{}, {"source": QUEUES[0]}, {"source": list(QUEUES)}]),
-    ),
+    _record_rules(st.sampled_from(SENDER_ANCHORS + SOURCE_ANCHORS) | anchors((ONE,))),
     mostly,
+    first=st.tuples(*(_record_rules(st.just(one)) for one in (*SENDER_ANCHORS[:2], SOURCE_ANCHORS[0]))),
 )
+"""Most have a rule for a role, for a session of it, and for a queue."""
 claim_values = st.sampled_from(
     [
         *("blue", "blue", "green", "t-blue", "unknown", None, 1, {"tenant": "blue"}),

@@ -11,11 +11,14 @@ from typing import Any, Final
 import boto3
 from botocore.config import Config
 
-from lattice_bridge.local.aws.access_keys import AccessKeys
+from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
 from lattice_bridge.local.aws.endpoint import AwsEndpoint, AwsService
 from lattice_bridge.local.web.server import AsgiServer, Receive, Scope, Send
 
 REGION: Final = "us-east-1"
+BLUE: Final = AccessKey("LOCALBLUE", "blue", user_id="AROABLUE0000000000000:local")
+IDENTITIES: Final = {BLUE.access_key: BLUE, "local": AccessKey("local", "another")}
+"""May sign for some services. None replaces a key of the stack."""
 
 
 @contextmanager
@@ -34,7 +37,7 @@ def endpoint(services: Callable[[str], Mapping[str, AwsService]]) -> Iterator[st
 
         server = await AsgiServer.start(app)
         urls.append(f"http://127.0.0.1:{server.port}")
-        served = AwsEndpoint(services(urls[0]), AccessKeys().known, REGION)
+        served = AwsEndpoint(services(urls[0]), AccessKeys().known, REGION, IDENTITIES)
         started.set()
         return server
 

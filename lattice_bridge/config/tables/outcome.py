@@ -11,6 +11,7 @@ from typing import Final
 
 from lattice_bridge.config.tables.jwt import JwtTable
 from lattice_bridge.config.tables.rule import (
+    RECORD_KEYS,
     WRITTEN_ANCHORS,
     Acknowledgement,
     RuleTable,
@@ -226,7 +227,7 @@ def _risks(table: RuleTable, anchor: WrittenAnchor, issuer: JwtTable | None) -> 
     yield from anchor.risks(table)
     if _names_a_session(table) or table.tenant_from == "session":
         yield "session_set_by", "the caller who assumes a role chooses the name of its session"
-    if is_for_records(table):  # of requests' evidence nothing is read
+    if anchor.name in RECORD_KEYS:  # of requests' evidence nothing is read
         return
     if table.tenant_from == "x509_san_uri":
         yield "x509_set_by", "a role that can be assumed in another way gives no certificate to check"

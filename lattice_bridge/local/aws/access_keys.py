@@ -60,12 +60,24 @@ class AccessKeys:
         own: returns a person's own credentials, for functions; None if no function gets them.
 
     Attributes:
-        known: by access key.
+        known: of developers and functions, by access key.
+        identities: of the stack's identities, by access key. They open no function: a client of Lattice could choose
+            any tenant otherwise.
     """
 
     def __init__(self, own: Callable[[], AccessKey] | None = None) -> None:
         self._own = own
+        self.identities: dict[str, AccessKey] = {}
         self.known = {key.access_key: key for key in (DEVELOPER_KEY, EXECUTION_ROLE_KEY)}
+
+    def set_identities(self, keys: Mapping[str, AccessKey]) -> None:
+        """Replaces the keys of the stack's identities.
+
+        Args:
+            keys: by access key.
+        """
+        self.identities.clear()
+        self.identities.update(keys)
 
     def variables(self, endpoint: str, *, has_queues: bool = False) -> Mapping[str, str]:
         """Returns the variables of a new execution environment.

@@ -41,10 +41,12 @@ class AwsService:
     Attributes:
         answer: answers a request whose signature is verified, or raises AwsError.
         body_limit: bytes. Of a larger body, the service receives a little more, and refuses it in its own words.
+        for_identities: whether the stack's identities may sign for it, beside developers and functions.
     """
 
     answer: Callable[[AwsRequest], Awaitable[AwsResponse]]
     body_limit: int
+    for_identities: bool = False
 
 
 class AwsEndpoint:
@@ -52,8 +54,9 @@ class AwsEndpoint:
 
     Args:
         services: by the name with which their clients sign, as in `lambda`.
-        keys: that may sign, by access key.
+        keys: that may sign for every service, by access key.
         region: for which requests must be signed.
+        identities: that may sign for some services, by access key. It may change while requests are served.
         now: in UTC.
     """
 
@@ -62,12 +65,14 @@ class AwsEndpoint:
         services: Mapping[str, AwsService],
         keys: Mapping[str, AccessKey],
         region: str,
+        identities: Mapping[str, AccessKey] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._services = services
         self._first = next(iter(services))
         self._keys = keys
         self._region = region
+        self._identities = {} if identities is None else identities
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,7 +82,7 @@ class AwsEndpoint:
             service = self._service(request, access_key)
             body, digest = await _body(receive, service.body_limit)
             body_read = True
-            key = self._signer(request, digest)
+            key = self._signer(request, digest, service)
             response = await service.answer(replace(request, body=body, key=key, gone=partial(_gone, receive)))
         except AwsError as error:
             response = error_response(request, error)
@@ -103,17 +108,19 @@ class AwsEndpoint:
         here = " and ".join(self._services)
         raise AwsError(501, "NotImplemented", f"{called}: this local stack has only {here}. Fix: {fix}")
 
-    def _signer(self, request: AwsRequest, digest: str) -> AccessKey:
+    def _signer(self, request: AwsRequest, digest: str, called: AwsService) -> AccessKey:
         """Verifies the signature.
 
         Args:
             request: without its body.
             digest: the body's sha256 as hex.
+            called: the service.
         """
         signed = Signed(request.method, request.path, request.query, request.headers)
         service = request.service or self._first
+        keys = {**self._identities, **self._keys} if called.for_identities else self._keys
         try:
-            key = signer_of(signed, self._keys, service=service, region=self._region, payload=digest, now=self._now())
+            key = signer_of(signed, keys, service=service, region=self._region, payload=digest, now=self._now())
         except SignatureRefused as error:
             code, _, message = str(error).partition(": ")
             raise AwsError(403, code, _INVALID + _FIX if code == _UNKNOWN else message) from error

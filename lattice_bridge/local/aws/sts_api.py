@@ -24,7 +24,7 @@ _BODY_LIMIT: Final = 64 * 1024
 
 def sts_api() -> AwsService:
     """Makes STS as a service of the AWS endpoint."""
-    return AwsService(_answer, _BODY_LIMIT)
+    return AwsService(_answer, _BODY_LIMIT, for_identities=True)
 
 
 async def _answer(request: AwsRequest) -> AwsResponse:

@@ -17,7 +17,7 @@ from typing import Final
 
 from lattice_bridge.events.sqs import write
 from lattice_bridge.formats.payload import SYNC_LIMIT
-from lattice_bridge.local.aws.invoke_checks import LambdaError
+from lattice_bridge.local.aws.invoke_checks import LambdaError, is_about_the_tenant
 from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.aws.sqs.errors import SqsError
 from lattice_bridge.local.aws.sqs.message import Message
@@ -204,8 +204,10 @@ class Poller:
             else:
                 failed = frozenset()
                 note = _IGNORED if reports_failures(result.payload) else ""
-        except (LambdaError, WholeBatchFailed) as refused:
-            error = str(refused)
+        except LambdaError as refused:
+            error, note = str(refused), _NO_ROUTER if is_about_the_tenant(refused) else ""
+        except WholeBatchFailed as misread:
+            error = str(misread)
         except Exception as unexpected:  # one invocation must not end the mapping
             _logger.warning("%s: %s: %s", self._mapping.id, type(unexpected).__name__, unexpected)
             error = type(unexpected).__name__
@@ -237,6 +239,10 @@ class Poller:
 _IGNORED: Final = (
     "the answer reports failed messages, and the mapping has no FunctionResponseTypes: Lambda ignores the answer and "
     "deletes them. Fix: write FunctionResponseTypes: [ReportBatchItemFailures]"
+)
+_NO_ROUTER: Final = (
+    "a mapping sends no tenant id. Fix: map the queue to a bridge, and write an [[event_source]] with this function "
+    "into its bridge.toml"
 )
 _LATE: Final = (
     "the function was slower than the queue's VisibilityTimeout. Fix: make it at least 6 times the function's Timeout"

@@ -16,7 +16,7 @@ from lattice_bridge.local.aws import sts_api
 from lattice_bridge.local.aws.access_keys import EXECUTION_ROLE_KEY
 from lattice_bridge.local.aws.endpoint import AwsService
 from lattice_bridge.local.aws.protocol import AwsError, AwsRequest, AwsResponse
-from tests.support.endpoint import REGION, client, endpoint
+from tests.support.endpoint import BLUE, REGION, client, endpoint
 from tests.support.stack import opened
 
 JSON = ("content-type", "application/json")
@@ -137,6 +137,14 @@ def test_aws_cli_asks_who_it_is(url: str, tmp_path: Path) -> None:
     command = [aws, "sts", "get-caller-identity", "--output", "text"]
     done = subprocess.run(command, capture_output=True, text=True, env=environ, check=True)
     assert done.stdout.split() == ["123456789012", "arn:aws:iam::123456789012:user/local", "AIDALOCAL000000000000"]
+
+
+def test_identity_signs_only_for_services_that_start_no_function(url: str) -> None:
+    """A client of Lattice that could invoke a function would choose any tenant."""
+    keys = (BLUE.access_key, BLUE.secret_key)
+    assert client(url, "sts", *keys).get_caller_identity()["UserId"] == BLUE.user_id
+    with pytest.raises(ClientError, match="UnrecognizedClientException"):
+        client(url, "dynamodb", *keys).list_tables()
 
 
 def test_function_is_a_role_for_sts(url: str) -> None:

@@ -43,7 +43,7 @@ class Unreliable:
             else:
                 done.append((group, int(number)))
         if kind == "misspells":
-            return {"batchItemFailures": [{"itemIdentifier": "nobody's"}]}
+            return {"batchItemFailures": [{"itemIdentifier": "unknown"}]}
         self.done += done
         return {"batchItemFailures": failed}
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from lattice_bridge.formats.payload import SYNC_LIMIT
-from lattice_bridge.local.aws.invoke_checks import LambdaError
+from lattice_bridge.local.aws.invoke_checks import MISSING, LambdaError
 from lattice_bridge.local.aws.sqs.message import Attribute, Outgoing
 from lattice_bridge.local.sources.poller import BACK_OFF, MOST_POLLERS, POLLERS
 from tests.support.mapped import (
@@ -398,12 +398,13 @@ def test_invocation_that_lambda_refuses_fails_the_batch() -> None:
 
     async def scenario() -> None:
         async def handler(_records: Records) -> object:
-            raise LambdaError(400, "InvalidParameterValueException", "Add a valid tenant ID")
+            raise LambdaError(400, "InvalidParameterValueException", MISSING)
 
         async with mapped(Function(handler), receives=2) as world:
             world.send("a")
             await asyncio.sleep(120)
-            assert {one.error for one in world.deliveries} == {"Add a valid tenant ID"}
+            assert {one.error for one in world.deliveries} == {MISSING}
+            assert "Fix: map the queue to a bridge" in world.deliveries[0].note
             assert world.dead() == ["a"]
 
     lived(scenario())

@@ -49,7 +49,7 @@ def sqs_api(queues: Queues, url: str) -> AwsService:
         url: of the AWS endpoint, as it begins a queue's URL.
     """
     operations = _Operations(queues, url)
-    return AwsService(operations.answer, _BODY_LIMIT)
+    return AwsService(operations.answer, _BODY_LIMIT, for_identities=True)
 
 
 class _Operations:
@@ -198,11 +198,19 @@ class _Operations:
         queue, entries = self._queue(given), given.entries()
         if queue.is_fifo:
             _check_fifo_batch(queue, entries)
-        size = sum(_size_of_entry(entry, request) for _, entry in entries)
+        found = {entry_id: _outgoing_or_error(entry, request) for entry_id, entry in entries}
+        size = sum(size_of(each) for each in found.values() if isinstance(each, Outgoing))
         if size > MAX_MESSAGE:
             what = f"Batch requests cannot be longer than {MAX_MESSAGE} bytes. You have sent {size} bytes."
             raise SqsError("BatchRequestTooLong", what)
-        return _each(entries, lambda entry: _sent(queue.send(_outgoing(entry, request))))
+
+        def send(entry: Parameters) -> Result:
+            outgoing = found[entry.text("Id")]
+            if isinstance(outgoing, SqsError):
+                raise outgoing
+            return _sent(queue.send(outgoing))
+
+        return _each(entries, send)
 
     async def _receive(self, given: Parameters, request: AwsRequest) -> Result:
         queue = self._queue(given)
@@ -335,11 +343,12 @@ def _outgoing(given: Parameters, request: AwsRequest) -> Outgoing:
     return given.outgoing("" if request.key is None else request.key.user_id, request.trace_id)
 
 
-def _size_of_entry(entry: Parameters, request: AwsRequest) -> int:
+def _outgoing_or_error(entry: Parameters, request: AwsRequest) -> Outgoing | SqsError:
+    """The message of an entry, or why it fails: the size of the whole batch is checked before any is sent."""
     try:
-        return size_of(_outgoing(entry, request))
-    except SqsError:
-        return 0  # the entry fails by itself
+        return _outgoing(entry, request)
+    except SqsError as error:
+        return error
 
 
 def _check_fifo_batch(queue: Queue, entries: list[tuple[str, Parameters]]) -> None:

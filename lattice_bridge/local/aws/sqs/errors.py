@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from lattice_bridge.local.web.printable import printable
+
 _PREFIX: Final = "AWS.SimpleQueueService."
 
 OLDER_NAMES: Final = {
@@ -36,14 +38,14 @@ _STATUS: Final = {"PurgeQueueInProgress": 403, "ResourceNotFoundException": 404}
 
 
 class SqsError(Exception):
-    """A request that SQS refuses. The message is for the caller.
+    """A request that SQS refuses. The message is for the caller, whose tool writes it to a terminal.
 
     Attributes:
         name: of the error, as in `QueueDoesNotExist`.
     """
 
     def __init__(self, name: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.name = name
 
     @property

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY, EXECUTION_ROLE_KEY
-from lattice_bridge.local.aws.protocol import AwsRequest
+from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY, EXECUTION_ROLE_KEY, AccessKey
+from lattice_bridge.local.aws.protocol import AwsError, AwsRequest
 from lattice_bridge.local.aws.sqs.api import SERVICE, sqs_api
 from lattice_bridge.local.aws.sqs.queues import Queues
-from tests.support.endpoint import REGION, client, endpoint
+from tests.support.endpoint import BLUE, REGION, client, endpoint
 from tests.support.stack import opened
 from tests.support.virtual_queues import VirtualQueues, send
 
@@ -182,12 +182,13 @@ def test_client_gets_the_message_attributes_that_it_names(
     assert "Attributes" not in message
 
 
-def test_function_is_a_session_of_a_role_for_the_queue(url: str, sqs: Any, queue: str) -> None:
-    key = EXECUTION_ROLE_KEY
-    sender = client(url, "sqs", key.access_key, key.secret_key, str(key.token))
+@pytest.mark.parametrize("key", [EXECUTION_ROLE_KEY, BLUE], ids=["function", "identity"])
+def test_sender_is_the_one_that_signed(url: str, sqs: Any, queue: str, key: AccessKey) -> None:
+    token = () if key.token is None else (key.token,)
+    sender = client(url, "sqs", key.access_key, key.secret_key, *token)
     sender.send_message(QueueUrl=queue, MessageBody="a")
     (message,) = sqs.receive_message(QueueUrl=queue, AttributeNames=["SenderId"])["Messages"]
-    assert message["Attributes"] == {"SenderId": "AROALOCAL000000000000:local"}
+    assert message["Attributes"] == {"SenderId": key.user_id}
 
 
 def test_batch_reports_each_entry(sqs: Any, queue: str) -> None:
@@ -349,12 +350,12 @@ def test_aws_cli_sends(url: str, sqs: Any, queue: str, tmp_path: Path) -> None:
     assert message["MessageAttributes"]["tenant"]["StringValue"] == "blue"
 
 
-def curl(url: str, target: str, body: str, *, path: str = "/", user: str = "local:local") -> tuple[int, bytes]:
+def curl(url: str, target: str, body: str, *, path: str = "/", options: Sequence[str] = ()) -> tuple[int, bytes]:
     done = subprocess.run(
         [
-            *("curl", "-s", "--aws-sigv4", f"aws:amz:{REGION}:sqs", "--user", user, "-w", "\n%{http_code}"),
+            *("curl", "-s", "--aws-sigv4", f"aws:amz:{REGION}:sqs", "--user", "local:local", "-w", "\n%{http_code}"),
             *(["-H", f"X-Amz-Target: {target}", "-H", "Content-Type: application/x-amz-json-1.0"] if target else []),
-            *("--data-binary", "@-", url + path),
+            *(*options, "--data-binary", "@-", url + path),
         ],
         input=body.encode(),
         capture_output=True,
@@ -369,6 +370,16 @@ def test_curl_sends_and_receives(url: str, queue: str) -> None:
     assert (status, json.loads(content)["MD5OfMessageBody"]) == (200, "0cc175b9c0f1b6a831c399e269772661")
     status, content = curl(url, "AmazonSQS.ReceiveMessage", json.dumps({"QueueUrl": queue}))
     assert json.loads(content)["Messages"][0]["Body"] == "a"
+
+
+def test_message_does_not_go_to_a_client_that_has_closed_its_connection(url: str, sqs: Any, queue: str) -> None:
+    body = json.dumps({"QueueUrl": queue, "WaitTimeSeconds": 20})
+    with pytest.raises(subprocess.CalledProcessError) as ended:
+        curl(url, "AmazonSQS.ReceiveMessage", body, options=["--max-time", "0.3"])
+    assert ended.value.returncode == 28  # curl's number for its own timeout
+    sqs.send_message(QueueUrl=queue, MessageBody="a")
+    (message,) = sqs.receive_message(QueueUrl=queue, AttributeNames=["ApproximateReceiveCount"])["Messages"]
+    assert message["Attributes"]["ApproximateReceiveCount"] == "1"
 
 
 # ---- hostile input --------------------------------------------------------------------------------------------------
@@ -420,11 +431,14 @@ def test_body_of_another_shape_is_a_client_error(virtual: VirtualQueues, body: s
         *("id", "POST", "/", "", [("x-amz-target", "AmazonSQS.SendMessage")], "sqs"), body=body.encode()
     )
     service = sqs_api(virtual.queues, "http://127.0.0.1:1")
-    try:
-        status = asyncio.run(service.answer(request)).status
-    except Exception as error:
-        status = getattr(error, "status", 500)
-    assert (status, virtual.queues.get("orders").counts().visible) == (400, 0)
+
+    async def status() -> int:
+        try:
+            return (await service.answer(request)).status
+        except AwsError as error:  # the endpoint writes it
+            return error.status
+
+    assert (asyncio.run(status()), virtual.queues.get("orders").counts().visible) == (400, 0)
 
 
 def test_message_of_many_mebibytes_is_refused(url: str, queue: str, sqs: Any) -> None:

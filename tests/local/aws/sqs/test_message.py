@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lattice_bridge.local.aws.sqs.errors import SqsError
@@ -50,7 +52,7 @@ def test_message_of_a_mebibyte_is_the_longest() -> None:
 @pytest.mark.parametrize("parameter", ["group", "deduplication_id"])
 def test_group_and_deduplication_id_have_a_grammar(parameter: str, value: str) -> None:
     """Recorded on AWS: a group has no space, in a standard queue too."""
-    outgoing = Outgoing("a", **{"group": "g", parameter: value})
+    outgoing = replace(Outgoing("a", group="g"), **{parameter: value})  # type: ignore[arg-type] # both are strings
     assert "can only include alphanumeric and punctuation characters. 1 to 128 in length." in fault(
         outgoing, is_fifo=True
     )
@@ -122,3 +124,13 @@ def test_checksum_is_the_one_recorded_on_aws(attributes: dict[str, str | bytes],
         name: Attribute("Binary" if isinstance(value, bytes) else "String", value) for name, value in attributes.items()
     }
     assert md5_of_attributes(found) == md5
+
+
+def test_error_writes_no_control_character_to_a_terminal() -> None:
+    found = [
+        fault(Outgoing("a", group="\x1b[2J\u202e")),
+        fault(Outgoing("a", {"\x1b[2J": Attribute("String", "x")})),
+        fault(Outgoing("a", {"a": Attribute("\x1b[2J", "x")})),
+    ]
+    assert all(text.isprintable() for text in found)
+    assert r"Value \x1b[2J\u202e for parameter MessageGroupId" in found[0]
