@@ -62,7 +62,7 @@ class Plan:
     poison: float = 0.05
     crashes: float = 0.05
     kills: float = 0.02
-    visibility: int = 5
+    visibility: int = 8
     full: bool = True
     limit: float = 1800.0
     seed: int = 17
@@ -167,7 +167,7 @@ arn = "{queues}:orders.fifo"
 function = "worker"
 claim = {{ from = "body", path = ["tenant"] }}
 quarantine = "{queues}:aside.fifo"
-timeout = 2
+timeout = {timeout}
 [tenants]
 suspended = {{ status = "suspended" }}
 stranger = {{}}
@@ -215,7 +215,9 @@ def write_project(folder: Path, plan: Plan, port: int) -> Path:
         batch=BATCH,
     )
     tenants = "\n".join(f"{name} = {{}}" for name in names)
-    text = MAP.format(queues=QUEUES, sender=SENDER, tenants=tenants, names=json.dumps(names)[1:-1])
+    text = MAP.format(
+        queues=QUEUES, timeout=plan.visibility // 2, sender=SENDER, tenants=tenants, names=json.dumps(names)[1:-1]
+    )
     for name, content in (("template.yaml", template), ("router/bridge.toml", text), ("code/app.py", CODE)):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8")
@@ -445,9 +447,9 @@ class Run:
         ledger, seconds = self._result.ledger, self._result.seconds
         settled = len(ledger.done) + len(self._result.stored)
         return (
-            f"{seconds:5.0f} s  {settled:6,} of {self._plan.messages:,} settled  {settled / seconds:5.0f}/s  "
-            f"{ledger.redelivered:,} redelivered  {len(self._result.stored)} set aside  "
-            f"{len(ledger.crashed)} crashes  {self._result.kills} kills  {sum(resident(self._pid)) / 1024:,.0f} MiB"
+            f"{seconds:4.0f} s {settled:6,} settled {settled / seconds:3.0f}/s {ledger.redelivered:5,} again "
+            f"{len(self._result.stored):3} aside {len(ledger.crashed):3} crashes {self._result.kills:3} kills "
+            f"{sum(resident(self._pid)) / 1024:6,.0f} MiB"
         )
 
 
