@@ -252,8 +252,10 @@ class Ledger:
         """One report of a function. Returns how it has to crash; empty for not at all."""
         with self._lock:
             message = self.messages[number]
-            if message.tenant != tenant or self._tenants.setdefault(process, str(tenant)) != tenant:
-                self.wrong.append(f"message {number} of {message.tenant or message.poison!r} ran as {tenant}")
+            served = self._tenants.setdefault(process, str(tenant))
+            if not message.tenant == tenant == served:
+                what = message.tenant or message.poison
+                self.wrong.append(f"message {number} of {what} ran as {tenant} in a process of {served}")
             if step == "begin":
                 self.redelivered += receives > 1
                 if message.crash and number not in self.crashed:
@@ -449,7 +451,7 @@ class Run:
         return (
             f"{seconds:4.0f} s {settled:6,} settled {settled / seconds:3.0f}/s {ledger.redelivered:5,} again "
             f"{len(self._result.stored):3} aside {len(ledger.crashed):3} crashes {self._result.kills:3} kills "
-            f"{sum(resident(self._pid)) / 1024:6,.0f} MiB"
+            f"{sum(resident(self._pid)) / 2**20:4.1f} GiB"
         )
 
 
