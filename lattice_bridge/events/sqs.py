@@ -156,7 +156,7 @@ def _named(claim: Claim) -> str:
 # ---- record → the event of the function; failed records → response --------------------------------------------------
 
 
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)  # a record was read from JSON
 
 
 def payload(record: Record) -> bytes:

@@ -251,7 +251,10 @@ ANCHORS: Final[Mapping[str, Anchor]] = {
 """The anchors by name, the most specific first."""
 
 _OF_CALLERS: Final = tuple(anchor for anchor in ANCHORS.values() if anchor.evidence in ("caller", "none"))
-_OF_OTHERS: Final = tuple(anchor for anchor in ANCHORS.values() if anchor.evidence not in ("caller", "none"))
+_OF_RECORDS: Final = tuple(anchor for anchor in ANCHORS.values() if anchor.evidence in ("sender", "source"))
+_OF_REQUESTS: Final = tuple(
+    anchor for anchor in ANCHORS.values() if anchor.evidence not in ("caller", "none", "sender", "source")
+)
 
 
 # ---- the keys of a subject ------------------------------------------------------------------------------------------
@@ -295,7 +298,13 @@ _cached_caller_keys = lru_cache(1024)(_caller_keys)
 
 def other_keys(subject: Subject) -> Iterator[Key]:
     """The key of each of a subject's tokens, of its API and of its certificate; of a record's sender and source."""
-    return (key for anchor in _OF_OTHERS for key in anchor.keys(subject))
+    is_record = subject.source is not None or subject.sender is not None
+    of_request = () if is_record and not _has_evidence_of_request(subject) else _OF_REQUESTS
+    return (key for anchor in (*of_request, *(_OF_RECORDS if is_record else ())) for key in anchor.keys(subject))
+
+
+def _has_evidence_of_request(subject: Subject) -> bool:
+    return bool(subject.tokens) or subject.api_id is not None or subject.client_cert is not None
 
 
 def owning_keys(subject: Subject) -> Iterator[Key]:

@@ -1,4 +1,4 @@
-"""A short form of `make queuesoak`: the real stack, with functions that crash and routers that are killed; its checks."""
+"""A short form of `make queuesoak`: the real stack, with functions that crash and routers that are killed."""
 
 from __future__ import annotations
 
