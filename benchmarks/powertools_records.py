@@ -21,7 +21,7 @@ def forward(record: SQSRecord) -> None:
     """One record, to the tenant's own environment."""
     answer = client.invoke(
         FunctionName=FUNCTION,
-        TenantId=record.message_attributes["tenant"].string_value,
+        TenantId=record.raw_event["messageAttributes"]["tenant"]["stringValue"],
         Payload=json.dumps({"Records": [record.raw_event]}),
     )
     reported = json.loads(answer["Payload"].read())

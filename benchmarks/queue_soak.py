@@ -49,8 +49,10 @@ class Plan:
     Attributes:
         messages, tenants: how many.
         groups: of each tenant.
+        routers: that work at the same time, at most.
         poison, crashes, kills: shares of the messages.
-        visibility: seconds until a message that failed comes again.
+        visibility: seconds until a message that failed comes again; 4 at least. A router has one second less, and with
+            two it would never begin to fill the quarantine.
         full: also messages that the quarantine cannot store. They need `MOST_RECEIVES` times `visibility`.
         limit: seconds after which the run ends, whatever is missing.
         seed: of all choices.
@@ -59,6 +61,7 @@ class Plan:
     messages: int = 10_000
     tenants: int = 64
     groups: int = 10
+    routers: int = 4
     poison: float = 0.05
     crashes: float = 0.05
     kills: float = 0.02
@@ -158,7 +161,7 @@ Resources:
       EventSourceArn: !GetAtt Orders.Arn
       FunctionName: !Ref Router
       BatchSize: {batch}
-      ScalingConfig: {{MaximumConcurrency: 4}}
+      ScalingConfig: {{MaximumConcurrency: {routers}}}
       FunctionResponseTypes: [ReportBatchItemFailures]
 """
 MAP: Final = """
@@ -210,6 +213,7 @@ def write_project(folder: Path, plan: Plan, port: int) -> Path:
         router=ROUTER,
         router_timeout=plan.visibility - 1,  # a message must not come again while the router works on it
         port=port,
+        routers=plan.routers,
         visibility=plan.visibility,
         receives=MOST_RECEIVES,
         batch=BATCH,

@@ -245,13 +245,12 @@ def backlog(bench: Bench) -> tuple[Table, float]:
 
 def compared(calls: Mapping[int, Callable[[int], float]], bench: Bench) -> tuple[dict[int, tuple[str, ...]], float]:
     """The columns for each size, and the median ratio of the long backlog to the short one."""
-    rounds = [{size: call(bench.few(RECEIVES)) for size, call in calls.items()} for _ in range(bench.few(ROUNDS) + 1)][
-        1:
-    ]
+    found = [{size: call(bench.few(RECEIVES)) for size, call in calls.items()} for _ in range(bench.few(ROUNDS) + 1)]
+    rounds = found[1:]  # the first one warms up
     ratio = statistics.median(each[max(calls)] / each[SHORT] for each in rounds)
-    rows = {
-        size: (*spread([each[size] for each in rounds], 1), f"{ratio:.2f}" if size > SHORT else "") for size in calls
-    }
+    rows: dict[int, tuple[str, ...]] = {}
+    for size in calls:
+        rows[size] = (*spread([each[size] for each in rounds], 1), f"{ratio:.2f}" if size > SHORT else "")
     return rows, ratio
 
 

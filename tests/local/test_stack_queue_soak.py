@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.queue_soak import CRASHES, FULL, POISON, Ledger, Log, Message, Plan, Result, messages_of, soak
 
-SHORT = Plan(messages=200, tenants=6, groups=6, visibility=4, full=False, limit=60)
+SHORT = Plan(messages=200, tenants=4, groups=10, routers=2, visibility=4, full=False, limit=90)
 
 
 def test_faults_of_functions_and_routers_lose_nothing_and_mix_no_tenants() -> None:
@@ -14,7 +14,7 @@ def test_faults_of_functions_and_routers_lose_nothing_and_mix_no_tenants() -> No
     result = soak(SHORT)
     assert {name: found for name, found in result.faults().items() if found} == {}
     assert (result.left, result.stored.total(), len(result.ledger.crashed)) == (0, 10, 10)
-    assert result.kills >= 3
+    assert result.kills >= 2
 
 
 def test_plan_has_exact_shares_of_every_fault() -> None:
