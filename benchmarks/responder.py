@@ -19,7 +19,7 @@ from functools import partial
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TENANT = re.compile(rb"\r\nx-amz-tenant-id: *([^\r]*)", re.IGNORECASE)
 _RECORD = re.compile(rb'\{"Records": ?\[.*"tenant": ?\{"stringValue": ?"([^"]*)"', re.DOTALL)
-_WRONG = b'{"batchItemFailures":[{"itemIdentifier":"another tenant"}]}'
+WRONG = b'{"batchItemFailures":[{"itemIdentifier":"another tenant"}]}'
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
 
@@ -29,11 +29,12 @@ def answer_for(tenant: str) -> bytes:
     return json.dumps({"statusCode": 200, "headers": {"content-type": "application/json"}, "body": body}).encode()
 
 
-def _answer_to(payload: bytes, tenant: bytes) -> bytes:
+def answer_to(payload: bytes, tenant: bytes) -> bytes:
+    """The answer to an invocation for a tenant."""
     record = _RECORD.match(payload)
     if record is None:
         return answer_for(tenant.decode())
-    return b"null" if record[1] == tenant else _WRONG
+    return b"null" if record[1] == tenant else WRONG
 
 
 async def answer(delay: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,7 +46,7 @@ async def answer(delay: float, reader: asyncio.StreamReader, writer: asyncio.Str
                 break
             payload = await reader.readexactly(int(length[1]))
             tenant = _TENANT.search(head)
-            body = _answer_to(payload, tenant[1] if tenant else b"")
+            body = answer_to(payload, tenant[1] if tenant else b"")
             if delay:
                 await asyncio.sleep(delay)
             writer.write(_HEAD % len(body) + body)
