@@ -14,6 +14,9 @@ from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document
 
 SHIPPED = Path(__file__).resolve().parent.parent / "bridge.toml"
+FUNCTION = "counter-isolated:live"
+SENDER = "AROAIENQZJOLO23YVJ4VO"
+"""The unique id of the role that sends messages."""
 ISSUER = "https://issuer.example"
 TENANTS, ACCOUNTS = 10_000, 500
 UNZIPPED = 315_532_800
@@ -60,6 +63,16 @@ def with_rules(folder: Path, number: int) -> Path:
         name = f"service-{one}" if one % PREFIXED else f"team-{one}-*"
         rules.append(_rule(f"rule-{one}", f"arn:aws:iam::{one % ACCOUNTS:012d}:role/{name}", one % TENANTS))
     return _packaged(folder, tenants + "".join(rules))
+
+
+def with_queue(folder: Path, arn: str, concurrency: int) -> Path:
+    """A configuration with a queue. An attribute of a message chooses one of the tenants that its sender may name."""
+    return _packaged(
+        folder,
+        f'[[event_source]]\narn = "{arn}"\nfunction = "{FUNCTION}"\nconcurrency = {concurrency}\n'
+        'claim = { from = "attribute", name = "tenant" }\n'
+        f'[[rule]]\nid = "queue"\nsender = {{ role_id = "{SENDER}" }}\ntenants = ["BlueTenant", "GreenTenant"]\n',
+    )
 
 
 def _rule(name: str, role: str, tenant: int) -> str:

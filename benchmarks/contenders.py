@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from benchmarks.configuration import ISSUER
+from benchmarks.batch import ARN, FIFO_ARN, batch_of, record
+from benchmarks.configuration import FUNCTION, ISSUER
 from benchmarks.request import EVENT, TENANT, Context, by_token, large, of_tenant
 
 Batch = Callable[[int], None]
@@ -27,7 +28,6 @@ Handler = Callable[[Any, Any], Mapping[str, Any]]
 
 THREADS: Final = 32
 PAYLOAD: Final = json.dumps(EVENT, separators=(",", ":")).encode()
-FUNCTION: Final = "counter-isolated:live"
 _PATH: Final = "/2015-03-31/functions/counter-isolated%3Alive/invocations"
 
 
@@ -141,6 +141,42 @@ def in_threads(make: Callable[[], Handler]) -> Batch:
     return batch
 
 
+def of_records(make: Callable[[], Handler], arn: str, size: int) -> Batch:
+    """Batches of so many records. Each record of a FIFO queue has a group of its own."""
+    handler, event = make(), batch_of(arn, size)
+
+    def batch(number: int) -> None:
+        for _ in range(max(number // size, 1)):
+            answer = handler(event, Context())
+            if answer != {"batchItemFailures": []}:
+                raise AssertionError(f"{arn}: {answer}")
+
+    return batch
+
+
+def records_by_powertools() -> Handler:
+    from benchmarks.powertools_records import handler
+
+    return handler
+
+
+def bare_records() -> Batch:
+    """The direct invoker alone, with a record's payload."""
+    from lattice_bridge.invoke.call import Call
+    from lattice_bridge.invoke.direct import direct_invoker
+
+    invoke = direct_invoker(os.environ)
+    call = Call(FUNCTION, TENANT, json.dumps({"Records": [record(ARN, 0)]}).encode(), "sync", 28.0, 29.5)
+    return _calls(lambda: invoke(call))
+
+
+def bare_records_in_threads() -> Batch:
+    """The same with as many threads as the router has: some of what threads cost is not the router's."""
+    batch = bare_records()
+    pool = ThreadPoolExecutor(BATCH)
+    return lambda number: [*pool.map(batch, [number // BATCH] * BATCH)].clear()
+
+
 OURS: Final = "the bridge, by IAM principal"
 REMEMBERED: Final = "the bridge, by a remembered token"
 FRESH: Final = "the bridge, by a fresh RS256 token"
@@ -154,6 +190,14 @@ LARGE: Final = "the bridge, 6 MB"
 LARGE_POWERTOOLS: Final = "Powertools' resolver and boto3, 6 MB"
 MANY: Final = "the bridge, 32 threads"
 MANY_POWERTOOLS: Final = "Powertools' resolver and boto3, 32 threads"
+BATCH, GROUPS = 10, 100
+ONE: Final = "the router, concurrency 1"
+SIXTEEN: Final = "the router, concurrency 16"
+BARE: Final = "direct invoker alone, a record"
+BARE_THREADS: Final = f"direct invoker alone, {BATCH} threads"
+RECORDS_POWERTOOLS: Final = "Powertools' BatchProcessor and boto3"
+GROUPS_OURS: Final = "the router, 100 groups"
+GROUPS_POWERTOOLS: Final = "Powertools' BatchProcessor and boto3, 100 groups"
 
 CONTENDERS: Final[Mapping[str, Callable[[], Batch]]] = {
     OURS: partial(one_event, ours),
@@ -169,6 +213,13 @@ CONTENDERS: Final[Mapping[str, Callable[[], Batch]]] = {
     LARGE_POWERTOOLS: partial(large_bodies, powertools),
     MANY: partial(in_threads, ours),
     MANY_POWERTOOLS: partial(in_threads, powertools),
+    ONE: partial(of_records, ours, ARN, BATCH),
+    SIXTEEN: partial(of_records, ours, ARN, BATCH),
+    BARE: bare_records,
+    BARE_THREADS: bare_records_in_threads,
+    RECORDS_POWERTOOLS: partial(of_records, records_by_powertools, ARN, BATCH),
+    GROUPS_OURS: partial(of_records, ours, FIFO_ARN, GROUPS),
+    GROUPS_POWERTOOLS: partial(of_records, records_by_powertools, FIFO_ARN, GROUPS),
 }
 
 

@@ -17,6 +17,11 @@ GOALS: Final = (
     ("6 MB body: CPU over Powertools with boto3", "6 MB over Powertools", 0.5),
     ("6 MB body: peak memory over idle, in bodies", "6 MB peak", 3.0),
     ("warm: 100,000 rules over 10", "100,000 rules over 10", 1.05),
+    ("records of 1 KB, concurrency 1: CPU µs over the invoker alone", "record over invoke", 60),
+    ("records of 1 KB, concurrency 16: CPU µs over the invoker alone in threads", "record over invoke, 16", 60),
+    ("records of 1 KB: CPU over Powertools' BatchProcessor with boto3", "record over Powertools", 0.30),
+    ("100 records of 100 groups, a function of 50 ms: time over Powertools", "100 groups over Powertools", 0.10),
+    ("local SQS, one client: µs of a message sent, received, deleted (1,500/s)", "local SQS, µs a message", 666.67),
     ("local SQS: a receive with a backlog of 100,000 over one of 100", "backlog of 100,000 over 100", 1.2),
 )
 """In words, by the name of the ratio that a section found, and at most."""

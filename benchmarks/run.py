@@ -14,7 +14,8 @@ from typing import Final
 import click
 from rich.console import Console
 
-from benchmarks import authorizer, body, goals, payloads, queues, rules, size, start, threads, tokens, warm
+from benchmarks import authorizer, body, goals, payloads, queues, records, rules, size, start, threads, tokens, warm
+from benchmarks.cpu import microseconds
 from benchmarks.responder import responding
 from benchmarks.section import Bench, Section
 from benchmarks.table import Table
@@ -30,6 +31,7 @@ SECTIONS: Final[Mapping[str, Callable[[Bench], Section]]] = {
     "rules": rules.run,
     "tokens": tokens.run,
     "authorizer": authorizer.run,
+    "records": records.run,
     "queues": queues.run,
 }
 _HOW: Final = """# What the bridge costs
@@ -44,7 +46,19 @@ packaged, with its configuration compiled and its log on.
 def machine() -> Sequence[str]:
     """What the figures depend on, and nothing that names the machine."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("boto3", "aws-lambda-powertools"))
-    return [f"Python {sys.version.split()[0]}", f"{os.cpu_count()} cores", _processor(), packages]
+    loop = f"a loop of 1,000,000 additions: {_loop():.0f} ms"
+    return [f"Python {sys.version.split()[0]}", f"{os.cpu_count()} cores", _processor(), packages, loop]
+
+
+def _loop() -> float:
+    """Milliseconds of CPU of a plain loop, the best of three: how slow this machine is now."""
+
+    def loop() -> None:
+        total = 0
+        for number in range(1_000_000):
+            total += number
+
+    return min(microseconds(loop, 1) for _ in range(3)) / 1000
 
 
 def _processor() -> str:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,8 +34,8 @@ STEPS = ("parse", "decide", "encode", "invoke", "reply", "total")
 
 @dataclass
 class Stack:
-    pid: int
-    front: str
+    pid: int = 0
+    front: str = ""
     milliseconds: list[dict[str, float]] = field(default_factory=list)
 
     def read(self, stream: IO[str]) -> None:
@@ -79,22 +79,29 @@ def _processor_seconds(pid: int) -> float:
 
 
 @contextmanager
-def running() -> Iterator[Stack]:
-    command = [sys.executable, "-m", "lattice_bridge", "local", "--parameter", "AuthType=NONE", "--json-logs"]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--lambda-port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+def listening(arguments: Sequence[str], read: Callable[[IO[str]], None]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Starts a stack on free ports, and yields its process id and its addresses. `read` reads its log."""
+    command = [sys.executable, "-m", "lattice_bridge", "local", "--json-logs", "--port", "0", "--lambda-port", "0"]
+    process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    stack = Stack(process.pid, json.loads(process.stdout.readline())["front"])
-    reader = threading.Thread(target=stack.read, args=(process.stdout,))
+    addresses = json.loads(process.stdout.readline())
+    reader = threading.Thread(target=read, args=(process.stdout,))
     reader.start()
     try:
-        yield stack
+        yield process.pid, addresses
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=30)
         reader.join()
         process.stdout.close()
+
+
+@contextmanager
+def running() -> Iterator[Stack]:
+    stack = Stack()
+    with listening(["--parameter", "AuthType=NONE"], stack.read) as (stack.pid, addresses):
+        stack.front = addresses["front"]
+        yield stack
 
 
 def client(front: str, requests: int, offset: int) -> int:

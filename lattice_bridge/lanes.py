@@ -5,6 +5,7 @@ Rule: nothing runs on after `run` has returned. Threads wait for the next `run`;
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -16,10 +17,7 @@ from lattice_bridge.runtime.process import after_fork, in_background
 
 Lane = TypeVar("Lane")
 
-_Ended = SimpleQueue[BaseException | None]
-"""Receives the error of each thread that has ended its part of a run, or None."""
-
-_Task = tuple[Callable[[], BaseException | None], _Ended]
+_Task = tuple[Callable[[], BaseException | None], "_Workers"]
 _Inbox = SimpleQueue[_Task | None]
 """By which an idle thread receives its next task; None ends the thread."""
 
@@ -61,13 +59,13 @@ class Lanes:
             for lane in waiting:
                 work(lane)
             return
-        turns = _Turns(waiting, work)
-        ended: _Ended = SimpleQueue()
-        started = self._start((turns, ended), helpers)
-        errors = [turns(), *(ended.get() for _ in range(started))]
-        for error in errors:
-            if error is not None:
-                raise error
+        turns, workers = _Turns(waiting, work), _Workers(helpers + 1)
+        missing = helpers - self._start((turns, workers), helpers)
+        error = turns()
+        workers.leave(error, 1 + missing)
+        workers.wait()
+        if workers.errors:
+            raise error or workers.errors[0]
 
     def _start(self, task: _Task, wanted: int) -> int:
         """Gives a task to so many idle threads, or new ones. Returns how many have it."""
@@ -109,15 +107,48 @@ class _Turns(Generic[Lane]):
         return first
 
 
+class _Workers:
+    """The threads that have not ended their part of a run. The last one wakes the caller, which sleeps once: a wake-up
+    for each thread costs more than a short record.
+
+    Attributes:
+        errors: of the threads that have ended.
+
+    Args:
+        number: of the threads, the calling one included.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.errors: list[BaseException] = []
+        self._number = number
+        self._lock = threading.Lock()
+        self._ended = threading.Lock()
+        self._ended.acquire()
+
+    def leave(self, error: BaseException | None, number: int = 1) -> None:
+        """Ends the part of so many threads, the first of which has this error."""
+        with self._lock:
+            if error is not None:
+                self.errors.append(error)
+            self._number -= number
+            is_last = self._number == 0
+        if is_last:
+            self._ended.release()
+
+    def wait(self) -> None:
+        """Returns when all have ended. It is called once."""
+        self._ended.acquire()
+
+
 def _take_tasks(inbox: _Inbox, idle: list[_Inbox]) -> None:
     """The work of a thread. It refers to the list and not to its `Lanes`, so that it ends with them."""
     while (task := inbox.get()) is not None:
-        turns, ended = task
+        turns, workers = task
         error = turns()
         del task, turns  # they refer to a batch, and the next one may be hours away
         idle.append(inbox)  # first, so that the next run finds this thread
-        ended.put(error)
-        del ended, error
+        workers.leave(error)
+        del workers, error
 
 
 def _end(idle: list[_Inbox]) -> None:

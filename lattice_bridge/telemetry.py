@@ -70,7 +70,7 @@ _RECORD_METRICS: Final = (
 _BATCH_METRICS: Final = ({"Name": "Latency", "Unit": "Milliseconds"}, {"Name": "Overhead", "Unit": "Milliseconds"})
 """Of the first line of a batch. CloudWatch rejects a line that lacks one of its metrics."""
 
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 class _Steps:

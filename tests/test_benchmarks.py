@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks import goals
+from benchmarks.batch import ARN, record
 from benchmarks.contenders import FRESH, INVOKE, OURS, POST, POWERTOOLS, REMEMBERED
+from benchmarks.request import TENANT
+from benchmarks.responder import WRONG, answer_to
 from benchmarks.table import Table
 from tests.support.paths import ROOT
 
@@ -36,3 +42,10 @@ def test_markdown_has_a_line_for_each_row_and_the_note_below() -> None:
     assert Table("T", ("", "b"), [("one", "1")], "note").markdown() == (
         "## T\n\n|  | b |\n| --- | ---: |\n| one | 1 |\n\nnote\n"
     )
+
+
+@pytest.mark.parametrize(("tenant", "answer"), [(TENANT, b"null"), ("another", WRONG)])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_responder_reports_a_record_of_another_tenant(tenant: str, answer: bytes, separators: tuple[str, str]) -> None:
+    payload = json.dumps({"Records": [record(ARN, 0)]}, separators=separators).encode()
+    assert answer_to(payload, tenant.encode()) == answer

@@ -166,8 +166,9 @@ def _named(claim: Claim) -> str:
 # ---- record → the event of the function; failed records → response --------------------------------------------------
 
 
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
-_ESCAPING: Final = json.JSONEncoder(separators=(",", ":"))
+# A record was read from JSON, so it contains no circle.
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False)
+_ESCAPING: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 def payload(record: Record) -> bytes:

@@ -221,5 +221,7 @@ class Rules:
         if not subject.has_other_evidence:
             return []
         owners = [self.owners[key] for key in owning_keys(subject) if key in self.owners]
+        if len(owners) < 2:
+            return owners
         senders = [rule for rule in owners if ANCHORS[rule.key[0]].evidence == "sender"]
         return [rule for rule in owners if rule not in senders[1:]]

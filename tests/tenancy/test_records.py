@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from lattice_bridge import Decision, TenantMap
 from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import Document, parse_document
-from lattice_bridge.message import Sender
+from lattice_bridge.message import Authorizer, Sender
+from lattice_bridge.tenancy.anchors import ANCHORS, other_keys
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.subject import Subject
 from tests.support.decision_reference import (
@@ -210,3 +212,24 @@ def test_adding_a_deny_never_allows_anything(one: Map, deny: Table, who: list[As
     for asked in asked_with(who, headers):
         now, then = asked.decide(after), asked.decide(before)
         assert now.tenant in (None, then.tenant)
+
+
+EVIDENCE: Final = {
+    "tokens": {"corp": {"sub": "ann"}},
+    "api_id": "a1b2c3d4e5",
+    "authorizer": Authorizer(claims={"sub": "ann"}),
+    "client_cert": "CN=blue",
+    "source": ORDERS,
+    "sender": Sender(ROLE, "i-0123"),
+}
+
+
+@pytest.mark.parametrize(
+    "absent", [(), *combinations(EVIDENCE, 1), *combinations(EVIDENCE, 2), *combinations(EVIDENCE, 3)]
+)
+def test_evidence_of_a_record_hides_no_other_evidence(absent: tuple[str, ...]) -> None:
+    """Anchors that yield nothing are skipped. A deny rule for evidence that is there must be found."""
+    facts: dict[str, Any] = {name: value for name, value in EVIDENCE.items() if name not in absent}
+    subject = Subject(**facts)
+    anchors = [anchor for anchor in ANCHORS.values() if anchor.evidence not in ("caller", "none")]
+    assert list(other_keys(subject)) == [key for anchor in anchors for key in anchor.keys(subject)]
