@@ -169,7 +169,7 @@ def note_of(copy: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_order_of_each_tenant_runs_once_in_an_environment_of_its_own(standard: Outcome) -> None:
-    """Trap E3: a bad neighbour changes nothing."""
+    """Trap E1: the batch has orders of three tenants, and faulty ones."""
     assert {line["name"]: line["tenant"] for line in standard.processed} == GOOD_ONES
     assert all(line["counts"].keys() == {line["tenant"]} for line in standard.processed)
     assert len(standard.processed) == len(GOOD_ONES)
@@ -178,7 +178,7 @@ def test_order_of_each_tenant_runs_once_in_an_environment_of_its_own(standard: O
 def test_neighbours_of_a_faulty_message_are_not_invoked_again(
     stack: LocalStack, names: dict[str, dict[str, str]], standard: Outcome
 ) -> None:
-    """They were in one batch, of which only the failed messages came again."""
+    """Trap E22: they were in one batch, of which only the failed messages came again."""
     first = [one for one in records_of(stack) if names["orders"].get(one["id"]) in BATCH and one["receiveCount"] == 1]
     assert (len(first), len({one["requestId"] for one in first})) == (len(BATCH), 1)
     assert {name: standard.attempts.count(name) for name in GOOD_ONES} == dict.fromkeys(GOOD_ONES, 1)
@@ -202,7 +202,7 @@ def test_message_on_which_the_function_fails_is_tried_until_it_is_a_dead_letter(
 def test_message_without_a_tenant_of_its_sender_is_in_the_quarantine_and_never_ran(
     standard: Outcome, name: str, reason: str
 ) -> None:
-    """Trap E2: a group only chooses."""
+    """Trap E2, E3: a group only chooses among the tenants of its sender."""
     copy, (body, group) = standard.quarantine[name], BATCH.get(name, (GOOD, "tenant-blue"))
     assert (copy["Body"], copy["Attributes"].get("MessageGroupId")) == (body, group)
     assert note_of(copy)["reason"] == reason
