@@ -7,6 +7,7 @@ tests/stranger/tenant_isolation.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -247,3 +248,9 @@ def test_log_of_the_bridge_contains_no_body_and_no_claim(stack: LocalStack) -> N
     """Trap E24: the copies and the dead letters have the contents."""
     written = json.dumps(records_of(stack))
     assert [word for word in ("quantity", "customer-1", "tenant-red", "tenant#blue") if word in written] == []
+
+
+def test_reasons_on_the_page_are_those_of_the_copies(standard: Outcome, ordered: Outcome) -> None:
+    page = (ROOT / "docs" / "queues.md").read_text(encoding="utf-8").partition("## Compared with AWS's sample")[2]
+    copies = [*standard.quarantine.values(), *ordered.quarantine.values()]
+    assert set(re.findall(r"\(`(\w+)`\)", page)) == {note_of(copy)["reason"] for copy in copies}
