@@ -6,12 +6,12 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import boto3
 import pytest
 
 from lattice_bridge.testing import LocalStack
+from tests.support.stack_queues import client, printed, received, records_of, url_of
 
 ARN: Final = "arn:aws:sqs:us-east-1:123456789012"
 DEPLOYED: Final = "arn:aws:sqs:eu-west-1:111122223333:prod-orders.fifo"
@@ -110,46 +110,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stack(project: Path) -> Iterator[LocalStack]:
     with LocalStack(project / "template.yaml", options=["--reload"]) as stack:
         yield stack
-
-
-def client(stack: LocalStack, key: str = "local", secret: str = "local", service: str = "sqs") -> Any:
-    return boto3.session.Session().client(
-        service,
-        endpoint_url=stack.process.lambda_url,
-        region_name="us-east-1",
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-    )
-
-
-def url_of(sqs: Any, name: str) -> str:
-    return str(sqs.get_queue_url(QueueName=name)["QueueUrl"])
-
-
-def received(sqs: Any, name: str) -> dict[str, Any]:
-    """The next message of a queue, which is deleted."""
-    url = url_of(sqs, name)
-    found = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20, AttributeNames=["All"], MessageAttributeNames=["All"])
-    (message,) = found["Messages"]
-    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    return dict(message)
-
-
-def printed(stack: LocalStack, word: str, count: int) -> list[str]:
-    """Waits until functions have printed so many lines with the word, and returns them in order."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        lines = [str(line["line"]) for line in list(stack.process.lines) if word in str(line.get("line", ""))]
-        if len(lines) >= count:
-            return lines
-        time.sleep(0.02)
-    raise AssertionError(f"{count} lines with {word!r} not in {stack.process.lines}")
-
-
-def records_of(stack: LocalStack) -> list[dict[str, Any]]:
-    """The router's log lines of records."""
-    found = [line["object"] for line in list(stack.process.lines) if "object" in line]
-    return [one for one in found if one.get("message") == "record"]
 
 
 def test_failed_message_reaches_the_dead_letter_queue_and_its_group_keeps_its_order(stack: LocalStack) -> None:
