@@ -7,8 +7,9 @@ nothing polls.
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -20,6 +21,7 @@ from lattice_bridge.local.aws.sqs.api import SERVICE, sqs_api
 from lattice_bridge.local.aws.sqs.message import Message
 from lattice_bridge.local.aws.sqs.queue import Queue
 from lattice_bridge.local.aws.sqs.queues import Queues
+from lattice_bridge.local.sources.batch_response import failed_ids
 from lattice_bridge.local.web.server import HOST, AsgiServer, Receive, Respond, Scope
 from lattice_bridge.testing.builders import ACCOUNT, REGION
 
@@ -178,13 +180,14 @@ class LocalQueue:
             The handler's answer; None if there was no message.
 
         Raises:
-            ValueError: the answer names what is no message of the batch. Lambda then keeps the whole batch, as here.
+            WholeBatchFailed: Lambda does not understand the answer, or it names no message of the batch. Lambda then
+                keeps the whole batch, as here. It is a ValueError.
         """
 
         async def receive() -> list[Message]:
             return self._queue.receive(limit)
 
-        async def delete(failed: set[str]) -> None:
+        async def delete(failed: Collection[str]) -> None:
             for message in messages:
                 if message.id not in failed:
                     self._queue.delete(message.receipt_handle)
@@ -193,9 +196,7 @@ class LocalQueue:
         if not messages:
             return None
         answer = handler({"Records": [self._record(message) for message in messages]}, context)
-        failed = {item["itemIdentifier"] for item in (answer or {}).get("batchItemFailures") or ()}
-        if strangers := failed - {message.id for message in messages}:
-            raise ValueError(f"batchItemFailures names {ascii(min(map(str, strangers)))[:100]}, which is in no record")
+        failed = failed_ids(json.dumps(answer).encode(), {message.id for message in messages})
         self._queues.run(delete(failed))
         return answer
 

@@ -131,7 +131,7 @@ def test_groups_of_a_fifo_queue_are_delivered_in_order(local_queue: Make) -> Non
     assert batches == [["0", "1"], ["2"]]
 
 
-def test_handler_that_raises_or_names_a_stranger_keeps_the_whole_batch(local_queue: Make) -> None:
+def test_handler_that_raises_or_answers_what_lambda_does_not_read_keeps_the_whole_batch(local_queue: Make) -> None:
     orders = local_queue("orders", {"VisibilityTimeout": "0"})
     send(orders, "{}")
 
@@ -140,6 +140,11 @@ def test_handler_that_raises_or_names_a_stranger_keeps_the_whole_batch(local_que
 
     with pytest.raises(RuntimeError, match="a bug"):
         orders.deliver(failing)
-    with pytest.raises(ValueError, match="batchItemFailures names 'x', which is in no record"):
-        orders.deliver(lambda event, _: {"batchItemFailures": [{"itemIdentifier": "x"}]})
+    for answer, fault in (
+        ({"batchItemFailures": [{"itemIdentifier": "x"}]}, "is no messageId of this batch"),
+        ({"batchItemFailures": [{"id": "x"}]}, "has no itemIdentifier"),
+        ("done", "is a JSON string"),
+    ):
+        with pytest.raises(ValueError, match=fault):
+            orders.deliver(lambda event, _, answer=answer: answer)
     assert orders.counts["visible"] == 1
