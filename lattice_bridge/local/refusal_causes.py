@@ -84,6 +84,8 @@ _TEMPLATES: Final[Mapping[str, str]] = {
 
 _OF_RECORDS: Final[Mapping[str, str]] = {
     "malformed_event": "The record cannot be read: {detail}",
+    "config_invalid": "Every record is reported as failed, because bridge.toml does not load: {detail}",
+    "config_unreachable": "The configuration cannot be read, so every record is reported as failed: {detail}",
     "no_rule": "{detail}. Fix: write a [[rule]] with {sender}, or with the queue as its `source`",
     "ambiguous": (
         "The rule{rule} allows several tenants, and the record chooses none. "
