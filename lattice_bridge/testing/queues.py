@@ -10,6 +10,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import suppress
 from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -18,6 +19,7 @@ from lattice_bridge.events import sqs
 from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY, EXECUTION_ROLE_KEY
 from lattice_bridge.local.aws.endpoint import AwsEndpoint
 from lattice_bridge.local.aws.sqs.api import SERVICE, sqs_api
+from lattice_bridge.local.aws.sqs.errors import SqsError
 from lattice_bridge.local.aws.sqs.message import Message
 from lattice_bridge.local.aws.sqs.queue import Queue
 from lattice_bridge.local.aws.sqs.queues import Queues
@@ -110,16 +112,17 @@ class LocalQueues:
         """Creates a queue; a FIFO queue if its name ends in `.fifo`.
 
         Args:
-            name: of the queue.
+            name: of the queue; or its ARN, as `bridge.toml` has it.
             attributes: as of CreateQueue: `{"VisibilityTimeout": "1"}`.
 
         Raises:
             SqsError: SQS refuses the name or an attribute.
         """
+        arn = name if name.startswith("arn:") else None
         given = {**({"FifoQueue": "true"} if name.endswith(sqs.FIFO) else {}), **(attributes or {})}
 
         async def create() -> Queue:
-            return self._queues.create(name, given)
+            return self._queues.create(name.rpartition(":")[2] if arn else name, given, arn)
 
         return LocalQueue(self, self.run(create()))
 
@@ -190,7 +193,8 @@ class LocalQueue:
         async def delete(failed: Collection[str]) -> None:
             for message in messages:
                 if message.id not in failed:
-                    self._queue.delete(message.receipt_handle)
+                    with suppress(SqsError):  # its visibility timeout has ended: a FIFO queue delivers it again
+                        self._queue.delete(message.receipt_handle)
 
         messages = self._queues.run(receive())
         if not messages:

@@ -59,7 +59,7 @@ def test_plan_is_printed_as_lines_or_json() -> None:
     people, machines = read(*LOCAL, "--plan"), read(*LOCAL, "--plan", "--json")
     assert (people.exit_code, machines.exit_code) == (0, 0)
     assert "per tenant" in people.stdout
-    assert "  - AWS::SQS::Queue (FailureQueue)" in people.stdout
+    assert "  - AWS::CloudWatch::Dashboard (Dashboard)" in people.stdout
     assert json.loads(machines.stdout)["functions"]["counter-isolated"]["isolated"] is True
 
 

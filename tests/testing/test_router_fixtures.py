@@ -121,6 +121,24 @@ def test_queue_of_the_test_before_is_gone(local_queue: Make) -> None:
     assert orders.client.list_queues()["QueueUrls"] == [orders.url]
 
 
+def test_queue_has_the_arn_that_the_map_has(local_queue: Make) -> None:
+    """Without it, the router of the project's own bridge.toml does not know the queue."""
+    arn = "arn:aws:sqs:us-east-1:123456789012:orders.fifo"
+    orders = local_queue(arn)
+    send(orders, "{}", MessageGroupId="blue", MessageDeduplicationId="1")
+    sources: list[str] = []
+    orders.deliver(lambda event, _: sources.append(event["Records"][0]["eventSourceARN"]))
+    assert (orders.arn, sources) == (arn, [arn])
+
+
+def test_message_whose_visibility_timeout_has_ended_is_delivered_again(local_queue: Make) -> None:
+    """As by a mapping: a FIFO queue deletes nothing by an expired receipt handle."""
+    orders = local_queue("orders.fifo", {"VisibilityTimeout": "0"})
+    send(orders, "{}", MessageGroupId="blue", MessageDeduplicationId="1")
+    assert orders.deliver(lambda event, _: {"batchItemFailures": []}) == {"batchItemFailures": []}
+    assert orders.counts["visible"] == 1
+
+
 def test_groups_of_a_fifo_queue_are_delivered_in_order(local_queue: Make) -> None:
     orders = local_queue("orders.fifo")
     for number in range(3):
