@@ -161,7 +161,10 @@ class Router:
             self._serve(record, source, line, deadline)
         except Exception as error:
             line.fault = fault = _fault_of(error)
-            if source.quarantine is not None and is_permanent(fault):
+            if not is_permanent(fault):
+                return
+            line.refused_sender = record.sender.id if record.sender else None
+            if source.quarantine is not None:
                 self._set_aside(record, fault, source.quarantine, line, deadline)
 
     def _serve(self, record: Record, source: EventSource, line: RecordLog, deadline: float) -> None:

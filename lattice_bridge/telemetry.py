@@ -145,6 +145,8 @@ class RecordLog(_Steps):
         function: that is about to be invoked.
         lambda_request_id: Lambda's id of the last invocation; empty if Lambda did not answer. Untrusted.
         fault: the error that ended the record, or None.
+        refused_sender: the unique id of the role or user that sent it, if the fault is permanent. No session: it may
+            be a person's name.
         is_stored: a copy is in the quarantine.
     """
 
@@ -160,6 +162,7 @@ class RecordLog(_Steps):
         self.function: str | None = None
         self.lambda_request_id = ""
         self.fault: BridgeError | None = None
+        self.refused_sender: str | None = None
         self.is_stored = False
 
     @property
@@ -418,6 +421,7 @@ class BatchLog:
         }
         if fault is not None:
             fields["detail"] = fault.detail
+            fields["callerKey"] = record.refused_sender
             fields["function"] = record.function
             fields["lambdaRequestId"] = _logged_id(record.lambda_request_id)
         if decision is not None:

@@ -127,6 +127,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
             "local/environments",
             "local/front/exchange",
             "local/front/lattice",
+            "local/sources",
             "local/web",
         ),
     },

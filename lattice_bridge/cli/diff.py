@@ -42,7 +42,7 @@ Examples:
     "--events",
     type=click.Path(),
     metavar="FILE|DIR",
-    help="Events to replay: a file with one JSON object on each line, - for stdin, or a folder of files.",
+    help="Events to replay: a file with one event, or with one on each line; - for stdin; or a folder of files.",
 )
 @show.JSON
 def diff(old: str, new: str, base: Path | None, events: str | None, *, as_json: bool) -> None:
@@ -117,7 +117,8 @@ def _summary(changes: list[Change], what: str) -> str:
 
 
 def _events(path: str) -> Iterator[object]:
-    """The events in a file, one a line, or in the files of a folder, as `local --record` writes them."""
+    """The events in a file: one on each line, or one alone, as `event new` prints it. Or those in the files of a
+    folder, as `local --record` writes them."""
     if not Path(path).is_dir():
         yield from _lines(path)
         return
@@ -132,7 +133,9 @@ def _events(path: str) -> Iterator[object]:
 
 
 def _lines(path: str) -> Iterator[object]:
-    for number, line in enumerate(read_input_text(path, MAX_EVENTS_BYTES).split("\n"), 1):
+    text = read_input_text(path, MAX_EVENTS_BYTES)
+    is_one = text.partition("\n")[0].strip() == "{"  # no line of a file with an event on each line
+    for number, line in enumerate([text] if is_one else text.split("\n"), 1):
         if line.strip():
             try:
                 yield json.loads(line)

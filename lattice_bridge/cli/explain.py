@@ -363,16 +363,18 @@ def _of_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap, sou
 
 
 def _of_record_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap, sources: Sources) -> Document:
-    """Explains the line of a record, which contains the name of its queue, and neither its sender nor its claim."""
+    """Explains the line of a record. It contains the name of its queue, and of a refused one the sender without its
+    session. It does not contain the claim."""
     name = line.text("source") or ""
     arns = [described["source"]] if described["source"] else sources.named(name)
     if len(arns) != 1:
         which = f"{len(arns)} event sources are" if arns else "no event source is"
         fix = f"add --source ARN{f': {listed(arns)}' if arns else ''}"
         raise click.UsageError(f"the line's queue is {quoted(name)}, and {which} of this name. Fix: {fix}")
-    described = {**described, "source": arns[0]}
+    sender = described["sender"] or _logged_sender(line)
+    described = {**described, "source": arns[0], "sender": sender}
     source = sources.by_arn.get(arns[0])
-    missing = [] if described["sender"] else ["sender"]
+    missing = ["sender"] if sender is None or _has_rule_for_a_session(sender, tenant_map) else []
     missing += ["record_claim"] if source and source.claim and described["claim"] is None else []
     document = _of_description(described, tenant_map, sources, frozenset(missing))
     document["record"] |= {"id": line.text("id")}
@@ -380,6 +382,17 @@ def _of_record_log(line: LogLine, described: dict[str, Any], tenant_map: TenantM
         document["detail"] = "the line does not contain the tenant that the record asks for"
         document["record"] |= {"fix": "add --claim, with what the record asks for"}
     return {**document, "log": _logged_fields(line, tenant_map), "missing": missing}
+
+
+def _logged_sender(line: LogLine) -> Sender | None:
+    return parse_sender(line.text("callerKey") or "")
+
+
+def _has_rule_for_a_session(sender: Sender, tenant_map: TenantMap) -> bool:
+    """Whether the session, which is not known, decides which rule is for the sender."""
+    rules = tenant_map.rules
+    keys = (*rules.owners, *rules.denials) if sender.session is None else ()
+    return any(key[:2] == ("sender-session", sender.id) for key in keys)
 
 
 def _logged_fields(line: LogLine, tenant_map: TenantMap) -> Document:

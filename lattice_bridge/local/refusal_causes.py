@@ -85,7 +85,9 @@ _TEMPLATES: Final[Mapping[str, str]] = {
 
 _OF_RECORDS: Final[Mapping[str, str]] = {
     "malformed_event": "The record cannot be read: {detail}",
-    "no_rule": "{detail}. Fix: write a [[rule]] with this `sender` or `source`",
+    "config_invalid": "Every record is reported as failed, because bridge.toml does not load: {detail}",
+    "config_unreachable": "The configuration cannot be read, so every record is reported as failed: {detail}",
+    "no_rule": "{detail}. Fix: write a [[rule]] with {sender}, or with the queue as its `source`",
     "ambiguous": (
         "The rule{rule} allows several tenants, and the record chooses none. "
         "Fix: write `claim` into the [[event_source]] in bridge.toml"
@@ -104,23 +106,45 @@ _OF_RECORDS: Final[Mapping[str, str]] = {
 """Reason code → sentence for a record, if that for a request does not fit."""
 
 
-def cause(reason: str, detail: str = "", rule: str = "", function: str = "", *, of_record: bool = False) -> str:
-    """Returns the sentence for a refusal of the bridge.
+def cause(reason: str, detail: str = "", rule: str = "", function: str = "") -> str:
+    """Returns the sentence for a request that the bridge refused.
 
     Args:
         reason: its code. A bridge of another version may have one that is unknown here.
         detail, rule, function: fields of its log line; empty if the line does not have them.
-        of_record: a record of a queue is refused, and not a request.
 
     >>> cause("tenant_suspended", "the tenant is suspended")
     'The tenant is suspended. Fix: set its status to "active"'
     """
+    return _sentence(_TEMPLATES.get(reason, "{detail}"), reason, detail, rule, function)
+
+
+def record_cause(reason: str, detail: str = "", rule: str = "", function: str = "", sender: str = "") -> str:
+    """Returns the sentence for a record of a queue that the bridge refused.
+
+    Args:
+        reason, detail, rule, function: as for a request.
+        sender: the unique id of the role or user that sent the record; empty if the line does not have it.
+
+    >>> record_cause("tenant_not_allowed", rule="shop").partition(".")[0]
+    "The rule shop does not allow the tenant that the record's claim asks for"
+    """
+    template = _OF_RECORDS.get(reason) or _TEMPLATES.get(reason, "{detail}")
+    return _sentence(template, reason, detail, rule, function, _sender_in_words(sender))
+
+
+def _sender_in_words(sender: str) -> str:
+    key = {"AROA": "role_id", "AIDA": "user_id"}.get(sender[:4])
+    return f'sender = {{ {key} = "{sender}" }}' if key else "its `sender`"
+
+
+def _sentence(template: str, reason: str, detail: str, rule: str, function: str, sender: str = "") -> str:
     fields = {
         "detail": detail or REASONS.get(reason, reason),
         "rule": f" {rule}" if rule else "",
         "function": function or "the function",
+        "sender": sender,
     }
-    template = (of_record and _OF_RECORDS.get(reason)) or _TEMPLATES.get(reason, "{detail}")
     sentence = template.format_map(fields)
     return sentence if template.startswith("{function}") else capitalised(sentence)
 

@@ -19,7 +19,7 @@ import click
 
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import json_object
-from lattice_bridge.local.refusal_causes import capitalised, cause
+from lattice_bridge.local.refusal_causes import capitalised, cause, record_cause
 from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery
 from lattice_bridge.local.web.printable import printable
 
@@ -84,10 +84,13 @@ class _BatchProgress:
     Attributes:
         batch: of a mapping.
         has_records: the function is a bridge, and has written the line of a record.
+        reached: the function that was invoked first with a trace of the batch. A bridge invokes the same one for each
+            record of a queue.
     """
 
     batch: Batch
     has_records: bool = False
+    reached: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,9 @@ class TerminalLines:
         for request in self._requests.values():
             if request.trace == root and function != request.function:
                 request.reached = function
+        batches = [one for one in self._batches.values() if root in map(_root, one.batch.traces)]
+        if len(batches) == 1 and not batches[0].reached and function != _name(batches[0].batch.function):
+            batches[0].reached = function  # of several: one sender's trace is in all of them
 
     def answered(self, request: AnsweredRequest) -> Iterator[str]:
         """Formats a request of the front."""
@@ -186,11 +192,16 @@ class TerminalLines:
         """Formats a bridge's line for a record: of a batch that it was invoked with, or of a direct Invoke."""
         progress = self._batches.get(str(found["requestId"]))
         if progress is None or not label.startswith(f"{_name(progress.batch.function)}#"):
-            yield from self._lines(label, _record_row(found, None))
+            yield from self._lines(label, _record_row(found))
             return
         progress.has_records = True
-        message = next((one for one in progress.batch.messages if one.id == found["id"]), None)
-        yield from self._lines("", _record_row(found, message))
+        row, batch = _record_row(found, progress.reached), progress.batch
+        message = next((one for one in batch.messages if one.id == found["id"]), None)
+        if message is not None and message.group:
+            row = replace(row, path=f"{row.path}/{message.group}")
+        if message is not None and found["status"] == "failed":
+            row = replace(row, cause=f"{row.cause}. {_what_follows(message, batch)}")
+        yield from self._lines("", row)
 
     def _request_line(self, label: str, found: Mapping[str, Any]) -> Iterator[str]:
         """Keeps a bridge's line for a request of the front. Formats one for another event, such as a direct Invoke."""
@@ -260,17 +271,28 @@ def _bridge_row(found: Mapping[str, Any], status: int, milliseconds: float, reac
     return _Row(str(status), text["method"], text["path"], milliseconds, text["tenant"], decided, function, words)
 
 
-def _record_row(found: Mapping[str, Any], message: Delivered | None) -> _Row:
-    """The facts of a bridge's log line for a record, with the message that the queue has delivered."""
-    text = {name: str(found.get(name) or "") for name in ("source", "tenant", "rule", "detail", "function")}
+def _record_row(found: Mapping[str, Any], reached: str = "") -> _Row:
+    """The facts of a bridge's log line for a record. `function` is in it only if the invocation failed."""
+    text = {
+        name: str(found.get(name) or "") for name in ("source", "tenant", "rule", "detail", "function", "callerKey")
+    }
     reason, status = str(found["reason"]), found["status"]
-    words = "" if reason == "ok" else cause(reason, text["detail"], text["rule"], text["function"], of_record=True)
+    facts = (text["detail"], text["rule"], text["function"], text["callerKey"])
+    words = "" if reason == "ok" else record_cause(reason, *facts)
     if status == "quarantined":
         words += ". A copy is in the quarantine"
-    source = f"{text['source']}/{message.group}" if message is not None and message.group else text["source"]
     shown = _FAILED if status == "failed" or reason != "ok" else _SUCCEEDED
     decided = text["rule"] if reason == "ok" else reason
-    return _Row(shown, "SQS", source, _milliseconds(found), text["tenant"], decided, _name(text["function"]), words)
+    function = _name(text["function"]) or (reached if status == "done" else "")
+    return _Row(shown, "SQS", text["source"], _milliseconds(found), text["tenant"], decided, function, words)
+
+
+def _what_follows(message: Delivered, batch: Batch) -> str:
+    """What the queue does with a message that failed."""
+    again = f"it comes again in {batch.hidden_for} s"
+    if batch.dead_letters is not None and message.receives >= batch.dead_letters[1]:
+        again = f"in {batch.hidden_for} s it goes to {batch.dead_letters[0]}"
+    return f"Received {_times(message.receives)}: {again}"
 
 
 def _delivery_row(delivery: Delivery) -> _Row:
@@ -292,8 +314,11 @@ def _delivery_row(delivery: Delivery) -> _Row:
 
 def _named(message: Delivered) -> str:
     group = f"group {message.group}, " if message.group else ""
-    times = "once" if message.receives == 1 else f"{message.receives} times"
-    return f"{message.id} ({group}received {times})"
+    return f"{message.id} ({group}received {_times(message.receives)})"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _is_metric(found: Mapping[str, Any]) -> bool:

@@ -154,6 +154,7 @@ _TEXTS: Final = {
     "name": "the queue's name or URL, not its ARN",
     "region": "another region",
     "account": "another account",
+    "place": "another region and account",
     "partition": "another partition",
     "spelling": "one letter apart",
 }
@@ -168,6 +169,8 @@ def _difference(arn: str, other: str) -> str | None:
     if len(parts) != len(others):
         return "name" if arn == others[-1] or arn.endswith(f"/{others[-1]}") else None
     places = list(_places(parts, others))
+    if places == [3, 4]:  # as the queue of another stage, or of the local stack
+        return "place"
     kind = _PARTS.get(places[0]) if len(places) == 1 else None
     if kind != "spelling":
         return kind

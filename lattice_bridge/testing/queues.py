@@ -7,8 +7,10 @@ nothing polls.
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import suppress
 from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -17,9 +19,11 @@ from lattice_bridge.events import sqs
 from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY, EXECUTION_ROLE_KEY
 from lattice_bridge.local.aws.endpoint import AwsEndpoint
 from lattice_bridge.local.aws.sqs.api import SERVICE, sqs_api
+from lattice_bridge.local.aws.sqs.errors import SqsError
 from lattice_bridge.local.aws.sqs.message import Message
 from lattice_bridge.local.aws.sqs.queue import Queue
 from lattice_bridge.local.aws.sqs.queues import Queues
+from lattice_bridge.local.sources.batch_response import failed_ids
 from lattice_bridge.local.web.server import HOST, AsgiServer, Receive, Respond, Scope
 from lattice_bridge.testing.builders import ACCOUNT, REGION
 
@@ -108,16 +112,17 @@ class LocalQueues:
         """Creates a queue; a FIFO queue if its name ends in `.fifo`.
 
         Args:
-            name: of the queue.
+            name: of the queue; or its ARN, as `bridge.toml` has it.
             attributes: as of CreateQueue: `{"VisibilityTimeout": "1"}`.
 
         Raises:
             SqsError: SQS refuses the name or an attribute.
         """
+        arn = name if name.startswith("arn:") else None
         given = {**({"FifoQueue": "true"} if name.endswith(sqs.FIFO) else {}), **(attributes or {})}
 
         async def create() -> Queue:
-            return self._queues.create(name, given)
+            return self._queues.create(name.rpartition(":")[2] if arn else name, given, arn)
 
         return LocalQueue(self, self.run(create()))
 
@@ -178,24 +183,24 @@ class LocalQueue:
             The handler's answer; None if there was no message.
 
         Raises:
-            ValueError: the answer names what is no message of the batch. Lambda then keeps the whole batch, as here.
+            WholeBatchFailed: Lambda does not understand the answer, or it names no message of the batch. Lambda then
+                keeps the whole batch, as here. It is a ValueError.
         """
 
         async def receive() -> list[Message]:
             return self._queue.receive(limit)
 
-        async def delete(failed: set[str]) -> None:
+        async def delete(failed: Collection[str]) -> None:
             for message in messages:
                 if message.id not in failed:
-                    self._queue.delete(message.receipt_handle)
+                    with suppress(SqsError):  # its visibility timeout has ended: a FIFO queue delivers it again
+                        self._queue.delete(message.receipt_handle)
 
         messages = self._queues.run(receive())
         if not messages:
             return None
         answer = handler({"Records": [self._record(message) for message in messages]}, context)
-        failed = {item["itemIdentifier"] for item in (answer or {}).get("batchItemFailures") or ()}
-        if strangers := failed - {message.id for message in messages}:
-            raise ValueError(f"batchItemFailures names {ascii(min(map(str, strangers)))[:100]}, which is in no record")
+        failed = failed_ids(json.dumps(answer).encode(), {message.id for message in messages})
         self._queues.run(delete(failed))
         return answer
 

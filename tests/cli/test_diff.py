@@ -346,6 +346,14 @@ def test_recorded_requests_are_replayed(tmp_path: Path) -> None:
     ]
 
 
+def test_one_event_on_several_lines_is_replayed(tmp_path: Path) -> None:
+    """`event new` prints it so."""
+    (tmp_path / "event.json").write_text(json.dumps(v2(role("a")), indent=2) + "\n")
+    old, new = rule("a", f'{ROLE}a"\ntenant = "blue"'), rule("a", f'{ROLE}a"\ntenant = "green"')
+    code, changes = differ(tmp_path, BOTH + old, BOTH + new, "--events", str(tmp_path / "event.json"))
+    assert (code, [change["after"] for change in changes]) == (1, ["green"])
+
+
 def test_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_text("{}\nnot json\n")
     path = written(tmp_path / "map.toml", HEAD + BOTH)

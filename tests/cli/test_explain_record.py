@@ -165,14 +165,32 @@ def test_message_is_never_shown(path: str) -> None:
 
 
 def test_line_of_a_record_is_explained_with_what_options_add(path: str) -> None:
-    """A line contains neither the sender nor the claim."""
+    """A line of a refused record contains its sender, and not its claim."""
     log = logged(message("pink"), text=QUEUES)
     found = explained(path, "--log", "-", stdin=log)
-    assert found["missing"] == ["sender", "record_claim"]
+    assert (found["missing"], found["record"]["sender"]) == (["record_claim"], SHOP)
     assert found["record"]["fix"] == "add --claim, with what the record asks for"
     assert (found["log"]["status"], found["log"]["reason"]) == ("failed", "tenant_not_allowed")
     whole = explained(path, "--log", "-", "--sender", SENDER, "--claim", "pink", stdin=log)
     assert (whole["missing"], whole["reason"]) == ([], "tenant_not_allowed")
+
+
+def test_session_of_a_sender_is_missing_if_a_rule_is_for_one(path: str, tmp_path: Path) -> None:
+    session = f"""
+[[rule]]
+id = "night"
+sender = {{ role_id = "{SHOP}", session = "night" }}
+session_set_by = "the role's trust policy"
+tenant = "red"
+"""
+    other = written(tmp_path / "other.toml", QUEUES + session)
+    assert explained(other, "--log", "-", stdin=logged(message("pink")))["missing"] == ["sender", "record_claim"]
+
+
+def test_line_without_its_sender_needs_it(path: str) -> None:
+    """Lines of an older bridge, and lines of a record that failed later, do not contain it."""
+    log = logged(message("pink")).replace("callerKey", "other")
+    assert explained(path, "--log", "-", stdin=log)["missing"] == ["sender", "record_claim"]
 
 
 def test_record_is_chosen_by_its_message_id(path: str) -> None:

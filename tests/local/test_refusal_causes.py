@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from lattice_bridge.errors import REASONS
-from lattice_bridge.local.refusal_causes import _TEMPLATES, cause
+from lattice_bridge.local.refusal_causes import _TEMPLATES, cause, record_cause
 
 
 def test_every_reason_code_has_a_sentence() -> None:
     assert list(_TEMPLATES) == list(REASONS)
 
 
-@pytest.mark.parametrize("of_record", [False, True])
+@pytest.mark.parametrize("in_words", [cause, record_cause])
 @pytest.mark.parametrize("reason", REASONS)
-def test_sentence_is_whole_without_any_other_field(reason: str, of_record: bool) -> None:
+def test_sentence_is_whole_without_any_other_field(reason: str, in_words: Callable[[str], str]) -> None:
     """A line of an older bridge may lack the detail, the rule or the function."""
-    sentence = cause(reason, of_record=of_record)
+    sentence = in_words(reason)
     assert sentence[0].isupper() or sentence.startswith(("the function ", "`isolated`", "bridge.toml"))
     assert not set("{}") & set(sentence)
     assert "  " not in sentence
 
 
 def test_record_has_no_header() -> None:
-    sentences = [cause(reason, "d", of_record=True) for reason in ("tenant_not_allowed", "ambiguous", "no_rule")]
+    sentences = [record_cause(reason, "d") for reason in ("tenant_not_allowed", "ambiguous", "no_rule")]
     assert [sentence for sentence in sentences if "header" in sentence] == []
+
+
+@pytest.mark.parametrize(
+    ("sender", "words"),
+    [
+        ("AROASHOPEXAMPLE12345", 'write a [[rule]] with sender = { role_id = "AROASHOPEXAMPLE12345" }, or'),
+        ("AIDAEXAMPLEEXAMPLE12", 'write a [[rule]] with sender = { user_id = "AIDAEXAMPLEEXAMPLE12" }, or'),
+        ("111122223333", "write a [[rule]] with its `sender`, or"),
+    ],
+)
+def test_record_without_a_rule_names_its_sender_as_a_rule_does(sender: str, words: str) -> None:
+    assert words in record_cause("no_rule", sender=sender)
 
 
 def test_function_keeps_its_spelling() -> None:

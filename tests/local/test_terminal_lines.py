@@ -245,7 +245,13 @@ RECORD: Final = {
 }
 REFUSED_RECORD: Final = {**RECORD, "reason": "tenant_not_allowed", "detail": "not one of its tenants", "tenant": None}
 BATCH: Final = Batch(
-    "orders.fifo", BRIDGE, "id-1", tuple(Delivered(f"m-{number}", "g-7", number) for number in (1, 2, 3))
+    "orders.fifo",
+    BRIDGE,
+    "id-1",
+    tuple(Delivered(f"m-{number}", "g-7", number) for number in (1, 2, 3)),
+    (TRACE, "Root=1-sender"),
+    hidden_for=90,
+    dead_letters=("orders-dead.fifo", 3),
 )
 
 
@@ -265,12 +271,48 @@ def test_record_of_a_bridge_is_one_line_with_its_queue_and_group() -> None:
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [("failed", "Not one of its tenants"), ("quarantined", "Not one of its tenants. A copy is in the quarantine")],
+    [
+        ("failed", "Not one of its tenants. Received once: it comes again in 90 s"),
+        ("quarantined", "Not one of its tenants. A copy is in the quarantine"),
+    ],
 )
 def test_refused_record_has_its_reason_and_its_cause(status: str, words: str) -> None:
     line, *cause = delivered({**REFUSED_RECORD, "reason": "claim_odd", "status": status})
     assert line.split() == ["12:00:03", "err", "SQS", "orders.fifo/g-7", "-", "claim_odd", "7", "ms"]
     assert " ".join(map(str.strip, cause)) == words
+
+
+@pytest.mark.parametrize("trace", [TRACE.replace("Parent=5", "Parent=6"), "Root=1-sender;Parent=7"])
+def test_record_that_is_done_names_the_function_that_its_bridge_invoked(trace: str) -> None:
+    """The bridge continues the trace of its own invocation, or that of the sender."""
+    lines = lines_of()
+    lines.delivering(BATCH)
+    lines.invoked("Bridge", TRACE)
+    lines.invoked("worker", trace)
+    lines.invoked("other", trace)  # the worker invokes another function itself
+    (line,) = lines.function_output("Bridge#1", json.dumps(RECORD))
+    assert line.split()[4:] == ["blue", "order-service", "worker", "7", "ms"]
+
+
+def test_record_of_a_trace_that_two_batches_have_names_no_function() -> None:
+    lines = lines_of()
+    lines.delivering(BATCH)
+    lines.delivering(replace(BATCH, request_id="id-2"))
+    lines.invoked("worker", "Root=1-sender")
+    (line,) = lines.function_output("Bridge#1", json.dumps(RECORD))
+    assert "worker" not in line
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("m-1", "Received once: it comes again in 90 s"),
+        ("m-3", "Received 3 times: in 90 s it goes to orders-dead.fifo"),
+    ],
+)
+def test_failed_record_says_what_the_queue_does_with_it(message: str, words: str) -> None:
+    _, *cause = delivered({**RECORD, "id": message, "status": "failed", "reason": "backend_odd", "detail": "odd"})
+    assert " ".join(map(str.strip, cause)) == f"Odd. {words}"
 
 
 def test_function_cannot_forge_the_record_of_a_batch() -> None:

@@ -383,7 +383,8 @@ def test_line_of_a_record_has_these_fields() -> None:
     common |= {"receiveCount", "milliseconds", "map"}
     assert set(done) == common | {"tenant"}
     assert set(raised) == common | {"tenant", "detail", "function"}
-    assert set(stored) == common | {"detail"}
+    assert set(stored) == common | {"detail", "callerKey"}
+    assert stored["callerKey"] == SHOP
     assert [line["level"] for line in (done, raised, stored)] == ["INFO", "ERROR", "WARN"]
     assert (raised["receiveCount"], raised["function"], raised["source"]) == (3, "orders-worker:live", "orders")
     assert set(done["milliseconds"]) == {"decide", "encode", "invoke", "total"}

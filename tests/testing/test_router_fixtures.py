@@ -121,6 +121,24 @@ def test_queue_of_the_test_before_is_gone(local_queue: Make) -> None:
     assert orders.client.list_queues()["QueueUrls"] == [orders.url]
 
 
+def test_queue_has_the_arn_that_the_map_has(local_queue: Make) -> None:
+    """Without it, the router of the project's own bridge.toml does not know the queue."""
+    arn = "arn:aws:sqs:us-east-1:123456789012:orders.fifo"
+    orders = local_queue(arn)
+    send(orders, "{}", MessageGroupId="blue", MessageDeduplicationId="1")
+    sources: list[str] = []
+    orders.deliver(lambda event, _: sources.append(event["Records"][0]["eventSourceARN"]))
+    assert (orders.arn, sources) == (arn, [arn])
+
+
+def test_message_whose_visibility_timeout_has_ended_is_delivered_again(local_queue: Make) -> None:
+    """As by a mapping: a FIFO queue deletes nothing by an expired receipt handle."""
+    orders = local_queue("orders.fifo", {"VisibilityTimeout": "0"})
+    send(orders, "{}", MessageGroupId="blue", MessageDeduplicationId="1")
+    assert orders.deliver(lambda event, _: {"batchItemFailures": []}) == {"batchItemFailures": []}
+    assert orders.counts["visible"] == 1
+
+
 def test_groups_of_a_fifo_queue_are_delivered_in_order(local_queue: Make) -> None:
     orders = local_queue("orders.fifo")
     for number in range(3):
@@ -131,7 +149,7 @@ def test_groups_of_a_fifo_queue_are_delivered_in_order(local_queue: Make) -> Non
     assert batches == [["0", "1"], ["2"]]
 
 
-def test_handler_that_raises_or_names_a_stranger_keeps_the_whole_batch(local_queue: Make) -> None:
+def test_handler_that_raises_keeps_the_whole_batch(local_queue: Make) -> None:
     orders = local_queue("orders", {"VisibilityTimeout": "0"})
     send(orders, "{}")
 
@@ -140,6 +158,20 @@ def test_handler_that_raises_or_names_a_stranger_keeps_the_whole_batch(local_que
 
     with pytest.raises(RuntimeError, match="a bug"):
         orders.deliver(failing)
-    with pytest.raises(ValueError, match="batchItemFailures names 'x', which is in no record"):
-        orders.deliver(lambda event, _: {"batchItemFailures": [{"itemIdentifier": "x"}]})
+    assert orders.counts["visible"] == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        ({"batchItemFailures": [{"itemIdentifier": "x"}]}, "is no messageId of this batch"),
+        ({"batchItemFailures": [{"id": "x"}]}, "has no itemIdentifier"),
+        ("done", "is a JSON string"),
+    ],
+)
+def test_answer_that_lambda_does_not_read_keeps_the_whole_batch(local_queue: Make, answer: object, fault: str) -> None:
+    orders = local_queue("orders", {"VisibilityTimeout": "0"})
+    send(orders, "{}")
+    with pytest.raises(ValueError, match=fault):
+        orders.deliver(lambda _event, _context: answer)
     assert orders.counts["visible"] == 1

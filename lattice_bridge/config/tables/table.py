@@ -362,8 +362,10 @@ def _wrong_value(key: str, kinds: list[Any], field: FieldInfo, value: object) ->
         return _wrong_string(key, kinds, field, value)
     if get_origin(kinds[0]) is dict:
         return f"{quoted(value)} is not a table. Fix: write {key} = {{}}"
-    brackets = f"{key} = [{quoted(value)}]" if isinstance(value, str) else f'{key} = ["…"]'
-    return f"{quoted(value)} is not {_STRING_LIST}. Fix: write {brackets}"
+    if not isinstance(value, str):
+        return f'{quoted(value)} is not {_STRING_LIST}. Fix: write {key} = ["…"]'
+    elements = value.split(".") if key == "path" else [value]  # one for each level
+    return f"{quoted(value)} is not {_STRING_LIST}. Fix: write {key} = [{', '.join(map(quoted, elements))}]"
 
 
 def _not_one_of(value: object, accepted: tuple[str, ...]) -> str:

@@ -48,6 +48,7 @@ from lattice_bridge.deployment.queues.judge import (
     SEND,
     Fault,
     is_queue,
+    kind_fault,
     line_faults,
     rights_of,
     sender_faults,
@@ -65,6 +66,8 @@ _MANAGED: Final = {"AWSLambdaSQSQueueExecutionRole": POLL, "AmazonSQSFullAccess"
 
 def queue_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """Faults of event source mappings of the bridges, and of the queues of `[[event_source]]`."""
+    if stack.bridges:
+        yield from _kind_findings(stack.template)
     for bridge in stack.bridges:
         mappings = resources_of(bridge.function, stack.template, _MAPPING)
         yield from _other_sources(bridge, mappings)
@@ -156,6 +159,17 @@ def _judged(line: Line, stack: Stack) -> Iterator[TemplateFinding]:
 
 def _finding(fault: Fault) -> TemplateFinding:
     return finding(fault.label, fault.actual, fault.expected, fault.fix, fault.level)
+
+
+def _kind_findings(template: Template) -> Iterator[TemplateFinding]:
+    """Queues whose name and `FifoQueue` do not agree."""
+    for queue in template.of_type(_QUEUE):
+        name, given = queue.properties.get("QueueName"), queue.properties.get("FifoQueue", False)
+        if name is None or unresolved(name) or unresolved(given):
+            continue
+        fault = kind_fault(queue.id, as_text(name), is_fifo=as_text(given).lower() == "true")
+        if fault is not None:
+            yield _finding(fault)
 
 
 # ---- names of queues ------------------------------------------------------------------------------------------------

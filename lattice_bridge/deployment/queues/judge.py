@@ -151,6 +151,21 @@ def _batch_faults(mapping: SourceMapping, line: Line) -> Iterator[Fault]:
         yield Fault("warning", mapping.label, actual, expected, fix)
 
 
+# ---- names ----------------------------------------------------------------------------------------------------------
+
+
+def kind_fault(label: str, name: str, *, is_fifo: bool) -> Fault | None:
+    """The fault of a queue whose name does not fit its kind; None if it fits."""
+    if is_fifo is name.endswith(FIFO):
+        return None
+    expected = f"SQS refuses it: the name of a FIFO queue ends in {FIFO}, and no other name does"
+    if is_fifo:
+        return Fault(
+            "error", label, f"FifoQueue is true, and QueueName is {name}", expected, f"write QueueName: {name}{FIFO}"
+        )
+    return Fault("error", label, f"QueueName is {name}, and FifoQueue is not true", expected, "write FifoQueue: true")
+
+
 # ---- the queue ------------------------------------------------------------------------------------------------------
 
 

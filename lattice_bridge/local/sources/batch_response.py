@@ -15,7 +15,7 @@ FAILURES: Final = "batchItemFailures"
 IDENTIFIER: Final = "itemIdentifier"
 
 
-class WholeBatchFailed(Exception):
+class WholeBatchFailed(ValueError):
     """The answer fails the whole batch. The message has the reason and the fix."""
 
 

@@ -30,12 +30,19 @@ class Batch:
         function: as in the mapping.
         request_id: of the invocation.
         messages: in order.
+        traces: the trace ids by which the function may invoke others: its own, and those of the messages' senders.
+        hidden_for: the queue's visibility timeout, in seconds.
+        dead_letters: the name of the queue's dead-letter queue, and the number of receives after which a message goes
+            there; None if the queue has none.
     """
 
     queue: str
     function: str
     request_id: str
     messages: tuple[Delivered, ...]
+    traces: tuple[str, ...] = ()
+    hidden_for: int = 30
+    dead_letters: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Final
 from lattice_bridge.events.sqs import write
 from lattice_bridge.formats.payload import SYNC_LIMIT
 from lattice_bridge.local.aws.invoke_checks import LambdaError, is_about_the_tenant
-from lattice_bridge.local.aws.lambda_service import InvokeRequest
+from lattice_bridge.local.aws.lambda_service import InvokeRequest, new_trace_id
 from lattice_bridge.local.aws.sqs.errors import SqsError
 from lattice_bridge.local.aws.sqs.message import Message
 from lattice_bridge.local.aws.sqs.queue import Queue
@@ -190,8 +190,9 @@ class Poller:
 
     async def _deliver(self, queue: Queue, part: Sequence[_Received], since: float) -> Delivery:
         began = self._now()
-        request = InvokeRequest(self._mapping.function, b'{"Records":[' + b",".join(one.record for one in part) + b"]}")
-        batch = Batch(queue.name, self._mapping.function, request.request_id, tuple(one.for_log() for one in part))
+        event = b'{"Records":[' + b",".join(one.record for one in part) + b"]}"
+        request = InvokeRequest(self._mapping.function, event, trace_id=new_trace_id())
+        batch = _for_log(request, queue, part)
         self._observer.delivering(batch)
         every = frozenset(one.message.id for one in part)
         error, note, failed = "", "", every
@@ -247,6 +248,20 @@ _NO_ROUTER: Final = (
 _LATE: Final = (
     "the function was slower than the queue's VisibilityTimeout. Fix: make it at least 6 times the function's Timeout"
 )
+
+
+def _for_log(request: InvokeRequest, queue: Queue, part: Sequence[_Received]) -> Batch:
+    sent = (one.message.attributes.get("AWSTraceHeader") for one in part)
+    redrive = queue.attributes.redrive_policy
+    return Batch(
+        queue.name,
+        request.function,
+        request.request_id,
+        tuple(one.for_log() for one in part),
+        tuple(trace for trace in (request.trace_id, *sent) if trace is not None),
+        queue.attributes.visibility_timeout,
+        (redrive.dead_letter_arn.rpartition(":")[2], redrive.max_receive_count) if redrive is not None else None,
+    )
 
 
 def _record(message: Message, queue: Queue) -> bytes:
