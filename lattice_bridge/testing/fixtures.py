@@ -7,6 +7,7 @@ pytest was started.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
@@ -144,7 +145,7 @@ class _SqsClient:
 
     def send_message(self, **arguments: Any) -> dict[str, Any]:
         self._store(arguments)
-        return {}
+        return {"MessageId": str(uuid.uuid4())}
 
 
 @contextmanager
