@@ -76,7 +76,7 @@ REASONS: dict[str, str] = {
     "quarantine_full": "the copy for the quarantine would pass what SQS takes: 10 attributes, or 1 MiB",
     "quarantine_failed": "SQS did not store the copy for the quarantine",
     "wrong_queue": "the record is a copy from the quarantine of another queue",
-    "loop": "the request or the record passed through the bridge more than four times",
+    "loop": "the request passed through the bridge, or the record through a quarantine, more than four times",
 }
 """Reason code → its meaning. A test compares this with the table in docs/reference.md."""
 
