@@ -34,7 +34,7 @@ REASONS: dict[str, str] = {
     "reserved_spelling": "a header that means the same as a reserved one once `_` is read as `-`",
     "tenant_malformed": "the tenant header is not a tenant id",
     "claim_missing": "the record does not contain the value that `claim` names",
-    "claim_unreadable": "the value that `claim` names is not a text, or the body is not JSON with each member once",
+    "claim_unreadable": "the value that `claim` names is not a string, or the body is not JSON with each member once",
     "source_unsupported": "the event contains records of a service that the router does not read",
     "source_not_configured": "no `[[event_source]]` is for the record's queue",
     "no_credential": "no credential, and no rule for callers without one",
@@ -76,7 +76,7 @@ REASONS: dict[str, str] = {
     "quarantine_full": "the copy for the quarantine would pass what SQS takes: 10 attributes, or 1 MiB",
     "quarantine_failed": "SQS did not store the copy for the quarantine",
     "wrong_queue": "the record is a copy from the quarantine of another queue",
-    "loop": "the request or the record passed through the bridge more than four times",
+    "loop": "the request passed through the bridge, or the record through a quarantine, more than four times",
 }
 """Reason code → its meaning. A test compares this with the table in docs/reference.md."""
 

@@ -1,8 +1,8 @@
-"""The quarantine: a queue that gets a copy of each record with a permanent fault, and the reason beside it.
+"""The quarantine: a queue that receives a copy of each record with a permanent fault, with the reason.
 
 Rule: a record counts as done only if SQS has answered that the copy is stored. The copy has everything that a decision
-reads: body, attributes and group are unchanged, so a message that is sent back to its queue is decided again, and by
-the same evidence (trap E25). Our own attribute grants nothing. It only refuses: it ends a loop (trap E28), and keeps a
+reads of a message: body, attributes and group are unchanged. A message that is sent back to its queue is decided again,
+by its new sender (trap E25). Our own attribute allows nothing. It only refuses: it ends a loop (trap E28), and keeps a
 message that came from one queue out of another, whose rules could give it another tenant.
 """
 
@@ -57,7 +57,7 @@ class Quarantine:
         """Sends the copy of a record, once.
 
         Args:
-            arn: of the queue that gets it. Its region is where the request goes.
+            arn: of the quarantine. The request goes to its region.
             record: to copy.
             reason: of its permanent fault.
             tenant: that was decided for it; None if none was.
@@ -165,7 +165,7 @@ def check_return(record: Record) -> None:
 
     Raises:
         Misconfigured: `wrong_queue`: it came from another queue. An operator who sends it back chooses the queue, and
-            so the tenant: a rule for the queue would take a message of blue for one of green (trap E25).
+            so the tenant: by a rule for green's queue, a message of blue would run as green (trap E25).
         LoopDetected: `loop`: it has been in a quarantine more than `MAX_HOPS` times (trap E28).
     """
     note = _note_of(record)

@@ -1,7 +1,7 @@
 """The path of a batch of records: event, records, decisions, invocations, batch response.
 
 Rule: this file contains the steps in order, and decides what becomes of a record that fails. A record that is neither
-processed nor stored in the quarantine is reported, so that its queue keeps it: nothing is lost by an error here.
+done nor quarantined is reported, so that its queue keeps it: no error here loses a record.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ SETTLE_TIME: Final = 0.0002
 """Seconds for each record of a batch, beside `MARGIN`, to report it if its time is up. A batch may have 10,000."""
 
 _PERMANENT: Final = (BadRequest, Unauthenticated, Forbidden, TooLarge)
-"""The errors that come again however often the record is tried. All others may pass, and so may a wrong deployment:
-missing rights must not drain a queue into its quarantine."""
+"""The permanent faults. All others are transient, also those of a wrong deployment: missing rights must not drain a
+queue into its quarantine."""
 
 NOT_CONFIGURED: Final = Misconfigured(
     "source_not_configured", "no [[event_source]] has the queue's ARN. Fix: write one, or delete the mapping"
@@ -287,17 +287,17 @@ def lanes_of(records: Iterable[Record]) -> Collection[list[Record]]:
     return lanes.values()
 
 
-# ---- the parts of a record's way ------------------------------------------------------------------------------------
+# ---- the steps of one record ----------------------------------------------------------------------------------------
 
 
 def is_permanent(fault: BridgeError) -> bool:
-    """Whether the fault of a record comes again however often the record is tried."""
+    """Whether no retry can help a record with this fault."""
     return isinstance(fault, _PERMANENT)
 
 
 def subject_of(record: Record, source: EventSource) -> Subject:
-    """The subject of a record: evidence allows, the claim chooses. A claim that is configured must be there, also if
-    the evidence allows one tenant.
+    """The subject of a record: evidence allows, the claim chooses. If the source has a `claim`, the record must have
+    one, also if the evidence allows one tenant.
 
     Raises:
         BadRequest: the record cannot be used, or has no such claim.

@@ -139,7 +139,7 @@ class RecordLog(_Steps):
     Attributes:
         id: by which the source learns that the record failed; None for an event whose records have none.
         queue: the ARN in the record; None for such an event.
-        receive_count: how often the source has handed it out; None if it does not say.
+        receive_count: how often the source has delivered it, about; None if the record does not contain it.
         source: the ARN of its `[[event_source]]`, once it is found.
         decision: None until the tenant is decided.
         function: that is about to be invoked.

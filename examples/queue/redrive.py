@@ -2,8 +2,8 @@
 
     python redrive.py QUARANTINE_URL [REASON]
 
-The bridge decides each message again. SQS writes the id of whoever runs this program as the sender, so that the map
-needs a rule for it: without one, each message comes back to the quarantine.
+The bridge decides each message again. SQS writes the id of the role or user that runs this program as the sender, so a
+map with rules by `sender` needs one for it: without one, each message comes back to the quarantine.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import sys
 from typing import Any
 
 OURS = "lattice-bridge"
-"""The attribute that the bridge adds to each copy. It stays: it ends a message that comes back more than four times."""
+"""The attribute that the bridge adds to each copy. It stays: it ends a message that is quarantined too often."""
 
 
 def redrive(sqs: Any, quarantine: str, reason: str | None = None) -> int:
-    """Sends back the messages that were set aside for a reason, or all of them. Returns how many it sent.
+    """Sends back the messages that are there for a reason, or all of them. Returns how many it sent.
 
     Each message that is in the quarantine now is read once: one that comes back meanwhile is not sent again.
     """

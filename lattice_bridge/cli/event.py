@@ -370,7 +370,7 @@ def _summary(event: Any, found: list[Departure], *, taken: bool) -> tuple[str, s
     style = "bold red" if not taken else "bold yellow" if found else "bold green"
     number = show.counted(len(found), "departure")
     if source_of(event) is not None:
-        result = "takes it, if bridge.toml has its queue" if taken else "refuses a record of it, or all of it"
+        result = "takes it, if bridge.toml has its queue" if taken else "refuses a record of it, or the whole event"
         return f"an event of an SQS queue: {number} from what Lambda makes; the router {result}", style
     if version is None and kind is not None:
         reader = "the authorizer" if is_authorizers(event) else "the bridge"

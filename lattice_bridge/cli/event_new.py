@@ -68,7 +68,7 @@ Examples:
     show_default=True,
     help="What is in front of the function.",
 )
-@click.option("--source", type=click.Choice(["sqs"]), help="What sends records to the function, instead of a front.")
+@click.option("--source", type=click.Choice(["sqs"]), help="The service whose records the event contains.")
 @click.option(
     "--version", metavar="1|2", default="2", show_default=True, callback=_version, help="The event version of Lattice."
 )

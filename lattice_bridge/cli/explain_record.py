@@ -134,6 +134,6 @@ def outcome_facts(record: Document) -> Iterator[tuple[show.Cell, show.Cell]]:
     if record["outcome"] == "quarantined":
         yield "then", f"{kind}: a copy is stored in {record['quarantine']}, and the queue deletes the record"
     elif record["permanent"]:
-        yield "then", f"{kind}, and there is no quarantine: reported as failed, until the queue moves it to its DLQ"
+        yield "then", f"{kind}, and there is no quarantine: reported as failed, until it is in the dead-letter queue"
     else:
         yield "then", f"{kind}: reported as failed, so the queue delivers it again"

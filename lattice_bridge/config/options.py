@@ -82,7 +82,7 @@ class EventSource:
     Attributes:
         arn: of the queue.
         function, isolated, invocation, timeout: as for a backend. `async` returns when Lambda has accepted the event.
-        claim: the place in a record that says which tenant it is for; None if the evidence allows one tenant.
+        claim: the place in a record that names its tenant; None if the evidence allows one tenant.
         concurrency: records that are invoked at the same time, at most.
         quarantine: ARN of the queue that gets the records with a permanent fault; None if they are reported as failed.
     """

@@ -1,8 +1,8 @@
-"""Tells events with records from HTTP events.
+"""Distinguishes events with records from HTTP events.
 
 Rule: the members of the event decide, so that no event has two ways. What no HTTP front sends is never answered as a
-request: to a source of events, each answer is a success, and the event is lost. It is imported by every start, and
-imports nothing.
+request: a source of events takes each answer as a success, and the event would be lost. Every start imports this file,
+so it imports nothing.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 
 def source_of(event: object) -> str | None:
-    """The service that an event's records are from, as in `aws:sqs`; empty if they do not say; None for an event that
-    may be a request.
+    """The service that an event's records are from, as in `aws:sqs`; empty if they do not name one; None for an
+    event that may be a request.
 
     A list is what EventBridge Pipes sends. An event of Kafka or Amazon MQ has one `eventSource` for all its records,
     and one of EventBridge has a `detail-type`.

@@ -1,7 +1,7 @@
 """One record of a batch, as the steps after its format see it: its place in an order, its evidence, its claim.
 
-Rule: no field name of an event occurs here. `source` and `sender` are evidence, since the service itself wrote them.
-What a claim reads is the sender's own word: it chooses a tenant, and grants none.
+Rule: no field name of an event occurs here. `source` and `sender` are evidence, because AWS wrote them. The sender
+wrote what a claim reads: it chooses a tenant, and allows none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ClaimKind = Literal["message_group", "attribute", "body"]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The place in a record that says which tenant it is for.
+    """The place in a record that names its tenant.
 
     Attributes:
         kind: the part of the record.
@@ -39,10 +39,10 @@ class Record:
     Attributes:
         id: its name in the batch response.
         source: ARN of the queue.
-        group: within which records run one after the other; None if the source keeps no order.
+        group: the message group, whose records run one after the other; None if the source keeps no order.
         sender: that the source authenticated; None if it authenticated none.
         trace: the X-Ray trace header of the sender; None for none.
-        receive_count: how often the source has handed it out; None if it does not say.
+        receive_count: how often the source has delivered it, about; None if the record does not contain it.
         content: the record as the source wrote it.
         fault: why the record cannot be used; None if it can.
     """

@@ -1,9 +1,9 @@
 """Events of Amazon SQS: a batch of messages → records; failed records → the batch response; a message → its record.
 A function's answer is read here too: it is a batch response for one record.
 
-Rule: SQS writes `eventSourceARN` and `SenderId` itself, so they are evidence. The body, the message group and the
-message attributes are the sender's words. The ARN alone tells whether a queue is FIFO: messages of a standard queue can
-have a group too (trap E10).
+Rule: AWS writes `eventSourceARN` and `SenderId`, so they are evidence. The sender writes the body, the message group
+and the message attributes. Only the ARN shows whether a queue is FIFO: messages of a standard queue can have a group
+too (trap E10).
 Source: the Lambda guide's "Using Lambda with Amazon SQS", and events recorded on AWS.
 """
 
@@ -47,14 +47,14 @@ def _record(index: int, content: object) -> Record:
     if content.get("eventSource") != SOURCE or not isinstance(arn, str) or not isinstance(attributes, Mapping):
         return Record(message_id, str(arn), content, fault=_malformed("eventSource, eventSourceARN or attributes"))
     group, sender, trace = (attributes.get(name) for name in ("MessageGroupId", "SenderId", "AWSTraceHeader"))
-    # A queue that admits anonymous senders writes an IP address: such a record has no sender, and its source only.
+    # Of an anonymous sender, SQS writes an IP address: such a record has no sender. Its source is its only evidence.
     sent_by = parse_sender(sender) if isinstance(sender, str) else None
     in_order = arn.endswith(FIFO)
     return Record(
         message_id,
         arn,
         content,
-        # A record that cannot be used keeps its place in the group: what is behind it must not overtake it.
+        # A record that cannot be used keeps its place in the group: later ones must not overtake it.
         group=group if in_order and isinstance(group, str) and group else None,
         sender=sent_by,
         trace=trace if isinstance(trace, str) and trace else None,
@@ -97,14 +97,14 @@ def claimed(record: Record, claim: Claim) -> str:
     """Reads the tenant that a record asks for. It is not decoded and not trimmed.
 
     Raises:
-        BadRequest: `claim_missing` if there is none; `claim_unreadable` if it is not a text, or the body is not JSON in
-            which every member has one value, or a member on the path occurs in another spelling as well.
+        BadRequest: `claim_missing` if there is none; `claim_unreadable` if it is not a string, or the body is not JSON
+            in which every member has one value, or a member on the path occurs in another spelling as well.
     """
     value = _value(record, claim)
     if value is None:
         raise BadRequest("claim_missing", f"the record has no {_named(claim)}")
     if not isinstance(value, str):
-        raise BadRequest("claim_unreadable", f"{_named(claim)} is not a text")
+        raise BadRequest("claim_unreadable", f"{_named(claim)} is not a string")
     return value
 
 
@@ -139,7 +139,7 @@ _OTHER_TYPE: Final = object()
 
 def _parsed(body: str) -> object:
     try:
-        # As floats, integers of any length are read in no time. No claim is a number.
+        # Long integers are slow to read, and floats are not. No claim is a number.
         return json.loads(body, object_pairs_hook=_members, parse_constant=_no_constant, parse_int=float)
     except (ValueError, RecursionError) as error:
         raise BadRequest("claim_unreadable", "the body is not JSON, or a member occurs twice in it") from error
@@ -185,7 +185,7 @@ def payload(record: Record) -> bytes:
 
 
 def response(failed: Iterable[str]) -> dict[str, Any]:
-    """The partial batch response: SQS keeps the messages with these ids, and deletes the others."""
+    """The partial batch response: the queue keeps the messages with these ids, and Lambda deletes the others."""
     return {_FAILURES: [{"itemIdentifier": message_id} for message_id in failed]}
 
 
@@ -198,9 +198,9 @@ _DONE: Final = (b"null", b"{}", b'{"batchItemFailures":[]}', b'{"batchItemFailur
 
 
 def check_answer(answer: bytes, record: Record) -> None:
-    """Reads the answer of a function that received one record, as SQS reads the partial batch response for it.
+    """Reads the answer of a function that received one record, as a partial batch response for it.
 
-    `null`, an empty text, list or object, and an object without failures are a success. Everything that is neither a
+    `null`, an empty string, list or object, and an object without failures are a success. Everything that is neither a
     success nor a report of this record is a failure too: a record is never deleted because an answer was not
     understood. So `BatchItemFailures`, as some languages write it, is not an object without failures.
 

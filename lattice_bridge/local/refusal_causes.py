@@ -102,6 +102,10 @@ _OF_RECORDS: Final[Mapping[str, str]] = {
         "Fix: make it faster, or raise its Timeout, and `timeout` of the [[event_source]] in bridge.toml"
     ),
     "source_not_configured": "{detail}. [local.ids] in local.toml gives a queue the ARN of the deployed one",
+    "loop": (
+        "{detail}. Fix: fix the cause before you send a copy back from the quarantine. "
+        "No function may send its message to its own queue"
+    ),
 }
 """Reason code → sentence for a record, if that for a request does not fit."""
 

@@ -29,6 +29,12 @@ def test_record_has_no_header() -> None:
     assert [sentence for sentence in sentences if "header" in sentence] == []
 
 
+def test_record_that_loops_came_from_a_quarantine_and_not_from_a_backend() -> None:
+    sentence = record_cause("loop", "the record has been in a quarantine more than 4 times")
+    assert sentence.startswith("The record has been in a quarantine more than 4 times. Fix: fix the cause")
+    assert "backend" not in sentence
+
+
 @pytest.mark.parametrize(
     ("sender", "words"),
     [

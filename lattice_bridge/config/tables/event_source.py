@@ -27,7 +27,7 @@ QUEUE_FORM: Final = "arn:aws:sqs:REGION:ACCOUNT:NAME"
 
 
 class ClaimTable(Table):
-    """`claim = { from = "message_group" }`: the place in a record that says which tenant it is for."""
+    """`claim = { from = "message_group" }`: the place in a record that names its tenant."""
 
     example: ClassVar = '{ from = "message_group" }'
 
@@ -53,7 +53,7 @@ class EventSourceTable(Table):
     )
     claim: ClaimTable | None = Field(
         default=None,
-        description="The place in a record that says which tenant it is for. It chooses one of those that rules allow.",
+        description="The place in a record that names its tenant. It chooses one of those that rules allow.",
     )
     invocation: Invocation = Field(
         default="sync",
@@ -67,8 +67,8 @@ class EventSourceTable(Table):
     )
     quarantine: str | None = Field(
         default=None,
-        description="The ARN of the queue that gets the records with a permanent fault. Without one they are reported "
-        "as failed.",
+        description="The ARN of the queue that receives a copy of each record with a permanent fault. Without one, "
+        "such records are reported.",
     )
     timeout: float = Field(
         default=DEFAULT_TIMEOUT,

@@ -1,7 +1,7 @@
 """The answer of a function to a batch, as Lambda reads it.
 
-Rule: an answer is a success, or names messages of its batch. Everything else fails the whole batch, so that no message
-is deleted because of a misspelt answer (trap E12).
+Rule: an answer is a success, or names messages of its batch. Everything else fails the whole batch: no message is
+deleted because of a misspelt answer (trap E12).
 Source: "Implementing partial batch responses" in the Lambda guide, and answers recorded on AWS.
 """
 

@@ -39,7 +39,7 @@ class TemplateQueues:
         for one in wanted:
             try:
                 self._make(one)
-            except SqsError as error:  # a client has made a queue that it does not go with
+            except SqsError as error:  # a queue that a client has made does not fit
                 _logger.warning("queue %s is not as in the template: %s", one.name, error)
             self._made[one.arn] = one
 

@@ -23,7 +23,7 @@ def handler(event: dict[str, Any], context: Any) -> None:
         return
     order = json.loads(record["body"])
     if order["quantity"] < 1:
-        raise ValueError("an order has at least one piece")  # the message comes back, and later reaches the DLQ
+        raise ValueError("an order has at least one piece")  # delivered again, then to the dead-letter queue
     done[message] = len(done) + 1
     if len(done) > KEPT:
         del done[next(iter(done))]

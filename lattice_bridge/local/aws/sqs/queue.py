@@ -3,8 +3,8 @@
 Rule: a message that was accepted is visible, in flight or delayed, until it is deleted, moved to the dead-letter queue,
 purged, or older than the retention period. Nothing else ends it.
 
-The clock is passed in, and time passes only by it: each operation first does what has become due. So hours are a moment
-in a test. Operations take O(log n).
+The clock is a parameter: each operation first does what has become due by it. So hours pass in a moment of a test.
+Operations take O(log n).
 
 Source: the API reference and the developer guide of SQS, and what LocalStack's tests recorded on AWS. Not shown by any
 source, and assumed here:
