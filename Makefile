@@ -27,7 +27,7 @@ help: ## Show this list
 run: $(VENV)/local ## Serve template.yaml on this machine, on $$PORT (8080), until Ctrl-C
 	@exec $(BIN)/lattice-bridge local --parameter AuthType=NONE $(ARGS)
 
-test: check ## Run lint, types and all tests, on all processors: 8 min with two slow cores
+test: check ## Run lint, types and all tests, on all processors: 9 min with two slow cores
 	@$(BIN)/python -m compileall -q lattice_bridge
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
@@ -41,7 +41,7 @@ format: $(VENV)/dev ## Format the code, and fix what the linter can fix by itsel
 thorough: check ## Run all tests, with twenty times as many examples for each property; takes long
 	@LATTICE_BRIDGE_EXAMPLES=20 $(BIN)/python -m pytest -n auto --timeout 1200 --hypothesis-profile shrink $(ARGS)
 
-coverage: $(VENV)/dev ## Run all tests with branch coverage: 12 min with two slow cores
+coverage: $(VENV)/dev ## Run all tests with branch coverage: 13 min with two slow cores
 	@$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
 
 check: $(VENV)/dev ## Run lint and types, and check the maps and the template of this repository
