@@ -24,6 +24,7 @@ from lattice_bridge.local.aws.sqs.message import Message
 from lattice_bridge.local.aws.sqs.queue import Queue
 from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.sources.batch_response import failed_ids
+from lattice_bridge.local.sources.delivery import record_of
 from lattice_bridge.local.web.server import HOST, AsgiServer, Receive, Respond, Scope
 from lattice_bridge.testing.builders import ACCOUNT, REGION
 
@@ -199,22 +200,10 @@ class LocalQueue:
         messages = self._queues.run(receive())
         if not messages:
             return None
-        answer = handler({"Records": [self._record(message) for message in messages]}, context)
+        answer = handler({"Records": [record_of(message, self.arn) for message in messages]}, context)
         failed = failed_ids(json.dumps(answer).encode(), {message.id for message in messages})
         self._queues.run(delete(failed))
         return answer
-
-    def _record(self, message: Message) -> dict[str, Any]:
-        return sqs.write(
-            message_id=message.id,
-            receipt_handle=message.receipt_handle,
-            body=message.body,
-            attributes=message.attributes,
-            message_attributes=message.message_attributes,
-            md5_of_body=message.md5_of_body,
-            md5_of_message_attributes=message.md5_of_message_attributes,
-            arn=self.arn,
-        )
 
 
 class _Late:

@@ -1,9 +1,26 @@
-"""The batches that event source mappings deliver, as values for the log."""
+"""The batches that event source mappings deliver: the record of a message, and values for the log."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+from lattice_bridge.events import sqs
+from lattice_bridge.local.aws.sqs.message import Message
+
+
+def record_of(message: Message, arn: str) -> dict[str, Any]:
+    """The record that Lambda makes of a message in the queue with an ARN."""
+    return sqs.write(
+        message_id=message.id,
+        receipt_handle=message.receipt_handle,
+        body=message.body,
+        attributes=message.attributes,
+        message_attributes=message.message_attributes,
+        md5_of_body=message.md5_of_body,
+        md5_of_message_attributes=message.md5_of_message_attributes,
+        arn=arn,
+    )
 
 
 @dataclass(frozen=True, slots=True)

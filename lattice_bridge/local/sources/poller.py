@@ -13,9 +13,8 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from lattice_bridge.events.sqs import write
 from lattice_bridge.formats.payload import SYNC_LIMIT
 from lattice_bridge.local.aws.invoke_checks import LambdaError, is_about_the_tenant
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, new_trace_id
@@ -26,7 +25,7 @@ from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.plan.queues import EventSourceMapping
 from lattice_bridge.local.sources.batch_response import WholeBatchFailed, failed_ids, reports_failures
-from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, Observer
+from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, Observer, record_of
 
 Invoke = Callable[[InvokeRequest], Awaitable[InvocationResult | None]]
 
@@ -168,7 +167,7 @@ class Poller:
         """The messages that a filter takes, with their records. The others are deleted, as Lambda does."""
         for message in found:
             if self._mapping.takes(message.body):
-                yield _Received(message, _record(message, queue))
+                yield _Received(message, _encoded(record_of(message, queue.arn)))
             else:
                 queue.delete(message.receipt_handle)
 
@@ -264,18 +263,8 @@ def _for_log(request: InvokeRequest, queue: Queue, part: Sequence[_Received]) ->
     )
 
 
-def _record(message: Message, queue: Queue) -> bytes:
-    content = write(
-        message_id=message.id,
-        receipt_handle=message.receipt_handle,
-        body=message.body,
-        attributes=message.attributes,
-        message_attributes=message.message_attributes,
-        md5_of_body=message.md5_of_body,
-        md5_of_message_attributes=message.md5_of_message_attributes,
-        arn=queue.arn,
-    )
-    return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+def _encoded(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _parts(batch: Sequence[_Received]) -> Iterator[list[_Received]]:
