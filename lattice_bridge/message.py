@@ -58,6 +58,20 @@ class Sender(NamedTuple):
     session: str | None = None
 
 
+class BusEvent(NamedTuple):
+    """The origin of an event on an event bus.
+
+    Attributes:
+        account: in which it was published. EventBridge writes it.
+        source: the publisher's own word, unless it begins with `aws.`: no other publisher may write that.
+        detail_type: the publisher's own word.
+    """
+
+    account: str
+    source: str
+    detail_type: str
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The caller, as the platform names it.

@@ -21,6 +21,7 @@ from lattice_bridge.invoke.call import Invocation
 
 Invoker = Literal["direct", "boto3"]
 LoggedCaller = Literal["key", "full"]
+PipeRole = Literal["target", "enrichment"]
 
 DEFAULT_TIMEOUT: Final = 28.0
 DEFAULT_REFRESH: Final = 60.0
@@ -77,14 +78,18 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class EventSource:
-    """One `[[event_source]]`: a queue whose messages the bridge routes.
+    """One `[[event_source]]`: a queue, stream, table or event bus whose records the bridge routes.
 
     Attributes:
-        arn: of the queue.
+        arn: of the queue, of the Kinesis stream, of the table whose streams are routed, or of the event bus.
         function, isolated, invocation, timeout: as for a backend. `async` returns when Lambda has accepted the event.
         claim: the place in a record that names its tenant; None if the evidence allows one tenant.
         concurrency: records that are invoked at the same time, at most.
         quarantine: ARN of the queue that gets the records with a permanent fault; None if they are reported as failed.
+        deaggregate: whether the records within an aggregate of the Kinesis Producer Library are decided one by one. If
+            not, an aggregate is a permanent fault.
+        pipe: how EventBridge Pipes calls the bridge: as the pipe's `target` or as its `enrichment`; None if the records
+            come from an event source mapping, or from a rule of a bus.
     """
 
     arn: str
@@ -95,6 +100,8 @@ class EventSource:
     concurrency: int = DEFAULT_CONCURRENCY
     quarantine: str | None = None
     timeout: float = DEFAULT_TIMEOUT
+    deaggregate: bool = False
+    pipe: PipeRole | None = None
 
 
 class Backends:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.message import Sender
 
-ClaimKind = Literal["message_group", "attribute", "body"]
+ClaimKind = Literal["message_group", "attribute", "body", "partition_key", "key", "image", "detail"]
 """The parts of a record that a claim can read."""
 
 
@@ -23,8 +23,8 @@ class Claim:
 
     Attributes:
         kind: the part of the record.
-        name: of the attribute, for the kind `attribute`.
-        path: to the value, one element a level, for the kind `body`.
+        name: of the attribute, for the kinds `attribute`, `key` and `image`.
+        path: to the value, one element a level, for the kinds `body` and `detail`.
     """
 
     kind: ClaimKind

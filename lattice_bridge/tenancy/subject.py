@@ -13,7 +13,7 @@ from typing import Final
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.http import headers as names
 from lattice_bridge.identity.token import NO_TOKENS, Tokens
-from lattice_bridge.message import Authorizer, Caller, Request, Sender
+from lattice_bridge.message import Authorizer, BusEvent, Caller, Request, Sender
 
 ANONYMOUS: Final = Caller()
 
@@ -36,6 +36,7 @@ class Subject:
             not a caller without a credential, so a rule with `anyone` does not apply.
         source: evidence of a record: the ARN of the queue that it came from; None for an HTTP request.
         sender: evidence of a record: who sent it, as the queue authenticated the sender.
+        bus_event: evidence of an event of a bus: its account, and what its publisher says of it.
     """
 
     caller: Caller = ANONYMOUS
@@ -49,6 +50,7 @@ class Subject:
     api_id: str | None = None
     source: str | None = None
     sender: Sender | None = None
+    bus_event: BusEvent | None = None
 
     @property
     def has_other_evidence(self) -> bool:
