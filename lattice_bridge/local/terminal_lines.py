@@ -322,7 +322,8 @@ def _try_row(one: Try) -> _Row:
     words = [one.error] if one.error else []
     for delivery in one.deliveries:
         target = delivery.arn.split(":", 5)[-1].removeprefix("function:").removeprefix("event-bus/")
-        words.append(f"{target} does not take it: {delivery.fault}" if delivery.fault else f"sent to {target}")
+        fault = f"the destination {target} does not take it: {delivery.fault}"
+        words.append(fault if delivery.fault else f"sent to {target}")
     if one.is_lost:
         words.append(f"The event is lost{'' if one.deliveries else _NO_DESTINATION}")
     return _Row(

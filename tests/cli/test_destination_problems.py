@@ -50,8 +50,8 @@ def test_destinations_of_the_template_have_no_problem(tmp_path: Path) -> None:
             "Destination: !GetAtt Failures.Arn",
             f"Destination: {SQS}:failures",
             f"Orders.EventInvokeConfig.OnFailure: the template has no queue {SQS}:failures; Failures is "
-            f'{SQS}:Failures here. Fix: write Failures = "{SQS}:failures" under [local.ids] in local.toml, or the other '
-            "ARN",
+            f'{SQS}:Failures here. Fix: write Failures = "{SQS}:failures" under [local.ids] in local.toml, or the '
+            "other ARN",
         ),
         (
             "Destination: !GetAtt Failures.Arn",

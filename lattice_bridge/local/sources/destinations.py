@@ -1,4 +1,4 @@
-"""Where Lambda sends the ends of asynchronous invocations: queues, functions, event buses, dead-letter queues.
+"""Destinations of asynchronous invocations: queues, functions, event buses, dead-letter queues.
 
 Rule: the record that arrives is the one that Lambda sends, and nothing beside it. As on AWS it has no tenant id, so an
 isolated function is no destination.

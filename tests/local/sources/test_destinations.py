@@ -1,4 +1,4 @@
-"""What queues, functions, buses and dead-letter queues receive of asynchronous invocations."""
+"""Destinations of asynchronous invocations: the records and events that they receive."""
 
 from __future__ import annotations
 
