@@ -339,7 +339,7 @@ def _try_row(one: Try) -> _Row:
 
 
 _NO_DESTINATION: Final = (
-    ": nothing keeps what this function fails to run. Fix: write OnFailure with the ARN of a queue into its "
+    ": the function has no destination for failures here. Fix: write OnFailure with the ARN of a queue into its "
     "EventInvokeConfig"
 )
 

@@ -95,6 +95,8 @@ def test_event_that_fails_always_reaches_the_queue_and_the_dead_letter_queue(sta
     assert record["requestContext"]["functionArn"].endswith(":function:orders:live")
     assert record["requestPayload"] == {"fail": 9}
     assert record["responsePayload"]["errorMessage"] == "not yet"
+    configuration = client(stack, service="lambda").get_function_configuration(FunctionName="orders")
+    assert configuration["DeadLetterConfig"]["TargetArn"].endswith(":dead")
     letter = received(client(stack), "dead")
     assert letter["Body"] == '{"fail": 9}'
     assert letter["MessageAttributes"]["RequestID"]["StringValue"] == request_id

@@ -395,7 +395,7 @@ def test_try_that_fails_shows_when_the_next_one_is() -> None:
         (
             "RetriesExhausted",
             [],
-            "The event is lost: nothing keeps what this function fails to run. Fix: write OnFailure",
+            "The event is lost: the function has no destination for failures here. Fix: write OnFailure",
         ),
         (
             "RetriesExhausted",

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -299,7 +299,7 @@ class AsyncInvokes:
         self._memory = memory
         self._used = 0
         self._tasks: dict[asyncio.Task[None], Event] = {}
-        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(RUNNING))
         self._closed = False
 
     def accept(self, request: InvokeRequest, arn: str) -> None:
@@ -334,8 +334,9 @@ class AsyncInvokes:
         """Ends all events, as the stack stops, and logs how many are lost."""
         names = Counter(event.name for event in self._tasks.values())
         if count := names.total():
+            lost = "1 asynchronous invocation is" if count == 1 else f"{count} asynchronous invocations are"
             of = ", ".join(f"{number} of {name}" for name, number in sorted(names.items()))
-            _logger.warning("asynchronous invocations that are lost, because the stack stops: %s (%s)", count, of)
+            _logger.warning("%s lost, because the stack stops: %s", lost, of)
         self._closed, tasks = True, [*self._tasks]
         for task in tasks:
             task.cancel()
@@ -348,7 +349,7 @@ class AsyncInvokes:
         pause: float | None = 0.0
         while pause is not None:
             await asyncio.sleep(pause)
-            async with self._slots.setdefault(event.name.partition(":")[0], asyncio.Semaphore(RUNNING)):
+            async with self._slots[event.name.partition(":")[0]]:
                 pause = await self._try(event)
 
     async def _try(self, event: Event) -> float | None:

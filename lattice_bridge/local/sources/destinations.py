@@ -95,9 +95,9 @@ class Destinations:
             raise Undelivered(str(error)) from error
 
     async def _to_function(self, arn: str, ended: Ended) -> None:
-        trace = ended.event.request.trace_id
+        # A trace of its own: by the event's, the log would take this function for the one that a request reached.
         try:
-            await self._invoke(InvokeRequest(arn, ended.record.encode(), "Event", trace_id=trace))
+            await self._invoke(InvokeRequest(arn, ended.record.encode(), "Event"))
         except LambdaError as error:
             raise Undelivered(str(error)) from error
 

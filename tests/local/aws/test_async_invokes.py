@@ -314,7 +314,8 @@ def test_end_of_the_stack_counts_the_events_that_are_lost(caplog: pytest.LogCapt
 
     lived(scenario())
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.endswith("lost, because the stack stops: 3 (1 of orders, 2 of orders:live)")
+    lost = "3 asynchronous invocations are lost, because the stack stops"
+    assert line == f"{lost}: 1 of orders, 2 of orders:live"
 
 
 def test_end_of_the_stack_without_events_is_silent(caplog: pytest.LogCaptureFixture) -> None:

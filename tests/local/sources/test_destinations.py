@@ -86,7 +86,7 @@ def test_function_is_invoked_asynchronously_with_the_record_and_without_a_tenant
     sent = Sent()
     sent.send(AUDIT, ended("Success", DONE))
     (request,) = sent.invoked
-    expected = InvokeRequest(AUDIT, ended("Success", DONE).record.encode(), "Event", trace_id="Root=1-a")
+    expected = InvokeRequest(AUDIT, ended("Success", DONE).record.encode(), "Event")
     assert request == replace(expected, request_id=request.request_id)
     assert request.request_id != REQUEST.request_id
 
