@@ -20,6 +20,7 @@ import click
 from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import json_object
+from lattice_bridge.local.plan.model import destination_name
 from lattice_bridge.local.refusal_causes import capitalised, cause, record_cause
 from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery
 from lattice_bridge.local.web.printable import printable
@@ -321,7 +322,7 @@ def _try_row(one: Try) -> _Row:
     """The facts of a try of an asynchronous invocation, and what follows it."""
     words = [one.error] if one.error else []
     for delivery in one.deliveries:
-        target = delivery.arn.split(":", 5)[-1].removeprefix("function:").removeprefix("event-bus/")
+        target = destination_name(delivery.arn)
         fault = f"the destination {target} does not take it: {delivery.fault}"
         words.append(fault if delivery.fault else f"sent to {target}")
     if one.is_lost:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, Protocol
 
-from lattice_bridge.local.aws.invoke_checks import LambdaError
+from lattice_bridge.local.aws.invoke_checks import LambdaError, parse_payload
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, new_trace_id, throttled
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.plan.model import EventInvokeConfig, Function
@@ -145,7 +145,7 @@ class Ended:
             "version": '"1.0"',
             "timestamp": json.dumps(_timestamp(self.time)),
             "requestContext": json.dumps(context),
-            "requestPayload": _as_json(event.request.payload or b"{}"),
+            "requestPayload": _as_json(event.request.payload),
         }
         if result is not None:
             error = {} if result.error is None else {"functionError": result.error}
@@ -176,13 +176,12 @@ def _timestamp(seconds: float) -> str:
 
 
 def _as_json(payload: bytes) -> str:
-    """A payload as it is; as a string if it is not JSON, as a custom runtime may answer."""
-    text = payload.decode("utf-8", "replace")
+    """A payload as it is; as a string if it is not JSON, such as the NaN of a Python function."""
     try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return json.dumps(text)
-    return text
+        parse_payload(payload, "RequestResponse")
+    except LambdaError:
+        return json.dumps(payload.decode("utf-8", "replace"))
+    return payload.decode() or "{}"
 
 
 class Undelivered(Exception):

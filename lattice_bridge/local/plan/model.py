@@ -70,6 +70,15 @@ class EventInvokeConfig:
     on_failure: str = ""
 
 
+def destination_name(arn: str) -> str:
+    """The name in the ARN of a queue, a function or an event bus.
+
+    >>> destination_name("arn:aws:lambda:us-east-1:123456789012:function:orders:live")
+    'orders:live'
+    """
+    return arn.split(":", 5)[-1].removeprefix("function:").removeprefix("event-bus/")
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function that this machine can run.

@@ -223,7 +223,12 @@ def test_record_of_a_success_has_no_error() -> None:
 
 @pytest.mark.parametrize(
     ("payload", "expected"),
-    [(b'{"n": 1e400, "d": 0.10}', '{"n": 1e400, "d": 0.10}'), (b"\xff not JSON", '"\\ufffd not JSON"'), (b"", '""')],
+    [
+        (b'{"n": 1e400, "d": 0.10}', '{"n": 1e400, "d": 0.10}'),
+        (b"\xff not JSON", '"\\ufffd not JSON"'),
+        (b"[NaN]", '"[NaN]"'),
+        (b"null", "null"),
+    ],
 )
 def test_record_has_the_payloads_as_they_are(payload: bytes, expected: str) -> None:
     event = Event(replace(REQUEST, payload=b""), f"{ARN}:$LATEST", BEGIN, 1, 0, InvocationResult(payload))
