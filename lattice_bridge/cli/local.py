@@ -138,8 +138,9 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
     metavar="SECONDS",
     type=click.FloatRange(0),
     default=RETRY_SECONDS,
-    show_default="60, as on AWS",
-    help="Seconds until a failed asynchronous invocation is tried again; twice as many until the third try.",
+    show_default=True,
+    help="Seconds until a failed asynchronous invocation is tried again; twice as many until the third try. Lambda has "
+    "60.",
 )
 @click.option(
     "--record",
