@@ -87,7 +87,9 @@ class Event:
         """Why the last try failed, in one line; empty if it succeeded or if there was none."""
         if self.error is not None:
             return printable(str(self.error))
-        return self.result.description if self.result is not None and self.result.error is not None else ""
+        if self.result is None or self.result.error is None:
+            return ""
+        return self.result.description or "the function failed without a message"
 
     @property
     def size(self) -> int:
@@ -145,12 +147,12 @@ class Ended:
             "version": '"1.0"',
             "timestamp": json.dumps(_timestamp(self.time)),
             "requestContext": json.dumps(context),
-            "requestPayload": _as_json(event.request.payload),
+            "requestPayload": _as_json(event.request.payload or b"{}"),
         }
         if result is not None:
             error = {} if result.error is None else {"functionError": result.error}
             response = {"statusCode": 200, "executedVersion": LATEST, **error}
-            members |= {"responseContext": json.dumps(response), "responsePayload": _as_json(result.payload)}
+            members |= {"responseContext": json.dumps(response), "responsePayload": _as_json(result.payload or b"null")}
         return "{" + ", ".join(f'"{name}": {value}' for name, value in members.items()) + "}"
 
     @property
@@ -181,7 +183,7 @@ def _as_json(payload: bytes) -> str:
         parse_payload(payload, "RequestResponse")
     except LambdaError:
         return json.dumps(payload.decode("utf-8", "replace"))
-    return payload.decode() or "{}"
+    return payload.decode()
 
 
 class Undelivered(Exception):
@@ -370,7 +372,7 @@ class AsyncInvokes:
             (self._now() - began) * 1000,
             event.failure,
         )
-        if isinstance(step, float):
+        if not isinstance(step, str):
             self._observer.tried(replace(one, pause=step))
             event.result = None  # it may have six megabytes
             return step

@@ -62,6 +62,13 @@ def test_function_that_fails_twice_and_then_succeeds_has_succeeded() -> None:
     assert (target, record["requestContext"]["approximateInvokeCount"]) == (QUEUE, 3)
 
 
+def test_failure_without_a_message_is_a_failure() -> None:
+    """A custom runtime may report an error with an empty body."""
+    world = run(InvocationResult(b"", "Unhandled"))
+    assert world.conditions == ["", "", "RetriesExhausted"]
+    assert world.tries[0].error == "the function failed without a message"
+
+
 @pytest.mark.parametrize(("retries", "times"), [(0, [0]), (1, [0, 60])])
 def test_number_of_retries_is_the_configured_one(retries: int, times: list[int]) -> None:
     assert run(FAILED, config=EventInvokeConfig(retries=retries)).times == times
@@ -227,7 +234,7 @@ def test_record_of_a_success_has_no_error() -> None:
         (b'{"n": 1e400, "d": 0.10}', '{"n": 1e400, "d": 0.10}'),
         (b"\xff not JSON", '"\\ufffd not JSON"'),
         (b"[NaN]", '"[NaN]"'),
-        (b"null", "null"),
+        (b"", "null"),
     ],
 )
 def test_record_has_the_payloads_as_they_are(payload: bytes, expected: str) -> None:
