@@ -371,6 +371,8 @@ def _other_invoker(function: Resource, resource: Resource, calls: list[Call]) ->
     elif kind in _PUSHES or mentions(properties.get("ServiceToken"), function):
         actual = f"it is the target of {_PUSHES.get(kind, 'a custom resource')} ({resource.id})"
         fix = f"let a function without tenancy receive the event and invoke {name_of(function)} with a tenant id"
+        if kind == "AWS::Pipes::Pipe":
+            fix = 'make the bridge the target of the pipe, and write pipe = "target" in its [[event_source]]'
         yield finding(function.id, actual, NO_TENANT, fix)
     else:
         expected = "Whatever invokes an isolated function has to send a tenant id, and this may not"

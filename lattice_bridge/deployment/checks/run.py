@@ -18,6 +18,7 @@ from lattice_bridge.deployment.checks.backends import alarm_findings, backend_fi
 from lattice_bridge.deployment.checks.invokers import permission_findings, tenancy_findings
 from lattice_bridge.deployment.checks.lattice import group_findings, service_findings
 from lattice_bridge.deployment.checks.native_senders import calls_of, native_findings
+from lattice_bridge.deployment.checks.pipes import pipe_findings
 from lattice_bridge.deployment.checks.queues import queue_findings
 from lattice_bridge.deployment.checks.rights import right_findings, trust_findings, unread_findings
 from lattice_bridge.deployment.checks.stack import (
@@ -105,6 +106,7 @@ def findings_of(
         yield from group_findings(stack)
         yield from permission_findings(stack)
         yield from queue_findings(stack)
+        yield from pipe_findings(stack)
         yield from authorizer_findings(stack)
         yield from operation_findings(stack)
         yield from service_findings(stack, unsigned=unsigned)

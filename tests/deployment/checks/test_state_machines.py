@@ -16,6 +16,8 @@ FAILED: Final = {
     "Choices": [{"Condition": "{% $exists($states.input.FunctionError) %}", "Next": "Fail"}],
 }
 BY_PATH: Final = {**FAILED, "Choices": [{"Variable": "$.result.FunctionError", "IsPresent": True, "Next": "Fail"}]}
+BY_SQS: Final = {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "Next": "C"}
+COMMENT: Final = {"Type": "Choice", "Comment": "FunctionError", "Choices": [{"Comment": "FunctionError"}]}
 RENAMED: Final = {**FAILED, "Choices": [{"Condition": "{% $failed %}", "Next": "Fail"}]}
 
 
@@ -29,6 +31,9 @@ def run(**more: Any) -> dict[str, Any]:
         "Next": "Check",
         **more,
     }
+
+
+LAST: Final = run(Next=None, End=True)
 
 
 def unnoticed(states: dict[str, Any]) -> list[str]:
@@ -51,7 +56,8 @@ def unnoticed(states: dict[str, Any]) -> list[str]:
         {"Run": run(Resource="arn:aws:states:::aws-sdk:lambda:invoke.waitForTaskToken")},
         {"Run": run(Resource="arn:aws:states:::lambda:invoke")},
         {"Run": run(Resource="arn:aws:lambda:us-east-1:123456789012:function:orders")},
-        {"All": {"Type": "Map", "Next": "Check", "ItemProcessor": {"States": {"Run": run(End=True, Next=None)}}}, "Check": FAILED},
+        {"All": {"Type": "Map", "Next": "Check", "ItemProcessor": {"States": {"Run": LAST}}}, "Check": FAILED},
+        {"All": {"Type": "Map", "Next": "Check", "Iterator": {"States": {"Run": LAST}}}, "Check": FAILED},
         {"All": {"Type": "Parallel", "Next": "Check", "Branches": [{"States": {"Run": run(), "Check": FAILED}}]}},
     ],
     ids=lambda states: json.dumps(states)[:60],
@@ -63,9 +69,9 @@ def test_failure_is_noticed(states: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "states",
     [
-        {"Run": run(Next=None, End=True)},
+        {"Run": LAST},
         {"Run": run(), "Check": {"Type": "Succeed"}},
-        {"Run": run(), "Check": {"Type": "Choice", "Comment": "FunctionError", "Choices": [{"Comment": "FunctionError"}]}},
+        {"Run": run(), "Check": COMMENT},
         {"Run": run(), "Check": {**FAILED, "Choices": [{"Condition": "{% $states.input.FunctionErrors %}"}]}},
         {"Run": run(), "Check": RENAMED},
         {"Run": run(Output="{% $states.result.Payload %}"), "Check": FAILED},
@@ -76,9 +82,9 @@ def test_failure_is_noticed(states: dict[str, Any]) -> None:
         {"Run": run(ResultSelector={"answer.$": "$.Payload"}), "Check": FAILED},
         {"Run": run(Assign={"failed": "{% $exists($states.result.FunctionError) %}"}), "Check": {"Type": "Succeed"}},
         {"Run": run(), "Check": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Wait", "Next": "Check"}},
-        {"Run": run(), "Check": {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "Next": "C"}, "C": FAILED},
+        {"Run": run(), "Check": BY_SQS, "C": FAILED},
         {"Check": {**FAILED, "Default": "Run"}, "Run": run(Next="Done"), "Done": {"Type": "Succeed"}},
-        {"All": {"Type": "Map", "ItemProcessor": {"States": {"Run": run(Next=None), "Check": FAILED}}}, "Check": FAILED},
+        {"All": {"Type": "Map", "ItemProcessor": {"States": {"Run": LAST, "Check": FAILED}}}, "Check": FAILED},
         {"Run": run(Next=["Check"]), "Check": FAILED},
     ],
     ids=lambda states: json.dumps(states)[:60],
