@@ -10,8 +10,8 @@ from typing import Final
 from cfnlint.api import ManualArgs, lint
 
 from lattice_bridge.deployment.checks.native_senders import SCHEDULE, SUBSCRIBER
-from lattice_bridge.deployment.checks.pipes import PIPE
 from lattice_bridge.deployment.checks.run import template_findings
+from lattice_bridge.deployment.checks.stack import PIPE
 from lattice_bridge.deployment.checks.state_machines import STATE_MACHINE
 from tests.support.paths import ROOT
 

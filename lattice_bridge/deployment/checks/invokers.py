@@ -17,6 +17,7 @@ from lattice_bridge.deployment.checks.stack import (
     NO_TENANT,
     NOT_KNOWN,
     ONLY_LATTICE,
+    PIPE,
     Stack,
     TemplateFinding,
     entries_of,
@@ -323,7 +324,7 @@ _PUSHES: Final[Mapping[str, str]] = {
     "AWS::KinesisFirehose::DeliveryStream": "a delivery stream",
     "AWS::Lambda::EventInvokeConfig": "a destination of asynchronous events",
     "AWS::Logs::SubscriptionFilter": "a log subscription",
-    "AWS::Pipes::Pipe": "a pipe",
+    PIPE: "a pipe",
     "AWS::S3::Bucket": "notifications of a bucket",
     "AWS::SES::ReceiptRule": "a receipt rule",
     "AWS::SNS::Subscription": "an SNS subscription",
@@ -371,7 +372,7 @@ def _other_invoker(function: Resource, resource: Resource, calls: list[Call]) ->
     elif kind in _PUSHES or mentions(properties.get("ServiceToken"), function):
         actual = f"it is the target of {_PUSHES.get(kind, 'a custom resource')} ({resource.id})"
         fix = f"let a function without tenancy receive the event and invoke {name_of(function)} with a tenant id"
-        if kind == "AWS::Pipes::Pipe":
+        if kind == PIPE:
             fix = 'make the bridge the target of the pipe, and write pipe = "target" in its [[event_source]]'
         yield finding(function.id, actual, NO_TENANT, fix)
     else:

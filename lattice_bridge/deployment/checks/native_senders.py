@@ -126,8 +126,9 @@ _ONE_EVENT: Final = "write BatchConfiguration: {MaxBatchSize: 1}"
 
 def _subscriber_call(subscriber: Resource) -> Call:
     written = part_of(subscriber, "InvokeConfiguration")
-    target = as_text(written.get("TargetArn", ""))
-    tenant = part_of(subscriber, "InvokeConfiguration", "LambdaParameters").get("TenantId")
+    target, parameters = as_text(written.get("TargetArn", "")), written.get("LambdaParameters")
+    is_known = not isinstance(parameters, str) or not unresolved(parameters)
+    tenant = part_of(subscriber, "InvokeConfiguration", "LambdaParameters").get("TenantId") if is_known else parameters
     fix = f"write TenantId under LambdaParameters, and {_ONE_EVENT.removeprefix('write ')}"
     if _UNIVERSAL.fullmatch(target):
         target, tenant = _universal(
@@ -232,7 +233,7 @@ def _task_call(task: Task) -> Call:
         "let it send a message to a queue of the bridge (sqs:sendMessage), or write "
         "Resource: arn:aws:states:::aws-sdk:lambda:invoke with TenantId and a Choice on FunctionError"
     )
-    expected = f"Step Functions sends no tenant id by {how}, also if the state has one, so Lambda refuses each call"
+    expected = f"Step Functions sends no tenant id by {how}, even if the state has one, so Lambda refuses each call"
     return Call(where, task.function, "", fix, expected)
 
 

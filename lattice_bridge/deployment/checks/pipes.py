@@ -16,6 +16,7 @@ from lattice_bridge.config.options import EventSource, PipeRole
 from lattice_bridge.deployment.checks.queues import is_source
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
+    PIPE,
     Bridge,
     Stack,
     TemplateFinding,
@@ -27,7 +28,6 @@ from lattice_bridge.deployment.checks.stack import (
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import as_text, marker, unresolved
 
-PIPE: Final = "AWS::Pipes::Pipe"
 _BATCHES: Final[Mapping[str, tuple[str, int]]] = {
     "sqs": ("SqsQueueParameters", 10),
     "kinesis": ("KinesisStreamParameters", 100),

@@ -176,3 +176,27 @@ def test_pipe_is_judged_without_a_map_that_loads() -> None:
     assert [one for one in found if one[1] == "Pipe"] == [
         ("error", "Pipe", "the bridge is its enrichment, and BatchSize is not set, which means 10")
     ]
+
+
+ROLE: Final = """\
+PipeRole:
+  Type: AWS::IAM::Role
+  Properties:
+    AssumeRolePolicyDocument: {Statement: [{Effect: Allow, Principal: {Service: WHO}, Action: sts:AssumeRole}]}
+    Policies: [{PolicyName: x, PolicyDocument: {Statement: [{Effect: Allow, Action: lambda:InvokeFunction, Resource: !Ref BridgeAlias}]}}]
+"""  # noqa: E501 - a policy
+
+
+@pytest.mark.parametrize(
+    ("role", "who", "found"),
+    [
+        ("!GetAtt PipeRole.Arn", "pipes.amazonaws.com", []),
+        ("!GetAtt PipeRole.Arn", "[pipes.amazonaws.com, lambda.amazonaws.com]",
+         [("error", "PipeRole", "lambda.amazonaws.com may assume it")]),
+        ("'arn:aws:iam::123456789012:role/other'", "pipes.amazonaws.com",
+         [("error", "PipeRole", "lambda:InvokeFunction is allowed on the bridge, bridge")]),
+    ],
+)  # fmt: skip
+def test_role_of_a_pipe_alone_may_invoke_the_bridge(role: str, who: str, found: list[tuple[str, str, str]]) -> None:
+    properties = f"{TARGET}, RoleArn: {role}"
+    assert findings(known("target"), properties, more=ROLE.replace("WHO", who)) == found
