@@ -23,20 +23,20 @@ CASES: Final[list[dict[str, Any]]] = tomllib.loads((FOLDER / "native_cases.toml"
 MAP: Final = (FOLDER / "orders.toml").read_text(encoding="utf-8")
 
 
-def findings(add: str, edits: list[list[str]] | None = None) -> list[TemplateFinding]:
+def findings(add: str, edits: list[list[str]] | None = None, base: str = "orders.yaml") -> list[TemplateFinding]:
     """The findings about orders.yaml with texts replaced, and resources added at its end."""
-    text = (FOLDER / "orders.yaml").read_text(encoding="utf-8")
+    text = (FOLDER / base).read_text(encoding="utf-8")
     for old, new in edits or []:
         assert old in text, old
         text = text.replace(old, new)
     known = read_options(parse_document(MAP).tables, [])
-    return template_findings(FOLDER / "orders.yaml", known, {}, "us-east-1", text=text + indent(add, "  "))
+    return template_findings(FOLDER / base, known, {}, "us-east-1", text=text + indent(add, "  "))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_template_with_a_native_sender_has_exactly_these_findings(case: dict[str, Any]) -> None:
     """Among them Traps E26, E27."""
-    found = findings(case["add"], case.get("edits"))
+    found = findings(case["add"], case.get("edits"), case.get("base", "orders.yaml"))
     assert sorted([one.level, one.subject, one.actual] for one in found) == sorted(case["found"])
     for one in found:
         assert one.text == f"{one.subject}: {one.actual}. {one.expected}. Fix: {one.fix}."
