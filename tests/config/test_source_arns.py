@@ -144,9 +144,16 @@ def test_compiled_configuration_means_the_same() -> None:
 
 def test_on_poison_is_for_the_check_of_the_map_alone() -> None:
     """Trap E22: it acknowledges that a stream has no quarantine. The router reports a permanent fault in any case."""
-    assert errors(source(ARNS["kinesis"], 'on_poison = "block"') + RULES.replace(ARNS["kinesis"], "x")) != []
-    text = source(ARNS["kinesis"], 'on_poison = "block"') + '[[rule]]\nid = "all"\naccount = "1"\n'
-    assert [one for one in errors(text) if "on_poison" in one or "quarantine" in one] == []
+    rule = f'[tenants]\nblue = {{}}\n[[rule]]\nid = "all"\nsource = "{ARNS["kinesis"]}"\ntenant = "blue"\n'
+    (found,) = Settings.from_text(source(ARNS["kinesis"], 'on_poison = "block"') + rule).options.event_sources
+    assert found == EventSource(ARNS["kinesis"], "orders")
+
+
+def test_bus_whose_name_ends_like_a_fifo_queues_may_be_asynchronous() -> None:
+    """Trap E10: the service decides, and not the name."""
+    bus = f"{ARNS['events']}.fifo"
+    rule = f'[tenants]\nblue = {{}}\n[[rule]]\nid = "all"\nsource = "{bus}"\ntenant = "blue"\n'
+    assert errors(source(bus, 'invocation = "async"') + rule) == []
 
 
 def test_tests_of_events_are_read() -> None:

@@ -18,6 +18,7 @@ from lattice_bridge.config.tables.source_arns import (
     SERVICES,
     Service,
     is_bus,
+    is_source,
     partition_in,
     queue_fault,
     service_in,
@@ -132,7 +133,7 @@ def _faults(table: EventSourceTable, sources: Collection[str], seen: Collection[
     elif table.arn in seen:
         what = "another event_source has this arn"
         yield Fault(f"{what}. Fix: write each {service.source.split()[-1] if service else 'source'} once", ("arn",))
-    elif is_bus(table.arn) and (other := next(filter(is_bus, seen), None)):
+    elif is_bus(table.arn) and (other := next((arn for arn in seen if is_bus(arn) and is_source(arn)), None)):
         what = f"{quoted(other)} is an event bus of this file too, and an event does not contain the name of its bus"
         yield Fault(f"{what}. Fix: keep one of them, and deploy another bridge for the other", ("arn",))
     yield from function_faults(table.function)
@@ -151,7 +152,9 @@ def _invocation_faults(table: EventSourceTable, service: Service | None) -> Iter
     if table.invocation != "async":
         return
     path, fix = ("invocation",), 'write invocation = "sync"'
-    ordered = "a FIFO queue" if table.arn.endswith(FIFO) else service.source if service and service.is_stream else None
+    ordered = service.source if service is not None and service.is_stream else None
+    if service is SERVICES["sqs"] and table.arn.endswith(FIFO):
+        ordered = "a FIFO queue"
     if ordered is not None:
         what = f"invocation: async loses the order of {ordered}, since Lambda runs the events at any time"
         yield Fault(f"{what}. Fix: {fix}", path, given=("arn",))

@@ -82,6 +82,8 @@ def _sender_warnings(table: RuleTable) -> Iterator[str]:
         yield "the sender may name any registered tenant"
 
 
+# ---- sources --------------------------------------------------------------------------------------------------------
+
 _WRITERS: Final[Mapping[str | None, str]] = {
     "sqs": "every sender that the queue admits",
     "kinesis": "every producer that the stream admits",
