@@ -24,9 +24,11 @@ class VirtualStreams:
     def stream(self, shards: int = 1, name: str = "clicks") -> KinesisStream:
         return self.streams.create(Wanted(name, shards))
 
-    def read(self, stream: KinesisStream, shard: KinesisShard, kind: str = "TRIM_HORIZON", **start: str) -> list[bytes]:
+    def read(
+        self, stream: KinesisStream, shard: KinesisShard, kind: str = "TRIM_HORIZON", number: str | None = None
+    ) -> list[bytes]:
         """The data behind a new iterator."""
-        iterator = self.streams.iterator(stream, shard, Start(kind, **start))
+        iterator = self.streams.iterator(stream, shard, Start(kind, number))
         return [record.data for record in self.streams.read(iterator, 10_000)[2].records]
 
 
