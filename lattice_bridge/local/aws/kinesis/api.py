@@ -248,7 +248,7 @@ class _Operations:
     def _list_shards(self, given: KinesisParameters) -> Result:
         size, token = given.whole("MaxResults", 1, _PAGE) or 1000, given.optional_text("NextToken")
         if token is not None:
-            for other in ("StreamName", "StreamARN", "StreamCreationTimestamp", "ExclusiveStartShardId", "ShardFilter"):
+            for other in ("StreamName", "StreamARN", "StreamCreationTimestamp", "ExclusiveStartShardId"):
                 if given.has(other):
                     raise invalid(f"NextToken and {other} cannot be provided together.")
             stream, after, written = self._streams.page(token)

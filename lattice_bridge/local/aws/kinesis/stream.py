@@ -62,7 +62,6 @@ class KinesisStream:
         self.mode = PROVISIONED
         self.max_record_size = LEAST_RECORD
         self.tags: dict[str, str] = {}
-        self.created = now()
         self._now = now
         self._role_arn = role_arn
         self._retention = Retention()
@@ -72,6 +71,7 @@ class KinesisStream:
         self._next_index = 0
         starts = _starts(shard_count)
         self._replace((), [HashKeys(first, after - 1) for first, after in pairwise((*starts, HASH_KEYS))])
+        self.created = now()  # not before its shards were opened
 
     @property
     def arn(self) -> str:
