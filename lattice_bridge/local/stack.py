@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,8 @@ from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 from lattice_bridge.local.aws import lambda_api, sts_api
 from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
 from lattice_bridge.local.aws.endpoint import AwsEndpoint
+from lattice_bridge.local.aws.kinesis import api as kinesis_api
+from lattice_bridge.local.aws.kinesis.streams import KinesisStreams
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.aws.sqs import api as sqs_api
 from lattice_bridge.local.aws.sqs.queues import Queues
@@ -44,6 +46,7 @@ from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.served import AwsResources, Preparation, Served, names_of
 from lattice_bridge.local.sources.event_sources import EventSources
 from lattice_bridge.local.sources.template_queues import TemplateQueues
+from lattice_bridge.local.sources.template_streams import TemplateStreams
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Respond, Scope
 
 AWS_PORT: Final = 9001
@@ -134,12 +137,14 @@ class _Functions:
         service: invokes them.
         environments: run them.
         queues: of SQS, at the AWS endpoint.
+        streams: of Kinesis, at the AWS endpoint.
         keys: the endpoint's.
     """
 
     service: LambdaService
     environments: EnvironmentPool
     queues: Queues
+    streams: KinesisStreams
     keys: AccessKeys
 
 
@@ -150,10 +155,12 @@ async def _start_functions(
     started.push_async_callback(asyncio.to_thread, kill_children)
     started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
     keys, queues = AccessKeys(options.own_credentials), Queues(plan.region, ACCOUNT)
+    streams = KinesisStreams(plan.region, ACCOUNT)
+    resources: dict[str, Iterable[object]] = {"SQS": queues, "KINESIS": streams}
     shared = SharedSettings(
         stack_id,
         plan.region,
-        lambda: keys.variables(endpoint.url, has_queues=any(True for _ in queues)),
+        lambda: keys.variables(endpoint.url, [name for name, found in resources.items() if any(found)]),
         storage,
         log.function_output,
     )
@@ -163,6 +170,7 @@ async def _start_functions(
     services = {
         lambda_api.SERVICE: lambda_api.lambda_api(service),
         sqs_api.SERVICE: sqs_api.sqs_api(queues, endpoint.url),
+        kinesis_api.SERVICE: kinesis_api.kinesis_api(streams),
         sts_api.SERVICE: sts_api.sts_api(),
     }
     endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
@@ -177,14 +185,15 @@ async def _start_functions(
     started.push_async_callback(_cancel, tasks)
     started.callback(service.report_waiting)
     started.callback(queues.close)
-    return _Functions(service, environments, queues, keys)
+    return _Functions(service, environments, queues, streams, keys)
 
 
 def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:
-    """The keys, the queues and the mappings of a definition, without any yet."""
+    """The keys, the queues, the streams and the mappings of a definition, without any yet."""
     sources = EventSources(functions.queues, functions.service.invoke, time.time, log)
     started.push_async_callback(sources.close)
-    return AwsResources(functions.keys, TemplateQueues(functions.queues), sources)
+    queues, streams = TemplateQueues(functions.queues), TemplateStreams(functions.streams)
+    return AwsResources(functions.keys, queues, streams, sources)
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

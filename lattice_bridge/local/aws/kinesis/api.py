@@ -277,7 +277,7 @@ class _Operations:
         if count is None or scaling is None:
             raise missing("TargetShardCount" if count is None else "ScalingType")
         before = len(stream.open_shards())
-        stream.resize(count)
+        stream.update_shard_count(count)
         return {
             "StreamName": stream.name,
             "StreamARN": stream.arn,

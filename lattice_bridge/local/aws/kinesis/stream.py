@@ -15,8 +15,8 @@ from hashlib import md5
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from lattice_bridge.events import kinesis as kinesis_event
 from lattice_bridge.local.aws.budget import Budget
-from lattice_bridge.local.aws.kinesis import event as kinesis_event
 from lattice_bridge.local.aws.kinesis.errors import NOT_FOUND, KinesisError, constraint, invalid
 from lattice_bridge.local.aws.kinesis.shard import HashKeys, KinesisShard, Record, Retention, Surroundings
 
@@ -197,10 +197,8 @@ class KinesisStream:
             raise invalid(f"{what} are not an adjacent pair of shards eligible for merging")
         self._merge(pair)
 
-    def resize(self, count: int) -> None:
-        """Splits and merges shards, until there are so many with equally many hash keys.
-
-        As on AWS, some shards may exist only between a split and a merge.
+    def update_shard_count(self, count: int) -> None:
+        """As `resize`.
 
         Raises:
             KinesisError: the stream is not provisioned, or the count is none that AWS reaches in one call.
@@ -211,6 +209,16 @@ class KinesisStream:
             if wrong:
                 what = f"UpdateShardCount cannot scale {way} your current open shard count."
                 raise invalid(f"{what} Current open shard count: {present} Target shard count: {count}")
+        self.resize(count)
+
+    def resize(self, count: int) -> None:
+        """Splits and merges shards, until there are so many with equally many hash keys.
+
+        As on AWS, some shards may exist only between a split and a merge.
+
+        Raises:
+            KinesisError: no stream has so many shards, or no memory is left.
+        """
         check_shard_count(count)
         wanted = _starts(count)
         for start in wanted:

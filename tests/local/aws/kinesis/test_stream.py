@@ -107,8 +107,8 @@ def test_shard_that_a_split_would_leave_too_few_keys_is_refused(stream: KinesisS
         (lambda stream: stream.merge("shardId-000000000000", "shardId-000000000000"), "not an adjacent pair"),
         (lambda stream: stream.merge("shardId-000000000000", "shardId-9"), "Could not find shard shardId-9 in stream"),
         (lambda stream: stream.split("shardId-000000000003", 0), "has already been merged or split"),
-        (lambda stream: stream.resize(7), "cannot scale up over double your current open shard count"),
-        (lambda stream: stream.resize(1), "cannot scale down below half your current open shard count"),
+        (lambda stream: stream.update_shard_count(7), "cannot scale up over double your current open shard count"),
+        (lambda stream: stream.update_shard_count(1), "cannot scale down below half your current open shard count"),
         (lambda stream: stream.increase_retention(23), "Minimum allowed retention period is 24 hours"),
         (lambda stream: stream.increase_retention(8761), "Maximum allowed retention period is 8760 hours"),
         (lambda stream: stream.decrease_retention(25), "can not be longer than existing retention period (24 hours)"),
@@ -128,7 +128,7 @@ def test_shards_of_an_on_demand_stream_are_not_changed_by_a_client(virtual: Virt
     stream = virtual.streams.create(Wanted("any", None, ON_DEMAND))
     assert len(stream.open_shards()) == 4
     for call in (
-        lambda: stream.resize(2),
+        lambda: stream.update_shard_count(2),
         lambda: stream.split("shardId-000000000000", 9),
         lambda: stream.merge("shardId-000000000000", "shardId-000000000001"),
     ):
