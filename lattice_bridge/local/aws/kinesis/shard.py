@@ -25,9 +25,6 @@ RECORD_BYTES: Final = 512
 SHARD_BYTES: Final = 4096
 """Bytes of memory that an empty shard takes, also a closed one."""
 
-_COMPACT: Final = 1024
-"""Expired records that are kept at least before the list is built anew."""
-
 
 class Record(NamedTuple):
     """A record of a shard.
@@ -127,7 +124,6 @@ class KinesisShard:
         after_parents = (parent.numbers.opened + 1 for parent in parents)
         self.numbers: Numbers = Numbers(max((int(self.opened), *after_parents)), index)
         self._records: list[Record] = []
-        self._expired = 0  # the first ones of the list
         self._next_index = 1
         self._last_number = 0
         self._last_arrived = 0.0
@@ -185,21 +181,21 @@ class KinesisShard:
     def records(self, number: int = 0) -> Iterator[Record]:
         """The records with a higher number, the oldest first."""
         self.expire()
-        start = bisect_right(self._records, number, lo=self._expired, key=lambda record: record.number)
+        start = bisect_right(self._records, number, key=lambda record: record.number)
         for position in range(start, len(self._records)):
             yield self._records[position]
 
     def before(self, moment: float) -> int:
         """The number of the last record that arrived before a moment; if there is none, one below all records."""
         self.expire()
-        at = bisect_left(self._records, moment, lo=self._expired, key=lambda record: record.arrived)
-        return self._records[at - 1].number if at > self._expired else 0
+        at = bisect_left(self._records, moment, key=lambda record: record.arrived)
+        return self._records[at - 1].number if at else 0
 
     @property
     def has_records(self) -> bool:
         """Whether a record can be read."""
         self.expire()
-        return self._expired < len(self._records)
+        return bool(self._records)
 
     # ---- its life ---------------------------------------------------------------------------------------------------
 
@@ -221,23 +217,14 @@ class KinesisShard:
     def expire(self) -> None:
         """Removes the records that are older than the retention period."""
         horizon = self._surroundings.retention.horizon(self._surroundings.now())
-        freed = 0
-        while self._expired < len(self._records) and self._records[self._expired].arrived <= horizon:
-            freed += self._records[self._expired].memory
-            self._records[self._expired] = _GONE
-            self._expired += 1
-        self._surroundings.budget.give(freed)
-        if self._expired > _COMPACT and self._expired > len(self._records) // 2:
-            del self._records[: self._expired]
-            self._expired = 0
+        expired = bisect_right(self._records, horizon, key=lambda record: record.arrived)
+        if expired:
+            self._surroundings.budget.give(sum(record.memory for record in self._records[:expired]))
+            del self._records[:expired]
 
     def drop(self) -> None:
         """Gives back all its memory, as its stream is deleted or it has expired."""
         self._surroundings.budget.give(sum(record.memory for record in self.records()) + SHARD_BYTES)
-        self._records, self._expired = [], 0
+        self._records = []
         self.closed = self._surroundings.now() if self.closed is None else self.closed
         self._waiters.wake()
-
-
-_GONE: Final = Record(0, "", b"", 0.0)
-"""Takes the place of an expired record until the list is built anew."""

@@ -21,7 +21,8 @@ from tests.support.examples import examples
 from tests.support.virtual_streams import VirtualStreams
 
 ALL_KEYS, HOUR, FIVE_MINUTES = 2**128, 3600, 300
-SECONDS = st.sampled_from([0, 0.5, 1, 299, 301, HOUR, 12 * HOUR, 24 * HOUR])
+SECONDS = st.sampled_from([0, 0.5, 1, 2, 10, 60, 299, 301, HOUR, 12 * HOUR, 24 * HOUR])
+LIMITS = st.sampled_from([1, 2, 10_000])
 KINDS = st.sampled_from(["TRIM_HORIZON", "LATEST", "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER", "AT_TIMESTAMP"])
 HASH_KEYS = st.one_of(st.none(), st.integers(0, ALL_KEYS - 1), st.sampled_from([0, ALL_KEYS // 2, ALL_KEYS - 1]))
 
@@ -75,16 +76,25 @@ class Machine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(["a", "b", "c", "ü"]), hash_key=HASH_KEYS, count=st.integers(1, 4))
     def put(self, key: str, hash_key: int | None, count: int) -> None:
+        for _ in range(count):
+            self.put_one(key, hash_key)
+
+    def put_one(self, key: str, hash_key: int | None) -> None:
         wanted = int(md5(key.encode()).hexdigest(), 16) if hash_key is None else hash_key
-        (shard_id,) = (name for name, part in self.open() if part.first <= wanted <= part.last)
-        for number in range(count):
-            stored = self.stream.put(key, f"{key}{number}".encode(), hash_key)
-            assert stored.shard_id == shard_id
-            part = self.parts[shard_id]
-            before = [record.number for name in (shard_id, *part.parents) for record in self.parts[name].records]
-            assert stored.record.number > max(before, default=0), "a number is above its shard's and its parents'"
-            assert len(str(stored.record.number)) == 56
-            part.records.append(Known(key, stored.record.data, stored.record.number, stored.record.arrived))
+        ((shard_id, part),) = (each for each in self.open() if each[1].first <= wanted <= each[1].last)
+        data = str(len(part.records)).encode()
+        stored = self.stream.put(key, data, hash_key)
+        assert stored.shard_id == shard_id
+        before = [record.number for name in (shard_id, *part.parents) for record in self.parts[name].records]
+        assert stored.record.number > max(before, default=0), "a number is above its shard's and its parents'"
+        assert len(str(stored.record.number)) == 56
+        part.records.append(Known(key, data, stored.record.number, stored.record.arrived))
+
+    @rule(keys=st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=3, max_size=6))
+    def put_several(self, keys: list[str]) -> None:
+        for key in keys:
+            self.put_one(key, None)
+            self.clock.forward(0.25)
 
     @rule(seconds=SECONDS)
     def pass_time(self, seconds: float) -> None:
@@ -119,10 +129,11 @@ class Machine(RuleBasedStateMachine):
         part.closed = adjacent.closed = self.clock.now
         self.opened(Part(min(part.first, adjacent.first), max(part.last, adjacent.last), (name, near)))
 
-    @rule(target=readers, which=st.integers(0, 9), kind=KINDS, at=st.integers(0, 9))
-    def begin(self, which: int, kind: str, at: int) -> object:
-        """A new iterator of any listed shard."""
-        name = self.listed()[which % len(self.listed())]
+    @rule(target=readers, which=st.integers(0, 9), kind=KINDS, at=st.integers(0, 9), limit=LIMITS)
+    def begin(self, which: int, kind: str, at: int, limit: int) -> object:
+        """A new iterator of any listed shard is read. Shards with records are chosen if there are some."""
+        names = [name for name in self.listed() if self.parts[name].records] or self.listed()
+        name = names[which % len(names)]
         records, start = self.parts[name].records, Start(kind)
         position = len(records) if kind == "LATEST" else 0
         if kind not in ("LATEST", "TRIM_HORIZON"):
@@ -134,10 +145,13 @@ class Machine(RuleBasedStateMachine):
             if kind == "AT_TIMESTAMP":
                 position = next(each for each, record in enumerate(records) if record.arrived >= chosen.arrived)
         token = self.streams.iterator(self.stream, self.stream.shard(name), start)
-        return Reader(token, name, position, self.clock.now)
+        return self.follow(Reader(token, name, position, self.clock.now), limit)
 
-    @rule(target=readers, reader=consumes(readers), limit=st.sampled_from([1, 2, 10_000]))
-    def read(self, reader: Reader, limit: int) -> object:
+    @rule(target=readers, reader=consumes(readers), limit=LIMITS)
+    def read_on(self, reader: Reader, limit: int) -> object:
+        return self.follow(reader, limit)
+
+    def follow(self, reader: Reader, limit: int) -> object:
         if self.clock.now > reader.issued + FIVE_MINUTES:
             with pytest.raises(KinesisError) as expired:
                 self.streams.read(reader.token, limit)

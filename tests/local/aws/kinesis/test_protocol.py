@@ -29,9 +29,16 @@ def answered(virtual: VirtualStreams, operation: str, body: bytes, media_type: s
     headers = [("x-amz-target", f"Kinesis_20131202.{operation}"), ("content-type", media_type)]
     request = AwsRequest("id", "POST", "/", "", headers, SERVICE, body=body)
     try:
-        return asyncio.run(kinesis_api(virtual.streams).answer(request))
+        return called(virtual, request)
     except AwsError as error:
         return error_response(request, error)
+
+
+def called(virtual: VirtualStreams, request: AwsRequest) -> AwsResponse:
+    async def call() -> AwsResponse:
+        return await kinesis_api(virtual.streams).answer(request)
+
+    return asyncio.run(call())
 
 
 def by_cbor(virtual: VirtualStreams, operation: str, **given: Any) -> tuple[int, Any]:
@@ -154,11 +161,12 @@ def test_name_of_a_shard_is_shown_shortened(virtual: VirtualStreams) -> None:
 def test_another_service_in_the_target_is_refused(virtual: VirtualStreams) -> None:
     headers = [("x-amz-target", "DynamoDB_20120810.ListStreams")]
     with pytest.raises(AwsError, match="this operation"):
-        asyncio.run(kinesis_api(virtual.streams).answer(AwsRequest("id", "POST", "/", "", headers, SERVICE)))
+        called(virtual, AwsRequest("id", "POST", "/", "", headers, SERVICE))
 
 
-def test_put_records_checks_all_before_it_stores_one(virtual: VirtualStreams) -> None:
-    records = [{"Data": "", "PartitionKey": "a"}, {"Data": "", "PartitionKey": ""}]
+@pytest.mark.parametrize("wrong", [{"Data": "", "PartitionKey": ""}, {"Data": "A" * 1_400_000, "PartitionKey": "a"}])
+def test_put_records_checks_all_before_it_stores_one(virtual: VirtualStreams, wrong: dict[str, str]) -> None:
+    records = [{"Data": "", "PartitionKey": "a"}, wrong]
     body = json.dumps({"StreamName": "clicks", "Records": records}).encode()
     assert answered(virtual, "PutRecords", body, JSON).status == 400
     stream = virtual.streams.get("clicks")

@@ -188,6 +188,21 @@ def test_record_expires_after_the_retention_period(virtual: VirtualStreams, stre
     assert len(only(stream).after(0, 9)) == 1
 
 
+def test_record_that_has_expired_unread_does_not_come_back_with_a_longer_retention_period(
+    virtual: VirtualStreams, stream: KinesisStream
+) -> None:
+    put(stream, b"1")
+    virtual.clock.forward(DAY)
+    stream.increase_retention(48)
+    assert only(stream).after(0, 9) == []
+
+
+def test_number_is_a_position_at_or_behind_its_record(virtual: VirtualStreams, stream: KinesisStream) -> None:
+    _, second, _ = put(stream, b"1", b"2", b"3")
+    assert virtual.read(stream, only(stream), "AT_SEQUENCE_NUMBER", second) == [b"2", b"3"]
+    assert virtual.read(stream, only(stream), "AFTER_SEQUENCE_NUMBER", second) == [b"3"]
+
+
 def test_many_expired_records_leave_no_memory(virtual: VirtualStreams, stream: KinesisStream) -> None:
     for _ in range(3):
         put(stream, *([b"x" * 100] * 1500))
