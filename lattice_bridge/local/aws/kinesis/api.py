@@ -479,7 +479,7 @@ def _shard(shard: KinesisShard) -> dict[str, Any]:
     numbers = {"StartingSequenceNumber": str(shard.first_sequence_number)}
     if (last := shard.last_sequence_number) is not None:
         numbers["EndingSequenceNumber"] = str(last)
-    parents = dict(zip(("ParentShardId", "AdjacentParentShardId"), shard.parent_ids, strict=False))
+    parents = dict(zip(("ParentShardId", "AdjacentParentShardId"), shard.parents, strict=False))
     keys = _hash_keys(shard.hash_keys)
     return {"ShardId": shard.id, **parents, "HashKeyRange": keys, "SequenceNumberRange": numbers}
 
@@ -487,7 +487,7 @@ def _shard(shard: KinesisShard) -> dict[str, Any]:
 def _child(shard: KinesisShard) -> dict[str, Any]:
     return {
         "ShardId": shard.id,
-        "ParentShards": list(shard.parent_ids),
+        "ParentShards": list(shard.parents),
         "HashKeyRange": _hash_keys(shard.hash_keys),
     }
 

@@ -25,6 +25,8 @@ RECORD_BYTES: Final = 512
 SHARD_BYTES: Final = 4096
 """Bytes of memory that an empty shard takes, also a closed one."""
 
+_encoded: Final = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class Record(NamedTuple):
     """A record of a shard.
@@ -77,7 +79,7 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ShardContext:
     """What the shards of a stream share.
 
     Attributes:
@@ -100,26 +102,22 @@ class KinesisShard:
         index: of the shard in its stream.
         id: as in `shardId-000000000000`.
         hash_keys: those of its records.
-        parent_ids: the shard that was split, or the two that were merged, the lower one first.
+        parents: the ids of the shard that was split, or of the two that were merged.
         opened: seconds since the epoch.
         closed: when it was closed; None for an open one.
         numbers: makes sequence numbers.
     """
 
     def __init__(
-        self,
-        index: int,
-        hash_keys: HashKeys,
-        surroundings: Surroundings,
-        parents: Sequence[KinesisShard] = (),
+        self, index: int, hash_keys: HashKeys, context: ShardContext, parents: Sequence[KinesisShard] = ()
     ) -> None:
         self.index = index
         self.id = f"shardId-{index:012}"
         self.hash_keys = hash_keys
-        self.parent_ids = tuple(parent.id for parent in parents)
-        self._surroundings = surroundings
-        surroundings.budget.take(SHARD_BYTES)
-        self.opened = surroundings.now()
+        self.parents = tuple(parent.id for parent in parents)
+        self._context = context
+        context.budget.take(SHARD_BYTES)
+        self.opened = context.now()
         self.closed: float | None = None
         after_parents = (parent.numbers.opened + 1 for parent in parents)
         self.numbers: Numbers = Numbers(max((int(self.opened), *after_parents)), index)
@@ -130,11 +128,6 @@ class KinesisShard:
         self._waiters = Waiters()
 
     # ---- as an event source mapping reads it ------------------------------------------------------------------------
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        """The ids of its parents."""
-        return self.parent_ids
 
     @property
     def is_closed(self) -> bool:
@@ -153,12 +146,11 @@ class KinesisShard:
     async def wait(self, number: int, until: float) -> None:
         """Returns when a record with a higher number is there, when the shard is closed, or at `until`."""
         if not self.is_closed and next(self.records(number), None) is None:
-            await self._waiters.wait(until - self._surroundings.now())
+            await self._waiters.wait(until - self._context.now())
 
     def _delivered(self, record: Record) -> StreamRecord:
-        content = self._surroundings.event(self.id, record)
-        size = len(json.dumps(content, separators=(",", ":")))
-        return StreamRecord(record.number, record.partition_key, record.arrived, content, size)
+        content = self._context.event(self.id, record)
+        return StreamRecord(record.number, record.partition_key, record.arrived, content, len(_encoded(content)))
 
     # ---- records ----------------------------------------------------------------------------------------------------
 
@@ -168,10 +160,10 @@ class KinesisShard:
         Raises:
             KinesisError: the stack's streams are full.
         """
-        now = self._surroundings.now()
+        now = self._context.now()
         arrived = max(int(now * 1000) / 1000, self._last_arrived)  # the machine's clock may be set back
         record = Record(self.numbers.number(self._next_index, arrived), partition_key, data, arrived)
-        self._surroundings.budget.take(record.memory)
+        self._context.budget.take(record.memory)
         self._records.append(record)
         self._last_number, self._last_arrived = record.number, arrived
         self._next_index += 1
@@ -211,20 +203,20 @@ class KinesisShard:
 
     def close(self) -> None:
         """Accepts no more records. Those that it has can be read."""
-        self.closed = self._surroundings.now()
+        self.closed = self._context.now()
         self._waiters.wake()
 
     def expire(self) -> None:
         """Removes the records that are older than the retention period."""
-        horizon = self._surroundings.retention.horizon(self._surroundings.now())
+        horizon = self._context.retention.horizon(self._context.now())
         expired = bisect_right(self._records, horizon, key=lambda record: record.arrived)
         if expired:
-            self._surroundings.budget.give(sum(record.memory for record in self._records[:expired]))
+            self._context.budget.give(sum(record.memory for record in self._records[:expired]))
             del self._records[:expired]
 
     def drop(self) -> None:
         """Gives back all its memory, as its stream is deleted or it has expired."""
-        self._surroundings.budget.give(sum(record.memory for record in self.records()) + SHARD_BYTES)
+        self._context.budget.give(sum(record.memory for record in self.records()) + SHARD_BYTES)
         self._records = []
-        self.closed = self._surroundings.now() if self.closed is None else self.closed
+        self.closed = self._context.now() if self.closed is None else self.closed
         self._waiters.wake()

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from lattice_bridge.events import kinesis as kinesis_event
 from lattice_bridge.local.aws.budget import Budget
 from lattice_bridge.local.aws.kinesis.errors import NOT_FOUND, KinesisError, constraint, invalid
-from lattice_bridge.local.aws.kinesis.shard import HashKeys, KinesisShard, Record, Retention, Surroundings
+from lattice_bridge.local.aws.kinesis.shard import HashKeys, KinesisShard, Record, Retention, ShardContext
 
 HASH_KEYS: Final = 2**128
 """All of them, from 0."""
@@ -45,7 +45,7 @@ class KinesisStream:
     """A stream of Kinesis.
 
     Attributes:
-        name: of the stream.
+        name, arn: of the stream.
         id: of no other stream, also of no later one with the name.
         mode: `PROVISIONED` or `ON_DEMAND`. It decides only who may change the number of shards.
         max_record_size: KiB of a record, with its partition key.
@@ -58,14 +58,14 @@ class KinesisStream:
     ) -> None:
         self.name = name
         self.id = uuid.uuid4().hex
-        self._arn = arn
+        self.arn = arn
         self.mode = PROVISIONED
         self.max_record_size = LEAST_RECORD
         self.tags: dict[str, str] = {}
         self._now = now
         self._role_arn = role_arn
         self._retention = Retention()
-        self._surroundings = Surroundings(now, budget, self._retention, self._event)
+        self._context = ShardContext(now, budget, self._retention, self._event)
         self._shards: dict[str, KinesisShard] = {}
         self._open: list[KinesisShard] = []
         self._next_index = 0
@@ -74,14 +74,9 @@ class KinesisStream:
         self.created = now()  # not before its shards were opened
 
     @property
-    def arn(self) -> str:
-        """Of the stream."""
-        return self._arn
-
-    @property
     def account(self) -> str:
         """Of the ARN."""
-        return self._arn.split(":")[4]
+        return self.arn.split(":")[4]
 
     @property
     def retention_hours(self) -> int:
@@ -100,7 +95,7 @@ class KinesisStream:
             partition_key=record.partition_key,
             data=record.data,
             arrived=record.arrived,
-            arn=self._arn,
+            arn=self.arn,
             role_arn=self._role_arn,
         )
 
@@ -165,7 +160,7 @@ class KinesisStream:
 
     def children(self, shard: KinesisShard) -> Iterator[KinesisShard]:
         """The shards that a shard was split or merged into."""
-        return (each for each in self.listed() if shard.id in each.parent_ids)
+        return (each for each in self.listed() if shard.id in each.parents)
 
     def split(self, shard_id: str, hash_key: int) -> None:
         """Splits a shard. The second child begins with the hash key.
@@ -241,7 +236,7 @@ class KinesisStream:
         children: list[KinesisShard] = []
         try:
             for index, hash_keys in enumerate(wanted, self._next_index):
-                children.append(KinesisShard(index, hash_keys, self._surroundings, parents))
+                children.append(KinesisShard(index, hash_keys, self._context, parents))
         except KinesisError as error:
             for child in children:
                 child.drop()
