@@ -98,10 +98,13 @@ def claimed(record: Record, claim: Claim) -> object:
 
 
 def _text(attribute: object) -> object:
-    """The value of an attribute of type S; None if it is absent; itself, which is no text, if it has another type."""
-    if isinstance(attribute, Mapping) and set(attribute) == {"S"}:
-        return attribute["S"]
-    return attribute
+    """The value of an attribute of type S; None if it is absent; no text if it has another type."""
+    if attribute is None:
+        return None
+    return attribute["S"] if isinstance(attribute, Mapping) and set(attribute) == {"S"} else _OTHER_TYPE
+
+
+_OTHER_TYPE: Final = object()
 
 
 # ---- change → event -------------------------------------------------------------------------------------------------
@@ -126,11 +129,10 @@ def write(
     Args:
         event_id, event_name: 32 hexadecimal digits; `INSERT`, `MODIFY` or `REMOVE`.
         keys, new_image, old_image: in DynamoDB's JSON, binary values as base64; an image that the view lacks is None.
-        sequence_number, size, view_type: decimal; bytes; as in `NEW_AND_OLD_IMAGES`.
-        created, arn: seconds since the epoch; of the stream.
+        sequence_number, size, view_type, created: decimal; bytes; as in `NEW_AND_OLD_IMAGES`; seconds since the epoch.
         is_expired: DynamoDB itself deleted the item, whose time to live had ended.
     """
-    images = (("NewImage", new_image), ("OldImage", old_image))
+    images = {"NewImage": new_image, "OldImage": old_image}
     return {
         "eventID": event_id,
         "eventName": event_name,
@@ -140,7 +142,7 @@ def write(
         "dynamodb": {
             "ApproximateCreationDateTime": created,
             "Keys": dict(keys),
-            **{name: dict(image) for name, image in images if image is not None},
+            **{name: dict(image) for name, image in images.items() if image is not None},
             "SequenceNumber": sequence_number,
             "SizeBytes": size,
             "StreamViewType": view_type,

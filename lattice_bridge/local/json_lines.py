@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
+from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.sources.delivery import Batch, Delivery
 from lattice_bridge.local.web.admission import refusal_line
@@ -60,6 +61,26 @@ class JsonLines:
             milliseconds=round(delivery.milliseconds, 3),
             **({"error": delivery.error} if delivery.error else {}),
             **({"note": delivery.note} if delivery.note else {}),
+        )
+
+    def tried(self, one: Try) -> Iterator[str]:
+        """Formats a try of an asynchronous invocation."""
+        level = "error" if one.is_lost else "warning" if one.error or one.has_fault else "info"
+        yield from self.message(
+            level,
+            "asynchronous invocation",
+            function=one.function,
+            requestId=one.request_id,
+            **({"tenant": one.tenant} if one.tenant else {}),
+            **{"try": one.number, "of": one.most},
+            milliseconds=round(one.milliseconds, 3),
+            **({"error": one.error} if one.error else {}),
+            **({"nextTrySeconds": one.pause} if one.pause is not None else {"condition": one.condition}),
+            **({"lost": True} if one.is_lost else {}),
+            deliveries=[
+                {"destination": delivery.arn, **({"error": delivery.fault} if delivery.fault else {})}
+                for delivery in one.deliveries
+            ],
         )
 
 

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterable
 from typing import Final, TextIO
 
+from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import JsonLines
 from lattice_bridge.local.sources.delivery import Batch, Delivery
@@ -52,7 +53,8 @@ class WarningHandler(logging.Handler):
 
 
 class LogWriter:
-    """Writes lines from any thread, and observes the requests of the front and the batches of queues.
+    """Writes lines from any thread, and observes requests of the front, batches of queues and asynchronous
+    invocations.
 
     Args:
         stream: must have a file descriptor, which is written to directly.
@@ -95,6 +97,10 @@ class LogWriter:
     def delivered(self, delivery: Delivery) -> None:
         """Writes the end of a batch."""
         self._put(self._form.delivered(delivery))
+
+    def tried(self, one: Try) -> None:
+        """Writes a try of an asynchronous invocation."""
+        self._put(self._form.tried(one))
 
     def error(self, text: str) -> None:
         """Writes a fault that the developer has to fix."""
