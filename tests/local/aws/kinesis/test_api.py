@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from lattice_bridge.local.aws.kinesis.api import SERVICE, kinesis_api
 from lattice_bridge.local.aws.kinesis.streams import KinesisStreams
-from tests.support.endpoint import REGION, client, endpoint
+from tests.support.endpoint import BLUE, REGION, client, endpoint
 
 ACCOUNT = "123456789012"
 NAMES = count()
@@ -127,6 +127,13 @@ def test_tags_are_added_listed_in_pages_and_removed(kinesis: Any) -> None:
     assert kinesis.list_tags_for_resource(ResourceARN=arn)["Tags"] == [{"Key": "b", "Value": "2"}]
     many = {str(number): "" for number in range(50)}
     assert refused(kinesis.add_tags_to_stream, StreamName=name, Tags=many)[0] == "InvalidArgumentException"
+
+
+def test_identity_of_the_stack_signs_for_kinesis(url: str) -> None:
+    found = client(url, "kinesis", BLUE.access_key, BLUE.secret_key).list_streams()
+    assert "StreamNames" in found
+    wrong = client(url, "kinesis", BLUE.access_key, "wrong")
+    assert refused(wrong.list_streams)[0] == "InvalidSignatureException"
 
 
 # ---- boto3: records -------------------------------------------------------------------------------------------------
