@@ -89,6 +89,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "local/aws": {
         *("deployment/cloudformation", "formats", "local/code", "local/environments", "local/plan", "local/web"),
     },
+    "local/aws/kinesis": {"events", "local/aws", "local/web"},
     "local/aws/sqs": {"local/aws", "local/web"},
     "local/front/exchange": {
         *("config", "deployment/iam", "errors", "formats", "http", "identity", "message", "tenancy"),
@@ -107,9 +108,12 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("local/aws", "local/environments", "local/front/apigateway", "local/front/exchange", "local/front/lattice"),
         *("local/plan", "local/web"),
     },
-    "local/sources": {"events", "formats", "local/aws", "local/aws/sqs", "local/environments", "local/plan"},
+    "local/sources": {
+        *("events", "formats", "local/aws", "local/aws/kinesis", "local/aws/sqs", "local/environments", "local/plan"),
+    },
     "local": {
-        *("config", "deployment/cloudformation", "errors", "local/aws", "local/aws/sqs", "local/bridge", "local/code"),
+        *("config", "deployment/cloudformation", "errors", "local/aws", "local/aws/kinesis", "local/aws/sqs"),
+        *("local/bridge", "local/code"),
         *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers"),
         *("local/sources", "local/web"),
     },

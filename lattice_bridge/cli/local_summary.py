@@ -25,7 +25,8 @@ WIDEST: Final = 120
 
 
 def tables(plan: Plan, columns: int | None = None) -> list[str]:
-    """Returns lines of text: the routes of each way in, the functions, the queues, and the asynchronous invocations.
+    """Returns lines of text: the routes of each way in, the functions, the queues, the streams, and the asynchronous
+    invocations.
 
     Args:
         plan: of the stack.
@@ -51,6 +52,7 @@ def tables(plan: Plan, columns: int | None = None) -> list[str]:
         functions.add_row(*map(_cell, cells))
     found += _lines(functions, width)
     found += _lines(_queues(plan), width) if plan.queues else []
+    found += _lines(_streams(plan), width) if plan.streams else []
     configured = any(function.invoke_configs or function.dead_letters for function in plan.functions.values())
     return [*found, *(_lines(_async_invokes(plan), width) if configured else [])]
 
@@ -81,6 +83,15 @@ def _queues(plan: Plan) -> Table:
             dead = f"{names[arn]} after {receives}"
         cells = (queue.name, "\n".join(invoked) or "-", f"{queue.visibility_timeout} s", dead)
         table.add_row(*map(_cell, cells))
+    return table
+
+
+def _streams(plan: Plan) -> Table:
+    """The streams in the order of the names."""
+    table = _table("Streams", ("stream", "shards", "keeps records for"), whole="stream")
+    for stream in sorted(plan.streams, key=lambda stream: stream.name):
+        shards = "on demand" if stream.shard_count is None else str(stream.shard_count)
+        table.add_row(*map(_cell, (stream.name, shards, f"{stream.retention_hours} h")))
     return table
 
 

@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,9 @@ from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 from lattice_bridge.local.aws import lambda_api, sts_api
 from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
 from lattice_bridge.local.aws.async_invokes import RETRY_SECONDS, AsyncInvokes
-from lattice_bridge.local.aws.endpoint import AwsEndpoint
+from lattice_bridge.local.aws.endpoint import AwsEndpoint, AwsService
+from lattice_bridge.local.aws.kinesis import api as kinesis_api
+from lattice_bridge.local.aws.kinesis.streams import KinesisStreams
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.aws.sqs import api as sqs_api
 from lattice_bridge.local.aws.sqs.queues import Queues
@@ -46,6 +48,7 @@ from lattice_bridge.local.served import AwsResources, Preparation, Served, names
 from lattice_bridge.local.sources.destinations import Destinations
 from lattice_bridge.local.sources.event_sources import EventSources
 from lattice_bridge.local.sources.template_queues import TemplateQueues
+from lattice_bridge.local.sources.template_streams import TemplateStreams
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Respond, Scope
 
 AWS_PORT: Final = 9001
@@ -131,19 +134,44 @@ async def serve(
 
 
 @dataclass(frozen=True, slots=True)
+class _Stores:
+    """What clients of the AWS endpoint store.
+
+    Attributes:
+        queues: of SQS.
+        streams: of Kinesis.
+    """
+
+    queues: Queues
+    streams: KinesisStreams
+
+    def services(self, url: str) -> dict[str, AwsService]:
+        """Their services at the endpoint, by the names with which clients sign."""
+        return {
+            sqs_api.SERVICE: sqs_api.sqs_api(self.queues, url),
+            kinesis_api.SERVICE: kinesis_api.kinesis_api(self.streams),
+        }
+
+    def present(self) -> list[str]:
+        """The services that have a queue or a stream, as in `AWS_ENDPOINT_URL_SQS`."""
+        stores: Mapping[str, Iterable[object]] = {"SQS": self.queues, "KINESIS": self.streams}
+        return [name for name, store in stores.items() if any(store)]
+
+
+@dataclass(frozen=True, slots=True)
 class _Functions:
     """What runs the functions.
 
     Attributes:
         service: invokes them.
         environments: run them.
-        queues: of SQS, at the AWS endpoint.
+        stores: of the AWS endpoint.
         keys: the endpoint's.
     """
 
     service: LambdaService
     environments: EnvironmentPool
-    queues: Queues
+    stores: _Stores
     keys: AccessKeys
 
 
@@ -153,23 +181,24 @@ async def _start_functions(
     stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
     started.push_async_callback(asyncio.to_thread, kill_children)
     started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
-    keys, queues = AccessKeys(options.own_credentials), Queues(plan.region, ACCOUNT)
+    keys = AccessKeys(options.own_credentials)
+    stores = _Stores(Queues(plan.region, ACCOUNT), KinesisStreams(plan.region, ACCOUNT))
     shared = SharedSettings(
         stack_id,
         plan.region,
-        lambda: keys.variables(endpoint.url, has_queues=any(True for _ in queues)),
+        lambda: keys.variables(endpoint.url, stores.present()),
         storage,
         log.function_output,
     )
     environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
     external = ExternalFunctions(log.function_output)
     service = LambdaService(plan.functions, plan.region, environments, external, log.invoked)
-    destinations = Destinations(queues, service.invoke)
+    destinations = Destinations(stores.queues, service.invoke)
     events = AsyncInvokes(service.find, service.invoke, destinations, time.time, log, retry_seconds=options.async_retry)
     service.accept = events.accept
     services = {
         lambda_api.SERVICE: lambda_api.lambda_api(service),
-        sqs_api.SERVICE: sqs_api.sqs_api(queues, endpoint.url),
+        **stores.services(endpoint.url),
         sts_api.SERVICE: sts_api.sts_api(),
     }
     endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
@@ -183,15 +212,16 @@ async def _start_functions(
     started.push_async_callback(environments.close)
     started.push_async_callback(_cancel, tasks)
     started.push_async_callback(events.close)
-    started.callback(queues.close)
-    return _Functions(service, environments, queues, keys)
+    started.callback(stores.queues.close)
+    return _Functions(service, environments, stores, keys)
 
 
 def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:
-    """The keys, the queues and the mappings of a definition, without any yet."""
-    sources = EventSources(functions.queues, functions.service.invoke, time.time, log)
+    """The keys, the queues, the streams and the mappings of a definition, without any yet."""
+    stores = functions.stores
+    sources = EventSources(stores.queues, functions.service.invoke, time.time, log)
     started.push_async_callback(sources.close)
-    return AwsResources(functions.keys, TemplateQueues(functions.queues), sources)
+    return AwsResources(functions.keys, TemplateQueues(stores.queues), TemplateStreams(stores.streams), sources)
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

@@ -1,4 +1,4 @@
-"""The plan: the functions, ways in and queues that the stack serves.
+"""The plan: the functions, ways in, queues and streams that the stack serves.
 
 Rule: values only. `plan.readers` makes them from a template, and everything else only reads them.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # they have routes
     from lattice_bridge.local.plan.load_balancer import LoadBalancer
     from lattice_bridge.local.plan.queues import EventSourceMapping, Queue
     from lattice_bridge.local.plan.rest_api import RestApi
+    from lattice_bridge.local.plan.streams import Stream
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 """The handler of a function that is a bridge."""
@@ -277,6 +278,7 @@ class Plan:
         load_balancers: with their listeners.
         queues: of SQS, each dead-letter queue before the queues that refer to it.
         mappings: of queues to functions.
+        streams: of Kinesis.
     """
 
     folder: Path
@@ -293,6 +295,7 @@ class Plan:
     load_balancers: tuple[LoadBalancer, ...] = ()
     queues: tuple[Queue, ...] = ()
     mappings: tuple[EventSourceMapping, ...] = ()
+    streams: tuple[Stream, ...] = ()
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:
