@@ -61,7 +61,7 @@ class AwsResources:
     Attributes:
         keys: that may sign.
         queues: of the template.
-        sources: the mappings that poll the queues.
+        sources: the mappings that poll the queues and read the streams.
     """
 
     keys: AccessKeys
@@ -72,7 +72,7 @@ class AwsResources:
         """Accepts these keys, makes the queues of a plan, and runs its mappings from now on."""
         self.keys.set_identities(keys)
         self.queues.replace(plan.queues)
-        self.sources.replace(plan.mappings)
+        self.sources.replace((*plan.mappings, *plan.stream_mappings))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from lattice_bridge.local.aws.endpoint import AwsEndpoint
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.aws.sqs import api as sqs_api
 from lattice_bridge.local.aws.sqs.queues import Queues
+from lattice_bridge.local.aws.stream import Stream
 from lattice_bridge.local.code.bytecode import compile_packages
 from lattice_bridge.local.definition import Definition
 from lattice_bridge.local.environments.environment import SharedSettings
@@ -182,9 +183,14 @@ async def _start_functions(
 
 def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:
     """The keys, the queues and the mappings of a definition, without any yet."""
-    sources = EventSources(functions.queues, functions.service.invoke, time.time, log)
+    sources = EventSources(functions.queues, _stream, functions.service.invoke, time.time, log)
     started.push_async_callback(sources.close)
     return AwsResources(functions.keys, TemplateQueues(functions.queues), sources)
+
+
+def _stream(_arn: str) -> Stream | None:
+    """No service of the endpoint has streams yet: each of their mappings waits for its stream."""
+    return None
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

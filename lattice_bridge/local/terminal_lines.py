@@ -20,7 +20,7 @@ import click
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import json_object
 from lattice_bridge.local.refusal_causes import capitalised, cause, record_cause
-from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery
+from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.web.printable import printable
 
 TAB: Final = "\t"
@@ -85,10 +85,10 @@ class _BatchProgress:
         batch: of a mapping.
         has_records: the function is a bridge, and has written the line of a record.
         reached: the function that was invoked first with a trace of the batch. A bridge invokes the same one for each
-            record of a queue.
+            record of a source.
     """
 
-    batch: Batch
+    batch: Batch | StreamBatch
     has_records: bool = False
     reached: str = ""
 
@@ -173,20 +173,39 @@ class TerminalLines:
         progress = self._requests.pop(request.id, None)
         yield from self._lines("", _row(request, progress))
 
-    def delivering(self, batch: Batch) -> None:
+    def delivering(self, batch: Batch | StreamBatch) -> None:
         """Takes a batch that a function is invoked with."""
         self._batches[batch.request_id] = _BatchProgress(batch)
 
-    def delivered(self, delivery: Delivery) -> Iterator[str]:
-        """Formats the end of a batch. A bridge has a line for each of its records, so its batch needs none."""
+    def delivered(self, delivery: Delivery | StreamDelivery) -> Iterator[str]:
+        """Formats the end of a batch.
+
+        A bridge has a line for each of its records, so its batch needs none, unless it shows a stream's checkpoint.
+        """
         progress = self._batches.pop(delivery.batch.request_id, None)
-        if progress is not None and progress.has_records and not delivery.error and not delivery.note:
+        shows_records = progress is not None and progress.has_records and not delivery.error and not delivery.note
+        if isinstance(delivery, StreamDelivery):
+            if not shows_records or delivery.failed:
+                yield from self._stream_delivery(delivery, shows_records=shows_records)
+            return
+        if shows_records:
             return
         row = _delivery_row(delivery)
-        key = (delivery.batch.queue, delivery.batch.function)
-        is_known = bool(delivery.error) and self._last_causes.get(key) == row.cause
-        self._last_causes[key] = row.cause
-        yield from self._lines("", replace(row, cause="") if is_known else row)  # a repeated cause hides others
+        is_known = self._is_known((delivery.batch.queue, delivery.batch.function), row.cause, bool(delivery.error))
+        yield from self._lines("", replace(row, cause="") if is_known else row)
+
+    def _stream_delivery(self, delivery: StreamDelivery, *, shows_records: bool) -> Iterator[str]:
+        batch, cause_words = delivery.batch, _stream_cause(delivery, shows_records=shows_records)
+        is_known = self._is_known((f"{batch.stream}/{batch.shard}", batch.function), cause_words, bool(delivery.error))
+        words = [] if is_known or not cause_words else [cause_words]
+        words += [_what_follows_in_shard(delivery)] if delivery.failed else []
+        yield from self._lines("", _stream_row(delivery, ". ".join(words)))
+
+    def _is_known(self, key: tuple[str, str], words: str, is_error: bool) -> bool:
+        """Whether the line above has the same cause: a repeated one hides others."""
+        before = self._last_causes.get(key)
+        self._last_causes[key] = words
+        return is_error and before == words
 
     def _record_line(self, label: str, found: Mapping[str, Any]) -> Iterator[str]:
         """Formats a bridge's line for a record: of a batch that it was invoked with, or of a direct Invoke."""
@@ -196,6 +215,10 @@ class TerminalLines:
             return
         progress.has_records = True
         row, batch = _record_row(found, progress.reached), progress.batch
+        if isinstance(batch, StreamBatch):
+            row = replace(row, method=batch.service.upper(), path=f"{batch.stream}/{batch.shard}")
+            yield from self._lines("", row)
+            return
         message = next((one for one in batch.messages if one.id == found["id"]), None)
         if message is not None and message.group:
             row = replace(row, path=f"{row.path}/{message.group}")
@@ -310,6 +333,40 @@ def _delivery_row(delivery: Delivery) -> _Row:
         words = f"The function reports {', '.join(map(_named, failed[:_MOST_FAILED]))}"
         words += f" and {len(failed) - _MOST_FAILED} more" if len(failed) > _MOST_FAILED else ""
     return _Row(status, "SQS", source, delivery.milliseconds, "", decided, _name(batch.function), words)
+
+
+def _stream_row(delivery: StreamDelivery, words: str) -> _Row:
+    batch, count = delivery.batch, len(delivery.batch.numbers)
+    if delivery.condition is not None:
+        decided = f"{_records(delivery.failed)} discarded"
+    else:
+        decided = f"{delivery.failed} of {count} failed" if delivery.failed else _records(count)
+    status = _FAILED if delivery.failed or delivery.note else _SUCCEEDED
+    path, function = f"{batch.stream}/{batch.shard}", _name(batch.function)
+    return _Row(status, batch.service.upper(), path, delivery.milliseconds, "", decided, function, words)
+
+
+def _stream_cause(delivery: StreamDelivery, *, shows_records: bool) -> str:
+    words = ". ".join(capitalised(text).rstrip(".") for text in (delivery.error, delivery.note) if text)
+    if words or shows_records or not delivery.failed or not delivery.batch.request_id:
+        return words
+    return f"The function reports {delivery.batch.numbers[len(delivery.batch.numbers) - delivery.failed]}"
+
+
+def _what_follows_in_shard(delivery: StreamDelivery) -> str:
+    """What happens to the records of a batch that did not succeed."""
+    if delivery.condition is not None:
+        why = "Retries are used up" if delivery.condition == "RetryAttemptsExhausted" else "Too old"
+        kept = f"; {delivery.destination} has their place in the stream" if delivery.destination else ""
+        return f"{why}: {_records(delivery.failed)} discarded{kept}"
+    when = f"in {delivery.retry_in:g} s" if delivery.retry_in else "at once, in halves"
+    come = "comes" if delivery.failed == 1 else "come"
+    checkpoint = f"Checkpoint {delivery.checkpoint}: " if delivery.checkpoint else ""
+    return f"{checkpoint}{_records(delivery.failed)} {come} again {when}"
+
+
+def _records(count: int) -> str:
+    return f"{count} record{'' if count == 1 else 's'}"
 
 
 def _named(message: Delivered) -> str:
