@@ -30,6 +30,9 @@ class EventSources:
         invoke: invokes functions.
         now: seconds since the epoch.
         observer: takes each batch.
+
+    Attributes:
+        progress: how far each mapping of a stream has read it, by what makes it another mapping.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class EventSources:
         self._observer = observer
         self._polling: dict[str, _Polling] = {}
         self._finishing: dict[Poller | StreamPoller, asyncio.Task[None]] = {}
-        self._progress: dict[tuple[object, ...], Progress] = {}
+        self.progress: dict[tuple[object, ...], Progress] = {}
 
     def replace(self, mappings: Iterable[EventSourceMapping | StreamMapping]) -> None:
         """Runs these mappings from now on. One that stays the same goes on; one that is gone ends after its batches.
@@ -51,7 +54,7 @@ class EventSources:
         """
         every = [*mappings]
         kept = {_identity(mapping) for mapping in every if isinstance(mapping, StreamMapping)}
-        self._progress = {identity: one for identity, one in self._progress.items() if identity in kept}
+        self.progress = {identity: one for identity, one in self.progress.items() if identity in kept}
         wanted = {mapping.id: mapping for mapping in every if mapping.enabled and not _faults(mapping)}
         for name, running in list(self._polling.items()):
             if wanted.get(name) != running.mapping:
@@ -66,11 +69,11 @@ class EventSources:
         if isinstance(mapping, EventSourceMapping):
             return Poller(mapping, self._queues, self._invoke, self._now, self._observer)
         identity = _identity(mapping)
-        if identity not in self._progress:
-            self._progress[identity] = Progress.beginning(mapping, self._streams(mapping.stream))
+        if identity not in self.progress:
+            self.progress[identity] = Progress.beginning(mapping, self._streams(mapping.stream))
         failures = FailureDestination(mapping, self._queues, self._now)
         function = Function(self._invoke, self._now, self._observer, failures)
-        return StreamPoller(mapping, self._progress[identity], self._streams, function)
+        return StreamPoller(mapping, self.progress[identity], self._streams, function)
 
     def _finish_soon(self, running: _Polling) -> None:
         running.task.cancel()

@@ -48,7 +48,7 @@ class Progress:
 
     def of_shard(self, shard: str, lanes: int) -> list[int]:
         """The positions of a shard's lanes. If their number has changed, all begin at the lowest one."""
-        found = self.positions.get(shard, [0])
+        found = self.positions.setdefault(shard, [0] * lanes)
         if len(found) != lanes:
             self.positions[shard] = found = [min(found)] * lanes
         return found
