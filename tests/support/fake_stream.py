@@ -14,7 +14,7 @@ from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.aws.stream import Stream, StreamRecord
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.plan.streams import StreamMapping
+from lattice_bridge.local.plan.stream_mappings import StreamMapping
 from lattice_bridge.local.sources.delivery import Batch, Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.sources.event_sources import EventSources
 from tests.support.mapped import FunctionError, Handler, Records

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # they have routes
     from lattice_bridge.local.plan.load_balancer import LoadBalancer
     from lattice_bridge.local.plan.queues import EventSourceMapping, Queue
     from lattice_bridge.local.plan.rest_api import RestApi
-    from lattice_bridge.local.plan.streams import StreamMapping
+    from lattice_bridge.local.plan.stream_mappings import StreamMapping
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 """The handler of a function that is a bridge."""

@@ -16,7 +16,7 @@ from lattice_bridge.local.aws.sqs.errors import SqsError
 from lattice_bridge.local.aws.sqs.message import Outgoing
 from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.aws.stream import StreamRecord
-from lattice_bridge.local.plan.streams import StreamMapping
+from lattice_bridge.local.plan.stream_mappings import StreamMapping
 from lattice_bridge.local.sources.delivery import Condition
 
 _INFO: Final[Mapping[str, tuple[str, str]]] = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.plan.queues import EventSourceMapping
-from lattice_bridge.local.plan.streams import StreamMapping
+from lattice_bridge.local.plan.stream_mappings import StreamMapping
 from lattice_bridge.local.sources.delivery import Invoke, Observer
 from lattice_bridge.local.sources.discarded_records import FailureDestination
 from lattice_bridge.local.sources.poller import Poller

@@ -20,7 +20,7 @@ from lattice_bridge.local.aws.invoke_checks import LambdaError, is_about_the_ten
 from lattice_bridge.local.aws.lambda_service import InvokeRequest, new_request_id, new_trace_id
 from lattice_bridge.local.aws.stream import Shard, StreamRecord
 from lattice_bridge.local.environments.environment import InvocationResult
-from lattice_bridge.local.plan.streams import FOREVER, StreamMapping
+from lattice_bridge.local.plan.stream_mappings import FOREVER, StreamMapping
 from lattice_bridge.local.sources.batch_response import WholeBatchFailed, lowest_failed, reports_failures
 from lattice_bridge.local.sources.delivery import (
     ENVELOPE,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lattice_bridge.local.aws.stream import Shard, Stream
-from lattice_bridge.local.plan.streams import StreamMapping
+from lattice_bridge.local.plan.stream_mappings import StreamMapping
 from lattice_bridge.local.sources.shard_lane import Function, Lane
 
 FOLLOW_SECONDS: Final = 1.0

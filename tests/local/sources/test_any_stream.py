@@ -11,7 +11,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lattice_bridge.local.plan.streams import StreamMapping
+from lattice_bridge.local.plan.stream_mappings import StreamMapping
 from tests.support.fake_stream import CLICKS, FakeShard, FakeStream, StreamFunction, StreamWorld, data_of, streamed
 from tests.support.mapped import THROTTLED, FunctionError, Records
 from tests.support.virtual_time import lived

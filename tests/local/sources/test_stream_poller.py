@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from lattice_bridge.local.plan.streams import StreamMapping
+from lattice_bridge.local.plan.stream_mappings import StreamMapping
 from tests.support.fake_stream import CLICKS, FakeShard, FakeStream, StreamFunction, failing_with, streamed
 from tests.support.mapped import succeed, taking
 from tests.support.virtual_time import BEGIN, lived, now

@@ -19,7 +19,7 @@ from lattice_bridge.local.plan.event_pattern import BadPattern, Pattern, check_p
 from lattice_bridge.local.plan.model import LeftOut
 from lattice_bridge.local.plan.queues import EventSourceMapping
 from lattice_bridge.local.plan.readers.queues import known_properties
-from lattice_bridge.local.plan.streams import DATA, FOREVER, StartingPosition, StreamMapping
+from lattice_bridge.local.plan.stream_mappings import DATA, FOREVER, StartingPosition, StreamMapping
 
 TYPE: Final = "AWS::Lambda::EventSourceMapping"
 

@@ -24,7 +24,7 @@ from lattice_bridge.local.plan.readers.http_api import read_http_apis
 from lattice_bridge.local.plan.readers.lattice import read_services
 from lattice_bridge.local.plan.readers.load_balancer import TYPES as LOAD_BALANCER_TYPES
 from lattice_bridge.local.plan.readers.load_balancer import read_load_balancers
-from lattice_bridge.local.plan.streams import StreamMapping
+from lattice_bridge.local.plan.stream_mappings import StreamMapping
 
 SERVED: Final = frozenset(
     {
