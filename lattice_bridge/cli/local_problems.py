@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from lattice_bridge.cli.queue_problems import of_mappings, of_sources
+from lattice_bridge.cli.stream_problems import of_stream_mappings, of_stream_sources
 from lattice_bridge.config.options import Backend, EventSource
 from lattice_bridge.config.words import nearest
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, parse_function_name
@@ -25,7 +26,7 @@ _MOST: Final = 3
 
 def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
     """Returns a line for each routed function that cannot run, each backend or event source that cannot be used, each
-    mapping of a queue that cannot work, each fault of a bridge.toml, and each other function that cannot run.
+    mapping that cannot work, each fault of a bridge.toml, and each other function that cannot run.
 
     Args:
         plan: of the template.
@@ -41,8 +42,9 @@ def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[
     of_bridges = list(configurations)
     for configuration in of_bridges:
         found += _of_configuration(configuration, plan)
-    found += of_mappings(plan, of_bridges, lambda function: _fault(function, plan))
-    found += of_sources(plan, of_bridges)
+    for mappings, sources in ((of_mappings, of_sources), (of_stream_mappings, of_stream_sources)):
+        found += mappings(plan, of_bridges, lambda function: _fault(function, plan))
+        found += sources(plan, of_bridges)
     named = {fault for _, _, fault in routed}
     faults = [fault for fault in map(_function_fault, plan.functions.values()) if fault and fault not in named]
     found += _of_functions([fault for fault in faults if not any(fault in line for line in found)], plan)

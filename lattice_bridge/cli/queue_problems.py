@@ -34,7 +34,7 @@ def of_mappings(
         place = f"event source mapping {mapping.id}"
         queue = _queue(mapping.queue, plan)
         if queue is None:
-            yield f"{place}: {_no_queue(mapping.queue, plan)}"
+            yield f"{place}: {no_queue(mapping.queue, plan)}"
         if fault := fault_of(mapping.function):
             yield f"{place}: {fault}"
             continue
@@ -52,28 +52,31 @@ def of_sources(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> Ite
     for configuration in configurations:
         name, settings = configuration.function.name, configuration.settings
         for source in settings.options.event_sources if settings else ():
+            if source.arn.split(":")[2] != "sqs":
+                continue
             place = f'bridge.toml: [[event_source]] arn = "{source.arn}"'
             if _queue(source.arn, plan) is None:
-                yield f"{place}: {_no_queue(source.arn, plan)}"
-            elif source.arn not in {mapping.queue for mapping in plan.mappings if _is_of(mapping, name, plan)}:
+                yield f"{place}: {no_queue(source.arn, plan)}"
+            elif source.arn not in {mapping.queue for mapping in plan.mappings if is_of(mapping.function, name, plan)}:
                 yield f"{place}: no event source mapping brings its messages to {name}. Fix: add one to the template"
             if source.quarantine is not None and _queue(source.quarantine, plan) is None:
-                yield f"{place}: quarantine: {_no_queue(source.quarantine, plan)}"
+                yield f"{place}: quarantine: {no_queue(source.quarantine, plan)}"
 
 
 def _queue(arn: str, plan: Plan) -> Queue | None:
     return next((queue for queue in plan.queues if queue.arn == arn), None)
 
 
-def _is_of(mapping: EventSourceMapping, name: str, plan: Plan) -> bool:
+def is_of(function: str, name: str, plan: Plan) -> bool:
+    """Whether a mapping's function is the one with a name."""
     try:
-        return find_function(mapping.function, plan.functions, plan.region)[0].name == name
+        return find_function(function, plan.functions, plan.region)[0].name == name
     except LambdaError:
         return False
 
 
-def _no_queue(arn: str, plan: Plan) -> str:
-    """A queue of the deployed stack has another account, or another name."""
+def no_queue(arn: str, plan: Plan) -> str:
+    """That the template lacks a queue: one of the deployed stack has another account, or another name."""
     names = {queue.name: queue for queue in plan.queues}
     name = arn.rpartition(":")[2]
     near = names.get(name) or names.get(nearest(name, names) or "")

@@ -17,6 +17,8 @@ from lattice_bridge.local.plan.event_pattern import Pattern, matches
 
 StartingPosition = Literal["LATEST", "TRIM_HORIZON", "AT_TIMESTAMP"]
 
+SERVICES: Final = ("dynamodb", "kinesis")
+"""The services in the ARNs of streams."""
 FOREVER: Final = -1
 """A number of retries or an age without a limit: a record is tried until the stream has deleted it."""
 DATA: Final = "data"

@@ -19,7 +19,7 @@ from lattice_bridge.local.plan.event_pattern import BadPattern, Pattern, check_p
 from lattice_bridge.local.plan.model import LeftOut
 from lattice_bridge.local.plan.queues import EventSourceMapping
 from lattice_bridge.local.plan.readers.queues import known_properties
-from lattice_bridge.local.plan.stream_mappings import DATA, FOREVER, StartingPosition, StreamMapping
+from lattice_bridge.local.plan.stream_mappings import DATA, FOREVER, SERVICES, StartingPosition, StreamMapping
 
 TYPE: Final = "AWS::Lambda::EventSourceMapping"
 
@@ -38,8 +38,6 @@ _SOURCES: Final[Mapping[str, str]] = {
     "SelfManagedEventSource": "a Kafka cluster",
 }
 """Property → the source that a mapping without an ARN has."""
-_STREAMS: Final = ("dynamodb", "kinesis")
-"""The services in the ARNs of streams."""
 _SERVICES: Final[Mapping[str, str]] = {
     "kafka": "a Kafka cluster",
     "mq": "an Amazon MQ broker",
@@ -99,13 +97,13 @@ def read_mappings(template: Template, left_out: LeftOut) -> Iterator[EventSource
             if other:
                 left_out.add(f"{TYPE} of {other}: no record of it invokes the function", resource.id)
                 continue
-            required = ("EventSourceArn", "FunctionName", *(["StartingPosition"] if service in _STREAMS else []))
+            required = ("EventSourceArn", "FunctionName", *(["StartingPosition"] if service in SERVICES else []))
             properties = known_properties(resource, required, left_out)
-            read = _stream_mapping if service in _STREAMS else _queue_mapping
+            read = _stream_mapping if service in SERVICES else _queue_mapping
             mapping = read(resource.id, properties, left_out)
         pair = (mapping.queue if isinstance(mapping, EventSourceMapping) else mapping.stream, mapping.function)
         if pair in seen:
-            what = "stream" if service in _STREAMS else "queue"
+            what = "stream" if service in SERVICES else "queue"
             raise BadTemplate(f"{resource.id}: {seen[pair]} already maps this {what} to this function. Fix: remove one")
         seen[pair] = resource.id
         yield mapping
@@ -117,7 +115,7 @@ def _source(resource: Resource) -> tuple[str, str]:
     if not arn:
         return "", next((what for name, what in _SOURCES.items() if name in resource.properties), "an unknown source")
     service = arn.split(":")[2] if arn.count(":") > 1 else ""
-    if service in ("sqs", *_STREAMS):
+    if service in ("sqs", *SERVICES):
         return service, ""
     return service, _SERVICES.get(service, f"{service} ({arn})" if service else "an unknown source")
 
