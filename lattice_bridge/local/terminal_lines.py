@@ -195,11 +195,14 @@ class TerminalLines:
         yield from self._lines("", replace(row, cause="") if is_known else row)
 
     def _stream_delivery(self, delivery: StreamDelivery, *, shows_records: bool) -> Iterator[str]:
-        batch, cause_words = delivery.batch, _stream_cause(delivery, shows_records=shows_records)
-        is_known = self._is_known((f"{batch.stream}/{batch.shard}", batch.function), cause_words, bool(delivery.error))
-        words = [] if is_known or not cause_words else [cause_words]
-        words += [_what_follows_in_shard(delivery)] if delivery.failed else []
-        yield from self._lines("", _stream_row(delivery, ". ".join(words)))
+        batch, error = delivery.batch, delivery.error
+        is_known = self._is_known((f"{batch.stream}/{batch.shard}", batch.function), error, bool(error))
+        words = [
+            "" if is_known else error,
+            _what_follows_in_shard(delivery, shows_records=shows_records),
+            delivery.note,
+        ]
+        yield from self._lines("", _stream_row(delivery, _sentences(words)))
 
     def _is_known(self, key: tuple[str, str], words: str, is_error: bool) -> bool:
         """Whether the line above has the same cause: a repeated one hides others."""
@@ -327,7 +330,7 @@ def _delivery_row(delivery: Delivery) -> _Row:
     else:
         decided = f"{count} message{'' if count == 1 else 's'}"
     status = _FAILED if delivery.failed or delivery.note else _SUCCEEDED
-    words = ". ".join(capitalised(text).rstrip(".") for text in (delivery.error, delivery.note) if text)
+    words = _sentences((delivery.error, delivery.note))
     if delivery.failed and not words:
         failed = [message for message in batch.messages if message.id in delivery.failed]
         words = f"The function reports {', '.join(map(_named, failed[:_MOST_FAILED]))}"
@@ -346,23 +349,26 @@ def _stream_row(delivery: StreamDelivery, words: str) -> _Row:
     return _Row(status, batch.service.upper(), path, delivery.milliseconds, "", decided, function, words)
 
 
-def _stream_cause(delivery: StreamDelivery, *, shows_records: bool) -> str:
-    words = ". ".join(capitalised(text).rstrip(".") for text in (delivery.error, delivery.note) if text)
-    if words or shows_records or not delivery.failed or not delivery.batch.request_id:
-        return words
-    return f"The function reports {delivery.batch.numbers[len(delivery.batch.numbers) - delivery.failed]}"
-
-
-def _what_follows_in_shard(delivery: StreamDelivery) -> str:
+def _what_follows_in_shard(delivery: StreamDelivery, *, shows_records: bool) -> str:
     """What happens to the records of a batch that did not succeed."""
+    count, numbers = delivery.failed, delivery.batch.numbers
+    if not count:
+        return ""
     if delivery.condition is not None:
         why = "Retries are used up" if delivery.condition == "RetryAttemptsExhausted" else "Too old"
         kept = f"; {delivery.destination} has their place in the stream" if delivery.destination else ""
-        return f"{why}: {_records(delivery.failed)} discarded{kept}"
+        return f"{why}: {_records(count)} {'is' if count == 1 else 'are'} discarded{kept}"
     when = f"in {delivery.retry_in:g} s" if delivery.retry_in else "at once, in halves"
-    come = "comes" if delivery.failed == 1 else "come"
-    checkpoint = f"Checkpoint {delivery.checkpoint}: " if delivery.checkpoint else ""
-    return f"{checkpoint}{_records(delivery.failed)} {come} again {when}"
+    why = ""
+    if delivery.checkpoint:
+        why = f"Checkpoint {delivery.checkpoint}: "
+    elif not delivery.error and not shows_records:
+        why = f"The function reports {numbers[0]}: "
+    return f"{why}{_records(count)} {'comes' if count == 1 else 'come'} again {when}"
+
+
+def _sentences(texts: Sequence[str]) -> str:
+    return ". ".join(capitalised(text).rstrip(".") for text in texts if text)
 
 
 def _records(count: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import JsonLines
-from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery
+from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.web.admission import Refused
 
 
@@ -80,4 +80,45 @@ def test_batch_is_a_line_without_content_of_its_messages() -> None:
         "failed": ["m-2"],
         "milliseconds": 12.346,
         "note": "why",
+    }
+
+
+@pytest.mark.parametrize(
+    ("ended", "fields"),
+    [
+        (
+            {"failed": 1, "checkpoint": "49590338271490256608559692538361571095921575989136588898", "retry_in": 0.5},
+            {
+                "failed": ["10"],
+                "checkpoint": "49590338271490256608559692538361571095921575989136588898",
+                "retryInSeconds": 0.5,
+            },
+        ),
+        (
+            {"failed": 2, "error": "no", "condition": "RetryAttemptsExhausted", "destination": "dead"},
+            {
+                "failed": ["9", "10"],
+                "checkpoint": None,
+                "discarded": "RetryAttemptsExhausted",
+                "destination": "dead",
+                "error": "no",
+            },
+        ),
+    ],
+)
+def test_batch_of_a_stream_is_a_line_with_its_checkpoint(ended: dict[str, Any], fields: dict[str, Any]) -> None:
+    batch = StreamBatch("kinesis", "clicks", "shardId-0", "worker", "id-1", ("9", "10"))
+    (line,) = JsonLines().delivered(StreamDelivery(batch, 12.3456, **ended))
+    found = json.loads(line)
+    assert found.pop("time") > 0
+    assert found == {
+        "level": "warning",
+        "message": "batch",
+        "stream": "clicks",
+        "shard": "shardId-0",
+        "function": "worker",
+        "requestId": "id-1",
+        "records": ["9", "10"],
+        "milliseconds": 12.346,
+        **fields,
     }

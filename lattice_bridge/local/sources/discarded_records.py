@@ -71,7 +71,7 @@ class FailureDestination:
         """
         arn = self._mapping.on_failure
         if not arn:
-            return "", "The mapping has no on-failure destination: nothing keeps their place in the stream"
+            return "", "The mapping has no on-failure destination. Fix: write DestinationConfig with a queue's ARN"
         queue = self._queues.by_arn(arn)
         if queue is None:
             return "", f"The queue {arn} of OnFailure does not exist. Fix: add it to the template"
