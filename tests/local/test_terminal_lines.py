@@ -374,9 +374,9 @@ def test_batch_of_a_stream_is_one_line_with_its_shard() -> None:
     ("delivery", "decided", "words"),
     [
         (
-            {"failed": 2, "checkpoint": "21", "retry_in": 0.5},
+            {"failed": 2, "checkpoint": "22", "retry_in": 0.5},
             "2 of 3 failed",
-            "Checkpoint 21: 2 records come again in 0.5 s",
+            "Checkpoint 22: 2 records come again in 0.5 s",
         ),
         ({"failed": 3, "retry_in": 1.0}, "3 of 3 failed", "The function reports 21: 3 records come again in 1 s"),
         (
@@ -423,7 +423,7 @@ def test_error_of_a_stream_s_batch_is_shown_once() -> None:
 def test_bridge_has_a_line_for_each_record_of_a_shard_and_one_for_a_checkpoint() -> None:
     lines = lines_of()
     record = {**RECORD, "source": "clicks", "id": "21"}
-    for delivery, count in (({}, 1), ({"failed": 2, "checkpoint": "21", "retry_in": 0.5}, 3)):
+    for delivery, count in (({}, 1), ({"failed": 2, "checkpoint": "22", "retry_in": 0.5}, 3)):
         lines.delivering(SHARD)
         first, *others = [
             *lines.function_output("Bridge#1", json.dumps(record)),
@@ -433,7 +433,7 @@ def test_bridge_has_a_line_for_each_record_of_a_shard_and_one_for_a_checkpoint()
             *("12:00:03", "ok", "KINESIS", "clicks/shardId-0", "blue", "order-service", "7", "ms"),
         ]
         assert len(others) == count - 1
-    assert others[1].strip() == "Checkpoint 21: 2 records come again in 0.5 s"
+    assert others[1].strip() == "Checkpoint 22: 2 records come again in 0.5 s"
 
 
 # ---- the sample in the documents ------------------------------------------------------------------------------------

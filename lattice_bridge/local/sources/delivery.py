@@ -136,7 +136,8 @@ class StreamDelivery:
         batch: that was delivered.
         milliseconds: of the invocation.
         failed: the number of records, at the end of the batch, that did not succeed.
-        checkpoint: the sequence number up to which the records are done; empty if the first one is not.
+        checkpoint: where Lambda goes on, as a sequence number: that of the first record that failed, or of the last one
+            if all succeeded; empty if it has not moved.
         error: why the function did not succeed; empty if its answer was read.
         note: what the developer has to fix beside that; empty for nothing.
         retry_in: seconds until the failed records are delivered again; None if they are discarded.

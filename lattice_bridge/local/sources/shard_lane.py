@@ -215,7 +215,8 @@ class Lane:
         batch, count = self._batch(part), len(part.reads)
         part.request = None
         done, error, note = self._done(part, result)
-        ended = StreamDelivery(batch, milliseconds, count - done, batch.numbers[done - 1] if done else "", error, note)
+        checkpoint = batch.numbers[min(done, count - 1)] if done else ""
+        ended = StreamDelivery(batch, milliseconds, count - done, checkpoint, error, note)
         if done == count:
             self._function.observer.delivered(ended)
             self._pass(part, count)

@@ -17,7 +17,7 @@ DISCARDED = Discarded("shard-0", [RECORD], "RetryAttemptsExhausted", 1, "id-1", 
 
 
 def sent(destination: str) -> tuple[tuple[str, str], list[str]]:
-    """What the mapping is told, and the bodies that the queue `failed` has."""
+    """What the mapping receives, and the bodies that the queue `failed` has."""
     queues = Queues("us-east-1", "123456789012")
     queues.create("failed")
     queues.create("failed.fifo", {"FifoQueue": "true"})

@@ -185,7 +185,7 @@ def test_everything_from_the_lowest_failed_record_is_delivered_again() -> None:
             await asyncio.sleep(1)
             assert function.calls == [list("abcdefghijk"), ["i", "j", "k"]]
             (partial, whole) = world.deliveries
-            assert (partial.failed, partial.checkpoint, partial.retry_in) == (3, "8", 0.5)
+            assert (partial.failed, partial.checkpoint, partial.retry_in) == (3, "9", 0.5)
             assert (whole.failed, whole.checkpoint) == (0, "11")
 
     lived(scenario())
