@@ -68,7 +68,8 @@ def lane_of(key: str, lanes: int) -> int:
 
 async def read_to_the_end(world: StreamWorld, mapping: StreamMapping, seed: int) -> list[list[int]]:
     """Changes the mapping now and then, until all is read. Returns the positions, as they were over time."""
-    chance, seen, last = random.Random(seed), [], [shard.last_number for shard in world.stream.every]
+    seen: list[list[int]] = []
+    chance, last = random.Random(seed), [shard.last_number for shard in world.stream.every]
     (progress,) = world.sources.progress.values()
     while not seen or seen[-1] != last:
         await asyncio.sleep(chance.choice([0.1, 1, 30]))
