@@ -148,13 +148,14 @@ def failing_with(*data: str) -> Handler:
 
 @dataclass
 class StreamWorld:
-    """A stream, the queue `failed`, and the mappings of the test."""
+    """A stream, the queue `failed`, the mappings of the test, and the batches that have begun and ended."""
 
     stream: FakeStream
     queues: Queues
     function: StreamFunction
     sources: EventSources = field(init=False)
     exists: bool = True
+    begun: list[str] = field(default_factory=list)
     deliveries: list[StreamDelivery] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -165,6 +166,7 @@ class StreamWorld:
 
     def delivering(self, batch: Batch | StreamBatch) -> None:
         """Takes a batch."""
+        self.begun.append(batch.request_id)
 
     def delivered(self, delivery: Delivery | StreamDelivery) -> None:
         """Takes the end of a batch."""

@@ -299,8 +299,6 @@ class Lane:
         del part.reads[:count]
         if not part.reads:
             del self._parts[0]
-        if not self._parts:
-            self._positions[self._index] = self._read_to
 
     def _batch(self, part: _Part, count: int | None = None) -> StreamBatch:
         request, mapping = part.request, self._mapping

@@ -168,6 +168,29 @@ def test_retries_start_anew_after_a_checkpoint_moved() -> None:
     lived(scenario())
 
 
+def test_retries_before_a_checkpoint_moved_do_not_count_for_the_remainder() -> None:
+    """Trap E30: two failures of the whole batch, and then four of its last record."""
+
+    async def scenario() -> None:
+        tries = 0
+
+        async def handler(records: Records) -> object:
+            nonlocal tries
+            tries += 1
+            if tries < 3:
+                raise FunctionError
+            return await reporting("c")(records)
+
+        function = StreamFunction(handler)
+        async with streamed(function, replace(REPORTING, maximum_retries=3)) as world:
+            world.shard.put(*"abc")
+            await asyncio.sleep(100)
+            assert function.calls == [list("abc")] * 3 + [["c"]] * 4
+            assert [one["requestContext"]["approximateInvokeCount"] for one in world.failed()] == [4]
+
+    lived(scenario())
+
+
 def test_everything_from_the_lowest_failed_record_is_delivered_again() -> None:
     """Trap E11: numbers are compared as numbers, 9 below 10. What succeeded after the checkpoint is delivered again."""
 
@@ -460,19 +483,43 @@ def test_throttled_invocation_is_repeated_and_is_no_retry() -> None:
             (record,) = world.failed()
             assert record["requestContext"]["approximateInvokeCount"] == 2
             assert [one.error for one in world.deliveries] == ["Rate Exceeded", "ValueError: no", "ValueError: no"]
+            assert [one.batch.request_id for one in world.deliveries] == world.begun
 
     lived(scenario())
 
 
-def test_throttles_end_with_the_age_of_the_record() -> None:
+def test_pauses_of_throttles_begin_anew_after_an_invocation_that_ran() -> None:
+    async def scenario() -> None:
+        async def handler(_records: Records) -> object:
+            if len(function.calls) in (1, 2, 4):
+                raise THROTTLED
+            if len(function.calls) == 3:
+                raise FunctionError
+            return None
+
+        function = StreamFunction(handler)
+        async with streamed(function) as world:
+            world.shard.put("a")
+            await asyncio.sleep(10)
+            assert function.times == [0.0, 0.5, 1.5, 2.0, 2.5]
+
+    lived(scenario())
+
+
+def test_throttles_end_with_the_age_of_each_record() -> None:
     async def scenario() -> None:
         async def handler(_records: Records) -> object:
             raise THROTTLED
 
-        async with streamed(StreamFunction(handler), replace(CLICKS, maximum_retries=0, maximum_age=60)) as world:
+        function = StreamFunction(handler)
+        async with streamed(function, replace(CLICKS, window=40, maximum_retries=0, maximum_age=60)) as world:
             world.shard.put("a")
-            await asyncio.sleep(70)
-            assert [one["requestContext"]["condition"] for one in world.failed()] == ["RecordAgeExceeded"]
+            await asyncio.sleep(30)
+            world.shard.put("b")
+            await asyncio.sleep(40)
+            assert (function.calls[0], function.calls[-1]) == (["a", "b"], ["b"])
+            await asyncio.sleep(30)
+            assert [one["KinesisBatchInfo"]["startSequenceNumber"] for one in world.failed()] == ["1", "2"]
 
     lived(scenario())
 
