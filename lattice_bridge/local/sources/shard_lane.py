@@ -149,24 +149,24 @@ class Lane:
 
     async def _gather(self) -> bool:
         """Reads records until a batch is full or its window ends. Returns whether there is one: not after the end."""
-        batch: list[_Read] = []
+        mapping, batch = self._mapping, list[_Read]()
         size, ends, read_to = ENVELOPE, self._function.now() + POLL_SECONDS, self._read_to
         while True:
             is_closed = self.shard.is_closed  # before the read: a record may be added between the two
-            found = self.shard.after(read_to, READ)
+            found = self.shard.after(read_to, min(READ, (mapping.batch_size - len(batch)) * mapping.lanes))
             for record in found:
                 if self._is_mine(record):
                     read = _Read(record, encoded(record.content))
-                    if len(batch) == self._mapping.batch_size or (batch and size + len(read.content) + 1 > SYNC_LIMIT):
+                    if batch and size + len(read.content) + 1 > SYNC_LIMIT:
                         return self._gathered(batch, read_to)
-                    if not batch:
-                        ends = self._function.now() + self._mapping.window
+                    ends = ends if batch else self._function.now() + mapping.window
                     batch.append(read)
                     size += len(read.content) + 1
+                    if len(batch) == mapping.batch_size:
+                        return self._gathered(batch, record.number)
                 read_to = record.number
             if not found:
-                is_full = len(batch) == self._mapping.batch_size or self._function.now() >= ends
-                if batch and (is_full or is_closed):
+                if batch and (is_closed or self._function.now() >= ends):
                     return self._gathered(batch, read_to)
                 if not batch:
                     self._positions[self._index] = self._read_to = read_to  # what no filter takes is done

@@ -123,9 +123,10 @@ class StreamPoller:
         """Starts and ends the reading of shards, as they are now."""
         progress = self._progress
         for name, shard in shards.items():
-            if shard.last_number < max(progress.positions.get(name, [0])):
-                self._leave(name)  # the stream was deleted and made again
-                progress.positions.pop(name)
+            is_ahead = shard.last_number < max(progress.positions.get(name, [0]))
+            if is_ahead or (name in progress.ended and not shard.is_closed):  # the stream was deleted and made again
+                self._leave(name)
+                progress.positions.pop(name, None)
                 progress.ended.discard(name)
         for name, reading in list(self._reading.items()):
             if all(task.done() for task in reading.tasks):

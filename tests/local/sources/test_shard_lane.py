@@ -67,6 +67,27 @@ def test_default_batch_has_one_hundred_records() -> None:
     lived(scenario())
 
 
+def test_read_has_no_more_records_than_a_batch_can_have() -> None:
+    """A stream makes the content of each record that is read."""
+
+    class Counting(FakeShard):
+        reads = 0
+
+        def after(self, number: int, limit: int) -> list[StreamRecord]:
+            found = super().after(number, limit)
+            self.reads += len(found)
+            return found
+
+    async def scenario() -> None:
+        shard = Counting("shard-0")
+        async with streamed(StreamFunction(succeed), replace(CLICKS, batch_size=10), stream=FakeStream([shard])):
+            shard.put(*map(str, range(1000)))
+            await asyncio.sleep(1)
+            assert shard.reads == 1000
+
+    lived(scenario())
+
+
 def test_window_collects_records_until_it_ends() -> None:
     async def scenario() -> None:
         function = StreamFunction(succeed)
