@@ -1,4 +1,4 @@
-"""What a stack does with a definition: the parts that need no process."""
+"""The definition that a stack serves: the parts that need no process."""
 
 from __future__ import annotations
 

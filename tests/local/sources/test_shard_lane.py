@@ -511,11 +511,11 @@ def test_throttled_invocation_is_repeated_and_is_no_retry() -> None:
 
 def test_pauses_of_throttles_begin_anew_after_an_invocation_that_ran() -> None:
     async def scenario() -> None:
+        failures = iter([THROTTLED, THROTTLED, FunctionError(), THROTTLED])
+
         async def handler(_records: Records) -> object:
-            if len(function.calls) in (1, 2, 4):
-                raise THROTTLED
-            if len(function.calls) == 3:
-                raise FunctionError
+            if (failure := next(failures, None)) is not None:
+                raise failure
             return None
 
         function = StreamFunction(handler)
