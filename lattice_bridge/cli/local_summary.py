@@ -24,7 +24,7 @@ WIDEST: Final = 120
 
 
 def tables(plan: Plan, columns: int | None = None) -> list[str]:
-    """Returns lines of text: the routes of each way in, the functions, and the queues.
+    """Returns lines of text: the routes of each way in, the functions, the queues, and the tables of DynamoDB.
 
     Args:
         plan: of the stack.
@@ -48,7 +48,9 @@ def tables(plan: Plan, columns: int | None = None) -> list[str]:
         environments = ["per tenant" if function.isolated and not function.url else "shared"] if isolated else []
         cells = (function.name, *environments, function.runtime, what_runs(function, plan), f"{function.timeout:g} s")
         functions.add_row(*map(_cell, cells))
-    return [*found, *_lines(functions, width), *(_lines(_queues(plan), width) if plan.queues else [])]
+    found += _lines(functions, width)
+    found += _lines(_queues(plan), width) if plan.queues else []
+    return [*found, *(_lines(_of_dynamodb(plan), width) if plan.tables else [])]
 
 
 def _queues(plan: Plan) -> Table:
@@ -63,6 +65,15 @@ def _queues(plan: Plan) -> Table:
             dead = f"{names[arn]} after {receives}"
         cells = (queue.name, "\n".join(invoked) or "-", f"{queue.visibility_timeout} s", dead)
         table.add_row(*map(_cell, cells))
+    return table
+
+
+def _of_dynamodb(plan: Plan) -> Table:
+    """The tables of DynamoDB in the order of their names."""
+    table = _table("DynamoDB tables", ("table", "key", "stream", "expires by"), whole="table")
+    for one in sorted(plan.tables, key=lambda one: one.name):
+        key = ", ".join(f"{name} ({kind})" for name, kind in one.keys)
+        table.add_row(*map(_cell, (one.name, key, one.view_type or "-", one.expires_by or "-")))
     return table
 
 

@@ -24,6 +24,7 @@ from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.sources.event_sources import EventSources
 from lattice_bridge.local.sources.template_queues import TemplateQueues
+from lattice_bridge.local.sources.template_tables import TemplateTables
 
 FOLLOW_SECONDS: Final = 1.0
 """Seconds between two checks whether a file of the definition has changed."""
@@ -62,16 +63,19 @@ class AwsResources:
         keys: that may sign.
         queues: of the template.
         sources: the mappings that poll the queues.
+        tables: of the template.
     """
 
     keys: AccessKeys
     queues: TemplateQueues
     sources: EventSources
+    tables: TemplateTables
 
     def replace(self, plan: Plan, keys: Mapping[str, AccessKey]) -> None:
-        """Accepts these keys, makes the queues of a plan, and runs its mappings from now on."""
+        """Accepts these keys, makes the queues and tables of a plan, and runs its mappings from now on."""
         self.keys.set_identities(keys)
         self.queues.replace(plan.queues)
+        self.tables.replace(plan.tables)
         self.sources.replace(plan.mappings)
 
 
@@ -86,7 +90,7 @@ class Served:
         service: invokes the functions.
         front: has the routes and the identities.
         names: the host names that the front's server admits.
-        aws: the keys, the queues and the mappings of the AWS endpoint.
+        aws: the keys, the queues, the tables and the mappings of the AWS endpoint.
         log: for the developer.
     """
 

@@ -18,6 +18,8 @@ from typing import Final
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 from lattice_bridge.local.aws import lambda_api, sts_api
 from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
+from lattice_bridge.local.aws.dynamodb import api as dynamodb_api
+from lattice_bridge.local.aws.dynamodb.tables import Tables, is_installed
 from lattice_bridge.local.aws.endpoint import AwsEndpoint
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.aws.sqs import api as sqs_api
@@ -44,6 +46,7 @@ from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.served import AwsResources, Preparation, Served, names_of
 from lattice_bridge.local.sources.event_sources import EventSources
 from lattice_bridge.local.sources.template_queues import TemplateQueues
+from lattice_bridge.local.sources.template_tables import TemplateTables
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Respond, Scope
 
 AWS_PORT: Final = 9001
@@ -134,12 +137,14 @@ class _Functions:
         service: invokes them.
         environments: run them.
         queues: of SQS, at the AWS endpoint.
+        tables: of DynamoDB, at the AWS endpoint.
         keys: the endpoint's.
     """
 
     service: LambdaService
     environments: EnvironmentPool
     queues: Queues
+    tables: Tables
     keys: AccessKeys
 
 
@@ -150,10 +155,11 @@ async def _start_functions(
     started.push_async_callback(asyncio.to_thread, kill_children)
     started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
     keys, queues = AccessKeys(options.own_credentials), Queues(plan.region, ACCOUNT)
+    tables = Tables(plan.region, ACCOUNT)
     shared = SharedSettings(
         stack_id,
         plan.region,
-        lambda: keys.variables(endpoint.url, has_queues=any(True for _ in queues)),
+        lambda: keys.variables(endpoint.url, has_queues=any(True for _ in queues), has_tables=bool(tables)),
         storage,
         log.function_output,
     )
@@ -163,6 +169,7 @@ async def _start_functions(
     services = {
         lambda_api.SERVICE: lambda_api.lambda_api(service),
         sqs_api.SERVICE: sqs_api.sqs_api(queues, endpoint.url),
+        dynamodb_api.SERVICE: dynamodb_api.dynamodb_api(tables),
         sts_api.SERVICE: sts_api.sts_api(),
     }
     endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
@@ -177,14 +184,16 @@ async def _start_functions(
     started.push_async_callback(_cancel, tasks)
     started.callback(service.report_waiting)
     started.callback(queues.close)
-    return _Functions(service, environments, queues, keys)
+    if plan.tables and is_installed():
+        await asyncio.to_thread(tables.engine)
+    return _Functions(service, environments, queues, tables, keys)
 
 
 def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:
-    """The keys, the queues and the mappings of a definition, without any yet."""
+    """The keys, the queues, the tables and the mappings of a definition, without any yet."""
     sources = EventSources(functions.queues, functions.service.invoke, time.time, log)
     started.push_async_callback(sources.close)
-    return AwsResources(functions.keys, TemplateQueues(functions.queues), sources)
+    return AwsResources(functions.keys, TemplateQueues(functions.queues), sources, TemplateTables(functions.tables))
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

@@ -49,6 +49,9 @@ _NO_FILES: Final = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE"
 """Lambda has neither file. A person's own contain profiles with credentials, and may contain endpoints."""
 
 
+_OF_TABLES: Final = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_DYNAMODB_STREAMS")
+
+
 class NoCredentials(ValueError):
     """A person's AWS credentials cannot be found or renewed. The message has the form `where: what. Fix: …`."""
 
@@ -79,16 +82,17 @@ class AccessKeys:
         self.identities.clear()
         self.identities.update(keys)
 
-    def variables(self, endpoint: str, *, has_queues: bool = False) -> Mapping[str, str]:
+    def variables(self, endpoint: str, *, has_queues: bool = False, has_tables: bool = False) -> Mapping[str, str]:
         """Returns the variables of a new execution environment.
 
         Lambda has a variable of its own: a template that sets AWS_ENDPOINT_URL for another service still invokes the
-        stack's functions. So has SQS if the stack has queues. With a person's credentials, these are the only ones, and
-        the endpoint accepts them.
+        stack's functions. So has SQS if the stack has queues, and DynamoDB if it has tables. With a person's
+        credentials, these are the only ones, and the endpoint accepts them.
 
         Args:
             endpoint: the URL of the AWS endpoint.
             has_queues: whether the stack has queues.
+            has_tables: whether it has tables.
 
         Raises:
             NoCredentials: the person's credentials cannot be renewed.
@@ -102,6 +106,7 @@ class AccessKeys:
             **({"AWS_ENDPOINT_URL": endpoint} if self._own is None else {}),
             "AWS_ENDPOINT_URL_LAMBDA": endpoint,
             **({"AWS_ENDPOINT_URL_SQS": endpoint} if has_queues else {}),
+            **(dict.fromkeys(_OF_TABLES, endpoint) if has_tables else {}),
             **_NO_FILES,
         }
 

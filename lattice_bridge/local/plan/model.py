@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # they have routes
     from lattice_bridge.local.plan.load_balancer import LoadBalancer
     from lattice_bridge.local.plan.queues import EventSourceMapping, Queue
     from lattice_bridge.local.plan.rest_api import RestApi
+    from lattice_bridge.local.plan.tables import Table
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 """The handler of a function that is a bridge."""
@@ -245,6 +246,7 @@ class Plan:
         load_balancers: with their listeners.
         queues: of SQS, each dead-letter queue before the queues that refer to it.
         mappings: of queues to functions.
+        tables: of DynamoDB.
     """
 
     folder: Path
@@ -261,6 +263,7 @@ class Plan:
     load_balancers: tuple[LoadBalancer, ...] = ()
     queues: tuple[Queue, ...] = ()
     mappings: tuple[EventSourceMapping, ...] = ()
+    tables: tuple[Table, ...] = ()
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:

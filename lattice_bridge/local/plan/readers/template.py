@@ -14,7 +14,7 @@ from lattice_bridge.deployment.cloudformation.template import Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import LeftOut, Plan
-from lattice_bridge.local.plan.readers import event_source_mappings, queues
+from lattice_bridge.local.plan.readers import event_source_mappings, queues, tables
 from lattice_bridge.local.plan.readers import rest_api as rest_api_reader
 from lattice_bridge.local.plan.readers.code import LAYERS, Layers
 from lattice_bridge.local.plan.readers.function_url import read_function_urls
@@ -49,6 +49,7 @@ SERVED: Final = frozenset(
         "AWS::Lambda::Url",
         *LOAD_BALANCER_TYPES,
         queues.TYPE,
+        *tables.TYPES,
         event_source_mappings.TYPE,
     }
 )
@@ -103,8 +104,9 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
         load_balancers=tuple(read_load_balancers(template, left_out)),
         queues=tuple(queues.read_queues(template, left_out)),
         mappings=tuple(event_source_mappings.read_mappings(template, left_out)),
+        tables=tuple(tables.read_tables(template, left_out)),
     )
-    if not plan.functions and not plan.ways_in and (not_run or not plan.queues):
+    if not plan.functions and not plan.ways_in and (not_run or not (plan.queues or plan.tables)):
         raise BadTemplate(_nothing(not_run, template))
     _name_other_resources(template, plan, left_out)
     return replace(plan, left_out=tuple(left_out))

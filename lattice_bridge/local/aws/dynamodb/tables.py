@@ -1,0 +1,549 @@
+"""All tables of a stack: what moto does not do, around each of its operations.
+
+Rule: a change of an item has one record, that of the item before and after the whole operation. It is computed here
+for every operation that writes, and not taken from moto's streams. A write that fails changes nothing.
+
+Differences of moto that this removes: two INSERTs for an update of a new item, a MODIFY for a write that changes
+nothing, half of an update or of a batch that failed, `us-east-1` and version 1.0 in every record, binary values in
+three forms, the size of a record's JSON as SizeBytes, records that never expire, and expired items that stay.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from importlib.util import find_spec
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from lattice_bridge.local.aws.dynamodb.errors import DynamoDbError, NotHere, NotInstalled, invalid, not_found
+from lattice_bridge.local.aws.dynamodb.stream import VIEW_TYPES, Streams, TableStream
+from lattice_bridge.local.aws.dynamodb.values import Item, canonical, image, size_of
+
+if TYPE_CHECKING:  # it imports moto
+    from lattice_bridge.local.aws.dynamodb.engine import Engine, Stored
+
+MEMORY: Final = 64 * 1024 * 1024
+"""Bytes of all items, as DynamoDB counts them. moto takes about ten times as much."""
+
+_MAX_TABLES: Final = 2500
+_MAX_BATCH: Final = 25
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}")
+_FIVE_YEARS: Final = 5 * 365.25 * 24 * 3600
+_NEVER: Final = float("inf")
+_KINDS: Final = ("HASH", "RANGE")
+
+OPERATIONS: Final = frozenset(
+    {
+        *("CreateTable", "DeleteTable", "DescribeTable", "ListTables", "UpdateTable"),
+        *("DescribeTimeToLive", "UpdateTimeToLive", "DescribeContinuousBackups", "UpdateContinuousBackups"),
+        *("ListTagsOfResource", "TagResource", "UntagResource", "DescribeEndpoints", "DescribeLimits"),
+        *("GetItem", "BatchGetItem", "TransactGetItems", "Query", "Scan"),
+        *("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"),
+    }
+)
+"""The operations that are here."""
+_WRITES: Final = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
+_OLDER: Final = {
+    "AttributeUpdates": "UpdateExpression",
+    "Expected": "ConditionExpression",
+    "ConditionalOperator": "ConditionExpression",
+}
+"""Parameters of the time before expressions, which moto reads wrongly or ignores → what replaced them."""
+
+
+@dataclass(slots=True)
+class _Table:
+    """What is known of a table beside its items.
+
+    Attributes:
+        name, arn: of the table.
+        keys: names of the key's attributes → type. The hash key comes first.
+        stream: the enabled one; None if there is none.
+        last_stream: the one that was enabled last.
+        expires_by: the attribute for TTL; empty if TTL is off.
+        bytes: of its items.
+        next_expiry: a time before which no item expires, in seconds since the epoch.
+    """
+
+    name: str
+    arn: str
+    keys: Mapping[str, str]
+    stream: TableStream | None = None
+    last_stream: TableStream | None = None
+    expires_by: str = ""
+    bytes: int = 0
+    next_expiry: float = _NEVER
+
+
+@dataclass(slots=True)
+class _Touched:
+    """An item that an operation may change.
+
+    Attributes:
+        table: of the item.
+        key: of the item.
+        stored: the item before, as moto keeps it.
+        before: its image; None if it was not there.
+    """
+
+    table: _Table
+    key: Item
+    stored: Stored
+    before: Item | None = field(default=None)
+
+
+def load_engine(region: str, account: str) -> Engine:
+    """Imports moto.
+
+    Raises:
+        NotInstalled: it is missing.
+    """
+    if not is_installed():
+        raise NotInstalled
+    from lattice_bridge.local.aws.dynamodb.engine import Engine
+
+    return Engine(region, account)
+
+
+def is_installed() -> bool:
+    """Whether tables can be served: the extra `dynamodb` is installed."""
+    return find_spec("moto") is not None and find_spec("werkzeug") is not None
+
+
+class Tables:
+    """The tables of a stack.
+
+    Args:
+        region, account: of the tables.
+        now: seconds since the epoch.
+        load: makes the engine, when the first table or request comes.
+        memory: bytes of all items.
+        streams: of the tables; None for new ones.
+
+    Attributes:
+        now: the clock.
+        streams: of the tables, also of those that are gone.
+    """
+
+    def __init__(
+        self,
+        region: str,
+        account: str,
+        now: Callable[[], float] = time.time,
+        *,
+        load: Callable[[str, str], Engine] = load_engine,
+        memory: int = MEMORY,
+        streams: Streams | None = None,
+    ) -> None:
+        self.now = now
+        self.streams = Streams(now) if streams is None else streams
+        self._prefix = f"arn:aws:dynamodb:{region}:{account}:table/"
+        self._load: Callable[[], Engine] = lambda: load(region, account)
+        self._engine: Engine | None = None
+        self._loading = Lock()
+        self._tables: dict[str, _Table] = {}
+        self._memory = memory
+
+    def __len__(self) -> int:
+        """How many tables there are."""
+        return len(self._tables)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a table with this name."""
+        return name in self._tables
+
+    def keys_of(self, name: str) -> tuple[tuple[str, str], ...]:
+        """The names and types of a table's key, the hash key first."""
+        return tuple(self._table(name).keys.items())
+
+    def engine(self) -> Engine:
+        """The engine, which is loaded first.
+
+        Raises:
+            NotInstalled: moto is missing.
+        """
+        with self._loading:
+            if self._engine is None:
+                self._engine = self._load()
+            return self._engine
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the engine is there. Loading it takes a second or two, so it is done in a thread before a request."""
+        return self._engine is not None
+
+    def stream(self, arn: str) -> TableStream | None:
+        """The stream with this ARN; None if there is none."""
+        return self.streams.get(arn)
+
+    def call(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Does one of OPERATIONS.
+
+        Args:
+            operation: as in `PutItem`.
+            parameters: as `values.parse` gives them.
+
+        Returns:
+            The result, with binary values as bytes.
+
+        Raises:
+            DynamoDbError: DynamoDB refuses it, or it is not here.
+        """
+        engine = self.engine()
+        self.refresh()
+        given = _with_names(parameters)
+        match operation:
+            case "CreateTable":
+                return self.create(given)
+            case "UpdateTable":
+                return self._update(given)
+            case "DeleteTable":
+                return self._delete(given)
+            case "UpdateTimeToLive":
+                return self._set_expiry(given)
+            case "DescribeTimeToLive":
+                return self._described_expiry(given)
+            case _ if operation in _WRITES:
+                result = self._write(operation, given)
+            case _:
+                self._check(given)
+                result = engine.call(operation, given)
+        if operation == "DescribeTable":
+            return self._described(result, self._table(given["TableName"]))
+        is_counted = given.get("ReturnConsumedCapacity", "NONE") != "NONE"
+        return result if is_counted else _without(result, "ConsumedCapacity")
+
+    def refresh(self) -> None:
+        """Does what has become due: removes expired items, and records that are too old."""
+        self.streams.expire()
+        now = self.now()
+        for table in self._tables.values():
+            if table.next_expiry <= now:
+                self._expire(table, now)
+
+    # ---- tables -----------------------------------------------------------------------------------------------------
+
+    def create(self, parameters: Mapping[str, Any], *, arn: str | None = None) -> Mapping[str, Any]:
+        """Makes a table.
+
+        Args:
+            parameters: as in CreateTable.
+            arn: of a table of the template; None for one of this stack's region and account.
+        """
+        name, view_type = parameters["TableName"], _view_type(parameters)
+        if _NAME.fullmatch(name) is None:
+            raise invalid(f"Invalid table name: {name[:255]}. It has 3 to 255 letters, digits, _, - and .")
+        if name in self._tables:
+            raise DynamoDbError("ResourceInUseException", f"Table already exists: {name}")
+        if len(self._tables) >= _MAX_TABLES:
+            raise DynamoDbError("LimitExceededException", f"There are {_MAX_TABLES} tables at most. Fix: delete some")
+        if wrong := {each["AttributeType"] for each in parameters["AttributeDefinitions"]} - {"S", "N", "B"}:
+            raise invalid(f"AttributeType {min(wrong)[:40]!r} is unknown. Fix: write S, N or B")
+        engine = self.engine()
+        result = engine.call("CreateTable", _without(parameters, "StreamSpecification", "SSESpecification"))
+        types = {each["AttributeName"]: each["AttributeType"] for each in parameters["AttributeDefinitions"]}
+        schema = sorted(parameters["KeySchema"], key=lambda each: str(each["KeyType"]))  # HASH comes before RANGE
+        table = _Table(
+            name, arn or self._prefix + name, {each["AttributeName"]: types[each["AttributeName"]] for each in schema}
+        )
+        engine.set_arn(name, table.arn)
+        self._tables[name] = table
+        if view_type:
+            self._open(table, view_type, None)
+        return self._described(result, table)
+
+    def set_stream(self, name: str, view_type: str, stream_arn: str | None = None) -> None:
+        """Enables the stream of a table, changes what its records contain, or disables it.
+
+        Args:
+            name: of the table.
+            view_type: one of VIEW_TYPES; empty to disable the stream.
+            stream_arn: of a stream of the template; None for one with the present time.
+        """
+        table = self._table(name)
+        if table.stream is not None and view_type:
+            table.stream.view_type = view_type
+        elif view_type:
+            self._open(table, view_type, stream_arn)
+        elif table.stream is not None:
+            table.stream.close()
+            table.stream = None
+
+    def _open(self, table: _Table, view_type: str, arn: str | None) -> None:
+        arn = arn or self._new_stream_arn(table)
+        stream = self.streams.get(arn)
+        if stream is None:
+            schema = [{"AttributeName": name, "KeyType": kind} for name, kind in zip(table.keys, _KINDS, strict=False)]
+            stream = TableStream(arn, view_type, schema, self.refresh, lambda: table.next_expiry, self.now)
+            self.streams.register(stream)
+        stream.view_type, stream.closed = view_type, None
+        table.stream = table.last_stream = stream
+
+    def _new_stream_arn(self, table: _Table) -> str:
+        at = self.now()
+        while self.streams.get(arn := f"{table.arn}/stream/{_label(at)}") is not None:
+            at += 0.001
+        return arn
+
+    def _update(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        table, view_type = self._table(given["TableName"]), _view_type(given)
+        if "StreamSpecification" in given and bool(view_type) == (table.stream is not None):
+            what = "Table already has an enabled stream" if view_type else "Table has no stream to disable"
+            raise invalid(f"{what}: TableName: {table.name}")
+        result = self.engine().call("UpdateTable", _without(given, "StreamSpecification", "SSESpecification"))
+        if "StreamSpecification" in given:
+            self.set_stream(table.name, view_type)
+        return self._described(result, table)
+
+    def _delete(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        table = self._table(given["TableName"])
+        result = self._described(self.engine().call("DeleteTable", given), table)
+        if table.stream is not None:
+            table.stream.close()
+        del self._tables[table.name]
+        return result
+
+    def set_expiry(self, name: str, attribute: str) -> None:
+        """Sets the attribute that contains the time at which an item expires.
+
+        Args:
+            name: of the table.
+            attribute: its name; empty if no item expires.
+        """
+        table = self._table(name)
+        table.expires_by, table.next_expiry = attribute, 0.0 if attribute else _NEVER
+
+    def _set_expiry(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        table, wanted = self._table(given["TableName"]), given["TimeToLiveSpecification"]
+        if wanted["Enabled"] == bool(table.expires_by):
+            raise invalid(f"TimeToLive is already {'enabled' if table.expires_by else 'disabled'}")
+        self.set_expiry(table.name, wanted["AttributeName"] if wanted["Enabled"] else "")
+        return {"TimeToLiveSpecification": wanted}
+
+    def _described_expiry(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        attribute = self._table(given["TableName"]).expires_by
+        on = {"TimeToLiveStatus": "ENABLED", "AttributeName": attribute}
+        return {"TimeToLiveDescription": on if attribute else {"TimeToLiveStatus": "DISABLED"}}
+
+    def _described(self, result: Mapping[str, Any], table: _Table) -> Mapping[str, Any]:
+        """The description of a table with its stream."""
+        ((member, description),) = result.items()
+        found = {
+            name: value for name, value in description.items() if value != []
+        }  # AWS names no index if none is there
+        found["TableSizeBytes"] = table.bytes
+        if table.last_stream is not None:
+            found |= {"LatestStreamArn": table.last_stream.arn, "LatestStreamLabel": table.last_stream.label}
+        if table.stream is not None:
+            found["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": table.stream.view_type}
+        return {member: found}
+
+    def _check(self, given: Mapping[str, Any]) -> None:
+        """Refuses what moto does not: a table that is not there, in DynamoDB's words, and a key of another type."""
+        if "TableName" in given:
+            table = self._table(given["TableName"])
+            if "Key" in given:
+                _key(table, given["Key"])
+
+    def _table(self, name: str) -> _Table:
+        table = self._tables.get(name)
+        if table is None:
+            raise not_found(f"Table: {name}")
+        return table
+
+    # ---- items ------------------------------------------------------------------------------------------------------
+
+    def _write(self, operation: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Does an operation that writes, and adds a record for each item that it has changed."""
+        engine = self.engine()
+        touched = [self._touch(table, key) for table, key in self._keys(operation, given)]
+        if operation == "BatchWriteItem":
+            _check_batch(touched)
+        try:
+            result = engine.call(operation, given)
+            after = [self._image(one.table, one.key) for one in touched]
+            self._count(touched, after)
+        except Exception:
+            for one in touched:
+                engine.put_back(one.table.name, one.key, one.stored)
+            raise
+        for one, new in zip(touched, after, strict=True):
+            self._changed(one.table, one.key, one.before, new)
+        return result
+
+    def _keys(self, operation: str, given: Mapping[str, Any]) -> Iterator[tuple[_Table, Item]]:
+        """The table and the key of each item that an operation writes, in its order."""
+        if operation == "BatchWriteItem":
+            for name, requests in given["RequestItems"].items():
+                for request in requests:
+                    kind, parameters = _only(request)
+                    yield self._key(name, kind.removesuffix("Request"), parameters)
+        elif operation == "TransactWriteItems":
+            for part in given["TransactItems"]:
+                kind, parameters = _only(part)
+                yield self._key(parameters["TableName"], kind, parameters)
+        else:
+            yield self._key(given["TableName"], operation.removesuffix("Item"), given)
+
+    def _key(self, name: str, kind: str, parameters: Mapping[str, Any]) -> tuple[_Table, Item]:
+        """The table and the key of one write.
+
+        Args:
+            name: of the table.
+            kind: `Put`, `Update`, `Delete` or `ConditionCheck`.
+            parameters: of the write.
+        """
+        table = self._table(name)
+        if older := next((each for each in _OLDER if each in parameters), None):
+            raise NotHere(f"{kind}Item: the parameter {older} is not here. Fix: write a {_OLDER[older]}")
+        return table, _key_of(table, parameters["Item"]) if kind == "Put" else _key(table, parameters["Key"])
+
+    def _touch(self, table: _Table, key: Item) -> _Touched:
+        stored = self.engine().take(table.name, key)
+        return _Touched(table, key, stored, self._image(table, key))
+
+    def _image(self, table: _Table, key: Item) -> Item | None:
+        item = self.engine().item(table.name, key)
+        return None if item is None else image(item)
+
+    def _count(self, touched: list[_Touched], after: list[Item | None]) -> None:
+        """Counts the bytes of a write.
+
+        Raises:
+            DynamoDbError: there are too many.
+        """
+        grown = [_size(new) - _size(one.before) for one, new in zip(touched, after, strict=True)]
+        if sum(grown) > 0 and sum(table.bytes for table in self._tables.values()) + sum(grown) > self._memory:
+            what = f"this local stack keeps {self._memory // 1024**2} MiB of items in all its tables"
+            raise DynamoDbError("LimitExceededException", f"{what}. Fix: delete items or tables")
+        for one, size in zip(touched, grown, strict=True):
+            one.table.bytes += size
+
+    def _changed(
+        self, table: _Table, key: Item, before: Item | None, after: Item | None, *, is_expired: bool = False
+    ) -> None:
+        """Adds the record of a change. A write that changes nothing has none."""
+        if after is not None and table.expires_by:
+            table.next_expiry = min(table.next_expiry, _expiry(after.get(table.expires_by), self.now()))
+        if table.stream is not None and before != after:
+            self.streams.add(table.stream, image(key), before, after, is_expired=is_expired)
+
+    def _expire(self, table: _Table, now: float) -> None:
+        """Removes the items whose time to live has ended, the oldest first."""
+        engine = self.engine()
+        times = [(_expiry(item.get(table.expires_by), now), item) for item in engine.items(table.name)]
+        table.next_expiry = min((at for at, _ in times if at > now), default=_NEVER)
+        for _, item in sorted(((at, item) for at, item in times if at <= now), key=lambda pair: pair[0]):
+            key = {name: item[name] for name in table.keys}
+            engine.put_back(table.name, key, None)
+            before = image(item)
+            table.bytes -= size_of(before)
+            self._changed(table, key, before, None, is_expired=True)
+
+
+# ---- parameters -----------------------------------------------------------------------------------------------------
+
+
+def _with_names(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters in which each table has its name: DynamoDB accepts its ARN too."""
+    found = dict(given)
+    if "TableName" in found:
+        found["TableName"] = _name(found["TableName"])
+    if "RequestItems" in found:
+        found["RequestItems"] = {_name(name): each for name, each in found["RequestItems"].items()}
+    if "TransactItems" in found:
+        found["TransactItems"] = [
+            {kind: {**each, "TableName": _name(each["TableName"])} for kind, each in part.items()}
+            for part in found["TransactItems"]
+        ]
+    return found
+
+
+def _name(text: str) -> str:
+    return text.rpartition(":table/")[2] if text.startswith("arn:") else text
+
+
+def _without(given: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in names}
+
+
+def _view_type(given: Mapping[str, Any]) -> str:
+    """What the records of a table's stream contain; empty if it has none."""
+    wanted: Mapping[str, Any] = given.get("StreamSpecification", {})
+    view_type = str(wanted.get("StreamViewType", ""))
+    if not wanted.get("StreamEnabled"):
+        return ""
+    if view_type not in VIEW_TYPES:
+        raise invalid(f"StreamViewType {view_type[:40]!r} is unknown. Fix: write {', '.join(VIEW_TYPES)}")
+    return view_type
+
+
+def _label(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
+
+
+def _only(part: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    if len(part) != 1:
+        raise invalid("A write of a batch or a transaction has exactly one of Put, Update, Delete and ConditionCheck")
+    return next(iter(part.items()))
+
+
+def _key(table: _Table, given: Item) -> Item:
+    """The key of an item that a request names by its key."""
+    if {name: _type(value) for name, value in given.items()} != dict(table.keys):
+        raise invalid("The provided key element does not match the schema")
+    _check_not_empty(given)
+    return given
+
+
+def _key_of(table: _Table, item: Item) -> Item:
+    """The key of a whole item."""
+    for name, kind in table.keys.items():
+        if name not in item:
+            raise invalid(f"{_PARAMETERS}: Missing the key {name} in the item")
+        if _type(item[name]) != kind:
+            actual = _type(item[name])
+            raise invalid(f"{_PARAMETERS}: Type mismatch for key {name} expected: {kind} actual: {actual}")
+    key = {name: item[name] for name in table.keys}
+    _check_not_empty(key)
+    return key
+
+
+_PARAMETERS: Final = "One or more parameter values were invalid"
+
+
+def _check_not_empty(key: Item) -> None:
+    for name, value in key.items():
+        if not next(iter(value.values())):
+            what = (
+                "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an"
+            )
+            raise invalid(f"{what} empty {'binary' if 'B' in value else 'string'} value. Key: {name}")
+
+
+def _check_batch(touched: list[_Touched]) -> None:
+    if len(touched) > _MAX_BATCH:
+        raise invalid(f"Too many items requested for the BatchWriteItem call: {_MAX_BATCH} at most")
+    if len({(one.table.name, canonical(image(one.key))) for one in touched}) < len(touched):
+        raise invalid("Provided list of item keys contains duplicates")
+
+
+def _type(value: Mapping[str, Any]) -> str:
+    return next(iter(value))
+
+
+def _size(item: Item | None) -> int:
+    return 0 if item is None else size_of(item)
+
+
+def _expiry(value: Mapping[str, Any] | None, now: float) -> float:
+    """When an item expires, in seconds since the epoch. A time more than five years ago counts for none, as on AWS."""
+    if value is None or _type(value) != "N":
+        return _NEVER
+    at = float(Decimal(value["N"]))
+    return _NEVER if at < now - _FIVE_YEARS else at
