@@ -41,6 +41,16 @@ def test_passed_through_credentials_come_with_the_endpoint_of_the_stack_s_queues
     assert "AWS_ENDPOINT_URL" not in with_queues
 
 
+def test_passed_through_credentials_come_with_the_endpoint_of_the_stack_s_tables() -> None:
+    with_tables = AccessKeys(lambda: OWN).variables(URL, has_tables=True)
+    endpoints = {name: value for name, value in with_tables.items() if "ENDPOINT" in name}
+    assert endpoints == {
+        "AWS_ENDPOINT_URL_LAMBDA": URL,
+        "AWS_ENDPOINT_URL_DYNAMODB": URL,
+        "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": URL,
+    }
+
+
 def test_passed_through_credentials_are_accepted_by_the_endpoint_after_they_were_given_out() -> None:
     keys = AccessKeys(lambda: OWN)
     assert set(keys.known) == {"local", "LOCALEXECUTIONROLE"}

@@ -68,7 +68,8 @@ class _Operations:
         given = _checked(request.body, model.input_shape)
         if of_streams:
             return self._streams[name](given)
-        return written(self._tables.call(name, given), model.output_shape) if model.output_shape is not None else {}
+        result = self._tables.call(name, given)
+        return {} if model.output_shape is None else dict(written(result, model.output_shape))
 
 
 @cache

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lattice_bridge.events import dynamodb as events
-from lattice_bridge.local.aws.dynamodb.values import canonical, size_of
+from lattice_bridge.local.aws.dynamodb.values import size_of
 from lattice_bridge.local.aws.stream import StreamRecord
 
 _logger: Final = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class TableStream:
             is_expired=is_expired,
         )
         size = len(json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode())
-        record = StreamRecord(self._next, canonical(keys), created, content, size)
+        record = StreamRecord(self._next, events.item_of(keys), created, content, size)
         self._records[self._next] = record
         self._next += 1
         self.wake()

@@ -20,9 +20,10 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
+from lattice_bridge.events.dynamodb import item_of
 from lattice_bridge.local.aws.dynamodb.errors import DynamoDbError, NotHere, NotInstalled, invalid, not_found
 from lattice_bridge.local.aws.dynamodb.stream import VIEW_TYPES, Streams, TableStream
-from lattice_bridge.local.aws.dynamodb.values import Item, canonical, image, size_of
+from lattice_bridge.local.aws.dynamodb.values import Item, image, size_of
 
 if TYPE_CHECKING:  # it imports moto
     from lattice_bridge.local.aws.dynamodb.engine import Engine, Stored
@@ -236,7 +237,7 @@ class Tables:
             arn: of a table of the template; None for one of this stack's region and account.
         """
         name, view_type = parameters["TableName"], _view_type(parameters)
-        if _NAME.fullmatch(name) is None:
+        if arn is None and _NAME.fullmatch(name) is None:
             raise invalid(f"Invalid table name: {name[:255]}. It has 3 to 255 letters, digits, _, - and .")
         if name in self._tables:
             raise DynamoDbError("ResourceInUseException", f"Table already exists: {name}")
@@ -529,7 +530,7 @@ def _check_not_empty(key: Item) -> None:
 def _check_batch(touched: list[_Touched]) -> None:
     if len(touched) > _MAX_BATCH:
         raise invalid(f"Too many items requested for the BatchWriteItem call: {_MAX_BATCH} at most")
-    if len({(one.table.name, canonical(image(one.key))) for one in touched}) < len(touched):
+    if len({(one.table.name, item_of(image(one.key))) for one in touched}) < len(touched):
         raise invalid("Provided list of item keys contains duplicates")
 
 

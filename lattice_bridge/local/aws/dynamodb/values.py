@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -185,11 +184,6 @@ def _image(value: Mapping[str, Any]) -> dict[str, Any]:
     if kind in ("N", "NS"):  # arithmetic of an update leaves other digits
         return {kind: _number(each) if kind == "N" else sorted(map(_number, each), key=Decimal)}
     return {kind: sorted(each)} if kind == "SS" else _as_json({kind: sorted(each) if kind == "BS" else each})
-
-
-def canonical(item: Item) -> str:
-    """An image as text. Equal ones have one text."""
-    return json.dumps(item, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def size_of(item: Item) -> int:

@@ -66,7 +66,7 @@ def read_tables(template: Template, left_out: LeftOut) -> Iterator[Table]:
 def _table(resource: Resource, left_out: LeftOut) -> Table:
     properties = known_properties(resource, ("TableName",), left_out)
     name = resource.arn.rpartition("/")[2]
-    if not _NAME.fullmatch(name):
+    if "TableName" in properties and not _NAME.fullmatch(name):  # AWS makes the name of a table that has none
         what = f"{resource.id}.TableName: {name[:255]!r} is not a table's name"
         raise BadTemplate(f"{what}. Fix: write 3 to 255 letters, digits, _, - and .")
     if properties.get("SSESpecification"):

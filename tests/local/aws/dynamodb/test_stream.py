@@ -75,9 +75,8 @@ def test_oldest_records_go_first_if_there_is_no_space(caplog: pytest.LogCaptureF
     assert kept == [str(number) for number in range(20 - len(kept), 20)]
     assert sum(one.size for one in made.stream.after(0, 99)) <= 4000
     assert made.tables.streams.dropped == 20 - len(kept)
-    assert [one.message for one in caplog.records] == [
-        "streams of tables have more than 0 MiB of records in 24 hours: the oldest are dropped, as if 24 hours were over"
-    ]
+    (warning,) = caplog.records
+    assert warning.message.startswith("streams of tables have more than 0 MiB of records in 24 hours: the oldest")
 
 
 def test_record_that_is_larger_than_all_space_is_dropped() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from botocore.model import Shape
 from botocore.session import Session
 
 from lattice_bridge.local.aws.dynamodb.errors import DynamoDbError
 from lattice_bridge.local.aws.dynamodb.values import image, parse, size_of, written
+
+if TYPE_CHECKING:
+    from botocore.model import Shape
 
 VALUE: Final[Shape] = Session().get_service_model("dynamodb").shape_for("AttributeValue")
 
