@@ -50,8 +50,9 @@ def read_tables(template: Template, left_out: LeftOut) -> Iterator[Table]:
     """
     found: dict[str, str] = {}
     for resource in (one for one in template.resources.values() if one.type in TYPES):
-        if unresolved(resource.arn):
-            left_out.add(f"{resource.type}: its name is not known here, so it is not served", resource.id)
+        what = "name" if unresolved(resource.arn) else "key" if _has_unknown_key(resource.properties) else ""
+        if what:
+            left_out.add(f"{resource.type}: its {what} is not known here, so it is not served", resource.id)
             continue
         with malformed(f"table {resource.id}"):
             table = _table(resource, left_out)
@@ -61,6 +62,10 @@ def read_tables(template: Template, left_out: LeftOut) -> Iterator[Table]:
             )
         found[table.name] = resource.id
         yield table
+
+
+def _has_unknown_key(properties: Mapping[str, Any]) -> bool:
+    return any(unresolved(properties.get(name)) for name in ("AttributeDefinitions", "KeySchema", "PrimaryKey"))
 
 
 def _table(resource: Resource, left_out: LeftOut) -> Table:

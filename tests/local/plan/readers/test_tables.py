@@ -96,6 +96,13 @@ def test_property_without_effect_is_named(tmp_path: Path) -> None:
     )
 
 
+def test_table_whose_key_only_a_deployed_stack_knows_is_named(tmp_path: Path) -> None:
+    key = "KeySchema: [{AttributeName: !ImportValue key, KeyType: HASH}], AttributeDefinitions: []"
+    plan = planned(tmp_path, ORDERS + table(key))
+    assert len(plan.tables) == 1
+    assert "AWS::DynamoDB::Table: its key is not known here, so it is not served (T)" in plan.left_out
+
+
 def test_table_that_is_switched_off_expires_nothing(tmp_path: Path) -> None:
     ttl = "TimeToLiveSpecification: {AttributeName: ends, Enabled: false}"
     assert only(tmp_path, table(f"{ID}, {ttl}")).expires_by == ""
