@@ -12,6 +12,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from lattice_bridge.events import dynamodb as events
@@ -23,6 +24,8 @@ _logger: Final = logging.getLogger(__name__)
 KEPT_SECONDS: Final = 24 * 60 * 60
 MEMORY: Final = 256 * 1024 * 1024
 """Bytes of the records of all streams."""
+_OVERHEAD: Final = 500
+"""Bytes of a record beside its JSON, as measured."""
 FIRST_NUMBER: Final = 100_000_000_000_000_000_001
 """Sequence numbers of AWS have from 21 to 40 digits."""
 VIEW_TYPES: Final = ("KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES")
@@ -63,7 +66,7 @@ class TableStream:
         self._refresh = refresh
         self._next_change = next_change
         self._now = now
-        self._records: dict[int, StreamRecord] = {}
+        self._records: dict[int, _Stored] = {}
         self._first = self._next = FIRST_NUMBER
         self._waiting: set[asyncio.Future[None]] = set()
 
@@ -119,7 +122,7 @@ class TableStream:
         """The oldest records with a higher number, that have not expired; at most `limit`."""
         self._refresh()
         start = max(number + 1, self._first)
-        return [self._records[each] for each in range(start, min(start + limit, self._next))]
+        return [self._records[each].record(each) for each in range(start, min(start + limit, self._next))]
 
     async def wait(self, number: int, until: float) -> None:
         """Returns when a record with a higher number is there, when the shard is closed, or at `until`."""
@@ -140,8 +143,8 @@ class TableStream:
 
     # ---- for the table ----------------------------------------------------------------------------------------------
 
-    def add(self, keys: Image, before: Image | None, after: Image | None, *, is_expired: bool) -> StreamRecord:
-        """Adds the record of a change.
+    def add(self, keys: Image, before: Image | None, after: Image | None, *, is_expired: bool) -> int:
+        """Adds the record of a change. Returns the bytes that it takes.
 
         Args:
             keys: of the item.
@@ -164,22 +167,21 @@ class TableStream:
             arn=self.arn,
             is_expired=is_expired,
         )
-        size = len(json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode())
-        record = StreamRecord(self._next, events.item_of(keys), created, content, size)
-        self._records[self._next] = record
+        text = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+        stored = self._records[self._next] = _Stored(events.item_of(keys), created, text)
         self._next += 1
         self.wake()
-        return record
+        return stored.memory
 
-    def remove_first(self) -> StreamRecord:
-        """Removes the oldest record."""
-        record = self._records.pop(self._first)
+    def oldest(self) -> float:
+        """When the oldest record that is kept was added."""
+        return self._records[self._first].arrived
+
+    def remove_oldest(self) -> int:
+        """Removes the oldest record. Returns the bytes that it took."""
+        stored = self._records.pop(self._first)
         self._first += 1
-        return record
-
-    def oldest(self) -> StreamRecord:
-        """The oldest record that is kept."""
-        return self._records[self._first]
+        return stored.memory
 
     def close(self) -> None:
         """Disables the stream. Its records can still be read."""
@@ -191,6 +193,22 @@ class TableStream:
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A record as it is kept. Its JSON takes a tenth of the memory of its dicts, so the limit is what is used."""
+
+    key: str
+    arrived: float
+    text: bytes
+
+    @property
+    def memory(self) -> int:
+        return len(self.key) + len(self.text) + _OVERHEAD
+
+    def record(self, number: int) -> StreamRecord:
+        return StreamRecord(number, self.key, self.arrived, json.loads(self.text), len(self.text))
 
 
 class Streams:
@@ -228,7 +246,7 @@ class Streams:
         self, stream: TableStream, keys: Image, before: Image | None, after: Image | None, *, is_expired: bool = False
     ) -> None:
         """Adds the record of a change to a stream."""
-        self._used += stream.add(keys, before, after, is_expired=is_expired).size
+        self._used += stream.add(keys, before, after, is_expired=is_expired)
         self._by_age.append(stream)
         while self._used > self._limit:
             self._drop()
@@ -236,7 +254,7 @@ class Streams:
     def expire(self) -> None:
         """Removes what is older than 24 hours."""
         end = self._now() - KEPT_SECONDS
-        while self._by_age and self._by_age[0].oldest().arrived <= end:
+        while self._by_age and self._by_age[0].oldest() <= end:
             self._remove_oldest()
         for arn, stream in list(self._streams.items()):
             if stream.closed is not None and stream.closed <= end:
@@ -250,4 +268,4 @@ class Streams:
         self._remove_oldest()
 
     def _remove_oldest(self) -> None:
-        self._used -= self._by_age.popleft().remove_first().size
+        self._used -= self._by_age.popleft().remove_oldest()

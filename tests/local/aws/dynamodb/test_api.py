@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from lattice_bridge.local.aws.dynamodb.api import SERVICE, dynamodb_api
 from lattice_bridge.local.aws.dynamodb.tables import OPERATIONS, Tables
-from lattice_bridge.local.aws.protocol import AwsRequest
+from lattice_bridge.local.aws.protocol import AwsRequest, AwsResponse
 from tests.support.endpoint import BLUE, REGION, client, endpoint
 from tests.support.examples import examples
 from tests.support.virtual_queues import ACCOUNT, Clock
@@ -298,7 +298,11 @@ TARGET = "DynamoDB_20120810."
 
 def answered(target: str, body: bytes) -> tuple[int, dict[str, Any]]:
     request = AwsRequest("1", "POST", "/", "", [("x-amz-target", target)], SERVICE, body)
-    found = asyncio.run(dynamodb_api(TABLES).answer(request))
+
+    async def answer() -> AwsResponse:
+        return await dynamodb_api(TABLES).answer(request)
+
+    found = asyncio.run(answer())
     return found.status, json.loads(found.body)
 
 

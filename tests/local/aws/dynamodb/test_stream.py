@@ -68,12 +68,12 @@ def test_closed_stream_is_gone_after_24_hours(made: VirtualTables) -> None:
 
 
 def test_oldest_records_go_first_if_there_is_no_space(caplog: pytest.LogCaptureFixture) -> None:
-    made = VirtualTables(stream_memory=4000)
+    made = VirtualTables(stream_memory=10_000)
     for number in range(20):
         made.put(str(number), s={"S": "x" * 300})
     kept = [one["dynamodb"]["Keys"]["id"]["S"] for one in made.records()]
     assert kept == [str(number) for number in range(20 - len(kept), 20)]
-    assert sum(one.size for one in made.stream.after(0, 99)) <= 4000
+    assert sum(one.size for one in made.stream.after(0, 99)) <= 10_000
     assert made.tables.streams.dropped == 20 - len(kept)
     (warning,) = caplog.records
     assert warning.message.startswith("streams of tables have more than 0 MiB of records in 24 hours: the oldest")

@@ -242,13 +242,19 @@ def test_what_moto_cannot_do_is_said() -> None:
 
 
 def test_items_have_a_limit_together() -> None:
-    made = VirtualTables(memory=2000)
-    made.put("a", s={"S": "x" * 1000})
-    assert refused(made, "PutItem", Item={"id": {"S": "b"}, "s": {"S": "x" * 1000}})[0] == "LimitExceededException"
-    made.put("a", s={"S": "y"})
-    made.put("b", s={"S": "x" * 1000})
-    made.delete("b")
-    made.put("c", s={"S": "x" * 1000})
+    """What is deleted, replaced or expired makes space."""
+    made = expiring(VirtualTables(memory=6000))
+    made.put("a", s={"S": "x" * 4000}, **ends(10))
+    long = {"id": {"S": "b"}, "s": {"S": "x" * 4000}}
+    assert refused(made, "PutItem", Item=long)[0] == "ItemCollectionSizeLimitExceededException"
+    requests = [{"PutRequest": {"Item": {"id": {"S": str(number)}}}} for number in range(10)]
+    assert refused(made, "BatchWriteItem", RequestItems={ORDERS: requests})[0].startswith("ItemCollectionSize")
+    made.clock.forward(10)
+    made.call("PutItem", Item=long)
+    made.put("b", s={"S": "y"})
+    made.put("c", s={"S": "x" * 4000})
+    made.delete("c")
+    made.put("d", s={"S": "x" * 4000})
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
@@ -351,7 +357,6 @@ def test_item_expires_by_the_clock_as_a_removal_by_the_service(made: VirtualTabl
     assert made.events() == [("INSERT", "-", "1"), ("REMOVE", "1", "-")]
     assert made.records()[1]["userIdentity"] == {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
     assert "userIdentity" not in made.records()[0]
-    assert made.call("DescribeTable")["Table"]["TableSizeBytes"] == 0
 
 
 def test_expired_items_are_removed_in_the_order_of_their_times(made: VirtualTables) -> None:

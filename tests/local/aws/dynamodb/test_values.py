@@ -53,6 +53,7 @@ def test_number_has_the_digits_that_dynamodb_gives_back(text: str, stored: str) 
         ({"N": "Infinity"}, "cannot be converted"),
         ({"N": " 1"}, "cannot be converted"),
         ({"N": "1_000"}, "cannot be converted"),
+        ({"N": "\uff11"}, "cannot be converted"),
         ({"N": "9" * 5000}, "cannot be converted"),
         ({"N": "9" * 39}, "more than 38 significant digits"),
         ({"N": "1E126"}, "Number overflow"),
