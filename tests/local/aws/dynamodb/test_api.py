@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from lattice_bridge.local.aws.dynamodb.api import SERVICE, dynamodb_api
 from lattice_bridge.local.aws.dynamodb.tables import OPERATIONS, Tables
 from lattice_bridge.local.aws.protocol import AwsRequest, AwsResponse
+from lattice_bridge.tenancy.registry import DynamoDbTable
 from tests.support.endpoint import BLUE, REGION, client, endpoint
 from tests.support.examples import examples
 from tests.support.virtual_queues import ACCOUNT, Clock
@@ -171,6 +172,18 @@ def test_answer_has_the_capacity_only_if_it_is_asked_for(dynamodb: Any, orders: 
 def test_identity_of_the_stack_may_write(url: str, orders: Any) -> None:
     own = client(url, "dynamodb", BLUE.access_key, BLUE.secret_key)
     own.put_item(TableName="orders", Item={"tenant": {"S": "blue"}, "number": {"N": "99"}})
+
+
+def test_registry_of_a_bridge_reads_its_tenants_here(url: str, dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bridge whose map has a [registry] gets these variables from the stack, and decides as in its account."""
+    dynamodb.create_table(**definition("tenants", "", tenant="S"))
+    item = {"tenant": {"S": "blue"}, "status": {"S": "active"}}
+    dynamodb.put_item(TableName="tenants", Item={**item, "plan": {"S": "gold"}})
+    for name, value in (("ENDPOINT_URL_DYNAMODB", url), ("ACCESS_KEY_ID", "local"), ("SECRET_ACCESS_KEY", "local")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    fetch = DynamoDbTable("tenants", REGION)
+    assert (fetch("blue"), fetch("red")) == (item, None)
 
 
 # ---- streams --------------------------------------------------------------------------------------------------------
