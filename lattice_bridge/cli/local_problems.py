@@ -50,7 +50,7 @@ def problems(
     found += of_mappings(plan, of_bridges, lambda function: _fault(function, plan))
     found += of_sources(plan, of_bridges)
     if plan.tables and not has_tables():
-        found.append(f"{_some([table.name for table in plan.tables], _MOST)}: not served: {MISSING}")
+        found.append(f"tables {_some([table.name for table in plan.tables], _MOST)}: {MISSING}")
     named = {fault for _, _, fault in routed}
     faults = [fault for fault in map(_function_fault, plan.functions.values()) if fault and fault not in named]
     found += _of_functions([fault for fault in faults if not any(fault in line for line in found)], plan)

@@ -247,7 +247,7 @@ def test_tables_without_moto_are_named_with_what_to_install(tmp_path: Path) -> N
     definition = read_definition(path, {}, "us-east-1")
     assert problems(definition.plan, definition.configurations, lambda: True) == []
     assert problems(definition.plan, definition.configurations, lambda: False) == [
-        "Orders, Carts: not served: moto is not installed, which emulates tables. "
+        "tables Orders, Carts: moto, which emulates tables, is not installed. "
         "Fix: pip install 'lattice-bridge[dynamodb]'"
     ]
 

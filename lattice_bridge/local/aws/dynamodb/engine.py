@@ -113,10 +113,10 @@ class Engine:
 
     # ---- items ------------------------------------------------------------------------------------------------------
 
-    def take(self, table: str, key: Item) -> Stored:
-        """A copy of an item. Its changes do not change the copy."""
+    def take(self, table: str, key: Item) -> tuple[Item | None, Stored]:
+        """An item, and a copy of it as moto keeps it; both None if there is none. No write changes them."""
         found = self._backend.tables[table].get_item(*self._parts(table, key))
-        return copy.deepcopy(found) or None
+        return (None, None) if found is None else (plain(found), copy.deepcopy(found))
 
     def put_back(self, table: str, key: Item, stored: Stored) -> None:
         """Replaces an item by a copy that was taken before."""
@@ -127,10 +127,17 @@ class Engine:
         else:
             where[range_key or hash_key] = stored
 
-    def item(self, table: str, key: Item) -> Item | None:
-        """An item; None if there is none."""
+    def settle(self, table: str, key: Item) -> Item | None:
+        """An item after a write; None if there is none.
+
+        It is replaced by a new one: after `SET a = b`, moto has one value for both, and would change both at a time.
+        """
         found = self._backend.tables[table].get_item(*self._parts(table, key))
-        return plain(found) if found else None
+        if found is None:
+            return None
+        item = plain(found)
+        self.put_back(table, key, StoredItem(found.hash_key, found.range_key, item))
+        return item
 
     def items(self, table: str) -> Iterator[Item]:
         """Every item of a table."""

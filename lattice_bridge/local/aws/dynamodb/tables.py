@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -366,7 +366,8 @@ class Tables:
             _check_batch(touched)
         try:
             result = engine.call(operation, given)
-            after = [self._image(one.table, one.key) for one in touched]
+            settled = [engine.settle(one.table.name, one.key) for one in touched]
+            after = [None if item is None else image(item) for item in settled]
             self._count(touched, after)
         except Exception:
             for one in touched:
@@ -404,14 +405,10 @@ class Tables:
         return table, _key_of(table, parameters["Item"]) if kind == "Put" else _key(table, parameters["Key"])
 
     def _touch(self, table: _Table, key: Item) -> _Touched:
-        stored = self.engine().take(table.name, key)
-        return _Touched(table, key, stored, self._image(table, key))
+        item, stored = self.engine().take(table.name, key)
+        return _Touched(table, key, stored, None if item is None else image(item))
 
-    def _image(self, table: _Table, key: Item) -> Item | None:
-        item = self.engine().item(table.name, key)
-        return None if item is None else image(item)
-
-    def _count(self, touched: list[_Touched], after: list[Item | None]) -> None:
+    def _count(self, touched: list[_Touched], after: Sequence[Item | None]) -> None:
         """Counts the bytes of a write.
 
         Raises:

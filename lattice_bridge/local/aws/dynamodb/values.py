@@ -166,9 +166,14 @@ def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
         return {kind: {name: _as_json(one) for name, one in each.items()}}
     if kind == "L":
         return {kind: [_as_json(one) for one in each]}
-    if kind == "B":
-        return {kind: base64.b64encode(each).decode()}
-    return {kind: [base64.b64encode(one).decode() for one in each] if kind == "BS" else each}
+    if kind in ("N", "B"):
+        return {kind: _scalar_as_json(kind, each)}
+    return {kind: [_scalar_as_json(kind[0], one) for one in each] if kind in _SETS else each}
+
+
+def _scalar_as_json(kind: str, value: Any) -> Any:
+    """A value of a set, or one that is alone. Arithmetic of an update leaves other digits of a number."""
+    return _number(value) if kind == "N" else base64.b64encode(value).decode() if kind == "B" else value
 
 
 # ---- images ---------------------------------------------------------------------------------------------------------
@@ -185,9 +190,7 @@ def _image(value: Mapping[str, Any]) -> dict[str, Any]:
         return {kind: image(each)}
     if kind == "L":
         return {kind: [_image(one) for one in each]}
-    if kind in ("N", "NS"):  # arithmetic of an update leaves other digits
-        return {kind: _number(each) if kind == "N" else sorted(map(_number, each), key=Decimal)}
-    return {kind: sorted(each)} if kind == "SS" else _as_json({kind: sorted(each) if kind == "BS" else each})
+    return _as_json({kind: sorted(each, key=Decimal if kind == "NS" else None) if kind in _SETS else each})
 
 
 def memory_of(item: Item) -> int:

@@ -143,6 +143,16 @@ def _without_condition(check: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in check.items() if name != "ConditionExpression"}
 
 
+def test_copied_value_is_one_of_its_own(made: VirtualTables) -> None:
+    """moto has one value for both attributes, so that a change of the copy changes the first too."""
+    made.put("a", m={"M": {"x": ONE}}, s={"SS": ["x"]})
+    made.update("a", "SET c = m, t = s")
+    made.update("a", "SET c.x = :n ADD t :t", n=TWO, t={"SS": ["y"]})
+    item = made.records()[-1]["dynamodb"]["NewImage"]
+    assert (item["m"], item["c"]) == ({"M": {"x": ONE}}, {"M": {"x": TWO}})
+    assert (item["s"], item["t"]) == ({"SS": ["x"]}, {"SS": ["x", "y"]})
+
+
 def test_number_of_38_digits_is_added_exactly(made: VirtualTables) -> None:
     """moto computes with the 28 digits of Python's default."""
     made.put("a", n={"N": "1." + "1" * 36})

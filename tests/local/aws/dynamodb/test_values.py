@@ -87,6 +87,11 @@ def test_binary_values_are_bytes_inside_and_base64_outside() -> None:
     assert written(inside, VALUE) == value
 
 
+def test_number_of_an_update_is_written_as_dynamodb_does() -> None:
+    """1.5 + 0.5 is 2.0 in moto."""
+    assert written({"L": [{"N": "2.0"}, {"NS": ["1E+1"]}]}, VALUE) == {"L": [{"N": "2"}, {"NS": ["10"]}]}
+
+
 def test_images_of_equal_items_are_equal() -> None:
     """The values of a set have no order, and numbers are compared by their value."""
     one = {
