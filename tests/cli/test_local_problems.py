@@ -247,7 +247,7 @@ def test_tables_without_moto_are_named_with_what_to_install(tmp_path: Path) -> N
     definition = read_definition(path, {}, "us-east-1")
     assert problems(definition.plan, definition.configurations, lambda: True) == []
     assert problems(definition.plan, definition.configurations, lambda: False) == [
-        "tables Orders, Carts: moto, which emulates tables, is not installed. "
+        "tables Orders, Carts: moto from 5.2.5, which emulates tables, is not installed. "
         "Fix: pip install 'lattice-bridge[dynamodb]'"
     ]
 

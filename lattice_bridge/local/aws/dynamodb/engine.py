@@ -122,18 +122,22 @@ class Engine:
         """Replaces an item by a copy that was taken before."""
         items, (hash_key, range_key) = self._backend.tables[table].items, self._parts(table, key)
         where: dict[Any, Any] = items if range_key is None else items[hash_key]
-        if stored is None:
-            where.pop(range_key or hash_key, None)
-        else:
+        if stored is not None:
             where[range_key or hash_key] = stored
+            return
+        where.pop(range_key or hash_key, None)
+        if range_key is not None and not where:
+            del items[hash_key]
 
     def settle(self, table: str, key: Item) -> Item | None:
         """An item after a write; None if there is none.
 
         It is replaced by a new one: after `SET a = b`, moto has one value for both, and would change both at a time.
+        The last item of a hash key takes its entry with it.
         """
         found = self._backend.tables[table].get_item(*self._parts(table, key))
         if found is None:
+            self.put_back(table, key, None)
             return None
         item = plain(found)
         self.put_back(table, key, StoredItem(found.hash_key, found.range_key, item))

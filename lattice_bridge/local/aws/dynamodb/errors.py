@@ -43,7 +43,7 @@ class NotInstalled(NotHere):
         super().__init__(f"DynamoDB: {MISSING}")
 
 
-MISSING: Final = "moto, which emulates tables, is not installed. Fix: pip install 'lattice-bridge[dynamodb]'"
+MISSING: Final = "moto from 5.2.5, which emulates tables, is not installed. Fix: pip install 'lattice-bridge[dynamodb]'"
 
 
 def invalid(message: str) -> DynamoDbError:

@@ -10,19 +10,29 @@ three forms, the size of a record's JSON as SizeBytes, records that never expire
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from lattice_bridge.events.dynamodb import item_of
-from lattice_bridge.local.aws.dynamodb.errors import DynamoDbError, NotHere, NotInstalled, invalid, not_found
-from lattice_bridge.local.aws.dynamodb.stream import VIEW_TYPES, Streams, TableStream
+from lattice_bridge.local.aws.dynamodb.errors import DynamoDbError, NotInstalled, invalid, not_found
+from lattice_bridge.local.aws.dynamodb.parameters import (
+    WRITES,
+    Write,
+    check_batch,
+    check_name,
+    key_of,
+    types_of,
+    view_type_of,
+    with_names,
+    without,
+    writes,
+)
+from lattice_bridge.local.aws.dynamodb.stream import Streams, TableStream
 from lattice_bridge.local.aws.dynamodb.values import Item, image, memory_of
 
 if TYPE_CHECKING:  # it imports moto
@@ -31,9 +41,9 @@ if TYPE_CHECKING:  # it imports moto
 MEMORY: Final = 256 * 1024 * 1024
 """Bytes of all items, by the measure of `memory_of`: 300,000 small ones."""
 
+_OLDEST: Final = [5, 2, 5]
+"""The version of moto that pyproject.toml asks for."""
 _MAX_TABLES: Final = 2500
-_MAX_BATCH: Final = 25
-_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 _FIVE_YEARS: Final = 5 * 365.25 * 24 * 3600
 _NEVER: Final = float("inf")
 _KINDS: Final = ("HASH", "RANGE")
@@ -48,13 +58,6 @@ OPERATIONS: Final = frozenset(
     }
 )
 """The operations that are here."""
-_WRITES: Final = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
-_OLDER: Final = {
-    "AttributeUpdates": "UpdateExpression",
-    "Expected": "ConditionExpression",
-    "ConditionalOperator": "ConditionExpression",
-}
-"""Parameters of the time before expressions, which moto reads wrongly or ignores → what replaced them."""
 
 
 @dataclass(slots=True)
@@ -95,7 +98,7 @@ class _Touched:
     table: _Table
     key: Item
     stored: Stored
-    before: Item | None = field(default=None)
+    before: Item | None
 
 
 def load_engine(region: str, account: str) -> Engine:
@@ -111,9 +114,17 @@ def load_engine(region: str, account: str) -> Engine:
     return Engine(region, account)
 
 
-def is_installed() -> bool:
-    """Whether tables can be served: the extra `dynamodb` is installed."""
-    return find_spec("moto") is not None and find_spec("werkzeug") is not None
+def is_installed(version_of: Callable[[str], str] = version) -> bool:
+    """Whether tables can be served. An older moto may be there without the extra `dynamodb`, for a project's tests.
+
+    Args:
+        version_of: returns the version of an installed distribution.
+    """
+    try:
+        numbers = [int(each) for each in version_of("moto").split(".")[:3] if each.isdigit()]
+    except PackageNotFoundError:
+        return False
+    return numbers >= _OLDEST
 
 
 class Tables:
@@ -197,7 +208,7 @@ class Tables:
         """
         engine = self.engine()
         self.refresh()
-        given = _with_names(parameters)
+        given = with_names(parameters)
         match operation:
             case "CreateTable":
                 return self.create(given)
@@ -209,7 +220,7 @@ class Tables:
                 return self._set_expiry(given)
             case "DescribeTimeToLive":
                 return self._described_expiry(given)
-            case _ if operation in _WRITES:
+            case _ if operation in WRITES:
                 result = self._write(operation, given)
             case _:
                 self._check(given)
@@ -217,7 +228,7 @@ class Tables:
         if operation == "DescribeTable":
             return self._described(result, self._table(given["TableName"]))
         is_counted = given.get("ReturnConsumedCapacity", "NONE") != "NONE"
-        return result if is_counted else _without(result, "ConsumedCapacity")
+        return result if is_counted else without(result, "ConsumedCapacity")
 
     def refresh(self) -> None:
         """Does what has become due: removes expired items, and records that are too old."""
@@ -236,18 +247,16 @@ class Tables:
             parameters: as in CreateTable.
             arn: of a table of the template; None for one of this stack's region and account.
         """
-        name, view_type = parameters["TableName"], _view_type(parameters)
-        if arn is None and _NAME.fullmatch(name) is None:
-            raise invalid(f"Invalid table name: {name[:255]}. It has 3 to 255 letters, digits, _, - and .")
+        name, view_type = parameters["TableName"], view_type_of(parameters)
+        if arn is None:
+            check_name(name)
         if name in self._tables:
             raise DynamoDbError("ResourceInUseException", f"Table already exists: {name}")
         if len(self._tables) >= _MAX_TABLES:
             raise DynamoDbError("LimitExceededException", f"There are {_MAX_TABLES} tables at most. Fix: delete some")
-        if wrong := {each["AttributeType"] for each in parameters["AttributeDefinitions"]} - {"S", "N", "B"}:
-            raise invalid(f"AttributeType {min(wrong)[:40]!r} is unknown. Fix: write S, N or B")
+        types = types_of(parameters)
         engine = self.engine()
-        result = engine.call("CreateTable", _without(parameters, "StreamSpecification", "SSESpecification"))
-        types = {each["AttributeName"]: each["AttributeType"] for each in parameters["AttributeDefinitions"]}
+        result = engine.call("CreateTable", without(parameters, "StreamSpecification", "SSESpecification"))
         schema = sorted(parameters["KeySchema"], key=lambda each: str(each["KeyType"]))  # HASH comes before RANGE
         table = _Table(
             name, arn or self._prefix + name, {each["AttributeName"]: types[each["AttributeName"]] for each in schema}
@@ -292,11 +301,11 @@ class Tables:
         return arn
 
     def _update(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        table, view_type = self._table(given["TableName"]), _view_type(given)
+        table, view_type = self._table(given["TableName"]), view_type_of(given)
         if "StreamSpecification" in given and bool(view_type) == (table.stream is not None):
             what = "Table already has an enabled stream" if view_type else "Table has no stream to disable"
             raise invalid(f"{what}: TableName: {table.name}")
-        result = self.engine().call("UpdateTable", _without(given, "StreamSpecification", "SSESpecification"))
+        result = self.engine().call("UpdateTable", without(given, "StreamSpecification", "SSESpecification"))
         if "StreamSpecification" in given:
             self.set_stream(table.name, view_type)
         return self._described(result, table)
@@ -336,7 +345,7 @@ class Tables:
         ((member, description),) = result.items()
         found = {
             name: value for name, value in description.items() if value != []
-        }  # AWS names no index if none is there
+        }  # AWS lists no indexes if it has none
         if table.last_stream is not None:
             found |= {"LatestStreamArn": table.last_stream.arn, "LatestStreamLabel": table.last_stream.label}
         if table.stream is not None:
@@ -348,7 +357,7 @@ class Tables:
         if "TableName" in given:
             table = self._table(given["TableName"])
             if "Key" in given:
-                _key(table, given["Key"])
+                key_of(given["Key"], table.keys)
 
     def _table(self, name: str) -> _Table:
         table = self._tables.get(name)
@@ -361,9 +370,9 @@ class Tables:
     def _write(self, operation: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Does an operation that writes, and adds a record for each item that it has changed."""
         engine = self.engine()
-        touched = [self._touch(table, key) for table, key in self._keys(operation, given)]
+        touched = [self._touch(write) for write in writes(operation, given)]
         if operation == "BatchWriteItem":
-            _check_batch(touched)
+            check_batch((one.table.name, one.key) for one in touched)
         try:
             result = engine.call(operation, given)
             settled = [engine.settle(one.table.name, one.key) for one in touched]
@@ -377,34 +386,9 @@ class Tables:
             self._changed(one.table, one.key, one.before, new)
         return result
 
-    def _keys(self, operation: str, given: Mapping[str, Any]) -> Iterator[tuple[_Table, Item]]:
-        """The table and the key of each item that an operation writes, in its order."""
-        if operation == "BatchWriteItem":
-            for name, requests in given["RequestItems"].items():
-                for request in requests:
-                    kind, parameters = _only(request)
-                    yield self._key(name, kind.removesuffix("Request"), parameters)
-        elif operation == "TransactWriteItems":
-            for part in given["TransactItems"]:
-                kind, parameters = _only(part)
-                yield self._key(parameters["TableName"], kind, parameters)
-        else:
-            yield self._key(given["TableName"], operation.removesuffix("Item"), given)
-
-    def _key(self, name: str, kind: str, parameters: Mapping[str, Any]) -> tuple[_Table, Item]:
-        """The table and the key of one write.
-
-        Args:
-            name: of the table.
-            kind: `Put`, `Update`, `Delete` or `ConditionCheck`.
-            parameters: of the write.
-        """
-        table = self._table(name)
-        if older := next((each for each in _OLDER if each in parameters), None):
-            raise NotHere(f"{kind}Item: the parameter {older} is not here. Fix: write a {_OLDER[older]}")
-        return table, _key_of(table, parameters["Item"]) if kind == "Put" else _key(table, parameters["Key"])
-
-    def _touch(self, table: _Table, key: Item) -> _Touched:
+    def _touch(self, write: Write) -> _Touched:
+        table = self._table(write.table)
+        key = write.key(table.keys)
         item, stored = self.engine().take(table.name, key)
         return _Touched(table, key, stored, None if item is None else image(item))
 
@@ -444,95 +428,8 @@ class Tables:
             self._changed(table, key, before, None, is_expired=True)
 
 
-# ---- parameters -----------------------------------------------------------------------------------------------------
-
-
-def _with_names(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters in which each table has its name: DynamoDB accepts its ARN too."""
-    found = dict(given)
-    if "TableName" in found:
-        found["TableName"] = _name(found["TableName"])
-    if "RequestItems" in found:
-        found["RequestItems"] = {_name(name): each for name, each in found["RequestItems"].items()}
-    if "TransactItems" in found:
-        found["TransactItems"] = [
-            {kind: {**each, "TableName": _name(each["TableName"])} for kind, each in part.items()}
-            for part in found["TransactItems"]
-        ]
-    return found
-
-
-def _name(text: str) -> str:
-    return text.rpartition(":table/")[2] if text.startswith("arn:") else text
-
-
-def _without(given: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if name not in names}
-
-
-def _view_type(given: Mapping[str, Any]) -> str:
-    """What the records of a table's stream contain; empty if it has none."""
-    wanted: Mapping[str, Any] = given.get("StreamSpecification", {})
-    view_type = str(wanted.get("StreamViewType", ""))
-    if not wanted.get("StreamEnabled"):
-        return ""
-    if view_type not in VIEW_TYPES:
-        raise invalid(f"StreamViewType {view_type[:40]!r} is unknown. Fix: write {', '.join(VIEW_TYPES)}")
-    return view_type
-
-
 def _label(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
-
-
-def _only(part: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    if len(part) != 1:
-        raise invalid("A write of a batch or a transaction has exactly one of Put, Update, Delete and ConditionCheck")
-    return next(iter(part.items()))
-
-
-def _key(table: _Table, given: Item) -> Item:
-    """The key of an item that a request names by its key."""
-    if {name: _type(value) for name, value in given.items()} != dict(table.keys):
-        raise invalid("The provided key element does not match the schema")
-    _check_not_empty(given)
-    return given
-
-
-def _key_of(table: _Table, item: Item) -> Item:
-    """The key of a whole item."""
-    for name, kind in table.keys.items():
-        if name not in item:
-            raise invalid(f"{_PARAMETERS}: Missing the key {name} in the item")
-        if _type(item[name]) != kind:
-            actual = _type(item[name])
-            raise invalid(f"{_PARAMETERS}: Type mismatch for key {name} expected: {kind} actual: {actual}")
-    key = {name: item[name] for name in table.keys}
-    _check_not_empty(key)
-    return key
-
-
-_PARAMETERS: Final = "One or more parameter values were invalid"
-
-
-def _check_not_empty(key: Item) -> None:
-    for name, value in key.items():
-        if not next(iter(value.values())):
-            what = (
-                "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an"
-            )
-            raise invalid(f"{what} empty {'binary' if 'B' in value else 'string'} value. Key: {name}")
-
-
-def _check_batch(touched: list[_Touched]) -> None:
-    if len(touched) > _MAX_BATCH:
-        raise invalid(f"Too many items requested for the BatchWriteItem call: {_MAX_BATCH} at most")
-    if len({(one.table.name, item_of(image(one.key))) for one in touched}) < len(touched):
-        raise invalid("Provided list of item keys contains duplicates")
-
-
-def _type(value: Mapping[str, Any]) -> str:
-    return next(iter(value))
 
 
 def _memory(item: Item | None) -> int:
@@ -541,7 +438,7 @@ def _memory(item: Item | None) -> int:
 
 def _expiry(value: Mapping[str, Any] | None, now: float) -> float:
     """When an item expires, in seconds since the epoch. A time more than five years ago counts for none, as on AWS."""
-    if value is None or _type(value) != "N":
+    if value is None or "N" not in value:
         return _NEVER
     at = float(Decimal(value["N"]))
     return _NEVER if at < now - _FIVE_YEARS else at

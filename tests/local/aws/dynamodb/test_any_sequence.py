@@ -18,6 +18,7 @@ VALUES = st.one_of(
     st.integers(-3, 3).map(lambda number: {"N": str(number)}),
     st.sampled_from(["", "x", "é"]).map(lambda text: {"S": text}),
     st.sets(st.sampled_from([b"", b"\0", b"\xff"]), min_size=1).map(lambda values: {"BS": sorted(values)}),
+    st.sampled_from("xy").map(lambda text: {"M": {"x": {"S": text}}}),
     st.lists(st.booleans(), max_size=2).map(lambda values: {"L": [{"BOOL": value} for value in values]}),
 )
 Item = dict[str, Any]
@@ -36,6 +37,8 @@ WRITES = st.one_of(
     st.tuples(st.just("delete"), NAMES),
     st.tuples(st.just("set"), st.tuples(NAMES, VALUES)),
     st.tuples(st.just("add"), st.tuples(NAMES, ADDED)),
+    st.tuples(st.just("copy"), NAMES),
+    st.tuples(st.just("inside"), NAMES),
     st.tuples(st.just("batch"), st.lists(puts(), min_size=1, max_size=3, unique_by=lambda pair: pair[0])),
     st.tuples(st.just("transact"), st.tuples(puts(), NAMES, st.booleans())),
 )
@@ -51,6 +54,10 @@ def written(made: VirtualTables, kind: str, what: Any) -> None:
         made.update(what[0], "SET v = :v", v=what[1])
     elif kind == "add":
         made.update(what[0], "ADD n :n SET w = :n", n={"N": what[1]})
+    elif kind == "copy":
+        made.update(what, "SET w = v")
+    elif kind == "inside":
+        made.update(what, "SET w.x = :v", v={"S": "changed"})
     elif kind == "batch":
         made.call("BatchWriteItem", RequestItems={ORDERS: [{"PutRequest": {"Item": item}} for _, item in what]})
     else:
@@ -75,6 +82,14 @@ def modelled(model: Model, kind: str, what: Any) -> Model | None:
             return None
         total = int(item.get("n", {"N": "0"})["N"]) + int(what[1])
         return {**model, what[0]: {**item, "n": {"N": str(total)}, "w": {"N": what[1]}}}
+    if kind in ("copy", "inside"):
+        item, name = model.get(what, {}), "v" if kind == "copy" else "w"
+        if name not in item:
+            return None
+        if kind == "inside" and "M" not in item["w"]:
+            return model  # DynamoDB refuses it, and moto does nothing
+        changed = item["v"] if kind == "copy" else {"M": {**item["w"]["M"], "x": {"S": "changed"}}}
+        return {**model, what: {**item, "w": changed}}
     if kind == "batch":
         return {**model, **dict(what)}
     (name, item), checked, exists = what

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError
 from typing import Any, Final
 
 import pytest
 
 from lattice_bridge.local.aws.dynamodb.engine import Engine
 from lattice_bridge.local.aws.dynamodb.errors import DynamoDbError, NotInstalled
-from lattice_bridge.local.aws.dynamodb.tables import Tables
+from lattice_bridge.local.aws.dynamodb.tables import Tables, is_installed
 from tests.support.virtual_queues import ACCOUNT, REGION, START
 from tests.support.virtual_tables import ORDERS, VirtualTables, definition
 
@@ -141,6 +142,18 @@ def test_failed_transaction_leaves_nothing_behind(made: VirtualTables) -> None:
 
 def _without_condition(check: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in check.items() if name != "ConditionExpression"}
+
+
+def test_read_or_removal_keeps_no_entry_of_a_hash_key() -> None:
+    """moto keeps one for each hash key that was ever asked for."""
+    engine = Engine(REGION, ACCOUNT)
+    engine.call("CreateTable", definition(view_type="", id="S", at="N"))
+    key = {"id": {"S": "a"}, "at": ONE}
+    engine.call("PutItem", {"TableName": ORDERS, "Item": key})
+    engine.call("DeleteItem", {"TableName": ORDERS, "Key": key})
+    assert engine.settle(ORDERS, key) is None
+    engine.call("GetItem", {"TableName": ORDERS, "Key": {**key, "id": {"S": "b"}}})
+    assert len(engine._backend.tables[ORDERS].items) == 0
 
 
 def test_copied_value_is_one_of_its_own(made: VirtualTables) -> None:
@@ -343,6 +356,22 @@ def test_tables_without_moto_say_what_to_install() -> None:
     with pytest.raises(DynamoDbError, match=r"Fix: pip install 'lattice-bridge\[dynamodb\]'") as found:
         Tables(REGION, ACCOUNT, load=missing).call("ListTables", {})
     assert found.value.status == 501
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [("5.2.5", True), ("5.10.0", True), ("6.0.0.dev1", True), ("5.2.4", False), ("4.2.14", False)],
+)
+def test_older_moto_counts_for_none(found: str, expected: bool) -> None:
+    """Projects have one for their tests."""
+    assert is_installed(lambda _name: found) == expected
+
+
+def test_moto_that_is_missing_counts_for_none() -> None:
+    def version_of(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    assert not is_installed(version_of)
 
 
 # ---- time to live ---------------------------------------------------------------------------------------------------
