@@ -118,9 +118,9 @@ def test_image_is_that_of_its_own_write(made: VirtualTables) -> None:
 def test_failed_update_leaves_nothing_behind(made: VirtualTables) -> None:
     """moto keeps a new item that has only its key, and the parts of an update before the one that fails."""
     made.put("a", n=ONE)
-    given = {"UpdateExpression": "SET n = :n, m.x = :n", "ExpressionAttributeValues": {":n": TWO}}
-    assert refused(made, "UpdateItem", Key={"id": {"S": "a"}}, **given)[0] == "ValidationException"
-    assert refused(made, "UpdateItem", Key={"id": {"S": "b"}}, **given)[0] == "ValidationException"
+    given = {"UpdateExpression": "SET n = :n ADD q :q", "ExpressionAttributeValues": {":n": TWO, ":q": {"S": "x"}}}
+    for name in "ab":
+        assert refused(made, "UpdateItem", Key={"id": {"S": name}}, **given)[0] == "ValidationException"
 
 
 def test_failed_batch_leaves_nothing_behind(made: VirtualTables) -> None:
@@ -131,11 +131,13 @@ def test_failed_batch_leaves_nothing_behind(made: VirtualTables) -> None:
 
 
 def test_failed_transaction_leaves_nothing_behind(made: VirtualTables) -> None:
-    """moto copies each table to undo a transaction, and so loses what holds the table."""
+    """moto copies each table for each part of a transaction, and replaces it to undo one."""
     made.put("a", n=ONE)
+    table = made.tables.engine()._backend.tables[ORDERS]
     check = {"TableName": ORDERS, "Key": {"id": {"S": "a"}}, "ConditionExpression": "attribute_not_exists(id)"}
     name, message = refused(made, "TransactWriteItems", TransactItems=[put("b"), {"ConditionCheck": check}])
     assert (name, message[-30:]) == ("TransactionCanceledException", "[None, ConditionalCheckFailed]")
+    assert made.tables.engine()._backend.tables[ORDERS] is table
     made.call("TransactWriteItems", TransactItems=[put("b", n=TWO), {"Delete": _without_condition(check)}])
     assert made.events()[1:] == [("INSERT", "-", "2"), ("REMOVE", "1", "-")]
 
