@@ -25,8 +25,8 @@ WIDEST: Final = 120
 
 
 def tables(plan: Plan, columns: int | None = None) -> list[str]:
-    """Returns lines of text: the routes of each way in, the functions, the queues, the streams, and the asynchronous
-    invocations.
+    """Returns lines of text: the routes of each way in, the functions, the queues, the streams, the tables of DynamoDB,
+    and the asynchronous invocations.
 
     Args:
         plan: of the stack.
@@ -53,6 +53,7 @@ def tables(plan: Plan, columns: int | None = None) -> list[str]:
     found += _lines(functions, width)
     found += _lines(_queues(plan), width) if plan.queues else []
     found += _lines(_streams(plan), width) if plan.streams else []
+    found += _lines(_of_dynamodb(plan), width) if plan.tables else []
     configured = any(function.invoke_configs or function.dead_letters for function in plan.functions.values())
     return [*found, *(_lines(_async_invokes(plan), width) if configured else [])]
 
@@ -92,6 +93,15 @@ def _streams(plan: Plan) -> Table:
     for stream in sorted(plan.streams, key=lambda stream: stream.name):
         shards = "on demand" if stream.shard_count is None else str(stream.shard_count)
         table.add_row(*map(_cell, (stream.name, shards, f"{stream.retention_hours} h")))
+    return table
+
+
+def _of_dynamodb(plan: Plan) -> Table:
+    """The tables of DynamoDB in the order of their names."""
+    table = _table("DynamoDB tables", ("table", "key", "stream", "expires by"), whole="table")
+    for one in sorted(plan.tables, key=lambda one: one.name):
+        key = ", ".join(f"{name} ({kind})" for name, kind in one.keys)
+        table.add_row(*map(_cell, (one.name, key, one.view_type or "-", one.expires_by or "-")))
     return table
 
 

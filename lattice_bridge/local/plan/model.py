@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # they have routes
     from lattice_bridge.local.plan.rest_api import RestApi
     from lattice_bridge.local.plan.stream_mappings import StreamMapping
     from lattice_bridge.local.plan.streams import Stream
+    from lattice_bridge.local.plan.tables import Table
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 """The handler of a function that is a bridge."""
@@ -281,6 +282,7 @@ class Plan:
         mappings: of queues to functions.
         streams: of Kinesis.
         stream_mappings: of streams to functions.
+        tables: of DynamoDB.
     """
 
     folder: Path
@@ -299,6 +301,7 @@ class Plan:
     mappings: tuple[EventSourceMapping, ...] = ()
     streams: tuple[Stream, ...] = ()
     stream_mappings: tuple[StreamMapping, ...] = ()
+    tables: tuple[Table, ...] = ()
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:

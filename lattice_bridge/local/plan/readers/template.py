@@ -15,7 +15,7 @@ from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import LeftOut, Plan
 from lattice_bridge.local.plan.queues import EventSourceMapping
-from lattice_bridge.local.plan.readers import event_invoke_configs, event_source_mappings, queues, streams
+from lattice_bridge.local.plan.readers import event_invoke_configs, event_source_mappings, queues, streams, tables
 from lattice_bridge.local.plan.readers import rest_api as rest_api_reader
 from lattice_bridge.local.plan.readers.code import LAYERS, Layers
 from lattice_bridge.local.plan.readers.function_url import read_function_urls
@@ -52,6 +52,7 @@ SERVED: Final = frozenset(
         "AWS::Lambda::Url",
         *LOAD_BALANCER_TYPES,
         queues.TYPE,
+        *tables.TYPES,
         event_source_mappings.TYPE,
         streams.TYPE,
     }
@@ -112,8 +113,9 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
         mappings=tuple(one for one in mappings if isinstance(one, EventSourceMapping)),
         stream_mappings=tuple(one for one in mappings if isinstance(one, StreamMapping)),
         streams=tuple(streams.read_streams(template, left_out)),
+        tables=tuple(tables.read_tables(template, left_out)),
     )
-    if not plan.functions and not plan.ways_in and (not_run or not (plan.queues or plan.streams)):
+    if not plan.functions and not plan.ways_in and (not_run or not (plan.queues or plan.streams or plan.tables)):
         raise BadTemplate(_nothing(not_run, template))
     _name_other_resources(template, plan, left_out)
     return replace(plan, left_out=tuple(left_out))
