@@ -481,7 +481,7 @@ def _check_numeric(operand: object, place: str) -> None:
 
 def _check_bound(operand: Sequence[Any], at: int, place: str, fix: str) -> None:
     bound = operand[at + 1] if len(operand) > at + 1 else None
-    if not _is_number(bound) or not math.isfinite(bound):
+    if not isinstance(bound, int | float) or isinstance(bound, bool) or not math.isfinite(bound):
         name = "equals" if operand[at] == "=" else operand[at]
         raise BadPattern(place, f"Value of {name} must be numeric", fix)
 
