@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
+from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
+from lattice_bridge.local.aws.event_bridge.deliveries import Event
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.sources.delivery import Batch, Delivery
 from lattice_bridge.local.web.admission import refusal_line
@@ -61,6 +63,27 @@ class JsonLines:
             **({"error": delivery.error} if delivery.error else {}),
             **({"note": delivery.note} if delivery.note else {}),
         )
+
+    def event_delivered(self, delivery: EventDelivery) -> Iterator[str]:
+        """Formats a try to deliver an event."""
+        texts = {"error": delivery.error, "outcome": delivery.outcome, "note": delivery.note}
+        yield from self.message(
+            "warning" if delivery.error else "info",
+            "event",
+            **_facts(delivery.event),
+            rule=delivery.rule,
+            target=delivery.target,
+            milliseconds=round(delivery.milliseconds, 3),
+            **{name: text for name, text in texts.items() if text},
+        )
+
+    def event_unmatched(self, event: Event) -> Iterator[str]:
+        """Formats an event that no rule takes."""
+        yield from self.message("info", "event", **_facts(event), rule=None)
+
+
+def _facts(event: Event) -> dict[str, str]:
+    return {"id": event.id, "bus": event.bus, "source": event.source, "detailType": event.detail_type}
 
 
 def json_object(line: str) -> dict[str, Any] | None:

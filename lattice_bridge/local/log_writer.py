@@ -16,6 +16,8 @@ import threading
 from collections.abc import Iterable
 from typing import Final, TextIO
 
+from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
+from lattice_bridge.local.aws.event_bridge.deliveries import Event
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import JsonLines
 from lattice_bridge.local.sources.delivery import Batch, Delivery
@@ -52,7 +54,8 @@ class WarningHandler(logging.Handler):
 
 
 class LogWriter:
-    """Writes lines from any thread, and observes the requests of the front and the batches of queues.
+    """Writes lines from any thread. It observes the requests of the front, the batches of queues, and the events of
+    buses.
 
     Args:
         stream: must have a file descriptor, which is written to directly.
@@ -95,6 +98,14 @@ class LogWriter:
     def delivered(self, delivery: Delivery) -> None:
         """Writes the end of a batch."""
         self._put(self._form.delivered(delivery))
+
+    def event_delivered(self, delivery: EventDelivery) -> None:
+        """Writes a try to deliver an event of a bus."""
+        self._put(self._form.event_delivered(delivery))
+
+    def event_unmatched(self, event: Event) -> None:
+        """Writes an event of a bus that no rule takes."""
+        self._put(self._form.event_unmatched(event))
 
     def error(self, text: str) -> None:
         """Writes a fault that the developer has to fix."""

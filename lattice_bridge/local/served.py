@@ -23,6 +23,7 @@ from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.sources.event_sources import EventSources
+from lattice_bridge.local.sources.template_buses import TemplateBuses
 from lattice_bridge.local.sources.template_queues import TemplateQueues
 
 FOLLOW_SECONDS: Final = 1.0
@@ -62,17 +63,20 @@ class AwsResources:
         keys: that may sign.
         queues: of the template.
         sources: the mappings that poll the queues.
+        buses: of the template, with their rules.
     """
 
     keys: AccessKeys
     queues: TemplateQueues
     sources: EventSources
+    buses: TemplateBuses
 
     def replace(self, plan: Plan, keys: Mapping[str, AccessKey]) -> None:
-        """Accepts these keys, makes the queues of a plan, and runs its mappings from now on."""
+        """Accepts these keys, makes the queues, buses and rules of a plan, and runs its mappings from now on."""
         self.keys.set_identities(keys)
         self.queues.replace(plan.queues)
         self.sources.replace(plan.mappings)
+        self.buses.replace(plan.event_buses, plan.event_rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class Served:
         service: invokes the functions.
         front: has the routes and the identities.
         names: the host names that the front's server admits.
-        aws: the keys, the queues and the mappings of the AWS endpoint.
+        aws: the keys, the queues, the mappings and the buses of the AWS endpoint.
         log: for the developer.
     """
 

@@ -19,6 +19,9 @@ from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 from lattice_bridge.local.aws import lambda_api, sts_api
 from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
 from lattice_bridge.local.aws.endpoint import AwsEndpoint
+from lattice_bridge.local.aws.event_bridge import api as event_bridge_api
+from lattice_bridge.local.aws.event_bridge.buses import EventBuses
+from lattice_bridge.local.aws.event_bridge.deliveries import Deliveries
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.aws.sqs import api as sqs_api
 from lattice_bridge.local.aws.sqs.queues import Queues
@@ -43,6 +46,7 @@ from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.served import AwsResources, Preparation, Served, names_of
 from lattice_bridge.local.sources.event_sources import EventSources
+from lattice_bridge.local.sources.template_buses import TemplateBuses
 from lattice_bridge.local.sources.template_queues import TemplateQueues
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Respond, Scope
 
@@ -134,12 +138,14 @@ class _Functions:
         service: invokes them.
         environments: run them.
         queues: of SQS, at the AWS endpoint.
+        buses: of EventBridge, at the AWS endpoint.
         keys: the endpoint's.
     """
 
     service: LambdaService
     environments: EnvironmentPool
     queues: Queues
+    buses: TemplateBuses
     keys: AccessKeys
 
 
@@ -153,14 +159,18 @@ async def _start_functions(
     shared = SharedSettings(
         stack_id,
         plan.region,
-        lambda: keys.variables(endpoint.url, has_queues=any(True for _ in queues)),
+        lambda: keys.variables(endpoint.url, has_queues=any(True for _ in queues), has_buses=template_buses.has_any),
         storage,
         log.function_output,
     )
     environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
     external = ExternalFunctions(log.function_output)
     service = LambdaService(plan.functions, plan.region, environments, external, log.invoked)
+    deliveries = Deliveries(service.invoke, queues, time.time, log)
+    buses = EventBuses(plan.region, ACCOUNT, deliveries, log)
+    template_buses = TemplateBuses(buses)
     services = {
+        event_bridge_api.SERVICE: event_bridge_api.event_bridge_api(buses),
         lambda_api.SERVICE: lambda_api.lambda_api(service),
         sqs_api.SERVICE: sqs_api.sqs_api(queues, endpoint.url),
         sts_api.SERVICE: sts_api.sts_api(),
@@ -168,7 +178,7 @@ async def _start_functions(
     endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
     # These tasks do not delay the first response, except that environments wait for the storage's test.
     preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
-    running = (*preparing, environments.reap(), service.work())
+    running = (*preparing, environments.reap(), service.work(), buses.run())
     tasks = [asyncio.create_task(task) for task in running]
     if options.reload:
         watching = watch(lambda: service.functions.values(), environments, log.info, options.record)
@@ -177,14 +187,14 @@ async def _start_functions(
     started.push_async_callback(_cancel, tasks)
     started.callback(service.report_waiting)
     started.callback(queues.close)
-    return _Functions(service, environments, queues, keys)
+    return _Functions(service, environments, queues, template_buses, keys)
 
 
 def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:
-    """The keys, the queues and the mappings of a definition, without any yet."""
+    """The keys, the queues, the mappings and the buses of a definition, without any yet."""
     sources = EventSources(functions.queues, functions.service.invoke, time.time, log)
     started.push_async_callback(sources.close)
-    return AwsResources(functions.keys, TemplateQueues(functions.queues), sources)
+    return AwsResources(functions.keys, TemplateQueues(functions.queues), sources, functions.buses)
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

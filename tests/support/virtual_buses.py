@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -31,6 +31,8 @@ class World:
     """Buses, queues and functions.
 
     Attributes:
+        memory: bytes of the events that wait.
+        clock: seconds since the epoch.
         refusals: what the functions answer to the next invocations, before they take the others.
         invoked: each invocation with its time.
         tried: each delivery that was tried.
@@ -38,18 +40,19 @@ class World:
     """
 
     memory: int = MEMORY
+    clock: Callable[[], float] = now
     refusals: list[Exception] = field(default_factory=list)
     invoked: list[tuple[float, InvokeRequest]] = field(default_factory=list)
     tried: list[Delivery] = field(default_factory=list)
     unmatched: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.queues = Queues(REGION, ACCOUNT, now)
-        self.deliveries = Deliveries(self.invoke, self.queues, now, self, self.memory)
-        self.buses = EventBuses(REGION, ACCOUNT, self.deliveries, self, now)
+        self.queues = Queues(REGION, ACCOUNT, self.clock)
+        self.deliveries = Deliveries(self.invoke, self.queues, self.clock, self, self.memory)
+        self.buses = EventBuses(REGION, ACCOUNT, self.deliveries, self, self.clock)
 
     async def invoke(self, request: InvokeRequest) -> None:
-        self.invoked.append((now(), request))
+        self.invoked.append((self.clock(), request))
         if self.refusals:
             raise self.refusals.pop(0)
 

@@ -79,16 +79,17 @@ class AccessKeys:
         self.identities.clear()
         self.identities.update(keys)
 
-    def variables(self, endpoint: str, *, has_queues: bool = False) -> Mapping[str, str]:
+    def variables(self, endpoint: str, *, has_queues: bool = False, has_buses: bool = False) -> Mapping[str, str]:
         """Returns the variables of a new execution environment.
 
         Lambda has a variable of its own: a template that sets AWS_ENDPOINT_URL for another service still invokes the
-        stack's functions. So has SQS if the stack has queues. With a person's credentials, these are the only ones, and
-        the endpoint accepts them.
+        stack's functions. So have SQS if the stack has queues, and EventBridge if the template has buses or rules. With
+        a person's credentials, these are the only ones, and the endpoint accepts them.
 
         Args:
             endpoint: the URL of the AWS endpoint.
             has_queues: whether the stack has queues.
+            has_buses: whether the template has buses or rules.
 
         Raises:
             NoCredentials: the person's credentials cannot be renewed.
@@ -102,6 +103,7 @@ class AccessKeys:
             **({"AWS_ENDPOINT_URL": endpoint} if self._own is None else {}),
             "AWS_ENDPOINT_URL_LAMBDA": endpoint,
             **({"AWS_ENDPOINT_URL_SQS": endpoint} if has_queues else {}),
+            **({"AWS_ENDPOINT_URL_EVENTBRIDGE": endpoint} if has_buses else {}),
             **_NO_FILES,
         }
 

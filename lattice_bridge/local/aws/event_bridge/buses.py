@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from lattice_bridge.events.eventbridge import write
 from lattice_bridge.local.aws.event_bridge.deliveries import Deliveries, Event, Observer
 from lattice_bridge.local.aws.event_bridge.errors import EntryRefused, invalid, no_bus, no_rule, refused
 from lattice_bridge.local.aws.protocol import AwsError
@@ -339,7 +340,7 @@ class EventBuses:
             account=self._account,
             time=_time(self._now() if at is None else at),
             region=self._region,
-            resources=list(resources),
+            resources=tuple(resources),
             detail=detail,
         )
 
@@ -393,31 +394,6 @@ class EventBuses:
 def _event(bus: Bus, written: Mapping[str, Any], trace_header: str | None) -> Event:
     text = json.dumps(written, separators=(",", ":"), ensure_ascii=False)
     return Event(written["id"], bus.name, written["source"], written["detail-type"], text, trace_header)
-
-
-def write(
-    *,
-    id: str,  # noqa: A002 - its name in the event
-    detail_type: str,
-    source: str,
-    account: str,
-    time: str,
-    region: str,
-    resources: list[str],
-    detail: Any,
-) -> dict[str, Any]:
-    """An event as EventBridge delivers it."""
-    return {
-        "version": "0",
-        "id": id,
-        "detail-type": detail_type,
-        "source": source,
-        "account": account,
-        "time": time,
-        "region": region,
-        "resources": resources,
-        "detail": detail,
-    }
 
 
 def _detail(text: str) -> Mapping[str, Any]:

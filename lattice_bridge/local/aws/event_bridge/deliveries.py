@@ -4,8 +4,8 @@ Rule: an event that a rule takes is delivered, or is tried again as the target's
 letter. Only its delivery counts: a function that was invoked and fails is the business of Lambda's asynchronous queue.
 Source: "Retry policies" and "Using dead-letter queues to process undelivered events" in the EventBridge guide: an error
 with status 429 or 5xx is tried again, and every other one is not. Not documented, and assumed here: the pauses (each is
-twice the one before, up to 480 seconds, so that 185 end within 24 hours), and that every attribute of a dead letter is a
-String.
+twice the one before, up to 480 seconds, so that 185 end within 24 hours), that every attribute of a dead letter is a
+String, and which error codes of the guide's list a function's or a queue's errors have.
 """
 
 from __future__ import annotations

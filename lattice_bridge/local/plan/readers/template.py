@@ -14,7 +14,7 @@ from lattice_bridge.deployment.cloudformation.template import Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import LeftOut, Plan
-from lattice_bridge.local.plan.readers import event_source_mappings, queues
+from lattice_bridge.local.plan.readers import event_buses, event_source_mappings, queues
 from lattice_bridge.local.plan.readers import rest_api as rest_api_reader
 from lattice_bridge.local.plan.readers.code import LAYERS, Layers
 from lattice_bridge.local.plan.readers.function_url import read_function_urls
@@ -50,6 +50,7 @@ SERVED: Final = frozenset(
         *LOAD_BALANCER_TYPES,
         queues.TYPE,
         event_source_mappings.TYPE,
+        *event_buses.TYPES,
     }
 )
 """Resource types that are read. A test compares these and the following with the table of docs/local.md."""
@@ -57,6 +58,7 @@ SERVED: Final = frozenset(
 _RIGHTS: Final = "no right of a function is checked"
 WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
+    "AWS::Events::EventBusPolicy": "every caller may put events on every bus",
     "AWS::IAM::ManagedPolicy": _RIGHTS,
     "AWS::IAM::Policy": _RIGHTS,
     "AWS::IAM::Role": _RIGHTS,
@@ -89,6 +91,7 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
     """
     left_out, not_run = _unknown_parts(template), dict[str, str]()
     layers = Layers(template, left_out)
+    buses = tuple(event_buses.read_buses(template, left_out))
     plan = Plan(
         template.folder.resolve(),
         template.region,
@@ -103,8 +106,10 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
         load_balancers=tuple(read_load_balancers(template, left_out)),
         queues=tuple(queues.read_queues(template, left_out)),
         mappings=tuple(event_source_mappings.read_mappings(template, left_out)),
+        event_buses=buses,
+        event_rules=tuple(event_buses.read_rules(template, buses, left_out)),
     )
-    if not plan.functions and not plan.ways_in and (not_run or not plan.queues):
+    if not plan.functions and not plan.ways_in and (not_run or not (plan.queues or plan.event_rules)):
         raise BadTemplate(_nothing(not_run, template))
     _name_other_resources(template, plan, left_out)
     return replace(plan, left_out=tuple(left_out))
