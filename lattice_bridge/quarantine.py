@@ -1,9 +1,10 @@
 """The quarantine: a queue that receives a copy of each record with a permanent fault, with the reason.
 
 Rule: a record counts as done only if SQS has answered that the copy is stored. The copy has everything that a decision
-reads of a message: body, attributes and group are unchanged. A message that is sent back to its queue is decided again,
-by its new sender (trap E25). Our own attribute allows nothing. It only refuses: it ends a loop (trap E28), and keeps a
-message that came from one queue out of another, whose rules could give it another tenant.
+reads of a record: of a message, body, attributes and group are unchanged; of another record, its body is the whole
+record as JSON. A message that is sent back to its queue is decided again, by its new sender (trap E25). Our own
+attribute allows nothing. It only refuses: it ends a loop (trap E28), and keeps a record that came from one source out
+of another, whose rules could give it another tenant.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Final, Protocol
 
 from lattice_bridge.aws import AwsClient, code_of
 from lattice_bridge.errors import BackendFailed, BridgeError, LoopDetected, Misconfigured, TimedOut
+from lattice_bridge.events.batch import stored
 from lattice_bridge.events.record import Record
 from lattice_bridge.events.sqs import FIFO
 
@@ -104,24 +106,21 @@ def copy_of(record: Record, arn: str, reason: str, tenant: str | None) -> dict[s
         BackendFailed: `quarantine_full`: SQS would not take the copy. `quarantine_failed`: a part of the record is not
             what SQS writes, so that it cannot be copied.
     """
-    body = record.content.get("body")
-    if not isinstance(body, str) or not body:
-        raise BackendFailed("quarantine_failed", "the record has no body, and SQS takes no message without one")
-    group = record.content["attributes"].get("MessageGroupId")
-    note = {"source": record.source, "id": record.id, "group": group, "reason": reason, "tenant": tenant}
+    body, written, group = stored(record)
+    note = {"source": record.source, "id": record.name, "group": group, "reason": reason, "tenant": tenant}
     ours = json.dumps({**note, "hops": _hops_in(_note_of(record)) + 1}, separators=(",", ":"))
-    attributes = dict(_attributes(record)) | {ATTRIBUTE: {"DataType": "String", "StringValue": ours}}
+    attributes = dict(_attributes(written)) | {ATTRIBUTE: {"DataType": "String", "StringValue": ours}}
     if len(attributes) > _MAX_ATTRIBUTES or _size(body) + sum(map(_size_of, attributes.items())) > _MAX_BYTES:
         raise BackendFailed("quarantine_full", "with our attribute, the message would pass what SQS takes")
     message: dict[str, Any] = {"MessageBody": body, "MessageAttributes": attributes}
     if arn.endswith(FIFO):
-        return {**message, "MessageGroupId": group or record.id, "MessageDeduplicationId": record.id}
+        return {**message, "MessageGroupId": group or record.name, "MessageDeduplicationId": record.name}
     return {**message, "MessageGroupId": group} if group else message
 
 
-def _attributes(record: Record) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The record's attributes in the form of SendMessage."""
-    for name, attribute in (record.content.get("messageAttributes") or {}).items():
+def _attributes(written: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Attributes in the form of SendMessage."""
+    for name, attribute in written.items():
         kind = attribute["dataType"]
         if kind.partition(".")[0] == "Binary":
             yield name, {"DataType": kind, "BinaryValue": base64.b64decode(attribute["binaryValue"], validate=True)}

@@ -1,19 +1,22 @@
 """The path of a batch of records: event, records, decisions, invocations, batch response.
 
 Rule: this file contains the steps in order, and decides what becomes of a record that fails. A record that is neither
-done nor quarantined is reported, so that its queue keeps it: no error here loses a record.
+done nor quarantined is reported, so that its source keeps it: no error here loses a record.
 """
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 from lattice_bridge.config.options import EventSource
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.errors import (
+    BackendFailed,
     BadRequest,
     BridgeError,
     Forbidden,
@@ -25,9 +28,10 @@ from lattice_bridge.errors import (
     Unavailable,
     internal_error,
 )
-from lattice_bridge.events import sqs
-from lattice_bridge.events.recognise import source_of
-from lattice_bridge.events.record import Record
+from lattice_bridge.events.answer import check_answer, response
+from lattice_bridge.events.batch import Batch, batch_of, claimed, payload
+from lattice_bridge.events.record import BUS, CLAIMS, STREAMS, Record, service_of
+from lattice_bridge.events.sqs import FIFO
 from lattice_bridge.formats.payload import ASYNC_LIMIT, SYNC_LIMIT
 from lattice_bridge.invoke.call import Call, Invoke
 from lattice_bridge.invoke.retry import SHORTEST
@@ -43,26 +47,33 @@ SETTLE_TIME: Final = 0.0002
 
 _PERMANENT: Final = (BadRequest, Unauthenticated, Forbidden, TooLarge)
 """The permanent faults. All others are transient, also those of a wrong deployment: missing rights must not drain a
-queue into its quarantine."""
+source into its quarantine."""
 
 NOT_CONFIGURED: Final = Misconfigured(
-    "source_not_configured", "no [[event_source]] has the queue's ARN. Fix: write one, or delete the mapping"
+    "source_not_configured", "no [[event_source]] has the source's ARN. Fix: write one, or delete the mapping"
 )
-_BEHIND: Final = Unavailable(
-    "behind_failed", "an earlier record of its message group was reported; nothing was invoked"
+_OTHER_CALLER: Final = Misconfigured(
+    "source_not_configured",
+    'an [[event_source]] without `pipe` is for an event source mapping. Fix: for a pipe, write pipe = "target" or '
+    'pipe = "enrichment"',
 )
+_NOT_ALONE: Final = Misconfigured(
+    "source_unsupported", "an enrichment answers for one record. Fix: set the batch size of the pipe's source to 1"
+)
+_BEHIND: Final = Unavailable("behind_failed", "an earlier record of its group was reported; nothing was invoked")
 
 
 class Router:
-    """A Lambda handler between event source mappings of queues and tenant-isolated functions. Threads may share it.
+    """A Lambda handler between queues, streams and buses, and tenant-isolated functions. Threads may share it.
 
-    Each record is decided and invoked alone. The answer is a partial batch response, so the mapping must have
-    `FunctionResponseTypes: [ReportBatchItemFailures]`: without it, Lambda deletes the records that are reported.
+    Each record is decided and invoked alone. The answer to an event source mapping is a partial batch response, so the
+    mapping must have `FunctionResponseTypes: [ReportBatchItemFailures]`: without it, Lambda deletes the records that
+    are reported.
 
     Args:
         tenant_map: decides which tenant a record runs as.
         invoke: runs one invocation, see `invoke.Invoke`.
-        sources: the queues that records may come from.
+        sources: the queues, streams, tables and the bus that records may come from.
         quarantine: stores the copies of records with a permanent fault.
         lanes: the threads that work side by side.
         write: receives the log and metric lines.
@@ -72,7 +83,8 @@ class Router:
         clock: monotonic seconds.
 
     Raises:
-        InvalidMap: a FIFO queue is asynchronous: a 202 says that an event was accepted, not that it was processed.
+        InvalidMap: a FIFO queue or a stream is asynchronous: a 202 says that an event was accepted, not that it was
+            processed. Or a claim is for records of another service.
 
     >>> from lattice_bridge import Router, TenantMap
     >>> queue = "arn:aws:sqs:eu-west-1:111122223333:orders"
@@ -111,8 +123,7 @@ class Router:
         self.invoke = invoke
         self.sources = {source.arn: source for source in sources}
         for source in self.sources.values():
-            if source.invocation == "async" and source.arn.endswith(sqs.FIFO):
-                raise InvalidMap([f'event_source "{source.arn}": async keeps no order. Fix: write invocation = "sync"'])
+            _check(source)
         self._quarantine = quarantine or Quarantine()
         self._lanes = lanes or Lanes()
         self._write = write
@@ -120,55 +131,61 @@ class Router:
         self._namespace = namespace
         self._clock = clock
 
-    def __call__(self, event: object, context: object) -> dict[str, Any]:
-        """Processes one batch, and returns the records that the queue must keep.
+    def __call__(self, event: object, context: object) -> Any:
+        """Processes one batch, or one event of a bus.
+
+        Returns:
+            For an event source mapping and a pipe's target, the partial batch response: the records that their source
+            must keep. For a pipe's enrichment, what the function answered. For a bus, None.
 
         Raises:
-            BridgeError: the event cannot be reported record by record. Lambda then keeps the whole batch.
+            BridgeError: the event cannot be reported record by record, or its caller reads no report. Its source then
+                keeps every record.
         """
         deadline = self._clock() + time_left(context)
         log = BatchLog(self._write, context, self.tenant_map.sha256, self._log_level, self._namespace, self._clock)
-        records = split(event, log)
-        deadline -= SETTLE_TIME * len(records)
-        failed: set[str] = set()
-        source = self.sources.get(records[0].source)  # a mapping sends the records of one queue
-        work = partial(self._run, log=log, failed=failed, deadline=deadline)
-        self._lanes.run(lanes_of(records), work, source.concurrency if source else 1)
+        batch = resolved(split(event, log), self.sources.values())
+        deadline -= SETTLE_TIME * len(batch.records)
+        source = self.sources.get(batch.records[0].source)  # a mapping sends the records of one source
+        work = _Work(batch, log, deadline)
+        self._lanes.run(batch.lanes(), partial(self._run, work=work), source.concurrency if source else 1)
         log.close()
-        return settled(records, failed)
+        return work.settled(source)
 
-    def _run(self, lane: Iterable[Record], log: BatchLog, failed: set[str], deadline: float) -> None:
-        """Processes the records of a lane in order. None is invoked after one that is reported (trap E9)."""
+    def _run(self, lane: Iterable[Record], work: _Work) -> None:
+        """Processes the records of a lane in order. None is invoked after one that is reported (traps E9, E11)."""
         is_blocked = False
         for record in lane:
-            line = log.begin(record.id, record.source, record.receive_count)
+            line = work.log.begin(record.name, record.source, record.receive_count)
             if is_blocked:
                 line.fault = _BEHIND
             else:
-                self._process(record, line, deadline)
+                self._process(record, line, work)
             if line.status == "failed":
                 is_blocked = True
-                failed.add(record.id)
-            log.end(line)
+                work.failed.setdefault(record.id, line.fault or _BEHIND)
+            work.log.end(line)
 
-    def _process(self, record: Record, line: RecordLog, deadline: float) -> None:
+    def _process(self, record: Record, line: RecordLog, work: _Work) -> None:
         source = self.sources.get(record.source)
         if source is None:
             line.fault = NOT_CONFIGURED
             return
         line.source = source.arn
         try:
-            self._serve(record, source, line, deadline)
+            self._serve(record, source, line, work)
         except Exception as error:
             line.fault = fault = _fault_of(error)
             if not is_permanent(fault):
                 return
             line.refused_sender = record.sender.id if record.sender else None
             if source.quarantine is not None:
-                self._set_aside(record, fault, source.quarantine, line, deadline)
+                self._set_aside(record, fault, source.quarantine, line, work.deadline)
 
-    def _serve(self, record: Record, source: EventSource, line: RecordLog, deadline: float) -> None:
-        self._check_time(deadline)
+    def _serve(self, record: Record, source: EventSource, line: RecordLog, work: _Work) -> None:
+        if source.pipe == "enrichment" and len(work.batch.records) != 1:
+            raise _NOT_ALONE
+        self._check_time(work.deadline)
         line.step("decide")
         tenant = self._tenant_of(record, source, line)
         line.step("encode")
@@ -182,13 +199,15 @@ class Router:
                 payload=payload,
                 invocation=source.invocation,
                 timeout=source.timeout,
-                left=self._check_time(deadline),
+                left=self._check_time(work.deadline),
                 trace=record.trace,
                 on_request_id=line.set_lambda_request_id,
             )
         )
-        if source.invocation == "sync":
-            sqs.check_answer(answer, record)
+        if source.pipe == "enrichment":
+            work.enriched = _data_of(answer)
+        elif source.invocation == "sync" and record.caller != "bus":  # no bus reads the answer of its target
+            check_answer(answer, record.id)
 
     def _tenant_of(self, record: Record, source: EventSource, line: RecordLog) -> str:
         subject = subject_of(record, source)
@@ -214,6 +233,43 @@ class Router:
         return left
 
 
+def _check(source: EventSource) -> None:
+    service = service_of(source.arn)
+    if source.invocation == "async" and (source.arn.endswith(FIFO) or service in STREAMS):
+        raise InvalidMap([f'event_source "{source.arn}": async keeps no order. Fix: write invocation = "sync"'])
+    if source.claim is not None and source.claim.kind not in CLAIMS.get(service, ()):
+        fix = f"write one of {', '.join(CLAIMS.get(service, ())) or 'another ARN'}"
+        raise InvalidMap([f'event_source "{source.arn}": no claim reads {source.claim.kind} here. Fix: {fix}'])
+
+
+@dataclass(slots=True)
+class _Work:
+    """One batch while it is processed.
+
+    Attributes:
+        batch: its records.
+        log: takes the line of each record.
+        deadline: on the router's clock.
+        failed: by id, the faults of records that their source must keep.
+        enriched: the function's answer, for a pipe's enrichment. An empty list ends the event there.
+    """
+
+    batch: Batch
+    log: BatchLog
+    deadline: float
+    failed: dict[str, BridgeError] = field(default_factory=dict)
+    enriched: Any = field(default_factory=list)
+
+    def settled(self, source: EventSource | None) -> Any:
+        """The answer to the batch, see `Router.__call__`."""
+        caller = self.batch.caller
+        if caller == "mapping" or (caller == "pipe" and source is not None and source.pipe == "target"):
+            return response(self.batch.to_report(self.failed))
+        for fault in self.failed.values():
+            raise fault
+        return None if caller == "bus" else self.enriched
+
+
 def refuse_records(
     event: object,
     context: object,
@@ -225,36 +281,37 @@ def refuse_records(
     queue would delete them.
 
     Args:
-        event: with records.
+        event: with records, or of a bus.
         context: Lambda's.
         refusal: the reason.
         write: receives the log and metric lines.
         namespace: of the metrics.
 
     Raises:
-        BridgeError: the event is not a batch that can be reported record by record.
+        BridgeError: the event cannot be reported record by record.
     """
     log = BatchLog(write, context, namespace=namespace)
-    records = split(event, log)
-    for record in records:
-        line = log.begin(record.id, record.source, record.receive_count)
+    batch = split(event, log)
+    for record in batch.records:
+        line = log.begin(record.name, record.source, record.receive_count)
         line.fault = refusal
         log.end(line)
     log.close()
-    return settled(records, {record.id for record in records})
+    answer: dict[str, Any] = _Work(batch, log, 0, {record.id: refusal for record in batch.records}).settled(None)
+    return answer
 
 
 # ---- event → records ------------------------------------------------------------------------------------------------
 
 
-def split(event: Any, log: BatchLog) -> list[Record]:
-    """The records of an event, in order; at least one.
+def split(event: Any, log: BatchLog) -> Batch:
+    """The records of an event, in order.
 
     Raises:
-        BridgeError: they are of another service than SQS, or one has no id. It is logged.
+        BridgeError: they are of a service that is not routed, or one has no id. It is logged.
     """
     try:
-        return records_in(event)
+        return batch_of(event)
     except Exception as error:
         line = log.begin()
         line.fault = _fault_of(error)
@@ -263,28 +320,12 @@ def split(event: Any, log: BatchLog) -> list[Record]:
         raise line.fault from None
 
 
-def records_in(event: Any) -> list[Record]:
-    """The records of an event, in order; at least one.
-
-    Raises:
-        BadRequest: they are of another service than SQS, or one has no id.
-    """
-    service = source_of(event)
-    if service != sqs.SOURCE:
-        found = ascii(service[:64]) if service else "none"
-        raise BadRequest("source_unsupported", f"the records' eventSource is {found}, and must be '{sqs.SOURCE}'")
-    if not isinstance(event, Mapping) or not isinstance(event.get("Records"), list):
-        raise BadRequest("source_unsupported", "the event has no list `Records`, so it is of no event source mapping")
-    return sqs.records_of(event)
-
-
-def lanes_of(records: Iterable[Record]) -> Collection[list[Record]]:
-    """The records by their message group, in order; a record without one is a lane of its own."""
-    lanes: dict[object, list[Record]] = {}
-    for number, record in enumerate(records):
-        key = number if record.group is None else (record.source, record.group)
-        lanes.setdefault(key, []).append(record)
-    return lanes.values()
+def resolved(batch: Batch, sources: Iterable[EventSource]) -> Batch:
+    """A batch as the event sources describe it: an event of a bus is of the one bus, and the aggregates of streams with
+    `deaggregate` are split."""
+    if batch.caller == "bus":
+        return next((batch.from_bus(source.arn) for source in sources if service_of(source.arn) == BUS), batch)
+    return batch.deaggregated({source.arn for source in sources if source.deaggregate})
 
 
 # ---- the steps of one record ----------------------------------------------------------------------------------------
@@ -301,14 +342,16 @@ def subject_of(record: Record, source: EventSource) -> Subject:
 
     Raises:
         BadRequest: the record cannot be used, or has no such claim.
-        Misconfigured: it is a copy of another queue's record.
+        Misconfigured: it is a copy of another source's record, or came by another way than the source is for.
         LoopDetected: it was in a quarantine too often.
     """
+    if (source.pipe is not None) != (record.caller == "pipe"):
+        raise _OTHER_CALLER
     check_return(record)
     if record.fault is not None:
         raise record.fault
-    requested = None if source.claim is None else sqs.claimed(record, source.claim)
-    return Subject(requested_tenant=requested, source=record.source, sender=record.sender)
+    requested = None if source.claim is None else claimed(record, source.claim)
+    return Subject(requested_tenant=requested, source=record.source, sender=record.sender, bus_event=record.bus_event)
 
 
 def payload_of(record: Record, source: EventSource) -> bytes:
@@ -317,16 +360,23 @@ def payload_of(record: Record, source: EventSource) -> bytes:
     Raises:
         TooLarge: Lambda takes less.
     """
-    payload, limit = sqs.payload(record), ASYNC_LIMIT if source.invocation == "async" else SYNC_LIMIT
-    if len(payload) > limit:
-        raise TooLarge("request_too_large", f"the record is {len(payload)} bytes of JSON, over Lambda's {limit}")
-    return payload
+    found, limit = payload(record), ASYNC_LIMIT if source.invocation == "async" else SYNC_LIMIT
+    if len(found) > limit:
+        raise TooLarge("request_too_large", f"the record is {len(found)} bytes of JSON, over Lambda's {limit}")
+    return found
+
+
+def _data_of(answer: bytes) -> Any:
+    """What a function made of an event on its way through a pipe.
+
+    Raises:
+        BackendFailed: `backend_unreadable`.
+    """
+    try:
+        return json.loads(answer.decode())
+    except (ValueError, RecursionError) as error:
+        raise BackendFailed("backend_unreadable", "the answer is not JSON") from error
 
 
 def _fault_of(error: Exception) -> BridgeError:
     return (error if isinstance(error, BridgeError) else internal_error(error)).without_frames()
-
-
-def settled(records: Iterable[Record], failed: Collection[str]) -> dict[str, Any]:
-    """The batch response: the ids of failed records, each once, in the order of the event."""
-    return sqs.response(dict.fromkeys(record.id for record in records if record.id in failed))

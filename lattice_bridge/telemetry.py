@@ -60,7 +60,7 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 RecordStatus = Literal["done", "failed", "quarantined"]
 
-_QUEUE: Final = re.compile(r"[A-Za-z0-9_-]{1,80}(\.fifo)?")
+_SOURCE_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,256}")
 _RECORD_DIMENSIONS: Final = [["Source"], ["Source", "Reason"]]
 _RECORD_METRICS: Final = (
     {"Name": "Records", "Unit": "Count"},
@@ -462,9 +462,9 @@ class BatchLog:
 
 
 def _queue_name(arn: str | None) -> str | None:
-    """The last part of a queue's ARN; None if it is not the name of a queue."""
+    """The last part of a source's ARN, as in `orders` or `stream/clicks`; None if it is no name of AWS."""
     name = (arn or "").rpartition(":")[2]
-    return name if _QUEUE.fullmatch(name) else None
+    return name if _SOURCE_NAME.fullmatch(name) else None
 
 
 # ---- the caller of a refused request --------------------------------------------------------------------------------

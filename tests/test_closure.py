@@ -52,7 +52,10 @@ SERVING: Final = {
 }
 """What a bridge with a compiled map imports."""
 
-ROUTING: Final = {"events.sqs", "lanes", "quarantine", "router"}
+ROUTING: Final = {
+    *("events.aggregate", "events.answer", "events.batch", "events.dynamodb", "events.eventbridge"),
+    *("events.json_claim", "events.kinesis", "events.sqs", "events.stream", "lanes", "quarantine", "router"),
+}
 """What a bridge imports besides if its map has event sources."""
 
 AUTHORIZING: Final = (
@@ -66,7 +69,8 @@ AUTHORIZING: Final = (
 
 READING_TOML: Final = {
     *("config.tables", "config.tables.jwt", "config.tables.map", "config.tables.options", "config.tables.outcome"),
-    *("config.tables.event_source", "config.tables.rule", "config.tables.table", "config.words", "events.sqs"),
+    *("config.tables.event_source", "config.tables.rule", "config.tables.table", "config.words"),
+    *("events.json_claim", "events.sqs"),
 }
 """What a bridge imports besides if it reads TOML."""
 

@@ -21,6 +21,7 @@ from lattice_bridge.cli import show
 from lattice_bridge.cli.event_file import COMPACT, read_event
 from lattice_bridge.cli.event_new import new
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.events.batch import batch_of
 from lattice_bridge.events.recognise import source_of
 from lattice_bridge.events.record import Record
 from lattice_bridge.formats import recognise
@@ -30,7 +31,6 @@ from lattice_bridge.formats.payload import convert as convert_request
 from lattice_bridge.formats.payload import encode
 from lattice_bridge.message import CLAIMS, Authorizer, Request, is_tenant_id
 from lattice_bridge.review.requests import parse_any
-from lattice_bridge.router import records_in
 
 if TYPE_CHECKING:
     from lattice_bridge.testing.departure import Departure
@@ -145,7 +145,7 @@ def parse(file: Path, *, as_json: bool) -> None:
 
 def _parse_records(event: Any, *, as_json: bool) -> None:
     try:
-        records = [seen_record(record) for record in records_in(event)]
+        records = [seen_record(record) for record in batch_of(event).records]
     except BridgeError as refusal:
         _refused(refusal, as_json=as_json)
         sys.exit(1)

@@ -43,7 +43,7 @@ from lattice_bridge.review.near_misses import NOT_KNOWN, NearMiss, NearMisses, n
 from lattice_bridge.review.records import RecordExplanation, Sources
 from lattice_bridge.review.requests import receive, status_of
 from lattice_bridge.review.token_misses import token_misses
-from lattice_bridge.router import is_permanent, records_in
+from lattice_bridge.router import is_permanent
 from lattice_bridge.tenancy.anchors import ANYONE
 from lattice_bridge.tenancy.subject import Subject, evidence_of
 
@@ -204,7 +204,7 @@ def _of_described_record(
 
 def _of_batch(event: Any, tenant_map: TenantMap, sources: Sources) -> list[Document]:
     try:
-        records = records_in(event)
+        records = sources.records_in(event)
     except BridgeError as refusal:
         unread = {**UNREAD, "outcome": "raised", "permanent": is_permanent(refusal)}
         return [{**_refused(refusal), "status": None, "record": unread}]

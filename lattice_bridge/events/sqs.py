@@ -1,5 +1,4 @@
-"""Events of Amazon SQS: a batch of messages → records; failed records → the batch response; a message → its record.
-A function's answer is read here too: it is a batch response for one record.
+"""Events of Amazon SQS: a batch of messages → records; a message → its record.
 
 Rule: AWS writes `eventSourceARN` and `SenderId`, so they are evidence. The sender writes the body, the message group
 and the message attributes. Only the ARN shows whether a queue is FIFO: messages of a standard queue can have a group
@@ -9,17 +8,18 @@ Source: the Lambda guide's "Using Lambda with Amazon SQS", and events recorded o
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from lattice_bridge.errors import BackendFailed, BadRequest
-from lattice_bridge.events.record import Claim, Record
+from lattice_bridge.events.json_claim import value_in
+from lattice_bridge.events.record import Claim, Record, Stored
 from lattice_bridge.message import Sender
 
 SOURCE: Final = "aws:sqs"
 """The value of `eventSource`."""
+_NAME: Final = "sqs"
 FIFO: Final = ".fifo"
 """The end of the name of a FIFO queue."""
 
@@ -30,13 +30,13 @@ _SENDER: Final = re.compile(r"([A-Z0-9]{12,128})(?::([\x21-\x7e]{1,128}))?")
 # ---- event → records ------------------------------------------------------------------------------------------------
 
 
-def records_of(event: Mapping[str, Any]) -> list[Record]:
-    """Splits an event into its records, in order.
+def records_of(contents: Iterable[object]) -> list[Record]:
+    """The records of a batch, in order.
 
     Raises:
         BadRequest: `malformed_event`: a record has no id, so that it could not be reported as failed.
     """
-    return [_record(index, content) for index, content in enumerate(event["Records"])]
+    return [_record(index, content) for index, content in enumerate(contents)]
 
 
 def _record(index: int, content: object) -> Record:
@@ -45,12 +45,15 @@ def _record(index: int, content: object) -> Record:
         raise BadRequest("malformed_event", f"record {index + 1} of the event has no messageId")
     arn, attributes = content.get("eventSourceARN"), content.get("attributes")
     if content.get("eventSource") != SOURCE or not isinstance(arn, str) or not isinstance(attributes, Mapping):
-        return Record(message_id, str(arn), content, fault=_malformed("eventSource, eventSourceARN or attributes"))
+        return Record(
+            _NAME, message_id, str(arn), content, fault=_malformed("eventSource, eventSourceARN or attributes")
+        )
     group, sender, trace = (attributes.get(name) for name in ("MessageGroupId", "SenderId", "AWSTraceHeader"))
     # Of an anonymous sender, SQS writes an IP address: such a record has no sender. Its source is its only evidence.
     sent_by = parse_sender(sender) if isinstance(sender, str) else None
     in_order = arn.endswith(FIFO)
     return Record(
+        _NAME,
         message_id,
         arn,
         content,
@@ -93,22 +96,12 @@ def _malformed(field: str) -> BadRequest:
 # ---- the tenant that a record asks for ------------------------------------------------------------------------------
 
 
-def claimed(record: Record, claim: Claim) -> str:
-    """Reads the tenant that a record asks for. It is not decoded and not trimmed.
+def claimed(record: Record, claim: Claim) -> object:
+    """The value that a claim names; None if there is none.
 
     Raises:
-        BadRequest: `claim_missing` if there is none; `claim_unreadable` if it is not a string, or the body is not JSON
-            in which every member has one value, or a member on the path occurs in another spelling as well.
+        BadRequest: `claim_unreadable`: the body is not JSON in which every member has one value.
     """
-    value = _value(record, claim)
-    if value is None:
-        raise BadRequest("claim_missing", f"the record has no {_named(claim)}")
-    if not isinstance(value, str):
-        raise BadRequest("claim_unreadable", f"{_named(claim)} is not a string")
-    return value
-
-
-def _value(record: Record, claim: Claim) -> object:
     if claim.kind == "message_group":
         return record.content["attributes"].get("MessageGroupId")
     if claim.kind == "attribute":
@@ -118,119 +111,26 @@ def _value(record: Record, claim: Claim) -> object:
             return None if attribute is None else _OTHER_TYPE
         # A custom type such as String.tenant is another type, and its values could mean something else.
         return attribute.get("stringValue") if attribute.get("dataType") == "String" else _OTHER_TYPE
-    value: object = _parsed(record.content["body"])
-    for name in claim.path:
-        value = _member(value, name)
-    return value
-
-
-def _member(value: object, name: str) -> object:
-    """Some readers of JSON ignore case: for them `tenant` and `Tenant` are one member that occurs twice."""
-    if not isinstance(value, dict):
-        return None
-    folded = name.casefold()
-    if any(other.casefold() == folded for other in value if other != name):
-        raise BadRequest("claim_unreadable", "a member on the claim's path occurs in two spellings")
-    return value.get(name)
+    return value_in(record.content["body"], claim.path)
 
 
 _OTHER_TYPE: Final = object()
 
 
-def _parsed(body: str) -> object:
-    try:
-        # Long integers are slow to read, and floats are not. No claim is a number.
-        return json.loads(body, object_pairs_hook=_members, parse_constant=_no_constant, parse_int=float)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest("claim_unreadable", "the body is not JSON, or a member occurs twice in it") from error
+# ---- record → copy for the quarantine -------------------------------------------------------------------------------
 
 
-def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Two readers of a repeated member could take different values, and so different tenants."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member occurs twice")
-    return members
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _named(claim: Claim) -> str:
-    if claim.kind == "message_group":
-        return "message group"
-    return f"attribute {claim.name}" if claim.kind == "attribute" else f"member {'/'.join(claim.path)} in its body"
-
-
-# ---- record → the event of the function; failed records → response --------------------------------------------------
-
-
-# A record was read from JSON, so it contains no circle.
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False)
-_ESCAPING: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
-
-
-def payload(record: Record) -> bytes:
-    """The event that the function receives: the record alone, as SQS wrote it.
-
-    It is UTF-8 without escapes: they would make two or three bytes into six, and a message that SQS takes too large for
-    an asynchronous invocation.
-    """
-    event = {"Records": [record.content]}
-    try:
-        return _ENCODER.encode(event).encode()
-    except UnicodeEncodeError:  # a lone surrogate, which only a hand-made event contains
-        return _ESCAPING.encode(event).encode()
-
-
-def response(failed: Iterable[str]) -> dict[str, Any]:
-    """The partial batch response: the queue keeps the messages with these ids, and Lambda deletes the others."""
-    return {_FAILURES: [{"itemIdentifier": message_id} for message_id in failed]}
-
-
-_FAILURES: Final = "batchItemFailures"
-_MAX_BRACKETS: Final = 100_000
-"""Opening brackets of an answer that is read. With two million in 6 MB, each takes 130 MB of the router's memory, and
-many are read at a time."""
-_DONE: Final = (b"null", b"{}", b'{"batchItemFailures":[]}', b'{"batchItemFailures": []}')
-"""The usual answers of a function that has processed its record."""
-
-
-def check_answer(answer: bytes, record: Record) -> None:
-    """Reads the answer of a function that received one record, as a partial batch response for it.
-
-    `null`, an empty string, list or object, and an object without failures are a success. Everything that is neither a
-    success nor a report of this record is a failure too: a record is never deleted because an answer was not
-    understood. So `BatchItemFailures`, as some languages write it, is not an object without failures.
+def stored(record: Record) -> Stored:
+    """What the copy in a quarantine has of a record.
 
     Raises:
-        BackendFailed: `backend_reported` if the answer reports the record; `backend_unreadable` if it is not JSON, is
-            another value, or names another record.
+        BackendFailed: `quarantine_failed`: a part of the record is not what SQS writes, so that it cannot be copied.
     """
-    if answer in _DONE:
-        return
-    if answer.count(b"[") + answer.count(b"{") > _MAX_BRACKETS:
-        raise BackendFailed("backend_unreadable", f"the answer has more than {_MAX_BRACKETS:,} opening brackets")
-    try:
-        # Decoded here: json would also guess UTF-16, which is no JSON for others.
-        found = json.loads(answer.decode(), object_pairs_hook=_members, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise BackendFailed("backend_unreadable", "the answer is not JSON, or a member occurs twice in it") from error
-    if isinstance(found, dict) and any(_is_misspelt(name) for name in found):
-        raise BackendFailed("backend_unreadable", f"the answer has {_FAILURES} in another spelling")
-    failures = found.get(_FAILURES) if isinstance(found, dict) else None
-    if failures is None or failures == []:
-        if not isinstance(found, dict) and found not in (None, "", []):
-            raise BackendFailed("backend_unreadable", "the answer is neither a batch response nor empty")
-        return
-    if not isinstance(failures, list) or any(failure != {"itemIdentifier": record.id} for failure in failures):
-        raise BackendFailed("backend_unreadable", "batchItemFailures names another record, or is not a list of records")
-    raise BackendFailed("backend_reported", "batchItemFailures names the record")
-
-
-def _is_misspelt(name: str) -> bool:
-    return name != _FAILURES and name.replace("_", "").casefold() == _FAILURES.casefold()
+    body = record.content.get("body")
+    if not isinstance(body, str) or not body:
+        raise BackendFailed("quarantine_failed", "the record has no body, and SQS takes no message without one")
+    group = record.content["attributes"].get("MessageGroupId")
+    return Stored(body, record.content.get("messageAttributes") or {}, group)
 
 
 # ---- message → record -----------------------------------------------------------------------------------------------

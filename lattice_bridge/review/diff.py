@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lattice_bridge.errors import BridgeError
+from lattice_bridge.events.batch import batch_of
 from lattice_bridge.events.recognise import source_of
 from lattice_bridge.events.record import Record
 from lattice_bridge.message import Request
 from lattice_bridge.review.explain import key_in_words
 from lattice_bridge.review.map_tests import described_outcome
 from lattice_bridge.review.requests import parse_any
-from lattice_bridge.router import records_in
 from lattice_bridge.tenancy.anchors import ANCHORS, Key, broader_keys
 from lattice_bridge.tenancy.decide import Decision
 from lattice_bridge.tenancy.rules import AnyTenant, Condition, Rule, Rules, TenantFrom
@@ -249,7 +249,7 @@ def changed_decisions(
 def _named(event: object, number: int) -> Iterator[tuple[str, Request | Record]]:
     """The request or the records in an event, each in words."""
     if source_of(event) is not None:
-        yield from ((f"record {one.id} of {one.source.rpartition(':')[2]}", one) for one in records_in(event))
+        yield from ((f"record {one.id} of {one.source.rpartition(':')[2]}", one) for one in batch_of(event).records)
         return
     request = parse_any(event)
     yield f"{request.method} {request.path} ({request.request_id or f'event number {number}'})", request

@@ -1,4 +1,4 @@
-"""Records of queues: explained one by one, and the event sources that a record almost came from.
+"""Records of queues, streams and buses: explained one by one, and the event sources that a record almost came from.
 
 Rule: every step is the router's own, and in its order. An explanation contains a record's ids, sender and claim, and
 nothing else of its message.
@@ -6,18 +6,19 @@ nothing else of its message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from lattice_bridge.config.options import EventSource
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.events.record import Record
+from lattice_bridge.events.batch import batch_of
+from lattice_bridge.events.record import BUS, Caller, Record, service_of
 from lattice_bridge.events.sqs import FIFO
 from lattice_bridge.message import Sender
 from lattice_bridge.review.explain import Explanation, explain
 from lattice_bridge.review.near_misses import MOST_SHOWN, NearMiss, NearMisses, is_one_edit
-from lattice_bridge.router import NOT_CONFIGURED, is_permanent, payload_of, subject_of
+from lattice_bridge.router import NOT_CONFIGURED, is_permanent, payload_of, resolved, subject_of
 from lattice_bridge.tenancy.decide import Decision
 from lattice_bridge.tenancy.rules import Find, Rules
 from lattice_bridge.tenancy.subject import Subject
@@ -70,6 +71,14 @@ class Sources:
 
     def __init__(self, sources: Iterable[EventSource]) -> None:
         self.by_arn: dict[str, EventSource] = {source.arn: source for source in sources}
+
+    def records_in(self, event: object) -> Sequence[Record]:
+        """The records of an event, as the router reads it.
+
+        Raises:
+            BadRequest: they are of a service that is not routed, or one has no id.
+        """
+        return resolved(batch_of(event), self.by_arn.values()).records
 
     def explain(self, record: Record, rules: Rules, find: Find | None = None) -> RecordExplanation:
         """Explains what the router does with a record of an event.
@@ -144,7 +153,8 @@ def described_record(source: EventSource, sender: Sender | None, claim: str | No
 
 
 def _without_content(arn: str, sender: Sender | None) -> Record:
-    return Record(NO_ID, arn, {"attributes": {}, "body": "{}"}, sender=sender)
+    caller: Caller = "bus" if service_of(arn) == BUS else "mapping"
+    return Record(service_of(arn), NO_ID, arn, {"attributes": {}, "body": "{}"}, sender=sender, caller=caller)
 
 
 # ---- event sources that are nearly the record's ----------------------------------------------------------------------

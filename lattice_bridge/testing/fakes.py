@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from lattice_bridge.errors import BridgeError
-from lattice_bridge.events import sqs
+from lattice_bridge.events.answer import response
 from lattice_bridge.formats.recognise import format_of, parse_as
 from lattice_bridge.invoke.call import Invoke
 from lattice_bridge.invoke.direct import DirectInvoker, direct_invoker
@@ -199,7 +199,7 @@ class FakeLambda:
         """Makes a function report the SQS messages that it gets as failed: `batchItemFailures` with their ids."""
 
         def answered(call: Invocation) -> _Response:
-            return _success(sqs.response(call.records))
+            return _success(response(call.records))
 
         self._script(_Script(answered), function, record)
 

@@ -13,8 +13,8 @@ from typing import Final
 from lattice_bridge.config.tables.event_source import QUEUE_ARN
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.events import sqs
+from lattice_bridge.events.batch import batch_of
 from lattice_bridge.local.aws.sqs.message import md5_of
-from lattice_bridge.router import records_in
 from lattice_bridge.testing.departure import Departures, Fields, Known, Words
 
 RECORDS: Final = Known("observed", "Records of SQS")
@@ -32,7 +32,7 @@ def of_records(event: Fields, found: Departures) -> None:
         if key != "Records":
             found.key(event, str(key), "no such key", RECORDS)
     try:
-        read = records_in(event)
+        read = batch_of(event).records
     except BridgeError as refusal:
         found.inside("Records").add(
             Words(refusal.detail), "records of SQS, each with its messageId", RECORDS, refused=True

@@ -131,7 +131,7 @@ def test_each_record_of_an_event_is_explained(path: str) -> None:
     ("event", "reason"),
     [
         ({"Records": []}, "source_unsupported"),
-        ({"Records": [{"eventSource": "aws:kinesis"}]}, "source_unsupported"),
+        ({"Records": [{"eventSource": "aws:s3"}]}, "source_unsupported"),
         ({"Records": [{"eventSource": "aws:sqs"}]}, "malformed_event"),
     ],
 )

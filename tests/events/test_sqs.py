@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lattice_bridge.errors import BadRequest
+from lattice_bridge.events.answer import response
+from lattice_bridge.events.batch import claimed, payload
 from lattice_bridge.events.record import Claim, Record
-from lattice_bridge.events.sqs import claimed, payload, records_of, response, write
+from lattice_bridge.events.sqs import records_of, write
 from lattice_bridge.message import Sender
 from tests.support.examples import examples
 
@@ -70,7 +72,7 @@ def altered(record: dict[str, Any], /, **fields: Any) -> Record:
     """One record with other fields; `attributes` are added to its own, and a value of None removes one."""
     attributes = {**record["attributes"], **fields.pop("attributes", {})}
     kept = {name: value for name, value in attributes.items() if value is not None}
-    (found,) = records_of({"Records": [{**record, "attributes": kept, **fields}]})
+    (found,) = records_of([{**record, "attributes": kept, **fields}])
     return found
 
 
@@ -78,7 +80,7 @@ def altered(record: dict[str, Any], /, **fields: Any) -> Record:
 
 
 def test_recorded_events_are_split_in_order() -> None:
-    standard, fifo = records_of({"Records": [OF_STANDARD, OF_FIFO]})
+    standard, fifo = records_of([OF_STANDARD, OF_FIFO])
     assert (standard.id, standard.source, standard.group) == (OF_STANDARD["messageId"], QUEUE, None)
     assert (fifo.id, fifo.source, fifo.group) == (OF_FIFO["messageId"], FIFO, "1")
     assert (standard.sender, standard.fault, standard.trace) == (Sender("AIDAIENQZJOLO23YVJ4VO"), None, None)
@@ -143,7 +145,7 @@ def test_record_that_sqs_does_not_write_has_a_fault_and_keeps_its_id(fields: dic
 def test_record_without_an_id_refuses_the_whole_event(content: Any) -> None:
     """Trap E12: it could not be reported, and an answer without it would delete it."""
     with pytest.raises(BadRequest, match="record 2 of the event has no messageId"):
-        records_of({"Records": [OF_STANDARD, content]})
+        records_of([OF_STANDARD, content])
 
 
 # ---- claims ---------------------------------------------------------------------------------------------------------
@@ -268,7 +270,7 @@ def test_members_off_the_path_may_differ_by_case_alone() -> None:
 
 def test_function_receives_the_record_alone_and_unchanged() -> None:
     """Trap E1."""
-    record = records_of({"Records": [OF_STANDARD, OF_FIFO]})[1]
+    record = records_of([OF_STANDARD, OF_FIFO])[1]
     assert json.loads(payload(record)) == {"Records": [OF_FIFO]}
 
 
@@ -325,7 +327,7 @@ def test_what_is_written_is_read_again(
         md5_of_message_attributes="1" * 32,
         arn=arn,
     )
-    (record,) = records_of(json.loads(json.dumps({"Records": [content]})))
+    (record,) = records_of(json.loads(json.dumps([content])))
     assert (record.id, record.source, record.sender, record.fault) == ("m-1", arn, sender, None)
     assert record.group == (group if is_fifo else None)
     assert [claimed(record, claim) for claim in (GROUP, ATTRIBUTE, BODY)] == [group, value, value]
@@ -350,7 +352,7 @@ def test_any_record_is_read_or_refused(content: Any) -> None:
     """Trap E5: a hand-made event raises nothing but a refusal."""
     for one in (content, {**OF_FIFO, **content} if isinstance(content, dict) else content):
         with suppress(BadRequest):
-            (record,) = records_of({"Records": [one]})
+            (record,) = records_of([one])
             for claim in (GROUP, ATTRIBUTE, BODY):
                 with suppress(BadRequest):
                     assert record.fault is not None or isinstance(claimed(record, claim), str)

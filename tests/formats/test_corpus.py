@@ -11,8 +11,8 @@ from typing import Any, Final
 import pytest
 
 from lattice_bridge import BridgeError, Request, parse_event
+from lattice_bridge.events.batch import batch_of
 from lattice_bridge.events.record import Record
-from lattice_bridge.router import records_in
 from lattice_bridge.testing import all_events, load_event
 from tests.support.paths import ROOT
 
@@ -111,10 +111,10 @@ def _seen_record(record: Record) -> dict[str, Any]:
 def test_event_of_a_queue_becomes_these_records(path: Path) -> None:
     event, expected = json.loads(path.read_text(encoding="utf-8")), _expected(path)
     if "records" in expected:
-        assert [_seen_record(record) for record in records_in(event)] == expected["records"]
+        assert [_seen_record(record) for record in batch_of(event).records] == expected["records"]
         return
     with pytest.raises(BridgeError) as refused:
-        records_in(event)
+        batch_of(event)
     assert refused.value.reason == expected["reason"]
 
 

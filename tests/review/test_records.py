@@ -7,11 +7,12 @@ from typing import Any, Final
 import pytest
 
 from lattice_bridge.config.settings import Settings
+from lattice_bridge.events.batch import batch_of
 from lattice_bridge.events.sqs import parse_sender
 from lattice_bridge.quarantine import ATTRIBUTE, Quarantine
 from lattice_bridge.review.near_misses import near_misses
 from lattice_bridge.review.records import Sources
-from lattice_bridge.router import Router, records_in
+from lattice_bridge.router import Router
 from lattice_bridge.testing import sqs_event, sqs_record
 from tests.support.queue_maps import BLUE, ORDERS, PREFIX, QUEUES, SHOP
 
@@ -47,7 +48,7 @@ CASES: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
 def test_explanation_is_what_the_router_does(case: str) -> None:
     """The router's own line has the reason; a quarantine that fails leaves it in the detail."""
     content, outcome, reason_or_tenant = CASES[case]
-    (read,) = records_in({"Records": [content]})
+    (read,) = batch_of({"Records": [content]}).records
     explained = SOURCES.explain(read, RULES)
     lines: list[str] = []
     stored: list[Any] = []
@@ -83,14 +84,14 @@ class _Stores(Quarantine):
 )
 def test_described_record_is_decided_as_one_of_an_event(claim: str | None, reason: str) -> None:
     described = SOURCES.describe(ORDERS, parse_sender(f"{SHOP}:i-1"), claim, RULES)
-    (read,) = records_in(sqs_event(record(claim)))
+    (read,) = batch_of(sqs_event(record(claim))).records
     assert SOURCES.decide(read, RULES).reason == reason
     assert (described.fault.reason if described.fault else "allowed") == reason
 
 
 def test_explanation_has_nothing_of_the_message() -> None:
     """Trap E24."""
-    (read,) = records_in(sqs_event(record(body='{"card": "4111"}')))
+    (read,) = batch_of(sqs_event(record(body='{"card": "4111"}'))).records
     explained = SOURCES.explain(read, RULES)
     assert "4111" not in repr(explained.explanation)
     assert "4111" not in str(explained.fault)

@@ -70,9 +70,7 @@ def test_same_arguments_make_the_same_event_and_others_other_ids() -> None:
 
 
 def test_record_is_read_as_the_router_reads_it() -> None:
-    (record,) = sqs.records_of(
-        sqs_event(sqs_record(json={"n": 1}, queue="orders.fifo", trace="Root=1-5", receive_count=3))
-    )
+    (record,) = sqs.records_of([sqs_record(json={"n": 1}, queue="orders.fifo", trace="Root=1-5", receive_count=3)])
     assert (record.group, record.trace, record.receive_count, record.fault) == ("group-1", "Root=1-5", 3, None)
     assert record.sender == sqs.parse_sender(SENDER)
 

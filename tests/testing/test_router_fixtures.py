@@ -87,7 +87,7 @@ def test_message_without_a_reply_is_named() -> None:
 def test_handler_raises_for_an_event_of_another_service(bridge: BridgeFactory) -> None:
     """Trap E5."""
     with pytest.raises(Exception, match="source_unsupported"):
-        bridge(QUEUES)({"Records": [{"eventSource": "aws:kinesis"}]})
+        bridge(QUEUES)({"Records": [{"eventSource": "aws:s3"}]})
 
 
 # ---- local_queue ----------------------------------------------------------------------------------------------------
