@@ -216,7 +216,7 @@ def test_event_that_is_nested_deeper_than_the_stack_is_read() -> None:
 # ---- moto -----------------------------------------------------------------------------------------------------------
 
 PAIRS: Final = 300
-"""Pairs in a run of the suite. LATTICE_BRIDGE_PATTERN_PAIRS has another number: 10,000 take minutes, and --timeout=0."""
+"""Pairs in a run of the suite. LATTICE_BRIDGE_PATTERN_PAIRS has another number; 10,000 need --timeout=0."""
 NAMES = st.sampled_from(["a", "b"])
 TEXTS = st.sampled_from(["", "a", "ab", "B", "aB*", "10.0.0.1", "10.0.1.9", "x\ny"])
 NUMBERS = st.sampled_from([-1, 0, 1, 2, 1.0, 1.5, 3e2])

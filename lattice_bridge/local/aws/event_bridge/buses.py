@@ -419,7 +419,7 @@ def _time(seconds: float) -> str:
 
 def _pattern(text: str) -> EventPattern:
     if len(text) > _MOST_PATTERN:
-        raise invalid(f"The event pattern has {len(text)} characters. Fix: write up to {_MOST_PATTERN}")
+        raise invalid(f"The event pattern is longer than {_MOST_PATTERN} characters. Fix: write fewer")
     try:
         return EventPattern(parse_pattern(text))
     except BadPattern as error:

@@ -137,7 +137,7 @@ def _pattern(value: Any, place: str) -> str:
     except BadPattern as error:
         raise BadTemplate(str(error)) from error
     if len(text) > _MOST_CHARACTERS:
-        raise BadTemplate(f"{here}: {len(text)} characters. Fix: write up to {_MOST_CHARACTERS}")
+        raise BadTemplate(f"{here}: longer than {_MOST_CHARACTERS} characters. Fix: write fewer")
     return text
 
 
