@@ -16,6 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lattice_bridge.cli import show
+from lattice_bridge.local.plan.event_buses import EventRule
+from lattice_bridge.local.plan.event_target import Target
 from lattice_bridge.local.plan.model import Function, Plan, Route
 from lattice_bridge.local.plan.queues import EventSourceMapping
 
@@ -24,7 +26,7 @@ WIDEST: Final = 120
 
 
 def tables(plan: Plan, columns: int | None = None) -> list[str]:
-    """Returns lines of text: the routes of each way in, the functions, and the queues.
+    """Returns lines of text: the routes of each way in, the functions, the queues, and the event buses.
 
     Args:
         plan: of the stack.
@@ -48,7 +50,9 @@ def tables(plan: Plan, columns: int | None = None) -> list[str]:
         environments = ["per tenant" if function.isolated and not function.url else "shared"] if isolated else []
         cells = (function.name, *environments, function.runtime, what_runs(function, plan), f"{function.timeout:g} s")
         functions.add_row(*map(_cell, cells))
-    return [*found, *_lines(functions, width), *(_lines(_queues(plan), width) if plan.queues else [])]
+    found += _lines(functions, width)
+    found += _lines(_queues(plan), width) if plan.queues else []
+    return found + (_lines(_rules(plan), width) if plan.event_buses or plan.event_rules else [])
 
 
 def _queues(plan: Plan) -> Table:
@@ -64,6 +68,29 @@ def _queues(plan: Plan) -> Table:
         cells = (queue.name, "\n".join(invoked) or "-", f"{queue.visibility_timeout} s", dead)
         table.add_row(*map(_cell, cells))
     return table
+
+
+def _rules(plan: Plan) -> Table:
+    """The rules of each bus, by the names of the buses. A bus without rules has a row too."""
+    table = _table("Event buses", ("bus", "rule", "takes", "targets"), whole="bus")
+    for bus in sorted({bus.name for bus in plan.event_buses} | {rule.bus for rule in plan.event_rules}):
+        rules = [rule for rule in plan.event_rules if rule.bus == bus]
+        for rule in rules:
+            targets = "\n".join(map(_delivered, rule.targets))
+            state = "" if rule.enabled else " (not enabled)"
+            table.add_row(*map(_cell, (bus, f"{rule.name}{state}", _taken(rule), targets or "-")))
+        if not rules:
+            table.add_row(*map(_cell, (bus, "-", "-", "-")))
+    return table
+
+
+def _taken(rule: EventRule) -> str:
+    return "\n".join(text for text in (rule.pattern, rule.schedule) if text)
+
+
+def _delivered(target: Target) -> str:
+    dead = f" (dead letters: {target.dead_letters.rpartition(':')[2]})" if target.dead_letters else ""
+    return f"{target.name}{dead}"
 
 
 def _invoked(mapping: EventSourceMapping) -> str:

@@ -52,6 +52,8 @@ def of_sources(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> Ite
     for configuration in configurations:
         name, settings = configuration.function.name, configuration.settings
         for source in settings.options.event_sources if settings else ():
+            if source.arn.split(":")[2] == "events":
+                continue  # `event_bus_problems`
             place = f'bridge.toml: [[event_source]] arn = "{source.arn}"'
             if _queue(source.arn, plan) is None:
                 yield f"{place}: {_no_queue(source.arn, plan)}"

@@ -170,8 +170,8 @@ async def _start_functions(
     buses = EventBuses(plan.region, ACCOUNT, deliveries, log)
     template_buses = TemplateBuses(buses)
     services = {
-        event_bridge_api.SERVICE: event_bridge_api.event_bridge_api(buses),
         lambda_api.SERVICE: lambda_api.lambda_api(service),
+        event_bridge_api.SERVICE: event_bridge_api.event_bridge_api(buses),
         sqs_api.SERVICE: sqs_api.sqs_api(queues, endpoint.url),
         sts_api.SERVICE: sts_api.sts_api(),
     }
