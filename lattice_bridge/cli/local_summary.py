@@ -6,6 +6,7 @@ Rule: text of a template is data, and never read as markup.
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Iterable
 from typing import Final
@@ -85,7 +86,8 @@ def _rules(plan: Plan) -> Table:
 
 
 def _taken(rule: EventRule) -> str:
-    return "\n".join(text for text in (rule.pattern, rule.schedule) if text)
+    pattern = json.dumps(json.loads(rule.pattern)) if rule.pattern else None  # with spaces, at which a cell is folded
+    return "\n".join(text for text in (pattern, rule.schedule) if text)
 
 
 def _delivered(target: Target) -> str:

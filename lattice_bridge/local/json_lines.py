@@ -77,9 +77,9 @@ class JsonLines:
             **{name: text for name, text in texts.items() if text},
         )
 
-    def event_unmatched(self, event: Event) -> Iterator[str]:
-        """Formats an event that no rule takes."""
-        yield from self.message("info", "event", **_facts(event), rule=None)
+    def event_lost(self, event: Event, why: str) -> Iterator[str]:
+        """Formats an event that reaches no target."""
+        yield from self.message("info", "event", **_facts(event), rule=None, outcome=why)
 
 
 def _facts(event: Event) -> dict[str, str]:

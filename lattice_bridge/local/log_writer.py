@@ -103,9 +103,9 @@ class LogWriter:
         """Writes a try to deliver an event of a bus."""
         self._put(self._form.event_delivered(delivery))
 
-    def event_unmatched(self, event: Event) -> None:
-        """Writes an event of a bus that no rule takes."""
-        self._put(self._form.event_unmatched(event))
+    def event_lost(self, event: Event, why: str) -> None:
+        """Writes an event that reaches no target."""
+        self._put(self._form.event_lost(event, why))
 
     def error(self, text: str) -> None:
         """Writes a fault that the developer has to fix."""

@@ -186,6 +186,7 @@ async def _start_functions(
     started.push_async_callback(environments.close)
     started.push_async_callback(_cancel, tasks)
     started.callback(service.report_waiting)
+    started.callback(deliveries.report_waiting)
     started.callback(queues.close)
     return _Functions(service, environments, queues, template_buses, keys)
 

@@ -197,9 +197,9 @@ class TerminalLines:
         """Formats a try to deliver an event of a bus."""
         yield from self._lines("", _event_row(delivery))
 
-    def event_unmatched(self, event: Event) -> Iterator[str]:
-        """Formats an event of a bus that no rule takes."""
-        yield from self._lines("", _Row(_SUCCEEDED, _BUS, _event_path(event), 0.0, "", "no rule takes it"))
+    def event_lost(self, event: Event, why: str) -> Iterator[str]:
+        """Formats an event that reaches no target. On AWS its sender is not told either, so it is no error."""
+        yield from self._lines("", _Row(_SUCCEEDED, _BUS, _event_path(event), 0.0, "", why))
 
     def _record_line(self, label: str, found: Mapping[str, Any]) -> Iterator[str]:
         """Formats a bridge's line for a record: of a batch that it was invoked with, or of a direct Invoke."""

@@ -131,4 +131,4 @@ def test_buses_and_rules_are_listed(tmp_path: Path, columns: int) -> None:
     assert rows[1].split() == ["bus", "rule", "takes", "targets"]
     text = " ".join(" ".join(rows[2:]).split())
     assert "default Hourly (not enabled) rate(1 hour) dead" in text
-    assert 'orders Placed {"source":["shop"]} Router (dead letters: dead)' in text
+    assert 'orders Placed {"source": ["shop"]} Router (dead letters: dead)' in text

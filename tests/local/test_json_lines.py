@@ -105,5 +105,5 @@ def test_event_is_a_line_without_its_content() -> None:
         "outcome": "dropped",
         "note": "fix",
     }
-    (line,) = JsonLines().event_unmatched(event)
+    (line,) = JsonLines().event_lost(event, "no rule takes it")
     assert json.loads(line)["rule"] is None

@@ -413,10 +413,10 @@ def test_event_that_is_not_delivered_has_its_cause_and_what_follows_below() -> N
 
 
 def test_event_that_no_rule_takes_is_one_line() -> None:
-    (line,) = lines_of().event_unmatched(PLACED)
+    (line,) = lines_of().event_lost(PLACED, "no rule takes it")
     assert "ok  BUS orders/Order Placed  -            no rule takes it" in line
 
 
 def test_event_prints_no_control_character_of_its_publisher() -> None:
-    (line,) = lines_of().event_unmatched(replace(PLACED, detail_type="a\x1b[2J"))
+    (line,) = lines_of().event_lost(replace(PLACED, detail_type="a\x1b[2J"), "no rule takes it")
     assert "orders/a\\x1b[2J" in line

@@ -36,7 +36,7 @@ class World:
         refusals: what the functions answer to the next invocations, before they take the others.
         invoked: each invocation with its time.
         tried: each delivery that was tried.
-        unmatched: the events that no rule took.
+        lost: the events that reach no target, with the reason.
     """
 
     memory: int = MEMORY
@@ -44,7 +44,7 @@ class World:
     refusals: list[Exception] = field(default_factory=list)
     invoked: list[tuple[float, InvokeRequest]] = field(default_factory=list)
     tried: list[Delivery] = field(default_factory=list)
-    unmatched: list[Event] = field(default_factory=list)
+    lost: list[tuple[Event, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.queues = Queues(REGION, ACCOUNT, self.clock)
@@ -59,8 +59,8 @@ class World:
     def event_delivered(self, delivery: Delivery) -> None:
         self.tried.append(delivery)
 
-    def event_unmatched(self, event: Event) -> None:
-        self.unmatched.append(event)
+    def event_lost(self, event: Event, why: str) -> None:
+        self.lost.append((event, why))
 
     def rule(self, *targets: dict[str, Any], name: str = "rule", **options: Any) -> None:
         """Makes a rule that takes every event of the source `shop`, if nothing else is said."""

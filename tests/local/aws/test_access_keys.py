@@ -41,6 +41,13 @@ def test_passed_through_credentials_come_with_the_endpoint_of_the_stack_s_queues
     assert "AWS_ENDPOINT_URL" not in with_queues
 
 
+def test_passed_through_credentials_come_with_the_endpoint_of_the_template_s_event_buses() -> None:
+    """A function then puts its events where the template's rules are."""
+    with_buses = AccessKeys(lambda: OWN).variables(URL, has_buses=True)
+    assert with_buses["AWS_ENDPOINT_URL_EVENTBRIDGE"] == URL
+    assert "AWS_ENDPOINT_URL" not in with_buses
+
+
 def test_passed_through_credentials_are_accepted_by_the_endpoint_after_they_were_given_out() -> None:
     keys = AccessKeys(lambda: OWN)
     assert set(keys.known) == {"local", "LOCALEXECUTIONROLE"}

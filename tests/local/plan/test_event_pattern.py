@@ -98,6 +98,21 @@ def test_one_object_of_an_array_matches_the_whole_pattern() -> None:
     assert not matches(pattern, {"items": [{"sku": "a"}, {"size": "xl"}]})
 
 
+@pytest.mark.parametrize(
+    ("pattern", "event", "expected"),
+    [
+        ({"state": {"status": ["on"]}}, {"state.status": "on"}, True),
+        ({"state.status": ["on"]}, {"state": {"status": "on"}}, True),
+        ({"state": {"status": ["on"]}}, {"state.status": {"status": "on"}}, False),
+        ({"state.status": {"status": ["on"]}}, {"state": {"status": "on"}}, False),
+        ({"a": {"b": {"c": [1]}, "d": [2]}}, {"a.b": {"c": 1}, "a": {"d": 2}}, True),
+    ],
+)
+def test_name_with_a_dot_is_a_path(pattern: Any, event: Any, expected: bool) -> None:
+    """The first four were recorded on AWS."""
+    assert matches(check_pattern(pattern), event) is expected
+
+
 def test_or_beside_a_field_of_an_array_chooses_in_the_same_element() -> None:
     pattern = check_pattern({"items": {"sku": ["a"]}, "$or": [{"items": {"size": ["xl"]}}, {"items": {"size": ["s"]}}]})
     assert matches(pattern, {"items": [{"sku": "a", "size": "s"}]})

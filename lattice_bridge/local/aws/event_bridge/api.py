@@ -37,8 +37,12 @@ _T = TypeVar("_T")
 
 
 def event_bridge_api(buses: EventBuses) -> AwsService:
-    """Makes the API of a stack's buses."""
-    return AwsService(_Operations(buses).answer, _BODY_LIMIT, for_identities=True)
+    """Makes the API of a stack's buses.
+
+    The stack's identities may not sign for it: with PutTargets, a client of a way in could invoke any function with any
+    event, also a bridge.
+    """
+    return AwsService(_Operations(buses).answer, _BODY_LIMIT)
 
 
 class _Operations:

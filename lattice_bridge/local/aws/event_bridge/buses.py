@@ -133,7 +133,7 @@ class EventBuses:
     Args:
         region, account: of the ARNs and of the events.
         deliveries: take the events for targets.
-        observer: takes the events that no rule takes.
+        observer: takes the events that reach no target.
         clock: seconds since the epoch.
     """
 
@@ -321,9 +321,12 @@ class EventBuses:
         detail = _detail(str(entry.detail))
         bus = self.find(entry.bus)
         written = self._written(source, detail_type, detail, entry.time, entry.resources)
-        if bus is not None:
-            self._take(bus, written, entry.trace_header)
-        return str(written["id"])
+        event = _event((entry.bus or DEFAULT_BUS) if bus is None else bus.name, written, entry.trace_header)
+        if bus is None:
+            self._observer.event_lost(event, "there is no such bus")
+        else:
+            self._take(bus, event, written)
+        return event.id
 
     def _written(
         self,
@@ -344,12 +347,11 @@ class EventBuses:
             detail=detail,
         )
 
-    def _take(self, bus: Bus, written: Mapping[str, Any], trace_header: str | None) -> None:
-        event = _event(bus, written, trace_header)
+    def _take(self, bus: Bus, event: Event, written: Mapping[str, Any]) -> None:
         rules = [rule for rule in bus.rules.values() if rule.is_enabled and rule.pattern is not None]
         taking = [rule for rule in rules if rule.pattern is not None and rule.pattern.matches(written)]
         if not taking:
-            self._observer.event_unmatched(event)
+            self._observer.event_lost(event, "no rule takes it")
         for rule in taking:
             self._send(rule, event, written)
 
@@ -358,9 +360,11 @@ class EventBuses:
         for target in rule.targets.values():
             body: str | ValueError
             try:
-                body = target.input_of(written, occasion)
+                body = _encodable(target.input_of(written, occasion))
             except NotJson as error:
                 body = error
+            except RecursionError:
+                body = NotJson("the event has too many levels")
             self._deliveries.add(event, (rule.name, rule.arn), target, body)
         self._changed.set()
 
@@ -388,26 +392,46 @@ class EventBuses:
             at, rule.next = rule.next, rule.schedule.after(now, rule.since)  # a machine that slept runs it once
             written = self._written("aws.events", "Scheduled Event", {}, at, [rule.arn])
             with suppress(EntryRefused):  # a schedule has no sender that could be told
-                self._send(rule, _event(bus, written, None), written)
+                self._send(rule, _event(DEFAULT_BUS, written, None), written)
 
 
-def _event(bus: Bus, written: Mapping[str, Any], trace_header: str | None) -> Event:
-    text = json.dumps(written, separators=(",", ":"), ensure_ascii=False)
-    return Event(written["id"], bus.name, written["source"], written["detail-type"], text, trace_header)
+def _event(bus: str, written: Mapping[str, Any], trace_header: str | None) -> Event:
+    try:
+        text = json.dumps(written, separators=(",", ":"), ensure_ascii=False)
+    except RecursionError:
+        raise _malformed() from None
+    return Event(written["id"], bus, written["source"], written["detail-type"], _encodable(text), trace_header)
+
+
+def _encodable(text: str) -> str:
+    """The text without half characters (lone surrogates), which JSON may contain and UTF-8 may not."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _detail(text: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(text, parse_constant=_refuse_constant)
+        found = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise EntryRefused("MalformedDetail", "Detail is malformed.")
+        raise _malformed()
     return found
+
+
+def _malformed() -> EntryRefused:
+    return EntryRefused("MalformedDetail", "Detail is malformed.")
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    """A number with a fraction or an exponent. 1e999 would become infinity, which JSON cannot express."""
+    found = float(number)
+    if not math.isfinite(found):
+        raise ValueError(f"{number} is too large")
+    return found
 
 
 def _time(seconds: float) -> str:

@@ -10,6 +10,7 @@ String, and which error codes of the guide's list a function's or a queue's erro
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -86,11 +87,11 @@ class Delivery:
 
 
 class Observer(Protocol):
-    """Takes each delivery that was tried, and each event that no rule takes."""
+    """Takes each delivery that was tried, and each event that reaches no target, with the reason."""
 
     def event_delivered(self, delivery: Delivery) -> None: ...
 
-    def event_unmatched(self, event: Event) -> None: ...
+    def event_lost(self, event: Event, why: str) -> None: ...
 
 
 class _Failure(Exception):
@@ -147,6 +148,9 @@ class Deliveries:
         now: seconds since the epoch.
         observer: takes each try.
         memory: bytes of all events that wait.
+
+    Attributes:
+        free: bytes of the memory.
     """
 
     def __init__(
@@ -156,7 +160,7 @@ class Deliveries:
         self._queues = queues
         self._now = now
         self._observer = observer
-        self._free = memory
+        self.free = memory
         self._due: list[_Due] = []
         self._numbers = count()
 
@@ -181,21 +185,27 @@ class Deliveries:
             EntryRefused: too many events wait.
         """
         waiting = _Waiting(event, *rule, target, body, self._now())
-        if waiting.size > self._free:
+        if waiting.size > self.free:
             what = "this local stack keeps no more events that wait for their delivery. Fix: put fewer at a time"
             raise EntryRefused("ThrottlingException", what)
-        self._free -= waiting.size
+        self.free -= waiting.size
         self._put(waiting, waiting.received)
 
     def _put(self, waiting: _Waiting, time: float) -> None:
         heappush(self._due, _Due(time, next(self._numbers), waiting))
 
+    def report_waiting(self) -> None:
+        """Logs how many events will not be delivered, when the stack stops."""
+        if self._due:
+            _logger.warning("%s events of buses were accepted and not delivered", len(self._due))
+
     async def run_due(self) -> None:
         """Makes the tries that are due, in the order of their times."""
         while self._due and self._due[0].time <= self._now():
             waiting = heappop(self._due).waiting
+            await asyncio.sleep(0)  # neither a function's queue nor a queue of SQS lets others run meanwhile
             if not await self._is_retried(waiting):
-                self._free += waiting.size
+                self.free += waiting.size
 
     async def _is_retried(self, waiting: _Waiting) -> bool:
         """Tries a delivery. Returns whether it will be tried again."""

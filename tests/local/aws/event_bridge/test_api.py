@@ -14,8 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lattice_bridge.local.aws.event_bridge.api import SERVICE, event_bridge_api
-from lattice_bridge.local.aws.protocol import AwsError, AwsRequest
-from tests.support.endpoint import client, endpoint
+from lattice_bridge.local.aws.protocol import AwsError, AwsRequest, AwsResponse
+from tests.support.endpoint import BLUE, client, endpoint
 from tests.support.virtual_buses import ACCOUNT, FUNCTION, REGION, World, queue_arn
 
 NAMES: Final = count()
@@ -30,9 +30,14 @@ def world() -> World:
 
 
 @pytest.fixture(scope="module")
-def events(world: World) -> Iterator[Any]:
-    with endpoint(lambda _: {SERVICE: event_bridge_api(world.buses)}) as url:
-        yield client(url, SERVICE)
+def url(world: World) -> Iterator[str]:
+    with endpoint(lambda _: {SERVICE: event_bridge_api(world.buses)}) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def events(url: str) -> Any:
+    return client(url, SERVICE)
 
 
 @pytest.fixture
@@ -155,7 +160,7 @@ def test_entries_have_results_of_their_own(events: Any, world: World) -> None:
         "MalformedDetail",
         "InvalidArgument",
     ]
-    event = next(one for one in world.unmatched if one.id == found["Entries"][0]["EventId"])
+    event = next(one for one, _ in world.lost if one.id == found["Entries"][0]["EventId"])
     assert json.loads(event.text)["time"] == "2026-01-02T03:04:05Z"
     assert json.loads(event.text)["resources"] == ["r"]
 
@@ -176,6 +181,12 @@ def test_pattern_is_tested(events: Any) -> None:
     )
     for event in ("text", "[]", '{"id": "1"}'):
         assert refused(events.test_event_pattern, EventPattern=PATTERN, Event=event)[0] == "ValidationException"
+
+
+def test_identity_of_a_way_in_may_not_sign(url: str) -> None:
+    """With PutTargets it could invoke any function with any event, and so choose a tenant."""
+    other = client(url, SERVICE, BLUE.access_key, BLUE.secret_key)
+    assert refused(other.put_events, Entries=[{"Source": "shop"}])[0] == "UnrecognizedClientException"
 
 
 # ---- what AWS's model refuses ---------------------------------------------------------------------------------------
@@ -204,7 +215,11 @@ def test_parameters_that_the_model_refuses_are_refused_in_the_words_of_aws(event
 def answer(operation: str, body: bytes, target: str = "AWSEvents") -> Any:
     """The answer to a request that boto3 would not send."""
     request = AwsRequest("id", "POST", "/", "", [("x-amz-target", f"{target}.{operation}")], "events", body)
-    return asyncio.run(event_bridge_api(World(clock=time.time).buses).answer(request))
+
+    async def answered() -> AwsResponse:
+        return await event_bridge_api(World(clock=time.time).buses).answer(request)
+
+    return asyncio.run(answered())
 
 
 @pytest.mark.parametrize(

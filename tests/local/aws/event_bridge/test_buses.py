@@ -88,12 +88,15 @@ async def test_event_goes_to_the_matching_enabled_rules_of_its_bus_only() -> Non
 
 
 @virtual
-async def test_event_without_a_rule_is_reported_and_one_for_an_unknown_bus_is_lost() -> None:
+async def test_event_without_a_rule_or_for_an_unknown_bus_is_accepted_and_reported() -> None:
     world = World()
     world.put(source="else")
     world.put(bus="absent")
     await delivered(world)
-    assert [(event.bus, event.source) for event in world.unmatched] == [("default", "else")]
+    assert [(event.bus, event.source, why) for event, why in world.lost] == [
+        ("default", "else", "no rule takes it"),
+        ("absent", "shop", "there is no such bus"),
+    ]
 
 
 @virtual
@@ -119,6 +122,7 @@ async def test_bus_is_found_by_name_and_by_its_own_arn_only() -> None:
         ({"detail": "[1]"}, "MalformedDetail", "Detail is malformed."),
         ({"detail": "{"}, "MalformedDetail", "Detail is malformed."),
         ({"detail": '{"a": NaN}'}, "MalformedDetail", "Detail is malformed."),
+        ({"detail": '{"a": 1e999}'}, "MalformedDetail", "Detail is malformed."),
         ({"detail": '{"a":' + "[" * 100_000}, "MalformedDetail", "Detail is malformed."),
         ({"time": 1e30}, "InvalidArgument", "Time is not valid"),
     ],
@@ -145,6 +149,43 @@ async def test_events_that_wait_fill_no_more_than_the_memory() -> None:
     assert found.value.code == "ThrottlingException"
     await delivered(world)
     world.put()
+
+
+@virtual
+async def test_detail_of_any_depth_is_delivered_or_malformed() -> None:
+    """No depth makes an error of the stack's own, which would end the request of all ten entries."""
+    world = World()
+    world.rule({"Arn": FUNCTION, "InputPath": "$.detail"})
+    refused = 0
+    for depth in range(1, 1200, 7):
+        try:
+            world.put(detail='{"a":' * depth + "1" + "}" * depth)
+        except EntryRefused:
+            refused += 1
+    await delivered(world)
+    assert 0 < refused < 100
+    assert len(world.invoked) + refused == len(range(1, 1200, 7))
+
+
+@virtual
+async def test_half_character_in_a_detail_is_replaced() -> None:
+    world = World()
+    world.queues.create("orders")
+    world.rule({"Arn": FUNCTION}, {"Arn": queue_arn("orders"), "InputPath": "$.detail.a"})
+    world.put(detail='{"a": "\\ud800"}')
+    await delivered(world)
+    assert b'"detail":{"a":"?"}' in world.invoked[0][1].payload
+    assert world.received("orders")[0].body == '"?"'
+
+
+@virtual
+async def test_events_that_wait_at_the_end_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(refusals=[THROTTLED] * 9)
+    world.rule({"Arn": FUNCTION})
+    world.put()
+    await delivered(world)
+    world.deliveries.report_waiting()
+    assert "1 events of buses were accepted and not delivered" in caplog.text
 
 
 # ---- what a target receives -----------------------------------------------------------------------------------------
@@ -354,7 +395,7 @@ async def test_rate_sends_the_scheduled_event_until_the_rule_is_disabled() -> No
     assert (event["source"], event["detail-type"], event["detail"]) == ("aws.events", "Scheduled Event", {})
     assert event["resources"] == [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/rule"]
     assert event["time"] == "2026-09-21T14:18:20Z"
-    assert not world.unmatched
+    assert not world.lost
 
 
 @virtual
