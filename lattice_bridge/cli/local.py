@@ -29,6 +29,7 @@ from lattice_bridge.config.words import quoted
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.translation_cache import TranslationCache
 from lattice_bridge.local.aws.access_keys import NoCredentials, OwnCredentials
+from lattice_bridge.local.aws.async_invokes import RETRY_SECONDS
 from lattice_bridge.local.code.code_zip import BadArchive
 from lattice_bridge.local.code.dependencies import BadDependencies, choose, provide
 from lattice_bridge.local.code.package_cache import PackageCache, cache_folder
@@ -131,6 +132,15 @@ VERSIONS: Final[Mapping[str | None, EventVersion | None]] = {None: None, "V1": 1
     default=600,
     show_default=True,
     help="Seconds after which an idle environment is ended.",
+)
+@click.option(
+    "--async-retry",
+    metavar="SECONDS",
+    type=click.FloatRange(0),
+    default=RETRY_SECONDS,
+    show_default=True,
+    help="Seconds until a failed asynchronous invocation is tried again; twice as many until the third try. Lambda has "
+    "60.",
 )
 @click.option(
     "--record",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from lattice_bridge.cli.destination_problems import of_destinations
 from lattice_bridge.cli.event_bus_problems import of_buses, of_rules
 from lattice_bridge.cli.queue_problems import of_mappings, of_sources
 from lattice_bridge.config.options import Backend, EventSource
@@ -26,8 +27,8 @@ _MOST: Final = 3
 
 def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
     """Returns a line for each routed function that cannot run, each backend or event source that cannot be used, each
-    mapping of a queue or rule of a bus that cannot work, each fault of a bridge.toml, and each other function that
-    cannot run.
+    mapping of a queue or rule of a bus that cannot work, each destination of asynchronous invocations that takes no
+    record, each fault of a bridge.toml, and each other function that cannot run.
 
     Args:
         plan: of the template.
@@ -47,6 +48,7 @@ def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[
     found += of_sources(plan, of_bridges)
     found += of_rules(plan, lambda function: _fault(function, plan))
     found += of_buses(plan, of_bridges)
+    found += of_destinations(plan, lambda function: _fault(function, plan))
     named = {fault for _, _, fault in routed}
     faults = [fault for fault in map(_function_fault, plan.functions.values()) if fault and fault not in named]
     found += _of_functions([fault for fault in faults if not any(fault in line for line in found)], plan)

@@ -17,9 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from lattice_bridge.cli import show
+from lattice_bridge.local.aws.async_invokes import LATEST
 from lattice_bridge.local.plan.event_buses import EventRule
 from lattice_bridge.local.plan.event_target import Target
-from lattice_bridge.local.plan.model import Function, Plan, Route
+from lattice_bridge.local.plan.model import EventInvokeConfig, Function, Plan, Route, destination_name
 from lattice_bridge.local.plan.queues import EventSourceMapping
 
 WIDEST: Final = 120
@@ -27,7 +28,8 @@ WIDEST: Final = 120
 
 
 def tables(plan: Plan, columns: int | None = None) -> list[str]:
-    """Returns lines of text: the routes of each way in, the functions, the queues, and the event buses.
+    """Returns lines of text: the routes of each way in, the functions, the queues, the event buses, and the
+    asynchronous invocations.
 
     Args:
         plan: of the stack.
@@ -53,7 +55,23 @@ def tables(plan: Plan, columns: int | None = None) -> list[str]:
         functions.add_row(*map(_cell, cells))
     found += _lines(functions, width)
     found += _lines(_queues(plan), width) if plan.queues else []
-    return found + (_lines(_rules(plan), width) if plan.event_buses or plan.event_rules else [])
+    found += _lines(_rules(plan), width) if plan.event_buses or plan.event_rules else []
+    configured = any(function.invoke_configs or function.dead_letters for function in plan.functions.values())
+    return [*found, *(_lines(_async_invokes(plan), width) if configured else [])]
+
+
+def _async_invokes(plan: Plan) -> Table:
+    """The functions whose asynchronous invocations the template configures, each with the alias or version."""
+    columns = ("function", "tries", "given up after", "on success", "on failure", "dead letters")
+    table = _table("Asynchronous invocations", columns, whole="function")
+    for function in plan.functions.values():
+        configs = function.invoke_configs or ({LATEST: EventInvokeConfig()} if function.dead_letters else {})
+        for qualifier, config in configs.items():
+            name = function.name if qualifier == LATEST else f"{function.name}:{qualifier}"
+            arns = (config.on_success, config.on_failure, function.dead_letters)
+            targets = [destination_name(arn) or "-" for arn in arns]
+            table.add_row(*map(_cell, (name, str(config.retries + 1), f"{config.max_age} s", *targets)))
+    return table
 
 
 def _queues(plan: Plan) -> Table:

@@ -32,9 +32,9 @@ def of_mappings(
     by_bridge = {configuration.function.name: configuration for configuration in configurations}
     for mapping in plan.mappings:
         place = f"event source mapping {mapping.id}"
-        queue = _queue(mapping.queue, plan)
+        queue = queue_of(mapping.queue, plan)
         if queue is None:
-            yield f"{place}: {_no_queue(mapping.queue, plan)}"
+            yield f"{place}: {no_queue(mapping.queue, plan)}"
         if fault := fault_of(mapping.function):
             yield f"{place}: {fault}"
             continue
@@ -55,15 +55,16 @@ def of_sources(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> Ite
             if source.arn.split(":")[2] == "events":
                 continue  # `event_bus_problems`
             place = f'bridge.toml: [[event_source]] arn = "{source.arn}"'
-            if _queue(source.arn, plan) is None:
-                yield f"{place}: {_no_queue(source.arn, plan)}"
+            if queue_of(source.arn, plan) is None:
+                yield f"{place}: {no_queue(source.arn, plan)}"
             elif source.arn not in {mapping.queue for mapping in plan.mappings if _is_of(mapping, name, plan)}:
                 yield f"{place}: no event source mapping brings its messages to {name}. Fix: add one to the template"
-            if source.quarantine is not None and _queue(source.quarantine, plan) is None:
-                yield f"{place}: quarantine: {_no_queue(source.quarantine, plan)}"
+            if source.quarantine is not None and queue_of(source.quarantine, plan) is None:
+                yield f"{place}: quarantine: {no_queue(source.quarantine, plan)}"
 
 
-def _queue(arn: str, plan: Plan) -> Queue | None:
+def queue_of(arn: str, plan: Plan) -> Queue | None:
+    """The queue with an ARN; None if the plan does not have it."""
     return next((queue for queue in plan.queues if queue.arn == arn), None)
 
 
@@ -74,8 +75,8 @@ def _is_of(mapping: EventSourceMapping, name: str, plan: Plan) -> bool:
         return False
 
 
-def _no_queue(arn: str, plan: Plan) -> str:
-    """A queue of the deployed stack has another account, or another name."""
+def no_queue(arn: str, plan: Plan) -> str:
+    """Describes an ARN of no queue. That of a deployed stack has another account, or another name."""
     names = {queue.name: queue for queue in plan.queues}
     name = arn.rpartition(":")[2]
     near = names.get(name) or names.get(nearest(name, names) or "")

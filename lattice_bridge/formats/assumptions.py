@@ -84,12 +84,6 @@ FRONT_POLICY_QUERY_NAMES_HAVE_CASE: Final = False
 In IAM's guide, names of condition keys are not case-sensitive; on Lattice's page they are.
 """
 
-ASYNC_RETRY_SECONDS: Final = (1.0, 2.0)
-"""Local Lambda: pauses before the second and third try of an `Event` invocation.
-
-Lambda waits one minute, then two: too long for a developer.
-"""
-
 HTTP_API_TIMED_OUT: Final = 503
 """Local front: an HTTP API's integration did not answer in time. AWS's pages have 503 and 504; reports have 503."""
 

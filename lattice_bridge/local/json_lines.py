@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
+from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
 from lattice_bridge.local.aws.event_bridge.deliveries import Event
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
@@ -80,6 +81,26 @@ class JsonLines:
     def event_lost(self, event: Event, why: str) -> Iterator[str]:
         """Formats an event that reaches no target."""
         yield from self.message("info", "event", **_facts(event), rule=None, outcome=why)
+
+    def tried(self, one: Try) -> Iterator[str]:
+        """Formats a try of an asynchronous invocation."""
+        level = "error" if one.is_lost else "warning" if one.error or one.has_fault else "info"
+        yield from self.message(
+            level,
+            "asynchronous invocation",
+            function=one.function,
+            requestId=one.request_id,
+            **({"tenant": one.tenant} if one.tenant else {}),
+            **{"try": one.number, "of": one.most},
+            milliseconds=round(one.milliseconds, 3),
+            **({"error": one.error} if one.error else {}),
+            **({"nextTrySeconds": one.pause} if one.pause is not None else {"condition": one.condition}),
+            **({"lost": True} if one.is_lost else {}),
+            deliveries=[
+                {"destination": delivery.arn, **({"error": delivery.fault} if delivery.fault else {})}
+                for delivery in one.deliveries
+            ],
+        )
 
 
 def _facts(event: Event) -> dict[str, str]:

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterable
 from typing import Final, TextIO
 
+from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
 from lattice_bridge.local.aws.event_bridge.deliveries import Event
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
@@ -54,8 +55,8 @@ class WarningHandler(logging.Handler):
 
 
 class LogWriter:
-    """Writes lines from any thread. It observes the requests of the front, the batches of queues, and the events of
-    buses.
+    """Writes lines from any thread. It observes requests of the front, batches of queues, asynchronous invocations, and
+    events of buses.
 
     Args:
         stream: must have a file descriptor, which is written to directly.
@@ -106,6 +107,10 @@ class LogWriter:
     def event_lost(self, event: Event, why: str) -> None:
         """Writes an event that reaches no target."""
         self._put(self._form.event_lost(event, why))
+
+    def tried(self, one: Try) -> None:
+        """Writes a try of an asynchronous invocation."""
+        self._put(self._form.tried(one))
 
     def error(self, text: str) -> None:
         """Writes a fault that the developer has to fix."""

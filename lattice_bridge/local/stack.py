@@ -18,6 +18,7 @@ from typing import Final
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 from lattice_bridge.local.aws import lambda_api, sts_api
 from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
+from lattice_bridge.local.aws.async_invokes import RETRY_SECONDS, AsyncInvokes
 from lattice_bridge.local.aws.endpoint import AwsEndpoint
 from lattice_bridge.local.aws.event_bridge import api as event_bridge_api
 from lattice_bridge.local.aws.event_bridge.buses import EventBuses
@@ -45,6 +46,8 @@ from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.served import AwsResources, Preparation, Served, names_of
+from lattice_bridge.local.sources.destination_buses import DestinationBuses
+from lattice_bridge.local.sources.destinations import Destinations
 from lattice_bridge.local.sources.event_sources import EventSources
 from lattice_bridge.local.sources.template_buses import TemplateBuses
 from lattice_bridge.local.sources.template_queues import TemplateQueues
@@ -65,6 +68,7 @@ class Options:
         idle_seconds: after which an idle environment is ended.
         reload: whether environments restart after their code has changed, and a changed definition is served.
         record: the folder into which requests are recorded; None for no recording.
+        async_retry: seconds before the second try of an asynchronous invocation whose function failed.
         own_credentials: returns a person's AWS credentials, for functions; None if no function gets them.
     """
 
@@ -74,6 +78,7 @@ class Options:
     idle_seconds: float = 600.0
     reload: bool = False
     record: Path | None = None
+    async_retry: float = RETRY_SECONDS
     own_credentials: Callable[[], AccessKey] | None = None
 
 
@@ -166,9 +171,11 @@ async def _start_functions(
     environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
     external = ExternalFunctions(log.function_output)
     service = LambdaService(plan.functions, plan.region, environments, external, log.invoked)
-    deliveries = Deliveries(service.invoke, queues, time.time, log)
-    buses = EventBuses(plan.region, ACCOUNT, deliveries, log)
+    buses = _event_buses(started, service, queues, plan.region, log)
     template_buses = TemplateBuses(buses)
+    destinations = Destinations(queues, service.invoke, DestinationBuses(buses))
+    events = AsyncInvokes(service.find, service.invoke, destinations, time.time, log, retry_seconds=options.async_retry)
+    service.accept = events.accept
     services = {
         lambda_api.SERVICE: lambda_api.lambda_api(service),
         event_bridge_api.SERVICE: event_bridge_api.event_bridge_api(buses),
@@ -176,19 +183,26 @@ async def _start_functions(
         sts_api.SERVICE: sts_api.sts_api(),
     }
     endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
-    # These tasks do not delay the first response, except that environments wait for the storage's test.
-    preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
-    running = (*preparing, environments.reap(), service.work(), buses.run())
+    # The first two do not delay the first response, except that environments wait for the storage's test.
+    running = (_prepare(storage, log), compile_packages(f"{stack_id}/0."), environments.reap(), buses.run())
     tasks = [asyncio.create_task(task) for task in running]
     if options.reload:
         watching = watch(lambda: service.functions.values(), environments, log.info, options.record)
         tasks.append(asyncio.create_task(watching))
     started.push_async_callback(environments.close)
     started.push_async_callback(_cancel, tasks)
-    started.callback(service.report_waiting)
-    started.callback(deliveries.report_waiting)
+    started.push_async_callback(events.close)
     started.callback(queues.close)
     return _Functions(service, environments, queues, template_buses, keys)
+
+
+def _event_buses(
+    started: AsyncExitStack, service: LambdaService, queues: Queues, region: str, log: LogWriter
+) -> EventBuses:
+    """The buses of EventBridge, without any rule yet."""
+    deliveries = Deliveries(service.invoke, queues, time.time, log)
+    started.callback(deliveries.report_waiting)
+    return EventBuses(region, ACCOUNT, deliveries, log)
 
 
 def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:

@@ -1,5 +1,5 @@
-"""The log of the stack for a person: one line for each request, each record of a bridge, each other batch and each
-delivery of an event, and below a refused one its cause in words.
+"""The log of the stack for a person: one line for each request, each record of a bridge, each other batch, each try of
+an asynchronous invocation and each delivery of an event of a bus, and below a refused one its cause in words.
 
 Rule: no line contains a control character, a query, a header or the content of a message. The bridge's JSON lines and
 metric lines become part of the line of a request or a record. A function cannot forge such a line: all that it prints
@@ -17,10 +17,12 @@ from typing import Any, Final
 
 import click
 
+from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
 from lattice_bridge.local.aws.event_bridge.deliveries import Event
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import json_object
+from lattice_bridge.local.plan.model import destination_name
 from lattice_bridge.local.refusal_causes import capitalised, cause, record_cause
 from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery
 from lattice_bridge.local.web.printable import printable
@@ -201,6 +203,10 @@ class TerminalLines:
         """Formats an event that reaches no target. On AWS its sender is not told either, so it is no error."""
         yield from self._lines("", _Row(_SUCCEEDED, _BUS, _event_path(event), 0.0, "", why))
 
+    def tried(self, one: Try) -> Iterator[str]:
+        """Formats a try of an asynchronous invocation."""
+        yield from self._lines("", _try_row(one))
+
     def _record_line(self, label: str, found: Mapping[str, Any]) -> Iterator[str]:
         """Formats a bridge's line for a record: of a batch that it was invoked with, or of a direct Invoke."""
         progress = self._batches.get(str(found["requestId"]))
@@ -335,6 +341,33 @@ def _event_row(delivery: EventDelivery) -> _Row:
 
 def _event_path(event: Event) -> str:
     return f"{event.bus}/{event.detail_type}"
+
+
+def _try_row(one: Try) -> _Row:
+    """The facts of a try of an asynchronous invocation, and what follows it."""
+    words = [one.error] if one.error else []
+    for delivery in one.deliveries:
+        target = destination_name(delivery.arn)
+        fault = f"the destination {target} does not take it: {delivery.fault}"
+        words.append(fault if delivery.fault else f"sent to {target}")
+    if one.is_lost:
+        words.append(f"The event is lost{'' if one.deliveries else _NO_DESTINATION}")
+    return _Row(
+        _FAILED if one.error or one.has_fault or one.is_lost else _SUCCEEDED,
+        "Event",
+        f"{one.number} of {one.most}",
+        one.milliseconds,
+        one.tenant,
+        one.condition or f"again in {one.pause:g} s",
+        one.function,
+        ". ".join(capitalised(text).rstrip(".") for text in words),
+    )
+
+
+_NO_DESTINATION: Final = (
+    ": the function has no destination for failures here. Fix: write OnFailure with the ARN of a queue into its "
+    "EventInvokeConfig"
+)
 
 
 def _named(message: Delivered) -> str:

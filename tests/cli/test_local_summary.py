@@ -44,6 +44,32 @@ def test_way_in_is_a_heading_and_the_priority_of_its_rules_is_listed() -> None:
     assert [row.split()[0] for row in rows[:2]] == ["10", "default"]
 
 
+ASYNC: Final = """
+Resources:
+  Orders:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: a.b
+      Runtime: python3.13
+      AutoPublishAlias: live
+      EventInvokeConfig:
+        MaximumRetryAttempts: 1
+        MaximumEventAgeInSeconds: 90
+        DestinationConfig: {OnSuccess: {Type: Lambda, Destination: !GetAtt Audit.Arn}}
+  Audit:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: a.b, Runtime: python3.13, DeadLetterQueue: {Type: SQS, TargetArn: !GetAtt Dead.Arn}}
+  Dead: {Type: AWS::SQS::Queue}
+"""
+
+
+def test_configured_asynchronous_invocations_are_a_table(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(ASYNC, encoding="utf-8")
+    *_, first, second, _ = tables(read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1")), 80)
+    assert first.split() == ["Orders:live", "2", "90", "s", "Audit", "-", "-"]
+    assert second.split() == ["Audit", "3", "21600", "s", "-", "-", "Dead"]
+
+
 MANY: Final = """
 Resources:
   Api: {Type: "AWS::ApiGatewayV2::Api", Properties: {ProtocolType: HTTP, Name: shop-of-the-whole-company}}

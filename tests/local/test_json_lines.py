@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from lattice_bridge.local.aws.async_invokes import Delivery as SentRecord
+from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
 from lattice_bridge.local.aws.event_bridge.deliveries import Event
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
@@ -107,3 +110,44 @@ def test_event_is_a_line_without_its_content() -> None:
     }
     (line,) = JsonLines().event_lost(event, "no rule takes it")
     assert json.loads(line)["rule"] is None
+
+
+TRY = Try("orders:live", "blue", "id-1", 1, 3, 12.4)
+
+
+@pytest.mark.parametrize(
+    ("one", "level", "members"),
+    [
+        (replace(TRY, condition="Success"), "info", {"condition": "Success", "deliveries": []}),
+        (
+            replace(TRY, error="E: no", pause=60.0),
+            "warning",
+            {"error": "E: no", "nextTrySeconds": 60.0, "deliveries": []},
+        ),
+        (
+            replace(TRY, error="E: no", condition="RetriesExhausted", deliveries=(SentRecord("arn", "no such queue"),)),
+            "error",
+            {
+                "error": "E: no",
+                "condition": "RetriesExhausted",
+                "lost": True,
+                "deliveries": [{"destination": "arn", "error": "no such queue"}],
+            },
+        ),
+    ],
+)
+def test_try_of_an_asynchronous_invocation_is_written(one: Try, level: str, members: dict[str, Any]) -> None:
+    (line,) = JsonLines().tried(one)
+    found = json.loads(line)
+    assert found.pop("time") > 0
+    assert found == {
+        "level": level,
+        "message": "asynchronous invocation",
+        "function": "orders:live",
+        "requestId": "id-1",
+        "tenant": "blue",
+        "try": 1,
+        "of": 3,
+        "milliseconds": 12.4,
+        **members,
+    }

@@ -345,12 +345,6 @@ def test_idle_environment_is_ended(short_idle_stack: RunningStack) -> None:
     assert short_idle_stack.invoke("isolated", None, "blue").status == 200
 
 
-def test_failed_asynchronous_invocation_is_tried_three_times(stack: RunningStack) -> None:
-    answer = stack.invoke("fails-at-first", {"fail": 2}, X_Amz_Invocation_Type="Event")
-    assert (answer.status, answer.body) == (202, b"")
-    wait_until(lambda: stack.output_of("fails-at-first").count("run") == 3)
-
-
 def test_changed_and_replaced_code_runs_after_a_reload(tmp_path: Path) -> None:
     """A folder that was deleted and made again is still watched."""
     code = tmp_path / "code"

@@ -263,6 +263,11 @@ def test_response_stream_is_refused_with_the_alternative(client: Any) -> None:
         client.invoke_with_response_stream(FunctionName="echo")
 
 
+def test_configuration_of_events_is_that_of_the_template(client: Any) -> None:
+    with pytest.raises(ClientError, match=r"\(NotImplemented\).* Fix: write AWS::Lambda::EventInvokeConfig"):
+        client.put_function_event_invoke_config(FunctionName="echo", MaximumRetryAttempts=0)
+
+
 def test_unknown_operation_names_those_there_are(client: Any) -> None:
     with pytest.raises(ClientError, match=r"\(UnknownOperationException\).* this local stack has Invoke, GetFunction"):
         client.delete_function(FunctionName="echo")

@@ -10,6 +10,8 @@ from typing import Any, Final
 import click
 import pytest
 
+from lattice_bridge.local.aws.async_invokes import Delivery as SentRecord
+from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
 from lattice_bridge.local.aws.event_bridge.deliveries import Event
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
@@ -361,6 +363,73 @@ def test_group_cannot_write_control_characters() -> None:
 # ---- the sample in the documents ------------------------------------------------------------------------------------
 
 
+# ---- asynchronous invocations ---------------------------------------------------------------------------------------
+
+TRY: Final = Try("orders:live", "blue", "id-1", 1, 3, 12.4)
+FAILURES: Final = "arn:aws:sqs:us-east-1:123456789012:failures"
+AUDIT: Final = "arn:aws:lambda:us-east-1:123456789012:function:audit"
+
+
+def tried(one: Try, *, colour: bool = False) -> tuple[str, str]:
+    """The line of a try, and the text below it."""
+    first, *below = lines_of(colour=colour).tried(one)
+    return first, " ".join(map(str.strip, below))
+
+
+def test_try_that_succeeds_is_one_line_with_the_function_and_its_tenant() -> None:
+    line, below = tried(replace(TRY, condition="Success"))
+    assert line.split() == ["12:00:03", "ok", "Event", "1", "of", "3", "blue", "Success", "orders:live", "12", "ms"]
+    assert (len(line), below) == (80, "")
+
+
+def test_try_that_fails_shows_when_the_next_one_is() -> None:
+    line, below = tried(replace(TRY, error="ValueError: no", pause=60.0))
+    assert line.split()[:2] == ["12:00:03", "err"]
+    assert "again in 60 s" in line
+    assert below == "ValueError: no"
+
+
+@pytest.mark.parametrize(
+    ("condition", "deliveries", "words"),
+    [
+        ("RetriesExhausted", [SentRecord(FAILURES)], "ValueError: no. Sent to failures"),
+        ("EventAgeExceeded", [SentRecord(FAILURES), SentRecord(AUDIT)], "Sent to failures. Sent to audit"),
+        (
+            "RetriesExhausted",
+            [],
+            "The event is lost: the function has no destination for failures here. Fix: write OnFailure",
+        ),
+        (
+            "RetriesExhausted",
+            [SentRecord(FAILURES, "no such queue")],
+            "The destination failures does not take it: no such queue. The event",
+        ),
+    ],
+)
+def test_event_that_is_given_up_shows_where_it_is(condition: Any, deliveries: list[SentRecord], words: str) -> None:
+    line, below = tried(replace(TRY, error="ValueError: no.", condition=condition, deliveries=tuple(deliveries)))
+    assert condition in line
+    assert words in below
+
+
+def test_lost_event_is_red() -> None:
+    for line in tried(replace(TRY, error="no", condition="RetriesExhausted"), colour=True):
+        assert click.style("x", fg="red").partition("x")[0] in line
+
+
+def test_record_of_a_success_that_nothing_takes_is_an_error_and_not_a_lost_event() -> None:
+    line, below = tried(replace(TRY, condition="Success", deliveries=(SentRecord(AUDIT, "no tenant id"),)))
+    assert line.split()[1] == "err"
+    assert below == "The destination audit does not take it: no tenant id"
+
+
+def test_try_shows_no_control_character() -> None:
+    line, below = tried(
+        replace(TRY, function="a\x1b[2J", tenant="b\u202e", error="c\x07", condition="RetriesExhausted")
+    )
+    assert (line + below).isprintable()
+
+
 def sample() -> list[str]:
     """A terminal with 80 columns: requests that are allowed, refused by rule or by auth policy, or that fail."""
     refused = Refused(
@@ -382,6 +451,10 @@ def sample() -> list[str]:
         *lines_of().function_output("orders/blue#1", f"{output}  Duration: 3001.32 ms"),
         *through_bridge(slow, replace(answer(504), milliseconds=3012.0)),
         *delivered({**RECORD, "source": "orders"}, {**RECORD, **broken}),
+        *lines_of().tried(replace(TRY, error="RuntimeError: the stock is not known", pause=60.0)),
+        *lines_of().tried(
+            replace(TRY, number=3, error="RuntimeError: the stock is not known", condition="RetriesExhausted")
+        ),
         *lines_of().answered(answer(404, "/favicon.ico", fixed="no listener rule of the service shop matches")),
     ]
 

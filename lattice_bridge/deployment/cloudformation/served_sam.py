@@ -71,7 +71,15 @@ def _generates(properties: Mapping[str, Any]) -> bool:
     events = properties.get("Events")
     every = events.values() if isinstance(events, dict) else ()
     kinds = {str(event.get("Type")) for event in every if isinstance(event, dict)}
-    return bool(kinds & _SERVED_EVENTS) or "FunctionUrlConfig" in properties
+    return bool(kinds & _SERVED_EVENTS) or "FunctionUrlConfig" in properties or _makes_destination(properties)
+
+
+def _makes_destination(properties: Mapping[str, Any]) -> bool:
+    """Whether SAM makes the queue or topic of a destination: it has a type, and no ARN."""
+    config = properties.get("EventInvokeConfig")
+    every = config.get("DestinationConfig") if isinstance(config, dict) else None
+    destinations = every.values() if isinstance(every, dict) else ()
+    return any(isinstance(one, dict) and "Type" in one and "Destination" not in one for one in destinations)
 
 
 def _references(value: Any) -> Iterator[tuple[str, str]]:

@@ -32,6 +32,7 @@ SERVICE: Final = "lambda"
 
 _PATH: Final = re.compile(r"/2015-03-31/functions(?:/(?P<function>[^/]+)(?P<rest>/[a-z]+)?)?/?")
 _STREAM: Final = re.compile(r"/2021-11-15/functions/[^/]+/response-streaming-invocations")
+_EVENT_CONFIG: Final = re.compile(r"/2019-09-25/functions/[^/]+/event-invoke-config(/list)?")
 _OPERATIONS: Final = "Invoke, GetFunction, GetFunctionConfiguration, ListFunctions"
 _PAGE: Final = 50
 """Functions of a page, as in Lambda."""
@@ -62,6 +63,11 @@ async def _answer(request: AwsRequest, service: LambdaService) -> AwsResponse:
         return _json(_page(request, service))
     if _STREAM.fullmatch(request.path):
         what = "InvokeWithResponseStream: this local stack streams no response. Fix: send Invoke"
+        raise LambdaError(501, "NotImplemented", what)
+    if _EVENT_CONFIG.fullmatch(request.path):
+        what = (
+            "event-invoke-config: this local stack reads it in the template. Fix: write AWS::Lambda::EventInvokeConfig"
+        )
         raise LambdaError(501, "NotImplemented", what)
     what = f"{request.method} {request.path[:200]!a}: this local stack has {_OPERATIONS}"
     raise LambdaError(404, "UnknownOperationException", what)
@@ -111,6 +117,7 @@ def _configuration(function: Function, arn: str) -> Mapping[str, Any]:
         "LastUpdateStatus": "Successful",
         "PackageType": "Zip",
         "LoggingConfig": logging,
+        **({"DeadLetterConfig": {"TargetArn": function.dead_letters}} if function.dead_letters else {}),
         **({"TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}} if function.isolated else {}),
     }
 

@@ -1,11 +1,10 @@
-"""Lambda's invoke service: checks an invocation, runs or queues it, and retries asynchronous ones.
+"""Lambda's invoke service: checks an invocation, and runs it or passes it to the queue of asynchronous ones.
 
 Rule: every invoker gets the same treatment: the front, the bridge through its SDK, a person with the AWS CLI.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
@@ -15,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT
-from lattice_bridge.formats.assumptions import ASYNC_RETRY_SECONDS
 from lattice_bridge.local.aws.invoke_checks import (
     InvocationType,
     LambdaError,
@@ -30,9 +28,6 @@ from lattice_bridge.local.environments.external import ExternalFunctions, Unreac
 from lattice_bridge.local.environments.pool import EnvironmentPool, QuotaReached
 from lattice_bridge.local.environments.runtime_api import Invocation
 from lattice_bridge.local.plan.model import Function
-
-QUEUE_LIMIT: Final = 1000
-WORKERS: Final = 8
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -106,6 +101,10 @@ class LambdaService:
         environments: run the invocations.
         external: run those of functions that have a URL.
         on_invoke: takes the name of a function that is about to run, and the trace id that its caller sent.
+
+    Attributes:
+        accept: queues an asynchronous invocation of a function's ARN. The stack sets it, since the queue itself invokes
+            through this service.
     """
 
     def __init__(
@@ -122,7 +121,7 @@ class LambdaService:
         self._external = external
         self._on_invoke = on_invoke
         self._advice: dict[str, str] = {}
-        self._queue: asyncio.Queue[tuple[Function, InvokeRequest, str]] = asyncio.Queue(QUEUE_LIMIT)
+        self.accept: Callable[[InvokeRequest, str], None] = _not_queued
 
     def find(self, text: str, qualifier: str | None = None) -> tuple[Function, str]:
         """Returns the function that a request names, and its ARN; see `find_function`.
@@ -146,46 +145,9 @@ class LambdaService:
         if request.trace_id is not None:
             self._on_invoke(function.name, request.trace_id)
         if request.type == "Event":
-            self._enqueue(function, request, arn)
+            self.accept(request, arn)
             return None
         return await self._run(function, request, arn)
-
-    async def work(self) -> None:
-        """Runs queued invocations, until cancelled."""
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(WORKERS):
-                workers.create_task(self._worker())
-
-    def _enqueue(self, function: Function, request: InvokeRequest, arn: str) -> None:
-        try:
-            self._queue.put_nowait((function, request, arn))
-        except asyncio.QueueFull:
-            raise _throttled(f"{QUEUE_LIMIT} asynchronous invocations are waiting") from None
-
-    async def _worker(self) -> None:
-        while True:
-            function, request, arn = await self._queue.get()
-            for pause in (*ASYNC_RETRY_SECONDS, None):
-                if await self._succeeds(function, request, arn):
-                    break
-                if pause is None:
-                    _logger.warning("%s: asynchronous invocation dropped after three attempts", function.name)
-                    break
-                await asyncio.sleep(pause)
-
-    async def _succeeds(self, function: Function, request: InvokeRequest, arn: str) -> bool:
-        try:
-            return (await self._run(function, request, arn)).error is None
-        except LambdaError:
-            return False
-        except Exception as error:  # one invocation must not end the worker
-            _logger.warning("%s: %s: %s", function.name, type(error).__name__, error)
-            return False
-
-    def report_waiting(self) -> None:
-        """Logs how many accepted invocations will not run, when the stack stops."""
-        if count := self._queue.qsize():
-            _logger.warning("%s asynchronous invocations were accepted and not run", count)
 
     async def _run(self, function: Function, request: InvokeRequest, arn: str) -> InvocationResult:
         invocation = Invocation(
@@ -200,7 +162,7 @@ class LambdaService:
             runs = self._external if function.runner == "url" else self._environments
             result = await runs.run(function, invocation)
         except QuotaReached as error:
-            raise _throttled(str(error)) from error
+            raise throttled(str(error)) from error
         except Unreachable as error:
             _logger.warning("%s: %s", function.name, error)
             raise LambdaError(502, "ServiceException", "The function does not answer at its URL.") from error
@@ -219,7 +181,12 @@ class LambdaService:
             _logger.warning("%s", advice)
 
 
-def _throttled(message: str) -> LambdaError:
+def throttled(message: str) -> LambdaError:
+    """The error for an invocation that Lambda throttles."""
     return LambdaError(
         429, "TooManyRequestsException", f"Rate Exceeded: {message}", "ConcurrentInvocationLimitExceeded"
     )
+
+
+def _not_queued(_request: InvokeRequest, _arn: str) -> None:
+    raise LambdaError(500, "ServiceException", "this stack has no queue of asynchronous invocations")

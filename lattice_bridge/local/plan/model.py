@@ -53,6 +53,34 @@ class Dependencies:
 
 
 @dataclass(frozen=True, slots=True)
+class EventInvokeConfig:
+    """How long Lambda tries to run an asynchronous invocation, and where the records of ended ones go. Without values,
+    it has Lambda's.
+
+    Attributes:
+        id: of the resource in the template.
+        retries: tries after the first one, if the function fails.
+        max_age: seconds after which an event is given up.
+        on_success, on_failure: the ARN of a queue, function or event bus; empty for none.
+    """
+
+    id: str = ""
+    retries: int = 2
+    max_age: int = 21_600
+    on_success: str = ""
+    on_failure: str = ""
+
+
+def destination_name(arn: str) -> str:
+    """The name in the ARN of a queue, a function or an event bus.
+
+    >>> destination_name("arn:aws:lambda:us-east-1:123456789012:function:orders:live")
+    'orders:live'
+    """
+    return arn.split(":", 5)[-1].removeprefix("function:").removeprefix("event-bus/")
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A function that this machine can run.
 
@@ -80,6 +108,8 @@ class Function:
         inline: the text of code that is in the template; None for code in files.
         remote_layers: ARNs of layers in AWS, which are not loaded.
         url: receives the invocations of a function that runs elsewhere; empty for the others.
+        invoke_configs: of asynchronous invocations, by alias, version or `$LATEST`.
+        dead_letters: the ARN of the queue that gets asynchronous events which were given up; empty for none.
     """
 
     name: str
@@ -101,6 +131,8 @@ class Function:
     inline: str | None = None
     remote_layers: tuple[str, ...] = ()
     url: str = ""
+    invoke_configs: Mapping[str, EventInvokeConfig] = field(default_factory=dict)
+    dead_letters: str = ""
 
     @property
     def runner(self) -> Runner:

@@ -18,6 +18,7 @@ from lattice_bridge.deployment.cloudformation.translation_cache import Translati
 from tests.support.paths import ROOT
 
 FUNCTION = "Type: AWS::Serverless::Function, Properties: {Handler: a.b, Runtime: python3.13, CodeUri: src"
+FAILURES = "EventInvokeConfig: {DestinationConfig: {OnFailure: {Type: SQS"
 EVENT = "Events: {Get: {Type: Api, Properties: {Path: /x, Method: get}}}"
 
 
@@ -39,6 +40,8 @@ def read(folder: Path, resources: str, sections: str = "") -> Template:
         ("L: {Type: AWS::Serverless::LayerVersion}\nA: {Type: AWS::Serverless::SimpleTable}", False),
         (f"Fn: {{{FUNCTION}, {EVENT}}}}}", True),
         (f"Fn: {{{FUNCTION}, FunctionUrlConfig: {{AuthType: NONE}}}}}}", True),
+        (f"Fn: {{{FUNCTION}, {FAILURES}, Destination: !GetAtt Q.Arn}}}}}}}}}}", False),
+        (f"Fn: {{{FUNCTION}, {FAILURES}}}}}}}}}}}", True),
         ("Api: {Type: AWS::Serverless::HttpApi}", True),
         (f"Fn: {{{FUNCTION}}}}}\nX: {{Type: T, Properties: {{A: !GetAtt FnRole.Arn}}}}", True),
         (f"Fn: {{{FUNCTION}}}}}\nX: {{Type: T, Properties: {{A: !Sub '${{FnRole.Arn}}'}}}}", True),

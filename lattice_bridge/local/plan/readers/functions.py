@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lattice_bridge.deployment.cloudformation.template import Resource, Template, number
@@ -15,6 +15,7 @@ from lattice_bridge.deployment.cloudformation.text import BadTemplate, malformed
 from lattice_bridge.deployment.cloudformation.values import as_text
 from lattice_bridge.local.plan.model import Function, LeftOut
 from lattice_bridge.local.plan.readers.code import Code, Layers, NotLocal, find_code
+from lattice_bridge.local.plan.readers.event_invoke_configs import EventInvokeConfigs
 
 _READ_PROPERTIES: Final = frozenset(
     {
@@ -32,6 +33,9 @@ _READ_PROPERTIES: Final = frozenset(
         "TenancyConfig",
         "AutoPublishAlias",
         "LoggingConfig",
+        "EventInvokeConfig",
+        "DeadLetterConfig",
+        "DeadLetterQueue",
         "Description",
         "PackageType",
     }
@@ -61,7 +65,12 @@ class Runners:
 
 
 def read_functions(
-    template: Template, runners: Runners, layers: Layers, left_out: LeftOut, not_run: dict[str, str]
+    template: Template,
+    runners: Runners,
+    layers: Layers,
+    configs: EventInvokeConfigs,
+    left_out: LeftOut,
+    not_run: dict[str, str],
 ) -> Iterator[Function]:
     """Reads the functions that this machine can run. `left_out` and `not_run` get the others.
 
@@ -77,6 +86,7 @@ def read_functions(
             except NotLocal as error:
                 not_run[name] = str(error)
                 continue
+            function = replace(function, invoke_configs=configs.of(name), dead_letters=configs.dead_letters(resource))
         if name in seen:
             raise BadTemplate(f"function {resource.id}: another function has the name {name}. Fix: rename one")
         seen.add(name)

@@ -14,7 +14,7 @@ from lattice_bridge.deployment.cloudformation.template import Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import LeftOut, Plan
-from lattice_bridge.local.plan.readers import event_buses, event_source_mappings, queues
+from lattice_bridge.local.plan.readers import event_buses, event_invoke_configs, event_source_mappings, queues
 from lattice_bridge.local.plan.readers import rest_api as rest_api_reader
 from lattice_bridge.local.plan.readers.code import LAYERS, Layers
 from lattice_bridge.local.plan.readers.function_url import read_function_urls
@@ -30,6 +30,7 @@ SERVED: Final = frozenset(
         "AWS::Lambda::Function",
         "AWS::Lambda::Alias",
         "AWS::Lambda::Version",
+        event_invoke_configs.TYPE,
         *LAYERS,
         "AWS::VpcLattice::Service",
         "AWS::VpcLattice::ServiceNetwork",
@@ -90,14 +91,16 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
         BadTemplate: it contains nothing to serve, or a part that would be served is malformed.
     """
     left_out, not_run = _unknown_parts(template), dict[str, str]()
-    layers = Layers(template, left_out)
+    layers, warnings = Layers(template, left_out), _assumptions(template)
+    configs = event_invoke_configs.EventInvokeConfigs(template, warnings)
+    functions = read_functions(template, runners, layers, configs, left_out, not_run)
     buses = tuple(event_buses.read_buses(template, left_out))
     plan = Plan(
         template.folder.resolve(),
         template.region,
-        {function.name: function for function in read_functions(template, runners, layers, left_out, not_run)},
+        {function.name: function for function in functions},
         tuple(read_services(template, event_version, left_out)),
-        warnings=tuple(_assumptions(template)),
+        warnings=tuple(warnings),
         not_run=not_run,
         layers=layers.paths,
         rest_apis=tuple(rest_api_reader.read_rest_apis(template, left_out)),

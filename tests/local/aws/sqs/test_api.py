@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -20,6 +18,7 @@ from lattice_bridge.local.aws.access_keys import DEVELOPER_KEY, EXECUTION_ROLE_K
 from lattice_bridge.local.aws.protocol import AwsError, AwsRequest
 from lattice_bridge.local.aws.sqs.api import SERVICE, sqs_api
 from lattice_bridge.local.aws.sqs.queues import Queues
+from tests.support.aws_cli import KEYS, run_aws
 from tests.support.endpoint import BLUE, REGION, client, endpoint
 from tests.support.stack import opened
 from tests.support.virtual_queues import VirtualQueues, send
@@ -331,23 +330,24 @@ def test_long_poll_of_a_deleted_queue_is_an_error(virtual: VirtualQueues) -> Non
 # ---- the AWS CLI and curl -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not Path(sys.executable).with_name("aws").exists(), reason="the AWS CLI is not installed")
-def test_aws_cli_sends(url: str, sqs: Any, queue: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("major", [1, 2])
+def test_aws_cli_sends(url: str, sqs: Any, queue: str, tmp_path: Path, major: int) -> None:
     """The AWS CLI v1 ignores AWS_ENDPOINT_URL for SQS, as its `overridesslcommonname.py` shows."""
-    command = [str(Path(sys.executable).with_name("aws")), "sqs", "send-message", "--endpoint-url", url]
     attributes = '{"tenant": {"DataType": "String", "StringValue": "blue"}}'
-    keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": REGION}
-    done = subprocess.run(
-        [*command, "--queue-url", queue, "--message-body", "hello", "--message-attributes", attributes],
-        capture_output=True,
-        text=True,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **keys},
-        check=True,
-        timeout=60,
-    )
+    arguments = ("--queue-url", queue, "--message-body", "hello", "--message-attributes", attributes)
+    sent = run_aws(major, tmp_path, REGION, "sqs", "send-message", "--endpoint-url", url, *arguments)
     (message,) = sqs.receive_message(QueueUrl=queue, MessageAttributeNames=["All"])["Messages"]
-    assert (message["Body"], message["MessageId"]) == ("hello", json.loads(done.stdout)["MessageId"])
+    assert (message["Body"], message["MessageId"]) == ("hello", sent["MessageId"])
     assert message["MessageAttributes"]["tenant"]["StringValue"] == "blue"
+
+
+def test_aws_cli_2_finds_the_queue_by_its_own_setting_and_receives(
+    url: str, sqs: Any, queue: str, tmp_path: Path
+) -> None:
+    sqs.send_message(QueueUrl=queue, MessageBody="hello")
+    keys = {**KEYS, "AWS_ENDPOINT_URL_SQS": url}
+    received = run_aws(2, tmp_path, REGION, "sqs", "receive-message", "--queue-url", queue, keys=keys)
+    assert [message["Body"] for message in received["Messages"]] == ["hello"]
 
 
 def curl(url: str, target: str, body: str, *, path: str = "/", options: Sequence[str] = ()) -> tuple[int, bytes]:

@@ -1,0 +1,51 @@
+"""The AWS CLI, in the versions that this machine has: the first one beside Python, the second one on the PATH."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+KEYS: Final = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+JSON_SINCE: Final = (2, 13, 33)
+"""Older ones speak to SQS in its query protocol."""
+
+
+@cache
+def _version(command: str) -> tuple[int, ...]:
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=60)
+    found = re.match(r"aws-cli/(\d+)\.(\d+)\.(\d+)", done.stdout + done.stderr)
+    return tuple(map(int, found.groups())) if found else ()
+
+
+def aws_cli(major: int) -> str:
+    """The command of a major version of the AWS CLI. Skips the test if this machine has none."""
+    beside = Path(sys.executable).with_name("aws")
+    on_path = shutil.which("aws")
+    for command in (str(beside) if beside.exists() else None, on_path):
+        if command and (version := _version(command)) and version[0] == major:
+            if major == 2 and version < JSON_SINCE:
+                pytest.skip(f"AWS CLI {'.'.join(map(str, version))} is older than {'.'.join(map(str, JSON_SINCE))}")
+            return command
+    pytest.skip(f"the AWS CLI v{major} is not installed")
+
+
+def run_aws(major: int, home: Path, region: str, *arguments: str, keys: Mapping[str, str] = KEYS) -> Any:
+    """The JSON that a command of the AWS CLI prints; None if it prints nothing."""
+    done = subprocess.run(
+        [aws_cli(major), *arguments, "--output", "json", "--region", region],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(home), "AWS_PAGER": "", **keys},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout) if done.stdout.strip() else None
