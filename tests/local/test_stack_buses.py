@@ -53,6 +53,20 @@ Resources:
       EventPattern: {detail-type: [Isolated]}
       Targets:
         - {Id: isolated, Arn: !GetAtt Isolated.Arn, DeadLetterConfig: {Arn: !GetAtt Dead.Arn}}
+  Results: {Type: AWS::SQS::Queue, Properties: {QueueName: results}}
+  Configured:
+    Type: AWS::Lambda::EventInvokeConfig
+    Properties:
+      FunctionName: !Ref Worker
+      Qualifier: $LATEST
+      DestinationConfig: {OnSuccess: {Destination: !GetAtt Orders.Arn}}
+  Ended:
+    Type: AWS::Events::Rule
+    Properties:
+      Name: ended
+      EventBusName: !Ref Orders
+      EventPattern: {source: [lambda], detail: {requestPayload: {detail: {total: [55]}}}}
+      Targets: [{Id: results, Arn: !GetAtt Results.Arn}]
   FromFunction:
     Type: AWS::Events::Rule
     Properties:
@@ -127,6 +141,14 @@ def test_function_puts_an_event_on_the_bus_of_its_variable(stack: LocalStack) ->
     assert json.loads(received(client(stack), "kept")["Body"])["source"] == "worker"
 
 
+def test_result_of_an_event_is_an_event_of_the_bus_that_is_its_destination(stack: LocalStack) -> None:
+    client(stack, service="events").put_events(Entries=[entry(55)])
+    result = json.loads(received(client(stack), "results")["Body"])
+    assert result["detail-type"] == "Lambda Function Invocation Result - Success"
+    assert result["detail"]["requestPayload"]["source"] == "shop"
+    assert json.loads(received(client(stack), "kept")["Body"]) == {"total": 55}
+
+
 def test_rule_that_a_client_makes_delivers_at_once(stack: LocalStack) -> None:
     events = client(stack, service="events")
     events.put_rule(Name="own", EventPattern='{"source": [{"prefix": "own"}]}')
@@ -165,4 +187,8 @@ def test_changed_template_changes_its_rules(project: Path, stack: LocalStack) ->
     (project / "template.yaml").write_text(TEMPLATE.replace("Name: from-function", "Name: renamed"))
     lines(stack, lambda line: "active now" in str(line.get("message")), 1)
     events = client(stack, service="events")
-    assert [rule["Name"] for rule in events.list_rules(EventBusName=DEPLOYED)["Rules"]] == ["placed", "renamed"]
+    assert [rule["Name"] for rule in events.list_rules(EventBusName=DEPLOYED)["Rules"]] == [
+        "ended",
+        "placed",
+        "renamed",
+    ]
