@@ -34,7 +34,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 }
 
 
-class WrongType(Exception):
+class _WrongType(Exception):
     """A parameter has another type than in the model. The message is its path."""
 
 
@@ -69,7 +69,7 @@ def parameters(service: str, operation: str, request: AwsRequest) -> dict[str, A
         return {}
     try:
         faults = list(_faults(shape, found, ""))
-    except WrongType as error:
+    except _WrongType as error:
         raise AwsError(400, "SerializationException", f"{error} has another type than in the API.") from None
     if faults:
         text = "; ".join(faults[:_MOST_FAULTS])
@@ -82,7 +82,7 @@ def _faults(shape: Shape, value: Any, path: str) -> Iterator[str]:
     types = _TYPES.get(shape.type_name)
     is_right = types is not None and isinstance(value, types) and (bool in types or not isinstance(value, bool))
     if not is_right:
-        raise WrongType(printable(path) or "The request")
+        raise _WrongType(printable(path) or "The request")
     for constraint in _broken(shape, value):
         yield _fault(value, path, constraint)
     if shape.type_name == "structure":

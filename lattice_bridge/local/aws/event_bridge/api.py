@@ -27,6 +27,7 @@ _MOST_BYTES: Final = 1024 * 1024
 """Of the entries of PutEvents together, since January 2026."""
 _BODY_LIMIT: Final = 8 * _MOST_BYTES
 """Bytes. In JSON, a character of two bytes can have six."""
+_TOO_LARGE: Final = "Total size of the entries in the request is over the limit."
 _PAGE: Final = 100
 _MOST_TAGS: Final = 50
 _REQUIRED: Final = ("id", "account", "source", "time", "region", "detail-type")
@@ -77,9 +78,7 @@ class _Operations:
         """Answers a request."""
         name = self._operation(request)
         if len(request.body) > _BODY_LIMIT:
-            raise refused(
-                "RequestEntityTooLargeException", "Total size of the entries in the request is over the limit."
-            )
+            raise invalid(_TOO_LARGE)
         given = parameters(SERVICE, name, request)
         if name == "PutEvents" and request.trace_id is not None:
             given = {**given, "Entries": [{"TraceHeader": request.trace_id, **entry} for entry in given["Entries"]]}
@@ -198,7 +197,7 @@ class _Operations:
     def _put_events(self, given: Given) -> Result:
         entries = [_entry(entry) for entry in given["Entries"]]
         if sum(entry.size for entry in entries) > _MOST_BYTES:
-            raise invalid("Total size of the entries in the request is over the limit.")
+            raise invalid(_TOO_LARGE)
         results: list[Result] = []
         for entry in entries:
             try:

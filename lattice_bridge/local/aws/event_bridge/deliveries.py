@@ -197,7 +197,8 @@ class Deliveries:
     def report_waiting(self) -> None:
         """Logs how many events will not be delivered, when the stack stops."""
         if self._due:
-            _logger.warning("%s events of buses were accepted and not delivered", len(self._due))
+            events = "1 event of a bus was" if len(self._due) == 1 else f"{len(self._due)} events of buses were"
+            _logger.warning("%s accepted and not delivered", events)
 
     async def run_due(self) -> None:
         """Makes the tries that are due, in the order of their times."""

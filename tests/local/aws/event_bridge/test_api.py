@@ -231,7 +231,7 @@ def answer(operation: str, body: bytes, target: str = "AWSEvents") -> Any:
         ("PutEvents", b'{"Entries": [1]}', "SerializationException", r"entries\.1\.member has another type"),
         ("PutEvents", b'{"Entries": [{"Time": "soon"}]}', "SerializationException", "time has another type"),
         ("PutEvents", b"{}", "ValidationException", "Value null at 'entries' failed .* Member must not be null"),
-        ("PutEvents", b" " * 9_000_000, "RequestEntityTooLargeException", "over the limit"),
+        ("PutEvents", b" " * 9_000_000, "ValidationException", "over the limit"),
         ("PutPermission", b"{}", "UnknownOperationException", "EventBridge PutPermission: .* Fix: every key may put"),
         ("CreateArchive", b"{}", "UnknownOperationException", "this local stack has CreateEventBus, .* Fix: call one"),
         ("\x1b[31m", b"{}", "UnknownOperationException", "EventBridge this operation"),

@@ -185,7 +185,7 @@ async def test_events_that_wait_at_the_end_are_reported(caplog: pytest.LogCaptur
     world.put()
     await delivered(world)
     world.deliveries.report_waiting()
-    assert "1 events of buses were accepted and not delivered" in caplog.text
+    assert "1 event of a bus was accepted and not delivered" in caplog.text
 
 
 # ---- what a target receives -----------------------------------------------------------------------------------------
