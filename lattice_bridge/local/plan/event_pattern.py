@@ -140,7 +140,7 @@ def _is_alternatives(conditions: object) -> bool:
 
 def _tree(fields: Mapping[_Path, Sequence[Any]]) -> _Node:
     root = _Node()
-    for path, conditions in fields.items():
+    for path, conditions in sorted(fields.items(), key=lambda item: item[0]):  # as `_matches_below` needs them
         node = root
         for length, name in enumerate(path, 1):
             node = node.children.setdefault(name, _Node(path[:length]))
@@ -181,7 +181,7 @@ def _matches(node: _Node, values: Sequence[Any], around: Sequence[Any]) -> _Matc
 
 def _matches_below(node: _Node, owner: Mapping[str, Any], every: Sequence[Mapping[str, Any]]) -> _Match:
     found = _Match.ABSENT
-    for name, child in sorted(node.children.items()):  # Event Ruler: the first value by name chooses the element
+    for name, child in node.children.items():  # Event Ruler: the first value by name chooses the element
         around = [owner] if found is _Match.VALUE else every
         matched = _matches(child, _values(owner, name), [value for one in around for value in _values(one, name)])
         if not matched:
@@ -203,6 +203,8 @@ def _owners(elements: Sequence[Any]) -> list[Mapping[str, Any]]:
 
 
 def _all_elements(values: Sequence[Any]) -> list[Any]:
+    if len(values) == 1 and not isinstance(values[0], list):
+        return [values[0]]
     return [element for value in values for element in _elements(value)]
 
 

@@ -131,6 +131,9 @@ def test_field_is_absent_in_the_element_that_another_field_has_chosen_and_otherw
     assert matches(check_pattern({"items": {"sku": ["a"], "zone": [{"exists": False}]}}), event)
     assert not matches(check_pattern({"items": {"sku": ["b"], "zone": [{"exists": False}]}}), event)
     assert not matches(check_pattern({"items": {"area": [{"exists": False}], "sku": ["a"]}}), event)
+    deep = check_pattern({"items": {"x": {"y": [{"exists": False}]}}})
+    assert not matches(deep, {"items": [{"sku": "a"}, {"x": {"y": 1}}]})
+    assert matches(deep, {"items": [{"sku": "a"}, {"x": {"z": 1}}]})
 
 
 REFUSED = [
