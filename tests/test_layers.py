@@ -89,6 +89,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "local/aws": {
         *("deployment/cloudformation", "formats", "local/code", "local/environments", "local/plan", "local/web"),
     },
+    "local/aws/kinesis": {"events", "local/aws", "local/web"},
     "local/aws/sqs": {"local/aws", "local/web"},
     "local/aws/event_bridge": {"events", "local/aws", "local/aws/sqs", "local/plan", "local/web"},
     "local/front/exchange": {
@@ -110,11 +111,11 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     },
     "local/sources": {
         *("events", "formats", "local/environments", "local/plan"),
-        *("local/aws", "local/aws/event_bridge", "local/aws/sqs"),
+        *("local/aws", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs"),
     },
     "local": {
         *("config", "deployment/cloudformation", "errors", "local/bridge", "local/code"),
-        *("local/aws", "local/aws/event_bridge", "local/aws/sqs"),
+        *("local/aws", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs"),
         *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers"),
         *("local/sources", "local/web"),
     },
@@ -178,7 +179,7 @@ ONLY_IN: Final = {
     "random": {"invoke.retry"},
     "socket": {"http.client"},
     "ssl": {"http.client", "identity.key_set", "invoke.direct"},
-    "pydantic": {f"config.tables.{name}" for name in ("event_source", "jwt", "map", "options", "rule", "table")},
+    "pydantic": {f"config.tables.{name}" for name in ("event_source", "jwt", "map", "options", "rule_table", "table")},
     "tomllib": {"config.document", "config.positions"},
 }
 """Outside module → the only modules of the bridge that may import it."""

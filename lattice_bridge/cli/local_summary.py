@@ -28,8 +28,8 @@ WIDEST: Final = 120
 
 
 def tables(plan: Plan, columns: int | None = None) -> list[str]:
-    """Returns lines of text: the routes of each way in, the functions, the queues, the event buses, and the
-    asynchronous invocations.
+    """Returns lines of text: the routes of each way in, the functions, the queues, the event buses, the streams, and
+    the asynchronous invocations.
 
     Args:
         plan: of the stack.
@@ -56,6 +56,7 @@ def tables(plan: Plan, columns: int | None = None) -> list[str]:
     found += _lines(functions, width)
     found += _lines(_queues(plan), width) if plan.queues else []
     found += _lines(_rules(plan), width) if plan.event_buses or plan.event_rules else []
+    found += _lines(_streams(plan), width) if plan.streams else []
     configured = any(function.invoke_configs or function.dead_letters for function in plan.functions.values())
     return [*found, *(_lines(_async_invokes(plan), width) if configured else [])]
 
@@ -111,6 +112,15 @@ def _taken(rule: EventRule) -> str:
 def _delivered(target: Target) -> str:
     dead = f" (dead letters: {target.dead_letters.rpartition(':')[2]})" if target.dead_letters else ""
     return f"{target.name}{dead}"
+
+
+def _streams(plan: Plan) -> Table:
+    """The streams in the order of the names."""
+    table = _table("Streams", ("stream", "shards", "keeps records for"), whole="stream")
+    for stream in sorted(plan.streams, key=lambda stream: stream.name):
+        shards = "on demand" if stream.shard_count is None else str(stream.shard_count)
+        table.add_row(*map(_cell, (stream.name, shards, f"{stream.retention_hours} h")))
+    return table
 
 
 def _invoked(mapping: EventSourceMapping) -> str:

@@ -12,9 +12,10 @@ environments   the pool of execution environments, their processes, Runtime API,
 code           the folders of code and layers, their packages, and the faults that are visible before code runs
 bridge         the bridge's configuration; the local signing key, and the trust in it
 aws            the AWS endpoint: signatures, Lambda's API and its service (checks, queue, retries), STS; `aws/sqs` has
-               the queues and SQS's API, `aws/event_bridge` the event buses, their rules and EventBridge's API
-sources        event source mappings: they poll queues, and invoke functions with batches of messages; the queues and
-               the buses of the template; the destinations that receive the records of asynchronous invocations
+               the queues and SQS's API, `aws/kinesis` the streams and the API of Kinesis, `aws/event_bridge` the event
+               buses, their rules and EventBridge's API
+sources        event source mappings: they poll queues, and invoke functions with batches of messages; the
+               destinations that receive the records of asynchronous invocations
 front          the ways in: `front/exchange` is what all share (callers, recordings), then `lattice`, `apigateway`
 
 `stack` starts and stops all of it, and `log_writer` writes the log.

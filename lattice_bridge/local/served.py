@@ -25,6 +25,7 @@ from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.sources.event_sources import EventSources
 from lattice_bridge.local.sources.template_buses import TemplateBuses
 from lattice_bridge.local.sources.template_queues import TemplateQueues
+from lattice_bridge.local.sources.template_streams import TemplateStreams
 
 FOLLOW_SECONDS: Final = 1.0
 """Seconds between two checks whether a file of the definition has changed."""
@@ -61,20 +62,22 @@ class AwsResources:
 
     Attributes:
         keys: that may sign.
-        queues: of the template.
+        queues, streams: of the template.
         sources: the mappings that poll the queues.
         buses: of the template, with their rules.
     """
 
     keys: AccessKeys
     queues: TemplateQueues
+    streams: TemplateStreams
     sources: EventSources
     buses: TemplateBuses
 
     def replace(self, plan: Plan, keys: Mapping[str, AccessKey]) -> None:
-        """Accepts these keys, makes the queues, buses and rules of a plan, and runs its mappings from now on."""
+        """Accepts these keys, makes the queues, streams and buses of a plan, and runs its mappings from now on."""
         self.keys.set_identities(keys)
         self.queues.replace(plan.queues)
+        self.streams.replace(plan.streams)
         self.sources.replace(plan.mappings)
         self.buses.replace(plan.event_buses, plan.event_rules)
 
@@ -90,7 +93,7 @@ class Served:
         service: invokes the functions.
         front: has the routes and the identities.
         names: the host names that the front's server admits.
-        aws: the keys, the queues, the mappings and the buses of the AWS endpoint.
+        aws: the keys, the queues, the streams and the mappings of the AWS endpoint.
         log: for the developer.
     """
 

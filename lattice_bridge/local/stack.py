@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +19,12 @@ from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 from lattice_bridge.local.aws import lambda_api, sts_api
 from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
 from lattice_bridge.local.aws.async_invokes import RETRY_SECONDS, AsyncInvokes
-from lattice_bridge.local.aws.endpoint import AwsEndpoint
+from lattice_bridge.local.aws.endpoint import AwsEndpoint, AwsService
 from lattice_bridge.local.aws.event_bridge import api as event_bridge_api
 from lattice_bridge.local.aws.event_bridge.buses import EventBuses
 from lattice_bridge.local.aws.event_bridge.deliveries import Deliveries
+from lattice_bridge.local.aws.kinesis import api as kinesis_api
+from lattice_bridge.local.aws.kinesis.streams import KinesisStreams
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.aws.sqs import api as sqs_api
 from lattice_bridge.local.aws.sqs.queues import Queues
@@ -51,6 +53,7 @@ from lattice_bridge.local.sources.destinations import Destinations
 from lattice_bridge.local.sources.event_sources import EventSources
 from lattice_bridge.local.sources.template_buses import TemplateBuses
 from lattice_bridge.local.sources.template_queues import TemplateQueues
+from lattice_bridge.local.sources.template_streams import TemplateStreams
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Respond, Scope
 
 AWS_PORT: Final = 9001
@@ -136,20 +139,45 @@ async def serve(
 
 
 @dataclass(frozen=True, slots=True)
+class _Stores:
+    """What clients of the AWS endpoint store.
+
+    Attributes:
+        queues: of SQS.
+        streams: of Kinesis.
+    """
+
+    queues: Queues
+    streams: KinesisStreams
+
+    def services(self, url: str) -> dict[str, AwsService]:
+        """Their services at the endpoint, by the names with which clients sign."""
+        return {
+            sqs_api.SERVICE: sqs_api.sqs_api(self.queues, url),
+            kinesis_api.SERVICE: kinesis_api.kinesis_api(self.streams),
+        }
+
+    def present(self) -> list[str]:
+        """The services that have a queue or a stream, as in `AWS_ENDPOINT_URL_SQS`."""
+        stores: Mapping[str, Iterable[object]] = {"SQS": self.queues, "KINESIS": self.streams}
+        return [name for name, store in stores.items() if any(store)]
+
+
+@dataclass(frozen=True, slots=True)
 class _Functions:
     """What runs the functions.
 
     Attributes:
         service: invokes them.
         environments: run them.
-        queues: of SQS, at the AWS endpoint.
+        stores: of the AWS endpoint.
         buses: of EventBridge, at the AWS endpoint.
         keys: the endpoint's.
     """
 
     service: LambdaService
     environments: EnvironmentPool
-    queues: Queues
+    stores: _Stores
     buses: TemplateBuses
     keys: AccessKeys
 
@@ -160,26 +188,26 @@ async def _start_functions(
     stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
     started.push_async_callback(asyncio.to_thread, kill_children)
     started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
-    keys, queues = AccessKeys(options.own_credentials), Queues(plan.region, ACCOUNT)
+    keys = AccessKeys(options.own_credentials)
+    stores = _Stores(Queues(plan.region, ACCOUNT), KinesisStreams(plan.region, ACCOUNT))
     shared = SharedSettings(
         stack_id,
         plan.region,
-        lambda: keys.variables(endpoint.url, has_queues=any(True for _ in queues), has_buses=template_buses.has_any),
+        lambda: keys.variables(endpoint.url, [*stores.present(), *template_buses.present()]),
         storage,
         log.function_output,
     )
     environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
     external = ExternalFunctions(log.function_output)
     service = LambdaService(plan.functions, plan.region, environments, external, log.invoked)
-    buses = _event_buses(started, service, queues, plan.region, log)
-    template_buses = TemplateBuses(buses)
-    destinations = Destinations(queues, service.invoke, DestinationBuses(buses))
+    template_buses = TemplateBuses(buses := _event_buses(started, service, stores.queues, plan.region, log))
+    destinations = Destinations(stores.queues, service.invoke, DestinationBuses(buses))
     events = AsyncInvokes(service.find, service.invoke, destinations, time.time, log, retry_seconds=options.async_retry)
     service.accept = events.accept
     services = {
         lambda_api.SERVICE: lambda_api.lambda_api(service),
+        **stores.services(endpoint.url),
         event_bridge_api.SERVICE: event_bridge_api.event_bridge_api(buses),
-        sqs_api.SERVICE: sqs_api.sqs_api(queues, endpoint.url),
         sts_api.SERVICE: sts_api.sts_api(),
     }
     endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
@@ -192,8 +220,8 @@ async def _start_functions(
     started.push_async_callback(environments.close)
     started.push_async_callback(_cancel, tasks)
     started.push_async_callback(events.close)
-    started.callback(queues.close)
-    return _Functions(service, environments, queues, template_buses, keys)
+    started.callback(stores.queues.close)
+    return _Functions(service, environments, stores, template_buses, keys)
 
 
 def _event_buses(
@@ -206,10 +234,12 @@ def _event_buses(
 
 
 def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:
-    """The keys, the queues, the mappings and the buses of a definition, without any yet."""
-    sources = EventSources(functions.queues, functions.service.invoke, time.time, log)
+    """The keys, the queues, the streams, the mappings and the buses of a definition, without any yet."""
+    stores = functions.stores
+    sources = EventSources(stores.queues, functions.service.invoke, time.time, log)
     started.push_async_callback(sources.close)
-    return AwsResources(functions.keys, TemplateQueues(functions.queues), sources, functions.buses)
+    queues, streams = TemplateQueues(stores.queues), TemplateStreams(stores.streams)
+    return AwsResources(functions.keys, queues, streams, sources, functions.buses)
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

@@ -128,3 +128,19 @@ def test_assumptions_about_the_template_are_warnings() -> None:
 
 def test_url_of_the_front_is_last() -> None:
     assert addresses("http://front", "http://lambda")[-1] == "HTTP front    http://front  (Ctrl-C stops the stack)"
+
+
+def test_streams_are_listed_with_their_shards(tmp_path: Path) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text("""
+Resources:
+  Orders: {Type: "AWS::Kinesis::Stream", Properties: {Name: orders, ShardCount: 2, RetentionPeriodHours: 48}}
+  Clicks: {Type: "AWS::Kinesis::Stream", Properties: {StreamModeDetails: {StreamMode: ON_DEMAND}}}
+""")
+    printed = tables(read_plan(read_template(template, {}, "us-east-1")))
+    at = printed.index("Streams")
+    assert [line.split() for line in printed[at + 1 : at + 5] if "─" not in line] == [
+        ["stream", "shards", "keeps", "records", "for"],
+        ["Clicks", "on", "demand", "24", "h"],
+        ["orders", "2", "48", "h"],
+    ]

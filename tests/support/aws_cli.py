@@ -26,22 +26,29 @@ def _version(command: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups())) if found else ()
 
 
-def aws_cli(major: int) -> str:
-    """The command of a major version of the AWS CLI. Skips the test if this machine has none."""
+def aws_cli(major: int, since: tuple[int, ...] = JSON_SINCE) -> str:
+    """The command of a major version of the AWS CLI. Skips the test if this machine has none, or an older one."""
     beside = Path(sys.executable).with_name("aws")
-    on_path = shutil.which("aws")
-    for command in (str(beside) if beside.exists() else None, on_path):
+    on_path, of_system = shutil.which("aws"), shutil.which("aws", path="/usr/bin:/bin")
+    for command in (str(beside) if beside.exists() else None, on_path, of_system):
         if command and (version := _version(command)) and version[0] == major:
-            if major == 2 and version < JSON_SINCE:
-                pytest.skip(f"AWS CLI {'.'.join(map(str, version))} is older than {'.'.join(map(str, JSON_SINCE))}")
+            if major == 2 and version < since:
+                pytest.skip(f"AWS CLI {'.'.join(map(str, version))} is older than {'.'.join(map(str, since))}")
             return command
     pytest.skip(f"the AWS CLI v{major} is not installed")
 
 
-def run_aws(major: int, home: Path, region: str, *arguments: str, keys: Mapping[str, str] = KEYS) -> Any:
+def run_aws(
+    major: int,
+    home: Path,
+    region: str,
+    *arguments: str,
+    keys: Mapping[str, str] = KEYS,
+    since: tuple[int, ...] = JSON_SINCE,
+) -> Any:
     """The JSON that a command of the AWS CLI prints; None if it prints nothing."""
     done = subprocess.run(
-        [aws_cli(major), *arguments, "--output", "json", "--region", region],
+        [aws_cli(major, since), *arguments, "--output", "json", "--region", region],
         capture_output=True,
         text=True,
         env={"PATH": "/usr/bin:/bin", "HOME": str(home), "AWS_PAGER": "", **keys},

@@ -7,16 +7,17 @@ finding unless it is known to send a tenant id, or not to invoke the function.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 from lattice_bridge.config.options import Options
+from lattice_bridge.deployment.checks.native_senders import Call, calls_of
 from lattice_bridge.deployment.checks.stack import (
+    NO_TENANT,
     NOT_KNOWN,
     ONLY_LATTICE,
+    PIPE,
     Stack,
     TemplateFinding,
     entries_of,
@@ -41,7 +42,6 @@ SINGLE_GROUP: Final = re.compile(r"arn:[^:]*:vpc-lattice:[^:]*:[^:]*:targetgroup
 """The ARN of one target group."""
 WRITE_TENANCY: Final = "TenancyConfig: {TenantIsolationMode: PER_TENANT}"
 ONLY_AT_CREATION: Final = "tenancy is chosen when a function is created, so a function without it has to be replaced"
-_NO_TENANT: Final = "Whatever invokes an isolated function has to send a tenant id, and this does not"
 _INVOKES: Final = ("lambda:invokefunction", "lambda:invokefunctionurl", "lambda:invokeasync")
 _PERMISSION: Final = "AWS::Lambda::Permission"
 _URL: Final = ("AWS::Lambda::Url", "TargetFunctionArn")
@@ -76,7 +76,7 @@ def permission_findings(stack: Stack) -> Iterator[TemplateFinding]:
     for function in stack.isolated:
         for one in resources_of(function, stack.template, _PERMISSION):
             if invokes(one) and not _is_excused(one, function, stack.template):
-                yield _stranger(one, function, stack.template, _NO_TENANT, "remove this permission")
+                yield _stranger(one, function, stack.template, NO_TENANT, "remove this permission")
     yield from _unknown_references(stack)
 
 
@@ -260,18 +260,19 @@ def tenancy_findings(stack: Stack) -> Iterator[TemplateFinding]:
     """Faults in TenancyConfig, and what Lambda refuses for isolated functions."""
     for function in stack.functions:
         yield from _spelling(function)
+    calls = {one.id: calls_of(one) for one in stack.template.resources.values()}
     for function in stack.isolated:
         if part_of(function, "SnapStart").get("ApplyOn", "None") != "None":
             expected = "Lambda makes no snapshots of isolated functions"
             yield finding(function.id, "SnapStart is on", expected, "remove SnapStart")
         for resource in stack.template.resources.values():
             yield from _direct_invoker(function, resource)
-            yield from _other_invoker(function, resource)
+            yield from _other_invoker(function, resource, calls[resource.id])
         for group in lambda_groups(stack.template):
             if holds(group, function):
                 actual = f"it is itself a target of Lattice ({group.id})"
                 fix = "write the bridge's alias in Targets, and the function under [[backend]] in bridge.toml"
-                yield finding(function.id, actual, _NO_TENANT, fix)
+                yield finding(function.id, actual, NO_TENANT, fix)
 
 
 def _spelling(function: Resource) -> Iterator[TemplateFinding]:
@@ -291,7 +292,7 @@ def _direct_invoker(function: Resource, resource: Resource) -> Iterator[Template
     """Findings about a resource that refers to an isolated function by its name."""
     kind, properties = resource.type, resource.properties
     if kind == "AWS::Lambda::Url" and refers_to(properties.get("TargetFunctionArn"), function):
-        yield finding(function.id, f"it has a function URL ({resource.id})", _NO_TENANT, "remove FunctionUrlConfig")
+        yield finding(function.id, f"it has a function URL ({resource.id})", NO_TENANT, "remove FunctionUrlConfig")
     provisioned = kind in ("AWS::Lambda::Alias", "AWS::Lambda::Version") and properties.get(
         "ProvisionedConcurrencyConfig"
     )
@@ -304,14 +305,11 @@ def _direct_invoker(function: Resource, resource: Resource) -> Iterator[Template
     if kind == "AWS::Lambda::EventSourceMapping" and refers_to(properties.get("FunctionName"), function):
         actual = f"it has an event source mapping ({resource.id})"
         fix = "map a queue to the bridge, and name this function under [[event_source]] in bridge.toml"
-        yield finding(function.id, actual, _NO_TENANT, fix)
+        yield finding(function.id, actual, NO_TENANT, fix)
 
 
 # ---- resources that contain a function's ARN ------------------------------------------------------------------------
 
-STATE_MACHINE: Final = "AWS::StepFunctions::StateMachine"
-SUBSCRIBER: Final = "AWS::EventsV2::Subscriber"
-"""A subscriber of an EventBridge custom event bus."""
 _HTTP_API: Final = "AWS::ApiGatewayV2::"
 _PUSHES: Final[Mapping[str, str]] = {
     "AWS::ApiGateway::Authorizer": "a REST API's authorizer",
@@ -326,24 +324,16 @@ _PUSHES: Final[Mapping[str, str]] = {
     "AWS::KinesisFirehose::DeliveryStream": "a delivery stream",
     "AWS::Lambda::EventInvokeConfig": "a destination of asynchronous events",
     "AWS::Logs::SubscriptionFilter": "a log subscription",
-    "AWS::Pipes::Pipe": "a pipe",
+    PIPE: "a pipe",
     "AWS::S3::Bucket": "notifications of a bucket",
     "AWS::SES::ReceiptRule": "a receipt rule",
     "AWS::SNS::Subscription": "an SNS subscription",
     "AWS::SNS::Topic": "an SNS topic",
-    "AWS::Scheduler::Schedule": "a schedule",
     "AWS::SecretsManager::RotationSchedule": "a secret's rotation",
 }
 """Type that invokes functions without a tenant id → its name in findings."""
 _TENANT_HEADER: Final = "integration.request.header.x-amz-tenant-id"
-_MAP_HEADER: Final = "map the tenant to integration.request.header.X-Amz-Tenant-Id"
-_SENDS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "AWS::ApiGateway::Method": ("a REST API", _TENANT_HEADER, _MAP_HEADER),
-    "AWS::ApiGateway::RestApi": ("a REST API", _TENANT_HEADER, _MAP_HEADER),
-    STATE_MACHINE: ("a state machine", "tenantid", "write TenantId beside the function"),
-    SUBSCRIBER: ("a subscriber of an event bus", "tenantid", "write TenantId under LambdaParameters"),
-}
-"""Type that can send a tenant id → its name in findings, the key that sends it, and the fix."""
+_REST_API: Final = ("AWS::ApiGateway::Method", "AWS::ApiGateway::RestApi")
 _NO_INVOKERS: Final = (
     *("AWS::CloudWatch::", "AWS::CodeDeploy::", "AWS::IAM::", "AWS::Logs::LogGroup", "AWS::Logs::MetricFilter"),
     *("AWS::Lambda::Alias", "AWS::Lambda::Function", "AWS::Lambda::Version", "AWS::SSM::Parameter"),
@@ -355,28 +345,36 @@ _CHECKED_ABOVE: Final = (
 )
 
 
-def _other_invoker(function: Resource, resource: Resource) -> Iterator[TemplateFinding]:
-    """Findings about a resource that contains the ARN of an isolated function."""
+def _other_invoker(function: Resource, resource: Resource, calls: list[Call]) -> Iterator[TemplateFinding]:
+    """Findings about a resource that contains the ARN of an isolated function.
+
+    Args:
+        function: the isolated one.
+        resource: any.
+        calls: what `native_senders` judges of it.
+    """
     kind = resource.type
     own = "FunctionName" if kind == "AWS::Lambda::EventInvokeConfig" else None
     properties = {key: value for key, value in resource.properties.items() if key != own}
-    by_name = kind == STATE_MACHINE and bool(_tasks_of(resource, function))
-    if kind.startswith((*_NO_INVOKERS, *_CHECKED_ABOVE)) or not (by_name or mentions(properties, function)):
+    if kind.startswith((*_NO_INVOKERS, *_CHECKED_ABOVE)) or not mentions(properties, function):
         return
-    if _sends_tenant(resource, function):
+    if _sends_tenant(resource, function) or any(call.invokes(function) for call in calls):
         return  # `authorizers` and `native_senders` judge the value that it sends
     if kind.startswith(_HTTP_API):
         fix = "let the bridge receive its requests, or use a REST API that maps the tenant to X-Amz-Tenant-Id"
         actual = f"it is behind an HTTP API ({resource.id})"
         expected = "HTTP APIs cannot send a tenant id, so Lambda refuses every request"
         yield finding(function.id, actual, expected, fix)
-    elif kind in _SENDS:
-        what, _, fix = _SENDS[kind]
-        yield finding(function.id, f"it is invoked by {what} ({resource.id}) without a tenant id", _NO_TENANT, fix)
+    elif kind in _REST_API:
+        actual = f"it is invoked by a REST API ({resource.id}) without a tenant id"
+        fix = "map the tenant to integration.request.header.X-Amz-Tenant-Id"
+        yield finding(function.id, actual, NO_TENANT, fix)
     elif kind in _PUSHES or mentions(properties.get("ServiceToken"), function):
         actual = f"it is the target of {_PUSHES.get(kind, 'a custom resource')} ({resource.id})"
         fix = f"let a function without tenancy receive the event and invoke {name_of(function)} with a tenant id"
-        yield finding(function.id, actual, _NO_TENANT, fix)
+        if kind == PIPE:
+            fix = 'make the bridge the target of the pipe, and write pipe = "target" in its [[event_source]]'
+        yield finding(function.id, actual, NO_TENANT, fix)
     else:
         expected = "Whatever invokes an isolated function has to send a tenant id, and this may not"
         fix = "check that it sends a tenant id, or that it does not invoke the function"
@@ -384,19 +382,11 @@ def _other_invoker(function: Resource, resource: Resource) -> Iterator[TemplateF
 
 
 def _sends_tenant(resource: Resource, function: Resource) -> bool:
-    """Whether a resource certainly sends a tenant id wherever it invokes a function.
-
-    A key sends it, not a comment. In a definition that is text and cannot be parsed, the text is searched.
-    """
-    if resource.type not in _SENDS:
+    """Whether a REST API certainly sends a tenant id wherever it invokes a function. A key sends it, not a comment."""
+    if resource.type not in _REST_API:
         return False
-    wanted, is_machine = _SENDS[resource.type][1], resource.type == STATE_MACHINE
-    scopes = _tasks_of(resource, function) if is_machine else list(_maps_with(resource.properties, function))
-    return bool(scopes) and all(
-        wanted in [key.removesuffix(".$").lower() for key, _ in entries_of(scope)]
-        or wanted in str(scope.get("DefinitionString", "")).lower()
-        for scope in scopes
-    )
+    scopes = list(_maps_with(resource.properties, function))
+    return bool(scopes) and all(_TENANT_HEADER in [key.lower() for key, _ in entries_of(scope)] for scope in scopes)
 
 
 def _maps_with(value: Any, function: Resource) -> Iterator[Mapping[str, Any]]:
@@ -406,53 +396,3 @@ def _maps_with(value: Any, function: Resource) -> Iterator[Mapping[str, Any]]:
         yield value
     for part in parts:
         yield from _maps_with(part, function)
-
-
-# ---- state machines -------------------------------------------------------------------------------------------------
-
-_SUBSTITUTED: Final = re.compile(r"\$\{([^{}]*)\}")
-_MAX_CHARACTERS: Final = 1_000_000
-"""The most that substitutions may add to one text; Step Functions accepts less. A text with more stays as written."""
-
-
-def _tasks_of(machine: Resource, function: Resource) -> list[Mapping[str, Any]]:
-    """The tasks of a state machine that invoke a function, with substitutions filled in.
-
-    If the definition cannot be parsed, the whole machine counts as one task.
-    """
-    tasks = [
-        entry
-        for _, entry in entries_of([definition_of(machine)])
-        if isinstance(entry, dict) and entry.get("Type") == "Task"
-    ]
-    found: list[Mapping[str, Any]] = [
-        task
-        for task in tasks
-        if mentions(task, function)
-        or any(
-            key.removesuffix(".$") in ("FunctionName", "Resource") and refers_to(text, function)
-            for key, text in entries_of(task)
-        )
-    ]
-    return found or ([machine.properties] if mentions(dict(machine.properties), function) else [])
-
-
-def definition_of(machine: Resource) -> Any:
-    """The definition of a state machine, with substitutions filled in; None if it cannot be parsed."""
-    definition: Any = machine.properties.get("Definition")
-    with suppress(ValueError, RecursionError):
-        definition = definition or json.loads(str(machine.properties.get("DefinitionString")))
-    substitutions = machine.properties.get("DefinitionSubstitutions")
-    return _filled(definition, substitutions if isinstance(substitutions, dict) else {})
-
-
-def _filled(value: Any, substitutions: Mapping[str, Any]) -> Any:
-    if isinstance(value, dict):
-        return {key: _filled(entry, substitutions) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_filled(entry, substitutions) for entry in value]
-    if isinstance(value, str):
-        length = sum(len(as_text(substitutions.get(name, ""))) for name in _SUBSTITUTED.findall(value))
-        if length <= _MAX_CHARACTERS:
-            return _SUBSTITUTED.sub(lambda found: as_text(substitutions.get(found[1], found[0])), value)
-    return value

@@ -93,13 +93,16 @@ def _of_bridge(bridge: Bridge, mappings: list[Resource], stack: Stack) -> Iterat
     unknown = any(unresolved(_source_of(one)) and not is_queue(_source_of(one)) for one in mappings)
     queued = [one for one in mappings if is_queue(_source_of(one))]
     for source in bridge.sources:
-        own = [one for one in queued if _is_same(source.arn, _source_of(one), stack.template)]
+        own = [one for one in queued if is_source(source.arn, _source_of(one), stack.template)]
         configured |= {one.id for one in own}
         if not own and _is_of_another(source, bridge, stack):
             continue
+        if source.pipe is not None:
+            yield from (_twice(one, source) for one in own)
+            own = []
         line = _line(source, bridge, own, queued, stack)
         yield from _name_findings(source, stack)
-        if not own and not unknown:
+        if not own and not unknown and source.pipe is None:
             label = bridge.function.id if line.queue is None else line.queue.label
             yield _finding(unmapped_fault(source, label))
         yield from _unknown_findings(own, line, stack.template)
@@ -107,9 +110,17 @@ def _of_bridge(bridge: Bridge, mappings: list[Resource], stack: Stack) -> Iterat
         yield from _right_findings(bridge, line, stack.template)
     quarantines = [one.quarantine for one in bridge.sources if one.quarantine is not None]
     for one in queued:
-        is_quarantine = any(_is_same(arn, _source_of(one), stack.template) for arn in quarantines)
+        is_quarantine = any(is_source(arn, _source_of(one), stack.template) for arn in quarantines)
         if one.id not in configured and not is_quarantine:
             yield _finding(unconfigured_fault(_mapping(one), bridge.sources))
+
+
+def _twice(mapping: Resource, source: EventSource) -> TemplateFinding:
+    """The fault of a mapping beside a pipe: each record would go to one of the two."""
+    name = source.arn.rpartition(":")[2]
+    actual = f'it sends {name} to the bridge, and bridge.toml has pipe = "{source.pipe}" for it'
+    expected = "The bridge refuses records of a mapping where it expects a pipe"
+    return finding(mapping.id, actual, expected, "remove the mapping, or pipe from bridge.toml")
 
 
 def _is_of_another(source: EventSource, bridge: Bridge, stack: Stack) -> bool:
@@ -118,7 +129,7 @@ def _is_of_another(source: EventSource, bridge: Bridge, stack: Stack) -> bool:
         one
         for one in stack.bridges
         for mapping in resources_of(one.function, stack.template, _MAPPING)
-        if _is_same(source.arn, _source_of(mapping), stack.template)
+        if is_source(source.arn, _source_of(mapping), stack.template)
     ]
     return bridge is not (mapped or stack.bridges)[0]
 
@@ -175,8 +186,8 @@ def _kind_findings(template: Template) -> Iterator[TemplateFinding]:
 # ---- names of queues ------------------------------------------------------------------------------------------------
 
 
-def _is_same(arn: str, text: str, template: Template) -> bool:
-    """Whether a text in the template may be the ARN of the queue that bridge.toml names."""
+def is_source(arn: str, text: str, template: Template) -> bool:
+    """Whether a text in the template may be the ARN of the event source that bridge.toml names."""
     own = _queue_of(arn, template)
     return text == own.arn if own is not None and _is_here(text, template) else _may_be_arn(text, arn, template)
 
@@ -235,7 +246,7 @@ def _line(source: EventSource, bridge: Bridge, own: list[Resource], queued: list
     loops = [
         one.id
         for one in queued
-        if source.quarantine is not None and _is_same(source.quarantine, _source_of(one), template)
+        if source.quarantine is not None and is_source(source.quarantine, _source_of(one), template)
     ]
     read = None if queue is None else _queue(queue, template)
     target = read.redrive.target if read is not None and read.redrive is not None else None

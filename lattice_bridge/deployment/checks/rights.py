@@ -16,6 +16,7 @@ from lattice_bridge.config.words import nearest
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     ONLY_LATTICE,
+    PIPE,
     Bridge,
     FunctionReference,
     Invoked,
@@ -55,6 +56,8 @@ _DECISIVE: Final = ("Effect", "Principal", "Condition")
 """Elements without which a statement may mean one thing or its opposite."""
 
 _ONLY_MEANT: Final = "A role may invoke only the functions that it needs, because it invokes each of them as any tenant"
+_PIPES: Final = "pipes.amazonaws.com"
+_ONLY_PIPES: Final = "Only the pipe may have this role: any other holder writes the records that the bridge receives"
 _ONLY_BRIDGE: Final = "Only the bridge may have its role: any other holder can be any tenant of every backend"
 
 
@@ -438,13 +441,23 @@ def _on_a_bridge(right: _Right, stack: Stack) -> Iterator[TemplateFinding]:
     fix = "remove it from the Resource"
     for resource in right.functions:
         for bridge in stack.bridges:
-            if refers_to(resource, bridge.function):
+            is_pipes = bool(right.roles) and right.roles <= _pipe_roles(bridge, stack.template)
+            if refers_to(resource, bridge.function) and not is_pipes:
                 actual = f"lambda:InvokeFunction is allowed on the bridge, {name_of(bridge.function)}"
                 yield finding(right.place, actual, ONLY_LATTICE, fix)
         if (may_be_one := stack.may_be_bridge(resource)) is not None:
             which = f"{parse_reference(resource)}, which may be the bridge, {may_be_one.function.id}"
             actual = f"lambda:InvokeFunction is allowed on {which}"
             yield warning(right.place, actual, ONLY_LATTICE, fix)
+
+
+def _pipe_roles(bridge: Bridge, template: Template) -> frozenset[str]:
+    """The names of the roles of the pipes that invoke a bridge. `pipes` judges the pipes."""
+    return frozenset(
+        role_name(pipe.properties.get("RoleArn"))
+        for pipe in template.of_type(PIPE)
+        if any(refers_to(pipe.properties.get(key), bridge.function) for key in ("Enrichment", "Target"))
+    )
 
 
 # ---- the bridge's role ----------------------------------------------------------------------------------------------
@@ -456,17 +469,22 @@ def trust_findings(stack: Stack) -> Iterator[TemplateFinding]:
     for name in dict.fromkeys(role_name(one.function.properties.get("Role", "")) for one in stack.bridges):
         for role in stack.template.of_type("AWS::IAM::Role"):
             if role_name(role.arn) == name:
-                yield from _assumed(role, stack.template)
+                yield from _assumed(role, stack.template, LAMBDA, _ONLY_BRIDGE)
         for function in stack.functions:
             if name and function.id not in bridges and role_name(function.properties.get("Role", "")) == name:
                 yield finding(function.id, "it has the bridge's role", _ONLY_BRIDGE, "give it a role of its own")
+    pipes = {name for bridge in stack.bridges for name in _pipe_roles(bridge, stack.template)}
+    for role in stack.template.of_type("AWS::IAM::Role"):
+        if role_name(role.arn) in pipes:
+            yield from _assumed(role, stack.template, _PIPES, _ONLY_PIPES)
 
 
-def _assumed(role: Resource, template: Template) -> Iterator[TemplateFinding]:
+def _assumed(role: Resource, template: Template, service: str, expected: str) -> Iterator[TemplateFinding]:
+    """Faults in the trust policy of a role that only one service of AWS may assume."""
     statements, unread = read_statements(role.properties.get("AssumeRolePolicyDocument"))
     for part in unread:
         yield part.finding(role.id)
-    permitted = Permitted(frozenset({("Service", LAMBDA)}), frozenset({template.account}), "sts:")
+    permitted = Permitted(frozenset({("Service", service)}), frozenset({template.account}), "sts:")
     for statement in statements:
         for action in statement.actions:
             if unresolved(action) and statement.effect == "Allow":
@@ -474,5 +492,5 @@ def _assumed(role: Resource, template: Template) -> Iterator[TemplateFinding]:
         known = replace(statement, actions=tuple(one for one in statement.actions if not unresolved(one)))
         for principal, level in unexpected(known, permitted) if any(map(known.names_action, ASSUMES)) else ():
             is_unsure = bool(statement.conditions) or unresolved(principal)
-            fix = f"write Principal: {{Service: {LAMBDA}}} alone"
-            yield finding(role.id, f"{principal} may assume it", _ONLY_BRIDGE, fix, "warning" if is_unsure else level)
+            fix = f"write Principal: {{Service: {service}}} alone"
+            yield finding(role.id, f"{principal} may assume it", expected, fix, "warning" if is_unsure else level)

@@ -17,7 +17,8 @@ from lattice_bridge.deployment.checks.authorizers import authorizer_findings, op
 from lattice_bridge.deployment.checks.backends import alarm_findings, backend_findings, bridge_findings
 from lattice_bridge.deployment.checks.invokers import permission_findings, tenancy_findings
 from lattice_bridge.deployment.checks.lattice import group_findings, service_findings
-from lattice_bridge.deployment.checks.native_senders import native_findings
+from lattice_bridge.deployment.checks.native_senders import calls_of, native_findings
+from lattice_bridge.deployment.checks.pipes import pipe_findings
 from lattice_bridge.deployment.checks.queues import queue_findings
 from lattice_bridge.deployment.checks.rights import right_findings, trust_findings, unread_findings
 from lattice_bridge.deployment.checks.stack import (
@@ -98,13 +99,14 @@ def findings_of(
         expected = "CloudFormation refuses a deployment if a rule's assertion does not hold"
         yield finding(rule, description.rstrip("."), expected, "give parameters that meet the rule")
     stack = stack_of(template, options, needs)
+    yield from tenancy_findings(stack)
+    yield from native_findings(stack)
     if stack.bridges or stack.authorizers:
         yield from backend_findings(stack)
-        yield from tenancy_findings(stack)
-        yield from native_findings(stack)
         yield from group_findings(stack)
         yield from permission_findings(stack)
         yield from queue_findings(stack)
+        yield from pipe_findings(stack)
         yield from authorizer_findings(stack)
         yield from operation_findings(stack)
         yield from service_findings(stack, unsigned=unsigned)
@@ -115,15 +117,17 @@ def findings_of(
         for bridge in (*stack.bridges, *(Bridge(one, ()) for one in stack.authorizers)):
             yield from bridge_findings(bridge, config)
     else:
-        yield _no_bridge()
+        yield _no_bridge(stack)
     yield from _not_checked(stack)
 
 
-def _no_bridge() -> TemplateFinding:
+def _no_bridge(stack: Stack) -> TemplateFinding:
+    """A fault, and a warning only if a service sends the tenant id instead of the bridge."""
     actual = "no bridge: no function with the handler lattice_bridge.main.handler, and none in a LAMBDA target group"
     expected = "A template is compared with bridge.toml through its bridge"
     fix = f"write Handler: lattice_bridge.main.handler for one function, or {AUTHORIZER_HANDLER}"
-    return finding("Resources", actual, expected, fix)
+    is_native = any(call.tenant for one in stack.template.resources.values() for call in calls_of(one))
+    return finding("Resources", actual, expected, fix, "warning" if is_native else "error")
 
 
 def _not_checked(stack: Stack) -> Iterator[TemplateFinding]:

@@ -24,6 +24,9 @@ AUTHORIZER_HANDLER: Final = "lattice_bridge.authorizer.handler"
 NOT_KNOWN: Final = "Only a deployed stack knows this, so it was not checked"
 ONLY_LATTICE: Final = "Only Lattice may invoke the bridge: any other caller writes the caller's identity into the event"
 
+PIPE: Final = "AWS::Pipes::Pipe"
+NO_TENANT: Final = "Whatever invokes an isolated function has to send a tenant id, and this does not"
+
 
 @dataclass(frozen=True, slots=True)
 class TemplateFinding(Finding):

@@ -302,10 +302,15 @@ def sender_faults(queue: Queue, accounts: Iterable[str], rules: Sequence[str]) -
 
 
 def rights_of(line: Line) -> list[tuple[str, str]]:
-    """The actions that the bridge's role takes on the queues and their keys, as (action, ARN) pairs."""
-    rights = [(action, line.source.arn if line.queue is None else line.queue.arn) for action in POLL]
-    if line.queue is not None and line.queue.key is not None:
-        rights.append(("kms:Decrypt", line.queue.key))
+    """The actions that the bridge's role takes on the queues and their keys, as (action, ARN) pairs.
+
+    A pipe receives the records with a role of its own.
+    """
+    rights = []
+    if line.source.pipe is None:
+        rights += [(action, line.source.arn if line.queue is None else line.queue.arn) for action in POLL]
+        if line.queue is not None and line.queue.key is not None:
+            rights.append(("kms:Decrypt", line.queue.key))
     if line.source.quarantine is not None:
         rights.append((SEND, line.source.quarantine if line.quarantine is None else line.quarantine.arn))
         if line.quarantine is not None and line.quarantine.key is not None:

@@ -7,7 +7,7 @@ nothing but this machine's stack: AWS refuses them, so a request that misses the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -79,17 +79,16 @@ class AccessKeys:
         self.identities.clear()
         self.identities.update(keys)
 
-    def variables(self, endpoint: str, *, has_queues: bool = False, has_buses: bool = False) -> Mapping[str, str]:
+    def variables(self, endpoint: str, services: Iterable[str] = ()) -> Mapping[str, str]:
         """Returns the variables of a new execution environment.
 
         Lambda has a variable of its own: a template that sets AWS_ENDPOINT_URL for another service still invokes the
-        stack's functions. So have SQS if the stack has queues, and EventBridge if the template has buses or rules. With
-        a person's credentials, these are the only ones, and the endpoint accepts them.
+        stack's functions. So has each service of which the stack has resources. With a person's credentials, these are
+        the only ones, and the endpoint accepts them.
 
         Args:
             endpoint: the URL of the AWS endpoint.
-            has_queues: whether the stack has queues.
-            has_buses: whether the template has buses or rules.
+            services: of which the stack has resources, as in `SQS`.
 
         Raises:
             NoCredentials: the person's credentials cannot be renewed.
@@ -102,8 +101,7 @@ class AccessKeys:
             **({} if key.token is None else {"AWS_SESSION_TOKEN": key.token}),
             **({"AWS_ENDPOINT_URL": endpoint} if self._own is None else {}),
             "AWS_ENDPOINT_URL_LAMBDA": endpoint,
-            **({"AWS_ENDPOINT_URL_SQS": endpoint} if has_queues else {}),
-            **({"AWS_ENDPOINT_URL_EVENTBRIDGE": endpoint} if has_buses else {}),
+            **{f"AWS_ENDPOINT_URL_{service}": endpoint for service in services},
             **_NO_FILES,
         }
 

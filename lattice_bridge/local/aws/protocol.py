@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
+from lattice_bridge.local.aws import cbor
 from lattice_bridge.local.aws.access_keys import AccessKey
 
 Pairs = Sequence[tuple[str, str]]
@@ -116,6 +117,8 @@ def _writer_of(request: AwsRequest) -> _Writer:
     """Finds the protocol by what only its requests have, and by the service where nothing does."""
     if request.header("smithy-protocol") == "rpc-v2-cbor":
         return _cbor
+    if request.header("content-type") == cbor.MEDIA_TYPE:
+        return _json_as_cbor
     if request.operation:
         return _json
     if request.service in _OF_SERVICE:
@@ -157,13 +160,11 @@ def _xml(text: str) -> tuple[str, bytes]:
 
 
 def _cbor(error: AwsError, _request_id: str) -> tuple[str, bytes]:
-    """A map of two text strings: RFC 8949 §3.1, major types 5 and 3."""
-    texts = ("__type", error.code, "message", str(error))
-    return _CBOR_TYPE, b"\xa2" + b"".join(_cbor_text(text.encode()) for text in texts)
+    return _CBOR_TYPE, cbor.written({"__type": error.code, "message": str(error)})
 
 
-def _cbor_text(text: bytes) -> bytes:
-    return b"\x7a" + len(text).to_bytes(4, "big") + text  # a message may quote a head, which has up to 256 KiB
+def _json_as_cbor(error: AwsError, _request_id: str) -> tuple[str, bytes]:
+    return cbor.MEDIA_TYPE, cbor.written({"__type": error.code, "message": str(error)})
 
 
 _OF_SERVICE: Final[Mapping[str, _Writer]] = {"ec2": _ec2, "s3": _s3, "sqs": _query, **dict.fromkeys(_REST_XML, _query)}

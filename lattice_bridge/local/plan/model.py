@@ -1,4 +1,4 @@
-"""The plan: the functions, ways in and queues that the stack serves.
+"""The plan: the functions, ways in, queues and streams that the stack serves.
 
 Rule: values only. `plan.readers` makes them from a template, and everything else only reads them.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # they have routes
     from lattice_bridge.local.plan.load_balancer import LoadBalancer
     from lattice_bridge.local.plan.queues import EventSourceMapping, Queue
     from lattice_bridge.local.plan.rest_api import RestApi
+    from lattice_bridge.local.plan.streams import Stream
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 """The handler of a function that is a bridge."""
@@ -280,6 +281,7 @@ class Plan:
         mappings: of queues to functions.
         event_buses: of EventBridge, without the default bus.
         event_rules: with their targets.
+        streams: of Kinesis.
     """
 
     folder: Path
@@ -298,6 +300,7 @@ class Plan:
     mappings: tuple[EventSourceMapping, ...] = ()
     event_buses: tuple[EventBus, ...] = ()
     event_rules: tuple[EventRule, ...] = ()
+    streams: tuple[Stream, ...] = ()
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:

@@ -30,10 +30,9 @@ class TemplateBuses:
         self._made: dict[tuple[str, str], EventRule] = {}
         self._names: set[str] = set()
 
-    @property
-    def has_any(self) -> bool:
-        """Whether the template has buses or rules."""
-        return bool(self._made or self._names)
+    def present(self) -> list[str]:
+        """The service of the buses, as in `AWS_ENDPOINT_URL_EVENTBRIDGE`, if the template has buses or rules."""
+        return ["EVENTBRIDGE"] if self._made or self._names else []
 
     def replace(self, buses: Iterable[EventBus], rules: Iterable[EventRule]) -> None:
         """Makes the buses and rules that are new or have changed, and deletes those that are gone."""

@@ -6,6 +6,7 @@ Rules:
 * All bytes outside a body are bounded while they arrive: the target, each header, the head, a chunk's extensions,
   trailers. httptools itself collects a header until it ends.
 * An offered upgrade is ignored, as RFC 9110 §7.8 allows: the request is served, and the next one follows it.
+* A client that begins with HTTP/2 gets one response in it, that names the fix.
 
 A response is sent whole, with one system call. uvicorn sends its head and its body one after the other, and each costs
 more than all of the stack's own work on a small response.
@@ -28,6 +29,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from lattice_bridge.local.web import http2
 from lattice_bridge.local.web.admission import Refused, refusal_line
 
 TARGET: Final = "lattice_bridge.target"
@@ -62,6 +64,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._limit = self.config.h11_max_incomplete_event_size or 0
         """Bytes of a head, and of what is between and behind a body's chunks: uvicorn's option for its own parser."""
 
+    _begun = False
     _in_body = False
     _repeats_head = False
     _head_size = 0
@@ -80,6 +83,11 @@ class StrictProtocol(HttpToolsProtocol):
         if self._ended:
             self._discard(data)
             return
+        if not self._begun:
+            self._begun = True
+            if data.startswith(http2.PREFACE):
+                self._refuse_http2()
+                return
         self._framing += len(data)
         try:
             self._feed(data)
@@ -245,6 +253,13 @@ class StrictProtocol(HttpToolsProtocol):
         if not self._in_body or (unanswered and not self.cycle.response_started):
             head = _head(refusal.status, closing_headers(refusal), len(refusal.body), keep_alive=False)
             self.transport.write(head + refusal.body)
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _refuse_http2(self) -> None:
+        self._ended = True
+        port = self.server[1] if self.server else None
+        _logger.warning("port %s: %s", port, refusal_line("unread request", Refused(http2.STATUS, http2.MESSAGE)))
+        self.transport.write(http2.refusal())
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _discard(self, data: bytes) -> None:

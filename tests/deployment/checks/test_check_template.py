@@ -112,7 +112,6 @@ def test_every_mistake_has_its_own_message() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_small_template_has_exactly_these_findings(case: dict[str, Any]) -> None:
-    """Among them Traps E26, E27."""
     base = FOLDER / case.get("base", "orders.yaml")
     known = read_options(parse_document(edited("orders.toml", case.get("map", []))).tables, [])
     text = edited(base.name, case.get("edits", []), case.get("add", ""))

@@ -34,18 +34,11 @@ def test_passed_through_credentials_come_with_the_endpoint_of_lambda_only() -> N
     }
 
 
-def test_passed_through_credentials_come_with_the_endpoint_of_the_stack_s_queues() -> None:
+def test_passed_through_credentials_come_with_the_endpoint_of_the_stack_s_queues_and_streams() -> None:
     """The URLs of these queues, which functions have, are of the endpoint."""
-    with_queues = AccessKeys(lambda: OWN).variables(URL, has_queues=True)
-    assert with_queues["AWS_ENDPOINT_URL_SQS"] == URL
-    assert "AWS_ENDPOINT_URL" not in with_queues
-
-
-def test_passed_through_credentials_come_with_the_endpoint_of_the_template_s_event_buses() -> None:
-    """A function then puts its events where the template's rules are."""
-    with_buses = AccessKeys(lambda: OWN).variables(URL, has_buses=True)
-    assert with_buses["AWS_ENDPOINT_URL_EVENTBRIDGE"] == URL
-    assert "AWS_ENDPOINT_URL" not in with_buses
+    found = AccessKeys(lambda: OWN).variables(URL, ["SQS", "KINESIS"])
+    assert found["AWS_ENDPOINT_URL_SQS"] == found["AWS_ENDPOINT_URL_KINESIS"] == URL
+    assert "AWS_ENDPOINT_URL" not in found
 
 
 def test_passed_through_credentials_are_accepted_by_the_endpoint_after_they_were_given_out() -> None:

@@ -30,7 +30,7 @@ def made() -> tuple[World, TemplateBuses]:
 
 def test_buses_and_rules_of_the_template_are_made() -> None:
     world, template = made()
-    assert template.has_any
+    assert template.present() == ["EVENTBRIDGE"]
     bus = world.buses.get(ARN)
     assert (bus.name, bus.description, list(bus.rules)) == ("orders", "all", ["placed"])
     rule = world.buses.rule("placed", "orders")
@@ -48,7 +48,7 @@ def test_change_of_the_template_changes_and_deletes_its_own_rules_only() -> None
     assert list(world.buses.get(None).rules) == ["own"]
     template.replace([], [])
     assert world.buses.find("orders") is None
-    assert not template.has_any
+    assert template.present() == []
 
 
 def test_rule_that_a_client_has_changed_stays_until_the_template_changes_it() -> None:

@@ -271,6 +271,18 @@ def test_refusal_is_one_line_in_the_log(port: int, caplog: pytest.LogCaptureFixt
     assert unread.startswith(f"port {port}: unread request: 400: Bad Request: not HTTP/1.1: ")
 
 
+@pytest.mark.skipif(which("curl") is None, reason="curl is not installed")
+def test_client_that_begins_with_http2_gets_the_fix_in_it(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    """As the SDKs of Kinesis for JavaScript and Java do."""
+    command = ["curl", "-sS", "--http2-prior-knowledge", "-w", "\n%{http_version} %{http_code} %{content_type}"]
+    done = subprocess.run([*command, f"http://localhost:{port}/"], capture_output=True, text=True, check=True)
+    body, _, last = done.stdout.rpartition("\n")
+    assert last == "2 505 application/json"
+    assert "Fix: give the SDK's client another HTTP client" in json.loads(body)["message"]
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"port {port}: unread request: 505: HTTP Version Not Supported: the client")
+
+
 def test_absolute_target_becomes_path_and_host(port: int) -> None:
     (answer,) = answers(
         port, b"GET http://own.example:1/a%20b?x=? HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"

@@ -19,7 +19,7 @@ from lattice_bridge.local.aws.sqs.attributes import FIFO_QUEUE, MAX_MESSAGE, MAX
 from lattice_bridge.local.aws.sqs.errors import QueueNotFound, SqsError, invalid_value, missing
 from lattice_bridge.local.aws.sqs.message import Message, Outgoing, Sent, md5_of_attributes, size_of
 from lattice_bridge.local.aws.sqs.moves import MoveTask
-from lattice_bridge.local.aws.sqs.parameters import Parameters
+from lattice_bridge.local.aws.sqs.parameters import SqsParameters
 from lattice_bridge.local.aws.sqs.queue import Queue, no_deduplication_id
 from lattice_bridge.local.aws.sqs.queues import Queues
 
@@ -58,7 +58,7 @@ class _Operations:
     def __init__(self, queues: Queues, url: str) -> None:
         self._queues = queues
         self._url = url
-        self._operations: Mapping[str, Callable[[Parameters, AwsRequest], Result]] = {
+        self._operations: Mapping[str, Callable[[SqsParameters, AwsRequest], Result]] = {
             "CancelMessageMoveTask": self._cancel_move,
             "ChangeMessageVisibility": self._change_visibility,
             "ChangeMessageVisibilityBatch": self._change_visibility_batch,
@@ -98,7 +98,7 @@ class _Operations:
 
     # ---- queues -----------------------------------------------------------------------------------------------------
 
-    def _create(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _create(self, given: SqsParameters, _request: AwsRequest) -> Result:
         tags = given.strings("tags")
         _check_tags(tags)
         known = {queue.name for queue in self._queues} if tags else set()
@@ -107,19 +107,19 @@ class _Operations:
             queue.tags = tags
         return {"QueueUrl": self._url_of(queue)}
 
-    def _get_url(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _get_url(self, given: SqsParameters, _request: AwsRequest) -> Result:
         owner = given.optional_text("QueueOwnerAWSAccountId")
         return {"QueueUrl": self._url_of(self._find(owner, given.text("QueueName")))}
 
-    def _list(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _list(self, given: SqsParameters, _request: AwsRequest) -> Result:
         prefix = given.optional_text("QueueNamePrefix") or ""
         found = [queue for queue in self._queues if queue.name.startswith(prefix)]
         return self._page("QueueUrls", found, given)
 
-    def _list_sources(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _list_sources(self, given: SqsParameters, _request: AwsRequest) -> Result:
         return self._page("queueUrls", self._queues.sources_of(self._queue(given)), given)
 
-    def _page(self, member: str, found: list[Queue], given: Parameters) -> Result:
+    def _page(self, member: str, found: list[Queue], given: SqsParameters) -> Result:
         """A page of queues, by name. The token is the last name of the page before."""
         size = given.number("MaxResults", 1, _PAGE, f"MaxResults must be an integer between 1 and {_PAGE}.")
         after = given.optional_text("NextToken") or ""
@@ -129,15 +129,15 @@ class _Operations:
         token = {"NextToken": shown[-1].name} if size is not None and len(rest) > len(shown) else {}
         return {member: [self._url_of(queue) for queue in shown], **token} if shown else {}
 
-    def _delete(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _delete(self, given: SqsParameters, _request: AwsRequest) -> Result:
         self._queues.delete(self._queue(given).name)
         return {}
 
-    def _purge(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _purge(self, given: SqsParameters, _request: AwsRequest) -> Result:
         self._queue(given).purge()
         return {}
 
-    def _get_attributes(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _get_attributes(self, given: SqsParameters, _request: AwsRequest) -> Result:
         queue, names = self._queue(given), given.texts("AttributeNames")
         for name in names:
             if name not in _READABLE:
@@ -152,14 +152,14 @@ class _Operations:
         shown = found if "All" in names else {name: found[name] for name in names if name in found}
         return {"Attributes": shown} if shown else {}
 
-    def _set_attributes(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _set_attributes(self, given: SqsParameters, _request: AwsRequest) -> Result:
         queue, attributes = self._queue(given), given.strings("Attributes")
         if not attributes:
             raise missing("Attributes")
         self._queues.set_attributes(queue, attributes)
         return {}
 
-    def _tag(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _tag(self, given: SqsParameters, _request: AwsRequest) -> Result:
         queue, tags = self._queue(given), given.strings("Tags")
         if not tags:
             raise missing("Tags")
@@ -167,17 +167,17 @@ class _Operations:
         queue.tags |= tags
         return {}
 
-    def _untag(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _untag(self, given: SqsParameters, _request: AwsRequest) -> Result:
         queue = self._queue(given)
         for key in given.texts("TagKeys"):
             queue.tags.pop(key, None)
         return {}
 
-    def _list_tags(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _list_tags(self, given: SqsParameters, _request: AwsRequest) -> Result:
         tags = self._queue(given).tags
         return {"Tags": tags} if tags else {}
 
-    def _queue(self, given: Parameters) -> Queue:
+    def _queue(self, given: SqsParameters) -> Queue:
         return self._find(*given.queue_account_and_name())
 
     def _find(self, account: str | None, name: str) -> Queue:
@@ -191,10 +191,10 @@ class _Operations:
 
     # ---- messages ---------------------------------------------------------------------------------------------------
 
-    def _send(self, given: Parameters, request: AwsRequest) -> Result:
+    def _send(self, given: SqsParameters, request: AwsRequest) -> Result:
         return _sent(self._queue(given).send(_outgoing(given, request)))
 
-    def _send_batch(self, given: Parameters, request: AwsRequest) -> Result:
+    def _send_batch(self, given: SqsParameters, request: AwsRequest) -> Result:
         queue, entries = self._queue(given), given.entries()
         if queue.is_fifo:
             _check_fifo_batch(queue, entries)
@@ -204,7 +204,7 @@ class _Operations:
             what = f"Batch requests cannot be longer than {MAX_MESSAGE} bytes. You have sent {size} bytes."
             raise SqsError("BatchRequestTooLong", what)
 
-        def send(entry: Parameters) -> Result:
+        def send(entry: SqsParameters) -> Result:
             outgoing = found[entry.text("Id")]
             if isinstance(outgoing, SqsError):
                 raise outgoing
@@ -212,7 +212,7 @@ class _Operations:
 
         return _each(entries, send)
 
-    async def _receive(self, given: Parameters, request: AwsRequest) -> Result:
+    async def _receive(self, given: SqsParameters, request: AwsRequest) -> Result:
         queue = self._queue(given)
         limit = given.number("MaxNumberOfMessages", 1, 10, "Must be between 1 and 10, if provided.") or 1
         wait = given.number("WaitTimeSeconds", 0, MAX_WAIT, f"Must be >= 0 and <= {MAX_WAIT}, if provided.")
@@ -262,35 +262,35 @@ class _Operations:
             if gone is not None:
                 gone.cancel()
 
-    def _delete_message(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _delete_message(self, given: SqsParameters, _request: AwsRequest) -> Result:
         self._queue(given).delete(given.text("ReceiptHandle"))
         return {}
 
-    def _delete_message_batch(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _delete_message_batch(self, given: SqsParameters, _request: AwsRequest) -> Result:
         queue = self._queue(given)
         return _each(given.entries(), lambda entry: queue.delete(entry.text("ReceiptHandle")))
 
-    def _change_visibility(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _change_visibility(self, given: SqsParameters, _request: AwsRequest) -> Result:
         _change(self._queue(given), given)
         return {}
 
-    def _change_visibility_batch(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _change_visibility_batch(self, given: SqsParameters, _request: AwsRequest) -> Result:
         queue = self._queue(given)
         return _each(given.entries(), lambda entry: _change(queue, entry))
 
     # ---- move tasks -------------------------------------------------------------------------------------------------
 
-    def _start_move(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _start_move(self, given: SqsParameters, _request: AwsRequest) -> Result:
         reason = "Must be between 1 and 500, if provided."
         rate = given.number("MaxNumberOfMessagesPerSecond", 1, 500, reason)
         task = self._queues.start_move(given.text("SourceArn"), given.optional_text("DestinationArn"), rate)
         return {"TaskHandle": task.handle}
 
-    def _list_moves(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _list_moves(self, given: SqsParameters, _request: AwsRequest) -> Result:
         most = given.number("MaxResults", 1, 10, "Must be between 1 and 10, if provided.") or 1
         return {"Results": [_move(task) for task in self._queues.moves(given.text("SourceArn"))[:most]]}
 
-    def _cancel_move(self, given: Parameters, _request: AwsRequest) -> Result:
+    def _cancel_move(self, given: SqsParameters, _request: AwsRequest) -> Result:
         task = self._queues.cancel_move(given.text("TaskHandle"))
         return {"ApproximateNumberOfMessagesMoved": task.moved}
 
@@ -326,7 +326,7 @@ def _unknown(name: str, known: list[str]) -> AwsError:
     return AwsError(400, "UnknownOperationException", what)
 
 
-def _parameters(request: AwsRequest) -> Parameters:
+def _parameters(request: AwsRequest) -> SqsParameters:
     if len(request.body) > _BODY_LIMIT:
         what = f"One or more parameters are invalid. Reason: Message must be shorter than {MAX_MESSAGE} bytes."
         raise SqsError("InvalidParameterValueException", what)
@@ -336,14 +336,14 @@ def _parameters(request: AwsRequest) -> Parameters:
         found = None
     if not isinstance(found, dict):
         raise AwsError(400, "SerializationException", "The body of the request is not a JSON object.")
-    return Parameters(found)
+    return SqsParameters(found)
 
 
-def _outgoing(given: Parameters, request: AwsRequest) -> Outgoing:
+def _outgoing(given: SqsParameters, request: AwsRequest) -> Outgoing:
     return given.outgoing("" if request.key is None else request.key.user_id, request.trace_id)
 
 
-def _outgoing_or_error(entry: Parameters, request: AwsRequest) -> Outgoing | SqsError:
+def _outgoing_or_error(entry: SqsParameters, request: AwsRequest) -> Outgoing | SqsError:
     """The message of an entry, or why it fails: the size of the whole batch is checked before any is sent."""
     try:
         return _outgoing(entry, request)
@@ -351,7 +351,7 @@ def _outgoing_or_error(entry: Parameters, request: AwsRequest) -> Outgoing | Sqs
         return error
 
 
-def _check_fifo_batch(queue: Queue, entries: list[tuple[str, Parameters]]) -> None:
+def _check_fifo_batch(queue: Queue, entries: list[tuple[str, SqsParameters]]) -> None:
     """Refuses a whole batch for what AWS refuses as a whole, and in another way than for one message."""
     for _, entry in entries:
         if not entry.has("MessageGroupId"):
@@ -369,7 +369,7 @@ def _check_tags(tags: Mapping[str, str]) -> None:
             raise SqsError("InvalidParameterValueException", what)
 
 
-def _change(queue: Queue, given: Parameters) -> None:
+def _change(queue: Queue, given: SqsParameters) -> None:
     seconds = given.visibility()
     if seconds is None:
         raise missing("VisibilityTimeout")
@@ -379,7 +379,7 @@ def _change(queue: Queue, given: Parameters) -> None:
 # ---- responses ------------------------------------------------------------------------------------------------------
 
 
-def _each(entries: list[tuple[str, Parameters]], do: Callable[[Parameters], Result | None]) -> Result:
+def _each(entries: list[tuple[str, SqsParameters]], do: Callable[[SqsParameters], Result | None]) -> Result:
     """Does something with each entry of a batch. A refused one does not stop the others."""
     done: list[Result] = []
     failed: list[Result] = []

@@ -80,3 +80,12 @@ _SHOWN: Final = 300
 def missing(parameter: str) -> SqsError:
     """The error for a parameter that is required."""
     return SqsError("MissingRequiredParameterException", f"The request must contain the parameter {parameter}.")
+
+
+def full(mebibytes: int) -> SqsError:
+    """The error for a message that does not fit into the memory of all queues."""
+    return SqsError(
+        "OverLimit",
+        f"this local stack keeps {mebibytes} MiB of messages in all its queues. Fix: delete messages, purge a queue, "
+        "or lower MessageRetentionPeriod",
+    )

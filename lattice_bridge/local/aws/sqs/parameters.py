@@ -1,17 +1,15 @@
-"""The parameters of an operation, and the entries of a batch, read from JSON.
-
-Rule: a parameter of another type is refused with its name, before the operation begins.
-"""
+"""The parameters of an operation of SQS, and the entries of a batch."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 from urllib.parse import urlsplit
 
+from lattice_bridge.local.aws.parameters import Parameters
 from lattice_bridge.local.aws.sqs.errors import SqsError, invalid_value, missing
 from lattice_bridge.local.aws.sqs.message import Attribute, Outgoing
 
@@ -19,67 +17,19 @@ _ENTRY_ID: Final = re.compile("[A-Za-z0-9_-]{1,80}")
 _MAX_ENTRIES: Final = 10
 
 
-class Parameters:
+class SqsParameters(Parameters):
     """The members of a JSON object."""
 
-    def __init__(self, members: Mapping[str, Any]) -> None:
-        self._members = members
+    def missing(self, name: str) -> SqsError:
+        return missing(name)
 
-    def has(self, name: str) -> bool:
-        """Whether the parameter is there."""
-        return self._members.get(name) is not None
+    def wrong_type(self, name: str, wanted: str) -> SqsError:
+        return _wrong_type(name, wanted)
 
-    def text(self, name: str) -> str:
-        """A string that is required."""
-        value = self.optional_text(name)
-        if value is None:
-            raise missing(name)
-        return value
+    def out_of_range(self, name: str, value: int, reason: str) -> SqsError:
+        return invalid_value(name, value, reason)
 
-    def optional_text(self, name: str) -> str | None:
-        """A string, or None."""
-        value = self._members.get(name)
-        if value is not None and not isinstance(value, str):
-            raise _wrong_type(name, "a string")
-        return value
-
-    def number(self, name: str, least: int, most: int, reason: str) -> int | None:
-        """A whole number in a range, or None."""
-        value = self._members.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise _wrong_type(name, "a whole number")
-        if not least <= value <= most:
-            raise invalid_value(name, value, reason)
-        return value
-
-    def texts(self, name: str) -> list[str]:
-        """A list of strings; empty if it is absent."""
-        value = self._members.get(name)
-        if value is None:
-            return []
-        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise _wrong_type(name, "a list of strings")
-        return value
-
-    def strings(self, name: str) -> dict[str, str]:
-        """An object with strings; empty if it is absent."""
-        value = self.object(name)
-        if not all(isinstance(each, str) for each in value.values()):
-            raise _wrong_type(name, "an object with strings")
-        return value
-
-    def object(self, name: str) -> dict[str, Any]:
-        """An object; empty if it is absent."""
-        value = self._members.get(name)
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            raise _wrong_type(name, "an object")
-        return value
-
-    def entries(self) -> list[tuple[str, Parameters]]:
+    def entries(self) -> list[tuple[str, SqsParameters]]:
         """The entries of a batch, with their ids.
 
         Raises:
@@ -87,15 +37,15 @@ class Parameters:
         """
         found = self._members.get("Entries")
         if found is None:
-            raise missing("Entries")
+            raise self.missing("Entries")
         if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-            raise _wrong_type("Entries", "a list of objects")
+            raise self.wrong_type("Entries", "a list of objects")
         if not found:
             raise SqsError("EmptyBatchRequest", "There should be at least one entry in the request.")
         if len(found) > _MAX_ENTRIES:
             what = f"Maximum number of entries per request are {_MAX_ENTRIES}. You have sent {len(found)}."
             raise SqsError("TooManyEntriesInBatchRequest", what)
-        entries = [(Parameters(each).text("Id"), Parameters(each)) for each in found]
+        entries = [(SqsParameters(each).text("Id"), SqsParameters(each)) for each in found]
         seen: set[str] = set()
         for entry_id, _ in entries:
             if _ENTRY_ID.fullmatch(entry_id) is None:
@@ -135,7 +85,7 @@ class Parameters:
         """
         delay = self._members.get("DelaySeconds")
         if delay is not None and (isinstance(delay, bool) or not isinstance(delay, int)):
-            raise _wrong_type("DelaySeconds", "a whole number")
+            raise self.wrong_type("DelaySeconds", "a whole number")
         system = dict(self._attributes("MessageSystemAttributes"))
         for name, attribute in system.items():
             if name != "AWSTraceHeader" or attribute.data_type != "String" or not isinstance(attribute.value, str):
@@ -156,8 +106,8 @@ class Parameters:
         for name, found in self.object(parameter).items():
             shown = f"{parameter}.{name[:100]}"
             if not isinstance(found, dict):
-                raise _wrong_type(shown, "an object")
-            members = Parameters(found)
+                raise self.wrong_type(shown, "an object")
+            members = SqsParameters(found)
             data_type = members.optional_text("DataType")
             if not data_type:
                 what = f"The message attribute '{name[:300]}' must contain a non-empty attribute type."

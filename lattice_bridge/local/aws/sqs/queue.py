@@ -19,7 +19,6 @@ source, and assumed here:
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import math
@@ -28,12 +27,12 @@ import sys
 import uuid
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
 from typing import Final, NamedTuple
 
+from lattice_bridge.local.aws.budget import Budget
 from lattice_bridge.local.aws.sqs.attributes import MAX_VISIBILITY, QueueAttributes
-from lattice_bridge.local.aws.sqs.budget import Budget
 from lattice_bridge.local.aws.sqs.errors import SqsError, invalid_value
 from lattice_bridge.local.aws.sqs.message import (
     Attribute,
@@ -47,6 +46,7 @@ from lattice_bridge.local.aws.sqs.message import (
 )
 from lattice_bridge.local.aws.sqs.schedule import Schedule
 from lattice_bridge.local.aws.sqs.stored import FifoOrder, Order, StandardOrder, State, Stored
+from lattice_bridge.local.aws.waiters import Waiters
 
 MAX_IN_FLIGHT: Final = 120_000
 """Messages, also of a FIFO queue since November 2024."""
@@ -97,7 +97,7 @@ class Surroundings:
     """
 
     now: Callable[[], float]
-    budget: Budget = field(default_factory=Budget)
+    budget: Budget
     in_flight: int = MAX_IN_FLIGHT
     by_arn: Callable[[str], Queue | None] = lambda _arn: None
     move: Callable[[float], float | None] = lambda _now: None
@@ -135,7 +135,7 @@ class Queue:
         self._last_number = 0
         self._deduplication: OrderedDict[tuple[str, str], _Accepted] = OrderedDict()
         self._attempts: OrderedDict[str, _Attempt] = OrderedDict()
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiters = Waiters()
         self._purged = -math.inf
 
     @property
@@ -439,22 +439,12 @@ class Queue:
         next_change = self.next_change()
         if self._order.first(1) and self._counts[State.IN_FLIGHT] < self._surroundings.in_flight:
             return
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
         ends = until if next_change is None else min(until, next_change)
-        try:
-            async with asyncio.timeout(max(0.0, ends - self._now())):
-                await future
-        except TimeoutError:
-            pass
-        finally:
-            self._waiting.discard(future)
+        await self._waiters.wait(ends - self._now())
 
     def wake(self) -> None:
         """Ends each wait."""
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(None)
+        self._waiters.wake()
 
     def _advance(self) -> float:
         """Does what has become due, and returns the present time."""

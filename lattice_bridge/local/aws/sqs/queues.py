@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from lattice_bridge.local.aws.budget import MEMORY, Budget
 from lattice_bridge.local.aws.sqs.attributes import (
     FIFO_QUEUE,
     QueueAttributes,
@@ -19,8 +20,7 @@ from lattice_bridge.local.aws.sqs.attributes import (
     parse,
     written,
 )
-from lattice_bridge.local.aws.sqs.budget import MEMORY, Budget
-from lattice_bridge.local.aws.sqs.errors import QueueNotFound, SqsError, invalid_value
+from lattice_bridge.local.aws.sqs.errors import QueueNotFound, SqsError, full, invalid_value
 from lattice_bridge.local.aws.sqs.moves import Moves, MoveTask, no_resource
 from lattice_bridge.local.aws.sqs.queue import MAX_IN_FLIGHT, Queue, Surroundings
 
@@ -52,7 +52,7 @@ class Queues:
     ) -> None:
         self._prefix = f"arn:aws:sqs:{region}:{account}:"
         self._queues: dict[str, Queue] = {}
-        self._surroundings = Surroundings(clock, Budget(memory), in_flight, self.by_arn)
+        self._surroundings = Surroundings(clock, Budget(memory, full), in_flight, self.by_arn)
         self._moves = Moves(self._surroundings)
         self._surroundings.move = self._moves.run
         self._surroundings.budget.sweep = self._sweep

@@ -14,7 +14,13 @@ from lattice_bridge.deployment.cloudformation.template import Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import LeftOut, Plan
-from lattice_bridge.local.plan.readers import event_buses, event_invoke_configs, event_source_mappings, queues
+from lattice_bridge.local.plan.readers import (
+    event_buses,
+    event_invoke_configs,
+    event_source_mappings,
+    queues,
+    streams,
+)
 from lattice_bridge.local.plan.readers import rest_api as rest_api_reader
 from lattice_bridge.local.plan.readers.code import LAYERS, Layers
 from lattice_bridge.local.plan.readers.function_url import read_function_urls
@@ -52,6 +58,7 @@ SERVED: Final = frozenset(
         queues.TYPE,
         event_source_mappings.TYPE,
         *event_buses.TYPES,
+        streams.TYPE,
     }
 )
 """Resource types that are read. A test compares these and the following with the table of docs/local.md."""
@@ -111,8 +118,10 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
         mappings=tuple(event_source_mappings.read_mappings(template, left_out)),
         event_buses=buses,
         event_rules=tuple(event_buses.read_rules(template, buses, left_out)),
+        streams=tuple(streams.read_streams(template, left_out)),
     )
-    if not plan.functions and not plan.ways_in and (not_run or not (plan.queues or plan.event_rules)):
+    stores = (*plan.queues, *plan.streams, *plan.event_rules)
+    if not plan.functions and not plan.ways_in and (not_run or not stores):
         raise BadTemplate(_nothing(not_run, template))
     _name_other_resources(template, plan, left_out)
     return replace(plan, left_out=tuple(left_out))

@@ -1,4 +1,4 @@
-"""The memory that all queues of a stack share.
+"""The memory that all resources of a service share: the queues of SQS, the streams of Kinesis.
 
 Rule: what is stored is counted before it is stored, and given back when it is removed. So no client fills the memory of
 the machine.
@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from lattice_bridge.local.aws.sqs.errors import SqsError
-
 MEMORY: Final = 1024 * 1024 * 1024
-"""Bytes, by the measure of `Queue`: 500,000 messages of 1 KB, or 1,000 of 1 MiB."""
+"""Bytes of a service: 500,000 messages of 1 KB, or 1,000 of 1 MiB."""
 
 
 class Budget:
@@ -20,31 +18,25 @@ class Budget:
 
     Args:
         limit: bytes.
+        full: makes the service's error from the limit in MiB.
 
     Attributes:
         used: bytes.
-        sweep: removes what has expired from every queue.
+        sweep: removes what has expired from every resource.
     """
 
-    def __init__(self, limit: int = MEMORY) -> None:
+    def __init__(self, limit: int, full: Callable[[int], Exception]) -> None:
         self._limit = limit
+        self._full = full
         self.used = 0
         self.sweep: Callable[[], None] = lambda: None
 
     def take(self, size: int) -> None:
-        """Counts bytes that are about to be stored.
-
-        Raises:
-            SqsError: `OverLimit`: the queues are full.
-        """
+        """Counts bytes that are about to be stored. Raises the service's error if there is no room for them."""
         if self.used + size > self._limit:
             self.sweep()
         if self.used + size > self._limit:
-            raise SqsError(
-                "OverLimit",
-                f"this local stack keeps {self._limit // 1024**2} MiB of messages in all its queues. Fix: delete "
-                "messages, purge a queue, or lower MessageRetentionPeriod",
-            )
+            raise self._full(self._limit // 1024**2)
         self.used += size
 
     def give(self, size: int) -> None:
