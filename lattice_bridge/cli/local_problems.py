@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from lattice_bridge.cli.destination_problems import of_destinations
+from lattice_bridge.cli.event_bus_problems import of_buses, of_rules
 from lattice_bridge.cli.queue_problems import of_mappings, of_sources
 from lattice_bridge.cli.stream_problems import of_stream_mappings, of_stream_sources
 from lattice_bridge.config.options import Backend, EventSource
@@ -31,8 +32,8 @@ def problems(
     plan: Plan, configurations: Iterable[BridgeConfiguration], has_tables: Callable[[], bool] = is_installed
 ) -> list[str]:
     """Returns a line for each routed function that cannot run, each backend or event source that cannot be used, each
-    mapping that cannot work, tables that are not served, each destination of asynchronous invocations that takes no
-    record, each fault of a bridge.toml, and each other function that cannot run.
+    mapping or rule of a bus that cannot work, tables that are not served, each destination of asynchronous invocations
+    that takes no record, each fault of a bridge.toml, and each other function that cannot run.
 
     Args:
         plan: of the template.
@@ -52,6 +53,8 @@ def problems(
     for mappings, sources in ((of_mappings, of_sources), (of_stream_mappings, of_stream_sources)):
         found += mappings(plan, of_bridges, lambda function: _fault(function, plan))
         found += sources(plan, of_bridges)
+    found += of_rules(plan, lambda function: _fault(function, plan))
+    found += of_buses(plan, of_bridges)
     found += of_destinations(plan, lambda function: _fault(function, plan))
     if plan.tables and not has_tables():
         found.append(f"tables {_some([table.name for table in plan.tables], _MOST)}: {MISSING}")

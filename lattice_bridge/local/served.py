@@ -23,6 +23,7 @@ from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.sources.event_sources import EventSources
+from lattice_bridge.local.sources.template_buses import TemplateBuses
 from lattice_bridge.local.sources.template_queues import TemplateQueues
 from lattice_bridge.local.sources.template_streams import TemplateStreams
 from lattice_bridge.local.sources.template_tables import TemplateTables
@@ -64,6 +65,7 @@ class AwsResources:
         keys: that may sign.
         queues, streams, tables: of the template.
         sources: the mappings that poll the queues and read the streams.
+        buses: of the template, with their rules.
     """
 
     keys: AccessKeys
@@ -71,14 +73,16 @@ class AwsResources:
     streams: TemplateStreams
     sources: EventSources
     tables: TemplateTables
+    buses: TemplateBuses
 
     def replace(self, plan: Plan, keys: Mapping[str, AccessKey]) -> None:
-        """Accepts these keys, makes the queues, streams and tables of a plan, and runs its mappings from now on."""
+        """Accepts these keys, makes the resources of a plan, and runs its mappings from now on."""
         self.keys.set_identities(keys)
         self.queues.replace(plan.queues)
         self.streams.replace(plan.streams)
         self.tables.replace(plan.tables)
         self.sources.replace((*plan.mappings, *plan.stream_mappings))
+        self.buses.replace(plan.event_buses, plan.event_rules)
 
 
 @dataclass(frozen=True, slots=True)

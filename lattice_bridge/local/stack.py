@@ -22,6 +22,9 @@ from lattice_bridge.local.aws.async_invokes import RETRY_SECONDS, AsyncInvokes
 from lattice_bridge.local.aws.dynamodb import api as dynamodb_api
 from lattice_bridge.local.aws.dynamodb.tables import Tables, is_installed
 from lattice_bridge.local.aws.endpoint import AwsEndpoint, AwsService
+from lattice_bridge.local.aws.event_bridge import api as event_bridge_api
+from lattice_bridge.local.aws.event_bridge.buses import EventBuses
+from lattice_bridge.local.aws.event_bridge.deliveries import Deliveries
 from lattice_bridge.local.aws.kinesis import api as kinesis_api
 from lattice_bridge.local.aws.kinesis.streams import KinesisStreams
 from lattice_bridge.local.aws.lambda_service import LambdaService
@@ -48,8 +51,10 @@ from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.served import AwsResources, Preparation, Served, names_of
+from lattice_bridge.local.sources.destination_buses import DestinationBuses
 from lattice_bridge.local.sources.destinations import Destinations
 from lattice_bridge.local.sources.event_sources import EventSources
+from lattice_bridge.local.sources.template_buses import TemplateBuses
 from lattice_bridge.local.sources.template_queues import TemplateQueues
 from lattice_bridge.local.sources.template_streams import TemplateStreams
 from lattice_bridge.local.sources.template_tables import TemplateTables
@@ -129,6 +134,7 @@ async def serve(
         front, names = Front(plan, functions.service, definition.identities, log, recorder), names_of(plan)
         server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(server.stop)
+        await functions.stores.load(plan)
         aws = _aws_resources(started, functions, log)
         aws.replace(plan, definition.endpoint_keys)
         served = Served(preparation, storage, functions.environments, functions.service, front, names, aws, log)
@@ -164,6 +170,11 @@ class _Stores:
             dynamodb_api.SERVICE: dynamodb_api.dynamodb_api(self.tables),
         }
 
+    async def load(self, plan: Plan) -> None:
+        """Imports what a plan needs beside the stack itself, so that the first request does not wait for it."""
+        if plan.tables and is_installed():
+            await asyncio.to_thread(self.tables.engine)
+
     def stream(self, arn: str) -> Stream | None:
         """The stream with an ARN, of Kinesis or of a table."""
         return self.streams.by_arn(arn) or self.tables.stream(arn)
@@ -183,12 +194,14 @@ class _Functions:
         service: invokes them.
         environments: run them.
         stores: of the AWS endpoint.
+        buses: of EventBridge, at the AWS endpoint.
         keys: the endpoint's.
     """
 
     service: LambdaService
     environments: EnvironmentPool
     stores: _Stores
+    buses: TemplateBuses
     keys: AccessKeys
 
 
@@ -202,25 +215,26 @@ async def _start_functions(
     shared = SharedSettings(
         stack_id,
         plan.region,
-        lambda: keys.variables(endpoint.url, stores.present()),
+        lambda: keys.variables(endpoint.url, [*stores.present(), *template_buses.present()]),
         storage,
         log.function_output,
     )
     environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
     external = ExternalFunctions(log.function_output)
     service = LambdaService(plan.functions, plan.region, environments, external, log.invoked)
-    destinations = Destinations(stores.queues, service.invoke)
+    template_buses = TemplateBuses(buses := _event_buses(started, service, stores.queues, plan.region, log))
+    destinations = Destinations(stores.queues, service.invoke, DestinationBuses(buses))
     events = AsyncInvokes(service.find, service.invoke, destinations, time.time, log, retry_seconds=options.async_retry)
     service.accept = events.accept
     services = {
         lambda_api.SERVICE: lambda_api.lambda_api(service),
         **stores.services(endpoint.url),
+        event_bridge_api.SERVICE: event_bridge_api.event_bridge_api(buses),
         sts_api.SERVICE: sts_api.sts_api(),
     }
     endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
-    # These tasks do not delay the first response, except that environments wait for the storage's test.
-    preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
-    running = (*preparing, environments.reap())
+    # The first two do not delay the first response, except that environments wait for the storage's test.
+    running = (_prepare(storage, log), compile_packages(f"{stack_id}/0."), environments.reap(), buses.run())
     tasks = [asyncio.create_task(task) for task in running]
     if options.reload:
         watching = watch(lambda: service.functions.values(), environments, log.info, options.record)
@@ -229,9 +243,16 @@ async def _start_functions(
     started.push_async_callback(_cancel, tasks)
     started.push_async_callback(events.close)
     started.callback(stores.queues.close)
-    if plan.tables and is_installed():
-        await asyncio.to_thread(stores.tables.engine)
-    return _Functions(service, environments, stores, keys)
+    return _Functions(service, environments, stores, template_buses, keys)
+
+
+def _event_buses(
+    started: AsyncExitStack, service: LambdaService, queues: Queues, region: str, log: LogWriter
+) -> EventBuses:
+    """The buses of EventBridge, without any rule yet."""
+    deliveries = Deliveries(service.invoke, queues, time.time, log)
+    started.callback(deliveries.report_waiting)
+    return EventBuses(region, ACCOUNT, deliveries, log)
 
 
 def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:
@@ -240,7 +261,7 @@ def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWrite
     sources = EventSources(stores.queues, stores.stream, functions.service.invoke, time.time, log)
     started.push_async_callback(sources.close)
     queues, streams = TemplateQueues(stores.queues), TemplateStreams(stores.streams)
-    return AwsResources(functions.keys, queues, streams, sources, TemplateTables(stores.tables))
+    return AwsResources(functions.keys, queues, streams, sources, TemplateTables(stores.tables), functions.buses)
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

@@ -14,6 +14,7 @@ from lattice_bridge.local.plan.auth_policy import AuthPolicy, admitted_callers
 from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Rule
 
 if TYPE_CHECKING:  # they have routes
+    from lattice_bridge.local.plan.event_buses import EventBus, EventRule
     from lattice_bridge.local.plan.function_url import FunctionUrl
     from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain, JwtAuthorizer
     from lattice_bridge.local.plan.load_balancer import LoadBalancer
@@ -280,6 +281,8 @@ class Plan:
         load_balancers: with their listeners.
         queues: of SQS, each dead-letter queue before the queues that refer to it.
         mappings: of queues to functions.
+        event_buses: of EventBridge, without the default bus.
+        event_rules: with their targets.
         streams: of Kinesis.
         stream_mappings: of streams to functions.
         tables: of DynamoDB.
@@ -299,6 +302,8 @@ class Plan:
     load_balancers: tuple[LoadBalancer, ...] = ()
     queues: tuple[Queue, ...] = ()
     mappings: tuple[EventSourceMapping, ...] = ()
+    event_buses: tuple[EventBus, ...] = ()
+    event_rules: tuple[EventRule, ...] = ()
     streams: tuple[Stream, ...] = ()
     stream_mappings: tuple[StreamMapping, ...] = ()
     tables: tuple[Table, ...] = ()
