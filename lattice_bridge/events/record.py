@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.message import Sender
@@ -32,9 +32,8 @@ class Claim:
     path: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record of a batch.
+class Record(NamedTuple):
+    """One record of a batch. It is a tuple, because making a frozen dataclass takes five times as long.
 
     Attributes:
         id: its name in the batch response.

@@ -6,9 +6,8 @@ requested tenant is the caller's own word: it grants nothing, and only chooses a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.http import headers as names
@@ -18,9 +17,10 @@ from lattice_bridge.message import Authorizer, BusEvent, Caller, Request, Sender
 ANONYMOUS: Final = Caller()
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """Everything that a decision may read.
+
+    It is a tuple, because one is made for each record: a frozen dataclass of twelve fields takes five times as long.
 
     Attributes:
         caller: evidence of the platform: the principal, its session, organisation and certificate, and the source VPC.
@@ -40,7 +40,7 @@ class Subject:
     """
 
     caller: Caller = ANONYMOUS
-    tokens: Tokens = field(default_factory=lambda: NO_TOKENS)
+    tokens: Tokens = NO_TOKENS
     requested_tenant: str | None = None
     service_arn: str | None = None
     service_network_arn: str | None = None
