@@ -168,12 +168,12 @@ class Router:
                 self._set_aside(record, fault, source.quarantine, line, deadline)
 
     def _serve(self, record: Record, source: EventSource, line: RecordLog, deadline: float) -> None:
-        self._check_time(deadline)
+        _check_time(deadline - line.began)
         line.step("decide")
         tenant = self._tenant_of(record, source, line)
         line.step("encode")
         payload = payload_of(record, source)
-        line.step("invoke")
+        began = line.step("invoke")
         line.function = source.function
         answer = self.invoke(
             Call(
@@ -182,7 +182,7 @@ class Router:
                 payload=payload,
                 invocation=source.invocation,
                 timeout=source.timeout,
-                left=self._check_time(deadline),
+                left=_check_time(deadline - began),
                 trace=record.trace,
                 on_request_id=line.set_lambda_request_id,
             )
@@ -205,13 +205,6 @@ class Router:
         except Exception as error:
             line.fault = _fault_of(error)
             line.fault.detail = f"after {fault.reason}: {line.fault.detail}"
-
-    def _check_time(self, deadline: float) -> float:
-        """The seconds that are left, if they are enough to begin an invocation (trap E14)."""
-        left = deadline - self._clock()
-        if left < SHORTEST:
-            raise TimedOut("no_time_left", f"{max(left, 0):.3f} s are left of the bridge's own time")
-        return left
 
 
 def refuse_records(
@@ -321,6 +314,13 @@ def payload_of(record: Record, source: EventSource) -> bytes:
     if len(payload) > limit:
         raise TooLarge("request_too_large", f"the record is {len(payload)} bytes of JSON, over Lambda's {limit}")
     return payload
+
+
+def _check_time(left: float) -> float:
+    """The seconds that are left, if they are enough to begin an invocation (trap E14)."""
+    if left < SHORTEST:
+        raise TimedOut("no_time_left", f"{max(left, 0):.3f} s are left of the bridge's own time")
+    return left
 
 
 def _fault_of(error: Exception) -> BridgeError:
