@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.message import Sender
@@ -32,8 +32,9 @@ class Claim:
     path: tuple[str, ...] = ()
 
 
-class Record(NamedTuple):
-    """One record of a batch. It is a tuple, because making a frozen dataclass takes five times as long.
+@dataclass(slots=True)
+class Record:
+    """One record of a batch. It is not changed; it is not frozen, because that makes it five times as slow to build.
 
     Attributes:
         id: its name in the batch response.
