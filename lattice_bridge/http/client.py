@@ -141,9 +141,10 @@ class Connection:
 
 def _head(method: str, path: str, headers: Mapping[str, str], length: int) -> bytes:
     """The request's head. http.client would send a folded header line: some read one header, others two."""
-    if " " in path or not all(text.isascii() and text.isprintable() for text in (path, *headers.values())):
+    texts = "".join([path, *headers.values()])
+    if " " in path or not texts.isascii() or not texts.isprintable():
         raise ValueError("a path or header with a line end, a control character, or characters outside ASCII")
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if method != "GET":
         lines += f"content-length: {length}\r\n"
     return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("ascii")
