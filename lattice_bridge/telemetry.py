@@ -397,18 +397,18 @@ class BatchLog:
     def end(self, record: RecordLog) -> None:
         """Ends a record, and writes its line."""
         total, status = record.end(), record.status
-        reason = record.fault.reason if record.fault else "ok"
+        outcome = record.fault.reason if record.fault else "ok"
         level = _RECORD_LEVELS[status]
-        line = self._line(record, level, status, reason, total) if _LEVELS[level] >= self._least else ""
+        line = self._line(record, level, status, outcome, total) if _LEVELS[level] >= self._least else ""
         # The dimension of a queue that is not in bridge.toml is `none`: an event of a stranger makes no new metric.
-        key = (self._name_of(record.source) or "none", reason, status)
+        key = (self._name_of(record.source) or "none", outcome, status)
         with self._lock:
             self._counts[key] = self._counts.get(key, 0) + 1
             self._own_milliseconds += total - record.milliseconds.get("invoke", 0.0)
             if line:
                 _write_or_drop(self._write, line)
 
-    def _line(self, record: RecordLog, level: str, status: RecordStatus, reason: str, total: float) -> str:
+    def _line(self, record: RecordLog, level: str, status: RecordStatus, outcome: str, total: float) -> str:
         """The line of a record. It is what json.dumps makes of its members, byte by byte, for a third of the time."""
         fault, decision, queue = record.fault, record.decision, self._name_of(record.queue)
         source = f'"source":"{queue}",' if queue else ""
@@ -425,7 +425,7 @@ class BatchLog:
         steps = "".join([f'"{name}":{_milliseconds(spent)},' for name, spent in record.milliseconds.items()])
         return (
             f'{{"timestamp":"{_timestamp(time.time())}","level":"{level}",{self._first_members}{source}'
-            f'{_member("id", record.id)}"status":"{status}",{_member("reason", reason)}{why}{decided}{received}'
+            f'{_member("id", record.id)}"status":"{status}",{_member("reason", outcome)}{why}{decided}{received}'
             f'"milliseconds":{{{steps}"total":{_milliseconds(total)}}}{self._last_member}}}\n'
         )
 
