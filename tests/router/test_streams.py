@@ -16,6 +16,7 @@ from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap
 from lattice_bridge.events.record import Claim
 from lattice_bridge.router import Router
 from lattice_bridge.tenancy.rules import Rules
+from lattice_bridge.testing.aggregates import aggregate, sealed
 from tests.support.examples import examples
 from tests.support.stream_records import (
     BUS,
@@ -28,12 +29,10 @@ from tests.support.stream_records import (
     TABLE,
     Functions,
     World,
-    aggregate,
     change,
     data_in,
     number_of,
     put,
-    sealed,
 )
 
 RAISED: Final = BackendFailed("backend_raised", "errorType KeyError")
