@@ -64,6 +64,11 @@ def _stream_of(arn: str) -> str:
     return arn.partition("/consumer/")[0]
 
 
+def data_of(record: Record) -> bytes | None:
+    """The data of a record; None if it is not base64."""
+    return _decoded(_fields(record.content).get("data"))
+
+
 def _fault(fields: Mapping[str, Any]) -> BadRequest | None:
     data = _decoded(fields.get("data"))
     if data is None:
@@ -97,9 +102,8 @@ def deaggregated(record: Record) -> list[Record]:
     """
     if record.fault is None or record.fault.reason != _AGGREGATED:
         return [record]
-    data = _decoded(_fields(record.content).get("data"))
     try:
-        return [_part(record, number, part) for number, part in enumerate(parts_of(data or b""))]
+        return [_part(record, number, part) for number, part in enumerate(parts_of(data_of(record) or b""))]
     except BadRequest as fault:
         return [replace(record, fault=fault)]
 
@@ -132,7 +136,7 @@ def claimed(record: Record, claim: Claim) -> object:
     fields = _fields(record.content)
     if claim.kind == "partition_key":
         return fields.get("partitionKey")
-    return value_in(_decoded(fields.get("data")) or b"", claim.path)
+    return value_in(data_of(record) or b"", claim.path)
 
 
 # ---- record that was put → event ------------------------------------------------------------------------------------
