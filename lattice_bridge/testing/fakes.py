@@ -114,9 +114,9 @@ class FakeLambda:
 
     A script for one function (`orders`, or `orders:live` for one qualifier) takes precedence over a script for all
     functions, such as `fake.reply({})`. A script for one record (`record="…"`: the id of a message or an event, or the
-    sequence number of a record of a stream) takes precedence over both. A later script replaces an earlier one. A call without a script gets a function error, and the end of the
-    `with` block raises UnscriptedCalls, unless another error ends the block. An asynchronous call needs no script: no
-    client reads the reply.
+    sequence number of a record of a stream) takes precedence over both. A later script replaces an earlier one. A call
+    without a script gets a function error, and the end of the `with` block raises UnscriptedCalls, unless another error
+    ends the block. An asynchronous call needs no script: no client reads the reply.
 
     Args:
         isolated: the functions with tenant isolation: an invocation of these without a tenant id is refused, and an

@@ -88,7 +88,8 @@ class BridgeFactory:
 
 
 class Handler:
-    """The handler of a bridge: events with records, lists of Pipes and events of buses go to its router. The context is optional, and the log is kept.
+    """The handler of a bridge: events with records, lists of Pipes and events of buses go to its router. The
+    context is optional, and the log is kept.
 
     Attributes:
         log: its log lines, decoded from JSON, one for each request or record. `reason` is the reason of a refusal
