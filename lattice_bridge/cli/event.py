@@ -150,12 +150,13 @@ def _parse_records(event: Any, *, as_json: bool) -> None:
     except BridgeError as refusal:
         _refused(refusal, as_json=as_json)
         sys.exit(1)
-    document = {"format": form_of(event).name, "records": records}
+    name = form_of(event).name
+    document = {"format": name, "records": records}
     if as_json:
         show.say_json(document)
     elif show.is_terminal():
         for record in records:
-            facts = ((label, _cell(record[name])) for name, label in _LABELS[document["format"]].items())
+            facts = ((label, _cell(record[name])) for name, label in _LABELS[name].items())
             show.draw(show.picture(facts), "")
     else:
         show.say_document(document)

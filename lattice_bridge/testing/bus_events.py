@@ -49,6 +49,22 @@ def eventbridge_event(
     Raises:
         ValueError: no publisher can write this event; the message has the fix.
     """
+    _check(detail, source, detail_type, account, region)
+    moment = datetime.fromtimestamp(microseconds(time) // 1_000_000, UTC)
+    own = (detail_type, source, account, moment, region, list(resources), dict(detail or {}))
+    return eventbridge.write(
+        id=event_id or str(uuid.uuid5(_NAMESPACE, repr(own))),
+        detail_type=detail_type,
+        source=source,
+        account=account,
+        time=f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+        region=region,
+        resources=list(resources),
+        detail=dict(detail or {}),
+    )
+
+
+def _check(detail: object, source: object, detail_type: object, account: object, region: object) -> None:
     for name, text, most in (("source", source, 256), ("detail_type", detail_type, 128)):
         if not isinstance(text, str) or not 1 <= len(text) <= most:
             raise ValueError(f"{name} {text!r} is not one. Fix: write 1 to {most} characters")
@@ -58,17 +74,6 @@ def eventbridge_event(
         raise ValueError(f"region {region!r} is not one, as in {REGION}")
     if detail is not None and not isinstance(detail, Mapping):
         raise ValueError(f"detail is a {type(detail).__name__}, and EventBridge takes an object. Fix: write a dict")
-    moment = datetime.fromtimestamp(microseconds(time) // 1_000_000, UTC)
-    content = {
-        "detail_type": detail_type,
-        "source": source,
-        "account": account,
-        "time": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
-        "region": region,
-        "resources": list(resources),
-        "detail": dict(detail or {}),
-    }
-    return eventbridge.write(id=event_id or str(uuid.uuid5(_NAMESPACE, repr(content))), **content)
 
 
 def pipe_event(event: Mapping[str, Any]) -> list[dict[str, Any]]:

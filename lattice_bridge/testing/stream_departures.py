@@ -137,11 +137,12 @@ def _attributes(values: Fields, found: Departures, level: int) -> None:
         _attribute(value, found.inside(str(name)), level)
 
 
-def _attribute(value: object, found: Departures, level: int) -> None:
+def _attribute(value: Any, found: Departures, level: int) -> None:
     if level > _DEEPEST or not isinstance(value, Mapping) or len(value) != 1:
         found.add(value, f"an object with one of {', '.join(_TYPES)}", CHANGES)
         return
-    [(kind, content)] = value.items()
+    of_type: tuple[str, Any] = next(iter(value.items()))
+    kind, content = of_type
     if kind not in _TYPES or not isinstance(content, _TYPES[kind]):
         found.add(value, "a value of its type, with numbers and bytes as strings", CHANGES)
     elif kind == "M":

@@ -109,17 +109,10 @@ def kinesis_record(
     """
     _check_options(options, KinesisOptions)
     sent = _content(data, json, [(key, _bytes(one)) for key, one in aggregated])
-    key, shard = options.get("partition_key", "key-1"), options.get("shard", 0)
-    if not 1 <= len(key) <= 256:
-        raise ValueError(f"partition_key has {len(key)} characters. Fix: write 1 to 256")
-    if len(sent) > _MAX_DATA:
-        raise ValueError(f"data has {len(sent):,} bytes, and Kinesis takes {_MAX_DATA:,}. Fix: write less")
-    if isinstance(shard, bool) or not isinstance(shard, int) or not 0 <= shard < 10**12:
-        raise ValueError(f"shard {shard!r} is not the index of one. Fix: write 0 or more")
     return kinesis.write(
-        shard_id=f"shardId-{shard:012}",
+        shard_id=_shard_id(options.get("shard", 0)),
         sequence_number=_number(options.get("sequence_number", str(FIRST_OF_KINESIS))),
-        partition_key=key,
+        partition_key=_partition_key(options.get("partition_key", "key-1")),
         data=sent,
         arrived=microseconds(options.get("arrived", TIME), "arrived") // 1000 / 1000,
         arn=_arn("stream", "kinesis", options.get("stream", STREAM)),
@@ -133,9 +126,23 @@ def _content(data: Data, json: Any, aggregated: list[tuple[str, bytes]]) -> byte
     ]
     if len(given) > 1:
         raise ValueError(f"{given[0]} and {given[1]} are both given. Fix: leave one of them out")
-    if aggregated:
-        return aggregate(aggregated)
-    return _bytes(data if json is ... else dumps(json, allow_nan=False, ensure_ascii=False))
+    text = data if json is ... else dumps(json, allow_nan=False, ensure_ascii=False)
+    sent = aggregate(aggregated) if aggregated else _bytes(text)
+    if len(sent) > _MAX_DATA:
+        raise ValueError(f"data has {len(sent):,} bytes, and Kinesis takes {_MAX_DATA:,}. Fix: write less")
+    return sent
+
+
+def _partition_key(key: str) -> str:
+    if not 1 <= len(key) <= 256:
+        raise ValueError(f"partition_key has {len(key)} characters. Fix: write 1 to 256")
+    return key
+
+
+def _shard_id(shard: int) -> str:
+    if isinstance(shard, bool) or not isinstance(shard, int) or not 0 <= shard < 10**12:
+        raise ValueError(f"shard {shard!r} is not the index of one. Fix: write 0 or more")
+    return f"shardId-{shard:012}"
 
 
 def _bytes(data: Data) -> bytes:
@@ -220,20 +227,14 @@ def dynamodb_record(
         TypeError: an argument that there is not.
     """
     _check_options(options, DynamoDbOptions)
-    own, expired = {"id": "1"} if keys is None else dict(keys), options.get("expired", False)
+    own, is_expired = {"id": "1"} if keys is None else dict(keys), options.get("expired", False)
     _check_keys(own)
-    if expired and new is not None:
-        raise ValueError("expired is for an item that is deleted, and new is given. Fix: leave one of them out")
     if new is None and old is None:
-        new, old = (None, {}) if expired else ({}, None)
-    arn = _arn("table", "dynamodb", options.get("table", TABLE))
-    number = _number(options.get("sequence_number", str(FIRST_OF_DYNAMODB)))
-    view = options.get("view", "NEW_AND_OLD_IMAGES")
-    if view not in _IMAGES:
-        raise ValueError(f"view {view!r} is not one of a stream. Fix: write one of {', '.join(_IMAGES)}")
-    has_new, has_old = _IMAGES[view]
-    images = _image("new", new, own) if has_new else None, _image("old", old, own) if has_old else None
-    written = _attributes("keys", own)
+        new, old = (None, {}) if is_expired else ({}, None)
+    if is_expired and new is not None:
+        raise ValueError("expired is for an item that is deleted, and new is given. Fix: leave one of them out")
+    number, written = _number(options.get("sequence_number", str(FIRST_OF_DYNAMODB))), _attributes("keys", own)
+    view, images = _images(new, old, own, options)
     return dynamodb.write(
         event_id=_event_id(number, written),
         event_name="INSERT" if old is None else "REMOVE" if new is None else "MODIFY",
@@ -244,9 +245,20 @@ def dynamodb_record(
         size=sum(_size(one) for one in (written, *images) if one is not None),
         view_type=view,
         created=float(microseconds(options.get("created", TIME), "created") // 1_000_000),
-        arn=f"{arn}/stream/{STREAM_LABEL}",
-        is_expired=expired,
+        arn=f"{_arn('table', 'dynamodb', options.get('table', TABLE))}/stream/{STREAM_LABEL}",
+        is_expired=is_expired,
     )
+
+
+def _images(
+    new: Mapping[str, Any] | None, old: Mapping[str, Any] | None, keys: Mapping[str, Any], options: DynamoDbOptions
+) -> tuple[str, tuple[dict[str, Any] | None, dict[str, Any] | None]]:
+    """The view, and the images that it has: the new one and the old one."""
+    view = options.get("view", "NEW_AND_OLD_IMAGES")
+    if view not in _IMAGES:
+        raise ValueError(f"view {view!r} is not one of a stream. Fix: write one of {', '.join(_IMAGES)}")
+    has_new, has_old = _IMAGES[view]
+    return view, (_image("new", new if has_new else None, keys), _image("old", old if has_old else None, keys))
 
 
 def _check_keys(keys: Mapping[str, Any]) -> None:
@@ -307,7 +319,7 @@ def _size(item: Mapping[str, Any]) -> int:
 
 
 def _size_of(value: Mapping[str, Any]) -> int:
-    [(kind, content)] = value.items()
+    kind, content = next(iter(value.items()))
     if kind == "M":
         return 3 + len(content) + _size(content)
     if kind == "L":
@@ -315,7 +327,8 @@ def _size_of(value: Mapping[str, Any]) -> int:
     if kind in ("SS", "NS", "BS"):
         return sum(_size_of({kind[0]: one}) for one in content)
     if kind == "N":
-        return (len(Decimal(content).normalize().as_tuple().digits) + 1) // 2 + 1 + content.startswith("-")
+        digits = Decimal(content).normalize().as_tuple().digits
+        return (len(digits) + 1) // 2 + (2 if content.startswith("-") else 1)
     if kind == "B":
         return len(base64.b64decode(content))
     return len(content.encode()) if kind == "S" else 1

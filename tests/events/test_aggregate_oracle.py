@@ -21,7 +21,7 @@ from aws_kinesis_agg.deaggregator import deaggregate_records  # noqa: E402 - as 
 sys.path[:] = _PATH  # the library adds its own folder, whose modules have common names
 
 PAIRS: Final = st.lists(
-    st.tuples(st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20), st.binary(max_size=50)),
+    st.tuples(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), st.binary(max_size=50)),
     min_size=1,
     max_size=8,
 )
