@@ -24,8 +24,6 @@ SOURCE: Final = "aws:kinesis"
 """The value of `eventSource`."""
 _NAME: Final = "kinesis"
 
-_AGGREGATED: Final = "aggregated"
-"""The reason of the fault of an aggregate."""
 _SERVICE: Final = "Kinesis"
 
 
@@ -85,7 +83,7 @@ def _decoded(data: object) -> bytes | None:
 
 def _aggregated() -> BadRequest:
     what = "the record is an aggregate of the Kinesis Producer Library, and may contain records of several tenants"
-    return BadRequest(_AGGREGATED, f"{what}. Fix: write deaggregate = true")
+    return BadRequest("aggregated", f"{what}. Fix: write deaggregate = true")
 
 
 # ---- aggregates -----------------------------------------------------------------------------------------------------
@@ -100,7 +98,7 @@ def deaggregated(record: Record) -> list[Record]:
     >>> deaggregated(Record("kinesis", "1", "arn:aws:kinesis:eu-west-1:111122223333:stream/clicks", {}))[0].id
     '1'
     """
-    if record.fault is None or record.fault.reason != _AGGREGATED:
+    if record.fault is None or record.fault.reason != "aggregated":
         return [record]
     try:
         return [_part(record, number, part) for number, part in enumerate(parts_of(data_of(record) or b""))]

@@ -41,8 +41,7 @@ def eventbridge_event(
     Args:
         detail: what was published; an empty object if it is left out.
         source, detail_type, resources: of the publisher. Only AWS publishes a `source` that begins with `aws.`.
-        account: in which it was published.
-        region: of the bus.
+        account, region: in which it was published, and of the bus.
         event_id: a UUID on AWS; one that depends on the other arguments if it is left out.
         time: when it was published: microseconds since 1970, or a datetime with a zone.
 
@@ -51,7 +50,7 @@ def eventbridge_event(
     """
     _check(detail, source, detail_type, account, region)
     moment = datetime.fromtimestamp(microseconds(time) // 1_000_000, UTC)
-    own = (detail_type, source, account, moment, region, list(resources), dict(detail or {}))
+    own = (detail_type, source, account, moment, region, list(resources), detail)
     return eventbridge.write(
         id=event_id or str(uuid.uuid5(_NAMESPACE, repr(own))),
         detail_type=detail_type,

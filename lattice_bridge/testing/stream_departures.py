@@ -53,7 +53,7 @@ _OF_NAMES: Final[Mapping[str, frozenset[str]]] = {
     "REMOVE": frozenset({"OldImage"}),
 }
 """The view of a stream, or the name of a change → the images that its records can contain."""
-_TYPES: Final[Mapping[str, type]] = {
+_TYPES: Final[Mapping[str, type[Any]]] = {
     **dict.fromkeys(("S", "N", "B"), str),
     **dict.fromkeys(("SS", "NS", "BS", "L"), list),
     **dict.fromkeys(("BOOL", "NULL"), bool),
@@ -141,8 +141,7 @@ def _attribute(value: Any, found: Departures, level: int) -> None:
     if level > _DEEPEST or not isinstance(value, Mapping) or len(value) != 1:
         found.add(value, f"an object with one of {', '.join(_TYPES)}", CHANGES)
         return
-    of_type: tuple[str, Any] = next(iter(value.items()))
-    kind, content = of_type
+    kind, content = next(iter(value.items()))
     if kind not in _TYPES or not isinstance(content, _TYPES[kind]):
         found.add(value, "a value of its type, with numbers and bytes as strings", CHANGES)
     elif kind == "M":

@@ -229,15 +229,12 @@ def dynamodb_record(
     _check_options(options, DynamoDbOptions)
     own, is_expired = {"id": "1"} if keys is None else dict(keys), options.get("expired", False)
     _check_keys(own)
-    if new is None and old is None:
-        new, old = (None, {}) if is_expired else ({}, None)
-    if is_expired and new is not None:
-        raise ValueError("expired is for an item that is deleted, and new is given. Fix: leave one of them out")
+    name, new, old = _change(new, old, is_expired=is_expired)
     number, written = _number(options.get("sequence_number", str(FIRST_OF_DYNAMODB))), _attributes("keys", own)
     view, images = _images(new, old, own, options)
     return dynamodb.write(
         event_id=_event_id(number, written),
-        event_name="INSERT" if old is None else "REMOVE" if new is None else "MODIFY",
+        event_name=name,
         keys=written,
         new_image=images[0],
         old_image=images[1],
@@ -250,8 +247,20 @@ def dynamodb_record(
     )
 
 
+_Image = Mapping[str, Any] | None
+
+
+def _change(new: _Image, old: _Image, *, is_expired: bool) -> tuple[str, _Image, _Image]:
+    """The name of a change, with the new and the old image."""
+    if is_expired and new is not None:
+        raise ValueError("expired is for an item that is deleted, and new is given. Fix: leave one of them out")
+    if new is None and old is None:
+        new, old = (None, {}) if is_expired else ({}, None)
+    return "INSERT" if old is None else "REMOVE" if new is None else "MODIFY", new, old
+
+
 def _images(
-    new: Mapping[str, Any] | None, old: Mapping[str, Any] | None, keys: Mapping[str, Any], options: DynamoDbOptions
+    new: _Image, old: _Image, keys: Mapping[str, Any], options: DynamoDbOptions
 ) -> tuple[str, tuple[dict[str, Any] | None, dict[str, Any] | None]]:
     """The view, and the images that it has: the new one and the old one."""
     view = options.get("view", "NEW_AND_OLD_IMAGES")
