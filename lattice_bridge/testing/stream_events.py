@@ -210,8 +210,7 @@ def dynamodb_record(
     old: Mapping[str, Any] | None = None,
     **options: Unpack[DynamoDbOptions],
 ) -> dict[str, Any]:
-    """One record of such an event: an INSERT with `new`, a REMOVE with `old`, a MODIFY with both. With neither it is an
-    INSERT of an item that has keys only.
+    """One record of such an event: an INSERT with `new` or with neither, a REMOVE with `old`, a MODIFY with both.
 
     >>> record = dynamodb_record({"id": 7}, new={"owner": "blue"}, old={"owner": "green"})
     >>> record["eventName"], record["dynamodb"]["NewImage"]
@@ -227,8 +226,7 @@ def dynamodb_record(
         TypeError: an argument that there is not.
     """
     _check_options(options, DynamoDbOptions)
-    own, is_expired = {"id": "1"} if keys is None else dict(keys), options.get("expired", False)
-    _check_keys(own)
+    own, is_expired = _keys({"id": "1"} if keys is None else keys), options.get("expired", False)
     name, new, old = _change(new, old, is_expired=is_expired)
     number, written = _number(options.get("sequence_number", str(FIRST_OF_DYNAMODB))), _attributes("keys", own)
     view, images = _images(new, old, own, options)
@@ -270,7 +268,7 @@ def _images(
     return view, (_image("new", new if has_new else None, keys), _image("old", old if has_old else None, keys))
 
 
-def _check_keys(keys: Mapping[str, Any]) -> None:
+def _keys(keys: Mapping[str, Any]) -> Mapping[str, Any]:
     if not 1 <= len(keys) <= 2:
         raise ValueError(
             f"keys has {len(keys)} attributes. Fix: write the partition key, and the sort key if there is one"
@@ -279,6 +277,7 @@ def _check_keys(keys: Mapping[str, Any]) -> None:
         if isinstance(value, bool) or not isinstance(value, str | int | Decimal | bytes) or value in ("", b""):
             fix = "write a string, a number or bytes, which are not empty"
             raise ValueError(f"keys: {name!r} is {value!r}, which no key can be. Fix: {fix}")
+    return keys
 
 
 def _image(argument: str, attributes: Mapping[str, Any] | None, keys: Mapping[str, Any]) -> dict[str, Any] | None:
