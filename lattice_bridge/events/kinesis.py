@@ -49,7 +49,7 @@ def _record(index: int, found: object) -> Record:
     # A record that cannot be used keeps its place in the order: later ones of its key must not overtake it.
     group = key if isinstance(key, str) and key else None
     fault = malformed("partitionKey", _SERVICE) if group is None else _fault(fields)
-    return Record(_NAME, number, _stream_of(arn), content, group=group, fault=fault)
+    return Record(_NAME, number, stream_of(arn), content, group=group, fault=fault)
 
 
 def _fields(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -57,7 +57,7 @@ def _fields(content: Mapping[str, Any]) -> Mapping[str, Any]:
     return fields if isinstance(fields, Mapping) else {}
 
 
-def _stream_of(arn: str) -> str:
+def stream_of(arn: str) -> str:
     """The stream's ARN. With enhanced fan-out, the event has the consumer's: `…:stream/NAME/consumer/NAME:TIME`."""
     return arn.partition("/consumer/")[0]
 
