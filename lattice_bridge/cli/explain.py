@@ -116,7 +116,7 @@ Examples:
 @click.option("--sender", metavar="ID[:SESSION]", help="The record's SenderId: AROA…:session, or AIDA… of a user.")
 @click.option("--event-account", metavar="NUMBER", help="The account in which an event of a bus was published.")
 @click.option("--bus-source", metavar="NAME", help="The `source` of an event of a bus.")
-@click.option("--detail-type", metavar="TEXT", help="The `detail-type` of an event of a bus.")
+@click.option("--detail-type", metavar="NAME", help="The `detail-type` of an event of a bus.")
 @click.option("--claim", metavar="TENANT", help="The tenant that the record asks for.")
 @show.JSON
 def explain(
