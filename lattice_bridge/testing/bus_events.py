@@ -1,6 +1,6 @@
 """Builds the event that EventBridge sends to a rule's target, and the list that EventBridge Pipes sends, for tests.
 
-Rule: an event that nobody can publish is refused. For a forged event, change the result.
+Rule: an event that no publisher can write is refused. For a forged event, change the result.
 """
 
 from __future__ import annotations

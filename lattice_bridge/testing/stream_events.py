@@ -135,7 +135,7 @@ def _content(data: Data, json: Any, aggregated: list[tuple[str, bytes]]) -> byte
 
 def _partition_key(key: str) -> str:
     if not 1 <= len(key) <= 256:
-        raise ValueError(f"partition_key has {len(key)} characters. Fix: write 1 to 256")
+        raise ValueError(f"partition_key has the length {len(key)}. Fix: write 1 to 256 characters")
     return key
 
 

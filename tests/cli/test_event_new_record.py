@@ -81,7 +81,7 @@ def test_new_makes_the_event_of_the_builder(arguments: tuple[str, ...], made: An
         ),
         (("eventbridge", "--body", "x"), "--body is for a request, and --source eventbridge makes an event of a bus."),
         (("kinesis", "--path", "/x"), "--path is for a request, and --source kinesis makes a record of a stream."),
-        (("kinesis", "--partition-key", ""), "--partition-key has 0 characters. Fix: write 1 to 256"),
+        (("kinesis", "--partition-key", ""), "--partition-key has the length 0. Fix: write 1 to 256"),
         (("kinesis", "--stream", "a b"), "--stream 'a b' is not the name of a stream. Fix: write 1 to 128"),
         (("kinesis", "--sequence-number", "x"), "--sequence-number 'x' is not one. Fix: write 1 to 128 decimal digits"),
         (("kinesis", "--body", "a", "--json-body", "1"), "give either --body or --json-body"),

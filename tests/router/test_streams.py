@@ -169,7 +169,7 @@ def test_record_whose_copy_is_not_stored_is_reported() -> None:
 
 
 def test_copy_of_a_record_is_all_of_it_and_keeps_its_group() -> None:
-    """Trap E25: the body of the copy is the record, so nobody can send it back without deciding again."""
+    """Trap E25: the body of the copy is the record, so no operator can send it back without a new decision."""
     world = World(STREAM, BY_DATA, quarantine=f"{QUARANTINE}.fifo")
     world(put(1, "key-1", b"\xff"), put(2, "key with spaces", b"\xff"))
     one, other = world.sqs.sent

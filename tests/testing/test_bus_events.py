@@ -58,7 +58,7 @@ def test_event_is_read_as_the_router_reads_it() -> None:
         ({"time": datetime(2026, 1, 1)}, "time has no zone"),  # noqa: DTZ001 - the fault
     ],
 )
-def test_event_that_nobody_can_publish_is_refused(arguments: dict[str, Any], fault: str) -> None:
+def test_event_that_no_publisher_can_write_is_refused(arguments: dict[str, Any], fault: str) -> None:
     with pytest.raises(ValueError) as refused:
         eventbridge_event(**arguments)
     assert fault in str(refused.value)

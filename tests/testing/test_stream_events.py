@@ -78,8 +78,8 @@ def test_aggregate_contains_its_records() -> None:
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        ({"partition_key": ""}, "partition_key has 0 characters. Fix: write 1 to 256"),
-        ({"partition_key": "k" * 257}, "partition_key has 257 characters"),
+        ({"partition_key": ""}, "partition_key has the length 0. Fix: write 1 to 256 characters"),
+        ({"partition_key": "k" * 257}, "partition_key has the length 257"),
         ({"data": b"x" * (10 * 1024 * 1024 + 1)}, "and Kinesis takes 10,485,760. Fix: write less"),
         ({"data": "a", "json": 1}, "data and json are both given. Fix: leave one of them out"),
         ({"json": 1, "aggregated": [("a", "1")]}, "json and aggregated are both given"),
