@@ -241,7 +241,8 @@ def _of_batch(event: Any, tenant_map: TenantMap, sources: Sources) -> list[Docum
     except BridgeError as refusal:
         unread = {**UNREAD, "outcome": "raised", "permanent": is_permanent(refusal)}
         return [{**_refused(refusal), "status": None, "record": unread}]
-    explained = (sources.explain(record, tenant_map.rules, tenant_map.find) for record in records)
+    is_alone = len(records) == 1
+    explained = (sources.explain(one, tenant_map.rules, tenant_map.find, is_alone=is_alone) for one in records)
     return [_of_record(one, tenant_map, sources) for one in explained]
 
 

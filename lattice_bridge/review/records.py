@@ -19,7 +19,7 @@ from lattice_bridge.events.sqs import FIFO
 from lattice_bridge.message import BusEvent, Sender
 from lattice_bridge.review.explain import Explanation, explain
 from lattice_bridge.review.near_misses import MOST_SHOWN, NearMiss, NearMisses, is_one_edit
-from lattice_bridge.router import NOT_CONFIGURED, is_permanent, payload_of, resolved, subject_of
+from lattice_bridge.router import NOT_ALONE, NOT_CONFIGURED, is_permanent, payload_of, resolved, subject_of
 from lattice_bridge.tenancy.decide import Decision
 from lattice_bridge.tenancy.rules import Find, Rules
 from lattice_bridge.tenancy.subject import Subject
@@ -81,17 +81,22 @@ class Sources:
         """
         return resolved(batch_of(event), self.by_arn.values()).records
 
-    def explain(self, record: Record, rules: Rules, find: Find | None = None) -> RecordExplanation:
+    def explain(
+        self, record: Record, rules: Rules, find: Find | None = None, *, is_alone: bool = True
+    ) -> RecordExplanation:
         """Explains what the router does with a record of an event.
 
         Args:
             record: of the event.
             rules: the map.
             find: looks up tenants; the map's own if None.
+            is_alone: the event has no other record.
         """
         source, explanation = self.by_arn.get(record.source), None
         if source is None:
             return RecordExplanation(record, None, None, NOT_CONFIGURED)
+        if source.pipe == "enrichment" and not is_alone:
+            return RecordExplanation(record, source, None, NOT_ALONE)
         try:
             explanation = explain(subject_of(record, source), rules, find)
             explanation.decision.granted()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lattice_bridge.config.settings import Settings
+from lattice_bridge.errors import BridgeError
+from lattice_bridge.router import Router
 from lattice_bridge.testing import (
     dynamodb_event,
     dynamodb_record,
@@ -61,6 +65,10 @@ def of_event(path: str, event: object) -> list[tuple[Any, ...]]:
         (eventbridge_event({"tenant": "blue"}, account="444455556666"), [(None, "no_rule", "reported")]),
         (pipe_event(kinesis_event("{}", partition_key="blue", stream="piped")), [("blue", "allowed", "invoked")]),
         (pipe_event(kinesis_event("{}", partition_key="blue")), [(None, "source_not_configured", "reported")]),
+        (
+            pipe_event(kinesis_event("{}", "{}", partition_key="blue", stream="piped")),
+            [(None, "source_unsupported", "reported")] * 2,
+        ),
     ],
 )
 def test_each_record_of_an_event_is_explained(path: str, event: object, expected: list[tuple[Any, ...]]) -> None:
@@ -207,3 +215,30 @@ def test_list_of_a_pipe_on_several_lines_is_one_event(tmp_path: Path) -> None:
     other = written(tmp_path / "other.toml", MAP.replace('pipe = "enrichment"', "timeout = 5"))
     done = read("diff", path, other, "--events", file)
     assert "refused: source_not_configured" in done.output
+
+
+# ---- from a log -----------------------------------------------------------------------------------------------------
+
+
+def logged(event: Any) -> str:
+    lines: list[str] = []
+    settings = Settings.from_text(MAP.replace(f'quarantine = "{QUARANTINE}"', 'on_poison = "block"'))
+    router = Router(settings.tenant_map, lambda _: b"{}", sources=settings.options.event_sources, write=lines.append)
+    with suppress(BridgeError):
+        router(event, None)
+    return "".join(lines)
+
+
+def test_line_of_a_record_of_a_stream_is_explained(path: str) -> None:
+    log = logged(kinesis_event("{}", partition_key="pink"))
+    found = explained(path, "--log", "-", "--claim", "pink", stdin=log)
+    assert (found["record"]["source"], found["reason"], found["missing"]) == (CLICKS, "tenant_not_allowed", [])
+
+
+def test_line_of_an_event_of_a_bus_lacks_its_origin(path: str) -> None:
+    log = logged(eventbridge_event({"tenant": "pink"}, event_id="e-1"))
+    found = explained(path, "--log", "-", "--claim", "pink", stdin=log)
+    assert found["missing"] == ["event_account", "bus_source", "detail_type"]
+    more = ("--event-account", "111122223333", "--bus-source", "shop.orders", "--detail-type", "Order Placed")
+    found = explained(path, "--log", "-", "--claim", "pink", *more, stdin=log)
+    assert (found["record"]["id"], found["reason"], found["missing"]) == ("e-1", "tenant_not_allowed", [])
