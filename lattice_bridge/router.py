@@ -57,7 +57,7 @@ _OTHER_CALLER: Final = Misconfigured(
     'an [[event_source]] without `pipe` is for an event source mapping. Fix: for a pipe, write pipe = "target" or '
     'pipe = "enrichment"',
 )
-_NOT_ALONE: Final = Misconfigured(
+NOT_ALONE: Final = Misconfigured(
     "source_unsupported", "an enrichment answers for one record. Fix: set the batch size of the pipe's source to 1"
 )
 _BEHIND: Final = Unavailable("behind_failed", "an earlier record of its group was reported; nothing was invoked")
@@ -184,7 +184,7 @@ class Router:
 
     def _serve(self, record: Record, source: EventSource, line: RecordLog, work: _Work) -> None:
         if source.pipe == "enrichment" and len(work.batch.records) != 1:
-            raise _NOT_ALONE
+            raise NOT_ALONE
         _check_time(work.deadline - line.began)
         line.step("decide")
         tenant = self._tenant_of(record, source, line)

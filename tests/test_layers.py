@@ -123,6 +123,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "testing/strategies": {
         *("config", "events", "formats", "http", "identity", "message"),
         *("local/aws/sqs", "local/front/exchange", "local/front/lattice"),
+        "testing",  # what the Kinesis Producer Library puts
     },
     "testing": {
         *("bridge", "config", "errors", "events", "formats", "http", "identity", "invoke", "lanes", "message"),

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.events.aggregate import MAGIC, MOST_PARTS, Part, is_aggregate, parts_of
+from lattice_bridge.testing.aggregates import aggregate, field, integer, sealed, varint
 from tests.support.examples import examples
-from tests.support.stream_records import aggregate, field, integer, sealed, varint
 
 ONE = field(3, integer(1, 0) + field(3, b"data"))
 KEY = field(1, b"key")
