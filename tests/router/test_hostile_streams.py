@@ -1,0 +1,73 @@
+"""Streams and buses whose producers are hostile, or unlucky: nothing is lost, and no shard is blocked by a part of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from lattice_bridge.local.aws.sqs.message import Outgoing, check
+from tests.support.stream_records import (
+    BUS,
+    BY_DATA,
+    BY_DETAIL,
+    BY_IMAGE,
+    QUARANTINE,
+    STREAM,
+    TABLE,
+    World,
+    change,
+    published,
+    put,
+)
+
+OTHER_STREAM: Final = f"{STREAM}-2"
+IN_ORDER: Final = f"{QUARANTINE}.fifo"
+
+
+# ---- the copy in the quarantine -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("character", ["\uffff", "\ufffe", "\ud800", "\x00", "\x7f", "\U0001f600"])
+def test_copy_has_only_characters_that_sqs_takes(character: str) -> None:
+    """Trap E22: a producer chooses the key, and SQS refuses U+FFFF: with it, the shard was blocked by one record."""
+    item = {"id": {"S": f"a{character}"}}
+    for world, event in (
+        (World(STREAM, BY_DATA, quarantine=QUARANTINE), {"Records": [put(1, f"a{character}", b"[")]}),
+        (World(TABLE, BY_IMAGE, quarantine=QUARANTINE), {"Records": [change(1, key=item, new=item)]}),
+        (World(BUS, BY_DETAIL, quarantine=QUARANTINE), published({"tenant": f"a{character}"})),
+    ):
+        world.router(event, None)
+        [sent] = world.sqs.sent
+        outgoing = Outgoing(sent["MessageBody"], group=sent.get("MessageGroupId"))
+        assert check(outgoing, is_fifo=False, limit=1024 * 1024) > 0
+        assert json.loads(sent["MessageBody"]) == event.get("Records", [event])[0]
+
+
+def with_number(number: str, arn: str = STREAM, shard: str = "shardId-000000000000", key: str = "a") -> dict[str, Any]:
+    record = put(1, key, b"not json", arn)
+    record["kinesis"]["sequenceNumber"] = number
+    return {**record, "eventID": f"{shard}:{number}"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(with_number("7"), with_number("7", OTHER_STREAM), id="streams"),
+        pytest.param(with_number("7"), with_number("7", shard="shardId-000000000001"), id="shards"),
+        pytest.param(with_number("7"), with_number("7", key="b"), id="keys"),
+        pytest.param(with_number("7"), with_number("07"), id="spellings"),
+    ],
+)
+def test_copies_of_two_records_with_one_number_are_both_stored_by_a_fifo_quarantine(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """Trap E7: SQS answers as if it stored a copy whose deduplication id it knows, and drops it."""
+    ids = []
+    for record in (one, other, one):
+        world = World(record["eventSourceARN"], BY_DATA, quarantine=IN_ORDER)
+        assert world.failed(record) == []
+        ids.append(world.sqs.sent[0]["MessageDeduplicationId"])
+    assert ids[0] == ids[2] != ids[1]
+    assert all(len(found) <= 128 for found in ids)
