@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import pytest
 
+from lattice_bridge.errors import BridgeError, Unavailable
 from lattice_bridge.local.aws.sqs.message import Outgoing, check
+from lattice_bridge.router import NOT_CONFIGURED, refuse_records
 from tests.support.stream_records import (
     BUS,
     BY_DATA,
@@ -71,3 +73,23 @@ def test_copies_of_two_records_with_one_number_are_both_stored_by_a_fifo_quarant
         ids.append(world.sqs.sent[0]["MessageDeduplicationId"])
     assert ids[0] == ids[2] != ids[1]
     assert all(len(found) <= 128 for found in ids)
+
+
+# ---- faults that many events share ----------------------------------------------------------------------------------
+
+
+def test_fault_that_is_raised_keeps_no_event_in_memory() -> None:
+    """Trap E22: of the events that were refused for one reason, an environment kept all, of up to 6 MB each."""
+    closed, world = Unavailable("config_unreachable", "the table is gone", retry_after=30), World(STREAM, BY_DATA)
+    frames: list[list[int]] = []
+    for _ in range(2):
+        with pytest.raises(Unavailable) as refused:
+            refuse_records(published(), None, closed, lambda _: None)
+        with pytest.raises(BridgeError, match="source_not_configured: no ") as not_configured:
+            world.router(published(), None)
+        with pytest.raises(BridgeError, match="source_not_configured: an ") as from_pipe:
+            world.router([put(1)], None)
+        frames.append([len(one.traceback) for one in (refused, not_configured, from_pipe)])
+    assert (str(refused.value), refused.value.retry_after) == (str(closed), 30)
+    assert frames[0] == frames[1]
+    assert (closed.__traceback__, NOT_CONFIGURED.__traceback__) == (None, None)
