@@ -29,6 +29,7 @@ from lattice_bridge.errors import (
     Unavailable,
     internal_error,
 )
+from lattice_bridge.events.aggregate import MOST_PARTS
 from lattice_bridge.events.answer import check_answer, response
 from lattice_bridge.events.batch import Batch, batch_of, claimed, payload
 from lattice_bridge.events.record import BUS, CLAIMS, STREAMS, Record, service_of
@@ -60,6 +61,9 @@ _OTHER_CALLER: Final = Misconfigured(
 )
 _NOT_ALONE: Final = Misconfigured(
     "source_unsupported", "an enrichment answers for one record. Fix: set the batch size of the pipe's source to 1"
+)
+_NOT_NOW: Final = TimedOut(
+    "no_time_left", f"with the aggregates before it, the batch has over {MOST_PARTS:,} records. It comes again"
 )
 _BEHIND: Final = Unavailable("behind_failed", "an earlier record of its group was reported; nothing was invoked")
 
@@ -150,6 +154,8 @@ class Router:
         source = self.sources.get(batch.records[0].source)  # a mapping sends the records of one source
         work = _Work(batch, log, deadline)
         self._lanes.run(batch.lanes(), partial(self._run, work=work), source.concurrency if source else 1)
+        for record in batch.rest:
+            work.report(record, _NOT_NOW)
         log.close()
         return work.settled(source)
 
@@ -261,6 +267,13 @@ class _Work:
     failed: dict[str, BridgeError] = field(default_factory=dict)
     enriched: Any = field(default_factory=list)
 
+    def report(self, record: Record, fault: BridgeError) -> None:
+        """Reports a record that is not processed."""
+        line = self.log.begin(record.name, record.source, record.receive_count)
+        line.fault = fault
+        self.failed.setdefault(record.id, fault)
+        self.log.end(line)
+
     def settled(self, source: EventSource | None) -> Any:
         """The answer to the batch, see `Router.__call__`."""
         caller = self.batch.caller
@@ -294,12 +307,11 @@ def refuse_records(
     """
     log = BatchLog(write, context, namespace=namespace)
     batch = split(event, log)
+    work = _Work(batch, log, 0)
     for record in batch.records:
-        line = log.begin(record.name, record.source, record.receive_count)
-        line.fault = refusal
-        log.end(line)
+        work.report(record, refusal)
     log.close()
-    answer: dict[str, Any] = _Work(batch, log, 0, {record.id: refusal for record in batch.records}).settled(None)
+    answer: dict[str, Any] = work.settled(None)
     return answer
 
 

@@ -1,4 +1,4 @@
-"""Streams and buses whose producers are hostile, or unlucky: nothing is lost, and no shard is blocked by a part of it."""
+"""Streams and buses whose producers are hostile or unlucky: nothing is lost, and one record blocks no shard."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.errors import BridgeError, Unavailable
+from lattice_bridge.errors import BackendFailed, BridgeError, Unavailable
+from lattice_bridge.events.aggregate import MOST_PARTS
+from lattice_bridge.events.batch import batch_of
 from lattice_bridge.local.aws.sqs.message import Outgoing, check
 from lattice_bridge.router import NOT_CONFIGURED, refuse_records
 from tests.support.stream_records import (
@@ -18,13 +20,19 @@ from tests.support.stream_records import (
     QUARANTINE,
     STREAM,
     TABLE,
+    Functions,
     World,
     change,
+    field,
+    integer,
+    number_of,
     published,
     put,
+    sealed,
 )
 
 OTHER_STREAM: Final = f"{STREAM}-2"
+RAISED: Final = BackendFailed("backend_raised", "errorType KeyError")
 IN_ORDER: Final = f"{QUARANTINE}.fifo"
 
 
@@ -93,3 +101,26 @@ def test_fault_that_is_raised_keeps_no_event_in_memory() -> None:
     assert (str(refused.value), refused.value.retry_after) == (str(closed), 30)
     assert frames[0] == frames[1]
     assert (closed.__traceback__, NOT_CONFIGURED.__traceback__) == (None, None)
+
+
+# ---- aggregates -----------------------------------------------------------------------------------------------------
+
+
+def full(count: int, key: str = "a") -> bytes:
+    """An aggregate of so many records of six bytes."""
+    return sealed(field(1, key.encode()) + field(3, integer(1, 0) + field(3, b"")) * count)
+
+
+def test_batch_of_full_aggregates_is_processed_piece_by_piece() -> None:
+    """Trap E22: 100 records of 60 KB are a million. A router without memory or time for them gets them again and
+    again."""
+    full_one = full(MOST_PARTS - 1)
+    records = [put(0, "x"), put(1, data=full_one), put(2, "a"), put(3, "b"), put(4, data=full(1))]
+    batch = batch_of({"Records": records}).deaggregated({STREAM})
+    assert len(batch.records) == MOST_PARTS
+    assert [record.id for record in batch.rest] == [number_of(index) for index in (2, 3, 4)]
+    assert batch.to_report([number_of(4), number_of(2)]) == [number_of(2)]
+    world = World(STREAM, allowed=frozenset({"blue"}), deaggregate=True, functions=Functions({number_of(1): RAISED}))
+    assert world.failed(*records) == [number_of(1)]
+    assert len(world.functions.calls) == 2  # the first record, and the first one of the aggregate
+    assert world.reasons[MOST_PARTS:] == [("failed", "no_time_left")] * 3
