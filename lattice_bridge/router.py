@@ -89,7 +89,7 @@ class Router:
 
     Raises:
         InvalidMap: a FIFO queue or a stream is asynchronous: a 202 says that an event was accepted, not that it was
-            processed. Or a claim is for records of another service.
+            processed. Or a claim is for records of another service, or there are two event buses.
 
     >>> from lattice_bridge import Router, TenantMap
     >>> queue = "arn:aws:sqs:eu-west-1:111122223333:orders"
@@ -129,6 +129,9 @@ class Router:
         self.sources = {source.arn: source for source in sources}
         for source in self.sources.values():
             _check(source)
+        if sum(service_of(arn) == BUS for arn in self.sources) > 1:
+            what = "there are two event buses, and an event does not contain the name of its bus"
+            raise InvalidMap([f"{what}. Fix: write one, and deploy another bridge for the other"])
         self._quarantine = quarantine or Quarantine()
         self._lanes = lanes or Lanes()
         self._write = write

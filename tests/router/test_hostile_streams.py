@@ -7,11 +7,14 @@ from typing import Any, Final
 
 import pytest
 
-from lattice_bridge.errors import BackendFailed, BridgeError, Unavailable
+from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.tenant_map import TenantMap
+from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Unavailable
 from lattice_bridge.events.aggregate import MOST_PARTS
 from lattice_bridge.events.batch import batch_of
 from lattice_bridge.local.aws.sqs.message import Outgoing, check
-from lattice_bridge.router import NOT_CONFIGURED, refuse_records
+from lattice_bridge.router import NOT_CONFIGURED, Router, refuse_records
+from lattice_bridge.tenancy.rules import Rules
 from tests.support.stream_records import (
     BUS,
     BY_DATA,
@@ -124,3 +127,13 @@ def test_batch_of_full_aggregates_is_processed_piece_by_piece() -> None:
     assert world.failed(*records) == [number_of(1)]
     assert len(world.functions.calls) == 2  # the first record, and the first one of the aggregate
     assert world.reasons[MOST_PARTS:] == [("failed", "no_time_left")] * 3
+
+
+# ---- buses ----------------------------------------------------------------------------------------------------------
+
+
+def test_router_refuses_a_second_bus() -> None:
+    """Trap E5: the events of one tenant's bus would run by the rules for the other one's."""
+    sources = [EventSource(arn, "worker") for arn in (BUS, f"{BUS}-2")]
+    with pytest.raises(InvalidMap, match="two event buses"):
+        Router(TenantMap(Rules.build("x-tenant-id", [], [])), lambda _: b"", sources=sources)
