@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
-from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -283,8 +282,7 @@ class _Work:
         if caller == "mapping" or (caller == "pipe" and source is not None and source.pipe == "target"):
             return response(self.batch.to_report(self.failed))
         for fault in self.failed.values():
-            # A copy: a fault may belong to many events, and would keep the frames, and so the content, of each of them.
-            raise copy(fault)
+            raise fault.copied()
         return None if caller == "bus" else self.enriched
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from lattice_bridge.config.options import EventSource
 from lattice_bridge.config.tenant_map import TenantMap
-from lattice_bridge.errors import BackendFailed, BridgeError, InvalidMap, Unavailable
+from lattice_bridge.errors import BackendFailed, BridgeError, Fault, InvalidMap, TimedOut, Unavailable
 from lattice_bridge.events.aggregate import MOST_PARTS
 from lattice_bridge.events.batch import batch_of
+from lattice_bridge.invoke.call import CredentialsExpired, DidNotRun
 from lattice_bridge.local.aws.sqs.message import Outgoing, check
 from lattice_bridge.router import NOT_CONFIGURED, Router, refuse_records
 from lattice_bridge.tenancy.rules import Rules
@@ -104,6 +105,23 @@ def test_fault_that_is_raised_keeps_no_event_in_memory() -> None:
     assert (str(refused.value), refused.value.retry_after) == (str(closed), 30)
     assert frames[0] == frames[1]
     assert (closed.__traceback__, NOT_CONFIGURED.__traceback__) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        DidNotRun("throttled", "Lambda answered 429", asked=7),
+        InvalidMap([Fault("a", ("tenants",)), "b"]),
+        CredentialsExpired("access_denied"),
+        TimedOut("backend_timeout", "no answer"),
+    ],
+)
+def test_raised_fault_is_the_one_that_ended_the_event(fault: BridgeError) -> None:
+    """Trap E16: its class decides what a caller of `Router` does with it."""
+    with pytest.raises(type(fault)) as raised:
+        World(BUS, BY_DETAIL, functions=Functions({"blue": fault})).router(published(), None)
+    assert raised.value is not fault
+    assert (str(raised.value), vars(raised.value)) == (str(fault), vars(fault))
 
 
 # ---- aggregates -----------------------------------------------------------------------------------------------------
