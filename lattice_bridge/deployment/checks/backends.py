@@ -14,6 +14,7 @@ from typing import Any, Final
 from lattice_bridge.config.location import CONFIG_VARIABLE, FUNCTION_VARIABLE
 from lattice_bridge.config.options import Backend
 from lattice_bridge.config.words import nearest
+from lattice_bridge.deployment.checks.failures import failure_place
 from lattice_bridge.deployment.checks.invokers import ONLY_AT_CREATION, WRITE_TENANCY
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
@@ -41,7 +42,7 @@ from lattice_bridge.deployment.checks.stack import (
 )
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import unresolved
-from lattice_bridge.deployment.queues.judge import undelivered_fault
+from lattice_bridge.deployment.sources.faults import undelivered_fault
 from lattice_bridge.telemetry import NAMESPACE, NAMESPACE_VARIABLE
 
 _SPARE_SECONDS: Final = 3.0
@@ -144,15 +145,10 @@ def _failures(
 ) -> Iterator[TemplateFinding]:
     """A fault if Lambda drops asynchronous requests that failed three times. A record is lost with that: its queue has
     deleted it."""
-    if invoked.invocation != "async" or function.properties.get("DeadLetterConfig"):
+    place = failure_place(function, name.qualifier, template)
+    if invoked.invocation != "async" or place.destination is not None or not place.is_known:
         return
     qualifier = name.qualifier or "$LATEST"
-    for config in resources_of(function, template, "AWS::Lambda::EventInvokeConfig"):
-        own = config.properties.get("Qualifier")
-        if unresolved(own) or own == qualifier:
-            to = config.properties.get("DestinationConfig")
-            if unresolved(to) or part_of(config, "DestinationConfig").get("OnFailure"):
-                return
     fix = f"write an EventInvokeConfig with OnFailure, for {qualifier}"
     if isinstance(invoked, Backend):
         actual = f'bridge.toml invokes "{invoked.function}" asynchronously, and failed requests are not kept'

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from lattice_bridge.config.options import EventSource, PipeRole
-from lattice_bridge.deployment.checks.queues import is_source
+from lattice_bridge.deployment.checks.named_sources import as_source, is_source
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
     PIPE,
@@ -26,7 +26,7 @@ from lattice_bridge.deployment.checks.stack import (
     warning,
 )
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
-from lattice_bridge.deployment.cloudformation.values import as_text, marker, unresolved
+from lattice_bridge.deployment.cloudformation.values import as_text, unresolved
 
 _BATCHES: Final[Mapping[str, tuple[str, int]]] = {
     "sqs": ("SqsQueueParameters", 10),
@@ -63,11 +63,7 @@ def pipe_findings(stack: Stack) -> Iterator[TemplateFinding]:
 
 def _source_of(pipe: Resource, template: Template) -> str:
     """The ARN of a pipe's source; of a stream of DynamoDB, its table's."""
-    arn = as_text(pipe.properties.get("Source", ""))
-    for table in template.of_type("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable"):
-        if arn == marker(f"{table.id}.StreamArn"):
-            return table.arn
-    return arn.partition("/stream/")[0] if _service(arn) == "dynamodb" else arn
+    return as_source(as_text(pipe.properties.get("Source", "")), template)
 
 
 def _service(arn: str) -> str:

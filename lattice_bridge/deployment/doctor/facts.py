@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from lattice_bridge.config.options import Backend, EventSource, Options
 from lattice_bridge.deployment.iam.policy import Statement
-from lattice_bridge.deployment.queues.facts import Queue, SourceMapping
+from lattice_bridge.deployment.sources.facts import Bus, BusRule, FailurePlace, Queue, SourceMapping, Stream
 
 LATEST: Final = "$LATEST"
 
@@ -341,7 +341,7 @@ class Configuration:
         headers: that the map reads of a request, in lower case.
         certificates: ids of the rules that read the subject of a client's certificate.
         vpcs: ids of the rules that read the VPC that a request came from.
-        trusted_queues: (ARN, id) of the rules that allow by a queue alone, for every sender.
+        trusted_sources: (ARN, id) of the rules that allow by a source alone, for every sender.
     """
 
     file: str
@@ -353,7 +353,7 @@ class Configuration:
     headers: frozenset[str] = frozenset()
     certificates: tuple[str, ...] = ()
     vpcs: tuple[str, ...] = ()
-    trusted_queues: tuple[tuple[str, str], ...] = ()
+    trusted_sources: tuple[tuple[str, str], ...] = ()
 
 
 # ---- API Gateway ----------------------------------------------------------------------------------------------------
@@ -480,6 +480,35 @@ class SourceFunction:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamFront:
+    """A Kinesis stream or a table of `[[event_source]]`, by its ARN.
+
+    Attributes:
+        stream: without its policy; None if there is no such stream or table.
+        policy: the statements of its resource policy.
+    """
+
+    arn: str
+    stream: Read[Stream | None]
+    policy: Read[tuple[Statement, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BusFront:
+    """The event bus of `[[event_source]]`.
+
+    Attributes:
+        bus: None if there is no such bus.
+        rules: those of this bus and of the default one that invoke the bridge.
+        failures: for each name under which a rule invokes the bridge.
+    """
+
+    bus: Read[Bus | None]
+    rules: Read[tuple[BusRule, ...]]
+    failures: tuple[Read[FailurePlace], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """A deployed bridge with everything in front of it and behind it.
 
@@ -504,6 +533,9 @@ class Deployment:
         sources: the functions behind the event sources.
         queues: those of the event sources, their dead-letter queues and quarantines, by ARN; None for one that does
             not exist.
+        rivals: by the ARN of a queue, the UUIDs of the mappings that send its messages to another function.
+        streams: the streams and tables of the event sources.
+        bus: None if bridge.toml has none.
     """
 
     account: str
@@ -522,6 +554,9 @@ class Deployment:
     apis: tuple[Api, ...] = ()
     sources: tuple[SourceFunction, ...] = ()
     queues: tuple[tuple[str, Read[Queue | None]], ...] = ()
+    rivals: tuple[tuple[str, Read[tuple[str, ...]]], ...] = ()
+    streams: tuple[StreamFront, ...] = ()
+    bus: BusFront | None = None
 
     @property
     def behind(self) -> tuple[BackendFunction | SourceFunction, ...]:

@@ -13,10 +13,10 @@ from typing import Final
 from lattice_bridge.config.location import CONFIG_VARIABLE
 from lattice_bridge.deployment.doctor.facts import Configuration, Deployment, Function, Read, RolePolicies, Unread
 from lattice_bridge.deployment.doctor.findings import Finding, Level, listed, unread_finding
-from lattice_bridge.deployment.doctor.queues import lines_of
+from lattice_bridge.deployment.doctor.sources import lines_of
 from lattice_bridge.deployment.iam.access import Grant, granted, is_for_role
 from lattice_bridge.deployment.iam.policy import INVOKE, Statement, covers
-from lattice_bridge.deployment.queues.judge import rights_of
+from lattice_bridge.deployment.sources.judge import rights_of
 
 # ---- findings -------------------------------------------------------------------------------------------------------
 

@@ -97,7 +97,7 @@ EXPECTED: Final = MapNeeds(
     certificates=("devices", "revoked"),
     vpcs=("elsewhere",),
     admits_anyone=True,
-    trusted_queues=(("arn:aws:sqs:eu-west-1:111122223333:blue", "blue-queue"),),
+    trusted_sources=(("arn:aws:sqs:eu-west-1:111122223333:blue", "blue-queue"),),
 )
 
 

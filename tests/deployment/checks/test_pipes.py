@@ -68,7 +68,7 @@ def test_pipe_that_the_map_expects_has_no_findings(pipe: PipeRole, properties: s
 
 
 def test_pipe_of_another_function_has_no_findings_for_the_bridge() -> None:
-    other = f"{QUEUE}, Target: 'arn:aws:lambda:us-east-1:123456789012:function:others'"
+    other = "Source: !GetAtt Dead.Arn, Target: 'arn:aws:lambda:us-east-1:123456789012:function:others'"
     assert findings(known(None), other, WITH_MAPPING) == []
 
 
@@ -165,7 +165,9 @@ def test_mapping_beside_a_pipe_is_an_error() -> None:
 def test_pipe_straight_onto_an_isolated_function_is_an_error_that_names_the_bridge() -> None:
     """Pipes sends no tenant id."""
     add = indent(f"Pipe: {{Type: AWS::Pipes::Pipe, Properties: {{{QUEUE}, Target: !GetAtt Worker.Arn}}}}", "  ")
-    (one,) = template_findings(FOLDER / "t.yaml", known(None), {}, "us-east-1", text=WITH_MAPPING + add)
+    found = template_findings(FOLDER / "t.yaml", known(None), {}, "us-east-1", text=WITH_MAPPING + add)
+    one, rival = sorted(found, key=lambda one: one.level)
+    assert rival.actual == "it receives messages of orders, as the bridge does"
     assert (one.level, one.subject, one.actual) == ("error", "Worker", "it is the target of a pipe (Pipe)")
     assert 'pipe = "target" in its [[event_source]]' in one.fix
 

@@ -50,7 +50,7 @@ def findings(case: dict[str, Any]) -> list[TemplateFinding]:
         case.get("parameters", {}),
         REGION,
         text=edited("queues.yaml", case.get("edits", []), case.get("add", "")),
-        needs=MapNeeds(trusted_queues=tuple((ORDERS, rule) for rule in case.get("trusted", ()))),
+        needs=MapNeeds(trusted_sources=tuple((ORDERS, rule) for rule in case.get("trusted", ()))),
     )
 
 
@@ -126,7 +126,7 @@ Resources:
   Queue:
     Type: AWS::SQS::Queue
     Properties: {QueueName: orders, VisibilityTimeout: 180, RedrivePolicy: {maxReceiveCount: 5}}
-  Quarantine: {Type: AWS::SQS::Queue, Properties: {QueueName: orders-quarantine}}
+  Quarantine: {Type: AWS::SQS::Queue, Properties: {QueueName: orders-quarantine, MessageRetentionPeriod: 1209600}}
 """
     found = template_findings(FOLDER / "t.yaml", options([]), {}, REGION, text=text)
     assert [

@@ -25,7 +25,7 @@ from lattice_bridge.deployment.doctor.facts import (
 )
 from lattice_bridge.deployment.doctor.read import MOST_VERSIONS, Aws
 from lattice_bridge.deployment.doctor.run import NoSuchFunction, findings_of, read_deployment
-from lattice_bridge.deployment.queues.facts import SourceMapping
+from lattice_bridge.deployment.sources.facts import SourceMapping
 from tests.support.aws_server import AwsServer
 from tests.support.doctor_stack import (
     ACCOUNT,
