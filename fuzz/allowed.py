@@ -16,7 +16,8 @@ Table = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The caller of an event, or the sender of a record of a queue. `arn` is None for an unsigned request."""
+    """The caller of an event, or what vouches for a record: its source, and its sender or the account, source and
+    detail type of an event. `arn` is None for an unsigned request."""
 
     arn: str | None = None
     session: str | None = None
@@ -24,6 +25,7 @@ class Asking:
     uri: str | None = None
     queue: str | None = None
     sender: str | None = None
+    event: tuple[str, str, str] | None = None
 
     @classmethod
     def of_record(cls, record: Table) -> Asking:
@@ -78,7 +80,7 @@ def is_for(rule: Table, asking: Asking) -> bool:
     """Whether a rule applies to the caller. No request here has a token, or came through API Gateway."""
     if asking.queue is not None:
         return _is_for_record(rule, asking)
-    if not {"sender", "source"}.isdisjoint(rule):
+    if not {"sender", "event_account", "source"}.isdisjoint(rule):
         return False
     if not {"jwt", "api", "client_cert"}.isdisjoint(rule):
         return False
@@ -111,11 +113,22 @@ def is_for(rule: Table, asking: Asking) -> bool:
 def _is_for_record(rule: Table, asking: Asking) -> bool:
     sender = rule.get("sender")
     if sender is None:
-        return asking.queue == rule.get("source")
+        return _is_for_event(rule, asking)
     if asking.queue not in _listed(rule.get("source", asking.queue)):
         return False
     is_sender = asking.sender in (sender.get("role_id"), sender.get("user_id"))
     return is_sender and sender.get("session", asking.session) == asking.session
+
+
+def _is_for_event(rule: Table, asking: Asking) -> bool:
+    """A rule for a source, or for an account. Events of AWS are allowed by rules that name their source alone."""
+    account, source, detail_type = asking.event or ("", "", "")
+    if source.startswith("aws.") and "bus_source" not in rule and "deny" not in rule:
+        return False
+    part = (rule.get("bus_source", source), rule.get("detail_type", detail_type))
+    facts = (asking.queue, account)
+    wanted = (rule.get("source", asking.queue), rule.get("event_account", account))
+    return part == (source, detail_type) and facts == wanted and not {"source", "event_account"}.isdisjoint(rule)
 
 
 def _listed(value: Any) -> Any:

@@ -235,7 +235,7 @@ class Router:
 
 def _check(source: EventSource) -> None:
     service = service_of(source.arn)
-    if source.invocation == "async" and (source.arn.endswith(FIFO) or service in STREAMS):
+    if source.invocation == "async" and (service in STREAMS or (service == "sqs" and source.arn.endswith(FIFO))):
         raise InvalidMap([f'event_source "{source.arn}": async keeps no order. Fix: write invocation = "sync"'])
     if source.claim is not None and source.claim.kind not in CLAIMS.get(service, ()):
         fix = f"write one of {', '.join(CLAIMS.get(service, ())) or 'another ARN'}"

@@ -71,6 +71,7 @@ READING_TOML: Final = {
     *("config.tables", "config.tables.jwt", "config.tables.map", "config.tables.options", "config.tables.outcome"),
     *("config.tables.event_source", "config.tables.rule", "config.tables.table", "config.words"),
     *("events.json_claim", "events.sqs"),
+    *("config.tables.record_anchors", "config.tables.rule_table", "config.tables.source_arns"),
 }
 """What a bridge imports besides if it reads TOML."""
 

@@ -25,6 +25,7 @@ from lattice_bridge.cli.root import root
 from lattice_bridge.config import location as place
 from lattice_bridge.config.options import Backend, EventSource
 from lattice_bridge.config.settings import Settings
+from lattice_bridge.config.tables.source_arns import SERVICES
 from lattice_bridge.config.tenant_map import TenantMap
 from lattice_bridge.deployment.checks.run import template_findings
 from lattice_bridge.deployment.cloudformation.nested import STACKS
@@ -169,12 +170,19 @@ def test_key_of_an_event_source_is_documented(field: str) -> None:
     assert re.search(rf"(?:^|\n\| )[^|]*\|? ?[^|]*`{field}`[^|]*\|", rows)
 
 
-def test_example_of_event_sources_loads() -> None:
-    """`check` runs its tests."""
-    (text,) = [block for block in blocks(TENANTS, "toml") if "[[event_source]]" in block]
-    loaded = Settings.from_text(text)
-    assert [source.claim is None for source in loaded.options.event_sources] == [False, True]
-    assert {rule.id for rule in loaded.tenant_map.rules.owners.values()} == {"order-service", "blue-queue"}
+def test_examples_of_event_sources_load_without_a_finding() -> None:
+    """`check` runs their tests, and finds nothing that is probably not intended."""
+    texts = [block for block in blocks(TENANTS, "toml") if "[[event_source]]" in block]
+    for text in texts:
+        assert findings_of(text) == []
+        assert text.count("[[test]]") == 3
+    sources = [source for text in texts for source in Settings.from_text(text).options.event_sources]
+    assert {source.arn.split(":")[2] for source in sources} == set(SERVICES)
+
+
+def test_page_has_the_claims_of_every_service() -> None:
+    for name, service in SERVICES.items():
+        assert {kind for kind in service.claims if f'from = "{kind}"' not in TENANTS} == set(), name
 
 
 @pytest.mark.parametrize("name", [name for name in vars(assumptions) if name.isupper()])

@@ -176,7 +176,7 @@ ONLY_IN: Final = {
     "random": {"invoke.retry"},
     "socket": {"http.client"},
     "ssl": {"http.client", "identity.key_set", "invoke.direct"},
-    "pydantic": {f"config.tables.{name}" for name in ("event_source", "jwt", "map", "options", "rule", "table")},
+    "pydantic": {f"config.tables.{name}" for name in ("event_source", "jwt", "map", "options", "rule_table", "table")},
     "tomllib": {"config.document", "config.positions"},
 }
 """Outside module → the only modules of the bridge that may import it."""

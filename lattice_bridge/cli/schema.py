@@ -23,7 +23,8 @@ from lattice_bridge.config.tables.options import (
     TopTable,
 )
 from lattice_bridge.config.tables.outcome import OUTCOMES
-from lattice_bridge.config.tables.rule import WRITTEN_ANCHORS, RuleTable
+from lattice_bridge.config.tables.rule import WRITTEN_ANCHORS
+from lattice_bridge.config.tables.rule_table import RuleTable
 
 
 class File(TopTable):

@@ -110,13 +110,14 @@ def claimed(record: Record, claim: Claim) -> str:
     """
     value = _SERVICES[record.service].claimed(record, claim)
     if value is None:
-        raise BadRequest("claim_missing", f"the record has no {_named(claim)}")
+        raise BadRequest("claim_missing", f"the record has no {in_words(claim)}")
     if not isinstance(value, str):
-        raise BadRequest("claim_unreadable", f"{_named(claim)} is not a string")
+        raise BadRequest("claim_unreadable", f"{in_words(claim)} is not a string")
     return value
 
 
-def _named(claim: Claim) -> str:
+def in_words(claim: Claim) -> str:
+    """The part of a record that a claim reads, without an article."""
     path = "/".join(claim.path)
     names = {
         "message_group": "message group",

@@ -16,7 +16,8 @@ from lattice_bridge.config.positions import located
 from lattice_bridge.config.settings import missing_faults
 from lattice_bridge.config.tables.map import ELSEWHERE, MapFile, named_tenants, read_map, rule_of
 from lattice_bridge.config.tables.options import read_options
-from lattice_bridge.config.tables.rule import RuleTable, anchors_of
+from lattice_bridge.config.tables.rule import anchors_of
+from lattice_bridge.config.tables.rule_table import RuleTable
 from lattice_bridge.config.tenant_map import HERE, TenantMap
 from lattice_bridge.config.words import quoted
 from lattice_bridge.errors import Fault, InvalidMap

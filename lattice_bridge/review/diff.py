@@ -20,7 +20,7 @@ from lattice_bridge.message import Request
 from lattice_bridge.review.explain import key_in_words
 from lattice_bridge.review.map_tests import described_outcome
 from lattice_bridge.review.requests import parse_any
-from lattice_bridge.tenancy.anchors import ANCHORS, Key, broader_keys
+from lattice_bridge.tenancy.anchors import ANCHORS, Key, broader_keys, broader_owning_keys
 from lattice_bridge.tenancy.decide import Decision
 from lattice_bridge.tenancy.rules import AnyTenant, Condition, Rule, Rules, TenantFrom
 
@@ -96,8 +96,7 @@ def _access(key: Key, rules: Rules) -> _Access:
     keys = (key, *broader_keys(key))
     denials = [rule for found in keys for rule in rules.denials.get(found, ())]
     anchor = ANCHORS[key[0]]
-    asked = keys[:1] if anchor.is_exclusive else keys
-    owner = next((rules.owners[found] for found in asked if found in rules.owners), None)
+    owner = next((rules.owners[found] for found in (key, *broader_owning_keys(key)) if found in rules.owners), None)
     by_origin: tuple[Rule, ...] = ()
     if owner is None and anchor.evidence == "caller" and not anchor.is_exclusive and anchor.example is not None:
         by_origin = tuple(rule for found, rule in sorted(rules.owners.items()) if _is_origin(found))

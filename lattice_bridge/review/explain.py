@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.identity.token import Tokens
 from lattice_bridge.message import Request
-from lattice_bridge.tenancy.anchors import ANCHORS, Key, keys_of
+from lattice_bridge.tenancy.anchors import ANCHORS, OF_RECORDS, Key, keys_of
 from lattice_bridge.tenancy.decide import Decision, decide
 from lattice_bridge.tenancy.rules import AnyTenant, Find, Rule, Rules, TenantFrom
 from lattice_bridge.tenancy.subject import Subject, evidence_of, subject_of
@@ -87,7 +87,7 @@ def _next(owner: Rule, keys: Iterable[Key], subject: Subject, rules: Rules) -> R
 def ways_to(tenant: str, rules: Rules) -> Iterator[tuple[Rule, str]]:
     """Every rule that can lead to a tenant, and its condition in words."""
     for rule in rules.owners.values():
-        asks = "claim" if ANCHORS[rule.key[0]].evidence in ("sender", "source") else "header"
+        asks = "claim" if ANCHORS[rule.key[0]].evidence in OF_RECORDS else "header"
         if isinstance(rule.outcome, AnyTenant):
             yield rule, f"if the {asks} names it, as any registered tenant"
         elif isinstance(rule.outcome, TenantFrom):
@@ -102,10 +102,15 @@ def key_in_words(key: Key) -> str:
 
     >>> key_in_words(("role", "aws", "111122223333", "blue-api"))
     'role blue-api of 111122223333'
+    >>> key_in_words(("event-account-part", "111122223333", "shop", ""))
+    'event-account 111122223333, bus_source shop'
     """
     kind, *parts = key
     if kind == "sender-session":
         return f"sender {parts[0]}, session {parts[1]}"
+    if kind.endswith("-part"):
+        named = zip(("bus_source", "detail_type"), parts[1:], strict=True)
+        return ", ".join([f"{kind[:-5]} {parts[0]}", *(f"{name} {part}" for name, part in named if part)])
     if len(parts) < 2:
         return " ".join(key)
     partition, account, *names = parts

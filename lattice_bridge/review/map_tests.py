@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from lattice_bridge.config.options import EventSource
 from lattice_bridge.config.tables.map import MapFile, TestTable
-from lattice_bridge.config.tables.rule import unique_id_faults
+from lattice_bridge.config.tables.record_anchors import unique_id_faults
+from lattice_bridge.config.tables.source_arns import SERVICES, is_bus, service_in
 from lattice_bridge.config.words import listed, quoted, shown_key, suggestion
 from lattice_bridge.errors import REASONS, Fault
 from lattice_bridge.identity.principal import BadPrincipal, parse_arn
 from lattice_bridge.identity.token import NO_TOKENS, Tokens
-from lattice_bridge.message import X509, Authorizer, Caller, Sender
+from lattice_bridge.message import X509, Authorizer, BusEvent, Caller, Sender
 from lattice_bridge.review.records import Sources
 from lattice_bridge.tenancy.decide import Decision, decide
 from lattice_bridge.tenancy.rules import Find, Rules, Tenant
@@ -94,7 +95,7 @@ def failed_tests(
 def _outcome(test: TestTable, sources: Sources, rules: Rules, find: Find | None) -> str:
     try:
         if test.source is not None:
-            found = sources.describe(test.source, _sender(test), test.claim, rules, find)
+            found = sources.describe(test.source, _sender(test), test.claim, rules, find, bus_event=_bus_event(test))
             decision = found.explanation.decision if found.explanation else Decision(refusal=found.fault)
         else:
             subject = described_subject(**{name: getattr(test, name) for name in _REQUEST_KEYS})
@@ -120,7 +121,8 @@ def _expectation_hint(expect: str, rules: Rules, find: Find | None) -> str:
     return f"; {quoted(expect)} is not in [tenants]{suggestion(expect, [*rules.tenants, 'refused'])}"
 
 
-_RECORD_KEYS: Final = ("source", "sender", "claim")
+_EVENT_KEYS: Final = ("event_account", "bus_source", "detail_type")
+_RECORD_KEYS: Final = ("source", "sender", *_EVENT_KEYS, "claim")
 _REQUEST_KEYS: Final = tuple(name for name in TestTable.model_fields if name not in ("expect", *_RECORD_KEYS))
 
 
@@ -136,25 +138,44 @@ def _sender(test: TestTable) -> Sender | None:
     return Sender(identifier, test.sender.session) if test.sender and identifier else None
 
 
+def _bus_event(test: TestTable) -> BusEvent | None:
+    """What the test contains of its event. No rule is for what it leaves out."""
+    if test.source is None or not is_bus(test.source):
+        return None
+    return BusEvent(test.event_account or "", test.bus_source or "", test.detail_type or "")
+
+
 def _record_contradictions(test: TestTable, sources: Sources) -> Iterator[Fault]:
     """Why no such record can arrive."""
     of_requests = [name for name in _REQUEST_KEYS if getattr(test, name) not in (None, {})]
     if of_requests:
-        what = f"{of_requests[0]} is for a request, and {_first_of_record(test)} for a record of a queue"
+        what = f"{of_requests[0]} is for a request, and {_first_of_record(test)} for a record"
         fix = "write claim instead" if of_requests[0] == "header" else "leave one of them out"
         yield Fault(f"{what}. Fix: {fix}", (of_requests[0],), at_key=True)
     yield from _sender_faults(test)
     if test.source is None:
         fix = f'as in source = "{next(iter(sources.by_arn), "arn:aws:sqs:REGION:ACCOUNT:NAME")}"'
-        yield Fault(f"{_first_of_record(test)} needs the queue that the record came from. Fix: write it, {fix}")
+        yield Fault(f"{_first_of_record(test)} needs the source that the record came from. Fix: write it, {fix}")
     elif test.source not in sources.by_arn:
         near = next((miss.expected for miss in sources.near(test.source).found), None)
         known = listed(sources.by_arn) if sources.by_arn else "the arn of one"
         hint = f"; did you mean {quoted(near)}?" if near else f". Fix: write {known}"
         yield Fault(f"source {quoted(test.source)} is not the arn of an [[event_source]]{hint}", ("source",))
-    elif test.claim is not None and sources.by_arn[test.source].claim is None:
-        what = "claim is never read: the [[event_source]] of this queue has no claim"
-        yield Fault(f"{what}. Fix: leave it out here, or write claim there", ("claim",), at_key=True)
+    else:
+        yield from _foreign_facts(test, test.source)
+        if test.claim is not None and sources.by_arn[test.source].claim is None:
+            what = "claim is never read: the [[event_source]] has no claim"
+            yield Fault(f"{what}. Fix: leave it out here, or write claim there", ("claim",), at_key=True)
+
+
+def _foreign_facts(test: TestTable, source: str) -> Iterator[Fault]:
+    """Facts that no record of the source has."""
+    for name in ("sender", *_EVENT_KEYS):
+        owner = "sqs" if name == "sender" else "events"
+        service = service_in(source)
+        if getattr(test, name) is not None and service is not None and service != owner:
+            what = f"{name} is for a record of {SERVICES[owner].source}, and source is {SERVICES[service].source}"
+            yield Fault(f"{what}. Fix: leave it out", (name,), at_key=True)
 
 
 def _first_of_record(test: TestTable) -> str:

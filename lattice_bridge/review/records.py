@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from lattice_bridge.config.options import EventSource
-from lattice_bridge.errors import BridgeError
-from lattice_bridge.events.batch import batch_of
+from lattice_bridge.errors import BadRequest, BridgeError
+from lattice_bridge.events.batch import batch_of, in_words
 from lattice_bridge.events.record import BUS, Caller, Record, service_of
 from lattice_bridge.events.sqs import FIFO
-from lattice_bridge.message import Sender
+from lattice_bridge.message import BusEvent, Sender
 from lattice_bridge.review.explain import Explanation, explain
 from lattice_bridge.review.near_misses import MOST_SHOWN, NearMiss, NearMisses, is_one_edit
 from lattice_bridge.router import NOT_CONFIGURED, is_permanent, payload_of, resolved, subject_of
@@ -101,23 +101,31 @@ class Sources:
         return RecordExplanation(record, source, explanation, None, explanation.subject.requested_tenant)
 
     def describe(
-        self, arn: str, sender: Sender | None, claim: str | None, rules: Rules, find: Find | None = None
+        self,
+        arn: str,
+        sender: Sender | None,
+        claim: str | None,
+        rules: Rules,
+        find: Find | None = None,
+        *,
+        bus_event: BusEvent | None = None,
     ) -> RecordExplanation:
-        """Explains what the router does with a record that is known by its queue, its sender and its claim.
+        """Explains what the router does with a record that is known by its source, its evidence and its claim.
 
         Args:
-            arn: of the queue.
+            arn: of the event source.
             sender: None if it is not known: no rule for a sender then applies.
             claim: the tenant that the record asks for; None for none.
             rules: the map.
             find: looks up tenants; the map's own if None.
+            bus_event: of an event of a bus; None if it is not known: no rule for an account then applies.
         """
         record = _without_content(arn, sender)
         source = self.by_arn.get(arn)
         if source is None:
             return RecordExplanation(record, None, None, NOT_CONFIGURED, claim)
         try:
-            subject = described_record(source, sender, claim)
+            subject = described_record(source, sender, claim, bus_event)
         except BridgeError as fault:
             return RecordExplanation(record, source, None, fault, claim)
         explanation = explain(subject, rules, find)
@@ -141,15 +149,18 @@ class Sources:
         return [arn for arn in self.by_arn if arn.rpartition(":")[2] == name]
 
 
-def described_record(source: EventSource, sender: Sender | None, claim: str | None) -> Subject:
-    """The subject of a record that is known by its sender and its claim.
+def described_record(
+    source: EventSource, sender: Sender | None, claim: str | None, bus_event: BusEvent | None = None
+) -> Subject:
+    """The subject of a record that is known by its evidence and its claim.
 
     Raises:
         BadRequest: `claim_missing`: its event source has a claim, and the record has none.
     """
-    if claim is None or source.claim is None:
-        return subject_of(_without_content(source.arn, sender), source)
-    return Subject(requested_tenant=claim, source=source.arn, sender=sender)
+    if source.claim is not None and claim is None:
+        raise BadRequest("claim_missing", f"the record has no {in_words(source.claim)}")
+    requested = claim if source.claim is not None else None
+    return Subject(requested_tenant=requested, source=source.arn, sender=sender, bus_event=bus_event)
 
 
 def _without_content(arn: str, sender: Sender | None) -> Record:

@@ -10,20 +10,23 @@ callers reads the fields of `Caller` except `x509`: its keys are cached by them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from lattice_bridge.http.headers import lower
 from lattice_bridge.identity.principal import Kind, Principal
-from lattice_bridge.message import Caller, Sender
+from lattice_bridge.message import BusEvent, Caller, Sender
 from lattice_bridge.tenancy.subject import Subject
 
 Key = tuple[str, ...]
 """The name of an anchor, and the parts that its callers have in common."""
 
-Evidence = Literal["caller", "token", "authorizer", "certificate", "sender", "source", "none"]
+Evidence = Literal["caller", "token", "authorizer", "certificate", "sender", "event-account", "source", "none"]
+
+OF_RECORDS: Final[frozenset[Evidence]] = frozenset({"sender", "event-account", "source"})
+"""The kinds of evidence that a record has. Of each, one rule decides: the most specific one."""
 
 
 def any_key(_key: Key) -> bool:
@@ -39,9 +42,11 @@ class Anchor(NamedTuple):
         keys: the keys of this kind that a subject has, the most specific first.
         evidence: what vouches for these callers: the platform (`caller`), a token's issuer (`token`), an authorizer of
             an API (`authorizer`), the issuer of the client's certificate (`certificate`), the queue that authenticated
-            a record's sender (`sender`), the policy of the queue (`source`), or nothing (`none`).
-        example: a subject that has a key of this kind; None if a key names neither a principal nor a session of a
-            sender. It gives the broader keys that every subject with the key has as well.
+            a record's sender (`sender`), the bus that wrote the account of an event (`event-account`), the policy of
+            the queue, stream, table or bus (`source`), or nothing (`none`).
+        example: a subject that has a key of this kind; None if a key names neither a principal, nor a session of a
+            sender, nor a part of the events of an account or a bus. It gives the broader keys that every subject with
+            the key has as well.
         is_exclusive: callers of this kind are allowed by rules of this kind only. Deny rules of broader kinds still
             apply.
         may_allow: whether a rule with this key may allow, and not only deny.
@@ -195,9 +200,33 @@ def sender_key(identifier: str, session: str | None = None) -> Key:
     return ("sender", identifier) if session is None else ("sender-session", identifier, session)
 
 
-def source_key(arn: str) -> Key:
-    """The key of rules for the records of a queue."""
+def event_account_key(account: str, bus_source: str = "", detail_type: str = "") -> Key:
+    """The key of rules for the events of an account, or for those with this `source` and `detail-type`."""
+    if bus_source or detail_type:
+        return ("event-account-part", account, bus_source, detail_type)
+    return ("event-account", account)
+
+
+def source_key(arn: str, bus_source: str = "", detail_type: str = "") -> Key:
+    """The key of rules for the records of a queue, stream, table or bus; of a bus also for those with this `source` and
+    `detail-type`."""
+    if bus_source or detail_type:
+        return ("source-part", arn, bus_source, detail_type)
     return ("source", arn)
+
+
+AWS_SOURCES: Final = "aws."
+"""The beginning of the `source` of events that AWS wrote. EventBridge refuses it from every other publisher."""
+
+
+def _parts(event: BusEvent) -> Iterator[tuple[str, str]]:
+    """The parts of all events that an event belongs to, by its source and its detail type, the smallest first."""
+    if event.source and event.detail_type:
+        yield event.source, event.detail_type
+    if event.source:
+        yield event.source, ""
+    if event.detail_type:
+        yield "", event.detail_type
 
 
 def _sender_session_keys(subject: Subject) -> Iterator[Key]:
@@ -210,9 +239,30 @@ def _sender_keys(subject: Subject) -> Iterator[Key]:
         yield sender_key(subject.sender.id)
 
 
+def _event_account_part_keys(subject: Subject) -> Iterator[Key]:
+    if subject.bus_event is not None:
+        for part in _parts(subject.bus_event):
+            yield event_account_key(subject.bus_event.account, *part)
+
+
+def _event_account_keys(subject: Subject) -> Iterator[Key]:
+    if subject.bus_event is not None:
+        yield event_account_key(subject.bus_event.account)
+
+
+def _source_part_keys(subject: Subject) -> Iterator[Key]:
+    if subject.source is not None and subject.bus_event is not None:
+        for part in _parts(subject.bus_event):
+            yield source_key(subject.source, *part)
+
+
 def _source_keys(subject: Subject) -> Iterator[Key]:
     if subject.source is not None:
         yield source_key(subject.source)
+
+
+def _names_bus_source(key: Key) -> bool:
+    return key[0] in _PARTS and key[2] != ""
 
 
 # ---- the table ------------------------------------------------------------------------------------------------------
@@ -250,6 +300,19 @@ ANCHORS: Final[Mapping[str, Anchor]] = {
             example=lambda key: Subject(sender=Sender(key[1], key[2])),
         ),
         Anchor("sender", _sender_keys, evidence="sender"),
+        Anchor(
+            "event-account-part",
+            _event_account_part_keys,
+            evidence="event-account",
+            example=lambda key: Subject(bus_event=BusEvent(*key[1:])),
+        ),
+        Anchor("event-account", _event_account_keys, evidence="event-account"),
+        Anchor(
+            "source-part",
+            _source_part_keys,
+            evidence="source",
+            example=lambda key: Subject(source=key[1], bus_event=BusEvent("", *key[2:])),
+        ),
         Anchor("source", _source_keys, evidence="source"),
     )
 }
@@ -257,8 +320,12 @@ ANCHORS: Final[Mapping[str, Anchor]] = {
 
 _OF_CALLERS: Final = tuple(anchor for anchor in ANCHORS.values() if anchor.evidence in ("caller", "none"))
 _OF_OTHERS: Final = tuple(anchor for anchor in ANCHORS.values() if anchor.evidence not in ("caller", "none"))
-_OF_RECORDS: Final = tuple(anchor for anchor in _OF_OTHERS if anchor.evidence in ("sender", "source"))
-_OF_REQUESTS: Final = tuple(anchor for anchor in _OF_OTHERS if anchor not in _OF_RECORDS)
+_OF_BUSES: Final = tuple(anchor for anchor in _OF_OTHERS if anchor.evidence in OF_RECORDS)
+_PARTS: Final = frozenset({"event-account-part", "source-part"})
+_OF_OTHER_RECORDS: Final = tuple(
+    anchor for anchor in _OF_BUSES if anchor.evidence != "event-account" and anchor.name not in _PARTS
+)
+_OF_REQUESTS: Final = tuple(anchor for anchor in _OF_OTHERS if anchor not in _OF_BUSES)
 
 
 # ---- the keys of a subject ------------------------------------------------------------------------------------------
@@ -301,20 +368,29 @@ _cached_caller_keys = lru_cache(1024)(_caller_keys)
 
 
 def other_keys(subject: Subject) -> Iterator[Key]:
-    """The key of each of a subject's tokens, of its API and of its certificate; of a record's sender and source."""
+    """The key of each of a subject's tokens, of its API and of its certificate; of a record's sender and source, and of
+    an event's account."""
     anchors = _OF_OTHERS
-    if subject.source is None and subject.sender is None:
+    if subject.source is None and subject.sender is None and subject.bus_event is None:
         anchors = _OF_REQUESTS
     elif not subject.tokens and subject.api_id is None and subject.client_cert is None:
-        anchors = _OF_RECORDS  # an anchor that yields nothing costs a microsecond, for each record
+        # An anchor that yields nothing costs a microsecond, for each record.
+        anchors = _OF_OTHER_RECORDS if subject.bus_event is None else _OF_BUSES
     return (key for anchor in anchors for key in anchor.keys(subject))
 
 
 def owning_keys(subject: Subject) -> Iterator[Key]:
-    """Those of `other_keys` whose rules may allow the subject: an API allows nothing unless its authorizer answered."""
-    if subject.authorizer is not None or subject.api_id is None:
-        return other_keys(subject)
-    return (key for key in other_keys(subject) if ANCHORS[key[0]].evidence != "authorizer")
+    """Those of `other_keys` whose rules may allow the subject.
+
+    An API allows nothing unless its authorizer answered. An event that AWS wrote is allowed only by rules that name its
+    `source`: a rule for an account, or for a bus, means what programs publish there.
+    """
+    keys = other_keys(subject)
+    if subject.authorizer is None and subject.api_id is not None:
+        keys = (key for key in keys if ANCHORS[key[0]].evidence != "authorizer")
+    if subject.bus_event is not None and subject.bus_event.source.startswith(AWS_SOURCES):
+        keys = (key for key in keys if ANCHORS[key[0]].evidence not in OF_RECORDS or _names_bus_source(key))
+    return keys
 
 
 def keys_of(subject: Subject) -> Iterator[Key]:
@@ -326,7 +402,19 @@ def keys_of(subject: Subject) -> Iterator[Key]:
 def broader_keys(key: Key) -> tuple[Key, ...]:
     """The broader keys that every subject with `key` has as well. None for a key without an example."""
     example = ANCHORS[key[0]].example
+    return () if example is None else _after(key, keys_of(example(key)))
+
+
+def broader_owning_keys(key: Key) -> tuple[Key, ...]:
+    """Those of `broader_keys` whose rules may allow every subject with `key`."""
+    example = ANCHORS[key[0]].example
     if example is None:
         return ()
-    every = tuple(keys_of(example(key)))
-    return every[every.index(key) + 1 :]
+    subject = example(key)
+    return _after(key, (*caller_keys(subject).allowing, *owning_keys(subject)))
+
+
+def _after(key: Key, keys: Iterable[Key]) -> tuple[Key, ...]:
+    """The keys behind `key`; none if it is not among them."""
+    every = tuple(keys)
+    return every[every.index(key) + 1 :] if key in every else ()

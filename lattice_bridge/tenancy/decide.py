@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from lattice_bridge.errors import BadRequest, BridgeError, Forbidden, Unauthenticated
 from lattice_bridge.message import is_tenant_id
+from lattice_bridge.tenancy.anchors import AWS_SOURCES
 from lattice_bridge.tenancy.rules import ANY_TENANT, Allowed, AnyTenant, Find, Rule, Rules, TenantFrom
 from lattice_bridge.tenancy.subject import Subject
 
@@ -70,8 +71,8 @@ def decide(subject: Subject, rules: Rules, find: Find | None = None) -> Decision
 
     1. A requested tenant that is not a tenant id is refused.
     2. A deny rule that applies wins.
-    3. For each kind of evidence (the caller, each token, an API's authorizer, a certificate), the most specific rule is
-       the owner of the request.
+    3. For each kind of evidence (the caller, each token, an API's authorizer, a certificate; a record's sender, source
+       and account of an event), the most specific rule is the owner of the request.
     4. The owners have to agree: the tenants that they allow are intersected.
     5. The requested tenant chooses one of them. If it is not one of them, the request is refused, even if only one
        tenant is allowed.
@@ -154,7 +155,13 @@ def _refuse_unmatched(subject: Subject, rules: Rules, others: Sequence[Rule], *,
 
 
 def _unmatched(subject: Subject) -> str:
-    return "tokens of the issuer" if subject.source is None else "the record's sender or source"
+    if subject.source is None:
+        return "tokens of the issuer"
+    if subject.bus_event is None:
+        return "the record's source" if subject.sender is None else "the record's sender or source"
+    if subject.bus_event.source.startswith(AWS_SOURCES):
+        return "events of this AWS service. Fix: write one with event_account or source, and bus_source"
+    return "the event's account or bus"
 
 
 def _given(subject: Subject, rule: Rule) -> Allowed:

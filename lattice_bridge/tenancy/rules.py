@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final, Literal
 
 from lattice_bridge.identity.token import claim_at
-from lattice_bridge.tenancy.anchors import ANCHORS, Evidence, Key, caller_keys, keys_of, owning_keys
+from lattice_bridge.tenancy.anchors import ANCHORS, OF_RECORDS, Evidence, Key, caller_keys, keys_of, owning_keys
 from lattice_bridge.tenancy.name_pattern import NamePattern
 from lattice_bridge.tenancy.subject import Subject
 
@@ -217,11 +217,15 @@ class Rules:
 
     def other_owners(self, subject: Subject) -> list[Rule]:
         """The rule for each of the subject's tokens, for its API's authorizer and for its certificate that has one; for
-        a record, the most specific rule for its sender, and the rule for its source."""
+        a record, the most specific rule for its sender, for its event's account, and for its source."""
         if not subject.has_other_evidence:
             return []
         owners = [self.owners[key] for key in owning_keys(subject) if key in self.owners]
         if len(owners) < 2:
             return owners
-        senders = [rule for rule in owners if ANCHORS[rule.key[0]].evidence == "sender"]
-        return [rule for rule in owners if rule not in senders[1:]]
+        kinds = [ANCHORS[rule.key[0]].evidence for rule in owners]
+        return [
+            rule
+            for place, (rule, kind) in enumerate(zip(owners, kinds, strict=True))
+            if kind not in OF_RECORDS or kind not in kinds[:place]
+        ]

@@ -34,9 +34,10 @@ class Subject:
         api_id: the API that the request came through; None if it did not come through one.
         has_unverified_credential: the caller presents a credential that the platform did not verify. Such a caller is
             not a caller without a credential, so a rule with `anyone` does not apply.
-        source: evidence of a record: the ARN of the queue that it came from; None for an HTTP request.
+        source: evidence of a record: the ARN of the queue, stream, table or bus that it came from; None for an HTTP
+            request.
         sender: evidence of a record: who sent it, as the queue authenticated the sender.
-        bus_event: evidence of an event of a bus: its account, and what its publisher says of it.
+        bus_event: of an event of a bus: its account, which is evidence, and what its publisher says of it.
     """
 
     caller: Caller = ANONYMOUS

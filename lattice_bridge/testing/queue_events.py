@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from json import dumps
 from typing import Any, Final, TypedDict, Unpack
 
+from lattice_bridge.config.tables.source_arns import queue_fault
 from lattice_bridge.events import sqs
 from lattice_bridge.local.aws.sqs.attributes import MAX_MESSAGE
 from lattice_bridge.local.aws.sqs.errors import SqsError
@@ -180,8 +181,6 @@ def _id(number: int, body: str, options: MessageOptions) -> str:
 
 
 def _arn(queue: str) -> str:
-    from lattice_bridge.config.tables.event_source import queue_fault  # with pydantic, which other tests do not need
-
     arn = queue if queue.startswith("arn:") else f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"
     if (fault := queue_fault("queue", arn)) is not None:
         raise ValueError(

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from lattice_bridge.config.tables.event_source import QUEUE_ARN
+from lattice_bridge.config.tables.source_arns import queue_fault
 from lattice_bridge.errors import BridgeError
 from lattice_bridge.events import sqs
 from lattice_bridge.events.batch import batch_of
@@ -67,7 +67,7 @@ def _record(record: Fields, found: Departures) -> None:
             found.key(record, key, "a string, always there", RECORDS)
     arn, body = record.get("eventSourceARN"), record.get("body")
     if isinstance(arn, str):
-        if QUEUE_ARN.fullmatch(arn) is None:
+        if queue_fault("eventSourceARN", arn) is not None:
             found.key(record, "eventSourceARN", "the ARN of a queue", RECORDS)
         elif record.get("awsRegion") != arn.split(":")[3]:
             found.key(record, "awsRegion", f"the queue's region: {arn.split(':')[3]}", RECORDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from lattice_bridge.config.tables.record_anchors import PARTS
 from lattice_bridge.config.tables.rule import WRITTEN_ANCHORS
 from lattice_bridge.testing.strategies.maps import _ANCHORS
 from tests.support.decision_reference import ANCHOR_NAMES
@@ -23,4 +24,4 @@ def test_strategy_makes_maps_with_every_anchor() -> None:
 def test_page_explains_every_anchor() -> None:
     page = (ROOT / "docs" / "tenants.md").read_text(encoding="utf-8")
     table = page.partition("\n| anchor | for |\n")[2].partition("\n\n")[0]
-    assert set(re.findall(r"`(\w+) = ", table)) - {"session"} == set(WRITTEN_ANCHORS)
+    assert set(re.findall(r"`(\w+) = ", table)) - {"session", *PARTS} == set(WRITTEN_ANCHORS)

@@ -22,7 +22,7 @@ from lattice_bridge.config.tables.event_source import ClaimTable, EventSourceTab
 from lattice_bridge.config.tables.jwt import JwtTable
 from lattice_bridge.config.tables.map import ELSEWHERE, TABLES, RegistryTable, TestTable
 from lattice_bridge.config.tables.options import BackendTable, LatticeTable
-from lattice_bridge.config.tables.rule import RuleTable, SenderTable
+from lattice_bridge.config.tables.rule_table import RuleTable, SenderTable
 from lattice_bridge.config.tables.table import fields_of
 from lattice_bridge.errors import (
     InvalidMap,

@@ -15,8 +15,8 @@ from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import parse_document, sealed
 from lattice_bridge.config.options import Backend, EventSource, Options
 from lattice_bridge.config.settings import Settings
-from lattice_bridge.config.tables.event_source import queue_fault
 from lattice_bridge.config.tables.map import read_map
+from lattice_bridge.config.tables.source_arns import queue_fault
 from lattice_bridge.errors import InvalidMap
 from lattice_bridge.events.record import Claim
 from lattice_bridge.review.check import findings_of
@@ -108,7 +108,7 @@ def test_compiled_rule_of_an_unknown_anchor_never_loads() -> None:
     """A newer version's anchor: its rules would be lost, also those that deny."""
     members: dict[str, Any] = json.loads(compiled(WHOLE))
     del members["sha256"]
-    members["owners"]["event-account"] = members["owners"].pop("source")
+    members["owners"]["event-region"] = members["owners"].pop("source")
     with pytest.raises(InvalidMap, match="has another format"):
         Settings.from_text(sealed(members))
 
@@ -196,12 +196,6 @@ def test_path_of_a_claim_is_bounded(path: list[str]) -> None:
     """Trap D9: it is read for every record."""
     claim = f'claim = {{ from = "body", path = {json.dumps(path)} }}\n'
     assert any(": claim: path has " in one for one in errors(SOURCE + claim + RULES))
-
-
-@pytest.mark.parametrize("kind", ["partition_key", "key", "image", "detail"])
-def test_claims_of_other_event_sources_say_that_queues_alone_are_routed(kind: str) -> None:
-    (error,) = errors(f'{SOURCE}claim = {{ from = "{kind}" }}\n{RULES}')
-    assert "only SQS queues are routed so far. Fix: write one of message_group, attribute, body" in error
 
 
 def test_event_source_without_a_readable_arn_gives_no_fault_of_its_rules() -> None:

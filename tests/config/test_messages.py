@@ -24,7 +24,7 @@ from lattice_bridge.config.tables.options import (
     MapTable,
     ReplyTable,
 )
-from lattice_bridge.config.tables.rule import RuleTable, SenderTable, SsoTable
+from lattice_bridge.config.tables.rule_table import RuleTable, SenderTable, SsoTable
 from lattice_bridge.config.tables.table import Reader, Table, fields_of
 from lattice_bridge.config.words import MOST, listed, nearest, quoted
 from lattice_bridge.review.check import findings_of

@@ -1,11 +1,11 @@
-"""`[[test]]` tables for records of queues."""
+"""`[[test]]` tables for records."""
 
 from __future__ import annotations
 
 import pytest
 
 from lattice_bridge.review.check import findings_of
-from tests.support.queue_maps import BLUE, ORDERS, QUEUES, SHOP
+from tests.support.queue_maps import BLUE, BUS, EVENTS, ORDERS, QUEUES, SHOP, STREAM
 
 SENDER = f'sender = {{ role_id = "{SHOP}", session = "i-1" }}\n'
 
@@ -38,11 +38,11 @@ def test_record_that_a_test_describes_is_decided(lines: tuple[str, ...], expect:
     [
         (
             (f'source = "{ORDERS}"', SENDER, 'claim = "blue"', 'header = "blue"', 'expect = "blue"'),
-            "header is for a request, and source for a record of a queue. Fix: write claim instead",
+            "header is for a request, and source for a record. Fix: write claim instead",
         ),
         (
             ('claim = "blue"', 'expect = "refused"'),
-            f'claim needs the queue that the record came from. Fix: write it, as in source = "{ORDERS}"',
+            f'claim needs the source that the record came from. Fix: write it, as in source = "{ORDERS}"',
         ),
         (
             (f'source = "{ORDERS.replace("eu-", "us-")}"', 'expect = "refused"'),
@@ -50,8 +50,7 @@ def test_record_that_a_test_describes_is_decided(lines: tuple[str, ...], expect:
         ),
         (
             (f'source = "{BLUE}"', 'claim = "blue"', 'expect = "blue"'),
-            "claim is never read: the [[event_source]] of this queue has no claim. Fix: leave it out here, or write "
-            "claim there",
+            "claim is never read: the [[event_source]] has no claim. Fix: leave it out here, or write claim there",
         ),
         (
             (f'source = "{BLUE}"', "sender = {}", 'expect = "blue"'),
@@ -67,6 +66,56 @@ def test_record_that_a_test_describes_is_decided(lines: tuple[str, ...], expect:
 )
 def test_record_that_cannot_arrive_is_a_fault(lines: tuple[str, ...], fault: str) -> None:
     assert fault in errors(*lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expect"),
+    [
+        (('event_account = "111122223333"', 'claim = "green"'), "green"),
+        (('event_account = "111122223333"', 'claim = "red"'), "refused: tenant_suspended"),
+        (('event_account = "111122223333"',), "refused: claim_missing"),
+        (('event_account = "444455556666"', 'claim = "blue"'), "refused: no_rule"),
+        (('claim = "blue"',), "refused: no_rule"),
+        (('event_account = "111122223333"', 'bus_source = "aws.s3"', 'claim = "blue"'), "refused: no_rule"),
+        (('event_account = "444455556666"', 'bus_source = "aws.events"', 'claim = "blue"'), "blue"),
+        (('bus_source = "aws.events"', 'detail_type = "Scheduled Event"', 'claim = "green"'), "green"),
+        (('event_account = "111122223333"', 'bus_source = "aws.events"', 'claim = "green"'), "refused: conflict"),
+    ],
+)
+def test_event_that_a_test_describes_is_decided(lines: tuple[str, ...], expect: str) -> None:
+    """What a test leaves out has no rule."""
+    assert errors(f'source = "{BUS}"', *lines, f'expect = "{expect}"', text=EVENTS) == []
+    (wrong,) = errors(f'source = "{BUS}"', *lines, 'expect = "refused: loop"', text=EVENTS)
+    assert wrong == f"expects refused: loop, gets {expect}"
+
+
+def test_record_of_a_stream_is_decided_by_its_source() -> None:
+    assert errors(f'source = "{STREAM}"', 'expect = "blue"', text=EVENTS) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        (
+            (f'source = "{STREAM}"', SENDER),
+            "sender is for a record of an SQS queue, and source is a Kinesis stream. Fix: leave it out",
+        ),
+        (
+            (f'source = "{STREAM}"', 'event_account = "111122223333"'),
+            "event_account is for a record of an event bus, and source is a Kinesis stream. Fix: leave it out",
+        ),
+        (
+            ('detail_type = "Order placed"',),
+            f'detail_type needs the source that the record came from. Fix: write it, as in source = "{BUS}"',
+        ),
+        (
+            (f'source = "{BUS}"', 'bus_source = "shop"', 'vpc = "vpc-0b8276c84697e7339"'),
+            "vpc is for a request, and source for a record. Fix: leave one of them out",
+        ),
+    ],
+)
+def test_event_that_cannot_arrive_is_a_fault(lines: tuple[str, ...], fault: str) -> None:
+    assert fault in errors(*lines, 'expect = "refused"', text=EVENTS)
 
 
 def test_tests_of_records_wait_until_the_event_sources_are_right() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lattice_bridge import BridgeError, Caller, Decision, Request, TenantMap
 from lattice_bridge.config.document import Document
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.message import X509, Authorizer, Sender
+from lattice_bridge.message import X509, Authorizer, BusEvent, Sender
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.rules import Tenant
 from lattice_bridge.tenancy.subject import Subject, subject_of
@@ -35,6 +35,7 @@ APIS: Final = ("a1b2c3d4e5", "b1b2c3d4e5")
 CERTIFICATES: Final = ("CN=blue,O=Example", "CN=green,O=Example")
 QUEUES: Final = tuple(f"arn:aws:sqs:eu-west-1:{ONE}:{name}" for name in ("orders", "blue-orders.fifo"))
 SENDERS: Final = ("AROADBQP57FF2AEXAMPLE", "AIDACKCEVSQ6C2EXAMPLE")
+BUS: Final = f"arn:aws:events:eu-west-1:{ONE}:event-bus/orders"
 URI: Final = "spiffe://example.org/t/{tenant}/api"
 
 Table = dict[str, Any]
@@ -60,7 +61,7 @@ class Map:
         }
         listed = {name: {} if active else {"status": "suspended"} for name, active in self.tenants.items()}
         where: Table = {"tenants": listed} if self.closed else {"registry": {"dynamodb_table": "tenants"}}
-        sources = [{"arn": arn, "function": "orders"} for arn in QUEUES]
+        sources = [{"arn": arn, "function": "orders"} for arn in (*QUEUES, BUS)]
         return {"jwt": issuers, "rule": list(self.rules), "event_source": sources, **where}
 
     def load(self) -> TenantMap:
@@ -76,7 +77,8 @@ class Map:
 @dataclass(frozen=True)
 class Asked:
     """A request, or a record, in the words that the reference reads. `who` is an ARN, None for an unauthenticated
-    caller. A record has a queue and a sender with its session; the first tenant header is its claim."""
+    caller. A record has a queue and a sender with its session, or a bus and the event's account, source and detail
+    type; the first tenant header is its claim."""
 
     who: str | None = None
     session: str | None = None
@@ -92,6 +94,7 @@ class Asked:
     cert: str | None = None
     queue: str | None = None
     sender: tuple[str, str | None] | None = None
+    event: tuple[str, str, str] | None = None
 
     @property
     def claim(self) -> str | None:
@@ -121,7 +124,9 @@ class Asked:
         rules = found.rules
         if self.queue is not None:
             sender = None if self.sender is None else Sender(*self.sender)
-            return decide(Subject(requested_tenant=self.claim, source=self.queue, sender=sender), rules, found.find)
+            event = None if self.event is None else BusEvent(*self.event)
+            subject = Subject(requested_tenant=self.claim, source=self.queue, sender=sender, bus_event=event)
+            return decide(subject, rules, found.find)
         try:
             subject = subject_of(self.request, self.tokens, rules.header, rules.token_headers)
         except BridgeError as refusal:
@@ -149,7 +154,7 @@ def anchors(accounts: tuple[str, ...], *, nobody: bool = True) -> st.SearchStrat
         st.builds(lambda a: {"root": f"arn:aws:iam::{a}:root"}, where),
         st.builds(lambda a: {"federated_user": f"arn:aws:sts::{a}:federated-user/a"}, where),
     ]
-    of_records = [st.sampled_from(SENDER_ANCHORS), st.sampled_from(SOURCE_ANCHORS)]
+    of_records = [st.sampled_from(SENDER_ANCHORS), st.sampled_from(SOURCE_ANCHORS), st.sampled_from(EVENT_ANCHORS)]
     others = [
         st.builds(lambda v: {"vpc": v}, st.sampled_from([VPCS[0], VPCS[0].rpartition("/")[2]])),
         st.builds(lambda i: {"jwt": i}, st.sampled_from(ISSUERS)),
@@ -166,6 +171,18 @@ SENDER_ANCHORS: Final[list[Table]] = [
     {"sender": {"user_id": SENDERS[1]}},
 ]
 SOURCE_ANCHORS: Final[list[Table]] = [{"source": arn} for arn in QUEUES]
+EVENT_SOURCES: Final = ("shop", "shop.blue", "aws.s3", "aws.events")
+DETAIL_TYPES: Final = ("Order placed", "Object Created")
+EVENT_ANCHORS: Final[list[Table]] = [
+    {**anchor, **part}
+    for anchor in ({"event_account": ONE}, {"event_account": TWO}, {"source": BUS})
+    for part in (
+        {},
+        *({"bus_source": name} for name in (EVENT_SOURCES[0], EVENT_SOURCES[2])),
+        {"detail_type": DETAIL_TYPES[0]},
+        *({"bus_source": name, "detail_type": DETAIL_TYPES[0]} for name in (EVENT_SOURCES[0], EVENT_SOURCES[2])),
+    )
+]
 OUTCOMES: Final[list[Table]] = [
     {"deny": True},
     {"tenants": "*"},
@@ -205,11 +222,12 @@ def sensible(anchor: Table, outcome: Table, condition: Table) -> Table:
     exact = "role" in anchor and not anchor["role"].endswith("*")
     sends = set(anchor.get("sender", ())) == {"role_id"}
     kinds = {"source"} if "sender" in anchor else {"vpc", "org", "service", "network", "jwt", "api"}
-    condition = {key: value for key, value in condition.items() if key in kinds and "source" not in anchor}
+    is_whole = {"event_account", "source"}.isdisjoint(anchor)
+    condition = {key: value for key, value in condition.items() if key in kinds and is_whole}
     fits = {
         "session": "session" not in anchor and ("role" in anchor or "sso" in anchor or sends),
         "x509_san_uri": exact,
-        "claim": {"anyone", "sender", "source"}.isdisjoint(anchor),
+        "claim": {"anyone", "sender", "event_account", "source"}.isdisjoint(anchor),
         "authorizer": "api" in anchor and "jwt" not in condition,
     }
     if not fits.get(outcome.get("tenant_from", ""), True):
@@ -225,7 +243,8 @@ def sensible(anchor: Table, outcome: Table, condition: Table) -> Table:
         table.setdefault("jwt", "corp")
     if anchor_of(table) in ("anyone", "vpc") or (anchor_of(table) in ("jwt", "api") and table.get("tenants") == "*"):
         table["accept_risk"] = "a test"
-    if "source" in anchor and "tenants" in table:
+    is_part = {"bus_source", "detail_type"} & set(anchor) and not anchor.get("bus_source", "").startswith("aws.")
+    if is_part or ("source" in anchor and "tenants" in table):
         table["accept_risk"] = "a test"
     names_session = "session" in anchor or "session" in anchor.get("sender", ())
     if names_session or "federated_user" in anchor or table.get("tenant_from") == "session":
@@ -240,7 +259,7 @@ def sensible(anchor: Table, outcome: Table, condition: Table) -> Table:
 
 
 ANCHOR_NAMES: Final = (
-    *("role", "sso", "account", "user", "root", "federated_user", "client_cert", "sender", "anyone"),
+    *("role", "sso", "account", "user", "root", "federated_user", "client_cert", "sender", "event_account", "anyone"),
     *("source", "jwt", "api", "vpc"),
 )
 """Those that are conditions too come last: a rule's anchor is the first that it has."""
@@ -266,7 +285,7 @@ def _whom(table: Table) -> tuple[str | None, ...]:
     anchor = anchor_of(table)
     text = str(table[anchor])
     account = text.split(":")[4] if anchor in ("role", "user", "root", "federated_user") else None
-    return anchor, account, text.split("/")[-1], table.get("session")
+    return anchor, account, text.split("/")[-1], table.get("session"), table.get("bus_source"), table.get("detail_type")
 
 
 def _all_conditions(table: Table) -> Table:
@@ -405,6 +424,18 @@ record_maps = maps_of(
     first=st.tuples(*(_record_rules(st.just(one)) for one in (*SENDER_ANCHORS[:2], SOURCE_ANCHORS[0]))),
 )
 """Most have a rule for a role, for a session of it, and for a queue."""
+event_maps = maps_of(
+    _record_rules(st.sampled_from(EVENT_ANCHORS)),
+    mostly,
+    first=st.tuples(*(_record_rules(st.just(one)) for one in ({"event_account": ONE}, {"source": BUS}))),
+)
+"""Most have a rule for an account, one for the bus, and several for parts of their events."""
+events = st.builds(
+    lambda *event: Asked(queue=BUS, event=event),
+    st.sampled_from([ONE, ONE, TWO, "999999999999"]),
+    st.sampled_from([*EVENT_SOURCES, EVENT_SOURCES[0], EVENT_SOURCES[2], "aws", "AWS.s3", " aws.s3", ""]),
+    st.sampled_from([*DETAIL_TYPES, DETAIL_TYPES[0], ""]),
+)
 claim_values = st.sampled_from(
     [
         *("blue", "blue", "green", "t-blue", "unknown", None, 1, {"tenant": "blue"}),
@@ -455,23 +486,33 @@ def expected(one: Map, asked: Asked) -> str | None:
 
 
 def _expected_of_record(one: Map, asked: Asked) -> str | None:
-    """The sender's own rules decide, those with its session first, and the queue's: a tenant has to be in both."""
+    """The sender's own rules decide, those with its session first; those for the event's account and for the source,
+    those for the smallest part first: a tenant has to be in each."""
     if asked.claim is not None and not in_grammar(asked.claim):
         return None
     matching = [table for table in one.rules if rank(table, asked) is not None]
     if any("deny" in table and _holds(table, asked) for table in matching):
         return None
-    allowing = sorted(
-        (table for table in matching if "deny" not in table), key=lambda table: "session" not in table.get("sender", ())
-    )
-    of_sender = [table for table in allowing if "sender" in table][:1]
-    owners = [*of_sender, *(table for table in allowing if "sender" not in table)]
+    allowing = sorted((table for table in matching if "deny" not in table), key=_size)
+    if asked.event is not None and asked.event[1].startswith("aws."):
+        allowing = [table for table in allowing if "bus_source" in table]
+    kinds = [
+        [table for table in allowing if anchor_of(table) == kind] for kind in ("sender", "event_account", "source")
+    ]
+    owners = [table for tables in kinds for table in tables[:1]]
     if not owners or not all(_holds(table, asked) for table in owners):
         return None
     sets = [names for table in owners if (names := _names(table, asked)) is not None]
     allowed = set.intersection(*sets) if sets else set(one.tenants) if one.closed or asked.claim else set()
     chosen = asked.claim or (next(iter(allowed)) if len(allowed) == 1 else None)
     return chosen if all(sets) and chosen in allowed and one.tenants.get(chosen) else None
+
+
+def _size(table: Table) -> int:
+    """How much a rule for records includes, beside others of its kind."""
+    if "session" in table.get("sender", ()):
+        return 0
+    return 3 - 2 * ("bus_source" in table) - ("detail_type" in table)
 
 
 def in_grammar(text: object) -> bool:
@@ -502,14 +543,14 @@ def _owners(one: Map, asked: Asked) -> list[Table]:
     return [*(allowing[number] for _, number in sorted(fitting)[:1]), *by_token]
 
 
-BESIDE: Final = ("jwt", "api", "client_cert", "sender", "source")
+BESIDE: Final = ("jwt", "api", "client_cert", "sender", "event_account", "source")
 """Anchors of evidence that stands beside the caller's own: all that match have to agree."""
 
 
 def rank(table: Table, asked: Asked) -> int | None:
     """How specific a rule is for a caller, the smaller the more. None if it does not match."""
     anchor = anchor_of(table)
-    if asked.queue is not None or anchor in ("sender", "source"):
+    if asked.queue is not None or anchor in ("sender", "event_account", "source"):
         return 0 if _is_for_record(table, asked) else None
     if anchor == "jwt":
         return 0 if table["jwt"] in asked.tokens else None
@@ -549,9 +590,15 @@ def rank(table: Table, asked: Asked) -> int | None:
 
 def _is_for_record(table: Table, asked: Asked) -> bool:
     anchor = anchor_of(table)
-    if anchor != "sender":
-        return anchor == "source" and table["source"] == asked.queue
-    if asked.sender is None:
+    account, bus_source, detail_type = asked.event or (None, None, None)
+    if anchor in ("source", "event_account"):
+        fits = table["source"] == asked.queue if anchor == "source" else table["event_account"] == account
+        return (
+            fits
+            and bus_source == table.get("bus_source", bus_source)
+            and detail_type == table.get("detail_type", detail_type)
+        )
+    if anchor != "sender" or asked.sender is None:
         return False
     whom, (name, session) = table["sender"], asked.sender
     return name in (whom.get("role_id"), whom.get("user_id")) and whom.get("session", session) == session

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lattice_bridge import Decision, TenantMap
 from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import Document, parse_document
-from lattice_bridge.message import Authorizer, Sender
+from lattice_bridge.message import Authorizer, BusEvent, Sender
 from lattice_bridge.tenancy.anchors import ANCHORS, other_keys
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.subject import Subject
@@ -221,6 +221,7 @@ EVIDENCE: Final = {
     "client_cert": "CN=blue",
     "source": ORDERS,
     "sender": Sender(ROLE, "i-0123"),
+    "bus_event": BusEvent("111122223333", "shop", "Order placed"),
 }
 
 

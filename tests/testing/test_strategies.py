@@ -28,13 +28,13 @@ from lattice_bridge.errors import BackendFailed
 from lattice_bridge.formats.reply import decode, render
 from lattice_bridge.http.headers import is_sendable
 from lattice_bridge.identity.principal import parse_arn
-from lattice_bridge.message import Sender, is_tenant_id
+from lattice_bridge.message import BusEvent, Sender, is_tenant_id
 from lattice_bridge.tenancy.decide import decide
 from lattice_bridge.tenancy.subject import Subject
 from lattice_bridge.testing import assert_valid_reply, strategies
 from lattice_bridge.testing.departures import departures
 from lattice_bridge.testing.strategies import Nested, Sent, WrittenMap
-from lattice_bridge.testing.strategies.maps import QUEUE, SENDERS
+from lattice_bridge.testing.strategies.maps import BUS, QUEUE, SENDERS
 from tests.support.examples import examples
 from tests.support.paths import ROOT
 
@@ -483,6 +483,24 @@ def test_allowed_record_has_a_rule(written: WrittenMap, sender_id: str, claim: s
     decision = decide(Subject(requested_tenant=claim, source=QUEUE, sender=sender), loaded.rules)
     if decision.tenant is not None:
         assert may_be(decision.tenant, asking, claim, written.rules, written.tenants)
+
+
+@settings(QUICK, max_examples=80)
+@given(
+    strategies.maps(),
+    st.tuples(
+        st.sampled_from(["111122223333", "444455556666", "999999999999"]),
+        st.sampled_from(["shop", "aws.s3", "aws.events"]),
+        st.sampled_from(["Order placed", "Object Created"]),
+    ),
+    st.none() | st.just("blue"),
+)
+def test_allowed_event_has_a_rule(written: WrittenMap, event: tuple[str, str, str], claim: str | None) -> None:
+    """Trap E2: the event's account and its bus, and not the claim, give the tenant."""
+    subject = Subject(requested_tenant=claim, source=BUS, bus_event=BusEvent(*event))
+    decision = decide(subject, written.load().rules)
+    if decision.tenant is not None:
+        assert may_be(decision.tenant, Asking(queue=BUS, event=event), claim, written.rules, written.tenants)
 
 
 # ---- anything --------------------------------------------------------------------------------------------------------

@@ -18,15 +18,14 @@ from lattice_bridge.config.document import Document
 from lattice_bridge.config.map_settings import MapSettings, RegistrySettings, key_file_fault
 from lattice_bridge.config.tables.jwt import JwtTable, jwt_faults, same_issuer_faults, source_of
 from lattice_bridge.config.tables.outcome import TENANT_ID_GRAMMAR, acknowledgement_faults, outcome_faults, outcome_of
+from lattice_bridge.config.tables.record_anchors import RECORD_KEYS
 from lattice_bridge.config.tables.rule import (
-    RECORD_KEYS,
-    RuleTable,
-    SenderTable,
     anchor_faults,
     anchors_of,
     condition_faults,
     conditions_of,
 )
+from lattice_bridge.config.tables.rule_table import RuleTable, SenderTable
 from lattice_bridge.config.tables.table import OwnNames, Reader, Table, label, unknown_key
 from lattice_bridge.config.words import listed, quoted, shown_key
 from lattice_bridge.errors import Fault
@@ -97,10 +96,13 @@ class TestTable(Table):
     claims: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="The claims of a verified token, by its issuer's name."
     )
-    source: str | None = Field(default=None, description="The ARN of the queue that the record came from.")
+    source: str | None = Field(default=None, description="The arn of the [[event_source]] that the record came from.")
     sender: SenderTable | None = Field(
         default=None, description='The record\'s sender, as in { role_id = "AROA…", session = "…" }.'
     )
+    event_account: str | None = Field(default=None, description="The account in which the event was published.")
+    bus_source: str | None = Field(default=None, description="The event's source.")
+    detail_type: str | None = Field(default=None, description="The event's detail-type.")
     claim: str | None = Field(default=None, description="The tenant that the record asks for.")
 
 
@@ -241,7 +243,7 @@ def _find_missing_sources(tables: Mapping[str, Any], written: Mapping[int, RuleT
         return
     of_records = [table.id for table in written.values() if any(getattr(table, key) for key in RECORD_KEYS)]
     if of_records:
-        what = f"no [[event_source]]: rule {quoted(of_records[0])} is for records of a queue, so it never applies"
+        what = f"no [[event_source]]: rule {quoted(of_records[0])} is for records, so it never applies"
         reader.faults.append(Fault(f"{what}. Fix: write one with arn and function, or remove the rule"))
         reader.unread_tables.add("[event_source]")
 

@@ -10,15 +10,9 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from lattice_bridge.config.tables.jwt import JwtTable
-from lattice_bridge.config.tables.rule import (
-    RECORD_KEYS,
-    WRITTEN_ANCHORS,
-    Acknowledgement,
-    RuleTable,
-    WrittenAnchor,
-    anchors_of,
-    is_for_records,
-)
+from lattice_bridge.config.tables.record_anchors import RECORD_KEYS
+from lattice_bridge.config.tables.rule import WRITTEN_ANCHORS, anchors_of, is_for_records
+from lattice_bridge.config.tables.rule_table import Acknowledgement, RuleTable, WrittenAnchor
 from lattice_bridge.config.tables.table import OwnNames, Path
 from lattice_bridge.config.words import quoted
 from lattice_bridge.errors import Fault
@@ -55,7 +49,7 @@ def outcome_faults(table: RuleTable, tenants: Collection[str] | None, own: OwnNa
         yield Fault(f"has {written} as its outcome. Fix: {fix}", given=OUTCOMES)
     yield from _tenant_faults(table, tenants, own)
     if table.tenant_from not in (None, "session") and is_for_records(table):
-        what = f'tenant_from = "{table.tenant_from}" reads a request, and the rule is for records of a queue'
+        what = f'tenant_from = "{table.tenant_from}" reads a request, and the rule is for records'
         fix = f"write tenants = [{own.tenant()}], and in the [[event_source]] a claim that chooses one of them"
         yield Fault(f"{what}. Fix: {fix}", ("tenant_from",), given=tuple(WRITTEN_ANCHORS))
         return
@@ -218,7 +212,7 @@ def acknowledgement_faults(table: RuleTable, issuers: Mapping[str, JwtTable]) ->
             yield Fault(what, (name,), at_key=True, given=(*WRITTEN_ANCHORS, *_GIVE_RISKS))
 
 
-_GIVE_RISKS: Final = ("session", "sender", "claim", "path", *OUTCOMES)
+_GIVE_RISKS: Final = ("session", "sender", "bus_source", "detail_type", "claim", "path", *OUTCOMES)
 """Keys on which the risks of a rule depend."""
 
 

@@ -1,4 +1,4 @@
-"""One `[[rule]]` as it is written: its keys, the callers it is for, and its further conditions.
+"""One `[[rule]]`: the callers or records that it is for, and its further conditions.
 
 Rule: a rule that could mean two things, or whose risk was not acknowledged, is a fault. The fault says what to write.
 
@@ -8,14 +8,13 @@ An anchor is one record in `WRITTEN_ANCHORS`, and one key of `RuleTable` whose d
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
-from pydantic import Field
-
-from lattice_bridge.config.tables.event_source import QUEUE_ARN, QUEUE_FORM
-from lattice_bridge.config.tables.table import OwnNames, Table
+from lattice_bridge.config.tables.record_anchors import EVENT_ACCOUNT, PARTS, RECORD_KEYS, SENDER, SOURCE, part_faults
+from lattice_bridge.config.tables.rule_table import SESSION_NAME, Acknowledgement, RuleTable, WrittenAnchor
+from lattice_bridge.config.tables.source_arns import QUEUE_FORM, SERVICES, is_bus, service_in, source_fault
+from lattice_bridge.config.tables.table import OwnNames
 from lattice_bridge.config.words import listed, quoted, suggestion
 from lattice_bridge.errors import Fault
 from lattice_bridge.http import headers as names
@@ -30,157 +29,11 @@ from lattice_bridge.tenancy.anchors import (
     jwt_key,
     principal_key,
     role_key,
-    sender_key,
-    source_key,
 )
 from lattice_bridge.tenancy.rules import Condition, ConditionKind
 
-
-class SsoTable(Table):
-    """`sso = { account = "…", permission_set = "…" }`: a role of IAM Identity Center."""
-
-    account: str = Field(description="Twelve digits, in quotes.")
-    permission_set: str = Field(description="Its name, as in Support.")
-
-
-class SenderTable(Table):
-    """`sender = { role_id = "…" }` or `{ user_id = "…" }`: the sender of a record, as the queue authenticated it."""
-
-    example: ClassVar = '{ role_id = "AROA…" }'
-
-    role_id: str | None = Field(default=None, description="A role's unique id, AROA…: neither its name nor its ARN.")
-    user_id: str | None = Field(default=None, description="A user's unique id, AIDA…: neither its name nor its ARN.")
-    session: str | None = Field(default=None, description="This session of the role.")
-
-
-class RuleTable(Table):
-    """The keys of a `[[rule]]`."""
-
-    id: str = Field(min_length=1, max_length=128, description="Its name in logs and explanations.")
-    # anchors, one a rule (session goes with role; a condition is an anchor if there is no other)
-    role: str | None = Field(
-        default=None,
-        description="Sessions of this role, written as IAM writes it; * at the end, after one of - _ . @ = + ,",
-    )
-    session: str | None = Field(default=None, description="This session of the role.")
-    user: str | None = Field(default=None, description="This IAM user.")
-    sso: SsoTable | None = Field(
-        default=None, description="The role that IAM Identity Center creates for a permission set."
-    )
-    account: str | None = Field(
-        default=None, description="Every role and user of the account: twelve digits, in quotes."
-    )
-    root: str | None = Field(default=None, description="The root user of an account.")
-    federated_user: str | None = Field(default=None, description="This federated user.")
-    jwt: str | None = Field(
-        default=None, description="Callers with a token of this issuer; beside another anchor, a condition."
-    )
-    client_cert: str | None = Field(
-        default=None, description="Callers with a certificate of this subject, which API Gateway verified."
-    )
-    sender: SenderTable | None = Field(
-        default=None, description="Records of this sender, by its unique id in IAM, as the queue authenticated it."
-    )
-    anyone: bool = Field(default=False, description="Callers without any credential.")
-    # further conditions
-    vpc: str | list[str] | None = Field(
-        default=None, description="Condition: the VPC that the request came from. Alone, an anchor."
-    )
-    org: str | list[str] | None = Field(default=None, description="Condition: the caller's organisation.")
-    service: str | list[str] | None = Field(default=None, description="Condition: the Lattice service.")
-    network: str | list[str] | None = Field(default=None, description="Condition: the Lattice service network.")
-    api: str | list[str] | None = Field(
-        default=None,
-        description="Condition: the API that the request came through. Alone, an anchor: callers that its authorizer "
-        "verified.",
-    )
-    source: str | list[str] | None = Field(
-        default=None,
-        description="Condition: the queue that the record came from, by its ARN. Alone, an anchor: every record of it.",
-    )
-    # outcomes, one a rule
-    tenant: str | None = Field(default=None, description="The tenant.")
-    tenants: list[str] | str | None = Field(
-        default=None, description='The header chooses one of these; "*" is every registered tenant.'
-    )
-    tenant_from: Literal["session", "x509_san_uri", "claim", "authorizer"] | None = Field(
-        default=None, description="The evidence that contains the tenant's name."
-    )
-    template: str | None = Field(default=None, description="The position of the name in it, as in t-{tenant}.")
-    claim: list[str] | None = Field(default=None, description="The path to a claim, one element a level.")
-    claim_is_list: bool = Field(
-        default=False,
-        description="The claim is a list, and the header chooses one of its elements.",
-    )
-    path: list[str] | None = Field(
-        default=None, description="The path to a value that the API's authorizer returned, one element a level."
-    )
-    deny: bool = Field(
-        default=False,
-        description="These callers are refused, whatever other rules allow.",
-    )
-    # acknowledgements
-    accept_risk: str | None = Field(
-        default=None, description="Why it is right that these callers are not identified further."
-    )
-    session_set_by: str | None = Field(default=None, description="Who chooses the session's name, if not the caller.")
-    x509_set_by: str | None = Field(
-        default=None, description="Why the role can only be assumed through IAM Roles Anywhere."
-    )
-    claim_is_admin_set: str | None = Field(default=None, description="Why users cannot change the claim.")
-    authorizer_set_by: str | None = Field(
-        default=None, description="What sets the value that the API's authorizer returns, and from which evidence."
-    )
-    client_cert_issued_by: str | None = Field(
-        default=None, description="What ensures that only its holder gets a certificate with this subject."
-    )
-
-    def values(self, kind: ConditionKind) -> list[str]:
-        """The values of a condition, which may be written as one string; empty if the rule does not have it."""
-        value = getattr(self, kind)
-        return [value] if isinstance(value, str) else list(value or ())
-
-
-Acknowledgement = tuple[str, str]
-"""The key that a rule needs, and the risk that it acknowledges."""
-
-
-def _no_fault(_table: RuleTable, _own: OwnNames) -> Iterator[Fault]:
-    return iter(())
-
-
-def _no_warning(_table: RuleTable) -> Iterator[str]:
-    return iter(())
-
-
-def _no_risk(_table: RuleTable) -> Iterator[Acknowledgement]:
-    return iter(())
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenAnchor:
-    """An anchor as a rule writes it.
-
-    Attributes:
-        name: its key in the table.
-        key: the key of the rule, see `tenancy.anchors`. For a table without faults.
-        faults: everything that is wrong with it, given the names in the map.
-        risks: what a rule that allows has to acknowledge.
-        warnings: what `check` warns about, of a table without faults.
-        is_condition: the key is a further condition if the rule has another anchor.
-    """
-
-    name: str
-    key: Callable[[RuleTable], Key]
-    faults: Callable[[RuleTable, OwnNames], Iterator[Fault]] = _no_fault
-    risks: Callable[[RuleTable], Iterator[Acknowledgement]] = _no_risk
-    warnings: Callable[[RuleTable], Iterator[str]] = _no_warning
-    is_condition: bool = False
-
-
 # ---- roles ----------------------------------------------------------------------------------------------------------
 
-_SESSION: Final = re.compile(r"[A-Za-z0-9_+=,.@-]{2,64}")
 _PERMISSION_SET: Final = re.compile(r"[A-Za-z0-9+=,.@_-]{1,32}")
 _ANY_TENANT: Final = "each of these callers may name any registered tenant"
 
@@ -219,7 +72,7 @@ def _session_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
     if table.role is None or table.role.endswith("*"):
         fix = "write the role's whole name" if table.role else f'write role = "{own.arn("role", "")}" as well'
         yield Fault(f"session needs a role that is named exactly. Fix: {fix}", ("session",), given=("role",))
-    if _SESSION.fullmatch(table.session or "") is None:
+    if SESSION_NAME.fullmatch(table.session or "") is None:
         fix = "write 2 to 64 of A-Z a-z 0-9 _ + = , . @ -"
         yield Fault(f"session {quoted(table.session)} is not a session name. Fix: {fix}", ("session",))
 
@@ -402,78 +255,6 @@ def _vpc_warnings(table: RuleTable) -> Iterator[str]:
     yield from _any_tenant_warnings(table)
 
 
-# ---- records --------------------------------------------------------------------------------------------------------
-
-_UNIQUE_IDS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "role_id": ("AROA", "role", "aws iam get-role --role-name NAME --query Role.RoleId"),
-    "user_id": ("AIDA", "user", "aws iam get-user --user-name NAME --query User.UserId"),
-}
-"""Key of `sender` → how its values begin, what they identify, and the command that prints one. Source: the IAM guide's
-"IAM identifiers"."""
-_REST_OF_ID: Final = re.compile(r"[A-Z0-9]{16,124}")
-_NAME_IN_IAM: Final = re.compile(
-    r"(?:arn:aws[a-z-]*:iam::[0-9]{12}:(?:role|user)/(?:[^:]*/)?)?(?!AROA|AIDA)([A-Za-z0-9][A-Za-z0-9_+=,.@-]{0,63})"
-)
-"""A role's or a user's name, alone or in its ARN. It is safe in a suggested command (trap G5)."""
-
-
-def _sender_faults(table: RuleTable, _own: OwnNames) -> Iterator[Fault]:
-    """Trap E4: a role that is deleted and made again has another unique id, and no other account has the same one."""
-    sender = table.sender or SenderTable()
-    given = [key for key in _UNIQUE_IDS if getattr(sender, key) is not None]
-    if len(given) != 1:
-        what = f"sender has {' and '.join(given) or 'neither role_id nor user_id'}"
-        yield Fault(f'{what}. Fix: write one of the two, as in sender = {{ role_id = "AROA…" }}', ("sender",))
-    for key in given:
-        yield from unique_id_faults(key, getattr(sender, key))
-    if sender.session is not None and given == ["user_id"]:
-        yield Fault("sender: only a role has sessions. Fix: remove session", ("sender", "session"), at_key=True)
-    elif sender.session is not None and _SESSION.fullmatch(sender.session) is None:
-        fix = "write 2 to 64 of A-Z a-z 0-9 _ + = , . @ -"
-        what = f"sender: session {quoted(sender.session)} is not a session name"
-        yield Fault(f"{what}. Fix: {fix}", ("sender", "session"))
-
-
-def unique_id_faults(key: str, text: str) -> Iterator[Fault]:
-    """The faults of a value that has to be the unique id of a role (`role_id`) or of a user (`user_id`)."""
-    start, kind, command = _UNIQUE_IDS[key]
-    if text.startswith(start) and _REST_OF_ID.fullmatch(text[len(start) :]):
-        return
-    what = f"sender: {key} {quoted(text)} is not the unique id of a {kind}"
-    others = [other for other, (begins, *_) in _UNIQUE_IDS.items() if text.startswith(begins) and other != key]
-    bare, _, session = text.partition(":")
-    if others:
-        fix = f"write {others[0]} = {quoted(text)}"
-    elif session and not list(unique_id_faults(key, bare)):
-        fix = f"write {key} = {quoted(bare)}, and session = {quoted(session)} if only this session is meant"
-    else:
-        name = _NAME_IN_IAM.fullmatch(text)
-        command = command.replace("NAME", name[1] if name else "NAME")
-        fix = f"write what `{command}` prints: {start} and 16 or more of A-Z 0-9, not a name or an ARN"
-    yield Fault(f"{what}. Fix: {fix}", ("sender", key))
-
-
-def _sender_key(table: RuleTable) -> Key:
-    assert table.sender is not None  # it is the anchor
-    return sender_key(table.sender.role_id or table.sender.user_id or "", table.sender.session)
-
-
-def _sender_warnings(table: RuleTable) -> Iterator[str]:
-    if table.tenants == "*":
-        yield "the sender may name any registered tenant"
-
-
-def _source_risks(table: RuleTable) -> Iterator[Acknowledgement]:
-    """Trap E2."""
-    if table.tenants is not None and (table.tenants == "*" or len(table.tenants) > 1):
-        yield "accept_risk", "every sender that the queue admits may name any of these tenants"
-
-
-def _source_warnings(table: RuleTable) -> Iterator[str]:
-    if table.tenants == "*":
-        yield "every sender that the queue admits may name any registered tenant"
-
-
 # ---- the table ------------------------------------------------------------------------------------------------------
 
 WRITTEN_ANCHORS: Final[Mapping[str, WrittenAnchor]] = {
@@ -513,15 +294,10 @@ WRITTEN_ANCHORS: Final[Mapping[str, WrittenAnchor]] = {
             _client_cert_risks,
             _any_tenant_warnings,
         ),
-        WrittenAnchor("sender", _sender_key, _sender_faults, warnings=_sender_warnings),
+        SENDER,
+        EVENT_ACCOUNT,
         WrittenAnchor("anyone", lambda _table: ANYONE, _anyone_faults, _anyone_risks, _anyone_warnings),
-        WrittenAnchor(
-            "source",
-            lambda table: source_key(table.values("source")[0]),
-            risks=_source_risks,
-            warnings=_source_warnings,
-            is_condition=True,
-        ),
+        SOURCE,
         WrittenAnchor(
             "jwt",
             lambda table: jwt_key(table.jwt or ""),
@@ -543,10 +319,6 @@ WRITTEN_ANCHORS: Final[Mapping[str, WrittenAnchor]] = {
 other."""
 
 
-RECORD_KEYS: Final = ("sender", "source")
-"""The anchors and conditions of records. All others are for HTTP requests."""
-
-
 def anchors_of(table: RuleTable) -> list[WrittenAnchor]:
     """The anchors that a rule names. One, if the rule has no faults."""
     found = [one for one in WRITTEN_ANCHORS.values() if getattr(table, one.name) not in (None, False)]
@@ -561,7 +333,9 @@ def is_for_records(table: RuleTable) -> bool:
 def anchor_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
     """Everything wrong with the anchor of a rule."""
     anchors = anchors_of(table)
-    if len(anchors) != 1:
+    event_faults = list(_event_faults(table, own))
+    yield from event_faults
+    if len(anchors) != 1 and (anchors or not event_faults):
         found = " and ".join(anchor.name for anchor in anchors) or "none"
         fix = f"write exactly one of {', '.join(WRITTEN_ANCHORS)}"
         yield Fault(f"has {found} as its anchor. Fix: {fix}", given=tuple(WRITTEN_ANCHORS))
@@ -572,6 +346,25 @@ def anchor_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
         yield Fault(f"session is for a role that calls. Fix: {fix}", ("session",), at_key=True, given=("sender",))
     elif table.session is not None and table.role is None:
         yield from _session_faults(table, own)
+
+
+def _event_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
+    """Keys of events, in a rule or a file that is not for any."""
+    found = [key for key in ("event_account", *PARTS) if getattr(table, key) is not None]
+    if found and own.event_sources and not any(map(is_bus, own.event_sources)):
+        what = f"{found[0]} is for events of a bus, and no [[event_source]] of this file is an event bus"
+        yield Fault(f"{what}. Fix: write one, or remove it", (found[0],), at_key=True, given=("[event_source]",))
+        return
+    for key in (key for key in PARTS if getattr(table, key) is not None):
+        yield from part_faults(key, getattr(table, key))
+        anchors = [anchor.name for anchor in anchors_of(table)]
+        if anchors == ["event_account"] or (anchors == ["source"] and any(map(is_bus, table.values("source")))):
+            continue
+        bus = next(filter(is_bus, own.event_sources), "arn:aws:events:REGION:ACCOUNT:event-bus/NAME")
+        what = f"{key} narrows event_account, or source if that is an event bus"
+        others = [name for name in anchors if name != "source"]
+        fix = f"write source = {quoted(bus)}{' instead of ' + ' and '.join(others) if others else ''}"
+        yield Fault(f"{what}. Fix: {fix}, or remove {key}", (key,), at_key=True, given=tuple(WRITTEN_ANCHORS))
 
 
 # ---- conditions -----------------------------------------------------------------------------------------------------
@@ -589,13 +382,14 @@ _GRAMMARS: Final[Mapping[ConditionKind, tuple[re.Pattern[str], str]]] = {
     ),
     "jwt": (re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"), "letters, digits, - and _"),
     "api": (re.compile(r"[a-z0-9]{8,16}"), "a1b2c3d4e5"),
-    "source": (QUEUE_ARN, QUEUE_FORM),
+    "source": (re.compile(".*", re.DOTALL), QUEUE_FORM),  # `_source_faults` checks it
 }
 """Kind → its grammar, and its form."""
 
 
 def condition_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
-    """Everything wrong with the further conditions of a rule, given the names of the map's issuers and queues."""
+    """Everything wrong with the further conditions of a rule, given the names of the map's issuers and event
+    sources."""
     kinds = [kind for kind in _GRAMMARS if getattr(table, kind) is not None]
     if not kinds:  # most rules have none, and a map may have 100,000 rules
         return
@@ -638,15 +432,24 @@ def _issuer_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
 
 
 def _source_faults(table: RuleTable, own: OwnNames) -> Iterator[Fault]:
-    """Sources that this file does not route: no record of theirs is decided."""
+    """Sources that this file does not route, and those whose records do not have what the anchor is about."""
+    anchor = next((anchor.name for anchor in anchors_of(table)), None)
     for index, arn in enumerate(table.values("source")):
-        if arn in own.event_sources or QUEUE_ARN.fullmatch(arn) is None:
-            continue
-        near = own.nearest_event_source(arn)
-        hint = f"; did you mean {quoted(near)}?" if near else f". Fix: write one of {listed(own.event_sources)}"
         path = ("source", index) if isinstance(table.source, list) else ("source",)
-        what = f"source {quoted(arn)} is not the arn of an [[event_source]]{hint}"
-        yield Fault(what, path, given=("[event_source]",))
+        if fault := source_fault("source", arn):
+            yield Fault(fault, path)
+        elif arn not in own.event_sources:
+            near = own.nearest_event_source(arn)
+            hint = f"; did you mean {quoted(near)}?" if near else f". Fix: write one of {listed(own.event_sources)}"
+            what = f"source {quoted(arn)} is not the arn of an [[event_source]]{hint}"
+            yield Fault(what, path, given=("[event_source]",))
+        elif service_in(arn) != _SERVICE_OF_ANCHOR.get(anchor or "", service_in(arn)):
+            what = f"source {quoted(arn)} is {SERVICES[service_in(arn) or ''].source}, whose records have no {anchor}"
+            yield Fault(f"{what}. Fix: remove it, or remove {anchor}", path, given=tuple(WRITTEN_ANCHORS))
+
+
+_SERVICE_OF_ANCHOR: Final = {"sender": "sqs", "event_account": "events"}
+"""Anchor → the service whose records have it."""
 
 
 def _never_faults(anchor: str, kinds: Iterable[ConditionKind]) -> Iterator[Fault]:
@@ -654,7 +457,7 @@ def _never_faults(anchor: str, kinds: Iterable[ConditionKind]) -> Iterator[Fault
     is_of_records = anchor in RECORD_KEYS
     for kind in kinds:
         if kind != anchor and (kind in RECORD_KEYS) != is_of_records:
-            what = f"{kind} never holds for {'a record of a queue' if is_of_records else 'a request'}"
+            what = f"{kind} never holds for {'a record' if is_of_records else 'a request'}"
             fix = "remove it" if is_of_records else "remove it, and write another rule for the records"
             yield Fault(f"{what}. Fix: {fix}", (kind,), at_key=True, given=tuple(WRITTEN_ANCHORS))
 

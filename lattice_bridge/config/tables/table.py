@@ -369,7 +369,8 @@ def _wrong_value(key: str, kinds: list[Any], field: FieldInfo, value: object) ->
 
 
 def _not_one_of(value: object, accepted: tuple[str, ...]) -> str:
-    hint = suggestion(value, accepted) if isinstance(value, str) else f". Fix: write one of {listed(accepted)}"
+    every = f"write {'one of ' if len(accepted) > 1 else ''}{listed(accepted)}"
+    hint = suggestion(value, accepted, every) if isinstance(value, str) else f". Fix: {every}"
     fix = "" if hint.startswith(".") else f" Accepted: {listed(accepted)}"
     return f"{quoted(value)} is not an accepted value{hint}{fix}"
 

@@ -28,7 +28,8 @@ class WrittenMap:
     """A tenant map as a person writes it.
 
     Attributes:
-        text: TOML; for a bridge.toml, append a `[[backend]]`. It has an `[[event_source]]` if a rule is for records.
+        text: TOML; for a bridge.toml, append a `[[backend]]`. It has `[[event_source]]` tables, a queue and an event
+            bus, if a rule is for records.
         tenants: the registered ones, and whether they are active. At least one.
         rules: the `[[rule]]` tables as in the text. At least one.
         header: the tenant header's name, in lower case.
@@ -57,7 +58,7 @@ def maps() -> SearchStrategy[WrittenMap]:
 
 _ANCHORS: Final = (
     *("role", "role", "role", "role*", "session", "user", "root", "federated_user", "account", "sso", "jwt", "vpc"),
-    *("anyone", "api", "client_cert", "sender", "sender-session", "source"),
+    *("anyone", "api", "client_cert", "sender", "sender-session", "event_account", "source"),
 )
 _OUTCOMES: Final = (
     *("tenant", "tenants", "*", "deny", "tenant", "session", "session-template", "x509", "claim", "claim-list"),
@@ -87,7 +88,9 @@ _HEADERS: Final = ("x-tenant-id", "x-tenant-id", "X-Tenant-Id", "x-customer")
 
 
 QUEUE: Final = "arn:aws:sqs:eu-west-1:111122223333:orders"
-"""The queue of every rule for records."""
+"""The queue of every rule for messages."""
+BUS: Final = "arn:aws:events:eu-west-1:111122223333:event-bus/orders"
+"""The event bus of every rule for events."""
 SENDERS: Final = ("AROADBQP57FF2AEXAMPLE", "AIDACKCEVSQ6C2EXAMPLE")
 """The unique ids of the role and the user of every rule for senders."""
 
@@ -115,9 +118,17 @@ def _anchor(who: str, place: tuple[str, str], name: str, session: str, issuer: s
         "client_cert": {"client_cert": f"CN={name.replace('+', '-')},O=Example", "client_cert_issued_by": "a test"},
         "sender": {"sender": {"user_id": SENDERS[1]} if name == "support" else {"role_id": SENDERS[0]}},
         "sender-session": {"sender": {"role_id": SENDERS[0], "session": session}, "session_set_by": "a test"},
-        "source": {"source": QUEUE},
+        "event_account": {"event_account": account, **_PARTS.get(name, {})},
+        "source": {"source": BUS if name in _PARTS else QUEUE, **_PARTS.get(name, {})},
     }
     return found.get(who) or ({"anyone": True, "accept_risk": "a test"} if issuer is None else {"jwt": issuer})
+
+
+_PARTS: Final[Mapping[str, Table]] = {
+    "edge-proxy": {"bus_source": "aws.s3"},
+    "support": {"bus_source": "shop", "detail_type": "Order placed", "accept_risk": "a test"},
+}
+"""A role's name → the part of an account's or a bus's events that a rule is for instead."""
 
 
 def _outcome(kind: str, anchor: Table, names: list[str], number: int, issuer: str | None) -> Table:
@@ -147,7 +158,7 @@ def _outcome(kind: str, anchor: Table, names: list[str], number: int, issuer: st
     return {"tenant": name}
 
 
-_WITHOUT_TOKEN: Final = frozenset({"anyone", "vpc", "api", "sender", "source"})
+_WITHOUT_TOKEN: Final = frozenset({"anyone", "vpc", "api", "sender", "event_account", "source"})
 """Anchors beside which no claim of a token is read."""
 
 
@@ -156,7 +167,7 @@ def _rule(choice: tuple[Any, ...], names: list[str], issuer: str | None) -> Tabl
     anchor = _anchor(who, place, name, session, issuer)
     outcome = _outcome(kind, anchor, names, number, issuer)
     # `anyone` has no organisation, and a record nothing that a request has; a VPC that is the anchor is no condition
-    never = {"org"} if "anyone" in anchor else set(conditions) if {"sender", "source"} & set(anchor) else set()
+    never = {"org"} if "anyone" in anchor else set(conditions) if _OF_RECORDS & set(anchor) else set()
     table = {key: value for key, value in conditions.items() if key not in {*anchor, *never}}
     table = {**table, **anchor, **outcome}
     if "deny" in table:
@@ -164,6 +175,7 @@ def _rule(choice: tuple[Any, ...], names: list[str], issuer: str | None) -> Tabl
     return table
 
 
+_OF_RECORDS: Final = frozenset({"sender", "event_account", "source"})
 _ACKNOWLEDGEMENTS: Final = ("accept_risk", "session_set_by", "client_cert_issued_by")
 """Keys that a deny rule has not: it allows nothing."""
 
@@ -173,10 +185,12 @@ def _same_anchor(table: Table) -> tuple[Any, ...]:
     anchor = next(key for key in ("role", "user", "root", "federated_user", *_UNNAMED) if key in table)
     text = table[anchor]
     spelled = text if anchor in _UNNAMED else (*text.split("/")[0].split(":"), text.split("/")[-1])
-    return anchor, str(spelled).lower(), table.get("session"), "deny" in table
+    return anchor, str(spelled).lower(), table.get("session"), table.get("bus_source"), "deny" in table
 
 
-_UNNAMED: Final = ("account", "sso", "client_cert", "sender", "anyone", "source", "jwt", "api", "vpc")
+_UNNAMED: Final = (
+    *("account", "sso", "client_cert", "sender", "event_account", "anyone", "source", "jwt", "api", "vpc"),
+)
 
 
 def _principal_for(rule: Table) -> str | None:
@@ -204,8 +218,9 @@ def _map(
     tenants = {name: number != suspended for number, name in enumerate(names)}
     lines = [] if header == "x-tenant-id" else ["[header]", f"name = {_toml(header)}", ""]
     lines += ["[tenants]", *(f"{_toml(name)} = {_toml({} if tenants[name] else _SUSPENDED)}" for name in names)]
-    if any({"sender", "source"} & set(rule) for rule in rules.values()):
-        lines += ["", "[[event_source]]", *_lines({"arn": QUEUE, "function": "orders"})]
+    if any(_OF_RECORDS & set(rule) for rule in rules.values()):
+        for arn in (QUEUE, BUS):
+            lines += ["", "[[event_source]]", *_lines({"arn": arn, "function": "orders"})]
     if issuer is not None:
         lines += ["", f"[jwt.{issuer}]", *_lines(_ISSUER)]
     for rule in rules.values():
