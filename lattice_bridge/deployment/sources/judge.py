@@ -52,14 +52,7 @@ def rights_of(line: Line) -> list[tuple[str, str]]:
     """
     rights = []
     if line.source.pipe is None:
-        origin = line.source.arn
-        if line.queue is not None:
-            origin = line.queue.arn
-        elif line.stream is not None:
-            origin = line.stream.records or line.stream.arn
-        elif service_of(origin) == "dynamodb":
-            origin = f"{origin}/stream/any"
-        rights += [(action, origin) for action in READS.get(service_of(origin), ())]
+        rights += [(action, origin) for origin in _read_arns(line) for action in READS.get(service_of(origin), ())]
         key = next((one.key for one in (line.queue, line.stream) if one is not None), None)
         if key is not None:
             rights.append(("kms:Decrypt", key))
@@ -72,6 +65,16 @@ def rights_of(line: Line) -> list[tuple[str, str]]:
         if place is not None:
             rights += _keeping(place)
     return list(dict.fromkeys(rights))
+
+
+def _read_arns(line: Line) -> Iterator[str]:
+    """The ARN that Lambda reads; none for a table without a stream."""
+    if line.queue is not None:
+        yield line.queue.arn
+    elif line.stream is not None:
+        yield from filter(None, [line.stream.records])
+    else:
+        yield f"{line.source.arn}/stream/any" if service_of(line.source.arn) == "dynamodb" else line.source.arn
 
 
 def _keeping(place: str) -> Iterator[tuple[str, str]]:

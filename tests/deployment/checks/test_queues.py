@@ -35,10 +35,10 @@ def edited(name: str, edits: list[list[str]], add: str = "") -> str:
     return text + indent(add, "  ")
 
 
-def options(edits: list[list[str]]) -> Options:
-    """The options of queues.toml, edited."""
+def options(edits: list[list[str]], name: str = "queues.toml") -> Options:
+    """The options of a map, edited."""
     faults: list[Fault] = []
-    found = read_options(parse_document(edited("queues.toml", edits)).tables, faults)
+    found = read_options(parse_document(edited(name, edits)).tables, faults)
     assert faults == []
     return found
 
