@@ -51,7 +51,14 @@ _MAPPING: Final = "AWS::Lambda::EventSourceMapping"
 
 
 def source_findings(stack: Stack) -> Iterator[TemplateFinding]:
-    """Faults of what sends records and events to the bridges, and of the sources of `[[event_source]]`."""
+    """Faults of what sends records and events to the bridges, and of the sources of `[[event_source]]`.
+
+    Sources can share a quarantine, a destination and a role, so a fault may be found several times. It is given once.
+    """
+    yield from dict.fromkeys(_source_findings(stack))
+
+
+def _source_findings(stack: Stack) -> Iterator[TemplateFinding]:
     if stack.bridges:
         yield from queues.kind_findings(stack.template)
     for bridge in stack.bridges:

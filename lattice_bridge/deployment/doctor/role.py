@@ -48,7 +48,7 @@ def needs_of(deployment: Deployment, configuration: Configuration, function: Fun
         needs.append(("dynamodb:GetItem", arn))
     group = f"arn:{name.partition}:logs:{here}:log-group:{function.log_group}"
     log = Need("logs:PutLogEvents", f"{group}:log-stream:any", f"{group}:*")
-    return (*(Need(action, arn, arn) for action, arn in needs), log)
+    return (*dict.fromkeys(Need(action, arn, arn) for action, arn in needs), log)
 
 
 def role_findings(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:

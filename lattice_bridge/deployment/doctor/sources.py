@@ -118,8 +118,9 @@ def source_findings(deployment: Deployment, configuration: Configuration) -> Ite
         yield from _existence_findings(arn, queue, configuration)
     yield from _stream_findings(deployment, configuration)
     yield from _bus_findings(deployment, configuration)
-    for line in lines_of(deployment, configuration):
-        yield from _line_findings(line, deployment, configuration)
+    lines = lines_of(deployment, configuration)
+    # Sources can share a quarantine and a destination, so a fault may be found several times.
+    yield from dict.fromkeys(one for line in lines for one in _line_findings(line, deployment, configuration))
     for source in deployment.sources:
         yield from _destination_findings(source)
 

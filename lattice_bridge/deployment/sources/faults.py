@@ -157,7 +157,7 @@ def quarantine_faults(line: Line) -> Iterator[Fault]:
         yield Fault(
             "warning",
             kept.label,
-            f"it is the quarantine of {line.name}, and MessageRetentionPeriod is {kept.retention:g} s",
+            f"it is a quarantine, and MessageRetentionPeriod is {kept.retention:g} s",
             "A copy there waits for a person, and is lost when its retention ends",
             f"write MessageRetentionPeriod: {WEEKS:.0f}",
         )

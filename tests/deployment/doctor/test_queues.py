@@ -145,7 +145,7 @@ FAULTS: Final[dict[str, tuple[Deployment, str, str, str]]] = {
         stack(quarantine=replace(QUARANTINE, retention=60.0)),
         "warning",
         "queue quarantine",
-        "it is the quarantine of orders, and MessageRetentionPeriod is 60 s",
+        "it is a quarantine, and MessageRetentionPeriod is 60 s",
     ),
     "no such queue": (stack(queue=None), "error", "queue orders", "no such queue"),
     "the quarantine is the dead-letter queue": (
