@@ -31,7 +31,7 @@ from lattice_bridge.deployment.checks.stack import (
     warning,
 )
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
-from lattice_bridge.deployment.cloudformation.values import as_text, marker, unresolved
+from lattice_bridge.deployment.cloudformation.values import MARKER, as_text, marker, unresolved
 from lattice_bridge.deployment.iam.policy import Statement, is_pattern, matches
 from lattice_bridge.deployment.sources.buses import EVENTS, REWRITES, is_of_aws
 from lattice_bridge.deployment.sources.facts import Bus, BusRule, name_of_source
@@ -70,16 +70,17 @@ def rules_of(bridge: Bridge, source: EventSource | None, template: Template) -> 
 
 
 def _rule(rule: Resource, target: dict[str, Any], source: EventSource | None, template: Template) -> BusRule:
-    bus: str | None = bus_of_rule(rule, template)
-    if source is not None and bus is not None and is_source(source.arn, bus, template):
+    bus = bus_of_rule(rule, template)
+    if source is not None and is_source(source.arn, bus, template):
         bus = source.arn
     state, pattern = as_text(rule.properties.get("State", "ENABLED")), rule.properties.get("EventPattern")
     if isinstance(pattern, str):
         with suppress(ValueError, RecursionError):
             pattern = json.loads(pattern)
+    is_known = _is_partly_known(bus) and not (isinstance(pattern, str) and unresolved(pattern))
     return BusRule(
         rule.id,
-        None if bus is not None and unresolved(bus) else bus,
+        bus if is_known or (source is not None and bus == source.arn) else None,
         str(parse_reference(target.get("Arn"))),
         next((key for key in REWRITES if target.get(key) is not None), None),
         is_of_aws(rule.properties.get("ScheduleExpression"), pattern),
@@ -98,12 +99,20 @@ def bus_of_rule(resource: Resource, template: Template) -> str:
     return f"arn:aws:events:{template.region}:{template.account}:event-bus/{written}"
 
 
-def unknown_rules(bridge: Bridge, template: Template) -> Iterator[TemplateFinding]:
-    """A warning for each rule whose bus only a deployed stack knows."""
+def _is_partly_known(text: str) -> bool:
+    return MARKER.sub("", text) != ""
+
+
+def unknown_rules(bridge: Bridge, source: EventSource, template: Template) -> Iterator[TemplateFinding]:
+    """A warning for each rule of which only a deployed stack knows whether it belongs to the bus of bridge.toml."""
     for rule, _ in targets_of_rules(bridge.function, template):
-        if unresolved(bus := bus_of_rule(rule, template)):
+        bus, pattern = bus_of_rule(rule, template), rule.properties.get("EventPattern")
+        if not _is_partly_known(bus):
             fix = "write !Ref of a bus in this template, or its name"
             yield warning(rule.id, f"EventBusName is {bus}", NOT_KNOWN, fix)
+        elif isinstance(pattern, str) and unresolved(pattern) and not is_source(source.arn, bus, template):
+            fix = "write the pattern, with sources that begin with aws."
+            yield warning(rule.id, f"EventPattern is {pattern}, and its bus is none of bridge.toml", NOT_KNOWN, fix)
 
 
 # ---- permissions ----------------------------------------------------------------------------------------------------

@@ -13,7 +13,14 @@ from typing import Final
 from lattice_bridge.config.options import EventSource
 from lattice_bridge.deployment.checks import buses, queues, streams
 from lattice_bridge.deployment.checks.failures import failure_place, on_failure
-from lattice_bridge.deployment.checks.named_sources import QUEUE, as_source, is_source, name_findings, resource_of
+from lattice_bridge.deployment.checks.named_sources import (
+    QUEUE,
+    as_arn,
+    as_source,
+    is_source,
+    name_findings,
+    resource_of,
+)
 from lattice_bridge.deployment.checks.source_rights import source_right_findings
 from lattice_bridge.deployment.checks.stack import (
     NOT_KNOWN,
@@ -76,6 +83,10 @@ def _other_sources(bridge: Bridge, mappings: list[Resource], template: Template)
         if unresolved(source) and not is_polled(source):
             fix = "write !GetAtt of a queue, a stream or a table in this template, or its ARN"
             yield warning(one.id, f"EventSourceArn is {source}", NOT_KNOWN, fix)
+        elif service_of(source) == "dynamodb" and source == as_arn(_written_source(one), template):
+            actual = f"EventSourceArn is the table {name_of_source(source)}"
+            expected = "Lambda refuses it: the records are those of the table's stream"
+            yield finding(one.id, actual, expected, "write EventSourceArn: !GetAtt of the table's StreamArn")
         elif not is_polled(source):
             actual = f"it sends other events to the bridge, {name_of(bridge.function)}"
             fix = "map the source to another function: the bridge takes the records of SQS, Kinesis and DynamoDB only"
@@ -145,10 +156,11 @@ def _of_bus(line: Line, bridge: Bridge, template: Template) -> Iterator[Template
 
 def _rules_of_bridge(bridge: Bridge, template: Template) -> Iterator[TemplateFinding]:
     """Faults of rules without an event bus in bridge.toml, and what is not known of rules."""
-    if buses.bus_of(bridge) is None:
+    bus = buses.bus_of(bridge)
+    if bus is None:
         yield from (_finding(unconfigured_rule_fault(one)) for one in buses.rules_of(bridge, None, template))
     else:
-        yield from buses.unknown_rules(bridge, template)
+        yield from buses.unknown_rules(bridge, bus, template)
 
 
 # ---- what is judged -------------------------------------------------------------------------------------------------
@@ -259,7 +271,11 @@ def _with_bus(line: Line, bridge: Bridge, template: Template) -> Line:
 
 def _source_of(mapping: Resource, template: Template) -> str:
     """The ARN of a mapping's source; empty if it has none."""
-    return as_source(as_text(mapping.properties.get("EventSourceArn", "")), template)
+    return as_source(_written_source(mapping), template)
+
+
+def _written_source(mapping: Resource) -> str:
+    return as_text(mapping.properties.get("EventSourceArn", ""))
 
 
 def _mapping(resource: Resource, template: Template) -> SourceMapping:

@@ -142,7 +142,7 @@ class SourceMapping:
         max_age: seconds after which Lambda gives up a stream's record; `UNLIMITED` until it expires.
         bisects: whether a stream's batch on which the bridge fails is halved.
         tumbling: seconds of a tumbling window; 0 for none.
-        destination: ARN of the place that is told which records of a stream were given up; None for none.
+        destination: ARN of the place that gets the numbers of a stream's records that were given up; None for none.
         is_destination_known: whether `destination` is.
     """
 

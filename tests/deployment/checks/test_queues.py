@@ -145,18 +145,20 @@ def places(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
             yield from places(entry, *path, key)
 
 
-def test_value_that_another_stack_exports_is_never_malformed() -> None:
-    whole = json.dumps(read_document((FOLDER / "queues.yaml").read_text(encoding="utf-8"), "queues.yaml"))
-    known, tried = options([]), 0
-    for name in ("Bridge", "BridgeRole", "Mapping", "Orders", "Dead", "Quarantine"):
-        for path in places(json.loads(whole)["Resources"][name]["Properties"]):
+@pytest.mark.parametrize("name", ["queues", "streams", "buses"])
+def test_value_that_another_stack_exports_is_never_malformed(name: str) -> None:
+    path = FOLDER / f"{name}.yaml"
+    whole = json.dumps(read_document(path.read_text(encoding="utf-8"), path.name))
+    known, tried = options([], f"{name}.toml"), 0
+    for resource in sorted({*json.loads(whole)["Resources"]} - {"Worker", "WorkerRole", "BridgeAlias"}):
+        for place in places(json.loads(whole)["Resources"][resource]["Properties"]):
             document, tried = json.loads(whole), tried + 1
-            parent = document["Resources"][name]["Properties"]
-            for key in path[:-1]:
+            parent = document["Resources"][resource]["Properties"]
+            for key in place[:-1]:
                 parent = parent[key]
-            parent[path[-1]] = {"Fn::ImportValue": "x"}
-            template = resolve(document, FOLDER / "queues.yaml", {}, REGION, deployed=True)
-            with malformed(f"{name} {path}"):
+            parent[place[-1]] = {"Fn::ImportValue": "x"}
+            template = resolve(document, path, {}, REGION, deployed=True)
+            with malformed(f"{resource} {place}"):
                 list(findings_of(template, known))
     assert tried > 40
 
