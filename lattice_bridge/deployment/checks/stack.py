@@ -18,6 +18,8 @@ from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.deployment.cloudformation.values import ACCOUNT, GENERATED, MARKER, as_text, marker, unresolved
 from lattice_bridge.deployment.iam.policy import is_pattern, matches
+from lattice_bridge.deployment.sources.facts import name_of_source
+from lattice_bridge.events.record import BUS, service_of
 from lattice_bridge.review.finding import Finding, Level
 
 _GENERATED: Final = re.compile(rf"(?:{MARKER.pattern}|[\w-]+)-(\w+)-{re.escape(GENERATED)}")
@@ -167,7 +169,8 @@ def consequence(invoked: Invoked, reason: str) -> str:
     """What happens to each request, or to each record, for which Lambda refuses an Invoke."""
     if isinstance(invoked, Backend):
         return f"every request to {invoked.path} is a 500 ({reason})"
-    return f"every record of {invoked.arn.rpartition(':')[2]} is reported as failed ({reason})"
+    name = name_of_source(invoked.arn)
+    return f"every {'event' if service_of(invoked.arn) == BUS else 'record'} of {name} fails ({reason})"
 
 
 @dataclass(frozen=True, slots=True)

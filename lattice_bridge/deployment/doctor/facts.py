@@ -13,7 +13,15 @@ from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from lattice_bridge.config.options import Backend, EventSource, Options
 from lattice_bridge.deployment.iam.policy import Statement
-from lattice_bridge.deployment.sources.facts import Bus, BusRule, FailurePlace, Queue, SourceMapping, Stream
+from lattice_bridge.deployment.sources.facts import (
+    Bus,
+    BusRule,
+    FailurePlace,
+    Queue,
+    SourceMapping,
+    Stream,
+    name_of_source,
+)
 
 LATEST: Final = "$LATEST"
 
@@ -467,7 +475,7 @@ class SourceFunction:
 
     @property
     def label(self) -> str:
-        return f"event source {self.source.arn.rpartition(':')[2]} {self.function.name.label}"
+        return f"event source {name_of_source(self.source.arn)} {self.function.name.label}"
 
     @property
     def table(self) -> str:

@@ -112,7 +112,7 @@ def undelivered_fault(label: str, source: EventSource) -> Fault:
         label,
         f'bridge.toml invokes "{source.function}" asynchronously for {name_of_source(source.arn)}, and failed '
         "records are not kept",
-        "A record leaves its queue when Lambda has accepted it, and is dropped when it has failed three times",
+        "A record counts as done when Lambda has accepted it, and is dropped when it has failed three times",
         "write an EventInvokeConfig with OnFailure for the function",
     )
 
