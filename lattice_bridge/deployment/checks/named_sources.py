@@ -13,7 +13,7 @@ from lattice_bridge.config.options import EventSource
 from lattice_bridge.deployment.checks.stack import Stack, TemplateFinding, finding, may_be, without_placeholder
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import MARKER, as_text, marker
-from lattice_bridge.deployment.sources.facts import name_of_source, noun_of
+from lattice_bridge.deployment.sources.facts import name_of_source, noun_of, source_of
 from lattice_bridge.events.record import BUS, service_of
 
 QUEUE: Final = "AWS::SQS::Queue"
@@ -40,8 +40,7 @@ def is_source(arn: str, text: str, template: Template) -> bool:
 
 def as_source(text: str, template: Template) -> str:
     """The ARN of a queue, stream or table in place of that of a table's stream, or of a stream's consumer."""
-    arn = as_arn(text, template)
-    return arn.partition({"dynamodb": "/stream/", "kinesis": "/consumer/"}.get(service_of(arn), "\n"))[0]
+    return source_of(as_arn(text, template))
 
 
 def as_arn(text: str, template: Template) -> str:

@@ -52,6 +52,7 @@ from lattice_bridge.deployment.sources.faults import (
     writer_faults,
 )
 from lattice_bridge.deployment.sources.judge import line_faults
+from lattice_bridge.deployment.sources.pipes import mapped_fault
 from lattice_bridge.events.record import BUS, STREAMS, service_of
 
 _MAPPING: Final = "AWS::Lambda::EventSourceMapping"
@@ -104,7 +105,7 @@ def _of_bridge(bridge: Bridge, mappings: list[Resource], stack: Stack) -> Iterat
         if not own and _is_of_another(source, bridge, stack):
             continue
         if source.pipe is not None:
-            yield from (_twice(one, source) for one in own)
+            yield from (_finding(mapped_fault(one.id, source)) for one in own)
             own = []
         line = _line(source, bridge, own, polled, stack)
         yield from name_findings(source, stack)
@@ -121,14 +122,6 @@ def _of_bridge(bridge: Bridge, mappings: list[Resource], stack: Stack) -> Iterat
         is_quarantine = any(is_source(arn, _source_of(one, template), template) for arn in quarantines)
         if one.id not in configured and not is_quarantine:
             yield _finding(unconfigured_fault(_mapping(one, template), bridge.sources))
-
-
-def _twice(mapping: Resource, source: EventSource) -> TemplateFinding:
-    """The fault of a mapping beside a pipe: each record would go to one of the two."""
-    name = name_of_source(source.arn)
-    actual = f'it sends {name} to the bridge, and bridge.toml has pipe = "{source.pipe}" for it'
-    expected = "The bridge refuses records of a mapping where it expects a pipe"
-    return finding(mapping.id, actual, expected, "remove the mapping, or pipe from bridge.toml")
 
 
 def _is_of_another(source: EventSource, bridge: Bridge, stack: Stack) -> bool:

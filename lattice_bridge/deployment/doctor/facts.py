@@ -17,6 +17,7 @@ from lattice_bridge.deployment.sources.facts import (
     Bus,
     BusRule,
     FailurePlace,
+    Pipe,
     Queue,
     SourceMapping,
     Stream,
@@ -544,6 +545,7 @@ class Deployment:
         rivals: by the ARN of a queue, the UUIDs of the mappings that send its messages to another function.
         streams: the streams and tables of the event sources.
         bus: None if bridge.toml has none.
+        pipes: those that invoke the bridge. They are read only if bridge.toml has an event source with `pipe`.
     """
 
     account: str
@@ -565,6 +567,7 @@ class Deployment:
     rivals: tuple[tuple[str, Read[tuple[str, ...]]], ...] = ()
     streams: tuple[StreamFront, ...] = ()
     bus: BusFront | None = None
+    pipes: Read[tuple[Pipe, ...]] = ()
 
     @property
     def behind(self) -> tuple[BackendFunction | SourceFunction, ...]:

@@ -65,6 +65,8 @@ READS: Final[Mapping[tuple[str, str], str]] = {
     ("events", "list_targets_by_rule"): "events:ListTargetsByRule",
     ("kinesis", "describe_stream_summary"): "kinesis:DescribeStreamSummary",
     ("kinesis", "get_resource_policy"): "kinesis:GetResourcePolicy",
+    ("pipes", "describe_pipe"): "pipes:DescribePipe",
+    ("pipes", "list_pipes"): "pipes:ListPipes",
     ("iam", "get_policy"): "iam:GetPolicy",
     ("iam", "get_policy_version"): "iam:GetPolicyVersion",
     ("iam", "get_role"): "iam:GetRole",
@@ -85,7 +87,8 @@ PAGED: Final = frozenset(
         *("list_aliases", "list_event_source_mappings", "list_function_url_configs", "list_versions_by_function"),
         *("list_listeners", "list_target_groups", "list_targets"),
         *("list_attached_role_policies", "list_role_policies", "describe_parameters"),
-        *("get_authorizers", "get_resources", "list_rule_names_by_target", "list_targets_by_rule"),
+        *("get_authorizers", "get_resources", "list_pipes", "list_rule_names_by_target"),
+        "list_targets_by_rule",
     }
 )
 

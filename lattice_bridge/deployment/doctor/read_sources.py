@@ -1,4 +1,4 @@
-"""Reads from AWS: event source mappings, queues, streams, tables, event buses and their rules.
+"""Reads from AWS: event source mappings, queues, streams, tables, event buses with their rules, and pipes.
 
 Rule: as for `read`. A source of another Region is not read.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from lattice_bridge.config.options import PipeRole
 from lattice_bridge.deployment.doctor.facts import BusFront, Function, FunctionName, Read, StreamFront, Unread
 from lattice_bridge.deployment.doctor.read import (
     READS,
@@ -28,14 +29,17 @@ from lattice_bridge.deployment.sources.facts import (
     Bus,
     BusRule,
     FailurePlace,
+    Pipe,
     Queue,
     Redrive,
     SourceMapping,
     Stream,
     name_of_source,
     noun_of,
+    source_of,
 )
 from lattice_bridge.deployment.sources.faults import REPORT
+from lattice_bridge.deployment.sources.pipes import BATCHES, ROLES, WAITS
 from lattice_bridge.events.record import service_of
 
 _DEFAULT_BUS: Final = "default"
@@ -264,3 +268,47 @@ def _failures(aws: Aws, name: FunctionName) -> Read[FailurePlace]:
         return FailurePlace(name.label, None, is_known=False)
     destination = read_destination(aws, name)
     return destination if isinstance(destination, Unread) else FailurePlace(name.label, destination)
+
+
+# ---- pipes ----------------------------------------------------------------------------------------------------------
+
+
+def read_pipes(aws: Aws, bridge: FunctionName) -> Read[tuple[Pipe, ...]]:
+    """The pipes that invoke a function, under any of its names."""
+
+    def named(answer: Answer) -> tuple[tuple[str, PipeRole], ...]:
+        return tuple(
+            (text_of(one, "Name"), role)
+            for one in items_of(answer, "Pipes")
+            for role, (key, _) in ROLES.items()
+            if ":".join(str(one.get(key)).split(":")[:7]) == bridge.arn
+        )
+
+    found = aws.read(named, "pipes", "list_pipes", "*")
+    if isinstance(found, Unread):
+        return found
+    pipes = [_pipe(aws, name, role, bridge) for name, role in found or ()]
+    unread = next((one for one in pipes if isinstance(one, Unread)), None)
+    return tuple(one for one in pipes if isinstance(one, Pipe)) if unread is None else unread
+
+
+def _pipe(aws: Aws, name: str, role: PipeRole, bridge: FunctionName) -> Read[Pipe | None]:
+    def parse(answer: Answer) -> Pipe:
+        source = source_of(str(answer.get("Source")))
+        batches, default = BATCHES.get(service_of(source), ("", 1))
+        size = object_of(object_of(answer, "SourceParameters"), batches).get("BatchSize")
+        parameters = object_of(answer, ROLES[role][1])
+        kind = object_of(parameters, "LambdaFunctionParameters").get("InvocationType", WAITS)
+        return Pipe(
+            f"pipe {name}",
+            source,
+            role,
+            default if size is None else int(size),
+            is_default_batch=size is None,
+            rewrites=bool(parameters.get("InputTemplate")),
+            waits=role == "enrichment" or kind == WAITS,
+            is_enriched=role == "target" and bool(answer.get("Enrichment")),
+        )
+
+    arn = f"arn:{bridge.partition}:pipes:{bridge.region}:{bridge.account}:pipe/{name}"
+    return aws.read(parse, "pipes", "describe_pipe", arn, Name=name)

@@ -115,6 +115,7 @@ def _with_sources(
         rivals=tuple((one, read_sources.read_rivals(aws, one, bridge)) for one in _of_services(sources, "sqs")),
         streams=tuple(read_sources.read_stream(aws, one, bridge) for one in _of_services(sources, *STREAMS)),
         bus=next((read_sources.read_bus(aws, one, bridge, invoked) for one in _of_services(sources, BUS)), None),
+        pipes=read_sources.read_pipes(aws, bridge) if any(one.pipe for one in sources) else (),
     )
 
 

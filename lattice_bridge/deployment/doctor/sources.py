@@ -31,6 +31,7 @@ from lattice_bridge.deployment.sources.facts import (
     Stream,
     name_of_source,
     noun_of,
+    source_of,
 )
 from lattice_bridge.deployment.sources.faults import (
     REPORT,
@@ -43,6 +44,7 @@ from lattice_bridge.deployment.sources.faults import (
     writer_faults,
 )
 from lattice_bridge.deployment.sources.judge import line_faults
+from lattice_bridge.deployment.sources.pipes import expected_faults, mapped_fault, pipe_faults, unpiped_fault
 from lattice_bridge.events.record import BUS, service_of
 
 _SUBJECT = "event sources"
@@ -62,7 +64,7 @@ def _line(source: EventSource, deployment: Deployment) -> Line:
     loops = [one.label for one in mappings if one.source == source.quarantine]
     line = Line(
         source,
-        tuple(one for one in mappings if _source_of(one) == source.arn),
+        tuple(one for one in mappings if source_of(one.source) == source.arn) if source.pipe is None else (),
         deployment.bridge.name.label,
         float(function.timeout) if isinstance(function, Function) else None,
         quarantine=found.get(source.quarantine or ""),
@@ -95,12 +97,6 @@ def _with_bus(line: Line, deployment: Deployment) -> Line:
     )
 
 
-def _source_of(mapping: SourceMapping) -> str:
-    """The ARN of a mapping's source: the table of a stream, and the stream of a consumer."""
-    separator = {"dynamodb": "/stream/", "kinesis": "/consumer/"}.get(service_of(mapping.source), "\n")
-    return mapping.source.partition(separator)[0]
-
-
 # ---- findings -------------------------------------------------------------------------------------------------------
 
 
@@ -118,6 +114,7 @@ def source_findings(deployment: Deployment, configuration: Configuration) -> Ite
         yield from _existence_findings(arn, queue, configuration)
     yield from _stream_findings(deployment, configuration)
     yield from _bus_findings(deployment, configuration)
+    yield from _pipe_findings(deployment, configuration)
     lines = lines_of(deployment, configuration)
     # Sources can share a quarantine and a destination, so a fault may be found several times.
     yield from dict.fromkeys(one for line in lines for one in _line_findings(line, deployment, configuration))
@@ -165,13 +162,31 @@ def _bus_findings(deployment: Deployment, configuration: Configuration) -> Itera
             yield unread_finding(f"failures of {deployment.bridge.name.label}", place, "an OnFailure destination")
 
 
+def _pipe_findings(deployment: Deployment, configuration: Configuration) -> Iterator[Finding]:
+    """Judges the pipes that invoke the bridge, and the mappings beside them."""
+    sources = configuration.options.event_sources
+    if isinstance(deployment.pipes, Unread):
+        yield unread_finding("pipes", deployment.pipes, "readable: bridge.toml has event sources with pipe")
+    faults: list[Fault] = []
+    for pipe in known(deployment.pipes):
+        own = next((one for one in sources if one.arn == pipe.source), None)
+        faults += [*pipe_faults(pipe), *expected_faults(pipe, own)]
+    for source in (one for one in sources if one.pipe is not None):
+        mapped = (one.label for one in known(deployment.event_sources) if source_of(one.source) == source.arn)
+        faults += [mapped_fault(one, source) for one in mapped]
+        if not isinstance(deployment.pipes, Unread) and all(one.source != source.arn for one in deployment.pipes):
+            fault = unpiped_fault(source, f"{noun_of(source.arn)} {name_of_source(source.arn)}")
+            faults.append(fault._replace(level="error"))  # every pipe was read; a template need not have every pipe
+    yield from (_finding(fault, deployment) for fault in faults)
+
+
 def _unexpected_findings(
     mappings: tuple[SourceMapping, ...], deployment: Deployment, configuration: Configuration
 ) -> Iterator[Finding]:
     sources = configuration.options.event_sources
     expected = {arn for one in sources for arn in (one.arn, one.quarantine)}
     for one in mappings:
-        if _source_of(one) in expected:
+        if source_of(one.source) in expected:
             continue
         if sources and is_polled(one.source):
             yield _finding(unconfigured_fault(one, sources), deployment)
@@ -200,7 +215,7 @@ def _line_findings(line: Line, deployment: Deployment, configuration: Configurat
 
 
 def _is_unsent(line: Line, deployment: Deployment) -> bool:
-    """Whether nothing sends the records of a source to the bridge. Pipes are not read."""
+    """Whether no mapping or rule sends the records of a source without `pipe` to the bridge."""
     if line.is_bus:
         return deployment.bus is not None and deployment.bus.rules == ()
     return line.source.pipe is None and not line.mappings and not isinstance(deployment.event_sources, Unread)

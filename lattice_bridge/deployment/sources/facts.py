@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from lattice_bridge.config.options import EventSource
+from lattice_bridge.config.options import EventSource, PipeRole
 from lattice_bridge.deployment.iam.policy import Statement
 from lattice_bridge.events.record import BUS, STREAMS, service_of
 
@@ -112,6 +112,31 @@ class BusRule:
     enabled: bool | None = True
 
 
+@dataclass(frozen=True, slots=True)
+class Pipe:
+    """A pipe of EventBridge that invokes the bridge.
+
+    Attributes:
+        label: its name in findings.
+        source: ARN of its source; of a table's stream, the table's.
+        role: what the bridge is for it.
+        batch_size: records of one invocation, at most.
+        is_default_batch: whether the pipe leaves it to EventBridge.
+        rewrites: whether a template replaces the records before the bridge.
+        waits: whether it waits for the bridge's answer.
+        is_enriched: whether another function is its enrichment, and the bridge its target.
+    """
+
+    label: str
+    source: str
+    role: PipeRole
+    batch_size: int | None = 1
+    is_default_batch: bool = False
+    rewrites: bool = False
+    waits: bool | None = True
+    is_enriched: bool = False
+
+
 class FailurePlace(NamedTuple):
     """Where Lambda keeps asynchronous events on which the bridge failed.
 
@@ -211,6 +236,11 @@ _NOUNS: Final = {"sqs": "queue", "kinesis": "stream", "dynamodb": "table", BUS: 
 def noun_of(arn: str) -> str:
     """What a source is, in a word."""
     return _NOUNS.get(service_of(arn), "source")
+
+
+def source_of(arn: str) -> str:
+    """The ARN of a source in place of that of a table's stream, or of a stream's consumer."""
+    return arn.partition({"dynamodb": "/stream/", "kinesis": "/consumer/"}.get(service_of(arn), "\n"))[0]
 
 
 def name_of_source(arn: str) -> str:

@@ -153,7 +153,7 @@ def test_stream_of_a_table_of_the_template_is_the_tables() -> None:
 
 def test_pipe_that_the_map_expects_and_the_template_lacks_is_a_warning() -> None:
     found = template_findings(FOLDER / "t.yaml", known("target"), {}, "us-east-1", text=TEXT)
-    actual = 'bridge.toml has pipe = "target" for orders, and no pipe here sends it'
+    actual = 'bridge.toml has pipe = "target" for orders, and no pipe sends it to the bridge'
     assert [(one.level, one.subject, one.actual) for one in found] == [("warning", "Bridge", actual)]
 
 

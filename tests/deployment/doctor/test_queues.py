@@ -354,13 +354,6 @@ def test_queue_is_read_with_its_policies(aws: AwsServer) -> None:
     assert elsewhere.out_of_reach
 
 
-def test_mapping_of_a_pipes_source_is_not_missing() -> None:
-    """A pipe sends its records. Pipes are not read."""
-    piped = replace(SOURCE, pipe="target")
-    deployment = replace(stack(source=piped), event_sources=())
-    assert [one.actual for one in found_in(deployment, piped)] == []
-
-
 def test_mappings_of_other_functions_on_the_queue_are_read() -> None:
     functions = (f"{LAMBDA}:other", BRIDGE.qualified, BRIDGE.arn, f"{LAMBDA}:bridge2")
     mappings = [{"UUID": f"{place}{UUID[1:]}", "FunctionArn": one} for place, one in enumerate(functions)]

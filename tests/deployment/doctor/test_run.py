@@ -307,11 +307,11 @@ def test_streams_and_buses_of_the_configuration_are_read_and_judged(roles: AwsSe
     }
     text = TOML + STREAMS
     found = read(roles, list_sources(BRIDGE, mapping), configuration_text=text)
-    subjects = ("stream ", "table ", "event bus ", "rule ", "mapping", "bridge:live")
+    subjects = ("stream ", "table ", "event bus ", "rule ", "event source mapping", "bridge:live")
     told = [
         (one.level, one.subject, one.actual)
         for one in findings_of(found, configured(text))
-        if one.level != "ok" and (one.subject.startswith(subjects) or "mapping" in one.subject)
+        if one.level != "ok" and one.subject.startswith(subjects)
     ]
     assert told == [
         ("error", "table run-orders", "no such table"),
