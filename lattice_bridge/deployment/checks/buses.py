@@ -6,10 +6,8 @@ judges the rest.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, Final
 
 from lattice_bridge.config.options import EventSource
@@ -33,7 +31,7 @@ from lattice_bridge.deployment.checks.stack import (
 from lattice_bridge.deployment.cloudformation.template import Resource, Template
 from lattice_bridge.deployment.cloudformation.values import MARKER, as_text, marker, unresolved
 from lattice_bridge.deployment.iam.policy import Statement, is_pattern, matches
-from lattice_bridge.deployment.sources.buses import EVENTS, REWRITES, is_of_aws
+from lattice_bridge.deployment.sources.buses import EVENTS, REWRITES
 from lattice_bridge.deployment.sources.facts import Bus, BusRule, name_of_source
 from lattice_bridge.events.record import BUS, service_of
 
@@ -73,17 +71,13 @@ def _rule(rule: Resource, target: dict[str, Any], source: EventSource | None, te
     bus = bus_of_rule(rule, template)
     if source is not None and is_source(source.arn, bus, template):
         bus = source.arn
-    state, pattern = as_text(rule.properties.get("State", "ENABLED")), rule.properties.get("EventPattern")
-    if isinstance(pattern, str):
-        with suppress(ValueError, RecursionError):
-            pattern = json.loads(pattern)
-    is_known = _is_partly_known(bus) and not (isinstance(pattern, str) and unresolved(pattern))
+    state = as_text(rule.properties.get("State", "ENABLED"))
     return BusRule(
         rule.id,
-        bus if is_known or (source is not None and bus == source.arn) else None,
+        bus if _is_partly_known(bus) else None,
         str(parse_reference(target.get("Arn"))),
         next((key for key in REWRITES if target.get(key) is not None), None),
-        is_of_aws(rule.properties.get("ScheduleExpression"), pattern),
+        bool(rule.properties.get("ScheduleExpression")) and not rule.properties.get("EventPattern"),
         None if unresolved(state) else state != "DISABLED",
     )
 
@@ -103,16 +97,12 @@ def _is_partly_known(text: str) -> bool:
     return MARKER.sub("", text) != ""
 
 
-def unknown_rules(bridge: Bridge, source: EventSource, template: Template) -> Iterator[TemplateFinding]:
-    """A warning for each rule of which only a deployed stack knows whether it belongs to the bus of bridge.toml."""
+def unknown_rules(bridge: Bridge, template: Template) -> Iterator[TemplateFinding]:
+    """A warning for each rule whose bus only a deployed stack knows."""
     for rule, _ in targets_of_rules(bridge.function, template):
-        bus, pattern = bus_of_rule(rule, template), rule.properties.get("EventPattern")
-        if not _is_partly_known(bus):
+        if not _is_partly_known(bus := bus_of_rule(rule, template)):
             fix = "write !Ref of a bus in this template, or its name"
             yield warning(rule.id, f"EventBusName is {bus}", NOT_KNOWN, fix)
-        elif isinstance(pattern, str) and unresolved(pattern) and not is_source(source.arn, bus, template):
-            fix = "write the pattern, with sources that begin with aws."
-            yield warning(rule.id, f"EventPattern is {pattern}, and its bus is none of bridge.toml", NOT_KNOWN, fix)
 
 
 # ---- permissions ----------------------------------------------------------------------------------------------------

@@ -149,11 +149,10 @@ def _of_bus(line: Line, bridge: Bridge, template: Template) -> Iterator[Template
 
 def _rules_of_bridge(bridge: Bridge, template: Template) -> Iterator[TemplateFinding]:
     """Faults of rules without an event bus in bridge.toml, and what is not known of rules."""
-    bus = buses.bus_of(bridge)
-    if bus is None:
+    if buses.bus_of(bridge) is None:
         yield from (_finding(unconfigured_rule_fault(one)) for one in buses.rules_of(bridge, None, template))
     else:
-        yield from buses.unknown_rules(bridge, bus, template)
+        yield from buses.unknown_rules(bridge, template)
 
 
 # ---- what is judged -------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from lattice_bridge.deployment.doctor.read import (
     text_of,
 )
 from lattice_bridge.deployment.iam.policy import Statement, read_policy
-from lattice_bridge.deployment.sources.buses import REWRITES, is_of_aws
+from lattice_bridge.deployment.sources.buses import REWRITES
 from lattice_bridge.deployment.sources.facts import (
     UNLIMITED,
     Bus,
@@ -237,12 +237,11 @@ def _rules(aws: Aws, bus: str, name: FunctionName) -> Iterator[Read[BusRule]]:
 
 def _rule(aws: Aws, rule: str, bus: str, name: FunctionName) -> Iterator[Read[BusRule]]:
     def parse(answer: Answer) -> BusRule:
-        pattern = answer.get("EventPattern")
         return BusRule(
             f"rule {rule}",
             bus,
             name.label,
-            is_of_aws=is_of_aws(answer.get("ScheduleExpression"), json.loads(pattern) if pattern else None),
+            is_schedule=bool(answer.get("ScheduleExpression")) and not answer.get("EventPattern"),
             enabled=text_of(answer, "State") != "DISABLED",
         )
 

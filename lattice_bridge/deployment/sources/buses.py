@@ -1,7 +1,8 @@
 """Faults of the event bus in front of the bridge and of its rules, as `check --template` and `doctor` both state them.
 
-Rule: an event does not name its bus, so each rule that invokes the bridge belongs to the bus of bridge.toml, and sends
-the event as EventBridge wrote it. Lambda keeps an event on which the bridge fails.
+Rule: an event does not name its bus, so each rule that invokes the bridge belongs to the bus of bridge.toml, or is a
+schedule, whose events only AWS writes. It sends the event as EventBridge wrote it. Lambda keeps an event on which the
+bridge fails.
 
 Sources: the EventBridge user guide, "Input transformation" and "Using resource-based policies"; the pages
 invocation-async-retain-records and invocation-async-error-handling of the Lambda guide.
@@ -19,19 +20,6 @@ from lattice_bridge.deployment.sources.faults import Fault, shared_fault
 EVENTS: Final = "events.amazonaws.com"
 REWRITES: Final = ("Input", "InputPath", "InputTransformer")
 """The properties of a target that replace the event."""
-
-
-def is_of_aws(schedule: object, pattern: object) -> bool:
-    """Whether only AWS writes the events of a rule: it has a schedule alone, or each source in its pattern is AWS's."""
-    if not isinstance(pattern, dict):
-        return bool(schedule) and not pattern
-    sources = pattern.get("source")
-    return isinstance(sources, list) and bool(sources) and all(map(_is_source_of_aws, sources))
-
-
-def _is_source_of_aws(matcher: object) -> bool:
-    text = matcher.get("prefix") if isinstance(matcher, dict) and len(matcher) == 1 else matcher
-    return isinstance(text, str) and text.startswith("aws.")
 
 
 def unconfigured_rule_fault(rule: BusRule) -> Fault:
@@ -73,13 +61,13 @@ def bus_faults(line: Line) -> Iterator[Fault]:
 
 
 def _rule_faults(rule: BusRule, line: Line) -> Iterator[Fault]:
-    if rule.bus not in (None, line.source.arn) and not rule.is_of_aws:
+    if rule.bus not in (None, line.source.arn) and not rule.is_schedule:
         yield Fault(
             "error",
             rule.label,
             f"it sends events of the bus {name_of_source(str(rule.bus))}, and bridge.toml has {line.name}",
             "An event does not name its bus, so the bridge decides it by the rules for another one",
-            f"write the rule for the bus {line.name}, or let this one send to a queue of the bridge",
+            f"write the rule for the bus {line.name}, or let this one send to that bus or to a queue of the bridge",
         )
     if rule.rewrites is not None:
         yield Fault(

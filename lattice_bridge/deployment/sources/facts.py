@@ -100,7 +100,7 @@ class BusRule:
         bus: ARN of its bus; None if it is not known.
         function: the name under which it invokes the bridge.
         rewrites: the property that replaces the event by another value; None if there is none.
-        is_of_aws: whether only AWS writes its events: it is a schedule, or its pattern names sources of AWS only.
+        is_schedule: whether it sends at times only, and no events of its bus.
         enabled: whether it sends.
     """
 
@@ -108,7 +108,7 @@ class BusRule:
     bus: str | None
     function: str
     rewrites: str | None = None
-    is_of_aws: bool = False
+    is_schedule: bool = False
     enabled: bool | None = True
 
 

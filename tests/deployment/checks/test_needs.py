@@ -85,6 +85,18 @@ source = "arn:aws:sqs:eu-west-1:111122223333:orders"
 tenant = "blue"
 
 [[rule]]
+id = "shop-orders"
+source = "arn:aws:events:eu-west-1:111122223333:event-bus/shop"
+detail_type = "order"
+tenant = "blue"
+accept_risk = "a test"
+
+[[rule]]
+id = "partner"
+event_account = "444455556666"
+tenant = "blue"
+
+[[rule]]
 id = "open"
 anyone = true
 tenant = "blue"
@@ -97,7 +109,10 @@ EXPECTED: Final = MapNeeds(
     certificates=("devices", "revoked"),
     vpcs=("elsewhere",),
     admits_anyone=True,
-    trusted_sources=(("arn:aws:sqs:eu-west-1:111122223333:blue", "blue-queue"),),
+    trusted_sources=(
+        ("arn:aws:sqs:eu-west-1:111122223333:blue", "blue-queue"),
+        ("arn:aws:events:eu-west-1:111122223333:event-bus/shop", "shop-orders"),
+    ),
 )
 
 

@@ -12,6 +12,7 @@ from lattice_bridge.config.document import parse_document
 from lattice_bridge.config.options import Options, PipeRole
 from lattice_bridge.config.tables.options import read_options
 from lattice_bridge.deployment.checks.run import template_findings
+from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from tests.support.paths import ROOT
 
 FOLDER: Final = ROOT / "tests" / "templates"
@@ -160,6 +161,11 @@ def test_pipe_that_the_map_expects_and_the_template_lacks_is_a_warning() -> None
 def test_mapping_beside_a_pipe_is_an_error() -> None:
     found = findings(known("target"), TARGET, WITH_MAPPING)
     assert found == [("error", "Mapping", 'it sends orders to the bridge, and bridge.toml has pipe = "target" for it')]
+
+
+def test_batch_size_that_is_no_number_is_refused_with_its_place() -> None:
+    with pytest.raises(BadTemplate, match=r"Pipe.SourceParameters: the BatchSize 'one' is not a number"):
+        findings(known("enrichment"), f"{ENRICHMENT}, SourceParameters: {{SqsQueueParameters: {{BatchSize: one}}}}")
 
 
 def test_pipe_straight_onto_an_isolated_function_is_an_error_that_names_the_bridge() -> None:

@@ -49,7 +49,7 @@ SOURCE: Final = EventSource(SHOP, "orders:live", quarantine=QUARANTINE, timeout=
 SALES: Final = BusRule("rule sales", SHOP, "bridge:live")
 FRONT: Final = BusFront(
     Bus("event bus shop", SHOP),
-    (SALES, BusRule("rule nightly", DEFAULT, "bridge:live", is_of_aws=True)),
+    (SALES, BusRule("rule nightly", DEFAULT, "bridge:live", is_schedule=True)),
     (FailurePlace("bridge:live", FAILED),),
 )
 EVENTS: Final = {"Service": "events.amazonaws.com"}
@@ -231,7 +231,7 @@ def test_rules_of_the_bus_and_of_the_default_one_are_read(aws: AwsServer) -> Non
         BusRule("rule sales", SHOP, "bridge:live"),
         BusRule("rule sales", SHOP, "bridge", rewrites="Input"),
         BusRule("rule open", DEFAULT, "bridge:live"),
-        BusRule("rule nightly", DEFAULT, "bridge:live", is_of_aws=True, enabled=False),
+        BusRule("rule nightly", DEFAULT, "bridge:live", is_schedule=True, enabled=False),
     )
     assert found.failures == (FailurePlace("bridge:live", FAILED), FailurePlace("bridge", None, is_known=False))
 
