@@ -20,6 +20,10 @@ apis = ["a1b2c3d4e5"]
 name = "x-customer"
 
 [[event_source]]
+arn = "arn:aws:events:eu-west-1:111122223333:event-bus/shop"
+function = "orders"
+
+[[event_source]]
 arn = "arn:aws:sqs:eu-west-1:111122223333:blue"
 function = "worker"
 
