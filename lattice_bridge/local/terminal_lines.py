@@ -238,8 +238,8 @@ class TerminalLines:
         progress.has_records = True
         row, batch = _record_row(found, progress.reached), progress.batch
         if isinstance(batch, StreamBatch):
-            place = batch.partition_keys.get(str(found["id"])) or batch.shard
-            yield from self._lines("", replace(row, path=f"{batch.stream}/{place}"))
+            key = batch.partition_keys.get(str(found["id"]))
+            yield from self._lines("", replace(row, path=f"{batch.stream}/{key}" if key else batch.stream))
             return
         message = next((one for one in batch.messages if one.id == found["id"]), None)
         if message is not None and message.group:
