@@ -192,7 +192,7 @@ def test_streams_and_tables_show_what_reads_them(tmp_path: Path) -> None:
     (tmp_path / "template.yaml").write_text(f"{READ.rstrip()}{ORDERS}", encoding="utf-8")
     printed = tables(read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1")), 80)
     text = " ".join(" ".join(printed).split())
-    assert "clicks Fn (batches of 50, 5 s, 4 at a time, filtered) 1 24 h Gn (not enabled)" in text
+    assert "clicks Fn (batches of 50, 5 s, 4 at a time, 1 24 h filtered) Gn (not enabled)" in text
     assert "orders Fn (does not run)" in text
     assert max(map(len, printed)) <= 80
 
