@@ -71,15 +71,19 @@ class Lanes:
     def _start(self, run: _Run[Any]) -> bool:
         """Gives a run to an idle thread, or to a new one. Returns whether there is one."""
         try:
-            inbox = self._idle.pop()
-        except IndexError:
-            inbox = SimpleQueue()
-            try:
-                self._start_thread(partial(_take_runs, inbox, self._idle))
-            except (RuntimeError, MemoryError):  # no more threads can be started
-                return False
-        inbox.put(run)
+            inbox = self._idle_or_new()
+            inbox.put(run)
+        except (RuntimeError, MemoryError):  # no more threads can be started
+            return False
         return True
+
+    def _idle_or_new(self) -> _Inbox:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            inbox: _Inbox = SimpleQueue()
+            self._start_thread(partial(_take_runs, inbox, self._idle))
+            return inbox
 
     def _forget_threads(self) -> None:
         self._idle.clear()

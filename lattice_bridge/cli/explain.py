@@ -398,15 +398,18 @@ def _of_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap, sou
 
 def _of_record_log(line: LogLine, described: dict[str, Any], tenant_map: TenantMap, sources: Sources) -> Document:
     """Explains the line of a record. It contains the name of its source, and of a refused one the sender without its
-    session. It contains neither the claim, nor the origin of an event of a bus."""
+    session, or the account of an event. It contains neither the claim, nor what the publisher says of an event."""
     name = line.text("source") or ""
     arns = [described["source"]] if described["source"] else sources.named(name)
     if len(arns) != 1:
         which = f"{len(arns)} event sources are" if arns else "no event source is"
         fix = f"add --source ARN{f': {listed(arns)}' if arns else ''}"
         raise click.UsageError(f"the line's source is {quoted(name)}, and {which} of this name. Fix: {fix}")
-    sender = described["sender"] or _logged_sender(line)
-    described = {**described, "source": arns[0], "sender": sender}
+    described = {**described, "source": arns[0]}
+    if is_bus(arns[0]):
+        described["event_account"] = described["event_account"] or line.text("callerKey")
+    sender = described["sender"] or (None if is_bus(arns[0]) else _logged_sender(line))
+    described["sender"] = sender
     source = sources.by_arn.get(arns[0])
     is_unknown = sender is None or _has_rule_for_a_session(sender, tenant_map)
     missing = ["sender"] if is_unknown and service_in(arns[0]) == "sqs" else []

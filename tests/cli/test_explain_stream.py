@@ -238,7 +238,7 @@ def test_line_of_a_record_of_a_stream_is_explained(path: str) -> None:
 def test_line_of_an_event_of_a_bus_lacks_its_origin(path: str) -> None:
     log = logged(eventbridge_event({"tenant": "pink"}, event_id="e-1"))
     found = explained(path, "--log", "-", "--claim", "pink", stdin=log)
-    assert found["missing"] == ["event_account", "bus_source", "detail_type"]
+    assert (found["missing"], found["record"]["event_account"]) == (["bus_source", "detail_type"], "111122223333")
     more = ("--event-account", "111122223333", "--bus-source", "shop.orders", "--detail-type", "Order Placed")
     found = explained(path, "--log", "-", "--claim", "pink", *more, stdin=log)
     assert (found["record"]["id"], found["reason"], found["missing"]) == ("e-1", "tenant_not_allowed", [])

@@ -16,6 +16,7 @@ from lattice_bridge.invoke.call import CredentialsExpired, DidNotRun
 from lattice_bridge.local.aws.sqs.message import Outgoing, check
 from lattice_bridge.router import NOT_CONFIGURED, Router, refuse_records
 from lattice_bridge.tenancy.rules import Rules
+from lattice_bridge.testing.aggregates import field, integer, sealed
 from tests.support.stream_records import (
     BUS,
     BY_DATA,
@@ -27,12 +28,9 @@ from tests.support.stream_records import (
     Functions,
     World,
     change,
-    field,
-    integer,
     number_of,
     published,
     put,
-    sealed,
 )
 
 OTHER_STREAM: Final = f"{STREAM}-2"
