@@ -29,6 +29,10 @@ from benchmarks.soak import listening
 
 ROUTER: Final = "soak-router"
 ACCOUNT: Final = "us-east-1:123456789012"
+AHEAD: Final = 2_000
+"""Messages that are sent and not settled, at most: a backlog for all routers, and yet a short way to the end."""
+DRAIN: Final = 180.0
+"""Seconds beyond the limit of a plan for what was sent before it."""
 
 
 @dataclass
@@ -74,6 +78,7 @@ class Result:
 
     Attributes:
         ledger, log: of the run.
+        sent: messages; all of the plan, unless its limit came first.
         seconds: from the first message sent to the end.
         kills: processes of the router that were killed.
         stored: how often each message was found set aside.
@@ -82,6 +87,7 @@ class Result:
 
     ledger: Ledger
     log: Log
+    sent: int = 0
     seconds: float = 0.0
     kills: int = 0
     stored: Counter[int] = field(default_factory=Counter)
@@ -92,11 +98,11 @@ class Result:
         return len(self.ledger.done) + len(self.stored)
 
     def poison(self) -> list[int]:
-        return [one.number for one in self.ledger.messages if one.poison]
+        return [one.number for one in self.ledger.messages[: self.sent] if one.poison]
 
     def faults(self) -> dict[str, Sequence[int] | Sequence[str]]:
         """What must not happen, by name; empty lists if it did not."""
-        good = [one.number for one in self.ledger.messages if not one.poison]
+        good = [one.number for one in self.ledger.messages[: self.sent] if not one.poison]
         return {
             "lost": [number for number in good if not self.ledger.processed[number]],
             "set aside, and not poison": [number for number in good if self.stored[number]],
@@ -110,8 +116,12 @@ class Result:
 class Source(Protocol):
     """What messages are sent to."""
 
+    @property
+    def most(self) -> int:
+        """Messages of one request."""
+
     def send(self, messages: Sequence[Message]) -> None:
-        """Sends all messages in order."""
+        """Sends messages in order, by one request."""
 
     def collect(self) -> Iterable[int]:
         """The numbers of messages that were set aside since the last call."""
@@ -152,7 +162,7 @@ def soak(
     files: Callable[[int], Mapping[str, str]],
     connect: Connect,
     progress: Console | None = None,
-) -> Result:
+) -> None:
     """Runs a plan. The stack has ended when it returns.
 
     Args:
@@ -170,7 +180,6 @@ def soak(
         arguments = ["--template", str(Path(folder, "template.yaml")), "--max-environments", "400"]
         with listening(arguments, result.log.read) as (pid, addresses):
             _Run(plan, result, pid, connect(addresses["lambda"])).until_settled(progress or Console(quiet=True))
-    return result
 
 
 class _Run:
@@ -184,25 +193,34 @@ class _Run:
         self._chance = random.Random(plan.seed)
 
     def until_settled(self, progress: Console) -> None:
-        """Sends all messages, kills routers, and returns when each message is done or set aside, or at the limit."""
+        """Sends messages, kills routers, and returns when each message that was sent is done or set aside."""
         result, began = self._result, time.monotonic()
         shown = began
-        sender = threading.Thread(target=self._source.send, args=(result.ledger.messages,), daemon=True)
+        sender = threading.Thread(target=self._send, daemon=True)
         sender.start()
-        while True:
+        while result.seconds < self._plan.limit + DRAIN:
             result.seconds = time.monotonic() - began
             self._kill_if_due()
             is_due = time.monotonic() - shown >= 5
             if is_due or self._plan.messages < 1000:
                 result.stored.update(self._source.collect())
-                if self._is_settled() or result.seconds > self._plan.limit:
+                if not sender.is_alive() and result.settled() >= result.sent and not self._source.left():
                     break
             if is_due:
                 shown = time.monotonic()
                 progress.print(self._line(), highlight=False, soft_wrap=True)
             time.sleep(0.05)
-        sender.join(timeout=10)
         result.left = self._source.left()
+
+    def _send(self) -> None:
+        result, size = self._result, self._source.most
+        while result.sent < self._plan.messages and result.seconds < self._plan.limit:
+            if result.sent - result.settled() > AHEAD:
+                time.sleep(0.05)
+                continue
+            messages = result.ledger.messages[result.sent : result.sent + size]
+            self._source.send(messages)
+            result.sent += len(messages)
 
     def _kill_if_due(self) -> None:
         result = self._result
@@ -210,9 +228,6 @@ class _Run:
             with suppress(ProcessLookupError):
                 os.kill(self._chance.choice(routers), signal.SIGKILL)
                 result.kills += 1
-
-    def _is_settled(self) -> bool:
-        return self._result.settled() >= self._plan.messages and not self._source.left()
 
     def _line(self) -> str:
         result, seconds = self._result, self._result.seconds
@@ -263,25 +278,26 @@ def _kib(pid: int) -> int:
 # ---- the report -----------------------------------------------------------------------------------------------------
 
 
-def report(title: str, plan: Plan, result: Result) -> int:
+def report(title: str, result: Result) -> int:
     """Prints the table of a run and each fault. Returns the exit status."""
     console = Console()
-    console.print(table_of(title, plan, result))
+    console.print(table_of(title, result))
     faults = {name: found for name, found in result.faults().items() if found}
     for name, found in faults.items():
         console.print(f"{name}: {', '.join(map(str, found[:20]))}", markup=False, highlight=False)
     return 1 if faults or result.left else 0
 
 
-def table_of(title: str, plan: Plan, result: Result) -> Table:
+def table_of(title: str, result: Result) -> Table:
     """The figures of a run."""
     ledger, copies = result.ledger, [result.stored[number] for number in result.poison()]
     table = Table(title=f"{title}, Python {sys.version.split()[0]}")
     table.add_column("")
     table.add_column("", justify="right")
     facts: Mapping[str, float] = {
+        "sent": result.sent,
         "seconds": result.seconds,
-        "messages a second": result.settled() / result.seconds,
+        "settled a second": result.settled() / result.seconds,
         "batches": result.log.batches,
         "messages processed more than once": sum(count > 1 for count in ledger.processed.values()),
         "processed again, in all": ledger.again(),

@@ -46,7 +46,7 @@ class Plan:
         groups: of each tenant. The messages of a group keep their order.
         poison, faults: shares of the messages.
         kills: processes of the router that are killed, as a share of the messages.
-        limit: seconds after which the run ends, whatever is missing.
+        limit: seconds after which no more is sent. What was sent by then is counted.
         seed: of all choices.
     """
 

@@ -1,5 +1,5 @@
-"""Shards under load and faults: Kinesis records through a router that is killed, to functions that fail. A poison record
-must not block its shard, and no record may be lost, overtake another of its key, or run as another tenant.
+"""Shards under load and faults: Kinesis records through routers that are killed, to functions that fail. A poison
+record must not block its shard, and no record may be lost, overtake another of its key, or run as another tenant.
 """
 
 from __future__ import annotations
@@ -206,18 +206,19 @@ class StreamLog(Log):
 class Clicks:
     """The stream of a stack, by the URL of its AWS endpoint, with the quarantine."""
 
-    def __init__(self, url: str, messages: int, log: StreamLog) -> None:
-        self._messages = messages
-        self._log = log
+    most = PUT
+
+    def __init__(self, url: str, log: StreamLog) -> None:
+        self._log, self._put = log, 0
         self._kinesis, self._sqs = client("kinesis", url), client("sqs", url)
         self._aside = self._sqs.get_queue_url(QueueName="aside")["QueueUrl"]
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Sends all records. PutRecords promises no order, but the local engine keeps that of a request."""
-        for at in range(0, len(messages), PUT):
-            records = [record(message) for message in messages[at : at + PUT]]
-            if self._kinesis.put_records(StreamName="clicks", Records=records)["FailedRecordCount"]:
-                raise RuntimeError("a record was not put")
+        """Puts records. PutRecords promises no order, but the local engine keeps that of a request."""
+        answer = self._kinesis.put_records(StreamName="clicks", Records=[record(message) for message in messages])
+        if answer["FailedRecordCount"]:
+            raise RuntimeError("a record was not put")
+        self._put += len(messages)
 
     def collect(self) -> Iterable[int]:
         """The numbers of the records in the quarantine, which is emptied."""
@@ -226,7 +227,7 @@ class Clicks:
 
     def left(self) -> int:
         """Records that no checkpoint has passed."""
-        return self._messages - self._log.passed
+        return self._put - self._log.passed
 
 
 def number_of(data: str) -> int:
@@ -240,20 +241,19 @@ def soak(plan: StreamPlan, progress: Console | None = None) -> Result:
     """Runs a plan. The stack has ended when it returns."""
     log = StreamLog()
     result = Result(Ledger(messages_of(plan, POISON, FAULTS)), log)
-    return fault_run.soak(
-        plan, result, lambda port: files_of(plan, port), lambda url: Clicks(url, plan.messages, log), progress
-    )
+    fault_run.soak(plan, result, lambda port: files_of(plan, port), lambda url: Clicks(url, log), progress)
+    return result
 
 
 @click.command()
 @click.option("--messages", default=100_000, show_default=True, help="How many records.")
-@click.option("--limit", default=1800.0, show_default=True, help="Seconds after which the run ends.")
+@click.option("--limit", default=1800.0, show_default=True, help="Seconds after which no more is sent.")
 @click.option("--seed", default=17, show_default=True, help="Of all choices.")
 def main(messages: int, limit: float, seed: int) -> None:
     """Put records into a stream whose router is killed and whose functions fail, and count what became of each."""
     plan = StreamPlan(messages, limit=limit, seed=seed)
     title = f"{plan.messages:,} records of {plan.tenants} tenants in {plan.shards} shards"
-    sys.exit(report(title, plan, soak(plan, Console())))
+    sys.exit(report(title, soak(plan, Console())))
 
 
 if __name__ == "__main__":
