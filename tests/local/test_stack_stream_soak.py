@@ -14,7 +14,7 @@ SHORT = StreamPlan(messages=200, tenants=4, groups=2, poison=0.05, faults=0.03, 
 
 
 def test_faults_of_functions_and_routers_lose_nothing_and_block_no_shard() -> None:
-    """Trap E11, E13, E30: poison of each kind is set aside, and no shard waits for it."""
+    """Trap E11, E22, E30: poison of each kind is set aside, and no shard waits for it."""
     result = soak(SHORT)
     assert {name: found for name, found in result.faults().items() if found} == {}
     assert (result.sent, result.left, len(result.stored), len(result.ledger.failed)) == (200, 0, 10, 6)
