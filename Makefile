@@ -60,11 +60,11 @@ fuzz: $(VENV)/dev ## Run 100,000 examples of the testing strategies against the 
 soak: $(VENV)/dev ## Send 20,000 requests through the whole local stack, and measure its memory: 4 min with two busy cores
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
-streamsoak: $(VENV)/dev ## Send 100,000 Kinesis records over 4 shards while functions fail and routers are killed: about 15 min with two idle cores
-	@$(BIN)/python -m benchmarks.stream_soak $(ARGS)
-
-queuesoak: $(VENV)/dev ## Send 10,000 messages through queues while functions crash and routers are killed: 7 min with two busy cores
+queuesoak: $(VENV)/dev ## Send 10,000 messages through queues while functions fail and routers are killed: 7 min with two busy cores
 	@$(BIN)/python -m benchmarks.queue_soak $(ARGS)
+
+streamsoak: $(VENV)/dev ## Send 100,000 Kinesis records over 4 shards while functions fail and routers are killed: 15 min with two idle cores
+	@$(BIN)/python -m benchmarks.stream_soak $(ARGS)
 
 bench: $(VENV)/dev ## Measure the bridge and its alternatives, and write benchmarks/RESULTS.md; takes long
 	@$(BIN)/python -m benchmarks.run $(ARGS)

@@ -38,6 +38,8 @@ _SUCCEEDED, _FAILED = "ok ", "err"
 
 _BUS: Final = "BUS"
 """Replaces the method of a request in the line of an event."""
+_SERVICES: Final = {"stream": "KINESIS", "table": "DYNAMODB", "event-bus": _BUS}
+"""The same in the line of a record, by the word before the source's name in its ARN. A queue has no such word."""
 
 _PIPE_COLUMNS: Final = 100
 _NARROW: Final = 67
@@ -329,7 +331,18 @@ def _record_row(found: Mapping[str, Any], reached: str = "") -> _Row:
     shown = _FAILED if status == "failed" or reason != "ok" else _SUCCEEDED
     decided = text["rule"] if reason == "ok" else reason
     function = _name(text["function"]) or (reached if status == "done" else "")
-    return _Row(shown, "SQS", text["source"], _milliseconds(found), text["tenant"], decided, function, words)
+    method, path = _of_source(text["source"])
+    return _Row(shown, method, path, _milliseconds(found), text["tenant"], decided, function, words)
+
+
+def _of_source(name: str) -> tuple[str, str]:
+    """The service of a source and its name there, by the last part of its ARN.
+
+    >>> _of_source("event-bus/shop"), _of_source("orders.fifo")
+    (('BUS', 'shop'), ('SQS', 'orders.fifo'))
+    """
+    kind, _, path = name.partition("/")
+    return (_SERVICES[kind], path) if kind in _SERVICES and path else ("SQS", name)
 
 
 def _what_follows(message: Delivered, batch: Batch) -> str:
