@@ -81,7 +81,7 @@ def _cpu(bench: Bench) -> tuple[Table, dict[str, float]]:
 
 def _folders(base: Path) -> dict[str, tuple[str, Path]]:
     """For each contender itself, and what is packaged for it."""
-    found = {}
+    found: dict[str, tuple[str, Path]] = {}
     for number, (_, arn, concurrency, ours, peer) in enumerate(_PEERS):
         folder = configuration.with_source(base / f"records-{number}", arn, concurrency)
         found |= {ours: (ours, folder), peer: (peer, folder)}
