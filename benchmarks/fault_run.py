@@ -291,11 +291,11 @@ def report(title: str, result: Result) -> int:
 def table_of(title: str, result: Result) -> Table:
     """The figures of a run."""
     ledger, copies = result.ledger, [result.stored[number] for number in result.poison()]
-    table = Table(title=f"{title}, Python {sys.version.split()[0]}")
+    planned = f"{result.sent:,} of {len(ledger.messages):,}"
+    table = Table(title=f"{planned} {title}, Python {sys.version.split()[0]}")
     table.add_column("")
     table.add_column("", justify="right")
     facts: Mapping[str, float] = {
-        "sent": result.sent,
         "seconds": result.seconds,
         "settled a second": result.settled() / result.seconds,
         "batches": result.log.batches,

@@ -209,7 +209,7 @@ def soak(plan: QueuePlan, progress: Console | None = None) -> QueueResult:
 def main(messages: int, limit: float, seed: int) -> None:
     """Send messages through a router that is killed, to functions that fail, and count what became of each."""
     plan = QueuePlan(messages, limit=limit, seed=seed)
-    title = f"{plan.messages:,} messages of {plan.tenants} tenants in a FIFO queue"
+    title = f"messages of {plan.tenants} tenants in a FIFO queue"
     sys.exit(report(title, soak(plan, Console())))
 
 

@@ -252,7 +252,7 @@ def soak(plan: StreamPlan, progress: Console | None = None) -> Result:
 def main(messages: int, limit: float, seed: int) -> None:
     """Put records into a stream whose router is killed and whose functions fail, and count what became of each."""
     plan = StreamPlan(messages, limit=limit, seed=seed)
-    title = f"{plan.messages:,} records of {plan.tenants} tenants in {plan.shards} shards"
+    title = f"records of {plan.tenants} tenants in {plan.shards} shards"
     sys.exit(report(title, soak(plan, Console())))
 
 
