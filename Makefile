@@ -19,7 +19,7 @@ CORE := tests/http tests/identity tests/tenancy tests/config tests/review tests/
   --ignore tests/tenancy/test_registry_table.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick format thorough coverage check docs fuzz soak queuesoak bench lock package clean build-BridgeFunction
+.PHONY: help run test quick format thorough coverage check docs fuzz soak queuesoak streamsoak bench lock package clean build-BridgeFunction
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/; s/\$$\$$/$$/' | sort | expand -t 12
@@ -60,8 +60,11 @@ fuzz: $(VENV)/dev ## Run 100,000 examples of the testing strategies against the 
 soak: $(VENV)/dev ## Send 20,000 requests through the whole local stack, and measure its memory: 4 min with two busy cores
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
 
-queuesoak: $(VENV)/dev ## Send 10,000 messages through queues while functions crash and routers are killed: 7 min with two busy cores
+queuesoak: $(VENV)/dev ## Send 10,000 messages through queues while functions fail and routers are killed: 7 min with two busy cores
 	@$(BIN)/python -m benchmarks.queue_soak $(ARGS)
+
+streamsoak: $(VENV)/dev ## Send 100,000 Kinesis records over 4 shards while functions fail and routers are killed: 15 min with two idle cores
+	@$(BIN)/python -m benchmarks.stream_soak $(ARGS)
 
 bench: $(VENV)/dev ## Measure the bridge and its alternatives, and write benchmarks/RESULTS.md; takes long
 	@$(BIN)/python -m benchmarks.run $(ARGS)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -65,14 +66,24 @@ def with_rules(folder: Path, number: int) -> Path:
     return _packaged(folder, tenants + "".join(rules))
 
 
-def with_queue(folder: Path, arn: str, concurrency: int) -> Path:
-    """A configuration with a queue. An attribute of a message chooses one of the tenants that its sender may name."""
+def with_source(folder: Path, arn: str, concurrency: int) -> Path:
+    """A configuration with a queue, a stream or a table. A record chooses one of the tenants that its rule allows."""
+    claim, anchor = _CLAIMS[arn.split(":")[2]]
     return _packaged(
         folder,
-        f'[[event_source]]\narn = "{arn}"\nfunction = "{FUNCTION}"\nconcurrency = {concurrency}\n'
-        'claim = { from = "attribute", name = "tenant" }\n'
-        f'[[rule]]\nid = "queue"\nsender = {{ role_id = "{SENDER}" }}\ntenants = ["BlueTenant", "GreenTenant"]\n',
+        f'[[event_source]]\narn = "{arn}"\nfunction = "{FUNCTION}"\nconcurrency = {concurrency}\n{claim}\n'
+        f'[[rule]]\nid = "records"\n{anchor.format(arn=arn)}\ntenants = ["BlueTenant", "GreenTenant"]\n',
     )
+
+
+_BLOCK: Final = 'on_poison = "block"'
+_ONLY: Final = 'source = "{arn}"\naccept_risk = "the only producer is this benchmark"'
+_CLAIMS: Final[Mapping[str, tuple[str, str]]] = {
+    "sqs": ('claim = { from = "attribute", name = "tenant" }', f'sender = {{{{ role_id = "{SENDER}" }}}}'),
+    "kinesis": (f'claim = {{ from = "body", path = ["tenant"] }}\n{_BLOCK}', _ONLY),
+    "dynamodb": (f'claim = {{ from = "key", name = "tenant" }}\n{_BLOCK}', _ONLY),
+}
+"""Service → what the event source has beside its ARN, and the anchor of the rule."""
 
 
 def _rule(name: str, role: str, tenant: int) -> str:

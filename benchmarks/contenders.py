@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from benchmarks.batch import ARN, FIFO_ARN, batch_of, record
+from benchmarks.batch import ARN, FIFO_ARN, STREAM_ARN, TABLE_ARN, batch_of, record
 from benchmarks.configuration import FUNCTION, ISSUER
 from benchmarks.request import EVENT, TENANT, Context, by_token, large, of_tenant
 
@@ -160,19 +160,19 @@ def records_by_powertools() -> Handler:
     return handler
 
 
-def bare_records() -> Batch:
+def bare_records(arn: str) -> Batch:
     """The direct invoker alone, with a record's payload."""
     from lattice_bridge.invoke.call import Call
     from lattice_bridge.invoke.direct import direct_invoker
 
     invoke = direct_invoker(os.environ)
-    call = Call(FUNCTION, TENANT, json.dumps({"Records": [record(ARN, 0)]}).encode(), "sync", 28.0, 29.5)
+    call = Call(FUNCTION, TENANT, json.dumps({"Records": [record(arn, 0)]}).encode(), "sync", 28.0, 29.5)
     return _calls(lambda: invoke(call))
 
 
-def bare_records_in_threads() -> Batch:
+def bare_records_in_threads(arn: str) -> Batch:
     """The same with as many threads as the router has: some of what threads cost is not the router's."""
-    batch = bare_records()
+    batch = bare_records(arn)
     pool = ThreadPoolExecutor(BATCH)
     return lambda number: [*pool.map(batch, [number // BATCH] * BATCH)].clear()
 
@@ -195,6 +195,14 @@ ONE: Final = "the router, concurrency 1"
 SIXTEEN: Final = "the router, concurrency 16"
 BARE: Final = "direct invoker alone, a record"
 BARE_THREADS: Final = f"direct invoker alone, {BATCH} threads"
+STREAM_ONE: Final = f"{ONE}, Kinesis"
+STREAM_SIXTEEN: Final = f"{SIXTEEN}, Kinesis"
+STREAM_BARE: Final = f"{BARE} of Kinesis"
+STREAM_BARE_THREADS: Final = f"{BARE_THREADS}, Kinesis"
+TABLE_ONE: Final = f"{ONE}, DynamoDB"
+TABLE_SIXTEEN: Final = f"{SIXTEEN}, DynamoDB"
+TABLE_BARE: Final = f"{BARE} of DynamoDB"
+TABLE_BARE_THREADS: Final = f"{BARE_THREADS}, DynamoDB"
 RECORDS_POWERTOOLS: Final = "Powertools' BatchProcessor and boto3"
 GROUPS_OURS: Final = "the router, 100 groups"
 GROUPS_POWERTOOLS: Final = "Powertools' BatchProcessor and boto3, 100 groups"
@@ -215,8 +223,16 @@ CONTENDERS: Final[Mapping[str, Callable[[], Batch]]] = {
     MANY_POWERTOOLS: partial(in_threads, powertools),
     ONE: partial(of_records, ours, ARN, BATCH),
     SIXTEEN: partial(of_records, ours, ARN, BATCH),
-    BARE: bare_records,
-    BARE_THREADS: bare_records_in_threads,
+    BARE: partial(bare_records, ARN),
+    BARE_THREADS: partial(bare_records_in_threads, ARN),
+    STREAM_ONE: partial(of_records, ours, STREAM_ARN, BATCH),
+    STREAM_SIXTEEN: partial(of_records, ours, STREAM_ARN, BATCH),
+    STREAM_BARE: partial(bare_records, STREAM_ARN),
+    STREAM_BARE_THREADS: partial(bare_records_in_threads, STREAM_ARN),
+    TABLE_ONE: partial(of_records, ours, TABLE_ARN, BATCH),
+    TABLE_SIXTEEN: partial(of_records, ours, TABLE_ARN, BATCH),
+    TABLE_BARE: partial(bare_records, TABLE_ARN),
+    TABLE_BARE_THREADS: partial(bare_records_in_threads, TABLE_ARN),
     RECORDS_POWERTOOLS: partial(of_records, records_by_powertools, ARN, BATCH),
     GROUPS_OURS: partial(of_records, ours, FIFO_ARN, GROUPS),
     GROUPS_POWERTOOLS: partial(of_records, records_by_powertools, FIFO_ARN, GROUPS),

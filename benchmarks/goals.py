@@ -19,6 +19,18 @@ GOALS: Final = (
     ("warm: 100,000 rules over 10", "100,000 rules over 10", 1.05),
     ("records of 1 KB, concurrency 1: CPU µs over the invoker alone", "record over invoke", 60),
     ("records of 1 KB, concurrency 16: CPU µs over the invoker alone in threads", "record over invoke, 16", 60),
+    ("records of Kinesis, concurrency 1: CPU µs over the invoker alone", "Kinesis record over invoke", 60),
+    (
+        "records of Kinesis, concurrency 16: CPU µs over the invoker alone in threads",
+        "Kinesis record over invoke, 16",
+        60,
+    ),
+    ("records of DynamoDB, concurrency 1: CPU µs over the invoker alone", "DynamoDB record over invoke", 60),
+    (
+        "records of DynamoDB, concurrency 16: CPU µs over the invoker alone in threads",
+        "DynamoDB record over invoke, 16",
+        60,
+    ),
     ("records of 1 KB: CPU over Powertools' BatchProcessor with boto3", "record over Powertools", 0.30),
     ("100 records of 100 groups, a function of 50 ms: time over Powertools", "100 groups over Powertools", 0.10),
     ("local SQS, one client: µs of a message sent, received, deleted (1,500/s)", "local SQS, µs a message", 666.67),

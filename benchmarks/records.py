@@ -1,4 +1,4 @@
-"""Records of queues: CPU for each record, and the clock's time of a batch whose groups run side by side."""
+"""Records of queues, streams and tables: CPU for each, and the clock's time of a batch with groups side by side."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import configuration
-from benchmarks.batch import ARN, FIFO_ARN
+from benchmarks.batch import ARN, FIFO_ARN, STREAM_ARN, TABLE_ARN
 from benchmarks.contenders import (
     BARE,
     BARE_THREADS,
@@ -18,6 +18,14 @@ from benchmarks.contenders import (
     ONE,
     RECORDS_POWERTOOLS,
     SIXTEEN,
+    STREAM_BARE,
+    STREAM_BARE_THREADS,
+    STREAM_ONE,
+    STREAM_SIXTEEN,
+    TABLE_BARE,
+    TABLE_BARE_THREADS,
+    TABLE_ONE,
+    TABLE_SIXTEEN,
 )
 from benchmarks.responder import responding
 from benchmarks.section import Bench, Section
@@ -30,43 +38,54 @@ DELAY: Final = 0.05
 """Seconds that the function of a group needs."""
 
 
+_PEERS: Final = (
+    ("record over invoke", ARN, 1, ONE, BARE),
+    ("record over invoke, 16", ARN, CONCURRENCY, SIXTEEN, BARE_THREADS),
+    ("Kinesis record over invoke", STREAM_ARN, 1, STREAM_ONE, STREAM_BARE),
+    ("Kinesis record over invoke, 16", STREAM_ARN, CONCURRENCY, STREAM_SIXTEEN, STREAM_BARE_THREADS),
+    ("DynamoDB record over invoke", TABLE_ARN, 1, TABLE_ONE, TABLE_BARE),
+    ("DynamoDB record over invoke, 16", TABLE_ARN, CONCURRENCY, TABLE_SIXTEEN, TABLE_BARE_THREADS),
+)
+"""The name of a difference, the source and its concurrency, the router, and the invoker alone."""
+
+
 def run(bench: Bench) -> Section:
-    one = configuration.with_queue(bench.folder / "one", ARN, 1)
-    many = configuration.with_queue(bench.folder / "many", ARN, CONCURRENCY)
-    cpu, costs = _cpu(bench, one, many)
-    groups, wall = _groups(bench, configuration.with_queue(bench.folder / "groups", FIFO_ARN, CONCURRENCY))
+    cpu, costs = _cpu(bench)
+    groups, wall = _groups(bench, configuration.with_source(bench.folder / "groups", FIFO_ARN, CONCURRENCY))
     return Section([cpu, groups], {**costs, **wall})
 
 
-def _cpu(bench: Bench, one: Path, many: Path) -> tuple[Table, dict[str, float]]:
-    folders = {name: (name, one) for name in (ONE, SIXTEEN, BARE, BARE_THREADS, RECORDS_POWERTOOLS)}
-    folders[SIXTEEN] = (SIXTEEN, many)
+def _cpu(bench: Bench) -> tuple[Table, dict[str, float]]:
     rounds, records = bench.few(ROUNDS), BATCH * 2 if bench.quick else RECORDS
-    found = measure(bench.url, folders, rounds, records)
-    over = {name: _over(found, name, peer) for name, peer in ((ONE, BARE), (SIXTEEN, BARE_THREADS))}
+    found = measure(bench.url, _folders(bench.folder), rounds, records)
+    over = {name: _over(found, ours, peer) for name, _, _, ours, peer in _PEERS}
+    shown = {ours: f"{over[name]:.0f}" for name, _, _, ours, _ in _PEERS}
     rows = [
-        (
-            name,
-            *spread(found.cpu(name)),
-            f"{over[name]:.0f}" if name in over else "",
-            f"{found.ratio(name, RECORDS_POWERTOOLS):.2f}",
-        )
-        for name in folders
+        (name, *spread(found.cpu(name)), shown.get(name, ""), f"{found.ratio(name, RECORDS_POWERTOOLS):.2f}")
+        for name in found.idle
     ]
     columns = ("", "CPU µs a record, median", "range", "µs over the invoker", "over Powertools")
     note = (
-        "The router writes a log line for each record and a metric line for each batch, and decides each record by "
-        f"the queue's rule; Powertools does neither. With {CONCURRENCY}, the invoker is measured in as many threads as "
-        "the batch has records: threads that wait for answers cost time of their own, without a router too."
+        "Records are of a standard queue, of a Kinesis stream, whose data names the tenant in JSON, or of a DynamoDB "
+        "table, whose key does; Powertools reads the queue. The router writes a log line for each record and a metric "
+        "line for each batch, and decides each record by a rule; Powertools does neither. With "
+        f"{CONCURRENCY}, the invoker is measured in as many threads as the batch has records: threads that wait for "
+        "answers cost time of their own, without a router too."
     )
-    table = Table(
-        f"Records of 1 KB, batches of {BATCH} of a standard queue, {rounds} rounds of {records}", columns, rows, note
-    )
+    table = Table(f"Records of 1 KB in batches of {BATCH}, {rounds} rounds of {records}", columns, rows, note)
     return table, {
-        "record over invoke": over[ONE],
-        "record over invoke, 16": over[SIXTEEN],
+        **over,
         "record over Powertools": max(found.ratio(name, RECORDS_POWERTOOLS) for name in (ONE, SIXTEEN)),
     }
+
+
+def _folders(base: Path) -> dict[str, tuple[str, Path]]:
+    """For each contender itself, and what is packaged for it."""
+    found: dict[str, tuple[str, Path]] = {}
+    for number, (_, arn, concurrency, ours, peer) in enumerate(_PEERS):
+        folder = configuration.with_source(base / f"records-{number}", arn, concurrency)
+        found |= {ours: (ours, folder), peer: (peer, folder)}
+    return found | {RECORDS_POWERTOOLS: (RECORDS_POWERTOOLS, base / "records-0")}
 
 
 def _over(found: Measured, name: str, peer: str) -> float:

@@ -8,6 +8,7 @@ processed it, if it was asked for the record's own tenant, and reports a failure
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 import subprocess
@@ -18,7 +19,7 @@ from functools import partial
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TENANT = re.compile(rb"\r\nx-amz-tenant-id: *([^\r]*)", re.IGNORECASE)
-_RECORD = re.compile(rb'\{"Records": ?\[.*"tenant": ?\{"stringValue": ?"([^"]*)"', re.DOTALL)
+_RECORD = re.compile(rb'\{"Records": ?\[.*"(?:tenant": ?\{"(?:stringValue|S)|data)": ?"([^"]*)"', re.DOTALL)
 WRONG = b'{"batchItemFailures":[{"itemIdentifier":"another tenant"}]}'
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
@@ -34,7 +35,10 @@ def answer_to(payload: bytes, tenant: bytes) -> bytes:
     record = _RECORD.match(payload)
     if record is None:
         return answer_for(tenant.decode())
-    return b"null" if record[1] == tenant else WRONG
+    named = record[1]
+    if b'"kinesis"' in payload:
+        named = json.loads(base64.b64decode(named))["tenant"].encode()
+    return b"null" if named == tenant else WRONG
 
 
 async def answer(delay: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

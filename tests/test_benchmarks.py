@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import goals
-from benchmarks.batch import ARN, record
+from benchmarks.batch import ARN, STREAM_ARN, TABLE_ARN, record
 from benchmarks.contenders import FRESH, INVOKE, OURS, POST, POWERTOOLS, REMEMBERED
 from benchmarks.request import TENANT
 from benchmarks.responder import WRONG, answer_to
@@ -46,6 +46,9 @@ def test_markdown_has_a_line_for_each_row_and_the_note_below() -> None:
 
 @pytest.mark.parametrize(("tenant", "answer"), [(TENANT, b"null"), ("another", WRONG)])
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
-def test_responder_reports_a_record_of_another_tenant(tenant: str, answer: bytes, separators: tuple[str, str]) -> None:
-    payload = json.dumps({"Records": [record(ARN, 0)]}, separators=separators).encode()
+@pytest.mark.parametrize("arn", [ARN, STREAM_ARN, TABLE_ARN])
+def test_responder_reports_a_record_of_another_tenant(
+    arn: str, tenant: str, answer: bytes, separators: tuple[str, str]
+) -> None:
+    payload = json.dumps({"Records": [record(arn, 0)]}, separators=separators).encode()
     assert answer_to(payload, tenant.encode()) == answer

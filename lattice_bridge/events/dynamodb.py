@@ -64,7 +64,11 @@ def item_of(keys: Mapping[str, Any]) -> str:
     >>> item_of({"b": {"S": "1"}, "a": {"N": "2"}})
     '{"a":{"N":"2"},"b":{"S":"1"}}'
     """
-    return json.dumps(keys, sort_keys=True, separators=(",", ":"))
+    return _ENCODER.encode(keys)
+
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+"""Made once: `json.dumps` with such options makes one for each text."""
 
 
 def _fault(content: Mapping[str, Any], change: Mapping[str, Any]) -> BadRequest | None:

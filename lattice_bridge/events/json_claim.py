@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Final
 
 from lattice_bridge.errors import BadRequest
 
@@ -28,8 +29,7 @@ def value_in(text: str | bytes, path: Iterable[str]) -> object:
     try:
         # Decoded here: json would also guess UTF-16, which is no JSON for others.
         written = text.decode() if isinstance(text, bytes) else text
-        # Long integers are slow to read, and floats are not. No claim is a number.
-        value = json.loads(written, object_pairs_hook=members, parse_constant=no_constant, parse_int=float)
+        value = _DECODER.decode(written)
     except (ValueError, RecursionError) as error:
         raise BadRequest("claim_unreadable", "the body is not JSON, or a member occurs twice in it") from error
     return value_at(value, path)
@@ -71,3 +71,8 @@ def no_constant(name: str) -> object:
         ValueError: always.
     """
     raise ValueError(f"{name} is not JSON")
+
+
+# Made once: `json.loads` makes a decoder for each text. Long integers are slow to read, and floats are not; no claim is
+# a number.
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=members, parse_constant=no_constant, parse_int=float)

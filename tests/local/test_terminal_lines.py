@@ -274,6 +274,21 @@ def test_record_of_a_bridge_is_one_line_with_its_queue_and_group() -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("event-bus/shop", ["BUS", "shop"]),
+        ("stream/clicks", ["KINESIS", "clicks"]),
+        ("table/orders", ["DYNAMODB", "orders"]),
+        ("orders", ["SQS", "orders"]),
+    ],
+)
+def test_record_that_is_in_no_batch_is_shown_with_the_service_of_its_source(source: str, shown: list[str]) -> None:
+    """An event of a bus, or of a pipe, comes by an asynchronous or a direct invocation."""
+    (line,) = lines_of().function_output("Bridge#1", json.dumps({**RECORD, "source": source}))
+    assert line.split()[:4] == ["[Bridge#1]", "ok", *shown]
+
+
+@pytest.mark.parametrize(
     ("status", "words"),
     [
         ("failed", "Not one of its tenants. Received once: it comes again in 90 s"),
