@@ -191,7 +191,7 @@ def of_bus(name: str, arn: str, rule: EventRule | None, target: Target | None, w
     source, detail_type = (str(known.get("source", wanted.source)), str(known.get("detail-type", wanted.detail_type)))
     detail = _claimed(known.get("detail"), wanted.claim, "detail", wanted.tenant)
     event = eventbridge.write(
-        id=_NUMBER,
+        event_id=_NUMBER,
         detail_type=detail_type,
         source=source,
         account=arn.split(":")[4],

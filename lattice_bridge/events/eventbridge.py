@@ -65,7 +65,7 @@ def claimed(record: Record, claim: Claim) -> object:
 
 def write(
     *,
-    id: str,  # noqa: A002 - the name of the field
+    event_id: str,
     detail_type: str,
     source: str,
     account: str,
@@ -77,7 +77,7 @@ def write(
     """The event that EventBridge makes of what was published.
 
     Args:
-        id: a UUID.
+        event_id: a UUID.
         detail_type, source, resources, detail: of the publisher.
         account: of the publisher.
         time: RFC 3339, with seconds.
@@ -85,7 +85,7 @@ def write(
     """
     return {
         "version": "0",
-        "id": id,
+        "id": event_id,
         "detail-type": detail_type,
         "source": source,
         "account": account,

@@ -52,7 +52,7 @@ def eventbridge_event(
     moment = datetime.fromtimestamp(microseconds(time) // 1_000_000, UTC)
     own = (detail_type, source, account, moment, region, list(resources), detail)
     return eventbridge.write(
-        id=event_id or str(uuid.uuid5(_NAMESPACE, repr(own))),
+        event_id=event_id or str(uuid.uuid5(_NAMESPACE, repr(own))),
         detail_type=detail_type,
         source=source,
         account=account,

@@ -80,7 +80,7 @@ def change(
 def published(detail: object = None, source: str = "shop.orders", account: str = ACCOUNT) -> dict[str, Any]:
     """An event of a bus."""
     return eventbridge.write(
-        id="6f87d04b-9f74-4f04-a780-7acf4b0a9b38",
+        event_id="6f87d04b-9f74-4f04-a780-7acf4b0a9b38",
         detail_type="Order Placed",
         source=source,
         account=account,

@@ -338,7 +338,7 @@ class EventBuses:
         resources: Iterable[str],
     ) -> dict[str, Any]:
         return write(
-            id=str(uuid.uuid4()),
+            event_id=str(uuid.uuid4()),
             detail_type=detail_type,
             source=source,
             account=self._account
