@@ -11,6 +11,7 @@ from typing import Final
 
 from lattice_bridge.cli.destination_problems import of_destinations
 from lattice_bridge.cli.queue_problems import of_mappings, of_sources
+from lattice_bridge.cli.stream_problems import of_stream_mappings, of_stream_sources
 from lattice_bridge.config.options import Backend, EventSource
 from lattice_bridge.config.words import nearest
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, parse_function_name
@@ -26,8 +27,8 @@ _MOST: Final = 3
 
 def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
     """Returns a line for each routed function that cannot run, each backend or event source that cannot be used, each
-    mapping of a queue that cannot work, each destination of asynchronous invocations that takes no record, each fault
-    of a bridge.toml, and each other function that cannot run.
+    mapping that cannot work, each destination of asynchronous invocations that takes no record, each fault of a
+    bridge.toml, and each other function that cannot run.
 
     Args:
         plan: of the template.
@@ -43,8 +44,9 @@ def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[
     of_bridges = list(configurations)
     for configuration in of_bridges:
         found += _of_configuration(configuration, plan)
-    found += of_mappings(plan, of_bridges, lambda function: _fault(function, plan))
-    found += of_sources(plan, of_bridges)
+    for mappings, sources in ((of_mappings, of_sources), (of_stream_mappings, of_stream_sources)):
+        found += mappings(plan, of_bridges, lambda function: _fault(function, plan))
+        found += sources(plan, of_bridges)
     found += of_destinations(plan, lambda function: _fault(function, plan))
     named = {fault for _, _, fault in routed}
     faults = [fault for fault in map(_function_fault, plan.functions.values()) if fault and fault not in named]

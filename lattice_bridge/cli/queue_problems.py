@@ -52,10 +52,12 @@ def of_sources(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> Ite
     for configuration in configurations:
         name, settings = configuration.function.name, configuration.settings
         for source in settings.options.event_sources if settings else ():
+            if source.arn.split(":")[2] != "sqs":
+                continue
             place = f'bridge.toml: [[event_source]] arn = "{source.arn}"'
             if queue_of(source.arn, plan) is None:
                 yield f"{place}: {no_queue(source.arn, plan)}"
-            elif source.arn not in {mapping.queue for mapping in plan.mappings if _is_of(mapping, name, plan)}:
+            elif source.arn not in {mapping.queue for mapping in plan.mappings if is_of(mapping.function, name, plan)}:
                 yield f"{place}: no event source mapping brings its messages to {name}. Fix: add one to the template"
             if source.quarantine is not None and queue_of(source.quarantine, plan) is None:
                 yield f"{place}: quarantine: {no_queue(source.quarantine, plan)}"
@@ -66,9 +68,10 @@ def queue_of(arn: str, plan: Plan) -> Queue | None:
     return next((queue for queue in plan.queues if queue.arn == arn), None)
 
 
-def _is_of(mapping: EventSourceMapping, name: str, plan: Plan) -> bool:
+def is_of(function: str, name: str, plan: Plan) -> bool:
+    """Whether a mapping's function is the one with a name."""
     try:
-        return find_function(mapping.function, plan.functions, plan.region)[0].name == name
+        return find_function(function, plan.functions, plan.region)[0].name == name
     except LambdaError:
         return False
 

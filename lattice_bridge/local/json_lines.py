@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
-from lattice_bridge.local.sources.delivery import Batch, Delivery
+from lattice_bridge.local.sources.delivery import Batch, Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.web.admission import refusal_line
 
 
@@ -44,20 +44,16 @@ class JsonLines:
                 "warning", f"front: {refusal_line(f'{request.method} {request.path}', request.refusal)}"
             )
 
-    def delivering(self, batch: Batch) -> None:
+    def delivering(self, batch: Batch | StreamBatch) -> None:
         """Ignores a batch that has not ended yet."""
 
-    def delivered(self, delivery: Delivery) -> Iterator[str]:
+    def delivered(self, delivery: Delivery | StreamDelivery) -> Iterator[str]:
         """Formats the end of a batch. No log of a function has it."""
-        batch = delivery.batch
+        fields = _of_queue(delivery) if isinstance(delivery, Delivery) else _of_stream(delivery)
         yield from self.message(
             "warning" if delivery.failed or delivery.note else "info",
             "batch",
-            queue=batch.queue,
-            function=batch.function,
-            requestId=batch.request_id,
-            messages=[message.id for message in batch.messages],
-            failed=[message.id for message in batch.messages if message.id in delivery.failed],
+            **fields,
             milliseconds=round(delivery.milliseconds, 3),
             **({"error": delivery.error} if delivery.error else {}),
             **({"note": delivery.note} if delivery.note else {}),
@@ -82,6 +78,36 @@ class JsonLines:
                 for delivery in one.deliveries
             ],
         )
+
+
+def _of_queue(delivery: Delivery) -> dict[str, object]:
+    batch = delivery.batch
+    return {
+        "queue": batch.queue,
+        "function": batch.function,
+        "requestId": batch.request_id,
+        "messages": [message.id for message in batch.messages],
+        "failed": [message.id for message in batch.messages if message.id in delivery.failed],
+    }
+
+
+def _of_stream(delivery: StreamDelivery) -> dict[str, object]:
+    """Sequence numbers are texts: a program that reads JSON numbers as floats would change them."""
+    batch = delivery.batch
+    fields: dict[str, object] = {
+        "stream": batch.stream,
+        "shard": batch.shard,
+        "function": batch.function,
+        "requestId": batch.request_id,
+        "records": [*batch.numbers],
+        "failed": [*batch.numbers[len(batch.numbers) - delivery.failed :]],
+        "checkpoint": delivery.checkpoint or None,
+    }
+    if delivery.retry_in is not None:
+        fields["retryInSeconds"] = delivery.retry_in
+    if delivery.condition is not None:
+        fields |= {"discarded": delivery.condition, "destination": delivery.destination or None}
+    return fields
 
 
 def json_object(line: str) -> dict[str, Any] | None:

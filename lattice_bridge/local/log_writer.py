@@ -19,7 +19,7 @@ from typing import Final, TextIO
 from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import JsonLines
-from lattice_bridge.local.sources.delivery import Batch, Delivery
+from lattice_bridge.local.sources.delivery import Batch, Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.terminal_lines import TerminalLines
 
 QUEUE_LINES: Final = 10_000
@@ -90,11 +90,11 @@ class LogWriter:
         """Writes a request of the front."""
         self._put(self._form.answered(request))
 
-    def delivering(self, batch: Batch) -> None:
+    def delivering(self, batch: Batch | StreamBatch) -> None:
         """Takes a batch that a function is invoked with."""
         self._form.delivering(batch)
 
-    def delivered(self, delivery: Delivery) -> None:
+    def delivered(self, delivery: Delivery | StreamDelivery) -> None:
         """Writes the end of a batch."""
         self._put(self._form.delivered(delivery))
 

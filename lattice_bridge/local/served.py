@@ -62,7 +62,7 @@ class AwsResources:
     Attributes:
         keys: that may sign.
         queues, streams: of the template.
-        sources: the mappings that poll the queues.
+        sources: the mappings that poll the queues and read the streams.
     """
 
     keys: AccessKeys
@@ -75,7 +75,7 @@ class AwsResources:
         self.keys.set_identities(keys)
         self.queues.replace(plan.queues)
         self.streams.replace(plan.streams)
-        self.sources.replace(plan.mappings)
+        self.sources.replace((*plan.mappings, *plan.stream_mappings))
 
 
 @dataclass(frozen=True, slots=True)

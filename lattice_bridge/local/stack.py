@@ -219,7 +219,7 @@ async def _start_functions(
 def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:
     """The keys, the queues, the streams and the mappings of a definition, without any yet."""
     stores = functions.stores
-    sources = EventSources(stores.queues, functions.service.invoke, time.time, log)
+    sources = EventSources(stores.queues, stores.streams.by_arn, functions.service.invoke, time.time, log)
     started.push_async_callback(sources.close)
     return AwsResources(functions.keys, TemplateQueues(stores.queues), TemplateStreams(stores.streams), sources)
 

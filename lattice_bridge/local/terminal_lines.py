@@ -22,7 +22,7 @@ from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import json_object
 from lattice_bridge.local.plan.model import destination_name
 from lattice_bridge.local.refusal_causes import capitalised, cause, record_cause
-from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery
+from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.web.printable import printable
 
 TAB: Final = "\t"
@@ -87,10 +87,10 @@ class _BatchProgress:
         batch: of a mapping.
         has_records: the function is a bridge, and has written the line of a record.
         reached: the function that was invoked first with a trace of the batch. A bridge invokes the same one for each
-            record of a queue.
+            record of a source.
     """
 
-    batch: Batch
+    batch: Batch | StreamBatch
     has_records: bool = False
     reached: str = ""
 
@@ -175,20 +175,42 @@ class TerminalLines:
         progress = self._requests.pop(request.id, None)
         yield from self._lines("", _row(request, progress))
 
-    def delivering(self, batch: Batch) -> None:
+    def delivering(self, batch: Batch | StreamBatch) -> None:
         """Takes a batch that a function is invoked with."""
         self._batches[batch.request_id] = _BatchProgress(batch)
 
-    def delivered(self, delivery: Delivery) -> Iterator[str]:
-        """Formats the end of a batch. A bridge has a line for each of its records, so its batch needs none."""
+    def delivered(self, delivery: Delivery | StreamDelivery) -> Iterator[str]:
+        """Formats the end of a batch.
+
+        A bridge has a line for each of its records, so its batch needs none, unless it shows a stream's checkpoint.
+        """
         progress = self._batches.pop(delivery.batch.request_id, None)
-        if progress is not None and progress.has_records and not delivery.error and not delivery.note:
+        shows_records = progress is not None and progress.has_records and not delivery.error and not delivery.note
+        if isinstance(delivery, StreamDelivery):
+            if not shows_records or delivery.failed:
+                yield from self._stream_delivery(delivery, shows_records=shows_records)
+            return
+        if shows_records:
             return
         row = _delivery_row(delivery)
-        key = (delivery.batch.queue, delivery.batch.function)
-        is_known = bool(delivery.error) and self._last_causes.get(key) == row.cause
-        self._last_causes[key] = row.cause
-        yield from self._lines("", replace(row, cause="") if is_known else row)  # a repeated cause hides others
+        is_known = self._is_known((delivery.batch.queue, delivery.batch.function), row.cause, bool(delivery.error))
+        yield from self._lines("", replace(row, cause="") if is_known else row)
+
+    def _stream_delivery(self, delivery: StreamDelivery, *, shows_records: bool) -> Iterator[str]:
+        batch, error = delivery.batch, delivery.error
+        is_known = self._is_known((f"{batch.stream}/{batch.shard}", batch.function), error, bool(error))
+        words = [
+            "" if is_known else error,
+            _what_follows_in_shard(delivery, shows_records=shows_records),
+            delivery.note,
+        ]
+        yield from self._lines("", _stream_row(delivery, _sentences(words)))
+
+    def _is_known(self, key: tuple[str, str], words: str, is_error: bool) -> bool:
+        """Whether the line above has the same cause: a repeated one hides others."""
+        before = self._last_causes.get(key)
+        self._last_causes[key] = words
+        return is_error and before == words
 
     def tried(self, one: Try) -> Iterator[str]:
         """Formats a try of an asynchronous invocation."""
@@ -202,6 +224,10 @@ class TerminalLines:
             return
         progress.has_records = True
         row, batch = _record_row(found, progress.reached), progress.batch
+        if isinstance(batch, StreamBatch):
+            row = replace(row, method=batch.service.upper(), path=f"{batch.stream}/{batch.shard}")
+            yield from self._lines("", row)
+            return
         message = next((one for one in batch.messages if one.id == found["id"]), None)
         if message is not None and message.group:
             row = replace(row, path=f"{row.path}/{message.group}")
@@ -310,7 +336,7 @@ def _delivery_row(delivery: Delivery) -> _Row:
     else:
         decided = f"{count} message{'' if count == 1 else 's'}"
     status = _FAILED if delivery.failed or delivery.note else _SUCCEEDED
-    words = ". ".join(capitalised(text).rstrip(".") for text in (delivery.error, delivery.note) if text)
+    words = _sentences((delivery.error, delivery.note))
     if delivery.failed and not words:
         failed = [message for message in batch.messages if message.id in delivery.failed]
         words = f"The function reports {', '.join(map(_named, failed[:_MOST_FAILED]))}"
@@ -343,6 +369,43 @@ _NO_DESTINATION: Final = (
     ": the function has no destination for failures here. Fix: write OnFailure with the ARN of a queue into its "
     "EventInvokeConfig"
 )
+
+
+def _stream_row(delivery: StreamDelivery, words: str) -> _Row:
+    batch, count = delivery.batch, len(delivery.batch.numbers)
+    if delivery.condition is not None:
+        decided = f"{_records(delivery.failed)} discarded"
+    else:
+        decided = f"{delivery.failed} of {count} failed" if delivery.failed else _records(count)
+    status = _FAILED if delivery.failed or delivery.note else _SUCCEEDED
+    path, function = f"{batch.stream}/{batch.shard}", _name(batch.function)
+    return _Row(status, batch.service.upper(), path, delivery.milliseconds, "", decided, function, words)
+
+
+def _what_follows_in_shard(delivery: StreamDelivery, *, shows_records: bool) -> str:
+    """What happens to the records of a batch that did not succeed."""
+    count, numbers = delivery.failed, delivery.batch.numbers
+    if not count:
+        return ""
+    if delivery.condition is not None:
+        why = "Retries are used up" if delivery.condition == "RetryAttemptsExhausted" else "Too old"
+        kept = f"; {delivery.destination} has their place in the stream" if delivery.destination else ""
+        return f"{why}: {_records(count)} {'is' if count == 1 else 'are'} discarded{kept}"
+    when = f"in {delivery.retry_in:g} s" if delivery.retry_in else "at once, in halves"
+    why = ""
+    if delivery.checkpoint:
+        why = f"Checkpoint {delivery.checkpoint}: "
+    elif not delivery.error and not shows_records:
+        why = f"The function reports {numbers[0]}: "
+    return f"{why}{_records(count)} {'comes' if count == 1 else 'come'} again {when}"
+
+
+def _sentences(texts: Sequence[str]) -> str:
+    return ". ".join(capitalised(text).rstrip(".") for text in texts if text)
+
+
+def _records(count: int) -> str:
+    return f"{count} record{'' if count == 1 else 's'}"
 
 
 def _named(message: Delivered) -> str:

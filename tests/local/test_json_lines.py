@@ -12,7 +12,7 @@ from lattice_bridge.local.aws.async_invokes import Delivery as SentRecord
 from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import JsonLines
-from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery
+from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.web.admission import Refused
 
 
@@ -124,4 +124,45 @@ def test_try_of_an_asynchronous_invocation_is_written(one: Try, level: str, memb
         "of": 3,
         "milliseconds": 12.4,
         **members,
+    }
+
+
+@pytest.mark.parametrize(
+    ("ended", "fields"),
+    [
+        (
+            {"failed": 1, "checkpoint": "10", "retry_in": 0.5},
+            {
+                "failed": ["10"],
+                "checkpoint": "10",
+                "retryInSeconds": 0.5,
+            },
+        ),
+        (
+            {"failed": 2, "error": "no", "condition": "RetryAttemptsExhausted", "destination": "dead"},
+            {
+                "failed": ["9", "10"],
+                "checkpoint": None,
+                "discarded": "RetryAttemptsExhausted",
+                "destination": "dead",
+                "error": "no",
+            },
+        ),
+    ],
+)
+def test_batch_of_a_stream_is_a_line_with_its_checkpoint(ended: dict[str, Any], fields: dict[str, Any]) -> None:
+    batch = StreamBatch("kinesis", "clicks", "shardId-0", "worker", "id-1", ("9", "10"))
+    (line,) = JsonLines().delivered(StreamDelivery(batch, 12.3456, **ended))
+    found = json.loads(line)
+    assert found.pop("time") > 0
+    assert found == {
+        "level": "warning",
+        "message": "batch",
+        "stream": "clicks",
+        "shard": "shardId-0",
+        "function": "worker",
+        "requestId": "id-1",
+        "records": ["9", "10"],
+        "milliseconds": 12.346,
+        **fields,
     }

@@ -13,7 +13,7 @@ import pytest
 from lattice_bridge.local.aws.async_invokes import Delivery as SentRecord
 from lattice_bridge.local.aws.async_invokes import Try
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
-from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery
+from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.terminal_lines import TerminalLines
 from lattice_bridge.local.web.admission import Refused
 from tests.support.paths import ROOT
@@ -356,6 +356,86 @@ def test_group_cannot_write_control_characters() -> None:
     lines = lines_of()
     batch = replace(BATCH, messages=(Delivered("m", "a\x1b[2J", 1),))
     assert "orders.fifo/a\\x1b[2J" in next(lines.delivered(Delivery(batch, 1.0)))
+
+
+# ---- batches of streams ---------------------------------------------------------------------------------------------
+
+SHARD: Final = StreamBatch("kinesis", "clicks", "shardId-0", BRIDGE, "id-1", ("21", "22", "23"), (TRACE,))
+
+
+def test_batch_of_a_stream_is_one_line_with_its_shard() -> None:
+    lines = lines_of()
+    lines.delivering(SHARD)
+    (line,) = lines.delivered(StreamDelivery(SHARD, 12.4, checkpoint="23"))
+    expected = ["12:00:03", "ok", "KINESIS", "clicks/shardId-0", "-", "3", "records", "Bridge", "12", "ms"]
+    assert line.split() == expected
+    assert len(line) == 80
+
+
+@pytest.mark.parametrize(
+    ("delivery", "decided", "words"),
+    [
+        (
+            {"failed": 2, "checkpoint": "22", "retry_in": 0.5},
+            "2 of 3 failed",
+            "Checkpoint 22: 2 records come again in 0.5 s",
+        ),
+        ({"failed": 3, "retry_in": 1.0}, "3 of 3 failed", "The function reports 21: 3 records come again in 1 s"),
+        (
+            {"failed": 3, "error": "ValueError: no", "retry_in": 0.0},
+            "3 of 3 failed",
+            "ValueError: no. 3 records come again at once, in halves",
+        ),
+        (
+            {"failed": 3, "error": "ValueError: no", "retry_in": 2.0, "note": "this batch blocks the shard"},
+            "3 of 3 failed",
+            "ValueError: no. 3 records come again in 2 s. This batch blocks the shard",
+        ),
+        (
+            {"failed": 3, "error": "no", "condition": "RetryAttemptsExhausted", "destination": "dead"},
+            "3 records discarded",
+            "No. Retries are used up: 3 records are discarded; dead has their place in the stream",
+        ),
+        (
+            {"failed": 1, "condition": "RecordAgeExceeded", "note": "no destination"},
+            "1 record discarded",
+            "Too old: 1 record is discarded. No destination",
+        ),
+        ({"note": "Lambda ignores the answer"}, "3 records", "Lambda ignores the answer"),
+    ],
+)
+def test_batch_of_a_stream_shows_what_happens_to_records_that_did_not_succeed(
+    delivery: dict[str, Any], decided: str, words: str
+) -> None:
+    lines = lines_of()
+    lines.delivering(SHARD)
+    line, *below = lines.delivered(StreamDelivery(SHARD, 12.4, **delivery))
+    assert f"err KINESIS clicks/shardId-0  -  {decided}" in " ".join(line.split()).replace(" - ", "  -  ")
+    assert " ".join(map(str.strip, below)) == words
+
+
+def test_error_of_a_stream_s_batch_is_shown_once() -> None:
+    """A batch that blocks its shard is tried again for hours."""
+    lines = lines_of()
+    failed = StreamDelivery(SHARD, 12.4, 3, error="add a valid tenant ID", retry_in=20.0)
+    below = [[line.strip() for line in lines.delivered(failed)][1:] for _ in range(2)]
+    assert below == [["Add a valid tenant ID. 3 records come again in 20 s"], ["3 records come again in 20 s"]]
+
+
+def test_bridge_has_a_line_for_each_record_of_a_shard_and_one_for_a_checkpoint() -> None:
+    lines = lines_of()
+    record = {**RECORD, "source": "clicks", "id": "21"}
+    for delivery, count in (({}, 1), ({"failed": 2, "checkpoint": "22", "retry_in": 0.5}, 3)):
+        lines.delivering(SHARD)
+        first, *others = [
+            *lines.function_output("Bridge#1", json.dumps(record)),
+            *lines.delivered(StreamDelivery(SHARD, 12.4, **delivery)),  # type: ignore[arg-type]  # a table of changes
+        ]
+        assert first.split() == [
+            *("12:00:03", "ok", "KINESIS", "clicks/shardId-0", "blue", "order-service", "7", "ms"),
+        ]
+        assert len(others) == count - 1
+    assert others[1].strip() == "Checkpoint 22: 2 records come again in 0.5 s"
 
 
 # ---- the sample in the documents ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from lattice_bridge.local.aws.sqs.queue import Queue
 from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.plan.queues import EventSourceMapping
-from lattice_bridge.local.sources.delivery import Batch, Delivery
+from lattice_bridge.local.sources.delivery import Batch, Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.sources.event_sources import EventSources
 from tests.support.virtual_time import BEGIN, now
 
@@ -78,13 +78,14 @@ class World:
     @cached_property
     def sources(self) -> EventSources:
         """The mappings."""
-        return EventSources(self.queues, self.function.invoke, now, self)
+        return EventSources(self.queues, lambda _arn: None, self.function.invoke, now, self)
 
-    def delivering(self, batch: Batch) -> None:
+    def delivering(self, batch: Batch | StreamBatch) -> None:
         """Takes a batch."""
 
-    def delivered(self, delivery: Delivery) -> None:
+    def delivered(self, delivery: Delivery | StreamDelivery) -> None:
         """Takes the end of a batch."""
+        assert isinstance(delivery, Delivery)
         self.deliveries.append(delivery)
 
     @property

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # they have routes
     from lattice_bridge.local.plan.load_balancer import LoadBalancer
     from lattice_bridge.local.plan.queues import EventSourceMapping, Queue
     from lattice_bridge.local.plan.rest_api import RestApi
+    from lattice_bridge.local.plan.stream_mappings import StreamMapping
     from lattice_bridge.local.plan.streams import Stream
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
@@ -279,6 +280,7 @@ class Plan:
         queues: of SQS, each dead-letter queue before the queues that refer to it.
         mappings: of queues to functions.
         streams: of Kinesis.
+        stream_mappings: of streams to functions.
     """
 
     folder: Path
@@ -296,6 +298,7 @@ class Plan:
     queues: tuple[Queue, ...] = ()
     mappings: tuple[EventSourceMapping, ...] = ()
     streams: tuple[Stream, ...] = ()
+    stream_mappings: tuple[StreamMapping, ...] = ()
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:

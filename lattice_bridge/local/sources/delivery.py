@@ -1,12 +1,32 @@
-"""The batches that event source mappings deliver: the record of a message, and values for the log."""
+"""The batches that event source mappings deliver: their records, the event of these, and values for the log."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from lattice_bridge.events import sqs
+from lattice_bridge.local.aws.lambda_service import InvokeRequest
 from lattice_bridge.local.aws.sqs.message import Message
+from lattice_bridge.local.environments.environment import InvocationResult
+
+Invoke = Callable[[InvokeRequest], Awaitable[InvocationResult | None]]
+
+_BEGIN, _END = b'{"Records":[', b"]}"
+ENVELOPE: Final = len(_BEGIN) + len(_END)
+"""Bytes of an event without records. Each record adds one for a comma."""
+
+
+def encoded(record: Mapping[str, Any]) -> bytes:
+    """The JSON of a record."""
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def event_of(records: Iterable[bytes]) -> bytes:
+    """The event of records that are JSON."""
+    return _BEGIN + b",".join(records) + _END
 
 
 def record_of(message: Message, arn: str) -> dict[str, Any]:
@@ -81,9 +101,64 @@ class Delivery:
     note: str = ""
 
 
+Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
+"""Why records of a stream are discarded, as Lambda names it in the record that it sends to the destination."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBatch:
+    """Records of a shard that a function is invoked with.
+
+    Attributes:
+        service: as in the ARN of the stream.
+        stream: the name of the stream, or of the table whose changes it has.
+        shard: the shard's id.
+        function: as in the mapping.
+        request_id: of the invocation; empty if the records are discarded without one.
+        numbers: the records' sequence numbers, in order.
+        traces: the trace ids by which the function may invoke others.
+    """
+
+    service: str
+    stream: str
+    shard: str
+    function: str
+    request_id: str
+    numbers: tuple[str, ...]
+    traces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDelivery:
+    """The end of a batch of a stream.
+
+    Attributes:
+        batch: that was delivered.
+        milliseconds: of the invocation.
+        failed: the number of records, at the end of the batch, that did not succeed.
+        checkpoint: where Lambda goes on, as a sequence number: that of the first record that failed, or of the last one
+            if all succeeded; empty if it has not moved.
+        error: why the function did not succeed; empty if its answer was read.
+        note: what the developer has to fix beside that; empty for nothing.
+        retry_in: seconds until the failed records are delivered again; None if they are discarded.
+        condition: why they are discarded; None if they are not.
+        destination: the name of the queue that has a record of the discarded ones; empty if none has.
+    """
+
+    batch: StreamBatch
+    milliseconds: float
+    failed: int = 0
+    checkpoint: str = ""
+    error: str = ""
+    note: str = ""
+    retry_in: float | None = None
+    condition: Condition | None = None
+    destination: str = ""
+
+
 class Observer(Protocol):
     """Takes each batch, when it is delivered and when it has ended."""
 
-    def delivering(self, batch: Batch) -> None: ...
+    def delivering(self, batch: Batch | StreamBatch) -> None: ...
 
-    def delivered(self, delivery: Delivery) -> None: ...
+    def delivered(self, delivery: Delivery | StreamDelivery) -> None: ...

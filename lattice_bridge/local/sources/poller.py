@@ -8,12 +8,11 @@ Source: "Using Lambda with Amazon SQS" in the Lambda guide, with its pages on ba
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from lattice_bridge.formats.payload import SYNC_LIMIT
 from lattice_bridge.local.aws.invoke_checks import LambdaError, is_about_the_tenant
@@ -25,9 +24,17 @@ from lattice_bridge.local.aws.sqs.queues import Queues
 from lattice_bridge.local.environments.environment import InvocationResult
 from lattice_bridge.local.plan.queues import EventSourceMapping
 from lattice_bridge.local.sources.batch_response import WholeBatchFailed, failed_ids, reports_failures
-from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, Observer, record_of
-
-Invoke = Callable[[InvokeRequest], Awaitable[InvocationResult | None]]
+from lattice_bridge.local.sources.delivery import (
+    ENVELOPE,
+    Batch,
+    Delivered,
+    Delivery,
+    Invoke,
+    Observer,
+    encoded,
+    event_of,
+    record_of,
+)
 
 POLLERS: Final = 5
 """Batches that are in flight at first, as Lambda starts with five pollers."""
@@ -44,7 +51,6 @@ BACK_OFF: Final = (1.0, 2.0, 4.0, 8.0)
 THROTTLE_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 5.0)
 """Pauses before the next try of a throttled invocation; the last one is repeated. Lambda's are not documented."""
 
-_ENVELOPE: Final = len(b'{"Records":[]}')
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -142,7 +148,7 @@ class Poller:
     async def _gather(self, queue: Queue) -> list[_Received]:
         """Receives messages until a batch is full or its window ends. Returns an empty list after a long poll."""
         batch: list[_Received] = []
-        size, ends = _ENVELOPE, self._now() + POLL_SECONDS
+        size, ends = ENVELOPE, self._now() + POLL_SECONDS
         try:
             while True:
                 wanted = min(RECEIVE, self._mapping.batch_size - len(batch))
@@ -167,7 +173,7 @@ class Poller:
         """The messages that a filter takes, with their records. The others are deleted, as Lambda does."""
         for message in found:
             if self._mapping.takes(message.body):
-                yield _Received(message, _encoded(record_of(message, queue.arn)))
+                yield _Received(message, encoded(record_of(message, queue.arn)))
             else:
                 queue.delete(message.receipt_handle)
 
@@ -189,7 +195,7 @@ class Poller:
 
     async def _deliver(self, queue: Queue, part: Sequence[_Received], since: float) -> Delivery:
         began = self._now()
-        event = b'{"Records":[' + b",".join(one.record for one in part) + b"]}"
+        event = event_of(one.record for one in part)
         request = InvokeRequest(self._mapping.function, event, trace_id=new_trace_id())
         batch = _for_log(request, queue, part)
         self._observer.delivering(batch)
@@ -263,18 +269,14 @@ def _for_log(request: InvokeRequest, queue: Queue, part: Sequence[_Received]) ->
     )
 
 
-def _encoded(record: dict[str, Any]) -> bytes:
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
-
-
 def _parts(batch: Sequence[_Received]) -> Iterator[list[_Received]]:
     """The batch in parts that Lambda accepts as an event."""
     part: list[_Received] = []
-    size = _ENVELOPE
+    size = ENVELOPE
     for one in batch:
         if part and size + len(one.record) + 1 > SYNC_LIMIT:
             yield part
-            part, size = [], _ENVELOPE
+            part, size = [], ENVELOPE
         part.append(one)
         size += len(one.record) + 1
     yield part

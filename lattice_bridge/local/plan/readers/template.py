@@ -14,6 +14,7 @@ from lattice_bridge.deployment.cloudformation.template import Template
 from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import LeftOut, Plan
+from lattice_bridge.local.plan.queues import EventSourceMapping
 from lattice_bridge.local.plan.readers import event_invoke_configs, event_source_mappings, queues, streams
 from lattice_bridge.local.plan.readers import rest_api as rest_api_reader
 from lattice_bridge.local.plan.readers.code import LAYERS, Layers
@@ -23,6 +24,7 @@ from lattice_bridge.local.plan.readers.http_api import read_http_apis
 from lattice_bridge.local.plan.readers.lattice import read_services
 from lattice_bridge.local.plan.readers.load_balancer import TYPES as LOAD_BALANCER_TYPES
 from lattice_bridge.local.plan.readers.load_balancer import read_load_balancers
+from lattice_bridge.local.plan.stream_mappings import StreamMapping
 
 SERVED: Final = frozenset(
     {
@@ -93,6 +95,7 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
     layers, warnings = Layers(template, left_out), _assumptions(template)
     configs = event_invoke_configs.EventInvokeConfigs(template, warnings)
     functions = read_functions(template, runners, layers, configs, left_out, not_run)
+    mappings = [*event_source_mappings.read_mappings(template, left_out)]
     plan = Plan(
         template.folder.resolve(),
         template.region,
@@ -106,7 +109,8 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
         function_urls=tuple(read_function_urls(template, left_out)),
         load_balancers=tuple(read_load_balancers(template, left_out)),
         queues=tuple(queues.read_queues(template, left_out)),
-        mappings=tuple(event_source_mappings.read_mappings(template, left_out)),
+        mappings=tuple(one for one in mappings if isinstance(one, EventSourceMapping)),
+        stream_mappings=tuple(one for one in mappings if isinstance(one, StreamMapping)),
         streams=tuple(streams.read_streams(template, left_out)),
     )
     if not plan.functions and not plan.ways_in and (not_run or not (plan.queues or plan.streams)):

@@ -67,8 +67,6 @@ def test_version_of_a_function_is_a_qualifier(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "what"),
     [
-        ("arn:aws:kinesis:us-east-1:123456789012:stream/clicks", "a Kinesis stream"),
-        ("arn:aws:dynamodb:us-east-1:123456789012:table/t/stream/x", "a DynamoDB stream"),
         ("arn:aws:kafka:us-east-1:123456789012:cluster/c/1", "a Kafka cluster"),
         ("arn:aws:mq:us-east-1:123456789012:broker:b:1", "an Amazon MQ broker"),
         ("!ImportValue stream", "an unknown source"),
@@ -96,6 +94,7 @@ def test_filter_of_another_part_than_the_body_is_named_and_deletes_nothing(tmp_p
         ("BatchSize: 11", "Steps", r"M\.BatchSize: '11' is not from 1 to 10\."),
         ("MaximumBatchingWindowInSeconds: 1", "Steps", "a FIFO queue has no batching window"),
         ("MaximumBatchingWindowInSeconds: 301", "Orders", "is not from 0 to 300"),
+        ("StartingPosition: LATEST", "Orders", r"M\.StartingPosition: is for streams, and the source is a queue"),
         ("ScalingConfig: {MaximumConcurrency: 1}", "Orders", "MaximumConcurrency: '1' is not from 2 to 1000"),
         ("FunctionResponseTypes: [Report]", "Orders", "'Report' is unknown. Fix: write ReportBatchItemFailures"),
         ("FilterCriteria: {Filters: [{Pattern: 'order'}]}", "Orders", r"Filters\[0\]\.Pattern: not JSON"),
