@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -146,8 +147,9 @@ def message(number: int, body: Any, reason: str | None = "claim_missing") -> dic
     return found if reason is None else {**found, "MessageAttributes": {"lattice-bridge": note}}
 
 
-def redriven(queue: Queue, functions: Functions, *reason: str) -> int:
-    return int(module(FOLDER / "redrive.py").redrive(queue, functions, "bridge:live", "queue", *reason))
+def redriven(queue: Queue, functions: Functions, *reason: str, **streams: Any) -> int:
+    client = {"sqs": queue, "lambda": functions, **streams}.__getitem__
+    return int(module(FOLDER / "redrive.py").redrive(client, "bridge:live", "queue", *reason))
 
 
 def test_each_copy_is_given_to_the_bridge_once_as_its_source_sends_it() -> None:
@@ -181,3 +183,51 @@ def test_copies_of_another_reason_stay() -> None:
     queue = Queue(message(1, RECORD), message(2, RECORD, "tenant_suspended"))
     assert redriven(queue, Functions({"batchItemFailures": []}), "tenant_suspended") == 1
     assert queue.deleted == ["r-2"]
+
+
+class Shard:
+    """A shard of Kinesis or of a table: pages of records; keeps from where it was read."""
+
+    def __init__(self, *pages: list[dict[str, Any]]) -> None:
+        self.pages = pages
+        self.asked: dict[str, str] = {}
+
+    def get_shard_iterator(self, **asked: str) -> dict[str, str]:
+        self.asked = asked
+        return {"ShardIterator": "0"}
+
+    def get_records(self, *, ShardIterator: str) -> dict[str, Any]:  # noqa: N803 - boto3's argument
+        number = int(ShardIterator)
+        following = {"NextShardIterator": str(number + 1)} if number + 1 < len(self.pages) else {}
+        return {"Records": self.pages[number], **following}
+
+
+BATCH: Final = {"shardId": "shardId-0", "startSequenceNumber": "9", "endSequenceNumber": "10", "batchSize": 2}
+STREAM: Final = "arn:aws:kinesis:us-east-1:123456789012:stream/clicks"
+TABLE_STREAM: Final = "arn:aws:dynamodb:us-east-1:123456789012:table/orders/stream/2026-01-01T00:00:00.000"
+
+
+def test_clicks_that_lambda_gave_up_are_read_from_the_stream_until_the_last_one() -> None:
+    """Trap E11: 10 is above 9. The record behind the batch is another one's."""
+    records = [{"SequenceNumber": number, "PartitionKey": "k", "Data": b"{}"} for number in ("9", "10", "11")]
+    shard, functions = Shard([], records[:1], records[1:]), Functions({"batchItemFailures": []})
+    queue = Queue(message(1, {"KinesisBatchInfo": {**BATCH, "streamArn": STREAM}}, None))
+    assert redriven(queue, functions, kinesis=shard) == 1
+    assert (shard.asked["StartingSequenceNumber"], shard.asked["StreamARN"]) == ("9", STREAM)
+    source = {"eventSource": "aws:kinesis", "eventSourceARN": STREAM}
+    sent = [{"partitionKey": "k", "sequenceNumber": number, "data": "e30="} for number in ("9", "10")]
+    assert functions.events == [{"Records": [{**source, "kinesis": one} for one in sent]}]
+
+
+def test_changes_that_lambda_gave_up_are_read_from_the_stream_of_the_table() -> None:
+    """The values of boto3 become those of Lambda's event."""
+    keys, created = {"tenant": {"S": "blue"}, "raw": {"B": b"\x00"}}, datetime.fromtimestamp(5, UTC)
+    change = {"SequenceNumber": "10", "Keys": keys, "ApproximateCreationDateTime": created}
+    shard = Shard([{"eventSource": "aws:dynamodb", "eventName": "INSERT", "dynamodb": change}])
+    functions = Functions({"batchItemFailures": []})
+    queue = Queue(message(1, {"DDBStreamBatchInfo": {**BATCH, "streamArn": TABLE_STREAM}}, None))
+    assert redriven(queue, functions, dynamodbstreams=shard) == 1
+    (record,) = functions.events[0]["Records"]
+    assert record["eventSourceARN"] == TABLE_STREAM
+    assert record["dynamodb"]["Keys"]["raw"] == {"B": "AA=="}
+    assert record["dynamodb"]["ApproximateCreationDateTime"] == 5.0
