@@ -84,7 +84,7 @@ $(VENV)/bin/python:
 
 $(VENV)/local: $(DEFINITIONS) | $(VENV)/bin/python
 	@echo "Installing into $(VENV) …"
-	@$(PIP) --editable '.[local]'
+	@$(PIP) --editable '.[dynamodb,local]'
 	@touch $@
 
 $(VENV)/dev: $(DEFINITIONS) | $(VENV)/bin/python

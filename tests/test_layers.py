@@ -91,6 +91,8 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     },
     "local/aws/kinesis": {"events", "local/aws", "local/web"},
     "local/aws/sqs": {"local/aws", "local/web"},
+    "local/aws/dynamodb": {"events", "local/aws", "local/web"},
+    "local/aws/event_bridge": {"events", "local/aws", "local/aws/sqs", "local/plan", "local/web"},
     "local/front/exchange": {
         *("config", "deployment/iam", "errors", "formats", "http", "identity", "message", "tenancy"),
         *("local/aws", "local/bridge", "local/environments", "local/web"),
@@ -109,11 +111,12 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("local/plan", "local/web"),
     },
     "local/sources": {
-        *("events", "formats", "local/aws", "local/aws/kinesis", "local/aws/sqs", "local/environments", "local/plan"),
+        *("events", "formats", "local/environments", "local/plan"),
+        *("local/aws", "local/aws/dynamodb", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs"),
     },
     "local": {
-        *("config", "deployment/cloudformation", "errors", "local/aws", "local/aws/kinesis", "local/aws/sqs"),
-        *("local/bridge", "local/code"),
+        *("config", "deployment/cloudformation", "errors", "local/bridge", "local/code"),
+        *("local/aws", "local/aws/dynamodb", "local/aws/event_bridge", "local/aws/kinesis", "local/aws/sqs"),
         *("local/environments", "local/front", "local/front/exchange", "local/plan", "local/plan/readers"),
         *("local/sources", "local/web"),
     },
@@ -140,7 +143,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         *("config", "deployment/checks", "deployment/cloudformation", "deployment/doctor", "errors", "formats"),
         *("http", "identity", "local", "local/aws", "local/bridge", "local/code", "local/environments", "local/front"),
         *("local/front/apigateway", "local/front/exchange", "local/front/lattice", "local/plan", "local/plan/readers"),
-        *("local/web",),
+        *("local/aws/dynamodb", "local/web"),
         *("bridge", "events", "message", "packaging", "review", "router", "tenancy", "testing", "version"),
     },
     "__main__": {"cli"},

@@ -294,7 +294,7 @@ def decided(attempt: Attempt) -> Outcome:
         check_service(parsed, settings.options.services)
         tokens = {attempt.issuer.name: attempt.claims} if attempt.issuer else {}
         subject = subject_of(parsed, tokens, rules.header, rules.token_headers)
-        # The tenants of a registry are not read: the stack has no DynamoDB.
+        # The tenants of a registry are not read: its table is filled after the start, if it is one of the template.
         find: Find | None = None if settings.tenant_map.lookups.registry is None else every_tenant
         decision = decide(subject, rules, find)
     except BridgeError as error:

@@ -6,14 +6,17 @@ rule of the listener, the mapping, or the table in bridge.toml that is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from lattice_bridge.cli.destination_problems import of_destinations
+from lattice_bridge.cli.event_bus_problems import of_buses, of_rules
 from lattice_bridge.cli.queue_problems import of_mappings, of_sources
 from lattice_bridge.cli.stream_problems import of_stream_mappings, of_stream_sources
 from lattice_bridge.config.options import Backend, EventSource
 from lattice_bridge.config.words import nearest
+from lattice_bridge.local.aws.dynamodb.errors import MISSING
+from lattice_bridge.local.aws.dynamodb.tables import is_installed
 from lattice_bridge.local.aws.invoke_checks import LambdaError, check_tenant, parse_function_name
 from lattice_bridge.local.aws.lambda_service import find_function
 from lattice_bridge.local.bridge.configuration import BridgeConfiguration
@@ -25,14 +28,17 @@ _MOST: Final = 3
 """Functions that a line names."""
 
 
-def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[str]:
+def problems(
+    plan: Plan, configurations: Iterable[BridgeConfiguration], has_tables: Callable[[], bool] = is_installed
+) -> list[str]:
     """Returns a line for each routed function that cannot run, each backend or event source that cannot be used, each
-    mapping that cannot work, each destination of asynchronous invocations that takes no record, each fault of a
-    bridge.toml, and each other function that cannot run.
+    mapping or rule of a bus that cannot work, tables that are not served, each destination of asynchronous invocations
+    that takes no record, each fault of a bridge.toml, and each other function that cannot run.
 
     Args:
         plan: of the template.
         configurations: of its bridges.
+        has_tables: whether this machine can serve tables.
     """
     routed = [
         (f"{way.kind} {way.name}", route.requests, fault)
@@ -47,7 +53,11 @@ def problems(plan: Plan, configurations: Iterable[BridgeConfiguration]) -> list[
     for mappings, sources in ((of_mappings, of_sources), (of_stream_mappings, of_stream_sources)):
         found += mappings(plan, of_bridges, lambda function: _fault(function, plan))
         found += sources(plan, of_bridges)
+    found += of_rules(plan, lambda function: _fault(function, plan))
+    found += of_buses(plan, of_bridges)
     found += of_destinations(plan, lambda function: _fault(function, plan))
+    if plan.tables and not has_tables():
+        found.append(f"tables {_some([table.name for table in plan.tables], _MOST)}: {MISSING}")
     named = {fault for _, _, fault in routed}
     faults = [fault for fault in map(_function_fault, plan.functions.values()) if fault and fault not in named]
     found += _of_functions([fault for fault in faults if not any(fault in line for line in found)], plan)

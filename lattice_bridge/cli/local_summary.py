@@ -6,6 +6,7 @@ Rule: text of a template is data, and never read as markup.
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Iterable
 from typing import Final
@@ -17,6 +18,8 @@ from rich.text import Text
 
 from lattice_bridge.cli import show
 from lattice_bridge.local.aws.async_invokes import LATEST
+from lattice_bridge.local.plan.event_buses import EventRule
+from lattice_bridge.local.plan.event_target import Target
 from lattice_bridge.local.plan.model import EventInvokeConfig, Function, Plan, Route, destination_name
 from lattice_bridge.local.plan.queues import EventSourceMapping
 
@@ -25,8 +28,8 @@ WIDEST: Final = 120
 
 
 def tables(plan: Plan, columns: int | None = None) -> list[str]:
-    """Returns lines of text: the routes of each way in, the functions, the queues, the streams, and the asynchronous
-    invocations.
+    """Returns lines of text: the routes of each way in, the functions, the queues, the event buses, the streams, the
+    tables of DynamoDB, and the asynchronous invocations.
 
     Args:
         plan: of the stack.
@@ -52,7 +55,9 @@ def tables(plan: Plan, columns: int | None = None) -> list[str]:
         functions.add_row(*map(_cell, cells))
     found += _lines(functions, width)
     found += _lines(_queues(plan), width) if plan.queues else []
+    found += _lines(_rules(plan), width) if plan.event_buses or plan.event_rules else []
     found += _lines(_streams(plan), width) if plan.streams else []
+    found += _lines(_of_dynamodb(plan), width) if plan.tables else []
     configured = any(function.invoke_configs or function.dead_letters for function in plan.functions.values())
     return [*found, *(_lines(_async_invokes(plan), width) if configured else [])]
 
@@ -86,12 +91,45 @@ def _queues(plan: Plan) -> Table:
     return table
 
 
+def _rules(plan: Plan) -> Table:
+    """The rules of each bus, by the names of the buses. A bus without rules has a row too."""
+    table = _table("Event buses", ("bus", "rule", "takes", "targets"), whole="bus")
+    for bus in sorted({bus.name for bus in plan.event_buses} | {rule.bus for rule in plan.event_rules}):
+        rules = [rule for rule in plan.event_rules if rule.bus == bus]
+        for rule in rules:
+            targets = "\n".join(map(_delivered, rule.targets))
+            state = "" if rule.enabled else " (not enabled)"
+            table.add_row(*map(_cell, (bus, f"{rule.name}{state}", _taken(rule), targets or "-")))
+        if not rules:
+            table.add_row(*map(_cell, (bus, "-", "-", "-")))
+    return table
+
+
+def _taken(rule: EventRule) -> str:
+    pattern = json.dumps(json.loads(rule.pattern)) if rule.pattern else None  # with spaces, at which a cell is folded
+    return "\n".join(text for text in (pattern, rule.schedule) if text)
+
+
+def _delivered(target: Target) -> str:
+    dead = f" (dead letters: {target.dead_letters.rpartition(':')[2]})" if target.dead_letters else ""
+    return f"{target.name}{dead}"
+
+
 def _streams(plan: Plan) -> Table:
     """The streams in the order of the names."""
     table = _table("Streams", ("stream", "shards", "keeps records for"), whole="stream")
     for stream in sorted(plan.streams, key=lambda stream: stream.name):
         shards = "on demand" if stream.shard_count is None else str(stream.shard_count)
         table.add_row(*map(_cell, (stream.name, shards, f"{stream.retention_hours} h")))
+    return table
+
+
+def _of_dynamodb(plan: Plan) -> Table:
+    """The tables of DynamoDB in the order of their names."""
+    table = _table("DynamoDB tables", ("table", "key", "stream", "expires by"), whole="table")
+    for one in sorted(plan.tables, key=lambda one: one.name):
+        key = ", ".join(f"{name} ({kind})" for name, kind in one.keys)
+        table.add_row(*map(_cell, (one.name, key, one.view_type or "-", one.expires_by or "-")))
     return table
 
 

@@ -12,7 +12,8 @@ environments   the pool of execution environments, their processes, Runtime API,
 code           the folders of code and layers, their packages, and the faults that are visible before code runs
 bridge         the bridge's configuration; the local signing key, and the trust in it
 aws            the AWS endpoint: signatures, Lambda's API and its service (checks, queue, retries), STS; `aws/sqs` has
-               the queues and SQS's API, `aws/kinesis` the streams and the API of Kinesis
+               the queues and SQS's API, `aws/kinesis` the streams and the API of Kinesis, `aws/dynamodb` the
+               tables and their streams, `aws/event_bridge` the event buses, their rules and EventBridge's API
 sources        event source mappings: they poll queues, and invoke functions with batches of messages; the
                destinations that receive the records of asynchronous invocations
 front          the ways in: `front/exchange` is what all share (callers, recordings), then `lattice`, `apigateway`

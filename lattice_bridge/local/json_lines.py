@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from lattice_bridge.local.aws.async_invokes import Try
+from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
+from lattice_bridge.local.aws.event_bridge.deliveries import Event
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.sources.delivery import Batch, Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.web.admission import refusal_line
@@ -58,6 +60,23 @@ class JsonLines:
             **({"error": delivery.error} if delivery.error else {}),
             **({"note": delivery.note} if delivery.note else {}),
         )
+
+    def event_delivered(self, delivery: EventDelivery) -> Iterator[str]:
+        """Formats a try to deliver an event."""
+        texts = {"error": delivery.error, "outcome": delivery.outcome, "note": delivery.note}
+        yield from self.message(
+            "warning" if delivery.error else "info",
+            "event",
+            **_facts(delivery.event),
+            rule=delivery.rule,
+            target=delivery.target,
+            milliseconds=round(delivery.milliseconds, 3),
+            **{name: text for name, text in texts.items() if text},
+        )
+
+    def event_lost(self, event: Event, why: str) -> Iterator[str]:
+        """Formats an event that reaches no target."""
+        yield from self.message("info", "event", **_facts(event), rule=None, outcome=why)
 
     def tried(self, one: Try) -> Iterator[str]:
         """Formats a try of an asynchronous invocation."""
@@ -108,6 +127,10 @@ def _of_stream(delivery: StreamDelivery) -> dict[str, object]:
     if delivery.condition is not None:
         fields |= {"discarded": delivery.condition, "destination": delivery.destination or None}
     return fields
+
+
+def _facts(event: Event) -> dict[str, str]:
+    return {"id": event.id, "bus": event.bus, "source": event.source, "detailType": event.detail_type}
 
 
 def json_object(line: str) -> dict[str, Any] | None:

@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from typing import Final, TextIO
 
 from lattice_bridge.local.aws.async_invokes import Try
+from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
+from lattice_bridge.local.aws.event_bridge.deliveries import Event
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import JsonLines
 from lattice_bridge.local.sources.delivery import Batch, Delivery, StreamBatch, StreamDelivery
@@ -53,8 +55,8 @@ class WarningHandler(logging.Handler):
 
 
 class LogWriter:
-    """Writes lines from any thread, and observes requests of the front, batches of queues and asynchronous
-    invocations.
+    """Writes lines from any thread. It observes requests of the front, batches of queues, asynchronous invocations, and
+    events of buses.
 
     Args:
         stream: must have a file descriptor, which is written to directly.
@@ -97,6 +99,14 @@ class LogWriter:
     def delivered(self, delivery: Delivery | StreamDelivery) -> None:
         """Writes the end of a batch."""
         self._put(self._form.delivered(delivery))
+
+    def event_delivered(self, delivery: EventDelivery) -> None:
+        """Writes a try to deliver an event of a bus."""
+        self._put(self._form.event_delivered(delivery))
+
+    def event_lost(self, event: Event, why: str) -> None:
+        """Writes an event that reaches no target."""
+        self._put(self._form.event_lost(event, why))
 
     def tried(self, one: Try) -> None:
         """Writes a try of an asynchronous invocation."""

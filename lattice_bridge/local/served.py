@@ -23,8 +23,10 @@ from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.sources.event_sources import EventSources
+from lattice_bridge.local.sources.template_buses import TemplateBuses
 from lattice_bridge.local.sources.template_queues import TemplateQueues
 from lattice_bridge.local.sources.template_streams import TemplateStreams
+from lattice_bridge.local.sources.template_tables import TemplateTables
 
 FOLLOW_SECONDS: Final = 1.0
 """Seconds between two checks whether a file of the definition has changed."""
@@ -61,21 +63,26 @@ class AwsResources:
 
     Attributes:
         keys: that may sign.
-        queues, streams: of the template.
+        queues, streams, tables: of the template.
         sources: the mappings that poll the queues and read the streams.
+        buses: of the template, with their rules.
     """
 
     keys: AccessKeys
     queues: TemplateQueues
     streams: TemplateStreams
     sources: EventSources
+    tables: TemplateTables
+    buses: TemplateBuses
 
     def replace(self, plan: Plan, keys: Mapping[str, AccessKey]) -> None:
-        """Accepts these keys, makes the queues and streams of a plan, and runs its mappings from now on."""
+        """Accepts these keys, makes the resources of a plan, and runs its mappings from now on."""
         self.keys.set_identities(keys)
         self.queues.replace(plan.queues)
         self.streams.replace(plan.streams)
+        self.tables.replace(plan.tables)
         self.sources.replace((*plan.mappings, *plan.stream_mappings))
+        self.buses.replace(plan.event_buses, plan.event_rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ class Served:
         service: invokes the functions.
         front: has the routes and the identities.
         names: the host names that the front's server admits.
-        aws: the keys, the queues, the streams and the mappings of the AWS endpoint.
+        aws: the keys, the queues, the streams, the tables and the mappings of the AWS endpoint.
         log: for the developer.
     """
 

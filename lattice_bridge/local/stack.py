@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +19,18 @@ from lattice_bridge.deployment.cloudformation.values import ACCOUNT
 from lattice_bridge.local.aws import lambda_api, sts_api
 from lattice_bridge.local.aws.access_keys import AccessKey, AccessKeys
 from lattice_bridge.local.aws.async_invokes import RETRY_SECONDS, AsyncInvokes
+from lattice_bridge.local.aws.dynamodb import api as dynamodb_api
+from lattice_bridge.local.aws.dynamodb.tables import Tables, is_installed
 from lattice_bridge.local.aws.endpoint import AwsEndpoint, AwsService
+from lattice_bridge.local.aws.event_bridge import api as event_bridge_api
+from lattice_bridge.local.aws.event_bridge.buses import EventBuses
+from lattice_bridge.local.aws.event_bridge.deliveries import Deliveries
 from lattice_bridge.local.aws.kinesis import api as kinesis_api
 from lattice_bridge.local.aws.kinesis.streams import KinesisStreams
 from lattice_bridge.local.aws.lambda_service import LambdaService
 from lattice_bridge.local.aws.sqs import api as sqs_api
 from lattice_bridge.local.aws.sqs.queues import Queues
+from lattice_bridge.local.aws.stream import Stream
 from lattice_bridge.local.code.bytecode import compile_packages
 from lattice_bridge.local.definition import Definition
 from lattice_bridge.local.environments.environment import SharedSettings
@@ -45,10 +51,13 @@ from lattice_bridge.local.front.front import Front
 from lattice_bridge.local.log_writer import LogWriter
 from lattice_bridge.local.plan.model import Plan
 from lattice_bridge.local.served import AwsResources, Preparation, Served, names_of
+from lattice_bridge.local.sources.destination_buses import DestinationBuses
 from lattice_bridge.local.sources.destinations import Destinations
 from lattice_bridge.local.sources.event_sources import EventSources
+from lattice_bridge.local.sources.template_buses import TemplateBuses
 from lattice_bridge.local.sources.template_queues import TemplateQueues
 from lattice_bridge.local.sources.template_streams import TemplateStreams
+from lattice_bridge.local.sources.template_tables import TemplateTables
 from lattice_bridge.local.web.server import HOST, Application, AsgiServer, PortTaken, Receive, Respond, Scope
 
 AWS_PORT: Final = 9001
@@ -125,6 +134,7 @@ async def serve(
         front, names = Front(plan, functions.service, definition.identities, log, recorder), names_of(plan)
         server = await AsgiServer.start(front, options.port, names=names)
         started.push_async_callback(server.stop)
+        await functions.stores.load(plan)
         aws = _aws_resources(started, functions, log)
         aws.replace(plan, definition.endpoint_keys)
         served = Served(preparation, storage, functions.environments, functions.service, front, names, aws, log)
@@ -140,22 +150,40 @@ class _Stores:
     Attributes:
         queues: of SQS.
         streams: of Kinesis.
+        tables: of DynamoDB.
     """
 
     queues: Queues
     streams: KinesisStreams
+    tables: Tables
+
+    @classmethod
+    def of(cls, region: str) -> _Stores:
+        """Empty ones."""
+        return cls(Queues(region, ACCOUNT), KinesisStreams(region, ACCOUNT), Tables(region, ACCOUNT))
 
     def services(self, url: str) -> dict[str, AwsService]:
         """Their services at the endpoint, by the names with which clients sign."""
         return {
             sqs_api.SERVICE: sqs_api.sqs_api(self.queues, url),
             kinesis_api.SERVICE: kinesis_api.kinesis_api(self.streams),
+            dynamodb_api.SERVICE: dynamodb_api.dynamodb_api(self.tables),
         }
 
+    async def load(self, plan: Plan) -> None:
+        """Imports what a plan needs beside the stack itself, so that the first request does not wait for it."""
+        if plan.tables and is_installed():
+            await asyncio.to_thread(self.tables.engine)
+
+    def stream(self, arn: str) -> Stream | None:
+        """The stream with an ARN, of Kinesis or of a table."""
+        return self.streams.by_arn(arn) or self.tables.stream(arn)
+
     def present(self) -> list[str]:
-        """The services that have a queue or a stream, as in `AWS_ENDPOINT_URL_SQS`."""
-        stores: Mapping[str, Iterable[object]] = {"SQS": self.queues, "KINESIS": self.streams}
-        return [name for name, store in stores.items() if any(store)]
+        """The services that have a queue, a stream or a table, as in `AWS_ENDPOINT_URL_SQS`."""
+        tables = bool(self.tables)
+        has = {"SQS": any(self.queues), "KINESIS": any(self.streams), "DYNAMODB": tables, "DYNAMODB_STREAMS": tables}
+        return [name for name, is_present in has.items() if is_present]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +194,14 @@ class _Functions:
         service: invokes them.
         environments: run them.
         stores: of the AWS endpoint.
+        buses: of EventBridge, at the AWS endpoint.
         keys: the endpoint's.
     """
 
     service: LambdaService
     environments: EnvironmentPool
     stores: _Stores
+    buses: TemplateBuses
     keys: AccessKeys
 
 
@@ -181,30 +211,30 @@ async def _start_functions(
     stack_id = f"{stack_mark(os.getpid())}{uuid.uuid4().hex}"
     started.push_async_callback(asyncio.to_thread, kill_children)
     started.push_async_callback(asyncio.to_thread, kill_marked, f"{stack_id}/")
-    keys = AccessKeys(options.own_credentials)
-    stores = _Stores(Queues(plan.region, ACCOUNT), KinesisStreams(plan.region, ACCOUNT))
+    keys, stores = AccessKeys(options.own_credentials), _Stores.of(plan.region)
     shared = SharedSettings(
         stack_id,
         plan.region,
-        lambda: keys.variables(endpoint.url, stores.present()),
+        lambda: keys.variables(endpoint.url, [*stores.present(), *template_buses.present()]),
         storage,
         log.function_output,
     )
     environments = EnvironmentPool(shared, limit=options.max_environments, idle_seconds=options.idle_seconds)
     external = ExternalFunctions(log.function_output)
     service = LambdaService(plan.functions, plan.region, environments, external, log.invoked)
-    destinations = Destinations(stores.queues, service.invoke)
+    template_buses = TemplateBuses(buses := _event_buses(started, service, stores.queues, plan.region, log))
+    destinations = Destinations(stores.queues, service.invoke, DestinationBuses(buses))
     events = AsyncInvokes(service.find, service.invoke, destinations, time.time, log, retry_seconds=options.async_retry)
     service.accept = events.accept
     services = {
         lambda_api.SERVICE: lambda_api.lambda_api(service),
         **stores.services(endpoint.url),
+        event_bridge_api.SERVICE: event_bridge_api.event_bridge_api(buses),
         sts_api.SERVICE: sts_api.sts_api(),
     }
     endpoint.app = AwsEndpoint(services, keys.known, plan.region, keys.identities)
-    # These tasks do not delay the first response, except that environments wait for the storage's test.
-    preparing = (_prepare(storage, log), compile_packages(f"{stack_id}/0."))
-    running = (*preparing, environments.reap())
+    # The first two do not delay the first response, except that environments wait for the storage's test.
+    running = (_prepare(storage, log), compile_packages(f"{stack_id}/0."), environments.reap(), buses.run())
     tasks = [asyncio.create_task(task) for task in running]
     if options.reload:
         watching = watch(lambda: service.functions.values(), environments, log.info, options.record)
@@ -213,15 +243,25 @@ async def _start_functions(
     started.push_async_callback(_cancel, tasks)
     started.push_async_callback(events.close)
     started.callback(stores.queues.close)
-    return _Functions(service, environments, stores, keys)
+    return _Functions(service, environments, stores, template_buses, keys)
+
+
+def _event_buses(
+    started: AsyncExitStack, service: LambdaService, queues: Queues, region: str, log: LogWriter
+) -> EventBuses:
+    """The buses of EventBridge, without any rule yet."""
+    deliveries = Deliveries(service.invoke, queues, time.time, log)
+    started.callback(deliveries.report_waiting)
+    return EventBuses(region, ACCOUNT, deliveries, log)
 
 
 def _aws_resources(started: AsyncExitStack, functions: _Functions, log: LogWriter) -> AwsResources:
-    """The keys, the queues, the streams and the mappings of a definition, without any yet."""
+    """The keys, the stores and the mappings of a definition, without any resource yet."""
     stores = functions.stores
-    sources = EventSources(stores.queues, stores.streams.by_arn, functions.service.invoke, time.time, log)
+    sources = EventSources(stores.queues, stores.stream, functions.service.invoke, time.time, log)
     started.push_async_callback(sources.close)
-    return AwsResources(functions.keys, TemplateQueues(stores.queues), TemplateStreams(stores.streams), sources)
+    queues, streams = TemplateQueues(stores.queues), TemplateStreams(stores.streams)
+    return AwsResources(functions.keys, queues, streams, sources, TemplateTables(stores.tables), functions.buses)
 
 
 async def _prepare(storage: Storage, log: LogWriter) -> None:

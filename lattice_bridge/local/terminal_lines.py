@@ -1,5 +1,5 @@
-"""The log of the stack for a person: one line for each request, each record of a bridge, each other batch and each try
-of an asynchronous invocation, and below a refused one its cause in words.
+"""The log of the stack for a person: one line for each request, each record of a bridge, each other batch, each try of
+an asynchronous invocation and each delivery of an event of a bus, and below a refused one its cause in words.
 
 Rule: no line contains a control character, a query, a header or the content of a message. The bridge's JSON lines and
 metric lines become part of the line of a request or a record. A function cannot forge such a line: all that it prints
@@ -18,6 +18,8 @@ from typing import Any, Final
 import click
 
 from lattice_bridge.local.aws.async_invokes import Try
+from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
+from lattice_bridge.local.aws.event_bridge.deliveries import Event
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import json_object
 from lattice_bridge.local.plan.model import destination_name
@@ -32,7 +34,10 @@ _MESSAGE_COLOURS: Final = {"warning": "yellow", "error": "red"}
 _STATUS_COLOURS: Final = {"2": "green", "3": "cyan", "4": "yellow", "5": "red", "o": "green", "e": "red"}
 """By the first character of a status."""
 _SUCCEEDED, _FAILED = "ok ", "err"
-"""The statuses of records and batches, which have no status of HTTP."""
+"""The statuses of records, batches and events, which have no status of HTTP."""
+
+_BUS: Final = "BUS"
+"""Replaces the method of a request in the line of an event."""
 
 _PIPE_COLUMNS: Final = 100
 _NARROW: Final = 67
@@ -212,6 +217,14 @@ class TerminalLines:
         self._last_causes[key] = words
         return is_error and before == words
 
+    def event_delivered(self, delivery: EventDelivery) -> Iterator[str]:
+        """Formats a try to deliver an event of a bus."""
+        yield from self._lines("", _event_row(delivery))
+
+    def event_lost(self, event: Event, why: str) -> Iterator[str]:
+        """Formats an event that reaches no target. On AWS its sender is not told either, so it is no error."""
+        yield from self._lines("", _Row(_SUCCEEDED, _BUS, _event_path(event), 0.0, "", why))
+
     def tried(self, one: Try) -> Iterator[str]:
         """Formats a try of an asynchronous invocation."""
         yield from self._lines("", _try_row(one))
@@ -342,6 +355,18 @@ def _delivery_row(delivery: Delivery) -> _Row:
         words = f"The function reports {', '.join(map(_named, failed[:_MOST_FAILED]))}"
         words += f" and {len(failed) - _MOST_FAILED} more" if len(failed) > _MOST_FAILED else ""
     return _Row(status, "SQS", source, delivery.milliseconds, "", decided, _name(batch.function), words)
+
+
+def _event_row(delivery: EventDelivery) -> _Row:
+    texts = (delivery.error, delivery.outcome, delivery.note)
+    words = ". ".join(capitalised(text).rstrip(".") for text in texts if text)
+    status = _FAILED if delivery.error else _SUCCEEDED
+    path, milliseconds = _event_path(delivery.event), delivery.milliseconds
+    return _Row(status, _BUS, path, milliseconds, "", delivery.rule, delivery.target, words)
+
+
+def _event_path(event: Event) -> str:
+    return f"{event.bus}/{event.detail_type}"
 
 
 def _try_row(one: Try) -> _Row:

@@ -239,3 +239,21 @@ def test_plan_shows_problems_and_is_strict_if_asked(tmp_path: Path, target: str,
 def test_fault_of_the_map_has_its_place(tmp_path: Path) -> None:
     template = write(tmp_path, bridge=MAP.replace('tenant = "blue"', 'tenant = "bleu"'))
     assert any(line.startswith("  - bridge.toml:9:10: rule ") for line in found(template))
+
+
+def test_tables_without_moto_are_named_with_what_to_install(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(TABLES, encoding="utf-8")
+    definition = read_definition(path, {}, "us-east-1")
+    assert problems(definition.plan, definition.configurations, lambda: True) == []
+    assert problems(definition.plan, definition.configurations, lambda: False) == [
+        "tables Orders, Carts: moto from 5.2.5, which emulates tables, is not installed. "
+        "Fix: pip install 'lattice-bridge[dynamodb]'"
+    ]
+
+
+TABLES: Final = """
+Resources:
+  Orders: {Type: AWS::Serverless::SimpleTable}
+  Carts: {Type: AWS::Serverless::SimpleTable}
+"""

@@ -12,6 +12,7 @@ from lattice_bridge.cli.local_summary import addresses, left_out, left_out_in_sh
 from lattice_bridge.deployment.cloudformation.template import read_template
 from lattice_bridge.local.plan.readers.template import read_plan
 from tests.cli.test_local_commands import ALLOWED, BRIDGE
+from tests.local.plan.readers.test_tables import ORDERS
 from tests.support.paths import ROOT
 
 
@@ -144,3 +145,19 @@ Resources:
         ["Clicks", "on", "demand", "24", "h"],
         ["orders", "2", "48", "h"],
     ]
+
+
+def test_tables_of_dynamodb_are_listed_with_key_stream_and_time_to_live(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(f"Resources:{ORDERS}{SIMPLE}", encoding="utf-8")
+    plan = read_plan(read_template(tmp_path / "template.yaml", {}, "us-east-1"))
+    printed = tables(plan, 80)
+    title = printed.index("DynamoDB tables")
+    assert [line.split() for line in printed[title + 1 :] if line and "─" not in line] == [
+        ["table", "key", "stream", "expires", "by"],
+        ["Carts", "id", "(S)", "-", "-"],
+        ["orders", "tenant", "(S),", "at", "(N)", "NEW_AND_OLD_IMAGES", "ends"],
+    ]
+    assert max(map(len, printed)) <= 80
+
+
+SIMPLE: Final = "\n  Carts: {Type: AWS::Serverless::SimpleTable}\n"

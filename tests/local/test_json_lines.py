@@ -10,6 +10,8 @@ import pytest
 
 from lattice_bridge.local.aws.async_invokes import Delivery as SentRecord
 from lattice_bridge.local.aws.async_invokes import Try
+from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
+from lattice_bridge.local.aws.event_bridge.deliveries import Event
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.json_lines import JsonLines
 from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, StreamBatch, StreamDelivery
@@ -84,6 +86,30 @@ def test_batch_is_a_line_without_content_of_its_messages() -> None:
         "milliseconds": 12.346,
         "note": "why",
     }
+
+
+def test_event_is_a_line_without_its_content() -> None:
+    """Trap E24: ids, the names that the publisher gave, and what became of it."""
+    event = Event("e-1", "orders", "shop", "Order Placed", '{"secret": 1}', "Root=secret")
+    (line,) = JsonLines().event_delivered(EventDelivery(event, "placed", "worker", 1.23456, "no", "dropped", "fix"))
+    found = json.loads(line)
+    assert found.pop("time") > 0
+    assert found == {
+        "level": "warning",
+        "message": "event",
+        "id": "e-1",
+        "bus": "orders",
+        "source": "shop",
+        "detailType": "Order Placed",
+        "rule": "placed",
+        "target": "worker",
+        "milliseconds": 1.235,
+        "error": "no",
+        "outcome": "dropped",
+        "note": "fix",
+    }
+    (line,) = JsonLines().event_lost(event, "no rule takes it")
+    assert json.loads(line)["rule"] is None
 
 
 TRY = Try("orders:live", "blue", "id-1", 1, 3, 12.4)

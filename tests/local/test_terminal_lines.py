@@ -12,6 +12,8 @@ import pytest
 
 from lattice_bridge.local.aws.async_invokes import Delivery as SentRecord
 from lattice_bridge.local.aws.async_invokes import Try
+from lattice_bridge.local.aws.event_bridge.deliveries import Delivery as EventDelivery
+from lattice_bridge.local.aws.event_bridge.deliveries import Event
 from lattice_bridge.local.front.exchange.exchange import AnsweredRequest
 from lattice_bridge.local.sources.delivery import Batch, Delivered, Delivery, StreamBatch, StreamDelivery
 from lattice_bridge.local.terminal_lines import TerminalLines
@@ -542,3 +544,32 @@ def test_page_shows_the_written_lines() -> None:
     shown = [line[start : start + 80] for line in sample() for start in range(0, len(line), 80)]
     text = "\n".join(["```", *shown, "```"])
     assert_written(ROOT / "docs" / "local.md", "terminal", textwrap.indent(text, "  ", lambda _: True))
+
+
+# ---- events of buses ------------------------------------------------------------------------------------------------
+
+PLACED: Final = Event("e-1", "orders", "shop", "Order Placed", '{"secret": 1}')
+
+
+def test_delivered_event_is_one_line_with_bus_rule_and_target() -> None:
+    (line,) = lines_of().event_delivered(EventDelivery(PLACED, "placed", "worker", 3.4))
+    words = ["12:00:03", "ok", "BUS", "orders/Order", "Placed", "-", "placed", "worker", "3", "ms"]
+    assert line.split() == words
+    assert len(line) == 80
+
+
+def test_event_that_is_not_delivered_has_its_cause_and_what_follows_below() -> None:
+    failed = EventDelivery(PLACED, "placed", "worker", 3.4, "rate exceeded", "tried again in 4 s")
+    line, *cause = lines_of().event_delivered(failed)
+    assert " err BUS orders/Order Placed" in line
+    assert [text.strip() for text in cause] == ["Rate exceeded. Tried again in 4 s"]
+
+
+def test_event_that_no_rule_takes_is_one_line() -> None:
+    (line,) = lines_of().event_lost(PLACED, "no rule takes it")
+    assert "ok  BUS orders/Order Placed  -            no rule takes it" in line
+
+
+def test_event_prints_no_control_character_of_its_publisher() -> None:
+    (line,) = lines_of().event_lost(replace(PLACED, detail_type="a\x1b[2J"), "no rule takes it")
+    assert "orders/a\\x1b[2J" in line

@@ -30,7 +30,9 @@ _READ_AS_WRITTEN: Final = frozenset(
     }
 )
 """Types that become one resource of the same meaning, if no property generates more."""
-_SERVED_EVENTS: Final = frozenset({"Api", "DynamoDB", "HttpApi", "Kinesis", "SQS"})
+_SERVED_EVENTS: Final = frozenset(
+    {"Api", "CloudWatchEvent", "DynamoDB", "EventBridgeRule", "HttpApi", "Kinesis", "Schedule", "SQS"}
+)
 """Types of a function's events that generate resources which are served."""
 _IMPLICIT: Final = ("ServerlessRestApi", "ServerlessHttpApi", "ServerlessDeployment")
 """How the names begin of what SAM generates for the template as a whole."""

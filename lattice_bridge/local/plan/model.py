@@ -14,6 +14,7 @@ from lattice_bridge.local.plan.auth_policy import AuthPolicy, admitted_callers
 from lattice_bridge.local.plan.listener_rules import DEFAULT_PRIORITY, Rule
 
 if TYPE_CHECKING:  # they have routes
+    from lattice_bridge.local.plan.event_buses import EventBus, EventRule
     from lattice_bridge.local.plan.function_url import FunctionUrl
     from lattice_bridge.local.plan.http_api import HttpApi, HttpDomain, JwtAuthorizer
     from lattice_bridge.local.plan.load_balancer import LoadBalancer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # they have routes
     from lattice_bridge.local.plan.rest_api import RestApi
     from lattice_bridge.local.plan.stream_mappings import StreamMapping
     from lattice_bridge.local.plan.streams import Stream
+    from lattice_bridge.local.plan.tables import Table
 
 BRIDGE_HANDLER: Final = "lattice_bridge.main.handler"
 """The handler of a function that is a bridge."""
@@ -279,8 +281,11 @@ class Plan:
         load_balancers: with their listeners.
         queues: of SQS, each dead-letter queue before the queues that refer to it.
         mappings: of queues to functions.
+        event_buses: of EventBridge, without the default bus.
+        event_rules: with their targets.
         streams: of Kinesis.
         stream_mappings: of streams to functions.
+        tables: of DynamoDB.
     """
 
     folder: Path
@@ -297,8 +302,11 @@ class Plan:
     load_balancers: tuple[LoadBalancer, ...] = ()
     queues: tuple[Queue, ...] = ()
     mappings: tuple[EventSourceMapping, ...] = ()
+    event_buses: tuple[EventBus, ...] = ()
+    event_rules: tuple[EventRule, ...] = ()
     streams: tuple[Stream, ...] = ()
     stream_mappings: tuple[StreamMapping, ...] = ()
+    tables: tuple[Table, ...] = ()
 
     @property
     def ways_in(self) -> tuple[WayIn, ...]:

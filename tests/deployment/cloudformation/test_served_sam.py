@@ -33,7 +33,9 @@ def read(folder: Path, resources: str, sections: str = "") -> Template:
     [
         (f"Fn: {{{FUNCTION}}}}}", False),
         (f"Fn: {{{FUNCTION}, AutoPublishAlias: live}}}}\nX: {{Type: T, Properties: {{A: !Ref Fn.Alias}}}}", False),
-        (f"Fn: {{{FUNCTION}, Events: {{S: {{Type: Schedule, Properties: {{Schedule: x}}}}}}}}}}", False),
+        (f"Fn: {{{FUNCTION}, Events: {{S: {{Type: SNS, Properties: {{Topic: x}}}}}}}}}}", False),
+        (f"Fn: {{{FUNCTION}, Events: {{S: {{Type: Schedule, Properties: {{Schedule: x}}}}}}}}}}", True),
+        (f"Fn: {{{FUNCTION}, Events: {{E: {{Type: EventBridgeRule, Properties: {{Pattern: {{}}}}}}}}}}}}", True),
         (f"Fn: {{{FUNCTION}, Events: {{Q: {{Type: SQS, Properties: {{Queue: x}}}}}}}}}}", True),
         ("L: {Type: AWS::Serverless::LayerVersion}\nA: {Type: AWS::Serverless::SimpleTable}", False),
         (f"Fn: {{{FUNCTION}, {EVENT}}}}}", True),

@@ -15,7 +15,14 @@ from lattice_bridge.deployment.cloudformation.text import BadTemplate
 from lattice_bridge.local.plan.listener_rules import EventVersion
 from lattice_bridge.local.plan.model import LeftOut, Plan
 from lattice_bridge.local.plan.queues import EventSourceMapping
-from lattice_bridge.local.plan.readers import event_invoke_configs, event_source_mappings, queues, streams
+from lattice_bridge.local.plan.readers import (
+    event_buses,
+    event_invoke_configs,
+    event_source_mappings,
+    queues,
+    streams,
+    tables,
+)
 from lattice_bridge.local.plan.readers import rest_api as rest_api_reader
 from lattice_bridge.local.plan.readers.code import LAYERS, Layers
 from lattice_bridge.local.plan.readers.function_url import read_function_urls
@@ -52,7 +59,9 @@ SERVED: Final = frozenset(
         "AWS::Lambda::Url",
         *LOAD_BALANCER_TYPES,
         queues.TYPE,
+        *tables.TYPES,
         event_source_mappings.TYPE,
+        *event_buses.TYPES,
         streams.TYPE,
     }
 )
@@ -61,6 +70,7 @@ SERVED: Final = frozenset(
 _RIGHTS: Final = "no right of a function is checked"
 WITHOUT_MEANING_HERE: Final[Mapping[str, str]] = {
     "AWS::VpcLattice::ServiceNetworkVpcAssociation": "every service is reachable",
+    "AWS::Events::EventBusPolicy": "every caller may put events on every bus",
     "AWS::IAM::ManagedPolicy": _RIGHTS,
     "AWS::IAM::Policy": _RIGHTS,
     "AWS::IAM::Role": _RIGHTS,
@@ -96,6 +106,7 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
     configs = event_invoke_configs.EventInvokeConfigs(template, warnings)
     functions = read_functions(template, runners, layers, configs, left_out, not_run)
     mappings = [*event_source_mappings.read_mappings(template, left_out)]
+    buses = tuple(event_buses.read_buses(template, left_out))
     plan = Plan(
         template.folder.resolve(),
         template.region,
@@ -111,9 +122,13 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
         queues=tuple(queues.read_queues(template, left_out)),
         mappings=tuple(one for one in mappings if isinstance(one, EventSourceMapping)),
         stream_mappings=tuple(one for one in mappings if isinstance(one, StreamMapping)),
+        event_buses=buses,
+        event_rules=tuple(event_buses.read_rules(template, buses, left_out)),
         streams=tuple(streams.read_streams(template, left_out)),
+        tables=tuple(tables.read_tables(template, left_out)),
     )
-    if not plan.functions and not plan.ways_in and (not_run or not (plan.queues or plan.streams)):
+    stores = (*plan.queues, *plan.streams, *plan.tables, *plan.event_rules)
+    if not plan.functions and not plan.ways_in and (not_run or not stores):
         raise BadTemplate(_nothing(not_run, template))
     _name_other_resources(template, plan, left_out)
     return replace(plan, left_out=tuple(left_out))

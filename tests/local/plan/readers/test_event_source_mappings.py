@@ -99,7 +99,7 @@ def test_filter_of_another_part_than_the_body_is_named_and_deletes_nothing(tmp_p
         ("FunctionResponseTypes: [Report]", "Orders", "'Report' is unknown. Fix: write ReportBatchItemFailures"),
         ("FilterCriteria: {Filters: [{Pattern: 'order'}]}", "Orders", r"Filters\[0\]\.Pattern: not JSON"),
         ("FilterCriteria: {Filters: [{Pattern: {body: [a]}}]}", "Orders", "Fix: write JSON in a text"),
-        ("""FilterCriteria: {Filters: [{Pattern: '{"body": "a"}'}]}""", "Orders", "not a list of accepted values"),
+        ("""FilterCriteria: {Filters: [{Pattern: '{"body": "a"}'}]}""", "Orders", "must be an object or an array"),
         ("FilterCriteria: {Filters: [{}]}", "Orders", "event source mapping M: malformed"),
     ],
 )

@@ -72,7 +72,7 @@ def test_event_version_can_be_overridden(tmp_path: Path) -> None:
     ("resources", "sentence"),
     [
         ("  T: {Type: Test, Properties: {X: !ImportValue y}}\n", "Fn::ImportValue is not computed (T.X)"),
-        ("  Table: {Type: AWS::DynamoDB::Table}\n", "AWS::DynamoDB::Table (Table)"),
+        ("  Table: {Type: AWS::SNS::Topic}\n", "AWS::SNS::Topic (Table)"),
         ("  Gone: {Type: T, Condition: Never}\nConditions: {Never: !Equals [a, b]}\n", "its condition is false (Gone)"),
         ("  Role: {Type: AWS::IAM::Role}\n", "AWS::IAM::Role: no right of a function is checked (Role)"),
         ("  G: {Type: AWS::VpcLattice::TargetGroup, Properties: {Type: IP}}\n", "target groups of type IP (G)"),
@@ -114,9 +114,9 @@ def test_malformed_part_is_refused(tmp_path: Path, old: str, new: str, message: 
 
 def test_sentence_names_eight_resources_at_most(tmp_path: Path) -> None:
     """Some templates have hundreds."""
-    tables = "".join(f"  T{n}: {{Type: AWS::DynamoDB::Table}}\n" for n in range(300))
+    tables = "".join(f"  T{n}: {{Type: AWS::SNS::Topic}}\n" for n in range(300))
     names = ", ".join(f"T{n}" for n in range(8))
-    assert f"AWS::DynamoDB::Table ({names}, and 292 more)" in planned(tmp_path, SERVED + tables).left_out
+    assert f"AWS::SNS::Topic ({names}, and 292 more)" in planned(tmp_path, SERVED + tables).left_out
 
 
 def test_assumptions_about_a_template_are_warnings(tmp_path: Path) -> None:
