@@ -1,6 +1,9 @@
 """Lanes: work that is done one after the other within a lane, and side by side in different lanes.
 
 Rule: nothing runs on after `run` has returned. Threads wait for the next `run`; none is started for a single lane.
+
+A thread calls the next one as it begins a lane, while others wait. If the caller woke all of them, each would ask for
+the interpreter's lock at once, and every system call of a short record would switch threads.
 """
 
 from __future__ import annotations
@@ -11,15 +14,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from lattice_bridge.runtime.process import after_fork, in_background
 
 Lane = TypeVar("Lane")
 
-_Task = tuple[Callable[[], BaseException | None], "_Workers"]
-_Inbox = SimpleQueue[_Task | None]
-"""By which an idle thread receives its next task; None ends the thread."""
+_Inbox = SimpleQueue["_Run[Any] | None"]
+"""By which an idle thread receives its next run; None ends the thread."""
 
 
 class Lanes:
@@ -59,40 +61,63 @@ class Lanes:
             for lane in waiting:
                 work(lane)
             return
-        turns, workers = _Turns(waiting, work), _Workers(helpers + 1)
-        missing = helpers - self._start((turns, workers), helpers)
-        error = turns()
-        workers.leave(error, 1 + missing)
-        workers.wait()
-        if workers.errors:
-            raise error or workers.errors[0]
+        run = _Run(waiting, work, helpers, self._start)
+        error = run.work()
+        run.leave(error)
+        run.wait()
+        if run.errors:
+            raise error or run.errors[0]
 
-    def _start(self, task: _Task, wanted: int) -> int:
-        """Gives a task to so many idle threads, or new ones. Returns how many have it."""
-        for started in range(wanted):
+    def _start(self, run: _Run[Any]) -> bool:
+        """Gives a run to an idle thread, or to a new one. Returns whether there is one."""
+        try:
+            inbox = self._idle.pop()
+        except IndexError:
+            inbox = SimpleQueue()
             try:
-                inbox = self._idle.pop()
-            except IndexError:
-                inbox = SimpleQueue()
-                try:
-                    self._start_thread(partial(_take_tasks, inbox, self._idle))
-                except (RuntimeError, MemoryError):  # no more threads can be started
-                    return started
-            inbox.put(task)
-        return wanted
+                self._start_thread(partial(_take_runs, inbox, self._idle))
+            except (RuntimeError, MemoryError):  # no more threads can be started
+                return False
+        inbox.put(run)
+        return True
 
     def _forget_threads(self) -> None:
         self._idle.clear()
 
 
-class _Turns(Generic[Lane]):
-    """Lanes that several threads work on: each takes the next one until none is left."""
+class _Run(Generic[Lane]):
+    """Lanes that several threads work on: each takes the next one until none is left.
 
-    def __init__(self, waiting: deque[Lane], work: Callable[[Lane], object]) -> None:
+    The last thread that ends wakes the caller, which sleeps once: a wake-up for each costs more than a short record.
+
+    Attributes:
+        errors: of the threads that have ended.
+
+    Args:
+        waiting: the lanes, in order.
+        work: processes one lane.
+        helpers: threads beside the calling one, at most.
+        start: gives the run to another thread, which calls `work` and `leave`; False if there is none.
+    """
+
+    def __init__(
+        self,
+        waiting: deque[Lane],
+        work: Callable[[Lane], object],
+        helpers: int,
+        start: Callable[[_Run[Any]], bool],
+    ) -> None:
+        self.errors: list[BaseException] = []
         self._waiting = waiting
         self._work = work
+        self._helpers = helpers
+        self._start = start
+        self._working = 1
+        self._lock = threading.Lock()
+        self._ended = threading.Lock()
+        self._ended.acquire()
 
-    def __call__(self) -> BaseException | None:
+    def work(self) -> BaseException | None:
         """Works until no lane is left. Returns the first error; the lanes after it are worked on as well."""
         first: BaseException | None = None
         while self._waiting:
@@ -100,38 +125,32 @@ class _Turns(Generic[Lane]):
                 lane = self._waiting.popleft()
             except IndexError:  # another thread took the last one
                 break
+            if self._waiting and self._helpers:
+                self._call_helper()
             try:
                 self._work(lane)
             except BaseException as error:
                 first = first or error
         return first
 
+    def _call_helper(self) -> None:
+        with self._lock:
+            if self._helpers == 0:  # another thread called the last one
+                return
+            self._helpers -= 1
+            self._working += 1
+        if not self._start(self):
+            with self._lock:
+                self._helpers = 0
+                self._working -= 1
 
-class _Workers:
-    """The threads that have not ended their part of a run. The last one wakes the caller, which sleeps once: a wake-up
-    for each thread costs more than a short record.
-
-    Attributes:
-        errors: of the threads that have ended.
-
-    Args:
-        number: of the threads, the calling one included.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.errors: list[BaseException] = []
-        self._number = number
-        self._lock = threading.Lock()
-        self._ended = threading.Lock()
-        self._ended.acquire()
-
-    def leave(self, error: BaseException | None, number: int = 1) -> None:
-        """Ends the part of so many threads, the first of which has this error."""
+    def leave(self, error: BaseException | None) -> None:
+        """Ends the part of a thread, which had this error."""
         with self._lock:
             if error is not None:
                 self.errors.append(error)
-            self._number -= number
-            is_last = self._number == 0
+            self._working -= 1
+            is_last = self._working == 0
         if is_last:
             self._ended.release()
 
@@ -140,15 +159,13 @@ class _Workers:
         self._ended.acquire()
 
 
-def _take_tasks(inbox: _Inbox, idle: list[_Inbox]) -> None:
+def _take_runs(inbox: _Inbox, idle: list[_Inbox]) -> None:
     """The work of a thread. It refers to the list and not to its `Lanes`, so that it ends with them."""
-    while (task := inbox.get()) is not None:
-        turns, workers = task
-        error = turns()
-        del task, turns  # they refer to a batch, and the next one may be hours away
+    while (run := inbox.get()) is not None:
+        error = run.work()
         idle.append(inbox)  # first, so that the next run finds this thread
-        workers.leave(error)
-        del workers, error
+        run.leave(error)
+        del run, error  # they refer to a batch, and the next one may be hours away
 
 
 def _end(idle: list[_Inbox]) -> None:

@@ -143,7 +143,7 @@ def _size(part: str | bytes) -> int:
 def _note_of(record: Record) -> Mapping[str, Any]:
     """Our attribute of a record. Empty if it has none, or one that is not ours."""
     attributes = record.content.get("messageAttributes")
-    if not isinstance(attributes, Mapping) or ATTRIBUTE not in attributes:  # nearly always
+    if not isinstance(attributes, dict) or ATTRIBUTE not in attributes:  # nearly always
         return {}
     try:
         note = json.loads(attributes[ATTRIBUTE]["stringValue"])

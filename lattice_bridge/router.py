@@ -185,12 +185,12 @@ class Router:
     def _serve(self, record: Record, source: EventSource, line: RecordLog, work: _Work) -> None:
         if source.pipe == "enrichment" and len(work.batch.records) != 1:
             raise _NOT_ALONE
-        self._check_time(work.deadline)
+        _check_time(work.deadline - line.began)
         line.step("decide")
         tenant = self._tenant_of(record, source, line)
         line.step("encode")
         payload = payload_of(record, source)
-        line.step("invoke")
+        began = line.step("invoke")
         line.function = source.function
         answer = self.invoke(
             Call(
@@ -199,7 +199,7 @@ class Router:
                 payload=payload,
                 invocation=source.invocation,
                 timeout=source.timeout,
-                left=self._check_time(work.deadline),
+                left=_check_time(work.deadline - began),
                 trace=record.trace,
                 on_request_id=line.set_lambda_request_id,
             )
@@ -224,13 +224,6 @@ class Router:
         except Exception as error:
             line.fault = _fault_of(error)
             line.fault.detail = f"after {fault.reason}: {line.fault.detail}"
-
-    def _check_time(self, deadline: float) -> float:
-        """The seconds that are left, if they are enough to begin an invocation (trap E14)."""
-        left = deadline - self._clock()
-        if left < SHORTEST:
-            raise TimedOut("no_time_left", f"{max(left, 0):.3f} s are left of the bridge's own time")
-        return left
 
 
 def _check(source: EventSource) -> None:
@@ -376,6 +369,13 @@ def _data_of(answer: bytes) -> Any:
         return json.loads(answer.decode())
     except (ValueError, RecursionError) as error:
         raise BackendFailed("backend_unreadable", "the answer is not JSON") from error
+
+
+def _check_time(left: float) -> float:
+    """The seconds that are left, if they are enough to begin an invocation (trap E14)."""
+    if left < SHORTEST:
+        raise TimedOut("no_time_left", f"{max(left, 0):.3f} s are left of the bridge's own time")
+    return left
 
 
 def _fault_of(error: Exception) -> BridgeError:

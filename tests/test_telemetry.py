@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from lattice_bridge.runtime.process import process_secret
 from lattice_bridge.telemetry import (
     MAX_TEXT,
     NAMESPACE_VARIABLE,
+    BatchLog,
     LogContext,
     RequestLog,
     caller_key,
@@ -261,3 +264,77 @@ def test_namespace_that_cloudwatch_refuses_is_a_fault(namespace: str) -> None:
 @pytest.mark.parametrize("environ", [{}, {NAMESPACE_VARIABLE: ""}])
 def test_default_namespace_is_ours(environ: dict[str, str]) -> None:
     assert namespace_of(environ) == "LatticeBridge"
+
+
+# ---- records --------------------------------------------------------------------------------------------------------
+
+ANY_TEXT = st.text(alphabet=st.characters(codec=None), max_size=MAX_TEXT + 2)
+SECONDS = st.one_of(st.floats(0, 1e6), st.integers(0, 10**9).map(lambda micros: micros / 1e6))
+FAULTS = st.one_of(st.none(), st.builds(BackendFailed, ANY_TEXT, ANY_TEXT), st.builds(Forbidden, ANY_TEXT, ANY_TEXT))
+
+
+def line_of(times: list[float], request_id: str, map_sha256: str | None, began: tuple[Any, ...], facts: Any) -> str:
+    """The line of a record whose steps begin and end at these times."""
+    written: list[str] = []
+    clock = iter([0.0, *times]).__next__
+    log = BatchLog(written.append, SimpleNamespace(aws_request_id=request_id), map_sha256, clock=clock)
+    made = log.begin(*began)
+    for number in range(len(times) - 2):
+        made.step(f"step{number}")
+    for name, value in facts.items():
+        setattr(made, name, value)
+    log.end(made)
+    [line] = written
+    return line
+
+
+@settings(deadline=None)
+@given(
+    times=st.lists(SECONDS, min_size=2, max_size=6).map(sorted),
+    texts=st.tuples(ANY_TEXT.filter(bool), ANY_TEXT.filter(bool)),
+    began=st.tuples(
+        st.none() | ANY_TEXT,
+        st.sampled_from([None, "arn:aws:sqs:eu-west-1:111122223333:orders.fifo", "arn:x:a b"]),
+        st.none() | st.integers(0, 10**9),
+    ),
+    decision=st.none() | st.builds(Decision, st.none() | ANY_TEXT, st.none() | ANY_TEXT),
+    fault=FAULTS,
+    others=st.tuples(st.none() | ANY_TEXT, st.none() | ANY_TEXT, st.sampled_from(["", "4f0e-6a", "a b"])),
+)
+def test_line_of_a_record_is_what_json_makes_of_its_members(
+    times: list[float],
+    texts: tuple[str, str],
+    began: tuple[str | None, str | None, int | None],
+    decision: Decision | None,
+    fault: BridgeError | None,
+    others: tuple[str | None, str | None, str],
+) -> None:
+    """Traps D9 and D11: each string is cut and escaped, and no number has another form."""
+    facts = {"decision": decision, "fault": fault, "function": others[0], "refused_sender": others[1]}
+    line = line_of(times, texts[0], texts[1], began, {**facts, "lambda_request_id": others[2]})
+    steps = {f"step{number}": (end - start) * 1000 for number, (start, end) in enumerate(pairwise(times[1:]))}
+    members = {
+        "timestamp": json.loads(line)["timestamp"],
+        "level": "ERROR" if fault else "INFO",
+        "message": "record",
+        "requestId": texts[0],
+        "source": "orders.fifo" if (began[1] or "").endswith("orders.fifo") else None,
+        "id": began[0],
+        "status": "failed" if fault else "done",
+        "reason": fault.reason if fault else "ok",
+        "detail": fault.detail if fault else None,
+        "callerKey": others[1] if fault else None,
+        "function": others[0] if fault else None,
+        "lambdaRequestId": "4f0e-6a" if fault and others[2] == "4f0e-6a" else None,
+        "tenant": decision.tenant if decision else None,
+        "rule": decision.rule if decision else None,
+        "receiveCount": began[2],
+        "milliseconds": {
+            **{name: round(spent, 3) for name, spent in steps.items()},
+            "total": round((times[-1] - times[0]) * 1000, 3),
+        },
+        "map": texts[1],
+    }
+    cut = {name: value[:MAX_TEXT] if isinstance(value, str) else value for name, value in members.items()}
+    expected = {name: value for name, value in cut.items() if value is not None}
+    assert line == json.dumps(expected, separators=(",", ":")) + "\n"

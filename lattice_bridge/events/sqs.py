@@ -40,15 +40,16 @@ def records_of(contents: Iterable[object]) -> list[Record]:
 
 
 def _record(index: int, content: object) -> Record:
-    message_id = content.get("messageId") if isinstance(content, Mapping) else None
-    if not isinstance(content, Mapping) or not isinstance(message_id, str) or not message_id:
+    message_id = content.get("messageId") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or not isinstance(message_id, str) or not message_id:
         raise BadRequest("malformed_event", f"record {index + 1} of the event has no messageId")
     arn, attributes = content.get("eventSourceARN"), content.get("attributes")
-    if content.get("eventSource") != SOURCE or not isinstance(arn, str) or not isinstance(attributes, Mapping):
+    if content.get("eventSource") != SOURCE or not isinstance(arn, str) or not isinstance(attributes, dict):
         return Record(
             _NAME, message_id, str(arn), content, fault=_malformed("eventSource, eventSourceARN or attributes")
         )
-    group, sender, trace = (attributes.get(name) for name in ("MessageGroupId", "SenderId", "AWSTraceHeader"))
+    group, sender = attributes.get("MessageGroupId"), attributes.get("SenderId")
+    trace = attributes.get("AWSTraceHeader")
     # Of an anonymous sender, SQS writes an IP address: such a record has no sender. Its source is its only evidence.
     sent_by = parse_sender(sender) if isinstance(sender, str) else None
     in_order = arn.endswith(FIFO)
@@ -106,8 +107,8 @@ def claimed(record: Record, claim: Claim) -> object:
         return record.content["attributes"].get("MessageGroupId")
     if claim.kind == "attribute":
         attributes = record.content.get("messageAttributes")
-        attribute = attributes.get(claim.name) if isinstance(attributes, Mapping) else None
-        if not isinstance(attribute, Mapping):
+        attribute = attributes.get(claim.name) if isinstance(attributes, dict) else None
+        if not isinstance(attribute, dict):
             return None if attribute is None else _OTHER_TYPE
         # A custom type such as String.tenant is another type, and its values could mean something else.
         return attribute.get("stringValue") if attribute.get("dataType") == "String" else _OTHER_TYPE

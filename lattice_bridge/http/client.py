@@ -38,8 +38,6 @@ MAX_KEPT: Final = 256
 _KEEPALIVE: Final = 60
 _TLS_RECORD: Final = 16 * 1024
 _PIECE: Final = 64 * 1024
-_OVERRUN: Final = 0.005
-"""Allowed overrun of the deadline, in seconds."""
 
 
 class Endpoint(NamedTuple):
@@ -84,8 +82,6 @@ class Connection:
     def __init__(self, channel: socket.socket, limit: int, clock: Callable[[], float]) -> None:
         self._socket = channel
         self._limit = limit
-        self._readable = select.poll()
-        self._readable.register(channel, select.POLLIN)
         self._timed = _DeadlineSocket(channel, clock)
         self._received = ReceiveBuffer(self._timed.receive, 2 * limit)
         self.idle_since = 0.0
@@ -128,10 +124,9 @@ class Connection:
         """
         if self._socket.fileno() < 0:  # closed; another socket may have its number by now
             return False
-        if not self._readable.poll(0) and not (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
+        if not self._timed.can_receive():
             return True
         try:
-            self._socket.settimeout(0)
             self._socket.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
             return True
@@ -146,9 +141,10 @@ class Connection:
 
 def _head(method: str, path: str, headers: Mapping[str, str], length: int) -> bytes:
     """The request's head. http.client would send a folded header line: some read one header, others two."""
-    if " " in path or not all(text.isascii() and text.isprintable() for text in (path, *headers.values())):
+    texts = "".join([path, *headers.values()])
+    if " " in path or not texts.isascii() or not texts.isprintable():
         raise ValueError("a path or header with a line end, a control character, or characters outside ASCII")
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if method != "GET":
         lines += f"content-length: {length}\r\n"
     return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("ascii")
@@ -157,35 +153,61 @@ def _head(method: str, path: str, headers: Mapping[str, str], length: int) -> by
 class _DeadlineSocket:
     """A socket with one deadline for everything that is sent and received.
 
+    The socket itself does not wait. If it had a timeout, Python would poll before each send as well, and set the
+    timeout by another system call. In each of them, a thread gives the interpreter's lock away.
+
     Attributes:
         deadline: seconds of the clock.
     """
 
     def __init__(self, channel: socket.socket, clock: Callable[[], float]) -> None:
+        channel.settimeout(0)
         self._socket = channel
         self._clock = clock
+        self._readable, self._writable = select.poll(), select.poll()
+        self._readable.register(channel, select.POLLIN)
+        self._writable.register(channel, select.POLLOUT)
+        # What TLS has received may be in its own buffer, where no poll finds it.
+        self._may_have_received = isinstance(channel, ssl.SSLSocket)
         self.deadline = 0.0
 
     def send(self, data: bytes | memoryview) -> None:
-        """Sends all of the data. `sendall` of a TLS socket would restart its timeout with each record."""
+        """Sends all of the data."""
         unsent = memoryview(data)
         while unsent:
-            self._set_timeout()
-            unsent = unsent[self._socket.send(unsent) :]
+            self._left()
+            try:
+                unsent = unsent[self._socket.send(unsent) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._wait(self._writable)
+            except ssl.SSLWantReadError:
+                self._wait(self._readable)
 
     def receive(self) -> bytes:
         """Receives at least one byte, or none at the connection's end."""
-        self._set_timeout()
-        return self._socket.recv(_PIECE)
+        if not self._may_have_received:
+            self._wait(self._readable)
+        while True:
+            self._left()
+            try:
+                return self._socket.recv(_PIECE)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._wait(self._readable)
+            except ssl.SSLWantWriteError:
+                self._wait(self._writable)
 
-    def _set_timeout(self) -> None:
-        """Sets the time that is left. Each setting is a system call, so one that is almost right stays."""
+    def can_receive(self) -> bool:
+        """Whether something can be read now, or the connection has ended."""
+        return bool(self._readable.poll(0)) or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0)
+
+    def _wait(self, until: select.poll) -> None:
+        until.poll(self._left() * 1000)
+
+    def _left(self) -> float:
         left = self.deadline - self._clock()
         if left <= 0:
             raise TimeoutError
-        current = self._socket.gettimeout()
-        if current is None or not left <= current <= left + _OVERRUN:
-            self._socket.settimeout(left)
+        return left
 
 
 def connect(

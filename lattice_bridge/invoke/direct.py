@@ -124,7 +124,7 @@ class DirectInvoker:
             self._pool.put(connection)  # closes it, unless the whole answer was read
 
     def _request(self, call: Call, digest: str) -> tuple[str, dict[str, str]]:
-        timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now()))
+        timestamp = _timestamp(int(self._now()))
         path, headers = signed_request(call, digest, self._endpoint, self._signer, self._credentials(), timestamp)
         headers["user-agent"] = _USER_AGENT
         trace = trace_header(call.trace, self._environ)
@@ -172,6 +172,11 @@ def signed_request(
         headers["x-amz-tenant-id"] = tenant
     path = f"{endpoint.path}{path_of(call.function)}"
     return path, signer.sign(path, headers, digest, credentials, timestamp)
+
+
+@lru_cache(2)
+def _timestamp(second: int) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
 
 
 @lru_cache(256)

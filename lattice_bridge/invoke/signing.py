@@ -63,7 +63,7 @@ class Signer:
         if credentials.token:
             signed["x-amz-security-token"] = credentials.token
         names = sorted(signed)
-        lines = "".join(f"{name}:{signed[name]}\n" for name in names)
+        lines = "".join([f"{name}:{signed[name]}\n" for name in names])
         # The path is encoded once more, as for every service but S3; the empty line is the query.
         canonical = f"POST\n{_encoded(path)}\n\n{lines}\n{';'.join(names)}\n{payload_sha256}"
         day = timestamp[:8]

@@ -129,6 +129,8 @@ def _owners(subject: Subject, rules: Rules) -> list[Rule]:
     """
     if subject.has_unverified_credential:
         raise Unauthenticated("no_credential", "the request is signed, but the platform authenticated no caller")
+    if subject.is_batch_record:
+        return _owners_of_record(subject, rules)
     by_caller, others = rules.owner_by_caller(subject), rules.other_owners(subject)
     if subject.caller.authenticated and by_caller is None and ("caller" in rules.evidence or not others):
         raise Forbidden("no_rule", "no rule matches the caller's principal")
@@ -139,6 +141,14 @@ def _owners(subject: Subject, rules: Rules) -> list[Rule]:
         raise Unauthenticated(
             "no_credential", "the caller has no credential that a rule is for, and no rule has `anyone`"
         )
+    return owners
+
+
+def _owners_of_record(subject: Subject, rules: Rules) -> list[Rule]:
+    """As `_owners`, for a subject without the evidence that only requests have."""
+    owners = rules.other_owners(subject)
+    if not owners:
+        raise Forbidden("no_rule", f"no rule is for {_unmatched(subject)}")
     return owners
 
 

@@ -11,10 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final, Literal
 
 from lattice_bridge.identity.token import claim_at
-from lattice_bridge.tenancy.anchors import ANCHORS, OF_RECORDS, Evidence, Key, caller_keys, keys_of, owning_keys
+from lattice_bridge.message import Sender
+from lattice_bridge.tenancy.anchors import (
+    ANCHORS,
+    OF_RECORDS,
+    CallerKeys,
+    Evidence,
+    Key,
+    caller_keys,
+    keys_of,
+    owning_keys,
+)
 from lattice_bridge.tenancy.name_pattern import NamePattern
 from lattice_bridge.tenancy.subject import Subject
 
@@ -143,6 +154,8 @@ class Rule:
 
     def applies(self, subject: Subject) -> bool:
         """Whether all conditions hold; for a deny rule, whether none is known not to hold."""
+        if not self.conditions:
+            return True
         if self.outcome is None:
             return all(condition.may_hold(subject) for condition in self.conditions)
         return all(condition.holds(subject) for condition in self.conditions)
@@ -208,7 +221,8 @@ class Rules:
         """A deny rule that applies, at any key of the subject."""
         if not self.denials:
             return None
-        found = (rule for key in keys_of(subject) for rule in self.denials.get(key, ()))
+        keys = _record_keys(subject.source, subject.sender).every if subject.is_batch_record else keys_of(subject)
+        found = (rule for key in keys for rule in self.denials.get(key, ()))
         return next((rule for rule in found if rule.applies(subject)), None)
 
     def owner_by_caller(self, subject: Subject) -> Rule | None:
@@ -220,7 +234,9 @@ class Rules:
         a record, the most specific rule for its sender, for its event's account, and for its source."""
         if not subject.has_other_evidence:
             return []
-        owners = [self.owners[key] for key in owning_keys(subject) if key in self.owners]
+        is_record = subject.is_batch_record
+        keys = _record_keys(subject.source, subject.sender).allowing if is_record else owning_keys(subject)
+        owners = [self.owners[key] for key in keys if key in self.owners]
         if len(owners) < 2:
             return owners
         kinds = [ANCHORS[rule.key[0]].evidence for rule in owners]
@@ -229,3 +245,10 @@ class Rules:
             for place, (rule, kind) in enumerate(zip(owners, kinds, strict=True))
             if kind not in OF_RECORDS or kind not in kinds[:place]
         ]
+
+
+@lru_cache(1024)
+def _record_keys(source: str | None, sender: Sender | None) -> CallerKeys:
+    """The keys of a record of a batch. Many records have the same. AWS bounds the length of both."""
+    subject = Subject(source=source, sender=sender)
+    return CallerKeys(tuple(keys_of(subject)), tuple(owning_keys(subject)))

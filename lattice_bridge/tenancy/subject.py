@@ -6,9 +6,8 @@ requested tenant is the caller's own word: it grants nothing, and only chooses a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from lattice_bridge.errors import BadRequest
 from lattice_bridge.http import headers as names
@@ -18,9 +17,10 @@ from lattice_bridge.message import Authorizer, BusEvent, Caller, Request, Sender
 ANONYMOUS: Final = Caller()
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """Everything that a decision may read.
+
+    It is a tuple, because one is made for each record: a frozen dataclass of twelve fields takes five times as long.
 
     Attributes:
         caller: evidence of the platform: the principal, its session, organisation and certificate, and the source VPC.
@@ -41,7 +41,7 @@ class Subject:
     """
 
     caller: Caller = ANONYMOUS
-    tokens: Tokens = field(default_factory=lambda: NO_TOKENS)
+    tokens: Tokens = NO_TOKENS
     requested_tenant: str | None = None
     service_arn: str | None = None
     service_network_arn: str | None = None
@@ -52,6 +52,20 @@ class Subject:
     source: str | None = None
     sender: Sender | None = None
     bus_event: BusEvent | None = None
+
+    @property
+    def is_batch_record(self) -> bool:
+        """Whether nothing vouches for it but the source of a batch, and the sender that this source authenticated. The
+        router decides thousands of these a second, and few of others."""
+        return (
+            self.source is not None
+            and self.bus_event is None
+            and self.caller is ANONYMOUS
+            and not self.tokens
+            and self.authorizer is None
+            and self.client_cert is None
+            and self.api_id is None
+        )
 
     @property
     def has_other_evidence(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -71,6 +72,27 @@ def test_request_is_one_packet(pair: tuple[Connection, socket.socket]) -> None:
     connection.exchange("POST", "/x", {"host": "h", "x": "y"}, b"{}", time.monotonic() + 5)
     assert server.recv(1000) == b"POST /x HTTP/1.1\r\nhost: h\r\nx: y\r\ncontent-length: 2\r\n\r\n{}"
     assert connection.reusable
+
+
+def test_large_body_waits_for_its_reader_and_has_a_deadline(pair: tuple[Connection, socket.socket]) -> None:
+    """The socket does not block. Without a reader, its buffer is full long before the body's end."""
+    connection, server = pair
+    read = bytearray()
+
+    def serve() -> None:
+        while not read.endswith(b"end"):
+            read.extend(server.recv(2**16))
+        server.sendall(OK)
+
+    reader = threading.Thread(target=serve)
+    reader.start()
+    body = b"x" * 2**23 + b"end"
+    answer = connection.exchange("POST", "/", {"host": "h"}, body, time.monotonic() + 20)
+    reader.join()
+    assert (answer.status, read.endswith(body)) == (200, True)
+    with pytest.raises(TimeoutError):
+        connection.exchange("POST", "/", {"host": "h"}, body, time.monotonic() + 0.02)
+    assert not connection.reusable
 
 
 @pytest.mark.parametrize(

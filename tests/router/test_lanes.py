@@ -43,6 +43,25 @@ def test_single_lane_starts_no_thread() -> None:
     assert threading.active_count() == before
 
 
+def test_thread_is_called_by_the_one_before_it() -> None:
+    """If the caller woke all of them, each would ask for the interpreter's lock at once."""
+    started: list[Callable[[], None]] = []
+    seen: list[int] = []
+
+    def start(work: Callable[[], None]) -> None:
+        started.append(work)
+        if len(started) > 1:
+            in_background(work)
+
+    def work(number: int) -> None:
+        if number == 0:
+            seen.append(len(started))
+            in_background(started[0])
+
+    Lanes(start).run(range(4), work, 4)
+    assert seen == [1]
+
+
 def test_runs_at_the_same_time_do_not_wait_for_each_other() -> None:
     """A run whose helpers were busy with another would end only after that one."""
     lanes, hold = Lanes(), threading.Event()

@@ -168,7 +168,7 @@ def test_claim_outside_of_the_grammar_is_never_cut_into_a_tenant(source: str, cl
     event = BusEvent(OTHER, "shop", "Order placed") if source == BUS else None
     subject = Subject(requested_tenant=claim, source=source, bus_event=event)
     assert decide(subject, found.rules).reason == "tenant_malformed"
-    assert decide(replace(subject, requested_tenant="blue"), found.rules).tenant == "blue"
+    assert decide(subject._replace(requested_tenant="blue"), found.rules).tenant == "blue"
 
 
 @pytest.mark.parametrize("source", [STREAM, TABLE])

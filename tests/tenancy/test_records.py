@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from lattice_bridge import Decision, TenantMap
 from lattice_bridge.config.compiled import compile_document
 from lattice_bridge.config.document import Document, parse_document
-from lattice_bridge.message import Authorizer, BusEvent, Sender
-from lattice_bridge.tenancy.anchors import ANCHORS, other_keys
+from lattice_bridge.message import Authorizer, BusEvent, Caller, Sender
+from lattice_bridge.tenancy.anchors import ANCHORS, keys_of, other_keys
 from lattice_bridge.tenancy.decide import decide
-from lattice_bridge.tenancy.subject import Subject
+from lattice_bridge.tenancy.rules import Rule, Rules
+from lattice_bridge.tenancy.subject import ANONYMOUS, Subject
 from tests.support.decision_reference import (
     CONDITIONS,
     SENDER_ANCHORS,
@@ -225,12 +226,40 @@ EVIDENCE: Final = {
 }
 
 
-@pytest.mark.parametrize(
-    "absent", [(), *combinations(EVIDENCE, 1), *combinations(EVIDENCE, 2), *combinations(EVIDENCE, 3)]
-)
+ABSENT: Final = [(), *combinations(EVIDENCE, 1), *combinations(EVIDENCE, 2), *combinations(EVIDENCE, 3)]
+
+
+@pytest.mark.parametrize("absent", ABSENT)
 def test_evidence_of_a_record_hides_no_other_evidence(absent: tuple[str, ...]) -> None:
     """Anchors that yield nothing are skipped. A deny rule for evidence that is there must be found."""
     facts: dict[str, Any] = {name: value for name, value in EVIDENCE.items() if name not in absent}
     subject = Subject(**facts)
     anchors = [anchor for anchor in ANCHORS.values() if anchor.evidence not in ("caller", "none")]
     assert list(other_keys(subject)) == [key for anchor in anchors for key in anchor.keys(subject)]
+
+
+@pytest.mark.parametrize("absent", ABSENT)
+def test_deny_rule_for_any_evidence_of_a_record_is_found(absent: tuple[str, ...]) -> None:
+    """The keys of a record of a batch are cached by its source and its sender. Other evidence is not among them."""
+    facts: dict[str, Any] = {name: value for name, value in EVIDENCE.items() if name not in absent}
+    subject = Subject(**facts)
+    for key in keys_of(subject):
+        deny = Rule("deny", key, None)
+        assert Rules.build("x-tenant-id", [], [deny]).denial_of(subject) is deny
+
+
+@pytest.mark.parametrize("sender", [None, Sender(ROLE, "i-1"), Sender(ROLE), Sender(USER)])
+@pytest.mark.parametrize("source", [ORDERS, BLUE_ORDERS, f"{ORDERS}.fifo"])
+def test_record_has_the_decision_of_the_steps_for_all_subjects(sender: Sender | None, source: str) -> None:
+    """A record of a batch skips the steps for callers. An equal caller that is another object takes them all."""
+    found = record_map(SHOP, BLUE_QUEUE, f'sender = {{ user_id = "{USER}" }}\ndeny = true')
+    for claim in (None, "blue", "green", "red", "a b"):
+        skipping, all_steps = (
+            decide(Subject(one, {}, claim, source=source, sender=sender), found.rules) for one in (ANONYMOUS, Caller())
+        )
+        assert (skipping.tenant, skipping.rule, skipping.chosen_by) == (
+            all_steps.tenant,
+            all_steps.rule,
+            all_steps.chosen_by,
+        )
+        assert repr(skipping.refusal) == repr(all_steps.refusal)

@@ -105,8 +105,6 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
     layers, warnings = Layers(template, left_out), _assumptions(template)
     configs = event_invoke_configs.EventInvokeConfigs(template, warnings)
     functions = read_functions(template, runners, layers, configs, left_out, not_run)
-    mappings = [*event_source_mappings.read_mappings(template, left_out)]
-    buses = tuple(event_buses.read_buses(template, left_out))
     plan = Plan(
         template.folder.resolve(),
         template.region,
@@ -120,18 +118,28 @@ def read_plan(template: Template, *, event_version: EventVersion | None = None, 
         function_urls=tuple(read_function_urls(template, left_out)),
         load_balancers=tuple(read_load_balancers(template, left_out)),
         queues=tuple(queues.read_queues(template, left_out)),
-        mappings=tuple(one for one in mappings if isinstance(one, EventSourceMapping)),
-        stream_mappings=tuple(one for one in mappings if isinstance(one, StreamMapping)),
-        event_buses=buses,
-        event_rules=tuple(event_buses.read_rules(template, buses, left_out)),
-        streams=tuple(streams.read_streams(template, left_out)),
         tables=tuple(tables.read_tables(template, left_out)),
+        streams=tuple(streams.read_streams(template, left_out)),
     )
+    plan = _with_what_delivers(plan, template, left_out)
     stores = (*plan.queues, *plan.streams, *plan.tables, *plan.event_rules)
     if not plan.functions and not plan.ways_in and (not_run or not stores):
         raise BadTemplate(_nothing(not_run, template))
     _name_other_resources(template, plan, left_out)
     return replace(plan, left_out=tuple(left_out))
+
+
+def _with_what_delivers(plan: Plan, template: Template, left_out: LeftOut) -> Plan:
+    """A plan with the event source mappings, the event buses and their rules."""
+    mappings = [*event_source_mappings.read_mappings(template, left_out)]
+    buses = tuple(event_buses.read_buses(template, left_out))
+    return replace(
+        plan,
+        mappings=tuple(one for one in mappings if isinstance(one, EventSourceMapping)),
+        stream_mappings=tuple(one for one in mappings if isinstance(one, StreamMapping)),
+        event_buses=buses,
+        event_rules=tuple(event_buses.read_rules(template, buses, left_out)),
+    )
 
 
 def _assumptions(template: Template) -> LeftOut:
