@@ -20,7 +20,7 @@ SOURCE: Final = "aws:dynamodb"
 """The value of `eventSource`."""
 _NAME: Final = "dynamodb"
 
-_CHANGES: Final = frozenset({"INSERT", "MODIFY", "REMOVE"})
+_CHANGES: Final = ("INSERT", "MODIFY", "REMOVE")
 _IMAGES: Final = ("NewImage", "OldImage")
 _SERVICE: Final = "DynamoDB"
 _DYNAMODB: Final = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}

@@ -24,8 +24,6 @@ SOURCE: Final = "aws:kinesis"
 """The value of `eventSource`."""
 _NAME: Final = "kinesis"
 
-_AGGREGATED: Final = "aggregated"
-"""The reason of the fault of an aggregate."""
 _SERVICE: Final = "Kinesis"
 
 
@@ -80,7 +78,7 @@ def _decoded(data: object) -> bytes | None:
 
 def _aggregated() -> BadRequest:
     what = "the record is an aggregate of the Kinesis Producer Library, and may contain records of several tenants"
-    return BadRequest(_AGGREGATED, f"{what}. Fix: write deaggregate = true")
+    return BadRequest("aggregated", f"{what}. Fix: write deaggregate = true")
 
 
 # ---- aggregates -----------------------------------------------------------------------------------------------------
@@ -95,7 +93,7 @@ def deaggregated(record: Record) -> list[Record]:
     >>> deaggregated(Record("kinesis", "1", "arn:aws:kinesis:eu-west-1:111122223333:stream/clicks", {}))[0].id
     '1'
     """
-    if record.fault is None or record.fault.reason != _AGGREGATED:
+    if record.fault is None or record.fault.reason != "aggregated":
         return [record]
     data = _decoded(_fields(record.content).get("data"))
     try:
