@@ -178,7 +178,7 @@ class Router:
             line.fault = fault = _fault_of(error)
             if not is_permanent(fault):
                 return
-            line.refused_sender = record.sender.id if record.sender else None
+            line.refused_sender = _sender_of(record)
             if source.quarantine is not None:
                 self._set_aside(record, fault, source.quarantine, line, work.deadline)
 
@@ -369,6 +369,13 @@ def _data_of(answer: bytes) -> Any:
         return json.loads(answer.decode())
     except (ValueError, RecursionError) as error:
         raise BackendFailed("backend_unreadable", "the answer is not JSON") from error
+
+
+def _sender_of(record: Record) -> str | None:
+    """Who sent a record, as its source names the sender: a role's or user's id, or the account of an event."""
+    if record.sender is not None:
+        return record.sender.id
+    return record.bus_event.account if record.bus_event else None
 
 
 def _check_time(left: float) -> float:

@@ -147,8 +147,8 @@ class RecordLog(_Steps):
         function: that is about to be invoked.
         lambda_request_id: Lambda's id of the last invocation; empty if Lambda did not answer. Untrusted.
         fault: the error that ended the record, or None.
-        refused_sender: the unique id of the role or user that sent it, if the fault is permanent. No session: it may
-            be a person's name.
+        refused_sender: the unique id of the role or user that sent it, or the account of an event, if the fault is
+            permanent. No session: it may be a person's name.
         is_stored: a copy is in the quarantine.
     """
 

@@ -12,6 +12,7 @@ from lattice_bridge.invoke.call import Call
 from lattice_bridge.router import refuse_records
 from tests.support.records import Context
 from tests.support.stream_records import (
+    ACCOUNT,
     BUS,
     BY_DETAIL,
     BY_KEY,
@@ -64,6 +65,7 @@ def test_permanent_fault_is_stored(detail: object) -> None:
     assert [json.loads(one["MessageBody"]) for one in world.sqs.sent] == [published(detail)]
     assert world.sqs.notes[0]["source"] == BUS
     assert world.functions.calls == []
+    assert json.loads(world.written[0])["callerKey"] == ACCOUNT
 
 
 def test_permanent_fault_without_a_quarantine_is_raised() -> None:
