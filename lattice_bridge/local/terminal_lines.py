@@ -37,6 +37,8 @@ _SUCCEEDED, _FAILED = "ok ", "err"
 """The statuses of records, batches and events, which have no status of HTTP."""
 
 _BUS: Final = "BUS"
+_SERVICES: Final = {"stream": "KINESIS", "table": "DYNAMODB", "event-bus": _BUS}
+"""Kind of a source in its ARN → its service, in place of a method."""
 """Replaces the method of a request in the line of an event."""
 
 _PIPE_COLUMNS: Final = 100
@@ -329,7 +331,14 @@ def _record_row(found: Mapping[str, Any], reached: str = "") -> _Row:
     shown = _FAILED if status == "failed" or reason != "ok" else _SUCCEEDED
     decided = text["rule"] if reason == "ok" else reason
     function = _name(text["function"]) or (reached if status == "done" else "")
-    return _Row(shown, "SQS", text["source"], _milliseconds(found), text["tenant"], decided, function, words)
+    service, name = _source_of(text["source"])
+    return _Row(shown, service, name, _milliseconds(found), text["tenant"], decided, function, words)
+
+
+def _source_of(source: str) -> tuple[str, str]:
+    """The service of a record, in place of a method, and the name of its queue, stream, table or bus."""
+    kind, slash, name = source.partition("/")
+    return (_SERVICES[kind], name) if slash and kind in _SERVICES else ("SQS", source)
 
 
 def _what_follows(message: Delivered, batch: Batch) -> str:

@@ -324,6 +324,21 @@ def test_function_cannot_forge_the_record_of_a_batch() -> None:
     assert line.startswith("[worker#1]  ok ")
 
 
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("orders.fifo", ["SQS", "orders.fifo"]),
+        ("stream/clicks", ["KINESIS", "clicks"]),
+        ("table/orders", ["DYNAMODB", "orders"]),
+        ("event-bus/aws.partner/shop/1", ["BUS", "aws.partner/shop/1"]),
+    ],
+)
+def test_record_outside_of_a_batch_has_the_service_of_its_source(source: str, words: list[str]) -> None:
+    """An event of a bus, or a record that is redriven."""
+    (line,) = lines_of().function_output("Bridge#1", json.dumps({**RECORD, "source": source}))
+    assert line.split() == ["[Bridge#1]", "ok", *words, "blue", "order-service", "7", "ms"]
+
+
 def test_batch_of_another_function_is_one_line() -> None:
     (line,) = delivered()
     assert line.split() == ["12:00:03", "ok", "SQS", "orders.fifo/g-7", "-", "3", "messages", "Bridge", "12", "ms"]
