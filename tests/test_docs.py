@@ -164,6 +164,15 @@ def test_key_of_a_backend_is_documented(field: str) -> None:
     assert f"| `{field}` |" in REFERENCE
 
 
+def test_settings_that_streams_md_tells_to_write_are_those_of_the_template() -> None:
+    text = (ROOT / "docs" / "streams.md").read_text(encoding="utf-8")
+    (settings,) = blocks(text, "yaml")
+    own = yaml.safe_load(re.sub(r"!GetAtt [\w.]+", "of the template", settings))
+    mapping = resources_of("Resources")["StreamMapping"]["Properties"]
+    assert own.pop("DestinationConfig").keys() == mapping["DestinationConfig"].keys() == {"OnFailure"}
+    assert own == {name: mapping[name] for name in own}
+
+
 @pytest.mark.parametrize("field", EventSource.__slots__)
 def test_key_of_an_event_source_is_documented(field: str) -> None:
     rows = REFERENCE.partition("| `[[event_source]]` |")[2].partition("\n| `[")[0]
